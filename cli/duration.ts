@@ -1,0 +1,25 @@
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** Two units at most, in a few characters: `0.4s`, `12s`, `3m 04s`, `1h 02m`, `2d 03h`. */
+export function durationText(durationMs: number): string {
+  const ms = Math.max(0, durationMs);
+  if (ms < 9950) return `${(ms / SECOND_MS).toFixed(1)}s`;
+  if (ms < MINUTE_MS) return `${Math.floor(ms / SECOND_MS)}s`;
+  if (ms < HOUR_MS) return twoUnits(ms, MINUTE_MS, 'm', SECOND_MS, 's');
+  if (ms < DAY_MS) return twoUnits(ms, HOUR_MS, 'h', MINUTE_MS, 'm');
+  return twoUnits(ms, DAY_MS, 'd', HOUR_MS, 'h');
+}
+
+/** How long ago, or how far ahead. */
+export function distanceText(time: string, now: number): string {
+  const distanceMs = now - Date.parse(time);
+  return distanceMs >= 0 ? `${durationText(distanceMs)} ago` : `in ${durationText(-distanceMs)}`;
+}
+
+function twoUnits(ms: number, largeMs: number, large: string, smallMs: number, small: string): string {
+  const rest = Math.floor((ms % largeMs) / smallMs);
+  return `${Math.floor(ms / largeMs)}${large} ${String(rest).padStart(2, '0')}${small}`;
+}

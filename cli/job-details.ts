@@ -1,0 +1,105 @@
+import type { JobView } from '../src/job.ts';
+import { oneLine, printable } from '../src/terminal-text.ts';
+import { distanceText, durationText } from './duration.ts';
+import { paintedStatus } from './job-table.ts';
+import type { Terminal } from './terminal.ts';
+
+type Detail = [label: string, text: string];
+
+/** Everything there is to know of one job, a line each. */
+export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): string {
+  const details: Detail[] = [
+    ['question', oneLine(job.question)],
+    ['model', oneLine(job.model)],
+    ['attempt', job.attempt === 0 ? `none yet, ${job.max_attempts} at most` : attempts(job)],
+    ['created', moment(job.created_at, now)],
+    ...detailsByStatus(job, now),
+  ];
+  const width = Math.max(...details.map(([label]) => label.length));
+  const lines = details.map(
+    ([label, text]) => `  ${terminal.paint('dim', label.padEnd(width))}  ${text.replaceAll('\n', '\n    ')}`,
+  );
+  return [`${paintedStatus(job, terminal)}  ${oneLine(job.id)}`, ...lines].join('\n');
+}
+
+function detailsByStatus(job: JobView, now: number): Detail[] {
+  switch (job.status) {
+    case 'waiting':
+      return [['waits for', oneLine(job.waiting_for)]];
+    case 'delayed':
+      return [
+        ['waits for', oneLine(job.waiting_for)],
+        ['due', moment(job.due_at, now)],
+      ];
+    case 'active':
+      return [
+        ['started', moment(job.started_at, now)],
+        ['runs for', durationText(job.duration_ms)],
+        ...upstream(job.upstream_id, job.progress.upstream_status),
+        ...detail('so far', charactersOf(job.progress.output_characters)),
+      ];
+    case 'completed':
+      return [
+        ...ended(job, now),
+        ...upstream(job.upstream_id, job.result.upstream_model),
+        ...detail('tokens', job.result.usage === null ? '' : tokensText(job.result.usage)),
+        ...detail('incomplete', oneLine(job.result.incomplete_reason ?? '')),
+        ['answer', printable(job.result.answer_preview).trim()],
+      ];
+    case 'failed':
+      return [
+        ...ended(job, now),
+        ...upstream(job.upstream_id, null),
+        ['error', `${oneLine(job.error.code)}: ${oneLine(job.error.message)}`],
+      ];
+    case 'cancelled':
+      return [
+        ...ended(job, now),
+        ...upstream(job.upstream_id, null),
+        ...detail('tokens', job.usage === null ? '' : tokensText(job.usage)),
+      ];
+    default:
+      return job satisfies never;
+  }
+}
+
+export function tokensText(usage: { total_tokens: number; reasoning_tokens: number }): string {
+  const total = `${usage.total_tokens.toLocaleString('en-US')} tokens`;
+  const reasoning = usage.reasoning_tokens.toLocaleString('en-US');
+  return usage.reasoning_tokens === 0 ? total : `${total}, ${reasoning} of them reasoning`;
+}
+
+function attempts(job: JobView): string {
+  return `${job.attempt} of ${job.max_attempts}`;
+}
+
+function moment(time: string, now: number): string {
+  return `${oneLine(time)} (${distanceText(time, now)})`;
+}
+
+function ended(
+  job: { started_at: string | null; finished_at: string; duration_ms: number },
+  now: number,
+): Detail[] {
+  const finished: Detail = ['finished', moment(job.finished_at, now)];
+  if (job.started_at === null) return [finished, ['took', 'nothing, it was never started']];
+  return [['started', moment(job.started_at, now)], finished, ['took', durationText(job.duration_ms)]];
+}
+
+function upstream(id: string | null, more: string | null): Detail[] {
+  return detail(
+    'upstream',
+    [id, more]
+      .filter((text) => text !== null)
+      .map(oneLine)
+      .join(', '),
+  );
+}
+
+function charactersOf(count: number): string {
+  return count === 0 ? '' : `${count.toLocaleString('en-US')} characters`;
+}
+
+function detail(label: string, text: string): Detail[] {
+  return text === '' ? [] : [[label, text]];
+}

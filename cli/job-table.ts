@@ -1,0 +1,103 @@
+import Table from 'cli-table3';
+import { isFinishedJob, type JobStatus, type JobView } from '../src/job.ts';
+import { iconOf, oneLine } from '../src/terminal-text.ts';
+import { durationText } from './duration.ts';
+import type { Style, Terminal } from './terminal.ts';
+
+const GAP = 2;
+/** A question is worth wrapping the terminal's lines for rather than showing less of it than this. */
+const SHORTEST_QUESTION = 16;
+const HEAD = ['STATUS', 'ID', 'MODEL', 'ATTEMPT', 'TIME'];
+const QUESTION = 'QUESTION';
+
+const STYLES: Record<JobStatus, Style> = {
+  waiting: 'gray',
+  delayed: 'gray',
+  active: 'cyan',
+  completed: 'green',
+  failed: 'red',
+  cancelled: 'yellow',
+};
+
+export function statusText(job: JobView): string {
+  const word = job.status === 'active' && job.cancelling ? 'cancelling' : job.status;
+  return `${iconOf(job.status)} ${word}`;
+}
+
+export function paintedStatus(job: JobView, { paint }: Terminal): string {
+  return paint(STYLES[job.status], statusText(job));
+}
+
+export function timeSpent(job: JobView): string {
+  switch (job.status) {
+    case 'waiting':
+    case 'delayed':
+      return '';
+    case 'active':
+      return durationText(job.duration_ms);
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+      return job.started_at === null ? '' : durationText(job.duration_ms);
+    default:
+      return job satisfies never;
+  }
+}
+
+/** Columns without borders; on a terminal the question gives way, in a pipe nothing is cut. */
+export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
+  const rows = jobs.map((job) => [
+    paintedStatus(job, terminal),
+    oneLine(job.id),
+    oneLine(job.model),
+    attemptText(job),
+    timeSpent(job),
+  ]);
+  const table = createTable(
+    [...HEAD, QUESTION].map((title) => terminal.paint('dim', title)),
+    [...HEAD.map(() => null), questionRoom(rows, terminal.columns())],
+  );
+  table.push(...rows.map((row, index) => [...row, oneLine(jobs[index]?.question ?? '')]));
+  // cli-table3 cuts between code units: half an emoji would be left over.
+  return table
+    .toString()
+    .replace(/\p{Surrogate}/gu, '')
+    .replace(/[ \t]+$/gm, '');
+}
+
+function attemptText(job: JobView): string {
+  return job.attempt === 0 && !isFinishedJob(job) ? '' : `${job.attempt}/${job.max_attempts}`;
+}
+
+/** The cells that the other columns leave; null, as wide as it likes, where nothing limits a line. */
+function questionRoom(rows: readonly string[][], columns: number | undefined): number | null {
+  if (columns === undefined) return null;
+  const others = createTable(HEAD, []);
+  others.push(...rows);
+  // The width of its first line, the head, which is ASCII and uncoloured here: characters are cells.
+  return Math.max(SHORTEST_QUESTION, columns - others.width);
+}
+
+function createTable(head: string[], colWidths: (number | null)[]) {
+  // cli-table3's own colours know nothing of NO_COLOR.
+  const style = { head: [], border: [], 'padding-left': 0, 'padding-right': GAP };
+  return new Table({ head, colWidths, chars: NO_BORDERS, style });
+}
+
+const NO_BORDERS = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: '',
+};

@@ -1,0 +1,57 @@
+#!/usr/bin/env node
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { inspect } from 'node:util';
+import { O3Client } from '../src/client.ts';
+import { readClientConfig } from '../src/config.ts';
+import { printable } from '../src/terminal-text.ts';
+import type { CommandContext } from './command-context.ts';
+import { EXIT, failureFrom } from './exit-code.ts';
+import { createProgram } from './program.ts';
+import { createTerminal } from './terminal.ts';
+
+const output = createTerminal(process.stdout);
+const notices = createTerminal(process.stderr);
+
+const context: CommandContext = {
+  client: () => new O3Client(readClientConfig()),
+  input: process.stdin,
+  output,
+  notices,
+  interruption() {
+    const controller = new AbortController();
+    process.once('SIGINT', () => controller.abort());
+    return controller.signal;
+  },
+  finish(exitCode) {
+    process.exitCode = exitCode;
+  },
+};
+
+// The reader of the pipe has seen enough (`o3q list | head -1`): nobody is left to tell anything.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(EXIT.done);
+  });
+}
+
+try {
+  // What the environment sets already wins.
+  if (existsSync('.env')) process.loadEnvFile();
+  await createProgram(context, ownVersion()).parseAsync();
+} catch (error: unknown) {
+  const failure = failureFrom(error);
+  process.exitCode = failure?.exitCode ?? EXIT.failed;
+  if (failure === undefined) notices.line(inspect(error));
+  else if (failure.message !== undefined) {
+    notices.line(`${notices.paint('red', 'o3q:')} ${printable(failure.message)}`);
+  }
+}
+
+/** By its own name, and not by a path: this file lies elsewhere once it is compiled. */
+function ownVersion(): string {
+  const manifest: unknown = createRequire(import.meta.url)('o3-queue/package.json');
+  const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
+  return isManifest ? String(manifest.version) : 'unknown';
+}

@@ -1,0 +1,40 @@
+import { Command } from 'commander';
+import { registerAskCommand } from './ask.ts';
+import { registerCancelCommand } from './cancel.ts';
+import type { CommandContext } from './command-context.ts';
+import { EXIT_CODES_HELP } from './exit-code.ts';
+import { registerListCommand } from './list.ts';
+import { registerResultCommand } from './result.ts';
+import { registerRetryCommand } from './retry.ts';
+import { registerStatusCommand } from './status.ts';
+import { registerWatchCommand } from './watch.ts';
+
+/** The commands that talk to an instance; the entry point adds those that are one. */
+export function createProgram(context: CommandContext, version: string): Command {
+  const program = new Command('o3q')
+    .description('A durable background queue for slow, expensive model calls.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this; `o3q COMMAND --help` says more')
+    // Thrown to the entry point, which is the only one that ends the process. Set before the commands: they inherit it.
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'o3q: ')) })
+    .showHelpAfterError('`--help` after a command says what it takes.')
+    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', EXIT_CODES_HELP);
+  registerAskCommand(program, context);
+  registerStatusCommand(program, context);
+  registerResultCommand(program, context);
+  registerListCommand(program, context);
+  registerWatchCommand(program, context);
+  registerCancelCommand(program, context);
+  registerRetryCommand(program, context);
+  return program;
+}
+
+const EXAMPLES = `
+Examples:
+  o3q ask "Why is the sky blue?" --wait
+  o3q watch
+  o3q list --status failed
+
+It talks to the instance at O3Q_URL (http://127.0.0.1:3000) with O3Q_API_KEY, from the environment or a .env file.`;

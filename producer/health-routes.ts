@@ -1,0 +1,18 @@
+import type { O3Queue } from '../src/queue/o3-queue.ts';
+import type { Route } from './route.ts';
+
+/** `/livez`: the process runs. `/readyz`: it can serve, which needs Redis; a load balancer sends nothing to one that stops. */
+export function healthRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
+  return [
+    { method: 'get', path: '/livez', handle: async () => ({ status: 200, body: { status: 'ok' } }) },
+    {
+      method: 'get',
+      path: '/readyz',
+      async handle() {
+        if (draining.aborted) return { status: 503, body: { status: 'draining' } };
+        await queue.ping();
+        return { status: 200, body: { status: 'ok' } };
+      },
+    },
+  ];
+}

@@ -1,0 +1,112 @@
+import { STATUS_CODES } from 'node:http';
+import { isFinishedJob, type JobView } from '../src/job.ts';
+import { type Flaw, type ProblemCode, QueueError } from '../src/problem.ts';
+
+/** Every `code` that an answer of the producer can carry, with its status; docs/ERRORS.md explains them, a test holds the two together. */
+export const HTTP_PROBLEMS = {
+  invalid_request: 400,
+  malformed_json: 400,
+  unknown_model: 400,
+  job_not_found: 404,
+  route_not_found: 404,
+  method_not_allowed: 405,
+  job_not_finished: 409,
+  job_finished: 409,
+  job_failed: 409,
+  job_cancelled: 409,
+  body_too_large: 413,
+  unsupported_media_type: 415,
+  internal_error: 500,
+  redis_unavailable: 503,
+} as const satisfies Record<ProblemCode, number> & Record<string, number>;
+export type HttpProblemCode = keyof typeof HTTP_PROBLEMS;
+
+/** An answer that is a refusal: `application/problem+json`, RFC 9457. */
+export class HttpProblem extends Error {
+  override readonly name = 'HttpProblem';
+  readonly code: HttpProblemCode;
+  readonly flaws: readonly Flaw[];
+  readonly headers: Record<string, string>;
+  readonly job: JobView | undefined;
+  constructor(
+    code: HttpProblemCode,
+    detail: string,
+    {
+      flaws = [],
+      headers = {},
+      job,
+    }: { flaws?: readonly Flaw[]; headers?: Record<string, string>; job?: JobView } = {},
+  ) {
+    super(detail);
+    this.code = code;
+    this.flaws = flaws;
+    this.headers = headers;
+    this.job = job;
+  }
+
+  get status(): number {
+    return HTTP_PROBLEMS[this.code];
+  }
+
+  toJSON(): Record<string, unknown> {
+    return {
+      type: 'about:blank',
+      title: STATUS_CODES[this.status],
+      status: this.status,
+      code: this.code,
+      detail: this.message,
+      ...(this.flaws.length > 0 && { flaws: this.flaws }),
+      ...(this.job !== undefined && { job: this.job }),
+    };
+  }
+}
+
+/** How soon a caller may try again while Redis is away, in milliseconds: a restart takes about that. */
+const RETRY_AFTER_MS = 1000;
+
+/** The one place where errors become answers; undefined for what nobody expected. */
+export function problemFrom(error: unknown): HttpProblem | undefined {
+  if (error instanceof HttpProblem) return error;
+  if (error instanceof QueueError) {
+    const away = error.code === 'redis_unavailable';
+    const headers = {
+      'retry-after': String(Math.ceil(RETRY_AFTER_MS / 1000)),
+      'retry-after-ms': String(RETRY_AFTER_MS),
+    };
+    return new HttpProblem(error.code, error.message, { flaws: error.flaws, ...(away && { headers }) });
+  }
+  return bodyProblemFrom(error);
+}
+
+/** Why a job has no result, for who asked for it. */
+export function noResult(job: JobView): HttpProblem {
+  if (job.status === 'failed') {
+    return new HttpProblem('job_failed', `Job ${job.id} failed: ${job.error.code}: ${job.error.message}`, {
+      job,
+    });
+  }
+  if (!isFinishedJob(job))
+    throw new Error(`job ${job.id} is ${job.status}, so that its result may still come`);
+  return new HttpProblem('job_cancelled', `Job ${job.id} was cancelled at ${job.finished_at}`, { job });
+}
+
+/** The body parser's refusals, by the `type` that it documents. */
+function bodyProblemFrom(error: unknown): HttpProblem | undefined {
+  if (!(error instanceof Error) || !('type' in error) || !('status' in error)) return undefined;
+  switch (error.type) {
+    case 'entity.parse.failed':
+      return new HttpProblem('malformed_json', `The body was expected to be JSON: ${error.message}`);
+    case 'entity.too.large':
+      return new HttpProblem('body_too_large', 'The body was expected to be at most 10 MB');
+    case 'charset.unsupported':
+    case 'encoding.unsupported':
+      return new HttpProblem(
+        'unsupported_media_type',
+        `The body was expected to be JSON in UTF-8: ${error.message}`,
+      );
+    default:
+      return typeof error.status === 'number' && error.status < 500
+        ? new HttpProblem('invalid_request', `The request was refused: ${error.message}`)
+        : undefined;
+  }
+}

@@ -1,0 +1,87 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Models } from '../src/config-file.ts';
+import type { Logger } from '../src/log.ts';
+import { O3Queue } from '../src/queue/o3-queue.ts';
+import type { Stoppable } from '../src/shutdown.ts';
+import { createApp } from './app.ts';
+
+export interface ProducerOptions extends Models {
+  redisUrl: string;
+  prefix: string;
+  host: string;
+  /** 0: any free one. */
+  port: number;
+  logger: Logger;
+}
+
+export interface Producer extends Stoppable {
+  /** Where it listens. */
+  readonly url: string;
+}
+
+/** Listens as soon as the promise resolves. @throws when the address is taken or not ours, saying which. */
+export async function startProducer({
+  redisUrl,
+  prefix,
+  host,
+  port,
+  logger,
+  ...models
+}: ProducerOptions): Promise<Producer> {
+  const onError = (error: Error): void => logger.error({ error: error.message }, 'Redis connection');
+  const queue = new O3Queue({ redisUrl, prefix, onError, ...modelsOf(models) });
+  const draining = new AbortController();
+  const server = createServer(createApp({ queue, draining: draining.signal, logger }));
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, resolve);
+    });
+  } catch (error: unknown) {
+    await queue.close();
+    throw listenError(error, host, port);
+  }
+  let closed: Promise<void> = Promise.resolve();
+  return {
+    name: 'producer',
+    url: urlOf(host, (server.address() as AddressInfo).port),
+    quiet() {
+      draining.abort();
+      closed = new Promise((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+    },
+    drain: () => closed,
+    release: () => server.closeAllConnections(),
+    async close() {
+      server.closeAllConnections();
+      await closed;
+      await queue.close();
+    },
+  };
+}
+
+function modelsOf({ defaultModel, models, retention }: Models): Models {
+  return { defaultModel, models, retention };
+}
+
+function urlOf(host: string, port: number): string {
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
+
+function listenError(error: unknown, host: string, port: number): Error {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    return new Error(
+      `Port ${port} of ${host} is taken, perhaps by another o3-queue. Stop it, or choose another with PORT=${port + 1}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return new Error(
+    `The producer cannot listen on ${host} port ${port} (${String(code)}). Check HOST and PORT`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,89 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { shorten, simulatedSummary } from './answer.ts';
+import { type CreateRequest, readCreateRequest } from './create-request.ts';
+import { badRequest } from './errors.ts';
+import { GOOD_BEHAVIOUR, type Misbehaviour } from './faults.ts';
+import type { LedgerBook } from './ledger.ts';
+import type { Settings } from './options.ts';
+import { questionText } from './question.ts';
+import { createRun, type Run } from './run.ts';
+import { writeScript } from './script.ts';
+import type { Store } from './store.ts';
+import type { Turns } from './turns.ts';
+
+export type CreateDeps = {
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly ledger: LedgerBook;
+  readonly turns: Turns;
+  readonly now: () => number;
+  readonly nextThinkMs: () => number;
+};
+
+export type Admission = { readonly request: CreateRequest; readonly misbehaviour: Misbehaviour };
+
+/** Checks a create body and decides whether this one misbehaves. Nothing is bought yet. */
+export function admit(body: unknown, { settings, store, turns }: CreateDeps): Admission {
+  const asked = readCreateRequest(body, settings.models);
+  const request = applyProfile(asked, settings);
+  checkPrevious(request, store);
+  const { key, misbehaviour, numbers } = request.wishes;
+  const isQuiet = Object.values(misbehaviour).every((fault) => fault === undefined);
+  if (isQuiet) return { request, misbehaviour };
+  const misbehaves = turns.take(key ?? questionKey(request), numbers.sim_times);
+  return { request, misbehaviour: misbehaves ? misbehaviour : GOOD_BEHAVIOUR };
+}
+
+/** The purchase: from here on the response exists and runs, whatever becomes of the reply. */
+export function purchase({ request, misbehaviour }: Admission, deps: CreateDeps): Run {
+  const { settings, store, ledger, now, nextThinkMs } = deps;
+  const createdAtMs = now();
+  const thinkMs = request.wishes.numbers.sim_think_ms ?? nextThinkMs();
+  const text = questionText(request.body['input']);
+  const question = { model: request.model.id, text, thinkMs, body: request.body };
+  const script = writeScript(request, {
+    id: `resp_${randomBytes(24).toString('hex')}`,
+    createdAtMs,
+    thinkMs,
+    keepaliveMs: settings.keepaliveMs,
+    misbehaviour,
+    answer: settings.answer(question),
+    summary: simulatedSummary(shorten(text)),
+  });
+  const run = createRun(script, misbehaviour);
+  store.add(run);
+  ledger.open(run);
+  return run;
+}
+
+function applyProfile(request: CreateRequest, { background }: Settings): CreateRequest {
+  if (!request.background) return request;
+  switch (background) {
+    case 'supported':
+      return request;
+    case 'ignored':
+      return { ...request, background: false };
+    case 'rejected':
+      throw badRequest("Unsupported parameter: 'background' is not supported by this server.", {
+        param: 'background',
+        code: 'unsupported_parameter',
+      });
+    default: {
+      const never: never = background;
+      return never;
+    }
+  }
+}
+
+function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store): void {
+  if (id === undefined || store.has(id)) return;
+  throw badRequest(`Previous response with id '${id}' not found.`, {
+    param: 'previous_response_id',
+    code: 'previous_response_not_found',
+  });
+}
+
+function questionKey({ model, body, wishes }: CreateRequest): string {
+  const identity = JSON.stringify([model.id, body['input'] ?? null, wishes.misbehaviour]);
+  return createHash('sha256').update(identity).digest('base64');
+}

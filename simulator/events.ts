@@ -1,0 +1,117 @@
+import { closedItem, deltasOf, openedItem, summaryPart, textPart } from './output-items.ts';
+import { failureType, responseObject } from './response-object.ts';
+import type { PlannedItem, Script } from './script.ts';
+
+/** An event before it has its number, and when it happens, in milliseconds since creation. */
+export type Step = { readonly atMs: number; readonly type: string; readonly fields: object };
+
+/**
+ * The events of a script in the order of the API, made one at a time: a stream that is cut after ten of
+ * ten thousand builds ten.
+ */
+export function* steps(script: Script): Generator<Step> {
+  yield* opening(script);
+  for (const [index, item] of script.items.entries()) yield* itemSteps(script, item, index);
+  yield* closing(script);
+}
+
+function* opening(script: Script): Generator<Step> {
+  const queued = responseObject(script, { status: 'queued' });
+  const running = responseObject(script, { status: 'in_progress' });
+  if (script.request.background) {
+    yield { atMs: 0, type: 'response.created', fields: { response: queued } };
+    yield { atMs: 0, type: 'response.queued', fields: { response: queued } };
+  } else {
+    yield { atMs: 0, type: 'response.created', fields: { response: running } };
+  }
+  yield { atMs: script.startMs, type: 'response.in_progress', fields: { response: running } };
+}
+
+function* itemSteps(script: Script, item: PlannedItem, index: number): Generator<Step> {
+  const [fromMs, toMs] = spanOf(script, item);
+  const step = (atMs: number, type: string, fields: object): Step => ({
+    atMs,
+    type,
+    fields: { output_index: index, ...fields },
+  });
+  yield step(fromMs, 'response.output_item.added', { item: openedItem(item) });
+  yield* textSteps(item, fromMs, toMs, step);
+  if (item.kind === 'message' && item.ending === 'broken') return;
+  yield step(toMs, 'response.output_item.done', { item: closedItem(item) });
+}
+
+type MakeStep = (atMs: number, type: string, fields: object) => Step;
+
+function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeStep): Generator<Step> {
+  const place = { item_id: item.id };
+  const deltas = deltasOf(item);
+  const text = deltas.join('');
+  const timed = deltas.map(
+    (delta, index) => [delta, fromMs + ((toMs - fromMs) * (index + 1)) / deltas.length] as const,
+  );
+  switch (item.kind) {
+    case 'reasoning': {
+      if (text === '') return;
+      const at = { ...place, summary_index: 0 };
+      yield step(fromMs, 'response.reasoning_summary_part.added', { ...at, part: summaryPart('') });
+      for (const [delta, atMs] of timed) {
+        yield step(atMs, 'response.reasoning_summary_text.delta', { ...at, delta });
+      }
+      yield step(toMs, 'response.reasoning_summary_text.done', { ...at, text });
+      yield step(toMs, 'response.reasoning_summary_part.done', { ...at, part: summaryPart(text) });
+      return;
+    }
+    case 'message': {
+      const at = { ...place, content_index: 0 };
+      yield step(fromMs, 'response.content_part.added', { ...at, part: textPart('') });
+      for (const [delta, atMs] of timed) {
+        yield step(atMs, 'response.output_text.delta', { ...at, delta, logprobs: [] });
+      }
+      if (item.ending === 'broken') return;
+      yield step(toMs, 'response.output_text.done', { ...at, text, logprobs: [] });
+      yield step(toMs, 'response.content_part.done', { ...at, part: textPart(text) });
+      return;
+    }
+    case 'function_call': {
+      for (const [delta, atMs] of timed) {
+        yield step(atMs, 'response.function_call_arguments.delta', { ...place, delta });
+      }
+      yield step(toMs, 'response.function_call_arguments.done', {
+        ...place,
+        name: item.name,
+        arguments: text,
+      });
+      return;
+    }
+    default: {
+      const never: never = item;
+      return never;
+    }
+  }
+}
+
+/** Reasoning takes the first half of the time, the answer the second; alone, an item takes it all. */
+function spanOf(script: Script, item: PlannedItem): readonly [number, number] {
+  const { startMs, paceMs: endMs } = script;
+  if (script.items.length === 1) return [startMs, endMs];
+  const middleMs = (startMs + endMs) / 2;
+  return item.kind === 'reasoning' ? [startMs, middleMs] : [middleMs, endMs];
+}
+
+function* closing(script: Script): Generator<Step> {
+  const { ending, endMs } = script;
+  if (ending.status === 'stalled') return;
+  const output = script.items.map(closedItem);
+  const response = responseObject(script, { status: 'ended', ending, output });
+  if (ending.status === 'failed' && ending.announced !== 'not') {
+    yield { atMs: endMs, type: 'error', fields: errorFields(ending) };
+  }
+  yield { atMs: endMs, type: `response.${ending.status}`, fields: { response } };
+}
+
+/** The specification has the fields flat; real servers were often seen to nest them. */
+function errorFields(ending: Extract<Script['ending'], { status: 'failed' }>): object {
+  const { code, message } = ending;
+  if (ending.announced === 'flat') return { code, message, param: null };
+  return { error: { type: failureType(code), code, message, param: null } };
+}

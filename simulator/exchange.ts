@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ApiError, badRequest, type ErrorBody, tooLarge } from './errors.ts';
+
+/** One HTTP call: what came, and the ways to answer it. */
+export type Exchange = {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly authorization: string | undefined;
+  readonly response: ServerResponse;
+  readJson(): Promise<unknown>;
+  sendJson(status: number, body: object, headers?: Readonly<Record<string, string>>): void;
+  sendError(error: unknown): void;
+  sendHtml(status: number): void;
+  /** Headers of an event stream, out at once. */
+  openStream(headers?: Readonly<Record<string, string>>): void;
+  /** Drops the connection as a crashed server does: a TCP reset, no answer. */
+  reset(): void;
+};
+
+const MAX_BODY_BYTES = 32 * 1024 * 1024;
+
+const BAD_GATEWAY =
+  '<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n';
+
+export function createExchange(
+  request: IncomingMessage,
+  response: ServerResponse,
+  now: () => number,
+): Exchange {
+  const startedAtMs = now();
+  const url = parseTarget(request.url);
+  const commonHeaders = (): Record<string, string> => ({
+    'x-request-id': `req_${randomBytes(16).toString('hex')}`,
+    'openai-processing-ms': String(Math.max(1, Math.round(now() - startedAtMs))),
+    'openai-version': '2020-10-01',
+    'openai-organization': 'org-simulator',
+  });
+  const send = (
+    status: number,
+    type: string,
+    text: string,
+    headers: Readonly<Record<string, string>>,
+  ): void => {
+    if (response.headersSent || response.destroyed) return;
+    response.writeHead(status, {
+      ...commonHeaders(),
+      ...headers,
+      'content-type': type,
+      'content-length': Buffer.byteLength(text),
+    });
+    response.end(text);
+  };
+  const sendJson: Exchange['sendJson'] = (status, body, headers = {}) =>
+    send(status, 'application/json', JSON.stringify(body), headers);
+  return {
+    method: request.method ?? 'GET',
+    path: url.pathname,
+    query: url.searchParams,
+    authorization: request.headers.authorization,
+    response,
+    readJson: async () => parseJson(await readBody(request)),
+    sendJson,
+    sendError: (error) => {
+      if (error instanceof ApiError) sendJson(error.status, { error: error.body }, error.headers);
+      else sendJson(500, { error: ownFault(error) });
+    },
+    sendHtml: (status) => send(status, 'text/html', BAD_GATEWAY, {}),
+    openStream: (headers = {}) => {
+      response.writeHead(200, {
+        ...commonHeaders(),
+        ...headers,
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-cache',
+      });
+      response.flushHeaders();
+    },
+    reset: () => request.socket.resetAndDestroy(),
+  };
+}
+
+/** A target such as `//x` would be read as a host by a URL that is not made absolute first. */
+function parseTarget(target = '/'): URL {
+  return new URL(target.startsWith('/') ? `http://simulator${target}` : 'http://simulator/');
+}
+
+/** Too long a body is read to its end all the same: a client that is still writing would never see the 413. */
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+  }
+  if (size > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest(
+      'We could not parse the JSON body of your request. The OpenAI API expects a JSON payload, but what was sent was not valid JSON.',
+    );
+  }
+}
+
+/** Not a scripted 500 but a fault of the simulator, or of the `answer` function it was given: say which. */
+function ownFault(error: unknown): ErrorBody {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { message: `The simulator itself failed: ${reason}`, type: 'server_error', param: null, code: null };
+}

@@ -1,0 +1,78 @@
+import { notFound } from './errors.ts';
+
+/** A model that the simulator pretends to run. */
+export type SimulatedModel = {
+  readonly id: string;
+  /** The dated name that replies carry, as OpenAI's do. Default: the id. */
+  readonly snapshot?: string;
+  /** `YYYY-MM-DD`, told by `GET /v1/models`; the simulator itself never shuts a model down. Default: none. */
+  readonly shutdownDate?: string;
+};
+
+export type Models = {
+  readonly defaultName: string;
+  list(): object;
+  describe(id: string): object;
+  /** The model of this name or snapshot, or OpenAI's 404. */
+  find(id: string): Required<Pick<SimulatedModel, 'id' | 'snapshot'>>;
+};
+
+/** Unix seconds; a fixed date, so that two listings are equal. */
+const CREATED_AT_SECONDS = 1_744_761_600;
+
+export const DEFAULT_MODELS: readonly SimulatedModel[] = [
+  { id: 'o3', snapshot: 'o3-2025-04-16', shutdownDate: '2026-12-11' },
+  { id: 'o3-pro', snapshot: 'o3-pro-2025-06-10', shutdownDate: '2026-12-11' },
+  { id: 'gpt-5', snapshot: 'gpt-5-2025-08-07', shutdownDate: '2026-12-11' },
+  { id: 'gpt-5-mini', snapshot: 'gpt-5-mini-2025-08-07', shutdownDate: '2026-12-11' },
+  { id: 'gpt-5.1', shutdownDate: '2027-04-01' },
+  { id: 'gpt-5.2' },
+  { id: 'gpt-5.4' },
+  { id: 'gpt-5.5' },
+  { id: 'gpt-5.6-sol' },
+  { id: 'gpt-5.6-terra' },
+  { id: 'gpt-5.6-luna' },
+  { id: 'gpt-6-astra' },
+  { id: 'gpt-6-sol' },
+  { id: 'gpt-6-luna' },
+];
+
+export function createModels(models: readonly (string | SimulatedModel)[]): Models {
+  const known = new Map<string, SimulatedModel>();
+  for (const entry of models) {
+    const model = typeof entry === 'string' ? (defaultsOf(entry) ?? { id: entry }) : entry;
+    known.set(model.id, model);
+  }
+  const find = (id: string): SimulatedModel => {
+    const model = known.get(id) ?? [...known.values()].find((candidate) => candidate.snapshot === id);
+    if (model) return model;
+    throw notFound(`The model \`${id}\` does not exist or you do not have access to it.`, {
+      code: 'model_not_found',
+    });
+  };
+  const [first] = known.keys();
+  if (first === undefined) throw new Error('models must name at least one model, got an empty list');
+  return {
+    defaultName: first,
+    list: () => ({ object: 'list', data: [...known.values()].map(describe) }),
+    describe: (id) => describe(find(id)),
+    find: (id) => {
+      const model = find(id);
+      return { id: model.id, snapshot: model.snapshot ?? model.id };
+    },
+  };
+}
+
+function defaultsOf(id: string): SimulatedModel | undefined {
+  return DEFAULT_MODELS.find((model) => model.id === id);
+}
+
+function describe(model: SimulatedModel): object {
+  return {
+    id: model.id,
+    object: 'model',
+    created: CREATED_AT_SECONDS,
+    owned_by: 'simulator',
+    shutdown_date: model.shutdownDate ?? null,
+  };
+}

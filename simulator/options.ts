@@ -1,0 +1,74 @@
+import { simulatedAnswer } from './answer.ts';
+import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models.ts';
+import type { Question } from './question.ts';
+
+/** What the simulated server makes of `background: true`. */
+type BackgroundProfile =
+  /** As OpenAI does. */
+  | 'supported'
+  /** As a server that knows the field and refuses it: 400 `unsupported_parameter`; responses cannot be looked up. */
+  | 'rejected'
+  /** As a server that never heard of it: answers in the foreground; responses cannot be looked up. */
+  | 'ignored';
+
+export type SimulatorOptions = {
+  /** Milliseconds from create to answer. Default 2000; `metadata.sim_think_ms` overrides it for one request. */
+  readonly thinkMs?: number | undefined;
+  /** Share of `thinkMs` by which it varies, 0 to 1. Default 0: every response takes the same time. */
+  readonly jitter?: number | undefined;
+  /** Chooses the sequence of the jitter; the same seed gives the same times. Default 1. */
+  readonly seed?: number | undefined;
+  /** What can be asked for; a known name alone brings its snapshot and shutdown date. Default: o3 and its kin. */
+  readonly models?: readonly (string | SimulatedModel)[] | undefined;
+  /** Default `supported`. */
+  readonly background?: BackgroundProfile | undefined;
+  /** When set, every call needs it as `Authorization: Bearer`. Default: any key, or none. */
+  readonly apiKey?: string | undefined;
+  /** Milliseconds for which a finished response can be looked up; then 404 and its memory is freed. Default 10 minutes. */
+  readonly retentionMs?: number | undefined;
+  /** Milliseconds after creation in which a stream can be attached. Default 5 minutes, as OpenAI's. */
+  readonly streamWindowMs?: number | undefined;
+  /** Milliseconds of silence on a stream before a `keepalive` event. Default 30 seconds. */
+  readonly keepaliveMs?: number | undefined;
+  /** Writes the answer to a question. Default: one that says it is simulated and repeats the question. */
+  readonly answer?: ((question: Question) => string) | undefined;
+};
+
+export type Settings = {
+  readonly thinkMs: number;
+  readonly jitter: number;
+  readonly seed: number;
+  readonly models: Models;
+  readonly background: BackgroundProfile;
+  readonly apiKey: string | undefined;
+  readonly retentionMs: number;
+  readonly streamWindowMs: number;
+  readonly keepaliveMs: number;
+  readonly answer: (question: Question) => string;
+};
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const DAY = 24 * 60 * MINUTE;
+/** Where setTimeout overflows. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export function resolveOptions(options: SimulatorOptions): Settings {
+  return {
+    thinkMs: within('thinkMs', options.thinkMs ?? 2 * SECOND, 0, DAY),
+    jitter: within('jitter', options.jitter ?? 0, 0, 1),
+    seed: within('seed', options.seed ?? 1, 0, Number.MAX_SAFE_INTEGER),
+    models: createModels(options.models ?? DEFAULT_MODELS),
+    background: options.background ?? 'supported',
+    apiKey: options.apiKey,
+    retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),
+    streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),
+    keepaliveMs: within('keepaliveMs', options.keepaliveMs ?? 30 * SECOND, 1, MAX_TIMER_MS),
+    answer: options.answer ?? simulatedAnswer,
+  };
+}
+
+function within(name: string, value: number, minimum: number, maximum: number): number {
+  if (Number.isFinite(value) && value >= minimum && value <= maximum) return value;
+  throw new Error(`${name} must be a number from ${minimum} to ${maximum}, got ${value}`);
+}

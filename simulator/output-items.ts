@@ -1,0 +1,99 @@
+import type { PlannedItem } from './script.ts';
+import { groupIntoDeltas, stretch, tokensOf } from './text.ts';
+
+export type OutputItem = { readonly id: string; readonly type: string; readonly [key: string]: unknown };
+
+/** The deltas that carry an item's text, in order, up to the point where a broken message breaks. */
+export function deltasOf(item: PlannedItem): string[] {
+  switch (item.kind) {
+    case 'reasoning':
+      return tokensOf(item.summary);
+    case 'function_call':
+      return groupIntoDeltas(tokensOf(item.argumentsJson), 8);
+    case 'message': {
+      const deltas = groupIntoDeltas(stretch(item.text, item.tokens), item.deltas);
+      return item.ending === 'broken' ? deltas.slice(0, Math.ceil(deltas.length / 2)) : deltas;
+    }
+    default: {
+      const never: never = item;
+      return never;
+    }
+  }
+}
+
+/** The item as it is announced, before any of its text. */
+export function openedItem(item: PlannedItem): OutputItem {
+  switch (item.kind) {
+    case 'reasoning':
+      return { id: item.id, type: 'reasoning', summary: [] };
+    case 'function_call':
+      return functionCall(item, 'in_progress', '');
+    case 'message':
+      return message(item.id, 'in_progress', []);
+    default: {
+      const never: never = item;
+      return never;
+    }
+  }
+}
+
+/** The item when so much of its text is out. */
+export function itemWithText(item: PlannedItem, text: string, status: string): OutputItem {
+  switch (item.kind) {
+    case 'reasoning':
+      return {
+        id: item.id,
+        type: 'reasoning',
+        ...(item.sealed ? { encrypted_content: sealedReasoning(item.id) } : {}),
+        summary: text === '' ? [] : [summaryPart(text)],
+      };
+    case 'function_call':
+      return functionCall(item, status, text);
+    case 'message':
+      return message(item.id, status, [textPart(text)]);
+    default: {
+      const never: never = item;
+      return never;
+    }
+  }
+}
+
+export function closedItem(item: PlannedItem): OutputItem {
+  return itemWithText(item, deltasOf(item).join(''), closedStatus(item));
+}
+
+function closedStatus(item: PlannedItem): string {
+  return item.kind === 'message' && item.ending !== 'completed' ? 'incomplete' : 'completed';
+}
+
+export function textPart(text: string): object {
+  return { type: 'output_text', text, annotations: [], logprobs: [] };
+}
+
+export function summaryPart(text: string): object {
+  return { type: 'summary_text', text };
+}
+
+function message(id: string, status: string, content: readonly object[]): OutputItem {
+  return { id, type: 'message', status, role: 'assistant', content };
+}
+
+function functionCall(
+  item: Extract<PlannedItem, { kind: 'function_call' }>,
+  status: string,
+  argumentsJson: string,
+): OutputItem {
+  return {
+    id: item.id,
+    type: 'function_call',
+    status,
+    call_id: item.callId,
+    name: item.name,
+    arguments: argumentsJson,
+  };
+}
+
+/** Opaque to every client, so anything will do that is the same each time. */
+function sealedReasoning(id: string): string {
+  return Buffer.from(`simulated reasoning of ${id}`).toString('base64');
+}

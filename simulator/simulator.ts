@@ -1,0 +1,82 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createDelivery } from './delivery.ts';
+import { createExchange } from './exchange.ts';
+import { createLedger, type Ledger } from './ledger.ts';
+import { resolveOptions, type SimulatorOptions } from './options.ts';
+import { createPace } from './pace.ts';
+import { createRouter } from './routes.ts';
+import { createStore } from './store.ts';
+import { createTurns } from './turns.ts';
+
+export type { SimulatorOptions } from './options.ts';
+
+/** A server that speaks OpenAI's Responses API, asks no model and counts what it would have sold. */
+export type Simulator = {
+  /** Port 0 takes a free one. The URL is a `baseURL` for any OpenAI SDK. */
+  listen(port: number, host?: string): Promise<{ readonly url: string }>;
+  /** Cuts open connections and stops every timer. Calling it again waits for the same end. */
+  close(): Promise<void>;
+  readonly ledger: Ledger;
+};
+
+/** Fleets of clients connect at once; the default backlog of 511 would refuse some. */
+const BACKLOG = 4096;
+/** Longer than clients keep an idle connection, so that none is closed under a request just sent. */
+const KEEP_ALIVE_MS = 65_000;
+
+export function createSimulator(options: SimulatorOptions = {}): Simulator {
+  const settings = resolveOptions(options);
+  const now = () => performance.timeOrigin + performance.now();
+  const ledger = createLedger(now);
+  const store = createStore({ retentionMs: settings.retentionMs, now, onRemoved: ledger.settle });
+  const delivery = createDelivery({ store, now });
+  const route = createRouter({
+    settings,
+    store,
+    ledger,
+    turns: createTurns(),
+    now,
+    nextThinkMs: createPace(settings.thinkMs, settings.jitter, settings.seed),
+    streamWindowMs: settings.streamWindowMs,
+  });
+
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const exchange = createExchange(request, response, now);
+    try {
+      if (exchange.path.startsWith('/v1/')) ledger.count('requests');
+      delivery.deliver(exchange, await route(exchange));
+    } catch (error: unknown) {
+      exchange.sendError(error);
+    }
+  };
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+    void answer(request, response);
+  });
+  let closing: Promise<void> | undefined;
+
+  return {
+    ledger,
+    listen: (port, host = '127.0.0.1') =>
+      new Promise((resolve, reject) => {
+        server.once('error', reject);
+        server.listen({ port, host, backlog: BACKLOG }, () => {
+          server.off('error', reject);
+          resolve({ url: urlOf(server.address() as AddressInfo) });
+        });
+      }),
+    close: () => {
+      closing ??= new Promise((resolve) => {
+        delivery.close();
+        store.close();
+        server.close(() => resolve());
+        server.closeAllConnections();
+      });
+      return closing;
+    },
+  };
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}/v1`;
+}

@@ -1,0 +1,38 @@
+import { O3ClientError } from './client-error.ts';
+
+/** Half a character, which no URL can hold. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+export function jobPath(id: string): string {
+  // A URL swallows dots, and an empty id would name the list: no job has such an id.
+  if (typeof id !== 'string' || id === '' || id === '.' || id === '..' || LONE_SURROGATE.test(id)) {
+    throw new O3ClientError('job_not_found', `Expected the id of a job, got ${JSON.stringify(id)}`);
+  }
+  return `/jobs/${encodeURIComponent(id)}`;
+}
+
+export function checkedUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    throw new O3ClientError(
+      'invalid_client_option',
+      `Expected the URL of an o3-queue like http://127.0.0.1:3000, got "${text}"`,
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new O3ClientError(
+      'invalid_client_option',
+      'Expected a URL without a user and a password in it; give the key as apiKey (O3Q_API_KEY)',
+    );
+  }
+  return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+/** Says nothing of the key itself: messages end up in logs. */
+export function checkedKey(apiKey: string | undefined): string | undefined {
+  if (apiKey === undefined || /^[\x21-\x7e]+$/.test(apiKey)) return apiKey;
+  throw new O3ClientError(
+    'invalid_client_option',
+    'Expected an API key (O3Q_API_KEY) of printable ASCII characters without spaces, got others',
+  );
+}

@@ -1,0 +1,87 @@
+import type { Flaw } from './problem.ts';
+
+/**
+ * Why a call to an instance did not work: its message says what happened and what to do. `code` is the problem's own
+ * (docs/ERRORS.md) where the instance refused, or one of the client's:
+ *
+ * - `instance_unreachable`: nothing answers at the URL; nothing was done.
+ * - `answer_lost`: the connection broke, or the time ran out, after a request that changes something was sent:
+ *   whether it was carried out is unknown.
+ * - `unexpected_response`: something answers, but not as o3-queue does.
+ * - `invalid_client_option`: the client was made with a URL, a key or a query that cannot be sent.
+ *
+ * A job that failed is never an O3ClientError: it is data.
+ */
+export class O3ClientError extends Error {
+  override readonly name = 'O3ClientError';
+  readonly code: string;
+  /** The HTTP status, where there was an answer. */
+  readonly status: number | undefined;
+  /** For `invalid_request`: every field that was wrong. */
+  readonly flaws: readonly Flaw[];
+  constructor(
+    code: string,
+    message: string,
+    options: ErrorOptions & { status?: number; flaws?: readonly Flaw[] } = {},
+  ) {
+    super(message, options);
+    this.code = code;
+    this.status = options.status;
+    this.flaws = options.flaws ?? [];
+  }
+}
+
+/** What a response that is neither a success nor a redirect has to say. */
+export function errorFromResponse(
+  url: string,
+  status: number,
+  contentType: string,
+  body: string,
+): O3ClientError {
+  const problem = contentType.includes('json') ? jsonFrom(body) : undefined;
+  if (isRecord(problem) && typeof problem['code'] === 'string') {
+    const flaws = flawsIn(problem['flaws']);
+    const said = [problem['detail'], problem['title']].find(
+      (text) => typeof text === 'string' && text !== '',
+    );
+    return new O3ClientError(problem['code'], withFlaws(String(said ?? problem['code']), flaws), {
+      status,
+      flaws,
+    });
+  }
+  return unexpectedResponse(url, status, body === '' ? 'an empty body' : JSON.stringify(body.slice(0, 120)));
+}
+
+export function unexpectedResponse(url: string, status: number, came: string): O3ClientError {
+  return new O3ClientError(
+    'unexpected_response',
+    `Expected an o3-queue at ${url}, got HTTP ${status} with ${came}: check O3Q_URL (and O3Q_API_KEY, if something in between asks for a key)`,
+    { status },
+  );
+}
+
+export function jsonFrom(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function flawsIn(value: unknown): Flaw[] {
+  if (!Array.isArray(value)) return [];
+  return value
+    .filter(isRecord)
+    .map((flaw) => ({ path: String(flaw['path'] ?? ''), message: String(flaw['message'] ?? '') }));
+}
+
+/** The detail usually lists its flaws already; a caller who prints the message alone must not miss one. */
+function withFlaws(said: string, flaws: readonly Flaw[]): string {
+  const missing = flaws.filter(({ message }) => !said.includes(message));
+  if (missing.length === 0) return said;
+  return `${said}: ${missing.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ')}`;
+}

@@ -1,0 +1,193 @@
+import { checkedKey, checkedUrl, jobPath } from './client-address.ts';
+import { isJobPage, isJobResult, isJobView } from './client-answer.ts';
+import { isRecord, unexpectedResponse } from './client-error.ts';
+import { createTransport, pause, type Transport } from './client-transport.ts';
+import {
+  type CompletedJob,
+  isFinishedJob,
+  type JobPage,
+  type JobResult,
+  type JobStatus,
+  type JobView,
+} from './job.ts';
+import type { JobRequest } from './job-request.ts';
+
+/** One long poll: short of the 60 s after which many proxies cut a silent connection. */
+const LONGEST_POLL_MS = 50_000;
+/** An instance that is shutting down answers polls at once; asking it again at once would be a busy loop. */
+const SHORTEST_POLL_MS = 1000;
+/** A restart of the instance in the middle of a wait goes unnoticed if it is not longer than this. */
+const WAIT_PATIENCE_MS = 60_000;
+
+export interface O3ClientOptions {
+  /** Where the instance listens: `http://127.0.0.1:3000`. A path is kept, for one behind a proxy. */
+  url: string;
+  /** Sent as `Authorization: Bearer`. Default: none. */
+  apiKey?: string | undefined;
+  /** How long a read is repeated while nothing answers, or Redis is away, in milliseconds. Default 2,000. */
+  readPatienceMs?: number;
+}
+
+export interface CallOptions {
+  /** Ends the call, not the job: the promise rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+export interface WaitOptions extends CallOptions {
+  /** How long to wait for the end, in milliseconds, rounded up to whole seconds. */
+  timeoutMs?: number;
+}
+
+export interface JobQuery {
+  status?: JobStatus | undefined;
+  model?: string | undefined;
+  /** Words of the question. */
+  q?: string | undefined;
+  /** Jobs a page, 1 to 100. Default 20. */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before. */
+  cursor?: string | undefined;
+}
+
+export type UncompletedJob = Exclude<JobView, CompletedJob>;
+
+/** `result` where there is one, else the job: not finished yet, failed or cancelled. */
+export type ResultOutcome =
+  | { status: 'completed'; result: JobResult }
+  | { status: UncompletedJob['status']; job: UncompletedJob };
+
+/**
+ * An instance of o3-queue over HTTP. Reads repeat themselves while the instance restarts; nothing else does, because a
+ * job that is enqueued twice is bought twice. What goes wrong with a call throws an O3ClientError; what goes wrong with
+ * a job is data.
+ */
+export class O3Client {
+  readonly url: string;
+  readonly #transport: Transport;
+  readonly #patienceMs: number;
+
+  constructor({ url, apiKey, readPatienceMs = 2000 }: O3ClientOptions) {
+    this.url = checkedUrl(url);
+    this.#transport = createTransport({ url: this.url, apiKey: checkedKey(apiKey) });
+    this.#patienceMs = readPatienceMs;
+  }
+
+  /** Sent once, never repeated: on `answer_lost` look with `list` before you enqueue it again. */
+  async enqueue(request: JobRequest, { signal }: CallOptions = {}): Promise<JobView> {
+    const { body, status } = await this.#transport.write({
+      method: 'POST',
+      path: '/jobs',
+      body: request,
+      signal,
+    });
+    return this.#viewFrom(body, status);
+  }
+
+  async get(id: string, { signal }: CallOptions = {}): Promise<JobView> {
+    return this.#read(id, signal, this.#patienceMs);
+  }
+
+  /** @param options.timeoutMs how long to wait for the job's end; default 0: as it is now. `Infinity` is allowed. */
+  async result(id: string, { timeoutMs = 0, signal }: WaitOptions = {}): Promise<ResultOutcome> {
+    const endAt = performance.now() + timeoutMs;
+    for (let patienceMs = this.#patienceMs; ; patienceMs = WAIT_PATIENCE_MS) {
+      const startedAt = performance.now();
+      const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil((endAt - startedAt) / 1000) * 1000));
+      const outcome = await this.#resultNow(id, holdMs, patienceMs, signal);
+      if (outcome.status === 'completed' || isFinishedJob(outcome.job)) return outcome;
+      const now = performance.now();
+      if (now >= endAt) return outcome;
+      await pause(Math.max(0, Math.min(startedAt + SHORTEST_POLL_MS, endAt) - now), signal);
+    }
+  }
+
+  /** @param options.timeoutMs default: without end. When it is over, the job is answered as it is, and goes on. */
+  async wait(
+    id: string,
+    { timeoutMs = Number.POSITIVE_INFINITY, signal }: WaitOptions = {},
+  ): Promise<JobView> {
+    const endAt = performance.now() + timeoutMs;
+    for (;;) {
+      const remainingMs = Math.max(0, endAt - performance.now());
+      const outcome = await this.result(id, { timeoutMs: remainingMs, signal });
+      const job =
+        outcome.status === 'completed' ? await this.#read(id, signal, WAIT_PATIENCE_MS) : outcome.job;
+      // Somebody may have retried it between the two answers.
+      if (isFinishedJob(job) || performance.now() >= endAt) return job;
+    }
+  }
+
+  /** The answer is `cancelled`; or `active` with `cancelling: true`, and `cancelled` within a second. */
+  async cancel(id: string, options: CallOptions = {}): Promise<JobView> {
+    return this.#act(id, 'cancel', options);
+  }
+
+  /** Runs a failed or cancelled job again, from its first attempt: a fresh purchase. */
+  async retry(id: string, options: CallOptions = {}): Promise<JobView> {
+    return this.#act(id, 'retry', options);
+  }
+
+  /** Forgets a finished job. */
+  async remove(id: string, { signal }: CallOptions = {}): Promise<void> {
+    await this.#transport.write({ method: 'DELETE', path: jobPath(id), signal });
+  }
+
+  /** One page, newest first. It may hold fewer jobs than asked for while there are more: read on by `next_cursor`. */
+  async list(query: JobQuery = {}, { signal }: CallOptions = {}): Promise<JobPage> {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) parameters.set(name, String(value));
+    }
+    const path = parameters.size === 0 ? '/jobs' : `/jobs?${parameters}`;
+    const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
+    if (isJobPage(body)) return body;
+    throw unexpectedResponse(this.url, status, 'something that is not a page of jobs');
+  }
+
+  /** Every job of all pages, newest first. */
+  async *jobs(query: JobQuery = {}, options: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
+    let page = await this.list({ limit: 100, ...query }, options);
+    yield* page.jobs;
+    while (page.next_cursor !== null) {
+      page = await this.list({ limit: 100, ...query, cursor: page.next_cursor }, options);
+      yield* page.jobs;
+    }
+  }
+
+  async #read(id: string, signal: AbortSignal | undefined, patienceMs: number): Promise<JobView> {
+    const { body, status } = await this.#transport.read(jobPath(id), { signal, patienceMs });
+    return this.#viewFrom(body, status);
+  }
+
+  async #act(id: string, action: 'cancel' | 'retry', { signal }: CallOptions): Promise<JobView> {
+    const path = `${jobPath(id)}/${action}`;
+    const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
+    return this.#viewFrom(body, status);
+  }
+
+  async #resultNow(
+    id: string,
+    holdMs: number,
+    patienceMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ResultOutcome> {
+    const path = `${jobPath(id)}/result${holdMs === 0 ? '' : `?wait=${holdMs / 1000}`}`;
+    for (;;) {
+      const answer = await this.#transport.read(path, { signal, patienceMs, holdMs, alsoAnswers: [409] });
+      if (answer.status === 200) {
+        if (isJobResult(answer.body)) return { status: 'completed', result: answer.body };
+        throw unexpectedResponse(this.url, 200, 'something that is not a result');
+      }
+      const problem = answer.status === 409 && isRecord(answer.body) ? answer.body['job'] : answer.body;
+      const job = this.#viewFrom(problem, answer.status);
+      if (job.status !== 'completed') return { status: job.status, job };
+      // It completed between the look for its result and the view: now the result is there.
+      await pause(100, signal);
+    }
+  }
+
+  #viewFrom(body: unknown, status: number): JobView {
+    if (isJobView(body)) return body;
+    throw unexpectedResponse(this.url, status, 'something that is not a job');
+  }
+}

@@ -1,0 +1,110 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { Backoff } from './backoff.ts';
+import { type Flaw, flawsOf } from './problem.ts';
+
+const HOUR_MS = 3_600_000;
+const MAX_TIMER_MS = 2_147_483_647;
+const DEFAULT_PATH = 'o3q.config.json';
+
+/** A model is an alias: callers ask for it by its key, the upstream knows it as `upstream`. */
+export interface ModelConfig {
+  /** The upstream's own name of it. Default: the alias itself. */
+  readonly upstream: string;
+  /** How often a retryable failure may be bought again, the first purchase included. Default 5. */
+  readonly maxAttempts: number;
+  /** The longest one attempt may take, in milliseconds; then the upstream is told to cancel. Default one hour. */
+  readonly timeoutMs: number;
+  readonly backoff: Backoff;
+}
+
+/** How long a finished job can still be read, in hours. Too long costs memory: about 2 KB a job, and its answer. */
+export interface Retention {
+  /** Default 168, a week. */
+  readonly completedHours: number;
+  /** For failed and cancelled jobs. Default 720, a month. */
+  readonly failedHours: number;
+}
+
+/** What can be asked for, and how long the answers are kept: the same for every process on one Redis. */
+export interface Models {
+  /** Used when a caller names none. Default: `o3` when it is configured, else the first model. */
+  readonly defaultModel: string;
+  readonly models: Readonly<Record<string, ModelConfig>>;
+  readonly retention: Retention;
+}
+
+/** A model's name is part of Redis keys (as a hash tag) and of URLs. */
+const modelName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'expected 1 to 64 letters, digits, ".", "_" or "-"');
+
+const fileSchema = z
+  .strictObject({
+    defaultModel: modelName.optional(),
+    models: z
+      .record(
+        modelName,
+        z.strictObject({
+          upstream: z.string().min(1).optional(),
+          maxAttempts: z.int().min(1).max(1000).default(5),
+          timeoutMs: z.int().min(1).max(MAX_TIMER_MS).default(HOUR_MS),
+          backoff: z
+            .strictObject({
+              baseMs: z.int().min(0).default(1000),
+              maxMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
+            })
+            .prefault({}),
+        }),
+      )
+      .refine((models) => Object.keys(models).length > 0, 'expected at least one model')
+      .default({ o3: { maxAttempts: 5, timeoutMs: HOUR_MS, backoff: { baseMs: 1000, maxMs: 60_000 } } }),
+    retention: z
+      .strictObject({
+        completedHours: z.number().positive().default(168),
+        failedHours: z.number().positive().default(720),
+      })
+      .prefault({}),
+  })
+  .refine((file) => file.defaultModel === undefined || Object.hasOwn(file.models, file.defaultModel), {
+    path: ['defaultModel'],
+    message: 'expected the name of one of the models',
+  });
+
+/** What holds without a file: one model, o3. */
+export function defaultModels(): Models {
+  return modelsFrom(fileSchema.parse({}));
+}
+
+/** Reads the file whole: its models, or every flaw. Only the default path may be missing. */
+export function readConfigFile(named: string | undefined): Models | { flaws: Flaw[] } {
+  const path = named ?? DEFAULT_PATH;
+  if (named === undefined && !existsSync(path)) return defaultModels();
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error: unknown) {
+    const cause = error instanceof Error ? error.message : String(error);
+    return { flaws: [{ path, message: `cannot be read as JSON: ${cause}` }] };
+  }
+  const parsed = fileSchema.safeParse(content);
+  if (parsed.success) return modelsFrom(parsed.data);
+  return {
+    flaws: flawsOf(parsed.error).map((flaw) => ({
+      path: `${path}: ${flaw.path || '(top)'}`,
+      message: flaw.message,
+    })),
+  };
+}
+
+function modelsFrom(file: z.infer<typeof fileSchema>): Models {
+  const models = Object.entries(file.models).map(
+    ([name, model]) => [name, { ...model, upstream: model.upstream ?? name }] as const,
+  );
+  const first = Object.hasOwn(file.models, 'o3') ? 'o3' : (models[0]?.[0] ?? 'o3');
+  return {
+    defaultModel: file.defaultModel ?? first,
+    models: Object.fromEntries(models),
+    retention: file.retention,
+  };
+}

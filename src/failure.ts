@@ -1,0 +1,132 @@
+/**
+ * Two kinds of failure and no third: a **terminal** one fails the job now, a **retryable** one may cost another attempt.
+ * Both carry a stable `code`; docs/ERRORS.md lists them all, and a test holds the two lists together.
+ */
+export const FAILURE_CODES = {
+  invalid_request: 'terminal',
+  authentication: 'terminal',
+  permission: 'terminal',
+  model_not_found: 'terminal',
+  not_found: 'terminal',
+  quota_exhausted: 'terminal',
+  timeout: 'terminal',
+  response_cancelled: 'terminal',
+  response_refused: 'terminal',
+  internal_error: 'terminal',
+  conflict: 'retryable',
+  rate_limited: 'retryable',
+  upstream_error: 'retryable',
+  upstream_overloaded: 'retryable',
+  connection_lost: 'retryable',
+  response_failed: 'retryable',
+  response_lost: 'retryable',
+  stalled: 'retryable',
+} as const;
+export type FailureCode = keyof typeof FAILURE_CODES;
+
+type CodeOf<Kind> = { [C in FailureCode]: (typeof FAILURE_CODES)[C] extends Kind ? C : never }[FailureCode];
+
+/** Thrown when the same request can never work: retrying would only cost. */
+export class TerminalError extends Error {
+  override readonly name = 'TerminalError';
+  readonly code: CodeOf<'terminal'>;
+  readonly retryable = false;
+  constructor(code: CodeOf<'terminal'>, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Thrown when a later attempt may work; `retryAfterMs` is what the upstream asked for, when it did. */
+export class RetryableError extends Error {
+  override readonly name = 'RetryableError';
+  readonly code: CodeOf<'retryable'>;
+  readonly retryable = true;
+  readonly retryAfterMs: number | undefined;
+  constructor(
+    code: CodeOf<'retryable'>,
+    message: string,
+    options: ErrorOptions & { retryAfterMs?: number | undefined } = {},
+  ) {
+    super(message, options);
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+export type Failure = TerminalError | RetryableError;
+
+export function isFailure(error: unknown): error is Failure {
+  return error instanceof TerminalError || error instanceof RetryableError;
+}
+
+/** An HTTP refusal of the upstream, freed from any SDK's classes. */
+export interface UpstreamRefusal {
+  /** undefined: an error event inside a stream, which has no status of its own. */
+  status: number | undefined;
+  /** The upstream's own words, from its error envelope. */
+  code: string | null;
+  type: string | null;
+  message: string;
+  retryAfterMs: number | undefined;
+}
+
+const MONEY_CODES = new Set([
+  'insufficient_quota',
+  'credit_balance_exhausted',
+  'organization_spend_limit_exceeded',
+  'project_spend_limit_exceeded',
+  'organization_usage_limit_exceeded',
+]);
+
+/** Codes inside a response or an error event that another purchase cannot cure; the set is open, so unknown ones may be retried. */
+const HOPELESS_CODES =
+  /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
+
+/**
+ * The one judge of the upstream's refusals. Nobody else looks at a status code.
+ * Sources: OpenAI's error-codes guide for the 429 and 503 codes, the SDK's own retry rules for the rest.
+ */
+export function failureFromRefusal(refusal: UpstreamRefusal): Failure {
+  const { status, code, type, retryAfterMs } = refusal;
+  const message = describe(refusal);
+  if (MONEY_CODES.has(code ?? '') || type === 'insufficient_quota')
+    return new TerminalError('quota_exhausted', message);
+  if (code === 'model_not_found') return new TerminalError('model_not_found', message);
+  switch (status) {
+    case undefined:
+      return failureFromResponseError({ code: code ?? 'unknown', message: refusal.message });
+    case 401:
+      return new TerminalError('authentication', message);
+    case 403:
+      return new TerminalError('permission', message);
+    case 404:
+      return new TerminalError('not_found', message);
+    case 408:
+      return new RetryableError('upstream_error', message, { retryAfterMs });
+    case 409:
+      return new RetryableError('conflict', message, { retryAfterMs });
+    case 429:
+      return new RetryableError('rate_limited', message, { retryAfterMs });
+    case 503:
+      return new RetryableError('upstream_overloaded', message, { retryAfterMs });
+    default:
+      return status >= 500
+        ? new RetryableError('upstream_error', message, { retryAfterMs })
+        : new TerminalError('invalid_request', message);
+  }
+}
+
+/** Judges the `error` of a response that the upstream accepted and then failed. */
+export function failureFromResponseError(error: { code: string; message: string }): Failure {
+  const message = `${error.code}: ${error.message}`;
+  if (MONEY_CODES.has(error.code)) return new TerminalError('quota_exhausted', message);
+  if (error.code === 'rate_limit_exceeded') return new RetryableError('rate_limited', message);
+  if (HOPELESS_CODES.test(error.code)) return new TerminalError('response_refused', message);
+  return new RetryableError('response_failed', message);
+}
+
+function describe({ status, code, message }: UpstreamRefusal): string {
+  const origin = status === undefined ? 'the upstream said' : `the upstream answered ${status}`;
+  return code === null ? `${origin}: ${message}` : `${origin} ${code}: ${message}`;
+}

@@ -1,0 +1,188 @@
+import { z } from 'zod';
+import { preview } from './job.ts';
+import { type Flaw, flawsOf, QueueError } from './problem.ts';
+
+/** BullMQ's largest priority; larger numbers would be cut silently. */
+const MAX_PRIORITY = 2_097_151;
+/** Node's largest timer, about 24.8 days; a longer one would fire at once. */
+const MAX_TIMER_MS = 2_147_483_647;
+const MAX_DELAY_MS = 366 * 24 * 3_600_000;
+
+/** Names that every JavaScript object has already: as keys they would vanish or poison whoever reads them. */
+const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+
+/** OpenAI's limits: at most 16 pairs, keys up to 64 characters, values strings up to 512. */
+const metadata = z.custom<Record<string, string>>().superRefine((value: unknown, context) => {
+  for (const flaw of metadataFlaws(value)) {
+    context.addIssue({ code: 'custom', message: flaw.message, path: flaw.path === '' ? [] : [flaw.path] });
+  }
+});
+
+/** The options that a producer may give with the work itself; stored in the job, read by the worker. */
+const runOptions = {
+  stream: z.boolean().optional(),
+  timeout_ms: z.int().min(1).max(MAX_TIMER_MS).optional(),
+};
+
+const questionFields = {
+  question: z.string().refine((text) => text.trim() !== '', 'expected a question, got an empty text'),
+  context: z.string().optional(),
+  instructions: z.string().optional(),
+  reasoning_effort: z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).optional(),
+  max_output_tokens: z.int().min(16).optional(),
+  metadata: metadata.optional(),
+};
+
+/** Any body of the Responses API; its fields are OpenAI's to judge, except those that this queue must own or read. */
+const responsesBody = z
+  .looseObject({
+    model: z.string().min(1).optional(),
+    input: z.union([z.string().min(1), z.array(z.unknown()).min(1)]).optional(),
+    stream: z.boolean().nullish(),
+    background: z.boolean().nullish(),
+    metadata: metadata.nullish(),
+  })
+  .refine(
+    (body) => body.input !== undefined || body['prompt'] !== undefined,
+    'expected "input" (or "prompt"), got neither',
+  );
+
+const queueOptions = {
+  model: z.string().min(1).optional(),
+  priority: z.int().min(0).max(MAX_PRIORITY).optional(),
+  delay_ms: z.int().min(0).max(MAX_DELAY_MS).optional(),
+  max_attempts: z.int().min(1).max(1000).optional(),
+};
+
+const questionData = z.strictObject({ ...questionFields, ...runOptions });
+const requestData = z.strictObject({ request: responsesBody, ...runOptions });
+const questionRequest = z.strictObject({ ...questionFields, ...runOptions, ...queueOptions });
+const responsesRequest = z.strictObject({ request: responsesBody, ...runOptions, ...queueOptions });
+
+/**
+ * What a caller may ask: a `question` in plain words, or `request`, any body of OpenAI's Responses API. Exactly one of them.
+ *
+ * - `model`: a configured model; default: the configuration's `defaultModel`.
+ * - `stream`: whether the worker follows the answer token by token (default true; false in bulk).
+ * - `priority`: 0 (default) goes first; larger numbers later.
+ * - `delay_ms`: not before so many milliseconds from now.
+ * - `max_attempts`: how often a retryable failure may be bought again, first purchase included; default: the model's.
+ * - `timeout_ms`: the longest one attempt may take; default: the model's.
+ */
+export type JobRequest = z.infer<typeof questionRequest> | z.infer<typeof responsesRequest>;
+
+/**
+ * The data of a job in Redis, the same for every producer in every language (docs/DATA-FORMAT.md): what was asked,
+ * without what BullMQ keeps itself (queue, priority, delay, attempts).
+ */
+export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>;
+
+/** @throws {QueueError} `invalid_request`, with every flaw. */
+export function parseJobRequest(input: unknown): JobRequest {
+  return hasOwn(input, 'request') ? parse(input, responsesRequest) : parse(input, questionRequest);
+}
+
+/** @throws {QueueError} `invalid_request`: a producer of another language may have written anything. */
+export function parseJobData(data: unknown): JobData {
+  return hasOwn(data, 'request') ? parse(data, requestData) : parse(data, questionData);
+}
+
+/** The name that the caller asked for, wherever it stood. */
+export function requestedModel(request: JobRequest): string | undefined {
+  return request.model ?? ('request' in request ? request.request.model : undefined);
+}
+
+/** The part of a request that travels in the job. */
+export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobData {
+  const { model: _model, priority: _priority, delay_ms: _delay, max_attempts: _attempts, ...work } = request;
+  const asked = 'request' in work ? (work.stream ?? work.request.stream ?? undefined) : work.stream;
+  return { ...work, stream: asked ?? streamByDefault };
+}
+
+/** What the board and the lists show of a job: the first 100 characters of its question. */
+export function questionPreview(work: JobRequest | JobData): string {
+  return preview('request' in work ? questionOf(work.request.input) : work.question, 100);
+}
+
+/** The body for the upstream. How it is run (`background`, `stream`) is the worker's to say, so those are left out. */
+export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<string, unknown> {
+  if ('request' in data) {
+    const { background: _background, stream: _stream, ...body } = data.request;
+    return { ...body, model: upstreamModel };
+  }
+  return {
+    model: upstreamModel,
+    input:
+      data.context === undefined ? data.question : `Context:\n${data.context}\n\nQuestion:\n${data.question}`,
+    ...(data.instructions !== undefined && { instructions: data.instructions }),
+    ...(data.reasoning_effort !== undefined && { reasoning: { effort: data.reasoning_effort } }),
+    ...(data.max_output_tokens !== undefined && { max_output_tokens: data.max_output_tokens }),
+    ...(data.metadata !== undefined && { metadata: data.metadata }),
+  };
+}
+
+function parse<Output>(input: unknown, schema: z.ZodType<Output>): Output {
+  if (hasOwn(input, 'question') && hasOwn(input, 'request')) {
+    throw refusal([{ path: '', message: 'expected either "question" or "request", got both' }]);
+  }
+  const parsed = schema.safeParse(input, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  throw refusal(flawsOf(parsed.error));
+}
+
+function refusal(flaws: Flaw[]): QueueError {
+  const list = flaws.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  return new QueueError('invalid_request', `The request was refused: ${list}`, { flaws });
+}
+
+function metadataFlaws(value: unknown): Flaw[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return [{ path: '', message: 'expected an object of strings' }];
+  }
+  const flaws: Flaw[] = [];
+  const entries = Object.entries(value);
+  if (entries.length > 16)
+    flaws.push({ path: '', message: `expected at most 16 pairs, got ${entries.length}` });
+  for (const [key, text] of entries) {
+    if (key === '' || key.length > 64)
+      flaws.push({ path: key.slice(0, 64), message: 'expected a key of 1 to 64 characters' });
+    else if (RESERVED_KEYS.has(key) || hasControlCharacter(key)) {
+      flaws.push({
+        path: key,
+        message: 'expected a key without control characters that is no reserved word of JavaScript',
+      });
+    }
+    if (typeof text !== 'string') flaws.push({ path: key, message: `expected a string, got ${typeof text}` });
+    else if (text.length > 512)
+      flaws.push({ path: key, message: `expected at most 512 characters, got ${text.length}` });
+  }
+  return flaws;
+}
+
+function hasControlCharacter(text: string): boolean {
+  return [...text].some((character) => character < ' ' || character === '\u007f');
+}
+
+function hasOwn(value: unknown, key: string): boolean {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key);
+}
+
+/** The last thing a user said in a Responses API input; the question is what a person looks for on the board. */
+function questionOf(input: unknown): string {
+  if (typeof input === 'string') return input;
+  if (!Array.isArray(input)) return '(prompt template)';
+  for (const item of input.toReversed()) {
+    if (!isRecord(item) || (item['role'] ?? 'user') !== 'user') continue;
+    if (typeof item['content'] === 'string') return item['content'];
+    if (Array.isArray(item['content'])) {
+      const texts = item['content'].filter(isRecord).map((part) => part['text']);
+      const text = texts.filter((part) => typeof part === 'string').join(' ');
+      if (text !== '') return text;
+    }
+  }
+  return '(no text)';
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,177 @@
+/**
+ * The words, used everywhere and without synonyms:
+ *
+ * - **job**: the unit of work, a row on the board. **request**: what the caller sent. **result**: what comes back.
+ * - **model**: the name a caller asks for. **upstream**: the server that runs it, under its **upstream model**.
+ * - **attempt**: one purchase of a response, 1-based. **adopt**: re-attach to a response that is already running.
+ * - **release**: give a job back uncharged (shutdown). **retry**: run again after a failure.
+ */
+
+/**
+ * - `waiting`: enqueued, retried, released or recovered; taken by a worker, or cancelled.
+ * - `delayed`: enqueued with a delay, or between two attempts; becomes `waiting` at its time, or is cancelled.
+ * - `active`: held by a worker; completes, fails, is cancelled, goes back to `delayed` for its next attempt, or back to
+ *   `waiting` when its worker stops or dies.
+ * - `completed`: has a result. For ever, until it is forgotten.
+ * - `failed`: a terminal failure, or its attempts are exhausted. Only a retry by hand takes it out.
+ * - `cancelled`: stopped on purpose. Only a retry by hand takes it out.
+ */
+export const JOB_STATUSES = ['waiting', 'delayed', 'active', 'completed', 'failed', 'cancelled'] as const;
+export type JobStatus = (typeof JOB_STATUSES)[number];
+
+export const FINISHED_STATUSES = ['completed', 'failed', 'cancelled'] as const;
+export type FinishedStatus = (typeof FINISHED_STATUSES)[number];
+
+export function isFinished(status: JobStatus): status is FinishedStatus {
+  return status === 'completed' || status === 'failed' || status === 'cancelled';
+}
+
+/** The statuses of the first plan's seven functions. */
+export type PlanStatus = 'pending' | 'running' | 'completed' | 'error' | 'cancelled';
+
+/**
+ * One row a status: what BullMQ calls it, what the plan's functions call it, what OpenAI's Responses API calls it.
+ * A cancelled job is `failed` in BullMQ, which has no state of its own for it; the record of the run tells them apart.
+ */
+export const STATUS_TABLE: Record<
+  JobStatus,
+  { bullmq: readonly string[]; plan: PlanStatus; responses: string }
+> = {
+  waiting: { bullmq: ['waiting', 'prioritized', 'waiting-children'], plan: 'pending', responses: 'queued' },
+  delayed: { bullmq: ['delayed'], plan: 'pending', responses: 'queued' },
+  active: { bullmq: ['active'], plan: 'running', responses: 'in_progress' },
+  completed: { bullmq: ['completed'], plan: 'completed', responses: 'completed' },
+  failed: { bullmq: ['failed'], plan: 'error', responses: 'failed' },
+  cancelled: { bullmq: ['failed'], plan: 'cancelled', responses: 'cancelled' },
+};
+
+/** Tokens as the upstream counted them. `output_tokens` includes the reasoning, `input_tokens` the cached ones. */
+export interface Usage {
+  input_tokens: number;
+  cached_tokens: number;
+  output_tokens: number;
+  reasoning_tokens: number;
+  total_tokens: number;
+}
+
+/** Why a job failed. `code` is one of docs/ERRORS.md. */
+export interface JobError {
+  code: string;
+  message: string;
+  /** Whether the same request could have worked at another time; a retry by hand is allowed either way. */
+  retryable: boolean;
+}
+
+interface JobBase {
+  id: string;
+  model: string;
+  /** The first 100 characters of the question, then `...` when there is more. */
+  question: string;
+  /** ISO 8601, like every time here. */
+  created_at: string;
+  /** The attempt that runs, or the last one that ran; 0 before the first. */
+  attempt: number;
+  max_attempts: number;
+}
+
+/** Times of a job that has been started at least once. */
+interface Started {
+  started_at: string;
+  /** From the first start until the end, or until now. */
+  duration_ms: number;
+}
+
+/** Times of a finished job; one that was cancelled or refused before its first start has no `started_at`. */
+interface Finished {
+  started_at: string | null;
+  finished_at: string;
+  duration_ms: number;
+}
+
+export interface WaitingJob extends JobBase {
+  status: 'waiting';
+  waiting_for: string;
+}
+
+export interface DelayedJob extends JobBase {
+  status: 'delayed';
+  waiting_for: string;
+  /** When it becomes `waiting`. */
+  due_at: string;
+}
+
+export interface ActiveJob extends JobBase, Started {
+  status: 'active';
+  /** The id of the response at the upstream, as soon as there is one. */
+  upstream_id: string | null;
+  progress: {
+    /** What the upstream last said of the response: `queued`, `in_progress`; null before its first word. */
+    upstream_status: string | null;
+    /** Length of the answer so far; only a streamed job knows it before the end. */
+    output_characters: number;
+  };
+  /** True once somebody asked to cancel and the worker has not yet confirmed it. */
+  cancelling: boolean;
+}
+
+export interface ResultSummary {
+  usage: Usage | null;
+  /** The first 500 characters of the answer. */
+  answer_preview: string;
+  upstream_model: string;
+  /** Why the upstream stopped early (`max_output_tokens`, `content_filter`, …); null when it did not. */
+  incomplete_reason: string | null;
+}
+
+export interface CompletedJob extends JobBase, Finished {
+  status: 'completed';
+  upstream_id: string | null;
+  result: ResultSummary;
+}
+
+export interface FailedJob extends JobBase, Finished {
+  status: 'failed';
+  upstream_id: string | null;
+  error: JobError;
+}
+
+export interface CancelledJob extends JobBase, Finished {
+  status: 'cancelled';
+  upstream_id: string | null;
+  /** What was used until the cancel, where the upstream said it. */
+  usage: Usage | null;
+}
+
+/** What the world sees of a job. Narrow it by `status`. */
+export type JobView = WaitingJob | DelayedJob | ActiveJob | CompletedJob | FailedJob | CancelledJob;
+export type FinishedJob = CompletedJob | FailedJob | CancelledJob;
+
+export function isFinishedJob(job: JobView): job is FinishedJob {
+  return isFinished(job.status);
+}
+
+/** The whole result of a completed job. */
+export interface JobResult {
+  answer: string;
+  usage: Usage | null;
+  /** The model that was asked for. */
+  model: string;
+  /** The model that answered, as the upstream names it. */
+  upstream_model: string;
+  incomplete_reason: string | null;
+  /** The Responses API object, untouched. */
+  response: Record<string, unknown>;
+}
+
+export interface JobPage {
+  jobs: JobView[];
+  /** Pass it back to read on; null at the end. */
+  next_cursor: string | null;
+}
+
+/** Cuts by characters as people count them, so that no emoji is torn in two. */
+export function preview(text: string, length: number): string {
+  // At most two code units a character: a longer slice never matters, and a 10 MB question is not spread into an array.
+  const characters = [...text.slice(0, 2 * length + 2)];
+  return characters.length > length ? `${characters.slice(0, length).join('')}...` : text;
+}

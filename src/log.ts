@@ -1,0 +1,51 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+
+export type { Logger };
+
+export interface LogOptions {
+  level: string;
+  /** Replaced by `***` in every line, whatever field they came in: the last gate before the outside. */
+  secrets: readonly string[];
+  /** Lines for people (a terminal) instead of JSON (everything else). */
+  pretty: boolean;
+  /** Where lines go; default: standard error, so that standard output stays for results. */
+  destination?: DestinationStream;
+}
+
+/** One JSON object a line. Questions and answers are logged at `debug` only, keys never. */
+export function createLogger({ level, secrets, pretty: forPeople, destination }: LogOptions): Logger {
+  const out = destination ?? standardError(forPeople);
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    secrets.length === 0 ? out : withoutSecrets(out, secrets),
+  );
+}
+
+function standardError(forPeople: boolean): DestinationStream {
+  if (!forPeople) return pino.destination({ fd: 2, sync: true });
+  return pretty({
+    destination: 2,
+    sync: true,
+    colorize: true,
+    translateTime: 'SYS:HH:MM:ss',
+    ignore: 'pid,hostname',
+  });
+}
+
+function withoutSecrets(out: DestinationStream, secrets: readonly string[]): DestinationStream {
+  // JSON may have escaped the secret; both spellings are looked for. Short ones would mask ordinary words.
+  const spellings = secrets
+    .filter((secret) => secret.length >= 4)
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
+  return {
+    write(line: string) {
+      out.write(spellings.reduce((text, secret) => text.replaceAll(secret, '***'), line));
+    },
+  };
+}

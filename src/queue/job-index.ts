@@ -1,0 +1,103 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { JobStatus } from '../job.ts';
+import { QueueError } from '../problem.ts';
+import type { JobIndex, ModelKeys } from './keys.ts';
+
+export interface IndexEntry {
+  model: string;
+  id: string;
+  /** In milliseconds. */
+  createdAt: number;
+}
+
+/** How many entries are read from Redis at once, per model. */
+const BATCH = 100;
+
+/** Unfinished jobs change state inside BullMQ, where no index of ours can follow; they share one. */
+export function indexFor(status: JobStatus | undefined): JobIndex {
+  switch (status) {
+    case undefined:
+      return 'all';
+    case 'waiting':
+    case 'delayed':
+    case 'active':
+      return 'live';
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+      return status;
+    default: {
+      const never: never = status;
+      throw new Error(`unknown status ${String(never)}`);
+    }
+  }
+}
+
+/** The entries of all the models as one list, newest first, after the cursor. Costs what is read, not what exists. */
+export async function* newestFirst(
+  redis: Redis | Cluster,
+  models: ReadonlyMap<string, ModelKeys>,
+  index: JobIndex,
+  after: IndexEntry | undefined,
+): AsyncGenerator<IndexEntry> {
+  const sources = [...models].map(([model, keys]) => entriesOf(redis, model, keys.index(index), after));
+  const heads = await Promise.all(sources.map((source) => source.next()));
+  for (;;) {
+    const newest = heads.reduce((best, head, i) => {
+      if (head.done) return best;
+      const other = best === -1 ? undefined : heads[best];
+      return other === undefined || other.done || isNewer(head.value, other.value) ? i : best;
+    }, -1);
+    const head = heads[newest];
+    const source = sources[newest];
+    if (head === undefined || head.done || source === undefined) return;
+    yield head.value;
+    heads[newest] = await source.next();
+  }
+}
+
+async function* entriesOf(
+  redis: Redis | Cluster,
+  model: string,
+  key: string,
+  after: IndexEntry | undefined,
+): AsyncGenerator<IndexEntry, undefined> {
+  for (let offset = 0; ; offset += BATCH) {
+    const most = after?.createdAt ?? '+inf';
+    const flat = await redis.zrevrangebyscore(key, most, '-inf', 'WITHSCORES', 'LIMIT', offset, BATCH);
+    for (let i = 0; i < flat.length; i += 2) {
+      const entry = { model, id: flat[i] ?? '', createdAt: Number(flat[i + 1]) };
+      if (after === undefined || isNewer(after, entry)) yield entry;
+    }
+    if (flat.length < 2 * BATCH) return undefined;
+  }
+}
+
+/** Jobs of the same millisecond are ordered by id, as Redis orders them, and then by model. */
+function isNewer(one: IndexEntry, other: IndexEntry): boolean {
+  if (one.createdAt !== other.createdAt) return one.createdAt > other.createdAt;
+  if (one.id !== other.id) return one.id > other.id;
+  return one.model > other.model;
+}
+
+export function cursorFrom(entry: IndexEntry): string {
+  return Buffer.from(JSON.stringify([entry.createdAt, entry.id, entry.model])).toString('base64url');
+}
+
+/** @throws {QueueError} `invalid_request` for anything that `cursorFrom` did not make. */
+export function entryFrom(cursor: string): IndexEntry {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    if (
+      Array.isArray(parsed) &&
+      Number.isSafeInteger(parsed[0]) &&
+      typeof parsed[1] === 'string' &&
+      typeof parsed[2] === 'string'
+    ) {
+      return { createdAt: parsed[0], id: parsed[1], model: parsed[2] };
+    }
+  } catch {
+    // Not JSON: falls through to the same answer.
+  }
+  throw new QueueError('invalid_request', 'The cursor was expected to be the next_cursor of an earlier page');
+}

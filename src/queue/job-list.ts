@@ -1,0 +1,113 @@
+import { JOB_STATUSES, type JobPage, type JobStatus, type JobView } from '../job.ts';
+import { type Flaw, QueueError } from '../problem.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './job-index.ts';
+import { indexesOf } from './keys.ts';
+import type { ModelQueue } from './model-queue.ts';
+
+/** How many jobs one call may look at. A rare match deep down is reached by further calls, never by one that hangs. */
+const LOOKED_AT_MOST = 2000;
+const AT_ONCE = 50;
+const MOST_PER_PAGE = 100;
+
+export interface ListQuery {
+  status?: JobStatus | undefined;
+  model?: string | undefined;
+  /** Looked for in the first 100 characters of the question, whatever the case. */
+  q?: string | undefined;
+  /** 1 to 100. Default 20. */
+  limit?: number | undefined;
+  cursor?: string | undefined;
+}
+
+/**
+ * Newest first over all models. A page may hold fewer jobs than its limit, even none, while `next_cursor` goes on:
+ * a search stops after 2,000 jobs that do not match.
+ */
+export async function listJobs(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  query: ListQuery,
+): Promise<JobPage> {
+  const { status, limit = 20 } = query;
+  checkQuery(query, queues);
+  const searched =
+    query.model === undefined ? queues : new Map([...queues].filter(([model]) => model === query.model));
+  const after = query.cursor === undefined ? undefined : entryFrom(query.cursor);
+  const needle = query.q?.toLowerCase();
+  const matches = (view: JobView): boolean =>
+    (status === undefined || view.status === status) &&
+    (needle === undefined || view.question.toLowerCase().includes(needle));
+
+  const jobs: JobView[] = [];
+  const index = indexFor(status);
+  const entries = newestFirst(
+    redis,
+    new Map([...searched].map(([model, { keys }]) => [model, keys])),
+    index,
+    after,
+  );
+  let last: IndexEntry | undefined;
+  let lookedAt = 0;
+  for (;;) {
+    const batch = await take(entries, Math.min(AT_ONCE, limit + 1));
+    const views = await Promise.all(batch.map(({ model, id }) => queues.get(model)?.read(id)));
+    for (const [i, entry] of batch.entries()) {
+      const view = views[i]?.view;
+      if (view === undefined) await forget(redis, queues, entry);
+      else if (matches(view)) {
+        // One more match than fits: there is a next page, and it begins with this one.
+        if (jobs.length === limit) return { jobs, next_cursor: last === undefined ? null : cursorFrom(last) };
+        jobs.push(view);
+      }
+      last = entry;
+    }
+    lookedAt += batch.length;
+    if (batch.length < Math.min(AT_ONCE, limit + 1)) return { jobs, next_cursor: null };
+    if (lookedAt >= LOOKED_AT_MOST && last !== undefined) return { jobs, next_cursor: cursorFrom(last) };
+  }
+}
+
+/** A crash while enqueueing, or a job removed by another BullMQ client, leaves an entry without a job. */
+async function forget(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  { model, id }: IndexEntry,
+): Promise<void> {
+  const keys = queues.get(model)?.keys;
+  if (keys === undefined) return;
+  await Promise.all(indexesOf(keys).map((key) => redis.zrem(key, id)));
+}
+
+async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<Item[]> {
+  const taken: Item[] = [];
+  while (taken.length < count) {
+    const next = await items.next();
+    if (next.done) break;
+    taken.push(next.value);
+  }
+  return taken;
+}
+
+function checkQuery({ status, model, limit }: ListQuery, queues: ReadonlyMap<string, ModelQueue>): void {
+  const flaws: Flaw[] = [];
+  if (status !== undefined && !JOB_STATUSES.includes(status)) {
+    flaws.push({ path: 'status', message: `expected one of ${JOB_STATUSES.join(', ')}, got "${status}"` });
+  }
+  if (model !== undefined && !queues.has(model)) {
+    flaws.push({
+      path: 'model',
+      message: `expected one of ${[...queues.keys()].join(', ')}, got "${model}"`,
+    });
+  }
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= MOST_PER_PAGE)) {
+    flaws.push({
+      path: 'limit',
+      message: `expected a whole number from 1 to ${MOST_PER_PAGE}, got ${limit}`,
+    });
+  }
+  if (flaws.length > 0) {
+    const list = flaws.map(({ path, message }) => `${path}: ${message}`).join('; ');
+    throw new QueueError('invalid_request', `The list was refused: ${list}`, { flaws });
+  }
+}

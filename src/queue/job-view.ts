@@ -1,0 +1,173 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { JobError, JobStatus, JobView, ResultSummary } from '../job.ts';
+import type { ModelKeys } from './keys.ts';
+import { type RunRecord, runRecordFrom } from './run-record.ts';
+import { readScript } from './scripts/read.ts';
+
+/** BullMQ numbers the jobs of a client that gives no id; a number alone does not say in which queue. */
+export function publicId(model: string, id: string): string {
+  return /^\d+$/.test(id) ? `${model}:${id}` : id;
+}
+
+export interface JobReading {
+  view: JobView;
+  /** Whether BullMQ has finished with the job too: false while a cancelled one still keeps its place in the line. */
+  settled: boolean;
+}
+
+/** Reads one job of a model's queue at one instant; null when it is not there. */
+export async function readJob(
+  redis: Redis | Cluster,
+  keys: ModelKeys,
+  model: string,
+  maxAttempts: number,
+  id: string,
+): Promise<JobReading | null> {
+  const reply = await readScript.run(
+    redis,
+    [
+      keys.job(id),
+      keys.lock(id),
+      keys.queue('delayed'),
+      keys.queue('prioritized'),
+      keys.queue('active'),
+      keys.run(id),
+      keys.queue('meta'),
+    ],
+    [id],
+  );
+  if (reply === null) return null;
+  const [state, open, due, paused, fields, run] = reply as RawReading;
+  const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
+  const view = viewFrom({
+    id: publicId(model, id),
+    model,
+    maxAttempts: attemptsOf(options) ?? maxAttempts,
+    name: name ?? '',
+    createdAt: Number(timestamp),
+    finishedAt: finishedOn === null ? undefined : Number(finishedOn),
+    failedReason: failedReason ?? '',
+    returnValue,
+    state,
+    open: open === 1,
+    dueAt: due === null ? undefined : Number(due),
+    paused: paused === 1,
+    run: runRecordFrom(run),
+    now: Date.now(),
+  });
+  return { view, settled: state === 'completed' || state === 'failed' };
+}
+
+type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
+type Field = string | null;
+type RawReading = [BullState, 0 | 1, Field, 0 | 1, [Field, Field, Field, Field, Field, Field], string[]];
+
+interface Facts {
+  id: string;
+  model: string;
+  maxAttempts: number;
+  name: string;
+  createdAt: number;
+  finishedAt: number | undefined;
+  failedReason: string;
+  returnValue: Field;
+  state: BullState;
+  /** False: the record's final status stands, whatever BullMQ still says. */
+  open: boolean;
+  dueAt: number | undefined;
+  paused: boolean;
+  run: RunRecord;
+  now: number;
+}
+
+export function viewFrom(facts: Facts): JobView {
+  const { run } = facts;
+  const status: JobStatus = facts.open ? facts.state : (run.status ?? facts.state);
+  const base = {
+    id: facts.id,
+    model: facts.model,
+    question: facts.name,
+    created_at: iso(facts.createdAt),
+    attempt: run.attempt,
+    max_attempts: facts.maxAttempts,
+  };
+  const upstreamId = run.upstreamId ?? null;
+  switch (status) {
+    case 'waiting':
+      return { ...base, status, waiting_for: facts.paused ? 'the queue to be resumed' : 'a free worker' };
+    case 'delayed':
+      return { ...base, status, ...delayOf(facts) };
+    case 'active': {
+      const startedAt = run.startedAt ?? facts.now;
+      return {
+        ...base,
+        status,
+        started_at: iso(startedAt),
+        duration_ms: facts.now - startedAt,
+        upstream_id: upstreamId,
+        progress: { upstream_status: run.upstreamStatus ?? null, output_characters: run.outputCharacters },
+        cancelling: run.cancelRequested,
+      };
+    }
+    case 'completed':
+      return { ...base, status, ...timesOf(facts), upstream_id: upstreamId, result: summaryOf(facts) };
+    case 'failed':
+      return {
+        ...base,
+        status,
+        ...timesOf(facts),
+        upstream_id: upstreamId,
+        error: run.error ?? errorOf(facts.failedReason),
+      };
+    case 'cancelled':
+      return { ...base, status, ...timesOf(facts), upstream_id: upstreamId, usage: run.usage };
+    default: {
+      const never: never = status;
+      throw new Error(`unknown status ${String(never)}`);
+    }
+  }
+}
+
+function delayOf({ dueAt, now, run }: Facts): { due_at: string; waiting_for: string } {
+  const due = iso(dueAt ?? now);
+  const reason =
+    run.error === undefined
+      ? 'its time'
+      : `attempt ${run.attempt + 1}, after ${run.error.code}: ${run.error.message}`;
+  return { due_at: due, waiting_for: `${reason} (at ${due})` };
+}
+
+function timesOf({ run, finishedAt, now }: Facts): {
+  started_at: string | null;
+  finished_at: string;
+  duration_ms: number;
+} {
+  const end = run.finishedAt ?? finishedAt ?? now;
+  return {
+    started_at: run.startedAt === undefined ? null : iso(run.startedAt),
+    finished_at: iso(end),
+    duration_ms: run.startedAt === undefined ? 0 : end - run.startedAt,
+  };
+}
+
+/** The record has it first; BullMQ's copy stays readable when the record is gone. */
+function summaryOf({ run, returnValue }: Facts): ResultSummary {
+  return run.summary ?? (JSON.parse(returnValue ?? 'null') as ResultSummary);
+}
+
+/** For a job that BullMQ failed by itself, before any worker of ours could say why. */
+function errorOf(failedReason: string): JobError {
+  const code = failedReason.startsWith('job stalled') ? 'stalled' : 'internal_error';
+  return { code, message: failedReason, retryable: code === 'stalled' };
+}
+
+function attemptsOf(options: Field): number | undefined {
+  const parsed: unknown = JSON.parse(options ?? '{}');
+  const attempts =
+    typeof parsed === 'object' && parsed !== null && 'attempts' in parsed ? parsed.attempts : undefined;
+  return typeof attempts === 'number' && attempts > 0 ? attempts : undefined;
+}
+
+function iso(milliseconds: number): string {
+  return new Date(milliseconds).toISOString();
+}

@@ -1,0 +1,48 @@
+/**
+ * Every key of ours and BullMQ's. All keys of one model share the hash tag `{model}`, so that a Redis Cluster keeps them
+ * in one slot (our scripts touch several at once) and different models may live on different shards.
+ *
+ * BullMQ's keys begin with `<prefix>:{model}:`, ours with `<prefix>:<kind>:{model}:`, so that neither can meet the other.
+ */
+export interface ModelKeys {
+  /** BullMQ's name of the model's queue. */
+  readonly queueName: string;
+  /** BullMQ's hash of a job. */
+  job(id: string): string;
+  /** BullMQ's lock of an active job: a string, the token of the worker that holds it. */
+  lock(id: string): string;
+  /** BullMQ's own lists, sets and streams: `wait`, `prioritized`, `delayed`, `active`, `failed`, `events`, `meta`. */
+  queue(part: 'wait' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'events' | 'meta'): string;
+  /** The record of a job's run: a hash of ours. */
+  run(id: string): string;
+  /** The whole response of a completed job: a JSON string of ours, apart from the record because it may be megabytes. */
+  response(id: string): string;
+  /** Job ids by time of creation: sorted sets of ours. `all` holds each job, `live` the unfinished ones. */
+  index(part: JobIndex): string;
+  /** The channel on which a worker hears that one of its active jobs is to be cancelled; the message is the job's id. */
+  readonly cancelChannel: string;
+  /** The channel on which everybody who waits hears that a job has its final status; the message is the job's id. */
+  readonly finishedChannel: string;
+}
+
+export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
+
+export function keysOf(prefix: string, model: string): ModelKeys {
+  const queueName = `{${model}}`;
+  return {
+    queueName,
+    job: (id) => `${prefix}:${queueName}:${id}`,
+    lock: (id) => `${prefix}:${queueName}:${id}:lock`,
+    queue: (part) => `${prefix}:${queueName}:${part}`,
+    run: (id) => `${prefix}:run:${queueName}:${id}`,
+    response: (id) => `${prefix}:response:${queueName}:${id}`,
+    index: (part) => `${prefix}:index:${queueName}:${part}`,
+    cancelChannel: `${prefix}:cancel:${queueName}`,
+    finishedChannel: `${prefix}:finished:${queueName}`,
+  };
+}
+
+/** Every index a job may stand in, for whoever takes it out of all of them. */
+export function indexesOf(keys: ModelKeys): string[] {
+  return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
+}

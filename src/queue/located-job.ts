@@ -1,0 +1,76 @@
+import { isFinishedJob } from '../job.ts';
+import { QueueError } from '../problem.ts';
+import type { JobReading } from './job-view.ts';
+import type { ModelQueue } from './model-queue.ts';
+
+/** A job, and the queue that it was found in. */
+export interface LocatedJob {
+  queue: ModelQueue;
+  /** The job's id inside BullMQ. */
+  bullId: string;
+  reading: JobReading;
+}
+
+/** How long BullMQ may lag behind our record of an end, in milliseconds: it is told right after. */
+const SETTLING_MS = 2000;
+
+/** Our ids do not say their model, so every queue is asked at once; those of bare BullMQ clients may: `model:7`. */
+export async function locate(
+  queues: ReadonlyMap<string, ModelQueue>,
+  id: string,
+): Promise<LocatedJob | null> {
+  const [model, bullId] = splitId(id);
+  const candidates = [...queues.values()].filter((queue) => model === undefined || queue.model === model);
+  const readings = await Promise.all(candidates.map((queue) => queue.read(bullId)));
+  for (const [i, queue] of candidates.entries()) {
+    const reading = readings[i];
+    if (reading) return { queue, bullId, reading };
+  }
+  return null;
+}
+
+/** @throws {QueueError} `job_not_found` */
+export async function requireJob(queues: ReadonlyMap<string, ModelQueue>, id: string): Promise<LocatedJob> {
+  const located = await locate(queues, id);
+  if (located === null) throw notFound(id);
+  return located;
+}
+
+/**
+ * A finished job with which BullMQ is done as well.
+ * @throws {QueueError} `job_not_found`, `job_not_finished`
+ */
+export async function requireSettled(
+  queues: ReadonlyMap<string, ModelQueue>,
+  id: string,
+): Promise<LocatedJob> {
+  const deadline = Date.now() + SETTLING_MS;
+  for (;;) {
+    const located = await requireJob(queues, id);
+    const { view, settled } = located.reading;
+    if (settled) return located;
+    if (!isFinishedJob(view)) throw notFinished(id, view.status);
+    if (Date.now() > deadline)
+      throw notFinished(id, `${view.status}, but its response is still being stopped`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export function notFound(id: string): QueueError {
+  return new QueueError(
+    'job_not_found',
+    `There is no job ${id.slice(0, 100)}: it never was, or its retention is over`,
+  );
+}
+
+export function notFinished(id: string, status: string): QueueError {
+  return new QueueError(
+    'job_not_finished',
+    `Job ${id} is ${status}: only a finished job can be retried or forgotten`,
+  );
+}
+
+function splitId(id: string): [model: string | undefined, bullId: string] {
+  const match = /^([^:]+):(\d+)$/.exec(id);
+  return match === null ? [undefined, id] : [match[1], match[2] ?? ''];
+}

@@ -1,0 +1,106 @@
+import type { JobsOptions } from 'bullmq';
+import { v7 as uuid } from 'uuid';
+import type { JobView } from '../job.ts';
+import {
+  type JobData,
+  jobDataFrom,
+  parseJobRequest,
+  questionPreview,
+  requestedModel,
+} from '../job-request.ts';
+import { QueueError } from '../problem.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import { viewFrom } from './job-view.ts';
+import type { ModelQueue } from './model-queue.ts';
+import { runRecordFrom } from './run-record.ts';
+
+/** A checked request on its way into Redis. */
+export interface NewJob {
+  queue: ModelQueue;
+  id: string;
+  createdAt: number;
+  /** What the board shows: the beginning of the question. */
+  name: string;
+  data: JobData;
+  options: JobsOptions;
+}
+
+/** @throws {QueueError} `invalid_request` or `unknown_model`. */
+export function newJobFrom(
+  input: unknown,
+  queues: ReadonlyMap<string, ModelQueue>,
+  defaultModel: string,
+  streamByDefault: boolean,
+): NewJob {
+  const request = parseJobRequest(input);
+  const model = requestedModel(request) ?? defaultModel;
+  const queue = queues.get(model);
+  if (queue === undefined) {
+    const expected = `expected one of ${[...queues.keys()].join(', ')}`;
+    throw new QueueError(
+      'unknown_model',
+      `The model was ${expected}, got "${model}". Models are configured in o3q.config.json`,
+      {
+        flaws: [{ path: 'model', message: expected }],
+      },
+    );
+  }
+  const createdAt = Date.now();
+  const id = `job_${uuid().replaceAll('-', '')}`;
+  const options: JobsOptions = {
+    jobId: id,
+    timestamp: createdAt,
+    attempts: request.max_attempts ?? queue.config.maxAttempts,
+    ...(request.priority !== undefined && { priority: request.priority }),
+    ...(request.delay_ms !== undefined && { delay: request.delay_ms }),
+  };
+  return {
+    queue,
+    id,
+    createdAt,
+    name: questionPreview(request),
+    data: jobDataFrom(request, streamByDefault),
+    options,
+  };
+}
+
+/**
+ * Stores jobs of one queue. The indexes are written first: a crash in between leaves an entry without a job, which the
+ * next list drops, and never a job that no list shows.
+ */
+export async function storeJobs(
+  redis: RedisClient,
+  { keys, bullmq }: ModelQueue,
+  jobs: readonly NewJob[],
+): Promise<void> {
+  const entries = jobs.flatMap(({ createdAt, id }) => [createdAt, id]);
+  const [job] = jobs;
+  await Promise.all([
+    redis.zadd(keys.index('all'), ...entries),
+    redis.zadd(keys.index('live'), ...entries),
+    jobs.length === 1 && job !== undefined
+      ? bullmq.add(job.name, job.data, job.options)
+      : bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options }))),
+  ]);
+}
+
+/** The view of a job that was stored this instant, without asking Redis for what we just told it. */
+export function viewOfNewJob({ queue, id, createdAt, name, options }: NewJob): JobView {
+  const delayMs = options.delay ?? 0;
+  return viewFrom({
+    id,
+    model: queue.model,
+    maxAttempts: options.attempts ?? queue.config.maxAttempts,
+    name,
+    createdAt,
+    finishedAt: undefined,
+    failedReason: '',
+    returnValue: null,
+    state: delayMs > 0 ? 'delayed' : 'waiting',
+    open: true,
+    dueAt: createdAt + delayMs,
+    paused: false,
+    run: runRecordFrom([]),
+    now: createdAt,
+  });
+}

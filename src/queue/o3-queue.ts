@@ -1,0 +1,182 @@
+import { defaultModels, type Models } from '../config-file.ts';
+import { isFinishedJob, type JobPage, type JobResult, type JobView } from '../job.ts';
+import type { JobRequest } from '../job-request.ts';
+import { QueueError } from '../problem.ts';
+import { connectRedis, type RedisClient } from '../redis/connection.ts';
+import { answerOf, type UpstreamResponse } from '../response.ts';
+import { type CancelOutcome, cancelJob, removeJob, retryJob } from './job-actions.ts';
+import { type ListQuery, listJobs } from './job-list.ts';
+import { locate, notFound, requireJob, requireSettled } from './located-job.ts';
+import { createModelQueue, type ModelQueue } from './model-queue.ts';
+import { type NewJob, newJobFrom, storeJobs, viewOfNewJob } from './new-job.ts';
+import { createRedisGuard, type RedisGuard } from './redis-guard.ts';
+import { keepSeconds } from './retention.ts';
+import { createWaiters, type Waiters } from './waiters.ts';
+
+export interface O3QueueOptions extends Partial<Models> {
+  /** `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`. */
+  redisUrl: string;
+  /** The workers' `O3Q_PREFIX`. Default `o3q`. */
+  prefix?: string;
+  /** Told about lost connections, at most once a second each. Default: nobody. */
+  onError?: (error: Error) => void;
+}
+
+/** What became of each request of a bulk, in its order. */
+export type EnqueueOutcome = { ok: true; job: JobView } | { ok: false; error: QueueError };
+
+/** A completed job's result, or the job as it stands. */
+export type ResultReading =
+  | { status: 'completed'; result: JobResult }
+  | { status: Exclude<JobView['status'], 'completed'>; job: JobView };
+
+const MOST_IN_BULK = 1000;
+
+/**
+ * The queue, straight on Redis: for the producer, and for any app that shares the Redis. Every method answers from what
+ * Redis holds; while Redis is away every method fails at once with `redis_unavailable`.
+ *
+ * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
+ */
+export class O3Queue {
+  readonly #redis: RedisClient;
+  readonly #queues: ReadonlyMap<string, ModelQueue>;
+  readonly #models: Models;
+  readonly #guard: RedisGuard;
+  readonly #waiters: Waiters;
+
+  constructor({ redisUrl, prefix = 'o3q', onError = () => {}, ...models }: O3QueueOptions) {
+    this.#models = { ...defaultModels(), ...models };
+    this.#redis = connectRedis(redisUrl, 'fail-fast', { onError, name: `${prefix}:queue` });
+    this.#guard = createRedisGuard(this.#redis);
+    this.#queues = new Map(
+      Object.entries(this.#models.models).map(([model, config]) => [
+        model,
+        createModelQueue(this.#redis, prefix, model, config, onError),
+      ]),
+    );
+    this.#waiters = createWaiters(() =>
+      connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:waiters` }),
+    );
+  }
+
+  /** The models that can be asked for, each with its queue: for Bull Board and the like. */
+  get queues(): readonly ModelQueue[] {
+    return [...this.#queues.values()];
+  }
+
+  /** Resolves when Redis answers: for readiness. */
+  async ping(): Promise<void> {
+    await this.#guard(() => this.#redis.ping());
+  }
+
+  async enqueue(request: JobRequest): Promise<JobView> {
+    const job = newJobFrom(request, this.#queues, this.#models.defaultModel, true);
+    await this.#guard(() => storeJobs(this.#redis, job.queue, [job]));
+    return viewOfNewJob(job);
+  }
+
+  /** Up to 1,000 at once; a bad one refuses only itself. */
+  async enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueueOutcome[]> {
+    if (requests.length > MOST_IN_BULK) {
+      throw new QueueError(
+        'invalid_request',
+        `A bulk was expected to hold at most ${MOST_IN_BULK} requests, got ${requests.length}`,
+      );
+    }
+    const jobs = requests.map((request) => this.#newJobOrError(request));
+    await this.#guard(async () => {
+      for (const queue of this.#queues.values()) {
+        const mine = jobs.filter((job): job is NewJob => !(job instanceof QueueError) && job.queue === queue);
+        if (mine.length > 0) await storeJobs(this.#redis, queue, mine);
+      }
+    });
+    return jobs.map((job) =>
+      job instanceof QueueError ? { ok: false, error: job } : { ok: true, job: viewOfNewJob(job) },
+    );
+  }
+
+  async get(id: string): Promise<JobView | null> {
+    return this.#guard(async () => (await locate(this.#queues, id))?.reading.view ?? null);
+  }
+
+  async result(id: string): Promise<ResultReading> {
+    return this.#guard(async () => {
+      const { queue, bullId, reading } = await requireJob(this.#queues, id);
+      const { view } = reading;
+      if (view.status !== 'completed') return { status: view.status, job: view };
+      const stored = await this.#redis.get(queue.keys.response(bullId));
+      if (stored === null) throw notFound(id);
+      const response = JSON.parse(stored) as UpstreamResponse & Record<string, unknown>;
+      const { usage, upstream_model, incomplete_reason } = view.result;
+      const result = {
+        answer: answerOf(response),
+        usage,
+        model: view.model,
+        upstream_model,
+        incomplete_reason,
+        response,
+      };
+      return { status: 'completed', result };
+    });
+  }
+
+  /** The job when it is finished, or as it stands when the time is up. */
+  async wait(
+    id: string,
+    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<JobView> {
+    const { queue, bullId, reading } = await this.#guard(() => requireJob(this.#queues, id));
+    let latest = reading.view;
+    const look = async (): Promise<JobView | null> => {
+      latest = await this.#view(id);
+      return isFinishedJob(latest) ? latest : null;
+    };
+    const finished = await this.#waiters.wait(queue.keys.finishedChannel, bullId, look, {
+      timeoutMs,
+      signal,
+    });
+    return finished ?? latest;
+  }
+
+  async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
+    const outcome = await this.#guard(async () =>
+      cancelJob(this.#redis, await requireJob(this.#queues, id), keepSeconds(this.#models.retention).failed),
+    );
+    return { outcome, job: await this.#view(id) };
+  }
+
+  /** Runs a failed or cancelled job again, from its first attempt: a fresh purchase. */
+  async retry(id: string): Promise<JobView> {
+    await this.#guard(async () => retryJob(this.#redis, await requireSettled(this.#queues, id)));
+    return this.#view(id);
+  }
+
+  /** Forgets a finished job and its result. */
+  async remove(id: string): Promise<void> {
+    await this.#guard(async () => removeJob(this.#redis, await requireSettled(this.#queues, id)));
+  }
+
+  async list(query: ListQuery = {}): Promise<JobPage> {
+    return this.#guard(() => listJobs(this.#redis, this.#queues, query));
+  }
+
+  async close(): Promise<void> {
+    this.#waiters.close();
+    await Promise.allSettled([...this.#queues.values()].map(({ bullmq }) => bullmq.close()));
+    this.#redis.disconnect();
+  }
+
+  async #view(id: string): Promise<JobView> {
+    return this.#guard(async () => (await requireJob(this.#queues, id)).reading.view);
+  }
+
+  #newJobOrError(request: JobRequest): NewJob | QueueError {
+    try {
+      return newJobFrom(request, this.#queues, this.#models.defaultModel, false);
+    } catch (error: unknown) {
+      if (error instanceof QueueError) return error;
+      throw error;
+    }
+  }
+}

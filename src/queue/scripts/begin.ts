@@ -1,0 +1,34 @@
+import { createScript } from './script.ts';
+import { STATE_LUA } from './state.ts';
+
+/**
+ * The first step of every attempt: claims the record for the worker that holds the lock, and tells what is known.
+ * Jobs that came from a bare BullMQ client get their place in the indexes here.
+ *
+ * KEYS job, lock, run, response, index all, live, completed, failed, cancelled
+ * ARGV id, lock token, created (ms), now (ms), attempts that BullMQ has counted
+ * Returns `{'lost'}` (another worker holds the lock), `{'finished', record}` (it ended before a crash could tell BullMQ),
+ * `{'open', record}`.
+ */
+export const beginScript = createScript(`
+${STATE_LUA}
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 'lost' } end
+if redis.call('HEXISTS', KEYS[3], 'status') == 1 then
+  local stalled = stalledCount(KEYS[1])
+  if redis.call('HGET', KEYS[3], 'stalled') ~= stalled then
+    redis.call('HSET', KEYS[3], 'stalled', stalled)
+    return { 'finished', redis.call('HGETALL', KEYS[3]) }
+  end
+  -- Retried by hand: a fresh run, a fresh purchase. BullMQ counts its attempts on, we count from one.
+  redis.call('DEL', KEYS[3], KEYS[4])
+  redis.call('HSET', KEYS[3], 'attempts_before', ARGV[5])
+  for index = 7, 9 do redis.call('ZREM', KEYS[index], ARGV[1]) end
+end
+redis.call('ZADD', KEYS[5], 'NX', ARGV[3], ARGV[1])
+redis.call('ZADD', KEYS[6], 'NX', ARGV[3], ARGV[1])
+redis.call('HSETNX', KEYS[3], 'started_at', ARGV[4])
+local before = redis.call('HGET', KEYS[3], 'attempts_before') or 0
+redis.call('HSET', KEYS[3], 'attempt', ARGV[5] - before + 1)
+redis.call('PERSIST', KEYS[3])
+return { 'open', redis.call('HGETALL', KEYS[3]) }
+`);

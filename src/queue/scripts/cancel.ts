@@ -1,0 +1,50 @@
+import { createScript } from './script.ts';
+import { STATE_LUA } from './state.ts';
+
+/**
+ * Cancels a job wherever it stands, in one step, so that no worker can take it in between.
+ *
+ * - Not active: it is final at once, whether or not a worker is up: taken out of the line and put among BullMQ's failed
+ *   jobs, with BullMQ's own event, so that the board and other BullMQ clients learn of it like of any other end.
+ *   A released job may have a response running at the upstream; it keeps its place at the head of the line, so that the
+ *   next worker stops that response. Its `stalled` mark of -1 keeps it final meanwhile.
+ * - Active: a durable mark, then a nudge to the worker that holds it.
+ *
+ * KEYS job, lock, delayed, prioritized, active, wait, failed, events, run, response, index live, cancelled
+ * ARGV id, now (ms), cancel channel, time to live (s), reason, finished channel
+ * Returns 'missing', 'finished' (completed or failed), 'already' (cancelled before), 'cancelled', 'cancelling' (active).
+ */
+export const cancelScript = createScript(`
+${STATE_LUA}
+local state = stateOf(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1])
+if state == 'missing' then return 'missing' end
+if not isOpen(KEYS[9], KEYS[1], state) then
+  return redis.call('HGET', KEYS[9], 'status') == 'cancelled' and 'already' or 'finished'
+end
+if state == 'completed' or state == 'failed' then return 'finished' end
+if state == 'active' then
+  redis.call('HSETNX', KEYS[9], 'cancel_requested_at', ARGV[2])
+  redis.call('PUBLISH', ARGV[3], ARGV[1])
+  return 'cancelling'
+end
+if redis.call('HEXISTS', KEYS[9], 'status') == 1 then redis.call('DEL', KEYS[9], KEYS[10]) end
+local removed = 0
+if redis.call('HEXISTS', KEYS[9], 'upstream_id') == 0 then
+  removed = redis.call('ZREM', KEYS[3], ARGV[1]) + redis.call('ZREM', KEYS[4], ARGV[1])
+  if removed == 0 then removed = redis.call('LREM', KEYS[6], 1, ARGV[1]) end
+end
+local stalled = '-1'
+if removed > 0 then
+  stalled = stalledCount(KEYS[1])
+  redis.call('ZADD', KEYS[7], ARGV[2], ARGV[1])
+  redis.call('HSET', KEYS[1], 'finishedOn', ARGV[2], 'failedReason', ARGV[5])
+end
+redis.call('XADD', KEYS[8], '*', 'event', 'failed', 'jobId', ARGV[1], 'failedReason', ARGV[5], 'prev', state)
+redis.call('HDEL', KEYS[9], 'error')
+redis.call('HSET', KEYS[9], 'status', 'cancelled', 'finished_at', ARGV[2], 'stalled', stalled)
+redis.call('EXPIRE', KEYS[9], ARGV[4])
+redis.call('ZREM', KEYS[11], ARGV[1])
+redis.call('ZADD', KEYS[12], redis.call('HGET', KEYS[1], 'timestamp'), ARGV[1])
+redis.call('PUBLISH', ARGV[6], ARGV[1])
+return 'cancelled'
+`);

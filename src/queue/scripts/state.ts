@@ -1,0 +1,33 @@
+/**
+ * Lua shared by the scripts below: where a job stands, at a cost that does not grow with the backlog.
+ * BullMQ's own getState looks a waiting job up in the whole list; the fields and the lock tell the same.
+ *
+ * `stateOf` gives BullMQ's state in our words. `isOpen` says whether the run may still change: its record has no final
+ * status, or BullMQ holds the job for another run although it has one. The latter is a retry by hand (Bull Board,
+ * or any BullMQ client), told from a recovery after a crash by the stalled counter, which only a recovery raises.
+ */
+export const STATE_LUA = `
+local function stateOf(jobKey, lockKey, delayedKey, prioritizedKey, activeKey, id)
+  if redis.call('EXISTS', jobKey) == 0 then return 'missing' end
+  if redis.call('HEXISTS', jobKey, 'finishedOn') == 1 then
+    if redis.call('HEXISTS', jobKey, 'returnvalue') == 1 then return 'completed' end
+    return 'failed'
+  end
+  if redis.call('EXISTS', lockKey) == 1 then return 'active' end
+  if redis.call('ZSCORE', delayedKey, id) then return 'delayed' end
+  if redis.call('ZSCORE', prioritizedKey, id) then return 'waiting' end
+  -- A job whose worker died is in the active list without a lock until it is recovered.
+  if redis.call('HEXISTS', jobKey, 'processedOn') == 1 and redis.call('LPOS', activeKey, id) then return 'active' end
+  return 'waiting'
+end
+
+local function stalledCount(jobKey)
+  return redis.call('HGET', jobKey, 'stc') or '0'
+end
+
+local function isOpen(runKey, jobKey, state)
+  if redis.call('HEXISTS', runKey, 'status') == 0 then return true end
+  if state ~= 'waiting' and state ~= 'delayed' then return false end
+  return redis.call('HGET', runKey, 'stalled') == stalledCount(jobKey)
+end
+`;

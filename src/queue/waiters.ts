@@ -1,0 +1,116 @@
+import type { Cluster, Redis } from 'ioredis';
+
+/** A message lost in a reconnect must not cost a caller its whole wait: everybody looks again this often. */
+const LOOK_AGAIN_MS = 15_000;
+/** How long a look may be put off until the subscription stands. */
+const SUBSCRIBING_MS = 1000;
+
+export interface Waiters {
+  /**
+   * Calls `look` now and again whenever the job may have finished, until it gives something; null when the time is up.
+   * @throws the signal's reason when it aborts.
+   */
+  wait<Found>(
+    channel: string,
+    id: string,
+    look: () => Promise<Found | null>,
+    options: { timeoutMs: number; signal?: AbortSignal | undefined },
+  ): Promise<Found | null>;
+  close(): void;
+}
+
+/**
+ * Callers that wait for jobs to finish, all on one subscription: a thousand of them cost a map entry and a timer each,
+ * and are told by a message, not by polling.
+ */
+export function createWaiters(connect: () => Redis | Cluster): Waiters {
+  let subscriber: Redis | Cluster | undefined;
+  const subscribed = new Map<string, Promise<unknown>>();
+  const wakers = new Map<string, Set<() => void>>();
+  let closed = false;
+
+  const wake = (key: string): void => {
+    for (const waker of wakers.get(key) ?? []) waker();
+  };
+
+  const listen = (channel: string): Promise<unknown> => {
+    if (subscriber === undefined) {
+      subscriber = connect();
+      subscriber.on('message', (from: string, id: string) => wake(keyOf(from, id)));
+      // What was published while the connection was away is gone: everybody looks for themselves.
+      subscriber.on('ready', () => {
+        for (const key of wakers.keys()) wake(key);
+      });
+    }
+    const known = subscribed.get(channel) ?? subscriber.subscribe(channel);
+    subscribed.set(channel, known);
+    known.catch(() => subscribed.delete(channel));
+    return known;
+  };
+
+  return {
+    async wait(channel, id, look, { timeoutMs, signal }) {
+      const deadline = Date.now() + timeoutMs;
+      const key = keyOf(channel, id);
+      for (;;) {
+        signal?.throwIfAborted();
+        // Subscribed before looking: an end between the two is seen by the look, one after it by the message.
+        const turn = nextTurn(wakers, key, signal);
+        try {
+          await Promise.race([listen(channel), turn.done(SUBSCRIBING_MS)]);
+          const found = await look();
+          const leftMs = deadline - Date.now();
+          if (found !== null || leftMs <= 0 || closed) return found;
+          await turn.done(Math.min(leftMs, LOOK_AGAIN_MS));
+        } finally {
+          turn.leave();
+        }
+      }
+    },
+
+    close() {
+      closed = true;
+      for (const key of wakers.keys()) wake(key);
+      subscriber?.disconnect();
+    },
+  };
+}
+
+interface Turn {
+  /** Resolves when woken, aborted, or after so many milliseconds. */
+  done(timeoutMs: number): Promise<void>;
+  leave(): void;
+}
+
+function nextTurn(wakers: Map<string, Set<() => void>>, key: string, signal: AbortSignal | undefined): Turn {
+  let woken = false;
+  let resolve: (() => void) | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const waker = (): void => {
+    woken = true;
+    resolve?.();
+  };
+  const others = wakers.get(key) ?? new Set();
+  wakers.set(key, others.add(waker));
+  signal?.addEventListener('abort', waker, { once: true });
+  return {
+    async done(timeoutMs) {
+      if (woken) return;
+      clearTimeout(timer);
+      await new Promise<void>((settle) => {
+        resolve = settle;
+        timer = setTimeout(settle, timeoutMs);
+      });
+    },
+    leave() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', waker);
+      others.delete(waker);
+      if (others.size === 0) wakers.delete(key);
+    },
+  };
+}
+
+function keyOf(channel: string, id: string): string {
+  return `${channel} ${id}`;
+}

@@ -1,0 +1,135 @@
+import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
+
+/** What BullMQ and our own commands run on. */
+export type RedisClient = Redis | Cluster;
+
+/**
+ * `fail-fast`: producer, CLI, library. A command that cannot be sent now fails now, so that a caller gets
+ * its 503 in milliseconds. Commands must wait for `ready` (see assertRedisUsable): nothing is queued meanwhile.
+ * `patient`: worker. Commands wait for Redis as long as it takes; BullMQ demands it of its workers.
+ */
+export type RedisRole = 'fail-fast' | 'patient';
+
+export type ConnectRedisOptions = {
+  /**
+   * Told about lost connections and refused ones; called at most once a second, because a Redis that is
+   * down or misconfigured makes ioredis repeat itself without a limit of its own.
+   */
+  readonly onError: (error: Error) => void;
+  /** The connection's name in `CLIENT LIST`. Default: none. */
+  readonly name?: string;
+};
+
+const ERROR_INTERVAL_MS = 1000;
+
+/** Begins to connect and returns at once; throws only when the URL is malformed. The caller disconnects. */
+export function connectRedis(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
+  const client = createClient(url, role, options.name);
+  client.on('error', limitedToOneASecond(options.onError));
+  return client;
+}
+
+function createClient(url: string, role: RedisRole, name: string | undefined): RedisClient {
+  const address = parseRedisUrl(url);
+  const behaviour = behaviourOf(role);
+  const common = { ...behaviour.node, ...(name !== undefined && { connectionName: name }) };
+  switch (address.kind) {
+    case 'single':
+      return new Redis({
+        ...common,
+        ...behaviour.client,
+        ...address.credentials,
+        ...address.server,
+        db: address.database,
+        ...(address.tls && { tls: tlsFor(address.server) }),
+      });
+    case 'sentinel':
+      return new Redis({
+        ...common,
+        ...behaviour.client,
+        ...address.credentials,
+        sentinels: [...address.sentinels],
+        name: address.masterName,
+        db: address.database,
+        sentinelRetryStrategy: behaviour.client.retryStrategy,
+        // After a failover the old master may live on as a replica: leave it, and send the command again.
+        reconnectOnError: (error) => (error.message.includes('READONLY') ? 2 : false),
+      });
+    case 'cluster':
+      return clusterFrom(address.nodes, address.credentials, common, behaviour.client);
+    default:
+      return neverAddress(address);
+  }
+}
+
+/** What the whole client does, and what each of its connections does: for a cluster these are two places. */
+type Behaviour = {
+  readonly client: {
+    readonly enableOfflineQueue: boolean;
+    readonly retryStrategy: (times: number) => number;
+  };
+  readonly node: Pick<
+    RedisOptions,
+    'maxRetriesPerRequest' | 'commandTimeout' | 'connectTimeout' | 'disconnectTimeout'
+  >;
+};
+
+function behaviourOf(role: RedisRole): Behaviour {
+  switch (role) {
+    case 'fail-fast':
+      return {
+        client: { enableOfflineQueue: false, retryStrategy: (times) => Math.min(50 * times, 500) },
+        // ioredis keeps the process up for disconnectTimeout, by default 2 s, after disconnect() of a client that
+        // has no connection: a command must end when it has said that Redis is down.
+        node: { maxRetriesPerRequest: 1, commandTimeout: 2000, connectTimeout: 2000, disconnectTimeout: 200 },
+      };
+    case 'patient':
+      return {
+        client: {
+          enableOfflineQueue: true,
+          // At most a second: BullMQ's own up to 20 s let locks run out after a short outage.
+          retryStrategy: (times) => Math.min(100 * 2 ** Math.min(times, 4), 1000),
+        },
+        node: { maxRetriesPerRequest: null },
+      };
+    default:
+      return neverRole(role);
+  }
+}
+
+function clusterFrom(
+  nodes: readonly HostAndPort[],
+  credentials: RedisCredentials,
+  node: Behaviour['node'],
+  client: Behaviour['client'],
+): Cluster {
+  return new Cluster([...nodes], {
+    enableOfflineQueue: client.enableOfflineQueue,
+    clusterRetryStrategy: client.retryStrategy,
+    redisOptions: { ...node, ...credentials },
+  });
+}
+
+// The name is checked against the certificate; an IP address must not be sent as a server name.
+function tlsFor(server: HostAndPort): NonNullable<RedisOptions['tls']> {
+  return /^[\d.]+$|:/.test(server.host) ? {} : { servername: server.host };
+}
+
+function limitedToOneASecond(onError: (error: Error) => void): (error: Error) => void {
+  let quietUntilMs = 0;
+  return (error) => {
+    const nowMs = Date.now();
+    if (nowMs < quietUntilMs) return;
+    quietUntilMs = nowMs + ERROR_INTERVAL_MS;
+    onError(error);
+  };
+}
+
+function neverAddress(address: never): never {
+  throw new Error(`Unknown kind of Redis address: ${JSON.stringify(address)}`);
+}
+
+function neverRole(role: never): never {
+  throw new Error(`Unknown role of a Redis connection: ${JSON.stringify(role)}`);
+}

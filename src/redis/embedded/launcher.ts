@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RedisUnavailableError } from '../unavailable-error.ts';
+import { askLocalPort } from './local-port.ts';
+import type { ServerBinary } from './server-binary.ts';
+
+export type ServerExit = {
+  /** Whether `stop()` had been called: otherwise the server died, and the program cannot go on. */
+  readonly expected: boolean;
+  /** 128 + n when signal n ended it. */
+  readonly exitCode: number;
+  /** The last lines of the server's log. */
+  readonly logTail: string;
+};
+
+export type LaunchedServer = {
+  readonly port: number;
+  /** Of the server itself, not of the shell around it. */
+  readonly pid: number;
+  /** Resolves, and never rejects, when the server has ended for whatever reason. */
+  readonly exited: Promise<ServerExit>;
+  stop(): Promise<void>;
+};
+
+export type LaunchOptions = {
+  readonly binary: ServerBinary;
+  /** Absolute, existing, owned by us (see owner-file.ts). */
+  readonly dataDir: string;
+  readonly appendOnly: boolean;
+  readonly port: number;
+};
+
+/** Thrown by launchServer when another program has the port; a new port helps. */
+export class PortInUseError extends RedisUnavailableError {}
+
+/**
+ * A shell around the server, in a process group of its own, with a pipe from us on fd 3:
+ * - its own group: Ctrl-C in the terminal leaves Redis up until the workers have closed;
+ * - the pipe: its end, on every kind of death of ours, SIGKILL too, stops the server in order.
+ * stdout carries one line, the server's pid; the log goes to a file, which no reader of ours can block.
+ * The waiting subshell is killed at the end lest it signals a pid that has become somebody else's.
+ */
+const SHELL_SCRIPT = `exec 3<&0 2>>"$1"
+shift
+"$0" "$@" </dev/null >&2 3<&- &
+server=$!
+echo "$server"
+exec >&-
+trap "" TERM INT HUP
+(while read -r _ <&3; do :; done; kill -TERM "$server") &
+watcher=$!
+wait "$server"
+status=$?
+kill -KILL "$watcher" 2>/dev/null
+exit "$status"`;
+
+const READY_LIMIT_MS = 30_000;
+const READY_POLL_MS = 5;
+const STOP_LIMIT_MS = 10_000;
+const LOG_TAIL_LINES = 6;
+
+/** Resolves when the server answers on its port. Throws RedisUnavailableError with the server's last words. */
+export async function launchServer(options: LaunchOptions): Promise<LaunchedServer> {
+  const logFile = join(options.dataDir, 'redis.log');
+  // Made here and not by the shell, so that a folder that cannot be written is named in the error.
+  await writeFile(logFile, '', { mode: 0o600 });
+  const shellArgs = ['-c', SHELL_SCRIPT, options.binary.path, logFile, ...serverArguments(options)];
+  const shell = spawn('/bin/sh', shellArgs, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
+  // Ending a pipe whose reader is gone is no news: `exited` tells it better.
+  shell.stdin.on('error', () => undefined);
+
+  let stopping = false;
+  const exited = exitOf(shell, logFile, () => stopping);
+  const pid = await pidFrom(shell.stdout);
+  const stop = async () => {
+    stopping = true;
+    shell.stdin.end();
+    const limit = setTimeout(() => killQuietly(pid), STOP_LIMIT_MS);
+    await exited;
+    clearTimeout(limit);
+  };
+
+  const giveUp = new AbortController();
+  const outcome = await Promise.race([exited, untilReady(options.port, pid, giveUp.signal)]);
+  giveUp.abort();
+  if (outcome === 'ready') return { port: options.port, pid, exited, stop };
+  if (outcome === 'too late') {
+    await stop();
+    throw new RedisUnavailableError(
+      `The embedded Redis did not answer on 127.0.0.1:${options.port} within ${READY_LIMIT_MS / 1000} s. Its log: ${logFile}`,
+    );
+  }
+  const text = `The embedded Redis (${options.binary.path}) ended at once with exit code ${outcome.exitCode}. Its last words, from ${logFile}:\n${outcome.logTail}`;
+  if (/Address already in use/i.test(outcome.logTail)) throw new PortInUseError(text);
+  throw new RedisUnavailableError(text);
+}
+
+function serverArguments({ dataDir, appendOnly, port }: LaunchOptions): string[] {
+  return [
+    ...['--bind', '127.0.0.1', '--port', String(port), '--dir', dataDir],
+    ...['--maxmemory-policy', 'noeviction', '--save', ''],
+    ...(appendOnly ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']),
+  ];
+}
+
+/** PONG alone would not do: on a port lost to another Redis it would be that one's. */
+async function untilReady(port: number, pid: number, giveUp: AbortSignal): Promise<'ready' | 'too late'> {
+  const deadlineMs = Date.now() + READY_LIMIT_MS;
+  while (Date.now() < deadlineMs && !giveUp.aborted) {
+    const server = await askLocalPort(port);
+    if (server.kind === 'redis' && server.ready && server.pid === pid) return 'ready';
+    await delay(READY_POLL_MS);
+  }
+  return 'too late';
+}
+
+function pidFrom(stdout: Readable): Promise<number> {
+  return new Promise((resolve) => {
+    let text = '';
+    stdout.setEncoding('utf8');
+    stdout.on('data', (part: string) => {
+      text += part;
+    });
+    stdout.on('close', () => resolve(Number.parseInt(text, 10)));
+  });
+}
+
+function exitOf(shell: ChildProcess, logFile: string, isStopping: () => boolean): Promise<ServerExit> {
+  return new Promise((resolve) => {
+    const finish = async (exitCode: number, fallbackLog: string) => {
+      const expected = isStopping();
+      const log = await readFile(logFile, 'utf8').catch(() => '');
+      const logTail = log.trimEnd().split('\n').slice(-LOG_TAIL_LINES).join('\n') || fallbackLog;
+      resolve({ expected, exitCode, logTail });
+    };
+    shell.once('error', (error) => void finish(127, error.message));
+    shell.once('exit', (code, signal) => {
+      void finish(code ?? (signal === null ? 0 : 128 + constants.signals[signal]), '(the log is empty)');
+    });
+  });
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It ended by itself in the meantime.
+  }
+}

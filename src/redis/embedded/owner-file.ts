@@ -1,0 +1,150 @@
+import { readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { RedisUnavailableError } from '../unavailable-error.ts';
+import { askLocalPort } from './local-port.ts';
+import { isSameProcess, type ProcessIdentity, processIdentity } from './process-identity.ts';
+import { hasCode } from './system-error.ts';
+
+/** Who runs the server of a data folder. The port is written before the server is started on it. */
+type Owner = ProcessIdentity & { readonly port?: number };
+
+export type Ownership = {
+  setPort(port: number): Promise<void>;
+  release(): Promise<void>;
+};
+
+// Long enough for a stopped server to write its last second to disk.
+const OLD_SERVER_LIMIT_MS = 15_000;
+const POLL_MS = 20;
+// A file that is being written is whole after microseconds; a takeover is done after milliseconds.
+const ABANDONED_AFTER_MS = 5_000;
+
+/**
+ * Makes this process the only owner of the folder, until release or death. Without it two servers on one
+ * append-only file each lose the other's writes, without any error.
+ * @param dataDir the real path of the folder, as its server would name it.
+ */
+export async function takeOwnership(dataDir: string): Promise<Ownership> {
+  const file = join(dataDir, 'owner.json');
+  const self = await processIdentity(process.pid);
+  for (;;) {
+    if (await createExclusively(file, JSON.stringify(self))) return ownershipOf(file, self);
+    const text = await readIfThere(file);
+    if (text === undefined) continue;
+    const owner = parseOwner(text);
+    if (owner === undefined && (await ageMs(file)) < ABANDONED_AFTER_MS) {
+      await delay(POLL_MS);
+      continue;
+    }
+    if (owner !== undefined && (await isSameProcess(owner))) throw ownedByAnother(owner, dataDir);
+    // Its server outlives it by a moment: it stops when its pipe ends. Waited for first, so that a start
+    // which gives up here leaves the file to warn the next one.
+    if (owner?.port !== undefined) await untilOldServerIsGone(owner.port, dataDir);
+    if (await takeOver(file, text, self)) return ownershipOf(file, self);
+    await delay(POLL_MS);
+  }
+}
+
+/**
+ * Several processes may find the same dead owner, and the slowest must not remove the successor of the
+ * quickest. So: one of them at a time, and only while the file still says what it said.
+ */
+async function takeOver(file: string, deadOwner: string, self: ProcessIdentity): Promise<boolean> {
+  const lock = `${file}.takeover`;
+  if (!(await createExclusively(lock, JSON.stringify(self)))) {
+    if ((await ageMs(lock)) > ABANDONED_AFTER_MS) await rm(lock, { force: true });
+    return false;
+  }
+  try {
+    if ((await readIfThere(file)) !== deadOwner) return false;
+    await replace(file, self);
+    return true;
+  } finally {
+    await rm(lock, { force: true });
+  }
+}
+
+function ownershipOf(file: string, self: ProcessIdentity): Ownership {
+  return {
+    setPort: (port) => replace(file, { ...self, port }),
+    // Missing: somebody deleted the data folder, which is what tests do.
+    release: () => unlink(file).catch(() => undefined),
+  };
+}
+
+async function untilOldServerIsGone(port: number, dataDir: string): Promise<void> {
+  const deadlineMs = Date.now() + OLD_SERVER_LIMIT_MS;
+  for (;;) {
+    const holder = await askLocalPort(port);
+    // Another program may have the port by now; only a server of this very folder is in the way.
+    const inTheWay = holder.kind === 'silent' || (holder.kind === 'redis' && holder.dataDir === dataDir);
+    if (!inTheWay) return;
+    if (Date.now() > deadlineMs) {
+      const pid = holder.kind === 'redis' ? `pid ${holder.pid}` : 'it takes connections but does not answer';
+      throw new RedisUnavailableError(
+        `The process that ran the embedded Redis of ${dataDir} is gone, but port ${port} is still held (${pid}). End what listens there, then start again; two servers on one folder would lose data.`,
+      );
+    }
+    await delay(POLL_MS);
+  }
+}
+
+function ownedByAnother(owner: Owner, dataDir: string): RedisUnavailableError {
+  const subject = owner.pid === process.pid ? 'This process' : 'Another process';
+  const who = `${subject} (pid ${owner.pid}) already runs the embedded Redis of ${dataDir}`;
+  return new RedisUnavailableError(
+    owner.port === undefined
+      ? `${who}; it is just starting. Wait for it, or stop it.`
+      : `${who} on port ${owner.port}. To share it, start this one with REDIS_URL=redis://127.0.0.1:${owner.port}`,
+  );
+}
+
+function parseOwner(text: string): Owner | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value !== 'object' || value === null || !('pid' in value)) return undefined;
+    if (typeof value.pid !== 'number' || !Number.isInteger(value.pid) || value.pid < 1) return undefined;
+    const startedAt =
+      'startedAt' in value && typeof value.startedAt === 'string' ? value.startedAt : undefined;
+    const port = 'port' in value && typeof value.port === 'number' ? value.port : undefined;
+    return {
+      pid: value.pid,
+      ...(startedAt !== undefined && { startedAt }),
+      ...(port !== undefined && { port }),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+async function createExclusively(file: string, text: string): Promise<boolean> {
+  try {
+    await writeFile(file, text, { flag: 'wx', mode: 0o600 });
+    return true;
+  } catch (error: unknown) {
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
+  }
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+  return readFile(file, 'utf8').catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  });
+}
+
+// A reader sees the old text or the new one, never half of it.
+async function replace(file: string, owner: Owner): Promise<void> {
+  const next = `${file}.${process.pid}`;
+  await writeFile(next, JSON.stringify(owner), { mode: 0o600 });
+  await rename(next, file);
+}
+
+async function ageMs(file: string): Promise<number> {
+  return stat(file).then(
+    (found) => Date.now() - found.mtimeMs,
+    () => 0,
+  );
+}

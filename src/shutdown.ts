@@ -1,0 +1,60 @@
+/** Something long-lived that can be stopped in phases: a producer, a worker, a simulator, a Redis. */
+export interface Stoppable {
+  readonly name: string;
+  /** Take no more. */
+  quiet?(): void;
+  /** Resolves when what was taken is finished. */
+  drain?(): Promise<unknown>;
+  /** Give back what is left, uncharged. */
+  release?(): void;
+  /** Free everything; called once, last. */
+  close(): Promise<unknown>;
+}
+
+export interface ShutdownOptions {
+  /** From the beginning until the last part is closed, in milliseconds. */
+  deadlineMs: number;
+  /** Aborted by a second signal: draining ends, what is left is released at once. */
+  hurry: AbortSignal;
+}
+
+/** What release and close may take of the deadline. */
+const CLOSING_SHARE = 0.3;
+
+/**
+ * quiet → drain → release → close, the same for every process. All parts go through a phase together, except that they
+ * are closed in the given order, because the later ones carry the earlier ones (Redis comes last).
+ *
+ * @returns whether everything was closed before the deadline.
+ */
+export async function shutDown(
+  parts: readonly Stoppable[],
+  { deadlineMs, hurry }: ShutdownOptions,
+): Promise<boolean> {
+  const begunAt = Date.now();
+  const leftMs = (share: number): number => Math.max(0, begunAt + deadlineMs * share - Date.now());
+  for (const part of parts) part.quiet?.();
+  const drained = Promise.allSettled(parts.map((part) => part.drain?.()));
+  await within(leftMs(1 - CLOSING_SHARE), drained, hurry);
+  for (const part of parts) part.release?.();
+  return within(leftMs(1), closeInOrder(parts));
+}
+
+async function closeInOrder(parts: readonly Stoppable[]): Promise<void> {
+  for (const part of parts) await Promise.allSettled([part.close()]);
+}
+
+/** Whether the work was done in time; also ends when somebody is in a hurry. */
+async function within(milliseconds: number, work: Promise<unknown>, hurry?: AbortSignal): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, false);
+    if (hurry?.aborted) resolve(false);
+    hurry?.addEventListener('abort', () => resolve(false), { once: true });
+  });
+  try {
+    return await Promise.race([work.then(() => true), tooLate]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

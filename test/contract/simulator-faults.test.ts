@@ -1,0 +1,236 @@
+import OpenAI from 'openai';
+import { eventually } from '../support/eventually.ts';
+import { collect, finished, refusal, withSimulator } from './simulator-world.ts';
+
+const REQUEST = { model: 'o3', input: 'x', background: true } as const;
+
+describe('faults at the door', () => {
+  it.each([
+    ['400', OpenAI.BadRequestError, 400, 'invalid_value'],
+    ['429', OpenAI.RateLimitError, 429, 'rate_limit_exceeded'],
+    ['429_bare', OpenAI.RateLimitError, 429, 'rate_limit_exceeded'],
+    ['429_quota', OpenAI.RateLimitError, 429, 'insufficient_quota'],
+    ['500', OpenAI.InternalServerError, 500, null],
+    ['503', OpenAI.InternalServerError, 503, 'server_is_overloaded'],
+    ['502_html', OpenAI.InternalServerError, 502, undefined],
+  ])('%s is refused and not a purchase', async (sim, type, status, code) => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      const error = await refusal(client.responses.create({ ...REQUEST, metadata: { sim } }));
+      expect(error).toBeInstanceOf(type);
+      expect(error.status).toBe(status);
+      expect(error.code).toBe(code);
+      expect(error.headers?.get('x-request-id')).toMatch(/^req_/);
+      expect(simulator.ledger.totals()).toMatchObject({ purchases: 0, rejected: 1, requests: 1 });
+    });
+  });
+
+  it('says when to come back only if asked to', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const metadata = { sim: '429', sim_retry_after_ms: '1500' };
+      const patient = await refusal(client.responses.create({ ...REQUEST, metadata }));
+      expect(patient.headers?.get('retry-after')).toBe('2');
+      expect(patient.headers?.get('retry-after-ms')).toBe('1500');
+      const bare = await refusal(client.responses.create({ ...REQUEST, metadata: { sim: '429_bare' } }));
+      expect(bare.headers?.get('retry-after')).toBeNull();
+      expect(bare.headers?.get('retry-after-ms')).toBeNull();
+    });
+  });
+
+  it('misbehaves as often as asked, then behaves; another key has its own count', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const ask = (key: string) =>
+        client.responses.create({ ...REQUEST, metadata: { sim: '503', sim_times: '2', sim_key: key } });
+      await expect(ask('a')).rejects.toMatchObject({ status: 503 });
+      await expect(ask('a')).rejects.toMatchObject({ status: 503 });
+      expect((await ask('a')).status).toBe('queued');
+      await expect(ask('b')).rejects.toMatchObject({ status: 503 });
+    });
+  });
+
+  it('resets the connection before or after the purchase', async () => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      await expect(
+        client.responses.create({ ...REQUEST, metadata: { sim: 'reset' } }),
+      ).rejects.toBeInstanceOf(OpenAI.APIConnectionError);
+      expect(simulator.ledger.totals()).toMatchObject({ purchases: 0, rejected: 1 });
+      await expect(
+        client.responses.create({ ...REQUEST, metadata: { sim: 'reset_created' } }),
+      ).rejects.toBeInstanceOf(OpenAI.APIConnectionError);
+      expect(simulator.ledger.totals()).toMatchObject({ purchases: 1, rejected: 1 });
+      const [lost] = simulator.ledger.entries();
+      expect((await finished(client, lost?.response_id ?? '')).status).toBe('completed');
+    });
+  });
+
+  it.each([
+    ['hang', 0],
+    ['hang_created', 1],
+  ])('%s never answers and buys %d', async (sim, purchases) => {
+    await withSimulator({}, async ({ url, simulator }) => {
+      const call = fetch(`${url}/responses`, {
+        method: 'POST',
+        body: JSON.stringify({ ...REQUEST, metadata: { sim } }),
+        signal: AbortSignal.timeout(100),
+      });
+      await expect(call).rejects.toMatchObject({ name: 'TimeoutError' });
+      expect(simulator.ledger.totals()).toMatchObject({ purchases });
+    });
+  });
+
+  it('names the allowed faults and parameters to whoever misspells one', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const fault = await refusal(client.responses.create({ ...REQUEST, metadata: { sim: '42' } }));
+      expect(fault).toMatchObject({ status: 400, param: 'metadata.sim' });
+      expect(fault.message).toContain("'429_quota'");
+      const parameter = await refusal(client.responses.create({ ...REQUEST, metadata: { sim_time: '1' } }));
+      expect(parameter.message).toContain('sim_times');
+      const twice = await refusal(client.responses.create({ ...REQUEST, metadata: { sim: '429,500' } }));
+      expect(twice.message).toContain('only one of them');
+    });
+  });
+});
+
+describe('faults on the wire', () => {
+  it('ends cleanly without a terminal event, and the response is complete all the same', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const events = await collect(
+        await client.responses.create({
+          ...REQUEST,
+          stream: true,
+          metadata: { sim: 'eof', sim_events: '2' },
+        }),
+      );
+      expect(events.map((event) => event.type)).toEqual(['response.created', 'response.queued']);
+      const [first] = events;
+      if (first?.type !== 'response.created') throw new Error(`began with ${first?.type}`);
+      expect((await finished(client, first.response.id)).status).toBe('completed');
+    });
+  });
+
+  it('sends headers and then nothing, on as many connections as asked', async () => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      const stream = await client.responses.create({ ...REQUEST, stream: true, metadata: { sim: 'mute' } });
+      const muted = collect(stream);
+      await eventually(() => expect(simulator.ledger.totals().completed).toBe(1));
+      const id = simulator.ledger.entries()[0]?.response_id ?? '';
+      const heard = await collect(await client.responses.retrieve(id, { stream: true }));
+      expect(heard.at(-1)?.type).toBe('response.completed');
+      stream.controller.abort();
+      expect(await muted).toEqual([]);
+    });
+  });
+});
+
+describe('faults in the run', () => {
+  it('fails with the code that was asked for, inside a 200', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const metadata = { sim: 'failed', sim_code: 'invalid_prompt' };
+      const { id } = await client.responses.create({ ...REQUEST, metadata });
+      expect(await finished(client, id)).toMatchObject({
+        status: 'failed',
+        usage: null,
+        error: { code: 'invalid_prompt', type: 'invalid_request_error' },
+      });
+    });
+  });
+
+  it('announces a failure in the stream, nested or flat, before response.failed', async () => {
+    await withSimulator({}, async ({ client, url, simulator }) => {
+      const stream = await client.responses.create({
+        ...REQUEST,
+        stream: true,
+        metadata: { sim: 'error_event' },
+      });
+      await expect(collect(stream)).rejects.toMatchObject({ code: 'server_error' });
+      const id = simulator.ledger.entries()[0]?.response_id ?? '';
+      const raw = await (await fetch(`${url}/responses/${id}?stream=true`)).text();
+      expect(raw.match(/event: (error|response\.failed)\n/g)).toEqual([
+        'event: error\n',
+        'event: response.failed\n',
+      ]);
+      const flat = await collect(
+        await client.responses.create({ ...REQUEST, stream: true, metadata: { sim: 'error_event_flat' } }),
+      );
+      expect(flat.at(-2)).toMatchObject({ type: 'error', code: 'server_error', param: null });
+      expect(flat.at(-1)?.type).toBe('response.failed');
+      expect(flat.some((event) => event.type === 'response.output_text.done')).toBe(false);
+    });
+  });
+
+  it.each([
+    ['stuck_queued', 'queued'],
+    ['stall', 'in_progress'],
+  ])('%s stays %s until it is cancelled', async (sim, status) => {
+    await withSimulator({}, async ({ client }) => {
+      const { id } = await client.responses.create({
+        ...REQUEST,
+        metadata: { sim, sim_think_ms: '1' },
+      });
+      await finished(client, (await client.responses.create({ ...REQUEST })).id);
+      expect((await client.responses.retrieve(id)).status).toBe(status);
+      expect((await client.responses.cancel(id)).status).toBe('cancelled');
+    });
+  });
+
+  it('stalls a stream after the events that were asked for', async () => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      const seen = collect(
+        await client.responses.create({
+          ...REQUEST,
+          stream: true,
+          metadata: { sim: 'stall', sim_events: '5', sim_think_ms: '1' },
+        }),
+      );
+      await finished(client, (await client.responses.create({ ...REQUEST })).id);
+      await client.responses.cancel(simulator.ledger.entries()[0]?.response_id ?? '');
+      expect((await seen).map((event) => event.sequence_number)).toEqual([0, 1, 2, 3, 4, 5]);
+    });
+  });
+
+  it('ends incomplete with reasoning only, or completes without usage', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const ask = (sim: string) => client.responses.create({ model: 'o3', input: 'x', metadata: { sim } });
+      const incomplete = await ask('incomplete');
+      expect(incomplete).toMatchObject({ status: 'incomplete', output_text: '' });
+      expect(incomplete.output.map((item) => item.type)).toEqual(['reasoning']);
+      expect(await ask('usage_null')).toMatchObject({ status: 'completed', usage: null });
+    });
+  });
+});
+
+describe('faults at lookup', () => {
+  it('loses a response that it made', async () => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      const { id } = await client.responses.create({ ...REQUEST, metadata: { sim: 'gone' } });
+      expect(await refusal(client.responses.retrieve(id))).toBeInstanceOf(OpenAI.NotFoundError);
+      expect(await refusal(client.responses.cancel(id))).toBeInstanceOf(OpenAI.NotFoundError);
+      expect(simulator.ledger.totals().purchases).toBe(1);
+    });
+  });
+
+  it.each([
+    ['poll_429', 429],
+    ['poll_500', 500],
+  ])('%s fails as many lookups as asked', async (sim, status) => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      const { id } = await client.responses.create({ ...REQUEST, metadata: { sim, sim_polls: '2' } });
+      expect((await refusal(client.responses.retrieve(id))).status).toBe(status);
+      expect((await refusal(client.responses.retrieve(id))).status).toBe(status);
+      expect((await client.responses.retrieve(id)).id).toBe(id);
+      expect(simulator.ledger.entries()[0]?.polls).toBe(3);
+    });
+  });
+
+  it('can cut a stream and lose its response, one fault of each kind', async () => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      const stream = await client.responses.create({
+        ...REQUEST,
+        stream: true,
+        metadata: { sim: 'cut, gone' },
+      });
+      await expect(collect(stream)).rejects.toThrow('terminated');
+      const id = simulator.ledger.entries()[0]?.response_id ?? '';
+      expect((await refusal(client.responses.retrieve(id))).status).toBe(404);
+    });
+  });
+});

@@ -1,0 +1,53 @@
+/** Why an attempt stops before its response does. */
+export type InterruptionReason = 'cancelled' | 'shutdown' | 'lock lost' | 'timeout';
+
+export class Interruption extends Error {
+  override readonly name = 'Interruption';
+  readonly reason: InterruptionReason;
+  constructor(reason: InterruptionReason) {
+    super(`The attempt was interrupted: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/**
+ * An attempt as the rest of the worker sees it: something that can be told to stop.
+ *
+ * A shutdown asks twice. `leave` is the polite question: whoever has bought nothing, or something that runs on without us,
+ * stops at once, since nothing is lost. A foreground answer would be lost, so it goes on until `interrupt('shutdown')`.
+ */
+export interface ActiveAttempt {
+  /** Aborts with an `Interruption`. */
+  readonly signal: AbortSignal;
+  interrupt(reason: InterruptionReason): void;
+  leave(): void;
+  /** To be called before anything is bought. @throws {Interruption} when the worker is leaving. */
+  beforeBuying(): void;
+  /** To be called once the response can be adopted by another worker. */
+  canBeAdopted(): void;
+}
+
+export function createActiveAttempt(): ActiveAttempt {
+  const controller = new AbortController();
+  let leaving = false;
+  let adoptable = false;
+  const interrupt = (reason: InterruptionReason): void => {
+    if (!controller.signal.aborted) controller.abort(new Interruption(reason));
+  };
+  return {
+    signal: controller.signal,
+    interrupt,
+    leave() {
+      leaving = true;
+      if (adoptable) interrupt('shutdown');
+    },
+    beforeBuying() {
+      controller.signal.throwIfAborted();
+      if (leaving) throw new Interruption('shutdown');
+    },
+    canBeAdopted() {
+      adoptable = true;
+      if (leaving) interrupt('shutdown');
+    },
+  };
+}

@@ -1,0 +1,39 @@
+import type { ModelKeys } from '../src/queue/keys.ts';
+import type { RedisClient } from '../src/redis/connection.ts';
+import type { ActiveAttempts } from './active-attempts.ts';
+
+export interface Cancellations {
+  /** Looks up the cancel marks of these jobs: closes the gap that a lost message leaves. */
+  sweep(ids: readonly string[]): Promise<void>;
+}
+
+/**
+ * Hears of cancels of one model's active jobs. The mark in the record is what counts; the message only makes it quick,
+ * and may be lost while the connection is away.
+ */
+export function listenForCancels(
+  redis: RedisClient,
+  subscriber: RedisClient,
+  keys: ModelKeys,
+  attempts: ActiveAttempts,
+  onError: (error: Error) => void,
+): Cancellations {
+  const cancellations: Cancellations = {
+    async sweep(ids) {
+      await Promise.all(
+        ids.map(async (id) => {
+          if ((await redis.hexists(keys.run(id), 'cancel_requested_at')) === 1)
+            attempts.interrupt(id, 'cancelled');
+        }),
+      );
+    },
+  };
+  subscriber.on('message', (channel: string, id: string) => {
+    if (channel === keys.cancelChannel) attempts.interrupt(id, 'cancelled');
+  });
+  const sweepAll = (): void => void cancellations.sweep(attempts.ids()).catch(onError);
+  // ioredis subscribes again by itself after a reconnect.
+  subscriber.on('ready', sweepAll);
+  subscriber.subscribe(keys.cancelChannel).then(sweepAll, onError);
+  return cancellations;
+}

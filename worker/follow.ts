@@ -1,0 +1,144 @@
+import { failureFromResponseError, RetryableError } from '../src/failure.ts';
+import type { RunProgress } from '../src/queue/run-record.ts';
+import type { UpstreamResponse } from '../src/response.ts';
+import { failureFromSdk } from './refusal.ts';
+import type { RunningResponse, StreamEvent, Upstream } from './upstream.ts';
+
+export interface FollowOptions {
+  upstream: Upstream;
+  signal: AbortSignal;
+  /** Where an earlier follower stopped. */
+  cursor: number | undefined;
+  outputCharacters: number;
+  /** When the response was created, in milliseconds. */
+  createdAt: number;
+  /** Called when something has changed, at most every two seconds. */
+  onProgress: (progress: RunProgress) => Promise<void>;
+}
+
+/** OpenAI streams a background response again for five minutes after its creation; a little less allows for clocks. */
+const STREAMABLE_MS = 4.5 * 60_000;
+/** Streams that broke without a single new event: then polling is the better way. */
+const FRUITLESS_RESUMES = 3;
+const PROGRESS_MS = 2000;
+const FIRST_POLL_MS = 250;
+const SLOWEST_POLL_MS = 5000;
+
+/**
+ * Follows a response to its end: by its events, by resuming them where they broke off, and by polling when neither works.
+ * @throws {Failure} when the response is lost; whatever the signal aborts with.
+ */
+export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
+  if (isFinal(running.response)) return running.response;
+  const position = { cursor: options.cursor, outputCharacters: options.outputCharacters };
+  let events = running.events;
+  for (let fruitless = 0; fruitless < FRUITLESS_RESUMES; ) {
+    const before = position.cursor;
+    const response =
+      events === undefined ? undefined : await consume(events, position, running.background, options);
+    options.signal.throwIfAborted();
+    if (response !== undefined) return response;
+    if (!running.background)
+      throw new RetryableError('connection_lost', 'The stream ended before the answer did');
+    if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
+    if (events !== undefined && position.cursor === before) fruitless += 1;
+    events = await options.upstream
+      .resume(running.response.id, position.cursor, options.signal)
+      .catch(() => undefined);
+    if (events === undefined) break;
+  }
+  return poll(running.response.id, options);
+}
+
+interface Position {
+  cursor: number | undefined;
+  outputCharacters: number;
+}
+
+/** The final response, or undefined when the events broke off: then only a look at the upstream tells how it stands. */
+async function consume(
+  events: AsyncIterable<StreamEvent>,
+  position: Position,
+  background: boolean,
+  { signal, onProgress }: FollowOptions,
+): Promise<UpstreamResponse | undefined> {
+  let toldAt = Date.now();
+  try {
+    for await (const event of events) {
+      position.cursor = event.sequence_number ?? position.cursor;
+      if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
+        position.outputCharacters += event.delta.length;
+      }
+      if (event.response !== undefined && isFinal(event.response)) return event.response;
+      if (event.type === 'error' && !background) {
+        throw failureFromResponseError({
+          code: event.code ?? 'unknown',
+          message: event.message ?? 'no message',
+        });
+      }
+      if (Date.now() - toldAt >= PROGRESS_MS) {
+        toldAt = Date.now();
+        await onProgress({ ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
+      }
+    }
+  } catch (error: unknown) {
+    signal.throwIfAborted();
+    const failure = failureFromSdk(error);
+    // A background response lives on when its stream dies, whatever the reason; anything else dies with it.
+    if (background && (failure !== undefined || error instanceof SyntaxError)) return undefined;
+    throw failure ?? error;
+  }
+  return undefined;
+}
+
+async function poll(id: string, { upstream, signal, onProgress }: FollowOptions): Promise<UpstreamResponse> {
+  let known: string | undefined;
+  for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
+    signal.throwIfAborted();
+    const response = await look(id, upstream, signal);
+    if (response !== undefined && isFinal(response)) return response;
+    if (response?.status !== undefined && response.status !== known) {
+      known = response.status;
+      await onProgress({ upstreamStatus: known });
+    }
+    // Jitter keeps a thousand jobs that were adopted together from asking together for ever.
+    await pause(delayMs * (0.75 + Math.random() / 2), signal);
+  }
+}
+
+/** undefined: the upstream cannot be asked right now, which says nothing of the response. */
+async function look(
+  id: string,
+  upstream: Upstream,
+  signal: AbortSignal,
+): Promise<UpstreamResponse | undefined> {
+  try {
+    return await upstream.retrieve(id, signal);
+  } catch (error: unknown) {
+    signal.throwIfAborted();
+    const failure = failureFromSdk(error);
+    if (failure === undefined) throw error;
+    if (failure.retryable) return undefined;
+    if (failure.code === 'not_found')
+      throw new RetryableError('response_lost', `The upstream has lost response ${id}`);
+    throw failure;
+  }
+}
+
+/** A server that only knows the foreground may leave the status out: what has an output has ended. */
+function isFinal({ status, output }: UpstreamResponse): boolean {
+  if (status === undefined) return Array.isArray(output) && output.length > 0;
+  return status === 'completed' || status === 'failed' || status === 'incomplete' || status === 'cancelled';
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(done, milliseconds);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });
+}

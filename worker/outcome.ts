@@ -1,0 +1,68 @@
+import { failureFromResponseError, type RetryableError, TerminalError } from '../src/failure.ts';
+import { type FinishedStatus, preview, type ResultSummary } from '../src/job.ts';
+import type { RunEnd, RunRecord, RunRecordWriter } from '../src/queue/run-record.ts';
+import { answerOf, type UpstreamResponse, usageOf } from '../src/response.ts';
+
+/** What became of an attempt, as data; the wiring turns it into BullMQ's gestures. */
+export type Outcome =
+  | { kind: 'completed'; summary: ResultSummary }
+  | { kind: 'failed'; code: string; message: string }
+  | { kind: 'cancelled' }
+  /** A failure that a later attempt may cure. */
+  | { kind: 'retry'; failure: RetryableError }
+  /** Given back uncharged: the worker is leaving. */
+  | { kind: 'released' }
+  /** Another worker has the job: nothing may be written. */
+  | { kind: 'lost' };
+
+/**
+ * What the end of a response means for its job. An answer that was cut short is an answer, with its reason.
+ * @throws {Failure} for a response that ended without one.
+ */
+export function endFrom(response: UpstreamResponse): RunEnd {
+  if (response.status === 'failed') {
+    const { code, message } = response.error ?? {};
+    throw failureFromResponseError({
+      code: code ?? 'unknown',
+      message: message ?? 'the upstream gave no reason',
+    });
+  }
+  if (response.status === 'cancelled') {
+    throw new TerminalError(
+      'response_cancelled',
+      `Response ${response.id} was cancelled at the upstream, not by this queue`,
+    );
+  }
+  return {
+    status: 'completed',
+    response,
+    summary: {
+      usage: usageOf(response),
+      answer_preview: preview(answerOf(response), 500),
+      upstream_model: response.model ?? 'unknown',
+      incomplete_reason: response.incomplete_details?.reason ?? null,
+    },
+  };
+}
+
+/** Writes an end down. What stands in the record afterwards is the outcome, whoever wrote it. */
+export async function writeDown(end: RunEnd, record: RunRecordWriter): Promise<Outcome> {
+  const status = await record.finish(end);
+  return outcomeOf(status, {
+    summary: end.status === 'completed' ? end.summary : undefined,
+    error: end.status === 'failed' ? end.error : undefined,
+  });
+}
+
+export function outcomeOf(
+  status: FinishedStatus,
+  { summary, error }: Pick<RunRecord, 'summary' | 'error'>,
+): Outcome {
+  if (status === 'cancelled') return { kind: 'cancelled' };
+  if (status === 'completed' && summary !== undefined) return { kind: 'completed', summary };
+  return {
+    kind: 'failed',
+    code: error?.code ?? 'internal_error',
+    message: error?.message ?? 'no reason was recorded',
+  };
+}

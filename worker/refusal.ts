@@ -1,0 +1,74 @@
+import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
+import { type Failure, failureFromRefusal, isFailure, RetryableError } from '../src/failure.ts';
+
+/** Turns whatever the SDK throws into one of our two kinds of failure; undefined for what is not the upstream's doing. */
+export function failureFromSdk(error: unknown): Failure | undefined {
+  if (isFailure(error)) return error;
+  if (error instanceof APIUserAbortError) return undefined;
+  if (error instanceof APIConnectionTimeoutError) {
+    return new RetryableError('connection_lost', 'The upstream did not answer in time', { cause: error });
+  }
+  if (error instanceof APIConnectionError) {
+    return new RetryableError('connection_lost', `The upstream could not be reached: ${causeOf(error)}`, {
+      cause: error,
+    });
+  }
+  if (error instanceof APIError) {
+    return failureFromRefusal({
+      status: error.status,
+      code: error.code ?? null,
+      type: error.type ?? null,
+      message: messageOf(error),
+      retryAfterMs: retryAfterMs(error.headers),
+    });
+  }
+  // What undici throws when a body ends early ("terminated") comes through the SDK as it is.
+  if (error instanceof TypeError && /terminated|fetch failed/.test(error.message)) {
+    return new RetryableError('connection_lost', `The connection to the upstream broke: ${causeOf(error)}`, {
+      cause: error,
+    });
+  }
+  return undefined;
+}
+
+/** Whether a refusal says that this server has no background mode: the status and the field that it names. */
+export function refusesBackground(error: unknown): boolean {
+  if (!(error instanceof APIError) || ![400, 404, 422, 501].includes(error.status ?? 0)) return false;
+  return (
+    error.param === 'background' ||
+    error.param === 'store' ||
+    /\bbackground\b|\bstore\b/i.test(messageOf(error))
+  );
+}
+
+/** A wait longer than a day is a mistake of the server's, not a plan for the job. */
+const LONGEST_RETRY_AFTER_MS = 24 * 3_600_000;
+
+/** `retry-after-ms` first, as the SDK does; `retry-after` in seconds or as a date. */
+export function retryAfterMs(headers: Headers | undefined): number | undefined {
+  const milliseconds = Number.parseFloat(headers?.get('retry-after-ms') ?? '');
+  if (Number.isFinite(milliseconds)) return bounded(milliseconds);
+  const retryAfter = headers?.get('retry-after') ?? '';
+  const seconds = Number(retryAfter);
+  if (retryAfter !== '' && Number.isFinite(seconds)) return bounded(seconds * 1000);
+  const date = Date.parse(retryAfter);
+  return Number.isNaN(date) ? undefined : bounded(date - Date.now());
+}
+
+function bounded(milliseconds: number): number {
+  return Math.min(Math.max(0, milliseconds), LONGEST_RETRY_AFTER_MS);
+}
+
+/** The upstream's own words: the SDK puts the status before them, and a whole HTML page in their place. */
+function messageOf(error: APIError): string {
+  const body: unknown = error.error;
+  const words = typeof body === 'object' && body !== null && 'message' in body ? body.message : undefined;
+  return typeof words === 'string' ? words : error.message.slice(0, 500);
+}
+
+/** The innermost reason: "connect ECONNREFUSED 127.0.0.1:9", not "Connection error.". */
+function causeOf(error: Error): string {
+  let innermost: Error = error;
+  while (innermost.cause instanceof Error) innermost = innermost.cause;
+  return innermost.message === '' && 'code' in innermost ? String(innermost.code) : innermost.message;
+}

@@ -1,0 +1,91 @@
+import type { Models } from '../src/config-file.ts';
+import type { Logger } from '../src/log.ts';
+import { createModelQueue } from '../src/queue/model-queue.ts';
+import { connectRedis } from '../src/redis/connection.ts';
+import type { Stoppable } from '../src/shutdown.ts';
+import { createModelWorker, type Recovery } from './model-worker.ts';
+import { sweepRetention } from './retention-sweep.ts';
+import { createSlots } from './slots.ts';
+import { createUpstream, type UpstreamOptions } from './upstream.ts';
+
+export interface WorkerOptions extends Models {
+  redisUrl: string;
+  prefix: string;
+  /** Jobs held at once, over all models. */
+  concurrency: number;
+  upstream: UpstreamOptions;
+  logger: Logger;
+  /** Default: a lock of 15 s, looked after every 5 s, so that a dead worker's jobs go on within 20 s. */
+  recovery?: Recovery;
+}
+
+const DEFAULT_RECOVERY: Recovery = { lockMs: 15_000, stalledMs: 5000 };
+const SWEEP_EVERY_MS = 600_000;
+
+export interface O3Worker extends Stoppable {
+  /** Whether Redis can be used right now. */
+  isReady(): boolean;
+}
+
+/** Takes jobs of every configured model, from now on. */
+export function createWorker(options: WorkerOptions): O3Worker {
+  const { redisUrl, prefix, logger } = options;
+  const onError = (error: Error): void => logger.error({ error: error.message }, 'Redis connection');
+  const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
+  const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:cancels` });
+  // Each model listens on this one connection.
+  subscriber.setMaxListeners(0);
+  const upstream = createUpstream(options.upstream);
+  const slots = createSlots(options.concurrency);
+  const queues = Object.entries(options.models).map(([model, config]) =>
+    createModelQueue(redis, prefix, model, config, onError),
+  );
+  const workers = queues.map((queue) =>
+    createModelWorker({
+      redis,
+      subscriber,
+      prefix,
+      queue,
+      retention: options.retention,
+      upstream,
+      slots,
+      recovery: options.recovery ?? DEFAULT_RECOVERY,
+      logger,
+    }),
+  );
+
+  const sweep = (): void => {
+    for (const queue of queues) {
+      sweepRetention(redis, queue, options.retention).then(
+        (forgotten) =>
+          forgotten > 0 &&
+          logger.info({ model: queue.model, jobs: forgotten }, 'forgotten: their retention is over'),
+        onError,
+      );
+    }
+  };
+  sweep();
+  const sweeping = setInterval(sweep, SWEEP_EVERY_MS);
+
+  let left: Promise<unknown> = Promise.resolve();
+  return {
+    name: 'worker',
+    isReady: () => redis.status === 'ready',
+    quiet() {
+      clearInterval(sweeping);
+      left = Promise.all(workers.map((worker) => worker.leave()));
+      left.catch(onError);
+    },
+    drain: () => left,
+    release() {
+      for (const worker of workers) worker.release();
+    },
+    async close() {
+      await left;
+      await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
+      subscriber.disconnect();
+      redis.disconnect();
+      await upstream.close();
+    },
+  };
+}
