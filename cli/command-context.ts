@@ -1,5 +1,6 @@
 import type { O3Client } from '../src/client.ts';
 import type { ExitCode } from './exit-code.ts';
+import type { StopSignals } from './running-process.ts';
 import type { Terminal } from './terminal.ts';
 
 /** What a command is given by the entry point, so that none of them touches the process itself. */
@@ -12,7 +13,11 @@ export interface CommandContext {
   notices: Terminal;
   /** From now on Ctrl-C aborts this signal; a second one ends the process as ever. */
   interruption(): AbortSignal;
+  /** From now on SIGINT and SIGTERM are ours to answer. */
+  stopSignals(): StopSignals;
   finish(exitCode: ExitCode): void;
+  /** Ends the process here and now, whatever still holds it up. */
+  exit(exitCode: ExitCode): void;
 }
 
 export function printJson(context: CommandContext, value: unknown): void {

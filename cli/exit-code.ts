@@ -1,7 +1,7 @@
 import { CommanderError } from 'commander';
 import { O3ClientError } from '../src/client-error.ts';
-import { ConfigError } from '../src/config.ts';
 import type { JobView } from '../src/job.ts';
+import { SetupError } from '../src/setup-error.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, unfinished: 3, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -50,7 +50,7 @@ export function failureFrom(error: unknown): Failure | undefined {
     return { exitCode, message: undefined };
   }
   if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message };
-  if (error instanceof O3ClientError || error instanceof ConfigError) {
+  if (error instanceof O3ClientError || error instanceof SetupError) {
     return { exitCode: EXIT.failed, message: error.message };
   }
   return undefined;

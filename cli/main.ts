@@ -7,6 +7,7 @@ import { readClientConfig } from '../src/config.ts';
 import { printable } from '../src/terminal-text.ts';
 import type { CommandContext } from './command-context.ts';
 import { EXIT, failureFrom } from './exit-code.ts';
+import { registerProcessCommands } from './process-commands.ts';
 import { createProgram } from './program.ts';
 import { createTerminal } from './terminal.ts';
 
@@ -23,8 +24,19 @@ const context: CommandContext = {
     process.once('SIGINT', () => controller.abort());
     return controller.signal;
   },
+  stopSignals() {
+    const stop = new AbortController();
+    const hurry = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(signal, () => (stop.signal.aborted ? hurry : stop).abort());
+    }
+    return { stop: stop.signal, hurry: hurry.signal };
+  },
   finish(exitCode) {
     process.exitCode = exitCode;
+  },
+  exit(exitCode) {
+    process.exit(exitCode);
   },
 };
 
@@ -39,7 +51,9 @@ for (const stream of [process.stdout, process.stderr]) {
 try {
   // What the environment sets already wins.
   if (existsSync('.env')) process.loadEnvFile();
-  await createProgram(context, ownVersion()).parseAsync();
+  const program = createProgram(context, ownVersion());
+  registerProcessCommands(program, context);
+  await program.parseAsync();
 } catch (error: unknown) {
   const failure = failureFrom(error);
   process.exitCode = failure?.exitCode ?? EXIT.failed;

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { Models } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import { O3Queue } from '../src/queue/o3-queue.ts';
+import { SetupError } from '../src/setup-error.ts';
 import type { Stoppable } from '../src/shutdown.ts';
 import { createApp } from './app.ts';
 
@@ -20,7 +21,7 @@ export interface Producer extends Stoppable {
   readonly url: string;
 }
 
-/** Listens as soon as the promise resolves. @throws when the address is taken or not ours, saying which. */
+/** Listens as soon as the promise resolves. @throws {ListenError} when the address is taken or not ours. */
 export async function startProducer({
   redisUrl,
   prefix,
@@ -70,18 +71,16 @@ function urlOf(host: string, port: number): string {
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
-function listenError(error: unknown, host: string, port: number): Error {
+/** The address cannot be had. */
+export class ListenError extends SetupError {
+  override readonly name = 'ListenError';
+}
+
+function listenError(error: unknown, host: string, port: number): ListenError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EADDRINUSE') {
-    return new Error(
-      `Port ${port} of ${host} is taken, perhaps by another o3-queue. Stop it, or choose another with PORT=${port + 1}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return new Error(
-    `The producer cannot listen on ${host} port ${port} (${String(code)}). Check HOST and PORT`,
-    { cause: error },
-  );
+  const advice =
+    code === 'EADDRINUSE'
+      ? `Port ${port} of ${host} is taken, perhaps by another o3-queue. Stop it, or choose another with PORT=${port + 1}`
+      : `The producer cannot listen on ${host} port ${port} (${String(code)}). Check HOST and PORT`;
+  return new ListenError(advice, { cause: error });
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Models, readConfigFile } from './config-file.ts';
 import { type Flaw, flawsOf } from './problem.ts';
+import { SetupError } from './setup-error.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
 
@@ -30,7 +31,7 @@ export interface ClientConfig {
 }
 
 /** Says everything that is wrong at once, by name, so that nobody fixes variables one restart at a time. */
-export class ConfigError extends Error {
+export class ConfigError extends SetupError {
   override readonly name = 'ConfigError';
   readonly flaws: readonly Flaw[];
   constructor(flaws: readonly Flaw[]) {

@@ -1,0 +1,113 @@
+import { startProducer } from '../producer/producer.ts';
+import { createSimulator } from '../simulator/simulator.ts';
+import type { Config } from '../src/config.ts';
+import type { Logger } from '../src/log.ts';
+import { connectRedis } from '../src/redis/connection.ts';
+import { startEmbeddedRedis } from '../src/redis/embedded/embedded-redis.ts';
+import { RedisUnavailableError } from '../src/redis/unavailable-error.ts';
+import { assertRedisUsable } from '../src/redis/usable.ts';
+import type { Stoppable } from '../src/shutdown.ts';
+import { startWorkerHealth } from '../worker/health.ts';
+import type { UpstreamOptions } from '../worker/upstream.ts';
+import { createWorker } from '../worker/worker.ts';
+
+/** Below the folder in which the process was started. */
+const DATA_DIR = '.data/redis';
+const CACHE_DIR = '.cache/embedded-redis';
+
+/** What the parts of one process are made from. */
+export interface House {
+  config: Config;
+  logger: Logger;
+  keep: <Part extends Stoppable>(part: Part) => Part;
+  /** To be called with the reason when a part has died under us. */
+  died: (error: Error) => void;
+}
+
+/** The Redis of the configuration, or an embedded one; checked before anything is built on it. Returns its URL. */
+export async function redisOf({ config, logger, keep, died }: House): Promise<string> {
+  const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
+  const client = connectRedis(url, 'fail-fast', {
+    onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
+  });
+  try {
+    await assertRedisUsable(client, url, { warn: (sentence) => logger.warn(sentence) });
+  } finally {
+    client.disconnect();
+  }
+  return url;
+}
+
+async function embeddedRedis({ config, logger, keep, died }: House): Promise<string> {
+  const redis = await startEmbeddedRedis({
+    dataDir: DATA_DIR,
+    cacheDir: CACHE_DIR,
+    download: config.redisDownload,
+    ...(config.redisBinary !== undefined && { binary: config.redisBinary }),
+    log: (line) => logger.info(line),
+  });
+  logger.info(redis.description);
+  keep({ name: 'embedded Redis', close: redis.stop });
+  redis.exited.then(({ expected, logTail }) => {
+    if (!expected)
+      died(new RedisUnavailableError(`The embedded Redis has died. Its last words:\n${logTail}`));
+  }, died);
+  return redis.url;
+}
+
+/** A stand-in for the model, for when there is no real one to ask. */
+export async function simulatorOf({ logger, keep }: House): Promise<UpstreamOptions> {
+  const simulator = createSimulator();
+  const { url } = await simulator.listen(0);
+  keep({ name: 'simulator', close: () => simulator.close() });
+  logger.warn(
+    `OPENAI_API_KEY and OPENAI_BASE_URL are not set: THE ANSWERS ARE SIMULATED, by a stand-in at ${url} that asks no model and costs nothing`,
+  );
+  return { apiKey: undefined, baseUrl: url };
+}
+
+export async function workerOf(
+  { config, logger, keep }: House,
+  redisUrl: string,
+  upstream: UpstreamOptions,
+): Promise<void> {
+  const { prefix, concurrency, workerPort, host } = config;
+  const worker = keep(
+    createWorker({
+      ...modelsOf(config),
+      redisUrl,
+      prefix,
+      concurrency,
+      upstream,
+      logger: logger.child({ part: 'worker' }),
+    }),
+  );
+  if (workerPort !== undefined) keep(await startWorkerHealth(worker, host, workerPort));
+}
+
+/** Returns where it listens. */
+export async function producerOf({ config, logger, keep }: House, redisUrl: string): Promise<string> {
+  const { prefix, host, port } = config;
+  if (!['127.0.0.1', 'localhost', '::1'].includes(host)) {
+    logger.warn(
+      `HOST is ${host}: whoever can reach port ${port} can spend your money, since this version knows no API keys of callers`,
+    );
+  }
+  const producer = await startProducer({
+    ...modelsOf(config),
+    redisUrl,
+    prefix,
+    host,
+    port,
+    logger: logger.child({ part: 'producer' }),
+  });
+  return keep(producer).url;
+}
+
+function modelsOf({
+  defaultModel,
+  models,
+  retention,
+}: Config): Pick<Config, 'defaultModel' | 'models' | 'retention'> {
+  return { defaultModel, models, retention };
+}

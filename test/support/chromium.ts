@@ -1,0 +1,139 @@
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+const FLAGS = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+/** A download of about 100 MB, on somebody's hotel wifi. */
+const INSTALL_LIMIT_MS = 10 * 60_000;
+/** A cold start of the browser on a busy two-core machine. */
+const LAUNCH_LIMIT_MS = 60_000;
+/** How large the windows are, in CSS pixels. */
+const WINDOW = { width: 1280, height: 800 };
+
+type Finding = { kind: 'found'; path: string } | { kind: 'missing'; reason: string };
+
+/** One browser for the tests of a `describe`. Every window has cookies and storage of its own. */
+export interface Windows {
+  /** An empty one; it is closed after the test that asked for it. */
+  open(): Promise<Page>;
+}
+
+/**
+ * `describe` for tests that need a real browser. Where none can be had, its tests are replaced by a single one that says
+ * why, aloud; in CI that one fails, for nobody reads what a green build prints.
+ */
+export function describeInChromium(name: string, tests: (windows: Windows) => void): void {
+  const finding = findOrInstall();
+  describe(name, () => {
+    if (finding.kind === 'missing') {
+      it('needs Chromium', () => sayMissing(name, finding.reason));
+      return;
+    }
+    let browser: Browser | undefined;
+    const contexts: BrowserContext[] = [];
+    beforeAll(async () => {
+      browser = await chromium.launch({ executablePath: finding.path, args: FLAGS, timeout: LAUNCH_LIMIT_MS });
+    }, LAUNCH_LIMIT_MS);
+    afterEach(async () => {
+      for (const context of contexts.splice(0)) await context.close();
+    });
+    afterAll(async () => {
+      await browser?.close();
+    });
+    tests({
+      async open() {
+        if (browser === undefined) throw new Error('a window can only be opened inside a test');
+        const context = await browser.newContext({ viewport: WINDOW });
+        contexts.push(context);
+        return context.newPage();
+      },
+    });
+  });
+}
+
+/** Blocking on purpose: Jest wants to know all tests before it runs the first, and this decides which there are. */
+function findOrInstall(): Finding {
+  const path = find();
+  if (path !== undefined) return { kind: 'found', path };
+  if (process.getuid?.() !== 0 || inPath('apt-get') === undefined) {
+    return {
+      kind: 'missing',
+      reason: 'there is none in PATH, and it can be installed from here only by root with apt-get',
+    };
+  }
+  say('Chromium is missing, so apt-get installs it: about 100 MB, once.');
+  const startedAt = Date.now();
+  const failure = install();
+  const installed = find();
+  if (installed === undefined) return { kind: 'missing', reason: `apt-get could not install it: ${failure}` };
+  say(`Chromium was installed in ${Math.round((Date.now() - startedAt) / 1000)} s: ${installed}`);
+  return { kind: 'found', path: installed };
+}
+
+function find(): string | undefined {
+  for (const name of NAMES) {
+    const path = inPath(name);
+    if (path !== undefined) return path;
+  }
+  return undefined;
+}
+
+function inPath(name: string): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  for (const folder of [...folders, '/usr/bin']) {
+    const path = join(folder, name);
+    try {
+      accessSync(path, constants.X_OK);
+      return path;
+    } catch {
+      // Not in this folder.
+    }
+  }
+  return undefined;
+}
+
+/** @returns why it failed; whether it did, only a look for the browser tells. */
+function install(): string {
+  const aptGet = (...args: string[]): string => {
+    try {
+      execFileSync('apt-get', args, {
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+        encoding: 'utf8',
+        stdio: 'pipe',
+        timeout: INSTALL_LIMIT_MS,
+      });
+      return '';
+    } catch (error: unknown) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+  // Lists that cannot be refreshed may still be good enough.
+  const update = aptGet('-qq', 'update');
+  // Another test file may be installing it at this moment: then wait for that, and find it done.
+  const lock = `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`;
+  const installation = aptGet('-qq', '-o', lock, 'install', '-y', '--no-install-recommends', 'chromium');
+  return [update, installation].filter((failure) => failure !== '').join('; ') || 'apt-get says that it did';
+}
+
+function sayMissing(tests: string, reason: string): void {
+  const sentence = `Chromium was expected for the tests of "${tests}": ${reason}. Install chromium or google-chrome`;
+  if (process.env['CI'] !== undefined) throw new Error(sentence);
+  say(`SKIPPED. ${sentence}, and run them again.`);
+}
+
+/** Straight to the terminal: Jest hides or wraps what tests print in other ways. */
+function say(line: string): void {
+  process.stderr.write(`\n${line}\n`);
+}
