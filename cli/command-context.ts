@@ -1,4 +1,4 @@
-import type { O3Client } from '../src/client.ts';
+import type { O3Client } from '../src/client/o3-client.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { StopSignals } from './running-process.ts';
 import type { Terminal } from './terminal.ts';
@@ -11,7 +11,7 @@ export interface CommandContext {
   output: Terminal;
   /** stderr: whatever is not the answer, so that the answer can be piped. */
   notices: Terminal;
-  /** From now on Ctrl-C aborts this signal; a second one ends the process as ever. */
+  /** From now on Ctrl-C aborts this signal; a second one ends the process at once. */
   interruption(): AbortSignal;
   /** From now on SIGINT and SIGTERM are ours to answer. */
   stopSignals(): StopSignals;

@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { O3ClientError } from '../src/client-error.ts';
+import { O3ClientError } from '../src/client/client-error.ts';
 import type { JobView } from '../src/job.ts';
 import { SetupError } from '../src/setup-error.ts';
 

@@ -1,5 +1,5 @@
 import Table from 'cli-table3';
-import { isFinishedJob, type JobStatus, type JobView } from '../src/job.ts';
+import type { JobStatus, JobView } from '../src/job.ts';
 import { iconOf, oneLine } from '../src/terminal-text.ts';
 import { durationText } from './duration.ts';
 import type { Style, Terminal } from './terminal.ts';
@@ -66,7 +66,7 @@ export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
 }
 
 function attemptText(job: JobView): string {
-  return job.attempt === 0 && !isFinishedJob(job) ? '' : `${job.attempt}/${job.max_attempts}`;
+  return job.attempt === 0 ? '' : `${job.attempt}/${job.max_attempts}`;
 }
 
 /** The cells that the other columns leave; null, as wide as it likes, where nothing limits a line. */

@@ -1,5 +1,5 @@
-import type { O3Client } from '../src/client.ts';
-import { O3ClientError } from '../src/client-error.ts';
+import { O3ClientError } from '../src/client/client-error.ts';
+import type { O3Client } from '../src/client/o3-client.ts';
 import { isFinishedJob, type JobView } from '../src/job.ts';
 
 const PAGE = 100;

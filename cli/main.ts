@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { inspect } from 'node:util';
-import { O3Client } from '../src/client.ts';
+import { O3Client } from '../src/client/o3-client.ts';
 import { readClientConfig } from '../src/config.ts';
 import { printable } from '../src/terminal-text.ts';
 import type { CommandContext } from './command-context.ts';
@@ -21,7 +21,11 @@ const context: CommandContext = {
   notices,
   interruption() {
     const controller = new AbortController();
-    process.once('SIGINT', () => controller.abort());
+    // Not `once`: a live display watches signals too, and would end the process itself if it were the only one left.
+    process.on('SIGINT', () => {
+      if (controller.signal.aborted) process.exit(EXIT.interrupted);
+      controller.abort();
+    });
     return controller.signal;
   },
   stopSignals() {

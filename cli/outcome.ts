@@ -1,5 +1,5 @@
-import type { O3Client, ResultOutcome } from '../src/client.ts';
-import { pause } from '../src/client-transport.ts';
+import type { O3Client, ResultOutcome } from '../src/client/o3-client.ts';
+import { pause } from '../src/client/transport.ts';
 import { isFinishedJob } from '../src/job.ts';
 import { oneLine } from '../src/terminal-text.ts';
 import { type CommandContext, printJson } from './command-context.ts';

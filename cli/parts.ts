@@ -9,7 +9,7 @@ import { assertRedisUsable } from '../src/redis/usable.ts';
 import type { Stoppable } from '../src/shutdown.ts';
 import { startWorkerHealth } from '../worker/health.ts';
 import type { UpstreamOptions } from '../worker/upstream.ts';
-import { createWorker } from '../worker/worker.ts';
+import { createWorker, type O3Worker } from '../worker/worker.ts';
 
 /** Below the folder in which the process was started. */
 const DATA_DIR = '.data/redis';
@@ -72,7 +72,11 @@ export async function workerOf(
   upstream: UpstreamOptions,
 ): Promise<void> {
   const { prefix, concurrency, workerPort, host } = config;
-  const worker = keep(
+  let worker: O3Worker | undefined;
+  // The port first: a worker that cannot have it should not have taken jobs meanwhile.
+  if (workerPort !== undefined)
+    keep(await startWorkerHealth(() => worker?.isReady() ?? false, host, workerPort));
+  worker = keep(
     createWorker({
       ...modelsOf(config),
       redisUrl,
@@ -82,7 +86,6 @@ export async function workerOf(
       logger: logger.child({ part: 'worker' }),
     }),
   );
-  if (workerPort !== undefined) keep(await startWorkerHealth(worker, host, workerPort));
 }
 
 /** Returns where it listens. */

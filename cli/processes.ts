@@ -46,7 +46,11 @@ export function runSimulator(
 ): Promise<void> {
   return run(context, async ({ keep }) => {
     const simulator = createSimulator({ thinkMs, background });
-    const { url } = await simulator.listen(port, host);
+    const { url } = await simulator.listen(port, host).catch((error: unknown) => {
+      throw new UsageError(
+        `The simulator cannot listen on ${host} port ${port} (${String(error)}). Choose another with --port`,
+      );
+    });
     keep({ name: 'simulator', close: () => simulator.close() });
     context.output.line(`o3-queue simulator ready on ${url}`);
   });

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { O3ClientError } from '../src/client-error.ts';
-import { pause } from '../src/client-transport.ts';
+import { O3ClientError } from '../src/client/client-error.ts';
+import { pause } from '../src/client/transport.ts';
 import { isFinishedJob, type JobView } from '../src/job.ts';
 import { oneLine, printable } from '../src/terminal-text.ts';
 import type { CommandContext } from './command-context.ts';
@@ -62,7 +62,8 @@ async function watch(
   signal: AbortSignal,
 ): Promise<JobView | undefined> {
   const { output } = context;
-  const screen = output.isTerminal && !json ? await drawnScreen(output, isSingle) : lineScreen(context, json);
+  const screen =
+    output.isTerminal && !json ? await drawnScreen(output, isSingle, signal) : lineScreen(context, json);
   let last: Look | undefined;
   try {
     for (;;) {
@@ -85,7 +86,7 @@ async function watch(
   }
 }
 
-async function drawnScreen(output: Terminal, isSingle: boolean): Promise<Screen> {
+async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSignal): Promise<Screen> {
   const display = await startLiveDisplay(output.stream);
   let drawn = '';
   return {
@@ -97,7 +98,11 @@ async function drawnScreen(output: Terminal, isSingle: boolean): Promise<Screen>
     showTrouble: (message) => {
       display.show(`${drawn}\n${output.paint('red', `${printable(message)}; trying again`)}`);
     },
-    end: () => display.keep(),
+    end: () => {
+      display.keep();
+      // The terminal has echoed ^C where the next line begins.
+      if (signal.aborted) output.line('');
+    },
   };
 }
 

@@ -34,7 +34,8 @@ export function createApp({ queue, draining, logger }: AppOptions): Express {
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
   app.use(BOARD_PATH, createBoard(queue.queues, BOARD_PATH));
   app.get('/', (_request, response) => response.redirect(BOARD_PATH));
-  app.use(express.json({ limit: '10mb' }));
+  // `strict` would call a lone `null` malformed JSON; what it lacks is the form of a request.
+  app.use(express.json({ limit: '10mb', strict: false }));
 
   const routes = [...healthRoutes(queue, draining), ...jobRoutes(queue, draining)];
   for (const path of new Set(routes.map((route) => route.path))) {
@@ -45,7 +46,7 @@ export function createApp({ queue, draining, logger }: AppOptions): Express {
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',
-      `There is no ${request.method} ${request.path} here; jobs are at /jobs, the board is at ${BOARD_PATH}`,
+      `There is no ${request.method} ${request.path.slice(0, 100)} here; jobs are at /jobs, the board is at ${BOARD_PATH}`,
     );
   });
   app.use(answerErrors(logger));
@@ -75,11 +76,12 @@ function send({ status, headers, body }: Reply, response: Response): void {
 }
 
 function methodNotAllowed(routes: readonly Route[]): RequestHandler {
-  const allowed = routes.map(({ method }) => method.toUpperCase()).join(', ');
+  const methods = routes.map(({ method }) => method.toUpperCase());
+  const allowed = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].join(', ');
   return (request: Request) => {
     throw new HttpProblem(
       'method_not_allowed',
-      `${request.path} was expected to be called with ${allowed}, not ${request.method}`,
+      `${request.path.slice(0, 100)} was expected to be called with ${allowed}, not ${request.method}`,
       {
         headers: { allow: allowed },
       },
@@ -97,8 +99,11 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (error instanceof ClientGone) return;
     const known = problemFrom(error);
-    if (known === undefined)
-      logger.error({ error, method: request.method, path: request.path }, 'unexpected error');
+    if (known === undefined) {
+      // The stack, not the error: ioredis hangs the whole command on its errors, and with it somebody's question.
+      const stack = error instanceof Error ? error.stack : String(error);
+      logger.error({ error: stack, method: request.method, path: request.path }, 'unexpected error');
+    }
     if (response.headersSent) return next(error);
     const problem =
       known ??

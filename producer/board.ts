@@ -1,70 +1,89 @@
 import { createBullBoard } from '@bull-board/api';
-import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
-import { ExpressAdapter } from '@bull-board/express';
+import type {
+  AfterHook,
+  AppJob,
+  AppQueue,
+  BeforeHook,
+  BullBoardRequest,
+  ControllerHandlerReturnType,
+  UIConfig,
+} from '@bull-board/api/typings/app';
 import type { Router } from 'express';
-import type { JobStatus } from '../src/job.ts';
-import { publicId } from '../src/queue/job-view.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
+import { isCut } from './board-job.ts';
+import { BoardQueue } from './board-queue.ts';
+import { BoardServer } from './board-server.ts';
 
-/** The page asks for every shown job again every few seconds: a book in a question would be sent each time. */
-const LONGEST_TEXT = 2000;
-
-/** A job as the board hands it to its formatters. */
-interface BoardJob {
-  id?: string;
-  name?: string;
-  delay?: number;
-  processedOn?: number;
-  finishedOn?: number;
-  failedReason?: string;
-  returnvalue?: unknown;
-}
+const UI: UIConfig = {
+  boardTitle: 'o3-queue',
+  hideDocsLink: true,
+  // Redis' list of all connections, for each queue and each time that a page asks.
+  showWorkers: false,
+  // Seconds. A cancel takes one, and somebody is looking.
+  pollingInterval: { forceInterval: 2, showSetting: false },
+  theme: themeOf({
+    'font-sans': 'Inter, "IBM Plex Sans", system-ui, -apple-system, "Segoe UI", sans-serif',
+    'font-mono': '"JetBrains Mono", "IBM Plex Mono", ui-monospace, SFMono-Regular, Menlo, monospace',
+  }),
+};
 
 /** Bull Board over every model's queue, for the browser at `basePath`. */
 export function createBoard(queues: readonly ModelQueue[], basePath: string): Router {
-  const server = new ExpressAdapter();
+  const boardQueues = new Map(queues.map((queue) => [queue.model, new BoardQueue(queue)]));
+  const server = new BoardServer();
   server.setBasePath(basePath);
   createBullBoard({
-    queues: queues.map(adapterOf),
+    queues: [...boardQueues.values()],
     serverAdapter: server,
-    options: { uiConfig: { boardTitle: 'o3-queue', hideDocsLink: true, showWorkers: false } },
+    options: { uiConfig: UI, handlerHooks: { before: refuseCutData, after: inOurWords(boardQueues) } },
   });
-  return server.getRouter() as Router;
+  return server.router;
 }
 
-function adapterOf({ model, bullmq }: ModelQueue): BullMQAdapter {
-  const adapter = new BullMQAdapter(bullmq, {
-    displayName: model,
-    externalJobUrl: (job) => ({
-      href: `/jobs/${publicId(model, String(job.id))}`,
-      displayText: 'GET /jobs/:id',
-    }),
-  });
-  adapter.setFormatter('name', (job: BoardJob) => `${statusOf(job)} · ${job.name ?? ''}`);
-  adapter.setFormatter('data', shortened);
-  return adapter;
+/** Puts our view of each job in place of BullMQ's, wherever the board is told of one. */
+function inOurWords(boardQueues: ReadonlyMap<string, BoardQueue>): AfterHook {
+  return async ({ method, route, request }, result): Promise<ControllerHandlerReturnType> => {
+    if (method !== 'get' || (result.status ?? 200) !== 200) return result;
+    if (route === '/api/queues') {
+      const { queues } = result.body as { queues: AppQueue[] };
+      const ours = queues.map(async (queue) => {
+        const boardQueue = boardQueues.get(queue.name);
+        if (boardQueue === undefined) return queue;
+        const jobs = await Promise.all(queue.jobs.map((job) => boardQueue.listed(job)));
+        return { ...queue, jobs: isLatest(request) ? jobs.sort(newestFirst) : jobs };
+      });
+      return { ...result, body: { queues: await Promise.all(ours) } };
+    }
+    if (route === '/api/queues/:queueName/:jobId') {
+      const { job, status } = result.body as { job: AppJob; status: string };
+      const boardQueue = boardQueues.get(String(request.params['queueName']));
+      return { ...result, body: { job: (await boardQueue?.shown(job)) ?? job, status } };
+    }
+    return result;
+  };
 }
 
-/** BullMQ has no state for cancelled jobs and the board none for anything but BullMQ's: so the name says it. */
-function statusOf(job: BoardJob): JobStatus {
-  if (job.finishedOn) {
-    if (job.returnvalue !== null && job.returnvalue !== undefined) return 'completed';
-    return job.failedReason?.startsWith('cancelled:') ? 'cancelled' : 'failed';
-  }
-  if (job.delay) return 'delayed';
-  return job.processedOn ? 'active' : 'waiting';
+/** The board calls these its latest jobs, but lines them up by status: behind ten waiting ones nobody sees the rest. */
+function isLatest({ query }: BullBoardRequest): boolean {
+  return query['status'] === undefined || query['status'] === 'latest';
 }
 
-/** The same data with its long texts cut. */
-function shortened(value: unknown): unknown {
-  if (typeof value === 'string') {
-    return value.length > LONGEST_TEXT
-      ? `${value.slice(0, LONGEST_TEXT)}… (${value.length} characters)`
-      : value;
-  }
-  if (Array.isArray(value)) return value.slice(0, 100).map(shortened);
-  if (typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, shortened(part)]));
-  }
-  return value;
+function newestFirst(one: AppJob, other: AppJob): number {
+  return other.timestamp - one.timestamp;
+}
+
+/** The board edits and duplicates what it shows, which is not all of a long text. */
+const refuseCutData: BeforeHook = ({ method, request }) => {
+  if (method === 'get' || !isCut(request.body)) return;
+  return {
+    allow: false,
+    status: 400,
+    message: 'This text was cut to be shown here; saving it would lose the rest. Use POST /jobs instead',
+  };
+};
+
+function themeOf(
+  tokens: NonNullable<NonNullable<UIConfig['theme']>['light']>,
+): NonNullable<UIConfig['theme']> {
+  return { light: tokens, dark: tokens };
 }

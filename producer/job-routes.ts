@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { checkedInput } from '../src/input.ts';
 import { isFinishedJob, JOB_STATUSES, type JobView } from '../src/job.ts';
 import { parseJobRequest } from '../src/job-request.ts';
-import { flawsOf } from '../src/problem.ts';
+import { QueueError } from '../src/problem.ts';
+import { notFound } from '../src/queue/located-job.ts';
 import type { O3Queue } from '../src/queue/o3-queue.ts';
 import { HttpProblem, noResult } from './problem.ts';
 import type { Reply, Route, RouteInput } from './route.ts';
@@ -9,12 +11,24 @@ import type { Reply, Route, RouteInput } from './route.ts';
 /** The longest that a caller may be kept waiting, in seconds: proxies on the way give up at about that. */
 const LONGEST_WAIT_S = 300;
 
-const waitQuery = z.strictObject({ wait: z.coerce.number().min(0).max(LONGEST_WAIT_S).default(0) });
+/** A query holds texts, and JavaScript reads `0x10`, a blank and nothing at all as numbers too. */
+function numberText(form: RegExp, least: number, most: number, what: string) {
+  const expected = `expected one ${what} from ${least} to ${most}`;
+  return z
+    .string(expected)
+    .regex(form, expected)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, expected);
+}
+
+const waitQuery = z.strictObject({
+  wait: numberText(/^\d+(\.\d+)?$/, 0, LONGEST_WAIT_S, 'number of seconds').default(0),
+});
 const listQuery = z.strictObject({
   status: z.enum(JOB_STATUSES).optional(),
   model: z.string().optional(),
   q: z.string().max(100).optional(),
-  limit: z.coerce.number().int().min(1).max(100).optional(),
+  limit: numberText(/^\d+$/, 1, 100, 'whole number').optional(),
   cursor: z.string().max(1000).optional(),
 });
 const noQuery = z.strictObject({});
@@ -38,9 +52,9 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
       method: 'post',
       path: '/jobs',
       async handle({ query, body, signal }) {
-        const { wait } = parseQuery(query, waitQuery);
+        const { wait } = checkedInput('query', query, waitQuery);
         const job = await queue.enqueue(parseJobRequest(requireJson(body)));
-        const latest = wait > 0 ? await waitFor(job.id, wait, signal) : job;
+        const latest = wait > 0 ? await waitFor(job.id, wait, signal).catch(asStored(job)) : job;
         return {
           status: isFinishedJob(latest) ? 200 : 202,
           headers: { location: `/jobs/${job.id}` },
@@ -52,14 +66,14 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
       method: 'get',
       path: '/jobs',
       async handle({ query }) {
-        return { status: 200, body: await queue.list(parseQuery(query, listQuery)) };
+        return { status: 200, body: await queue.list(checkedInput('query', query, listQuery)) };
       },
     },
     {
       method: 'get',
       path: '/jobs/:id',
       async handle({ params, query }) {
-        parseQuery(query, noQuery);
+        checkedInput('query', query, noQuery);
         return { status: 200, body: await requireJob(queue, idOf(params)) };
       },
     },
@@ -68,7 +82,7 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
       path: '/jobs/:id/result',
       async handle({ params, query, signal }) {
         const id = idOf(params);
-        const { wait } = parseQuery(query, waitQuery);
+        const { wait } = checkedInput('query', query, waitQuery);
         if (wait > 0) await waitFor(id, wait, signal);
         return replyWithResult(queue, id);
       },
@@ -77,7 +91,7 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
       method: 'post',
       path: '/jobs/:id/cancel',
       async handle({ params, query }) {
-        parseQuery(query, noQuery);
+        checkedInput('query', query, noQuery);
         const { outcome, job } = await queue.cancel(idOf(params));
         return { status: outcome === 'cancelling' ? 202 : 200, body: job };
       },
@@ -86,7 +100,7 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
       method: 'post',
       path: '/jobs/:id/retry',
       async handle({ params, query }) {
-        parseQuery(query, noQuery);
+        checkedInput('query', query, noQuery);
         return { status: 202, body: await queue.retry(idOf(params)) };
       },
     },
@@ -94,7 +108,7 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
       method: 'delete',
       path: '/jobs/:id',
       async handle({ params, query }) {
-        parseQuery(query, noQuery);
+        checkedInput('query', query, noQuery);
         await queue.remove(idOf(params));
         return { status: 204 };
       },
@@ -109,13 +123,17 @@ async function replyWithResult(queue: O3Queue, id: string): Promise<Reply> {
   return { status: 202, body: reading.job };
 }
 
+/** The job is stored: were the broken wait reported instead (Redis may have gone away), the caller would enqueue it again. */
+function asStored(job: JobView): (error: unknown) => JobView {
+  return (error) => {
+    if (error instanceof QueueError) return job;
+    throw error;
+  };
+}
+
 async function requireJob(queue: O3Queue, id: string): Promise<JobView> {
   const job = await queue.get(id);
-  if (job === null)
-    throw new HttpProblem(
-      'job_not_found',
-      `There is no job ${id.slice(0, 100)}: it never was, or its retention is over`,
-    );
+  if (job === null) throw notFound(id);
   return job;
 }
 
@@ -132,12 +150,4 @@ function requireJson(body: unknown): unknown {
     );
   }
   return body;
-}
-
-function parseQuery<Output>(query: unknown, schema: z.ZodType<Output>): Output {
-  const parsed = schema.safeParse(query, { reportInput: true });
-  if (parsed.success) return parsed.data;
-  const flaws = flawsOf(parsed.error);
-  const list = flaws.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  throw new HttpProblem('invalid_request', `The query was refused: ${list}`, { flaws });
 }

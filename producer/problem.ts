@@ -75,7 +75,7 @@ export function problemFrom(error: unknown): HttpProblem | undefined {
     };
     return new HttpProblem(error.code, error.message, { flaws: error.flaws, ...(away && { headers }) });
   }
-  return bodyProblemFrom(error);
+  return requestProblemFrom(error);
 }
 
 /** Why a job has no result, for who asked for it. */
@@ -90,23 +90,47 @@ export function noResult(job: JobView): HttpProblem {
   return new HttpProblem('job_cancelled', `Job ${job.id} was cancelled at ${job.finished_at}`, { job });
 }
 
-/** The body parser's refusals, by the `type` that it documents. */
-function bodyProblemFrom(error: unknown): HttpProblem | undefined {
-  if (!(error instanceof Error) || !('type' in error) || !('status' in error)) return undefined;
+/** What Express and its body parser throw at a request: an error with a status, and mostly a documented `type`. */
+interface RefusedRequest {
+  message: string;
+  status: number;
+  type?: unknown;
+  /** zlib's, as in `Z_DATA_ERROR`. */
+  code?: unknown;
+}
+
+function isRefusedRequest(error: unknown): error is RefusedRequest {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'message' in error &&
+    'status' in error &&
+    typeof error.status === 'number' &&
+    error.status >= 400 &&
+    error.status < 500
+  );
+}
+
+function requestProblemFrom(error: unknown): HttpProblem | undefined {
+  if (!isRefusedRequest(error)) return undefined;
   switch (error.type) {
     case 'entity.parse.failed':
       return new HttpProblem('malformed_json', `The body was expected to be JSON: ${error.message}`);
     case 'entity.too.large':
-      return new HttpProblem('body_too_large', 'The body was expected to be at most 10 MB');
+      return new HttpProblem('body_too_large', 'The body was expected to be at most 10 MB, got more');
     case 'charset.unsupported':
     case 'encoding.unsupported':
       return new HttpProblem(
         'unsupported_media_type',
         `The body was expected to be JSON in UTF-8: ${error.message}`,
       );
-    default:
-      return typeof error.status === 'number' && error.status < 500
-        ? new HttpProblem('invalid_request', `The request was refused: ${error.message}`)
-        : undefined;
+    default: {
+      // A path that cannot be decoded, an upload that broke off, and the like.
+      const compressed = typeof error.code === 'string' && error.code.startsWith('Z_');
+      const said = compressed
+        ? 'the body was expected to be compressed as its content-encoding says'
+        : error.message;
+      return new HttpProblem('invalid_request', `The request was refused: ${said}`);
+    }
   }
 }

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Models } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
+import { oncePerSecond } from '../src/once-per-second.ts';
 import { O3Queue } from '../src/queue/o3-queue.ts';
 import { SetupError } from '../src/setup-error.ts';
 import type { Stoppable } from '../src/shutdown.ts';
@@ -30,10 +31,14 @@ export async function startProducer({
   logger,
   ...models
 }: ProducerOptions): Promise<Producer> {
-  const onError = (error: Error): void => logger.error({ error: error.message }, 'Redis connection');
+  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'Redis'));
   const queue = new O3Queue({ redisUrl, prefix, onError, ...modelsOf(models) });
   const draining = new AbortController();
   const server = createServer(createApp({ queue, draining: draining.signal, logger }));
+  // A connection that was busy when draining began is kept alive after its answer: nobody else would close it.
+  server.on('request', (_request, response) => {
+    response.on('close', () => draining.signal.aborted && server.closeIdleConnections());
+  });
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

@@ -5,6 +5,8 @@ import { type Flaw, flawsOf } from './problem.ts';
 
 const HOUR_MS = 3_600_000;
 const MAX_TIMER_MS = 2_147_483_647;
+/** A century. Redis refuses times to live that are much longer, and with them the writing of every result. */
+const MOST_HOURS = 876_600;
 const DEFAULT_PATH = 'o3q.config.json';
 
 /** A model is an alias: callers ask for it by its key, the upstream knows it as `upstream`. */
@@ -18,7 +20,7 @@ export interface ModelConfig {
   readonly backoff: Backoff;
 }
 
-/** How long a finished job can still be read, in hours. Too long costs memory: about 2 KB a job, and its answer. */
+/** How long a finished job can still be read, in hours. Too long costs memory: about 7 KB a job with a short answer. */
 export interface Retention {
   /** Default 168, a week. */
   readonly completedHours: number;
@@ -61,8 +63,8 @@ const fileSchema = z
       .default({ o3: { maxAttempts: 5, timeoutMs: HOUR_MS, backoff: { baseMs: 1000, maxMs: 60_000 } } }),
     retention: z
       .strictObject({
-        completedHours: z.number().positive().default(168),
-        failedHours: z.number().positive().default(720),
+        completedHours: z.number().positive().max(MOST_HOURS).default(168),
+        failedHours: z.number().positive().max(MOST_HOURS).default(720),
       })
       .prefault({}),
   })

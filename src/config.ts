@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Models, readConfigFile } from './config-file.ts';
 import { type Flaw, flawsOf } from './problem.ts';
+import { parseRedisUrl } from './redis/url.ts';
 import { SetupError } from './setup-error.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
@@ -95,21 +96,24 @@ const httpUrl = z
     'expected a URL that begins with http:// or https://',
   );
 
+/** The reader of these URLs knows best what is wrong with one, and hides its password. */
+function addRedisUrlFlaw(url: string, context: z.RefinementCtx): void {
+  try {
+    parseRedisUrl(url);
+  } catch (error: unknown) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
 const environmentSchema = z.object({
-  REDIS_URL: z
-    .string()
-    .regex(
-      /^(redis|rediss|redis\+sentinel|redis\+cluster):\/\/./,
-      'expected redis://, rediss://, redis+sentinel:// or redis+cluster://',
-    )
-    .optional(),
+  REDIS_URL: z.string().superRefine(addRedisUrlFlaw).optional(),
   HOST: z.string().default(VARIABLES.HOST.default),
   PORT: wholeNumber(0, 65_535).default(3000),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   O3Q_CONFIG: z.string().optional(),
   O3Q_CONCURRENCY: wholeNumber(1, 100_000).default(2000),
-  O3Q_WORKER_PORT: wholeNumber(0, 65_535).optional(),
+  O3Q_WORKER_PORT: wholeNumber(1, 65_535).optional(),
   O3Q_SHUTDOWN_MS: wholeNumber(0, MAX_TIMER_MS).default(10_000),
   O3Q_PREFIX: z
     .string()
@@ -160,13 +164,21 @@ export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): 
   return { url: parsed.data.O3Q_URL.replace(/\/+$/, ''), apiKey: parsed.data.O3Q_API_KEY };
 }
 
-/** What may never appear in a log. */
-export function secretsOf(config: Config): string[] {
-  const password =
-    config.redisUrl === undefined
-      ? ''
-      : decodeURIComponent(/:\/\/[^@/]*:([^@/]*)@/.exec(config.redisUrl)?.[1] ?? '');
-  return [config.openai.apiKey ?? '', password].filter((secret) => secret !== '');
+/** What may never appear in a log. A password counts as it is written in its URL and as it is sent. */
+export function secretsOf({ redisUrl = '', openai }: Config): string[] {
+  const written = [redisUrl, openai.baseUrl ?? ''].map(
+    (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',
+  );
+  const secrets = [openai.apiKey ?? '', ...written, ...written.map(decoded)];
+  return [...new Set(secrets)].filter((secret) => secret !== '');
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** A variable set to nothing counts as unset: that is how compose files and shells leave one out. */
@@ -188,7 +200,8 @@ function unknownVariables(environment: NodeJS.ProcessEnv): Flaw[] {
 function variableFlaws(error: z.ZodError, environment: NodeJS.ProcessEnv): Flaw[] {
   return flawsOf(error).map(({ path, message }) => {
     // A URL may hold a password; a key always is one.
-    const came = /KEY|REDIS_URL/.test(path) ? '' : `, got "${environment[path] ?? ''}"`;
+    const value = environment[path] ?? '';
+    const came = /KEY|REDIS_URL/.test(path) || value.includes('@') ? '' : `, got "${value}"`;
     return { path, message: `${message}${came}` };
   });
 }

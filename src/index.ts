@@ -1,22 +1,40 @@
-// an instance, over HTTP
+// An instance, over HTTP.
 
-// the first plan's functions, over HTTP too
+export { O3ClientError } from './client/client-error.ts';
+export {
+  type CallOptions,
+  type JobQuery,
+  O3Client,
+  type O3ClientOptions,
+  type ResultOutcome,
+  type UncompletedJob,
+  type WaitOptions,
+} from './client/o3-client.ts';
+
+// The first plan's seven functions, over HTTP too.
+
 export {
   askO3,
   askO3Async,
   cancelO3,
   checkO3Status,
+  type Err,
   getO3Result,
   listO3Tasks,
+  type Ok,
+  type ResultOk,
   showO3Progress,
-} from './ask-o3.ts';
-export { O3Client, type O3ClientOptions } from './client.ts';
-export { O3ClientError } from './client-error.ts';
+  type TaskStatus,
+  type TaskSummary,
+} from './client/ask-o3.ts';
 
-// the queue, straight on Redis
+// The queue, straight on Redis.
+
 export type { ModelConfig, Models, Retention } from './config-file.ts';
-export type { JobError, JobPage, JobResult, JobStatus, JobView, PlanStatus, Usage } from './job.ts';
-// what both speak of
-export type { JobRequest } from './job-request.ts';
 export { QueueError } from './problem.ts';
-export { O3Queue, type O3QueueOptions } from './queue/o3-queue.ts';
+export { type EnqueueOutcome, O3Queue, type O3QueueOptions } from './queue/o3-queue.ts';
+
+// What both speak of.
+
+export type { JobError, JobPage, JobResult, JobStatus, JobView, PlanStatus, Usage } from './job.ts';
+export type { JobRequest } from './job-request.ts';

@@ -1,22 +1,15 @@
 import { z } from 'zod';
+import { checkedInput, refusalOf } from './input.ts';
 import { preview } from './job.ts';
-import { type Flaw, flawsOf, QueueError } from './problem.ts';
+import { metadata } from './metadata.ts';
 
 /** BullMQ's largest priority; larger numbers would be cut silently. */
 const MAX_PRIORITY = 2_097_151;
 /** Node's largest timer, about 24.8 days; a longer one would fire at once. */
 const MAX_TIMER_MS = 2_147_483_647;
 const MAX_DELAY_MS = 366 * 24 * 3_600_000;
-
-/** Names that every JavaScript object has already: as keys they would vanish or poison whoever reads them. */
-const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
-
-/** OpenAI's limits: at most 16 pairs, keys up to 64 characters, values strings up to 512. */
-const metadata = z.custom<Record<string, string>>().superRefine((value: unknown, context) => {
-  for (const flaw of metadataFlaws(value)) {
-    context.addIssue({ code: 'custom', message: flaw.message, path: flaw.path === '' ? [] : [flaw.path] });
-  }
-});
+/** Deeper JSON can be read but not written again: JavaScript's stack ends before it does. */
+const MOST_LEVELS = 200;
 
 /** The options that a producer may give with the work itself; stored in the job, read by the worker. */
 const runOptions = {
@@ -37,7 +30,9 @@ const questionFields = {
 const responsesBody = z
   .looseObject({
     model: z.string().min(1).optional(),
-    input: z.union([z.string().min(1), z.array(z.unknown()).min(1)]).optional(),
+    input: z
+      .union([z.string().min(1), z.array(z.unknown()).min(1)], 'expected a text or a list of items')
+      .optional(),
     stream: z.boolean().nullish(),
     background: z.boolean().nullish(),
     metadata: metadata.nullish(),
@@ -45,7 +40,8 @@ const responsesBody = z
   .refine(
     (body) => body.input !== undefined || body['prompt'] !== undefined,
     'expected "input" (or "prompt"), got neither',
-  );
+  )
+  .refine((body) => !isDeeperThan(MOST_LEVELS, body), `expected at most ${MOST_LEVELS} levels, got more`);
 
 const queueOptions = {
   model: z.string().min(1).optional(),
@@ -79,12 +75,16 @@ export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>
 
 /** @throws {QueueError} `invalid_request`, with every flaw. */
 export function parseJobRequest(input: unknown): JobRequest {
-  return hasOwn(input, 'request') ? parse(input, responsesRequest) : parse(input, questionRequest);
+  return hasRequest(input)
+    ? checkedInput('request', input, responsesRequest)
+    : checkedInput('request', input, questionRequest);
 }
 
 /** @throws {QueueError} `invalid_request`: a producer of another language may have written anything. */
 export function parseJobData(data: unknown): JobData {
-  return hasOwn(data, 'request') ? parse(data, requestData) : parse(data, questionData);
+  return hasRequest(data)
+    ? checkedInput('request', data, requestData)
+    : checkedInput('request', data, questionData);
 }
 
 /** The name that the caller asked for, wherever it stood. */
@@ -121,50 +121,25 @@ export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<
   };
 }
 
-function parse<Output>(input: unknown, schema: z.ZodType<Output>): Output {
-  if (hasOwn(input, 'question') && hasOwn(input, 'request')) {
-    throw refusal([{ path: '', message: 'expected either "question" or "request", got both' }]);
+/** Which of the two forms it is. @throws {QueueError} `invalid_request` for both and for neither. */
+function hasRequest(input: unknown): boolean {
+  const [question, request] = [hasOwn(input, 'question'), hasOwn(input, 'request')];
+  if (isRecord(input) && !Array.isArray(input) && question === request) {
+    const came = question ? 'both' : 'neither';
+    throw refusalOf('request', [
+      { path: '', message: `expected either "question" or "request", got ${came}` },
+    ]);
   }
-  const parsed = schema.safeParse(input, { reportInput: true });
-  if (parsed.success) return parsed.data;
-  throw refusal(flawsOf(parsed.error));
+  return request;
 }
 
-function refusal(flaws: Flaw[]): QueueError {
-  const list = flaws.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  return new QueueError('invalid_request', `The request was refused: ${list}`, { flaws });
-}
-
-function metadataFlaws(value: unknown): Flaw[] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return [{ path: '', message: 'expected an object of strings' }];
-  }
-  const flaws: Flaw[] = [];
-  const entries = Object.entries(value);
-  if (entries.length > 16)
-    flaws.push({ path: '', message: `expected at most 16 pairs, got ${entries.length}` });
-  for (const [key, text] of entries) {
-    if (key === '' || key.length > 64)
-      flaws.push({ path: key.slice(0, 64), message: 'expected a key of 1 to 64 characters' });
-    else if (RESERVED_KEYS.has(key) || hasControlCharacter(key)) {
-      flaws.push({
-        path: key,
-        message: 'expected a key without control characters that is no reserved word of JavaScript',
-      });
-    }
-    if (typeof text !== 'string') flaws.push({ path: key, message: `expected a string, got ${typeof text}` });
-    else if (text.length > 512)
-      flaws.push({ path: key, message: `expected at most 512 characters, got ${text.length}` });
-  }
-  return flaws;
-}
-
-function hasControlCharacter(text: string): boolean {
-  return [...text].some((character) => character < ' ' || character === '\u007f');
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  return levels === 0 || Object.values(value).some((part) => isDeeperThan(levels - 1, part));
 }
 
 function hasOwn(value: unknown, key: string): boolean {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, key);
+  return isRecord(value) && Object.hasOwn(value, key);
 }
 
 /** The last thing a user said in a Responses API input; the question is what a person looks for on the board. */

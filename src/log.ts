@@ -42,7 +42,9 @@ function withoutSecrets(out: DestinationStream, secrets: readonly string[]): Des
   // JSON may have escaped the secret; both spellings are looked for. Short ones would mask ordinary words.
   const spellings = secrets
     .filter((secret) => secret.length >= 4)
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]);
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+    // The longest first: of one that begins like another the rest would be left.
+    .sort((one, other) => other.length - one.length);
   return {
     write(line: string) {
       out.write(spellings.reduce((text, secret) => text.replaceAll(secret, '***'), line));

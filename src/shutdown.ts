@@ -23,7 +23,8 @@ const CLOSING_SHARE = 0.3;
 
 /**
  * quiet → drain → release → close, the same for every process. All parts go through a phase together, except that they
- * are closed in the given order, because the later ones carry the earlier ones (Redis comes last).
+ * are closed in the given order, because the later ones carry the earlier ones (Redis comes last). A part that fails in a
+ * phase does not keep the others from theirs.
  *
  * @returns whether everything was closed before the deadline.
  */
@@ -33,15 +34,15 @@ export async function shutDown(
 ): Promise<boolean> {
   const begunAt = Date.now();
   const leftMs = (share: number): number => Math.max(0, begunAt + deadlineMs * share - Date.now());
-  for (const part of parts) part.quiet?.();
-  const drained = Promise.allSettled(parts.map((part) => part.drain?.()));
+  await Promise.allSettled(parts.map(async (part) => part.quiet?.()));
+  const drained = Promise.allSettled(parts.map(async (part) => part.drain?.()));
   await within(leftMs(1 - CLOSING_SHARE), drained, hurry);
-  for (const part of parts) part.release?.();
+  await Promise.allSettled(parts.map(async (part) => part.release?.()));
   return within(leftMs(1), closeInOrder(parts));
 }
 
 async function closeInOrder(parts: readonly Stoppable[]): Promise<void> {
-  for (const part of parts) await Promise.allSettled([part.close()]);
+  for (const part of parts) await Promise.allSettled([(async () => part.close())()]);
 }
 
 /** Whether the work was done in time; also ends when somebody is in a hurry. */

@@ -3,37 +3,53 @@ import { type ActiveAttempt, createActiveAttempt, type InterruptionReason } from
 /** The attempts that one model's worker holds, by job id. */
 export interface ActiveAttempts {
   ids(): string[];
-  begin(id: string): ActiveAttempt;
-  end(id: string, attempt: ActiveAttempt): void;
+  /** Runs work as the attempt of a job that has none here. */
+  hold<Output>(id: string, work: (attempt: ActiveAttempt) => Promise<Output>): Promise<Output>;
+  /**
+   * Ends an earlier attempt of this job, whose lock was lost and given to this worker again before it noticed.
+   * @returns whether there was one, after it has ended.
+   */
+  endEarlier(id: string): Promise<boolean>;
   interrupt(id: string, reason: InterruptionReason): void;
   /** Asks every attempt that loses nothing by it to stop, those that begin later included. */
   leave(): void;
   interruptAll(reason: InterruptionReason): void;
 }
 
+interface Held {
+  attempt: ActiveAttempt;
+  ended: Promise<unknown>;
+}
+
 export function createActiveAttempts(): ActiveAttempts {
-  const attempts = new Map<string, ActiveAttempt>();
+  const held = new Map<string, Held>();
   let leaving = false;
   return {
-    ids: () => [...attempts.keys()],
-    begin(id) {
-      // This worker lost the job and took it again before the first run noticed: only the second holds the lock.
-      attempts.get(id)?.interrupt('lock lost');
+    ids: () => [...held.keys()],
+    async hold(id, work) {
       const attempt = createActiveAttempt();
-      attempts.set(id, attempt);
       if (leaving) attempt.leave();
-      return attempt;
+      const working = work(attempt);
+      held.set(id, { attempt, ended: working.catch(() => {}) });
+      try {
+        return await working;
+      } finally {
+        held.delete(id);
+      }
     },
-    end(id, attempt) {
-      if (attempts.get(id) === attempt) attempts.delete(id);
+    async endEarlier(id) {
+      const earlier = held.get(id);
+      earlier?.attempt.interrupt('lock lost');
+      await earlier?.ended;
+      return earlier !== undefined;
     },
-    interrupt: (id, reason) => attempts.get(id)?.interrupt(reason),
+    interrupt: (id, reason) => held.get(id)?.attempt.interrupt(reason),
     leave() {
       leaving = true;
-      for (const attempt of attempts.values()) attempt.leave();
+      for (const { attempt } of held.values()) attempt.leave();
     },
     interruptAll(reason) {
-      for (const attempt of attempts.values()) attempt.interrupt(reason);
+      for (const { attempt } of held.values()) attempt.interrupt(reason);
     },
   };
 }

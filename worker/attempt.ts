@@ -6,6 +6,7 @@ import type { UpstreamResponse } from '../src/response.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { follow } from './follow.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
+import { announceCancel } from './prompt-cancel.ts';
 import { buy, type Purchase, purchaseToAdopt, stopSpending } from './purchase.ts';
 import { explain } from './unfinished.ts';
 import type { Upstream } from './upstream.ts';
@@ -28,30 +29,38 @@ export interface Attempt {
 
 /** One attempt, from what is known to what is written down. It adopts before it buys. */
 export async function runAttempt(attempt: Attempt): Promise<Outcome> {
-  let last = true;
+  const { active, upstream } = attempt;
+  let number = attempt.maxAttempts;
   let purchase: Purchase | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const announcement = announceCancel(active.signal, attempt.record);
   try {
     const { finished, record } = await attempt.record.begin(attempt.attemptsMade);
-    last = record.attempt >= attempt.maxAttempts;
+    number = record.attempt;
     purchase = purchaseToAdopt(record);
-    if (finished) return await endedBefore(record, purchase, attempt);
+    if (finished) return await endedBefore(record, purchase, upstream);
     if (record.cancelRequested) throw new Interruption('cancelled');
     const job = checkedJob(attempt);
+    timer = endAt((purchase?.createdAt ?? Date.now()) + job.timeoutMs, active);
     purchase ??= await buy({ ...attempt, ...job });
-    const response = await followToItsEnd(purchase, job.timeoutMs, attempt);
+    const response = await followToItsEnd(purchase, attempt);
+    purchase = undefined;
     return await writeDown(endFrom(response), attempt.record);
   } catch (error: unknown) {
-    return await explain(error, { ...attempt, signal: attempt.active.signal, last, purchase });
+    return await explain(error, { ...attempt, signal: active.signal, attempt: number, purchase });
+  } finally {
+    clearTimeout(timer);
+    announcement.close();
   }
 }
 
-/** A run that had its final status when its worker died: BullMQ is told now. One cancelled in the line may have left a response running. */
+/** A run that had its final status when its worker died: BullMQ is told now. It may have left a response running. */
 async function endedBefore(
   record: RunRecord,
   purchase: Purchase | undefined,
-  { upstream }: Attempt,
+  upstream: Upstream,
 ): Promise<Outcome> {
-  if (record.status === 'cancelled') await stopSpending(purchase, upstream);
+  if (record.status !== 'completed') await stopSpending(purchase, upstream);
   return outcomeOf(record.status ?? 'failed', record);
 }
 
@@ -76,23 +85,20 @@ function checkedJob({ data, upstreamModel, timeoutMs }: Attempt): {
   };
 }
 
+/** An adopted response has used up some of its time already. */
+function endAt(time: number, active: ActiveAttempt): NodeJS.Timeout {
+  return setTimeout(() => active.interrupt('timeout'), Math.max(0, time - Date.now()));
+}
+
 async function followToItsEnd(
-  purchase: Purchase,
-  timeoutMs: number,
+  { running, ...position }: Purchase,
   { active, upstream, record }: Attempt,
 ): Promise<UpstreamResponse> {
-  const { running, ...position } = purchase;
   if (running.background) active.canBeAdopted();
-  const leftMs = purchase.createdAt + timeoutMs - Date.now();
-  const timer = setTimeout(() => active.interrupt('timeout'), Math.max(0, leftMs));
   const onProgress = async (progress: RunProgress): Promise<void> => {
     const { cancelRequested } = await record.save(progress);
     if (cancelRequested) active.interrupt('cancelled');
   };
-  try {
-    active.signal.throwIfAborted();
-    return await follow(running, { upstream, signal: active.signal, ...position, onProgress });
-  } finally {
-    clearTimeout(timer);
-  }
+  active.signal.throwIfAborted();
+  return follow(running, { upstream, signal: active.signal, ...position, onProgress });
 }

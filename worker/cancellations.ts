@@ -20,12 +20,13 @@ export function listenForCancels(
 ): Cancellations {
   const cancellations: Cancellations = {
     async sweep(ids) {
-      await Promise.all(
-        ids.map(async (id) => {
-          if ((await redis.hexists(keys.run(id), 'cancel_requested_at')) === 1)
-            attempts.interrupt(id, 'cancelled');
-        }),
-      );
+      // Once per model, for thousands of jobs: their keys share a slot, so that this works in a cluster as well.
+      const pipeline = redis.pipeline();
+      for (const id of ids) pipeline.hexists(keys.run(id), 'cancel_requested_at');
+      const replies = (await pipeline.exec()) ?? [];
+      for (const [i, id] of ids.entries()) {
+        if (replies[i]?.[1] === 1) attempts.interrupt(id, 'cancelled');
+      }
     },
   };
   subscriber.on('message', (channel: string, id: string) => {

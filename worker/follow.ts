@@ -1,8 +1,8 @@
-import { failureFromResponseError, RetryableError } from '../src/failure.ts';
+import { type Failure, failureFromResponseError, isFailure, RetryableError } from '../src/failure.ts';
 import type { RunProgress } from '../src/queue/run-record.ts';
 import type { UpstreamResponse } from '../src/response.ts';
-import { failureFromSdk } from './refusal.ts';
-import type { RunningResponse, StreamEvent, Upstream } from './upstream.ts';
+import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
+import type { Upstream } from './upstream.ts';
 
 export interface FollowOptions {
   upstream: Upstream;
@@ -19,29 +19,31 @@ export interface FollowOptions {
 /** OpenAI streams a background response again for five minutes after its creation; a little less allows for clocks. */
 const STREAMABLE_MS = 4.5 * 60_000;
 /** Streams that broke without a single new event: then polling is the better way. */
-const FRUITLESS_RESUMES = 3;
+const FRUITLESS_STREAMS = 3;
 const PROGRESS_MS = 2000;
 const FIRST_POLL_MS = 250;
 const SLOWEST_POLL_MS = 5000;
+/** An upstream that is asked too often is heeded up to here; then it is time to see whether the answer is there. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /**
  * Follows a response to its end: by its events, by resuming them where they broke off, and by polling when neither works.
  * @throws {Failure} when the response is lost; whatever the signal aborts with.
  */
 export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
-  if (isFinal(running.response)) return running.response;
+  if (hasEnded(running.response)) return running.response;
   const position = { cursor: options.cursor, outputCharacters: options.outputCharacters };
-  let events = running.events;
-  for (let fruitless = 0; fruitless < FRUITLESS_RESUMES; ) {
+  let { events } = running;
+  for (let fruitless = 0; fruitless < FRUITLESS_STREAMS; ) {
     const before = position.cursor;
-    const response =
-      events === undefined ? undefined : await consume(events, position, running.background, options);
+    const response = events && (await consume(events, position, running.background, options));
     options.signal.throwIfAborted();
     if (response !== undefined) return response;
     if (!running.background)
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
     if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
     if (events !== undefined && position.cursor === before) fruitless += 1;
+    // Refused or out of reach: polling finds out which.
     events = await options.upstream
       .resume(running.response.id, position.cursor, options.signal)
       .catch(() => undefined);
@@ -57,10 +59,10 @@ interface Position {
 
 /** The final response, or undefined when the events broke off: then only a look at the upstream tells how it stands. */
 async function consume(
-  events: AsyncIterable<StreamEvent>,
+  events: AsyncGenerator<StreamEvent>,
   position: Position,
   background: boolean,
-  { signal, onProgress }: FollowOptions,
+  { onProgress }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
   let toldAt = Date.now();
   try {
@@ -69,7 +71,7 @@ async function consume(
       if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
         position.outputCharacters += event.delta.length;
       }
-      if (event.response !== undefined && isFinal(event.response)) return event.response;
+      if (event.response !== undefined && hasEnded(event.response)) return event.response;
       if (event.type === 'error' && !background) {
         throw failureFromResponseError({
           code: event.code ?? 'unknown',
@@ -82,11 +84,8 @@ async function consume(
       }
     }
   } catch (error: unknown) {
-    signal.throwIfAborted();
-    const failure = failureFromSdk(error);
     // A background response lives on when its stream dies, whatever the reason; anything else dies with it.
-    if (background && (failure !== undefined || error instanceof SyntaxError)) return undefined;
-    throw failure ?? error;
+    if (!background || !isFailure(error)) throw error;
   }
   return undefined;
 }
@@ -94,41 +93,37 @@ async function consume(
 async function poll(id: string, { upstream, signal, onProgress }: FollowOptions): Promise<UpstreamResponse> {
   let known: string | undefined;
   for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
+    const { response, refusal } = await look(id, upstream, signal);
     signal.throwIfAborted();
-    const response = await look(id, upstream, signal);
-    if (response !== undefined && isFinal(response)) return response;
+    if (response !== undefined && hasEnded(response)) return response;
     if (response?.status !== undefined && response.status !== known) {
       known = response.status;
       await onProgress({ upstreamStatus: known });
     }
+    const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
     // Jitter keeps a thousand jobs that were adopted together from asking together for ever.
-    await pause(delayMs * (0.75 + Math.random() / 2), signal);
+    await pause(askedForMs + delayMs * (0.75 + Math.random() / 2), signal);
+    signal.throwIfAborted();
   }
 }
 
-/** undefined: the upstream cannot be asked right now, which says nothing of the response. */
+/** A retryable refusal only says that the upstream cannot be asked right now, and nothing of the response. */
 async function look(
   id: string,
   upstream: Upstream,
   signal: AbortSignal,
-): Promise<UpstreamResponse | undefined> {
+): Promise<{ response?: UpstreamResponse; refusal?: RetryableError }> {
   try {
-    return await upstream.retrieve(id, signal);
+    return { response: await upstream.retrieve(id, signal) };
   } catch (error: unknown) {
     signal.throwIfAborted();
-    const failure = failureFromSdk(error);
-    if (failure === undefined) throw error;
-    if (failure.retryable) return undefined;
+    if (!isFailure(error)) throw error;
+    const failure: Failure = error;
+    if (failure.retryable) return { refusal: failure };
     if (failure.code === 'not_found')
       throw new RetryableError('response_lost', `The upstream has lost response ${id}`);
     throw failure;
   }
-}
-
-/** A server that only knows the foreground may leave the status out: what has an output has ended. */
-function isFinal({ status, output }: UpstreamResponse): boolean {
-  if (status === undefined) return Array.isArray(output) && output.length > 0;
-  return status === 'completed' || status === 'failed' || status === 'incomplete' || status === 'cancelled';
 }
 
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

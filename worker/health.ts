@@ -1,18 +1,27 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { SetupError } from '../src/setup-error.ts';
 import type { Stoppable } from '../src/shutdown.ts';
-import type { O3Worker } from './worker.ts';
+
+/** The health port cannot be had. */
+export class HealthPortError extends SetupError {
+  override readonly name = 'HealthPortError';
+}
 
 export interface WorkerHealth extends Stoppable {
   readonly port: number;
 }
 
 /** `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way. */
-export async function startWorkerHealth(worker: O3Worker, host: string, port: number): Promise<WorkerHealth> {
+export async function startWorkerHealth(
+  isReady: () => boolean,
+  host: string,
+  port: number,
+): Promise<WorkerHealth> {
   let draining = false;
   const answers: Record<string, () => [status: number, word: string]> = {
     '/livez': () => [200, 'ok'],
-    '/readyz': () => (draining ? [503, 'draining'] : worker.isReady() ? [200, 'ok'] : [503, 'no Redis']),
+    '/readyz': () => (draining ? [503, 'draining'] : isReady() ? [200, 'ok'] : [503, 'no Redis']),
   };
   const server = createServer((request, response) => {
     const [status, word] = answers[request.url ?? '']?.() ?? [404, 'only /livez and /readyz are here'];
@@ -21,6 +30,11 @@ export async function startWorkerHealth(worker: O3Worker, host: string, port: nu
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, host, resolve);
+  }).catch((error: unknown) => {
+    throw new HealthPortError(
+      `The worker's health port ${port} of ${host} cannot be had (${String(error)}). Choose another with O3Q_WORKER_PORT, or leave it unset`,
+      { cause: error },
+    );
   });
   return {
     name: 'worker health',

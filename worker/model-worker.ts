@@ -1,7 +1,6 @@
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
 import { backoffDelayMs } from '../src/backoff.ts';
-import type { Retention } from '../src/config-file.ts';
-import { RetryableError } from '../src/failure.ts';
+import type { ModelConfig, Retention } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
 import { keepSeconds } from '../src/queue/retention.ts';
@@ -11,6 +10,7 @@ import { createActiveAttempts } from './active-attempts.ts';
 import { runAttempt } from './attempt.ts';
 import { listenForCancels } from './cancellations.ts';
 import type { Outcome } from './outcome.ts';
+import { createErrorLog, logOutcome } from './outcome-log.ts';
 import type { Slots } from './slots.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -62,17 +62,16 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       keepSeconds: keepSeconds(options.retention),
     });
 
-  const process = async (job: Job, token = ''): Promise<unknown> => {
+  const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
-    const maxAttempts = job.opts.attempts || config.maxAttempts;
-    // Whether there is another attempt is the outcome's to say, and when: BullMQ knows neither a retry by hand that
-    // begins anew nor the upstream's Retry-After. Only this process sees these two; Redis keeps what the producer wrote.
-    job.opts.attempts = Number.MAX_SAFE_INTEGER;
-    job.opts.backoff = { type: 'o3q' };
-    const active = attempts.begin(id);
-    slots.taken(worker);
-    try {
-      const outcome = await runAttempt({
+    const maxAttempts = attemptsOf(job, config);
+    // For an error that nobody expected; only this process sees these two, Redis keeps what the producer wrote.
+    job.opts.attempts = maxAttempts;
+    job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+    // Given back rather than run: the end of the earlier attempt ends BullMQ's renewal of this lock, too.
+    if (await attempts.endEarlier(id)) return { kind: 'released' };
+    return attempts.hold(id, (active) =>
+      runAttempt({
         data: job.data,
         attemptsMade: job.attemptsMade,
         maxAttempts,
@@ -81,12 +80,18 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         record: recordOf(job, token),
         upstream,
         active,
-      });
-      logOutcome(logger, id, outcome);
-      return await settle(outcome, job, token);
+      }),
+    );
+  };
+
+  const process = async (job: Job, token = ''): Promise<unknown> => {
+    if (!slots.take(worker)) return giveBack(job, token);
+    try {
+      const outcome = await run(job, token);
+      logOutcome(logger, job.id ?? '', outcome);
+      return await settle(outcome, job, token, config);
     } finally {
-      attempts.end(id, active);
-      slots.freed(worker);
+      slots.free(worker);
     }
   };
 
@@ -99,18 +104,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     maxStalledCount: MOST_RECOVERIES,
     // Seconds an idle worker sleeps at most: BullMQ wakes nobody for a released job that has a priority.
     drainDelay: 1,
-    settings: {
-      backoffStrategy: (attemptsMade, _type, error) =>
-        backoffDelayMs(
-          config.backoff,
-          attemptsMade,
-          error instanceof RetryableError ? error.retryAfterMs : undefined,
-        ),
-    },
   });
   slots.join(worker);
 
-  const logError = (error: Error): void => logger.error({ error: error.message }, 'worker error');
+  const logError = createErrorLog(logger);
   const cancellations = listenForCancels(redis, subscriber, keys, attempts, logError);
   worker.on('error', logError);
   worker.on('lockRenewalFailed', (ids: string[]) => {
@@ -125,17 +122,40 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
 
   return {
-    leave() {
-      const closed = worker.close();
+    async leave() {
+      const paused = worker.pause(true);
       attempts.leave();
-      return closed;
+      await paused;
+      await close(worker, redis);
     },
     release: () => attempts.interruptAll('shutdown'),
   };
 }
 
+/**
+ * BullMQ interrupts its blocking connection and waits for ioredis to say `end`: which it never says of one that is between two tries
+ * to connect, nor of one that has never been connected.
+ */
+async function close(worker: Worker, redis: RedisClient): Promise<void> {
+  const { blockingClient } = worker.getBackend();
+  // Without Redis: what it is by now, if it has ever been anything.
+  const blocking = await (redis.status === 'ready'
+    ? blockingClient
+    : Promise.race([blockingClient, undefined]));
+  if (blocking === undefined) return worker.close(true);
+  if (blocking.status === 'reconnecting') {
+    await new Promise<void>((resolve) => blocking.once('connecting', () => resolve()));
+  }
+  return worker.close();
+}
+
+/** A producer that says nothing leaves it to the model; BullMQ then writes 0. */
+function attemptsOf(job: Job, config: ModelConfig): number {
+  return job.opts.attempts || config.maxAttempts;
+}
+
 /** Says to BullMQ, in its own gestures, what became of an attempt. */
-async function settle(outcome: Outcome, job: Job, token: string): Promise<unknown> {
+async function settle(outcome: Outcome, job: Job, token: string, config: ModelConfig): Promise<unknown> {
   switch (outcome.kind) {
     case 'completed':
       return outcome.summary;
@@ -143,11 +163,19 @@ async function settle(outcome: Outcome, job: Job, token: string): Promise<unknow
       throw new UnrecoverableError(`${outcome.code}: ${outcome.message}`);
     case 'cancelled':
       throw new UnrecoverableError('cancelled: on request');
-    case 'retry':
-      throw outcome.failure;
+    case 'retry': {
+      // Whether there is another attempt is the outcome's to say, and when: BullMQ knows neither a retry by hand that
+      // begins anew nor the upstream's Retry-After.
+      const { failure, attempt } = outcome;
+      job.opts.attempts = Number.MAX_SAFE_INTEGER;
+      job.opts.backoff = {
+        type: 'fixed',
+        delay: backoffDelayMs(config.backoff, attempt, failure.retryAfterMs),
+      };
+      throw failure;
+    }
     case 'released':
-      await job.moveToWait(token);
-      throw new WaitingError();
+      return giveBack(job, token);
     case 'lost':
       // Whatever is thrown here, BullMQ cannot move the job without its lock.
       throw new Error(`job ${job.id} is another worker's now`);
@@ -158,6 +186,12 @@ async function settle(outcome: Outcome, job: Job, token: string): Promise<unknow
   }
 }
 
+/** Uncharged, and to the head of the line. */
+async function giveBack(job: Job, token: string): Promise<never> {
+  await job.moveToWait(token);
+  throw new WaitingError();
+}
+
 /** BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record follows. */
 async function endForBullmq(record: RunRecordWriter, { message }: Error): Promise<void> {
   const code = message.startsWith('job stalled') ? 'stalled' : 'internal_error';
@@ -166,33 +200,4 @@ async function endForBullmq(record: RunRecordWriter, { message }: Error): Promis
     error: { code, message, retryable: code === 'stalled' },
     usage: null,
   });
-}
-
-/** Messages of the upstream may quote the question, so that they are for `debug` only; the code is for everybody. */
-function logOutcome(logger: Logger, job: string, outcome: Outcome): void {
-  const line = { job };
-  switch (outcome.kind) {
-    case 'completed':
-      logger.info({ ...line, usage: outcome.summary.usage }, 'completed');
-      return;
-    case 'failed':
-      logger.debug({ ...line, message: outcome.message }, 'failed because');
-      logger.warn({ ...line, code: outcome.code }, 'failed');
-      return;
-    case 'retry':
-      logger.debug({ ...line, message: outcome.failure.message }, 'to be retried because');
-      logger.warn({ ...line, code: outcome.failure.code }, 'to be retried');
-      return;
-    case 'cancelled':
-    case 'released':
-      logger.info(line, outcome.kind);
-      return;
-    case 'lost':
-      logger.warn(line, 'lost to another worker');
-      return;
-    default: {
-      const never: never = outcome;
-      throw new Error(`unknown outcome ${JSON.stringify(never)}`);
-    }
-  }
 }

@@ -8,8 +8,8 @@ export type Outcome =
   | { kind: 'completed'; summary: ResultSummary }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
-  /** A failure that a later attempt may cure. */
-  | { kind: 'retry'; failure: RetryableError }
+  /** A failure that a later attempt may cure; `attempt` is the one that failed. */
+  | { kind: 'retry'; failure: RetryableError; attempt: number }
   /** Given back uncharged: the worker is leaving. */
   | { kind: 'released' }
   /** Another worker has the job: nothing may be written. */

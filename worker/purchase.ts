@@ -2,7 +2,8 @@ import type { Usage } from '../src/job.ts';
 import type { RunRecord, RunRecordWriter } from '../src/queue/run-record.ts';
 import { usageOf } from '../src/response.ts';
 import type { ActiveAttempt } from './active-attempt.ts';
-import type { RunningResponse, Upstream } from './upstream.ts';
+import type { RunningResponse } from './running-response.ts';
+import type { Upstream } from './upstream.ts';
 
 /** A response that is paid for, and where its follower stands. */
 export interface Purchase {
@@ -18,7 +19,8 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;
   return {
     running: {
-      response: { id: record.upstreamId, status: record.upstreamStatus ?? 'queued' },
+      // Whatever it was when it was last seen: only the upstream has its output.
+      response: { id: record.upstreamId, status: 'queued' },
       background: true,
       streamed: record.streamed,
     },
@@ -31,39 +33,42 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
 export interface BuyOptions {
   body: Record<string, unknown>;
   stream: boolean;
-  /** The longest that the attempt may take, in milliseconds. */
-  timeoutMs: number;
   upstream: Upstream;
   record: RunRecordWriter;
   active: ActiveAttempt;
 }
 
 /** The one place where money is spent. The response's id is written down as soon as it is known. */
-export async function buy({
-  body,
-  stream,
-  timeoutMs,
-  upstream,
-  record,
-  active,
-}: BuyOptions): Promise<Purchase> {
+export async function buy({ body, stream, upstream, record, active }: BuyOptions): Promise<Purchase> {
   active.beforeBuying();
-  const running = await upstream.create(body, { stream, timeoutMs, signal: active.signal });
+  const running = await upstream.create(body, { stream, signal: active.signal });
+  const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: Date.now() };
+  try {
+    if (await writePurchase(purchase, record)) active.interrupt('cancelled');
+  } catch (error: unknown) {
+    // Nobody else knows its id, so that nobody could ever adopt it.
+    await running.events?.return(undefined);
+    await stopSpending(purchase, upstream);
+    throw error;
+  }
+  return purchase;
+}
+
+/** @returns whether somebody has asked to cancel meanwhile. */
+async function writePurchase({ running, createdAt }: Purchase, record: RunRecordWriter): Promise<boolean> {
   const { response, background, streamed } = running;
-  const createdAt = Date.now();
   const { cancelRequested } = await record.save({
-    ...{
-      upstreamId: response.id,
-      upstreamStatus: response.status ?? 'in_progress',
-      background,
-      streamed,
-      createdAt,
-    },
+    upstreamId: response.id,
+    upstreamStatus: response.status ?? 'in_progress',
+    background,
+    streamed,
+    createdAt,
     // What an earlier attempt left behind.
-    ...{ cursor: undefined, outputCharacters: undefined, error: undefined },
+    cursor: undefined,
+    outputCharacters: undefined,
+    error: undefined,
   });
-  if (cancelRequested) active.interrupt('cancelled');
-  return { running, cursor: undefined, outputCharacters: 0, createdAt };
+  return cancelRequested;
 }
 
 /** Tells the upstream to stop. A foreground response ends with its connection, which the signal has closed. */

@@ -1,7 +1,7 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import { type Failure, failureFromRefusal, isFailure, RetryableError } from '../src/failure.ts';
 
-/** Turns whatever the SDK throws into one of our two kinds of failure; undefined for what is not the upstream's doing. */
+/** Turns whatever the SDK throws into one of our two kinds of failure; undefined for a connection that we ended ourselves. */
 export function failureFromSdk(error: unknown): Failure | undefined {
   if (isFailure(error)) return error;
   if (error instanceof APIUserAbortError) return undefined;
@@ -28,7 +28,20 @@ export function failureFromSdk(error: unknown): Failure | undefined {
       cause: error,
     });
   }
-  return undefined;
+  // An HTML page where JSON was expected, an event that is cut in two, an object without its fields.
+  const words = error instanceof Error ? error.message : String(error);
+  return new RetryableError('upstream_error', `The upstream's answer could not be understood: ${words}`, {
+    cause: error,
+  });
+}
+
+/** Whatever goes wrong in a call is the upstream's doing, in its words or in our own, unless we hung up. */
+export async function judged<Output>(call: () => Promise<Output>): Promise<Output> {
+  try {
+    return await call();
+  } catch (error: unknown) {
+    throw failureFromSdk(error) ?? error;
+  }
 }
 
 /** Whether a refusal says that this server has no background mode: the status and the field that it names. */

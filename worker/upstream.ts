@@ -1,47 +1,22 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { Stream } from 'openai/streaming';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { RetryableError } from '../src/failure.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../src/response.ts';
-import { failureFromSdk, refusesBackground } from './refusal.ts';
-
-/** One event of a response's stream; only what is read here is typed. */
-export interface StreamEvent {
-  type: string;
-  sequence_number?: number;
-  response?: UpstreamResponse;
-  delta?: unknown;
-  code?: string | null;
-  message?: string;
-}
-
-/** A response that has been bought. */
-export interface RunningResponse {
-  response: UpstreamResponse;
-  /** The upstream keeps it running without us, and it can be looked up by its id. */
-  background: boolean;
-  /** It was created with a stream, so that it can be streamed again. */
-  streamed: boolean;
-  /** Its events from the second on; undefined: it is to be polled, or finished already. */
-  events?: AsyncIterable<StreamEvent>;
-}
-
-export interface CreateOptions {
-  /** Follow by events rather than by polling, where the server can. */
-  stream: boolean;
-  /** The longest that the whole attempt may take, in milliseconds. */
-  timeoutMs: number;
-  /** Ends the connection. In background mode only after a grace: the id that is on its way costs money. */
-  signal: AbortSignal;
-}
+import { createBreathing } from './breath.ts';
+import { connected, withConnection } from './connection.ts';
+import { type CreateCall, createCreateCall, type Patience, type Send } from './create-call.ts';
+import { failureFromSdk, judged } from './refusal.ts';
+import type { StreamEvent } from './running-response.ts';
 
 export interface Upstream {
   /** Buys a response. @throws {Failure} */
-  create(body: Record<string, unknown>, options: CreateOptions): Promise<RunningResponse>;
+  create: CreateCall;
   /** @throws {Failure} `not_found` when the upstream does not have it (any more). */
   retrieve(id: string, signal: AbortSignal): Promise<UpstreamResponse>;
   /** The events after the one with the sequence number `after`. @throws {Failure} */
-  resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncIterable<StreamEvent>>;
+  resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
   /** Stops the spend; best effort. The response as the upstream left it, or null. */
   cancel(id: string): Promise<UpstreamResponse | null>;
   close(): Promise<void>;
@@ -51,114 +26,91 @@ export interface UpstreamOptions {
   apiKey: string | undefined;
   /** undefined: OpenAI. */
   baseUrl: string | undefined;
+  patience?: Partial<Patience>;
 }
 
-/** A background request is answered at once; this only guards against a server that hangs. */
-const ANSWER_MS = 60_000;
-const CANCEL_MS = 10_000;
-/** How long a create may still bring home its id after a cancel or a shutdown. */
-const GRACE_MS = 3000;
-/** A server without background mode is asked again after this long: it may have been upgraded. */
-const FOREGROUND_FOR_MS = 600_000;
+const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000 };
+/** Less costs a third of the work under load, more holds up timers. */
+const BUSY_MS = 100;
+const CANCEL_ANSWER_MS = 10_000;
+const CANCEL_TRIES = 3;
+const CANCEL_PAUSE_MS = 500;
+/** Node's longest timer: how long a foreground response may take is for its attempt to say. */
+const NO_LIMIT_MS = 2_147_483_647;
 
-export function createUpstream({ apiKey, baseUrl }: UpstreamOptions): Upstream {
+export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
+  const patience = { ...DEFAULT_PATIENCE, ...options.patience };
   // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout says, and the
   // SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits are the attempt's, not the agent's.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
     ...(baseUrl !== undefined && { baseURL: baseUrl }),
+    // Not for lookups either: the SDK would sleep through any Retry-After, and no signal wakes it.
     maxRetries: 0,
+    // It would print what the upstream sent, past our logger and its secrets.
+    logLevel: 'off',
     fetch: fetchThrough(agent),
   });
-  let foregroundUntil = 0;
 
-  const post = async (
-    body: Record<string, unknown>,
-    options: { background: boolean; stream: boolean; timeoutMs: number; signal: AbortSignal },
-  ): Promise<RunningResponse> => {
-    const { background, stream, timeoutMs, signal } = options;
-    const connection = new AbortController();
-    const end = (): void => connection.abort();
-    const endLater = (): void => void setTimeout(end, background ? GRACE_MS : 0).unref();
-    if (signal.aborted) endLater();
-    signal.addEventListener('abort', endLater, { once: true });
-    const params = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
+  const breathe = createBreathing(BUSY_MS);
+  const send: Send = async (parameters, { connection, signal, background }) => {
     const reply = await client.responses
-      .create(params as OpenAI.Responses.ResponseCreateParams, {
+      .create(parameters as OpenAI.Responses.ResponseCreateParams, {
         signal: connection.signal,
-        timeout: timeoutMs,
+        timeout: background ? patience.answerMs : NO_LIMIT_MS,
       })
       .asResponse();
-    if (!isEventStream(reply)) return finishedOrQueued(await reply.json(), stream);
-    const events = iterate(Stream.fromSSEResponse<StreamEvent>(reply, connection));
-    const first = await events.next();
-    // From here on the id is known: nothing is gained by waiting any longer.
-    signal.removeEventListener('abort', endLater);
-    if (signal.aborted) end();
-    signal.addEventListener('abort', end, { once: true });
-    if (first.done)
-      throw new RetryableError('connection_lost', 'The upstream ended the stream before its first event');
-    const { response } = first.value;
-    if (!isUpstreamResponse(response)) throw failureOfFirstEvent(first.value);
-    return { response, background: response.background === true, streamed: true, events };
+    if (!isEventStream(reply)) return { kind: 'json', body: await reply.json() };
+    const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
+    const silenceMs = background ? patience.silenceMs : undefined;
+    return {
+      kind: 'events',
+      events: connected(events, { connection, signal, silenceMs, firstEventFirst: true, breathe }),
+    };
   };
+  const create = createCreateCall(send, patience);
 
   return {
-    async create(body, { stream, timeoutMs, signal }) {
-      try {
-        if (Date.now() >= foregroundUntil) {
-          try {
-            const running = await post(body, {
-              background: true,
-              stream,
-              timeoutMs: Math.min(timeoutMs, ANSWER_MS),
-              signal,
-            });
-            if (!running.background) foregroundUntil = Date.now() + FOREGROUND_FOR_MS;
-            return running;
-          } catch (error: unknown) {
-            if (!refusesBackground(error)) throw error;
-            foregroundUntil = Date.now() + FOREGROUND_FOR_MS;
-          }
-        }
-        // Streamed whatever was asked for: a connection that is silent for minutes is cut by somebody on the way.
-        return await post(body, { background: false, stream: true, timeoutMs, signal });
-      } catch (error: unknown) {
-        throw failureFromSdk(error) ?? error;
-      }
-    },
+    create: (body, createOptions) => judged(() => create(body, createOptions)),
 
     async retrieve(id, signal) {
-      try {
-        const response: unknown = await client.responses.retrieve(
-          id,
-          {},
-          { signal, timeout: ANSWER_MS, maxRetries: 2 },
-        );
-        return response as UpstreamResponse;
-      } catch (error: unknown) {
-        throw failureFromSdk(error) ?? error;
-      }
+      const response: unknown = await judged(() =>
+        withConnection(signal, patience.answerMs, (connection) =>
+          client.responses.retrieve(id, {}, { signal: connection.signal }),
+        ),
+      );
+      if (isUpstreamResponse(response)) return response;
+      throw new RetryableError(
+        'upstream_error',
+        `The upstream answered a lookup of ${id} with something else`,
+      );
     },
 
     async resume(id, after, signal) {
-      try {
-        const query = { stream: true as const, ...(after !== undefined && { starting_after: after }) };
-        const stream = await client.responses.retrieve(id, query, { signal, timeout: ANSWER_MS });
-        return stream as unknown as AsyncIterable<StreamEvent>;
-      } catch (error: unknown) {
-        throw failureFromSdk(error) ?? error;
-      }
+      const query = { stream: true as const, ...(after !== undefined && { starting_after: after }) };
+      return judged(() =>
+        withConnection(signal, patience.answerMs, async (connection) => {
+          const events = await client.responses.retrieve(id, query, { signal: connection.signal });
+          const typed = events as unknown as AsyncIterable<StreamEvent>;
+          const { silenceMs } = patience;
+          return connected(typed, { connection, signal, silenceMs, firstEventFirst: false, breathe });
+        }),
+      );
     },
 
     async cancel(id) {
-      try {
-        const response: unknown = await client.responses.cancel(id, { timeout: CANCEL_MS, maxRetries: 2 });
-        return response as UpstreamResponse;
-      } catch {
-        // Finished meanwhile, forgotten, or out of reach: whichever it is, the job is cancelled here.
-        return null;
+      for (let tries = 1; ; tries += 1) {
+        try {
+          const response: unknown = await withConnection(undefined, CANCEL_ANSWER_MS, (connection) =>
+            client.responses.cancel(id, { signal: connection.signal }),
+          );
+          return isUpstreamResponse(response) ? response : null;
+        } catch (error: unknown) {
+          // Finished meanwhile, or forgotten: there is nothing left to stop.
+          if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
+        }
+        await pause(CANCEL_PAUSE_MS * tries);
       }
     },
 
@@ -174,31 +126,4 @@ function fetchThrough(agent: Agent): typeof globalThis.fetch {
 
 function isEventStream(reply: Response): boolean {
   return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
-}
-
-/** Some servers answer JSON although a stream was asked for. */
-function finishedOrQueued(body: unknown, streamed: boolean): RunningResponse {
-  if (!isUpstreamResponse(body)) {
-    throw new RetryableError(
-      'upstream_error',
-      'The upstream answered without a response object: is the base URL that of a Responses API?',
-    );
-  }
-  return {
-    response: body,
-    background: body.background === true,
-    streamed: streamed && body.background === true,
-  };
-}
-
-function failureOfFirstEvent({ type, code, message }: StreamEvent): Error {
-  return new RetryableError(
-    'upstream_error',
-    `The stream began with ${type} instead of a response: ${code ?? ''} ${message ?? ''}`,
-  );
-}
-
-/** An iterator that can be read once here and then on by somebody else. */
-async function* iterate(events: AsyncIterable<StreamEvent>): AsyncGenerator<StreamEvent> {
-  yield* events;
 }

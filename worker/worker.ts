@@ -1,5 +1,6 @@
 import type { Models } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
+import { oncePerSecond } from '../src/once-per-second.ts';
 import { createModelQueue } from '../src/queue/model-queue.ts';
 import { connectRedis } from '../src/redis/connection.ts';
 import type { Stoppable } from '../src/shutdown.ts';
@@ -30,13 +31,14 @@ export interface O3Worker extends Stoppable {
 /** Takes jobs of every configured model, from now on. */
 export function createWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, logger } = options;
-  const onError = (error: Error): void => logger.error({ error: error.message }, 'Redis connection');
+  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'Redis'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
   const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:cancels` });
-  // Each model listens on this one connection.
+  // Each model listens on these.
+  redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
   const upstream = createUpstream(options.upstream);
-  const slots = createSlots(options.concurrency);
+  const slots = createSlots(options.concurrency, onError);
   const queues = Object.entries(options.models).map(([model, config]) =>
     createModelQueue(redis, prefix, model, config, onError),
   );
@@ -67,21 +69,25 @@ export function createWorker(options: WorkerOptions): O3Worker {
   sweep();
   const sweeping = setInterval(sweep, SWEEP_EVERY_MS);
 
-  let left: Promise<unknown> = Promise.resolve();
+  let left: Promise<unknown> | undefined;
+  const leave = (): Promise<unknown> => {
+    clearInterval(sweeping);
+    left ??= Promise.all(workers.map((worker) => worker.leave()));
+    return left;
+  };
   return {
     name: 'worker',
     isReady: () => redis.status === 'ready',
     quiet() {
-      clearInterval(sweeping);
-      left = Promise.all(workers.map((worker) => worker.leave()));
-      left.catch(onError);
+      leave().catch(onError);
     },
-    drain: () => left,
+    drain: leave,
     release() {
       for (const worker of workers) worker.release();
     },
     async close() {
-      await left;
+      await Promise.allSettled([leave()]);
+      slots.close();
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
       subscriber.disconnect();
       redis.disconnect();

@@ -3,6 +3,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf } from './keys.ts';
 import { type LocatedJob, notFinished, notFound } from './located-job.ts';
 import { cancelScript } from './scripts/cancel.ts';
+import { forgetScript } from './scripts/forget.ts';
 import { reopenScript } from './scripts/reopen.ts';
 
 /** BullMQ's reason of a cancelled job, as the board shows it. */
@@ -35,7 +36,7 @@ export async function cancelJob(
         keys.run(bullId),
         keys.response(bullId),
       ],
-      ...[keys.index('live'), keys.index('cancelled')],
+      ...[keys.index('all'), keys.index('live'), keys.index('cancelled')],
     ],
     [bullId, Date.now(), keys.cancelChannel, keepS, CANCELLED_REASON, keys.finishedChannel],
   );
@@ -50,8 +51,8 @@ export async function cancelJob(
 }
 
 /**
- * Our record first, BullMQ second: a crash in between leaves a failed job that can be retried again. Of two retries at
- * once BullMQ lets one through.
+ * BullMQ first, our record second: the scripts say what a crash in between leaves. Of two retries at once BullMQ lets one
+ * through.
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`
  */
 export async function retryJob(redis: RedisClient, { queue, bullId, reading }: LocatedJob): Promise<void> {
@@ -62,37 +63,50 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: L
       `Job ${id} is completed: only a failed or cancelled job can be retried`,
     );
   }
-  const { keys } = queue;
-  const indexes = [
-    keys.index('live'),
-    keys.index('completed'),
-    keys.index('failed'),
-    keys.index('cancelled'),
-  ];
-  const answer = await reopenScript.run(
-    redis,
-    [keys.job(bullId), keys.queue('failed'), keys.run(bullId), keys.response(bullId), ...indexes],
-    [bullId],
-  );
   const job = await queue.bullmq.getJob(bullId);
-  if (answer === 'missing' || job === undefined) throw notFound(id);
-  if (answer === 'unfinished') throw notFinished(id, 'being retried already');
+  if (job === undefined) throw notFound(id);
   try {
     await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
   } catch (error: unknown) {
-    if (error instanceof Error && /not in the failed state|not found/i.test(error.message)) {
-      throw notFinished(id, 'being retried already');
-    }
+    const message = error instanceof Error ? error.message : '';
+    if (message.includes('not in the failed state')) throw notFinished(id, 'being retried already');
+    if (message.startsWith('Missing key')) throw notFound(id);
     throw error;
   }
+  const { keys } = queue;
+  const indexes = (['live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
+  await reopenScript.run(
+    redis,
+    [keys.job(bullId), keys.run(bullId), keys.response(bullId), ...indexes],
+    [bullId],
+  );
 }
 
-/** Forgets a finished job, its record and its result. */
-export async function removeJob(redis: RedisClient, { queue, bullId }: LocatedJob): Promise<void> {
+/**
+ * Forgets a finished job, its record and its result.
+ * @throws {QueueError} `job_not_found`, `job_not_finished`
+ */
+export async function removeJob(redis: RedisClient, { queue, bullId, reading }: LocatedJob): Promise<void> {
   const { keys } = queue;
-  await queue.bullmq.remove(bullId);
-  await Promise.all([
-    redis.del(keys.run(bullId), keys.response(bullId)),
-    ...indexesOf(keys).map((index) => redis.zrem(index, bullId)),
-  ]);
+  const { id } = reading.view;
+  const answer = await forgetScript.run(
+    redis,
+    [
+      ...[
+        keys.job(bullId),
+        keys.lock(bullId),
+        keys.queue('delayed'),
+        keys.queue('prioritized'),
+        keys.queue('active'),
+      ],
+      ...[keys.run(bullId), keys.response(bullId)],
+      ...indexesOf(keys),
+    ],
+    [bullId],
+  );
+  if (answer === 'missing') throw notFound(id);
+  // BullMQ removes nothing that a worker holds: it was retried in the last millisecond.
+  if (answer === 'unfinished' || (await queue.bullmq.remove(bullId)) === 0) {
+    throw notFinished(id, 'being retried');
+  }
 }

@@ -56,27 +56,39 @@ export async function* newestFirst(
   }
 }
 
+/**
+ * Reads on from an entry, not from a position: jobs that come and go meanwhile move every position, and a list would skip
+ * some and show others twice. Entries of that entry's millisecond are read again, and passed over.
+ */
 async function* entriesOf(
   redis: Redis | Cluster,
   model: string,
   key: string,
   after: IndexEntry | undefined,
 ): AsyncGenerator<IndexEntry, undefined> {
-  for (let offset = 0; ; offset += BATCH) {
-    const most = after?.createdAt ?? '+inf';
-    const flat = await redis.zrevrangebyscore(key, most, '-inf', 'WITHSCORES', 'LIMIT', offset, BATCH);
+  let last = after;
+  for (let again = 0; ; ) {
+    const most = last?.createdAt ?? '+inf';
+    const count = again + BATCH;
+    const flat = await redis.zrevrangebyscore(key, most, '-inf', 'WITHSCORES', 'LIMIT', 0, count);
+    const entries: IndexEntry[] = [];
     for (let i = 0; i < flat.length; i += 2) {
-      const entry = { model, id: flat[i] ?? '', createdAt: Number(flat[i + 1]) };
-      if (after === undefined || isNewer(after, entry)) yield entry;
+      entries.push({ model, id: flat[i] ?? '', createdAt: Number(flat[i + 1]) });
     }
-    if (flat.length < 2 * BATCH) return undefined;
+    for (const entry of entries) {
+      if (last !== undefined && !isNewer(last, entry)) continue;
+      last = entry;
+      yield entry;
+    }
+    if (entries.length < count) return undefined;
+    again = entries.filter(({ createdAt }) => createdAt === last?.createdAt).length;
   }
 }
 
-/** Jobs of the same millisecond are ordered by id, as Redis orders them, and then by model. */
+/** Jobs of the same millisecond are ordered by id, as Redis orders them (by bytes), and then by model. */
 function isNewer(one: IndexEntry, other: IndexEntry): boolean {
   if (one.createdAt !== other.createdAt) return one.createdAt > other.createdAt;
-  if (one.id !== other.id) return one.id > other.id;
+  if (one.id !== other.id) return Buffer.compare(Buffer.from(one.id), Buffer.from(other.id)) > 0;
   return one.model > other.model;
 }
 
@@ -90,7 +102,7 @@ export function entryFrom(cursor: string): IndexEntry {
     const parsed: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
     if (
       Array.isArray(parsed) &&
-      Number.isSafeInteger(parsed[0]) &&
+      Number.isFinite(parsed[0]) &&
       typeof parsed[1] === 'string' &&
       typeof parsed[2] === 'string'
     ) {

@@ -1,14 +1,20 @@
+import { refusalOf, shown } from '../input.ts';
 import { JOB_STATUSES, type JobPage, type JobStatus, type JobView } from '../job.ts';
-import { type Flaw, QueueError } from '../problem.ts';
+import type { Flaw } from '../problem.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './job-index.ts';
-import { indexesOf } from './keys.ts';
+import { indexesOf, type ModelKeys } from './keys.ts';
 import type { ModelQueue } from './model-queue.ts';
+import { adoptScript } from './scripts/adopt.ts';
 
 /** How many jobs one call may look at. A rare match deep down is reached by further calls, never by one that hangs. */
 const LOOKED_AT_MOST = 2000;
 const AT_ONCE = 50;
 const MOST_PER_PAGE = 100;
+/** An entry is written before its job is, so that one without a job may be about to get it. In milliseconds. */
+const ENTRY_BEFORE_JOB_MS = 3_600_000;
+/** How many of the newest jobs of each line are looked at for ones that stand in no index. */
+const ADOPTED_AT_MOST = 100;
 
 export interface ListQuery {
   status?: JobStatus | undefined;
@@ -41,12 +47,11 @@ export async function listJobs(
 
   const jobs: JobView[] = [];
   const index = indexFor(status);
-  const entries = newestFirst(
-    redis,
-    new Map([...searched].map(([model, { keys }]) => [model, keys])),
-    index,
-    after,
-  );
+  const keys = new Map([...searched].map(([model, queue]) => [model, queue.keys]));
+  if (after === undefined && (index === 'all' || index === 'live')) {
+    await Promise.all([...keys.values()].map((each) => adopt(redis, each)));
+  }
+  const entries = newestFirst(redis, keys, index, after);
   let last: IndexEntry | undefined;
   let lookedAt = 0;
   for (;;) {
@@ -68,14 +73,25 @@ export async function listJobs(
   }
 }
 
+async function adopt(redis: RedisClient, keys: ModelKeys): Promise<void> {
+  await adoptScript.run(
+    redis,
+    [
+      ...[keys.queue('wait'), keys.queue('prioritized'), keys.queue('delayed')],
+      ...[keys.index('all'), keys.index('live')],
+    ],
+    [keys.job(''), keys.run(''), ADOPTED_AT_MOST],
+  );
+}
+
 /** A crash while enqueueing, or a job removed by another BullMQ client, leaves an entry without a job. */
 async function forget(
   redis: RedisClient,
   queues: ReadonlyMap<string, ModelQueue>,
-  { model, id }: IndexEntry,
+  { model, id, createdAt }: IndexEntry,
 ): Promise<void> {
   const keys = queues.get(model)?.keys;
-  if (keys === undefined) return;
+  if (keys === undefined || Date.now() - createdAt < ENTRY_BEFORE_JOB_MS) return;
   await Promise.all(indexesOf(keys).map((key) => redis.zrem(key, id)));
 }
 
@@ -92,22 +108,22 @@ async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<I
 function checkQuery({ status, model, limit }: ListQuery, queues: ReadonlyMap<string, ModelQueue>): void {
   const flaws: Flaw[] = [];
   if (status !== undefined && !JOB_STATUSES.includes(status)) {
-    flaws.push({ path: 'status', message: `expected one of ${JOB_STATUSES.join(', ')}, got "${status}"` });
+    flaws.push({
+      path: 'status',
+      message: `expected one of ${JOB_STATUSES.join(', ')}, got ${shown(status)}`,
+    });
   }
   if (model !== undefined && !queues.has(model)) {
     flaws.push({
       path: 'model',
-      message: `expected one of ${[...queues.keys()].join(', ')}, got "${model}"`,
+      message: `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`,
     });
   }
   if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= MOST_PER_PAGE)) {
     flaws.push({
       path: 'limit',
-      message: `expected a whole number from 1 to ${MOST_PER_PAGE}, got ${limit}`,
+      message: `expected a whole number from 1 to ${MOST_PER_PAGE}, got ${shown(limit)}`,
     });
   }
-  if (flaws.length > 0) {
-    const list = flaws.map(({ path, message }) => `${path}: ${message}`).join('; ');
-    throw new QueueError('invalid_request', `The list was refused: ${list}`, { flaws });
-  }
+  if (flaws.length > 0) throw refusalOf('query', flaws);
 }

@@ -80,7 +80,10 @@ interface Facts {
   now: number;
 }
 
-export function viewFrom(facts: Facts): JobView {
+export function viewFrom(known: Facts): JobView {
+  // A final status of a run that is open again is that of the run before a retry: nothing of it holds any more.
+  const retried = known.open && known.run.status !== undefined;
+  const facts = retried ? { ...known, run: runRecordFrom([]) } : known;
   const { run } = facts;
   const status: JobStatus = facts.open ? facts.state : (run.status ?? facts.state);
   const base = {
@@ -103,7 +106,7 @@ export function viewFrom(facts: Facts): JobView {
         ...base,
         status,
         started_at: iso(startedAt),
-        duration_ms: facts.now - startedAt,
+        duration_ms: Math.max(0, facts.now - startedAt),
         upstream_id: upstreamId,
         progress: { upstream_status: run.upstreamStatus ?? null, output_characters: run.outputCharacters },
         cancelling: run.cancelRequested,
@@ -146,7 +149,7 @@ function timesOf({ run, finishedAt, now }: Facts): {
   return {
     started_at: run.startedAt === undefined ? null : iso(run.startedAt),
     finished_at: iso(end),
-    duration_ms: run.startedAt === undefined ? 0 : end - run.startedAt,
+    duration_ms: run.startedAt === undefined ? 0 : Math.max(0, end - run.startedAt),
   };
 }
 
@@ -168,6 +171,10 @@ function attemptsOf(options: Field): number | undefined {
   return typeof attempts === 'number' && attempts > 0 ? attempts : undefined;
 }
 
+/** The latest time that JavaScript's dates know, in milliseconds. */
+const LATEST_MS = 8.64e15;
+
+/** Another BullMQ client may give a job any time; one absurd job must not break the lists that it is in. */
 function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
+  return new Date(Math.min(Math.max(milliseconds, 0), LATEST_MS) || 0).toISOString();
 }

@@ -50,8 +50,7 @@ export async function requireSettled(
     const { view, settled } = located.reading;
     if (settled) return located;
     if (!isFinishedJob(view)) throw notFinished(id, view.status);
-    if (Date.now() > deadline)
-      throw notFinished(id, `${view.status}, but its response is still being stopped`);
+    if (Date.now() > deadline) throw notFinished(id, `${view.status}, but no worker has yet told BullMQ`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

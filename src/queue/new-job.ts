@@ -1,5 +1,6 @@
 import type { JobsOptions } from 'bullmq';
 import { v7 as uuid } from 'uuid';
+import { shown } from '../input.ts';
 import type { JobView } from '../job.ts';
 import {
   type JobData,
@@ -36,13 +37,11 @@ export function newJobFrom(
   const model = requestedModel(request) ?? defaultModel;
   const queue = queues.get(model);
   if (queue === undefined) {
-    const expected = `expected one of ${[...queues.keys()].join(', ')}`;
+    const message = `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`;
     throw new QueueError(
       'unknown_model',
-      `The model was ${expected}, got "${model}". Models are configured in o3q.config.json`,
-      {
-        flaws: [{ path: 'model', message: expected }],
-      },
+      `The model was refused: ${message}. Models are configured in o3q.config.json`,
+      { flaws: [{ path: 'model', message }] },
     );
   }
   const createdAt = Date.now();
@@ -65,8 +64,8 @@ export function newJobFrom(
 }
 
 /**
- * Stores jobs of one queue. The indexes are written first: a crash in between leaves an entry without a job, which the
- * next list drops, and never a job that no list shows.
+ * Stores jobs of one queue. The indexes are written first: a crash in between leaves an entry without a job, which lists
+ * pass over and in time drop, and never a job that no list shows.
  */
 export async function storeJobs(
   redis: RedisClient,

@@ -9,6 +9,7 @@ import { type ListQuery, listJobs } from './job-list.ts';
 import { locate, notFound, requireJob, requireSettled } from './located-job.ts';
 import { createModelQueue, type ModelQueue } from './model-queue.ts';
 import { type NewJob, newJobFrom, storeJobs, viewOfNewJob } from './new-job.ts';
+import { createNudges, type Nudges } from './nudges.ts';
 import { createRedisGuard, type RedisGuard } from './redis-guard.ts';
 import { keepSeconds } from './retention.ts';
 import { createWaiters, type Waiters } from './waiters.ts';
@@ -44,6 +45,8 @@ export class O3Queue {
   readonly #models: Models;
   readonly #guard: RedisGuard;
   readonly #waiters: Waiters;
+  readonly #nudges: Nudges;
+  #closing: Promise<void> | undefined;
 
   constructor({ redisUrl, prefix = 'o3q', onError = () => {}, ...models }: O3QueueOptions) {
     this.#models = { ...defaultModels(), ...models };
@@ -58,6 +61,7 @@ export class O3Queue {
     this.#waiters = createWaiters(() =>
       connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:waiters` }),
     );
+    this.#nudges = createNudges(async (id) => (await this.#cancel(id)) === 'cancelling');
   }
 
   /** The models that can be asked for, each with its queue: for Bull Board and the like. */
@@ -140,9 +144,8 @@ export class O3Queue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const outcome = await this.#guard(async () =>
-      cancelJob(this.#redis, await requireJob(this.#queues, id), keepSeconds(this.#models.retention).failed),
-    );
+    const outcome = await this.#cancel(id);
+    if (outcome === 'cancelling') this.#nudges.begin(id);
     return { outcome, job: await this.#view(id) };
   }
 
@@ -161,10 +164,23 @@ export class O3Queue {
     return this.#guard(() => listJobs(this.#redis, this.#queues, query));
   }
 
-  async close(): Promise<void> {
+  /** Ends waits with how things stand, and lets go of Redis. Calling it again waits for the same end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#nudges.close();
     this.#waiters.close();
     await Promise.allSettled([...this.#queues.values()].map(({ bullmq }) => bullmq.close()));
     this.#redis.disconnect();
+  }
+
+  async #cancel(id: string): Promise<CancelOutcome> {
+    return this.#guard(async () =>
+      cancelJob(this.#redis, await requireJob(this.#queues, id), keepSeconds(this.#models.retention).failed),
+    );
   }
 
   async #view(id: string): Promise<JobView> {

@@ -22,32 +22,31 @@ export function createRedisGuard(redis: Redis | Cluster): RedisGuard {
   return async (work) => {
     if (first !== undefined && redis.status !== 'ready') await first;
     first = undefined;
-    if (redis.status !== 'ready') throw unavailable(`the connection is ${redis.status}`);
+    if (redis.status !== 'ready') {
+      throw new QueueError(
+        'redis_unavailable',
+        `Redis cannot be used right now (the connection is ${redis.status}). Nothing was changed; try again in a moment`,
+      );
+    }
     try {
       return await work();
     } catch (error: unknown) {
-      if (isUnavailable(error))
-        throw unavailable(error instanceof Error ? error.message : String(error), error);
-      throw error;
+      if (!isUnavailable(error)) throw error;
+      // A command that was on its way may have been carried out: a Redis that was only slow does so later.
+      throw new QueueError(
+        'redis_unavailable',
+        `Redis broke off (${error.message}). What was asked may have been done all the same; look before you ask again`,
+        { cause: error },
+      );
     }
   };
-}
-
-function unavailable(cause: string, error?: unknown): QueueError {
-  return new QueueError(
-    'redis_unavailable',
-    `Redis cannot be used right now (${cause}). Nothing is lost; try again in a moment`,
-    {
-      cause: error,
-    },
-  );
 }
 
 /** Lost connections as ioredis words them, and the refusals of a server that is loading, full, failing over or stopping. */
 const UNAVAILABLE =
   /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS) )|ECONN|EPIPE|Failed to refresh slots/;
 
-function isUnavailable(error: unknown): boolean {
+function isUnavailable(error: unknown): error is Error {
   return (
     error instanceof Error && (UNAVAILABLE.test(error.message) || error.name === 'MaxRetriesPerRequestError')
   );

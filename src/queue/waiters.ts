@@ -7,7 +7,8 @@ const SUBSCRIBING_MS = 1000;
 
 export interface Waiters {
   /**
-   * Calls `look` now and again whenever the job may have finished, until it gives something; null when the time is up.
+   * Calls `look` now and again whenever the job may have finished, until it gives something; null when the time is up or
+   * the waiters are closed.
    * @throws the signal's reason when it aborts.
    */
   wait<Found>(
@@ -32,20 +33,36 @@ export function createWaiters(connect: () => Redis | Cluster): Waiters {
   const wake = (key: string): void => {
     for (const waker of wakers.get(key) ?? []) waker();
   };
+  const wakeAll = (): void => {
+    for (const key of wakers.keys()) wake(key);
+  };
 
-  const listen = (channel: string): Promise<unknown> => {
+  /** Resolves when the subscription stands; when it cannot, everybody still looks now and again. */
+  const listen = async (channel: string): Promise<void> => {
+    if (closed) return;
     if (subscriber === undefined) {
       subscriber = connect();
+      let lost = false;
       subscriber.on('message', (from: string, id: string) => wake(keyOf(from, id)));
-      // What was published while the connection was away is gone: everybody looks for themselves.
+      // Whoever waits learns at once that Redis is away, by looking.
+      subscriber.on('close', () => {
+        lost = true;
+        wakeAll();
+      });
       subscriber.on('ready', () => {
-        for (const key of wakers.keys()) wake(key);
+        if (lost) void listenAgain();
+        lost = false;
       });
     }
     const known = subscribed.get(channel) ?? subscriber.subscribe(channel);
     subscribed.set(channel, known);
-    known.catch(() => subscribed.delete(channel));
-    return known;
+    await known.catch(() => subscribed.delete(channel));
+  };
+
+  /** What was published while the connection was away is gone: everybody looks, but not before the subscription stands again. */
+  const listenAgain = async (): Promise<void> => {
+    await Promise.allSettled([...subscribed.keys()].map((channel) => subscriber?.subscribe(channel)));
+    wakeAll();
   };
 
   return {
@@ -54,13 +71,15 @@ export function createWaiters(connect: () => Redis | Cluster): Waiters {
       const key = keyOf(channel, id);
       for (;;) {
         signal?.throwIfAborted();
+        if (closed) return null;
         // Subscribed before looking: an end between the two is seen by the look, one after it by the message.
         const turn = nextTurn(wakers, key, signal);
         try {
           await Promise.race([listen(channel), turn.done(SUBSCRIBING_MS)]);
           const found = await look();
           const leftMs = deadline - Date.now();
-          if (found !== null || leftMs <= 0 || closed) return found;
+          // Not `leftMs <= 0`: a time limit that is no number must not wait for ever.
+          if (found !== null || !(leftMs > 0)) return found;
           await turn.done(Math.min(leftMs, LOOK_AGAIN_MS));
         } finally {
           turn.leave();
@@ -70,7 +89,7 @@ export function createWaiters(connect: () => Redis | Cluster): Waiters {
 
     close() {
       closed = true;
-      for (const key of wakers.keys()) wake(key);
+      wakeAll();
       subscriber?.disconnect();
     },
   };

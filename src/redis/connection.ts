@@ -1,4 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
+import { oncePerSecond } from '../once-per-second.ts';
 import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
 
 /** What BullMQ and our own commands run on. */
@@ -21,12 +22,10 @@ export type ConnectRedisOptions = {
   readonly name?: string;
 };
 
-const ERROR_INTERVAL_MS = 1000;
-
 /** Begins to connect and returns at once; throws only when the URL is malformed. The caller disconnects. */
 export function connectRedis(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
   const client = createClient(url, role, options.name);
-  client.on('error', limitedToOneASecond(options.onError));
+  client.on('error', oncePerSecond(options.onError));
   return client;
 }
 
@@ -114,16 +113,6 @@ function clusterFrom(
 // The name is checked against the certificate; an IP address must not be sent as a server name.
 function tlsFor(server: HostAndPort): NonNullable<RedisOptions['tls']> {
   return /^[\d.]+$|:/.test(server.host) ? {} : { servername: server.host };
-}
-
-function limitedToOneASecond(onError: (error: Error) => void): (error: Error) => void {
-  let quietUntilMs = 0;
-  return (error) => {
-    const nowMs = Date.now();
-    if (nowMs < quietUntilMs) return;
-    quietUntilMs = nowMs + ERROR_INTERVAL_MS;
-    onError(error);
-  };
 }
 
 function neverAddress(address: never): never {

@@ -47,6 +47,8 @@ export function parseRedisUrl(url: string): RedisAddress {
   };
   const parts = URL_PARTS.exec(url.trim())?.groups;
   if (parts === undefined) return refuse(reasonOfMismatch(url));
+  // Read on, and the reasons below would quote pieces of that password.
+  if (parts['path']?.includes('@')) return refuse('there is a / before the @: is it part of a password?');
   const scheme = parts['scheme']?.toLowerCase();
   const defaultPort = scheme === 'redis+sentinel' ? 26379 : 6379;
   const servers = (parts['hosts'] ?? '').split(',').map((text): HostAndPort => {

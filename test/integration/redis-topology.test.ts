@@ -8,6 +8,7 @@ import { findFreePort } from '../../src/redis/embedded/local-port.ts';
 import { resolveServer } from '../../src/redis/embedded/resolution-order.ts';
 import { assertRedisUsable } from '../../src/redis/usable.ts';
 import { eventually } from '../support/eventually.ts';
+import { startTestCluster, type TestCluster } from '../support/redis-cluster.ts';
 import { serverOfThisMachine, startTestRedis, type TestRedis } from '../support/redis-server.ts';
 
 const ROLES: readonly RedisRole[] = ['fail-fast', 'patient'];
@@ -99,27 +100,16 @@ describe('a master behind a sentinel', () => {
 });
 
 describe('a cluster', () => {
-  let url: string;
-  let port: number;
+  let cluster: TestCluster;
 
   beforeAll(async () => {
-    port = await findFreePort();
-    // The bus would otherwise be at port + 10000, which may not exist.
-    const busPort = await findFreePort();
-    await startServer(port, [
-      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', world, '--save', ''],
-      ...['--cluster-enabled', 'yes', '--cluster-port', String(busPort)],
-      ...['--cluster-announce-ip', '127.0.0.1'],
-    ]);
-    const admin = new Redis(port, '127.0.0.1');
-    await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
-    await eventually(async () => expect(await admin.call('CLUSTER', 'INFO')).toContain('cluster_state:ok'));
-    admin.disconnect();
-    url = `redis+cluster://127.0.0.1:${port}`;
+    cluster = await startTestCluster();
   });
 
+  afterAll(() => cluster.stop());
+
   it.each(ROLES)('is reached by a %s connection through the URL of a node', async (role) => {
-    const client = await connected(url, role);
+    const client = await connected(cluster.url, role);
     expect(client).toBeInstanceOf(Cluster);
     expect(await client.set(`{one}${role}`, 'reached')).toBe('OK');
     expect(await client.get(`{one}${role}`)).toBe('reached');

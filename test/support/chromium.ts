@@ -4,6 +4,8 @@ import { delimiter, join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+/** macOS puts no application into PATH. */
+const MAC_OS_PATH = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome';
 const FLAGS = [
   '--headless',
   '--no-sandbox',
@@ -17,6 +19,8 @@ const FLAGS = [
 
 /** A download of about 100 MB, on somebody's hotel wifi. */
 const INSTALL_LIMIT_MS = 10 * 60_000;
+/** apt-get waits for a lock on packages, but not for one on its lists. */
+const BUSY_RETRY_MS = 1000;
 /** A cold start of the browser on a busy two-core machine. */
 const LAUNCH_LIMIT_MS = 60_000;
 /** How large the windows are, in CSS pixels. */
@@ -44,7 +48,11 @@ export function describeInChromium(name: string, tests: (windows: Windows) => vo
     let browser: Browser | undefined;
     const contexts: BrowserContext[] = [];
     beforeAll(async () => {
-      browser = await chromium.launch({ executablePath: finding.path, args: FLAGS, timeout: LAUNCH_LIMIT_MS });
+      browser = await chromium.launch({
+        executablePath: finding.path,
+        args: FLAGS,
+        timeout: LAUNCH_LIMIT_MS,
+      });
     }, LAUNCH_LIMIT_MS);
     afterEach(async () => {
       for (const context of contexts.splice(0)) await context.close();
@@ -83,48 +91,51 @@ function findOrInstall(): Finding {
 }
 
 function find(): string | undefined {
-  for (const name of NAMES) {
-    const path = inPath(name);
-    if (path !== undefined) return path;
-  }
-  return undefined;
+  const paths = NAMES.map(inPath).filter((path) => path !== undefined);
+  return [...paths, MAC_OS_PATH].find(isExecutable);
 }
 
 function inPath(name: string): string | undefined {
-  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
-  for (const folder of [...folders, '/usr/bin']) {
-    const path = join(folder, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // Not in this folder.
-    }
+  const folders = (process.env['PATH'] ?? '').split(delimiter);
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
-  return undefined;
 }
 
 /** @returns why it failed; whether it did, only a look for the browser tells. */
 function install(): string {
-  const aptGet = (...args: string[]): string => {
-    try {
-      execFileSync('apt-get', args, {
-        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-        encoding: 'utf8',
-        stdio: 'pipe',
-        timeout: INSTALL_LIMIT_MS,
-      });
-      return '';
-    } catch (error: unknown) {
-      return error instanceof Error ? error.message : String(error);
-    }
-  };
-  // Lists that cannot be refreshed may still be good enough.
-  const update = aptGet('-qq', 'update');
-  // Another test file may be installing it at this moment: then wait for that, and find it done.
-  const lock = `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`;
-  const installation = aptGet('-qq', '-o', lock, 'install', '-y', '--no-install-recommends', 'chromium');
-  return [update, installation].filter((failure) => failure !== '').join('; ') || 'apt-get says that it did';
+  const deadline = Date.now() + INSTALL_LIMIT_MS;
+  for (;;) {
+    // Lists that cannot be refreshed may still be good enough.
+    const update = aptGet(['update']);
+    const installation = aptGet(['install', '-y', '--no-install-recommends', 'chromium']);
+    const failures = [update, installation].filter((failure) => failure !== '').join('; ');
+    // Another test file, or the machine itself, may be installing at this moment.
+    const busy = failures.includes('lock');
+    if (!busy || find() !== undefined || Date.now() > deadline) return failures;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BUSY_RETRY_MS);
+  }
+}
+
+/** @returns what it complained about, if it failed. */
+function aptGet(command: readonly string[]): string {
+  try {
+    execFileSync('apt-get', ['-qq', '-o', `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`, ...command], {
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      stdio: 'pipe',
+      timeout: INSTALL_LIMIT_MS,
+    });
+    return '';
+  } catch (error: unknown) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function sayMissing(tests: string, reason: string): void {

@@ -16,6 +16,8 @@ export interface InstanceOptions {
   workers?: number;
   /** Default: another Redis for each instance. */
   redis?: TestRedis;
+  /** Where producer and workers find their Redis. Default: that one. */
+  redisUrl?: string;
   /** Default 100. */
   concurrency?: number;
 }
@@ -49,7 +51,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
   const models = { ...quickModels(), ...options.models };
   const logLines: string[] = [];
   const logger = loggerInto(logLines);
-  const common = { ...models, redisUrl: redis.url, prefix: 'o3q', logger };
+  const common = { ...models, redisUrl: options.redisUrl ?? redis.url, prefix: 'o3q', logger };
   const producer = await startProducer({ ...common, host: '127.0.0.1', port: 0 });
   const workers: O3Worker[] = [];
 

@@ -36,7 +36,7 @@ export async function unusedUrl(): Promise<string> {
 
 export async function closeScripted(): Promise<void> {
   for (const server of servers.splice(0)) {
-    server.closeScriptedConnections();
+    server.closeAllConnections();
     await new Promise((resolve) => server.close(resolve));
   }
 }

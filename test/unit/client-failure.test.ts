@@ -1,5 +1,5 @@
-import { O3Client } from '../../src/client.ts';
-import { O3ClientError } from '../../src/client-error.ts';
+import { O3ClientError } from '../../src/client/client-error.ts';
+import { O3Client } from '../../src/client/o3-client.ts';
 import { waiting } from '../support/job-views.ts';
 import {
   closeScripted,

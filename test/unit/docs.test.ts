@@ -1,5 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { HTTP_PROBLEMS } from '../../producer/problem.ts';
+import { CLIENT_CODES } from '../../src/client/client-error.ts';
 import { VARIABLES } from '../../src/config.ts';
 import { FAILURE_CODES } from '../../src/failure.ts';
 import { JOB_STATUSES } from '../../src/job.ts';
@@ -38,6 +39,15 @@ test('docs/ERRORS.md lists every failure with its kind, and no dead one', () => 
     rows('docs/ERRORS.md', 'Why a job failed').map(([code, kind]) => [unquoted(code), kind]),
   );
   expect(documented).toEqual(FAILURE_CODES);
+});
+
+test('docs/ERRORS.md lists the client’s own codes, and each is used', () => {
+  const documented = rows('docs/ERRORS.md', 'Why a call did not get through').map(([code]) => unquoted(code));
+  expect(documented).toEqual(CLIENT_CODES);
+  const client = readdirSync('src/client').map((file) => readFileSync(`src/client/${file}`, 'utf8'));
+  // Once in their own list, and at least once where one is thrown.
+  const unused = CLIENT_CODES.filter((code) => client.join('').split(`'${code}'`).length < 3);
+  expect(unused).toEqual([]);
 });
 
 test('the README lists every variable with its default and meaning', () => {

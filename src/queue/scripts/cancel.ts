@@ -6,11 +6,12 @@ import { STATE_LUA } from './state.ts';
  *
  * - Not active: it is final at once, whether or not a worker is up: taken out of the line and put among BullMQ's failed
  *   jobs, with BullMQ's own event, so that the board and other BullMQ clients learn of it like of any other end.
- *   A released job may have a response running at the upstream; it keeps its place at the head of the line, so that the
- *   next worker stops that response. Its `stalled` mark of -1 keeps it final meanwhile.
+ *   Some keep their place in the line, where the next worker finds them and tells BullMQ: a released job, whose response
+ *   may be running at the upstream and is to be stopped; and jobs of bare BullMQ clients with a parent or a
+ *   deduplication, whose books only BullMQ can keep. A `stalled` mark of -1 keeps them final meanwhile.
  * - Active: a durable mark, then a nudge to the worker that holds it.
  *
- * KEYS job, lock, delayed, prioritized, active, wait, failed, events, run, response, index live, cancelled
+ * KEYS job, lock, delayed, prioritized, active, wait, failed, events, run, response, index all, live, cancelled
  * ARGV id, now (ms), cancel channel, time to live (s), reason, finished channel
  * Returns 'missing', 'finished' (completed or failed), 'already' (cancelled before), 'cancelled', 'cancelling' (active).
  */
@@ -29,7 +30,8 @@ if state == 'active' then
 end
 if redis.call('HEXISTS', KEYS[9], 'status') == 1 then redis.call('DEL', KEYS[9], KEYS[10]) end
 local removed = 0
-if redis.call('HEXISTS', KEYS[9], 'upstream_id') == 0 then
+local bound = redis.call('HMGET', KEYS[1], 'parentKey', 'deid')
+if not bound[1] and not bound[2] and redis.call('HEXISTS', KEYS[9], 'upstream_id') == 0 then
   removed = redis.call('ZREM', KEYS[3], ARGV[1]) + redis.call('ZREM', KEYS[4], ARGV[1])
   if removed == 0 then removed = redis.call('LREM', KEYS[6], 1, ARGV[1]) end
 end
@@ -38,13 +40,15 @@ if removed > 0 then
   stalled = stalledCount(KEYS[1])
   redis.call('ZADD', KEYS[7], ARGV[2], ARGV[1])
   redis.call('HSET', KEYS[1], 'finishedOn', ARGV[2], 'failedReason', ARGV[5])
+  redis.call('XADD', KEYS[8], '*', 'event', 'failed', 'jobId', ARGV[1], 'failedReason', ARGV[5], 'prev', state)
 end
-redis.call('XADD', KEYS[8], '*', 'event', 'failed', 'jobId', ARGV[1], 'failedReason', ARGV[5], 'prev', state)
 redis.call('HDEL', KEYS[9], 'error')
 redis.call('HSET', KEYS[9], 'status', 'cancelled', 'finished_at', ARGV[2], 'stalled', stalled)
 redis.call('EXPIRE', KEYS[9], ARGV[4])
-redis.call('ZREM', KEYS[11], ARGV[1])
-redis.call('ZADD', KEYS[12], redis.call('HGET', KEYS[1], 'timestamp'), ARGV[1])
+local created = redis.call('HGET', KEYS[1], 'timestamp')
+redis.call('ZADD', KEYS[11], 'NX', created, ARGV[1])
+redis.call('ZREM', KEYS[12], ARGV[1])
+redis.call('ZADD', KEYS[13], created, ARGV[1])
 redis.call('PUBLISH', ARGV[6], ARGV[1])
 return 'cancelled'
 `);

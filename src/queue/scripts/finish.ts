@@ -12,7 +12,8 @@ import { STATE_LUA } from './state.ts';
 export const finishScript = createScript(`
 ${STATE_LUA}
 if ARGV[2] == '' then
-  if stateOf(KEYS[1], KEYS[2], '', '', '', ARGV[1]) ~= 'failed' then return 'lost' end
+  local ended = redis.call('HEXISTS', KEYS[1], 'finishedOn') == 1
+  if not ended or redis.call('HEXISTS', KEYS[1], 'returnvalue') == 1 then return 'lost' end
 elseif redis.call('GET', KEYS[2]) ~= ARGV[2] then return 'lost' end
 local known = redis.call('HGET', KEYS[3], 'status')
 if known then return known end

@@ -1,17 +1,16 @@
 import { createScript } from './script.ts';
 
 /**
- * Clears the record of a failed or cancelled job, just before BullMQ is told to run it again. A crash in between leaves a
- * failed job without a record: it shows as failed, and the retry can be repeated.
+ * Clears the record of a job that BullMQ has just been told to run again, so that it shows and is listed as waiting. A
+ * crash before this leaves what a retry on Bull Board leaves: a job that runs afresh, and whose first start clears up.
+ * A worker may have been quicker: what has been started since is not touched.
  *
- * KEYS job, failed, run, response, index live, completed, failed, cancelled · ARGV id
- * Returns 'missing', 'unfinished' (not among BullMQ's failed jobs), 'ok'.
+ * KEYS job, run, response, index live, completed, failed, cancelled · ARGV id
  */
 export const reopenScript = createScript(`
-if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
-if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 'unfinished' end
-redis.call('DEL', KEYS[3], KEYS[4])
-for index = 6, 8 do redis.call('ZREM', KEYS[index], ARGV[1]) end
-redis.call('ZADD', KEYS[5], redis.call('HGET', KEYS[1], 'timestamp'), ARGV[1])
-return 'ok'
+-- BullMQ counts the starts of a job, and has forgotten them with the retry.
+if redis.call('EXISTS', KEYS[1]) == 0 or redis.call('HEXISTS', KEYS[1], 'ats') == 1 then return end
+redis.call('DEL', KEYS[2], KEYS[3])
+for index = 5, 7 do redis.call('ZREM', KEYS[index], ARGV[1]) end
+redis.call('ZADD', KEYS[4], redis.call('HGET', KEYS[1], 'timestamp'), ARGV[1])
 `);

@@ -8,7 +8,8 @@
  */
 export const STATE_LUA = `
 local function stateOf(jobKey, lockKey, delayedKey, prioritizedKey, activeKey, id)
-  if redis.call('EXISTS', jobKey) == 0 then return 'missing' end
+  -- BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs: an id that names one of them is no job.
+  if redis.call('TYPE', jobKey).ok ~= 'hash' or redis.call('HEXISTS', jobKey, 'timestamp') == 0 then return 'missing' end
   if redis.call('HEXISTS', jobKey, 'finishedOn') == 1 then
     if redis.call('HEXISTS', jobKey, 'returnvalue') == 1 then return 'completed' end
     return 'failed'

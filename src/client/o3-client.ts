@@ -1,7 +1,3 @@
-import { checkedKey, checkedUrl, jobPath } from './client-address.ts';
-import { isJobPage, isJobResult, isJobView } from './client-answer.ts';
-import { isRecord, unexpectedResponse } from './client-error.ts';
-import { createTransport, pause, type Transport } from './client-transport.ts';
 import {
   type CompletedJob,
   isFinishedJob,
@@ -9,8 +5,12 @@ import {
   type JobResult,
   type JobStatus,
   type JobView,
-} from './job.ts';
-import type { JobRequest } from './job-request.ts';
+} from '../job.ts';
+import type { JobRequest } from '../job-request.ts';
+import { checkedKey, checkedUrl, jobPath } from './address.ts';
+import { isJobPage, isJobResult, isJobView } from './answer.ts';
+import { isRecord, unexpectedResponse } from './client-error.ts';
+import { createTransport, pause, type Transport } from './transport.ts';
 
 /** One long poll: short of the 60 s after which many proxies cut a silent connection. */
 const LONGEST_POLL_MS = 50_000;
@@ -34,7 +34,7 @@ export interface CallOptions {
 }
 
 export interface WaitOptions extends CallOptions {
-  /** How long to wait for the end, in milliseconds, rounded up to whole seconds. */
+  /** How long to wait for the end, in milliseconds. */
   timeoutMs?: number;
 }
 
@@ -92,7 +92,7 @@ export class O3Client {
     const endAt = performance.now() + timeoutMs;
     for (let patienceMs = this.#patienceMs; ; patienceMs = WAIT_PATIENCE_MS) {
       const startedAt = performance.now();
-      const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil((endAt - startedAt) / 1000) * 1000));
+      const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil(endAt - startedAt)));
       const outcome = await this.#resultNow(id, holdMs, patienceMs, signal);
       if (outcome.status === 'completed' || isFinishedJob(outcome.job)) return outcome;
       const now = performance.now();

@@ -1,4 +1,12 @@
-import type { Flaw } from './problem.ts';
+import type { Flaw } from '../problem.ts';
+
+/** The client's own codes; docs/ERRORS.md explains them, a test holds the two together. */
+export const CLIENT_CODES = [
+  'instance_unreachable',
+  'answer_lost',
+  'unexpected_response',
+  'invalid_client_option',
+] as const;
 
 /**
  * Why a call to an instance did not work: its message says what happened and what to do. `code` is the problem's own

@@ -1,8 +1,15 @@
-import { O3Client } from './client.ts';
+import { ConfigError, readClientConfig } from '../config.ts';
+import {
+  isFinishedJob,
+  type JobResult,
+  type JobView,
+  type PlanStatus,
+  preview,
+  STATUS_TABLE,
+} from '../job.ts';
+import { iconOf, oneLine } from '../terminal-text.ts';
 import { O3ClientError } from './client-error.ts';
-import { ConfigError, readClientConfig } from './config.ts';
-import { type JobResult, type JobView, type PlanStatus, preview, STATUS_TABLE } from './job.ts';
-import { iconOf, oneLine } from './terminal-text.ts';
+import { O3Client } from './o3-client.ts';
 
 /** How many jobs `listO3Tasks` and `showO3Progress` go back: the newest. All of them: `O3Client.jobs`. */
 const LISTED_JOBS = 100;
@@ -80,7 +87,7 @@ export async function listO3Tasks(): Promise<Ok<TaskSummary[]> | Err> {
 
 /**
  * Asks and waits for the answer.
- * @param options.timeout in seconds, rounded up to whole ones. Default 300. When it is over the answer is an `err`, and the
+ * @param options.timeout in seconds. Default 300. When it is over the answer is an `err`, and the
  *   task goes on: `listO3Tasks` shows it.
  */
 export async function askO3(
@@ -115,11 +122,11 @@ export async function cancelO3(id: string): Promise<Ok<string, 'cancelled'> | Er
   return withTask(id, async (client) => {
     let job = await client.cancel(id);
     if (job.status !== 'cancelled') job = await client.wait(id, { timeoutMs: CANCEL_MS });
-    // Not confirmed yet: the cancel is on record, and nothing that happens later undoes it.
-    if (job.status === 'cancelled' || (job.status === 'active' && job.cancelling)) {
-      return { ok: true, data: id, status: 'cancelled' };
+    if (isFinishedJob(job) && job.status !== 'cancelled') {
+      return err(`Task ${id} was not cancelled: it is ${planStatusOf(job)}`);
     }
-    return err(`Task ${id} was not cancelled: it is ${planStatusOf(job)}`);
+    // Where nobody has confirmed it yet, it is on record all the same, and nothing that happens later undoes it.
+    return { ok: true, data: id, status: 'cancelled' };
   });
 }
 

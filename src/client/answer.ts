@@ -1,5 +1,5 @@
+import { JOB_STATUSES, type JobPage, type JobResult, type JobView } from '../job.ts';
 import { isRecord } from './client-error.ts';
-import { JOB_STATUSES, type JobPage, type JobResult, type JobView } from './job.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
 

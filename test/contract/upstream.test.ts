@@ -1,0 +1,283 @@
+import { getEventListeners } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
+import type { Patience } from '../../worker/create-call.ts';
+import type { StreamEvent } from '../../worker/running-response.ts';
+import { createUpstream, type Upstream } from '../../worker/upstream.ts';
+import { eventually } from '../support/eventually.ts';
+import { closeScripted, json, type Step, startScripted } from '../support/scripted-instance.ts';
+import { later, readSlowly } from '../support/slowly.ts';
+
+/** The worker's side of the Responses API, over HTTP and the official SDK: against the simulator, and against servers that no simulator plays. */
+
+const PATIENCE: Patience = { answerMs: 300, silenceMs: 200, graceMs: 100 };
+const never = new AbortController().signal;
+
+const asked = { model: 'o3', input: 'Why?' };
+const queued = { id: 'resp_1', object: 'response', status: 'queued', background: true, output: [] };
+const completed = { ...queued, status: 'completed' };
+
+/** Sends events and leaves the stream open. */
+const events =
+  (...list: object[]): Step =>
+  (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.flushHeaders();
+    for (const event of list) response.write(`data: ${JSON.stringify(event)}\n\n`);
+  };
+const endedEvents =
+  (...list: object[]): Step =>
+  (response, request) => {
+    events(...list)(response, request);
+    response.end();
+  };
+const refusal = (status: number, error: object, headers: Record<string, string> = {}): Step =>
+  json(status, { error: { message: 'no', type: 'invalid_request_error', ...error } }, headers);
+
+describe('the upstream', () => {
+  const upstreams: Upstream[] = [];
+  const connect = (baseUrl: string): Upstream => {
+    const upstream = createUpstream({ apiKey: 'sk-test', baseUrl, patience: PATIENCE });
+    upstreams.push(upstream);
+    return upstream;
+  };
+  afterEach(async () => {
+    for (const upstream of upstreams.splice(0)) await upstream.close();
+    await closeScripted();
+  });
+
+  const scripted = async (...steps: Step[]) => {
+    const { url, seen } = await startScripted(...steps);
+    return { upstream: connect(`${url}/v1`), seen };
+  };
+  const bodiesOf = async (...steps: Step[]) => {
+    const bodies: Record<string, unknown>[] = [];
+    const recording = steps.map(
+      (step): Step =>
+        (response, request) => {
+          const chunks: Buffer[] = [];
+          request.on('data', (chunk: Buffer) => chunks.push(chunk));
+          request.on('end', () => {
+            bodies.push(JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>);
+            step(response, request);
+          });
+        },
+    );
+    return { ...(await scripted(...recording)), bodies };
+  };
+  const collect = async (stream: AsyncIterable<StreamEvent> | undefined): Promise<string[]> => {
+    const types: string[] = [];
+    for await (const { type } of stream ?? []) types.push(type);
+    return types;
+  };
+
+  describe('that is the simulator', () => {
+    let simulator: Simulator;
+    const start = async (options: SimulatorOptions): Promise<Upstream> => {
+      simulator = createSimulator({ thinkMs: 40, ...options });
+      return connect((await simulator.listen(0)).url);
+    };
+    afterEach(() => simulator.close());
+
+    it('sells a response, streams it, streams it again, looks it up and cancels it', async () => {
+      const upstream = await start({ thinkMs: 60_000 });
+      const running = await upstream.create(asked, { stream: true, signal: never });
+      expect(running).toMatchObject({ background: true, streamed: true, response: { status: 'queued' } });
+      const { id } = running.response;
+      const again = await upstream.resume(id, 0, never);
+      expect((await again.next()).value).toMatchObject({ type: 'response.queued', sequence_number: 1 });
+      await again.return(undefined);
+      expect(await upstream.retrieve(id, never)).toMatchObject({ id });
+      expect(await upstream.cancel(id)).toMatchObject({ id, status: 'cancelled' });
+      expect(await collect(running.events)).toContain('response.failed');
+      expect(simulator.ledger.totals()).toMatchObject({ purchases: 1, requests: 4 });
+    });
+
+    it('is told to store what runs in the background, and to do as the caller says', async () => {
+      const upstream = await start({});
+      await upstream.create(asked, { stream: false, signal: never });
+      await upstream.create({ ...asked, store: false }, { stream: false, signal: never });
+      expect(simulator.ledger.entries().map(({ fields }) => fields)).toEqual([
+        expect.arrayContaining(['model', 'input', 'background', 'stream', 'store']),
+        expect.arrayContaining(['model', 'input', 'background', 'stream', 'store']),
+      ]);
+    });
+
+    it('does not collect a listener for every lookup', async () => {
+      const upstream = await start({});
+      const { signal } = new AbortController();
+      const { response } = await upstream.create(asked, { stream: false, signal });
+      for (let i = 0; i < 20; i += 1) await upstream.retrieve(response.id, signal);
+      await collect(await upstream.resume(response.id, undefined, signal).catch(() => undefined));
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    });
+  });
+
+  it('sends a foreground request only after the background was refused, and then no more background', async () => {
+    const created = { type: 'response.created', response: { ...queued, background: false } };
+    const { upstream, bodies } = await bodiesOf(refusal(400, { param: 'background' }), endedEvents(created));
+    for (let i = 0; i < 2; i += 1) {
+      const running = await upstream.create(asked, { stream: false, signal: never });
+      expect(running).toMatchObject({ background: false, streamed: true });
+    }
+    expect(bodies.map(({ background, stream, store }) => [background, stream, store])).toEqual([
+      [true, true, true],
+      [undefined, true, undefined],
+      [undefined, true, undefined],
+    ]);
+  });
+
+  it('is not taken for one without a background mode because of one bad request', async () => {
+    const { upstream, bodies } = await bodiesOf(
+      refusal(400, { message: 'No such store' }),
+      refusal(400, { message: 'No such store' }),
+      json(200, queued),
+    );
+    const options = { stream: false, signal: never };
+    await expect(upstream.create(asked, options)).rejects.toMatchObject({ code: 'invalid_request' });
+    expect(await upstream.create(asked, options)).toMatchObject({ background: true });
+    expect(bodies.map(({ background }) => background)).toEqual([true, undefined, true]);
+  });
+
+  it('is not taken for one without a background mode because of one that must not be stored', async () => {
+    const created = { type: 'response.created', response: { ...queued, background: false } };
+    const { upstream, bodies } = await bodiesOf(
+      refusal(400, { param: 'background', message: 'background needs store' }),
+      endedEvents(created),
+      json(200, queued),
+    );
+    await upstream.create({ ...asked, store: false }, { stream: true, signal: never });
+    expect(await upstream.create(asked, { stream: true, signal: never })).toMatchObject({ background: true });
+    expect(bodies.map(({ background, store }) => [background, store])).toEqual([
+      [true, false],
+      [undefined, false],
+      [true, true],
+    ]);
+  });
+
+  it('may answer JSON to whom asks for a stream', async () => {
+    const { upstream } = await scripted(json(200, completed));
+    const running = await upstream.create(asked, { stream: true, signal: never });
+    expect(running).toEqual({ response: completed, background: true, streamed: true });
+  });
+
+  it('may send keepalives before its first word', async () => {
+    const { upstream } = await scripted(
+      endedEvents({ type: 'keepalive', sequence_number: 0 }, { type: 'response.created', response: queued }),
+    );
+    const running = await upstream.create(asked, { stream: true, signal: never });
+    expect(running.response).toEqual(queued);
+  });
+
+  const html: Step = (response) =>
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<html>Please log in</html>');
+  const halfBody: Step = (response) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' });
+    response.write('{"id": "resp_1"');
+  };
+  const cutBody: Step = (response, request) => {
+    halfBody(response, request);
+    setImmediate(() => response.destroy());
+  };
+  const silent: Step = () => {};
+
+  it.each<[string, Step, string]>([
+    ['HTML', html, 'upstream_error'],
+    ['JSON of something else', json(200, { models: [] }), 'upstream_error'],
+    ['nothing', silent, 'connection_lost'],
+    ['a body that stops', halfBody, 'connection_lost'],
+    ['a body that is cut', cutBody, 'connection_lost'],
+    ['a stream without events', endedEvents(), 'connection_lost'],
+    ['a stream that stays empty', events(), 'connection_lost'],
+    ['a stream of something else', events({ type: 'ping' }), 'upstream_error'],
+    ['an error event', events({ type: 'error', code: 'server_error', message: 'x' }), 'response_failed'],
+    ['a refusal event', events({ type: 'error', code: 'insufficient_quota' }), 'quota_exhausted'],
+    [
+      'a nested error event',
+      events({ type: 'error', error: { code: 'invalid_prompt' } }),
+      'response_refused',
+    ],
+  ])('may answer a create with %s', async (_what, step, code) => {
+    let connection: ServerResponse | undefined;
+    const { upstream } = await scripted((response, request) => {
+      connection = response;
+      step(response, request);
+    });
+    await expect(upstream.create(asked, { stream: true, signal: never })).rejects.toMatchObject({ code });
+    // A connection that nobody reads is not kept.
+    await eventually(() => expect(connection?.closed).toBe(true));
+  });
+
+  it.each<[string, Step, string]>([
+    ['HTML', html, 'upstream_error'],
+    ['JSON of something else', json(200, { models: [] }), 'upstream_error'],
+    ['nothing', silent, 'connection_lost'],
+    ['a body that stops', halfBody, 'connection_lost'],
+    ['a body that is cut', cutBody, 'connection_lost'],
+    ['404', refusal(404, {}), 'not_found'],
+    ['429', refusal(429, {}, { 'retry-after': '3600' }), 'rate_limited'],
+  ])('may answer a lookup with %s', async (_what, step, code) => {
+    const { upstream, seen } = await scripted(step);
+    await expect(upstream.retrieve('resp_1', never)).rejects.toMatchObject({ code });
+    expect(seen).toHaveLength(1);
+  });
+
+  it('ends a background stream that is silent, and lets a foreground one take its time', async () => {
+    const background = await scripted(events({ type: 'response.created', response: queued }));
+    const running = await background.upstream.create(asked, { stream: true, signal: never });
+    expect(await collect(running.events)).toEqual([]);
+    const finish: Step = (response) => response.end('data: {"type":"response.completed"}\n\n');
+    const late: Step = (response, request) => {
+      events({ type: 'response.created', response: { ...queued, background: false } })(response, request);
+      later(3 * PATIENCE.silenceMs, finish)(response, request);
+    };
+    const foreground = await scripted(refusal(400, { param: 'background' }), late);
+    const slow = await foreground.upstream.create(asked, { stream: true, signal: never });
+    expect(await collect(slow.events)).toEqual(['response.completed']);
+  });
+
+  it('does not end a stream because its reader pauses', async () => {
+    const { upstream } = await scripted(
+      endedEvents({ type: 'response.created', response: queued }, { type: 'one' }, { type: 'two' }),
+    );
+    const { events: stream } = await upstream.create(asked, { stream: true, signal: never });
+    if (stream === undefined) throw new Error('expected a stream');
+    const read = await readSlowly(stream, 2 * PATIENCE.silenceMs);
+    expect(read.map(({ type }) => type)).toEqual(['one', 'two']);
+  });
+
+  it('hears at once that nobody listens any more', async () => {
+    let connection: ServerResponse | undefined;
+    const { upstream } = await scripted((response, request) => {
+      connection = response;
+      events({ type: 'response.created', response: queued })(response, request);
+    });
+    const controller = new AbortController();
+    const { events: stream } = await upstream.create(asked, { stream: true, signal: controller.signal });
+    controller.abort();
+    await eventually(() => expect(connection?.closed).toBe(true));
+    expect(await collect(stream)).toEqual([]);
+  });
+
+  it('gets a moment to bring home the id of a create that was given up', async () => {
+    const { upstream } = await scripted(later(PATIENCE.graceMs / 2, json(200, queued)));
+    const running = await upstream.create(asked, { stream: false, signal: AbortSignal.abort() });
+    expect(running.response.id).toBe('resp_1');
+  });
+
+  it('gets no more than that', async () => {
+    const { upstream } = await scripted(silent);
+    const create = upstream.create(asked, { stream: false, signal: AbortSignal.abort(new Error('stop')) });
+    await expect(create).rejects.toThrow();
+  });
+
+  it('is told again of a cancel that it could not take, but not of one that came too late', async () => {
+    const busy = refusal(503, {}, { 'retry-after': '3600' });
+    const first = await scripted(busy, json(200, { ...queued, status: 'cancelled' }));
+    expect(await first.upstream.cancel('resp_1')).toMatchObject({ status: 'cancelled' });
+    expect(first.seen.map(({ path }) => path)).toEqual(Array(2).fill('/v1/responses/resp_1/cancel'));
+    const second = await scripted(refusal(400, { message: 'Cannot cancel a completed response.' }));
+    expect(await second.upstream.cancel('resp_1')).toBeNull();
+    expect(second.seen).toHaveLength(1);
+  });
+});

@@ -1,0 +1,275 @@
+import { type Job, UnrecoverableError } from 'bullmq';
+import { Redis } from 'ioredis';
+import type { JobData } from '../../src/job-request.ts';
+import { removeJob } from '../../src/queue/job-actions.ts';
+import { requireSettled } from '../../src/queue/located-job.ts';
+import type { ModelQueue } from '../../src/queue/model-queue.ts';
+import { O3Queue } from '../../src/queue/o3-queue.ts';
+import {
+  createRunRecord,
+  LockLostError,
+  type RunEnd,
+  type RunRecordWriter,
+} from '../../src/queue/run-record.ts';
+import { type BareWorker, createBareWorker } from '../support/bare-worker.ts';
+import { eventually } from '../support/eventually.ts';
+import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
+
+let server: TestRedis;
+let redis: Redis;
+let queue: O3Queue;
+let o3: ModelQueue;
+let worker: BareWorker;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = new Redis(server.url);
+});
+beforeEach(async () => {
+  await redis.flushall();
+  queue = new O3Queue({ redisUrl: server.url });
+  const [first] = queue.queues;
+  if (first === undefined) throw new Error('expected a queue');
+  o3 = first;
+  worker = createBareWorker(server.url);
+});
+afterEach(async () => {
+  await worker.close();
+  await queue.close();
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+const COMPLETED: RunEnd = {
+  status: 'completed',
+  summary: { usage: null, answer_preview: 'Because.', upstream_model: 'o3', incomplete_reason: null },
+  response: {
+    id: 'resp_1',
+    output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],
+  },
+};
+const FAILED: RunEnd = {
+  status: 'failed',
+  error: { code: 'upstream_error', message: 'a bad day', retryable: true },
+  usage: null,
+};
+
+function recordOf(job: Job, lockToken: string): RunRecordWriter {
+  return createRunRecord({
+    redis,
+    keys: o3.keys,
+    id: job.id ?? '',
+    lockToken,
+    jobCreatedAt: job.timestamp,
+    keepSeconds: { completed: 60, failed: 60 },
+  });
+}
+
+async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
+  const { id } = await queue.enqueue({ question: 'Why?' });
+  const job = await worker.take(token);
+  expect(job.id).toBe(id);
+  return { id, job, record: recordOf(job, token) };
+}
+
+it('only who holds the lock writes: begin, save and finish of anybody else are refused, and change nothing', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  const before = await redis.hgetall(o3.keys.run(id));
+  const other = recordOf(job, 'b');
+  await expect(other.begin(0)).rejects.toThrow(LockLostError);
+  await expect(other.save({ upstreamId: 'resp_2' })).rejects.toThrow(LockLostError);
+  await expect(other.finish(COMPLETED)).rejects.toThrow(LockLostError);
+  expect(await redis.hgetall(o3.keys.run(id))).toEqual(before);
+  expect(await redis.exists(o3.keys.response(id))).toBe(0);
+});
+
+it('the first final status stands, whoever comes second', async () => {
+  const { id, record } = await taken();
+  await record.begin(0);
+  expect(await record.finish(COMPLETED)).toBe('completed');
+  expect(await record.finish(FAILED)).toBe('completed');
+  expect(await queue.get(id)).toMatchObject({ status: 'completed', result: { answer_preview: 'Because.' } });
+  expect(await queue.result(id)).toMatchObject({ status: 'completed', result: { answer: 'Because.' } });
+});
+
+it('a cancel that came before the end wins over it, and the answer is not kept', async () => {
+  const { id, record } = await taken();
+  await record.begin(0);
+  expect(await queue.cancel(id)).toMatchObject({ outcome: 'cancelling', job: { cancelling: true } });
+  expect(await record.save({ upstreamStatus: 'in_progress' })).toEqual({ cancelRequested: true });
+  expect(await record.finish(COMPLETED)).toBe('cancelled');
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
+  expect(await redis.exists(o3.keys.response(id))).toBe(0);
+  expect(await redis.hget(o3.keys.run(id), 'summary')).toBeNull();
+});
+
+it('a cancel that comes after the end, but before BullMQ is told of it, is too late', async () => {
+  const { id, record } = await taken();
+  await record.begin(0);
+  await record.finish(COMPLETED);
+  await expect(queue.cancel(id)).rejects.toMatchObject({ code: 'job_finished' });
+  expect(await queue.get(id)).toMatchObject({ status: 'completed' });
+});
+
+it('a worker that dies between the end of a run and BullMQ leaves the end; the next one hears of it, and buys nothing', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  await record.finish(COMPLETED);
+  await worker.die(job);
+  expect(await queue.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
+  const next = recordOf(await worker.take('b'), 'b');
+  expect(await next.begin(0)).toMatchObject({ finished: true, record: { status: 'completed' } });
+});
+
+it('a begin whose reply is lost is answered the same when it is sent again', async () => {
+  const { id, job, record } = await taken();
+  const first = await record.begin(0);
+  expect(first).toMatchObject({ finished: false, record: { attempt: 1 } });
+  await record.save({ upstreamId: 'resp_1', background: true });
+  expect(await record.begin(0)).toMatchObject({
+    finished: false,
+    record: { attempt: 1, upstreamId: 'resp_1' },
+  });
+  await record.finish(COMPLETED);
+  await worker.die(job);
+  const next = recordOf(await worker.take('b'), 'b');
+  for (let i = 0; i < 3; i += 1) {
+    // Told `open` it would delete the answer that is paid for, and buy another.
+    expect(await next.begin(0)).toMatchObject({ finished: true, record: { status: 'completed' } });
+  }
+  expect(await queue.result(id)).toMatchObject({ status: 'completed' });
+});
+
+it('a job that BullMQ alone retried, as Bull Board does, runs afresh', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({
+    upstreamId: 'resp_1',
+    background: true,
+    error: { code: 'x', message: 'y', retryable: true },
+  });
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  const failed = await o3.bullmq.getJob(id);
+  await failed?.retry('failed');
+  expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
+  expect((await queue.list({ status: 'waiting' })).jobs).toMatchObject([{ id }]);
+  expect((await queue.list({ status: 'failed' })).jobs).toEqual([]);
+  const next = recordOf(await worker.take('b'), 'b');
+  const { finished, record: known } = await next.begin(1);
+  expect(finished).toBe(false);
+  expect(known).toMatchObject({ attempt: 1, upstreamId: undefined, status: undefined, error: undefined });
+});
+
+it('a job that was retried on Bull Board can be cancelled before it runs', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  await (await o3.bullmq.getJob(id))?.retry('failed');
+  expect(await queue.cancel(id)).toMatchObject({
+    outcome: 'cancelled',
+    job: { status: 'cancelled', attempt: 0 },
+  });
+  expect((await queue.list({ status: 'failed' })).jobs).toEqual([]);
+  expect((await queue.list({ status: 'cancelled' })).jobs).toMatchObject([{ id }]);
+});
+
+it('a released job that is cancelled is final at once, and the next worker is told which response to stop', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  await job.moveToWait('a');
+  expect(await queue.cancel(id)).toMatchObject({ outcome: 'cancelled', job: { status: 'cancelled' } });
+  expect((await queue.list({ status: 'waiting' })).jobs).toEqual([]);
+  const again = await worker.take('b');
+  expect(again.id).toBe(id);
+  expect(await recordOf(again, 'b').begin(0)).toMatchObject({
+    finished: true,
+    record: { status: 'cancelled', upstreamId: 'resp_1' },
+  });
+  await again.moveToFailed(new UnrecoverableError('cancelled: on request'), 'b');
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
+  expect(await queue.retry(id)).toMatchObject({ status: 'waiting', attempt: 0 });
+  expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ finished: false });
+});
+
+it('a released job that is cancelled while no worker is up can be retried and forgotten only later, and says so', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  await job.moveToWait('a');
+  await queue.cancel(id);
+  const refused = {
+    code: 'job_not_finished',
+    message: expect.stringContaining('is cancelled, but no worker has yet told BullMQ'),
+  };
+  await Promise.all([
+    expect(queue.retry(id)).rejects.toMatchObject(refused),
+    expect(queue.remove(id)).rejects.toMatchObject(refused),
+  ]);
+});
+
+it('a retry that breaks off after BullMQ was told leaves a job that runs afresh', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  const failed = await o3.bullmq.getJob(id);
+  await failed?.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+  // Here the producer dies.
+  expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
+  expect(await recordOf(await worker.take('b'), 'b').begin(0)).toMatchObject({
+    finished: false,
+    record: { attempt: 1, status: undefined },
+  });
+});
+
+it('a delete that has looked at a job before it was retried does not touch its new run', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  const located = await requireSettled(new Map([['o3', o3]]), id);
+  await queue.retry(id);
+  const refused = { code: 'job_not_finished' };
+  await expect(removeJob(redis, located)).rejects.toMatchObject(refused);
+  const next = recordOf(await worker.take('b'), 'b');
+  await next.begin(0);
+  await next.save({ upstreamId: 'resp_2', background: true });
+  await expect(removeJob(redis, located)).rejects.toMatchObject(refused);
+  expect(await redis.hget(o3.keys.run(id), 'upstream_id')).toBe('resp_2');
+  expect((await queue.list({ status: 'active' })).jobs).toMatchObject([{ id, upstream_id: 'resp_2' }]);
+});
+
+it('a run that BullMQ ended by itself is written down without a lock, an open one is not', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  const byNobody = recordOf(job, '');
+  await expect(byNobody.finish(FAILED)).rejects.toThrow(LockLostError);
+  await job.moveToFailed(new UnrecoverableError('job stalled more than allowable limit'), 'a');
+  expect(await queue.get(id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'stalled', retryable: true },
+  });
+  expect(await byNobody.finish(FAILED)).toBe('failed');
+  expect(await queue.get(id)).toMatchObject({ status: 'failed', error: { code: 'upstream_error' } });
+  expect((await queue.list({ status: 'failed' })).jobs).toMatchObject([{ id }]);
+});
+
+it('finished records live as long as their retention says, open ones for ever', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  expect(await redis.ttl(o3.keys.run(id))).toBe(-1);
+  await record.finish(COMPLETED);
+  expect(await redis.ttl(o3.keys.run(id))).toBeGreaterThan(0);
+  expect(await redis.ttl(o3.keys.response(id))).toBeGreaterThan(0);
+  await job.moveToCompleted(COMPLETED.status, 'a');
+  await redis.del(o3.keys.run(id));
+  await eventually(async () => expect(await queue.get(id)).toMatchObject({ status: 'completed' }));
+});

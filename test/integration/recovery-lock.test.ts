@@ -1,0 +1,128 @@
+import { eventually } from '../support/eventually.ts';
+import { CREATES } from '../support/upstream-gate.ts';
+import { startWorkerWorld, type WorkerWorld, type WorkerWorldOptions } from '../support/worker-world.ts';
+
+/** What happens to a job whose lock, or record, is not where its worker left it. */
+describe('a job', () => {
+  let world: WorkerWorld;
+  const start = async (options: WorkerWorldOptions = {}): Promise<void> => {
+    world = await startWorkerWorld(options);
+  };
+  afterEach(() => world.stop());
+
+  it.each([1, 2])('ends once, with one purchase, when its lock is lost under %d workers', async (workers) => {
+    await start({ workers });
+    const { id } = await world.ask('Locked?', { sim_think_ms: '2500', sim_deltas: '5' });
+    const { upstream_id } = await world.running(id);
+    expect(await world.client.del(world.keys.lock(id))).toBe(1);
+    expect(await world.finished(id, 6000)).toMatchObject({ status: 'completed', attempt: 1, upstream_id });
+    expect(await world.answer(id)).toContain('Locked?');
+    expect(world.bought('Locked?')).toMatchObject([{ state: 'completed' }]);
+    await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
+    expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBe(1);
+  });
+
+  it('is not overwritten by the worker that lost it', async () => {
+    await start();
+    const { id } = await world.ask('Whose?', { sim_think_ms: '60000' });
+    await world.running(id);
+    // As if another worker had taken it over.
+    await world.client.set(world.keys.lock(id), 'another:0', 'PX', 60_000);
+    await eventually(() => expect(world.logLines.join()).toContain('lost to another worker'));
+    expect(await world.queue.get(id)).toMatchObject({ status: 'active' });
+    expect(world.bought('Whose?')).toMatchObject([{ state: expect.stringMatching(/queued|in_progress/) }]);
+    await world.client.del(world.keys.lock(id));
+    await eventually(async () => expect(await world.client.get(world.keys.lock(id))).not.toBeNull());
+    expect(await world.queue.get(id)).toMatchObject({ status: 'active', attempt: 1 });
+    expect(world.bought('Whose?')).toHaveLength(1);
+  });
+
+  it('does not leave a response running that was bought without the lock', async () => {
+    await start({ workers: 1 });
+    world.gate.shut(CREATES);
+    const { id } = await world.ask('Mine?', { sim_think_ms: '60000' });
+    await world.gate.holding(1);
+    await world.client.set(world.keys.lock(id), 'another:0', 'PX', 60_000);
+    world.gate.open();
+    await eventually(() => expect(world.bought('Mine?')).toMatchObject([{ state: 'cancelled' }]));
+    expect(await world.client.hget(world.keys.run(id), 'upstream_id')).toBeNull();
+  });
+
+  it('is bought anew when a person retries it in BullMQ, from its first attempt', async () => {
+    await start();
+    const { id } = await world.ask('Again?', { sim: '500', sim_times: '2' }, { max_attempts: 2 });
+    expect(await world.finished(id)).toMatchObject({ status: 'failed', attempt: 2 });
+    await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('failed'));
+    // What Bull Board's button does.
+    await (await world.model().bullmq.getJob(id))?.retry();
+    await eventually(async () =>
+      expect(await world.queue.get(id)).toMatchObject({ status: 'completed', attempt: 1, max_attempts: 2 }),
+    );
+    expect(world.bought('Again?')).toHaveLength(1);
+  });
+
+  it('has all its attempts again after a retry by hand', async () => {
+    await start();
+    const { id } = await world.ask('And again?', { sim: '500', sim_times: '3' }, { max_attempts: 2 });
+    expect(await world.finished(id)).toMatchObject({ status: 'failed', attempt: 2 });
+    await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('failed'));
+    await (await world.model().bullmq.getJob(id))?.retry();
+    await eventually(async () =>
+      expect(await world.queue.get(id)).toMatchObject({ status: 'completed', attempt: 2 }),
+    );
+    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 1, rejected: 3 });
+  });
+
+  it('buys nothing more when its worker died between its failure and telling BullMQ', async () => {
+    await start({ workers: 0 });
+    const { id } = await world.ask('Dead?', { sim: '400' });
+    await dieAfterRecording(id, {
+      status: 'failed',
+      error: { code: 'invalid_request', message: 'no', retryable: false },
+    });
+    world.addWorker();
+    await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('failed'));
+    expect(await world.queue.get(id)).toMatchObject({ status: 'failed', error: { code: 'invalid_request' } });
+    expect(world.simulator.ledger.totals().requests).toBe(0);
+  });
+
+  it('keeps its result when its worker died between recording it and telling BullMQ', async () => {
+    await start({ workers: 0 });
+    const { id } = await world.ask('Done?');
+    const summary = { usage: null, answer_preview: 'Yes.', upstream_model: 'o3', incomplete_reason: null };
+    await dieAfterRecording(id, { status: 'completed', summary });
+    world.addWorker();
+    await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
+    expect(await world.queue.get(id)).toMatchObject({ status: 'completed', result: summary });
+    expect(world.simulator.ledger.totals().requests).toBe(0);
+  });
+
+  /** Leaves the job as a worker does that was killed right after its record had been finished. */
+  async function dieAfterRecording(
+    id: string,
+    fields: { status: string; error?: object; summary?: object },
+  ): Promise<void> {
+    const { Worker } = await import('bullmq');
+    const taker = new Worker(world.keys.queueName, null, {
+      connection: world.client,
+      prefix: 'o3q',
+      lockDuration: 300,
+    });
+    expect((await taker.getNextJob('dead:0'))?.id).toBe(id);
+    const flat = Object.entries(fields).flatMap(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : JSON.stringify(value),
+    ]);
+    await world.client.hset(
+      world.keys.run(id),
+      ...flat,
+      'attempt',
+      1,
+      'started_at',
+      Date.now(),
+      'stalled',
+      0,
+    );
+    await taker.close(true);
+  }
+});
