@@ -17,7 +17,7 @@ export interface Config extends Models {
   readonly port: number;
   /** The port of a worker's `/livez` and `/readyz`; undefined: none. */
   readonly workerPort: number | undefined;
-  /** Jobs that a worker process holds at once, over all its models. */
+  /** Jobs that a worker process holds at once, divided evenly among its models. */
   readonly concurrency: number;
   /** From the first signal until the process ends by force, in milliseconds. */
   readonly shutdownMs: number;
@@ -68,7 +68,10 @@ export const VARIABLES = {
     default: 'o3q.config.json',
     meaning: 'the file of models and retention; the default may be missing',
   },
-  O3Q_CONCURRENCY: { default: '2000', meaning: 'jobs that a worker process holds at once' },
+  O3Q_CONCURRENCY: {
+    default: '2000',
+    meaning: 'jobs that a worker process holds at once, divided evenly among the models',
+  },
   O3Q_WORKER_PORT: { default: '', meaning: 'where a worker answers `/livez` and `/readyz`; unset: nowhere' },
   O3Q_SHUTDOWN_MS: { default: '10000', meaning: 'from the first signal until the process ends by force' },
   O3Q_PREFIX: { default: 'o3q', meaning: 'the first part of every key in Redis' },

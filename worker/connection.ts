@@ -45,7 +45,12 @@ export async function* connected(
   events: AsyncIterable<StreamEvent>,
   { connection, signal, silenceMs, firstEventFirst, breathe }: Connection,
 ): AsyncGenerator<StreamEvent> {
-  const end = (): void => connection.abort();
+  let silence: NodeJS.Timeout | undefined;
+  const end = (): void => {
+    clearTimeout(silence);
+    silence = undefined;
+    connection.abort();
+  };
   let obeys = false;
   const obey = (): void => {
     if (obeys) return;
@@ -53,22 +58,27 @@ export async function* connected(
     if (signal.aborted) end();
     signal.addEventListener('abort', end, { once: true });
   };
-  const listen = () => (silenceMs === undefined ? undefined : setTimeout(end, silenceMs));
+  // One timer for the whole stream: another for each of thousands of events a second would be felt.
+  let reading = true;
+  const listen = (): void => {
+    if (reading) end();
+    else silence?.refresh();
+  };
+  if (silenceMs !== undefined) silence = setTimeout(listen, silenceMs).unref();
   if (!firstEventFirst) obey();
-  let silence = listen();
   try {
     for await (const event of events) {
-      clearTimeout(silence);
+      reading = false;
       obey();
       const pause = breathe();
       if (pause !== undefined) await pause;
       yield event;
-      silence = listen();
+      reading = true;
+      silence?.refresh();
     }
   } catch (error: unknown) {
     throw failureFromSdk(error) ?? error;
   } finally {
-    clearTimeout(silence);
     signal.removeEventListener('abort', end);
     end();
   }

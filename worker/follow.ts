@@ -49,7 +49,13 @@ export async function follow(running: RunningResponse, options: FollowOptions): 
       .catch(() => undefined);
     if (events === undefined) break;
   }
-  return poll(running.response.id, options);
+  const { pace } = options.upstream;
+  pace.join();
+  try {
+    return await poll(running.response.id, options);
+  } finally {
+    pace.leave();
+  }
 }
 
 interface Position {
@@ -90,8 +96,15 @@ async function consume(
   return undefined;
 }
 
-async function poll(id: string, { upstream, signal, onProgress }: FollowOptions): Promise<UpstreamResponse> {
+async function poll(
+  id: string,
+  { upstream, signal, onProgress, createdAt }: FollowOptions,
+): Promise<UpstreamResponse> {
   let known: string | undefined;
+  // What was only just created is not finished; of many that were adopted together each begins at another time.
+  const freshMs = createdAt + FIRST_POLL_MS - Date.now();
+  await pause(Math.max(freshMs, Math.random() * upstream.pace.pauseMs()), signal);
+  signal.throwIfAborted();
   for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
     const { response, refusal } = await look(id, upstream, signal);
     signal.throwIfAborted();
@@ -101,8 +114,9 @@ async function poll(id: string, { upstream, signal, onProgress }: FollowOptions)
       await onProgress({ upstreamStatus: known });
     }
     const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
+    const pauseMs = Math.max(delayMs, upstream.pace.pauseMs());
     // Jitter keeps a thousand jobs that were adopted together from asking together for ever.
-    await pause(askedForMs + delayMs * (0.75 + Math.random() / 2), signal);
+    await pause(askedForMs + pauseMs * (0.75 + Math.random() / 2), signal);
     signal.throwIfAborted();
   }
 }

@@ -10,8 +10,7 @@ import { createActiveAttempts } from './active-attempts.ts';
 import { runAttempt } from './attempt.ts';
 import { listenForCancels } from './cancellations.ts';
 import type { Outcome } from './outcome.ts';
-import { createErrorLog, logOutcome } from './outcome-log.ts';
-import type { Slots } from './slots.ts';
+import { logOutcome } from './outcome-log.ts';
 import type { Upstream } from './upstream.ts';
 
 /** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death. */
@@ -30,9 +29,11 @@ export interface ModelWorkerOptions {
   queue: ModelQueue;
   retention: Retention;
   upstream: Upstream;
-  slots: Slots;
+  /** Jobs held at once. */
+  concurrency: number;
   recovery: Recovery;
   logger: Logger;
+  onError: (error: Error) => void;
 }
 
 export interface ModelWorker {
@@ -47,7 +48,7 @@ const MOST_RECOVERIES = 10;
 
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
-  const { redis, subscriber, prefix, queue, upstream, slots, recovery } = options;
+  const { redis, subscriber, prefix, queue, upstream, recovery, onError } = options;
   const { keys, config } = queue;
   const logger = options.logger.child({ model: queue.model });
   const attempts = createActiveAttempts();
@@ -85,40 +86,33 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
 
   const process = async (job: Job, token = ''): Promise<unknown> => {
-    if (!slots.take(worker)) return giveBack(job, token);
-    try {
-      const outcome = await run(job, token);
-      logOutcome(logger, job.id ?? '', outcome);
-      return await settle(outcome, job, token, config);
-    } finally {
-      slots.free(worker);
-    }
+    const outcome = await run(job, token);
+    logOutcome(logger, job.id ?? '', outcome);
+    return settle(outcome, job, token, config);
   };
 
   const worker = new Worker(keys.queueName, process, {
     connection: redis,
     prefix,
-    concurrency: 1,
+    concurrency: options.concurrency,
     lockDuration: recovery.lockMs,
     stalledInterval: recovery.stalledMs,
     maxStalledCount: MOST_RECOVERIES,
     // Seconds an idle worker sleeps at most: BullMQ wakes nobody for a released job that has a priority.
     drainDelay: 1,
   });
-  slots.join(worker);
 
-  const logError = createErrorLog(logger);
-  const cancellations = listenForCancels(redis, subscriber, keys, attempts, logError);
-  worker.on('error', logError);
+  const cancellations = listenForCancels(redis, subscriber, keys, attempts, onError);
+  worker.on('error', onError);
   worker.on('lockRenewalFailed', (ids: string[]) => {
     for (const id of ids) attempts.interrupt(id, 'lock lost');
   });
   worker.on('locksRenewed', ({ jobIds }) => {
-    cancellations.sweep(jobIds).catch(logError);
+    cancellations.sweep(jobIds).catch(onError);
   });
   worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
   worker.on('failed', (job, error) => {
-    if (job?.finishedOn !== undefined) endForBullmq(recordOf(job, ''), error).catch(logError);
+    if (job?.finishedOn !== undefined) endForBullmq(recordOf(job, ''), error).catch(onError);
   });
 
   return {

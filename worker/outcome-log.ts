@@ -29,20 +29,3 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
     }
   }
 }
-
-const ERROR_INTERVAL_MS = 1000;
-
-/** BullMQ repeats itself without a limit, once a job or thousands of times a second: one line a second says as much. */
-export function createErrorLog(logger: Logger): (error: Error) => void {
-  let quietUntil = 0;
-  let unsaid = 0;
-  return (error) => {
-    if (Date.now() < quietUntil) {
-      unsaid += 1;
-      return;
-    }
-    quietUntil = Date.now() + ERROR_INTERVAL_MS;
-    logger.error({ error: error.message, ...(unsaid > 0 && { unsaid }) }, 'worker error');
-    unsaid = 0;
-  };
-}

@@ -7,6 +7,7 @@ import { isUpstreamResponse, type UpstreamResponse } from '../src/response.ts';
 import { createBreathing } from './breath.ts';
 import { connected, withConnection } from './connection.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create-call.ts';
+import { createPollPace, type PollPace } from './poll-pace.ts';
 import { failureFromSdk, judged } from './refusal.ts';
 import type { StreamEvent } from './running-response.ts';
 
@@ -19,6 +20,8 @@ export interface Upstream {
   resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
   /** Stops the spend; best effort. The response as the upstream left it, or null. */
   cancel(id: string): Promise<UpstreamResponse | null>;
+  /** For whoever looks up again and again. */
+  readonly pace: PollPace;
   close(): Promise<void>;
 }
 
@@ -32,6 +35,7 @@ export interface UpstreamOptions {
 const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000 };
 /** Less costs a third of the work under load, more holds up timers. */
 const BUSY_MS = 100;
+const POLLS_PER_SECOND = 200;
 const CANCEL_ANSWER_MS = 10_000;
 const CANCEL_TRIES = 3;
 const CANCEL_PAUSE_MS = 500;
@@ -113,6 +117,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         await pause(CANCEL_PAUSE_MS * tries);
       }
     },
+
+    pace: createPollPace(POLLS_PER_SECOND),
 
     close: () => agent.destroy(),
   };

@@ -6,13 +6,12 @@ import { connectRedis } from '../src/redis/connection.ts';
 import type { Stoppable } from '../src/shutdown.ts';
 import { createModelWorker, type Recovery } from './model-worker.ts';
 import { sweepRetention } from './retention-sweep.ts';
-import { createSlots } from './slots.ts';
 import { createUpstream, type UpstreamOptions } from './upstream.ts';
 
 export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
-  /** Jobs held at once, over all models. */
+  /** Jobs held at once, in even shares for the models, at least one each. */
   concurrency: number;
   upstream: UpstreamOptions;
   logger: Logger;
@@ -38,7 +37,8 @@ export function createWorker(options: WorkerOptions): O3Worker {
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
   const upstream = createUpstream(options.upstream);
-  const slots = createSlots(options.concurrency, onError);
+  // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
+  const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.entries(options.models).map(([model, config]) =>
     createModelQueue(redis, prefix, model, config, onError),
   );
@@ -50,9 +50,10 @@ export function createWorker(options: WorkerOptions): O3Worker {
       queue,
       retention: options.retention,
       upstream,
-      slots,
+      concurrency,
       recovery: options.recovery ?? DEFAULT_RECOVERY,
       logger,
+      onError,
     }),
   );
 
@@ -87,7 +88,6 @@ export function createWorker(options: WorkerOptions): O3Worker {
     },
     async close() {
       await Promise.allSettled([leave()]);
-      slots.close();
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
       subscriber.disconnect();
       redis.disconnect();

@@ -54,8 +54,9 @@ export async function listJobs(
   const entries = newestFirst(redis, keys, index, after);
   let last: IndexEntry | undefined;
   let lookedAt = 0;
-  for (;;) {
-    const batch = await take(entries, Math.min(AT_ONCE, limit + 1));
+  // What a page needs when all match; who searches on does so in larger steps.
+  for (let size = Math.min(AT_ONCE, limit + 1); ; size = AT_ONCE) {
+    const batch = await take(entries, size);
     const views = await Promise.all(batch.map(({ model, id }) => queues.get(model)?.read(id)));
     for (const [i, entry] of batch.entries()) {
       const view = views[i]?.view;
@@ -68,7 +69,7 @@ export async function listJobs(
       last = entry;
     }
     lookedAt += batch.length;
-    if (batch.length < Math.min(AT_ONCE, limit + 1)) return { jobs, next_cursor: null };
+    if (batch.length < size) return { jobs, next_cursor: null };
     if (lookedAt >= LOOKED_AT_MOST && last !== undefined) return { jobs, next_cursor: cursorFrom(last) };
   }
 }

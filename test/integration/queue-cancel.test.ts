@@ -1,13 +1,15 @@
-import { FlowProducer, type Job, QueueEvents, Worker } from 'bullmq';
+import { FlowProducer, type Job, QueueEvents } from 'bullmq';
 import { Redis } from 'ioredis';
 import { type FinishedStatus, isFinishedJob, type JobView } from '../../src/job.ts';
 import type { JobData } from '../../src/job-request.ts';
 import type { ModelQueue } from '../../src/queue/model-queue.ts';
 import { O3Queue } from '../../src/queue/o3-queue.ts';
+import { type BareWorker, createBareWorker } from '../support/bare-worker.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Answer, call, enqueue, expectProblem, reached, viewOf } from '../support/http-calls.ts';
 import { type Instance, startInstance } from '../support/instance.ts';
 
+const bareWorkers: BareWorker[] = [];
 let instance: Instance;
 let redis: Redis;
 let queue: O3Queue;
@@ -23,6 +25,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  for (const worker of bareWorkers.splice(0)) await worker.close();
   await queue.close();
   redis.disconnect();
   await instance.stop();
@@ -30,23 +33,13 @@ afterEach(async () => {
 
 const cancel = (id: string): Promise<Answer> => call(instance.url, 'POST', `/jobs/${id}/cancel`);
 
-/** A worker of BullMQ alone, that holds a job as one of ours would. */
-async function take(id: string): Promise<{ job: Job<JobData>; token: string; close: () => Promise<void> }> {
-  const worker = new Worker<JobData>('{o3}', null, {
-    connection: redis.duplicate({ maxRetriesPerRequest: null }),
-    prefix: 'o3q',
-  });
+async function take(id: string): Promise<{ job: Job<JobData>; token: string }> {
+  const worker = createBareWorker(instance.redis.url);
+  bareWorkers.push(worker);
   const token = 'bare-worker:1';
-  const job = await worker.getNextJob(token);
-  if (job === undefined) throw new Error('expected a job to take');
+  const job = await worker.take(token);
   expect(job.id).toBe(id);
-  return {
-    job,
-    token,
-    async close() {
-      await worker.close();
-    },
-  };
+  return { job, token };
 }
 
 describe.each([
@@ -105,10 +98,8 @@ describe.each([
 });
 
 it('whoever listens to BullMQ hears of it as of any failure', async () => {
-  const events = new QueueEvents('{o3}', {
-    connection: redis.duplicate({ maxRetriesPerRequest: null }),
-    prefix: 'o3q',
-  });
+  const connection = redis.duplicate({ maxRetriesPerRequest: null });
+  const events = new QueueEvents('{o3}', { connection, prefix: 'o3q' });
   await events.waitUntilReady();
   const heard = new Promise((resolve) => events.on('failed', resolve));
   const { id } = await enqueue(instance.url, { question: 'Never?' });
@@ -117,6 +108,7 @@ it('whoever listens to BullMQ hears of it as of any failure', async () => {
   await cancel(id);
   expect(await heard).toMatchObject({ jobId: id, failedReason: 'cancelled: on request' });
   await events.close();
+  connection.disconnect();
 });
 
 it('a cancelled job is retried as a fresh run: one purchase', async () => {
@@ -161,12 +153,11 @@ it('of twenty retries at once one is let through', async () => {
 
 it('a cancel of an active job is a promise: 202, then cancelled', async () => {
   const { id } = await enqueue(instance.url, { question: 'Held?' });
-  const { job, token, close } = await take(id);
+  const { job, token } = await take(id);
   expect(await cancel(id)).toMatchObject({ status: 202, body: { status: 'active', cancelling: true } });
   // Whatever the worker does with it now, it is not run again.
   await job.moveToFailed(new Error('a reset'), token);
   await reached(instance.url, id, 'cancelled');
-  await close();
 });
 
 it.each([
@@ -174,13 +165,12 @@ it.each([
   ['because its worker stops', (job: Job, token: string) => job.moveToWait(token)],
 ])('a job that was being given back %s when it was cancelled is soon cancelled', async (_why, giveBack) => {
   const { id } = await enqueue(instance.url, { question: 'Between?' });
-  const { job, token, close } = await take(id);
+  const { job, token } = await take(id);
   expect(await cancel(id)).toMatchObject({ status: 202 });
   await giveBack(job, token);
   const view = await reached(instance.url, id, 'cancelled');
   expect((await queue.list({ status: 'cancelled' })).jobs).toEqual([view]);
   expect(await o3.bullmq.getJobCounts()).toMatchObject({ failed: 1, delayed: 0, waiting: 0 });
-  await close();
 });
 
 it('a cancelled child tells its BullMQ parent, which is a book that only BullMQ keeps', async () => {

@@ -199,6 +199,27 @@ it('a released job that is cancelled is final at once, and the next worker is to
   expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ finished: false });
 });
 
+it.each([
+  ['failed', FAILED],
+  ['cancelled', { status: 'cancelled', usage: null }],
+] as const)(
+  'a job that is %s stays so when its worker breaks off while it tells BullMQ',
+  async (status, end) => {
+    const { id, job, record } = await taken();
+    await record.begin(0);
+    await record.finish(end);
+    // BullMQ takes any error for a reason to try again.
+    await job.moveToFailed(new Error('a bug'), 'a');
+    expect(await job.getState()).toBe('waiting');
+    expect(await queue.get(id)).toMatchObject({ status });
+    const again = await worker.take('b');
+    expect(await recordOf(again, 'b').begin(1)).toMatchObject({ finished: true, record: { status } });
+    await again.moveToFailed(new Error('the same bug'), 'b');
+    expect(await queue.get(id)).toMatchObject({ status });
+    expect(await recordOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ finished: true });
+  },
+);
+
 it('a released job that is cancelled while no worker is up can be retried and forgotten only later, and says so', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);

@@ -19,7 +19,18 @@ describe('a job', () => {
     expect(await world.answer(id)).toContain('Locked?');
     expect(world.bought('Locked?')).toMatchObject([{ state: 'completed' }]);
     await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
+    expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBeGreaterThanOrEqual(1);
+  });
+
+  it('keeps its second lock when the same worker takes it again before it notices the loss', async () => {
+    // It looks for stalled jobs five times as often as it renews its locks.
+    await start({ recovery: { lockMs: 2000, stalledMs: 100 } });
+    const { id } = await world.ask('Twice?', { sim_think_ms: '4500' });
+    await world.running(id);
+    await world.client.del(world.keys.lock(id));
+    expect(await world.finished(id, 8000)).toMatchObject({ status: 'completed', attempt: 1 });
     expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBe(1);
+    expect(world.bought('Twice?')).toHaveLength(1);
   });
 
   it('is not overwritten by the worker that lost it', async () => {
@@ -94,6 +105,18 @@ describe('a job', () => {
     world.addWorker();
     await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
     expect(await world.queue.get(id)).toMatchObject({ status: 'completed', result: summary });
+    expect(world.simulator.ledger.totals().requests).toBe(0);
+  });
+
+  it('is not tried for ever when something is wrong that nobody expected', async () => {
+    await start({ workers: 0 });
+    const { id } = await world.ask('Possible?', {}, { max_attempts: 3 });
+    await world.client.del(world.keys.index('live'));
+    await world.client.set(world.keys.index('live'), 'no sorted set');
+    world.addWorker();
+    await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('failed'));
+    expect((await world.model().bullmq.getJob(id))?.attemptsMade).toBe(3);
+    expect(await world.queue.get(id)).toMatchObject({ status: 'failed', error: { code: 'internal_error' } });
     expect(world.simulator.ledger.totals().requests).toBe(0);
   });
 

@@ -10,6 +10,7 @@ import {
 import type { UpstreamResponse } from '../../src/response.ts';
 import { createActiveAttempt } from '../../worker/active-attempt.ts';
 import { type Attempt, runAttempt } from '../../worker/attempt.ts';
+import { createPollPace } from '../../worker/poll-pace.ts';
 import type { RunningResponse } from '../../worker/running-response.ts';
 import type { Upstream } from '../../worker/upstream.ts';
 
@@ -63,6 +64,7 @@ function world(
       done.push('cancel');
       return null;
     },
+    pace: createPollPace(200),
     close: async () => {},
   };
   const attempt: Attempt = {

@@ -252,7 +252,7 @@ describe('the file', () => {
     [{ defaultModel: 'toString' }, 'defaultModel', /the name of one of the models/],
     [{ retention: { completedHours: 0 } }, 'retention.completedHours', />0/],
     [{ retention: { failedHours: 1e300 } }, 'retention.failedHours', /<=876600/],
-  ])('%.60j is refused, with the place', (content, where, said) => {
+  ])('%j is refused with its place', (content, where, said) => {
     const path = file(content);
     const flaws = flawsIn({ O3Q_CONFIG: path });
     expect(flaws).toEqual([expect.stringMatching(said)]);

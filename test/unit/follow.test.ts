@@ -2,6 +2,7 @@ import { RetryableError, TerminalError } from '../../src/failure.ts';
 import type { RunProgress } from '../../src/queue/run-record.ts';
 import type { UpstreamResponse } from '../../src/response.ts';
 import { type FollowOptions, follow } from '../../worker/follow.ts';
+import { createPollPace } from '../../worker/poll-pace.ts';
 import type { RunningResponse, StreamEvent } from '../../worker/running-response.ts';
 
 const MINUTE = 60_000;
@@ -50,6 +51,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
         return next(lookups);
       },
       cancel: async () => null,
+      pace: createPollPace(200),
       close: async () => {},
     },
     signal: controller.signal,
@@ -181,6 +183,16 @@ describe('following a response', () => {
     expect(Math.min(...pauses.slice(-5))).toBeGreaterThan(3700);
     expect(Math.max(...pauses)).toBeLessThan(6300);
     expect(progress).toEqual([{ upstreamStatus: 'queued' }, { upstreamStatus: 'in_progress' }]);
+  });
+
+  it('takes turns with thousands of others', async () => {
+    const { options, polledAt } = scripted([], [thinking, done]);
+    for (let i = 0; i < 3999; i += 1) options.upstream.pace.join();
+    await outcomeOf(follow({ response: thinking, background: true, streamed: false }, options));
+    const [first = 0, second = 0] = polledAt;
+    expect(second - first).toBeGreaterThanOrEqual(15_000);
+    expect(second - first).toBeLessThanOrEqual(25_000);
+    expect(options.upstream.pace.pauseMs()).toBe(3999 * 5);
   });
 
   it('sits out an upstream that cannot be asked, for as long as it says', async () => {

@@ -14,11 +14,10 @@ export const beginScript = createScript(`
 ${STATE_LUA}
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 'lost' } end
 if redis.call('HEXISTS', KEYS[3], 'status') == 1 then
-  local stalled = stalledCount(KEYS[1])
   -- A reply that is lost with its connection is asked for again: the same activation gets the same answer.
   local activation = redis.call('HGET', KEYS[1], 'processedOn')
-  if redis.call('HGET', KEYS[3], 'stalled') ~= stalled or redis.call('HGET', KEYS[3], 'told_at') == activation then
-    redis.call('HSET', KEYS[3], 'stalled', stalled, 'told_at', activation)
+  if not isRetriedByHand(KEYS[3], KEYS[1]) or redis.call('HGET', KEYS[3], 'told_at') == activation then
+    redis.call('HSET', KEYS[3], 'stalled', stalledCount(KEYS[1]), 'told_at', activation)
     return { 'finished', redis.call('HGETALL', KEYS[3]) }
   end
   -- Retried by hand: a fresh run, a fresh purchase. BullMQ counts its attempts on, we count from one.

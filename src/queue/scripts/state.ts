@@ -4,7 +4,8 @@
  *
  * `stateOf` gives BullMQ's state in our words. `isOpen` says whether the run may still change: its record has no final
  * status, or BullMQ holds the job for another run although it has one. The latter is a retry by hand (Bull Board,
- * or any BullMQ client), told from a recovery after a crash by the stalled counter, which only a recovery raises.
+ * or any BullMQ client). It is told from a recovery after a crash by the stalled counter, which only a recovery raises; and
+ * from a worker that broke off while it told BullMQ of a failure or a cancel by BullMQ's reason, which a retry by hand takes away.
  */
 export const STATE_LUA = `
 local function stateOf(jobKey, lockKey, delayedKey, prioritizedKey, activeKey, id)
@@ -26,9 +27,15 @@ local function stalledCount(jobKey)
   return redis.call('HGET', jobKey, 'stc') or '0'
 end
 
+local function isRetriedByHand(runKey, jobKey)
+  local run = redis.call('HMGET', runKey, 'status', 'stalled')
+  if run[2] ~= stalledCount(jobKey) then return false end
+  return run[1] == 'completed' or redis.call('HEXISTS', jobKey, 'failedReason') == 0
+end
+
 local function isOpen(runKey, jobKey, state)
   if redis.call('HEXISTS', runKey, 'status') == 0 then return true end
   if state ~= 'waiting' and state ~= 'delayed' then return false end
-  return redis.call('HGET', runKey, 'stalled') == stalledCount(jobKey)
+  return isRetriedByHand(runKey, jobKey)
 end
 `;
