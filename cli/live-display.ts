@@ -11,8 +11,15 @@ export interface LiveDisplay {
 export async function startLiveDisplay(stream: NodeJS.WriteStream): Promise<LiveDisplay> {
   const { createLogUpdate } = await import('log-update');
   const log = createLogUpdate(stream);
+  let lines = 0;
   return {
-    show: (text) => log(text),
+    show: (text) => {
+      const count = text.split('\n').length;
+      // log-update 7.2 loses lines in the middle when a text grows above an unchanged end.
+      if (count !== lines) log.clear();
+      lines = count;
+      log(text);
+    },
     keep: () => log.done(),
     clear: () => {
       log.clear();

@@ -60,11 +60,12 @@ try {
   await program.parseAsync();
 } catch (error: unknown) {
   const failure = failureFrom(error);
-  process.exitCode = failure?.exitCode ?? EXIT.failed;
   if (failure === undefined) notices.line(inspect(error));
   else if (failure.message !== undefined) {
     notices.line(`${notices.paint('red', 'o3q:')} ${printable(failure.message)}`);
   }
+  // A part of an instance that could not be closed would hold the process up for ever.
+  process.exit(failure?.exitCode ?? EXIT.failed);
 }
 
 /** By its own name, and not by a path: this file lies elsewhere once it is compiled. */

@@ -22,8 +22,11 @@ export async function waitForOutcome(
   try {
     return await client.result(id, options);
   } catch (error: unknown) {
-    if (!options.signal.aborted) throw error;
-    return undefined;
+    if (options.signal.aborted) return undefined;
+    context.notices.line(
+      `The job ${oneLine(id)} goes on; \`o3q result ${oneLine(id)} --wait\` waits for its answer again.`,
+    );
+    throw error;
   } finally {
     await stopProgress();
   }

@@ -41,6 +41,6 @@ async function result(
 
 const EXAMPLES = `
 Examples:
-  o3q result 0197f3c2-… > answer.md
-  o3q result 0197f3c2-… --wait 600
-  o3q result 0197f3c2-… --json | jq .usage`;
+  o3q result job_01a2… > answer.md
+  o3q result job_01a2… --wait 600
+  o3q result job_01a2… --json | jq .usage`;

@@ -23,6 +23,9 @@ export interface RunOptions {
   died: Promise<never>;
 }
 
+/** How long what has come up may take to go down again when the rest has failed, in milliseconds. */
+const FAILED_SHUTDOWN_MS = 2000;
+
 /** A process from its first part to its exit code: starts, waits for a signal, and leaves in phases. */
 export async function runProcess({
   signals,
@@ -43,7 +46,8 @@ export async function runProcess({
   try {
     await Promise.race([start(keep).then(() => stopped), stopped, died]);
   } catch (error: unknown) {
-    await shutDown(parts, { deadlineMs: shutdownMs, hurry: signals.stop });
+    // Nothing is drained into a Redis that has died.
+    await shutDown(parts, { deadlineMs: Math.min(shutdownMs, FAILED_SHUTDOWN_MS), hurry: signals.stop });
     throw error;
   }
   logger.info('stopping; a second signal hurries');

@@ -31,7 +31,7 @@ export async function startProducer({
   logger,
   ...models
 }: ProducerOptions): Promise<Producer> {
-  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'Redis'));
+  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'queue error'));
   const queue = new O3Queue({ redisUrl, prefix, onError, ...modelsOf(models) });
   const draining = new AbortController();
   const server = createServer(createApp({ queue, draining: draining.signal, logger }));

@@ -68,9 +68,14 @@ const fileSchema = z
       })
       .prefault({}),
   })
-  .refine((file) => file.defaultModel === undefined || Object.hasOwn(file.models, file.defaultModel), {
-    path: ['defaultModel'],
-    message: 'expected the name of one of the models',
+  .superRefine(({ defaultModel, models }, context) => {
+    if (defaultModel === undefined || Object.hasOwn(models, defaultModel)) return;
+    const expected = `expected one of ${Object.keys(models).join(', ')}`;
+    context.addIssue({
+      code: 'custom',
+      path: ['defaultModel'],
+      message: `${expected}, got "${defaultModel}"`,
+    });
   });
 
 /** What holds without a file: one model, o3. */

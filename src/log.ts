@@ -33,6 +33,7 @@ function standardError(forPeople: boolean): DestinationStream {
     destination: 2,
     sync: true,
     colorize: true,
+    singleLine: true,
     translateTime: 'SYS:HH:MM:ss',
     ignore: 'pid,hostname',
   });

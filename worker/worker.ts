@@ -30,7 +30,7 @@ export interface O3Worker extends Stoppable {
 /** Takes jobs of every configured model, from now on. */
 export function createWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, logger } = options;
-  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'Redis'));
+  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
   const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:cancels` });
   // Each model listens on these.

@@ -90,7 +90,10 @@ export class O3Client {
   /** @param options.timeoutMs how long to wait for the job's end; default 0: as it is now. `Infinity` is allowed. */
   async result(id: string, { timeoutMs = 0, signal }: WaitOptions = {}): Promise<ResultOutcome> {
     const endAt = performance.now() + timeoutMs;
-    for (let patienceMs = this.#patienceMs; ; patienceMs = WAIT_PATIENCE_MS) {
+    // Whoever waits for minutes waits through a restart, too; but a wrong URL or id should be said at once.
+    if (timeoutMs > 0) await this.#read(id, signal, this.#patienceMs);
+    const patienceMs = timeoutMs > 0 ? WAIT_PATIENCE_MS : this.#patienceMs;
+    for (;;) {
       const startedAt = performance.now();
       const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil(endAt - startedAt)));
       const outcome = await this.#resultNow(id, holdMs, patienceMs, signal);

@@ -296,3 +296,13 @@ function randomFrom(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
+
+it('what a retry answers is never the old end, however quick the worker is', async () => {
+  instance.addWorker();
+  for (let round = 0; round < 30; round += 1) {
+    const { id } = await enqueue(instance.url, { question: 'Again?', delay_ms: 3_600_000 });
+    await cancel(id);
+    const { body } = await call(instance.url, 'POST', `/jobs/${id}/retry`);
+    expect(['waiting', 'active', 'completed']).toContain((body as { status: string }).status);
+  }
+});

@@ -14,10 +14,9 @@ export const beginScript = createScript(`
 ${STATE_LUA}
 if redis.call('GET', KEYS[2]) ~= ARGV[2] then return { 'lost' } end
 if redis.call('HEXISTS', KEYS[3], 'status') == 1 then
-  -- A reply that is lost with its connection is asked for again: the same activation gets the same answer.
-  local activation = redis.call('HGET', KEYS[1], 'processedOn')
-  if not isRetriedByHand(KEYS[3], KEYS[1]) or redis.call('HGET', KEYS[3], 'told_at') == activation then
-    redis.call('HSET', KEYS[3], 'stalled', stalledCount(KEYS[1]), 'told_at', activation)
+  -- A reply that is lost with its connection is asked for again: the same start gets the same answer.
+  if not isRetriedByHand(KEYS[3], KEYS[1]) or isBegun(KEYS[3], KEYS[1]) then
+    redis.call('HSET', KEYS[3], 'stalled', stalledCount(KEYS[1]), 'begun', redis.call('HGET', KEYS[1], 'processedOn'))
     return { 'finished', redis.call('HGETALL', KEYS[3]) }
   end
   -- Retried by hand: a fresh run, a fresh purchase. BullMQ counts its attempts on, we count from one.
@@ -30,6 +29,7 @@ redis.call('ZADD', KEYS[6], 'NX', ARGV[3], ARGV[1])
 redis.call('HSETNX', KEYS[3], 'started_at', ARGV[4])
 local before = redis.call('HGET', KEYS[3], 'attempts_before') or 0
 redis.call('HSET', KEYS[3], 'attempt', ARGV[5] - before + 1)
+redis.call('HSET', KEYS[3], 'begun', redis.call('HGET', KEYS[1], 'processedOn'))
 redis.call('PERSIST', KEYS[3])
 return { 'open', redis.call('HGETALL', KEYS[3]) }
 `);

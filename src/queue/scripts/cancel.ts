@@ -23,12 +23,13 @@ if not isOpen(KEYS[9], KEYS[1], state) then
   return redis.call('HGET', KEYS[9], 'status') == 'cancelled' and 'already' or 'finished'
 end
 if state == 'completed' or state == 'failed' then return 'finished' end
+-- Retried by hand and not begun yet: what the earlier run left behind would hide the mark.
+if redis.call('HEXISTS', KEYS[9], 'status') == 1 then redis.call('DEL', KEYS[9], KEYS[10]) end
 if state == 'active' then
   redis.call('HSETNX', KEYS[9], 'cancel_requested_at', ARGV[2])
   redis.call('PUBLISH', ARGV[3], ARGV[1])
   return 'cancelling'
 end
-if redis.call('HEXISTS', KEYS[9], 'status') == 1 then redis.call('DEL', KEYS[9], KEYS[10]) end
 local removed = 0
 local bound = redis.call('HMGET', KEYS[1], 'parentKey', 'deid')
 if not bound[1] and not bound[2] and redis.call('HEXISTS', KEYS[9], 'upstream_id') == 0 then

@@ -33,9 +33,15 @@ local function isRetriedByHand(runKey, jobKey)
   return run[1] == 'completed' or redis.call('HEXISTS', jobKey, 'failedReason') == 0
 end
 
+-- Whether the record has seen the job's latest start.
+local function isBegun(runKey, jobKey)
+  return redis.call('HGET', runKey, 'begun') == redis.call('HGET', jobKey, 'processedOn')
+end
+
 local function isOpen(runKey, jobKey, state)
   if redis.call('HEXISTS', runKey, 'status') == 0 then return true end
-  if state ~= 'waiting' and state ~= 'delayed' then return false end
-  return isRetriedByHand(runKey, jobKey)
+  if state == 'completed' or state == 'failed' or not isRetriedByHand(runKey, jobKey) then return false end
+  -- Active: has this start of the job written that status, or is it the next one, which has not begun yet?
+  return state ~= 'active' or not isBegun(runKey, jobKey)
 end
 `;

@@ -1,4 +1,5 @@
 import { chmod, mkdir, realpath } from 'node:fs/promises';
+import { RedisUnavailableError } from '../unavailable-error.ts';
 import { type LaunchedServer, launchServer, PortInUseError, type ServerExit } from './launcher.ts';
 import { findFreePort } from './local-port.ts';
 import { type Ownership, takeOwnership } from './owner-file.ts';
@@ -37,9 +38,7 @@ const PORT_TRIES = 3;
  */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const server = await resolveServer(options);
-  await mkdir(options.dataDir, { recursive: true });
-  await chmod(options.dataDir, 0o700);
-  const dataDir = await realpath(options.dataDir);
+  const dataDir = await makeDataDir(options.dataDir);
   const ownership = await takeOwnership(dataDir);
   const appendOnly = options.appendOnly ?? true;
   try {
@@ -67,6 +66,19 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
   } catch (error: unknown) {
     await ownership.release();
     throw error;
+  }
+}
+
+async function makeDataDir(path: string): Promise<string> {
+  try {
+    await mkdir(path, { recursive: true });
+    await chmod(path, 0o700);
+    return await realpath(path);
+  } catch (error: unknown) {
+    throw new RedisUnavailableError(
+      `The embedded Redis cannot keep its data in ${path} (${String(error)}). Start it in a folder that you may write to, or set REDIS_URL`,
+      { cause: error },
+    );
   }
 }
 
