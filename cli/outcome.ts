@@ -1,3 +1,4 @@
+import { O3ClientError } from '../src/client/client-error.ts';
 import type { O3Client, ResultOutcome } from '../src/client/o3-client.ts';
 import { pause } from '../src/client/transport.ts';
 import { isFinishedJob } from '../src/job.ts';
@@ -10,6 +11,8 @@ import { startLiveDisplay } from './live-display.ts';
 import type { Terminal } from './terminal.ts';
 
 const REDRAW_MS = 1000;
+/** The instance or its Redis is away, which says nothing of the job. */
+const AWAY: ReadonlySet<string> = new Set(['instance_unreachable', 'redis_unavailable']);
 
 /** Waits for a job's end, showing on a terminal how it goes; Ctrl-C ends the waiting and says that the job goes on. */
 export async function waitForOutcome(
@@ -23,9 +26,11 @@ export async function waitForOutcome(
     return await client.result(id, options);
   } catch (error: unknown) {
     if (options.signal.aborted) return undefined;
-    context.notices.line(
-      `The job ${oneLine(id)} goes on; \`o3q result ${oneLine(id)} --wait\` waits for its answer again.`,
-    );
+    if (error instanceof O3ClientError && AWAY.has(error.code)) {
+      context.notices.line(
+        `The job ${oneLine(id)} goes on; \`o3q result ${oneLine(id)} --wait\` waits for its answer again.`,
+      );
+    }
     throw error;
   } finally {
     await stopProgress();

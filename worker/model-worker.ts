@@ -171,8 +171,8 @@ async function settle(outcome: Outcome, job: Job, token: string, config: ModelCo
     case 'released':
       return giveBack(job, token);
     case 'lost':
-      // Whatever is thrown here, BullMQ cannot move the job without its lock.
-      throw new Error(`job ${job.id} is another worker's now`);
+      // Tells BullMQ that the job has been moved already: it is another worker's now, and nothing may be written.
+      throw new WaitingError();
     default: {
       const never: never = outcome;
       throw new Error(`unknown outcome ${JSON.stringify(never)}`);

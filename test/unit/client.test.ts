@@ -32,14 +32,15 @@ describe('result', () => {
     const { url, seen } = await startScripted(json(202, waiting), cut, json(200, result));
     const outcome = await new O3Client({ url, readPatienceMs: 0 }).result('job-1', { timeoutMs: 600_000 });
     expect(outcome).toEqual({ status: 'completed', result });
-    expect(seen.map(({ path }) => path)).toEqual(Array(3).fill('/jobs/job-1/result?wait=50'));
+    const poll = '/jobs/job-1/result?wait=50';
+    expect(seen.map(({ path }) => path)).toEqual(['/jobs/job-1', poll, poll]);
   });
 
   it('does not ask an instance that answers polls at once over and over', async () => {
     const { url, seen } = await startScripted(json(202, waiting));
     const outcome = await new O3Client({ url }).result('job-1', { timeoutMs: 1500 });
     expect(outcome.status).toBe('waiting');
-    expect(seen.length).toBeLessThanOrEqual(3);
+    expect(seen.length).toBeLessThanOrEqual(4);
   });
 });
 

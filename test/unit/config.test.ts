@@ -248,8 +248,8 @@ describe('the file', () => {
     [{ models: { o3: { maxAttempts: 1.5 } } }, 'models.o3.maxAttempts', /int/],
     [{ models: { o3: { timeoutMs: 2_147_483_648 } } }, 'models.o3.timeoutMs', /<=2147483647/],
     [{ models: { o3: { backoff: { baseMs: -1 } } } }, 'models.o3.backoff.baseMs', />=0/],
-    [{ defaultModel: 'o9' }, 'defaultModel', /the name of one of the models/],
-    [{ defaultModel: 'toString' }, 'defaultModel', /the name of one of the models/],
+    [{ defaultModel: 'o9' }, 'defaultModel', /expected one of .*, got "o9"/],
+    [{ defaultModel: 'toString' }, 'defaultModel', /expected one of .*, got "toString"/],
     [{ retention: { completedHours: 0 } }, 'retention.completedHours', />0/],
     [{ retention: { failedHours: 1e300 } }, 'retention.failedHours', /<=876600/],
   ])('%j is refused with its place', (content, where, said) => {
