@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { JobQuery, O3Client } from '../src/client/o3-client.ts';
-import { JOB_STATUSES, type JobPage, type JobStatus } from '../src/job.ts';
+import type { O3Client } from '../src/client/o3-client.ts';
+import { JOB_STATUSES, type JobPage, type JobQuery, type JobStatus } from '../src/job.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import { jobTable } from './job-table.ts';
 import { wholeNumber } from './option.ts';

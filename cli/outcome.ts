@@ -1,7 +1,7 @@
 import { O3ClientError } from '../src/client/client-error.ts';
-import type { O3Client, ResultOutcome } from '../src/client/o3-client.ts';
+import type { O3Client } from '../src/client/o3-client.ts';
 import { pause } from '../src/client/transport.ts';
-import { isFinishedJob } from '../src/job.ts';
+import { isFinishedJob, type ResultOutcome } from '../src/job.ts';
 import { oneLine } from '../src/terminal-text.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from './exit-code.ts';

@@ -3,11 +3,8 @@
 export { O3ClientError } from './client/client-error.ts';
 export {
   type CallOptions,
-  type JobQuery,
   O3Client,
   type O3ClientOptions,
-  type ResultOutcome,
-  type UncompletedJob,
   type WaitOptions,
 } from './client/o3-client.ts';
 
@@ -36,5 +33,16 @@ export { type EnqueueOutcome, O3Queue, type O3QueueOptions } from './queue/o3-qu
 
 // What both speak of.
 
-export type { JobError, JobPage, JobResult, JobStatus, JobView, PlanStatus, Usage } from './job.ts';
+export type {
+  JobError,
+  JobPage,
+  JobQuery,
+  JobResult,
+  JobStatus,
+  JobView,
+  PlanStatus,
+  ResultOutcome,
+  UncompletedJob,
+  Usage,
+} from './job.ts';
 export type { JobRequest } from './job-request.ts';

@@ -163,6 +163,25 @@ export interface JobResult {
   response: Record<string, unknown>;
 }
 
+export type UncompletedJob = Exclude<JobView, CompletedJob>;
+
+/** The result where there is one, else the job: not finished yet, failed or cancelled. */
+export type ResultOutcome =
+  | { status: 'completed'; result: JobResult }
+  | { status: UncompletedJob['status']; job: UncompletedJob };
+
+/** Which jobs to list; all of them when nothing is given. */
+export interface JobQuery {
+  status?: JobStatus | undefined;
+  model?: string | undefined;
+  /** Looked for in the first 100 characters of the question, whatever the case. */
+  q?: string | undefined;
+  /** Jobs a page, 1 to 100. Default 20. */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before. */
+  cursor?: string | undefined;
+}
+
 export interface JobPage {
   jobs: JobView[];
   /** Pass it back to read on; null at the end. */

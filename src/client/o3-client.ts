@@ -1,11 +1,4 @@
-import {
-  type CompletedJob,
-  isFinishedJob,
-  type JobPage,
-  type JobResult,
-  type JobStatus,
-  type JobView,
-} from '../job.ts';
+import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job.ts';
 import type { JobRequest } from '../job-request.ts';
 import { checkedKey, checkedUrl, jobPath } from './address.ts';
 import { isJobPage, isJobResult, isJobView } from './answer.ts';
@@ -37,24 +30,6 @@ export interface WaitOptions extends CallOptions {
   /** How long to wait for the end, in milliseconds. */
   timeoutMs?: number;
 }
-
-export interface JobQuery {
-  status?: JobStatus | undefined;
-  model?: string | undefined;
-  /** Words of the question. */
-  q?: string | undefined;
-  /** Jobs a page, 1 to 100. Default 20. */
-  limit?: number | undefined;
-  /** `next_cursor` of the page before. */
-  cursor?: string | undefined;
-}
-
-export type UncompletedJob = Exclude<JobView, CompletedJob>;
-
-/** `result` where there is one, else the job: not finished yet, failed or cancelled. */
-export type ResultOutcome =
-  | { status: 'completed'; result: JobResult }
-  | { status: UncompletedJob['status']; job: UncompletedJob };
 
 /**
  * An instance of o3-queue over HTTP. Reads repeat themselves while the instance restarts; nothing else does, because a

@@ -1,5 +1,5 @@
 import { refusalOf, shown } from '../input.ts';
-import { JOB_STATUSES, type JobPage, type JobStatus, type JobView } from '../job.ts';
+import { JOB_STATUSES, type JobPage, type JobQuery, type JobView } from '../job.ts';
 import type { Flaw } from '../problem.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './job-index.ts';
@@ -16,16 +16,6 @@ const ENTRY_BEFORE_JOB_MS = 3_600_000;
 /** How many of the newest jobs of each line are looked at for ones that stand in no index. */
 const ADOPTED_AT_MOST = 100;
 
-export interface ListQuery {
-  status?: JobStatus | undefined;
-  model?: string | undefined;
-  /** Looked for in the first 100 characters of the question, whatever the case. */
-  q?: string | undefined;
-  /** 1 to 100. Default 20. */
-  limit?: number | undefined;
-  cursor?: string | undefined;
-}
-
 /**
  * Newest first over all models. A page may hold fewer jobs than its limit, even none, while `next_cursor` goes on:
  * a search stops after 2,000 jobs that do not match.
@@ -33,7 +23,7 @@ export interface ListQuery {
 export async function listJobs(
   redis: RedisClient,
   queues: ReadonlyMap<string, ModelQueue>,
-  query: ListQuery,
+  query: JobQuery,
 ): Promise<JobPage> {
   const { status, limit = 20 } = query;
   checkQuery(query, queues);
@@ -106,7 +96,7 @@ async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<I
   return taken;
 }
 
-function checkQuery({ status, model, limit }: ListQuery, queues: ReadonlyMap<string, ModelQueue>): void {
+function checkQuery({ status, model, limit }: JobQuery, queues: ReadonlyMap<string, ModelQueue>): void {
   const flaws: Flaw[] = [];
   if (status !== undefined && !JOB_STATUSES.includes(status)) {
     flaws.push({

@@ -1,11 +1,11 @@
 import { defaultModels, type Models } from '../config-file.ts';
-import { isFinishedJob, type JobPage, type JobResult, type JobView } from '../job.ts';
+import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job.ts';
 import type { JobRequest } from '../job-request.ts';
 import { QueueError } from '../problem.ts';
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
 import { answerOf, type UpstreamResponse } from '../response.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from './job-actions.ts';
-import { type ListQuery, listJobs } from './job-list.ts';
+import { listJobs } from './job-list.ts';
 import { locate, notFound, requireJob, requireSettled } from './located-job.ts';
 import { createModelQueue, type ModelQueue } from './model-queue.ts';
 import { type NewJob, newJobFrom, storeJobs, viewOfNewJob } from './new-job.ts';
@@ -25,11 +25,6 @@ export interface O3QueueOptions extends Partial<Models> {
 
 /** What became of each request of a bulk, in its order. */
 export type EnqueueOutcome = { ok: true; job: JobView } | { ok: false; error: QueueError };
-
-/** A completed job's result, or the job as it stands. */
-export type ResultReading =
-  | { status: 'completed'; result: JobResult }
-  | { status: Exclude<JobView['status'], 'completed'>; job: JobView };
 
 const MOST_IN_BULK = 1000;
 
@@ -104,7 +99,7 @@ export class O3Queue {
     return this.#guard(async () => (await locate(this.#queues, id))?.reading.view ?? null);
   }
 
-  async result(id: string): Promise<ResultReading> {
+  async result(id: string): Promise<ResultOutcome> {
     return this.#guard(async () => {
       const { queue, bullId, reading } = await requireJob(this.#queues, id);
       const { view } = reading;
@@ -160,7 +155,7 @@ export class O3Queue {
     await this.#guard(async () => removeJob(this.#redis, await requireSettled(this.#queues, id)));
   }
 
-  async list(query: ListQuery = {}): Promise<JobPage> {
+  async list(query: JobQuery = {}): Promise<JobPage> {
     return this.#guard(() => listJobs(this.#redis, this.#queues, query));
   }
 

@@ -1,7 +1,7 @@
 import { createJobWatch, createSingleWatch, fitting } from '../../cli/job-watch.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
-import type { JobQuery, O3Client } from '../../src/client/o3-client.ts';
-import type { JobPage, JobView } from '../../src/job.ts';
+import type { O3Client } from '../../src/client/o3-client.ts';
+import type { JobPage, JobQuery, JobView } from '../../src/job.ts';
 import { active, completed, failed, waiting } from '../support/job-views.ts';
 
 /** The lists and jobs of an instance, as one whose jobs are set by hand gives them out. */
