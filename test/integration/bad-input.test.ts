@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { Redis } from 'ioredis';
+import { eventually } from '../support/eventually.ts';
 import { type CallOptions, call, enqueue, expectProblem, reached } from '../support/http-calls.ts';
 import { type Instance, startInstance } from '../support/instance.ts';
 
@@ -10,7 +11,9 @@ beforeAll(async () => {
   instance = await startInstance();
   redis = new Redis(instance.redis.url);
   // The worker has written its own keys once it has answered something.
-  await reached(instance.url, (await enqueue(instance.url, { question: 'Ready?' })).id, 'completed');
+  const { id } = await enqueue(instance.url, { question: 'Ready?' });
+  await reached(instance.url, id, 'completed');
+  await eventually(async () => expect(await redis.zscore('o3q:{o3}:completed', id)).not.toBeNull());
   instance.simulator.ledger.reset();
 });
 

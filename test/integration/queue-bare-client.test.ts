@@ -1,6 +1,7 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { JobPage } from '../../src/job.ts';
+import { eventually } from '../support/eventually.ts';
 import { type Answer, call, enqueue, expectProblem, reached, viewOf } from '../support/http-calls.ts';
 import { type Instance, startInstance } from '../support/instance.ts';
 
@@ -127,7 +128,8 @@ it.each([
     attempt: 1,
     error: { code: 'invalid_request', message: expect.stringContaining(said), retryable: false },
   });
-  expect(await job.getState()).toBe('failed');
+  // Our record knows first, BullMQ is told right after.
+  await eventually(async () => expect(await job.getState()).toBe('failed'));
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 0, requests: 0 });
   const { id } = await enqueue(instance.url, { question: 'Still there?' });
   await reached(instance.url, id, 'completed');

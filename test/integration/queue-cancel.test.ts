@@ -269,13 +269,16 @@ it('300 cancels at random moments: each job ends once, in one state, and none is
     }
     for (const at of purchases) if (ask?.outcome === 'cancelled') expect(at).toBeLessThanOrEqual(ask.at);
   }
-  expect(announced.toSorted()).toEqual(ids.toSorted());
+  await eventually(() => expect(announced.toSorted()).toEqual(ids.toSorted()));
   expect(Object.keys(statuses).sort()).toEqual(['cancelled', 'completed']);
-  expect(await o3.bullmq.getJobCounts()).toMatchObject({
-    ...{ waiting: 0, active: 0, delayed: 0, prioritized: 0 },
-    completed: statuses['completed'],
-    failed: statuses['cancelled'],
-  });
+  // BullMQ is told of each end right after our record.
+  await eventually(async () =>
+    expect(await o3.bullmq.getJobCounts()).toMatchObject({
+      ...{ waiting: 0, active: 0, delayed: 0, prioritized: 0 },
+      completed: statuses['completed'],
+      failed: statuses['cancelled'],
+    }),
+  );
   listener.disconnect();
 });
 
