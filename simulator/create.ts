@@ -10,12 +10,14 @@ import { createRun, type Run } from './run.ts';
 import { writeScript } from './script.ts';
 import type { Store } from './store.ts';
 import type { Turns } from './turns.ts';
+import type { Webhooks } from './webhooks.ts';
 
 export type CreateDeps = {
   readonly settings: Settings;
   readonly store: Store;
   readonly ledger: LedgerBook;
   readonly turns: Turns;
+  readonly webhooks: Webhooks;
   readonly now: () => number;
   readonly nextThinkMs: () => number;
 };
@@ -27,6 +29,7 @@ export function admit(body: unknown, { settings, store, turns }: CreateDeps): Ad
   const asked = readCreateRequest(body, settings.models);
   const request = applyProfile(asked, settings);
   checkPrevious(request, store);
+  checkWebhooks(request, settings);
   const { key, misbehaviour, numbers } = request.wishes;
   const isQuiet = Object.values(misbehaviour).every((fault) => fault === undefined);
   if (isQuiet) return { request, misbehaviour };
@@ -36,7 +39,7 @@ export function admit(body: unknown, { settings, store, turns }: CreateDeps): Ad
 
 /** The purchase: from here on the response exists and runs, whatever becomes of the reply. */
 export function purchase({ request, misbehaviour }: Admission, deps: CreateDeps): Run {
-  const { settings, store, ledger, now, nextThinkMs } = deps;
+  const { settings, store, ledger, webhooks, now, nextThinkMs } = deps;
   const createdAtMs = now();
   const thinkMs = request.wishes.numbers.sim_think_ms ?? nextThinkMs();
   const text = questionText(request.body['input']);
@@ -53,6 +56,7 @@ export function purchase({ request, misbehaviour }: Admission, deps: CreateDeps)
   const run = createRun(script, misbehaviour);
   store.add(run);
   ledger.open(run);
+  webhooks.follow(run);
   return run;
 }
 
@@ -81,6 +85,16 @@ function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store):
     param: 'previous_response_id',
     code: 'previous_response_not_found',
   });
+}
+
+/** As with a misspelt fault: one that could do nothing would make a test pass for nothing. */
+function checkWebhooks({ wishes }: CreateRequest, { webhook }: Settings): void {
+  const fault = wishes.misbehaviour.webhook;
+  if (fault === undefined || webhook !== undefined) return;
+  throw badRequest(
+    `Invalid 'metadata.sim': '${fault}' needs a simulator that sends webhooks; start it with webhookUrl and webhookSecret.`,
+    { param: 'metadata.sim', code: 'invalid_value' },
+  );
 }
 
 function questionKey({ model, body, wishes }: CreateRequest): string {

@@ -4,7 +4,8 @@ import type { Metadata } from './metadata.ts';
 
 /**
  * What can be asked to go wrong, by the moment at which it does: at the door (the create request), on the
- * wire (one stream's connection), in the run (what becomes of the response), at lookup (later GETs).
+ * wire (one stream's connection), in the run (what becomes of the response), at lookup (later GETs), with the
+ * webhook that tells of the end.
  * One request may ask for one of each, as in `sim: "cut, gone"`.
  */
 const FAULTS = {
@@ -33,12 +34,14 @@ const FAULTS = {
     'late_completion',
   ],
   lookup: ['gone', 'poll_429', 'poll_500'],
+  webhook: ['webhook_lost', 'webhook_twice', 'webhook_late', 'webhook_forged'],
 } as const;
 
 export type DoorFault = (typeof FAULTS.door)[number];
 type WireFault = (typeof FAULTS.wire)[number];
 export type RunFault = (typeof FAULTS.run)[number];
 type LookupFault = (typeof FAULTS.lookup)[number];
+export type WebhookFault = (typeof FAULTS.webhook)[number];
 
 export const FAULT_NAMES: readonly string[] = Object.values(FAULTS).flat();
 
@@ -64,6 +67,7 @@ const NUMBER_RANGES = {
   sim_connections: [1, 1_000_000],
   sim_polls: [1, 1_000_000],
   sim_retry_after_ms: [0, 86_400_000],
+  sim_webhook_ms: [0, 86_400_000],
 } as const satisfies Record<`sim_${string}`, readonly [number, number]>;
 
 type NumberName = keyof typeof NUMBER_RANGES;
@@ -75,6 +79,7 @@ export type Misbehaviour = {
   readonly wire: WireFault | undefined;
   readonly run: RunFault | undefined;
   readonly lookup: LookupFault | undefined;
+  readonly webhook: WebhookFault | undefined;
 };
 
 export type Wishes = {
@@ -90,6 +95,7 @@ export const GOOD_BEHAVIOUR: Misbehaviour = {
   wire: undefined,
   run: undefined,
   lookup: undefined,
+  webhook: undefined,
 };
 
 /** Strict on purpose: a misspelt fault that silently did nothing would make a test pass for nothing. */
@@ -121,6 +127,7 @@ function readMisbehaviour(text: string | undefined): Misbehaviour {
     wire: onlyOne(names, FAULTS.wire),
     run: onlyOne(names, FAULTS.run),
     lookup: onlyOne(names, FAULTS.lookup),
+    webhook: onlyOne(names, FAULTS.webhook),
   };
 }
 

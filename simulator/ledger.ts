@@ -40,6 +40,8 @@ type LedgerTotals = {
   readonly requests: number;
   /** Create calls that made no response. */
   readonly rejected: number;
+  /** Webhooks that were sent and answered with 2xx. */
+  readonly webhooks: number;
 };
 
 export type Ledger = {
@@ -55,8 +57,10 @@ export type LedgerBook = Ledger & {
   open(run: Run): void;
   /** The response is about to be forgotten: keep its last state, not the response. */
   settle(run: Run): void;
-  count(event: 'polls' | 'cancels' | 'requests' | 'rejected'): void;
+  count(event: keyof Counts): void;
 };
+
+type Counts = Pick<LedgerTotals, 'polls' | 'cancels' | 'requests' | 'rejected' | 'webhooks'>;
 
 const MAX_SETTLED = 20_000;
 const QUESTION_CHARACTERS = 100;
@@ -64,7 +68,7 @@ const QUESTION_CHARACTERS = 100;
 export function createLedger(now: () => number): LedgerBook {
   const open = new Map<string, Run>();
   const settled = new Map<string, LedgerEntry>();
-  let counts = { polls: 0, cancels: 0, requests: 0, rejected: 0 };
+  let counts = noCounts();
   let dropped = noStates();
 
   const entries = (): LedgerEntry[] =>
@@ -86,7 +90,7 @@ export function createLedger(now: () => number): LedgerBook {
     reset: () => {
       open.clear();
       settled.clear();
-      counts = { polls: 0, cancels: 0, requests: 0, rejected: 0 };
+      counts = noCounts();
       dropped = noStates();
     },
     open: (run) => {
@@ -106,6 +110,10 @@ export function createLedger(now: () => number): LedgerBook {
       counts[event] += 1;
     },
   };
+}
+
+function noCounts(): { -readonly [Event in keyof Counts]: number } {
+  return { polls: 0, cancels: 0, requests: 0, rejected: 0, webhooks: 0 };
 }
 
 function noStates(): Record<Status, number> {

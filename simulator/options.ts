@@ -1,6 +1,7 @@
 import { simulatedAnswer } from './answer.ts';
 import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models.ts';
 import type { Question } from './question.ts';
+import { createWebhookSignature, type WebhookSignature } from './webhook-signature.ts';
 
 /** What the simulated server makes of `background: true`. */
 type BackgroundProfile =
@@ -30,6 +31,10 @@ export type SimulatorOptions = {
   readonly streamWindowMs?: number | undefined;
   /** Milliseconds of silence on a stream before a `keepalive` event. Default 30 seconds. */
   readonly keepaliveMs?: number | undefined;
+  /** Where the end of every background response is told by a signed webhook. Needs `webhookSecret`. Default: nowhere. */
+  readonly webhookUrl?: string | undefined;
+  /** What webhooks are signed with: base64 after `whsec_`, as OpenAI gives it, or any text. Needs `webhookUrl`. */
+  readonly webhookSecret?: string | undefined;
   /** Writes the answer to a question. Default: one that says it is simulated and repeats the question. */
   readonly answer?: ((question: Question) => string) | undefined;
 };
@@ -44,6 +49,7 @@ export type Settings = {
   readonly retentionMs: number;
   readonly streamWindowMs: number;
   readonly keepaliveMs: number;
+  readonly webhook: { readonly url: string; readonly sign: WebhookSignature } | undefined;
   readonly answer: (question: Question) => string;
 };
 
@@ -64,8 +70,22 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),
     streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),
     keepaliveMs: within('keepaliveMs', options.keepaliveMs ?? 30 * SECOND, 1, MAX_TIMER_MS),
+    webhook: webhookOf(options),
     answer: options.answer ?? simulatedAnswer,
   };
+}
+
+function webhookOf({ webhookUrl: url, webhookSecret: secret }: SimulatorOptions): Settings['webhook'] {
+  if (url === undefined && secret === undefined) return undefined;
+  if (url === undefined || secret === undefined) {
+    throw new Error(
+      `webhookUrl and webhookSecret were expected together, got only ${url === undefined ? 'webhookSecret' : 'webhookUrl'}`,
+    );
+  }
+  if (!/^https?:\/\/./.test(url) || !URL.canParse(url)) {
+    throw new Error(`webhookUrl was expected to be a URL that begins with http:// or https://, got ${url}`);
+  }
+  return { url, sign: createWebhookSignature(secret) };
 }
 
 function within(name: string, value: number, minimum: number, maximum: number): number {

@@ -8,6 +8,7 @@ import { createPace } from './pace.ts';
 import { createRouter } from './routes.ts';
 import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
+import { createWebhooks } from './webhooks.ts';
 
 export type { SimulatorOptions } from './options.ts';
 
@@ -31,11 +32,13 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
   const ledger = createLedger(now);
   const store = createStore({ retentionMs: settings.retentionMs, now, onRemoved: ledger.settle });
   const delivery = createDelivery({ store, now });
+  const webhooks = createWebhooks({ target: settings.webhook, ledger, now });
   const route = createRouter({
     settings,
     store,
     ledger,
     turns: createTurns(),
+    webhooks,
     now,
     nextThinkMs: createPace(settings.thinkMs, settings.jitter, settings.seed),
     streamWindowMs: settings.streamWindowMs,
@@ -68,6 +71,7 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
     close: () => {
       closing ??= new Promise((resolve) => {
         delivery.close();
+        webhooks.close();
         store.close();
         server.close(() => resolve());
         server.closeAllConnections();
