@@ -8,8 +8,7 @@ import { RedisUnavailableError } from '../src/redis/unavailable-error.ts';
 import { assertRedisUsable } from '../src/redis/usable.ts';
 import type { Stoppable } from '../src/shutdown.ts';
 import { startWorkerHealth } from '../worker/health.ts';
-import type { UpstreamOptions } from '../worker/upstream.ts';
-import { createWorker, type O3Worker } from '../worker/worker.ts';
+import { createWorker, type O3Worker, type WorkerOptions } from '../worker/worker.ts';
 
 /** Below the folder in which the process was started. */
 const DATA_DIR = '.data/redis';
@@ -55,8 +54,15 @@ async function embeddedRedis({ config, logger, keep, died }: House): Promise<str
   return redis.url;
 }
 
+/** The upstream of the configuration. */
+export function upstreamOf({
+  openai: { apiKey, baseUrl, webhookSecret },
+}: Config): WorkerOptions['upstream'] {
+  return { apiKey, baseUrl, webhooks: webhookSecret !== undefined };
+}
+
 /** A stand-in for the model, for when there is no real one to ask. */
-export async function simulatorOf({ logger, keep }: House): Promise<UpstreamOptions> {
+export async function simulatorOf({ logger, keep }: House): Promise<WorkerOptions['upstream']> {
   const simulator = createSimulator();
   const { url } = await simulator.listen(0);
   keep({ name: 'simulator', close: () => simulator.close() });
@@ -69,13 +75,12 @@ export async function simulatorOf({ logger, keep }: House): Promise<UpstreamOpti
 export async function workerOf(
   { config, logger, keep }: House,
   redisUrl: string,
-  upstream: UpstreamOptions,
+  upstream: WorkerOptions['upstream'],
 ): Promise<void> {
   const { prefix, concurrency, workerPort, host } = config;
   let worker: O3Worker | undefined;
   // The port first: a worker that cannot have it should not have taken jobs meanwhile.
-  if (workerPort !== undefined)
-    keep(await startWorkerHealth(() => worker?.isReady() ?? false, host, workerPort));
+  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
   worker = keep(
     createWorker({
       ...modelsOf(config),
@@ -90,7 +95,7 @@ export async function workerOf(
 
 /** Returns where it listens. */
 export async function producerOf({ config, logger, keep }: House, redisUrl: string): Promise<string> {
-  const { prefix, host, port } = config;
+  const { prefix, host, port, openai } = config;
   if (!['127.0.0.1', 'localhost', '::1'].includes(host)) {
     logger.warn(
       `HOST is ${host}: whoever can reach port ${port} can spend your money, since this version knows no API keys of callers`,
@@ -102,6 +107,7 @@ export async function producerOf({ config, logger, keep }: House, redisUrl: stri
     prefix,
     host,
     port,
+    webhookSecret: openai.webhookSecret,
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;

@@ -42,6 +42,8 @@ export function registerProcessCommands(program: Command, context: CommandContex
       profile,
       'supported',
     )
+    .option('--webhook-url <url>', 'where it tells the end of background responses; needs --webhook-secret')
+    .option('--webhook-secret <secret>', 'what its webhooks are signed with; needs --webhook-url')
     .action(async (choice: SimulatorChoice) =>
       (await import('./processes.ts')).runSimulator(context, choice),
     );

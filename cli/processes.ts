@@ -1,15 +1,15 @@
-import { createSimulator, type SimulatorOptions } from '../simulator/simulator.ts';
+import { createSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
 import { type Config, readConfig, secretsOf } from '../src/config.ts';
 import { createLogger, type Logger } from '../src/log.ts';
 import type { CommandContext } from './command-context.ts';
 import { UsageError } from './exit-code.ts';
-import { type House, producerOf, redisOf, simulatorOf, workerOf } from './parts.ts';
+import { type House, producerOf, redisOf, simulatorOf, upstreamOf, workerOf } from './parts.ts';
 import { runProcess } from './running-process.ts';
 
 export function runEverything(context: CommandContext): Promise<void> {
   return run(context, async (house) => {
     const redisUrl = await redisOf(house);
-    const upstream = hasUpstream(house.config) ? house.config.openai : await simulatorOf(house);
+    const upstream = hasUpstream(house.config) ? upstreamOf(house.config) : await simulatorOf(house);
     await workerOf(house, redisUrl, upstream);
     context.output.line(`o3-queue ready on ${await producerOf(house, redisUrl)}`);
   });
@@ -28,7 +28,7 @@ export function runWorker(context: CommandContext): Promise<void> {
         'A worker needs an upstream: set OPENAI_API_KEY, or OPENAI_BASE_URL for another server (`o3q simulator` is one that costs nothing)',
       );
     }
-    await workerOf(house, await redisOf(house), house.config.openai);
+    await workerOf(house, await redisOf(house), upstreamOf(house.config));
     context.output.line('o3-queue worker ready');
   });
 }
@@ -38,14 +38,16 @@ export interface SimulatorChoice {
   host: string;
   thinkMs: number;
   background: NonNullable<SimulatorOptions['background']>;
+  webhookUrl?: string;
+  webhookSecret?: string;
 }
 
 export function runSimulator(
   context: CommandContext,
-  { port, host, thinkMs, background }: SimulatorChoice,
+  { port, host, ...options }: SimulatorChoice,
 ): Promise<void> {
   return run(context, async ({ keep }) => {
-    const simulator = createSimulator({ thinkMs, background });
+    const simulator = simulatorFrom(options);
     const { url } = await simulator.listen(port, host).catch((error: unknown) => {
       throw new UsageError(
         `The simulator cannot listen on ${host} port ${port} (${String(error)}). Choose another with --port`,
@@ -54,6 +56,14 @@ export function runSimulator(
     keep({ name: 'simulator', close: () => simulator.close() });
     context.output.line(`o3-queue simulator ready on ${url}`);
   });
+}
+
+function simulatorFrom(options: SimulatorOptions): Simulator {
+  try {
+    return createSimulator(options);
+  } catch (error: unknown) {
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
 }
 
 function hasUpstream({ openai }: Config): boolean {

@@ -10,11 +10,14 @@ import type { O3Queue } from '../src/queue/o3-queue.ts';
 import { createBoard } from './board.ts';
 import { healthRoutes } from './health-routes.ts';
 import { jobRoutes } from './job-routes.ts';
+import { webhookRoutes } from './openai-webhook.ts';
 import { HttpProblem, problemFrom } from './problem.ts';
 import type { Reply, Route } from './route.ts';
 
 export interface AppOptions {
   queue: O3Queue;
+  /** undefined: OpenAI's webhooks are refused. */
+  webhookSecret: string | undefined;
   /** Aborts when the producer is about to stop. */
   draining: AbortSignal;
   logger: Logger;
@@ -23,7 +26,7 @@ export interface AppOptions {
 const BOARD_PATH = '/board';
 
 /** The HTTP face of the queue: a table of routes, the board, and one place that answers errors. */
-export function createApp({ queue, draining, logger }: AppOptions): Express {
+export function createApp({ queue, webhookSecret, draining, logger }: AppOptions): Express {
   const app = express();
   app.disable('x-powered-by');
   app.use((_request, response, next) => {
@@ -34,10 +37,17 @@ export function createApp({ queue, draining, logger }: AppOptions): Express {
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
   app.use(BOARD_PATH, createBoard(queue.queues, BOARD_PATH));
   app.get('/', (_request, response) => response.redirect(BOARD_PATH));
+
+  const routes = [
+    ...healthRoutes(queue, draining),
+    ...jobRoutes(queue, draining),
+    ...webhookRoutes(queue, webhookSecret),
+  ];
+  for (const { method, path, rawBodyLimit: limit } of routes) {
+    if (limit !== undefined) app[method](path, express.raw({ type: () => true, limit }));
+  }
   // `strict` would call a lone `null` malformed JSON; what it lacks is the form of a request.
   app.use(express.json({ limit: '10mb', strict: false }));
-
-  const routes = [...healthRoutes(queue, draining), ...jobRoutes(queue, draining)];
   for (const path of new Set(routes.map((route) => route.path))) {
     const here = routes.filter((route) => route.path === path);
     for (const route of here) app[route.method](path, handlerOf(route));
@@ -57,10 +67,11 @@ function handlerOf(route: Route): RequestHandler {
   return async (request, response) => {
     const gone = new AbortController();
     response.on('close', () => gone.abort(new ClientGone()));
-    const { params, query, body } = request;
+    const { params, query, headers, body } = request;
     const reply = await route.handle({
       params: params as Record<string, string>,
       query,
+      headers,
       body,
       signal: gone.signal,
     });
@@ -68,10 +79,12 @@ function handlerOf(route: Route): RequestHandler {
   };
 }
 
-function send({ status, headers, body }: Reply, response: Response): void {
+function send({ status, headers, body, json }: Reply, response: Response): void {
   if (headers !== undefined) response.set(headers);
   response.status(status);
-  if (body === undefined) response.end();
+  // Past Express, which would hash megabytes for an ETag.
+  if (json !== undefined) response.type('json').set('content-length', String(json.length)).end(json);
+  else if (body === undefined) response.end();
   else response.json(body);
 }
 

@@ -1,7 +1,7 @@
 import type { O3Queue } from '../src/queue/o3-queue.ts';
 import type { Route } from './route.ts';
 
-/** `/livez`: the process runs. `/readyz`: it can serve, which needs Redis; a load balancer sends nothing to one that stops. */
+/** `/livez`: the process runs. `/readyz`: it can serve, which needs a Redis that takes writes; a load balancer sends nothing to one that stops. */
 export function healthRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
   return [
     { method: 'get', path: '/livez', handle: async () => ({ status: 200, body: { status: 'ok' } }) },
@@ -10,7 +10,7 @@ export function healthRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
       path: '/readyz',
       async handle() {
         if (draining.aborted) return { status: 503, body: { status: 'draining' } };
-        await queue.ping();
+        await queue.ready();
         return { status: 200, body: { status: 'ok' } };
       },
     },

@@ -117,8 +117,8 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
 }
 
 async function replyWithResult(queue: O3Queue, id: string): Promise<Reply> {
-  const reading = await queue.result(id);
-  if (reading.status === 'completed') return { status: 200, body: reading.result };
+  const reading = await queue.resultJson(id);
+  if (reading.status === 'completed') return { status: 200, json: reading.json };
   if (isFinishedJob(reading.job)) throw noResult(reading.job);
   return { status: 202, body: reading.job };
 }

@@ -6,9 +6,11 @@ import { type Flaw, type ProblemCode, QueueError } from '../src/problem.ts';
 export const HTTP_PROBLEMS = {
   invalid_request: 400,
   malformed_json: 400,
+  invalid_signature: 400,
   unknown_model: 400,
   job_not_found: 404,
   route_not_found: 404,
+  webhooks_not_configured: 404,
   method_not_allowed: 405,
   job_not_finished: 409,
   job_finished: 409,
@@ -95,6 +97,8 @@ interface RefusedRequest {
   message: string;
   status: number;
   type?: unknown;
+  /** Of a body that was too large: how many bytes it might have had. */
+  limit?: unknown;
   /** zlib's, as in `Z_DATA_ERROR`. */
   code?: unknown;
 }
@@ -117,7 +121,10 @@ function requestProblemFrom(error: unknown): HttpProblem | undefined {
     case 'entity.parse.failed':
       return new HttpProblem('malformed_json', `The body was expected to be JSON: ${error.message}`);
     case 'entity.too.large':
-      return new HttpProblem('body_too_large', 'The body was expected to be at most 10 MB, got more');
+      return new HttpProblem(
+        'body_too_large',
+        `The body was expected to be at most ${sizeOf(Number(error.limit))}, got more`,
+      );
     case 'charset.unsupported':
     case 'encoding.unsupported':
       return new HttpProblem(
@@ -133,4 +140,9 @@ function requestProblemFrom(error: unknown): HttpProblem | undefined {
       return new HttpProblem('invalid_request', `The request was refused: ${said}`);
     }
   }
+}
+
+function sizeOf(bytes: number): string {
+  const kilobytes = bytes / 1024;
+  return kilobytes < 1024 ? `${kilobytes} kB` : `${kilobytes / 1024} MB`;
 }

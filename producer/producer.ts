@@ -14,6 +14,8 @@ export interface ProducerOptions extends Models {
   host: string;
   /** 0: any free one. */
   port: number;
+  /** What OpenAI signs its webhooks with. Default: they are refused. */
+  webhookSecret?: string | undefined;
   logger: Logger;
 }
 
@@ -28,13 +30,14 @@ export async function startProducer({
   prefix,
   host,
   port,
+  webhookSecret,
   logger,
   ...models
 }: ProducerOptions): Promise<Producer> {
   const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'queue error'));
   const queue = new O3Queue({ redisUrl, prefix, onError, ...modelsOf(models) });
   const draining = new AbortController();
-  const server = createServer(createApp({ queue, draining: draining.signal, logger }));
+  const server = createServer(createApp({ queue, webhookSecret, draining: draining.signal, logger }));
   // A connection that was busy when draining began is kept alive after its answer: nobody else would close it.
   server.on('request', (_request, response) => {
     response.on('close', () => draining.signal.aborted && server.closeIdleConnections());

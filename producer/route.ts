@@ -1,7 +1,10 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
 /** What a handler is given: everything of the request that it may use, nothing of Express. */
 export interface RouteInput {
   params: Record<string, string>;
   query: Record<string, unknown>;
+  headers: IncomingHttpHeaders;
   body: unknown;
   /** Aborts when the client has gone. */
   signal: AbortSignal;
@@ -12,6 +15,8 @@ export interface Reply {
   status: number;
   headers?: Record<string, string>;
   body?: unknown;
+  /** Instead of a body: JSON that has been written already. */
+  json?: Buffer;
 }
 
 export type Method = 'get' | 'post' | 'delete';
@@ -20,5 +25,7 @@ export interface Route {
   method: Method;
   /** With `:name` for parameters. */
   path: string;
+  /** The body is handed over as the bytes that came, at most so many (`100kb`). Default: as JSON, at most 10 MB. */
+  rawBodyLimit?: string;
   handle: (input: RouteInput) => Promise<Reply>;
 }

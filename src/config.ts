@@ -22,7 +22,12 @@ export interface Config extends Models {
   /** From the first signal until the process ends by force, in milliseconds. */
   readonly shutdownMs: number;
   readonly logLevel: string;
-  readonly openai: { readonly apiKey: string | undefined; readonly baseUrl: string | undefined };
+  readonly openai: {
+    readonly apiKey: string | undefined;
+    readonly baseUrl: string | undefined;
+    /** What its webhooks are signed with; undefined: it sends none. */
+    readonly webhookSecret: string | undefined;
+  };
 }
 
 /** How a client finds an instance: the `o3q` commands and the seven functions. */
@@ -64,6 +69,10 @@ export const VARIABLES = {
   PORT: { default: '3000', meaning: 'where the producer listens' },
   OPENAI_API_KEY: { default: '', meaning: 'the key of the upstream' },
   OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
+  OPENAI_WEBHOOK_SECRET: {
+    default: '',
+    meaning: 'what OpenAI signs its webhooks with, for producers and workers; unset: no webhooks',
+  },
   O3Q_CONFIG: {
     default: 'o3q.config.json',
     meaning: 'the file of models and retention; the default may be missing',
@@ -114,6 +123,7 @@ const environmentSchema = z.object({
   PORT: wholeNumber(0, 65_535).default(3000),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
+  OPENAI_WEBHOOK_SECRET: z.string().optional(),
   O3Q_CONFIG: z.string().optional(),
   O3Q_CONCURRENCY: wholeNumber(1, 100_000).default(2000),
   O3Q_WORKER_PORT: wholeNumber(1, 65_535).optional(),
@@ -153,7 +163,11 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     concurrency: values.O3Q_CONCURRENCY,
     shutdownMs: values.O3Q_SHUTDOWN_MS,
     logLevel: values.LOG_LEVEL,
-    openai: { apiKey: values.OPENAI_API_KEY, baseUrl: values.OPENAI_BASE_URL },
+    openai: {
+      apiKey: values.OPENAI_API_KEY,
+      baseUrl: values.OPENAI_BASE_URL,
+      webhookSecret: values.OPENAI_WEBHOOK_SECRET,
+    },
     ...file,
   });
 }
@@ -172,7 +186,7 @@ export function secretsOf({ redisUrl = '', openai }: Config): string[] {
   const written = [redisUrl, openai.baseUrl ?? ''].map(
     (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',
   );
-  const secrets = [openai.apiKey ?? '', ...written, ...written.map(decoded)];
+  const secrets = [openai.apiKey ?? '', openai.webhookSecret ?? '', ...written, ...written.map(decoded)];
   return [...new Set(secrets)].filter((secret) => secret !== '');
 }
 

@@ -46,3 +46,15 @@ export function keysOf(prefix: string, model: string): ModelKeys {
 export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
+
+/** Where the producers leave what OpenAI's webhooks say, for the workers of all models: in one slot of its own. */
+export interface WebhookKeys {
+  /** A sorted set of `<webhook id> <response id>` by the time of arrival: what was heard in the last hour. */
+  readonly ended: string;
+  /** The channel on which workers hear that a response has ended; the message is the response's id. */
+  readonly channel: string;
+}
+
+export function webhookKeysOf(prefix: string): WebhookKeys {
+  return { ended: `${prefix}:{webhooks}:ended`, channel: `${prefix}:{webhooks}` };
+}

@@ -20,6 +20,8 @@ export interface InstanceOptions {
   redisUrl?: string;
   /** Default 100. */
   concurrency?: number;
+  /** What the producer expects webhooks to be signed with. Default: it takes none. */
+  webhookSecret?: string;
 }
 
 /** A whole o3-queue in this process: a real Redis, producer, workers and the simulator as their upstream. */
@@ -52,7 +54,12 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
   const logLines: string[] = [];
   const logger = loggerInto(logLines);
   const common = { ...models, redisUrl: options.redisUrl ?? redis.url, prefix: 'o3q', logger };
-  const producer = await startProducer({ ...common, host: '127.0.0.1', port: 0 });
+  const producer = await startProducer({
+    ...common,
+    host: '127.0.0.1',
+    port: 0,
+    webhookSecret: options.webhookSecret,
+  });
   const workers: O3Worker[] = [];
 
   const instance: Instance = {

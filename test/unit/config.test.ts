@@ -40,7 +40,7 @@ describe('the variables', () => {
       concurrency: 2000,
       shutdownMs: 10_000,
       logLevel: 'info',
-      openai: { apiKey: undefined, baseUrl: undefined },
+      openai: { apiKey: undefined, baseUrl: undefined, webhookSecret: undefined },
     });
     expect(readClientConfig({})).toEqual({ url: 'http://127.0.0.1:3000', apiKey: undefined });
   });
@@ -58,6 +58,7 @@ describe('the variables', () => {
         PORT: '0',
         OPENAI_API_KEY: 'sk-1234',
         OPENAI_BASE_URL: 'https://example.test/v1',
+        OPENAI_WEBHOOK_SECRET: 'whsec_1234',
         O3Q_CONFIG: file({ models: { mini: {} } }),
         O3Q_CONCURRENCY: '1',
         O3Q_WORKER_PORT: '3001',
@@ -74,7 +75,7 @@ describe('the variables', () => {
       redisUrl: 'redis://:hunter22@example.test:6380/2',
       host: '0.0.0.0',
       port: 0,
-      openai: { apiKey: 'sk-1234', baseUrl: 'https://example.test/v1' },
+      openai: { apiKey: 'sk-1234', baseUrl: 'https://example.test/v1', webhookSecret: 'whsec_1234' },
       defaultModel: 'mini',
       concurrency: 1,
       workerPort: 3001,
@@ -194,10 +195,11 @@ describe('secrets', () => {
   it('are known to the log, as they are written and as they are sent', () => {
     const config = readConfig({
       OPENAI_API_KEY: 'sk-1234',
+      OPENAI_WEBHOOK_SECRET: 'whsec_1234',
       REDIS_URL: 'redis://user:p%40ss%2Fword@localhost',
       OPENAI_BASE_URL: 'https://user:other@example.test/v1',
     });
-    expect(secretsOf(config)).toEqual(['sk-1234', 'p%40ss%2Fword', 'other', 'p@ss/word']);
+    expect(secretsOf(config)).toEqual(['sk-1234', 'whsec_1234', 'p%40ss%2Fword', 'other', 'p@ss/word']);
   });
 
   it('of a configuration without any are none', () => {
