@@ -17,6 +17,18 @@ export interface ModelConfig {
   readonly maxAttempts: number;
   /** The longest one attempt may take, in milliseconds; then the upstream is told to cancel. Default one hour. */
   readonly timeoutMs: number;
+  /**
+   * For how long an upstream may give no sign of a response, neither an event nor an answer to a lookup, in milliseconds. Then the attempt ends, and the next
+   * one looks the response up again before it buys anything. Default ten minutes.
+   */
+  readonly stallMs: number;
+  /**
+   * What happens when a create request was sent and nobody knows whether it was bought: its worker died in that instant, or its answer was lost. `retry` (the default) buys
+   * again, perhaps for the second time; `fail` leaves it to a person.
+   */
+  readonly onUncertain: 'retry' | 'fail';
+  /** How long such a job waits for OpenAI's webhook to name the lost response, in milliseconds; only with OPENAI_WEBHOOK_SECRET. Default one minute. */
+  readonly uncertainWaitMs: number;
   readonly backoff: Backoff;
 }
 
@@ -41,26 +53,28 @@ const modelName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'expected 1 to 64 letters, digits, ".", "_" or "-"');
 
+const modelSchema = z.strictObject({
+  upstream: z.string().min(1).optional(),
+  maxAttempts: z.int().min(1).max(1000).default(5),
+  timeoutMs: z.int().min(1).max(MAX_TIMER_MS).default(HOUR_MS),
+  stallMs: z.int().min(1).max(MAX_TIMER_MS).default(600_000),
+  onUncertain: z.enum(['retry', 'fail']).default('retry'),
+  uncertainWaitMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
+  backoff: z
+    .strictObject({
+      baseMs: z.int().min(0).default(1000),
+      maxMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
+    })
+    .prefault({}),
+});
+
 const fileSchema = z
   .strictObject({
     defaultModel: modelName.optional(),
     models: z
-      .record(
-        modelName,
-        z.strictObject({
-          upstream: z.string().min(1).optional(),
-          maxAttempts: z.int().min(1).max(1000).default(5),
-          timeoutMs: z.int().min(1).max(MAX_TIMER_MS).default(HOUR_MS),
-          backoff: z
-            .strictObject({
-              baseMs: z.int().min(0).default(1000),
-              maxMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
-            })
-            .prefault({}),
-        }),
-      )
+      .record(modelName, modelSchema)
       .refine((models) => Object.keys(models).length > 0, 'expected at least one model')
-      .default({ o3: { maxAttempts: 5, timeoutMs: HOUR_MS, backoff: { baseMs: 1000, maxMs: 60_000 } } }),
+      .prefault({ o3: {} }),
     retention: z
       .strictObject({
         completedHours: z.number().positive().max(MOST_HOURS).default(168),

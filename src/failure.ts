@@ -10,6 +10,8 @@ export const FAILURE_CODES = {
   not_found: 'terminal',
   quota_exhausted: 'terminal',
   timeout: 'terminal',
+  deadline_passed: 'terminal',
+  purchase_uncertain: 'terminal',
   response_cancelled: 'terminal',
   response_refused: 'terminal',
   internal_error: 'terminal',
@@ -20,6 +22,7 @@ export const FAILURE_CODES = {
   connection_lost: 'retryable',
   response_failed: 'retryable',
   response_lost: 'retryable',
+  upstream_silent: 'retryable',
   stalled: 'retryable',
 } as const;
 export type FailureCode = keyof typeof FAILURE_CODES;

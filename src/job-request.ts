@@ -15,6 +15,12 @@ const MOST_LEVELS = 200;
 const runOptions = {
   stream: z.boolean().optional(),
   timeout_ms: z.int().min(1).max(MAX_TIMER_MS).optional(),
+  deadline: z.iso
+    .datetime({
+      offset: true,
+      error: 'expected a time in ISO 8601 with its zone, such as 2027-01-31T12:00:00Z',
+    })
+    .optional(),
 };
 
 const questionFields = {
@@ -64,6 +70,7 @@ const responsesRequest = z.strictObject({ request: responsesBody, ...runOptions,
  * - `delay_ms`: not before so many milliseconds from now.
  * - `max_attempts`: how often a retryable failure may be bought again, first purchase included; default: the model's.
  * - `timeout_ms`: the longest one attempt may take; default: the model's.
+ * - `deadline`: ISO 8601; the job fails then, wherever it stands, and its response is cancelled. One that still waits fails when a worker takes it.
  */
 export type JobRequest = z.infer<typeof questionRequest> | z.infer<typeof responsesRequest>;
 

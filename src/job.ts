@@ -72,6 +72,10 @@ interface JobBase {
   /** The attempt that runs, or the last one that ran; 0 before the first. */
   attempt: number;
   max_attempts: number;
+  /** Responses known to be bought for it, retries by hand included. */
+  purchases: number;
+  /** Create requests that were sent and of which nobody knows whether they were bought: each may be one more purchase. */
+  uncertain_purchases: number;
 }
 
 /** Times of a job that has been started at least once. */
@@ -109,6 +113,8 @@ export interface ActiveJob extends JobBase, Started {
     upstream_status: string | null;
     /** Length of the answer so far; only a streamed job knows it before the end. */
     output_characters: number;
+    /** The last event of the response, or the last lookup that was answered; null before the first. */
+    seen_at: string | null;
   };
   /** True once somebody asked to cancel and the worker has not yet confirmed it. */
   cancelling: boolean;

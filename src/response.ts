@@ -10,6 +10,7 @@ export interface UpstreamResponse {
   status?: string;
   model?: string;
   background?: boolean | null;
+  metadata?: Record<string, string> | null;
   output?: unknown;
   error?: { code?: string | null; message?: string | null } | null;
   incomplete_details?: { reason?: string } | null;

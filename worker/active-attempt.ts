@@ -1,5 +1,5 @@
 /** Why an attempt stops before its response does. */
-export type InterruptionReason = 'cancelled' | 'shutdown' | 'lock lost' | 'timeout';
+export type InterruptionReason = 'cancelled' | 'shutdown' | 'lock lost' | 'timeout' | 'deadline';
 
 export class Interruption extends Error {
   override readonly name = 'Interruption';
@@ -19,35 +19,45 @@ export class Interruption extends Error {
 export interface ActiveAttempt {
   /** Aborts with an `Interruption`. */
   readonly signal: AbortSignal;
+  /** Aborts with it, and already at the polite question: for waits that lose nothing by ending. */
+  readonly leaving: AbortSignal;
   interrupt(reason: InterruptionReason): void;
   leave(): void;
   /** To be called before anything is bought. @throws {Interruption} when the worker is leaving. */
   beforeBuying(): void;
   /** To be called once the response can be adopted by another worker. */
   canBeAdopted(): void;
+  /** Whether something is being bought, or has been bought, that is lost with this process. */
+  holdsAnswer(): boolean;
 }
 
 export function createActiveAttempt(): ActiveAttempt {
   const controller = new AbortController();
-  let leaving = false;
+  const departure = new AbortController();
+  let buying = false;
   let adoptable = false;
   const interrupt = (reason: InterruptionReason): void => {
-    if (!controller.signal.aborted) controller.abort(new Interruption(reason));
+    if (controller.signal.aborted) return;
+    controller.abort(new Interruption(reason));
+    departure.abort();
   };
   return {
     signal: controller.signal,
+    leaving: departure.signal,
     interrupt,
     leave() {
-      leaving = true;
+      departure.abort();
       if (adoptable) interrupt('shutdown');
     },
     beforeBuying() {
       controller.signal.throwIfAborted();
-      if (leaving) throw new Interruption('shutdown');
+      if (departure.signal.aborted) throw new Interruption('shutdown');
+      buying = true;
     },
     canBeAdopted() {
       adoptable = true;
-      if (leaving) interrupt('shutdown');
+      if (departure.signal.aborted) interrupt('shutdown');
     },
+    holdsAnswer: () => buying && !controller.signal.aborted,
   };
 }

@@ -14,6 +14,8 @@ export interface ActiveAttempts {
   /** Asks every attempt that loses nothing by it to stop, those that begin later included. */
   leave(): void;
   interruptAll(reason: InterruptionReason): void;
+  /** Whether any of them holds what only this process can bring home. */
+  holdAnswers(): boolean;
 }
 
 interface Held {
@@ -51,5 +53,6 @@ export function createActiveAttempts(): ActiveAttempts {
     interruptAll(reason) {
       for (const { attempt } of held.values()) attempt.interrupt(reason);
     },
+    holdAnswers: () => [...held.values()].some(({ attempt }) => attempt.holdsAnswer()),
   };
 }

@@ -1,15 +1,21 @@
+import type { ModelConfig } from '../src/config-file.ts';
 import { TerminalError } from '../src/failure.ts';
 import { type JobData, parseJobData, responsesBodyFrom } from '../src/job-request.ts';
 import { QueueError } from '../src/problem.ts';
-import type { RunProgress, RunRecord, RunRecordWriter } from '../src/queue/run-record.ts';
+import type { RunProgress, RunRecord } from '../src/queue/run-record.ts';
+import type { RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import type { UpstreamResponse } from '../src/response.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { follow } from './follow.ts';
+import type { Orphans } from './orphans.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { announceCancel } from './prompt-cancel.ts';
-import { buy, type Purchase, purchaseToAdopt, stopSpending } from './purchase.ts';
+import { buy, identityOf, type Purchase, purchaseToAdopt, stopSpending } from './purchase.ts';
+import { withoutPurchaseToken } from './purchase-token.ts';
+import { findUncertain } from './uncertain-purchase.ts';
 import { explain } from './unfinished.ts';
 import type { Upstream } from './upstream.ts';
+import type { UpstreamNews } from './upstream-news.ts';
 
 /** All that one attempt needs; nothing of BullMQ. */
 export interface Attempt {
@@ -19,18 +25,24 @@ export interface Attempt {
   attemptsMade: number;
   /** After so many a retryable failure is final too. */
   maxAttempts: number;
-  upstreamModel: string;
-  /** The model's limit, in milliseconds; the job's own wins. */
-  timeoutMs: number;
+  model: ModelConfig;
   record: RunRecordWriter;
   upstream: Upstream;
+  /** What OpenAI's webhooks tell; undefined: the upstream sends none. */
+  webhooks: { news: UpstreamNews; orphans: Orphans } | undefined;
   active: ActiveAttempt;
+  /** Told what it spends; for the log and the metrics. */
+  onPurchase: (what: PurchaseEvent) => void;
 }
+
+/** `uncertain`: a create that nobody will ever know the end of. */
+export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
 
 /** One attempt, from what is known to what is written down. It adopts before it buys. */
 export async function runAttempt(attempt: Attempt): Promise<Outcome> {
-  const { active, upstream } = attempt;
+  const { active, upstream, onPurchase } = attempt;
   let number = attempt.maxAttempts;
+  let deadlineAt = Number.POSITIVE_INFINITY;
   let purchase: Purchase | undefined;
   let timer: NodeJS.Timeout | undefined;
   const announcement = announceCancel(active.signal, attempt.record);
@@ -41,13 +53,20 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
     if (finished) return await endedBefore(record, purchase, upstream);
     if (record.cancelRequested) throw new Interruption('cancelled');
     const job = checkedJob(attempt);
-    timer = endAt((purchase?.createdAt ?? Date.now()) + job.timeoutMs, active);
-    purchase ??= await buy({ ...attempt, ...job });
+    deadlineAt = job.deadlineAt;
+    timer = endInTime(purchase, job, active);
+    purchase ??= await findLost(record, attempt);
+    if (purchase !== undefined) onPurchase('adopted');
+    else {
+      const bought = await buy({ ...attempt, ...job, orphans: attempt.webhooks?.orphans });
+      purchase = bought.purchase;
+      onPurchase(bought.adopted ? 'adopted' : 'bought');
+    }
     const response = await followToItsEnd(purchase, attempt);
     purchase = undefined;
-    return await writeDown(endFrom(response), attempt.record);
+    return await writeDown(endFrom(withoutPurchaseToken(response)), attempt.record);
   } catch (error: unknown) {
-    return await explain(error, { ...attempt, signal: active.signal, attempt: number, purchase });
+    return await explain(error, { ...attempt, signal: active.signal, attempt: number, deadlineAt, purchase });
   } finally {
     clearTimeout(timer);
     announcement.close();
@@ -64,12 +83,16 @@ async function endedBefore(
   return outcomeOf(record.status ?? 'failed', record);
 }
 
-/** @throws {TerminalError} `invalid_request`: a producer of another language may have written anything. */
-function checkedJob({ data, upstreamModel, timeoutMs }: Attempt): {
+interface CheckedJob {
   body: Record<string, unknown>;
   stream: boolean;
   timeoutMs: number;
-} {
+  /** In milliseconds; infinity: there is none. */
+  deadlineAt: number;
+}
+
+/** @throws {TerminalError} `invalid_request`: a producer of another language may have written anything. */
+function checkedJob({ data, model }: Attempt): CheckedJob {
   let checked: JobData;
   try {
     checked = parseJobData(data);
@@ -79,26 +102,56 @@ function checkedJob({ data, upstreamModel, timeoutMs }: Attempt): {
     throw error;
   }
   return {
-    body: responsesBodyFrom(checked, upstreamModel),
+    body: responsesBodyFrom(checked, model.upstream),
     stream: checked.stream ?? true,
-    timeoutMs: checked.timeout_ms ?? timeoutMs,
+    timeoutMs: checked.timeout_ms ?? model.timeoutMs,
+    deadlineAt: checked.deadline === undefined ? Number.POSITIVE_INFINITY : Date.parse(checked.deadline),
   };
 }
 
-/** An adopted response has used up some of its time already. */
-function endAt(time: number, active: ActiveAttempt): NodeJS.Timeout {
-  return setTimeout(() => active.interrupt('timeout'), Math.max(0, time - Date.now()));
+/** What a create whose id never came home has bought, if it can be found. */
+function findLost(record: RunRecord, attempt: Attempt): Promise<Purchase | undefined> {
+  return findUncertain(record, {
+    ...attempt,
+    orphans: attempt.webhooks?.orphans,
+    policy: attempt.model,
+    onUncertain: () => attempt.onPurchase('uncertain'),
+  });
+}
+
+/** Whichever comes first: the end of the attempt's own time, of which an adopted response has used up some, or the job's deadline. */
+function endInTime(
+  purchase: Purchase | undefined,
+  { timeoutMs, deadlineAt }: CheckedJob,
+  active: ActiveAttempt,
+): NodeJS.Timeout {
+  const timeoutAt = (purchase?.createdAt ?? Date.now()) + timeoutMs;
+  const reason = deadlineAt < timeoutAt ? 'deadline' : 'timeout';
+  const leftMs = Math.min(deadlineAt, timeoutAt) - Date.now();
+  if (leftMs <= 0) active.interrupt(reason);
+  active.signal.throwIfAborted();
+  return setTimeout(() => active.interrupt(reason), leftMs);
 }
 
 async function followToItsEnd(
   { running, ...position }: Purchase,
-  { active, upstream, record }: Attempt,
+  { active, upstream, record, model, webhooks }: Attempt,
 ): Promise<UpstreamResponse> {
   if (running.background) active.canBeAdopted();
+  const { createdAt } = position;
+  const identity = identityOf(running);
   const onProgress = async (progress: RunProgress): Promise<void> => {
-    const { cancelRequested } = await record.save(progress);
+    // The identity again: a Redis that was restarted may have forgotten its last second.
+    const { cancelRequested } = await record.save({ ...identity, createdAt, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };
   active.signal.throwIfAborted();
-  return follow(running, { upstream, signal: active.signal, ...position, onProgress });
+  return follow(running, {
+    upstream,
+    signal: active.signal,
+    ...position,
+    stallMs: model.stallMs,
+    news: webhooks?.news,
+    onProgress,
+  });
 }

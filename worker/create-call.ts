@@ -1,6 +1,7 @@
 import { failureFromResponseError, RetryableError } from '../src/failure.ts';
 import { isUpstreamResponse } from '../src/response.ts';
-import { refusesBackground } from './refusal.ts';
+import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
+import { mayHaveBought, refusesBackground, retryableFrom } from './refusal.ts';
 import type { RunningResponse, StreamEvent } from './running-response.ts';
 
 /** How long the upstream may be silent before that means something. In milliseconds. */
@@ -23,6 +24,7 @@ export interface CreateOptions {
   signal: AbortSignal;
 }
 
+/** @throws {Failure} when nothing was bought, {PurchaseUncertainError} when nobody knows. */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
 /** What the server answered: a stream, or one JSON value. */
@@ -106,17 +108,20 @@ async function post(
     return reply.kind === 'json' ? fromJson(reply.body, stream) : await fromEvents(reply.events);
   } catch (error: unknown) {
     end();
-    if (!late) throw error;
-    throw new RetryableError(
-      'connection_lost',
-      `The upstream did not answer within ${patience.answerMs / 1000} s`,
-      { cause: error },
-    );
+    if (late) throw new PurchaseUncertainError(tooLate(patience.answerMs, error));
+    if (mayHaveBought(error)) throw new PurchaseUncertainError(retryableFrom(error));
+    throw error;
   } finally {
     clearTimeout(answerTimer);
     clearTimeout(graceTimer);
     signal.removeEventListener('abort', endSoon);
   }
+}
+
+function tooLate(answerMs: number, cause: unknown): RetryableError {
+  return new RetryableError('connection_lost', `The upstream did not answer within ${answerMs / 1000} s`, {
+    cause,
+  });
 }
 
 /** Some servers answer JSON although a stream was asked for. */

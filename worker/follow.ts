@@ -1,8 +1,10 @@
 import { type Failure, failureFromResponseError, isFailure, RetryableError } from '../src/failure.ts';
 import type { RunProgress } from '../src/queue/run-record.ts';
 import type { UpstreamResponse } from '../src/response.ts';
+import { createPauses } from './pause.ts';
 import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
 import type { Upstream } from './upstream.ts';
+import type { UpstreamNews } from './upstream-news.ts';
 
 export interface FollowOptions {
   upstream: Upstream;
@@ -12,7 +14,11 @@ export interface FollowOptions {
   outputCharacters: number;
   /** When the response was created, in milliseconds. */
   createdAt: number;
-  /** Called when something has changed, at most every two seconds. */
+  /** For how long the upstream may give no sign of life, neither an event nor an answer to a lookup. In milliseconds. */
+  stallMs: number;
+  /** Ends the pause between two lookups when a webhook says that the response has ended. */
+  news: UpstreamNews | undefined;
+  /** Called when something has changed, at most every two seconds, and once a minute while nothing does. */
   onProgress: (progress: RunProgress) => Promise<void>;
 }
 
@@ -21,6 +27,7 @@ const STREAMABLE_MS = 4.5 * 60_000;
 /** Streams that broke without a single new event: then polling is the better way. */
 const FRUITLESS_STREAMS = 3;
 const PROGRESS_MS = 2000;
+const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
 const SLOWEST_POLL_MS = 5000;
 /** An upstream that is asked too often is heeded up to here; then it is time to see whether the answer is there. */
@@ -32,7 +39,8 @@ const LONGEST_RETRY_AFTER_MS = 60_000;
  */
 export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
   if (hasEnded(running.response)) return running.response;
-  const position = { cursor: options.cursor, outputCharacters: options.outputCharacters };
+  const { cursor, outputCharacters } = options;
+  const position = { cursor, outputCharacters, seenAt: Date.now() };
   let { events } = running;
   for (let fruitless = 0; fruitless < FRUITLESS_STREAMS; ) {
     const before = position.cursor;
@@ -49,18 +57,13 @@ export async function follow(running: RunningResponse, options: FollowOptions): 
       .catch(() => undefined);
     if (events === undefined) break;
   }
-  const { pace } = options.upstream;
-  pace.join();
-  try {
-    return await poll(running.response.id, options);
-  } finally {
-    pace.leave();
-  }
+  return poll(running.response.id, position.seenAt, options);
 }
 
 interface Position {
   cursor: number | undefined;
   outputCharacters: number;
+  seenAt: number;
 }
 
 /** The final response, or undefined when the events broke off: then only a look at the upstream tells how it stands. */
@@ -73,6 +76,7 @@ async function consume(
   let toldAt = Date.now();
   try {
     for await (const event of events) {
+      position.seenAt = Date.now();
       position.cursor = event.sequence_number ?? position.cursor;
       if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
         position.outputCharacters += event.delta.length;
@@ -84,8 +88,8 @@ async function consume(
           message: event.message ?? 'no message',
         });
       }
-      if (Date.now() - toldAt >= PROGRESS_MS) {
-        toldAt = Date.now();
+      if (position.seenAt - toldAt >= PROGRESS_MS) {
+        toldAt = position.seenAt;
         await onProgress({ ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
       }
     }
@@ -96,29 +100,49 @@ async function consume(
   return undefined;
 }
 
-async function poll(
-  id: string,
-  { upstream, signal, onProgress, createdAt }: FollowOptions,
-): Promise<UpstreamResponse> {
-  let known: string | undefined;
-  // What was only just created is not finished; of many that were adopted together each begins at another time.
-  const freshMs = createdAt + FIRST_POLL_MS - Date.now();
-  await pause(Math.max(freshMs, Math.random() * upstream.pace.pauseMs()), signal);
-  signal.throwIfAborted();
-  for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
-    const { response, refusal } = await look(id, upstream, signal);
+/** By lookups, fast at first and then slower, as often as all that are polled together allow. */
+async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
+  const { upstream, signal, news, onProgress, createdAt, stallMs } = options;
+  const { pace } = upstream;
+  const pauses = createPauses(signal);
+  pace.join();
+  const stopListening = news?.watch(id, pauses.wake);
+  let seenAt = lastSeenAt;
+  let told: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
+  try {
+    // What was only just created is not finished; of many that were adopted together each begins at another time.
+    const freshMs = createdAt + FIRST_POLL_MS - Date.now();
+    await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
     signal.throwIfAborted();
-    if (response !== undefined && hasEnded(response)) return response;
-    if (response?.status !== undefined && response.status !== known) {
-      known = response.status;
-      await onProgress({ upstreamStatus: known });
+    for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
+      const { response, refusal } = await look(id, upstream, signal);
+      signal.throwIfAborted();
+      if (response !== undefined && hasEnded(response)) return response;
+      // An upstream that throttles lives, and says nothing of the response.
+      if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
+      else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
+      if (response !== undefined && (response.status !== told.status || seenAt - told.at >= STILL_ALIVE_MS)) {
+        told = { status: response.status, at: seenAt };
+        await onProgress({ upstreamStatus: response.status, seenAt });
+      }
+      const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
+      const pauseMs = Math.max(delayMs, pace.pauseMs());
+      // Jitter keeps a thousand jobs that were adopted together from asking together for ever.
+      if (await pauses.wait(askedForMs + pauseMs * (0.75 + Math.random() / 2))) delayMs = FIRST_POLL_MS;
+      signal.throwIfAborted();
     }
-    const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
-    const pauseMs = Math.max(delayMs, upstream.pace.pauseMs());
-    // Jitter keeps a thousand jobs that were adopted together from asking together for ever.
-    await pause(askedForMs + pauseMs * (0.75 + Math.random() / 2), signal);
-    signal.throwIfAborted();
+  } finally {
+    stopListening?.();
+    pace.leave();
   }
+}
+
+function silent(id: string, stallMs: number, refusal: RetryableError | undefined): RetryableError {
+  const reason = refusal === undefined ? '' : `; the last lookup said: ${refusal.message}`;
+  return new RetryableError(
+    'upstream_silent',
+    `The upstream gave no sign of response ${id} for ${stallMs / 1000} s${reason}`,
+  );
 }
 
 /** A retryable refusal only says that the upstream cannot be asked right now, and nothing of the response. */
@@ -138,16 +162,4 @@ async function look(
       throw new RetryableError('response_lost', `The upstream has lost response ${id}`);
     throw failure;
   }
-}
-
-async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, milliseconds);
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

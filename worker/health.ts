@@ -1,7 +1,8 @@
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SetupError } from '../src/setup-error.ts';
 import type { Stoppable } from '../src/shutdown.ts';
+import type { O3Worker } from './worker.ts';
 
 /** The health port cannot be had. */
 export class HealthPortError extends SetupError {
@@ -12,20 +13,26 @@ export interface WorkerHealth extends Stoppable {
   readonly port: number;
 }
 
-/** `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way. */
+/**
+ * `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way. `/metrics`: what it counts.
+ * @param worker undefined until it is made, which is after its port is had.
+ */
 export async function startWorkerHealth(
-  isReady: () => boolean,
+  worker: () => Pick<O3Worker, 'isReady' | 'metrics'> | undefined,
   host: string,
   port: number,
 ): Promise<WorkerHealth> {
   let draining = false;
-  const answers: Record<string, () => [status: number, word: string]> = {
-    '/livez': () => [200, 'ok'],
-    '/readyz': () => (draining ? [503, 'draining'] : isReady() ? [200, 'ok'] : [503, 'no Redis']),
+  const ready = (): [status: number, word: string] => {
+    if (draining) return [503, 'draining'];
+    return worker()?.isReady() ? [200, 'ok'] : [503, 'no Redis'];
   };
   const server = createServer((request, response) => {
-    const [status, word] = answers[request.url ?? '']?.() ?? [404, 'only /livez and /readyz are here'];
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ status: word }));
+    const metrics = worker()?.metrics;
+    if (request.url === '/livez') sendWord(response, 200, 'ok');
+    else if (request.url === '/readyz') sendWord(response, ...ready());
+    else if (request.url === '/metrics' && metrics !== undefined) void sendMetrics(response, metrics);
+    else sendWord(response, 404, 'only /livez, /readyz and /metrics are here');
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -47,4 +54,13 @@ export async function startWorkerHealth(
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+function sendWord(response: ServerResponse, status: number, word: string): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ status: word }));
+}
+
+async function sendMetrics(response: ServerResponse, metrics: O3Worker['metrics']): Promise<void> {
+  const text = await metrics.text();
+  response.writeHead(200, { 'content-type': metrics.contentType }).end(text);
 }

@@ -1,19 +1,19 @@
 import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
-import { backoffDelayMs } from '../src/backoff.ts';
 import type { ModelConfig, Retention } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
 import { keepSeconds } from '../src/queue/retention.ts';
-import { createRunRecord, type RunRecordWriter } from '../src/queue/run-record.ts';
+import { createRunRecord, type RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { createActiveAttempts } from './active-attempts.ts';
-import { runAttempt } from './attempt.ts';
+import { type Attempt, type PurchaseEvent, runAttempt } from './attempt.ts';
 import { listenForCancels } from './cancellations.ts';
+import type { Metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
-import { logOutcome } from './outcome-log.ts';
+import { logOutcome, logPurchase } from './outcome-log.ts';
 import type { Upstream } from './upstream.ts';
 
-/** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death. */
+/** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death, and a moment for the taking. */
 export interface Recovery {
   /** Longer than the longest pause of the event loop and the shortest outage of Redis that should pass unnoticed. */
   lockMs: number;
@@ -29,6 +29,9 @@ export interface ModelWorkerOptions {
   queue: ModelQueue;
   retention: Retention;
   upstream: Upstream;
+  /** undefined: the upstream sends none. */
+  webhooks: Attempt['webhooks'];
+  metrics: Metrics;
   /** Jobs held at once. */
   concurrency: number;
   recovery: Recovery;
@@ -41,6 +44,10 @@ export interface ModelWorker {
   leave(): Promise<void>;
   /** Gives back what is left. */
   release(): void;
+  /** Whether something is being bought or answered here that no other worker could fetch. */
+  holdsAnswers(): boolean;
+  /** Lets go of everything, gives nothing back. */
+  abandon(): void;
 }
 
 /** Recoveries of one job, ever: a deploy or a crash is not its fault, but one that kills each worker must end. */
@@ -48,10 +55,11 @@ const MOST_RECOVERIES = 10;
 
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
-  const { redis, subscriber, prefix, queue, upstream, recovery, onError } = options;
+  const { redis, subscriber, prefix, queue, upstream, webhooks, recovery, onError } = options;
   const { keys, config } = queue;
   const logger = options.logger.child({ model: queue.model });
   const attempts = createActiveAttempts();
+  const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const recordOf = (job: Job, lockToken: string): RunRecordWriter =>
     createRunRecord({
@@ -62,6 +70,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       jobCreatedAt: job.timestamp,
       keepSeconds: keepSeconds(options.retention),
     });
+
+  const notePurchase = (id: string, what: PurchaseEvent): void => {
+    logPurchase(logger, id, what);
+    metrics.purchase(what);
+  };
 
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
@@ -76,11 +89,12 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         data: job.data,
         attemptsMade: job.attemptsMade,
         maxAttempts,
-        upstreamModel: config.upstream,
-        timeoutMs: config.timeoutMs,
+        model: config,
         record: recordOf(job, token),
         upstream,
+        webhooks,
         active,
+        onPurchase: (what) => notePurchase(id, what),
       }),
     );
   };
@@ -88,7 +102,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const process = async (job: Job, token = ''): Promise<unknown> => {
     const outcome = await run(job, token);
     logOutcome(logger, job.id ?? '', outcome);
-    return settle(outcome, job, token, config);
+    metrics.outcome(outcome.kind);
+    return settle(outcome, job, token);
   };
 
   const worker = new Worker(keys.queueName, process, {
@@ -123,22 +138,23 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       await close(worker, redis);
     },
     release: () => attempts.interruptAll('shutdown'),
+    holdsAnswers: () => attempts.holdAnswers(),
+    abandon() {
+      worker.close(true).catch(onError);
+    },
   };
 }
 
 /**
- * BullMQ interrupts its blocking connection and waits for ioredis to say `end`: which it never says of one that is between two tries
- * to connect, nor of one that has never been connected.
+ * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to tell, or never says `end`
+ * since it is between two tries to connect, BullMQ waits for no job, or for ever. Without a Redis `abandon` is the way out.
  */
 async function close(worker: Worker, redis: RedisClient): Promise<void> {
-  const { blockingClient } = worker.getBackend();
-  // Without Redis: what it is by now, if it has ever been anything.
-  const blocking = await (redis.status === 'ready'
-    ? blockingClient
-    : Promise.race([blockingClient, undefined]));
-  if (blocking === undefined) return worker.close(true);
-  if (blocking.status === 'reconnecting') {
-    await new Promise<void>((resolve) => blocking.once('connecting', () => resolve()));
+  const blocking = await worker.getBackend().blockingClient;
+  for (const client of [redis, blocking]) {
+    if (client !== undefined && client.status !== 'ready') {
+      await new Promise<void>((resolve) => client.once('ready', () => resolve()));
+    }
   }
   return worker.close();
 }
@@ -149,7 +165,7 @@ function attemptsOf(job: Job, config: ModelConfig): number {
 }
 
 /** Says to BullMQ, in its own gestures, what became of an attempt. */
-async function settle(outcome: Outcome, job: Job, token: string, config: ModelConfig): Promise<unknown> {
+async function settle(outcome: Outcome, job: Job, token: string): Promise<unknown> {
   switch (outcome.kind) {
     case 'completed':
       return outcome.summary;
@@ -160,13 +176,9 @@ async function settle(outcome: Outcome, job: Job, token: string, config: ModelCo
     case 'retry': {
       // Whether there is another attempt is the outcome's to say, and when: BullMQ knows neither a retry by hand that
       // begins anew nor the upstream's Retry-After.
-      const { failure, attempt } = outcome;
       job.opts.attempts = Number.MAX_SAFE_INTEGER;
-      job.opts.backoff = {
-        type: 'fixed',
-        delay: backoffDelayMs(config.backoff, attempt, failure.retryAfterMs),
-      };
-      throw failure;
+      job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
+      throw outcome.failure;
     }
     case 'released':
       return giveBack(job, token);

@@ -1,4 +1,5 @@
 import type { Logger } from '../src/log.ts';
+import type { PurchaseEvent } from './attempt.ts';
 import type { Outcome } from './outcome.ts';
 
 /** Messages of the upstream may quote the question, so that they are for `debug` only; the code is for everybody. */
@@ -26,6 +27,24 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
     default: {
       const never: never = outcome;
       throw new Error(`unknown outcome ${JSON.stringify(never)}`);
+    }
+  }
+}
+
+export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): void {
+  switch (what) {
+    case 'bought':
+      logger.debug({ job }, 'bought');
+      return;
+    case 'adopted':
+      logger.info({ job }, 'adopted');
+      return;
+    case 'uncertain':
+      logger.warn({ job }, 'perhaps bought twice: a create request was sent, and its answer never came');
+      return;
+    default: {
+      const never: never = what;
+      throw new Error(`unknown event ${String(never)}`);
     }
   }
 }

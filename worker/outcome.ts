@@ -1,6 +1,7 @@
 import { failureFromResponseError, type RetryableError, TerminalError } from '../src/failure.ts';
 import { type FinishedStatus, preview, type ResultSummary } from '../src/job.ts';
-import type { RunEnd, RunRecord, RunRecordWriter } from '../src/queue/run-record.ts';
+import type { RunEnd, RunRecord } from '../src/queue/run-record.ts';
+import type { RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import { answerOf, type UpstreamResponse, usageOf } from '../src/response.ts';
 
 /** What became of an attempt, as data; the wiring turns it into BullMQ's gestures. */
@@ -8,8 +9,8 @@ export type Outcome =
   | { kind: 'completed'; summary: ResultSummary }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
-  /** A failure that a later attempt may cure; `attempt` is the one that failed. */
-  | { kind: 'retry'; failure: RetryableError; attempt: number }
+  /** A failure that a later attempt may cure; `attempt` is the one that failed, the next one begins after `delayMs`. */
+  | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
   /** Given back uncharged: the worker is leaving. */
   | { kind: 'released' }
   /** Another worker has the job: nothing may be written. */

@@ -1,4 +1,4 @@
-import type { RunRecordWriter } from '../src/queue/run-record.ts';
+import type { RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import { Interruption } from './active-attempt.ts';
 
 /** Time enough for an upstream that answers to say what was used; no caller waits longer for one that does not. */

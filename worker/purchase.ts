@@ -1,7 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import type { Usage } from '../src/job.ts';
-import type { RunRecord, RunRecordWriter } from '../src/queue/run-record.ts';
+import type { RunRecord } from '../src/queue/run-record.ts';
+import { LockLostError, type RunRecordWriter, type Stored } from '../src/queue/run-record-writer.ts';
 import { usageOf } from '../src/response.ts';
-import type { ActiveAttempt } from './active-attempt.ts';
+import { type ActiveAttempt, Interruption } from './active-attempt.ts';
+import type { Orphans } from './orphans.ts';
+import { withPurchaseToken } from './purchase-token.ts';
+import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
 import type { RunningResponse } from './running-response.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -36,39 +41,89 @@ export interface BuyOptions {
   upstream: Upstream;
   record: RunRecordWriter;
   active: ActiveAttempt;
+  /** undefined: the upstream sends no webhooks, so that none could find a response by its token. */
+  orphans: Orphans | undefined;
 }
 
-/** The one place where money is spent. The response's id is written down as soon as it is known. */
-export async function buy({ body, stream, upstream, record, active }: BuyOptions): Promise<Purchase> {
-  active.beforeBuying();
-  const running = await upstream.create(body, { stream, signal: active.signal });
-  const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: Date.now() };
+/**
+ * The one place where money is spent: mark, create, bring the id home. What a crash leaves: before the mark, nothing; between mark and id, a
+ * mark without an id, which the next worker calls uncertain; after it, a response that the next worker adopts.
+ *
+ * @returns what was bought now, or by an earlier create whose id came home late.
+ * @throws {PurchaseUncertainError} when nobody knows whether the upstream took the create.
+ */
+export async function buy(options: BuyOptions): Promise<{ purchase: Purchase; adopted: boolean }> {
+  const { active, upstream } = options;
+  const giveBack = await upstream.slots.take(active.leaving);
   try {
-    if (await writePurchase(purchase, record)) active.interrupt('cancelled');
+    active.beforeBuying();
+    return await buyInTurn(options);
+  } finally {
+    giveBack?.();
+  }
+}
+
+async function buyInTurn(options: BuyOptions): Promise<{ purchase: Purchase; adopted: boolean }> {
+  const { record, body, orphans } = options;
+  const token = randomUUID();
+  const submitted = await record.submit(token);
+  if (submitted.kind === 'unwanted') throw new Interruption('cancelled');
+  const earlier = submitted.kind === 'bought' ? purchaseToAdopt(submitted.record) : undefined;
+  if (earlier !== undefined) return { purchase: earlier, adopted: true };
+  const marked = orphans === undefined ? body : withPurchaseToken(body, token);
+  const running = await create({ ...options, body: marked });
+  const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: Date.now() };
+  await bringHome(purchase, token, options);
+  return { purchase, adopted: false };
+}
+
+/** A refusal in the upstream's own words means that nothing was made, so that the mark goes; one without an end stays. */
+async function create({ body, stream, upstream, record, active }: BuyOptions): Promise<RunningResponse> {
+  try {
+    // The mark took a round trip, in which somebody may have cancelled.
+    active.beforeBuying();
+    return await upstream.create(body, { stream, signal: active.signal });
   } catch (error: unknown) {
-    // Nobody else knows its id, so that nobody could ever adopt it.
-    await running.events?.return(undefined);
-    await stopSpending(purchase, upstream);
+    if (!(error instanceof PurchaseUncertainError)) {
+      await record.save({ submitting: undefined, submittingAt: undefined });
+    }
     throw error;
   }
-  return purchase;
 }
 
-/** @returns whether somebody has asked to cancel meanwhile. */
-async function writePurchase({ running, createdAt }: Purchase, record: RunRecordWriter): Promise<boolean> {
-  const { response, background, streamed } = running;
-  const { cancelRequested } = await record.save({
+async function bringHome(
+  purchase: Purchase,
+  token: string,
+  { upstream, record, active }: BuyOptions,
+): Promise<void> {
+  try {
+    const stored = await storePurchase(purchase, token, record);
+    if (stored === 'unwanted') active.interrupt('cancelled');
+    if (stored === 'superseded') throw new Interruption('lock lost');
+  } catch (error: unknown) {
+    await purchase.running.events?.return(undefined);
+    // Where the lock was lost, the successor knows the id and adopts it. Otherwise nobody does, and nobody ever could.
+    if (!(error instanceof LockLostError)) await stopSpending(purchase, upstream);
+    throw error;
+  }
+}
+
+export function storePurchase(
+  { running, createdAt }: Purchase,
+  token: string,
+  record: RunRecordWriter,
+): Promise<Stored> {
+  return record.storePurchase(token, { ...identityOf(running), createdAt });
+}
+
+/** What the record must know of a response so that another worker can adopt it. */
+export function identityOf({ response, background, streamed }: RunningResponse) {
+  return {
     upstreamId: response.id,
     upstreamStatus: response.status ?? 'in_progress',
     background,
     streamed,
-    createdAt,
-    // What an earlier attempt left behind.
-    cursor: undefined,
-    outputCharacters: undefined,
-    error: undefined,
-  });
-  return cancelRequested;
+  };
 }
 
 /** Tells the upstream to stop. A foreground response ends with its connection, which the signal has closed. */

@@ -1,10 +1,14 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import { type Failure, failureFromRefusal, isFailure, RetryableError } from '../src/failure.ts';
+import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
 
-/** Turns whatever the SDK throws into one of our two kinds of failure; undefined for a connection that we ended ourselves. */
+/**
+ * Turns whatever the SDK throws into one of our two kinds of failure; undefined for a connection that we ended ourselves, and for what is
+ * judged already.
+ */
 export function failureFromSdk(error: unknown): Failure | undefined {
   if (isFailure(error)) return error;
-  if (error instanceof APIUserAbortError) return undefined;
+  if (error instanceof APIUserAbortError || error instanceof PurchaseUncertainError) return undefined;
   if (error instanceof APIConnectionTimeoutError) {
     return new RetryableError('connection_lost', 'The upstream did not answer in time', { cause: error });
   }
@@ -44,6 +48,43 @@ export async function judged<Output>(call: () => Promise<Output>): Promise<Outpu
   }
 }
 
+/** Nothing of the request has left this machine, or nobody was there to take it. */
+const NEVER_SENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/**
+ * Whether a create that was answered like this may have been carried out all the same. A refusal in OpenAI's own envelope says that it was not;
+ * a 5xx without one comes from something in between, which knows as little as we do.
+ */
+export function mayHaveBought(error: unknown): boolean {
+  if (isFailure(error)) return error.code === 'connection_lost' || error.code === 'upstream_error';
+  if (error instanceof APIConnectionTimeoutError || error instanceof APIUserAbortError) return true;
+  if (error instanceof APIConnectionError) return !NEVER_SENT.has(codeOf(error));
+  if (error instanceof APIError && error.status !== undefined) {
+    return error.status >= 500 && error.status !== 501 && !isEnvelope(error.error);
+  }
+  return true;
+}
+
+/** The failure of a create of which `mayHaveBought` is true. */
+export function retryableFrom(error: unknown): RetryableError {
+  const failure = failureFromSdk(error);
+  if (failure instanceof RetryableError) return failure;
+  return new RetryableError('connection_lost', 'The request was broken off before its answer', {
+    cause: error,
+  });
+}
+
+function isEnvelope(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'message' in body;
+}
+
 /** Whether a refusal says that this server has no background mode: the status and the field that it names. */
 export function refusesBackground(error: unknown): boolean {
   if (!(error instanceof APIError) || ![400, 404, 422, 501].includes(error.status ?? 0)) return false;
@@ -81,7 +122,22 @@ function messageOf(error: APIError): string {
 
 /** The innermost reason: "connect ECONNREFUSED 127.0.0.1:9", not "Connection error.". */
 function causeOf(error: Error): string {
+  const innermost = innermostOf(error);
+  return innermost.message === '' ? codeOf(error) : innermost.message;
+}
+
+function codeOf(error: Error): string {
+  const innermost = innermostOf(error);
+  return 'code' in innermost ? String(innermost.code) : '';
+}
+
+function innermostOf(error: Error): Error {
   let innermost: Error = error;
-  while (innermost.cause instanceof Error) innermost = innermost.cause;
-  return innermost.message === '' && 'code' in innermost ? String(innermost.code) : innermost.message;
+  while (isError(innermost.cause)) innermost = innermost.cause;
+  return innermost;
+}
+
+/** By its shape: an error of Node's own is of another realm than ours under some test runners. */
+function isError(value: unknown): value is Error {
+  return typeof value === 'object' && value !== null && 'message' in value;
 }

@@ -1,9 +1,13 @@
+import { backoffDelayMs } from '../src/backoff.ts';
+import type { ModelConfig } from '../src/config-file.ts';
 import { type Failure, isFailure, RetryableError, TerminalError } from '../src/failure.ts';
 import type { Usage } from '../src/job.ts';
-import { LockLostError, type RunRecordWriter } from '../src/queue/run-record.ts';
+import type { RunProgress } from '../src/queue/run-record.ts';
+import { LockLostError, type RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Outcome, writeDown } from './outcome.ts';
 import { type Purchase, stopSpending } from './purchase.ts';
+import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
 import type { Upstream } from './upstream.ts';
 
 /** How far an attempt had come when it broke off. */
@@ -14,8 +18,12 @@ export interface Unfinished {
   attempt: number;
   /** After so many a retryable failure is final too. */
   maxAttempts: number;
+  /** In milliseconds; no attempt begins after it. */
+  deadlineAt: number;
+  model: Pick<ModelConfig, 'backoff'>;
   /** What may still be running at the upstream. */
   purchase: Purchase | undefined;
+  onPurchase: (what: 'uncertain') => void;
 }
 
 /**
@@ -23,17 +31,25 @@ export interface Unfinished {
  * allowed, and a response that is known by then is adopted.
  */
 export async function explain(error: unknown, unfinished: Unfinished): Promise<Outcome> {
+  const outcome = await explained(error, unfinished);
+  // The next attempt, or the next worker, still looks for what was bought. After an end nobody does.
+  if (error instanceof PurchaseUncertainError && isEnd(outcome)) unfinished.onPurchase('uncertain');
+  return outcome;
+}
+
+function isEnd({ kind }: Outcome): boolean {
+  return kind === 'failed' || kind === 'cancelled';
+}
+
+async function explained(error: unknown, unfinished: Unfinished): Promise<Outcome> {
   // An aborted signal explains every error after it: connections that were closed throw all sorts of things.
   const { signal } = unfinished;
   const cause: unknown = signal.aborted && !(error instanceof LockLostError) ? signal.reason : error;
   try {
     if (cause instanceof Interruption) return await interrupted(cause, unfinished);
-    if (isFailure(cause)) {
-      const outcome = await failed(cause, null, unfinished);
-      // Only now is it certain that no other worker follows the response.
-      await stopSpending(unfinished.purchase, unfinished.upstream);
-      return outcome;
-    }
+    if (cause instanceof PurchaseUncertainError)
+      return await failed(cause.failure, null, unfinished, GIVEN_UP);
+    if (isFailure(cause)) return await brokenOff(cause, unfinished);
     if (cause instanceof LockLostError) return { kind: 'lost' };
   } catch (second: unknown) {
     if (second instanceof LockLostError) return { kind: 'lost' };
@@ -47,14 +63,9 @@ async function interrupted({ reason }: Interruption, unfinished: Unfinished): Pr
   switch (reason) {
     case 'cancelled':
       return writeDown({ status: 'cancelled', usage: await stopSpending(purchase, upstream) }, record);
-    case 'timeout': {
-      const usage = await stopSpending(purchase, upstream);
-      return failed(
-        new TerminalError('timeout', 'The attempt took longer than its timeout; its response was cancelled'),
-        usage,
-        unfinished,
-      );
-    }
+    case 'timeout':
+    case 'deadline':
+      return failed(tooLate(reason), await stopSpending(purchase, upstream), unfinished);
     case 'shutdown':
       return { kind: 'released' };
     case 'lock lost':
@@ -66,17 +77,43 @@ async function interrupted({ reason }: Interruption, unfinished: Unfinished): Pr
   }
 }
 
-async function failed(failure: Failure, usage: Usage | null, unfinished: Unfinished): Promise<Outcome> {
-  const { record, attempt, maxAttempts } = unfinished;
+function tooLate(reason: 'timeout' | 'deadline'): TerminalError {
+  return reason === 'timeout'
+    ? new TerminalError('timeout', 'The attempt took longer than its timeout; its response was cancelled')
+    : new TerminalError(
+        'deadline_passed',
+        'The deadline of the job has passed; what was running was cancelled',
+      );
+}
+
+/** The mark of the create stays, for whoever looks for what it bought; its sender is done with it. */
+const GIVEN_UP: RunProgress = { submittingAt: undefined };
+/** The next attempt must not adopt what has failed. */
+const OVER: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
+
+async function brokenOff(failure: Failure, unfinished: Unfinished): Promise<Outcome> {
+  // An upstream that is out of reach may still have the response: the next attempt looks it up before it buys.
+  const mayLive = failure.code === 'upstream_silent';
+  const outcome = await failed(failure, null, unfinished, mayLive ? {} : OVER);
+  // Only now is it certain that no other worker follows the response.
+  if (!mayLive || isEnd(outcome)) await stopSpending(unfinished.purchase, unfinished.upstream);
+  return outcome;
+}
+
+/** Why it failed is shown until the next attempt, if there is one. */
+async function failed(
+  failure: Failure,
+  usage: Usage | null,
+  { record, attempt, maxAttempts, model, deadlineAt }: Unfinished,
+  progress: RunProgress = {},
+): Promise<Outcome> {
   const error = { code: failure.code, message: failure.message, retryable: failure.retryable };
   if (failure instanceof RetryableError && attempt < maxAttempts) {
-    // The next attempt must not adopt what has failed; why it failed is shown until then.
-    const { cancelRequested } = await record.save({
-      upstreamId: undefined,
-      upstreamStatus: undefined,
-      error,
-    });
-    if (!cancelRequested) return { kind: 'retry', failure, attempt };
+    const delayMs = backoffDelayMs(model.backoff, attempt, failure.retryAfterMs);
+    if (Date.now() + delayMs < deadlineAt) {
+      const { cancelRequested } = await record.save({ ...progress, error });
+      if (!cancelRequested) return { kind: 'retry', failure, attempt, delayMs };
+    }
   }
   return writeDown({ status: 'failed', error, usage }, record);
 }

@@ -7,12 +7,14 @@ import { isUpstreamResponse, type UpstreamResponse } from '../src/response.ts';
 import { createBreathing } from './breath.ts';
 import { connected, withConnection } from './connection.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create-call.ts';
+import { type CreateSlots, createCreateSlots } from './create-slots.ts';
 import { createPollPace, type PollPace } from './poll-pace.ts';
 import { failureFromSdk, judged } from './refusal.ts';
 import type { StreamEvent } from './running-response.ts';
+import { inWholeLines } from './whole-lines.ts';
 
 export interface Upstream {
-  /** Buys a response. @throws {Failure} */
+  /** Buys a response. */
   create: CreateCall;
   /** @throws {Failure} `not_found` when the upstream does not have it (any more). */
   retrieve(id: string, signal: AbortSignal): Promise<UpstreamResponse>;
@@ -20,6 +22,10 @@ export interface Upstream {
   resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
   /** Stops the spend; best effort. The response as the upstream left it, or null. */
   cancel(id: string): Promise<UpstreamResponse | null>;
+  /** How long a create whose signal has aborted may still bring home its id, in milliseconds. */
+  readonly graceMs: number;
+  /** For whoever buys. */
+  readonly slots: CreateSlots;
   /** For whoever looks up again and again. */
   readonly pace: PollPace;
   close(): Promise<void>;
@@ -36,6 +42,8 @@ const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceM
 /** Less costs a third of the work under load, more holds up timers. */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
+/** OpenAI answers one in some tenths of a second, so that these are more than its limits of a minute mostly allow. */
+const CREATES_AT_ONCE = 8;
 const CANCEL_ANSWER_MS = 10_000;
 const CANCEL_TRIES = 3;
 const CANCEL_PAUSE_MS = 500;
@@ -80,9 +88,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
 
     async retrieve(id, signal) {
       const response: unknown = await judged(() =>
-        withConnection(signal, patience.answerMs, (connection) =>
-          client.responses.retrieve(id, {}, { signal: connection.signal }),
-        ),
+        withConnection(signal, patience.answerMs, async (connection) => {
+          const reply = await client.responses.retrieve(id, {}, { signal: connection.signal }).asResponse();
+          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
+          return reply.json();
+        }),
       );
       if (isUpstreamResponse(response)) return response;
       throw new RetryableError(
@@ -118,6 +128,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       }
     },
 
+    graceMs: patience.graceMs,
+    slots: createCreateSlots(CREATES_AT_ONCE),
     pace: createPollPace(POLLS_PER_SECOND),
 
     close: () => agent.destroy(),
@@ -126,10 +138,13 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
 
 /** undici's own fetch, so that it and its agent are of one version whatever Node brings along. */
 function fetchThrough(agent: Agent): typeof globalThis.fetch {
-  const fetch = (url: string, init: object) => undiciFetch(url, { ...init, dispatcher: agent });
+  const fetch = async (url: string, init: object) => {
+    const reply = await undiciFetch(url, { ...init, dispatcher: agent });
+    return isEventStream(reply) ? inWholeLines(reply) : reply;
+  };
   return fetch as unknown as typeof globalThis.fetch;
 }
 
-function isEventStream(reply: Response): boolean {
+function isEventStream(reply: Pick<Response, 'headers'>): boolean {
   return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
 }

@@ -2,29 +2,37 @@ import type { Models } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import { oncePerSecond } from '../src/once-per-second.ts';
 import { createModelQueue } from '../src/queue/model-queue.ts';
-import { connectRedis } from '../src/redis/connection.ts';
+import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import type { Stoppable } from '../src/shutdown.ts';
+import { depart } from './departure.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { createModelWorker, type Recovery } from './model-worker.ts';
+import { createOrphans } from './orphans.ts';
 import { sweepRetention } from './retention-sweep.ts';
 import { createUpstream, type UpstreamOptions } from './upstream.ts';
+import { listenForNews } from './upstream-news.ts';
 
 export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
   /** Jobs held at once, in even shares for the models, at least one each. */
   concurrency: number;
-  upstream: UpstreamOptions;
+  upstream: UpstreamOptions & {
+    /** It sends webhooks, and the producers take them. Default false. */
+    webhooks?: boolean;
+  };
   logger: Logger;
-  /** Default: a lock of 15 s, looked after every 5 s, so that a dead worker's jobs go on within 20 s. */
+  /** Default: a lock of 12 s, looked after every 3 s, so that a dead worker's jobs go on within 20 s. */
   recovery?: Recovery;
 }
 
-const DEFAULT_RECOVERY: Recovery = { lockMs: 15_000, stalledMs: 5000 };
+const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
 const SWEEP_EVERY_MS = 600_000;
 
 export interface O3Worker extends Stoppable {
   /** Whether Redis can be used right now. */
   isReady(): boolean;
+  readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
 /** Takes jobs of every configured model, from now on. */
@@ -37,6 +45,9 @@ export function createWorker(options: WorkerOptions): O3Worker {
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
   const upstream = createUpstream(options.upstream);
+  const metrics = createMetrics();
+  const news = options.upstream.webhooks ? listenForNews(redis, subscriber, prefix, onError) : undefined;
+  const webhooks = news && { news, orphans: createOrphans(news, upstream) };
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.entries(options.models).map(([model, config]) =>
@@ -50,6 +61,8 @@ export function createWorker(options: WorkerOptions): O3Worker {
       queue,
       retention: options.retention,
       upstream,
+      webhooks,
+      metrics,
       concurrency,
       recovery: options.recovery ?? DEFAULT_RECOVERY,
       logger,
@@ -73,11 +86,12 @@ export function createWorker(options: WorkerOptions): O3Worker {
   let left: Promise<unknown> | undefined;
   const leave = (): Promise<unknown> => {
     clearInterval(sweeping);
-    left ??= Promise.all(workers.map((worker) => worker.leave()));
+    left ??= depart(workers, redis, logger);
     return left;
   };
   return {
     name: 'worker',
+    metrics,
     isReady: () => redis.status === 'ready',
     quiet() {
       leave().catch(onError);
@@ -89,8 +103,8 @@ export function createWorker(options: WorkerOptions): O3Worker {
     async close() {
       await Promise.allSettled([leave()]);
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
-      subscriber.disconnect();
-      redis.disconnect();
+      disconnectRedis(subscriber);
+      disconnectRedis(redis);
       await upstream.close();
     },
   };

@@ -83,7 +83,7 @@ interface Facts {
 export function viewFrom(known: Facts): JobView {
   // A final status of a run that is open again is that of the run before a retry: nothing of it holds any more.
   const retried = known.open && known.run.status !== undefined;
-  const facts = retried ? { ...known, run: runRecordFrom([]) } : known;
+  const facts = retried ? { ...known, run: freshRun(known.run) } : known;
   const { run } = facts;
   const status: JobStatus = facts.open ? facts.state : (run.status ?? facts.state);
   const base = {
@@ -93,6 +93,8 @@ export function viewFrom(known: Facts): JobView {
     created_at: iso(facts.createdAt),
     attempt: run.attempt,
     max_attempts: facts.maxAttempts,
+    purchases: run.purchases,
+    uncertain_purchases: uncertainPurchases(run, status),
   };
   const upstreamId = run.upstreamId ?? null;
   switch (status) {
@@ -108,7 +110,11 @@ export function viewFrom(known: Facts): JobView {
         started_at: iso(startedAt),
         duration_ms: Math.max(0, facts.now - startedAt),
         upstream_id: upstreamId,
-        progress: { upstream_status: run.upstreamStatus ?? null, output_characters: run.outputCharacters },
+        progress: {
+          upstream_status: run.upstreamStatus ?? null,
+          output_characters: run.outputCharacters,
+          seen_at: run.seenAt === undefined ? null : iso(run.seenAt),
+        },
         cancelling: run.cancelRequested,
       };
     }
@@ -129,6 +135,17 @@ export function viewFrom(known: Facts): JobView {
       throw new Error(`unknown status ${String(never)}`);
     }
   }
+}
+
+/** What was spent on a job stays known when it is retried by hand. */
+function freshRun({ purchases, uncertainPurchases, submitting }: RunRecord): RunRecord {
+  const uncertain = uncertainPurchases + (submitting === undefined ? 0 : 1);
+  return { ...runRecordFrom([]), purchases, uncertainPurchases: uncertain };
+}
+
+/** While a job is active its mark is a create under way; at any other time it is one that nobody knows the end of. */
+function uncertainPurchases({ uncertainPurchases, submitting }: RunRecord, status: JobStatus): number {
+  return uncertainPurchases + (submitting !== undefined && status !== 'active' ? 1 : 0);
 }
 
 function delayOf({ dueAt, now, run }: Facts): { due_at: string; waiting_for: string } {

@@ -1,9 +1,10 @@
 import type { JobsOptions } from 'bullmq';
 import { v7 as uuid } from 'uuid';
-import { shown } from '../input.ts';
+import { refusalOf, shown } from '../input.ts';
 import type { JobView } from '../job.ts';
 import {
   type JobData,
+  type JobRequest,
   jobDataFrom,
   parseJobRequest,
   questionPreview,
@@ -45,6 +46,7 @@ export function newJobFrom(
     );
   }
   const createdAt = Date.now();
+  checkDeadline(request, createdAt);
   const id = `job_${uuid().replaceAll('-', '')}`;
   const options: JobsOptions = {
     jobId: id,
@@ -61,6 +63,13 @@ export function newJobFrom(
     data: jobDataFrom(request, streamByDefault),
     options,
   };
+}
+
+/** @throws {QueueError} `invalid_request`, for a job that could never begin in time. */
+function checkDeadline({ deadline, delay_ms = 0 }: JobRequest, now: number): void {
+  if (deadline === undefined || Date.parse(deadline) > now + delay_ms) return;
+  const when = delay_ms > 0 ? 'a time after delay_ms has passed' : 'a time in the future';
+  throw refusalOf('request', [{ path: 'deadline', message: `expected ${when}, got ${shown(deadline)}` }]);
 }
 
 /**

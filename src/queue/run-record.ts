@@ -1,16 +1,17 @@
-import type { Cluster, Redis } from 'ioredis';
 import type { FinishedStatus, JobError, ResultSummary, Usage } from '../job.ts';
 import type { UpstreamResponse } from '../response.ts';
-import type { ModelKeys } from './keys.ts';
-import { beginScript } from './scripts/begin.ts';
-import { finishScript } from './scripts/finish.ts';
-import { saveScript } from './scripts/save.ts';
 
 /** What is known of a job's run, beside BullMQ's job. Only the holder of the job's lock writes it, apart from a cancel. */
 export interface RunRecord {
   startedAt: number | undefined;
   finishedAt: number | undefined;
   attempt: number;
+  /** The mark of a create whose end nobody has written down: under way, or uncertain when its worker is gone. */
+  submitting: Submission | undefined;
+  /** Responses known to be bought for this job, ever: earlier attempts and retries by hand included. */
+  purchases: number;
+  /** Creates of this job of which nobody will know whether the upstream took them, ever; `submitting` is not among them. */
+  uncertainPurchases: number;
   /** The response that was bought, while it may still be running or not yet collected. */
   upstreamId: string | undefined;
   /** The upstream keeps the response running without us: it can be adopted. */
@@ -21,6 +22,8 @@ export interface RunRecord {
   cursor: number | undefined;
   /** When the response was created, by our clock, in milliseconds. */
   createdAt: number | undefined;
+  /** The last event or answered lookup of the response, by our clock, in milliseconds. */
+  seenAt: number | undefined;
   upstreamStatus: string | undefined;
   outputCharacters: number;
   cancelRequested: boolean;
@@ -30,13 +33,25 @@ export interface RunRecord {
   usage: Usage | null;
 }
 
+/** One create request. */
+export interface Submission {
+  /** Chosen anew for each, so that a late answer to an earlier one can be told apart. */
+  token: string;
+  /** When it was sent, in milliseconds; undefined: whoever sent it has given up on its answer. */
+  at: number | undefined;
+}
+
 /** The fields that an attempt writes as it goes; `undefined` removes one. */
 export interface RunProgress {
+  /** `undefined`: the upstream has refused the create, nothing was bought. */
+  submitting?: undefined;
+  submittingAt?: undefined;
   upstreamId?: string | undefined;
   background?: boolean;
   streamed?: boolean;
   cursor?: number | undefined;
   createdAt?: number | undefined;
+  seenAt?: number | undefined;
   upstreamStatus?: string | undefined;
   outputCharacters?: number | undefined;
   error?: JobError | undefined;
@@ -48,131 +63,29 @@ export type RunEnd =
   | { status: 'failed'; error: JobError; usage: Usage | null }
   | { status: 'cancelled'; usage: Usage | null };
 
-/** Another worker holds the job's lock: this one must stop and write nothing more. */
-export class LockLostError extends Error {
-  override readonly name = 'LockLostError';
-  constructor(id: string) {
-    super(`The lock of job ${id} is held by another worker`);
-  }
-}
-
-/** The record as one attempt sees it: bound to its job and to the lock that allows writing. */
-export interface RunRecordWriter {
-  /**
-   * @param attemptsMade as BullMQ counts them; `record.attempt` is ours, 1-based, and begins anew with a retry by hand.
-   * @throws {LockLostError}
-   */
-  begin(attemptsMade: number): Promise<{ finished: boolean; record: RunRecord }>;
-  /** @returns whether somebody has asked to cancel. @throws {LockLostError} */
-  save(progress: RunProgress): Promise<{ cancelRequested: boolean }>;
-  /** @returns the status that stands: the first final one wins. @throws {LockLostError} */
-  finish(end: RunEnd): Promise<FinishedStatus>;
-}
-
-export interface RunRecordOptions {
-  redis: Redis | Cluster;
-  keys: ModelKeys;
-  id: string;
-  lockToken: string;
-  /** When the job was enqueued, in milliseconds: its place in the lists. */
-  jobCreatedAt: number;
-  /** How long a finished record is kept at most, in seconds. */
-  keepSeconds: { completed: number; failed: number };
-}
-
-export function createRunRecord({
-  redis,
-  keys,
-  id,
-  lockToken,
-  jobCreatedAt,
-  keepSeconds,
-}: RunRecordOptions): RunRecordWriter {
-  return {
-    async begin(attemptsMade) {
-      const all = [
-        keys.index('all'),
-        keys.index('live'),
-        keys.index('completed'),
-        keys.index('failed'),
-        keys.index('cancelled'),
-      ];
-      const reply = await beginScript.run(
-        redis,
-        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...all],
-        [id, lockToken, jobCreatedAt, Date.now(), attemptsMade],
-      );
-      const [answer, fields] = reply as ['lost'] | ['open' | 'finished', string[]];
-      if (answer === 'lost') throw new LockLostError(id);
-      return { finished: answer === 'finished', record: runRecordFrom(fields ?? []) };
-    },
-
-    async save(progress) {
-      const answer = await saveScript.run(
-        redis,
-        [keys.lock(id), keys.run(id)],
-        [lockToken, ...fieldsOf(progress)],
-      );
-      if (answer === 'lost') throw new LockLostError(id);
-      return { cancelRequested: answer === 'cancel' };
-    },
-
-    async finish(end) {
-      const indexes = [
-        keys.index('live'),
-        keys.index('completed'),
-        keys.index('failed'),
-        keys.index('cancelled'),
-      ];
-      const fields =
-        end.status === 'completed'
-          ? ['summary', JSON.stringify(end.summary), 'usage', JSON.stringify(end.summary.usage)]
-          : [
-              'usage',
-              JSON.stringify(end.usage),
-              ...(end.status === 'failed' ? ['error', JSON.stringify(end.error)] : []),
-            ];
-      const answer = await finishScript.run(
-        redis,
-        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...indexes],
-        [
-          id,
-          lockToken,
-          end.status,
-          Date.now(),
-          jobCreatedAt,
-          end.status === 'completed' ? keepSeconds.completed : keepSeconds.failed,
-          end.status === 'completed' ? JSON.stringify(end.response) : '',
-          keys.finishedChannel,
-          ...fields,
-        ],
-      );
-      if (answer === 'lost') throw new LockLostError(id);
-      return answer as FinishedStatus;
-    },
-  };
-}
-
 /** Names in Redis are in snake_case, for people who look with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
+  submitting: 'submitting',
+  submittingAt: 'submitting_at',
   upstreamId: 'upstream_id',
   background: 'background',
   streamed: 'streamed',
   cursor: 'cursor',
   createdAt: 'created_at',
+  seenAt: 'seen_at',
   upstreamStatus: 'upstream_status',
   outputCharacters: 'output_characters',
   error: 'error',
 };
 
-function fieldsOf(progress: RunProgress): string[] {
+/** As a script takes them: field, value, field, value, … An empty value removes its field. */
+export function fieldsOf(progress: RunProgress): string[] {
   return Object.entries(progress).flatMap(([name, value]) => [
     FIELD_NAMES[name as keyof RunProgress],
     textOf(value),
   ]);
 }
 
-/** An empty text removes the field. */
 function textOf(value: RunProgress[keyof RunProgress]): string {
   if (value === undefined) return '';
   if (typeof value === 'object') return JSON.stringify(value);
@@ -193,11 +106,15 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     startedAt: number('started_at'),
     finishedAt: number('finished_at'),
     attempt: number('attempt') ?? 0,
+    submitting: submissionFrom(fields.get('submitting'), number('submitting_at')),
+    purchases: number('purchases') ?? 0,
+    uncertainPurchases: number('uncertain_purchases') ?? 0,
     upstreamId: fields.get('upstream_id'),
     background: fields.get('background') === '1',
     streamed: fields.get('streamed') === '1',
     cursor: number('cursor'),
     createdAt: number('created_at'),
+    seenAt: number('seen_at'),
     upstreamStatus: fields.get('upstream_status'),
     outputCharacters: number('output_characters') ?? 0,
     cancelRequested: fields.has('cancel_requested_at'),
@@ -206,4 +123,8 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     summary: json<ResultSummary>('summary'),
     usage: json<Usage | null>('usage') ?? null,
   };
+}
+
+function submissionFrom(token: string | undefined, at: number | undefined): Submission | undefined {
+  return token === undefined ? undefined : { token, at };
 }

@@ -29,6 +29,12 @@ export function connectRedis(url: string, role: RedisRole, options: ConnectRedis
   return client;
 }
 
+/** Ends a connection, and with it the commands that wait for it: ioredis forgets these between two tries to connect. */
+export function disconnectRedis(client: RedisClient): void {
+  if (client.status === 'reconnecting') client.connect().catch(() => {});
+  client.disconnect();
+}
+
 function createClient(url: string, role: RedisRole, name: string | undefined): RedisClient {
   const address = parseRedisUrl(url);
   const behaviour = behaviourOf(role);
@@ -62,6 +68,12 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
   }
 }
 
+/**
+ * ioredis keeps the process up for so long, by default 2 s, after disconnect() of a client that has no connection, or whose
+ * Redis is frozen: a command must end when it has said that Redis is down, and a worker when it has let go.
+ */
+const DISCONNECT_TIMEOUT_MS = 200;
+
 /** What the whole client does, and what each of its connections does: for a cluster these are two places. */
 type Behaviour = {
   readonly client: {
@@ -79,9 +91,12 @@ function behaviourOf(role: RedisRole): Behaviour {
     case 'fail-fast':
       return {
         client: { enableOfflineQueue: false, retryStrategy: (times) => Math.min(50 * times, 500) },
-        // ioredis keeps the process up for disconnectTimeout, by default 2 s, after disconnect() of a client that
-        // has no connection: a command must end when it has said that Redis is down.
-        node: { maxRetriesPerRequest: 1, commandTimeout: 2000, connectTimeout: 2000, disconnectTimeout: 200 },
+        node: {
+          maxRetriesPerRequest: 1,
+          commandTimeout: 2000,
+          connectTimeout: 2000,
+          disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+        },
       };
     case 'patient':
       return {
@@ -90,7 +105,7 @@ function behaviourOf(role: RedisRole): Behaviour {
           // At most a second: BullMQ's own up to 20 s let locks run out after a short outage.
           retryStrategy: (times) => Math.min(100 * 2 ** Math.min(times, 4), 1000),
         },
-        node: { maxRetriesPerRequest: null },
+        node: { maxRetriesPerRequest: null, disconnectTimeout: DISCONNECT_TIMEOUT_MS },
       };
     default:
       return neverRole(role);

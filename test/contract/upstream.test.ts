@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
+import { findFreePort } from '../../src/redis/embedded/local-port.ts';
 import type { Patience } from '../../worker/create-call.ts';
 import type { StreamEvent } from '../../worker/running-response.ts';
 import { createUpstream, type Upstream } from '../../worker/upstream.ts';
@@ -190,6 +191,26 @@ describe('the upstream', () => {
     ['a stream without events', endedEvents(), 'connection_lost'],
     ['a stream that stays empty', events(), 'connection_lost'],
     ['a stream of something else', events({ type: 'ping' }), 'upstream_error'],
+    ['a 5xx of somebody in between', (response) => response.writeHead(504).end('<html>'), 'upstream_error'],
+    ['a reset', (response) => response.destroy(), 'connection_lost'],
+  ])('may answer a create with %s, and nobody knows whether it was bought', async (_what, step, code) => {
+    let connection: ServerResponse | undefined;
+    const { upstream } = await scripted((response, request) => {
+      connection = response;
+      step(response, request);
+    });
+    await expect(upstream.create(asked, { stream: true, signal: never })).rejects.toMatchObject({
+      name: 'PurchaseUncertainError',
+      failure: { code },
+    });
+    // A connection that nobody reads is not kept.
+    await eventually(() => expect(connection?.closed).toBe(true));
+  });
+
+  it.each<[string, Step, string]>([
+    ['a 5xx of its own', refusal(500, { message: 'The server had an error' }), 'upstream_error'],
+    ['a 501', (response) => response.writeHead(501).end(), 'upstream_error'],
+    ['a 4xx of somebody in between', (response) => response.writeHead(403).end('<html>'), 'permission'],
     ['an error event', events({ type: 'error', code: 'server_error', message: 'x' }), 'response_failed'],
     ['a refusal event', events({ type: 'error', code: 'insufficient_quota' }), 'quota_exhausted'],
     [
@@ -197,7 +218,7 @@ describe('the upstream', () => {
       events({ type: 'error', error: { code: 'invalid_prompt' } }),
       'response_refused',
     ],
-  ])('may answer a create with %s', async (_what, step, code) => {
+  ])('may refuse a create with %s: nothing was bought', async (_what, step, code) => {
     let connection: ServerResponse | undefined;
     const { upstream } = await scripted((response, request) => {
       connection = response;
@@ -268,7 +289,18 @@ describe('the upstream', () => {
   it('gets no more than that', async () => {
     const { upstream } = await scripted(silent);
     const create = upstream.create(asked, { stream: false, signal: AbortSignal.abort(new Error('stop')) });
-    await expect(create).rejects.toThrow();
+    await expect(create).rejects.toMatchObject({ name: 'PurchaseUncertainError' });
+  });
+
+  it('sells nothing when nobody is there', async () => {
+    const port = await findFreePort();
+    const nobody = createUpstream({ apiKey: 'sk-test', baseUrl: `http://127.0.0.1:${port}/v1` });
+    try {
+      const create = nobody.create(asked, { stream: true, signal: never });
+      await expect(create).rejects.toMatchObject({ name: 'RetryableError', code: 'connection_lost' });
+    } finally {
+      await nobody.close();
+    }
   });
 
   it('is told again of a cancel that it could not take, but not of one that came too late', async () => {

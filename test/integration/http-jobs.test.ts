@@ -28,7 +28,8 @@ const remove = (id: string): Promise<Answer> => call(instance.url, 'DELETE', `/j
 
 /** Everything that a view of that status has, and nothing else. */
 function base(id: string, question: string): Record<string, unknown> {
-  return { id, model: 'o3', question, created_at: iso, attempt: 1, max_attempts: 5 };
+  const spent = { purchases: 1, uncertain_purchases: 0 };
+  return { id, model: 'o3', question, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
 const ended = { started_at: iso, finished_at: iso, duration_ms: expect.any(Number) };
 
@@ -46,6 +47,7 @@ it('a question is accepted at once, answered in the background, and the result c
   expect(accepted.body).toEqual({
     ...base(id, 'Why is the sky dark at night?'),
     attempt: 0,
+    purchases: 0,
     status: 'waiting',
     waiting_for: 'a free worker',
   });
@@ -132,6 +134,7 @@ it('a delayed job says until when, and is not run before', async () => {
   const view = {
     ...base(job.id, 'Later?'),
     attempt: 0,
+    purchases: 0,
     status: 'delayed',
     due_at: dueAt,
     waiting_for: `its time (at ${dueAt})`,
@@ -154,7 +157,7 @@ it('an active job shows its response and how far it is; cancelled, it is so for 
     started_at: iso,
     duration_ms: expect.any(Number),
     upstream_id: expect.stringMatching(/^resp_/),
-    progress: { upstream_status: expect.any(String), output_characters: 0 },
+    progress: { upstream_status: expect.any(String), output_characters: 0, seen_at: null },
     cancelling: false,
   });
   expect(await get(`/jobs/${id}/result`)).toMatchObject({ status: 202, body: { id, status: 'active' } });
@@ -193,6 +196,7 @@ it('a failed job says why, with its code, and its result is a problem that holds
     ...base(id, 'Bad?'),
     ...ended,
     status: 'failed',
+    purchases: 0,
     upstream_id: null,
     error: { code: 'invalid_request', message: expect.stringContaining('400'), retryable: false },
   });

@@ -5,12 +5,8 @@ import { removeJob } from '../../src/queue/job-actions.ts';
 import { requireSettled } from '../../src/queue/located-job.ts';
 import type { ModelQueue } from '../../src/queue/model-queue.ts';
 import { O3Queue } from '../../src/queue/o3-queue.ts';
-import {
-  createRunRecord,
-  LockLostError,
-  type RunEnd,
-  type RunRecordWriter,
-} from '../../src/queue/run-record.ts';
+import type { RunEnd } from '../../src/queue/run-record.ts';
+import { createRunRecord, LockLostError, type RunRecordWriter } from '../../src/queue/run-record-writer.ts';
 import { type BareWorker, createBareWorker } from '../support/bare-worker.ts';
 import { eventually } from '../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../support/redis-server.ts';

@@ -48,15 +48,54 @@ describe('a job', () => {
     expect(world.bought('Whose?')).toHaveLength(1);
   });
 
-  it('does not leave a response running that was bought without the lock', async () => {
+  it('hands over what was bought without the lock: the worker that has it adopts it', async () => {
     await start({ workers: 1 });
     world.gate.shut(CREATES);
-    const { id } = await world.ask('Mine?', { sim_think_ms: '60000' });
+    const { id } = await world.ask('Mine?', { sim_think_ms: '2000' });
     await world.gate.holding(1);
     await world.client.set(world.keys.lock(id), 'another:0', 'PX', 60_000);
     world.gate.open();
-    await eventually(() => expect(world.bought('Mine?')).toMatchObject([{ state: 'cancelled' }]));
-    expect(await world.client.hget(world.keys.run(id), 'upstream_id')).toBeNull();
+    await eventually(async () =>
+      expect(await world.client.hgetall(world.keys.run(id))).toMatchObject({
+        upstream_id: expect.stringMatching(/^resp_/),
+        purchases: '1',
+      }),
+    );
+    await world.client.del(world.keys.lock(id));
+    expect(await world.finished(id)).toMatchObject({
+      status: 'completed',
+      purchases: 1,
+      uncertain_purchases: 0,
+    });
+    expect(world.bought('Mine?')).toMatchObject([{ state: 'completed' }]);
+  });
+
+  it('waits a moment for the worker that lost it with a create on its way, and does not buy beside it', async () => {
+    await start({ workers: 2, patience: { graceMs: 3000 } });
+    world.gate.shut(CREATES);
+    const { id } = await world.ask('Yours?', { sim_think_ms: '1500' });
+    await world.gate.holding(1);
+    expect(await world.client.del(world.keys.lock(id))).toBe(1);
+    // Another start of the job has been begun, and has found the mark.
+    await eventually(async () => expect((await world.model().bullmq.getJob(id))?.attemptsStarted).toBe(2));
+    world.gate.open();
+    expect(await world.finished(id)).toMatchObject({
+      status: 'completed',
+      purchases: 1,
+      uncertain_purchases: 0,
+    });
+    expect(world.bought('Yours?')).toHaveLength(1);
+  });
+
+  it('stops what comes home when another has been bought since', async () => {
+    await start({ workers: 1, patience: { graceMs: 100 } });
+    world.gate.shut(CREATES);
+    const { id } = await world.ask('Ours?', { sim_think_ms: '60000' });
+    await world.gate.holding(1);
+    await world.client.hset(world.keys.run(id), 'submitting', 'another-purchase');
+    world.gate.open();
+    await eventually(() => expect(world.bought('Ours?')).toMatchObject([{ state: 'cancelled' }]));
+    expect(await world.client.hgetall(world.keys.run(id))).not.toHaveProperty('upstream_id');
   });
 
   it('is bought anew when a person retries it in BullMQ, from its first attempt', async () => {

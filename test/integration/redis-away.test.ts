@@ -154,6 +154,20 @@ it('Redis stopped: it accepts and says nothing. Every route refuses within the t
   expect(instance.logLines.filter((line) => line.includes('unexpected'))).toEqual([]);
 });
 
+it('Redis full: the producer is not ready, refuses what must be written, and reads on; it serves again when there is room', async () => {
+  const { id } = await enqueue(instance.url, { question: 'Before?' });
+  await reached(instance.url, id, 'completed');
+  await watcher.config('SET', 'maxmemory-policy', 'noeviction');
+  await watcher.config('SET', 'maxmemory', '1');
+  expectUnavailable(await call(instance.url, 'GET', '/readyz'));
+  expectUnavailable(await call(instance.url, 'POST', '/jobs', { body: { question: 'Now?' } }));
+  expect(await call(instance.url, 'GET', `/jobs/${id}/result`)).toMatchObject({ status: 200 });
+  expect(await call(instance.url, 'GET', '/board/api/queues')).toMatchObject({ status: 200 });
+  await watcher.config('SET', 'maxmemory', '0');
+  await backAgain();
+  await reached(instance.url, (await enqueue(instance.url, { question: 'After?' })).id, 'completed');
+});
+
 it.each([
   ['was killed', 'SIGKILL'],
   ['was stopped', 'SIGSTOP'],

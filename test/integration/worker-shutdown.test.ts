@@ -1,4 +1,5 @@
 import { eventually } from '../support/eventually.ts';
+import { startTestRedis } from '../support/redis-server.ts';
 import { CREATES } from '../support/upstream-gate.ts';
 import { startWorkerWorld, type WorkerWorld, type WorkerWorldOptions } from '../support/worker-world.ts';
 
@@ -7,7 +8,12 @@ describe('stopping a worker', () => {
   const start = async (options: WorkerWorldOptions = {}): Promise<void> => {
     world = await startWorkerWorld(options);
   };
-  afterEach(() => world.stop());
+  const ends: (() => Promise<void>)[] = [];
+  const onTestEnd = (end: () => Promise<void>): void => void ends.push(end);
+  afterEach(async () => {
+    await world.stop();
+    for (const end of ends.splice(0)) await end();
+  });
 
   const stopFirstWorker = async (deadlineMs?: number): Promise<boolean> => {
     const [first] = world.workers;
@@ -91,6 +97,51 @@ describe('stopping a worker', () => {
       expect(await world.finished(id, 5000)).toMatchObject({ status: 'completed', attempt: 1 });
     }
     expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 30, completed: 30 });
+  });
+
+  it.each(['SIGKILL', 'SIGSTOP'] as const)(
+    'leaves within a second or so when its Redis is gone, by %s; its jobs are adopted when Redis is back',
+    async (signal) => {
+      const redis = await startTestRedis({ appendOnly: true });
+      onTestEnd(() => redis.stop());
+      await start({ redis });
+      const thinking = { sim_think_ms: '4000', sim_deltas: '10' };
+      const jobs = await Promise.all([0, 1, 2].map((i) => world.ask(`Without Redis ${i}?`, thinking)));
+      await Promise.all(jobs.map(({ id }) => world.running(id)));
+      await redis.kill(signal);
+      const begunAt = performance.now();
+      expect(await stopFirstWorker()).toBe(true);
+      expect(performance.now() - begunAt).toBeLessThan(1500);
+      expect(world.logLines.filter((line) => line.includes('Redis does not answer'))).toHaveLength(1);
+      if (signal === 'SIGKILL') await redis.restart();
+      else await redis.kill('SIGCONT');
+      await world.reconnected();
+      world.addWorker();
+      for (const { id } of jobs) {
+        expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed', attempt: 1 });
+      }
+      expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 3, completed: 3, cancels: 0 });
+    },
+  );
+
+  it('holds on to a foreground answer, which nobody else could fetch, until its Redis is back', async () => {
+    const redis = await startTestRedis({ appendOnly: true });
+    onTestEnd(() => redis.stop());
+    await start({
+      redis,
+      simulator: { background: 'rejected' },
+      recovery: { lockMs: 15_000, stalledMs: 5000 },
+    });
+    const { id } = await world.ask('Worth the wait?', { sim_think_ms: '1500' });
+    await world.running(id);
+    await redis.kill('SIGKILL');
+    const stopping = stopFirstWorker(10_000);
+    await eventually(() => expect(world.bought('Worth the wait?')).toMatchObject([{ state: 'completed' }]));
+    await redis.restart();
+    expect(await stopping).toBe(true);
+    await world.reconnected();
+    expect(await world.queue.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(world.bought('Worth the wait?')).toHaveLength(1);
   });
 
   it('leaves no job behind when it is idle', async () => {

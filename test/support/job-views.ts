@@ -16,6 +16,8 @@ const base = {
   created_at: '2025-11-23T03:00:00.000Z',
   attempt: 1,
   max_attempts: 5,
+  purchases: 1,
+  uncertain_purchases: 0,
 };
 const finished = {
   started_at: '2025-11-23T03:00:01.000Z',
@@ -44,7 +46,7 @@ export const active: ActiveJob = {
   started_at: finished.started_at,
   duration_ms: 12_000,
   upstream_id: 'resp_1',
-  progress: { upstream_status: 'in_progress', output_characters: 0 },
+  progress: { upstream_status: 'in_progress', output_characters: 0, seen_at: null },
   cancelling: false,
 };
 export const completed: CompletedJob = {

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { startProducer } from '../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import type { Models } from '../../src/config-file.ts';
 import { type FinishedJob, isFinishedJob, type JobView } from '../../src/job.ts';
@@ -17,6 +18,7 @@ import { openUpstreamGate, type UpstreamGate } from './upstream-gate.ts';
 
 export const QUICK_RECOVERY = { lockMs: 1000, stalledMs: 200 };
 const SHUTDOWN_MS = 5000;
+const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret for tests only').toString('base64')}`;
 
 type Entry = ReturnType<Simulator['ledger']['entries']>[number];
 
@@ -55,6 +57,7 @@ export interface WorkerWorld {
 export interface AskOptions {
   stream?: boolean;
   timeout_ms?: number;
+  deadline?: string;
   max_attempts?: number;
   delay_ms?: number;
   priority?: number;
@@ -72,19 +75,36 @@ export interface WorkerWorldOptions {
   patience?: Partial<Patience>;
   recovery?: { lockMs: number; stalledMs: number };
   apiKey?: string;
+  /** The simulator sends webhooks, to a producer that takes them. Default false. */
+  webhooks?: boolean;
 }
 
 export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promise<WorkerWorld> {
   const redis = options.redis ?? (await startTestRedis());
-  const simulator = createSimulator({ thinkMs: 30, ...options.simulator });
-  const upstreamUrl = (await simulator.listen(0)).url;
-  const gate = await openUpstreamGate(upstreamUrl);
   const models = { ...quickModels(), ...options.models };
-  const queue = new O3Queue({ ...models, redisUrl: redis.url });
-  const workers: O3Worker[] = [];
   const logLines: string[] = [];
   const destination = { write: (line: string) => void logLines.push(line) };
   const logger = createLogger({ level: 'debug', secrets: [], pretty: false, destination });
+  const producer = options.webhooks
+    ? await startProducer({
+        ...models,
+        redisUrl: redis.url,
+        prefix: 'o3q',
+        host: '127.0.0.1',
+        port: 0,
+        logger,
+        webhookSecret: WEBHOOK_SECRET,
+      })
+    : undefined;
+  const simulator = createSimulator({
+    thinkMs: 30,
+    ...(producer && { webhookUrl: `${producer.url}/webhooks/openai`, webhookSecret: WEBHOOK_SECRET }),
+    ...options.simulator,
+  });
+  const upstreamUrl = (await simulator.listen(0)).url;
+  const gate = await openUpstreamGate(upstreamUrl);
+  const queue = new O3Queue({ ...models, redisUrl: redis.url });
+  const workers: O3Worker[] = [];
 
   const client = new Redis(redis.url, { maxRetriesPerRequest: null });
   client.on('error', (error: Error) => logLines.push(`client: ${error.message}`));
@@ -108,7 +128,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
         prefix: 'o3q',
         logger,
         concurrency,
-        upstream: { apiKey, baseUrl: gate.url, patience },
+        upstream: { apiKey, baseUrl: gate.url, patience, webhooks: producer !== undefined },
         recovery: recovery ?? QUICK_RECOVERY,
       });
       workers.push(worker);
@@ -143,7 +163,10 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
       return found;
     },
     async stop() {
-      await shutDown([...workers], { deadlineMs: SHUTDOWN_MS, hurry: new AbortController().signal });
+      await shutDown([...workers, ...(producer ? [producer] : [])], {
+        deadlineMs: SHUTDOWN_MS,
+        hurry: new AbortController().signal,
+      });
       await queue.close();
       client.disconnect();
       await gate.close();

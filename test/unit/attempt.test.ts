@@ -1,16 +1,13 @@
+import { defaultModels, type ModelConfig } from '../../src/config-file.ts';
 import { RetryableError, TerminalError } from '../../src/failure.ts';
-import {
-  LockLostError,
-  type RunEnd,
-  type RunProgress,
-  type RunRecord,
-  type RunRecordWriter,
-  runRecordFrom,
-} from '../../src/queue/run-record.ts';
+import { type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from '../../src/queue/run-record.ts';
+import { LockLostError, type RunRecordWriter } from '../../src/queue/run-record-writer.ts';
 import type { UpstreamResponse } from '../../src/response.ts';
 import { createActiveAttempt } from '../../worker/active-attempt.ts';
 import { type Attempt, runAttempt } from '../../worker/attempt.ts';
+import { createCreateSlots } from '../../worker/create-slots.ts';
 import { createPollPace } from '../../worker/poll-pace.ts';
+import { PurchaseUncertainError } from '../../worker/purchase-uncertain-error.ts';
 import type { RunningResponse } from '../../worker/running-response.ts';
 import type { Upstream } from '../../worker/upstream.ts';
 
@@ -25,8 +22,13 @@ const answered: UpstreamResponse = {
 function world(
   known: Partial<RunRecord> = {},
   script: { create?: Error; lookup?: UpstreamResponse | Error } = {},
+  policy: Partial<ModelConfig> = {},
 ) {
   const done: string[] = [];
+  const spent: string[] = [];
+  const brought: Partial<RunRecord> = {};
+  let submits: RunRecordWriter['submit'] = async () => ({ kind: 'ok' });
+  let stores: RunRecordWriter['storePurchase'] = async () => 'ok';
   let saves: (progress: RunProgress) => Promise<{ cancelRequested: boolean }> = async () => ({
     cancelRequested: false,
   });
@@ -36,8 +38,18 @@ function world(
       finished: known.status !== undefined,
       record: { ...runRecordFrom([]), attempt: 1, ...known },
     }),
+    read: async () => ({ ...runRecordFrom([]), ...known, ...brought }),
+    submit: async (token) => {
+      done.push('submit');
+      return submits(token);
+    },
+    storePurchase: async (token, bought) => {
+      done.push(`store ${bought.upstreamId}`);
+      return stores(token, bought);
+    },
     save: async (progress) => {
-      done.push(`save ${progress.upstreamId ?? progress.error?.code ?? ''}`);
+      const withdrawn = 'submitting' in progress ? 'withdrawn' : undefined;
+      done.push(`save ${progress.error?.code ?? withdrawn ?? progress.upstreamStatus ?? ''}`);
       return saves(progress);
     },
     finish: async (end) => {
@@ -64,22 +76,34 @@ function world(
       done.push('cancel');
       return null;
     },
+    graceMs: 300,
+    slots: createCreateSlots(1),
     pace: createPollPace(200),
     close: async () => {},
   };
+  const model = { ...defaultModels().models['o3'], ...policy } as ModelConfig;
   const attempt: Attempt = {
     data: { question: 'Is it?', stream: false },
     attemptsMade: 0,
     maxAttempts: 3,
-    upstreamModel: 'o3',
-    timeoutMs: 1000,
+    model,
     record,
     upstream,
+    webhooks: undefined,
     active: createActiveAttempt(),
+    onPurchase: (what) => void spent.push(what),
   };
   return {
     attempt,
     done,
+    spent,
+    brought,
+    onSubmit: (submit: typeof submits) => {
+      submits = submit;
+    },
+    onStore: (store: typeof stores) => {
+      stores = store;
+    },
     onSave: (save: typeof saves) => {
       saves = save;
     },
@@ -89,28 +113,31 @@ function world(
 
 describe('an attempt', () => {
   it('buys, writes the id down, follows, and writes the end down', async () => {
-    const { attempt, done, ended } = world();
+    const { attempt, done, spent, ended } = world();
     expect(await runAttempt(attempt)).toMatchObject({
       kind: 'completed',
       summary: { answer_preview: 'Yes.', upstream_model: 'o3-2025-04-16', usage: null },
     });
-    expect(done).toEqual(['create', 'save resp_1', 'look', 'finish completed']);
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'finish completed']);
+    expect(spent).toEqual(['bought']);
     expect(ended()).toMatchObject({ response: answered });
   });
 
   it('adopts what was bought before it, even if that was seen to be finished', async () => {
-    const { attempt, done } = world({ upstreamId: 'resp_1', background: true, upstreamStatus: 'completed' });
+    const known = { upstreamId: 'resp_1', background: true, upstreamStatus: 'completed' };
+    const { attempt, done, spent } = world(known);
     expect(await runAttempt(attempt)).toMatchObject({
       kind: 'completed',
       summary: { answer_preview: 'Yes.' },
     });
     expect(done).toEqual(['look', 'finish completed']);
+    expect(spent).toEqual(['adopted']);
   });
 
   it('buys again what went down with its connection', async () => {
-    const { attempt, done } = world({ upstreamId: 'resp_0', background: false });
+    const { attempt, spent } = world({ upstreamId: 'resp_0', background: false });
     expect(await runAttempt(attempt)).toMatchObject({ kind: 'completed' });
-    expect(done[0]).toBe('create');
+    expect(spent).toEqual(['bought']);
   });
 
   it('only repeats an end that was written down before', async () => {
@@ -145,8 +172,13 @@ describe('an attempt', () => {
   it('is to be retried after a failure that a later attempt may cure, until none is left', async () => {
     const create = new RetryableError('upstream_error', 'down', { retryAfterMs: 5 });
     const first = world({ attempt: 2 }, { create });
-    expect(await runAttempt(first.attempt)).toEqual({ kind: 'retry', failure: create, attempt: 2 });
-    expect(first.done).toEqual(['create', 'save upstream_error']);
+    expect(await runAttempt(first.attempt)).toEqual({
+      kind: 'retry',
+      failure: create,
+      attempt: 2,
+      delayMs: 5,
+    });
+    expect(first.done).toEqual(['submit', 'create', 'save withdrawn', 'save upstream_error']);
     const last = world({ attempt: 3 }, { create });
     expect(await runAttempt(last.attempt)).toMatchObject({ kind: 'failed', code: 'upstream_error' });
   });
@@ -155,29 +187,58 @@ describe('an attempt', () => {
     const { attempt, onSave, done } = world({}, { create: new RetryableError('upstream_error', 'down') });
     onSave(async () => ({ cancelRequested: true }));
     await runAttempt(attempt);
-    expect(done).toEqual(['create', 'save upstream_error', 'finish failed']);
+    expect(done).toEqual(['submit', 'create', 'save withdrawn', 'save upstream_error', 'finish failed']);
   });
 
   it('stops what it can no longer follow', async () => {
     const { attempt, done } = world({}, { lookup: new TerminalError('authentication', '401') });
     expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'authentication' });
-    expect(done).toEqual(['create', 'save resp_1', 'look', 'finish failed', 'cancel']);
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'finish failed', 'cancel']);
   });
 
   it('does not stop a response that has ended', async () => {
     const lookup = { id: 'resp_1', status: 'failed', error: { code: 'server_error', message: 'x' } };
     const { attempt, done } = world({}, { lookup });
     expect(await runAttempt(attempt)).toMatchObject({ kind: 'retry', failure: { code: 'response_failed' } });
-    expect(done).toEqual(['create', 'save resp_1', 'look', 'save response_failed']);
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'save response_failed']);
   });
 
-  it('stops what it bought without the lock: nobody else knows its id', async () => {
-    const { attempt, onSave, done } = world();
-    onSave(async () => {
+  it('leaves what it bought without the lock to the worker that has it: its id is home', async () => {
+    const { attempt, onStore, done } = world();
+    onStore(async () => {
       throw new LockLostError('job_1');
     });
     expect(await runAttempt(attempt)).toEqual({ kind: 'lost' });
-    expect(done).toEqual(['create', 'save resp_1', 'cancel']);
+    expect(done).toEqual(['submit', 'create', 'store resp_1']);
+  });
+
+  it('stops what it bought when another has been bought since: nobody waits for it', async () => {
+    const { attempt, onStore, done } = world();
+    onStore(async () => 'superseded');
+    expect(await runAttempt(attempt)).toEqual({ kind: 'lost' });
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
+  });
+
+  it('stops what it bought when somebody has cancelled meanwhile', async () => {
+    const { attempt, onStore, done } = world();
+    onStore(async () => 'unwanted');
+    await runAttempt(attempt);
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel', 'finish cancelled']);
+  });
+
+  it('buys nothing when it is cancelled in the last moment', async () => {
+    const { attempt, onSubmit, done, spent } = world();
+    onSubmit(async () => ({ kind: 'unwanted' }));
+    expect(await runAttempt(attempt)).toEqual({ kind: 'cancelled' });
+    expect([done, spent]).toEqual([['submit', 'finish cancelled'], []]);
+  });
+
+  it('adopts what an earlier create brings home in the last moment', async () => {
+    const { attempt, onSubmit, done, spent } = world();
+    const record = { ...runRecordFrom([]), upstreamId: 'resp_0', background: true };
+    onSubmit(async () => ({ kind: 'bought', record }));
+    expect(await runAttempt(attempt)).toMatchObject({ kind: 'completed' });
+    expect([done, spent]).toEqual([['submit', 'look', 'finish completed'], ['adopted']]);
   });
 
   it('leaves what it has adopted alone when the lock is lost', async () => {
@@ -195,6 +256,7 @@ describe('an attempt', () => {
     const { attempt, done } = world(
       { upstreamId: 'resp_1', background: true, createdAt: Date.now() - 900 },
       { lookup: { id: 'resp_1', status: 'in_progress' } },
+      { timeoutMs: 1000 },
     );
     const begunAt = performance.now();
     expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'timeout' });
@@ -203,14 +265,14 @@ describe('an attempt', () => {
   });
 
   it('throws on what nobody expected, so that BullMQ tries again', async () => {
-    const { attempt, onSave, done } = world();
+    const { attempt, onStore, done } = world();
     const oom = new Error('OOM command not allowed');
-    onSave(async () => {
+    onStore(async () => {
       throw oom;
     });
     await expect(runAttempt(attempt)).rejects.toBe(oom);
     // Its id could not be written down, so that it would be bought again.
-    expect(done).toEqual(['create', 'save resp_1', 'cancel']);
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
   });
 
   it('gives the job back when the worker leaves, before it buys or when another can go on', async () => {
@@ -219,11 +281,86 @@ describe('an attempt', () => {
     expect(await runAttempt(before.attempt)).toEqual({ kind: 'released' });
     expect(before.done).toEqual([]);
     const after = world({}, { lookup: { id: 'resp_1', status: 'in_progress' } });
-    after.onSave(async () => {
+    after.onStore(async () => {
       after.attempt.active.leave();
-      return { cancelRequested: false };
+      return 'ok';
     });
     expect(await runAttempt(after.attempt)).toEqual({ kind: 'released' });
-    expect(after.done).toEqual(['create', 'save resp_1']);
+    expect(after.done).toEqual(['submit', 'create', 'store resp_1']);
+  });
+
+  describe('that finds the mark of an earlier create, and no id', () => {
+    const submitting = { token: 'purchase-0', at: Date.now() };
+    const gone = { token: 'purchase-0', at: undefined };
+
+    it('buys again, and counts it', async () => {
+      const { attempt, done, spent } = world({ submitting: gone });
+      expect(await runAttempt(attempt)).toMatchObject({ kind: 'completed' });
+      expect(done[0]).toBe('submit');
+      expect(spent).toEqual(['uncertain', 'bought']);
+    });
+
+    it('fails where that is the policy, and buys nothing', async () => {
+      const { attempt, done, spent } = world({ submitting: gone }, {}, { onUncertain: 'fail' });
+      expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
+      expect([done, spent]).toEqual([['finish failed'], ['uncertain']]);
+    });
+
+    it('adopts what its sender brings home after all', async () => {
+      const { attempt, brought, done, spent } = world({ submitting });
+      const running = runAttempt(attempt);
+      Object.assign(brought, { upstreamId: 'resp_0', background: true });
+      expect(await running).toMatchObject({ kind: 'completed' });
+      expect([done, spent]).toEqual([['look', 'finish completed'], ['adopted']]);
+    });
+
+    it('does not wait for it in a worker that leaves', async () => {
+      const { attempt, done, spent } = world({ submitting });
+      const running = runAttempt(attempt);
+      attempt.active.leave();
+      expect(await running).toEqual({ kind: 'released' });
+      expect([done, spent]).toEqual([[], []]);
+    });
+  });
+
+  it('leaves the mark of a create that nobody knows the end of, for the next attempt to look into', async () => {
+    const failure = new RetryableError('connection_lost', 'reset');
+    const { attempt, done, spent } = world({}, { create: new PurchaseUncertainError(failure) });
+    expect(await runAttempt(attempt)).toMatchObject({ kind: 'retry', failure });
+    expect([done, spent]).toEqual([['submit', 'create', 'save connection_lost'], []]);
+    const last = world({ attempt: 3 }, { create: new PurchaseUncertainError(failure) });
+    expect(await runAttempt(last.attempt)).toMatchObject({ kind: 'failed', code: 'connection_lost' });
+    expect(last.spent).toEqual(['uncertain']);
+  });
+
+  it('keeps a response that gives no sign of life for the next attempt to look up, and stops it after the last', async () => {
+    const out = new RetryableError('connection_lost', 'no route');
+    const known = { upstreamId: 'resp_1', background: true };
+    const first = world(known, { lookup: out }, { stallMs: 1 });
+    expect(await runAttempt(first.attempt)).toMatchObject({
+      kind: 'retry',
+      failure: { code: 'upstream_silent' },
+    });
+    expect(first.done).not.toContain('cancel');
+    const last = world({ ...known, attempt: 3 }, { lookup: out }, { stallMs: 1 });
+    expect(await runAttempt(last.attempt)).toMatchObject({ kind: 'failed', code: 'upstream_silent' });
+    expect(last.done.slice(-2)).toEqual(['finish failed', 'cancel']);
+  });
+
+  it('ends with the deadline of its job, and begins nothing after it', async () => {
+    const data = { question: 'Is it?', stream: false, deadline: new Date(Date.now() + 100).toISOString() };
+    const running = world({}, { lookup: { id: 'resp_1', status: 'in_progress' } });
+    expect(await runAttempt({ ...running.attempt, data })).toMatchObject({ code: 'deadline_passed' });
+    expect(running.done.slice(-2)).toEqual(['cancel', 'finish failed']);
+    const late = world();
+    expect(await runAttempt({ ...late.attempt, data })).toMatchObject({ code: 'deadline_passed' });
+    expect(late.done).toEqual(['finish failed']);
+    const create = new RetryableError('rate_limited', 'slow down', { retryAfterMs: 60_000 });
+    const throttled = world({}, { create });
+    const soon = { ...data, deadline: new Date(Date.now() + 30_000).toISOString() };
+    expect(await runAttempt({ ...throttled.attempt, data: soon })).toMatchObject({
+      kind: 'failed',
+      code: 'rate_limited',
+    });
   });
 });

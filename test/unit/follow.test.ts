@@ -1,6 +1,7 @@
 import { RetryableError, TerminalError } from '../../src/failure.ts';
 import type { RunProgress } from '../../src/queue/run-record.ts';
 import type { UpstreamResponse } from '../../src/response.ts';
+import { createCreateSlots } from '../../worker/create-slots.ts';
 import { type FollowOptions, follow } from '../../worker/follow.ts';
 import { createPollPace } from '../../worker/poll-pace.ts';
 import type { RunningResponse, StreamEvent } from '../../worker/running-response.ts';
@@ -51,6 +52,8 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
         return next(lookups);
       },
       cancel: async () => null,
+      graceMs: 0,
+      slots: createCreateSlots(1),
       pace: createPollPace(200),
       close: async () => {},
     },
@@ -58,6 +61,8 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
     cursor: undefined,
     outputCharacters: 0,
     createdAt: Date.now(),
+    stallMs: 10 * MINUTE,
+    news: undefined,
     onProgress: async (made) => void progress.push(made),
   };
   return { options, resumedAfter, progress, polledAt, controller };
@@ -127,6 +132,7 @@ describe('following a response', () => {
       .spyOn(Date, 'now')
       .mockReturnValueOnce(start)
       .mockReturnValueOnce(start)
+      .mockReturnValueOnce(start)
       .mockReturnValue(start + 2000);
     await follow(streamed(), { ...options, cursor: 41, outputCharacters: 100 });
     expect(resumedAfter).toEqual([41]);
@@ -172,7 +178,7 @@ describe('following a response', () => {
     expect(resumedAfter).toEqual([]);
   });
 
-  it('polls more and more slowly, up to every five seconds, and says what has changed once', async () => {
+  it('polls more and more slowly, up to every five seconds, and says what has changed, and now and then that nothing has', async () => {
     const { options, polledAt, progress } = scripted(
       [],
       [{ id: 'resp_1', status: 'queued' }, ...Array.from({ length: 20 }, () => thinking), done],
@@ -182,7 +188,12 @@ describe('following a response', () => {
     expect(Math.max(...pauses.slice(0, 1))).toBeLessThan(350);
     expect(Math.min(...pauses.slice(-5))).toBeGreaterThan(3700);
     expect(Math.max(...pauses)).toBeLessThan(6300);
-    expect(progress).toEqual([{ upstreamStatus: 'queued' }, { upstreamStatus: 'in_progress' }]);
+    expect(progress.map(({ upstreamStatus }) => upstreamStatus)).toEqual([
+      'queued',
+      'in_progress',
+      'in_progress',
+    ]);
+    expect((progress[2]?.seenAt ?? 0) - (progress[1]?.seenAt ?? 0)).toBeGreaterThan(60_000);
   });
 
   it('takes turns with thousands of others', async () => {
@@ -259,5 +270,59 @@ describe('following a response', () => {
       throw lostLock;
     };
     expect(await outcomeOf(follow(polled, { ...options, onProgress }))).toBe(lostLock);
+  });
+
+  it('takes twenty silent minutes for thinking, as long as the upstream says so', async () => {
+    const { options, polledAt } = scripted(
+      [],
+      [...Array.from({ length: 240 }, () => thinking), ...Array.from({ length: 240 }, () => thinking), done],
+    );
+    const following = follow({ response: thinking, background: true, streamed: false }, options);
+    const settled = following.catch((error: Error) => error);
+    await jest.advanceTimersByTimeAsync(60 * MINUTE);
+    expect(await settled).toBe(done);
+    expect((polledAt.at(-1) ?? 0) - (polledAt[0] ?? 0)).toBeGreaterThan(20 * MINUTE);
+  });
+
+  it('gives up on an upstream that answers nothing for the stall time, and not before', async () => {
+    const { options, polledAt } = scripted([], [thinking, ...Array.from({ length: 300 }, () => lost)]);
+    const polled = { response: thinking, background: true, streamed: false };
+    const following = follow(polled, { ...options, stallMs: 5 * MINUTE });
+    expect(await outcomeOf(following)).toMatchObject({ code: 'upstream_silent', retryable: true });
+    expect((polledAt.at(-1) ?? 0) - (polledAt[0] ?? 0)).toBeGreaterThanOrEqual(5 * MINUTE);
+  });
+
+  it('waits for one that throttles', async () => {
+    const throttled = new RetryableError('rate_limited', 'slow down');
+    const { options } = scripted([], [...Array.from({ length: 80 }, () => throttled), done]);
+    const polled = { response: thinking, background: true, streamed: false };
+    expect(await outcomeOf(follow(polled, { ...options, stallMs: MINUTE }))).toBe(done);
+  });
+
+  it('looks at once when a webhook says that the response has ended', async () => {
+    const { options, polledAt } = scripted([], [thinking, thinking, thinking, thinking, thinking, done]);
+    let wake = (): void => {};
+    let listening = 0;
+    const news: FollowOptions['news'] = {
+      watch: (id, awake) => {
+        expect(id).toBe('resp_1');
+        listening += 1;
+        wake = awake;
+        return () => {
+          listening -= 1;
+        };
+      },
+      ended: () => {
+        throw new Error('expected nobody to ask for all of them');
+      },
+    };
+    const following = follow({ response: thinking, background: true, streamed: false }, { ...options, news });
+    await jest.advanceTimersByTimeAsync(2500);
+    const before = polledAt.length;
+    wake();
+    await jest.advanceTimersByTimeAsync(1);
+    expect(polledAt).toHaveLength(before + 1);
+    await outcomeOf(following);
+    expect(listening).toBe(0);
   });
 });

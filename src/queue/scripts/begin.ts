@@ -20,7 +20,7 @@ if redis.call('HEXISTS', KEYS[3], 'status') == 1 then
     return { 'finished', redis.call('HGETALL', KEYS[3]) }
   end
   -- Retried by hand: a fresh run, a fresh purchase. BullMQ counts its attempts on, we count from one.
-  redis.call('DEL', KEYS[3], KEYS[4])
+  clearRun(KEYS[3], KEYS[4])
   redis.call('HSET', KEYS[3], 'attempts_before', ARGV[5])
   for index = 7, 9 do redis.call('ZREM', KEYS[index], ARGV[1]) end
 end

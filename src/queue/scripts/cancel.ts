@@ -24,7 +24,7 @@ if not isOpen(KEYS[9], KEYS[1], state) then
 end
 if state == 'completed' or state == 'failed' then return 'finished' end
 -- Retried by hand and not begun yet: what the earlier run left behind would hide the mark.
-if redis.call('HEXISTS', KEYS[9], 'status') == 1 then redis.call('DEL', KEYS[9], KEYS[10]) end
+if redis.call('HEXISTS', KEYS[9], 'status') == 1 then clearRun(KEYS[9], KEYS[10]) end
 if state == 'active' then
   redis.call('HSETNX', KEYS[9], 'cancel_requested_at', ARGV[2])
   redis.call('PUBLISH', ARGV[3], ARGV[1])

@@ -16,7 +16,13 @@ if ARGV[2] == '' then
   if not ended or redis.call('HEXISTS', KEYS[1], 'returnvalue') == 1 then return 'lost' end
 elseif redis.call('GET', KEYS[2]) ~= ARGV[2] then return 'lost' end
 local known = redis.call('HGET', KEYS[3], 'status')
-if known then return known end
+if known then
+  -- A cancel was announced before the upstream had said what it used.
+  if known == 'cancelled' and ARGV[3] == 'cancelled' and ARGV[9] == 'usage' and ARGV[10] ~= 'null' then
+    redis.call('HSET', KEYS[3], 'usage', ARGV[10])
+  end
+  return known
+end
 local status = ARGV[3]
 if redis.call('HEXISTS', KEYS[3], 'cancel_requested_at') == 1 then status = 'cancelled' end
 for i = 9, #ARGV, 2 do

@@ -44,4 +44,13 @@ local function isOpen(runKey, jobKey, state)
   -- Active: has this start of the job written that status, or is it the next one, which has not begun yet?
   return state ~= 'active' or not isBegun(runKey, jobKey)
 end
+
+-- For a fresh run of a job: what was spent on it stays known. A create that nobody knows the end of counts as uncertain from now on.
+local function clearRun(runKey, responseKey)
+  local kept = redis.call('HMGET', runKey, 'purchases', 'uncertain_purchases', 'submitting')
+  redis.call('DEL', runKey, responseKey)
+  local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
+  if kept[1] then redis.call('HSET', runKey, 'purchases', kept[1]) end
+  if uncertain > 0 then redis.call('HSET', runKey, 'uncertain_purchases', uncertain) end
+end
 `;

@@ -1,0 +1,179 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { FinishedStatus } from '../job.ts';
+import type { ModelKeys } from './keys.ts';
+import { fieldsOf, type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from './run-record.ts';
+import { beginScript } from './scripts/begin.ts';
+import { boughtScript } from './scripts/bought.ts';
+import { finishScript } from './scripts/finish.ts';
+import { saveScript } from './scripts/save.ts';
+import { submitScript } from './scripts/submit.ts';
+
+/** Another worker holds the job's lock: this one must stop and write nothing more. */
+export class LockLostError extends Error {
+  override readonly name = 'LockLostError';
+  constructor(id: string) {
+    super(`The lock of job ${id} is held by another worker`);
+  }
+}
+
+/** The record as one attempt sees it: bound to its job and to the lock that allows writing. */
+export interface RunRecordWriter {
+  /**
+   * @param attemptsMade as BullMQ counts them; `record.attempt` is ours, 1-based, and begins anew with a retry by hand.
+   * @throws {LockLostError}
+   */
+  begin(attemptsMade: number): Promise<{ finished: boolean; record: RunRecord }>;
+  /** As it stands now, whoever holds the lock. */
+  read(): Promise<RunRecord>;
+  /**
+   * Marks that a create is about to be sent; an earlier mark counts as uncertain from now on.
+   * @returns `unwanted`: the job is cancelled or has ended. `bought`: an earlier create has brought its id home after all.
+   * @throws {LockLostError}
+   */
+  submit(purchaseToken: string): Promise<Submitted>;
+  /**
+   * Writes down what a create has bought, with or without the lock.
+   * @returns `unwanted`: somebody has asked to cancel, or the job has ended. `superseded`: another create was sent since, nothing is written.
+   * @throws {LockLostError} when it is written, and another worker is to go on with it.
+   */
+  storePurchase(purchaseToken: string, bought: Bought): Promise<Stored>;
+  /** @returns whether somebody has asked to cancel. @throws {LockLostError} */
+  save(progress: RunProgress): Promise<{ cancelRequested: boolean }>;
+  /** @returns the status that stands: the first final one wins. @throws {LockLostError} */
+  finish(end: RunEnd): Promise<FinishedStatus>;
+}
+
+export type Submitted = { kind: 'ok' } | { kind: 'unwanted' } | { kind: 'bought'; record: RunRecord };
+
+export type Stored = 'ok' | 'unwanted' | 'superseded';
+
+/** A response that a create has brought home. */
+export type Bought = Required<
+  Pick<RunProgress, 'background' | 'streamed' | 'createdAt' | 'upstreamStatus'>
+> & { upstreamId: string };
+
+export interface RunRecordOptions {
+  redis: Redis | Cluster;
+  keys: ModelKeys;
+  id: string;
+  lockToken: string;
+  /** When the job was enqueued, in milliseconds: its place in the lists. */
+  jobCreatedAt: number;
+  /** How long a finished record is kept at most, in seconds. */
+  keepSeconds: { completed: number; failed: number };
+}
+
+export function createRunRecord({
+  redis,
+  keys,
+  id,
+  lockToken,
+  jobCreatedAt,
+  keepSeconds,
+}: RunRecordOptions): RunRecordWriter {
+  return {
+    async begin(attemptsMade) {
+      const all = [
+        keys.index('all'),
+        keys.index('live'),
+        keys.index('completed'),
+        keys.index('failed'),
+        keys.index('cancelled'),
+      ];
+      const reply = await beginScript.run(
+        redis,
+        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...all],
+        [id, lockToken, jobCreatedAt, Date.now(), attemptsMade],
+      );
+      const [answer, fields] = reply as ['lost'] | ['open' | 'finished', string[]];
+      if (answer === 'lost') throw new LockLostError(id);
+      return { finished: answer === 'finished', record: runRecordFrom(fields ?? []) };
+    },
+
+    async read() {
+      const fields = await redis.hgetall(keys.run(id));
+      return runRecordFrom(Object.entries(fields).flat());
+    },
+
+    async submit(purchaseToken) {
+      const reply = await submitScript.run(
+        redis,
+        [keys.lock(id), keys.run(id)],
+        [lockToken, purchaseToken, Date.now()],
+      );
+      const [answer, fields] = reply as ['lost' | 'cancel' | 'ok'] | ['bought', string[]];
+      switch (answer) {
+        case 'lost':
+          throw new LockLostError(id);
+        case 'cancel':
+          return { kind: 'unwanted' };
+        case 'bought':
+          return { kind: 'bought', record: runRecordFrom(fields) };
+        default:
+          return { kind: 'ok' };
+      }
+    },
+
+    async storePurchase(purchaseToken, { upstreamId, ...bought }) {
+      const answer = await boughtScript.run(
+        redis,
+        [keys.lock(id), keys.run(id)],
+        [lockToken, purchaseToken, ...fieldsOf({ upstreamId }), ...fieldsOf(bought)],
+      );
+      switch (answer) {
+        case 'lost':
+          throw new LockLostError(id);
+        case 'superseded':
+          return 'superseded';
+        case 'ok':
+          return 'ok';
+        default:
+          return 'unwanted';
+      }
+    },
+
+    async save(progress) {
+      const answer = await saveScript.run(
+        redis,
+        [keys.lock(id), keys.run(id)],
+        [lockToken, ...fieldsOf(progress)],
+      );
+      if (answer === 'lost') throw new LockLostError(id);
+      return { cancelRequested: answer === 'cancel' };
+    },
+
+    async finish(end) {
+      const indexes = [
+        keys.index('live'),
+        keys.index('completed'),
+        keys.index('failed'),
+        keys.index('cancelled'),
+      ];
+      const fields =
+        end.status === 'completed'
+          ? ['summary', JSON.stringify(end.summary), 'usage', JSON.stringify(end.summary.usage)]
+          : [
+              'usage',
+              JSON.stringify(end.usage),
+              ...(end.status === 'failed' ? ['error', JSON.stringify(end.error)] : []),
+            ];
+      const answer = await finishScript.run(
+        redis,
+        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...indexes],
+        [
+          id,
+          lockToken,
+          end.status,
+          Date.now(),
+          jobCreatedAt,
+          end.status === 'completed' ? keepSeconds.completed : keepSeconds.failed,
+          end.status === 'completed' ? JSON.stringify(end.response) : '',
+          keys.finishedChannel,
+          ...fields,
+        ],
+      );
+      if (answer === 'lost') throw new LockLostError(id);
+      return answer as FinishedStatus;
+    },
+  };
+}
