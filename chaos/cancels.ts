@@ -1,0 +1,119 @@
+import { createCallers } from './callers.ts';
+import { findOffences } from './checks.ts';
+import { gatherEvidence } from './evidence.ts';
+import { type Fleet, withFleet } from './fleet.ts';
+import { createHistory } from './history.ts';
+import { jobName, type PlannedJob, planCalmJobs } from './job-plan.ts';
+import { jobNameIn, readLedger } from './ledger.ts';
+import { purchaseRequirement } from './purchases.ts';
+import { createRandom, type Random } from './random.ts';
+import { isClean, type Report, type Requirement, type Stage } from './scenario.ts';
+import { becomes, inParallel, onTime, percentile } from './timing.ts';
+
+const ACTIVE_JOBS = 300;
+const ACTIVE_THINK_MS = { least: 120_000, most: 120_000 };
+const STOP_LIMIT_MS = 100;
+const RANDOM_JOBS = 3000;
+/** Short enough that some have ended when their cancel comes. */
+const RANDOM_THINK_MS = { least: 100, most: 3000 };
+const LATEST_CANCEL_MS = 3500;
+const JOBS_PER_SECOND = 60;
+const CALLERS = 10;
+const IN_FLIGHT_LIMIT_MS = 60_000;
+const LIMIT_MS = 120_000;
+
+/** How soon a cancel stops the spending, and whether any moment is wrong for one. */
+export function runCancels(stage: Stage): Promise<Report> {
+  return withFleet(stage, { workers: 2, webhooks: false }, (fleet) => cancels(stage, fleet), isClean);
+}
+
+async function cancels({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Report> {
+  const random = createRandom(seed);
+  const history = createHistory();
+  const callers = createCallers(fleet, history, signal);
+
+  await inParallel(planCalmJobs(random, ACTIVE_JOBS, ACTIVE_THINK_MS), CALLERS, callers.ask);
+  const allRun = async (): Promise<boolean> => {
+    const { running } = (await readLedger(fleet.upstreamUrl)).totals;
+    progress(`${running} of ${ACTIVE_JOBS} jobs are in flight`);
+    return running === ACTIVE_JOBS;
+  };
+  const allActive = await becomes(allRun, IN_FLIGHT_LIMIT_MS, signal, 500);
+  const answered = new Map<string, number>();
+  await inParallel([...history.jobs.values()], CALLERS, async ({ id, name }) => {
+    const at = id === undefined ? undefined : await callers.cancel(id);
+    if (at !== undefined) answered.set(name, at);
+  });
+  await callers.allFinished(LIMIT_MS);
+  const delays = await stopDelays(fleet, answered);
+
+  const jobs = jobsToCancel(random);
+  progress(`${RANDOM_JOBS} jobs, each cancelled at some moment`);
+  await onTime(jobs, callers.ask, signal);
+  await callers.allFinished(LIMIT_MS);
+  const evidence = await gatherEvidence(fleet, history, signal);
+  const offences = findOffences(evidence);
+  const late = evidence.jobs.filter((job) => job.history.name >= jobName(ACTIVE_JOBS));
+  const ended = (status: string): number => late.filter(({ last }) => last?.status === status).length;
+  const neverBought = late.filter(({ bought }) => bought.length === 0).length;
+  return {
+    requirements: [
+      {
+        what: 'active jobs, all in flight at once',
+        required: `${ACTIVE_JOBS}`,
+        measured: allActive ? `${ACTIVE_JOBS}` : 'fewer',
+        met: allActive,
+      },
+      stopRequirement(delays),
+      {
+        what: 'jobs cancelled at random moments',
+        required: `${RANDOM_JOBS}`,
+        measured: `${late.length}: ${ended('cancelled')} cancelled (${neverBought} never bought), ${ended('completed')} completed, ${ended('failed')} failed`,
+        met: late.length === RANDOM_JOBS && ended('failed') === 0,
+      },
+      {
+        ...purchaseRequirement(evidence, ACTIVE_JOBS + RANDOM_JOBS - neverBought),
+        what: 'purchases, of jobs that were bought at all',
+      },
+      {
+        what: 'ended in two states, or bought after the cancel',
+        required: '0',
+        measured: `${offences.length}`,
+        met: offences.length === 0,
+      },
+    ],
+    offences,
+    logs: fleet.folder,
+  };
+}
+
+function jobsToCancel(random: Random): PlannedJob[] {
+  return planCalmJobs(random, ACTIVE_JOBS + RANDOM_JOBS, RANDOM_THINK_MS)
+    .slice(ACTIVE_JOBS)
+    .map((job, index) => ({
+      ...job,
+      atMs: (index * 1000) / JOBS_PER_SECOND,
+      cancelAfterMs: random.between(0, LATEST_CANCEL_MS),
+    }));
+}
+
+/** From the answer of each cancel until the upstream was told, in milliseconds; without end where it never was. */
+async function stopDelays(fleet: Fleet, answered: ReadonlyMap<string, number>): Promise<number[]> {
+  const { responses } = await readLedger(fleet.upstreamUrl);
+  const stopped = new Map(responses.map((entry) => [jobNameIn(entry.question), entry.cancelled_at]));
+  return [...answered].map(([job, at]) => {
+    const stoppedAt = stopped.get(job) ?? Number.POSITIVE_INFINITY;
+    // The worker may be quicker than the answer's way back.
+    return Math.max(0, stoppedAt - at);
+  });
+}
+
+function stopRequirement(delays: readonly number[]): Requirement {
+  const p99 = percentile(delays, 0.99);
+  return {
+    what: "from a cancel's answer to the upstream's cancel: p50, p99, longest",
+    required: `p99 < ${STOP_LIMIT_MS} ms of ${ACTIVE_JOBS}`,
+    measured: `${percentile(delays, 0.5)}, ${p99}, ${Math.max(...delays)} ms of ${delays.length}`,
+    met: p99 < STOP_LIMIT_MS && delays.length === ACTIVE_JOBS,
+  };
+}

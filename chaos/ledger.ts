@@ -1,0 +1,45 @@
+import { z } from 'zod';
+
+const entrySchema = z.object({
+  response_id: z.string(),
+  metadata: z.record(z.string(), z.string()),
+  question: z.string(),
+  created_at: z.number(),
+  state: z.string(),
+  cancelled_at: z.number().nullable(),
+});
+const ledgerSchema = z.object({
+  totals: z.object({ purchases: z.number(), running: z.number() }),
+  responses: z.array(entrySchema),
+});
+
+/** A purchase, as the simulator's books have it. */
+export type LedgerEntry = z.infer<typeof entrySchema>;
+export type Ledger = z.infer<typeof ledgerSchema>;
+
+/** @param upstreamUrl of the simulator itself, by no proxy: the books are read even when the way there is broken. */
+export async function readLedger(upstreamUrl: string): Promise<Ledger> {
+  const answer = await fetch(new URL('/simulator/ledger', upstreamUrl));
+  return ledgerSchema.parse(await answer.json());
+}
+
+export function isRunning({ state }: LedgerEntry): boolean {
+  return state === 'queued' || state === 'in_progress';
+}
+
+/** What was bought for each job, by the job's name, which its question begins with. */
+export function purchasesByJob({ responses }: Ledger): Map<string, LedgerEntry[]> {
+  const byJob = new Map<string, LedgerEntry[]>();
+  for (const entry of responses) {
+    const name = jobNameIn(entry.question);
+    const entries = byJob.get(name) ?? [];
+    entries.push(entry);
+    byJob.set(name, entries);
+  }
+  return byJob;
+}
+
+/** A question is `job-0042 …`: that is how one job is known to its caller, on the board, on the wire and in the ledger. */
+export function jobNameIn(question: string): string {
+  return question.split(' ', 1)[0] ?? '';
+}

@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { readConfig } from '../src/config.ts';
+import { runCancels } from './cancels.ts';
+import { runDeploy } from './deploy.ts';
+import { runKills } from './kills.ts';
+import { createProgressLine } from './progress-line.ts';
+import { runRedisOutage } from './redis-outage.ts';
+import { reportText } from './report.ts';
+import { isClean, type Report, type Stage } from './scenario.ts';
+import { runStorm } from './storm.ts';
+import { weatherFor } from './storm-plan.ts';
+
+const INTERRUPTED = 130;
+const MINUTE_MS = 60_000;
+
+const line = createProgressLine(process.stdout);
+const interruption = new AbortController();
+process.on('SIGINT', () => {
+  if (interruption.signal.aborted) process.exit(INTERRUPTED);
+  line.say('Interrupted: stopping all processes.');
+  interruption.abort();
+});
+
+const program = new Command('chaos').description(
+  'Breaks an instance of real processes on purpose, and checks that no job is lost and none is bought twice.',
+);
+
+const scenario = (name: string, description: string) =>
+  program
+    .command(name)
+    .description(description)
+    .option(
+      '--seed <number>',
+      'the same seed plays the same plan; default: another one each time',
+      wholeNumber,
+    );
+
+scenario('kills', '500 jobs, 4 workers, one of them killed every 2 s').action((options: Seeded) =>
+  play(options, runKills),
+);
+scenario('deploy', 'SIGTERM to a worker with 1,000 jobs in flight').action((options: Seeded) =>
+  play(options, runDeploy),
+);
+scenario('redis', 'Redis killed for 10 s under load').action((options: Seeded) =>
+  play(options, runRedisOutage),
+);
+scenario('cancels', '300 active jobs cancelled, and 3,000 at random moments').action((options: Seeded) =>
+  play(options, runCancels),
+);
+program
+  .command('storm', { isDefault: true })
+  .description('everything at once, at random')
+  .option('--seed <number>', 'the same seed plays the same plan; default: another one each time', wholeNumber)
+  .option('--minutes <number>', 'how long things are broken', wholeNumber, 3)
+  .option('--jobs <number>', 'how many jobs', wholeNumber, 300)
+  .option('--workers <number>', 'how many workers', wholeNumber, 3)
+  .option('--no-webhooks', 'the upstream tells nobody that a response has ended')
+  .action(({ minutes, jobs, workers, webhooks, ...options }: Seeded & Size) =>
+    play(options, (stage) =>
+      runStorm(stage, {
+        durationMs: minutes * MINUTE_MS,
+        jobs,
+        workers,
+        webhooks,
+        weather: weatherFor(minutes),
+      }),
+    ),
+  );
+
+interface Seeded {
+  seed?: number;
+}
+interface Size {
+  minutes: number;
+  jobs: number;
+  workers: number;
+  webhooks: boolean;
+}
+
+await program.parseAsync();
+
+async function play({ seed }: Seeded, run: (stage: Stage) => Promise<Report>): Promise<void> {
+  const stage = stageOf(seed ?? Math.floor(Math.random() * 1_000_000));
+  line.say(`Seed ${stage.seed}`);
+  try {
+    const report = await run(stage);
+    line.say(reportText(report));
+    process.exitCode = isClean(report) ? 0 : 1;
+  } catch (error: unknown) {
+    if (!interruption.signal.aborted) throw error;
+    process.exitCode = INTERRUPTED;
+  }
+}
+
+function stageOf(seed: number): Stage {
+  const compiled = resolve('dist/cli/main.js');
+  if (!existsSync(compiled))
+    throw new Error(`expected ${compiled}: run \`npm run build\` in the project's folder`);
+  const config = readConfig();
+  return {
+    seed,
+    program: compiled,
+    redisServer: {
+      download: config.redisDownload,
+      ...(config.redisBinary !== undefined && { binary: config.redisBinary }),
+      log: line.say,
+    },
+    signal: interruption.signal,
+    say: line.say,
+    progress: line.progress,
+  };
+}
+
+function wholeNumber(text: string): number {
+  if (/^\d+$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected a whole number, 0 or more.');
+}
