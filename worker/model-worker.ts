@@ -118,7 +118,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
 
   const cancellations = listenForCancels(redis, subscriber, keys, attempts, onError);
-  worker.on('error', onError);
+  worker.on('error', (error) => {
+    // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among them, and nothing is wrong.
+    if (!error.message.startsWith('could not renew lock')) onError(error);
+  });
   worker.on('lockRenewalFailed', (ids: string[]) => {
     for (const id of ids) attempts.interrupt(id, 'lock lost');
   });

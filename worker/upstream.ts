@@ -36,6 +36,8 @@ export interface UpstreamOptions {
   /** undefined: OpenAI. */
   baseUrl: string | undefined;
   patience?: Partial<Patience>;
+  /** Create requests that may be under way at once, each of them uncertain if the process is killed. Default 8. */
+  createsAtOnce?: number;
 }
 
 const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000 };
@@ -129,7 +131,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     },
 
     graceMs: patience.graceMs,
-    slots: createCreateSlots(CREATES_AT_ONCE),
+    slots: createCreateSlots(options.createsAtOnce ?? CREATES_AT_ONCE),
     pace: createPollPace(POLLS_PER_SECOND),
 
     close: () => agent.destroy(),

@@ -2,7 +2,9 @@ import { getEventListeners } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { findFreePort } from '../../src/redis/embedded/local-port.ts';
+import { answerOf } from '../../src/response.ts';
 import type { Patience } from '../../worker/create-call.ts';
+import { follow } from '../../worker/follow.ts';
 import type { StreamEvent } from '../../worker/running-response.ts';
 import { createUpstream, type Upstream } from '../../worker/upstream.ts';
 import { eventually } from '../support/eventually.ts';
@@ -92,6 +94,48 @@ describe('the upstream', () => {
       expect(await upstream.cancel(id)).toMatchObject({ id, status: 'cancelled' });
       expect(await collect(running.events)).toContain('response.failed');
       expect(simulator.ledger.totals()).toMatchObject({ purchases: 1, requests: 4 });
+    });
+
+    it('tells each delta once, and the whole answer, over a stream that is cut ten times', async () => {
+      const upstream = await start({ thinkMs: 400 });
+      const metadata = { sim: 'cut', sim_events: '6', sim_connections: '10', sim_deltas: '80' };
+      const seen: StreamEvent[] = [];
+      let connections = 0;
+      const watched = async function* (events: AsyncIterable<StreamEvent>): AsyncGenerator<StreamEvent> {
+        connections += 1;
+        for await (const event of events) {
+          seen.push(event);
+          yield event;
+        }
+      };
+      const { events, ...running } = await upstream.create(
+        { ...asked, metadata },
+        { stream: true, signal: never },
+      );
+      if (events === undefined) throw new Error('expected a stream');
+      const response = await follow(
+        { ...running, events: watched(events) },
+        {
+          upstream: {
+            ...upstream,
+            resume: async (id, after, signal) => watched(await upstream.resume(id, after, signal)),
+          },
+          signal: never,
+          cursor: undefined,
+          outputCharacters: 0,
+          createdAt: Date.now(),
+          stallMs: 60_000,
+          news: undefined,
+          onProgress: async () => {},
+        },
+      );
+      expect(connections).toBe(11);
+      // The first event came with the create.
+      expect(seen.map((event) => event.sequence_number)).toEqual(seen.map((_event, i) => i + 1));
+      const deltas = seen.filter(({ type }) => type === 'response.output_text.delta');
+      expect(deltas).toHaveLength(80);
+      expect(deltas.map(({ delta }) => delta).join('')).toBe(answerOf(response));
+      expect(simulator.ledger.totals()).toMatchObject({ purchases: 1, polls: 0 });
     });
 
     it('is told to store what runs in the background, and to do as the caller says', async () => {

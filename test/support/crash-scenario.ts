@@ -65,7 +65,8 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     redisUrl: world.redis.url,
     prefix: 'o3q',
     concurrency: 2 * MOST_PLACES,
-    upstream: { apiKey: 'sk-test', baseUrl: world.gate.url, patience: PATIENCE },
+    // Those that are held in the middle of a purchase keep their slots.
+    upstream: { apiKey: 'sk-test', baseUrl: world.gate.url, patience: PATIENCE, createsAtOnce: MOST_PLACES },
     recovery: QUICK_RECOVERY,
   });
   try {

@@ -59,6 +59,26 @@ test('the README lists every variable with its default and meaning', () => {
   expect(documented).toEqual(VARIABLES);
 });
 
+test('each row of what happens when is held by a test that is there', () => {
+  const suites = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('.test.ts'),
+  );
+  const table = rows('README.md', 'What happens when');
+  expect(table.length).toBeGreaterThan(15);
+  for (const row of table) {
+    const named = [...(row.at(-1) ?? '').matchAll(/`([\w-]+)` "([^"]+)"/g)];
+    const missing = named.filter(([, suite = '', title = '']) => {
+      const path = suites.find((candidate) => candidate.endsWith(`/${suite}.test.ts`));
+      return path === undefined || !readFileSync(`test/${path}`, 'utf8').includes(title);
+    });
+    expect({ row: row[0], tests: named.length > 0, missing }).toEqual({
+      row: row[0],
+      tests: true,
+      missing: [],
+    });
+  }
+});
+
 test('the diagram of the states and the states are the same', () => {
   const diagram =
     /```mermaid\nstateDiagram-v2\n([\s\S]*?)```/.exec(readFileSync('docs/ARCHITECTURE.md', 'utf8'))?.[1] ??
