@@ -19,12 +19,20 @@ const RANDOM_THINK_MS = { least: 100, most: 3000 };
 const LATEST_CANCEL_MS = 3500;
 const JOBS_PER_SECOND = 60;
 const CALLERS = 10;
+/** More at once only measure how long the six processes wait for two cores. */
+const CANCELLERS = 2;
+const FIRST_ACTIVE = jobName(RANDOM_JOBS);
 const IN_FLIGHT_LIMIT_MS = 60_000;
 const LIMIT_MS = 120_000;
 
 /** How soon a cancel stops the spending, and whether any moment is wrong for one. */
 export function runCancels(stage: Stage): Promise<Report> {
-  return withFleet(stage, { workers: 2, webhooks: false }, (fleet) => cancels(stage, fleet), isClean);
+  return withFleet(
+    stage,
+    { workers: 2, webhooks: false, proxies: false },
+    (fleet) => cancels(stage, fleet),
+    isClean,
+  );
 }
 
 async function cancels({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Report> {
@@ -32,28 +40,33 @@ async function cancels({ seed, signal, progress }: Stage, fleet: Fleet): Promise
   const history = createHistory();
   const callers = createCallers(fleet, history, signal);
 
-  await inParallel(planCalmJobs(random, ACTIVE_JOBS, ACTIVE_THINK_MS), CALLERS, callers.ask);
+  // First, so that the workers are no longer cold when milliseconds are counted.
+  progress(`${RANDOM_JOBS} jobs, each cancelled at some moment`);
+  await onTime(jobsToCancel(random), callers.ask, signal);
+  await callers.allFinished(LIMIT_MS);
+
+  await inParallel(jobsToStop(random), CALLERS, callers.ask);
   const allRun = async (): Promise<boolean> => {
-    const { running } = (await readLedger(fleet.upstreamUrl)).totals;
+    let running = 0;
+    for await (const job of fleet.client.jobs({ status: 'active' }, { signal })) {
+      if (job.status === 'active' && job.upstream_id !== null) running += 1;
+    }
     progress(`${running} of ${ACTIVE_JOBS} jobs are in flight`);
     return running === ACTIVE_JOBS;
   };
   const allActive = await becomes(allRun, IN_FLIGHT_LIMIT_MS, signal, 500);
   const answered = new Map<string, number>();
-  await inParallel([...history.jobs.values()], CALLERS, async ({ id, name }) => {
+  const active = [...history.jobs.values()].filter(({ name }) => name >= FIRST_ACTIVE);
+  await inParallel(active, CANCELLERS, async ({ id, name }) => {
     const at = id === undefined ? undefined : await callers.cancel(id);
     if (at !== undefined) answered.set(name, at);
   });
   await callers.allFinished(LIMIT_MS);
   const delays = await stopDelays(fleet, answered);
 
-  const jobs = jobsToCancel(random);
-  progress(`${RANDOM_JOBS} jobs, each cancelled at some moment`);
-  await onTime(jobs, callers.ask, signal);
-  await callers.allFinished(LIMIT_MS);
   const evidence = await gatherEvidence(fleet, history, signal);
   const offences = findOffences(evidence);
-  const late = evidence.jobs.filter((job) => job.history.name >= jobName(ACTIVE_JOBS));
+  const late = evidence.jobs.filter((job) => job.history.name < FIRST_ACTIVE);
   const ended = (status: string): number => late.filter(({ last }) => last?.status === status).length;
   const neverBought = late.filter(({ bought }) => bought.length === 0).length;
   return {
@@ -88,13 +101,15 @@ async function cancels({ seed, signal, progress }: Stage, fleet: Fleet): Promise
 }
 
 function jobsToCancel(random: Random): PlannedJob[] {
-  return planCalmJobs(random, ACTIVE_JOBS + RANDOM_JOBS, RANDOM_THINK_MS)
-    .slice(ACTIVE_JOBS)
-    .map((job, index) => ({
-      ...job,
-      atMs: (index * 1000) / JOBS_PER_SECOND,
-      cancelAfterMs: random.between(0, LATEST_CANCEL_MS),
-    }));
+  return planCalmJobs(random, RANDOM_JOBS, RANDOM_THINK_MS).map((job, index) => ({
+    ...job,
+    atMs: (index * 1000) / JOBS_PER_SECOND,
+    cancelAfterMs: random.between(0, LATEST_CANCEL_MS),
+  }));
+}
+
+function jobsToStop(random: Random): PlannedJob[] {
+  return planCalmJobs(random, RANDOM_JOBS + ACTIVE_JOBS, ACTIVE_THINK_MS).slice(RANDOM_JOBS);
 }
 
 /** From the answer of each cancel until the upstream was told, in milliseconds; without end where it never was. */
@@ -111,7 +126,7 @@ async function stopDelays(fleet: Fleet, answered: ReadonlyMap<string, number>): 
 function stopRequirement(delays: readonly number[]): Requirement {
   const p99 = percentile(delays, 0.99);
   return {
-    what: "from a cancel's answer to the upstream's cancel: p50, p99, longest",
+    what: `from a cancel's answer to the upstream's cancel, ${CANCELLERS} callers: p50, p99, longest`,
     required: `p99 < ${STOP_LIMIT_MS} ms of ${ACTIVE_JOBS}`,
     measured: `${percentile(delays, 0.5)}, ${p99}, ${Math.max(...delays)} ms of ${delays.length}`,
     met: p99 < STOP_LIMIT_MS && delays.length === ACTIVE_JOBS,

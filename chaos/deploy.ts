@@ -22,7 +22,12 @@ const LIMIT_MS = 120_000;
 
 /** SIGTERM to a worker that holds a thousand jobs, while another one has nothing to do. */
 export function runDeploy(stage: Stage): Promise<Report> {
-  return withFleet(stage, { workers: 1, webhooks: false }, (fleet) => deploy(stage, fleet), isClean);
+  return withFleet(
+    stage,
+    { workers: 1, webhooks: false, proxies: true },
+    (fleet) => deploy(stage, fleet),
+    isClean,
+  );
 }
 
 async function deploy({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Report> {

@@ -13,8 +13,13 @@ import { createWiretap, type Wiretap } from './wiretap.ts';
 
 export interface FleetWorker {
   readonly child: Child;
-  /** Its ways to the upstream and to Redis. */
-  readonly ways: { readonly upstream: TcpProxy; readonly redis: TcpProxy };
+  /** Its ways to the upstream and to Redis; undefined: it goes straight. */
+  readonly ways: Ways | undefined;
+}
+
+interface Ways {
+  readonly upstream: TcpProxy;
+  readonly redis: TcpProxy;
 }
 
 /** A whole instance, every part a process of its own. */
@@ -44,6 +49,8 @@ export interface FleetOptions {
   workers: number;
   /** Whether the upstream tells the ends of responses by webhooks, too. */
   webhooks: boolean;
+  /** Whether workers go through proxies of ours, that can be cut and listen: they take time of this process, which would show in milliseconds. */
+  proxies: boolean;
 }
 
 /** How long a process is tried to be started while Redis is away. */
@@ -136,10 +143,18 @@ async function startFleet(
     startSomehow(['producer'], { ...common, PORT: String(producerPort) }, /producer ready on (http:\S+)/);
   let producer = await startProducer();
 
+  const openWays = async (name: string): Promise<Ways> => {
+    const ways = {
+      upstream: await openTcpProxy(simulator.said),
+      redis: await openTcpProxy(redis.url, wiretap.on(name)),
+    };
+    closers.push(ways.upstream.close, ways.redis.close);
+    return ways;
+  };
   const forget = (worker: FleetWorker): void => {
     workers.splice(workers.indexOf(worker), 1);
     void worker.child.exited.then(() =>
-      Promise.all([worker.ways.upstream.close(), worker.ways.redis.close()]),
+      Promise.all([worker.ways?.upstream.close(), worker.ways?.redis.close()]),
     );
   };
   const fleet: Fleet = {
@@ -153,15 +168,11 @@ async function startFleet(
     async addWorker() {
       started += 1;
       const name = `worker-${started}`;
-      const ways = {
-        upstream: await openTcpProxy(simulator.said),
-        redis: await openTcpProxy(redis.url, wiretap.on(name)),
-      };
-      closers.push(ways.upstream.close, ways.redis.close);
+      const ways = options.proxies ? await openWays(name) : undefined;
       const environment = {
         ...common,
-        REDIS_URL: ways.redis.url,
-        OPENAI_BASE_URL: ways.upstream.url,
+        REDIS_URL: ways?.redis.url ?? redis.url,
+        OPENAI_BASE_URL: ways?.upstream.url ?? simulator.said,
         O3Q_CONCURRENCY: CONCURRENCY,
       };
       const { child } = await startSomehow(['worker'], environment, /worker ready/, name);

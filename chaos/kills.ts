@@ -20,7 +20,12 @@ const LIMIT_MS = 240_000;
 
 /** A random worker is killed every two seconds, and replaced, until every job has ended. */
 export function runKills(stage: Stage): Promise<Report> {
-  return withFleet(stage, { workers: WORKERS, webhooks: false }, (fleet) => kills(stage, fleet), isClean);
+  return withFleet(
+    stage,
+    { workers: WORKERS, webhooks: false, proxies: true },
+    (fleet) => kills(stage, fleet),
+    isClean,
+  );
 }
 
 async function kills({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Report> {

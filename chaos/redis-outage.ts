@@ -28,7 +28,12 @@ interface Posting {
 
 /** Redis is killed under load and comes back ten seconds later; nobody who asks meanwhile is kept waiting. */
 export function runRedisOutage(stage: Stage): Promise<Report> {
-  return withFleet(stage, { workers: 2, webhooks: false }, (fleet) => outage(stage, fleet), isClean);
+  return withFleet(
+    stage,
+    { workers: 2, webhooks: false, proxies: true },
+    (fleet) => outage(stage, fleet),
+    isClean,
+  );
 }
 
 async function outage({ seed, signal, progress, say }: Stage, fleet: Fleet): Promise<Report> {

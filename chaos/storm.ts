@@ -13,7 +13,7 @@ const CALM_LIMIT_MS = 150_000;
 
 /** Everything at once: jobs of every kind while processes are killed, Redis dies and connections break. */
 export function runStorm(stage: Stage, size: StormSize): Promise<Report> {
-  return withFleet(stage, size, (fleet) => storm(stage, size, fleet), isClean);
+  return withFleet(stage, { ...size, proxies: true }, (fleet) => storm(stage, size, fleet), isClean);
 }
 
 async function storm({ seed, signal, say, progress }: Stage, size: StormSize, fleet: Fleet): Promise<Report> {
@@ -88,14 +88,14 @@ async function strike(blow: Disturbance, fleet: Fleet, signal: AbortSignal): Pro
       await pause(blow.forMs, signal);
       return fleet.redis.restart();
     case 'black hole': {
-      const ways = fleet.workers.map((worker) => worker.ways[blow.towards]);
+      const ways = fleet.workers.flatMap((worker) => worker.ways?.[blow.towards] ?? []);
       for (const way of ways) way.blackHole();
       await pause(blow.forMs, signal);
       for (const way of ways) way.heal();
       return;
     }
     case 'connections reset':
-      for (const worker of fleet.workers) worker.ways[blow.towards].reset();
+      for (const worker of fleet.workers) worker.ways?.[blow.towards].reset();
       return;
     default: {
       const never: never = blow;

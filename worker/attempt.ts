@@ -45,7 +45,9 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
   let deadlineAt = Number.POSITIVE_INFINITY;
   let purchase: Purchase | undefined;
   let timer: NodeJS.Timeout | undefined;
-  const announcement = announceCancel(active.signal, attempt.record);
+  const announcement = announceCancel(active.signal, attempt.record, () => {
+    void stopSpending(purchase, upstream);
+  });
   try {
     const { finished, record } = await attempt.record.begin(attempt.attemptsMade);
     number = record.attempt;

@@ -130,7 +130,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
   worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
   worker.on('failed', (job, error) => {
-    if (job?.finishedOn !== undefined) endForBullmq(recordOf(job, ''), error).catch(onError);
+    if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
+    endForBullmq(recordOf(job, ''), error).catch(onError);
   });
 
   return {
@@ -167,15 +168,18 @@ function attemptsOf(job: Job, config: ModelConfig): number {
   return job.opts.attempts || config.maxAttempts;
 }
 
+/** Tells BullMQ of an end that our record has already. */
+class RecordedEnd extends UnrecoverableError {}
+
 /** Says to BullMQ, in its own gestures, what became of an attempt. */
 async function settle(outcome: Outcome, job: Job, token: string): Promise<unknown> {
   switch (outcome.kind) {
     case 'completed':
       return outcome.summary;
     case 'failed':
-      throw new UnrecoverableError(`${outcome.code}: ${outcome.message}`);
+      throw new RecordedEnd(`${outcome.code}: ${outcome.message}`);
     case 'cancelled':
-      throw new UnrecoverableError('cancelled: on request');
+      throw new RecordedEnd('cancelled: on request');
     case 'retry': {
       // Whether there is another attempt is the outcome's to say, and when: BullMQ knows neither a retry by hand that
       // begins anew nor the upstream's Retry-After.

@@ -46,6 +46,8 @@ const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
 /** OpenAI answers one in some tenths of a second, so that these are more than its limits of a minute mostly allow. */
 const CREATES_AT_ONCE = 8;
+const CANCEL_CONNECTIONS = 16;
+const KEPT_ALIVE_MS = 60_000;
 const CANCEL_ANSWER_MS = 10_000;
 const CANCEL_TRIES = 3;
 const CANCEL_PAUSE_MS = 500;
@@ -57,6 +59,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout says, and the
   // SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits are the attempt's, not the agent's.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  // Apart, and few: each of a hundred cancels at once would open a connection of its own, while streams hold the others.
+  const cancelAgent = new Agent({ connections: CANCEL_CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
     ...(baseUrl !== undefined && { baseURL: baseUrl }),
@@ -84,6 +88,26 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     };
   };
   const create = createCreateCall(send, patience);
+
+  const cancel = async (id: string): Promise<UpstreamResponse | null> => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const response: unknown = await withConnection(undefined, CANCEL_ANSWER_MS, (connection) =>
+          client.responses.cancel(id, {
+            signal: connection.signal,
+            fetchOptions: { dispatcher: cancelAgent } as object,
+          }),
+        );
+        return isUpstreamResponse(response) ? response : null;
+      } catch (error: unknown) {
+        // Finished meanwhile, or forgotten: there is nothing left to stop.
+        if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
+      }
+      await pause(CANCEL_PAUSE_MS * tries);
+    }
+  };
+  /** Those that are under way: whoever asks meanwhile gets the same answer. */
+  const cancels = new Map<string, ReturnType<typeof cancel>>();
 
   return {
     create: (body, createOptions) => judged(() => create(body, createOptions)),
@@ -115,33 +139,26 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       );
     },
 
-    async cancel(id) {
-      for (let tries = 1; ; tries += 1) {
-        try {
-          const response: unknown = await withConnection(undefined, CANCEL_ANSWER_MS, (connection) =>
-            client.responses.cancel(id, { signal: connection.signal }),
-          );
-          return isUpstreamResponse(response) ? response : null;
-        } catch (error: unknown) {
-          // Finished meanwhile, or forgotten: there is nothing left to stop.
-          if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
-        }
-        await pause(CANCEL_PAUSE_MS * tries);
-      }
+    cancel(id) {
+      const cancelling = cancels.get(id) ?? cancel(id).finally(() => cancels.delete(id));
+      cancels.set(id, cancelling);
+      return cancelling;
     },
 
     graceMs: patience.graceMs,
     slots: createCreateSlots(options.createsAtOnce ?? CREATES_AT_ONCE),
     pace: createPollPace(POLLS_PER_SECOND),
 
-    close: () => agent.destroy(),
+    async close() {
+      await Promise.all([agent.destroy(), cancelAgent.destroy()]);
+    },
   };
 }
 
-/** undici's own fetch, so that it and its agent are of one version whatever Node brings along. */
+/** undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may name another agent. */
 function fetchThrough(agent: Agent): typeof globalThis.fetch {
   const fetch = async (url: string, init: object) => {
-    const reply = await undiciFetch(url, { ...init, dispatcher: agent });
+    const reply = await undiciFetch(url, { dispatcher: agent, ...init });
     return isEventStream(reply) ? inWholeLines(reply) : reply;
   };
   return fetch as unknown as typeof globalThis.fetch;
