@@ -123,11 +123,7 @@ async function bringToTheirPlaces(
 
 /** Whether the worker is done with a job that it was to hold nowhere. */
 function isThrough(trail: readonly string[], meanwhile: 'cancel' | 'leave' | undefined): boolean {
-  const last = trail.at(-1);
-  if (meanwhile === 'leave') return last === 'after moveJobFromActiveToWait';
-  if (!trail.includes('after moveToFinished')) return false;
-  // Of what BullMQ calls a failure our record hears once more.
-  return last === (meanwhile === 'cancel' ? 'after finish' : 'after moveToFinished');
+  return trail.at(-1) === (meanwhile === 'leave' ? 'after moveJobFromActiveToWait' : 'after moveToFinished');
 }
 
 function crashedPlaces(
