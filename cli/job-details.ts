@@ -12,6 +12,7 @@ export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): 
     ['question', oneLine(job.question)],
     ['model', oneLine(job.model)],
     ['attempt', job.attempt === 0 ? `none yet, ${job.max_attempts} at most` : attempts(job)],
+    ...purchases(job),
     ['created', moment(job.created_at, now)],
     ...detailsByStatus(job, now),
   ];
@@ -71,6 +72,13 @@ export function tokensText(usage: { total_tokens: number; reasoning_tokens: numb
 
 function attempts(job: JobView): string {
   return `${job.attempt} of ${job.max_attempts}`;
+}
+
+/** Of interest when it is not one purchase, or none yet. */
+function purchases({ purchases: known, uncertain_purchases: uncertain }: JobView): Detail[] {
+  if (known < 2 && uncertain === 0) return [];
+  const responses = `${known} ${known === 1 ? 'response' : 'responses'}`;
+  return [['bought', uncertain === 0 ? responses : `${responses}, and perhaps ${uncertain} more`]];
 }
 
 function moment(time: string, now: number): string {

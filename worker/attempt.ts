@@ -117,7 +117,6 @@ function findLost(record: RunRecord, attempt: Attempt): Promise<Purchase | undef
     ...attempt,
     orphans: attempt.webhooks?.orphans,
     policy: attempt.model,
-    onUncertain: () => attempt.onPurchase('uncertain'),
   });
 }
 

@@ -43,6 +43,7 @@ export interface BuyOptions {
   active: ActiveAttempt;
   /** undefined: the upstream sends no webhooks, so that none could find a response by its token. */
   orphans: Orphans | undefined;
+  onPurchase: (what: 'uncertain') => void;
 }
 
 /**
@@ -64,12 +65,13 @@ export async function buy(options: BuyOptions): Promise<{ purchase: Purchase; ad
 }
 
 async function buyInTurn(options: BuyOptions): Promise<{ purchase: Purchase; adopted: boolean }> {
-  const { record, body, orphans } = options;
+  const { record, body, orphans, onPurchase } = options;
   const token = randomUUID();
   const submitted = await record.submit(token);
   if (submitted.kind === 'unwanted') throw new Interruption('cancelled');
   const earlier = submitted.kind === 'bought' ? purchaseToAdopt(submitted.record) : undefined;
   if (earlier !== undefined) return { purchase: earlier, adopted: true };
+  if (submitted.kind === 'ok' && submitted.replaced) onPurchase('uncertain');
   const marked = orphans === undefined ? body : withPurchaseToken(body, token);
   const running = await create({ ...options, body: marked });
   const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: Date.now() };

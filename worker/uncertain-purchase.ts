@@ -14,15 +14,14 @@ export interface UncertainOptions {
   active: ActiveAttempt;
   orphans: Orphans | undefined;
   policy: Pick<ModelConfig, 'onUncertain' | 'uncertainWaitMs'>;
-  /** Called when nothing could be found: there may be a purchase that nobody will ever collect. */
-  onUncertain: () => void;
+  onPurchase: (what: 'uncertain') => void;
 }
 
 const LOOK_AGAIN_MS = 250;
 
 /**
  * An earlier create left its mark and no id: its worker died in the one round trip between them, or its answer was lost on the way. What it bought,
- * if that can be found out; undefined when the policy is to buy again, which counts the earlier create as uncertain.
+ * if that can be found out; undefined when the policy is to buy again: that mark replaces this one, and counts it.
  *
  * @throws {TerminalError} `purchase_uncertain`, when the policy is rather to fail.
  */
@@ -32,14 +31,14 @@ export async function findUncertain(
 ): Promise<Purchase | undefined> {
   const { submitting } = known;
   if (submitting === undefined) return undefined;
-  const { active, policy, onUncertain } = options;
+  const { active, policy, onPurchase } = options;
   const found =
     (await homecoming(submitting, options)) ??
     (await orphanOf(submitting, known.startedAt ?? Date.now(), options));
   if (found !== undefined) return found;
   active.beforeBuying();
-  onUncertain();
   if (policy.onUncertain === 'retry') return undefined;
+  onPurchase('uncertain');
   throw new TerminalError(
     'purchase_uncertain',
     'A request was sent and its answer lost, so that it may have been bought; "onUncertain" of this model is "fail". A retry by hand buys it again',

@@ -43,7 +43,11 @@ export interface RunRecordWriter {
   finish(end: RunEnd): Promise<FinishedStatus>;
 }
 
-export type Submitted = { kind: 'ok' } | { kind: 'unwanted' } | { kind: 'bought'; record: RunRecord };
+/** `replaced`: there was a mark of an earlier create, which nobody will ever know the end of. */
+export type Submitted =
+  | { kind: 'ok'; replaced: boolean }
+  | { kind: 'unwanted' }
+  | { kind: 'bought'; record: RunRecord };
 
 export type Stored = 'ok' | 'unwanted' | 'superseded';
 
@@ -101,16 +105,16 @@ export function createRunRecord({
         [keys.lock(id), keys.run(id)],
         [lockToken, purchaseToken, Date.now()],
       );
-      const [answer, fields] = reply as ['lost' | 'cancel' | 'ok'] | ['bought', string[]];
-      switch (answer) {
+      const answer = reply as ['lost'] | ['cancel'] | ['bought', string[]] | ['ok', 0 | 1];
+      switch (answer[0]) {
         case 'lost':
           throw new LockLostError(id);
         case 'cancel':
           return { kind: 'unwanted' };
         case 'bought':
-          return { kind: 'bought', record: runRecordFrom(fields) };
+          return { kind: 'bought', record: runRecordFrom(answer[1]) };
         default:
-          return { kind: 'ok' };
+          return { kind: 'ok', replaced: answer[1] === 1 };
       }
     },
 

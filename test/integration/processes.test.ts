@@ -45,6 +45,13 @@ describe('the processes of an instance, one by one', () => {
       expect(await healthCheck('producer', new URL(url).port)).toBe(0);
       for (const port of ports) expect(await healthCheck('worker', port)).toBe(0);
       expect(await bodyOf(`http://127.0.0.1:${ports[0]}/livez`)).toEqual({ status: 'ok' });
+      const counted = await Promise.all(ports.map(metricsOf));
+      expect(counted.map(({ o3q_purchases_total: bought = 0 }) => bought).toSorted()).toEqual([0, 1]);
+      expect(counted[0]).toMatchObject({
+        o3q_uncertain_purchases_total: 0,
+        o3q_adoptions_total: 0,
+        o3q_active_jobs: 0,
+      });
 
       for (const process of [producer, ...workers, simulator]) {
         process.kill('SIGTERM');
@@ -227,6 +234,14 @@ function statusesOf(jobs: JobView[]): Record<string, number> {
 async function purchasesOf(upstream: string): Promise<number> {
   const ledger = await bodyOf(new URL('/simulator/ledger', upstream).href);
   return z.object({ totals: z.object({ purchases: z.number() }) }).parse(ledger).totals.purchases;
+}
+
+/** The values for o3, by their names. */
+async function metricsOf(port: number): Promise<Record<string, number>> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  expect(response.headers.get('content-type')).toContain('text/plain');
+  const lines = (await response.text()).matchAll(/^(\w+)\{model="o3"\} (\d+)$/gm);
+  return Object.fromEntries([...lines].map(([, name = '', value]) => [name, Number(value)]));
 }
 
 async function bodyOf(url: string): Promise<unknown> {

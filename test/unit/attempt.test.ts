@@ -27,7 +27,10 @@ function world(
   const done: string[] = [];
   const spent: string[] = [];
   const brought: Partial<RunRecord> = {};
-  let submits: RunRecordWriter['submit'] = async () => ({ kind: 'ok' });
+  let submits: RunRecordWriter['submit'] = async () => ({
+    kind: 'ok',
+    replaced: known.submitting !== undefined,
+  });
   let stores: RunRecordWriter['storePurchase'] = async () => 'ok';
   let saves: (progress: RunProgress) => Promise<{ cancelRequested: boolean }> = async () => ({
     cancelRequested: false,

@@ -89,6 +89,12 @@ describe('the details of a job', () => {
     ['when a delayed one is due', delayed, /due .*\(in 6m 00s\)/],
     ['what the upstream says of an active one', active, /upstream .*resp_1, in_progress/],
     ['why a failed one failed', failed, /error .*upstream_refused: no such model/],
+    ['what was bought more than once', { ...failed, purchases: 2 }, /bought +2 responses$/m],
+    [
+      'what may have been bought',
+      { ...failed, uncertain_purchases: 1 },
+      /bought .*1 response, and perhaps 1 more/,
+    ],
     ['that a cancelled one was never started', { ...cancelled, started_at: null }, /never started/],
   ])('tell %s', (_, job, line) => {
     expect(jobDetails(job, pipe, NOW)).toMatch(line);

@@ -1,0 +1,179 @@
+import type { Job } from 'bullmq';
+import { Redis } from 'ioredis';
+import type { JobData } from '../../src/job-request.ts';
+import type { ModelQueue } from '../../src/queue/model-queue.ts';
+import { O3Queue } from '../../src/queue/o3-queue.ts';
+import {
+  type Bought,
+  createRunRecord,
+  LockLostError,
+  type RunRecordWriter,
+} from '../../src/queue/run-record-writer.ts';
+import { type BareWorker, createBareWorker } from '../support/bare-worker.ts';
+import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
+
+/** Who may write what of a purchase, in each of its states. */
+
+let server: TestRedis;
+let redis: Redis;
+let queue: O3Queue;
+let o3: ModelQueue;
+let worker: BareWorker;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = new Redis(server.url);
+});
+beforeEach(async () => {
+  await redis.flushall();
+  queue = new O3Queue({ redisUrl: server.url });
+  const [first] = queue.queues;
+  if (first === undefined) throw new Error('expected a queue');
+  o3 = first;
+  worker = createBareWorker(server.url);
+});
+afterEach(async () => {
+  await worker.close();
+  await queue.close();
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+function recordOf(job: Job, lockToken: string): RunRecordWriter {
+  return createRunRecord({
+    redis,
+    keys: o3.keys,
+    id: job.id ?? '',
+    lockToken,
+    jobCreatedAt: job.timestamp,
+    keepSeconds: { completed: 60, failed: 60 },
+  });
+}
+
+async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
+  const { id } = await queue.enqueue({ question: 'Why?' });
+  const job = await worker.take(token);
+  const record = recordOf(job, token);
+  await record.begin(0);
+  return { id, job, record };
+}
+
+const bought = (upstreamId: string): Bought => ({
+  upstreamId,
+  upstreamStatus: 'queued',
+  background: true,
+  streamed: true,
+  createdAt: Date.now(),
+});
+
+it('a mark, then the id: one purchase, and nothing uncertain', async () => {
+  const { id, record } = await begun();
+  expect(await record.submit('p1')).toEqual({ kind: 'ok', replaced: false });
+  expect((await record.read()).submitting).toEqual({ token: 'p1', at: expect.any(Number) });
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('ok');
+  expect(await record.read()).toMatchObject({ submitting: undefined, upstreamId: 'resp_1', purchases: 1 });
+  expect(await queue.get(id)).toMatchObject({ purchases: 1, uncertain_purchases: 0 });
+});
+
+it('a command that is sent again after its reply was lost is answered the same, and counted once', async () => {
+  const { record } = await begun();
+  await record.submit('p1');
+  expect(await record.submit('p1')).toEqual({ kind: 'ok', replaced: false });
+  await record.storePurchase('p1', bought('resp_1'));
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('ok');
+  expect(await record.read()).toMatchObject({ purchases: 1, uncertainPurchases: 0 });
+});
+
+it('nobody else marks a purchase', async () => {
+  const { job, record } = await begun();
+  await expect(recordOf(job, 'b').submit('p2')).rejects.toThrow(LockLostError);
+  expect((await record.read()).submitting).toBeUndefined();
+});
+
+it('an id comes home without the lock, and its sender is told to stop', async () => {
+  const { job, record } = await begun();
+  await record.submit('p1');
+  await redis.set(o3.keys.lock(job.id ?? ''), 'b');
+  await expect(record.storePurchase('p1', bought('resp_1'))).rejects.toThrow(LockLostError);
+  const next = recordOf(job, 'b');
+  expect((await next.begin(0)).record).toMatchObject({ upstreamId: 'resp_1', purchases: 1 });
+  expect(await next.submit('p2')).toMatchObject({ kind: 'bought', record: { upstreamId: 'resp_1' } });
+});
+
+it('an id whose mark was replaced stays away', async () => {
+  const { job, record } = await begun();
+  await record.submit('p1');
+  await redis.set(o3.keys.lock(job.id ?? ''), 'b');
+  const next = recordOf(job, 'b');
+  expect(await next.submit('p2')).toEqual({ kind: 'ok', replaced: true });
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('superseded');
+  expect(await next.storePurchase('p2', bought('resp_2'))).toBe('ok');
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('superseded');
+  expect(await next.read()).toMatchObject({ upstreamId: 'resp_2', purchases: 1, uncertainPurchases: 1 });
+});
+
+it('a Redis that has forgotten the mark takes the id of who still has the lock, and of nobody else', async () => {
+  const { id, job, record } = await begun();
+  await record.submit('p1');
+  await redis.hdel(o3.keys.run(id), 'submitting', 'submitting_at');
+  expect(await recordOf(job, 'b').storePurchase('p2', bought('resp_2'))).toBe('superseded');
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('ok');
+});
+
+it('nothing is marked once somebody has cancelled, and what comes home then is unwanted', async () => {
+  const { id, record } = await begun();
+  await record.submit('p1');
+  await queue.cancel(id);
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('unwanted');
+  expect(await record.submit('p2')).toEqual({ kind: 'unwanted' });
+  expect(await record.finish({ status: 'cancelled', usage: null })).toBe('cancelled');
+  expect(await record.submit('p3')).toEqual({ kind: 'unwanted' });
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled', purchases: 1, uncertain_purchases: 0 });
+});
+
+it('an id that comes home after the end is known, and does not change the end', async () => {
+  const { id, record } = await begun();
+  await record.submit('p1');
+  await queue.cancel(id);
+  await record.finish({ status: 'cancelled', usage: null });
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled', uncertain_purchases: 1 });
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('unwanted');
+  expect(await queue.get(id)).toMatchObject({
+    status: 'cancelled',
+    upstream_id: 'resp_1',
+    purchases: 1,
+    uncertain_purchases: 0,
+  });
+});
+
+it('what a cancelled response has used is written down even when the cancel was announced before', async () => {
+  const { id, record } = await begun();
+  await queue.cancel(id);
+  await record.finish({ status: 'cancelled', usage: null });
+  const usage = { input_tokens: 1, cached_tokens: 0, output_tokens: 2, reasoning_tokens: 0, total_tokens: 3 };
+  expect(await record.finish({ status: 'cancelled', usage })).toBe('cancelled');
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled', usage });
+});
+
+it('a mark whose worker is gone is uncertain for whoever looks, and counted for ever by the next one', async () => {
+  const { id, job, record } = await begun();
+  await record.submit('p1');
+  expect(await queue.get(id)).toMatchObject({ status: 'active', uncertain_purchases: 0 });
+  await worker.die(job);
+  expect(await queue.get(id)).toMatchObject({ status: 'waiting', uncertain_purchases: 1 });
+  const next = recordOf(await worker.take('b'), 'b');
+  await next.begin(0);
+  await next.submit('p2');
+  await next.storePurchase('p2', bought('resp_2'));
+  expect(await queue.get(id)).toMatchObject({ purchases: 1, uncertain_purchases: 1 });
+});
+
+it('a job that is forgotten takes no id any more', async () => {
+  const { job, record } = await begun();
+  await record.submit('p1');
+  await redis.flushall();
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('superseded');
+  expect(await redis.exists(o3.keys.run(job.id ?? ''))).toBe(0);
+});
