@@ -92,11 +92,13 @@ function lateAfterCancel({ history, last, bought }: JobEvidence): LedgerEntry[] 
   const { cancelAnsweredAt } = history;
   if (cancelAnsweredAt === undefined || last?.status !== 'cancelled') return [];
   const after = bought.filter(({ created_at }) => created_at > cancelAnsweredAt);
-  return after.filter(
+  const wrong = after.filter(
     (entry) =>
       entry.created_at > cancelAnsweredAt + ON_ITS_WAY_MS ||
       (canBeStopped(entry) && entry.cancelled_at === null),
   );
+  // Sent before the cancel, held up on the wire, and so late that nobody waited for its id: the job says so.
+  return wrong.slice(uncertainPurchases(last));
 }
 
 /** Not where the simulator hides the response from whoever bought it. */

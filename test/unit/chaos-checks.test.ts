@@ -124,6 +124,13 @@ test.each([
   expect(rulesBroken(evidenceOf([cancelled], { bought }))).toEqual(broken);
 });
 
+test('a cancelled job that says its purchase is uncertain may be bought late, once', () => {
+  const late = purchase({ created_at: CANCELLED_AT + 5000 });
+  const last = { ...cancelled, uncertain_purchases: 1, purchases: 0 };
+  expect(rulesBroken(evidenceOf([last], { bought: [late] }))).toEqual([]);
+  expect(rulesBroken(evidenceOf([last], { bought: [late, late] }))).toContain(NOT_AFTER_CANCEL);
+});
+
 test('BullMQ must not say something else than the view', () => {
   expect(rulesBroken(evidenceOf([completed], { bullmq: 'active' }))).toEqual([
     "BullMQ's state agrees with the view",
