@@ -87,7 +87,7 @@ async function create({ body, stream, upstream, record, active }: BuyOptions): P
     return await upstream.create(body, { stream, signal: active.signal });
   } catch (error: unknown) {
     if (!(error instanceof PurchaseUncertainError)) {
-      await record.save({ submitting: undefined, submittingAt: undefined });
+      await record.save({ submitting: undefined });
     }
     throw error;
   }

@@ -32,9 +32,7 @@ export async function findUncertain(
   const { submitting } = known;
   if (submitting === undefined) return undefined;
   const { active, policy, onPurchase } = options;
-  const found =
-    (await homecoming(submitting, options)) ??
-    (await orphanOf(submitting, known.startedAt ?? Date.now(), options));
+  const found = (await homecoming(submitting, options)) ?? (await orphanOf(submitting, options));
   if (found !== undefined) return found;
   active.beforeBuying();
   if (policy.onUncertain === 'retry') return undefined;
@@ -47,10 +45,10 @@ export async function findUncertain(
 
 /** The sender may only have lost the job's lock: then it still has its grace to bring the id home. */
 async function homecoming(
-  { at }: Submission,
+  { over }: Submission,
   { record, upstream, active }: UncertainOptions,
 ): Promise<Purchase | undefined> {
-  if (at === undefined) return undefined;
+  if (over) return undefined;
   const until = Date.now() + upstream.graceMs;
   while (Date.now() < until && !active.leaving.aborted) {
     const purchase = purchaseToAdopt(await record.read());
@@ -61,8 +59,7 @@ async function homecoming(
 }
 
 async function orphanOf(
-  { token }: Submission,
-  sinceMs: number,
+  { token, at }: Submission,
   { record, active, orphans, policy }: UncertainOptions,
 ): Promise<Purchase | undefined> {
   if (orphans === undefined) return undefined;
@@ -72,13 +69,13 @@ async function orphanOf(
   const timer = setTimeout(end, policy.uncertainWaitMs);
   if (active.leaving.aborted) end();
   active.leaving.addEventListener('abort', end, { once: true });
-  const response = await orphans.find(token, sinceMs, enough.signal).finally(() => {
+  const response = await orphans.find(token, at, enough.signal).finally(() => {
     clearTimeout(timer);
     active.leaving.removeEventListener('abort', end);
   });
   if (response === undefined) return undefined;
   const running = { response, background: true, streamed: false };
-  const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: sinceMs };
+  const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: at };
   await storePurchase(purchase, token, record);
   return purchase;
 }

@@ -87,7 +87,7 @@ function tooLate(reason: 'timeout' | 'deadline'): TerminalError {
 }
 
 /** The mark of the create stays, for whoever looks for what it bought; its sender is done with it. */
-const GIVEN_UP: RunProgress = { submittingAt: undefined };
+const GIVEN_UP: RunProgress = { submittingOver: true };
 /** The next attempt must not adopt what has failed. */
 const OVER: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 

@@ -37,15 +37,17 @@ export interface RunRecord {
 export interface Submission {
   /** Chosen anew for each, so that a late answer to an earlier one can be told apart. */
   token: string;
-  /** When it was sent, in milliseconds; undefined: whoever sent it has given up on its answer. */
-  at: number | undefined;
+  /** When it was sent, in milliseconds. */
+  at: number;
+  /** Whoever sent it has given up on its answer: no id will come home any more. */
+  over: boolean;
 }
 
 /** The fields that an attempt writes as it goes; `undefined` removes one. */
 export interface RunProgress {
   /** `undefined`: the upstream has refused the create, nothing was bought. */
   submitting?: undefined;
-  submittingAt?: undefined;
+  submittingOver?: true;
   upstreamId?: string | undefined;
   background?: boolean;
   streamed?: boolean;
@@ -66,7 +68,7 @@ export type RunEnd =
 /** Names in Redis are in snake_case, for people who look with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
   submitting: 'submitting',
-  submittingAt: 'submitting_at',
+  submittingOver: 'submitting_over',
   upstreamId: 'upstream_id',
   background: 'background',
   streamed: 'streamed',
@@ -106,7 +108,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     startedAt: number('started_at'),
     finishedAt: number('finished_at'),
     attempt: number('attempt') ?? 0,
-    submitting: submissionFrom(fields.get('submitting'), number('submitting_at')),
+    submitting: submissionFrom(fields),
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
     upstreamId: fields.get('upstream_id'),
@@ -125,6 +127,8 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
   };
 }
 
-function submissionFrom(token: string | undefined, at: number | undefined): Submission | undefined {
-  return token === undefined ? undefined : { token, at };
+function submissionFrom(fields: ReadonlyMap<string, string>): Submission | undefined {
+  const token = fields.get('submitting');
+  if (token === undefined) return undefined;
+  return { token, at: Number(fields.get('submitting_at') ?? 0), over: fields.has('submitting_over') };
 }

@@ -71,7 +71,7 @@ const bought = (upstreamId: string): Bought => ({
 it('a mark, then the id: one purchase, and nothing uncertain', async () => {
   const { id, record } = await begun();
   expect(await record.submit('p1')).toEqual({ kind: 'ok', replaced: false });
-  expect((await record.read()).submitting).toEqual({ token: 'p1', at: expect.any(Number) });
+  expect((await record.read()).submitting).toEqual({ token: 'p1', at: expect.any(Number), over: false });
   expect(await record.storePurchase('p1', bought('resp_1'))).toBe('ok');
   expect(await record.read()).toMatchObject({ submitting: undefined, upstreamId: 'resp_1', purchases: 1 });
   expect(await queue.get(id)).toMatchObject({ purchases: 1, uncertain_purchases: 0 });

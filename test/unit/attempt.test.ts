@@ -293,8 +293,8 @@ describe('an attempt', () => {
   });
 
   describe('that finds the mark of an earlier create, and no id', () => {
-    const submitting = { token: 'purchase-0', at: Date.now() };
-    const gone = { token: 'purchase-0', at: undefined };
+    const submitting = { token: 'purchase-0', at: Date.now(), over: false };
+    const gone = { ...submitting, over: true };
 
     it('buys again, and counts it', async () => {
       const { attempt, done, spent } = world({ submitting: gone });

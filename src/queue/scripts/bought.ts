@@ -16,7 +16,7 @@ local forgotten = mine and not run[1] and not run[2] and not run[3]
 local again = run[2] and run[2] == ARGV[4]
 if not again then
   if run[1] ~= ARGV[2] and not forgotten then return 'superseded' end
-  redis.call('HDEL', KEYS[2], 'submitting', 'submitting_at')
+  redis.call('HDEL', KEYS[2], 'submitting', 'submitting_at', 'submitting_over')
   redis.call('HINCRBY', KEYS[2], 'purchases', 1)
   for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 end

@@ -16,7 +16,7 @@ if run[3] and run[4] == '1' then return { 'bought', redis.call('HGETALL', KEYS[2
 -- The same create again, after a reply that was lost with its connection.
 if run[5] == ARGV[2] then return { 'ok', 0 } end
 if run[5] then redis.call('HINCRBY', KEYS[2], 'uncertain_purchases', 1) end
-redis.call('HDEL', KEYS[2], 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'error', 'seen_at')
+redis.call('HDEL', KEYS[2], 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'error', 'seen_at', 'submitting_over')
 redis.call('HSET', KEYS[2], 'submitting', ARGV[2], 'submitting_at', ARGV[3])
 return { 'ok', run[5] and 1 or 0 }
 `);
