@@ -7,7 +7,9 @@ import type { Offence } from './scenario.ts';
 const ON_ITS_WAY_MS = 1000;
 
 /** What holds for every job, whatever was broken meanwhile. Each rule says what is wrong, or nothing. */
-const RULES: Record<string, (job: JobEvidence) => { expected: string; seen: string } | undefined> = {
+type Rule = (job: JobEvidence, onItsWayMs: number) => { expected: string; seen: string } | undefined;
+
+const RULES: Record<string, Rule> = {
   'an accepted job is never lost': ({ history, last }) =>
     history.accepted && last === undefined
       ? { expected: 'a job', seen: `none with the id ${history.id}` }
@@ -40,8 +42,8 @@ const RULES: Record<string, (job: JobEvidence) => { expected: string; seen: stri
         };
   },
 
-  'no cancelled job is bought after the answer, and one on its way is stopped': (job) => {
-    const late = lateAfterCancel(job);
+  'no cancelled job is bought after the answer, and one on its way is stopped': (job, onItsWayMs) => {
+    const late = lateAfterCancel(job, onItsWayMs);
     return late.length === 0
       ? undefined
       : {
@@ -64,10 +66,11 @@ const RULES: Record<string, (job: JobEvidence) => { expected: string; seen: stri
       : undefined,
 };
 
-export function findOffences({ jobs, leftovers }: Evidence): Offence[] {
+/** @param onItsWayMs how long after it was sent a create may reach the upstream: longer where a black hole held it up. */
+export function findOffences({ jobs, leftovers }: Evidence, onItsWayMs = ON_ITS_WAY_MS): Offence[] {
   const broken = Object.entries(RULES).flatMap(([rule, judge]) =>
     jobs.flatMap((job) => {
-      const verdict = judge(job);
+      const verdict = judge(job, onItsWayMs);
       return verdict === undefined ? [] : [{ rule, about: aboutJob(job), ...verdict }];
     }),
   );
@@ -88,13 +91,13 @@ function isSpoilt({ state, metadata }: LedgerEntry): boolean {
   return state === 'failed' || (metadata['sim'] ?? '').includes('gone');
 }
 
-function lateAfterCancel({ history, last, bought }: JobEvidence): LedgerEntry[] {
+function lateAfterCancel({ history, last, bought }: JobEvidence, onItsWayMs: number): LedgerEntry[] {
   const { cancelAnsweredAt } = history;
   if (cancelAnsweredAt === undefined || last?.status !== 'cancelled') return [];
   const after = bought.filter(({ created_at }) => created_at > cancelAnsweredAt);
   const wrong = after.filter(
     (entry) =>
-      entry.created_at > cancelAnsweredAt + ON_ITS_WAY_MS ||
+      entry.created_at > cancelAnsweredAt + onItsWayMs ||
       (canBeStopped(entry) && entry.cancelled_at === null),
   );
   // Sent before the cancel, held up on the wire, and so late that nobody waited for its id: the job says so.

@@ -48,7 +48,8 @@ async function storm({ seed, signal, say, progress }: Stage, size: StormSize, fl
     clearInterval(ticking);
   }
   const evidence = await gatherEvidence(fleet, history, signal);
-  const offences = findOffences(evidence);
+  const holes = plan.disturbances.map((blow) => (blow.kind === 'black hole' ? blow.forMs : 0));
+  const offences = findOffences(evidence, 1000 + Math.max(...holes));
   return {
     requirements: [
       count('jobs planned', plan.jobs.length),

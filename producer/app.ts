@@ -41,7 +41,7 @@ export function createApp({ queue, webhookSecret, draining, logger }: AppOptions
   const routes = [
     ...healthRoutes(queue, draining),
     ...jobRoutes(queue, draining),
-    ...webhookRoutes(queue, webhookSecret),
+    ...webhookRoutes(queue, webhookSecret, logger),
   ];
   for (const { method, path, rawBodyLimit: limit } of routes) {
     if (limit !== undefined) app[method](path, express.raw({ type: () => true, limit }));

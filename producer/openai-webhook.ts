@@ -1,5 +1,7 @@
 import OpenAI from 'openai';
 import { z } from 'zod';
+import type { Logger } from '../src/log.ts';
+import { oncePerSecond } from '../src/once-per-second.ts';
 import type { O3Queue } from '../src/queue/o3-queue.ts';
 import { HttpProblem } from './problem.ts';
 import type { Route, RouteInput } from './route.ts';
@@ -14,8 +16,8 @@ const responseSchema = z.object({ id: z.string().regex(/^[\w-]{1,200}$/) });
  *
  * @param secret undefined: OpenAI was never told to send any.
  */
-export function webhookRoutes(queue: O3Queue, secret: string | undefined): Route[] {
-  const unwrap = secret === undefined ? notConfigured : createUnwrap(secret);
+export function webhookRoutes(queue: O3Queue, secret: string | undefined, logger: Logger): Route[] {
+  const unwrap = secret === undefined ? notConfigured : createUnwrap(secret, logger);
   return [
     {
       method: 'post',
@@ -45,7 +47,8 @@ const notConfigured: Unwrap = async () => {
   );
 };
 
-function createUnwrap(secret: string): Unwrap {
+function createUnwrap(secret: string, logger: Logger): Unwrap {
+  const warn = oncePerSecond((error) => logger.warn({ error: error.message }, 'a webhook was refused'));
   // It asks nothing of OpenAI, so that any key will do.
   const { webhooks } = new OpenAI({ apiKey: 'none', webhookSecret: secret, logLevel: 'off' });
   return async (headers, body) => {
@@ -56,10 +59,13 @@ function createUnwrap(secret: string): Unwrap {
         throw new HttpProblem('malformed_json', `The body was expected to be JSON: ${error.message}`);
       }
       const said = error instanceof Error ? error.message : String(error);
-      throw new HttpProblem(
+      const problem = new HttpProblem(
         'invalid_signature',
         `The webhook was expected to be signed with OPENAI_WEBHOOK_SECRET less than 5 minutes ago: ${said}`,
       );
+      // Its sender does not tell: without this a wrong secret would look as if nobody sent anything.
+      warn(problem);
+      throw problem;
     }
   };
 }

@@ -81,7 +81,10 @@ export const VARIABLES = {
     default: '2000',
     meaning: 'jobs that a worker process holds at once, divided evenly among the models',
   },
-  O3Q_WORKER_PORT: { default: '', meaning: 'where a worker answers `/livez` and `/readyz`; unset: nowhere' },
+  O3Q_WORKER_PORT: {
+    default: '',
+    meaning: 'where a worker answers `/livez`, `/readyz` and `/metrics`; unset: nowhere',
+  },
   O3Q_SHUTDOWN_MS: { default: '10000', meaning: 'from the first signal until the process ends by force' },
   O3Q_PREFIX: { default: 'o3q', meaning: 'the first part of every key in Redis' },
   O3Q_REDIS_BIN: { default: '', meaning: 'the server binary of the embedded Redis' },

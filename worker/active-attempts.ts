@@ -13,6 +13,7 @@ export interface ActiveAttempts {
   interrupt(id: string, reason: InterruptionReason): void;
   /** Asks every attempt that loses nothing by it to stop, those that begin later included. */
   leave(): void;
+  areLeaving(): boolean;
   interruptAll(reason: InterruptionReason): void;
   /** Whether any of them holds what only this process can bring home. */
   holdAnswers(): boolean;
@@ -50,6 +51,7 @@ export function createActiveAttempts(): ActiveAttempts {
       leaving = true;
       for (const { attempt } of held.values()) attempt.leave();
     },
+    areLeaving: () => leaving,
     interruptAll(reason) {
       for (const { attempt } of held.values()) attempt.interrupt(reason);
     },

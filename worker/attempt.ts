@@ -10,9 +10,17 @@ import { follow } from './follow.ts';
 import type { Orphans } from './orphans.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { announceCancel } from './prompt-cancel.ts';
-import { buy, identityOf, type Purchase, purchaseToAdopt, stopSpending } from './purchase.ts';
+import {
+  buy,
+  identityOf,
+  type Purchase,
+  type PurchaseEvent,
+  purchaseToAdopt,
+  stopSpending,
+} from './purchase.ts';
 import { withoutPurchaseToken } from './purchase-token.ts';
-import { findUncertain } from './uncertain-purchase.ts';
+import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
+import { findOwn, findUncertain } from './uncertain-purchase.ts';
 import { explain } from './unfinished.ts';
 import type { Upstream } from './upstream.ts';
 import type { UpstreamNews } from './upstream-news.ts';
@@ -35,15 +43,14 @@ export interface Attempt {
   onPurchase: (what: PurchaseEvent) => void;
 }
 
-/** `uncertain`: a create that nobody will ever know the end of. */
-export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
-
 /** One attempt, from what is known to what is written down. It adopts before it buys. */
 export async function runAttempt(attempt: Attempt): Promise<Outcome> {
   const { active, upstream, onPurchase } = attempt;
   let number = attempt.maxAttempts;
   let deadlineAt = Number.POSITIVE_INFINITY;
   let purchase: Purchase | undefined;
+  // A create was sent, and nobody knows what became of it.
+  let unresolved = false;
   let timer: NodeJS.Timeout | undefined;
   const announcement = announceCancel(active.signal, attempt.record, () => {
     void stopSpending(purchase, upstream);
@@ -57,18 +64,24 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
     const job = checkedJob(attempt);
     deadlineAt = job.deadlineAt;
     timer = endInTime(purchase, job, active);
-    purchase ??= await findLost(record, attempt);
     if (purchase !== undefined) onPurchase('adopted');
     else {
-      const bought = await buy({ ...attempt, ...job, orphans: attempt.webhooks?.orphans });
-      purchase = bought.purchase;
-      onPurchase(bought.adopted ? 'adopted' : 'bought');
+      purchase = await obtain(record, job, attempt, (now) => {
+        unresolved = now;
+      });
     }
     const response = await followToItsEnd(purchase, attempt);
     purchase = undefined;
     return await writeDown(endFrom(withoutPurchaseToken(response)), attempt.record);
   } catch (error: unknown) {
-    return await explain(error, { ...attempt, signal: active.signal, attempt: number, deadlineAt, purchase });
+    return await explain(error, {
+      ...attempt,
+      signal: active.signal,
+      attempt: number,
+      deadlineAt,
+      purchase,
+      unresolved,
+    });
   } finally {
     clearTimeout(timer);
     announcement.close();
@@ -111,13 +124,31 @@ function checkedJob({ data, model }: Attempt): CheckedJob {
   };
 }
 
-/** What a create whose id never came home has bought, if it can be found. */
-function findLost(record: RunRecord, attempt: Attempt): Promise<Purchase | undefined> {
-  return findUncertain(record, {
-    ...attempt,
-    orphans: attempt.webhooks?.orphans,
-    policy: attempt.model,
-  });
+/** What an earlier create has bought, if it can be found, or else what is bought now; and what that one has bought, if its answer is lost. */
+async function obtain(
+  record: RunRecord,
+  job: CheckedJob,
+  attempt: Attempt,
+  setUnresolved: (now: boolean) => void,
+): Promise<Purchase> {
+  const orphans = attempt.webhooks?.orphans;
+  const onPurchase = (what: PurchaseEvent): void => {
+    setUnresolved(false);
+    attempt.onPurchase(what);
+  };
+  const options = { ...attempt, policy: attempt.model, orphans, onPurchase };
+  setUnresolved(record.submitting !== undefined);
+  const found = await findUncertain(record.submitting, options);
+  if (found !== undefined) return found;
+  try {
+    return await buy({ ...options, ...job });
+  } catch (error: unknown) {
+    if (!(error instanceof PurchaseUncertainError)) throw error;
+    setUnresolved(true);
+    const own = await findOwn((await attempt.record.read()).submitting, options);
+    if (own === undefined) throw error;
+    return own;
+  }
 }
 
 /** Whichever comes first: the end of the attempt's own time, of which an adopted response has used up some, or the job's deadline. */

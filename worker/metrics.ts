@@ -1,6 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { PurchaseEvent } from './attempt.ts';
 import type { Outcome } from './outcome.ts';
+import type { PurchaseEvent } from './purchase.ts';
 
 /** What one worker process counts; each worker has its own, so that two in one process do not mix. */
 export interface Metrics {

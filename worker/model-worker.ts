@@ -6,11 +6,12 @@ import { keepSeconds } from '../src/queue/retention.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { createActiveAttempts } from './active-attempts.ts';
-import { type Attempt, type PurchaseEvent, runAttempt } from './attempt.ts';
+import { type Attempt, runAttempt } from './attempt.ts';
 import { listenForCancels } from './cancellations.ts';
 import type { Metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 import { logOutcome, logPurchase } from './outcome-log.ts';
+import type { PurchaseEvent } from './purchase.ts';
 import type { Upstream } from './upstream.ts';
 
 /** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death, and a moment for the taking. */
@@ -82,8 +83,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // For an error that nobody expected; only this process sees these two, Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
-    // Given back rather than run: the end of the earlier attempt ends BullMQ's renewal of this lock, too.
-    if (await attempts.endEarlier(id)) return { kind: 'released' };
+    // Given back rather than run: BullMQ was already taking one more when it was told to pause; and the end of the earlier attempt ends BullMQ's renewal of this lock, too.
+    if ((await attempts.endEarlier(id)) || attempts.areLeaving()) return { kind: 'released' };
     return attempts.hold(id, (active) =>
       runAttempt({
         data: job.data,

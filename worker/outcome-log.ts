@@ -1,6 +1,6 @@
 import type { Logger } from '../src/log.ts';
-import type { PurchaseEvent } from './attempt.ts';
 import type { Outcome } from './outcome.ts';
+import type { PurchaseEvent } from './purchase.ts';
 
 /** Messages of the upstream may quote the question, so that they are for `debug` only; the code is for everybody. */
 export function logOutcome(logger: Logger, job: string, outcome: Outcome): void {
@@ -40,7 +40,7 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
       logger.info({ job }, 'adopted');
       return;
     case 'uncertain':
-      logger.warn({ job }, 'perhaps bought twice: a create request was sent, and its answer never came');
+      logger.warn({ job }, 'purchase uncertain: a create request was sent, and its answer never came');
       return;
     default: {
       const never: never = what;

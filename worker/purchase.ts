@@ -43,8 +43,11 @@ export interface BuyOptions {
   active: ActiveAttempt;
   /** undefined: the upstream sends no webhooks, so that none could find a response by its token. */
   orphans: Orphans | undefined;
-  onPurchase: (what: 'uncertain') => void;
+  onPurchase: (what: PurchaseEvent) => void;
 }
+
+/** `adopted`: another attempt has bought it. `uncertain`: a create that nobody will ever know the end of. */
+export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
 
 /**
  * The one place where money is spent: mark, create, bring the id home. What a crash leaves: before the mark, nothing; between mark and id, a
@@ -53,7 +56,7 @@ export interface BuyOptions {
  * @returns what was bought now, or by an earlier create whose id came home late.
  * @throws {PurchaseUncertainError} when nobody knows whether the upstream took the create.
  */
-export async function buy(options: BuyOptions): Promise<{ purchase: Purchase; adopted: boolean }> {
+export async function buy(options: BuyOptions): Promise<Purchase> {
   const { active, upstream } = options;
   const giveBack = await upstream.slots.take(active.leaving);
   try {
@@ -64,19 +67,22 @@ export async function buy(options: BuyOptions): Promise<{ purchase: Purchase; ad
   }
 }
 
-async function buyInTurn(options: BuyOptions): Promise<{ purchase: Purchase; adopted: boolean }> {
+async function buyInTurn(options: BuyOptions): Promise<Purchase> {
   const { record, body, orphans, onPurchase } = options;
   const token = randomUUID();
   const submitted = await record.submit(token);
   if (submitted.kind === 'unwanted') throw new Interruption('cancelled');
   const earlier = submitted.kind === 'bought' ? purchaseToAdopt(submitted.record) : undefined;
-  if (earlier !== undefined) return { purchase: earlier, adopted: true };
+  if (earlier !== undefined) {
+    onPurchase('adopted');
+    return earlier;
+  }
   if (submitted.kind === 'ok' && submitted.replaced) onPurchase('uncertain');
   const marked = orphans === undefined ? body : withPurchaseToken(body, token);
   const running = await create({ ...options, body: marked });
   const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: Date.now() };
   await bringHome(purchase, token, options);
-  return { purchase, adopted: false };
+  return purchase;
 }
 
 /** A refusal in the upstream's own words means that nothing was made, so that the mark goes; one without an end stays. */
@@ -96,10 +102,10 @@ async function create({ body, stream, upstream, record, active }: BuyOptions): P
 async function bringHome(
   purchase: Purchase,
   token: string,
-  { upstream, record, active }: BuyOptions,
+  { upstream, record, active, onPurchase }: BuyOptions,
 ): Promise<void> {
   try {
-    const stored = await storePurchase(purchase, token, record);
+    const stored = await storePurchase(purchase, token, record).finally(() => onPurchase('bought'));
     if (stored === 'unwanted') active.interrupt('cancelled');
     if (stored === 'superseded') throw new Interruption('lock lost');
   } catch (error: unknown) {

@@ -75,8 +75,9 @@ export function mayHaveBought(error: unknown): boolean {
 /** The failure of a create of which `mayHaveBought` is true. */
 export function retryableFrom(error: unknown): RetryableError {
   const failure = failureFromSdk(error);
-  if (failure instanceof RetryableError) return failure;
-  return new RetryableError('connection_lost', 'The request was broken off before its answer', {
+  const code = failure instanceof RetryableError ? failure.code : 'connection_lost';
+  const reason = failure?.message ?? 'it was broken off';
+  return new RetryableError(code, `A request was sent, and whether it was bought is not known: ${reason}`, {
     cause: error,
   });
 }

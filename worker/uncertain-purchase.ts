@@ -1,11 +1,11 @@
 import type { ModelConfig } from '../src/config-file.ts';
 import { TerminalError } from '../src/failure.ts';
-import type { RunRecord, Submission } from '../src/queue/run-record.ts';
+import type { Submission } from '../src/queue/run-record.ts';
 import type { RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import type { ActiveAttempt } from './active-attempt.ts';
 import type { Orphans } from './orphans.ts';
 import { pause } from './pause.ts';
-import { type Purchase, purchaseToAdopt, storePurchase } from './purchase.ts';
+import { type Purchase, type PurchaseEvent, purchaseToAdopt, storePurchase } from './purchase.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface UncertainOptions {
@@ -14,7 +14,7 @@ export interface UncertainOptions {
   active: ActiveAttempt;
   orphans: Orphans | undefined;
   policy: Pick<ModelConfig, 'onUncertain' | 'uncertainWaitMs'>;
-  onPurchase: (what: 'uncertain') => void;
+  onPurchase: (what: PurchaseEvent) => void;
 }
 
 const LOOK_AGAIN_MS = 250;
@@ -26,17 +26,24 @@ const LOOK_AGAIN_MS = 250;
  * @throws {TerminalError} `purchase_uncertain`, when the policy is rather to fail.
  */
 export async function findUncertain(
-  known: RunRecord,
+  submitting: Submission | undefined,
   options: UncertainOptions,
 ): Promise<Purchase | undefined> {
-  const { submitting } = known;
-  if (submitting === undefined) return undefined;
-  const { active, policy, onPurchase } = options;
-  const found = (await homecoming(submitting, options)) ?? (await orphanOf(submitting, options));
+  // Over: its sender has looked for it already.
+  if (submitting === undefined || submitting.over) return undefined;
+  return (await homecoming(options)) ?? findOwn(submitting, options);
+}
+
+/** The same for a create of one's own that broke off: nobody else will bring its id home. */
+export async function findOwn(
+  submitting: Submission | undefined,
+  options: UncertainOptions,
+): Promise<Purchase | undefined> {
+  const { active, policy } = options;
+  const found = submitting && (await orphanOf(submitting, options));
   if (found !== undefined) return found;
   active.beforeBuying();
   if (policy.onUncertain === 'retry') return undefined;
-  onPurchase('uncertain');
   throw new TerminalError(
     'purchase_uncertain',
     'A request was sent and its answer lost, so that it may have been bought; "onUncertain" of this model is "fail". A retry by hand buys it again',
@@ -44,15 +51,19 @@ export async function findUncertain(
 }
 
 /** The sender may only have lost the job's lock: then it still has its grace to bring the id home. */
-async function homecoming(
-  { over }: Submission,
-  { record, upstream, active }: UncertainOptions,
-): Promise<Purchase | undefined> {
-  if (over) return undefined;
+async function homecoming({
+  record,
+  upstream,
+  active,
+  onPurchase,
+}: UncertainOptions): Promise<Purchase | undefined> {
   const until = Date.now() + upstream.graceMs;
   while (Date.now() < until && !active.leaving.aborted) {
     const purchase = purchaseToAdopt(await record.read());
-    if (purchase !== undefined) return purchase;
+    if (purchase !== undefined) {
+      onPurchase('adopted');
+      return purchase;
+    }
     await pause(LOOK_AGAIN_MS, active.leaving);
   }
   return undefined;
@@ -60,7 +71,7 @@ async function homecoming(
 
 async function orphanOf(
   { token, at }: Submission,
-  { record, active, orphans, policy }: UncertainOptions,
+  { record, active, orphans, policy, onPurchase }: UncertainOptions,
 ): Promise<Purchase | undefined> {
   if (orphans === undefined) return undefined;
   // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nobody else holds, and then it never fires.
@@ -77,5 +88,8 @@ async function orphanOf(
   const running = { response, background: true, streamed: false };
   const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: at };
   await storePurchase(purchase, token, record);
+  // By nobody who could have counted it.
+  onPurchase('bought');
+  onPurchase('adopted');
   return purchase;
 }

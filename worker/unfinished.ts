@@ -23,6 +23,8 @@ export interface Unfinished {
   model: Pick<ModelConfig, 'backoff'>;
   /** What may still be running at the upstream. */
   purchase: Purchase | undefined;
+  /** A create was sent, and nobody knows what became of it. */
+  unresolved: boolean;
   onPurchase: (what: 'uncertain') => void;
 }
 
@@ -33,7 +35,7 @@ export interface Unfinished {
 export async function explain(error: unknown, unfinished: Unfinished): Promise<Outcome> {
   const outcome = await explained(error, unfinished);
   // The next attempt, or the next worker, still looks for what was bought. After an end nobody does.
-  if (error instanceof PurchaseUncertainError && isEnd(outcome)) unfinished.onPurchase('uncertain');
+  if (unfinished.unresolved && isEnd(outcome)) unfinished.onPurchase('uncertain');
   return outcome;
 }
 
@@ -65,7 +67,7 @@ async function interrupted({ reason }: Interruption, unfinished: Unfinished): Pr
       return writeDown({ status: 'cancelled', usage: await stopSpending(purchase, upstream) }, record);
     case 'timeout':
     case 'deadline':
-      return failed(tooLate(reason), await stopSpending(purchase, upstream), unfinished);
+      return failed(tooLate(reason, unfinished), await stopSpending(purchase, upstream), unfinished);
     case 'shutdown':
       return { kind: 'released' };
     case 'lock lost':
@@ -77,13 +79,14 @@ async function interrupted({ reason }: Interruption, unfinished: Unfinished): Pr
   }
 }
 
-function tooLate(reason: 'timeout' | 'deadline'): TerminalError {
+function tooLate(reason: 'timeout' | 'deadline', { purchase, unresolved }: Unfinished): TerminalError {
+  const nothing = unresolved
+    ? 'a request had been sent and its answer lost, so that something may have been bought and go on'
+    : 'nothing was running';
+  const fate = purchase === undefined ? nothing : 'its response was cancelled';
   return reason === 'timeout'
-    ? new TerminalError('timeout', 'The attempt took longer than its timeout; its response was cancelled')
-    : new TerminalError(
-        'deadline_passed',
-        'The deadline of the job has passed; what was running was cancelled',
-      );
+    ? new TerminalError('timeout', `The attempt took longer than its timeout; ${fate}`)
+    : new TerminalError('deadline_passed', `The deadline of the job has passed; ${fate}`);
 }
 
 /** The mark of the create stays, for whoever looks for what it bought; its sender is done with it. */
@@ -110,7 +113,9 @@ async function failed(
   const error = { code: failure.code, message: failure.message, retryable: failure.retryable };
   if (failure instanceof RetryableError && attempt < maxAttempts) {
     const delayMs = backoffDelayMs(model.backoff, attempt, failure.retryAfterMs);
-    if (Date.now() + delayMs < deadlineAt) {
+    if (Date.now() + delayMs >= deadlineAt)
+      error.message += '; the next attempt would begin after the deadline';
+    else {
       const { cancelRequested } = await record.save({ ...progress, error });
       if (!cancelRequested) return { kind: 'retry', failure, attempt, delayMs };
     }

@@ -113,9 +113,10 @@ it.each<[string, Sending]>([
   ['another secret', { secret: 'whsec_b3RoZXI=' }],
   ['a time six minutes ago', { sentAt: new Date(Date.now() - 360_000) }],
   ['a time in six minutes', { sentAt: new Date(Date.now() + 360_000) }],
-])('a signature with %s is refused', async (_what, sending) => {
+])('a signature with %s is refused, and the log says so: its sender does not', async (_what, sending) => {
   expectProblem(await send(completed('resp_1'), sending), 400, 'invalid_signature');
   expect(await ended()).toEqual([]);
+  expect(instance.logLines.join()).toContain('a webhook was refused');
 });
 
 it('a body that was changed on its way, or has no signature at all, is refused', async () => {

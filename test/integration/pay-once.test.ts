@@ -22,7 +22,7 @@ describe('a create whose answer never came', () => {
       uncertain_purchases: 1,
     });
     expect(world.bought('Twice?')).toHaveLength(2);
-    expect(world.logLines.join()).toContain('perhaps bought twice');
+    expect(world.logLines.join()).toContain('purchase uncertain');
   });
 
   it('is not called uncertain when the upstream has refused it in its own words', async () => {
@@ -82,6 +82,31 @@ describe('an upstream that sends webhooks', () => {
     expect(world.bought('Lost and found?')).toHaveLength(1);
     // Nobody sees what was added to it.
     expect(await world.queue.result(id)).toMatchObject({ result: { response: { metadata } } });
+  });
+
+  it('gives it back to the last attempt, too', async () => {
+    world = await startWorkerWorld({ webhooks: true });
+    const metadata = { sim: 'reset_created', sim_think_ms: '500' };
+    const { id } = await world.ask('Last, and found?', metadata, { max_attempts: 1 });
+    expect(await world.finished(id, 10_000)).toMatchObject({
+      status: 'completed',
+      attempt: 1,
+      purchases: 1,
+      uncertain_purchases: 0,
+    });
+  });
+
+  it('cannot be told of a deadline by who does not know the id, and the job says so', async () => {
+    world = await startWorkerWorld({ webhooks: true });
+    const deadline = new Date(Date.now() + 800).toISOString();
+    const metadata = { sim: 'reset_created', sim_think_ms: '20000' };
+    const { id } = await world.ask('Where is it?', metadata, { deadline });
+    expect(await world.finished(id, 10_000)).toMatchObject({
+      status: 'failed',
+      error: { code: 'deadline_passed', message: expect.stringContaining('may have been bought and go on') },
+      uncertain_purchases: 1,
+    });
+    expect(world.logLines.join()).toContain('purchase uncertain');
   });
 
   it.each(['webhook_lost', 'webhook_forged'])(

@@ -304,7 +304,7 @@ describe('an attempt', () => {
     });
 
     it('fails where that is the policy, and buys nothing', async () => {
-      const { attempt, done, spent } = world({ submitting: gone }, {}, { onUncertain: 'fail' });
+      const { attempt, done, spent } = world({ submitting }, {}, { onUncertain: 'fail' });
       expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
       expect([done, spent]).toEqual([['finish failed'], ['uncertain']]);
     });
@@ -331,6 +331,9 @@ describe('an attempt', () => {
     const { attempt, done, spent } = world({}, { create: new PurchaseUncertainError(failure) });
     expect(await runAttempt(attempt)).toMatchObject({ kind: 'retry', failure });
     expect([done, spent]).toEqual([['submit', 'create', 'save connection_lost'], []]);
+    const careful = world({}, { create: new PurchaseUncertainError(failure) }, { onUncertain: 'fail' });
+    expect(await runAttempt(careful.attempt)).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
+    expect(careful.spent).toEqual(['uncertain']);
     const last = world({ attempt: 3 }, { create: new PurchaseUncertainError(failure) });
     expect(await runAttempt(last.attempt)).toMatchObject({ kind: 'failed', code: 'connection_lost' });
     expect(last.spent).toEqual(['uncertain']);
