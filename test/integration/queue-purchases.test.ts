@@ -1,56 +1,24 @@
 import type { Job } from 'bullmq';
-import { Redis } from 'ioredis';
 import type { JobData } from '../../src/job-request.ts';
-import type { ModelQueue } from '../../src/queue/model-queue.ts';
-import { O3Queue } from '../../src/queue/o3-queue.ts';
-import {
-  type Bought,
-  createRunRecord,
-  LockLostError,
-  type RunRecordWriter,
-} from '../../src/queue/run-record-writer.ts';
-import { type BareWorker, createBareWorker } from '../support/bare-worker.ts';
+import { type Bought, LockLostError, type RunRecordWriter } from '../../src/queue/run-record-writer.ts';
+import { openRecordWorld, type RecordWorld } from '../support/record-world.ts';
 import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
 
 /** Who may write what of a purchase, in each of its states. */
 
 let server: TestRedis;
-let redis: Redis;
-let queue: O3Queue;
-let o3: ModelQueue;
-let worker: BareWorker;
+let world: RecordWorld;
+let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
 
 beforeAll(async () => {
   server = await startTestRedis();
-  redis = new Redis(server.url);
 });
 beforeEach(async () => {
-  await redis.flushall();
-  queue = new O3Queue({ redisUrl: server.url });
-  const [first] = queue.queues;
-  if (first === undefined) throw new Error('expected a queue');
-  o3 = first;
-  worker = createBareWorker(server.url);
+  world = await openRecordWorld(server);
+  ({ redis, queue, o3, worker, recordOf } = world);
 });
-afterEach(async () => {
-  await worker.close();
-  await queue.close();
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-function recordOf(job: Job, lockToken: string): RunRecordWriter {
-  return createRunRecord({
-    redis,
-    keys: o3.keys,
-    id: job.id ?? '',
-    lockToken,
-    jobCreatedAt: job.timestamp,
-    keepSeconds: { completed: 60, failed: 60 },
-  });
-}
+afterEach(() => world.close());
+afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
   const { id } = await queue.enqueue({ question: 'Why?' });
