@@ -83,7 +83,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // For an error that nobody expected; only this process sees these two, Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
-    // Given back rather than run: BullMQ was already taking one more when it was told to pause; and the end of the earlier attempt ends BullMQ's renewal of this lock, too.
+    // Given back rather than run. After an earlier attempt of the job: its end also ended BullMQ's renewal of this new lock. In a worker that
+    // leaves: BullMQ was just taking one more when it was told to pause.
     if ((await attempts.endEarlier(id)) || attempts.areLeaving()) return { kind: 'released' };
     return attempts.hold(id, (active) =>
       runAttempt({
