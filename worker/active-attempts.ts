@@ -5,11 +5,6 @@ export interface ActiveAttempts {
   ids(): string[];
   /** Runs work as the attempt of a job that has none here. */
   hold<Output>(id: string, work: (attempt: ActiveAttempt) => Promise<Output>): Promise<Output>;
-  /**
-   * Ends an earlier attempt of this job, whose lock was lost and given to this worker again before it noticed.
-   * @returns whether there was one, after it has ended.
-   */
-  endEarlier(id: string): Promise<boolean>;
   interrupt(id: string, reason: InterruptionReason): void;
   /** Asks every attempt that loses nothing by it to stop, those that begin later included. */
   leave(): void;
@@ -19,42 +14,30 @@ export interface ActiveAttempts {
   holdAnswers(): boolean;
 }
 
-interface Held {
-  attempt: ActiveAttempt;
-  ended: Promise<unknown>;
-}
-
 export function createActiveAttempts(): ActiveAttempts {
-  const held = new Map<string, Held>();
+  const held = new Map<string, ActiveAttempt>();
   let leaving = false;
   return {
     ids: () => [...held.keys()],
     async hold(id, work) {
       const attempt = createActiveAttempt();
       if (leaving) attempt.leave();
-      const working = work(attempt);
-      held.set(id, { attempt, ended: working.catch(() => {}) });
+      held.set(id, attempt);
       try {
-        return await working;
+        return await work(attempt);
       } finally {
         held.delete(id);
       }
     },
-    async endEarlier(id) {
-      const earlier = held.get(id);
-      earlier?.attempt.interrupt('lock lost');
-      await earlier?.ended;
-      return earlier !== undefined;
-    },
-    interrupt: (id, reason) => held.get(id)?.attempt.interrupt(reason),
+    interrupt: (id, reason) => held.get(id)?.interrupt(reason),
     leave() {
       leaving = true;
-      for (const { attempt } of held.values()) attempt.leave();
+      for (const attempt of held.values()) attempt.leave();
     },
     areLeaving: () => leaving,
     interruptAll(reason) {
-      for (const { attempt } of held.values()) attempt.interrupt(reason);
+      for (const attempt of held.values()) attempt.interrupt(reason);
     },
-    holdAnswers: () => [...held.values()].some(({ attempt }) => attempt.holdsAnswer()),
+    holdAnswers: () => [...held.values()].some((attempt) => attempt.holdsAnswer()),
   };
 }

@@ -1,4 +1,4 @@
-import { type Job, UnrecoverableError, WaitingError, Worker } from 'bullmq';
+import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { ModelConfig, Retention } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
@@ -8,6 +8,7 @@ import type { RedisClient } from '../src/redis/connection.ts';
 import { createActiveAttempts } from './active-attempts.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
 import { listenForCancels } from './cancellations.ts';
+import { JobWorker } from './job-worker.ts';
 import type { Metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 import { logOutcome, logPurchase } from './outcome-log.ts';
@@ -83,9 +84,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // For an error that nobody expected; only this process sees these two, Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
-    // Given back rather than run. After an earlier attempt of the job: its end also ended BullMQ's renewal of this new lock. In a worker that
-    // leaves: BullMQ was just taking one more when it was told to pause.
-    if ((await attempts.endEarlier(id)) || attempts.areLeaving()) return { kind: 'released' };
+    // BullMQ was just taking one more when it was told to pause.
+    if (attempts.areLeaving()) return { kind: 'released' };
     return attempts.hold(id, (active) =>
       runAttempt({
         data: job.data,
@@ -108,7 +108,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     return settle(outcome, job, token);
   };
 
-  const worker = new Worker(keys.queueName, process, {
+  const bullmq = {
     connection: redis,
     prefix,
     concurrency: options.concurrency,
@@ -117,7 +117,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     maxStalledCount: MOST_RECOVERIES,
     // Seconds an idle worker sleeps at most: BullMQ wakes nobody for a released job that has a priority.
     drainDelay: 1,
-  });
+  };
+  const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
 
   const cancellations = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
@@ -155,7 +156,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
  * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to tell, or never says `end`
  * since it is between two tries to connect, BullMQ waits for no job, or for ever. Without a Redis `abandon` is the way out.
  */
-async function close(worker: Worker, redis: RedisClient): Promise<void> {
+async function close(worker: JobWorker, redis: RedisClient): Promise<void> {
   const blocking = await worker.getBackend().blockingClient;
   for (const client of [redis, blocking]) {
     if (client !== undefined && client.status !== 'ready') {

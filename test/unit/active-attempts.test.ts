@@ -60,19 +60,6 @@ describe('the active attempts of a worker', () => {
     expect(attempts.ids()).toEqual([]);
   });
 
-  it('end before the same job is begun again here', async () => {
-    const attempts = createActiveAttempts();
-    expect(await attempts.endEarlier('1')).toBe(false);
-    const order: string[] = [];
-    const first = attempts.hold('1', async ({ signal }) => {
-      order.push(await untilInterrupted(signal));
-    });
-    expect(await attempts.endEarlier('1')).toBe(true);
-    order.push('the next may begin');
-    await first;
-    expect(order).toEqual([expect.stringContaining('lock lost'), 'the next may begin']);
-  });
-
   it('leave, those that begin later included', async () => {
     const attempts = createActiveAttempts();
     attempts.leave();

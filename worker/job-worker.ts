@@ -1,0 +1,44 @@
+import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
+
+/**
+ * BullMQ's worker, in which a job has one start at a time.
+ *
+ * A worker that lost a lock may be given the same job again before it notices. BullMQ renews locks by job id, and ends the
+ * renewal only when the start is over and it has asked for the next job: the end of the first start then leaves the second
+ * one without renewal, to be lost too, and so on.
+ */
+export class JobWorker extends Worker {
+  readonly #starts = new Map<string, Promise<unknown>>();
+  readonly #onTakenAgain: (id: string) => void;
+
+  /** @param onTakenAgain - told that a start has to end since another one waits for it. */
+  constructor(
+    name: string,
+    processor: Processor,
+    options: WorkerOptions,
+    onTakenAgain: (id: string) => void,
+  ) {
+    super(name, processor, options);
+    this.#onTakenAgain = onTakenAgain;
+  }
+
+  override async processJob(
+    job: Job,
+    token: string,
+    fetchNext?: () => boolean,
+  ): ReturnType<Worker['processJob']> {
+    const id = job.id ?? '';
+    const earlier = this.#starts.get(id);
+    if (earlier !== undefined) this.#onTakenAgain(id);
+    const start = (async () => {
+      await earlier?.catch(() => {});
+      return super.processJob(job, token, fetchNext);
+    })();
+    this.#starts.set(id, start);
+    try {
+      return await start;
+    } finally {
+      if (this.#starts.get(id) === start) this.#starts.delete(id);
+    }
+  }
+}
