@@ -40,7 +40,7 @@ export function createApp({ queue, webhookSecret, draining, logger }: AppOptions
 
   const routes = [
     ...healthRoutes(queue, draining),
-    ...jobRoutes(queue, draining),
+    ...jobRoutes(draining),
     ...webhookRoutes(queue, webhookSecret, logger),
   ];
   for (const { method, path, rawBodyLimit: limit } of routes) {
@@ -50,7 +50,7 @@ export function createApp({ queue, webhookSecret, draining, logger }: AppOptions
   app.use(express.json({ limit: '10mb', strict: false }));
   for (const path of new Set(routes.map((route) => route.path))) {
     const here = routes.filter((route) => route.path === path);
-    for (const route of here) app[route.method](path, handlerOf(route));
+    for (const route of here) app[route.method](path, handlerOf(route, queue));
     app.all(path, methodNotAllowed(here));
   }
   app.use((request) => {
@@ -63,7 +63,7 @@ export function createApp({ queue, webhookSecret, draining, logger }: AppOptions
   return app;
 }
 
-function handlerOf(route: Route): RequestHandler {
+function handlerOf(route: Route, queue: O3Queue): RequestHandler {
   return async (request, response) => {
     const gone = new AbortController();
     response.on('close', () => gone.abort(new ClientGone()));
@@ -74,6 +74,7 @@ function handlerOf(route: Route): RequestHandler {
       headers,
       body,
       signal: gone.signal,
+      queue,
     });
     send(reply, response);
   };

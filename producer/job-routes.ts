@@ -4,7 +4,7 @@ import { isFinishedJob, JOB_STATUSES, type JobView } from '../src/job.ts';
 import { parseJobRequest } from '../src/job-request.ts';
 import { QueueError } from '../src/problem.ts';
 import { notFound } from '../src/queue/located-job.ts';
-import type { O3Queue } from '../src/queue/o3-queue.ts';
+import type { TenantQueue } from '../src/queue/tenant-queue.ts';
 import { HttpProblem, noResult } from './problem.ts';
 import type { Reply, Route, RouteInput } from './route.ts';
 
@@ -37,8 +37,12 @@ const noQuery = z.strictObject({});
  * The routes of jobs.
  * `draining` aborts when the producer is about to stop: who waits is then answered with how things stand.
  */
-export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
-  const waitFor = async (id: string, seconds: number, signal: AbortSignal): Promise<JobView> => {
+export function jobRoutes(draining: AbortSignal): Route[] {
+  const waitFor = async (
+    { queue, signal }: Pick<RouteInput, 'queue' | 'signal'>,
+    id: string,
+    seconds: number,
+  ): Promise<JobView> => {
     try {
       return await queue.wait(id, { timeoutMs: seconds * 1000, signal: AbortSignal.any([signal, draining]) });
     } catch (error: unknown) {
@@ -51,10 +55,10 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
     {
       method: 'post',
       path: '/jobs',
-      async handle({ query, body, signal }) {
+      async handle({ queue, query, body, signal }) {
         const { wait } = checkedInput('query', query, waitQuery);
         const job = await queue.enqueue(parseJobRequest(requireJson(body)));
-        const latest = wait > 0 ? await waitFor(job.id, wait, signal).catch(asStored(job)) : job;
+        const latest = wait > 0 ? await waitFor({ queue, signal }, job.id, wait).catch(asStored(job)) : job;
         return {
           status: isFinishedJob(latest) ? 200 : 202,
           headers: { location: `/jobs/${job.id}` },
@@ -65,14 +69,14 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
     {
       method: 'get',
       path: '/jobs',
-      async handle({ query }) {
+      async handle({ queue, query }) {
         return { status: 200, body: await queue.list(checkedInput('query', query, listQuery)) };
       },
     },
     {
       method: 'get',
       path: '/jobs/:id',
-      async handle({ params, query }) {
+      async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         return { status: 200, body: await requireJob(queue, idOf(params)) };
       },
@@ -80,17 +84,17 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
     {
       method: 'get',
       path: '/jobs/:id/result',
-      async handle({ params, query, signal }) {
+      async handle({ queue, params, query, signal }) {
         const id = idOf(params);
         const { wait } = checkedInput('query', query, waitQuery);
-        if (wait > 0) await waitFor(id, wait, signal);
+        if (wait > 0) await waitFor({ queue, signal }, id, wait);
         return replyWithResult(queue, id);
       },
     },
     {
       method: 'post',
       path: '/jobs/:id/cancel',
-      async handle({ params, query }) {
+      async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         const { outcome, job } = await queue.cancel(idOf(params));
         return { status: outcome === 'cancelling' ? 202 : 200, body: job };
@@ -99,7 +103,7 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
     {
       method: 'post',
       path: '/jobs/:id/retry',
-      async handle({ params, query }) {
+      async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         return { status: 202, body: await queue.retry(idOf(params)) };
       },
@@ -107,7 +111,7 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
     {
       method: 'delete',
       path: '/jobs/:id',
-      async handle({ params, query }) {
+      async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         await queue.remove(idOf(params));
         return { status: 204 };
@@ -116,7 +120,7 @@ export function jobRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
   ];
 }
 
-async function replyWithResult(queue: O3Queue, id: string): Promise<Reply> {
+async function replyWithResult(queue: TenantQueue, id: string): Promise<Reply> {
   const reading = await queue.resultJson(id);
   if (reading.status === 'completed') return { status: 200, json: reading.json };
   if (isFinishedJob(reading.job)) throw noResult(reading.job);
@@ -131,7 +135,7 @@ function asStored(job: JobView): (error: unknown) => JobView {
   };
 }
 
-async function requireJob(queue: O3Queue, id: string): Promise<JobView> {
+async function requireJob(queue: TenantQueue, id: string): Promise<JobView> {
   const job = await queue.get(id);
   if (job === null) throw notFound(id);
   return job;

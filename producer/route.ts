@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { TenantQueue } from '../src/queue/tenant-queue.ts';
 
 /** What a handler is given: everything of the request that it may use, nothing of Express. */
 export interface RouteInput {
@@ -8,6 +9,8 @@ export interface RouteInput {
   body: unknown;
   /** Aborts when the client has gone. */
   signal: AbortSignal;
+  /** As the caller sees it. */
+  queue: TenantQueue;
 }
 
 /** What a handler gives back; one place turns it into an HTTP response. */

@@ -29,7 +29,9 @@ export {
 
 export type { ModelConfig, Models, Retention } from './config-file.ts';
 export { QueueError } from './problem.ts';
-export { type EnqueueOutcome, O3Queue, type O3QueueOptions } from './queue/o3-queue.ts';
+export { O3Queue, type O3QueueOptions } from './queue/o3-queue.ts';
+export type { EnqueueOutcome, TenantQueue } from './queue/tenant-queue.ts';
+export type { Caller } from './tenant.ts';
 
 // What both speak of.
 

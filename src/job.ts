@@ -65,6 +65,8 @@ export interface JobError {
 interface JobBase {
   id: string;
   model: string;
+  /** Whose API key enqueued it; null: nobody's, which only an admin sees once there are keys. */
+  tenant: string | null;
   /** The first 100 characters of the question, then `...` when there is more. */
   question: string;
   /** ISO 8601, like every time here. */
@@ -180,6 +182,8 @@ export type ResultOutcome =
 export interface JobQuery {
   status?: JobStatus | undefined;
   model?: string | undefined;
+  /** For an admin: the jobs of this one only. */
+  tenant?: string | undefined;
   /** Looked for in the first 100 characters of the question, whatever the case. */
   q?: string | undefined;
   /** Jobs a page, 1 to 100. Default 20. */

@@ -1,6 +1,7 @@
 import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { ModelConfig, Retention } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
+import { optionsFrom } from '../src/queue/job-options.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
 import { keepSeconds } from '../src/queue/retention.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/queue/run-record-writer.ts';
@@ -70,6 +71,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       id: job.id ?? '',
       lockToken,
       jobCreatedAt: job.timestamp,
+      tenant: optionsFrom(job.opts).group?.id,
       keepSeconds: keepSeconds(options.retention),
     });
 

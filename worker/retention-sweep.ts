@@ -28,9 +28,11 @@ async function sweep(
   for (;;) {
     const ids = await bullmq.clean(ageMs, AT_ONCE, state);
     if (ids.length > 0) {
+      const tenants = await redis.smembers(keys.tenants);
+      const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
       await Promise.all([
         ...ids.map((id) => redis.unlink(keys.run(id), keys.response(id))),
-        ...indexesOf(keys).map((index) => redis.zrem(index, ...ids)),
+        ...indexes.map((index) => redis.zrem(index, ...ids)),
       ]);
     }
     forgotten += ids.length;

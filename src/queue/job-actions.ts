@@ -101,6 +101,7 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
       ],
       ...[keys.run(bullId), keys.response(bullId)],
       ...indexesOf(keys),
+      ...(reading.view.tenant === null ? [] : [keys.tenantIndex(reading.view.tenant)]),
     ],
     [bullId],
   );

@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { JobStatus } from '../job.ts';
 import { QueueError } from '../problem.ts';
-import type { JobIndex, ModelKeys } from './keys.ts';
+import type { JobIndex } from './keys.ts';
 
 export interface IndexEntry {
   model: string;
@@ -33,14 +33,13 @@ export function indexFor(status: JobStatus | undefined): JobIndex {
   }
 }
 
-/** The entries of all the models as one list, newest first, after the cursor. Costs what is read, not what exists. */
+/** The entries of all the models' indexes as one list, newest first, after the cursor. Costs what is read, not what exists. */
 export async function* newestFirst(
   redis: Redis | Cluster,
-  models: ReadonlyMap<string, ModelKeys>,
-  index: JobIndex,
+  indexes: ReadonlyMap<string, string>,
   after: IndexEntry | undefined,
 ): AsyncGenerator<IndexEntry> {
-  const sources = [...models].map(([model, keys]) => entriesOf(redis, model, keys.index(index), after));
+  const sources = [...indexes].map(([model, key]) => entriesOf(redis, model, key, after));
   const heads = await Promise.all(sources.map((source) => source.next()));
   for (;;) {
     const newest = heads.reduce((best, head, i) => {

@@ -25,7 +25,7 @@ export async function listJobs(
   queues: ReadonlyMap<string, ModelQueue>,
   query: JobQuery,
 ): Promise<JobPage> {
-  const { status, limit = 20 } = query;
+  const { status, tenant, limit = 20 } = query;
   checkQuery(query, queues);
   const searched =
     query.model === undefined ? queues : new Map([...queues].filter(([model]) => model === query.model));
@@ -33,6 +33,7 @@ export async function listJobs(
   const needle = query.q?.toLowerCase();
   const matches = (view: JobView): boolean =>
     (status === undefined || view.status === status) &&
+    (tenant === undefined || view.tenant === tenant) &&
     (needle === undefined || view.question.toLowerCase().includes(needle));
 
   const jobs: JobView[] = [];
@@ -41,7 +42,10 @@ export async function listJobs(
   if (after === undefined && (index === 'all' || index === 'live')) {
     await Promise.all([...keys.values()].map((each) => adopt(redis, each)));
   }
-  const entries = newestFirst(redis, keys, index, after);
+  const indexes = new Map(
+    [...keys].map(([model, of]) => [model, tenant === undefined ? of.index(index) : of.tenantIndex(tenant)]),
+  );
+  const entries = newestFirst(redis, indexes, after);
   let last: IndexEntry | undefined;
   let lookedAt = 0;
   // What a page needs when all match; who searches on does so in larger steps.
@@ -83,7 +87,9 @@ async function forget(
 ): Promise<void> {
   const keys = queues.get(model)?.keys;
   if (keys === undefined || Date.now() - createdAt < ENTRY_BEFORE_JOB_MS) return;
-  await Promise.all(indexesOf(keys).map((key) => redis.zrem(key, id)));
+  const tenants = await redis.smembers(keys.tenants);
+  const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
+  await Promise.all(indexes.map((key) => redis.zrem(key, id)));
 }
 
 async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<Item[]> {

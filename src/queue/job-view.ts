@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { JobError, JobStatus, JobView, ResultSummary } from '../job.ts';
+import { optionsFrom } from './job-options.ts';
 import type { ModelKeys } from './keys.ts';
 import { type RunRecord, runRecordFrom } from './run-record.ts';
 import { readScript } from './scripts/read.ts';
@@ -39,10 +40,12 @@ export async function readJob(
   if (reply === null) return null;
   const [state, open, due, paused, fields, run] = reply as RawReading;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
+  const { attempts = maxAttempts, group } = optionsFrom(JSON.parse(options ?? '{}'));
   const view = viewFrom({
     id: publicId(model, id),
     model,
-    maxAttempts: attemptsOf(options) ?? maxAttempts,
+    tenant: group?.id ?? null,
+    maxAttempts: attempts,
     name: name ?? '',
     createdAt: Number(timestamp),
     finishedAt: finishedOn === null ? undefined : Number(finishedOn),
@@ -65,6 +68,7 @@ type RawReading = [BullState, 0 | 1, Field, 0 | 1, [Field, Field, Field, Field, 
 interface Facts {
   id: string;
   model: string;
+  tenant: string | null;
   maxAttempts: number;
   name: string;
   createdAt: number;
@@ -89,6 +93,7 @@ export function viewFrom(known: Facts): JobView {
   const base = {
     id: facts.id,
     model: facts.model,
+    tenant: facts.tenant,
     question: facts.name,
     created_at: iso(facts.createdAt),
     attempt: run.attempt,
@@ -179,13 +184,6 @@ function summaryOf({ run, returnValue }: Facts): ResultSummary {
 function errorOf(failedReason: string): JobError {
   const code = failedReason.startsWith('job stalled') ? 'stalled' : 'internal_error';
   return { code, message: failedReason, retryable: code === 'stalled' };
-}
-
-function attemptsOf(options: Field): number | undefined {
-  const parsed: unknown = JSON.parse(options ?? '{}');
-  const attempts =
-    typeof parsed === 'object' && parsed !== null && 'attempts' in parsed ? parsed.attempts : undefined;
-  return typeof attempts === 'number' && attempts > 0 ? attempts : undefined;
 }
 
 /** The latest time that JavaScript's dates know, in milliseconds. */

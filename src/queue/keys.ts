@@ -19,6 +19,10 @@ export interface ModelKeys {
   response(id: string): string;
   /** Job ids by time of creation: sorted sets of ours. `all` holds each job, `live` the unfinished ones. */
   index(part: JobIndex): string;
+  /** The same of one tenant, whatever their status. */
+  tenantIndex(tenant: string): string;
+  /** A set of the tenants that have such an index. */
+  readonly tenants: string;
   /** The channel on which a worker hears that one of its active jobs is to be cancelled; the message is the job's id. */
   readonly cancelChannel: string;
   /** The channel on which everybody who waits hears that a job has its final status; the message is the job's id. */
@@ -37,6 +41,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,
     index: (part) => `${prefix}:index:${queueName}:${part}`,
+    tenantIndex: (tenant) => `${prefix}:index:${queueName}:tenant:${tenant}`,
+    tenants: `${prefix}:tenants:${queueName}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };

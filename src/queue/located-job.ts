@@ -14,24 +14,33 @@ export interface LocatedJob {
 /** How long BullMQ may lag behind our record of an end, in milliseconds: it is told right after. */
 const SETTLING_MS = 2000;
 
-/** Our ids do not say their model, so every queue is asked at once; those of bare BullMQ clients may: `model:7`. */
+/**
+ * Our ids do not say their model, so every queue is asked at once; those of bare BullMQ clients may: `model:7`.
+ * @param tenant who asks; the job of another is not there. undefined: somebody who sees all.
+ */
 export async function locate(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
+  tenant: string | undefined,
 ): Promise<LocatedJob | null> {
   const [model, bullId] = splitId(id);
   const candidates = [...queues.values()].filter((queue) => model === undefined || queue.model === model);
   const readings = await Promise.all(candidates.map((queue) => queue.read(bullId)));
   for (const [i, queue] of candidates.entries()) {
     const reading = readings[i];
-    if (reading) return { queue, bullId, reading };
+    const hidden = tenant !== undefined && reading?.view.tenant !== tenant;
+    if (reading && !hidden) return { queue, bullId, reading };
   }
   return null;
 }
 
 /** @throws {QueueError} `job_not_found` */
-export async function requireJob(queues: ReadonlyMap<string, ModelQueue>, id: string): Promise<LocatedJob> {
-  const located = await locate(queues, id);
+export async function requireJob(
+  queues: ReadonlyMap<string, ModelQueue>,
+  id: string,
+  tenant: string | undefined,
+): Promise<LocatedJob> {
+  const located = await locate(queues, id, tenant);
   if (located === null) throw notFound(id);
   return located;
 }
@@ -43,10 +52,11 @@ export async function requireJob(queues: ReadonlyMap<string, ModelQueue>, id: st
 export async function requireSettled(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
+  tenant: string | undefined,
 ): Promise<LocatedJob> {
   const deadline = Date.now() + SETTLING_MS;
   for (;;) {
-    const located = await requireJob(queues, id);
+    const located = await requireJob(queues, id, tenant);
     const { view, settled } = located.reading;
     if (settled) return located;
     if (!isFinishedJob(view)) throw notFinished(id, view.status);

@@ -1,4 +1,3 @@
-import type { JobsOptions } from 'bullmq';
 import { v7 as uuid } from 'uuid';
 import { refusalOf, shown } from '../input.ts';
 import type { JobView } from '../job.ts';
@@ -12,6 +11,7 @@ import {
 } from '../job-request.ts';
 import { QueueError } from '../problem.ts';
 import type { RedisClient } from '../redis/connection.ts';
+import type { OurOptions } from './job-options.ts';
 import { viewFrom } from './job-view.ts';
 import type { ModelQueue } from './model-queue.ts';
 import { runRecordFrom } from './run-record.ts';
@@ -24,15 +24,21 @@ export interface NewJob {
   /** What the board shows: the beginning of the question. */
   name: string;
   data: JobData;
-  options: JobsOptions;
+  options: OurOptions;
+}
+
+export interface NewJobOptions {
+  queues: ReadonlyMap<string, ModelQueue>;
+  defaultModel: string;
+  streamByDefault: boolean;
+  /** undefined: nobody's. */
+  tenant: string | undefined;
 }
 
 /** @throws {QueueError} `invalid_request` or `unknown_model`. */
 export function newJobFrom(
   input: unknown,
-  queues: ReadonlyMap<string, ModelQueue>,
-  defaultModel: string,
-  streamByDefault: boolean,
+  { queues, defaultModel, streamByDefault, tenant }: NewJobOptions,
 ): NewJob {
   const request = parseJobRequest(input);
   const model = requestedModel(request) ?? defaultModel;
@@ -48,12 +54,13 @@ export function newJobFrom(
   const createdAt = Date.now();
   checkDeadline(request, createdAt);
   const id = `job_${uuid().replaceAll('-', '')}`;
-  const options: JobsOptions = {
+  const options: OurOptions = {
     jobId: id,
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
     ...(request.delay_ms !== undefined && { delay: request.delay_ms }),
+    ...(tenant !== undefined && { group: { id: tenant } }),
   };
   return {
     queue,
@@ -73,7 +80,7 @@ function checkDeadline({ deadline, delay_ms = 0 }: JobRequest, now: number): voi
 }
 
 /**
- * Stores jobs of one queue. The indexes are written first: a crash in between leaves an entry without a job, which lists
+ * Stores jobs of one queue and one tenant. The indexes are written first: a crash in between leaves an entry without a job, which lists
  * pass over and in time drop, and never a job that no list shows.
  */
 export async function storeJobs(
@@ -83,9 +90,13 @@ export async function storeJobs(
 ): Promise<void> {
   const entries = jobs.flatMap(({ createdAt, id }) => [createdAt, id]);
   const [job] = jobs;
+  const tenant = job?.options.group?.id;
   await Promise.all([
     redis.zadd(keys.index('all'), ...entries),
     redis.zadd(keys.index('live'), ...entries),
+    ...(tenant === undefined
+      ? []
+      : [redis.sadd(keys.tenants, tenant), redis.zadd(keys.tenantIndex(tenant), ...entries)]),
     jobs.length === 1 && job !== undefined
       ? bullmq.add(job.name, job.data, job.options)
       : bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options }))),
@@ -98,6 +109,7 @@ export function viewOfNewJob({ queue, id, createdAt, name, options }: NewJob): J
   return viewFrom({
     id,
     model: queue.model,
+    tenant: options.group?.id ?? null,
     maxAttempts: options.attempts ?? queue.config.maxAttempts,
     name,
     createdAt,

@@ -2,27 +2,29 @@
 const WAITS_MS = [250, 500, 1000, 2000, 4000, 8000];
 
 export interface Nudges {
-  /** Begins to nudge; at once is the caller's own part. */
-  begin(id: string): void;
+  /**
+   * Begins to nudge; at once is the caller's own part.
+   * @param cancel one more try; whether the job is still being cancelled.
+   */
+  begin(id: string, cancel: () => Promise<boolean>): void;
   close(): void;
 }
 
 /**
  * Cancels again what was active when it was cancelled. Its worker may have been giving it back at that very moment, for its
  * next attempt or to stop: then nobody is left to see the mark, and the job would stand there until its next start.
- * @param cancel one more try; whether the job is still being cancelled.
  */
-export function createNudges(cancel: (id: string) => Promise<boolean>): Nudges {
+export function createNudges(): Nudges {
   const timers = new Map<string, NodeJS.Timeout>();
   let closed = false;
 
-  const nudgeLater = (id: string, turn: number): void => {
+  const nudgeLater = (id: string, cancel: () => Promise<boolean>, turn: number): void => {
     const waitMs = WAITS_MS[turn];
     if (waitMs === undefined || closed) return;
     const timer = setTimeout(() => {
       timers.delete(id);
-      cancel(id).then(
-        (cancelling) => cancelling && nudgeLater(id, turn + 1),
+      cancel().then(
+        (cancelling) => cancelling && nudgeLater(id, cancel, turn + 1),
         // Redis is away or the job is gone. The mark is in Redis: the worker's own look at it is the next net.
         () => {},
       );
@@ -32,8 +34,8 @@ export function createNudges(cancel: (id: string) => Promise<boolean>): Nudges {
   };
 
   return {
-    begin(id) {
-      if (!timers.has(id)) nudgeLater(id, 0);
+    begin(id, cancel) {
+      if (!timers.has(id)) nudgeLater(id, cancel, 0);
     },
     close() {
       closed = true;

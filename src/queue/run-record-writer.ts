@@ -63,6 +63,8 @@ export interface RunRecordOptions {
   lockToken: string;
   /** When the job was enqueued, in milliseconds: its place in the lists. */
   jobCreatedAt: number;
+  /** undefined: nobody's. */
+  tenant: string | undefined;
   /** How long a finished record is kept at most, in seconds. */
   keepSeconds: { completed: number; failed: number };
 }
@@ -73,6 +75,7 @@ export function createRunRecord({
   id,
   lockToken,
   jobCreatedAt,
+  tenant,
   keepSeconds,
 }: RunRecordOptions): RunRecordWriter {
   return {
@@ -83,11 +86,12 @@ export function createRunRecord({
         keys.index('completed'),
         keys.index('failed'),
         keys.index('cancelled'),
+        ...(tenant === undefined ? [] : [keys.tenants, keys.tenantIndex(tenant)]),
       ];
       const reply = await beginScript.run(
         redis,
         [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...all],
-        [id, lockToken, jobCreatedAt, Date.now(), attemptsMade],
+        [id, lockToken, jobCreatedAt, Date.now(), attemptsMade, tenant ?? ''],
       );
       const [answer, fields] = reply as ['lost'] | ['open' | 'finished', string[]];
       if (answer === 'lost') throw new LockLostError(id);

@@ -29,7 +29,7 @@ const remove = (id: string): Promise<Answer> => call(instance.url, 'DELETE', `/j
 /** Everything that a view of that status has, and nothing else. */
 function base(id: string, question: string): Record<string, unknown> {
   const spent = { purchases: 1, uncertain_purchases: 0 };
-  return { id, model: 'o3', question, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
+  return { id, model: 'o3', tenant: null, question, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
 const ended = { started_at: iso, finished_at: iso, duration_ms: expect.any(Number) };
 

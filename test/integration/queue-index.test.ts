@@ -6,7 +6,7 @@ import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
 let server: TestRedis;
 let redis: Redis;
 const keys = keysOf('o3q', 'o3');
-const models = new Map([['o3', keys]]);
+const models = new Map([['o3', keys.index('all')]]);
 const all = keys.index('all');
 
 beforeAll(async () => {
@@ -46,7 +46,7 @@ describe.each([
 ] as const)('entries %s', (_what, at) => {
   it('come once each while newer ones arrive', async () => {
     await index(numbers(0, 500), at);
-    const entries = newestFirst(redis, models, 'all', undefined);
+    const entries = newestFirst(redis, models, undefined);
     const first = await read(100, entries);
     await index(numbers(500, 560), at);
     expect([...first, ...(await read(1000, entries))]).toEqual(numbers(499, -1).map(idOf));
@@ -54,7 +54,7 @@ describe.each([
 
   it('come once each while those before them go', async () => {
     await index(numbers(0, 500), at);
-    const entries = newestFirst(redis, models, 'all', undefined);
+    const entries = newestFirst(redis, models, undefined);
     const first = await read(100, entries);
     await redis.zrem(all, ...numbers(499, 420).map(idOf));
     expect([...first, ...(await read(1000, entries))]).toEqual(numbers(499, -1).map(idOf));
@@ -64,7 +64,7 @@ describe.each([
     await index(numbers(0, 500), at);
     const cursor = cursorFrom({ model: 'o3', id: idOf(250), createdAt: at?.() ?? 250 });
     await redis.zrem(all, idOf(250));
-    expect(await read(1000, newestFirst(redis, models, 'all', entryFrom(cursor)))).toEqual(
+    expect(await read(1000, newestFirst(redis, models, entryFrom(cursor)))).toEqual(
       numbers(249, -1).map(idOf),
     );
   });
@@ -76,20 +76,20 @@ it('ids of every alphabet are ordered as Redis orders them', async () => {
   const inRedis = await redis.zrevrange(all, 0, -1);
   for (const [i, id] of inRedis.entries()) {
     const after = { model: 'o3', id, createdAt: 1000 };
-    expect(await read(100, newestFirst(redis, models, 'all', after))).toEqual(inRedis.slice(i + 1));
+    expect(await read(100, newestFirst(redis, models, after))).toEqual(inRedis.slice(i + 1));
   }
 });
 
 it('jobs of several models with one id and one millisecond come once each', async () => {
   const both = new Map([
-    ['a', keysOf('o3q', 'a')],
-    ['b', keysOf('o3q', 'b')],
+    ['a', keysOf('o3q', 'a').index('all')],
+    ['b', keysOf('o3q', 'b').index('all')],
   ]);
-  for (const each of both.values()) await redis.zadd(each.index('all'), '1000', '1', '1000', '2');
+  for (const key of both.values()) await redis.zadd(key, '1000', '1', '1000', '2');
   const seen: string[] = [];
   let after: IndexEntry | undefined;
   for (;;) {
-    const { value, done } = await newestFirst(redis, both, 'all', after).next();
+    const { value, done } = await newestFirst(redis, both, after).next();
     if (done) break;
     seen.push(`${value.model}:${value.id}`);
     after = entryFrom(cursorFrom(value));

@@ -225,7 +225,7 @@ it('a delete that has looked at a job before it was retried does not touch its n
   await record.begin(0);
   await record.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
-  const located = await requireSettled(new Map([['o3', o3]]), id);
+  const located = await requireSettled(new Map([['o3', o3]]), id, undefined);
   await queue.retry(id);
   const refused = { code: 'job_not_finished' };
   await expect(removeJob(redis, located)).rejects.toMatchObject(refused);

@@ -12,6 +12,7 @@ import type {
 const base = {
   id: 'job-1',
   model: 'o3',
+  tenant: null,
   question: 'Why is the sky blue?',
   created_at: '2025-11-23T03:00:00.000Z',
   attempt: 1,

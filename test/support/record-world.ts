@@ -35,6 +35,7 @@ export async function openRecordWorld(server: TestRedis): Promise<RecordWorld> {
         id: job.id ?? '',
         lockToken,
         jobCreatedAt: job.timestamp,
+        tenant: undefined,
         keepSeconds: { completed: 60, failed: 60 },
       }),
     async close() {

@@ -10,6 +10,7 @@ const NOTHING_LEFT: Leftovers = { locks: [], active: [], live: [], running: [] }
 const base = {
   id: 'job_1',
   model: 'o3',
+  tenant: null,
   question: 'job-0001 thinks',
   created_at: '2026-01-01T00:00:00.000Z',
   attempt: 1,

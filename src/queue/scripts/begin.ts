@@ -5,8 +5,8 @@ import { STATE_LUA } from './state.ts';
  * The first step of every attempt: claims the record for the worker that holds the lock, and tells what is known.
  * Jobs that came from a bare BullMQ client get their place in the indexes here.
  *
- * KEYS job, lock, run, response, index all, live, completed, failed, cancelled
- * ARGV id, lock token, created (ms), now (ms), attempts that BullMQ has counted
+ * KEYS job, lock, run, response, index all, live, completed, failed, cancelled, and for a job of a tenant: tenants, its tenant's index
+ * ARGV id, lock token, created (ms), now (ms), attempts that BullMQ has counted, the tenant ('': none)
  * Returns `{'lost'}` (another worker holds the lock), `{'finished', record}` (it ended before a crash could tell BullMQ),
  * `{'open', record}`.
  */
@@ -26,6 +26,10 @@ if redis.call('HEXISTS', KEYS[3], 'status') == 1 then
 end
 redis.call('ZADD', KEYS[5], 'NX', ARGV[3], ARGV[1])
 redis.call('ZADD', KEYS[6], 'NX', ARGV[3], ARGV[1])
+if ARGV[6] ~= '' then
+  redis.call('SADD', KEYS[10], ARGV[6])
+  redis.call('ZADD', KEYS[11], 'NX', ARGV[3], ARGV[1])
+end
 redis.call('HSETNX', KEYS[3], 'started_at', ARGV[4])
 local before = redis.call('HGET', KEYS[3], 'attempts_before') or 0
 redis.call('HSET', KEYS[3], 'attempt', ARGV[5] - before + 1)
