@@ -12,6 +12,7 @@ export interface ChildExit {
 /** One process of the instance, with its log in a file. */
 export interface Child {
   readonly name: string;
+  readonly pid: number;
   readonly exited: Promise<ChildExit>;
   kill(signal: NodeJS.Signals): void;
 }
@@ -46,7 +47,8 @@ export async function startChild(options: ChildOptions): Promise<{ child: Child;
     running.once('exit', (code) => resolve({ code, at: Date.now() }));
   });
   running.once('close', () => log.end());
-  const child: Child = { name, exited, kill: (signal) => void running.kill(signal) };
+  const pid = running.pid ?? 0;
+  const child: Child = { name, pid, exited, kill: (signal) => void running.kill(signal) };
 
   let tail = '';
   const said = await new Promise<string>((resolve, reject) => {

@@ -11,6 +11,11 @@ import type { Stage } from './scenario.ts';
 import { becomes } from './timing.ts';
 import { createWiretap, type Wiretap } from './wiretap.ts';
 
+export interface FleetProducer {
+  readonly child: Child;
+  readonly url: string;
+}
+
 export interface FleetWorker {
   readonly child: Child;
   /** Its ways to the upstream and to Redis; undefined: it goes straight. */
@@ -29,7 +34,9 @@ export interface Fleet {
   readonly redis: ChaosRedis;
   /** The simulator, by no proxy. */
   readonly upstreamUrl: string;
+  /** Of the first producer. */
   readonly producerUrl: string;
+  readonly producers: readonly FleetProducer[];
   readonly client: O3Client;
   readonly wiretap: Wiretap;
   /** Those that live, oldest first. */
@@ -40,13 +47,15 @@ export interface Fleet {
   killWorker(worker: FleetWorker): number;
   /** SIGTERM. @returns its exit code and how long it took; null: it had to be killed. */
   stopWorker(worker: FleetWorker): Promise<{ code: number | null; afterMs: number }>;
-  /** SIGKILL, and another one on the same port. */
+  /** SIGKILL to the first one, and another one on the same port. */
   replaceProducer(): Promise<void>;
 }
 
 export interface FleetOptions {
   /** How many to begin with. */
   workers: number;
+  /** Default 1. */
+  producers?: number;
   /** Whether the upstream tells the ends of responses by webhooks, too. */
   webhooks: boolean;
   /** Whether workers go through proxies of ours, that can be cut and listen: they take time of this process, which would show in milliseconds. */
@@ -139,9 +148,21 @@ async function startFleet(
     /simulator ready on (http:\S+)/,
   );
   const common = { REDIS_URL: redis.url, ...(options.webhooks && { OPENAI_WEBHOOK_SECRET: WEBHOOK_SECRET }) };
-  const startProducer = () =>
-    startSomehow(['producer'], { ...common, PORT: String(producerPort) }, /producer ready on (http:\S+)/);
-  let producer = await startProducer();
+  const startProducer = async (port: number, name: string): Promise<FleetProducer> => {
+    const environment = { ...common, PORT: String(port) };
+    const { child, said } = await startSomehow(
+      ['producer'],
+      environment,
+      /producer ready on (http:\S+)/,
+      name,
+    );
+    return { child, url: said };
+  };
+  const producer = await startProducer(producerPort, 'producer');
+  const producers = [producer];
+  for (let i = 2; i <= (options.producers ?? 1); i += 1) {
+    producers.push(await startProducer(await findFreePort(), `producer-${i}`));
+  }
 
   const openWays = async (name: string): Promise<Ways> => {
     const ways = {
@@ -161,8 +182,9 @@ async function startFleet(
     folder,
     redis,
     upstreamUrl: simulator.said,
-    producerUrl: producer.said,
-    client: new O3Client({ url: producer.said }),
+    producerUrl: producer.url,
+    producers,
+    client: new O3Client({ url: producer.url }),
     wiretap,
     workers,
     async addWorker() {
@@ -195,9 +217,10 @@ async function startFleet(
       return { code, afterMs: at - signalledAt };
     },
     async replaceProducer() {
-      producer.child.kill('SIGKILL');
-      await producer.child.exited;
-      producer = await startProducer();
+      const [old = producer] = producers;
+      old.child.kill('SIGKILL');
+      await old.child.exited;
+      producers[0] = await startProducer(producerPort, 'producer');
     },
   };
   await Promise.all(Array.from({ length: options.workers }, () => fleet.addWorker()));

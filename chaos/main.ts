@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { readConfig } from '../src/config.ts';
+import { runBatchStops } from './batch.ts';
 import { runCancels } from './cancels.ts';
 import { runDeploy } from './deploy.ts';
 import { runKills } from './kills.ts';
@@ -11,6 +12,8 @@ import { reportText } from './report.ts';
 import { isClean, type Report, type Stage } from './scenario.ts';
 import { runStorm } from './storm.ts';
 import { weatherFor } from './storm-plan.ts';
+import { runWaiters } from './waiters.ts';
+import { runWatchers } from './watchers.ts';
 
 const INTERRUPTED = 130;
 const MINUTE_MS = 60_000;
@@ -49,6 +52,17 @@ scenario('redis', 'Redis killed for 10 s under load').action((options: Seeded) =
 scenario('cancels', '300 active jobs cancelled, and 3,000 at random moments').action((options: Seeded) =>
   play(options, runCancels),
 );
+scenario('watchers', 'a long answer read by 200 who come and go, and its worker killed').action(
+  (options: Seeded) => play(options, runWatchers),
+);
+scenario('waiters', '2,000 callers who wait at one producer, each for the end of a job').action(
+  (options: Seeded) => play(options, runWaiters),
+);
+scenario('batch', '50,000 lines through `o3q batch`, stopped by Ctrl-C and killed on the way')
+  .option('--lines <number>', 'how many lines', wholeNumber, 50_000)
+  .action(({ lines, ...options }: Seeded & { lines: number }) =>
+    play(options, (stage) => runBatchStops(stage, lines)),
+  );
 program
   .command('storm', { isDefault: true })
   .description('everything at once, at random')

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_AGAIN_MS = 50;
@@ -19,6 +20,23 @@ export async function becomes(
     if (Date.now() >= deadline) return false;
     await pause(everyMs, signal);
   }
+}
+
+/**
+ * A signal for many who wait, that also aborts when the time is up. With a timer of its own: Node collects `AbortSignal.any()` of an
+ * `AbortSignal.timeout()` that nobody else holds, and then it never fires.
+ */
+export function limited(signal: AbortSignal, limitMs: number): AbortSignal {
+  const controller = new AbortController();
+  const end = (): void => {
+    clearTimeout(timer);
+    controller.abort(signal.reason);
+  };
+  const timer = setTimeout(end, limitMs);
+  timer.unref();
+  signal.addEventListener('abort', end, { once: true });
+  setMaxListeners(0, controller.signal);
+  return controller.signal;
 }
 
 /** Does each thing at its time after now; things that take long do not hold up the next ones. Resolves when all are done. */

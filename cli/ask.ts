@@ -5,6 +5,7 @@ import { QueueError } from '../src/problem.ts';
 import { oneLine } from '../src/terminal-text.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import { EXIT, EXIT_CODES_HELP, UsageError } from './exit-code.ts';
+import { followAnswer } from './follow.ts';
 import { statusText } from './job-table.ts';
 import { waitChoice, wholeNumber } from './option.ts';
 import { finishWith, nextCommands, waitForOutcome } from './outcome.ts';
@@ -20,7 +21,9 @@ interface AskOptions {
   delayMs?: number;
   maxAttempts?: number;
   timeoutMs?: number;
+  idempotencyKey?: string;
   wait?: string | true;
+  follow?: true;
   json?: true;
 }
 
@@ -39,10 +42,12 @@ export function registerAskCommand(program: Command, context: CommandContext): v
     .option('--delay-ms <ms>', 'not before so many milliseconds from now', wholeNumber)
     .option('--max-attempts <n>', 'how often it may be bought when the upstream fails', wholeNumber)
     .option('--timeout-ms <ms>', 'the longest one attempt may take', wholeNumber)
+    .option('--idempotency-key <key>', 'the same question under the same key is the same job')
     .option(
       '-w, --wait [seconds]',
       'print the answer when it is there; without seconds: however long it takes',
     )
+    .option('-f, --follow', 'print the answer while it is written; in a pipe: when it is there')
     .option('--json', "print the API's JSON: the job, or with --wait its result")
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_CODES_HELP)
@@ -54,7 +59,8 @@ async function ask(
   argument: string | undefined,
   options: AskOptions,
 ): Promise<void> {
-  const { argument: question, timeoutMs } = waitChoice(argument, options.wait);
+  const { argument: question, timeoutMs } = waitChoice(argument, options.wait ?? options.follow);
+  const isFollowed = options.follow === true && context.output.isTerminal && options.json !== true;
   const request = requestFrom(
     await readQuestion({ question, context: options.context }, context.input),
     options,
@@ -63,7 +69,7 @@ async function ask(
   const signal = context.interruption();
   let job: JobView;
   try {
-    job = await client.enqueue(request, { signal });
+    job = await client.enqueue(request, { signal, idempotencyKey: options.idempotencyKey });
   } catch (error: unknown) {
     if (!signal.aborted) throw error;
     context.notices.line('Stopped before the instance answered; `o3q list` shows whether it took the job.');
@@ -74,8 +80,10 @@ async function ask(
     printEnqueued(context, job, options.json === true);
     return;
   }
-  const outcome = await waitForOutcome(context, client, job.id, { timeoutMs, signal });
-  finishWith(context, job.id, outcome, options.json === true);
+  const outcome = isFollowed
+    ? await followAnswer(context, client, job.id, signal)
+    : await waitForOutcome(context, client, job.id, { timeoutMs, signal });
+  finishWith(context, job.id, outcome, isFollowed ? 'said' : options.json === true ? 'json' : 'text');
 }
 
 /** Judged here as well as by the instance: wrong usage costs no round trip, and is named by its option. */
@@ -124,6 +132,7 @@ const EXAMPLES = `
 Examples:
   o3q ask "Why is the sky blue?"                      prints what to type next; in a pipe, the id alone
   o3q ask "Summarise this" --context report.md --wait
+  o3q ask "A long story" --follow                      prints it while it is written
   git diff | o3q ask "Review this change" --context - --wait 600 > review.md
   id=$(o3q ask "A hard one" --reasoning-effort high) && o3q result "$id" --wait
   o3q ask -- "-1 or +1?"                              a question that begins with a dash`;

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { inspect } from 'node:util';
 import { O3Client } from '../src/client/o3-client.ts';
 import { readClientConfig } from '../src/config.ts';
+import { ownVersion } from '../src/own-version.ts';
 import { printable } from '../src/terminal-text.ts';
 import type { CommandContext } from './command-context.ts';
 import { EXIT, failureFrom } from './exit-code.ts';
@@ -66,11 +66,4 @@ try {
   }
   // A part of an instance that could not be closed would hold the process up for ever.
   process.exit(failure?.exitCode ?? EXIT.failed);
-}
-
-/** By its own name, and not by a path: this file lies elsewhere once it is compiled. */
-function ownVersion(): string {
-  const manifest: unknown = createRequire(import.meta.url)('o3-queue/package.json');
-  const isManifest = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
-  return isManifest ? String(manifest.version) : 'unknown';
 }

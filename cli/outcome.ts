@@ -37,14 +37,17 @@ export async function waitForOutcome(
   }
 }
 
+/** `said`: the answer has been printed already. */
+export type OutcomeForm = 'text' | 'json' | 'said';
+
 /** Prints what became of a job; `undefined`: nobody waited for it to the end. */
 export function finishWith(
   context: CommandContext,
   id: string,
   outcome: ResultOutcome | undefined,
-  json: boolean,
+  form: OutcomeForm,
 ): void {
-  context.finish(outcome === undefined ? interrupted(context, id) : printOutcome(context, outcome, json));
+  context.finish(outcome === undefined ? interrupted(context, id) : printOutcome(context, outcome, form));
 }
 
 /** The commands to type next, aligned. */
@@ -72,12 +75,13 @@ export function interrupted({ notices }: CommandContext, id: string): ExitCode {
   return EXIT.interrupted;
 }
 
-function printOutcome(context: CommandContext, outcome: ResultOutcome, json: boolean): ExitCode {
+function printOutcome(context: CommandContext, outcome: ResultOutcome, form: OutcomeForm): ExitCode {
+  const json = form === 'json';
   const { output, notices } = context;
   if (outcome.status === 'completed') {
     const { result } = outcome;
     if (json) printJson(context, result);
-    else output.foreignText(result.answer);
+    else if (form === 'text') output.foreignText(result.answer);
     if (result.incomplete_reason !== null) {
       const reason = oneLine(result.incomplete_reason);
       notices.line(notices.paint('yellow', `The answer is incomplete: the upstream stopped at ${reason}`));

@@ -1,6 +1,7 @@
 import { startProducer } from '../producer/producer.ts';
 import { createSimulator } from '../simulator/simulator.ts';
 import type { Config } from '../src/config.ts';
+import type { Models } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import { connectRedis } from '../src/redis/connection.ts';
 import { startEmbeddedRedis } from '../src/redis/embedded/embedded-redis.ts';
@@ -77,7 +78,7 @@ export async function workerOf(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, concurrency, workerPort, host } = config;
+  const { prefix, concurrency, workerPort, host, webhookSecret } = config;
   let worker: O3Worker | undefined;
   // The port first: a worker that cannot have it should not have taken jobs meanwhile.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
@@ -88,6 +89,7 @@ export async function workerOf(
       prefix,
       concurrency,
       upstream,
+      webhooksOut: webhookSecret === undefined ? undefined : { secret: webhookSecret },
       logger: logger.child({ part: 'worker' }),
     }),
   );
@@ -95,28 +97,22 @@ export async function workerOf(
 
 /** Returns where it listens. */
 export async function producerOf({ config, logger, keep }: House, redisUrl: string): Promise<string> {
-  const { prefix, host, port, openai } = config;
-  if (!['127.0.0.1', 'localhost', '::1'].includes(host)) {
-    logger.warn(
-      `HOST is ${host}: whoever can reach port ${port} can spend your money, since this version knows no API keys of callers`,
-    );
-  }
+  const { prefix, host, port, keys, http, openai } = config;
   const producer = await startProducer({
     ...modelsOf(config),
     redisUrl,
     prefix,
     host,
     port,
+    keys,
+    requestsPerMinute: http.requestsPerMinute,
     webhookSecret: openai.webhookSecret,
+    webhooksOut: config.webhookSecret !== undefined,
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;
 }
 
-function modelsOf({
-  defaultModel,
-  models,
-  retention,
-}: Config): Pick<Config, 'defaultModel' | 'models' | 'retention'> {
-  return { defaultModel, models, retention };
+function modelsOf({ defaultModel, models, retention, allowPrivateWebhooks }: Config): Models {
+  return { defaultModel, models, retention, allowPrivateWebhooks };
 }

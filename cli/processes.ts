@@ -1,3 +1,4 @@
+import { assertGuarded } from '../producer/gate.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
 import { type Config, readConfig, secretsOf } from '../src/config.ts';
 import { createLogger, type Logger } from '../src/log.ts';
@@ -8,6 +9,7 @@ import { runProcess } from './running-process.ts';
 
 export function runEverything(context: CommandContext): Promise<void> {
   return run(context, async (house) => {
+    assertGuarded(house.config);
     const redisUrl = await redisOf(house);
     const upstream = hasUpstream(house.config) ? upstreamOf(house.config) : await simulatorOf(house);
     await workerOf(house, redisUrl, upstream);
@@ -17,6 +19,8 @@ export function runEverything(context: CommandContext): Promise<void> {
 
 export function runProducer(context: CommandContext): Promise<void> {
   return run(context, async (house) => {
+    // First of all: who may not listen should not have fetched a Redis.
+    assertGuarded(house.config);
     context.output.line(`o3-queue producer ready on ${await producerOf(house, await redisOf(house))}`);
   });
 }

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { registerAskCommand } from './ask.ts';
+import { registerBatchCommand } from './batch.ts';
 import { registerCancelCommand } from './cancel.ts';
 import type { CommandContext } from './command-context.ts';
 import { EXIT_CODES_HELP } from './exit-code.ts';
@@ -28,6 +29,7 @@ export function createProgram(context: CommandContext, version: string): Command
   registerWatchCommand(program, context);
   registerCancelCommand(program, context);
   registerRetryCommand(program, context);
+  registerBatchCommand(program, context);
   return program;
 }
 

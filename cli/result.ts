@@ -36,7 +36,7 @@ async function result(
     timeoutMs === undefined
       ? await client.result(id)
       : await waitForOutcome(context, client, id, { timeoutMs, signal: context.interruption() });
-  finishWith(context, id, outcome, options.json === true);
+  finishWith(context, id, outcome, options.json === true ? 'json' : 'text');
 }
 
 const EXAMPLES = `

@@ -15,6 +15,8 @@ export interface Terminal {
   line(text: string): void;
   /** Writes a text from outside: untouched for a program, without control characters for a person. */
   foreignText(text: string): void;
+  /** The same for a part of one, which ends where it ends. */
+  foreignPiece(text: string, style?: Style): void;
 }
 
 export function createTerminal(stream: NodeJS.WriteStream): Terminal {
@@ -28,6 +30,10 @@ export function createTerminal(stream: NodeJS.WriteStream): Terminal {
     paint: (style, text) => (hasColors ? styleText(style, text) : text),
     line: (text) => {
       stream.write(`${text}\n`);
+    },
+    foreignPiece: (text, style) => {
+      const harmless = isTerminal ? printable(text) : text;
+      stream.write(hasColors && style !== undefined ? styleText(style, harmless) : harmless);
     },
     foreignText: (text) => {
       stream.write(`${isTerminal ? printable(text) : text}${text.endsWith('\n') ? '' : '\n'}`);

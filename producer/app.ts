@@ -8,51 +8,103 @@ import express, {
 import type { Logger } from '../src/log.ts';
 import type { O3Queue } from '../src/queue/o3-queue.ts';
 import { createBoard } from './board.ts';
+import { bulkRoute } from './bulk-route.ts';
+import { callerOf } from './caller.ts';
+import { createDocsPage } from './docs-page.ts';
+import { documented } from './docs-routes.ts';
+import { adminOnly, createGate, type GateOptions } from './gate.ts';
 import { healthRoutes } from './health-routes.ts';
+import { jobEventsRoute } from './job-events-route.ts';
 import { jobRoutes } from './job-routes.ts';
+import { LOGIN_PATH } from './login-page.ts';
 import { webhookRoutes } from './openai-webhook.ts';
 import { HttpProblem, problemFrom } from './problem.ts';
 import type { Reply, Route } from './route.ts';
+import { securityHeaders } from './security-headers.ts';
+import { sendStream } from './stream-reply.ts';
+import { createQueueFor, type QueueFor } from './tenant-queues.ts';
+import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/openai-door.ts';
+import { OpenAiError } from './v1/openai-error.ts';
 
 export interface AppOptions {
   queue: O3Queue;
+  gate: GateOptions;
   /** undefined: OpenAI's webhooks are refused. */
   webhookSecret: string | undefined;
   /** Aborts when the producer is about to stop. */
   draining: AbortSignal;
+  /**
+   * How long a foreground call of `/v1` may take before the headers of its answer go out, after which a failure can no longer be an HTTP error. OpenAI's SDK
+   * for Node asks again when no headers have come for 300 s, proxies give up sooner. In milliseconds. Default 30,000.
+   */
+  headersMs?: number;
   logger: Logger;
 }
 
+const HEADERS_MS = 30_000;
 const BOARD_PATH = '/board';
+const DOCS_PATH = '/docs';
+
+/** All that the document tells of. The board, the documentation and the login are pages, and are not in it. */
+export function routesOf({
+  queue,
+  webhookSecret,
+  draining,
+  headersMs = HEADERS_MS,
+  logger,
+}: Omit<AppOptions, 'gate'>): Route[] {
+  return documented([
+    ...healthRoutes(queue, draining),
+    // Before the routes of one job: bulk is no job's id.
+    bulkRoute(),
+    ...jobRoutes(draining),
+    jobEventsRoute(draining),
+    ...openAiRoutes(
+      queue.queues.map(({ model }) => model),
+      headersMs,
+    ),
+    ...webhookRoutes(queue, webhookSecret, logger),
+  ]);
+}
 
 /** The HTTP face of the queue: a table of routes, the board, and one place that answers errors. */
-export function createApp({ queue, webhookSecret, draining, logger }: AppOptions): Express {
+export function createApp({ gate, ...options }: AppOptions): Express {
+  const { queue, logger } = options;
   const app = express();
   app.disable('x-powered-by');
-  app.use((_request, response, next) => {
-    response.setHeader('x-content-type-options', 'nosniff');
-    next();
-  });
+  app.use(securityHeaders());
+  app.use(OPENAI_PATH, withRequestId);
+
+  const routes = routesOf(options);
+  const queueFor = createQueueFor(queue);
+  mount(
+    app,
+    routes.filter(({ open }) => open === true),
+    queueFor,
+  );
+  // From here on it is known who asks, before anything of a body is read.
+  app.use(createGate(gate));
+
+  app.use(BOARD_PATH, adminOnly);
   // Without this the board would wait for each of its Redis commands in vain.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
-  app.use(BOARD_PATH, createBoard(queue.queues, BOARD_PATH));
-  app.get('/', (_request, response) => response.redirect(BOARD_PATH));
-
-  const routes = [
-    ...healthRoutes(queue, draining),
-    ...jobRoutes(draining),
-    ...webhookRoutes(queue, webhookSecret, logger),
-  ];
-  for (const { method, path, rawBodyLimit: limit } of routes) {
-    if (limit !== undefined) app[method](path, express.raw({ type: () => true, limit }));
-  }
-  // `strict` would call a lone `null` malformed JSON; what it lacks is the form of a request.
-  app.use(express.json({ limit: '10mb', strict: false }));
-  for (const path of new Set(routes.map((route) => route.path))) {
-    const here = routes.filter((route) => route.path === path);
-    for (const route of here) app[route.method](path, handlerOf(route, queue));
-    app.all(path, methodNotAllowed(here));
-  }
+  app.use(
+    BOARD_PATH,
+    createBoard(queue.queues, {
+      deliveries: queue.deliveries,
+      basePath: BOARD_PATH,
+      logoutPath: gate.keys.length > 0 ? LOGIN_PATH : undefined,
+    }),
+  );
+  app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
+  app.get('/', (_request, response) => {
+    response.redirect(callerOf(response)?.admin === false ? '/jobs' : BOARD_PATH);
+  });
+  mount(
+    app,
+    routes.filter(({ open }) => open !== true),
+    queueFor,
+  );
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',
@@ -63,7 +115,21 @@ export function createApp({ queue, webhookSecret, draining, logger }: AppOptions
   return app;
 }
 
-function handlerOf(route: Route, queue: O3Queue): RequestHandler {
+function mount(app: Express, routes: readonly Route[], queueFor: QueueFor): void {
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const here = routes.filter((route) => route.path === path);
+    for (const route of here) app[route.method](path, bodyParserOf(route), handlerOf(route, queueFor));
+    app.all(path, methodNotAllowed(here));
+  }
+}
+
+function bodyParserOf({ rawBodyLimit: limit }: Route): RequestHandler {
+  if (limit !== undefined) return express.raw({ type: () => true, limit });
+  // `strict` would call a lone `null` malformed JSON; what it lacks is the form of a request.
+  return express.json({ limit: '10mb', strict: false });
+}
+
+function handlerOf(route: Route, queueFor: QueueFor): RequestHandler {
   return async (request, response) => {
     const gone = new AbortController();
     response.on('close', () => gone.abort(new ClientGone()));
@@ -74,15 +140,19 @@ function handlerOf(route: Route, queue: O3Queue): RequestHandler {
       headers,
       body,
       signal: gone.signal,
-      queue,
+      caller: callerOf(response),
+      queue: queueFor(response),
     });
-    send(reply, response);
+    await send(reply, response);
   };
 }
 
-function send({ status, headers, body, json }: Reply, response: Response): void {
+async function send(reply: Reply, response: Response): Promise<void> {
+  const { status, headers, body, json, stream, sent } = reply;
+  if (sent !== undefined) response.once('finish', sent);
   if (headers !== undefined) response.set(headers);
   response.status(status);
+  if (stream !== undefined) return sendStream(stream, response);
   // Past Express, which would hash megabytes for an ETag.
   if (json !== undefined) response.type('json').set('content-length', String(json.length)).end(json);
   else if (body === undefined) response.end();
@@ -112,6 +182,7 @@ class ClientGone extends Error {
 function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (error instanceof ClientGone) return;
+    if (error instanceof OpenAiError && !response.headersSent) return sendOpenAiError(error, response);
     const known = problemFrom(error);
     if (known === undefined) {
       // The stack, not the error: ioredis hangs the whole command on its errors, and with it somebody's question.
@@ -122,6 +193,7 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
     const problem =
       known ??
       new HttpProblem('internal_error', 'Something unexpected happened; the log of the producer tells more');
+    if (isOpenAiPath(request.path)) return sendOpenAiError(problem, response);
     response
       .set(problem.headers)
       .status(problem.status)

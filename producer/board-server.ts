@@ -44,12 +44,21 @@ const STYLE = `<style>
 
 /** Bull Board's own server, with a page that needs nothing from outside. */
 export class BoardServer extends ExpressAdapter {
+  constructor() {
+    super();
+    this.app.disable('x-powered-by');
+    // Of its scripts too: one of them is a worker, which obeys the policy that it came with.
+    this.app.use((_request, response, next) => {
+      response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
+      next();
+    });
+  }
+
   override setEntryRoute({ route, handler }: AppViewRoute): this {
     this.app.get(route, (_request, response, next) => {
       const { name, params } = handler({ basePath: this.basePath, uiConfig: this.uiConfig });
       response.render(name, params, (error: Error | null, page: string) => {
         if (error !== null) return next(error);
-        response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
         response.send(page.replace(FOREIGN_STYLESHEET, '').replace('</head>', `${STYLE}</head>`));
       });
     });

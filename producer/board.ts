@@ -9,7 +9,9 @@ import type {
   UIConfig,
 } from '@bull-board/api/typings/app';
 import type { Router } from 'express';
+import type { DeliveryQueue } from '../src/queue/delivery-queue.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
+import { BoardDeliveries } from './board-deliveries.ts';
 import { isCut } from './board-job.ts';
 import { BoardQueue } from './board-queue.ts';
 import { BoardServer } from './board-server.ts';
@@ -27,15 +29,31 @@ const UI: UIConfig = {
   }),
 };
 
-/** Bull Board over every model's queue, for the browser at `basePath`. */
-export function createBoard(queues: readonly ModelQueue[], basePath: string): Router {
+export interface BoardOptions {
+  /** Where the browser finds it. */
+  basePath: string;
+  /** Where the browser can log out; undefined: nobody had to log in. */
+  logoutPath: string | undefined;
+  /** undefined: no webhooks are delivered. */
+  deliveries: DeliveryQueue | undefined;
+}
+
+/** Bull Board over every model's queue, and that of the webhooks. */
+export function createBoard(
+  queues: readonly ModelQueue[],
+  { basePath, logoutPath, deliveries }: BoardOptions,
+): Router {
+  const miscLinks = logoutPath === undefined ? [] : [{ text: 'Log out', url: logoutPath }];
   const boardQueues = new Map(queues.map((queue) => [queue.model, new BoardQueue(queue)]));
   const server = new BoardServer();
   server.setBasePath(basePath);
   createBullBoard({
-    queues: [...boardQueues.values()],
+    queues: [...boardQueues.values(), ...(deliveries === undefined ? [] : [new BoardDeliveries(deliveries)])],
     serverAdapter: server,
-    options: { uiConfig: UI, handlerHooks: { before: refuseCutData, after: inOurWords(boardQueues) } },
+    options: {
+      uiConfig: { ...UI, miscLinks },
+      handlerHooks: { before: refuseCutData, after: inOurWords(boardQueues) },
+    },
   });
   return server.router;
 }

@@ -1,13 +1,22 @@
 import type { O3Queue } from '../src/queue/o3-queue.ts';
+import { live, ready } from './openapi/instance-operations.ts';
 import type { Route } from './route.ts';
 
 /** `/livez`: the process runs. `/readyz`: it can serve, which needs a Redis that takes writes; a load balancer sends nothing to one that stops. */
 export function healthRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
   return [
-    { method: 'get', path: '/livez', handle: async () => ({ status: 200, body: { status: 'ok' } }) },
+    {
+      method: 'get',
+      path: '/livez',
+      open: true,
+      operation: live,
+      handle: async () => ({ status: 200, body: { status: 'ok' } }),
+    },
     {
       method: 'get',
       path: '/readyz',
+      open: true,
+      operation: ready,
       async handle() {
         if (draining.aborted) return { status: 503, body: { status: 'draining' } };
         await queue.ready();

@@ -1,50 +1,29 @@
-import { z } from 'zod';
 import { checkedInput } from '../src/input.ts';
-import { isFinishedJob, JOB_STATUSES, type JobView } from '../src/job.ts';
+import { isFinishedJob, type JobView } from '../src/job.ts';
 import { parseJobRequest } from '../src/job-request.ts';
 import { QueueError } from '../src/problem.ts';
 import { notFound } from '../src/queue/located-job.ts';
 import type { TenantQueue } from '../src/queue/tenant-queue.ts';
+import type { Caller } from '../src/tenant.ts';
+import { createEitherSignal } from './either-signal.ts';
+import { listQuery, noQuery, waitQuery } from './job-queries.ts';
+import * as operations from './openapi/job-operations.ts';
 import { HttpProblem, noResult } from './problem.ts';
 import type { Reply, Route, RouteInput } from './route.ts';
-
-/** The longest that a caller may be kept waiting, in seconds: proxies on the way give up at about that. */
-const LONGEST_WAIT_S = 300;
-
-/** A query holds texts, and JavaScript reads `0x10`, a blank and nothing at all as numbers too. */
-function numberText(form: RegExp, least: number, most: number, what: string) {
-  const expected = `expected one ${what} from ${least} to ${most}`;
-  return z
-    .string(expected)
-    .regex(form, expected)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, expected);
-}
-
-const waitQuery = z.strictObject({
-  wait: numberText(/^\d+(\.\d+)?$/, 0, LONGEST_WAIT_S, 'number of seconds').default(0),
-});
-const listQuery = z.strictObject({
-  status: z.enum(JOB_STATUSES).optional(),
-  model: z.string().optional(),
-  q: z.string().max(100).optional(),
-  limit: numberText(/^\d+$/, 1, 100, 'whole number').optional(),
-  cursor: z.string().max(1000).optional(),
-});
-const noQuery = z.strictObject({});
 
 /**
  * The routes of jobs.
  * `draining` aborts when the producer is about to stop: who waits is then answered with how things stand.
  */
 export function jobRoutes(draining: AbortSignal): Route[] {
+  const orDraining = createEitherSignal(draining);
   const waitFor = async (
     { queue, signal }: Pick<RouteInput, 'queue' | 'signal'>,
     id: string,
     seconds: number,
   ): Promise<JobView> => {
     try {
-      return await queue.wait(id, { timeoutMs: seconds * 1000, signal: AbortSignal.any([signal, draining]) });
+      return await queue.wait(id, { timeoutMs: seconds * 1000, signal: orDraining(signal) });
     } catch (error: unknown) {
       if (draining.aborted && !signal.aborted) return requireJob(queue, id);
       throw error;
@@ -55,12 +34,18 @@ export function jobRoutes(draining: AbortSignal): Route[] {
     {
       method: 'post',
       path: '/jobs',
-      async handle({ queue, query, body, signal }) {
+      operation: operations.enqueueJob,
+      async handle({ queue, query, headers, body, signal }) {
         const { wait } = checkedInput('query', query, waitQuery);
-        const job = await queue.enqueue(parseJobRequest(requireJson(body)));
+        const request = parseJobRequest(requireJson(body));
+        const key = headers['idempotency-key'];
+        const { job, isNew } =
+          key === undefined
+            ? { job: await queue.enqueue(request), isNew: true }
+            : await queue.enqueueOnce(request, String(key));
         const latest = wait > 0 ? await waitFor({ queue, signal }, job.id, wait).catch(asStored(job)) : job;
         return {
-          status: isFinishedJob(latest) ? 200 : 202,
+          status: isNew && !isFinishedJob(latest) ? 202 : 200,
           headers: { location: `/jobs/${job.id}` },
           body: latest,
         };
@@ -69,13 +54,17 @@ export function jobRoutes(draining: AbortSignal): Route[] {
     {
       method: 'get',
       path: '/jobs',
-      async handle({ queue, query }) {
-        return { status: 200, body: await queue.list(checkedInput('query', query, listQuery)) };
+      operation: operations.listJobs,
+      async handle({ queue, caller, query }) {
+        const filter = checkedInput('query', query, listQuery);
+        refuseOthersJobs(caller, filter.tenant);
+        return { status: 200, body: await queue.list(filter) };
       },
     },
     {
       method: 'get',
       path: '/jobs/:id',
+      operation: operations.getJob,
       async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         return { status: 200, body: await requireJob(queue, idOf(params)) };
@@ -84,6 +73,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
     {
       method: 'get',
       path: '/jobs/:id/result',
+      operation: operations.getResult,
       async handle({ queue, params, query, signal }) {
         const id = idOf(params);
         const { wait } = checkedInput('query', query, waitQuery);
@@ -94,6 +84,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
     {
       method: 'post',
       path: '/jobs/:id/cancel',
+      operation: operations.cancelJob,
       async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         const { outcome, job } = await queue.cancel(idOf(params));
@@ -103,6 +94,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
     {
       method: 'post',
       path: '/jobs/:id/retry',
+      operation: operations.retryJob,
       async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         return { status: 202, body: await queue.retry(idOf(params)) };
@@ -111,6 +103,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
     {
       method: 'delete',
       path: '/jobs/:id',
+      operation: operations.deleteJob,
       async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
         await queue.remove(idOf(params));
@@ -141,12 +134,21 @@ async function requireJob(queue: TenantQueue, id: string): Promise<JobView> {
   return job;
 }
 
+/** Said aloud: a list that is silently of another tenant than was asked for would be believed. */
+function refuseOthersJobs(caller: Caller | undefined, tenant: string | undefined): void {
+  if (caller === undefined || caller.admin || tenant === undefined || tenant === caller.tenant) return;
+  throw new HttpProblem(
+    'forbidden',
+    `The jobs of ${tenant} are for ${tenant} and admin: got the key of ${caller.tenant}`,
+  );
+}
+
 function idOf(params: RouteInput['params']): string {
   return params['id'] ?? '';
 }
 
 /** An absent or differently labelled body is refused by its label: guessing would store what nobody meant. */
-function requireJson(body: unknown): unknown {
+export function requireJson(body: unknown): unknown {
   if (body === undefined) {
     throw new HttpProblem(
       'unsupported_media_type',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Logger } from '../src/log.ts';
 import { oncePerSecond } from '../src/once-per-second.ts';
 import type { O3Queue } from '../src/queue/o3-queue.ts';
+import { receiveOpenAiWebhook } from './openapi/openai-operations.ts';
 import { HttpProblem } from './problem.ts';
 import type { Route, RouteInput } from './route.ts';
 
@@ -22,8 +23,10 @@ export function webhookRoutes(queue: O3Queue, secret: string | undefined, logger
     {
       method: 'post',
       path: '/webhooks/openai',
+      open: true,
       // The signature is of the bytes; a webhook only says what has happened, and to which response.
       rawBodyLimit: '100kb',
+      operation: receiveOpenAiWebhook,
       async handle({ headers, body }) {
         const event = eventSchema.safeParse(await unwrap(headers, body));
         if (!event.success) throw notAnEvent('an event with a type');

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { ApiKey } from '../src/api-key.ts';
 import type { Models } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import { oncePerSecond } from '../src/once-per-second.ts';
@@ -7,6 +8,7 @@ import { O3Queue } from '../src/queue/o3-queue.ts';
 import { SetupError } from '../src/setup-error.ts';
 import type { Stoppable } from '../src/shutdown.ts';
 import { createApp } from './app.ts';
+import { assertGuarded } from './gate.ts';
 
 export interface ProducerOptions extends Models {
   redisUrl: string;
@@ -16,6 +18,14 @@ export interface ProducerOptions extends Models {
   port: number;
   /** What OpenAI signs its webhooks with. Default: they are refused. */
   webhookSecret?: string | undefined;
+  /** Whether workers deliver webhooks to callers. Default: requests that ask for one are refused. */
+  webhooksOut?: boolean;
+  /** Of callers. Default: none, so that it must listen on loopback. */
+  keys?: readonly ApiKey[];
+  /** Of each key. Default 60,000. */
+  requestsPerMinute?: number;
+  /** See AppOptions. */
+  headersMs?: number;
   logger: Logger;
 }
 
@@ -24,20 +34,41 @@ export interface Producer extends Stoppable {
   readonly url: string;
 }
 
-/** Listens as soon as the promise resolves. @throws {ListenError} when the address is taken or not ours. */
+/**
+ * Listens as soon as the promise resolves.
+ *
+ * @throws {UnguardedError} without keys, elsewhere than on loopback.
+ * @throws {ListenError} when the address is taken or not ours.
+ */
 export async function startProducer({
   redisUrl,
   prefix,
   host,
   port,
   webhookSecret,
+  webhooksOut = false,
+  keys = [],
+  requestsPerMinute = 60_000,
+  headersMs,
   logger,
   ...models
 }: ProducerOptions): Promise<Producer> {
+  assertGuarded({ keys, host });
+  if (keys.length === 0)
+    logger.warn('O3Q_KEYS is not set: every program and person on this machine may use this instance');
   const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'queue error'));
-  const queue = new O3Queue({ redisUrl, prefix, onError, ...modelsOf(models) });
+  const queue = new O3Queue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   const draining = new AbortController();
-  const server = createServer(createApp({ queue, webhookSecret, draining: draining.signal, logger }));
+  const gate = { keys, host, requestsPerMinute };
+  const app = createApp({
+    queue,
+    gate,
+    webhookSecret,
+    draining: draining.signal,
+    ...(headersMs !== undefined && { headersMs }),
+    logger,
+  });
+  const server = createServer(app);
   // A connection that was busy when draining began is kept alive after its answer: nobody else would close it.
   server.on('request', (_request, response) => {
     response.on('close', () => draining.signal.aborted && server.closeIdleConnections());
@@ -70,8 +101,8 @@ export async function startProducer({
   };
 }
 
-function modelsOf({ defaultModel, models, retention }: Models): Models {
-  return { defaultModel, models, retention };
+function modelsOf({ defaultModel, models, retention, allowPrivateWebhooks }: Models): Models {
+  return { defaultModel, models, retention, allowPrivateWebhooks };
 }
 
 function urlOf(host: string, port: number): string {

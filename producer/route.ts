@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { TenantQueue } from '../src/queue/tenant-queue.ts';
+import type { Caller } from '../src/tenant.ts';
+import type { Operation } from './openapi/operation.ts';
 
 /** What a handler is given: everything of the request that it may use, nothing of Express. */
 export interface RouteInput {
@@ -9,6 +11,8 @@ export interface RouteInput {
   body: unknown;
   /** Aborts when the client has gone. */
   signal: AbortSignal;
+  /** undefined: this instance has no keys, or the route is open to everybody. */
+  caller: Caller | undefined;
   /** As the caller sees it. */
   queue: TenantQueue;
 }
@@ -20,6 +24,17 @@ export interface Reply {
   body?: unknown;
   /** Instead of a body: JSON that has been written already. */
   json?: Buffer;
+  /** Instead of a body: what is sent bit by bit. */
+  stream?: ReplyStream;
+  /** Called when the whole answer has gone out. */
+  sent?: () => void;
+}
+
+export interface ReplyStream {
+  contentType: string;
+  chunks: AsyncIterable<string>;
+  /** Sent now and again while there is nothing to say, so that nobody on the way takes the connection for dead. */
+  keepAlive: string;
 }
 
 export type Method = 'get' | 'post' | 'delete';
@@ -30,5 +45,9 @@ export interface Route {
   path: string;
   /** The body is handed over as the bytes that came, at most so many (`100kb`). Default: as JSON, at most 10 MB. */
   rawBodyLimit?: string;
+  /** Needs no key, also where there are keys. Default false. */
+  open?: boolean;
+  /** What the API's document tells of it. */
+  operation: Operation;
   handle: (input: RouteInput) => Promise<Reply>;
 }

@@ -46,6 +46,22 @@ export interface Models {
   readonly defaultModel: string;
   readonly models: Readonly<Record<string, ModelConfig>>;
   readonly retention: Retention;
+  /**
+   * Whether webhooks may go to this machine and to private networks, for development. Default false: otherwise each caller could make a worker send requests to
+   * whatever stands beside it. Link-local addresses, where clouds keep credentials, stay closed.
+   */
+  readonly allowPrivateWebhooks: boolean;
+}
+
+/** How a producer treats its callers. */
+export interface HttpConfig {
+  /** Requests a minute that each key may make of one producer process. Default 60,000. */
+  readonly requestsPerMinute: number;
+}
+
+/** Everything that the file can say. */
+export interface FileConfig extends Models {
+  readonly http: HttpConfig;
 }
 
 /** A model's name is part of Redis keys (as a hash tag) and of URLs. */
@@ -81,6 +97,8 @@ const fileSchema = z
         failedHours: z.number().positive().max(MOST_HOURS).default(720),
       })
       .prefault({}),
+    allowPrivateWebhooks: z.boolean().default(false),
+    http: z.strictObject({ requestsPerMinute: z.int().min(1).default(60_000) }).prefault({}),
   })
   .superRefine(({ defaultModel, models }, context) => {
     if (defaultModel === undefined || Object.hasOwn(models, defaultModel)) return;
@@ -97,10 +115,10 @@ export function defaultModels(): Models {
   return modelsFrom(fileSchema.parse({}));
 }
 
-/** Reads the file whole: its models, or every flaw. Only the default path may be missing. */
-export function readConfigFile(named: string | undefined): Models | { flaws: Flaw[] } {
+/** Reads the file whole, or says every flaw. Only the default path may be missing. */
+export function readConfigFile(named: string | undefined): FileConfig | { flaws: Flaw[] } {
   const path = named ?? DEFAULT_PATH;
-  if (named === undefined && !existsSync(path)) return defaultModels();
+  if (named === undefined && !existsSync(path)) return configFrom(fileSchema.parse({}));
   let content: unknown;
   try {
     content = JSON.parse(readFileSync(path, 'utf8'));
@@ -109,13 +127,17 @@ export function readConfigFile(named: string | undefined): Models | { flaws: Fla
     return { flaws: [{ path, message: `cannot be read as JSON: ${cause}` }] };
   }
   const parsed = fileSchema.safeParse(content);
-  if (parsed.success) return modelsFrom(parsed.data);
+  if (parsed.success) return configFrom(parsed.data);
   return {
     flaws: flawsOf(parsed.error).map((flaw) => ({
       path: `${path}: ${flaw.path || '(top)'}`,
       message: flaw.message,
     })),
   };
+}
+
+function configFrom(file: z.infer<typeof fileSchema>): FileConfig {
+  return { ...modelsFrom(file), http: file.http };
 }
 
 function modelsFrom(file: z.infer<typeof fileSchema>): Models {
@@ -127,5 +149,6 @@ function modelsFrom(file: z.infer<typeof fileSchema>): Models {
     defaultModel: file.defaultModel ?? first,
     models: Object.fromEntries(models),
     retention: file.retention,
+    allowPrivateWebhooks: file.allowPrivateWebhooks,
   };
 }

@@ -1,12 +1,13 @@
 import { z } from 'zod';
-import { type Models, readConfigFile } from './config-file.ts';
+import { type ApiKey, parseApiKeys } from './api-key.ts';
+import { type FileConfig, readConfigFile } from './config-file.ts';
 import { type Flaw, flawsOf } from './problem.ts';
 import { parseRedisUrl } from './redis/url.ts';
 import { SetupError } from './setup-error.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
 
-export interface Config extends Models {
+export interface Config extends FileConfig {
   /** undefined: the embedded Redis. */
   readonly redisUrl: string | undefined;
   readonly redisBinary: string | undefined;
@@ -15,6 +16,10 @@ export interface Config extends Models {
   readonly prefix: string;
   readonly host: string;
   readonly port: number;
+  /** Of callers. None: open to whoever reaches the producer, which then only listens on loopback. */
+  readonly keys: readonly ApiKey[];
+  /** What webhooks to callers are signed with; undefined: none are sent. */
+  readonly webhookSecret: string | undefined;
   /** The port of a worker's `/livez` and `/readyz`; undefined: none. */
   readonly workerPort: number | undefined;
   /** Jobs that a worker process holds at once, divided evenly among its models. */
@@ -67,11 +72,21 @@ export const VARIABLES = {
   },
   HOST: { default: '127.0.0.1', meaning: 'where the producer listens' },
   PORT: { default: '3000', meaning: 'where the producer listens' },
+  O3Q_KEYS: {
+    default: '',
+    meaning:
+      "callers' keys, `name:secret[,name:secret]`; `admin` sees all; unset: open to everybody, on loopback only",
+  },
   OPENAI_API_KEY: { default: '', meaning: 'the key of the upstream' },
   OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
   OPENAI_WEBHOOK_SECRET: {
     default: '',
     meaning: 'what OpenAI signs its webhooks with, for producers and workers; unset: no webhooks',
+  },
+  O3Q_WEBHOOK_SECRET: {
+    default: '',
+    meaning:
+      'what webhooks to `webhook_url` are signed with, `whsec_` and 24 to 64 bytes in base64, for producers and workers; unset: none are sent',
   },
   O3Q_CONFIG: {
     default: 'o3q.config.json',
@@ -111,6 +126,20 @@ const httpUrl = z
     'expected a URL that begins with http:// or https://',
   );
 
+/** As Standard Webhooks has it: shorter ones can be guessed. */
+const webhookSecret = z.string().refine((text) => {
+  const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
+  const bytes = Buffer.from(base64, 'base64').length;
+  return base64.length % 4 === 0 && bytes >= 24 && bytes <= 64;
+}, 'expected whsec_ and 24 to 64 bytes in base64, such as: echo whsec_$(openssl rand -base64 32)');
+
+function apiKeysFrom(text: string, context: z.RefinementCtx): ApiKey[] {
+  const parsed = parseApiKeys(text);
+  if ('keys' in parsed) return parsed.keys;
+  for (const message of parsed.flaws) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}
+
 /** The reader of these URLs knows best what is wrong with one, and hides its password. */
 function addRedisUrlFlaw(url: string, context: z.RefinementCtx): void {
   try {
@@ -124,9 +153,11 @@ const environmentSchema = z.object({
   REDIS_URL: z.string().superRefine(addRedisUrlFlaw).optional(),
   HOST: z.string().default(VARIABLES.HOST.default),
   PORT: wholeNumber(0, 65_535).default(3000),
+  O3Q_KEYS: z.string().transform(apiKeysFrom).default([]),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   OPENAI_WEBHOOK_SECRET: z.string().optional(),
+  O3Q_WEBHOOK_SECRET: webhookSecret.optional(),
   O3Q_CONFIG: z.string().optional(),
   O3Q_CONCURRENCY: wholeNumber(1, 100_000).default(2000),
   O3Q_WORKER_PORT: wholeNumber(1, 65_535).optional(),
@@ -162,6 +193,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     prefix: values.O3Q_PREFIX,
     host: values.HOST,
     port: values.PORT,
+    keys: values.O3Q_KEYS,
+    webhookSecret: values.O3Q_WEBHOOK_SECRET,
     workerPort: values.O3Q_WORKER_PORT,
     concurrency: values.O3Q_CONCURRENCY,
     shutdownMs: values.O3Q_SHUTDOWN_MS,
@@ -185,11 +218,13 @@ export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): 
 }
 
 /** What may never appear in a log. A password counts as it is written in its URL and as it is sent. */
-export function secretsOf({ redisUrl = '', openai }: Config): string[] {
+export function secretsOf({ redisUrl = '', openai, keys, webhookSecret = '' }: Config): string[] {
   const written = [redisUrl, openai.baseUrl ?? ''].map(
     (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',
   );
-  const secrets = [openai.apiKey ?? '', openai.webhookSecret ?? '', ...written, ...written.map(decoded)];
+  const callers = keys.map(({ secret }) => secret);
+  const ours = [openai.apiKey ?? '', openai.webhookSecret ?? '', webhookSecret];
+  const secrets = [...ours, ...callers, ...written, ...written.map(decoded)];
   return [...new Set(secrets)].filter((secret) => secret !== '');
 }
 
@@ -221,7 +256,7 @@ function variableFlaws(error: z.ZodError, environment: NodeJS.ProcessEnv): Flaw[
   return flawsOf(error).map(({ path, message }) => {
     // A URL may hold a password; a key always is one.
     const value = environment[path] ?? '';
-    const came = /KEY|REDIS_URL/.test(path) || value.includes('@') ? '' : `, got "${value}"`;
+    const came = /KEY|SECRET|REDIS_URL/.test(path) || value.includes('@') ? '' : `, got "${value}"`;
     return { path, message: `${message}${came}` };
   });
 }

@@ -34,9 +34,11 @@ export class TerminalError extends Error {
   override readonly name = 'TerminalError';
   readonly code: CodeOf<'terminal'>;
   readonly retryable = false;
-  constructor(code: CodeOf<'terminal'>, message: string, options?: ErrorOptions) {
+  readonly refusal: Refusal | undefined;
+  constructor(code: CodeOf<'terminal'>, message: string, options: ErrorOptions & { refusal?: Refusal } = {}) {
     super(message, options);
     this.code = code;
+    this.refusal = options.refusal;
   }
 }
 
@@ -46,14 +48,16 @@ export class RetryableError extends Error {
   readonly code: CodeOf<'retryable'>;
   readonly retryable = true;
   readonly retryAfterMs: number | undefined;
+  readonly refusal: Refusal | undefined;
   constructor(
     code: CodeOf<'retryable'>,
     message: string,
-    options: ErrorOptions & { retryAfterMs?: number | undefined } = {},
+    options: ErrorOptions & { retryAfterMs?: number | undefined; refusal?: Refusal } = {},
   ) {
     super(message, options);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
+    this.refusal = options.refusal;
   }
 }
 
@@ -63,14 +67,18 @@ export function isFailure(error: unknown): error is Failure {
   return error instanceof TerminalError || error instanceof RetryableError;
 }
 
-/** An HTTP refusal of the upstream, freed from any SDK's classes. */
-export interface UpstreamRefusal {
-  /** undefined: an error event inside a stream, which has no status of its own. */
-  status: number | undefined;
-  /** The upstream's own words, from its error envelope. */
+/** What the upstream said, in its own words, for who speaks its language. */
+export interface Refusal {
+  /** Of HTTP; undefined: the response was accepted, and failed. */
+  status?: number | undefined;
   code: string | null;
   type: string | null;
   message: string;
+  param: string | null;
+}
+
+/** An HTTP refusal of the upstream, freed from any SDK's classes. Its status is undefined for an error event inside a stream. */
+export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;
 }
 
@@ -90,46 +98,53 @@ const HOPELESS_CODES =
  * The one judge of the upstream's refusals. Nobody else looks at a status code.
  * Sources: OpenAI's error-codes guide for the 429 and 503 codes, the SDK's own retry rules for the rest.
  */
-export function failureFromRefusal(refusal: UpstreamRefusal): Failure {
-  const { status, code, type, retryAfterMs } = refusal;
+export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal): Failure {
+  const { status, code, type } = refusal;
   const message = describe(refusal);
   if (MONEY_CODES.has(code ?? '') || type === 'insufficient_quota')
-    return new TerminalError('quota_exhausted', message);
-  if (code === 'model_not_found') return new TerminalError('model_not_found', message);
+    return new TerminalError('quota_exhausted', message, { refusal });
+  if (code === 'model_not_found') return new TerminalError('model_not_found', message, { refusal });
   switch (status) {
     case undefined:
-      return failureFromResponseError({ code: code ?? 'unknown', message: refusal.message });
+      return failureFromResponseError({ ...refusal, code: code ?? 'unknown' });
     case 401:
-      return new TerminalError('authentication', message);
+      return new TerminalError('authentication', message, { refusal });
     case 403:
-      return new TerminalError('permission', message);
+      return new TerminalError('permission', message, { refusal });
     case 404:
-      return new TerminalError('not_found', message);
+      return new TerminalError('not_found', message, { refusal });
     case 408:
-      return new RetryableError('upstream_error', message, { retryAfterMs });
+      return new RetryableError('upstream_error', message, { retryAfterMs, refusal });
     case 409:
-      return new RetryableError('conflict', message, { retryAfterMs });
+      return new RetryableError('conflict', message, { retryAfterMs, refusal });
     case 429:
-      return new RetryableError('rate_limited', message, { retryAfterMs });
+      return new RetryableError('rate_limited', message, { retryAfterMs, refusal });
     case 503:
-      return new RetryableError('upstream_overloaded', message, { retryAfterMs });
+      return new RetryableError('upstream_overloaded', message, { retryAfterMs, refusal });
     default:
       return status >= 500
-        ? new RetryableError('upstream_error', message, { retryAfterMs })
-        : new TerminalError('invalid_request', message);
+        ? new RetryableError('upstream_error', message, { retryAfterMs, refusal })
+        : new TerminalError('invalid_request', message, { refusal });
   }
 }
 
 /** Judges the `error` of a response that the upstream accepted and then failed. */
-export function failureFromResponseError(error: { code: string; message: string }): Failure {
-  const message = `${error.code}: ${error.message}`;
-  if (MONEY_CODES.has(error.code)) return new TerminalError('quota_exhausted', message);
-  if (error.code === 'rate_limit_exceeded') return new RetryableError('rate_limited', message);
-  if (HOPELESS_CODES.test(error.code)) return new TerminalError('response_refused', message);
-  return new RetryableError('response_failed', message);
+export function failureFromResponseError(error: {
+  code: string;
+  message: string;
+  type?: string | null;
+  param?: string | null;
+}): Failure {
+  const { code, type = null, param = null } = error;
+  const message = `${code}: ${error.message}`;
+  const refusal = { code, type, message: error.message, param };
+  if (MONEY_CODES.has(code)) return new TerminalError('quota_exhausted', message, { refusal });
+  if (code === 'rate_limit_exceeded') return new RetryableError('rate_limited', message, { refusal });
+  if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });
+  return new RetryableError('response_failed', message, { refusal });
 }
 
-function describe({ status, code, message }: UpstreamRefusal): string {
+function describe({ status, code, message }: Refusal): string {
   const origin = status === undefined ? 'the upstream said' : `the upstream answered ${status}`;
   return code === null ? `${origin}: ${message}` : `${origin} ${code}: ${message}`;
 }

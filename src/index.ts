@@ -2,7 +2,9 @@
 
 export { O3ClientError } from './client/client-error.ts';
 export {
+  type BulkOutcome,
   type CallOptions,
+  type EnqueueOptions,
   O3Client,
   type O3ClientOptions,
   type WaitOptions,
@@ -29,8 +31,9 @@ export {
 
 export type { ModelConfig, Models, Retention } from './config-file.ts';
 export { QueueError } from './problem.ts';
+export type { EnqueueOutcome } from './queue/enqueue-once.ts';
 export { O3Queue, type O3QueueOptions } from './queue/o3-queue.ts';
-export type { EnqueueOutcome, TenantQueue } from './queue/tenant-queue.ts';
+export type { TenantQueue } from './queue/tenant-queue.ts';
 export type { Caller } from './tenant.ts';
 
 // What both speak of.
@@ -47,4 +50,5 @@ export type {
   UncompletedJob,
   Usage,
 } from './job.ts';
-export type { JobRequest } from './job-request.ts';
+export type { JobEvent } from './job-event.ts';
+export type { BulkRequest, JobRequest } from './job-request.ts';

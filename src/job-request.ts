@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { checkedInput, refusalOf } from './input.ts';
 import { preview } from './job.ts';
 import { metadata } from './metadata.ts';
+import { webhookUrl } from './webhook-url.ts';
 
 /** BullMQ's largest priority; larger numbers would be cut silently. */
 const MAX_PRIORITY = 2_097_151;
@@ -13,22 +14,36 @@ const MOST_LEVELS = 200;
 
 /** The options that a producer may give with the work itself; stored in the job, read by the worker. */
 const runOptions = {
-  stream: z.boolean().optional(),
-  timeout_ms: z.int().min(1).max(MAX_TIMER_MS).optional(),
+  stream: z
+    .boolean()
+    .optional()
+    .describe('Whether the worker follows the answer token by token. Default: true; in bulk: false.'),
+  timeout_ms: z
+    .int()
+    .min(1)
+    .max(MAX_TIMER_MS)
+    .optional()
+    .describe('The longest one attempt may take, in milliseconds. Default: the model’s.'),
   deadline: z.iso
     .datetime({
       offset: true,
       error: 'expected a time in ISO 8601 with its zone, such as 2027-01-31T12:00:00Z',
     })
-    .optional(),
+    .optional()
+    .describe(
+      'ISO 8601. The job fails then, wherever it stands, and its response is cancelled. One that still waits fails when a worker takes it.',
+    ),
 };
 
 const questionFields = {
-  question: z.string().refine((text) => text.trim() !== '', 'expected a question, got an empty text'),
-  context: z.string().optional(),
-  instructions: z.string().optional(),
+  question: z
+    .string()
+    .refine((text) => text.trim() !== '', 'expected a question, got an empty text')
+    .describe('What to ask, in plain words.'),
+  context: z.string().optional().describe('What the model is to read first.'),
+  instructions: z.string().optional().describe('How the model is to behave.'),
   reasoning_effort: z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).optional(),
-  max_output_tokens: z.int().min(16).optional(),
+  max_output_tokens: z.int().min(16).optional().describe('Reasoning included.'),
   metadata: metadata.optional(),
 };
 
@@ -47,32 +62,72 @@ const responsesBody = z
     (body) => body.input !== undefined || body['prompt'] !== undefined,
     'expected "input" (or "prompt"), got neither',
   )
-  .refine((body) => !isDeeperThan(MOST_LEVELS, body), `expected at most ${MOST_LEVELS} levels, got more`);
+  .refine((body) => !isDeeperThan(MOST_LEVELS, body), `expected at most ${MOST_LEVELS} levels, got more`)
+  .describe('Any body of OpenAI’s Responses API. Fields that are not listed go to the upstream untouched.');
 
 const queueOptions = {
-  model: z.string().min(1).optional(),
-  priority: z.int().min(0).max(MAX_PRIORITY).optional(),
-  delay_ms: z.int().min(0).max(MAX_DELAY_MS).optional(),
-  max_attempts: z.int().min(1).max(1000).optional(),
+  model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A configured model. Default: `defaultModel` of the configuration.'),
+  priority: z
+    .int()
+    .min(0)
+    .max(MAX_PRIORITY)
+    .optional()
+    .describe('0 (the default) goes first, larger numbers later.'),
+  delay_ms: z
+    .int()
+    .min(0)
+    .max(MAX_DELAY_MS)
+    .optional()
+    .describe('Not before so many milliseconds from now. Default: 0.'),
+  max_attempts: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe(
+      'How often a retryable failure may be bought again, the first purchase included. Default: the model’s.',
+    ),
+  webhook_url: webhookUrl
+    .optional()
+    .describe(
+      'Where a signed webhook with the view of the job is sent when the job has its end. Needs `O3Q_WEBHOOK_SECRET`.',
+    ),
+};
+
+const previousField = {
+  previous_upstream_id: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The id at the upstream of the response that `previous_response_id` of the request names, where that is a response of this queue.',
+    ),
 };
 
 const questionData = z.strictObject({ ...questionFields, ...runOptions });
-const requestData = z.strictObject({ request: responsesBody, ...runOptions });
-const questionRequest = z.strictObject({ ...questionFields, ...runOptions, ...queueOptions });
-const responsesRequest = z.strictObject({ request: responsesBody, ...runOptions, ...queueOptions });
+const requestData = z.strictObject({ request: responsesBody, ...runOptions, ...previousField });
+const questionRequest = z
+  .strictObject({ ...questionFields, ...runOptions, ...queueOptions })
+  .meta({ id: 'QuestionRequest' });
+const responsesRequest = z
+  .strictObject({ request: responsesBody, ...runOptions, ...queueOptions, ...previousField })
+  .meta({ id: 'ResponsesRequest' });
+
+/** Both forms of a request, for the documentation; `parseJobRequest` tells them apart first, for the sake of its refusals. */
+export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id: 'JobRequest' });
 
 /**
  * What a caller may ask: a `question` in plain words, or `request`, any body of OpenAI's Responses API. Exactly one of them.
- *
- * - `model`: a configured model; default: the configuration's `defaultModel`.
- * - `stream`: whether the worker follows the answer token by token (default true; false in bulk).
- * - `priority`: 0 (default) goes first; larger numbers later.
- * - `delay_ms`: not before so many milliseconds from now.
- * - `max_attempts`: how often a retryable failure may be bought again, first purchase included; default: the model's.
- * - `timeout_ms`: the longest one attempt may take; default: the model's.
- * - `deadline`: ISO 8601; the job fails then, wherever it stands, and its response is cancelled. One that still waits fails when a worker takes it.
+ * What each field means, its unit and its default stand in the schemas above, from where they also reach `/docs`.
  */
-export type JobRequest = z.infer<typeof questionRequest> | z.infer<typeof responsesRequest>;
+export type JobRequest = z.infer<typeof jobRequest>;
+
+/** A request of a bulk. With `idempotency_key`, 1 to 255 printable ASCII characters, it is the job of that key, however often it is sent. */
+export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
 
 /**
  * The data of a job in Redis, the same for every producer in every language (docs/DATA-FORMAT.md): what was asked,
@@ -101,7 +156,14 @@ export function requestedModel(request: JobRequest): string | undefined {
 
 /** The part of a request that travels in the job. */
 export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobData {
-  const { model: _model, priority: _priority, delay_ms: _delay, max_attempts: _attempts, ...work } = request;
+  const {
+    model: _model,
+    priority: _priority,
+    delay_ms: _delay,
+    max_attempts: _attempts,
+    webhook_url: _webhook,
+    ...work
+  } = request;
   const asked = 'request' in work ? (work.stream ?? work.request.stream ?? undefined) : work.stream;
   return { ...work, stream: asked ?? streamByDefault };
 }
@@ -115,7 +177,12 @@ export function questionPreview(work: JobRequest | JobData): string {
 export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<string, unknown> {
   if ('request' in data) {
     const { background: _background, stream: _stream, ...body } = data.request;
-    return { ...body, model: upstreamModel };
+    const { previous_upstream_id: previous } = data;
+    return {
+      ...body,
+      model: upstreamModel,
+      ...(previous !== undefined && { previous_response_id: previous }),
+    };
   }
   return {
     model: upstreamModel,

@@ -6,11 +6,21 @@ import type { Flaw } from './problem.ts';
 const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 /** OpenAI's limits: at most 16 pairs, keys up to 64 characters, values strings up to 512. */
-export const metadata = z.custom<Record<string, string>>().superRefine((value: unknown, context) => {
-  for (const flaw of metadataFlaws(value)) {
-    context.addIssue({ code: 'custom', message: flaw.message, path: flaw.path === '' ? [] : [flaw.path] });
-  }
-});
+export const metadata = z
+  .custom<Record<string, string>>()
+  .superRefine((value: unknown, context) => {
+    for (const flaw of metadataFlaws(value)) {
+      context.addIssue({ code: 'custom', message: flaw.message, path: flaw.path === '' ? [] : [flaw.path] });
+    }
+  })
+  // The rules again, for the documentation, which cannot read code.
+  .meta({
+    type: 'object',
+    description: 'Yours to read again, and the upstream’s.',
+    maxProperties: 16,
+    propertyNames: { type: 'string', minLength: 1, maxLength: 64 },
+    additionalProperties: { type: 'string', maxLength: 512 },
+  });
 
 function metadataFlaws(value: unknown): Flaw[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

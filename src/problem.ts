@@ -13,6 +13,7 @@ export const PROBLEM_CODES = [
   'job_not_found',
   'job_not_finished',
   'job_finished',
+  'idempotency_key_reused',
   'redis_unavailable',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];

@@ -12,13 +12,23 @@ export interface UpstreamResponse {
   background?: boolean | null;
   metadata?: Record<string, string> | null;
   output?: unknown;
-  error?: { code?: string | null; message?: string | null } | null;
+  error?: {
+    code?: string | null;
+    message?: string | null;
+    type?: string | null;
+    param?: string | null;
+  } | null;
   incomplete_details?: { reason?: string } | null;
   usage?: unknown;
 }
 
 export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
   return isRecord(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
+}
+
+/** The items of the answer, with nothing made of them. */
+export function outputOf({ output }: UpstreamResponse): unknown[] {
+  return Array.isArray(output) ? output : [];
 }
 
 /** The text that the SDK calls `output_text`: every `output_text` part of every message, joined. The wire has no such field. */

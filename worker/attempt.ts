@@ -7,8 +7,10 @@ import type { RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import type { UpstreamResponse } from '../src/response.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { follow } from './follow.ts';
+import { createJournalist } from './journalist.ts';
 import type { Orphans } from './orphans.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
+import type { Pace } from './pace.ts';
 import { announceCancel } from './prompt-cancel.ts';
 import {
   buy,
@@ -39,6 +41,8 @@ export interface Attempt {
   /** What OpenAI's webhooks tell; undefined: the upstream sends none. */
   webhooks: { news: UpstreamNews; orphans: Orphans } | undefined;
   active: ActiveAttempt;
+  /** Of all that write journals in this process. */
+  journalPace: Pace;
   /** Told what it spends; for the log and the metrics. */
   onPurchase: (what: PurchaseEvent) => void;
 }
@@ -66,6 +70,7 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
     timer = endInTime(purchase, job, active);
     if (purchase !== undefined) onPurchase('adopted');
     else {
+      if (number > 1) await attempt.record.append({ reason: reasonFor(record) }, {});
       purchase = await obtain(record, job, attempt, (now) => {
         unresolved = now;
       });
@@ -86,6 +91,11 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
     clearTimeout(timer);
     announcement.close();
   }
+}
+
+/** Why there is another attempt, for who watches. */
+function reasonFor({ error }: RunRecord): string {
+  return error === undefined ? 'the attempt before it broke off' : `${error.code}: ${error.message}`;
 }
 
 /** A run that had its final status when its worker died: BullMQ is told now. It may have left a response running. */
@@ -167,23 +177,29 @@ function endInTime(
 
 async function followToItsEnd(
   { running, ...position }: Purchase,
-  { active, upstream, record, model, webhooks }: Attempt,
+  { active, upstream, record, model, webhooks, journalPace }: Attempt,
 ): Promise<UpstreamResponse> {
   if (running.background) active.canBeAdopted();
   const { createdAt } = position;
-  const identity = identityOf(running);
+  const identity = { ...identityOf(running), createdAt };
   const onProgress = async (progress: RunProgress): Promise<void> => {
     // The identity again: a Redis that was restarted may have forgotten its last second.
-    const { cancelRequested } = await record.save({ ...identity, createdAt, ...progress });
+    const { cancelRequested } = await record.save({ ...identity, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };
   active.signal.throwIfAborted();
-  return follow(running, {
-    upstream,
-    signal: active.signal,
-    ...position,
-    stallMs: model.stallMs,
-    news: webhooks?.news,
-    onProgress,
-  });
+  const journalist = createJournalist({ record, active, pace: journalPace, identity });
+  try {
+    return await follow(running, {
+      upstream,
+      signal: active.signal,
+      ...position,
+      stallMs: model.stallMs,
+      news: webhooks?.news,
+      journalist,
+      onProgress,
+    });
+  } finally {
+    journalist.stop();
+  }
 }

@@ -1,6 +1,7 @@
 import { type Failure, failureFromResponseError, isFailure, RetryableError } from '../src/failure.ts';
 import type { RunProgress } from '../src/queue/run-record.ts';
 import type { UpstreamResponse } from '../src/response.ts';
+import type { Journalist } from './journalist.ts';
 import { createPauses } from './pause.ts';
 import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
 import type { Upstream } from './upstream.ts';
@@ -18,7 +19,9 @@ export interface FollowOptions {
   stallMs: number;
   /** Ends the pause between two lookups when a webhook says that the response has ended. */
   news: UpstreamNews | undefined;
-  /** Called when something has changed, at most every two seconds, and once a minute while nothing does. */
+  /** Takes the events, and where the follower stands with them. */
+  journalist: Pick<Journalist, 'add'>;
+  /** Called when a lookup says that something has changed, and once a minute while nothing does. */
   onProgress: (progress: RunProgress) => Promise<void>;
 }
 
@@ -26,7 +29,6 @@ export interface FollowOptions {
 const STREAMABLE_MS = 4.5 * 60_000;
 /** Streams that broke without a single new event: then polling is the better way. */
 const FRUITLESS_STREAMS = 3;
-const PROGRESS_MS = 2000;
 const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
 const SLOWEST_POLL_MS = 5000;
@@ -71,9 +73,8 @@ async function consume(
   events: AsyncGenerator<StreamEvent>,
   position: Position,
   background: boolean,
-  { onProgress }: FollowOptions,
+  { journalist }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
-  let toldAt = Date.now();
   try {
     for await (const event of events) {
       position.seenAt = Date.now();
@@ -88,10 +89,7 @@ async function consume(
           message: event.message ?? 'no message',
         });
       }
-      if (position.seenAt - toldAt >= PROGRESS_MS) {
-        toldAt = position.seenAt;
-        await onProgress({ ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
-      }
+      journalist.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
   } catch (error: unknown) {
     // A background response lives on when its stream dies, whatever the reason; anything else dies with it.

@@ -1,4 +1,5 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import type { RedisClient } from '../src/redis/connection.ts';
 
 /**
  * BullMQ's worker, in which a job has one start at a time.
@@ -41,4 +42,18 @@ export class JobWorker extends Worker {
       if (this.#starts.get(id) === start) this.#starts.delete(id);
     }
   }
+}
+
+/**
+ * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to tell, or never says `end`
+ * since it is between two tries to connect, BullMQ waits for no job, or for ever. Without a Redis `abandon` is the way out.
+ */
+export async function closeWorker(worker: JobWorker, redis: RedisClient): Promise<void> {
+  const blocking = await worker.getBackend().blockingClient;
+  for (const client of [redis, blocking]) {
+    if (client !== undefined && client.status !== 'ready') {
+      await new Promise<void>((resolve) => client.once('ready', () => resolve()));
+    }
+  }
+  return worker.close();
 }

@@ -9,7 +9,12 @@ export interface Metrics {
   readonly contentType: string;
   /** @param held how many jobs of the model this worker holds right now. */
   of(model: string, held: () => number): ModelMetrics;
+  /** One try to deliver a webhook. */
+  delivery(result: DeliveryResult): void;
 }
+
+/** `failed`: to be tried again. `given_up`: nobody tries again. */
+export type DeliveryResult = 'delivered' | 'failed' | 'given_up';
 
 export interface ModelMetrics {
   purchase(what: PurchaseEvent): void;
@@ -45,6 +50,14 @@ export function createMetrics(): Metrics {
     labelNames: ['model', 'outcome'],
     registers,
   });
+  const deliveries = new Counter({
+    name: 'o3q_webhook_deliveries_total',
+    help: 'Tries to deliver a webhook to a caller, by what became of them',
+    labelNames: ['result'],
+    registers,
+  });
+  for (const result of ['delivered', 'failed', 'given_up'] satisfies DeliveryResult[])
+    deliveries.inc({ result }, 0);
   const held = new Map<string, () => number>();
   new Gauge({
     name: 'o3q_active_jobs',
@@ -58,6 +71,7 @@ export function createMetrics(): Metrics {
   return {
     text: () => registry.metrics(),
     contentType: registry.contentType,
+    delivery: (result) => deliveries.inc({ result }),
     of(model, count) {
       held.set(model, count);
       // A counter that is not there yet cannot be told from one that nobody looks at.

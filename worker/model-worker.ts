@@ -9,10 +9,11 @@ import type { RedisClient } from '../src/redis/connection.ts';
 import { createActiveAttempts } from './active-attempts.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
 import { listenForCancels } from './cancellations.ts';
-import { JobWorker } from './job-worker.ts';
+import { closeWorker, JobWorker } from './job-worker.ts';
 import type { Metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 import { logOutcome, logPurchase } from './outcome-log.ts';
+import type { Pace } from './pace.ts';
 import type { PurchaseEvent } from './purchase.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -34,6 +35,8 @@ export interface ModelWorkerOptions {
   upstream: Upstream;
   /** undefined: the upstream sends none. */
   webhooks: Attempt['webhooks'];
+  /** Of all that write journals in this process. */
+  journalPace: Pace;
   metrics: Metrics;
   /** Jobs held at once. */
   concurrency: number;
@@ -58,7 +61,7 @@ const MOST_RECOVERIES = 10;
 
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
-  const { redis, subscriber, prefix, queue, upstream, webhooks, recovery, onError } = options;
+  const { redis, subscriber, prefix, queue, upstream, webhooks, journalPace, recovery, onError } = options;
   const { keys, config } = queue;
   const logger = options.logger.child({ model: queue.model });
   const attempts = createActiveAttempts();
@@ -98,6 +101,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         upstream,
         webhooks,
         active,
+        journalPace,
         onPurchase: (what) => notePurchase(id, what),
       }),
     );
@@ -135,6 +139,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
   worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
   worker.on('failed', (job, error) => {
+    // Delayed, until its next attempt: BullMQ tells nobody who watches one job.
+    if (job?.id !== undefined && job.finishedOn === undefined)
+      redis.publish(keys.journal(job.id), 'status').catch(onError);
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
     endForBullmq(recordOf(job, ''), error).catch(onError);
   });
@@ -144,7 +151,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       const paused = worker.pause(true);
       attempts.leave();
       await paused;
-      await close(worker, redis);
+      await closeWorker(worker, redis);
     },
     release: () => attempts.interruptAll('shutdown'),
     holdsAnswers: () => attempts.holdAnswers(),
@@ -152,20 +159,6 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       worker.close(true).catch(onError);
     },
   };
-}
-
-/**
- * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to tell, or never says `end`
- * since it is between two tries to connect, BullMQ waits for no job, or for ever. Without a Redis `abandon` is the way out.
- */
-async function close(worker: JobWorker, redis: RedisClient): Promise<void> {
-  const blocking = await worker.getBackend().blockingClient;
-  for (const client of [redis, blocking]) {
-    if (client !== undefined && client.status !== 'ready') {
-      await new Promise<void>((resolve) => client.once('ready', () => resolve()));
-    }
-  }
-  return worker.close();
 }
 
 /** A producer that says nothing leaves it to the model; BullMQ then writes 0. */

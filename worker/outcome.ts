@@ -22,8 +22,9 @@ export type Outcome =
  */
 export function endFrom(response: UpstreamResponse): RunEnd {
   if (response.status === 'failed') {
-    const { code, message } = response.error ?? {};
+    const { code, message, ...rest } = response.error ?? {};
     throw failureFromResponseError({
+      ...rest,
       code: code ?? 'unknown',
       message: message ?? 'the upstream gave no reason',
     });

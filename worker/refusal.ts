@@ -22,6 +22,7 @@ export function failureFromSdk(error: unknown): Failure | undefined {
       status: error.status,
       code: error.code ?? null,
       type: error.type ?? null,
+      param: error.param ?? null,
       message: messageOf(error),
       retryAfterMs: retryAfterMs(error.headers),
     });

@@ -13,6 +13,8 @@ export async function sweepRetention(
   queue: ModelQueue,
   retention: Retention,
 ): Promise<number> {
+  // Where no worker delivers webhooks nobody takes out what other producers asked for.
+  await redis.zremrangebyscore(queue.keys.outbox, '-inf', Date.now() - retention.failedHours * HOUR_MS);
   const completed = await sweep(redis, queue, 'completed', retention.completedHours * HOUR_MS);
   const failed = await sweep(redis, queue, 'failed', retention.failedHours * HOUR_MS);
   return completed + failed;
@@ -31,7 +33,7 @@ async function sweep(
       const tenants = await redis.smembers(keys.tenants);
       const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
       await Promise.all([
-        ...ids.map((id) => redis.unlink(keys.run(id), keys.response(id))),
+        ...ids.map((id) => redis.unlink(keys.run(id), keys.response(id), keys.journal(id))),
         ...indexes.map((index) => redis.zrem(index, ...ids)),
       ]);
     }

@@ -1,11 +1,10 @@
 import type { UpstreamResponse } from '../src/response.ts';
+import type { ResponseEvent } from '../src/response-event.ts';
 
-/** One event of a response's stream; only what is read here is typed. */
-export interface StreamEvent {
-  type: string;
+/** One event of a response's stream, with its number. */
+export interface StreamEvent extends ResponseEvent {
   sequence_number?: number;
   response?: UpstreamResponse;
-  delta?: unknown;
   code?: string | null;
   message?: string;
 }

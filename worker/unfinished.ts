@@ -120,5 +120,5 @@ async function failed(
       if (!cancelRequested) return { kind: 'retry', failure, attempt, delayMs };
     }
   }
-  return writeDown({ status: 'failed', error, usage }, record);
+  return writeDown({ status: 'failed', error, usage, refusal: failure.refusal }, record);
 }

@@ -8,7 +8,7 @@ import { createBreathing } from './breath.ts';
 import { connected, withConnection } from './connection.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create-call.ts';
 import { type CreateSlots, createCreateSlots } from './create-slots.ts';
-import { createPollPace, type PollPace } from './poll-pace.ts';
+import { createPace, type Pace } from './pace.ts';
 import { failureFromSdk, judged } from './refusal.ts';
 import type { StreamEvent } from './running-response.ts';
 import { inWholeLines } from './whole-lines.ts';
@@ -27,7 +27,7 @@ export interface Upstream {
   /** For whoever buys. */
   readonly slots: CreateSlots;
   /** For whoever looks up again and again. */
-  readonly pace: PollPace;
+  readonly pace: Pace;
   close(): Promise<void>;
 }
 
@@ -147,7 +147,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
 
     graceMs: patience.graceMs,
     slots: createCreateSlots(options.createsAtOnce ?? CREATES_AT_ONCE),
-    pace: createPollPace(POLLS_PER_SECOND),
+    pace: createPace(POLLS_PER_SECOND),
 
     async close() {
       await Promise.all([agent.destroy(), cancelAgent.destroy()]);

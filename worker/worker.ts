@@ -8,9 +8,11 @@ import { depart } from './departure.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createModelWorker, type Recovery } from './model-worker.ts';
 import { createOrphans } from './orphans.ts';
+import { createPace } from './pace.ts';
 import { sweepRetention } from './retention-sweep.ts';
 import { createUpstream, type UpstreamOptions } from './upstream.ts';
 import { listenForNews } from './upstream-news.ts';
+import { createWebhooksOut, type WebhooksOutOptions } from './webhooks-out.ts';
 
 export interface WorkerOptions extends Models {
   redisUrl: string;
@@ -21,6 +23,8 @@ export interface WorkerOptions extends Models {
     /** It sends webhooks, and the producers take them. Default false. */
     webhooks?: boolean;
   };
+  /** undefined: this worker delivers no webhooks to callers. */
+  webhooksOut?: WebhooksOutOptions | undefined;
   logger: Logger;
   /** Default: a lock of 12 s, looked after every 3 s, so that a dead worker's jobs go on within 20 s. */
   recovery?: Recovery;
@@ -28,6 +32,8 @@ export interface WorkerOptions extends Models {
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
 const SWEEP_EVERY_MS = 600_000;
+/** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
+const JOURNAL_ENTRIES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
   /** Whether Redis can be used right now. */
@@ -37,7 +43,7 @@ export interface O3Worker extends Stoppable {
 
 /** Takes jobs of every configured model, from now on. */
 export function createWorker(options: WorkerOptions): O3Worker {
-  const { redisUrl, prefix, logger } = options;
+  const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
   const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:cancels` });
@@ -46,6 +52,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   subscriber.setMaxListeners(0);
   const upstream = createUpstream(options.upstream);
   const metrics = createMetrics();
+  const journalPace = createPace(JOURNAL_ENTRIES_PER_SECOND);
   const news = options.upstream.webhooks ? listenForNews(redis, subscriber, prefix, onError) : undefined;
   const webhooks = news && { news, orphans: createOrphans(news, upstream) };
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
@@ -62,15 +69,26 @@ export function createWorker(options: WorkerOptions): O3Worker {
       retention: options.retention,
       upstream,
       webhooks,
+      journalPace,
       metrics,
       concurrency,
-      recovery: options.recovery ?? DEFAULT_RECOVERY,
+      recovery,
       logger,
       onError,
     }),
   );
 
+  const webhooksOut =
+    options.webhooksOut &&
+    createWebhooksOut(options.webhooksOut, {
+      ...{ redis, subscriber, prefix, queues, recovery, metrics, logger, onError },
+      retention: options.retention,
+      allowPrivateWebhooks: options.allowPrivateWebhooks,
+    });
+  if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
+
   const sweep = (): void => {
+    webhooksOut?.sweep().catch(onError);
     for (const queue of queues) {
       sweepRetention(redis, queue, options.retention).then(
         (forgotten) =>
@@ -102,6 +120,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
     },
     async close() {
       await Promise.allSettled([leave()]);
+      await webhooksOut?.close();
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
       disconnectRedis(subscriber);
       disconnectRedis(redis);

@@ -15,3 +15,21 @@ export function isJobPage(value: unknown): value is JobPage {
 export function isJobResult(value: unknown): value is JobResult {
   return isRecord(value) && typeof value['answer'] === 'string' && isRecord(value['response']);
 }
+
+/** How an instance writes what became of the jobs of a bulk. */
+export type WireOutcome = { status: number; job: JobView } | { status: number; problem: unknown };
+
+/** @param count how many there must be. */
+export function isBulkAnswer(value: unknown, count: number): value is { outcomes: WireOutcome[] } {
+  return (
+    isRecord(value) &&
+    Array.isArray(value['outcomes']) &&
+    value['outcomes'].length === count &&
+    value['outcomes'].every(
+      (outcome: unknown) =>
+        isRecord(outcome) &&
+        typeof outcome['status'] === 'number' &&
+        (isJobView(outcome['job']) || isRecord(outcome['problem'])),
+    )
+  );
+}

@@ -27,37 +27,49 @@ export class O3ClientError extends Error {
   readonly status: number | undefined;
   /** For `invalid_request`: every field that was wrong. */
   readonly flaws: readonly Flaw[];
+  /** How soon the instance wants to be asked again, in milliseconds, where it said so. */
+  readonly retryAfterMs: number | undefined;
   constructor(
     code: string,
     message: string,
-    options: ErrorOptions & { status?: number; flaws?: readonly Flaw[] } = {},
+    options: ErrorOptions & {
+      status?: number;
+      flaws?: readonly Flaw[];
+      retryAfterMs?: number | undefined;
+    } = {},
   ) {
     super(message, options);
     this.code = code;
     this.status = options.status;
     this.flaws = options.flaws ?? [];
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
 /** What a response that is neither a success nor a redirect has to say. */
 export function errorFromResponse(
   url: string,
-  status: number,
-  contentType: string,
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
   body: string,
+  retryAfterMs: number | undefined,
 ): O3ClientError {
-  const problem = contentType.includes('json') ? jsonFrom(body) : undefined;
-  if (isRecord(problem) && typeof problem['code'] === 'string') {
-    const flaws = flawsIn(problem['flaws']);
-    const said = [problem['detail'], problem['title']].find(
-      (text) => typeof text === 'string' && text !== '',
-    );
-    return new O3ClientError(problem['code'], withFlaws(String(said ?? problem['code']), flaws), {
-      status,
-      flaws,
-    });
-  }
-  return unexpectedResponse(url, status, body === '' ? 'an empty body' : JSON.stringify(body.slice(0, 120)));
+  const isJson = headers.get('content-type')?.includes('json') === true;
+  return (
+    errorFromProblem(isJson ? jsonFrom(body) : undefined, { status, retryAfterMs }) ??
+    unexpectedResponse(url, status, body === '' ? 'an empty body' : JSON.stringify(body.slice(0, 120)))
+  );
+}
+
+/** undefined: it is no problem in the form of RFC 9457, as an o3-queue writes it. */
+export function errorFromProblem(
+  problem: unknown,
+  about: { status: number; retryAfterMs?: number | undefined },
+): O3ClientError | undefined {
+  if (!isRecord(problem) || typeof problem['code'] !== 'string') return undefined;
+  const flaws = flawsIn(problem['flaws']);
+  const said = [problem['detail'], problem['title']].find((text) => typeof text === 'string' && text !== '');
+  const message = withFlaws(String(said ?? problem['code']), flaws);
+  return new O3ClientError(problem['code'], message, { ...about, flaws });
 }
 
 export function unexpectedResponse(url: string, status: number, came: string): O3ClientError {

@@ -1,14 +1,18 @@
 import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job.ts';
-import type { JobRequest } from '../job-request.ts';
-import { checkedKey, checkedUrl, jobPath } from './address.ts';
-import { isJobPage, isJobResult, isJobView } from './answer.ts';
-import { isRecord, unexpectedResponse } from './client-error.ts';
+import type { JobEvent } from '../job-event.ts';
+import type { BulkRequest, JobRequest } from '../job-request.ts';
+import { checkedIdempotencyKey, checkedKey, checkedUrl, jobPath } from './address.ts';
+import { isBulkAnswer, isJobPage, isJobResult, isJobView } from './answer.ts';
+import { errorFromProblem, isRecord, type O3ClientError, unexpectedResponse } from './client-error.ts';
+import { streamEvents } from './event-stream.ts';
 import { createTransport, pause, type Transport } from './transport.ts';
 
 /** One long poll: short of the 60 s after which many proxies cut a silent connection. */
 const LONGEST_POLL_MS = 50_000;
 /** An instance that is shutting down answers polls at once; asking it again at once would be a busy loop. */
 const SHORTEST_POLL_MS = 1000;
+/** Up to here a wait is a look, that takes a little longer. */
+const SHORT_WAIT_MS = 5000;
 /** A restart of the instance in the middle of a wait goes unnoticed if it is not longer than this. */
 const WAIT_PATIENCE_MS = 60_000;
 
@@ -26,14 +30,25 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+export interface EnqueueOptions extends CallOptions {
+  /**
+   * 1 to 255 printable ASCII characters: the same request under the same key is the same job, as long as there is the job. So
+   * the call repeats itself as a read does, and can be repeated by you. Default: none; it is sent once.
+   */
+  idempotencyKey?: string | undefined;
+}
+
+/** What became of a request of a bulk. `isNew`: false where its key had this job already. */
+export type BulkOutcome = { ok: true; job: JobView; isNew: boolean } | { ok: false; error: O3ClientError };
+
 export interface WaitOptions extends CallOptions {
   /** How long to wait for the end, in milliseconds. */
   timeoutMs?: number;
 }
 
 /**
- * An instance of o3-queue over HTTP. Reads repeat themselves while the instance restarts; nothing else does, because a
- * job that is enqueued twice is bought twice. What goes wrong with a call throws an O3ClientError; what goes wrong with
+ * An instance of o3-queue over HTTP. Reads repeat themselves while the instance restarts, and what is enqueued with an idempotency
+ * key; nothing else does, because a job that is enqueued twice is bought twice. What goes wrong with a call throws an O3ClientError; what goes wrong with
  * a job is data.
  */
 export class O3Client {
@@ -47,15 +62,42 @@ export class O3Client {
     this.#patienceMs = readPatienceMs;
   }
 
-  /** Sent once, never repeated: on `answer_lost` look with `list` before you enqueue it again. */
-  async enqueue(request: JobRequest, { signal }: CallOptions = {}): Promise<JobView> {
+  /** Sent once, unless it has an idempotency key: without one look with `list`, on `answer_lost`, before you enqueue it again. */
+  async enqueue(request: JobRequest, { idempotencyKey, signal }: EnqueueOptions = {}): Promise<JobView> {
     const { body, status } = await this.#transport.write({
       method: 'POST',
       path: '/jobs',
       body: request,
       signal,
+      ...(idempotencyKey !== undefined && {
+        headers: { 'idempotency-key': checkedIdempotencyKey(idempotencyKey) },
+        patienceMs: this.#patienceMs,
+      }),
     });
     return this.#viewFrom(body, status);
+  }
+
+  /**
+   * Up to 1,000 at once, about 10 MB in all; a bad one refuses only itself. Repeats itself where every request has an
+   * `idempotency_key`, and is sent once otherwise.
+   */
+  async enqueueBulk(requests: readonly BulkRequest[], { signal }: CallOptions = {}): Promise<BulkOutcome[]> {
+    const keyed = requests.every(({ idempotency_key: key }) => key !== undefined);
+    const { body, status } = await this.#transport.write({
+      method: 'POST',
+      path: '/jobs/bulk',
+      body: { jobs: requests },
+      signal,
+      ...(keyed && { patienceMs: this.#patienceMs }),
+    });
+    if (!isBulkAnswer(body, requests.length)) {
+      throw unexpectedResponse(this.url, status, 'something that is not the outcomes of a bulk');
+    }
+    return body.outcomes.map((outcome) => {
+      if ('job' in outcome) return { ok: true, job: outcome.job, isNew: outcome.status === 202 };
+      const error = errorFromProblem(outcome.problem, { status: outcome.status });
+      return { ok: false, error: error ?? unexpectedResponse(this.url, status, 'an outcome without a code') };
+    });
   }
 
   async get(id: string, { signal }: CallOptions = {}): Promise<JobView> {
@@ -66,8 +108,9 @@ export class O3Client {
   async result(id: string, { timeoutMs = 0, signal }: WaitOptions = {}): Promise<ResultOutcome> {
     const endAt = performance.now() + timeoutMs;
     // Whoever waits for minutes waits through a restart, too; but a wrong URL or id should be said at once.
-    if (timeoutMs > 0) await this.#read(id, signal, this.#patienceMs);
-    const patienceMs = timeoutMs > 0 ? WAIT_PATIENCE_MS : this.#patienceMs;
+    const isLong = timeoutMs > SHORT_WAIT_MS;
+    if (isLong) await this.#read(id, signal, this.#patienceMs);
+    const patienceMs = isLong ? WAIT_PATIENCE_MS : this.#patienceMs;
     for (;;) {
       const startedAt = performance.now();
       const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil(endAt - startedAt)));
@@ -93,6 +136,22 @@ export class O3Client {
       // Somebody may have retried it between the two answers.
       if (isFinishedJob(job) || performance.now() >= endAt) return job;
     }
+  }
+
+  /**
+   * What happens to a job, from the beginning or after an event that was seen before, up to `done`. A connection that breaks is opened again, and each event comes once.
+   *
+   * @param options.after the `number` of the last event that was seen. Default: none.
+   */
+  events(
+    id: string,
+    { after = 0, signal }: CallOptions & { after?: number } = {},
+  ): AsyncGenerator<JobEvent, void, undefined> {
+    return streamEvents(this.#transport, `${jobPath(id)}/events`, {
+      after,
+      patienceMs: WAIT_PATIENCE_MS,
+      signal,
+    });
   }
 
   /** The answer is `cancelled`; or `active` with `cancelling: true`, and `cancelled` within a second. */

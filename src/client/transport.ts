@@ -6,8 +6,8 @@ import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from '
 const ANSWER_MS = 30_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2000;
-/** No Redis for a moment; or what a proxy says while the producer behind it restarts. */
-const CANNOT_SERVE_NOW: ReadonlySet<number> = new Set([502, 503, 504]);
+/** Too often in the last minute; no Redis for a moment; or what a proxy says while the producer behind it restarts. */
+const CANNOT_SERVE_NOW: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface TransportOptions {
   /** Without a slash at its end. */
@@ -35,8 +35,11 @@ export interface Write {
   method: 'POST' | 'DELETE';
   path: string;
   body?: unknown;
+  headers?: Record<string, string>;
   holdMs?: number;
   signal: AbortSignal | undefined;
+  /** For what does no harm when it is done twice: repeated as a read is, for so many milliseconds. Default: sent once. */
+  patienceMs?: number;
 }
 
 interface Reply {
@@ -45,9 +48,11 @@ interface Reply {
 }
 
 export interface Transport {
-  /** Repeats itself on broken connections and 502, 503 and 504: reading twice does no harm. */
+  /** Repeats itself on broken connections and 429, 502, 503 and 504: reading twice does no harm. */
   read(path: string, options: ReadOptions): Promise<Answer>;
-  /** Sends once: a job that is enqueued twice is bought twice. */
+  /** The response itself, once it has begun well. */
+  open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response>;
+  /** Sends once, unless it is told otherwise: a job that is enqueued twice is bought twice. */
   write(request: Write): Promise<Answer>;
 }
 
@@ -79,18 +84,20 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
     const body = jsonFrom(text);
     const answers = status < 300 || alsoAnswers.includes(status);
     if (answers && (body !== undefined || status === 204)) return { status, body };
-    throw errorFromResponse(url, status, response.headers.get('content-type') ?? '', text);
+    throw errorFromResponse(url, response, text, retryAfterMs(response.headers));
   }
 
-  async function read(
-    path: string,
-    { signal, patienceMs, holdMs = 0, alsoAnswers }: ReadOptions,
+  /** @param brokenBy what a connection that broke means; the call fails with it once patience is at its end. */
+  async function repeated(
+    sendOnce: () => Promise<Reply>,
+    { signal, patienceMs, alsoAnswers }: ReadOptions,
+    brokenBy: (error: unknown) => O3ClientError,
   ): Promise<Answer> {
     let giveUpAt: number | undefined;
     for (let failures = 0; ; failures += 1) {
-      const reply = await send(path, { headers }, holdMs, signal).catch((error: unknown) => {
+      const reply = await sendOnce().catch((error: unknown) => {
         signal?.throwIfAborted();
-        return unreachable(url, error);
+        return brokenBy(error);
       });
       const broken = reply instanceof O3ClientError;
       if (!broken && !CANNOT_SERVE_NOW.has(reply.response.status)) return answerFrom(reply, alsoAnswers);
@@ -98,7 +105,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
       const backoffMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures);
       const waitMs = broken ? backoffMs : (retryAfterMs(reply.response.headers) ?? backoffMs);
       giveUpAt ??= performance.now() + patienceMs;
-      if (performance.now() + waitMs > giveUpAt) {
+      if (patienceMs <= 0 || performance.now() + waitMs > giveUpAt) {
         if (broken) throw reply;
         return answerFrom(reply);
       }
@@ -106,20 +113,47 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
     }
   }
 
-  async function write({ method, path, body, holdMs = 0, signal }: Write): Promise<Answer> {
-    const init = {
-      method,
-      headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-    };
-    const reply = await send(path, init, holdMs, signal).catch((error: unknown) => {
-      signal?.throwIfAborted();
-      throw wasNeverSent(error) ? unreachable(url, error) : answerLost(url, error);
-    });
-    return answerFrom(reply);
+  function read(path: string, options: ReadOptions): Promise<Answer> {
+    const { signal, holdMs = 0 } = options;
+    return repeated(
+      () => send(path, { headers }, holdMs, signal),
+      options,
+      (error) => unreachable(url, error),
+    );
   }
 
-  return { read, write };
+  function write({
+    method,
+    path,
+    body,
+    headers: more,
+    holdMs = 0,
+    signal,
+    patienceMs = 0,
+  }: Write): Promise<Answer> {
+    const init = {
+      method,
+      headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }), ...more },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    };
+    return repeated(
+      () => send(path, init, holdMs, signal),
+      { signal, patienceMs },
+      (error) => (wasNeverSent(error) ? unreachable(url, error) : answerLost(url, error)),
+    );
+  }
+
+  async function open(path: string, more: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    const init = { headers: { ...headers, ...more }, signal, redirect: 'manual' } as const;
+    const response = await fetch(`${url}${path}`, init).catch((error: unknown) => {
+      throw unreachable(url, error);
+    });
+    if (response.ok) return response;
+    answerFrom({ response, text: await response.text() });
+    throw unexpectedResponse(url, response.status, 'no stream of events');
+  }
+
+  return { read, open, write };
 }
 
 /** Waits, unless the signal ends it: then throws the signal's reason, as fetch does. */

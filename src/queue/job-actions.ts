@@ -36,7 +36,8 @@ export async function cancelJob(
         keys.run(bullId),
         keys.response(bullId),
       ],
-      ...[keys.index('all'), keys.index('live'), keys.index('cancelled')],
+      ...[keys.index('all'), keys.index('live'), keys.index('cancelled'), keys.journal(bullId)],
+      keys.outbox,
     ],
     [bullId, Date.now(), keys.cancelChannel, keepS, CANCELLED_REASON, keys.finishedChannel],
   );
@@ -77,7 +78,7 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: L
   const indexes = (['live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
   await reopenScript.run(
     redis,
-    [keys.job(bullId), keys.run(bullId), keys.response(bullId), ...indexes],
+    [keys.job(bullId), keys.run(bullId), keys.response(bullId), ...indexes, keys.journal(bullId)],
     [bullId],
   );
 }
@@ -99,7 +100,7 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
         keys.queue('prioritized'),
         keys.queue('active'),
       ],
-      ...[keys.run(bullId), keys.response(bullId)],
+      ...[keys.run(bullId), keys.response(bullId), keys.journal(bullId)],
       ...indexesOf(keys),
       ...(reading.view.tenant === null ? [] : [keys.tenantIndex(reading.view.tenant)]),
     ],

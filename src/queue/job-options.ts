@@ -5,11 +5,22 @@ import { z } from 'zod';
 export interface OurOptions extends JobsOptions {
   /** The tenant; Bull Board shows it. */
   group?: { id: string };
+  /** Where the job's end is to be told. */
+  webhook?: string;
+  /** Of a job that was enqueued with an idempotency key. */
+  idempotency?: {
+    /** What was asked: another request under the same key is refused. */
+    fingerprint: string;
+    /** Another one for each call: of many at once, the job is that of the call whose mark it carries. */
+    call: string;
+  };
 }
 
 const storedOptions = z.object({
   attempts: z.number().positive().optional().catch(undefined),
   group: z.object({ id: z.string() }).optional().catch(undefined),
+  webhook: z.string().optional().catch(undefined),
+  idempotency: z.object({ fingerprint: z.string(), call: z.string() }).optional().catch(undefined),
 });
 export type StoredOptions = z.infer<typeof storedOptions>;
 

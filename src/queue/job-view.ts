@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
+import type { Refusal } from '../failure.ts';
 import type { JobError, JobStatus, JobView, ResultSummary } from '../job.ts';
 import { optionsFrom } from './job-options.ts';
 import type { ModelKeys } from './keys.ts';
@@ -14,6 +15,10 @@ export interface JobReading {
   view: JobView;
   /** Whether BullMQ has finished with the job too: false while a cancelled one still keeps its place in the line. */
   settled: boolean;
+  /** What the upstream said of a failure, in its own words. */
+  refusal: Refusal | undefined;
+  /** Where its end is to be told; undefined: nowhere. */
+  webhook: string | undefined;
 }
 
 /** Reads one job of a model's queue at one instant; null when it is not there. */
@@ -40,7 +45,8 @@ export async function readJob(
   if (reply === null) return null;
   const [state, open, due, paused, fields, run] = reply as RawReading;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
-  const { attempts = maxAttempts, group } = optionsFrom(JSON.parse(options ?? '{}'));
+  const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
+  const record = runRecordFrom(run);
   const view = viewFrom({
     id: publicId(model, id),
     model,
@@ -55,10 +61,10 @@ export async function readJob(
     open: open === 1,
     dueAt: due === null ? undefined : Number(due),
     paused: paused === 1,
-    run: runRecordFrom(run),
+    run: record,
     now: Date.now(),
   });
-  return { view, settled: state === 'completed' || state === 'failed' };
+  return { view, settled: state === 'completed' || state === 'failed', webhook, refusal: record.refusal };
 }
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
@@ -186,8 +192,8 @@ function errorOf(failedReason: string): JobError {
   return { code, message: failedReason, retryable: code === 'stalled' };
 }
 
-/** The latest time that JavaScript's dates know, in milliseconds. */
-const LATEST_MS = 8.64e15;
+/** The end of the year 9999, the latest time that ISO 8601 writes in the form that all readers know. */
+const LATEST_MS = 253_402_300_799_999;
 
 /** Another BullMQ client may give a job any time; one absurd job must not break the lists that it is in. */
 function iso(milliseconds: number): string {

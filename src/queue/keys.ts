@@ -17,12 +17,22 @@ export interface ModelKeys {
   run(id: string): string;
   /** The whole response of a completed job: a JSON string of ours, apart from the record because it may be megabytes. */
   response(id: string): string;
+  /**
+   * What was said in the stream of a job's answer: a Redis stream of ours. Its name is also the channel on which who reads it hears that there is more, or that
+   * the job's status has changed.
+   */
+  journal(id: string): string;
   /** Job ids by time of creation: sorted sets of ours. `all` holds each job, `live` the unfinished ones. */
   index(part: JobIndex): string;
   /** The same of one tenant, whatever their status. */
   tenantIndex(tenant: string): string;
   /** A set of the tenants that have such an index. */
   readonly tenants: string;
+  /**
+   * Jobs with a webhook whose end has not been told yet, by the time of that end (ms): a sorted set of ours. Its name is also the channel on which workers hear
+   * that there is one more; the message is the job's id.
+   */
+  readonly outbox: string;
   /** The channel on which a worker hears that one of its active jobs is to be cancelled; the message is the job's id. */
   readonly cancelChannel: string;
   /** The channel on which everybody who waits hears that a job has its final status; the message is the job's id. */
@@ -40,9 +50,11 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     queue: (part) => `${prefix}:${queueName}:${part}`,
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,
+    journal: (id) => `${prefix}:journal:${queueName}:${id}`,
     index: (part) => `${prefix}:index:${queueName}:${part}`,
     tenantIndex: (tenant) => `${prefix}:index:${queueName}:tenant:${tenant}`,
     tenants: `${prefix}:tenants:${queueName}`,
+    outbox: `${prefix}:outbox:${queueName}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
@@ -51,6 +63,14 @@ export function keysOf(prefix: string, model: string): ModelKeys {
 /** Every index a job may stand in, for whoever takes it out of all of them. */
 export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
+}
+
+/**
+ * Held for moments, while a job with an idempotency key is put in: the model that it is being put in. In one slot for all models, because
+ * they must agree there.
+ */
+export function claimKey(prefix: string, id: string): string {
+  return `${prefix}:claim:{idempotency}:${id}`;
 }
 
 /** Where the producers leave what OpenAI's webhooks say, for the workers of all models: in one slot of its own. */

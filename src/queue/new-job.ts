@@ -11,6 +11,7 @@ import {
 } from '../job-request.ts';
 import { QueueError } from '../problem.ts';
 import type { RedisClient } from '../redis/connection.ts';
+import { webhookUrlFlaw } from '../webhook-url.ts';
 import type { OurOptions } from './job-options.ts';
 import { viewFrom } from './job-view.ts';
 import type { ModelQueue } from './model-queue.ts';
@@ -33,12 +34,21 @@ export interface NewJobOptions {
   streamByDefault: boolean;
   /** undefined: nobody's. */
   tenant: string | undefined;
+  webhooks: WebhookRules;
+  /** Of a job with an idempotency key. Default: an id of its own. */
+  keyed?: { id: string } & NonNullable<OurOptions['idempotency']>;
+}
+
+export interface WebhookRules {
+  /** Whether somebody delivers them. */
+  delivered: boolean;
+  allowPrivate: boolean;
 }
 
 /** @throws {QueueError} `invalid_request` or `unknown_model`. */
 export function newJobFrom(
   input: unknown,
-  { queues, defaultModel, streamByDefault, tenant }: NewJobOptions,
+  { queues, defaultModel, streamByDefault, tenant, webhooks, keyed }: NewJobOptions,
 ): NewJob {
   const request = parseJobRequest(input);
   const model = requestedModel(request) ?? defaultModel;
@@ -53,7 +63,8 @@ export function newJobFrom(
   }
   const createdAt = Date.now();
   checkDeadline(request, createdAt);
-  const id = `job_${uuid().replaceAll('-', '')}`;
+  checkWebhook(request, webhooks);
+  const id = keyed?.id ?? `job_${uuid().replaceAll('-', '')}`;
   const options: OurOptions = {
     jobId: id,
     timestamp: createdAt,
@@ -61,6 +72,8 @@ export function newJobFrom(
     ...(request.priority !== undefined && { priority: request.priority }),
     ...(request.delay_ms !== undefined && { delay: request.delay_ms }),
     ...(tenant !== undefined && { group: { id: tenant } }),
+    ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
+    ...(keyed !== undefined && { idempotency: { fingerprint: keyed.fingerprint, call: keyed.call } }),
   };
   return {
     queue,
@@ -79,6 +92,15 @@ function checkDeadline({ deadline, delay_ms = 0 }: JobRequest, now: number): voi
   throw refusalOf('request', [{ path: 'deadline', message: `expected ${when}, got ${shown(deadline)}` }]);
 }
 
+/** @throws {QueueError} `invalid_request`, for a webhook that would never be delivered. */
+function checkWebhook({ webhook_url: url }: JobRequest, { delivered, allowPrivate }: WebhookRules): void {
+  if (url === undefined) return;
+  const message = delivered
+    ? webhookUrlFlaw(url, allowPrivate)
+    : 'expected nothing, since no webhooks are sent before O3Q_WEBHOOK_SECRET is set on producers and workers, got a URL';
+  if (message !== undefined) throw refusalOf('request', [{ path: 'webhook_url', message }]);
+}
+
 /**
  * Stores jobs of one queue and one tenant. The indexes are written first: a crash in between leaves an entry without a job, which lists
  * pass over and in time drop, and never a job that no list shows.
@@ -89,18 +111,22 @@ export async function storeJobs(
   jobs: readonly NewJob[],
 ): Promise<void> {
   const entries = jobs.flatMap(({ createdAt, id }) => [createdAt, id]);
-  const [job] = jobs;
-  const tenant = job?.options.group?.id;
+  const tenant = jobs[0]?.options.group?.id;
   await Promise.all([
     redis.zadd(keys.index('all'), ...entries),
     redis.zadd(keys.index('live'), ...entries),
     ...(tenant === undefined
       ? []
       : [redis.sadd(keys.tenants, tenant), redis.zadd(keys.tenantIndex(tenant), ...entries)]),
-    jobs.length === 1 && job !== undefined
-      ? bullmq.add(job.name, job.data, job.options)
-      : bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options }))),
+    addToBullmq(bullmq, jobs),
   ]);
+}
+
+/** BullMQ leaves a job as it is whose id is taken. */
+export async function addToBullmq(bullmq: ModelQueue['bullmq'], jobs: readonly NewJob[]): Promise<void> {
+  const [job] = jobs;
+  if (jobs.length === 1 && job !== undefined) await bullmq.add(job.name, job.data, job.options);
+  else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
 }
 
 /** The view of a job that was stored this instant, without asking Redis for what we just told it. */

@@ -1,5 +1,6 @@
 import { defaultModels, type Models } from '../config-file.ts';
 import type { Caller } from '../tenant.ts';
+import type { DeliveryQueue } from './delivery-queue.ts';
 import { type WebhookKeys, webhookKeysOf } from './keys.ts';
 import type { ModelQueue } from './model-queue.ts';
 import { createQueueCore, type QueueCore } from './queue-core.ts';
@@ -11,6 +12,8 @@ export interface O3QueueOptions extends Partial<Models> {
   redisUrl: string;
   /** The workers' `O3Q_PREFIX`. Default `o3q`. */
   prefix?: string;
+  /** Whether the workers have `O3Q_WEBHOOK_SECRET`: without it a request with a `webhook_url` is refused, for nobody would deliver. Default false. */
+  webhooksOut?: boolean;
   /** Told about lost connections, at most once a second each. Default: nobody. */
   onError?: (error: Error) => void;
 }
@@ -29,8 +32,20 @@ export class O3Queue extends TenantQueue {
   readonly #webhookKeys: WebhookKeys;
   #closing: Promise<void> | undefined;
 
-  constructor({ redisUrl, prefix = 'o3q', onError = () => {}, ...models }: O3QueueOptions) {
-    const core = createQueueCore({ redisUrl, prefix, onError, models: { ...defaultModels(), ...models } });
+  constructor({
+    redisUrl,
+    prefix = 'o3q',
+    webhooksOut = false,
+    onError = () => {},
+    ...models
+  }: O3QueueOptions) {
+    const core = createQueueCore({
+      redisUrl,
+      prefix,
+      webhooksOut,
+      onError,
+      models: { ...defaultModels(), ...models },
+    });
     super(core, undefined);
     this.#core = core;
     this.#readyKey = `${prefix}:ready`;
@@ -45,6 +60,11 @@ export class O3Queue extends TenantQueue {
   /** The models that can be asked for, each with its queue: for Bull Board and the like. */
   get queues(): readonly ModelQueue[] {
     return [...this.#core.queues.values()];
+  }
+
+  /** The webhooks on their way to callers, for Bull Board and the like; undefined: none are delivered. */
+  get deliveries(): DeliveryQueue | undefined {
+    return this.#core.deliveries;
   }
 
   /** Resolves when Redis answers. */

@@ -1,5 +1,8 @@
 import type { Models } from '../config-file.ts';
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
+import { createSubscriptions } from '../redis/subscriptions.ts';
+import { createDeliveryQueue, type DeliveryQueue } from './delivery-queue.ts';
+import { createFeeds, type Feeds } from './feeds.ts';
 import { createModelQueue, type ModelQueue } from './model-queue.ts';
 import { createNudges, type Nudges } from './nudges.ts';
 import { createRedisGuard, type RedisGuard } from './redis-guard.ts';
@@ -9,6 +12,8 @@ export interface QueueCoreOptions {
   redisUrl: string;
   prefix: string;
   models: Models;
+  /** Whether workers deliver webhooks. */
+  webhooksOut: boolean;
   onError: (error: Error) => void;
 }
 
@@ -18,13 +23,22 @@ export interface QueueCore {
   readonly redis: RedisClient;
   readonly models: Models;
   readonly queues: ReadonlyMap<string, ModelQueue>;
+  /** undefined: no webhooks are delivered. */
+  readonly deliveries: DeliveryQueue | undefined;
   readonly guard: RedisGuard;
   readonly waiters: Waiters;
+  readonly feeds: Feeds;
   readonly nudges: Nudges;
   close(): Promise<void>;
 }
 
-export function createQueueCore({ redisUrl, prefix, models, onError }: QueueCoreOptions): QueueCore {
+export function createQueueCore({
+  redisUrl,
+  prefix,
+  models,
+  webhooksOut,
+  onError,
+}: QueueCoreOptions): QueueCore {
   const redis = connectRedis(redisUrl, 'fail-fast', { onError, name: `${prefix}:queue` });
   const queues = new Map(
     Object.entries(models.models).map(([model, config]) => [
@@ -32,22 +46,30 @@ export function createQueueCore({ redisUrl, prefix, models, onError }: QueueCore
       createModelQueue(redis, prefix, model, config, onError),
     ]),
   );
-  const waiters = createWaiters(() =>
-    connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:waiters` }),
+  const deliveries = webhooksOut ? createDeliveryQueue(redis, prefix, onError) : undefined;
+  const subscriptions = createSubscriptions(() =>
+    connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:news` }),
   );
+  const waiters = createWaiters(subscriptions);
+  const feeds = createFeeds(redis, subscriptions);
   const nudges = createNudges();
   return {
     prefix,
     redis,
     models,
     queues,
+    deliveries,
     guard: createRedisGuard(redis),
     waiters,
+    feeds,
     nudges,
     async close() {
       nudges.close();
       waiters.close();
+      feeds.close();
+      subscriptions.close();
       await Promise.allSettled([...queues.values()].map(({ bullmq }) => bullmq.close()));
+      await deliveries?.close().catch(() => {});
       redis.disconnect();
     },
   };

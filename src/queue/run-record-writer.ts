@@ -1,12 +1,17 @@
+import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { FinishedStatus } from '../job.ts';
 import type { ModelKeys } from './keys.ts';
 import { fieldsOf, type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from './run-record.ts';
+import { appendScript } from './scripts/append.ts';
 import { beginScript } from './scripts/begin.ts';
 import { boughtScript } from './scripts/bought.ts';
 import { finishScript } from './scripts/finish.ts';
 import { saveScript } from './scripts/save.ts';
 import { submitScript } from './scripts/submit.ts';
+
+/** Of the events of one job. Whoever streams more hears the rest at its end. */
+const MOST_JOURNAL_BYTES = 8 * 1024 * 1024;
 
 /** Another worker holds the job's lock: this one must stop and write nothing more. */
 export class LockLostError extends Error {
@@ -39,9 +44,17 @@ export interface RunRecordWriter {
   storePurchase(purchaseToken: string, bought: Bought): Promise<Stored>;
   /** @returns whether somebody has asked to cancel. @throws {LockLostError} */
   save(progress: RunProgress): Promise<{ cancelRequested: boolean }>;
+  /**
+   * Adds to the journal, and writes how far that is. After the job's end nothing is written any more.
+   * @returns whether somebody has asked to cancel. @throws {LockLostError}
+   */
+  append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
   /** @returns the status that stands: the first final one wins. @throws {LockLostError} */
   finish(end: RunEnd): Promise<FinishedStatus>;
 }
+
+/** Events as a `JournalBatch` writes them, or why another attempt begins. */
+export type NewEntry = { events: string } | { reason: string };
 
 /** `replaced`: there was a mark of an earlier create, which nobody will ever know the end of. */
 export type Submitted =
@@ -78,6 +91,9 @@ export function createRunRecord({
   tenant,
   keepSeconds,
 }: RunRecordOptions): RunRecordWriter {
+  // Not the lock's token: BullMQ may give a worker the same job again with the same one.
+  const writer = randomUUID();
+  let entries = 0;
   return {
     async begin(attemptsMade) {
       const all = [
@@ -86,6 +102,7 @@ export function createRunRecord({
         keys.index('completed'),
         keys.index('failed'),
         keys.index('cancelled'),
+        keys.journal(id),
         ...(tenant === undefined ? [] : [keys.tenants, keys.tenantIndex(tenant)]),
       ];
       const reply = await beginScript.run(
@@ -150,12 +167,35 @@ export function createRunRecord({
       return { cancelRequested: answer === 'cancel' };
     },
 
+    async append(entry, progress) {
+      const before = entries === 0 ? '' : `${writer}:${entries}`;
+      entries += 1;
+      const [events, reason] = 'events' in entry ? [entry.events, ''] : ['', entry.reason];
+      const answer = await appendScript.run(
+        redis,
+        [keys.lock(id), keys.run(id), keys.journal(id)],
+        [
+          lockToken,
+          `${writer}:${entries}`,
+          before,
+          events,
+          reason,
+          MOST_JOURNAL_BYTES,
+          ...fieldsOf(progress),
+        ],
+      );
+      if (answer === 'lost') throw new LockLostError(id);
+      return { cancelRequested: answer === 'cancel' };
+    },
+
     async finish(end) {
       const indexes = [
         keys.index('live'),
         keys.index('completed'),
         keys.index('failed'),
         keys.index('cancelled'),
+        keys.journal(id),
+        keys.outbox,
       ];
       const fields =
         end.status === 'completed'
@@ -164,6 +204,7 @@ export function createRunRecord({
               'usage',
               JSON.stringify(end.usage),
               ...(end.status === 'failed' ? ['error', JSON.stringify(end.error)] : []),
+              ...(end.status === 'failed' && end.refusal ? ['refusal', JSON.stringify(end.refusal)] : []),
             ];
       const answer = await finishScript.run(
         redis,

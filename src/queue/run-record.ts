@@ -1,3 +1,4 @@
+import type { Refusal } from '../failure.ts';
 import type { FinishedStatus, JobError, ResultSummary, Usage } from '../job.ts';
 import type { UpstreamResponse } from '../response.ts';
 
@@ -29,6 +30,8 @@ export interface RunRecord {
   cancelRequested: boolean;
   status: FinishedStatus | undefined;
   error: JobError | undefined;
+  /** What the upstream said of a failure, in its own words. */
+  refusal: Refusal | undefined;
   summary: ResultSummary | undefined;
   usage: Usage | null;
 }
@@ -62,7 +65,7 @@ export interface RunProgress {
 /** How a run ended. */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse }
-  | { status: 'failed'; error: JobError; usage: Usage | null }
+  | { status: 'failed'; error: JobError; usage: Usage | null; refusal?: Refusal | undefined }
   | { status: 'cancelled'; usage: Usage | null };
 
 /** Names in Redis are in snake_case, for people who look with redis-cli. */
@@ -122,6 +125,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     cancelRequested: fields.has('cancel_requested_at'),
     status: fields.get('status') as FinishedStatus | undefined,
     error: json<JobError>('error'),
+    refusal: json<Refusal>('refusal'),
     summary: json<ResultSummary>('summary'),
     usage: json<Usage | null>('usage') ?? null,
   };

@@ -7,26 +7,25 @@ import {
   type ResultOutcome,
   type UncompletedJob,
 } from '../job.ts';
-import type { JobRequest } from '../job-request.ts';
-import { QueueError } from '../problem.ts';
+import type { JobEvent } from '../job-event.ts';
+import type { BulkRequest, JobRequest } from '../job-request.ts';
 import type { Caller } from '../tenant.ts';
+import type { EnqueueOutcome } from './enqueue-once.ts';
+import { type Inspection, inspectionFrom } from './inspection.ts';
+import { createIntake, type Intake } from './intake.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from './job-actions.ts';
 import { listJobs } from './job-list.ts';
 import { locate, notFound, requireJob, requireSettled } from './located-job.ts';
-import { type NewJob, newJobFrom, storeJobs, viewOfNewJob } from './new-job.ts';
 import type { QueueCore } from './queue-core.ts';
 import { keepSeconds } from './retention.ts';
 import { resultFrom, resultJsonFrom } from './stored-result.ts';
-
-/** What became of each request of a bulk, in its order. */
-export type EnqueueOutcome = { ok: true; job: JobView } | { ok: false; error: QueueError };
+import { createUndelivered, type Undelivered } from './undelivered.ts';
+import { jobEvents, type Seen, watch } from './watch.ts';
 
 /** A `ResultOutcome` whose result is written as JSON already, in UTF-8. */
 export type ResultJsonOutcome =
   | { status: 'completed'; json: Buffer }
   | { status: UncompletedJob['status']; job: UncompletedJob };
-
-const MOST_IN_BULK = 1000;
 
 /**
  * The queue as one caller sees it: what it enqueues is its own, and of what others have enqueued it learns nothing, not even that it
@@ -37,36 +36,37 @@ const MOST_IN_BULK = 1000;
 export class TenantQueue {
   readonly #core: QueueCore;
   readonly #caller: Caller | undefined;
+  readonly #intake: Intake;
 
   constructor(core: QueueCore, caller: Caller | undefined) {
     this.#core = core;
     this.#caller = caller;
+    this.#intake = createIntake(core, caller?.tenant);
   }
 
   async enqueue(request: JobRequest): Promise<JobView> {
-    const job = this.#newJob(request, true);
-    await this.#core.guard(() => storeJobs(this.#core.redis, job.queue, [job]));
-    return viewOfNewJob(job);
+    return this.#intake.enqueue(request);
+  }
+
+  /**
+   * The job of this key: enqueued now (`isNew`), or by an earlier call with the same request. The key is the caller's own among all callers', and is
+   * taken as long as there is the job. Many calls at once enqueue one job, and one of them is told `isNew`.
+   *
+   * @param idempotencyKey 1 to 255 printable ASCII characters.
+   */
+  async enqueueOnce(request: JobRequest, idempotencyKey: string): Promise<{ job: JobView; isNew: boolean }> {
+    return this.#intake.enqueueOnce(request, idempotencyKey);
   }
 
   /** Up to 1,000 at once; a bad one refuses only itself. */
-  async enqueueBulk(requests: readonly JobRequest[]): Promise<EnqueueOutcome[]> {
-    if (requests.length > MOST_IN_BULK) {
-      throw new QueueError(
-        'invalid_request',
-        `A bulk was expected to hold at most ${MOST_IN_BULK} requests, got ${requests.length}`,
-      );
-    }
-    const jobs = requests.map((request) => this.#newJobOrError(request));
-    await this.#core.guard(async () => {
-      for (const queue of this.#core.queues.values()) {
-        const mine = jobs.filter((job): job is NewJob => !(job instanceof QueueError) && job.queue === queue);
-        if (mine.length > 0) await storeJobs(this.#core.redis, queue, mine);
-      }
-    });
-    return jobs.map((job) =>
-      job instanceof QueueError ? { ok: false, error: job } : { ok: true, job: viewOfNewJob(job) },
-    );
+  async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
+    return this.#intake.enqueueBulk(requests);
+  }
+
+  /** For callers that ask again by themselves when no answer comes. */
+  get undelivered(): Undelivered {
+    const { redis, prefix, guard } = this.#core;
+    return createUndelivered({ redis, prefix, guard, tenant: this.#caller?.tenant });
   }
 
   async get(id: string): Promise<JobView | null> {
@@ -92,6 +92,19 @@ export class TenantQueue {
     });
   }
 
+  /** A job with all that was asked and answered, for who speaks of it in the words of the Responses API. */
+  async inspect(id: string): Promise<Inspection> {
+    return this.#core.guard(async () => {
+      const { queue, bullId, reading } = await requireJob(this.#core.queues, id, this.#sees);
+      const [data, response] = await Promise.all([
+        this.#core.redis.hget(queue.keys.job(bullId), 'data'),
+        reading.view.status === 'completed' ? this.#core.redis.get(queue.keys.response(bullId)) : null,
+      ]);
+      if (data === null || (response === null && reading.view.status === 'completed')) throw notFound(id);
+      return inspectionFrom(reading, data, response);
+    });
+  }
+
   /** The job when it is finished, or as it stands when the time is up. */
   async wait(
     id: string,
@@ -101,6 +114,7 @@ export class TenantQueue {
       requireJob(this.#core.queues, id, this.#sees),
     );
     let latest = reading.view;
+    if (isFinishedJob(latest)) return latest;
     const look = async (): Promise<JobView | null> => {
       latest = await this.#view(id);
       return isFinishedJob(latest) ? latest : null;
@@ -110,6 +124,28 @@ export class TenantQueue {
       signal,
     });
     return finished ?? latest;
+  }
+
+  /**
+   * What happens to a job, from the beginning or after an event that was seen before, up to its end. Worker crashes, new attempts and restarts of Redis in between cost a
+   * watcher nothing. It ends early when the signal aborts, the job is forgotten or the queue is closed: then there was no `done`.
+   *
+   * @param options.after the `number` of the last event that was seen. Default: none.
+   */
+  async *events(
+    id: string,
+    { after = 0, signal = new AbortController().signal }: { after?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<JobEvent> {
+    yield* jobEvents(await this.watch(id, { after, signal }));
+  }
+
+  /** The same in the upstream's own words. */
+  async watch(
+    id: string,
+    { after, signal }: { after: number; signal: AbortSignal },
+  ): Promise<AsyncGenerator<Seen>> {
+    const { queue, bullId } = await this.#core.guard(() => requireJob(this.#core.queues, id, this.#sees));
+    return watch(() => this.#core.feeds.open(queue, bullId), after, signal);
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
@@ -170,24 +206,5 @@ export class TenantQueue {
   /** Whose jobs alone may be seen; undefined: everybody's. */
   get #sees(): string | undefined {
     return this.#caller === undefined || this.#caller.admin ? undefined : this.#caller.tenant;
-  }
-
-  #newJob(request: JobRequest, streamByDefault: boolean): NewJob {
-    const { queues, models } = this.#core;
-    return newJobFrom(request, {
-      queues,
-      defaultModel: models.defaultModel,
-      streamByDefault,
-      tenant: this.#caller?.tenant,
-    });
-  }
-
-  #newJobOrError(request: JobRequest): NewJob | QueueError {
-    try {
-      return this.#newJob(request, false);
-    } catch (error: unknown) {
-      if (error instanceof QueueError) return error;
-      throw error;
-    }
   }
 }

@@ -1,4 +1,4 @@
-import type { Cluster, Redis } from 'ioredis';
+import type { Subscription, Subscriptions } from '../redis/subscriptions.ts';
 
 /** A message lost in a reconnect must not cost a caller its whole wait: everybody looks again this often. */
 const LOOK_AGAIN_MS = 15_000;
@@ -20,13 +20,9 @@ export interface Waiters {
   close(): void;
 }
 
-/**
- * Callers that wait for jobs to finish, all on one subscription: a thousand of them cost a map entry and a timer each,
- * and are told by a message, not by polling.
- */
-export function createWaiters(connect: () => Redis | Cluster): Waiters {
-  let subscriber: Redis | Cluster | undefined;
-  const subscribed = new Map<string, Promise<unknown>>();
+/** Callers that wait for jobs to finish: a thousand of them cost a map entry and a timer each, and are told by a message, not by polling. */
+export function createWaiters(subscriptions: Subscriptions): Waiters {
+  const listening = new Map<string, Subscription>();
   const wakers = new Map<string, Set<() => void>>();
   let closed = false;
 
@@ -36,33 +32,13 @@ export function createWaiters(connect: () => Redis | Cluster): Waiters {
   const wakeAll = (): void => {
     for (const key of wakers.keys()) wake(key);
   };
-
-  /** Resolves when the subscription stands; when it cannot, everybody still looks now and again. */
-  const listen = async (channel: string): Promise<void> => {
-    if (closed) return;
-    if (subscriber === undefined) {
-      subscriber = connect();
-      let lost = false;
-      subscriber.on('message', (from: string, id: string) => wake(keyOf(from, id)));
-      // Whoever waits learns at once that Redis is away, by looking.
-      subscriber.on('close', () => {
-        lost = true;
-        wakeAll();
-      });
-      subscriber.on('ready', () => {
-        if (lost) void listenAgain();
-        lost = false;
-      });
-    }
-    const known = subscribed.get(channel) ?? subscriber.subscribe(channel);
-    subscribed.set(channel, known);
-    await known.catch(() => subscribed.delete(channel));
-  };
-
-  /** What was published while the connection was away is gone: everybody looks, but not before the subscription stands again. */
-  const listenAgain = async (): Promise<void> => {
-    await Promise.allSettled([...subscribed.keys()].map((channel) => subscriber?.subscribe(channel)));
-    wakeAll();
+  /** One for each model's channel, for ever. */
+  const listen = (channel: string): Promise<unknown> => {
+    const known =
+      listening.get(channel) ??
+      subscriptions.listen(channel, (id) => (id === undefined ? wakeAll() : wake(keyOf(channel, id))));
+    listening.set(channel, known);
+    return known.standing;
   };
 
   return {
@@ -90,7 +66,6 @@ export function createWaiters(connect: () => Redis | Cluster): Waiters {
     close() {
       closed = true;
       wakeAll();
-      subscriber?.disconnect();
     },
   };
 }

@@ -126,6 +126,7 @@ describe('the upstream', () => {
           createdAt: Date.now(),
           stallMs: 60_000,
           news: undefined,
+          journalist: { add: () => {} },
           onProgress: async () => {},
         },
       );

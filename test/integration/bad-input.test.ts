@@ -360,6 +360,9 @@ describe('queries', () => {
       ['model=gpt-9', 'model: expected one of o3, got "gpt-9"'],
       ['model=__proto__', 'model: expected one of o3, got "__proto__"'],
       [`q=${'x'.repeat(101)}`, 'q: expected string to have <=100 characters'],
+      ['tenant=', "tenant: expected a tenant's name"],
+      ['tenant=..%2Fadmin', "tenant: expected a tenant's name"],
+      ['tenant=a&tenant=b', 'tenant: expected string, got an array'],
       ['q=a&q=b', 'q: expected string, got an array'],
       ['cursor=zzz', 'cursor was expected to be the next_cursor of an earlier page'],
       ['cursor=', 'cursor was expected to be the next_cursor of an earlier page'],
@@ -367,7 +370,7 @@ describe('queries', () => {
       [`cursor=${Buffer.from('[null, "a", "o3"]').toString('base64url')}`, 'cursor was expected'],
       [`cursor=${Buffer.from('{"length": 3}').toString('base64url')}`, 'cursor was expected'],
       [`cursor=${'x'.repeat(1001)}`, 'cursor: expected string to have <=1000 characters'],
-      ['page=2', 'expected only status, model, q, limit, cursor, got "page"'],
+      ['page=2', 'expected only status, model, tenant, q, limit, cursor, got "page"'],
     ]),
   )('?%s is refused by the list', async (_name, query, said) => {
     expect(await refused([400, 'invalid_request'], 'GET', `/jobs?${query}`)).toContain(said);

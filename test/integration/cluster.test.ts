@@ -45,3 +45,13 @@ test('an active job is cancelled across a Redis Cluster', async () => {
   await client.cancel(id);
   expect(await waiting).toMatchObject({ status: 'cancelled' });
 });
+
+test('an idempotency key has one job over all models of a Redis Cluster', async () => {
+  const ask = (model: string) =>
+    client.enqueue({ question: 'Once?', model, delay_ms: 3_600_000 }, { idempotencyKey: 'once' });
+  const answers = await Promise.allSettled(['o3', 'sol', 'o3', 'sol'].map(ask));
+  const ids = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value.id] : []));
+  expect(ids).toHaveLength(2);
+  expect(new Set(ids).size).toBe(1);
+  expect((await client.list({ q: 'once?' })).jobs).toHaveLength(1);
+});

@@ -24,7 +24,7 @@ afterAll(async () => {
 
 /** The library's connections, as Redis sees them. The producer of the instance has the same names. */
 async function connections(): Promise<number> {
-  return String(await redis.client('LIST')).match(/name=o3q:(queue|waiters) /g)?.length ?? 0;
+  return String(await redis.client('LIST')).match(/name=o3q:(queue|news) /g)?.length ?? 0;
 }
 
 const STALLED = { metadata: { sim: 'stall', sim_events: '3' } };

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { createWaiters, type Waiters } from '../../src/queue/waiters.ts';
+import { createSubscriptions, type Subscriptions } from '../../src/redis/subscriptions.ts';
 import { eventually } from '../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
 
@@ -9,19 +10,22 @@ const LONG_MS = 600_000;
 let server: TestRedis;
 let redis: Redis;
 let waiters: Waiters;
+let subscriptions: Subscriptions;
 let connected: number;
 
 beforeEach(async () => {
   server = await startTestRedis();
   redis = connect();
   connected = 0;
-  waiters = createWaiters(() => {
+  subscriptions = createSubscriptions(() => {
     connected += 1;
     return connect();
   });
+  waiters = createWaiters(subscriptions);
 });
 afterEach(async () => {
   waiters.close();
+  subscriptions.close();
   redis.disconnect();
   await server.stop();
 });

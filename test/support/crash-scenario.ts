@@ -67,7 +67,7 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     concurrency: 2 * MOST_PLACES,
     // Those that are held in the middle of a purchase keep their slots.
     upstream: { apiKey: 'sk-test', baseUrl: world.gate.url, patience: PATIENCE, createsAtOnce: MOST_PLACES },
-    recovery: QUICK_RECOVERY,
+    recovery: { ...QUICK_RECOVERY, lockMs: 2000 },
   });
   try {
     const jobs = await bringToTheirPlaces(world, worker, scenario);
@@ -134,7 +134,10 @@ function crashedPlaces(
   const held = all.filter(({ place }) => worker.isHeld(place));
   const places = new Set(held.map(({ trail }) => trail.at(-1)));
   const missed = all.flatMap(({ trail }) => trail).filter((name) => !places.has(name));
-  if (missed.length > 0) throw new Error(`expected a job at every place, but none at ${missed.join(', ')}`);
+  if (missed.length > 0)
+    throw new Error(
+      `expected a job at every place, but none at ${[...new Set(missed)].join(', ')}; the trails were\n${[...new Set(all.map(({ trail }) => trail.join(', ')))].join('\n')}`,
+    );
   const free = all.find(({ place }) => !worker.isHeld(place));
   if (free === undefined) throw new Error(`expected at most ${MOST_PLACES} places, but there are more`);
   return meanwhile === 'die' ? [...held, { ...free, trail: [...free.trail, WHILE_IT_ANSWERS] }] : held;

@@ -12,8 +12,8 @@ import { createLogger } from '../../dist/src/log.js';
 import { createWorker } from '../../dist/worker/worker.js';
 
 const NEVER = new Promise(() => {});
-/** The renewal of locks and the look at cancel marks come with the clock, at any place. */
-const BY_THE_CLOCK = new Set(['extendLocks', 'hexists']);
+/** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
+const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'append of events', 'publish']);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
 
@@ -64,7 +64,10 @@ async function learnScriptNames() {
 }
 
 function effectOf({ name, args }) {
-  if (name === 'evalsha') return scriptNames.get(args[0]);
+  if (name === 'evalsha')
+    return scriptNames.get(args[0]) === 'append' && args[7] !== ''
+      ? 'append of events'
+      : scriptNames.get(args[0]);
   return name === 'eval' ? scriptNames.get(sha1(args[0])) : name;
 }
 
@@ -77,7 +80,9 @@ function watchRedis() {
   const { sendCommand } = Redis.prototype;
   Redis.prototype.sendCommand = function (command, stream) {
     const effect = effectOf(command);
-    const place = BY_THE_CLOCK.has(effect) ? undefined : placeOfOneOf(wordsOf(command));
+    const about = placeOfOneOf(wordsOf(command));
+    if (effect === 'append of events' && held.has(about)) return NEVER;
+    const place = BY_THE_CLOCK.has(effect) ? undefined : about;
     if (place !== undefined) {
       if (reach(place, `before ${effect}`)) return NEVER;
       const bought = effect === 'bought' ? command.args.indexOf('upstream_id') : -1;

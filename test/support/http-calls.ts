@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import type { JobStatus, JobView } from '../../src/job.ts';
 import { eventually } from './eventually.ts';
+import { expectAsDocumented } from './openapi-check.ts';
 
 export interface Answer {
   status: number;
@@ -18,7 +19,7 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** One HTTP call. The path goes out untouched: fetch would tidy `../` up before the server sees it. */
+/** One HTTP call to a producer, whose answer must be as its OpenAPI document says. The path goes out untouched: fetch would tidy `../` up before the server sees it. */
 export function call(
   base: string,
   method: string,
@@ -47,12 +48,18 @@ export function call(
         response.on('end', () => {
           const text = Buffer.concat(chunks).toString();
           const isJson = /[/+]json/.test(response.headers['content-type'] ?? '');
-          resolve({
+          const answer = {
             status: response.statusCode ?? 0,
             headers: response.headers,
             body: isJson && text !== '' ? (JSON.parse(text) as unknown) : text,
             tookMs: performance.now() - begunAt,
-          });
+          };
+          try {
+            expectAsDocumented({ method, path, requestBody: raw ? undefined : body, ...answer });
+            resolve(answer);
+          } catch (error: unknown) {
+            reject(error);
+          }
         });
       },
     );

@@ -1,10 +1,12 @@
 import { pino } from 'pino';
 import { type Producer, startProducer } from '../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
+import type { ApiKey } from '../../src/api-key.ts';
 import { defaultModels, type Models } from '../../src/config-file.ts';
 import { createLogger, type Logger } from '../../src/log.ts';
 import { shutDown } from '../../src/shutdown.ts';
 import type { Recovery } from '../../worker/model-worker.ts';
+import type { WebhooksOutOptions } from '../../worker/webhooks-out.ts';
 import { createWorker, type O3Worker } from '../../worker/worker.ts';
 import { startTestRedis, type TestRedis } from './redis-server.ts';
 
@@ -22,6 +24,14 @@ export interface InstanceOptions {
   concurrency?: number;
   /** What the producer expects webhooks to be signed with. Default: it takes none. */
   webhookSecret?: string;
+  /** Webhooks to callers are delivered, also to this machine. Default: they are refused. */
+  webhooksOut?: WebhooksOutOptions;
+  /** Callers'. Default: none, everybody may do everything. */
+  keys?: readonly ApiKey[];
+  /** Of each key. Default: as many as in production. */
+  requestsPerMinute?: number;
+  /** See AppOptions. Default: as in production. */
+  headersMs?: number;
 }
 
 /** A whole o3-queue in this process: a real Redis, producer, workers and the simulator as their upstream. */
@@ -50,7 +60,11 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
   const redis = options.redis ?? (await startTestRedis());
   const simulator = createSimulator({ thinkMs: 30, ...options.simulator });
   const upstreamUrl = (await simulator.listen(0)).url;
-  const models = { ...quickModels(), ...options.models };
+  const models = {
+    ...quickModels(),
+    allowPrivateWebhooks: options.webhooksOut !== undefined,
+    ...options.models,
+  };
   const logLines: string[] = [];
   const logger = loggerInto(logLines);
   const common = { ...models, redisUrl: options.redisUrl ?? redis.url, prefix: 'o3q', logger };
@@ -59,6 +73,10 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     host: '127.0.0.1',
     port: 0,
     webhookSecret: options.webhookSecret,
+    webhooksOut: options.webhooksOut !== undefined,
+    ...(options.keys !== undefined && { keys: options.keys }),
+    ...(options.requestsPerMinute !== undefined && { requestsPerMinute: options.requestsPerMinute }),
+    ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
   });
   const workers: O3Worker[] = [];
 
@@ -76,6 +94,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
         ...common,
         concurrency: options.concurrency ?? 100,
         upstream: { apiKey: 'sk-test-key', baseUrl: upstreamUrl },
+        webhooksOut: options.webhooksOut,
         recovery: QUICK_RECOVERY,
       });
       workers.push(worker);

@@ -11,25 +11,37 @@ export interface WebhookReceiver {
   url: string;
   /** In the order in which they came. */
   received: ReceivedWebhook[];
+  /** How many connections were made, whether or not something came over them. */
+  readonly connections: number;
   close(): Promise<void>;
 }
 
-/** @param answer the status of the answer to the nth webhook, from 0. A 3xx leads back here. */
+/** @param answer the status of the answer to the nth webhook, from 0. A 3xx leads back here; 0: there is none, ever. */
 export async function openWebhookReceiver(
   answer: (n: number) => number = () => 200,
 ): Promise<WebhookReceiver> {
   const received: ReceivedWebhook[] = [];
+  let connections = 0;
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const status = answer(received.length);
     received.push({ headers: request.headers, body: Buffer.concat(chunks).toString('utf8') });
-    response.writeHead(status, status < 400 && status >= 300 ? { location: '/elsewhere' } : {}).end();
+    if (status === 0) return;
+    response
+      .writeHead(status, status < 400 && status >= 300 ? { location: '/elsewhere' } : {})
+      .end(`said ${status}`);
+  });
+  server.on('connection', () => {
+    connections += 1;
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`,
     received,
+    get connections() {
+      return connections;
+    },
     async close() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));

@@ -8,13 +8,16 @@ export interface WorkerChild {
   kill(): Promise<void>;
 }
 
-/** A worker in a process of its own. Needs `npm run build`, which `npm test` does before it starts. */
-export async function startWorkerChild(world: WorkerWorld): Promise<WorkerChild> {
+/**
+ * A worker in a process of its own. Needs `npm run build`, which `npm test` does before it starts.
+ * @param webhookSecret of the webhooks that it delivers. Default: none.
+ */
+export async function startWorkerChild(world: WorkerWorld, webhookSecret = ''): Promise<WorkerChild> {
   const { lockMs, stalledMs } = QUICK_RECOVERY;
   const script = join(__dirname, 'worker-process.mjs');
   const child = spawn(
     process.execPath,
-    [script, world.redis.url, world.gate.url, String(lockMs), String(stalledMs)],
+    [script, world.redis.url, world.gate.url, String(lockMs), String(stalledMs), webhookSecret],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const lines: string[] = [];

@@ -3,13 +3,15 @@ import { defaultModels } from '../../dist/src/config-file.js';
 import { createLogger } from '../../dist/src/log.js';
 import { createWorker } from '../../dist/worker/worker.js';
 
-const [redisUrl, baseUrl, lockMs, stalledMs] = process.argv.slice(2);
+const [redisUrl, baseUrl, lockMs, stalledMs, webhookSecret] = process.argv.slice(2);
 createWorker({
   ...defaultModels(),
   redisUrl,
   prefix: 'o3q',
   concurrency: 100,
   upstream: { apiKey: 'sk-test', baseUrl },
+  // It delivers webhooks, also to this machine.
+  ...(webhookSecret && { allowPrivateWebhooks: true, webhooksOut: { secret: webhookSecret } }),
   recovery: { lockMs: Number(lockMs), stalledMs: Number(stalledMs) },
   logger: createLogger({ level: 'info', secrets: [], pretty: false }),
 });

@@ -9,6 +9,7 @@ import type { ModelQueue } from '../../src/queue/model-queue.ts';
 import { O3Queue } from '../../src/queue/o3-queue.ts';
 import { shutDown } from '../../src/shutdown.ts';
 import type { Patience } from '../../worker/create-call.ts';
+import type { WebhooksOutOptions } from '../../worker/webhooks-out.ts';
 import { createWorker, type O3Worker } from '../../worker/worker.ts';
 import { eventually } from './eventually.ts';
 import { quickModels } from './instance.ts';
@@ -62,6 +63,7 @@ export interface AskOptions {
   delay_ms?: number;
   priority?: number;
   model?: string;
+  webhook_url?: string;
 }
 
 export interface WorkerWorldOptions {
@@ -77,11 +79,17 @@ export interface WorkerWorldOptions {
   apiKey?: string;
   /** The simulator sends webhooks, to a producer that takes them. Default false. */
   webhooks?: boolean;
+  /** The workers deliver webhooks to callers, also to this machine. Default: they do not. */
+  webhooksOut?: WebhooksOutOptions | undefined;
 }
 
 export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promise<WorkerWorld> {
   const redis = options.redis ?? (await startTestRedis());
-  const models = { ...quickModels(), ...options.models };
+  const models = {
+    ...quickModels(),
+    allowPrivateWebhooks: options.webhooksOut !== undefined,
+    ...options.models,
+  };
   const logLines: string[] = [];
   const destination = { write: (line: string) => void logLines.push(line) };
   const logger = createLogger({ level: 'debug', secrets: [], pretty: false, destination });
@@ -103,7 +111,11 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
   });
   const upstreamUrl = (await simulator.listen(0)).url;
   const gate = await openUpstreamGate(upstreamUrl);
-  const queue = new O3Queue({ ...models, redisUrl: redis.url });
+  const queue = new O3Queue({
+    ...models,
+    redisUrl: redis.url,
+    webhooksOut: options.webhooksOut !== undefined,
+  });
   const workers: O3Worker[] = [];
 
   const client = new Redis(redis.url, { maxRetriesPerRequest: null });
@@ -121,7 +133,8 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
     logLines,
     keys: keysOf('o3q', models.defaultModel),
     addWorker(own = {}) {
-      const { concurrency = 100, patience = {}, recovery, apiKey = 'sk-test' } = { ...options, ...own };
+      const merged = { ...options, ...own };
+      const { concurrency = 100, patience = {}, recovery, apiKey = 'sk-test', webhooksOut } = merged;
       const worker = createWorker({
         ...models,
         redisUrl: redis.url,
@@ -129,6 +142,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
         logger,
         concurrency,
         upstream: { apiKey, baseUrl: gate.url, patience, webhooks: producer !== undefined },
+        webhooksOut,
         recovery: recovery ?? QUICK_RECOVERY,
       });
       workers.push(worker);

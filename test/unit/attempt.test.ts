@@ -6,7 +6,7 @@ import type { UpstreamResponse } from '../../src/response.ts';
 import { createActiveAttempt } from '../../worker/active-attempt.ts';
 import { type Attempt, runAttempt } from '../../worker/attempt.ts';
 import { createCreateSlots } from '../../worker/create-slots.ts';
-import { createPollPace } from '../../worker/poll-pace.ts';
+import { createPace } from '../../worker/pace.ts';
 import { PurchaseUncertainError } from '../../worker/purchase-uncertain-error.ts';
 import type { RunningResponse } from '../../worker/running-response.ts';
 import type { Upstream } from '../../worker/upstream.ts';
@@ -55,6 +55,7 @@ function world(
       done.push(`save ${progress.error?.code ?? withdrawn ?? progress.upstreamStatus ?? ''}`);
       return saves(progress);
     },
+    append: async () => ({ cancelRequested: false }),
     finish: async (end) => {
       done.push(`finish ${end.status}`);
       ended ??= end;
@@ -81,7 +82,7 @@ function world(
     },
     graceMs: 300,
     slots: createCreateSlots(1),
-    pace: createPollPace(200),
+    pace: createPace(200),
     close: async () => {},
   };
   const model = { ...defaultModels().models['o3'], ...policy } as ModelConfig;
@@ -94,6 +95,7 @@ function world(
     upstream,
     webhooks: undefined,
     active: createActiveAttempt(),
+    journalPace: createPace(2000),
     onPurchase: (what) => void spent.push(what),
   };
   return {

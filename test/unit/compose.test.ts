@@ -7,6 +7,7 @@ import { z } from 'zod';
 import type { CommandContext } from '../../cli/command-context.ts';
 import { registerProcessCommands } from '../../cli/process-commands.ts';
 import { createTerminal } from '../../cli/terminal.ts';
+import { assertGuarded, UnguardedError } from '../../producer/gate.ts';
 import { readConfig, VARIABLES } from '../../src/config.ts';
 
 const ROOT = join(__dirname, '../..');
@@ -31,6 +32,7 @@ const { services } = z
   .parse(parse(TEXT, { merge: true }));
 type Service = z.infer<typeof serviceSchema>;
 
+const O3Q_KEYS = 'admin:a-secret-of-the-test';
 const { redis, ...ours } = services;
 const processes = Object.entries(ours);
 
@@ -61,12 +63,30 @@ describe('docker-compose.yml', () => {
     }
   });
 
-  it.each(processes)('configures the %s without a flaw, whatever is left unset', (_name, { environment }) => {
-    expect(readConfig(resolved(environment, {}))).toMatchObject({ redisDownload: true, prefix: 'o3q' });
+  it.each(processes)(
+    'configures the %s without a flaw, whatever may be left unset',
+    (_name, { environment }) => {
+      const config = readConfig(resolved(environment, { O3Q_KEYS }));
+      expect(config).toMatchObject({ redisDownload: true, prefix: 'o3q' });
+    },
+  );
+
+  it('insists on keys for the producer, which others than its own container can reach', () => {
+    const { environment } = service('producer');
+    expect(() => resolved(environment, {})).toThrow('O3Q_KEYS: set it in .env');
+    const { host, keys } = readConfig(resolved(environment, { O3Q_KEYS }));
+    expect(keys).toEqual([{ name: 'admin', secret: 'a-secret-of-the-test' }]);
+    expect(() => assertGuarded({ host, keys })).not.toThrow();
+    expect(() => assertGuarded({ host, keys: [] })).toThrow(UnguardedError);
   });
 
   it('hands on what is set outside', () => {
-    const outside = { OPENAI_API_KEY: 'sk-outside', O3Q_CONCURRENCY: '7', O3Q_SHUTDOWN_MS: '60000' };
+    const outside = {
+      O3Q_KEYS,
+      OPENAI_API_KEY: 'sk-outside',
+      O3Q_CONCURRENCY: '7',
+      O3Q_SHUTDOWN_MS: '60000',
+    };
     const worker = readConfig(resolved(service('worker').environment, outside));
     expect(worker).toMatchObject({ openai: { apiKey: 'sk-outside' }, concurrency: 7, shutdownMs: 60_000 });
     expect(readConfig(resolved(service('producer').environment, outside)).shutdownMs).toBe(60_000);
@@ -188,13 +208,13 @@ function substitutedNames(text: string): string[] {
   return [...text.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? '');
 }
 
-/** As compose does it, for the one form that the file uses. */
+/** As compose does it, for the two forms that the file uses: a default, and what must be set. */
 function resolved(environment: Service['environment'], outside: Record<string, string>): NodeJS.ProcessEnv {
   const substitute = (text: string): string =>
-    text.replace(
-      /\$\{(\w+):-([^}]*)\}/g,
-      (_all, name: string, otherwise: string) => outside[name] || otherwise,
-    );
+    text.replace(/\$\{(\w+):([-?])([^}]*)\}/g, (_all, name: string, form: string, words: string) => {
+      if (form === '?' && !outside[name]) throw new Error(`${name}: ${words}`);
+      return outside[name] || words;
+    });
   return Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, substitute(value)]));
 }
 

@@ -4,6 +4,12 @@ import { join } from 'node:path';
 import { ConfigError, readClientConfig, readConfig, secretsOf, VARIABLES } from '../../src/config.ts';
 import { defaultModels, readConfigFile } from '../../src/config-file.ts';
 
+/** What holds without a file. */
+const DEFAULTS = { ...defaultModels(), http: { requestsPerMinute: 60_000 } };
+
+/** The shortest that is taken: 24 bytes. */
+const WEBHOOK_SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
+
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'o3q-config-'));
@@ -29,18 +35,20 @@ function flawsIn(environment: NodeJS.ProcessEnv): string[] {
 describe('the variables', () => {
   it('need not be set', () => {
     expect(readConfig({})).toEqual({
-      ...defaultModels(),
+      ...DEFAULTS,
       redisUrl: undefined,
       redisBinary: undefined,
       redisDownload: true,
       prefix: 'o3q',
       host: '127.0.0.1',
       port: 3000,
+      keys: [],
       workerPort: undefined,
       concurrency: 2000,
       shutdownMs: 10_000,
       logLevel: 'info',
       openai: { apiKey: undefined, baseUrl: undefined, webhookSecret: undefined },
+      webhookSecret: undefined,
     });
     expect(readClientConfig({})).toEqual({ url: 'http://127.0.0.1:3000', apiKey: undefined });
   });
@@ -56,10 +64,12 @@ describe('the variables', () => {
         REDIS_URL: 'redis://:hunter22@example.test:6380/2',
         HOST: '0.0.0.0',
         PORT: '0',
+        O3Q_KEYS: 'admin:correct-horse-battery',
         OPENAI_API_KEY: 'sk-1234',
         OPENAI_BASE_URL: 'https://example.test/v1',
         OPENAI_WEBHOOK_SECRET: 'whsec_1234',
-        O3Q_CONFIG: file({ models: { mini: {} } }),
+        O3Q_WEBHOOK_SECRET: WEBHOOK_SECRET,
+        O3Q_CONFIG: file({ models: { mini: {} }, allowPrivateWebhooks: true }),
         O3Q_CONCURRENCY: '1',
         O3Q_WORKER_PORT: '3001',
         O3Q_SHUTDOWN_MS: '0',
@@ -75,7 +85,10 @@ describe('the variables', () => {
       redisUrl: 'redis://:hunter22@example.test:6380/2',
       host: '0.0.0.0',
       port: 0,
+      keys: [{ name: 'admin', secret: 'correct-horse-battery' }],
       openai: { apiKey: 'sk-1234', baseUrl: 'https://example.test/v1', webhookSecret: 'whsec_1234' },
+      webhookSecret: WEBHOOK_SECRET,
+      allowPrivateWebhooks: true,
       defaultModel: 'mini',
       concurrency: 1,
       workerPort: 3001,
@@ -128,6 +141,19 @@ describe('the variables', () => {
     'redis://:50%off@localhost',
   ])('REDIS_URL=%s is refused at the start, not at the first connection', (url) => {
     expect(flawsIn({ REDIS_URL: url })).toEqual([expect.stringMatching(/^REDIS_URL: Not a Redis URL/)]);
+  });
+
+  it.each([
+    WEBHOOK_SECRET.replace('whsec_', ''),
+    `whsec_${Buffer.alloc(23, 7).toString('base64')}`,
+    `whsec_${Buffer.alloc(65, 7).toString('base64')}`,
+    `${WEBHOOK_SECRET}A`,
+    `${WEBHOOK_SECRET}=`,
+  ])('O3Q_WEBHOOK_SECRET=%s is refused, and not repeated', (secret) => {
+    const [flaw = '', ...others] = flawsIn({ O3Q_WEBHOOK_SECRET: secret });
+    expect(flaw).toMatch(/^O3Q_WEBHOOK_SECRET: expected whsec_ and 24 to 64 bytes in base64/);
+    expect(flaw).not.toContain(secret);
+    expect(others).toEqual([]);
   });
 
   it('that begin with O3Q_ and are none of ours are refused, and ours are named', () => {
@@ -196,10 +222,18 @@ describe('secrets', () => {
     const config = readConfig({
       OPENAI_API_KEY: 'sk-1234',
       OPENAI_WEBHOOK_SECRET: 'whsec_1234',
+      O3Q_WEBHOOK_SECRET: WEBHOOK_SECRET,
       REDIS_URL: 'redis://user:p%40ss%2Fword@localhost',
       OPENAI_BASE_URL: 'https://user:other@example.test/v1',
     });
-    expect(secretsOf(config)).toEqual(['sk-1234', 'whsec_1234', 'p%40ss%2Fword', 'other', 'p@ss/word']);
+    expect(secretsOf(config)).toEqual([
+      'sk-1234',
+      'whsec_1234',
+      WEBHOOK_SECRET,
+      'p%40ss%2Fword',
+      'other',
+      'p@ss/word',
+    ]);
   });
 
   it('of a configuration without any are none', () => {
@@ -211,8 +245,9 @@ describe('secrets', () => {
 
 describe('the file', () => {
   it('may leave everything out', () => {
-    expect(readConfigFile(file({}))).toEqual(defaultModels());
-    expect(readConfigFile(file({ models: { o3: {} } }))).toEqual(defaultModels());
+    expect(readConfigFile(file({}))).toEqual(DEFAULTS);
+    expect(readConfigFile(file({ models: { o3: {} } }))).toEqual(DEFAULTS);
+    expect(readConfigFile(file({ http: {} }))).toEqual(DEFAULTS);
   });
 
   it('gives models that know their upstream, and a default among them', () => {
@@ -254,6 +289,8 @@ describe('the file', () => {
     [{ defaultModel: 'toString' }, 'defaultModel', /expected one of .*, got "toString"/],
     [{ retention: { completedHours: 0 } }, 'retention.completedHours', />0/],
     [{ retention: { failedHours: 1e300 } }, 'retention.failedHours', /<=876600/],
+    [{ http: { requestsPerMinute: 0 } }, 'http.requestsPerMinute', />=1/],
+    [{ http: { requests: 5 } }, 'http', /"requests"/],
   ])('%j is refused with its place', (content, where, said) => {
     const path = file(content);
     const flaws = flawsIn({ O3Q_CONFIG: path });

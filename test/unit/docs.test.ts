@@ -90,6 +90,7 @@ test('the diagram of the states and the states are the same', () => {
 test.each([
   'README.md',
   'docs/ARCHITECTURE.md',
+  'docs/BATCH.md',
   'docs/OPERATIONS.md',
   'docs/DATA-FORMAT.md',
   'docs/SIMULATOR.md',

@@ -9,7 +9,14 @@ import {
 } from '../../src/failure.ts';
 
 const refusal = (status: number | undefined, more: Partial<UpstreamRefusal> = {}): UpstreamRefusal => ({
-  ...{ status, code: null, type: null, message: 'as the upstream says', retryAfterMs: undefined },
+  ...{
+    status,
+    code: null,
+    type: null,
+    param: null,
+    message: 'as the upstream says',
+    retryAfterMs: undefined,
+  },
   ...more,
 });
 

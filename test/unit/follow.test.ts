@@ -3,7 +3,7 @@ import type { RunProgress } from '../../src/queue/run-record.ts';
 import type { UpstreamResponse } from '../../src/response.ts';
 import { createCreateSlots } from '../../worker/create-slots.ts';
 import { type FollowOptions, follow } from '../../worker/follow.ts';
-import { createPollPace } from '../../worker/poll-pace.ts';
+import { createPace } from '../../worker/pace.ts';
 import type { RunningResponse, StreamEvent } from '../../worker/running-response.ts';
 
 const MINUTE = 60_000;
@@ -54,7 +54,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
       cancel: async () => null,
       graceMs: 0,
       slots: createCreateSlots(1),
-      pace: createPollPace(200),
+      pace: createPace(200),
       close: async () => {},
     },
     signal: controller.signal,
@@ -63,6 +63,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
     createdAt: Date.now(),
     stallMs: 10 * MINUTE,
     news: undefined,
+    journalist: { add: (_event, now) => void progress.push(now) },
     onProgress: async (made) => void progress.push(made),
   };
   return { options, resumedAfter, progress, polledAt, controller };
@@ -110,11 +111,6 @@ describe('following a response', () => {
       [stream([delta(6, 'de'), delta(7, 'f'), end(8)])],
       [],
     );
-    let now = Date.now();
-    jest.spyOn(Date, 'now').mockImplementation(() => {
-      now += 2001;
-      return now;
-    });
     expect(await follow(streamed(stream([delta(4, 'a'), delta(5, 'bc')], error)), options)).toBe(done);
     expect(resumedAfter).toEqual([5]);
     expect(progress.map(({ cursor, outputCharacters }) => [cursor, outputCharacters])).toEqual([
@@ -127,13 +123,6 @@ describe('following a response', () => {
 
   it('goes on from where an earlier follower stopped', async () => {
     const { options, resumedAfter, progress } = scripted([stream([delta(42, 'x'), end(43)])], []);
-    const start = Date.now();
-    jest
-      .spyOn(Date, 'now')
-      .mockReturnValueOnce(start)
-      .mockReturnValueOnce(start)
-      .mockReturnValueOnce(start)
-      .mockReturnValue(start + 2000);
     await follow(streamed(), { ...options, cursor: 41, outputCharacters: 100 });
     expect(resumedAfter).toEqual([41]);
     expect(progress).toMatchObject([{ cursor: 42, outputCharacters: 101 }]);

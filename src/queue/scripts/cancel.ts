@@ -1,3 +1,4 @@
+import { OUTBOX_LUA } from './outbox.ts';
 import { createScript } from './script.ts';
 import { STATE_LUA } from './state.ts';
 
@@ -11,12 +12,12 @@ import { STATE_LUA } from './state.ts';
  *   deduplication, whose books only BullMQ can keep. A `stalled` mark of -1 keeps them final meanwhile.
  * - Active: a durable mark, then a nudge to the worker that holds it.
  *
- * KEYS job, lock, delayed, prioritized, active, wait, failed, events, run, response, index all, live, cancelled
+ * KEYS job, lock, delayed, prioritized, active, wait, failed, events, run, response, index all, live, cancelled, journal, outbox
  * ARGV id, now (ms), cancel channel, time to live (s), reason, finished channel
  * Returns 'missing', 'finished' (completed or failed), 'already' (cancelled before), 'cancelled', 'cancelling' (active).
  */
 export const cancelScript = createScript(`
-${STATE_LUA}
+${STATE_LUA}${OUTBOX_LUA}
 local state = stateOf(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1])
 if state == 'missing' then return 'missing' end
 if not isOpen(KEYS[9], KEYS[1], state) then
@@ -24,7 +25,7 @@ if not isOpen(KEYS[9], KEYS[1], state) then
 end
 if state == 'completed' or state == 'failed' then return 'finished' end
 -- Retried by hand and not begun yet: what the earlier run left behind would hide the mark.
-if redis.call('HEXISTS', KEYS[9], 'status') == 1 then clearRun(KEYS[9], KEYS[10]) end
+if redis.call('HEXISTS', KEYS[9], 'status') == 1 then clearRun(KEYS[9], KEYS[10], KEYS[14]) end
 if state == 'active' then
   redis.call('HSETNX', KEYS[9], 'cancel_requested_at', ARGV[2])
   redis.call('PUBLISH', ARGV[3], ARGV[1])
@@ -46,10 +47,13 @@ end
 redis.call('HDEL', KEYS[9], 'error')
 redis.call('HSET', KEYS[9], 'status', 'cancelled', 'finished_at', ARGV[2], 'stalled', stalled)
 redis.call('EXPIRE', KEYS[9], ARGV[4])
+redis.call('EXPIRE', KEYS[14], ARGV[4])
 local created = redis.call('HGET', KEYS[1], 'timestamp')
 redis.call('ZADD', KEYS[11], 'NX', created, ARGV[1])
 redis.call('ZREM', KEYS[12], ARGV[1])
 redis.call('ZADD', KEYS[13], created, ARGV[1])
 redis.call('PUBLISH', ARGV[6], ARGV[1])
+redis.call('PUBLISH', KEYS[14], 'status')
+putIntoOutbox(KEYS[15], KEYS[1], ARGV[1], ARGV[2])
 return 'cancelled'
 `);

@@ -1,0 +1,84 @@
+import type { CompletedJob, FailedJob, JobResult, WaitingJob } from '../../src/job.ts';
+import { HttpProblem, type HttpProblemCode, noResult } from '../problem.ts';
+
+const common = {
+  id: 'job_0198f2c4d1e27a0bb1c5d6a9e3f40718',
+  model: 'o3',
+  tenant: null,
+  question: 'Why is the sky blue?',
+  created_at: '2026-03-01T12:00:00.000Z',
+  max_attempts: 5,
+  uncertain_purchases: 0,
+};
+const answer = 'Air scatters blue light more than red light.';
+const usage = {
+  input_tokens: 13,
+  cached_tokens: 0,
+  output_tokens: 843,
+  reasoning_tokens: 832,
+  total_tokens: 856,
+};
+
+export const waitingJobExample: WaitingJob = {
+  ...common,
+  attempt: 0,
+  purchases: 0,
+  status: 'waiting',
+  waiting_for: 'a free worker',
+};
+
+export const completedJobExample: CompletedJob = {
+  ...common,
+  attempt: 1,
+  purchases: 1,
+  status: 'completed',
+  started_at: '2026-03-01T12:00:00.012Z',
+  finished_at: '2026-03-01T12:00:41.330Z',
+  duration_ms: 41_318,
+  upstream_id: 'resp_68c0a1f2b3d4',
+  result: { usage, answer_preview: answer, upstream_model: 'o3-2025-04-16', incomplete_reason: null },
+};
+
+export const resultExample: JobResult = {
+  answer,
+  usage,
+  model: 'o3',
+  upstream_model: 'o3-2025-04-16',
+  incomplete_reason: null,
+  response: {
+    id: 'resp_68c0a1f2b3d4',
+    object: 'response',
+    status: 'completed',
+    output: [{ type: 'message', role: 'assistant', content: [{ type: 'output_text', text: answer }] }],
+  },
+};
+
+const failedJobExample: FailedJob = {
+  ...common,
+  attempt: 1,
+  purchases: 1,
+  status: 'failed',
+  started_at: '2026-03-01T12:00:00.012Z',
+  finished_at: '2026-03-01T12:00:02.207Z',
+  duration_ms: 2195,
+  upstream_id: null,
+  error: {
+    code: 'quota_exhausted',
+    message: 'You exceeded your current quota, please check your plan and billing details.',
+    retryable: false,
+  },
+};
+
+/** What is told at length; of the others it is enough to know that they say it. */
+const TOLD: Partial<Record<HttpProblemCode, HttpProblem>> = {
+  invalid_request: new HttpProblem(
+    'invalid_request',
+    'The request was refused: priority: expected number to be >=0, got -1',
+    { flaws: [{ path: 'priority', message: 'expected number to be >=0, got -1' }] },
+  ),
+  job_failed: noResult(failedJobExample),
+};
+
+export function problemExample(code: HttpProblemCode): unknown {
+  return (TOLD[code] ?? new HttpProblem(code, 'What was expected, what came, and what to do')).toJSON();
+}

@@ -1,0 +1,33 @@
+import { HTTP_PROBLEMS, type HttpProblemCode } from '../problem.ts';
+import type { Route } from '../route.ts';
+
+/** Who is asked for a key can be refused by it, and by how often it came. */
+const STATUSES_OF_KEYS = [401, 403, 429];
+
+/** What may be refused to whoever sends a body. */
+const BODY_PROBLEMS: readonly HttpProblemCode[] = [
+  'invalid_request',
+  'malformed_json',
+  'body_too_large',
+  'unsupported_media_type',
+];
+
+/** Every refusal that a route may answer with: its own, and those of all routes that take the same. */
+export function problemCodes({ path, operation, open = false }: Route): HttpProblemCode[] {
+  const { problems = [], query, body } = operation;
+  const takesText = query !== undefined || path.includes('/:');
+  return [
+    ...new Set<HttpProblemCode>([
+      ...(takesText ? (['invalid_request'] as const) : []),
+      ...(body === undefined ? [] : BODY_PROBLEMS),
+      ...problems,
+      ...(open ? [] : codesWith(STATUSES_OF_KEYS)),
+      'internal_error',
+    ]),
+  ];
+}
+
+function codesWith(statuses: readonly number[]): HttpProblemCode[] {
+  const codes = Object.keys(HTTP_PROBLEMS) as HttpProblemCode[];
+  return codes.filter((code) => statuses.includes(HTTP_PROBLEMS[code]));
+}

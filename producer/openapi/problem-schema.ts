@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { HTTP_PROBLEMS, type HttpProblemCode } from '../problem.ts';
+import { jobView } from './job-schemas.ts';
+
+const codes = Object.keys(HTTP_PROBLEMS) as HttpProblemCode[];
+
+export const problem = z
+  .strictObject({
+    type: z.literal('about:blank'),
+    title: z.string(),
+    status: z.int(),
+    code: z.enum(codes).describe('Stable: what programs decide by; docs/ERRORS.md explains each.'),
+    detail: z.string().describe('What was expected, what came, and what to do.'),
+    flaws: z
+      .array(
+        z.strictObject({
+          path: z.string().describe('The field, such as `metadata.owner`; empty for the whole.'),
+          message: z.string(),
+        }),
+      )
+      .min(1)
+      .optional()
+      .describe('Each thing that is wrong with the request.'),
+    job: jobView.optional().describe('The job that has no result.'),
+  })
+  .meta({ id: 'Problem', description: 'A refusal, as RFC 9457 writes it.' });

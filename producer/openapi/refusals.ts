@@ -1,0 +1,75 @@
+import { STATUS_CODES } from 'node:http';
+import type { ZodOpenApiContentObject, ZodOpenApiMediaTypeObject } from 'zod-openapi';
+import { HTTP_PROBLEMS, HttpProblem, type HttpProblemCode } from '../problem.ts';
+import type { Route } from '../route.ts';
+import { openAiErrorFrom } from '../v1/openai-error.ts';
+import { problemExample } from './examples.ts';
+import { openAiError } from './openai-error-schema.ts';
+import { problemCodes } from './problem-codes.ts';
+
+/** All that a route may refuse with one status, or with any of a hundred (`4XX`). */
+export interface Refusal {
+  status: string;
+  description: string;
+  content: ZodOpenApiContentObject;
+}
+
+/** What a route may refuse, in the words that it has for it. */
+export function refusalsOf(route: Route): Refusal[] {
+  const codes = problemCodes(route);
+  const { refusals = 'problem', passesRefusalsOn = false } = route.operation;
+  switch (refusals) {
+    case 'problem':
+      return byStatus(codes, (code) => HTTP_PROBLEMS[code]).map(([status, these]) => ({
+        ...told(status, these),
+        content: { 'application/problem+json': problemWith(these) },
+      }));
+    case 'envelope': {
+      const inWordsOfOpenAi = (code: HttpProblemCode) => openAiErrorFrom(new HttpProblem(code, ''));
+      return [
+        ...byStatus(codes, (code) => inWordsOfOpenAi(code).status).map(([status, these]) => ({
+          ...told(
+            status,
+            these.flatMap((code) => inWordsOfOpenAi(code).envelope.code ?? []),
+          ),
+          content: ENVELOPE,
+        })),
+        ...(passesRefusalsOn ? [fromUpstream('4XX'), fromUpstream('5XX')] : []),
+      ];
+    }
+    default: {
+      const never: never = refusals;
+      throw new Error(`unknown form of refusals ${String(never)}`);
+    }
+  }
+}
+
+const ENVELOPE: ZodOpenApiContentObject = { 'application/json': { schema: openAiError } };
+
+function fromUpstream(status: string): Refusal {
+  return { status, description: 'A refusal of the upstream, in its own words', content: ENVELOPE };
+}
+
+function byStatus(
+  codes: readonly HttpProblemCode[],
+  statusOf: (code: HttpProblemCode) => number,
+): [number, HttpProblemCode[]][] {
+  const statuses = new Set(codes.map(statusOf));
+  return [...statuses].map((status) => [status, codes.filter((code) => statusOf(code) === status)]);
+}
+
+function told(status: number, names: readonly string[]): { status: string; description: string } {
+  const list = names.map((name) => `\`${name}\``).join(', ');
+  return { status: String(status), description: `${STATUS_CODES[status]}${list === '' ? '' : `: ${list}`}` };
+}
+
+function problemWith(codes: readonly HttpProblemCode[]): ZodOpenApiMediaTypeObject {
+  return {
+    schema: {
+      type: 'object',
+      allOf: [{ $ref: '#/components/schemas/Problem' }],
+      properties: { code: { type: 'string', enum: [...codes] } },
+    },
+    examples: Object.fromEntries(codes.map((code) => [code, { value: problemExample(code) }])),
+  };
+}

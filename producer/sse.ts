@@ -1,0 +1,14 @@
+export const SSE_TYPE = 'text/event-stream; charset=utf-8';
+/** A comment, which every reader passes over. */
+export const SSE_KEEP_ALIVE = ': keep-alive\n\n';
+
+export interface SseMessage {
+  event: string;
+  data: unknown;
+  id?: number | undefined;
+}
+
+/** One message of a stream of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+export function sseMessage({ event, data, id }: SseMessage): string {
+  return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}

@@ -1,0 +1,96 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { isFinishedJob, type JobView } from '../../src/job.ts';
+import type { Inspection } from '../../src/queue/inspection.ts';
+import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import type { Seen } from '../../src/queue/watch.ts';
+import type { Reply } from '../route.ts';
+import { DO_NOT_RETRY, OpenAiError } from './openai-error.ts';
+import { throughOutages } from './outages.ts';
+import { responseObject } from './response-object.ts';
+
+const LOOK_AGAIN_MS = 1000;
+/** Waits end with the client, not with the time. */
+const LONG_MS = 2_147_483_647;
+
+export interface ForegroundOptions {
+  queue: TenantQueue;
+  /** Aborts when the client has gone. */
+  signal: AbortSignal;
+  /** See AppOptions. */
+  headersMs: number;
+}
+
+/** Holds the connection until the response is there, for as long as the model thinks. */
+export async function foregroundReply(
+  id: string,
+  { queue, signal, headersMs }: ForegroundOptions,
+): Promise<Reply> {
+  const inspect = () => throughOutages(() => queue.inspect(id), signal);
+  const finished = untilFinished(id, queue, signal);
+  if ((await Promise.race([finished, pause(headersMs, undefined, { signal })])) !== undefined) {
+    const ended = await inspect();
+    refuseLikeUpstream(ended);
+    return { status: 200, body: responseObject(ended) };
+  }
+  async function* late(): AsyncGenerator<string> {
+    await finished;
+    yield JSON.stringify(responseObject(await inspect()));
+  }
+  // JSON may begin with as many blanks as it likes.
+  return { status: 200, stream: { contentType: 'application/json', keepAlive: ' ', chunks: late() } };
+}
+
+/** @throws {OpenAiError} where the upstream has refused the request itself: with its own status and words. */
+export function refuseLikeUpstream({ refusal }: Inspection): void {
+  if (refusal?.status === undefined) return;
+  const { status, message, type, param, code } = refusal;
+  throw new OpenAiError(
+    status,
+    { message, type: type ?? 'invalid_request_error', param, code },
+    DO_NOT_RETRY,
+  );
+}
+
+/**
+ * Waits for the first word of the answer, or for the end, so that a refusal can still be an HTTP error; but not for ever.
+ * @returns everything from the beginning on.
+ */
+export async function withFirstWord(
+  seen: AsyncGenerator<Seen>,
+  headersMs: number,
+): Promise<{ seen: AsyncGenerator<Seen>; endedAtOnce: boolean }> {
+  const before: Seen[] = [];
+  const timer = new AbortController();
+  const timeUp = pause(headersMs, 'time is up' as const, { signal: timer.signal }).catch(
+    () => 'time is up' as const,
+  );
+  let next = seen.next();
+  let endedAtOnce = false;
+  for (;;) {
+    const first = await Promise.race([next, timeUp]);
+    if (first === 'time is up' || first.done) break;
+    before.push(first.value);
+    next = seen.next();
+    endedAtOnce = first.value.kind === 'end';
+    if (first.value.kind !== 'status') break;
+  }
+  timer.abort();
+  async function* all(): AsyncGenerator<Seen> {
+    try {
+      yield* before;
+      for (let each = await next; !each.done; each = await seen.next()) yield each.value;
+    } finally {
+      await seen.return(undefined);
+    }
+  }
+  return { seen: all(), endedAtOnce };
+}
+
+async function untilFinished(id: string, queue: TenantQueue, signal: AbortSignal): Promise<JobView> {
+  for (;;) {
+    const job = await throughOutages(() => queue.wait(id, { timeoutMs: LONG_MS, signal }), signal);
+    if (isFinishedJob(job)) return job;
+    // This process stops: the connection is about to be closed.
+    await pause(LOOK_AGAIN_MS, undefined, { signal });
+  }
+}

@@ -1,0 +1,34 @@
+import { listModels, retrieveModel } from '../openapi/v1-operations.ts';
+import type { Route } from '../route.ts';
+import { OpenAiError } from './openai-error.ts';
+
+/** The configured models, under the names by which they are asked for. */
+export function modelRoutes(models: readonly string[]): Route[] {
+  return [
+    {
+      method: 'get',
+      path: '/v1/models',
+      operation: listModels,
+      handle: async () => ({ status: 200, body: { object: 'list', data: models.map(modelObject) } }),
+    },
+    {
+      method: 'get',
+      path: '/v1/models/:model',
+      operation: retrieveModel,
+      async handle({ params }) {
+        const model = params['model'] ?? '';
+        if (models.includes(model)) return { status: 200, body: modelObject(model) };
+        throw new OpenAiError(404, {
+          message: `The model '${model.slice(0, 100)}' is not configured here: expected one of ${models.join(', ')}.`,
+          param: 'model',
+          code: 'model_not_found',
+        });
+      },
+    },
+  ];
+}
+
+/** When a model was made is the upstream's to know; the field is required. */
+function modelObject(id: string): object {
+  return { id, object: 'model', created: 0, owned_by: 'o3-queue' };
+}

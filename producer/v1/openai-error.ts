@@ -1,0 +1,65 @@
+import type { HttpProblem } from '../problem.ts';
+
+/** OpenAI's error envelope: https://platform.openai.com/docs/guides/error-codes */
+export interface Envelope {
+  message: string;
+  type: string;
+  param: string | null;
+  code: string | null;
+}
+
+/** A refusal in OpenAI's words. */
+export class OpenAiError extends Error {
+  override readonly name = 'OpenAiError';
+  readonly status: number;
+  readonly envelope: Envelope;
+  readonly headers: Record<string, string>;
+  constructor(
+    status: number,
+    {
+      message,
+      type = 'invalid_request_error',
+      param = null,
+      code = null,
+    }: Partial<Envelope> & { message: string },
+    headers: Record<string, string> = {},
+  ) {
+    super(message);
+    this.status = status;
+    this.envelope = { message, type, param, code };
+    this.headers = headers;
+  }
+
+  toJSON(): { error: Envelope } {
+    return { error: this.envelope };
+  }
+}
+
+/** OpenAI's SDKs would ask again, and again: what has failed has had all its attempts. */
+export const DO_NOT_RETRY = { 'x-should-retry': 'false' };
+
+/** Our refusals in OpenAI's words, each with the status and code at which its SDKs throw the right class. */
+export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
+  const { status, message, headers } = problem;
+  const param = problem.flaws[0]?.path.replace(/^request\./, '') || null;
+  switch (problem.code) {
+    case 'unauthorized':
+      return new OpenAiError(401, { message, code: 'invalid_api_key' }, headers);
+    case 'unknown_model':
+      return new OpenAiError(404, { message, code: 'model_not_found', param: 'model' }, headers);
+    case 'idempotency_key_reused':
+      return new OpenAiError(409, { message, code: problem.code }, { ...headers, ...DO_NOT_RETRY });
+    case 'too_many_requests':
+      return new OpenAiError(429, { message, type: 'requests', code: 'rate_limit_exceeded' }, headers);
+    case 'redis_unavailable':
+      return new OpenAiError(
+        503,
+        { message, type: 'service_unavailable_error', code: problem.code },
+        headers,
+      );
+    case 'internal_error':
+      return new OpenAiError(500, { message, type: 'server_error', code: 'server_error' }, headers);
+    default:
+      return new OpenAiError(status, { message, param, code: status === 400 ? null : problem.code }, headers);
+  }
+}

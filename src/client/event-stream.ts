@@ -1,0 +1,117 @@
+import { EventSourceParserStream } from 'eventsource-parser/stream';
+import type { JobEvent } from '../job-event.ts';
+import { isJobView } from './answer.ts';
+import { isRecord, O3ClientError } from './client-error.ts';
+import { pause, type Transport } from './transport.ts';
+
+/** The instance says something at least every 15 s: after three times that the connection is dead. */
+const SILENCE_MS = 45_000;
+const FIRST_RETRY_MS = 250;
+const LONGEST_RETRY_MS = 5000;
+
+export interface EventStreamOptions {
+  /** The number of the last event that was seen; 0: none. */
+  after: number;
+  /** How long to go on trying while the instance cannot be had, in milliseconds; each event begins it anew. */
+  patienceMs: number;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * The events of a job up to its end, over as many connections as that takes: each event once.
+ * @throws {O3ClientError}, or the signal's reason.
+ */
+export async function* streamEvents(
+  transport: Transport,
+  path: string,
+  { after, patienceMs, signal }: EventStreamOptions,
+): AsyncGenerator<JobEvent, void, undefined> {
+  let last = after;
+  let status: string | undefined;
+  let goodAt = performance.now();
+  for (let failures = 0; ; failures += 1) {
+    const headers = { accept: 'text/event-stream', ...(last > 0 && { 'last-event-id': String(last) }) };
+    try {
+      for await (const event of connection(transport, path, headers, signal)) {
+        if (event === 'end') return;
+        goodAt = performance.now();
+        failures = 0;
+        if ('number' in event) last = event.number;
+        // Each connection begins with how the job stands.
+        if (event.type === 'status' && event.data.status === status) continue;
+        if (event.type === 'status') status = event.data.status;
+        yield event;
+        if (event.type === 'done') return;
+      }
+    } catch (error: unknown) {
+      signal?.throwIfAborted();
+      if (!isPassing(error) || performance.now() - goodAt > patienceMs) throw error;
+    }
+    await pause(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures), signal);
+  }
+}
+
+/** Broken connections, and an instance that cannot serve right now. */
+function isPassing(error: unknown): boolean {
+  if (!(error instanceof O3ClientError)) return true;
+  const { code, status = 0 } = error;
+  return code === 'instance_unreachable' || status === 429 || (status >= 502 && status <= 504);
+}
+
+/** One connection. It may end, or break, at any time; `end`: everything has been seen before. */
+async function* connection(
+  transport: Transport,
+  path: string,
+  headers: Record<string, string>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<JobEvent | 'end'> {
+  const controller = new AbortController();
+  const follow = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener('abort', follow, { once: true });
+  if (signal?.aborted) follow();
+  const silence = setTimeout(() => controller.abort(new Error('nothing came any more')), SILENCE_MS);
+  try {
+    const response = await transport.open(path, headers, controller.signal);
+    if (response.status === 204 || response.body === null) {
+      yield 'end';
+      return;
+    }
+    const heard = new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, next) {
+        silence.refresh();
+        next.enqueue(chunk);
+      },
+    });
+    const messages = response.body
+      .pipeThrough(heard)
+      .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)
+      .pipeThrough(new EventSourceParserStream());
+    for await (const { event, data, id } of messages as unknown as AsyncIterable<Message>) {
+      const typed = eventFrom(event, JSON.parse(data), Number(id));
+      if (typed !== undefined) yield typed;
+    }
+  } finally {
+    clearTimeout(silence);
+    signal?.removeEventListener('abort', follow);
+    controller.abort();
+  }
+}
+
+interface Message {
+  event?: string;
+  data: string;
+  id?: string;
+}
+
+/** undefined: an instance newer than this client may tell of more. */
+function eventFrom(type: string | undefined, data: unknown, number: number): JobEvent | undefined {
+  if (type === 'status' && isJobView(data)) return { type, data };
+  if (type === 'done' && isJobView(data)) return { type, number, data };
+  if (!isRecord(data) || typeof data['attempt'] !== 'number') return undefined;
+  const { attempt, text, reason } = data as { attempt: number; text: unknown; reason: unknown };
+  if ((type === 'delta' || type === 'reasoning') && typeof text === 'string') {
+    return { type, number, data: { text, attempt } };
+  }
+  if (type === 'attempt') return { type, number, data: { attempt, reason: String(reason) } };
+  return undefined;
+}

@@ -1,0 +1,78 @@
+import type { Cluster, Redis } from 'ioredis';
+
+/** Who listens to which channel, all on one connection. */
+export interface Subscriptions {
+  /** @param onNews called with each message, and without one when some may have been missed. */
+  listen(channel: string, onNews: (message?: string) => void): Subscription;
+  close(): void;
+}
+
+export interface Subscription {
+  /** Resolves when it stands, or cannot for now: then `onNews` is called once it does. */
+  readonly standing: Promise<unknown>;
+  end(): void;
+}
+
+/** @param connect called once, with the first listener. */
+export function createSubscriptions(connect: () => Redis | Cluster): Subscriptions {
+  let subscriber: Redis | Cluster | undefined;
+  const listeners = new Map<string, Set<(message?: string) => void>>();
+  const standing = new Map<string, Promise<unknown>>();
+  let closed = false;
+
+  const tell = (channel: string, message?: string): void => {
+    for (const listener of listeners.get(channel) ?? []) listener(message);
+  };
+  const tellAll = (): void => {
+    for (const channel of listeners.keys()) tell(channel);
+  };
+  const subscribe = (client: Redis | Cluster, channel: string): Promise<unknown> => {
+    const subscribing = client.subscribe(channel).catch(() => standing.delete(channel));
+    standing.set(channel, subscribing);
+    return subscribing;
+  };
+  /** What was published while the connection was away is gone: everybody hears of it, but not before the subscription stands again. */
+  const subscribeAgain = async (client: Redis | Cluster): Promise<void> => {
+    await Promise.all([...listeners.keys()].map((channel) => subscribe(client, channel)));
+    tellAll();
+  };
+  const connected = (): Redis | Cluster => {
+    if (subscriber !== undefined) return subscriber;
+    const client = connect();
+    let lost = false;
+    client.on('message', tell);
+    // Whoever waits learns at once that Redis is away, by looking.
+    client.on('close', () => {
+      lost = true;
+      tellAll();
+    });
+    client.on('ready', () => {
+      if (lost) void subscribeAgain(client);
+      lost = false;
+    });
+    subscriber = client;
+    return client;
+  };
+
+  return {
+    listen(channel, onNews) {
+      const others = listeners.get(channel) ?? new Set();
+      listeners.set(channel, others.add(onNews));
+      return {
+        standing: closed ? Promise.resolve() : (standing.get(channel) ?? subscribe(connected(), channel)),
+        end() {
+          others.delete(onNews);
+          if (others.size > 0 || listeners.get(channel) !== others) return;
+          listeners.delete(channel);
+          standing.delete(channel);
+          subscriber?.unsubscribe(channel).catch(() => {});
+        },
+      };
+    },
+    close() {
+      closed = true;
+      tellAll();
+      subscriber?.disconnect();
+    },
+  };
+}

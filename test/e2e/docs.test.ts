@@ -1,0 +1,49 @@
+import type { Page } from 'playwright-core';
+import { describeInChromium } from '../support/chromium.ts';
+import { everyRoute } from '../support/every-route.ts';
+import { type Instance, startInstance } from '../support/instance.ts';
+import { TIME_LIMIT_MS } from '../support/time-limit.ts';
+
+/** A script of 1.7 MB on a busy machine. */
+const PATIENCE_MS = 3 * TIME_LIMIT_MS;
+
+describeInChromium('the documentation', (windows) => {
+  let instance: Instance;
+  beforeAll(async () => {
+    instance = await startInstance();
+  });
+  afterAll(() => instance.stop());
+
+  async function openDocs(): Promise<{ page: Page; foreign: string[]; complaints: string[] }> {
+    const page = await windows.open();
+    page.setDefaultTimeout(PATIENCE_MS);
+    const foreign: string[] = [];
+    const complaints: string[] = [];
+    page.on('request', (request) => {
+      if (!request.url().startsWith(`${instance.url}/`)) foreign.push(request.url());
+    });
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(error.message));
+    await page.goto(`${instance.url}/docs`);
+    return { page, foreign, complaints };
+  }
+
+  it('shows every operation, asks nobody else for anything, and breaks no rule of its own', async () => {
+    const { page, foreign, complaints } = await openDocs();
+    for (const { operation } of everyRoute()) {
+      await page.getByText(operation.summary, { exact: true }).waitFor();
+    }
+    expect({ foreign, complaints }).toEqual({ foreign: [], complaints: [] });
+  });
+
+  it('lets a person try an operation out', async () => {
+    const { page, foreign, complaints } = await openDocs();
+    await page.getByText('Enqueue a job', { exact: true }).click();
+    await page.getByRole('button', { name: 'Try it out' }).click();
+    await page.getByRole('button', { name: 'Execute' }).click();
+    await page.locator('.live-responses-table').getByText('"question": "Why is the sky blue?"').waitFor();
+    expect({ foreign, complaints }).toEqual({ foreign: [], complaints: [] });
+  });
+});

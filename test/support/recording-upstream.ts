@@ -1,0 +1,50 @@
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** An upstream that writes down what it is sent, and has every answer ready. */
+export interface RecordingUpstream {
+  url: string;
+  /** Of each create, as it came over the wire. */
+  received: { text: string; headers: IncomingHttpHeaders }[];
+  close(): Promise<void>;
+}
+
+export async function openRecordingUpstream(): Promise<RecordingUpstream> {
+  const received: RecordingUpstream['received'] = [];
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const text = Buffer.concat(chunks).toString();
+      received.push({ text, headers: request.headers });
+      const body = responseTo(JSON.parse(text) as Record<string, unknown>, received.length);
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    received,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** With a field that nobody knows yet. */
+function responseTo({ metadata, model }: Record<string, unknown>, count: number): object {
+  const content = [{ type: 'output_text', text: 'Noted.', annotations: [], logprobs: [] }];
+  return {
+    id: `resp_upstream${count}`,
+    object: 'response',
+    created_at: 1_795_392_000,
+    status: 'completed',
+    background: true,
+    model,
+    metadata,
+    output: [{ id: `msg_${count}`, type: 'message', status: 'completed', role: 'assistant', content }],
+    usage: null,
+    news_of_next_year: { kept: true },
+  };
+}
