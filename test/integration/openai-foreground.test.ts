@@ -43,8 +43,8 @@ describe('a foreground response', () => {
   });
 
   it('streamed, whose first word takes longer than the SDK waits, is bought once', async () => {
-    const { client: hasty, tries } = openSdk(instance.url, { timeout: 500, maxRetries: 3 });
-    const stream = await hasty.responses.create({ ...asks('Streamed?', 4000), stream: true });
+    const { client: hasty, tries } = openSdk(instance.url, { timeout: 250, maxRetries: 3 });
+    const stream = await hasty.responses.create({ ...asks('Streamed?', 3000), stream: true });
     const events = [];
     for await (const event of stream) events.push(event);
     expect(textIn(events)).toContain('Streamed?');
@@ -106,9 +106,19 @@ describe('a foreground response', () => {
       await client.responses.create(asks('Again?')),
     ];
     expect(second.id).not.toBe(first.id);
-    const refused = asks('Refused again?', 30, { sim: '400', sim_times: '1' });
-    await expect(client.responses.create(refused)).rejects.toThrow('400');
-    expect((await client.responses.create(refused)).output_text).toContain('Refused again?');
+  });
+
+  it('is not taken for an earlier one whose refusal has reached its caller', async () => {
+    const body = asks('Refused at first?', 1000, { sim: '400', sim_times: '1' });
+    await expect(client.responses.create(body)).rejects.toThrow('400');
+    const proxy = await openTcpProxy(instance.url);
+    const { client: near } = openSdk(new URL(proxy.url).origin);
+    const asked = near.responses.create(body);
+    await bought(1);
+    proxy.reset();
+    expect((await asked).output_text).toContain('Refused at first?');
+    expect(purchases()).toBe(1);
+    await proxy.close();
   });
 });
 
