@@ -14,9 +14,9 @@ export function responseObject({ job, request, refusal, response }: Inspection):
     return { ...response, ...identityOf(job, request), status: response.status ?? status };
   }
   return {
-    ...skeletonOf(request),
     ...identityOf(job, request),
     status,
+    ...skeletonOf(request),
     ...(job.status === 'failed' && { error: errorOf(job.error, refusal) }),
   };
 }
@@ -26,7 +26,7 @@ export function unansweredObject(
   { job, request }: Pick<Inspection, 'job' | 'request'>,
   status: 'queued' | 'in_progress',
 ): ResponseObject {
-  return { ...skeletonOf(request), ...identityOf(job, request), status };
+  return { ...identityOf(job, request), status, ...skeletonOf(request) };
 }
 
 export function isBackground({ background }: Record<string, unknown>): boolean {

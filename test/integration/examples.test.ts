@@ -24,7 +24,7 @@ function run(command: string, args: string[]): Promise<Run> {
   });
 }
 
-test.each(['client.mjs', 'functions.mjs', 'queue.mjs'])(
+test.each(['client.mjs', 'functions.mjs', 'openai-sdk.mjs', 'queue.mjs'])(
   'examples/%s runs and prints an answer',
   async (file) => {
     const { exitCode, output } = await run(process.execPath, [`examples/${file}`]);
@@ -35,12 +35,15 @@ test.each(['client.mjs', 'functions.mjs', 'queue.mjs'])(
   },
 );
 
-test('examples/curl.sh runs and prints the whole result', async () => {
+test('examples/curl.sh runs and prints the whole result, the events of both doors and the response', async () => {
   const { exitCode, output } = await run('sh', ['examples/curl.sh']);
   expect({ exitCode, output }).toEqual({
     exitCode: 0,
     output: expect.stringMatching(/"answer":"This is a simulated/),
   });
+  expect(output).toMatch(/^event: delta$/m);
+  expect(output).toMatch(/^event: response\.completed$/m);
+  expect(output).toMatch(/^{"id":"resp_[0-9a-f]{32}".*"status":"completed"/m);
 });
 
 test('the program in docs/DATA-FORMAT.md enqueues a job that is answered', async () => {

@@ -67,3 +67,23 @@ test.each(['/docs/package.json', '/docs/index.html', '/docs/..%2f..%2fpackage.js
     expect(await get(path)).toMatchObject({ status: 404, body: { code: 'route_not_found' } });
   },
 );
+
+test('with keys, page and document are for who has one: a person is led to the login', async () => {
+  const secret = 'sesame-of-the-docs-0123456789abcdef';
+  const guarded = await startInstance({ workers: 0, keys: [{ name: 'alice', secret }] });
+  const read = (path: string, headers: Record<string, string>) => call(guarded.url, 'GET', path, { headers });
+  try {
+    const [refused, toLogin] = [
+      await read('/openapi.json', {}),
+      await read('/docs', { accept: 'text/html' }),
+    ];
+    expect(refused).toMatchObject({ status: 401, body: { code: 'unauthorized' } });
+    expect(toLogin).toMatchObject({ status: 303, headers: { location: '/login?next=%2Fdocs' } });
+    const authorization = `Bearer ${secret}`;
+    for (const path of ['/openapi.json', '/docs', '/docs/start.js']) {
+      expect(await read(path, { authorization })).toMatchObject({ status: 200 });
+    }
+  } finally {
+    await guarded.stop();
+  }
+});

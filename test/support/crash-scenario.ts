@@ -67,7 +67,7 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     concurrency: 2 * MOST_PLACES,
     // Those that are held in the middle of a purchase keep their slots.
     upstream: { apiKey: 'sk-test', baseUrl: world.gate.url, patience: PATIENCE, createsAtOnce: MOST_PLACES },
-    recovery: { ...QUICK_RECOVERY, lockMs: 2000 },
+    recovery: QUICK_RECOVERY,
   });
   try {
     const jobs = await bringToTheirPlaces(world, worker, scenario);

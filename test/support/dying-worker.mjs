@@ -64,11 +64,10 @@ async function learnScriptNames() {
 }
 
 function effectOf({ name, args }) {
-  if (name === 'evalsha')
-    return scriptNames.get(args[0]) === 'append' && args[7] !== ''
-      ? 'append of events'
-      : scriptNames.get(args[0]);
-  return name === 'eval' ? scriptNames.get(sha1(args[0])) : name;
+  if (name !== 'evalsha' && name !== 'eval') return name;
+  const script = scriptNames.get(name === 'eval' ? sha1(args[0]) : args[0]);
+  // Its values: lock token, id of the entry, id of the one before, events.
+  return script === 'append' && args[8] !== '' ? 'append of events' : script;
 }
 
 /** Every word of a command that may be an id, alone or at the end of a key. */

@@ -1,0 +1,98 @@
+import { type ExecFileException, execFile, execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+
+const SOURCE = resolve('test/support/openai-clients');
+const MANIFESTS = ['package.json', 'package-lock.json'];
+/** A download of about 15 MB, on somebody's hotel wifi. */
+const INSTALL_LIMIT_MS = 5 * 60_000;
+/** Of one program: Node reads some thousands of modules first. */
+const RUN_LIMIT_MS = 60_000;
+
+type Installation = { kind: 'ready'; folder: string } | { kind: 'missing'; reason: string };
+
+/**
+ * Runs a program of test/support/openai-clients, which uses other people's clients of OpenAI's. They are none of the product's dependencies, so they are
+ * installed into a folder of their own, once for each list of versions.
+ *
+ * @returns what it printed, which is JSON.
+ */
+export type RunClient = (program: string, url: string) => Promise<unknown>;
+
+/** `describe` for tests that need these clients. Where they cannot be had, a single test says why, aloud; in CI that one fails. */
+export function describeWithOpenAiClients(name: string, tests: (run: RunClient) => void): void {
+  const installation = findOrInstall();
+  describe(name, () => {
+    if (installation.kind === 'missing') {
+      it('needs clients that are to be installed', () => sayMissing(name, installation.reason));
+      return;
+    }
+    tests((program, url) => run(join(installation.folder, program), url));
+  });
+}
+
+/** Blocking on purpose: Jest wants to know all tests before it runs the first, and this decides which there are. */
+function findOrInstall(): Installation {
+  const folder = resolve('.cache', `openai-clients-${hashOf(MANIFESTS)}`);
+  if (!existsSync(folder)) {
+    say('The clients that the tests try against /v1 are missing, so npm installs them into .cache: once.');
+    try {
+      install(folder);
+    } catch (error: unknown) {
+      return { kind: 'missing', reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+  // A program finds its packages by the folder that it stands in.
+  cpSync(SOURCE, folder, { recursive: true });
+  return { kind: 'ready', folder };
+}
+
+/** Elsewhere first: whoever finds the folder finds it whole. */
+function install(folder: string): void {
+  mkdirSync('.cache', { recursive: true });
+  const place = mkdtempSync(resolve('.cache', 'installing-'));
+  try {
+    for (const file of MANIFESTS) cpSync(join(SOURCE, file), join(place, file));
+    const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund'];
+    execFileSync('npm', ['ci', ...flags], { cwd: place, stdio: 'pipe', timeout: INSTALL_LIMIT_MS });
+    renameSync(place, folder);
+  } catch (error: unknown) {
+    // Another run of the tests may have been quicker.
+    if (!existsSync(folder)) throw error;
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+}
+
+function hashOf(files: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(join(SOURCE, file)));
+  return hash.digest('hex').slice(0, 12);
+}
+
+function run(file: string, url: string): Promise<unknown> {
+  return new Promise((resolveRun, reject) => {
+    const env = { PATH: process.env['PATH'] };
+    execFile(
+      process.execPath,
+      [file, url],
+      { env, timeout: RUN_LIMIT_MS },
+      (error: ExecFileException | null, stdout, stderr) => {
+        if (error !== null) reject(new Error(`${file} failed: ${stderr}${stdout}`, { cause: error }));
+        else resolveRun(JSON.parse(stdout));
+      },
+    );
+  });
+}
+
+function sayMissing(tests: string, reason: string): void {
+  const sentence = `Clients from npm were expected for the tests of "${tests}", and could not be installed: ${reason}`;
+  if (process.env['CI'] !== undefined) throw new Error(sentence);
+  say(`SKIPPED. ${sentence}`);
+}
+
+/** Straight to the terminal: Jest hides or wraps what tests print in other ways. */
+function say(line: string): void {
+  process.stderr.write(`\n${line}\n`);
+}
