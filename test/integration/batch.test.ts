@@ -10,7 +10,7 @@ import { type O3qRun, o3q } from '../support/o3q.ts';
 import { openTcpProxy } from '../support/tcp-proxy.ts';
 
 const PROGRAM = join(__dirname, '../../dist/cli/main.js');
-const PROCESS_LIMIT_MS = 60_000;
+const PROCESS_LIMIT_MS = 150_000;
 
 let instance: Instance;
 let client: O3Client;
