@@ -1,7 +1,7 @@
 import { startProducer } from '../producer/producer.ts';
 import { createSimulator } from '../simulator/simulator.ts';
 import type { Config } from '../src/config.ts';
-import type { Models } from '../src/config-file.ts';
+import { modelsOf } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import { connectRedis } from '../src/redis/connection.ts';
 import { startEmbeddedRedis } from '../src/redis/embedded/embedded-redis.ts';
@@ -111,8 +111,4 @@ export async function producerOf({ config, logger, keep }: House, redisUrl: stri
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;
-}
-
-function modelsOf({ defaultModel, models, retention, allowPrivateWebhooks }: Config): Models {
-  return { defaultModel, models, retention, allowPrivateWebhooks };
 }

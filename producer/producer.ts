@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { ApiKey } from '../src/api-key.ts';
-import type { Models } from '../src/config-file.ts';
+import { type Models, modelsOf } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import { oncePerSecond } from '../src/once-per-second.ts';
 import { O3Queue } from '../src/queue/o3-queue.ts';
@@ -99,10 +99,6 @@ export async function startProducer({
       await queue.close();
     },
   };
-}
-
-function modelsOf({ defaultModel, models, retention, allowPrivateWebhooks }: Models): Models {
-  return { defaultModel, models, retention, allowPrivateWebhooks };
 }
 
 function urlOf(host: string, port: number): string {

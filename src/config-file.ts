@@ -30,6 +30,37 @@ export interface ModelConfig {
   /** How long such a job waits for OpenAI's webhook to name the lost response, in milliseconds; only with OPENAI_WEBHOOK_SECRET. Default one minute. */
   readonly uncertainWaitMs: number;
   readonly backoff: Backoff;
+  /** Upstream's names of the models that take over, in this order, when the upstream no longer has this one. Default: none. */
+  readonly fallbacks: readonly string[];
+  /**
+   * Create requests in any 60 seconds, of all workers together. Default: what the upstream's `x-ratelimit-limit-requests` says, or no limit. The smaller of the two
+   * holds. Aliases of one upstream model share it.
+   */
+  readonly requestsPerMinute: number | undefined;
+  /** Tokens in any 60 seconds, input and output, of all workers together; as with `requestsPerMinute`. */
+  readonly tokensPerMinute: number | undefined;
+  /** Responses that may run at once, of all workers together. Default: no limit. */
+  readonly maxInFlight: number | undefined;
+}
+
+/** What one API key's owner may use. The name is that of O3Q_KEYS. */
+export interface TenantConfig {
+  /** Its share of the starts while others wait too: 2 is twice that of 1. Default 1. */
+  readonly weight: number;
+  /** Jobs of it that may run at once, of all models and workers together. Default: no limit. */
+  readonly maxInFlight: number | undefined;
+  /** US dollars a day (UTC), for all models. Default: no limit. */
+  readonly dailyBudgetUsd: number | undefined;
+  /** What becomes of its jobs when the budget is used up: they `wait` for the next day (the default), or new ones are refused. */
+  readonly onBudgetExhausted: 'wait' | 'refuse';
+}
+
+/** US dollars for a million tokens, by the upstream's name of the model. Default: what is publicly known of OpenAI's prices. */
+export interface PriceConfig {
+  readonly input: number;
+  /** Default: that of `input`. */
+  readonly cachedInput: number | undefined;
+  readonly output: number;
 }
 
 /** How long a finished job can still be read, in hours. Too long costs memory: about 7 KB a job with a short answer. */
@@ -51,6 +82,10 @@ export interface Models {
    * whatever stands beside it. Link-local addresses, where clouds keep credentials, stay closed.
    */
   readonly allowPrivateWebhooks: boolean;
+  /** By name. Whoever is not named has the defaults. */
+  readonly tenants: Readonly<Record<string, TenantConfig>>;
+  /** Prices that are not publicly known, or not yours. */
+  readonly prices: Readonly<Record<string, PriceConfig>>;
 }
 
 /** How a producer treats its callers. */
@@ -82,6 +117,23 @@ const modelSchema = z.strictObject({
       maxMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
     })
     .prefault({}),
+  fallbacks: z.array(z.string().min(1)).max(10).default([]),
+  requestsPerMinute: z.int().min(1).optional(),
+  tokensPerMinute: z.int().min(1).optional(),
+  maxInFlight: z.int().min(1).optional(),
+});
+
+const tenantSchema = z.strictObject({
+  weight: z.number().min(0.001).max(1000).default(1),
+  maxInFlight: z.int().min(1).optional(),
+  dailyBudgetUsd: z.number().min(0).optional(),
+  onBudgetExhausted: z.enum(['wait', 'refuse']).default('wait'),
+});
+
+const priceSchema = z.strictObject({
+  input: z.number().min(0),
+  cachedInput: z.number().min(0).optional(),
+  output: z.number().min(0),
 });
 
 const fileSchema = z
@@ -98,6 +150,8 @@ const fileSchema = z
       })
       .prefault({}),
     allowPrivateWebhooks: z.boolean().default(false),
+    tenants: z.record(z.string().min(1), tenantSchema).default({}),
+    prices: z.record(z.string().min(1), priceSchema).default({}),
     http: z.strictObject({ requestsPerMinute: z.int().min(1).default(60_000) }).prefault({}),
   })
   .superRefine(({ defaultModel, models }, context) => {
@@ -109,6 +163,18 @@ const fileSchema = z
       message: `${expected}, got "${defaultModel}"`,
     });
   });
+
+/** The part of a configuration that every process needs. */
+export function modelsOf({
+  defaultModel,
+  models,
+  retention,
+  allowPrivateWebhooks,
+  tenants,
+  prices,
+}: Models): Models {
+  return { defaultModel, models, retention, allowPrivateWebhooks, tenants, prices };
+}
 
 /** What holds without a file: one model, o3. */
 export function defaultModels(): Models {
@@ -141,14 +207,31 @@ function configFrom(file: z.infer<typeof fileSchema>): FileConfig {
 }
 
 function modelsFrom(file: z.infer<typeof fileSchema>): Models {
-  const models = Object.entries(file.models).map(
-    ([name, model]) => [name, { ...model, upstream: model.upstream ?? name }] as const,
-  );
+  const models = Object.entries(file.models).map(([name, model]) => [name, modelFrom(name, model)] as const);
   const first = Object.hasOwn(file.models, 'o3') ? 'o3' : (models[0]?.[0] ?? 'o3');
   return {
     defaultModel: file.defaultModel ?? first,
     models: Object.fromEntries(models),
     retention: file.retention,
     allowPrivateWebhooks: file.allowPrivateWebhooks,
+    tenants: Object.fromEntries(
+      Object.entries(file.tenants).map(([name, { maxInFlight, dailyBudgetUsd, ...tenant }]) => [
+        name,
+        { ...tenant, maxInFlight, dailyBudgetUsd },
+      ]),
+    ),
+    prices: Object.fromEntries(
+      Object.entries(file.prices).map(([name, { cachedInput, ...price }]) => [
+        name,
+        { ...price, cachedInput },
+      ]),
+    ),
   };
+}
+
+function modelFrom(
+  name: string,
+  { upstream = name, requestsPerMinute, tokensPerMinute, maxInFlight, ...model }: z.infer<typeof modelSchema>,
+): ModelConfig {
+  return { ...model, upstream, requestsPerMinute, tokensPerMinute, maxInFlight };
 }
