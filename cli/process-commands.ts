@@ -42,6 +42,8 @@ export function registerProcessCommands(program: Command, context: CommandContex
       profile,
       'supported',
     )
+    .option('--requests-per-minute <creates>', 'creates in any 60 seconds, for each model', wholeNumber)
+    .option('--tokens-per-minute <tokens>', 'their tokens in any 60 seconds, for each model', wholeNumber)
     .option('--webhook-url <url>', 'where it tells the end of background responses; needs --webhook-secret')
     .option('--webhook-secret <secret>', 'what its webhooks are signed with; needs --webhook-url')
     .action(async (choice: SimulatorChoice) =>

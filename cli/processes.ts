@@ -1,4 +1,5 @@
 import { assertGuarded } from '../producer/gate.ts';
+import { assertListenable } from '../producer/listening.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../simulator/simulator.ts';
 import { type Config, readConfig, secretsOf } from '../src/config.ts';
 import { createLogger, type Logger } from '../src/log.ts';
@@ -10,6 +11,7 @@ import { runProcess } from './running-process.ts';
 export function runEverything(context: CommandContext): Promise<void> {
   return run(context, async (house) => {
     assertGuarded(house.config);
+    await assertListenable(house.config);
     const redisUrl = await redisOf(house);
     const upstream = hasUpstream(house.config) ? upstreamOf(house.config) : await simulatorOf(house);
     await workerOf(house, redisUrl, upstream);
@@ -19,8 +21,9 @@ export function runEverything(context: CommandContext): Promise<void> {
 
 export function runProducer(context: CommandContext): Promise<void> {
   return run(context, async (house) => {
-    // First of all: who may not listen should not have fetched a Redis.
+    // First of all: who may not listen, or cannot, should not have fetched a Redis.
     assertGuarded(house.config);
+    await assertListenable(house.config);
     context.output.line(`o3-queue producer ready on ${await producerOf(house, await redisOf(house))}`);
   });
 }
@@ -42,6 +45,8 @@ export interface SimulatorChoice {
   host: string;
   thinkMs: number;
   background: NonNullable<SimulatorOptions['background']>;
+  requestsPerMinute?: number;
+  tokensPerMinute?: number;
   webhookUrl?: string;
   webhookSecret?: string;
 }

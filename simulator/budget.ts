@@ -1,7 +1,6 @@
 import type { CreateRequest, Effort } from './create-request.ts';
 import type { RunFault } from './faults.ts';
 import { argumentsFor, calledFunction } from './function-call.ts';
-import { countInputTokens } from './question.ts';
 import { tokensOf } from './text.ts';
 
 export type Usage = {
@@ -45,11 +44,11 @@ export function planTokens(request: CreateRequest, answer: string, fault: RunFau
   };
 }
 
-export function countUsage({ body }: CreateRequest, { reasoning, visible }: Budget): Usage {
-  const input = countInputTokens(body);
+export function countUsage({ inputTokens }: CreateRequest, { reasoning, visible }: Budget): Usage {
+  const { total: input, cached } = inputTokens;
   return {
     input_tokens: input,
-    input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+    input_tokens_details: { cached_tokens: cached, cache_write_tokens: 0 },
     output_tokens: reasoning + visible,
     output_tokens_details: { reasoning_tokens: reasoning },
     total_tokens: input + reasoning + visible,

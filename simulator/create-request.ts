@@ -9,6 +9,7 @@ import {
   objectField,
   stringField,
 } from './fields.ts';
+import { type InputTokens, readInputTokens } from './input-tokens.ts';
 import { isObject, type JsonObject } from './json.ts';
 import { type Metadata, readMetadata } from './metadata.ts';
 import type { Models } from './models.ts';
@@ -38,6 +39,7 @@ export type CreateRequest = {
   readonly previousResponseId: string | undefined;
   readonly metadata: Metadata;
   readonly wishes: Wishes;
+  readonly inputTokens: InputTokens;
 };
 
 export function readCreateRequest(body: unknown, models: Models): CreateRequest {
@@ -70,6 +72,7 @@ export function readCreateRequest(body: unknown, models: Models): CreateRequest 
   }
   const model = models.find(modelName);
   checkTemperature(body, model.id);
+  const wishes = readWishes(metadata);
   return {
     body,
     model,
@@ -83,7 +86,8 @@ export function readCreateRequest(body: unknown, models: Models): CreateRequest 
     maxOutputTokens,
     previousResponseId,
     metadata,
-    wishes: readWishes(metadata),
+    wishes,
+    inputTokens: readInputTokens(body, wishes),
   };
 }
 

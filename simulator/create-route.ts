@@ -1,14 +1,18 @@
-import { admit, type CreateDeps, purchase } from './create.ts';
+import { admit, type CreateDeps, type Purchase, purchase } from './create.ts';
+import type { DoorFault } from './faults.ts';
 import { refusal } from './refusals.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
 import { responseObject } from './response-object.ts';
-import type { Run } from './run.ts';
 
-/** `POST /v1/responses`: everything that can happen at the door, and what is bought there. */
+/** `POST /v1/responses`: the weather, then everything that can happen at the door, and what is bought there. */
 export function createResponse(body: unknown, deps: CreateDeps): Reply {
   const admission = admit(body, deps);
-  const { request, misbehaviour } = admission;
+  const { request, misbehaviour, turn } = admission;
   const { door } = misbehaviour;
+  if (deps.weather.isDown(request.model.id)) return { kind: 'reset', run: undefined };
+  const badWeather = deps.weather.refusalOf(request.model.id);
+  if (badWeather) throw badWeather;
+  if (!isSold(door) && turn !== undefined) deps.turns.use(turn);
   switch (door) {
     case '400':
     case '429':
@@ -24,9 +28,9 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
     case 'hang':
       return { kind: 'hang', run: undefined };
     case 'reset_created':
-      return { kind: 'reset', run: purchase(admission, deps) };
+      return { kind: 'reset', run: purchase(admission, deps).run };
     case 'hang_created':
-      return { kind: 'hang', run: purchase(admission, deps) };
+      return { kind: 'hang', run: purchase(admission, deps).run };
     case undefined:
       return firstReply(purchase(admission, deps));
     default: {
@@ -36,12 +40,17 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
   }
 }
 
-function firstReply(run: Run): Reply {
+/** Whether a response is made: then the purchase uses up the turn, unless a limit forbids it. */
+function isSold(door: DoorFault | undefined): boolean {
+  return door === undefined || door === 'reset_created' || door === 'hang_created';
+}
+
+function firstReply({ run, headers }: Purchase): Reply {
   const { background, stream, wantsObfuscation } = run.script.request;
   if (stream) {
-    return { kind: 'stream', run, startingAfter: FROM_THE_BEGINNING, obfuscated: wantsObfuscation };
+    return { kind: 'stream', run, startingAfter: FROM_THE_BEGINNING, obfuscated: wantsObfuscation, headers };
   }
-  if (!background) return { kind: 'wait', run };
+  if (!background) return { kind: 'wait', run, headers };
   // Queued, however short it thinks: a background create is answered before the response starts.
-  return { kind: 'created', body: responseObject(run.script, { status: 'queued' }) };
+  return { kind: 'created', body: responseObject(run.script, { status: 'queued' }), headers };
 }

@@ -6,23 +6,35 @@ import { GOOD_BEHAVIOUR, type Misbehaviour } from './faults.ts';
 import type { LedgerBook } from './ledger.ts';
 import type { Settings } from './options.ts';
 import { questionText } from './question.ts';
+import type { RateLimits } from './rate-limits.ts';
+import type { ReplyHeaders } from './reply.ts';
 import { createRun, type Run } from './run.ts';
 import { writeScript } from './script.ts';
 import type { Store } from './store.ts';
 import type { Turns } from './turns.ts';
+import type { Weather } from './weather.ts';
 import type { Webhooks } from './webhooks.ts';
 
 export type CreateDeps = {
   readonly settings: Settings;
   readonly store: Store;
   readonly ledger: LedgerBook;
+  readonly limits: RateLimits;
   readonly turns: Turns;
+  readonly weather: Weather;
   readonly webhooks: Webhooks;
   readonly now: () => number;
   readonly nextThinkMs: () => number;
 };
 
-export type Admission = { readonly request: CreateRequest; readonly misbehaviour: Misbehaviour };
+export type Admission = {
+  readonly request: CreateRequest;
+  readonly misbehaviour: Misbehaviour;
+  /** The question whose turn to misbehave this is, where turns are counted. Used up only when the create does misbehave. */
+  readonly turn: string | undefined;
+};
+
+export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 
 /** Checks a create body and decides whether this one misbehaves. Nothing is bought yet. */
 export function admit(body: unknown, { settings, store, turns }: CreateDeps): Admission {
@@ -32,14 +44,18 @@ export function admit(body: unknown, { settings, store, turns }: CreateDeps): Ad
   checkWebhooks(request, settings);
   const { key, misbehaviour, numbers } = request.wishes;
   const isQuiet = Object.values(misbehaviour).every((fault) => fault === undefined);
-  if (isQuiet) return { request, misbehaviour };
-  const misbehaves = turns.take(key ?? questionKey(request), numbers.sim_times);
-  return { request, misbehaviour: misbehaves ? misbehaviour : GOOD_BEHAVIOUR };
+  if (isQuiet || numbers.sim_times === undefined) return { request, misbehaviour, turn: undefined };
+  const turn = key ?? questionKey(request);
+  if (turns.isLeft(turn, numbers.sim_times)) return { request, misbehaviour, turn };
+  return { request, misbehaviour: GOOD_BEHAVIOUR, turn: undefined };
 }
 
-/** The purchase: from here on the response exists and runs, whatever becomes of the reply. */
-export function purchase({ request, misbehaviour }: Admission, deps: CreateDeps): Run {
-  const { settings, store, ledger, webhooks, now, nextThinkMs } = deps;
+/**
+ * The purchase, if the limits let it through: from then on the response exists and runs, whatever becomes of the
+ * reply. The whole script is written before, because what it will use is what the limits must have room for.
+ */
+export function purchase({ request, misbehaviour, turn }: Admission, deps: CreateDeps): Purchase {
+  const { settings, store, ledger, limits, turns, webhooks, now, nextThinkMs } = deps;
   const createdAtMs = now();
   const thinkMs = request.wishes.numbers.sim_think_ms ?? nextThinkMs();
   const text = questionText(request.body['input']);
@@ -53,11 +69,13 @@ export function purchase({ request, misbehaviour }: Admission, deps: CreateDeps)
     answer: settings.answer(question),
     summary: simulatedSummary(shorten(text)),
   });
+  const headers = limits.take(request.model.id, script.tokens);
+  if (turn !== undefined) turns.use(turn);
   const run = createRun(script, misbehaviour);
   store.add(run);
   ledger.open(run);
   webhooks.follow(run);
-  return run;
+  return { run, headers };
 }
 
 function applyProfile(request: CreateRequest, { background }: Settings): CreateRequest {

@@ -7,31 +7,24 @@ import type { Store } from './store.ts';
 /** Carries replies out on their connections, and ends those that are still open when the simulator closes. */
 export type Delivery = {
   deliver(exchange: Exchange, reply: Reply): void;
+  /** Breaks every connection that is still open, as a server does that goes down. */
+  resetAll(): void;
   close(): void;
 };
 
 export type DeliveryDeps = { readonly store: Store; readonly now: () => number };
 
-const RATE_LIMIT_HEADERS = {
-  'x-ratelimit-limit-requests': '10000',
-  'x-ratelimit-remaining-requests': '9999',
-  'x-ratelimit-reset-requests': '6ms',
-  'x-ratelimit-limit-tokens': '30000000',
-  'x-ratelimit-remaining-tokens': '29999000',
-  'x-ratelimit-reset-tokens': '2ms',
-};
-
 const DEFAULT_EVENTS_BEFORE_FAULT = { cut: 4, eof: 4, mute: 0 } as const;
 
 export function createDelivery({ store, now }: DeliveryDeps): Delivery {
-  const open = new Set<() => void>();
+  const open = new Map<() => void, Exchange>();
 
   /** Calls `onClose` once, when the connection is gone, however it went. */
   const hold = (exchange: Exchange, onClose: () => void): void => {
     const release = (): void => {
       if (open.delete(release)) onClose();
     };
-    open.add(release);
+    open.set(release, exchange);
     if (exchange.response.destroyed) release();
     else exchange.response.once('close', release);
   };
@@ -44,11 +37,11 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
     if (!wasFinished || !run.script.request.store) store.remove(run);
   };
 
-  const sendWhenFinished = (exchange: Exchange, run: Run): void => {
+  const sendWhenFinished = (exchange: Exchange, { run, headers }: Extract<Reply, { kind: 'wait' }>): void => {
     let timer: NodeJS.Timeout | undefined;
     const wait = (): void => {
       const leftMs = endMs(run) - elapsedMs(run, now());
-      if (leftMs <= 0) exchange.sendJson(200, objectOf(run, now()), RATE_LIMIT_HEADERS);
+      if (leftMs <= 0) exchange.sendJson(200, objectOf(run, now()), headers);
       // Timers may fire a little early, hence the second look; what never ends needs no timer.
       else if (Number.isFinite(leftMs)) timer = setTimeout(wait, Math.ceil(leftMs));
     };
@@ -62,7 +55,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
   const sendEvents = (exchange: Exchange, reply: Extract<Reply, { kind: 'stream' }>): void => {
     const { run } = reply;
     const { response } = exchange;
-    exchange.openStream(RATE_LIMIT_HEADERS);
+    exchange.openStream(reply.headers);
     const stream = startEventStream({
       run,
       startingAfter: reply.startingAfter,
@@ -88,11 +81,11 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
         case 'json':
           return exchange.sendJson(200, reply.body);
         case 'created':
-          return exchange.sendJson(200, reply.body, RATE_LIMIT_HEADERS);
+          return exchange.sendJson(200, reply.body, reply.headers);
         case 'html':
           return exchange.sendHtml(reply.status);
         case 'wait':
-          return sendWhenFinished(exchange, reply.run);
+          return sendWhenFinished(exchange, reply);
         case 'stream':
           return sendEvents(exchange, reply);
         case 'reset':
@@ -108,8 +101,11 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
         }
       }
     },
+    resetAll: () => {
+      for (const exchange of [...open.values()]) exchange.reset();
+    },
     close: () => {
-      for (const release of [...open]) release();
+      for (const release of [...open.keys()]) release();
     },
   };
 }

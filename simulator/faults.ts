@@ -56,10 +56,15 @@ const ERROR_CODES = [
   'unknown_error',
 ] as const;
 
+const SERVED_TIERS = ['default', 'flex', 'scale', 'priority'] as const;
+export type ServedTier = (typeof SERVED_TIERS)[number];
+
 /** Whole numbers, all carried as strings because metadata values are. */
 const NUMBER_RANGES = {
   sim_times: [1, 1_000_000],
   sim_think_ms: [0, 86_400_000],
+  sim_input_tokens: [1, 10_000_000],
+  sim_cached_tokens: [0, 10_000_000],
   sim_output_tokens: [1, 20_000],
   sim_reasoning_tokens: [0, 1_000_000],
   sim_deltas: [1, 20_000],
@@ -72,7 +77,12 @@ const NUMBER_RANGES = {
 
 type NumberName = keyof typeof NUMBER_RANGES;
 
-export const PARAMETER_NAMES: readonly string[] = ['sim_key', 'sim_code', ...Object.keys(NUMBER_RANGES)];
+export const PARAMETER_NAMES: readonly string[] = [
+  'sim_key',
+  'sim_code',
+  'sim_tier',
+  ...Object.keys(NUMBER_RANGES),
+];
 
 export type Misbehaviour = {
   readonly door: DoorFault | undefined;
@@ -87,6 +97,8 @@ export type Wishes = {
   /** What counts as "the same question" for `sim_times`; undefined: the request's own model and input. */
   readonly key: string | undefined;
   readonly errorCode: string;
+  /** The tier that the response says it was served by; undefined: the one that was asked for. */
+  readonly tier: ServedTier | undefined;
   readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
 };
 
@@ -112,6 +124,7 @@ export function readWishes(metadata: Metadata): Wishes {
     misbehaviour: readMisbehaviour(metadata['sim']),
     key: metadata['sim_key'],
     errorCode: readErrorCode(metadata['sim_code']),
+    tier: readTier(metadata['sim_tier']),
     numbers: readNumbers(metadata),
   };
 }
@@ -144,6 +157,13 @@ function readErrorCode(code: string | undefined): string {
   if (code === undefined) return 'server_error';
   if ((ERROR_CODES as readonly string[]).includes(code)) return code;
   throw invalidValue('metadata.sim_code', code, ERROR_CODES);
+}
+
+function readTier(tier: string | undefined): ServedTier | undefined {
+  if (tier === undefined) return undefined;
+  const served = SERVED_TIERS.find((name) => name === tier);
+  if (served !== undefined) return served;
+  throw invalidValue('metadata.sim_tier', tier, SERVED_TIERS);
 }
 
 function readNumbers(metadata: Metadata): Wishes['numbers'] {

@@ -1,6 +1,17 @@
 import { badRequest, invalidType, invalidValue } from './errors.ts';
 import { isObject, type JsonObject } from './json.ts';
 
+/** For the bodies that are the simulator's own: one that is misspelt would do nothing and make a test pass for nothing. */
+export function requireKnown(body: unknown, names: readonly string[]): JsonObject {
+  if (!isObject(body)) throw invalidType('body', 'an object', body);
+  const unknown = Object.keys(body).find((name) => !names.includes(name));
+  if (unknown === undefined) return body;
+  throw badRequest(`Unknown parameter: '${unknown}'. Supported parameters are: ${names.join(', ')}.`, {
+    param: unknown,
+    code: 'unknown_parameter',
+  });
+}
+
 /**
  * Readers of optional request fields. Absent and null are the same thing to OpenAI, so both come
  * back as undefined; anything of another type is OpenAI's 400.

@@ -2,13 +2,18 @@ import { shorten } from './answer.ts';
 import type { Usage } from './budget.ts';
 import type { Metadata } from './metadata.ts';
 import { questionText } from './question.ts';
-import type { Status } from './response-object.ts';
+import { type Status, servedTier } from './response-object.ts';
 import { type Run, statusOf } from './run.ts';
+import { createRunningPeak } from './running-peak.ts';
 
 /** One purchase: a response that was created, whether or not its reply arrived. */
 type LedgerEntry = {
   readonly response_id: string;
+  /** Its id; `snapshot` is the dated name that the reply carries. */
   readonly model: string;
+  readonly snapshot: string;
+  /** The one that it is served by and billed at, which the reply tells at its end. */
+  readonly service_tier: string;
   readonly mode: 'background' | 'background+stream' | 'foreground' | 'foreground+stream';
   readonly metadata: Metadata;
   /** The first 100 characters of the question. */
@@ -33,6 +38,9 @@ type LedgerTotals = {
   readonly failed: number;
   readonly cancelled: number;
   readonly running: number;
+  /** The most that ran at once: of all models together, and of each. */
+  readonly most_running: number;
+  readonly most_running_by_model: Readonly<Record<string, number>>;
   readonly polls: number;
   /** Calls of the cancel route, whatever they were answered. */
   readonly cancels: number;
@@ -40,6 +48,10 @@ type LedgerTotals = {
   readonly requests: number;
   /** Create calls that made no response. */
   readonly rejected: number;
+  /** Of them, those that a rate limit of the simulator refused; the `429` faults are none. */
+  readonly throttled: number;
+  /** Of them, those that came while the weather throttled their model. */
+  readonly during_throttle: number;
   /** Webhooks that were sent and answered with 2xx. */
   readonly webhooks: number;
 };
@@ -48,6 +60,8 @@ export type Ledger = {
   /** Oldest first. Of the finished ones only the newest 20,000 are listed; the totals count all. */
   entries(): LedgerEntry[];
   totals(): LedgerTotals;
+  /** When those of `during_throttle` came, in Unix milliseconds: the first 10,000. */
+  throttledAt(): readonly number[];
   /** Forgets everything; responses in flight go on, unlisted. */
   reset(): void;
 };
@@ -57,19 +71,26 @@ export type LedgerBook = Ledger & {
   open(run: Run): void;
   /** The response is about to be forgotten: keep its last state, not the response. */
   settle(run: Run): void;
-  count(event: keyof Counts): void;
+  count(event: Exclude<keyof Counts, 'during_throttle'>): void;
+  countThrottled(atMs: number): void;
 };
 
-type Counts = Pick<LedgerTotals, 'polls' | 'cancels' | 'requests' | 'rejected' | 'webhooks'>;
+type Counts = Pick<
+  LedgerTotals,
+  'polls' | 'cancels' | 'requests' | 'rejected' | 'throttled' | 'during_throttle' | 'webhooks'
+>;
 
 const MAX_SETTLED = 20_000;
+const MAX_THROTTLED_AT = 10_000;
 const QUESTION_CHARACTERS = 100;
 
 export function createLedger(now: () => number): LedgerBook {
   const open = new Map<string, Run>();
   const settled = new Map<string, LedgerEntry>();
+  const peak = createRunningPeak(now);
   let counts = noCounts();
   let dropped = noStates();
+  let throttledAt: number[] = [];
 
   const entries = (): LedgerEntry[] =>
     [...settled.values(), ...[...open.values()].map((run) => entryOf(run, now()))].sort(
@@ -82,12 +103,22 @@ export function createLedger(now: () => number): LedgerBook {
     const { queued, in_progress, ...ended } = states;
     const running = queued + in_progress;
     const purchases = running + ended.completed + ended.incomplete + ended.failed + ended.cancelled;
-    return { purchases, ...ended, running, ...counts };
+    return {
+      purchases,
+      ...ended,
+      running,
+      most_running: peak.most(),
+      most_running_by_model: peak.mostByModel(),
+      ...counts,
+    };
   };
   return {
     entries,
     totals,
+    throttledAt: () => throttledAt,
     reset: () => {
+      throttledAt = [];
+      peak.reset();
       open.clear();
       settled.clear();
       counts = noCounts();
@@ -95,6 +126,7 @@ export function createLedger(now: () => number): LedgerBook {
     },
     open: (run) => {
       open.set(run.script.id, run);
+      peak.follow(run);
     },
     settle: (run) => {
       if (!open.delete(run.script.id)) return;
@@ -109,11 +141,15 @@ export function createLedger(now: () => number): LedgerBook {
     count: (event) => {
       counts[event] += 1;
     },
+    countThrottled: (atMs) => {
+      counts.during_throttle += 1;
+      if (throttledAt.length < MAX_THROTTLED_AT) throttledAt.push(Math.round(atMs));
+    },
   };
 }
 
 function noCounts(): { -readonly [Event in keyof Counts]: number } {
-  return { polls: 0, cancels: 0, requests: 0, rejected: 0, webhooks: 0 };
+  return { polls: 0, cancels: 0, requests: 0, rejected: 0, throttled: 0, during_throttle: 0, webhooks: 0 };
 }
 
 function noStates(): Record<Status, number> {
@@ -127,6 +163,8 @@ function entryOf(run: Run, nowMs: number): LedgerEntry {
   return {
     response_id: script.id,
     model: request.model.id,
+    snapshot: request.model.snapshot,
+    service_tier: servedTier(request),
     mode: `${request.background ? 'background' : 'foreground'}${request.stream ? '+stream' : ''}`,
     metadata: request.metadata,
     question: shorten(questionText(request.body['input']), QUESTION_CHARACTERS),

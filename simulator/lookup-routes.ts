@@ -29,6 +29,8 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     run,
     startingAfter: readCursor(query) ?? FROM_THE_BEGINNING,
     obfuscated: readBoolean(query, 'include_obfuscation') ?? true,
+    // Whether the real one tells its limits at a lookup is not known; this one does not.
+    headers: {},
   };
 }
 

@@ -1,20 +1,32 @@
-import { notFound } from './errors.ts';
+import { type ApiError, notFound } from './errors.ts';
 
 /** A model that the simulator pretends to run. */
 export type SimulatedModel = {
   readonly id: string;
   /** The dated name that replies carry, as OpenAI's do. Default: the id. */
   readonly snapshot?: string;
-  /** `YYYY-MM-DD`, told by `GET /v1/models`; the simulator itself never shuts a model down. Default: none. */
+  /** `YYYY-MM-DD`, told by `GET /v1/models`; the simulator shuts no model down by itself. Default: none. */
   readonly shutdownDate?: string;
+};
+
+/** What `PUT /simulator/models/:id` takes; what is left out stays as it is. */
+export type ModelChange = {
+  /** `YYYY-MM-DD`; null: none. */
+  readonly shutdownDate?: string | null | undefined;
+  /** Not listed, and nothing can be made with it; what was made before goes on. */
+  readonly gone?: boolean | undefined;
 };
 
 export type Models = {
   readonly defaultName: string;
+  /** Also of those that are gone. */
+  readonly ids: readonly string[];
   list(): object;
   describe(id: string): object;
   /** The model of this name or snapshot, or OpenAI's 404. */
   find(id: string): Required<Pick<SimulatedModel, 'id' | 'snapshot'>>;
+  /** Hands back the model as it is then listed, with `gone`. */
+  change(id: string, change: ModelChange): object;
 };
 
 /** Unix seconds; a fixed date, so that two listings are equal. */
@@ -43,24 +55,49 @@ export function createModels(models: readonly (string | SimulatedModel)[]): Mode
     const model = typeof entry === 'string' ? (defaultsOf(entry) ?? { id: entry }) : entry;
     known.set(model.id, model);
   }
-  const find = (id: string): SimulatedModel => {
+  const gone = new Set<string>();
+  const get = (id: string): SimulatedModel => {
     const model = known.get(id) ?? [...known.values()].find((candidate) => candidate.snapshot === id);
     if (model) return model;
-    throw notFound(`The model \`${id}\` does not exist or you do not have access to it.`, {
-      code: 'model_not_found',
-    });
+    throw modelNotFound(`The model \`${id}\` does not exist or you do not have access to it.`);
+  };
+  const find = (id: string): SimulatedModel => {
+    const model = get(id);
+    if (!gone.has(model.id)) return model;
+    throw modelNotFound(
+      model.shutdownDate === undefined
+        ? `The model \`${id}\` does not exist or you do not have access to it.`
+        : `The model \`${id}\` has been deprecated, learn more here: https://platform.openai.com/docs/deprecations`,
+    );
   };
   const [first] = known.keys();
   if (first === undefined) throw new Error('models must name at least one model, got an empty list');
   return {
     defaultName: first,
-    list: () => ({ object: 'list', data: [...known.values()].map(describe) }),
+    ids: [...known.keys()],
+    list: () => ({
+      object: 'list',
+      data: [...known.values()].filter(({ id }) => !gone.has(id)).map(describe),
+    }),
     describe: (id) => describe(find(id)),
     find: (id) => {
       const model = find(id);
       return { id: model.id, snapshot: model.snapshot ?? model.id };
     },
+    change: (id, { shutdownDate, gone: isGone }) => {
+      const { shutdownDate: planned, ...model } = get(id);
+      const date = shutdownDate === undefined ? planned : (shutdownDate ?? undefined);
+      const changed = { ...model, ...(date === undefined ? {} : { shutdownDate: date }) };
+      known.set(changed.id, changed);
+      if (isGone === true) gone.add(changed.id);
+      else if (isGone === false) gone.delete(changed.id);
+      return { ...describe(changed), gone: gone.has(changed.id) };
+    },
   };
+}
+
+function modelNotFound(message: string): ApiError {
+  return notFound(message, { code: 'model_not_found' });
 }
 
 function defaultsOf(id: string): SimulatedModel | undefined {

@@ -1,6 +1,7 @@
 import { simulatedAnswer } from './answer.ts';
 import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models.ts';
 import type { Question } from './question.ts';
+import { type LimitOf, type RateLimitOptions, resolveLimits } from './rate-limit.ts';
 import { createWebhookSignature, type WebhookSignature } from './webhook-signature.ts';
 
 /** What the simulated server makes of `background: true`. */
@@ -12,7 +13,7 @@ type BackgroundProfile =
   /** As a server that never heard of it: answers in the foreground; responses cannot be looked up. */
   | 'ignored';
 
-export type SimulatorOptions = {
+export type SimulatorOptions = RateLimitOptions & {
   /** Milliseconds from create to answer. Default 2000; `metadata.sim_think_ms` overrides it for one request. */
   readonly thinkMs?: number | undefined;
   /** Share of `thinkMs` by which it varies, 0 to 1. Default 0: every response takes the same time. */
@@ -39,11 +40,31 @@ export type SimulatorOptions = {
   readonly answer?: ((question: Question) => string) | undefined;
 };
 
+const OPTIONS: Readonly<Record<keyof SimulatorOptions, true>> = {
+  thinkMs: true,
+  jitter: true,
+  seed: true,
+  models: true,
+  requestsPerMinute: true,
+  tokensPerMinute: true,
+  limits: true,
+  background: true,
+  apiKey: true,
+  retentionMs: true,
+  streamWindowMs: true,
+  keepaliveMs: true,
+  webhookUrl: true,
+  webhookSecret: true,
+  answer: true,
+};
+export const OPTION_NAMES: readonly string[] = Object.keys(OPTIONS);
+
 export type Settings = {
   readonly thinkMs: number;
   readonly jitter: number;
   readonly seed: number;
   readonly models: Models;
+  readonly limitOf: LimitOf;
   readonly background: BackgroundProfile;
   readonly apiKey: string | undefined;
   readonly retentionMs: number;
@@ -60,11 +81,17 @@ const DAY = 24 * 60 * MINUTE;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function resolveOptions(options: SimulatorOptions): Settings {
+  const unknown = Object.keys(options).find((name) => !OPTION_NAMES.includes(name));
+  if (unknown !== undefined) {
+    throw new Error(`Unknown option of the simulator: ${unknown}. There are: ${OPTION_NAMES.join(', ')}`);
+  }
+  const models = createModels(options.models ?? DEFAULT_MODELS);
   return {
     thinkMs: within('thinkMs', options.thinkMs ?? 2 * SECOND, 0, DAY),
     jitter: within('jitter', options.jitter ?? 0, 0, 1),
     seed: within('seed', options.seed ?? 1, 0, Number.MAX_SAFE_INTEGER),
-    models: createModels(options.models ?? DEFAULT_MODELS),
+    models,
+    limitOf: resolveLimits(options, models.ids),
     background: options.background ?? 'supported',
     apiKey: options.apiKey,
     retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),

@@ -1,4 +1,3 @@
-import type { CreateRequest } from './create-request.ts';
 import { isObject } from './json.ts';
 
 /** What an `answer` function is told. */
@@ -26,20 +25,4 @@ function contentText(content: unknown): string {
   return content
     .map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : ''))
     .join('');
-}
-
-const CHARACTERS_PER_TOKEN = 4;
-/** What the chat format itself costs, roughly. */
-const MESSAGE_OVERHEAD_TOKENS = 7;
-
-/** An estimate: four characters a token over everything the model would read. */
-export function countInputTokens(body: CreateRequest['body']): number {
-  const read = [body['input'], body['instructions'], body['tools']];
-  const characters = read.reduce<number>((sum, part) => sum + lengthOf(part), 0);
-  return MESSAGE_OVERHEAD_TOKENS + Math.ceil(characters / CHARACTERS_PER_TOKEN);
-}
-
-function lengthOf(part: unknown): number {
-  if (part === undefined || part === null) return 0;
-  return typeof part === 'string' ? part.length : JSON.stringify(part).length;
 }

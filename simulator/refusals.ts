@@ -1,5 +1,6 @@
 import { ApiError, badRequest, responseNotFound } from './errors.ts';
 import type { DoorFault } from './faults.ts';
+import { goDuration } from './go-duration.ts';
 import type { Run } from './run.ts';
 
 const DEFAULT_RETRY_AFTER_MS = 1000;
@@ -19,7 +20,7 @@ export function refusal(fault: Refusal, model: string, retryAfterMs = DEFAULT_RE
         'retry-after': String(Math.ceil(retryAfterMs / 1000)),
         'retry-after-ms': String(retryAfterMs),
         'x-ratelimit-remaining-requests': '0',
-        'x-ratelimit-reset-requests': `${retryAfterMs}ms`,
+        'x-ratelimit-reset-requests': goDuration(retryAfterMs),
       });
     case '429_bare':
       return throttled(model, retryAfterMs, {});
@@ -61,7 +62,7 @@ export function refuseLookup(run: Run): void {
 function throttled(model: string, retryAfterMs: number, headers: Record<string, string>): ApiError {
   const lines = [
     `Rate limit reached for ${model} in organization org-simulator on requests per min (RPM): Limit 500, Used 500, Requested 1.`,
-    `Please try again in ${retryAfterMs}ms.`,
+    `Please try again in ${goDuration(retryAfterMs)}.`,
   ];
   return apiError(429, 'requests', 'rate_limit_exceeded', lines, headers);
 }

@@ -1,3 +1,4 @@
+import type { CreateRequest } from './create-request.ts';
 import { isObject, type JsonObject } from './json.ts';
 import type { Ending, Script } from './script.ts';
 
@@ -41,7 +42,8 @@ export function responseObject(script: Script, phase: Phase): object {
     prompt_cache_retention: body['prompt_cache_retention'] ?? null,
     reasoning: { ...reasoning, effort, summary: reasoning['summary'] ?? null },
     safety_identifier: body['safety_identifier'] ?? null,
-    service_tier: serviceTier(body['service_tier'], phase),
+    // Until it ran, a response echoes the tier that was asked for.
+    service_tier: phase.status === 'ended' ? servedTier(script.request) : (body['service_tier'] ?? 'auto'),
     store: script.request.store,
     temperature: 1,
     text: textOptions(body['text']),
@@ -89,12 +91,12 @@ export function failureType(code: string): string {
   }
 }
 
-/** Until it ran, a response echoes the tier that was asked for; then it tells the one that was used. */
-function serviceTier(asked: unknown, phase: Phase): unknown {
-  const tier = asked ?? 'auto';
-  if (phase.status !== 'ended') return tier;
-  if (tier === 'auto') return 'default';
-  return tier === 'fast' ? 'priority' : tier;
+/** The tier that a response is served by, and billed at. */
+export function servedTier({ body, wishes }: CreateRequest): string {
+  if (wishes.tier !== undefined) return wishes.tier;
+  const asked = String(body['service_tier'] ?? 'auto');
+  if (asked === 'auto') return 'default';
+  return asked === 'fast' ? 'priority' : asked;
 }
 
 function textOptions(asked: unknown): object {

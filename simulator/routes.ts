@@ -1,6 +1,8 @@
+import { controlRoutes } from './control-routes.ts';
 import type { CreateDeps } from './create.ts';
 import { createResponse } from './create-route.ts';
 import { invalidType, unauthorized, unknownUrl } from './errors.ts';
+import { countInputTokens } from './input-tokens.ts';
 import { isObject } from './json.ts';
 import {
   cancelResponse,
@@ -9,7 +11,6 @@ import {
   type LookupDeps,
   retrieveResponse,
 } from './lookup-routes.ts';
-import { countInputTokens } from './question.ts';
 import type { Reply } from './reply.ts';
 
 type Call = {
@@ -31,9 +32,10 @@ export function createRouter(deps: CreateDeps & LookupDeps): Router {
   const routes = [
     ...createRoutes(deps),
     ...(deps.settings.background === 'supported' ? lookupRoutes(deps) : []),
-    ...ledgerRoutes(deps),
+    ...controlRoutes(deps),
   ];
   const dispatch = (call: Call): Reply | Promise<Reply> => {
+    if (call.path.startsWith('/v1/') && deps.weather.isDown()) return { kind: 'reset', run: undefined };
     checkKey(call.authorization, deps.settings.apiKey);
     for (const [method, path, handler] of routes) {
       if (method !== call.method) continue;
@@ -77,19 +79,6 @@ function lookupRoutes(deps: LookupDeps): Route[] {
     ['DELETE', /^\/v1\/responses\/([^/]+)\/?$/, (_call, id) => deleteResponse(id, deps)],
     ['POST', /^\/v1\/responses\/([^/]+)\/cancel\/?$/, (_call, id) => cancelResponse(id, deps)],
     ['GET', /^\/v1\/responses\/([^/]+)\/input_items\/?$/, ({ query }, id) => inputItems(id, query, deps)],
-  ];
-}
-
-/** Not OpenAI's: what the simulator has sold. */
-function ledgerRoutes({ ledger, turns }: CreateDeps): Route[] {
-  const reset: Handler = () => {
-    ledger.reset();
-    turns.reset();
-    return json({ reset: true });
-  };
-  return [
-    ['GET', /^\/simulator\/ledger\/?$/, () => json({ totals: ledger.totals(), responses: ledger.entries() })],
-    ['DELETE', /^\/simulator\/ledger\/?$/, reset],
   ];
 }
 

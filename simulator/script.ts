@@ -19,7 +19,10 @@ export type Script = {
   readonly paceMs: number;
   readonly items: readonly PlannedItem[];
   readonly ending: Ending;
+  /** What the response says that it used. */
   readonly usage: Usage | null;
+  /** What it uses in all, told or not: this is what counts against a limit. */
+  readonly tokens: number;
   /** A cancel is answered, but the response completes all the same at its time. */
   readonly completesAfterCancel: boolean;
   readonly keepaliveMs: number;
@@ -71,6 +74,7 @@ const QUEUED_SHARE = 0.1;
 export function writeScript(request: CreateRequest, direction: Direction): Script {
   const { run } = direction.misbehaviour;
   const budget = planTokens(request, direction.answer, run);
+  const usage = countUsage(request, budget);
   const never = run === 'stall' || run === 'stuck_queued';
   return {
     id: direction.id,
@@ -81,7 +85,8 @@ export function writeScript(request: CreateRequest, direction: Direction): Scrip
     paceMs: direction.thinkMs,
     items: planItems(request, direction, budget),
     ending: planEnding(request, direction, budget),
-    usage: run === 'usage_null' || isFailure(run) ? null : countUsage(request, budget),
+    usage: run === 'usage_null' || isFailure(run) ? null : usage,
+    tokens: usage.total_tokens,
     completesAfterCancel: run === 'late_completion',
     keepaliveMs: direction.keepaliveMs,
   };

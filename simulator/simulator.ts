@@ -5,9 +5,12 @@ import { createExchange } from './exchange.ts';
 import { createLedger, type Ledger } from './ledger.ts';
 import { resolveOptions, type SimulatorOptions } from './options.ts';
 import { createPace } from './pace.ts';
+import { createRateLimits, type LimitReport } from './rate-limits.ts';
 import { createRouter } from './routes.ts';
 import { createStore } from './store.ts';
 import { createTurns } from './turns.ts';
+import { createWeather } from './weather.ts';
+import { readWeatherChange, type WeatherChange } from './weather-change.ts';
 import { createWebhooks } from './webhooks.ts';
 
 export type { SimulatorOptions } from './options.ts';
@@ -19,6 +22,10 @@ export type Simulator = {
   /** Cuts open connections and stops every timer. Calling it again waits for the same end. */
   close(): Promise<void>;
   readonly ledger: Ledger;
+  /** What `GET /simulator/limits` answers: by model, what was let through and how near to the limit. */
+  limits(): Record<string, LimitReport>;
+  /** As `PUT /simulator/weather`. */
+  setWeather(change: WeatherChange): void;
 };
 
 /** Fleets of clients connect at once; the default backlog of 511 would refuse some. */
@@ -33,10 +40,23 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
   const store = createStore({ retentionMs: settings.retentionMs, now, onRemoved: ledger.settle });
   const delivery = createDelivery({ store, now });
   const webhooks = createWebhooks({ target: settings.webhook, ledger, now });
+  const limits = createRateLimits({
+    models: settings.models.ids,
+    limitOf: settings.limitOf,
+    now,
+    onRefused: () => ledger.count('throttled'),
+  });
+  const weather = createWeather({
+    now,
+    onDown: delivery.resetAll,
+    onThrottled: ledger.countThrottled,
+  });
   const route = createRouter({
     settings,
     store,
     ledger,
+    limits,
+    weather,
     turns: createTurns(),
     webhooks,
     now,
@@ -60,6 +80,8 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
 
   return {
     ledger,
+    limits: limits.report,
+    setWeather: (change) => weather.change(readWeatherChange(change, settings.models.ids)),
     listen: (port, host = '127.0.0.1') =>
       new Promise((resolve, reject) => {
         server.once('error', reject);

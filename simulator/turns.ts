@@ -1,7 +1,9 @@
 /** Counts how often a question has misbehaved, so that `sim_times` can end it. */
 export type Turns = {
-  /** Whether this create still misbehaves; each true answer uses up one of `times`. */
-  take(key: string, times: number | undefined): boolean;
+  /** Whether one more create of this question is to misbehave. */
+  isLeft(key: string, times: number): boolean;
+  /** One has misbehaved. */
+  use(key: string): void;
   reset(): void;
 };
 
@@ -11,16 +13,12 @@ const MAX_KEYS = 100_000;
 export function createTurns(): Turns {
   const taken = new Map<string, number>();
   return {
-    take: (key, times) => {
-      if (times === undefined) return true;
-      const count = taken.get(key) ?? 0;
-      if (count >= times) return false;
-      taken.set(key, count + 1);
-      if (taken.size > MAX_KEYS) {
-        const [oldest] = taken.keys();
-        if (oldest !== undefined) taken.delete(oldest);
-      }
-      return true;
+    isLeft: (key, times) => (taken.get(key) ?? 0) < times,
+    use: (key) => {
+      taken.set(key, (taken.get(key) ?? 0) + 1);
+      if (taken.size <= MAX_KEYS) return;
+      const [oldest] = taken.keys();
+      if (oldest !== undefined) taken.delete(oldest);
     },
     reset: () => taken.clear(),
   };

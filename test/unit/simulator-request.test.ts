@@ -102,9 +102,14 @@ describe('the body of a create request', () => {
 describe('turns', () => {
   it('are used up by misbehaving, and back after a reset', () => {
     const turns = createTurns();
-    expect([1, 2, 3].map(() => turns.take('a', 2))).toEqual([true, true, false]);
-    expect(turns.take('b', undefined)).toBe(true);
+    const misbehave = () => {
+      const isLeft = turns.isLeft('a', 2);
+      if (isLeft) turns.use('a');
+      return isLeft;
+    };
+    expect([1, 2, 3].map(misbehave)).toEqual([true, true, false]);
+    expect(turns.isLeft('b', 1)).toBe(true);
     turns.reset();
-    expect(turns.take('a', 2)).toBe(true);
+    expect(turns.isLeft('a', 2)).toBe(true);
   });
 });

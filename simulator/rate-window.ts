@@ -1,0 +1,81 @@
+/** What was taken, or may be taken, in any 60 seconds. */
+export type Amount = { readonly requests: number; readonly tokens: number };
+
+/**
+ * The creates of the last 60 seconds, each at its own instant: no buckets and no edges, so that no 60 seconds
+ * whatever hold more than was allowed. Costs two numbers a create, and those only for a minute.
+ */
+export type RateWindow = {
+  used(nowMs: number): Amount;
+  take(tokens: number, nowMs: number): void;
+  /** Milliseconds until one more create would be within this many; 0: now. */
+  untilRequests(limit: number, nowMs: number): number;
+  /** Milliseconds until so many more tokens would be within the limit, which must not be smaller than they are. */
+  untilTokens(limit: number, requested: number, nowMs: number): number;
+  /** Milliseconds until nothing of what was taken is left. */
+  untilEmpty(nowMs: number): number;
+};
+
+const WINDOW_MS = 60_000;
+/** Entries that have left are cut off only when there are so many of them, and they are the larger half. */
+const MIN_CUT = 1024;
+
+/** `sum`: the tokens of this create and of all before it, so that any stretch is one subtraction. */
+type Entry = { readonly atMs: number; readonly sum: number };
+
+export function createRateWindow(): RateWindow {
+  let entries: Entry[] = [];
+  let first = 0;
+  /** The sum at the last create, and at the last one that has left. */
+  let taken = 0;
+  let left = 0;
+
+  const settle = (nowMs: number): void => {
+    for (let entry = entries[first]; entry && hasLeft(entry, nowMs); entry = entries[first]) {
+      left = entry.sum;
+      first += 1;
+    }
+    if (first < MIN_CUT || first * 2 < entries.length) return;
+    entries = entries.slice(first);
+    first = 0;
+  };
+  const untilLeft = (entry: Entry | undefined, nowMs: number): number =>
+    entry ? WINDOW_MS - (nowMs - entry.atMs) : 0;
+
+  return {
+    used: (nowMs) => {
+      settle(nowMs);
+      return { requests: entries.length - first, tokens: taken - left };
+    },
+    take: (tokens, nowMs) => {
+      settle(nowMs);
+      taken += tokens;
+      entries.push({ atMs: nowMs, sum: taken });
+    },
+    untilRequests: (limit, nowMs) => {
+      settle(nowMs);
+      if (entries.length - first < limit) return 0;
+      return untilLeft(entries[entries.length - limit], nowMs);
+    },
+    untilTokens: (limit, requested, nowMs) => {
+      settle(nowMs);
+      const excess = taken - left + requested - limit;
+      if (excess <= 0) return 0;
+      let index = first;
+      for (let entry = entries[index]; entry && entry.sum - left < excess; entry = entries[index]) index += 1;
+      return untilLeft(entries[index], nowMs);
+    },
+    untilEmpty: (nowMs) => {
+      settle(nowMs);
+      return first === entries.length ? 0 : untilLeft(entries.at(-1), nowMs);
+    },
+  };
+}
+
+/**
+ * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction is that of
+ * `untilLeft`: in another order it could round to "no wait" for what has not left.
+ */
+function hasLeft({ atMs }: Entry, nowMs: number): boolean {
+  return nowMs - atMs >= WINDOW_MS;
+}
