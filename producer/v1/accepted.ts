@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { JobView } from '../../src/job.ts';
 import type { JobRequest } from '../../src/job-request.ts';
+import { QueueError } from '../../src/problem.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 
 /** A request that has become a job, or has found the one that it had become before. */
@@ -29,7 +30,12 @@ export async function accept(
   const key = earlier ?? `undelivered-${randomUUID()}`;
   if (earlier === undefined) await undelivered.note(body, key);
   return {
-    ...(await queue.enqueueOnce(request, key)),
+    ...(await queue.enqueueOnce(request, key).catch(async (error: unknown) => {
+      // Refused, so that nobody will ever take the note. While Redis is away the job may be there all the same.
+      const refused = error instanceof QueueError && error.code !== 'redis_unavailable';
+      if (refused && earlier === undefined) await undelivered.deliver(body, key).catch(() => {});
+      throw error;
+    })),
     // Left behind, it can only be found by a caller that asks the same again after a broken connection.
     delivered: () => void undelivered.deliver(body, key).catch(() => {}),
   };
