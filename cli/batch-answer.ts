@@ -7,8 +7,25 @@ import type { Origin, Refusal } from './batch-question.ts';
  */
 export type Fate =
   | { status: 'completed'; id: string; result: JobResult }
-  | { status: 'failed' | 'cancelled' | 'gone'; id: string; error: Refusal }
+  | { status: 'failed' | 'cancelled'; id: string; error: Refusal; costUsd: number | null }
+  | { status: 'gone'; id: string; error: Refusal }
   | { status: 'refused'; error: Refusal };
+
+/** US dollars; null: unknown, or nothing. */
+export function costOf(fate: Fate): number | null {
+  switch (fate.status) {
+    case 'completed':
+      return fate.result.cost_usd;
+    case 'failed':
+    case 'cancelled':
+      return fate.costUsd;
+    case 'gone':
+    case 'refused':
+      return null;
+    default:
+      return fate satisfies never;
+  }
+}
 
 /** Every line without an error ends like this; nothing else stands behind the error. */
 const NO_ERROR = '"error":null}';
@@ -47,6 +64,7 @@ function ourLine(key: BatchKey, origin: Origin & { format: 'ours' }, fate: Fate)
     status: fate.status,
     answer: result?.answer ?? null,
     usage: result?.usage ?? null,
+    cost_usd: costOf(fate),
     incomplete_reason: result?.incomplete_reason ?? null,
     ...(origin.metadata !== undefined && { metadata: origin.metadata }),
     error: fate.status === 'completed' ? null : fate.error,

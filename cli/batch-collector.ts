@@ -125,12 +125,18 @@ async function look(
   if (!isFinishedJob(job)) return undefined;
   switch (job.status) {
     case 'failed':
-      return { status: 'failed', id, error: { code: job.error.code, message: job.error.message } };
+      return {
+        status: 'failed',
+        id,
+        error: { code: job.error.code, message: job.error.message },
+        costUsd: job.cost_usd,
+      };
     case 'cancelled':
       return {
         status: 'cancelled',
         id,
         error: { code: 'job_cancelled', message: `The job was cancelled at ${job.finished_at}` },
+        costUsd: job.cost_usd,
       };
     default:
       return job satisfies never;

@@ -1,4 +1,5 @@
 import type { SingleBar } from 'cli-progress';
+import { formatUsd } from '../src/usd.ts';
 import { durationText } from './duration.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -9,6 +10,8 @@ export interface BatchCount {
   done: number;
   /** How many of these have an error. */
   failed: number;
+  /** US dollars for what came in this run, where they are known; null: nothing of it has a known cost. */
+  costUsd: number | null;
 }
 
 /** Shows how far a batch is: as a bar on a terminal, as a line now and again anywhere else. */
@@ -52,9 +55,9 @@ export async function startBatchProgress(terminal: Terminal, begun: BatchCount):
   };
 }
 
-/** `1,234 of 50,000 (2%), 3 failed, 120/s, 6m 46s to go` */
+/** `1,234 of 50,000 (2%), 3 failed, $12.34, 120/s, 6m 46s to go` */
 export function progressText(
-  { total, done, failed }: BatchCount,
+  { total, done, failed, costUsd }: BatchCount,
   begun: BatchCount,
   elapsedMs: number,
 ): string {
@@ -63,6 +66,7 @@ export function progressText(
   return [
     `${numberText(done)} of ${numberText(total)} (${share}%)`,
     ...(failed > 0 ? [`${numberText(failed)} failed`] : []),
+    ...(costUsd === null ? [] : [`${formatUsd(costUsd)}${begun.done > 0 ? ' in this run' : ''}`]),
     ...(perSecond > 0 ? [rateText(perSecond)] : []),
     ...(perSecond > 0 && done < total ? [`${durationText(((total - done) * 1000) / perSecond)} to go`] : []),
   ].join(', ');

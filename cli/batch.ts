@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { costOf } from './batch-answer.ts';
 import { BatchError } from './batch-error.ts';
 import { type InputSurvey, questionLines, surveyInput } from './batch-input.ts';
 import { hashOfLine } from './batch-key.ts';
@@ -27,7 +28,10 @@ export function registerBatchCommand(program: Command, context: CommandContext):
       'Asks each line of a file and writes the answers to another, as they come. Stopped at any time, the same command goes on where it stopped; nothing is asked twice.',
     )
     .argument('<input>', 'JSON Lines: questions, requests as POST /jobs takes them, or OpenAI’s Batch format')
-    .requiredOption('-o, --out <file>', 'where the answers go, a line each, in the order they come')
+    .requiredOption(
+      '-o, --out <file>',
+      '(required) where the answers go, a line each, in the order they come',
+    )
     .option(
       '-m, --model <model>',
       'a configured model for all lines; default: the one each names, or the instance’s own',
@@ -45,7 +49,12 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
   const side = recordPath(options.out);
   const entries = await readEntries(side);
   const done = await surveyOutput(options.out, survey.lastLine);
-  const begun: BatchCount = { total: survey.questions, done: done.done, failed: done.failed };
+  const begun: BatchCount = {
+    total: survey.questions,
+    done: done.done,
+    failed: done.failed,
+    costUsd: null,
+  };
   const print = (count: BatchCount, words: string): void => {
     const answered = count.done - count.failed;
     if (options.json)
@@ -81,9 +90,11 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
         output,
         record,
         concurrency: options.concurrency,
-        onFate({ status }) {
+        onFate(fate) {
           count.done += 1;
-          if (status !== 'completed') count.failed += 1;
+          if (fate.status !== 'completed') count.failed += 1;
+          const cost = costOf(fate);
+          if (cost !== null) count.costUsd = (count.costUsd ?? 0) + cost;
           progress.update(count);
         },
         say: progress.say,
@@ -132,14 +143,19 @@ function requireSameBatch(record: BatchRecord, { batch }: OutputSurvey, out: str
   throw new BatchError(`${out} and ${recordPath(out)} are of two batches: give another --out`);
 }
 
-function beginningText({ total, done }: BatchCount): string {
-  return done === 0
-    ? `${numberText(total)} lines to ask; Ctrl-C stops, and the same command goes on`
-    : `Going on: ${numberText(done)} of ${numberText(total)} lines have their answers`;
+function beginningText(begun: BatchCount): string {
+  return begun.done === 0
+    ? `${numberText(begun.total)} lines to ask; Ctrl-C stops, and the same command goes on`
+    : `Going on: ${doneText(begun)}`;
 }
 
-function stoppedText({ total, done }: BatchCount): string {
-  return `Stopped: ${numberText(done)} of ${numberText(total)} lines have their answers. The jobs at the instance go on.`;
+function stoppedText(count: BatchCount): string {
+  return `Stopped: ${doneText(count)}. The jobs at the instance go on.`;
+}
+
+function doneText({ total, done, failed }: BatchCount): string {
+  const bad = failed === 0 ? '' : ` (${numberText(failed)} failed)`;
+  return `${numberText(done)} of ${numberText(total)} lines are done${bad}`;
 }
 
 function endText({ total, failed }: BatchCount): string {
@@ -172,4 +188,6 @@ Exit codes:
 
 Examples:
   o3q batch questions.jsonl --out answers.jsonl
-  jq -r 'select(.error != null) | .line' answers.jsonl        the lines without an answer`;
+
+  What has an error, into a file that can be asked again:
+  awk -F_ 'NR == FNR { if (!/"error":null}$/) again[$4]; next } FNR in again' answers.jsonl questions.jsonl > again.jsonl`;

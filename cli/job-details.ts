@@ -1,8 +1,10 @@
-import type { JobView } from '../src/job.ts';
+import type { JobView, WaitingJob } from '../src/job.ts';
 import { oneLine, printable } from '../src/terminal-text.ts';
+import { formatUsd } from '../src/usd.ts';
 import { distanceText, durationText } from './duration.ts';
 import { paintedStatus } from './job-table.ts';
 import type { Terminal } from './terminal.ts';
+import { wrappedText } from './wrapped-text.ts';
 
 type Detail = [label: string, text: string];
 
@@ -13,20 +15,36 @@ export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): 
     ['model', oneLine(job.model)],
     ['attempt', job.attempt === 0 ? `none yet, ${job.max_attempts} at most` : attempts(job)],
     ...purchases(job),
+    ...detail('cost', job.cost_usd === null ? '' : formatUsd(job.cost_usd)),
     ['created', moment(job.created_at, now)],
     ...detailsByStatus(job, now),
   ];
   const width = Math.max(...details.map(([label]) => label.length));
   const lines = details.map(
-    ([label, text]) => `  ${terminal.paint('dim', label.padEnd(width))}  ${text.replaceAll('\n', '\n    ')}`,
+    ([label, text]) =>
+      `  ${terminal.paint('dim', label.padEnd(width))}  ${inRoom(text, width + 4, terminal)}`,
   );
   return [`${paintedStatus(job, terminal)}  ${oneLine(job.id)}`, ...lines].join('\n');
+}
+
+const INDENTATION = '    ';
+/** A narrower terminal breaks lines better by itself. */
+const NARROWEST = 20;
+
+/** The text behind a label: its further lines stand below, and so does what the terminal has no room for. */
+function inRoom(text: string, labelWidth: number, terminal: Terminal): string {
+  const columns = terminal.columns();
+  const lines =
+    columns === undefined || columns < labelWidth + NARROWEST
+      ? text.split('\n')
+      : wrappedText(text, columns - INDENTATION.length, columns - labelWidth);
+  return lines.join(`\n${INDENTATION}`);
 }
 
 function detailsByStatus(job: JobView, now: number): Detail[] {
   switch (job.status) {
     case 'waiting':
-      return [['waits for', oneLine(job.waiting_for)]];
+      return [['waits for', oneLine(job.waiting_for)], ...expected(job)];
     case 'delayed':
       return [
         ['waits for', oneLine(job.waiting_for)],
@@ -37,12 +55,14 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
         ['started', moment(job.started_at, now)],
         ['runs for', durationText(job.duration_ms)],
         ...upstream(job.upstream_id, job.progress.upstream_status),
+        ...detail('last heard', job.progress.seen_at === null ? '' : moment(job.progress.seen_at, now)),
         ...detail('so far', charactersOf(job.progress.output_characters)),
       ];
     case 'completed':
       return [
         ...ended(job, now),
         ...upstream(job.upstream_id, job.result.upstream_model),
+        ...fallback(job.result.fallback_from),
         ...detail('tokens', job.result.usage === null ? '' : tokensText(job.result.usage)),
         ...detail('incomplete', oneLine(job.result.incomplete_reason ?? '')),
         ['answer', printable(job.result.answer_preview).trim()],
@@ -51,6 +71,7 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
       return [
         ...ended(job, now),
         ...upstream(job.upstream_id, null),
+        ...detail('tokens', job.usage === null ? '' : tokensText(job.usage)),
         ['error', `${oneLine(job.error.code)}: ${oneLine(job.error.message)}`],
       ];
     case 'cancelled':
@@ -62,6 +83,10 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
     default:
       return job satisfies never;
   }
+}
+
+function expected({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Detail[] {
+  return etaMs === null ? [] : detail('expected', `in ${durationText(etaMs)} (${oneLine(basis ?? '')})`);
 }
 
 export function tokensText(usage: { total_tokens: number; reasoning_tokens: number }): string {
@@ -102,6 +127,10 @@ function upstream(id: string | null, more: string | null): Detail[] {
       .map(oneLine)
       .join(', '),
   );
+}
+
+function fallback(from: string | null): Detail[] {
+  return detail('took over', from === null ? '' : `from ${oneLine(from)}, which the upstream no longer has`);
 }
 
 function charactersOf(count: number): string {

@@ -1,5 +1,6 @@
 import type { JobView } from '../src/job.ts';
 import { oneLine } from '../src/terminal-text.ts';
+import { formatUsd } from '../src/usd.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -11,6 +12,7 @@ export function jobLine(job: JobView, terminal: Terminal): string {
     oneLine(job.model),
     job.attempt === 0 ? '' : `attempt ${job.attempt}/${job.max_attempts}`,
     timeSpent(job),
+    job.cost_usd === null ? '' : formatUsd(job.cost_usd),
     fateOf(job),
   ]
     .filter((part) => part !== '')

@@ -1,13 +1,15 @@
-import Table from 'cli-table3';
 import type { JobStatus, JobView } from '../src/job.ts';
 import { iconOf, oneLine } from '../src/terminal-text.ts';
+import { formatUsd } from '../src/usd.ts';
+import { createTable, tableText } from './borderless-table.ts';
 import { durationText } from './duration.ts';
 import type { Style, Terminal } from './terminal.ts';
 
-const GAP = 2;
 /** A question is worth wrapping the terminal's lines for rather than showing less of it than this. */
 const SHORTEST_QUESTION = 16;
 const HEAD = ['STATUS', 'ID', 'MODEL', 'ATTEMPT', 'TIME'];
+/** Only where there is one: a narrow terminal has better use for its cells. */
+const COST = 'COST';
 const QUESTION = 'QUESTION';
 
 const STYLES: Record<JobStatus, Style> = {
@@ -46,23 +48,26 @@ export function timeSpent(job: JobView): string {
 
 /** Columns without borders; on a terminal the question gives way, in a pipe nothing is cut. */
 export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
+  const hasCosts = jobs.some((job) => job.cost_usd !== null);
+  const head = hasCosts ? [...HEAD, COST] : HEAD;
   const rows = jobs.map((job) => [
     paintedStatus(job, terminal),
     oneLine(job.id),
     oneLine(job.model),
     attemptText(job),
     timeSpent(job),
+    ...(hasCosts ? [costText(job)] : []),
   ]);
   const table = createTable(
-    [...HEAD, QUESTION].map((title) => terminal.paint('dim', title)),
-    [...HEAD.map(() => null), questionRoom(rows, terminal.columns())],
+    [...head, QUESTION].map((title) => terminal.paint('dim', title)),
+    { widths: [...head.map(() => null), questionRoom(head, rows, terminal.columns())] },
   );
   table.push(...rows.map((row, index) => [...row, oneLine(jobs[index]?.question ?? '')]));
-  // cli-table3 cuts between code units: half an emoji would be left over.
-  return table
-    .toString()
-    .replace(/\p{Surrogate}/gu, '')
-    .replace(/[ \t]+$/gm, '');
+  return tableText(table);
+}
+
+function costText({ cost_usd: cost }: JobView): string {
+  return cost === null ? '' : formatUsd(cost);
 }
 
 function attemptText(job: JobView): string {
@@ -70,34 +75,10 @@ function attemptText(job: JobView): string {
 }
 
 /** The cells that the other columns leave; null, as wide as it likes, where nothing limits a line. */
-function questionRoom(rows: readonly string[][], columns: number | undefined): number | null {
+function questionRoom(head: string[], rows: readonly string[][], columns: number | undefined): number | null {
   if (columns === undefined) return null;
-  const others = createTable(HEAD, []);
+  const others = createTable(head);
   others.push(...rows);
   // The width of its first line, the head, which is ASCII and uncoloured here: characters are cells.
   return Math.max(SHORTEST_QUESTION, columns - others.width);
 }
-
-function createTable(head: string[], colWidths: (number | null)[]) {
-  // cli-table3's own colours know nothing of NO_COLOR.
-  const style = { head: [], border: [], 'padding-left': 0, 'padding-right': GAP };
-  return new Table({ head, colWidths, chars: NO_BORDERS, style });
-}
-
-const NO_BORDERS = {
-  top: '',
-  'top-mid': '',
-  'top-left': '',
-  'top-right': '',
-  bottom: '',
-  'bottom-mid': '',
-  'bottom-left': '',
-  'bottom-right': '',
-  left: '',
-  'left-mid': '',
-  mid: '',
-  'mid-mid': '',
-  right: '',
-  'right-mid': '',
-  middle: '',
-};

@@ -3,6 +3,7 @@ import type { O3Client } from '../src/client/o3-client.ts';
 import { pause } from '../src/client/transport.ts';
 import { isFinishedJob, type ResultOutcome } from '../src/job.ts';
 import { oneLine } from '../src/terminal-text.ts';
+import { formatUsd } from '../src/usd.ts';
 import { type CommandContext, printJson } from './command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from './exit-code.ts';
 import { tokensText } from './job-details.ts';
@@ -88,7 +89,8 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
     }
     if (notices.isTerminal && !json) {
       const usage = result.usage === null ? '' : `, ${tokensText(result.usage)}`;
-      notices.line(notices.paint('dim', `✅ ${oneLine(result.upstream_model)}${usage}`));
+      const cost = result.cost_usd === null ? '' : `, ${formatUsd(result.cost_usd)}`;
+      notices.line(notices.paint('dim', `✅ ${oneLine(result.upstream_model)}${usage}${cost}`));
     }
     return EXIT.done;
   }

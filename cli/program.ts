@@ -5,9 +5,12 @@ import { registerCancelCommand } from './cancel.ts';
 import type { CommandContext } from './command-context.ts';
 import { EXIT_CODES_HELP } from './exit-code.ts';
 import { registerListCommand } from './list.ts';
+import { registerModelsCommand } from './models.ts';
 import { registerResultCommand } from './result.ts';
+import { registerResumeCommand } from './resume.ts';
 import { registerRetryCommand } from './retry.ts';
 import { registerStatusCommand } from './status.ts';
+import { registerUsageCommand } from './usage.ts';
 import { registerWatchCommand } from './watch.ts';
 
 /** The commands that talk to an instance; the entry point adds those that are one. */
@@ -30,6 +33,9 @@ export function createProgram(context: CommandContext, version: string): Command
   registerCancelCommand(program, context);
   registerRetryCommand(program, context);
   registerBatchCommand(program, context);
+  registerUsageCommand(program, context);
+  registerModelsCommand(program, context);
+  registerResumeCommand(program, context);
   return program;
 }
 

@@ -1,4 +1,5 @@
-// An app that shares the Redis needs no producer: the same methods, straight on the queue.
+// An app that shares the Redis needs no producer: the same methods, straight on the queue. Needs REDIS_URL, that of the workers: the embedded Redis of
+// `npm start` has a port of its own each time, which its log names.
 import { O3Queue } from 'o3-queue';
 
 const queue = new O3Queue({ redisUrl: process.env.REDIS_URL ?? 'redis://127.0.0.1:6379' });

@@ -12,17 +12,21 @@ import { bulkRoute } from './bulk-route.ts';
 import { callerOf } from './caller.ts';
 import { createDocsPage } from './docs-page.ts';
 import { documented } from './docs-routes.ts';
+import { firstPage } from './first-page.ts';
 import { adminOnly, createGate, type GateOptions } from './gate.ts';
 import { healthRoutes } from './health-routes.ts';
 import { jobEventsRoute } from './job-events-route.ts';
 import { jobRoutes } from './job-routes.ts';
+import { jsonBody } from './json-body.ts';
 import { LOGIN_PATH } from './login-page.ts';
+import { modelStateRoutes } from './model-routes.ts';
 import { webhookRoutes } from './openai-webhook.ts';
 import { HttpProblem, problemFrom } from './problem.ts';
 import type { Reply, Route } from './route.ts';
 import { securityHeaders } from './security-headers.ts';
 import { sendStream } from './stream-reply.ts';
 import { createQueueFor, type QueueFor } from './tenant-queues.ts';
+import { usageRoute } from './usage-route.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/openai-door.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 
@@ -59,6 +63,8 @@ export function routesOf({
     bulkRoute(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
+    usageRoute(),
+    ...modelStateRoutes(queue),
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
@@ -90,16 +96,13 @@ export function createApp({ gate, ...options }: AppOptions): Express {
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
   app.use(
     BOARD_PATH,
-    createBoard(queue.queues, {
-      deliveries: queue.deliveries,
+    createBoard(queue, {
       basePath: BOARD_PATH,
       logoutPath: gate.keys.length > 0 ? LOGIN_PATH : undefined,
     }),
   );
   app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
-  app.get('/', (_request, response) => {
-    response.redirect(callerOf(response)?.admin === false ? '/jobs' : BOARD_PATH);
-  });
+  app.get('/', firstPage(queueFor, BOARD_PATH));
   mount(
     app,
     routes.filter(({ open }) => open !== true),
@@ -125,8 +128,7 @@ function mount(app: Express, routes: readonly Route[], queueFor: QueueFor): void
 
 function bodyParserOf({ rawBodyLimit: limit }: Route): RequestHandler {
   if (limit !== undefined) return express.raw({ type: () => true, limit });
-  // `strict` would call a lone `null` malformed JSON; what it lacks is the form of a request.
-  return express.json({ limit: '10mb', strict: false });
+  return jsonBody();
 }
 
 function handlerOf(route: Route, queueFor: QueueFor): RequestHandler {

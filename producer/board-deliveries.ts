@@ -5,7 +5,7 @@ import { DELIVERY_QUEUE, type DeliveryQueue } from '../src/queue/delivery-queue.
 /** The webhooks on their way to callers, as they are: a retry sends the same bytes once more. */
 export class BoardDeliveries extends BullMQAdapter {
   constructor(deliveries: DeliveryQueue) {
-    super(deliveries, { displayName: 'webhooks', description: 'To the webhook_url of finished jobs' });
+    super(deliveries, { description: 'To the webhook_url of finished jobs' });
   }
 
   /** BullMQ's own name of it has braces, for Redis Cluster. */
@@ -14,6 +14,6 @@ export class BoardDeliveries extends BullMQAdapter {
   }
 
   override getJobStatuses(): JobStatus[] {
-    return super.getJobStatuses().filter((status) => status !== 'waiting-children');
+    return ['active', 'waiting', 'completed', 'failed', 'delayed'];
   }
 }

@@ -1,5 +1,5 @@
 import type { AppJob } from '@bull-board/api/typings/app';
-import type { JobView } from '../src/job.ts';
+import type { JobView, WaitingJob } from '../src/job.ts';
 
 /** Where a text or a list was cut. Nobody writes this by accident, so that what was cut is never saved as if it were whole. */
 const CUT_MARK = /… \[\d+ more (characters|items)\]/;
@@ -34,7 +34,9 @@ export function boardJobFrom(
       : failure === undefined
         ? []
         : [failure],
-    opts: withoutId(job.opts),
+    // In the line BullMQ has it delayed until a date far away.
+    delay: view.status === 'delayed' ? job.delay : 0,
+    opts: copyable(job.opts, view),
   };
 }
 
@@ -54,19 +56,25 @@ function failureOf(view: JobView): string | undefined {
 }
 
 function storyOf(view: JobView, answer: string | undefined): Record<string, unknown> {
-  const attempts = { attempt: view.attempt, max_attempts: view.max_attempts };
+  const attempts = {
+    attempt: view.attempt,
+    max_attempts: view.max_attempts,
+    ...(view.cost_usd !== null && { cost_usd: view.cost_usd }),
+  };
   switch (view.status) {
     case 'waiting':
+      return { waiting_for: view.waiting_for, position: view.position, ...etaOf(view), ...attempts };
     case 'delayed':
       return { waiting_for: view.waiting_for, ...attempts };
     case 'active':
       return { ...view.progress, ...attempts, upstream_id: view.upstream_id };
     case 'completed': {
-      const { answer_preview, usage, ...rest } = view.result;
+      // The cost of the answer alone would stand beside that of the job.
+      const { answer_preview, usage, cost_usd: _cost, ...rest } = view.result;
       return { answer: answer ?? answer_preview, usage, ...attempts, ...rest, upstream_id: view.upstream_id };
     }
     case 'failed':
-      return { error: view.error, ...attempts, upstream_id: view.upstream_id };
+      return { error: view.error, usage: view.usage, ...attempts, upstream_id: view.upstream_id };
     case 'cancelled':
       return { usage: view.usage, ...attempts, upstream_id: view.upstream_id };
     default: {
@@ -74,6 +82,11 @@ function storyOf(view: JobView, answer: string | undefined): Record<string, unkn
       throw new Error(`unknown status ${JSON.stringify(never)}`);
     }
   }
+}
+
+function etaOf({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Record<string, unknown> {
+  if (etaMs === null) return { eta: null, eta_basis: basis };
+  return { eta: `in ${Math.ceil(etaMs / 1000).toLocaleString('en-US')} s`, eta_basis: basis };
 }
 
 /** The same value with its long texts and lists cut, and saying so. */
@@ -95,8 +108,12 @@ function shortened(value: unknown, longestText: number): unknown {
   return value;
 }
 
-/** The board duplicates a job by its options; with its id too, BullMQ would take the copy for the job that it has. */
-function withoutId(options: unknown): unknown {
+/**
+ * The board duplicates a job by its options. What is this job's own must not go along: with its id BullMQ would take the copy for the job that it has, with its delay the
+ * copy would stand in a line that does not know it.
+ */
+function copyable(options: unknown, view: JobView): unknown {
   if (typeof options !== 'object' || options === null) return options;
-  return Object.fromEntries(Object.entries(options).filter(([name]) => name !== 'jobId'));
+  const own = ['jobId', 'timestamp', 'need', 'idempotency', ...(view.status === 'delayed' ? [] : ['delay'])];
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !own.includes(name)));
 }

@@ -26,6 +26,7 @@ const STYLE = `<style>
   #root [role="tree"] { font-size: 0.8125rem; }
   #root [role="tree"] > div { line-height: 1.45; }
   #root [class^="tabContent-"] { max-width: none; }
+  #root a:is([href$="status=waiting-children"], [href$="status=prioritized"], [href$="status=paused"]) { display: none; }
   #root [class^="externalLink-"] { color: var(--primary); white-space: nowrap; }
   @media (min-width: 769px) {
     #root [class^="tabActions-"] { margin-block: 0.5rem; }

@@ -8,9 +8,9 @@ import type {
   ControllerHandlerReturnType,
   UIConfig,
 } from '@bull-board/api/typings/app';
-import type { Router } from 'express';
-import type { DeliveryQueue } from '../src/queue/delivery-queue.ts';
-import type { ModelQueue } from '../src/queue/model-queue.ts';
+import type { RequestHandler, Router } from 'express';
+import type { ModelView } from '../src/model-view.ts';
+import type { O3Queue } from '../src/queue/o3-queue.ts';
 import { BoardDeliveries } from './board-deliveries.ts';
 import { isCut } from './board-job.ts';
 import { BoardQueue } from './board-queue.ts';
@@ -34,41 +34,63 @@ export interface BoardOptions {
   basePath: string;
   /** Where the browser can log out; undefined: nobody had to log in. */
   logoutPath: string | undefined;
-  /** undefined: no webhooks are delivered. */
-  deliveries: DeliveryQueue | undefined;
 }
 
 /** Bull Board over every model's queue, and that of the webhooks. */
-export function createBoard(
-  queues: readonly ModelQueue[],
-  { basePath, logoutPath, deliveries }: BoardOptions,
-): Router {
+export function createBoard(queue: O3Queue, { basePath, logoutPath }: BoardOptions): Router {
   const miscLinks = logoutPath === undefined ? [] : [{ text: 'Log out', url: logoutPath }];
-  const boardQueues = new Map(queues.map((queue) => [queue.model, new BoardQueue(queue)]));
+  const { queues, deliveries } = queue;
+  const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, queue)]));
   const server = new BoardServer();
   server.setBasePath(basePath);
+  // Before Bull Board's own route, which would buy cancelled jobs again, and completed ones.
+  server.router.put('/api/queues/:queueName/retry/:queueStatus', retryAll(boardQueues));
   createBullBoard({
-    queues: [...boardQueues.values(), ...(deliveries === undefined ? [] : [new BoardDeliveries(deliveries)])],
+    // By name, as the board's other list has them whatever their order here.
+    queues: [
+      ...(deliveries === undefined ? [] : [new BoardDeliveries(deliveries)]),
+      ...[...boardQueues.values()].sort((one, other) => one.getName().localeCompare(other.getName())),
+    ],
     serverAdapter: server,
     options: {
       uiConfig: { ...UI, miscLinks },
-      handlerHooks: { before: refuseCutData, after: inOurWords(boardQueues) },
+      handlerHooks: { before: refuseCutData, after: inOurWords(boardQueues, () => queue.modelsLately()) },
     },
   });
   return server.router;
 }
 
+function retryAll(boardQueues: ReadonlyMap<string, BoardQueue>): RequestHandler {
+  return async ({ params }, response, next) => {
+    const boardQueue = boardQueues.get(String(params['queueName']));
+    if (boardQueue === undefined) return next();
+    const status = params['queueStatus'];
+    if (status === 'failed') response.json(await boardQueue.retryFailed());
+    else response.status(400).json({ error: { key: 'ERRORS.STATUS_NOT_RETRIABLE', options: { status } } });
+  };
+}
+
 /** Puts our view of each job in place of BullMQ's, wherever the board is told of one. */
-function inOurWords(boardQueues: ReadonlyMap<string, BoardQueue>): AfterHook {
+function inOurWords(
+  boardQueues: ReadonlyMap<string, BoardQueue>,
+  models: () => Promise<ModelView[]>,
+): AfterHook {
   return async ({ method, route, request }, result): Promise<ControllerHandlerReturnType> => {
     if (method !== 'get' || (result.status ?? 200) !== 200) return result;
     if (route === '/api/queues') {
       const { queues } = result.body as { queues: AppQueue[] };
+      const views = await models();
       const ours = queues.map(async (queue) => {
         const boardQueue = boardQueues.get(queue.name);
         if (boardQueue === undefined) return queue;
         const jobs = await Promise.all(queue.jobs.map((job) => boardQueue.listed(job)));
-        return { ...queue, jobs: isLatest(request) ? jobs.sort(newestFirst) : jobs };
+        const view = views.find(({ model }) => model === queue.name);
+        const description = view === undefined ? '' : descriptionOf(view);
+        return {
+          ...queue,
+          ...(description !== '' && { description }),
+          jobs: isLatest(request) ? jobs.sort(newestFirst) : jobs,
+        };
       });
       return { ...result, body: { queues: await Promise.all(ours) } };
     }
@@ -79,6 +101,12 @@ function inOurWords(boardQueues: ReadonlyMap<string, BoardQueue>): AfterHook {
     }
     return result;
   };
+}
+
+/** What a person who looks at a model's queue should know of the model. '': nothing. */
+function descriptionOf({ upstream_model: name, state: { reason, shutdown_date: date } }: ModelView): string {
+  const end = date === null ? [] : [`the upstream shuts ${name} down on ${date}`];
+  return [...(reason === null ? [] : [reason]), ...end].join(' · ');
 }
 
 /** The board calls these its latest jobs, but lines them up by status: behind ten waiting ones nobody sees the rest. */

@@ -17,19 +17,23 @@ export function loginPage(next: string, refusal?: string): Page {
 }
 
 export function loggedInPage(tenant: string): Page {
-  return createPage(`Logged in as ${tenant}`, LOGOUT_FORM);
+  return createPage(
+    `Logged in as ${tenant}`,
+    `<p><a href="/">The first page</a></p>
+${LOGOUT_FORM}`,
+  );
 }
 
 /** For a tenant: Bull Board shows everybody's jobs or none. */
 export function noBoardPage(tenant: string): Page {
   return createPage(
     'The board is for admin',
-    `<p>It shows everybody's jobs. You are logged in as ${escaped(tenant)}, and yours are at <a href="/jobs">/jobs</a>.</p>
+    `<p>It shows everybody's jobs. You are logged in as ${escaped(tenant)}, and these are <a href="/">your own</a>.</p>
 ${LOGOUT_FORM}`,
   );
 }
 
-const LOGOUT_FORM = `<form method="post" action="${LOGOUT_PATH}"><button type="submit">Log out</button></form>`;
+export const LOGOUT_FORM = `<form method="post" action="${LOGOUT_PATH}"><button type="submit">Log out</button></form>`;
 
 /** A path of this instance, or its first page: whatever else a link to the login page says, it leads nowhere else. */
 export function ownPath(next: unknown): string {

@@ -10,6 +10,7 @@ export const HTTP_PROBLEMS = {
   unknown_model: 400,
   unauthorized: 401,
   forbidden: 403,
+  model_not_configured: 404,
   job_not_found: 404,
   route_not_found: 404,
   webhooks_not_configured: 404,
@@ -22,6 +23,7 @@ export const HTTP_PROBLEMS = {
   body_too_large: 413,
   unsupported_media_type: 415,
   too_many_requests: 429,
+  budget_exhausted: 429,
   internal_error: 500,
   redis_unavailable: 503,
 } as const satisfies Record<ProblemCode, number> & Record<string, number>;
@@ -124,6 +126,8 @@ function requestProblemFrom(error: unknown): HttpProblem | undefined {
   switch (error.type) {
     case 'entity.parse.failed':
       return new HttpProblem('malformed_json', `The body was expected to be JSON: ${error.message}`);
+    case 'entity.verify.failed':
+      return new HttpProblem('malformed_json', `The body was expected to be JSON in UTF-8: ${error.message}`);
     case 'entity.too.large':
       return new HttpProblem(
         'body_too_large',

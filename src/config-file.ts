@@ -99,70 +99,78 @@ export interface FileConfig extends Models {
   readonly http: HttpConfig;
 }
 
+/** Whose complaint about a field that it does not know says which it does. */
+function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
+  const names = Object.keys(shape).join(', ');
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys') return undefined;
+      const unknown = [issue['keys']].flat().map((key) => JSON.stringify(key));
+      return `expected only ${names}, got ${unknown.join(', ')}`;
+    },
+  });
+}
+
 /** A model's name is part of Redis keys (as a hash tag) and of URLs. */
 const modelName = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'expected 1 to 64 letters, digits, ".", "_" or "-"');
 
-const modelSchema = z.strictObject({
+const modelSchema = strictObject({
   upstream: z.string().min(1).optional(),
   maxAttempts: z.int().min(1).max(1000).default(5),
   timeoutMs: z.int().min(1).max(MAX_TIMER_MS).default(HOUR_MS),
   stallMs: z.int().min(1).max(MAX_TIMER_MS).default(600_000),
   onUncertain: z.enum(['retry', 'fail']).default('retry'),
   uncertainWaitMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
-  backoff: z
-    .strictObject({
-      baseMs: z.int().min(0).default(1000),
-      maxMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
-    })
-    .prefault({}),
+  backoff: strictObject({
+    baseMs: z.int().min(0).default(1000),
+    maxMs: z.int().min(0).max(MAX_TIMER_MS).default(60_000),
+  }).prefault({}),
   fallbacks: z.array(z.string().min(1)).max(10).default([]),
   requestsPerMinute: z.int().min(1).optional(),
   tokensPerMinute: z.int().min(1).optional(),
   maxInFlight: z.int().min(1).optional(),
 });
 
-const tenantSchema = z.strictObject({
+const tenantSchema = strictObject({
   weight: z.number().min(0.001).max(1000).default(1),
   maxInFlight: z.int().min(1).optional(),
   dailyBudgetUsd: z.number().min(0).optional(),
   onBudgetExhausted: z.enum(['wait', 'refuse']).default('wait'),
 });
 
-const priceSchema = z.strictObject({
+const priceSchema = strictObject({
   input: z.number().min(0),
   cachedInput: z.number().min(0).optional(),
   output: z.number().min(0),
 });
 
-const fileSchema = z
-  .strictObject({
-    defaultModel: modelName.optional(),
-    models: z
-      .record(modelName, modelSchema)
-      .refine((models) => Object.keys(models).length > 0, 'expected at least one model')
-      .prefault({ o3: {} }),
-    retention: z
-      .strictObject({
-        completedHours: z.number().positive().max(MOST_HOURS).default(168),
-        failedHours: z.number().positive().max(MOST_HOURS).default(720),
-      })
-      .prefault({}),
-    allowPrivateWebhooks: z.boolean().default(false),
-    tenants: z.record(z.string().min(1), tenantSchema).default({}),
-    prices: z.record(z.string().min(1), priceSchema).default({}),
-    http: z.strictObject({ requestsPerMinute: z.int().min(1).default(60_000) }).prefault({}),
-  })
-  .superRefine(({ defaultModel, models }, context) => {
-    if (defaultModel === undefined || Object.hasOwn(models, defaultModel)) return;
-    const expected = `expected one of ${Object.keys(models).join(', ')}`;
-    context.addIssue({
-      code: 'custom',
-      path: ['defaultModel'],
-      message: `${expected}, got "${defaultModel}"`,
-    });
+const fileSchema = strictObject({
+  defaultModel: modelName.optional(),
+  models: z
+    .record(modelName, modelSchema)
+    .refine((models) => Object.keys(models).length > 0, 'expected at least one model')
+    .prefault({ o3: {} }),
+  retention: z
+    .strictObject({
+      completedHours: z.number().positive().max(MOST_HOURS).default(168),
+      failedHours: z.number().positive().max(MOST_HOURS).default(720),
+    })
+    .prefault({}),
+  allowPrivateWebhooks: z.boolean().default(false),
+  tenants: z.record(z.string().min(1), tenantSchema).default({}),
+  prices: z.record(z.string().min(1), priceSchema).default({}),
+  http: strictObject({ requestsPerMinute: z.int().min(1).default(60_000) }).prefault({}),
+}).superRefine(({ defaultModel, models }, context) => {
+  if (defaultModel === undefined || Object.hasOwn(models, defaultModel)) return;
+  const expected = `expected one of ${Object.keys(models).join(', ')}`;
+  context.addIssue({
+    code: 'custom',
+    path: ['defaultModel'],
+    message: `${expected}, got "${defaultModel}"`,
   });
+});
 
 /** The part of a configuration that every process needs. */
 export function modelsOf({

@@ -8,7 +8,7 @@ export const FAILURE_CODES = {
   permission: 'terminal',
   model_not_found: 'terminal',
   not_found: 'terminal',
-  quota_exhausted: 'terminal',
+  request_too_large: 'terminal',
   timeout: 'terminal',
   deadline_passed: 'terminal',
   purchase_uncertain: 'terminal',
@@ -16,6 +16,7 @@ export const FAILURE_CODES = {
   response_refused: 'terminal',
   internal_error: 'terminal',
   conflict: 'retryable',
+  quota_exhausted: 'retryable',
   rate_limited: 'retryable',
   upstream_error: 'retryable',
   upstream_overloaded: 'retryable',
@@ -90,6 +91,9 @@ const MONEY_CODES = new Set([
   'organization_usage_limit_exceeded',
 ]);
 
+/** What OpenAI says instead of when to come back. */
+const TOO_LARGE = /^Request too large/;
+
 /** Codes inside a response or an error event that another purchase cannot cure; the set is open, so unknown ones may be retried. */
 const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
@@ -102,7 +106,7 @@ export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal
   const { status, code, type } = refusal;
   const message = describe(refusal);
   if (MONEY_CODES.has(code ?? '') || type === 'insufficient_quota')
-    return new TerminalError('quota_exhausted', message, { refusal });
+    return new RetryableError('quota_exhausted', message, { refusal });
   if (code === 'model_not_found') return new TerminalError('model_not_found', message, { refusal });
   switch (status) {
     case undefined:
@@ -118,6 +122,9 @@ export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal
     case 409:
       return new RetryableError('conflict', message, { retryAfterMs, refusal });
     case 429:
+      // For ever: more than the limit of a whole minute. Whoever held the others back for it would hold them back for good.
+      if (TOO_LARGE.test(refusal.message))
+        return new TerminalError('request_too_large', message, { refusal });
       return new RetryableError('rate_limited', message, { retryAfterMs, refusal });
     case 503:
       return new RetryableError('upstream_overloaded', message, { retryAfterMs, refusal });
@@ -138,7 +145,7 @@ export function failureFromResponseError(error: {
   const { code, type = null, param = null } = error;
   const message = `${code}: ${error.message}`;
   const refusal = { code, type, message: error.message, param };
-  if (MONEY_CODES.has(code)) return new TerminalError('quota_exhausted', message, { refusal });
+  if (MONEY_CODES.has(code)) return new RetryableError('quota_exhausted', message, { refusal });
   if (code === 'rate_limit_exceeded') return new RetryableError('rate_limited', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });
   return new RetryableError('response_failed', message, { refusal });

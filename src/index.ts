@@ -52,3 +52,5 @@ export type {
 } from './job.ts';
 export type { JobEvent } from './job-event.ts';
 export type { BulkRequest, JobRequest } from './job-request.ts';
+export type { ModelState, ModelStatus, ModelView, ResumedModel } from './model-view.ts';
+export type { SpendDimension, SpendQuery, SpendReport, SpendRow, SpendSums } from './spend.ts';

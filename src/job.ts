@@ -45,10 +45,11 @@ export const STATUS_TABLE: Record<
   cancelled: { bullmq: ['failed'], plan: 'cancelled', responses: 'cancelled' },
 };
 
-/** Tokens as the upstream counted them. `output_tokens` includes the reasoning, `input_tokens` the cached ones. */
+/** Tokens as the upstream counted them. `output_tokens` includes the reasoning, `input_tokens` those read from its cache and written to it. */
 export interface Usage {
   input_tokens: number;
   cached_tokens: number;
+  cache_write_tokens: number;
   output_tokens: number;
   reasoning_tokens: number;
   total_tokens: number;
@@ -78,6 +79,11 @@ interface JobBase {
   purchases: number;
   /** Create requests that were sent and of which nobody knows whether they were bought: each may be one more purchase. */
   uncertain_purchases: number;
+  /**
+   * US dollars known to be spent on it, earlier attempts and retries by hand included. null: nothing is known yet, or no price. Less than all where the upstream did not say what it
+   * used, as it never does for a cancelled response.
+   */
+  cost_usd: number | null;
 }
 
 /** Times of a job that has been started at least once. */
@@ -96,7 +102,14 @@ interface Finished {
 
 export interface WaitingJob extends JobBase {
   status: 'waiting';
+  /** Why it does not run yet. */
   waiting_for: string;
+  /** Its place in the line, 1 is next; null: it is on its way into the line or out of it. */
+  position: number | null;
+  /** Milliseconds until its answer is expected; null: too little is known. */
+  eta_ms: number | null;
+  /** What that is taken from, in words. */
+  eta_basis: string | null;
 }
 
 export interface DelayedJob extends JobBase {
@@ -124,9 +137,15 @@ export interface ActiveJob extends JobBase, Started {
 
 export interface ResultSummary {
   usage: Usage | null;
+  /** US dollars for this response, by the price of its model in its service tier; null: the upstream did not say what it used, or nobody knows the price. */
+  cost_usd: number | null;
+  /** The tier it was served in, as the upstream says; null: it did not say. */
+  service_tier: string | null;
   /** The first 500 characters of the answer. */
   answer_preview: string;
   upstream_model: string;
+  /** The upstream model that the job would have been sent to, had it not been gone: a fallback has answered. null: it was the first choice. */
+  fallback_from: string | null;
   /** Why the upstream stopped early (`max_output_tokens`, `content_filter`, …); null when it did not. */
   incomplete_reason: string | null;
 }
@@ -141,6 +160,8 @@ export interface FailedJob extends JobBase, Finished {
   status: 'failed';
   upstream_id: string | null;
   error: JobError;
+  /** What its last response used, where the upstream said it. */
+  usage: Usage | null;
 }
 
 export interface CancelledJob extends JobBase, Finished {
@@ -162,10 +183,16 @@ export function isFinishedJob(job: JobView): job is FinishedJob {
 export interface JobResult {
   answer: string;
   usage: Usage | null;
+  /** US dollars for this response; null: unknown. */
+  cost_usd: number | null;
+  /** The tier it was served in, as the upstream says; null: it did not say. */
+  service_tier: string | null;
   /** The model that was asked for. */
   model: string;
   /** The model that answered, as the upstream names it. */
   upstream_model: string;
+  /** The upstream model that the job would have been sent to, had it not been gone: a fallback has answered. null: it was the first choice. */
+  fallback_from: string | null;
   incomplete_reason: string | null;
   /** The Responses API object, untouched. */
   response: Record<string, unknown>;

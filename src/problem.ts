@@ -10,10 +10,12 @@ export interface Flaw {
 export const PROBLEM_CODES = [
   'invalid_request',
   'unknown_model',
+  'model_not_configured',
   'job_not_found',
   'job_not_finished',
   'job_finished',
   'idempotency_key_reused',
+  'budget_exhausted',
   'redis_unavailable',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];

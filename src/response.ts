@@ -20,6 +20,8 @@ export interface UpstreamResponse {
   } | null;
   incomplete_details?: { reason?: string } | null;
   usage?: unknown;
+  /** The tier it is served in; until it has run, the one that was asked for. */
+  service_tier?: unknown;
 }
 
 export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
@@ -54,10 +56,16 @@ export function usageOf(response: UpstreamResponse): Usage | null {
   return {
     input_tokens: count(usage['input_tokens']),
     cached_tokens: detail('input_tokens_details', 'cached_tokens'),
+    cache_write_tokens: detail('input_tokens_details', 'cache_write_tokens'),
     output_tokens: count(usage['output_tokens']),
     reasoning_tokens: detail('output_tokens_details', 'reasoning_tokens'),
     total_tokens: count(usage['total_tokens']),
   };
+}
+
+/** null: the upstream did not say, as few servers but OpenAI's do. */
+export function serviceTierOf({ service_tier: tier }: UpstreamResponse): string | null {
+  return typeof tier === 'string' ? tier : null;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,12 +1,14 @@
 import type { ModelConfig } from '../src/config-file.ts';
 import { TerminalError } from '../src/failure.ts';
 import { type JobData, parseJobData, responsesBodyFrom } from '../src/job-request.ts';
+import type { PriceList } from '../src/price.ts';
 import { QueueError } from '../src/problem.ts';
 import type { RunProgress, RunRecord } from '../src/queue/run-record.ts';
 import type { RunRecordWriter } from '../src/queue/run-record-writer.ts';
 import type { UpstreamResponse } from '../src/response.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { follow } from './follow.ts';
+import type { Grant } from './grants.ts';
 import { createJournalist } from './journalist.ts';
 import type { Orphans } from './orphans.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
@@ -20,6 +22,7 @@ import {
   purchaseToAdopt,
   stopSpending,
 } from './purchase.ts';
+import { spentUntilStopped } from './purchase-spent.ts';
 import { withoutPurchaseToken } from './purchase-token.ts';
 import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
 import { findOwn, findUncertain } from './uncertain-purchase.ts';
@@ -35,12 +38,17 @@ export interface Attempt {
   attemptsMade: number;
   /** After so many a retryable failure is final too. */
   maxAttempts: number;
+  /** By which the model is asked for. */
+  alias: string;
   model: ModelConfig;
+  prices: PriceList;
   record: RunRecordWriter;
   upstream: Upstream;
   /** What OpenAI's webhooks tell; undefined: the upstream sends none. */
   webhooks: { news: UpstreamNews; orphans: Orphans } | undefined;
   active: ActiveAttempt;
+  /** What was taken of the upstream's quota for it. */
+  grant: Grant;
   /** Of all that write journals in this process. */
   journalPace: Pace;
   /** Told what it spends; for the log and the metrics. */
@@ -53,6 +61,8 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
   let number = attempt.maxAttempts;
   let deadlineAt = Number.POSITIVE_INFINITY;
   let purchase: Purchase | undefined;
+  let fallbackFrom: string | null = null;
+  let ended: UpstreamResponse | undefined;
   // A create was sent, and nobody knows what became of it.
   let unresolved = false;
   let timer: NodeJS.Timeout | undefined;
@@ -60,12 +70,23 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
     void stopSpending(purchase, upstream);
   });
   try {
-    const { finished, record } = await attempt.record.begin(attempt.attemptsMade);
+    const { state, record } = await attempt.record.begin(attempt.attemptsMade);
+    if (state === 'ungranted') {
+      // Too long ago: what was taken for it is given back.
+      await attempt.grant.forget();
+      // What will never run need not wait for its turn.
+      ({ deadlineAt } = checkedJob(attempt, attempt.model.upstream));
+      if (Date.now() >= deadlineAt) throw new Interruption('deadline');
+      return { kind: 'postponed' };
+    }
     number = record.attempt;
     purchase = purchaseToAdopt(record);
-    if (finished) return await endedBefore(record, purchase, upstream);
+    if (state === 'finished') return await endedBefore(record, purchase, attempt);
     if (record.cancelRequested) throw new Interruption('cancelled');
-    const job = checkedJob(attempt);
+    const upstreamModel = record.grant ?? attempt.model.upstream;
+    if (upstreamModel !== attempt.model.upstream) fallbackFrom = attempt.model.upstream;
+    attempt.grant.begin(upstreamModel, purchase !== undefined);
+    const job = checkedJob(attempt, upstreamModel);
     deadlineAt = job.deadlineAt;
     timer = endInTime(purchase, job, active);
     if (purchase !== undefined) onPurchase('adopted');
@@ -75,9 +96,12 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
         unresolved = now;
       });
     }
-    const response = await followToItsEnd(purchase, attempt);
+    ended = await followToItsEnd(purchase, attempt);
     purchase = undefined;
-    return await writeDown(endFrom(withoutPurchaseToken(response)), attempt.record);
+    return await writeDown(
+      endFrom(withoutPurchaseToken(ended), attempt.prices, fallbackFrom),
+      attempt.record,
+    );
   } catch (error: unknown) {
     return await explain(error, {
       ...attempt,
@@ -85,6 +109,7 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
       attempt: number,
       deadlineAt,
       purchase,
+      ended,
       unresolved,
     });
   } finally {
@@ -98,13 +123,15 @@ function reasonFor({ error }: RunRecord): string {
   return error === undefined ? 'the attempt before it broke off' : `${error.code}: ${error.message}`;
 }
 
-/** A run that had its final status when its worker died: BullMQ is told now. It may have left a response running. */
+/** A run that had its final status when its worker died: BullMQ is told now. It may have left a response running, and unbooked. */
 async function endedBefore(
   record: RunRecord,
   purchase: Purchase | undefined,
-  upstream: Upstream,
+  attempt: Attempt,
 ): Promise<Outcome> {
-  if (record.status !== 'completed') await stopSpending(purchase, upstream);
+  if (record.status !== 'completed' && purchase !== undefined) {
+    await attempt.record.finish({ status: 'cancelled', spent: await spentUntilStopped(purchase, attempt) });
+  }
   return outcomeOf(record.status ?? 'failed', record);
 }
 
@@ -117,7 +144,7 @@ interface CheckedJob {
 }
 
 /** @throws {TerminalError} `invalid_request`: a producer of another language may have written anything. */
-function checkedJob({ data, model }: Attempt): CheckedJob {
+function checkedJob({ data, model }: Attempt, upstreamModel: string): CheckedJob {
   let checked: JobData;
   try {
     checked = parseJobData(data);
@@ -127,7 +154,7 @@ function checkedJob({ data, model }: Attempt): CheckedJob {
     throw error;
   }
   return {
-    body: responsesBodyFrom(checked, model.upstream),
+    body: responsesBodyFrom(checked, upstreamModel),
     stream: checked.stream ?? true,
     timeoutMs: checked.timeout_ms ?? model.timeoutMs,
     deadlineAt: checked.deadline === undefined ? Number.POSITIVE_INFINITY : Date.parse(checked.deadline),
@@ -141,9 +168,12 @@ async function obtain(
   attempt: Attempt,
   setUnresolved: (now: boolean) => void,
 ): Promise<Purchase> {
+  const upstreamModel = record.grant ?? attempt.model.upstream;
+  await bookLost(record, attempt.record);
   const orphans = attempt.webhooks?.orphans;
   const onPurchase = (what: PurchaseEvent): void => {
     setUnresolved(false);
+    if (what === 'adopted') attempt.grant.begin(upstreamModel, true);
     attempt.onPurchase(what);
   };
   const options = { ...attempt, policy: attempt.model, orphans, onPurchase };
@@ -159,6 +189,12 @@ async function obtain(
     if (own === undefined) throw error;
     return own;
   }
+}
+
+/** A foreground response that went down with its worker was bought all the same, and nobody will say what it used. */
+async function bookLost({ upstreamId, background }: RunRecord, record: RunRecordWriter): Promise<void> {
+  if (upstreamId === undefined || background) return;
+  await record.save({ upstreamId: undefined }, { responseId: upstreamId, usage: null, costNano: null });
 }
 
 /** Whichever comes first: the end of the attempt's own time, of which an adopted response has used up some, or the job's deadline. */

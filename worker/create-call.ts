@@ -1,4 +1,5 @@
 import { failureFromResponseError, RetryableError } from '../src/failure.ts';
+import type { ToldLimits } from '../src/quota/quota.ts';
 import { isUpstreamResponse } from '../src/response.ts';
 import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
 import { mayHaveBought, refusesBackground, retryableFrom } from './refusal.ts';
@@ -28,7 +29,10 @@ export interface CreateOptions {
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
 /** What the server answered: a stream, or one JSON value. */
-export type Reply = { kind: 'events'; events: AsyncGenerator<StreamEvent> } | { kind: 'json'; body: unknown };
+export type Reply = { told: ToldLimits } & (
+  | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
+  | { kind: 'json'; body: unknown }
+);
 
 /**
  * Sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and in background mode when it
@@ -105,7 +109,8 @@ async function post(
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
     const reply = await send(parameters, { connection, signal, background });
-    return reply.kind === 'json' ? fromJson(reply.body, stream) : await fromEvents(reply.events);
+    const running = reply.kind === 'json' ? fromJson(reply.body, stream) : await fromEvents(reply.events);
+    return { ...running, told: reply.told };
   } catch (error: unknown) {
     end();
     if (late) throw new PurchaseUncertainError(tooLate(patience.answerMs, error));

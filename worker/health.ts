@@ -14,23 +14,28 @@ export interface WorkerHealth extends Stoppable {
 }
 
 /**
- * `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way. `/metrics`: what it counts.
+ * `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way; `degraded` when of some model none is
+ * answered. `/metrics`: what it counts.
  * @param worker undefined until it is made, which is after its port is had.
  */
 export async function startWorkerHealth(
-  worker: () => Pick<O3Worker, 'isReady' | 'metrics'> | undefined,
+  worker: () => Pick<O3Worker, 'isReady' | 'troubles' | 'metrics'> | undefined,
   host: string,
   port: number,
 ): Promise<WorkerHealth> {
   let draining = false;
-  const ready = (): [status: number, word: string] => {
-    if (draining) return [503, 'draining'];
-    return worker()?.isReady() ? [200, 'ok'] : [503, 'no Redis'];
+  const sendReady = async (response: ServerResponse): Promise<void> => {
+    const running = worker();
+    if (draining) return sendWord(response, 503, 'draining');
+    if (running?.isReady() !== true) return sendWord(response, 503, 'no Redis');
+    const reasons = await running.troubles();
+    if (reasons.length === 0) sendWord(response, 200, 'ok');
+    else sendWord(response, 200, 'degraded', { reasons });
   };
   const server = createServer((request, response) => {
     const metrics = worker()?.metrics;
     if (request.url === '/livez') sendWord(response, 200, 'ok');
-    else if (request.url === '/readyz') sendWord(response, ...ready());
+    else if (request.url === '/readyz') void sendReady(response);
     else if (request.url === '/metrics' && metrics !== undefined) void sendMetrics(response, metrics);
     else sendWord(response, 404, 'only /livez, /readyz and /metrics are here');
   });
@@ -56,8 +61,9 @@ export async function startWorkerHealth(
   };
 }
 
-function sendWord(response: ServerResponse, status: number, word: string): void {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ status: word }));
+function sendWord(response: ServerResponse, status: number, word: string, more: object = {}): void {
+  const body = JSON.stringify({ status: word, ...more });
+  response.writeHead(status, { 'content-type': 'application/json' }).end(body);
 }
 
 async function sendMetrics(response: ServerResponse, metrics: O3Worker['metrics']): Promise<void> {

@@ -1,6 +1,8 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { ModelsReading } from '../src/queue/models-reading.ts';
 import type { Outcome } from './outcome.ts';
 import type { PurchaseEvent } from './purchase.ts';
+import { registerQuotaGauges } from './quota-gauges.ts';
 
 /** What one worker process counts; each worker has its own, so that two in one process do not mix. */
 export interface Metrics {
@@ -9,6 +11,8 @@ export interface Metrics {
   readonly contentType: string;
   /** @param held how many jobs of the model this worker holds right now. */
   of(model: string, held: () => number): ModelMetrics;
+  /** From now on also what all workers share. @param look undefined: it cannot be known right now. */
+  watch(look: () => Promise<ModelsReading | undefined>): void;
   /** One try to deliver a webhook. */
   delivery(result: DeliveryResult): void;
 }
@@ -19,6 +23,8 @@ export type DeliveryResult = 'delivered' | 'failed' | 'given_up';
 export interface ModelMetrics {
   purchase(what: PurchaseEvent): void;
   outcome(kind: Outcome['kind']): void;
+  /** A create was answered 429, with a time to come back. */
+  throttled(): void;
 }
 
 export function createMetrics(): Metrics {
@@ -50,6 +56,12 @@ export function createMetrics(): Metrics {
     labelNames: ['model', 'outcome'],
     registers,
   });
+  const throttled = new Counter({
+    name: 'o3q_throttled_total',
+    help: 'Create requests that the upstream has refused with 429 because there were too many',
+    labelNames: ['model'],
+    registers,
+  });
   const deliveries = new Counter({
     name: 'o3q_webhook_deliveries_total',
     help: 'Tries to deliver a webhook to a caller, by what became of them',
@@ -71,14 +83,16 @@ export function createMetrics(): Metrics {
   return {
     text: () => registry.metrics(),
     contentType: registry.contentType,
+    watch: (look) => registerQuotaGauges(registry, look),
     delivery: (result) => deliveries.inc({ result }),
     of(model, count) {
       held.set(model, count);
       // A counter that is not there yet cannot be told from one that nobody looks at.
-      for (const counter of Object.values(counters)) counter.inc({ model }, 0);
+      for (const counter of [...Object.values(counters), throttled]) counter.inc({ model }, 0);
       return {
         purchase: (what) => counters[what].inc({ model }),
         outcome: (kind) => outcomes.inc({ model, outcome: kind }),
+        throttled: () => throttled.inc({ model }),
       };
     },
   };

@@ -1,20 +1,30 @@
-import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
-import type { ModelConfig, Retention } from '../src/config-file.ts';
+import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import type { ModelConfig, Models, Retention } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
+import type { PriceList } from '../src/price.ts';
 import { optionsFrom } from '../src/queue/job-options.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
 import { keepSeconds } from '../src/queue/retention.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/queue/run-record-writer.ts';
+import { FAR_MS } from '../src/queue/scripts/line.ts';
+import { spendKey } from '../src/queue/spend-keys.ts';
+import type { Quotas } from '../src/quota/quotas.ts';
+import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
+import type { ActiveAttempt } from './active-attempt.ts';
 import { createActiveAttempts } from './active-attempts.ts';
 import { type Attempt, runAttempt } from './attempt.ts';
 import { listenForCancels } from './cancellations.ts';
+import { startDispatcher } from './dispatcher.ts';
+import { createGrants } from './grants.ts';
 import { closeWorker, JobWorker } from './job-worker.ts';
 import type { Metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
 import { logOutcome, logPurchase } from './outcome-log.ts';
 import type { Pace } from './pace.ts';
 import type { PurchaseEvent } from './purchase.ts';
+import type { QuotaNews } from './quota-news.ts';
+import type { TenantGate } from './tenant-gate.ts';
 import type { Upstream } from './upstream.ts';
 
 /** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death, and a moment for the taking. */
@@ -31,7 +41,15 @@ export interface ModelWorkerOptions {
   subscriber: RedisClient;
   prefix: string;
   queue: ModelQueue;
+  /** All that are configured: they share the upstream. */
+  models: Models['models'];
   retention: Retention;
+  prices: PriceList;
+  /** What may be sent, as all workers share it. */
+  quotas: Quotas;
+  quotaNews: QuotaNews;
+  tenantQuotas: TenantQuotas;
+  gate: TenantGate;
   upstream: Upstream;
   /** undefined: the upstream sends none. */
   webhooks: Attempt['webhooks'];
@@ -63,9 +81,17 @@ const MOST_RECOVERIES = 10;
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, upstream, webhooks, journalPace, recovery, onError } = options;
   const { keys, config } = queue;
+  const { quotas, quotaNews, tenantQuotas, gate } = options;
   const logger = options.logger.child({ model: queue.model });
   const attempts = createActiveAttempts();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
+
+  const grants = createGrants({
+    ...{ quotas, tenantQuotas, news: quotaNews, onError },
+    upstreamModels: [config.upstream, ...config.fallbacks],
+    isLimited: (tenant) => gate.isLimited(tenant),
+    onThrottled: () => metrics.throttled(),
+  });
 
   const recordOf = (job: Job, lockToken: string): RunRecordWriter =>
     createRunRecord({
@@ -74,7 +100,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       id: job.id ?? '',
       lockToken,
       jobCreatedAt: job.timestamp,
-      tenant: optionsFrom(job.opts).group?.id,
+      tenant: tenantOf(job) || undefined,
+      spendKey: (day) => spendKey(prefix, queue.model, day),
       keepSeconds: keepSeconds(options.retention),
     });
 
@@ -91,27 +118,43 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     // BullMQ was just taking one more when it was told to pause.
     if (attempts.areLeaving()) return { kind: 'released' };
-    return attempts.hold(id, (active) =>
-      runAttempt({
-        data: job.data,
-        attemptsMade: job.attemptsMade,
-        maxAttempts,
-        model: config,
-        record: recordOf(job, token),
-        upstream,
-        webhooks,
-        active,
-        journalPace,
-        onPurchase: (what) => notePurchase(id, what),
-      }),
-    );
+    const hold = (active: ActiveAttempt) =>
+      grants.hold({ id, tenant: tenantOf(job) }, (grant) =>
+        runAttempt({
+          data: job.data,
+          attemptsMade: job.attemptsMade,
+          maxAttempts,
+          ...{ alias: queue.model, model: config },
+          prices: options.prices,
+          record: recordOf(job, token),
+          upstream,
+          webhooks,
+          active,
+          grant,
+          journalPace,
+          onPurchase: (what) => notePurchase(id, what),
+        }),
+      );
+    return attempts.hold(id, hold);
+  };
+
+  /** Uncharged, and to its place in the line. */
+  const putBack = async (job: Job, token: string): Promise<never> => {
+    const [id, tenant] = [job.id ?? '', tenantOf(job)];
+    const { timestamp: createdAt, opts, data } = job;
+    const deadlineAt = Date.parse(data?.deadline) || undefined;
+    await queue.line.up([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
+      mine: true,
+    });
+    await job.moveToDelayed(FAR_MS, token);
+    throw new DelayedError();
   };
 
   const process = async (job: Job, token = ''): Promise<unknown> => {
     const outcome = await run(job, token);
     logOutcome(logger, job.id ?? '', outcome);
     metrics.outcome(outcome.kind);
-    return settle(outcome, job, token);
+    return outcome.kind === 'postponed' ? putBack(job, token) : settle(outcome, job, token);
   };
 
   const bullmq = {
@@ -126,6 +169,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
   const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
 
+  const dispatcher = startDispatcher({
+    models: options.models,
+    ...{ queue, quotas, quotaNews, tenantQuotas, gate, subscriber, onError },
+    room: () => (attempts.areLeaving() ? 0 : options.concurrency - attempts.ids().length),
+  });
   const cancellations = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
     // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among them, and nothing is wrong.
@@ -150,15 +198,23 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     async leave() {
       const paused = worker.pause(true);
       attempts.leave();
-      await paused;
+      await Promise.all([paused, dispatcher.stop()]);
       await closeWorker(worker, redis);
+      grants.close();
     },
     release: () => attempts.interruptAll('shutdown'),
     holdsAnswers: () => attempts.holdAnswers(),
     abandon() {
+      grants.close();
+      dispatcher.stop().catch(onError);
       worker.close(true).catch(onError);
     },
   };
+}
+
+/** '': nobody's. */
+function tenantOf(job: Job): string {
+  return optionsFrom(job.opts).group?.id ?? '';
 }
 
 /** A producer that says nothing leaves it to the model; BullMQ then writes 0. */
@@ -170,7 +226,11 @@ function attemptsOf(job: Job, config: ModelConfig): number {
 class RecordedEnd extends UnrecoverableError {}
 
 /** Says to BullMQ, in its own gestures, what became of an attempt. */
-async function settle(outcome: Outcome, job: Job, token: string): Promise<unknown> {
+async function settle(
+  outcome: Exclude<Outcome, { kind: 'postponed' }>,
+  job: Job,
+  token: string,
+): Promise<unknown> {
   switch (outcome.kind) {
     case 'completed':
       return outcome.summary;
@@ -209,6 +269,7 @@ async function endForBullmq(record: RunRecordWriter, { message }: Error): Promis
   await record.finish({
     status: 'failed',
     error: { code, message, retryable: code === 'stalled' },
-    usage: null,
+    // The worker that knew it is gone: whatever was running was bought.
+    spent: { responseId: undefined, usage: null, costNano: null },
   });
 }

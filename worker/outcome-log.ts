@@ -21,6 +21,9 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
     case 'released':
       logger.info(line, outcome.kind);
       return;
+    case 'postponed':
+      logger.debug(line, 'back into the line');
+      return;
     case 'lost':
       logger.warn(line, 'lost to another worker');
       return;

@@ -1,8 +1,11 @@
 import { failureFromResponseError, type RetryableError, TerminalError } from '../src/failure.ts';
 import { type FinishedStatus, preview, type ResultSummary } from '../src/job.ts';
+import type { PriceList } from '../src/price.ts';
 import type { RunEnd, RunRecord } from '../src/queue/run-record.ts';
 import type { RunRecordWriter } from '../src/queue/run-record-writer.ts';
-import { answerOf, type UpstreamResponse, usageOf } from '../src/response.ts';
+import { answerOf, serviceTierOf, type UpstreamResponse } from '../src/response.ts';
+import { usdFrom } from '../src/usd.ts';
+import { spentOn } from './spent.ts';
 
 /** What became of an attempt, as data; the wiring turns it into BullMQ's gestures. */
 export type Outcome =
@@ -13,14 +16,21 @@ export type Outcome =
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
   /** Given back uncharged: the worker is leaving. */
   | { kind: 'released' }
+  /** Back into the line, uncharged: it has not had its turn, or everybody waits. */
+  | { kind: 'postponed' }
   /** Another worker has the job: nothing may be written. */
   | { kind: 'lost' };
 
 /**
  * What the end of a response means for its job. An answer that was cut short is an answer, with its reason.
+ * @param fallbackFrom the upstream model that was the first choice, where another one has answered.
  * @throws {Failure} for a response that ended without one.
  */
-export function endFrom(response: UpstreamResponse): RunEnd {
+export function endFrom(
+  response: UpstreamResponse,
+  prices: PriceList,
+  fallbackFrom: string | null = null,
+): RunEnd {
   if (response.status === 'failed') {
     const { code, message, ...rest } = response.error ?? {};
     throw failureFromResponseError({
@@ -35,13 +45,18 @@ export function endFrom(response: UpstreamResponse): RunEnd {
       `Response ${response.id} was cancelled at the upstream, not by this queue`,
     );
   }
+  const spent = spentOn(response, prices);
   return {
     status: 'completed',
     response,
+    spent,
     summary: {
-      usage: usageOf(response),
+      usage: spent.usage,
+      cost_usd: usdFrom(spent.costNano),
+      service_tier: serviceTierOf(response),
       answer_preview: preview(answerOf(response), 500),
       upstream_model: response.model ?? 'unknown',
+      fallback_from: fallbackFrom,
       incomplete_reason: response.incomplete_details?.reason ?? null,
     },
   };

@@ -20,7 +20,7 @@ export function announceCancel(
     tellUpstream();
     timer = setTimeout(() => {
       // A lost lock or an unreachable Redis is the attempt's own to find out.
-      record.finish({ status: 'cancelled', usage: null }).catch(() => {});
+      record.finish({ status: 'cancelled', spent: null }).catch(() => {});
     }, ANSWER_MS);
   };
   signal.addEventListener('abort', announce, { once: true });

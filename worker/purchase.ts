@@ -1,12 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { Usage } from '../src/job.ts';
 import type { RunRecord } from '../src/queue/run-record.ts';
 import { LockLostError, type RunRecordWriter, type Stored } from '../src/queue/run-record-writer.ts';
-import { usageOf } from '../src/response.ts';
+import type { UpstreamResponse } from '../src/response.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
+import type { Grant } from './grants.ts';
 import type { Orphans } from './orphans.ts';
+import { PostponedError } from './postponed-error.ts';
 import { withPurchaseToken } from './purchase-token.ts';
 import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
+import { reportOf } from './quota-report.ts';
 import type { RunningResponse } from './running-response.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -41,6 +43,7 @@ export interface BuyOptions {
   upstream: Upstream;
   record: RunRecordWriter;
   active: ActiveAttempt;
+  grant: Grant;
   /** undefined: the upstream sends no webhooks, so that none could find a response by its token. */
   orphans: Orphans | undefined;
   onPurchase: (what: PurchaseEvent) => void;
@@ -68,9 +71,10 @@ export async function buy(options: BuyOptions): Promise<Purchase> {
 }
 
 async function buyInTurn(options: BuyOptions): Promise<Purchase> {
-  const { record, body, orphans, onPurchase } = options;
+  const { record, body, orphans, grant, onPurchase } = options;
+  grant.check();
   const token = randomUUID();
-  const submitted = await record.submit(token);
+  const [submitted] = await Promise.all([record.submit(token), grant.sent()]);
   if (submitted.kind === 'unwanted') throw new Interruption('cancelled');
   const earlier = submitted.kind === 'bought' ? purchaseToAdopt(submitted.record) : undefined;
   if (earlier !== undefined) {
@@ -86,16 +90,28 @@ async function buyInTurn(options: BuyOptions): Promise<Purchase> {
 }
 
 /** A refusal in the upstream's own words means that nothing was made, so that the mark goes; one without an end stays. */
-async function create({ body, stream, upstream, record, active }: BuyOptions): Promise<RunningResponse> {
+async function create({
+  body,
+  stream,
+  upstream,
+  record,
+  active,
+  grant,
+}: BuyOptions): Promise<RunningResponse> {
   try {
     // The mark took a round trip, in which somebody may have cancelled.
     active.beforeBuying();
-    return await upstream.create(body, { stream, signal: active.signal });
+    const running = await upstream.create(body, { stream, signal: active.signal });
+    grant.accepted(running.told);
+    return running;
   } catch (error: unknown) {
-    if (!(error instanceof PurchaseUncertainError)) {
-      await record.save({ submitting: undefined });
+    if (error instanceof PurchaseUncertainError) {
+      await grant.report({ what: 'failed' });
+      throw error;
     }
-    throw error;
+    const everybodyWaits = await grant.refused(reportOf(error));
+    await record.save({ submitting: undefined });
+    throw everybodyWaits ? new PostponedError({ cause: error }) : error;
   }
 }
 
@@ -134,12 +150,11 @@ export function identityOf({ response, background, streamed }: RunningResponse) 
   };
 }
 
-/** Tells the upstream to stop. A foreground response ends with its connection, which the signal has closed. */
+/** Tells the upstream to stop. @returns the response as it ends; null: it says nothing of it. A foreground response ends with its connection, which the signal has closed. */
 export async function stopSpending(
   purchase: Purchase | undefined,
   upstream: Upstream,
-): Promise<Usage | null> {
+): Promise<UpstreamResponse | null> {
   if (purchase === undefined || !purchase.running.background) return null;
-  const response = await upstream.cancel(purchase.running.response.id);
-  return response === null ? null : usageOf(response);
+  return upstream.cancel(purchase.running.response.id);
 }

@@ -1,28 +1,40 @@
 import { backoffDelayMs } from '../src/backoff.ts';
 import type { ModelConfig } from '../src/config-file.ts';
 import { type Failure, isFailure, RetryableError, TerminalError } from '../src/failure.ts';
-import type { Usage } from '../src/job.ts';
-import type { RunProgress } from '../src/queue/run-record.ts';
+import type { PriceList } from '../src/price.ts';
+import type { RunProgress, Spent } from '../src/queue/run-record.ts';
 import { LockLostError, type RunRecordWriter } from '../src/queue/run-record-writer.ts';
+import type { UpstreamResponse } from '../src/response.ts';
 import { Interruption } from './active-attempt.ts';
+import type { Grant } from './grants.ts';
 import { type Outcome, writeDown } from './outcome.ts';
+import { PostponedError } from './postponed-error.ts';
 import { type Purchase, stopSpending } from './purchase.ts';
+import { spentUnseen, spentUntilStopped } from './purchase-spent.ts';
 import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
+import { reportOf } from './quota-report.ts';
+import { spentOn } from './spent.ts';
 import type { Upstream } from './upstream.ts';
 
 /** How far an attempt had come when it broke off. */
 export interface Unfinished {
   record: RunRecordWriter;
   upstream: Upstream;
+  prices: PriceList;
   signal: AbortSignal;
+  grant: Pick<Grant, 'report'>;
   attempt: number;
   /** After so many a retryable failure is final too. */
   maxAttempts: number;
   /** In milliseconds; no attempt begins after it. */
   deadlineAt: number;
+  /** By which the model is asked for. */
+  alias: string;
   model: Pick<ModelConfig, 'backoff'>;
   /** What may still be running at the upstream. */
   purchase: Purchase | undefined;
+  /** The response that has ended, but not its job. */
+  ended: UpstreamResponse | undefined;
   /** A create was sent, and nobody knows what became of it. */
   unresolved: boolean;
   onPurchase: (what: 'uncertain') => void;
@@ -49,9 +61,17 @@ async function explained(error: unknown, unfinished: Unfinished): Promise<Outcom
   const cause: unknown = signal.aborted && !(error instanceof LockLostError) ? signal.reason : error;
   try {
     if (cause instanceof Interruption) return await interrupted(cause, unfinished);
+    if (cause instanceof PostponedError) {
+      await unfinished.record.save({ grant: undefined });
+      return { kind: 'postponed' };
+    }
     if (cause instanceof PurchaseUncertainError)
       return await failed(cause.failure, null, unfinished, GIVEN_UP);
-    if (isFailure(cause)) return await brokenOff(cause, unfinished);
+    if (isFailure(cause)) {
+      if (cause.code === 'rate_limited' || cause.code === 'quota_exhausted')
+        await unfinished.grant.report(reportOf(cause));
+      return await brokenOff(cause, unfinished);
+    }
     if (cause instanceof LockLostError) return { kind: 'lost' };
   } catch (second: unknown) {
     if (second instanceof LockLostError) return { kind: 'lost' };
@@ -61,13 +81,13 @@ async function explained(error: unknown, unfinished: Unfinished): Promise<Outcom
 }
 
 async function interrupted({ reason }: Interruption, unfinished: Unfinished): Promise<Outcome> {
-  const { record, upstream, purchase } = unfinished;
+  const { record } = unfinished;
   switch (reason) {
     case 'cancelled':
-      return writeDown({ status: 'cancelled', usage: await stopSpending(purchase, upstream) }, record);
+      return writeDown({ status: 'cancelled', spent: await spentByNow(unfinished) }, record);
     case 'timeout':
     case 'deadline':
-      return failed(tooLate(reason, unfinished), await stopSpending(purchase, upstream), unfinished);
+      return failed(tooLate(reason, unfinished), await spentByNow(unfinished), unfinished);
     case 'shutdown':
       return { kind: 'released' };
     case 'lock lost':
@@ -77,6 +97,11 @@ async function interrupted({ reason }: Interruption, unfinished: Unfinished): Pr
       throw new Error(`unknown interruption ${String(never)}`);
     }
   }
+}
+
+/** Of what has ended, or ends now. */
+async function spentByNow({ ended, purchase, ...unfinished }: Unfinished): Promise<Spent | null> {
+  return ended === undefined ? spentUntilStopped(purchase, unfinished) : spentOn(ended, unfinished.prices);
 }
 
 function tooLate(reason: 'timeout' | 'deadline', { purchase, unresolved }: Unfinished): TerminalError {
@@ -95,30 +120,47 @@ const GIVEN_UP: RunProgress = { submittingOver: true };
 const OVER: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 
 async function brokenOff(failure: Failure, unfinished: Unfinished): Promise<Outcome> {
-  // An upstream that is out of reach may still have the response: the next attempt looks it up before it buys.
-  const mayLive = failure.code === 'upstream_silent';
-  const outcome = await failed(failure, null, unfinished, mayLive ? {} : OVER);
+  const { ended, purchase, prices } = unfinished;
+  const lives = mayLive(failure, purchase);
+  const spentOnIt = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
+  const outcome = await failed(failure, spentOnIt, unfinished, lives ? {} : OVER);
   // Only now is it certain that no other worker follows the response.
-  if (!mayLive || isEnd(outcome)) await stopSpending(unfinished.purchase, unfinished.upstream);
+  if (!lives || isEnd(outcome)) await stopSpending(purchase, unfinished.upstream);
   return outcome;
+}
+
+/** An upstream that is out of reach may still have the response: the next attempt looks it up before it buys. */
+function mayLive({ code }: Failure, purchase: Purchase | undefined): boolean {
+  return code === 'upstream_silent' && purchase?.running.background !== false;
 }
 
 /** Why it failed is shown until the next attempt, if there is one. */
 async function failed(
   failure: Failure,
-  usage: Usage | null,
-  { record, attempt, maxAttempts, model, deadlineAt }: Unfinished,
+  spentOnIt: Spent | null,
+  { record, attempt, maxAttempts, alias, model, deadlineAt, purchase }: Unfinished,
   progress: RunProgress = {},
 ): Promise<Outcome> {
-  const error = { code: failure.code, message: failure.message, retryable: failure.retryable };
+  const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
   if (failure instanceof RetryableError && attempt < maxAttempts) {
     const delayMs = backoffDelayMs(model.backoff, attempt, failure.retryAfterMs);
     if (Date.now() + delayMs >= deadlineAt)
       error.message += '; the next attempt would begin after the deadline';
     else {
-      const { cancelRequested } = await record.save({ ...progress, error });
+      const lives = mayLive(failure, purchase);
+      const over = lives ? null : spentOnIt;
+      // One that may live is adopted, where it was sent to.
+      const kept = lives ? {} : { grant: undefined };
+      const { cancelRequested } = await record.save({ ...progress, ...kept, error }, over);
       if (!cancelRequested) return { kind: 'retry', failure, attempt, delayMs };
     }
   }
-  return writeDown({ status: 'failed', error, usage, refusal: failure.refusal }, record);
+  return writeDown({ status: 'failed', error, spent: spentOnIt, refusal: failure.refusal }, record);
+}
+
+/** The upstream's words, and what to do where it is ours to do. */
+function messageOf({ code, message }: Failure, alias: string): string {
+  if (code !== 'model_not_found') return message;
+  const end = /[.!?]$/.test(message) ? '' : '.';
+  return `${message}${end} Nothing takes over: set models.${alias}.upstream, or name what does in models.${alias}.fallbacks, in o3q.config.json`;
 }

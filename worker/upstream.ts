@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { Stream } from 'openai/streaming';
 import { Agent, fetch as undiciFetch } from 'undici';
-import { RetryableError } from '../src/failure.ts';
+import { isFailure, RetryableError } from '../src/failure.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../src/response.ts';
 import { createBreathing } from './breath.ts';
 import { connected, withConnection } from './connection.ts';
@@ -11,6 +11,7 @@ import { type CreateSlots, createCreateSlots } from './create-slots.ts';
 import { createPace, type Pace } from './pace.ts';
 import { failureFromSdk, judged } from './refusal.ts';
 import type { StreamEvent } from './running-response.ts';
+import { toldLimitsOf } from './told-limits.ts';
 import { inWholeLines } from './whole-lines.ts';
 
 export interface Upstream {
@@ -22,6 +23,8 @@ export interface Upstream {
   resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
   /** Stops the spend; best effort. The response as the upstream left it, or null. */
   cancel(id: string): Promise<UpstreamResponse | null>;
+  /** What the upstream has to sell; undefined: it does not say. @throws {Failure} when it might say it another time. */
+  listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
   /** How long a create whose signal has aborted may still bring home its id, in milliseconds. */
   readonly graceMs: number;
   /** For whoever buys. */
@@ -29,6 +32,13 @@ export interface Upstream {
   /** For whoever looks up again and again. */
   readonly pace: Pace;
   close(): Promise<void>;
+}
+
+/** A model as the upstream lists it. */
+export interface ListedModel {
+  id: string;
+  /** `YYYY-MM-DD`; undefined: none is announced. */
+  shutdownDate: string | undefined;
 }
 
 export interface UpstreamOptions {
@@ -79,11 +89,13 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         timeout: background ? patience.answerMs : NO_LIMIT_MS,
       })
       .asResponse();
-    if (!isEventStream(reply)) return { kind: 'json', body: await reply.json() };
+    const told = toldLimitsOf(reply.headers);
+    if (!isEventStream(reply)) return { kind: 'json', told, body: await reply.json() };
     const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
     const silenceMs = background ? patience.silenceMs : undefined;
     return {
       kind: 'events',
+      told,
       events: connected(events, { connection, signal, silenceMs, firstEventFirst: true, breathe }),
     };
   };
@@ -145,6 +157,21 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       return cancelling;
     },
 
+    async listModels(signal) {
+      try {
+        return await judged(() =>
+          withConnection(signal, patience.answerMs, async (connection) => {
+            const reply = await client.models.list({ signal: connection.signal }).asResponse();
+            return listedFrom(await reply.json());
+          }),
+        );
+      } catch (error: unknown) {
+        // Many a server has no such list.
+        if (isFailure(error) && !error.retryable) return undefined;
+        throw error;
+      }
+    },
+
     graceMs: patience.graceMs,
     slots: createCreateSlots(options.createsAtOnce ?? CREATES_AT_ONCE),
     pace: createPace(POLLS_PER_SECOND),
@@ -153,6 +180,17 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       await Promise.all([agent.destroy(), cancelAgent.destroy()]);
     },
   };
+}
+
+function listedFrom(body: unknown): ListedModel[] | undefined {
+  const data = typeof body === 'object' && body !== null && 'data' in body ? body.data : undefined;
+  if (!Array.isArray(data)) return undefined;
+  return data.flatMap((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null || !('id' in entry)) return [];
+    const date = 'shutdown_date' in entry ? String(entry.shutdown_date) : '';
+    const isDate = /^\d{4}-\d{2}-\d{2}$/.test(date) && !Number.isNaN(Date.parse(date));
+    return [{ id: String(entry.id), shutdownDate: isDate ? date : undefined }];
+  });
 }
 
 /** undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may name another agent. */

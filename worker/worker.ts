@@ -1,15 +1,24 @@
 import type { Models } from '../src/config-file.ts';
 import type { Logger } from '../src/log.ts';
 import { oncePerSecond } from '../src/once-per-second.ts';
+import { createPriceList } from '../src/price.ts';
 import { createModelQueue } from '../src/queue/model-queue.ts';
+import { modelViewsFrom, readModels, troublesIn } from '../src/queue/models-reading.ts';
+import { rememberModels } from '../src/queue/spend.ts';
+import { createQuotas } from '../src/quota/quotas.ts';
+import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
+import { inTime, sharedLook } from '../src/shared-look.ts';
 import type { Stoppable } from '../src/shutdown.ts';
+import { keepCatalog } from './catalog.ts';
 import { depart } from './departure.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createModelWorker, type Recovery } from './model-worker.ts';
 import { createOrphans } from './orphans.ts';
 import { createPace } from './pace.ts';
+import { createQuotaNews } from './quota-news.ts';
 import { sweepRetention } from './retention-sweep.ts';
+import { createTenantGate } from './tenant-gate.ts';
 import { createUpstream, type UpstreamOptions } from './upstream.ts';
 import { listenForNews } from './upstream-news.ts';
 import { createWebhooksOut, type WebhooksOutOptions } from './webhooks-out.ts';
@@ -32,12 +41,17 @@ export interface WorkerOptions extends Models {
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
 const SWEEP_EVERY_MS = 600_000;
+/** How old what all workers share may be when it is told, and how long who asks is kept waiting for it. */
+const LOOK_FRESH_MS = 1000;
+const LOOK_TIMEOUT_MS = 1000;
 /** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
 const JOURNAL_ENTRIES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
   /** Whether Redis can be used right now. */
   isReady(): boolean;
+  /** Why configured models are not answered right now, a sentence each. None also when nobody can say in time. */
+  troubles(): Promise<string[]>;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
@@ -52,13 +66,20 @@ export function createWorker(options: WorkerOptions): O3Worker {
   subscriber.setMaxListeners(0);
   const upstream = createUpstream(options.upstream);
   const metrics = createMetrics();
+  const prices = createPriceList(options.prices);
+  rememberModels(redis, prefix, Object.keys(options.models)).catch(onError);
+  const quotas = createQuotas(redis, prefix);
+  const quotaNews = createQuotaNews(subscriber, onError);
+  const tenantQuotas = createTenantQuotas(redis, prefix);
+  const books = { redis, prefix, models: Object.keys(options.models) };
+  const gate = createTenantGate(options.tenants, tenantQuotas, prices, books);
   const journalPace = createPace(JOURNAL_ENTRIES_PER_SECOND);
   const news = options.upstream.webhooks ? listenForNews(redis, subscriber, prefix, onError) : undefined;
   const webhooks = news && { news, orphans: createOrphans(news, upstream) };
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
-  const queues = Object.entries(options.models).map(([model, config]) =>
-    createModelQueue(redis, prefix, model, config, onError),
+  const queues = Object.keys(options.models).map((model) =>
+    createModelQueue(redis, prefix, model, options, onError),
   );
   const workers = queues.map((queue) =>
     createModelWorker({
@@ -66,7 +87,10 @@ export function createWorker(options: WorkerOptions): O3Worker {
       subscriber,
       prefix,
       queue,
+      models: options.models,
       retention: options.retention,
+      prices,
+      ...{ quotas, quotaNews, tenantQuotas, gate },
       upstream,
       webhooks,
       journalPace,
@@ -87,6 +111,13 @@ export function createWorker(options: WorkerOptions): O3Worker {
     });
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
 
+  const shared = sharedLook(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
+  // Without Redis a command would wait for it, and whoever asks with it.
+  const look = async () =>
+    redis.status === 'ready' ? inTime(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
+  metrics.watch(look);
+  const catalog = keepCatalog({ redis, prefix, queues, quotas, upstream, logger, onError });
+
   const sweep = (): void => {
     webhooksOut?.sweep().catch(onError);
     for (const queue of queues) {
@@ -104,6 +135,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   let left: Promise<unknown> | undefined;
   const leave = (): Promise<unknown> => {
     clearInterval(sweeping);
+    catalog.stop();
     left ??= depart(workers, redis, logger);
     return left;
   };
@@ -111,6 +143,10 @@ export function createWorker(options: WorkerOptions): O3Worker {
     name: 'worker',
     metrics,
     isReady: () => redis.status === 'ready',
+    async troubles() {
+      const reading = await look();
+      return reading === undefined ? [] : troublesIn(modelViewsFrom(reading));
+    },
     quiet() {
       leave().catch(onError);
     },

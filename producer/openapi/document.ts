@@ -13,7 +13,8 @@ export type OpenApiDocument = oas31.OpenAPIObject;
 const DESCRIPTION = `A durable background queue for slow, expensive model calls. Enqueue a question, go away, and collect the answer when it is
 there: a job survives crashes of the workers and of this server, and a response that is already paid for is not bought again.
 
-A refusal is \`application/problem+json\` with a stable \`code\`. A field that is not documented here is refused, not ignored.`;
+A refusal is \`application/problem+json\` with a stable \`code\`. What these routes take is checked: a field or parameter that they do not
+know is refused, not ignored. Under \`/v1\` it goes to the upstream untouched, whose words the answer then has.`;
 
 /** The OpenAPI document of these routes: what they tell of themselves, and the refusals that all of their kind share. */
 export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {

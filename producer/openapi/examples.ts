@@ -14,6 +14,7 @@ const answer = 'Air scatters blue light more than red light.';
 const usage = {
   input_tokens: 13,
   cached_tokens: 0,
+  cache_write_tokens: 0,
   output_tokens: 843,
   reasoning_tokens: 832,
   total_tokens: 856,
@@ -23,27 +24,43 @@ export const waitingJobExample: WaitingJob = {
   ...common,
   attempt: 0,
   purchases: 0,
+  cost_usd: null,
   status: 'waiting',
   waiting_for: 'a free worker',
+  position: null,
+  eta_ms: null,
+  eta_basis: null,
 };
 
 export const completedJobExample: CompletedJob = {
   ...common,
   attempt: 1,
   purchases: 1,
+  cost_usd: 0.00677,
   status: 'completed',
   started_at: '2026-03-01T12:00:00.012Z',
   finished_at: '2026-03-01T12:00:41.330Z',
   duration_ms: 41_318,
   upstream_id: 'resp_68c0a1f2b3d4',
-  result: { usage, answer_preview: answer, upstream_model: 'o3-2025-04-16', incomplete_reason: null },
+  result: {
+    usage,
+    cost_usd: 0.00677,
+    service_tier: 'default',
+    answer_preview: answer,
+    upstream_model: 'o3-2025-04-16',
+    fallback_from: null,
+    incomplete_reason: null,
+  },
 };
 
 export const resultExample: JobResult = {
   answer,
   usage,
+  cost_usd: 0.00677,
+  service_tier: 'default',
   model: 'o3',
   upstream_model: 'o3-2025-04-16',
+  fallback_from: null,
   incomplete_reason: null,
   response: {
     id: 'resp_68c0a1f2b3d4',
@@ -57,6 +74,7 @@ const failedJobExample: FailedJob = {
   ...common,
   attempt: 1,
   purchases: 1,
+  cost_usd: null,
   status: 'failed',
   started_at: '2026-03-01T12:00:00.012Z',
   finished_at: '2026-03-01T12:00:02.207Z',
@@ -67,6 +85,7 @@ const failedJobExample: FailedJob = {
     message: 'You exceeded your current quota, please check your plan and billing details.',
     retryable: false,
   },
+  usage: null,
 };
 
 /** What is told at length; of the others it is enough to know that they say it. */

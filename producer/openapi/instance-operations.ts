@@ -17,7 +17,23 @@ export const ready: Operation = {
   tag: 'instance',
   summary: 'Whether it can serve',
   answers: {
-    200: { description: 'It can', content: stating('ok') },
+    200: {
+      description: '`degraded`: it can, but of some model nothing is answered right now',
+      content: {
+        schema: z.strictObject({
+          status: z.enum(['ok', 'degraded']),
+          reasons: z.array(z.string()).optional().describe('Which model, and why.'),
+        }),
+        examples: {
+          degraded: {
+            status: 'degraded',
+            reasons: [
+              'o3: quota exhausted, the upstream account of o3 has no money left; the next job tries again',
+            ],
+          },
+        },
+      },
+    },
     503: { description: 'It is about to stop', content: stating('draining') },
   },
   problems: ['redis_unavailable'],

@@ -43,7 +43,7 @@ export const enqueueJob: Operation = {
     },
     202: { ...job('Enqueued; it goes on without you', waitingJobExample), headers: location },
   },
-  problems: ['unknown_model', 'idempotency_key_reused', 'redis_unavailable'],
+  problems: ['unknown_model', 'idempotency_key_reused', 'budget_exhausted', 'redis_unavailable'],
 };
 
 export const listJobs: Operation = {

@@ -9,12 +9,25 @@ const count = z.int().min(0);
 const usage = z
   .strictObject({
     input_tokens: count,
-    cached_tokens: count.describe('Part of `input_tokens`.'),
+    cached_tokens: count.describe('Read from the upstream’s cache; part of `input_tokens`.'),
+    cache_write_tokens: count.describe('Written to the upstream’s cache; part of `input_tokens`.'),
     output_tokens: count,
     reasoning_tokens: count.describe('Part of `output_tokens`.'),
     total_tokens: count,
   })
   .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
+
+const costUsd = z
+  .number()
+  .min(0)
+  .nullable()
+  .describe(
+    'US dollars for this response, by its model and service tier; null: the upstream did not say what it used, or nobody knows the price.',
+  );
+const serviceTier = z
+  .string()
+  .nullable()
+  .describe('The tier it was served in, as the upstream says; null: it did not say.');
 
 const jobBase = {
   id: z.string(),
@@ -28,6 +41,13 @@ const jobBase = {
   uncertain_purchases: count.describe(
     'Create requests that were sent and of which nobody knows whether they were bought: each may be one more purchase.',
   ),
+  cost_usd: z
+    .number()
+    .min(0)
+    .nullable()
+    .describe(
+      'US dollars known to be spent on it, earlier attempts and retries by hand included; null: nothing is known.',
+    ),
 };
 
 const durationMs = z.number().min(0).describe('From the first start until the end, or until now.');
@@ -41,13 +61,30 @@ const finished = {
   upstream_id: upstreamId,
 };
 
+const fallbackFrom = z
+  .string()
+  .nullable()
+  .describe(
+    'The upstream model that was the first choice, and is gone: one of the model’s fallbacks has answered. Null: it was the first.',
+  );
 const incompleteReason = z
   .string()
   .nullable()
   .describe('Why the upstream stopped early (`max_output_tokens`, `content_filter`, …); null: it did not.');
 
 const waitingJob = z
-  .strictObject({ ...jobBase, status: z.literal('waiting'), waiting_for: z.string() })
+  .strictObject({
+    ...jobBase,
+    status: z.literal('waiting'),
+    waiting_for: z.string().meta({ description: 'Why it does not run yet' }),
+    position: z.int().min(1).nullable().meta({
+      description: 'Its place in the line; 1 is next. null: on its way into the line or out of it',
+    }),
+    eta_ms: z.int().min(0).nullable().meta({
+      description: 'Milliseconds until its answer is expected; null: too little is known',
+    }),
+    eta_basis: z.string().nullable().meta({ description: 'What the estimate is taken from' }),
+  })
   .meta({ id: 'WaitingJob' });
 
 const delayedJob = z
@@ -83,8 +120,11 @@ const completedJob = z
     status: z.literal('completed'),
     result: z.strictObject({
       usage: usage.nullable(),
+      cost_usd: costUsd,
+      service_tier: serviceTier,
       answer_preview: z.string().describe('The first 500 characters of the answer.'),
       upstream_model: z.string(),
+      fallback_from: fallbackFrom,
       incomplete_reason: incompleteReason,
     }),
   })
@@ -99,6 +139,7 @@ const failedJob = z
       message: z.string(),
       retryable: z.boolean().describe('Whether the same request could have worked at another time.'),
     }),
+    usage: usage.nullable().describe('What its last response used, where the upstream said it.'),
   })
   .meta({ id: 'FailedJob' });
 
@@ -121,8 +162,11 @@ export const jobResult = z
   .strictObject({
     answer: z.string().describe('The text of the answer, whole.'),
     usage: usage.nullable(),
+    cost_usd: costUsd,
+    service_tier: serviceTier,
     model: z.string().describe('The model that was asked for.'),
     upstream_model: z.string().describe('The model that answered, as the upstream names it.'),
+    fallback_from: fallbackFrom,
     incomplete_reason: incompleteReason,
     response: z.record(z.string(), z.unknown()).describe('The Responses API object, untouched.'),
   })

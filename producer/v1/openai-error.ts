@@ -51,6 +51,12 @@ export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
       return new OpenAiError(409, { message, code: problem.code }, { ...headers, ...DO_NOT_RETRY });
     case 'too_many_requests':
       return new OpenAiError(429, { message, type: 'requests', code: 'rate_limit_exceeded' }, headers);
+    case 'budget_exhausted':
+      return new OpenAiError(
+        429,
+        { message, type: 'insufficient_quota', code: 'insufficient_quota' },
+        { ...headers, ...DO_NOT_RETRY },
+      );
     case 'redis_unavailable':
       return new OpenAiError(
         503,

@@ -11,6 +11,31 @@ export function jobPath(id: string): string {
   return `/jobs/${encodeURIComponent(id)}`;
 }
 
+export function modelPath(model: string): string {
+  if (
+    typeof model !== 'string' ||
+    model === '' ||
+    model === '.' ||
+    model === '..' ||
+    LONE_SURROGATE.test(model)
+  ) {
+    throw new O3ClientError(
+      'model_not_configured',
+      `Expected the name of a model, got ${JSON.stringify(model)}`,
+    );
+  }
+  return `/models/${encodeURIComponent(model)}`;
+}
+
+/** With what is asked for as its query; what is undefined is not asked for. */
+export function pathWith(path: string, query: object): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== undefined) parameters.set(name, String(value));
+  }
+  return parameters.size === 0 ? path : `${path}?${parameters}`;
+}
+
 export function checkedUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {

@@ -1,4 +1,6 @@
 import { JOB_STATUSES, type JobPage, type JobResult, type JobView } from '../job.ts';
+import type { ModelView, ResumedModel } from '../model-view.ts';
+import type { SpendReport } from '../spend.ts';
 import { isRecord } from './client-error.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
@@ -14,6 +16,22 @@ export function isJobPage(value: unknown): value is JobPage {
 
 export function isJobResult(value: unknown): value is JobResult {
   return isRecord(value) && typeof value['answer'] === 'string' && isRecord(value['response']);
+}
+
+export function isSpendReport(value: unknown): value is SpendReport {
+  return isRecord(value) && isRecord(value['total']) && Array.isArray(value['rows']);
+}
+
+export function isModelViews(value: unknown): value is { models: ModelView[] } {
+  return (
+    isRecord(value) &&
+    Array.isArray(value['models']) &&
+    value['models'].every((model: unknown) => isRecord(model) && isRecord(model['state']))
+  );
+}
+
+export function isResumedModel(value: unknown): value is ResumedModel {
+  return isRecord(value) && typeof value['resumed'] === 'boolean' && Array.isArray(value['upstream_models']);
 }
 
 /** How an instance writes what became of the jobs of a bulk. */

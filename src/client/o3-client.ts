@@ -1,8 +1,18 @@
 import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job.ts';
 import type { JobEvent } from '../job-event.ts';
 import type { BulkRequest, JobRequest } from '../job-request.ts';
-import { checkedIdempotencyKey, checkedKey, checkedUrl, jobPath } from './address.ts';
-import { isBulkAnswer, isJobPage, isJobResult, isJobView } from './answer.ts';
+import type { ModelView, ResumedModel } from '../model-view.ts';
+import type { SpendQuery, SpendReport } from '../spend.ts';
+import { checkedIdempotencyKey, checkedKey, checkedUrl, jobPath, modelPath, pathWith } from './address.ts';
+import {
+  isBulkAnswer,
+  isJobPage,
+  isJobResult,
+  isJobView,
+  isModelViews,
+  isResumedModel,
+  isSpendReport,
+} from './answer.ts';
 import { errorFromProblem, isRecord, type O3ClientError, unexpectedResponse } from './client-error.ts';
 import { streamEvents } from './event-stream.ts';
 import { createTransport, pause, type Transport } from './transport.ts';
@@ -171,11 +181,7 @@ export class O3Client {
 
   /** One page, newest first. It may hold fewer jobs than asked for while there are more: read on by `next_cursor`. */
   async list(query: JobQuery = {}, { signal }: CallOptions = {}): Promise<JobPage> {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) parameters.set(name, String(value));
-    }
-    const path = parameters.size === 0 ? '/jobs' : `/jobs?${parameters}`;
+    const path = pathWith('/jobs', query);
     const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
     if (isJobPage(body)) return body;
     throw unexpectedResponse(this.url, status, 'something that is not a page of jobs');
@@ -189,6 +195,29 @@ export class O3Client {
       page = await this.list({ limit: 100, ...query, cursor: page.next_cursor }, options);
       yield* page.jobs;
     }
+  }
+
+  /** What was used and what it cost: your own, or everybody's for an admin. Default: of the last 30 days, a row for each day, model and tenant. */
+  async usage(query: SpendQuery = {}, { signal }: CallOptions = {}): Promise<SpendReport> {
+    const path = pathWith('/usage', query);
+    const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
+    if (isSpendReport(body)) return body;
+    throw unexpectedResponse(this.url, status, 'something that is not a report of usage');
+  }
+
+  /** For an admin: each configured model, its limits and how it stands. */
+  async models({ signal }: CallOptions = {}): Promise<ModelView[]> {
+    const { body, status } = await this.#transport.read('/models', { signal, patienceMs: this.#patienceMs });
+    if (isModelViews(body)) return body.models;
+    throw unexpectedResponse(this.url, status, 'something that is not a list of models');
+  }
+
+  /** For an admin: there is money again, so that the model's jobs need not wait for a probe. May be called again and again. */
+  async resume(model: string, { signal }: CallOptions = {}): Promise<ResumedModel> {
+    const path = `${modelPath(model)}/resume`;
+    const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
+    if (isResumedModel(body)) return body;
+    throw unexpectedResponse(this.url, status, 'something that is not a model');
   }
 
   async #read(id: string, signal: AbortSignal | undefined, patienceMs: number): Promise<JobView> {

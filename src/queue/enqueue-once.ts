@@ -54,7 +54,7 @@ export async function enqueueOnce(
     [...new Set(wanted.map(({ queue }) => queue))].map(async (queue) => {
       const mine = wanted.filter((job) => job.queue === queue);
       await reserve(core, queue, mine);
-      await addToBullmq(queue.bullmq, mine);
+      await addToBullmq(queue, mine);
       return storedMarks(
         core,
         [queue],

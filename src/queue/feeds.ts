@@ -32,6 +32,8 @@ export interface Feeds {
 
 /** A message lost in a reconnect must not cost a watcher much, and not every change of status is announced. In milliseconds. */
 const LOOK_AGAIN_MS = 10_000;
+/** The line moves without a word to each who stands in it. */
+const WAITING_MS = 2000;
 /** After Redis could not be read. */
 const TRY_AGAIN_MS = 1000;
 const SUBSCRIBING_MS = 1000;
@@ -138,6 +140,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
       let pauseMs = LOOK_AGAIN_MS;
       try {
         await look();
+        if (view?.status === 'waiting') pauseMs = WAITING_MS;
       } catch {
         // Redis is away: who watches sees nothing new, and goes on when it is back.
         lookAtJob = true;

@@ -2,6 +2,7 @@ import { v4 as uuid } from 'uuid';
 import type { JobView } from '../job.ts';
 import { type BulkRequest, type JobRequest, parseJobRequest } from '../job-request.ts';
 import { QueueError } from '../problem.ts';
+import { budgetRefusal } from './budget.ts';
 import { type EnqueueOutcome, enqueueOnce, type KeyedJob } from './enqueue-once.ts';
 import { checkedIdempotencyKey, fingerprintOf, jobIdOfKey } from './idempotency.ts';
 import { type NewJob, type NewJobOptions, newJobFrom, storeJobs, viewOfNewJob } from './new-job.ts';
@@ -40,13 +41,21 @@ export function createIntake(core: QueueCore, tenant: string | undefined): Intak
   return {
     async enqueue(request) {
       const job = newJob(request, true);
-      await core.guard(() => storeJobs(core.redis, job.queue, [job]));
+      await core.guard(async () => {
+        const refusal = await budgetRefusal(core, tenant);
+        if (refusal !== undefined) throw refusal;
+        await storeJobs(core.redis, job.queue, [job]);
+      });
       return viewOfNewJob(job);
     },
 
     async enqueueOnce(request, idempotencyKey) {
       const keyed = keyedJob(request, idempotencyKey, true);
-      const [outcome] = await core.guard(() => enqueueOnce(core, [keyed]));
+      const [outcome] = await core.guard(async () => {
+        // A repeat finds its job all the same.
+        const job = (await budgetRefusal(core, tenant)) ?? keyed.job;
+        return enqueueOnce(core, [{ ...keyed, job }]);
+      });
       if (outcome === undefined) throw new Error('expected an outcome for the job');
       if (!outcome.ok) throw outcome.error;
       return { job: outcome.job, isNew: outcome.isNew };
@@ -59,11 +68,13 @@ export function createIntake(core: QueueCore, tenant: string | undefined): Intak
           `A bulk was expected to hold at most ${MOST_IN_BULK} requests, got ${requests.length}`,
         );
       }
+      const refusal = await core.guard(() => budgetRefusal(core, tenant));
       const jobs = requests.map((input) =>
         orError(() => {
-          if (!hasKey(input)) return newJob(input, false);
+          if (!hasKey(input)) return refusal ?? newJob(input, false);
           const { idempotency_key: key, ...request } = input;
-          return keyedJob(request, key, false);
+          const keyed = keyedJob(request, key, false);
+          return { ...keyed, job: refusal ?? keyed.job };
         }),
       );
       const keyed = jobs.filter((job) => 'mark' in job);

@@ -1,6 +1,7 @@
 import { QueueError } from '../problem.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf } from './keys.ts';
+import { lineKeys } from './line.ts';
 import { type LocatedJob, notFinished, notFound } from './located-job.ts';
 import { cancelScript } from './scripts/cancel.ts';
 import { forgetScript } from './scripts/forget.ts';
@@ -38,8 +39,12 @@ export async function cancelJob(
       ],
       ...[keys.index('all'), keys.index('live'), keys.index('cancelled'), keys.journal(bullId)],
       keys.outbox,
+      ...lineKeys(keys),
     ],
-    [bullId, Date.now(), keys.cancelChannel, keepS, CANCELLED_REASON, keys.finishedChannel],
+    [
+      ...[bullId, Date.now(), keys.cancelChannel, keepS, CANCELLED_REASON, keys.finishedChannel],
+      reading.view.tenant ?? '',
+    ],
   );
   if (answer === 'missing') throw notFound(reading.view.id);
   if (answer === 'finished') {

@@ -1,14 +1,27 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Refusal } from '../failure.ts';
 import type { JobError, JobStatus, JobView, ResultSummary } from '../job.ts';
+import { usdFrom } from '../usd.ts';
 import { optionsFrom } from './job-options.ts';
 import type { ModelKeys } from './keys.ts';
+import { lineKeys } from './line.ts';
+import { type Place, placeFrom, type Waiting, waitingIn, waitingOutside } from './place.ts';
 import { type RunRecord, runRecordFrom } from './run-record.ts';
 import { readScript } from './scripts/read.ts';
 
 /** BullMQ numbers the jobs of a client that gives no id; a number alone does not say in which queue. */
 export function publicId(model: string, id: string): string {
   return /^\d+$/.test(id) ? `${model}:${id}` : id;
+}
+
+export interface ReadOptions {
+  redis: Redis | Cluster;
+  keys: ModelKeys;
+  model: string;
+  /** Of a job that says nothing. */
+  maxAttempts: number;
+  /** Of the tenants, as the scripts take them. */
+  weights: string;
 }
 
 export interface JobReading {
@@ -23,11 +36,8 @@ export interface JobReading {
 
 /** Reads one job of a model's queue at one instant; null when it is not there. */
 export async function readJob(
-  redis: Redis | Cluster,
-  keys: ModelKeys,
-  model: string,
-  maxAttempts: number,
   id: string,
+  { redis, keys, model, maxAttempts, weights }: ReadOptions,
 ): Promise<JobReading | null> {
   const reply = await readScript.run(
     redis,
@@ -39,11 +49,13 @@ export async function readJob(
       keys.queue('active'),
       keys.run(id),
       keys.queue('meta'),
+      ...lineKeys(keys),
+      keys.line('told'),
     ],
-    [id],
+    [id, weights],
   );
   if (reply === null) return null;
-  const [state, open, due, paused, fields, run] = reply as RawReading;
+  const [state, open, due, paused, fields, run, place] = reply as RawReading;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
   const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
   const record = runRecordFrom(run);
@@ -61,6 +73,7 @@ export async function readJob(
     open: open === 1,
     dueAt: due === null ? undefined : Number(due),
     paused: paused === 1,
+    place: placeFrom(place),
     run: record,
     now: Date.now(),
   });
@@ -69,7 +82,15 @@ export async function readJob(
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
 type Field = string | null;
-type RawReading = [BullState, 0 | 1, Field, 0 | 1, [Field, Field, Field, Field, Field, Field], string[]];
+type RawReading = [
+  BullState,
+  0 | 1,
+  Field,
+  0 | 1,
+  [Field, Field, Field, Field, Field, Field],
+  string[],
+  Parameters<typeof placeFrom>[0],
+];
 
 interface Facts {
   id: string;
@@ -86,6 +107,8 @@ interface Facts {
   open: boolean;
   dueAt: number | undefined;
   paused: boolean;
+  /** undefined: it is not in the line. */
+  place: Place | undefined;
   run: RunRecord;
   now: number;
 }
@@ -106,11 +129,12 @@ export function viewFrom(known: Facts): JobView {
     max_attempts: facts.maxAttempts,
     purchases: run.purchases,
     uncertain_purchases: uncertainPurchases(run, status),
+    cost_usd: usdFrom(run.costNano),
   };
   const upstreamId = run.upstreamId ?? null;
   switch (status) {
     case 'waiting':
-      return { ...base, status, waiting_for: facts.paused ? 'the queue to be resumed' : 'a free worker' };
+      return { ...base, status, ...waitingOf(facts) };
     case 'delayed':
       return { ...base, status, ...delayOf(facts) };
     case 'active': {
@@ -138,6 +162,7 @@ export function viewFrom(known: Facts): JobView {
         ...timesOf(facts),
         upstream_id: upstreamId,
         error: run.error ?? errorOf(facts.failedReason),
+        usage: run.usage,
       };
     case 'cancelled':
       return { ...base, status, ...timesOf(facts), upstream_id: upstreamId, usage: run.usage };
@@ -148,10 +173,14 @@ export function viewFrom(known: Facts): JobView {
   }
 }
 
+function waitingOf({ place, paused, now }: Facts): Waiting {
+  return place === undefined ? waitingOutside(paused) : waitingIn(place, paused, now);
+}
+
 /** What was spent on a job stays known when it is retried by hand. */
-function freshRun({ purchases, uncertainPurchases, submitting }: RunRecord): RunRecord {
+function freshRun({ purchases, uncertainPurchases, submitting, costNano }: RunRecord): RunRecord {
   const uncertain = uncertainPurchases + (submitting === undefined ? 0 : 1);
-  return { ...runRecordFrom([]), purchases, uncertainPurchases: uncertain };
+  return { ...runRecordFrom([]), purchases, uncertainPurchases: uncertain, costNano };
 }
 
 /** While a job is active its mark is a create under way; at any other time it is one that nobody knows the end of. */

@@ -11,8 +11,13 @@ export interface ModelKeys {
   job(id: string): string;
   /** BullMQ's lock of an active job: a string, the token of the worker that holds it. */
   lock(id: string): string;
-  /** BullMQ's own lists, sets and streams: `wait`, `prioritized`, `delayed`, `active`, `failed`, `events`, `meta`. */
-  queue(part: 'wait' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'events' | 'meta'): string;
+  /** BullMQ's own lists, sets and streams. */
+  queue(part: BullmqPart): string;
+  /**
+   * The line of the jobs that wait for their turn. `tenants`, `stopped`: sorted sets of tenants; `deadlines`: one of job ids by the time after which they need not start any more (ms); `clock`, `reasons`, `told`: hashes; `of`: the beginning of the names of the tenants' own
+   * lines, sorted sets of job ids; `news`: the channel on which dispatchers hear that there are more.
+   */
+  line(part: LinePart): string;
   /** The record of a job's run: a hash of ours. */
   run(id: string): string;
   /** The whole response of a completed job: a JSON string of ours, apart from the record because it may be megabytes. */
@@ -39,6 +44,8 @@ export interface ModelKeys {
   readonly finishedChannel: string;
 }
 
+type BullmqPart = 'wait' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'events' | 'meta' | 'marker';
+type LinePart = 'tenants' | 'clock' | 'stopped' | 'reasons' | 'deadlines' | 'told' | 'of' | 'news';
 export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
 
 export function keysOf(prefix: string, model: string): ModelKeys {
@@ -48,6 +55,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     job: (id) => `${prefix}:${queueName}:${id}`,
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
     queue: (part) => `${prefix}:${queueName}:${part}`,
+    line: (part) => `${prefix}:line:${queueName}:${part}`,
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,
     journal: (id) => `${prefix}:journal:${queueName}:${id}`,

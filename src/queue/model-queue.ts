@@ -1,9 +1,11 @@
 import { Queue } from 'bullmq';
-import type { ModelConfig } from '../config-file.ts';
+import type { ModelConfig, Models } from '../config-file.ts';
 import type { JobData } from '../job-request.ts';
 import type { RedisClient } from '../redis/connection.ts';
+import { type Backlog, createBacklog } from './backlog.ts';
 import { type JobReading, readJob } from './job-view.ts';
 import { keysOf, type ModelKeys } from './keys.ts';
+import { createLine, type Line, weightsOf } from './line.ts';
 
 /** One model's queue: BullMQ's, our keys beside it, and how to read a job of it. */
 export interface ModelQueue {
@@ -11,6 +13,10 @@ export interface ModelQueue {
   readonly config: ModelConfig;
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
+  /** Where its jobs wait for their turn. */
+  readonly line: Line;
+  /** What has not begun, as BullMQ's sets hold it. */
+  readonly backlog: Backlog;
   read(id: string): Promise<JobReading | null>;
 }
 
@@ -21,9 +27,11 @@ export function createModelQueue(
   redis: RedisClient,
   prefix: string,
   model: string,
-  config: ModelConfig,
+  { models, tenants }: Pick<Models, 'models' | 'tenants'>,
   onError: (error: Error) => void,
 ): ModelQueue {
+  const config = models[model];
+  if (config === undefined) throw new Error(`expected a configured model, got ${model}`);
   const keys = keysOf(prefix, model);
   const bullmq = new Queue<JobData>(keys.queueName, {
     connection: redis,
@@ -31,5 +39,8 @@ export function createModelQueue(
     streams: { events: { maxLen: KEPT_EVENTS } },
   });
   bullmq.on('error', onError);
-  return { model, config, keys, bullmq, read: (id) => readJob(redis, keys, model, config.maxAttempts, id) };
+  const line = createLine(redis, keys, tenants);
+  const backlog = createBacklog(redis, keys);
+  const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, weights: weightsOf(tenants) };
+  return { model, config, keys, bullmq, line, backlog, read: (id) => readJob(id, readOptions) };
 }

@@ -8,13 +8,16 @@ import {
   parseJobRequest,
   questionPreview,
   requestedModel,
+  responsesBodyFrom,
 } from '../job-request.ts';
 import { QueueError } from '../problem.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { webhookUrlFlaw } from '../webhook-url.ts';
 import type { OurOptions } from './job-options.ts';
 import { viewFrom } from './job-view.ts';
+import { delayInLine } from './line.ts';
 import type { ModelQueue } from './model-queue.ts';
+import { needOf } from './need.ts';
 import { runRecordFrom } from './run-record.ts';
 
 /** A checked request on its way into Redis. */
@@ -22,6 +25,8 @@ export interface NewJob {
   queue: ModelQueue;
   id: string;
   createdAt: number;
+  /** How long it is to wait before it may stand in the line, in milliseconds. */
+  delayMs: number;
   /** What the board shows: the beginning of the question. */
   name: string;
   data: JobData;
@@ -65,12 +70,15 @@ export function newJobFrom(
   checkDeadline(request, createdAt);
   checkWebhook(request, webhooks);
   const id = keyed?.id ?? `job_${uuid().replaceAll('-', '')}`;
+  const data = jobDataFrom(request, streamByDefault);
+  const { delay_ms: delayMs = 0 } = request;
   const options: OurOptions = {
     jobId: id,
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
-    ...(request.delay_ms !== undefined && { delay: request.delay_ms }),
+    delay: delayMs > 0 ? delayMs : delayInLine(createdAt),
+    need: needOf(responsesBodyFrom(data, queue.config.upstream)),
     ...(tenant !== undefined && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
     ...(keyed !== undefined && { idempotency: { fingerprint: keyed.fingerprint, call: keyed.call } }),
@@ -79,8 +87,9 @@ export function newJobFrom(
     queue,
     id,
     createdAt,
+    delayMs,
     name: questionPreview(request),
-    data: jobDataFrom(request, streamByDefault),
+    data,
     options,
   };
 }
@@ -107,9 +116,10 @@ function checkWebhook({ webhook_url: url }: JobRequest, { delivered, allowPrivat
  */
 export async function storeJobs(
   redis: RedisClient,
-  { keys, bullmq }: ModelQueue,
+  queue: ModelQueue,
   jobs: readonly NewJob[],
 ): Promise<void> {
+  const { keys } = queue;
   const entries = jobs.flatMap(({ createdAt, id }) => [createdAt, id]);
   const tenant = jobs[0]?.options.group?.id;
   await Promise.all([
@@ -118,20 +128,33 @@ export async function storeJobs(
     ...(tenant === undefined
       ? []
       : [redis.sadd(keys.tenants, tenant), redis.zadd(keys.tenantIndex(tenant), ...entries)]),
-    addToBullmq(bullmq, jobs),
+    addToBullmq(queue, jobs),
   ]);
 }
 
-/** BullMQ leaves a job as it is whose id is taken. */
-export async function addToBullmq(bullmq: ModelQueue['bullmq'], jobs: readonly NewJob[]): Promise<void> {
+/** With a place in the line for those that are not delayed. BullMQ, and the line, leave a job as it is whose id is taken. */
+export async function addToBullmq({ bullmq, line }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
   const [job] = jobs;
-  if (jobs.length === 1 && job !== undefined) await bullmq.add(job.name, job.data, job.options);
-  else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
+  const linedUp = jobs.filter(({ delayMs }) => delayMs === 0);
+  // On one connection: before the jobs themselves, and without waiting for the answer.
+  const inLine = line.up(
+    linedUp.map(({ id, createdAt, data, options }) => ({
+      id,
+      createdAt,
+      tenant: options.group?.id ?? '',
+      priority: options.priority ?? 0,
+      deadlineAt: data.deadline === undefined ? undefined : Date.parse(data.deadline),
+    })),
+  );
+  const added =
+    jobs.length === 1 && job !== undefined
+      ? bullmq.add(job.name, job.data, job.options)
+      : bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
+  await Promise.all([inLine, added]);
 }
 
 /** The view of a job that was stored this instant, without asking Redis for what we just told it. */
-export function viewOfNewJob({ queue, id, createdAt, name, options }: NewJob): JobView {
-  const delayMs = options.delay ?? 0;
+export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: NewJob): JobView {
   return viewFrom({
     id,
     model: queue.model,
@@ -146,6 +169,7 @@ export function viewOfNewJob({ queue, id, createdAt, name, options }: NewJob): J
     open: true,
     dueAt: createdAt + delayMs,
     paused: false,
+    place: undefined,
     run: runRecordFrom([]),
     now: createdAt,
   });

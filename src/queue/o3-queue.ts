@@ -1,8 +1,12 @@
 import { defaultModels, type Models } from '../config-file.ts';
+import type { ModelView, ResumedModel } from '../model-view.ts';
+import { sharedLook } from '../shared-look.ts';
 import type { Caller } from '../tenant.ts';
 import type { DeliveryQueue } from './delivery-queue.ts';
 import { type WebhookKeys, webhookKeysOf } from './keys.ts';
 import type { ModelQueue } from './model-queue.ts';
+import { resumeModel } from './model-resume.ts';
+import { modelViewsFrom, readModels, troublesIn } from './models-reading.ts';
 import { createQueueCore, type QueueCore } from './queue-core.ts';
 import { TenantQueue } from './tenant-queue.ts';
 import { receiveWebhook } from './webhook-inbox.ts';
@@ -19,6 +23,8 @@ export interface O3QueueOptions extends Partial<Models> {
 }
 
 const READY_KEY_MS = 1000;
+/** Anybody may ask whether a producer is ready, as often as they like. */
+const FRESH_MS = 1000;
 
 /**
  * The queue, straight on Redis: for the producer, and for any app that shares the Redis. Every method answers from what
@@ -30,6 +36,7 @@ export class O3Queue extends TenantQueue {
   readonly #core: QueueCore;
   readonly #readyKey: string;
   readonly #webhookKeys: WebhookKeys;
+  readonly #look: () => Promise<ModelView[]>;
   #closing: Promise<void> | undefined;
 
   constructor({
@@ -50,6 +57,7 @@ export class O3Queue extends TenantQueue {
     this.#core = core;
     this.#readyKey = `${prefix}:ready`;
     this.#webhookKeys = webhookKeysOf(prefix);
+    this.#look = sharedLook(() => this.models(), FRESH_MS);
   }
 
   /** The queue as this caller sees it, on the same connections. */
@@ -75,6 +83,30 @@ export class O3Queue extends TenantQueue {
   /** Resolves when Redis takes writes: for readiness. One that is full, or a replica, answers a ping all the same. */
   async ready(): Promise<void> {
     await this.#core.guard(() => this.#core.redis.set(this.#readyKey, '', 'PX', READY_KEY_MS));
+  }
+
+  /** Each configured model: what it is sold as, its limits, and how it stands. */
+  async models(): Promise<ModelView[]> {
+    const { redis, prefix } = this.#core;
+    return this.#core.guard(async () => modelViewsFrom(await readModels(redis, prefix, this.queues)));
+  }
+
+  /** The same, up to a second old: for who asks all the time. */
+  async modelsLately(): Promise<ModelView[]> {
+    return this.#look();
+  }
+
+  /** Why configured models are not answered right now, a sentence each; up to a second old. */
+  async troubles(): Promise<string[]> {
+    return troublesIn(await this.#look());
+  }
+
+  /**
+   * Ends the pause of a model whose upstream account had no money left, and that of its fallbacks: its jobs are sent again at once.
+   * @throws {QueueError} `model_not_configured`
+   */
+  async resume(model: string): Promise<ResumedModel> {
+    return this.#core.guard(() => resumeModel(this.#core, model));
   }
 
   /**

@@ -41,9 +41,9 @@ export function createQueueCore({
 }: QueueCoreOptions): QueueCore {
   const redis = connectRedis(redisUrl, 'fail-fast', { onError, name: `${prefix}:queue` });
   const queues = new Map(
-    Object.entries(models.models).map(([model, config]) => [
+    Object.keys(models.models).map((model) => [
       model,
-      createModelQueue(redis, prefix, model, config, onError),
+      createModelQueue(redis, prefix, model, models, onError),
     ]),
   );
   const deliveries = webhooksOut ? createDeliveryQueue(redis, prefix, onError) : undefined;
@@ -59,7 +59,7 @@ export function createQueueCore({
     models,
     queues,
     deliveries,
-    guard: createRedisGuard(redis),
+    guard: createRedisGuard(redis, redisUrl),
     waiters,
     feeds,
     nudges,

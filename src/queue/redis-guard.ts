@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { QueueError } from '../problem.ts';
+import { maskRedisUrl } from '../redis/url.ts';
 
 /** How long the very first use may wait for the connection to stand, in milliseconds. */
 const FIRST_CONNECTION_MS = 2000;
@@ -10,7 +11,12 @@ export type RedisGuard = <Output>(work: () => Promise<Output>) => Promise<Output
  * Runs Redis work so that it fails at once, and in one way, while Redis is away. A queue that was only just made may
  * wait for its first connection; after that nobody hangs.
  */
-export function createRedisGuard(redis: Redis | Cluster): RedisGuard {
+export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuard {
+  // Once it has stood, where it is needs no telling: a caller over HTTP has no business with it.
+  let where = redis.status === 'ready' ? '' : ` at ${maskRedisUrl(url)}`;
+  redis.once('ready', () => {
+    where = '';
+  });
   let first: Promise<void> | undefined = new Promise((resolve) => {
     const timer = setTimeout(resolve, FIRST_CONNECTION_MS);
     timer.unref();
@@ -25,7 +31,7 @@ export function createRedisGuard(redis: Redis | Cluster): RedisGuard {
     if (redis.status !== 'ready') {
       throw new QueueError(
         'redis_unavailable',
-        `Redis cannot be used right now (the connection is ${redis.status}). Nothing was changed; try again in a moment`,
+        `Redis${where} cannot be used right now (the connection is ${redis.status}). Nothing was changed; try again in a moment`,
       );
     }
     try {

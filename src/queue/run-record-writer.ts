@@ -1,8 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { FinishedStatus } from '../job.ts';
+import { utcDay } from '../utc-day.ts';
+import { bookingOf } from './booking.ts';
 import type { ModelKeys } from './keys.ts';
-import { fieldsOf, type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from './run-record.ts';
+import {
+  fieldsOf,
+  type RunEnd,
+  type RunProgress,
+  type RunRecord,
+  runRecordFrom,
+  type Spent,
+} from './run-record.ts';
 import { appendScript } from './scripts/append.ts';
 import { beginScript } from './scripts/begin.ts';
 import { boughtScript } from './scripts/bought.ts';
@@ -27,7 +36,7 @@ export interface RunRecordWriter {
    * @param attemptsMade as BullMQ counts them; `record.attempt` is ours, 1-based, and begins anew with a retry by hand.
    * @throws {LockLostError}
    */
-  begin(attemptsMade: number): Promise<{ finished: boolean; record: RunRecord }>;
+  begin(attemptsMade: number): Promise<Begun>;
   /** As it stands now, whoever holds the lock. */
   read(): Promise<RunRecord>;
   /**
@@ -42,8 +51,11 @@ export interface RunRecordWriter {
    * @throws {LockLostError} when it is written, and another worker is to go on with it.
    */
   storePurchase(purchaseToken: string, bought: Bought): Promise<Stored>;
-  /** @returns whether somebody has asked to cancel. @throws {LockLostError} */
-  save(progress: RunProgress): Promise<{ cancelRequested: boolean }>;
+  /**
+   * @param spent a response that has ended without ending the job. Default: none has.
+   * @returns whether somebody has asked to cancel. @throws {LockLostError}
+   */
+  save(progress: RunProgress, spent?: Spent | null): Promise<{ cancelRequested: boolean }>;
   /**
    * Adds to the journal, and writes how far that is. After the job's end nothing is written any more.
    * @returns whether somebody has asked to cancel. @throws {LockLostError}
@@ -51,6 +63,12 @@ export interface RunRecordWriter {
   append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
   /** @returns the status that stands: the first final one wins. @throws {LockLostError} */
   finish(end: RunEnd): Promise<FinishedStatus>;
+}
+
+/** `ungranted`: it has to wait for its turn in the line first. `finished`: it has its final status already. */
+export interface Begun {
+  state: 'open' | 'ungranted' | 'finished';
+  record: RunRecord;
 }
 
 /** Events as a `JournalBatch` writes them, or why another attempt begins. */
@@ -78,6 +96,8 @@ export interface RunRecordOptions {
   jobCreatedAt: number;
   /** undefined: nobody's. */
   tenant: string | undefined;
+  /** Where a day's spend is booked, by the day: `YYYY-MM-DD`, in UTC. */
+  spendKey: (day: string) => string;
   /** How long a finished record is kept at most, in seconds. */
   keepSeconds: { completed: number; failed: number };
 }
@@ -89,6 +109,7 @@ export function createRunRecord({
   lockToken,
   jobCreatedAt,
   tenant,
+  spendKey,
   keepSeconds,
 }: RunRecordOptions): RunRecordWriter {
   // Not the lock's token: BullMQ may give a worker the same job again with the same one.
@@ -110,9 +131,9 @@ export function createRunRecord({
         [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...all],
         [id, lockToken, jobCreatedAt, Date.now(), attemptsMade, tenant ?? ''],
       );
-      const [answer, fields] = reply as ['lost'] | ['open' | 'finished', string[]];
-      if (answer === 'lost') throw new LockLostError(id);
-      return { finished: answer === 'finished', record: runRecordFrom(fields ?? []) };
+      const [state, fields] = reply as ['lost'] | [Begun['state'], string[]];
+      if (state === 'lost') throw new LockLostError(id);
+      return { state, record: runRecordFrom(fields ?? []) };
     },
 
     async read() {
@@ -157,11 +178,11 @@ export function createRunRecord({
       }
     },
 
-    async save(progress) {
+    async save(progress, spent = null) {
       const answer = await saveScript.run(
         redis,
-        [keys.lock(id), keys.run(id)],
-        [lockToken, ...fieldsOf(progress)],
+        [keys.lock(id), keys.run(id), spendKey(utcDay(Date.now()))],
+        [lockToken, bookingOf(spent, tenant), ...fieldsOf(progress)],
       );
       if (answer === 'lost') throw new LockLostError(id);
       return { cancelRequested: answer === 'cancel' };
@@ -189,35 +210,36 @@ export function createRunRecord({
     },
 
     async finish(end) {
-      const indexes = [
+      const now = Date.now();
+      const others = [
         keys.index('live'),
         keys.index('completed'),
         keys.index('failed'),
         keys.index('cancelled'),
         keys.journal(id),
         keys.outbox,
+        spendKey(utcDay(now)),
       ];
-      const fields =
-        end.status === 'completed'
-          ? ['summary', JSON.stringify(end.summary), 'usage', JSON.stringify(end.summary.usage)]
-          : [
-              'usage',
-              JSON.stringify(end.usage),
-              ...(end.status === 'failed' ? ['error', JSON.stringify(end.error)] : []),
-              ...(end.status === 'failed' && end.refusal ? ['refusal', JSON.stringify(end.refusal)] : []),
-            ];
+      const fields = [
+        'usage',
+        JSON.stringify(end.spent?.usage ?? null),
+        ...(end.status === 'completed' ? ['summary', JSON.stringify(end.summary)] : []),
+        ...(end.status === 'failed' ? ['error', JSON.stringify(end.error)] : []),
+        ...(end.status === 'failed' && end.refusal ? ['refusal', JSON.stringify(end.refusal)] : []),
+      ];
       const answer = await finishScript.run(
         redis,
-        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...indexes],
+        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...others],
         [
           id,
           lockToken,
           end.status,
-          Date.now(),
+          now,
           jobCreatedAt,
           end.status === 'completed' ? keepSeconds.completed : keepSeconds.failed,
           end.status === 'completed' ? JSON.stringify(end.response) : '',
           keys.finishedChannel,
+          bookingOf(end.spent, tenant),
           ...fields,
         ],
       );

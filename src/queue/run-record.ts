@@ -7,12 +7,16 @@ export interface RunRecord {
   startedAt: number | undefined;
   finishedAt: number | undefined;
   attempt: number;
+  /** The upstream's name of the model that the job may be sent to: it has had its turn in the line. undefined: it has not, or again has to wait for one. */
+  grant: string | undefined;
   /** The mark of a create whose end nobody has written down: under way, or uncertain when its worker is gone. */
   submitting: Submission | undefined;
   /** Responses known to be bought for this job, ever: earlier attempts and retries by hand included. */
   purchases: number;
   /** Creates of this job of which nobody will know whether the upstream took them, ever; `submitting` is not among them. */
   uncertainPurchases: number;
+  /** Nano-dollars known to be spent on this job, ever; undefined: none. */
+  costNano: number | undefined;
   /** The response that was bought, while it may still be running or not yet collected. */
   upstreamId: string | undefined;
   /** The upstream keeps the response running without us: it can be adopted. */
@@ -48,6 +52,8 @@ export interface Submission {
 
 /** The fields that an attempt writes as it goes; `undefined` removes one. */
 export interface RunProgress {
+  /** `undefined`: it has been used, or given back. */
+  grant?: undefined;
   /** `undefined`: the upstream has refused the create, nothing was bought. */
   submitting?: undefined;
   submittingOver?: true;
@@ -62,14 +68,23 @@ export interface RunProgress {
   error?: JobError | undefined;
 }
 
-/** How a run ended. */
+/** A response that has ended, and what it cost: it is booked in the step that writes this down, if it was not before. */
+export interface Spent {
+  /** undefined: the one that the record knows, if there is one. */
+  responseId: string | undefined;
+  usage: Usage | null;
+  costNano: number | null;
+}
+
+/** How a run ended. `spent` is null where no response has ended with it: none was bought, or it is still to be stopped and booked by a second writing. */
 export type RunEnd =
-  | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse }
-  | { status: 'failed'; error: JobError; usage: Usage | null; refusal?: Refusal | undefined }
-  | { status: 'cancelled'; usage: Usage | null };
+  | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
+  | { status: 'failed'; error: JobError; spent: Spent | null; refusal?: Refusal | undefined }
+  | { status: 'cancelled'; spent: Spent | null };
 
 /** Names in Redis are in snake_case, for people who look with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
+  grant: 'grant',
   submitting: 'submitting',
   submittingOver: 'submitting_over',
   upstreamId: 'upstream_id',
@@ -111,9 +126,11 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     startedAt: number('started_at'),
     finishedAt: number('finished_at'),
     attempt: number('attempt') ?? 0,
+    grant: fields.get('grant'),
     submitting: submissionFrom(fields),
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
+    costNano: number('cost_nano'),
     upstreamId: fields.get('upstream_id'),
     background: fields.get('background') === '1',
     streamed: fields.get('streamed') === '1',

@@ -27,6 +27,6 @@ export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
 }
 
 function aboutResult({ model, result }: CompletedJob): Omit<JobResult, 'answer' | 'response'> {
-  const { usage, upstream_model, incomplete_reason } = result;
-  return { usage, model, upstream_model, incomplete_reason };
+  const { usage, cost_usd, service_tier, upstream_model, fallback_from, incomplete_reason } = result;
+  return { usage, cost_usd, service_tier, model, upstream_model, fallback_from, incomplete_reason };
 }

@@ -9,6 +9,7 @@ import {
 } from '../job.ts';
 import type { JobEvent } from '../job-event.ts';
 import type { BulkRequest, JobRequest } from '../job-request.ts';
+import type { SpendQuery, SpendReport } from '../spend.ts';
 import type { Caller } from '../tenant.ts';
 import type { EnqueueOutcome } from './enqueue-once.ts';
 import { type Inspection, inspectionFrom } from './inspection.ts';
@@ -18,6 +19,7 @@ import { listJobs } from './job-list.ts';
 import { locate, notFound, requireJob, requireSettled } from './located-job.ts';
 import type { QueueCore } from './queue-core.ts';
 import { keepSeconds } from './retention.ts';
+import { readSpend } from './spend.ts';
 import { resultFrom, resultJsonFrom } from './stored-result.ts';
 import { createUndelivered, type Undelivered } from './undelivered.ts';
 import { jobEvents, type Seen, watch } from './watch.ts';
@@ -174,6 +176,12 @@ export class TenantQueue {
     return this.#core.guard(() =>
       listJobs(this.#core.redis, this.#core.queues, { ...query, ...(this.#sees && { tenant: this.#sees }) }),
     );
+  }
+
+  /** What was used and what it cost, by the days on which responses ended; at most 400 of them, as long as it is kept. */
+  async usage(query: SpendQuery = {}): Promise<SpendReport> {
+    const { redis, prefix, queues } = this.#core;
+    return this.#core.guard(() => readSpend({ redis, prefix, models: queues.keys() }, query, this.#sees));
   }
 
   async #cancel(id: string): Promise<CancelOutcome> {

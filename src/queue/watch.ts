@@ -26,8 +26,8 @@ export async function* watch(open: () => Feed, after: number, signal: AbortSigna
       // Asked for before looking, so that nothing changes unseen in between.
       const change = feed.changed();
       const { view, end, said } = feed;
-      if (view !== undefined && end === undefined && view.status !== told) {
-        told = view.status;
+      if (view !== undefined && end === undefined && standingOf(view) !== told) {
+        told = standingOf(view);
         yield { kind: 'status', view };
       }
       for (; next < said.length && !signal.aborted; next += 1) {
@@ -48,6 +48,12 @@ export async function* watch(open: () => Feed, after: number, signal: AbortSigna
     signal.removeEventListener('abort', aborted);
     feed.leave();
   }
+}
+
+/** What of a job's view is worth an event of its own. */
+function standingOf(view: JobView): string {
+  if (view.status !== 'waiting' || view.position === null) return view.status;
+  return `${view.status} at ${view.position} for ${view.waiting_for}`;
 }
 
 export async function* jobEvents(seen: AsyncGenerator<Seen>): AsyncGenerator<JobEvent> {

@@ -71,6 +71,30 @@ describe('what the board tells and takes', () => {
     expect(await client.wait(`o3:${job.id}`)).toMatchObject({ status: 'completed' });
   });
 
+  it('runs all again that failed, not what somebody cancelled, and that too by its own button', async () => {
+    const once = { sim: 'failed', sim_code: 'invalid_prompt', sim_times: '1' };
+    const failed = [
+      await client.enqueue({ question: 'Failed?', metadata: once }),
+      await client.enqueue({ question: 'Failed too?', metadata: once }),
+    ];
+    const cancelled = await client.enqueue({ question: 'Not wanted?', delay_ms: 3_600_000 });
+    await client.cancel(cancelled.id);
+    for (const { id } of failed) expect(await client.wait(id)).toMatchObject({ status: 'failed' });
+    const { failed: before } = (
+      (await (await ask('?activeQueue=o3')).json()) as { queues: { counts: { failed: number } }[] }
+    ).queues[0]?.counts ?? { failed: 0 };
+
+    const reply = await ask('/o3/retry/failed', { method: 'PUT', body: '{}' });
+    expect(await reply.json()).toEqual({ retried: 2, skipped: before - 2 });
+    for (const { id } of failed)
+      expect(await client.wait(id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(await client.get(cancelled.id)).toMatchObject({ status: 'cancelled', purchases: 0 });
+    expect((await ask('/o3/retry/completed', { method: 'PUT', body: '{}' })).status).toBe(400);
+
+    expect((await ask(`/o3/${cancelled.id}/retry`, { method: 'PUT', body: '{}' })).status).toBe(204);
+    expect(await client.wait(cancelled.id)).toMatchObject({ status: 'completed' });
+  });
+
   it('lists the newest first, whatever their status', async () => {
     const later = await client.enqueue({ question: 'Later?', delay_ms: 3_600_000 });
     const done = await client.enqueue({ question: 'Done?' });

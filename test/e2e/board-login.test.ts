@@ -70,13 +70,30 @@ describeInChromium('the board behind its login', (windows) => {
     expect(new URL(page.url()).pathname).toBe('/login');
   });
 
-  it('tells a tenant whose it is, and where its own jobs are', async () => {
+  it('tells a tenant whose it is, and leads to a page of its own jobs', async () => {
+    const alice = new O3Client({ url: instance.url, apiKey: ALICE });
+    const question = 'Is <b>this</b> "mine"?';
+    const { id } = await alice.enqueue({ question });
+    await alice.wait(id);
+    await new O3Client({ url: instance.url, apiKey: ADMIN }).enqueue({ question: 'Not hers' });
+
     const page = await open('/board');
+    await page.getByText('o3-queue').waitFor();
     await logIn(page, ALICE);
     await page.getByRole('heading', { name: 'The board is for admin' }).waitFor();
-    await page.getByRole('link', { name: '/jobs' }).click();
-    await page.waitForURL(`${instance.url}/jobs`);
-    expect(JSON.parse(await page.innerText('body'))).toHaveProperty('jobs');
+    await page.getByRole('link', { name: 'your own' }).click();
+    await page.waitForURL(`${instance.url}/`);
+    await page.getByRole('heading', { name: 'The newest jobs of alice' }).waitFor();
+    const row = page.getByRole('row', { name: question });
+    expect(await row.innerText()).toMatch(/^completed\s.*\s\d+ s\s+job result$/);
+    expect(await page.getByText('Not hers').count()).toBe(0);
+    await page.getByRole('link', { name: 'The API' }).waitFor();
+    await row.getByRole('link', { name: 'result' }).click();
+    await page.waitForURL(`${instance.url}/jobs/${id}/result`);
+    expect(JSON.parse(await page.innerText('body'))).toHaveProperty('answer');
+    await page.goBack();
+    await page.getByRole('button', { name: 'Log out' }).click();
+    await page.getByLabel('Your key').waitFor();
   });
 
   it('gives the page of another site nothing, and does nothing for it', async () => {

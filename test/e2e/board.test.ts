@@ -85,12 +85,15 @@ describeInChromium('the board', (windows) => {
     expect(instance.simulator.ledger.totals().purchases).toBe(purchases + 1);
   });
 
-  it('tells a cancelled job from a failed one, and offers both to be run again', async () => {
+  it('tells a cancelled job from a failed one, offers both to be run again, and all that failed at once', async () => {
     const cancelled = await client.enqueue({
       question: 'Who stopped this?',
       metadata: { sim: 'stuck_queued' },
     });
-    const failed = await client.enqueue({ question: 'Who refused this?', metadata: { sim: '400' } });
+    const failed = await client.enqueue({
+      question: 'Who refused this?',
+      metadata: { sim: '400', sim_times: '1' },
+    });
     await eventually(async () => expect(await client.get(cancelled.id)).toMatchObject({ status: 'active' }));
     await client.cancel(cancelled.id);
     await client.wait(cancelled.id);
@@ -102,6 +105,13 @@ describeInChromium('the board', (windows) => {
     await cardOf(page, 'failed · Who refused this?').getByText('invalid_request: the upstream').waitFor();
     expect(await page.locator('main').innerText()).not.toContain('model-worker');
     await cardOfCancelled.locator('button:has(svg.lucide-refresh-cw)').waitFor();
+
+    await page.getByRole('button', { name: 'Retry all' }).click();
+    await page.getByRole('button', { name: 'Confirm' }).click();
+    await heading(page, 'failed · Who refused this?').waitFor({ state: 'hidden' });
+    expect(await client.wait(failed.id)).toMatchObject({ status: 'completed' });
+    await cardOfCancelled.waitFor();
+    expect(await client.get(cancelled.id)).toMatchObject({ status: 'cancelled' });
   });
 
   it('shows what a delayed job waits for, how far an active one is, and its end without a reload', async () => {

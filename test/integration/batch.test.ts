@@ -157,8 +157,10 @@ it(
     second.kill('SIGINT');
     const interrupted = await second.exited;
     expect(interrupted.code).toBe(130);
-    expect(interrupted.stderr).toMatch(/^Going on: \d+ of 300 lines have their answers\n/);
-    expect(interrupted.stderr).toMatch(/Stopped: \d+ of 300 .* The jobs at the instance go on\./);
+    expect(interrupted.stderr).toMatch(/^Going on: \d+ of 300 lines are done( \(\d+ failed\))?\n/);
+    expect(interrupted.stderr).toMatch(
+      /Stopped: \d+ of 300 lines are done.*\. The jobs at the instance go on\./,
+    );
     expect(interrupted.stderr).toContain(`o3q batch ${input} --out ${output}`);
 
     expect(await run()).toMatchObject({ code: 0 });

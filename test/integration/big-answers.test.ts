@@ -78,6 +78,9 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       model: 'o3',
       upstream_model: expect.stringContaining('o3'),
       incomplete_reason: null,
+      cost_usd: expect.any(Number),
+      fallback_from: null,
+      service_tier: 'default',
     });
     // The text is there once: the SDK's `output_text`, which is not on the wire, would double it.
     expect(Object.keys(response)).not.toContain('output_text');

@@ -1,4 +1,5 @@
 import { eventually } from '../support/eventually.ts';
+import { quickModels } from '../support/instance.ts';
 import { CANCELS, CREATES } from '../support/upstream-gate.ts';
 import { startWorkerWorld, type WorkerWorld, type WorkerWorldOptions } from '../support/worker-world.ts';
 
@@ -59,7 +60,9 @@ describe('cancelling an active job', () => {
   it('does not wait for an upstream that never answers a create', async () => {
     await start({ patience: { graceMs: 100 } });
     const { id } = await world.ask('Anybody there?', { sim: 'hang' });
-    await eventually(() => expect(world.simulator.ledger.totals().requests).toBe(1));
+    await eventually(async () =>
+      expect(await world.client.hexists(world.keys.run(id), 'submitting')).toBe(1),
+    );
     await world.queue.cancel(id);
     expect(await world.finished(id, PROMPTLY_MS)).toMatchObject({ status: 'cancelled' });
   });
@@ -87,8 +90,11 @@ describe('cancelling an active job', () => {
   });
 
   it('holds for a job that waits for its next attempt', async () => {
-    await start();
-    const { id } = await world.ask('Again?', { sim: '429', sim_retry_after_ms: '60000' });
+    const backoff = { baseMs: 60_000, maxMs: 600_000 };
+    const { models = {} } = quickModels();
+    const slow = Object.entries(models).map(([name, model]) => [name, { ...model, backoff }]);
+    await start({ models: { models: Object.fromEntries(slow) } });
+    const { id } = await world.ask('Again?', { sim: '500' });
     await eventually(async () => expect(await world.queue.get(id)).toMatchObject({ status: 'delayed' }));
     expect(await world.queue.cancel(id)).toMatchObject({ outcome: 'cancelled' });
     expect(await world.queue.get(id)).toMatchObject({ status: 'cancelled' });

@@ -16,6 +16,7 @@ const iso = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const usage = {
   input_tokens: expect.any(Number),
   cached_tokens: expect.any(Number),
+  cache_write_tokens: expect.any(Number),
   output_tokens: expect.any(Number),
   reasoning_tokens: expect.any(Number),
   total_tokens: expect.any(Number),
@@ -28,9 +29,10 @@ const remove = (id: string): Promise<Answer> => call(instance.url, 'DELETE', `/j
 
 /** Everything that a view of that status has, and nothing else. */
 function base(id: string, question: string): Record<string, unknown> {
-  const spent = { purchases: 1, uncertain_purchases: 0 };
+  const spent = { purchases: 1, uncertain_purchases: 0, cost_usd: null };
   return { id, model: 'o3', tenant: null, question, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
+const cost = { cost_usd: expect.any(Number) };
 const ended = { started_at: iso, finished_at: iso, duration_ms: expect.any(Number) };
 
 it('health: the process runs, and can serve', async () => {
@@ -50,17 +52,24 @@ it('a question is accepted at once, answered in the background, and the result c
     purchases: 0,
     status: 'waiting',
     waiting_for: 'a free worker',
+    position: null,
+    eta_ms: null,
+    eta_basis: null,
   });
   const job = await reached(instance.url, id, 'completed');
   expect(job).toEqual({
     ...base(id, 'Why is the sky dark at night?'),
     ...ended,
+    ...cost,
     status: 'completed',
     upstream_id: expect.stringMatching(/^resp_/),
     result: {
       usage,
+      cost_usd: job.cost_usd,
+      service_tier: 'default',
       answer_preview: expect.stringContaining('Why is the sky dark at night?'),
       upstream_model: expect.stringMatching(/^o3/),
+      fallback_from: null,
       incomplete_reason: null,
     },
   });
@@ -69,8 +78,11 @@ it('a question is accepted at once, answered in the background, and the result c
   expect(result.body).toEqual({
     answer: expect.stringContaining('Why is the sky dark at night?'),
     usage,
+    cost_usd: job.cost_usd,
+    service_tier: 'default',
     model: 'o3',
     upstream_model: job.result.upstream_model,
+    fallback_from: null,
     incomplete_reason: null,
     response: expect.objectContaining({ id: job.upstream_id, object: 'response', status: 'completed' }),
   });
@@ -199,6 +211,7 @@ it('a failed job says why, with its code, and its result is a problem that holds
     purchases: 0,
     upstream_id: null,
     error: { code: 'invalid_request', message: expect.stringContaining('400'), retryable: false },
+    usage: null,
   });
   const result = await get(`/jobs/${id}/result`);
   expectProblem(result, 409, 'job_failed');

@@ -12,7 +12,16 @@ import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
 const MEGABYTE = 1024 * 1024;
 const COMPLETED: RunEnd = {
   status: 'completed',
-  summary: { usage: null, answer_preview: 'Because.', upstream_model: 'o3', incomplete_reason: null },
+  summary: {
+    usage: null,
+    cost_usd: null,
+    service_tier: null,
+    answer_preview: 'Because.',
+    upstream_model: 'o3',
+    fallback_from: null,
+    incomplete_reason: null,
+  },
+  spent: { responseId: 'resp_1', usage: null, costNano: null },
   response: {
     id: 'resp_1',
     output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],
@@ -21,7 +30,7 @@ const COMPLETED: RunEnd = {
 const FAILED: RunEnd = {
   status: 'failed',
   error: { code: 'upstream_error', message: 'a bad day', retryable: true },
-  usage: null,
+  spent: null,
 };
 
 let server: TestRedis;

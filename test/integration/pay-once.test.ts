@@ -151,7 +151,7 @@ describe('the time of a job', () => {
 
   it('ends at its deadline, and the upstream with it', async () => {
     world = await startWorkerWorld();
-    const deadline = new Date(Date.now() + 1000).toISOString();
+    const deadline = new Date(Date.now() + 2500).toISOString();
     const { id } = await world.ask('In time?', { sim_think_ms: '60000' }, { deadline });
     expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'deadline_passed' } });
     await eventually(() => expect(world.bought('In time?')).toMatchObject([{ state: 'cancelled' }]));

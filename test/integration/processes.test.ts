@@ -155,18 +155,19 @@ describe('a process that cannot start', () => {
     PROCESS_LIMIT_MS,
   );
 
-  it(
-    'is a producer whose port is taken',
-    async () => {
+  it.each([['producer'], ['start']])(
+    'is a %s whose port is taken: it has not touched a Redis yet',
+    async (command) => {
       const holder = createServer();
       await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
       const address = holder.address();
       const port = typeof address === 'object' ? address?.port : undefined;
       try {
-        const { code, stderr } = await endOf(['producer'], { REDIS_URL: redis.url, PORT: String(port) });
+        const { code, stderr } = await endOf([command], { PORT: String(port), O3Q_REDIS_BIN: '/nowhere' });
         expect(code).toBe(1);
-        expect(stderr).toContain(`Port ${port} of 127.0.0.1 is taken, perhaps by another o3-queue`);
-        expect(stderr).not.toMatch(STACK);
+        expect(stderr.trim().split('\n')).toEqual([
+          expect.stringContaining(`Port ${port} of 127.0.0.1 is taken, perhaps by another o3-queue`),
+        ]);
       } finally {
         await new Promise((resolve) => holder.close(resolve));
       }

@@ -125,12 +125,12 @@ it.each([
   instance.addWorker();
   const job = await bare.add('Malformed', data, { attempts: 5 });
   expect(await reached(instance.url, `o3:${job.id}`, 'failed')).toMatchObject({
-    attempt: 1,
+    attempt: 0,
     error: { code: 'invalid_request', message: expect.stringContaining(said), retryable: false },
   });
   // Our record knows first, BullMQ is told right after.
   await eventually(async () => expect(await job.getState()).toBe('failed'));
-  expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 0, requests: 0 });
+  expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 0, rejected: 0, polls: 0 });
   const { id } = await enqueue(instance.url, { question: 'Still there?' });
   await reached(instance.url, id, 'completed');
 });

@@ -82,9 +82,10 @@ describe.each([
     expect(await inBullmq?.getState()).toBe('failed');
     expect(inBullmq?.failedReason).toBe('cancelled: on request');
     expect(await o3.bullmq.getJobCounts()).toMatchObject({
-      waiting: 2,
+      // As BullMQ sees the two that stand in the line.
+      delayed: 2,
+      waiting: 0,
       prioritized: 0,
-      delayed: 0,
       failed: 1,
     });
 

@@ -96,7 +96,7 @@ it('nothing is marked once somebody has cancelled, and what comes home then is u
   await queue.cancel(id);
   expect(await record.storePurchase('p1', bought('resp_1'))).toBe('unwanted');
   expect(await record.submit('p2')).toEqual({ kind: 'unwanted' });
-  expect(await record.finish({ status: 'cancelled', usage: null })).toBe('cancelled');
+  expect(await record.finish({ status: 'cancelled', spent: null })).toBe('cancelled');
   expect(await record.submit('p3')).toEqual({ kind: 'unwanted' });
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled', purchases: 1, uncertain_purchases: 0 });
 });
@@ -105,7 +105,7 @@ it('an id that comes home after the end is known, and does not change the end', 
   const { id, record } = await begun();
   await record.submit('p1');
   await queue.cancel(id);
-  await record.finish({ status: 'cancelled', usage: null });
+  await record.finish({ status: 'cancelled', spent: null });
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled', uncertain_purchases: 1 });
   expect(await record.storePurchase('p1', bought('resp_1'))).toBe('unwanted');
   expect(await queue.get(id)).toMatchObject({
@@ -119,10 +119,21 @@ it('an id that comes home after the end is known, and does not change the end', 
 it('what a cancelled response has used is written down even when the cancel was announced before', async () => {
   const { id, record } = await begun();
   await queue.cancel(id);
-  await record.finish({ status: 'cancelled', usage: null });
-  const usage = { input_tokens: 1, cached_tokens: 0, output_tokens: 2, reasoning_tokens: 0, total_tokens: 3 };
-  expect(await record.finish({ status: 'cancelled', usage })).toBe('cancelled');
-  expect(await queue.get(id)).toMatchObject({ status: 'cancelled', usage });
+  await record.finish({ status: 'cancelled', spent: null });
+  const usage = {
+    input_tokens: 1,
+    cached_tokens: 0,
+    cache_write_tokens: 0,
+    output_tokens: 2,
+    reasoning_tokens: 0,
+    total_tokens: 3,
+  };
+  const spent = { responseId: 'resp_1', usage, costNano: 18_000 };
+  for (const _ of ['once', 'and again, after a lost reply'])
+    expect(await record.finish({ status: 'cancelled', spent })).toBe('cancelled');
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled', usage, cost_usd: 0.000018 });
+  const { total } = await queue.usage();
+  expect(total).toMatchObject({ requests: 1, input_tokens: 1, output_tokens: 2, cost_usd: 0.000018 });
 });
 
 it('a mark whose worker is gone is uncertain for whoever looks, and counted for ever by the next one', async () => {

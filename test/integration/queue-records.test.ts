@@ -24,7 +24,16 @@ afterAll(() => server.stop());
 
 const COMPLETED: RunEnd = {
   status: 'completed',
-  summary: { usage: null, answer_preview: 'Because.', upstream_model: 'o3', incomplete_reason: null },
+  summary: {
+    usage: null,
+    cost_usd: null,
+    service_tier: null,
+    answer_preview: 'Because.',
+    upstream_model: 'o3',
+    fallback_from: null,
+    incomplete_reason: null,
+  },
+  spent: { responseId: 'resp_1', usage: null, costNano: null },
   response: {
     id: 'resp_1',
     output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],
@@ -33,7 +42,7 @@ const COMPLETED: RunEnd = {
 const FAILED: RunEnd = {
   status: 'failed',
   error: { code: 'upstream_error', message: 'a bad day', retryable: true },
-  usage: null,
+  spent: null,
 };
 
 async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
@@ -92,16 +101,16 @@ it('a worker that dies between the end of a run and BullMQ leaves the end; the n
   await worker.die(job);
   expect(await queue.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
   const next = recordOf(await worker.take('b'), 'b');
-  expect(await next.begin(0)).toMatchObject({ finished: true, record: { status: 'completed' } });
+  expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
 });
 
 it('a begin whose reply is lost is answered the same when it is sent again', async () => {
   const { id, job, record } = await taken();
   const first = await record.begin(0);
-  expect(first).toMatchObject({ finished: false, record: { attempt: 1 } });
+  expect(first).toMatchObject({ state: 'open', record: { attempt: 1 } });
   await record.save({ upstreamId: 'resp_1', background: true });
   expect(await record.begin(0)).toMatchObject({
-    finished: false,
+    state: 'open',
     record: { attempt: 1, upstreamId: 'resp_1' },
   });
   await record.finish(COMPLETED);
@@ -109,7 +118,7 @@ it('a begin whose reply is lost is answered the same when it is sent again', asy
   const next = recordOf(await worker.take('b'), 'b');
   for (let i = 0; i < 3; i += 1) {
     // Told `open` it would delete the answer that is paid for, and buy another.
-    expect(await next.begin(0)).toMatchObject({ finished: true, record: { status: 'completed' } });
+    expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
   }
   expect(await queue.result(id)).toMatchObject({ status: 'completed' });
 });
@@ -130,8 +139,12 @@ it('a job that BullMQ alone retried, as Bull Board does, runs afresh', async () 
   expect((await queue.list({ status: 'waiting' })).jobs).toMatchObject([{ id }]);
   expect((await queue.list({ status: 'failed' })).jobs).toEqual([]);
   const next = recordOf(await worker.take('b'), 'b');
-  const { finished, record: known } = await next.begin(1);
-  expect(finished).toBe(false);
+  const { state } = await next.begin(1);
+  // What it was granted was for the run before.
+  expect(state).toBe('ungranted');
+  await redis.hset(o3.keys.run(id), { grant: 'o3', granted_at: Date.now() });
+  const { state: again, record: known } = await next.begin(1);
+  expect(again).toBe('open');
   expect(known).toMatchObject({ attempt: 1, upstreamId: undefined, status: undefined, error: undefined });
 });
 
@@ -159,18 +172,18 @@ it('a released job that is cancelled is final at once, and the next worker is to
   const again = await worker.take('b');
   expect(again.id).toBe(id);
   expect(await recordOf(again, 'b').begin(0)).toMatchObject({
-    finished: true,
+    state: 'finished',
     record: { status: 'cancelled', upstreamId: 'resp_1' },
   });
   await again.moveToFailed(new UnrecoverableError('cancelled: on request'), 'b');
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
   expect(await queue.retry(id)).toMatchObject({ status: 'waiting', attempt: 0 });
-  expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ finished: false });
+  expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ state: 'ungranted' });
 });
 
 it.each([
   ['failed', FAILED],
-  ['cancelled', { status: 'cancelled', usage: null }],
+  ['cancelled', { status: 'cancelled', spent: null }],
 ] as const)(
   'a job that is %s stays so when its worker breaks off while it tells BullMQ',
   async (status, end) => {
@@ -182,10 +195,10 @@ it.each([
     expect(await job.getState()).toBe('waiting');
     expect(await queue.get(id)).toMatchObject({ status });
     const again = await worker.take('b');
-    expect(await recordOf(again, 'b').begin(1)).toMatchObject({ finished: true, record: { status } });
+    expect(await recordOf(again, 'b').begin(1)).toMatchObject({ state: 'finished', record: { status } });
     await again.moveToFailed(new Error('the same bug'), 'b');
     expect(await queue.get(id)).toMatchObject({ status });
-    expect(await recordOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ finished: true });
+    expect(await recordOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ state: 'finished' });
   },
 );
 
@@ -215,8 +228,8 @@ it('a retry that breaks off after BullMQ was told leaves a job that runs afresh'
   // Here the producer dies.
   expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
   expect(await recordOf(await worker.take('b'), 'b').begin(0)).toMatchObject({
-    finished: false,
-    record: { attempt: 1, status: undefined },
+    state: 'ungranted',
+    record: { attempt: 0, status: undefined },
   });
 });
 

@@ -57,12 +57,19 @@ describe('a worker that is killed in the middle of its jobs', () => {
     expect(world.simulator.ledger.totals().cancels).toBe(2);
   });
 
-  it('does not shorten the wait of a job between two attempts', async () => {
+  it('does not shorten the wait of a job that was throttled', async () => {
+    const askedAt = Date.now();
     const { id } = await world.ask('Later?', { sim: '429', sim_times: '1', sim_retry_after_ms: '2000' });
-    await eventually(async () => expect(await world.queue.get(id)).toMatchObject({ status: 'delayed' }));
+    await eventually(async () =>
+      expect(await world.queue.get(id)).toMatchObject({
+        status: 'waiting',
+        waiting_for: expect.stringContaining('rate limit until'),
+      }),
+    );
     await child.kill();
     world.addWorker();
-    expect(await world.finished(id, RECOVERED_MS)).toMatchObject({ status: 'completed', attempt: 2 });
-    expect(world.bought('Later?')).toHaveLength(1);
+    expect(await world.finished(id, RECOVERED_MS)).toMatchObject({ status: 'completed', attempt: 1 });
+    const [bought] = world.bought('Later?');
+    expect(bought?.created_at).toBeGreaterThanOrEqual(askedAt + 2000);
   });
 });

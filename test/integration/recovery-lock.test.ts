@@ -3,6 +3,9 @@ import { CREATES } from '../support/upstream-gate.ts';
 import { startWorkerWorld, type WorkerWorld, type WorkerWorldOptions } from '../support/worker-world.ts';
 
 /** What happens to a job whose lock, or record, is not where its worker left it. */
+/** Of what is about jobs; a worker asks for the list of models when it starts. */
+const NOTHING = { purchases: 0, rejected: 0, polls: 0, cancels: 0 };
+
 describe('a job', () => {
   let world: WorkerWorld;
   const start = async (options: WorkerWorldOptions = {}): Promise<void> => {
@@ -133,18 +136,25 @@ describe('a job', () => {
     world.addWorker();
     await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('failed'));
     expect(await world.queue.get(id)).toMatchObject({ status: 'failed', error: { code: 'invalid_request' } });
-    expect(world.simulator.ledger.totals().requests).toBe(0);
+    expect(world.simulator.ledger.totals()).toMatchObject(NOTHING);
   });
 
   it('keeps its result when its worker died between recording it and telling BullMQ', async () => {
     await start({ workers: 0 });
     const { id } = await world.ask('Done?');
-    const summary = { usage: null, answer_preview: 'Yes.', upstream_model: 'o3', incomplete_reason: null };
+    const summary = {
+      usage: null,
+      cost_usd: null,
+      service_tier: null,
+      answer_preview: 'Yes.',
+      upstream_model: 'o3',
+      incomplete_reason: null,
+    };
     await dieAfterRecording(id, { status: 'completed', summary });
     world.addWorker();
     await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
     expect(await world.queue.get(id)).toMatchObject({ status: 'completed', result: summary });
-    expect(world.simulator.ledger.totals().requests).toBe(0);
+    expect(world.simulator.ledger.totals()).toMatchObject(NOTHING);
   });
 
   it('is not tried for ever when something is wrong that nobody expected', async () => {
@@ -156,7 +166,7 @@ describe('a job', () => {
     await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('failed'));
     expect((await world.model().bullmq.getJob(id))?.attemptsMade).toBe(3);
     expect(await world.queue.get(id)).toMatchObject({ status: 'failed', error: { code: 'internal_error' } });
-    expect(world.simulator.ledger.totals().requests).toBe(0);
+    expect(world.simulator.ledger.totals()).toMatchObject(NOTHING);
   });
 
   /** Leaves the job as a worker does that was killed right after its record had been finished. */
@@ -170,6 +180,7 @@ describe('a job', () => {
       prefix: 'o3q',
       lockDuration: 300,
     });
+    await world.model().line.start([{ id, tenant: '', grant: 'o3' }]);
     expect((await taker.getNextJob('dead:0'))?.id).toBe(id);
     const flat = Object.entries(fields).flatMap(([name, value]) => [
       name,

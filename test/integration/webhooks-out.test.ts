@@ -220,7 +220,7 @@ describe('an instance', () => {
       };
       const shown = queues.find(({ name }) => name === '_webhooks');
       const { id } = job as { id: string };
-      expect(shown).toMatchObject({ displayName: 'webhooks', jobs: [{ name: `job.completed · ${id}` }] });
+      expect(shown).toMatchObject({ jobs: [{ name: `job.completed · ${id}` }] });
       expect(shown?.jobs[0]?.failedReason).toContain('answered 500');
       isUp = true;
       const headers = { 'content-type': 'application/json' };

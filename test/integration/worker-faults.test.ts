@@ -26,8 +26,7 @@ describe('a job that meets a fault', () => {
   }
 
   it.each<[string, Ending]>([
-    ['429_bare', { ends: 'completed', attempt: 2, bought: 1 }],
-    ['429_quota', { ends: 'quota_exhausted', bought: 0 }],
+    ['429_bare', { ends: 'completed', bought: 1 }],
     ['500', { ends: 'completed', attempt: 3, bought: 1, more: { sim_times: '2' } }],
     ['503', { ends: 'completed', attempt: 3, bought: 1, more: { sim_times: '2' } }],
     ['502_html', { ends: 'completed', attempt: 3, bought: 1, more: { sim_times: '2' } }],
@@ -48,7 +47,6 @@ describe('a job that meets a fault', () => {
     ['failed', { ends: 'completed', attempt: 2, bought: 2, more: { sim_code: 'rate_limit_exceeded' } }],
     ['failed', { ends: 'response_refused', more: { sim_code: 'invalid_prompt' } }],
     ['failed', { ends: 'response_refused', more: { sim_code: 'bio_policy' } }],
-    ['failed', { ends: 'quota_exhausted', more: { sim_code: 'insufficient_quota' } }],
     ['error_event', { ends: 'completed', attempt: 2, bought: 2 }],
     ['error_event', { ends: 'response_refused', more: { sim_code: 'invalid_prompt' } }],
     ['error_event_flat', { ends: 'completed', attempt: 2, bought: 2 }],
@@ -79,22 +77,6 @@ describe('a job that meets a fault', () => {
     });
     if (job.status === 'completed') expect(await world.answer(id)).toContain(asked);
     for (const { state } of world.bought(asked)) expect(['queued', 'in_progress']).not.toContain(state);
-  });
-
-  it('waits as long as a 429 asks for', async () => {
-    const asked = question();
-    const { id } = await world.ask(asked, { sim: '429', sim_times: '1', sim_retry_after_ms: '45000' });
-    const job = await eventually(async () => {
-      const view = await world.queue.get(id);
-      expect(view?.status).toBe('delayed');
-      return view;
-    });
-    expect(job).toMatchObject({ waiting_for: expect.stringContaining('rate_limited') });
-    const stored = await world.model().bullmq.getJob(id);
-    expect(stored?.delay).toBe(45_000);
-    await stored?.promote();
-    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 2 });
-    expect(world.bought(asked)).toHaveLength(1);
   });
 
   it('keeps the reason of an incomplete answer', async () => {
@@ -177,7 +159,6 @@ describe('a foreground job that meets a fault', () => {
     ['error_event', 'completed', 2, 2],
     ['error_event_flat', 'completed', 2, 2],
     ['500', 'completed', 2, 1],
-    ['429_quota', 'quota_exhausted', 1, 0],
   ])('%s: %s, attempt %d, bought %d', async (fault, ends, attempt, bought) => {
     const asked = `What about ${fault}?`;
     const { id } = await world.ask(asked, { sim: fault, sim_times: '1' });

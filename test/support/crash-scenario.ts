@@ -1,4 +1,5 @@
 import type { JobView } from '../../src/job.ts';
+import { daysBefore, utcDay } from '../../src/utc-day.ts';
 import { type CrashWorker, startCrashWorker } from './crash-worker.ts';
 import { eventually } from './eventually.ts';
 import {
@@ -47,7 +48,7 @@ export interface CrashEnd {
 }
 
 /** More than any scenario has. */
-const MOST_PLACES = 40;
+const MOST_PLACES = 50;
 /** Room for a lock to run out, for two looks at what stalled and for another attempt. */
 const RECOVERED_MS = 15_000;
 /** What has not come home when its worker dies never will. */
@@ -78,9 +79,11 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
       await Promise.all(unfinished.map(({ place }) => world.queue.cancel(jobs[place]?.id ?? '')));
     }
     world.addWorker({ patience: PATIENCE });
-    return await Promise.all(
+    const ended = await Promise.all(
       crashed.map(async ({ place, trail }) => ({ trail, end: await endOf(world, place, jobs) })),
     );
+    await requireBookedOnce(world);
+    return ended;
   } finally {
     await worker.kill();
     await world.stop();
@@ -141,6 +144,20 @@ function crashedPlaces(
   const free = all.find(({ place }) => !worker.isHeld(place));
   if (free === undefined) throw new Error(`expected at most ${MOST_PLACES} places, but there are more`);
   return meanwhile === 'die' ? [...held, { ...free, trail: [...free.trail, WHILE_IT_ANSWERS] }] : held;
+}
+
+/** Whatever a crash did: each response that a job is known to have bought is booked, and no other is. */
+async function requireBookedOnce({ queue }: WorkerWorld): Promise<void> {
+  let bought = 0;
+  for (let cursor: string | undefined; ; ) {
+    const page = await queue.list({ limit: 100, cursor });
+    for (const job of page.jobs) bought += job.purchases;
+    if (page.next_cursor === null) break;
+    cursor = page.next_cursor;
+  }
+  const { requests } = (await queue.usage({ to: daysBefore(utcDay(Date.now()), -1) })).total;
+  if (requests !== bought)
+    throw new Error(`expected each of ${bought} responses to be booked once, but ${requests} are booked`);
 }
 
 async function endOf(world: WorkerWorld, place: number, jobs: readonly JobView[]): Promise<CrashEnd> {

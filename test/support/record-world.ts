@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import type { ModelQueue } from '../../src/queue/model-queue.ts';
 import { O3Queue } from '../../src/queue/o3-queue.ts';
 import { createRunRecord, type RunRecordWriter } from '../../src/queue/run-record-writer.ts';
+import { spendKey } from '../../src/queue/spend-keys.ts';
 import { type BareWorker, createBareWorker } from './bare-worker.ts';
 import type { TestRedis } from './redis-server.ts';
 
@@ -36,6 +37,7 @@ export async function openRecordWorld(server: TestRedis): Promise<RecordWorld> {
         lockToken,
         jobCreatedAt: job.timestamp,
         tenant: undefined,
+        spendKey: (day) => spendKey('o3q', o3.model, day),
         keepSeconds: { completed: 60, failed: 60 },
       }),
     async close() {

@@ -15,10 +15,12 @@ export async function openRecordingUpstream(): Promise<RecordingUpstream> {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
+      // It has no list of models.
+      if (request.method === 'GET') return response.writeHead(404).end();
       const text = Buffer.concat(chunks).toString();
       received.push({ text, headers: request.headers });
       const body = responseTo(JSON.parse(text) as Record<string, unknown>, received.length);
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -77,6 +77,8 @@ export interface WorkerWorldOptions {
   patience?: Partial<Patience>;
   recovery?: { lockMs: number; stalledMs: number };
   apiKey?: string;
+  /** Whether the gate stands before the upstream. Default true. */
+  gated?: boolean;
   /** The simulator sends webhooks, to a producer that takes them. Default false. */
   webhooks?: boolean;
   /** The workers deliver webhooks to callers, also to this machine. Default: they do not. */
@@ -134,14 +136,26 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
     keys: keysOf('o3q', models.defaultModel),
     addWorker(own = {}) {
       const merged = { ...options, ...own };
-      const { concurrency = 100, patience = {}, recovery, apiKey = 'sk-test', webhooksOut } = merged;
+      const {
+        concurrency = 100,
+        patience = {},
+        recovery,
+        apiKey = 'sk-test',
+        webhooksOut,
+        gated = true,
+      } = merged;
       const worker = createWorker({
         ...models,
         redisUrl: redis.url,
         prefix: 'o3q',
         logger,
         concurrency,
-        upstream: { apiKey, baseUrl: gate.url, patience, webhooks: producer !== undefined },
+        upstream: {
+          apiKey,
+          baseUrl: gated ? gate.url : upstreamUrl,
+          patience,
+          webhooks: producer !== undefined,
+        },
         webhooksOut,
         recovery: recovery ?? QUICK_RECOVERY,
       });

@@ -1,6 +1,13 @@
 import { defaultModels, type ModelConfig } from '../../src/config-file.ts';
 import { RetryableError, TerminalError } from '../../src/failure.ts';
-import { type RunEnd, type RunProgress, type RunRecord, runRecordFrom } from '../../src/queue/run-record.ts';
+import { createPriceList } from '../../src/price.ts';
+import {
+  type RunEnd,
+  type RunProgress,
+  type RunRecord,
+  runRecordFrom,
+  type Spent,
+} from '../../src/queue/run-record.ts';
 import { LockLostError, type RunRecordWriter } from '../../src/queue/run-record-writer.ts';
 import type { UpstreamResponse } from '../../src/response.ts';
 import { createActiveAttempt } from '../../worker/active-attempt.ts';
@@ -21,11 +28,12 @@ const answered: UpstreamResponse = {
 /** What an attempt has done to the world, in its order. */
 function world(
   known: Partial<RunRecord> = {},
-  script: { create?: Error; lookup?: UpstreamResponse | Error } = {},
+  script: { create?: Error; lookup?: UpstreamResponse | Error; everybodyWaits?: boolean } = {},
   policy: Partial<ModelConfig> = {},
 ) {
   const done: string[] = [];
   const spent: string[] = [];
+  const booked: Spent[] = [];
   const brought: Partial<RunRecord> = {};
   let submits: RunRecordWriter['submit'] = async () => ({
     kind: 'ok',
@@ -38,7 +46,7 @@ function world(
   let ended: RunEnd | undefined;
   const record: RunRecordWriter = {
     begin: async () => ({
-      finished: known.status !== undefined,
+      state: known.status === undefined ? 'open' : 'finished',
       record: { ...runRecordFrom([]), attempt: 1, ...known },
     }),
     read: async () => ({ ...runRecordFrom([]), ...known, ...brought }),
@@ -50,7 +58,8 @@ function world(
       done.push(`store ${bought.upstreamId}`);
       return stores(token, bought);
     },
-    save: async (progress) => {
+    save: async (progress, spentOnIt) => {
+      if (spentOnIt) booked.push(spentOnIt);
       const withdrawn = 'submitting' in progress ? 'withdrawn' : undefined;
       done.push(`save ${progress.error?.code ?? withdrawn ?? progress.upstreamStatus ?? ''}`);
       return saves(progress);
@@ -80,6 +89,7 @@ function world(
       done.push('cancel');
       return null;
     },
+    listModels: async () => undefined,
     graceMs: 300,
     slots: createCreateSlots(1),
     pace: createPace(200),
@@ -90,18 +100,30 @@ function world(
     data: { question: 'Is it?', stream: false },
     attemptsMade: 0,
     maxAttempts: 3,
+    alias: 'o3',
     model,
+    prices: createPriceList({}),
     record,
     upstream,
     webhooks: undefined,
     active: createActiveAttempt(),
     journalPace: createPace(2000),
+    grant: {
+      begin: () => {},
+      forget: async () => {},
+      check: () => {},
+      sent: async () => {},
+      accepted: () => {},
+      refused: async () => script.everybodyWaits ?? false,
+      report: async () => {},
+    },
     onPurchase: (what) => void spent.push(what),
   };
   return {
     attempt,
     done,
     spent,
+    booked,
     brought,
     onSubmit: (submit: typeof submits) => {
       submits = submit;
@@ -115,6 +137,29 @@ function world(
     ended: () => ended,
   };
 }
+
+describe('what a response has used', () => {
+  const usage = { input_tokens: 1000, output_tokens: 500 };
+  const costNano = 1000 * 2000 + 500 * 8000;
+  const broken = (code: string): UpstreamResponse => ({
+    ...answered,
+    status: 'failed',
+    error: { code, message: 'no' },
+    usage,
+  });
+
+  it('is written down with the failure that it ended in', async () => {
+    const { attempt, ended } = world({}, { lookup: broken('invalid_prompt') });
+    expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'response_refused' });
+    expect(ended()).toMatchObject({ status: 'failed', spent: { responseId: 'resp_1', costNano, usage } });
+  });
+
+  it('is written down before another attempt buys the next one', async () => {
+    const { attempt, booked } = world({}, { lookup: broken('server_error') });
+    expect(await runAttempt(attempt)).toMatchObject({ kind: 'retry' });
+    expect(booked).toMatchObject([{ responseId: 'resp_1', costNano, usage }]);
+  });
+});
 
 describe('an attempt', () => {
   it('buys, writes the id down, follows, and writes the end down', async () => {
@@ -156,7 +201,7 @@ describe('an attempt', () => {
     expect(failed.done).toEqual([]);
     const cancelled = world({ status: 'cancelled', upstreamId: 'resp_1', background: true });
     expect(await runAttempt(cancelled.attempt)).toEqual({ kind: 'cancelled' });
-    expect(cancelled.done).toEqual(['cancel']);
+    expect(cancelled.done).toEqual(['cancel', 'finish cancelled']);
   });
 
   it('buys nothing when it was cancelled before', async () => {
@@ -371,4 +416,17 @@ describe('an attempt', () => {
       code: 'rate_limited',
     });
   });
+});
+
+it('a job that is refused while everybody has to wait goes back into the line: nothing is charged, and it has no grant any more', async () => {
+  const create = new RetryableError('rate_limited', 'slow down', { retryAfterMs: 60_000 });
+  const throttled = world({ grant: 'o3' }, { create, everybodyWaits: true });
+  const saved: RunProgress[] = [];
+  throttled.onSave(async (progress) => {
+    saved.push(progress);
+    return { cancelRequested: false };
+  });
+  expect(await runAttempt(throttled.attempt)).toEqual({ kind: 'postponed' });
+  expect(saved).toContainEqual({ grant: undefined });
+  expect(throttled.done).not.toContain('finish failed');
 });

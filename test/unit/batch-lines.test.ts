@@ -153,6 +153,7 @@ describe('an answer', () => {
     status: 'failed',
     id: 'job_1',
     error: { code: 'timeout', message: 'Too "slow"' },
+    costUsd: 0.5,
   } as const;
 
   it('has the form of its question', () => {
@@ -164,6 +165,7 @@ describe('an answer', () => {
       status: 'completed',
       answer: result.answer,
       usage: result.usage,
+      cost_usd: result.cost_usd,
       incomplete_reason: null,
       metadata: { a: 'b' },
       error: null,
@@ -181,6 +183,7 @@ describe('an answer', () => {
       id: 'job_1',
       status: 'failed',
       answer: null,
+      cost_usd: 0.5,
       error: failed.error,
     });
     expect(JSON.parse(answerLine(key, openAi, failed))).toEqual({
@@ -211,14 +214,12 @@ describe('an answer', () => {
   });
 });
 
-test('progress tells how far, how fast and how long still', () => {
-  const begun = { total: 50_000, done: 1000, failed: 0 };
+test('progress tells how far, at what cost, how fast and how long still', () => {
+  const begun = { total: 50_000, done: 1000, failed: 0, costUsd: null };
   expect(progressText(begun, begun, 0)).toBe('1,000 of 50,000 (2%)');
-  expect(progressText({ total: 50_000, done: 11_000, failed: 3 }, begun, 100_000)).toBe(
-    '11,000 of 50,000 (22%), 3 failed, 100/s, 6m 30s to go',
+  expect(progressText({ ...begun, done: 11_000, failed: 3, costUsd: 12.3456 }, begun, 100_000)).toBe(
+    '11,000 of 50,000 (22%), 3 failed, $12.35 in this run, 100/s, 6m 30s to go',
   );
-  expect(progressText({ total: 50_000, done: 1001, failed: 0 }, begun, 20_000)).toMatch(/, 3\.0\/min, /);
-  expect(progressText({ total: 50_000, done: 50_000, failed: 0 }, begun, 100_000)).toBe(
-    '50,000 of 50,000 (100%), 490/s',
-  );
+  expect(progressText({ ...begun, done: 1001 }, begun, 20_000)).toMatch(/, 3\.0\/min, /);
+  expect(progressText({ ...begun, done: 50_000 }, begun, 100_000)).toBe('50,000 of 50,000 (100%), 490/s');
 });

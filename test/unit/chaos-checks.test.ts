@@ -21,8 +21,17 @@ const base = {
   upstream_id: 'resp_1',
   purchases: 1,
   uncertain_purchases: 0,
+  cost_usd: null,
 };
-const result = { usage: null, answer_preview: '', upstream_model: 'o3', incomplete_reason: null };
+const result = {
+  usage: null,
+  cost_usd: null,
+  service_tier: null,
+  answer_preview: '',
+  upstream_model: 'o3',
+  fallback_from: null,
+  incomplete_reason: null,
+};
 const completed: JobView = { ...base, status: 'completed', result };
 const cancelled: JobView = { ...base, status: 'cancelled', usage: null };
 const active: JobView = {
@@ -33,14 +42,22 @@ const active: JobView = {
 };
 
 function purchase(changes: Partial<LedgerEntry> = {}): LedgerEntry {
-  const entry = { response_id: 'resp_1', metadata: {}, question: base.question, created_at: 1000 };
+  const model = { model: 'o3', snapshot: 'o3-2025-04-16', service_tier: 'default', usage: null };
+  const entry = { response_id: 'resp_1', ...model, metadata: {}, question: base.question, created_at: 1000 };
   return { ...entry, state: 'completed', cancelled_at: null, ...changes };
 }
 
 /** A job with which all is well, but for what is changed. */
 function evidenceOf(seen: JobView[], changes: Partial<JobEvidence> = {}): JobEvidence {
   const history = createHistory();
-  history.accepted({ ...base, status: 'waiting', waiting_for: 'a free worker' });
+  history.accepted({
+    ...base,
+    status: 'waiting',
+    waiting_for: 'a free worker',
+    position: null,
+    eta_ms: null,
+    eta_basis: null,
+  });
   for (const view of seen) {
     if (view.status === 'cancelled') history.cancelAnswered(view, CANCELLED_AT);
     else history.saw(view);
@@ -140,7 +157,7 @@ test('BullMQ must not say something else than the view', () => {
 
 test('an internal error is nobody’s fault but ours', () => {
   const error = { code: 'internal_error', message: 'no', retryable: false };
-  expect(rulesBroken(evidenceOf([{ ...base, status: 'failed', error }]))).toEqual([
+  expect(rulesBroken(evidenceOf([{ ...base, status: 'failed', error, usage: null }]))).toEqual([
     'no job fails by a fault of ours',
   ]);
 });

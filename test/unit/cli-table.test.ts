@@ -21,11 +21,12 @@ const NOW = Date.parse('2025-11-23T03:04:00.000Z');
 describe('the table of jobs', () => {
   it('has a line a job, with what is known of it', () => {
     expect(jobTable([waiting, active, completed], pipe).split('\n')).toEqual([
-      'STATUS        ID     MODEL  ATTEMPT  TIME    QUESTION',
-      '⏳ waiting    job-1  o3                      Why is the sky blue?',
-      '🔄 active     job-1  o3     1/5      12s     Why is the sky blue?',
-      '✅ completed  job-1  o3     1/5      3m 04s  Why is the sky blue?',
+      'STATUS        ID     MODEL  ATTEMPT  TIME    COST       QUESTION',
+      '⏳ waiting    job-1  o3                                 Why is the sky blue?',
+      '🔄 active     job-1  o3     1/5      12s                Why is the sky blue?',
+      '✅ completed  job-1  o3     1/5      3m 04s  $0.009812  Why is the sky blue?',
     ]);
+    expect(jobTable([waiting, active], pipe)).not.toMatch('COST');
   });
 
   it.each([delayed, failed, cancelled])('shows a job that is $status', (job) => {
@@ -74,6 +75,7 @@ describe('the details of a job', () => {
       '  question  Why is the sky blue?',
       '  model     o3',
       '  attempt   1 of 5',
+      '  cost      $0.009812',
       '  created   2025-11-23T03:00:00.000Z (4m 00s ago)',
       '  started   2025-11-23T03:00:01.000Z (3m 59s ago)',
       '  finished  2025-11-23T03:03:05.000Z (55s ago)',
@@ -85,9 +87,19 @@ describe('the details of a job', () => {
   });
 
   it.each<[string, JobView, RegExp]>([
-    ['what a waiting one waits for', waiting, /waits for {2}a worker/],
+    ['what a waiting one waits for', waiting, /waits for {2}its turn: 4 before it/],
     ['when a delayed one is due', delayed, /due .*\(in 6m 00s\)/],
     ['what the upstream says of an active one', active, /upstream .*resp_1, in_progress/],
+    [
+      'when the upstream was last heard of',
+      { ...active, progress: { ...active.progress, seen_at: '2025-11-23T03:03:56.000Z' } },
+      /last heard {2}2025-11-23T03:03:56\.000Z \(4\.0s ago\)/,
+    ],
+    [
+      'when an answer is expected',
+      { ...waiting, position: 3, eta_ms: 65_000, eta_basis: '2 before it' },
+      /expected {3}in 1m 05s \(2 before it\)/,
+    ],
     ['why a failed one failed', failed, /error .*upstream_refused: no such model/],
     ['what was bought more than once', { ...failed, purchases: 2 }, /bought +2 responses$/m],
     [
@@ -106,11 +118,29 @@ describe('the details of a job', () => {
   });
 });
 
+describe('the details of a job on a terminal', () => {
+  const answer = `Light is scattered, and blue most of all.\n\n  - ${'x'.repeat(60)} 日本語の長い文です 👩‍🚀`;
+  const job = { ...completed, result: { ...completed.result, answer_preview: answer } };
+
+  it('break lines between words, and lose nothing', () => {
+    const lines = jobDetails(job, terminalOf(40), NOW).split('\n').slice(-7);
+    expect(lines).toEqual([
+      '  answer    Light is scattered, and blue',
+      '    most of all.',
+      '    ',
+      '      -',
+      `    ${'x'.repeat(36)}`,
+      `    ${'x'.repeat(24)}`,
+      '    日本語の長い文です 👩‍🚀',
+    ]);
+  });
+});
+
 describe('the line of a job', () => {
   it.each<[JobView, string]>([
-    [waiting, '⏳ waiting  job-1  o3  for a worker'],
+    [waiting, '⏳ waiting  job-1  o3  for its turn: 4 before it'],
     [active, '🔄 active  job-1  o3  attempt 1/5  12s'],
-    [completed, '✅ completed  job-1  o3  attempt 1/5  3m 04s'],
+    [completed, '✅ completed  job-1  o3  attempt 1/5  3m 04s  $0.009812'],
     [failed, '❌ failed  job-1  o3  attempt 1/5  3m 04s  upstream_refused: no such model'],
     [cancelled, '🚫 cancelled  job-1  o3  attempt 1/5  3m 04s'],
   ])('tells how $status goes', (job, line) => {

@@ -281,6 +281,11 @@ describe('the file', () => {
     [{ models: { 'a b': {} } }, 'models.a b', /./],
     ['{"models": {"__proto__": {}}}', 'models', /./],
     [{ models: { ['x'.repeat(65)]: {} } }, `models.${'x'.repeat(65)}`, /./],
+    [
+      { models: { o3: { maxAtempts: 3 } } },
+      'models.o3',
+      /expected only upstream, maxAttempts, .*, got "maxAtempts"$/,
+    ],
     [{ models: { o3: { upstream: '' } } }, 'models.o3.upstream', />=1/],
     [{ models: { o3: { maxAttempts: 1.5 } } }, 'models.o3.maxAttempts', /int/],
     [{ models: { o3: { timeoutMs: 2_147_483_648 } } }, 'models.o3.timeoutMs', /<=2147483647/],

@@ -55,10 +55,10 @@ it.each([
   [403, { code: 'project_spend_limit_exceeded' }],
   [500, { code: 'organization_usage_limit_exceeded' }],
   [undefined, { code: 'organization_spend_limit_exceeded' }],
-])('no money is no reason to try again, whatever its status: %p %j', (status, more) => {
+])('no money is known by its code, whatever its status: %p %j', (status, more) => {
   expect(failureFromRefusal(refusal(status, more))).toMatchObject({
     code: 'quota_exhausted',
-    retryable: false,
+    retryable: true,
   });
 });
 
@@ -80,7 +80,7 @@ it('the message says the status and the upstream’s own code', () => {
 it.each([
   ['server_error', 'response_failed', true],
   ['rate_limit_exceeded', 'rate_limited', true],
-  ['insufficient_quota', 'quota_exhausted', false],
+  ['insufficient_quota', 'quota_exhausted', true],
   ['invalid_prompt', 'response_refused', false],
   ['bio_policy', 'response_refused', false],
   ['image_content_policy_violation', 'response_refused', false],

@@ -52,6 +52,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
         return next(lookups);
       },
       cancel: async () => null,
+      listModels: async () => undefined,
       graceMs: 0,
       slots: createCreateSlots(1),
       pace: createPace(200),

@@ -1,8 +1,10 @@
 import type { z } from 'zod';
 import { type OpenApiDocument, openApiDocument } from '../../producer/openapi/document.ts';
 import type { jobPage, jobResult, jobView } from '../../producer/openapi/job-schemas.ts';
+import type { modelView } from '../../producer/openapi/model-operations.ts';
 import { pathTemplate } from '../../producer/openapi/rendering.ts';
 import type { JobPage, JobResult, JobView } from '../../src/job.ts';
+import type { ModelView } from '../../src/model-view.ts';
 import { everyRoute } from '../support/every-route.ts';
 import { createValidators } from '../support/openapi-check.ts';
 
@@ -98,12 +100,13 @@ type Same<One, Other> =
   (<T>() => T extends One ? 1 : 2) extends <T>() => T extends Other ? 1 : 2 ? true : false;
 type Plain<T> = T extends object ? { [Key in keyof T]: Plain<T[Key]> } : T;
 
-test('what is documented of jobs and results has the types that src/job.ts gives them', () => {
+test('what is documented of jobs, results and models has the types that src gives them', () => {
   // Held by `npm run types`: a type that differs makes its `true` a mistake.
   const same: [
     Same<Plain<z.infer<typeof jobView>>, Plain<JobView>>,
     Same<Plain<z.infer<typeof jobResult>>, Plain<JobResult>>,
     Same<Plain<z.infer<typeof jobPage>>, Plain<JobPage>>,
-  ] = [true, true, true];
+    Same<Plain<z.infer<typeof modelView>>, Plain<ModelView>>,
+  ] = [true, true, true, true];
   expect(same).not.toContain(false);
 });

@@ -30,7 +30,7 @@ describe('docs/OPERATIONS.md', () => {
       writeFileSync(path, block('json'));
       expect(readConfigFile(path)).toMatchObject({
         defaultModel: 'o3',
-        models: { o3: { upstream: 'o3' }, fast: { upstream: 'o4-mini', timeoutMs: 600_000 } },
+        models: { o3: { upstream: 'o3' }, fast: { upstream: 'gpt-5.6-luna', timeoutMs: 600_000 } },
         retention: { completedHours: 24, failedHours: 168 },
       });
     } finally {

@@ -27,13 +27,15 @@ const away = { name: 'QueueError', code: 'redis_unavailable' };
 it('the first use waits for the first connection', async () => {
   const redis = connect();
   expect(redis.status).not.toBe('ready');
-  const guard = createRedisGuard(redis);
+  const guard = createRedisGuard(redis, server.url);
   expect(await Promise.all([guard(() => redis.ping()), guard(() => redis.ping())])).toEqual(['PONG', 'PONG']);
 });
 
 it('a connection that never comes is waited for once; afterwards nothing is even tried', async () => {
-  const redis = connect(`redis://127.0.0.1:${await findFreePort()}`);
-  const guard = createRedisGuard(redis);
+  const port = await findFreePort();
+  const url = `redis://:secret@127.0.0.1:${port}`;
+  const redis = connect(url);
+  const guard = createRedisGuard(redis, url);
   let tried = 0;
   const work = async (): Promise<void> => {
     tried += 1;
@@ -41,7 +43,9 @@ it('a connection that never comes is waited for once; afterwards nothing is even
   await expect(guard(work)).rejects.toMatchObject({
     ...away,
     message: expect.stringMatching(
-      /^Redis cannot be used right now \(the connection is .*\)\. Nothing was changed/,
+      new RegExp(
+        `^Redis at redis://:\\*{3}@127\\.0\\.0\\.1:${port} cannot be used right now \\(the connection is .*\\)\\. Nothing was changed`,
+      ),
     ),
   });
   const begunAt = performance.now();
@@ -52,7 +56,7 @@ it('a connection that never comes is waited for once; afterwards nothing is even
 
 it('what breaks off on its way may have been done, and the error says so', async () => {
   const redis = connect();
-  const guard = createRedisGuard(redis);
+  const guard = createRedisGuard(redis, server.url);
   await guard(() => redis.ping());
   await server.kill('SIGSTOP');
   await expect(guard(() => redis.set('a', 'b'))).rejects.toMatchObject({
@@ -71,7 +75,7 @@ it.each<[what: string, arrange: (redis: RedisClient) => Promise<unknown>, said: 
   ['misses replicas', (redis) => redis.config('SET', 'min-replicas-to-write', '1'), /NOREPLICAS/],
 ])('a Redis that %s is as good as away', async (_what, arrange, said) => {
   const redis = connect();
-  const guard = createRedisGuard(redis);
+  const guard = createRedisGuard(redis, server.url);
   await guard(() => arrange(redis));
   await expect(guard(() => redis.set('a', 'b'))).rejects.toMatchObject({
     ...away,
@@ -83,7 +87,7 @@ it.each<[what: string, arrange: (redis: RedisClient) => Promise<unknown>, said: 
 
 it('other errors are passed on untouched', async () => {
   const redis = connect();
-  const guard = createRedisGuard(redis);
+  const guard = createRedisGuard(redis, server.url);
   await guard(() => redis.set('text', 'x'));
   await expect(guard(() => redis.lpush('text', 'x'))).rejects.toThrow(/^WRONGTYPE/);
   const refused = new QueueError('job_not_found', 'no such job');

@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 import { STATE_LUA } from './state.ts';
 
 /**

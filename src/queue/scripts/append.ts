@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 
 /**
  * Adds an entry to the journal and writes how far the follower has come, in one step: whoever goes on after a crash resumes the upstream's

@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 
 /**
  * Brings the id of a response home. Whoever sent the create may do so, by its purchase token, even when it has lost the job's lock

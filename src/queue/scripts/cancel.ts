@@ -1,5 +1,6 @@
+import { createScript } from '../../redis/script.ts';
+import { lineLua } from './line.ts';
 import { OUTBOX_LUA } from './outbox.ts';
-import { createScript } from './script.ts';
 import { STATE_LUA } from './state.ts';
 
 /**
@@ -12,12 +13,12 @@ import { STATE_LUA } from './state.ts';
  *   deduplication, whose books only BullMQ can keep. A `stalled` mark of -1 keeps them final meanwhile.
  * - Active: a durable mark, then a nudge to the worker that holds it.
  *
- * KEYS job, lock, delayed, prioritized, active, wait, failed, events, run, response, index all, live, cancelled, journal, outbox
- * ARGV id, now (ms), cancel channel, time to live (s), reason, finished channel
+ * KEYS job, lock, delayed, prioritized, active, wait, failed, events, run, response, index all, live, cancelled, journal, outbox, line…
+ * ARGV id, now (ms), cancel channel, time to live (s), reason, finished channel, tenant
  * Returns 'missing', 'finished' (completed or failed), 'already' (cancelled before), 'cancelled', 'cancelling' (active).
  */
 export const cancelScript = createScript(`
-${STATE_LUA}${OUTBOX_LUA}
+${STATE_LUA}${OUTBOX_LUA}${lineLua(16)}
 local state = stateOf(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1])
 if state == 'missing' then return 'missing' end
 if not isOpen(KEYS[9], KEYS[1], state) then
@@ -39,6 +40,7 @@ if not bound[1] and not bound[2] and redis.call('HEXISTS', KEYS[9], 'upstream_id
 end
 local stalled = '-1'
 if removed > 0 then
+  leave(ARGV[7], ARGV[1])
   stalled = stalledCount(KEYS[1])
   redis.call('ZADD', KEYS[7], ARGV[2], ARGV[1])
   redis.call('HSET', KEYS[1], 'finishedOn', ARGV[2], 'failedReason', ARGV[5])

@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 
 /**
  * Lets the callers of one idempotency key put its job into one model at a time. Those of the same model may all go on: BullMQ takes one of them.

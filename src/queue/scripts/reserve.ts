@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 
 /**
  * Lists jobs that are about to be put in under ids that may be taken by then. In one step with the look whether they are: a job that has

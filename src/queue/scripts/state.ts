@@ -1,3 +1,5 @@
+import { FAR_MS } from './line.ts';
+
 /**
  * Lua shared by the scripts below: where a job stands, at a cost that does not grow with the backlog.
  * BullMQ's own getState looks a waiting job up in the whole list; the fields and the lock tell the same.
@@ -16,7 +18,9 @@ local function stateOf(jobKey, lockKey, delayedKey, prioritizedKey, activeKey, i
     return 'failed'
   end
   if redis.call('EXISTS', lockKey) == 1 then return 'active' end
-  if redis.call('ZSCORE', delayedKey, id) then return 'delayed' end
+  local due = redis.call('ZSCORE', delayedKey, id)
+  -- In the line: only BullMQ calls that delayed.
+  if due then return tonumber(due) >= ${FAR_MS * 4096} and 'waiting' or 'delayed' end
   if redis.call('ZSCORE', prioritizedKey, id) then return 'waiting' end
   -- A job whose worker died is in the active list without a lock until it is recovered.
   if redis.call('HEXISTS', jobKey, 'processedOn') == 1 and redis.call('LPOS', activeKey, id) then return 'active' end
@@ -47,10 +51,11 @@ end
 
 -- For a fresh run of a job: what was spent on it stays known. A create that nobody knows the end of counts as uncertain from now on.
 local function clearRun(runKey, responseKey, journalKey)
-  local kept = redis.call('HMGET', runKey, 'purchases', 'uncertain_purchases', 'submitting')
+  local kept = redis.call('HMGET', runKey, 'purchases', 'uncertain_purchases', 'submitting', 'cost_nano')
   redis.call('DEL', runKey, responseKey, journalKey)
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   if kept[1] then redis.call('HSET', runKey, 'purchases', kept[1]) end
+  if kept[4] then redis.call('HSET', runKey, 'cost_nano', kept[4]) end
   if uncertain > 0 then redis.call('HSET', runKey, 'uncertain_purchases', uncertain) end
 end
 `;

@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 
 /**
  * The mark before a purchase: from here until the response's id is home nobody can know whether there is one. It replaces the mark of an

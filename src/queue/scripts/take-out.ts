@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 
 /**
  * Takes a job out of the outbox, unless it has come to another end since it was looked at: that one is still to be told.

@@ -1,4 +1,4 @@
-import { createScript } from './script.ts';
+import { createScript } from '../../redis/script.ts';
 
 /**
  * Remembers that a response has ended and tells whoever listens, once for each webhook: the sender sends again until it

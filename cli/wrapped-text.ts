@@ -1,0 +1,44 @@
+/** Two cells wide on a terminal, as far as terminals agree: what East Asia writes, and pictures. */
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
+const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
+
+/**
+ * The lines of a text, broken between words where they would be too wide, within a word only where nothing else helps. For texts without colours.
+ *
+ * @param width of a line, in cells.
+ * @param first of the very first line, which stands behind something.
+ */
+export function wrappedText(text: string, width: number, first: number): string[] {
+  return text.split('\n').flatMap((line, index) => wrappedLine(line, width, index === 0 ? first : width));
+}
+
+function wrappedLine(line: string, width: number, first: number): string[] {
+  const lines: string[] = [];
+  let current = '';
+  const room = (): number => (lines.length === 0 ? first : width) - cellsOf(current);
+  const breakLine = (): void => {
+    lines.push(current.trimEnd());
+    current = '';
+  };
+  // Each word with the blanks behind it; those before the first are a piece of their own.
+  for (const piece of line.split(/(?<=\s)(?=\S)/)) {
+    const isTooWide = (): boolean => cellsOf(piece.trimEnd()) > room();
+    if (isTooWide() && current.trim() !== '') breakLine();
+    if (!isTooWide()) current += piece;
+    else {
+      for (const { segment } of characters.segment(piece)) {
+        if (cellsOf(segment) > room() && current !== '') breakLine();
+        current += segment;
+      }
+    }
+  }
+  lines.push(current.trimEnd());
+  return lines;
+}
+
+function cellsOf(text: string): number {
+  let cells = 0;
+  for (const { segment } of characters.segment(text)) cells += WIDE.test(segment) ? 2 : 1;
+  return cells;
+}

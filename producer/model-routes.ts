@@ -1,0 +1,41 @@
+import { checkedInput } from '../src/input.ts';
+import type { O3Queue } from '../src/queue/o3-queue.ts';
+import type { Caller } from '../src/tenant.ts';
+import { noQuery } from './job-queries.ts';
+import { listConfiguredModels, resumeModel } from './openapi/model-operations.ts';
+import { HttpProblem } from './problem.ts';
+import type { Route } from './route.ts';
+
+/** How the models stand, and their way back from a pause: everybody's jobs are concerned. */
+export function modelStateRoutes(queue: O3Queue): Route[] {
+  return [
+    {
+      method: 'get',
+      path: '/models',
+      operation: listConfiguredModels,
+      async handle({ caller, query }) {
+        forAdmin(caller);
+        checkedInput('query', query, noQuery);
+        return { status: 200, body: { models: await queue.models() } };
+      },
+    },
+    {
+      method: 'post',
+      path: '/models/:model/resume',
+      operation: resumeModel,
+      async handle({ caller, params, query }) {
+        forAdmin(caller);
+        checkedInput('query', query, noQuery);
+        return { status: 200, body: await queue.resume(params['model'] ?? '') };
+      },
+    },
+  ];
+}
+
+function forAdmin(caller: Caller | undefined): void {
+  if (caller === undefined || caller.admin) return;
+  throw new HttpProblem(
+    'forbidden',
+    `The state of the models is for admin, got the key of ${caller.tenant}; the names of the models are at /v1/models`,
+  );
+}

@@ -1,0 +1,24 @@
+import type { ModelConfig, Models } from '../config-file.ts';
+import type { QuotaLimits } from './quota.ts';
+
+/**
+ * What the configuration allows of one upstream model: the smallest that any alias of it says, since they share it. A fallback that is nobody's own model has the limits of the
+ * model that falls back on it.
+ */
+export function limitsOf(
+  models: Models['models'],
+  upstreamModel: string,
+  fallingBack: ModelConfig,
+): QuotaLimits {
+  const own = Object.values(models).filter(({ upstream }) => upstream === upstreamModel);
+  const all = own.length > 0 ? own : [fallingBack];
+  const smallest = (limits: readonly (number | undefined)[]): number | undefined => {
+    const known = limits.filter((limit) => limit !== undefined);
+    return known.length > 0 ? Math.min(...known) : undefined;
+  };
+  return {
+    requestsPerMinute: smallest(all.map(({ requestsPerMinute }) => requestsPerMinute)),
+    tokensPerMinute: smallest(all.map(({ tokensPerMinute }) => tokensPerMinute)),
+    maxInFlight: smallest(all.map(({ maxInFlight }) => maxInFlight)),
+  };
+}

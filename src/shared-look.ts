@@ -1,0 +1,39 @@
+/**
+ * For looks that many ask for and that may take long: one at a time, whose answer serves everybody who asks within `freshMs` after it. While one hangs, nobody
+ * begins another.
+ */
+export function sharedLook<Seen>(look: () => Promise<Seen>, freshMs: number): () => Promise<Seen> {
+  let looking: Promise<Seen> | undefined;
+  return () => {
+    looking ??= look().then(
+      (seen) => {
+        setTimeout(() => {
+          looking = undefined;
+        }, freshMs).unref();
+        return seen;
+      },
+      (error: unknown) => {
+        looking = undefined;
+        throw error;
+      },
+    );
+    return looking;
+  };
+}
+
+/** What comes in time, or else `otherwise`; a look that fails has not come in time. */
+export async function inTime<Seen, Otherwise>(
+  look: Promise<Seen>,
+  otherwise: Otherwise,
+  timeoutMs: number,
+): Promise<Seen | Otherwise> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Otherwise>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), timeoutMs);
+  });
+  try {
+    return await Promise.race([look.catch(() => otherwise), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
