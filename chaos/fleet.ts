@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ADMIN } from '../src/api-key.ts';
 import { O3Client } from '../src/client/o3-client.ts';
 import { findFreePort } from '../src/redis/embedded/local-port.ts';
 import { openTcpProxy, type TcpProxy } from '../test/support/tcp-proxy.ts';
@@ -37,7 +38,10 @@ export interface Fleet {
   /** Of the first producer. */
   readonly producerUrl: string;
   readonly producers: readonly FleetProducer[];
+  /** Everybody's: where there are tenants, the admin. */
   readonly client: O3Client;
+  /** @throws for one that the options do not name. */
+  clientOf(tenant: string): O3Client;
   readonly wiretap: Wiretap;
   /** Those that live, oldest first. */
   readonly workers: readonly FleetWorker[];
@@ -60,6 +64,12 @@ export interface FleetOptions {
   webhooks: boolean;
   /** Whether workers go through proxies of ours, that can be cut and listen: they take time of this process, which would show in milliseconds. */
   proxies: boolean;
+  /** What o3q.config.json says, for producers and workers. Default: nothing. */
+  config?: object;
+  /** Each has a key of its own, and then nobody is let in without one. Default: no keys. */
+  tenants?: readonly string[];
+  /** Further arguments of the simulator. */
+  simulator?: readonly string[];
 }
 
 /** How long a process is tried to be started while Redis is away. */
@@ -70,6 +80,11 @@ const EXIT_LIMIT_MS = 15_000;
 const WEBHOOK_SECRET = 'chaos';
 /** More than any scenario holds in one worker. */
 const CONCURRENCY = '4000';
+
+/** No secret at all, but as long as one. */
+function keyOf(tenant: string): string {
+  return `chaos-key-of-${tenant}`.padEnd(16, '-');
+}
 
 /** Runs a scenario on a fleet of its own, and stops every process of it, however it ends. Logs stay unless it is `clean`. */
 export async function withFleet<Output>(
@@ -143,13 +158,21 @@ async function startFleet(
     WEBHOOK_SECRET,
   ];
   const simulator = await start(
-    ['simulator', '--port', '0', ...(options.webhooks ? webhooks : [])],
+    ['simulator', '--port', '0', ...(options.webhooks ? webhooks : []), ...(options.simulator ?? [])],
     {},
     /simulator ready on (http:\S+)/,
   );
-  const common = { REDIS_URL: redis.url, ...(options.webhooks && { OPENAI_WEBHOOK_SECRET: WEBHOOK_SECRET }) };
+  const configPath = join(folder, 'o3q.config.json');
+  await writeFile(configPath, JSON.stringify(options.config ?? {}));
+  const callers = options.tenants === undefined ? [] : [ADMIN, ...options.tenants];
+  const common = {
+    REDIS_URL: redis.url,
+    O3Q_CONFIG: configPath,
+    ...(options.webhooks && { OPENAI_WEBHOOK_SECRET: WEBHOOK_SECRET }),
+  };
   const startProducer = async (port: number, name: string): Promise<FleetProducer> => {
-    const environment = { ...common, PORT: String(port) };
+    const keys = callers.map((caller) => `${caller}:${keyOf(caller)}`).join(',');
+    const environment = { ...common, PORT: String(port), O3Q_KEYS: keys };
     const { child, said } = await startSomehow(
       ['producer'],
       environment,
@@ -184,7 +207,11 @@ async function startFleet(
     upstreamUrl: simulator.said,
     producerUrl: producer.url,
     producers,
-    client: new O3Client({ url: producer.url }),
+    client: new O3Client({ url: producer.url, ...(callers.length > 0 && { apiKey: keyOf(ADMIN) }) }),
+    clientOf(tenant) {
+      if (!callers.includes(tenant)) throw new Error(`expected one of ${callers.join(', ')}, got ${tenant}`);
+      return new O3Client({ url: producer.url, apiKey: keyOf(tenant) });
+    },
     wiretap,
     workers,
     async addWorker() {

@@ -1,15 +1,33 @@
 import { z } from 'zod';
 
+const usageSchema = z.object({
+  input_tokens: z.number(),
+  input_tokens_details: z.object({ cached_tokens: z.number(), cache_write_tokens: z.number() }),
+  output_tokens: z.number(),
+  output_tokens_details: z.object({ reasoning_tokens: z.number() }),
+  total_tokens: z.number(),
+});
 const entrySchema = z.object({
   response_id: z.string(),
+  model: z.string(),
+  snapshot: z.string(),
+  service_tier: z.string(),
   metadata: z.record(z.string(), z.string()),
   question: z.string(),
   created_at: z.number(),
   state: z.string(),
   cancelled_at: z.number().nullable(),
+  usage: usageSchema.nullable(),
 });
 const ledgerSchema = z.object({
-  totals: z.object({ purchases: z.number(), running: z.number() }),
+  totals: z.object({
+    purchases: z.number(),
+    running: z.number(),
+    most_running: z.number(),
+    throttled: z.number(),
+    during_throttle: z.number(),
+  }),
+  throttled_at: z.array(z.number()),
   responses: z.array(entrySchema),
 });
 

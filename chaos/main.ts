@@ -1,17 +1,23 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { readConfig } from '../src/config.ts';
 import { runBatchStops } from './batch.ts';
+import { runBudget } from './budget.ts';
 import { runCancels } from './cancels.ts';
 import { runDeploy } from './deploy.ts';
+import { runEta } from './eta.ts';
+import { runFairness } from './fairness.ts';
 import { runKills } from './kills.ts';
+import { runLeases } from './leases.ts';
 import { createProgressLine } from './progress-line.ts';
+import { type Binding, runQuota } from './quota.ts';
 import { runRedisOutage } from './redis-outage.ts';
 import { reportText } from './report.ts';
 import { isClean, type Report, type Stage } from './scenario.ts';
 import { runStorm } from './storm.ts';
 import { weatherFor } from './storm-plan.ts';
+import { runThrottle } from './throttle.ts';
 import { runWaiters } from './waiters.ts';
 import { runWatchers } from './watchers.ts';
 
@@ -63,6 +69,39 @@ scenario('batch', '50,000 lines through `o3q batch`, stopped by Ctrl-C and kille
   .action(({ lines, ...options }: Seeded & { lines: number }) =>
     play(options, (stage) => runBatchStops(stage, lines)),
   );
+scenario(
+  'quota',
+  'jobs of very different size under limits of requests and tokens, while workers come and go',
+)
+  .option('--minutes <number>', 'how long each of two runs takes, at least 5', wholeNumber, 5)
+  .addOption(
+    new Option('--binding <limit>', 'one of the two runs only').choices([
+      'tokens',
+      'requests',
+    ] satisfies Binding[]),
+  )
+  .action(({ minutes, binding, ...options }: Seeded & { minutes: number; binding?: Binding }) =>
+    play(options, (stage) =>
+      runQuota(stage, minutes, binding === undefined ? ['tokens', 'requests'] : [binding]),
+    ),
+  );
+scenario('throttle', 'a 429 with Retry-After meets a fleet at full speed').action((options: Seeded) =>
+  play(options, runThrottle),
+);
+scenario('fairness', 'twenty jobs of one tenant beside ten thousand of another, and what a long line costs')
+  .option('--waiting <number>', 'how many jobs wait in the long line', wholeNumber, 1_000_000)
+  .action(({ waiting, ...options }: Seeded & { waiting: number }) =>
+    play(options, (stage) => runFairness(stage, waiting)),
+  );
+scenario('leases', 'workers killed with reservations and responses in their hands').action(
+  (options: Seeded) => play(options, runLeases),
+);
+scenario('eta', 'what 500 waiting jobs say of when they end, and a thousand who ask each second').action(
+  (options: Seeded) => play(options, runEta),
+);
+scenario('budget', 'a tenant with a dollar and jobs for three, and whether all books agree').action(
+  (options: Seeded) => play(options, runBudget),
+);
 program
   .command('storm', { isDefault: true })
   .description('everything at once, at random')

@@ -9,6 +9,9 @@ export interface Source {
   limits: QuotaLimits;
 }
 
+/** What a job is expected to answer before any has: a budget that knows nothing yet must not start all at once. */
+const UNKNOWN_TOKENS = 2000;
+
 export interface Granting {
   source: Source;
   started: number;
@@ -22,7 +25,7 @@ export interface Granting {
  * Takes what these jobs need, and starts those that got it: of the first source that still has the model.
  *
  * A crash
- * - after the quota was taken leaves it taken until its lease ends; the job is in the line, and other dispatchers are told `held` until then;
+ * - after the quota was taken leaves it taken for some seconds; the jobs are in the line, and other dispatchers are told `held` until then;
  * - after the start leaves a granted job in BullMQ's hands, which any worker takes.
  *
  * Two who look at the same job: only one of them is granted its quota, and the line starts no job twice.
@@ -41,7 +44,10 @@ export async function grantAndStart(
     const started = await line.start(taken.map(({ id, tenant }) => ({ id, tenant, grant: source.name })));
     const notStarted = taken.filter((_, j) => started[j] !== true);
     const notTaken = admitted.filter((_, j) => answers[j] === undefined);
-    await source.quota.giveBack(notStarted.map(({ id }) => id));
+    await Promise.all([
+      source.quota.renew(taken.map(({ id }) => ({ id, running: false }))),
+      source.quota.giveBack(notStarted.map(({ id }) => id)),
+    ]);
     await Promise.all(
       [...notStarted, ...notTaken].filter(({ tenant }) => gate.isLimited(tenant)).map(gate.release),
     );
@@ -59,7 +65,7 @@ async function admit(
   { name, quota }: Source,
 ): Promise<{ admitted: NextJob[]; stopped: string[] }> {
   if (!jobs.some(({ tenant }) => gate.isLimited(tenant))) return { admitted: [...jobs], stopped: [] };
-  const { meanTokens = 0 } = await quota.state();
+  const { meanTokens = UNKNOWN_TOKENS } = await quota.state();
   const admitted: NextJob[] = [];
   const stopped = new Set<string>();
   for (const job of jobs) {

@@ -78,8 +78,8 @@ export function createGrants({
     const byTenant = new Map<string, string[]>();
     for (const [id, { quota, phase, tenant }] of held) {
       if (quota === undefined) continue;
-      byQuota.set(quota, [...(byQuota.get(quota) ?? []), { id, running: phase === 'running' }]);
-      if (isLimited(tenant)) byTenant.set(tenant, [...(byTenant.get(tenant) ?? []), id]);
+      listOf(byQuota, quota).push({ id, running: phase === 'running' });
+      if (isLimited(tenant)) listOf(byTenant, tenant).push(id);
     }
     await Promise.all([
       ...[...byQuota].map(([quota, jobs]) => quota.renew(jobs)),
@@ -151,6 +151,12 @@ export function createGrants({
     },
     close: () => clearInterval(timer),
   };
+}
+
+function listOf<Key, Item>(lists: Map<Key, Item[]>, key: Key): Item[] {
+  const list = lists.get(key) ?? [];
+  lists.set(key, list);
+  return list;
 }
 
 function usedBy(usage: Usage | null, acceptedAt: number | undefined) {

@@ -7,6 +7,8 @@ import { takeScript } from './scripts/take.ts';
 
 /** How long a dead worker holds what it had: longer than a job takes to be recovered, shorter than anybody would wait. */
 export const LEASE_MS = 24_000;
+/** How long a job may be neither in the line nor started: the next ones wait behind it when its dispatcher dies there. */
+const STARTING_MS = 4000;
 
 /** `undefined`: what the upstream tells of itself, or none. */
 export interface QuotaLimits {
@@ -79,7 +81,10 @@ export interface QuotaState {
 export interface Quota {
   /** The channel on which dispatchers hear that it has changed. */
   readonly channel: string;
-  /** @param options.evenIfGone asks an upstream that has said that it has no such model. */
+  /**
+   * Holds what it takes for some seconds only: whoever starts the jobs renews it.
+   * @param options.evenIfGone asks an upstream that has said that it has no such model.
+   */
   take(needs: readonly Need[], limits: QuotaLimits, options?: { evenIfGone?: boolean }): Promise<Taken>;
   /** @param options.refused the upstream has refused the creates: their requests stay counted. */
   giveBack(ids: readonly string[], options?: { refused?: boolean }): Promise<void>;
@@ -107,7 +112,7 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     async take(needs, limits, { evenIfGone = false } = {}) {
       const reply = await takeScript.run(redis, all, [
         ...[limits.requestsPerMinute, limits.tokensPerMinute, limits.maxInFlight].map(orEmpty),
-        LEASE_MS,
+        STARTING_MS,
         evenIfGone ? '1' : '',
         ...needs.flatMap((need) => [need.id, Math.max(0, Math.ceil(need.inputTokens)), need.class]),
       ]);

@@ -185,15 +185,16 @@ it('a job whose deadline passes in the line ends there, without its turn', async
 
 it('a tenant whose budget is used up is refused where the configuration says so, but finds what it has asked before', async () => {
   world = await startWorkerWorld({
-    models: limited({}, { alice: { dailyBudgetUsd: 0.001, onBudgetExhausted: 'refuse' } }),
+    models: limited({}, { alice: { dailyBudgetUsd: 0.02, onBudgetExhausted: 'refuse' } }),
   });
   const alice = world.queue.as({ tenant: 'alice', admin: false });
-  const { job } = await alice.enqueueOnce({ question: 'How much?' }, 'key');
+  const request = { question: 'How much?', metadata: { sim_output_tokens: '3000' } };
+  const { job } = await alice.enqueueOnce(request, 'key');
   await world.finished(job.id);
-  const refused = { code: 'budget_exhausted', message: expect.stringContaining('0.001 US dollars') };
+  const refused = { code: 'budget_exhausted', message: expect.stringContaining('0.02 US dollars') };
   await expect(alice.enqueue({ question: 'More?' })).rejects.toMatchObject(refused);
   expect(await alice.enqueueBulk([{ question: 'More?' }])).toMatchObject([{ ok: false, error: refused }]);
-  expect(await alice.enqueueOnce({ question: 'How much?' }, 'key')).toMatchObject({
+  expect(await alice.enqueueOnce(request, 'key')).toMatchObject({
     isNew: false,
     job: { id: job.id },
   });

@@ -14,5 +14,7 @@ for _, entry in ipairs(redis.call('LRANGE', WINDOW, 0, -1)) do
   local step, stepRequests, stepTokens = charged(entry)
   if step * STEP_MS + COUNTS_MS > now then requests, tokens = requests + stepRequests, tokens + stepTokens end
 end
-return { now, requests, tokens, redis.call('ZCOUNT', LEASES, '(' .. text(now), '+inf'), redis.call('HGETALL', STATE) }
+local toldAt = tonumber(redis.call('HGET', STATE, 'told_at')) or 0
+if toldAt + COUNTS_MS > now then tokens = tokens + unlike() end
+return { now, requests, math.floor(tokens), redis.call('ZCOUNT', LEASES, '(' .. text(now), '+inf'), redis.call('HGETALL', STATE) }
 `);

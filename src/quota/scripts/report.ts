@@ -1,4 +1,5 @@
 import { createScript } from '../../redis/script.ts';
+import { BURST_MS } from './take.ts';
 import { WINDOW_LUA } from './window.ts';
 
 /**
@@ -17,6 +18,7 @@ import { WINDOW_LUA } from './window.ts';
  */
 export const reportScript = createScript(`
 ${WINDOW_LUA}
+local BURST_MS = ${BURST_MS}
 local FIRST_PROBE_MS, LAST_PROBE_MS, FAILURES, UNREACHABLE_MS, FIRST_OPEN_MS, LAST_OPEN_MS, GONE_MS = 60000, 600000, 5, 1000, 5000, 60000, 600000
 local what = ARGV[1]
 local known = redis.call('HMGET', STATE, 'blocked_until', 'probe_ms', 'probing', 'open_ms')
@@ -30,7 +32,9 @@ local function doubled(field, i, first, last)
 end
 if what == 'rate_limited' then
   local untilMs = math.max(tonumber(known[1]) or 0, now + ARGV[2])
-  redis.call('HSET', STATE, 'blocked_until', text(untilMs), 'next_request', text(untilMs), 'next_token', text(untilMs))
+  -- Without what a pause is worth otherwise: those that waited must not come together.
+  local evenly = text(untilMs + BURST_MS)
+  redis.call('HSET', STATE, 'blocked_until', text(untilMs), 'next_request', evenly, 'next_token', evenly)
   stopAll(untilMs - now)
 elseif what == 'quota_exhausted' then
   local ms = doubled('probe_ms', 2, FIRST_PROBE_MS, LAST_PROBE_MS)

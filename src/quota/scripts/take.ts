@@ -1,6 +1,9 @@
 import { createScript } from '../../redis/script.ts';
 import { WINDOW_LUA } from './window.ts';
 
+/** So much of the even share may be used at once after a pause, in milliseconds of it. */
+export const BURST_MS = 3000;
+
 /**
  * Takes requests, tokens and places in flight for jobs, in their order, all three for a job or nothing; or tells for how long to wait.
  *
@@ -17,7 +20,7 @@ import { WINDOW_LUA } from './window.ts';
  */
 export const takeScript = createScript(`
 ${WINDOW_LUA}
-local BURST_MS, CATCH_UP, FAILURES, PROBE_ANSWER_MS, TOLD_FOR_MS = 3000, 1.1, 5, 60000, 86400000
+local BURST_MS, CATCH_UP, FAILURES, PROBE_ANSWER_MS, TOLD_FOR_MS = ${BURST_MS}, 1.1, 5, 60000, 86400000
 slide()
 endLeases()
 local known = redis.call('HMGET', STATE, 'blocked_until', 'probe_at', 'probe_ms', 'open_until', 'failures',
