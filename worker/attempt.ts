@@ -85,7 +85,7 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
     if (record.cancelRequested) throw new Interruption('cancelled');
     const upstreamModel = record.grant ?? attempt.model.upstream;
     if (upstreamModel !== attempt.model.upstream) fallbackFrom = attempt.model.upstream;
-    attempt.grant.begin(upstreamModel, purchase !== undefined);
+    await attempt.grant.begin(upstreamModel, purchase !== undefined);
     const job = checkedJob(attempt, upstreamModel);
     deadlineAt = job.deadlineAt;
     timer = endInTime(purchase, job, active);
@@ -173,7 +173,8 @@ async function obtain(
   const orphans = attempt.webhooks?.orphans;
   const onPurchase = (what: PurchaseEvent): void => {
     setUnresolved(false);
-    if (what === 'adopted') attempt.grant.begin(upstreamModel, true);
+    // Without Redis for a moment: it is said again in some seconds.
+    if (what === 'adopted') attempt.grant.begin(upstreamModel, true).catch(() => {});
     attempt.onPurchase(what);
   };
   const options = { ...attempt, policy: attempt.model, orphans, onPurchase };

@@ -8,8 +8,11 @@ import type { QuotaNews } from './quota-news.ts';
 
 /** What one attempt holds of the quotas: taken for it while it stood in the line. */
 export interface Grant {
-  /** @param running whether its response runs already: then nothing has to be taken for it any more. */
-  begin(upstreamModel: string, running: boolean): void;
+  /**
+   * @param running whether its response runs already: then nothing has to be taken for it any more.
+   * @throws {PostponedError} when what was taken for it has lapsed.
+   */
+  begin(upstreamModel: string, running: boolean): Promise<void>;
   /** Gives back whatever an earlier holder of the job, which may be dead, has taken for it: it is to have its turn again. */
   forget(): Promise<void>;
   /** @throws {PostponedError} when everybody has been told to wait since it was granted. */
@@ -108,13 +111,15 @@ export function createGrants({
         (await mine.quota?.report(what, id)) ?? false;
       try {
         const outcome = await work({
-          begin(upstreamModel, running) {
+          async begin(upstreamModel, running) {
             hasFallback = upstreamModels.indexOf(upstreamModel) < upstreamModels.length - 1;
             mine.quota = quotas.of(upstreamModel);
             mine.phase = running ? 'running' : 'held';
-            if (!running) return;
-            mine.quota.renew([{ id, running }]).catch(onError);
-            if (isLimited(tenant)) tenantQuotas.renew(tenant, [id]).catch(onError);
+            const [gone] = await Promise.all([
+              mine.quota.renew([{ id, running }]),
+              running && isLimited(tenant) ? tenantQuotas.renew(tenant, [id]) : undefined,
+            ]);
+            if (gone.length > 0) throw new PostponedError({});
           },
           async forget() {
             await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([id])));

@@ -88,8 +88,11 @@ export interface Quota {
   take(needs: readonly Need[], limits: QuotaLimits, options?: { evenIfGone?: boolean }): Promise<Taken>;
   /** @param options.refused the upstream has refused the creates: their requests stay counted. */
   giveBack(ids: readonly string[], options?: { refused?: boolean }): Promise<void>;
-  /** What these jobs hold is theirs for another lease; `running`: their response runs at the upstream. */
-  renew(jobs: readonly { id: string; running: boolean }[]): Promise<void>;
+  /**
+   * What these jobs hold is theirs for another lease; `running`: their response runs at the upstream.
+   * @returns the ids of those that hold nothing any more.
+   */
+  renew(jobs: readonly { id: string; running: boolean }[]): Promise<string[]>;
   /** A create is on its way: what was reserved for it is spent. */
   sent(id: string): Promise<void>;
   /** @param id of the job whose create it was. */
@@ -126,9 +129,9 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       if (ids.length > 0) await giveBackScript.run(redis, all, [refused ? '1' : '', ...ids]);
     },
     async renew(jobs) {
-      if (jobs.length === 0) return;
+      if (jobs.length === 0) return [];
       const values = jobs.flatMap(({ id, running }) => [id, running ? '1' : '']);
-      await renewScript.run(redis, all, [LEASE_MS, ...values]);
+      return (await renewScript.run(redis, all, [LEASE_MS, ...values])) as string[];
     },
     async sent(id) {
       await sentScript.run(redis, all, [id]);

@@ -98,7 +98,7 @@ describe('an upstream that sends webhooks', () => {
 
   it('cannot be told of a deadline by who does not know the id, and the job says so', async () => {
     world = await startWorkerWorld({ webhooks: true });
-    const deadline = new Date(Date.now() + 800).toISOString();
+    const deadline = new Date(Date.now() + 2000).toISOString();
     const metadata = { sim: 'reset_created', sim_think_ms: '20000' };
     const { id } = await world.ask('Where is it?', metadata, { deadline });
     expect(await world.finished(id, 10_000)).toMatchObject({

@@ -109,7 +109,7 @@ function world(
     active: createActiveAttempt(),
     journalPace: createPace(2000),
     grant: {
-      begin: () => {},
+      begin: async () => {},
       forget: async () => {},
       check: () => {},
       sent: async () => {},

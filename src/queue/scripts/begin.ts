@@ -1,9 +1,6 @@
 import { createScript } from '../../redis/script.ts';
 import { STATE_LUA } from './state.ts';
 
-/** A grant that a worker takes up later may have lapsed with its lease. */
-const GRANTED_FOR_MS = 20_000;
-
 /**
  * The first step of every attempt: claims the record for the worker that holds the lock, and tells what is known.
  * Jobs that came from a bare BullMQ client get their place in the indexes here.
@@ -11,7 +8,7 @@ const GRANTED_FOR_MS = 20_000;
  * KEYS job, lock, run, response, index all, live, completed, failed, cancelled, journal, and for a job of a tenant: tenants, its tenant's index
  * ARGV id, lock token, created (ms), now (ms), attempts that BullMQ has counted, the tenant ('': none)
  * Returns `{'lost'}` (another worker holds the lock), `{'finished', record}` (it ended before a crash could tell BullMQ),
- * `{'ungranted', record}` (it has not had its turn in the line, or too long ago), `{'open', record}`.
+ * `{'ungranted', record}` (it has not had its turn in the line), `{'open', record}`.
  */
 export const beginScript = createScript(`
 ${STATE_LUA}
@@ -33,12 +30,10 @@ if ARGV[6] ~= '' then
   redis.call('SADD', KEYS[11], ARGV[6])
   redis.call('ZADD', KEYS[12], 'NX', ARGV[3], ARGV[1])
 end
-local run = redis.call('HMGET', KEYS[3], 'grant', 'granted_at', 'upstream_id', 'background', 'cancel_requested_at')
-local isRunning = run[3] and run[4] == '1'
-local clock = redis.call('TIME')
-local isGranted = run[1] and clock[1] * 1000 - run[2] < ${GRANTED_FOR_MS}
+local run = redis.call('HMGET', KEYS[3], 'grant', 'upstream_id', 'background', 'cancel_requested_at')
+local isRunning = run[2] and run[3] == '1'
 redis.call('HSET', KEYS[3], 'begun', redis.call('HGET', KEYS[1], 'processedOn'))
-if not isRunning and not isGranted and not run[5] then return { 'ungranted', redis.call('HGETALL', KEYS[3]) } end
+if not isRunning and not run[1] and not run[4] then return { 'ungranted', redis.call('HGETALL', KEYS[3]) } end
 redis.call('HSETNX', KEYS[3], 'started_at', ARGV[4])
 local before = redis.call('HGET', KEYS[3], 'attempts_before') or 0
 redis.call('HSET', KEYS[3], 'attempt', ARGV[5] - before + 1)

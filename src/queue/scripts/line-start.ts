@@ -12,9 +12,6 @@ export const lineStartScript = createScript(`
 ${lineLua()}
 local DELAYED, WAIT, MARKER, EVENTS = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local weights = cjson.decode(ARGV[3])
--- On the clock of Redis: whoever looks at it later may have another one.
-local clock = redis.call('TIME')
-local now = string.format('%.0f', clock[1] * 1000 + math.floor(clock[2] / 1000))
 local started = {}
 for i = 4, #ARGV, 3 do
   local id, tenant = ARGV[i], ARGV[i + 1]
@@ -28,7 +25,7 @@ for i = 4, #ARGV, 3 do
     leave(tenant, id)
     if redis.call('ZSCORE', TENANTS, tenant) then redis.call('ZADD', TENANTS, exact(after), tenant) end
     redis.call('HSET', ARGV[1] .. id, 'delay', 0)
-    redis.call('HSET', ARGV[2] .. id, 'grant', ARGV[i + 2], 'granted_at', now)
+    redis.call('HSET', ARGV[2] .. id, 'grant', ARGV[i + 2])
     redis.call('LPUSH', WAIT, id)
     redis.call('XADD', EVENTS, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
     started[#started] = 1

@@ -51,18 +51,19 @@ local function repace(tokens)
   if pace[2] then redis.call('HSET', STATE, 'next_token', text((tonumber(pace[1]) or 0) + tokens * pace[2])) end
 end
 
--- Corrects a step, if it still counts.
+-- Corrects a step, if it still counts: found by halves, since there are hundreds of steps and thousands of corrections.
 local function correct(step, requests, tokens)
-  local entries = redis.call('LRANGE', WINDOW, 0, -1)
-  for i = #entries, 1, -1 do
-    local at, oldRequests, oldTokens = charged(entries[i])
-    if at < step then return end
+  local low, high = 0, redis.call('LLEN', WINDOW) - 1
+  while low <= high do
+    local middle = math.floor((low + high) / 2)
+    local at, oldRequests, oldTokens = charged(redis.call('LINDEX', WINDOW, middle))
     if at == step then
-      redis.call('LSET', WINDOW, i - 1, text(at) .. ':' .. text(oldRequests + requests) .. ':' .. text(oldTokens + tokens))
+      redis.call('LSET', WINDOW, middle, text(at) .. ':' .. text(oldRequests + requests) .. ':' .. text(oldTokens + tokens))
       local allRequests, allTokens = sums()
       setSums(allRequests + requests, allTokens + tokens)
       return repace(tokens)
     end
+    if at < step then low = middle + 1 else high = middle - 1 end
   end
 end
 
