@@ -134,7 +134,7 @@ function bodyParserOf({ rawBodyLimit: limit }: Route): RequestHandler {
 function handlerOf(route: Route, queueFor: QueueFor): RequestHandler {
   return async (request, response) => {
     const gone = new AbortController();
-    response.on('close', () => gone.abort(new ClientGone()));
+    response.on('close', () => gone.abort(CLIENT_GONE));
     const { params, query, headers, body } = request;
     const reply = await route.handle({
       params: params as Record<string, string>,
@@ -155,10 +155,10 @@ async function send(reply: Reply, response: Response): Promise<void> {
   if (headers !== undefined) response.set(headers);
   response.status(status);
   if (stream !== undefined) return sendStream(stream, response);
-  // Past Express, which would hash megabytes for an ETag.
-  if (json !== undefined) response.type('json').set('content-length', String(json.length)).end(json);
-  else if (body === undefined) response.end();
-  else response.json(body);
+  const bytes = json ?? (body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
+  if (bytes === undefined) response.end();
+  // Past Express, which would hash all of it for an ETag.
+  else response.type('json').set('content-length', String(bytes.length)).end(bytes);
 }
 
 function methodNotAllowed(routes: readonly Route[]): RequestHandler {
@@ -175,15 +175,16 @@ function methodNotAllowed(routes: readonly Route[]): RequestHandler {
   };
 }
 
-/** The client closed its connection: there is nobody to answer, and nothing went wrong. */
-class ClientGone extends Error {
-  override readonly name = 'ClientGone';
-}
+/**
+ * The client closed its connection: there is nobody to answer, and nothing went wrong. One for all: its stack would tell nothing, and every call
+ * ends with it, the answered ones as well.
+ */
+const CLIENT_GONE = new Error('The client has gone');
 
 /** Expected errors explain themselves; unexpected ones are opaque outside and loud inside. */
 function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
-    if (error instanceof ClientGone) return;
+    if (error === CLIENT_GONE) return;
     if (error instanceof OpenAiError && !response.headersSent) return sendOpenAiError(error, response);
     const known = problemFrom(error);
     if (known === undefined) {

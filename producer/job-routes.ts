@@ -3,7 +3,7 @@ import { isFinishedJob, type JobView } from '../src/job.ts';
 import { parseJobRequest } from '../src/job-request.ts';
 import { QueueError } from '../src/problem.ts';
 import { notFound } from '../src/queue/located-job.ts';
-import type { TenantQueue } from '../src/queue/tenant-queue.ts';
+import type { ResultJsonOutcome, TenantQueue, WaitOptions } from '../src/queue/tenant-queue.ts';
 import type { Caller } from '../src/tenant.ts';
 import { createEitherSignal } from './either-signal.ts';
 import { listQuery, noQuery, waitQuery } from './job-queries.ts';
@@ -11,21 +11,25 @@ import * as operations from './openapi/job-operations.ts';
 import { HttpProblem, noResult } from './problem.ts';
 import type { Reply, Route, RouteInput } from './route.ts';
 
+const NOT_AT_ALL: WaitOptions = { timeoutMs: 0 };
+
 /**
  * The routes of jobs.
  * `draining` aborts when the producer is about to stop: who waits is then answered with how things stand.
  */
 export function jobRoutes(draining: AbortSignal): Route[] {
   const orDraining = createEitherSignal(draining);
-  const waitFor = async (
-    { queue, signal }: Pick<RouteInput, 'queue' | 'signal'>,
-    id: string,
+  /** @param look called once more, without waiting, when the producer is about to stop. */
+  const waitFor = async <Found>(
+    signal: AbortSignal,
     seconds: number,
-  ): Promise<JobView> => {
+    look: (waiting: WaitOptions) => Promise<Found>,
+  ): Promise<Found> => {
+    if (seconds === 0) return look(NOT_AT_ALL);
     try {
-      return await queue.wait(id, { timeoutMs: seconds * 1000, signal: orDraining(signal) });
+      return await look({ timeoutMs: seconds * 1000, signal: orDraining(signal) });
     } catch (error: unknown) {
-      if (draining.aborted && !signal.aborted) return requireJob(queue, id);
+      if (draining.aborted && !signal.aborted) return look(NOT_AT_ALL);
       throw error;
     }
   };
@@ -43,7 +47,8 @@ export function jobRoutes(draining: AbortSignal): Route[] {
           key === undefined
             ? { job: await queue.enqueue(request), isNew: true }
             : await queue.enqueueOnce(request, String(key));
-        const latest = wait > 0 ? await waitFor({ queue, signal }, job.id, wait).catch(asStored(job)) : job;
+        const look = (waiting: WaitOptions): Promise<JobView> => queue.wait(job.id, waiting);
+        const latest = wait > 0 ? await waitFor(signal, wait, look).catch(asStored(job)) : job;
         return {
           status: isNew && !isFinishedJob(latest) ? 202 : 200,
           headers: { location: `/jobs/${job.id}` },
@@ -77,8 +82,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       async handle({ queue, params, query, signal }) {
         const id = idOf(params);
         const { wait } = checkedInput('query', query, waitQuery);
-        if (wait > 0) await waitFor({ queue, signal }, id, wait);
-        return replyWithResult(queue, id);
+        return replyWith(await waitFor(signal, wait, (waiting) => queue.resultJson(id, waiting)));
       },
     },
     {
@@ -113,11 +117,10 @@ export function jobRoutes(draining: AbortSignal): Route[] {
   ];
 }
 
-async function replyWithResult(queue: TenantQueue, id: string): Promise<Reply> {
-  const reading = await queue.resultJson(id);
-  if (reading.status === 'completed') return { status: 200, json: reading.json };
-  if (isFinishedJob(reading.job)) throw noResult(reading.job);
-  return { status: 202, body: reading.job };
+function replyWith(outcome: ResultJsonOutcome): Reply {
+  if (outcome.status === 'completed') return { status: 200, json: outcome.json };
+  if (isFinishedJob(outcome.job)) throw noResult(outcome.job);
+  return { status: 202, body: outcome.job };
 }
 
 /** The job is stored: were the broken wait reported instead (Redis may have gone away), the caller would enqueue it again. */

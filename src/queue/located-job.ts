@@ -46,6 +46,16 @@ export async function requireJob(
 }
 
 /**
+ * As it stands now. A job stays in its queue, and its owner's.
+ * @throws {QueueError} `job_not_found`
+ */
+export async function readAgain({ queue, bullId, reading }: LocatedJob): Promise<LocatedJob> {
+  const now = await queue.read(bullId);
+  if (now === null) throw notFound(reading.view.id);
+  return { queue, bullId, reading: now };
+}
+
+/**
  * A finished job with which BullMQ is done as well.
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */

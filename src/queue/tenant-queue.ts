@@ -16,7 +16,7 @@ import { type Inspection, inspectionFrom } from './inspection.ts';
 import { createIntake, type Intake } from './intake.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from './job-actions.ts';
 import { listJobs } from './job-list.ts';
-import { locate, notFound, requireJob, requireSettled } from './located-job.ts';
+import { type LocatedJob, locate, notFound, readAgain, requireJob, requireSettled } from './located-job.ts';
 import type { QueueCore } from './queue-core.ts';
 import { keepSeconds } from './retention.ts';
 import { readSpend } from './spend.ts';
@@ -28,6 +28,13 @@ import { jobEvents, type Seen, watch } from './watch.ts';
 export type ResultJsonOutcome =
   | { status: 'completed'; json: Buffer }
   | { status: UncompletedJob['status']; job: UncompletedJob };
+
+export interface WaitOptions {
+  /** For how long at most, in milliseconds. 0: not at all. */
+  timeoutMs: number;
+  /** Ends the wait with its reason. */
+  signal?: AbortSignal | undefined;
+}
 
 /**
  * The queue as one caller sees it: what it enqueues is its own, and of what others have enqueued it learns nothing, not even that it
@@ -79,16 +86,20 @@ export class TenantQueue {
 
   async result(id: string): Promise<ResultOutcome> {
     return this.#core.guard(async () => {
-      const found = await this.#stored(id);
+      const found = await this.#stored(await this.#locate(id));
       if (!found.completed) return { status: found.job.status, job: found.job };
       return { status: 'completed', result: resultFrom(found.job, found.stored) };
     });
   }
 
-  /** `result` for who only passes it on: as JSON, which costs a fraction of the time where the answer is big. */
-  async resultJson(id: string): Promise<ResultJsonOutcome> {
+  /**
+   * `result` for who only passes it on: as JSON, which costs a fraction of the time where the answer is big. Of a job that is not finished,
+   * after waiting for its end.
+   */
+  async resultJson(id: string, waiting: WaitOptions): Promise<ResultJsonOutcome> {
+    const located = await this.#finished(id, waiting);
     return this.#core.guard(async () => {
-      const found = await this.#stored(id);
+      const found = await this.#stored(located);
       if (!found.completed) return { status: found.job.status, job: found.job };
       return { status: 'completed', json: resultJsonFrom(found.job, found.stored) };
     });
@@ -97,7 +108,7 @@ export class TenantQueue {
   /** A job with all that was asked and answered, for who speaks of it in the words of the Responses API. */
   async inspect(id: string): Promise<Inspection> {
     return this.#core.guard(async () => {
-      const { queue, bullId, reading } = await requireJob(this.#core.queues, id, this.#sees);
+      const { queue, bullId, reading } = await this.#locate(id);
       const [data, response] = await Promise.all([
         this.#core.redis.hget(queue.keys.job(bullId), 'data'),
         reading.view.status === 'completed' ? this.#core.redis.get(queue.keys.response(bullId)) : null,
@@ -108,24 +119,8 @@ export class TenantQueue {
   }
 
   /** The job when it is finished, or as it stands when the time is up. */
-  async wait(
-    id: string,
-    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
-  ): Promise<JobView> {
-    const { queue, bullId, reading } = await this.#core.guard(() =>
-      requireJob(this.#core.queues, id, this.#sees),
-    );
-    let latest = reading.view;
-    if (isFinishedJob(latest)) return latest;
-    const look = async (): Promise<JobView | null> => {
-      latest = await this.#view(id);
-      return isFinishedJob(latest) ? latest : null;
-    };
-    const finished = await this.#core.waiters.wait(queue.keys.finishedChannel, bullId, look, {
-      timeoutMs,
-      signal,
-    });
-    return finished ?? latest;
+  async wait(id: string, waiting: WaitOptions): Promise<JobView> {
+    return (await this.#finished(id, waiting)).reading.view;
   }
 
   /**
@@ -146,7 +141,7 @@ export class TenantQueue {
     id: string,
     { after, signal }: { after: number; signal: AbortSignal },
   ): Promise<AsyncGenerator<Seen>> {
-    const { queue, bullId } = await this.#core.guard(() => requireJob(this.#core.queues, id, this.#sees));
+    const { queue, bullId } = await this.#core.guard(() => this.#locate(id));
     return watch(() => this.#core.feeds.open(queue, bullId), after, signal);
   }
 
@@ -186,29 +181,45 @@ export class TenantQueue {
 
   async #cancel(id: string): Promise<CancelOutcome> {
     return this.#core.guard(async () =>
-      cancelJob(
-        this.#core.redis,
-        await requireJob(this.#core.queues, id, this.#sees),
-        keepSeconds(this.#core.models.retention).failed,
-      ),
+      cancelJob(this.#core.redis, await this.#locate(id), keepSeconds(this.#core.models.retention).failed),
     );
   }
 
-  async #stored(
-    id: string,
-  ): Promise<
+  async #stored({
+    queue,
+    bullId,
+    reading,
+  }: LocatedJob): Promise<
     { completed: false; job: UncompletedJob } | { completed: true; job: CompletedJob; stored: Buffer }
   > {
-    const { queue, bullId, reading } = await requireJob(this.#core.queues, id, this.#sees);
     const job = reading.view;
     if (job.status !== 'completed') return { completed: false, job };
     const stored = await this.#core.redis.getBuffer(queue.keys.response(bullId));
-    if (stored === null) throw notFound(id);
+    if (stored === null) throw notFound(job.id);
     return { completed: true, job, stored };
   }
 
+  /** Where it is when it is finished, or when the time is up. */
+  async #finished(id: string, { timeoutMs, signal }: WaitOptions): Promise<LocatedJob> {
+    const { guard, waiters } = this.#core;
+    let latest = await guard(() => this.#locate(id));
+    // Not `timeoutMs <= 0`: a time limit that is no number must not wait for ever.
+    if (isFinishedJob(latest.reading.view) || !(timeoutMs > 0)) return latest;
+    const { queue, bullId } = latest;
+    const look = async (): Promise<LocatedJob | null> => {
+      latest = await guard(() => readAgain(latest));
+      return isFinishedJob(latest.reading.view) ? latest : null;
+    };
+    await waiters.wait(queue.keys.finishedChannel, bullId, look, { timeoutMs, signal });
+    return latest;
+  }
+
+  #locate(id: string): Promise<LocatedJob> {
+    return requireJob(this.#core.queues, id, this.#sees);
+  }
+
   async #view(id: string): Promise<JobView> {
-    return this.#core.guard(async () => (await requireJob(this.#core.queues, id, this.#sees)).reading.view);
+    return this.#core.guard(async () => (await this.#locate(id)).reading.view);
   }
 
   /** Whose jobs alone may be seen; undefined: everybody's. */
