@@ -43,6 +43,14 @@ export interface ModelConfig {
   readonly maxInFlight: number | undefined;
 }
 
+/** The upstream's names of a model, in the order in which they are asked. */
+export function upstreamModelsOf({
+  upstream,
+  fallbacks,
+}: Pick<ModelConfig, 'upstream' | 'fallbacks'>): string[] {
+  return [...new Set([upstream, ...fallbacks])];
+}
+
 /** What one API key's owner may use. The name is that of O3Q_KEYS. */
 export interface TenantConfig {
   /** Its share of the starts while others wait too: 2 is twice that of 1. Default 1. */

@@ -35,6 +35,8 @@ const runOptions = {
     ),
 };
 
+export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
+
 const questionFields = {
   question: z
     .string()
@@ -42,7 +44,7 @@ const questionFields = {
     .describe('What to ask, in plain words.'),
   context: z.string().optional().describe('What the model is to read first.'),
   instructions: z.string().optional().describe('How the model is to behave.'),
-  reasoning_effort: z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max']).optional(),
+  reasoning_effort: z.enum(REASONING_EFFORTS).optional(),
   max_output_tokens: z.int().min(16).optional().describe('Reasoning included.'),
   metadata: metadata.optional(),
 };

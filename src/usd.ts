@@ -1,4 +1,4 @@
-const NANO_PER_DOLLAR = 1e9;
+export const NANO_PER_DOLLAR = 1e9;
 const FORMAT = new Intl.NumberFormat('en-US', {
   maximumFractionDigits: 2,
   maximumSignificantDigits: 4,

@@ -71,9 +71,10 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
   });
   try {
     const { state, record } = await attempt.record.begin(attempt.attemptsMade);
+    if (record.status !== 'completed') await bookLost(record, attempt.record);
+    // It needs nothing any more, or it is too long ago: what a worker that is gone has taken for it is given back.
+    if (state !== 'open' || record.cancelRequested) await attempt.grant.forget();
     if (state === 'ungranted') {
-      // Too long ago: what was taken for it is given back.
-      await attempt.grant.forget();
       // What will never run need not wait for its turn.
       ({ deadlineAt } = checkedJob(attempt, attempt.model.upstream));
       if (Date.now() >= deadlineAt) throw new Interruption('deadline');
@@ -169,7 +170,6 @@ async function obtain(
   setUnresolved: (now: boolean) => void,
 ): Promise<Purchase> {
   const upstreamModel = record.grant ?? attempt.model.upstream;
-  await bookLost(record, attempt.record);
   const orphans = attempt.webhooks?.orphans;
   const onPurchase = (what: PurchaseEvent): void => {
     setUnresolved(false);

@@ -1,7 +1,6 @@
 import type { Logger } from '../src/log.ts';
 import { catalogKey, GONE, isPast, readCatalog, shutdownDateIn, shutdownTime } from '../src/queue/catalog.ts';
 import type { ModelQueue } from '../src/queue/model-queue.ts';
-import { upstreamModelsOf } from '../src/queue/models-reading.ts';
 import { FAR_MS } from '../src/queue/scripts/line.ts';
 import type { Quotas } from '../src/quota/quotas.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
@@ -64,7 +63,7 @@ export function keepCatalog(options: CatalogOptions): Catalog {
 
 async function round(options: CatalogOptions, signal: AbortSignal): Promise<void> {
   const { redis, prefix, queues, quotas } = options;
-  const names = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
+  const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
   const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
   // Until the next round only: whoever leaves or dies in the middle of it should not silence the fleet for an hour.
   const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
@@ -72,7 +71,7 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
   const catalog = await readCatalog(redis, prefix);
   const dateOf = (name: string): string | undefined => shutdownDateIn(catalog, name);
 
-  const succeeded = new Set(queues.flatMap(({ config }) => upstreamModelsOf(config).slice(0, -1)));
+  const succeeded = new Set(queues.flatMap(({ upstreamModels }) => upstreamModels.slice(0, -1)));
   for (const name of succeeded) {
     const date = dateOf(name);
     // Where nothing takes over it is asked on: nobody gains by believing that it is gone.

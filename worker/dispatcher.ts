@@ -25,22 +25,28 @@ export interface DispatcherOptions {
 
 /** Starts the jobs of one model's line. Each worker has one, and all of them may be at it at once. */
 export interface Dispatcher {
+  /** There may be more room than before. */
+  hearRoom(): void;
   /** Starts nothing more. */
   stop(): Promise<void>;
 }
 
+/** What a dispatcher waits for. News of anything else lets it wait: a job that is enqueued makes no quota. */
+type Lack = 'jobs' | 'quota' | 'room';
+
 const AT_ONCE = 32;
 /** A message may be lost while a connection is away. */
 const IDLE_MS = 1000;
-const NO_ROOM_MS = 50;
+/** Until some worker has taken what was started. */
+const UNTAKEN_MS = 50;
 const AFTER_ERROR_MS = 1000;
 /** Not all workers of a fleet ask in the same millisecond. */
 const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const { queue, quotas, gate, room, onError } = options;
-  const { config, line } = queue;
-  const sources = [config.upstream, ...config.fallbacks].map((name) => ({
+  const { config, line, upstreamModels } = queue;
+  const sources = upstreamModels.map((name) => ({
     name,
     quota: quotas.of(name),
     limits: limitsOf(options.models, name, config),
@@ -51,42 +57,53 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const stopping = new AbortController();
   const pauses = createPauses(stopping.signal);
   const stoppedHere = new Set<string>();
-  listen(options, stoppedHere, pauses.wake);
+  /** Since the round began. */
+  const heard = new Set<Lack>();
+  let lacks: Lack | undefined;
+  const hear = (lack: Lack): void => {
+    heard.add(lack);
+    if (lack === lacks) pauses.wake();
+  };
+  listen(options, stoppedHere, hear);
 
-  const reporter = createLineReporter(line);
-  /** @returns how long to wait for the next one, in milliseconds. */
-  const round = async (): Promise<number> => {
+  const reporter = createLineReporter(line, onError);
+  /** @returns what to wait for, and for how long at most, in milliseconds; undefined: nothing. */
+  const round = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const places = Math.min(AT_ONCE, room());
     const { paused, untaken, jobs } = await line.next(Math.max(1, places));
     if (jobs.length === 0) reporter.empty();
-    if (jobs.length === 0 || paused) return IDLE_MS;
+    if (jobs.length === 0 || paused) return { lack: 'jobs', ms: IDLE_MS };
     if (places <= untaken) {
-      await reporter.noWorker(first);
-      return NO_ROOM_MS;
+      reporter.noWorker(first);
+      return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : IDLE_MS };
     }
     const { source, started, stopped, wait } = await grantAndStart(jobs.slice(0, places - untaken), {
-      line,
-      gate,
-      sources,
+      ...{ model: queue.model, line, gate, sources, stoppedHere },
     });
-    for (const tenant of stopped) stoppedHere.add(tenant);
-    await reporter.moved(source, wait);
-    if (wait !== undefined) return Math.min(wait.milliseconds, IDLE_MS) + Math.random() * JITTER_MS;
+    reporter.moved(source, wait);
+    if (wait !== undefined) {
+      return { lack: 'quota', ms: Math.min(wait.milliseconds, IDLE_MS) + Math.random() * JITTER_MS };
+    }
     // Neither: other dispatchers are just starting these.
-    return started > 0 || stopped.length > 0 ? 0 : JITTER_MS;
+    return started > 0 || stopped > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
   };
 
   const running = (async () => {
     while (!stopping.signal.aborted) {
-      const pauseMs = await round().catch((error: Error) => {
+      lacks = undefined;
+      heard.clear();
+      const lack = await round().catch((error: Error) => {
         onError(error);
-        return AFTER_ERROR_MS;
+        return { lack: undefined, ms: AFTER_ERROR_MS };
       });
-      if (pauseMs > 0) await pauses.wait(pauseMs);
+      if (lack === undefined || (lack.lack !== undefined && heard.has(lack.lack))) continue;
+      lacks = lack.lack;
+      await pauses.wait(lack.ms);
     }
   })();
 
   return {
+    hearRoom: () => hear('room'),
     async stop() {
       stopping.abort();
       await running;
@@ -98,16 +115,19 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 function listen(
   { queue, quotas, quotaNews, tenantQuotas, subscriber, onError }: DispatcherOptions,
   stoppedHere: Set<string>,
-  wake: () => void,
+  hear: (lack: Lack) => void,
 ): void {
-  const { config, line, keys } = queue;
-  for (const name of [config.upstream, ...config.fallbacks]) quotaNews.listen(quotas.of(name), wake);
+  const { upstreamModels, line, keys } = queue;
+  for (const name of upstreamModels) quotaNews.listen(quotas.of(name), () => hear('quota'));
   subscriber.on('message', (channel: string, message: string) => {
-    if (channel === keys.line('news')) wake();
+    if (channel === keys.line('news')) hear('jobs');
     else if (channel === tenantQuotas.channel && stoppedHere.delete(message))
-      line.resume(message).then(wake, onError);
+      line.resume(message).then(() => hear('jobs'), onError);
   });
   // What was said before that was not heard.
-  subscriber.subscribe(keys.line('news'), tenantQuotas.channel).then(wake, onError);
-  subscriber.on('ready', wake);
+  const hearAll = (): void => {
+    for (const lack of ['jobs', 'quota'] as const) hear(lack);
+  };
+  subscriber.subscribe(keys.line('news'), tenantQuotas.channel).then(hearAll, onError);
+  subscriber.on('ready', hearAll);
 }

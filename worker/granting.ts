@@ -1,6 +1,6 @@
 import type { Line, NextJob } from '../src/queue/line.ts';
-import type { Need, Quota, QuotaLimits, Taken } from '../src/quota/quota.ts';
-import type { TenantGate } from './tenant-gate.ts';
+import { holderOf, type Need, type Quota, type QuotaLimits, type Taken } from '../src/quota/quota.ts';
+import type { Candidate, TenantGate, TenantStop } from './tenant-gate.ts';
 
 /** A model of the upstream, and what may be sent to it. */
 export interface Source {
@@ -9,80 +9,140 @@ export interface Source {
   limits: QuotaLimits;
 }
 
-/** What a job is expected to answer before any has: a budget that knows nothing yet must not start all at once. */
-const UNKNOWN_TOKENS = 2000;
+export interface GrantingOptions {
+  model: string;
+  line: Line;
+  gate: TenantGate;
+  /** The upstream's model and its fallbacks. */
+  sources: readonly Source[];
+  /** Tenants of whose ended jobs this dispatcher wants to hear: those that it stops. Whoever hears of one takes it out. */
+  stoppedHere: Set<string>;
+}
 
 export interface Granting {
   source: Source;
   started: number;
   /** Tenants that were stopped: others may go on. */
-  stopped: readonly string[];
+  stopped: number;
   /** Why nothing more is started; undefined: nothing stands against it. */
   wait: Taken['wait'];
 }
 
 /**
- * Takes what these jobs need, and starts those that got it: of the first source that still has the model.
+ * Takes what these jobs need, and starts those that got it: of the first source that still has the model. The upstream's quota before the tenant's own
+ * limits, which are only looked at before: what a tenant has is taken for jobs that start, and never keeps another dispatcher from starting one.
  *
  * A crash
- * - after the quota was taken leaves it taken for some seconds; the jobs are in the line, and other dispatchers are told `held` until then;
- * - after the start leaves a granted job in BullMQ's hands, which any worker takes.
+ * - after anything was taken leaves it taken for some seconds; the jobs are in the line, and other dispatchers are told `held` until then;
+ * - after the start leaves a granted job in BullMQ's hands. The worker that takes it renews what was taken for it; or puts it back when that has lapsed.
  *
  * Two who look at the same job: only one of them is granted its quota, and the line starts no job twice.
  */
-export async function grantAndStart(
-  jobs: readonly NextJob[],
-  { line, gate, sources }: { line: Line; gate: TenantGate; sources: readonly Source[] },
-): Promise<Granting> {
+export async function grantAndStart(jobs: readonly NextJob[], options: GrantingOptions): Promise<Granting> {
+  const { model, line, sources } = options;
+  const needOf = (job: NextJob): Need => ({
+    id: holderOf(model, job.id),
+    inputTokens: inputOf(job),
+    class: `${job.tenant}/${job.options.need?.effort ?? ''}`,
+  });
+  const source = await firstThere(sources);
+  const tenants = await lookAtTenants(jobs, { ...options, source, needOf });
+  const { answers, untilMs, wait } = await source.quota.take(tenants.allowed.map(needOf), source.limits, {
+    evenIfGone: source === sources.at(-1),
+  });
+  const taken = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
+  const { admitted, giveBack } = await tenants.admit(taken);
+  const starts = await line.start(admitted.map(({ id, tenant }) => ({ id, tenant, grant: source.name })));
+  const started = new Set(admitted.filter((_, i) => starts[i] === true));
+  const unused = taken.filter((job) => !started.has(job)).map(({ id }) => holderOf(model, id));
+  await Promise.all([source.quota.giveBack(unused, { untilMs }), giveBack(unused)]);
+  return { source, started: started.size, stopped: await tenants.stop(started), wait };
+}
+
+/** The last one when none has the model: somebody has to find out whether it is there again. */
+async function firstThere(sources: readonly Source[]): Promise<Source> {
   for (const [i, source] of sources.entries()) {
-    const isLast = i === sources.length - 1;
-    const { admitted, stopped } = await admit(jobs, line, gate, source);
-    const { answers, wait } = await source.quota.take(admitted.map(needOf), source.limits, {
-      evenIfGone: isLast,
-    });
-    const taken = admitted.filter((_, j) => typeof answers[j] === 'number');
-    const started = await line.start(taken.map(({ id, tenant }) => ({ id, tenant, grant: source.name })));
-    const notStarted = taken.filter((_, j) => started[j] !== true);
-    const notTaken = admitted.filter((_, j) => answers[j] === undefined);
-    await Promise.all([
-      source.quota.renew(taken.map(({ id }) => ({ id, running: false }))),
-      source.quota.giveBack(notStarted.map(({ id }) => id)),
-    ]);
-    await Promise.all(
-      [...notStarted, ...notTaken].filter(({ tenant }) => gate.isLimited(tenant)).map(gate.release),
-    );
-    if (wait?.reason === 'gone' && !isLast) continue;
-    return { source, started: taken.length - notStarted.length, stopped, wait };
+    if (i === sources.length - 1 || !(await source.quota.isGone())) return source;
   }
   throw new Error('expected a model to have an upstream');
 }
 
-/** Those that their tenants' own limits let through. The first of a tenant's that they do not stops the tenant. */
-async function admit(
-  jobs: readonly NextJob[],
-  line: Line,
-  gate: TenantGate,
-  { name, quota }: Source,
-): Promise<{ admitted: NextJob[]; stopped: string[] }> {
-  if (!jobs.some(({ tenant }) => gate.isLimited(tenant))) return { admitted: [...jobs], stopped: [] };
-  const { meanTokens = UNKNOWN_TOKENS } = await quota.state();
-  const admitted: NextJob[] = [];
-  const stopped = new Set<string>();
-  for (const job of jobs) {
-    if (stopped.has(job.tenant)) continue;
-    const expected = { upstreamModel: name, input: inputOf(job), output: meanTokens };
-    const stop = gate.isLimited(job.tenant) ? await gate.take(job, expected) : undefined;
-    if (stop === undefined) admitted.push(job);
-    else {
-      stopped.add(job.tenant);
-      await line.stop(job.tenant, stop.untilMs, stop.reason);
-    }
-  }
-  return { admitted, stopped: [...stopped] };
+interface Tenants {
+  /** Those that their tenants' own limits would let through. */
+  allowed: NextJob[];
+  /** Takes their part of the tenants' limits. */
+  admit(
+    jobs: readonly NextJob[],
+  ): Promise<{ admitted: NextJob[]; giveBack(ids: readonly string[]): Promise<void> }>;
+  /** Stops those whose limits let no more through, now that these have been started. @returns how many. */
+  stop(started: ReadonlySet<NextJob>): Promise<number>;
 }
 
-function needOf(job: NextJob): Need {
-  return { id: job.id, inputTokens: inputOf(job), class: `${job.tenant}/${job.options.need?.effort ?? ''}` };
+async function lookAtTenants(
+  jobs: readonly NextJob[],
+  {
+    line,
+    gate,
+    stoppedHere,
+    source: { name, quota },
+    needOf,
+  }: GrantingOptions & { source: Source; needOf: (job: NextJob) => Need },
+): Promise<Tenants> {
+  const limited = jobs.filter(({ tenant }) => gate.isLimited(tenant));
+  const expected = await quota.expect(limited.map(needOf));
+  const candidates = new Map<NextJob, Candidate>(
+    limited.map((job, i) => {
+      const { inputTokens = 0, outputTokens = 0 } = expected[i] ?? {};
+      const serviceTier = job.options.need?.tier ?? null;
+      return [job, { id: needOf(job).id, upstreamModel: name, inputTokens, outputTokens, serviceTier }];
+    }),
+  );
+  const stops = new Map<string, TenantStop>();
+
+  const admit = async (some: readonly NextJob[], dry: boolean) => {
+    const admissions = [];
+    const refused = new Set<NextJob>();
+    for (const tenant of new Set(some.filter((job) => candidates.has(job)).map((job) => job.tenant))) {
+      // Before asking: what ends from here on is heard of.
+      stoppedHere.add(tenant);
+      const own = some.filter((job) => job.tenant === tenant);
+      const admission = await gate.admit(
+        tenant,
+        own.flatMap((job) => candidates.get(job) ?? []),
+        { dry },
+      );
+      admissions.push(admission);
+      for (const job of own.slice(admission.count)) refused.add(job);
+      if (admission.stop !== undefined) stops.set(tenant, admission.stop);
+    }
+    return { admitted: some.filter((job) => !refused.has(job)), admissions };
+  };
+
+  const { admitted: allowed } = await admit(jobs, true);
+  return {
+    allowed,
+    async admit(some) {
+      const { admitted, admissions } = await admit(some, false);
+      return {
+        admitted,
+        async giveBack(ids) {
+          await Promise.all(admissions.map((admission) => admission.giveBack(ids)));
+        },
+      };
+    },
+    async stop(started) {
+      let count = 0;
+      for (const [tenant, { untilMs, reason }] of stops) {
+        // What it was allowed is still there: it waits for the quota, as all do.
+        if (allowed.some((job) => job.tenant === tenant && !started.has(job))) continue;
+        count += 1;
+        await line.stop(tenant, untilMs, reason);
+        // One of its jobs has ended since.
+        if (!stoppedHere.has(tenant)) await line.resume(tenant);
+      }
+      return count;
+    },
+  };
 }
 
 /** Of a job that another BullMQ client has added, by the length of all that it says. */

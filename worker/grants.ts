@@ -1,5 +1,5 @@
 import type { Usage } from '../src/job.ts';
-import type { Quota, QuotaReport, ToldLimits } from '../src/quota/quota.ts';
+import { holderOf, type Quota, type QuotaReport, type ToldLimits } from '../src/quota/quota.ts';
 import type { Quotas } from '../src/quota/quotas.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { Outcome } from './outcome.ts';
@@ -13,9 +13,9 @@ export interface Grant {
    * @throws {PostponedError} when what was taken for it has lapsed.
    */
   begin(upstreamModel: string, running: boolean): Promise<void>;
-  /** Gives back whatever an earlier holder of the job, which may be dead, has taken for it: it is to have its turn again. */
+  /** As `Grants` has it: the job needs nothing any more, or is to have its turn again. */
   forget(): Promise<void>;
-  /** @throws {PostponedError} when everybody has been told to wait since it was granted. */
+  /** @throws {PostponedError} when everybody has been told to wait since it was granted, or an earlier attempt has sent a create with it. */
   check(): void;
   /** A create is about to be sent. */
   sent(): Promise<void>;
@@ -30,6 +30,10 @@ export interface Grant {
 export interface Grants {
   /** Runs an attempt, and gives back what it does not need any more at its end. */
   hold(job: { id: string; tenant: string }, work: (grant: Grant) => Promise<Outcome>): Promise<Outcome>;
+  /** Gives back whatever any holder of the job, which may be dead, has taken for it. */
+  forget(job: { id: string; tenant: string }): Promise<void>;
+  /** How many wait to be sent. */
+  unsent(): number;
   close(): void;
 }
 
@@ -39,6 +43,8 @@ interface Held {
   readonly tenant: string;
   quota: Quota | undefined;
   phase: Phase;
+  /** A worker before this one has sent a create with it, and what came of it is not known. */
+  isSpent: boolean;
   acceptedAt: number | undefined;
 }
 
@@ -53,6 +59,7 @@ const NOTHING_TOLD: ToldLimits = {
 const RENEW_EVERY_MS = 6000;
 
 export interface GrantsOptions {
+  model: string;
   quotas: Quotas;
   tenantQuotas: TenantQuotas;
   news: QuotaNews;
@@ -60,17 +67,21 @@ export interface GrantsOptions {
   upstreamModels: readonly string[];
   /** Whether what the tenant holds is counted. */
   isLimited: (tenant: string) => boolean;
+  /** One of them was sent, or has ended. */
+  onRoom: () => void;
   /** A create was answered 429. */
   onThrottled: () => void;
   onError: (error: Error) => void;
 }
 
 export function createGrants({
+  model,
   quotas,
   tenantQuotas,
   news,
   upstreamModels,
   isLimited,
+  onRoom,
   onThrottled,
   onError,
 }: GrantsOptions): Grants {
@@ -78,64 +89,72 @@ export function createGrants({
 
   const renew = async (): Promise<void> => {
     const byQuota = new Map<Quota, { id: string; running: boolean }[]>();
-    const byTenant = new Map<string, string[]>();
-    for (const [id, { quota, phase, tenant }] of held) {
+    const byTenant = new Map<string, { id: string; running: boolean }[]>();
+    for (const [holder, { quota, phase, tenant }] of held) {
       if (quota === undefined) continue;
-      listOf(byQuota, quota).push({ id, running: phase === 'running' });
-      if (isLimited(tenant)) listOf(byTenant, tenant).push(id);
+      const job = { id: holder, running: phase === 'running' };
+      listOf(byQuota, quota).push(job);
+      if (isLimited(tenant)) listOf(byTenant, tenant).push(job);
     }
     await Promise.all([
       ...[...byQuota].map(([quota, jobs]) => quota.renew(jobs)),
-      ...[...byTenant].map(([tenant, ids]) => tenantQuotas.renew(tenant, ids)),
+      ...[...byTenant].map(([tenant, jobs]) => tenantQuotas.renew(tenant, jobs)),
     ]);
   };
   const timer = setInterval(() => renew().catch(onError), RENEW_EVERY_MS);
 
-  const end = async (id: string, mine: Held, outcome: Outcome): Promise<void> => {
+  const forget: Grants['forget'] = async ({ id, tenant }) => {
+    const holder = holderOf(model, id);
+    await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([holder])));
+    if (isLimited(tenant)) await tenantQuotas.release(tenant, holder);
+  };
+
+  const end = async (holder: string, mine: Held, outcome: Outcome): Promise<void> => {
     const { quota, phase, tenant, acceptedAt } = mine;
     if (quota === undefined || outcome.kind === 'released' || outcome.kind === 'lost') return;
     const used = outcome.kind === 'completed' ? usedBy(outcome.summary.usage, acceptedAt) : undefined;
     const back = phase === 'held' || phase === 'refused';
     await Promise.all([
-      back ? quota.giveBack([id], { refused: phase === 'refused' }) : quota.settle(id, used),
-      isLimited(tenant) ? tenantQuotas.release(tenant, id) : undefined,
+      back ? quota.giveBack([holder], { refused: phase === 'refused' }) : quota.settle(holder, used),
+      isLimited(tenant) ? tenantQuotas.release(tenant, holder) : undefined,
     ]);
   };
 
   return {
     async hold({ id, tenant }, work) {
-      const mine: Held = { tenant, quota: undefined, phase: 'none', acceptedAt: undefined };
-      held.set(id, mine);
+      const holder = holderOf(model, id);
+      const mine: Held = { tenant, quota: undefined, phase: 'none', isSpent: false, acceptedAt: undefined };
+      held.set(holder, mine);
       let hasFallback = false;
       const report = async (what: QuotaReport): Promise<boolean> =>
-        (await mine.quota?.report(what, id)) ?? false;
+        (await mine.quota?.report(what, holder)) ?? false;
       try {
         const outcome = await work({
           async begin(upstreamModel, running) {
             hasFallback = upstreamModels.indexOf(upstreamModel) < upstreamModels.length - 1;
             mine.quota = quotas.of(upstreamModel);
             mine.phase = running ? 'running' : 'held';
-            const [gone] = await Promise.all([
-              mine.quota.renew([{ id, running }]),
-              running && isLimited(tenant) ? tenantQuotas.renew(tenant, [id]) : undefined,
+            const [[state]] = await Promise.all([
+              mine.quota.renew([{ id: holder, running }]),
+              isLimited(tenant) ? tenantQuotas.renew(tenant, [{ id: holder, running }]) : undefined,
             ]);
-            if (gone.length > 0) throw new PostponedError({});
+            if (state === 'lapsed') throw new PostponedError();
+            mine.isSpent = state === 'sent';
           },
-          async forget() {
-            await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([id])));
-            if (isLimited(tenant)) await tenantQuotas.release(tenant, id);
-          },
+          forget: () => forget({ id, tenant }),
           check() {
-            if (mine.quota !== undefined && news.isStopped(mine.quota)) throw new PostponedError({});
+            if (mine.isSpent || (mine.quota !== undefined && news.isStopped(mine.quota)))
+              throw new PostponedError();
           },
           async sent() {
             mine.phase = 'sent';
-            await mine.quota?.sent(id);
+            onRoom();
+            await mine.quota?.sent(holder);
           },
           accepted(told) {
             mine.phase = 'running';
             mine.acceptedAt = Date.now();
-            mine.quota?.accepted(told ?? NOTHING_TOLD, id).catch(onError);
+            mine.quota?.accepted(told ?? NOTHING_TOLD, holder).catch(onError);
           },
           async refused(what) {
             mine.phase = 'refused';
@@ -148,12 +167,15 @@ export function createGrants({
           },
         });
         // Nobody waits for it: what is not given back ends with its lease.
-        end(id, mine, outcome).catch(onError);
+        end(holder, mine, outcome).catch(onError);
         return outcome;
       } finally {
-        if (held.get(id) === mine) held.delete(id);
+        if (held.get(holder) === mine) held.delete(holder);
+        onRoom();
       }
     },
+    forget,
+    unsent: () => [...held.values()].filter(({ phase }) => phase === 'held').length,
     close: () => clearInterval(timer),
   };
 }

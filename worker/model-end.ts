@@ -1,6 +1,5 @@
-import type { ModelConfig } from '../src/config-file.ts';
+import { type ModelConfig, upstreamModelsOf } from '../src/config-file.ts';
 import { daysUntil, isPast } from '../src/queue/catalog.ts';
-import { upstreamModelsOf } from '../src/queue/models-reading.ts';
 
 /** The announced end of an upstream model, as it concerns a model that is sold by it. */
 export interface ModelEnd {

@@ -77,6 +77,9 @@ export interface ModelWorker {
 /** Recoveries of one job, ever: a deploy or a crash is not its fault, but one that kills each worker must end. */
 const MOST_RECOVERIES = 10;
 
+/** Jobs that have their part of the quota and wait to be sent: enough to keep all connections busy, and few enough to be sent soon. */
+const MOST_UNSENT = 64;
+
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, upstream, webhooks, journalPace, recovery, onError } = options;
@@ -87,9 +90,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
   const grants = createGrants({
-    ...{ quotas, tenantQuotas, news: quotaNews, onError },
-    upstreamModels: [config.upstream, ...config.fallbacks],
+    ...{ model: queue.model, quotas, tenantQuotas, news: quotaNews, onError },
+    upstreamModels: queue.upstreamModels,
     isLimited: (tenant) => gate.isLimited(tenant),
+    onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
   });
 
@@ -172,7 +176,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const dispatcher = startDispatcher({
     models: options.models,
     ...{ queue, quotas, quotaNews, tenantQuotas, gate, subscriber, onError },
-    room: () => (attempts.areLeaving() ? 0 : options.concurrency - attempts.ids().length),
+    room: () =>
+      attempts.areLeaving()
+        ? 0
+        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - grants.unsent()),
   });
   const cancellations = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
@@ -192,6 +199,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       redis.publish(keys.journal(job.id), 'status').catch(onError);
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
     endForBullmq(recordOf(job, ''), error).catch(onError);
+    grants.forget({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
   return {

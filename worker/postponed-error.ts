@@ -1,7 +1,7 @@
-/** A create was refused for a reason that concerns everybody who would send the next one: the job goes back to its place in the line, uncharged. */
+/** Nothing may be sent right now, for a reason that is not this job's, or what was taken for it has lapsed: it goes back to its place in the line, uncharged. */
 export class PostponedError extends Error {
   override readonly name = 'PostponedError';
-  constructor(options: ErrorOptions) {
-    super('The upstream takes nothing right now', options);
+  constructor(options?: ErrorOptions) {
+    super('Nothing may be sent right now', options);
   }
 }

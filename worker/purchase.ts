@@ -106,7 +106,8 @@ async function create({
     return running;
   } catch (error: unknown) {
     if (error instanceof PurchaseUncertainError) {
-      await grant.report({ what: 'failed' });
+      // Where we have hung up ourselves, that tells nothing of the upstream.
+      if (!active.signal.aborted) await grant.report({ what: 'failed' });
       throw error;
     }
     const everybodyWaits = await grant.refused(reportOf(error));

@@ -1,6 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
+import { upstreamModelsOf } from '../src/config-file.ts';
 import { shutdownTime } from '../src/queue/catalog.ts';
-import { type ModelsReading, upstreamModelsOf } from '../src/queue/models-reading.ts';
+import type { ModelsReading } from '../src/queue/models-reading.ts';
 import { type QuotaReading, STOP_REASONS } from '../src/quota/quota-reading.ts';
 
 /**

@@ -15,10 +15,12 @@ export function createQuotaNews(subscriber: RedisClient, onError: (error: Error)
   subscriber.on('message', (channel: string, message: string) => {
     const listening = wakers.get(channel);
     if (listening === undefined) return;
-    if (message === '') stoppedUntil.delete(channel);
-    else stoppedUntil.set(channel, Date.now() + Number(message));
+    // Milliseconds of a stop, 0 at its end; or nothing: there may be more to take.
+    if (message !== '') stoppedUntil.set(channel, Date.now() + Number(message));
     for (const wake of listening) wake();
   });
+  // What was said while the connection was away was not heard; that it is over may have been among it.
+  subscriber.on('ready', () => stoppedUntil.clear());
   return {
     listen({ channel }, wake) {
       const listening = wakers.get(channel);

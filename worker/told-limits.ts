@@ -4,11 +4,13 @@ import type { ToldLimits } from '../src/quota/quota.ts';
 export function toldLimitsOf(headers: Pick<Headers, 'get'>): ToldLimits {
   const count = (name: string): number | undefined => {
     const text = headers.get(`x-ratelimit-${name}`);
-    return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
   };
+  // Some servers say 0 for no limit; and one that takes nothing says so by a refusal.
+  const limit = (name: string): number | undefined => count(name) || undefined;
   return {
-    limitRequests: count('limit-requests'),
-    limitTokens: count('limit-tokens'),
+    limitRequests: limit('limit-requests'),
+    limitTokens: limit('limit-tokens'),
     remainingRequests: count('remaining-requests'),
     remainingTokens: count('remaining-tokens'),
   };

@@ -1,8 +1,7 @@
 import { QueueError } from '../problem.ts';
+import { NANO_PER_DOLLAR } from '../usd.ts';
 import type { QueueCore } from './queue-core.ts';
 import { spentToday } from './spend.ts';
-
-const NANO_PER_DOLLAR = 1e9;
 
 /**
  * For tenants whose jobs are to be refused when their budget is used up. What is reserved for jobs that run is not looked at here: nothing is started with it in any

@@ -24,7 +24,10 @@ const storedOptions = z.object({
   group: z.object({ id: z.string() }).optional().catch(undefined),
   webhook: z.string().optional().catch(undefined),
   priority: z.number().optional().catch(undefined),
-  need: z.object({ input: z.number(), effort: z.string() }).optional().catch(undefined),
+  need: z
+    .object({ input: z.number(), effort: z.string(), tier: z.string().optional() })
+    .optional()
+    .catch(undefined),
   idempotency: z.object({ fingerprint: z.string(), call: z.string() }).optional().catch(undefined),
 });
 export type StoredOptions = z.infer<typeof storedOptions>;

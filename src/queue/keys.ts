@@ -14,7 +14,7 @@ export interface ModelKeys {
   /** BullMQ's own lists, sets and streams. */
   queue(part: BullmqPart): string;
   /**
-   * The line of the jobs that wait for their turn. `tenants`, `stopped`: sorted sets of tenants; `deadlines`: one of job ids by the time after which they need not start any more (ms); `clock`, `reasons`, `told`: hashes; `of`: the beginning of the names of the tenants' own
+   * The line of the jobs that wait for their turn. `tenants`, `stopped`: sorted sets of tenants; `deadlines`: one of job ids by the time after which they need not start any more (ms); `missing`: one of places whose job is not there, by the time at which that was seen first (ms); `clock`, `reasons`, `told`: hashes; `of`: the beginning of the names of the tenants' own
    * lines, sorted sets of job ids; `news`: the channel on which dispatchers hear that there are more.
    */
   line(part: LinePart): string;
@@ -45,7 +45,16 @@ export interface ModelKeys {
 }
 
 type BullmqPart = 'wait' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'events' | 'meta' | 'marker';
-type LinePart = 'tenants' | 'clock' | 'stopped' | 'reasons' | 'deadlines' | 'told' | 'of' | 'news';
+type LinePart =
+  | 'tenants'
+  | 'clock'
+  | 'stopped'
+  | 'reasons'
+  | 'deadlines'
+  | 'missing'
+  | 'told'
+  | 'of'
+  | 'news';
 export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
 
 export function keysOf(prefix: string, model: string): ModelKeys {

@@ -51,7 +51,7 @@ export interface LineNews {
 export interface Line {
   /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be delayed until `FAR_MS`. */
   up(jobs: readonly LinedUp[], options?: { mine?: boolean }): Promise<void>;
-  /** The next ones, none taken away. */
+  /** The next ones, none taken away. A place whose job does not come within a minute is. */
   next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
   /** @param grant what it may use: the upstream's name of a model. @returns which of them were started. */
   start(jobs: readonly { id: string; tenant: string; grant: string }[]): Promise<boolean[]>;
@@ -78,7 +78,7 @@ export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models[
         job.deadlineAt ?? '',
         mine ? '1' : '',
       ]);
-      await lineUpScript.runFirst(
+      await lineUpScript.run(
         redis,
         [...all, delayed, keys.line('deadlines')],
         [keys.job(''), keys.line('news'), ...values],
@@ -89,7 +89,7 @@ export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models[
         redis,
         [
           ...[...all, delayed, keys.queue('meta'), keys.queue('wait')],
-          ...[keys.queue('marker'), keys.line('deadlines')],
+          ...[keys.queue('marker'), keys.line('deadlines'), keys.line('missing')],
         ],
         [Date.now(), most, keys.job(''), weights],
       );

@@ -1,5 +1,5 @@
 import { Queue } from 'bullmq';
-import type { ModelConfig, Models } from '../config-file.ts';
+import { type ModelConfig, type Models, upstreamModelsOf } from '../config-file.ts';
 import type { JobData } from '../job-request.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
@@ -11,6 +11,8 @@ import { createLine, type Line, weightsOf } from './line.ts';
 export interface ModelQueue {
   readonly model: string;
   readonly config: ModelConfig;
+  /** The upstream's names of it: of the model itself, then of its fallbacks. */
+  readonly upstreamModels: readonly string[];
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
   /** Where its jobs wait for their turn. */
@@ -42,5 +44,15 @@ export function createModelQueue(
   const line = createLine(redis, keys, tenants);
   const backlog = createBacklog(redis, keys);
   const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, weights: weightsOf(tenants) };
-  return { model, config, keys, bullmq, line, backlog, read: (id) => readJob(id, readOptions) };
+  const upstreamModels = upstreamModelsOf(config);
+  return {
+    model,
+    config,
+    upstreamModels,
+    keys,
+    bullmq,
+    line,
+    backlog,
+    read: (id) => readJob(id, readOptions),
+  };
 }

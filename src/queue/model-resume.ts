@@ -2,8 +2,6 @@ import { shown } from '../input.ts';
 import type { ResumedModel } from '../model-view.ts';
 import { QueueError } from '../problem.ts';
 import { createQuota } from '../quota/quota.ts';
-import { readQuota } from '../quota/quota-reading.ts';
-import { upstreamModelsOf } from './models-reading.ts';
 import type { QueueCore } from './queue-core.ts';
 
 /** A person says that there is money again. Other models that are sold by the same upstream models go on too. */
@@ -18,13 +16,7 @@ export async function resumeModel(
       `Expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}. Models are configured in o3q.config.json`,
     );
   }
-  const upstreamModels = upstreamModelsOf(queue.config);
-  const paused = await Promise.all(
-    upstreamModels.map(async (name) => {
-      const { stops } = await readQuota(redis, prefix, name);
-      await createQuota(redis, prefix, name).report({ what: 'resumed' });
-      return stops.some(({ reason }) => reason === 'quota_exhausted');
-    }),
-  );
-  return { model, upstream_models: upstreamModels, resumed: paused.includes(true) };
+  const { upstreamModels } = queue;
+  const paused = await Promise.all(upstreamModels.map((name) => createQuota(redis, prefix, name).resume()));
+  return { model, upstream_models: [...upstreamModels], resumed: paused.includes(true) };
 }

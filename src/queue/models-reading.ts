@@ -1,4 +1,4 @@
-import type { ModelConfig } from '../config-file.ts';
+import { type ModelConfig, upstreamModelsOf } from '../config-file.ts';
 import type { ModelState, ModelStatus, ModelView } from '../model-view.ts';
 import { type QuotaReading, type QuotaStop, readQuota, type StopReason } from '../quota/quota-reading.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -12,13 +12,6 @@ export interface ModelsReading {
   quotas: ReadonlyMap<string, QuotaReading>;
   /** By the upstream's name: `YYYY-MM-DD`. */
   shutdownDates: ReadonlyMap<string, string>;
-}
-
-export function upstreamModelsOf({
-  upstream,
-  fallbacks,
-}: Pick<ModelConfig, 'upstream' | 'fallbacks'>): string[] {
-  return [...new Set([upstream, ...fallbacks])];
 }
 
 export async function readModels(

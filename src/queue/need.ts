@@ -1,3 +1,5 @@
+import { REASONING_EFFORTS } from '../job-request.ts';
+
 /** Of English text; other languages need more, which the quota learns from what was really used. */
 const CHARACTERS_PER_TOKEN = 4;
 /** An image or a file that is sent along: what it costs does not follow from its length. */
@@ -7,16 +9,20 @@ const TOKENS_PER_FILE = 1000;
 export interface EnqueuedNeed {
   /** Tokens, by the length of the text. */
   input: number;
-  /** `reasoning.effort`; '': the model's own default. */
+  /** `reasoning.effort`; '': the model's own default, or one that nobody has heard of. */
   effort: string;
+  /** `service_tier`, which has a price of its own. */
+  tier?: string;
 }
 
 /** @param body of the create request. */
 export function needOf(body: Record<string, unknown>): EnqueuedNeed {
-  const reasoning: unknown = body['reasoning'];
-  const effort =
+  const { reasoning, service_tier: tier } = body;
+  const asked =
     typeof reasoning === 'object' && reasoning !== null && 'effort' in reasoning ? reasoning.effort : '';
-  return { input: tokensIn(body), effort: typeof effort === 'string' ? effort : '' };
+  // Averages are kept by it: callers must not be able to make ever more of them.
+  const effort = REASONING_EFFORTS.find((known) => known === asked) ?? '';
+  return { input: tokensIn(body), effort, ...(typeof tier === 'string' && { tier }) };
 }
 
 function tokensIn(value: unknown): number {

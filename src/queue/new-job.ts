@@ -132,12 +132,14 @@ export async function storeJobs(
   ]);
 }
 
-/** With a place in the line for those that are not delayed. BullMQ, and the line, leave a job as it is whose id is taken. */
+/**
+ * With a place in the line for those that are not delayed, before the jobs themselves: Redis may take the one and refuse the other, and a place without a job is
+ * passed over, where a job without a place would wait for ever. BullMQ, and the line, leave a job as it is whose id is taken.
+ */
 export async function addToBullmq({ bullmq, line }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
   const [job] = jobs;
   const linedUp = jobs.filter(({ delayMs }) => delayMs === 0);
-  // On one connection: before the jobs themselves, and without waiting for the answer.
-  const inLine = line.up(
+  await line.up(
     linedUp.map(({ id, createdAt, data, options }) => ({
       id,
       createdAt,
@@ -146,11 +148,8 @@ export async function addToBullmq({ bullmq, line }: ModelQueue, jobs: readonly N
       deadlineAt: data.deadline === undefined ? undefined : Date.parse(data.deadline),
     })),
   );
-  const added =
-    jobs.length === 1 && job !== undefined
-      ? bullmq.add(job.name, job.data, job.options)
-      : bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
-  await Promise.all([inLine, added]);
+  if (jobs.length === 1 && job !== undefined) await bullmq.add(job.name, job.data, job.options);
+  else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
 }
 
 /** The view of a job that was stored this instant, without asking Redis for what we just told it. */

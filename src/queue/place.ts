@@ -50,6 +50,11 @@ export function placeFrom(raw: readonly [number, string, string, ...string[]] | 
   };
 }
 
+/** Why a tenant that has as many jobs in flight as it may is stopped. */
+export function placesTaken(tenant: string, maxInFlight: number): string {
+  return `one of the ${maxInFlight} jobs that ${tenant} may have in flight to end`;
+}
+
 /** What a job that is not in the line waits for. */
 export function waitingOutside(paused: boolean): Waiting {
   return {

@@ -1,14 +1,19 @@
 import type { RedisClient } from '../redis/connection.ts';
 import { allOf, quotaKeysOf } from './quota-keys.ts';
+import { expectScript, isGoneScript } from './scripts/estimate.ts';
 import { giveBackScript, renewScript, sentScript } from './scripts/lease.ts';
-import { acceptedScript, reportScript } from './scripts/report.ts';
+import { acceptedScript, reportScript, resumeScript } from './scripts/report.ts';
 import { settleScript } from './scripts/settle.ts';
 import { takeScript } from './scripts/take.ts';
 
+/** Of one job. No model takes as many. */
+const MOST_TOKENS = 1e9;
 /** How long a dead worker holds what it had: longer than a job takes to be recovered, shorter than anybody would wait. */
 export const LEASE_MS = 24_000;
-/** How long a job may be neither in the line nor started: the next ones wait behind it when its dispatcher dies there. */
-const STARTING_MS = 4000;
+/** A response runs on when its worker is gone, and counts against every limit until somebody looks after it. */
+export const RUNNING_LEASE_MS = 600_000;
+/** How long a job may have what it needs and be in no worker's hands: when its dispatcher dies there, the next ones wait behind it. */
+export const STARTING_MS = 4000;
 
 /** `undefined`: what the upstream tells of itself, or none. */
 export interface QuotaLimits {
@@ -19,8 +24,14 @@ export interface QuotaLimits {
   maxInFlight: number | undefined;
 }
 
+/** By which quotas know a job: aliases of one upstream model share its quota, and bare BullMQ clients number the jobs of each queue from 1. */
+export function holderOf(model: string, id: string): string {
+  return `${model}:${id}`;
+}
+
 /** What a job is expected to need. */
 export interface Need {
+  /** See `holderOf`; so are all ids below. */
   id: string;
   /** By the length of its text. */
   inputTokens: number;
@@ -44,6 +55,8 @@ export type QuotaReason =
 export interface Taken {
   /** An answer for each need that was looked at, in their order: tokens reserved, or `held` by another dispatcher. */
   answers: (number | 'held')[];
+  /** Until when it is held unless it is renewed, in milliseconds. */
+  untilMs: number;
   /** Why the rest has to wait, and for how long at least. undefined: there was enough for all. */
   wait: { reason: QuotaReason; milliseconds: number } | undefined;
 }
@@ -51,7 +64,7 @@ export interface Taken {
 /** What a create has met. */
 export type QuotaReport =
   | { what: 'rate_limited'; retryAfterMs: number }
-  | { what: 'quota_exhausted' | 'unreachable' | 'failed' | 'gone' | 'resumed' };
+  | { what: 'quota_exhausted' | 'unreachable' | 'failed' | 'gone' };
 
 /** What the upstream says of its own limits with each answer; undefined: nothing. */
 export interface ToldLimits {
@@ -66,10 +79,6 @@ export interface QuotaState {
   requests: number;
   tokens: number;
   inFlight: number;
-  blockedUntil: number | undefined;
-  pausedUntil: number | undefined;
-  openUntil: number | undefined;
-  goneUntil: number | undefined;
   toldRequests: number | undefined;
   toldTokens: number | undefined;
   /** Of those that have ended: tokens and milliseconds a job. */
@@ -82,23 +91,32 @@ export interface Quota {
   /** The channel on which dispatchers hear that it has changed. */
   readonly channel: string;
   /**
-   * Holds what it takes for some seconds only: whoever starts the jobs renews it.
+   * Holds what it takes for some seconds only: the worker that gets the job renews it.
    * @param options.evenIfGone asks an upstream that has said that it has no such model.
    */
   take(needs: readonly Need[], limits: QuotaLimits, options?: { evenIfGone?: boolean }): Promise<Taken>;
-  /** @param options.refused the upstream has refused the creates: their requests stay counted. */
-  giveBack(ids: readonly string[], options?: { refused?: boolean }): Promise<void>;
+  /** What jobs are expected to use, from what such jobs have used; in their order. */
+  expect(needs: readonly Need[]): Promise<{ inputTokens: number; outputTokens: number }[]>;
+  /** Whether the upstream has said lately that it has no such model. */
+  isGone(): Promise<boolean>;
   /**
-   * What these jobs hold is theirs for another lease; `running`: their response runs at the upstream.
-   * @returns the ids of those that hold nothing any more.
+   * @param options.refused the upstream has refused the creates: their requests stay counted.
+   * @param options.untilMs as `take` has said: what somebody else has taken since stays theirs. Default: whoever has it.
    */
-  renew(jobs: readonly { id: string; running: boolean }[]): Promise<string[]>;
+  giveBack(ids: readonly string[], options?: { refused?: boolean; untilMs?: number }): Promise<void>;
+  /**
+   * What these jobs hold is theirs for another lease; `running`: their response runs at the upstream, and counts for much longer.
+   * @returns for each whether it holds anything, and whether a create was sent with it.
+   */
+  renew(jobs: readonly { id: string; running: boolean }[]): Promise<('held' | 'sent' | 'lapsed')[]>;
   /** A create is on its way: what was reserved for it is spent. */
   sent(id: string): Promise<void>;
   /** @param id of the job whose create it was. */
   accepted(told: ToldLimits, id?: string): Promise<void>;
   /** @param id of the job whose create it was. @returns whether everybody waits now. */
   report(report: QuotaReport, id?: string): Promise<boolean>;
+  /** A person says that there is money again. @returns whether it had been out. */
+  resume(): Promise<boolean>;
   /** What a job has really used; undefined: nobody knows. */
   settle(
     id: string,
@@ -117,21 +135,32 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
         ...[limits.requestsPerMinute, limits.tokensPerMinute, limits.maxInFlight].map(orEmpty),
         STARTING_MS,
         evenIfGone ? '1' : '',
-        ...needs.flatMap((need) => [need.id, Math.max(0, Math.ceil(need.inputTokens)), need.class]),
+        ...needs.flatMap((need) => [need.id, ...estimateOf(need)]),
       ]);
-      const [reason, waitMs, , ...answers] = reply as [QuotaReason | '', number, number, ...string[]];
+      const [reason, waitMs, untilMs, ...answers] = reply as [QuotaReason | '', number, string, ...string[]];
       return {
+        untilMs: Number(untilMs),
         answers: answers.map((answer) => (answer === '-1' ? 'held' : Number(answer))),
         wait: reason === '' ? undefined : { reason, milliseconds: Math.max(1, waitMs) },
       };
     },
-    async giveBack(ids, { refused = false } = {}) {
-      if (ids.length > 0) await giveBackScript.run(redis, all, [refused ? '1' : '', ...ids]);
+    async expect(needs) {
+      if (needs.length === 0) return [];
+      const reply = (await expectScript.run(redis, all, needs.flatMap(estimateOf))) as number[];
+      return needs.map((_, i) => ({ inputTokens: reply[2 * i] ?? 0, outputTokens: reply[2 * i + 1] ?? 0 }));
+    },
+    async isGone() {
+      return (await isGoneScript.run(redis, all, [])) === 1;
+    },
+    async giveBack(ids, { refused = false, untilMs } = {}) {
+      if (ids.length > 0)
+        await giveBackScript.run(redis, all, [refused ? '1' : '', orEmpty(untilMs), ...ids]);
     },
     async renew(jobs) {
       if (jobs.length === 0) return [];
       const values = jobs.flatMap(({ id, running }) => [id, running ? '1' : '']);
-      return (await renewScript.run(redis, all, [LEASE_MS, ...values])) as string[];
+      const reply = await renewScript.run(redis, all, [LEASE_MS, RUNNING_LEASE_MS, ...values]);
+      return reply as ('held' | 'sent' | 'lapsed')[];
     },
     async sent(id) {
       await sentScript.run(redis, all, [id]);
@@ -144,9 +173,14 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       const milliseconds = report.what === 'rate_limited' ? Math.ceil(report.retryAfterMs) : 0;
       return (await reportScript.run(redis, all, [report.what, milliseconds, id])) === 1;
     },
+    async resume() {
+      return (await resumeScript.run(redis, all, [])) === 1;
+    },
     async settle(id, used) {
       const values =
-        used === undefined ? ['', '', ''] : [used.inputTokens, used.outputTokens, orEmpty(used.durationMs)];
+        used === undefined
+          ? ['', '', '']
+          : [tokenCount(used.inputTokens), tokenCount(used.outputTokens), orEmpty(used.durationMs)];
       await settleScript.run(redis, all, [id, ...values]);
     },
     async state() {
@@ -161,10 +195,6 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
         requests: number(state['requests']) ?? 0,
         tokens: number(state['tokens']) ?? 0,
         inFlight,
-        blockedUntil: number(state['blocked_until']),
-        pausedUntil: number(state['probe_at']),
-        openUntil: number(state['open_until']),
-        goneUntil: number(state['gone_until']),
         toldRequests: number(state['told_requests']),
         toldTokens: number(state['told_tokens']),
         meanTokens: number(usage[0]),
@@ -172,6 +202,15 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       };
     },
   };
+}
+
+function estimateOf(need: Need): [number, string] {
+  return [tokenCount(need.inputTokens), need.class];
+}
+
+/** Other servers, and other BullMQ clients, may say anything; a script could not do its sums with it. */
+function tokenCount(value: number): number {
+  return Number.isFinite(value) ? Math.min(Math.max(0, Math.ceil(value)), MOST_TOKENS) : 0;
 }
 
 function orEmpty(value: number | undefined): number | '' {

@@ -8,11 +8,6 @@ export interface Script {
     keys: readonly string[],
     values: readonly (string | number)[],
   ): Promise<unknown>;
-  /**
-   * The same, before whatever is sent on this connection after it: with the Lua itself, where `run` may have to send it again when Redis does not
-   * know it, behind what was sent meanwhile.
-   */
-  runFirst: Script['run'];
 }
 
 export function createScript(lua: string): Script {
@@ -27,6 +22,5 @@ export function createScript(lua: string): Script {
         return redis.eval(lua, keys.length, ...keys, ...values);
       }
     },
-    runFirst: (redis, keys, values) => redis.eval(lua, keys.length, ...keys, ...values),
   };
 }

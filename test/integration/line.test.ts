@@ -178,13 +178,21 @@ describe('a stopped tenant', () => {
 });
 
 it('a place without a job, which a crash has left, is passed over and in time forgotten', async () => {
+  // By clients whose clocks are wrong.
   await line.up([
     { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
-    { id: 'coming', tenant: 'a', createdAt: Date.now(), priority: 0, deadlineAt: undefined },
+    { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
+    { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
   ]);
   await add('a', 1, { at: BASE + 1000 });
+  expect(await next(1)).toEqual(['a0']);
+  const places = async (): Promise<string[]> => redis.zrange(`${keys.line('of')}:a`, 0, '-1');
+  expect(await places()).toEqual(['gone', 'a0', 'coming']);
+  // A minute later.
+  await redis.zadd(keys.line('missing'), Date.now() - 60_001, 'gone');
   expect(await next(5)).toEqual(['a0']);
-  expect(await redis.zrange(`${keys.line('of')}:a`, 0, '-1')).toEqual(['a0', 'coming']);
+  expect(await places()).toEqual(['a0', 'coming']);
+  expect(await redis.zrange(keys.line('missing'), 0, '-1')).not.toContain('gone');
 });
 
 it('a job that BullMQ has already is not put into the line by who enqueues it again', async () => {

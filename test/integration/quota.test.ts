@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { createQuota, type Need, type Quota, type QuotaLimits } from '../../src/quota/quota.ts';
 import { quotaKeysOf } from '../../src/quota/quota-keys.ts';
+import { readQuota } from '../../src/quota/quota-reading.ts';
 import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
 
 const NO_LIMITS: QuotaLimits = {
@@ -52,6 +53,34 @@ describe('a minute', () => {
     expect(granted(taken).length).toBeLessThanOrEqual(32);
     expect(taken.wait).toMatchObject({ reason: 'requests_per_minute' });
     expect(taken.wait?.milliseconds).toBeLessThanOrEqual(101);
+  });
+
+  it('counts a create from when it is sent, not from when it was granted', async () => {
+    await quota.take(needs(1), NO_LIMITS);
+    // A while ago.
+    const [entry = ''] = await redis.lrange(keys.window, 0, -1);
+    const step = Number(entry.split(':')[0]);
+    const held = (await redis.hget(keys.held, 'job_0')) ?? '';
+    await redis.lset(keys.window, 0, entry.replace(String(step), String(step - 300)));
+    await redis.hset(keys.held, 'job_0', held.replace(String(step), String(step - 300)));
+    await quota.sent('job_0');
+    const [old, now = ''] = await redis.lrange(keys.window, 0, -1);
+    expect(old).toBe(`${step - 300}:0:0`);
+    expect(now).toMatch(/:1:1000$/);
+    expect(Number(now.split(':')[0])).toBeGreaterThanOrEqual(step);
+    expect(await quota.state()).toMatchObject({ requests: 1, tokens: 1000 });
+  });
+
+  it('is not kept busy by what was expected wrongly, nor by odd numbers', async () => {
+    const limits = { ...NO_LIMITS, tokensPerMinute: 30_000 };
+    await quota.take([{ id: 'huge', inputTokens: 1e15, class: 'alice/high' }], limits);
+    // After more than a minute: nothing of it counts any more.
+    await redis.del(keys.window);
+    await redis.hset(keys.state, { requests: 0, tokens: 0 });
+    await quota.settle('huge', { inputTokens: -1, outputTokens: Number.NaN, durationMs: undefined });
+    expect(granted(await quota.take(needs(1), limits))).toHaveLength(1);
+    await quota.settle('job_0', { inputTokens: 1e20, outputTokens: 1e15, durationMs: 1 });
+    expect((await quota.take(needs(1, 0, 1), limits)).wait?.reason).toBe('tokens_per_minute');
   });
 
   it('forgets what was taken a minute ago', async () => {
@@ -144,8 +173,8 @@ describe('what is taken is corrected', () => {
   });
 
   it('a response that still runs has its place again, whatever the limit says', async () => {
-    await quota.renew([{ id: 'job_9', running: true }]);
-    await quota.renew([{ id: 'job_8', running: false }]);
+    expect(await quota.renew([{ id: 'job_9', running: true }])).toEqual(['sent']);
+    expect(await quota.renew([{ id: 'job_8', running: false }])).toEqual(['lapsed']);
     expect(await quota.state()).toMatchObject({ inFlight: 1, requests: 0, tokens: 0 });
   });
 });
@@ -220,7 +249,10 @@ describe('when nobody may send', () => {
   });
 
   it('without money one probe is sent after a minute, then after two, and a person can end the pause', async () => {
-    const probeIn = async (): Promise<number> => ((await quota.state()).pausedUntil ?? 0) - Date.now();
+    const probeIn = async (): Promise<number> => {
+      const { stops } = await readQuota(redis, 'o3q', 'o3');
+      return (stops.find(({ reason }) => reason === 'quota_exhausted')?.until ?? 0) - Date.now();
+    };
     await quota.report({ what: 'quota_exhausted' }, 'job_0');
     // Others that were on their way: they know nothing new.
     await quota.report({ what: 'quota_exhausted' }, 'job_1');
@@ -234,7 +266,8 @@ describe('when nobody may send', () => {
     await quota.report({ what: 'quota_exhausted' }, 'job_0');
     expect(await probeIn()).toBeGreaterThan(115_000);
 
-    await quota.report({ what: 'resumed' });
+    expect(await quota.resume()).toBe(true);
+    expect(await quota.resume()).toBe(false);
     expect(await reasonOf()).toBeUndefined();
   });
 
@@ -266,6 +299,41 @@ describe('when nobody may send', () => {
     await redis.hset(keys.state, { open_until: 1 });
     expect(granted(await quota.take(needs(5), NO_LIMITS))).toHaveLength(1);
     expect(await reasonOf()).toMatchObject({ reason: 'upstream_down' });
+  });
+
+  it.each([
+    ['was refused for a reason of its own', async () => quota.giveBack(['job_0'], { refused: true })],
+    ['was never sent', async () => quota.giveBack(['job_0'])],
+    ['ended before anybody knew', async () => quota.settle('job_0', undefined)],
+  ])('a probe that %s lets the next one try at once', async (_, end) => {
+    await quota.report({ what: 'unreachable' }, 'another');
+    await redis.hset(keys.state, { open_until: 1 });
+    expect(granted(await quota.take(needs(1), NO_LIMITS))).toHaveLength(1);
+    expect(await reasonOf()).toMatchObject({ reason: 'upstream_down' });
+    await end();
+    // As a probe: one.
+    expect(granted(await quota.take(needs(5, 0, 80), NO_LIMITS))).toHaveLength(1);
+  });
+
+  it('a probe that is answered 429 waits as long as that says, and no longer', async () => {
+    await quota.report({ what: 'quota_exhausted' }, 'another');
+    await redis.hset(keys.state, { probe_at: 1 });
+    expect(granted(await quota.take(needs(1), NO_LIMITS))).toHaveLength(1);
+    await quota.report({ what: 'rate_limited', retryAfterMs: 1000 }, 'job_0');
+    await quota.giveBack(['job_0'], { refused: true });
+    const wait = await reasonOf();
+    expect(wait).toMatchObject({ reason: 'rate_limited' });
+    expect((wait as { milliseconds: number }).milliseconds).toBeLessThanOrEqual(1000);
+  });
+
+  it('what others are told while one probes is not taken for its verdict', async () => {
+    await quota.report({ what: 'unreachable' }, 'another');
+    await redis.hset(keys.state, { open_until: 1 });
+    await quota.take(needs(1), NO_LIMITS);
+    await quota.report({ what: 'unreachable' }, 'one that was on its way');
+    expect(await redis.hget(keys.state, 'open_ms')).toBe('1000');
+    await quota.report({ what: 'unreachable' }, 'job_0');
+    expect(await redis.hget(keys.state, 'open_ms')).toBe('2000');
   });
 
   it('a model that is gone is not asked, but by who has no other', async () => {

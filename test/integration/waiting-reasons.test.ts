@@ -111,12 +111,18 @@ describe('a job says why it waits', () => {
   });
 
   it('for the budget of its tenant, while others go on', async () => {
-    world = await startWorkerWorld({ models: limited({}, { alice: { dailyBudgetUsd: 0.000001 } }) });
+    // Each of alice's is expected to cost some 0.008 dollars.
+    world = await startWorkerWorld({ models: limited({}, { alice: { dailyBudgetUsd: 0.02 } }) });
+    const first = await askAs('alice', 'First?');
+    await running(first.id);
+    await running((await askAs('alice', 'Second?')).id);
     const { id } = await askAs('alice', 'How much?', {});
-    await waitsFor(id, 'the daily budget of alice');
+    await waitsFor(id, 'the daily budget of alice, 0.02 US dollars, which is used up or reserved, until ');
     await world.finished((await askAs('bob', 'Mine?', {})).id);
     expect(await world.queue.get(id)).toMatchObject({ status: 'waiting' });
-    expect(world.simulator.ledger.totals().purchases).toBe(1);
+    // It has cost less than was expected of it.
+    await world.queue.cancel(first.id);
+    expect(await world.finished(id)).toMatchObject({ status: 'completed' });
   });
 
   it('for the end of a throttling, which is no attempt', async () => {

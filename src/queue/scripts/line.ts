@@ -17,6 +17,15 @@ local FAR_SCORE = ${FAR_MS * 4096}
 
 local function exact(number) return string.format('%.17g', number) end
 local function lineOf(tenant) return LINE .. ':' .. tenant end
+
+-- Whose a job is by its options. Another BullMQ client may have written anything there.
+local function tenantIn(options)
+  local known, parsed = pcall(cjson.decode, options or '')
+  local group = known and type(parsed) == 'table' and parsed.group
+  local tenant = type(group) == 'table' and group.id
+  return type(tenant) == 'string' and tenant or ''
+end
+
 local function virtualTime() return tonumber(redis.call('HGET', CLOCK, 'now')) or 0 end
 
 local function nextTag(tenant)

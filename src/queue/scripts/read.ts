@@ -44,9 +44,7 @@ local open = isOpen(KEYS[6], KEYS[1], state) and 1 or 0
 local fields = redis.call('HMGET', KEYS[1], 'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue')
 local place = false
 if state == 'waiting' and redis.call('ZSCORE', KEYS[3], ARGV[1]) then
-  local known, options = pcall(cjson.decode, fields[3])
-  local group = known and type(options) == 'table' and options.group
-  place = placeOf(type(group) == 'table' and group.id or '', ARGV[1], cjson.decode(ARGV[2]))
+  place = placeOf(tenantIn(fields[3]), ARGV[1], cjson.decode(ARGV[2]))
 end
 return { state, open, due, redis.call('HEXISTS', KEYS[7], 'paused'), fields, redis.call('HGETALL', KEYS[6]), place }
 `);

@@ -11,7 +11,6 @@ import { WINDOW_LUA } from './window.ts';
  * - `failed`: overloaded or broken. After five jobs in a row, not five times one that may be to blame itself, nobody sends for 5 s, then one; twice as long
  *   each, up to a minute.
  * - `gone`: there is no such model. Asked again after ten minutes.
- * - `resumed`: a person says that money is there again.
  *
  * KEYS state, window, leases, held, usage · ARGV what, milliseconds (of `rate_limited`), id of the job
  * Returns 1 when everybody waits now.
@@ -24,7 +23,7 @@ local what = ARGV[1]
 local known = redis.call('HMGET', STATE, 'blocked_until', 'probe_ms', 'probing', 'open_ms')
 local function doubled(field, i, first, last)
   -- Others that were on their way when it began know nothing new.
-  if known[i] and not known[3] then return nil end
+  if known[i] and known[3] ~= ARGV[3] then return nil end
   local ms = known[i] and math.min(tonumber(known[i]) * 2, last) or first
   redis.call('HDEL', STATE, 'probing')
   redis.call('HSET', STATE, field, text(ms))
@@ -59,10 +58,16 @@ elseif what == 'failed' then
   end
 elseif what == 'gone' then
   redis.call('HSET', STATE, 'gone_until', text(now + GONE_MS))
-elseif what == 'resumed' then
-  redis.call('HDEL', STATE, 'probe_at', 'probe_ms', 'probing')
-  wakeAll()
 end
+return 1
+`);
+
+/** A person says that money is there again. KEYS as above. Returns 1 when it had been out. */
+export const resumeScript = createScript(`
+${WINDOW_LUA}
+if redis.call('HDEL', STATE, 'probe_at', 'probe_ms') == 0 then return 0 end
+redis.call('HDEL', STATE, 'probing')
+endStop()
 return 1
 `);
 
@@ -76,7 +81,7 @@ return 1
  */
 export const acceptedScript = createScript(`
 ${WINDOW_LUA}
-if redis.call('HDEL', STATE, 'failures', 'failing', 'open_until', 'open_ms', 'probe_at', 'probe_ms', 'probing', 'gone_until') > 0 then wakeAll() end
+if redis.call('HDEL', STATE, 'failures', 'failing', 'open_until', 'open_ms', 'probe_at', 'probe_ms', 'probing', 'gone_until') > 0 then endStop() end
 if ARGV[1] == '' and ARGV[2] == '' then return end
 local requests, tokens = slide()
 local function unseen(limit, remaining, sum)

@@ -1,4 +1,5 @@
 import { createScript } from '../../redis/script.ts';
+import { ESTIMATE_LUA } from './estimate.ts';
 import { WINDOW_LUA } from './window.ts';
 
 /** So much of the even share may be used at once after a pause, in milliseconds of it. */
@@ -15,11 +16,11 @@ export const BURST_MS = 3000;
  * KEYS state, window, leases, held, usage
  * ARGV limits of requests and tokens a minute and of jobs in flight ('': none), how long a lease lasts (ms), whether to ask even though the upstream has said
  * that it has no such model ('1'), then for each job: id, input tokens as estimated, class
- * Returns `{reason, wait (ms), failures in a row, answers…}`: an answer for each job that was looked at, `-1` (another dispatcher has taken it), or the tokens
+ * Returns `{reason, wait (ms), until when it is held (ms), answers…}`: an answer for each job that was looked at, `-1` (another dispatcher has taken it), or the tokens
  * reserved for it; the reason is '' when there was enough for all.
  */
 export const takeScript = createScript(`
-${WINDOW_LUA}
+${WINDOW_LUA}${ESTIMATE_LUA}
 local BURST_MS, CATCH_UP, FAILURES, PROBE_ANSWER_MS, TOLD_FOR_MS = ${BURST_MS}, 1.1, 5, 60000, 86400000
 slide()
 endLeases()
@@ -40,18 +41,17 @@ local mostInFlight = tonumber(ARGV[3])
 local leaseMs = tonumber(ARGV[4])
 
 local answers = {}
-local function answer(reason, wait) return { reason, math.ceil(wait), failures, unpack(answers) } end
+local function answer(reason, wait) return { reason, math.ceil(wait), text(now + leaseMs), unpack(answers) } end
 
 local most = (#ARGV - 5) / 3
 if ARGV[5] ~= '1' and at(10) > now then return answer('gone', at(10) - now) end
-if known[2] then
-  -- Money is out. One job is sent from time to time to see whether it is still so.
-  if now < at(2) then return answer('quota_exhausted', at(2) - now) end
-  most = 1
-elseif failures >= FAILURES then
-  if now < at(4) then return answer('upstream_down', at(4) - now) end
-  most = 1
-elseif now < at(1) then return answer('rate_limited', at(1) - now) end
+local isDown = failures >= FAILURES
+if known[2] and now < at(2) then return answer('quota_exhausted', at(2) - now) end
+if isDown and now < at(4) then return answer('upstream_down', at(4) - now) end
+if now < at(1) then return answer('rate_limited', at(1) - now) end
+-- Money is out, or the upstream: one job is sent from time to time to see whether it is still so.
+local isProbe = known[2] or isDown
+if isProbe then most = 1 end
 
 -- When enough of the window will count no longer.
 local function windowWait(index, excess, countsMs)
@@ -63,12 +63,6 @@ local function windowWait(index, excess, countsMs)
   end
   -- Others have it, as far as the upstream has told.
   return 500
-end
-
-local function average(field) return tonumber(redis.call('HGET', USAGE, field)) end
-local function outputOf(class)
-  local effort = string.match(class, '([^/]*)$')
-  return average('output:' .. class) or average('output:*/' .. effort) or average('output:*') or 1000
 end
 
 -- Half as much again, since the largest is still to come.
@@ -84,14 +78,15 @@ if tokenMs then redis.call('HSET', STATE, 'token_ms', text(tokenMs)) end
 local gentle = now < at(1) + 1500 and at(1) > 0
 local inFlight = redis.call('ZCARD', LEASES)
 if inFlight == 0 then redis.call('HDEL', STATE, 'pending', 'slack') end
-local nextRequest, nextToken, nextStart = at(6), at(7), at(11)
+-- What a wrong estimate, or a limit that was raised since, has put off is put off by a minute at most.
+local nextRequest, nextToken, nextStart = at(6), math.min(at(7), now + BURST_MS + 60000), at(11)
 local reason, wait = '', 0
 for i = 1, most do
   local id, input, class = ARGV[3 + 3 * i], tonumber(ARGV[4 + 3 * i]), ARGV[5 + 3 * i]
   if not id then break end
   if redis.call('ZSCORE', LEASES, id) then answers[i] = '-1'
   else
-    local tokens = math.ceil(input * (average('input_ratio') or 1) + outputOf(class))
+    local tokens = math.ceil(inputOf(input) + outputOf(class))
     local requestSum, tokenSum = sums()
     if mostInFlight and inFlight >= mostInFlight then
       redis.call('HSET', STATE, 'awaited', 1)
@@ -118,10 +113,9 @@ for i = 1, most do
   end
 end
 redis.call('HSET', STATE, 'next_request', text(nextRequest), 'next_token', text(nextToken), 'next_start', text(nextStart))
-if answers[1] and answers[1] ~= '-1' then
-  -- Whoever got this one is the probe: the next is sent when it has answered, or never will.
-  if known[2] then redis.call('HSET', STATE, 'probe_at', text(now + PROBE_ANSWER_MS), 'probing', 1)
-  elseif failures >= FAILURES then redis.call('HSET', STATE, 'open_until', text(now + PROBE_ANSWER_MS), 'probing', 1) end
+-- The next one is sent when this one has brought a verdict, or never will.
+if isProbe and answers[1] and answers[1] ~= '-1' then
+  redis.call('HSET', STATE, known[2] and 'probe_at' or 'open_until', text(now + PROBE_ANSWER_MS), 'probing', ARGV[6])
 end
 return answer(reason, wait)
 `);

@@ -51,8 +51,8 @@ local function repace(tokens)
   if pace[2] then redis.call('HSET', STATE, 'next_token', text((tonumber(pace[1]) or 0) + tokens * pace[2])) end
 end
 
--- Corrects a step, if it still counts: found by halves, since there are hundreds of steps and thousands of corrections.
-local function correct(step, requests, tokens)
+-- Changes a step, if it still counts: found by halves, since there are hundreds of steps and thousands of changes.
+local function amend(step, requests, tokens)
   local low, high = 0, redis.call('LLEN', WINDOW) - 1
   while low <= high do
     local middle = math.floor((low + high) / 2)
@@ -61,10 +61,17 @@ local function correct(step, requests, tokens)
       redis.call('LSET', WINDOW, middle, text(at) .. ':' .. text(oldRequests + requests) .. ':' .. text(oldTokens + tokens))
       local allRequests, allTokens = sums()
       setSums(allRequests + requests, allTokens + tokens)
-      return repace(tokens)
+      return true
     end
     if at < step then low = middle + 1 else high = middle - 1 end
   end
+  return false
+end
+
+-- Also when the step counts no longer: the pace of what comes next was set by it.
+local function correct(step, requests, tokens)
+  amend(step, requests, tokens)
+  repace(tokens)
 end
 
 -- By how much the sum of tokens is more than what is charged: what the upstream has told of jobs whose usage is not known yet, and of others.
@@ -133,10 +140,19 @@ local function hold(id, held, untilMs)
   redis.call('HSET', HELD, id, text(held.step) .. ':' .. text(held.tokens) .. ':' .. sent .. ':' .. text(held.input) .. ':' .. held.class)
 end
 
+-- The probe has ended without a verdict: the next job is one, at once.
+local function freeProbe()
+  redis.call('HDEL', STATE, 'probing')
+  for _, field in ipairs({ 'probe_at', 'open_until' }) do
+    if redis.call('HEXISTS', STATE, field) == 1 then redis.call('HSET', STATE, field, text(now)) end
+  end
+end
+
 local function letGo(id)
   local held = heldBy(id)
   if held and held.counted then addSlack(-slackOf(held))
   elseif held then addPending(-held.tokens) end
+  if redis.call('HGET', STATE, 'probing') == id then freeProbe() end
   redis.call('ZREM', LEASES, id)
   redis.call('HDEL', HELD, id)
 end
@@ -155,8 +171,15 @@ local function endLeases()
   end
 end
 
+-- There may be more to take.
 local function wakeAll() redis.call('PUBLISH', STATE, '') end
 
 -- For how long nobody may send.
 local function stopAll(ms) redis.call('PUBLISH', STATE, text(math.max(1, ms))) end
+
+-- A stop is over, but for the time that the upstream has named.
+local function endStop()
+  local blockedUntil = tonumber(redis.call('HGET', STATE, 'blocked_until')) or 0
+  redis.call('PUBLISH', STATE, text(math.max(0, blockedUntil - now)))
+end
 `;
