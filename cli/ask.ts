@@ -38,7 +38,7 @@ export function registerAskCommand(program: Command, context: CommandContext): v
     .option('--instructions <text>', 'how the model should answer')
     .option('--reasoning-effort <effort>', 'how hard it thinks: low, medium, high, …')
     .option('--max-output-tokens <n>', 'reasoning included; it stops there', wholeNumber)
-    .option('--priority <n>', '0 goes first, larger numbers later', wholeNumber)
+    .option('--priority <n>', '0 (the default) goes first, larger numbers later', wholeNumber)
     .option('--delay-ms <ms>', 'not before so many milliseconds from now', wholeNumber)
     .option('--max-attempts <n>', 'how often it may be bought when the upstream fails', wholeNumber)
     .option('--timeout-ms <ms>', 'the longest one attempt may take', wholeNumber)

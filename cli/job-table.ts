@@ -1,4 +1,4 @@
-import type { JobStatus, JobView } from '../src/job.ts';
+import type { JobStatus, JobView, WaitingJob } from '../src/job.ts';
 import { iconOf, oneLine } from '../src/terminal-text.ts';
 import { formatUsd } from '../src/usd.ts';
 import { createTable, tableText } from './borderless-table.ts';
@@ -55,7 +55,7 @@ export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
     oneLine(job.id),
     oneLine(job.model),
     attemptText(job),
-    timeSpent(job),
+    job.status === 'waiting' ? placeText(job) : timeSpent(job),
     ...(hasCosts ? [costText(job)] : []),
   ]);
   const table = createTable(
@@ -64,6 +64,12 @@ export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
   );
   table.push(...rows.map((row, index) => [...row, oneLine(jobs[index]?.question ?? '')]));
   return tableText(table);
+}
+
+/** `#12 in 40s`: where it stands, and how long until its answer. */
+function placeText({ position, eta_ms: etaMs }: WaitingJob): string {
+  if (position === null) return '';
+  return etaMs === null ? `#${position}` : `#${position} in ${durationText(etaMs)}`;
 }
 
 function costText({ cost_usd: cost }: JobView): string {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { O3ClientError } from '../src/client/client-error.ts';
 import { pause } from '../src/client/transport.ts';
-import { isFinishedJob, type JobView } from '../src/job.ts';
+import { isFinishedJob, type JobView, type WaitingJob } from '../src/job.ts';
 import { oneLine, printable } from '../src/terminal-text.ts';
 import type { CommandContext } from './command-context.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from './exit-code.ts';
@@ -108,10 +108,24 @@ async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSig
 
 function overview(jobs: readonly JobView[], output: Terminal): string {
   if (jobs.length === 0) return 'No jobs yet: o3q ask "Why is the sky blue?"';
-  const shown = fitting(jobs, (output.stream.rows ?? 24) - ROWS_AROUND);
+  const reasons = waitingReasons(jobs);
+  const shown = fitting(jobs, (output.stream.rows ?? 24) - ROWS_AROUND - reasons.length);
   const more = jobs.length - shown.length;
   const foot = `${more === 0 ? '' : `${more} more; `}Ctrl-C ends the watch, the jobs go on`;
-  return `${jobTable(shown, output)}\n\n${output.paint('dim', foot)}`;
+  return [jobTable(shown, output), '', ...[...reasons, foot].map((line) => output.paint('dim', line))].join(
+    '\n',
+  );
+}
+
+/** Of each model: what the first one in its line waits for. */
+function waitingReasons(jobs: readonly JobView[]): string[] {
+  const first = new Map<string, WaitingJob>();
+  for (const job of jobs) {
+    if (job.status !== 'waiting') continue;
+    const known = first.get(job.model);
+    if (known === undefined || (job.position ?? 0) < (known.position ?? 0)) first.set(job.model, job);
+  }
+  return [...first].map(([model, job]) => `${oneLine(model)} waits for ${oneLine(job.waiting_for)}`);
 }
 
 function lineScreen({ output, notices }: CommandContext, json: boolean): Screen {

@@ -64,7 +64,7 @@ export function routesOf({
     ...jobRoutes(draining),
     jobEventsRoute(draining),
     usageRoute(),
-    ...modelStateRoutes(queue),
+    ...modelStateRoutes(queue, logger),
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,

@@ -1,4 +1,5 @@
 import { checkedInput } from '../src/input.ts';
+import type { Logger } from '../src/log.ts';
 import type { O3Queue } from '../src/queue/o3-queue.ts';
 import type { Caller } from '../src/tenant.ts';
 import { noQuery } from './job-queries.ts';
@@ -7,7 +8,7 @@ import { HttpProblem } from './problem.ts';
 import type { Route } from './route.ts';
 
 /** How the models stand, and their way back from a pause: everybody's jobs are concerned. */
-export function modelStateRoutes(queue: O3Queue): Route[] {
+export function modelStateRoutes(queue: O3Queue, logger: Logger): Route[] {
   return [
     {
       method: 'get',
@@ -26,7 +27,9 @@ export function modelStateRoutes(queue: O3Queue): Route[] {
       async handle({ caller, params, query }) {
         forAdmin(caller);
         checkedInput('query', query, noQuery);
-        return { status: 200, body: await queue.resume(params['model'] ?? '') };
+        const resumed = await queue.resume(params['model'] ?? '');
+        logger.info({ ...resumed, by: caller?.tenant }, 'resumed by hand');
+        return { status: 200, body: resumed };
       },
     },
   ];
@@ -36,6 +39,6 @@ function forAdmin(caller: Caller | undefined): void {
   if (caller === undefined || caller.admin) return;
   throw new HttpProblem(
     'forbidden',
-    `The state of the models is for admin, got the key of ${caller.tenant}; the names of the models are at /v1/models`,
+    `How the models stand and when they go on is for admin, got the key of ${caller.tenant}; the names of the models are at /v1/models`,
   );
 }

@@ -70,18 +70,18 @@ export class HttpProblem extends Error {
 }
 
 /** How soon a caller may try again while Redis is away, in milliseconds: a restart takes about that. */
-const RETRY_AFTER_MS = 1000;
+const REDIS_AWAY_MS = 1000;
 
 /** The one place where errors become answers; undefined for what nobody expected. */
 export function problemFrom(error: unknown): HttpProblem | undefined {
   if (error instanceof HttpProblem) return error;
   if (error instanceof QueueError) {
-    const away = error.code === 'redis_unavailable';
-    const headers = {
-      'retry-after': String(Math.ceil(RETRY_AFTER_MS / 1000)),
-      'retry-after-ms': String(RETRY_AFTER_MS),
-    };
-    return new HttpProblem(error.code, error.message, { flaws: error.flaws, ...(away && { headers }) });
+    const waitMs = error.code === 'redis_unavailable' ? REDIS_AWAY_MS : error.retryAfterMs;
+    const headers: Record<string, string> =
+      waitMs === undefined
+        ? {}
+        : { 'retry-after': String(Math.ceil(waitMs / 1000)), 'retry-after-ms': String(waitMs) };
+    return new HttpProblem(error.code, error.message, { flaws: error.flaws, headers });
   }
   return requestProblemFrom(error);
 }

@@ -45,6 +45,9 @@ export async function startProducer(options: ProducerOptions): Promise<Producer>
   assertGuarded({ keys, host });
   if (keys.length === 0)
     logger.warn('O3Q_KEYS is not set: every program and person on this machine may use this instance');
+  const keyless = Object.keys(options.tenants ?? {}).filter((name) => !keys.some((key) => key.name === name));
+  if (keys.length > 0 && keyless.length > 0)
+    logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
   // The address first: who cannot have it need not have connected to anything.
   const server = createServer();
   await listen(server, host, port);

@@ -171,13 +171,26 @@ const fileSchema = strictObject({
   prices: z.record(z.string().min(1), priceSchema).default({}),
   http: strictObject({ requestsPerMinute: z.int().min(1).default(60_000) }).prefault({}),
 }).superRefine(({ defaultModel, models }, context) => {
-  if (defaultModel === undefined || Object.hasOwn(models, defaultModel)) return;
-  const expected = `expected one of ${Object.keys(models).join(', ')}`;
-  context.addIssue({
-    code: 'custom',
-    path: ['defaultModel'],
-    message: `${expected}, got "${defaultModel}"`,
-  });
+  const refuse = (path: (string | number)[], message: string): void =>
+    context.addIssue({ code: 'custom', path, message });
+  if (defaultModel !== undefined && !Object.hasOwn(models, defaultModel)) {
+    refuse(['defaultModel'], `expected one of ${Object.keys(models).join(', ')}, got "${defaultModel}"`);
+  }
+  const upstreams = new Set(Object.entries(models).map(([name, { upstream = name }]) => upstream));
+  for (const [name, { upstream = name, fallbacks }] of Object.entries(models)) {
+    for (const [i, fallback] of fallbacks.entries()) {
+      const path = ['models', name, 'fallbacks', i];
+      if (fallback === upstream || fallbacks.indexOf(fallback) < i) {
+        refuse(path, `expected another model each, got "${fallback}" again`);
+      } else if (Object.hasOwn(models, fallback) && !upstreams.has(fallback)) {
+        const known = models[fallback]?.upstream;
+        refuse(
+          path,
+          `expected the upstream's name of a model, "${known}" perhaps, got the alias "${fallback}"`,
+        );
+      }
+    }
+  }
 });
 
 /** The part of a configuration that every process needs. */
@@ -206,7 +219,8 @@ export function readConfigFile(named: string | undefined): FileConfig | { flaws:
     content = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error: unknown) {
     const cause = error instanceof Error ? error.message : String(error);
-    return { flaws: [{ path, message: `cannot be read as JSON: ${cause}` }] };
+    const isJson = error instanceof SyntaxError;
+    return { flaws: [{ path, message: `cannot be read${isJson ? ' as JSON' : ''}: ${cause}` }] };
   }
   const parsed = fileSchema.safeParse(content);
   if (parsed.success) return configFrom(parsed.data);

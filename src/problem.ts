@@ -25,10 +25,17 @@ export class QueueError extends Error {
   override readonly name = 'QueueError';
   readonly code: ProblemCode;
   readonly flaws: readonly Flaw[];
-  constructor(code: ProblemCode, message: string, options: ErrorOptions & { flaws?: readonly Flaw[] } = {}) {
+  /** When it is worth asking again; undefined: that is not known. */
+  readonly retryAfterMs: number | undefined;
+  constructor(
+    code: ProblemCode,
+    message: string,
+    options: ErrorOptions & { flaws?: readonly Flaw[]; retryAfterMs?: number } = {},
+  ) {
     super(message, options);
     this.code = code;
     this.flaws = options.flaws ?? [];
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -23,3 +23,8 @@ export function isUtcDay(text: string): boolean {
   const at = Date.parse(text);
   return !Number.isNaN(at) && utcDay(at) === text;
 }
+
+/** When the next one begins, in Unix milliseconds. */
+export function nextUtcDay(milliseconds: number): number {
+  return new Date(milliseconds).setUTCHours(24, 0, 0, 0);
+}

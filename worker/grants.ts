@@ -67,6 +67,8 @@ export interface GrantsOptions {
   upstreamModels: readonly string[];
   /** Whether what the tenant holds is counted. */
   isLimited: (tenant: string) => boolean;
+  /** What has just begun, or is over, for everybody who sends to this upstream model; told to the one that has found out. */
+  onNews: (upstreamModel: string, news: QuotaReport | { what: 'answered' }) => void;
   /** One of them was sent, or has ended. */
   onRoom: () => void;
   /** A create was answered 429. */
@@ -81,6 +83,7 @@ export function createGrants({
   news,
   upstreamModels,
   isLimited,
+  onNews,
   onRoom,
   onThrottled,
   onError,
@@ -126,13 +129,18 @@ export function createGrants({
       const mine: Held = { tenant, quota: undefined, phase: 'none', isSpent: false, acceptedAt: undefined };
       held.set(holder, mine);
       let hasFallback = false;
-      const report = async (what: QuotaReport): Promise<boolean> =>
-        (await mine.quota?.report(what, holder)) ?? false;
+      let upstreamModel = '';
+      const report = async (what: QuotaReport): Promise<boolean> => {
+        const reply = (await mine.quota?.report(what, holder)) ?? 'alone';
+        if (reply === 'new') onNews(upstreamModel, what);
+        return reply !== 'alone';
+      };
       try {
         const outcome = await work({
-          async begin(upstreamModel, running) {
-            hasFallback = upstreamModels.indexOf(upstreamModel) < upstreamModels.length - 1;
-            mine.quota = quotas.of(upstreamModel);
+          async begin(name, running) {
+            upstreamModel = name;
+            hasFallback = upstreamModels.indexOf(name) < upstreamModels.length - 1;
+            mine.quota = quotas.of(name);
             mine.phase = running ? 'running' : 'held';
             const [[state]] = await Promise.all([
               mine.quota.renew([{ id: holder, running }]),
@@ -154,7 +162,9 @@ export function createGrants({
           accepted(told) {
             mine.phase = 'running';
             mine.acceptedAt = Date.now();
-            mine.quota?.accepted(told ?? NOTHING_TOLD, holder).catch(onError);
+            mine.quota
+              ?.accepted(told ?? NOTHING_TOLD, holder)
+              .then((isOver) => isOver && onNews(upstreamModel, { what: 'answered' }), onError);
           },
           async refused(what) {
             mine.phase = 'refused';

@@ -20,7 +20,7 @@ import { createGrants } from './grants.ts';
 import { closeWorker, JobWorker } from './job-worker.ts';
 import type { Metrics } from './metrics.ts';
 import type { Outcome } from './outcome.ts';
-import { logOutcome, logPurchase } from './outcome-log.ts';
+import { logOutcome, logPurchase, logQuotaNews } from './outcome-log.ts';
 import type { Pace } from './pace.ts';
 import type { PurchaseEvent } from './purchase.ts';
 import type { QuotaNews } from './quota-news.ts';
@@ -93,6 +93,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     ...{ model: queue.model, quotas, tenantQuotas, news: quotaNews, onError },
     upstreamModels: queue.upstreamModels,
     isLimited: (tenant) => gate.isLimited(tenant),
+    onNews: (upstream, news) => logQuotaNews(logger, upstream, news),
     onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
   });

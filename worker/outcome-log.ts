@@ -1,4 +1,5 @@
 import type { Logger } from '../src/log.ts';
+import type { QuotaReport } from '../src/quota/quota.ts';
 import type { Outcome } from './outcome.ts';
 import type { PurchaseEvent } from './purchase.ts';
 
@@ -48,6 +49,42 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
     default: {
       const never: never = what;
       throw new Error(`unknown event ${String(never)}`);
+    }
+  }
+}
+
+/** What stops all that is sent to an upstream model, or ends that; once for the fleet. */
+export function logQuotaNews(
+  logger: Logger,
+  upstream: string,
+  news: QuotaReport | { what: 'answered' },
+): void {
+  switch (news.what) {
+    case 'rate_limited':
+      logger.warn({ upstream, waitMs: Math.ceil(news.retryAfterMs) }, 'throttled: nobody sends meanwhile');
+      return;
+    case 'quota_exhausted':
+      logger.error(
+        { upstream },
+        'paused: the upstream account has no money left; one job probes now and again',
+      );
+      return;
+    case 'unreachable':
+    case 'failed':
+      logger.error({ upstream }, 'the upstream is out of reach or overloaded; one job tries now and again');
+      return;
+    case 'gone':
+      logger.error(
+        { upstream },
+        'the upstream has no such model; its fallbacks take over, where there are any',
+      );
+      return;
+    case 'answered':
+      logger.info({ upstream }, 'the upstream takes jobs again');
+      return;
+    default: {
+      const never: never = news;
+      throw new Error(`unknown news ${JSON.stringify(never)}`);
     }
   }
 }

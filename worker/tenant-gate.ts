@@ -4,6 +4,7 @@ import { placesTaken } from '../src/queue/place.ts';
 import { type SpendBooks, spentToday } from '../src/queue/spend.ts';
 import type { TenantQuotas, TenantTaken } from '../src/quota/tenant-quota.ts';
 import { NANO_PER_DOLLAR } from '../src/usd.ts';
+import { nextUtcDay } from '../src/utc-day.ts';
 
 /** A job that would be started, and what it is expected to use. */
 export interface Candidate extends Estimate {
@@ -121,16 +122,10 @@ function priceStop(tenant: string, upstreamModel: string): TenantStop {
 
 function budgetStop(tenant: string, budgetUsd: number, costNano: number): TenantStop {
   const expectedUsd = costNano / NANO_PER_DOLLAR;
+  const midnight = nextUtcDay(Date.now());
   const reason =
     expectedUsd > budgetUsd
       ? `a daily budget of ${tenant} that it fits into: it is expected to cost ${expectedUsd.toPrecision(2)} US dollars, and ${budgetUsd} are allowed`
-      : `the daily budget of ${tenant}, ${budgetUsd} US dollars, which is used up or reserved, until ${nextMidnight()}`;
-  return { reason, untilMs: Math.min(Date.now() + LOOK_AT_BUDGET_MS, Date.parse(nextMidnight())) };
-}
-
-/** When the next day begins, in UTC, as ISO 8601. */
-function nextMidnight(): string {
-  const day = new Date();
-  day.setUTCHours(24, 0, 0, 0);
-  return day.toISOString();
+      : `the daily budget of ${tenant}, ${budgetUsd} US dollars, which is used up or reserved, until ${new Date(midnight).toISOString()}`;
+  return { reason, untilMs: Math.min(Date.now() + LOOK_AT_BUDGET_MS, midnight) };
 }

@@ -10,9 +10,9 @@ export function waitingReason(
   const of = (limit: number | undefined): string => (limit === undefined ? "the upstream's" : String(limit));
   switch (reason) {
     case 'requests_per_minute':
-      return `${of(requestsPerMinute)} requests a minute of ${upstreamModel}, which are used up`;
+      return `${of(requestsPerMinute)} requests a minute of ${upstreamModel}, spread over the minute`;
     case 'tokens_per_minute':
-      return `${of(tokensPerMinute)} tokens a minute of ${upstreamModel}, which are used up`;
+      return `${of(tokensPerMinute)} tokens a minute of ${upstreamModel}, spread over the minute`;
     case 'max_in_flight':
       return `one of the ${maxInFlight} responses of ${upstreamModel} that may run at once to end`;
     case 'rate_limited':

@@ -1,5 +1,6 @@
 import { QueueError } from '../problem.ts';
 import { NANO_PER_DOLLAR } from '../usd.ts';
+import { nextUtcDay } from '../utc-day.ts';
 import type { QueueCore } from './queue-core.ts';
 import { spentToday } from './spend.ts';
 
@@ -22,5 +23,6 @@ export async function budgetRefusal(
   return new QueueError(
     'budget_exhausted',
     `The daily budget of ${tenant}, ${dailyBudgetUsd} US dollars, is used up until midnight UTC: ${spent / NANO_PER_DOLLAR} are spent. Come back tomorrow, or have dailyBudgetUsd raised in o3q.config.json`,
+    { retryAfterMs: nextUtcDay(Date.now()) - Date.now() },
   );
 }

@@ -1,10 +1,11 @@
 import type { Cluster, Redis } from 'ioredis';
+import type { Models } from '../config-file.ts';
 import type { Refusal } from '../failure.ts';
 import type { JobError, JobStatus, JobView, ResultSummary } from '../job.ts';
 import { usdFrom } from '../usd.ts';
 import { optionsFrom } from './job-options.ts';
 import type { ModelKeys } from './keys.ts';
-import { lineKeys } from './line.ts';
+import { lineKeys, weightsOf } from './line.ts';
 import { type Place, placeFrom, type Waiting, waitingIn, waitingOutside } from './place.ts';
 import { type RunRecord, runRecordFrom } from './run-record.ts';
 import { readScript } from './scripts/read.ts';
@@ -20,8 +21,7 @@ export interface ReadOptions {
   model: string;
   /** Of a job that says nothing. */
   maxAttempts: number;
-  /** Of the tenants, as the scripts take them. */
-  weights: string;
+  tenants: Models['tenants'];
 }
 
 export interface JobReading {
@@ -37,7 +37,7 @@ export interface JobReading {
 /** Reads one job of a model's queue at one instant; null when it is not there. */
 export async function readJob(
   id: string,
-  { redis, keys, model, maxAttempts, weights }: ReadOptions,
+  { redis, keys, model, maxAttempts, tenants }: ReadOptions,
 ): Promise<JobReading | null> {
   const reply = await readScript.run(
     redis,
@@ -52,7 +52,7 @@ export async function readJob(
       ...lineKeys(keys),
       keys.line('told'),
     ],
-    [id, weights],
+    [id, weightsOf(tenants)],
   );
   if (reply === null) return null;
   const [state, open, due, paused, fields, run, place] = reply as RawReading;
@@ -74,6 +74,7 @@ export async function readJob(
     dueAt: due === null ? undefined : Number(due),
     paused: paused === 1,
     place: placeFrom(place),
+    maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
     run: record,
     now: Date.now(),
   });
@@ -109,6 +110,8 @@ interface Facts {
   paused: boolean;
   /** undefined: it is not in the line. */
   place: Place | undefined;
+  /** How many jobs of its tenant may run at once; undefined: any number. */
+  maxInFlight: number | undefined;
   run: RunRecord;
   now: number;
 }
@@ -173,8 +176,9 @@ export function viewFrom(known: Facts): JobView {
   }
 }
 
-function waitingOf({ place, paused, now }: Facts): Waiting {
-  return place === undefined ? waitingOutside(paused) : waitingIn(place, paused, now);
+function waitingOf({ place, tenant, maxInFlight, paused, now }: Facts): Waiting {
+  if (place === undefined) return waitingOutside(paused);
+  return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, paused, now);
 }
 
 /** What was spent on a job stays known when it is retried by hand. */

@@ -5,7 +5,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
 import { type JobReading, readJob } from './job-view.ts';
 import { keysOf, type ModelKeys } from './keys.ts';
-import { createLine, type Line, weightsOf } from './line.ts';
+import { createLine, type Line } from './line.ts';
 
 /** One model's queue: BullMQ's, our keys beside it, and how to read a job of it. */
 export interface ModelQueue {
@@ -43,7 +43,7 @@ export function createModelQueue(
   bullmq.on('error', onError);
   const line = createLine(redis, keys, tenants);
   const backlog = createBacklog(redis, keys);
-  const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, weights: weightsOf(tenants) };
+  const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, tenants };
   const upstreamModels = upstreamModelsOf(config);
   return {
     model,

@@ -169,6 +169,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     dueAt: createdAt + delayMs,
     paused: false,
     place: undefined,
+    maxInFlight: undefined,
     run: runRecordFrom([]),
     now: createdAt,
   });

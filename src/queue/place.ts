@@ -2,6 +2,8 @@
 export interface Place {
   /** How many start before it, as things are. */
   before: number;
+  /** Those of its own tenant among them. */
+  ownBefore: number;
   /** Why its tenant's jobs have to wait while others go on; undefined: they do not. */
   stop: { reason: string; until: number } | undefined;
   /** What the dispatchers have said in the last seconds; undefined: there are none. */
@@ -25,9 +27,11 @@ export interface Waiting {
 }
 
 /** As the script `read` returns it. */
-export function placeFrom(raw: readonly [number, string, string, ...string[]] | null): Place | undefined {
+export function placeFrom(
+  raw: readonly [number, number, string, string, ...string[]] | null,
+): Place | undefined {
   if (raw === null) return undefined;
-  const [before, reason, until, ...flat] = raw;
+  const [before, ownBefore, reason, until, ...flat] = raw;
   const told = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) told.set(flat[i] ?? '', flat[i + 1] ?? '');
   const number = (field: string): number | undefined => {
@@ -36,6 +40,7 @@ export function placeFrom(raw: readonly [number, string, string, ...string[]] | 
   };
   return {
     before,
+    ownBefore,
     stop: reason === '' ? undefined : { reason, until: Number(until) },
     told:
       told.size === 0
@@ -65,34 +70,54 @@ export function waitingOutside(paused: boolean): Waiting {
   };
 }
 
-export function waitingIn({ before, stop, told }: Place, paused: boolean, now: number): Waiting {
-  const position = before + 1;
-  if (paused) return { ...waitingOutside(true), position };
-  if (told === undefined) return { ...waitingOutside(false), position };
-  const estimate = etaOf(before, told, Math.max(stop?.until ?? 0, told.notBefore), now);
-  const turn = before === 0 ? 'its start' : `its turn: ${before} before it`;
-  return { waiting_for: stop?.reason ?? (told.reason || turn), position, ...estimate };
+/** Whose job it is, and how many of it may run at once; undefined: any number. */
+export interface PlaceOwner {
+  tenant: string;
+  maxInFlight: number | undefined;
 }
 
-/** Until its answer: its turn, and as long as such answers take. */
+export function waitingIn(place: Place, owner: PlaceOwner, paused: boolean, now: number): Waiting {
+  const { before, stop, told } = place;
+  const position = before + 1;
+  if (paused) return { ...waitingOutside(true), position };
+  const turn = before === 0 ? 'its start' : `its turn: ${before} before it`;
+  if (told === undefined) return { ...waitingOutside(false), position };
+  return { waiting_for: stop?.reason ?? (told.reason || turn), position, ...etaOf(place, told, owner, now) };
+}
+
+type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
+
+/** Until its answer: its turn in the line, or among its tenant's own where that takes longer, and as long as such answers take. */
 function etaOf(
-  before: number,
-  { startsPerSecond, basis, durationMs }: Told,
-  notBefore: number,
+  { before, ownBefore, stop }: Place,
+  { startsPerSecond, basis, durationMs, notBefore }: Told,
+  { tenant, maxInFlight }: PlaceOwner,
   now: number,
-): Pick<Waiting, 'eta_ms' | 'eta_basis'> {
-  if (durationMs === undefined)
-    return { eta_ms: null, eta_basis: 'no answer of this model has been seen yet' };
+): Eta {
+  const isFull = maxInFlight !== undefined && stop?.reason === placesTaken(tenant, maxInFlight);
+  if (stop !== undefined && !isFull) return unknownEta('when its tenant may go on is not known');
+  if (durationMs === undefined) return unknownEta('no answer of this model has been seen yet');
   if (startsPerSecond === undefined || startsPerSecond <= 0) {
-    return { eta_ms: null, eta_basis: 'how fast the line moves is not known yet' };
+    return unknownEta('how fast the line moves is not known yet');
   }
+  const answer = `then ${round(durationMs / 1000)} s for the answer`;
   const standsMs = Math.max(0, notBefore - now);
-  const turnMs = (before / startsPerSecond) * 1000;
-  const rate = `${round(startsPerSecond)} starts a second (${basis})`;
+  const turnMs = standsMs + (before / startsPerSecond) * 1000;
+  const ownMs = maxInFlight === undefined ? 0 : ((ownBefore + (isFull ? 1 : 0)) * durationMs) / maxInFlight;
+  if (ownMs > turnMs) {
+    return {
+      eta_ms: Math.round(ownMs + durationMs),
+      eta_basis: `${ownBefore} of ${tenant} before it, of which ${maxInFlight} run at once, ${answer}`,
+    };
+  }
   return {
-    eta_ms: Math.round(standsMs + turnMs + durationMs),
-    eta_basis: `${before} before it at ${rate}, then ${round(durationMs / 1000)} s for the answer`,
+    eta_ms: Math.round(turnMs + durationMs),
+    eta_basis: `${before} before it at ${round(startsPerSecond)} starts a second (${basis}), ${answer}`,
   };
+}
+
+function unknownEta(why: string): Eta {
+  return { eta_ms: null, eta_basis: why };
 }
 
 function round(value: number): number {

@@ -111,10 +111,10 @@ export interface Quota {
   renew(jobs: readonly { id: string; running: boolean }[]): Promise<('held' | 'sent' | 'lapsed')[]>;
   /** A create is on its way: what was reserved for it is spent. */
   sent(id: string): Promise<void>;
-  /** @param id of the job whose create it was. */
-  accepted(told: ToldLimits, id?: string): Promise<void>;
-  /** @param id of the job whose create it was. @returns whether everybody waits now. */
-  report(report: QuotaReport, id?: string): Promise<boolean>;
+  /** @param id of the job whose create it was. @returns whether a stop is over with it. */
+  accepted(told: ToldLimits, id?: string): Promise<boolean>;
+  /** @param id of the job whose create it was. @returns `alone`: it concerns nobody else. Otherwise everybody waits now; `known`: they did before. */
+  report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
   /** A person says that there is money again. @returns whether it had been out. */
   resume(): Promise<boolean>;
   /** What a job has really used; undefined: nobody knows. */
@@ -167,11 +167,12 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     },
     async accepted({ limitRequests, limitTokens, remainingRequests, remainingTokens }, id = '') {
       const told = [limitRequests, limitTokens, remainingRequests, remainingTokens];
-      await acceptedScript.run(redis, all, [...told.map(orEmpty), id]);
+      return (await acceptedScript.run(redis, all, [...told.map(orEmpty), id])) === 1;
     },
     async report(report, id = '') {
       const milliseconds = report.what === 'rate_limited' ? Math.ceil(report.retryAfterMs) : 0;
-      return (await reportScript.run(redis, all, [report.what, milliseconds, id])) === 1;
+      const reply = await reportScript.run(redis, all, [report.what, milliseconds, id]);
+      return (reply as '' | 'known' | 'new') || 'alone';
     },
     async resume() {
       return (await resumeScript.run(redis, all, [])) === 1;

@@ -21,12 +21,14 @@ const NOW = Date.parse('2025-11-23T03:04:00.000Z');
 describe('the table of jobs', () => {
   it('has a line a job, with what is known of it', () => {
     expect(jobTable([waiting, active, completed], pipe).split('\n')).toEqual([
-      'STATUS        ID     MODEL  ATTEMPT  TIME    COST       QUESTION',
-      '⏳ waiting    job-1  o3                                 Why is the sky blue?',
-      '🔄 active     job-1  o3     1/5      12s                Why is the sky blue?',
-      '✅ completed  job-1  o3     1/5      3m 04s  $0.009812  Why is the sky blue?',
+      'STATUS        ID     MODEL  ATTEMPT  TIME          COST       QUESTION',
+      '⏳ waiting    job-1  o3              #5 in 1m 30s             Why is the sky blue?',
+      '🔄 active     job-1  o3     1/5      12s                      Why is the sky blue?',
+      '✅ completed  job-1  o3     1/5      3m 04s        $0.009812  Why is the sky blue?',
     ]);
     expect(jobTable([waiting, active], pipe)).not.toMatch('COST');
+    expect(jobTable([{ ...waiting, eta_ms: null }], pipe)).toMatch(/ o3 +#5 +Why/);
+    expect(jobTable([{ ...waiting, position: null, eta_ms: null }], pipe)).toMatch(/ o3 +Why/);
   });
 
   it.each([delayed, failed, cancelled])('shows a job that is $status', (job) => {

@@ -291,6 +291,21 @@ describe('the file', () => {
     [{ models: { o3: { timeoutMs: 2_147_483_648 } } }, 'models.o3.timeoutMs', /<=2147483647/],
     [{ models: { o3: { backoff: { baseMs: -1 } } } }, 'models.o3.backoff.baseMs', />=0/],
     [{ defaultModel: 'o9' }, 'defaultModel', /expected one of .*, got "o9"/],
+    [
+      { models: { o3: { fallbacks: ['o3'] } } },
+      'models.o3.fallbacks.0',
+      /expected another model each, got "o3" again/,
+    ],
+    [
+      { models: { o3: { fallbacks: ['gpt-5', 'gpt-5'] } } },
+      'models.o3.fallbacks.1',
+      /expected another model each, got "gpt-5" again/,
+    ],
+    [
+      { models: { sol: { upstream: 'gpt-5.6-sol' }, o3: { fallbacks: ['sol'] } } },
+      'models.o3.fallbacks.0',
+      /expected the upstream's name of a model, "gpt-5.6-sol" perhaps, got the alias "sol"/,
+    ],
     [{ defaultModel: 'toString' }, 'defaultModel', /expected one of .*, got "toString"/],
     [{ retention: { completedHours: 0 } }, 'retention.completedHours', />0/],
     [{ retention: { failedHours: 1e300 } }, 'retention.failedHours', /<=876600/],

@@ -8,7 +8,7 @@ import { STATE_LUA } from './state.ts';
  * KEYS job, lock, delayed, prioritized, active, run, meta, line…, what the dispatchers have told · ARGV id, weights (JSON, by tenant; 1 for whom it does not name)
  * Returns false when there is no such job, else
  * `{state, open (1 or 0), due (ms or false), paused (1 or 0), fields of the job, the whole record, place}`; the place in the line is false, or
- * `{jobs before it, why its tenant is stopped (or ''), until when, what the dispatchers have told…}`.
+ * `{jobs before it, those of its tenant among them, why its tenant is stopped (or ''), until when, what the dispatchers have told…}`.
  */
 export const readScript = createScript(`
 ${STATE_LUA}${lineLua(8)}
@@ -30,7 +30,7 @@ local function placeOf(tenant, id, weights)
     end
   end
   local stop = redis.call('HGET', REASONS, tenant) or ''
-  return { before, stop, redis.call('ZSCORE', STOPPED, tenant) or '0', unpack(redis.call('HGETALL', KEYS[13])) }
+  return { before, rank, stop, redis.call('ZSCORE', STOPPED, tenant) or '0', unpack(redis.call('HGETALL', KEYS[13])) }
 end
 
 local state = stateOf(KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], ARGV[1])

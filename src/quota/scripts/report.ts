@@ -13,13 +13,13 @@ import { WINDOW_LUA } from './window.ts';
  * - `gone`: there is no such model. Asked again after ten minutes.
  *
  * KEYS state, window, leases, held, usage · ARGV what, milliseconds (of `rate_limited`), id of the job
- * Returns 1 when everybody waits now.
+ * Returns '' (it is this job's own), 'known' (everybody waits, and has been told so), or 'new'.
  */
 export const reportScript = createScript(`
 ${WINDOW_LUA}
 local BURST_MS = ${BURST_MS}
 local FIRST_PROBE_MS, LAST_PROBE_MS, FAILURES, UNREACHABLE_MS, FIRST_OPEN_MS, LAST_OPEN_MS, GONE_MS = 60000, 600000, 5, 1000, 5000, 60000, 600000
-local what = ARGV[1]
+local what, isNew = ARGV[1], false
 local known = redis.call('HMGET', STATE, 'blocked_until', 'probe_ms', 'probing', 'open_ms')
 local function doubled(field, i, first, last)
   -- Others that were on their way when it began know nothing new.
@@ -27,9 +27,11 @@ local function doubled(field, i, first, last)
   local ms = known[i] and math.min(tonumber(known[i]) * 2, last) or first
   redis.call('HDEL', STATE, 'probing')
   redis.call('HSET', STATE, field, text(ms))
+  isNew = true
   return ms
 end
 if what == 'rate_limited' then
+  isNew = (tonumber(known[1]) or 0) <= now
   local untilMs = math.max(tonumber(known[1]) or 0, now + ARGV[2])
   -- Without what a pause is worth otherwise: those that waited must not come together.
   local evenly = text(untilMs + BURST_MS)
@@ -50,16 +52,17 @@ elseif what == 'failed' then
     redis.call('HSET', STATE, 'failing', string.sub(failing .. ' ' .. ARGV[3], -1000))
     redis.call('HINCRBY', STATE, 'failures', 1)
   end
-  if tonumber(redis.call('HGET', STATE, 'failures') or 0) < FAILURES then return 0
+  if tonumber(redis.call('HGET', STATE, 'failures') or 0) < FAILURES then return ''
   else
     local ms = doubled('open_ms', 4, FIRST_OPEN_MS, LAST_OPEN_MS)
     if ms then redis.call('HSET', STATE, 'open_until', text(now + ms)) end
     stopAll(tonumber(redis.call('HGET', STATE, 'open_until')) - now)
   end
 elseif what == 'gone' then
+  isNew = (tonumber(redis.call('HGET', STATE, 'gone_until')) or 0) <= now
   redis.call('HSET', STATE, 'gone_until', text(now + GONE_MS))
 end
-return 1
+return isNew and 'new' or 'known'
 `);
 
 /** A person says that money is there again. KEYS as above. Returns 1 when it had been out. */
@@ -78,11 +81,15 @@ return 1
  * requests only more than our own is news.
  *
  * KEYS state, window, leases, held, usage · ARGV limit of requests, of tokens, remaining requests, remaining tokens (each '' when not said), id of the job
+ * Returns 1 when a stop is over with it.
  */
 export const acceptedScript = createScript(`
 ${WINDOW_LUA}
-if redis.call('HDEL', STATE, 'failures', 'failing', 'open_until', 'open_ms', 'probe_at', 'probe_ms', 'probing', 'gone_until') > 0 then endStop() end
-if ARGV[1] == '' and ARGV[2] == '' then return end
+local wasStopped = redis.call('HDEL', STATE, 'open_until', 'probe_at', 'gone_until') > 0
+redis.call('HDEL', STATE, 'failures', 'failing', 'open_ms', 'probe_ms', 'probing')
+if wasStopped then endStop() end
+local reply = wasStopped and 1 or 0
+if ARGV[1] == '' and ARGV[2] == '' then return reply end
 local requests, tokens = slide()
 local function unseen(limit, remaining, sum)
   if limit == '' or remaining == '' then return 0 end
@@ -104,4 +111,5 @@ if moreRequests > 0 then charge(moreRequests, 0) end
 redis.call('HSET', STATE, 'told_at', text(now))
 if ARGV[1] ~= '' then redis.call('HSET', STATE, 'told_requests', ARGV[1]) end
 if ARGV[2] ~= '' then redis.call('HSET', STATE, 'told_tokens', ARGV[2]) end
+return reply
 `);
