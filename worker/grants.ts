@@ -165,6 +165,7 @@ export function createGrants({
             mine.quota
               ?.accepted(told ?? NOTHING_TOLD, holder)
               .then((isOver) => isOver && onNews(upstreamModel, { what: 'answered' }), onError);
+            if (isLimited(tenant)) tenantQuotas.renew(tenant, [{ id: holder, running: true }]).catch(onError);
           },
           async refused(what) {
             mine.phase = 'refused';

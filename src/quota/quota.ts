@@ -167,7 +167,7 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     },
     async accepted({ limitRequests, limitTokens, remainingRequests, remainingTokens }, id = '') {
       const told = [limitRequests, limitTokens, remainingRequests, remainingTokens];
-      return (await acceptedScript.run(redis, all, [...told.map(orEmpty), id])) === 1;
+      return (await acceptedScript.run(redis, all, [...told.map(orEmpty), id, RUNNING_LEASE_MS])) === 1;
     },
     async report(report, id = '') {
       const milliseconds = report.what === 'rate_limited' ? Math.ceil(report.retryAfterMs) : 0;

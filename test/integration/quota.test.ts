@@ -1,5 +1,11 @@
 import { Redis } from 'ioredis';
-import { createQuota, type Need, type Quota, type QuotaLimits } from '../../src/quota/quota.ts';
+import {
+  createQuota,
+  type Need,
+  type Quota,
+  type QuotaLimits,
+  type ToldLimits,
+} from '../../src/quota/quota.ts';
 import { quotaKeysOf } from '../../src/quota/quota-keys.ts';
 import { readQuota } from '../../src/quota/quota-reading.ts';
 import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
@@ -8,6 +14,12 @@ const NO_LIMITS: QuotaLimits = {
   requestsPerMinute: undefined,
   tokensPerMinute: undefined,
   maxInFlight: undefined,
+};
+const NOTHING_TOLD: ToldLimits = {
+  limitRequests: undefined,
+  limitTokens: undefined,
+  remainingRequests: undefined,
+  remainingTokens: undefined,
 };
 const keys = quotaKeysOf('o3q', 'o3');
 
@@ -235,8 +247,8 @@ describe('when nobody may send', () => {
   const reasonOf = async (id = 50): Promise<unknown> => (await quota.take(needs(1, 0, id), NO_LIMITS)).wait;
 
   it('a 429 holds everybody back for as long as it says, and a shorter one does not shorten that', async () => {
-    expect(await quota.report({ what: 'rate_limited', retryAfterMs: 5000 }, 'job_0')).toBe(true);
-    await quota.report({ what: 'rate_limited', retryAfterMs: 1 }, 'job_1');
+    expect(await quota.report({ what: 'rate_limited', retryAfterMs: 5000 }, 'job_0')).toBe('new');
+    expect(await quota.report({ what: 'rate_limited', retryAfterMs: 1 }, 'job_1')).toBe('known');
     const wait = await reasonOf();
     expect(wait).toMatchObject({ reason: 'rate_limited' });
     expect((wait as { milliseconds: number }).milliseconds).toBeGreaterThan(4000);
@@ -271,28 +283,36 @@ describe('when nobody may send', () => {
     expect(await reasonOf()).toBeUndefined();
   });
 
+  it('what runs at the upstream is held for minutes, whoever looks after it', async () => {
+    const leftMs = async (id: string): Promise<number> =>
+      Number(await redis.zscore(keys.leases, id)) - Date.now();
+    await quota.take(needs(2), NO_LIMITS);
+    expect(await leftMs('job_0')).toBeLessThanOrEqual(4000);
+    await quota.renew([{ id: 'job_0', running: false }]);
+    expect(await leftMs('job_0')).toBeLessThanOrEqual(24_000);
+    await quota.accepted(NOTHING_TOLD, 'job_0');
+    expect(await leftMs('job_0')).toBeGreaterThan(500_000);
+    await quota.renew([{ id: 'job_1', running: true }]);
+    expect(await leftMs('job_1')).toBeGreaterThan(500_000);
+  });
+
   it('a probe that is taken ends the pause for everybody', async () => {
     await quota.report({ what: 'quota_exhausted' }, 'job_0');
-    await quota.accepted({
-      limitRequests: undefined,
-      limitTokens: undefined,
-      remainingRequests: undefined,
-      remainingTokens: undefined,
-    });
+    await quota.accepted(NOTHING_TOLD);
     expect(await reasonOf()).toBeUndefined();
   });
 
   it('five jobs that fail in a row open the circuit; one that fails five times may be to blame itself', async () => {
-    for (let i = 0; i < 5; i += 1) expect(await quota.report({ what: 'failed' }, 'job_0')).toBe(false);
+    for (let i = 0; i < 5; i += 1) expect(await quota.report({ what: 'failed' }, 'job_0')).toBe('alone');
     expect(await reasonOf(60)).toBeUndefined();
     const open = [];
     for (let i = 1; i < 5; i += 1) open.push(await quota.report({ what: 'failed' }, `job_${i}`));
-    expect(open).toEqual([false, false, false, true]);
+    expect(open).toEqual(['alone', 'alone', 'alone', 'new']);
     expect(await reasonOf(61)).toMatchObject({ reason: 'upstream_down' });
   });
 
   it('an upstream that nobody reaches stops all at once, and is tried by one after a second', async () => {
-    expect(await quota.report({ what: 'unreachable' }, 'job_0')).toBe(true);
+    expect(await quota.report({ what: 'unreachable' }, 'job_0')).toBe('new');
     const wait = (await reasonOf()) as { reason: string; milliseconds: number };
     expect(wait.reason).toBe('upstream_down');
     expect(wait.milliseconds).toBeLessThanOrEqual(1000);

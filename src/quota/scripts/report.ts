@@ -80,7 +80,7 @@ return 1
  * What the upstream has counted of tokens is the truth, of jobs that run and of others: beside it there is only what is reserved and was not there yet. Of
  * requests only more than our own is news.
  *
- * KEYS state, window, leases, held, usage · ARGV limit of requests, of tokens, remaining requests, remaining tokens (each '' when not said), id of the job
+ * KEYS state, window, leases, held, usage · ARGV limit of requests, of tokens, remaining requests, remaining tokens (each '' when not said), id of the job, how long it is held now (ms)
  * Returns 1 when a stop is over with it.
  */
 export const acceptedScript = createScript(`
@@ -88,6 +88,7 @@ ${WINDOW_LUA}
 local wasStopped = redis.call('HDEL', STATE, 'open_until', 'probe_at', 'gone_until') > 0
 redis.call('HDEL', STATE, 'failures', 'failing', 'open_ms', 'probe_ms', 'probing')
 if wasStopped then endStop() end
+redis.call('ZADD', LEASES, 'XX', text(now + ARGV[6]), ARGV[5])
 local reply = wasStopped and 1 or 0
 if ARGV[1] == '' and ARGV[2] == '' then return reply end
 local requests, tokens = slide()
