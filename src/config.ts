@@ -90,7 +90,7 @@ export const VARIABLES = {
   },
   O3Q_CONFIG: {
     default: 'o3q.config.json',
-    meaning: 'the file of models and retention; the default may be missing',
+    meaning: 'the file of models, tenants, prices and retention; the default may be missing',
   },
   O3Q_CONCURRENCY: {
     default: '2000',
