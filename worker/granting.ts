@@ -97,6 +97,7 @@ async function lookAtTenants(
       return [job, { id: needOf(job).id, upstreamModel: name, inputTokens, outputTokens, serviceTier }];
     }),
   );
+  const asked = new Set<string>();
   const stops = new Map<string, TenantStop>();
 
   const admit = async (some: readonly NextJob[], dry: boolean) => {
@@ -104,6 +105,7 @@ async function lookAtTenants(
     const refused = new Set<NextJob>();
     for (const tenant of new Set(some.filter((job) => candidates.has(job)).map((job) => job.tenant))) {
       // Before asking: what ends from here on is heard of.
+      asked.add(tenant);
       stoppedHere.add(tenant);
       const own = some.filter((job) => job.tenant === tenant);
       const admission = await gate.admit(
@@ -132,11 +134,15 @@ async function lookAtTenants(
     },
     async stop(started) {
       let count = 0;
-      for (const [tenant, { untilMs, reason }] of stops) {
-        // What it was allowed is still there: it waits for the quota, as all do.
-        if (allowed.some((job) => job.tenant === tenant && !started.has(job))) continue;
+      for (const tenant of asked) {
+        const stop = stops.get(tenant);
+        // Or what it was allowed is still there: it waits for the quota, as all do.
+        if (stop === undefined || allowed.some((job) => job.tenant === tenant && !started.has(job))) {
+          stoppedHere.delete(tenant);
+          continue;
+        }
         count += 1;
-        await line.stop(tenant, untilMs, reason);
+        await line.stop(tenant, stop.untilMs, stop.reason);
         // One of its jobs has ended since.
         if (!stoppedHere.has(tenant)) await line.resume(tenant);
       }
