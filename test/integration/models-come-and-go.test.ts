@@ -153,6 +153,10 @@ describe('models that come and go', () => {
     instance.simulator.setWeather({ model: 'o3', throttle_ms: 2500 });
     const { id } = await client.enqueue({ question: 'Too many?' });
     await eventually(async () => expect((await viewOf('o3')).state.status).toBe('rate_limited'));
+    // What readiness says may be a second old: until the same look knows of the throttling.
+    await eventually(async () =>
+      expect(await metrics()).toMatch(/^o3q_quota_stopped\{[^}]*reason="rate_limited"[^}]*\} 1$/m),
+    );
     expect(await readiness()).toEqual([{ status: 'ok' }, { status: 'ok' }]);
     expect(await metrics()).toMatch(/^o3q_throttled_total\{model="o3"\} 1$/m);
     expect(await client.wait(id, { timeoutMs: 8000 })).toMatchObject({ status: 'completed' });

@@ -221,12 +221,12 @@ describe('what two tenants used of two models', () => {
   });
 
   it('is kept for 400 days', async () => {
-    for (const model of MODELS) {
-      for (const key of await redis.keys(`o3q:spend:{${model}}:*`)) {
-        const days = (await redis.ttl(key)) / 86_400;
-        expect(days).toBeGreaterThan(399);
-        expect(days).toBeLessThanOrEqual(400);
-      }
+    const keys = (await Promise.all(MODELS.map((model) => redis.keys(`o3q:spend:{${model}}:*`)))).flat();
+    expect(keys.length).toBeGreaterThanOrEqual(MODELS.length);
+    for (const key of keys) {
+      const days = (await redis.ttl(key)) / 86_400;
+      expect(days).toBeGreaterThan(399);
+      expect(days).toBeLessThanOrEqual(400);
     }
   });
 
@@ -262,7 +262,7 @@ test('jobs whose worker was killed are booked once, wherever they were', async (
     const jobs = await Promise.all(
       Array.from({ length: 24 }, (_, i) =>
         // Some have ended before the kill, some are ending when it comes, some go on.
-        world.ask(`Number ${i}?`, { sim_think_ms: String(50 + i * 60) }, { stream: i % 2 === 0 }),
+        world.ask(`Number ${i}?`, { sim_think_ms: String(50 + i * 100) }, { stream: i % 2 === 0 }),
       ),
     );
     await eventually(async () => {
@@ -270,7 +270,7 @@ test('jobs whose worker was killed are booked once, wherever they were', async (
       const done = views.filter((view) => view !== null && isFinishedJob(view)).length;
       // Their ids are home: of what was only just sent nobody could say whether it was bought.
       const bought = views.reduce((sum, view) => sum + (view?.purchases ?? 0), 0);
-      expect({ done: done >= 8, bought }).toEqual({ done: true, bought: 24 });
+      expect({ some: done >= 4, all: done === 24, bought }).toEqual({ some: true, all: false, bought: 24 });
     });
     await child.kill();
     world.addWorker();

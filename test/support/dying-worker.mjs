@@ -26,7 +26,15 @@ const BESIDE = new Set([
   'tenantRelease',
 ]);
 /** What a dispatcher does is about many jobs at once. */
-const ABOUT_MANY = new Set(['take', 'lineNext', 'lineStart']);
+const ABOUT_MANY = new Set([
+  'take',
+  'expect',
+  'isGone',
+  'tenantTake',
+  'tenantGiveBack',
+  'lineNext',
+  'lineStart',
+]);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
 
@@ -82,8 +90,8 @@ async function learnScriptNames() {
 function effectOf({ name, args }) {
   if (name !== 'evalsha' && name !== 'eval') return name;
   const script = scriptNames.get(name === 'eval' ? sha1(args[0]) : args[0]);
-  // Its values: lock token, id of the entry, id of the one before, events.
-  return script === 'append' && args[8] !== '' ? 'append of events' : script;
+  // Its values: lock token, id of the entry, id of the one before, events, reason. Without either it only says how far the follower is.
+  return script === 'append' && args[9] === '' ? 'append of events' : script;
 }
 
 /** Every word of a command that may be an id, alone or at the end of a key. */
