@@ -34,9 +34,9 @@ describe('a worker', () => {
   it('notices once that a server refuses the background mode, and streams in the foreground', async () => {
     await start({ simulator: { background: 'rejected' } });
     await complete('First', true);
-    expect(world.simulator.ledger.totals()).toMatchObject({ requests: 2, rejected: 1, purchases: 1 });
+    expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 1, purchases: 1, polls: 0 });
     await complete('Second', false);
-    expect(world.simulator.ledger.totals()).toMatchObject({ requests: 3, rejected: 1, purchases: 2 });
+    expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 1, purchases: 2, polls: 0 });
     expect(world.simulator.ledger.entries().map(({ mode }) => mode)).toEqual([
       'foreground+stream',
       'foreground+stream',
@@ -49,7 +49,7 @@ describe('a worker', () => {
       await start({ simulator: { background: 'ignored' } });
       await complete('First', stream);
       await complete('Second', stream);
-      expect(world.simulator.ledger.totals()).toMatchObject({ requests: 2, rejected: 0, purchases: 2 });
+      expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 0, purchases: 2, polls: 0 });
     },
   );
 
