@@ -152,6 +152,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       mine: true,
     });
     await job.moveToDelayed(FAR_MS, token);
+    queue.line.announce().catch(onError);
     throw new DelayedError();
   };
 

@@ -51,6 +51,8 @@ export interface LineNews {
 export interface Line {
   /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be delayed until `FAR_MS`. */
   up(jobs: readonly LinedUp[], options?: { mine?: boolean }): Promise<void>;
+  /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
+  announce(): Promise<void>;
   /** The next ones, none taken away. A place whose job does not come within a minute is. */
   next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
   /** @param grant what it may use: the upstream's name of a model. @returns which of them were started. */
@@ -78,11 +80,10 @@ export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models[
         job.deadlineAt ?? '',
         mine ? '1' : '',
       ]);
-      await lineUpScript.run(
-        redis,
-        [...all, delayed, keys.line('deadlines')],
-        [keys.job(''), keys.line('news'), ...values],
-      );
+      await lineUpScript.run(redis, [...all, delayed, keys.line('deadlines')], [keys.job(''), ...values]);
+    },
+    async announce() {
+      await redis.publish(keys.line('news'), '');
     },
     async next(most) {
       const reply = await lineNextScript.run(

@@ -150,6 +150,8 @@ export async function addToBullmq({ bullmq, line }: ModelQueue, jobs: readonly N
   );
   if (jobs.length === 1 && job !== undefined) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
+  // Nobody waits for it: who has not heard of them looks within a second.
+  if (linedUp.length > 0) line.announce().catch(() => {});
 }
 
 /** The view of a job that was stored this instant, without asking Redis for what we just told it. */
