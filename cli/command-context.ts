@@ -1,7 +1,7 @@
 import type { O3Client } from '../src/client/o3-client.ts';
+import type { Terminal } from './display/terminal.ts';
 import type { ExitCode } from './exit-code.ts';
-import type { StopSignals } from './running-process.ts';
-import type { Terminal } from './terminal.ts';
+import type { StopSignals } from './processes/running-process.ts';
 
 /** What a command is given by the entry point, so that none of them touches the process itself. */
 export interface CommandContext {

@@ -2,14 +2,14 @@
 import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { O3Client } from '../src/client/o3-client.ts';
-import { readClientConfig } from '../src/config.ts';
-import { ownVersion } from '../src/own-version.ts';
-import { printable } from '../src/terminal-text.ts';
+import { printable } from '../src/client/terminal-text.ts';
+import { readClientConfig } from '../src/config/environment.ts';
+import { ownVersion } from '../src/process/own-version.ts';
 import type { CommandContext } from './command-context.ts';
+import { createTerminal } from './display/terminal.ts';
 import { EXIT, failureFrom } from './exit-code.ts';
-import { registerProcessCommands } from './process-commands.ts';
+import { registerProcessCommands } from './processes/commands.ts';
 import { createProgram } from './program.ts';
-import { createTerminal } from './terminal.ts';
 
 const output = createTerminal(process.stdout);
 const notices = createTerminal(process.stderr);

@@ -1,17 +1,17 @@
 import { Command } from 'commander';
-import { registerAskCommand } from './ask.ts';
-import { registerBatchCommand } from './batch.ts';
-import { registerCancelCommand } from './cancel.ts';
+import { registerBatchCommand } from './batch/command.ts';
 import type { CommandContext } from './command-context.ts';
+import { registerAskCommand } from './commands/ask.ts';
+import { registerCancelCommand } from './commands/cancel.ts';
+import { registerListCommand } from './commands/list.ts';
+import { registerModelsCommand } from './commands/models.ts';
+import { registerResultCommand } from './commands/result.ts';
+import { registerResumeCommand } from './commands/resume.ts';
+import { registerRetryCommand } from './commands/retry.ts';
+import { registerStatusCommand } from './commands/status.ts';
+import { registerUsageCommand } from './commands/usage.ts';
+import { registerWatchCommand } from './commands/watch.ts';
 import { EXIT_CODES_HELP } from './exit-code.ts';
-import { registerListCommand } from './list.ts';
-import { registerModelsCommand } from './models.ts';
-import { registerResultCommand } from './result.ts';
-import { registerResumeCommand } from './resume.ts';
-import { registerRetryCommand } from './retry.ts';
-import { registerStatusCommand } from './status.ts';
-import { registerUsageCommand } from './usage.ts';
-import { registerWatchCommand } from './watch.ts';
 
 /** The commands that talk to an instance; the entry point adds those that are one. */
 export function createProgram(context: CommandContext, version: string): Command {

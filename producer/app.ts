@@ -5,30 +5,30 @@ import express, {
   type RequestHandler,
   type Response,
 } from 'express';
-import type { Logger } from '../src/log.ts';
+import type { Logger } from '../src/process/log.ts';
 import type { O3Queue } from '../src/queue/o3-queue.ts';
-import { createBoard } from './board.ts';
-import { bulkRoute } from './bulk-route.ts';
-import { callerOf } from './caller.ts';
-import { createDocsPage } from './docs-page.ts';
-import { documented } from './docs-routes.ts';
-import { firstPage } from './first-page.ts';
-import { adminOnly, createGate, type GateOptions } from './gate.ts';
-import { healthRoutes } from './health-routes.ts';
-import { jobEventsRoute } from './job-events-route.ts';
-import { jobRoutes } from './job-routes.ts';
-import { jsonBody } from './json-body.ts';
-import { LOGIN_PATH } from './login-page.ts';
-import { modelStateRoutes } from './model-routes.ts';
-import { webhookRoutes } from './openai-webhook.ts';
-import { HttpProblem, problemFrom } from './problem.ts';
-import type { Reply, Route } from './route.ts';
-import { securityHeaders } from './security-headers.ts';
-import { sendStream } from './stream-reply.ts';
+import { adminOnly, createGate, type GateOptions } from './access/access.ts';
+import { callerOf } from './access/caller.ts';
+import { createBoard } from './board/board.ts';
+import { jsonBody } from './http/json-body.ts';
+import { HttpProblem, problemFrom } from './http/problem.ts';
+import type { Reply, Route } from './http/route.ts';
+import { securityHeaders } from './http/security-headers.ts';
+import { sendStream } from './http/stream-reply.ts';
+import { createDocsPage } from './pages/docs-page.ts';
+import { firstPage } from './pages/first-page.ts';
+import { LOGIN_PATH } from './pages/login-page.ts';
+import { bulkRoute } from './routes/bulk.ts';
+import { documented } from './routes/docs.ts';
+import { healthRoutes } from './routes/health.ts';
+import { jobEventsRoute } from './routes/job-events.ts';
+import { jobRoutes } from './routes/jobs.ts';
+import { modelStateRoutes } from './routes/models.ts';
+import { webhookRoutes } from './routes/openai-webhook.ts';
+import { usageRoute } from './routes/usage.ts';
 import { createQueueFor, type QueueFor } from './tenant-queues.ts';
-import { usageRoute } from './usage-route.ts';
-import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/openai-door.ts';
 import { OpenAiError } from './v1/openai-error.ts';
+import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
 export interface AppOptions {
   queue: O3Queue;

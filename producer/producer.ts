@@ -1,14 +1,14 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ApiKey } from '../src/api-key.ts';
-import { type Models, modelsOf } from '../src/config-file.ts';
-import type { Logger } from '../src/log.ts';
-import { oncePerSecond } from '../src/once-per-second.ts';
+import { oncePerSecond } from '../src/async/throttled-errors.ts';
+import type { ApiKey } from '../src/config/api-keys.ts';
+import { type Models, modelsOf } from '../src/config/file.ts';
+import type { Logger } from '../src/process/log.ts';
+import type { Stoppable } from '../src/process/shutdown.ts';
 import { O3Queue } from '../src/queue/o3-queue.ts';
-import type { Stoppable } from '../src/shutdown.ts';
+import { assertGuarded } from './access/access.ts';
 import { createApp } from './app.ts';
-import { assertGuarded } from './gate.ts';
-import { listen } from './listening.ts';
+import { listen } from './http/listening.ts';
 
 export interface ProducerOptions extends Models {
   redisUrl: string;

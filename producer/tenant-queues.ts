@@ -1,7 +1,7 @@
 import type { Response } from 'express';
 import type { O3Queue } from '../src/queue/o3-queue.ts';
 import type { TenantQueue } from '../src/queue/tenant-queue.ts';
-import { callerOf } from './caller.ts';
+import { callerOf } from './access/caller.ts';
 
 /** The queue as whoever asks sees it. */
 export type QueueFor = (response: Response) => TenantQueue;

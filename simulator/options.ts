@@ -1,8 +1,8 @@
-import { simulatedAnswer } from './answer.ts';
-import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models.ts';
-import type { Question } from './question.ts';
-import { type LimitOf, type RateLimitOptions, resolveLimits } from './rate-limit.ts';
-import { createWebhookSignature, type WebhookSignature } from './webhook-signature.ts';
+import { type LimitOf, type RateLimitOptions, resolveLimits } from './limits/rate-limit.ts';
+import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models/models.ts';
+import type { Question } from './request/question.ts';
+import { simulatedAnswer } from './response/answer.ts';
+import { createWebhookSignature, type WebhookSignature } from './webhooks/signature.ts';
 
 /** What the simulated server makes of `background: true`. */
 type BackgroundProfile =

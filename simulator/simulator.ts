@@ -1,17 +1,17 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createDelivery } from './delivery.ts';
-import { createExchange } from './exchange.ts';
-import { createLedger, type Ledger } from './ledger.ts';
+import { createTurns } from './faults/fault-count.ts';
+import { createWeather } from './faults/outage.ts';
+import { readWeatherChange, type WeatherChange } from './faults/outage-change.ts';
+import { createDelivery } from './http/delivery.ts';
+import { createExchange } from './http/exchange.ts';
+import { createRouter } from './http/routes.ts';
+import { createLedger, type Ledger } from './ledger/ledger.ts';
+import { createRateLimits, type LimitReport } from './limits/rate-limits.ts';
 import { resolveOptions, type SimulatorOptions } from './options.ts';
-import { createPace } from './pace.ts';
-import { createRateLimits, type LimitReport } from './rate-limits.ts';
-import { createRouter } from './routes.ts';
-import { createStore } from './store.ts';
-import { createTurns } from './turns.ts';
-import { createWeather } from './weather.ts';
-import { readWeatherChange, type WeatherChange } from './weather-change.ts';
-import { createWebhooks } from './webhooks.ts';
+import { createStore } from './response/store.ts';
+import { createPace } from './response/think-time.ts';
+import { createWebhooks } from './webhooks/webhooks.ts';
 
 export type { SimulatorOptions } from './options.ts';
 

@@ -29,15 +29,16 @@ export {
 
 // The queue, straight on Redis.
 
-export type { ModelConfig, Models, Retention } from './config-file.ts';
-export { QueueError } from './problem.ts';
-export type { EnqueueOutcome } from './queue/enqueue-once.ts';
+export type { ModelConfig, Models, Retention } from './config/file.ts';
+export type { EnqueueOutcome } from './enqueue/enqueue-once.ts';
+export { QueueError } from './errors/problem.ts';
+export type { Caller } from './job/tenant.ts';
 export { O3Queue, type O3QueueOptions } from './queue/o3-queue.ts';
 export type { TenantQueue } from './queue/tenant-queue.ts';
-export type { Caller } from './tenant.ts';
 
 // What both speak of.
 
+export type { JobEvent } from './job/event.ts';
 export type {
   JobError,
   JobPage,
@@ -49,8 +50,7 @@ export type {
   ResultOutcome,
   UncompletedJob,
   Usage,
-} from './job.ts';
-export type { JobEvent } from './job-event.ts';
-export type { BulkRequest, JobRequest } from './job-request.ts';
-export type { ModelState, ModelStatus, ModelView, ResumedModel } from './model-view.ts';
-export type { SpendDimension, SpendQuery, SpendReport, SpendRow, SpendSums } from './spend.ts';
+} from './job/job.ts';
+export type { BulkRequest, JobRequest } from './job/request.ts';
+export type { ModelState, ModelStatus, ModelView, ResumedModel } from './models/view.ts';
+export type { SpendDimension, SpendQuery, SpendReport, SpendRow, SpendSums } from './usage/report.ts';

@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { SetupError } from '../src/setup-error.ts';
-import type { Stoppable } from '../src/shutdown.ts';
+import { SetupError } from '../src/errors/setup-error.ts';
+import type { Stoppable } from '../src/process/shutdown.ts';
 import type { O3Worker } from './worker.ts';
 
 /** The health port cannot be had. */

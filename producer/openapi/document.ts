@@ -4,7 +4,7 @@ import {
   type oas31,
   type ZodOpenApiPathsObject,
 } from 'zod-openapi';
-import type { Route } from '../route.ts';
+import type { Route } from '../http/route.ts';
 import { problem } from './problem-schema.ts';
 import { operationObject, pathTemplate } from './rendering.ts';
 

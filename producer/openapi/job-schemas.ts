@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { JOB_STATUSES } from '../../src/job.ts';
+import { JOB_STATUSES } from '../../src/job/job.ts';
 
-/** What comes out, field by field; a test of types holds each against the interface of the same name in src/job.ts. */
+/** What comes out, field by field; a test of types holds each against the interface of the same name in src/job/job.ts. */
 
 const time = z.iso.datetime();
 const count = z.int().min(0);

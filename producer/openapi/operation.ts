@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { HttpProblemCode } from '../problem.ts';
+import type { HttpProblemCode } from '../http/problem.ts';
 
 /** Something that goes over the wire, in one media type. */
 export interface Content {

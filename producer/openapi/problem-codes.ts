@@ -1,5 +1,5 @@
-import { HTTP_PROBLEMS, type HttpProblemCode } from '../problem.ts';
-import type { Route } from '../route.ts';
+import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/problem.ts';
+import type { Route } from '../http/route.ts';
 
 /** Who is asked for a key can be refused by it, and by how often it came. */
 const STATUSES_OF_KEYS = [401, 403, 429];

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { HTTP_PROBLEMS, type HttpProblemCode } from '../problem.ts';
+import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/problem.ts';
 import { jobView } from './job-schemas.ts';
 
 const codes = Object.keys(HTTP_PROBLEMS) as HttpProblemCode[];

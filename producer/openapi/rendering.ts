@@ -5,7 +5,7 @@ import type {
   ZodOpenApiResponseObject,
   ZodOpenApiResponsesObject,
 } from 'zod-openapi';
-import type { Route } from '../route.ts';
+import type { Route } from '../http/route.ts';
 import type { Answer, Content } from './operation.ts';
 import { type Refusal, refusalsOf } from './refusals.ts';
 

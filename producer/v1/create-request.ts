@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
-import { checkedInput } from '../../src/input.ts';
-import { type JobRequest, parseJobRequest } from '../../src/job-request.ts';
+import { checkedInput } from '../../src/errors/input.ts';
+import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import { OpenAiError } from './openai-error.ts';
 import { jobIdOf } from './response-id.ts';

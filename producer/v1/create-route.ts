@@ -1,8 +1,8 @@
-import { createResponse } from '../openapi/v1-operations.ts';
-import type { Reply, Route, RouteInput } from '../route.ts';
-import { SSE_KEEP_ALIVE, SSE_TYPE } from '../sse.ts';
-import { type Accepted, accept } from './accepted.ts';
+import type { Reply, Route, RouteInput } from '../http/route.ts';
+import { SSE_KEEP_ALIVE, SSE_TYPE } from '../http/sse.ts';
+import { createResponse } from '../openapi/operations/v1.ts';
 import { bodyFrom, jobRequestFrom } from './create-request.ts';
+import { type Accepted, accept } from './enqueue.ts';
 import { type ForegroundOptions, foregroundReply, refuseLikeUpstream, withFirstWord } from './foreground.ts';
 import { OpenAiError } from './openai-error.ts';
 import { isBackground, responseObject } from './response-object.ts';

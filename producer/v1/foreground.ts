@@ -1,12 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { isFinishedJob, type JobView } from '../../src/job.ts';
-import type { Inspection } from '../../src/queue/inspection.ts';
+import type { Seen } from '../../src/events/watch.ts';
+import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import type { Inspection } from '../../src/job-store/job-detail.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
-import type { Seen } from '../../src/queue/watch.ts';
-import type { Reply } from '../route.ts';
+import type { Reply } from '../http/route.ts';
 import { DO_NOT_RETRY, OpenAiError } from './openai-error.ts';
-import { throughOutages } from './outages.ts';
 import { responseObject } from './response-object.ts';
+import { throughOutages } from './retry-through-outage.ts';
 
 const LOOK_AGAIN_MS = 1000;
 /** Waits end with the client, not with the time. */

@@ -1,10 +1,10 @@
-import { isFinishedJob } from '../../src/job.ts';
-import { QueueError } from '../../src/problem.ts';
-import type { Inspection } from '../../src/queue/inspection.ts';
+import { QueueError } from '../../src/errors/problem.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { Inspection } from '../../src/job-store/job-detail.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
-import * as operations from '../openapi/v1-operations.ts';
-import type { Reply, Route, RouteInput } from '../route.ts';
-import { SSE_KEEP_ALIVE, SSE_TYPE } from '../sse.ts';
+import type { Reply, Route, RouteInput } from '../http/route.ts';
+import { SSE_KEEP_ALIVE, SSE_TYPE } from '../http/sse.ts';
+import * as operations from '../openapi/operations/v1.ts';
 import { inputItemPage } from './input-items.ts';
 import { OpenAiError } from './openai-error.ts';
 import { jobIdOf } from './response-id.ts';

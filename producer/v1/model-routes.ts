@@ -1,5 +1,5 @@
-import { listModels, retrieveModel } from '../openapi/v1-operations.ts';
-import type { Route } from '../route.ts';
+import type { Route } from '../http/route.ts';
+import { listModels, retrieveModel } from '../openapi/operations/v1.ts';
 import { OpenAiError } from './openai-error.ts';
 
 /** The configured models, under the names by which they are asked for. */

@@ -1,11 +1,11 @@
-import type { JobView } from '../../src/job.ts';
-import type { Inspection } from '../../src/queue/inspection.ts';
-import { notFound } from '../../src/queue/located-job.ts';
+import type { Seen } from '../../src/events/watch.ts';
+import type { JobView } from '../../src/job/job.ts';
+import { notFound } from '../../src/job-store/find.ts';
+import type { Inspection } from '../../src/job-store/job-detail.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
-import type { Seen } from '../../src/queue/watch.ts';
-import { sseMessage } from '../sse.ts';
-import { throughOutages } from './outages.ts';
+import { sseMessage } from '../http/sse.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
+import { throughOutages } from './retry-through-outage.ts';
 
 /** What of a job its stream is made of; the rest comes with what is seen. */
 export type Asked = Pick<Inspection, 'job' | 'request'>;

@@ -1,6 +1,6 @@
-import { JOB_STATUSES, type JobPage, type JobResult, type JobView } from '../job.ts';
-import type { ModelView, ResumedModel } from '../model-view.ts';
-import type { SpendReport } from '../spend.ts';
+import { JOB_STATUSES, type JobPage, type JobResult, type JobView } from '../job/job.ts';
+import type { ModelView, ResumedModel } from '../models/view.ts';
+import type { SpendReport } from '../usage/report.ts';
 import { isRecord } from './client-error.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);

@@ -1,4 +1,4 @@
-import { ConfigError, readClientConfig } from '../config.ts';
+import { ConfigError, readClientConfig } from '../config/environment.ts';
 import {
   isFinishedJob,
   type JobResult,
@@ -6,10 +6,10 @@ import {
   type PlanStatus,
   preview,
   STATUS_TABLE,
-} from '../job.ts';
-import { iconOf, oneLine } from '../terminal-text.ts';
+} from '../job/job.ts';
 import { O3ClientError } from './client-error.ts';
 import { O3Client } from './o3-client.ts';
+import { iconOf, oneLine } from './terminal-text.ts';
 
 /** How many jobs `listO3Tasks` and `showO3Progress` go back: the newest. All of them: `O3Client.jobs`. */
 const LISTED_JOBS = 100;

@@ -1,4 +1,4 @@
-import type { Flaw } from '../problem.ts';
+import type { Flaw } from '../errors/problem.ts';
 
 /** The client's own codes; docs/ERRORS.md explains them, a test holds the two together. */
 export const CLIENT_CODES = [

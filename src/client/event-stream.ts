@@ -1,5 +1,5 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import type { JobEvent } from '../job-event.ts';
+import type { JobEvent } from '../job/event.ts';
 import { isJobView } from './answer.ts';
 import { isRecord, O3ClientError } from './client-error.ts';
 import { pause, type Transport } from './transport.ts';

@@ -1,8 +1,8 @@
-import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job.ts';
-import type { JobEvent } from '../job-event.ts';
-import type { BulkRequest, JobRequest } from '../job-request.ts';
-import type { ModelView, ResumedModel } from '../model-view.ts';
-import type { SpendQuery, SpendReport } from '../spend.ts';
+import type { JobEvent } from '../job/event.ts';
+import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job/job.ts';
+import type { BulkRequest, JobRequest } from '../job/request.ts';
+import type { ModelView, ResumedModel } from '../models/view.ts';
+import type { SpendQuery, SpendReport } from '../usage/report.ts';
 import { checkedIdempotencyKey, checkedKey, checkedUrl, jobPath, modelPath, pathWith } from './address.ts';
 import {
   isBulkAnswer,

@@ -1,15 +1,15 @@
-import { defaultModels, type Models } from '../config-file.ts';
-import type { ModelView, ResumedModel } from '../model-view.ts';
-import { sharedLook } from '../shared-look.ts';
-import type { Caller } from '../tenant.ts';
-import type { DeliveryQueue } from './delivery-queue.ts';
-import { type WebhookKeys, webhookKeysOf } from './keys.ts';
-import type { ModelQueue } from './model-queue.ts';
-import { resumeModel } from './model-resume.ts';
-import { modelViewsFrom, readModels, troublesIn } from './models-reading.ts';
+import { sharedLook } from '../async/cached-read.ts';
+import { defaultModels, type Models } from '../config/file.ts';
+import type { Caller } from '../job/tenant.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
+import { resumeModel } from '../models/resume.ts';
+import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
+import type { ModelView, ResumedModel } from '../models/view.ts';
+import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
+import type { DeliveryQueue } from '../webhooks/deliveries.ts';
+import { receiveWebhook } from '../webhooks/openai-events.ts';
 import { createQueueCore, type QueueCore } from './queue-core.ts';
 import { TenantQueue } from './tenant-queue.ts';
-import { receiveWebhook } from './webhook-inbox.ts';
 
 export interface O3QueueOptions extends Partial<Models> {
   /** `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`. */

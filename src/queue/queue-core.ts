@@ -1,12 +1,12 @@
-import type { Models } from '../config-file.ts';
+import type { Models } from '../config/file.ts';
+import { createWaiters, type Waiters } from '../events/completion-waiters.ts';
+import { createFeeds, type Feeds } from '../events/live-job.ts';
+import { createNudges, type Nudges } from '../job-store/nudges.ts';
+import { createModelQueue, type ModelQueue } from '../model-queue/model-queue.ts';
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
+import { createRedisGuard, type RedisGuard } from '../redis/guard.ts';
 import { createSubscriptions } from '../redis/subscriptions.ts';
-import { createDeliveryQueue, type DeliveryQueue } from './delivery-queue.ts';
-import { createFeeds, type Feeds } from './feeds.ts';
-import { createModelQueue, type ModelQueue } from './model-queue.ts';
-import { createNudges, type Nudges } from './nudges.ts';
-import { createRedisGuard, type RedisGuard } from './redis-guard.ts';
-import { createWaiters, type Waiters } from './waiters.ts';
+import { createDeliveryQueue, type DeliveryQueue } from '../webhooks/deliveries.ts';
 
 export interface QueueCoreOptions {
   redisUrl: string;

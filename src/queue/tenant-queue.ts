@@ -1,3 +1,7 @@
+import { createIntake, type Intake } from '../enqueue/enqueue.ts';
+import type { EnqueueOutcome } from '../enqueue/enqueue-once.ts';
+import { jobEvents, type Seen, watch } from '../events/watch.ts';
+import type { JobEvent } from '../job/event.ts';
 import {
   type CompletedJob,
   isFinishedJob,
@@ -6,23 +10,26 @@ import {
   type JobView,
   type ResultOutcome,
   type UncompletedJob,
-} from '../job.ts';
-import type { JobEvent } from '../job-event.ts';
-import type { BulkRequest, JobRequest } from '../job-request.ts';
-import type { SpendQuery, SpendReport } from '../spend.ts';
-import type { Caller } from '../tenant.ts';
-import type { EnqueueOutcome } from './enqueue-once.ts';
-import { type Inspection, inspectionFrom } from './inspection.ts';
-import { createIntake, type Intake } from './intake.ts';
-import { type CancelOutcome, cancelJob, removeJob, retryJob } from './job-actions.ts';
-import { listJobs } from './job-list.ts';
-import { type LocatedJob, locate, notFound, readAgain, requireJob, requireSettled } from './located-job.ts';
+} from '../job/job.ts';
+import type { BulkRequest, JobRequest } from '../job/request.ts';
+import type { Caller } from '../job/tenant.ts';
+import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
+import {
+  type LocatedJob,
+  locate,
+  notFound,
+  readAgain,
+  requireJob,
+  requireSettled,
+} from '../job-store/find.ts';
+import { type Inspection, inspectionFrom } from '../job-store/job-detail.ts';
+import { listJobs } from '../job-store/list.ts';
+import { resultFrom, resultJsonFrom } from '../job-store/result.ts';
+import { keepSeconds } from '../run/retention.ts';
+import type { SpendQuery, SpendReport } from '../usage/report.ts';
+import { readSpend } from '../usage/store.ts';
 import type { QueueCore } from './queue-core.ts';
-import { keepSeconds } from './retention.ts';
-import { readSpend } from './spend.ts';
-import { resultFrom, resultJsonFrom } from './stored-result.ts';
-import { createUndelivered, type Undelivered } from './undelivered.ts';
-import { jobEvents, type Seen, watch } from './watch.ts';
+import { createUndelivered, type Undelivered } from './sdk-retry-keys.ts';
 
 /** A `ResultOutcome` whose result is written as JSON already, in UTF-8. */
 export type ResultJsonOutcome =

@@ -1,4 +1,4 @@
-import type { ModelConfig, Models } from '../config-file.ts';
+import type { ModelConfig, Models } from '../config/file.ts';
 import type { QuotaLimits } from './quota.ts';
 
 /**

@@ -1,10 +1,10 @@
+import { expectScript, isGoneScript } from '../lua/quota/estimate.ts';
+import { giveBackScript, renewScript, sentScript } from '../lua/quota/lease.ts';
+import { acceptedScript, reportScript, resumeScript } from '../lua/quota/report.ts';
+import { settleScript } from '../lua/quota/settle.ts';
+import { takeScript } from '../lua/quota/take.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { allOf, quotaKeysOf } from './quota-keys.ts';
-import { expectScript, isGoneScript } from './scripts/estimate.ts';
-import { giveBackScript, renewScript, sentScript } from './scripts/lease.ts';
-import { acceptedScript, reportScript, resumeScript } from './scripts/report.ts';
-import { settleScript } from './scripts/settle.ts';
-import { takeScript } from './scripts/take.ts';
+import { allOf, quotaKeysOf } from './keys.ts';
 
 /** Of one job. No model takes as many. */
 const MOST_TOKENS = 1e9;

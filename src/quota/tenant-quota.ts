@@ -1,11 +1,11 @@
-import type { RedisClient } from '../redis/connection.ts';
-import { LEASE_MS, RUNNING_LEASE_MS, STARTING_MS } from './quota.ts';
 import {
   tenantGiveBackScript,
   tenantReleaseScript,
   tenantRenewScript,
   tenantTakeScript,
-} from './scripts/tenant.ts';
+} from '../lua/quota/tenant.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import { LEASE_MS, RUNNING_LEASE_MS, STARTING_MS } from './quota.ts';
 
 export interface TenantTaken {
   /** An answer for each job that there was a place for, in their order; `held`: it had one. */

@@ -1,5 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { oncePerSecond } from '../once-per-second.ts';
+import { oncePerSecond } from '../async/throttled-errors.ts';
 import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
 
 /** What BullMQ and our own commands run on. */

@@ -1,4 +1,4 @@
-import { SetupError } from '../setup-error.ts';
+import { SetupError } from '../errors/setup-error.ts';
 
 /**
  * No usable Redis, told to a person: the message says what was expected, what was found and what to do.

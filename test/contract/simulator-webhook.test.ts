@@ -5,7 +5,7 @@ import {
   openWebhookReceiver,
   type ReceivedWebhook,
   type WebhookReceiver,
-} from '../support/webhook-receiver.ts';
+} from '../support/http/webhook-receiver.ts';
 import { finished, refusal, type SimulatorWorld, withSimulator } from './simulator-world.ts';
 
 const SECRET = `whsec_${Buffer.from('a key of thirty-two bytes, or so').toString('base64')}`;

@@ -2,14 +2,14 @@ import { getEventListeners } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { findFreePort } from '../../src/redis/embedded/local-port.ts';
-import { answerOf } from '../../src/response.ts';
-import type { Patience } from '../../worker/create-call.ts';
-import { follow } from '../../worker/follow.ts';
-import type { StreamEvent } from '../../worker/running-response.ts';
-import { createUpstream, type Upstream } from '../../worker/upstream.ts';
+import { answerOf } from '../../src/responses/response.ts';
+import { follow } from '../../worker/attempt/follow.ts';
+import { createUpstream, type Upstream } from '../../worker/upstream/client.ts';
+import type { Patience } from '../../worker/upstream/create.ts';
+import type { StreamEvent } from '../../worker/upstream/running-response.ts';
 import { eventually } from '../support/eventually.ts';
-import { closeScripted, json, type Step, startScripted } from '../support/scripted-instance.ts';
 import { later, readSlowly } from '../support/slowly.ts';
+import { closeScripted, json, type Step, startScripted } from '../support/worlds/scripted-instance.ts';
 
 /** The worker's side of the Responses API, over HTTP and the official SDK: against the simulator, and against servers that no simulator plays. */
 

@@ -1,8 +1,8 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { O3Client } from '../../src/client/o3-client.ts';
-import { keysOf } from '../../src/queue/keys.ts';
-import { type Instance, startInstance } from '../support/instance.ts';
+import { keysOf } from '../../src/redis/keys.ts';
+import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
 interface ShownJob {
   id: string;

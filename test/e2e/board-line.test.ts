@@ -1,11 +1,11 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { O3Client } from '../../src/client/o3-client.ts';
-import { keysOf } from '../../src/queue/keys.ts';
-import { delayInLine } from '../../src/queue/line.ts';
-import { describeInChromium } from '../support/chromium.ts';
-import { type Instance, startInstance } from '../support/instance.ts';
+import { delayInLine } from '../../src/fair-queue/fair-queue.ts';
+import { keysOf } from '../../src/redis/keys.ts';
+import { describeInChromium } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
+import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
 const DAY_MS = 86_400_000;
 

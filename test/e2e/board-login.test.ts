@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core';
 import { O3Client } from '../../src/client/o3-client.ts';
-import { describeInChromium } from '../support/chromium.ts';
-import { type Instance, startInstance } from '../support/instance.ts';
+import { describeInChromium } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
+import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
 const PATIENCE_MS = 3 * TIME_LIMIT_MS;
 const ADMIN = 'the-key-of-the-administrator';

@@ -2,11 +2,11 @@ import { copyFile, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { O3Client } from '../../src/client/o3-client.ts';
-import type { JobRequest } from '../../src/job-request.ts';
-import { describeInChromium } from '../support/chromium.ts';
+import type { JobRequest } from '../../src/job/request.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, quickModels, startInstance } from '../support/instance.ts';
-import { startTestRedis, type TestRedis } from '../support/redis-server.ts';
+import { describeInChromium } from '../support/process/chromium.ts';
+import { startTestRedis, type TestRedis } from '../support/redis/redis-server.ts';
+import { type Instance, quickModels, startInstance } from '../support/worlds/instance.ts';
 
 /**
  * Set to anything, it puts the picture into docs; its jobs then take their time, as real ones do. Take it on a machine

@@ -1,9 +1,9 @@
 import type { Locator, Page } from 'playwright-core';
 import { O3Client } from '../../src/client/o3-client.ts';
-import { describeInChromium } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, startInstance } from '../support/instance.ts';
+import { describeInChromium } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
+import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
 /** The board asks for news every two seconds. */
 const PATIENCE_MS = 3 * TIME_LIMIT_MS;

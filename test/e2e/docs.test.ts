@@ -1,8 +1,8 @@
 import type { Page } from 'playwright-core';
-import { describeInChromium } from '../support/chromium.ts';
-import { everyRoute } from '../support/every-route.ts';
-import { type Instance, startInstance } from '../support/instance.ts';
+import { everyRoute } from '../support/hostile/every-route.ts';
+import { describeInChromium } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
+import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
 /** A script of 1.7 MB on a busy machine. */
 const PATIENCE_MS = 3 * TIME_LIMIT_MS;

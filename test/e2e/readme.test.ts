@@ -2,7 +2,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { eventually } from '../support/eventually.ts';
-import { type FreshCopy, makeFreshCopy } from '../support/fresh-copy.ts';
+import { type FreshCopy, makeFreshCopy } from '../support/process/fresh-copy.ts';
 
 /** From `npm start` to the ready line: it builds, and may have to fetch a Redis. */
 const START_LIMIT_MS = 90_000;

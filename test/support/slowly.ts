@@ -1,4 +1,4 @@
-import type { Step } from './scripted-instance.ts';
+import type { Step } from './worlds/scripted-instance.ts';
 
 /** Servers and readers that take their time on purpose: the only sleeps there are. */
 

@@ -1,0 +1,197 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readLedger } from '../evidence/ledger.ts';
+import { type Child, type ChildExit, startChild } from '../fleet/child.ts';
+import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { jobName } from '../fleet/job-plan.ts';
+import { becomes } from '../fleet/timing.ts';
+import { isClean, type Offence, type Report, type Stage } from '../scenario.ts';
+
+const INTERRUPTED = 130;
+const THINK_MS = '20';
+const LINES_AT_ONCE = 1000;
+/** Slower than this nothing goes on any more. */
+const LEAST_LINES_PER_SECOND = 10;
+
+/** A file of questions through `o3q batch`, which is stopped by Ctrl-C, then killed, and goes on each time. */
+export function runBatchStops(stage: Stage, lines: number): Promise<Report> {
+  return withFleet(
+    stage,
+    { workers: 1, webhooks: false, proxies: false },
+    (fleet) => batchStops(stage, lines, fleet),
+    isClean,
+  );
+}
+
+async function batchStops(
+  { program, signal, progress, say }: Stage,
+  lines: number,
+  fleet: Fleet,
+): Promise<Report> {
+  const [input, output] = [join(fleet.folder, 'in.jsonl'), join(fleet.folder, 'out.jsonl')];
+  await writeQuestions(input, lines);
+  const counter = await createLineCounter(output);
+  const limitMs = 60_000 + (lines * 1000) / LEAST_LINES_PER_SECOND;
+  const has = (count: number): Promise<boolean> =>
+    becomes(
+      async () => {
+        progress(`${await counter.count()} of ${lines} lines have their answers`);
+        return (await counter.count()) >= count;
+      },
+      limitMs,
+      signal,
+    );
+  let runs = 0;
+  const start = async (): Promise<Child> => {
+    runs += 1;
+    const { child } = await startChild({
+      name: `batch-${runs}`,
+      program,
+      args: ['batch', input, '--out', output],
+      environment: { O3Q_URL: fleet.producerUrl },
+      folder: fleet.folder,
+      ready: /to ask|Going on/,
+    });
+    signal.addEventListener('abort', () => child.kill('SIGKILL'), { once: true });
+    return child;
+  };
+  const stopped = async (child: Child, kill: NodeJS.Signals): Promise<ChildExit & { had: number }> => {
+    child.kill(kill);
+    const exit = await child.exited;
+    const had = await counter.count();
+    say(`${kill} at ${had} answers`);
+    return { ...exit, had };
+  };
+
+  const startedAt = Date.now();
+  let child = await start();
+  await has(Math.floor(lines / 3));
+  const interrupted = await stopped(child, 'SIGINT');
+  child = await start();
+  await has(Math.floor((lines * 2) / 3));
+  const killed = await stopped(child, 'SIGKILL');
+  child = await start();
+  const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+  const last = await child.exited;
+  clearTimeout(timer);
+  const tookMs = last.at - startedAt;
+  await counter.close();
+
+  const { answers, offences } = await judge(output, lines);
+  const { totals } = await readLedger(fleet.upstreamUrl);
+  return {
+    requirements: [
+      {
+        what: 'stopped by Ctrl-C, exit code',
+        required: `${INTERRUPTED}, with work left`,
+        measured: `${interrupted.code} at ${interrupted.had} of ${lines}`,
+        met: interrupted.code === INTERRUPTED && interrupted.had < lines,
+      },
+      {
+        what: 'killed',
+        required: 'with work left',
+        measured: `at ${killed.had} of ${lines}`,
+        met: killed.had < lines && killed.had > interrupted.had,
+      },
+      { what: 'exit code in the end', required: '0', measured: `${last.code}`, met: last.code === 0 },
+      { what: 'answers', required: `${lines}`, measured: `${answers}`, met: answers === lines },
+      {
+        what: 'lines answered twice, wrongly, or not at all',
+        required: '0',
+        measured: `${offences.length}`,
+        met: offences.length === 0,
+      },
+      {
+        what: 'purchases',
+        required: `${lines}`,
+        measured: `${totals.purchases}`,
+        met: totals.purchases === lines,
+      },
+      {
+        what: 'from the first start to the last exit',
+        required: '',
+        measured: `${(tookMs / 1000).toFixed(1)} s: ${Math.round((lines * 1000) / tookMs)} lines a second`,
+        met: undefined,
+      },
+    ],
+    offences,
+    logs: fleet.folder,
+  };
+}
+
+/** In OpenAI's format, so that the answers say by themselves whose they are. */
+async function writeQuestions(path: string, lines: number): Promise<void> {
+  const file = await open(path, 'w');
+  for (let first = 0; first < lines; first += LINES_AT_ONCE) {
+    const numbers = Array.from({ length: Math.min(LINES_AT_ONCE, lines - first) }, (_, i) => first + i);
+    await file.appendFile(numbers.map((number) => `${JSON.stringify(questionOf(number))}\n`).join(''));
+  }
+  await file.close();
+}
+
+function questionOf(number: number): object {
+  const body = {
+    model: 'o3',
+    input: `${jobName(number)} in a batch`,
+    metadata: { sim_think_ms: THINK_MS },
+  };
+  return { custom_id: jobName(number), method: 'POST', url: '/v1/responses', body };
+}
+
+/** What stands in the output, against what was asked. */
+async function judge(output: string, lines: number): Promise<{ answers: number; offences: Offence[] }> {
+  const seen = new Map<string, string[]>();
+  const file = await open(output);
+  let answers = 0;
+  for await (const line of file.readLines()) {
+    const {
+      custom_id: id,
+      response,
+      error,
+    } = JSON.parse(line) as {
+      custom_id: string;
+      response: unknown;
+      error: unknown;
+    };
+    const isRight = error === null && JSON.stringify(response).includes(`${id} in a batch`);
+    if (isRight) answers += 1;
+    seen.set(id, [...(seen.get(id) ?? []), isRight ? 'its answer' : line.slice(0, 300)]);
+  }
+  const offences = Array.from({ length: lines }, (_, number) => jobName(number)).flatMap((about) => {
+    const got = seen.get(about) ?? [];
+    if (got.length === 1 && got[0] === 'its answer') return [];
+    return [
+      {
+        rule: 'each line has its answer, once',
+        about,
+        expected: 'its answer',
+        seen: got.join(', ') || 'nothing',
+      },
+    ];
+  });
+  return { answers, offences };
+}
+
+interface LineCounter {
+  count(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** Counts the lines of a file that grows, reading each once. */
+async function createLineCounter(path: string): Promise<LineCounter> {
+  const file: FileHandle = await open(path, 'a+');
+  const buffer = Buffer.alloc(1 << 20);
+  let position = 0;
+  let lines = 0;
+  return {
+    async count() {
+      for (;;) {
+        const { bytesRead } = await file.read(buffer, 0, buffer.length, position);
+        if (bytesRead === 0) return lines;
+        position += bytesRead;
+        for (const byte of buffer.subarray(0, bytesRead)) if (byte === 10) lines += 1;
+      }
+    },
+    close: () => file.close(),
+  };
+}

@@ -1,0 +1,24 @@
+import { defaultModels } from '../../src/config/file.ts';
+import { connectRedis } from '../../src/redis/connection.ts';
+import { keysOf } from '../../src/redis/keys.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Requirement } from '../scenario.ts';
+
+/** What the journal of a job costs. */
+export async function journalRequirements({ redis }: Fleet, jobId: string): Promise<Requirement[]> {
+  const client = connectRedis(redis.url, 'patient', { onError: () => {} });
+  try {
+    const key = keysOf('o3q', defaultModels().defaultModel).journal(jobId);
+    const [entries, bytes] = await Promise.all([client.xlen(key), client.memory('USAGE', key, 'SAMPLES', 0)]);
+    return [
+      {
+        what: 'its journal in Redis',
+        required: '',
+        measured: `${entries} entries, ${Math.round((bytes ?? 0) / 1024)} KB`,
+        met: undefined,
+      },
+    ];
+  } finally {
+    client.disconnect();
+  }
+}

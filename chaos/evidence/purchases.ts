@@ -1,0 +1,41 @@
+import type { Requirement } from '../scenario.ts';
+import { uncertainPurchases } from './checks.ts';
+import type { Evidence } from './evidence.ts';
+
+const NAMED = 20;
+
+/** How often the upstream was paid, all jobs together, and how often nobody can know. */
+export function totalPurchases({ jobs }: Evidence): { bought: number; uncertain: number } {
+  return {
+    bought: jobs.reduce((sum, job) => sum + job.bought.length, 0),
+    uncertain: jobs.reduce((sum, job) => sum + uncertainPurchases(job.last), 0),
+  };
+}
+
+/** Where no fault is played, every job is bought once: more only where nobody can know, and those by name. */
+export function purchaseRequirement(evidence: Evidence, required: number): Requirement {
+  const { bought, uncertain } = totalPurchases(evidence);
+  return {
+    what: 'purchases',
+    required: uncertain === 0 ? `${required}` : `${required} to ${required + uncertain}`,
+    measured: `${bought}`,
+    met: bought >= required && bought <= required + uncertain,
+  };
+}
+
+/** By name, and how many of them were in fact bought again. */
+export function uncertainRequirement({ jobs }: Evidence): Requirement {
+  const uncertain = jobs.filter(({ last }) => uncertainPurchases(last) > 0);
+  const names = uncertain.slice(0, NAMED).map(({ history }) => history.name);
+  const again = uncertain.filter(({ bought }) => bought.length > 1).length;
+  const more = uncertain.length > NAMED ? ` and ${uncertain.length - NAMED} more` : '';
+  return {
+    what: 'jobs of uncertain purchase',
+    required: '',
+    measured:
+      uncertain.length === 0
+        ? 'none'
+        : `${uncertain.length}, ${again} of them bought more than once: ${names.join(' ')}${more}`,
+    met: undefined,
+  };
+}

@@ -1,0 +1,117 @@
+import type { JobRequest } from '../../src/job/request.ts';
+import type { Random } from './random.ts';
+
+/** A job, before it is enqueued. */
+export interface PlannedJob {
+  name: string;
+  /** When it is enqueued, after the start. */
+  atMs: number;
+  request: JobRequest;
+  /** After its enqueueing was answered; undefined: nobody cancels it. */
+  cancelAfterMs: number | undefined;
+}
+
+/** A fault of the simulator, with what makes a job with it end in seconds. */
+interface Misfortune {
+  metadata: Record<string, string>;
+  timeout_ms?: number;
+}
+
+/** Faults that would keep a job for as long as it may take. */
+const SHORT_TIMEOUT_MS = 4000;
+const ONCE = { sim_times: '1' };
+
+/** Every fault that the simulator knows, by its name; a unit test holds the two lists together. */
+export const MISFORTUNES: Readonly<Record<string, Misfortune>> = {
+  400: { metadata: {} },
+  429: { metadata: { ...ONCE, sim_retry_after_ms: '400' } },
+  '429_bare': { metadata: ONCE },
+  '429_quota': { metadata: {} },
+  500: { metadata: ONCE },
+  '502_html': { metadata: ONCE },
+  503: { metadata: { sim_times: '2' } },
+  reset: { metadata: ONCE },
+  hang: { metadata: ONCE, timeout_ms: SHORT_TIMEOUT_MS },
+  reset_created: { metadata: ONCE },
+  hang_created: { metadata: ONCE, timeout_ms: SHORT_TIMEOUT_MS },
+  cut: { metadata: { sim_connections: '10' } },
+  eof: { metadata: { sim_connections: '3' } },
+  mute: { metadata: {}, timeout_ms: 2 * SHORT_TIMEOUT_MS },
+  stuck_queued: { metadata: {}, timeout_ms: SHORT_TIMEOUT_MS },
+  // With no event at all nobody would learn the id of what is to be stopped.
+  stall: { metadata: { sim_events: '2' }, timeout_ms: SHORT_TIMEOUT_MS },
+  failed: { metadata: ONCE },
+  error_event: { metadata: ONCE },
+  error_event_flat: { metadata: ONCE },
+  incomplete: { metadata: {} },
+  usage_null: { metadata: {} },
+  late_completion: { metadata: {} },
+  gone: { metadata: ONCE },
+  poll_429: { metadata: { sim_polls: '2' } },
+  poll_500: { metadata: { sim_polls: '2' } },
+  webhook_lost: { metadata: {} },
+  webhook_twice: { metadata: {} },
+  webhook_late: { metadata: {} },
+  webhook_forged: { metadata: {} },
+};
+
+/** Money is that of all jobs: one that is told that there is none makes all others wait for a minute, as it should. */
+const PAUSES_EVERYBODY = new Set(['429_quota']);
+
+/** Names sort in the order of enqueueing. */
+export function jobName(index: number): string {
+  return `job-${String(index).padStart(4, '0')}`;
+}
+
+/** Jobs without a fault that think for a time between two limits, all of them to be enqueued at once. */
+export function planCalmJobs(
+  random: Random,
+  count: number,
+  thinkMs: { least: number; most: number },
+): PlannedJob[] {
+  return Array.from({ length: count }, (_, index) => ({
+    name: jobName(index),
+    atMs: 0,
+    request: {
+      question: `${jobName(index)} thinks for a while`,
+      stream: random.chance(0.5),
+      metadata: { sim_think_ms: String(random.between(thinkMs.least, thinkMs.most)), sim_deltas: '5' },
+    },
+    cancelAfterMs: undefined,
+  }));
+}
+
+/** Jobs of every kind, spread over the time: about half with a fault, a fifth cancelled at some moment. */
+export function planMixedJobs(
+  random: Random,
+  count: number,
+  { durationMs, webhooks }: { durationMs: number; webhooks: boolean },
+): PlannedJob[] {
+  // Without webhooks, the simulator refuses what concerns them.
+  const faults = Object.keys(MISFORTUNES).filter(
+    (fault) => (webhooks || !fault.startsWith('webhook_')) && !PAUSES_EVERYBODY.has(fault),
+  );
+  return Array.from({ length: count }, (_, index) => {
+    const fault = random.chance(0.5) ? random.pick(faults) : undefined;
+    const { metadata, timeout_ms } = (fault !== undefined && MISFORTUNES[fault]) || { metadata: {} };
+    const thinkMs = random.chance(0.3) ? random.between(50, 500) : random.between(1000, 8000);
+    return {
+      name: jobName(index),
+      atMs: random.between(0, durationMs),
+      request: {
+        question: `${jobName(index)} ${fault ?? 'as it should be'}`,
+        stream: random.chance(0.5),
+        metadata: {
+          ...(fault !== undefined && { sim: fault }),
+          ...metadata,
+          sim_think_ms: String(thinkMs),
+          sim_deltas: String(random.between(1, 40)),
+        },
+        ...(timeout_ms !== undefined && { timeout_ms }),
+        ...(random.chance(0.1) && { priority: random.between(1, 10) }),
+        ...(random.chance(0.1) && { delay_ms: random.between(100, 4000) }),
+      },
+      cancelAfterMs: random.chance(0.2) ? random.between(0, 9000) : undefined,
+    };
+  });
+}

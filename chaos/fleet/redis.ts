@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import { startEmbeddedRedis } from '../../src/redis/embedded/embedded-redis.ts';
+import type { ResolutionOptions } from '../../src/redis/embedded/resolution-order.ts';
+import { becomes } from './timing.ts';
+
+/** A Redis with an append-only file that can be killed and started again, on the same port and data. */
+export interface ChaosRedis {
+  readonly url: string;
+  /** SIGKILL. Resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Resolves when it takes commands again. */
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** The system may still hold connections of the dead server on its port. */
+const RESTART_LIMIT_MS = 10_000;
+
+export async function startChaosRedis(server: ResolutionOptions, folder: string): Promise<ChaosRedis> {
+  const options = { ...server, dataDir: join(folder, 'redis'), appendOnly: true };
+  let running = await startEmbeddedRedis(options);
+  const { url, port } = running;
+  return {
+    url,
+    async kill() {
+      process.kill(running.pid, 'SIGKILL');
+      await running.exited;
+    },
+    async restart() {
+      // Of the dead one: gives up the folder.
+      await running.stop();
+      let reason: unknown;
+      const again = async (): Promise<boolean> => {
+        try {
+          running = await startEmbeddedRedis({ ...options, choosePort: async () => port });
+          return true;
+        } catch (error: unknown) {
+          reason = error;
+          return false;
+        }
+      };
+      if (!(await becomes(again, RESTART_LIMIT_MS, new AbortController().signal))) {
+        throw new Error(`Redis did not start again on port ${port}`, { cause: reason });
+      }
+    },
+    stop: () => running.stop(),
+  };
+}

@@ -1,0 +1,226 @@
+import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import type { JobRequest } from '../../src/job/request.ts';
+import { createPriceList } from '../../src/usage/price.ts';
+import { usdFrom } from '../../src/usage/usd.ts';
+import { utcDay } from '../../src/usage/utc-day.ts';
+import { figure, percent } from '../evidence/figure.ts';
+import { jobNameIn, type LedgerEntry, readLedger } from '../evidence/ledger.ts';
+import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { createRandom, type Random } from '../fleet/random.ts';
+import { becomes, pause } from '../fleet/timing.ts';
+import { isClean, type Report, type Stage } from '../scenario.ts';
+import { randomTokens, requestOfSize } from './job-sizes.ts';
+import { booksAgree } from './usage-check.ts';
+
+const BUDGET_USD = 1;
+const NANO_PER_USD = 1e9;
+const LIMITED = { tenant: 'ann', jobs: 300 };
+const FREE = { tenant: 'ben', jobs: 80 };
+const MODELS = ['o3', 'gpt-5'];
+/** Of which 1,500 cost about a cent. */
+const SIZES = { median: 1300, least: 300, most: 6000 };
+const STARTS_PER_SECOND = 10;
+const THINK_MS = { least: 1000, most: 4000 };
+/** A create that was on its way when the last cent was booked. */
+const ON_ITS_WAY_MS = 1000;
+/** Twice as long as a tenant whose budget is used up is left alone. */
+const QUIET_MS = 12_000;
+const LEAST_USED = 0.8;
+const MIDNIGHT_MS = 10 * 60_000;
+const LIMIT_MS = 240_000;
+const PAGE = 100;
+
+/** A dollar a day, and three times as many jobs as it pays for. */
+export function runBudget(stage: Stage): Promise<Report> {
+  const model = { requestsPerMinute: STARTS_PER_SECOND * 60 };
+  return withFleet(
+    stage,
+    {
+      workers: 2,
+      webhooks: false,
+      proxies: false,
+      tenants: [LIMITED.tenant, FREE.tenant],
+      config: {
+        models: Object.fromEntries(MODELS.map((name) => [name, model])),
+        tenants: { [LIMITED.tenant]: { dailyBudgetUsd: BUDGET_USD } },
+      },
+    },
+    (fleet) => budget(stage, fleet),
+    isClean,
+  );
+}
+
+async function budget({ seed, signal, progress, say }: Stage, fleet: Fleet): Promise<Report> {
+  const random = createRandom(seed);
+  if (untilMidnightMs() < MIDNIGHT_MS) {
+    say('Waiting for midnight (UTC), when budgets begin anew');
+    await pause(untilMidnightMs() + 1000, signal);
+  }
+  for (const { tenant, jobs } of [LIMITED, FREE]) {
+    const requests = Array.from({ length: jobs }, (_, index) => requestFor(random, tenant, index));
+    for (const outcome of await fleet.clientOf(tenant).enqueueBulk(requests, { signal }))
+      if (!outcome.ok) throw outcome.error;
+  }
+  const views = await viewsWhenQuiet(fleet, progress, signal);
+
+  const { responses } = await readLedger(fleet.upstreamUrl);
+  const prices = createPriceList({});
+  const sales = responses.map((entry) => saleOf(entry, prices, views));
+  const limited = sales.filter(({ tenant }) => tenant === LIMITED.tenant);
+  const spent = sum(limited.map(({ nano }) => nano));
+  const late = limited.filter(
+    ({ at }) =>
+      sum(limited.filter(({ endedAt }) => endedAt < at - ON_ITS_WAY_MS).map(({ nano }) => nano)) >=
+      BUDGET_USD * NANO_PER_USD,
+  );
+  const crossedAt = momentOf(limited);
+  const running = limited.filter(({ at, endedAt }) => at <= crossedAt && endedAt >= crossedAt);
+  const over = Math.max(0, spent - BUDGET_USD * NANO_PER_USD);
+  const mayBeOver = sum(running.map(({ nano }) => nano));
+  const waiting = [...views.values()].filter(({ status }) => status === 'waiting');
+  const failed = [...views.values()].filter(({ status }) => status === 'failed').length;
+  const saying = waiting.filter((view) => view.status === 'waiting' && view.waiting_for.includes('budget'));
+  return {
+    requirements: [
+      figure(
+        `jobs of ${LIMITED.tenant}, with ${BUDGET_USD} dollar a day: bought, waiting`,
+        `${limited.length}, ${waiting.length}`,
+      ),
+      {
+        what: 'overspent by',
+        required: `≤ ${usdText(mayBeOver)}, the ${running.length} that ran when the budget was passed`,
+        measured: `${usdText(over)} (spent ${usdText(spent)})`,
+        met: over <= mayBeOver,
+      },
+      {
+        what: 'creates after the budget was used up',
+        required: '0',
+        measured: `${late.length}`,
+        met: late.length === 0,
+      },
+      {
+        what: 'used of the budget',
+        required: `≥ ${percent(LEAST_USED)}`,
+        measured: percent(spent / BUDGET_USD / NANO_PER_USD),
+        met: spent >= LEAST_USED * BUDGET_USD * NANO_PER_USD,
+      },
+      {
+        what: 'waiting jobs that say it is the budget',
+        required: 'all, and ≥ 1',
+        measured: `${saying.length} of ${waiting.length}`,
+        met: waiting.length > 0 && saying.length === waiting.length,
+      },
+      {
+        what: 'jobs that failed',
+        required: '0',
+        measured: `${failed}`,
+        met: failed === 0,
+      },
+      ...(await booksAgree(fleet, sales, signal)),
+    ],
+    offences: [],
+    logs: fleet.folder,
+  };
+}
+
+/** One in five of another model, some of them served in another tier, with a part of the input from the cache, or ended early. */
+function requestFor(random: Random, tenant: string, index: number): JobRequest {
+  const name = `${tenant}-${String(index).padStart(4, '0')}`;
+  const tokens = randomTokens(random, SIZES);
+  const isFree = tenant === FREE.tenant;
+  return {
+    ...requestOfSize(name, tokens, {
+      sim_think_ms: String(random.between(THINK_MS.least, THINK_MS.most)),
+      sim_cached_tokens: String(Math.floor((tokens / 5) * random.pick([0, 0.5]))),
+      ...(isFree && random.chance(0.2) && { sim_tier: random.pick(['flex', 'priority']) }),
+      ...(isFree && random.chance(0.1) && { sim: 'incomplete' }),
+    }),
+    model: random.chance(0.8) ? 'o3' : 'gpt-5',
+  };
+}
+
+/** One response, as the upstream has sold it. */
+export interface Sale {
+  tenant: string;
+  model: string;
+  /** The day on which it ended, in UTC. */
+  day: string;
+  /** Unix milliseconds: bought, and known to have ended; infinite: it runs. */
+  at: number;
+  endedAt: number;
+  /** Nano-dollars. */
+  nano: number;
+}
+
+function saleOf(
+  entry: LedgerEntry,
+  prices: ReturnType<typeof createPriceList>,
+  views: ReadonlyMap<string, JobView>,
+): Sale {
+  const name = jobNameIn(entry.question);
+  const view = views.get(name);
+  const endedAt =
+    view !== undefined && isFinishedJob(view) ? Date.parse(view.finished_at) : Number.POSITIVE_INFINITY;
+  const { usage } = entry;
+  const nano = prices.costOf({
+    upstreamModel: entry.snapshot,
+    serviceTier: entry.service_tier,
+    usage: usage && {
+      input_tokens: usage.input_tokens,
+      cached_tokens: usage.input_tokens_details.cached_tokens,
+      cache_write_tokens: usage.input_tokens_details.cache_write_tokens,
+      output_tokens: usage.output_tokens,
+      reasoning_tokens: usage.output_tokens_details.reasoning_tokens,
+      total_tokens: usage.total_tokens,
+    },
+  });
+  if (nano === null) throw new Error(`expected a price and usage of ${name}, got ${JSON.stringify(entry)}`);
+  const day = utcDay(Number.isFinite(endedAt) ? endedAt : Date.now());
+  return { tenant: name.split('-')[0] ?? '', model: entry.model, day, at: entry.created_at, endedAt, nano };
+}
+
+/** When as much had ended as the budget is; infinite: never. */
+function momentOf(sales: readonly Sale[]): number {
+  let spent = 0;
+  for (const { endedAt, nano } of sales.toSorted((left, right) => left.endedAt - right.endedAt)) {
+    spent += nano;
+    if (spent >= BUDGET_USD * NANO_PER_USD) return endedAt;
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+/** By name, when nothing has run or been bought for a while. @throws when that does not come about. */
+async function viewsWhenQuiet(
+  { client, upstreamUrl }: Fleet,
+  progress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<Map<string, JobView>> {
+  const views = new Map<string, JobView>();
+  let purchases = -1;
+  let changedAt = Date.now();
+  const isQuiet = async (): Promise<boolean> => {
+    for await (const view of client.jobs({ limit: PAGE }, { signal }))
+      views.set(jobNameIn(view.question), view);
+    const { totals } = await readLedger(upstreamUrl);
+    const all = [...views.values()];
+    const isRunning = all.some(({ status }) => status === 'active');
+    if (totals.purchases !== purchases || isRunning) changedAt = Date.now();
+    ({ purchases } = totals);
+    progress(`${purchases} bought, ${all.filter(isFinishedJob).length} of ${all.length} have ended`);
+    return Date.now() - changedAt >= QUIET_MS;
+  };
+  if (await becomes(isQuiet, LIMIT_MS, signal, 1000)) return views;
+  throw new Error(`expected ${QUIET_MS / 1000} s without a purchase, saw none in ${LIMIT_MS / 1000} s`);
+}
+
+function untilMidnightMs(): number {
+  return new Date().setUTCHours(24, 0, 0, 0) - Date.now();
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function usdText(nano: number): string {
+  return `$${usdFrom(nano)}`;
+}

@@ -1,0 +1,183 @@
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import { O3Queue } from '../../src/queue/o3-queue.ts';
+import { createQuota, type Quota } from '../../src/quota/quota.ts';
+import { connectRedis, type RedisClient } from '../../src/redis/connection.ts';
+import { figure } from '../evidence/figure.ts';
+import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { becomes, inParallel, percentile } from '../fleet/timing.ts';
+import { isClean, type Report, type Requirement, type Stage } from '../scenario.ts';
+
+const FEW = 100;
+const ROUNDS = 1000;
+const WARM_UP_ROUNDS = 100;
+const BULK = 1000;
+const BULKS_AT_ONCE = 4;
+const UPSTREAM_MODEL = 'o3';
+const NO_LIMITS = { requestsPerMinute: undefined, tokensPerMinute: undefined, maxInFlight: undefined };
+/** A search tree ten thousand times as large is four times as deep, on top of what a call costs in any case. */
+const MOST_TIMES = 1.5;
+const QUIET_LIMIT_MS = 300_000;
+
+/** One line, and what was measured at it. */
+interface Bench {
+  prefix: string;
+  queue: O3Queue;
+  model: ModelQueue;
+  quota: Quota;
+  enqueueMs: number[];
+  startMs: number[];
+  viewMs: number[];
+}
+
+/** The same work at a line of a hundred jobs and at a very long one, in turns on one Redis, so that what else this machine does befalls both alike. */
+export function lineCost(stage: Stage, waiting: number): Promise<Report> {
+  return withFleet(
+    stage,
+    { workers: 0, webhooks: false, proxies: false },
+    (fleet) => measure(stage, fleet, waiting),
+    isClean,
+  );
+}
+
+async function measure({ signal, progress }: Stage, fleet: Fleet, waiting: number): Promise<Report> {
+  const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
+  const benches: Bench[] = [];
+  try {
+    const [few, many] = [open(fleet, redis, 'few'), open(fleet, redis, 'many')];
+    benches.push(few, many);
+    await fill(few, FEW, signal);
+    const emptyBytes = await usedBytes(redis);
+    const filledMs = await fill(many, waiting, signal, (count) =>
+      progress(`${count} of ${waiting} jobs wait`),
+    );
+    const bytes = (await usedBytes(redis)) - emptyBytes;
+    progress('waiting until Redis has written its files');
+    await becomes(async () => !(await isSaving(redis)), QUIET_LIMIT_MS, signal, 500);
+
+    for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round += 1) {
+      signal.throwIfAborted();
+      if (round === 0) for (const bench of benches) forget(bench);
+      // Who is first profits or suffers from what the other one has left behind.
+      for (const bench of round % 2 === 0 ? [few, many] : [many, few]) await once(bench);
+      progress(`${round} of ${ROUNDS} rounds`);
+    }
+    return {
+      requirements: [
+        figure(
+          'jobs in the two lines at the end',
+          (await Promise.all([few, many].map((bench) => lengthOf(redis, bench)))).join(', '),
+        ),
+        figure(
+          'memory of Redis for the long one, and for each job',
+          `${(bytes / 2 ** 20).toFixed(0)} MB, ${(bytes / waiting).toFixed(0)} bytes`,
+        ),
+        figure('jobs a second while it was filled', Math.round((waiting * 1000) / filledMs)),
+        ...compared('enqueue', few.enqueueMs, many.enqueueMs),
+        ...compared('start', few.startMs, many.startMs),
+        ...compared('view of the job that was just enqueued', few.viewMs, many.viewMs),
+      ],
+      offences: [],
+      logs: fleet.folder,
+    };
+  } finally {
+    redis.disconnect();
+    await Promise.all(benches.map(({ queue }) => queue.close()));
+  }
+}
+
+function open(fleet: Fleet, redis: RedisClient, prefix: string): Bench {
+  const queue = new O3Queue({ redisUrl: fleet.redis.url, prefix });
+  const [model] = queue.queues;
+  if (model === undefined) throw new Error('expected a model in the default configuration');
+  const quota = createQuota(redis, prefix, UPSTREAM_MODEL);
+  return { prefix, queue, model, quota, enqueueMs: [], startMs: [], viewMs: [] };
+}
+
+function requestOf(prefix: string): { question: string } {
+  return { question: `${prefix}: why is the sky dark at night?` };
+}
+
+/** @returns how long it took, in milliseconds. */
+async function fill(
+  { queue, prefix }: Bench,
+  count: number,
+  signal: AbortSignal,
+  show: (done: number) => void = () => {},
+): Promise<number> {
+  const sizes = Array.from({ length: Math.ceil(count / BULK) }, (_, i) => Math.min(BULK, count - i * BULK));
+  const startedAt = performance.now();
+  let done = 0;
+  await inParallel(sizes, BULKS_AT_ONCE, async (size) => {
+    signal.throwIfAborted();
+    const outcomes = await queue.enqueueBulk(Array.from({ length: size }, () => requestOf(prefix)));
+    for (const outcome of outcomes) if (!outcome.ok) throw outcome.error;
+    done += size;
+    show(done);
+  });
+  return performance.now() - startedAt;
+}
+
+/** One more, a look at it, and one less: so a line stays as long as it is. A start is what a dispatcher does for it, all three steps. */
+async function once(bench: Bench): Promise<void> {
+  const { queue, model, quota, prefix } = bench;
+  const enqueuedAt = performance.now();
+  const { id } = await queue.enqueue(requestOf(prefix));
+  const viewedAt = performance.now();
+  const view = await queue.get(id);
+  const nextAt = performance.now();
+  if (view?.status !== 'waiting' || view.position === null)
+    throw new Error(`expected ${id} to stand in the line, saw ${JSON.stringify(view)}`);
+  const {
+    jobs: [job],
+  } = await model.line.next(1);
+  if (job === undefined) throw new Error(`expected a job in the line of "${prefix}", got none`);
+  const need = { id: job.id, inputTokens: job.options.need?.input ?? 0, class: '/' };
+  const { answers } = await quota.take([need], NO_LIMITS);
+  const [started] = await model.line.start([{ id: job.id, tenant: job.tenant, grant: UPSTREAM_MODEL }]);
+  const endedAt = performance.now();
+  if (typeof answers[0] !== 'number' || started !== true) throw new Error(`expected ${job.id} to be started`);
+  await quota.giveBack([job.id]);
+  bench.enqueueMs.push(viewedAt - enqueuedAt);
+  bench.viewMs.push(nextAt - viewedAt);
+  bench.startMs.push(endedAt - nextAt);
+}
+
+function forget(bench: Bench): void {
+  bench.enqueueMs.length = 0;
+  bench.startMs.length = 0;
+  bench.viewMs.length = 0;
+}
+
+function compared(what: string, few: readonly number[], many: readonly number[]): Requirement[] {
+  const times = (values: readonly number[]): string =>
+    [0.5, 0.99].map((share) => percentile(values, share).toFixed(2)).join(', ');
+  const ratios = [0.5, 0.99].map((share) => percentile(many, share) / percentile(few, share));
+  const [median = Number.NaN, high = Number.NaN] = ratios;
+  return [
+    {
+      what: `${what}: median of the long line, as a multiple of that of the short one`,
+      required: `≤ ${MOST_TIMES}`,
+      measured: median.toFixed(2),
+      met: median <= MOST_TIMES,
+    },
+    figure(
+      `${what}: p50, p99 of ${few.length} with ${FEW} waiting, then with all of them`,
+      `${times(few)} ms, then ${times(many)} ms; p99 ${high.toFixed(2)} times`,
+    ),
+  ];
+}
+
+async function lengthOf(redis: RedisClient, { model }: Bench): Promise<number> {
+  return redis.zcard(`${model.keys.line('of')}:`);
+}
+
+async function usedBytes(redis: RedisClient): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
+}
+
+/** Redis shares the machine's time with a child of its own while it does. */
+async function isSaving(redis: RedisClient): Promise<boolean> {
+  return /^(aof_rewrite_in_progress|rdb_bgsave_in_progress|aof_rewrite_scheduled):1/m.test(
+    await redis.info('persistence'),
+  );
+}

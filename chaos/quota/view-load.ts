@@ -1,0 +1,88 @@
+import { Agent, request } from 'node:http';
+import type { Fleet } from '../fleet/fleet.ts';
+import { pause, percentile } from '../fleet/timing.ts';
+import type { Requirement } from '../scenario.ts';
+
+const PER_SECOND = 1000;
+const FOR_MS = 10_000;
+const STEP_MS = 10;
+const CONNECTIONS = 64;
+/** Of what was asked for, with as much again for what this process itself does not manage. */
+const LEAST_ANSWERED = 0.97;
+const MOST_P99_MS = 1000;
+
+/** A thousand `GET /jobs/:id` a second, of jobs that wait. */
+export async function loadOfViews(
+  { producerUrl }: Fleet,
+  ids: readonly string[],
+  signal: AbortSignal,
+  progress: (line: string) => void,
+): Promise<Requirement[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  const latencies: number[] = [];
+  const open: Promise<void>[] = [];
+  let waiting = 0;
+  let failed = 0;
+  try {
+    const startedAt = performance.now();
+    for (let sent = 0; performance.now() - startedAt < FOR_MS; ) {
+      const due = ((performance.now() - startedAt) * PER_SECOND) / 1000;
+      for (; sent < due; sent += 1) {
+        // The last ones wait longest.
+        const id = ids[ids.length - 1 - (sent % Math.ceil(ids.length / 2))] ?? '';
+        const askedAt = performance.now();
+        open.push(
+          view(new URL(`/jobs/${id}`, producerUrl), agent).then(
+            (status) => {
+              latencies.push(performance.now() - askedAt);
+              if (status === 'waiting') waiting += 1;
+            },
+            () => {
+              failed += 1;
+            },
+          ),
+        );
+      }
+      progress(`${latencies.length} views`);
+      await pause(STEP_MS, signal);
+    }
+    await Promise.all(open);
+    const perSecond = (latencies.length * 1000) / (performance.now() - startedAt);
+    const [p50 = 0, p99 = 0] = [0.5, 0.99].map((share) => percentile(latencies, share));
+    return [
+      {
+        what: 'views of waiting jobs, a second',
+        required: `≥ ${PER_SECOND * LEAST_ANSWERED}, none failed`,
+        measured: `${perSecond.toFixed(0)} (${waiting} of ${latencies.length} waited; ${failed} failed)`,
+        met: perSecond >= PER_SECOND * LEAST_ANSWERED && failed === 0 && waiting > latencies.length / 2,
+      },
+      {
+        what: 'until such a view is here: p50, p99',
+        required: `p99 ≤ ${MOST_P99_MS} ms`,
+        measured: `${p50.toFixed(1)}, ${p99.toFixed(1)} ms`,
+        met: p99 <= MOST_P99_MS,
+      },
+    ];
+  } finally {
+    agent.destroy();
+  }
+}
+
+/** @returns the job's status. By hand: the time of fetch would be measured too. */
+function view(url: URL, agent: Agent): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { agent }, (response) => {
+      const pieces: Buffer[] = [];
+      response.on('data', (piece: Buffer) => pieces.push(piece));
+      response.once('error', reject);
+      response.once('end', () => {
+        const text = Buffer.concat(pieces).toString();
+        const [, status = ''] = /"status":"(\w+)"/.exec(text) ?? [];
+        if (response.statusCode === 200) resolve(status);
+        else reject(new Error(`expected 200, got ${response.statusCode}: ${text.slice(0, 200)}`));
+      });
+    });
+    sent.once('error', reject);
+    sent.end();
+  });
+}

@@ -1,0 +1,40 @@
+import { O3ClientError } from '../../src/client/client-error.ts';
+import { pause } from '../../src/client/transport.ts';
+
+/** Repeats a call for as long as the instance cannot be reached, cannot serve, or is asked too often. */
+export type Patience = <Value>(call: () => Promise<Value>) => Promise<Value>;
+
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 15_000;
+const AWAY_CODES: ReadonlySet<string> = new Set(['instance_unreachable', 'answer_lost', 'redis_unavailable']);
+const AWAY_STATUSES: ReadonlySet<number | undefined> = new Set([429, 502, 503, 504]);
+
+/** @param say told once when the waiting begins, and once when it is over, however many wait. */
+export function createPatience(say: (text: string) => void, signal: AbortSignal): Patience {
+  let waiting = 0;
+  return async (call) => {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        const value = await call();
+        if (failures > 0) {
+          waiting -= 1;
+          if (waiting === 0) say('The instance answers again.');
+        }
+        return value;
+      } catch (error: unknown) {
+        signal.throwIfAborted();
+        if (!isPassing(error)) throw error;
+        if (failures === 0) {
+          if (waiting === 0) say(`${error.message}; trying again`);
+          waiting += 1;
+        }
+        const backoffMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
+        await pause(Math.max(backoffMs, error.retryAfterMs ?? 0), signal);
+      }
+    }
+  };
+}
+
+function isPassing(error: unknown): error is O3ClientError {
+  return error instanceof O3ClientError && (AWAY_CODES.has(error.code) || AWAY_STATUSES.has(error.status));
+}

@@ -1,0 +1,138 @@
+import type { Command } from 'commander';
+import { oneLine } from '../../src/client/terminal-text.ts';
+import { QueueError } from '../../src/errors/problem.ts';
+import type { JobView } from '../../src/job/job.ts';
+import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
+import { type CommandContext, printJson } from '../command-context.ts';
+import { statusText } from '../display/job-table.ts';
+import { finishWith, nextCommands, waitForOutcome } from '../display/outcome.ts';
+import { EXIT, EXIT_CODES_HELP, UsageError } from '../exit-code.ts';
+import { waitChoice, wholeNumber } from '../option.ts';
+import { followAnswer } from './follow.ts';
+import { readQuestion } from './question.ts';
+
+interface AskOptions {
+  context?: string;
+  model?: string;
+  instructions?: string;
+  reasoningEffort?: string;
+  maxOutputTokens?: number;
+  priority?: number;
+  delayMs?: number;
+  maxAttempts?: number;
+  timeoutMs?: number;
+  idempotencyKey?: string;
+  wait?: string | true;
+  follow?: true;
+  json?: true;
+}
+
+export function registerAskCommand(program: Command, context: CommandContext): void {
+  program
+    .command('ask')
+    .summary('ask a question: enqueues a job')
+    .description('Enqueues a question and prints the id of its job, or waits for the answer with --wait.')
+    .argument('[question]', 'the question; `-` or nothing: read from stdin')
+    .option('-c, --context <file>', 'a text file that belongs to the question; `-`: stdin')
+    .option('-m, --model <model>', "a configured model; default: the instance's own")
+    .option('--instructions <text>', 'how the model should answer')
+    .option('--reasoning-effort <effort>', 'how hard it thinks: low, medium, high, …')
+    .option('--max-output-tokens <n>', 'reasoning included; it stops there', wholeNumber)
+    .option('--priority <n>', '0 (the default) goes first, larger numbers later', wholeNumber)
+    .option('--delay-ms <ms>', 'not before so many milliseconds from now', wholeNumber)
+    .option('--max-attempts <n>', 'how often it may be bought when the upstream fails', wholeNumber)
+    .option('--timeout-ms <ms>', 'the longest one attempt may take', wholeNumber)
+    .option('--idempotency-key <key>', 'the same question under the same key is the same job')
+    .option(
+      '-w, --wait [seconds]',
+      'print the answer when it is there; without seconds: however long it takes',
+    )
+    .option('-f, --follow', 'print the answer while it is written; in a pipe: when it is there')
+    .option('--json', "print the API's JSON: the job, or with --wait its result")
+    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', EXIT_CODES_HELP)
+    .action((question: string | undefined, options: AskOptions) => ask(context, question, options));
+}
+
+async function ask(
+  context: CommandContext,
+  argument: string | undefined,
+  options: AskOptions,
+): Promise<void> {
+  const { argument: question, timeoutMs } = waitChoice(argument, options.wait ?? options.follow);
+  const isFollowed = options.follow === true && context.output.isTerminal && options.json !== true;
+  const request = requestFrom(
+    await readQuestion({ question, context: options.context }, context.input),
+    options,
+  );
+  const client = context.client();
+  const signal = context.interruption();
+  let job: JobView;
+  try {
+    job = await client.enqueue(request, { signal, idempotencyKey: options.idempotencyKey });
+  } catch (error: unknown) {
+    if (!signal.aborted) throw error;
+    context.notices.line('Stopped before the instance answered; `o3q list` shows whether it took the job.');
+    context.finish(EXIT.interrupted);
+    return;
+  }
+  if (timeoutMs === undefined) {
+    printEnqueued(context, job, options.json === true);
+    return;
+  }
+  const outcome = isFollowed
+    ? await followAnswer(context, client, job.id, signal)
+    : await waitForOutcome(context, client, job.id, { timeoutMs, signal });
+  finishWith(context, job.id, outcome, isFollowed ? 'said' : options.json === true ? 'json' : 'text');
+}
+
+/** Judged here as well as by the instance: wrong usage costs no round trip, and is named by its option. */
+function requestFrom(work: { question: string; context?: string }, options: AskOptions): JobRequest {
+  const fields = {
+    ...work,
+    model: options.model,
+    instructions: options.instructions,
+    reasoning_effort: options.reasoningEffort,
+    max_output_tokens: options.maxOutputTokens,
+    priority: options.priority,
+    delay_ms: options.delayMs,
+    max_attempts: options.maxAttempts,
+    timeout_ms: options.timeoutMs,
+  };
+  try {
+    return parseJobRequest(
+      Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
+    );
+  } catch (error: unknown) {
+    if (!(error instanceof QueueError)) throw error;
+    const flaws = error.flaws.map(({ path, message }) =>
+      path === '' ? message : `--${path.replaceAll('_', '-')}: ${message}`,
+    );
+    throw new UsageError(flaws.join('\n'), { cause: error });
+  }
+}
+
+function printEnqueued(context: CommandContext, job: JobView, json: boolean): void {
+  const { output } = context;
+  const id = oneLine(job.id);
+  if (json) printJson(context, job);
+  else if (output.isTerminal) {
+    output.line(`${statusText(job)}  ${output.paint('bold', id)}`);
+    output.line(
+      nextCommands(output, [
+        [`o3q result ${id} --wait`, 'waits for the answer'],
+        [`o3q watch ${id}`, 'shows how it goes'],
+        [`o3q cancel ${id}`, 'stops it, and the spend'],
+      ]),
+    );
+  } else output.line(id);
+}
+
+const EXAMPLES = `
+Examples:
+  o3q ask "Why is the sky blue?"                      prints what to type next; in a pipe, the id alone
+  o3q ask "Summarise this" --context report.md --wait
+  o3q ask "A long story" --follow                      prints it while it is written
+  git diff | o3q ask "Review this change" --context - --wait 600 > review.md
+  id=$(o3q ask "A hard one" --reasoning-effort high) && o3q result "$id" --wait
+  o3q ask -- "-1 or +1?"                              a question that begins with a dash`;

@@ -1,0 +1,73 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { O3Client } from '../../src/client/o3-client.ts';
+import { JOB_STATUSES, type JobPage, type JobQuery, type JobStatus } from '../../src/job/job.ts';
+import { type CommandContext, printJson } from '../command-context.ts';
+import { jobTable } from '../display/job-table.ts';
+import { wholeNumber } from '../option.ts';
+
+const LARGEST_PAGE = 100;
+
+interface ListOptions {
+  status?: JobStatus;
+  model?: string;
+  query?: string;
+  limit: number;
+  cursor?: string;
+  json?: true;
+}
+
+export function registerListCommand(program: Command, context: CommandContext): void {
+  program
+    .command('list')
+    .summary('list jobs, newest first')
+    .description('Lists jobs, newest first.')
+    .addOption(new Option('-s, --status <status>', 'only these').choices(JOB_STATUSES))
+    .option('-m, --model <model>', 'only those of one model')
+    .option('-q, --query <text>', 'only those with these words in their question')
+    .option('-n, --limit <n>', 'how many', positive, 20)
+    .option('--cursor <cursor>', 'where an earlier list ended: next_cursor of its --json')
+    .option('--json', "print the API's JSON: {jobs, next_cursor}")
+    .addHelpText('after', EXAMPLES)
+    .action((options: ListOptions) => list(context, options));
+}
+
+async function list(context: CommandContext, options: ListOptions): Promise<void> {
+  const { status, model, query, limit, cursor } = options;
+  const page = await firstJobs(context.client(), { status, model, q: query, cursor }, limit);
+  const { output, notices } = context;
+  if (options.json) printJson(context, page);
+  else if (page.jobs.length > 0) output.line(jobTable(page.jobs, output));
+  else notices.line(emptyText(options));
+  if (page.next_cursor !== null && notices.isTerminal && !options.json) {
+    notices.line(notices.paint('dim', `There are more: --limit ${limit * 2} shows twice as many`));
+  }
+}
+
+/** As many as asked for, over as many pages as that takes: a page may hold fewer than its limit. */
+async function firstJobs(client: O3Client, query: JobQuery, limit: number): Promise<JobPage> {
+  const jobs: JobPage['jobs'] = [];
+  let cursor = query.cursor;
+  for (;;) {
+    const page = await client.list({ ...query, cursor, limit: Math.min(LARGEST_PAGE, limit - jobs.length) });
+    jobs.push(...page.jobs);
+    if (page.next_cursor === null || jobs.length >= limit) return { jobs, next_cursor: page.next_cursor };
+    cursor = page.next_cursor;
+  }
+}
+
+function emptyText({ status, model, query, cursor }: ListOptions): string {
+  const isFiltered = [status, model, query, cursor].some((filter) => filter !== undefined);
+  return isFiltered ? 'No such jobs.' : 'No jobs yet: o3q ask "Why is the sky blue?"';
+}
+
+function positive(text: string): number {
+  const number = wholeNumber(text);
+  if (number === 0) throw new InvalidArgumentError('Expected a whole number, 1 or more.');
+  return number;
+}
+
+const EXAMPLES = `
+Examples:
+  o3q list --status failed
+  o3q list --query sky --limit 100
+  o3q list --status waiting --limit 1000 --json | jq -r '.jobs[].id'`;

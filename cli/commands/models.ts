@@ -1,0 +1,75 @@
+import type { Command } from 'commander';
+import { oneLine } from '../../src/client/terminal-text.ts';
+import type { ModelStatus, ModelView } from '../../src/models/view.ts';
+import { type CommandContext, printJson } from '../command-context.ts';
+import { createTable, tableText } from '../display/borderless-table.ts';
+import { numberText } from '../display/progress-bar.ts';
+import type { Style, Terminal } from '../display/terminal.ts';
+
+export function registerModelsCommand(program: Command, context: CommandContext): void {
+  program
+    .command('models')
+    .summary('show how the configured models stand')
+    .description(
+      'Shows each configured model: what it is sent to, what is used of its limits in the last minute, who waits and why. Needs the key of admin.',
+    )
+    .option('--json', "print the API's JSON: a list of models")
+    .action(async (options: { json?: true }) => {
+      const models = await context.client().models();
+      if (options.json) return printJson(context, models);
+      context.output.line(modelTable(models, context.output));
+    });
+}
+
+const STYLES: Record<ModelStatus, Style> = {
+  open: 'green',
+  rate_limited: 'yellow',
+  paused: 'red',
+  down: 'red',
+  gone: 'red',
+};
+
+const HEAD = [
+  'MODEL',
+  'UPSTREAM',
+  'STATUS',
+  'WAITING',
+  'IN FLIGHT',
+  'REQUESTS/MIN',
+  'TOKENS/MIN',
+  'SHUTDOWN',
+];
+const FIRST_NUMBER = 3;
+const LAST_NUMBER = 6;
+
+/** Reasons are sentences: below the table, each on a line of its own. */
+export function modelTable(models: readonly ModelView[], terminal: Terminal): string {
+  const table = createTable(
+    HEAD.map((title) => terminal.paint('dim', title)),
+    { alignments: HEAD.map((_, i) => (i >= FIRST_NUMBER && i <= LAST_NUMBER ? 'right' : 'left')) },
+  );
+  for (const { model, upstream_model: upstreamModel, limits, told_limits: told, state } of models) {
+    table.push([
+      oneLine(model),
+      oneLine(upstreamModel),
+      terminal.paint(STYLES[state.status], state.status.replace('_', ' ')),
+      numberText(state.waiting),
+      usedOf(state.in_flight, limits.max_in_flight),
+      usedOf(state.requests_last_minute, lower(limits.requests_per_minute, told.requests_per_minute)),
+      usedOf(state.tokens_last_minute, lower(limits.tokens_per_minute, told.tokens_per_minute)),
+      oneLine(state.shutdown_date ?? ''),
+    ]);
+  }
+  const reasons = models.flatMap(({ model, state: { reason } }) =>
+    reason === null ? [] : [`${oneLine(model)}: ${oneLine(reason)}`],
+  );
+  return [tableText(table), ...reasons].join('\n');
+}
+
+function usedOf(used: number, limit: number | null): string {
+  return limit === null ? numberText(used) : `${numberText(used)} of ${numberText(limit)}`;
+}
+
+function lower(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}

@@ -1,0 +1,23 @@
+import type { Command } from 'commander';
+import { oneLine } from '../../src/client/terminal-text.ts';
+import { type CommandContext, printJson } from '../command-context.ts';
+import { statusText } from '../display/job-table.ts';
+import { nextCommands } from '../display/outcome.ts';
+
+export function registerRetryCommand(program: Command, context: CommandContext): void {
+  program
+    .command('retry')
+    .summary('run a failed or cancelled job again')
+    .description('Runs a failed or cancelled job again from its first attempt: a fresh purchase.')
+    .argument('<id>', 'the id of a job')
+    .option('--json', "print the API's JSON: the job")
+    .action(async (id: string, options: { json?: true }) => {
+      const job = await context.client().retry(id);
+      const { output } = context;
+      if (options.json) return printJson(context, job);
+      output.line(`${statusText(job)}  ${oneLine(job.id)}`);
+      if (output.isTerminal) {
+        output.line(nextCommands(output, [[`o3q result ${oneLine(id)} --wait`, 'waits for its answer']]));
+      }
+    });
+}

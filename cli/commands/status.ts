@@ -1,0 +1,17 @@
+import type { Command } from 'commander';
+import { type CommandContext, printJson } from '../command-context.ts';
+import { jobDetails } from '../display/job-details.ts';
+
+export function registerStatusCommand(program: Command, context: CommandContext): void {
+  program
+    .command('status')
+    .summary('show one job')
+    .description('Shows everything there is to know of a job. Exits with 0 whatever became of the job.')
+    .argument('<id>', 'the id of a job')
+    .option('--json', "print the API's JSON: the job")
+    .action(async (id: string, options: { json?: true }) => {
+      const job = await context.client().get(id);
+      if (options.json) printJson(context, job);
+      else context.output.line(jobDetails(job, context.output));
+    });
+}

@@ -1,0 +1,94 @@
+import { type Command, Option } from 'commander';
+import { oneLine } from '../../src/client/terminal-text.ts';
+import {
+  SPEND_DIMENSIONS,
+  type SpendDimension,
+  type SpendReport,
+  type SpendSums,
+} from '../../src/usage/report.ts';
+import { formatUsd } from '../../src/usage/usd.ts';
+import { type CommandContext, printJson } from '../command-context.ts';
+import { createTable, tableText } from '../display/borderless-table.ts';
+import { numberText } from '../display/progress-bar.ts';
+import type { Terminal } from '../display/terminal.ts';
+
+interface UsageOptions {
+  from?: string;
+  to?: string;
+  by?: SpendDimension;
+  json?: true;
+}
+
+export function registerUsageCommand(program: Command, context: CommandContext): void {
+  program
+    .command('usage')
+    .summary('show what was used, and what it cost')
+    .description('Shows what was used and what it cost: your own, or everybody’s with the key of admin.')
+    .option('--from <day>', 'the first day, YYYY-MM-DD in UTC; default: 29 days before the last')
+    .option('--to <day>', 'the last day; default: today')
+    .addOption(
+      new Option('--by <what>', 'a line for each; default: for each day, model and tenant').choices(
+        SPEND_DIMENSIONS,
+      ),
+    )
+    .option('--json', "print the API's JSON: {from, to, currency, total, rows}")
+    .addHelpText('after', EXAMPLES)
+    .action(async ({ json, ...query }: UsageOptions) => {
+      const report = await context.client().usage(query);
+      const { output, notices } = context;
+      if (json) printJson(context, report);
+      else if (report.rows.length === 0) {
+        notices.line(`Nothing was used from ${oneLine(report.from)} to ${oneLine(report.to)}.`);
+      } else output.line(usageTable(report, query.by, output));
+    });
+}
+
+const NUMBERS = ['REQUESTS', 'INPUT', 'CACHED', 'OUTPUT', 'REASONING', 'COST'];
+const UNPRICED = 'UNPRICED';
+const NOBODY = '(nobody)';
+
+/** The total is its last line. How many requests are without a price is only said where there are such. */
+export function usageTable(
+  { rows, total }: SpendReport,
+  by: SpendDimension | undefined,
+  terminal: Terminal,
+): string {
+  const dimensions = by === undefined ? SPEND_DIMENSIONS : [by];
+  const hasUnpriced = total.unpriced_requests > 0;
+  const head = [
+    ...dimensions.map((dimension) => dimension.toUpperCase()),
+    ...NUMBERS,
+    ...(hasUnpriced ? [UNPRICED] : []),
+  ];
+  const numbers = (sums: SpendSums): string[] => {
+    const all = numbersOf(sums);
+    return hasUnpriced ? [...all, numberText(sums.unpriced_requests)] : all;
+  };
+  const table = createTable(
+    head.map((title) => terminal.paint('dim', title)),
+    { alignments: head.map((_, column) => (column < dimensions.length ? 'left' : 'right')) },
+  );
+  for (const row of rows) {
+    const names = dimensions.map((dimension) => oneLine(row[dimension] ?? NOBODY));
+    table.push([...names, ...numbers(row)]);
+  }
+  table.push([...dimensions.map((_, column) => (column === 0 ? 'total' : '')), ...numbers(total)]);
+  return tableText(table);
+}
+
+function numbersOf(sums: SpendSums): string[] {
+  return [
+    numberText(sums.requests),
+    numberText(sums.input_tokens),
+    numberText(sums.cached_tokens),
+    numberText(sums.output_tokens),
+    numberText(sums.reasoning_tokens),
+    sums.cost_usd === null ? 'unknown' : formatUsd(sums.cost_usd),
+  ];
+}
+
+const EXAMPLES = `
+Examples:
+  o3q usage --by model
+  o3q usage --from 2026-03-01 --to 2026-03-31 --by tenant
+  o3q usage --json | jq .total.cost_usd`;

@@ -1,0 +1,161 @@
+import type { Command } from 'commander';
+import { O3ClientError } from '../../src/client/client-error.ts';
+import { oneLine, printable } from '../../src/client/terminal-text.ts';
+import { pause } from '../../src/client/transport.ts';
+import { isFinishedJob, type JobView, type WaitingJob } from '../../src/job/job.ts';
+import type { CommandContext } from '../command-context.ts';
+import { jobDetails } from '../display/job-details.ts';
+import { jobLine } from '../display/job-line.ts';
+import { jobTable } from '../display/job-table.ts';
+import {
+  createJobWatch,
+  createSingleWatch,
+  fitting,
+  type JobWatch,
+  type Look,
+} from '../display/job-watch.ts';
+import { startLiveDisplay } from '../display/live-display.ts';
+import { interrupted, nextCommands } from '../display/outcome.ts';
+import type { Terminal } from '../display/terminal.ts';
+import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
+
+const LOOK_MS = 1000;
+/** The table's head, the lines around it and the one that the cursor stands on. */
+const ROWS_AROUND = 5;
+
+/** Where looks are shown: drawn over one another on a terminal, as lines of changes anywhere else. */
+interface Screen {
+  show(look: Look): void;
+  /** The instance cannot be asked just now; it will be asked again. */
+  showTrouble(message: string): void;
+  end(): void;
+}
+
+export function registerWatchCommand(program: Command, context: CommandContext): void {
+  program
+    .command('watch')
+    .summary('watch jobs, or one job, live')
+    .description(
+      'Shows all jobs, or one until it is finished, as they go: a live table on a terminal, a line a change in a pipe.',
+    )
+    .argument('[id]', 'the id of a job; nothing: all, until Ctrl-C (exit code 0)')
+    .option('--json', "print the API's JSON, a job a line, at each change")
+    .addHelpText('after', EXIT_CODES_HELP)
+    .action(async (id: string | undefined, options: { json?: true }) => {
+      const client = context.client();
+      const signal = context.interruption();
+      const looks = id === undefined ? createJobWatch(client) : createSingleWatch(client, id);
+      const last = await watch(context, looks, id !== undefined, options.json === true, signal);
+      if (id === undefined) context.finish(EXIT.done);
+      else if (last === undefined || !isFinishedJob(last)) context.finish(interrupted(context, id));
+      else {
+        if (context.output.isTerminal && last.status === 'completed') {
+          context.notices.line(
+            nextCommands(context.notices, [[`o3q result ${oneLine(last.id)}`, 'prints its answer']]),
+          );
+        }
+        context.finish(exitCodeOfJob(last));
+      }
+    });
+}
+
+/** Looks until the signal, or until the one job is finished. */
+async function watch(
+  context: CommandContext,
+  looks: JobWatch,
+  isSingle: boolean,
+  json: boolean,
+  signal: AbortSignal,
+): Promise<JobView | undefined> {
+  const { output } = context;
+  const screen =
+    output.isTerminal && !json ? await drawnScreen(output, isSingle, signal) : lineScreen(context, json);
+  let last: Look | undefined;
+  try {
+    for (;;) {
+      try {
+        last = await looks.look(signal);
+        screen.show(last);
+        const [job] = last.jobs;
+        if (isSingle && job !== undefined && isFinishedJob(job)) return job;
+      } catch (error: unknown) {
+        if (last === undefined || !isTransient(error)) throw error;
+        screen.showTrouble(error.message);
+      }
+      await pause(LOOK_MS, signal);
+    }
+  } catch (error: unknown) {
+    if (!signal.aborted) throw error;
+    return isSingle ? last?.jobs[0] : undefined;
+  } finally {
+    screen.end();
+  }
+}
+
+async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSignal): Promise<Screen> {
+  const display = await startLiveDisplay(output.stream);
+  let drawn = '';
+  return {
+    show({ jobs }) {
+      const [job] = jobs;
+      drawn = isSingle && job !== undefined ? jobDetails(job, output) : overview(jobs, output);
+      display.show(drawn);
+    },
+    showTrouble: (message) => {
+      display.show(`${drawn}\n${output.paint('red', `${printable(message)}; trying again`)}`);
+    },
+    end: () => {
+      display.keep();
+      // The terminal has echoed ^C where the next line begins.
+      if (signal.aborted) output.line('');
+    },
+  };
+}
+
+function overview(jobs: readonly JobView[], output: Terminal): string {
+  if (jobs.length === 0) return 'No jobs yet: o3q ask "Why is the sky blue?"';
+  const reasons = waitingReasons(jobs);
+  const shown = fitting(jobs, (output.stream.rows ?? 24) - ROWS_AROUND - reasons.length);
+  const more = jobs.length - shown.length;
+  const foot = `${more === 0 ? '' : `${more} more; `}Ctrl-C ends the watch, the jobs go on`;
+  return [jobTable(shown, output), '', ...[...reasons, foot].map((line) => output.paint('dim', line))].join(
+    '\n',
+  );
+}
+
+/** Of each model: what the first one in its line waits for. */
+function waitingReasons(jobs: readonly JobView[]): string[] {
+  const first = new Map<string, WaitingJob>();
+  for (const job of jobs) {
+    if (job.status !== 'waiting') continue;
+    const known = first.get(job.model);
+    if (known === undefined || (job.position ?? 0) < (known.position ?? 0)) first.set(job.model, job);
+  }
+  return [...first].map(([model, job]) => `${oneLine(model)} waits for ${oneLine(job.waiting_for)}`);
+}
+
+function lineScreen({ output, notices }: CommandContext, json: boolean): Screen {
+  let trouble = '';
+  return {
+    show({ changes }) {
+      trouble = '';
+      for (const job of changes) output.line(json ? JSON.stringify(job) : changeLine(job, output));
+    },
+    showTrouble(message) {
+      if (message !== trouble) notices.line(`${printable(message)}; trying again`);
+      trouble = message;
+    },
+    end: () => {},
+  };
+}
+
+function changeLine(job: JobView, output: Terminal): string {
+  return `${new Date().toISOString()}  ${jobLine(job, output)}  - ${oneLine(job.question)}`;
+}
+
+function isTransient(error: unknown): error is O3ClientError {
+  return (
+    error instanceof O3ClientError &&
+    (error.code === 'instance_unreachable' || error.code === 'redis_unavailable')
+  );
+}

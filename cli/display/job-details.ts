@@ -1,0 +1,142 @@
+import { oneLine, printable } from '../../src/client/terminal-text.ts';
+import type { JobView, WaitingJob } from '../../src/job/job.ts';
+import { formatUsd } from '../../src/usage/usd.ts';
+import { distanceText, durationText } from './duration.ts';
+import { paintedStatus } from './job-table.ts';
+import type { Terminal } from './terminal.ts';
+import { wrappedText } from './wrapped-text.ts';
+
+type Detail = [label: string, text: string];
+
+/** Everything there is to know of one job, a line each. */
+export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): string {
+  const details: Detail[] = [
+    ['question', oneLine(job.question)],
+    ['model', oneLine(job.model)],
+    ['attempt', job.attempt === 0 ? `none yet, ${job.max_attempts} at most` : attempts(job)],
+    ...purchases(job),
+    ...detail('cost', job.cost_usd === null ? '' : formatUsd(job.cost_usd)),
+    ['created', moment(job.created_at, now)],
+    ...detailsByStatus(job, now),
+  ];
+  const width = Math.max(...details.map(([label]) => label.length));
+  const lines = details.map(
+    ([label, text]) =>
+      `  ${terminal.paint('dim', label.padEnd(width))}  ${inRoom(text, width + 4, terminal)}`,
+  );
+  return [`${paintedStatus(job, terminal)}  ${oneLine(job.id)}`, ...lines].join('\n');
+}
+
+const INDENTATION = '    ';
+/** A narrower terminal breaks lines better by itself. */
+const NARROWEST = 20;
+
+/** The text behind a label: its further lines stand below, and so does what the terminal has no room for. */
+function inRoom(text: string, labelWidth: number, terminal: Terminal): string {
+  const columns = terminal.columns();
+  const lines =
+    columns === undefined || columns < labelWidth + NARROWEST
+      ? text.split('\n')
+      : wrappedText(text, columns - INDENTATION.length, columns - labelWidth);
+  return lines.join(`\n${INDENTATION}`);
+}
+
+function detailsByStatus(job: JobView, now: number): Detail[] {
+  switch (job.status) {
+    case 'waiting':
+      return [['waits for', oneLine(job.waiting_for)], ...expected(job)];
+    case 'delayed':
+      return [
+        ['waits for', oneLine(job.waiting_for)],
+        ['due', moment(job.due_at, now)],
+      ];
+    case 'active':
+      return [
+        ['started', moment(job.started_at, now)],
+        ['runs for', durationText(job.duration_ms)],
+        ...upstream(job.upstream_id, job.progress.upstream_status),
+        ...detail('last heard', job.progress.seen_at === null ? '' : moment(job.progress.seen_at, now)),
+        ...detail('so far', charactersOf(job.progress.output_characters)),
+      ];
+    case 'completed':
+      return [
+        ...ended(job, now),
+        ...upstream(job.upstream_id, job.result.upstream_model),
+        ...fallback(job.result.fallback_from),
+        ...detail('tokens', job.result.usage === null ? '' : tokensText(job.result.usage)),
+        ...detail('incomplete', oneLine(job.result.incomplete_reason ?? '')),
+        ['answer', printable(job.result.answer_preview).trim()],
+      ];
+    case 'failed':
+      return [
+        ...ended(job, now),
+        ...upstream(job.upstream_id, null),
+        ...detail('tokens', job.usage === null ? '' : tokensText(job.usage)),
+        ['error', `${oneLine(job.error.code)}: ${oneLine(job.error.message)}`],
+      ];
+    case 'cancelled':
+      return [
+        ...ended(job, now),
+        ...upstream(job.upstream_id, null),
+        ...detail('tokens', job.usage === null ? '' : tokensText(job.usage)),
+      ];
+    default:
+      return job satisfies never;
+  }
+}
+
+function expected({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Detail[] {
+  return etaMs === null ? [] : detail('expected', `in ${durationText(etaMs)} (${oneLine(basis ?? '')})`);
+}
+
+export function tokensText(usage: { total_tokens: number; reasoning_tokens: number }): string {
+  const total = `${usage.total_tokens.toLocaleString('en-US')} tokens`;
+  const reasoning = usage.reasoning_tokens.toLocaleString('en-US');
+  return usage.reasoning_tokens === 0 ? total : `${total}, ${reasoning} of them reasoning`;
+}
+
+function attempts(job: JobView): string {
+  return `${job.attempt} of ${job.max_attempts}`;
+}
+
+/** Of interest when it is not one purchase, or none yet. */
+function purchases({ purchases: known, uncertain_purchases: uncertain }: JobView): Detail[] {
+  if (known < 2 && uncertain === 0) return [];
+  const responses = `${known} ${known === 1 ? 'response' : 'responses'}`;
+  return [['bought', uncertain === 0 ? responses : `${responses}, and perhaps ${uncertain} more`]];
+}
+
+function moment(time: string, now: number): string {
+  return `${oneLine(time)} (${distanceText(time, now)})`;
+}
+
+function ended(
+  job: { started_at: string | null; finished_at: string; duration_ms: number },
+  now: number,
+): Detail[] {
+  const finished: Detail = ['finished', moment(job.finished_at, now)];
+  if (job.started_at === null) return [finished, ['took', 'nothing, it was never started']];
+  return [['started', moment(job.started_at, now)], finished, ['took', durationText(job.duration_ms)]];
+}
+
+function upstream(id: string | null, more: string | null): Detail[] {
+  return detail(
+    'upstream',
+    [id, more]
+      .filter((text) => text !== null)
+      .map(oneLine)
+      .join(', '),
+  );
+}
+
+function fallback(from: string | null): Detail[] {
+  return detail('took over', from === null ? '' : `from ${oneLine(from)}, which the upstream no longer has`);
+}
+
+function charactersOf(count: number): string {
+  return count === 0 ? '' : `${count.toLocaleString('en-US')} characters`;
+}
+
+function detail(label: string, text: string): Detail[] {
+  return text === '' ? [] : [[label, text]];
+}

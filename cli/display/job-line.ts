@@ -1,0 +1,39 @@
+import { oneLine } from '../../src/client/terminal-text.ts';
+import type { JobView } from '../../src/job/job.ts';
+import { formatUsd } from '../../src/usage/usd.ts';
+import { paintedStatus, timeSpent } from './job-table.ts';
+import type { Terminal } from './terminal.ts';
+
+/** A job in one line, without its question: `🔄 active  ID  o3  attempt 1/5  12s`. */
+export function jobLine(job: JobView, terminal: Terminal): string {
+  return [
+    paintedStatus(job, terminal),
+    oneLine(job.id),
+    oneLine(job.model),
+    job.attempt === 0 ? '' : `attempt ${job.attempt}/${job.max_attempts}`,
+    timeSpent(job),
+    job.cost_usd === null ? '' : formatUsd(job.cost_usd),
+    fateOf(job),
+  ]
+    .filter((part) => part !== '')
+    .join('  ');
+}
+
+function fateOf(job: JobView): string {
+  switch (job.status) {
+    case 'waiting':
+    case 'delayed':
+      return `for ${oneLine(job.waiting_for)}`;
+    case 'failed':
+      return `${oneLine(job.error.code)}: ${oneLine(job.error.message)}`;
+    case 'completed':
+      return job.result.incomplete_reason === null
+        ? ''
+        : `incomplete: ${oneLine(job.result.incomplete_reason)}`;
+    case 'active':
+    case 'cancelled':
+      return '';
+    default:
+      return job satisfies never;
+  }
+}

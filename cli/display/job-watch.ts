@@ -1,0 +1,100 @@
+import { O3ClientError } from '../../src/client/client-error.ts';
+import type { O3Client } from '../../src/client/o3-client.ts';
+import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+
+const PAGE = 100;
+/** How many jobs that are off the pages are asked for one by one in a look. */
+const SINGLE_READS = 20;
+
+export interface Look {
+  /** The newest jobs and the active ones, newest first. */
+  jobs: JobView[];
+  /** Those of them that are new or not what they were at the last look. */
+  changes: JobView[];
+}
+
+export interface JobWatch {
+  look(signal: AbortSignal): Promise<Look>;
+}
+
+/**
+ * Follows an instance's jobs from look to look at a cost that does not grow with their number: the newest page, the page
+ * of active ones, and some of those that were seen unfinished and are on neither any more.
+ */
+export function createJobWatch(client: Pick<O3Client, 'list' | 'get'>): JobWatch {
+  const known = new Map<string, JobView>();
+  /** What was created before and is finished already is history, not news. */
+  let newsSince: string | undefined;
+
+  async function pages(signal: AbortSignal): Promise<Map<string, JobView>> {
+    // One after the other: of a job on both, the second page knows more.
+    const newest = await client.list({ limit: PAGE }, { signal });
+    const active = await client.list({ status: 'active', limit: PAGE }, { signal });
+    return new Map([...newest.jobs, ...active.jobs].map((job) => [job.id, job]));
+  }
+
+  /** Those asked for longest ago come first in `known`, so that each has its turn. */
+  async function unfinishedElsewhere(found: ReadonlyMap<string, JobView>, signal: AbortSignal) {
+    const missing = [...known.values()].filter((job) => !found.has(job.id) && !isFinishedJob(job));
+    const jobs: JobView[] = [];
+    for (const { id } of missing.slice(0, SINGLE_READS)) {
+      const job = await client.get(id, { signal }).catch((error: unknown) => {
+        if (error instanceof O3ClientError && error.code === 'job_not_found') return undefined;
+        throw error;
+      });
+      if (job === undefined) known.delete(id);
+      else jobs.push(job);
+    }
+    return jobs;
+  }
+
+  function isNews(job: JobView): boolean {
+    const before = known.get(job.id);
+    if (before !== undefined) return stateOf(before) !== stateOf(job);
+    return !isFinishedJob(job) || (newsSince !== undefined && job.created_at >= newsSince);
+  }
+
+  return {
+    async look(signal) {
+      const found = await pages(signal);
+      for (const job of await unfinishedElsewhere(found, signal)) found.set(job.id, job);
+      const jobs = [...found.values()].sort((a, b) => b.created_at.localeCompare(a.created_at));
+      const changes = jobs.filter(isNews).reverse();
+
+      for (const job of known.values()) {
+        if (isFinishedJob(job) && !found.has(job.id)) known.delete(job.id);
+      }
+      for (const job of jobs) {
+        known.delete(job.id);
+        known.set(job.id, job);
+      }
+      newsSince ??= jobs[0]?.created_at ?? '';
+      return { jobs, changes };
+    },
+  };
+}
+
+/** The same for one job. */
+export function createSingleWatch(client: Pick<O3Client, 'get'>, id: string): JobWatch {
+  let shown = '';
+  return {
+    async look(signal) {
+      const job = await client.get(id, { signal });
+      const changes = stateOf(job) === shown ? [] : [job];
+      shown = stateOf(job);
+      return { jobs: [job], changes };
+    },
+  };
+}
+
+/** What a change is a change of; time and output that merely go on are none. */
+function stateOf(job: JobView): string {
+  return `${job.status} ${job.attempt} ${job.status === 'active' && job.cancelling}`;
+}
+
+/** The jobs that fit: active ones before those that wait, those before finished ones; in the order they came. */
+export function fitting(jobs: readonly JobView[], rows: number): JobView[] {
+  const rank = (job: JobView) => (job.status === 'active' ? 0 : isFinishedJob(job) ? 2 : 1);
+  const chosen = new Set([...jobs].sort((a, b) => rank(a) - rank(b)).slice(0, Math.max(0, rows)));
+  return jobs.filter((job) => chosen.has(job));
+}

@@ -1,0 +1,135 @@
+import { O3ClientError } from '../../src/client/client-error.ts';
+import type { O3Client } from '../../src/client/o3-client.ts';
+import { oneLine } from '../../src/client/terminal-text.ts';
+import { pause } from '../../src/client/transport.ts';
+import { isFinishedJob, type ResultOutcome } from '../../src/job/job.ts';
+import { formatUsd } from '../../src/usage/usd.ts';
+import { type CommandContext, printJson } from '../command-context.ts';
+import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
+import { tokensText } from './job-details.ts';
+import { jobLine } from './job-line.ts';
+import { startLiveDisplay } from './live-display.ts';
+import type { Terminal } from './terminal.ts';
+
+const REDRAW_MS = 1000;
+/** The instance or its Redis is away, which says nothing of the job. */
+const AWAY: ReadonlySet<string> = new Set(['instance_unreachable', 'redis_unavailable']);
+
+/** Waits for a job's end, showing on a terminal how it goes; Ctrl-C ends the waiting and says that the job goes on. */
+export async function waitForOutcome(
+  context: CommandContext,
+  client: O3Client,
+  id: string,
+  options: { timeoutMs: number; signal: AbortSignal },
+): Promise<ResultOutcome | undefined> {
+  const stopProgress = showProgress(context.notices, client, id);
+  try {
+    return await client.result(id, options);
+  } catch (error: unknown) {
+    if (options.signal.aborted) return undefined;
+    if (error instanceof O3ClientError && AWAY.has(error.code)) {
+      context.notices.line(
+        `The job ${oneLine(id)} goes on; \`o3q result ${oneLine(id)} --wait\` waits for its answer again.`,
+      );
+    }
+    throw error;
+  } finally {
+    await stopProgress();
+  }
+}
+
+/** `said`: the answer has been printed already. */
+export type OutcomeForm = 'text' | 'json' | 'said';
+
+/** Prints what became of a job; `undefined`: nobody waited for it to the end. */
+export function finishWith(
+  context: CommandContext,
+  id: string,
+  outcome: ResultOutcome | undefined,
+  form: OutcomeForm,
+): void {
+  context.finish(outcome === undefined ? interrupted(context, id) : printOutcome(context, outcome, form));
+}
+
+/** The commands to type next, aligned. */
+export function nextCommands(
+  terminal: Terminal,
+  commands: readonly [command: string, does: string][],
+): string {
+  const width = Math.max(...commands.map(([command]) => command.length));
+  return commands
+    .map(
+      ([command, does]) =>
+        `  ${terminal.paint('bold', command.padEnd(width))}  ${terminal.paint('dim', does)}`,
+    )
+    .join('\n');
+}
+
+export function interrupted({ notices }: CommandContext, id: string): ExitCode {
+  notices.line(`Stopped waiting; the job ${oneLine(id)} goes on.`);
+  notices.line(
+    nextCommands(notices, [
+      [`o3q result ${oneLine(id)} --wait`, 'waits for its answer again'],
+      [`o3q cancel ${oneLine(id)}`, 'stops it, and the spend'],
+    ]),
+  );
+  return EXIT.interrupted;
+}
+
+function printOutcome(context: CommandContext, outcome: ResultOutcome, form: OutcomeForm): ExitCode {
+  const json = form === 'json';
+  const { output, notices } = context;
+  if (outcome.status === 'completed') {
+    const { result } = outcome;
+    if (json) printJson(context, result);
+    else if (form === 'text') output.foreignText(result.answer);
+    if (result.incomplete_reason !== null) {
+      const reason = oneLine(result.incomplete_reason);
+      notices.line(notices.paint('yellow', `The answer is incomplete: the upstream stopped at ${reason}`));
+    }
+    if (notices.isTerminal && !json) {
+      const usage = result.usage === null ? '' : `, ${tokensText(result.usage)}`;
+      const cost = result.cost_usd === null ? '' : `, ${formatUsd(result.cost_usd)}`;
+      notices.line(notices.paint('dim', `✅ ${oneLine(result.upstream_model)}${usage}${cost}`));
+    }
+    return EXIT.done;
+  }
+  const { job } = outcome;
+  if (json) printJson(context, job);
+  else {
+    notices.line(jobLine(job, notices));
+    notices.line(nextCommands(notices, commandsFor(job.id, isFinishedJob(job))));
+  }
+  return exitCodeOfJob(job);
+}
+
+function commandsFor(id: string, isFinished: boolean): [string, string][] {
+  if (isFinished) return [[`o3q retry ${oneLine(id)}`, 'runs it again: a fresh purchase']];
+  return [[`o3q result ${oneLine(id)} --wait`, 'waits for its answer']];
+}
+
+/** Answers with a function that takes it away again. In a pipe there is nothing to show and nothing to take away. */
+function showProgress(terminal: Terminal, client: O3Client, id: string): () => Promise<void> {
+  if (!terminal.isTerminal) return async () => {};
+  const end = new AbortController();
+  const shown = (async () => {
+    const display = await startLiveDisplay(terminal.stream);
+    try {
+      for (;;) {
+        const job = await client.get(id, { signal: end.signal });
+        display.show(
+          `${jobLine(job, terminal)}\n${terminal.paint('dim', 'Ctrl-C stops waiting; the job goes on')}`,
+        );
+        await pause(REDRAW_MS, end.signal);
+      }
+    } catch {
+      // Ended; or the instance went away, which the waiting itself outlasts or reports.
+    } finally {
+      display.clear();
+    }
+  })();
+  return async () => {
+    end.abort();
+    await shown;
+  };
+}

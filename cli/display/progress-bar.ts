@@ -1,0 +1,101 @@
+import type { SingleBar } from 'cli-progress';
+import { formatUsd } from '../../src/usage/usd.ts';
+import { durationText } from './duration.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface BatchCount {
+  /** Lines of the input that ask something. */
+  total: number;
+  /** Lines of the output. */
+  done: number;
+  /** How many of these have an error. */
+  failed: number;
+  /** US dollars for what came in this run, where they are known; null: nothing of it has a known cost. */
+  costUsd: number | null;
+}
+
+/** Shows how far a batch is: as a bar on a terminal, as a line now and again anywhere else. */
+export interface BatchProgress {
+  update(count: BatchCount): void;
+  /** A line of its own, beside the bar. */
+  say(text: string): void;
+  end(): void;
+}
+
+const LINE_EVERY_MS = 10_000;
+const BAR_EVERY_MS = 250;
+
+export async function startBatchProgress(terminal: Terminal, begun: BatchCount): Promise<BatchProgress> {
+  const startedAt = performance.now();
+  let count = begun;
+  const text = (): string => progressText(count, begun, performance.now() - startedAt);
+  const bar = terminal.isTerminal ? await startBar(terminal, begun) : undefined;
+  const timer = setInterval(
+    () => {
+      if (bar === undefined) terminal.line(text());
+      else bar.update(count.done, { text: text() });
+    },
+    bar === undefined ? LINE_EVERY_MS : BAR_EVERY_MS,
+  );
+  return {
+    update(now) {
+      count = now;
+    },
+    say(words) {
+      // What the bar shows stays above it, and a new one is drawn below.
+      bar?.stop();
+      terminal.line(words);
+      bar?.start(count.total, count.done, { text: text() });
+    },
+    end() {
+      clearInterval(timer);
+      bar?.update(count.done, { text: text() });
+      bar?.stop();
+    },
+  };
+}
+
+/** `1,234 of 50,000 (2%), 3 failed, $12.34, 120/s, 6m 46s to go` */
+export function progressText(
+  { total, done, failed, costUsd }: BatchCount,
+  begun: BatchCount,
+  elapsedMs: number,
+): string {
+  const perSecond = elapsedMs > 0 ? ((done - begun.done) * 1000) / elapsedMs : 0;
+  const share = total === 0 ? 100 : Math.floor((done * 100) / total);
+  return [
+    `${numberText(done)} of ${numberText(total)} (${share}%)`,
+    ...(failed > 0 ? [`${numberText(failed)} failed`] : []),
+    ...(costUsd === null ? [] : [`${formatUsd(costUsd)}${begun.done > 0 ? ' in this run' : ''}`]),
+    ...(perSecond > 0 ? [rateText(perSecond)] : []),
+    ...(perSecond > 0 && done < total ? [`${durationText(((total - done) * 1000) / perSecond)} to go`] : []),
+  ].join(', ');
+}
+
+export function numberText(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+function rateText(perSecond: number): string {
+  if (perSecond >= 10) return `${numberText(Math.round(perSecond))}/s`;
+  return perSecond >= 0.1 ? `${perSecond.toFixed(1)}/s` : `${(perSecond * 60).toFixed(1)}/min`;
+}
+
+/** cli-progress is loaded here and when needed: it costs a script that pipes nothing. */
+async function startBar({ stream }: Terminal, { total, done }: BatchCount): Promise<SingleBar> {
+  const { default: progress } = await import('cli-progress');
+  const bar = new progress.SingleBar({
+    stream,
+    format: '{bar} {text}',
+    barCompleteChar: '█',
+    barIncompleteChar: '░',
+    barsize: 24,
+    // Signals are the entry point's; a terminal must be left as it was by whoever is killed, too.
+    gracefulExit: false,
+    hideCursor: null,
+    linewrap: true,
+    forceRedraw: true,
+  });
+  bar.start(total, done, { text: '' });
+  return bar;
+}

@@ -1,0 +1,114 @@
+import { startProducer } from '../../producer/producer.ts';
+import { createSimulator } from '../../simulator/simulator.ts';
+import type { Config } from '../../src/config/environment.ts';
+import { modelsOf } from '../../src/config/file.ts';
+import type { Logger } from '../../src/process/log.ts';
+import type { Stoppable } from '../../src/process/shutdown.ts';
+import { connectRedis } from '../../src/redis/connection.ts';
+import { startEmbeddedRedis } from '../../src/redis/embedded/embedded-redis.ts';
+import { RedisUnavailableError } from '../../src/redis/unavailable-error.ts';
+import { assertRedisUsable } from '../../src/redis/usable.ts';
+import { startWorkerHealth } from '../../worker/health.ts';
+import { createWorker, type O3Worker, type WorkerOptions } from '../../worker/worker.ts';
+
+/** Below the folder in which the process was started. */
+const DATA_DIR = '.data/redis';
+const CACHE_DIR = '.cache/embedded-redis';
+
+/** What the parts of one process are made from. */
+export interface House {
+  config: Config;
+  logger: Logger;
+  keep: <Part extends Stoppable>(part: Part) => Part;
+  /** To be called with the reason when a part has died under us. */
+  died: (error: Error) => void;
+}
+
+/** The Redis of the configuration, or an embedded one; checked before anything is built on it. Returns its URL. */
+export async function redisOf({ config, logger, keep, died }: House): Promise<string> {
+  const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
+  const client = connectRedis(url, 'fail-fast', {
+    onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
+  });
+  try {
+    await assertRedisUsable(client, url, { warn: (sentence) => logger.warn(sentence) });
+  } finally {
+    client.disconnect();
+  }
+  return url;
+}
+
+async function embeddedRedis({ config, logger, keep, died }: House): Promise<string> {
+  const redis = await startEmbeddedRedis({
+    dataDir: DATA_DIR,
+    cacheDir: CACHE_DIR,
+    download: config.redisDownload,
+    ...(config.redisBinary !== undefined && { binary: config.redisBinary }),
+    log: (line) => logger.info(line),
+  });
+  logger.info(redis.description);
+  keep({ name: 'embedded Redis', close: redis.stop });
+  redis.exited.then(({ expected, logTail }) => {
+    if (!expected)
+      died(new RedisUnavailableError(`The embedded Redis has died. Its last words:\n${logTail}`));
+  }, died);
+  return redis.url;
+}
+
+/** The upstream of the configuration. */
+export function upstreamOf({
+  openai: { apiKey, baseUrl, webhookSecret },
+}: Config): WorkerOptions['upstream'] {
+  return { apiKey, baseUrl, webhooks: webhookSecret !== undefined };
+}
+
+/** A stand-in for the model, for when there is no real one to ask. */
+export async function simulatorOf({ logger, keep }: House): Promise<WorkerOptions['upstream']> {
+  const simulator = createSimulator();
+  const { url } = await simulator.listen(0);
+  keep({ name: 'simulator', close: () => simulator.close() });
+  logger.warn(
+    `OPENAI_API_KEY and OPENAI_BASE_URL are not set: THE ANSWERS ARE SIMULATED, by a stand-in at ${url} that asks no model and costs nothing`,
+  );
+  return { apiKey: undefined, baseUrl: url };
+}
+
+export async function workerOf(
+  { config, logger, keep }: House,
+  redisUrl: string,
+  upstream: WorkerOptions['upstream'],
+): Promise<void> {
+  const { prefix, concurrency, workerPort, host, webhookSecret } = config;
+  let worker: O3Worker | undefined;
+  // The port first: a worker that cannot have it should not have taken jobs meanwhile.
+  if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
+  worker = keep(
+    createWorker({
+      ...modelsOf(config),
+      redisUrl,
+      prefix,
+      concurrency,
+      upstream,
+      webhooksOut: webhookSecret === undefined ? undefined : { secret: webhookSecret },
+      logger: logger.child({ part: 'worker' }),
+    }),
+  );
+}
+
+/** Returns where it listens. */
+export async function producerOf({ config, logger, keep }: House, redisUrl: string): Promise<string> {
+  const { prefix, host, port, keys, http, openai } = config;
+  const producer = await startProducer({
+    ...modelsOf(config),
+    redisUrl,
+    prefix,
+    host,
+    port,
+    keys,
+    requestsPerMinute: http.requestsPerMinute,
+    webhookSecret: openai.webhookSecret,
+    webhooksOut: config.webhookSecret !== undefined,
+    logger: logger.child({ part: 'producer' }),
+  });
+  return keep(producer).url;
+}

@@ -1,0 +1,56 @@
+import express, { type RequestHandler, type Response, Router } from 'express';
+import { LOGIN_PATH, LOGOUT_PATH, loggedInPage, loginPage, ownPath } from '../pages/login-page.ts';
+import type { Page } from '../pages/page.ts';
+import { foreignPage } from './authentication.ts';
+import type { Keyring } from './keyring.ts';
+import { limitFailedLogins } from './request-rate.ts';
+import { provenanceOf } from './same-site.ts';
+import type { Sessions } from './session.ts';
+
+/** How a browser, which cannot be told to send a key, comes to a session. */
+export function loginRoutes(keyring: Keyring, sessions: Sessions): Router {
+  const router = Router();
+  router.get(LOGIN_PATH, (request, response) => {
+    const caller = sessions.callerOf(request);
+    sendPage(
+      response,
+      200,
+      caller === undefined ? loginPage(ownPath(request.query['next'])) : loggedInPage(caller.tenant),
+    );
+  });
+  router.post(
+    LOGIN_PATH,
+    refuseForeignPages,
+    limitFailedLogins(),
+    express.urlencoded({ extended: false, limit: '10kb' }),
+    (request, response) => {
+      const { key, next: wanted } = formOf(request.body);
+      const caller = keyring.callerOf(typeof key === 'string' ? key : '');
+      const next = ownPath(wanted);
+      if (caller === undefined) {
+        return sendPage(response, 401, loginPage(next, 'This is none of the keys of this instance.'));
+      }
+      sessions.open(request, caller);
+      response.redirect(303, next);
+    },
+  );
+  router.post(LOGOUT_PATH, refuseForeignPages, (request, response) => {
+    sessions.close(request);
+    response.redirect(303, LOGIN_PATH);
+  });
+  return router;
+}
+
+export function sendPage(response: Response, status: number, { headers, html }: Page): void {
+  response.status(status).set(headers).type('html').send(html);
+}
+
+/** A stranger could otherwise log somebody in as himself, and read what is asked in his name. */
+const refuseForeignPages: RequestHandler = ({ headers }, _response, next) => {
+  if (provenanceOf(headers) === 'foreign') throw foreignPage();
+  next();
+};
+
+function formOf(body: unknown): Record<string, unknown> {
+  return typeof body === 'object' && body !== null ? { ...body } : {};
+}

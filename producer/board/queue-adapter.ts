@@ -1,0 +1,199 @@
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import type {
+  AppJob,
+  JobCleanStatus,
+  JobCounts,
+  JobState,
+  JobStatus,
+  QueueJobJson,
+} from '@bull-board/api/typings/app';
+import { QueueError } from '../../src/errors/problem.ts';
+import type { BacklogPart } from '../../src/fair-queue/bullmq-sets.ts';
+import { publicId } from '../../src/model-queue/job-view.ts';
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import { answerOf, type UpstreamResponse } from '../../src/responses/response.ts';
+import { boardJobFrom } from './board-job.ts';
+
+/** A list is asked for again every few seconds: a book in a question would be sent each time. */
+const LONGEST_TEXT_IN_LIST = 1000;
+/** One job's page is read by a person, to the end. */
+const LONGEST_TEXT_ON_PAGE = 50_000;
+
+/** How many jobs a button of the board is at work on at the same time. */
+const AT_ONCE = 50;
+
+type BullmqJob = NonNullable<Awaited<ReturnType<BullMQAdapter['getJob']>>>;
+
+/**
+ * A model's queue under the model's name (BullMQ's own name of it has braces, for Redis Cluster) and with our words for what waits: BullMQ calls a job in the line
+ * delayed, until a date far away.
+ */
+export class BoardQueue extends BullMQAdapter {
+  readonly #queue: ModelQueue;
+  readonly #jobs: Pick<O3Queue, 'cancel' | 'remove' | 'retry'>;
+
+  /** @param jobs whatever is done to a job goes through it, so that who waits for the job hears of it. */
+  constructor(queue: ModelQueue, jobs: Pick<O3Queue, 'cancel' | 'remove' | 'retry'>) {
+    const options = {
+      // A completed job that ran again would be bought again, and its answer lost.
+      allowCompletedRetries: false,
+      externalJobUrl: ({ id }: QueueJobJson) => ({
+        href: `/jobs/${publicId(queue.model, String(id))}`,
+        displayText: 'JSON ↗',
+      }),
+    };
+    super(queue.bullmq, options);
+    this.#queue = queue;
+    this.#jobs = jobs;
+  }
+
+  override getName(): string {
+    return this.#queue.model;
+  }
+
+  /** Our statuses: BullMQ also has one for jobs with a priority, which wait like others, and one for children of flows, which no job of ours has. */
+  override getJobStatuses(): JobStatus[] {
+    return ['active', 'waiting', 'completed', 'failed', 'delayed'];
+  }
+
+  override async getJobCounts(): Promise<JobCounts> {
+    const [counts, inLine] = await Promise.all([super.getJobCounts(), this.#queue.backlog.lengthOfLine()]);
+    const { waiting = 0, prioritized = 0, delayed = 0 } = counts;
+    return {
+      ...counts,
+      waiting: waiting + prioritized + inLine,
+      prioritized: 0,
+      delayed: Math.max(0, delayed - inLine),
+    };
+  }
+
+  override async getJobs(statuses: JobStatus[], start = 0, end = -1): Promise<BullmqJob[]> {
+    const lists = await Promise.all(statuses.map((status) => this.#jobsOf(status, start, end)));
+    // One that moved on meanwhile is in two of them.
+    const byId = new Map(lists.flat().map((job) => [job.id, job]));
+    return [...byId.values()];
+  }
+
+  override async getJob(id: string): Promise<BullmqJob | undefined> {
+    const job = await super.getJob(id);
+    if (job === undefined) return undefined;
+    const getState = job.getState.bind(job);
+    const promote = job.promote.bind(job);
+    const isWaiting = async () => (await this.#queue.read(id))?.view.status === 'waiting';
+    return Object.assign(job, {
+      getState: async (): Promise<JobState> => ((await isWaiting()) ? 'waiting' : getState()),
+      promote: async () => {
+        if (await isWaiting()) throw new NothingToPromote();
+        return promote();
+      },
+      remove: () => this.#remove(id),
+    });
+  }
+
+  override async clean(status: JobCleanStatus, graceTimeMs: number): Promise<void> {
+    const createdBefore = Date.now() - graceTimeMs;
+    if (status === 'wait') return this.#clear('waiting', createdBefore);
+    if (status === 'delayed') return this.#clear('delayed', createdBefore);
+    return super.clean(status, graceTimeMs);
+  }
+
+  override empty(): Promise<void> {
+    return this.#clear('waiting', Date.now());
+  }
+
+  override async promoteAll(): Promise<void> {
+    await inTurn(await this.#queue.backlog.ids('delayed'), async (id) => {
+      // One that is gone or due by now needs it no longer.
+      await (await super.getJob(id))?.promote().catch((error: Error) => {
+        if (!/^(Missing key|Job .* is not in the delayed state)/.test(error.message)) throw error;
+      });
+      return true;
+    });
+  }
+
+  /** Runs again what has failed. BullMQ calls cancelled jobs failed too, but somebody did not want those: they are skipped. */
+  async retryFailed(): Promise<{ retried: number; skipped: number }> {
+    const client = await this.getClient();
+    const ids = (await client?.zrange(this.#queue.keys.queue('failed'), 0, -1)) ?? [];
+    const retried = await inTurn(ids, async (id) => {
+      const reading = await this.#queue.read(id);
+      if (reading?.view.status !== 'failed') return false;
+      await this.#jobs.retry(reading.view.id);
+      return true;
+    });
+    return { retried, skipped: ids.length - retried };
+  }
+
+  /** A job of a list, in our words. */
+  async listed(job: AppJob): Promise<AppJob> {
+    const reading = await this.#queue.read(String(job.id));
+    return reading === null ? job : boardJobFrom(job, reading.view, { longestText: LONGEST_TEXT_IN_LIST });
+  }
+
+  /** A job on its own page, in our words and with its whole answer. */
+  async shown(job: AppJob): Promise<AppJob> {
+    const id = String(job.id);
+    const reading = await this.#queue.read(id);
+    if (reading === null) return job;
+    const { view } = reading;
+    const answer = view.status === 'completed' ? await this.#answer(id) : undefined;
+    return boardJobFrom(job, view, { longestText: LONGEST_TEXT_ON_PAGE, answer });
+  }
+
+  async #jobsOf(status: JobStatus, start: number, end: number): Promise<BullmqJob[]> {
+    if (status !== 'waiting' && status !== 'delayed') return super.getJobs([status], start, end);
+    const count = end < 0 ? undefined : end - start + 1;
+    const ids = await this.#queue.backlog.ids(status, start, count);
+    const jobs = await Promise.all(ids.map((id) => super.getJob(id)));
+    return jobs.filter((job) => job !== undefined);
+  }
+
+  async #clear(part: BacklogPart, createdBefore: number): Promise<void> {
+    await inTurn(await this.#queue.backlog.ids(part), async (id) => {
+      const view = (await this.#queue.read(id))?.view;
+      if (view?.status !== part || Date.parse(view.created_at) >= createdBefore) return false;
+      await this.#remove(id);
+      return true;
+    });
+  }
+
+  /** Forgets a job that no worker holds; whoever waits for it is told first. */
+  async #remove(id: string): Promise<void> {
+    const view = (await this.#queue.read(id))?.view;
+    if (view === undefined) return;
+    if (view.status === 'waiting' || view.status === 'delayed') await this.#jobs.cancel(view.id);
+    await this.#jobs.remove(view.id);
+  }
+
+  async #answer(id: string): Promise<string | undefined> {
+    const client = await this.getClient();
+    const stored = await client?.get(this.#queue.keys.response(id));
+    return stored ? answerOf(JSON.parse(stored) as UpstreamResponse) : undefined;
+  }
+}
+
+/** Bull Board answers with the status code of an error, and shows its message. */
+class NothingToPromote extends Error {
+  readonly statusCode = 400;
+  constructor() {
+    super('This job is not delayed: it waits for its turn, and waiting_for says why');
+  }
+}
+
+/** @returns how many said that they are done. One that somebody else was quicker with is not. */
+async function inTurn(ids: readonly string[], work: (id: string) => Promise<boolean>): Promise<number> {
+  let done = 0;
+  for (let i = 0; i < ids.length; i += AT_ONCE) {
+    const answers = await Promise.all(
+      ids.slice(i, i + AT_ONCE).map((id) =>
+        work(id).catch((error: unknown) => {
+          if (error instanceof QueueError && error.code !== 'redis_unavailable') return false;
+          throw error;
+        }),
+      ),
+    );
+    done += answers.filter(Boolean).length;
+  }
+  return done;
+}

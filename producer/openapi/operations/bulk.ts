@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { jobRequest } from '../../../src/job/request.ts';
+import { noQuery } from '../../routes/job-queries.ts';
+import { waitingJobExample } from '../examples.ts';
+import { jobView } from '../job-schemas.ts';
+import type { Operation } from '../operation.ts';
+import { problem } from '../problem-schema.ts';
+
+const MOST_IN_BULK = 1000;
+
+const keyed = {
+  idempotency_key: z
+    .string()
+    .optional()
+    .describe('What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters.'),
+};
+const [questionForm, responsesForm] = jobRequest.options;
+
+/** The envelope is taken whatever is in it. */
+const refused = z.unknown().describe('Whatever is no request is refused by itself, in its outcome.');
+
+const outcomes = z
+  .strictObject({
+    outcomes: z.array(
+      z.union([
+        z.strictObject({
+          status: z.literal([200, 202]).describe('200: its `idempotency_key` had this job already.'),
+          job: jobView,
+        }),
+        z.strictObject({ status: z.int().min(400).max(499), problem }),
+      ]),
+    ),
+  })
+  .meta({ id: 'BulkOutcomes', description: 'What became of each job, in the order of the request.' });
+
+export const enqueueBulk: Operation = {
+  id: 'enqueueBulk',
+  tag: 'jobs',
+  summary: 'Enqueue up to 1,000 jobs at once',
+  description:
+    'Each is what `POST /jobs` takes, and is taken or refused by itself; `stream` is false unless it says otherwise. With an `idempotency_key` in each, the whole call can be repeated after a lost answer without buying anything twice.',
+  query: noQuery,
+  body: {
+    schema: z
+      .strictObject({
+        jobs: z
+          .array(z.union([questionForm.extend(keyed), responsesForm.extend(keyed), refused]))
+          .max(MOST_IN_BULK),
+      })
+      .meta({ id: 'Bulk' }),
+    examples: {
+      two: {
+        jobs: [
+          { question: 'Why is the sky blue?', idempotency_key: 'sky-1' },
+          { request: { input: 'And at night?' } },
+        ],
+      },
+    },
+  },
+  answers: {
+    207: {
+      description: 'An outcome for each job',
+      content: {
+        schema: outcomes,
+        examples: { taken: { outcomes: [{ status: 202, job: waitingJobExample }] } },
+      },
+    },
+  },
+  problems: ['redis_unavailable'],
+};

@@ -1,0 +1,29 @@
+import { z } from 'zod';
+import { noQuery } from '../../routes/job-queries.ts';
+import type { Operation } from '../operation.ts';
+
+export const eventsHeaders = z.object({
+  'last-event-id': z
+    .string()
+    .regex(/^\d{0,15}$/, 'expected the id of an event of this stream')
+    .default('')
+    .describe('The `id` of the last event that was seen. A browser sends it by itself when it comes back.'),
+});
+
+export const watchJob: Operation = {
+  id: 'watchJob',
+  tag: 'jobs',
+  summary: 'Watch a job',
+  description:
+    'Server-sent events, from the beginning or after `Last-Event-ID`: `status` (the job), `delta` and `reasoning` (`{text, attempt}`), `attempt` (`{attempt, reason}`: what earlier attempts said no longer counts) and, last, `done` (the job). The deltas of the last attempt add up to the answer.',
+  query: noQuery,
+  headers: eventsHeaders,
+  answers: {
+    200: {
+      description: 'The events, until the job has ended',
+      content: { schema: z.string(), mediaType: 'text/event-stream' },
+    },
+    204: { description: 'Everything has been seen: there is nothing to come back for' },
+  },
+  problems: ['job_not_found', 'redis_unavailable'],
+};

@@ -1,0 +1,54 @@
+import { z } from 'zod';
+import type { Operation } from '../operation.ts';
+
+const stating = <Status extends string>(...statuses: Status[]) => ({
+  schema: z.strictObject({ status: z.enum(statuses) }),
+});
+
+export const live: Operation = {
+  id: 'live',
+  tag: 'instance',
+  summary: 'Whether the process runs',
+  answers: { 200: { description: 'It runs', content: stating('ok') } },
+};
+
+export const ready: Operation = {
+  id: 'ready',
+  tag: 'instance',
+  summary: 'Whether it can serve',
+  answers: {
+    200: {
+      description: '`degraded`: it can, but of some model nothing is answered right now',
+      content: {
+        schema: z.strictObject({
+          status: z.enum(['ok', 'degraded']),
+          reasons: z.array(z.string()).optional().describe('Which model, and why.'),
+        }),
+        examples: {
+          degraded: {
+            status: 'degraded',
+            reasons: [
+              'o3: quota exhausted, the upstream account of o3 has no money left; the next job tries again',
+            ],
+          },
+        },
+      },
+    },
+    503: { description: 'It is about to stop', content: stating('draining') },
+  },
+  problems: ['redis_unavailable'],
+};
+
+export const readDocument: Operation = {
+  id: 'openapi',
+  tag: 'instance',
+  summary: 'This document',
+  answers: {
+    200: {
+      description: 'OpenAPI 3.1',
+      content: {
+        schema: z.looseObject({ openapi: z.string(), info: z.looseObject({ version: z.string() }) }),
+      },
+    },
+  },
+};

@@ -1,0 +1,90 @@
+import { z } from 'zod';
+import { MOST_SPEND_DAYS, SPEND_DIMENSIONS } from '../../../src/usage/report.ts';
+import type { Operation } from '../operation.ts';
+
+const day = z.iso.date();
+const count = z.int().min(0);
+
+/** Judged where all are who ask for a report, with the range as a whole. */
+const dayText = z.string().max(100);
+
+export const usageQuery = z.strictObject({
+  from: dayText.optional().describe('The first day, `YYYY-MM-DD` in UTC; default: 29 days before `to`.'),
+  to: dayText
+    .optional()
+    .describe(`The last day; default: today. A report has ${MOST_SPEND_DAYS} days at most.`),
+  by: z
+    .enum(SPEND_DIMENSIONS)
+    .optional()
+    .describe('One row for each of these; default: for each day, model and tenant.'),
+});
+
+const sums = {
+  requests: count.describe('Responses that ended, whatever became of them.'),
+  input_tokens: count,
+  cached_tokens: count.describe('Part of `input_tokens`.'),
+  output_tokens: count,
+  reasoning_tokens: count.describe('Part of `output_tokens`.'),
+  cost_usd: z
+    .number()
+    .min(0)
+    .nullable()
+    .describe('Of those with a known usage and price; null: there was none of these, but others.'),
+  unpriced_requests: count.describe(
+    'Those whose usage the upstream did not say, as it never does for a cancelled one, or whose price nobody knows: the cost is without them.',
+  ),
+};
+
+const report = z
+  .strictObject({
+    from: day,
+    to: day,
+    currency: z.literal('usd'),
+    total: z.strictObject(sums),
+    rows: z.array(
+      z.strictObject({
+        day: day.optional().describe('Of the end of the response, in UTC.'),
+        model: z.string().optional().describe('The model that was asked for.'),
+        tenant: z.string().nullable().optional().describe('Null: nobody’s.'),
+        ...sums,
+      }),
+    ),
+  })
+  .meta({ id: 'UsageReport' });
+
+const used = {
+  requests: 1,
+  input_tokens: 13,
+  cached_tokens: 0,
+  output_tokens: 843,
+  reasoning_tokens: 832,
+  cost_usd: 0.00677,
+  unpriced_requests: 0,
+};
+
+export const getUsage: Operation = {
+  id: 'getUsage',
+  tag: 'jobs',
+  summary: 'See what was used, and what it cost',
+  description:
+    'Your own, or everybody’s for `admin`. Each response is booked once, in the step that writes its end, under the day of that end; retries by hand are bought and booked again.',
+  query: usageQuery,
+  answers: {
+    200: {
+      description: 'The sums',
+      content: {
+        schema: report,
+        examples: {
+          day: {
+            from: '2026-03-01',
+            to: '2026-03-30',
+            currency: 'usd',
+            total: used,
+            rows: [{ day: '2026-03-01', model: 'o3', tenant: null, ...used }],
+          },
+        },
+      },
+    },
+  },
+  problems: ['redis_unavailable'],
+};

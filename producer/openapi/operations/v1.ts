@@ -1,0 +1,143 @@
+import { z } from 'zod';
+import { queueHeaders } from '../../v1/create-request.ts';
+import type { Operation } from '../operation.ts';
+
+const response = z
+  .looseObject({
+    id: z.string(),
+    object: z.literal('response'),
+    created_at: z.int(),
+    status: z.enum(['queued', 'in_progress', 'completed', 'incomplete', 'failed', 'cancelled']),
+    background: z.boolean(),
+    error: z.looseObject({ code: z.string(), message: z.string() }).nullable(),
+    output: z.array(z.unknown()),
+  })
+  .meta({
+    id: 'Response',
+    description: 'A Response object of OpenAI’s; its documentation tells of all the fields.',
+  });
+const model = z
+  .strictObject({ id: z.string(), object: z.literal('model'), created: z.int(), owned_by: z.string() })
+  .meta({ id: 'Model' });
+const events = 'text/event-stream';
+const body = z
+  .looseObject({
+    model: z.string().optional().describe('A configured model.'),
+    input: z.unknown().optional(),
+    background: z.boolean().nullish(),
+    stream: z.boolean().nullish(),
+  })
+  .describe('Any body of OpenAI’s Responses API. Fields that are not listed go to the upstream untouched.');
+
+const answered = (description: string, mediaType?: string): Operation['answers'] => ({
+  200: {
+    description,
+    content: { schema: response, ...(mediaType !== undefined && { streamed: mediaType }) },
+  },
+});
+
+export const createResponse: Operation = {
+  id: 'createResponse',
+  tag: 'OpenAI',
+  summary: 'Create a response, as OpenAI does',
+  description:
+    'In the background, in the foreground (the connection is held for as long as the model thinks), and both of them streamed. It is a job like any other.',
+  headers: queueHeaders,
+  body: {
+    schema: body,
+    examples: { background: { model: 'o3', input: 'Why is the sky blue?', background: true } },
+  },
+  answers: answered('The response: queued in the background, else finished', events),
+  refusals: 'envelope',
+  passesRefusalsOn: true,
+  problems: ['unknown_model', 'idempotency_key_reused', 'budget_exhausted', 'redis_unavailable'],
+};
+
+export const retrieveResponse: Operation = {
+  id: 'retrieveResponse',
+  tag: 'OpenAI',
+  summary: 'Retrieve a response, as OpenAI does',
+  description:
+    'With `stream=true` as its stream, from the beginning or after an event, for as long as the job is kept.',
+  query: z.looseObject({
+    stream: z.string().optional(),
+    starting_after: z.string().optional().describe('The `sequence_number` of the last event that was seen.'),
+  }),
+  answers: answered('The response as it stands', events),
+  refusals: 'envelope',
+  problems: ['job_not_found', 'redis_unavailable'],
+};
+
+export const cancelResponse: Operation = {
+  id: 'cancelResponse',
+  tag: 'OpenAI',
+  summary: 'Cancel a response, as OpenAI does',
+  answers: answered('The cancelled response'),
+  refusals: 'envelope',
+  problems: ['invalid_request', 'job_not_found', 'redis_unavailable'],
+};
+
+export const deleteResponse: Operation = {
+  id: 'deleteResponse',
+  tag: 'OpenAI',
+  summary: 'Delete a response, as OpenAI does',
+  answers: {
+    200: {
+      description: 'Deleted',
+      content: {
+        schema: z.strictObject({ id: z.string(), object: z.literal('response'), deleted: z.literal(true) }),
+      },
+    },
+  },
+  refusals: 'envelope',
+  problems: ['invalid_request', 'job_not_found', 'redis_unavailable'],
+};
+
+export const listInputItems: Operation = {
+  id: 'listInputItems',
+  tag: 'OpenAI',
+  summary: 'List what was asked, as OpenAI does',
+  query: z.looseObject({
+    limit: z.string().optional().describe('1 to 100. Default 20.'),
+    order: z.string().optional().describe('`asc` or `desc`. Default `desc`.'),
+    after: z.string().optional().describe('The id of the last item that was seen.'),
+  }),
+  answers: {
+    200: {
+      description: 'A page of items',
+      content: {
+        schema: z.strictObject({
+          object: z.literal('list'),
+          data: z.array(z.looseObject({ id: z.string(), type: z.string() })),
+          first_id: z.string().nullable(),
+          last_id: z.string().nullable(),
+          has_more: z.boolean(),
+        }),
+      },
+    },
+  },
+  refusals: 'envelope',
+  problems: ['job_not_found', 'redis_unavailable'],
+};
+
+export const listModels: Operation = {
+  id: 'listModels',
+  tag: 'OpenAI',
+  summary: 'List the configured models, as OpenAI does',
+  answers: {
+    200: {
+      description: 'All of them',
+      content: { schema: z.strictObject({ object: z.literal('list'), data: z.array(model) }) },
+    },
+  },
+  refusals: 'envelope',
+};
+
+export const retrieveModel: Operation = {
+  id: 'retrieveModel',
+  tag: 'OpenAI',
+  summary: 'See whether a model is configured, as OpenAI does',
+  answers: { 200: { description: 'The model', content: { schema: model } } },
+  refusals: 'envelope',
+  problems: ['unknown_model'],
+};

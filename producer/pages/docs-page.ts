@@ -1,0 +1,65 @@
+import { createRequire } from 'node:module';
+import { dirname } from 'node:path';
+import { type Response, Router } from 'express';
+import { DOCUMENT_PATH } from '../routes/docs.ts';
+
+/** What of Swagger UI the page needs; the rest of the package stays at home. */
+const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
+
+/** The page runs Swagger UI's code only, and neither it nor a request that is tried out on it may leave this instance. */
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** The documentation of the API as a page, for the browser at `basePath`. */
+export function createDocsPage(basePath: string): Router {
+  const router = Router();
+  const page = pageAt(basePath);
+  const send = (response: Response, type: string, text: string) => {
+    response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
+    response.type(type).send(text);
+  };
+  router.get('/', (_request, response) => send(response, 'html', page));
+  router.get('/start.js', (_request, response) => send(response, 'js', START));
+  const require = createRequire(import.meta.url);
+  const root = dirname(require.resolve('swagger-ui-dist/package.json'));
+  for (const file of FILES) router.get(`/${file}`, (_request, response) => response.sendFile(file, { root }));
+  return router;
+}
+
+function pageAt(basePath: string): string {
+  return `<!doctype html>
+<html lang="en">
+  <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <title>o3-queue: the API</title>
+    <link rel="icon" href="${basePath}/favicon-32x32.png">
+    <link rel="stylesheet" href="${basePath}/swagger-ui.css">
+  </head>
+  <body>
+    <main id="api"></main>
+    <script src="${basePath}/swagger-ui-bundle.js"></script>
+    <script src="${basePath}/start.js"></script>
+  </body>
+</html>
+`;
+}
+
+/** In a file of its own, since the policy lets no script stand in the page. The validator would be somebody else's server. */
+const START = `SwaggerUIBundle({
+  url: '${DOCUMENT_PATH}',
+  dom_id: '#api',
+  deepLinking: true,
+  validatorUrl: null,
+  defaultModelsExpandDepth: 0,
+  displayRequestDuration: true,
+});
+`;

@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import type { EnqueueOutcome } from '../../src/enqueue/enqueue-once.ts';
+import { checkedInput } from '../../src/errors/input.ts';
+import type { BulkRequest } from '../../src/job/request.ts';
+import { problemFrom } from '../http/problem.ts';
+import type { Route } from '../http/route.ts';
+import { enqueueBulk } from '../openapi/operations/bulk.ts';
+import { noQuery } from './job-queries.ts';
+import { requireJson } from './jobs.ts';
+
+/** The envelope alone: a job in it that is no request refuses only itself. */
+const envelope = z.strictObject({ jobs: z.array(z.custom<BulkRequest>()) });
+
+export function bulkRoute(): Route {
+  return {
+    method: 'post',
+    path: '/jobs/bulk',
+    operation: enqueueBulk,
+    async handle({ queue, query, body }) {
+      checkedInput('query', query, noQuery);
+      const { jobs } = checkedInput('bulk', requireJson(body), envelope);
+      const outcomes = await queue.enqueueBulk(jobs);
+      return { status: 207, body: { outcomes: outcomes.map(outcomeOf) } };
+    },
+  };
+}
+
+function outcomeOf(outcome: EnqueueOutcome): { status: number } & Record<string, unknown> {
+  if (outcome.ok) return { status: outcome.isNew ? 202 : 200, job: outcome.job };
+  const problem = problemFrom(outcome.error);
+  if (problem === undefined) throw outcome.error;
+  return { status: problem.status, problem };
+}

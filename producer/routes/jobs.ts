@@ -1,0 +1,162 @@
+import { checkedInput } from '../../src/errors/input.ts';
+import { QueueError } from '../../src/errors/problem.ts';
+import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { parseJobRequest } from '../../src/job/request.ts';
+import type { Caller } from '../../src/job/tenant.ts';
+import { notFound } from '../../src/job-store/find.ts';
+import type { ResultJsonOutcome, TenantQueue, WaitOptions } from '../../src/queue/tenant-queue.ts';
+import { createEitherSignal } from '../http/any-signal.ts';
+import { HttpProblem, noResult } from '../http/problem.ts';
+import type { Reply, Route, RouteInput } from '../http/route.ts';
+import * as operations from '../openapi/operations/jobs.ts';
+import { listQuery, noQuery, waitQuery } from './job-queries.ts';
+
+const NOT_AT_ALL: WaitOptions = { timeoutMs: 0 };
+
+/**
+ * The routes of jobs.
+ * `draining` aborts when the producer is about to stop: who waits is then answered with how things stand.
+ */
+export function jobRoutes(draining: AbortSignal): Route[] {
+  const orDraining = createEitherSignal(draining);
+  /** @param look called once more, without waiting, when the producer is about to stop. */
+  const waitFor = async <Found>(
+    signal: AbortSignal,
+    seconds: number,
+    look: (waiting: WaitOptions) => Promise<Found>,
+  ): Promise<Found> => {
+    if (seconds === 0) return look(NOT_AT_ALL);
+    try {
+      return await look({ timeoutMs: seconds * 1000, signal: orDraining(signal) });
+    } catch (error: unknown) {
+      if (draining.aborted && !signal.aborted) return look(NOT_AT_ALL);
+      throw error;
+    }
+  };
+
+  return [
+    {
+      method: 'post',
+      path: '/jobs',
+      operation: operations.enqueueJob,
+      async handle({ queue, query, headers, body, signal }) {
+        const { wait } = checkedInput('query', query, waitQuery);
+        const request = parseJobRequest(requireJson(body));
+        const key = headers['idempotency-key'];
+        const { job, isNew } =
+          key === undefined
+            ? { job: await queue.enqueue(request), isNew: true }
+            : await queue.enqueueOnce(request, String(key));
+        const look = (waiting: WaitOptions): Promise<JobView> => queue.wait(job.id, waiting);
+        const latest = wait > 0 ? await waitFor(signal, wait, look).catch(asStored(job)) : job;
+        return {
+          status: isNew && !isFinishedJob(latest) ? 202 : 200,
+          headers: { location: `/jobs/${job.id}` },
+          body: latest,
+        };
+      },
+    },
+    {
+      method: 'get',
+      path: '/jobs',
+      operation: operations.listJobs,
+      async handle({ queue, caller, query }) {
+        const filter = checkedInput('query', query, listQuery);
+        refuseOthersJobs(caller, filter.tenant);
+        return { status: 200, body: await queue.list(filter) };
+      },
+    },
+    {
+      method: 'get',
+      path: '/jobs/:id',
+      operation: operations.getJob,
+      async handle({ queue, params, query }) {
+        checkedInput('query', query, noQuery);
+        return { status: 200, body: await requireJob(queue, idOf(params)) };
+      },
+    },
+    {
+      method: 'get',
+      path: '/jobs/:id/result',
+      operation: operations.getResult,
+      async handle({ queue, params, query, signal }) {
+        const id = idOf(params);
+        const { wait } = checkedInput('query', query, waitQuery);
+        return replyWith(await waitFor(signal, wait, (waiting) => queue.resultJson(id, waiting)));
+      },
+    },
+    {
+      method: 'post',
+      path: '/jobs/:id/cancel',
+      operation: operations.cancelJob,
+      async handle({ queue, params, query }) {
+        checkedInput('query', query, noQuery);
+        const { outcome, job } = await queue.cancel(idOf(params));
+        return { status: outcome === 'cancelling' ? 202 : 200, body: job };
+      },
+    },
+    {
+      method: 'post',
+      path: '/jobs/:id/retry',
+      operation: operations.retryJob,
+      async handle({ queue, params, query }) {
+        checkedInput('query', query, noQuery);
+        return { status: 202, body: await queue.retry(idOf(params)) };
+      },
+    },
+    {
+      method: 'delete',
+      path: '/jobs/:id',
+      operation: operations.deleteJob,
+      async handle({ queue, params, query }) {
+        checkedInput('query', query, noQuery);
+        await queue.remove(idOf(params));
+        return { status: 204 };
+      },
+    },
+  ];
+}
+
+function replyWith(outcome: ResultJsonOutcome): Reply {
+  if (outcome.status === 'completed') return { status: 200, json: outcome.json };
+  if (isFinishedJob(outcome.job)) throw noResult(outcome.job);
+  return { status: 202, body: outcome.job };
+}
+
+/** The job is stored: were the broken wait reported instead (Redis may have gone away), the caller would enqueue it again. */
+function asStored(job: JobView): (error: unknown) => JobView {
+  return (error) => {
+    if (error instanceof QueueError) return job;
+    throw error;
+  };
+}
+
+async function requireJob(queue: TenantQueue, id: string): Promise<JobView> {
+  const job = await queue.get(id);
+  if (job === null) throw notFound(id);
+  return job;
+}
+
+/** Said aloud: a list that is silently of another tenant than was asked for would be believed. */
+function refuseOthersJobs(caller: Caller | undefined, tenant: string | undefined): void {
+  if (caller === undefined || caller.admin || tenant === undefined || tenant === caller.tenant) return;
+  throw new HttpProblem(
+    'forbidden',
+    `The jobs of ${tenant} are for ${tenant} and admin: got the key of ${caller.tenant}`,
+  );
+}
+
+function idOf(params: RouteInput['params']): string {
+  return params['id'] ?? '';
+}
+
+/** An absent or differently labelled body is refused by its label: guessing would store what nobody meant. */
+export function requireJson(body: unknown): unknown {
+  if (body === undefined) {
+    throw new HttpProblem(
+      'unsupported_media_type',
+      'A body of JSON was expected, with the header "content-type: application/json"',
+    );
+  }
+  return body;
+}

@@ -1,0 +1,44 @@
+import { checkedInput } from '../../src/errors/input.ts';
+import type { Caller } from '../../src/job/tenant.ts';
+import type { Logger } from '../../src/process/log.ts';
+import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import { HttpProblem } from '../http/problem.ts';
+import type { Route } from '../http/route.ts';
+import { listConfiguredModels, resumeModel } from '../openapi/operations/models.ts';
+import { noQuery } from './job-queries.ts';
+
+/** How the models stand, and their way back from a pause: everybody's jobs are concerned. */
+export function modelStateRoutes(queue: O3Queue, logger: Logger): Route[] {
+  return [
+    {
+      method: 'get',
+      path: '/models',
+      operation: listConfiguredModels,
+      async handle({ caller, query }) {
+        forAdmin(caller);
+        checkedInput('query', query, noQuery);
+        return { status: 200, body: { models: await queue.models() } };
+      },
+    },
+    {
+      method: 'post',
+      path: '/models/:model/resume',
+      operation: resumeModel,
+      async handle({ caller, params, query }) {
+        forAdmin(caller);
+        checkedInput('query', query, noQuery);
+        const resumed = await queue.resume(params['model'] ?? '');
+        logger.info({ ...resumed, by: caller?.tenant }, 'resumed by hand');
+        return { status: 200, body: resumed };
+      },
+    },
+  ];
+}
+
+function forAdmin(caller: Caller | undefined): void {
+  if (caller === undefined || caller.admin) return;
+  throw new HttpProblem(
+    'forbidden',
+    `How the models stand and when they go on is for admin, got the key of ${caller.tenant}; the names of the models are at /v1/models`,
+  );
+}

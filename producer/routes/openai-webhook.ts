@@ -1,0 +1,78 @@
+import OpenAI from 'openai';
+import { z } from 'zod';
+import { oncePerSecond } from '../../src/async/throttled-errors.ts';
+import type { Logger } from '../../src/process/log.ts';
+import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import { HttpProblem } from '../http/problem.ts';
+import type { Route, RouteInput } from '../http/route.ts';
+import { receiveOpenAiWebhook } from '../openapi/operations/openai-webhook.ts';
+
+/** What of OpenAI's many events is read; only of a response's end does anybody here want to know. */
+const eventSchema = z.object({ type: z.string(), data: z.unknown() });
+const responseSchema = z.object({ id: z.string().regex(/^[\w-]{1,200}$/) });
+
+/**
+ * `POST /webhooks/openai`: OpenAI tells that a response has ended. Whoever can send this can make workers look something
+ * up, no more; the signature keeps even that from strangers. Anything but 2xx makes OpenAI send it again for three days.
+ *
+ * @param secret undefined: OpenAI was never told to send any.
+ */
+export function webhookRoutes(queue: O3Queue, secret: string | undefined, logger: Logger): Route[] {
+  const unwrap = secret === undefined ? notConfigured : createUnwrap(secret, logger);
+  return [
+    {
+      method: 'post',
+      path: '/webhooks/openai',
+      open: true,
+      // The signature is of the bytes; a webhook only says what has happened, and to which response.
+      rawBodyLimit: '100kb',
+      operation: receiveOpenAiWebhook,
+      async handle({ headers, body }) {
+        const event = eventSchema.safeParse(await unwrap(headers, body));
+        if (!event.success) throw notAnEvent('an event with a type');
+        const { type, data } = event.data;
+        if (!type.startsWith('response.')) return { status: 200, body: { status: 'ignored' } };
+        const response = responseSchema.safeParse(data);
+        if (!response.success) throw notAnEvent(`a ${type} event with the response's id in data`);
+        const isNew = await queue.receiveWebhook(String(headers['webhook-id']), response.data.id);
+        return { status: 200, body: { status: isNew ? 'received' : 'duplicate' } };
+      },
+    },
+  ];
+}
+
+type Unwrap = (headers: RouteInput['headers'], body: unknown) => Promise<unknown>;
+
+const notConfigured: Unwrap = async () => {
+  throw new HttpProblem(
+    'webhooks_not_configured',
+    'This instance takes no webhooks: set OPENAI_WEBHOOK_SECRET to the signing secret that OpenAI showed when the webhook was made',
+  );
+};
+
+function createUnwrap(secret: string, logger: Logger): Unwrap {
+  const warn = oncePerSecond((error) => logger.warn({ error: error.message }, 'a webhook was refused'));
+  // It asks nothing of OpenAI, so that any key will do.
+  const { webhooks } = new OpenAI({ apiKey: 'none', webhookSecret: secret, logLevel: 'off' });
+  return async (headers, body) => {
+    try {
+      return await webhooks.unwrap(Buffer.isBuffer(body) ? body.toString('utf8') : '', headers);
+    } catch (error: unknown) {
+      if (error instanceof SyntaxError) {
+        throw new HttpProblem('malformed_json', `The body was expected to be JSON: ${error.message}`);
+      }
+      const said = error instanceof Error ? error.message : String(error);
+      const problem = new HttpProblem(
+        'invalid_signature',
+        `The webhook was expected to be signed with OPENAI_WEBHOOK_SECRET less than 5 minutes ago: ${said}`,
+      );
+      // Its sender does not tell: without this a wrong secret would look as if nobody sent anything.
+      warn(problem);
+      throw problem;
+    }
+  };
+}
+
+function notAnEvent(expected: string): HttpProblem {
+  return new HttpProblem('invalid_request', `The webhook was expected to be ${expected}`);
+}

@@ -1,0 +1,42 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { QueueError } from '../../src/errors/problem.ts';
+import type { JobView } from '../../src/job/job.ts';
+import type { JobRequest } from '../../src/job/request.ts';
+import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+
+/** A request that has become a job, or has found the one that it had become before. */
+export interface Accepted {
+  job: JobView;
+  isNew: boolean;
+  /** To be called when the whole answer has gone out: nobody comes back for it. */
+  delivered: () => void;
+}
+
+/** Enqueues what was asked, once: by the caller's own key, or for a caller that asks again by itself when no answer comes. */
+export async function accept(
+  request: JobRequest,
+  body: unknown,
+  headers: IncomingHttpHeaders,
+  queue: TenantQueue,
+): Promise<Accepted> {
+  const own = headers['idempotency-key'];
+  if (own !== undefined) return { ...(await queue.enqueueOnce(request, String(own))), delivered: () => {} };
+  // OpenAI's SDKs say which try it is: 0 for the first. Whoever does not say it, is not known to try again.
+  const tries = headers['x-stainless-retry-count'];
+  if (tries === undefined) return { job: await queue.enqueue(request), isNew: true, delivered: () => {} };
+  const { undelivered } = queue;
+  const earlier = tries === '0' ? undefined : await undelivered.take(body);
+  const key = earlier ?? `undelivered-${randomUUID()}`;
+  if (earlier === undefined) await undelivered.note(body, key);
+  return {
+    ...(await queue.enqueueOnce(request, key).catch(async (error: unknown) => {
+      // Refused, so that nobody will ever take the note. While Redis is away the job may be there all the same.
+      const refused = error instanceof QueueError && error.code !== 'redis_unavailable';
+      if (refused && earlier === undefined) await undelivered.deliver(body, key).catch(() => {});
+      throw error;
+    })),
+    // Left behind, it can only be found by a caller that asks the same again after a broken connection.
+    delivered: () => void undelivered.deliver(body, key).catch(() => {}),
+  };
+}

@@ -1,0 +1,34 @@
+import { randomUUID } from 'node:crypto';
+import type { RequestHandler, Response } from 'express';
+import type { HttpProblem } from '../http/problem.ts';
+import type { Route } from '../http/route.ts';
+import { createResponseRoute } from './create-route.ts';
+import { lookupRoutes } from './lookup-routes.ts';
+import { modelRoutes } from './model-routes.ts';
+import { OpenAiError, openAiErrorFrom } from './openai-error.ts';
+
+export const OPENAI_PATH = '/v1';
+
+/** OpenAI's own door: whoever has code for one of OpenAI's SDKs changes its base URL, and has durable jobs. */
+export function openAiRoutes(models: readonly string[], headersMs: number): Route[] {
+  return [createResponseRoute(headersMs), ...lookupRoutes, ...modelRoutes(models)];
+}
+
+/** The SDKs show it with every error, and people send it to whoever runs the server. */
+export const withRequestId: RequestHandler = (_request, response, next) => {
+  response.setHeader('x-request-id', `req_${randomUUID().replaceAll('-', '')}`);
+  next();
+};
+
+export function isOpenAiPath(path: string): boolean {
+  return path === OPENAI_PATH || path.startsWith(`${OPENAI_PATH}/`);
+}
+
+export function sendOpenAiError(error: OpenAiError | HttpProblem, response: Response): void {
+  const { status, headers, ...rest } = error instanceof OpenAiError ? error : openAiErrorFrom(error);
+  response
+    .set(headers)
+    .status(status)
+    .type('application/json')
+    .send(JSON.stringify({ error: rest.envelope }));
+}

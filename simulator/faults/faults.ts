@@ -1,0 +1,185 @@
+import { badRequest, invalidValue } from '../http/errors.ts';
+import { requireRange } from '../request/fields.ts';
+import type { Metadata } from '../request/metadata.ts';
+
+/**
+ * What can be asked to go wrong, by the moment at which it does: at the door (the create request), on the
+ * wire (one stream's connection), in the run (what becomes of the response), at lookup (later GETs), with the
+ * webhook that tells of the end.
+ * One request may ask for one of each, as in `sim: "cut, gone"`.
+ */
+const FAULTS = {
+  door: [
+    '400',
+    '429',
+    '429_bare',
+    '429_quota',
+    '500',
+    '502_html',
+    '503',
+    'reset',
+    'hang',
+    'reset_created',
+    'hang_created',
+  ],
+  wire: ['cut', 'eof', 'mute'],
+  run: [
+    'stuck_queued',
+    'stall',
+    'failed',
+    'error_event',
+    'error_event_flat',
+    'incomplete',
+    'usage_null',
+    'late_completion',
+  ],
+  lookup: ['gone', 'poll_429', 'poll_500'],
+  webhook: ['webhook_lost', 'webhook_twice', 'webhook_late', 'webhook_forged'],
+} as const;
+
+export type DoorFault = (typeof FAULTS.door)[number];
+type WireFault = (typeof FAULTS.wire)[number];
+export type RunFault = (typeof FAULTS.run)[number];
+type LookupFault = (typeof FAULTS.lookup)[number];
+export type WebhookFault = (typeof FAULTS.webhook)[number];
+
+export const FAULT_NAMES: readonly string[] = Object.values(FAULTS).flat();
+
+const ERROR_CODES = [
+  'server_error',
+  'rate_limit_exceeded',
+  'invalid_prompt',
+  'data_residency_mismatch',
+  'bio_policy',
+  'vector_store_timeout',
+  'insufficient_quota',
+  'unknown_error',
+] as const;
+
+const SERVED_TIERS = ['default', 'flex', 'scale', 'priority'] as const;
+export type ServedTier = (typeof SERVED_TIERS)[number];
+
+/** Whole numbers, all carried as strings because metadata values are. */
+const NUMBER_RANGES = {
+  sim_times: [1, 1_000_000],
+  sim_think_ms: [0, 86_400_000],
+  sim_input_tokens: [1, 10_000_000],
+  sim_cached_tokens: [0, 10_000_000],
+  sim_output_tokens: [1, 20_000],
+  sim_reasoning_tokens: [0, 1_000_000],
+  sim_deltas: [1, 20_000],
+  sim_events: [0, 100_000],
+  sim_connections: [1, 1_000_000],
+  sim_polls: [1, 1_000_000],
+  sim_retry_after_ms: [0, 86_400_000],
+  sim_webhook_ms: [0, 86_400_000],
+} as const satisfies Record<`sim_${string}`, readonly [number, number]>;
+
+type NumberName = keyof typeof NUMBER_RANGES;
+
+export const PARAMETER_NAMES: readonly string[] = [
+  'sim_key',
+  'sim_code',
+  'sim_tier',
+  ...Object.keys(NUMBER_RANGES),
+];
+
+export type Misbehaviour = {
+  readonly door: DoorFault | undefined;
+  readonly wire: WireFault | undefined;
+  readonly run: RunFault | undefined;
+  readonly lookup: LookupFault | undefined;
+  readonly webhook: WebhookFault | undefined;
+};
+
+export type Wishes = {
+  readonly misbehaviour: Misbehaviour;
+  /** What counts as "the same question" for `sim_times`; undefined: the request's own model and input. */
+  readonly key: string | undefined;
+  readonly errorCode: string;
+  /** The tier that the response says it was served by; undefined: the one that was asked for. */
+  readonly tier: ServedTier | undefined;
+  readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
+};
+
+export const GOOD_BEHAVIOUR: Misbehaviour = {
+  door: undefined,
+  wire: undefined,
+  run: undefined,
+  lookup: undefined,
+  webhook: undefined,
+};
+
+/** Strict on purpose: a misspelt fault that silently did nothing would make a test pass for nothing. */
+export function readWishes(metadata: Metadata): Wishes {
+  for (const key of Object.keys(metadata)) {
+    if (key.startsWith('sim_') && !PARAMETER_NAMES.includes(key)) {
+      throw badRequest(
+        `Unknown simulator parameter: 'metadata.${key}'. Supported parameters are: ${PARAMETER_NAMES.join(', ')}.`,
+        { param: `metadata.${key}`, code: 'unknown_parameter' },
+      );
+    }
+  }
+  return {
+    misbehaviour: readMisbehaviour(metadata['sim']),
+    key: metadata['sim_key'],
+    errorCode: readErrorCode(metadata['sim_code']),
+    tier: readTier(metadata['sim_tier']),
+    numbers: readNumbers(metadata),
+  };
+}
+
+function readMisbehaviour(text: string | undefined): Misbehaviour {
+  if (text === undefined) return GOOD_BEHAVIOUR;
+  const names = text.split(',').map((name) => name.trim());
+  for (const name of names) {
+    if (!FAULT_NAMES.includes(name)) throw invalidValue('metadata.sim', name, FAULT_NAMES);
+  }
+  return {
+    door: onlyOne(names, FAULTS.door),
+    wire: onlyOne(names, FAULTS.wire),
+    run: onlyOne(names, FAULTS.run),
+    lookup: onlyOne(names, FAULTS.lookup),
+    webhook: onlyOne(names, FAULTS.webhook),
+  };
+}
+
+function onlyOne<Name extends string>(names: readonly string[], kind: readonly Name[]): Name | undefined {
+  const [first, second] = kind.filter((name) => names.includes(name));
+  if (second === undefined) return first;
+  throw badRequest(
+    `Invalid 'metadata.sim': '${first}' and '${second}' happen at the same moment, so only one of them can. Choose one of: ${kind.join(', ')}.`,
+    { param: 'metadata.sim', code: 'invalid_value' },
+  );
+}
+
+function readErrorCode(code: string | undefined): string {
+  if (code === undefined) return 'server_error';
+  if ((ERROR_CODES as readonly string[]).includes(code)) return code;
+  throw invalidValue('metadata.sim_code', code, ERROR_CODES);
+}
+
+function readTier(tier: string | undefined): ServedTier | undefined {
+  if (tier === undefined) return undefined;
+  const served = SERVED_TIERS.find((name) => name === tier);
+  if (served !== undefined) return served;
+  throw invalidValue('metadata.sim_tier', tier, SERVED_TIERS);
+}
+
+function readNumbers(metadata: Metadata): Wishes['numbers'] {
+  const numbers: Partial<Record<NumberName, number>> = {};
+  for (const name of Object.keys(NUMBER_RANGES) as NumberName[]) {
+    const text = metadata[name];
+    if (text === undefined) continue;
+    if (!/^\d+$/.test(text)) {
+      throw badRequest(
+        `Invalid 'metadata.${name}': expected a whole number in a string, but got '${text}' instead.`,
+        { param: `metadata.${name}`, code: 'invalid_value' },
+      );
+    }
+    const [minimum, maximum] = NUMBER_RANGES[name];
+    requireRange(`metadata.${name}`, Number(text), minimum, maximum, 'integer');
+    numbers[name] = Number(text);
+  }
+  return numbers;
+}

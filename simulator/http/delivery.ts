@@ -1,0 +1,125 @@
+import { elapsedMs, endMs, isFinished, objectOf, type Run, stop } from '../response/run.ts';
+import type { Store } from '../response/store.ts';
+import { startEventStream } from './event-stream.ts';
+import type { Exchange } from './exchange.ts';
+import type { Reply } from './reply.ts';
+
+/** Carries replies out on their connections, and ends those that are still open when the simulator closes. */
+export type Delivery = {
+  deliver(exchange: Exchange, reply: Reply): void;
+  /** Breaks every connection that is still open, as a server does that goes down. */
+  resetAll(): void;
+  close(): void;
+};
+
+export type DeliveryDeps = { readonly store: Store; readonly now: () => number };
+
+const DEFAULT_EVENTS_BEFORE_FAULT = { cut: 4, eof: 4, mute: 0 } as const;
+
+export function createDelivery({ store, now }: DeliveryDeps): Delivery {
+  const open = new Map<() => void, Exchange>();
+
+  /** Calls `onClose` once, when the connection is gone, however it went. */
+  const hold = (exchange: Exchange, onClose: () => void): void => {
+    const release = (): void => {
+      if (open.delete(release)) onClose();
+    };
+    open.set(release, exchange);
+    if (exchange.response.destroyed) release();
+    else exchange.response.once('close', release);
+  };
+
+  /** Nobody waits for a foreground response any more: it stops, and cannot be looked up. */
+  const hangUp = (run: Run): void => {
+    if (run.script.request.background) return;
+    const wasFinished = isFinished(run, now());
+    stop(run, now());
+    if (!wasFinished || !run.script.request.store) store.remove(run);
+  };
+
+  const sendWhenFinished = (exchange: Exchange, { run, headers }: Extract<Reply, { kind: 'wait' }>): void => {
+    let timer: NodeJS.Timeout | undefined;
+    const wait = (): void => {
+      const leftMs = endMs(run) - elapsedMs(run, now());
+      if (leftMs <= 0) exchange.sendJson(200, objectOf(run, now()), headers);
+      // Timers may fire a little early, hence the second look; what never ends needs no timer.
+      else if (Number.isFinite(leftMs)) timer = setTimeout(wait, Math.ceil(leftMs));
+    };
+    hold(exchange, () => {
+      clearTimeout(timer);
+      hangUp(run);
+    });
+    wait();
+  };
+
+  const sendEvents = (exchange: Exchange, reply: Extract<Reply, { kind: 'stream' }>): void => {
+    const { run } = reply;
+    const { response } = exchange;
+    exchange.openStream(reply.headers);
+    const stream = startEventStream({
+      run,
+      startingAfter: reply.startingAfter,
+      obfuscated: reply.obfuscated,
+      eventLimit: nextEventLimit(run),
+      now,
+      write: (text) => response.write(text),
+      onEnd: (reason) => {
+        if (reason === 'terminal' || run.misbehaviour.wire === 'eof') response.end();
+        else if (run.misbehaviour.wire === 'cut') cutAfterFlush(exchange);
+      },
+    });
+    response.on('drain', stream.resume);
+    hold(exchange, () => {
+      stream.close();
+      hangUp(run);
+    });
+  };
+
+  return {
+    deliver: (exchange, reply) => {
+      switch (reply.kind) {
+        case 'json':
+          return exchange.sendJson(200, reply.body);
+        case 'created':
+          return exchange.sendJson(200, reply.body, reply.headers);
+        case 'html':
+          return exchange.sendHtml(reply.status);
+        case 'wait':
+          return sendWhenFinished(exchange, reply);
+        case 'stream':
+          return sendEvents(exchange, reply);
+        case 'reset':
+          if (reply.run) hangUp(reply.run);
+          return exchange.reset();
+        case 'hang': {
+          const { run } = reply;
+          return hold(exchange, () => run && hangUp(run));
+        }
+        default: {
+          const never: never = reply;
+          return never;
+        }
+      }
+    },
+    resetAll: () => {
+      for (const exchange of [...open.values()]) exchange.reset();
+    },
+    close: () => {
+      for (const release of [...open.keys()]) release();
+    },
+  };
+}
+
+/** How many events this connection gets: all of them, unless a wire fault waits for it. */
+function nextEventLimit(run: Run): number {
+  const { wire } = run.misbehaviour;
+  const { sim_connections: faulty = 1, sim_events: events } = run.script.request.wishes.numbers;
+  run.connections += 1;
+  if (wire === undefined || run.connections > faulty) return Number.POSITIVE_INFINITY;
+  return events ?? DEFAULT_EVENTS_BEFORE_FAULT[wire];
+}
+
+/** The events before the cut must arrive, so the socket goes only when the last of them is written. */
+function cutAfterFlush({ response }: Exchange): void {
+  response.write('', () => response.destroy());
+}

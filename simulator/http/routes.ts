@@ -1,0 +1,97 @@
+import type { CreateDeps } from '../request/create.ts';
+import { countInputTokens } from '../request/input-tokens.ts';
+import { isObject } from '../request/json.ts';
+import { controlRoutes } from './control-routes.ts';
+import { createResponse } from './create-route.ts';
+import { invalidType, unauthorized, unknownUrl } from './errors.ts';
+import {
+  cancelResponse,
+  deleteResponse,
+  inputItems,
+  type LookupDeps,
+  retrieveResponse,
+} from './lookup-routes.ts';
+import type { Reply } from './reply.ts';
+
+type Call = {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly authorization: string | undefined;
+  readonly readJson: () => Promise<unknown>;
+};
+
+type Handler = (call: Call, id: string) => Reply | Promise<Reply>;
+type Route = readonly [method: string, path: RegExp, handler: Handler];
+
+export type Router = (call: Call) => Promise<Reply>;
+
+const CREATE_PATH = /^\/v1\/responses\/?$/;
+
+export function createRouter(deps: CreateDeps & LookupDeps): Router {
+  const routes = [
+    ...createRoutes(deps),
+    ...(deps.settings.background === 'supported' ? lookupRoutes(deps) : []),
+    ...controlRoutes(deps),
+  ];
+  const dispatch = (call: Call): Reply | Promise<Reply> => {
+    if (call.path.startsWith('/v1/') && deps.weather.isDown()) return { kind: 'reset', run: undefined };
+    checkKey(call.authorization, deps.settings.apiKey);
+    for (const [method, path, handler] of routes) {
+      if (method !== call.method) continue;
+      const match = path.exec(call.path);
+      if (match) return handler(call, match[1] ?? '');
+    }
+    throw unknownUrl(call.method, call.path);
+  };
+  return async (call) => {
+    const isCreate = call.method === 'POST' && CREATE_PATH.test(call.path);
+    let isSold = false;
+    try {
+      const reply = await dispatch(call);
+      isSold = reply.kind !== 'html' && !('run' in reply && reply.run === undefined);
+      return reply;
+    } finally {
+      if (isCreate && !isSold) deps.ledger.count('rejected');
+    }
+  };
+}
+
+function createRoutes(deps: CreateDeps): Route[] {
+  const { models } = deps.settings;
+  const create: Handler = async ({ readJson }) => createResponse(await readJson(), deps);
+  const countTokens: Handler = async ({ readJson }) => {
+    const body = await readJson();
+    if (!isObject(body)) throw invalidType('body', 'an object', body);
+    return json({ object: 'response.input_tokens', input_tokens: countInputTokens(body) });
+  };
+  return [
+    ['POST', CREATE_PATH, create],
+    ['POST', /^\/v1\/responses\/input_tokens\/?$/, countTokens],
+    ['GET', /^\/v1\/models\/?$/, () => json(models.list())],
+    ['GET', /^\/v1\/models\/([^/]+)\/?$/, (_call, id) => json(models.describe(id))],
+  ];
+}
+
+function lookupRoutes(deps: LookupDeps): Route[] {
+  return [
+    ['GET', /^\/v1\/responses\/([^/]+)\/?$/, ({ query }, id) => retrieveResponse(id, query, deps)],
+    ['DELETE', /^\/v1\/responses\/([^/]+)\/?$/, (_call, id) => deleteResponse(id, deps)],
+    ['POST', /^\/v1\/responses\/([^/]+)\/cancel\/?$/, (_call, id) => cancelResponse(id, deps)],
+    ['GET', /^\/v1\/responses\/([^/]+)\/input_items\/?$/, ({ query }, id) => inputItems(id, query, deps)],
+  ];
+}
+
+function checkKey(authorization: string | undefined, apiKey: string | undefined): void {
+  if (apiKey === undefined || authorization === `Bearer ${apiKey}`) return;
+  if (authorization !== undefined) {
+    throw unauthorized('Incorrect API key provided.', { code: 'invalid_api_key' });
+  }
+  throw unauthorized(
+    "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+  );
+}
+
+function json(body: object): Reply {
+  return { kind: 'json', body };
+}

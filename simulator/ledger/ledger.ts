@@ -1,0 +1,178 @@
+import type { Metadata } from '../request/metadata.ts';
+import { questionText } from '../request/question.ts';
+import { shorten } from '../response/answer.ts';
+import { type Status, servedTier } from '../response/response-object.ts';
+import { type Run, statusOf } from '../response/run.ts';
+import type { Usage } from '../response/token-budget.ts';
+import { createRunningPeak } from './running-peak.ts';
+
+/** One purchase: a response that was created, whether or not its reply arrived. */
+type LedgerEntry = {
+  readonly response_id: string;
+  /** Its id; `snapshot` is the dated name that the reply carries. */
+  readonly model: string;
+  readonly snapshot: string;
+  /** The one that it is served by and billed at, which the reply tells at its end. */
+  readonly service_tier: string;
+  readonly mode: 'background' | 'background+stream' | 'foreground' | 'foreground+stream';
+  readonly metadata: Metadata;
+  /** The first 100 characters of the question. */
+  readonly question: string;
+  /** Names of the top-level fields of the request, as received. */
+  readonly fields: readonly string[];
+  /** Unix milliseconds. */
+  readonly created_at: number;
+  readonly state: Status;
+  /** Unix milliseconds. */
+  readonly cancelled_at: number | null;
+  readonly usage: Usage | null;
+  /** Lookups by plain GET. */
+  readonly polls: number;
+};
+
+type LedgerTotals = {
+  /** Responses created since the start or the last reset: what an account would be billed for. */
+  readonly purchases: number;
+  readonly completed: number;
+  readonly incomplete: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly running: number;
+  /** The most that ran at once: of all models together, and of each. */
+  readonly most_running: number;
+  readonly most_running_by_model: Readonly<Record<string, number>>;
+  readonly polls: number;
+  /** Calls of the cancel route, whatever they were answered. */
+  readonly cancels: number;
+  /** All calls under `/v1`. */
+  readonly requests: number;
+  /** Create calls that made no response. */
+  readonly rejected: number;
+  /** Of them, those that a rate limit of the simulator refused; the `429` faults are none. */
+  readonly throttled: number;
+  /** Of them, those that came while the weather throttled their model. */
+  readonly during_throttle: number;
+  /** Webhooks that were sent and answered with 2xx. */
+  readonly webhooks: number;
+};
+
+export type Ledger = {
+  /** Oldest first. Of the finished ones only the newest 20,000 are listed; the totals count all. */
+  entries(): LedgerEntry[];
+  totals(): LedgerTotals;
+  /** When those of `during_throttle` came, in Unix milliseconds: the first 10,000. */
+  throttledAt(): readonly number[];
+  /** Forgets everything; responses in flight go on, unlisted. */
+  reset(): void;
+};
+
+/** What the simulator itself writes. */
+export type LedgerBook = Ledger & {
+  open(run: Run): void;
+  /** The response is about to be forgotten: keep its last state, not the response. */
+  settle(run: Run): void;
+  count(event: Exclude<keyof Counts, 'during_throttle'>): void;
+  countThrottled(atMs: number): void;
+};
+
+type Counts = Pick<
+  LedgerTotals,
+  'polls' | 'cancels' | 'requests' | 'rejected' | 'throttled' | 'during_throttle' | 'webhooks'
+>;
+
+const MAX_SETTLED = 20_000;
+const MAX_THROTTLED_AT = 10_000;
+const QUESTION_CHARACTERS = 100;
+
+export function createLedger(now: () => number): LedgerBook {
+  const open = new Map<string, Run>();
+  const settled = new Map<string, LedgerEntry>();
+  const peak = createRunningPeak(now);
+  let counts = noCounts();
+  let dropped = noStates();
+  let throttledAt: number[] = [];
+
+  const entries = (): LedgerEntry[] =>
+    [...settled.values(), ...[...open.values()].map((run) => entryOf(run, now()))].sort(
+      (left, right) => left.created_at - right.created_at,
+    );
+  const totals = (): LedgerTotals => {
+    const states = { ...dropped };
+    for (const entry of settled.values()) states[entry.state] += 1;
+    for (const run of open.values()) states[statusOf(run, now())] += 1;
+    const { queued, in_progress, ...ended } = states;
+    const running = queued + in_progress;
+    const purchases = running + ended.completed + ended.incomplete + ended.failed + ended.cancelled;
+    return {
+      purchases,
+      ...ended,
+      running,
+      most_running: peak.most(),
+      most_running_by_model: peak.mostByModel(),
+      ...counts,
+    };
+  };
+  return {
+    entries,
+    totals,
+    throttledAt: () => throttledAt,
+    reset: () => {
+      throttledAt = [];
+      peak.reset();
+      open.clear();
+      settled.clear();
+      counts = noCounts();
+      dropped = noStates();
+    },
+    open: (run) => {
+      open.set(run.script.id, run);
+      peak.follow(run);
+    },
+    settle: (run) => {
+      if (!open.delete(run.script.id)) return;
+      settled.set(run.script.id, entryOf(run, now()));
+      if (settled.size <= MAX_SETTLED) return;
+      for (const [id, entry] of settled) {
+        settled.delete(id);
+        dropped[entry.state] += 1;
+        return;
+      }
+    },
+    count: (event) => {
+      counts[event] += 1;
+    },
+    countThrottled: (atMs) => {
+      counts.during_throttle += 1;
+      if (throttledAt.length < MAX_THROTTLED_AT) throttledAt.push(Math.round(atMs));
+    },
+  };
+}
+
+function noCounts(): { -readonly [Event in keyof Counts]: number } {
+  return { polls: 0, cancels: 0, requests: 0, rejected: 0, throttled: 0, during_throttle: 0, webhooks: 0 };
+}
+
+function noStates(): Record<Status, number> {
+  return { queued: 0, in_progress: 0, completed: 0, incomplete: 0, failed: 0, cancelled: 0 };
+}
+
+function entryOf(run: Run, nowMs: number): LedgerEntry {
+  const { script, cancelledAtMs } = run;
+  const { request } = script;
+  const state = statusOf(run, nowMs);
+  return {
+    response_id: script.id,
+    model: request.model.id,
+    snapshot: request.model.snapshot,
+    service_tier: servedTier(request),
+    mode: `${request.background ? 'background' : 'foreground'}${request.stream ? '+stream' : ''}`,
+    metadata: request.metadata,
+    question: shorten(questionText(request.body['input']), QUESTION_CHARACTERS),
+    fields: Object.keys(request.body),
+    created_at: Math.round(script.createdAtMs),
+    state,
+    cancelled_at: cancelledAtMs === undefined ? null : Math.round(script.createdAtMs + cancelledAtMs),
+    usage: state === 'completed' || state === 'incomplete' ? script.usage : null,
+    polls: run.polls,
+  };
+}

@@ -1,0 +1,71 @@
+import { responseNotFound } from '../http/errors.ts';
+import { elapsedMs, endMs, isFinished, type Run } from './run.ts';
+
+/** The responses that can be looked up. A finished one is kept for `retentionMs`, then it is as if never made. */
+export type Store = {
+  add(run: Run): void;
+  /** The response, or OpenAI's 404. A foreground response in flight is not there yet. */
+  find(id: string): Run;
+  has(id: string): boolean;
+  /** Also a foreground response in flight: cancelling one has its own answer. */
+  findAny(id: string): Run;
+  remove(run: Run): void;
+  close(): void;
+};
+
+export type StoreDeps = {
+  readonly retentionMs: number;
+  readonly now: () => number;
+  /** A response left the store, for whatever reason. */
+  readonly onRemoved: (run: Run) => void;
+};
+
+const MAX_SWEEP_MS = 30_000;
+const MIN_SWEEP_MS = 50;
+
+export function createStore({ retentionMs, now, onRemoved }: StoreDeps): Store {
+  const runs = new Map<string, Run>();
+  const remove = (run: Run): void => {
+    if (runs.delete(run.script.id)) onRemoved(run);
+  };
+  const isExpired = (run: Run): boolean => elapsedMs(run, now()) > endMs(run) + retentionMs;
+  const sweep = (): void => {
+    for (const run of runs.values()) if (isExpired(run)) remove(run);
+  };
+  // One timer for all: expiry is exact because every lookup checks it, the sweep only frees the memory.
+  const sweeper = setInterval(sweep, Math.max(MIN_SWEEP_MS, Math.min(MAX_SWEEP_MS, retentionMs)));
+  sweeper.unref();
+  const get = (id: string): Run | undefined => {
+    const run = runs.get(id);
+    if (!run || !isExpired(run)) return run;
+    remove(run);
+    return undefined;
+  };
+  const getVisible = (id: string): Run | undefined => {
+    const run = get(id);
+    return run && isVisible(run, now()) ? run : undefined;
+  };
+  return {
+    add: (run) => {
+      runs.set(run.script.id, run);
+    },
+    find: (id) => orNotFound(id, getVisible(id)),
+    has: (id) => getVisible(id) !== undefined,
+    findAny: (id) => orNotFound(id, get(id)),
+    remove,
+    close: () => {
+      clearInterval(sweeper);
+      runs.clear();
+    },
+  };
+}
+
+function orNotFound(id: string, run: Run | undefined): Run {
+  if (run) return run;
+  throw responseNotFound(id);
+}
+
+function isVisible(run: Run, nowMs: number): boolean {
+  const { background, store } = run.script.request;
+  return background || (store && run.cancelledAtMs === undefined && isFinished(run, nowMs));
+}

@@ -1,0 +1,56 @@
+import type { RunFault } from '../faults/faults.ts';
+import type { CreateRequest, Effort } from '../request/create-request.ts';
+import { argumentsFor, calledFunction } from './function-call.ts';
+import { tokensOf } from './text.ts';
+
+export type Usage = {
+  readonly input_tokens: number;
+  readonly input_tokens_details: { readonly cached_tokens: number; readonly cache_write_tokens: number };
+  readonly output_tokens: number;
+  readonly output_tokens_details: { readonly reasoning_tokens: number };
+  readonly total_tokens: number;
+};
+
+/** OpenAI counts reasoning in blocks of 64. */
+const REASONING_TOKENS: Readonly<Record<Effort, number>> = {
+  none: 0,
+  minimal: 64,
+  low: 192,
+  medium: 640,
+  high: 2048,
+  xhigh: 4096,
+  max: 8192,
+};
+
+/** How the output tokens are spent. */
+export type Budget = { readonly reasoning: number; readonly visible: number; readonly exhausted: boolean };
+
+/** Reasoning is paid first; what `max_output_tokens` leaves is the length of the answer. */
+export function planTokens(request: CreateRequest, answer: string, fault: RunFault | undefined): Budget {
+  const { numbers } = request.wishes;
+  const call = calledFunction(request.body);
+  const wanted = call
+    ? tokensOf(argumentsFor(call)).length
+    : (numbers.sim_output_tokens ?? Math.max(tokensOf(answer).length, numbers.sim_deltas ?? 0));
+  const reasoning = numbers.sim_reasoning_tokens ?? REASONING_TOKENS[request.effort];
+  if (fault === 'incomplete') {
+    return { reasoning: request.maxOutputTokens ?? Math.max(reasoning, 64), visible: 0, exhausted: true };
+  }
+  const limit = request.maxOutputTokens ?? Number.POSITIVE_INFINITY;
+  return {
+    reasoning: Math.min(reasoning, limit),
+    visible: Math.min(wanted, Math.max(0, limit - reasoning)),
+    exhausted: reasoning + wanted > limit,
+  };
+}
+
+export function countUsage({ inputTokens }: CreateRequest, { reasoning, visible }: Budget): Usage {
+  const { total: input, cached } = inputTokens;
+  return {
+    input_tokens: input,
+    input_tokens_details: { cached_tokens: cached, cache_write_tokens: 0 },
+    output_tokens: reasoning + visible,
+    output_tokens_details: { reasoning_tokens: reasoning },
+    total_tokens: input + reasoning + visible,
+  };
+}

@@ -1,0 +1,267 @@
+import { z } from 'zod';
+import { type Flaw, flawsOf } from '../errors/problem.ts';
+import { SetupError } from '../errors/setup-error.ts';
+import { parseRedisUrl } from '../redis/url.ts';
+import { type ApiKey, parseApiKeys } from './api-keys.ts';
+import { type FileConfig, readConfigFile } from './file.ts';
+
+const MAX_TIMER_MS = 2_147_483_647;
+
+export interface Config extends FileConfig {
+  /** undefined: the embedded Redis. */
+  readonly redisUrl: string | undefined;
+  readonly redisBinary: string | undefined;
+  readonly redisDownload: boolean;
+  /** The first part of every key, so that one Redis can hold several installations. */
+  readonly prefix: string;
+  readonly host: string;
+  readonly port: number;
+  /** Of callers. None: open to whoever reaches the producer, which then only listens on loopback. */
+  readonly keys: readonly ApiKey[];
+  /** What webhooks to callers are signed with; undefined: none are sent. */
+  readonly webhookSecret: string | undefined;
+  /** The port of a worker's `/livez` and `/readyz`; undefined: none. */
+  readonly workerPort: number | undefined;
+  /** Jobs that a worker process holds at once, divided evenly among its models. */
+  readonly concurrency: number;
+  /** From the first signal until the process ends by force, in milliseconds. */
+  readonly shutdownMs: number;
+  readonly logLevel: string;
+  readonly openai: {
+    readonly apiKey: string | undefined;
+    readonly baseUrl: string | undefined;
+    /** What its webhooks are signed with; undefined: it sends none. */
+    readonly webhookSecret: string | undefined;
+  };
+}
+
+/** How a client finds an instance: the `o3q` commands and the seven functions. */
+export interface ClientConfig {
+  readonly url: string;
+  readonly apiKey: string | undefined;
+}
+
+/** Says everything that is wrong at once, by name, so that nobody fixes variables one restart at a time. */
+export class ConfigError extends SetupError {
+  override readonly name = 'ConfigError';
+  readonly flaws: readonly Flaw[];
+  constructor(flaws: readonly Flaw[]) {
+    super(
+      `The configuration has ${flaws.length === 1 ? 'a problem' : `${flaws.length} problems`}:\n${lines(flaws)}`,
+    );
+    this.flaws = flaws;
+  }
+}
+
+function lines(flaws: readonly Flaw[]): string {
+  return flaws.map(({ path, message }) => `  - ${path}: ${message}`).join('\n');
+}
+
+interface Variable {
+  /** As documented in the README; a test holds the two together. */
+  meaning: string;
+  default: string;
+}
+
+/** Every variable that is read, here and nowhere else. */
+export const VARIABLES = {
+  REDIS_URL: {
+    default: 'embedded',
+    meaning:
+      'Redis 6.2 or newer: `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME`, `redis+cluster://h:p,h:p`; unset: an embedded one in `.data/redis`',
+  },
+  HOST: { default: '127.0.0.1', meaning: 'where the producer listens' },
+  PORT: { default: '3000', meaning: 'where the producer listens' },
+  O3Q_KEYS: {
+    default: '',
+    meaning:
+      "callers' keys, `name:secret[,name:secret]`; `admin` sees all; unset: open to everybody, on loopback only",
+  },
+  OPENAI_API_KEY: { default: '', meaning: 'the key of the upstream' },
+  OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
+  OPENAI_WEBHOOK_SECRET: {
+    default: '',
+    meaning: 'what OpenAI signs its webhooks with, for producers and workers; unset: no webhooks',
+  },
+  O3Q_WEBHOOK_SECRET: {
+    default: '',
+    meaning:
+      'what webhooks to `webhook_url` are signed with, `whsec_` and 24 to 64 bytes in base64, for producers and workers; unset: none are sent',
+  },
+  O3Q_CONFIG: {
+    default: 'o3q.config.json',
+    meaning: 'the file of models, tenants, prices and retention; the default may be missing',
+  },
+  O3Q_CONCURRENCY: {
+    default: '2000',
+    meaning: 'jobs that a worker process holds at once, divided evenly among the models',
+  },
+  O3Q_WORKER_PORT: {
+    default: '',
+    meaning: 'where a worker answers `/livez`, `/readyz` and `/metrics`; unset: nowhere',
+  },
+  O3Q_SHUTDOWN_MS: { default: '10000', meaning: 'from the first signal until the process ends by force' },
+  O3Q_PREFIX: { default: 'o3q', meaning: 'the first part of every key in Redis' },
+  O3Q_REDIS_BIN: { default: '', meaning: 'the server binary of the embedded Redis' },
+  O3Q_REDIS_DOWNLOAD: { default: '1', meaning: "`0`: never fetch the distribution's Redis package" },
+  O3Q_URL: {
+    default: 'http://127.0.0.1:3000',
+    meaning: 'the instance that `o3q` and the seven functions talk to',
+  },
+  O3Q_API_KEY: { default: '', meaning: 'sent as `Authorization: Bearer` by `o3q` and the seven functions' },
+  LOG_LEVEL: { default: 'info', meaning: '`debug` (holds questions), `info`, `warn`, `error`, `silent`' },
+} as const satisfies Record<string, Variable>;
+
+const wholeNumber = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^\d+$/, `expected a whole number from ${least} to ${most}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `expected a whole number from ${least} to ${most}`);
+
+const httpUrl = z
+  .string()
+  .refine(
+    (text) => /^https?:\/\/./.test(text) && URL.canParse(text),
+    'expected a URL that begins with http:// or https://',
+  );
+
+/** As Standard Webhooks has it: shorter ones can be guessed. */
+const webhookSecret = z.string().refine((text) => {
+  const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
+  const bytes = Buffer.from(base64, 'base64').length;
+  return base64.length % 4 === 0 && bytes >= 24 && bytes <= 64;
+}, 'expected whsec_ and 24 to 64 bytes in base64, such as: echo whsec_$(openssl rand -base64 32)');
+
+function apiKeysFrom(text: string, context: z.RefinementCtx): ApiKey[] {
+  const parsed = parseApiKeys(text);
+  if ('keys' in parsed) return parsed.keys;
+  for (const message of parsed.flaws) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+}
+
+/** The reader of these URLs knows best what is wrong with one, and hides its password. */
+function addRedisUrlFlaw(url: string, context: z.RefinementCtx): void {
+  try {
+    parseRedisUrl(url);
+  } catch (error: unknown) {
+    context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+const environmentSchema = z.object({
+  REDIS_URL: z.string().superRefine(addRedisUrlFlaw).optional(),
+  HOST: z.string().default(VARIABLES.HOST.default),
+  PORT: wholeNumber(0, 65_535).default(3000),
+  O3Q_KEYS: z.string().transform(apiKeysFrom).default([]),
+  OPENAI_API_KEY: z.string().optional(),
+  OPENAI_BASE_URL: httpUrl.optional(),
+  OPENAI_WEBHOOK_SECRET: z.string().optional(),
+  O3Q_WEBHOOK_SECRET: webhookSecret.optional(),
+  O3Q_CONFIG: z.string().optional(),
+  O3Q_CONCURRENCY: wholeNumber(1, 100_000).default(2000),
+  O3Q_WORKER_PORT: wholeNumber(1, 65_535).optional(),
+  O3Q_SHUTDOWN_MS: wholeNumber(0, MAX_TIMER_MS).default(10_000),
+  O3Q_PREFIX: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'expected 1 to 64 letters, digits, "_" or "-"')
+    .default(VARIABLES.O3Q_PREFIX.default),
+  O3Q_REDIS_BIN: z.string().optional(),
+  O3Q_REDIS_DOWNLOAD: z.enum(['0', '1']).default('1'),
+  O3Q_URL: httpUrl.default(VARIABLES.O3Q_URL.default),
+  O3Q_API_KEY: z.string().optional(),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+/**
+ * Reads the variables and the file once, whole.
+ * @throws {ConfigError} with every problem of both.
+ */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  const flaws = unknownVariables(environment);
+  const variables = environmentSchema.safeParse(withoutEmpty(environment), { reportInput: true });
+  if (!variables.success) flaws.push(...variableFlaws(variables.error, environment));
+  const file = readConfigFile(environment['O3Q_CONFIG'] || undefined);
+  if ('flaws' in file) flaws.push(...file.flaws);
+  if (!variables.success || 'flaws' in file || flaws.length > 0) throw new ConfigError(flaws);
+
+  const values = variables.data;
+  return deepFreeze({
+    redisUrl: values.REDIS_URL,
+    redisBinary: values.O3Q_REDIS_BIN,
+    redisDownload: values.O3Q_REDIS_DOWNLOAD === '1',
+    prefix: values.O3Q_PREFIX,
+    host: values.HOST,
+    port: values.PORT,
+    keys: values.O3Q_KEYS,
+    webhookSecret: values.O3Q_WEBHOOK_SECRET,
+    workerPort: values.O3Q_WORKER_PORT,
+    concurrency: values.O3Q_CONCURRENCY,
+    shutdownMs: values.O3Q_SHUTDOWN_MS,
+    logLevel: values.LOG_LEVEL,
+    openai: {
+      apiKey: values.OPENAI_API_KEY,
+      baseUrl: values.OPENAI_BASE_URL,
+      webhookSecret: values.OPENAI_WEBHOOK_SECRET,
+    },
+    ...file,
+  });
+}
+
+/** @throws {ConfigError} */
+export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): ClientConfig {
+  const parsed = environmentSchema
+    .pick({ O3Q_URL: true, O3Q_API_KEY: true })
+    .safeParse(withoutEmpty(environment));
+  if (!parsed.success) throw new ConfigError(variableFlaws(parsed.error, environment));
+  return { url: parsed.data.O3Q_URL.replace(/\/+$/, ''), apiKey: parsed.data.O3Q_API_KEY };
+}
+
+/** What may never appear in a log. A password counts as it is written in its URL and as it is sent. */
+export function secretsOf({ redisUrl = '', openai, keys, webhookSecret = '' }: Config): string[] {
+  const written = [redisUrl, openai.baseUrl ?? ''].map(
+    (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',
+  );
+  const callers = keys.map(({ secret }) => secret);
+  const ours = [openai.apiKey ?? '', openai.webhookSecret ?? '', webhookSecret];
+  const secrets = [...ours, ...callers, ...written, ...written.map(decoded)];
+  return [...new Set(secrets)].filter((secret) => secret !== '');
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** A variable set to nothing counts as unset: that is how compose files and shells leave one out. */
+function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
+}
+
+function unknownVariables(environment: NodeJS.ProcessEnv): Flaw[] {
+  return Object.keys(environment)
+    .filter((name) => name.startsWith('O3Q_') && !Object.hasOwn(VARIABLES, name))
+    .map((name) => ({
+      path: name,
+      message: `is not a variable of o3-queue; those are ${Object.keys(VARIABLES).join(', ')}`,
+    }));
+}
+
+function variableFlaws(error: z.ZodError, environment: NodeJS.ProcessEnv): Flaw[] {
+  return flawsOf(error).map(({ path, message }) => {
+    // A URL may hold a password; a key always is one.
+    const value = environment[path] ?? '';
+    const came = /KEY|SECRET|REDIS_URL/.test(path) || value.includes('@') ? '' : `, got "${value}"`;
+    return { path, message: `${message}${came}` };
+  });
+}
+
+function deepFreeze<Value extends object>(value: Value): Value {
+  for (const part of Object.values(value)) if (typeof part === 'object' && part !== null) deepFreeze(part);
+  return Object.freeze(value);
+}

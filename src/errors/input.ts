@@ -1,0 +1,60 @@
+import type { z } from 'zod';
+import { preview } from '../job/job.ts';
+import { type Flaw, QueueError } from './problem.ts';
+
+/**
+ * Checks what came from outside.
+ * @param subject how the refusal calls it: `request`, `query`.
+ * @throws {QueueError} `invalid_request` with every flaw, each with what was expected and what came.
+ */
+export function checkedInput<Output>(
+  subject: string,
+  input: unknown,
+  schema: z.ZodType<Output> & { shape: object },
+): Output {
+  const parsed = schema.safeParse(input, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  const known = Object.keys(schema.shape);
+  throw refusalOf(
+    subject,
+    parsed.error.issues.map((issue) => ({
+      path: issue.path.map(String).join('.'),
+      message: messageOf(issue, known),
+    })),
+  );
+}
+
+export function refusalOf(subject: string, flaws: readonly Flaw[]): QueueError {
+  const list = flaws.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
+  return new QueueError('invalid_request', `The ${subject} was refused: ${list}`, { flaws });
+}
+
+/** A refusal names so many unknown fields at most: it must not grow with the request. */
+const MOST_NAMED = 5;
+
+/** What came, short: a caller knows it by its beginning. */
+export function shown(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string') return JSON.stringify(preview(value, 50));
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}
+
+/** Our own rules say both already; zod's say of values what was expected, and only of types what came. */
+function messageOf(issue: z.core.$ZodIssue, known: readonly string[]): string {
+  switch (issue.code) {
+    case 'custom':
+    case 'invalid_union':
+    case 'invalid_format':
+      return /, got /.test(issue.message) ? issue.message : `${issue.message}, got ${shown(issue.input)}`;
+    case 'unrecognized_keys':
+      return `expected ${known.length === 0 ? 'nothing' : `only ${known.join(', ')}`}, got ${named(issue.keys)}`;
+    default:
+      return `${issue.message.replace(/^[^:]+: /, '').replace(/, received .*$/, '')}, got ${shown(issue.input)}`;
+  }
+}
+
+function named(keys: readonly string[]): string {
+  const first = keys.slice(0, MOST_NAMED).map(shown).join(', ');
+  return keys.length > MOST_NAMED ? `${first} and ${keys.length - MOST_NAMED} more` : first;
+}

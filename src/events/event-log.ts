@@ -1,0 +1,104 @@
+import { isPartOfAnswer, joined, type ResponseEvent } from '../responses/event.ts';
+
+/**
+ * The journal of a job: what the upstream said in the stream of its answer, in order, over all attempts. Written by the worker that holds the
+ * job's lock, in batches; read by everybody who watches. It is kept for as long as the job.
+ *
+ * An entry of the Redis stream has the fields `a` (the attempt), `p` (how many responses had been bought for the job by then, which tells one from
+ * the next), and `e` (events, JSON) or `r` (why a new attempt begins).
+ */
+export interface JournalEntry {
+  attempt: number;
+  purchase: number;
+  events: ResponseEvent[];
+  /** Of an entry that only says that another attempt has begun. */
+  reason: string | undefined;
+}
+
+/** The deltas of the text are most of a journal: `[output index, content index, delta]`, once it is known which item has that index. */
+type Written = ResponseEvent | [number, number, string];
+
+const TEXT_DELTA = 'response.output_text.delta';
+
+/** The ids of the items by their index, as both sides learn them from the events before. */
+type ItemIds = Map<number, string>;
+
+/** What the follower of one response has heard and not yet written down. */
+export class JournalBatch {
+  readonly #itemIds: ItemIds = new Map();
+  #events: ResponseEvent[] = [];
+
+  /** Deltas that follow each other become one. Padding goes, and so does what is not a part of the answer. */
+  add({ obfuscation: _padding, sequence_number: _number, ...event }: ResponseEvent): void {
+    if (!isPartOfAnswer(event)) return;
+    const last = this.#events.at(-1);
+    const both = last === undefined ? undefined : joined(last, event);
+    if (both === undefined) this.#events.push(event);
+    else this.#events[this.#events.length - 1] = both;
+  }
+
+  get isEmpty(): boolean {
+    return this.#events.length === 0;
+  }
+
+  /** The batch as it is written down; the next one begins empty. */
+  take(): string {
+    const written = this.#events.map((event) => this.#write(event));
+    this.#events = [];
+    return written.length === 0 ? '' : JSON.stringify(written);
+  }
+
+  #write(event: ResponseEvent): Written {
+    learnItem(this.#itemIds, event);
+    const { type, output_index, item_id, content_index, delta, logprobs, ...rest } = event;
+    const isPlain =
+      type === TEXT_DELTA &&
+      Object.keys(rest).length === 0 &&
+      Array.isArray(logprobs) &&
+      logprobs.length === 0;
+    if (
+      isPlain &&
+      output_index !== undefined &&
+      content_index !== undefined &&
+      typeof delta === 'string' &&
+      this.#itemIds.get(output_index) === item_id
+    ) {
+      return [output_index, content_index, delta];
+    }
+    return event;
+  }
+}
+
+/** Reads the entries of one journal, in order. */
+export function createJournalReader(): (fields: readonly string[]) => JournalEntry {
+  const itemIds: ItemIds = new Map();
+  let purchase = -1;
+  const read = (written: Written): ResponseEvent => {
+    if (!Array.isArray(written)) {
+      learnItem(itemIds, written);
+      return written;
+    }
+    const [output_index, content_index, delta] = written;
+    const item_id = itemIds.get(output_index) ?? '';
+    return { type: TEXT_DELTA, item_id, output_index, content_index, delta, logprobs: [] };
+  };
+  return (fields) => {
+    const values = new Map<string, string>();
+    for (let i = 0; i + 1 < fields.length; i += 2) values.set(fields[i] ?? '', fields[i + 1] ?? '');
+    const bought = Number(values.get('p'));
+    if (bought !== purchase) itemIds.clear();
+    purchase = bought;
+    const events = values.get('e');
+    return {
+      attempt: Number(values.get('a')),
+      purchase,
+      events: events === undefined ? [] : (JSON.parse(events) as Written[]).map(read),
+      reason: values.get('r'),
+    };
+  };
+}
+
+function learnItem(itemIds: ItemIds, { type, output_index, item }: ResponseEvent): void {
+  if (type !== 'response.output_item.added' || output_index === undefined) return;
+  if (typeof item === 'object' && item !== null && 'id' in item) itemIds.set(output_index, String(item.id));
+}

@@ -1,0 +1,162 @@
+import type { Models } from '../config/file.ts';
+import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
+import { FAR_MS } from '../lua/queue/line.ts';
+import { lineNextScript } from '../lua/queue/line-next.ts';
+import { lineStartScript } from '../lua/queue/line-start.ts';
+import { lineResumeScript, lineStopScript } from '../lua/queue/line-stop.ts';
+import { lineUpScript } from '../lua/queue/line-up.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import type { ModelKeys } from '../redis/keys.ts';
+
+/** A step of priority is worth so much time in the line: whoever has waited longer than the difference goes first, so that nothing starves. */
+const PRIORITY_STEP_MS = 60_000;
+const TOLD_FOR_MS = 5000;
+
+/** A job that waits for its turn. */
+export interface LinedUp {
+  id: string;
+  /** '': nobody's. */
+  tenant: string;
+  createdAt: number;
+  /** 0 is first. */
+  priority: number;
+  /** After it there is no point in starting it any more, in milliseconds; undefined: never. */
+  deadlineAt: number | undefined;
+}
+
+/** A job whose turn it is. */
+export interface NextJob {
+  id: string;
+  tenant: string;
+  options: StoredOptions;
+  /** Length of what was asked, as JSON. */
+  dataBytes: number;
+}
+
+/** Why the line as a whole stands, and how fast it moves, as its dispatchers see it. */
+export interface LineNews {
+  /** '': it moves. */
+  reason: string;
+  /** Starts a second; undefined: nobody knows yet. */
+  startsPerSecond: number | undefined;
+  /** What that is taken from, in words. */
+  basis: string;
+  /** From the start of a job to its end, in milliseconds; undefined: none has ended yet. */
+  durationMs: number | undefined;
+  /** Nothing starts before, in milliseconds. */
+  notBefore: number;
+}
+
+/** The line of one model. */
+export interface Line {
+  /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be delayed until `FAR_MS`. */
+  up(jobs: readonly LinedUp[], options?: { mine?: boolean }): Promise<void>;
+  /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
+  announce(): Promise<void>;
+  /** The next ones, none taken away. A place whose job does not come within a minute is. */
+  next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
+  /** @param grant what it may use: the upstream's name of a model. @returns which of them were started. */
+  start(jobs: readonly { id: string; tenant: string; grant: string }[]): Promise<boolean[]>;
+  /** @param untilMs when its turn is looked at again. */
+  stop(tenant: string, untilMs: number, reason: string): Promise<void>;
+  resume(tenant: string): Promise<boolean>;
+  /** For who asks why a job waits; holds for some seconds. */
+  tell(news: LineNews): Promise<void>;
+  /** How many have ever been started. */
+  starts(): Promise<number>;
+}
+
+export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): Line {
+  const weights = weightsOf(tenants);
+  const all = lineKeys(keys);
+  const delayed = keys.queue('delayed');
+  return {
+    async up(jobs, { mine = false } = {}) {
+      if (jobs.length === 0) return;
+      const values = jobs.flatMap((job) => [
+        job.id,
+        job.tenant,
+        orderOf(job),
+        job.deadlineAt ?? '',
+        mine ? '1' : '',
+      ]);
+      await lineUpScript.run(redis, [...all, delayed, keys.line('deadlines')], [keys.job(''), ...values]);
+    },
+    async announce() {
+      await redis.publish(keys.line('news'), '');
+    },
+    async next(most) {
+      const reply = await lineNextScript.run(
+        redis,
+        [
+          ...[...all, delayed, keys.queue('meta'), keys.queue('wait')],
+          ...[keys.queue('marker'), keys.line('deadlines'), keys.line('missing')],
+        ],
+        [Date.now(), most, keys.job(''), weights],
+      );
+      const [paused, untaken, ...jobs] = reply as [0 | 1, number, ...[string, string, string, number][]];
+      return {
+        paused: paused === 1,
+        untaken,
+        jobs: jobs.map(([id, tenant, options, dataBytes]) => ({
+          id,
+          tenant,
+          options: optionsFrom(JSON.parse(options)),
+          dataBytes,
+        })),
+      };
+    },
+    async start(jobs) {
+      if (jobs.length === 0) return [];
+      const started = await lineStartScript.run(
+        redis,
+        [...all, delayed, keys.queue('wait'), keys.queue('marker'), keys.queue('events')],
+        [
+          ...[keys.job(''), keys.run(''), weights],
+          ...jobs.flatMap(({ id, tenant, grant }) => [id, tenant, grant]),
+        ],
+      );
+      return (started as number[]).map((one) => one === 1);
+    },
+    async stop(tenant, untilMs, reason) {
+      await lineStopScript.run(redis, all, [tenant, untilMs, reason]);
+    },
+    async resume(tenant) {
+      return (await lineResumeScript.run(redis, all, [tenant])) === 1;
+    },
+    async tell({ reason, startsPerSecond, basis, durationMs, notBefore }) {
+      const key = keys.line('told');
+      const told = {
+        reason,
+        basis,
+        starts_per_second: startsPerSecond ?? '',
+        duration_ms: durationMs ?? '',
+        not_before: notBefore,
+      };
+      await redis.pipeline().hset(key, told).pexpire(key, TOLD_FOR_MS).exec();
+    },
+    async starts() {
+      return Number((await redis.hget(keys.line('clock'), 'starts')) ?? 0);
+    },
+  };
+}
+
+/** The delay that keeps a job out of BullMQ's reach for as long as it stands in the line, in milliseconds. */
+export function delayInLine(createdAt: number): number {
+  return FAR_MS - createdAt;
+}
+
+/** The order within a tenant. */
+export function orderOf({ createdAt, priority }: Pick<LinedUp, 'createdAt' | 'priority'>): number {
+  return createdAt + priority * PRIORITY_STEP_MS;
+}
+
+export function lineKeys(keys: ModelKeys): string[] {
+  return (['tenants', 'clock', 'stopped', 'reasons', 'of'] as const).map((part) => keys.line(part));
+}
+
+/** As the scripts take them. */
+export function weightsOf(tenants: Models['tenants']): string {
+  const others = Object.entries(tenants).filter(([, { weight }]) => weight !== 1);
+  return JSON.stringify(Object.fromEntries(others.map(([tenant, { weight }]) => [tenant, weight])));
+}

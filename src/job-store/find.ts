@@ -1,0 +1,95 @@
+import { QueueError } from '../errors/problem.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobReading } from '../model-queue/job-view.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
+
+/** A job, and the queue that it was found in. */
+export interface LocatedJob {
+  queue: ModelQueue;
+  /** The job's id inside BullMQ. */
+  bullId: string;
+  reading: JobReading;
+}
+
+/** How long BullMQ may lag behind our record of an end, in milliseconds: it is told right after. */
+const SETTLING_MS = 2000;
+
+/**
+ * Our ids do not say their model, so every queue is asked at once; those of bare BullMQ clients may: `model:7`.
+ * @param tenant who asks; the job of another is not there. undefined: somebody who sees all.
+ */
+export async function locate(
+  queues: ReadonlyMap<string, ModelQueue>,
+  id: string,
+  tenant: string | undefined,
+): Promise<LocatedJob | null> {
+  const [model, bullId] = splitId(id);
+  const candidates = [...queues.values()].filter((queue) => model === undefined || queue.model === model);
+  const readings = await Promise.all(candidates.map((queue) => queue.read(bullId)));
+  for (const [i, queue] of candidates.entries()) {
+    const reading = readings[i];
+    const hidden = tenant !== undefined && reading?.view.tenant !== tenant;
+    if (reading && !hidden) return { queue, bullId, reading };
+  }
+  return null;
+}
+
+/** @throws {QueueError} `job_not_found` */
+export async function requireJob(
+  queues: ReadonlyMap<string, ModelQueue>,
+  id: string,
+  tenant: string | undefined,
+): Promise<LocatedJob> {
+  const located = await locate(queues, id, tenant);
+  if (located === null) throw notFound(id);
+  return located;
+}
+
+/**
+ * As it stands now. A job stays in its queue, and its owner's.
+ * @throws {QueueError} `job_not_found`
+ */
+export async function readAgain({ queue, bullId, reading }: LocatedJob): Promise<LocatedJob> {
+  const now = await queue.read(bullId);
+  if (now === null) throw notFound(reading.view.id);
+  return { queue, bullId, reading: now };
+}
+
+/**
+ * A finished job with which BullMQ is done as well.
+ * @throws {QueueError} `job_not_found`, `job_not_finished`
+ */
+export async function requireSettled(
+  queues: ReadonlyMap<string, ModelQueue>,
+  id: string,
+  tenant: string | undefined,
+): Promise<LocatedJob> {
+  const deadline = Date.now() + SETTLING_MS;
+  for (;;) {
+    const located = await requireJob(queues, id, tenant);
+    const { view, settled } = located.reading;
+    if (settled) return located;
+    if (!isFinishedJob(view)) throw notFinished(id, view.status);
+    if (Date.now() > deadline) throw notFinished(id, `${view.status}, but no worker has yet told BullMQ`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export function notFound(id: string): QueueError {
+  return new QueueError(
+    'job_not_found',
+    `There is no job ${id.slice(0, 100)}: it never was, or its retention is over`,
+  );
+}
+
+export function notFinished(id: string, status: string): QueueError {
+  return new QueueError(
+    'job_not_finished',
+    `Job ${id} is ${status}: only a finished job can be retried or forgotten`,
+  );
+}
+
+function splitId(id: string): [model: string | undefined, bullId: string] {
+  const match = /^([^:]+):(\d+)$/.exec(id);
+  return match === null ? [undefined, id] : [match[1], match[2] ?? ''];
+}

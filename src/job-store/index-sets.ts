@@ -1,0 +1,114 @@
+import type { Cluster, Redis } from 'ioredis';
+import { QueueError } from '../errors/problem.ts';
+import type { JobStatus } from '../job/job.ts';
+import type { JobIndex } from '../redis/keys.ts';
+
+export interface IndexEntry {
+  model: string;
+  id: string;
+  /** In milliseconds. */
+  createdAt: number;
+}
+
+/** How many entries are read from Redis at once, per model. */
+const BATCH = 100;
+
+/** Unfinished jobs change state inside BullMQ, where no index of ours can follow; they share one. */
+export function indexFor(status: JobStatus | undefined): JobIndex {
+  switch (status) {
+    case undefined:
+      return 'all';
+    case 'waiting':
+    case 'delayed':
+    case 'active':
+      return 'live';
+    case 'completed':
+    case 'failed':
+    case 'cancelled':
+      return status;
+    default: {
+      const never: never = status;
+      throw new Error(`unknown status ${String(never)}`);
+    }
+  }
+}
+
+/** The entries of all the models' indexes as one list, newest first, after the cursor. Costs what is read, not what exists. */
+export async function* newestFirst(
+  redis: Redis | Cluster,
+  indexes: ReadonlyMap<string, string>,
+  after: IndexEntry | undefined,
+): AsyncGenerator<IndexEntry> {
+  const sources = [...indexes].map(([model, key]) => entriesOf(redis, model, key, after));
+  const heads = await Promise.all(sources.map((source) => source.next()));
+  for (;;) {
+    const newest = heads.reduce((best, head, i) => {
+      if (head.done) return best;
+      const other = best === -1 ? undefined : heads[best];
+      return other === undefined || other.done || isNewer(head.value, other.value) ? i : best;
+    }, -1);
+    const head = heads[newest];
+    const source = sources[newest];
+    if (head === undefined || head.done || source === undefined) return;
+    yield head.value;
+    heads[newest] = await source.next();
+  }
+}
+
+/**
+ * Reads on from an entry, not from a position: jobs that come and go meanwhile move every position, and a list would skip
+ * some and show others twice. Entries of that entry's millisecond are read again, and passed over.
+ */
+async function* entriesOf(
+  redis: Redis | Cluster,
+  model: string,
+  key: string,
+  after: IndexEntry | undefined,
+): AsyncGenerator<IndexEntry, undefined> {
+  let last = after;
+  for (let again = 0; ; ) {
+    const most = last?.createdAt ?? '+inf';
+    const count = again + BATCH;
+    const flat = await redis.zrevrangebyscore(key, most, '-inf', 'WITHSCORES', 'LIMIT', 0, count);
+    const entries: IndexEntry[] = [];
+    for (let i = 0; i < flat.length; i += 2) {
+      entries.push({ model, id: flat[i] ?? '', createdAt: Number(flat[i + 1]) });
+    }
+    for (const entry of entries) {
+      if (last !== undefined && !isNewer(last, entry)) continue;
+      last = entry;
+      yield entry;
+    }
+    if (entries.length < count) return undefined;
+    again = entries.filter(({ createdAt }) => createdAt === last?.createdAt).length;
+  }
+}
+
+/** Jobs of the same millisecond are ordered by id, as Redis orders them (by bytes), and then by model. */
+function isNewer(one: IndexEntry, other: IndexEntry): boolean {
+  if (one.createdAt !== other.createdAt) return one.createdAt > other.createdAt;
+  if (one.id !== other.id) return Buffer.compare(Buffer.from(one.id), Buffer.from(other.id)) > 0;
+  return one.model > other.model;
+}
+
+export function cursorFrom(entry: IndexEntry): string {
+  return Buffer.from(JSON.stringify([entry.createdAt, entry.id, entry.model])).toString('base64url');
+}
+
+/** @throws {QueueError} `invalid_request` for anything that `cursorFrom` did not make. */
+export function entryFrom(cursor: string): IndexEntry {
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    if (
+      Array.isArray(parsed) &&
+      Number.isFinite(parsed[0]) &&
+      typeof parsed[1] === 'string' &&
+      typeof parsed[2] === 'string'
+    ) {
+      return { createdAt: parsed[0], id: parsed[1], model: parsed[2] };
+    }
+  } catch {
+    // Not JSON: falls through to the same answer.
+  }
+  throw new QueueError('invalid_request', 'The cursor was expected to be the next_cursor of an earlier page');
+}

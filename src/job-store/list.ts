@@ -1,0 +1,126 @@
+import { refusalOf, shown } from '../errors/input.ts';
+import type { Flaw } from '../errors/problem.ts';
+import { JOB_STATUSES, type JobPage, type JobQuery, type JobView } from '../job/job.ts';
+import { adoptScript } from '../lua/queue/adopt.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import { indexesOf, type ModelKeys } from '../redis/keys.ts';
+import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
+
+/** How many jobs one call may look at. A rare match deep down is reached by further calls, never by one that hangs. */
+const LOOKED_AT_MOST = 2000;
+const AT_ONCE = 50;
+const MOST_PER_PAGE = 100;
+/** An entry is written before its job is, so that one without a job may be about to get it. In milliseconds. */
+const ENTRY_BEFORE_JOB_MS = 3_600_000;
+/** How many of the newest jobs of each line are looked at for ones that stand in no index. */
+const ADOPTED_AT_MOST = 100;
+
+/**
+ * Newest first over all models. A page may hold fewer jobs than its limit, even none, while `next_cursor` goes on:
+ * a search stops after 2,000 jobs that do not match.
+ */
+export async function listJobs(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  query: JobQuery,
+): Promise<JobPage> {
+  const { status, tenant, limit = 20 } = query;
+  checkQuery(query, queues);
+  const searched =
+    query.model === undefined ? queues : new Map([...queues].filter(([model]) => model === query.model));
+  const after = query.cursor === undefined ? undefined : entryFrom(query.cursor);
+  const needle = query.q?.toLowerCase();
+  const matches = (view: JobView): boolean =>
+    (status === undefined || view.status === status) &&
+    (tenant === undefined || view.tenant === tenant) &&
+    (needle === undefined || view.question.toLowerCase().includes(needle));
+
+  const jobs: JobView[] = [];
+  const index = indexFor(status);
+  const keys = new Map([...searched].map(([model, queue]) => [model, queue.keys]));
+  if (after === undefined && (index === 'all' || index === 'live')) {
+    await Promise.all([...keys.values()].map((each) => adopt(redis, each)));
+  }
+  const indexes = new Map(
+    [...keys].map(([model, of]) => [model, tenant === undefined ? of.index(index) : of.tenantIndex(tenant)]),
+  );
+  const entries = newestFirst(redis, indexes, after);
+  let last: IndexEntry | undefined;
+  let lookedAt = 0;
+  // What a page needs when all match; who searches on does so in larger steps.
+  for (let size = Math.min(AT_ONCE, limit + 1); ; size = AT_ONCE) {
+    const batch = await take(entries, size);
+    const views = await Promise.all(batch.map(({ model, id }) => queues.get(model)?.read(id)));
+    for (const [i, entry] of batch.entries()) {
+      const view = views[i]?.view;
+      if (view === undefined) await forget(redis, queues, entry);
+      else if (matches(view)) {
+        // One more match than fits: there is a next page, and it begins with this one.
+        if (jobs.length === limit) return { jobs, next_cursor: last === undefined ? null : cursorFrom(last) };
+        jobs.push(view);
+      }
+      last = entry;
+    }
+    lookedAt += batch.length;
+    if (batch.length < size) return { jobs, next_cursor: null };
+    if (lookedAt >= LOOKED_AT_MOST && last !== undefined) return { jobs, next_cursor: cursorFrom(last) };
+  }
+}
+
+async function adopt(redis: RedisClient, keys: ModelKeys): Promise<void> {
+  await adoptScript.run(
+    redis,
+    [
+      ...[keys.queue('wait'), keys.queue('prioritized'), keys.queue('delayed')],
+      ...[keys.index('all'), keys.index('live')],
+    ],
+    [keys.job(''), keys.run(''), ADOPTED_AT_MOST],
+  );
+}
+
+/** A crash while enqueueing, or a job removed by another BullMQ client, leaves an entry without a job. */
+async function forget(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  { model, id, createdAt }: IndexEntry,
+): Promise<void> {
+  const keys = queues.get(model)?.keys;
+  if (keys === undefined || Date.now() - createdAt < ENTRY_BEFORE_JOB_MS) return;
+  const tenants = await redis.smembers(keys.tenants);
+  const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
+  await Promise.all(indexes.map((key) => redis.zrem(key, id)));
+}
+
+async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<Item[]> {
+  const taken: Item[] = [];
+  while (taken.length < count) {
+    const next = await items.next();
+    if (next.done) break;
+    taken.push(next.value);
+  }
+  return taken;
+}
+
+function checkQuery({ status, model, limit }: JobQuery, queues: ReadonlyMap<string, ModelQueue>): void {
+  const flaws: Flaw[] = [];
+  if (status !== undefined && !JOB_STATUSES.includes(status)) {
+    flaws.push({
+      path: 'status',
+      message: `expected one of ${JOB_STATUSES.join(', ')}, got ${shown(status)}`,
+    });
+  }
+  if (model !== undefined && !queues.has(model)) {
+    flaws.push({
+      path: 'model',
+      message: `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`,
+    });
+  }
+  if (limit !== undefined && !(Number.isInteger(limit) && limit >= 1 && limit <= MOST_PER_PAGE)) {
+    flaws.push({
+      path: 'limit',
+      message: `expected a whole number from 1 to ${MOST_PER_PAGE}, got ${shown(limit)}`,
+    });
+  }
+  if (flaws.length > 0) throw refusalOf('query', flaws);
+}

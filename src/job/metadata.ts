@@ -1,0 +1,52 @@
+import { z } from 'zod';
+import { shown } from '../errors/input.ts';
+import type { Flaw } from '../errors/problem.ts';
+
+/** Names that every JavaScript object has already: as keys they would vanish or poison whoever reads them. */
+const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+
+/** OpenAI's limits: at most 16 pairs, keys up to 64 characters, values strings up to 512. */
+export const metadata = z
+  .custom<Record<string, string>>()
+  .superRefine((value: unknown, context) => {
+    for (const flaw of metadataFlaws(value)) {
+      context.addIssue({ code: 'custom', message: flaw.message, path: flaw.path === '' ? [] : [flaw.path] });
+    }
+  })
+  // The rules again, for the documentation, which cannot read code.
+  .meta({
+    type: 'object',
+    description: 'Yours to read again, and the upstream’s.',
+    maxProperties: 16,
+    propertyNames: { type: 'string', minLength: 1, maxLength: 64 },
+    additionalProperties: { type: 'string', maxLength: 512 },
+  });
+
+function metadataFlaws(value: unknown): Flaw[] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return [{ path: '', message: `expected an object of strings, got ${shown(value)}` }];
+  }
+  const entries = Object.entries(value);
+  // A million wrong pairs would make a refusal larger than the request.
+  if (entries.length > 16) return [{ path: '', message: `expected at most 16 pairs, got ${entries.length}` }];
+  return entries.flatMap(([key, text]) => {
+    const path = key.slice(0, 64);
+    return pairFlaws(key, text).map((message) => ({ path, message }));
+  });
+}
+
+function pairFlaws(key: string, text: unknown): string[] {
+  const flaws: string[] = [];
+  if (key === '' || key.length > 64) flaws.push(`expected a key of 1 to 64 characters, got ${key.length}`);
+  if (RESERVED_KEYS.has(key) || hasControlCharacter(key)) {
+    const rule = 'without control characters that is no reserved word of JavaScript';
+    flaws.push(`expected a key ${rule}, got ${shown(key)}`);
+  }
+  if (typeof text !== 'string') flaws.push(`expected a string, got ${shown(text)}`);
+  else if (text.length > 512) flaws.push(`expected at most 512 characters, got ${text.length}`);
+  return flaws;
+}
+
+function hasControlCharacter(text: string): boolean {
+  return [...text].some((character) => character < ' ' || character === '\u007f');
+}

@@ -1,0 +1,239 @@
+import { z } from 'zod';
+import { checkedInput, refusalOf } from '../errors/input.ts';
+import { preview } from './job.ts';
+import { metadata } from './metadata.ts';
+import { webhookUrl } from './webhook-url.ts';
+
+/** BullMQ's largest priority; larger numbers would be cut silently. */
+const MAX_PRIORITY = 2_097_151;
+/** Node's largest timer, about 24.8 days; a longer one would fire at once. */
+const MAX_TIMER_MS = 2_147_483_647;
+const MAX_DELAY_MS = 366 * 24 * 3_600_000;
+/** Deeper JSON can be read but not written again: JavaScript's stack ends before it does. */
+const MOST_LEVELS = 200;
+
+/** The options that a producer may give with the work itself; stored in the job, read by the worker. */
+const runOptions = {
+  stream: z
+    .boolean()
+    .optional()
+    .describe('Whether the worker follows the answer token by token. Default: true; in bulk: false.'),
+  timeout_ms: z
+    .int()
+    .min(1)
+    .max(MAX_TIMER_MS)
+    .optional()
+    .describe('The longest one attempt may take, in milliseconds. Default: the model’s.'),
+  deadline: z.iso
+    .datetime({
+      offset: true,
+      error: 'expected a time in ISO 8601 with its zone, such as 2027-01-31T12:00:00Z',
+    })
+    .optional()
+    .describe(
+      'ISO 8601. The job fails then, wherever it stands, and its response is cancelled. One that still waits fails when a worker takes it.',
+    ),
+};
+
+export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
+
+const questionFields = {
+  question: z
+    .string()
+    .refine((text) => text.trim() !== '', 'expected a question, got an empty text')
+    .describe('What to ask, in plain words.'),
+  context: z.string().optional().describe('What the model is to read first.'),
+  instructions: z.string().optional().describe('How the model is to behave.'),
+  reasoning_effort: z.enum(REASONING_EFFORTS).optional(),
+  max_output_tokens: z.int().min(16).optional().describe('Reasoning included.'),
+  metadata: metadata.optional(),
+};
+
+/** Any body of the Responses API; its fields are OpenAI's to judge, except those that this queue must own or read. */
+const responsesBody = z
+  .looseObject({
+    model: z.string().min(1).optional(),
+    input: z
+      .union([z.string().min(1), z.array(z.unknown()).min(1)], 'expected a text or a list of items')
+      .optional(),
+    stream: z.boolean().nullish(),
+    background: z.boolean().nullish(),
+    metadata: metadata.nullish(),
+  })
+  .refine(
+    (body) => body.input !== undefined || body['prompt'] !== undefined,
+    'expected "input" (or "prompt"), got neither',
+  )
+  .refine((body) => !isDeeperThan(MOST_LEVELS, body), `expected at most ${MOST_LEVELS} levels, got more`)
+  .describe('Any body of OpenAI’s Responses API. Fields that are not listed go to the upstream untouched.');
+
+const queueOptions = {
+  model: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('A configured model. Default: `defaultModel` of the configuration.'),
+  priority: z
+    .int()
+    .min(0)
+    .max(MAX_PRIORITY)
+    .optional()
+    .describe('0 (the default) goes first, larger numbers later.'),
+  delay_ms: z
+    .int()
+    .min(0)
+    .max(MAX_DELAY_MS)
+    .optional()
+    .describe('Not before so many milliseconds from now. Default: 0.'),
+  max_attempts: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .describe(
+      'How often a retryable failure may be bought again, the first purchase included. Default: the model’s.',
+    ),
+  webhook_url: webhookUrl
+    .optional()
+    .describe(
+      'Where a signed webhook with the view of the job is sent when the job has its end. Needs `O3Q_WEBHOOK_SECRET`.',
+    ),
+};
+
+const previousField = {
+  previous_upstream_id: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The id at the upstream of the response that `previous_response_id` of the request names, where that is a response of this queue.',
+    ),
+};
+
+const questionData = z.strictObject({ ...questionFields, ...runOptions });
+const requestData = z.strictObject({ request: responsesBody, ...runOptions, ...previousField });
+const questionRequest = z
+  .strictObject({ ...questionFields, ...runOptions, ...queueOptions })
+  .meta({ id: 'QuestionRequest' });
+const responsesRequest = z
+  .strictObject({ request: responsesBody, ...runOptions, ...queueOptions, ...previousField })
+  .meta({ id: 'ResponsesRequest' });
+
+/** Both forms of a request, for the documentation; `parseJobRequest` tells them apart first, for the sake of its refusals. */
+export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id: 'JobRequest' });
+
+/**
+ * What a caller may ask: a `question` in plain words, or `request`, any body of OpenAI's Responses API. Exactly one of them.
+ * What each field means, its unit and its default stand in the schemas above, from where they also reach `/docs`.
+ */
+export type JobRequest = z.infer<typeof jobRequest>;
+
+/** A request of a bulk. With `idempotency_key`, 1 to 255 printable ASCII characters, it is the job of that key, however often it is sent. */
+export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
+
+/**
+ * The data of a job in Redis, the same for every producer in every language (docs/DATA-FORMAT.md): what was asked,
+ * without what BullMQ keeps itself (queue, priority, delay, attempts).
+ */
+export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>;
+
+/** @throws {QueueError} `invalid_request`, with every flaw. */
+export function parseJobRequest(input: unknown): JobRequest {
+  return hasRequest(input)
+    ? checkedInput('request', input, responsesRequest)
+    : checkedInput('request', input, questionRequest);
+}
+
+/** @throws {QueueError} `invalid_request`: a producer of another language may have written anything. */
+export function parseJobData(data: unknown): JobData {
+  return hasRequest(data)
+    ? checkedInput('request', data, requestData)
+    : checkedInput('request', data, questionData);
+}
+
+/** The name that the caller asked for, wherever it stood. */
+export function requestedModel(request: JobRequest): string | undefined {
+  return request.model ?? ('request' in request ? request.request.model : undefined);
+}
+
+/** The part of a request that travels in the job. */
+export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobData {
+  const {
+    model: _model,
+    priority: _priority,
+    delay_ms: _delay,
+    max_attempts: _attempts,
+    webhook_url: _webhook,
+    ...work
+  } = request;
+  const asked = 'request' in work ? (work.stream ?? work.request.stream ?? undefined) : work.stream;
+  return { ...work, stream: asked ?? streamByDefault };
+}
+
+/** What the board and the lists show of a job: the first 100 characters of its question. */
+export function questionPreview(work: JobRequest | JobData): string {
+  return preview('request' in work ? questionOf(work.request.input) : work.question, 100);
+}
+
+/** The body for the upstream. How it is run (`background`, `stream`) is the worker's to say, so those are left out. */
+export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<string, unknown> {
+  if ('request' in data) {
+    const { background: _background, stream: _stream, ...body } = data.request;
+    const { previous_upstream_id: previous } = data;
+    return {
+      ...body,
+      model: upstreamModel,
+      ...(previous !== undefined && { previous_response_id: previous }),
+    };
+  }
+  return {
+    model: upstreamModel,
+    input:
+      data.context === undefined ? data.question : `Context:\n${data.context}\n\nQuestion:\n${data.question}`,
+    ...(data.instructions !== undefined && { instructions: data.instructions }),
+    ...(data.reasoning_effort !== undefined && { reasoning: { effort: data.reasoning_effort } }),
+    ...(data.max_output_tokens !== undefined && { max_output_tokens: data.max_output_tokens }),
+    ...(data.metadata !== undefined && { metadata: data.metadata }),
+  };
+}
+
+/** Which of the two forms it is. @throws {QueueError} `invalid_request` for both and for neither. */
+function hasRequest(input: unknown): boolean {
+  const [question, request] = [hasOwn(input, 'question'), hasOwn(input, 'request')];
+  if (isRecord(input) && !Array.isArray(input) && question === request) {
+    const came = question ? 'both' : 'neither';
+    throw refusalOf('request', [
+      { path: '', message: `expected either "question" or "request", got ${came}` },
+    ]);
+  }
+  return request;
+}
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  return levels === 0 || Object.values(value).some((part) => isDeeperThan(levels - 1, part));
+}
+
+function hasOwn(value: unknown, key: string): boolean {
+  return isRecord(value) && Object.hasOwn(value, key);
+}
+
+/** The last thing a user said in a Responses API input; the question is what a person looks for on the board. */
+function questionOf(input: unknown): string {
+  if (typeof input === 'string') return input;
+  if (!Array.isArray(input)) return '(prompt template)';
+  for (const item of input.toReversed()) {
+    if (!isRecord(item) || (item['role'] ?? 'user') !== 'user') continue;
+    if (typeof item['content'] === 'string') return item['content'];
+    if (Array.isArray(item['content'])) {
+      const texts = item['content'].filter(isRecord).map((part) => part['text']);
+      const text = texts.filter((part) => typeof part === 'string').join(' ');
+      if (text !== '') return text;
+    }
+  }
+  return '(no text)';
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,234 @@
+import type { Cluster, Redis } from 'ioredis';
+import type { Models } from '../config/file.ts';
+import type { Refusal } from '../errors/failure.ts';
+import { type Place, placeFrom, type Waiting, waitingIn, waitingOutside } from '../fair-queue/eta.ts';
+import { lineKeys, weightsOf } from '../fair-queue/fair-queue.ts';
+import type { JobError, JobStatus, JobView, ResultSummary } from '../job/job.ts';
+import { optionsFrom } from '../job/stored-options.ts';
+import { readScript } from '../lua/queue/read.ts';
+import type { ModelKeys } from '../redis/keys.ts';
+import { type RunRecord, runRecordFrom } from '../run/record.ts';
+import { usdFrom } from '../usage/usd.ts';
+
+/** BullMQ numbers the jobs of a client that gives no id; a number alone does not say in which queue. */
+export function publicId(model: string, id: string): string {
+  return /^\d+$/.test(id) ? `${model}:${id}` : id;
+}
+
+export interface ReadOptions {
+  redis: Redis | Cluster;
+  keys: ModelKeys;
+  model: string;
+  /** Of a job that says nothing. */
+  maxAttempts: number;
+  tenants: Models['tenants'];
+}
+
+export interface JobReading {
+  view: JobView;
+  /** Whether BullMQ has finished with the job too: false while a cancelled one still keeps its place in the line. */
+  settled: boolean;
+  /** What the upstream said of a failure, in its own words. */
+  refusal: Refusal | undefined;
+  /** Where its end is to be told; undefined: nowhere. */
+  webhook: string | undefined;
+}
+
+/** Reads one job of a model's queue at one instant; null when it is not there. */
+export async function readJob(
+  id: string,
+  { redis, keys, model, maxAttempts, tenants }: ReadOptions,
+): Promise<JobReading | null> {
+  const reply = await readScript.run(
+    redis,
+    [
+      keys.job(id),
+      keys.lock(id),
+      keys.queue('delayed'),
+      keys.queue('prioritized'),
+      keys.queue('active'),
+      keys.run(id),
+      keys.queue('meta'),
+      ...lineKeys(keys),
+      keys.line('told'),
+    ],
+    [id, weightsOf(tenants)],
+  );
+  if (reply === null) return null;
+  const [state, open, due, paused, fields, run, place] = reply as RawReading;
+  const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
+  const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
+  const record = runRecordFrom(run);
+  const view = viewFrom({
+    id: publicId(model, id),
+    model,
+    tenant: group?.id ?? null,
+    maxAttempts: attempts,
+    name: name ?? '',
+    createdAt: Number(timestamp),
+    finishedAt: finishedOn === null ? undefined : Number(finishedOn),
+    failedReason: failedReason ?? '',
+    returnValue,
+    state,
+    open: open === 1,
+    dueAt: due === null ? undefined : Number(due),
+    paused: paused === 1,
+    place: placeFrom(place),
+    maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
+    run: record,
+    now: Date.now(),
+  });
+  return { view, settled: state === 'completed' || state === 'failed', webhook, refusal: record.refusal };
+}
+
+type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
+type Field = string | null;
+type RawReading = [
+  BullState,
+  0 | 1,
+  Field,
+  0 | 1,
+  [Field, Field, Field, Field, Field, Field],
+  string[],
+  Parameters<typeof placeFrom>[0],
+];
+
+interface Facts {
+  id: string;
+  model: string;
+  tenant: string | null;
+  maxAttempts: number;
+  name: string;
+  createdAt: number;
+  finishedAt: number | undefined;
+  failedReason: string;
+  returnValue: Field;
+  state: BullState;
+  /** False: the record's final status stands, whatever BullMQ still says. */
+  open: boolean;
+  dueAt: number | undefined;
+  paused: boolean;
+  /** undefined: it is not in the line. */
+  place: Place | undefined;
+  /** How many jobs of its tenant may run at once; undefined: any number. */
+  maxInFlight: number | undefined;
+  run: RunRecord;
+  now: number;
+}
+
+export function viewFrom(known: Facts): JobView {
+  // A final status of a run that is open again is that of the run before a retry: nothing of it holds any more.
+  const retried = known.open && known.run.status !== undefined;
+  const facts = retried ? { ...known, run: freshRun(known.run) } : known;
+  const { run } = facts;
+  const status: JobStatus = facts.open ? facts.state : (run.status ?? facts.state);
+  const base = {
+    id: facts.id,
+    model: facts.model,
+    tenant: facts.tenant,
+    question: facts.name,
+    created_at: iso(facts.createdAt),
+    attempt: run.attempt,
+    max_attempts: facts.maxAttempts,
+    purchases: run.purchases,
+    uncertain_purchases: uncertainPurchases(run, status),
+    cost_usd: usdFrom(run.costNano),
+  };
+  const upstreamId = run.upstreamId ?? null;
+  switch (status) {
+    case 'waiting':
+      return { ...base, status, ...waitingOf(facts) };
+    case 'delayed':
+      return { ...base, status, ...delayOf(facts) };
+    case 'active': {
+      const startedAt = run.startedAt ?? facts.now;
+      return {
+        ...base,
+        status,
+        started_at: iso(startedAt),
+        duration_ms: Math.max(0, facts.now - startedAt),
+        upstream_id: upstreamId,
+        progress: {
+          upstream_status: run.upstreamStatus ?? null,
+          output_characters: run.outputCharacters,
+          seen_at: run.seenAt === undefined ? null : iso(run.seenAt),
+        },
+        cancelling: run.cancelRequested,
+      };
+    }
+    case 'completed':
+      return { ...base, status, ...timesOf(facts), upstream_id: upstreamId, result: summaryOf(facts) };
+    case 'failed':
+      return {
+        ...base,
+        status,
+        ...timesOf(facts),
+        upstream_id: upstreamId,
+        error: run.error ?? errorOf(facts.failedReason),
+        usage: run.usage,
+      };
+    case 'cancelled':
+      return { ...base, status, ...timesOf(facts), upstream_id: upstreamId, usage: run.usage };
+    default: {
+      const never: never = status;
+      throw new Error(`unknown status ${String(never)}`);
+    }
+  }
+}
+
+function waitingOf({ place, tenant, maxInFlight, paused, now }: Facts): Waiting {
+  if (place === undefined) return waitingOutside(paused);
+  return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, paused, now);
+}
+
+/** What was spent on a job stays known when it is retried by hand. */
+function freshRun({ purchases, uncertainPurchases, submitting, costNano }: RunRecord): RunRecord {
+  const uncertain = uncertainPurchases + (submitting === undefined ? 0 : 1);
+  return { ...runRecordFrom([]), purchases, uncertainPurchases: uncertain, costNano };
+}
+
+/** While a job is active its mark is a create under way; at any other time it is one that nobody knows the end of. */
+function uncertainPurchases({ uncertainPurchases, submitting }: RunRecord, status: JobStatus): number {
+  return uncertainPurchases + (submitting !== undefined && status !== 'active' ? 1 : 0);
+}
+
+function delayOf({ dueAt, now, run }: Facts): { due_at: string; waiting_for: string } {
+  const due = iso(dueAt ?? now);
+  const reason =
+    run.error === undefined
+      ? 'its time'
+      : `attempt ${run.attempt + 1}, after ${run.error.code}: ${run.error.message}`;
+  return { due_at: due, waiting_for: `${reason} (at ${due})` };
+}
+
+function timesOf({ run, finishedAt, now }: Facts): {
+  started_at: string | null;
+  finished_at: string;
+  duration_ms: number;
+} {
+  const end = run.finishedAt ?? finishedAt ?? now;
+  return {
+    started_at: run.startedAt === undefined ? null : iso(run.startedAt),
+    finished_at: iso(end),
+    duration_ms: run.startedAt === undefined ? 0 : Math.max(0, end - run.startedAt),
+  };
+}
+
+/** The record has it first; BullMQ's copy stays readable when the record is gone. */
+function summaryOf({ run, returnValue }: Facts): ResultSummary {
+  return run.summary ?? (JSON.parse(returnValue ?? 'null') as ResultSummary);
+}
+
+/** For a job that BullMQ failed by itself, before any worker of ours could say why. */
+function errorOf(failedReason: string): JobError {
+  const code = failedReason.startsWith('job stalled') ? 'stalled' : 'internal_error';
+  return { code, message: failedReason, retryable: code === 'stalled' };
+}
+
+/** The end of the year 9999, the latest time that ISO 8601 writes in the form that all readers know. */
+const LATEST_MS = 253_402_300_799_999;
+
+/** Another BullMQ client may give a job any time; one absurd job must not break the lists that it is in. */
+function iso(milliseconds: number): string {
+  return new Date(Math.min(Math.max(milliseconds, 0), LATEST_MS) || 0).toISOString();
+}

@@ -1,0 +1,22 @@
+import { shown } from '../errors/input.ts';
+import { QueueError } from '../errors/problem.ts';
+import type { QueueCore } from '../queue/queue-core.ts';
+import { createQuota } from '../quota/quota.ts';
+import type { ResumedModel } from './view.ts';
+
+/** A person says that there is money again. Other models that are sold by the same upstream models go on too. */
+export async function resumeModel(
+  { redis, prefix, queues }: Pick<QueueCore, 'redis' | 'prefix' | 'queues'>,
+  model: string,
+): Promise<ResumedModel> {
+  const queue = queues.get(model);
+  if (queue === undefined) {
+    throw new QueueError(
+      'model_not_configured',
+      `Expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}. Models are configured in o3q.config.json`,
+    );
+  }
+  const { upstreamModels } = queue;
+  const paused = await Promise.all(upstreamModels.map((name) => createQuota(redis, prefix, name).resume()));
+  return { model, upstream_models: [...upstreamModels], resumed: paused.includes(true) };
+}

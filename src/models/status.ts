@@ -1,0 +1,131 @@
+import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
+import { type QuotaReading, type QuotaStop, readQuota, type StopReason } from '../quota/reading.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import { readCatalog, shutdownDateIn } from './catalog.ts';
+import type { ModelState, ModelStatus, ModelView } from './view.ts';
+
+/** How all configured models stand, and what they are sold by. Costs the same whatever waits. */
+export interface ModelsReading {
+  models: readonly { model: string; config: ModelConfig; waiting: number }[];
+  /** By the upstream's name, fallbacks included. */
+  quotas: ReadonlyMap<string, QuotaReading>;
+  /** By the upstream's name: `YYYY-MM-DD`. */
+  shutdownDates: ReadonlyMap<string, string>;
+}
+
+export async function readModels(
+  redis: RedisClient,
+  prefix: string,
+  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'backlog'>[],
+): Promise<ModelsReading> {
+  const upstreamModels = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
+  const [catalog, quotas, models] = await Promise.all([
+    readCatalog(redis, prefix),
+    Promise.all(upstreamModels.map(async (name) => [name, await readQuota(redis, prefix, name)] as const)),
+    Promise.all(
+      queues.map(async ({ model, config, backlog }) => ({
+        model,
+        config,
+        waiting: await backlog.lengthOfLine(),
+      })),
+    ),
+  ]);
+  const dates = upstreamModels.map((name) => [name, shutdownDateIn(catalog, name)] as const);
+  return {
+    models,
+    quotas: new Map(quotas),
+    shutdownDates: new Map(dates.filter((known): known is [string, string] => known[1] !== undefined)),
+  };
+}
+
+export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsReading): ModelView[] {
+  return models.map(({ model, config, waiting }) => {
+    const upstreamModels = upstreamModelsOf(config);
+    const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
+    // When all are gone, the last one is asked all the same.
+    const upstreamModel = upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1) ?? model;
+    const quota = quotas.get(upstreamModel);
+    const stop = quota?.stops[0];
+    return {
+      model,
+      upstream: config.upstream,
+      fallbacks: [...config.fallbacks],
+      upstream_model: upstreamModel,
+      limits: {
+        requests_per_minute: config.requestsPerMinute ?? null,
+        tokens_per_minute: config.tokensPerMinute ?? null,
+        max_in_flight: config.maxInFlight ?? null,
+      },
+      told_limits: {
+        requests_per_minute: quota?.toldRequests ?? null,
+        tokens_per_minute: quota?.toldTokens ?? null,
+      },
+      state: {
+        ...statusOf({ model, config, upstreamModel, stop, now: quota?.at ?? 0 }),
+        waiting,
+        in_flight: quota?.inFlight ?? 0,
+        requests_last_minute: quota?.requests ?? 0,
+        tokens_last_minute: quota?.tokens ?? 0,
+        shutdown_date: shutdownDates.get(upstreamModel) ?? null,
+      },
+    };
+  });
+}
+
+/** What keeps models from being answered and a person might mend, a sentence each. That everybody waits for a minute's limit is not among it. */
+export function troublesIn(views: readonly ModelView[]): string[] {
+  return views
+    .filter(({ state: { status } }) => status === 'paused' || status === 'down' || status === 'gone')
+    .map(({ model, state: { reason } }) => `${model}: ${reason}`);
+}
+
+const STATUS_BY_REASON: Record<StopReason, ModelStatus> = {
+  gone: 'gone',
+  quota_exhausted: 'paused',
+  upstream_down: 'down',
+  rate_limited: 'rate_limited',
+};
+
+interface Standing {
+  model: string;
+  config: ModelConfig;
+  upstreamModel: string;
+  stop: QuotaStop | undefined;
+  now: number;
+}
+
+function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 'reason'> {
+  const { config, upstreamModel, stop } = standing;
+  if (stop === undefined) {
+    const isFallback = upstreamModel !== config.upstream;
+    const reason = isFallback
+      ? `the upstream has no ${config.upstream} any more: ${upstreamModel} takes over`
+      : null;
+    return { status: 'open', until: null, reason };
+  }
+  return {
+    status: STATUS_BY_REASON[stop.reason],
+    until: new Date(stop.until).toISOString(),
+    reason: reasonOf(stop, standing),
+  };
+}
+
+function reasonOf({ reason, until }: QuotaStop, { model, upstreamModel, now }: Standing): string {
+  const time = new Date(until).toISOString();
+  const next = until > now ? `one job tries again at ${time}` : 'the next job tries again';
+  switch (reason) {
+    case 'gone':
+      return `the upstream has no ${upstreamModel}, and nothing takes over: set models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
+    case 'quota_exhausted':
+      return `quota exhausted, the upstream account of ${upstreamModel} has no money left; ${next}, or all of them after \`o3q resume ${model}\``;
+    case 'upstream_down':
+      return `the upstream of ${upstreamModel} is out of reach or overloaded; ${next}`;
+    case 'rate_limited':
+      return `the upstream has asked everybody who uses ${upstreamModel} to wait until ${time}`;
+    default: {
+      const never: never = reason;
+      throw new Error(`unknown reason ${String(never)}`);
+    }
+  }
+}

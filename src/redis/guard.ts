@@ -1,0 +1,59 @@
+import type { Cluster, Redis } from 'ioredis';
+import { QueueError } from '../errors/problem.ts';
+import { maskRedisUrl } from './url.ts';
+
+/** How long the very first use may wait for the connection to stand, in milliseconds. */
+const FIRST_CONNECTION_MS = 2000;
+
+export type RedisGuard = <Output>(work: () => Promise<Output>) => Promise<Output>;
+
+/**
+ * Runs Redis work so that it fails at once, and in one way, while Redis is away. A queue that was only just made may
+ * wait for its first connection; after that nobody hangs.
+ */
+export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuard {
+  // Once it has stood, where it is needs no telling: a caller over HTTP has no business with it.
+  let where = redis.status === 'ready' ? '' : ` at ${maskRedisUrl(url)}`;
+  redis.once('ready', () => {
+    where = '';
+  });
+  let first: Promise<void> | undefined = new Promise((resolve) => {
+    const timer = setTimeout(resolve, FIRST_CONNECTION_MS);
+    timer.unref();
+    redis.once('ready', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  return async (work) => {
+    if (first !== undefined && redis.status !== 'ready') await first;
+    first = undefined;
+    if (redis.status !== 'ready') {
+      throw new QueueError(
+        'redis_unavailable',
+        `Redis${where} cannot be used right now (the connection is ${redis.status}). Nothing was changed; try again in a moment`,
+      );
+    }
+    try {
+      return await work();
+    } catch (error: unknown) {
+      if (!isUnavailable(error)) throw error;
+      // A command that was on its way may have been carried out: a Redis that was only slow does so later.
+      throw new QueueError(
+        'redis_unavailable',
+        `Redis broke off (${error.message}). What was asked may have been done all the same; look before you ask again`,
+        { cause: error },
+      );
+    }
+  };
+}
+
+/** Lost connections as ioredis words them, and the refusals of a server that is loading, full, failing over or stopping. */
+const UNAVAILABLE =
+  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS) )|ECONN|EPIPE|Failed to refresh slots/;
+
+function isUnavailable(error: unknown): error is Error {
+  return (
+    error instanceof Error && (UNAVAILABLE.test(error.message) || error.name === 'MaxRetriesPerRequestError')
+  );
+}

@@ -1,0 +1,139 @@
+import { refusalOf, shown } from '../errors/input.ts';
+import type { Flaw } from '../errors/problem.ts';
+import { usdFrom } from './usd.ts';
+import { daysBefore, daysBetween, isUtcDay, utcDay } from './utc-day.ts';
+
+/** What the rows of a report are told apart by. */
+export const SPEND_DIMENSIONS = ['day', 'model', 'tenant'] as const;
+export type SpendDimension = (typeof SPEND_DIMENSIONS)[number];
+
+export interface SpendQuery {
+  /** `YYYY-MM-DD`, in UTC. Default: 29 days before `to`. */
+  from?: string | undefined;
+  /** The last day. Default: today. */
+  to?: string | undefined;
+  /** One row for each of these. Default: for each day, model and tenant. */
+  by?: SpendDimension | undefined;
+}
+
+/** Of responses that have ended. */
+export interface SpendSums {
+  requests: number;
+  input_tokens: number;
+  /** Part of `input_tokens`. */
+  cached_tokens: number;
+  output_tokens: number;
+  /** Part of `output_tokens`. */
+  reasoning_tokens: number;
+  /** US dollars for those with a known price and usage; null: there was none of these, but others. */
+  cost_usd: number | null;
+  /** Those whose usage the upstream did not say, or whose price nobody knows: the cost is without them. */
+  unpriced_requests: number;
+}
+
+export interface SpendRow extends SpendSums {
+  day?: string;
+  /** The model that was asked for. */
+  model?: string;
+  /** null: nobody's. */
+  tenant?: string | null;
+}
+
+export interface SpendReport {
+  from: string;
+  to: string;
+  currency: 'usd';
+  total: SpendSums;
+  /** Without those in which nothing was spent. By day, model and tenant. */
+  rows: SpendRow[];
+}
+
+/** What lies in Redis of one day, model and tenant, in whole nano-dollars. */
+export interface SpendEntry {
+  day: string;
+  model: string;
+  tenant: string | null;
+  requests: number;
+  input: number;
+  cached: number;
+  output: number;
+  reasoning: number;
+  nanoUsd: number;
+  unpriced: number;
+}
+
+export interface SpendRange {
+  from: string;
+  to: string;
+  /** Earliest first. */
+  days: string[];
+}
+
+const DEFAULT_DAYS = 30;
+/** As long as it is kept. */
+export const MOST_SPEND_DAYS = 400;
+
+/** @throws {QueueError} `invalid_request` for days that are none, in the wrong order, or too many. */
+export function spendRange({ from, to, by }: SpendQuery, nowMs: number): SpendRange {
+  const flaws: Flaw[] = [];
+  for (const [path, day] of Object.entries({ from, to })) {
+    if (day !== undefined && !isUtcDay(day))
+      flaws.push({ path, message: `expected a day, YYYY-MM-DD, got ${shown(day)}` });
+  }
+  if (by !== undefined && !SPEND_DIMENSIONS.includes(by))
+    flaws.push({ path: 'by', message: `expected one of ${SPEND_DIMENSIONS.join(', ')}, got ${shown(by)}` });
+  if (flaws.length > 0) throw refusalOf('query', flaws);
+  const last = to ?? utcDay(nowMs);
+  const first = from ?? daysBefore(last, DEFAULT_DAYS - 1);
+  if (first > last || daysBefore(last, MOST_SPEND_DAYS - 1) > first) {
+    const message = `expected a day of the ${MOST_SPEND_DAYS} up to ${last}, got ${shown(first)}`;
+    throw refusalOf('query', [{ path: 'from', message }]);
+  }
+  return { from: first, to: last, days: daysBetween(first, last) };
+}
+
+export function reportFrom(
+  { from, to }: Pick<SpendRange, 'from' | 'to'>,
+  entries: readonly SpendEntry[],
+  by: SpendDimension | undefined,
+): SpendReport {
+  const dimensions = by === undefined ? SPEND_DIMENSIONS : [by];
+  const groups = new Map<string, SpendEntry[]>();
+  for (const entry of entries) {
+    const key = JSON.stringify(dimensions.map((dimension) => entry[dimension]));
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [entry]);
+    else group.push(entry);
+  }
+  const rows = [...groups.values()].map((group): SpendRow => {
+    const [first] = group;
+    const names = dimensions.map((dimension) => [dimension, first?.[dimension] ?? null]);
+    return { ...Object.fromEntries(names), ...sumsOf(group) };
+  });
+  return { from, to, currency: 'usd', total: sumsOf(entries), rows: rows.sort(byNames) };
+}
+
+function sumsOf(entries: readonly SpendEntry[]): SpendSums {
+  const sum = (field: Exclude<keyof SpendEntry, SpendDimension>): number =>
+    entries.reduce((total, entry) => total + entry[field], 0);
+  const requests = sum('requests');
+  const unpriced = sum('unpriced');
+  return {
+    requests,
+    input_tokens: sum('input'),
+    cached_tokens: sum('cached'),
+    output_tokens: sum('output'),
+    reasoning_tokens: sum('reasoning'),
+    cost_usd: requests > 0 && unpriced === requests ? null : usdFrom(sum('nanoUsd')),
+    unpriced_requests: unpriced,
+  };
+}
+
+/** Nobody's come first. */
+function byNames(left: SpendRow, right: SpendRow): number {
+  for (const dimension of SPEND_DIMENSIONS) {
+    const [a, b] = [left[dimension] ?? '', right[dimension] ?? ''];
+    if (a !== b) return a < b ? -1 : 1;
+  }
+  return 0;
+}

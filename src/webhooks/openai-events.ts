@@ -1,0 +1,30 @@
+import { webhookScript } from '../lua/queue/webhook.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import type { WebhookKeys } from '../redis/keys.ts';
+
+/** Longer than anybody looks back: a worker waits a minute for the end of a response whose id it never got. */
+const KEPT_MS = 3_600_000;
+/** About a megabyte. */
+const MOST_KEPT = 10_000;
+
+/** @returns false when this webhook had been received before. */
+export async function receiveWebhook(
+  redis: RedisClient,
+  keys: WebhookKeys,
+  webhookId: string,
+  responseId: string,
+): Promise<boolean> {
+  const nowMs = Date.now();
+  const reply = await webhookScript.run(
+    redis,
+    [keys.ended],
+    [`${webhookId} ${responseId}`, responseId, nowMs, nowMs - KEPT_MS, MOST_KEPT, keys.channel],
+  );
+  return reply === 1;
+}
+
+/** The ids of responses that have ended since a time, in milliseconds, oldest first; of the last hour at most. */
+export async function endedSince(redis: RedisClient, keys: WebhookKeys, sinceMs: number): Promise<string[]> {
+  const members = await redis.zrangebyscore(keys.ended, sinceMs, '+inf');
+  return members.map((member) => member.slice(member.lastIndexOf(' ') + 1));
+}

@@ -1,0 +1,263 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { O3Client } from '../../../src/client/o3-client.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type CliProcesses, createCliProcesses } from '../../support/process/cli-process.ts';
+import { type O3qOptions, type O3qRun, o3q } from '../../support/process/o3q.ts';
+import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+
+let instance: Instance;
+let client: O3Client;
+let processes: CliProcesses;
+
+beforeAll(async () => {
+  instance = await startInstance();
+  client = new O3Client({ url: instance.url });
+});
+afterAll(() => instance.stop());
+beforeEach(() => {
+  processes = createCliProcesses();
+});
+afterEach(() => processes.end());
+
+const run = (args: readonly string[], options: O3qOptions = {}): Promise<O3qRun> =>
+  o3q(args, { ...options, environment: { O3Q_URL: instance.url, ...options.environment } });
+
+/** A job that the simulator treats as asked. */
+async function simulated(metadata: Record<string, string>, input = 'Why?'): Promise<string> {
+  return (await client.enqueue({ request: { input, metadata } })).id;
+}
+async function finished(metadata: Record<string, string> = {}): Promise<string> {
+  const id = await simulated(metadata);
+  await client.wait(id);
+  return id;
+}
+async function delayed(): Promise<string> {
+  return (await client.enqueue({ question: 'Why so late?', delay_ms: 3_600_000 })).id;
+}
+
+describe('o3q ask', () => {
+  it('prints the id alone in a pipe', async () => {
+    const { code, stdout, stderr } = await run(['ask', 'Why is the sky blue?']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^\S+\n$/);
+    expect(await client.get(stdout.trim())).toMatchObject({ question: 'Why is the sky blue?' });
+  });
+
+  it('prints the answer, and nothing else, with --wait', async () => {
+    const { code, stdout, stderr } = await run(['ask', '--wait', 'Why is the sky blue?']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/Why is the sky blue\?/);
+  });
+
+  it('takes every option to the instance', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'o3q-ask-'));
+    await writeFile(join(folder, 'notes.md'), 'It is noon.');
+    const options = ['--context', 'notes.md', '--model', 'o3', '--instructions', 'Be brief.'];
+    const numbers = [
+      '--max-output-tokens',
+      '500',
+      '--priority',
+      '3',
+      '--max-attempts',
+      '2',
+      '--timeout-ms',
+      '9999',
+    ];
+    const args = ['ask', 'Why?', ...options, ...numbers, '--reasoning-effort', 'low', '--wait', '--json'];
+    const { code, stdout } = await run(args, { folder });
+    await rm(folder, { recursive: true });
+    expect(code).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({
+      model: 'o3',
+      response: {
+        instructions: 'Be brief.',
+        max_output_tokens: 500,
+        reasoning: { effort: 'low' },
+      },
+    });
+    expect((await client.list({ limit: 1 })).jobs[0]).toMatchObject({ max_attempts: 2 });
+    expect(result.answer).toMatch(/It is noon\.[\s\S]*Why\?/);
+  });
+
+  it('enqueues for later with --delay-ms', async () => {
+    const { stdout } = await run(['ask', 'Why?', '--delay-ms', '3600000', '--json']);
+    const job = JSON.parse(stdout);
+    expect(job).toMatchObject({ status: 'delayed', question: 'Why?' });
+    await client.cancel(job.id);
+  });
+
+  it('reads the question from stdin, and the context from stdin beside a question', async () => {
+    const piped = await run(['ask'], { input: 'From a pipe?\n' });
+    expect(await client.get(piped.stdout.trim())).toMatchObject({ question: 'From a pipe?' });
+    const context = await run(['ask', 'Summarise', '-c', '-', '-w'], { input: 'some piped notes' });
+    expect(context.stdout).toMatch(/some piped notes/);
+  });
+
+  it('says with 1 why a job failed', async () => {
+    const slow = await startInstance({ simulator: { apiKey: 'another-key' } });
+    const failing = await run(['ask', 'Why?', '--wait'], { environment: { O3Q_URL: slow.url } });
+    await slow.stop();
+    expect(failing).toMatchObject({ code: 1, stdout: '' });
+    expect(failing.stderr).toMatch(/❌ failed .*: .*\n +o3q retry \S+/);
+  });
+
+  it('ends with 3 when the time is over, and says how to get the answer', async () => {
+    const idle = await startInstance({ workers: 0 });
+    const { code, stdout, stderr } = await run(['ask', 'Why?', '--wait', '0.2'], {
+      environment: { O3Q_URL: idle.url },
+    });
+    await idle.stop();
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+    expect(stderr).toMatch(/⏳ waiting[\s\S]*o3q result \S+ --wait/);
+  });
+
+  it('says at Ctrl-C that the job goes on, and ends with 130', async () => {
+    const idle = await startInstance({ workers: 0 });
+    const asking = await processes.start(['ask', 'Why?', '--wait'], { O3Q_URL: idle.url });
+    const own = new O3Client({ url: idle.url });
+    const id = await eventually(async () => {
+      const [job] = (await own.list()).jobs;
+      if (job === undefined) throw new Error('expected the job in the list, it is empty');
+      return job.id;
+    }, 10_000);
+    asking.kill('SIGINT');
+    const { code, stdout, stderr } = await asking.exited;
+    expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
+    expect(stderr).toMatch(`the job ${id} goes on`);
+    expect(stderr).toMatch(`o3q result ${id} --wait`);
+    expect(stderr).toMatch(`o3q cancel ${id}`);
+    expect(await own.get(id)).toMatchObject({ status: 'waiting' });
+    await idle.stop();
+  });
+});
+
+describe('o3q status', () => {
+  it('shows a job, whatever became of it, with 0', async () => {
+    const id = await finished({ sim: '400' });
+    const { code, stdout } = await run(['status', id]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(`❌ failed  ${id}\n`);
+    expect(stdout).toMatch(/question +Why\?/);
+    expect(stdout).toMatch(/error +\S+/);
+  });
+
+  it("prints the API's JSON", async () => {
+    const id = await finished();
+    const { stdout } = await run(['status', id, '--json']);
+    expect(JSON.parse(stdout)).toEqual(await client.get(id));
+  });
+});
+
+describe('o3q result', () => {
+  it('prints the answer as it is', async () => {
+    const id = await finished();
+    const outcome = await client.result(id);
+    const { code, stdout, stderr } = await run(['result', id]);
+    const answer = outcome.status === 'completed' ? outcome.result.answer : 'it should have completed';
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `${answer}\n`, stderr: '' });
+  });
+
+  it("prints the API's JSON", async () => {
+    const id = await finished();
+    const { stdout } = await run(['result', id, '--json']);
+    expect(await client.result(id)).toEqual({ status: 'completed', result: JSON.parse(stdout) });
+  });
+
+  it('waits with --wait, before or after the id', async () => {
+    for (const args of [(id: string) => ['--wait', id], (id: string) => [id, '--wait', '20']]) {
+      const id = await simulated({ sim_think_ms: '500' });
+      expect(await run(['result', ...args(id)])).toMatchObject({
+        code: 0,
+        stdout: expect.stringMatching(/\S/),
+      });
+    }
+  });
+
+  it('says with 3 that it is not there yet', async () => {
+    const id = await delayed();
+    const { code, stdout, stderr } = await run(['result', id]);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+    expect(stderr).toMatch(`⏳ delayed  ${id}`);
+    await client.cancel(id);
+  });
+
+  it('says with 1 that the job failed, and prints it as JSON when asked', async () => {
+    const id = await finished({ sim: '400' });
+    const { code, stdout } = await run(['result', id, '--json']);
+    expect(code).toBe(1);
+    expect(JSON.parse(stdout)).toEqual(await client.get(id));
+  });
+
+  it('tells of an answer that is incomplete', async () => {
+    const id = await finished({ sim: 'incomplete' });
+    const { code, stderr } = await run(['result', id]);
+    expect(code).toBe(0);
+    expect(stderr).toMatch('The answer is incomplete');
+  });
+});
+
+describe('o3q list', () => {
+  it('is a table, newest first', async () => {
+    const ids = [await finished({ sim: '400' }), await finished()];
+    const { code, stdout } = await run(['list', '--limit', '2']);
+    expect(code).toBe(0);
+    expect(stdout.split('\n').map((line) => line.split(/\s{2,}/).slice(0, 2))).toEqual([
+      ['STATUS', 'ID'],
+      ['✅ completed', ids[1]],
+      ['❌ failed', ids[0]],
+      [''],
+    ]);
+  });
+
+  it("prints the API's JSON, read on by its cursor", async () => {
+    for (let number = 0; number < 3; number += 1) await finished();
+    const whole = JSON.parse((await run(['list', '--status', 'completed', '--limit', '3', '--json'])).stdout);
+    const first = JSON.parse((await run(['list', '-s', 'completed', '-n', '2', '--json'])).stdout);
+    const next = ['list', '-s', 'completed', '-n', '1', '--json', '--cursor', first.next_cursor];
+    const second = JSON.parse((await run(next)).stdout);
+    expect([...first.jobs, ...second.jobs]).toEqual(whole.jobs);
+  });
+
+  it('finds jobs by the words of their question over as many pages as that takes', async () => {
+    const word = `needle${Date.now()}`;
+    const { id } = await client.enqueue({ question: `the ${word} in the stack` });
+    for (let number = 0; number < 5; number += 1) await client.enqueue({ question: 'hay' });
+    const { jobs } = JSON.parse((await run(['list', '--query', word, '--json'])).stdout);
+    expect(jobs.map((job: { id: string }) => job.id)).toEqual([id]);
+  });
+
+  it('says so when there is nothing', async () => {
+    const { code, stdout, stderr } = await run(['list', '--query', 'no such question at all']);
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: 'No such jobs.\n' });
+  });
+});
+
+describe('o3q cancel and o3q retry', () => {
+  it('stop a job, and run it again', async () => {
+    const id = await delayed();
+    expect(await run(['cancel', id])).toMatchObject({ code: 0, stdout: `🚫 ${id} is cancelled\n` });
+    expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
+    const retried = await run(['retry', id]);
+    expect(retried).toMatchObject({ code: 0, stderr: '' });
+    expect(await client.wait(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('stop a job that runs', async () => {
+    const id = await simulated({ sim_think_ms: '60000' });
+    await eventually(async () => expect(await client.get(id)).toMatchObject({ status: 'active' }));
+    const { code, stdout } = await run(['cancel', id, '--json']);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ id });
+    expect(await client.wait(id)).toMatchObject({ status: 'cancelled' });
+  });
+
+  it.each(['cancel', 'retry'])('are refused with 1: %s of a completed job', async (command) => {
+    const id = await finished();
+    const { code, stdout, stderr } = await run([command, id]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(new RegExp(`^o3q: .*${id}`));
+  });
+});

@@ -1,0 +1,41 @@
+import { Redis } from 'ioredis';
+import { O3Client } from '../../../src/client/o3-client.ts';
+import { resolveServer } from '../../../src/redis/embedded/resolution-order.ts';
+import { eventually } from '../../support/eventually.ts';
+import { createCliProcesses } from '../../support/process/cli-process.ts';
+import { serverOfThisMachine } from '../../support/redis/redis-server.ts';
+
+const processes = createCliProcesses();
+afterEach(() => processes.end());
+
+/** It may have to fetch a Redis first: its folder is empty. */
+const LIMIT_MS = 60_000;
+
+test(
+  'an embedded Redis that dies takes its process with it, also while a job is active',
+  async () => {
+    const started = await processes.start(['start'], {
+      PORT: '0',
+      O3Q_REDIS_BIN: await redisOfThisMachine(),
+    });
+    const url = await started.says(/o3-queue ready on (\S+)/);
+    const port = /on 127\.0\.0\.1:(\d+), data/.exec(started.stderr())?.[1];
+    const redis = new Redis(Number(port));
+    const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1]);
+    redis.disconnect();
+    const client = new O3Client({ url });
+    const { id } = await client.enqueue({ question: 'Still there?', metadata: { sim: 'stall' } });
+    await eventually(async () => expect((await client.get(id)).status).toBe('active'));
+    process.kill(pid, 'SIGKILL');
+    const { code, stderr } = await started.exited;
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringContaining('The embedded Redis has died'),
+    });
+  },
+  LIMIT_MS,
+);
+
+async function redisOfThisMachine(): Promise<string> {
+  return (await resolveServer(serverOfThisMachine())).path;
+}

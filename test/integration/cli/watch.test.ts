@@ -1,0 +1,108 @@
+import { O3Client } from '../../../src/client/o3-client.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type CliProcesses, createCliProcesses } from '../../support/process/cli-process.ts';
+import { startTestRedis } from '../../support/redis/redis-server.ts';
+import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+
+let instance: Instance;
+let client: O3Client;
+let processes: CliProcesses;
+
+beforeAll(async () => {
+  instance = await startInstance();
+  client = new O3Client({ url: instance.url });
+});
+afterAll(() => instance.stop());
+beforeEach(() => {
+  processes = createCliProcesses();
+});
+afterEach(() => processes.end());
+
+const watch = (...args: string[]) => processes.start(['watch', ...args], { O3Q_URL: instance.url });
+const thinking = (ms: number) => ({ request: { input: 'Why?', metadata: { sim_think_ms: String(ms) } } });
+
+describe('o3q watch ID', () => {
+  it('prints a line a change in a pipe and ends with the job', async () => {
+    const { id } = await client.enqueue(thinking(2500));
+    const { code, stdout, stderr } = await (await watch(id)).exited;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const lines = stdout.trimEnd().split('\n');
+    expect(lines.at(-1)).toMatch(
+      new RegExp(`^\\d{4}-\\S+Z  ✅ completed  ${id}  o3  attempt 1/\\d+  .* - Why\\?$`),
+    );
+    expect(lines.length).toBeLessThanOrEqual(3);
+    expect(lines[0]).toMatch(/🔄 active|⏳ waiting/);
+  });
+
+  it('ends with 1 when the job failed, and prints JSON lines when asked', async () => {
+    const { id } = await client.enqueue({ request: { input: 'Why?', metadata: { sim: '400' } } });
+    await client.wait(id);
+    const { code, stdout } = await (await watch(id, '--json')).exited;
+    expect(code).toBe(1);
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([await client.get(id)]);
+  });
+
+  it('says at Ctrl-C that the job goes on', async () => {
+    const { id } = await client.enqueue(thinking(60_000));
+    const watching = await watch(id);
+    await watching.says(/active/);
+    watching.kill('SIGINT');
+    const { code, stderr } = await watching.exited;
+    expect(code).toBe(130);
+    expect(stderr).toMatch(`the job ${id} goes on`);
+    await client.cancel(id);
+  });
+
+  it('ends with 1 for a job that there is not', async () => {
+    const { code, stderr } = await (await watch('no-such-job')).exited;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^o3q: .*no-such-job/);
+  });
+});
+
+describe('o3q watch', () => {
+  it('prints what happens to all jobs until Ctrl-C, which is no failure', async () => {
+    const before = await client.enqueue({ question: 'history' });
+    await client.wait(before.id);
+    const running = await client.enqueue(thinking(60_000));
+    const watching = await watch();
+    await watching.says(new RegExp(`active  ${running.id}`));
+    const { id } = await client.enqueue({ question: 'one\nmore' });
+    await watching.says(new RegExp(`completed  ${id} .* - one more`));
+    await client.cancel(running.id);
+    await watching.says(new RegExp(`🚫 cancelled  ${running.id}`));
+    watching.kill('SIGINT');
+    const { code, stdout, stderr } = await watching.exited;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).not.toMatch(before.id);
+  });
+
+  it('outlasts Redis being away, and says so once', async () => {
+    const redis = await startTestRedis({ appendOnly: true });
+    const own = await startInstance({ redis, workers: 0 });
+    try {
+      const ownClient = new O3Client({ url: own.url, readPatienceMs: 20_000 });
+      const first = await ownClient.enqueue({ question: 'before' });
+      const watching = await processes.start(['watch'], { O3Q_URL: own.url });
+      await watching.says(new RegExp(`waiting  ${first.id}`));
+      await redis.kill('SIGKILL');
+      await eventually(() => expect(watching.stderr()).toMatch(/; trying again\n/), 15_000);
+      await redis.restart();
+      await ownClient.list();
+      const second = await ownClient.enqueue({ question: 'after' });
+      await watching.says(new RegExp(`waiting  ${second.id}`));
+      watching.kill('SIGINT');
+      const { code, stderr } = await watching.exited;
+      expect(code).toBe(0);
+      expect(stderr.match(/trying again/g)).toHaveLength(1);
+    } finally {
+      await own.stop();
+      await redis.stop();
+    }
+  });
+});

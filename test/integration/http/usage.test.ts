@@ -1,0 +1,286 @@
+import { Redis } from 'ioredis';
+import { O3Client } from '../../../src/client/o3-client.ts';
+import { isFinishedJob, type JobView } from '../../../src/job/job.ts';
+import type { JobRequest } from '../../../src/job/request.ts';
+import { spendKey } from '../../../src/usage/keys.ts';
+import type { SpendReport } from '../../../src/usage/report.ts';
+import { spentToday } from '../../../src/usage/store.ts';
+import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
+import { eventually } from '../../support/eventually.ts';
+import { call, expectProblem } from '../../support/http/http-calls.ts';
+import { o3q } from '../../support/process/o3q.ts';
+import { startWorkerChild } from '../../support/worker/worker-child.ts';
+import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
+import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
+
+const KEYS = {
+  admin: 'the-key-of-the-administrator',
+  alice: 'the-key-of-alice-1234',
+  bob: 'the-key-of-bob-123456',
+};
+const MODELS = ['o3', 'gpt-5'] as const;
+
+/** Nano-dollars for a token, as OpenAI publishes them: written down here once more. */
+const PRICES = {
+  o3: { input: 2000, cached: 500, output: 8000 },
+  'gpt-5': { input: 1250, cached: 125, output: 10_000 },
+};
+const TIERS: Record<string, number> = { default: 1, flex: 0.5, priority: 2 };
+
+type Entry = ReturnType<Instance['simulator']['ledger']['entries']>[number];
+
+interface Bill {
+  requests: number;
+  input: number;
+  cached: number;
+  output: number;
+  reasoning: number;
+  nano: number;
+  unpriced: number;
+}
+
+/** What the simulator would bill for these. */
+function billOf(entries: readonly Entry[]): Bill {
+  const bill = { requests: 0, input: 0, cached: 0, output: 0, reasoning: 0, nano: 0, unpriced: 0 };
+  for (const { model, usage, service_tier: tier } of entries) {
+    bill.requests += 1;
+    if (usage === null) bill.unpriced += 1;
+    else {
+      const price = PRICES[model as keyof typeof PRICES];
+      const cached = usage.input_tokens_details.cached_tokens;
+      bill.input += usage.input_tokens;
+      bill.cached += cached;
+      bill.output += usage.output_tokens;
+      bill.reasoning += usage.output_tokens_details.reasoning_tokens;
+      const full = (usage.input_tokens - cached) * price.input + cached * price.cached;
+      bill.nano += (full + usage.output_tokens * price.output) * (TIERS[tier] ?? Number.NaN);
+    }
+  }
+  return bill;
+}
+
+function billIn(sums: SpendReport['total'] | undefined): Bill | undefined {
+  return (
+    sums && {
+      requests: sums.requests,
+      input: sums.input_tokens,
+      cached: sums.cached_tokens,
+      output: sums.output_tokens,
+      reasoning: sums.reasoning_tokens,
+      nano: Math.round((sums.cost_usd ?? 0) * 1e9),
+      unpriced: sums.unpriced_requests,
+    }
+  );
+}
+
+describe('what two tenants used of two models', () => {
+  let instance: Instance;
+  let redis: Redis;
+  const asking = (tenant: keyof typeof KEYS): O3Client =>
+    new O3Client({ url: instance.url, apiKey: KEYS[tenant] });
+  /** All that there is, also when midnight is in between. */
+  const range = { from: daysBefore(utcDay(Date.now()), 20), to: daysBefore(utcDay(Date.now()), -1) };
+
+  beforeAll(async () => {
+    const { models, ...rest } = quickModels();
+    const { o3 } = models;
+    if (o3 === undefined) throw new Error('expected o3');
+    instance = await startInstance({
+      models: { ...rest, models: { o3, 'gpt-5': { ...o3, upstream: 'gpt-5' } } },
+      keys: Object.entries(KEYS).map(([name, secret]) => ({ name, secret })),
+    });
+    redis = new Redis(instance.redis.url);
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await instance.stop();
+  });
+
+  type Question = Omit<Extract<JobRequest, { question: string }>, 'question'>;
+
+  async function finished(
+    tenant: 'alice' | 'bob',
+    question: string,
+    { metadata, ...more }: Question = {},
+  ): Promise<JobView> {
+    const client = asking(tenant);
+    const { id } = await client.enqueue({ question, metadata: { ...metadata, tenant }, ...more });
+    return client.wait(id);
+  }
+
+  /** In a service tier, which only a request of the Responses API can ask for. */
+  async function finishedIn(
+    tier: string,
+    tenant: 'alice' | 'bob',
+    model: string,
+    metadata: Record<string, string> = {},
+  ): Promise<JobView> {
+    const client = asking(tenant);
+    const input = `Why is it ${tier} for ${model}?`;
+    const { id } = await client.enqueue({
+      model,
+      request: { input, service_tier: tier, metadata: { ...metadata, tenant } },
+    });
+    return client.wait(id);
+  }
+
+  /** Failed once with all its attempts, then retried by hand. */
+  async function failedAndRetried(): Promise<JobView> {
+    const metadata = { sim: 'failed', sim_code: 'invalid_prompt', sim_times: '1' };
+    const failed = await finished('bob', 'Again?', { metadata });
+    expect(failed).toMatchObject({ status: 'failed', usage: null, cost_usd: null, purchases: 1 });
+    await asking('bob').retry(failed.id);
+    return asking('bob').wait(failed.id);
+  }
+
+  async function cancelled(): Promise<JobView> {
+    const client = asking('alice');
+    const metadata = { sim_think_ms: '60000', tenant: 'alice' };
+    const { id } = await client.enqueue({ question: 'For ever?', metadata });
+    await eventually(async () => {
+      expect(await client.get(id)).toMatchObject({ status: 'active', upstream_id: expect.any(String) });
+    });
+    await client.cancel(id);
+    return client.wait(id);
+  }
+
+  async function everything(): Promise<JobView[]> {
+    const big = { sim_input_tokens: '50001', sim_cached_tokens: '40000', sim_output_tokens: '30' };
+    return Promise.all([
+      finished('alice', 'Why?'),
+      finished('alice', 'Why so long?', { metadata: big, stream: false }),
+      finished('alice', 'Why gpt?', { model: 'gpt-5', reasoning_effort: 'high' }),
+      finishedIn('flex', 'alice', 'gpt-5', big),
+      finishedIn('priority', 'bob', 'o3'),
+      // Asked for at the lower price, and served at the other one.
+      finishedIn('flex', 'bob', 'o3', { sim_tier: 'default' }),
+      finished('bob', 'Once more?', { metadata: { sim: 'failed', sim_times: '1' } }),
+      finished('bob', 'What for?', { metadata: { sim: 'usage_null' } }),
+      failedAndRetried(),
+      cancelled(),
+    ]);
+  }
+
+  const entriesOf = (tenant?: string, model?: string): Entry[] =>
+    instance.simulator.ledger
+      .entries()
+      .filter((entry) => tenant === undefined || entry.metadata['tenant'] === tenant)
+      .filter((entry) => model === undefined || entry.model === model);
+
+  it('is what they would be billed for, to the nano-dollar: by tenant, by model, by day, by job', async () => {
+    const jobs = await everything();
+    expect(jobs.map(({ status }) => status)).toEqual([...Array(9).fill('completed'), 'cancelled']);
+    const admin = asking('admin');
+    const firstBill = billOf(entriesOf());
+    expect(firstBill).toMatchObject({ requests: 12, unpriced: 4 });
+    const report = await admin.usage(range);
+    expect(billIn(report.total)).toEqual(firstBill);
+    for (const { tenant, model, ...sums } of report.rows)
+      expect(billIn(sums)).toEqual(billOf(entriesOf(tenant ?? '', model)));
+    for (const { tenant, ...sums } of (await admin.usage({ ...range, by: 'tenant' })).rows)
+      expect(billIn(sums)).toEqual(billOf(entriesOf(tenant ?? '')));
+    for (const { model, ...sums } of (await admin.usage({ ...range, by: 'model' })).rows)
+      expect(billIn(sums)).toEqual(billOf(entriesOf(undefined, model)));
+
+    // A job's own sum is that of all it ever bought, whether or not it was for the answer.
+    for await (const { id, cost_usd: cost } of admin.jobs()) {
+      const job = jobs.find((each) => each.id === id);
+      const bought = entriesOf().filter(
+        ({ question, metadata }) => question === job?.question && metadata['tenant'] === job.tenant,
+      );
+      expect(Math.round((cost ?? 0) * 1e9)).toBe(billOf(bought).nano);
+    }
+
+    // What was booked until now was ten days ago.
+    const past = daysBefore(utcDay(Date.now()), 10);
+    for (const model of MODELS) {
+      const [key] = await redis.keys(`o3q:spend:{${model}}:*`);
+      await redis.rename(key ?? '', spendKey('o3q', model, past));
+    }
+    instance.simulator.ledger.reset();
+    await Promise.all([finished('alice', 'And today?'), finished('bob', 'Today?', { model: 'gpt-5' })]);
+    const [pastDay, ...today] = (await admin.usage({ ...range, by: 'day' })).rows;
+    expect(pastDay?.day).toBe(past);
+    expect(billIn(pastDay)).toEqual(firstBill);
+    expect(today.reduce((sum, day) => sum + (billIn(day)?.nano ?? 0), 0)).toBe(billOf(entriesOf()).nano);
+    expect(billIn((await admin.usage({ from: past, to: past })).total)).toEqual(firstBill);
+
+    const books = { redis, prefix: 'o3q', models: ['o3'] };
+    // The models that are not configured here are found too.
+    expect(await spentToday(books, 'bob')).toBe(billOf(entriesOf('bob')).nano);
+    expect(await spentToday(books, 'nobody')).toBe(0);
+  });
+
+  it('is shown to each its own, and to admin all', async () => {
+    const alice = await asking('alice').usage({ ...range, by: 'tenant' });
+    expect(alice.rows).toMatchObject([{ tenant: 'alice' }]);
+    const all = await asking('admin').usage({ ...range, by: 'tenant' });
+    expect(all.rows).toMatchObject([{ tenant: 'alice' }, { tenant: 'bob' }]);
+    expect(all.rows[0]).toEqual(alice.rows[0]);
+    expect(billIn(alice.total)).toEqual(billIn(alice.rows[0]));
+  });
+
+  it('is kept for 400 days', async () => {
+    const keys = (await Promise.all(MODELS.map((model) => redis.keys(`o3q:spend:{${model}}:*`)))).flat();
+    expect(keys.length).toBeGreaterThanOrEqual(MODELS.length);
+    for (const key of keys) {
+      const days = (await redis.ttl(key)) / 86_400;
+      expect(days).toBeGreaterThan(399);
+      expect(days).toBeLessThanOrEqual(400);
+    }
+  });
+
+  it('is told over HTTP as it is documented, and a bad range is refused', async () => {
+    const headers = { authorization: `Bearer ${KEYS.alice}` };
+    const get = (path: string) => call(instance.url, 'GET', path, { headers });
+    expect(await get('/usage')).toMatchObject({ status: 200, body: { currency: 'usd' } });
+    expect(await get('/usage?by=model')).toMatchObject({ status: 200 });
+    for (const query of [
+      'from=2026-02-30',
+      'to=tomorrow',
+      'by=colour',
+      'since=2026-01-01',
+      'from=2000-01-01',
+    ])
+      expectProblem(await get(`/usage?${query}`), 400, 'invalid_request');
+  });
+
+  it('is a table of o3q', async () => {
+    const environment = { O3Q_URL: instance.url, O3Q_API_KEY: KEYS.admin };
+    const { stdout, code } = await o3q(['usage', '--by', 'tenant', '--to', range.to], { environment });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^TENANT +REQUESTS .*\nalice .*\$\d+\.\d+.*\nbob .*\ntotal .*\n$/);
+    const json = await o3q(['usage', '--json', '--from', range.from, '--to', range.to], { environment });
+    expect(JSON.parse(json.stdout)).toEqual(await asking('admin').usage(range));
+  });
+});
+
+test('jobs whose worker was killed are booked once, wherever they were', async () => {
+  const world = await startWorkerWorld({ workers: 0 });
+  const child = await startWorkerChild(world);
+  try {
+    const jobs = await Promise.all(
+      Array.from({ length: 24 }, (_, i) =>
+        // Some have ended before the kill, some are ending when it comes, some go on.
+        world.ask(`Number ${i}?`, { sim_think_ms: String(50 + i * 100) }, { stream: i % 2 === 0 }),
+      ),
+    );
+    await eventually(async () => {
+      const views = await Promise.all(jobs.map(({ id }) => world.queue.get(id)));
+      const done = views.filter((view) => view !== null && isFinishedJob(view)).length;
+      // Their ids are home: of what was only just sent nobody could say whether it was bought.
+      const bought = views.reduce((sum, view) => sum + (view?.purchases ?? 0), 0);
+      expect({ some: done >= 4, all: done === 24, bought }).toEqual({ some: true, all: false, bought: 24 });
+    });
+    await child.kill();
+    world.addWorker();
+    for (const { id } of jobs)
+      expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed' });
+    const { total } = await world.queue.usage({ to: daysBefore(utcDay(Date.now()), -1) });
+    expect(billIn(total)).toEqual(billOf(world.simulator.ledger.entries()));
+    expect(total).toMatchObject({ requests: 24, unpriced_requests: 0 });
+  } finally {
+    await child.kill();
+    await world.stop();
+  }
+});

@@ -1,0 +1,182 @@
+import { Redis } from 'ioredis';
+import { createWaiters, type Waiters } from '../../../src/events/completion-waiters.ts';
+import { createSubscriptions, type Subscriptions } from '../../../src/redis/subscriptions.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+
+const CHANNEL = 'finished';
+const LONG_MS = 600_000;
+
+let server: TestRedis;
+let redis: Redis;
+let waiters: Waiters;
+let subscriptions: Subscriptions;
+let connected: number;
+
+beforeEach(async () => {
+  server = await startTestRedis();
+  redis = connect();
+  connected = 0;
+  subscriptions = createSubscriptions(() => {
+    connected += 1;
+    return connect();
+  });
+  waiters = createWaiters(subscriptions);
+});
+afterEach(async () => {
+  waiters.close();
+  subscriptions.close();
+  redis.disconnect();
+  await server.stop();
+});
+
+/** Patient, except at its end: some of these servers are dead then. */
+function connect(): Redis {
+  const connection = new Redis(server.url, { maxRetriesPerRequest: null, disconnectTimeout: 100 });
+  return connection.on('error', () => {});
+}
+
+/** A job that can be looked at. */
+function job(): { look: () => Promise<string | null>; looks: () => number; end: (how?: string) => void } {
+  let looks = 0;
+  let ended: string | null = null;
+  return {
+    look: async () => {
+      looks += 1;
+      return ended;
+    },
+    looks: () => looks,
+    end: (how = 'done') => {
+      ended = how;
+    },
+  };
+}
+
+async function subscribed(): Promise<void> {
+  await eventually(async () => expect(await redis.pubsub('NUMSUB', CHANNEL)).toEqual([CHANNEL, 1]));
+}
+
+it('what has ended already is found by the first look, without a message', async () => {
+  const one = job();
+  one.end();
+  expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS })).toBe('done');
+  expect(one.looks()).toBe(1);
+});
+
+it('a message wakes those who wait for that job, and nobody else', async () => {
+  const [one, other] = [job(), job()];
+  const first = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
+  const second = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
+  const gone = new AbortController();
+  const third = waiters.wait(CHANNEL, 'b', other.look, { timeoutMs: LONG_MS, signal: gone.signal });
+  await subscribed();
+  await eventually(() => expect([one.looks(), other.looks()]).toEqual([2, 1]));
+  one.end();
+  await redis.publish(CHANNEL, 'a');
+  expect(await Promise.all([first, second])).toEqual(['done', 'done']);
+  expect(other.looks()).toBe(1);
+  gone.abort();
+  await expect(third).rejects.toThrow('aborted');
+});
+
+it('a message that says too much (the job was retried since) does not end a wait', async () => {
+  const one = job();
+  const waiting = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
+  await subscribed();
+  for (let i = 1; i <= 3; i += 1) {
+    await eventually(() => expect(one.looks()).toBe(i));
+    await redis.publish(CHANNEL, 'a');
+  }
+  await eventually(() => expect(one.looks()).toBe(4));
+  one.end();
+  await redis.publish(CHANNEL, 'a');
+  expect(await waiting).toBe('done');
+});
+
+it('an end in the middle of a look is not missed', async () => {
+  let looks = 0;
+  const look = async (): Promise<string | null> => {
+    looks += 1;
+    if (looks > 1) return 'done';
+    // The look has read that nothing has ended, and brings that home only after the message is there.
+    await redis.publish(CHANNEL, 'a');
+    await redis.ping();
+    return null;
+  };
+  expect(await waiters.wait(CHANNEL, 'a', look, { timeoutMs: LONG_MS })).toBe('done');
+  expect(looks).toBe(2);
+});
+
+it('a thousand waits need one connection', async () => {
+  const one = job();
+  const waits = Array.from({ length: 1000 }, (_, i) =>
+    waiters.wait(CHANNEL, `job ${i % 500}`, one.look, { timeoutMs: LONG_MS }),
+  );
+  await eventually(() => expect(one.looks()).toBe(1000));
+  one.end();
+  for (let i = 0; i < 500; i += 1) await redis.publish(CHANNEL, `job ${i}`);
+  expect(new Set(await Promise.all(waits))).toEqual(new Set(['done']));
+  expect(connected).toBe(1);
+  expect(one.looks()).toBe(2000);
+});
+
+it('whoever gives up is forgotten: a message after that wakes nobody', async () => {
+  const one = job();
+  const gone = new AbortController();
+  const waiting = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS, signal: gone.signal });
+  await eventually(() => expect(one.looks()).toBe(1));
+  gone.abort(new Error('gone'));
+  await expect(waiting).rejects.toThrow('gone');
+  await redis.publish(CHANNEL, 'a');
+  // Messages come in order: when this one has arrived, the one before it has too.
+  const marker = job();
+  const after = waiters.wait(CHANNEL, 'marker', marker.look, { timeoutMs: LONG_MS });
+  await eventually(() => expect(marker.looks()).toBe(1));
+  marker.end();
+  await redis.publish(CHANNEL, 'marker');
+  await after;
+  expect(one.looks()).toBe(1);
+});
+
+it('when the time is up there is nothing', async () => {
+  const one = job();
+  expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: 30 })).toBeNull();
+  expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: 0 })).toBeNull();
+  expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: Number.NaN })).toBeNull();
+});
+
+it('what a look throws is the caller’s to know', async () => {
+  const look = async (): Promise<null> => {
+    throw new Error('Redis is away');
+  };
+  await expect(waiters.wait(CHANNEL, 'a', look, { timeoutMs: LONG_MS })).rejects.toThrow('Redis is away');
+});
+
+it('a connection that is lost makes everybody look, and look again when it is back', async () => {
+  const one = job();
+  const waiting = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
+  await subscribed();
+  await eventually(() => expect(one.looks()).toBe(1));
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await subscribed();
+  await eventually(() => expect(one.looks()).toBeGreaterThanOrEqual(3));
+  one.end();
+  await redis.publish(CHANNEL, 'a');
+  expect(await waiting).toBe('done');
+});
+
+it('a Redis that is not there holds up no look', async () => {
+  await server.kill('SIGKILL');
+  const one = job();
+  one.end();
+  expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS })).toBe('done');
+});
+
+it('closing ends every wait, also one that has not yet its subscription', async () => {
+  await server.kill('SIGKILL');
+  const one = job();
+  const waits = Array.from({ length: 3 }, () => waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS }));
+  waiters.close();
+  expect(await Promise.all(waits)).toEqual([null, null, null]);
+  expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS })).toBeNull();
+});

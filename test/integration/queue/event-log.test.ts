@@ -1,0 +1,254 @@
+import { type Job, UnrecoverableError } from 'bullmq';
+import { createJournalReader, JournalBatch, type JournalEntry } from '../../../src/events/event-log.ts';
+import type { JobData } from '../../../src/job/request.ts';
+import { appendScript } from '../../../src/lua/queue/append.ts';
+import type { RunEnd } from '../../../src/run/record.ts';
+import { LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
+import { sweepRetention } from '../../../worker/maintenance/retention.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-world.ts';
+
+const MEGABYTE = 1024 * 1024;
+const COMPLETED: RunEnd = {
+  status: 'completed',
+  summary: {
+    usage: null,
+    cost_usd: null,
+    service_tier: null,
+    answer_preview: 'Because.',
+    upstream_model: 'o3',
+    fallback_from: null,
+    incomplete_reason: null,
+  },
+  spent: { responseId: 'resp_1', usage: null, costNano: null },
+  response: {
+    id: 'resp_1',
+    output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],
+  },
+};
+const FAILED: RunEnd = {
+  status: 'failed',
+  error: { code: 'upstream_error', message: 'a bad day', retryable: true },
+  spent: null,
+};
+
+let server: TestRedis;
+let world: RecordWorld;
+let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+beforeEach(async () => {
+  world = await openRecordWorld(server);
+  ({ redis, queue, o3, worker, recordOf } = world);
+});
+afterEach(() => world.close());
+afterAll(() => server.stop());
+
+async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
+  const { id } = await queue.enqueue({ question: 'Why?' });
+  const job = await worker.take(token);
+  const record = recordOf(job, token);
+  await record.begin(0);
+  return { id, job, record };
+}
+
+/** Events as a worker writes them: these deltas, one after the other. */
+function said(...texts: string[]): { events: string } {
+  const batch = new JournalBatch();
+  for (const delta of texts) {
+    batch.add({
+      type: 'response.output_text.delta',
+      item_id: 'msg_1',
+      output_index: 0,
+      content_index: 0,
+      delta,
+    });
+  }
+  return { events: batch.take() };
+}
+
+async function journalOf(id: string): Promise<JournalEntry[]> {
+  const read = createJournalReader();
+  return (await redis.xrange(o3.keys.journal(id), '-', '+')).map(([, fields]) => read(fields));
+}
+
+/** What is in the journal, in a line each. */
+async function linesOf(id: string): Promise<string[]> {
+  return (await journalOf(id)).map(
+    ({ attempt, events, reason }) => `${attempt} ${reason ?? events.map(({ delta }) => delta).join('')}`,
+  );
+}
+
+const cursorOf = (id: string): Promise<string | null> => redis.hget(o3.keys.run(id), 'cursor');
+/** In milliseconds; -1: for ever. */
+const ttlOf = (key: string): Promise<number> => redis.pttl(key);
+
+it('an entry and the place of the follower are written together, and told to who listens', async () => {
+  const { id, record } = await begun();
+  const listener = redis.duplicate();
+  const heard: string[] = [];
+  listener.on('message', (_channel, message: string) => heard.push(message));
+  await listener.subscribe(o3.keys.journal(id));
+  await record.append(said('It ', 'is '), { cursor: 5, upstreamStatus: 'in_progress' });
+  await record.append(said('dark.'), { cursor: 9 });
+  expect(await linesOf(id)).toEqual(['1 It is ', '1 dark.']);
+  expect(await cursorOf(id)).toBe('9');
+  await eventually(() => expect(heard).toEqual(['entry', 'entry']));
+  listener.disconnect();
+});
+
+it('without events only the place is written, and nobody is told', async () => {
+  const { id, record } = await begun();
+  await record.append({ events: '' }, { cursor: 3 });
+  expect(await redis.exists(o3.keys.journal(id))).toBe(0);
+  expect(await cursorOf(id)).toBe('3');
+});
+
+it('a place that nobody knows is not written as the first one', async () => {
+  const { record } = await begun();
+  await record.append(said('x'), { cursor: undefined });
+  expect((await record.read()).cursor).toBeUndefined();
+});
+
+it('an entry whose reply was lost is written once, though it is sent twice', async () => {
+  const { id, record } = await begun();
+  const { events } = said('twice?');
+  const again = (): Promise<unknown> =>
+    appendScript.run(
+      redis,
+      [o3.keys.lock(id), o3.keys.run(id), o3.keys.journal(id)],
+      ['a', 'writer:1', '', events, '', MEGABYTE, 'cursor', '7'],
+    );
+  expect([await again(), await again()]).toEqual(['ok', 'ok']);
+  expect(await linesOf(id)).toEqual(['1 twice?']);
+  expect(await redis.hget(o3.keys.run(id), 'journal_bytes')).toBe(String(events.length));
+  expect((await record.read()).cursor).toBe(7);
+});
+
+it('a worker that is given the job again with the same token writes on: its entries are no repetitions', async () => {
+  const { id, job, record } = await begun();
+  await record.append(said('first'), {});
+  const second = recordOf(job, 'a');
+  await second.append({ reason: 'the first one failed' }, {});
+  await second.append(said('second'), {});
+  expect(await linesOf(id)).toEqual(['1 first', '1 the first one failed', '1 second']);
+});
+
+it('only the holder of the lock writes', async () => {
+  const { id, job, record } = await begun();
+  await record.append(said('mine'), { cursor: 1 });
+  const other = recordOf(job, 'b');
+  await expect(other.append(said('theirs'), { cursor: 2 })).rejects.toThrow(LockLostError);
+  expect(await linesOf(id)).toEqual(['1 mine']);
+  expect(await cursorOf(id)).toBe('1');
+});
+
+it.each([
+  ['completed', COMPLETED],
+  ['failed', FAILED],
+])(
+  'nothing is written after the job has %s: who has read the journal then has read it all',
+  async (_how, end) => {
+    const { id, record } = await begun();
+    await record.append(said('in time'), { cursor: 1 });
+    await record.finish(end);
+    expect(await record.append(said('too late'), { cursor: 2 })).toEqual({ cancelRequested: false });
+    expect(await linesOf(id)).toEqual(['1 in time']);
+    expect(await cursorOf(id)).toBe('1');
+  },
+);
+
+it('whoever writes hears that somebody wants to cancel', async () => {
+  const { id, record } = await begun();
+  await queue.cancel(id);
+  expect(await record.append(said('more'), {})).toEqual({ cancelRequested: true });
+});
+
+it('a journal that is too large takes no more, also nothing small; the place goes on, and so do attempts', async () => {
+  const { id, record } = await begun();
+  const big = 'x'.repeat(5 * MEGABYTE);
+  await record.append(said(big), { cursor: 1 });
+  await record.append(said(big), { cursor: 2 });
+  await record.append(said('small'), { cursor: 3 });
+  await record.append({ reason: 'another attempt' }, {});
+  expect((await linesOf(id)).map((line) => line.slice(0, 20))).toEqual([
+    `1 ${'x'.repeat(18)}`,
+    '1 another attempt',
+  ]);
+  expect(await cursorOf(id)).toBe('3');
+});
+
+it('where Redis has lost an entry nothing is written behind the hole', async () => {
+  const { id, record } = await begun();
+  await record.append(said('one '), { cursor: 1 });
+  const [journal, run] = [o3.keys.journal(id), o3.keys.run(id)];
+  const kept = await redis.hgetall(run);
+  await record.append(said('two '), { cursor: 2 });
+  // A replica that was behind is the master now.
+  const [, lost] = await redis.xrange(journal, '-', '+');
+  await redis
+    .multi()
+    .xdel(journal, lost?.[0] ?? '')
+    .del(run)
+    .hset(run, kept)
+    .exec();
+  await record.append(said('three '), { cursor: 3 });
+  await record.append(said('four'), { cursor: 4 });
+  expect(await linesOf(id)).toEqual(['1 one ']);
+  expect(await cursorOf(id)).toBe('4');
+});
+
+it('lives as long as its job: for ever while it runs, then as its record, and again for ever when it is retried', async () => {
+  const { id, job, record } = await begun();
+  const [journal, run] = [o3.keys.journal(id), o3.keys.run(id)];
+  await record.append(said('one'), {});
+  expect([await ttlOf(journal), await ttlOf(run)]).toEqual([-1, -1]);
+  await record.finish(FAILED);
+  expect(await ttlOf(journal)).toBeGreaterThan(0);
+  expect(Math.abs((await ttlOf(journal)) - (await ttlOf(run)))).toBeLessThan(1000);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+
+  await queue.retry(id);
+  expect(await redis.exists(journal)).toBe(0);
+  const next = recordOf(await worker.take('b'), 'b');
+  await next.begin(0);
+  await next.append(said('anew'), {});
+  expect(await linesOf(id)).toEqual(['1 anew']);
+  expect(await ttlOf(journal)).toBe(-1);
+});
+
+it('a job that BullMQ alone retried, as Bull Board does, begins an empty journal', async () => {
+  const { id, job, record } = await begun();
+  await record.append(said('old'), {});
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  await (await o3.bullmq.getJob(id))?.retry('failed');
+  const next = recordOf(await worker.take('b'), 'b');
+  await next.begin(1);
+  await next.append(said('new'), {});
+  expect(await linesOf(id)).toEqual(['1 new']);
+  expect(await ttlOf(o3.keys.journal(id))).toBe(-1);
+});
+
+it.each([
+  ['forgotten by hand', (id: string) => queue.remove(id)],
+  [
+    'swept when its retention is over',
+    async () => {
+      const instant = 1 / 3_600_000;
+      const retention = { completedHours: instant, failedHours: instant };
+      await eventually(async () => expect(await sweepRetention(redis, o3, retention)).toBe(1));
+    },
+  ],
+])('goes with its job: %s', async (_how, forget) => {
+  const { id, job, record } = await begun();
+  await record.append(said('words'), {});
+  await record.finish(COMPLETED);
+  await job.moveToCompleted('completed', 'a');
+  expect(await redis.exists(o3.keys.journal(id))).toBe(1);
+  await forget(id);
+  expect(await redis.exists(o3.keys.journal(id))).toBe(0);
+});

@@ -1,0 +1,210 @@
+import { Queue } from 'bullmq';
+import { Redis } from 'ioredis';
+import { createLine, delayInLine, type Line, type LinedUp } from '../../../src/fair-queue/fair-queue.ts';
+import { keysOf } from '../../../src/redis/keys.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+
+const keys = keysOf('o3q', 'o3');
+/** Long enough ago that no order comes out negative. */
+const BASE = Date.now() - 3_600_000;
+
+let server: TestRedis;
+let redis: Redis;
+let bullmq: Queue;
+let line: Line;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = new Redis(server.url);
+  bullmq = new Queue(keys.queueName, { connection: redis, prefix: 'o3q' });
+});
+afterAll(async () => {
+  await bullmq.close();
+  redis.disconnect();
+  await server.stop();
+});
+beforeEach(async () => {
+  await redis.flushall();
+  line = createLine(redis, keys, {});
+});
+
+/** Jobs of one tenant, named by it and numbered, one a millisecond. */
+async function add(tenant: string, count: number, { priority = 0, from = 0, at = BASE } = {}): Promise<void> {
+  const jobs: LinedUp[] = Array.from({ length: count }, (_, i) => ({
+    id: `${tenant}${from + i}`,
+    tenant,
+    createdAt: at + i,
+    priority,
+    deadlineAt: undefined,
+  }));
+  await line.up(jobs);
+  await bullmq.addBulk(
+    jobs.map(({ id, createdAt }) => ({
+      name: id,
+      data: { question: id },
+      opts: { jobId: id, timestamp: createdAt, delay: delayInLine(createdAt), group: { id: tenant } },
+    })),
+  );
+}
+
+const next = async (most: number): Promise<string[]> => (await line.next(most)).jobs.map(({ id }) => id);
+
+async function start(count: number): Promise<string[]> {
+  const started: string[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const { jobs } = await line.next(1);
+    const [job] = jobs;
+    if (job === undefined) break;
+    expect(await line.start([{ ...job, grant: 'o3' }])).toEqual([true]);
+    started.push(job.id);
+  }
+  return started;
+}
+
+const weigh = (weights: Record<string, number>): void => {
+  const others = { maxInFlight: undefined, dailyBudgetUsd: undefined, onBudgetExhausted: 'wait' } as const;
+  const tenants = Object.entries(weights).map(([name, weight]) => [name, { weight, ...others }]);
+  line = createLine(redis, keys, Object.fromEntries(tenants));
+};
+
+describe('whose turn it is', () => {
+  it('one of each tenant after the other, whatever their backlogs', async () => {
+    await add('a', 50);
+    await start(10);
+    await add('b', 5);
+    expect((await start(10)).map((id) => id.charAt(0)).join('')).toMatch(/^(ab|ba){5}$/);
+    expect(await start(2)).toEqual(['a15', 'a16']);
+  });
+
+  it.each([1, 2, 3, 0.5])('a weight of %d is that share of the starts', async (weight) => {
+    weigh({ b: weight });
+    await add('a', 100);
+    await add('b', 100);
+    const order = await start(60);
+    for (let n = 1; n <= order.length; n += 1) {
+      const ofB = order.slice(0, n).filter((id) => id.startsWith('b')).length;
+      expect(Math.abs(ofB - (n * weight) / (weight + 1))).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it('who comes one job at a time cannot starve who has many', async () => {
+    await add('a', 50);
+    const order: string[] = [];
+    for (let i = 0; i < 10; i += 1) {
+      await add('b', 1, { from: i });
+      order.push(...(await start(2)));
+    }
+    expect(order.filter((id) => id.startsWith('a'))).toHaveLength(10);
+  });
+
+  it('within a tenant by priority; a step of it is worth a minute, so that nothing starves', async () => {
+    await add('a', 1, { priority: 2 });
+    await add('a', 1, { from: 1, at: BASE + 60_000 });
+    await add('a', 1, { from: 2, at: BASE + 119_000, priority: 0 });
+    await add('a', 1, { from: 3, at: BASE + 121_000, priority: 0 });
+    expect(await start(4)).toEqual(['a1', 'a2', 'a0', 'a3']);
+  });
+
+  it('what is next is what is started, and looking takes nothing away', async () => {
+    weigh({ b: 3 });
+    await add('a', 20);
+    await add('b', 20);
+    await add('c', 2);
+    const seen = await next(30);
+    expect(await next(30)).toEqual(seen);
+    expect(await start(30)).toEqual(seen);
+  });
+});
+
+describe('a started job', () => {
+  it('is BullMQ’s to give to any worker, with its grant', async () => {
+    await add('a', 1);
+    expect(await (await bullmq.getJob('a0'))?.getState()).toBe('delayed');
+    await start(1);
+    expect(await (await bullmq.getJob('a0'))?.getState()).toBe('waiting');
+    expect(await redis.hget(keys.run('a0'), 'grant')).toBe('o3');
+    expect(await next(1)).toEqual([]);
+    expect(await line.starts()).toBe(1);
+  });
+
+  it('is started once, however many dispatchers have seen it', async () => {
+    await add('a', 3);
+    const { jobs } = await line.next(3);
+    const grants = jobs.map((job) => ({ ...job, grant: 'o3' }));
+    const answers = await Promise.all([line.start(grants), line.start(grants), line.start(grants)]);
+    expect(answers.flat().filter(Boolean)).toHaveLength(3);
+    expect(await bullmq.getWaitingCount()).toBe(3);
+  });
+
+  it('that was cancelled or removed meanwhile is not started, and holds nobody up', async () => {
+    await add('a', 3);
+    const { jobs } = await line.next(1);
+    await bullmq.remove('a0');
+    expect(await line.start(jobs.map((job) => ({ ...job, grant: 'o3' })))).toEqual([false]);
+    expect(await start(5)).toEqual(['a1', 'a2']);
+  });
+
+  it('goes back to where it was when it has to wait again', async () => {
+    await add('a', 3);
+    await start(1);
+    await line.up([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }], {
+      mine: true,
+    });
+    await redis.lrem(keys.queue('wait'), 1, 'a0');
+    await redis.zadd(keys.queue('delayed'), 2_190_000_000_000 * 4096, 'a0');
+    expect(await start(3)).toEqual(['a0', 'a1', 'a2']);
+  });
+});
+
+describe('a stopped tenant', () => {
+  it('lets others go on, and comes back at its time or before', async () => {
+    await add('a', 5);
+    await add('b', 3);
+    await line.stop('a', Date.now() + 60_000, 'one of the 2 jobs to end');
+    expect(await start(9)).toEqual(['b0', 'b1', 'b2']);
+    expect(await line.resume('a')).toBe(true);
+    expect(await line.resume('a')).toBe(false);
+    expect(await start(1)).toEqual(['a0']);
+    await line.stop('a', Date.now() - 1, 'over already');
+    expect(await start(1)).toEqual(['a1']);
+  });
+
+  it('stays stopped when it enqueues more', async () => {
+    await add('a', 1);
+    await line.stop('a', Date.now() + 60_000, 'why');
+    await add('a', 1, { from: 1 });
+    expect(await next(5)).toEqual([]);
+  });
+});
+
+it('a place without a job, which a crash has left, is passed over and in time forgotten', async () => {
+  // By clients whose clocks are wrong.
+  await line.up([
+    { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
+    { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
+    { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
+  ]);
+  await add('a', 1, { at: BASE + 1000 });
+  expect(await next(1)).toEqual(['a0']);
+  const places = async (): Promise<string[]> => redis.zrange(`${keys.line('of')}:a`, 0, '-1');
+  expect(await places()).toEqual(['gone', 'a0', 'coming']);
+  // A minute later.
+  await redis.zadd(keys.line('missing'), Date.now() - 60_001, 'gone');
+  expect(await next(5)).toEqual(['a0']);
+  expect(await places()).toEqual(['a0', 'coming']);
+  expect(await redis.zrange(keys.line('missing'), 0, '-1')).not.toContain('gone');
+});
+
+it('a job that BullMQ has already is not put into the line by who enqueues it again', async () => {
+  await add('a', 1);
+  await start(1);
+  await line.up([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
+  expect(await next(5)).toEqual([]);
+  expect(await redis.exists(`${keys.line('of')}:a`)).toBe(0);
+});
+
+it('a paused queue says so', async () => {
+  await add('a', 1);
+  await bullmq.pause();
+  expect(await line.next(1)).toMatchObject({ paused: true });
+});

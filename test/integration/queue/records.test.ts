@@ -1,0 +1,278 @@
+import { type Job, UnrecoverableError } from 'bullmq';
+import type { JobData } from '../../../src/job/request.ts';
+import { removeJob } from '../../../src/job-store/actions.ts';
+import { requireSettled } from '../../../src/job-store/find.ts';
+import type { RunEnd } from '../../../src/run/record.ts';
+import { LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-world.ts';
+
+let server: TestRedis;
+let world: RecordWorld;
+let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+});
+beforeEach(async () => {
+  world = await openRecordWorld(server);
+  ({ redis, queue, o3, worker, recordOf } = world);
+});
+afterEach(() => world.close());
+afterAll(() => server.stop());
+
+const COMPLETED: RunEnd = {
+  status: 'completed',
+  summary: {
+    usage: null,
+    cost_usd: null,
+    service_tier: null,
+    answer_preview: 'Because.',
+    upstream_model: 'o3',
+    fallback_from: null,
+    incomplete_reason: null,
+  },
+  spent: { responseId: 'resp_1', usage: null, costNano: null },
+  response: {
+    id: 'resp_1',
+    output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],
+  },
+};
+const FAILED: RunEnd = {
+  status: 'failed',
+  error: { code: 'upstream_error', message: 'a bad day', retryable: true },
+  spent: null,
+};
+
+async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
+  const { id } = await queue.enqueue({ question: 'Why?' });
+  const job = await worker.take(token);
+  expect(job.id).toBe(id);
+  return { id, job, record: recordOf(job, token) };
+}
+
+it('only who holds the lock writes: begin, save and finish of anybody else are refused, and change nothing', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  const before = await redis.hgetall(o3.keys.run(id));
+  const other = recordOf(job, 'b');
+  await expect(other.begin(0)).rejects.toThrow(LockLostError);
+  await expect(other.save({ upstreamId: 'resp_2' })).rejects.toThrow(LockLostError);
+  await expect(other.finish(COMPLETED)).rejects.toThrow(LockLostError);
+  expect(await redis.hgetall(o3.keys.run(id))).toEqual(before);
+  expect(await redis.exists(o3.keys.response(id))).toBe(0);
+});
+
+it('the first final status stands, whoever comes second', async () => {
+  const { id, record } = await taken();
+  await record.begin(0);
+  expect(await record.finish(COMPLETED)).toBe('completed');
+  expect(await record.finish(FAILED)).toBe('completed');
+  expect(await queue.get(id)).toMatchObject({ status: 'completed', result: { answer_preview: 'Because.' } });
+  expect(await queue.result(id)).toMatchObject({ status: 'completed', result: { answer: 'Because.' } });
+});
+
+it('a cancel that came before the end wins over it, and the answer is not kept', async () => {
+  const { id, record } = await taken();
+  await record.begin(0);
+  expect(await queue.cancel(id)).toMatchObject({ outcome: 'cancelling', job: { cancelling: true } });
+  expect(await record.save({ upstreamStatus: 'in_progress' })).toEqual({ cancelRequested: true });
+  expect(await record.finish(COMPLETED)).toBe('cancelled');
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
+  expect(await redis.exists(o3.keys.response(id))).toBe(0);
+  expect(await redis.hget(o3.keys.run(id), 'summary')).toBeNull();
+});
+
+it('a cancel that comes after the end, but before BullMQ is told of it, is too late', async () => {
+  const { id, record } = await taken();
+  await record.begin(0);
+  await record.finish(COMPLETED);
+  await expect(queue.cancel(id)).rejects.toMatchObject({ code: 'job_finished' });
+  expect(await queue.get(id)).toMatchObject({ status: 'completed' });
+});
+
+it('a worker that dies between the end of a run and BullMQ leaves the end; the next one hears of it, and buys nothing', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  await record.finish(COMPLETED);
+  await worker.die(job);
+  expect(await queue.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
+  const next = recordOf(await worker.take('b'), 'b');
+  expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
+});
+
+it('a begin whose reply is lost is answered the same when it is sent again', async () => {
+  const { id, job, record } = await taken();
+  const first = await record.begin(0);
+  expect(first).toMatchObject({ state: 'open', record: { attempt: 1 } });
+  await record.save({ upstreamId: 'resp_1', background: true });
+  expect(await record.begin(0)).toMatchObject({
+    state: 'open',
+    record: { attempt: 1, upstreamId: 'resp_1' },
+  });
+  await record.finish(COMPLETED);
+  await worker.die(job);
+  const next = recordOf(await worker.take('b'), 'b');
+  for (let i = 0; i < 3; i += 1) {
+    // Told `open` it would delete the answer that is paid for, and buy another.
+    expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
+  }
+  expect(await queue.result(id)).toMatchObject({ status: 'completed' });
+});
+
+it('a job that BullMQ alone retried, as Bull Board does, runs afresh', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({
+    upstreamId: 'resp_1',
+    background: true,
+    error: { code: 'x', message: 'y', retryable: true },
+  });
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  const failed = await o3.bullmq.getJob(id);
+  await failed?.retry('failed');
+  expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
+  expect((await queue.list({ status: 'waiting' })).jobs).toMatchObject([{ id }]);
+  expect((await queue.list({ status: 'failed' })).jobs).toEqual([]);
+  const next = recordOf(await worker.take('b'), 'b');
+  const { state } = await next.begin(1);
+  // What it was granted was for the run before.
+  expect(state).toBe('ungranted');
+  await redis.hset(o3.keys.run(id), { grant: 'o3' });
+  const { state: again, record: known } = await next.begin(1);
+  expect(again).toBe('open');
+  expect(known).toMatchObject({ attempt: 1, upstreamId: undefined, status: undefined, error: undefined });
+});
+
+it('a job that was retried on Bull Board can be cancelled before it runs', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  await (await o3.bullmq.getJob(id))?.retry('failed');
+  expect(await queue.cancel(id)).toMatchObject({
+    outcome: 'cancelled',
+    job: { status: 'cancelled', attempt: 0 },
+  });
+  expect((await queue.list({ status: 'failed' })).jobs).toEqual([]);
+  expect((await queue.list({ status: 'cancelled' })).jobs).toMatchObject([{ id }]);
+});
+
+it('a released job that is cancelled is final at once, and the next worker is told which response to stop', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  await job.moveToWait('a');
+  expect(await queue.cancel(id)).toMatchObject({ outcome: 'cancelled', job: { status: 'cancelled' } });
+  expect((await queue.list({ status: 'waiting' })).jobs).toEqual([]);
+  const again = await worker.take('b');
+  expect(again.id).toBe(id);
+  expect(await recordOf(again, 'b').begin(0)).toMatchObject({
+    state: 'finished',
+    record: { status: 'cancelled', upstreamId: 'resp_1' },
+  });
+  await again.moveToFailed(new UnrecoverableError('cancelled: on request'), 'b');
+  expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
+  expect(await queue.retry(id)).toMatchObject({ status: 'waiting', attempt: 0 });
+  expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ state: 'ungranted' });
+});
+
+it.each([
+  ['failed', FAILED],
+  ['cancelled', { status: 'cancelled', spent: null }],
+] as const)(
+  'a job that is %s stays so when its worker breaks off while it tells BullMQ',
+  async (status, end) => {
+    const { id, job, record } = await taken();
+    await record.begin(0);
+    await record.finish(end);
+    // BullMQ takes any error for a reason to try again.
+    await job.moveToFailed(new Error('a bug'), 'a');
+    expect(await job.getState()).toBe('waiting');
+    expect(await queue.get(id)).toMatchObject({ status });
+    const again = await worker.take('b');
+    expect(await recordOf(again, 'b').begin(1)).toMatchObject({ state: 'finished', record: { status } });
+    await again.moveToFailed(new Error('the same bug'), 'b');
+    expect(await queue.get(id)).toMatchObject({ status });
+    expect(await recordOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ state: 'finished' });
+  },
+);
+
+it('a released job that is cancelled while no worker is up can be retried and forgotten only later, and says so', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.save({ upstreamId: 'resp_1', background: true });
+  await job.moveToWait('a');
+  await queue.cancel(id);
+  const refused = {
+    code: 'job_not_finished',
+    message: expect.stringContaining('is cancelled, but no worker has yet told BullMQ'),
+  };
+  await Promise.all([
+    expect(queue.retry(id)).rejects.toMatchObject(refused),
+    expect(queue.remove(id)).rejects.toMatchObject(refused),
+  ]);
+});
+
+it('a retry that breaks off after BullMQ was told leaves a job that runs afresh', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  const failed = await o3.bullmq.getJob(id);
+  await failed?.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
+  // Here the producer dies.
+  expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
+  expect(await recordOf(await worker.take('b'), 'b').begin(0)).toMatchObject({
+    state: 'ungranted',
+    record: { attempt: 0, status: undefined },
+  });
+});
+
+it('a delete that has looked at a job before it was retried does not touch its new run', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.finish(FAILED);
+  await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
+  const located = await requireSettled(new Map([['o3', o3]]), id, undefined);
+  await queue.retry(id);
+  const refused = { code: 'job_not_finished' };
+  await expect(removeJob(redis, located)).rejects.toMatchObject(refused);
+  const next = recordOf(await worker.take('b'), 'b');
+  await next.begin(0);
+  await next.save({ upstreamId: 'resp_2', background: true });
+  await expect(removeJob(redis, located)).rejects.toMatchObject(refused);
+  expect(await redis.hget(o3.keys.run(id), 'upstream_id')).toBe('resp_2');
+  expect((await queue.list({ status: 'active' })).jobs).toMatchObject([{ id, upstream_id: 'resp_2' }]);
+});
+
+it('a run that BullMQ ended by itself is written down without a lock, an open one is not', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  const byNobody = recordOf(job, '');
+  await expect(byNobody.finish(FAILED)).rejects.toThrow(LockLostError);
+  await job.moveToFailed(new UnrecoverableError('job stalled more than allowable limit'), 'a');
+  expect(await queue.get(id)).toMatchObject({
+    status: 'failed',
+    error: { code: 'stalled', retryable: true },
+  });
+  expect(await byNobody.finish(FAILED)).toBe('failed');
+  expect(await queue.get(id)).toMatchObject({ status: 'failed', error: { code: 'upstream_error' } });
+  expect((await queue.list({ status: 'failed' })).jobs).toMatchObject([{ id }]);
+});
+
+it('finished records live as long as their retention says, open ones for ever', async () => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  expect(await redis.ttl(o3.keys.run(id))).toBe(-1);
+  await record.finish(COMPLETED);
+  expect(await redis.ttl(o3.keys.run(id))).toBeGreaterThan(0);
+  expect(await redis.ttl(o3.keys.response(id))).toBeGreaterThan(0);
+  await job.moveToCompleted(COMPLETED.status, 'a');
+  await redis.del(o3.keys.run(id));
+  await eventually(async () => expect(await queue.get(id)).toMatchObject({ status: 'completed' }));
+});

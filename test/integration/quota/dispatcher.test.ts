@@ -1,0 +1,101 @@
+import { Redis } from 'ioredis';
+import type { ModelConfig } from '../../../src/config/file.ts';
+import { eventually } from '../../support/eventually.ts';
+import { quickModels } from '../../support/worlds/instance.ts';
+import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+
+const SLOW = { sim_think_ms: '60000' };
+
+let world: WorkerWorld;
+let redis: Redis;
+afterEach(async () => {
+  redis.disconnect();
+  await world.stop();
+});
+
+async function start(model: Partial<ModelConfig>, workers: number): Promise<void> {
+  const { models } = quickModels();
+  world = await startWorkerWorld({
+    workers,
+    models: {
+      models: Object.fromEntries(
+        Object.entries(models).map(([name, config]) => [name, { ...config, ...model }]),
+      ),
+      tenants: { alice: { weight: 1, maxInFlight: 1, dailyBudgetUsd: undefined, onBudgetExhausted: 'wait' } },
+    },
+  });
+  redis = new Redis(world.redis.url);
+}
+
+const ask = (tenant: string) =>
+  world.queue.as({ tenant, admin: false }).enqueue({ question: 'How long?', metadata: SLOW });
+
+/** Scripts that Redis runs while `work` is done; counted over two seconds at least. */
+async function scriptsPerSecond(
+  work: () => Promise<unknown> = async () => {},
+): Promise<{ count: number; rate: number }> {
+  const calls = async (): Promise<number> => {
+    const found = /cmdstat_evalsha:calls=(\d+)/.exec(await redis.info('commandstats'));
+    return Number(found?.[1] ?? 0);
+  };
+  const [from, startedAt] = [await calls(), performance.now()];
+  await work();
+  // Time itself is what is measured here.
+  await eventually(async () => expect(performance.now() - startedAt).toBeGreaterThan(2000));
+  const count = (await calls()) - from;
+  return { count, rate: count / ((performance.now() - startedAt) / 1000) };
+}
+
+describe('dispatchers of a line that stands', () => {
+  it("ask a few times a second, also when a tenant's own limit is used up beside the upstream's", async () => {
+    await start({ maxInFlight: 1 }, 2);
+    await world.running((await ask('bob')).id);
+    await ask('alice');
+    await ask('alice');
+    await eventually(async () =>
+      expect((await world.queue.list({ status: 'waiting' })).jobs).toHaveLength(2),
+    );
+    expect((await scriptsPerSecond()).rate).toBeLessThan(60);
+  });
+
+  it('are not woken by each job that is enqueued', async () => {
+    await start({ maxInFlight: 1 }, 2);
+    await world.running((await ask('bob')).id);
+    await ask('bob');
+    const idle = await scriptsPerSecond();
+    const enqueued = 200;
+    const busy = await scriptsPerSecond(async () => {
+      for (let i = 0; i < enqueued; i += 1) await ask('bob');
+    });
+    // Enqueueing itself takes two: a place in the line, and BullMQ's own.
+    expect(busy.count - idle.count - 2 * enqueued).toBeLessThan(enqueued / 4);
+  });
+});
+
+it('a job starts as soon as a worker has room for it', async () => {
+  await start({}, 0);
+  world.addWorker({ concurrency: 1 });
+  const first = await ask('bob');
+  await world.running(first.id);
+  const second = await ask('bob');
+  await eventually(async () =>
+    expect(await world.queue.get(second.id)).toMatchObject({ waiting_for: 'a free worker' }),
+  );
+  const cancelledAt = performance.now();
+  await world.queue.cancel(first.id);
+  await world.running(second.id);
+  expect(performance.now() - cancelledAt).toBeLessThan(900);
+});
+
+it('a job that is enqueued while nothing waits is started at once, not when somebody looks by chance', async () => {
+  await start({}, 2);
+  const late: number[] = [];
+  for (let i = 0; i < 20; i += 1) {
+    const enqueuedAt = performance.now();
+    const { id } = await world.ask(`Now, number ${i}?`);
+    await world.finished(id);
+    const tookMs = performance.now() - enqueuedAt;
+    if (tookMs > 800) late.push(tookMs);
+  }
+  expect(late.length).toBeLessThan(2);
+});

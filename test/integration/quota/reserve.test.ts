@@ -1,0 +1,235 @@
+import { Redis } from 'ioredis';
+import { defaultModels, type ModelConfig, type TenantConfig } from '../../../src/config/file.ts';
+import { createModelQueue, type ModelQueue } from '../../../src/model-queue/model-queue.ts';
+import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { limitsOf } from '../../../src/quota/limits.ts';
+import { holderOf } from '../../../src/quota/quota.ts';
+import { createQuotas, type Quotas } from '../../../src/quota/quotas.ts';
+import { createTenantQuotas, type TenantQuotas } from '../../../src/quota/tenant-quota.ts';
+import { spendKey } from '../../../src/usage/keys.ts';
+import { createPriceList } from '../../../src/usage/price.ts';
+import { utcDay } from '../../../src/usage/utc-day.ts';
+import { createQuotaNews } from '../../../worker/reservation/quota-signals.ts';
+import { type Granting, grantAndStart } from '../../../worker/reservation/reserve.ts';
+import { createTenantGate, type TenantGate } from '../../../worker/reservation/tenant-limits.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+
+let server: TestRedis;
+let redis: Redis;
+let app: O3Queue;
+let queue: ModelQueue;
+let quotas: Quotas;
+let tenantQuotas: TenantQuotas;
+let gate: TenantGate;
+/** What was published to dispatchers. */
+let said: string[];
+let subscriber: Redis;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = new Redis(server.url);
+  subscriber = new Redis(server.url);
+  subscriber.on('message', (channel) => said.push(channel));
+});
+afterEach(async () => {
+  await app.close();
+  await queue.bullmq.close();
+});
+afterAll(async () => {
+  redis.disconnect();
+  subscriber.disconnect();
+  await server.stop();
+});
+
+const TENANT: TenantConfig = {
+  weight: 1,
+  maxInFlight: undefined,
+  dailyBudgetUsd: undefined,
+  onBudgetExhausted: 'wait',
+};
+
+/** Redis with nothing in it, and no worker. */
+async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> = {}): Promise<void> {
+  await redis.flushall();
+  said = [];
+  const { o3 } = defaultModels().models;
+  if (o3 === undefined) throw new Error('a model o3 was expected');
+  const models = { o3: { ...o3, ...model } };
+  const tenants = { alice: { ...TENANT, ...alice } };
+  app = new O3Queue({ redisUrl: server.url, models, tenants });
+  queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants }, () => {});
+  quotas = createQuotas(redis, 'o3q');
+  tenantQuotas = createTenantQuotas(redis, 'o3q');
+  gate = createTenantGate(tenants, tenantQuotas, createPriceList({}), {
+    redis,
+    prefix: 'o3q',
+    models: ['o3'],
+  });
+  await subscriber.subscribe(tenantQuotas.channel);
+}
+
+async function ask(tenant: string, request: Record<string, unknown> = {}): Promise<string> {
+  const { id } = await app
+    .as({ tenant, admin: false })
+    .enqueue({ request: { input: 'A question of forty letters, more or less.', ...request } });
+  return id;
+}
+
+/** A round of a dispatcher: of what is next, or of what was next before. */
+async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Granting> {
+  const { config, upstreamModels, line } = queue;
+  const sources = upstreamModels.map((name) => ({
+    name,
+    quota: quotas.of(name),
+    limits: limitsOf({ o3: config }, name, config),
+  }));
+  return grantAndStart(jobs ?? (await nextJobs()), {
+    model: 'o3',
+    line,
+    gate,
+    sources,
+    stoppedHere: new Set(),
+  });
+}
+
+const nextJobs = async () => (await queue.line.next(32)).jobs;
+const startedIds = async (): Promise<string[]> => (await redis.lrange('o3q:{o3}:wait', 0, -1)).toReversed();
+const aliceWaitsFor = async (): Promise<string | null> => redis.hget(queue.keys.line('reasons'), 'alice');
+const aliceHolds = async (): Promise<Record<string, string>> =>
+  redis.hgetall('o3q:tenant:{tenant alice}:costs');
+
+describe("a tenant's places", () => {
+  it('that were taken for jobs without quota are given back without a word, and the tenant waits for the quota alone', async () => {
+    await start({ maxInFlight: 1 }, { maxInFlight: 1 });
+    await ask('bob');
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    const [first, second] = [await ask('alice'), await ask('alice')];
+    for (let round = 0; round < 3; round += 1) {
+      expect(await dispatch()).toMatchObject({ started: 0, stopped: 0, wait: { reason: 'max_in_flight' } });
+    }
+    expect(await aliceHolds()).toEqual({});
+    expect((await nextJobs()).map(({ id }) => id)).toEqual([first, second]);
+    expect(said).toEqual([]);
+  });
+
+  it('are not taken away from a job that has been started since somebody looked', async () => {
+    await start({ maxInFlight: 1 });
+    const id = await ask('alice');
+    const seenBefore = await nextJobs();
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    // The other one finds that the job is held, and lets it.
+    expect(await dispatch(seenBefore)).toMatchObject({ started: 0 });
+    expect(Object.keys(await aliceHolds())).toEqual([holderOf('o3', id)]);
+    await ask('alice');
+    expect(await dispatch()).toMatchObject({ started: 0, stopped: 1 });
+    expect(await aliceWaitsFor()).toBe('one of the 1 jobs that alice may have in flight to end');
+  });
+
+  it('lapse within seconds when their dispatcher dies, as the quota does', async () => {
+    await start({ maxInFlight: 1 });
+    await ask('alice');
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    const leftMs = async (key: string): Promise<number> =>
+      Number((await redis.zrange(key, '0', '-1', 'WITHSCORES'))[1]) - Date.now();
+    expect(await leftMs('o3q:tenant:{tenant alice}:leases')).toBeLessThanOrEqual(4000);
+    expect(await leftMs('o3q:quota:{o3}:leases')).toBeLessThanOrEqual(4000);
+  });
+});
+
+describe('a budget', () => {
+  it('is reserved by what such jobs have used, input at its own price', async () => {
+    await start({ dailyBudgetUsd: 1 });
+    // 100,000 tokens in and 2,000 out of o3: 0.2 and 0.016 dollars.
+    await quotas.of('o3').take([{ id: 'one', inputTokens: 100_000, class: 'alice/' }], {
+      requestsPerMinute: undefined,
+      tokensPerMinute: undefined,
+      maxInFlight: undefined,
+    });
+    await quotas.of('o3').settle('one', { inputTokens: 100_000, outputTokens: 2000, durationMs: 1000 });
+    const id = await ask('alice', { input: 'word'.repeat(100_000) });
+    expect(await dispatch()).toMatchObject({ started: 1 });
+    const { [holderOf('o3', id)]: reservedNano } = await aliceHolds();
+    expect(Number(reservedNano) / 1e9).toBeCloseTo(0.216, 3);
+  });
+
+  it('is reserved at the price of the tier that is asked for', async () => {
+    await start({ dailyBudgetUsd: 1 });
+    const [usual, fast] = [await ask('alice'), await ask('alice', { service_tier: 'priority' })];
+    await dispatch();
+    const reserved = await aliceHolds();
+    expect(Number(reserved[holderOf('o3', fast)]) / Number(reserved[holderOf('o3', usual)])).toBeCloseTo(
+      2,
+      2,
+    );
+  });
+
+  it('keeps what was reserved for a job that runs when somebody looks at it once more', async () => {
+    await start({ dailyBudgetUsd: 0.02 });
+    const id = await ask('alice');
+    const seenBefore = await nextJobs();
+    await dispatch();
+    const reserved = await aliceHolds();
+    // Nothing is left of it by now.
+    await redis.hset(spendKey('o3q', 'o3', utcDay(Date.now())), `alice\0nano_usd`, 19_999_999);
+    await dispatch(seenBefore);
+    expect(await aliceHolds()).toEqual(reserved);
+    expect(await startedIds()).toEqual([id]);
+  });
+
+  it('into which a job can never fit is not called used up', async () => {
+    await start({ dailyBudgetUsd: 0.001 });
+    await ask('alice');
+    expect(await dispatch()).toMatchObject({ started: 0, stopped: 1 });
+    expect(await aliceWaitsFor()).toMatch(
+      /^a daily budget of alice that it fits into: it is expected to cost 0\.008\d* US dollars, and 0\.001 are allowed$/,
+    );
+  });
+
+  it('is judged by the model that will answer, not by the one that is gone', async () => {
+    await start({ dailyBudgetUsd: 1 }, { upstream: 'nobody-knows-its-price', fallbacks: ['o3'] });
+    const id = await ask('alice');
+    expect(await dispatch()).toMatchObject({ started: 0, stopped: 1 });
+    expect(await aliceWaitsFor()).toContain('a price of nobody-knows-its-price');
+    await quotas.of('nobody-knows-its-price').report({ what: 'gone' });
+    await queue.line.resume('alice');
+    expect(await dispatch()).toMatchObject({ started: 1, stopped: 0, source: { name: 'o3' } });
+    expect(await redis.hget(queue.keys.run(id), 'grant')).toBe('o3');
+  });
+});
+
+it('a job that is looked at by two is started once, and holds one part of the quota', async () => {
+  await start({});
+  const id = await ask('bob');
+  const seen = await nextJobs();
+  const rounds = await Promise.all([dispatch(seen), dispatch(seen), dispatch(seen)]);
+  expect(rounds.map(({ started }) => started).toSorted()).toEqual([0, 0, 1]);
+  expect(await startedIds()).toEqual([id]);
+  expect(await quotas.of('o3').state()).toMatchObject({ requests: 1, inFlight: 1 });
+});
+
+it("everybody's stop outlasts the end of jobs that were sent before it", async () => {
+  await start({}, { maxInFlight: 1 });
+  const quota = quotas.of('o3');
+  const listener = new Redis(server.url);
+  const news = createQuotaNews(listener, () => {});
+  let woken = 0;
+  news.listen(quota, () => {
+    woken += 1;
+  });
+  try {
+    await eventually(async () =>
+      expect(await redis.pubsub('NUMSUB', quota.channel)).toEqual([quota.channel, 1]),
+    );
+    const [first] = [await ask('bob'), await ask('bob')];
+    await dispatch();
+    await quota.report({ what: 'rate_limited', retryAfterMs: 30_000 }, 'another');
+    await eventually(async () => expect(news.isStopped(quota)).toBe(true));
+    const before = woken;
+    await quota.settle(holderOf('o3', first ?? ''), undefined);
+    await eventually(async () => expect(woken).toBe(before + 1));
+    expect(news.isStopped(quota)).toBe(true);
+  } finally {
+    listener.disconnect();
+  }
+});

@@ -1,0 +1,75 @@
+import { eventually } from '../../support/eventually.ts';
+import { CANCELS } from '../../support/openai/upstream-gate.ts';
+import { startWorkerChild, type WorkerChild } from '../../support/worker/worker-child.ts';
+import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+
+/** Room for a lock to run out and for two looks at what stalled. */
+const RECOVERED_MS = 8000;
+
+describe('a worker that is killed in the middle of its jobs', () => {
+  let world: WorkerWorld;
+  let child: WorkerChild;
+  beforeEach(async () => {
+    world = await startWorkerWorld({ workers: 0 });
+    child = await startWorkerChild(world);
+  });
+  afterEach(async () => {
+    await child.kill();
+    await world.stop();
+  });
+
+  it('costs nothing: another one adopts its responses, finished or not', async () => {
+    const jobs = await Promise.all(
+      Array.from({ length: 24 }, (_, i) =>
+        world.ask(
+          `Adopted ${i}?`,
+          // Some are finished before anybody comes to look, some stream on, some are polled.
+          { sim_think_ms: i % 3 === 0 ? '1500' : '4000', sim_deltas: '20' },
+          { stream: i % 2 === 0 },
+        ),
+      ),
+    );
+    const running = await Promise.all(jobs.map(({ id }) => world.running(id)));
+    await child.kill();
+    world.addWorker();
+    for (const [i, { id }] of jobs.entries()) {
+      const job = await world.finished(id, RECOVERED_MS);
+      expect(job).toMatchObject({ status: 'completed', attempt: 1, upstream_id: running[i]?.upstream_id });
+      expect(await world.answer(id)).toContain(`Adopted ${i}?`);
+    }
+    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 24, completed: 24, cancels: 0 });
+  });
+
+  it('leaves cancelled what was cancelled, and the next one tells the upstream', async () => {
+    const { id } = await world.ask('Stop?', { sim_think_ms: '60000' });
+    await world.running(id);
+    world.gate.shut(CANCELS);
+    await world.queue.cancel(id);
+    expect(await world.finished(id)).toMatchObject({ status: 'cancelled' });
+    await child.kill();
+    world.gate.open();
+    world.addWorker();
+    await eventually(async () => {
+      expect(await world.model().bullmq.getJobState(id)).toBe('failed');
+    }, RECOVERED_MS);
+    expect(await world.queue.get(id)).toMatchObject({ status: 'cancelled' });
+    expect(world.bought('Stop?')).toMatchObject([{ state: 'cancelled' }]);
+    expect(world.simulator.ledger.totals().cancels).toBe(2);
+  });
+
+  it('does not shorten the wait of a job that was throttled', async () => {
+    const askedAt = Date.now();
+    const { id } = await world.ask('Later?', { sim: '429', sim_times: '1', sim_retry_after_ms: '2000' });
+    await eventually(async () =>
+      expect(await world.queue.get(id)).toMatchObject({
+        status: 'waiting',
+        waiting_for: expect.stringContaining('rate limit until'),
+      }),
+    );
+    await child.kill();
+    world.addWorker();
+    expect(await world.finished(id, RECOVERED_MS)).toMatchObject({ status: 'completed', attempt: 1 });
+    const [bought] = world.bought('Later?');
+    expect(bought?.created_at).toBeGreaterThanOrEqual(askedAt + 2000);
+  });
+});

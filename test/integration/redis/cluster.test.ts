@@ -1,0 +1,57 @@
+import { O3Client } from '../../../src/client/o3-client.ts';
+import { startTestCluster, type TestCluster } from '../../support/redis/redis-cluster.ts';
+import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
+
+let cluster: TestCluster;
+let instance: Instance;
+let client: O3Client;
+
+beforeAll(async () => {
+  cluster = await startTestCluster();
+  const { models } = quickModels();
+  const sol = models['o3'];
+  if (sol === undefined) throw new Error('o3 was expected to be configured');
+  instance = await startInstance({
+    redisUrl: cluster.url,
+    models: { models: { ...models, sol: { ...sol, upstream: 'gpt-5.6-sol' } } },
+  });
+  client = new O3Client({ url: instance.url });
+});
+afterAll(async () => {
+  await instance.stop();
+  await cluster.stop();
+});
+
+test('jobs of two models run, are listed together, cancelled, retried and forgotten on a Redis Cluster', async () => {
+  const first = await client.enqueue({ question: 'Why is the sky blue?' });
+  const second = await client.enqueue({ question: 'Why is the sky dark?', model: 'sol' });
+  expect(await client.wait(first.id)).toMatchObject({ status: 'completed', model: 'o3' });
+  expect(await client.wait(second.id)).toMatchObject({ status: 'completed', model: 'sol' });
+
+  const later = await client.enqueue({ question: 'Why is it late?', delay_ms: 3_600_000 });
+  expect(await client.cancel(later.id)).toMatchObject({ status: 'cancelled' });
+  await client.retry(later.id);
+  expect(await client.wait(later.id)).toMatchObject({ status: 'completed' });
+
+  const listed = await client.list({ limit: 10 });
+  expect(listed.jobs.map(({ id }) => id)).toEqual([later.id, second.id, first.id]);
+  await client.remove(first.id);
+  expect((await client.list()).jobs.map(({ id }) => id)).toEqual([later.id, second.id]);
+});
+
+test('an active job is cancelled across a Redis Cluster', async () => {
+  const { id } = await client.enqueue({ question: 'Think for ever', metadata: { sim: 'stall' } });
+  const waiting = client.wait(id);
+  await client.cancel(id);
+  expect(await waiting).toMatchObject({ status: 'cancelled' });
+});
+
+test('an idempotency key has one job over all models of a Redis Cluster', async () => {
+  const ask = (model: string) =>
+    client.enqueue({ question: 'Once?', model, delay_ms: 3_600_000 }, { idempotencyKey: 'once' });
+  const answers = await Promise.allSettled(['o3', 'sol', 'o3', 'sol'].map(ask));
+  const ids = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value.id] : []));
+  expect(ids).toHaveLength(2);
+  expect(new Set(ids).size).toBe(1);
+  expect((await client.list({ q: 'once?' })).jobs).toHaveLength(1);
+});

@@ -1,0 +1,134 @@
+import { spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type EmbeddedRedis, startEmbeddedRedis } from '../../../src/redis/embedded/embedded-redis.ts';
+import { processIdentity } from '../../../src/redis/embedded/process-identity.ts';
+import { serverOfThisMachine } from '../../support/redis/redis-server.ts';
+
+let dataDir: string;
+let ownerFile: string;
+let running: EmbeddedRedis[];
+
+beforeEach(() => {
+  dataDir = realpathSync(mkdtempSync(join(tmpdir(), 'o3q-owner-')));
+  ownerFile = join(dataDir, 'owner.json');
+  running = [];
+});
+
+afterEach(async () => {
+  await Promise.all(running.map((redis) => redis.stop()));
+  rmSync(dataDir, { recursive: true, force: true });
+});
+
+async function startHere(): Promise<EmbeddedRedis> {
+  const redis = await startEmbeddedRedis({ ...serverOfThisMachine(), dataDir, appendOnly: false });
+  running.push(redis);
+  return redis;
+}
+
+/** The number of a process that has just died. */
+async function deadPid(): Promise<number> {
+  const child = spawn('/bin/sh', ['-c', 'exit 0']);
+  await new Promise((resolve) => child.once('exit', resolve));
+  if (child.pid === undefined) throw new Error('/bin/sh did not start');
+  return child.pid;
+}
+
+function ownerOnDisk(): unknown {
+  return JSON.parse(readFileSync(ownerFile, 'utf8'));
+}
+
+describe('the owner of a data folder', () => {
+  it('is written down with its port while the server runs, and gone after', async () => {
+    const redis = await startHere();
+    expect(ownerOnDisk()).toMatchObject({ pid: process.pid, port: redis.port });
+    await redis.stop();
+    expect(existsSync(ownerFile)).toBe(false);
+  });
+
+  it('is one only: a second start is refused and told how to share', async () => {
+    const redis = await startHere();
+    await expect(startHere()).rejects.toThrow(
+      `This process (pid ${process.pid}) already runs the embedded Redis of ${dataDir} on port ${redis.port}. To share it, start this one with REDIS_URL=redis://127.0.0.1:${redis.port}`,
+    );
+    expect(ownerOnDisk()).toMatchObject({ port: redis.port });
+  });
+
+  it('is one only of several that start at once on a new folder', async () => {
+    const outcomes = await Promise.allSettled([startHere(), startHere(), startHere(), startHere()]);
+    expect(outcomes.map((outcome) => outcome.status).sort()).toEqual([
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'rejected',
+    ]);
+  });
+
+  it('is one only of several that find the same dead owner', async () => {
+    writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then' }));
+    const outcomes = await Promise.allSettled([startHere(), startHere(), startHere(), startHere()]);
+    expect(outcomes.filter((outcome) => outcome.status === 'fulfilled')).toHaveLength(1);
+  });
+
+  it('is not believed to live because another process has its number now', async () => {
+    const { startedAt } = await processIdentity(process.pid);
+    expect(startedAt).toBeDefined();
+    writeFileSync(ownerFile, JSON.stringify({ pid: process.pid, startedAt: `not ${startedAt}` }));
+    const redis = await startHere();
+    expect(ownerOnDisk()).toEqual({ pid: process.pid, startedAt, port: redis.port });
+  });
+
+  it('is replaced when its file was never finished', async () => {
+    writeFileSync(ownerFile, '');
+    const longAgo = new Date(Date.now() - 60_000);
+    utimesSync(ownerFile, longAgo, longAgo);
+    await startHere();
+    expect(ownerOnDisk()).toMatchObject({ pid: process.pid });
+  });
+
+  it('is replaced after a crash in the middle of an earlier takeover', async () => {
+    writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then' }));
+    writeFileSync(`${ownerFile}.takeover`, '');
+    const longAgo = new Date(Date.now() - 60_000);
+    utimesSync(`${ownerFile}.takeover`, longAgo, longAgo);
+    await startHere();
+    expect(ownerOnDisk()).toMatchObject({ pid: process.pid });
+  });
+
+  it('is replaced although a stranger listens on its old port', async () => {
+    const stranger = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    const port = await new Promise<number>((resolve) => {
+      stranger.listen(0, '127.0.0.1', () => {
+        const address = stranger.address();
+        resolve(address === null || typeof address === 'string' ? 0 : address.port);
+      });
+    });
+    try {
+      writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then', port }));
+      expect((await startHere()).port).not.toBe(port);
+    } finally {
+      stranger.close();
+    }
+  });
+
+  it('may be dead while its server still ends: the next start waits for that', async () => {
+    const redis = await startHere();
+    writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then', port: redis.port }));
+    const order: string[] = [];
+    const next = startHere().then(() => order.push('next one up'));
+    void redis.exited.then(() => order.push('old one gone'));
+    await redis.stop();
+    await next;
+    expect(order).toEqual(['old one gone', 'next one up']);
+  });
+});

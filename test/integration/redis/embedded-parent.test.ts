@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import { Redis } from 'ioredis';
+import { startEmbeddedRedis } from '../../../src/redis/embedded/embedded-redis.ts';
+import { askLocalPort } from '../../../src/redis/embedded/local-port.ts';
+import { eventually } from '../../support/eventually.ts';
+import { serverOfThisMachine } from '../../support/redis/redis-server.ts';
+
+const COMPILED = resolve('dist/src/redis/embedded/embedded-redis.js');
+
+// A program as its user would write it. On SIGINT it takes its time, as a worker does that finishes its jobs.
+const PARENT = `
+import { startEmbeddedRedis } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
+const options = JSON.parse(process.argv[1]);
+try {
+  const redis = await startEmbeddedRedis({ ...options, log: () => undefined });
+  process.on('SIGINT', () => console.log('closing'));
+  process.stdin.on('data', async (text) => {
+    if (String(text) === 'throw') throw new Error('on purpose');
+    if (String(text) === 'exit') process.exit(3);
+    await redis.stop();
+    process.exit(0);
+  });
+  console.log(JSON.stringify({ port: redis.port }));
+} catch (error) {
+  console.log(JSON.stringify({ refused: error.message }));
+  process.exit(1);
+}`;
+
+type Parent = { readonly process: ChildProcess; readonly nextLine: () => Promise<string> };
+
+let dataDir: string;
+let parents: ChildProcess[];
+
+beforeAll(() => {
+  if (!existsSync(COMPILED)) throw new Error(`${COMPILED} is missing: run \`npm run build\` first`);
+});
+
+beforeEach(() => {
+  dataDir = mkdtempSync(join(tmpdir(), 'o3q-parent-'));
+  parents = [];
+});
+
+afterEach(async () => {
+  for (const parent of parents) parent.kill('SIGKILL');
+  // A server that is still about to stop writes into the folder.
+  await eventually(() => rmSync(dataDir, { recursive: true, force: true }));
+});
+
+function startParent(): Parent {
+  const { log: _, ...server } = serverOfThisMachine();
+  const child = spawn(
+    process.execPath,
+    ['--input-type=module', '-e', PARENT, JSON.stringify({ ...server, dataDir })],
+    // Its stderr holds the stack of the error that it throws on purpose, and nothing else.
+    { detached: true, stdio: ['pipe', 'pipe', 'ignore'] },
+  );
+  parents.push(child);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    process: child,
+    nextLine: async () => {
+      const { value, done } = await lines.next();
+      if (done === true) throw new Error('The parent process ended without another line');
+      return value;
+    },
+  };
+}
+
+async function readyParent(): Promise<Parent & { readonly port: number }> {
+  const parent = startParent();
+  const line: unknown = JSON.parse(await parent.nextLine());
+  if (typeof line !== 'object' || line === null || !('port' in line)) {
+    throw new Error(`The parent process did not start: ${JSON.stringify(line)}`);
+  }
+  return { ...parent, port: Number(line.port) };
+}
+
+async function increment(port: number): Promise<number> {
+  const client = new Redis(port, '127.0.0.1', { retryStrategy: null });
+  try {
+    return await client.incr('count');
+  } finally {
+    client.disconnect();
+  }
+}
+
+async function untilGone(port: number): Promise<void> {
+  await eventually(async () => expect(await askLocalPort(port)).toEqual({ kind: 'nobody' }));
+}
+
+async function incrementOnTheSameFolder(): Promise<number> {
+  const redis = await startEmbeddedRedis({ ...serverOfThisMachine(), dataDir });
+  try {
+    return await increment(redis.port);
+  } finally {
+    await redis.stop();
+  }
+}
+
+describe('when its parent process', () => {
+  it.each([
+    ['is killed by SIGKILL', (parent: Parent) => parent.process.kill('SIGKILL')],
+    ['is ended by SIGTERM', (parent: Parent) => parent.process.kill('SIGTERM')],
+    ['throws', (parent: Parent) => parent.process.stdin?.write('throw')],
+    ['calls process.exit', (parent: Parent) => parent.process.stdin?.write('exit')],
+  ])('%s, the embedded Redis stops and keeps its data', async (_cause, end) => {
+    const parent = await readyParent();
+    expect(await increment(parent.port)).toBe(1);
+    end(parent);
+    await untilGone(parent.port);
+    expect(await incrementOnTheSameFolder()).toBe(2);
+  });
+
+  it('is killed, the next start takes the folder over without waiting for anybody', async () => {
+    const parent = await readyParent();
+    expect(await increment(parent.port)).toBe(1);
+    parent.process.kill('SIGKILL');
+    expect(await incrementOnTheSameFolder()).toBe(2);
+  });
+
+  it('gets Ctrl-C with its whole process group, the embedded Redis stays until it has closed', async () => {
+    const parent = await readyParent();
+    const group = parent.process.pid;
+    if (group === undefined) throw new Error('The parent process has no pid');
+    process.kill(-group, 'SIGINT');
+    expect(await parent.nextLine()).toBe('closing');
+    expect(await increment(parent.port)).toBe(1);
+    parent.process.stdin?.write('stop');
+    await untilGone(parent.port);
+  });
+
+  it('lives, another process is refused the folder and told the address', async () => {
+    const first = await readyParent();
+    const second = startParent();
+    expect(JSON.parse(await second.nextLine())).toEqual({
+      refused: expect.stringContaining(
+        `on port ${first.port}. To share it, start this one with REDIS_URL=redis://127.0.0.1:${first.port}`,
+      ),
+    });
+    expect(await increment(first.port)).toBe(1);
+  });
+});

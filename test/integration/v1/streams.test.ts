@@ -1,0 +1,176 @@
+import type { OpenAI } from 'openai';
+import type { ResponseStreamEvent } from 'openai/resources/responses/responses';
+import { allOf, openSdk, reachedStatus, replayOf, textIn } from '../../support/openai/sdk.ts';
+import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+
+/** OpenAI's own SDK, unmodified but for its base URL: streams, in the foreground and in the background. */
+
+let instance: Instance;
+let client: OpenAI;
+beforeAll(async () => {
+  instance = await startInstance();
+  ({ client } = openSdk(instance.url));
+});
+afterAll(() => instance.stop());
+beforeEach(() => instance.simulator.ledger.reset());
+
+const LONG = { sim_think_ms: '700', sim_deltas: '40' };
+const asks = (input: string, metadata: Record<string, string> = LONG) => ({
+  model: 'o3',
+  input,
+  metadata,
+  reasoning: { summary: 'auto' as const },
+});
+const idIn = (events: readonly ResponseStreamEvent[]): string => {
+  const [first] = events;
+  if (first?.type !== 'response.created') throw new Error(`expected response.created, got ${first?.type}`);
+  return first.response.id;
+};
+const inOrder = (events: readonly ResponseStreamEvent[]): void =>
+  expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, i) => i));
+
+describe('a stream', () => {
+  it.each([true, false])(
+    '(background: %s) has each event once, in order, and can be read again',
+    async (background) => {
+      const live = await allOf(
+        await client.responses.create({ ...asks('Stream?'), background, stream: true }),
+      );
+      inOrder(live);
+      expect(live.slice(0, 3).map(({ type }) => type)).toEqual([
+        'response.created',
+        ...(background
+          ? ['response.queued', 'response.in_progress']
+          : ['response.in_progress', 'response.output_item.added']),
+      ]);
+      const last = live.at(-1);
+      if (last?.type !== 'response.completed')
+        throw new Error(`expected response.completed, got ${last?.type}`);
+      const done = await client.responses.retrieve(idIn(live));
+      expect(textIn(live)).toBe(done.output_text);
+      expect(last.response.output).toEqual(done.output);
+      expect(await replayOf(client, done.id)).toEqual(live);
+      expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
+    },
+  );
+
+  it('that is dropped in the middle goes on behind its last event', async () => {
+    const seen: ResponseStreamEvent[] = [];
+    const first = await client.responses.create({ ...asks('Drop?'), background: true, stream: true });
+    for await (const event of first) {
+      seen.push(event);
+      // Leaving the loop closes the connection.
+      if (event.type === 'response.output_text.delta') break;
+    }
+    const id = idIn(seen);
+    const starting_after = seen.at(-1)?.sequence_number ?? -1;
+    expect(await client.responses.retrieve(id)).toMatchObject({ status: 'in_progress' });
+    seen.push(...(await allOf(await client.responses.retrieve(id, { stream: true, starting_after }))));
+    inOrder(seen);
+    expect(seen).toEqual(await replayOf(client, id));
+    expect(textIn(seen)).toBe((await client.responses.retrieve(id)).output_text);
+  });
+
+  it('has nothing behind its last event', async () => {
+    const whole = await allOf(
+      await client.responses.create({ ...asks('End?', {}), background: true, stream: true }),
+    );
+    const starting_after = whole.length - 1;
+    const rest = await client.responses.retrieve(idIn(whole), { stream: true, starting_after });
+    expect(await allOf(rest)).toEqual([]);
+  });
+
+  it('of a response that was never streamed has the same words', async () => {
+    const { id } = await client.responses.create({ ...asks('Polled?', {}), background: true });
+    const done = await reachedStatus(client, id, 'completed');
+    const events = await replayOf(client, id);
+    inOrder(events);
+    expect(textIn(events)).toBe(done.output_text);
+    expect(await replayOf(client, id)).toEqual(events);
+  });
+
+  it('over two attempts ends with the answer of the second, and is the same for who reads it later', async () => {
+    const asked = asks('Twice?', { ...LONG, sim: 'failed', sim_times: '1' });
+    const live = await allOf(await client.responses.create({ ...asked, stream: true }));
+    inOrder(live);
+    expect(await replayOf(client, idIn(live))).toEqual(live);
+    const stream = client.responses.stream({ response_id: idIn(live) });
+    const final = await stream.finalResponse();
+    expect(final).toMatchObject({ status: 'completed' });
+    // What was said in the first attempt stays in the stream, and is no part of the answer.
+    expect(textIn(live).endsWith(final.output_text)).toBe(true);
+    expect(textIn(live).length).toBeGreaterThan(final.output_text.length);
+    const ended = live.flatMap((event) => (event.type === 'response.output_item.done' ? [event] : []));
+    expect(ended.map(({ output_index }) => output_index)).toEqual([0, 1, 2, 3]);
+    expect(ended[1]?.item).toMatchObject({ type: 'message', status: 'incomplete' });
+    expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
+  });
+
+  it('of a response that ran out of tokens says so at its end', async () => {
+    const live = await allOf(
+      await client.responses.create({ ...asks('Incomplete?', { sim: 'incomplete' }), stream: true }),
+    );
+    expect(live.at(-1)).toMatchObject({
+      type: 'response.incomplete',
+      response: { status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } },
+    });
+  });
+
+  it.each([true, false])(
+    'of a response that fails (background: %s) ends with its error',
+    async (background) => {
+      const asked = asks('Fail?', { sim: 'failed', sim_code: 'invalid_prompt' });
+      const live = await allOf(await client.responses.create({ ...asked, background, stream: true }));
+      inOrder(live);
+      expect(live.at(-1)).toMatchObject({
+        type: 'response.failed',
+        response: { status: 'failed', error: { code: 'invalid_prompt', type: 'invalid_request_error' } },
+      });
+      expect(await replayOf(client, idIn(live))).toEqual(live);
+    },
+  );
+});
+
+describe('the SDK’s own helper', () => {
+  type Helper = ReturnType<OpenAI['responses']['stream']>;
+  const told = async (stream: Helper) => {
+    const events: ResponseStreamEvent[] = [];
+    let text = '';
+    stream.on('event', (event) => events.push(event));
+    stream.on('response.output_text.delta', ({ delta }) => {
+      text += delta;
+    });
+    return { final: await stream.finalResponse(), events, text };
+  };
+
+  it.each([undefined, true])('streams a new response (background: %s)', async (background) => {
+    const asked = { ...asks('Helper?'), ...(background && { background }) };
+    const { final, events, text } = await told(client.responses.stream(asked));
+    inOrder(events);
+    expect(final.output_text).toBe(text);
+    expect(text).toContain('Helper?');
+  });
+
+  it('streams a response that is there, from its beginning or behind an event', async () => {
+    const { id } = await client.responses.create({ ...asks('Helper, later?'), background: true });
+    const whole = await told(client.responses.stream({ response_id: id }));
+    inOrder(whole.events);
+    expect(whole.text).toBe(whole.final.output_text);
+    const after = whole.events.findIndex(({ type }) => type === 'response.output_text.delta');
+    const rest = await told(client.responses.stream({ response_id: id, starting_after: after }));
+    expect(rest.events).toEqual(whole.events.slice(after + 1));
+    expect(rest.final).toEqual(whole.final);
+  });
+
+  it('puts a function call together', async () => {
+    const stream = client.responses.stream({
+      ...asks('Call?', {}),
+      tools: [
+        { type: 'function', name: 'now', parameters: { type: 'object', properties: {} }, strict: false },
+      ],
+      tool_choice: { type: 'function', name: 'now' },
+    });
+    const { final } = await told(stream);
+    expect(final.output.at(-1)).toMatchObject({ type: 'function_call', name: 'now', arguments: '{}' });
+  });
+});

@@ -1,0 +1,174 @@
+import type { ModelConfig, Models } from '../../../src/config/file.ts';
+import { type CrashEnd, type CrashScenario, crashEverywhere } from '../../support/worker/crash-scenario.ts';
+import { quickModels } from '../../support/worlds/instance.ts';
+
+const SUITE_LIMIT_MS = 60_000;
+
+type Trail = readonly string[];
+
+interface Case extends CrashScenario {
+  name: string;
+  /** What differs from a job that is completed in its first attempt, with one purchase beside those that the crash lost. */
+  expected(trail: Trail): Partial<CrashEnd>;
+}
+
+const SOLD = 'after POST /v1/responses 200';
+
+const cases: Case[] = [
+  { name: 'a streamed job', metadata: quick(), expected: () => ({}) },
+  { name: 'a polled job', metadata: quick(), stream: false, expected: () => ({}) },
+  {
+    name: 'a job whose response is still running when the next worker comes',
+    metadata: { sim_think_ms: '3000', sim_deltas: '5' },
+    meanwhile: 'die',
+    expected: () => ({}),
+  },
+  {
+    name: 'a job whose first response fails',
+    metadata: { ...quick(), sim: 'failed', sim_times: '1' },
+    // No pause between two attempts: BullMQ has one gesture for that, and another one for a pause.
+    world: { models: o3With({ backoff: { baseMs: 0, maxMs: 0 } }) },
+    expected(trail) {
+      // What the crash lost was the one that fails, and nobody ever asks for it.
+      const isSpared = isLost(trail) && count(trail, SOLD) === 1;
+      const isUncharged = trail.includes('after save') && !trail.includes('after retryJob');
+      return {
+        attempt: isSpared || isUncharged ? 1 : 2,
+        purchases: isSpared ? 1 : 2,
+        responses: ['failed', ...completed(isLost(trail) && !isSpared ? 2 : 1)],
+      };
+    },
+  },
+  {
+    name: 'a job that is throttled once, which is no attempt',
+    metadata: { ...quick(), sim: '429', sim_times: '1', sim_retry_after_ms: '20' },
+    expected: () => ({}),
+  },
+  {
+    name: 'a job that is cancelled while it runs',
+    metadata: slow(),
+    meanwhile: 'cancel',
+    expected(trail) {
+      const responses = trail.includes('after bought') ? ['cancelled'] : [];
+      return {
+        status: 'cancelled',
+        purchases: responses.length,
+        // Nobody knows its id, so that nobody can stop it.
+        responses: isLost(trail) ? ['completed'] : responses,
+        bullmq: 'failed',
+      };
+    },
+  },
+  {
+    name: 'a job that is cancelled while nobody has it',
+    metadata: quick(),
+    afterwards: 'cancel',
+    expected: (trail) =>
+      trail.includes('after finish')
+        ? {}
+        : { status: 'cancelled', purchases: count(trail, 'after bought'), bullmq: 'failed' },
+  },
+  { name: 'a job whose worker is leaving', metadata: slow(), meanwhile: 'leave', expected: () => ({}) },
+  {
+    name: 'a job that is not to be bought twice, whatever happens',
+    metadata: quick(),
+    world: { models: o3With({ onUncertain: 'fail' }) },
+    expected: (trail) =>
+      isUncertain(trail)
+        ? {
+            status: 'failed',
+            error: 'purchase_uncertain',
+            purchases: 0,
+            responses: isLost(trail) ? ['completed'] : [],
+            bullmq: 'failed',
+          }
+        : {},
+  },
+  {
+    name: 'a job of an upstream without background mode',
+    metadata: quick(),
+    world: { simulator: { background: 'rejected' } },
+    expected: (trail) => boughtAgain(trail, 'completed'),
+  },
+  {
+    name: 'a job whose connection is its response',
+    metadata: slow(),
+    world: { simulator: { background: 'rejected' } },
+    meanwhile: 'die',
+    expected: (trail) => boughtAgain(trail, 'cancelled'),
+  },
+];
+
+describe('a worker that is killed between two lines of an attempt is followed by one that does the right thing', () => {
+  it.each(cases)(
+    'for $name',
+    async ({ expected, ...scenario }) => {
+      const crashed = await crashEverywhere(scenario);
+      const byPlace = (lookAt: (job: (typeof crashed)[number]) => unknown): Record<string, unknown> =>
+        Object.fromEntries(crashed.map((job, i) => [`${i}. ${job.trail.at(-1)}`, lookAt(job)]));
+      expect(byPlace(({ end }) => end)).toEqual(byPlace(({ trail }) => endAfter(trail, expected(trail))));
+    },
+    SUITE_LIMIT_MS,
+  );
+});
+
+function endAfter(trail: Trail, different: Partial<CrashEnd>): CrashEnd {
+  const { status = 'completed', purchases = 1 } = different;
+  return {
+    status,
+    attempt: 1,
+    purchases,
+    uncertain_purchases: Number(isUncertain(trail)),
+    ...(status === 'completed' && { answered: true }),
+    responses: completed(purchases + Number(isLost(trail))),
+    bullmq: 'completed',
+    lock: null,
+    ...different,
+  };
+}
+
+/** What went on since a create was marked whose end is not on the record; empty: there is none. */
+function unresolved(trail: Trail): Trail {
+  const sinceMark = trail.slice(trail.lastIndexOf('after submit'));
+  const isResolved = sinceMark.some((name) => name === 'after bought' || name === 'after save');
+  return trail.includes('after submit') && !isResolved ? sinceMark : [];
+}
+
+const isUncertain = (trail: Trail): boolean => unresolved(trail).length > 0;
+/** The upstream has sold what nobody knows the id of. */
+const isLost = (trail: Trail): boolean => unresolved(trail).includes(SOLD);
+/** A foreground response goes down with its worker; what was bought before is on the record, unless it was lost. */
+function boughtAgain(trail: Trail, fate: 'completed' | 'cancelled'): Partial<CrashEnd> {
+  const isAgain = trail.includes('after bought') && !trail.includes('after finish');
+  return {
+    purchases: isAgain ? 2 : 1,
+    responses: isAgain || isLost(trail) ? [fate, 'completed'] : ['completed'],
+  };
+}
+
+function count(trail: Trail, name: string): number {
+  return trail.filter((passed) => passed === name).length;
+}
+
+function completed(length: number): string[] {
+  return Array.from({ length }, () => 'completed');
+}
+
+/** Over soon, so that jobs come to their last place. */
+function quick(): Record<string, string> {
+  return { sim_think_ms: '150', sim_deltas: '5' };
+}
+
+/** Long enough that all jobs run at the same time. */
+function slow(): Record<string, string> {
+  return { sim_think_ms: '2000', sim_deltas: '5' };
+}
+
+function o3With(different: Partial<ModelConfig>): { models: Models['models'] } {
+  const { models } = quickModels();
+  return {
+    models: Object.fromEntries(
+      Object.entries(models).map(([name, model]) => [name, { ...model, ...different }]),
+    ),
+  };
+}

@@ -1,0 +1,179 @@
+import { eventually } from '../../support/eventually.ts';
+import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+
+/** Every fault of docs/SIMULATOR.md, and what becomes of a job that meets it. */
+describe('a job that meets a fault', () => {
+  let world: WorkerWorld;
+  beforeAll(async () => {
+    world = await startWorkerWorld({ patience: { answerMs: 400, silenceMs: 300, graceMs: 200 } });
+  });
+  afterAll(() => world.stop());
+
+  let count = 0;
+  const question = (): string => {
+    count += 1;
+    return `Question ${count}?`;
+  };
+
+  interface Ending {
+    /** How it ends: `completed`, or the code that it fails with. */
+    ends: string;
+    attempt?: number;
+    bought?: number;
+    stream?: boolean;
+    more?: Record<string, string>;
+    timeoutMs?: number;
+  }
+
+  it.each<[string, Ending]>([
+    ['429_bare', { ends: 'completed', bought: 1 }],
+    ['500', { ends: 'completed', attempt: 3, bought: 1, more: { sim_times: '2' } }],
+    ['503', { ends: 'completed', attempt: 3, bought: 1, more: { sim_times: '2' } }],
+    ['502_html', { ends: 'completed', attempt: 3, bought: 1, more: { sim_times: '2' } }],
+    ['reset', { ends: 'completed', attempt: 2, bought: 1 }],
+    ['hang', { ends: 'completed', attempt: 2, bought: 1 }],
+    // The id never arrives: the one window in which a response is bought for nothing.
+    ['reset_created', { ends: 'completed', attempt: 2, bought: 2 }],
+    ['hang_created', { ends: 'completed', attempt: 2, bought: 2 }],
+    ['mute', { ends: 'completed', attempt: 2, bought: 2 }],
+    ['mute', { ends: 'completed', more: { sim_events: '3' } }],
+    ['mute', { ends: 'completed', more: { sim_events: '3', sim_connections: '9' } }],
+    ['cut', { ends: 'completed' }],
+    ['cut', { ends: 'completed', more: { sim_events: '7', sim_connections: '5' } }],
+    ['eof', { ends: 'completed' }],
+    ['eof', { ends: 'completed', more: { sim_events: '1', sim_connections: '9' } }],
+    ['failed', { ends: 'completed', attempt: 2, bought: 2 }],
+    ['failed', { ends: 'completed', attempt: 2, bought: 2, stream: false }],
+    ['failed', { ends: 'completed', attempt: 2, bought: 2, more: { sim_code: 'rate_limit_exceeded' } }],
+    ['failed', { ends: 'response_refused', more: { sim_code: 'invalid_prompt' } }],
+    ['failed', { ends: 'response_refused', more: { sim_code: 'bio_policy' } }],
+    ['error_event', { ends: 'completed', attempt: 2, bought: 2 }],
+    ['error_event', { ends: 'response_refused', more: { sim_code: 'invalid_prompt' } }],
+    ['error_event_flat', { ends: 'completed', attempt: 2, bought: 2 }],
+    ['gone', { ends: 'completed', attempt: 2, bought: 2, stream: false }],
+    ['cut, gone', { ends: 'completed', attempt: 2, bought: 2 }],
+    ['poll_429', { ends: 'completed', stream: false, more: { sim_retry_after_ms: '20' } }],
+    ['poll_500', { ends: 'completed', stream: false, more: { sim_polls: '2' } }],
+    ['cut, poll_500', { ends: 'completed' }],
+    ['stall', { ends: 'timeout', timeoutMs: 200, more: { sim_events: '3' } }],
+    ['stall', { ends: 'timeout', timeoutMs: 900, more: { sim_events: '3' } }],
+    ['stall', { ends: 'timeout', timeoutMs: 200, stream: false }],
+    ['stuck_queued', { ends: 'timeout', timeoutMs: 200 }],
+    ['hang', { ends: 'timeout', bought: 0, timeoutMs: 100 }],
+    ['400', { ends: 'invalid_request', bought: 0 }],
+  ])('%s: %j', async (fault, { ends, attempt = 1, bought = 1, stream = true, more, timeoutMs }) => {
+    const asked = question();
+    const { id } = await world.ask(
+      asked,
+      { sim: fault, sim_times: '1', ...more },
+      { stream, ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }) },
+    );
+    const job = await world.finished(id, 6000);
+    const how = job.status === 'failed' ? job.error.code : job.status;
+    expect({ how, attempt: job.attempt, bought: world.bought(asked).length }).toEqual({
+      how: ends,
+      attempt,
+      bought,
+    });
+    if (job.status === 'completed') expect(await world.answer(id)).toContain(asked);
+    for (const { state } of world.bought(asked)) expect(['queued', 'in_progress']).not.toContain(state);
+  });
+
+  it('keeps the reason of an incomplete answer', async () => {
+    const { id } = await world.ask(question(), { sim: 'incomplete' });
+    expect(await world.finished(id)).toMatchObject({
+      status: 'completed',
+      result: { incomplete_reason: 'max_output_tokens' },
+    });
+  });
+
+  it('does not guess a usage that was not told', async () => {
+    const { id } = await world.ask(question(), { sim: 'usage_null' });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', result: { usage: null } });
+  });
+
+  it('keeps the words of a refusal', async () => {
+    const { id } = await world.ask(question(), { sim: '400' });
+    expect(await world.finished(id)).toMatchObject({
+      error: {
+        code: 'invalid_request',
+        message: expect.stringContaining("400 invalid_value: Invalid 'input': refused"),
+        retryable: false,
+      },
+    });
+  });
+
+  it('tells the upstream to stop what has taken too long', async () => {
+    const asked = question();
+    const { id } = await world.ask(asked, { sim: 'stall', sim_events: '1' }, { timeout_ms: 100 });
+    expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'timeout' } });
+    expect(world.bought(asked)).toMatchObject([{ state: 'cancelled' }]);
+  });
+
+  it('fails with the last code when its attempts are exhausted', async () => {
+    const asked = question();
+    const { id } = await world.ask(asked, { sim: '503' }, { max_attempts: 3 });
+    expect(await world.finished(id)).toMatchObject({
+      status: 'failed',
+      attempt: 3,
+      max_attempts: 3,
+      error: { code: 'upstream_overloaded', retryable: true },
+    });
+    const stored = await world.model().bullmq.getJob(id);
+    expect(stored?.opts.attempts).toBe(3);
+  });
+});
+
+describe('a worker without leave to buy', () => {
+  let world: WorkerWorld;
+  afterEach(() => world.stop());
+
+  it('fails a job whose key is refused', async () => {
+    world = await startWorkerWorld({ simulator: { apiKey: 'sk-right' }, apiKey: 'sk-wrong' });
+    const { id } = await world.ask('Whose key?');
+    expect(await world.finished(id)).toMatchObject({
+      status: 'failed',
+      attempt: 1,
+      error: { code: 'authentication', retryable: false },
+    });
+  });
+
+  it('fails a job whose model the upstream does not know', async () => {
+    world = await startWorkerWorld({ simulator: { models: ['gpt-5'] } });
+    const { id } = await world.ask('Which model?');
+    expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'model_not_found' } });
+  });
+});
+
+describe('a foreground job that meets a fault', () => {
+  let world: WorkerWorld;
+  beforeAll(async () => {
+    world = await startWorkerWorld({ simulator: { background: 'rejected' } });
+  });
+  afterAll(() => world.stop());
+
+  it.each<[string, string, number, number]>([
+    ['cut', 'completed', 2, 2],
+    ['eof', 'completed', 2, 2],
+    ['failed', 'completed', 2, 2],
+    ['error_event', 'completed', 2, 2],
+    ['error_event_flat', 'completed', 2, 2],
+    ['500', 'completed', 2, 1],
+  ])('%s: %s, attempt %d, bought %d', async (fault, ends, attempt, bought) => {
+    const asked = `What about ${fault}?`;
+    const { id } = await world.ask(asked, { sim: fault, sim_times: '1' });
+    const job = await world.finished(id);
+    expect({
+      how: job.status === 'failed' ? job.error.code : job.status,
+      attempt: job.attempt,
+      bought: world.bought(asked).length,
+    }).toEqual({ how: ends, attempt, bought });
+  });
+
+  it.each(['mute', 'stall', 'hang_created'])('%s ends with its timeout', async (fault) => {
+    const asked = `How long is ${fault}?`;
+    const { id } = await world.ask(asked, { sim: fault, sim_think_ms: '60000' }, { timeout_ms: 150 });
+    expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'timeout' } });
+    await eventually(() => expect(world.bought(asked)).toMatchObject([{ state: 'cancelled' }]));
+  });
+});

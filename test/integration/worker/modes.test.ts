@@ -1,0 +1,73 @@
+import {
+  startWorkerWorld,
+  type WorkerWorld,
+  type WorkerWorldOptions,
+} from '../../support/worlds/worker-world.ts';
+
+describe('a worker', () => {
+  let world: WorkerWorld;
+  const start = async (options: WorkerWorldOptions): Promise<void> => {
+    world = await startWorkerWorld(options);
+  };
+  afterEach(() => world.stop());
+
+  const complete = async (question: string, stream: boolean): Promise<void> => {
+    const { id } = await world.ask(question, {}, { stream });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(await world.answer(id)).toContain(question);
+  };
+
+  it('follows a background response by its events', async () => {
+    await start({});
+    await complete('Streamed?', true);
+    expect(world.bought('Streamed?').map(({ mode, polls }) => ({ mode, polls }))).toEqual([
+      { mode: 'background+stream', polls: 0 },
+    ]);
+  });
+
+  it('polls a background response when no stream was asked for', async () => {
+    await start({});
+    await complete('The first shows that there is a background mode', true);
+    await complete('Polled?', false);
+    const [entry, ...more] = world.bought('Polled?');
+    expect(more).toEqual([]);
+    expect(entry).toMatchObject({ mode: 'background', state: 'completed' });
+    expect(entry?.polls).toBeGreaterThan(0);
+  });
+
+  it('notices once that a server refuses the background mode, and streams in the foreground', async () => {
+    await start({ simulator: { background: 'rejected' } });
+    await complete('First', true);
+    expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 1, purchases: 1, polls: 0 });
+    await complete('Second', false);
+    expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 1, purchases: 2, polls: 0 });
+    expect(world.simulator.ledger.entries().map(({ mode }) => mode)).toEqual([
+      'foreground+stream',
+      'foreground+stream',
+    ]);
+  });
+
+  it.each([true, false])(
+    'gets a whole answer from a server that ignores the background mode, stream: %s',
+    async (stream) => {
+      await start({ simulator: { background: 'ignored' } });
+      await complete('First', stream);
+      await complete('Second', stream);
+      expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 0, purchases: 2, polls: 0 });
+    },
+  );
+
+  it('waits for a slow server that ignores the background mode longer than for one that hangs', async () => {
+    await start({ simulator: { background: 'ignored', thinkMs: 600 }, patience: { answerMs: 200 } });
+    await complete('Slow', false);
+    expect(world.bought('Slow')).toHaveLength(1);
+  });
+
+  it('does not give the background mode up for one request that may not be stored', async () => {
+    await start({});
+    const { id } = await world.queue.enqueue({ request: { input: 'Secret', store: false } });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed' });
+    await complete('Ordinary', true);
+    expect(world.bought('Ordinary')[0]?.mode).toBe('background+stream');
+  });
+});

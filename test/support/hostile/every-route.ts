@@ -1,0 +1,22 @@
+import { routesOf } from '../../../producer/app.ts';
+import type { Route } from '../../../producer/http/route.ts';
+import { createLogger } from '../../../src/process/log.ts';
+import type { O3Queue } from '../../../src/queue/o3-queue.ts';
+
+/** The table of a producer that has everything, to be read: a queue without models does, since nobody calls a handler. */
+export function everyRoute(): Route[] {
+  const queue = new Proxy({} as O3Queue, {
+    get(_target, name) {
+      if (name === 'queues') return [];
+      throw new Error(
+        `the routes were expected to be made without the queue, and asked for its ${String(name)}`,
+      );
+    },
+  });
+  return routesOf({
+    queue,
+    webhookSecret: 'whsec_bm9ib2R5IGtub3dz',
+    draining: new AbortController().signal,
+    logger: createLogger({ level: 'silent', secrets: [], pretty: false }),
+  });
+}

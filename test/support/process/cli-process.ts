@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const PROGRAM = join(__dirname, '../../../dist/cli/main.js');
+/** Of a process on a busy machine; it takes half a second on an idle one. */
+const START_LIMIT_MS = 20_000;
+
+export interface CliExit {
+  /** null: ended by a signal. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+  /** From the start to the end, in milliseconds. */
+  afterMs: number;
+}
+
+export interface CliProcess {
+  stdout(): string;
+  stderr(): string;
+  /** Resolves with what a group of the pattern caught on standard output; fails with all that was said instead. */
+  says(pattern: RegExp): Promise<string>;
+  kill(signal: NodeJS.Signals): void;
+  readonly exited: Promise<CliExit>;
+}
+
+/** The compiled program in processes of their own: an empty folder, and no variable that was not given. */
+export interface CliProcesses {
+  start(args: readonly string[], environment?: Record<string, string>): Promise<CliProcess>;
+  /** Kills what still runs and deletes the folders; for `afterEach`. */
+  end(): Promise<void>;
+}
+
+export function createCliProcesses(): CliProcesses {
+  const running: CliProcess[] = [];
+  const folders: string[] = [];
+  return {
+    async start(args, environment = {}) {
+      if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} was expected: run \`npm run build\` first`);
+      const folder = await mkdtemp(join(tmpdir(), 'o3q-cli-'));
+      folders.push(folder);
+      const child = spawn(process.execPath, [PROGRAM, ...args], {
+        cwd: folder,
+        env: { PATH: process.env['PATH'], ...environment },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      const started = follow(child, args.join(' '));
+      running.push(started);
+      return started;
+    },
+    async end() {
+      for (const one of running) one.kill('SIGKILL');
+      await Promise.all(running.splice(0).map(({ exited }) => exited));
+      for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function follow(child: ChildProcess, name: string): CliProcess {
+  const startedAt = performance.now();
+  const said = { stdout: '', stderr: '' };
+  const listeners = new Set<() => void>();
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream]?.setEncoding('utf8').on('data', (text: string) => {
+      said[stream] += text;
+      for (const listener of listeners) listener();
+    });
+  }
+  const exited = new Promise<CliExit>((resolve, reject) => {
+    child.once('error', reject);
+    // `close`, not `exit`: now everything that was said has arrived.
+    child.once('close', (code) => resolve({ code, ...said, afterMs: performance.now() - startedAt }));
+  });
+  const words = (): string => `stdout:\n${said.stdout}\nstderr:\n${said.stderr}`;
+
+  return {
+    stdout: () => said.stdout,
+    stderr: () => said.stderr,
+    exited,
+    kill: (signal) => void child.kill(signal),
+    says: (pattern) =>
+      new Promise<string>((resolve, reject) => {
+        const settle = (end: () => void): void => {
+          clearTimeout(timer);
+          listeners.delete(look);
+          end();
+        };
+        const fail = (what: string): void =>
+          settle(() => reject(new Error(`o3q ${name} ${what} without saying ${pattern}; ${words()}`)));
+        const look = (): void => {
+          const caught = pattern.exec(said.stdout);
+          if (caught !== null) settle(() => resolve(caught[1] ?? caught[0]));
+        };
+        const timer = setTimeout(() => fail(`was waited for ${START_LIMIT_MS / 1000} s`), START_LIMIT_MS);
+        listeners.add(look);
+        exited.then(({ code }) => fail(`ended with ${String(code)}`), reject);
+        look();
+      }),
+  };
+}

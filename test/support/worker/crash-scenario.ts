@@ -1,0 +1,189 @@
+import type { JobView } from '../../../src/job/job.ts';
+import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
+import { eventually } from '../eventually.ts';
+import {
+  QUICK_RECOVERY,
+  startWorkerWorld,
+  type WorkerWorld,
+  type WorkerWorldOptions,
+} from '../worlds/worker-world.ts';
+import { type CrashWorker, startCrashWorker } from './crash-worker.ts';
+
+/** How jobs are asked for, and what happens to them while they run. */
+export interface CrashScenario {
+  metadata: Record<string, string>;
+  stream?: boolean;
+  world?: WorkerWorldOptions;
+  /**
+   * What befalls every job as soon as it has a response: somebody cancels it, its worker is told to leave, or is killed at once. Without it
+   * the worker is killed when every job that comes so far has ended.
+   */
+  meanwhile?: 'cancel' | 'leave' | 'die';
+  /** What befalls every unfinished job after the death of its worker, before the next one comes. */
+  afterwards?: 'cancel';
+}
+
+/** A job whose worker died, and what became of it under the next one. */
+export interface CrashedJob {
+  /** What had happened to it; the last entry is the place where its worker died. */
+  trail: readonly string[];
+  end: CrashEnd;
+}
+
+export interface CrashEnd {
+  status: string;
+  attempt: number;
+  purchases: number;
+  uncertain_purchases: number;
+  /** The code of its failure. */
+  error?: string;
+  /** Whether its answer is that to its question. */
+  answered?: boolean;
+  /** How everything that was bought for it ended at the upstream, oldest first. */
+  responses: string[];
+  /** The state that BullMQ knows it in. */
+  bullmq: string;
+  /** What is left of its lock. */
+  lock: string | null;
+}
+
+/** More than any scenario has. */
+const MOST_PLACES = 50;
+/** Room for a lock to run out, for two looks at what stalled and for another attempt. */
+const RECOVERED_MS = 15_000;
+/** What has not come home when its worker dies never will. */
+const PATIENCE = { graceMs: 100 };
+const WHILE_IT_ANSWERS = 'while it answers';
+
+/**
+ * Runs a job for every place at which its worker can die, kills the worker when each job stands at its own, and lets another worker go on. The
+ * places are found, not listed: a job to whose place the work never comes runs to its end.
+ */
+export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJob[]> {
+  const world = await startWorkerWorld({ ...scenario.world, workers: 0 });
+  const worker = await startCrashWorker({
+    ...world.models,
+    redisUrl: world.redis.url,
+    prefix: 'o3q',
+    concurrency: 2 * MOST_PLACES,
+    // Those that are held in the middle of a purchase keep their slots.
+    upstream: { apiKey: 'sk-test', baseUrl: world.gate.url, patience: PATIENCE, createsAtOnce: MOST_PLACES },
+    recovery: QUICK_RECOVERY,
+  });
+  try {
+    const jobs = await bringToTheirPlaces(world, worker, scenario);
+    await worker.kill();
+    const crashed = crashedPlaces(worker, scenario);
+    if (scenario.afterwards === 'cancel') {
+      const unfinished = crashed.filter(({ trail }) => !trail.includes('after finish'));
+      await Promise.all(unfinished.map(({ place }) => world.queue.cancel(jobs[place]?.id ?? '')));
+    }
+    world.addWorker({ patience: PATIENCE });
+    const ended = await Promise.all(
+      crashed.map(async ({ place, trail }) => ({ trail, end: await endOf(world, place, jobs) })),
+    );
+    await requireBookedOnce(world);
+    return ended;
+  } finally {
+    await worker.kill();
+    await world.stop();
+  }
+}
+
+const questionOf = (place: number): string => `What if its worker dies at place ${place}?`;
+
+async function bringToTheirPlaces(
+  world: WorkerWorld,
+  worker: CrashWorker,
+  { metadata, stream = true, meanwhile }: CrashScenario,
+): Promise<JobView[]> {
+  // From its first job a worker learns what its upstream can do, so that all later ones take the same way.
+  await world.finished((await world.ask('Is there a background mode?')).id, RECOVERED_MS);
+  const jobs = await Promise.all(
+    Array.from({ length: MOST_PLACES }, (_, place) => world.ask(questionOf(place), metadata, { stream })),
+  );
+  const eachIsHeldOr = (is: (id: string, trail: readonly string[]) => Promise<boolean>): Promise<void> =>
+    eventually(async () => {
+      for (const [place, { id }] of jobs.entries()) {
+        const trail = worker.trail(place);
+        if (worker.isHeld(place) || (await is(id, trail))) continue;
+        throw new Error(`expected job ${place} to go on or to be held, but it stands at ${trail.join(', ')}`);
+      }
+    }, RECOVERED_MS);
+
+  if (meanwhile !== undefined) {
+    await eachIsHeldOr(async (id) => {
+      const job = await world.queue.get(id);
+      return job?.status === 'active' && job.upstream_id !== null;
+    });
+  }
+  if (meanwhile === 'die') return jobs;
+  if (meanwhile === 'cancel') await Promise.all(jobs.map(({ id }) => world.queue.cancel(id)));
+  if (meanwhile === 'leave') worker.leave();
+  await eachIsHeldOr(async (_id, trail) => isThrough(trail, meanwhile));
+  return jobs;
+}
+
+/** Whether the worker is done with a job that it was to hold nowhere. */
+function isThrough(trail: readonly string[], meanwhile: 'cancel' | 'leave' | undefined): boolean {
+  return trail.at(-1) === (meanwhile === 'leave' ? 'after moveJobFromActiveToWait' : 'after moveToFinished');
+}
+
+function crashedPlaces(
+  worker: CrashWorker,
+  { meanwhile }: CrashScenario,
+): { place: number; trail: readonly string[] }[] {
+  const all = Array.from({ length: MOST_PLACES }, (_, place) => ({ place, trail: worker.trail(place) }));
+  const held = all.filter(({ place }) => worker.isHeld(place));
+  const places = new Set(held.map(({ trail }) => trail.at(-1)));
+  const missed = all.flatMap(({ trail }) => trail).filter((name) => !places.has(name));
+  if (missed.length > 0)
+    throw new Error(
+      `expected a job at every place, but none at ${[...new Set(missed)].join(', ')}; the trails were\n${[...new Set(all.map(({ trail }) => trail.join(', ')))].join('\n')}`,
+    );
+  const free = all.find(({ place }) => !worker.isHeld(place));
+  if (free === undefined) throw new Error(`expected at most ${MOST_PLACES} places, but there are more`);
+  return meanwhile === 'die' ? [...held, { ...free, trail: [...free.trail, WHILE_IT_ANSWERS] }] : held;
+}
+
+/** Whatever a crash did: each response that a job is known to have bought is booked, and no other is. */
+async function requireBookedOnce({ queue }: WorkerWorld): Promise<void> {
+  let bought = 0;
+  for (let cursor: string | undefined; ; ) {
+    const page = await queue.list({ limit: 100, cursor });
+    for (const job of page.jobs) bought += job.purchases;
+    if (page.next_cursor === null) break;
+    cursor = page.next_cursor;
+  }
+  const { requests } = (await queue.usage({ to: daysBefore(utcDay(Date.now()), -1) })).total;
+  if (requests !== bought)
+    throw new Error(`expected each of ${bought} responses to be booked once, but ${requests} are booked`);
+}
+
+async function endOf(world: WorkerWorld, place: number, jobs: readonly JobView[]): Promise<CrashEnd> {
+  const id = jobs[place]?.id ?? '';
+  const question = questionOf(place);
+  const job = await world.finished(id, RECOVERED_MS);
+  return eventually(async () => {
+    const bullmq = await world.model().bullmq.getJobState(id);
+    const responses = world.bought(question).map(({ state }) => state);
+    const runs = responses.some((state) => state === 'queued' || state === 'in_progress');
+    if (runs || (bullmq !== 'completed' && bullmq !== 'failed')) {
+      throw new Error(
+        `expected job ${place} to be over, but at BullMQ it is ${bullmq}, upstream ${responses}`,
+      );
+    }
+    const { status, attempt, purchases, uncertain_purchases } = (await world.queue.get(id)) ?? job;
+    return {
+      status,
+      attempt,
+      purchases,
+      uncertain_purchases,
+      ...(job.status === 'failed' && { error: job.error.code }),
+      ...(job.status === 'completed' && { answered: (await world.answer(id)).includes(question) }),
+      responses,
+      bullmq,
+      lock: await world.client.get(world.keys.lock(id)),
+    };
+  }, RECOVERED_MS);
+}

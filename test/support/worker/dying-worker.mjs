@@ -1,0 +1,187 @@
+// A worker that stops before its death where it is told to: each of its jobs at a place of its own, so that one SIGKILL shows what all of them leave
+// behind. Runs the compiled code: Node 20 reads no TypeScript.
+//
+// A place is just before something about the job leaves the process (a command to Redis, a call to the upstream), or just after its answer has come
+// back and before anybody in the process has seen it. A job whose question says "place 7" is held at the seventh: nothing about it is sent or
+// heard from then on, as if the process had died there. Told on stdout, a line each: {"place": 7, "name": "before finish", "held": true}.
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { Redis } from 'ioredis';
+import { Agent } from 'undici';
+import { createLogger } from '../../../dist/src/process/log.js';
+import { createWorker } from '../../../dist/worker/worker.js';
+
+const NEVER = new Promise(() => {});
+/** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
+const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'append of events', 'publish']);
+/** The books of the quota, which are kept beside the job and mend themselves: what is held of it ends with its lease. */
+const BESIDE = new Set([
+  'sent',
+  'accepted',
+  'settle',
+  'giveBack',
+  'renew',
+  'report',
+  'tenantRenew',
+  'tenantRelease',
+]);
+/** What a dispatcher does is about many jobs at once. */
+const ABOUT_MANY = new Set([
+  'take',
+  'expect',
+  'isGone',
+  'tenantTake',
+  'tenantGiveBack',
+  'lineNext',
+  'lineStart',
+]);
+/** What BullMQ answers when there is no job. */
+const NO_JOB = [null, 0, 0, 0];
+
+/** By place: the names of the places that were passed. */
+const trails = new Map();
+const held = new Set();
+/** By job id and by response id: the place where it is to be held. */
+const places = new Map();
+const scriptNames = new Map();
+
+/** @returns whether the job is to go no further. */
+function reach(place, name) {
+  if (held.has(place)) return true;
+  const trail = trails.get(place) ?? [];
+  trails.set(place, trail);
+  // Sent again as a whole, because Redis did not know the script yet.
+  if (trail.at(-1) === name) return false;
+  if (trail.length === place) held.add(place);
+  trail.push(name);
+  process.stdout.write(`${JSON.stringify({ place, name, held: held.has(place) })}\n`);
+  return held.has(place);
+}
+
+function placeIn(text) {
+  const [, place] = /place (\d+)\?/.exec(text) ?? [];
+  return place === undefined ? undefined : Number(place);
+}
+
+function placeOfOneOf(words) {
+  return places.get(words.find((word) => places.has(word)));
+}
+
+const sha1 = (lua) => createHash('sha1').update(lua).digest('hex');
+
+async function learnScriptNames() {
+  const folders = ['queue', 'quota'].map(
+    (room) => new URL(`../../../dist/src/lua/${room}/`, import.meta.url),
+  );
+  const files = folders.flatMap((folder) => readdirSync(folder).map((name) => new URL(name, folder)));
+  for (const file of files.filter(({ pathname }) => pathname.endsWith('.js'))) {
+    for (const [name, script] of Object.entries(await import(file))) {
+      if (!name.endsWith('Script') || name === 'createScript') continue;
+      await script.run({ evalsha: async (sha) => scriptNames.set(sha, name.replace('Script', '')) }, [], []);
+    }
+  }
+  const { defineCommand } = Redis.prototype;
+  Redis.prototype.defineCommand = function (name, definition) {
+    scriptNames.set(sha1(definition.lua), name.split(':')[0]);
+    return defineCommand.call(this, name, definition);
+  };
+}
+
+function effectOf({ name, args }) {
+  if (name !== 'evalsha' && name !== 'eval') return name;
+  const script = scriptNames.get(name === 'eval' ? sha1(args[0]) : args[0]);
+  // Its values: lock token, id of the entry, id of the one before, events, reason. Without either it only says how far the follower is.
+  return script === 'append' && args[9] === '' ? 'append of events' : script;
+}
+
+/** Every word of a command that may be an id, alone or at the end of a key. */
+function wordsOf({ args }) {
+  return args.filter((word) => typeof word === 'string').flatMap((word) => [word, word.split(':').at(-1)]);
+}
+
+function watchRedis() {
+  const { sendCommand } = Redis.prototype;
+  Redis.prototype.sendCommand = function (command, stream) {
+    const effect = effectOf(command);
+    const about = placeOfOneOf(wordsOf(command));
+    if (effect === 'append of events' && held.has(about)) return NEVER;
+    const isNoPlace = [BY_THE_CLOCK, BESIDE, ABOUT_MANY].some((effects) => effects.has(effect));
+    const place = isNoPlace ? undefined : about;
+    if (place !== undefined) {
+      if (reach(place, `before ${effect}`)) return NEVER;
+      const bought = effect === 'bought' ? command.args.indexOf('upstream_id') : -1;
+      if (bought !== -1) places.set(command.args[bought + 1], place);
+    }
+    const answer = sendCommand.call(this, command, stream);
+    const mayTake = effect?.startsWith('moveTo');
+    if (place === undefined && !mayTake) return answer;
+    return answer.then((reply) => {
+      const isHeld = place !== undefined && reach(place, `after ${effect}`);
+      if (mayTake && bringsJob(reply)) return isTakenAndHeld(reply) ? NO_JOB : reply;
+      return isHeld ? NEVER : reply;
+    });
+  };
+}
+
+function bringsJob(reply) {
+  return Array.isArray(reply) && Array.isArray(reply[0]);
+}
+
+/** What is held as soon as it is taken is kept from the worker, which goes on without it: the reply may be about two jobs. */
+function isTakenAndHeld([fields, id]) {
+  const place = placeIn(String(fields[fields.indexOf('name') + 1]));
+  if (place === undefined) return false;
+  places.set(id, place);
+  return reach(place, 'after moveToActive');
+}
+
+function watchUpstream() {
+  const { dispatch } = Agent.prototype;
+  Agent.prototype.dispatch = function (options, handler) {
+    const send = (body) => {
+      const responseId = options.path.split(/[/?]/)[3];
+      const place = placeIn(body ?? '') ?? places.get(responseId);
+      const call = `${options.method} ${options.path.replace(responseId, ':id')}`;
+      if (place !== undefined && reach(place, `before ${call}`)) return;
+      const heard = place === undefined ? handler : untilHeld(handler, place, call);
+      dispatch.call(this, { ...options, body }, heard);
+    };
+    textOf(options.body).then(send, (error) => handler.onError(error));
+    return true;
+  };
+}
+
+async function textOf(body) {
+  if (body === null || body === undefined) return null;
+  const chunks = [];
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks).toString();
+}
+
+function untilHeld(handler, place, call) {
+  const unlessHeld =
+    (name) =>
+    (...values) =>
+      held.has(place) || handler[name](...values);
+  return {
+    onConnect: unlessHeld('onConnect'),
+    onResponseStarted: unlessHeld('onResponseStarted'),
+    onHeaders: (status, ...rest) =>
+      reach(place, `after ${call} ${status}`) || handler.onHeaders(status, ...rest),
+    onData: unlessHeld('onData'),
+    onComplete: unlessHeld('onComplete'),
+    onError: unlessHeld('onError'),
+  };
+}
+
+await learnScriptNames();
+watchRedis();
+watchUpstream();
+const worker = createWorker({
+  ...JSON.parse(process.argv[2]),
+  logger: createLogger({ level: 'fatal', secrets: [], pretty: false }),
+});
+process.stdin.once('data', () => void worker.drain());
+// Its test is gone.
+process.stdin.once('end', () => process.exit());
+process.stdout.write('"ready"\n');

@@ -1,0 +1,18 @@
+// A worker in a process of its own, so that it can be killed. Runs the compiled code: Node 20 reads no TypeScript.
+import { defaultModels } from '../../../dist/src/config/file.js';
+import { createLogger } from '../../../dist/src/process/log.js';
+import { createWorker } from '../../../dist/worker/worker.js';
+
+const [redisUrl, baseUrl, lockMs, stalledMs, webhookSecret] = process.argv.slice(2);
+createWorker({
+  ...defaultModels(),
+  redisUrl,
+  prefix: 'o3q',
+  concurrency: 100,
+  upstream: { apiKey: 'sk-test', baseUrl },
+  // It delivers webhooks, also to this machine.
+  ...(webhookSecret && { allowPrivateWebhooks: true, webhooksOut: { secret: webhookSecret } }),
+  recovery: { lockMs: Number(lockMs), stalledMs: Number(stalledMs) },
+  logger: createLogger({ level: 'info', secrets: [], pretty: false }),
+});
+process.stdout.write('ready\n');

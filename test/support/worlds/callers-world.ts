@@ -1,0 +1,77 @@
+import { Webhook } from 'standardwebhooks';
+import type { FinishedJob } from '../../../src/job/job.ts';
+import { createDeliveryQueue, type DeliveryQueue } from '../../../src/webhooks/deliveries.ts';
+import { eventually } from '../eventually.ts';
+import { openWebhookReceiver, type ReceivedWebhook, type WebhookReceiver } from '../http/webhook-receiver.ts';
+import { startWorkerWorld, type WorkerWorld } from './worker-world.ts';
+
+export const CALLERS_SECRET = `whsec_${Buffer.from('a secret of 24 bytes or more').toString('base64')}`;
+export const RETRY_DELAYS_MS = [5, 5, 5];
+/** Room for a lock to run out, and for two looks at what stalled. */
+export const RECOVERED_MS = 10_000;
+
+/** Workers that deliver webhooks, and receivers of a test's own. */
+export interface CallersWorld {
+  readonly world: WorkerWorld;
+  readonly deliveries: DeliveryQueue;
+  /** @param answer see openWebhookReceiver. */
+  receiver(answer?: (n: number) => number): Promise<WebhookReceiver>;
+  /** A job that is over at once, without a worker. */
+  cancelledJob(url: string): Promise<string>;
+  /** How many were delivered and given up, as soon as there is nothing left to deliver. */
+  settled(): Promise<{ completed: number; failed: number }>;
+  /** Ends what one test has made, and empties Redis. */
+  clear(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openCallersWorld(): Promise<CallersWorld> {
+  const world = await startWorkerWorld({
+    workers: 0,
+    webhooksOut: { secret: CALLERS_SECRET, retryDelaysMs: RETRY_DELAYS_MS },
+  });
+  const deliveries = createDeliveryQueue(world.client, 'o3q', () => {});
+  const receivers: WebhookReceiver[] = [];
+  return {
+    world,
+    deliveries,
+    async receiver(answer) {
+      const opened = await openWebhookReceiver(answer);
+      receivers.push(opened);
+      return opened;
+    },
+    async cancelledJob(url) {
+      const { id } = await world.ask('Never?', {}, { delay_ms: 3_600_000, webhook_url: url });
+      await world.queue.cancel(id);
+      return id;
+    },
+    settled: () =>
+      eventually(async () => {
+        const inOutbox = await world.client.zcard(world.keys.outbox);
+        const states = ['completed', 'failed', 'active', 'waiting', 'delayed'] as const;
+        const { completed = 0, failed = 0, ...unfinished } = await deliveries.getJobCounts(...states);
+        expect({ inOutbox, ...unfinished }).toEqual({ inOutbox: 0, active: 0, waiting: 0, delayed: 0 });
+        return { completed, failed };
+      }, RECOVERED_MS),
+    async clear() {
+      for (const worker of [...world.workers]) await world.stopWorker(worker);
+      for (const receiver of receivers.splice(0)) await receiver.close();
+      await world.client.flushall();
+    },
+    async close() {
+      await deliveries.close();
+      await world.stop();
+    },
+  };
+}
+
+export interface WebhookEvent {
+  type: string;
+  timestamp: string;
+  data: FinishedJob;
+}
+
+/** Checked as a receiver checks it. */
+export function eventIn({ body, headers }: ReceivedWebhook): WebhookEvent {
+  return new Webhook(CALLERS_SECRET).verify(body, headers as Record<string, string>) as WebhookEvent;
+}

@@ -1,0 +1,137 @@
+import { pino } from 'pino';
+import { type Producer, startProducer } from '../../../producer/producer.ts';
+import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
+import type { ApiKey } from '../../../src/config/api-keys.ts';
+import { defaultModels, type Models } from '../../../src/config/file.ts';
+import { createLogger, type Logger } from '../../../src/process/log.ts';
+import { shutDown } from '../../../src/process/shutdown.ts';
+import type { Recovery } from '../../../worker/model-worker.ts';
+import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
+import { createWorker, type O3Worker } from '../../../worker/worker.ts';
+import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
+
+export interface InstanceOptions {
+  /** Default: one model, o3, with short backoffs. */
+  models?: Partial<Models>;
+  simulator?: SimulatorOptions;
+  /** How many workers to begin with. Default 1. */
+  workers?: number;
+  /** Default: another Redis for each instance. */
+  redis?: TestRedis;
+  /** Where producer and workers find their Redis. Default: that one. */
+  redisUrl?: string;
+  /** Default 100. */
+  concurrency?: number;
+  /** What the producer expects webhooks to be signed with. Default: it takes none. */
+  webhookSecret?: string;
+  /** Webhooks to callers are delivered, also to this machine. Default: they are refused. */
+  webhooksOut?: WebhooksOutOptions;
+  /** Callers'. Default: none, everybody may do everything. */
+  keys?: readonly ApiKey[];
+  /** Of each key. Default: as many as in production. */
+  requestsPerMinute?: number;
+  /** See AppOptions. Default: as in production. */
+  headersMs?: number;
+}
+
+/** A whole o3-queue in this process: a real Redis, producer, workers and the simulator as their upstream. */
+export interface Instance {
+  /** Of the producer. */
+  url: string;
+  redis: TestRedis;
+  simulator: Simulator;
+  /** The simulator's base URL. */
+  upstreamUrl: string;
+  models: Models;
+  producer: Producer;
+  workers: O3Worker[];
+  /** Every log line of producer and workers, at debug level. */
+  logLines: string[];
+  addWorker(): O3Worker;
+  /** As SIGTERM does. */
+  stopWorker(worker: O3Worker): Promise<boolean>;
+  stop(): Promise<void>;
+}
+
+const QUICK_RECOVERY: Recovery = { lockMs: 1000, stalledMs: 200 };
+const SHUTDOWN_MS = 5000;
+
+export async function startInstance(options: InstanceOptions = {}): Promise<Instance> {
+  const redis = options.redis ?? (await startTestRedis());
+  const simulator = createSimulator({ thinkMs: 30, ...options.simulator });
+  const upstreamUrl = (await simulator.listen(0)).url;
+  const models = {
+    ...quickModels(),
+    allowPrivateWebhooks: options.webhooksOut !== undefined,
+    ...options.models,
+  };
+  const logLines: string[] = [];
+  const logger = loggerInto(logLines);
+  const common = { ...models, redisUrl: options.redisUrl ?? redis.url, prefix: 'o3q', logger };
+  const producer = await startProducer({
+    ...common,
+    host: '127.0.0.1',
+    port: 0,
+    webhookSecret: options.webhookSecret,
+    webhooksOut: options.webhooksOut !== undefined,
+    ...(options.keys !== undefined && { keys: options.keys }),
+    ...(options.requestsPerMinute !== undefined && { requestsPerMinute: options.requestsPerMinute }),
+    ...(options.headersMs !== undefined && { headersMs: options.headersMs }),
+  });
+  const workers: O3Worker[] = [];
+
+  const instance: Instance = {
+    url: producer.url,
+    redis,
+    simulator,
+    upstreamUrl,
+    models,
+    producer,
+    workers,
+    logLines,
+    addWorker() {
+      const worker = createWorker({
+        ...common,
+        concurrency: options.concurrency ?? 100,
+        upstream: { apiKey: 'sk-test-key', baseUrl: upstreamUrl },
+        webhooksOut: options.webhooksOut,
+        recovery: QUICK_RECOVERY,
+      });
+      workers.push(worker);
+      return worker;
+    },
+    stopWorker(worker) {
+      workers.splice(workers.indexOf(worker), 1);
+      return stopParts([worker]);
+    },
+    async stop() {
+      await stopParts([producer, ...workers]);
+      await simulator.close();
+      if (options.redis === undefined) await redis.stop();
+    },
+  };
+  for (let i = 0; i < (options.workers ?? 1); i += 1) instance.addWorker();
+  return instance;
+}
+
+/** o3 with backoffs that a test need not wait for. */
+export function quickModels(): Models {
+  const models = defaultModels();
+  const o3 = models.models['o3'];
+  if (o3 === undefined) throw new Error('the default configuration was expected to have o3');
+  return { ...models, models: { o3: { ...o3, backoff: { baseMs: 10, maxMs: 50 } } } };
+}
+
+function stopParts(parts: (Producer | O3Worker)[]): Promise<boolean> {
+  return shutDown(parts, { deadlineMs: SHUTDOWN_MS, hurry: new AbortController().signal });
+}
+
+function loggerInto(lines: string[]): Logger {
+  const destination = { write: (line: string) => void lines.push(line) };
+  return createLogger({
+    level: pino.levels.labels[20] ?? 'debug',
+    secrets: ['sk-test-key'],
+    pretty: false,
+    destination,
+  });
+}

@@ -1,0 +1,207 @@
+import { Redis } from 'ioredis';
+import { startProducer } from '../../../producer/producer.ts';
+import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
+import type { Models } from '../../../src/config/file.ts';
+import { type FinishedJob, isFinishedJob, type JobView } from '../../../src/job/job.ts';
+import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
+import { createLogger } from '../../../src/process/log.ts';
+import { shutDown } from '../../../src/process/shutdown.ts';
+import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { keysOf, type ModelKeys } from '../../../src/redis/keys.ts';
+import type { Patience } from '../../../worker/upstream/create.ts';
+import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
+import { createWorker, type O3Worker } from '../../../worker/worker.ts';
+import { eventually } from '../eventually.ts';
+import { openUpstreamGate, type UpstreamGate } from '../openai/upstream-gate.ts';
+import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
+import { TIME_LIMIT_MS } from '../time-limit.ts';
+import { quickModels } from './instance.ts';
+
+export const QUICK_RECOVERY = { lockMs: 1000, stalledMs: 200 };
+const SHUTDOWN_MS = 5000;
+const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret for tests only').toString('base64')}`;
+
+type Entry = ReturnType<Simulator['ledger']['entries']>[number];
+
+/** Workers, the queue that feeds them and the simulator that sells to them, on a Redis of their own. No producer. */
+export interface WorkerWorld {
+  redis: TestRedis;
+  /** To look into that Redis, and to do by hand what nobody should. */
+  client: Redis;
+  simulator: Simulator;
+  upstreamUrl: string;
+  /** Between the workers and the simulator. */
+  gate: UpstreamGate;
+  queue: O3Queue;
+  models: Models;
+  workers: O3Worker[];
+  logLines: string[];
+  addWorker(options?: WorkerWorldOptions): O3Worker;
+  /** As SIGTERM does; false: not everything was closed before the deadline. */
+  stopWorker(worker: O3Worker, deadlineMs?: number): Promise<boolean>;
+  /** Enqueues a question that the simulator takes as its metadata says. */
+  ask(question: string, metadata?: Record<string, string>, options?: AskOptions): Promise<JobView>;
+  /** The job when it is finished; fails with what it saw. */
+  finished(id: string, limitMs?: number): Promise<FinishedJob>;
+  /** The job once it has a response at the upstream. */
+  running(id: string): Promise<JobView & { status: 'active' }>;
+  answer(id: string): Promise<string>;
+  /** Resolves when the queue can use Redis again. */
+  reconnected(): Promise<void>;
+  /** What was bought for a question, oldest first. */
+  bought(question: string): Entry[];
+  model(name?: string): ModelQueue;
+  keys: ModelKeys;
+  stop(): Promise<void>;
+}
+
+export interface AskOptions {
+  stream?: boolean;
+  timeout_ms?: number;
+  deadline?: string;
+  max_attempts?: number;
+  delay_ms?: number;
+  priority?: number;
+  model?: string;
+  webhook_url?: string;
+}
+
+export interface WorkerWorldOptions {
+  models?: Partial<Models>;
+  simulator?: SimulatorOptions;
+  redis?: TestRedis;
+  /** Default 1. */
+  workers?: number;
+  /** Default 100. */
+  concurrency?: number;
+  patience?: Partial<Patience>;
+  recovery?: { lockMs: number; stalledMs: number };
+  apiKey?: string;
+  /** Whether the gate stands before the upstream. Default true. */
+  gated?: boolean;
+  /** The simulator sends webhooks, to a producer that takes them. Default false. */
+  webhooks?: boolean;
+  /** The workers deliver webhooks to callers, also to this machine. Default: they do not. */
+  webhooksOut?: WebhooksOutOptions | undefined;
+}
+
+export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promise<WorkerWorld> {
+  const redis = options.redis ?? (await startTestRedis());
+  const models = {
+    ...quickModels(),
+    allowPrivateWebhooks: options.webhooksOut !== undefined,
+    ...options.models,
+  };
+  const logLines: string[] = [];
+  const destination = { write: (line: string) => void logLines.push(line) };
+  const logger = createLogger({ level: 'debug', secrets: [], pretty: false, destination });
+  const producer = options.webhooks
+    ? await startProducer({
+        ...models,
+        redisUrl: redis.url,
+        prefix: 'o3q',
+        host: '127.0.0.1',
+        port: 0,
+        logger,
+        webhookSecret: WEBHOOK_SECRET,
+      })
+    : undefined;
+  const simulator = createSimulator({
+    thinkMs: 30,
+    ...(producer && { webhookUrl: `${producer.url}/webhooks/openai`, webhookSecret: WEBHOOK_SECRET }),
+    ...options.simulator,
+  });
+  const upstreamUrl = (await simulator.listen(0)).url;
+  const gate = await openUpstreamGate(upstreamUrl);
+  const queue = new O3Queue({
+    ...models,
+    redisUrl: redis.url,
+    webhooksOut: options.webhooksOut !== undefined,
+  });
+  const workers: O3Worker[] = [];
+
+  const client = new Redis(redis.url, { maxRetriesPerRequest: null });
+  client.on('error', (error: Error) => logLines.push(`client: ${error.message}`));
+
+  const world: WorkerWorld = {
+    redis,
+    client,
+    simulator,
+    upstreamUrl,
+    gate,
+    queue,
+    models,
+    workers,
+    logLines,
+    keys: keysOf('o3q', models.defaultModel),
+    addWorker(own = {}) {
+      const merged = { ...options, ...own };
+      const {
+        concurrency = 100,
+        patience = {},
+        recovery,
+        apiKey = 'sk-test',
+        webhooksOut,
+        gated = true,
+      } = merged;
+      const worker = createWorker({
+        ...models,
+        redisUrl: redis.url,
+        prefix: 'o3q',
+        logger,
+        concurrency,
+        upstream: {
+          apiKey,
+          baseUrl: gated ? gate.url : upstreamUrl,
+          patience,
+          webhooks: producer !== undefined,
+        },
+        webhooksOut,
+        recovery: recovery ?? QUICK_RECOVERY,
+      });
+      workers.push(worker);
+      return worker;
+    },
+    stopWorker(worker, deadlineMs = SHUTDOWN_MS) {
+      workers.splice(workers.indexOf(worker), 1);
+      return shutDown([worker], { deadlineMs, hurry: new AbortController().signal });
+    },
+    ask: (question, metadata = {}, more = {}) => queue.enqueue({ question, metadata, ...more }),
+    async finished(id, limitMs = TIME_LIMIT_MS) {
+      const job = await queue.wait(id, { timeoutMs: limitMs });
+      if (isFinishedJob(job)) return job;
+      throw new Error(`expected job ${id} to finish within ${limitMs} ms, but it is ${JSON.stringify(job)}`);
+    },
+    running: (id) =>
+      eventually(async () => {
+        const job = await queue.get(id);
+        if (job?.status === 'active' && job.upstream_id !== null) return job;
+        throw new Error(`expected job ${id} to have a response, but it is ${JSON.stringify(job)}`);
+      }),
+    async answer(id) {
+      const reading = await queue.result(id);
+      if (reading.status === 'completed') return reading.result.answer;
+      throw new Error(`expected job ${id} to be completed, but it is ${JSON.stringify(reading.job)}`);
+    },
+    reconnected: () => eventually(() => queue.ping()),
+    bought: (question) => simulator.ledger.entries().filter((entry) => entry.question === question),
+    model(name = models.defaultModel) {
+      const found = queue.queues.find(({ model }) => model === name);
+      if (found === undefined) throw new Error(`expected a model ${name}`);
+      return found;
+    },
+    async stop() {
+      await shutDown([...workers, ...(producer ? [producer] : [])], {
+        deadlineMs: SHUTDOWN_MS,
+        hurry: new AbortController().signal,
+      });
+      await queue.close();
+      client.disconnect();
+      await gate.close();
+      await simulator.close();
+      if (options.redis === undefined) await redis.stop();
+    },
+  };
+  for (let i = 0; i < (options.workers ?? 1); i += 1) world.addWorker();
+  return world;
+}

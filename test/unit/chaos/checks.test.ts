@@ -1,0 +1,181 @@
+import { findOffences } from '../../../chaos/evidence/checks.ts';
+import type { JobEvidence, Leftovers } from '../../../chaos/evidence/evidence.ts';
+import { createHistory } from '../../../chaos/evidence/history.ts';
+import type { LedgerEntry } from '../../../chaos/evidence/ledger.ts';
+import type { JobView } from '../../../src/job/job.ts';
+
+const CANCELLED_AT = 50_000;
+const NOTHING_LEFT: Leftovers = { locks: [], active: [], live: [], running: [] };
+
+const base = {
+  id: 'job_1',
+  model: 'o3',
+  tenant: null,
+  question: 'job-0001 thinks',
+  created_at: '2026-01-01T00:00:00.000Z',
+  attempt: 1,
+  max_attempts: 5,
+  started_at: '2026-01-01T00:00:00.000Z',
+  finished_at: '2026-01-01T00:00:09.000Z',
+  duration_ms: 9000,
+  upstream_id: 'resp_1',
+  purchases: 1,
+  uncertain_purchases: 0,
+  cost_usd: null,
+};
+const result = {
+  usage: null,
+  cost_usd: null,
+  service_tier: null,
+  answer_preview: '',
+  upstream_model: 'o3',
+  fallback_from: null,
+  incomplete_reason: null,
+};
+const completed: JobView = { ...base, status: 'completed', result };
+const cancelled: JobView = { ...base, status: 'cancelled', usage: null };
+const active: JobView = {
+  ...base,
+  status: 'active',
+  progress: { upstream_status: null, output_characters: 0, seen_at: null },
+  cancelling: false,
+};
+
+function purchase(changes: Partial<LedgerEntry> = {}): LedgerEntry {
+  const model = { model: 'o3', snapshot: 'o3-2025-04-16', service_tier: 'default', usage: null };
+  const entry = { response_id: 'resp_1', ...model, metadata: {}, question: base.question, created_at: 1000 };
+  return { ...entry, state: 'completed', cancelled_at: null, ...changes };
+}
+
+/** A job with which all is well, but for what is changed. */
+function evidenceOf(seen: JobView[], changes: Partial<JobEvidence> = {}): JobEvidence {
+  const history = createHistory();
+  history.accepted({
+    ...base,
+    status: 'waiting',
+    waiting_for: 'a free worker',
+    position: null,
+    eta_ms: null,
+    eta_basis: null,
+  });
+  for (const view of seen) {
+    if (view.status === 'cancelled') history.cancelAnswered(view, CANCELLED_AT);
+    else history.saw(view);
+  }
+  const job = history.jobs.get('job-0001');
+  if (job === undefined) throw new Error('the history was expected to know its job');
+  const last = seen.at(-1);
+  const bullmq = last?.status === 'cancelled' ? 'failed' : last?.status;
+  return { history: job, last, bullmq, bought: [purchase()], ...changes };
+}
+
+function rulesBroken(job: JobEvidence): string[] {
+  return findOffences({ jobs: [job], leftovers: NOTHING_LEFT }).map(({ rule }) => rule);
+}
+
+const BOUGHT_ONCE = 'a job is bought once, except where the upstream lost or failed it, or nobody can know';
+const ONE_END = 'a job ends once, and stays as it ended';
+const NOT_AFTER_CANCEL = 'no cancelled job is bought after the answer, and one on its way is stopped';
+
+test('a job that went well breaks no rule', () => {
+  expect(rulesBroken(evidenceOf([active, completed, completed]))).toEqual([]);
+  expect(rulesBroken(evidenceOf([active, cancelled]))).toEqual([]);
+});
+
+test('a job that is gone was lost', () => {
+  expect(rulesBroken(evidenceOf([], { last: undefined }))).toEqual(['an accepted job is never lost']);
+});
+
+test.each([
+  ['two ends', [cancelled, completed]],
+  ['an end that was taken back', [completed, active]],
+  ['no end', [active]],
+])('%s are not one end', (_what, seen) => {
+  expect(rulesBroken(evidenceOf(seen))).toEqual([ONE_END]);
+});
+
+describe('two purchases of one job', () => {
+  const twice = [purchase(), purchase({ response_id: 'resp_2', created_at: 2000 })];
+
+  it('are one too many, and both are named', () => {
+    const [offence] = findOffences({
+      jobs: [evidenceOf([{ ...completed, purchases: 2 }], { bought: twice })],
+      leftovers: NOTHING_LEFT,
+    });
+    expect(offence).toMatchObject({ rule: BOUGHT_ONCE, about: 'job-0001 (job_1)' });
+    expect(offence?.seen).toMatch(/resp_1 .*resp_2 /);
+  });
+
+  it.each([
+    ['failed', purchase({ state: 'failed' })],
+    ['lost', purchase({ metadata: { sim: 'cut, gone' } })],
+  ])('are right when the upstream %s the first', (_what, first) => {
+    const last = { ...completed, purchases: 2 };
+    expect(rulesBroken(evidenceOf([last], { bought: [first, purchase()] }))).toEqual([]);
+  });
+
+  it('are right when the record says that one of them is uncertain', () => {
+    const last = { ...completed, uncertain_purchases: 1 };
+    expect(rulesBroken(evidenceOf([last], { bought: twice }))).toEqual([]);
+  });
+});
+
+test('a purchase that the record does not know of is an offence', () => {
+  const last = { ...completed, purchases: 0 };
+  expect(rulesBroken(evidenceOf([last]))).toEqual(['the record knows what was bought']);
+});
+
+test.each([
+  [
+    'long after the answer',
+    [purchase({ created_at: CANCELLED_AT + 1001, cancelled_at: CANCELLED_AT + 1100 })],
+    [NOT_AFTER_CANCEL],
+  ],
+  ['on its way, and never stopped', [purchase({ created_at: CANCELLED_AT + 500 })], [NOT_AFTER_CANCEL]],
+  [
+    'on its way, and stopped',
+    [purchase({ created_at: CANCELLED_AT + 500, cancelled_at: CANCELLED_AT + 600 })],
+    [],
+  ],
+  ['before the answer', [purchase({ created_at: CANCELLED_AT - 1 })], []],
+])('a cancelled job that was bought %s', (_what, bought, broken) => {
+  expect(rulesBroken(evidenceOf([cancelled], { bought }))).toEqual(broken);
+});
+
+test('a cancelled job that says its purchase is uncertain may be bought late, once', () => {
+  const late = purchase({ created_at: CANCELLED_AT + 5000 });
+  const last = { ...cancelled, uncertain_purchases: 1, purchases: 0 };
+  expect(rulesBroken(evidenceOf([last], { bought: [late] }))).toEqual([]);
+  expect(rulesBroken(evidenceOf([last], { bought: [late, late] }))).toContain(NOT_AFTER_CANCEL);
+});
+
+test('BullMQ must not say something else than the view', () => {
+  expect(rulesBroken(evidenceOf([completed], { bullmq: 'active' }))).toEqual([
+    "BullMQ's state agrees with the view",
+  ]);
+});
+
+test('an internal error is nobody’s fault but ours', () => {
+  const error = { code: 'internal_error', message: 'no', retryable: false };
+  expect(rulesBroken(evidenceOf([{ ...base, status: 'failed', error, usage: null }]))).toEqual([
+    'no job fails by a fault of ours',
+  ]);
+});
+
+test('whatever is left is named', () => {
+  const leftovers = { ...NOTHING_LEFT, running: ['job-0007'], locks: ['o3q:{o3}:job_9:lock'] };
+  expect(findOffences({ jobs: [], leftovers })).toEqual([
+    expect.objectContaining({ about: 'locks', seen: '1: o3q:{o3}:job_9:lock' }),
+    expect.objectContaining({ about: 'running', seen: '1: job-0007' }),
+  ]);
+});
+
+test('a response that nobody can know of may go on; one more may not', () => {
+  const jobs = [evidenceOf([{ ...completed, uncertain_purchases: 1 }])];
+  const leftovers = { ...NOTHING_LEFT, running: ['job-0001'] };
+  expect(findOffences({ jobs, leftovers })).toEqual([]);
+  leftovers.running.push('job-0001');
+  expect(findOffences({ jobs, leftovers })).toEqual([
+    expect.objectContaining({ about: 'running', seen: '1: job-0001' }),
+  ]);
+});

@@ -1,0 +1,225 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { answerLine, isAnswered } from '../../../cli/batch/answer.ts';
+import { hashOfLine, keyOfOutput, keyText } from '../../../cli/batch/key.ts';
+import { isBlank, linesOf } from '../../../cli/batch/lines.ts';
+import { questionIn } from '../../../cli/batch/question.ts';
+import { progressText } from '../../../cli/display/progress-bar.ts';
+import { result } from '../../support/http/job-views.ts';
+
+let folder: string;
+let file: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'o3q-lines-'));
+  file = join(folder, 'in.jsonl');
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const read = async (content: string | Buffer, mostBytes?: number) => {
+  await writeFile(file, content);
+  const lines = [];
+  for await (const line of linesOf(file, mostBytes)) lines.push(line);
+  return lines;
+};
+
+describe('the lines of a file', () => {
+  it('end at a newline, and at nothing else that looks like one', async () => {
+    const lines = await read('"a\u2028b"\n\r\n"c"\r\n"d"');
+    expect(lines.map(({ number, bytes, ended }) => [number, bytes?.toString(), ended])).toEqual([
+      [1, '"a\u2028b"', true],
+      [2, '\r', true],
+      [3, '"c"\r', true],
+      [4, '"d"', false],
+    ]);
+    expect(lines.map(isBlank)).toEqual([false, true, false, false]);
+  });
+
+  it('tell where they end, however they lie across the pieces that are read', async () => {
+    const texts = Array.from({ length: 40 }, (_, i) => 'ä'.repeat(i * 997));
+    const content = Buffer.from(texts.map((text) => `${text}\n`).join(''));
+    const lines = await read(content);
+    expect(lines.map(({ bytes }) => bytes?.toString())).toEqual(texts);
+    for (const { bytes, end } of lines) {
+      expect(content.subarray(end - 1 - (bytes?.length ?? 0), end - 1).equals(bytes ?? content)).toBe(true);
+    }
+  });
+
+  it('that are too long are passed over', async () => {
+    const lines = await read(`"short"\n${'x'.repeat(1_000_000)}\n"after"\n`, 100);
+    expect(lines.map(({ bytes }) => bytes?.toString())).toEqual(['"short"', undefined, '"after"']);
+  });
+
+  it('are none in an empty file, and a byte order mark is nothing', async () => {
+    expect(await read('')).toEqual([]);
+    expect((await read('\ufeff \n"x"')).map(isBlank)).toEqual([true, false]);
+  });
+});
+
+describe('a line asks', () => {
+  const asked = (line: string, model?: string) => questionIn(Buffer.from(line), model);
+
+  it('a text', () => {
+    expect(asked('\ufeff"Why?"\r')).toMatchObject({ ok: true, request: { question: 'Why?' } });
+  });
+
+  it('a request in both of our forms', () => {
+    expect(asked('{"question":"Why?","custom_id":7,"metadata":{"a":"b"},"max_attempts":2}')).toEqual({
+      ok: true,
+      origin: { format: 'ours', customId: 7, metadata: { a: 'b' } },
+      request: { question: 'Why?', metadata: { a: 'b' }, max_attempts: 2 },
+    });
+    expect(asked('{"request":{"input":"Why?","metadata":{"a":"b"}}}')).toEqual({
+      ok: true,
+      origin: { format: 'ours', customId: undefined, metadata: { a: 'b' } },
+      request: { request: { input: 'Why?', metadata: { a: 'b' } } },
+    });
+  });
+
+  it("a request of OpenAI's Batch API", () => {
+    const line = {
+      custom_id: 'c',
+      method: 'POST',
+      url: '/v1/responses',
+      body: { model: 'o3', input: 'Why?' },
+    };
+    expect(asked(JSON.stringify(line))).toEqual({
+      ok: true,
+      origin: { format: 'openai', customId: 'c' },
+      request: { request: { model: 'o3', input: 'Why?' } },
+    });
+  });
+
+  it('the model that is given for all lines', () => {
+    expect(asked('"Why?"', 'mini')).toMatchObject({ request: { model: 'mini' } });
+    expect(asked('{"question":"Why?","model":"o3"}', 'mini')).toMatchObject({ request: { model: 'mini' } });
+    const line = {
+      custom_id: 'c',
+      method: 'POST',
+      url: '/v1/responses',
+      body: { model: 'o3', input: 'Why?' },
+    };
+    expect(asked(JSON.stringify(line), 'mini')).toMatchObject({ request: { model: 'mini' } });
+  });
+
+  const openAi = (change: object) =>
+    JSON.stringify({
+      custom_id: 'c',
+      method: 'POST',
+      url: '/v1/responses',
+      body: { input: 'Why?' },
+      ...change,
+    });
+
+  it.each([
+    ['malformed_json', '{"question":'],
+    ['malformed_json', '"half\\ud800'],
+    ['invalid_request', '42'],
+    ['invalid_request', 'null'],
+    ['invalid_request', '["Why?"]'],
+    ['invalid_request', '{}'],
+    ['invalid_request', '{"question":""}'],
+    ['invalid_request', '{"question":"Why?","colour":"blue"}'],
+    ['invalid_request', '{"question":"Why?","idempotency_key":"mine"}'],
+    ['invalid_request', openAi({ custom_id: 7 })],
+    ['invalid_request', openAi({ method: 'GET' })],
+    ['unsupported_url', openAi({ url: '/v1/chat/completions' })],
+    ['invalid_request', openAi({ body: null })],
+    ['invalid_request', openAi({ body: 'Why?' })],
+  ])('nothing, which is %s: %s', (code, line) => {
+    expect(asked(line)).toMatchObject({ ok: false, error: { code, message: expect.stringMatching(/\S/) } });
+  });
+
+  it('nothing when it nests too deep to be written again', () => {
+    const deep = `{"request":{"input":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`;
+    expect(asked(deep)).toMatchObject({ ok: false, error: { code: 'invalid_request' } });
+  });
+
+  it('nothing when it is not UTF-8, or too long', () => {
+    expect(questionIn(Buffer.from([0x22, 0xff, 0x22]), undefined)).toMatchObject({
+      error: { code: 'malformed_json' },
+    });
+    expect(questionIn(undefined, undefined)).toMatchObject({ error: { code: 'line_too_long' } });
+  });
+});
+
+describe('an answer', () => {
+  const key = { batch: '0123456789abcdef', line: 7, hash: hashOfLine(Buffer.from('"Why?"')) };
+  const ours = { format: 'ours', customId: 'mine', metadata: { a: 'b' } } as const;
+  const openAi = { format: 'openai', customId: 'c' } as const;
+  const completed = { status: 'completed', id: 'job_1', result } as const;
+  const failed = {
+    status: 'failed',
+    id: 'job_1',
+    error: { code: 'timeout', message: 'Too "slow"' },
+    costUsd: 0.5,
+  } as const;
+
+  it('has the form of its question', () => {
+    expect(JSON.parse(answerLine(key, ours, completed))).toEqual({
+      line: 7,
+      key: keyText(key),
+      custom_id: 'mine',
+      id: 'job_1',
+      status: 'completed',
+      answer: result.answer,
+      usage: result.usage,
+      cost_usd: result.cost_usd,
+      incomplete_reason: null,
+      metadata: { a: 'b' },
+      error: null,
+    });
+    expect(JSON.parse(answerLine(key, openAi, completed))).toEqual({
+      id: keyText(key),
+      custom_id: 'c',
+      response: { status_code: 200, request_id: 'job_1', body: result.response },
+      error: null,
+    });
+  });
+
+  it('that there is none has an error', () => {
+    expect(JSON.parse(answerLine(key, ours, failed))).toMatchObject({
+      id: 'job_1',
+      status: 'failed',
+      answer: null,
+      cost_usd: 0.5,
+      error: failed.error,
+    });
+    expect(JSON.parse(answerLine(key, openAi, failed))).toEqual({
+      id: keyText(key),
+      custom_id: 'c',
+      response: null,
+      error: failed.error,
+    });
+    const refused = { status: 'refused', error: { code: 'malformed_json', message: 'no JSON' } } as const;
+    expect(JSON.parse(answerLine(key, ours, refused))).toMatchObject({ id: null, status: 'refused' });
+  });
+
+  it.each([
+    ['ours', ours],
+    ['OpenAI’s', openAi],
+  ])('tells by itself whose it is, and whether it is one: %s', (_name, origin) => {
+    expect(keyOfOutput(answerLine(key, origin, completed).slice(0, 100))).toEqual(key);
+    expect(isAnswered(answerLine(key, origin, completed).slice(-30))).toBe(true);
+    expect(isAnswered(answerLine(key, origin, failed).slice(-30))).toBe(false);
+    // Whatever somebody wrote into the metadata.
+    const sly = { ...failed, error: { code: 'x', message: '"error":null}' } };
+    expect(isAnswered(answerLine(key, origin, sly))).toBe(false);
+  });
+
+  it('of somebody else is none of a batch', () => {
+    expect(keyOfOutput('{"line":1,"answer":"…"}')).toBeUndefined();
+    expect(keyOfOutput('{"id":"batch_req_wnaDys","custom_id":"c"}')).toBeUndefined();
+  });
+});
+
+test('progress tells how far, at what cost, how fast and how long still', () => {
+  const begun = { total: 50_000, done: 1000, failed: 0, costUsd: null };
+  expect(progressText(begun, begun, 0)).toBe('1,000 of 50,000 (2%)');
+  expect(progressText({ ...begun, done: 11_000, failed: 3, costUsd: 12.3456 }, begun, 100_000)).toBe(
+    '11,000 of 50,000 (22%), 3 failed, $12.35 in this run, 100/s, 6m 30s to go',
+  );
+  expect(progressText({ ...begun, done: 1001 }, begun, 20_000)).toMatch(/, 3\.0\/min, /);
+  expect(progressText({ ...begun, done: 50_000 }, begun, 100_000)).toBe('50,000 of 50,000 (100%), 490/s');
+});

@@ -1,0 +1,71 @@
+import { distanceText, durationText } from '../../../cli/display/duration.ts';
+import { EXIT, exitCodeOfJob, failureFrom, UsageError } from '../../../cli/exit-code.ts';
+import { O3ClientError } from '../../../src/client/client-error.ts';
+import { oneLine, printable } from '../../../src/client/terminal-text.ts';
+import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
+
+describe('a duration', () => {
+  it.each([
+    [-5, '0.0s'],
+    [0, '0.0s'],
+    [449, '0.4s'],
+    [9949, '9.9s'],
+    [9950, '9s'],
+    [59_999, '59s'],
+    [60_000, '1m 00s'],
+    [184_000, '3m 04s'],
+    [3_600_000, '1h 00m'],
+    [7_380_000, '2h 03m'],
+    [90_000_000, '1d 01h'],
+  ])('of %d ms is %s', (durationMs, text) => {
+    expect(durationText(durationMs)).toBe(text);
+  });
+
+  it('says on which side of now a time is', () => {
+    const now = Date.parse('2025-01-01T00:01:00Z');
+    expect(distanceText('2025-01-01T00:00:00Z', now)).toBe('1m 00s ago');
+    expect(distanceText('2025-01-01T00:01:30Z', now)).toBe('in 30s');
+  });
+});
+
+describe('a text from outside', () => {
+  it('loses what a terminal would obey', () => {
+    expect(oneLine('a\u001b[31mb\u0007c\u009b2Jd\u202ee\u2066f')).toBe('a[31mbc2Jdef');
+    expect(printable('a\r\n\tb\u0000\u001b]8;;http://x\u0007c')).toBe('a\n\tb]8;;http://xc');
+  });
+
+  it('becomes one line', () => {
+    expect(oneLine('  one \r\n\r\n two\u2028three\tfour ')).toBe('one two three four');
+  });
+
+  it('keeps its letters and emoji', () => {
+    const text = 'Größe 大きさ 👩‍🚀 می‌خواهم';
+    expect(oneLine(text)).toBe(text);
+    expect(printable(text)).toBe(text);
+  });
+});
+
+describe('an exit code', () => {
+  it.each([
+    [completed, EXIT.done],
+    [failed, EXIT.failed],
+    [cancelled, EXIT.failed],
+    [waiting, EXIT.unfinished],
+    [delayed, EXIT.unfinished],
+    [active, EXIT.unfinished],
+  ])('tells the fate of a job', (job, exitCode) => {
+    expect(exitCodeOfJob(job)).toBe(exitCode);
+  });
+
+  it('tells wrong usage from an instance that refuses', () => {
+    expect(failureFrom(new UsageError('what?'))).toEqual({ exitCode: 2, message: 'what?' });
+    expect(failureFrom(new O3ClientError('job_not_found', 'Job 1 not found'))).toEqual({
+      exitCode: 1,
+      message: 'Job 1 not found',
+    });
+  });
+
+  it('leaves an error of our own making its stack', () => {
+    expect(failureFrom(new TypeError('x is not a function'))).toBeUndefined();
+  });
+});

@@ -1,0 +1,146 @@
+import { createJobWatch, createSingleWatch, fitting } from '../../../cli/display/job-watch.ts';
+import { O3ClientError } from '../../../src/client/client-error.ts';
+import type { O3Client } from '../../../src/client/o3-client.ts';
+import type { JobPage, JobQuery, JobView } from '../../../src/job/job.ts';
+import { active, completed, failed, waiting } from '../../support/http/job-views.ts';
+
+/** The lists and jobs of an instance, as one whose jobs are set by hand gives them out. */
+function createShelf(pageSize = 100) {
+  const jobs = new Map<string, JobView>();
+  const asked: string[] = [];
+  const reader: Pick<O3Client, 'list' | 'get'> = {
+    async list({ status }: JobQuery = {}): Promise<JobPage> {
+      const all = [...jobs.values()].filter((job) => status === undefined || job.status === status);
+      const newestFirst = all.sort((a, b) => b.created_at.localeCompare(a.created_at));
+      return { jobs: newestFirst.slice(0, pageSize), next_cursor: null };
+    },
+    async get(id) {
+      asked.push(id);
+      const job = jobs.get(id);
+      if (job === undefined) throw new O3ClientError('job_not_found', `Job ${id} not found`);
+      return job;
+    },
+  };
+  return { jobs, asked, reader, put: (job: JobView) => jobs.set(job.id, job) };
+}
+
+const { signal } = new AbortController();
+/** A job of its own time: the larger the number, the newer. */
+const made = (number: number, job: JobView): JobView => ({
+  ...job,
+  id: `job-${number}`,
+  created_at: new Date(Date.UTC(2025, 0, 1) + number).toISOString(),
+});
+const names = (jobs: readonly JobView[]) => jobs.map(({ id, status }) => `${id} ${status}`);
+
+describe('a watch of all jobs', () => {
+  it('tells at first of those that are not finished, oldest first, and then of each change once', async () => {
+    const shelf = createShelf();
+    shelf.put(made(1, completed));
+    shelf.put(made(2, active));
+    shelf.put(made(3, waiting));
+    const watch = createJobWatch(shelf.reader);
+    const first = await watch.look(signal);
+    expect(names(first.changes)).toEqual(['job-2 active', 'job-3 waiting']);
+    expect(names(first.jobs)).toEqual(['job-3 waiting', 'job-2 active', 'job-1 completed']);
+
+    expect((await watch.look(signal)).changes).toEqual([]);
+    shelf.put(made(2, { ...active, duration_ms: 99_000 }));
+    expect((await watch.look(signal)).changes).toEqual([]);
+
+    shelf.put(made(2, completed));
+    shelf.put(made(3, active));
+    expect(names((await watch.look(signal)).changes)).toEqual(['job-2 completed', 'job-3 active']);
+  });
+
+  it('tells of another attempt and of a cancel that is on its way', async () => {
+    const shelf = createShelf();
+    shelf.put(active);
+    const watch = createJobWatch(shelf.reader);
+    await watch.look(signal);
+    shelf.put({ ...active, attempt: 2 });
+    expect((await watch.look(signal)).changes).toHaveLength(1);
+    shelf.put({ ...active, attempt: 2, cancelling: true });
+    expect((await watch.look(signal)).changes).toHaveLength(1);
+  });
+
+  it('tells of a job that came and finished between two looks', async () => {
+    const shelf = createShelf();
+    shelf.put(made(1, completed));
+    const watch = createJobWatch(shelf.reader);
+    await watch.look(signal);
+    shelf.put(made(2, failed));
+    expect(names((await watch.look(signal)).changes)).toEqual(['job-2 failed']);
+  });
+
+  it('follows an unfinished job that newer ones have pushed off the page, until its end', async () => {
+    const shelf = createShelf(2);
+    shelf.put(made(1, waiting));
+    const watch = createJobWatch(shelf.reader);
+    await watch.look(signal);
+    for (const number of [2, 3, 4]) shelf.put(made(number, completed));
+    shelf.put(made(1, completed));
+    expect(names((await watch.look(signal)).changes)).toContain('job-1 completed');
+
+    shelf.asked.length = 0;
+    await watch.look(signal);
+    expect(shelf.asked).toEqual([]);
+  });
+
+  it('asks for a few of many such jobs at a time, each in its turn', async () => {
+    const shelf = createShelf(100);
+    for (let number = 1; number <= 50; number += 1) shelf.put(made(number, waiting));
+    const watch = createJobWatch(shelf.reader);
+    await watch.look(signal);
+    for (let number = 101; number <= 200; number += 1) shelf.put(made(number, completed));
+    for (let look = 0; look < 3; look += 1) await watch.look(signal);
+    expect(shelf.asked).toHaveLength(60);
+    expect(new Set(shelf.asked).size).toBe(50);
+  });
+
+  it('forgets a job that was removed', async () => {
+    const shelf = createShelf();
+    shelf.put(waiting);
+    const watch = createJobWatch(shelf.reader);
+    await watch.look(signal);
+    shelf.jobs.clear();
+    expect(await watch.look(signal)).toEqual({ jobs: [], changes: [] });
+    expect(shelf.asked).toHaveLength(1);
+    await watch.look(signal);
+    expect(shelf.asked).toHaveLength(1);
+  });
+});
+
+describe('a watch of one job', () => {
+  it('tells of its state at first and of each change', async () => {
+    const shelf = createShelf();
+    shelf.put(waiting);
+    const watch = createSingleWatch(shelf.reader, waiting.id);
+    const changes: JobView[] = [];
+    for (const job of [waiting, waiting, active, { ...active, duration_ms: 1 }, completed]) {
+      shelf.put(job);
+      changes.push(...(await watch.look(signal)).changes);
+    }
+    expect(changes.map(({ status }) => status)).toEqual(['waiting', 'active', 'completed']);
+  });
+});
+
+describe('the rows of a terminal', () => {
+  const jobs = [made(5, completed), made(4, waiting), made(3, failed), made(2, active), made(1, waiting)];
+
+  it('go to active jobs first, then to waiting ones, in the order they came', () => {
+    expect(names(fitting(jobs, 1))).toEqual(['job-2 active']);
+    expect(names(fitting(jobs, 2))).toEqual(['job-4 waiting', 'job-2 active']);
+    expect(names(fitting(jobs, 4))).toEqual([
+      'job-5 completed',
+      'job-4 waiting',
+      'job-2 active',
+      'job-1 waiting',
+    ]);
+  });
+
+  it('take all where there is room, and none where there is none', () => {
+    expect(fitting(jobs, 100)).toEqual(jobs);
+    expect(fitting(jobs, -2)).toEqual([]);
+  });
+});

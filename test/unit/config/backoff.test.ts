@@ -1,0 +1,30 @@
+import { backoffDelayMs } from '../../../src/config/backoff.ts';
+
+const backoff = { baseMs: 1000, maxMs: 60_000 };
+
+describe('the backoff between two attempts', () => {
+  it.each([
+    [1, 1000],
+    [2, 2000],
+    [3, 4000],
+    [6, 32_000],
+    [7, 60_000],
+    [1000, 60_000],
+  ])('after attempt %d is anything from 0 to %d ms', (attempt, ceilingMs) => {
+    const delays = Array.from({ length: 500 }, () => backoffDelayMs(backoff, attempt, undefined));
+    expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(ceilingMs);
+    expect(backoffDelayMs(backoff, attempt, undefined, () => 0)).toBe(0);
+    expect(backoffDelayMs(backoff, attempt, undefined, () => 1)).toBe(ceilingMs);
+    // Spread over the whole of it, so that those who failed together do not come back together.
+    expect(new Set(delays.map((delay) => Math.floor((delay / ceilingMs) * 4))).size).toBeGreaterThanOrEqual(
+      4,
+    );
+  });
+
+  it('is what the upstream asks for, to the millisecond, however long', () => {
+    expect(backoffDelayMs(backoff, 1, 90_000)).toBe(90_000);
+    expect(backoffDelayMs(backoff, 9, 0)).toBe(0);
+    expect(backoffDelayMs(backoff, 1, 20.2)).toBe(21);
+  });
+});

@@ -1,0 +1,73 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { defaultModels, readConfigFile } from '../../../src/config/file.ts';
+
+const ROOT = join(__dirname, '../../..');
+const PAGE = readFileSync(join(ROOT, 'docs/OPERATIONS.md'), 'utf8');
+
+const SOURCES = ['cli', 'producer', 'worker', 'src']
+  .flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => readFileSync(join(ROOT, folder, path), 'utf8')),
+  )
+  .join('\n');
+
+/** The first block of a language. */
+function block(language: string): string {
+  const found = new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 's').exec(PAGE)?.[1];
+  if (found === undefined) throw new Error(`docs/OPERATIONS.md was expected to have a block of ${language}`);
+  return found;
+}
+
+describe('docs/OPERATIONS.md', () => {
+  it('has an o3q.config.json that is accepted', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'o3q-operations-'));
+    try {
+      const path = join(folder, 'o3q.config.json');
+      writeFileSync(path, block('json'));
+      expect(readConfigFile(path)).toMatchObject({
+        defaultModel: 'o3',
+        models: { o3: { upstream: 'o3' }, fast: { upstream: 'gpt-5.6-luna', timeoutMs: 600_000 } },
+        retention: { completedHours: 24, failedHours: 168 },
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it('tells the retention that holds without one', () => {
+    const { completedHours, failedHours } = defaultModels().retention;
+    expect(PAGE).toContain(
+      `completed ones after ${completedHours} hours, failed and cancelled ones after ${failedHours}`,
+    );
+  });
+
+  it('puts that file where the image looks for it, for services that exist', () => {
+    const override: unknown = parse(block('yaml'));
+    const services: unknown = parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true });
+    const [, folder = ''] = /^WORKDIR (.+)$/m.exec(readFileSync(join(ROOT, 'Dockerfile'), 'utf8')) ?? [];
+    const volumes = [`./o3q.config.json:${folder}/o3q.config.json:ro`];
+    expect(override).toEqual({ services: { producer: { volumes }, worker: { volumes } } });
+    expect(services).toMatchObject({ services: { producer: {}, worker: {} } });
+  });
+
+  it('names only variables that docker-compose.yml hands on', () => {
+    const compose = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
+    const handedOn = new Set([...compose.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? ''));
+    const [, sentence = ''] = /compose hands on ([^.]+)\./.exec(PAGE) ?? [];
+    const named = [...sentence.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? '');
+    expect(named.sort()).toEqual([...handedOn].sort());
+  });
+
+  it('quotes log lines that are written', () => {
+    const [, table = ''] = PAGE.split('## What to watch');
+    const quoted = [...table.matchAll(/^\| (?:error|warn|info) \| (`[^|]+`) \|/gm)].flatMap((match) =>
+      (match[1] ?? '').split(' · ').map((message) => message.replaceAll('`', '')),
+    );
+    expect(quoted.length).toBeGreaterThan(8);
+    expect(quoted.filter((message) => !SOURCES.includes(`'${message}'`))).toEqual([]);
+  });
+});

@@ -1,0 +1,50 @@
+import {
+  FINISHED_STATUSES,
+  isFinished,
+  isFinishedJob,
+  JOB_STATUSES,
+  preview,
+  STATUS_TABLE,
+} from '../../../src/job/job.ts';
+import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
+
+describe('statuses', () => {
+  it('each has a row in the table, and no other has one', () => {
+    expect(Object.keys(STATUS_TABLE)).toEqual([...JOB_STATUSES]);
+  });
+
+  it('the finished ones are those of no return', () => {
+    expect(JOB_STATUSES.filter(isFinished)).toEqual([...FINISHED_STATUSES]);
+    expect([waiting, delayed, active].filter(isFinishedJob)).toEqual([]);
+    expect([completed, failed, cancelled].filter(isFinishedJob)).toHaveLength(3);
+  });
+
+  it('every state of BullMQ is one of ours, and only failed is two', () => {
+    const states = Object.values(STATUS_TABLE).flatMap(({ bullmq }) => bullmq);
+    expect(states.filter((state, i) => states.indexOf(state) !== i)).toEqual(['failed']);
+    expect(new Set(states)).toEqual(
+      new Set(['waiting', 'prioritized', 'waiting-children', 'delayed', 'active', 'completed', 'failed']),
+    );
+  });
+});
+
+describe('preview', () => {
+  it.each([
+    ['', 3, ''],
+    ['abc', 3, 'abc'],
+    ['abcd', 3, 'abc...'],
+    ['🦄🦄🦄', 3, '🦄🦄🦄'],
+    ['🦄🦄🦄🦄', 3, '🦄🦄🦄...'],
+    ['a🦄b🦄c', 2, 'a🦄...'],
+    ['é'.repeat(4), 3, 'ééé...'],
+  ])('of %j in %i characters is %j', (text, length, expected) => {
+    expect(preview(text, length)).toBe(expected);
+  });
+
+  it('of ten million characters costs no more than of a hundred', () => {
+    const book = '🦄'.repeat(5_000_000);
+    const begunAt = performance.now();
+    for (let i = 0; i < 1000; i += 1) preview(book, 100);
+    expect(performance.now() - begunAt).toBeLessThan(1000);
+  });
+});

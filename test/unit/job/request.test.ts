@@ -1,0 +1,170 @@
+import {
+  jobDataFrom,
+  parseJobData,
+  parseJobRequest,
+  questionPreview,
+  requestedModel,
+  responsesBodyFrom,
+} from '../../../src/job/request.ts';
+
+const question = { question: 'Why?' };
+const request = (body: Record<string, unknown>) => ({ request: body });
+
+describe('a request', () => {
+  it('is taken as it came, with its limits included', () => {
+    const whole = {
+      question: 'Why?',
+      context: '',
+      instructions: 'Be short.',
+      reasoning_effort: 'xhigh',
+      max_output_tokens: 16,
+      metadata: Object.fromEntries(
+        Array.from({ length: 16 }, (_, i) => [`${i}`.padEnd(64, 'k'), 'v'.repeat(512)]),
+      ),
+      stream: false,
+      timeout_ms: 2_147_483_647,
+      model: 'o3',
+      priority: 2_097_151,
+      delay_ms: 31_622_400_000,
+      max_attempts: 1000,
+    };
+    expect(parseJobRequest(whole)).toEqual(whole);
+  });
+
+  it('keeps every field of the Responses API that nobody here knows', () => {
+    const body = {
+      input: [{ role: 'user', content: 'x' }],
+      tools: [{ type: 'web_search' }],
+      invented: { a: null },
+    };
+    expect(parseJobRequest(request(body))).toEqual(request(body));
+    expect(parseJobRequest(request({ prompt: { id: 'pmpt_1' } }))).toEqual(
+      request({ prompt: { id: 'pmpt_1' } }),
+    );
+    expect(parseJobRequest(request({ input: 'x', metadata: null, stream: null }))).toMatchObject({
+      request: { metadata: null, stream: null },
+    });
+  });
+
+  it('may be 200 levels deep', () => {
+    const nested = JSON.parse(`${'['.repeat(198)}1${']'.repeat(198)}`) as unknown;
+    expect(() => parseJobRequest(request({ input: [nested] }))).not.toThrow();
+    expect(() => parseJobRequest(request({ input: [[nested]] }))).toThrow('at most 200 levels, got more');
+  });
+
+  it('names its model in one of two places, the outer one first', () => {
+    expect(requestedModel(parseJobRequest(question))).toBeUndefined();
+    expect(requestedModel(parseJobRequest({ ...question, model: 'a' }))).toBe('a');
+    expect(requestedModel(parseJobRequest(request({ input: 'x', model: 'b' })))).toBe('b');
+    expect(requestedModel(parseJobRequest({ ...request({ input: 'x', model: 'b' }), model: 'a' }))).toBe('a');
+  });
+});
+
+describe('the data of a job', () => {
+  it('is the request without what BullMQ keeps itself', () => {
+    const asked = parseJobRequest({
+      ...question,
+      model: 'o3',
+      priority: 1,
+      delay_ms: 1,
+      max_attempts: 1,
+      timeout_ms: 5,
+    });
+    expect(jobDataFrom(asked, true)).toEqual({ ...question, timeout_ms: 5, stream: true });
+  });
+
+  it.each([
+    [
+      'what the caller says, outside',
+      { ...request({ input: 'x', stream: true }), stream: false },
+      true,
+      false,
+    ],
+    ['what the caller says, inside', request({ input: 'x', stream: false }), true, false],
+    ['the default, when there is null', request({ input: 'x', stream: null }), true, true],
+    ['the default, when there is nothing', question, false, false],
+  ])('streams by %s', (_what, asked, byDefault, expected) => {
+    expect(jobDataFrom(parseJobRequest(asked), byDefault).stream).toBe(expected);
+  });
+
+  it('goes through Redis and back', () => {
+    for (const asked of [question, request({ input: 'x', model: 'o3', odd: [1] })]) {
+      const data = jobDataFrom(parseJobRequest(asked), true);
+      expect(parseJobData(JSON.parse(JSON.stringify(data)))).toEqual(data);
+    }
+  });
+
+  it('is refused when it holds what is not data', () => {
+    expect(() => parseJobData({ ...question, model: 'o3' })).toThrow('got "model"');
+    expect(() => parseJobData(null)).toThrow('expected object, got null');
+  });
+});
+
+describe('the body for the upstream', () => {
+  it('of a question has what was asked, and nothing else', () => {
+    expect(responsesBodyFrom(parseJobData(question), 'o3-2025')).toEqual({ model: 'o3-2025', input: 'Why?' });
+    const data = {
+      ...question,
+      context: 'Because.',
+      instructions: 'Be short.',
+      reasoning_effort: 'low',
+      max_output_tokens: 100,
+      metadata: { a: 'b' },
+      stream: true,
+      timeout_ms: 5,
+    };
+    expect(responsesBodyFrom(parseJobData(data), 'o3')).toEqual({
+      model: 'o3',
+      input: 'Context:\nBecause.\n\nQuestion:\nWhy?',
+      instructions: 'Be short.',
+      reasoning: { effort: 'low' },
+      max_output_tokens: 100,
+      metadata: { a: 'b' },
+    });
+  });
+
+  it('of a request is that, for the upstream’s model, without how it is run', () => {
+    const body = { model: 'o3', input: 'x', stream: true, background: false, store: true, odd: 1 };
+    expect(responsesBodyFrom(parseJobData(request(body)), 'o3-2025')).toEqual({
+      model: 'o3-2025',
+      input: 'x',
+      store: true,
+      odd: 1,
+    });
+  });
+});
+
+describe('the question that people see', () => {
+  it.each([
+    ['Why?', 'Why?'],
+    [[{ role: 'user', content: 'Why?' }], 'Why?'],
+    [
+      [
+        { role: 'user', content: 'First?' },
+        { role: 'assistant', content: 'Yes.' },
+        { role: 'user', content: 'Then?' },
+      ],
+      'Then?',
+    ],
+    [
+      [
+        {
+          role: 'user',
+          content: [
+            { type: 'input_text', text: 'Why' },
+            { type: 'input_image' },
+            { type: 'input_text', text: 'not?' },
+          ],
+        },
+      ],
+      'Why not?',
+    ],
+    [[{ content: 'No role?' }], 'No role?'],
+    [[{ role: 'user', content: [{ type: 'input_image', image_url: 'x' }] }], '(no text)'],
+    [[null, 5, 'x', []], '(no text)'],
+    [undefined, '(prompt template)'],
+  ])('of %j is %j', (input, expected) => {
+    const body = input === undefined ? { prompt: { id: 'p' } } : { input };
+    expect(questionPreview(parseJobRequest(request(body)))).toBe(expected);
+  });
+});

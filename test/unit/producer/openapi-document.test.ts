@@ -1,0 +1,112 @@
+import type { z } from 'zod';
+import { type OpenApiDocument, openApiDocument } from '../../../producer/openapi/document.ts';
+import type { jobPage, jobResult, jobView } from '../../../producer/openapi/job-schemas.ts';
+import type { modelView } from '../../../producer/openapi/operations/models.ts';
+import { pathTemplate } from '../../../producer/openapi/rendering.ts';
+import type { JobPage, JobResult, JobView } from '../../../src/job/job.ts';
+import type { ModelView } from '../../../src/models/view.ts';
+import { everyRoute } from '../../support/hostile/every-route.ts';
+import { createValidators } from '../../support/http/openapi-check.ts';
+
+const document: OpenApiDocument = JSON.parse(JSON.stringify(openApiDocument(everyRoute(), '1.2.3')));
+const validatorOf = createValidators(document);
+
+const operations = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
+  (['get', 'post', 'delete'] as const).flatMap((method) => {
+    const operation = item[method];
+    return operation === undefined ? [] : [{ name: `${method} ${path}`, path, method, operation }];
+  }),
+);
+
+/** Every object anywhere in the document, with the way to it. */
+function* objectsIn(value: unknown, pointer: string[] = []): Generator<[string[], Record<string, unknown>]> {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) yield [pointer, value as Record<string, unknown>];
+  for (const [key, part] of Object.entries(value)) yield* objectsIn(part, [...pointer, key]);
+}
+
+describe('the OpenAPI document', () => {
+  it('has every route of the table, and no other', () => {
+    const routes = everyRoute().map(({ method, path }) => `${method} ${pathTemplate(path)}`);
+    expect(operations.length).toBeGreaterThan(10);
+    expect(operations.map(({ name }) => name).toSorted()).toEqual(routes.toSorted());
+  });
+
+  it('says which OpenAPI it is, and of which version it tells', () => {
+    expect(document).toMatchObject({ openapi: '3.1.0', info: { title: 'o3-queue', version: '1.2.3' } });
+  });
+
+  it('points nowhere but into itself', () => {
+    const refs = [...objectsIn(document)].flatMap(([, { $ref }]) =>
+      $ref === undefined ? [] : [String($ref)],
+    );
+    const names = Object.keys(document.components?.schemas ?? {});
+    expect(refs.length).toBeGreaterThan(20);
+    expect(
+      [...new Set(refs)].filter((ref) => !names.includes(ref.replace('#/components/schemas/', ''))),
+    ).toEqual([]);
+  });
+
+  it('names each operation once, in words that are a name in every language', () => {
+    const ids = operations.map(({ operation }) => operation.operationId ?? '');
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(ids.filter((id) => !/^[a-z][A-Za-z]+$/.test(id))).toEqual([]);
+  });
+
+  it.each(operations)(
+    '$name declares its parameters, sums itself up, and puts itself under a known tag',
+    (each) => {
+      const { path, operation } = each;
+      const declared = (operation.parameters ?? []).flatMap((parameter) =>
+        'in' in parameter && parameter.in === 'path' ? [parameter.name] : [],
+      );
+      expect(declared).toEqual([...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]));
+      expect(operation.summary).toMatch(/^[A-Z].*[^.]$/);
+      expect(document.tags?.map(({ name }) => name)).toEqual(
+        expect.arrayContaining(operation.tags ?? ['none']),
+      );
+    },
+  );
+
+  it('has schemas that a validator takes at its strictest, and examples that follow them', () => {
+    const contents = [...objectsIn(document.paths)].filter(
+      ([pointer, value]) => pointer.at(-2) === 'content' && 'schema' in value,
+    );
+    expect(contents.length).toBeGreaterThan(50);
+    let examples = 0;
+    for (const [pointer, content] of contents) {
+      const validate = validatorOf(['paths', ...pointer, 'schema']);
+      for (const [name, { value }] of Object.entries(
+        (content['examples'] ?? {}) as Record<string, { value: unknown }>,
+      )) {
+        examples += 1;
+        validate(value);
+        expect({ at: pointer.join(' '), name, errors: validate.errors }).toMatchObject({ errors: null });
+      }
+    }
+    expect(examples).toBeGreaterThan(5);
+  });
+
+  it('lets nothing of ours out that it does not name', () => {
+    const open = Object.entries(document.components?.schemas ?? {}).filter(
+      ([, schema]) => 'properties' in schema && schema.additionalProperties !== false,
+    );
+    // OpenAI's own, to which it adds as it likes.
+    expect(open.map(([name]) => name)).toEqual(['Response']);
+  });
+});
+
+type Same<One, Other> =
+  (<T>() => T extends One ? 1 : 2) extends <T>() => T extends Other ? 1 : 2 ? true : false;
+type Plain<T> = T extends object ? { [Key in keyof T]: Plain<T[Key]> } : T;
+
+test('what is documented of jobs, results and models has the types that src gives them', () => {
+  // Held by `npm run types`: a type that differs makes its `true` a mistake.
+  const same: [
+    Same<Plain<z.infer<typeof jobView>>, Plain<JobView>>,
+    Same<Plain<z.infer<typeof jobResult>>, Plain<JobResult>>,
+    Same<Plain<z.infer<typeof jobPage>>, Plain<JobPage>>,
+    Same<Plain<z.infer<typeof modelView>>, Plain<ModelView>>,
+  ] = [true, true, true, true];
+  expect(same).not.toContain(false);
+});

@@ -1,0 +1,95 @@
+import { QueueError } from '../../../src/errors/problem.ts';
+import { connectRedis, type RedisClient } from '../../../src/redis/connection.ts';
+import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
+import { createRedisGuard } from '../../../src/redis/guard.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+
+let server: TestRedis;
+let clients: RedisClient[];
+
+beforeEach(async () => {
+  server = await startTestRedis();
+  clients = [];
+});
+afterEach(async () => {
+  for (const client of clients) client.disconnect();
+  await server.stop();
+});
+
+function connect(url = server.url): RedisClient {
+  const client = connectRedis(url, 'fail-fast', { onError: () => {} });
+  clients.push(client);
+  return client;
+}
+
+const away = { name: 'QueueError', code: 'redis_unavailable' };
+
+it('the first use waits for the first connection', async () => {
+  const redis = connect();
+  expect(redis.status).not.toBe('ready');
+  const guard = createRedisGuard(redis, server.url);
+  expect(await Promise.all([guard(() => redis.ping()), guard(() => redis.ping())])).toEqual(['PONG', 'PONG']);
+});
+
+it('a connection that never comes is waited for once; afterwards nothing is even tried', async () => {
+  const port = await findFreePort();
+  const url = `redis://:secret@127.0.0.1:${port}`;
+  const redis = connect(url);
+  const guard = createRedisGuard(redis, url);
+  let tried = 0;
+  const work = async (): Promise<void> => {
+    tried += 1;
+  };
+  await expect(guard(work)).rejects.toMatchObject({
+    ...away,
+    message: expect.stringMatching(
+      new RegExp(
+        `^Redis at redis://:\\*{3}@127\\.0\\.0\\.1:${port} cannot be used right now \\(the connection is .*\\)\\. Nothing was changed`,
+      ),
+    ),
+  });
+  const begunAt = performance.now();
+  for (let i = 0; i < 100; i += 1) await expect(guard(work)).rejects.toBeInstanceOf(QueueError);
+  expect(performance.now() - begunAt).toBeLessThan(1000);
+  expect(tried).toBe(0);
+});
+
+it('what breaks off on its way may have been done, and the error says so', async () => {
+  const redis = connect();
+  const guard = createRedisGuard(redis, server.url);
+  await guard(() => redis.ping());
+  await server.kill('SIGSTOP');
+  await expect(guard(() => redis.set('a', 'b'))).rejects.toMatchObject({
+    ...away,
+    message: expect.stringMatching(
+      /^Redis broke off \(Command timed out\)\. What was asked may have been done/,
+    ),
+    cause: expect.objectContaining({ message: 'Command timed out' }),
+  });
+  await server.kill('SIGCONT');
+});
+
+it.each<[what: string, arrange: (redis: RedisClient) => Promise<unknown>, said: RegExp]>([
+  ['is full', (redis) => redis.config('SET', 'maxmemory', '1'), /OOM/],
+  ['has become a replica', (redis) => redis.call('REPLICAOF', '127.0.0.1', '1'), /READONLY/],
+  ['misses replicas', (redis) => redis.config('SET', 'min-replicas-to-write', '1'), /NOREPLICAS/],
+])('a Redis that %s is as good as away', async (_what, arrange, said) => {
+  const redis = connect();
+  const guard = createRedisGuard(redis, server.url);
+  await guard(() => arrange(redis));
+  await expect(guard(() => redis.set('a', 'b'))).rejects.toMatchObject({
+    ...away,
+    message: expect.stringMatching(said),
+  });
+  const script = "redis.call('SET', KEYS[1], 'b')";
+  await expect(guard(() => redis.eval(script, 1, 'a'))).rejects.toMatchObject(away);
+});
+
+it('other errors are passed on untouched', async () => {
+  const redis = connect();
+  const guard = createRedisGuard(redis, server.url);
+  await guard(() => redis.set('text', 'x'));
+  await expect(guard(() => redis.lpush('text', 'x'))).rejects.toThrow(/^WRONGTYPE/);
+  const refused = new QueueError('job_not_found', 'no such job');
+  await expect(guard(() => Promise.reject(refused))).rejects.toBe(refused);
+});

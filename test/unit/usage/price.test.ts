@@ -1,0 +1,122 @@
+import type { Usage } from '../../../src/job/job.ts';
+import { createPriceList } from '../../../src/usage/price.ts';
+
+const prices = createPriceList({
+  'my-model': { input: 3, cachedInput: 0.3, output: 9 },
+  'o3-pro': { input: 1, cachedInput: undefined, output: 1 },
+  'free-model': { input: 0, cachedInput: undefined, output: 0 },
+  constructor: { input: 1, cachedInput: undefined, output: 1 },
+});
+
+function usage(input: number, output: number, more: Partial<Usage> = {}): Usage {
+  const counted = { input_tokens: input, output_tokens: output, total_tokens: input + output };
+  return { ...counted, cached_tokens: 0, cache_write_tokens: 0, reasoning_tokens: 0, ...more };
+}
+
+/** In nano-dollars; of 1,000 input tokens and 500 output tokens unless told. */
+function costOf(upstreamModel: string, serviceTier: string | null = null, used = usage(1000, 500)) {
+  return prices.costOf({ upstreamModel, usage: used, serviceTier });
+}
+
+describe('a response costs', () => {
+  it.each<[model: string, nano: number]>([
+    ['o3', 1000 * 2000 + 500 * 8000],
+    ['gpt-5', 1000 * 1250 + 500 * 10_000],
+    ['gpt-5-nano', 1000 * 50 + 500 * 400],
+    ['gpt-5.4', 1000 * 2500 + 500 * 15_000],
+    ['o3-deep-research', 1000 * 10_000 + 500 * 40_000],
+  ])('what is publicly known of %s', (model, nano) => {
+    expect(costOf(model)).toBe(nano);
+  });
+
+  it('the price of its model under any date', () => {
+    expect(costOf('o3-2025-04-16')).toBe(costOf('o3'));
+    expect(costOf('o3-2031-12-24')).toBe(costOf('o3'));
+    expect(costOf('my-model-2031-12-24')).toBe(costOf('my-model'));
+  });
+
+  it('less where it was read from the cache, and more where it was written there', () => {
+    const cached = usage(1000, 500, { cached_tokens: 400 });
+    expect(costOf('o3', null, cached)).toBe(600 * 2000 + 400 * 500 + 500 * 8000);
+    const written = usage(1000, 500, { cached_tokens: 400, cache_write_tokens: 100 });
+    expect(costOf('gpt-6-sol', null, written)).toBe(500 * 2000 + 400 * 200 + 100 * 2500 + 500 * 10_000);
+  });
+
+  it('nothing extra for its reasoning, which is part of the output', () => {
+    expect(costOf('o3', null, usage(1000, 500, { reasoning_tokens: 450 }))).toBe(costOf('o3'));
+  });
+
+  it('more as a whole when its input is long', () => {
+    expect(costOf('gpt-5.4', null, usage(300_000, 1000))).toBe(300_000 * 5000 + 1000 * 22_500);
+  });
+
+  it.each<[tier: string | null, model: string, factor: number]>([
+    [null, 'o3', 1],
+    ['default', 'o3', 1],
+    ['auto', 'o3', 1],
+    ['flex', 'o3', 0.5],
+    ['priority', 'o3', 2],
+    ['priority', 'gpt-5.5-2026-04-23', 2.5],
+    ['flex', 'my-model', 0.5],
+  ])('by the tier that the reply names: %s, of %s', (tier, model, factor) => {
+    expect(costOf(model, tier)).toBe(factor * (costOf(model) ?? Number.NaN));
+  });
+
+  it('whole nano-dollars, whatever the fractions', () => {
+    expect(costOf('gpt-5-nano', 'flex', usage(0, 0, { input_tokens: 3, cached_tokens: 3 }))).toBe(8);
+  });
+
+  it('what the configuration says, before anything else', () => {
+    expect(costOf('my-model', null, usage(1000, 500, { cached_tokens: 400 }))).toBe(
+      600 * 3000 + 400 * 300 + 500 * 9000,
+    );
+    expect(costOf('o3-pro-2025-06-10', null, usage(1000, 500, { cached_tokens: 400 }))).toBe(1_500_000);
+    expect(costOf('free-model')).toBe(0);
+    expect(costOf('constructor')).toBe(1_500_000);
+  });
+});
+
+describe('nobody knows, and so it is null,', () => {
+  it.each([
+    'gpt-99',
+    'o3-of-somebody',
+    'my-model-2',
+    'llama3.2:3b',
+    '',
+    'toString',
+    // Known to be there, but not what its output costs.
+    'text-embedding-3-small',
+    'moderation',
+    'whisper-1',
+  ])('what %j costs', (model) => {
+    expect(costOf(model)).toBeNull();
+  });
+
+  it('what a tier costs that nobody has heard of', () => {
+    expect(costOf('o3', 'moonlight')).toBeNull();
+    expect(costOf('free-model', 'moonlight')).toBeNull();
+  });
+
+  it('what a response costs that does not say what it used', () => {
+    expect(prices.costOf({ upstreamModel: 'o3', usage: null, serviceTier: null })).toBeNull();
+  });
+
+  it.each([
+    usage(10, 5, { cached_tokens: 11 }),
+    usage(10, 5, { cached_tokens: 6, cache_write_tokens: 5 }),
+    usage(-1, 5),
+    usage(1, Number.NaN),
+  ])('what nonsense costs: %j', (nonsense) => {
+    expect(costOf('o3', null, nonsense)).toBeNull();
+    expect(costOf('my-model', null, nonsense)).toBeNull();
+  });
+});
+
+test('an estimate is the cost of what is expected, none of it cached', () => {
+  const expected = { inputTokens: 1000, outputTokens: 500 };
+  expect(prices.estimateOf({ upstreamModel: 'o3', ...expected })).toBe(costOf('o3'));
+  expect(prices.estimateOf({ upstreamModel: 'o3', ...expected, serviceTier: 'flex' })).toBe(
+    costOf('o3', 'flex'),
+  );
+  expect(prices.estimateOf({ upstreamModel: 'gpt-99', ...expected })).toBeNull();
+});

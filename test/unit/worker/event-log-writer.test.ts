@@ -1,0 +1,244 @@
+import { createPace } from '../../../src/async/pace.ts';
+import type { RunProgress } from '../../../src/run/record.ts';
+import { LockLostError, type NewEntry } from '../../../src/run/writer.ts';
+import type { InterruptionReason } from '../../../worker/attempt/active-attempt.ts';
+import { createJournalist, type Journalist } from '../../../worker/attempt/event-log-writer.ts';
+import type { StreamEvent } from '../../../worker/upstream/running-response.ts';
+
+const BATCH_MS = 100;
+const MOST_WAITING = 20_000;
+
+interface Written {
+  at: number;
+  /** The texts of the deltas, each on its own. */
+  texts: string[];
+  progress: RunProgress;
+}
+
+/** A journalist whose record does what the test says. */
+function newsroom({ perSecond = 1000, pace = createPace(perSecond) } = {}) {
+  const written: Written[] = [];
+  const interruptions: InterruptionReason[] = [];
+  let answer = async (): Promise<{ cancelRequested: boolean }> => ({ cancelRequested: false });
+  const journalist = createJournalist({
+    record: {
+      async append(entry, progress) {
+        written.push({ at: Date.now() - startedAt, texts: textsOf(entry), progress });
+        return answer();
+      },
+    },
+    active: { interrupt: (reason) => void interruptions.push(reason) },
+    pace,
+    identity: { upstreamId: 'resp_1' },
+  });
+  const startedAt = Date.now();
+  return {
+    journalist,
+    written,
+    interruptions,
+    pace,
+    answerWith(next: typeof answer) {
+      answer = next;
+    },
+    /** All that was written, one after the other. */
+    text: () => written.flatMap(({ texts }) => texts).join(''),
+  };
+}
+
+function textsOf(entry: NewEntry): string[] {
+  if (!('events' in entry) || entry.events === '') return [];
+  return (JSON.parse(entry.events) as { delta: string }[]).map(({ delta }) => delta);
+}
+
+let sequence = 0;
+/** One delta; `part` is the place it belongs to. */
+function say(journalist: Journalist, delta: string, part = 0): void {
+  sequence += 1;
+  const event: StreamEvent = {
+    type: 'response.output_text.delta',
+    sequence_number: sequence,
+    item_id: 'msg_1',
+    output_index: 0,
+    content_index: part,
+    delta,
+  };
+  journalist.add(event, { cursor: sequence });
+}
+
+const pass = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  jest.useFakeTimers();
+  sequence = 0;
+});
+afterEach(() => jest.useRealTimers());
+
+it('deltas that come together are one entry, a tenth of a second after the first', async () => {
+  const { journalist, written } = newsroom();
+  for (const word of ['It ', 'is ', 'dark.']) say(journalist, word);
+  await pass(BATCH_MS - 1);
+  expect(written).toEqual([]);
+  await pass(1);
+  expect(written).toEqual([
+    { at: BATCH_MS, texts: ['It is dark.'], progress: { upstreamId: 'resp_1', cursor: 3 } },
+  ]);
+});
+
+it('deltas of different places stay apart, in their order', async () => {
+  const { journalist, written } = newsroom();
+  say(journalist, 'a', 0);
+  say(journalist, 'b', 1);
+  say(journalist, 'c', 1);
+  say(journalist, 'd', 0);
+  await pass(BATCH_MS);
+  expect(written.map(({ texts }) => texts)).toEqual([['a', 'bc', 'd']]);
+});
+
+it('a stream that never pauses is written ten times a second, in order and whole', async () => {
+  const { journalist, written, text } = newsroom();
+  let said = '';
+  for (let i = 0; i < 1000; i += 1) {
+    say(journalist, `${i} `);
+    said += `${i} `;
+    await pass(1);
+  }
+  await pass(BATCH_MS);
+  expect(text()).toBe(said);
+  expect(written).toHaveLength(10);
+  for (const [i, { at }] of written.slice(1).entries()) {
+    expect(at - (written[i]?.at ?? 0)).toBeGreaterThanOrEqual(BATCH_MS);
+  }
+});
+
+it('nothing to say is nothing written', async () => {
+  const { written } = newsroom();
+  await pass(10 * BATCH_MS);
+  expect(written).toEqual([]);
+});
+
+it('an event that is no part of the answer moves the cursor all the same', async () => {
+  const { journalist, written } = newsroom();
+  journalist.add({ type: 'response.in_progress', sequence_number: 1 }, { cursor: 1 });
+  await pass(BATCH_MS);
+  expect(written).toMatchObject([{ texts: [], progress: { cursor: 1 } }]);
+});
+
+it('many journalists of one process take turns', async () => {
+  const pace = createPace(10);
+  const rooms = Array.from({ length: 5 }, () => newsroom({ pace }));
+  for (const { journalist } of rooms) say(journalist, 'x');
+  await pass(499);
+  expect(rooms.flatMap(({ written }) => written)).toEqual([]);
+  await pass(1);
+  expect(rooms.flatMap(({ written }) => written)).toHaveLength(5);
+  for (const { journalist } of rooms) journalist.stop();
+  expect(pace.pauseMs()).toBe(0);
+});
+
+it('after the stop nothing is written, not even what was waiting', async () => {
+  const { journalist, written } = newsroom();
+  say(journalist, 'in time');
+  await pass(BATCH_MS);
+  say(journalist, 'too late');
+  journalist.stop();
+  say(journalist, 'later still');
+  await pass(10 * BATCH_MS);
+  expect(written).toMatchObject([{ texts: ['in time'] }]);
+});
+
+it('a stop in the middle of a write leaves out what came meanwhile', async () => {
+  const { journalist, written, answerWith } = newsroom();
+  let answered = (): void => {};
+  answerWith(async () => {
+    await new Promise<void>((resolve) => {
+      answered = resolve;
+    });
+    return { cancelRequested: false };
+  });
+  say(journalist, 'one');
+  await pass(BATCH_MS);
+  say(journalist, 'two');
+  journalist.stop();
+  answered();
+  await pass(10 * BATCH_MS);
+  expect(written).toMatchObject([{ texts: ['one'] }]);
+});
+
+it('while one entry is being written, the next one collects', async () => {
+  const { journalist, written, answerWith, text } = newsroom();
+  let answered = (): void => {};
+  answerWith(async () => {
+    await new Promise<void>((resolve) => {
+      answered = resolve;
+    });
+    return { cancelRequested: false };
+  });
+  say(journalist, 'one ');
+  await pass(BATCH_MS);
+  for (const word of ['two ', 'three ']) say(journalist, word);
+  await pass(10 * BATCH_MS);
+  expect(written).toHaveLength(1);
+  answered();
+  await pass(BATCH_MS);
+  expect(written).toMatchObject([{ texts: ['one '] }, { texts: ['two three '] }]);
+  expect(text()).toBe('one two three ');
+});
+
+it('an entry that cannot be written ends the journal: it has no hole, and the attempt goes on', async () => {
+  const { journalist, written, interruptions, answerWith } = newsroom();
+  say(journalist, 'one');
+  await pass(BATCH_MS);
+  answerWith(async () => {
+    throw new Error('OOM command not allowed');
+  });
+  say(journalist, 'lost');
+  await pass(BATCH_MS);
+  answerWith(async () => ({ cancelRequested: false }));
+  say(journalist, 'after the hole');
+  await pass(10 * BATCH_MS);
+  expect(written).toMatchObject([{ texts: ['one'] }, { texts: ['lost'] }]);
+  expect(interruptions).toEqual([]);
+});
+
+it('a Redis that is away is waited for up to a bound; what comes after that is left out for good', async () => {
+  const { journalist, written, answerWith, text } = newsroom();
+  let back = (): void => {};
+  const away = new Promise<void>((resolve) => {
+    back = resolve;
+  });
+  answerWith(async () => {
+    await away;
+    return { cancelRequested: false };
+  });
+  say(journalist, 'before ');
+  await pass(BATCH_MS);
+  for (let i = 0; i < MOST_WAITING + 1000; i += 1) say(journalist, 'x');
+  back();
+  await pass(BATCH_MS);
+  say(journalist, 'after');
+  await pass(10 * BATCH_MS);
+  expect(text()).toBe(`before ${'x'.repeat(MOST_WAITING)}`);
+  // Whoever goes on from here has it all: the cursor is at the last that was written.
+  expect(written.at(-1)?.progress).toMatchObject({ cursor: 1 + MOST_WAITING });
+});
+
+it('a lock that is lost interrupts the attempt, and nothing more is written', async () => {
+  const { journalist, written, interruptions, answerWith } = newsroom();
+  answerWith(async () => {
+    throw new LockLostError('job_1');
+  });
+  say(journalist, 'one');
+  await pass(BATCH_MS);
+  say(journalist, 'two');
+  await pass(10 * BATCH_MS);
+  expect(interruptions).toEqual(['lock lost']);
+  expect(written).toHaveLength(1);
+});
+
+it('a cancel that was asked for is heard of with the next entry', async () => {
+  const { journalist, interruptions, answerWith } = newsroom();
+  answerWith(async () => ({ cancelRequested: true }));
+  say(journalist, 'one');
+  await pass(BATCH_MS);
+  expect(interruptions).toEqual(['cancelled']);
+});

@@ -1,0 +1,65 @@
+import { daysUntil, isPast, shutdownTime } from '../../../src/models/catalog.ts';
+import { endsOf, isWorthNotice, outliving } from '../../../worker/maintenance/model-shutdown.ts';
+
+const DATE = '2026-12-11';
+const at = (time: string): number => Date.parse(`${time}Z`);
+
+describe('the day on which a model is shut down', () => {
+  it.each([
+    ['2026-11-23T13:00:00', 18, false],
+    ['2026-12-10T23:59:59', 1, false],
+    ['2026-12-11T00:00:00', 0, false],
+    ['2026-12-11T23:59:59', 0, false],
+    ['2026-12-12T00:00:00', -1, true],
+  ])('seen from %s: %i days left, over: %s', (time, daysLeft, over) => {
+    expect([daysUntil(DATE, at(time)), isPast(DATE, at(time))]).toEqual([daysLeft, over]);
+  });
+});
+
+describe('the ends that are announced', () => {
+  const config = { upstream: 'o3', fallbacks: ['gpt-5', 'gpt-6'] };
+  const dates: Record<string, string> = { o3: DATE, 'gpt-5': '2027-06-01' };
+  const ends = (time: string) => endsOf(config, (name) => dates[name], at(time));
+
+  it('name what takes over, in the order of the configuration', () => {
+    expect(ends('2026-12-01T00:00:00')).toEqual([
+      { upstreamModel: 'o3', date: DATE, daysLeft: 10, isPast: false, successor: 'gpt-5' },
+      { upstreamModel: 'gpt-5', date: '2027-06-01', daysLeft: 182, isPast: false, successor: 'gpt-6' },
+    ]);
+  });
+
+  it.each([
+    ['2026-11-10T00:00:00', []],
+    ['2026-11-11T00:00:00', ['o3']],
+    ['2026-12-11T12:00:00', ['o3']],
+    // Something has taken over, as it was meant to.
+    ['2026-12-12T00:00:00', []],
+  ])('are told from 30 days before: at %s %j', (time, names) => {
+    expect(
+      ends(time)
+        .filter(isWorthNotice)
+        .map(({ upstreamModel }) => upstreamModel),
+    ).toEqual(names);
+  });
+
+  it('are told on where nothing takes over', () => {
+    const alone = endsOf({ upstream: 'o3', fallbacks: [] }, () => DATE, at('2027-01-01T00:00:00'));
+    expect(alone.filter(isWorthNotice)).toMatchObject([{ successor: undefined, isPast: true }]);
+  });
+});
+
+describe('the jobs of a line that outlive their model', () => {
+  const end = shutdownTime(DATE);
+  const secondsBefore = (seconds: number): number => end - seconds * 1000;
+  const motion = { startsPerSecond: 2, durationMs: 10_000, notBefore: 0 };
+
+  it.each([
+    // In the 20 s in which something can start and be answered: 41 starts.
+    ['starts until then', 100, motion, 30, 59],
+    ['enough time', 40, motion, 30, 0],
+    ['no time even for one answer', 100, motion, 9, 100],
+    ['a line that stands still for half of it', 100, { ...motion, notBefore: secondsBefore(20) }, 30, 79],
+  ])('%s: of %i', (_, waiting, moves, secondsLeft, expected) => {
+    expect(outliving(waiting, moves, end, secondsBefore(secondsLeft))).toBe(expected);
+  });
+});

@@ -1,0 +1,98 @@
+import { TerminalError } from '../../../src/errors/failure.ts';
+import { createPriceList } from '../../../src/usage/price.ts';
+import { endFrom, outcomeOf } from '../../../worker/attempt/outcome.ts';
+
+const PRICES = createPriceList({});
+
+describe('the end of a response', () => {
+  it('is an answer, with its reason when it was cut short', () => {
+    expect(
+      endFrom({ id: 'r', status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, PRICES),
+    ).toMatchObject({
+      status: 'completed',
+      summary: { incomplete_reason: 'max_output_tokens', answer_preview: '', usage: null },
+    });
+  });
+
+  it('has its price, by the model and the tier that the reply names', () => {
+    const response = {
+      id: 'r',
+      status: 'completed',
+      model: 'o3-2025-04-16',
+      service_tier: 'flex',
+      usage: { input_tokens: 1000, input_tokens_details: { cached_tokens: 400 }, output_tokens: 500 },
+    };
+    expect(endFrom(response, PRICES)).toMatchObject({
+      summary: { cost_usd: 0.0027, service_tier: 'flex' },
+      spent: { responseId: 'r', costNano: 2_700_000, usage: { cached_tokens: 400, cache_write_tokens: 0 } },
+    });
+  });
+
+  it('is an answer when a server says nothing of a status', () => {
+    const output = [{ type: 'message', content: [{ type: 'output_text', text: 'Yes.' }] }];
+    expect(endFrom({ id: 'r', output }, PRICES)).toMatchObject({
+      status: 'completed',
+      summary: {
+        answer_preview: 'Yes.',
+        upstream_model: 'unknown',
+        fallback_from: null,
+        incomplete_reason: null,
+      },
+    });
+  });
+
+  it.each([
+    ['server_error', 'response_failed', true],
+    ['vector_store_timeout', 'response_failed', true],
+    ['something_new', 'response_failed', true],
+    ['rate_limit_exceeded', 'rate_limited', true],
+    ['insufficient_quota', 'quota_exhausted', true],
+    ['invalid_prompt', 'response_refused', false],
+    ['image_too_large', 'response_refused', false],
+    ['bio_policy', 'response_refused', false],
+  ])('is a failure for %s: %s, retryable: %s', (code, expected, retryable) => {
+    let thrown: unknown;
+    try {
+      endFrom({ id: 'r', status: 'failed', error: { code, message: 'because' } }, PRICES);
+    } catch (error: unknown) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ code: expected, retryable, message: `${code}: because` });
+  });
+
+  it('is a failure without a reason, too', () => {
+    expect(() => endFrom({ id: 'r', status: 'failed', error: null }, PRICES)).toThrow(
+      'unknown: the upstream gave no reason',
+    );
+  });
+
+  it('is a failure when somebody else has cancelled it', () => {
+    expect(() => endFrom({ id: 'r', status: 'cancelled' }, PRICES)).toThrow(TerminalError);
+  });
+});
+
+describe('the outcome', () => {
+  it('is what stands in the record', () => {
+    const summary = {
+      usage: null,
+      cost_usd: null,
+      service_tier: null,
+      answer_preview: '',
+      upstream_model: 'o3',
+      fallback_from: null,
+      incomplete_reason: null,
+    };
+    const error = { code: 'timeout', message: 'too long', retryable: false };
+    expect(outcomeOf('completed', { summary, error: undefined })).toEqual({ kind: 'completed', summary });
+    expect(outcomeOf('failed', { summary: undefined, error })).toEqual({
+      kind: 'failed',
+      code: 'timeout',
+      message: 'too long',
+    });
+    expect(outcomeOf('cancelled', { summary, error })).toEqual({ kind: 'cancelled' });
+    expect(outcomeOf('completed', { summary: undefined, error: undefined })).toMatchObject({
+      kind: 'failed',
+      code: 'internal_error',
+    });
+  });
+});

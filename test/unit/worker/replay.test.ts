@@ -1,0 +1,266 @@
+import { accumulateResponse } from 'openai/lib/responses/ResponseAccumulator';
+import type { Response, ResponseStreamEvent } from 'openai/resources/responses/responses';
+import { createJournalReader, JournalBatch } from '../../../src/events/event-log.ts';
+import { createTranscript, type Said, type Transcript } from '../../../src/events/replay.ts';
+import { joined, type ResponseEvent } from '../../../src/responses/event.ts';
+import {
+  annotated,
+  call,
+  customCall,
+  message,
+  reasoning,
+  refusal,
+  streamOf,
+} from '../../support/openai/streamed-items.ts';
+
+/** What a worker writes and a producer reads: in batches, through Redis' strings. */
+function journal(transcript: Transcript) {
+  const read = createJournalReader();
+  return {
+    says(events: readonly ResponseEvent[], { attempt = 1, purchase = 1, batch = 3 } = {}): void {
+      const writer = new JournalBatch();
+      for (let from = 0; from < events.length; from += batch) {
+        for (const event of events.slice(from, from + batch)) writer.add(event);
+        const text = writer.take();
+        if (text !== '') transcript.add(read(['a', String(attempt), 'p', String(purchase), 'e', text]));
+      }
+    },
+    begins(attempt: number, reason: string, purchase = attempt - 1): void {
+      transcript.add(read(['a', String(attempt), 'p', String(purchase), 'r', reason]));
+    },
+  };
+}
+
+const eventsIn = (said: readonly Said[]): ResponseEvent[] =>
+  said.flatMap((each) => (each.kind === 'event' ? [each.event] : []));
+
+/** The output as OpenAI's own SDK puts it together from the events. */
+function heardBySdk(said: readonly Said[]): unknown[] {
+  const created = { type: 'response.created', sequence_number: 0, response: { id: 'resp_1', output: [] } };
+  let snapshot = accumulateResponse(created as unknown as ResponseStreamEvent, undefined);
+  for (const event of eventsIn(said)) {
+    snapshot = accumulateResponse(event as unknown as ResponseStreamEvent, snapshot as Response);
+  }
+  return snapshot.output;
+}
+
+const textOf = (said: readonly Said[], type = 'response.output_text.delta'): string =>
+  eventsIn(said)
+    .filter((event) => event.type === type)
+    .map(({ delta }) => String(delta))
+    .join('');
+
+const typesIn = (said: readonly Said[]): string[] => eventsIn(said).map(({ type }) => type);
+
+const responseWith = (output: object[]) => ({ id: 'resp_1', status: 'completed', output });
+
+/** Every kind of item that has a text. */
+const OUTPUT = [
+  reasoning('rs_1', ['First I weigh it.', 'Then I weigh it again.']),
+  message('msg_1', 'It is heavy.'),
+  annotated('msg_2', 'See there.', ['https://example.org/a', 'https://example.org/b']),
+  refusal('msg_3', 'That I do not say.'),
+  call('fc_1', 'weather', '{"city":"Graz"}'),
+  customCall('ctc_1', 'shell', 'ls -l'),
+];
+
+let transcript: Transcript;
+let worker: ReturnType<typeof journal>;
+beforeEach(() => {
+  transcript = createTranscript();
+  worker = journal(transcript);
+});
+
+describe('a transcript', () => {
+  it('of an answer that was streamed whole has nothing to add at its end', () => {
+    worker.says(streamOf(OUTPUT));
+    const before = transcript.said.length;
+    transcript.complete(responseWith(OUTPUT));
+    expect(transcript.said).toHaveLength(before);
+    expect(heardBySdk(transcript.said)).toEqual(OUTPUT);
+  });
+
+  it('of an answer of which nothing was streamed has all of it at its end', () => {
+    transcript.complete(responseWith(OUTPUT));
+    expect(heardBySdk(transcript.said)).toEqual(OUTPUT);
+    expect(textOf(transcript.said)).toBe('It is heavy.Look: See there.');
+    expect(typesIn(transcript.said)).toEqual(typesIn(onceEach(streamOf(OUTPUT))));
+  });
+
+  it('of a stream that broke off goes on where it stopped', () => {
+    const events = streamOf([message('msg_1', 'It is heavy.')]);
+    worker.says(upTo(1, events));
+    expect(textOf(transcript.said)).toBe('It ');
+    const before = transcript.said.length;
+    transcript.complete(responseWith([message('msg_1', 'It is heavy.')]));
+    expect(typesIn(transcript.said.slice(before))).toEqual([
+      'response.output_text.delta',
+      'response.output_text.done',
+      'response.content_part.done',
+      'response.output_item.done',
+    ]);
+    expect(textOf(transcript.said)).toBe('It is heavy.');
+  });
+
+  it('takes a final item under another id for the one that was streamed, when it goes on with its text', () => {
+    worker.says(upTo(1, streamOf([message('msg_streamed', 'It is heavy.')])));
+    transcript.complete(responseWith([message('msg_final', 'It is heavy.')]));
+    expect(textOf(transcript.said)).toBe('It is heavy.');
+    expect(heardBySdk(transcript.said)).toEqual([message('msg_streamed', 'It is heavy.')]);
+  });
+
+  describe('over two attempts', () => {
+    const lost = message('msg_lost', 'It is light.');
+    const final = message('msg_2', 'It is heavy.');
+
+    it('ends the items of the first as incomplete, with what was said of them, and goes on with the next index', () => {
+      worker.says(upTo(3, streamOf([reasoning('rs_1', ['Hm.']), lost])));
+      worker.begins(2, 'connection_lost: the line went dead');
+      worker.says(streamOf([final]), { attempt: 2, purchase: 2 });
+      transcript.complete(responseWith([final]));
+      expect(transcript.said.filter(({ kind }) => kind === 'attempt')).toEqual([
+        { kind: 'attempt', attempt: 2, reason: 'connection_lost: the line went dead' },
+      ]);
+      expect(heardBySdk(transcript.said)).toEqual([
+        reasoning('rs_1', ['Hm.']),
+        { ...message('msg_lost', 'It is '), status: 'incomplete' },
+        final,
+      ]);
+      const last = transcript.said.filter(({ kind, attempt }) => kind === 'event' && attempt === 2);
+      expect(textOf(last)).toBe('It is heavy.');
+    });
+
+    it('keeps refusals and reasoning that were said in part', () => {
+      const half = [reasoning('rs_1', ['I weigh', 'it.']), refusal('msg_1', 'Never would I say that.')];
+      worker.says(upTo(5, streamOf(half)));
+      worker.begins(2, 'response_failed');
+      expect(heardBySdk(transcript.said)).toEqual([
+        half[0],
+        { ...refusal('msg_1', 'Never would '), status: 'incomplete' },
+      ]);
+    });
+
+    it('never ends a call that was made in part: somebody would act on it', () => {
+      worker.says(upTo(1, streamOf([call('fc_1', 'pay', '{"amount": 100}')])));
+      worker.begins(2, 'response_lost');
+      expect(typesIn(transcript.said)).not.toContain('response.output_item.done');
+      expect(typesIn(transcript.said)).not.toContain('response.function_call_arguments.done');
+    });
+
+    it('tells a response that was bought again within one attempt, though nobody announced it', () => {
+      worker.says(upTo(2, streamOf([lost])), { purchase: 1 });
+      worker.says(streamOf([final]), { purchase: 2 });
+      expect(transcript.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
+      expect(heardBySdk(transcript.said)).toEqual([
+        { ...message('msg_lost', 'It is '), status: 'incomplete' },
+        final,
+      ]);
+    });
+
+    it('says an answer anew that was bought again and not streamed', () => {
+      worker.says(upTo(3, streamOf([lost])), { purchase: 1 });
+      transcript.complete(responseWith([final]));
+      expect(transcript.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
+      expect(heardBySdk(transcript.said)).toEqual([{ ...lost, status: 'incomplete' }, final]);
+    });
+
+    it('is the same for who reads the journal at once and for who reads it bit by bit', () => {
+      const other = createTranscript();
+      const second = journal(other);
+      for (const [each, batch] of [
+        [worker, 1],
+        [second, 1000],
+      ] as const) {
+        each.says(upTo(2, streamOf([lost])), { batch });
+        each.begins(2, 'response_failed');
+        each.says(streamOf([final]), { attempt: 2, purchase: 2, batch });
+      }
+      expect(heardBySdk(other.said)).toEqual(heardBySdk(transcript.said));
+      expect(textOf(other.said)).toBe(textOf(transcript.said));
+    });
+  });
+
+  it('says every text once and whole, wherever the stream breaks off', () => {
+    const random = randomFrom(7);
+    for (let round = 0; round < 300; round += 1) {
+      const output = OUTPUT.filter(() => random() < 0.6);
+      const events = streamOf(output);
+      transcript = createTranscript();
+      const cut = Math.floor(random() * (events.length + 1));
+      journal(transcript).says(events.slice(0, cut), { batch: 1 + Math.floor(random() * 5) });
+      transcript.complete(responseWith(output));
+      const seen = { round, cut, of: events.length, types: output.map(({ type }) => type) };
+      expect({ ...seen, output: heardBySdk(transcript.said) }).toEqual({ ...seen, output });
+      for (const type of TEXT_TYPES) {
+        expect({ ...seen, text: textOf(transcript.said, type) }).toEqual({
+          ...seen,
+          text: textOf(said(events), type),
+        });
+      }
+      const ended = eventsIn(transcript.said).filter(({ type }) => type.endsWith('.done'));
+      expect(new Set(ended.map(placeOf)).size).toBe(ended.length);
+    }
+  });
+});
+
+describe('two deltas', () => {
+  const delta = { type: 'response.output_text.delta', output_index: 0, item_id: 'msg_1', content_index: 0 };
+
+  it('become one in the same place', () => {
+    const both = joined({ ...delta, delta: 'It', logprobs: [1] }, { ...delta, delta: ' is', logprobs: [2] });
+    expect(both).toEqual({ ...delta, delta: 'It is', logprobs: [1, 2] });
+  });
+
+  it.each([
+    ['another part', { content_index: 1 }],
+    ['another item', { item_id: 'msg_2' }],
+    ['another place of a kind that is not known here', { command_index: 1 }],
+  ])('stay two in %s', (_what, other) => {
+    expect(joined({ ...delta, delta: 'It' }, { ...delta, ...other, delta: ' is' })).toBeUndefined();
+  });
+
+  it('stay two where they are bytes', () => {
+    const audio = { type: 'response.audio.delta', delta: 'AA==' };
+    expect(joined(audio, audio)).toBeUndefined();
+  });
+});
+
+const TEXT_TYPES = [
+  'response.output_text.delta',
+  'response.refusal.delta',
+  'response.reasoning_summary_text.delta',
+  'response.function_call_arguments.delta',
+  'response.custom_tool_call_input.delta',
+];
+
+/** Up to so many deltas, the last of them included. */
+function upTo(count: number, events: readonly ResponseEvent[]): ResponseEvent[] {
+  const places = events.flatMap(({ type }, i) => (type.endsWith('.delta') ? [i] : []));
+  return events.slice(0, (places[count - 1] ?? events.length) + 1);
+}
+
+const said = (events: readonly ResponseEvent[]): Said[] =>
+  events.map((event) => ({ kind: 'event', attempt: 1, event }));
+
+/** A text comes in one delta where it was not streamed. */
+function onceEach(events: readonly ResponseEvent[]): Said[] {
+  const batch = new JournalBatch();
+  for (const event of events) batch.add(event);
+  const read = createJournalReader();
+  return said(read(['a', '1', 'p', '1', 'e', batch.take()]).events);
+}
+
+function placeOf({ type, output_index, content_index, summary_index }: ResponseEvent): string {
+  return [type, output_index, content_index, summary_index].join(' ');
+}
+
+/** Mulberry32: the same numbers on every run. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}

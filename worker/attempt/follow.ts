@@ -1,0 +1,168 @@
+import { createPauses } from '../../src/async/pause.ts';
+import {
+  type Failure,
+  failureFromResponseError,
+  isFailure,
+  RetryableError,
+} from '../../src/errors/failure.ts';
+import type { UpstreamResponse } from '../../src/responses/response.ts';
+import type { RunProgress } from '../../src/run/record.ts';
+import type { Upstream } from '../upstream/client.ts';
+import type { UpstreamNews } from '../upstream/openai-events.ts';
+import { hasEnded, type RunningResponse, type StreamEvent } from '../upstream/running-response.ts';
+import type { Journalist } from './event-log-writer.ts';
+
+export interface FollowOptions {
+  upstream: Upstream;
+  signal: AbortSignal;
+  /** Where an earlier follower stopped. */
+  cursor: number | undefined;
+  outputCharacters: number;
+  /** When the response was created, in milliseconds. */
+  createdAt: number;
+  /** For how long the upstream may give no sign of life, neither an event nor an answer to a lookup. In milliseconds. */
+  stallMs: number;
+  /** Ends the pause between two lookups when a webhook says that the response has ended. */
+  news: UpstreamNews | undefined;
+  /** Takes the events, and where the follower stands with them. */
+  journalist: Pick<Journalist, 'add'>;
+  /** Called when a lookup says that something has changed, and once a minute while nothing does. */
+  onProgress: (progress: RunProgress) => Promise<void>;
+}
+
+/** OpenAI streams a background response again for five minutes after its creation; a little less allows for clocks. */
+const STREAMABLE_MS = 4.5 * 60_000;
+/** Streams that broke without a single new event: then polling is the better way. */
+const FRUITLESS_STREAMS = 3;
+const STILL_ALIVE_MS = 60_000;
+const FIRST_POLL_MS = 250;
+const SLOWEST_POLL_MS = 5000;
+/** An upstream that is asked too often is heeded up to here; then it is time to see whether the answer is there. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+
+/**
+ * Follows a response to its end: by its events, by resuming them where they broke off, and by polling when neither works.
+ * @throws {Failure} when the response is lost; whatever the signal aborts with.
+ */
+export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
+  if (hasEnded(running.response)) return running.response;
+  const { cursor, outputCharacters } = options;
+  const position = { cursor, outputCharacters, seenAt: Date.now() };
+  let { events } = running;
+  for (let fruitless = 0; fruitless < FRUITLESS_STREAMS; ) {
+    const before = position.cursor;
+    const response = events && (await consume(events, position, running.background, options));
+    options.signal.throwIfAborted();
+    if (response !== undefined) return response;
+    if (!running.background)
+      throw new RetryableError('connection_lost', 'The stream ended before the answer did');
+    if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
+    if (events !== undefined && position.cursor === before) fruitless += 1;
+    // Refused or out of reach: polling finds out which.
+    events = await options.upstream
+      .resume(running.response.id, position.cursor, options.signal)
+      .catch(() => undefined);
+    if (events === undefined) break;
+  }
+  return poll(running.response.id, position.seenAt, options);
+}
+
+interface Position {
+  cursor: number | undefined;
+  outputCharacters: number;
+  seenAt: number;
+}
+
+/** The final response, or undefined when the events broke off: then only a look at the upstream tells how it stands. */
+async function consume(
+  events: AsyncGenerator<StreamEvent>,
+  position: Position,
+  background: boolean,
+  { journalist }: FollowOptions,
+): Promise<UpstreamResponse | undefined> {
+  try {
+    for await (const event of events) {
+      position.seenAt = Date.now();
+      position.cursor = event.sequence_number ?? position.cursor;
+      if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
+        position.outputCharacters += event.delta.length;
+      }
+      if (event.response !== undefined && hasEnded(event.response)) return event.response;
+      if (event.type === 'error' && !background) {
+        throw failureFromResponseError({
+          code: event.code ?? 'unknown',
+          message: event.message ?? 'no message',
+        });
+      }
+      journalist.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
+    }
+  } catch (error: unknown) {
+    // A background response lives on when its stream dies, whatever the reason; anything else dies with it.
+    if (!background || !isFailure(error)) throw error;
+  }
+  return undefined;
+}
+
+/** By lookups, fast at first and then slower, as often as all that are polled together allow. */
+async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
+  const { upstream, signal, news, onProgress, createdAt, stallMs } = options;
+  const { pace } = upstream;
+  const pauses = createPauses(signal);
+  pace.join();
+  const stopListening = news?.watch(id, pauses.wake);
+  let seenAt = lastSeenAt;
+  let told: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
+  try {
+    // What was only just created is not finished; of many that were adopted together each begins at another time.
+    const freshMs = createdAt + FIRST_POLL_MS - Date.now();
+    await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
+    signal.throwIfAborted();
+    for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
+      const { response, refusal } = await look(id, upstream, signal);
+      signal.throwIfAborted();
+      if (response !== undefined && hasEnded(response)) return response;
+      // An upstream that throttles lives, and says nothing of the response.
+      if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
+      else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
+      if (response !== undefined && (response.status !== told.status || seenAt - told.at >= STILL_ALIVE_MS)) {
+        told = { status: response.status, at: seenAt };
+        await onProgress({ upstreamStatus: response.status, seenAt });
+      }
+      const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
+      const pauseMs = Math.max(delayMs, pace.pauseMs());
+      // Jitter keeps a thousand jobs that were adopted together from asking together for ever.
+      if (await pauses.wait(askedForMs + pauseMs * (0.75 + Math.random() / 2))) delayMs = FIRST_POLL_MS;
+      signal.throwIfAborted();
+    }
+  } finally {
+    stopListening?.();
+    pace.leave();
+  }
+}
+
+function silent(id: string, stallMs: number, refusal: RetryableError | undefined): RetryableError {
+  const reason = refusal === undefined ? '' : `; the last lookup said: ${refusal.message}`;
+  return new RetryableError(
+    'upstream_silent',
+    `The upstream gave no sign of response ${id} for ${stallMs / 1000} s${reason}`,
+  );
+}
+
+/** A retryable refusal only says that the upstream cannot be asked right now, and nothing of the response. */
+async function look(
+  id: string,
+  upstream: Upstream,
+  signal: AbortSignal,
+): Promise<{ response?: UpstreamResponse; refusal?: RetryableError }> {
+  try {
+    return { response: await upstream.retrieve(id, signal) };
+  } catch (error: unknown) {
+    signal.throwIfAborted();
+    if (!isFailure(error)) throw error;
+    const failure: Failure = error;
+    if (failure.retryable) return { refusal: failure };
+    if (failure.code === 'not_found')
+      throw new RetryableError('response_lost', `The upstream has lost response ${id}`);
+    throw failure;
+  }
+}

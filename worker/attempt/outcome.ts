@@ -1,0 +1,85 @@
+import { failureFromResponseError, type RetryableError, TerminalError } from '../../src/errors/failure.ts';
+import { type FinishedStatus, preview, type ResultSummary } from '../../src/job/job.ts';
+import { answerOf, serviceTierOf, type UpstreamResponse } from '../../src/responses/response.ts';
+import type { RunEnd, RunRecord } from '../../src/run/record.ts';
+import type { RunRecordWriter } from '../../src/run/writer.ts';
+import type { PriceList } from '../../src/usage/price.ts';
+import { usdFrom } from '../../src/usage/usd.ts';
+import { spentOn } from './spent.ts';
+
+/** What became of an attempt, as data; the wiring turns it into BullMQ's gestures. */
+export type Outcome =
+  | { kind: 'completed'; summary: ResultSummary }
+  | { kind: 'failed'; code: string; message: string }
+  | { kind: 'cancelled' }
+  /** A failure that a later attempt may cure; `attempt` is the one that failed, the next one begins after `delayMs`. */
+  | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
+  /** Given back uncharged: the worker is leaving. */
+  | { kind: 'released' }
+  /** Back into the line, uncharged: it has not had its turn, or everybody waits. */
+  | { kind: 'postponed' }
+  /** Another worker has the job: nothing may be written. */
+  | { kind: 'lost' };
+
+/**
+ * What the end of a response means for its job. An answer that was cut short is an answer, with its reason.
+ * @param fallbackFrom the upstream model that was the first choice, where another one has answered.
+ * @throws {Failure} for a response that ended without one.
+ */
+export function endFrom(
+  response: UpstreamResponse,
+  prices: PriceList,
+  fallbackFrom: string | null = null,
+): RunEnd {
+  if (response.status === 'failed') {
+    const { code, message, ...rest } = response.error ?? {};
+    throw failureFromResponseError({
+      ...rest,
+      code: code ?? 'unknown',
+      message: message ?? 'the upstream gave no reason',
+    });
+  }
+  if (response.status === 'cancelled') {
+    throw new TerminalError(
+      'response_cancelled',
+      `Response ${response.id} was cancelled at the upstream, not by this queue`,
+    );
+  }
+  const spent = spentOn(response, prices);
+  return {
+    status: 'completed',
+    response,
+    spent,
+    summary: {
+      usage: spent.usage,
+      cost_usd: usdFrom(spent.costNano),
+      service_tier: serviceTierOf(response),
+      answer_preview: preview(answerOf(response), 500),
+      upstream_model: response.model ?? 'unknown',
+      fallback_from: fallbackFrom,
+      incomplete_reason: response.incomplete_details?.reason ?? null,
+    },
+  };
+}
+
+/** Writes an end down. What stands in the record afterwards is the outcome, whoever wrote it. */
+export async function writeDown(end: RunEnd, record: RunRecordWriter): Promise<Outcome> {
+  const status = await record.finish(end);
+  return outcomeOf(status, {
+    summary: end.status === 'completed' ? end.summary : undefined,
+    error: end.status === 'failed' ? end.error : undefined,
+  });
+}
+
+export function outcomeOf(
+  status: FinishedStatus,
+  { summary, error }: Pick<RunRecord, 'summary' | 'error'>,
+): Outcome {
+  if (status === 'cancelled') return { kind: 'cancelled' };
+  if (status === 'completed' && summary !== undefined) return { kind: 'completed', summary };
+  return {
+    kind: 'failed',
+    code: error?.code ?? 'internal_error',
+    message: error?.message ?? 'no reason was recorded',
+  };
+}

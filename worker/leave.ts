@@ -1,0 +1,60 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Logger } from '../src/process/log.ts';
+import type { RedisClient } from '../src/redis/connection.ts';
+import type { ModelWorker } from './model-worker.ts';
+
+/** Redis has said nothing for so long: a restart takes longer, a busy moment does not. */
+const SILENCE_MS = 800;
+const TICK_MS = 50;
+
+/**
+ * Lets the workers of all models leave. Without Redis nothing can be given back, and who waited for it would be ended by force:
+ * the locks run out by themselves, and other workers adopt what runs. Only an answer that nobody else could fetch is worth the wait.
+ */
+export async function depart(
+  workers: readonly ModelWorker[],
+  redis: RedisClient,
+  logger: Logger,
+): Promise<void> {
+  const gone = new AbortController();
+  const leaving = Promise.all(workers.map((worker) => worker.leave())).finally(() => gone.abort());
+  const isWorthWaiting = (): boolean => workers.some((worker) => worker.holdsAnswers());
+  const abandoning = silence(redis, isWorthWaiting, gone.signal).then((isSilent) => {
+    if (!isSilent) return leaving;
+    logger.warn(
+      'Redis does not answer, so that no job can be given back: leaving without, other workers go on when the locks have run out',
+    );
+    for (const worker of workers) worker.abandon();
+    return undefined;
+  });
+  await Promise.race([leaving, abandoning]);
+}
+
+/**
+ * Whether Redis fell silent before the signal came. Counted in ticks and not in time, since after a pause of the event loop
+ * the timers fire before the answers are read.
+ */
+async function silence(
+  redis: RedisClient,
+  isWorthWaiting: () => boolean,
+  gone: AbortSignal,
+): Promise<boolean> {
+  let isAsked = false;
+  for (let ticks = 0; !gone.aborted; ticks += 1) {
+    if (ticks * TICK_MS >= SILENCE_MS && !isWorthWaiting()) return true;
+    if (!isAsked) {
+      isAsked = true;
+      redis.ping().then(
+        () => {
+          isAsked = false;
+          ticks = 0;
+        },
+        () => {
+          isAsked = false;
+        },
+      );
+    }
+    await pause(TICK_MS);
+  }
+  return false;
+}

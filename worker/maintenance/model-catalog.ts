@@ -1,0 +1,180 @@
+import { FAR_MS } from '../../src/lua/queue/line.ts';
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import {
+  catalogKey,
+  GONE,
+  isPast,
+  readCatalog,
+  shutdownDateIn,
+  shutdownTime,
+} from '../../src/models/catalog.ts';
+import type { Logger } from '../../src/process/log.ts';
+import type { Quotas } from '../../src/quota/quotas.ts';
+import type { RedisClient } from '../../src/redis/connection.ts';
+import type { ListedModel, Upstream } from '../upstream/client.ts';
+import { endsOf, isWorthNotice, type LineMotion, type ModelEnd, outliving } from './model-shutdown.ts';
+
+export interface CatalogOptions {
+  redis: RedisClient;
+  prefix: string;
+  queues: readonly ModelQueue[];
+  quotas: Quotas;
+  upstream: Pick<Upstream, 'listModels'>;
+  logger: Logger;
+  onError: (error: Error) => void;
+}
+
+/** What the upstream's list of models says of those that are configured, kept in Redis for everybody who asks. */
+export interface Catalog {
+  stop(): void;
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** A model that is gone is asked again after ten minutes, unless somebody says by then that it is still gone. */
+const ROUND_MS = 300_000;
+/** Not all workers of a fleet begin in the same instant. */
+const JITTER_MS = 2000;
+const LIST_ANSWER_MS = 30_000;
+
+/**
+ * Begins its rounds. In each a model whose day is over counts as gone, so that what takes over does; never before. Once an hour one worker of the fleet also asks the
+ * upstream, and tells the log what comes to an end.
+ */
+export function keepCatalog(options: CatalogOptions): Catalog {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let timer: NodeJS.Timeout | undefined;
+  const begin = (inMs: number): void => {
+    timer = setTimeout(
+      () => {
+        round(options, signal)
+          .catch((error: Error) => {
+            if (!signal.aborted) options.onError(error);
+          })
+          .finally(() => {
+            if (!signal.aborted) begin(ROUND_MS);
+          });
+      },
+      inMs + Math.random() * JITTER_MS,
+    );
+  };
+  begin(0);
+  return {
+    stop() {
+      stopping.abort();
+      clearTimeout(timer);
+    },
+  };
+}
+
+async function round(options: CatalogOptions, signal: AbortSignal): Promise<void> {
+  const { redis, prefix, queues, quotas } = options;
+  const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
+  const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
+  // Until the next round only: whoever leaves or dies in the middle of it should not silence the fleet for an hour.
+  const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
+  if (isMine && (await ask(names, options, signal))) await redis.pexpire(claim, HOUR_MS - JITTER_MS);
+  const catalog = await readCatalog(redis, prefix);
+  const dateOf = (name: string): string | undefined => shutdownDateIn(catalog, name);
+
+  const succeeded = new Set(queues.flatMap(({ upstreamModels }) => upstreamModels.slice(0, -1)));
+  for (const name of succeeded) {
+    const date = dateOf(name);
+    // Where nothing takes over it is asked on: nobody gains by believing that it is gone.
+    if (date !== undefined && isPast(date, Date.now())) await quotas.of(name).report({ what: 'gone' });
+  }
+  if (!isMine) return;
+  for (const queue of queues) {
+    const ends = endsOf(queue.config, dateOf, Date.now());
+    for (const end of ends.filter(isWorthNotice)) await giveNotice(queue, end, options);
+    await warnOfOutliving(queue, ends, options);
+  }
+}
+
+/** @returns false: the upstream did not answer, and should be asked again soon. */
+async function ask(
+  names: readonly string[],
+  { redis, prefix, upstream, logger }: CatalogOptions,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let listed: ListedModel[] | undefined;
+  try {
+    listed = await upstream.listModels(AbortSignal.any([signal, AbortSignal.timeout(LIST_ANSWER_MS)]));
+  } catch (error: unknown) {
+    const why = error instanceof Error ? error.message : String(error);
+    if (!signal.aborted) logger.info({ why }, 'the upstream did not say which models it has');
+    return false;
+  }
+  const key = catalogKey(prefix);
+  const catalog = await readCatalog(redis, prefix);
+  for (const name of names) {
+    const entry = entryOf(name, listed, shutdownDateIn(catalog, name));
+    if (entry === undefined) await redis.hdel(key, name);
+    else await redis.hset(key, name, entry);
+    if (entry === GONE && catalog.get(name) !== GONE)
+      logger.info({ upstream_model: name }, 'not in the list of models of the upstream');
+  }
+  return true;
+}
+
+/** @param known the day that was announced while it was in the list: from then on it is no longer there. */
+function entryOf(
+  name: string,
+  listed: readonly ListedModel[] | undefined,
+  known: string | undefined,
+): string | undefined {
+  if (listed === undefined) return undefined;
+  const found = listed.find(({ id }) => id === name);
+  return found === undefined ? (known ?? GONE) : found.shutdownDate;
+}
+
+/** Once a day, whichever worker it is. */
+async function giveNotice(
+  { model }: ModelQueue,
+  { upstreamModel, date, daysLeft, successor }: ModelEnd,
+  { redis, prefix, logger }: CatalogOptions,
+): Promise<void> {
+  const said = `${catalogKey(prefix)}:said:${model}:${upstreamModel}`;
+  if ((await redis.set(said, '', 'PX', DAY_MS, 'NX')) !== 'OK') return;
+  logger.warn(
+    {
+      ...{ model, upstream_model: upstreamModel, shutdown_date: date, days_left: daysLeft },
+      ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
+    },
+    'the upstream shuts a model down',
+  );
+}
+
+async function warnOfOutliving(
+  { model, keys, backlog }: ModelQueue,
+  ends: readonly ModelEnd[],
+  { redis, logger }: CatalogOptions,
+): Promise<void> {
+  const end = ends.find((each) => !each.isPast);
+  if (end === undefined) return;
+  const endMs = shutdownTime(end.date);
+  const [waiting, later, told] = await Promise.all([
+    backlog.lengthOfLine(),
+    redis.zcount(keys.queue('delayed'), endMs * 4096, `(${FAR_MS * 4096}`),
+    redis.hmget(keys.line('told'), 'starts_per_second', 'duration_ms', 'not_before'),
+  ]);
+  const motion = motionFrom(told);
+  const inLine = motion === undefined ? 0 : outliving(waiting, motion, endMs, Date.now());
+  if (inLine + later === 0) return;
+  const { upstreamModel, date, successor } = end;
+  logger.warn(
+    {
+      ...{ model, upstream_model: upstreamModel, shutdown_date: date, jobs: inLine + later },
+      ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
+    },
+    'jobs are queued that will outlive their model',
+  );
+}
+
+/** undefined: nobody knows how fast it moves. */
+function motionFrom([starts, duration, notBefore]: (string | null)[]): LineMotion | undefined {
+  const startsPerSecond = Number(starts ?? '');
+  if (startsPerSecond <= 0) return undefined;
+  return { startsPerSecond, durationMs: Number(duration ?? ''), notBefore: Number(notBefore ?? '') };
+}

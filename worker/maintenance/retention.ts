@@ -1,0 +1,43 @@
+import type { Retention } from '../../src/config/file.ts';
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import type { RedisClient } from '../../src/redis/connection.ts';
+import { indexesOf } from '../../src/redis/keys.ts';
+
+const HOUR_MS = 3_600_000;
+/** Bounded, because Redis serves nobody else meanwhile: a thousand jobs take some milliseconds. */
+const AT_ONCE = 1000;
+
+/** Forgets the finished jobs of a model whose retention is over. Any number of workers may do it at the same time. */
+export async function sweepRetention(
+  redis: RedisClient,
+  queue: ModelQueue,
+  retention: Retention,
+): Promise<number> {
+  // Where no worker delivers webhooks nobody takes out what other producers asked for.
+  await redis.zremrangebyscore(queue.keys.outbox, '-inf', Date.now() - retention.failedHours * HOUR_MS);
+  const completed = await sweep(redis, queue, 'completed', retention.completedHours * HOUR_MS);
+  const failed = await sweep(redis, queue, 'failed', retention.failedHours * HOUR_MS);
+  return completed + failed;
+}
+
+async function sweep(
+  redis: RedisClient,
+  { bullmq, keys }: ModelQueue,
+  state: 'completed' | 'failed',
+  ageMs: number,
+): Promise<number> {
+  let forgotten = 0;
+  for (;;) {
+    const ids = await bullmq.clean(ageMs, AT_ONCE, state);
+    if (ids.length > 0) {
+      const tenants = await redis.smembers(keys.tenants);
+      const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
+      await Promise.all([
+        ...ids.map((id) => redis.unlink(keys.run(id), keys.response(id), keys.journal(id))),
+        ...indexes.map((index) => redis.zrem(index, ...ids)),
+      ]);
+    }
+    forgotten += ids.length;
+    if (ids.length < AT_ONCE) return forgotten;
+  }
+}

@@ -1,0 +1,80 @@
+import { Gauge, type Registry } from 'prom-client';
+import { upstreamModelsOf } from '../../src/config/file.ts';
+import { shutdownTime } from '../../src/models/catalog.ts';
+import type { ModelsReading } from '../../src/models/status.ts';
+import { type QuotaReading, STOP_REASONS } from '../../src/quota/reading.ts';
+
+/**
+ * What all workers share, as read when somebody asks: the same on each of them, so that one of them is to be looked at, or the maximum.
+ * @param look undefined: it cannot be known right now; then they are not told.
+ */
+export function registerQuotaGauges(
+  registry: Registry,
+  look: () => Promise<ModelsReading | undefined>,
+): void {
+  const gauge = (
+    name: string,
+    help: string,
+    labelNames: string[],
+    samples: (reading: ModelsReading) => Sample[],
+  ): void => {
+    new Gauge({
+      ...{ name, help, labelNames, registers: [registry] },
+      async collect() {
+        const reading = await look();
+        this.reset();
+        for (const [labels, value] of reading === undefined ? [] : samples(reading)) this.set(labels, value);
+      },
+    });
+  };
+  const perQuota = (value: (quota: QuotaReading) => number) => (reading: ModelsReading) =>
+    [...reading.quotas].map(([name, quota]): Sample => [{ upstream_model: name }, value(quota)]);
+
+  gauge('o3q_waiting_jobs', 'Jobs in the line of a model', ['model'], ({ models }) =>
+    models.map(({ model, waiting }): Sample => [{ model }, waiting]),
+  );
+  gauge(
+    'o3q_quota_in_flight',
+    'Responses of an upstream model that run, of all workers',
+    ['upstream_model'],
+    perQuota(({ inFlight }) => inFlight),
+  );
+  gauge(
+    'o3q_quota_requests',
+    'Create requests of the last minute, of all workers',
+    ['upstream_model'],
+    perQuota(({ requests }) => requests),
+  );
+  gauge(
+    'o3q_quota_tokens',
+    'Tokens of the last minute, used or reserved, of all workers',
+    ['upstream_model'],
+    perQuota(({ tokens }) => tokens),
+  );
+  gauge(
+    'o3q_quota_stopped',
+    '1 while nothing is sent to an upstream model for this reason, but for one job that tries',
+    ['upstream_model', 'reason'],
+    ({ quotas }) =>
+      [...quotas].flatMap(([name, { stops }]) =>
+        STOP_REASONS.map((reason): Sample => {
+          const holds = stops.some((stop) => stop.reason === reason);
+          return [{ upstream_model: name, reason }, Number(holds)];
+        }),
+      ),
+  );
+  gauge(
+    'o3q_model_shutdown_timestamp_seconds',
+    'The beginning of the day on which the upstream shuts a model down, where it is announced',
+    ['model', 'upstream_model'],
+    ({ models, shutdownDates }) =>
+      models.flatMap(({ model, config }) =>
+        upstreamModelsOf(config).flatMap((name): Sample[] => {
+          const date = shutdownDates.get(name);
+          return date === undefined ? [] : [[{ model, upstream_model: name }, shutdownTime(date) / 1000]];
+        }),
+      ),
+  );
+}
+
+type Sample = [labels: Record<string, string>, value: number];

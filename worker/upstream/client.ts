@@ -1,0 +1,207 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import OpenAI from 'openai';
+import { Stream } from 'openai/streaming';
+import { Agent, fetch as undiciFetch } from 'undici';
+import { createPace, type Pace } from '../../src/async/pace.ts';
+import { isFailure, RetryableError } from '../../src/errors/failure.ts';
+import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
+import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
+import { type CreateSlots, createCreateSlots } from './create-slots.ts';
+import { failureFromSdk, judged } from './errors.ts';
+import { connected, withConnection } from './event-stream.ts';
+import { toldLimitsOf } from './rate-limit-headers.ts';
+import type { StreamEvent } from './running-response.ts';
+import { inWholeLines } from './sse-line-buffer.ts';
+import { createBreathing } from './yield-when-busy.ts';
+
+export interface Upstream {
+  /** Buys a response. */
+  create: CreateCall;
+  /** @throws {Failure} `not_found` when the upstream does not have it (any more). */
+  retrieve(id: string, signal: AbortSignal): Promise<UpstreamResponse>;
+  /** The events after the one with the sequence number `after`. @throws {Failure} */
+  resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
+  /** Stops the spend; best effort. The response as the upstream left it, or null. */
+  cancel(id: string): Promise<UpstreamResponse | null>;
+  /** What the upstream has to sell; undefined: it does not say. @throws {Failure} when it might say it another time. */
+  listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
+  /** How long a create whose signal has aborted may still bring home its id, in milliseconds. */
+  readonly graceMs: number;
+  /** For whoever buys. */
+  readonly slots: CreateSlots;
+  /** For whoever looks up again and again. */
+  readonly pace: Pace;
+  close(): Promise<void>;
+}
+
+/** A model as the upstream lists it. */
+export interface ListedModel {
+  id: string;
+  /** `YYYY-MM-DD`; undefined: none is announced. */
+  shutdownDate: string | undefined;
+}
+
+export interface UpstreamOptions {
+  apiKey: string | undefined;
+  /** undefined: OpenAI. */
+  baseUrl: string | undefined;
+  patience?: Partial<Patience>;
+  /** Create requests that may be under way at once, each of them uncertain if the process is killed. Default 8. */
+  createsAtOnce?: number;
+}
+
+const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000 };
+/** Less costs a third of the work under load, more holds up timers. */
+const BUSY_MS = 100;
+const POLLS_PER_SECOND = 200;
+/** OpenAI answers one in some tenths of a second, so that these are more than its limits of a minute mostly allow. */
+const CREATES_AT_ONCE = 8;
+const CANCEL_CONNECTIONS = 16;
+const KEPT_ALIVE_MS = 60_000;
+const CANCEL_ANSWER_MS = 10_000;
+const CANCEL_TRIES = 3;
+const CANCEL_PAUSE_MS = 500;
+/** Node's longest timer: how long a foreground response may take is for its attempt to say. */
+const NO_LIMIT_MS = 2_147_483_647;
+
+export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
+  const patience = { ...DEFAULT_PATIENCE, ...options.patience };
+  // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout says, and the
+  // SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits are the attempt's, not the agent's.
+  const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  // Apart, and few: each of a hundred cancels at once would open a connection of its own, while streams hold the others.
+  const cancelAgent = new Agent({ connections: CANCEL_CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
+  const client = new OpenAI({
+    apiKey: apiKey ?? 'none',
+    ...(baseUrl !== undefined && { baseURL: baseUrl }),
+    // Not for lookups either: the SDK would sleep through any Retry-After, and no signal wakes it.
+    maxRetries: 0,
+    // It would print what the upstream sent, past our logger and its secrets.
+    logLevel: 'off',
+    fetch: fetchThrough(agent),
+  });
+
+  const breathe = createBreathing(BUSY_MS);
+  const send: Send = async (parameters, { connection, signal, background }) => {
+    const reply = await client.responses
+      .create(parameters as OpenAI.Responses.ResponseCreateParams, {
+        signal: connection.signal,
+        timeout: background ? patience.answerMs : NO_LIMIT_MS,
+      })
+      .asResponse();
+    const told = toldLimitsOf(reply.headers);
+    if (!isEventStream(reply)) return { kind: 'json', told, body: await reply.json() };
+    const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
+    const silenceMs = background ? patience.silenceMs : undefined;
+    return {
+      kind: 'events',
+      told,
+      events: connected(events, { connection, signal, silenceMs, firstEventFirst: true, breathe }),
+    };
+  };
+  const create = createCreateCall(send, patience);
+
+  const cancel = async (id: string): Promise<UpstreamResponse | null> => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const response: unknown = await withConnection(undefined, CANCEL_ANSWER_MS, (connection) =>
+          client.responses.cancel(id, {
+            signal: connection.signal,
+            fetchOptions: { dispatcher: cancelAgent } as object,
+          }),
+        );
+        return isUpstreamResponse(response) ? response : null;
+      } catch (error: unknown) {
+        // Finished meanwhile, or forgotten: there is nothing left to stop.
+        if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
+      }
+      await pause(CANCEL_PAUSE_MS * tries);
+    }
+  };
+  /** Those that are under way: whoever asks meanwhile gets the same answer. */
+  const cancels = new Map<string, ReturnType<typeof cancel>>();
+
+  return {
+    create: (body, createOptions) => judged(() => create(body, createOptions)),
+
+    async retrieve(id, signal) {
+      const response: unknown = await judged(() =>
+        withConnection(signal, patience.answerMs, async (connection) => {
+          const reply = await client.responses.retrieve(id, {}, { signal: connection.signal }).asResponse();
+          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
+          return reply.json();
+        }),
+      );
+      if (isUpstreamResponse(response)) return response;
+      throw new RetryableError(
+        'upstream_error',
+        `The upstream answered a lookup of ${id} with something else`,
+      );
+    },
+
+    async resume(id, after, signal) {
+      const query = { stream: true as const, ...(after !== undefined && { starting_after: after }) };
+      return judged(() =>
+        withConnection(signal, patience.answerMs, async (connection) => {
+          const events = await client.responses.retrieve(id, query, { signal: connection.signal });
+          const typed = events as unknown as AsyncIterable<StreamEvent>;
+          const { silenceMs } = patience;
+          return connected(typed, { connection, signal, silenceMs, firstEventFirst: false, breathe });
+        }),
+      );
+    },
+
+    cancel(id) {
+      const cancelling = cancels.get(id) ?? cancel(id).finally(() => cancels.delete(id));
+      cancels.set(id, cancelling);
+      return cancelling;
+    },
+
+    async listModels(signal) {
+      try {
+        return await judged(() =>
+          withConnection(signal, patience.answerMs, async (connection) => {
+            const reply = await client.models.list({ signal: connection.signal }).asResponse();
+            return listedFrom(await reply.json());
+          }),
+        );
+      } catch (error: unknown) {
+        // Many a server has no such list.
+        if (isFailure(error) && !error.retryable) return undefined;
+        throw error;
+      }
+    },
+
+    graceMs: patience.graceMs,
+    slots: createCreateSlots(options.createsAtOnce ?? CREATES_AT_ONCE),
+    pace: createPace(POLLS_PER_SECOND),
+
+    async close() {
+      await Promise.all([agent.destroy(), cancelAgent.destroy()]);
+    },
+  };
+}
+
+function listedFrom(body: unknown): ListedModel[] | undefined {
+  const data = typeof body === 'object' && body !== null && 'data' in body ? body.data : undefined;
+  if (!Array.isArray(data)) return undefined;
+  return data.flatMap((entry: unknown) => {
+    if (typeof entry !== 'object' || entry === null || !('id' in entry)) return [];
+    const date = 'shutdown_date' in entry ? String(entry.shutdown_date) : '';
+    const isDate = /^\d{4}-\d{2}-\d{2}$/.test(date) && !Number.isNaN(Date.parse(date));
+    return [{ id: String(entry.id), shutdownDate: isDate ? date : undefined }];
+  });
+}
+
+/** undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may name another agent. */
+function fetchThrough(agent: Agent): typeof globalThis.fetch {
+  const fetch = async (url: string, init: object) => {
+    const reply = await undiciFetch(url, { dispatcher: agent, ...init });
+    return isEventStream(reply) ? inWholeLines(reply) : reply;
+  };
+  return fetch as unknown as typeof globalThis.fetch;
+}
+
+function isEventStream(reply: Pick<Response, 'headers'>): boolean {
+  return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
+}

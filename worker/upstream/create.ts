@@ -1,0 +1,161 @@
+import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import type { ToldLimits } from '../../src/quota/quota.ts';
+import { isUpstreamResponse } from '../../src/responses/response.ts';
+import { mayHaveBought, refusesBackground, retryableFrom } from './errors.ts';
+import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
+import type { RunningResponse, StreamEvent } from './running-response.ts';
+
+/** How long the upstream may be silent before that means something. In milliseconds. */
+export interface Patience {
+  /**
+   * From a call until its answer, in background mode its first event included. Such calls are answered at once; this only
+   * guards against a server that hangs. Too short, and a response is bought twice. Default 60,000.
+   */
+  answerMs: number;
+  /** From one event of a background stream to the next; then the response is looked up. OpenAI sends one every 30 s. Default 90,000. */
+  silenceMs: number;
+  /** How long a create may still bring home its id after a cancel or a shutdown: the id costs money. Default 3,000. */
+  graceMs: number;
+}
+
+export interface CreateOptions {
+  /** Follow by events rather than by polling, where the server can. */
+  stream: boolean;
+  /** Ends the connection, in background mode after a grace. How long the whole attempt may take is its business, too. */
+  signal: AbortSignal;
+}
+
+/** @throws {Failure} when nothing was bought, {PurchaseUncertainError} when nobody knows. */
+export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
+
+/** What the server answered: a stream, or one JSON value. */
+export type Reply = { told: ToldLimits } & (
+  | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
+  | { kind: 'json'; body: unknown }
+);
+
+/**
+ * Sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and in background mode when it
+ * has been silent for too long.
+ */
+export type Send = (
+  parameters: Record<string, unknown>,
+  options: { connection: AbortController; signal: AbortSignal; background: boolean },
+) => Promise<Reply>;
+
+/** A server without background mode is asked again after this long: it may have been upgraded. */
+const FOREGROUND_FOR_MS = 600_000;
+
+/** The create call, in background mode where the server has one: noticed once, not for every job. */
+export function createCreateCall(send: Send, patience: Patience): CreateCall {
+  let backgroundWorks = false;
+  let foregroundUntil = 0;
+  const remember = (background: boolean): void => {
+    backgroundWorks = background;
+    if (!background) foregroundUntil = Date.now() + FOREGROUND_FOR_MS;
+  };
+  return async (body, { stream, signal }) => {
+    let refused = false;
+    if (Date.now() >= foregroundUntil) {
+      try {
+        // Streamed whatever was asked for, until this server has shown that it has a background mode: one that ignores the
+        // flag would think for minutes without a word, and could not be told from one that hangs.
+        const probing = !backgroundWorks;
+        const running = await post(send, body, {
+          background: true,
+          stream: stream || probing,
+          signal,
+          patience,
+        });
+        remember(running.background);
+        return running;
+      } catch (error: unknown) {
+        if (!refusesBackground(error)) throw error;
+        refused = true;
+      }
+    }
+    // Streamed whatever was asked for: a connection that is silent for minutes is cut by somebody on the way.
+    const running = await post(send, body, { background: false, stream: true, signal, patience });
+    // Only now is it certain that the background was refused and not something else about this one request.
+    if (refused && body['store'] !== false) remember(false);
+    return running;
+  };
+}
+
+interface PostOptions extends CreateOptions {
+  background: boolean;
+  patience: Patience;
+}
+
+async function post(
+  send: Send,
+  body: Record<string, unknown>,
+  { background, stream, signal, patience }: PostOptions,
+): Promise<RunningResponse> {
+  const connection = new AbortController();
+  const end = (): void => connection.abort();
+  let late = false;
+  const giveUp = (): void => {
+    late = true;
+    end();
+  };
+  const answerTimer = background ? setTimeout(giveUp, patience.answerMs) : undefined;
+  let graceTimer: NodeJS.Timeout | undefined;
+  const endSoon = (): void => {
+    graceTimer = setTimeout(end, background ? patience.graceMs : 0);
+  };
+  if (signal.aborted) endSoon();
+  signal.addEventListener('abort', endSoon, { once: true });
+  try {
+    const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
+    const reply = await send(parameters, { connection, signal, background });
+    const running = reply.kind === 'json' ? fromJson(reply.body, stream) : await fromEvents(reply.events);
+    return { ...running, told: reply.told };
+  } catch (error: unknown) {
+    end();
+    if (late) throw new PurchaseUncertainError(tooLate(patience.answerMs, error));
+    if (mayHaveBought(error)) throw new PurchaseUncertainError(retryableFrom(error));
+    throw error;
+  } finally {
+    clearTimeout(answerTimer);
+    clearTimeout(graceTimer);
+    signal.removeEventListener('abort', endSoon);
+  }
+}
+
+function tooLate(answerMs: number, cause: unknown): RetryableError {
+  return new RetryableError('connection_lost', `The upstream did not answer within ${answerMs / 1000} s`, {
+    cause,
+  });
+}
+
+/** Some servers answer JSON although a stream was asked for. */
+function fromJson(body: unknown, streamed: boolean): RunningResponse {
+  if (!isUpstreamResponse(body)) {
+    throw new RetryableError(
+      'upstream_error',
+      'The upstream answered without a response object: is the base URL that of a Responses API?',
+    );
+  }
+  const background = body.background === true;
+  return { response: body, background, streamed: streamed && background };
+}
+
+async function fromEvents(events: AsyncGenerator<StreamEvent>): Promise<RunningResponse> {
+  for (;;) {
+    const { done, value } = await events.next();
+    if (done)
+      throw new RetryableError('connection_lost', 'The upstream ended the stream before its first event');
+    if (isUpstreamResponse(value.response)) {
+      const { response } = value;
+      return { response, background: response.background === true, streamed: true, events };
+    }
+    if (value.type === 'keepalive') continue;
+    if (value.type === 'error')
+      throw failureFromResponseError({
+        code: value.code ?? 'unknown',
+        message: value.message ?? 'no message',
+      });
+    throw new RetryableError('upstream_error', `The stream began with ${value.type} instead of a response`);
+  }
+}

@@ -1,0 +1,111 @@
+import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import type { Logger } from '../../src/process/log.ts';
+import type { RedisClient } from '../../src/redis/connection.ts';
+import { DELIVERY_QUEUE_IN_REDIS, delivery } from '../../src/webhooks/deliveries.ts';
+import { closeWorker, JobWorker } from '../job-worker.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { ModelWorker, Recovery } from '../model-worker.ts';
+import { createWebhookSender, type Sent, type WebhookSenderOptions } from './sender.ts';
+
+export interface WebhookDeliveryOptions {
+  redis: RedisClient;
+  prefix: string;
+  sender: WebhookSenderOptions;
+  retryDelaysMs: readonly number[];
+  recovery: Recovery;
+  metrics: Metrics;
+  logger: Logger;
+  onError: (error: Error) => void;
+}
+
+/** A slow receiver holds one of these for a quarter of a minute at most, and no job ever waits for one. */
+const DELIVERIES_AT_ONCE = 50;
+const MOST_RECOVERIES = 10;
+const JITTER = 0.2;
+
+/** Delivers the webhooks of all models, at least once each: a receiver that has answered is told again if this worker dies before it can write that down. */
+export function createWebhookDelivery(options: WebhookDeliveryOptions): ModelWorker {
+  const { redis, prefix, retryDelaysMs, recovery, metrics, logger, onError } = options;
+  const sender = createWebhookSender(options.sender);
+  const releasing = new AbortController();
+  const running = new Set<AbortController>();
+
+  const send = async (job: Job): Promise<Sent | 'released'> => {
+    const parsed = delivery.safeParse(job.data);
+    if (!parsed.success) return { kind: 'refused', why: 'its data is no webhook' };
+    // One each: a signal that lives as long as the worker would collect a listener of every delivery.
+    const interruption = new AbortController();
+    running.add(interruption);
+    if (releasing.signal.aborted) interruption.abort();
+    try {
+      return await sender.send({ id: job.id ?? '', ...parsed.data }, interruption.signal);
+    } catch (error: unknown) {
+      if (interruption.signal.aborted) return 'released';
+      throw error;
+    } finally {
+      running.delete(interruption);
+    }
+  };
+
+  const process = async (job: Job, token = ''): Promise<unknown> => {
+    const sent = await send(job);
+    if (sent === 'released') {
+      // Uncharged, to another worker: the receiver may have it already, and will know it by its id.
+      await job.moveToWait(token);
+      throw new WaitingError();
+    }
+    const line = { webhook: job.id, job: (job.data as { job?: unknown } | null)?.job };
+    if (sent.kind === 'delivered') {
+      metrics.delivery('delivered');
+      logger.info({ ...line, status: sent.status }, 'webhook delivered');
+      return { status: sent.status };
+    }
+    const isLast = sent.kind === 'refused' || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+    metrics.delivery(isLast ? 'given_up' : 'failed');
+    if (isLast) logger.warn({ ...line, why: sent.why }, 'webhook given up');
+    else logger.warn({ ...line, why: sent.why }, 'webhook to be sent again');
+    throw sent.kind === 'refused' ? new UnrecoverableError(sent.why) : new Error(sent.why);
+  };
+
+  const bullmq = {
+    connection: redis,
+    prefix,
+    concurrency: DELIVERIES_AT_ONCE,
+    lockDuration: recovery.lockMs,
+    stalledInterval: recovery.stalledMs,
+    maxStalledCount: MOST_RECOVERIES,
+    settings: {
+      backoffStrategy: (attemptsMade: number) => jittered(delayAfter(attemptsMade, retryDelaysMs)),
+    },
+  };
+  const worker = new JobWorker(DELIVERY_QUEUE_IN_REDIS, process, bullmq, () => {
+    // A start that has to end for the next one does so by itself: no delivery takes longer than a receiver may.
+  });
+  worker.on('error', (error) => {
+    if (!error.message.startsWith('could not renew lock')) onError(error);
+  });
+
+  return {
+    async leave() {
+      await worker.pause(true);
+      await closeWorker(worker, redis);
+    },
+    release() {
+      releasing.abort();
+      for (const interruption of running) interruption.abort();
+    },
+    holdsAnswers: () => false,
+    abandon() {
+      worker.close(true).catch(onError);
+    },
+  };
+}
+
+function delayAfter(attemptsMade: number, delaysMs: readonly number[]): number {
+  return delaysMs[attemptsMade - 1] ?? delaysMs.at(-1) ?? 0;
+}
+
+/** Up to a fifth longer: receivers that were down for all of us must not be met by all of us at once. */
+function jittered(delayMs: number): number {
+  return Math.round(delayMs * (1 + JITTER * Math.random()));
+}

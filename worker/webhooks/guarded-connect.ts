@@ -1,0 +1,80 @@
+import { lookup, Resolver } from 'node:dns/promises';
+import { isIP, type LookupFunction } from 'node:net';
+import { buildConnector } from 'undici';
+import { refusedRange } from '../../src/job/public-address.ts';
+
+/** All addresses of a host name. */
+export type Resolve = (hostname: string) => Promise<string[]>;
+
+export interface GuardOptions {
+  /** Lets loopback and private ranges pass, and nothing else that is not public. */
+  allowPrivate: boolean;
+  /** Default: DNS, and with `allowPrivate` also what the system knows beside it. */
+  resolve?: Resolve;
+  /** For a connection to stand, in milliseconds. */
+  timeoutMs: number;
+}
+
+const DNS_TIMEOUT_MS = 3000;
+const DNS_TRIES = 2;
+
+/**
+ * Connects to public hosts only. A name is resolved once for each connection, all its addresses are looked at, and the connection goes to one of exactly those: a
+ * name that has another answer a moment later gains nothing by it. One refused address refuses the name, for such a mix is no mistake.
+ */
+export function createGuardedConnect({
+  allowPrivate,
+  resolve = allowPrivate ? resolveAsTheSystem : createDnsResolve(),
+  timeoutMs,
+}: GuardOptions): buildConnector.connector {
+  const connect = buildConnector({ lookup: guardedLookup(allowPrivate, resolve), timeout: timeoutMs });
+  return (options, callback) => {
+    // Node asks no lookup for an IP address.
+    const isAddress = isIP(options.hostname) !== 0;
+    const range = isAddress ? refusedRange(options.hostname, allowPrivate) : undefined;
+    if (range !== undefined) callback(refusal(options.hostname, options.hostname, range), null);
+    else connect(options, callback);
+  };
+}
+
+function guardedLookup(allowPrivate: boolean, resolve: Resolve): LookupFunction {
+  const checked = async (hostname: string): Promise<{ address: string; family: number }[]> => {
+    const addresses = await resolve(hostname);
+    if (addresses.length === 0) throw new Error(`${hostname} has no address`);
+    for (const address of addresses) {
+      const range = refusedRange(address, allowPrivate);
+      if (range !== undefined) throw refusal(hostname, address, range);
+    }
+    return addresses.map((address) => ({ address, family: isIP(address) }));
+  };
+  return (hostname, { all }, callback) => {
+    checked(hostname).then(
+      (addresses) => {
+        const [first] = addresses;
+        if (all === true) callback(null, addresses);
+        else callback(null, first?.address ?? '', first?.family);
+      },
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), ''),
+    );
+  };
+}
+
+function refusal(hostname: string, address: string, range: string): Error {
+  const where = hostname === address ? address : `${hostname} is ${address}, which`;
+  return new Error(`${where} is not public (${range})`);
+}
+
+/** Hosts files and search domains included. It takes one of the process's few threads for as long as an answer takes. */
+const resolveAsTheSystem: Resolve = async (hostname) =>
+  (await lookup(hostname, { all: true })).map(({ address }) => address);
+
+/** DNS alone, which takes no thread: a caller's slow name server must not hold up what else this process looks up. */
+function createDnsResolve(): Resolve {
+  const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });
+  return async (hostname) => {
+    const [ipv4, ipv6] = await Promise.allSettled([resolver.resolve4(hostname), resolver.resolve6(hostname)]);
+    const addresses = [ipv4, ipv6].flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []));
+    if (addresses.length === 0 && ipv4.status === 'rejected') throw ipv4.reason;
+    return addresses;
+  };
+}

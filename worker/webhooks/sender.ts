@@ -1,0 +1,120 @@
+import { Webhook } from 'standardwebhooks';
+import { Client, type Dispatcher } from 'undici';
+import { webhookUrlFlaw } from '../../src/job/webhook-url.ts';
+import { createGuardedConnect, type GuardOptions } from './guarded-connect.ts';
+
+export interface WebhookSenderOptions extends Omit<GuardOptions, 'timeoutMs'> {
+  /** `whsec_` and the key in base64. */
+  secret: string;
+  /** How long a receiver may take, from the connection to the last byte, in milliseconds. Default 15 s. */
+  answerMs?: number;
+}
+
+export interface OutgoingWebhook {
+  /** The same each time: by it a receiver knows what it has already. */
+  id: string;
+  url: string;
+  body: string;
+}
+
+/** `refused`: sending it again is useless. */
+export type Sent = { kind: 'delivered'; status: number } | { kind: 'failed' | 'refused'; why: string };
+
+export interface WebhookSender {
+  /** Rejects only when the signal aborts. */
+  send(webhook: OutgoingWebhook, signal: AbortSignal): Promise<Sent>;
+}
+
+const ANSWER_MS = 15_000;
+const MOST_BYTES_READ = 4096;
+const MOST_CHARACTERS_QUOTED = 500;
+
+/** Posts webhooks as https://www.standardwebhooks.com has it. */
+export function createWebhookSender({
+  secret,
+  answerMs = ANSWER_MS,
+  ...guard
+}: WebhookSenderOptions): WebhookSender {
+  const signer = new Webhook(secret);
+  const connect = createGuardedConnect({ ...guard, timeoutMs: answerMs });
+
+  const post = async (client: Client, { id, url, body }: OutgoingWebhook): Promise<Sent> => {
+    const sentAt = new Date();
+    const { origin, pathname, search } = new URL(url);
+    // It follows no redirects.
+    const answer = await client.request({
+      method: 'POST',
+      path: `${pathname}${search}`,
+      body,
+      headers: {
+        'content-type': 'application/json',
+        'user-agent': 'o3-queue',
+        'webhook-id': id,
+        'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1000)),
+        'webhook-signature': signer.sign(id, sentAt, body),
+      },
+    });
+    return judged(origin, answer.statusCode, await beginningOf(answer.body));
+  };
+
+  return {
+    async send(webhook, signal) {
+      const flaw = webhookUrlFlaw(webhook.url, guard.allowPrivate);
+      if (flaw !== undefined) return { kind: 'refused', why: `webhook_url: ${flaw}` };
+      const { origin } = new URL(webhook.url);
+      // No connection outlives its delivery: each one's address is looked up and judged anew. And the end of a client ends a request at once, while a signal that
+      // is handed to the request is heard only when the connection stands.
+      const client = new Client(origin, { connect, pipelining: 0 });
+      const end = (): void => void client.destroy();
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        end();
+      }, answerMs);
+      signal.addEventListener('abort', end, { once: true });
+      if (signal.aborted) end();
+      try {
+        return await post(client, webhook);
+      } catch (error: unknown) {
+        signal.throwIfAborted();
+        const why = isLate ? `no answer within ${answerMs / 1000} s` : reasonOf(error);
+        return { kind: 'failed', why: `${origin}: ${why}` };
+      } finally {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', end);
+        end();
+      }
+    },
+  };
+}
+
+function judged(origin: string, status: number, said: string): Sent {
+  if (status >= 200 && status < 300) return { kind: 'delivered', status };
+  const isRedirect = status >= 300 && status < 400;
+  const why = `${origin} answered ${status}${isRedirect ? ' (redirects are not followed)' : ''}: ${said}`;
+  // "Gone" is how a receiver says that it wants no more of this.
+  return { kind: status === 410 ? 'refused' : 'failed', why };
+}
+
+/** What a person needs of an answer; whoever sends more talks to nobody. Never fails: the status has said what counts. */
+async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes >= MOST_BYTES_READ) break;
+    }
+  } catch {
+    // It broke off, or came too slowly.
+  }
+  return Buffer.concat(chunks).toString('utf8').slice(0, MOST_CHARACTERS_QUOTED);
+}
+
+/** Of a host with several addresses each has failed in its own way, and the error that tells all of them says nothing itself. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.message !== '') return error.message;
+  return error instanceof AggregateError ? error.errors.map(reasonOf).join(', ') : error.name;
+}

@@ -1,0 +1,73 @@
+import type { Models } from '../../src/config/file.ts';
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import type { Logger } from '../../src/process/log.ts';
+import type { RedisClient } from '../../src/redis/connection.ts';
+import { createDeliveryQueue, forgetDeliveries } from '../../src/webhooks/deliveries.ts';
+import { drainOutboxes } from '../maintenance/outbox-drain.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { ModelWorker, Recovery } from '../model-worker.ts';
+import { createWebhookDelivery } from './delivery.ts';
+import type { WebhookSenderOptions } from './sender.ts';
+
+export interface WebhooksOutOptions extends Omit<WebhookSenderOptions, 'allowPrivate'> {
+  /** How long after the first, the second, … failure the next try comes, in milliseconds, or up to a fifth later. Default: ten more tries within about three and a half days. */
+  retryDelaysMs?: readonly number[];
+}
+
+export interface WebhooksOutSurroundings extends Pick<Models, 'retention' | 'allowPrivateWebhooks'> {
+  redis: RedisClient;
+  /** A connection for messages, shared with others. */
+  subscriber: RedisClient;
+  prefix: string;
+  queues: readonly ModelQueue[];
+  recovery: Recovery;
+  metrics: Metrics;
+  logger: Logger;
+  onError: (error: Error) => void;
+}
+
+export interface WebhooksOut {
+  /** To leave with the others. */
+  readonly worker: ModelWorker;
+  /** Forgets deliveries whose time is over. */
+  sweep(): Promise<void>;
+  close(): Promise<unknown>;
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const RETRY_DELAYS_MS = [
+  ...[5 * SECOND_MS, MINUTE_MS, 5 * MINUTE_MS, 30 * MINUTE_MS],
+  ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR_MS),
+];
+
+/** Tells callers of the ends of their jobs, from now on: out of the outboxes into one queue, and from there to the receivers. */
+export function createWebhooksOut(
+  { retryDelaysMs = RETRY_DELAYS_MS, ...sender }: WebhooksOutOptions,
+  surroundings: WebhooksOutSurroundings,
+): WebhooksOut {
+  const { redis, subscriber, prefix, queues, retention, allowPrivateWebhooks, logger, onError } =
+    surroundings;
+  if (allowPrivateWebhooks) {
+    logger.warn(
+      'allowPrivateWebhooks is on: callers can have requests sent to this machine and to its network',
+    );
+  }
+  const deliveries = createDeliveryQueue(redis, prefix, onError);
+  const worker = createWebhookDelivery({
+    ...surroundings,
+    sender: { ...sender, allowPrivate: allowPrivateWebhooks },
+    retryDelaysMs,
+  });
+  const maxAttempts = retryDelaysMs.length + 1;
+  const stop = drainOutboxes({ redis, subscriber, queues, deliveries, maxAttempts, onError });
+  return {
+    worker,
+    sweep: () => forgetDeliveries(deliveries, retention.failedHours * HOUR_MS),
+    close() {
+      stop();
+      return deliveries.close();
+    },
+  };
+}
