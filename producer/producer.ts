@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { oncePerSecond } from '../src/async/throttled-errors.ts';
+import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { ApiKey } from '../src/config/api-keys.ts';
 import { type Models, modelsOf } from '../src/config/file.ts';
 import type { Logger } from '../src/process/log.ts';
@@ -74,7 +74,7 @@ function producerOn(
     ...models
   }: ProducerOptions,
 ): Producer {
-  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'queue error'));
+  const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const queue = new O3Queue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   const draining = new AbortController();
   const gate = { keys, host, requestsPerMinute };

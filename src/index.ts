@@ -53,4 +53,4 @@ export type {
 } from './job/job.ts';
 export type { BulkRequest, JobRequest } from './job/request.ts';
 export type { ModelState, ModelStatus, ModelView, ResumedModel } from './models/view.ts';
-export type { SpendDimension, SpendQuery, SpendReport, SpendRow, SpendSums } from './usage/report.ts';
+export type { UsageDimension, UsageQuery, UsageReport, UsageRow, UsageSums } from './usage/report.ts';

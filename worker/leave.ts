@@ -11,7 +11,7 @@ const TICK_MS = 50;
  * Lets the workers of all models leave. Without Redis nothing can be given back, and who waited for it would be ended by force:
  * the locks run out by themselves, and other workers adopt what runs. Only an answer that nobody else could fetch is worth the wait.
  */
-export async function depart(
+export async function leaveAll(
   workers: readonly ModelWorker[],
   redis: RedisClient,
   logger: Logger,

@@ -10,7 +10,7 @@ import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { keepSeconds } from '../src/run/retention.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/run/writer.ts';
-import { spendKey } from '../src/usage/keys.ts';
+import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
 import type { ActiveAttempt } from './attempt/active-attempt.ts';
 import { createActiveAttempts } from './attempt/active-attempts.ts';
@@ -21,10 +21,10 @@ import type { PurchaseEvent } from './attempt/purchase.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import { closeWorker, JobWorker } from './job-worker.ts';
 import type { Metrics } from './metrics/metrics.ts';
-import { logOutcome, logPurchase, logQuotaNews } from './metrics/outcome-log.ts';
-import type { QuotaNews } from './reservation/quota-signals.ts';
-import { createGrants } from './reservation/reservation.ts';
-import type { TenantGate } from './reservation/tenant-limits.ts';
+import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
+import type { QuotaSignals } from './reservation/quota-signals.ts';
+import { createReservations } from './reservation/reservation.ts';
+import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
 
 /** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death, and a moment for the taking. */
@@ -47,9 +47,9 @@ export interface ModelWorkerOptions {
   prices: PriceList;
   /** What may be sent, as all workers share it. */
   quotas: Quotas;
-  quotaNews: QuotaNews;
+  quotaNews: QuotaSignals;
   tenantQuotas: TenantQuotas;
-  gate: TenantGate;
+  gate: TenantLimits;
   upstream: Upstream;
   /** undefined: the upstream sends none. */
   webhooks: Attempt['webhooks'];
@@ -89,11 +89,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const attempts = createActiveAttempts();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
-  const grants = createGrants({
+  const grants = createReservations({
     ...{ model: queue.model, quotas, tenantQuotas, news: quotaNews, onError },
     upstreamModels: queue.upstreamModels,
     isLimited: (tenant) => gate.isLimited(tenant),
-    onNews: (upstream, news) => logQuotaNews(logger, upstream, news),
+    onNews: (upstream, news) => logQuotaSignals(logger, upstream, news),
     onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
   });
@@ -106,7 +106,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       lockToken,
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
-      spendKey: (day) => spendKey(prefix, queue.model, day),
+      usageKey: (day) => usageKey(prefix, queue.model, day),
       keepSeconds: keepSeconds(options.retention),
     });
 
@@ -198,7 +198,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   worker.on('failed', (job, error) => {
     // Delayed, until its next attempt: BullMQ tells nobody who watches one job.
     if (job?.id !== undefined && job.finishedOn === undefined)
-      redis.publish(keys.journal(job.id), 'status').catch(onError);
+      redis.publish(keys.eventLog(job.id), 'status').catch(onError);
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
     endForBullmq(recordOf(job, ''), error).catch(onError);
     grants.forget({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);

@@ -1,6 +1,6 @@
-import { inTime, sharedLook } from '../src/async/cached-read.ts';
+import { cachedRead, withTimeout } from '../src/async/cached-read.ts';
 import { createPace } from '../src/async/pace.ts';
-import { oncePerSecond } from '../src/async/throttled-errors.ts';
+import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { Models } from '../src/config/file.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
@@ -11,16 +11,16 @@ import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { rememberModels } from '../src/usage/store.ts';
-import { depart } from './leave.ts';
+import { leaveAll } from './leave.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { sweepRetention } from './maintenance/retention.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { createModelWorker, type Recovery } from './model-worker.ts';
-import { createQuotaNews } from './reservation/quota-signals.ts';
-import { createTenantGate } from './reservation/tenant-limits.ts';
+import { createQuotaSignals } from './reservation/quota-signals.ts';
+import { createTenantLimits } from './reservation/tenant-limits.ts';
 import { createUpstream, type UpstreamOptions } from './upstream/client.ts';
-import { createOrphans } from './upstream/lost-responses.ts';
-import { listenForNews } from './upstream/openai-events.ts';
+import { createLostResponses } from './upstream/lost-responses.ts';
+import { listenForOpenAiEvents } from './upstream/openai-events.ts';
 import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.ts';
 
 export interface WorkerOptions extends Models {
@@ -58,7 +58,7 @@ export interface O3Worker extends Stoppable {
 /** Takes jobs of every configured model, from now on. */
 export function createWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
-  const onError = oncePerSecond((error) => logger.error({ error: error.message }, 'queue error'));
+  const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
   const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:messages` });
   // Each model listens on these.
@@ -69,13 +69,15 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const prices = createPriceList(options.prices);
   rememberModels(redis, prefix, Object.keys(options.models)).catch(onError);
   const quotas = createQuotas(redis, prefix);
-  const quotaNews = createQuotaNews(subscriber, onError);
+  const quotaNews = createQuotaSignals(subscriber, onError);
   const tenantQuotas = createTenantQuotas(redis, prefix);
   const books = { redis, prefix, models: Object.keys(options.models) };
-  const gate = createTenantGate(options.tenants, tenantQuotas, prices, books);
+  const gate = createTenantLimits(options.tenants, tenantQuotas, prices, books);
   const journalPace = createPace(JOURNAL_ENTRIES_PER_SECOND);
-  const news = options.upstream.webhooks ? listenForNews(redis, subscriber, prefix, onError) : undefined;
-  const webhooks = news && { news, orphans: createOrphans(news, upstream) };
+  const news = options.upstream.webhooks
+    ? listenForOpenAiEvents(redis, subscriber, prefix, onError)
+    : undefined;
+  const webhooks = news && { news, orphans: createLostResponses(news, upstream) };
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.keys(options.models).map((model) =>
@@ -111,10 +113,10 @@ export function createWorker(options: WorkerOptions): O3Worker {
     });
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
 
-  const shared = sharedLook(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
+  const shared = cachedRead(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
   // Without Redis a command would wait for it, and whoever asks with it.
   const look = async () =>
-    redis.status === 'ready' ? inTime(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
+    redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
   metrics.watch(look);
   const catalog = keepCatalog({ redis, prefix, queues, quotas, upstream, logger, onError });
 
@@ -136,7 +138,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const leave = (): Promise<unknown> => {
     clearInterval(sweeping);
     catalog.stop();
-    left ??= depart(workers, redis, logger);
+    left ??= leaveAll(workers, redis, logger);
     return left;
   };
   return {

@@ -4,15 +4,15 @@ import { keysOf } from '../../src/redis/keys.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Requirement } from '../scenario.ts';
 
-/** What the journal of a job costs. */
-export async function journalRequirements({ redis }: Fleet, jobId: string): Promise<Requirement[]> {
+/** eventLogRequirements measures the event log of a job in Redis. */
+export async function eventLogRequirements({ redis }: Fleet, jobId: string): Promise<Requirement[]> {
   const client = connectRedis(redis.url, 'patient', { onError: () => {} });
   try {
-    const key = keysOf('o3q', defaultModels().defaultModel).journal(jobId);
+    const key = keysOf('o3q', defaultModels().defaultModel).eventLog(jobId);
     const [entries, bytes] = await Promise.all([client.xlen(key), client.memory('USAGE', key, 'SAMPLES', 0)]);
     return [
       {
-        what: 'its journal in Redis',
+        what: 'its event log in Redis',
         required: '',
         measured: `${entries} entries, ${Math.round((bytes ?? 0) / 1024)} KB`,
         met: undefined,

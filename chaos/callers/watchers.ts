@@ -8,7 +8,7 @@ import { jobName } from '../fleet/job-plan.ts';
 import { createRandom } from '../fleet/random.ts';
 import { becomes, limited, pause, percentile } from '../fleet/timing.ts';
 import { isClean, type Offence, type Report, type Requirement, type Stage } from '../scenario.ts';
-import { journalRequirements } from './event-log-size.ts';
+import { eventLogRequirements } from './event-log-size.ts';
 import { createStallMeter } from './stall-meter.ts';
 import { jobDoor, openAiDoor } from './stream-reader.ts';
 import { createWatcher, type Watched } from './watcher.ts';
@@ -55,7 +55,7 @@ async function watchers(stage: Stage, fleet: Fleet): Promise<Report> {
       ...wholeness(`${LONG.deltas} deltas, worker killed`, [long]),
       { what: 'its attempt', required: '1', measured: `${long.job.attempt}`, met: long.job.attempt === 1 },
       timing(long),
-      ...(await journalRequirements(fleet, long.job.id)),
+      ...(await eventLogRequirements(fleet, long.job.id)),
       ...stalls,
       ...wholeness(`${FAILING} jobs that fail once`, failing),
       {

@@ -55,7 +55,7 @@ async function deploy({ seed, signal, progress }: Stage, fleet: Fleet): Promise<
   const departure = { worker: leaving.child.name, at };
   const takeovers = takeoversAfter([departure], fleet.wiretap.contacts, endsOf(evidence));
   const times = takeovers.map((takeover) => takeover.afterMs ?? Number.POSITIVE_INFINITY);
-  const inTime = times.filter((ms) => ms <= ADOPTION_LIMIT_MS).length;
+  const withTimeout = times.filter((ms) => ms <= ADOPTION_LIMIT_MS).length;
   const completed = evidence.jobs.filter(({ last }) => last?.status === 'completed').length;
   const firstAttempts = evidence.jobs.filter(({ last }) => last?.attempt === 1).length;
   return {
@@ -76,8 +76,8 @@ async function deploy({ seed, signal, progress }: Stage, fleet: Fleet): Promise<
       {
         what: `adopted within ${ADOPTION_LIMIT_MS} ms of SIGTERM`,
         required: `${JOBS}`,
-        measured: `${inTime} (median ${percentile(times, 0.5)} ms, last ${Math.max(...times)} ms)`,
-        met: inTime === JOBS,
+        measured: `${withTimeout} (median ${percentile(times, 0.5)} ms, last ${Math.max(...times)} ms)`,
+        met: withTimeout === JOBS,
       },
       { what: 'jobs completed', required: `${JOBS}`, measured: `${completed}`, met: completed === JOBS },
       purchaseRequirement(evidence, JOBS),

@@ -3,7 +3,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 import { pause } from '../fleet/timing.ts';
 
 /** A line that never runs dry. */
-export interface Backlog {
+export interface BullmqSets {
   /** Enqueued, and not yet taken by the upstream: the least there were at any look, once it was full. */
   readonly least: number;
   readonly enqueued: number;
@@ -25,7 +25,7 @@ export interface BacklogOptions {
 const BULK = 100;
 const LOOK_EVERY_MS = 500;
 
-export function createBacklog({ fleet, tenants, size, next, accepted }: BacklogOptions): Backlog {
+export function createBullmqSets({ fleet, tenants, size, next, accepted }: BacklogOptions): BullmqSets {
   let enqueued = 0;
   let least = Number.POSITIVE_INFINITY;
   const enqueue = async (signal: AbortSignal): Promise<void> => {

@@ -168,7 +168,7 @@ function compared(what: string, few: readonly number[], many: readonly number[])
 }
 
 async function lengthOf(redis: RedisClient, { model }: Bench): Promise<number> {
-  return redis.zcard(`${model.keys.line('of')}:`);
+  return redis.zcard(`${model.keys.fairQueue('tenant')}:`);
 }
 
 async function usedBytes(redis: RedisClient): Promise<number> {

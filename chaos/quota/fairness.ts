@@ -66,7 +66,7 @@ async function fairness({ signal, progress }: Stage, fleet: Fleet, weight: numbe
   };
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
   try {
-    const clock = keysOf('o3q', defaultModels().defaultModel).line('clock');
+    const clock = keysOf('o3q', defaultModels().defaultModel).fairQueue('clock');
     const starts = async (): Promise<number> => Number((await redis.hget(clock, 'starts')) ?? 0);
 
     progress(`1:${weight}: ${BACKLOG} jobs of ${FIRST}`);

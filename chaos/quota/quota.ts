@@ -4,7 +4,7 @@ import { jobName } from '../fleet/job-plan.ts';
 import { createRandom, type Random } from '../fleet/random.ts';
 import { pause } from '../fleet/timing.ts';
 import { isClean, type Report, type Stage } from '../scenario.ts';
-import { createBacklog } from './backlog.ts';
+import { createBullmqSets } from './backlog.ts';
 import { randomTokens, requestOfSize, type SizeRange } from './job-sizes.ts';
 import { readUpstreamLimits, type UpstreamLimits } from './upstream-limits.ts';
 
@@ -70,7 +70,7 @@ async function quota(
   const random = createRandom(seed);
   const nextJob = jobsOf(random, binding);
   const readLimits = () => readUpstreamLimits(fleet.upstreamUrl, 'o3');
-  const backlog = createBacklog({
+  const backlog = createBullmqSets({
     fleet,
     tenants: TENANTS,
     size: WAITING.kept,

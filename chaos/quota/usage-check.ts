@@ -1,4 +1,4 @@
-import { SPEND_DIMENSIONS, type SpendDimension, type SpendRow } from '../../src/usage/report.ts';
+import { USAGE_DIMENSIONS, type UsageDimension, type UsageRow } from '../../src/usage/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Requirement } from '../scenario.ts';
 
@@ -6,7 +6,7 @@ const NANO_PER_USD = 1e9;
 const CENT_USD = 0.01;
 
 /** What was sold, in nano-dollars. */
-type Sold = Record<SpendDimension, string> & { nano: number };
+type Sold = Record<UsageDimension, string> & { nano: number };
 
 /** Whether `GET /usage` says of every tenant, model and day what the upstream has in its books. */
 export async function booksAgree(
@@ -16,9 +16,9 @@ export async function booksAgree(
 ): Promise<Requirement[]> {
   const whole = await client.usage({}, { signal });
   const requirements = [
-    compared('GET /usage, by day, model and tenant', SPEND_DIMENSIONS, whole.rows, sales),
+    compared('GET /usage, by day, model and tenant', USAGE_DIMENSIONS, whole.rows, sales),
   ];
-  for (const by of SPEND_DIMENSIONS) {
+  for (const by of USAGE_DIMENSIONS) {
     const { rows } = await client.usage({ by }, { signal });
     requirements.push(compared(`GET /usage?by=${by}`, [by], rows, sales));
   }
@@ -27,8 +27,8 @@ export async function booksAgree(
 
 function compared(
   what: string,
-  dimensions: readonly SpendDimension[],
-  rows: readonly SpendRow[],
+  dimensions: readonly UsageDimension[],
+  rows: readonly UsageRow[],
   sales: readonly Sold[],
 ): Requirement {
   const books = new Map<string, { usd: number; requests: number }>();

@@ -1,4 +1,4 @@
-import type { Window } from '../../src/async/semaphore.ts';
+import type { Semaphore } from '../../src/async/semaphore.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { isFinishedJob, type ResultOutcome } from '../../src/job/job.ts';
@@ -27,7 +27,7 @@ export interface AnswerCollector {
 export interface CollectorOptions {
   client: Pick<O3Client, 'result'>;
   patience: Patience;
-  window: Pick<Window, 'inFlight'>;
+  window: Pick<Semaphore, 'inFlight'>;
   settle: (key: BatchKey, origin: Origin, fate: Fate) => Promise<void>;
   signal: AbortSignal;
 }

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import { createWindow } from '../../src/async/semaphore.ts';
+import { createSemaphore } from '../../src/async/semaphore.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { answerLine, type Fate } from './answer.ts';
 import { collectAnswers } from './collector.ts';
@@ -44,7 +44,7 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
   options.signal.addEventListener('abort', follow, { once: true });
 
   const patience = createPatience(say, signal);
-  const window = createWindow(concurrency, signal);
+  const window = createSemaphore(concurrency, signal);
   const settle = async (key: BatchKey, origin: Origin, fate: Fate): Promise<void> => {
     await output.write(answerLine(key, origin, fate));
     window.leave();

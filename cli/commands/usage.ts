@@ -1,10 +1,10 @@
 import { type Command, Option } from 'commander';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import {
-  SPEND_DIMENSIONS,
-  type SpendDimension,
-  type SpendReport,
-  type SpendSums,
+  USAGE_DIMENSIONS,
+  type UsageDimension,
+  type UsageReport,
+  type UsageSums,
 } from '../../src/usage/report.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
@@ -15,7 +15,7 @@ import type { Terminal } from '../display/terminal.ts';
 interface UsageOptions {
   from?: string;
   to?: string;
-  by?: SpendDimension;
+  by?: UsageDimension;
   json?: true;
 }
 
@@ -28,7 +28,7 @@ export function registerUsageCommand(program: Command, context: CommandContext):
     .option('--to <day>', 'the last day; default: today')
     .addOption(
       new Option('--by <what>', 'a line for each; default: for each day, model and tenant').choices(
-        SPEND_DIMENSIONS,
+        USAGE_DIMENSIONS,
       ),
     )
     .option('--json', "print the API's JSON: {from, to, currency, total, rows}")
@@ -49,18 +49,18 @@ const NOBODY = '(nobody)';
 
 /** The total is its last line. How many requests are without a price is only said where there are such. */
 export function usageTable(
-  { rows, total }: SpendReport,
-  by: SpendDimension | undefined,
+  { rows, total }: UsageReport,
+  by: UsageDimension | undefined,
   terminal: Terminal,
 ): string {
-  const dimensions = by === undefined ? SPEND_DIMENSIONS : [by];
+  const dimensions = by === undefined ? USAGE_DIMENSIONS : [by];
   const hasUnpriced = total.unpriced_requests > 0;
   const head = [
     ...dimensions.map((dimension) => dimension.toUpperCase()),
     ...NUMBERS,
     ...(hasUnpriced ? [UNPRICED] : []),
   ];
-  const numbers = (sums: SpendSums): string[] => {
+  const numbers = (sums: UsageSums): string[] => {
     const all = numbersOf(sums);
     return hasUnpriced ? [...all, numberText(sums.unpriced_requests)] : all;
   };
@@ -76,7 +76,7 @@ export function usageTable(
   return tableText(table);
 }
 
-function numbersOf(sums: SpendSums): string[] {
+function numbersOf(sums: UsageSums): string[] {
   return [
     numberText(sums.requests),
     numberText(sums.input_tokens),

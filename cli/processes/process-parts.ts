@@ -16,7 +16,7 @@ const DATA_DIR = '.data/redis';
 const CACHE_DIR = '.cache/embedded-redis';
 
 /** What the parts of one process are made from. */
-export interface House {
+export interface ProcessContext {
   config: Config;
   logger: Logger;
   keep: <Part extends Stoppable>(part: Part) => Part;
@@ -25,7 +25,7 @@ export interface House {
 }
 
 /** The Redis of the configuration, or an embedded one; checked before anything is built on it. Returns its URL. */
-export async function redisOf({ config, logger, keep, died }: House): Promise<string> {
+export async function redisOf({ config, logger, keep, died }: ProcessContext): Promise<string> {
   const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
   const client = connectRedis(url, 'fail-fast', {
     onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
@@ -38,7 +38,7 @@ export async function redisOf({ config, logger, keep, died }: House): Promise<st
   return url;
 }
 
-async function embeddedRedis({ config, logger, keep, died }: House): Promise<string> {
+async function embeddedRedis({ config, logger, keep, died }: ProcessContext): Promise<string> {
   const redis = await startEmbeddedRedis({
     dataDir: DATA_DIR,
     cacheDir: CACHE_DIR,
@@ -63,7 +63,7 @@ export function upstreamOf({
 }
 
 /** A stand-in for the model, for when there is no real one to ask. */
-export async function simulatorOf({ logger, keep }: House): Promise<WorkerOptions['upstream']> {
+export async function simulatorOf({ logger, keep }: ProcessContext): Promise<WorkerOptions['upstream']> {
   const simulator = createSimulator();
   const { url } = await simulator.listen(0);
   keep({ name: 'simulator', close: () => simulator.close() });
@@ -74,7 +74,7 @@ export async function simulatorOf({ logger, keep }: House): Promise<WorkerOption
 }
 
 export async function workerOf(
-  { config, logger, keep }: House,
+  { config, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
@@ -96,7 +96,10 @@ export async function workerOf(
 }
 
 /** Returns where it listens. */
-export async function producerOf({ config, logger, keep }: House, redisUrl: string): Promise<string> {
+export async function producerOf(
+  { config, logger, keep }: ProcessContext,
+  redisUrl: string,
+): Promise<string> {
   const { prefix, host, port, keys, http, openai } = config;
   const producer = await startProducer({
     ...modelsOf(config),

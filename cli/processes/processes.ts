@@ -5,7 +5,14 @@ import { type Config, readConfig, secretsOf } from '../../src/config/environment
 import { createLogger, type Logger } from '../../src/process/log.ts';
 import type { CommandContext } from '../command-context.ts';
 import { UsageError } from '../exit-code.ts';
-import { type House, producerOf, redisOf, simulatorOf, upstreamOf, workerOf } from './process-parts.ts';
+import {
+  type ProcessContext,
+  producerOf,
+  redisOf,
+  simulatorOf,
+  upstreamOf,
+  workerOf,
+} from './process-parts.ts';
 import { runProcess } from './running-process.ts';
 
 export function runEverything(context: CommandContext): Promise<void> {
@@ -79,7 +86,7 @@ function hasUpstream({ openai }: Config): boolean {
   return openai.apiKey !== undefined || openai.baseUrl !== undefined;
 }
 
-async function run(context: CommandContext, start: (house: House) => Promise<void>): Promise<void> {
+async function run(context: CommandContext, start: (house: ProcessContext) => Promise<void>): Promise<void> {
   const config = readConfig();
   const logger = loggerOf(config, context);
   let died: (error: Error) => void = () => {};

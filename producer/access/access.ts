@@ -5,7 +5,7 @@ import { HttpProblem } from '../http/problem.ts';
 import { noBoardPage } from '../pages/login-page.ts';
 import { authenticate, isPageVisit } from './authentication.ts';
 import { callerOf } from './caller.ts';
-import { keepStrangersOut } from './keyless-access.ts';
+import { rejectForeignOrigins } from './keyless-access.ts';
 import { createKeyring } from './keyring.ts';
 import { loginRoutes, sendPage } from './login.ts';
 import { limitRequests } from './request-rate.ts';
@@ -24,7 +24,7 @@ export interface GateOptions {
 /** Everything that is behind this is for callers that may come in. With keys, `callerOf(response)` is then who. */
 export function createGate({ keys, host, requestsPerMinute }: GateOptions): Router {
   const gate = Router();
-  if (keys.length === 0) return gate.use(keepStrangersOut(host));
+  if (keys.length === 0) return gate.use(rejectForeignOrigins(host));
   const keyring = createKeyring(keys);
   const sessions = createSessions(keyring);
   gate.use(sessions.middleware, loginRoutes(keyring, sessions));

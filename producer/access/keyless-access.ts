@@ -9,7 +9,7 @@ import { isLoopback, isOwnHost, isWrite, provenanceOf } from './same-site.ts';
  *
  * @param host where the producer listens.
  */
-export function keepStrangersOut(host: string): RequestHandler {
+export function rejectForeignOrigins(host: string): RequestHandler {
   const onlyThisMachine = isLoopback(host);
   return ({ method, headers }, _response, next) => {
     if (onlyThisMachine && headers.host !== undefined && !isOwnHost(headers.host))

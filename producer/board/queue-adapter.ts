@@ -8,7 +8,7 @@ import type {
   QueueJobJson,
 } from '@bull-board/api/typings/app';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { BacklogPart } from '../../src/fair-queue/bullmq-sets.ts';
+import type { BullmqSet } from '../../src/fair-queue/bullmq-sets.ts';
 import { publicId } from '../../src/model-queue/job-view.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { O3Queue } from '../../src/queue/o3-queue.ts';
@@ -149,7 +149,7 @@ export class BoardQueue extends BullMQAdapter {
     return jobs.filter((job) => job !== undefined);
   }
 
-  async #clear(part: BacklogPart, createdBefore: number): Promise<void> {
+  async #clear(part: BullmqSet, createdBefore: number): Promise<void> {
     await inTurn(await this.#queue.backlog.ids(part), async (id) => {
       const view = (await this.#queue.read(id))?.view;
       if (view?.status !== part || Date.parse(view.created_at) >= createdBefore) return false;

@@ -5,7 +5,7 @@
  *
  * @returns a function of the passing signal, which must abort at some time, whatever happens: until then it is remembered.
  */
-export function createEitherSignal(lasting: AbortSignal): (passing: AbortSignal) => AbortSignal {
+export function createAnySignal(lasting: AbortSignal): (passing: AbortSignal) => AbortSignal {
   const open = new Set<AbortController>();
   const endAll = (): void => {
     for (const controller of open) controller.abort(lasting.reason);

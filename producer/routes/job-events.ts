@@ -1,6 +1,6 @@
 import { checkedInput } from '../../src/errors/input.ts';
 import type { JobEvent } from '../../src/job/event.ts';
-import { createEitherSignal } from '../http/any-signal.ts';
+import { createAnySignal } from '../http/any-signal.ts';
 import type { Route } from '../http/route.ts';
 import { SSE_KEEP_ALIVE, SSE_TYPE, sseMessage } from '../http/sse.ts';
 import { eventsHeaders, watchJob } from '../openapi/operations/events.ts';
@@ -8,7 +8,7 @@ import { noQuery } from './job-queries.ts';
 
 /** `GET /jobs/:id/events`: what happens to a job, from the beginning or after the `Last-Event-ID` that a browser sends by itself when it comes back. */
 export function jobEventsRoute(draining: AbortSignal): Route {
-  const orDraining = createEitherSignal(draining);
+  const orDraining = createAnySignal(draining);
   return {
     method: 'get',
     path: '/jobs/:id/events',

@@ -5,7 +5,7 @@ import { parseJobRequest } from '../../src/job/request.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import { notFound } from '../../src/job-store/find.ts';
 import type { ResultJsonOutcome, TenantQueue, WaitOptions } from '../../src/queue/tenant-queue.ts';
-import { createEitherSignal } from '../http/any-signal.ts';
+import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/problem.ts';
 import type { Reply, Route, RouteInput } from '../http/route.ts';
 import * as operations from '../openapi/operations/jobs.ts';
@@ -18,7 +18,7 @@ const NOT_AT_ALL: WaitOptions = { timeoutMs: 0 };
  * `draining` aborts when the producer is about to stop: who waits is then answered with how things stand.
  */
 export function jobRoutes(draining: AbortSignal): Route[] {
-  const orDraining = createEitherSignal(draining);
+  const orDraining = createAnySignal(draining);
   /** @param look called once more, without waiting, when the producer is about to stop. */
   const waitFor = async <Found>(
     signal: AbortSignal,

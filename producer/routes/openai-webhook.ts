@@ -1,6 +1,6 @@
 import OpenAI from 'openai';
 import { z } from 'zod';
-import { oncePerSecond } from '../../src/async/throttled-errors.ts';
+import { throttledErrors } from '../../src/async/throttled-errors.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { O3Queue } from '../../src/queue/o3-queue.ts';
 import { HttpProblem } from '../http/problem.ts';
@@ -51,7 +51,7 @@ const notConfigured: Unwrap = async () => {
 };
 
 function createUnwrap(secret: string, logger: Logger): Unwrap {
-  const warn = oncePerSecond((error) => logger.warn({ error: error.message }, 'a webhook was refused'));
+  const warn = throttledErrors((error) => logger.warn({ error: error.message }, 'a webhook was refused'));
   // It asks nothing of OpenAI, so that any key will do.
   const { webhooks } = new OpenAI({ apiKey: 'none', webhookSecret: secret, logLevel: 'off' });
   return async (headers, body) => {

@@ -25,18 +25,18 @@ export async function accept(
   // OpenAI's SDKs say which try it is: 0 for the first. Whoever does not say it, is not known to try again.
   const tries = headers['x-stainless-retry-count'];
   if (tries === undefined) return { job: await queue.enqueue(request), isNew: true, delivered: () => {} };
-  const { undelivered } = queue;
-  const earlier = tries === '0' ? undefined : await undelivered.take(body);
+  const { sdkRetryKeys } = queue;
+  const earlier = tries === '0' ? undefined : await sdkRetryKeys.take(body);
   const key = earlier ?? `undelivered-${randomUUID()}`;
-  if (earlier === undefined) await undelivered.note(body, key);
+  if (earlier === undefined) await sdkRetryKeys.note(body, key);
   return {
     ...(await queue.enqueueOnce(request, key).catch(async (error: unknown) => {
       // Refused, so that nobody will ever take the note. While Redis is away the job may be there all the same.
       const refused = error instanceof QueueError && error.code !== 'redis_unavailable';
-      if (refused && earlier === undefined) await undelivered.deliver(body, key).catch(() => {});
+      if (refused && earlier === undefined) await sdkRetryKeys.deliver(body, key).catch(() => {});
       throw error;
     })),
     // Left behind, it can only be found by a caller that asks the same again after a broken connection.
-    delivered: () => void undelivered.deliver(body, key).catch(() => {}),
+    delivered: () => void sdkRetryKeys.deliver(body, key).catch(() => {}),
   };
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Seen } from '../../src/events/watch.ts';
+import type { WatchEvent } from '../../src/events/watch.ts';
 import { isFinishedJob, type JobView } from '../../src/job/job.ts';
-import type { Inspection } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/job-detail.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Reply } from '../http/route.ts';
 import { DO_NOT_RETRY, OpenAiError } from './openai-error.ts';
@@ -41,7 +41,7 @@ export async function foregroundReply(
 }
 
 /** @throws {OpenAiError} where the upstream has refused the request itself: with its own status and words. */
-export function refuseLikeUpstream({ refusal }: Inspection): void {
+export function refuseLikeUpstream({ refusal }: JobDetail): void {
   if (refusal?.status === undefined) return;
   const { status, message, type, param, code } = refusal;
   throw new OpenAiError(
@@ -56,10 +56,10 @@ export function refuseLikeUpstream({ refusal }: Inspection): void {
  * @returns everything from the beginning on.
  */
 export async function withFirstWord(
-  seen: AsyncGenerator<Seen>,
+  seen: AsyncGenerator<WatchEvent>,
   headersMs: number,
-): Promise<{ seen: AsyncGenerator<Seen>; endedAtOnce: boolean }> {
-  const before: Seen[] = [];
+): Promise<{ seen: AsyncGenerator<WatchEvent>; endedAtOnce: boolean }> {
+  const before: WatchEvent[] = [];
   const timer = new AbortController();
   const timeUp = pause(headersMs, 'time is up' as const, { signal: timer.signal }).catch(
     () => 'time is up' as const,
@@ -75,7 +75,7 @@ export async function withFirstWord(
     if (first.value.kind !== 'status') break;
   }
   timer.abort();
-  async function* all(): AsyncGenerator<Seen> {
+  async function* all(): AsyncGenerator<WatchEvent> {
     try {
       yield* before;
       for (let each = await next; !each.done; each = await seen.next()) yield each.value;

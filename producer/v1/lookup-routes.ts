@@ -1,6 +1,6 @@
 import { QueueError } from '../../src/errors/problem.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
-import type { Inspection } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/job-detail.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../http/route.ts';
 import { SSE_KEEP_ALIVE, SSE_TYPE } from '../http/sse.ts';
@@ -59,7 +59,7 @@ export const lookupRoutes: Route[] = [
  * As OpenAI does it, down to its contradictions; but a response that is being cancelled is cancelled: whatever still comes, that stands.
  * @throws {OpenAiError} for what cannot be cancelled.
  */
-async function cancel(found: Inspection, queue: TenantQueue): Promise<Reply> {
+async function cancel(found: JobDetail, queue: TenantQueue): Promise<Reply> {
   const { job, request } = found;
   if (!isBackground(request))
     throw new OpenAiError(400, { message: 'Cannot cancel a synchronous response.' });
@@ -72,7 +72,7 @@ async function cancel(found: Inspection, queue: TenantQueue): Promise<Reply> {
   }
 }
 
-function afterTheEnd(ended: Inspection): Reply {
+function afterTheEnd(ended: JobDetail): Reply {
   const { job, request, response } = ended;
   if (job.status === 'failed') throw new OpenAiError(400, { message: 'Cannot cancel a failed response.' });
   if (response?.status === 'incomplete') {
@@ -84,7 +84,7 @@ function afterTheEnd(ended: Inspection): Reply {
   return { status: 200, body: responseObject(ended) };
 }
 
-async function inspect(queue: TenantQueue, params: RouteInput['params']): Promise<Inspection> {
+async function inspect(queue: TenantQueue, params: RouteInput['params']): Promise<JobDetail> {
   const jobId = jobIdOf(idOf(params));
   if (jobId !== undefined) {
     try {

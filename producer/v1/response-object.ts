@@ -1,5 +1,5 @@
 import { STATUS_TABLE } from '../../src/job/job.ts';
-import type { Inspection } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/job-detail.ts';
 import { responseIdOf } from './response-id.ts';
 
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
@@ -8,7 +8,7 @@ export type ResponseObject = Record<string, unknown> & { id: string; status: str
  * A job as a Response of OpenAI's: every key that the real one sends is there, null where it says nothing. Of a completed job it is the
  * upstream's own, under our id.
  */
-export function responseObject({ job, request, refusal, response }: Inspection): ResponseObject {
+export function responseObject({ job, request, refusal, response }: JobDetail): ResponseObject {
   const status = statusOf(job, request);
   if (response !== undefined) {
     return { ...response, ...identityOf(job, request), status: response.status ?? status };
@@ -23,7 +23,7 @@ export function responseObject({ job, request, refusal, response }: Inspection):
 
 /** The same before anything was heard of it: how its stream begins. */
 export function unansweredObject(
-  { job, request }: Pick<Inspection, 'job' | 'request'>,
+  { job, request }: Pick<JobDetail, 'job' | 'request'>,
   status: 'queued' | 'in_progress',
 ): ResponseObject {
   return { ...identityOf(job, request), status, ...skeletonOf(request) };
@@ -33,7 +33,7 @@ export function isBackground({ background }: Record<string, unknown>): boolean {
   return background === true;
 }
 
-function statusOf(job: Inspection['job'], request: Record<string, unknown>): string {
+function statusOf(job: JobDetail['job'], request: Record<string, unknown>): string {
   // A cancel that has been asked for is never undone, and its caller has been told so.
   if (job.status === 'active' && job.cancelling) return 'cancelled';
   const { responses } = STATUS_TABLE[job.status];
@@ -42,7 +42,7 @@ function statusOf(job: Inspection['job'], request: Record<string, unknown>): str
 }
 
 /** What is the caller's and ours, whatever the upstream made of it. */
-function identityOf(job: Inspection['job'], request: Record<string, unknown>) {
+function identityOf(job: JobDetail['job'], request: Record<string, unknown>) {
   return {
     id: responseIdOf(job.id),
     object: 'response',
@@ -53,7 +53,7 @@ function identityOf(job: Inspection['job'], request: Record<string, unknown>) {
   };
 }
 
-function errorOf(error: { code: string; message: string }, refusal: Inspection['refusal']) {
+function errorOf(error: { code: string; message: string }, refusal: JobDetail['refusal']) {
   // Some clients read the message only where there is a type.
   const { code, message, type, param } = refusal ?? { ...error, type: null, param: null };
   return { code: code ?? error.code, message, type: type ?? 'server_error', param };

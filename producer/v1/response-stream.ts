@@ -1,14 +1,14 @@
-import type { Seen } from '../../src/events/watch.ts';
+import type { WatchEvent } from '../../src/events/watch.ts';
 import type { JobView } from '../../src/job/job.ts';
 import { notFound } from '../../src/job-store/find.ts';
-import type { Inspection } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/job-detail.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import { sseMessage } from '../http/sse.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
 import { throughOutages } from './retry-through-outage.ts';
 
 /** What of a job its stream is made of; the rest comes with what is seen. */
-export type Asked = Pick<Inspection, 'job' | 'request'>;
+export type Asked = Pick<JobDetail, 'job' | 'request'>;
 
 export interface ResponseStreamOptions {
   /** The number of the last event that is not sent; -1: all are. */
@@ -27,7 +27,7 @@ export interface ResponseStreamOptions {
  */
 export async function* responseEvents(
   asked: Asked,
-  seen: AsyncIterable<Seen>,
+  seen: AsyncIterable<WatchEvent>,
   { startingAfter, queue, signal }: ResponseStreamOptions,
 ): AsyncGenerator<string> {
   let number = 0;

@@ -29,15 +29,15 @@ export type WeatherDeps = {
   readonly onThrottled: (atMs: number) => void;
 };
 
-type Sky = { money: 'in' | 'out'; throttledUntilMs: number; down: boolean; overloaded: boolean };
+type Outage = { money: 'in' | 'out'; throttledUntilMs: number; down: boolean; overloaded: boolean };
 
 export function createWeather({ now, onDown, onThrottled }: WeatherDeps): Weather {
-  const everywhere = fineSky();
-  const own = new Map<string, Sky>();
-  const skiesOver = (model: string): Sky[] => [everywhere, own.get(model) ?? fineSky()];
-  const skyOf = (model: string | undefined): Sky => {
+  const everywhere = noOutage();
+  const own = new Map<string, Outage>();
+  const skiesOver = (model: string): Outage[] => [everywhere, own.get(model) ?? noOutage()];
+  const skyOf = (model: string | undefined): Outage => {
     if (model === undefined) return everywhere;
-    const sky = own.get(model) ?? fineSky();
+    const sky = own.get(model) ?? noOutage();
     own.set(model, sky);
     return sky;
   };
@@ -68,11 +68,11 @@ export function createWeather({ now, onDown, onThrottled }: WeatherDeps): Weathe
   };
 }
 
-function fineSky(): Sky {
+function noOutage(): Outage {
   return { money: 'in', throttledUntilMs: 0, down: false, overloaded: false };
 }
 
-function reportOf({ money, throttledUntilMs, down, overloaded }: Sky, nowMs: number): WeatherReport {
+function reportOf({ money, throttledUntilMs, down, overloaded }: Outage, nowMs: number): WeatherReport {
   const isThrottled = throttledUntilMs > nowMs;
   return { money, throttled_until: isThrottled ? Math.round(throttledUntilMs) : null, down, overloaded };
 }

@@ -2,8 +2,11 @@
  * For looks that many ask for and that may take long: one at a time, whose answer serves everybody who asks within `freshMs` after it. While one hangs, nobody
  * begins another.
  */
-export function sharedLook<Seen>(look: () => Promise<Seen>, freshMs: number): () => Promise<Seen> {
-  let looking: Promise<Seen> | undefined;
+export function cachedRead<WatchEvent>(
+  look: () => Promise<WatchEvent>,
+  freshMs: number,
+): () => Promise<WatchEvent> {
+  let looking: Promise<WatchEvent> | undefined;
   return () => {
     looking ??= look().then(
       (seen) => {
@@ -22,11 +25,11 @@ export function sharedLook<Seen>(look: () => Promise<Seen>, freshMs: number): ()
 }
 
 /** What comes in time, or else `otherwise`; a look that fails has not come in time. */
-export async function inTime<Seen, Otherwise>(
-  look: Promise<Seen>,
+export async function withTimeout<WatchEvent, Otherwise>(
+  look: Promise<WatchEvent>,
   otherwise: Otherwise,
   timeoutMs: number,
-): Promise<Seen | Otherwise> {
+): Promise<WatchEvent | Otherwise> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Otherwise>((resolve) => {
     timer = setTimeout(() => resolve(otherwise), timeoutMs);

@@ -1,5 +1,5 @@
 /** Pauses that somebody may cut short. */
-export interface Pauses {
+export interface Waker {
   /** @returns whether it was cut short by `wake`. */
   wait(milliseconds: number): Promise<boolean>;
   /** Ends the pause; while there is none, the next one at once. */
@@ -7,7 +7,7 @@ export interface Pauses {
 }
 
 /** @param signal ends every pause. */
-export function createPauses(signal: AbortSignal): Pauses {
+export function createWaker(signal: AbortSignal): Waker {
   let woken = false;
   let end: (() => void) | undefined;
   return {
@@ -38,5 +38,5 @@ export function createPauses(signal: AbortSignal): Pauses {
 
 /** Waits, but not past the end of the signal. */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await createPauses(signal).wait(milliseconds);
+  await createWaker(signal).wait(milliseconds);
 }

@@ -1,5 +1,5 @@
 /** So many things may be in flight at once. */
-export interface Window {
+export interface Semaphore {
   readonly inFlight: number;
   readonly isFull: boolean;
   /** Resolves when something has left a full window. */
@@ -11,7 +11,7 @@ export interface Window {
 }
 
 /** @param signal ends all waiting, with its reason. */
-export function createWindow(size: number, signal: AbortSignal): Window {
+export function createSemaphore(size: number, signal: AbortSignal): Semaphore {
   let inFlight = 0;
   let listeners: (() => void)[] = [];
   const becomes = async (isSo: () => boolean): Promise<void> => {

@@ -1,6 +1,6 @@
 import { JOB_STATUSES, type JobPage, type JobResult, type JobView } from '../job/job.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
-import type { SpendReport } from '../usage/report.ts';
+import type { UsageReport } from '../usage/report.ts';
 import { isRecord } from './client-error.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
@@ -18,7 +18,7 @@ export function isJobResult(value: unknown): value is JobResult {
   return isRecord(value) && typeof value['answer'] === 'string' && isRecord(value['response']);
 }
 
-export function isSpendReport(value: unknown): value is SpendReport {
+export function isUsageReport(value: unknown): value is UsageReport {
   return isRecord(value) && isRecord(value['total']) && Array.isArray(value['rows']);
 }
 

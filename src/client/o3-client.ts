@@ -2,7 +2,7 @@ import type { JobEvent } from '../job/event.ts';
 import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job/job.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
-import type { SpendQuery, SpendReport } from '../usage/report.ts';
+import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { checkedIdempotencyKey, checkedKey, checkedUrl, jobPath, modelPath, pathWith } from './address.ts';
 import {
   isBulkAnswer,
@@ -11,7 +11,7 @@ import {
   isJobView,
   isModelViews,
   isResumedModel,
-  isSpendReport,
+  isUsageReport,
 } from './answer.ts';
 import { errorFromProblem, isRecord, type O3ClientError, unexpectedResponse } from './client-error.ts';
 import { streamEvents } from './event-stream.ts';
@@ -198,10 +198,10 @@ export class O3Client {
   }
 
   /** What was used and what it cost: your own, or everybody's for an admin. Default: of the last 30 days, a row for each day, model and tenant. */
-  async usage(query: SpendQuery = {}, { signal }: CallOptions = {}): Promise<SpendReport> {
+  async usage(query: UsageQuery = {}, { signal }: CallOptions = {}): Promise<UsageReport> {
     const path = pathWith('/usage', query);
     const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
-    if (isSpendReport(body)) return body;
+    if (isUsageReport(body)) return body;
     throw unexpectedResponse(this.url, status, 'something that is not a report of usage');
   }
 

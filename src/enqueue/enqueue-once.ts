@@ -137,7 +137,7 @@ async function reserve({ redis }: QueueCore, { keys }: ModelQueue, jobs: readonl
     [
       ...(['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part)),
       ...[keys.tenants, keys.tenantIndex(tenant)],
-      ...jobs.flatMap(({ id }) => [keys.job(id), keys.run(id), keys.response(id), keys.journal(id)]),
+      ...jobs.flatMap(({ id }) => [keys.job(id), keys.run(id), keys.response(id), keys.eventLog(id)]),
     ],
     [tenant, ...jobs.flatMap(({ id, createdAt }) => [id, createdAt])],
   );

@@ -1,7 +1,7 @@
 import { v7 as uuid } from 'uuid';
 import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
-import { delayInLine } from '../fair-queue/fair-queue.ts';
+import { parkedDelayMs } from '../fair-queue/fair-queue.ts';
 import type { JobView } from '../job/job.ts';
 import {
   type JobData,
@@ -77,7 +77,7 @@ export function newJobFrom(
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
-    delay: delayMs > 0 ? delayMs : delayInLine(createdAt),
+    delay: delayMs > 0 ? delayMs : parkedDelayMs(createdAt),
     need: needOf(responsesBodyFrom(data, queue.config.upstream)),
     ...(tenant !== undefined && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),

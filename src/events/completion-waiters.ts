@@ -5,7 +5,7 @@ const LOOK_AGAIN_MS = 15_000;
 /** How long a look may be put off until the subscription stands. */
 const SUBSCRIBING_MS = 1000;
 
-export interface Waiters {
+export interface CompletionWaiters {
   /**
    * Calls `look` now and again whenever the job may have finished, until it gives something; null when the time is up or
    * the waiters are closed.
@@ -21,7 +21,7 @@ export interface Waiters {
 }
 
 /** Callers that wait for jobs to finish: a thousand of them cost a map entry and a timer each, and are told by a message, not by polling. */
-export function createWaiters(subscriptions: Subscriptions): Waiters {
+export function createCompletionWaiters(subscriptions: Subscriptions): CompletionWaiters {
   const listening = new Map<string, Subscription>();
   const wakers = new Map<string, Set<() => void>>();
   let closed = false;

@@ -7,7 +7,7 @@ import { isPartOfAnswer, joined, type ResponseEvent } from '../responses/event.t
  * An entry of the Redis stream has the fields `a` (the attempt), `p` (how many responses had been bought for the job by then, which tells one from
  * the next), and `e` (events, JSON) or `r` (why a new attempt begins).
  */
-export interface JournalEntry {
+export interface LogEntry {
   attempt: number;
   purchase: number;
   events: ResponseEvent[];
@@ -24,7 +24,7 @@ const TEXT_DELTA = 'response.output_text.delta';
 type ItemIds = Map<number, string>;
 
 /** What the follower of one response has heard and not yet written down. */
-export class JournalBatch {
+export class LogBatch {
   readonly #itemIds: ItemIds = new Map();
   #events: ResponseEvent[] = [];
 
@@ -70,7 +70,7 @@ export class JournalBatch {
 }
 
 /** Reads the entries of one journal, in order. */
-export function createJournalReader(): (fields: readonly string[]) => JournalEntry {
+export function createEventLogReader(): (fields: readonly string[]) => LogEntry {
   const itemIds: ItemIds = new Map();
   let purchase = -1;
   const read = (written: Written): ResponseEvent => {

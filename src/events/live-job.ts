@@ -3,15 +3,15 @@ import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { Subscriptions } from '../redis/subscriptions.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
-import { createJournalReader } from './event-log.ts';
-import { createTranscript, type Said } from './replay.ts';
+import { createEventLogReader } from './event-log.ts';
+import { createReplay, type ReplayEvent } from './replay.ts';
 
 /** A job that somebody watches: how it stands, and what has been said in its answer. One for all who watch it in this process. */
-export interface Feed {
+export interface LiveJob {
   /** Undefined before the first look. */
   readonly view: JobView | undefined;
-  readonly said: readonly Said[];
-  readonly end: FeedEnd | undefined;
+  readonly said: readonly ReplayEvent[];
+  readonly end: LiveJobEnd | undefined;
   /** Resolves at the next change of any of these. */
   changed(): Promise<void>;
   /** To be called once by whoever opened it. */
@@ -19,14 +19,14 @@ export interface Feed {
 }
 
 /** `gone`: there is no such job any more. `closed`: this process stops. */
-export type FeedEnd =
+export type LiveJobEnd =
   | { kind: 'finished'; view: JobView; response: UpstreamResponse | undefined }
   | { kind: 'gone' }
   | { kind: 'closed' };
 
-export interface Feeds {
+export interface LiveJobs {
   /** @param id the job's, inside BullMQ. */
-  open(queue: ModelQueue, id: string): Feed;
+  open(queue: ModelQueue, id: string): LiveJob;
   close(): void;
 }
 
@@ -39,12 +39,12 @@ const TRY_AGAIN_MS = 1000;
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
 
-export function createFeeds(redis: RedisClient, subscriptions: Subscriptions): Feeds {
+export function createLiveJobs(redis: RedisClient, subscriptions: Subscriptions): LiveJobs {
   const open = new Map<string, RunningFeed>();
   let closed = false;
   return {
     open(queue, id) {
-      const key = queue.keys.journal(id);
+      const key = queue.keys.eventLog(id);
       const feed = open.get(key) ?? runFeed({ redis, subscriptions, queue, id }, () => open.delete(key));
       open.set(key, feed);
       if (closed) feed.close();
@@ -58,7 +58,7 @@ export function createFeeds(redis: RedisClient, subscriptions: Subscriptions): F
 }
 
 interface RunningFeed {
-  join(): Feed;
+  join(): LiveJob;
   close(): void;
 }
 
@@ -71,12 +71,12 @@ interface FeedOptions {
 
 /** @param onOver nobody may join it any more: it has ended, or the last one has left. */
 function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () => void): RunningFeed {
-  const channel = queue.keys.journal(id);
-  const transcript = createTranscript();
-  const readEntry = createJournalReader();
+  const channel = queue.keys.eventLog(id);
+  const replay = createReplay();
+  const readEntry = createEventLogReader();
   let lastEntry = '-';
   let view: JobView | undefined;
-  let end: FeedEnd | undefined;
+  let end: LiveJobEnd | undefined;
   let watchers = 0;
   let change = deferred();
   /** What the next look is for: an entry alone does not change the job's status. */
@@ -87,7 +87,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
     change.resolve();
     change = deferred();
   };
-  const finish = (how: FeedEnd): void => {
+  const finish = (how: LiveJobEnd): void => {
     if (end !== undefined) return;
     end = how;
     subscription.end();
@@ -105,7 +105,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
     const entries = await redis.xrange(channel, from, '+', 'COUNT', ENTRIES_AT_ONCE);
     for (const [entryId, fields] of entries) {
       lastEntry = entryId;
-      transcript.add(readEntry(fields));
+      replay.add(readEntry(fields));
     }
     if (entries.length > 0) announce();
     return entries.length === ENTRIES_AT_ONCE;
@@ -124,7 +124,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
       const stored = await redis.get(queue.keys.response(id));
       if (stored === null) return finish({ kind: 'gone' });
       const response = JSON.parse(stored) as UpstreamResponse;
-      transcript.complete(response);
+      replay.complete(response);
       view = latest;
       return finish({ kind: 'finished', view: latest, response });
     }
@@ -159,7 +159,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
         get view() {
           return view;
         },
-        said: transcript.said,
+        said: replay.said,
         get end() {
           return end;
         },

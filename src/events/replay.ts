@@ -1,20 +1,20 @@
 import type { ResponseEvent } from '../responses/event.ts';
 import { outputOf, type UpstreamResponse } from '../responses/response.ts';
-import { createHeardItem, type HeardItem } from '../responses/streamed-item.ts';
-import type { JournalEntry } from './event-log.ts';
+import { createStreamedItem, type StreamedItem } from '../responses/streamed-item.ts';
+import type { LogEntry } from './event-log.ts';
 
 /**
  * What is said in a job's answer, in order, each once: the same list for everybody who reads it, whenever. Only its end grows.
  *
  * `attempt`: what was said before it belongs to a response that was lost or has failed, and is said anew.
  */
-export type Said =
+export type ReplayEvent =
   | { kind: 'attempt'; attempt: number; reason: string }
   | { kind: 'event'; attempt: number; event: ResponseEvent };
 
-export interface Transcript {
-  readonly said: readonly Said[];
-  add(entry: JournalEntry): void;
+export interface Replay {
+  readonly said: readonly ReplayEvent[];
+  add(entry: LogEntry): void;
   /** Adds what the journal lacks of the final answer: all of it where nothing was streamed. */
   complete(response: UpstreamResponse): void;
 }
@@ -25,12 +25,12 @@ const UNKNOWN_REASON = 'the worker of the attempt before it died';
  * Items of a new response come after those of the earlier one, which end as incomplete: so that each item of the whole transcript has an index
  * of its own, as readers of OpenAI's streams expect.
  */
-export function createTranscript(): Transcript {
-  const said: Said[] = [];
+export function createReplay(): Replay {
+  const said: ReplayEvent[] = [];
   let attempt = 1;
   let purchase: number | undefined;
   /** The items of the response that is being read, by the index that the upstream gave them. */
-  let items = new Map<number, HeardItem>();
+  let items = new Map<number, StreamedItem>();
   /** How many items have an index. */
   let indexes = 0;
 
@@ -43,10 +43,10 @@ export function createTranscript(): Transcript {
     said.push({ kind: 'attempt', attempt, reason });
   };
 
-  const itemAt = (upstreamIndex: number): HeardItem => {
+  const itemAt = (upstreamIndex: number): StreamedItem => {
     const known = items.get(upstreamIndex);
     if (known !== undefined) return known;
-    const item = createHeardItem(indexes);
+    const item = createStreamedItem(indexes);
     indexes += 1;
     items.set(upstreamIndex, item);
     return item;

@@ -1,21 +1,25 @@
 import type { JobEvent } from '../job/event.ts';
 import type { JobView } from '../job/job.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
-import type { Feed } from './live-job.ts';
-import type { Said } from './replay.ts';
+import type { LiveJob } from './live-job.ts';
+import type { ReplayEvent } from './replay.ts';
 
 /** What a watcher sees, in order. After `end` nothing comes; a watch may also end without it: the job is gone, or this process stops. */
-export type Seen =
+export type WatchEvent =
   | { kind: 'status'; view: JobView }
   /** `number`: its place among all that is said, from 1. */
-  | { kind: 'said'; number: number; said: Said }
+  | { kind: 'said'; number: number; said: ReplayEvent }
   | { kind: 'end'; number: number; view: JobView; response: UpstreamResponse | undefined };
 
 /**
  * Watches a job from the beginning, or on from what somebody has seen before.
  * @param after the number of the last that was seen; 0: nothing yet.
  */
-export async function* watch(open: () => Feed, after: number, signal: AbortSignal): AsyncGenerator<Seen> {
+export async function* watch(
+  open: () => LiveJob,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<WatchEvent> {
   const feed = open();
   let wake: () => void = () => {};
   const aborted = (): void => wake();
@@ -56,7 +60,7 @@ function standingOf(view: JobView): string {
   return `${view.status} at ${view.position} for ${view.waiting_for}`;
 }
 
-export async function* jobEvents(seen: AsyncGenerator<Seen>): AsyncGenerator<JobEvent> {
+export async function* jobEvents(seen: AsyncGenerator<WatchEvent>): AsyncGenerator<JobEvent> {
   for await (const each of seen) {
     switch (each.kind) {
       case 'status':
@@ -79,7 +83,7 @@ export async function* jobEvents(seen: AsyncGenerator<Seen>): AsyncGenerator<Job
 }
 
 /** @param number the place of what was said in the whole transcript, from 1. @returns undefined for what is no part of any text. */
-function jobEventFrom(said: Said, number: number): JobEvent | undefined {
+function jobEventFrom(said: ReplayEvent, number: number): JobEvent | undefined {
   const { attempt } = said;
   if (said.kind === 'attempt') return { type: 'attempt', number, data: { attempt, reason: said.reason } };
   const { type, delta, summary_index } = said.event;

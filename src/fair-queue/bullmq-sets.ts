@@ -3,14 +3,14 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
 
 /** What has not begun, in our words: BullMQ calls what stands in the line `delayed`, and keeps what has a priority in a set of its own. */
-export type BacklogPart = 'waiting' | 'delayed';
+export type BullmqSet = 'waiting' | 'delayed';
 
 /** The jobs of a model that have not begun, for who shows BullMQ's sets to people. */
-export interface Backlog {
+export interface BullmqSets {
   /** How many stand in the line. */
   lengthOfLine(): Promise<number>;
   /** Their ids in BullMQ: of those that wait the newest first, of delayed ones those that are due last. */
-  ids(part: BacklogPart, offset?: number, count?: number): Promise<string[]>;
+  ids(part: BullmqSet, offset?: number, count?: number): Promise<string[]>;
 }
 
 /** As a sorted set is asked for it: everything from the line's score on. */
@@ -23,7 +23,7 @@ interface Section {
   ids(offset: number, count: number): Promise<string[]>;
 }
 
-export function createBacklog(redis: RedisClient, keys: ModelKeys): Backlog {
+export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSets {
   const [delayedKey, waitKey, prioritizedKey] = [
     keys.queue('delayed'),
     keys.queue('wait'),

@@ -1,5 +1,5 @@
 /** Where a job stands in its model's line. */
-export interface Place {
+export interface Position {
   /** How many start before it, as things are. */
   before: number;
   /** Those of its own tenant among them. */
@@ -27,9 +27,9 @@ export interface Waiting {
 }
 
 /** As the script `read` returns it. */
-export function placeFrom(
+export function positionFrom(
   raw: readonly [number, number, string, string, ...string[]] | null,
-): Place | undefined {
+): Position | undefined {
   if (raw === null) return undefined;
   const [before, ownBefore, reason, until, ...flat] = raw;
   const told = new Map<string, string>();
@@ -56,7 +56,7 @@ export function placeFrom(
 }
 
 /** Why a tenant that has as many jobs in flight as it may is stopped. */
-export function placesTaken(tenant: string, maxInFlight: number): string {
+export function slotsTaken(tenant: string, maxInFlight: number): string {
   return `one of the ${maxInFlight} jobs that ${tenant} may have in flight to end`;
 }
 
@@ -76,7 +76,7 @@ export interface PlaceOwner {
   maxInFlight: number | undefined;
 }
 
-export function waitingIn(place: Place, owner: PlaceOwner, paused: boolean, now: number): Waiting {
+export function waitingIn(place: Position, owner: PlaceOwner, paused: boolean, now: number): Waiting {
   const { before, stop, told } = place;
   const position = before + 1;
   if (paused) return { ...waitingOutside(true), position };
@@ -89,12 +89,12 @@ type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
 
 /** Until its answer: its turn in the line, or among its tenant's own where that takes longer, and as long as such answers take. */
 function etaOf(
-  { before, ownBefore, stop }: Place,
+  { before, ownBefore, stop }: Position,
   { startsPerSecond, basis, durationMs, notBefore }: Told,
   { tenant, maxInFlight }: PlaceOwner,
   now: number,
 ): Eta {
-  const isFull = maxInFlight !== undefined && stop?.reason === placesTaken(tenant, maxInFlight);
+  const isFull = maxInFlight !== undefined && stop?.reason === slotsTaken(tenant, maxInFlight);
   if (stop !== undefined && !isFull) return unknownEta('when its tenant may go on is not known');
   if (durationMs === undefined) return unknownEta('no answer of this model has been seen yet');
   if (startsPerSecond === undefined || startsPerSecond <= 0) {

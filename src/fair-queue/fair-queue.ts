@@ -13,7 +13,7 @@ const PRIORITY_STEP_MS = 60_000;
 const TOLD_FOR_MS = 5000;
 
 /** A job that waits for its turn. */
-export interface LinedUp {
+export interface QueuedJob {
   id: string;
   /** '': nobody's. */
   tenant: string;
@@ -34,7 +34,7 @@ export interface NextJob {
 }
 
 /** Why the line as a whole stands, and how fast it moves, as its dispatchers see it. */
-export interface LineNews {
+export interface QueueStatus {
   /** '': it moves. */
   reason: string;
   /** Starts a second; undefined: nobody knows yet. */
@@ -48,9 +48,9 @@ export interface LineNews {
 }
 
 /** The line of one model. */
-export interface Line {
+export interface FairQueue {
   /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be delayed until `FAR_MS`. */
-  up(jobs: readonly LinedUp[], options?: { mine?: boolean }): Promise<void>;
+  up(jobs: readonly QueuedJob[], options?: { mine?: boolean }): Promise<void>;
   /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
   announce(): Promise<void>;
   /** The next ones, none taken away. A place whose job does not come within a minute is. */
@@ -61,14 +61,14 @@ export interface Line {
   stop(tenant: string, untilMs: number, reason: string): Promise<void>;
   resume(tenant: string): Promise<boolean>;
   /** For who asks why a job waits; holds for some seconds. */
-  tell(news: LineNews): Promise<void>;
+  tell(news: QueueStatus): Promise<void>;
   /** How many have ever been started. */
   starts(): Promise<number>;
 }
 
-export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): Line {
+export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): FairQueue {
   const weights = weightsOf(tenants);
-  const all = lineKeys(keys);
+  const all = fairQueueKeys(keys);
   const delayed = keys.queue('delayed');
   return {
     async up(jobs, { mine = false } = {}) {
@@ -80,17 +80,21 @@ export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models[
         job.deadlineAt ?? '',
         mine ? '1' : '',
       ]);
-      await lineUpScript.run(redis, [...all, delayed, keys.line('deadlines')], [keys.job(''), ...values]);
+      await lineUpScript.run(
+        redis,
+        [...all, delayed, keys.fairQueue('deadlines')],
+        [keys.job(''), ...values],
+      );
     },
     async announce() {
-      await redis.publish(keys.line('news'), '');
+      await redis.publish(keys.fairQueue('wake'), '');
     },
     async next(most) {
       const reply = await lineNextScript.run(
         redis,
         [
           ...[...all, delayed, keys.queue('meta'), keys.queue('wait')],
-          ...[keys.queue('marker'), keys.line('deadlines'), keys.line('missing')],
+          ...[keys.queue('marker'), keys.fairQueue('deadlines'), keys.fairQueue('missing')],
         ],
         [Date.now(), most, keys.job(''), weights],
       );
@@ -125,7 +129,7 @@ export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models[
       return (await lineResumeScript.run(redis, all, [tenant])) === 1;
     },
     async tell({ reason, startsPerSecond, basis, durationMs, notBefore }) {
-      const key = keys.line('told');
+      const key = keys.fairQueue('status');
       const told = {
         reason,
         basis,
@@ -136,23 +140,23 @@ export function createLine(redis: RedisClient, keys: ModelKeys, tenants: Models[
       await redis.pipeline().hset(key, told).pexpire(key, TOLD_FOR_MS).exec();
     },
     async starts() {
-      return Number((await redis.hget(keys.line('clock'), 'starts')) ?? 0);
+      return Number((await redis.hget(keys.fairQueue('clock'), 'starts')) ?? 0);
     },
   };
 }
 
 /** The delay that keeps a job out of BullMQ's reach for as long as it stands in the line, in milliseconds. */
-export function delayInLine(createdAt: number): number {
+export function parkedDelayMs(createdAt: number): number {
   return FAR_MS - createdAt;
 }
 
 /** The order within a tenant. */
-export function orderOf({ createdAt, priority }: Pick<LinedUp, 'createdAt' | 'priority'>): number {
+export function orderOf({ createdAt, priority }: Pick<QueuedJob, 'createdAt' | 'priority'>): number {
   return createdAt + priority * PRIORITY_STEP_MS;
 }
 
-export function lineKeys(keys: ModelKeys): string[] {
-  return (['tenants', 'clock', 'stopped', 'reasons', 'of'] as const).map((part) => keys.line(part));
+export function fairQueueKeys(keys: ModelKeys): string[] {
+  return (['tenants', 'clock', 'paused', 'reasons', 'tenant'] as const).map((part) => keys.fairQueue(part));
 }
 
 /** As the scripts take them. */

@@ -1,11 +1,11 @@
 import { QueueError } from '../errors/problem.ts';
-import { lineKeys } from '../fair-queue/fair-queue.ts';
+import { fairQueueKeys } from '../fair-queue/fair-queue.ts';
 import { cancelScript } from '../lua/queue/cancel.ts';
 import { forgetScript } from '../lua/queue/forget.ts';
 import { reopenScript } from '../lua/queue/reopen.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf } from '../redis/keys.ts';
-import { type LocatedJob, notFinished, notFound } from './find.ts';
+import { type FoundJob, notFinished, notFound } from './find.ts';
 
 /** BullMQ's reason of a cancelled job, as the board shows it. */
 const CANCELLED_REASON = 'cancelled: on request';
@@ -16,7 +16,7 @@ export type CancelOutcome = 'cancelled' | 'already' | 'cancelling';
 /** @throws {QueueError} `job_not_found`, `job_finished` */
 export async function cancelJob(
   redis: RedisClient,
-  { queue, bullId, reading }: LocatedJob,
+  { queue, bullId, reading }: FoundJob,
   keepS: number,
 ): Promise<CancelOutcome> {
   const { keys } = queue;
@@ -37,9 +37,9 @@ export async function cancelJob(
         keys.run(bullId),
         keys.response(bullId),
       ],
-      ...[keys.index('all'), keys.index('live'), keys.index('cancelled'), keys.journal(bullId)],
+      ...[keys.index('all'), keys.index('live'), keys.index('cancelled'), keys.eventLog(bullId)],
       keys.outbox,
-      ...lineKeys(keys),
+      ...fairQueueKeys(keys),
     ],
     [
       ...[bullId, Date.now(), keys.cancelChannel, keepS, CANCELLED_REASON, keys.finishedChannel],
@@ -61,7 +61,7 @@ export async function cancelJob(
  * through.
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`
  */
-export async function retryJob(redis: RedisClient, { queue, bullId, reading }: LocatedJob): Promise<void> {
+export async function retryJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
   const { id, status } = reading.view;
   if (status === 'completed') {
     throw new QueueError(
@@ -83,7 +83,7 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: L
   const indexes = (['live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
   await reopenScript.run(
     redis,
-    [keys.job(bullId), keys.run(bullId), keys.response(bullId), ...indexes, keys.journal(bullId)],
+    [keys.job(bullId), keys.run(bullId), keys.response(bullId), ...indexes, keys.eventLog(bullId)],
     [bullId],
   );
 }
@@ -92,7 +92,7 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: L
  * Forgets a finished job, its record and its result.
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
-export async function removeJob(redis: RedisClient, { queue, bullId, reading }: LocatedJob): Promise<void> {
+export async function removeJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
   const { keys } = queue;
   const { id } = reading.view;
   const answer = await forgetScript.run(
@@ -105,7 +105,7 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
         keys.queue('prioritized'),
         keys.queue('active'),
       ],
-      ...[keys.run(bullId), keys.response(bullId), keys.journal(bullId)],
+      ...[keys.run(bullId), keys.response(bullId), keys.eventLog(bullId)],
       ...indexesOf(keys),
       ...(reading.view.tenant === null ? [] : [keys.tenantIndex(reading.view.tenant)]),
     ],

@@ -4,7 +4,7 @@ import type { JobReading } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 
 /** A job, and the queue that it was found in. */
-export interface LocatedJob {
+export interface FoundJob {
   queue: ModelQueue;
   /** The job's id inside BullMQ. */
   bullId: string;
@@ -18,11 +18,11 @@ const SETTLING_MS = 2000;
  * Our ids do not say their model, so every queue is asked at once; those of bare BullMQ clients may: `model:7`.
  * @param tenant who asks; the job of another is not there. undefined: somebody who sees all.
  */
-export async function locate(
+export async function findJob(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
   tenant: string | undefined,
-): Promise<LocatedJob | null> {
+): Promise<FoundJob | null> {
   const [model, bullId] = splitId(id);
   const candidates = [...queues.values()].filter((queue) => model === undefined || queue.model === model);
   const readings = await Promise.all(candidates.map((queue) => queue.read(bullId)));
@@ -39,8 +39,8 @@ export async function requireJob(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
   tenant: string | undefined,
-): Promise<LocatedJob> {
-  const located = await locate(queues, id, tenant);
+): Promise<FoundJob> {
+  const located = await findJob(queues, id, tenant);
   if (located === null) throw notFound(id);
   return located;
 }
@@ -49,7 +49,7 @@ export async function requireJob(
  * As it stands now. A job stays in its queue, and its owner's.
  * @throws {QueueError} `job_not_found`
  */
-export async function readAgain({ queue, bullId, reading }: LocatedJob): Promise<LocatedJob> {
+export async function readAgain({ queue, bullId, reading }: FoundJob): Promise<FoundJob> {
   const now = await queue.read(bullId);
   if (now === null) throw notFound(reading.view.id);
   return { queue, bullId, reading: now };
@@ -63,7 +63,7 @@ export async function requireSettled(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
   tenant: string | undefined,
-): Promise<LocatedJob> {
+): Promise<FoundJob> {
   const deadline = Date.now() + SETTLING_MS;
   for (;;) {
     const located = await requireJob(queues, id, tenant);

@@ -6,7 +6,7 @@ import type { JobReading } from '../model-queue/job-view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 
 /** A job in the words of the Responses API. */
-export interface Inspection {
+export interface JobDetail {
   job: JobView;
   /** What the caller asked, as a body of the Responses API. `background` and `stream` are the caller's. */
   request: Record<string, unknown>;
@@ -16,11 +16,11 @@ export interface Inspection {
   response: (UpstreamResponse & Record<string, unknown>) | undefined;
 }
 
-export function inspectionFrom(
+export function jobDetailFrom(
   { view, refusal }: JobReading,
   data: string,
   response: string | null,
-): Inspection {
+): JobDetail {
   return {
     job: view,
     request: requestFrom(JSON.parse(data), view.model),

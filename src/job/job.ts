@@ -1,10 +1,24 @@
 /**
- * The words, used everywhere and without synonyms:
+ * Glossary. Each word has this one meaning in code, documents and messages.
  *
- * - **job**: the unit of work, a row on the board. **request**: what the caller sent. **result**: what comes back.
- * - **model**: the name a caller asks for. **upstream**: the server that runs it, under its **upstream model**.
- * - **attempt**: one purchase of a response, 1-based. **adopt**: re-attach to a response that is already running.
- * - **release**: give a job back uncharged (shutdown). **retry**: run again after a failure.
+ * - **job**: one unit of work, a row on the board. **request**: what the caller sent. **result**: what comes back.
+ * - **model**: the name a caller asks for. **upstream**: the server that answers. **upstream model**: its name there.
+ * - **tenant**: the owner of an API key, and of the jobs enqueued with it.
+ * - **run**: a job from its enqueueing, or from a retry by hand, until its final status.
+ * - **attempt**: one try of a run, counted from 1. **retry**: a further attempt, after a failure or by hand.
+ * - **purchase**: a create request that the upstream accepted: what costs money.
+ * - **uncertain purchase**: a create request whose outcome is unknown and stays unknown.
+ * - **fencing token**: the random id of one create request, which tells a late answer from a current one.
+ * - **adopt**: follow a response that already runs at the upstream, instead of buying another.
+ * - **release**: give an active job back to the queue, uncharged, because its worker stops.
+ * - **fair queue**: the jobs that wait for their turn, ordered by start-time fair queueing over tenants.
+ * - **position**: a waiting job's rank in the fair queue; 1 is next.
+ * - **reservation**: what a job has taken of the quota before it starts. **lease**: how long that holds unrenewed.
+ * - **pause**: nothing of a model or a tenant starts, for a stated reason, until a time or a resume by hand.
+ * - **circuit breaker**: the pause of a model whose upstream is down, with one job at a time as a probe.
+ * - **event log**: what the upstream streamed for a job, kept in Redis. **replay**: the log read from its beginning.
+ * - **outbox**: finished jobs whose webhook is still to be sent, written together with the final status.
+ * - **idempotency key**: the caller's name for a request; it becomes one job however often it is sent.
  */
 
 /**

@@ -1,8 +1,8 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Models } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
-import { type Place, placeFrom, type Waiting, waitingIn, waitingOutside } from '../fair-queue/eta.ts';
-import { lineKeys, weightsOf } from '../fair-queue/fair-queue.ts';
+import { type Position, positionFrom, type Waiting, waitingIn, waitingOutside } from '../fair-queue/eta.ts';
+import { fairQueueKeys, weightsOf } from '../fair-queue/fair-queue.ts';
 import type { JobError, JobStatus, JobView, ResultSummary } from '../job/job.ts';
 import { optionsFrom } from '../job/stored-options.ts';
 import { readScript } from '../lua/queue/read.ts';
@@ -49,8 +49,8 @@ export async function readJob(
       keys.queue('active'),
       keys.run(id),
       keys.queue('meta'),
-      ...lineKeys(keys),
-      keys.line('told'),
+      ...fairQueueKeys(keys),
+      keys.fairQueue('status'),
     ],
     [id, weightsOf(tenants)],
   );
@@ -73,7 +73,7 @@ export async function readJob(
     open: open === 1,
     dueAt: due === null ? undefined : Number(due),
     paused: paused === 1,
-    place: placeFrom(place),
+    place: positionFrom(place),
     maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
     run: record,
     now: Date.now(),
@@ -90,7 +90,7 @@ type RawReading = [
   0 | 1,
   [Field, Field, Field, Field, Field, Field],
   string[],
-  Parameters<typeof placeFrom>[0],
+  Parameters<typeof positionFrom>[0],
 ];
 
 interface Facts {
@@ -109,7 +109,7 @@ interface Facts {
   dueAt: number | undefined;
   paused: boolean;
   /** undefined: it is not in the line. */
-  place: Place | undefined;
+  place: Position | undefined;
   /** How many jobs of its tenant may run at once; undefined: any number. */
   maxInFlight: number | undefined;
   run: RunRecord;

@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
-import { type Backlog, createBacklog } from '../fair-queue/bullmq-sets.ts';
-import { createLine, type Line } from '../fair-queue/fair-queue.ts';
+import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
+import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
 import type { JobData } from '../job/request.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
@@ -16,9 +16,9 @@ export interface ModelQueue {
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
   /** Where its jobs wait for their turn. */
-  readonly line: Line;
+  readonly line: FairQueue;
   /** What has not begun, as BullMQ's sets hold it. */
-  readonly backlog: Backlog;
+  readonly backlog: BullmqSets;
   read(id: string): Promise<JobReading | null>;
 }
 
@@ -41,8 +41,8 @@ export function createModelQueue(
     streams: { events: { maxLen: KEPT_EVENTS } },
   });
   bullmq.on('error', onError);
-  const line = createLine(redis, keys, tenants);
-  const backlog = createBacklog(redis, keys);
+  const line = createFairQueue(redis, keys, tenants);
+  const backlog = createBullmqSets(redis, keys);
   const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, tenants };
   const upstreamModels = upstreamModelsOf(config);
   return {

@@ -1,4 +1,4 @@
-import { sharedLook } from '../async/cached-read.ts';
+import { cachedRead } from '../async/cached-read.ts';
 import { defaultModels, type Models } from '../config/file.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -57,7 +57,7 @@ export class O3Queue extends TenantQueue {
     this.#core = core;
     this.#readyKey = `${prefix}:ready`;
     this.#webhookKeys = webhookKeysOf(prefix);
-    this.#look = sharedLook(() => this.models(), FRESH_MS);
+    this.#look = cachedRead(() => this.models(), FRESH_MS);
   }
 
   /** The queue as this caller sees it, on the same connections. */

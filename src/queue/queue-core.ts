@@ -1,6 +1,6 @@
 import type { Models } from '../config/file.ts';
-import { createWaiters, type Waiters } from '../events/completion-waiters.ts';
-import { createFeeds, type Feeds } from '../events/live-job.ts';
+import { type CompletionWaiters, createCompletionWaiters } from '../events/completion-waiters.ts';
+import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
 import { createNudges, type Nudges } from '../job-store/nudges.ts';
 import { createModelQueue, type ModelQueue } from '../model-queue/model-queue.ts';
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
@@ -26,8 +26,8 @@ export interface QueueCore {
   /** undefined: no webhooks are delivered. */
   readonly deliveries: DeliveryQueue | undefined;
   readonly guard: RedisGuard;
-  readonly waiters: Waiters;
-  readonly feeds: Feeds;
+  readonly waiters: CompletionWaiters;
+  readonly liveJobs: LiveJobs;
   readonly nudges: Nudges;
   close(): Promise<void>;
 }
@@ -50,8 +50,8 @@ export function createQueueCore({
   const subscriptions = createSubscriptions(() =>
     connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:news` }),
   );
-  const waiters = createWaiters(subscriptions);
-  const feeds = createFeeds(redis, subscriptions);
+  const waiters = createCompletionWaiters(subscriptions);
+  const liveJobs = createLiveJobs(redis, subscriptions);
   const nudges = createNudges();
   return {
     prefix,
@@ -61,12 +61,12 @@ export function createQueueCore({
     deliveries,
     guard: createRedisGuard(redis, redisUrl),
     waiters,
-    feeds,
+    liveJobs,
     nudges,
     async close() {
       nudges.close();
       waiters.close();
-      feeds.close();
+      liveJobs.close();
       subscriptions.close();
       await Promise.allSettled([...queues.values()].map(({ bullmq }) => bullmq.close()));
       await deliveries?.close().catch(() => {});

@@ -9,14 +9,14 @@ import type { RedisGuard } from '../redis/guard.ts';
  * A key is noted before its job is enqueued, so that a crash in between leaves a key without a job: who takes that one enqueues it. Two callers who
  * ask the same at the same time may be given each other's answers after a broken connection, which are answers to the same question.
  */
-export interface Undelivered {
+export interface SdkRetryKeys {
   note(body: unknown, idempotencyKey: string): Promise<void>;
   /** The one that has waited longest; it counts as noted just now. */
   take(body: unknown): Promise<string | undefined>;
   deliver(body: unknown, idempotencyKey: string): Promise<void>;
 }
 
-export interface UndeliveredOptions {
+export interface SdkRetryKeysOptions {
   redis: RedisClient;
   prefix: string;
   guard: RedisGuard;
@@ -27,7 +27,7 @@ export interface UndeliveredOptions {
 /** Longer than an SDK goes on trying. */
 const KEPT_S = 24 * 3600;
 
-export function createUndelivered({ redis, prefix, guard, tenant = '' }: UndeliveredOptions): Undelivered {
+export function createSdkRetryKeys({ redis, prefix, guard, tenant = '' }: SdkRetryKeysOptions): SdkRetryKeys {
   // An SDK sends the same bytes again, so that the order of the fields is the same too.
   const keyOf = (body: unknown): string => {
     const hash = createHash('sha256')

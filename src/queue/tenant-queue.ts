@@ -1,6 +1,6 @@
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import type { EnqueueOutcome } from '../enqueue/enqueue-once.ts';
-import { jobEvents, type Seen, watch } from '../events/watch.ts';
+import { jobEvents, type WatchEvent, watch } from '../events/watch.ts';
 import type { JobEvent } from '../job/event.ts';
 import {
   type CompletedJob,
@@ -15,21 +15,21 @@ import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { Caller } from '../job/tenant.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
 import {
-  type LocatedJob,
-  locate,
+  type FoundJob,
+  findJob,
   notFound,
   readAgain,
   requireJob,
   requireSettled,
 } from '../job-store/find.ts';
-import { type Inspection, inspectionFrom } from '../job-store/job-detail.ts';
+import { type JobDetail, jobDetailFrom } from '../job-store/job-detail.ts';
 import { listJobs } from '../job-store/list.ts';
 import { resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import { keepSeconds } from '../run/retention.ts';
-import type { SpendQuery, SpendReport } from '../usage/report.ts';
-import { readSpend } from '../usage/store.ts';
+import type { UsageQuery, UsageReport } from '../usage/report.ts';
+import { readUsage } from '../usage/store.ts';
 import type { QueueCore } from './queue-core.ts';
-import { createUndelivered, type Undelivered } from './sdk-retry-keys.ts';
+import { createSdkRetryKeys, type SdkRetryKeys } from './sdk-retry-keys.ts';
 
 /** A `ResultOutcome` whose result is written as JSON already, in UTF-8. */
 export type ResultJsonOutcome =
@@ -80,20 +80,20 @@ export class TenantQueue {
   }
 
   /** For callers that ask again by themselves when no answer comes. */
-  get undelivered(): Undelivered {
+  get sdkRetryKeys(): SdkRetryKeys {
     const { redis, prefix, guard } = this.#core;
-    return createUndelivered({ redis, prefix, guard, tenant: this.#caller?.tenant });
+    return createSdkRetryKeys({ redis, prefix, guard, tenant: this.#caller?.tenant });
   }
 
   async get(id: string): Promise<JobView | null> {
     return this.#core.guard(
-      async () => (await locate(this.#core.queues, id, this.#sees))?.reading.view ?? null,
+      async () => (await findJob(this.#core.queues, id, this.#sees))?.reading.view ?? null,
     );
   }
 
   async result(id: string): Promise<ResultOutcome> {
     return this.#core.guard(async () => {
-      const found = await this.#stored(await this.#locate(id));
+      const found = await this.#stored(await this.#findJob(id));
       if (!found.completed) return { status: found.job.status, job: found.job };
       return { status: 'completed', result: resultFrom(found.job, found.stored) };
     });
@@ -113,15 +113,15 @@ export class TenantQueue {
   }
 
   /** A job with all that was asked and answered, for who speaks of it in the words of the Responses API. */
-  async inspect(id: string): Promise<Inspection> {
+  async inspect(id: string): Promise<JobDetail> {
     return this.#core.guard(async () => {
-      const { queue, bullId, reading } = await this.#locate(id);
+      const { queue, bullId, reading } = await this.#findJob(id);
       const [data, response] = await Promise.all([
         this.#core.redis.hget(queue.keys.job(bullId), 'data'),
         reading.view.status === 'completed' ? this.#core.redis.get(queue.keys.response(bullId)) : null,
       ]);
       if (data === null || (response === null && reading.view.status === 'completed')) throw notFound(id);
-      return inspectionFrom(reading, data, response);
+      return jobDetailFrom(reading, data, response);
     });
   }
 
@@ -147,9 +147,9 @@ export class TenantQueue {
   async watch(
     id: string,
     { after, signal }: { after: number; signal: AbortSignal },
-  ): Promise<AsyncGenerator<Seen>> {
-    const { queue, bullId } = await this.#core.guard(() => this.#locate(id));
-    return watch(() => this.#core.feeds.open(queue, bullId), after, signal);
+  ): Promise<AsyncGenerator<WatchEvent>> {
+    const { queue, bullId } = await this.#core.guard(() => this.#findJob(id));
+    return watch(() => this.#core.liveJobs.open(queue, bullId), after, signal);
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
@@ -181,14 +181,14 @@ export class TenantQueue {
   }
 
   /** What was used and what it cost, by the days on which responses ended; at most 400 of them, as long as it is kept. */
-  async usage(query: SpendQuery = {}): Promise<SpendReport> {
+  async usage(query: UsageQuery = {}): Promise<UsageReport> {
     const { redis, prefix, queues } = this.#core;
-    return this.#core.guard(() => readSpend({ redis, prefix, models: queues.keys() }, query, this.#sees));
+    return this.#core.guard(() => readUsage({ redis, prefix, models: queues.keys() }, query, this.#sees));
   }
 
   async #cancel(id: string): Promise<CancelOutcome> {
     return this.#core.guard(async () =>
-      cancelJob(this.#core.redis, await this.#locate(id), keepSeconds(this.#core.models.retention).failed),
+      cancelJob(this.#core.redis, await this.#findJob(id), keepSeconds(this.#core.models.retention).failed),
     );
   }
 
@@ -196,7 +196,7 @@ export class TenantQueue {
     queue,
     bullId,
     reading,
-  }: LocatedJob): Promise<
+  }: FoundJob): Promise<
     { completed: false; job: UncompletedJob } | { completed: true; job: CompletedJob; stored: Buffer }
   > {
     const job = reading.view;
@@ -207,13 +207,13 @@ export class TenantQueue {
   }
 
   /** Where it is when it is finished, or when the time is up. */
-  async #finished(id: string, { timeoutMs, signal }: WaitOptions): Promise<LocatedJob> {
+  async #finished(id: string, { timeoutMs, signal }: WaitOptions): Promise<FoundJob> {
     const { guard, waiters } = this.#core;
-    let latest = await guard(() => this.#locate(id));
+    let latest = await guard(() => this.#findJob(id));
     // Not `timeoutMs <= 0`: a time limit that is no number must not wait for ever.
     if (isFinishedJob(latest.reading.view) || !(timeoutMs > 0)) return latest;
     const { queue, bullId } = latest;
-    const look = async (): Promise<LocatedJob | null> => {
+    const look = async (): Promise<FoundJob | null> => {
       latest = await guard(() => readAgain(latest));
       return isFinishedJob(latest.reading.view) ? latest : null;
     };
@@ -221,12 +221,12 @@ export class TenantQueue {
     return latest;
   }
 
-  #locate(id: string): Promise<LocatedJob> {
+  #findJob(id: string): Promise<FoundJob> {
     return requireJob(this.#core.queues, id, this.#sees);
   }
 
   async #view(id: string): Promise<JobView> {
-    return this.#core.guard(async () => (await this.#locate(id)).reading.view);
+    return this.#core.guard(async () => (await this.#findJob(id)).reading.view);
   }
 
   /** Whose jobs alone may be seen; undefined: everybody's. */

@@ -67,7 +67,7 @@ export type QuotaReport =
   | { what: 'quota_exhausted' | 'unreachable' | 'failed' | 'gone' };
 
 /** What the upstream says of its own limits with each answer; undefined: nothing. */
-export interface ToldLimits {
+export interface AdvertisedLimits {
   limitRequests: number | undefined;
   limitTokens: number | undefined;
   remainingRequests: number | undefined;
@@ -112,7 +112,7 @@ export interface Quota {
   /** A create is on its way: what was reserved for it is spent. */
   sent(id: string): Promise<void>;
   /** @param id of the job whose create it was. @returns whether a stop is over with it. */
-  accepted(told: ToldLimits, id?: string): Promise<boolean>;
+  accepted(told: AdvertisedLimits, id?: string): Promise<boolean>;
   /** @param id of the job whose create it was. @returns `alone`: it concerns nobody else. Otherwise everybody waits now; `known`: they did before. */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
   /** A person says that there is money again. @returns whether it had been out. */

@@ -1,5 +1,5 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import { oncePerSecond } from '../async/throttled-errors.ts';
+import { throttledErrors } from '../async/throttled-errors.ts';
 import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
 
 /** What BullMQ and our own commands run on. */
@@ -25,7 +25,7 @@ export type ConnectRedisOptions = {
 /** Begins to connect and returns at once; throws only when the URL is malformed. The caller disconnects. */
 export function connectRedis(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
   const client = createClient(url, role, options.name);
-  client.on('error', oncePerSecond(options.onError));
+  client.on('error', throttledErrors(options.onError));
   return client;
 }
 

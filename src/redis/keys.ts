@@ -1,62 +1,73 @@
 /**
- * Every key of ours and BullMQ's. All keys of one model share the hash tag `{model}`, so that a Redis Cluster keeps them
- * in one slot (our scripts touch several at once) and different models may live on different shards.
+ * ModelKeys names every Redis key of one model, ours and BullMQ's. All of them share the hash tag `{model}`: a Redis Cluster keeps
+ * them in one slot, because our scripts touch several at once, and may spread models over shards.
  *
- * BullMQ's keys begin with `<prefix>:{model}:`, ours with `<prefix>:<kind>:{model}:`, so that neither can meet the other.
+ * BullMQ's keys begin with `<prefix>:{model}:`, ours with `<prefix>:<kind>:{model}:`, so the two can never collide.
  */
 export interface ModelKeys {
-  /** BullMQ's name of the model's queue. */
+  /** queueName is BullMQ's name of the model's queue. */
   readonly queueName: string;
-  /** BullMQ's hash of a job. */
+  /** job is BullMQ's hash of a job. */
   job(id: string): string;
-  /** BullMQ's lock of an active job: a string, the token of the worker that holds it. */
+  /** lock is BullMQ's lock of an active job: a string, the token of the worker that holds the job. */
   lock(id: string): string;
-  /** BullMQ's own lists, sets and streams. */
+  /** queue is one of BullMQ's own lists, sets and streams. */
   queue(part: BullmqPart): string;
   /**
-   * The line of the jobs that wait for their turn. `tenants`, `stopped`: sorted sets of tenants; `deadlines`: one of job ids by the time after which they need not start any more (ms); `missing`: one of places whose job is not there, by the time at which that was seen first (ms); `clock`, `reasons`, `told`: hashes; `of`: the beginning of the names of the tenants' own
-   * lines, sorted sets of job ids; `news`: the channel on which dispatchers hear that there are more.
+   * fairQueue is a part of the model's fair queue, in which jobs wait for their turn.
+   *
+   * - `tenants`: sorted set of tenants with waiting jobs, by virtual time.
+   * - `tenant`: beginning of the name of each tenant's own queue, a sorted set of job ids. The queue of alice is `…:tenant:alice`;
+   *   jobs without a tenant stand in `…:tenant:`.
+   * - `paused`: sorted set of tenants that may not start, by the end of the pause (ms).
+   * - `reasons`: hash of the reasons of these pauses, by tenant.
+   * - `clock`: hash of the virtual time, each tenant's next tag and the number of starts.
+   * - `deadlines`: sorted set of job ids by their deadline (ms).
+   * - `missing`: sorted set of entries whose job does not exist, by the time this was first noticed (ms).
+   * - `status`: hash that tells readers why the queue stands and how fast it moves.
+   * - `wake`: channel that tells dispatchers to look at the queue again.
    */
-  line(part: LinePart): string;
-  /** The record of a job's run: a hash of ours. */
+  fairQueue(part: FairQueuePart): string;
+  /** run is our hash with the record of a job's run. */
   run(id: string): string;
-  /** The whole response of a completed job: a JSON string of ours, apart from the record because it may be megabytes. */
+  /** response is our JSON string with the whole response of a completed job. It is not part of the record because it may be megabytes. */
   response(id: string): string;
   /**
-   * What was said in the stream of a job's answer: a Redis stream of ours. Its name is also the channel on which who reads it hears that there is more, or that
-   * the job's status has changed.
+   * eventLog is our Redis stream of what the upstream streamed for a job. Its name is also the channel that announces new entries and
+   * changes of the job's status.
    */
-  journal(id: string): string;
-  /** Job ids by time of creation: sorted sets of ours. `all` holds each job, `live` the unfinished ones. */
+  eventLog(id: string): string;
+  /** index is a sorted set of job ids by creation time. `all` holds every job, `live` the unfinished ones. */
   index(part: JobIndex): string;
-  /** The same of one tenant, whatever their status. */
+  /** tenantIndex is the sorted set of one tenant's jobs, in any status, by creation time. */
   tenantIndex(tenant: string): string;
-  /** A set of the tenants that have such an index. */
+  /** tenants is the set of tenants that have a tenantIndex. */
   readonly tenants: string;
   /**
-   * Jobs with a webhook whose end has not been told yet, by the time of that end (ms): a sorted set of ours. Its name is also the channel on which workers hear
-   * that there is one more; the message is the job's id.
+   * outbox is a sorted set of finished jobs whose webhook is still to be sent, by the time of their end (ms). Its name is also the
+   * channel that announces a new entry; the message is the job's id.
    */
   readonly outbox: string;
-  /** The channel on which a worker hears that one of its active jobs is to be cancelled; the message is the job's id. */
+  /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
-  /** The channel on which everybody who waits hears that a job has its final status; the message is the job's id. */
+  /** finishedChannel announces that a job has its final status; the message is the job's id. */
   readonly finishedChannel: string;
 }
 
 type BullmqPart = 'wait' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'events' | 'meta' | 'marker';
-type LinePart =
+type FairQueuePart =
   | 'tenants'
-  | 'clock'
-  | 'stopped'
+  | 'tenant'
+  | 'paused'
   | 'reasons'
+  | 'clock'
   | 'deadlines'
   | 'missing'
-  | 'told'
-  | 'of'
-  | 'news';
+  | 'status'
+  | 'wake';
 export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
 
+/** keysOf returns the keys of `model` under `prefix` (`O3Q_PREFIX`). */
 export function keysOf(prefix: string, model: string): ModelKeys {
   const queueName = `{${model}}`;
   return {
@@ -64,10 +75,10 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     job: (id) => `${prefix}:${queueName}:${id}`,
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
     queue: (part) => `${prefix}:${queueName}:${part}`,
-    line: (part) => `${prefix}:line:${queueName}:${part}`,
+    fairQueue: (part) => `${prefix}:fair-queue:${queueName}:${part}`,
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,
-    journal: (id) => `${prefix}:journal:${queueName}:${id}`,
+    eventLog: (id) => `${prefix}:event-log:${queueName}:${id}`,
     index: (part) => `${prefix}:index:${queueName}:${part}`,
     tenantIndex: (tenant) => `${prefix}:index:${queueName}:tenant:${tenant}`,
     tenants: `${prefix}:tenants:${queueName}`,
@@ -77,24 +88,24 @@ export function keysOf(prefix: string, model: string): ModelKeys {
   };
 }
 
-/** Every index a job may stand in, for whoever takes it out of all of them. */
+/** indexesOf returns every index that a job may stand in, except its tenant's. */
 export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
 
 /**
- * Held for moments, while a job with an idempotency key is put in: the model that it is being put in. In one slot for all models, because
- * they must agree there.
+ * claimKey names the string that says into which model a job with an idempotency key is being put. It lives for moments. All models
+ * share one slot because they must agree on it.
  */
 export function claimKey(prefix: string, id: string): string {
   return `${prefix}:claim:{idempotency}:${id}`;
 }
 
-/** Where the producers leave what OpenAI's webhooks say, for the workers of all models: in one slot of its own. */
+/** WebhookKeys name what producers keep of OpenAI's webhooks for the workers of all models, in a slot of its own. */
 export interface WebhookKeys {
-  /** A sorted set of `<webhook id> <response id>` by the time of arrival: what was heard in the last hour. */
+  /** ended is a sorted set of `<webhook id> <response id>` by arrival time: the last hour. */
   readonly ended: string;
-  /** The channel on which workers hear that a response has ended; the message is the response's id. */
+  /** channel announces that a response has ended; the message is the response's id. */
   readonly channel: string;
 }
 

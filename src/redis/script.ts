@@ -1,8 +1,135 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 
-/** A piece of Lua that Redis runs as one step: nothing happens between two of its lines, and no crash can fall there. */
-export interface Script {
+/** ScriptValue is what a script takes as an argument; Redis hands it over as text. */
+export type ScriptValue = string | number;
+
+/**
+ * LuaLibrary is Lua that several scripts share: local functions, written against named keys and arguments. A script that uses a
+ * library takes the library's keys and arguments too, under the same names.
+ */
+export interface LuaLibrary<Key extends string = string, Arg extends string = string> {
+  readonly keys: readonly Key[];
+  readonly args: readonly Arg[];
+  /** texts are the Lua of the libraries it uses, then its own. Each stands once in a script, however many libraries use it. */
+  readonly texts: readonly string[];
+}
+
+/** ScriptCall gives a script its keys and arguments by name. */
+export interface ScriptCall<Key extends string, Arg extends string> {
+  readonly keys: Readonly<Record<Key, string>>;
+  readonly args: Readonly<Record<Arg, ScriptValue>>;
+  /** rest is the list behind the named arguments, for a script that declares one. */
+  readonly rest?: readonly ScriptValue[];
+}
+
+/** Script is a piece of Lua that Redis runs as one step: no other command and no crash can fall between two of its lines. */
+export interface Script<Key extends string = string, Arg extends string = string> {
+  /** name stands in the script's first line, and tells scripts apart: `run.finish`. */
+  readonly name: string;
+  /** sha is the name under which MONITOR and SLOWLOG show the script. */
+  readonly sha: string;
+  readonly keys: readonly Key[];
+  readonly args: readonly Arg[];
+  readonly lua: string;
+  run(redis: Redis | Cluster, call: ScriptCall<Key, Arg>): Promise<unknown>;
+}
+
+interface LuaDefinition<Key extends string, Arg extends string, Used extends LuaLibrary> {
+  /** keys are names of Redis keys. The Lua text sees each as a local of that name. */
+  readonly keys?: readonly Key[];
+  /** args are names of arguments, likewise locals. */
+  readonly args?: readonly Arg[];
+  /** uses lists the libraries whose functions the Lua text calls. */
+  readonly uses?: readonly Used[];
+  readonly lua: string;
+}
+
+interface ScriptDefinition<Key extends string, Arg extends string, Used extends LuaLibrary>
+  extends LuaDefinition<Key, Arg, Used> {
+  readonly name: string;
+  /** rest names the list that holds all further arguments. */
+  readonly rest?: string;
+}
+
+type KeyOf<Used extends LuaLibrary> = Used extends LuaLibrary<infer Key, string> ? Key : never;
+type ArgOf<Used extends LuaLibrary> = Used extends LuaLibrary<string, infer Arg> ? Arg : never;
+
+export function defineLibrary<
+  const Key extends string = never,
+  const Arg extends string = never,
+  const Used extends LuaLibrary = never,
+>({
+  keys = [],
+  args = [],
+  uses = [],
+  lua,
+}: LuaDefinition<Key, Arg, Used>): LuaLibrary<Key | KeyOf<Used>, Arg | ArgOf<Used>> {
+  return {
+    keys: union<Key | KeyOf<Used>>(keys, ...uses.map((library) => library.keys as KeyOf<Used>[])),
+    args: union<Arg | ArgOf<Used>>(args, ...uses.map((library) => library.args as ArgOf<Used>[])),
+    texts: union<string>(...uses.map((library) => library.texts), [lua]),
+  };
+}
+
+/**
+ * Declares a script. Its names become locals in front of the Lua text, so that neither language counts positions:
+ * `keys: ['lock']` lets the text say `redis.call('GET', lock)` and makes `run` ask for `{ keys: { lock } }`.
+ */
+export function defineScript<
+  const Key extends string = never,
+  const Arg extends string = never,
+  const Used extends LuaLibrary = never,
+>({
+  name,
+  rest,
+  ...definition
+}: ScriptDefinition<Key, Arg, Used>): Script<Key | KeyOf<Used>, Arg | ArgOf<Used>> {
+  const { keys, args, texts } = defineLibrary<Key, Arg, Used>(definition);
+  const lua = [`-- ${name}`, locals('KEYS', keys), locals('ARGV', args), restOf(rest, args.length), ...texts]
+    .filter((part) => part !== '')
+    .join('\n');
+  const sha = createHash('sha1').update(lua).digest('hex');
+  return {
+    name,
+    sha,
+    keys,
+    args,
+    lua,
+    async run(redis, call) {
+      const values = [
+        ...keys.map((key) => call.keys[key]),
+        ...args.map((arg) => call.args[arg]),
+        ...(call.rest ?? []),
+      ];
+      try {
+        return await redis.evalsha(sha, keys.length, ...values);
+      } catch (error: unknown) {
+        // A Redis that has just started, or the new master of a failover, does not know the script yet.
+        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
+        return redis.eval(lua, keys.length, ...values);
+      }
+    },
+  };
+}
+
+function union<Name extends string>(...lists: readonly (readonly Name[])[]): Name[] {
+  return [...new Set(lists.flat())];
+}
+
+function locals(list: 'KEYS' | 'ARGV', names: readonly string[]): string {
+  if (names.length === 0) return '';
+  return `local ${names.join(', ')} = ${names.map((_, i) => `${list}[${i + 1}]`).join(', ')}`;
+}
+
+/** A loop, because `unpack` fails on lists of thousands. */
+function restOf(name: string | undefined, named: number): string {
+  if (name === undefined) return '';
+  return `local ${name} = {}\nfor i = ${named + 1}, #ARGV do ${name}[i - ${named}] = ARGV[i] end`;
+}
+
+/** @deprecated Positional scripts; being replaced by defineScript. */
+export interface PositionalScript {
   run(
     redis: Redis | Cluster,
     keys: readonly string[],
@@ -10,14 +137,14 @@ export interface Script {
   ): Promise<unknown>;
 }
 
-export function createScript(lua: string): Script {
+/** @deprecated */
+export function createScript(lua: string): PositionalScript {
   const sha = createHash('sha1').update(lua).digest('hex');
   return {
     async run(redis, keys, values) {
       try {
         return await redis.evalsha(sha, keys.length, ...keys, ...values);
       } catch (error: unknown) {
-        // A Redis that has just been started, or a failover's new master, does not know the script yet.
         if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
         return redis.eval(lua, keys.length, ...keys, ...values);
       }

@@ -11,7 +11,7 @@ import {
 } from './output-item-fields.ts';
 
 /** One item of a response's output, as far as it has been streamed. */
-export interface HeardItem {
+export interface StreamedItem {
   /** Takes an event of the item. @returns it, with the item's index in the whole transcript. */
   hear(event: ResponseEvent): ResponseEvent;
   /**
@@ -28,7 +28,7 @@ export interface HeardItem {
 const ITEM_DONE = 'response.output_item.done';
 
 /** @param index of the item in the whole transcript. */
-export function createHeardItem(index: number): HeardItem {
+export function createStreamedItem(index: number): StreamedItem {
   /** Types of the events that have been heard, each with the index of its part. */
   const heard = new Set<string>();
   const texts = new Map<string, string>();

@@ -1,7 +1,7 @@
 import type { Spent } from './record.ts';
 
 /** As the scripts take it: `BOOK_LUA` says how. */
-export function bookingOf(spent: Spent | null, tenant: string | undefined): string {
+export function usageBookingOf(spent: Spent | null, tenant: string | undefined): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
   const counts = [

@@ -9,7 +9,7 @@ import { saveScript } from '../lua/queue/save.ts';
 import { submitScript } from '../lua/queue/submit.ts';
 import type { ModelKeys } from '../redis/keys.ts';
 import { utcDay } from '../usage/utc-day.ts';
-import { bookingOf } from './booking.ts';
+import { usageBookingOf } from './booking.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -71,7 +71,7 @@ export interface Begun {
   record: RunRecord;
 }
 
-/** Events as a `JournalBatch` writes them, or why another attempt begins. */
+/** Events as a `LogBatch` writes them, or why another attempt begins. */
 export type NewEntry = { events: string } | { reason: string };
 
 /** `replaced`: there was a mark of an earlier create, which nobody will ever know the end of. */
@@ -97,7 +97,7 @@ export interface RunRecordOptions {
   /** undefined: nobody's. */
   tenant: string | undefined;
   /** Where a day's spend is booked, by the day: `YYYY-MM-DD`, in UTC. */
-  spendKey: (day: string) => string;
+  usageKey: (day: string) => string;
   /** How long a finished record is kept at most, in seconds. */
   keepSeconds: { completed: number; failed: number };
 }
@@ -109,7 +109,7 @@ export function createRunRecord({
   lockToken,
   jobCreatedAt,
   tenant,
-  spendKey,
+  usageKey,
   keepSeconds,
 }: RunRecordOptions): RunRecordWriter {
   // Not the lock's token: BullMQ may give a worker the same job again with the same one.
@@ -123,7 +123,7 @@ export function createRunRecord({
         keys.index('completed'),
         keys.index('failed'),
         keys.index('cancelled'),
-        keys.journal(id),
+        keys.eventLog(id),
         ...(tenant === undefined ? [] : [keys.tenants, keys.tenantIndex(tenant)]),
       ];
       const reply = await beginScript.run(
@@ -181,8 +181,8 @@ export function createRunRecord({
     async save(progress, spent = null) {
       const answer = await saveScript.run(
         redis,
-        [keys.lock(id), keys.run(id), spendKey(utcDay(Date.now()))],
-        [lockToken, bookingOf(spent, tenant), ...fieldsOf(progress)],
+        [keys.lock(id), keys.run(id), usageKey(utcDay(Date.now()))],
+        [lockToken, usageBookingOf(spent, tenant), ...fieldsOf(progress)],
       );
       if (answer === 'lost') throw new LockLostError(id);
       return { cancelRequested: answer === 'cancel' };
@@ -194,7 +194,7 @@ export function createRunRecord({
       const [events, reason] = 'events' in entry ? [entry.events, ''] : ['', entry.reason];
       const answer = await appendScript.run(
         redis,
-        [keys.lock(id), keys.run(id), keys.journal(id)],
+        [keys.lock(id), keys.run(id), keys.eventLog(id)],
         [
           lockToken,
           `${writer}:${entries}`,
@@ -216,9 +216,9 @@ export function createRunRecord({
         keys.index('completed'),
         keys.index('failed'),
         keys.index('cancelled'),
-        keys.journal(id),
+        keys.eventLog(id),
         keys.outbox,
-        spendKey(utcDay(now)),
+        usageKey(utcDay(now)),
       ];
       const fields = [
         'usage',
@@ -239,7 +239,7 @@ export function createRunRecord({
           end.status === 'completed' ? keepSeconds.completed : keepSeconds.failed,
           end.status === 'completed' ? JSON.stringify(end.response) : '',
           keys.finishedChannel,
-          bookingOf(end.spent, tenant),
+          usageBookingOf(end.spent, tenant),
           ...fields,
         ],
       );

@@ -4,20 +4,20 @@ import { usdFrom } from './usd.ts';
 import { daysBefore, daysBetween, isUtcDay, utcDay } from './utc-day.ts';
 
 /** What the rows of a report are told apart by. */
-export const SPEND_DIMENSIONS = ['day', 'model', 'tenant'] as const;
-export type SpendDimension = (typeof SPEND_DIMENSIONS)[number];
+export const USAGE_DIMENSIONS = ['day', 'model', 'tenant'] as const;
+export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];
 
-export interface SpendQuery {
+export interface UsageQuery {
   /** `YYYY-MM-DD`, in UTC. Default: 29 days before `to`. */
   from?: string | undefined;
   /** The last day. Default: today. */
   to?: string | undefined;
   /** One row for each of these. Default: for each day, model and tenant. */
-  by?: SpendDimension | undefined;
+  by?: UsageDimension | undefined;
 }
 
 /** Of responses that have ended. */
-export interface SpendSums {
+export interface UsageSums {
   requests: number;
   input_tokens: number;
   /** Part of `input_tokens`. */
@@ -31,7 +31,7 @@ export interface SpendSums {
   unpriced_requests: number;
 }
 
-export interface SpendRow extends SpendSums {
+export interface UsageRow extends UsageSums {
   day?: string;
   /** The model that was asked for. */
   model?: string;
@@ -39,17 +39,17 @@ export interface SpendRow extends SpendSums {
   tenant?: string | null;
 }
 
-export interface SpendReport {
+export interface UsageReport {
   from: string;
   to: string;
   currency: 'usd';
-  total: SpendSums;
+  total: UsageSums;
   /** Without those in which nothing was spent. By day, model and tenant. */
-  rows: SpendRow[];
+  rows: UsageRow[];
 }
 
 /** What lies in Redis of one day, model and tenant, in whole nano-dollars. */
-export interface SpendEntry {
+export interface UsageEntry {
   day: string;
   model: string;
   tenant: string | null;
@@ -62,7 +62,7 @@ export interface SpendEntry {
   unpriced: number;
 }
 
-export interface SpendRange {
+export interface UsageRange {
   from: string;
   to: string;
   /** Earliest first. */
@@ -71,41 +71,41 @@ export interface SpendRange {
 
 const DEFAULT_DAYS = 30;
 /** As long as it is kept. */
-export const MOST_SPEND_DAYS = 400;
+export const MOST_USAGE_DAYS = 400;
 
 /** @throws {QueueError} `invalid_request` for days that are none, in the wrong order, or too many. */
-export function spendRange({ from, to, by }: SpendQuery, nowMs: number): SpendRange {
+export function usageRange({ from, to, by }: UsageQuery, nowMs: number): UsageRange {
   const flaws: Flaw[] = [];
   for (const [path, day] of Object.entries({ from, to })) {
     if (day !== undefined && !isUtcDay(day))
       flaws.push({ path, message: `expected a day, YYYY-MM-DD, got ${shown(day)}` });
   }
-  if (by !== undefined && !SPEND_DIMENSIONS.includes(by))
-    flaws.push({ path: 'by', message: `expected one of ${SPEND_DIMENSIONS.join(', ')}, got ${shown(by)}` });
+  if (by !== undefined && !USAGE_DIMENSIONS.includes(by))
+    flaws.push({ path: 'by', message: `expected one of ${USAGE_DIMENSIONS.join(', ')}, got ${shown(by)}` });
   if (flaws.length > 0) throw refusalOf('query', flaws);
   const last = to ?? utcDay(nowMs);
   const first = from ?? daysBefore(last, DEFAULT_DAYS - 1);
-  if (first > last || daysBefore(last, MOST_SPEND_DAYS - 1) > first) {
-    const message = `expected a day of the ${MOST_SPEND_DAYS} up to ${last}, got ${shown(first)}`;
+  if (first > last || daysBefore(last, MOST_USAGE_DAYS - 1) > first) {
+    const message = `expected a day of the ${MOST_USAGE_DAYS} up to ${last}, got ${shown(first)}`;
     throw refusalOf('query', [{ path: 'from', message }]);
   }
   return { from: first, to: last, days: daysBetween(first, last) };
 }
 
 export function reportFrom(
-  { from, to }: Pick<SpendRange, 'from' | 'to'>,
-  entries: readonly SpendEntry[],
-  by: SpendDimension | undefined,
-): SpendReport {
-  const dimensions = by === undefined ? SPEND_DIMENSIONS : [by];
-  const groups = new Map<string, SpendEntry[]>();
+  { from, to }: Pick<UsageRange, 'from' | 'to'>,
+  entries: readonly UsageEntry[],
+  by: UsageDimension | undefined,
+): UsageReport {
+  const dimensions = by === undefined ? USAGE_DIMENSIONS : [by];
+  const groups = new Map<string, UsageEntry[]>();
   for (const entry of entries) {
     const key = JSON.stringify(dimensions.map((dimension) => entry[dimension]));
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [entry]);
     else group.push(entry);
   }
-  const rows = [...groups.values()].map((group): SpendRow => {
+  const rows = [...groups.values()].map((group): UsageRow => {
     const [first] = group;
     const names = dimensions.map((dimension) => [dimension, first?.[dimension] ?? null]);
     return { ...Object.fromEntries(names), ...sumsOf(group) };
@@ -113,8 +113,8 @@ export function reportFrom(
   return { from, to, currency: 'usd', total: sumsOf(entries), rows: rows.sort(byNames) };
 }
 
-function sumsOf(entries: readonly SpendEntry[]): SpendSums {
-  const sum = (field: Exclude<keyof SpendEntry, SpendDimension>): number =>
+function sumsOf(entries: readonly UsageEntry[]): UsageSums {
+  const sum = (field: Exclude<keyof UsageEntry, UsageDimension>): number =>
     entries.reduce((total, entry) => total + entry[field], 0);
   const requests = sum('requests');
   const unpriced = sum('unpriced');
@@ -130,8 +130,8 @@ function sumsOf(entries: readonly SpendEntry[]): SpendSums {
 }
 
 /** Nobody's come first. */
-function byNames(left: SpendRow, right: SpendRow): number {
-  for (const dimension of SPEND_DIMENSIONS) {
+function byNames(left: UsageRow, right: UsageRow): number {
+  for (const dimension of USAGE_DIMENSIONS) {
     const [a, b] = [left[dimension] ?? '', right[dimension] ?? ''];
     if (a !== b) return a < b ? -1 : 1;
   }

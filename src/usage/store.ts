@@ -1,9 +1,9 @@
 import type { RedisClient } from '../redis/connection.ts';
-import { SPEND_FIELDS, type SpendField, spendField, spendKey, spendModelsKey } from './keys.ts';
-import { reportFrom, type SpendEntry, type SpendQuery, type SpendReport, spendRange } from './report.ts';
+import { USAGE_FIELDS, type UsageField, usageField, usageKey, usageModelsKey } from './keys.ts';
+import { reportFrom, type UsageEntry, type UsageQuery, type UsageReport, usageRange } from './report.ts';
 import { utcDay } from './utc-day.ts';
 
-export interface SpendBooks {
+export interface UsageStore {
   redis: RedisClient;
   prefix: string;
   /** Those that are configured; what was spent on others is found as well. */
@@ -15,17 +15,17 @@ export interface SpendBooks {
  * @param tenant whose alone; undefined: everybody's.
  * @throws {QueueError} `invalid_request`
  */
-export async function readSpend(
-  books: SpendBooks,
-  query: SpendQuery,
+export async function readUsage(
+  books: UsageStore,
+  query: UsageQuery,
   tenant: string | undefined,
-): Promise<SpendReport> {
-  const range = spendRange(query, Date.now());
-  const entries: SpendEntry[] = [];
+): Promise<UsageReport> {
+  const range = usageRange(query, Date.now());
+  const entries: UsageEntry[] = [];
   // A model after the other, its days together: so that at most 400 commands are under way, and in a cluster each finds its own shard.
   for (const model of await modelsOf(books)) {
     const days = range.days.map(async (day) => {
-      const key = spendKey(books.prefix, model, day);
+      const key = usageKey(books.prefix, model, day);
       const tenants =
         tenant === undefined ? await everybody(books.redis, key) : await one(books.redis, key, tenant);
       return tenants.map((sums) => ({ day, model, ...sums }));
@@ -36,12 +36,12 @@ export async function readSpend(
 }
 
 /** Nano-dollars that are booked for a tenant today (UTC), over all models. What still runs is not in it. */
-export async function spentToday(books: SpendBooks, tenant: string): Promise<number> {
+export async function spentToday(books: UsageStore, tenant: string): Promise<number> {
   const day = utcDay(Date.now());
-  const field = spendField(tenant, 'nano_usd');
+  const field = usageField(tenant, 'nano_usd');
   const models = await modelsOf(books);
   const sums = await Promise.all(
-    models.map((model) => books.redis.hget(spendKey(books.prefix, model, day), field)),
+    models.map((model) => books.redis.hget(usageKey(books.prefix, model, day), field)),
   );
   return sums.reduce((total, sum) => total + Number(sum ?? 0), 0);
 }
@@ -52,14 +52,14 @@ export async function rememberModels(
   prefix: string,
   models: readonly string[],
 ): Promise<void> {
-  await redis.sadd(spendModelsKey(prefix), ...models);
+  await redis.sadd(usageModelsKey(prefix), ...models);
 }
 
-async function modelsOf({ redis, prefix, models }: SpendBooks): Promise<string[]> {
-  return [...new Set([...models, ...(await redis.smembers(spendModelsKey(prefix)))])];
+async function modelsOf({ redis, prefix, models }: UsageStore): Promise<string[]> {
+  return [...new Set([...models, ...(await redis.smembers(usageModelsKey(prefix)))])];
 }
 
-type TenantSums = Omit<SpendEntry, 'day' | 'model'>;
+type TenantSums = Omit<UsageEntry, 'day' | 'model'>;
 
 async function everybody(redis: RedisClient, key: string): Promise<TenantSums[]> {
   const byTenant = new Map<string, Map<string, string>>();
@@ -74,13 +74,13 @@ async function everybody(redis: RedisClient, key: string): Promise<TenantSums[]>
 }
 
 async function one(redis: RedisClient, key: string, tenant: string): Promise<TenantSums[]> {
-  const values = await redis.hmget(key, ...SPEND_FIELDS.map((field) => spendField(tenant, field)));
-  const fields = new Map(SPEND_FIELDS.map((field, i) => [field, values[i] ?? undefined]));
+  const values = await redis.hmget(key, ...USAGE_FIELDS.map((field) => usageField(tenant, field)));
+  const fields = new Map(USAGE_FIELDS.map((field, i) => [field, values[i] ?? undefined]));
   return fields.get('requests') === undefined ? [] : [sumsFrom(tenant, (field) => fields.get(field))];
 }
 
-function sumsFrom(tenant: string, field: (name: SpendField) => string | undefined): TenantSums {
-  const number = (name: SpendField): number => Number(field(name) ?? 0);
+function sumsFrom(tenant: string, field: (name: UsageField) => string | undefined): TenantSums {
+  const number = (name: UsageField): number => Number(field(name) ?? 0);
   return {
     tenant: tenant === '' ? null : tenant,
     requests: number('requests'),

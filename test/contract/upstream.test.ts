@@ -127,7 +127,7 @@ describe('the upstream', () => {
           createdAt: Date.now(),
           stallMs: 60_000,
           news: undefined,
-          journalist: { add: () => {} },
+          eventLogWriter: { add: () => {} },
           onProgress: async () => {},
         },
       );

@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { O3Client } from '../../src/client/o3-client.ts';
-import { delayInLine } from '../../src/fair-queue/fair-queue.ts';
+import { parkedDelayMs } from '../../src/fair-queue/fair-queue.ts';
 import { keysOf } from '../../src/redis/keys.ts';
 import { describeInChromium } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
@@ -95,7 +95,7 @@ describe('the board of a line that nobody works on', () => {
     const timestamp = Date.now() - DAY_MS;
     const young = await enqueue('Tomorrow?', DAY_MS);
     const { id: old } = await bullmq.add('Old', { question: 'Old?' }, { timestamp, delay: 2 * DAY_MS });
-    const inLine = { timestamp, delay: delayInLine(timestamp), jobId: 'job_in_line' };
+    const inLine = { timestamp, delay: parkedDelayMs(timestamp), jobId: 'job_in_line' };
     const { id: waiting = '' } = await bullmq.add('Now', { question: 'Now?' }, inLine);
     expect((await ask('/o3/clean/delayed', 'PUT')).status).toBe(200);
     expect((await tab('delayed')).jobs.map(({ id }) => id)).toEqual([young]);

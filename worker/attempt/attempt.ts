@@ -7,16 +7,16 @@ import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
-import type { Grant } from '../reservation/reservation.ts';
+import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
-import type { Orphans } from '../upstream/lost-responses.ts';
-import type { UpstreamNews } from '../upstream/openai-events.ts';
+import type { LostResponses } from '../upstream/lost-responses.ts';
+import type { OpenAiEvents } from '../upstream/openai-events.ts';
 import { withoutPurchaseToken } from '../upstream/purchase-token.ts';
 import { PurchaseUncertainError } from '../upstream/purchase-uncertain-error.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { announceCancel } from './early-cancel.ts';
-import { createJournalist } from './event-log-writer.ts';
-import { explain } from './failed-attempt.ts';
+import { createEventLogWriter } from './event-log-writer.ts';
+import { outcomeOfError } from './failed-attempt.ts';
 import { follow } from './follow.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import {
@@ -45,10 +45,10 @@ export interface Attempt {
   record: RunRecordWriter;
   upstream: Upstream;
   /** What OpenAI's webhooks tell; undefined: the upstream sends none. */
-  webhooks: { news: UpstreamNews; orphans: Orphans } | undefined;
+  webhooks: { news: OpenAiEvents; orphans: LostResponses } | undefined;
   active: ActiveAttempt;
   /** What was taken of the upstream's quota for it. */
-  grant: Grant;
+  grant: Reservation;
   /** Of all that write journals in this process. */
   journalPace: Pace;
   /** Told what it spends; for the log and the metrics. */
@@ -104,7 +104,7 @@ export async function runAttempt(attempt: Attempt): Promise<Outcome> {
       attempt.record,
     );
   } catch (error: unknown) {
-    return await explain(error, {
+    return await outcomeOfError(error, {
       ...attempt,
       signal: active.signal,
       attempt: number,
@@ -225,7 +225,7 @@ async function followToItsEnd(
     if (cancelRequested) active.interrupt('cancelled');
   };
   active.signal.throwIfAborted();
-  const journalist = createJournalist({ record, active, pace: journalPace, identity });
+  const eventLogWriter = createEventLogWriter({ record, active, pace: journalPace, identity });
   try {
     return await follow(running, {
       upstream,
@@ -233,10 +233,10 @@ async function followToItsEnd(
       ...position,
       stallMs: model.stallMs,
       news: webhooks?.news,
-      journalist,
+      eventLogWriter,
       onProgress,
     });
   } finally {
-    journalist.stop();
+    eventLogWriter.stop();
   }
 }

@@ -1,19 +1,19 @@
 import type { Pace } from '../../src/async/pace.ts';
-import { JournalBatch } from '../../src/events/event-log.ts';
+import { LogBatch } from '../../src/events/event-log.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import { LockLostError, type RunRecordWriter } from '../../src/run/writer.ts';
 import type { StreamEvent } from '../upstream/running-response.ts';
 import type { ActiveAttempt } from './active-attempt.ts';
 
 /** Writes the journal of one response while it is streamed. */
-export interface Journalist {
+export interface EventLogWriter {
   /** Takes an event, and how far the follower is with it. Never waits: a Redis that is slow does not hold up the stream. */
   add(event: StreamEvent, progress: RunProgress): void;
   /** What has not been written by now is left out: at the end of a response its readers have it whole. */
   stop(): void;
 }
 
-export interface JournalistOptions {
+export interface EventLogWriterOptions {
   record: Pick<RunRecordWriter, 'append'>;
   active: Pick<ActiveAttempt, 'interrupt'>;
   pace: Pace;
@@ -26,8 +26,13 @@ const BATCH_MS = 100;
 /** What is kept for a Redis that is away, of one response; then the rest is left to the end. */
 const MOST_WAITING = 20_000;
 
-export function createJournalist({ record, active, pace, identity }: JournalistOptions): Journalist {
-  const batch = new JournalBatch();
+export function createEventLogWriter({
+  record,
+  active,
+  pace,
+  identity,
+}: EventLogWriterOptions): EventLogWriter {
+  const batch = new LogBatch();
   let progress: RunProgress | undefined;
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;

@@ -7,7 +7,7 @@ import { LockLostError, type RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { PostponedError } from '../reservation/postponed-error.ts';
 import { reportOf } from '../reservation/quota-report.ts';
-import type { Grant } from '../reservation/reservation.ts';
+import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import { PurchaseUncertainError } from '../upstream/purchase-uncertain-error.ts';
 import { Interruption } from './active-attempt.ts';
@@ -17,12 +17,12 @@ import { spentUnseen, spentUntilStopped } from './purchase-spent.ts';
 import { spentOn } from './spent.ts';
 
 /** How far an attempt had come when it broke off. */
-export interface Unfinished {
+export interface FailedAttempt {
   record: RunRecordWriter;
   upstream: Upstream;
   prices: PriceList;
   signal: AbortSignal;
-  grant: Pick<Grant, 'report'>;
+  grant: Pick<Reservation, 'report'>;
   attempt: number;
   /** After so many a retryable failure is final too. */
   maxAttempts: number;
@@ -44,7 +44,7 @@ export interface Unfinished {
  * Turns whatever broke an attempt off into its outcome. What nobody expected is thrown on: BullMQ tries again, as often as attempts are
  * allowed, and a response that is known by then is adopted.
  */
-export async function explain(error: unknown, unfinished: Unfinished): Promise<Outcome> {
+export async function outcomeOfError(error: unknown, unfinished: FailedAttempt): Promise<Outcome> {
   const outcome = await explained(error, unfinished);
   // The next attempt, or the next worker, still looks for what was bought. After an end nobody does.
   if (unfinished.unresolved && isEnd(outcome)) unfinished.onPurchase('uncertain');
@@ -55,7 +55,7 @@ function isEnd({ kind }: Outcome): boolean {
   return kind === 'failed' || kind === 'cancelled';
 }
 
-async function explained(error: unknown, unfinished: Unfinished): Promise<Outcome> {
+async function explained(error: unknown, unfinished: FailedAttempt): Promise<Outcome> {
   // An aborted signal explains every error after it: connections that were closed throw all sorts of things.
   const { signal } = unfinished;
   const cause: unknown = signal.aborted && !(error instanceof LockLostError) ? signal.reason : error;
@@ -80,7 +80,7 @@ async function explained(error: unknown, unfinished: Unfinished): Promise<Outcom
   throw error;
 }
 
-async function interrupted({ reason }: Interruption, unfinished: Unfinished): Promise<Outcome> {
+async function interrupted({ reason }: Interruption, unfinished: FailedAttempt): Promise<Outcome> {
   const { record } = unfinished;
   switch (reason) {
     case 'cancelled':
@@ -100,11 +100,11 @@ async function interrupted({ reason }: Interruption, unfinished: Unfinished): Pr
 }
 
 /** Of what has ended, or ends now. */
-async function spentByNow({ ended, purchase, ...unfinished }: Unfinished): Promise<Spent | null> {
+async function spentByNow({ ended, purchase, ...unfinished }: FailedAttempt): Promise<Spent | null> {
   return ended === undefined ? spentUntilStopped(purchase, unfinished) : spentOn(ended, unfinished.prices);
 }
 
-function tooLate(reason: 'timeout' | 'deadline', { purchase, unresolved }: Unfinished): TerminalError {
+function tooLate(reason: 'timeout' | 'deadline', { purchase, unresolved }: FailedAttempt): TerminalError {
   const nothing = unresolved
     ? 'a request had been sent and its answer lost, so that something may have been bought and go on'
     : 'nothing was running';
@@ -119,7 +119,7 @@ const GIVEN_UP: RunProgress = { submittingOver: true };
 /** The next attempt must not adopt what has failed. */
 const OVER: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 
-async function brokenOff(failure: Failure, unfinished: Unfinished): Promise<Outcome> {
+async function brokenOff(failure: Failure, unfinished: FailedAttempt): Promise<Outcome> {
   const { ended, purchase, prices } = unfinished;
   const lives = mayLive(failure, purchase);
   const spentOnIt = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
@@ -138,7 +138,7 @@ function mayLive({ code }: Failure, purchase: Purchase | undefined): boolean {
 async function failed(
   failure: Failure,
   spentOnIt: Spent | null,
-  { record, attempt, maxAttempts, alias, model, deadlineAt, purchase }: Unfinished,
+  { record, attempt, maxAttempts, alias, model, deadlineAt, purchase }: FailedAttempt,
   progress: RunProgress = {},
 ): Promise<Outcome> {
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };

@@ -1,4 +1,4 @@
-import { createPauses } from '../../src/async/pause.ts';
+import { createWaker } from '../../src/async/pause.ts';
 import {
   type Failure,
   failureFromResponseError,
@@ -8,9 +8,9 @@ import {
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
-import type { UpstreamNews } from '../upstream/openai-events.ts';
+import type { OpenAiEvents } from '../upstream/openai-events.ts';
 import { hasEnded, type RunningResponse, type StreamEvent } from '../upstream/running-response.ts';
-import type { Journalist } from './event-log-writer.ts';
+import type { EventLogWriter } from './event-log-writer.ts';
 
 export interface FollowOptions {
   upstream: Upstream;
@@ -23,9 +23,9 @@ export interface FollowOptions {
   /** For how long the upstream may give no sign of life, neither an event nor an answer to a lookup. In milliseconds. */
   stallMs: number;
   /** Ends the pause between two lookups when a webhook says that the response has ended. */
-  news: UpstreamNews | undefined;
+  news: OpenAiEvents | undefined;
   /** Takes the events, and where the follower stands with them. */
-  journalist: Pick<Journalist, 'add'>;
+  eventLogWriter: Pick<EventLogWriter, 'add'>;
   /** Called when a lookup says that something has changed, and once a minute while nothing does. */
   onProgress: (progress: RunProgress) => Promise<void>;
 }
@@ -78,7 +78,7 @@ async function consume(
   events: AsyncGenerator<StreamEvent>,
   position: Position,
   background: boolean,
-  { journalist }: FollowOptions,
+  { eventLogWriter }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
   try {
     for await (const event of events) {
@@ -94,7 +94,7 @@ async function consume(
           message: event.message ?? 'no message',
         });
       }
-      journalist.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
+      eventLogWriter.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
   } catch (error: unknown) {
     // A background response lives on when its stream dies, whatever the reason; anything else dies with it.
@@ -107,7 +107,7 @@ async function consume(
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
   const { upstream, signal, news, onProgress, createdAt, stallMs } = options;
   const { pace } = upstream;
-  const pauses = createPauses(signal);
+  const pauses = createWaker(signal);
   pace.join();
   const stopListening = news?.watch(id, pauses.wake);
   let seenAt = lastSeenAt;

@@ -4,9 +4,9 @@ import type { RunRecord } from '../../src/run/record.ts';
 import { LockLostError, type RunRecordWriter, type Stored } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/postponed-error.ts';
 import { reportOf } from '../reservation/quota-report.ts';
-import type { Grant } from '../reservation/reservation.ts';
+import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
-import type { Orphans } from '../upstream/lost-responses.ts';
+import type { LostResponses } from '../upstream/lost-responses.ts';
 import { withPurchaseToken } from '../upstream/purchase-token.ts';
 import { PurchaseUncertainError } from '../upstream/purchase-uncertain-error.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
@@ -43,9 +43,9 @@ export interface BuyOptions {
   upstream: Upstream;
   record: RunRecordWriter;
   active: ActiveAttempt;
-  grant: Grant;
+  grant: Reservation;
   /** undefined: the upstream sends no webhooks, so that none could find a response by its token. */
-  orphans: Orphans | undefined;
+  orphans: LostResponses | undefined;
   onPurchase: (what: PurchaseEvent) => void;
 }
 

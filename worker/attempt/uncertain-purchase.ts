@@ -4,7 +4,7 @@ import { TerminalError } from '../../src/errors/failure.ts';
 import type { Submission } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { Upstream } from '../upstream/client.ts';
-import type { Orphans } from '../upstream/lost-responses.ts';
+import type { LostResponses } from '../upstream/lost-responses.ts';
 import type { ActiveAttempt } from './active-attempt.ts';
 import { type Purchase, type PurchaseEvent, purchaseToAdopt, storePurchase } from './purchase.ts';
 
@@ -12,7 +12,7 @@ export interface UncertainOptions {
   record: RunRecordWriter;
   upstream: Upstream;
   active: ActiveAttempt;
-  orphans: Orphans | undefined;
+  orphans: LostResponses | undefined;
   policy: Pick<ModelConfig, 'onUncertain' | 'uncertainWaitMs'>;
   onPurchase: (what: PurchaseEvent) => void;
 }

@@ -1,22 +1,22 @@
-import { createPauses } from '../../src/async/pause.ts';
+import { createWaker } from '../../src/async/pause.ts';
 import type { Models } from '../../src/config/file.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
 import type { Quotas } from '../../src/quota/quotas.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import type { QuotaNews } from '../reservation/quota-signals.ts';
-import { grantAndStart } from '../reservation/reserve.ts';
-import type { TenantGate } from '../reservation/tenant-limits.ts';
-import { createLineReporter } from './queue-status.ts';
+import type { QuotaSignals } from '../reservation/quota-signals.ts';
+import { reserveAndStart } from '../reservation/reserve.ts';
+import type { TenantLimits } from '../reservation/tenant-limits.ts';
+import { createQueueStatusReporter } from './queue-status.ts';
 
 export interface DispatcherOptions {
   queue: ModelQueue;
   models: Models['models'];
   quotas: Quotas;
-  quotaNews: QuotaNews;
+  quotaNews: QuotaSignals;
   tenantQuotas: TenantQuotas;
-  gate: TenantGate;
+  gate: TenantLimits;
   subscriber: RedisClient;
   /** How many more jobs this worker could hold. */
   room: () => number;
@@ -55,7 +55,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   if (first === undefined) throw new Error('expected a model to have an upstream');
 
   const stopping = new AbortController();
-  const pauses = createPauses(stopping.signal);
+  const pauses = createWaker(stopping.signal);
   const stoppedHere = new Set<string>();
   /** Since the round began. */
   const heard = new Set<Lack>();
@@ -66,7 +66,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
   listen(options, stoppedHere, hear);
 
-  const reporter = createLineReporter(line, onError);
+  const reporter = createQueueStatusReporter(line, onError);
   /** @returns what to wait for, and for how long at most, in milliseconds; undefined: nothing. */
   const round = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const places = Math.min(AT_ONCE, room());
@@ -77,7 +77,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       reporter.noWorker(first);
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : IDLE_MS };
     }
-    const { source, started, stopped, wait } = await grantAndStart(jobs.slice(0, places - untaken), {
+    const { source, started, stopped, wait } = await reserveAndStart(jobs.slice(0, places - untaken), {
       ...{ model: queue.model, line, gate, sources, stoppedHere },
     });
     reporter.moved(source, wait);
@@ -120,7 +120,7 @@ function listen(
   const { upstreamModels, line, keys } = queue;
   for (const name of upstreamModels) quotaNews.listen(quotas.of(name), () => hear('quota'));
   subscriber.on('message', (channel: string, message: string) => {
-    if (channel === keys.line('news')) hear('jobs');
+    if (channel === keys.fairQueue('wake')) hear('jobs');
     else if (channel === tenantQuotas.channel && stoppedHere.delete(message))
       line.resume(message).then(() => hear('jobs'), onError);
   });
@@ -128,6 +128,6 @@ function listen(
   const hearAll = (): void => {
     for (const lack of ['jobs', 'quota'] as const) hear(lack);
   };
-  subscriber.subscribe(keys.line('news'), tenantQuotas.channel).then(hearAll, onError);
+  subscriber.subscribe(keys.fairQueue('wake'), tenantQuotas.channel).then(hearAll, onError);
   subscriber.on('ready', hearAll);
 }

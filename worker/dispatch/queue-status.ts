@@ -1,11 +1,11 @@
-import type { Line } from '../../src/fair-queue/fair-queue.ts';
+import type { FairQueue } from '../../src/fair-queue/fair-queue.ts';
 import type { Taken } from '../../src/quota/quota.ts';
 import type { Source } from '../reservation/reserve.ts';
-import { createLineSpeed } from './throughput.ts';
+import { createThroughput } from './throughput.ts';
 import { waitingReason } from './waiting-reason.ts';
 
 /** Tells who asks why the line stands and how fast it moves, about once a second, and at once when something else stands against it. */
-export interface LineReporter {
+export interface QueueStatusReporter {
   /** Nobody waits: what was seen before says nothing of how fast the line can move. */
   empty(): void;
   /** All workers have as many jobs as they may hold. */
@@ -26,8 +26,11 @@ const EVERY_MS = 1000;
 const NOTHING: Obstacle = { kind: '', reason: '', notBefore: 0 };
 const NO_WORKER: Obstacle = { kind: 'no worker', reason: 'a free worker', notBefore: 0 };
 
-export function createLineReporter(line: Line, onError: (error: Error) => void): LineReporter {
-  const speed = createLineSpeed();
+export function createQueueStatusReporter(
+  line: FairQueue,
+  onError: (error: Error) => void,
+): QueueStatusReporter {
+  const speed = createThroughput();
   let last = { kind: '', at: 0 };
   const tell = async ({ reason, notBefore }: Obstacle, { quota, limits }: Source): Promise<void> => {
     const [starts, state] = await Promise.all([line.starts(), quota.state()]);

@@ -7,7 +7,7 @@ export interface Speed {
   basis: string;
 }
 
-export interface LineSpeed {
+export interface Throughput {
   /** To be told again and again while there are jobs in the line. @param starts how many have ever been started from it. */
   observe(starts: number): void;
   /** The line was empty: what was observed before says nothing of how fast it can move. */
@@ -20,7 +20,7 @@ const OBSERVED_FOR_MS = 30_000;
 const LONG_ENOUGH_MS = 10_000;
 const ENOUGH_STARTS = 20;
 
-export function createLineSpeed(): LineSpeed {
+export function createThroughput(): Throughput {
   let seen: { at: number; starts: number }[] = [];
   return {
     observe(starts) {

@@ -157,7 +157,7 @@ async function warnOfOutliving(
   const [waiting, later, told] = await Promise.all([
     backlog.lengthOfLine(),
     redis.zcount(keys.queue('delayed'), endMs * 4096, `(${FAR_MS * 4096}`),
-    redis.hmget(keys.line('told'), 'starts_per_second', 'duration_ms', 'not_before'),
+    redis.hmget(keys.fairQueue('status'), 'starts_per_second', 'duration_ms', 'not_before'),
   ]);
   const motion = motionFrom(told);
   const inLine = motion === undefined ? 0 : outliving(waiting, motion, endMs, Date.now());

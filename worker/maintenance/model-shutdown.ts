@@ -55,6 +55,6 @@ export function outliving(
 ): number {
   const startsForMs = end - durationMs - Math.max(now, notBefore);
   if (startsForMs < 0) return waiting;
-  const inTime = Math.floor((startsForMs * startsPerSecond) / 1000) + 1;
-  return Math.max(0, waiting - inTime);
+  const withTimeout = Math.floor((startsForMs * startsPerSecond) / 1000) + 1;
+  return Math.max(0, waiting - withTimeout);
 }

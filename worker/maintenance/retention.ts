@@ -33,7 +33,7 @@ async function sweep(
       const tenants = await redis.smembers(keys.tenants);
       const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
       await Promise.all([
-        ...ids.map((id) => redis.unlink(keys.run(id), keys.response(id), keys.journal(id))),
+        ...ids.map((id) => redis.unlink(keys.run(id), keys.response(id), keys.eventLog(id))),
         ...indexes.map((index) => redis.zrem(index, ...ids)),
       ]);
     }

@@ -54,7 +54,7 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
 }
 
 /** What stops all that is sent to an upstream model, or ends that; once for the fleet. */
-export function logQuotaNews(
+export function logQuotaSignals(
   logger: Logger,
   upstream: string,
   news: QuotaReport | { what: 'answered' },

@@ -2,14 +2,14 @@ import type { Quota } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 
 /** What workers tell each other of the quotas, as soon as one of them learns of it. */
-export interface QuotaNews {
+export interface QuotaSignals {
   /** @param wake called when there may be more to take. */
   listen(quota: Quota, wake: () => void): void;
   /** Whether somebody has just said that nothing may be sent. The quota itself says it too, but a grant may be older than that. */
   isStopped(quota: Quota): boolean;
 }
 
-export function createQuotaNews(subscriber: RedisClient, onError: (error: Error) => void): QuotaNews {
+export function createQuotaSignals(subscriber: RedisClient, onError: (error: Error) => void): QuotaSignals {
   const wakers = new Map<string, (() => void)[]>();
   const stoppedUntil = new Map<string, number>();
   subscriber.on('message', (channel: string, message: string) => {

@@ -1,35 +1,35 @@
 import type { Usage } from '../../src/job/job.ts';
-import { holderOf, type Quota, type QuotaReport, type ToldLimits } from '../../src/quota/quota.ts';
+import { type AdvertisedLimits, holderOf, type Quota, type QuotaReport } from '../../src/quota/quota.ts';
 import type { Quotas } from '../../src/quota/quotas.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { Outcome } from '../attempt/outcome.ts';
 import { PostponedError } from './postponed-error.ts';
-import type { QuotaNews } from './quota-signals.ts';
+import type { QuotaSignals } from './quota-signals.ts';
 
 /** What one attempt holds of the quotas: taken for it while it stood in the line. */
-export interface Grant {
+export interface Reservation {
   /**
    * @param running whether its response runs already: then nothing has to be taken for it any more.
    * @throws {PostponedError} when what was taken for it has lapsed.
    */
   begin(upstreamModel: string, running: boolean): Promise<void>;
-  /** As `Grants` has it: the job needs nothing any more, or is to have its turn again. */
+  /** As `Reservations` has it: the job needs nothing any more, or is to have its turn again. */
   forget(): Promise<void>;
   /** @throws {PostponedError} when everybody has been told to wait since it was granted, or an earlier attempt has sent a create with it. */
   check(): void;
   /** A create is about to be sent. */
   sent(): Promise<void>;
   /** The upstream has taken it. */
-  accepted(told: ToldLimits | undefined): void;
+  accepted(told: AdvertisedLimits | undefined): void;
   /** The upstream has refused it: nothing of it was used. @returns whether everybody waits now, so that this one may too. */
   refused(report: QuotaReport | undefined): Promise<boolean>;
   /** The upstream has said something that concerns everybody, whatever became of the create. */
   report(report: QuotaReport | undefined): Promise<void>;
 }
 
-export interface Grants {
+export interface Reservations {
   /** Runs an attempt, and gives back what it does not need any more at its end. */
-  hold(job: { id: string; tenant: string }, work: (grant: Grant) => Promise<Outcome>): Promise<Outcome>;
+  hold(job: { id: string; tenant: string }, work: (grant: Reservation) => Promise<Outcome>): Promise<Outcome>;
   /** Gives back whatever any holder of the job, which may be dead, has taken for it. */
   forget(job: { id: string; tenant: string }): Promise<void>;
   /** How many wait to be sent. */
@@ -48,7 +48,7 @@ interface Held {
   acceptedAt: number | undefined;
 }
 
-const NOTHING_TOLD: ToldLimits = {
+const NOTHING_TOLD: AdvertisedLimits = {
   limitRequests: undefined,
   limitTokens: undefined,
   remainingRequests: undefined,
@@ -58,11 +58,11 @@ const NOTHING_TOLD: ToldLimits = {
 /** A few times in the life of a lease. */
 const RENEW_EVERY_MS = 6000;
 
-export interface GrantsOptions {
+export interface ReservationsOptions {
   model: string;
   quotas: Quotas;
   tenantQuotas: TenantQuotas;
-  news: QuotaNews;
+  news: QuotaSignals;
   /** The upstream's names of the model and of its fallbacks. */
   upstreamModels: readonly string[];
   /** Whether what the tenant holds is counted. */
@@ -76,7 +76,7 @@ export interface GrantsOptions {
   onError: (error: Error) => void;
 }
 
-export function createGrants({
+export function createReservations({
   model,
   quotas,
   tenantQuotas,
@@ -87,7 +87,7 @@ export function createGrants({
   onRoom,
   onThrottled,
   onError,
-}: GrantsOptions): Grants {
+}: ReservationsOptions): Reservations {
   const held = new Map<string, Held>();
 
   const renew = async (): Promise<void> => {
@@ -106,7 +106,7 @@ export function createGrants({
   };
   const timer = setInterval(() => renew().catch(onError), RENEW_EVERY_MS);
 
-  const forget: Grants['forget'] = async ({ id, tenant }) => {
+  const forget: Reservations['forget'] = async ({ id, tenant }) => {
     const holder = holderOf(model, id);
     await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([holder])));
     if (isLimited(tenant)) await tenantQuotas.release(tenant, holder);

@@ -1,6 +1,6 @@
-import type { Line, NextJob } from '../../src/fair-queue/fair-queue.ts';
+import type { FairQueue, NextJob } from '../../src/fair-queue/fair-queue.ts';
 import { holderOf, type Need, type Quota, type QuotaLimits, type Taken } from '../../src/quota/quota.ts';
-import type { Candidate, TenantGate, TenantStop } from './tenant-limits.ts';
+import type { Candidate, TenantLimits, TenantStop } from './tenant-limits.ts';
 
 /** A model of the upstream, and what may be sent to it. */
 export interface Source {
@@ -11,8 +11,8 @@ export interface Source {
 
 export interface GrantingOptions {
   model: string;
-  line: Line;
-  gate: TenantGate;
+  line: FairQueue;
+  gate: TenantLimits;
   /** The upstream's model and its fallbacks. */
   sources: readonly Source[];
   /** Tenants of whose ended jobs this dispatcher wants to hear: those that it stops. Whoever hears of one takes it out. */
@@ -38,7 +38,7 @@ export interface Granting {
  *
  * Two who look at the same job: only one of them is granted its quota, and the line starts no job twice.
  */
-export async function grantAndStart(jobs: readonly NextJob[], options: GrantingOptions): Promise<Granting> {
+export async function reserveAndStart(jobs: readonly NextJob[], options: GrantingOptions): Promise<Granting> {
   const { model, line, sources } = options;
   const needOf = (job: NextJob): Need => ({
     id: holderOf(model, job.id),

@@ -1,8 +1,8 @@
 import type { Models } from '../../src/config/file.ts';
-import { placesTaken } from '../../src/fair-queue/eta.ts';
+import { slotsTaken } from '../../src/fair-queue/eta.ts';
 import type { TenantQuotas, TenantTaken } from '../../src/quota/tenant-quota.ts';
 import type { Estimate, PriceList } from '../../src/usage/price.ts';
-import { type SpendBooks, spentToday } from '../../src/usage/store.ts';
+import { spentToday, type UsageStore } from '../../src/usage/store.ts';
 import { NANO_PER_DOLLAR } from '../../src/usage/usd.ts';
 import { nextUtcDay } from '../../src/usage/utc-day.ts';
 
@@ -27,7 +27,7 @@ export interface Admission {
 }
 
 /** What tenants may use, whatever the upstream still has. */
-export interface TenantGate {
+export interface TenantLimits {
   isLimited(tenant: string): boolean;
   /**
    * Takes what jobs of one tenant need of its limits, in their order, up to the first for which there is not enough.
@@ -40,12 +40,12 @@ const LOOK_AGAIN_MS = 1000;
 /** A budget comes back when jobs have cost less than was expected of them, and at midnight. */
 const LOOK_AT_BUDGET_MS = 5000;
 
-export function createTenantGate(
+export function createTenantLimits(
   tenants: Models['tenants'],
   tenantQuotas: TenantQuotas,
   prices: PriceList,
-  books: SpendBooks,
-): TenantGate {
+  books: UsageStore,
+): TenantLimits {
   const limitsOf = (tenant: string) => (Object.hasOwn(tenants, tenant) ? tenants[tenant] : undefined);
 
   /** Up to the first whose price nobody knows. */
@@ -110,7 +110,7 @@ export function createTenantGate(
 }
 
 function placeStop(tenant: string, maxInFlight: number): TenantStop {
-  return { reason: placesTaken(tenant, maxInFlight), untilMs: Date.now() + LOOK_AGAIN_MS };
+  return { reason: slotsTaken(tenant, maxInFlight), untilMs: Date.now() + LOOK_AGAIN_MS };
 }
 
 function priceStop(tenant: string, upstreamModel: string): TenantStop {

@@ -9,10 +9,10 @@ import { type CreateCall, createCreateCall, type Patience, type Send } from './c
 import { type CreateSlots, createCreateSlots } from './create-slots.ts';
 import { failureFromSdk, judged } from './errors.ts';
 import { connected, withConnection } from './event-stream.ts';
-import { toldLimitsOf } from './rate-limit-headers.ts';
+import { advertisedLimitsOf } from './rate-limit-headers.ts';
 import type { StreamEvent } from './running-response.ts';
 import { inWholeLines } from './sse-line-buffer.ts';
-import { createBreathing } from './yield-when-busy.ts';
+import { createYieldWhenBusy } from './yield-when-busy.ts';
 
 export interface Upstream {
   /** Buys a response. */
@@ -81,7 +81,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     fetch: fetchThrough(agent),
   });
 
-  const breathe = createBreathing(BUSY_MS);
+  const breathe = createYieldWhenBusy(BUSY_MS);
   const send: Send = async (parameters, { connection, signal, background }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
@@ -89,7 +89,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         timeout: background ? patience.answerMs : NO_LIMIT_MS,
       })
       .asResponse();
-    const told = toldLimitsOf(reply.headers);
+    const told = advertisedLimitsOf(reply.headers);
     if (!isEventStream(reply)) return { kind: 'json', told, body: await reply.json() };
     const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
     const silenceMs = background ? patience.silenceMs : undefined;

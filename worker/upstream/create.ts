@@ -1,5 +1,5 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
-import type { ToldLimits } from '../../src/quota/quota.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse } from '../../src/responses/response.ts';
 import { mayHaveBought, refusesBackground, retryableFrom } from './errors.ts';
 import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
@@ -29,7 +29,7 @@ export interface CreateOptions {
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
 /** What the server answered: a stream, or one JSON value. */
-export type Reply = { told: ToldLimits } & (
+export type Reply = { told: AdvertisedLimits } & (
   | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
   | { kind: 'json'; body: unknown }
 );

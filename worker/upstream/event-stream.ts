@@ -1,7 +1,7 @@
 import { RetryableError } from '../../src/errors/failure.ts';
 import { failureFromSdk } from './errors.ts';
 import type { StreamEvent } from './running-response.ts';
-import type { Breathe } from './yield-when-busy.ts';
+import type { YieldWhenBusy } from './yield-when-busy.ts';
 
 /**
  * A connection that ends with the signal, or when the answer takes too long: the SDK's own limit ends with the headers, and it would
@@ -37,7 +37,7 @@ export interface Connection {
   silenceMs: number | undefined;
   /** The first event brings an id that costs money: the signal has to wait for it. */
   firstEventFirst: boolean;
-  breathe: Breathe;
+  breathe: YieldWhenBusy;
 }
 
 /** Events until the signal or the silence ends their connection; then they just end. The reader's own pauses do not count. */

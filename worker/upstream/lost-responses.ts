@@ -1,10 +1,10 @@
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Upstream } from './client.ts';
-import type { UpstreamNews } from './openai-events.ts';
+import type { OpenAiEvents } from './openai-events.ts';
 import { purchaseTokenOf } from './purchase-token.ts';
 
 /** Responses that were bought and whose ids never came home. OpenAI lists no responses; its webhooks are the only way to find one. */
-export interface Orphans {
+export interface LostResponses {
   /**
    * Waits for a webhook about the response whose create carried this token.
    * @param sinceMs nothing that ended before this time is looked at.
@@ -16,7 +16,7 @@ export interface Orphans {
 /** Ids whose tokens are remembered: a lookup each would be repeated by every job that searches. */
 const REMEMBERED = 10_000;
 
-export function createOrphans(news: UpstreamNews, upstream: Upstream): Orphans {
+export function createLostResponses(news: OpenAiEvents, upstream: Upstream): LostResponses {
   /** By response id: its token, or undefined when it has none. */
   const tokens = new Map<string, string | undefined>();
 

@@ -3,7 +3,7 @@ import { webhookKeysOf } from '../../src/redis/keys.ts';
 import { endedSince } from '../../src/webhooks/openai-events.ts';
 
 /** What OpenAI's webhooks say: which responses have ended. */
-export interface UpstreamNews {
+export interface OpenAiEvents {
   /**
    * Calls `wake` whenever the upstream says that this response has ended. Returns how to stop listening.
    * What was said before is not repeated: look at the response once after this.
@@ -29,12 +29,12 @@ interface Reader {
  * Listens on a connection that others listen on too. A message is only the quick way: what is published while nobody is
  * subscribed is lost, so that whatever is remembered in Redis is gone through each time that a subscription begins.
  */
-export function listenForNews(
+export function listenForOpenAiEvents(
   redis: RedisClient,
   subscriber: RedisClient,
   prefix: string,
   onError: (error: Error) => void,
-): UpstreamNews {
+): OpenAiEvents {
   const keys = webhookKeysOf(prefix);
   const watchers = new Map<string, Set<() => void>>();
   const readers = new Set<Reader>();

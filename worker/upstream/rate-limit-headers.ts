@@ -1,7 +1,7 @@
-import type { ToldLimits } from '../../src/quota/quota.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 
 /** What an answer's `x-ratelimit-*` headers say of the upstream's own limits. */
-export function toldLimitsOf(headers: Pick<Headers, 'get'>): ToldLimits {
+export function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
   const count = (name: string): number | undefined => {
     const text = headers.get(`x-ratelimit-${name}`);
     return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;

@@ -1,4 +1,4 @@
-import type { ToldLimits } from '../../src/quota/quota.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 
@@ -18,7 +18,7 @@ export interface RunningResponse {
   /** It was created with a stream, so that it can be streamed again. */
   streamed: boolean;
   /** What the upstream said of its limits when it took the create; undefined: it was taken by another attempt. */
-  told?: ToldLimits;
+  told?: AdvertisedLimits;
   /**
    * Its events from the second on; undefined: it is to be polled, or finished already. It throws nothing but failures, ends
    * with the signal of its attempt, and holds a connection until it is read to its end or told to `return()`.

@@ -1,5 +1,5 @@
 /** Waits, when this process has been busy for long enough, until its timers and other connections have had their turn. */
-export type Breathe = () => Promise<void> | undefined;
+export type YieldWhenBusy = () => Promise<void> | undefined;
 
 /**
  * Streams are read in microtasks, before which nothing else comes: when thousands of them have something to say at once, that may
@@ -7,7 +7,7 @@ export type Breathe = () => Promise<void> | undefined;
  *
  * @param busyMs for how long all that share this may go on without a pause, in milliseconds.
  */
-export function createBreathing(busyMs: number): Breathe {
+export function createYieldWhenBusy(busyMs: number): YieldWhenBusy {
   let begunAt = performance.now();
   let pause: Promise<void> | undefined;
   return () => {

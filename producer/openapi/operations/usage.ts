@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MOST_SPEND_DAYS, SPEND_DIMENSIONS } from '../../../src/usage/report.ts';
+import { MOST_USAGE_DAYS, USAGE_DIMENSIONS } from '../../../src/usage/report.ts';
 import type { Operation } from '../operation.ts';
 
 const day = z.iso.date();
@@ -12,9 +12,9 @@ export const usageQuery = z.strictObject({
   from: dayText.optional().describe('The first day, `YYYY-MM-DD` in UTC; default: 29 days before `to`.'),
   to: dayText
     .optional()
-    .describe(`The last day; default: today. A report has ${MOST_SPEND_DAYS} days at most.`),
+    .describe(`The last day; default: today. A report has ${MOST_USAGE_DAYS} days at most.`),
   by: z
-    .enum(SPEND_DIMENSIONS)
+    .enum(USAGE_DIMENSIONS)
     .optional()
     .describe('One row for each of these; default: for each day, model and tenant.'),
 });

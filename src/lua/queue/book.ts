@@ -1,5 +1,5 @@
 /** How long a day's spend is kept, in days. */
-export const SPEND_KEPT_DAYS = 400;
+export const USAGE_KEPT_DAYS = 400;
 
 /**
  * Lua shared by the scripts that end a response: books what it cost, in the very step in which its end is written. So a crash before that leaves
@@ -10,7 +10,7 @@ export const SPEND_KEPT_DAYS = 400;
  * reasoning, nano-dollars ('': unpriced).
  */
 export const BOOK_LUA = `
-local function book(runKey, spendKey, booking)
+local function book(runKey, usageKey, booking)
   if booking == '' then return end
   local told = cjson.decode(booking)
   local run = redis.call('HMGET', runKey, 'upstream_id', 'booked')
@@ -18,7 +18,7 @@ local function book(runKey, spendKey, booking)
   if not response or response == run[2] then return end
   redis.call('HSET', runKey, 'booked', response)
   local function add(field, amount)
-    if amount ~= '0' then redis.call('HINCRBY', spendKey, told[2] .. '\\0' .. field, amount) end
+    if amount ~= '0' then redis.call('HINCRBY', usageKey, told[2] .. '\\0' .. field, amount) end
   end
   add('requests', '1')
   for i, field in ipairs({ 'input', 'cached', 'output', 'reasoning' }) do add(field, told[i + 2]) end
@@ -27,6 +27,6 @@ local function book(runKey, spendKey, booking)
     add('nano_usd', told[7])
     redis.call('HINCRBY', runKey, 'cost_nano', told[7])
   end
-  redis.call('EXPIRE', spendKey, ${SPEND_KEPT_DAYS * 86_400})
+  redis.call('EXPIRE', usageKey, ${USAGE_KEPT_DAYS * 86_400})
 end
 `;

@@ -50,9 +50,9 @@ local function isOpen(runKey, jobKey, state)
 end
 
 -- For a fresh run of a job: what was spent on it stays known. A create that nobody knows the end of counts as uncertain from now on.
-local function clearRun(runKey, responseKey, journalKey)
+local function clearRun(runKey, responseKey, eventLogKey)
   local kept = redis.call('HMGET', runKey, 'purchases', 'uncertain_purchases', 'submitting', 'cost_nano')
-  redis.call('DEL', runKey, responseKey, journalKey)
+  redis.call('DEL', runKey, responseKey, eventLogKey)
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   if kept[1] then redis.call('HSET', runKey, 'purchases', kept[1]) end
   if kept[4] then redis.call('HSET', runKey, 'cost_nano', kept[4]) end

@@ -7,7 +7,7 @@ export type ServerBinary = {
   readonly version: string;
 };
 
-export type Inspection =
+export type JobDetail =
   | { readonly usable: true; readonly binary: ServerBinary }
   | { readonly usable: false; readonly reason: string };
 
@@ -17,7 +17,7 @@ export const OLDEST_REDIS = '6.2.0';
 const VERSION_TIMEOUT_MS = 10_000;
 const VERSION_LINE = /\b(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)/;
 
-export async function inspectServerBinary(path: string): Promise<Inspection> {
+export async function inspectServerBinary(path: string): Promise<JobDetail> {
   const outcome = await runCommand(path, ['--version'], { timeoutMs: VERSION_TIMEOUT_MS });
   if (!outcome.ok) return { usable: false, reason: unrunnable(outcome.reason) };
   const found = VERSION_LINE.exec(outcome.output);

@@ -2,8 +2,8 @@ import { Redis } from 'ioredis';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { isFinishedJob, type JobView } from '../../../src/job/job.ts';
 import type { JobRequest } from '../../../src/job/request.ts';
-import { spendKey } from '../../../src/usage/keys.ts';
-import type { SpendReport } from '../../../src/usage/report.ts';
+import { usageKey } from '../../../src/usage/keys.ts';
+import type { UsageReport } from '../../../src/usage/report.ts';
 import { spentToday } from '../../../src/usage/store.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -59,7 +59,7 @@ function billOf(entries: readonly Entry[]): Bill {
   return bill;
 }
 
-function billIn(sums: SpendReport['total'] | undefined): Bill | undefined {
+function billIn(sums: UsageReport['total'] | undefined): Bill | undefined {
   return (
     sums && {
       requests: sums.requests,
@@ -194,8 +194,8 @@ describe('what two tenants used of two models', () => {
     // What was booked until now was ten days ago.
     const past = daysBefore(utcDay(Date.now()), 10);
     for (const model of MODELS) {
-      const [key] = await redis.keys(`o3q:spend:{${model}}:*`);
-      await redis.rename(key ?? '', spendKey('o3q', model, past));
+      const [key] = await redis.keys(`o3q:usage:{${model}}:*`);
+      await redis.rename(key ?? '', usageKey('o3q', model, past));
     }
     instance.simulator.ledger.reset();
     await Promise.all([finished('alice', 'And today?'), finished('bob', 'Today?', { model: 'gpt-5' })]);
@@ -221,7 +221,7 @@ describe('what two tenants used of two models', () => {
   });
 
   it('is kept for 400 days', async () => {
-    const keys = (await Promise.all(MODELS.map((model) => redis.keys(`o3q:spend:{${model}}:*`)))).flat();
+    const keys = (await Promise.all(MODELS.map((model) => redis.keys(`o3q:usage:{${model}}:*`)))).flat();
     expect(keys.length).toBeGreaterThanOrEqual(MODELS.length);
     for (const key of keys) {
       const days = (await redis.ttl(key)) / 86_400;

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { createWaiters, type Waiters } from '../../../src/events/completion-waiters.ts';
+import { type CompletionWaiters, createCompletionWaiters } from '../../../src/events/completion-waiters.ts';
 import { createSubscriptions, type Subscriptions } from '../../../src/redis/subscriptions.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
@@ -9,7 +9,7 @@ const LONG_MS = 600_000;
 
 let server: TestRedis;
 let redis: Redis;
-let waiters: Waiters;
+let waiters: CompletionWaiters;
 let subscriptions: Subscriptions;
 let connected: number;
 
@@ -21,7 +21,7 @@ beforeEach(async () => {
     connected += 1;
     return connect();
   });
-  waiters = createWaiters(subscriptions);
+  waiters = createCompletionWaiters(subscriptions);
 });
 afterEach(async () => {
   waiters.close();

@@ -1,5 +1,5 @@
 import { type Job, UnrecoverableError } from 'bullmq';
-import { createJournalReader, JournalBatch, type JournalEntry } from '../../../src/events/event-log.ts';
+import { createEventLogReader, LogBatch, type LogEntry } from '../../../src/events/event-log.ts';
 import type { JobData } from '../../../src/job/request.ts';
 import { appendScript } from '../../../src/lua/queue/append.ts';
 import type { RunEnd } from '../../../src/run/record.ts';
@@ -57,7 +57,7 @@ async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; reco
 
 /** Events as a worker writes them: these deltas, one after the other. */
 function said(...texts: string[]): { events: string } {
-  const batch = new JournalBatch();
+  const batch = new LogBatch();
   for (const delta of texts) {
     batch.add({
       type: 'response.output_text.delta',
@@ -70,9 +70,9 @@ function said(...texts: string[]): { events: string } {
   return { events: batch.take() };
 }
 
-async function journalOf(id: string): Promise<JournalEntry[]> {
-  const read = createJournalReader();
-  return (await redis.xrange(o3.keys.journal(id), '-', '+')).map(([, fields]) => read(fields));
+async function journalOf(id: string): Promise<LogEntry[]> {
+  const read = createEventLogReader();
+  return (await redis.xrange(o3.keys.eventLog(id), '-', '+')).map(([, fields]) => read(fields));
 }
 
 /** What is in the journal, in a line each. */
@@ -91,7 +91,7 @@ it('an entry and the place of the follower are written together, and told to who
   const listener = redis.duplicate();
   const heard: string[] = [];
   listener.on('message', (_channel, message: string) => heard.push(message));
-  await listener.subscribe(o3.keys.journal(id));
+  await listener.subscribe(o3.keys.eventLog(id));
   await record.append(said('It ', 'is '), { cursor: 5, upstreamStatus: 'in_progress' });
   await record.append(said('dark.'), { cursor: 9 });
   expect(await linesOf(id)).toEqual(['1 It is ', '1 dark.']);
@@ -103,7 +103,7 @@ it('an entry and the place of the follower are written together, and told to who
 it('without events only the place is written, and nobody is told', async () => {
   const { id, record } = await begun();
   await record.append({ events: '' }, { cursor: 3 });
-  expect(await redis.exists(o3.keys.journal(id))).toBe(0);
+  expect(await redis.exists(o3.keys.eventLog(id))).toBe(0);
   expect(await cursorOf(id)).toBe('3');
 });
 
@@ -119,7 +119,7 @@ it('an entry whose reply was lost is written once, though it is sent twice', asy
   const again = (): Promise<unknown> =>
     appendScript.run(
       redis,
-      [o3.keys.lock(id), o3.keys.run(id), o3.keys.journal(id)],
+      [o3.keys.lock(id), o3.keys.run(id), o3.keys.eventLog(id)],
       ['a', 'writer:1', '', events, '', MEGABYTE, 'cursor', '7'],
     );
   expect([await again(), await again()]).toEqual(['ok', 'ok']);
@@ -184,7 +184,7 @@ it('a journal that is too large takes no more, also nothing small; the place goe
 it('where Redis has lost an entry nothing is written behind the hole', async () => {
   const { id, record } = await begun();
   await record.append(said('one '), { cursor: 1 });
-  const [journal, run] = [o3.keys.journal(id), o3.keys.run(id)];
+  const [journal, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
   const kept = await redis.hgetall(run);
   await record.append(said('two '), { cursor: 2 });
   // A replica that was behind is the master now.
@@ -203,7 +203,7 @@ it('where Redis has lost an entry nothing is written behind the hole', async () 
 
 it('lives as long as its job: for ever while it runs, then as its record, and again for ever when it is retried', async () => {
   const { id, job, record } = await begun();
-  const [journal, run] = [o3.keys.journal(id), o3.keys.run(id)];
+  const [journal, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
   await record.append(said('one'), {});
   expect([await ttlOf(journal), await ttlOf(run)]).toEqual([-1, -1]);
   await record.finish(FAILED);
@@ -230,7 +230,7 @@ it('a job that BullMQ alone retried, as Bull Board does, begins an empty journal
   await next.begin(1);
   await next.append(said('new'), {});
   expect(await linesOf(id)).toEqual(['1 new']);
-  expect(await ttlOf(o3.keys.journal(id))).toBe(-1);
+  expect(await ttlOf(o3.keys.eventLog(id))).toBe(-1);
 });
 
 it.each([
@@ -248,7 +248,7 @@ it.each([
   await record.append(said('words'), {});
   await record.finish(COMPLETED);
   await job.moveToCompleted('completed', 'a');
-  expect(await redis.exists(o3.keys.journal(id))).toBe(1);
+  expect(await redis.exists(o3.keys.eventLog(id))).toBe(1);
   await forget(id);
-  expect(await redis.exists(o3.keys.journal(id))).toBe(0);
+  expect(await redis.exists(o3.keys.eventLog(id))).toBe(0);
 });

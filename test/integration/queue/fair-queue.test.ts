@@ -1,6 +1,11 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { createLine, delayInLine, type Line, type LinedUp } from '../../../src/fair-queue/fair-queue.ts';
+import {
+  createFairQueue,
+  type FairQueue,
+  parkedDelayMs,
+  type QueuedJob,
+} from '../../../src/fair-queue/fair-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
@@ -11,7 +16,7 @@ const BASE = Date.now() - 3_600_000;
 let server: TestRedis;
 let redis: Redis;
 let bullmq: Queue;
-let line: Line;
+let line: FairQueue;
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -25,12 +30,12 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await redis.flushall();
-  line = createLine(redis, keys, {});
+  line = createFairQueue(redis, keys, {});
 });
 
 /** Jobs of one tenant, named by it and numbered, one a millisecond. */
 async function add(tenant: string, count: number, { priority = 0, from = 0, at = BASE } = {}): Promise<void> {
-  const jobs: LinedUp[] = Array.from({ length: count }, (_, i) => ({
+  const jobs: QueuedJob[] = Array.from({ length: count }, (_, i) => ({
     id: `${tenant}${from + i}`,
     tenant,
     createdAt: at + i,
@@ -42,7 +47,7 @@ async function add(tenant: string, count: number, { priority = 0, from = 0, at =
     jobs.map(({ id, createdAt }) => ({
       name: id,
       data: { question: id },
-      opts: { jobId: id, timestamp: createdAt, delay: delayInLine(createdAt), group: { id: tenant } },
+      opts: { jobId: id, timestamp: createdAt, delay: parkedDelayMs(createdAt), group: { id: tenant } },
     })),
   );
 }
@@ -64,7 +69,7 @@ async function start(count: number): Promise<string[]> {
 const weigh = (weights: Record<string, number>): void => {
   const others = { maxInFlight: undefined, dailyBudgetUsd: undefined, onBudgetExhausted: 'wait' } as const;
   const tenants = Object.entries(weights).map(([name, weight]) => [name, { weight, ...others }]);
-  line = createLine(redis, keys, Object.fromEntries(tenants));
+  line = createFairQueue(redis, keys, Object.fromEntries(tenants));
 };
 
 describe('whose turn it is', () => {
@@ -186,13 +191,13 @@ it('a place without a job, which a crash has left, is passed over and in time fo
   ]);
   await add('a', 1, { at: BASE + 1000 });
   expect(await next(1)).toEqual(['a0']);
-  const places = async (): Promise<string[]> => redis.zrange(`${keys.line('of')}:a`, 0, '-1');
+  const places = async (): Promise<string[]> => redis.zrange(`${keys.fairQueue('tenant')}:a`, 0, '-1');
   expect(await places()).toEqual(['gone', 'a0', 'coming']);
   // A minute later.
-  await redis.zadd(keys.line('missing'), Date.now() - 60_001, 'gone');
+  await redis.zadd(keys.fairQueue('missing'), Date.now() - 60_001, 'gone');
   expect(await next(5)).toEqual(['a0']);
   expect(await places()).toEqual(['a0', 'coming']);
-  expect(await redis.zrange(keys.line('missing'), 0, '-1')).not.toContain('gone');
+  expect(await redis.zrange(keys.fairQueue('missing'), 0, '-1')).not.toContain('gone');
 });
 
 it('a job that BullMQ has already is not put into the line by who enqueues it again', async () => {
@@ -200,7 +205,7 @@ it('a job that BullMQ has already is not put into the line by who enqueues it ag
   await start(1);
   await line.up([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
   expect(await next(5)).toEqual([]);
-  expect(await redis.exists(`${keys.line('of')}:a`)).toBe(0);
+  expect(await redis.exists(`${keys.fairQueue('tenant')}:a`)).toBe(0);
 });
 
 it('a paused queue says so', async () => {

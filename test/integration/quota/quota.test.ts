@@ -1,11 +1,11 @@
 import { Redis } from 'ioredis';
 import { quotaKeysOf } from '../../../src/quota/keys.ts';
 import {
+  type AdvertisedLimits,
   createQuota,
   type Need,
   type Quota,
   type QuotaLimits,
-  type ToldLimits,
 } from '../../../src/quota/quota.ts';
 import { readQuota } from '../../../src/quota/reading.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
@@ -15,7 +15,7 @@ const NO_LIMITS: QuotaLimits = {
   tokensPerMinute: undefined,
   maxInFlight: undefined,
 };
-const NOTHING_TOLD: ToldLimits = {
+const NOTHING_TOLD: AdvertisedLimits = {
   limitRequests: undefined,
   limitTokens: undefined,
   remainingRequests: undefined,

@@ -6,12 +6,12 @@ import { limitsOf } from '../../../src/quota/limits.ts';
 import { holderOf } from '../../../src/quota/quota.ts';
 import { createQuotas, type Quotas } from '../../../src/quota/quotas.ts';
 import { createTenantQuotas, type TenantQuotas } from '../../../src/quota/tenant-quota.ts';
-import { spendKey } from '../../../src/usage/keys.ts';
+import { usageKey } from '../../../src/usage/keys.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { utcDay } from '../../../src/usage/utc-day.ts';
-import { createQuotaNews } from '../../../worker/reservation/quota-signals.ts';
-import { type Granting, grantAndStart } from '../../../worker/reservation/reserve.ts';
-import { createTenantGate, type TenantGate } from '../../../worker/reservation/tenant-limits.ts';
+import { createQuotaSignals } from '../../../worker/reservation/quota-signals.ts';
+import { type Granting, reserveAndStart } from '../../../worker/reservation/reserve.ts';
+import { createTenantLimits, type TenantLimits } from '../../../worker/reservation/tenant-limits.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
@@ -21,7 +21,7 @@ let app: O3Queue;
 let queue: ModelQueue;
 let quotas: Quotas;
 let tenantQuotas: TenantQuotas;
-let gate: TenantGate;
+let gate: TenantLimits;
 /** What was published to dispatchers. */
 let said: string[];
 let subscriber: Redis;
@@ -61,7 +61,7 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants }, () => {});
   quotas = createQuotas(redis, 'o3q');
   tenantQuotas = createTenantQuotas(redis, 'o3q');
-  gate = createTenantGate(tenants, tenantQuotas, createPriceList({}), {
+  gate = createTenantLimits(tenants, tenantQuotas, createPriceList({}), {
     redis,
     prefix: 'o3q',
     models: ['o3'],
@@ -84,7 +84,7 @@ async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Gr
     quota: quotas.of(name),
     limits: limitsOf({ o3: config }, name, config),
   }));
-  return grantAndStart(jobs ?? (await nextJobs()), {
+  return reserveAndStart(jobs ?? (await nextJobs()), {
     model: 'o3',
     line,
     gate,
@@ -95,7 +95,8 @@ async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Gr
 
 const nextJobs = async () => (await queue.line.next(32)).jobs;
 const startedIds = async (): Promise<string[]> => (await redis.lrange('o3q:{o3}:wait', 0, -1)).toReversed();
-const aliceWaitsFor = async (): Promise<string | null> => redis.hget(queue.keys.line('reasons'), 'alice');
+const aliceWaitsFor = async (): Promise<string | null> =>
+  redis.hget(queue.keys.fairQueue('reasons'), 'alice');
 const aliceHolds = async (): Promise<Record<string, string>> =>
   redis.hgetall('o3q:tenant:{tenant alice}:costs');
 
@@ -171,7 +172,7 @@ describe('a budget', () => {
     await dispatch();
     const reserved = await aliceHolds();
     // Nothing is left of it by now.
-    await redis.hset(spendKey('o3q', 'o3', utcDay(Date.now())), `alice\0nano_usd`, 19_999_999);
+    await redis.hset(usageKey('o3q', 'o3', utcDay(Date.now())), `alice\0nano_usd`, 19_999_999);
     await dispatch(seenBefore);
     expect(await aliceHolds()).toEqual(reserved);
     expect(await startedIds()).toEqual([id]);
@@ -212,7 +213,7 @@ it("everybody's stop outlasts the end of jobs that were sent before it", async (
   await start({}, { maxInFlight: 1 });
   const quota = quotas.of('o3');
   const listener = new Redis(server.url);
-  const news = createQuotaNews(listener, () => {});
+  const news = createQuotaSignals(listener, () => {});
   let woken = 0;
   news.listen(quota, () => {
     woken += 1;

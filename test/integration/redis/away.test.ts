@@ -224,6 +224,6 @@ it('a producer whose Redis never comes can be stopped', async () => {
 });
 
 async function stop(producer: Producer): Promise<void> {
-  const inTime = await shutDown([producer], { deadlineMs: 5000, hurry: new AbortController().signal });
-  expect(inTime).toBe(true);
+  const withTimeout = await shutDown([producer], { deadlineMs: 5000, hurry: new AbortController().signal });
+  expect(withTimeout).toBe(true);
 }

@@ -40,11 +40,11 @@ describe('a stream that many read through two producers', () => {
 
   const begunToSpeak = (id: string): Promise<void> =>
     eventually(
-      async () => expect(await world.client.xlen(world.keys.journal(id))).toBeGreaterThan(2),
+      async () => expect(await world.client.xlen(world.keys.eventLog(id))).toBeGreaterThan(2),
       WHOLE_MS,
     );
   const listeners = async (id: string): Promise<unknown> =>
-    (await world.client.pubsub('NUMSUB', world.keys.journal(id)))[1];
+    (await world.client.pubsub('NUMSUB', world.keys.eventLog(id)))[1];
 
   it('is whole for all who come and go, though its worker is killed', async () => {
     const child = await startWorkerChild(world);

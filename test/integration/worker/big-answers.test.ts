@@ -117,7 +117,7 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       });
     }
     for (const key of await redis.keys('o3q:*')) {
-      if (key.startsWith('o3q:response:') || key.startsWith('o3q:journal:')) continue;
+      if (key.startsWith('o3q:response:') || key.startsWith('o3q:event-log:')) continue;
       const size = (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0;
       expect({ key, isLight: size < LIGHT, size }).toEqual({ key, isLight: true, size });
     }

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { O3Queue } from '../../../src/queue/o3-queue.ts';
 import { connectRedis, type RedisClient } from '../../../src/redis/connection.ts';
-import { listenForNews, type UpstreamNews } from '../../../worker/upstream/openai-events.ts';
+import { listenForOpenAiEvents, type OpenAiEvents } from '../../../worker/upstream/openai-events.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
@@ -14,7 +14,7 @@ let inspector: Redis;
 let queue: O3Queue;
 let redis: RedisClient;
 let subscriber: RedisClient;
-let news: UpstreamNews;
+let news: OpenAiEvents;
 let errors: Error[];
 let gone: AbortController;
 
@@ -29,7 +29,7 @@ beforeEach(async () => {
   queue = new O3Queue({ redisUrl: server.url });
   redis = connectRedis(server.url, 'patient', { onError: (error) => errors.push(error) });
   subscriber = connectRedis(server.url, 'patient', { onError: (error) => errors.push(error) });
-  news = listenForNews(redis, subscriber, 'o3q', (error) => errors.push(error));
+  news = listenForOpenAiEvents(redis, subscriber, 'o3q', (error) => errors.push(error));
   await listening();
   // Answered after the first subscription, with which the first look at what is remembered begins: none is left over.
   await subscriber.subscribe(CHANNEL);
@@ -175,7 +175,7 @@ describe('who reads what has ended', () => {
 
   it('gets what came before the first subscription stood', async () => {
     const late = connectRedis(server.url, 'patient', { onError: (error) => errors.push(error) });
-    const lateNews = listenForNews(redis, late, 'o3q', (error) => errors.push(error));
+    const lateNews = listenForOpenAiEvents(redis, late, 'o3q', (error) => errors.push(error));
     const woken: string[] = [];
     lateNews.watch('resp_1', () => woken.push('resp_1'));
     await queue.receiveWebhook('wh_1', 'resp_1');

@@ -1,6 +1,6 @@
 import { type Job, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import { createLine } from '../../../src/fair-queue/fair-queue.ts';
+import { createFairQueue } from '../../../src/fair-queue/fair-queue.ts';
 import type { JobData } from '../../../src/job/request.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 
@@ -26,7 +26,7 @@ export function createBareWorker(redisUrl: string, queueName = '{o3}'): BareWork
     stalledInterval: STALLED_MS,
     maxStalledCount: 1000,
   });
-  const line = createLine(redis, keysOf('o3q', queueName.slice(1, -1)), {});
+  const line = createFairQueue(redis, keysOf('o3q', queueName.slice(1, -1)), {});
   const next = (token: string) => worker.getNextJob(token, { block: false });
   const startNext = async (token: string) => {
     const { jobs } = await line.next(1);

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { O3Queue } from '../../../src/queue/o3-queue.ts';
 import { createRunRecord, type RunRecordWriter } from '../../../src/run/writer.ts';
-import { spendKey } from '../../../src/usage/keys.ts';
+import { usageKey } from '../../../src/usage/keys.ts';
 import type { TestRedis } from '../redis/redis-server.ts';
 import { type BareWorker, createBareWorker } from '../worker/bare-worker.ts';
 
@@ -37,7 +37,7 @@ export async function openRecordWorld(server: TestRedis): Promise<RecordWorld> {
         lockToken,
         jobCreatedAt: job.timestamp,
         tenant: undefined,
-        spendKey: (day) => spendKey('o3q', o3.model, day),
+        usageKey: (day) => usageKey('o3q', o3.model, day),
         keepSeconds: { completed: 60, failed: 60 },
       }),
     async close() {

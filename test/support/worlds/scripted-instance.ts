@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 /** An instance that misbehaves on purpose, which a real one cannot be told to do. */
 export type Step = (response: ServerResponse, request: IncomingMessage) => void;
 
-export interface Seen {
+export interface WatchEvent {
   method: string;
   path: string;
   authorization: string | undefined;
@@ -14,8 +14,8 @@ export interface Seen {
 const servers: Server[] = [];
 
 /** Answers the n-th request by the n-th step, and all after them by the last. */
-export async function startScripted(...steps: Step[]): Promise<{ url: string; seen: Seen[] }> {
-  const seen: Seen[] = [];
+export async function startScripted(...steps: Step[]): Promise<{ url: string; seen: WatchEvent[] }> {
+  const seen: WatchEvent[] = [];
   const server = createServer((request, response) => {
     const { method = '', url = '', headers } = request;
     const step = steps[Math.min(seen.length, steps.length - 1)];

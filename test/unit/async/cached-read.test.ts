@@ -1,11 +1,11 @@
-import { inTime, sharedLook } from '../../../src/async/cached-read.ts';
+import { cachedRead, withTimeout } from '../../../src/async/cached-read.ts';
 import { eventually } from '../../support/eventually.ts';
 
 describe('a look that many share', () => {
   it('is one at a time, and serves those who come within its time', async () => {
     let looks = 0;
     let answer: (look: number) => void = () => {};
-    const look = sharedLook(() => {
+    const look = cachedRead(() => {
       looks += 1;
       return new Promise<number>((resolve) => {
         answer = resolve;
@@ -25,7 +25,7 @@ describe('a look that many share', () => {
 
   it('that failed is not what the next one is told', async () => {
     let looks = 0;
-    const look = sharedLook(async () => {
+    const look = cachedRead(async () => {
       looks += 1;
       if (looks === 1) throw new Error('away');
       return looks;
@@ -36,7 +36,7 @@ describe('a look that many share', () => {
 });
 
 test('who waits for a look does not wait for ever, and hears of no failure', async () => {
-  expect(await inTime(new Promise<string>(() => {}), 'unknown', 10)).toBe('unknown');
-  expect(await inTime(Promise.reject(new Error('away')), 'unknown', 60_000)).toBe('unknown');
-  expect(await inTime(Promise.resolve('seen'), 'unknown', 60_000)).toBe('seen');
+  expect(await withTimeout(new Promise<string>(() => {}), 'unknown', 10)).toBe('unknown');
+  expect(await withTimeout(Promise.reject(new Error('away')), 'unknown', 60_000)).toBe('unknown');
+  expect(await withTimeout(Promise.resolve('seen'), 'unknown', 60_000)).toBe('seen');
 });

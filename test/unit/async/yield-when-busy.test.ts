@@ -1,8 +1,8 @@
-import { createBreathing } from '../../../worker/upstream/yield-when-busy.ts';
+import { createYieldWhenBusy } from '../../../worker/upstream/yield-when-busy.ts';
 
 describe('breathing', () => {
   it('lets a timer through between readers that never wait for anything', async () => {
-    const breathe = createBreathing(5);
+    const breathe = createYieldWhenBusy(5);
     let rang = false;
     const timer = setTimeout(() => {
       rang = true;
@@ -20,7 +20,7 @@ describe('breathing', () => {
   });
 
   it('costs nothing while there is little to do', () => {
-    const breathe = createBreathing(60_000);
+    const breathe = createYieldWhenBusy(60_000);
     expect(breathe()).toBeUndefined();
   });
 });

@@ -1,4 +1,4 @@
-import { placesTaken, waitingIn } from '../../../src/fair-queue/eta.ts';
+import { slotsTaken, waitingIn } from '../../../src/fair-queue/eta.ts';
 
 const NOW = Date.parse('2026-11-23T12:00:00Z');
 /** A line that moves by two jobs a second, whose answers take ten seconds. */
@@ -38,10 +38,10 @@ it("goes by the tenant's own places where these are fewer than the line would gi
     eta_basis: '19 of alice before it, of which 1 run at once, then 10 s for the answer',
   });
   // All are taken: one of those has to end first.
-  const stop = { reason: placesTaken('alice', 2), until: NOW + 1000 };
+  const stop = { reason: slotsTaken('alice', 2), until: NOW + 1000 };
   expect(
     waitingIn({ ...place, ownBefore: 0, before: 0, stop }, { tenant: 'alice', maxInFlight: 2 }, false, NOW),
-  ).toMatchObject({ waiting_for: placesTaken('alice', 2), eta_ms: 15_000 });
+  ).toMatchObject({ waiting_for: slotsTaken('alice', 2), eta_ms: 15_000 });
 });
 
 it.each([
@@ -66,7 +66,7 @@ it.each([
 });
 
 it('waits for a worker when no dispatcher has said anything lately, whatever stood against it before', () => {
-  const stop = { reason: placesTaken('alice', 1), until: NOW - 60_000 };
+  const stop = { reason: slotsTaken('alice', 1), until: NOW - 60_000 };
   expect(waitingIn({ before: 0, ownBefore: 0, stop, told: undefined }, ALICE, false, NOW)).toMatchObject({
     waiting_for: 'a free worker',
     position: 1,

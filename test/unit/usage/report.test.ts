@@ -1,21 +1,21 @@
 import { usageTable } from '../../../cli/commands/usage.ts';
 import { createTerminal } from '../../../cli/display/terminal.ts';
-import { reportFrom, type SpendEntry, spendRange } from '../../../src/usage/report.ts';
+import { reportFrom, type UsageEntry, usageRange } from '../../../src/usage/report.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 
 const NOW = Date.parse('2026-03-01T23:59:59.999Z');
 
 describe('the range of a report', () => {
   it('is the last 30 days, or as many before the last', () => {
-    expect(spendRange({}, NOW)).toMatchObject({ from: '2026-01-31', to: '2026-03-01' });
-    expect(spendRange({}, NOW).days).toHaveLength(30);
-    expect(spendRange({ to: '2024-03-01' }, NOW).from).toBe('2024-02-01');
-    expect(spendRange({ from: '2026-02-27' }, NOW).days).toEqual(['2026-02-27', '2026-02-28', '2026-03-01']);
+    expect(usageRange({}, NOW)).toMatchObject({ from: '2026-01-31', to: '2026-03-01' });
+    expect(usageRange({}, NOW).days).toHaveLength(30);
+    expect(usageRange({ to: '2024-03-01' }, NOW).from).toBe('2024-02-01');
+    expect(usageRange({ from: '2026-02-27' }, NOW).days).toEqual(['2026-02-27', '2026-02-28', '2026-03-01']);
   });
 
   it('may be one day, and the 400 that are kept', () => {
-    expect(spendRange({ from: '2026-03-01' }, NOW).days).toEqual(['2026-03-01']);
-    expect(spendRange({ from: '2025-01-26', to: '2026-03-01' }, NOW).days).toHaveLength(400);
+    expect(usageRange({ from: '2026-03-01' }, NOW).days).toEqual(['2026-03-01']);
+    expect(usageRange({ from: '2025-01-26', to: '2026-03-01' }, NOW).days).toHaveLength(400);
   });
 
   it.each([
@@ -24,12 +24,12 @@ describe('the range of a report', () => {
     [{ to: '2026-02-30' }, 'to: expected a day, YYYY-MM-DD, got "2026-02-30"'],
     [{ from: 'yesterday', to: '' }, 'from: expected a day, YYYY-MM-DD, got "yesterday"; to: expected'],
   ])('is refused when it is %j', (query, message) => {
-    expect(() => spendRange(query, NOW)).toThrow(message);
+    expect(() => usageRange(query, NOW)).toThrow(message);
   });
 });
 
 const none = { requests: 0, input: 0, cached: 0, output: 0, reasoning: 0, nanoUsd: 0, unpriced: 0 };
-const entries: SpendEntry[] = [
+const entries: UsageEntry[] = [
   { ...none, day: '2026-03-01', model: 'o3', tenant: 'bob', requests: 2, output: 7, nanoUsd: 100_000_001 },
   {
     ...none,

@@ -2,7 +2,7 @@ import { createPace } from '../../../src/async/pace.ts';
 import type { RunProgress } from '../../../src/run/record.ts';
 import { LockLostError, type NewEntry } from '../../../src/run/writer.ts';
 import type { InterruptionReason } from '../../../worker/attempt/active-attempt.ts';
-import { createJournalist, type Journalist } from '../../../worker/attempt/event-log-writer.ts';
+import { createEventLogWriter, type EventLogWriter } from '../../../worker/attempt/event-log-writer.ts';
 import type { StreamEvent } from '../../../worker/upstream/running-response.ts';
 
 const BATCH_MS = 100;
@@ -20,7 +20,7 @@ function newsroom({ perSecond = 1000, pace = createPace(perSecond) } = {}) {
   const written: Written[] = [];
   const interruptions: InterruptionReason[] = [];
   let answer = async (): Promise<{ cancelRequested: boolean }> => ({ cancelRequested: false });
-  const journalist = createJournalist({
+  const eventLogWriter = createEventLogWriter({
     record: {
       async append(entry, progress) {
         written.push({ at: Date.now() - startedAt, texts: textsOf(entry), progress });
@@ -33,7 +33,7 @@ function newsroom({ perSecond = 1000, pace = createPace(perSecond) } = {}) {
   });
   const startedAt = Date.now();
   return {
-    journalist,
+    eventLogWriter,
     written,
     interruptions,
     pace,
@@ -52,7 +52,7 @@ function textsOf(entry: NewEntry): string[] {
 
 let sequence = 0;
 /** One delta; `part` is the place it belongs to. */
-function say(journalist: Journalist, delta: string, part = 0): void {
+function say(eventLogWriter: EventLogWriter, delta: string, part = 0): void {
   sequence += 1;
   const event: StreamEvent = {
     type: 'response.output_text.delta',
@@ -62,7 +62,7 @@ function say(journalist: Journalist, delta: string, part = 0): void {
     content_index: part,
     delta,
   };
-  journalist.add(event, { cursor: sequence });
+  eventLogWriter.add(event, { cursor: sequence });
 }
 
 const pass = (ms: number): Promise<void> => jest.advanceTimersByTimeAsync(ms);
@@ -74,8 +74,8 @@ beforeEach(() => {
 afterEach(() => jest.useRealTimers());
 
 it('deltas that come together are one entry, a tenth of a second after the first', async () => {
-  const { journalist, written } = newsroom();
-  for (const word of ['It ', 'is ', 'dark.']) say(journalist, word);
+  const { eventLogWriter, written } = newsroom();
+  for (const word of ['It ', 'is ', 'dark.']) say(eventLogWriter, word);
   await pass(BATCH_MS - 1);
   expect(written).toEqual([]);
   await pass(1);
@@ -85,20 +85,20 @@ it('deltas that come together are one entry, a tenth of a second after the first
 });
 
 it('deltas of different places stay apart, in their order', async () => {
-  const { journalist, written } = newsroom();
-  say(journalist, 'a', 0);
-  say(journalist, 'b', 1);
-  say(journalist, 'c', 1);
-  say(journalist, 'd', 0);
+  const { eventLogWriter, written } = newsroom();
+  say(eventLogWriter, 'a', 0);
+  say(eventLogWriter, 'b', 1);
+  say(eventLogWriter, 'c', 1);
+  say(eventLogWriter, 'd', 0);
   await pass(BATCH_MS);
   expect(written.map(({ texts }) => texts)).toEqual([['a', 'bc', 'd']]);
 });
 
 it('a stream that never pauses is written ten times a second, in order and whole', async () => {
-  const { journalist, written, text } = newsroom();
+  const { eventLogWriter, written, text } = newsroom();
   let said = '';
   for (let i = 0; i < 1000; i += 1) {
-    say(journalist, `${i} `);
+    say(eventLogWriter, `${i} `);
     said += `${i} `;
     await pass(1);
   }
@@ -117,8 +117,8 @@ it('nothing to say is nothing written', async () => {
 });
 
 it('an event that is no part of the answer moves the cursor all the same', async () => {
-  const { journalist, written } = newsroom();
-  journalist.add({ type: 'response.in_progress', sequence_number: 1 }, { cursor: 1 });
+  const { eventLogWriter, written } = newsroom();
+  eventLogWriter.add({ type: 'response.in_progress', sequence_number: 1 }, { cursor: 1 });
   await pass(BATCH_MS);
   expect(written).toMatchObject([{ texts: [], progress: { cursor: 1 } }]);
 });
@@ -126,28 +126,28 @@ it('an event that is no part of the answer moves the cursor all the same', async
 it('many journalists of one process take turns', async () => {
   const pace = createPace(10);
   const rooms = Array.from({ length: 5 }, () => newsroom({ pace }));
-  for (const { journalist } of rooms) say(journalist, 'x');
+  for (const { eventLogWriter } of rooms) say(eventLogWriter, 'x');
   await pass(499);
   expect(rooms.flatMap(({ written }) => written)).toEqual([]);
   await pass(1);
   expect(rooms.flatMap(({ written }) => written)).toHaveLength(5);
-  for (const { journalist } of rooms) journalist.stop();
+  for (const { eventLogWriter } of rooms) eventLogWriter.stop();
   expect(pace.pauseMs()).toBe(0);
 });
 
 it('after the stop nothing is written, not even what was waiting', async () => {
-  const { journalist, written } = newsroom();
-  say(journalist, 'in time');
+  const { eventLogWriter, written } = newsroom();
+  say(eventLogWriter, 'in time');
   await pass(BATCH_MS);
-  say(journalist, 'too late');
-  journalist.stop();
-  say(journalist, 'later still');
+  say(eventLogWriter, 'too late');
+  eventLogWriter.stop();
+  say(eventLogWriter, 'later still');
   await pass(10 * BATCH_MS);
   expect(written).toMatchObject([{ texts: ['in time'] }]);
 });
 
 it('a stop in the middle of a write leaves out what came meanwhile', async () => {
-  const { journalist, written, answerWith } = newsroom();
+  const { eventLogWriter, written, answerWith } = newsroom();
   let answered = (): void => {};
   answerWith(async () => {
     await new Promise<void>((resolve) => {
@@ -155,17 +155,17 @@ it('a stop in the middle of a write leaves out what came meanwhile', async () =>
     });
     return { cancelRequested: false };
   });
-  say(journalist, 'one');
+  say(eventLogWriter, 'one');
   await pass(BATCH_MS);
-  say(journalist, 'two');
-  journalist.stop();
+  say(eventLogWriter, 'two');
+  eventLogWriter.stop();
   answered();
   await pass(10 * BATCH_MS);
   expect(written).toMatchObject([{ texts: ['one'] }]);
 });
 
 it('while one entry is being written, the next one collects', async () => {
-  const { journalist, written, answerWith, text } = newsroom();
+  const { eventLogWriter, written, answerWith, text } = newsroom();
   let answered = (): void => {};
   answerWith(async () => {
     await new Promise<void>((resolve) => {
@@ -173,9 +173,9 @@ it('while one entry is being written, the next one collects', async () => {
     });
     return { cancelRequested: false };
   });
-  say(journalist, 'one ');
+  say(eventLogWriter, 'one ');
   await pass(BATCH_MS);
-  for (const word of ['two ', 'three ']) say(journalist, word);
+  for (const word of ['two ', 'three ']) say(eventLogWriter, word);
   await pass(10 * BATCH_MS);
   expect(written).toHaveLength(1);
   answered();
@@ -185,23 +185,23 @@ it('while one entry is being written, the next one collects', async () => {
 });
 
 it('an entry that cannot be written ends the journal: it has no hole, and the attempt goes on', async () => {
-  const { journalist, written, interruptions, answerWith } = newsroom();
-  say(journalist, 'one');
+  const { eventLogWriter, written, interruptions, answerWith } = newsroom();
+  say(eventLogWriter, 'one');
   await pass(BATCH_MS);
   answerWith(async () => {
     throw new Error('OOM command not allowed');
   });
-  say(journalist, 'lost');
+  say(eventLogWriter, 'lost');
   await pass(BATCH_MS);
   answerWith(async () => ({ cancelRequested: false }));
-  say(journalist, 'after the hole');
+  say(eventLogWriter, 'after the hole');
   await pass(10 * BATCH_MS);
   expect(written).toMatchObject([{ texts: ['one'] }, { texts: ['lost'] }]);
   expect(interruptions).toEqual([]);
 });
 
 it('a Redis that is away is waited for up to a bound; what comes after that is left out for good', async () => {
-  const { journalist, written, answerWith, text } = newsroom();
+  const { eventLogWriter, written, answerWith, text } = newsroom();
   let back = (): void => {};
   const away = new Promise<void>((resolve) => {
     back = resolve;
@@ -210,12 +210,12 @@ it('a Redis that is away is waited for up to a bound; what comes after that is l
     await away;
     return { cancelRequested: false };
   });
-  say(journalist, 'before ');
+  say(eventLogWriter, 'before ');
   await pass(BATCH_MS);
-  for (let i = 0; i < MOST_WAITING + 1000; i += 1) say(journalist, 'x');
+  for (let i = 0; i < MOST_WAITING + 1000; i += 1) say(eventLogWriter, 'x');
   back();
   await pass(BATCH_MS);
-  say(journalist, 'after');
+  say(eventLogWriter, 'after');
   await pass(10 * BATCH_MS);
   expect(text()).toBe(`before ${'x'.repeat(MOST_WAITING)}`);
   // Whoever goes on from here has it all: the cursor is at the last that was written.
@@ -223,22 +223,22 @@ it('a Redis that is away is waited for up to a bound; what comes after that is l
 });
 
 it('a lock that is lost interrupts the attempt, and nothing more is written', async () => {
-  const { journalist, written, interruptions, answerWith } = newsroom();
+  const { eventLogWriter, written, interruptions, answerWith } = newsroom();
   answerWith(async () => {
     throw new LockLostError('job_1');
   });
-  say(journalist, 'one');
+  say(eventLogWriter, 'one');
   await pass(BATCH_MS);
-  say(journalist, 'two');
+  say(eventLogWriter, 'two');
   await pass(10 * BATCH_MS);
   expect(interruptions).toEqual(['lock lost']);
   expect(written).toHaveLength(1);
 });
 
 it('a cancel that was asked for is heard of with the next entry', async () => {
-  const { journalist, interruptions, answerWith } = newsroom();
+  const { eventLogWriter, interruptions, answerWith } = newsroom();
   answerWith(async () => ({ cancelRequested: true }));
-  say(journalist, 'one');
+  say(eventLogWriter, 'one');
   await pass(BATCH_MS);
   expect(interruptions).toEqual(['cancelled']);
 });

@@ -64,7 +64,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
     createdAt: Date.now(),
     stallMs: 10 * MINUTE,
     news: undefined,
-    journalist: { add: (_event, now) => void progress.push(now) },
+    eventLogWriter: { add: (_event, now) => void progress.push(now) },
     onProgress: async (made) => void progress.push(made),
   };
   return { options, resumedAfter, progress, polledAt, controller };

@@ -1,7 +1,7 @@
 import { accumulateResponse } from 'openai/lib/responses/ResponseAccumulator';
 import type { Response, ResponseStreamEvent } from 'openai/resources/responses/responses';
-import { createJournalReader, JournalBatch } from '../../../src/events/event-log.ts';
-import { createTranscript, type Said, type Transcript } from '../../../src/events/replay.ts';
+import { createEventLogReader, LogBatch } from '../../../src/events/event-log.ts';
+import { createReplay, type Replay, type ReplayEvent } from '../../../src/events/replay.ts';
 import { joined, type ResponseEvent } from '../../../src/responses/event.ts';
 import {
   annotated,
@@ -14,28 +14,28 @@ import {
 } from '../../support/openai/streamed-items.ts';
 
 /** What a worker writes and a producer reads: in batches, through Redis' strings. */
-function journal(transcript: Transcript) {
-  const read = createJournalReader();
+function journal(replay: Replay) {
+  const read = createEventLogReader();
   return {
     says(events: readonly ResponseEvent[], { attempt = 1, purchase = 1, batch = 3 } = {}): void {
-      const writer = new JournalBatch();
+      const writer = new LogBatch();
       for (let from = 0; from < events.length; from += batch) {
         for (const event of events.slice(from, from + batch)) writer.add(event);
         const text = writer.take();
-        if (text !== '') transcript.add(read(['a', String(attempt), 'p', String(purchase), 'e', text]));
+        if (text !== '') replay.add(read(['a', String(attempt), 'p', String(purchase), 'e', text]));
       }
     },
     begins(attempt: number, reason: string, purchase = attempt - 1): void {
-      transcript.add(read(['a', String(attempt), 'p', String(purchase), 'r', reason]));
+      replay.add(read(['a', String(attempt), 'p', String(purchase), 'r', reason]));
     },
   };
 }
 
-const eventsIn = (said: readonly Said[]): ResponseEvent[] =>
+const eventsIn = (said: readonly ReplayEvent[]): ResponseEvent[] =>
   said.flatMap((each) => (each.kind === 'event' ? [each.event] : []));
 
 /** The output as OpenAI's own SDK puts it together from the events. */
-function heardBySdk(said: readonly Said[]): unknown[] {
+function heardBySdk(said: readonly ReplayEvent[]): unknown[] {
   const created = { type: 'response.created', sequence_number: 0, response: { id: 'resp_1', output: [] } };
   let snapshot = accumulateResponse(created as unknown as ResponseStreamEvent, undefined);
   for (const event of eventsIn(said)) {
@@ -44,13 +44,13 @@ function heardBySdk(said: readonly Said[]): unknown[] {
   return snapshot.output;
 }
 
-const textOf = (said: readonly Said[], type = 'response.output_text.delta'): string =>
+const textOf = (said: readonly ReplayEvent[], type = 'response.output_text.delta'): string =>
   eventsIn(said)
     .filter((event) => event.type === type)
     .map(({ delta }) => String(delta))
     .join('');
 
-const typesIn = (said: readonly Said[]): string[] => eventsIn(said).map(({ type }) => type);
+const typesIn = (said: readonly ReplayEvent[]): string[] => eventsIn(said).map(({ type }) => type);
 
 const responseWith = (output: object[]) => ({ id: 'resp_1', status: 'completed', output });
 
@@ -64,49 +64,49 @@ const OUTPUT = [
   customCall('ctc_1', 'shell', 'ls -l'),
 ];
 
-let transcript: Transcript;
+let replay: Replay;
 let worker: ReturnType<typeof journal>;
 beforeEach(() => {
-  transcript = createTranscript();
-  worker = journal(transcript);
+  replay = createReplay();
+  worker = journal(replay);
 });
 
 describe('a transcript', () => {
   it('of an answer that was streamed whole has nothing to add at its end', () => {
     worker.says(streamOf(OUTPUT));
-    const before = transcript.said.length;
-    transcript.complete(responseWith(OUTPUT));
-    expect(transcript.said).toHaveLength(before);
-    expect(heardBySdk(transcript.said)).toEqual(OUTPUT);
+    const before = replay.said.length;
+    replay.complete(responseWith(OUTPUT));
+    expect(replay.said).toHaveLength(before);
+    expect(heardBySdk(replay.said)).toEqual(OUTPUT);
   });
 
   it('of an answer of which nothing was streamed has all of it at its end', () => {
-    transcript.complete(responseWith(OUTPUT));
-    expect(heardBySdk(transcript.said)).toEqual(OUTPUT);
-    expect(textOf(transcript.said)).toBe('It is heavy.Look: See there.');
-    expect(typesIn(transcript.said)).toEqual(typesIn(onceEach(streamOf(OUTPUT))));
+    replay.complete(responseWith(OUTPUT));
+    expect(heardBySdk(replay.said)).toEqual(OUTPUT);
+    expect(textOf(replay.said)).toBe('It is heavy.Look: See there.');
+    expect(typesIn(replay.said)).toEqual(typesIn(onceEach(streamOf(OUTPUT))));
   });
 
   it('of a stream that broke off goes on where it stopped', () => {
     const events = streamOf([message('msg_1', 'It is heavy.')]);
     worker.says(upTo(1, events));
-    expect(textOf(transcript.said)).toBe('It ');
-    const before = transcript.said.length;
-    transcript.complete(responseWith([message('msg_1', 'It is heavy.')]));
-    expect(typesIn(transcript.said.slice(before))).toEqual([
+    expect(textOf(replay.said)).toBe('It ');
+    const before = replay.said.length;
+    replay.complete(responseWith([message('msg_1', 'It is heavy.')]));
+    expect(typesIn(replay.said.slice(before))).toEqual([
       'response.output_text.delta',
       'response.output_text.done',
       'response.content_part.done',
       'response.output_item.done',
     ]);
-    expect(textOf(transcript.said)).toBe('It is heavy.');
+    expect(textOf(replay.said)).toBe('It is heavy.');
   });
 
   it('takes a final item under another id for the one that was streamed, when it goes on with its text', () => {
     worker.says(upTo(1, streamOf([message('msg_streamed', 'It is heavy.')])));
-    transcript.complete(responseWith([message('msg_final', 'It is heavy.')]));
-    expect(textOf(transcript.said)).toBe('It is heavy.');
-    expect(heardBySdk(transcript.said)).toEqual([message('msg_streamed', 'It is heavy.')]);
+    replay.complete(responseWith([message('msg_final', 'It is heavy.')]));
+    expect(textOf(replay.said)).toBe('It is heavy.');
+    expect(heardBySdk(replay.said)).toEqual([message('msg_streamed', 'It is heavy.')]);
   });
 
   describe('over two attempts', () => {
@@ -117,16 +117,16 @@ describe('a transcript', () => {
       worker.says(upTo(3, streamOf([reasoning('rs_1', ['Hm.']), lost])));
       worker.begins(2, 'connection_lost: the line went dead');
       worker.says(streamOf([final]), { attempt: 2, purchase: 2 });
-      transcript.complete(responseWith([final]));
-      expect(transcript.said.filter(({ kind }) => kind === 'attempt')).toEqual([
+      replay.complete(responseWith([final]));
+      expect(replay.said.filter(({ kind }) => kind === 'attempt')).toEqual([
         { kind: 'attempt', attempt: 2, reason: 'connection_lost: the line went dead' },
       ]);
-      expect(heardBySdk(transcript.said)).toEqual([
+      expect(heardBySdk(replay.said)).toEqual([
         reasoning('rs_1', ['Hm.']),
         { ...message('msg_lost', 'It is '), status: 'incomplete' },
         final,
       ]);
-      const last = transcript.said.filter(({ kind, attempt }) => kind === 'event' && attempt === 2);
+      const last = replay.said.filter(({ kind, attempt }) => kind === 'event' && attempt === 2);
       expect(textOf(last)).toBe('It is heavy.');
     });
 
@@ -134,7 +134,7 @@ describe('a transcript', () => {
       const half = [reasoning('rs_1', ['I weigh', 'it.']), refusal('msg_1', 'Never would I say that.')];
       worker.says(upTo(5, streamOf(half)));
       worker.begins(2, 'response_failed');
-      expect(heardBySdk(transcript.said)).toEqual([
+      expect(heardBySdk(replay.said)).toEqual([
         half[0],
         { ...refusal('msg_1', 'Never would '), status: 'incomplete' },
       ]);
@@ -143,15 +143,15 @@ describe('a transcript', () => {
     it('never ends a call that was made in part: somebody would act on it', () => {
       worker.says(upTo(1, streamOf([call('fc_1', 'pay', '{"amount": 100}')])));
       worker.begins(2, 'response_lost');
-      expect(typesIn(transcript.said)).not.toContain('response.output_item.done');
-      expect(typesIn(transcript.said)).not.toContain('response.function_call_arguments.done');
+      expect(typesIn(replay.said)).not.toContain('response.output_item.done');
+      expect(typesIn(replay.said)).not.toContain('response.function_call_arguments.done');
     });
 
     it('tells a response that was bought again within one attempt, though nobody announced it', () => {
       worker.says(upTo(2, streamOf([lost])), { purchase: 1 });
       worker.says(streamOf([final]), { purchase: 2 });
-      expect(transcript.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
-      expect(heardBySdk(transcript.said)).toEqual([
+      expect(replay.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
+      expect(heardBySdk(replay.said)).toEqual([
         { ...message('msg_lost', 'It is '), status: 'incomplete' },
         final,
       ]);
@@ -159,13 +159,13 @@ describe('a transcript', () => {
 
     it('says an answer anew that was bought again and not streamed', () => {
       worker.says(upTo(3, streamOf([lost])), { purchase: 1 });
-      transcript.complete(responseWith([final]));
-      expect(transcript.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
-      expect(heardBySdk(transcript.said)).toEqual([{ ...lost, status: 'incomplete' }, final]);
+      replay.complete(responseWith([final]));
+      expect(replay.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
+      expect(heardBySdk(replay.said)).toEqual([{ ...lost, status: 'incomplete' }, final]);
     });
 
     it('is the same for who reads the journal at once and for who reads it bit by bit', () => {
-      const other = createTranscript();
+      const other = createReplay();
       const second = journal(other);
       for (const [each, batch] of [
         [worker, 1],
@@ -175,8 +175,8 @@ describe('a transcript', () => {
         each.begins(2, 'response_failed');
         each.says(streamOf([final]), { attempt: 2, purchase: 2, batch });
       }
-      expect(heardBySdk(other.said)).toEqual(heardBySdk(transcript.said));
-      expect(textOf(other.said)).toBe(textOf(transcript.said));
+      expect(heardBySdk(other.said)).toEqual(heardBySdk(replay.said));
+      expect(textOf(other.said)).toBe(textOf(replay.said));
     });
   });
 
@@ -185,19 +185,19 @@ describe('a transcript', () => {
     for (let round = 0; round < 300; round += 1) {
       const output = OUTPUT.filter(() => random() < 0.6);
       const events = streamOf(output);
-      transcript = createTranscript();
+      replay = createReplay();
       const cut = Math.floor(random() * (events.length + 1));
-      journal(transcript).says(events.slice(0, cut), { batch: 1 + Math.floor(random() * 5) });
-      transcript.complete(responseWith(output));
+      journal(replay).says(events.slice(0, cut), { batch: 1 + Math.floor(random() * 5) });
+      replay.complete(responseWith(output));
       const seen = { round, cut, of: events.length, types: output.map(({ type }) => type) };
-      expect({ ...seen, output: heardBySdk(transcript.said) }).toEqual({ ...seen, output });
+      expect({ ...seen, output: heardBySdk(replay.said) }).toEqual({ ...seen, output });
       for (const type of TEXT_TYPES) {
-        expect({ ...seen, text: textOf(transcript.said, type) }).toEqual({
+        expect({ ...seen, text: textOf(replay.said, type) }).toEqual({
           ...seen,
           text: textOf(said(events), type),
         });
       }
-      const ended = eventsIn(transcript.said).filter(({ type }) => type.endsWith('.done'));
+      const ended = eventsIn(replay.said).filter(({ type }) => type.endsWith('.done'));
       expect(new Set(ended.map(placeOf)).size).toBe(ended.length);
     }
   });
@@ -239,14 +239,14 @@ function upTo(count: number, events: readonly ResponseEvent[]): ResponseEvent[] 
   return events.slice(0, (places[count - 1] ?? events.length) + 1);
 }
 
-const said = (events: readonly ResponseEvent[]): Said[] =>
+const said = (events: readonly ResponseEvent[]): ReplayEvent[] =>
   events.map((event) => ({ kind: 'event', attempt: 1, event }));
 
 /** A text comes in one delta where it was not streamed. */
-function onceEach(events: readonly ResponseEvent[]): Said[] {
-  const batch = new JournalBatch();
+function onceEach(events: readonly ResponseEvent[]): ReplayEvent[] {
+  const batch = new LogBatch();
   for (const event of events) batch.add(event);
-  const read = createJournalReader();
+  const read = createEventLogReader();
   return said(read(['a', '1', 'p', '1', 'e', batch.take()]).events);
 }
 
