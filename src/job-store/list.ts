@@ -102,8 +102,22 @@ async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<I
   return taken;
 }
 
-function checkQuery({ status, model, limit }: JobQuery, queues: ReadonlyMap<string, ModelQueue>): void {
-  const flaws: Flaw[] = [];
+const QUERY_FIELDS: readonly string[] = [
+  'status',
+  'model',
+  'tenant',
+  'q',
+  'limit',
+  'cursor',
+] satisfies (keyof JobQuery)[];
+
+function checkQuery(query: JobQuery, queues: ReadonlyMap<string, ModelQueue>): void {
+  const { status, model, limit } = query;
+  const unknown = Object.keys(query).filter((field) => !QUERY_FIELDS.includes(field));
+  const flaws: Flaw[] = unknown.map((field) => ({
+    path: field,
+    message: `expected only ${QUERY_FIELDS.join(', ')}`,
+  }));
   if (status !== undefined && !JOB_STATUSES.includes(status)) {
     flaws.push({
       path: 'status',

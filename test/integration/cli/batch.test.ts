@@ -190,7 +190,7 @@ it('what the instance has forgotten meanwhile is said, and not asked again', asy
   const [job] = (await client.list({ q: 'slow?' })).jobs;
   if (job === undefined) throw new Error('expected the job of the second line');
   await client.wait(job.id);
-  await client.remove(job.id);
+  await client.delete(job.id);
   expect(await run()).toMatchObject({ code: 1 });
   const error = { code: 'job_not_found', message: expect.stringMatching(/forgotten/) };
   expect(await answers()).toMatchObject([

@@ -48,7 +48,7 @@ afterEach(() => world.close());
 afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = await queue.enqueue({ question: 'Why?' });
+  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
   const job = await worker.take(token);
   const record = recordOf(job, token);
   await record.begin(0);
@@ -234,7 +234,7 @@ it('a job that BullMQ alone retried, as Bull Board does, begins an empty journal
 });
 
 it.each([
-  ['forgotten by hand', (id: string) => queue.remove(id)],
+  ['forgotten by hand', (id: string) => queue.delete(id)],
   [
     'swept when its retention is over',
     async () => {
