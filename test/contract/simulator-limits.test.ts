@@ -110,7 +110,7 @@ describe('the rate limits of the simulator', () => {
     expect(() => createSimulator({ requestsPerMinute: 0 })).toThrow('requestsPerMinute must be');
     const misspelt: object = { tokensPerMinuet: 5 };
     expect(() => createSimulator({ ...misspelt })).toThrow(
-      'Unknown option of the simulator: tokensPerMinuet',
+      'Unknown simulator option: tokensPerMinuet',
     );
   });
 });
