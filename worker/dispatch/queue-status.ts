@@ -36,7 +36,7 @@ export function createQueueStatusReporter(
     const [starts, state] = await Promise.all([line.starts(), quota.state()]);
     speed.observe(starts);
     const { startsPerSecond, basis } = speed.now(limits, state);
-    await line.tell({ reason, startsPerSecond, basis, durationMs: state.meanDurationMs, notBefore });
+    await line.reportStatus({ reason, startsPerSecond, basis, durationMs: state.meanDurationMs, notBefore });
   };
   const report = (obstacle: Obstacle, source: Source): void => {
     const at = Date.now();
