@@ -1,3 +1,5 @@
+import { decodeQueueStatus, type QueueStatus } from './queue-status.ts';
+
 /** Where a job stands in its model's line. */
 export interface Position {
   /** How many start before it, as things are. */
@@ -6,17 +8,8 @@ export interface Position {
   ownBefore: number;
   /** Why its tenant's jobs have to wait while others go on; undefined: they do not. */
   stop: { reason: string; until: number } | undefined;
-  /** What the dispatchers have said in the last seconds; undefined: there are none. */
-  told: Told | undefined;
-}
-
-interface Told {
-  /** '': the line moves. */
-  reason: string;
-  startsPerSecond: number | undefined;
-  basis: string;
-  durationMs: number | undefined;
-  notBefore: number;
+  /** undefined: no dispatcher runs. */
+  status: QueueStatus | undefined;
 }
 
 export interface Waiting {
@@ -32,26 +25,13 @@ export function positionFrom(
 ): Position | undefined {
   if (raw === null) return undefined;
   const [before, ownBefore, reason, until, ...flat] = raw;
-  const told = new Map<string, string>();
-  for (let i = 0; i + 1 < flat.length; i += 2) told.set(flat[i] ?? '', flat[i + 1] ?? '');
-  const number = (field: string): number | undefined => {
-    const text = told.get(field) ?? '';
-    return text === '' ? undefined : Number(text);
-  };
+  const fields: Record<string, string> = {};
+  for (let i = 0; i + 1 < flat.length; i += 2) fields[flat[i] ?? ''] = flat[i + 1] ?? '';
   return {
     before,
     ownBefore,
     stop: reason === '' ? undefined : { reason, until: Number(until) },
-    told:
-      told.size === 0
-        ? undefined
-        : {
-            reason: told.get('reason') ?? '',
-            startsPerSecond: number('starts_per_second'),
-            basis: told.get('basis') ?? '',
-            durationMs: number('duration_ms'),
-            notBefore: number('not_before') ?? 0,
-          },
+    status: decodeQueueStatus(fields),
   };
 }
 
@@ -77,12 +57,16 @@ export interface PlaceOwner {
 }
 
 export function waitingIn(place: Position, owner: PlaceOwner, paused: boolean, now: number): Waiting {
-  const { before, stop, told } = place;
+  const { before, stop, status } = place;
   const position = before + 1;
   if (paused) return { ...waitingOutside(true), position };
   const turn = before === 0 ? 'its start' : `its turn: ${before} before it`;
-  if (told === undefined) return { ...waitingOutside(false), position };
-  return { waiting_for: stop?.reason ?? (told.reason || turn), position, ...etaOf(place, told, owner, now) };
+  if (status === undefined) return { ...waitingOutside(false), position };
+  return {
+    waiting_for: stop?.reason ?? (status.reason || turn),
+    position,
+    ...etaOf(place, status, owner, now),
+  };
 }
 
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
@@ -90,7 +74,7 @@ type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
 /** Until its answer: its turn in the line, or among its tenant's own where that takes longer, and as long as such answers take. */
 function etaOf(
   { before, ownBefore, stop }: Position,
-  { startsPerSecond, basis, durationMs, notBefore }: Told,
+  { startsPerSecond, basis, durationMs, notBefore }: QueueStatus,
   { tenant, maxInFlight }: PlaceOwner,
   now: number,
 ): Eta {

@@ -7,10 +7,12 @@ import { lineResumeScript, lineStopScript } from '../lua/queue/line-stop.ts';
 import { lineUpScript } from '../lua/queue/line-up.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
+import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /** A step of priority is worth so much time in the line: whoever has waited longer than the difference goes first, so that nothing starves. */
 const PRIORITY_STEP_MS = 60_000;
-const TOLD_FOR_MS = 5000;
+/** The status expires when no dispatcher has renewed it for this long. */
+const STATUS_EXPIRES_MS = 5000;
 
 /** A job that waits for its turn. */
 export interface QueuedJob {
@@ -33,20 +35,6 @@ export interface NextJob {
   dataBytes: number;
 }
 
-/** Why the line as a whole stands, and how fast it moves, as its dispatchers see it. */
-export interface QueueStatus {
-  /** '': it moves. */
-  reason: string;
-  /** Starts a second; undefined: nobody knows yet. */
-  startsPerSecond: number | undefined;
-  /** What that is taken from, in words. */
-  basis: string;
-  /** From the start of a job to its end, in milliseconds; undefined: none has ended yet. */
-  durationMs: number | undefined;
-  /** Nothing starts before, in milliseconds. */
-  notBefore: number;
-}
-
 /** The line of one model. */
 export interface FairQueue {
   /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be delayed until `FAR_MS`. */
@@ -60,8 +48,10 @@ export interface FairQueue {
   /** @param untilMs when its turn is looked at again. */
   stop(tenant: string, untilMs: number, reason: string): Promise<void>;
   resume(tenant: string): Promise<boolean>;
-  /** For who asks why a job waits; holds for some seconds. */
-  tell(news: QueueStatus): Promise<void>;
+  /** Writes the status, which expires after some seconds. */
+  reportStatus(status: QueueStatus): Promise<void>;
+  /** Reads the status; undefined: no dispatcher has written one in the last seconds. */
+  status(): Promise<QueueStatus | undefined>;
   /** How many have ever been started. */
   starts(): Promise<number>;
 }
@@ -128,16 +118,12 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
     async resume(tenant) {
       return (await lineResumeScript.run(redis, all, [tenant])) === 1;
     },
-    async tell({ reason, startsPerSecond, basis, durationMs, notBefore }) {
+    async reportStatus(status) {
       const key = keys.fairQueue('status');
-      const told = {
-        reason,
-        basis,
-        starts_per_second: startsPerSecond ?? '',
-        duration_ms: durationMs ?? '',
-        not_before: notBefore,
-      };
-      await redis.pipeline().hset(key, told).pexpire(key, TOLD_FOR_MS).exec();
+      await redis.pipeline().hset(key, encodeQueueStatus(status)).pexpire(key, STATUS_EXPIRES_MS).exec();
+    },
+    async status() {
+      return decodeQueueStatus(await redis.hgetall(keys.fairQueue('status')));
     },
     async starts() {
       return Number((await redis.hget(keys.fairQueue('clock'), 'starts')) ?? 0);

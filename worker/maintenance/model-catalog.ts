@@ -9,10 +9,10 @@ import {
   shutdownTime,
 } from '../../src/models/catalog.ts';
 import type { Logger } from '../../src/process/log.ts';
-import type { Quotas } from '../../src/quota/quotas.ts';
+import type { Quotas } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import type { ListedModel, Upstream } from '../upstream/client.ts';
-import { endsOf, isWorthNotice, type LineMotion, type ModelEnd, outliving } from './model-shutdown.ts';
+import { countOutliving, endsOf, isWorthNotice, type ModelEnd } from './model-shutdown.ts';
 
 export interface CatalogOptions {
   redis: RedisClient;
@@ -147,20 +147,19 @@ async function giveNotice(
 }
 
 async function warnOfOutliving(
-  { model, keys, backlog }: ModelQueue,
+  { model, keys, backlog, line }: ModelQueue,
   ends: readonly ModelEnd[],
   { redis, logger }: CatalogOptions,
 ): Promise<void> {
   const end = ends.find((each) => !each.isPast);
   if (end === undefined) return;
   const endMs = shutdownTime(end.date);
-  const [waiting, later, told] = await Promise.all([
+  const [waiting, later, status] = await Promise.all([
     backlog.lengthOfLine(),
     redis.zcount(keys.queue('delayed'), endMs * 4096, `(${FAR_MS * 4096}`),
-    redis.hmget(keys.fairQueue('status'), 'starts_per_second', 'duration_ms', 'not_before'),
+    line.status(),
   ]);
-  const motion = motionFrom(told);
-  const inLine = motion === undefined ? 0 : outliving(waiting, motion, endMs, Date.now());
+  const inLine = status === undefined ? 0 : countOutliving(waiting, status, endMs, Date.now());
   if (inLine + later === 0) return;
   const { upstreamModel, date, successor } = end;
   logger.warn(
@@ -170,11 +169,4 @@ async function warnOfOutliving(
     },
     'jobs are queued that will outlive their model',
   );
-}
-
-/** undefined: nobody knows how fast it moves. */
-function motionFrom([starts, duration, notBefore]: (string | null)[]): LineMotion | undefined {
-  const startsPerSecond = Number(starts ?? '');
-  if (startsPerSecond <= 0) return undefined;
-  return { startsPerSecond, durationMs: Number(duration ?? ''), notBefore: Number(notBefore ?? '') };
 }

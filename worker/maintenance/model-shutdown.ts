@@ -1,4 +1,5 @@
 import { type ModelConfig, upstreamModelsOf } from '../../src/config/file.ts';
+import type { QueueStatus } from '../../src/fair-queue/queue-status.ts';
 import { daysUntil, isPast } from '../../src/models/catalog.ts';
 
 /** The announced end of an upstream model, as it concerns a model that is sold by it. */
@@ -32,29 +33,26 @@ export function endsOf(
   });
 }
 
-/** Whether somebody should hear of it: not when it is over and something has taken over, as it was meant to. */
+/**
+ * Whether somebody should hear of it: not when it is over and something has taken over, as it was meant to.
+ */
 export function isWorthNotice({ daysLeft, isPast: over, successor }: ModelEnd): boolean {
   return daysLeft <= NOTICE_DAYS && !(over && successor !== undefined);
 }
 
-/** How a line moves, as its dispatchers tell it. */
-export interface LineMotion {
-  startsPerSecond: number;
-  /** From a start to the answer. */
-  durationMs: number;
-  /** Nothing starts before; in milliseconds. */
-  notBefore: number;
-}
-
-/** How many of a line's jobs will not be answered before `end`, in milliseconds, if it goes on to move like this. */
-export function outliving(
+/**
+ * countOutliving estimates how many of the `waiting` jobs of a queue will not be answered before `end`, in
+ * Unix milliseconds, if the queue keeps moving as its status says. 0 while its speed is unknown.
+ */
+export function countOutliving(
   waiting: number,
-  { startsPerSecond, durationMs, notBefore }: LineMotion,
+  { startsPerSecond = 0, durationMs = 0, notBefore }: QueueStatus,
   end: number,
   now: number,
 ): number {
+  if (startsPerSecond <= 0) return 0;
   const startsForMs = end - durationMs - Math.max(now, notBefore);
   if (startsForMs < 0) return waiting;
-  const withTimeout = Math.floor((startsForMs * startsPerSecond) / 1000) + 1;
-  return Math.max(0, waiting - withTimeout);
+  const answeredInTime = Math.floor((startsForMs * startsPerSecond) / 1000) + 1;
+  return Math.max(0, waiting - answeredInTime);
 }

@@ -14,27 +14,10 @@ import { createWorker } from '../../../dist/worker/worker.js';
 const NEVER = new Promise(() => {});
 /** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
 const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'append of events', 'publish']);
-/** The books of the quota, which are kept beside the job and mend themselves: what is held of it ends with its lease. */
-const BESIDE = new Set([
-  'sent',
-  'accepted',
-  'settle',
-  'giveBack',
-  'renew',
-  'report',
-  'tenantRenew',
-  'tenantRelease',
-]);
+/** The scripts of quotas, which are kept beside the job and mend themselves: a reservation ends with its lease. */
+const OF_QUOTAS = /^(quota|tenant)\./;
 /** What a dispatcher does is about many jobs at once. */
-const ABOUT_MANY = new Set([
-  'take',
-  'expect',
-  'isGone',
-  'tenantTake',
-  'tenantGiveBack',
-  'lineNext',
-  'lineStart',
-]);
+const ABOUT_MANY = new Set(['lineNext', 'lineStart']);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
 
@@ -70,12 +53,11 @@ function placeOfOneOf(words) {
 const sha1 = (lua) => createHash('sha1').update(lua).digest('hex');
 
 async function learnScriptNames() {
-  const folders = ['queue', 'quota'].map(
-    (room) => new URL(`../../../dist/src/lua/${room}/`, import.meta.url),
-  );
+  const folders = ['', 'queue/'].map((room) => new URL(`../../../dist/src/lua/${room}`, import.meta.url));
   const files = folders.flatMap((folder) => readdirSync(folder).map((name) => new URL(name, folder)));
   for (const file of files.filter(({ pathname }) => pathname.endsWith('.js'))) {
     for (const [name, script] of Object.entries(await import(file))) {
+      if (script.sha !== undefined) scriptNames.set(script.sha, script.name);
       if (!name.endsWith('Script') || name === 'createScript') continue;
       await script.run({ evalsha: async (sha) => scriptNames.set(sha, name.replace('Script', '')) }, [], []);
     }
@@ -105,12 +87,14 @@ function watchRedis() {
     const effect = effectOf(command);
     const about = placeOfOneOf(wordsOf(command));
     if (effect === 'append of events' && held.has(about)) return NEVER;
-    const isNoPlace = [BY_THE_CLOCK, BESIDE, ABOUT_MANY].some((effects) => effects.has(effect));
+    const isNoPlace =
+      OF_QUOTAS.test(effect) || [BY_THE_CLOCK, ABOUT_MANY].some((effects) => effects.has(effect));
     const place = isNoPlace ? undefined : about;
     if (place !== undefined) {
-      if (reach(place, `before ${effect}`)) return NEVER;
+      // The worker can cancel the response from here on.
       const bought = effect === 'bought' ? command.args.indexOf('upstream_id') : -1;
       if (bought !== -1) places.set(command.args[bought + 1], place);
+      if (reach(place, `before ${effect}`)) return NEVER;
     }
     const answer = sendCommand.call(this, command, stream);
     const mayTake = effect?.startsWith('moveTo');

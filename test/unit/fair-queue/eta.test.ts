@@ -2,7 +2,7 @@ import { slotsTaken, waitingIn } from '../../../src/fair-queue/eta.ts';
 
 const NOW = Date.parse('2026-11-23T12:00:00Z');
 /** A line that moves by two jobs a second, whose answers take ten seconds. */
-const TOLD = {
+const STATUS = {
   reason: '',
   startsPerSecond: 2,
   basis: 'as in the last 30 s',
@@ -12,7 +12,7 @@ const TOLD = {
 const ALICE = { tenant: 'alice', maxInFlight: undefined };
 
 it('says the turn of a job, and when its answer will be there by the speed of the line', () => {
-  const place = { before: 20, ownBefore: 5, stop: undefined, told: TOLD };
+  const place = { before: 20, ownBefore: 5, stop: undefined, status: STATUS };
   expect(waitingIn(place, ALICE, false, NOW)).toEqual({
     waiting_for: 'its turn: 20 before it',
     position: 21,
@@ -23,8 +23,8 @@ it('says the turn of a job, and when its answer will be there by the speed of th
 });
 
 it('adds the time for which the line stands', () => {
-  const told = { ...TOLD, reason: 'rate limit until then', notBefore: NOW + 30_000 };
-  const place = { before: 20, ownBefore: 5, stop: undefined, told };
+  const status = { ...STATUS, reason: 'rate limit until then', notBefore: NOW + 30_000 };
+  const place = { before: 20, ownBefore: 5, stop: undefined, status };
   expect(waitingIn(place, ALICE, false, NOW)).toMatchObject({
     waiting_for: 'rate limit until then',
     eta_ms: 50_000,
@@ -32,7 +32,7 @@ it('adds the time for which the line stands', () => {
 });
 
 it("goes by the tenant's own places where these are fewer than the line would give it", () => {
-  const place = { before: 20, ownBefore: 19, stop: undefined, told: TOLD };
+  const place = { before: 20, ownBefore: 19, stop: undefined, status: STATUS };
   expect(waitingIn(place, { tenant: 'alice', maxInFlight: 1 }, false, NOW)).toMatchObject({
     eta_ms: 200_000,
     eta_basis: '19 of alice before it, of which 1 run at once, then 10 s for the answer',
@@ -48,7 +48,7 @@ it.each([
   ['a budget', 'the daily budget of alice, 1 US dollars, which is used up or reserved, until midnight'],
   ['a price', 'a price of my-model'],
 ])('says no time where %s stops the tenant', (_, reason) => {
-  const place = { before: 2, ownBefore: 2, stop: { reason, until: NOW + 5000 }, told: TOLD };
+  const place = { before: 2, ownBefore: 2, stop: { reason, until: NOW + 5000 }, status: STATUS };
   expect(waitingIn(place, { tenant: 'alice', maxInFlight: 5 }, false, NOW)).toEqual({
     waiting_for: reason,
     position: 3,
@@ -61,13 +61,13 @@ it.each([
   ['no answer has been seen', { durationMs: undefined }, 'no answer of this model has been seen yet'],
   ['nothing has started yet', { startsPerSecond: undefined }, 'how fast the line moves is not known yet'],
 ])('says no time while %s', (_, missing, basis) => {
-  const place = { before: 2, ownBefore: 2, stop: undefined, told: { ...TOLD, ...missing } };
+  const place = { before: 2, ownBefore: 2, stop: undefined, status: { ...STATUS, ...missing } };
   expect(waitingIn(place, ALICE, false, NOW)).toMatchObject({ eta_ms: null, eta_basis: basis });
 });
 
 it('waits for a worker when no dispatcher has said anything lately, whatever stood against it before', () => {
   const stop = { reason: slotsTaken('alice', 1), until: NOW - 60_000 };
-  expect(waitingIn({ before: 0, ownBefore: 0, stop, told: undefined }, ALICE, false, NOW)).toMatchObject({
+  expect(waitingIn({ before: 0, ownBefore: 0, stop, status: undefined }, ALICE, false, NOW)).toMatchObject({
     waiting_for: 'a free worker',
     position: 1,
     eta_ms: null,

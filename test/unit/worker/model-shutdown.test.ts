@@ -1,5 +1,5 @@
 import { daysUntil, isPast, shutdownTime } from '../../../src/models/catalog.ts';
-import { endsOf, isWorthNotice, outliving } from '../../../worker/maintenance/model-shutdown.ts';
+import { countOutliving, endsOf, isWorthNotice } from '../../../worker/maintenance/model-shutdown.ts';
 
 const DATE = '2026-12-11';
 const at = (time: string): number => Date.parse(`${time}Z`);
@@ -51,15 +51,16 @@ describe('the ends that are announced', () => {
 describe('the jobs of a line that outlive their model', () => {
   const end = shutdownTime(DATE);
   const secondsBefore = (seconds: number): number => end - seconds * 1000;
-  const motion = { startsPerSecond: 2, durationMs: 10_000, notBefore: 0 };
+  const motion = { reason: '', basis: '', startsPerSecond: 2, durationMs: 10_000, notBefore: 0 };
 
   it.each([
     // In the 20 s in which something can start and be answered: 41 starts.
     ['starts until then', 100, motion, 30, 59],
     ['enough time', 40, motion, 30, 0],
     ['no time even for one answer', 100, motion, 9, 100],
+    ['an unknown speed', 100, { ...motion, startsPerSecond: undefined }, 30, 0],
     ['a line that stands still for half of it', 100, { ...motion, notBefore: secondsBefore(20) }, 30, 79],
   ])('%s: of %i', (_, waiting, moves, secondsLeft, expected) => {
-    expect(outliving(waiting, moves, end, secondsBefore(secondsLeft))).toBe(expected);
+    expect(countOutliving(waiting, moves, end, secondsBefore(secondsLeft))).toBe(expected);
   });
 });

@@ -1,0 +1,121 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { badRequest, type ReplyHeaders } from '../api/errors.ts';
+import type { FaultCounts } from '../faults/fault-count.ts';
+import { type Faults, NO_FAULTS } from '../faults/faults.ts';
+import type { Outages } from '../faults/outage.ts';
+import type { LedgerWriter } from '../ledger/ledger.ts';
+import type { RateLimits } from '../limits/rate-limits.ts';
+import type { Settings } from '../options.ts';
+import { type CreateRequest, readCreateRequest } from '../request/create-request.ts';
+import { questionText } from '../request/input.ts';
+import { shorten, simulatedSummary } from '../response/answer.ts';
+import { createRun, type Run } from '../response/run.ts';
+import { writeScript } from '../response/script.ts';
+import type { Store } from '../response/store.ts';
+import type { Webhooks } from '../webhooks/webhooks.ts';
+
+export type CreateDeps = {
+  readonly settings: Settings;
+  readonly store: Store;
+  readonly ledger: LedgerWriter;
+  readonly limits: RateLimits;
+  readonly faultCounts: FaultCounts;
+  readonly outages: Outages;
+  readonly webhooks: Webhooks;
+  readonly now: () => number;
+};
+
+/** Admission is a create that passed the checks, with the faults it will meet. */
+export type Admission = {
+  readonly request: CreateRequest;
+  readonly faults: Faults;
+  /** The key under which `sim_times` counts this create, once it has met its faults; undefined: not counted. */
+  readonly countKey: string | undefined;
+};
+
+export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
+
+/** admit checks a create body and decides which faults the create meets. It buys nothing. */
+export function admit(body: unknown, { settings, store, faultCounts }: CreateDeps): Admission {
+  const asked = readCreateRequest(body, settings.models);
+  const request = applyProfile(asked, settings);
+  checkPrevious(request, store);
+  checkWebhooks(request, settings);
+  const { key, faults, numbers } = request.sim;
+  const hasFault = Object.values(faults).some((fault) => fault !== undefined);
+  if (!hasFault || numbers.sim_times === undefined) return { request, faults, countKey: undefined };
+  const countKey = key ?? questionKey(request);
+  if (faultCounts.isLeft(countKey, numbers.sim_times)) return { request, faults, countKey };
+  return { request, faults: NO_FAULTS, countKey: undefined };
+}
+
+/**
+ * purchase creates the response, if the limits have room for it. From then on the response runs, even if its reply
+ * is lost. The script is written first, because the limits need the number of tokens that the response will use.
+ * @throws OpenAI's 429 when a limit is exceeded.
+ */
+export function purchase({ request, faults, countKey }: Admission, deps: CreateDeps): Purchase {
+  const { settings, store, ledger, limits, faultCounts, webhooks, now } = deps;
+  const createdAtMs = now();
+  const thinkMs = request.sim.numbers.sim_think_ms ?? settings.nextThinkMs();
+  const text = questionText(request.body['input']);
+  const question = { model: request.model.id, text, thinkMs, body: request.body };
+  const script = writeScript(request, {
+    id: `resp_${randomBytes(24).toString('hex')}`,
+    createdAtMs,
+    thinkMs,
+    keepaliveMs: settings.keepaliveMs,
+    faults,
+    answer: settings.answer(question),
+    summary: simulatedSummary(shorten(text)),
+  });
+  const headers = limits.take(request.model.id, script.tokens);
+  if (countKey !== undefined) faultCounts.add(countKey);
+  const run = createRun(script, faults);
+  store.add(run);
+  ledger.open(run);
+  webhooks.follow(run);
+  return { run, headers };
+}
+
+function applyProfile(request: CreateRequest, { background }: Settings): CreateRequest {
+  if (!request.background) return request;
+  switch (background) {
+    case 'supported':
+      return request;
+    case 'ignored':
+      return { ...request, background: false };
+    case 'rejected':
+      throw badRequest("Unsupported parameter: 'background' is not supported by this server.", {
+        param: 'background',
+        code: 'unsupported_parameter',
+      });
+    default: {
+      const never: never = background;
+      return never;
+    }
+  }
+}
+
+function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store): void {
+  if (id === undefined || store.has(id)) return;
+  throw badRequest(`Previous response with id '${id}' not found.`, {
+    param: 'previous_response_id',
+    code: 'previous_response_not_found',
+  });
+}
+
+/** A webhook fault that cannot happen is refused like a misspelt one: a test would pass for the wrong reason. */
+function checkWebhooks({ sim }: CreateRequest, { webhook }: Settings): void {
+  const fault = sim.faults.webhook;
+  if (fault === undefined || webhook !== undefined) return;
+  throw badRequest(
+    `Invalid 'metadata.sim': '${fault}' needs a simulator that sends webhooks; start it with webhookUrl and webhookSecret.`,
+    { param: 'metadata.sim', code: 'invalid_value' },
+  );
+}
+
+function questionKey({ model, body, sim }: CreateRequest): string {
+  const identity = JSON.stringify([model.id, body['input'] ?? null, sim.faults]);
+  return createHash('sha256').update(identity).digest('base64');
+}
