@@ -8,12 +8,13 @@ import { createHash } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { Agent } from 'undici';
+import { SCRIPTS } from '../../../dist/src/lua/scripts.js';
 import { createLogger } from '../../../dist/src/process/log.js';
 import { createWorker } from '../../../dist/worker/worker.js';
 
 const NEVER = new Promise(() => {});
 /** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
-const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'append of events', 'publish']);
+const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'run.append of events', 'publish']);
 /** The books of the quota, which are kept beside the job and mend themselves: what is held of it ends with its lease. */
 const BESIDE = new Set([
   'sent',
@@ -32,8 +33,8 @@ const ABOUT_MANY = new Set([
   'isGone',
   'tenantTake',
   'tenantGiveBack',
-  'lineNext',
-  'lineStart',
+  'fair-queue.next',
+  'fair-queue.start',
 ]);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
@@ -70,10 +71,9 @@ function placeOfOneOf(words) {
 const sha1 = (lua) => createHash('sha1').update(lua).digest('hex');
 
 async function learnScriptNames() {
-  const folders = ['queue', 'quota'].map(
-    (room) => new URL(`../../../dist/src/lua/${room}/`, import.meta.url),
-  );
-  const files = folders.flatMap((folder) => readdirSync(folder).map((name) => new URL(name, folder)));
+  for (const { name, sha } of SCRIPTS) scriptNames.set(sha, name);
+  const folder = new URL('../../../dist/src/lua/quota/', import.meta.url);
+  const files = readdirSync(folder).map((name) => new URL(name, folder));
   for (const file of files.filter(({ pathname }) => pathname.endsWith('.js'))) {
     for (const [name, script] of Object.entries(await import(file))) {
       if (!name.endsWith('Script') || name === 'createScript') continue;
@@ -90,8 +90,15 @@ async function learnScriptNames() {
 function effectOf({ name, args }) {
   if (name !== 'evalsha' && name !== 'eval') return name;
   const script = scriptNames.get(name === 'eval' ? sha1(args[0]) : args[0]);
-  // Its values: lock token, id of the entry, id of the one before, events, reason. Without either it only says how far the follower is.
-  return script === 'append' && args[9] === '' ? 'append of events' : script;
+  // Without a reason it only writes how far the follower is.
+  return script === 'run.append' && argument(args, 'reason') === '' ? 'run.append of events' : script;
+}
+
+/** What a call of a script has for one of its named arguments. */
+function argument(args, name) {
+  const keyCount = Number(args[1]);
+  const script = SCRIPTS.find(({ sha, lua }) => sha === args[0] || lua === args[0]);
+  return args[2 + keyCount + script.args.indexOf(name)];
 }
 
 /** Every word of a command that may be an id, alone or at the end of a key. */
@@ -109,8 +116,7 @@ function watchRedis() {
     const place = isNoPlace ? undefined : about;
     if (place !== undefined) {
       if (reach(place, `before ${effect}`)) return NEVER;
-      const bought = effect === 'bought' ? command.args.indexOf('upstream_id') : -1;
-      if (bought !== -1) places.set(command.args[bought + 1], place);
+      if (effect === 'purchase.store') places.set(argument(command.args, 'responseId'), place);
     }
     const answer = sendCommand.call(this, command, stream);
     const mayTake = effect?.startsWith('moveTo');

@@ -1,0 +1,22 @@
+import type { Script } from '../redis/script.ts';
+import { claimIdempotencyKeys, indexNewJobs } from './enqueue.ts';
+import {
+  addToFairQueue,
+  nextInFairQueue,
+  pauseTenant,
+  resumeTenant,
+  startFromFairQueue,
+} from './fair-queue.ts';
+import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
+import { markPurchase, storePurchase } from './purchase.ts';
+import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+
+/** SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a script's `sha`. */
+export const SCRIPTS: readonly Script[] = [
+  ...[claimIdempotencyKeys, indexNewJobs],
+  ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
+  ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs],
+  ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
+  ...[rememberOpenAiEvent, removeFromOutbox],
+];
