@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { readConfig } from '../src/config/environment.ts';
 import { runBatchStops } from './callers/batch.ts';
 import { runCancels } from './callers/cancels.ts';
+import { runCommands } from './callers/commands.ts';
 import { runWaiters } from './callers/waiters.ts';
 import { runWatchers } from './callers/watchers.ts';
 import { runDeploy } from './crashes/deploy.ts';
@@ -57,6 +58,9 @@ scenario('redis', 'Redis killed for 10 s under load').action((options: Seeded) =
 );
 scenario('cancels', '300 active jobs cancelled, and 3,000 at random moments').action((options: Seeded) =>
   play(options, runCancels),
+);
+scenario('commands', 'what one job costs in commands to Redis: plain, keyed, delayed, retried').action(
+  (options: Seeded) => play(options, runCommands),
 );
 scenario('watchers', 'a long answer read by 200 who come and go, and its worker killed').action(
   (options: Seeded) => play(options, runWatchers),

@@ -1,42 +1,42 @@
 import { type LimitOf, type RateLimitOptions, resolveLimits } from './limits/rate-limit.ts';
 import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models/models.ts';
-import type { Question } from './request/question.ts';
-import { simulatedAnswer } from './response/answer.ts';
-import { createWebhookSignature, type WebhookSignature } from './webhooks/signature.ts';
+import { type Question, simulatedAnswer } from './response/answer.ts';
+import { createWebhookSignature, type WebhookTarget } from './webhooks/signature.ts';
 
-/** What the simulated server makes of `background: true`. */
+/** BackgroundProfile is what the simulated server does with `background: true`. */
 type BackgroundProfile =
-  /** As OpenAI does. */
+  /** It does as OpenAI does. */
   | 'supported'
-  /** As a server that knows the field and refuses it: 400 `unsupported_parameter`; responses cannot be looked up. */
+  /** It refuses the field with 400 `unsupported_parameter`. Responses cannot be looked up. */
   | 'rejected'
-  /** As a server that never heard of it: answers in the foreground; responses cannot be looked up. */
+  /** It ignores the field and answers in the foreground. Responses cannot be looked up. */
   | 'ignored';
 
+/** SimulatorOptions are the options of `createSimulator`, as docs/SIMULATOR.md lists them. */
 export type SimulatorOptions = RateLimitOptions & {
   /** Milliseconds from create to answer. Default 2000; `metadata.sim_think_ms` overrides it for one request. */
   readonly thinkMs?: number | undefined;
   /** Share of `thinkMs` by which it varies, 0 to 1. Default 0: every response takes the same time. */
   readonly jitter?: number | undefined;
-  /** Chooses the sequence of the jitter; the same seed gives the same times. Default 1. */
+  /** The seed of the jitter. The same seed gives the same sequence of think times. Default 1. */
   readonly seed?: number | undefined;
-  /** What can be asked for; a known name alone brings its snapshot and shutdown date. Default: o3 and its kin. */
+  /** The models of the server. A known id alone has its snapshot and shutdown date. Default: o3 and its successors. */
   readonly models?: readonly (string | SimulatedModel)[] | undefined;
   /** Default `supported`. */
   readonly background?: BackgroundProfile | undefined;
-  /** When set, every call needs it as `Authorization: Bearer`. Default: any key, or none. */
+  /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
-  /** Milliseconds for which a finished response can be looked up; then 404 and its memory is freed. Default 10 minutes. */
+  /** Milliseconds for which a finished response can be looked up; then it is forgotten. Default 10 minutes. */
   readonly retentionMs?: number | undefined;
-  /** Milliseconds after creation in which a stream can be attached. Default 5 minutes, as OpenAI's. */
+  /** Milliseconds after creation in which a stream can be attached. Default 5 minutes, as at OpenAI. */
   readonly streamWindowMs?: number | undefined;
   /** Milliseconds of silence on a stream before a `keepalive` event. Default 30 seconds. */
   readonly keepaliveMs?: number | undefined;
-  /** Where the end of every background response is told by a signed webhook. Needs `webhookSecret`. Default: nowhere. */
+  /** Where a signed webhook is sent at the end of every background response. Needs `webhookSecret`. Default: none. */
   readonly webhookUrl?: string | undefined;
-  /** What webhooks are signed with: base64 after `whsec_`, as OpenAI gives it, or any text. Needs `webhookUrl`. */
+  /** The secret that signs webhooks: `whsec_` and base64, as OpenAI's, or any text. Needs `webhookUrl`. */
   readonly webhookSecret?: string | undefined;
-  /** Writes the answer to a question. Default: one that says it is simulated and repeats the question. */
+  /** Writes the answer to a question. Default: an answer that says it is simulated and repeats the question. */
   readonly answer?: ((question: Question) => string) | undefined;
 };
 
@@ -59,10 +59,10 @@ const OPTIONS: Readonly<Record<keyof SimulatorOptions, true>> = {
 };
 export const OPTION_NAMES: readonly string[] = Object.keys(OPTIONS);
 
+/** Settings are the checked options, with every default filled in. */
 export type Settings = {
-  readonly thinkMs: number;
-  readonly jitter: number;
-  readonly seed: number;
+  /** Milliseconds that the next response takes, unless its metadata says otherwise. */
+  readonly nextThinkMs: () => number;
   readonly models: Models;
   readonly limitOf: LimitOf;
   readonly background: BackgroundProfile;
@@ -70,26 +70,28 @@ export type Settings = {
   readonly retentionMs: number;
   readonly streamWindowMs: number;
   readonly keepaliveMs: number;
-  readonly webhook: { readonly url: string; readonly sign: WebhookSignature } | undefined;
+  readonly webhook: WebhookTarget | undefined;
   readonly answer: (question: Question) => string;
 };
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const DAY = 24 * 60 * MINUTE;
-/** Where setTimeout overflows. */
+/** The longest delay that `setTimeout` takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** @throws an Error for an unknown option, and for a value out of its range. */
 export function resolveOptions(options: SimulatorOptions): Settings {
   const unknown = Object.keys(options).find((name) => !OPTION_NAMES.includes(name));
   if (unknown !== undefined) {
-    throw new Error(`Unknown option of the simulator: ${unknown}. There are: ${OPTION_NAMES.join(', ')}`);
+    throw new Error(`Unknown simulator option: ${unknown}. The options are: ${OPTION_NAMES.join(', ')}`);
   }
   const models = createModels(options.models ?? DEFAULT_MODELS);
+  const thinkMs = within('thinkMs', options.thinkMs ?? 2 * SECOND, 0, DAY);
+  const jitter = within('jitter', options.jitter ?? 0, 0, 1);
+  const seed = within('seed', options.seed ?? 1, 0, Number.MAX_SAFE_INTEGER);
   return {
-    thinkMs: within('thinkMs', options.thinkMs ?? 2 * SECOND, 0, DAY),
-    jitter: within('jitter', options.jitter ?? 0, 0, 1),
-    seed: within('seed', options.seed ?? 1, 0, Number.MAX_SAFE_INTEGER),
+    nextThinkMs: createThinkTimes(thinkMs, jitter, seed),
     models,
     limitOf: resolveLimits(options, models.ids),
     background: options.background ?? 'supported',
@@ -97,20 +99,34 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),
     streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),
     keepaliveMs: within('keepaliveMs', options.keepaliveMs ?? 30 * SECOND, 1, MAX_TIMER_MS),
-    webhook: webhookOf(options),
+    webhook: webhookTargetOf(options),
     answer: options.answer ?? simulatedAnswer,
   };
 }
 
-function webhookOf({ webhookUrl: url, webhookSecret: secret }: SimulatorOptions): Settings['webhook'] {
+/** Without jitter every think time is the same; with it, the seed fixes the sequence. */
+function createThinkTimes(thinkMs: number, jitter: number, seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    if (jitter === 0) return thinkMs;
+    // mulberry32: small, and the same on every machine, unlike Math.random
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    const unit = ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+    return thinkMs * (1 + jitter * (2 * unit - 1));
+  };
+}
+
+function webhookTargetOf({ webhookUrl: url, webhookSecret: secret }: SimulatorOptions): Settings['webhook'] {
   if (url === undefined && secret === undefined) return undefined;
   if (url === undefined || secret === undefined) {
     throw new Error(
-      `webhookUrl and webhookSecret were expected together, got only ${url === undefined ? 'webhookSecret' : 'webhookUrl'}`,
+      `webhookUrl and webhookSecret must be set together, got only ${url === undefined ? 'webhookSecret' : 'webhookUrl'}`,
     );
   }
   if (!/^https?:\/\/./.test(url) || !URL.canParse(url)) {
-    throw new Error(`webhookUrl was expected to be a URL that begins with http:// or https://, got ${url}`);
+    throw new Error(`webhookUrl must be a URL that begins with http:// or https://, got ${url}`);
   }
   return { url, sign: createWebhookSignature(secret) };
 }

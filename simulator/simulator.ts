@@ -1,8 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createTurns } from './faults/fault-count.ts';
-import { createWeather } from './faults/outage.ts';
-import { readWeatherChange, type WeatherChange } from './faults/outage-change.ts';
+import { createFaultCounts } from './faults/fault-count.ts';
+import { createOutages, type OutageChange, readOutageChange } from './faults/outage.ts';
 import { createDelivery } from './http/delivery.ts';
 import { createExchange } from './http/exchange.ts';
 import { createRouter } from './http/routes.ts';
@@ -10,27 +9,29 @@ import { createLedger, type Ledger } from './ledger/ledger.ts';
 import { createRateLimits, type LimitReport } from './limits/rate-limits.ts';
 import { resolveOptions, type SimulatorOptions } from './options.ts';
 import { createStore } from './response/store.ts';
-import { createPace } from './response/think-time.ts';
 import { createWebhooks } from './webhooks/webhooks.ts';
 
 export type { SimulatorOptions } from './options.ts';
 
-/** A server that speaks OpenAI's Responses API, asks no model and counts what it would have sold. */
+/**
+ * Simulator is a server that speaks OpenAI's Responses API. It asks no model, and its ledger counts what an account
+ * would have been billed for. It stands beside the product: it imports nothing of `src`.
+ */
 export type Simulator = {
-  /** Port 0 takes a free one. The URL is a `baseURL` for any OpenAI SDK. */
+  /** Port 0 takes a free port. @returns a URL that is a `baseURL` for any OpenAI SDK. */
   listen(port: number, host?: string): Promise<{ readonly url: string }>;
-  /** Cuts open connections and stops every timer. Calling it again waits for the same end. */
+  /** Cuts open connections and stops every timer. A second call waits for the same end. */
   close(): Promise<void>;
   readonly ledger: Ledger;
-  /** What `GET /simulator/limits` answers: by model, what was let through and how near to the limit. */
+  /** What `GET /simulator/limits` answers: for each model, what was accepted and how near that came to the limit. */
   limits(): Record<string, LimitReport>;
-  /** As `PUT /simulator/weather`. */
-  setWeather(change: WeatherChange): void;
+  /** Starts, changes or ends an outage, as `PUT /simulator/weather` does. */
+  setWeather(change: OutageChange): void;
 };
 
-/** Fleets of clients connect at once; the default backlog of 511 would refuse some. */
+/** Thousands of clients connect at once; the default backlog of 511 would refuse some. */
 const BACKLOG = 4096;
-/** Longer than clients keep an idle connection, so that none is closed under a request just sent. */
+/** Longer than clients keep an idle connection, so that the server closes none under a request just sent. */
 const KEEP_ALIVE_MS = 65_000;
 
 export function createSimulator(options: SimulatorOptions = {}): Simulator {
@@ -46,7 +47,7 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
     now,
     onRefused: () => ledger.count('throttled'),
   });
-  const weather = createWeather({
+  const outages = createOutages({
     now,
     onDown: delivery.resetAll,
     onThrottled: ledger.countThrottled,
@@ -56,12 +57,10 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
     store,
     ledger,
     limits,
-    weather,
-    turns: createTurns(),
+    outages,
+    faultCounts: createFaultCounts(),
     webhooks,
     now,
-    nextThinkMs: createPace(settings.thinkMs, settings.jitter, settings.seed),
-    streamWindowMs: settings.streamWindowMs,
   });
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -81,7 +80,7 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
   return {
     ledger,
     limits: limits.report,
-    setWeather: (change) => weather.change(readWeatherChange(change, settings.models.ids)),
+    setWeather: (change) => outages.change(readOutageChange(change, settings.models.ids)),
     listen: (port, host = '127.0.0.1') =>
       new Promise((resolve, reject) => {
         server.once('error', reject);

@@ -5,7 +5,7 @@ import { PARKED_UNTIL_MS } from '../src/fair-queue/parked.ts';
 import { optionsFrom } from '../src/job/stored-options.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
-import type { Quotas } from '../src/quota/quotas.ts';
+import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { keepSeconds } from '../src/run/retention.ts';

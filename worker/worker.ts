@@ -6,7 +6,7 @@ import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
-import { createQuotas } from '../src/quota/quotas.ts';
+import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { createPriceList } from '../src/usage/price.ts';

@@ -59,7 +59,7 @@ async function leases({ seed, signal, progress }: Stage, fleet: Fleet): Promise<
     await model.bullmq.resume();
 
     progress('first grants');
-    const isGranting = async (): Promise<boolean> => (await quota.state()).inFlight > 0;
+    const isGranting = async (): Promise<boolean> => (await quota.snapshot()).inFlight > 0;
     if (!(await becomes(isGranting, FIRST_GRANTS_LIMIT_MS, signal, 1)))
       throw new Error('expected a grant, saw none');
     const reserved = await kill(fleet, quota, first);
@@ -74,7 +74,7 @@ async function leases({ seed, signal, progress }: Stage, fleet: Fleet): Promise<
     progress('waiting for the answers');
     await callers.allFinished(LIMIT_MS);
     const evidence = await gatherEvidence(fleet, history, signal);
-    const isEmpty = async (): Promise<boolean> => (await quota.state()).inFlight === 0;
+    const isEmpty = async (): Promise<boolean> => (await quota.snapshot()).inFlight === 0;
     const emptied = await becomes(isEmpty, WHOLE_WITHIN_MS, signal);
     const { most_running: most } = (await readLedger(fleet.upstreamUrl)).totals;
     const { uncertain } = totalPurchases(evidence);
@@ -103,7 +103,7 @@ async function leases({ seed, signal, progress }: Stage, fleet: Fleet): Promise<
         {
           what: 'places held when all is done',
           required: '0',
-          measured: `${(await quota.state()).inFlight}`,
+          measured: `${(await quota.snapshot()).inFlight}`,
           met: emptied,
         },
         purchaseRequirement(evidence, JOBS),
@@ -129,7 +129,10 @@ interface Killed {
 async function kill(fleet: Fleet, quota: Quota, worker: Fleet['workers'][number]): Promise<Killed> {
   const at = fleet.killWorker(worker);
   await worker.child.exited;
-  const [{ inFlight: held }, { totals }] = await Promise.all([quota.state(), readLedger(fleet.upstreamUrl)]);
+  const [{ inFlight: held }, { totals }] = await Promise.all([
+    quota.snapshot(),
+    readLedger(fleet.upstreamUrl),
+  ]);
   return { at, held, running: totals.running, purchases: totals.purchases };
 }
 
@@ -151,7 +154,7 @@ async function wholeAgain(
   let wholeMs = Number.POSITIVE_INFINITY;
   const isWhole = async (): Promise<boolean> => {
     const { totals } = await readLedger(fleet.upstreamUrl);
-    const { inFlight } = await quota.state();
+    const { inFlight } = await quota.snapshot();
     const afterMs = Date.now() - killed.at;
     progress(`${(afterMs / 1000).toFixed(0)} s: ${totals.running} run, ${inFlight} places are held`);
     if (totals.purchases === killed.purchases) return false;

@@ -1,25 +1,25 @@
-/** Counts how often a question has misbehaved, so that `sim_times` can end it. */
-export type Turns = {
-  /** Whether one more create of this question is to misbehave. */
+/** FaultCounts counts how often each question has met its fault, so that `sim_times` can end the faults. */
+export type FaultCounts = {
+  /** Whether one more create of this question is to meet its fault. */
   isLeft(key: string, times: number): boolean;
-  /** One has misbehaved. */
-  use(key: string): void;
+  /** Counts a create of this question that met its fault. */
+  add(key: string): void;
   reset(): void;
 };
 
-/** Beyond this the oldest question is forgotten and would misbehave anew; memory stays bounded. */
+/** Bounds the memory: beyond this count the oldest question is forgotten, and its faults begin anew. */
 const MAX_KEYS = 100_000;
 
-export function createTurns(): Turns {
-  const taken = new Map<string, number>();
+export function createFaultCounts(): FaultCounts {
+  const counts = new Map<string, number>();
   return {
-    isLeft: (key, times) => (taken.get(key) ?? 0) < times,
-    use: (key) => {
-      taken.set(key, (taken.get(key) ?? 0) + 1);
-      if (taken.size <= MAX_KEYS) return;
-      const [oldest] = taken.keys();
-      if (oldest !== undefined) taken.delete(oldest);
+    isLeft: (key, times) => (counts.get(key) ?? 0) < times,
+    add: (key) => {
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+      if (counts.size <= MAX_KEYS) return;
+      const [oldest] = counts.keys();
+      if (oldest !== undefined) counts.delete(oldest);
     },
-    reset: () => taken.clear(),
+    reset: () => counts.clear(),
   };
 }

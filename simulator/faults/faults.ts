@@ -1,15 +1,13 @@
-import { badRequest, invalidValue } from '../http/errors.ts';
-import { requireRange } from '../request/fields.ts';
-import type { Metadata } from '../request/metadata.ts';
+import { badRequest, invalidValue } from '../api/errors.ts';
+import { type Metadata, requireRange } from '../api/fields.ts';
 
 /**
- * What can be asked to go wrong, by the moment at which it does: at the door (the create request), on the
- * wire (one stream's connection), in the run (what becomes of the response), at lookup (later GETs), with the
- * webhook that tells of the end.
- * One request may ask for one of each, as in `sim: "cut, gone"`.
+ * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on one
+ * stream's connection, in the response's life, in a later lookup, or in the webhook of the response's end.
+ * One request may ask for one of each moment, as in `sim: "cut, gone"`.
  */
 const FAULTS = {
-  door: [
+  create: [
     '400',
     '429',
     '429_bare',
@@ -22,8 +20,8 @@ const FAULTS = {
     'reset_created',
     'hang_created',
   ],
-  wire: ['cut', 'eof', 'mute'],
-  run: [
+  stream: ['cut', 'eof', 'mute'],
+  response: [
     'stuck_queued',
     'stall',
     'failed',
@@ -37,9 +35,9 @@ const FAULTS = {
   webhook: ['webhook_lost', 'webhook_twice', 'webhook_late', 'webhook_forged'],
 } as const;
 
-export type DoorFault = (typeof FAULTS.door)[number];
-type WireFault = (typeof FAULTS.wire)[number];
-export type RunFault = (typeof FAULTS.run)[number];
+export type CreateFault = (typeof FAULTS.create)[number];
+type StreamFault = (typeof FAULTS.stream)[number];
+export type ResponseFault = (typeof FAULTS.response)[number];
 type LookupFault = (typeof FAULTS.lookup)[number];
 export type WebhookFault = (typeof FAULTS.webhook)[number];
 
@@ -59,7 +57,7 @@ const ERROR_CODES = [
 const SERVED_TIERS = ['default', 'flex', 'scale', 'priority'] as const;
 export type ServedTier = (typeof SERVED_TIERS)[number];
 
-/** Whole numbers, all carried as strings because metadata values are. */
+/** Whole numbers. They travel as strings, because metadata values are strings. */
 const NUMBER_RANGES = {
   sim_times: [1, 1_000_000],
   sim_think_ms: [0, 86_400_000],
@@ -84,34 +82,39 @@ export const PARAMETER_NAMES: readonly string[] = [
   ...Object.keys(NUMBER_RANGES),
 ];
 
-export type Misbehaviour = {
-  readonly door: DoorFault | undefined;
-  readonly wire: WireFault | undefined;
-  readonly run: RunFault | undefined;
+/** Faults are the faults of one create: at most one of each moment. */
+export type Faults = {
+  readonly create: CreateFault | undefined;
+  readonly stream: StreamFault | undefined;
+  readonly response: ResponseFault | undefined;
   readonly lookup: LookupFault | undefined;
   readonly webhook: WebhookFault | undefined;
 };
 
-export type Wishes = {
-  readonly misbehaviour: Misbehaviour;
-  /** What counts as "the same question" for `sim_times`; undefined: the request's own model and input. */
+/** SimParameters are the `sim` and `sim_*` values of a request's metadata. */
+export type SimParameters = {
+  readonly faults: Faults;
+  /** What counts as "the same question" for `sim_times`; undefined: the request's model, input and faults. */
   readonly key: string | undefined;
   readonly errorCode: string;
-  /** The tier that the response says it was served by; undefined: the one that was asked for. */
+  /** The tier that the response says it was served by; undefined: the requested one. */
   readonly tier: ServedTier | undefined;
   readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
 };
 
-export const GOOD_BEHAVIOUR: Misbehaviour = {
-  door: undefined,
-  wire: undefined,
-  run: undefined,
+export const NO_FAULTS: Faults = {
+  create: undefined,
+  stream: undefined,
+  response: undefined,
   lookup: undefined,
   webhook: undefined,
 };
 
-/** Strict on purpose: a misspelt fault that silently did nothing would make a test pass for nothing. */
-export function readWishes(metadata: Metadata): Wishes {
+/**
+ * readSimParameters refuses unknown names. A misspelt fault that silently did nothing would let a test pass for the
+ * wrong reason.
+ */
+export function readSimParameters(metadata: Metadata): SimParameters {
   for (const key of Object.keys(metadata)) {
     if (key.startsWith('sim_') && !PARAMETER_NAMES.includes(key)) {
       throw badRequest(
@@ -121,7 +124,7 @@ export function readWishes(metadata: Metadata): Wishes {
     }
   }
   return {
-    misbehaviour: readMisbehaviour(metadata['sim']),
+    faults: readFaults(metadata['sim']),
     key: metadata['sim_key'],
     errorCode: readErrorCode(metadata['sim_code']),
     tier: readTier(metadata['sim_tier']),
@@ -129,16 +132,16 @@ export function readWishes(metadata: Metadata): Wishes {
   };
 }
 
-function readMisbehaviour(text: string | undefined): Misbehaviour {
-  if (text === undefined) return GOOD_BEHAVIOUR;
+function readFaults(text: string | undefined): Faults {
+  if (text === undefined) return NO_FAULTS;
   const names = text.split(',').map((name) => name.trim());
   for (const name of names) {
     if (!FAULT_NAMES.includes(name)) throw invalidValue('metadata.sim', name, FAULT_NAMES);
   }
   return {
-    door: onlyOne(names, FAULTS.door),
-    wire: onlyOne(names, FAULTS.wire),
-    run: onlyOne(names, FAULTS.run),
+    create: onlyOne(names, FAULTS.create),
+    stream: onlyOne(names, FAULTS.stream),
+    response: onlyOne(names, FAULTS.response),
     lookup: onlyOne(names, FAULTS.lookup),
     webhook: onlyOne(names, FAULTS.webhook),
   };
@@ -166,7 +169,7 @@ function readTier(tier: string | undefined): ServedTier | undefined {
   throw invalidValue('metadata.sim_tier', tier, SERVED_TIERS);
 }
 
-function readNumbers(metadata: Metadata): Wishes['numbers'] {
+function readNumbers(metadata: Metadata): SimParameters['numbers'] {
   const numbers: Partial<Record<NumberName, number>> = {};
   for (const name of Object.keys(NUMBER_RANGES) as NumberName[]) {
     const text = metadata[name];

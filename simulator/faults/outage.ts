@@ -1,70 +1,110 @@
-import type { ApiError } from '../http/errors.ts';
-import type { WeatherChange } from './outage-change.ts';
+import type { ApiError } from '../api/errors.ts';
+import { booleanField, enumField, integerField, requireKnown } from '../api/fields.ts';
 import { refusal } from './refusals.ts';
 
-/** What `GET /simulator/weather` says: for all models, or for one. */
-type WeatherReport = {
-  readonly money: 'in' | 'out';
+const MONEY = ['in', 'out'] as const;
+type Money = (typeof MONEY)[number];
+
+/** OutageChange is what `PUT /simulator/weather` takes. An omitted field stays as it is. */
+export type OutageChange = {
+  /** The id of the model that is affected. Default: all models. */
+  readonly model?: string | undefined;
+  /** `out`: every create is refused, because the account has no money. */
+  readonly money?: Money | undefined;
+  /** Milliseconds from now during which every create is throttled and told when to come back. 0 ends it. */
+  readonly throttle_ms?: number | undefined;
+  /** The server is down: connections are reset, those that are open too. */
+  readonly down?: boolean | undefined;
+  /** Every create is refused, because the servers are overloaded. */
+  readonly overloaded?: boolean | undefined;
+};
+
+export const OUTAGE_FIELDS: readonly string[] = [
+  'model',
+  'money',
+  'throttle_ms',
+  'down',
+  'overloaded',
+] satisfies (keyof OutageChange)[];
+
+/** OutageReport is the outage of all models, or of one, as `GET /simulator/weather` shows it. */
+type OutageReport = {
+  readonly money: Money;
   /** Unix milliseconds; null when nothing is throttled. */
   readonly throttled_until: number | null;
   readonly down: boolean;
   readonly overloaded: boolean;
 };
 
-/** What an operator or a test does to the whole upstream while it runs, where a fault befalls one create. */
-export type Weather = {
-  change(change: WeatherChange): void;
-  report(): WeatherReport & { readonly models: Readonly<Record<string, WeatherReport>> };
-  /** Whether there is nobody at all, or, of a model, nobody to create a response of it. */
+/**
+ * Outages are what an operator or a test switches on for the whole upstream, or for one model, while it runs.
+ * A fault, in contrast, affects one create.
+ */
+export type Outages = {
+  change(change: OutageChange): void;
+  report(): OutageReport & { readonly models: Readonly<Record<string, OutageReport>> };
+  /** Without a model: whether the whole server is down. With one: whether its creates are reset. */
   isDown(model?: string): boolean;
-  /** Why a create that comes now is refused; undefined in fine weather. */
+  /** Why a create that comes now is refused; undefined without an outage. */
   refusalOf(model: string): ApiError | undefined;
 };
 
-export type WeatherDeps = {
+export type OutagesDeps = {
   readonly now: () => number;
-  /** All is down that was up. */
+  /** The whole server was up and is now down. */
   readonly onDown: () => void;
-  /** A create came while its model was throttled by the weather, whatever else it is refused for. */
+  /** A create came while an outage throttled its model, even if it is refused for another reason. */
   readonly onThrottled: (atMs: number) => void;
 };
 
-type Outage = { money: 'in' | 'out'; throttledUntilMs: number; down: boolean; overloaded: boolean };
+const LONGEST_THROTTLE_MS = 86_400_000;
 
-export function createWeather({ now, onDown, onThrottled }: WeatherDeps): Weather {
-  const everywhere = noOutage();
-  const own = new Map<string, Outage>();
-  const skiesOver = (model: string): Outage[] => [everywhere, own.get(model) ?? noOutage()];
-  const skyOf = (model: string | undefined): Outage => {
-    if (model === undefined) return everywhere;
-    const sky = own.get(model) ?? noOutage();
-    own.set(model, sky);
-    return sky;
+type Outage = { money: Money; throttledUntilMs: number; down: boolean; overloaded: boolean };
+
+export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outages {
+  const ofAll = noOutage();
+  const byModel = new Map<string, Outage>();
+  const outageOf = (model: string | undefined): Outage => {
+    if (model === undefined) return ofAll;
+    const outage = byModel.get(model) ?? noOutage();
+    byModel.set(model, outage);
+    return outage;
   };
   return {
     change: ({ model, money, throttle_ms: throttleMs, down, overloaded }) => {
-      const wasDown = everywhere.down;
-      const sky = skyOf(model);
-      sky.money = money ?? sky.money;
-      if (throttleMs !== undefined) sky.throttledUntilMs = throttleMs === 0 ? 0 : now() + throttleMs;
-      sky.down = down ?? sky.down;
-      sky.overloaded = overloaded ?? sky.overloaded;
-      if (everywhere.down && !wasDown) onDown();
+      const wasDown = ofAll.down;
+      const outage = outageOf(model);
+      outage.money = money ?? outage.money;
+      if (throttleMs !== undefined) outage.throttledUntilMs = throttleMs === 0 ? 0 : now() + throttleMs;
+      outage.down = down ?? outage.down;
+      outage.overloaded = overloaded ?? outage.overloaded;
+      if (ofAll.down && !wasDown) onDown();
     },
     report: () => ({
-      ...reportOf(everywhere, now()),
-      models: Object.fromEntries([...own].map(([model, sky]) => [model, reportOf(sky, now())])),
+      ...reportOf(ofAll, now()),
+      models: Object.fromEntries([...byModel].map(([model, outage]) => [model, reportOf(outage, now())])),
     }),
-    isDown: (model) => everywhere.down || (model !== undefined && own.get(model)?.down === true),
+    isDown: (model) => ofAll.down || (model !== undefined && byModel.get(model)?.down === true),
     refusalOf: (model) => {
       const nowMs = now();
-      const skies = skiesOver(model);
-      const throttledMs = Math.max(...skies.map((sky) => sky.throttledUntilMs)) - nowMs;
+      const outages = [ofAll, byModel.get(model) ?? noOutage()];
+      const throttledMs = Math.max(...outages.map((outage) => outage.throttledUntilMs)) - nowMs;
       if (throttledMs > 0) onThrottled(nowMs);
-      if (skies.some((sky) => sky.overloaded)) return refusal('503', model);
-      if (skies.some((sky) => sky.money === 'out')) return refusal('429_quota', model);
+      if (outages.some((outage) => outage.overloaded)) return refusal('503', model);
+      if (outages.some((outage) => outage.money === 'out')) return refusal('429_quota', model);
       return throttledMs > 0 ? refusal('429', model, Math.ceil(throttledMs)) : undefined;
     },
+  };
+}
+
+export function readOutageChange(body: unknown, models: readonly string[]): OutageChange {
+  const change = requireKnown(body, OUTAGE_FIELDS);
+  return {
+    model: enumField(change, 'model', 'model', models),
+    money: MONEY.find((word) => word === enumField(change, 'money', 'money', MONEY)),
+    throttle_ms: integerField(change, 'throttle_ms', 0, LONGEST_THROTTLE_MS),
+    down: booleanField(change, 'down'),
+    overloaded: booleanField(change, 'overloaded'),
   };
 }
 
@@ -72,7 +112,7 @@ function noOutage(): Outage {
   return { money: 'in', throttledUntilMs: 0, down: false, overloaded: false };
 }
 
-function reportOf({ money, throttledUntilMs, down, overloaded }: Outage, nowMs: number): WeatherReport {
+function reportOf({ money, throttledUntilMs, down, overloaded }: Outage, nowMs: number): OutageReport {
   const isThrottled = throttledUntilMs > nowMs;
   return { money, throttled_until: isThrottled ? Math.round(throttledUntilMs) : null, down, overloaded };
 }

@@ -1,13 +1,13 @@
-import { ApiError, badRequest, responseNotFound } from '../http/errors.ts';
-import { goDuration } from '../limits/go-duration.ts';
-import type { Run } from '../response/run.ts';
-import type { DoorFault } from './faults.ts';
+import { ApiError, badRequest, type ReplyHeaders } from '../api/errors.ts';
+import { goDuration } from '../limits/rate-limit-refusals.ts';
+import type { CreateFault } from './faults.ts';
 
 const DEFAULT_RETRY_AFTER_MS = 1000;
 
-/** The door faults that are answers of the API; the others never get that far. */
-export type Refusal = Extract<DoorFault, '400' | '429' | '429_bare' | '429_quota' | '500' | '503'>;
+/** Refusal is a create fault that is an error answer of the API; the other faults send no such answer. */
+export type Refusal = Extract<CreateFault, '400' | '429' | '429_bare' | '429_quota' | '500' | '503'>;
 
+/** refusal is the error answer of a fault. */
 export function refusal(fault: Refusal, model: string, retryAfterMs = DEFAULT_RETRY_AFTER_MS): ApiError {
   switch (fault) {
     case '400':
@@ -43,23 +43,7 @@ export function refusal(fault: Refusal, model: string, retryAfterMs = DEFAULT_RE
   }
 }
 
-export function refuseIfGone(run: Run): void {
-  if (run.misbehaviour.lookup === 'gone') throw responseNotFound(run.script.id);
-}
-
-/** Refuses a GET while the response's script wants lookups to fail. */
-export function refuseLookup(run: Run): void {
-  refuseIfGone(run);
-  const { lookup } = run.misbehaviour;
-  if (lookup !== 'poll_429' && lookup !== 'poll_500') return;
-  const { request } = run.script;
-  if (run.failedPolls >= (request.wishes.numbers.sim_polls ?? 1)) return;
-  run.failedPolls += 1;
-  const fault = lookup === 'poll_429' ? '429' : '500';
-  throw refusal(fault, request.model.id, request.wishes.numbers.sim_retry_after_ms);
-}
-
-function throttled(model: string, retryAfterMs: number, headers: Record<string, string>): ApiError {
+function throttled(model: string, retryAfterMs: number, headers: ReplyHeaders): ApiError {
   const lines = [
     `Rate limit reached for ${model} in organization org-simulator on requests per min (RPM): Limit 500, Used 500, Requested 1.`,
     `Please try again in ${goDuration(retryAfterMs)}.`,
@@ -72,7 +56,7 @@ function apiError(
   type: string,
   code: string | null,
   sentences: readonly string[],
-  headers: Record<string, string> = {},
+  headers: ReplyHeaders = {},
 ): ApiError {
   return new ApiError(status, { message: sentences.join(' '), type, param: null, code }, headers);
 }

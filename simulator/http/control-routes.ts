@@ -1,9 +1,8 @@
-import { readWeatherChange } from '../faults/outage-change.ts';
-import { readModelChange } from '../models/model-change.ts';
-import type { CreateDeps } from '../request/create.ts';
+import { readOutageChange } from '../faults/outage.ts';
+import { readModelChange } from '../models/models.ts';
+import type { CreateDeps } from './purchase.ts';
 import type { Reply } from './reply.ts';
 
-/** One call of the simulator's own routes. */
 type ControlCall = { readonly readJson: () => Promise<unknown> };
 type ControlRoute = readonly [
   method: string,
@@ -11,8 +10,14 @@ type ControlRoute = readonly [
   handler: (call: ControlCall, id: string) => Reply | Promise<Reply>,
 ];
 
-/** Not OpenAI's: what the simulator has sold, how near its limits that came, and what befalls it. */
-export function controlRoutes({ settings, ledger, limits, weather, turns }: CreateDeps): ControlRoute[] {
+/** controlRoutes are the simulator's own routes, under `/simulator`: its ledger, its limits, its outages, its models. */
+export function controlRoutes({
+  settings,
+  ledger,
+  limits,
+  outages,
+  faultCounts,
+}: CreateDeps): ControlRoute[] {
   return [
     [
       'GET',
@@ -25,19 +30,19 @@ export function controlRoutes({ settings, ledger, limits, weather, turns }: Crea
       /^\/simulator\/ledger\/?$/,
       () => {
         ledger.reset();
-        turns.reset();
+        faultCounts.reset();
         limits.reset();
         return json({ reset: true });
       },
     ],
     ['GET', /^\/simulator\/limits\/?$/, () => json({ models: limits.report() })],
-    ['GET', /^\/simulator\/weather\/?$/, () => json(weather.report())],
+    ['GET', /^\/simulator\/weather\/?$/, () => json(outages.report())],
     [
       'PUT',
       /^\/simulator\/weather\/?$/,
       async ({ readJson }) => {
-        weather.change(readWeatherChange(await readJson(), settings.models.ids));
-        return json(weather.report());
+        outages.change(readOutageChange(await readJson(), settings.models.ids));
+        return json(outages.report());
       },
     ],
     [

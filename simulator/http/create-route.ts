@@ -1,26 +1,26 @@
-import type { DoorFault } from '../faults/faults.ts';
+import type { CreateFault } from '../faults/faults.ts';
 import { refusal } from '../faults/refusals.ts';
-import { admit, type CreateDeps, type Purchase, purchase } from '../request/create.ts';
 import { responseObject } from '../response/response-object.ts';
+import { admit, type CreateDeps, type Purchase, purchase } from './purchase.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
 
-/** `POST /v1/responses`: the weather, then everything that can happen at the door, and what is bought there. */
+/** createResponse answers `POST /v1/responses`: first the outages, then the create faults, then the purchase. */
 export function createResponse(body: unknown, deps: CreateDeps): Reply {
   const admission = admit(body, deps);
-  const { request, misbehaviour, turn } = admission;
-  const { door } = misbehaviour;
-  if (deps.weather.isDown(request.model.id)) return { kind: 'reset', run: undefined };
-  const badWeather = deps.weather.refusalOf(request.model.id);
-  if (badWeather) throw badWeather;
-  if (!isSold(door) && turn !== undefined) deps.turns.use(turn);
-  switch (door) {
+  const { request, faults, countKey } = admission;
+  const { create: fault } = faults;
+  if (deps.outages.isDown(request.model.id)) return { kind: 'reset', run: undefined };
+  const refused = deps.outages.refusalOf(request.model.id);
+  if (refused) throw refused;
+  if (!createsResponse(fault) && countKey !== undefined) deps.faultCounts.add(countKey);
+  switch (fault) {
     case '400':
     case '429':
     case '429_bare':
     case '429_quota':
     case '500':
     case '503':
-      throw refusal(door, request.model.id, request.wishes.numbers.sim_retry_after_ms);
+      throw refusal(fault, request.model.id, request.sim.numbers.sim_retry_after_ms);
     case '502_html':
       return { kind: 'html', status: 502 };
     case 'reset':
@@ -34,15 +34,15 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
     case undefined:
       return firstReply(purchase(admission, deps));
     default: {
-      const never: never = door;
+      const never: never = fault;
       return never;
     }
   }
 }
 
-/** Whether a response is made: then the purchase uses up the turn, unless a limit forbids it. */
-function isSold(door: DoorFault | undefined): boolean {
-  return door === undefined || door === 'reset_created' || door === 'hang_created';
+/** Whether a response is created; then the purchase counts the fault, unless a limit refuses it. */
+function createsResponse(fault: CreateFault | undefined): boolean {
+  return fault === undefined || fault === 'reset_created' || fault === 'hang_created';
 }
 
 function firstReply({ run, headers }: Purchase): Reply {
@@ -51,6 +51,6 @@ function firstReply({ run, headers }: Purchase): Reply {
     return { kind: 'stream', run, startingAfter: FROM_THE_BEGINNING, obfuscated: wantsObfuscation, headers };
   }
   if (!background) return { kind: 'wait', run, headers };
-  // Queued, however short it thinks: a background create is answered before the response starts.
+  // Always queued, even with no think time: a background create is answered before the response starts.
   return { kind: 'created', body: responseObject(run.script, { status: 'queued' }), headers };
 }

@@ -4,10 +4,10 @@ import { startEventStream } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import type { Reply } from './reply.ts';
 
-/** Carries replies out on their connections, and ends those that are still open when the simulator closes. */
+/** Delivery carries replies out on their connections, and ends those that are open when the simulator closes. */
 export type Delivery = {
   deliver(exchange: Exchange, reply: Reply): void;
-  /** Breaks every connection that is still open, as a server does that goes down. */
+  /** Resets every open connection, as a server does when it goes down. */
   resetAll(): void;
   close(): void;
 };
@@ -19,8 +19,8 @@ const DEFAULT_EVENTS_BEFORE_FAULT = { cut: 4, eof: 4, mute: 0 } as const;
 export function createDelivery({ store, now }: DeliveryDeps): Delivery {
   const open = new Map<() => void, Exchange>();
 
-  /** Calls `onClose` once, when the connection is gone, however it went. */
-  const hold = (exchange: Exchange, onClose: () => void): void => {
+  /** Calls `onClose` once, when the connection is closed by either side. */
+  const track = (exchange: Exchange, onClose: () => void): void => {
     const release = (): void => {
       if (open.delete(release)) onClose();
     };
@@ -29,7 +29,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
     else exchange.response.once('close', release);
   };
 
-  /** Nobody waits for a foreground response any more: it stops, and cannot be looked up. */
+  /** Stops a foreground response whose caller hung up. It cannot be looked up any more. */
   const hangUp = (run: Run): void => {
     if (run.script.request.background) return;
     const wasFinished = isFinished(run, now());
@@ -42,10 +42,10 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
     const wait = (): void => {
       const leftMs = endMs(run) - elapsedMs(run, now());
       if (leftMs <= 0) exchange.sendJson(200, objectOf(run, now()), headers);
-      // Timers may fire a little early, hence the second look; what never ends needs no timer.
+      // Timers may fire a little early, so this looks again. A response that never ends needs no timer.
       else if (Number.isFinite(leftMs)) timer = setTimeout(wait, Math.ceil(leftMs));
     };
-    hold(exchange, () => {
+    track(exchange, () => {
       clearTimeout(timer);
       hangUp(run);
     });
@@ -64,12 +64,12 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
       now,
       write: (text) => response.write(text),
       onEnd: (reason) => {
-        if (reason === 'terminal' || run.misbehaviour.wire === 'eof') response.end();
-        else if (run.misbehaviour.wire === 'cut') cutAfterFlush(exchange);
+        if (reason === 'terminal' || run.faults.stream === 'eof') response.end();
+        else if (run.faults.stream === 'cut') cutAfterFlush(exchange);
       },
     });
     response.on('drain', stream.resume);
-    hold(exchange, () => {
+    track(exchange, () => {
       stream.close();
       hangUp(run);
     });
@@ -93,7 +93,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
           return exchange.reset();
         case 'hang': {
           const { run } = reply;
-          return hold(exchange, () => run && hangUp(run));
+          return track(exchange, () => run && hangUp(run));
         }
         default: {
           const never: never = reply;
@@ -110,16 +110,16 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
   };
 }
 
-/** How many events this connection gets: all of them, unless a wire fault waits for it. */
+/** How many events this connection gets: all, or those before its stream fault. */
 function nextEventLimit(run: Run): number {
-  const { wire } = run.misbehaviour;
-  const { sim_connections: faulty = 1, sim_events: events } = run.script.request.wishes.numbers;
+  const { stream: fault } = run.faults;
+  const { sim_connections: faulty = 1, sim_events: events } = run.script.request.sim.numbers;
   run.connections += 1;
-  if (wire === undefined || run.connections > faulty) return Number.POSITIVE_INFINITY;
-  return events ?? DEFAULT_EVENTS_BEFORE_FAULT[wire];
+  if (fault === undefined || run.connections > faulty) return Number.POSITIVE_INFINITY;
+  return events ?? DEFAULT_EVENTS_BEFORE_FAULT[fault];
 }
 
-/** The events before the cut must arrive, so the socket goes only when the last of them is written. */
+/** The events before the cut must arrive, so the socket is destroyed only after the last one is written. */
 function cutAfterFlush({ response }: Exchange): void {
   response.write('', () => response.destroy());
 }

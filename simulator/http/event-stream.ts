@@ -1,17 +1,18 @@
 import { elapsedMs, type Run } from '../response/run.ts';
 import { isTerminal, type TimedEvent, timeline } from '../response/timeline.ts';
 
+/** EventStreamOptions say which events one connection gets, and where they go. */
 export type EventStreamOptions = {
   readonly run: Run;
-  /** Exclusive: the first event sent is the one after it. -1: from the beginning. */
+  /** The sequence number after which the stream starts. -1: from the beginning. */
   readonly startingAfter: number;
   readonly obfuscated: boolean;
-  /** Events that this connection gets before its wire fault strikes. Infinity: none does. */
+  /** The number of events that this connection gets before its stream fault. Infinity: no fault. */
   readonly eventLimit: number;
   readonly now: () => number;
-  /** False: the reader is slow, wait until `resume`. */
+  /** @returns false when the reader is slow; the stream then waits for `resume`. */
   readonly write: (text: string) => boolean;
-  /** Every event that this connection gets is out, the terminal one or the last before the fault. */
+  /** The last event is sent: the terminal one, or the last one before the fault. */
   readonly onEnd: (reason: 'terminal' | 'limit') => void;
 };
 
@@ -20,8 +21,8 @@ export type EventStream = { resume(): void; close(): void };
 const BATCH_CHARACTERS = 64 * 1024;
 
 /**
- * Sends a response's events when they are due, on one timer. A cancel changes the rest of the timeline but
- * never its past, so the stream then takes it up again behind the last event that was sent.
+ * startEventStream sends a response's events when they are due, on one timer. A cancel changes the rest of the
+ * timeline but never its past, so the stream then continues after the last event that it sent.
  */
 export function startEventStream(options: EventStreamOptions): EventStream {
   const { run, startingAfter, eventLimit, now, write } = options;
@@ -87,7 +88,7 @@ export function startEventStream(options: EventStreamOptions): EventStream {
 
 const PADDING = 'q7Rk0vYwXb3TzLmN8dHc5GfJ2sPaUe9i';
 
-/** Padding that hides the length of a delta; from the number, so that a replay is the same to the letter. */
+/** Padding that hides the length of a delta. It depends only on the number, so that every replay is identical. */
 function obfuscation(sequence: number): string {
   const start = (sequence * 7) % 16;
   return PADDING.slice(start, start + 4 + ((sequence * 5) % 12));

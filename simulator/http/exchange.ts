@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { ApiError, badRequest, type ErrorBody, tooLarge } from './errors.ts';
+import { ApiError, badRequest, type ErrorBody, type ReplyHeaders, tooLarge } from '../api/errors.ts';
 
-/** One HTTP call: what came, and the ways to answer it. */
+/** Exchange is one HTTP call: the request, and the ways to answer it. */
 export type Exchange = {
   readonly method: string;
   readonly path: string;
@@ -10,12 +10,12 @@ export type Exchange = {
   readonly authorization: string | undefined;
   readonly response: ServerResponse;
   readJson(): Promise<unknown>;
-  sendJson(status: number, body: object, headers?: Readonly<Record<string, string>>): void;
+  sendJson(status: number, body: object, headers?: ReplyHeaders): void;
   sendError(error: unknown): void;
   sendHtml(status: number): void;
-  /** Headers of an event stream, out at once. */
-  openStream(headers?: Readonly<Record<string, string>>): void;
-  /** Drops the connection as a crashed server does: a TCP reset, no answer. */
+  /** Sends the headers of an event stream at once. */
+  openStream(headers?: ReplyHeaders): void;
+  /** Drops the connection as a crashed server does: a TCP reset and no answer. */
   reset(): void;
 };
 
@@ -37,12 +37,7 @@ export function createExchange(
     'openai-version': '2020-10-01',
     'openai-organization': 'org-simulator',
   });
-  const send = (
-    status: number,
-    type: string,
-    text: string,
-    headers: Readonly<Record<string, string>>,
-  ): void => {
+  const send = (status: number, type: string, text: string, headers: ReplyHeaders): void => {
     if (response.headersSent || response.destroyed) return;
     response.writeHead(status, {
       ...commonHeaders(),
@@ -64,7 +59,7 @@ export function createExchange(
     sendJson,
     sendError: (error) => {
       if (error instanceof ApiError) sendJson(error.status, { error: error.body }, error.headers);
-      else sendJson(500, { error: ownFault(error) });
+      else sendJson(500, { error: internalError(error) });
     },
     sendHtml: (status) => send(status, 'text/html', BAD_GATEWAY, {}),
     openStream: (headers = {}) => {
@@ -80,12 +75,12 @@ export function createExchange(
   };
 }
 
-/** A target such as `//x` would be read as a host by a URL that is not made absolute first. */
+/** The URL is made absolute first: otherwise a target such as `//x` would be read as a host. */
 function parseTarget(target = '/'): URL {
   return new URL(target.startsWith('/') ? `http://simulator${target}` : 'http://simulator/');
 }
 
-/** Too long a body is read to its end all the same: a client that is still writing would never see the 413. */
+/** Reads a body to its end even if it is too large: a client that is still writing would never see the 413. */
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -107,8 +102,8 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Not a scripted 500 but a fault of the simulator, or of the `answer` function it was given: say which. */
-function ownFault(error: unknown): ErrorBody {
+/** The body of a 500 that is an error of the simulator itself, or of its `answer` option; not a fault a caller asked for. */
+function internalError(error: unknown): ErrorBody {
   const reason = error instanceof Error ? error.message : String(error);
   return { message: `The simulator itself failed: ${reason}`, type: 'server_error', param: null, code: null };
 }

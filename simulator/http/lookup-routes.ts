@@ -1,19 +1,20 @@
-import { refuseIfGone, refuseLookup } from '../faults/refusals.ts';
-import type { LedgerBook } from '../ledger/ledger.ts';
-import { listInputItems } from '../request/input-items.ts';
+import { badRequest, invalidType, responseNotFound } from '../api/errors.ts';
+import { refusal } from '../faults/refusals.ts';
+import type { LedgerWriter } from '../ledger/ledger.ts';
+import type { Settings } from '../options.ts';
+import { listInputItems } from '../request/input.ts';
 import { cancel, elapsedMs, isFinished, objectOf, type Run } from '../response/run.ts';
 import type { Store } from '../response/store.ts';
-import { badRequest, invalidType } from './errors.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
 
 export type LookupDeps = {
+  readonly settings: Settings;
   readonly store: Store;
-  readonly ledger: LedgerBook;
-  readonly streamWindowMs: number;
+  readonly ledger: LedgerWriter;
   readonly now: () => number;
 };
 
-/** `GET /v1/responses/:id`, as an object or, with `stream=true`, as its events. */
+/** retrieveResponse answers `GET /v1/responses/:id` with the response or, with `stream=true`, with its events. */
 export function retrieveResponse(id: string, query: URLSearchParams, deps: LookupDeps): Reply {
   const run = deps.store.find(id);
   const isStream = readBoolean(query, 'stream') ?? false;
@@ -29,7 +30,7 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     run,
     startingAfter: readCursor(query) ?? FROM_THE_BEGINNING,
     obfuscated: readBoolean(query, 'include_obfuscation') ?? true,
-    // Whether the real one tells its limits at a lookup is not known; this one does not.
+    // It is unknown whether OpenAI sends rate-limit headers at a lookup; the simulator sends none.
     headers: {},
   };
 }
@@ -55,7 +56,23 @@ export function inputItems(id: string, query: URLSearchParams, { store }: Lookup
   return { kind: 'json', body: listInputItems(id, run.script.request.body['input'], query) };
 }
 
-function checkStreamable(run: Run, { streamWindowMs, now }: LookupDeps): void {
+function refuseIfGone(run: Run): void {
+  if (run.faults.lookup === 'gone') throw responseNotFound(run.script.id);
+}
+
+/** Refuses a lookup if the response's faults say so. */
+function refuseLookup(run: Run): void {
+  refuseIfGone(run);
+  const { lookup } = run.faults;
+  if (lookup !== 'poll_429' && lookup !== 'poll_500') return;
+  const { request } = run.script;
+  if (run.failedPolls >= (request.sim.numbers.sim_polls ?? 1)) return;
+  run.failedPolls += 1;
+  const fault = lookup === 'poll_429' ? '429' : '500';
+  throw refusal(fault, request.model.id, request.sim.numbers.sim_retry_after_ms);
+}
+
+function checkStreamable(run: Run, { settings, now }: LookupDeps): void {
   const { background, stream } = run.script.request;
   if (!background || !stream) {
     const missing = background ? 'stream=true' : 'background=true';
@@ -63,7 +80,7 @@ function checkStreamable(run: Run, { streamWindowMs, now }: LookupDeps): void {
       param: 'stream',
     });
   }
-  if (elapsedMs(run, now()) > streamWindowMs) {
+  if (elapsedMs(run, now()) > settings.streamWindowMs) {
     throw badRequest('This response can no longer be streamed because it is more than 5 minutes old.', {
       param: 'stream',
     });

@@ -1,15 +1,13 @@
+import type { ReplyHeaders } from '../api/errors.ts';
 import type { Run } from '../response/run.ts';
 
-/** Beside those that every reply has. */
-export type ReplyHeaders = Readonly<Record<string, string>>;
-
-/** What a route decided, as data; `delivery.ts` makes it happen on the connection. */
+/** Reply is what a route decided, as data; `delivery.ts` carries it out on the connection. */
 export type Reply =
   | { readonly kind: 'json'; readonly body: object }
   | { readonly kind: 'html'; readonly status: number }
-  /** The object of a response just created. */
+  /** A response that was just created. */
   | { readonly kind: 'created'; readonly body: object; readonly headers: ReplyHeaders }
-  /** A foreground response: the object, when it is finished. */
+  /** A foreground response: its object is sent when it is finished. */
   | { readonly kind: 'wait'; readonly run: Run; readonly headers: ReplyHeaders }
   | {
       readonly kind: 'stream';
@@ -18,7 +16,7 @@ export type Reply =
       readonly obfuscated: boolean;
       readonly headers: ReplyHeaders;
     }
-  /** Never answered: the connection is dropped, or stays open and silent. The run is the one nobody hears of. */
+  /** No answer: the connection is reset, or stays open and silent. `run` is the response whose id is lost with it. */
   | { readonly kind: 'reset' | 'hang'; readonly run: Run | undefined };
 
 export const FROM_THE_BEGINNING = -1;

@@ -1,9 +1,8 @@
-import type { CreateDeps } from '../request/create.ts';
-import { countInputTokens } from '../request/input-tokens.ts';
-import { isObject } from '../request/json.ts';
+import { invalidType, unauthorized, unknownUrl } from '../api/errors.ts';
+import { isObject } from '../api/json.ts';
+import { countInputTokens } from '../request/input.ts';
 import { controlRoutes } from './control-routes.ts';
 import { createResponse } from './create-route.ts';
-import { invalidType, unauthorized, unknownUrl } from './errors.ts';
 import {
   cancelResponse,
   deleteResponse,
@@ -11,6 +10,7 @@ import {
   type LookupDeps,
   retrieveResponse,
 } from './lookup-routes.ts';
+import type { CreateDeps } from './purchase.ts';
 import type { Reply } from './reply.ts';
 
 type Call = {
@@ -24,6 +24,7 @@ type Call = {
 type Handler = (call: Call, id: string) => Reply | Promise<Reply>;
 type Route = readonly [method: string, path: RegExp, handler: Handler];
 
+/** Router answers a call with a reply. It throws an ApiError for a refusal. */
 export type Router = (call: Call) => Promise<Reply>;
 
 const CREATE_PATH = /^\/v1\/responses\/?$/;
@@ -35,7 +36,7 @@ export function createRouter(deps: CreateDeps & LookupDeps): Router {
     ...controlRoutes(deps),
   ];
   const dispatch = (call: Call): Reply | Promise<Reply> => {
-    if (call.path.startsWith('/v1/') && deps.weather.isDown()) return { kind: 'reset', run: undefined };
+    if (call.path.startsWith('/v1/') && deps.outages.isDown()) return { kind: 'reset', run: undefined };
     checkKey(call.authorization, deps.settings.apiKey);
     for (const [method, path, handler] of routes) {
       if (method !== call.method) continue;
@@ -46,13 +47,13 @@ export function createRouter(deps: CreateDeps & LookupDeps): Router {
   };
   return async (call) => {
     const isCreate = call.method === 'POST' && CREATE_PATH.test(call.path);
-    let isSold = false;
+    let isPurchase = false;
     try {
       const reply = await dispatch(call);
-      isSold = reply.kind !== 'html' && !('run' in reply && reply.run === undefined);
+      isPurchase = reply.kind !== 'html' && !('run' in reply && reply.run === undefined);
       return reply;
     } finally {
-      if (isCreate && !isSold) deps.ledger.count('rejected');
+      if (isCreate && !isPurchase) deps.ledger.count('rejected');
     }
   };
 }

@@ -1,24 +1,24 @@
-import type { Metadata } from '../request/metadata.ts';
-import { questionText } from '../request/question.ts';
+import type { Metadata } from '../api/fields.ts';
+import { questionText } from '../request/input.ts';
 import { shorten } from '../response/answer.ts';
 import { type Status, servedTier } from '../response/response-object.ts';
 import { type Run, statusOf } from '../response/run.ts';
 import type { Usage } from '../response/token-budget.ts';
 import { createRunningPeak } from './running-peak.ts';
 
-/** One purchase: a response that was created, whether or not its reply arrived. */
+/** LedgerEntry is one purchase: a response that was created, even if its reply was lost. */
 type LedgerEntry = {
   readonly response_id: string;
-  /** Its id; `snapshot` is the dated name that the reply carries. */
+  /** The model's id; `snapshot` is the dated name that the reply carries. */
   readonly model: string;
   readonly snapshot: string;
-  /** The one that it is served by and billed at, which the reply tells at its end. */
+  /** The tier that served it and set its price, which the reply shows at its end. */
   readonly service_tier: string;
   readonly mode: 'background' | 'background+stream' | 'foreground' | 'foreground+stream';
   readonly metadata: Metadata;
   /** The first 100 characters of the question. */
   readonly question: string;
-  /** Names of the top-level fields of the request, as received. */
+  /** The names of the request's top-level fields, as received. */
   readonly fields: readonly string[];
   /** Unix milliseconds. */
   readonly created_at: number;
@@ -26,7 +26,7 @@ type LedgerEntry = {
   /** Unix milliseconds. */
   readonly cancelled_at: number | null;
   readonly usage: Usage | null;
-  /** Lookups by plain GET. */
+  /** Lookups by GET without `stream`. */
   readonly polls: number;
 };
 
@@ -38,38 +38,39 @@ type LedgerTotals = {
   readonly failed: number;
   readonly cancelled: number;
   readonly running: number;
-  /** The most that ran at once: of all models together, and of each. */
+  /** The most responses that ran at once: of all models together, and of each. */
   readonly most_running: number;
   readonly most_running_by_model: Readonly<Record<string, number>>;
   readonly polls: number;
-  /** Calls of the cancel route, whatever they were answered. */
+  /** Calls of the cancel route, accepted or refused. */
   readonly cancels: number;
   /** All calls under `/v1`. */
   readonly requests: number;
-  /** Create calls that made no response. */
+  /** Create calls that created no response. */
   readonly rejected: number;
-  /** Of them, those that a rate limit of the simulator refused; the `429` faults are none. */
+  /** Those of `rejected` that a rate limit of the simulator refused; the `429` faults do not count. */
   readonly throttled: number;
-  /** Of them, those that came while the weather throttled their model. */
+  /** Those of `rejected` that came while an outage throttled their model. */
   readonly during_throttle: number;
-  /** Webhooks that were sent and answered with 2xx. */
+  /** Webhooks that a receiver answered with 2xx. */
   readonly webhooks: number;
 };
 
+/** Ledger lists the purchases, as tests and chaos read them. */
 export type Ledger = {
-  /** Oldest first. Of the finished ones only the newest 20,000 are listed; the totals count all. */
+  /** Oldest first. Only the newest 20,000 of the finished purchases are listed; the totals count all. */
   entries(): LedgerEntry[];
   totals(): LedgerTotals;
-  /** When those of `during_throttle` came, in Unix milliseconds: the first 10,000. */
+  /** When the first 10,000 creates of `during_throttle` came, in Unix milliseconds. */
   throttledAt(): readonly number[];
-  /** Forgets everything; responses in flight go on, unlisted. */
+  /** Forgets everything. Responses in flight go on, unlisted. */
   reset(): void;
 };
 
-/** What the simulator itself writes. */
-export type LedgerBook = Ledger & {
+/** LedgerWriter is the ledger as the simulator writes it. */
+export type LedgerWriter = Ledger & {
   open(run: Run): void;
-  /** The response is about to be forgotten: keep its last state, not the response. */
+  /** Keeps the last state of a response that the store is about to forget. */
   settle(run: Run): void;
   count(event: Exclude<keyof Counts, 'during_throttle'>): void;
   countThrottled(atMs: number): void;
@@ -84,7 +85,7 @@ const MAX_SETTLED = 20_000;
 const MAX_THROTTLED_AT = 10_000;
 const QUESTION_CHARACTERS = 100;
 
-export function createLedger(now: () => number): LedgerBook {
+export function createLedger(now: () => number): LedgerWriter {
   const open = new Map<string, Run>();
   const settled = new Map<string, LedgerEntry>();
   const peak = createRunningPeak(now);

@@ -1,12 +1,12 @@
 import { endMs, isFinished, type Run } from '../response/run.ts';
 
-/** The most responses that ran at once: a peak is reached only where one begins, so nothing else is looked at. */
+/** RunningPeak knows the most responses that ran at once. It looks only when a response begins: a peak is reached only then. */
 export type RunningPeak = {
-  /** A response was made just now. */
+  /** A response was just created. */
   follow(run: Run): void;
   most(): number;
   mostByModel(): Record<string, number>;
-  /** Forgets the peaks; those that run now are the new ones. */
+  /** Starts again with the responses that run now. */
   reset(): void;
 };
 
@@ -16,9 +16,9 @@ type End = { readonly atMs: number; readonly id: string };
 export function createRunningPeak(now: () => number): RunningPeak {
   const overall: Tally = { running: 0, most: 0 };
   const byModel = new Map<string, Tally>();
-  /** The model of each that runs, by the response's id: to hold the responses themselves would keep cancelled ones in memory. */
+  /** The model of each running response, by the response's id. Holding the response would keep cancelled ones in memory. */
   const running = new Map<string, string>();
-  /** A binary heap, the nearest end first: a list of ten thousand would be sorted at every create. */
+  /** A binary heap, the nearest end first: a list of ten thousand would have to be sorted at every create. */
   const ends: End[] = [];
 
   const talliesOf = (model: string): Tally[] => {
@@ -49,7 +49,7 @@ export function createRunningPeak(now: () => number): RunningPeak {
       }
       const end = run.script.createdAtMs + endMs(run);
       if (Number.isFinite(end)) push(ends, { atMs: end, id });
-      // A cancel ends it sooner, unless it completes all the same.
+      // A cancel ends it sooner, unless it completes in spite of the cancel.
       run.watchers.add(() => {
         if (isFinished(run, now())) leave(id);
       });

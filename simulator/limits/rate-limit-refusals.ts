@@ -1,23 +1,26 @@
-import { ApiError } from '../http/errors.ts';
-import type { ReplyHeaders } from '../http/reply.ts';
-import { goDuration } from './go-duration.ts';
+import { ApiError, type ReplyHeaders } from '../api/errors.ts';
 
-/** OpenAI's word for it: the `type` of the error, and the end of its headers' names. */
+/** LimitKind is OpenAI's word for a limit: the `type` of the error, and the last part of the headers' names. */
 export type LimitKind = 'requests' | 'tokens';
 
+/** OverLimit says which limit a create exceeds, and by how much. */
 export type OverLimit = {
   readonly model: string;
   readonly kind: LimitKind;
   readonly limit: number;
   readonly used: number;
   readonly requested: number;
-  /** Until there would be room. */
+  /** Milliseconds until there is room. */
   readonly waitMs: number;
 };
 
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
 const UNITS = { requests: 'requests per min (RPM)', tokens: 'tokens per min (TPM)' } as const;
 const MORE = 'Visit https://platform.openai.com/account/rate-limits to learn more.';
 
+/** overLimit is the 429 of a create that will fit later. */
 export function overLimit(over: OverLimit, headers: ReplyHeaders): ApiError {
   const { model, kind, limit, used, requested, waitMs } = over;
   const retryAfterMs = Math.ceil(waitMs);
@@ -35,7 +38,7 @@ export function overLimit(over: OverLimit, headers: ReplyHeaders): ApiError {
   );
 }
 
-/** No waiting helps, so none is asked for. */
+/** overWholeLimit is the 429 of a create that is larger than the whole limit. It asks for no wait: waiting does not help. */
 export function overWholeLimit({
   model,
   kind,
@@ -55,4 +58,19 @@ export function overWholeLimit({
 function rateLimitExceeded(type: LimitKind, sentences: readonly string[], headers: ReplyHeaders): ApiError {
   const message = sentences.join(' ');
   return new ApiError(429, { message, type, param: null, code: 'rate_limit_exceeded' }, headers);
+}
+
+/**
+ * goDuration writes a duration as OpenAI's `x-ratelimit-reset-*` headers do, which is Go's form: `120ms`, `1.2s`,
+ * `6m0s`, `1h0m0s`. It rounds up to a millisecond.
+ */
+export function goDuration(milliseconds: number): string {
+  const whole = Math.max(0, Math.ceil(milliseconds));
+  if (whole === 0) return '0s';
+  if (whole < SECOND) return `${whole}ms`;
+  const hours = Math.floor(whole / HOUR);
+  const minutes = Math.floor((whole % HOUR) / MINUTE);
+  const seconds = `${(whole % MINUTE) / SECOND}s`;
+  if (hours > 0) return `${hours}h${minutes}m${seconds}`;
+  return minutes > 0 ? `${minutes}m${seconds}` : seconds;
 }

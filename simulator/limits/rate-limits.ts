@@ -1,32 +1,35 @@
-import type { ReplyHeaders } from '../http/reply.ts';
-import { goDuration } from './go-duration.ts';
+import type { ReplyHeaders } from '../api/errors.ts';
 import type { LimitOf, RateLimit } from './rate-limit.ts';
-import { type LimitKind, overLimit, overWholeLimit } from './rate-limit-refusals.ts';
+import { goDuration, type LimitKind, overLimit, overWholeLimit } from './rate-limit-refusals.ts';
 import { type Amount, createRateWindow, type RateWindow } from './rate-window.ts';
 
-/** What `GET /simulator/limits` says of one model, since the start or the last reset. */
+/** LimitReport is what `GET /simulator/limits` shows for one model, since the start or the last reset. */
 export type LimitReport = {
   readonly limits: { readonly requests_per_minute: number | null; readonly tokens_per_minute: number | null };
-  /** In the 60 seconds until now. */
+  /** What was taken in the last 60 seconds. */
   readonly used: Amount;
-  /** The most in any 60 seconds. */
+  /** The most that was taken in any 60 seconds. */
   readonly peak: Amount;
-  /** Creates that were let through, and creates that were over the limit. */
+  /** Creates that were accepted, and creates that a limit refused. */
   readonly accepted: number;
   readonly refused: number;
-  /** Of the creates that were let through. */
+  /** Tokens of the accepted creates. */
   readonly tokens: number;
   /** Unix milliseconds. */
   readonly first_accepted_at: number | null;
   readonly last_accepted_at: number | null;
 };
 
+/** RateLimits counts the creates of every model against its limits. */
 export type RateLimits = {
-  /** Takes room for one create, and hands back the headers that its reply carries; or throws OpenAI's 429, taking nothing. */
+  /**
+   * Takes room for one create. @returns the headers of its reply.
+   * @throws OpenAI's 429, and takes nothing, when there is no room.
+   */
   take(model: string, tokens: number): ReplyHeaders;
-  /** Of every model that has a limit or was asked for. */
+  /** Reports every model that has a limit or was asked for. */
   report(): Record<string, LimitReport>;
-  /** Forgets all that was taken: the limits are whole again. */
+  /** Forgets all that was taken. */
   reset(): void;
 };
 
@@ -37,7 +40,7 @@ export type RateLimitsDeps = {
   readonly onRefused: () => void;
 };
 
-type Book = {
+type ModelUsage = {
   readonly window: RateWindow;
   peak: Amount;
   accepted: number;
@@ -48,40 +51,42 @@ type Book = {
 };
 
 export function createRateLimits({ models, limitOf, now, onRefused }: RateLimitsDeps): RateLimits {
-  const books = new Map<string, Book>();
+  const usages = new Map<string, ModelUsage>();
   const open = (): void => {
-    for (const model of models) if (Object.keys(limitOf(model)).length > 0) books.set(model, newBook());
+    for (const model of models) if (Object.keys(limitOf(model)).length > 0) usages.set(model, newUsage());
   };
-  const bookOf = (model: string): Book => {
-    const book = books.get(model) ?? newBook();
-    books.set(model, book);
-    return book;
+  const usageOf = (model: string): ModelUsage => {
+    const usage = usages.get(model) ?? newUsage();
+    usages.set(model, usage);
+    return usage;
   };
   open();
   return {
     take: (model, tokens) => {
-      const book = bookOf(model);
+      const usage = usageOf(model);
       const limit = limitOf(model);
       const nowMs = now();
-      const refused = refusalOf(model, limit, book.window, tokens, nowMs);
+      const refused = refusalOf(model, limit, usage.window, tokens, nowMs);
       if (refused) {
-        book.refused += 1;
+        usage.refused += 1;
         onRefused();
         throw refused;
       }
-      accept(book, tokens, nowMs);
-      return headersOf(limit, book.window, nowMs);
+      accept(usage, tokens, nowMs);
+      return headersOf(limit, usage.window, nowMs);
     },
     report: () =>
-      Object.fromEntries([...books].map(([model, book]) => [model, reportOf(book, limitOf(model), now())])),
+      Object.fromEntries(
+        [...usages].map(([model, usage]) => [model, reportOf(usage, limitOf(model), now())]),
+      ),
     reset: () => {
-      books.clear();
+      usages.clear();
       open();
     },
   };
 }
 
-function newBook(): Book {
+function newUsage(): ModelUsage {
   return {
     window: createRateWindow(),
     peak: { requests: 0, tokens: 0 },
@@ -93,7 +98,7 @@ function newBook(): Book {
   };
 }
 
-/** The limit that takes longer to make room is the one that is told of: who waits for it has waited for both. */
+/** The refusal names the limit that takes longer to make room: a caller who waits for it has waited for both. */
 function refusalOf(model: string, limit: RateLimit, window: RateWindow, tokens: number, nowMs: number) {
   const { requestsPerMinute: requestLimit, tokensPerMinute: tokenLimit } = limit;
   if (tokenLimit !== undefined && tokens > tokenLimit) {
@@ -112,21 +117,21 @@ function refusalOf(model: string, limit: RateLimit, window: RateWindow, tokens: 
   return overLimit({ model, kind, ...full, waitMs }, headersOf(limit, window, nowMs));
 }
 
-/** Nothing peaks but where something is taken, so the peak is exact without looking at any other moment. */
-function accept(book: Book, tokens: number, nowMs: number): void {
-  book.window.take(tokens, nowMs);
-  const used = book.window.used(nowMs);
-  book.peak = {
-    requests: Math.max(book.peak.requests, used.requests),
-    tokens: Math.max(book.peak.tokens, used.tokens),
+/** A peak is reached only when something is taken, so looking at no other moment keeps the peak exact. */
+function accept(usage: ModelUsage, tokens: number, nowMs: number): void {
+  usage.window.take(tokens, nowMs);
+  const used = usage.window.used(nowMs);
+  usage.peak = {
+    requests: Math.max(usage.peak.requests, used.requests),
+    tokens: Math.max(usage.peak.tokens, used.tokens),
   };
-  book.accepted += 1;
-  book.tokens += tokens;
-  book.firstAtMs ??= nowMs;
-  book.lastAtMs = nowMs;
+  usage.accepted += 1;
+  usage.tokens += tokens;
+  usage.firstAtMs ??= nowMs;
+  usage.lastAtMs = nowMs;
 }
 
-/** Only of the limits that are set; `reset` is when nothing would be used any more. */
+/** Headers of the limits that are set. `reset` is the time until nothing is used any more. */
 function headersOf(limit: RateLimit, window: RateWindow, nowMs: number): ReplyHeaders {
   const used = window.used(nowMs);
   const reset = goDuration(window.untilEmpty(nowMs));
@@ -144,18 +149,18 @@ function headersOf(limit: RateLimit, window: RateWindow, nowMs: number): ReplyHe
   };
 }
 
-function reportOf(book: Book, limit: RateLimit, nowMs: number): LimitReport {
+function reportOf(usage: ModelUsage, limit: RateLimit, nowMs: number): LimitReport {
   return {
     limits: {
       requests_per_minute: limit.requestsPerMinute ?? null,
       tokens_per_minute: limit.tokensPerMinute ?? null,
     },
-    used: book.window.used(nowMs),
-    peak: book.peak,
-    accepted: book.accepted,
-    refused: book.refused,
-    tokens: book.tokens,
-    first_accepted_at: book.firstAtMs === undefined ? null : Math.round(book.firstAtMs),
-    last_accepted_at: book.lastAtMs === undefined ? null : Math.round(book.lastAtMs),
+    used: usage.window.used(nowMs),
+    peak: usage.peak,
+    accepted: usage.accepted,
+    refused: usage.refused,
+    tokens: usage.tokens,
+    first_accepted_at: usage.firstAtMs === undefined ? null : Math.round(usage.firstAtMs),
+    last_accepted_at: usage.lastAtMs === undefined ? null : Math.round(usage.lastAtMs),
   };
 }

@@ -1,32 +1,32 @@
-/** What was taken, or may be taken, in any 60 seconds. */
+/** Amount is what was taken in 60 seconds. */
 export type Amount = { readonly requests: number; readonly tokens: number };
 
 /**
- * The creates of the last 60 seconds, each at its own instant: no buckets and no edges, so that no 60 seconds
- * whatever hold more than was allowed. Costs two numbers a create, and those only for a minute.
+ * RateWindow holds the creates of the last 60 seconds, each at its own instant. It has no buckets and no edges, so
+ * no 60 seconds, wherever they begin, hold more than is allowed. A create costs two numbers for one minute.
  */
 export type RateWindow = {
   used(nowMs: number): Amount;
   take(tokens: number, nowMs: number): void;
-  /** Milliseconds until one more create would be within this many; 0: now. */
+  /** Milliseconds until one more create fits into the limit; 0: now. */
   untilRequests(limit: number, nowMs: number): number;
-  /** Milliseconds until so many more tokens would be within the limit, which must not be smaller than they are. */
+  /** Milliseconds until `requested` more tokens fit into the limit, which must be at least `requested`. */
   untilTokens(limit: number, requested: number, nowMs: number): number;
-  /** Milliseconds until nothing of what was taken is left. */
+  /** Milliseconds until the window is empty. */
   untilEmpty(nowMs: number): number;
 };
 
 const WINDOW_MS = 60_000;
-/** Entries that have left are cut off only when there are so many of them, and they are the larger half. */
+/** Expired entries are dropped only when there are this many, and they are the larger half. */
 const MIN_CUT = 1024;
 
-/** `sum`: the tokens of this create and of all before it, so that any stretch is one subtraction. */
+/** `sum` is the tokens of this create and of all before it, so that any stretch is one subtraction. */
 type Entry = { readonly atMs: number; readonly sum: number };
 
 export function createRateWindow(): RateWindow {
   let entries: Entry[] = [];
   let first = 0;
-  /** The sum at the last create, and at the last one that has left. */
+  /** The sum at the last create, and at the last one that has left the window. */
   let taken = 0;
   let left = 0;
 
@@ -73,8 +73,8 @@ export function createRateWindow(): RateWindow {
 }
 
 /**
- * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction is that of
- * `untilLeft`: in another order it could round to "no wait" for what has not left.
+ * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction is the one in
+ * `untilLeft`: in another order it could round to "no wait" for a create that has not left.
  */
 function hasLeft({ atMs }: Entry, nowMs: number): boolean {
   return nowMs - atMs >= WINDOW_MS;

@@ -1,35 +1,37 @@
-import { type ApiError, notFound } from '../http/errors.ts';
+import { type ApiError, badRequest, notFound } from '../api/errors.ts';
+import { booleanField, requireKnown, stringField } from '../api/fields.ts';
 
-/** A model that the simulator pretends to run. */
+/** SimulatedModel is a model that the simulator pretends to run. */
 export type SimulatedModel = {
   readonly id: string;
   /** The dated name that replies carry, as OpenAI's do. Default: the id. */
   readonly snapshot?: string;
-  /** `YYYY-MM-DD`, told by `GET /v1/models`; the simulator shuts no model down by itself. Default: none. */
+  /** `YYYY-MM-DD`, shown by `GET /v1/models`. The simulator shuts no model down by itself. Default: none. */
   readonly shutdownDate?: string;
 };
 
-/** What `PUT /simulator/models/:id` takes; what is left out stays as it is. */
+/** ModelChange is what `PUT /simulator/models/:id` takes. An omitted field stays as it is. */
 export type ModelChange = {
-  /** `YYYY-MM-DD`; null: none. */
+  /** `YYYY-MM-DD`; null removes the date. */
   readonly shutdownDate?: string | null | undefined;
-  /** Not listed, and nothing can be made with it; what was made before goes on. */
+  /** A model that is gone is not listed and takes no creates. Responses created before go on. */
   readonly gone?: boolean | undefined;
 };
 
+/** Models are the models of the server, with the changes made while it runs. */
 export type Models = {
   readonly defaultName: string;
-  /** Also of those that are gone. */
+  /** The ids of all models, with those that are gone. */
   readonly ids: readonly string[];
   list(): object;
   describe(id: string): object;
-  /** The model of this name or snapshot, or OpenAI's 404. */
+  /** @throws OpenAI's 404 unless a model that is not gone has this id or snapshot name. */
   find(id: string): Required<Pick<SimulatedModel, 'id' | 'snapshot'>>;
-  /** Hands back the model as it is then listed, with `gone`. */
+  /** @returns the changed model as it is listed, with `gone`. */
   change(id: string, change: ModelChange): object;
 };
 
-/** Unix seconds; a fixed date, so that two listings are equal. */
+/** Unix seconds. The date is fixed, so that two listings are equal. */
 const CREATED_AT_SECONDS = 1_744_761_600;
 
 export const DEFAULT_MODELS: readonly SimulatedModel[] = [
@@ -96,6 +98,22 @@ export function createModels(models: readonly (string | SimulatedModel)[]): Mode
   };
 }
 
+/** readModelChange reads the body of `PUT /simulator/models/:id`. */
+export function readModelChange(body: unknown): ModelChange {
+  const change = requireKnown(body, ['shutdown_date', 'gone']);
+  const date = stringField(change, 'shutdown_date');
+  if (date !== undefined && !isDate(date)) {
+    throw badRequest(
+      `Invalid 'shutdown_date': expected a day as YYYY-MM-DD or null, but got '${date}' instead.`,
+      {
+        param: 'shutdown_date',
+        code: 'invalid_value',
+      },
+    );
+  }
+  return { shutdownDate: change['shutdown_date'] === null ? null : date, gone: booleanField(change, 'gone') };
+}
+
 function modelNotFound(message: string): ApiError {
   return notFound(message, { code: 'model_not_found' });
 }
@@ -112,4 +130,10 @@ function describe(model: SimulatedModel): object {
     owned_by: 'simulator',
     shutdown_date: model.shutdownDate ?? null,
   };
+}
+
+/** Whether the calendar has the day: JavaScript reads `2026-02-31` as a day in March. */
+function isDate(text: string): boolean {
+  const atMs = Date.parse(`${text}T00:00:00Z`);
+  return !Number.isNaN(atMs) && new Date(atMs).toISOString().startsWith(`${text}T`);
 }

@@ -1,18 +1,19 @@
-import { readWishes, type Wishes } from '../faults/faults.ts';
-import { badRequest, invalidType, invalidValue, missingParameter } from '../http/errors.ts';
-import type { Models } from '../models/models.ts';
+import { badRequest, invalidType, invalidValue, missingParameter } from '../api/errors.ts';
 import {
   arrayField,
   booleanField,
   enumField,
   integerField,
+  type Metadata,
+  metadataField,
   numberField,
   objectField,
   stringField,
-} from './fields.ts';
-import { type InputTokens, readInputTokens } from './input-tokens.ts';
-import { isObject, type JsonObject } from './json.ts';
-import { type Metadata, readMetadata } from './metadata.ts';
+} from '../api/fields.ts';
+import { isObject, type JsonObject } from '../api/json.ts';
+import { readSimParameters, type SimParameters } from '../faults/faults.ts';
+import type { Models } from '../models/models.ts';
+import { countInputTokens } from './input.ts';
 
 const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
 export type Effort = (typeof EFFORTS)[number];
@@ -23,9 +24,12 @@ const TIERS = ['auto', 'default', 'flex', 'scale', 'priority', 'fast', 'ultrafas
 const TOOL_CHOICES = ['none', 'auto', 'required'];
 const MIN_OUTPUT_TOKENS = 16;
 
-/** The body of `POST /v1/responses`, once OpenAI would have taken it. */
+/** InputTokens are the tokens of the input; `cached` is part of `total`. */
+export type InputTokens = { readonly total: number; readonly cached: number };
+
+/** CreateRequest is a body of `POST /v1/responses` that passed OpenAI's checks. */
 export type CreateRequest = {
-  /** As received: echoed in the response. Fields that the simulator does not know are let through. */
+  /** The body as received. The response echoes it, with the fields that the simulator does not know. */
   readonly body: JsonObject;
   readonly model: { readonly id: string; readonly snapshot: string };
   readonly background: boolean;
@@ -38,13 +42,13 @@ export type CreateRequest = {
   readonly maxOutputTokens: number | undefined;
   readonly previousResponseId: string | undefined;
   readonly metadata: Metadata;
-  readonly wishes: Wishes;
+  readonly sim: SimParameters;
   readonly inputTokens: InputTokens;
 };
 
 export function readCreateRequest(body: unknown, models: Models): CreateRequest {
   if (!isObject(body)) throw invalidType('body', 'an object', body);
-  const metadata = readMetadata(body);
+  const metadata = metadataField(body);
   const background = booleanField(body, 'background') ?? false;
   const stream = booleanField(body, 'stream') ?? false;
   const store = booleanField(body, 'store') ?? true;
@@ -72,7 +76,7 @@ export function readCreateRequest(body: unknown, models: Models): CreateRequest 
   }
   const model = models.find(modelName);
   checkTemperature(body, model.id);
-  const wishes = readWishes(metadata);
+  const sim = readSimParameters(metadata);
   return {
     body,
     model,
@@ -86,12 +90,23 @@ export function readCreateRequest(body: unknown, models: Models): CreateRequest 
     maxOutputTokens,
     previousResponseId,
     metadata,
-    wishes,
-    inputTokens: readInputTokens(body, wishes),
+    sim,
+    inputTokens: readInputTokens(body, sim),
   };
 }
 
-/** A stored prompt may carry the model; the simulator stores none, so its default model stands in. */
+/** Refuses more cached tokens than the input has: cutting them down would bill something else than was asked for. */
+export function readInputTokens(body: JsonObject, { numbers }: SimParameters): InputTokens {
+  const total = numbers.sim_input_tokens ?? countInputTokens(body);
+  const cached = numbers.sim_cached_tokens ?? 0;
+  if (cached <= total) return { total, cached };
+  throw badRequest(
+    `Invalid 'metadata.sim_cached_tokens': expected at most the ${total} tokens of the input, but got ${cached} instead. metadata.sim_input_tokens makes the input as long as you like.`,
+    { param: 'metadata.sim_cached_tokens', code: 'invalid_value' },
+  );
+}
+
+/** A stored prompt may carry the model. The simulator stores no prompts, so its default model stands in. */
 function readModelName(body: JsonObject, models: Models): string {
   const name = stringField(body, 'model');
   if (name !== undefined) return name;
@@ -159,7 +174,7 @@ function checkTools(body: JsonObject): void {
   if (!TOOL_CHOICES.includes(choice)) throw invalidValue('tool_choice', choice, TOOL_CHOICES);
 }
 
-/** Reasoning models take no temperature; o3 tolerates its default, the later ones not even that. */
+/** Reasoning models take no temperature. o3 tolerates the default value; later models refuse even that. */
 function checkTemperature(body: JsonObject, model: string): void {
   const temperature = numberField(body, 'temperature', 0, 2);
   if (temperature === undefined) return;

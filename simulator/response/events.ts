@@ -2,12 +2,12 @@ import { closedItem, deltasOf, openedItem, summaryPart, textPart } from './outpu
 import { failureType, responseObject } from './response-object.ts';
 import type { PlannedItem, Script } from './script.ts';
 
-/** An event before it has its number, and when it happens, in milliseconds since creation. */
+/** Step is an event without its number, and the milliseconds since creation at which it happens. */
 export type Step = { readonly atMs: number; readonly type: string; readonly fields: object };
 
 /**
- * The events of a script in the order of the API, made one at a time: a stream that is cut after ten of
- * ten thousand builds ten.
+ * steps yields the events of a script in the order of the API. It makes one at a time: a stream that is cut after
+ * ten of ten thousand events builds ten.
  */
 export function* steps(script: Script): Generator<Step> {
   yield* opening(script);
@@ -43,7 +43,7 @@ function* itemSteps(script: Script, item: PlannedItem, index: number): Generator
 type MakeStep = (atMs: number, type: string, fields: object) => Step;
 
 function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeStep): Generator<Step> {
-  const place = { item_id: item.id };
+  const common = { item_id: item.id };
   const deltas = deltasOf(item);
   const text = deltas.join('');
   const timed = deltas.map(
@@ -52,7 +52,7 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
   switch (item.kind) {
     case 'reasoning': {
       if (text === '') return;
-      const at = { ...place, summary_index: 0 };
+      const at = { ...common, summary_index: 0 };
       yield step(fromMs, 'response.reasoning_summary_part.added', { ...at, part: summaryPart('') });
       for (const [delta, atMs] of timed) {
         yield step(atMs, 'response.reasoning_summary_text.delta', { ...at, delta });
@@ -62,7 +62,7 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
       return;
     }
     case 'message': {
-      const at = { ...place, content_index: 0 };
+      const at = { ...common, content_index: 0 };
       yield step(fromMs, 'response.content_part.added', { ...at, part: textPart('') });
       for (const [delta, atMs] of timed) {
         yield step(atMs, 'response.output_text.delta', { ...at, delta, logprobs: [] });
@@ -74,10 +74,10 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
     }
     case 'function_call': {
       for (const [delta, atMs] of timed) {
-        yield step(atMs, 'response.function_call_arguments.delta', { ...place, delta });
+        yield step(atMs, 'response.function_call_arguments.delta', { ...common, delta });
       }
       yield step(toMs, 'response.function_call_arguments.done', {
-        ...place,
+        ...common,
         name: item.name,
         arguments: text,
       });
@@ -90,9 +90,9 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
   }
 }
 
-/** Reasoning takes the first half of the time, the answer the second; alone, an item takes it all. */
+/** Reasoning takes the first half of the time and the answer the second. A single item takes all of it. */
 function spanOf(script: Script, item: PlannedItem): readonly [number, number] {
-  const { startMs, paceMs: endMs } = script;
+  const { startMs, thinkMs: endMs } = script;
   if (script.items.length === 1) return [startMs, endMs];
   const middleMs = (startMs + endMs) / 2;
   return item.kind === 'reasoning' ? [startMs, middleMs] : [middleMs, endMs];
@@ -109,7 +109,7 @@ function* closing(script: Script): Generator<Step> {
   yield { atMs: endMs, type: `response.${ending.status}`, fields: { response } };
 }
 
-/** The specification has the fields flat; real servers were often seen to nest them. */
+/** The specification has flat fields; real servers were often seen to nest them. */
 function errorFields(ending: Extract<Script['ending'], { status: 'failed' }>): object {
   const { code, message } = ending;
   if (ending.announced === 'flat') return { code, message, param: null };

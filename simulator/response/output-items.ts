@@ -1,9 +1,10 @@
 import type { PlannedItem } from './script.ts';
 import { groupIntoDeltas, stretch, tokensOf } from './text.ts';
 
+/** OutputItem is one item of a response's `output`. */
 export type OutputItem = { readonly id: string; readonly type: string; readonly [key: string]: unknown };
 
-/** The deltas that carry an item's text, in order, up to the point where a broken message breaks. */
+/** deltasOf splits an item's text into its deltas, in order; a broken message has only the first half. */
 export function deltasOf(item: PlannedItem): string[] {
   switch (item.kind) {
     case 'reasoning':
@@ -21,7 +22,7 @@ export function deltasOf(item: PlannedItem): string[] {
   }
 }
 
-/** The item as it is announced, before any of its text. */
+/** openedItem is the item as it is announced, before any of its text. */
 export function openedItem(item: PlannedItem): OutputItem {
   switch (item.kind) {
     case 'reasoning':
@@ -37,7 +38,7 @@ export function openedItem(item: PlannedItem): OutputItem {
   }
 }
 
-/** The item when so much of its text is out. */
+/** itemWithText is the item with the text that was sent so far. */
 export function itemWithText(item: PlannedItem, text: string, status: string): OutputItem {
   switch (item.kind) {
     case 'reasoning':
@@ -93,7 +94,7 @@ function functionCall(
   };
 }
 
-/** Opaque to every client, so anything will do that is the same each time. */
+/** Opaque to every client; it only has to be the same each time. */
 function sealedReasoning(id: string): string {
   return Buffer.from(`simulated reasoning of ${id}`).toString('base64');
 }

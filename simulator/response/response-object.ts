@@ -1,8 +1,8 @@
+import { isObject, type JsonObject } from '../api/json.ts';
 import type { CreateRequest } from '../request/create-request.ts';
-import { isObject, type JsonObject } from '../request/json.ts';
 import type { Ending, Script } from './script.ts';
 
-/** What the response object of a moment says; the rest is an echo of the request. */
+/** Phase is the part of a response object that changes; the rest echoes the request. */
 export type Phase =
   | { readonly status: 'queued' }
   | { readonly status: 'in_progress' }
@@ -15,7 +15,7 @@ export type Phase =
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed' | 'cancelled';
 
-/** Every key is always there, null where it says nothing: as on the wire, not only as the schema requires. */
+/** responseObject has every key, with null for no value, as OpenAI sends it; the schema requires fewer keys. */
 export function responseObject(script: Script, phase: Phase): object {
   const { body, model, metadata, effort } = script.request;
   const reasoning = isObject(body['reasoning']) ? body['reasoning'] : {};
@@ -42,7 +42,7 @@ export function responseObject(script: Script, phase: Phase): object {
     prompt_cache_retention: body['prompt_cache_retention'] ?? null,
     reasoning: { ...reasoning, effort, summary: reasoning['summary'] ?? null },
     safety_identifier: body['safety_identifier'] ?? null,
-    // Until it ran, a response echoes the tier that was asked for.
+    // A response that has not ended echoes the requested tier.
     service_tier: phase.status === 'ended' ? servedTier(script.request) : (body['service_tier'] ?? 'auto'),
     store: script.request.store,
     temperature: 1,
@@ -69,7 +69,7 @@ function seconds(milliseconds: number): number {
   return Math.floor(milliseconds / 1000);
 }
 
-/** `type` and `param` are newer than code and message; one client reads the message only if `type` is there. */
+/** `type` and `param` came later than `code` and `message`. One client reads the message only if `type` is there. */
 function errorOf(phase: Phase): object | null {
   if (phase.status !== 'ended' || phase.ending.status !== 'failed') return null;
   const { code, message } = phase.ending;
@@ -91,9 +91,9 @@ export function failureType(code: string): string {
   }
 }
 
-/** The tier that a response is served by, and billed at. */
-export function servedTier({ body, wishes }: CreateRequest): string {
-  if (wishes.tier !== undefined) return wishes.tier;
+/** servedTier is the tier that serves a response and sets its price. */
+export function servedTier({ body, sim }: CreateRequest): string {
+  if (sim.tier !== undefined) return sim.tier;
   const asked = String(body['service_tier'] ?? 'auto');
   if (asked === 'auto') return 'default';
   return asked === 'fast' ? 'priority' : asked;

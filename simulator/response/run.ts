@@ -1,27 +1,27 @@
-import type { Misbehaviour } from '../faults/faults.ts';
-import { badRequest } from '../http/errors.ts';
+import { badRequest } from '../api/errors.ts';
+import type { Faults } from '../faults/faults.ts';
 import { responseObject, type Status } from './response-object.ts';
 import type { Script } from './script.ts';
 import { phaseAt, statusAt } from './timeline.ts';
 
-/** A response that was created: its script, and the few things that happened to it from outside. */
+/** Run is a response that was created: its script, and what callers have done to it. */
 export type Run = {
   readonly script: Script;
-  readonly misbehaviour: Misbehaviour;
+  readonly faults: Faults;
   /** Milliseconds since creation. */
   cancelledAtMs: number | undefined;
   polls: number;
-  /** Stream connections so far, and lookups that were answered wrongly: what the scripted faults count. */
+  /** Stream connections so far, and lookups that met a fault: the faults count them. */
   connections: number;
   failedPolls: number;
-  /** Open streams, to be told of a cancel at once. */
+  /** Called when a cancel changes the response's end. */
   readonly watchers: Set<() => void>;
 };
 
-export function createRun(script: Script, misbehaviour: Misbehaviour): Run {
+export function createRun(script: Script, faults: Faults): Run {
   return {
     script,
-    misbehaviour,
+    faults,
     cancelledAtMs: undefined,
     polls: 0,
     connections: 0,
@@ -38,7 +38,7 @@ export function statusOf(run: Run, nowMs: number): Status {
   return statusAt(run.script, elapsedMs(run, nowMs), run.cancelledAtMs);
 }
 
-/** When it reached, or will reach, its end; in milliseconds since creation. */
+/** endMs is when the response ended or will end, in milliseconds since its creation. */
 export function endMs(run: Run): number {
   if (run.script.completesAfterCancel) return run.script.endMs;
   return Math.min(run.cancelledAtMs ?? Number.POSITIVE_INFINITY, run.script.endMs);
@@ -52,7 +52,7 @@ export function objectOf(run: Run, nowMs: number): object {
   return responseObject(run.script, phaseAt(run.script, elapsedMs(run, nowMs), run.cancelledAtMs));
 }
 
-/** Stops a response, whoever asks: the cancel route, or a foreground caller who hung up. */
+/** stop ends a response: on a call of the cancel route, or because its foreground caller hung up. */
 export function stop(run: Run, nowMs: number): void {
   if (run.cancelledAtMs !== undefined || isFinished(run, nowMs)) return;
   run.cancelledAtMs = elapsedMs(run, nowMs);
@@ -60,8 +60,8 @@ export function stop(run: Run, nowMs: number): void {
 }
 
 /**
- * The cancel route, with the differences that were seen on the real one: cancelling what has completed is
- * answered with the response if it was made without `stream`, and refused if it was made with it.
+ * cancel does what the cancel route does, with a difference that was seen at OpenAI: the cancel of a completed
+ * response is answered with the response if it was created without `stream`, and refused if it was created with it.
  */
 export function cancel(run: Run, nowMs: number): object {
   if (!run.script.request.background) throw badRequest('Cannot cancel a synchronous response.');

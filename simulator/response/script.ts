@@ -1,33 +1,34 @@
-import type { Misbehaviour } from '../faults/faults.ts';
+import type { Faults } from '../faults/faults.ts';
 import type { CreateRequest } from '../request/create-request.ts';
-import { argumentsFor, calledFunction } from './function-call.ts';
+import { argumentsFor, calledFunction } from './answer.ts';
 import { type Budget, countUsage, planTokens, type Usage } from './token-budget.ts';
 
 /**
- * The whole fate of one response, fixed when it is created. Everything seen later (status, object, events)
- * is computed from the script and the time that has passed, so a replay is exact and costs no storage.
+ * Script is all that will happen in one response, fixed when it is created. Its status, object and events are
+ * computed from the script and the elapsed time, so a replay is exact and costs no storage.
  */
 export type Script = {
   readonly id: string;
   readonly request: CreateRequest;
   /** Unix milliseconds. */
   readonly createdAtMs: number;
-  /** Since creation: when `queued` ends, and when the response ends. Infinity: never. */
+  /** Milliseconds since creation: when `queued` ends, and when the response ends. Infinity: never. */
   readonly startMs: number;
   readonly endMs: number;
-  /** The time over which the events are spread; a stalled response has this, but no end. */
-  readonly paceMs: number;
+  /** Milliseconds over which the events are spread; a stalled response has this time, but no end. */
+  readonly thinkMs: number;
   readonly items: readonly PlannedItem[];
   readonly ending: Ending;
-  /** What the response says that it used. */
+  /** The usage that the response reports; null: it reports none. */
   readonly usage: Usage | null;
-  /** What it uses in all, told or not: this is what counts against a limit. */
+  /** All tokens that it uses, reported or not: the rate limits count them. */
   readonly tokens: number;
-  /** A cancel is answered, but the response completes all the same at its time. */
+  /** Whether the response completes at its time although a cancel was accepted. */
   readonly completesAfterCancel: boolean;
   readonly keepaliveMs: number;
 };
 
+/** PlannedItem is one output item, before it is written. */
 export type PlannedItem =
   | { readonly kind: 'reasoning'; readonly id: string; readonly summary: string; readonly sealed: boolean }
   | {
@@ -36,7 +37,7 @@ export type PlannedItem =
       readonly text: string;
       readonly tokens: number;
       readonly deltas: number;
-      /** `broken`: the response fails when half of the deltas are out. */
+      /** `broken`: the response fails after half of the deltas. */
       readonly ending: 'completed' | 'incomplete' | 'broken';
     }
   | {
@@ -47,6 +48,7 @@ export type PlannedItem =
       readonly argumentsJson: string;
     };
 
+/** Ending is how a response ends. */
 export type Ending =
   | { readonly status: 'completed' }
   | { readonly status: 'incomplete'; readonly reason: 'max_output_tokens' }
@@ -56,65 +58,66 @@ export type Ending =
       readonly message: string;
       readonly announced: 'not' | 'nested' | 'flat';
     }
-  /** No event after the first `events`, no end: only a cancel gets it out. */
+  /** No event after the first `events`, and no end: only a cancel ends it. */
   | { readonly status: 'stalled'; readonly events: number };
 
-export type Direction = {
+/** ScriptOptions are what a script needs beside the request. */
+export type ScriptOptions = {
   readonly id: string;
   readonly createdAtMs: number;
   readonly thinkMs: number;
   readonly keepaliveMs: number;
-  readonly misbehaviour: Misbehaviour;
+  readonly faults: Faults;
   readonly answer: string;
   readonly summary: string;
 };
 
 const QUEUED_SHARE = 0.1;
 
-export function writeScript(request: CreateRequest, direction: Direction): Script {
-  const { run } = direction.misbehaviour;
-  const budget = planTokens(request, direction.answer, run);
+export function writeScript(request: CreateRequest, options: ScriptOptions): Script {
+  const fault = options.faults.response;
+  const budget = planTokens(request, options.answer, fault);
   const usage = countUsage(request, budget);
-  const never = run === 'stall' || run === 'stuck_queued';
+  const isEndless = fault === 'stall' || fault === 'stuck_queued';
   return {
-    id: direction.id,
+    id: options.id,
     request,
-    createdAtMs: direction.createdAtMs,
-    startMs: startOf(request, direction),
-    endMs: never ? Number.POSITIVE_INFINITY : direction.thinkMs,
-    paceMs: direction.thinkMs,
-    items: planItems(request, direction, budget),
-    ending: planEnding(request, direction, budget),
-    usage: run === 'usage_null' || isFailure(run) ? null : usage,
+    createdAtMs: options.createdAtMs,
+    startMs: startOf(request, options),
+    endMs: isEndless ? Number.POSITIVE_INFINITY : options.thinkMs,
+    thinkMs: options.thinkMs,
+    items: planItems(request, options, budget),
+    ending: planEnding(request, options, budget),
+    usage: fault === 'usage_null' || isFailure(fault) ? null : usage,
     tokens: usage.total_tokens,
-    completesAfterCancel: run === 'late_completion',
-    keepaliveMs: direction.keepaliveMs,
+    completesAfterCancel: fault === 'late_completion',
+    keepaliveMs: options.keepaliveMs,
   };
 }
 
-function startOf(request: CreateRequest, { misbehaviour, thinkMs }: Direction): number {
-  if (misbehaviour.run === 'stuck_queued') return Number.POSITIVE_INFINITY;
+function startOf(request: CreateRequest, { faults, thinkMs }: ScriptOptions): number {
+  if (faults.response === 'stuck_queued') return Number.POSITIVE_INFINITY;
   return request.background ? thinkMs * QUEUED_SHARE : 0;
 }
 
-function isFailure(run: Misbehaviour['run']): boolean {
-  return run === 'failed' || run === 'error_event' || run === 'error_event_flat';
+function isFailure(fault: Faults['response']): boolean {
+  return fault === 'failed' || fault === 'error_event' || fault === 'error_event_flat';
 }
 
-function planItems(request: CreateRequest, direction: Direction, budget: Budget): PlannedItem[] {
-  const suffix = direction.id.slice('resp_'.length);
+function planItems(request: CreateRequest, options: ScriptOptions, budget: Budget): PlannedItem[] {
+  const suffix = options.id.slice('resp_'.length);
   const items: PlannedItem[] = [];
   if (budget.reasoning > 0) {
     items.push({
       kind: 'reasoning',
       id: `rs_${suffix}`,
-      summary: request.wantsSummary ? direction.summary : '',
+      summary: request.wantsSummary ? options.summary : '',
       sealed: request.wantsEncryptedReasoning,
     });
   }
   if (budget.visible === 0 && budget.exhausted) return items;
   const call = calledFunction(request.body);
-  if (call && !budget.exhausted && !isFailure(direction.misbehaviour.run)) {
+  if (call && !budget.exhausted && !isFailure(options.faults.response)) {
     items.push({
       kind: 'function_call',
       id: `fc_${suffix}`,
@@ -127,22 +130,22 @@ function planItems(request: CreateRequest, direction: Direction, budget: Budget)
   items.push({
     kind: 'message',
     id: `msg_${suffix}`,
-    text: direction.answer,
+    text: options.answer,
     tokens: budget.visible,
-    deltas: request.wishes.numbers.sim_deltas ?? budget.visible,
-    ending: isFailure(direction.misbehaviour.run) ? 'broken' : budget.exhausted ? 'incomplete' : 'completed',
+    deltas: request.sim.numbers.sim_deltas ?? budget.visible,
+    ending: isFailure(options.faults.response) ? 'broken' : budget.exhausted ? 'incomplete' : 'completed',
   });
   return items;
 }
 
-function planEnding(request: CreateRequest, { misbehaviour }: Direction, budget: Budget): Ending {
-  const { errorCode, numbers } = request.wishes;
+function planEnding(request: CreateRequest, { faults }: ScriptOptions, budget: Budget): Ending {
+  const { errorCode, numbers } = request.sim;
   const failure = {
     status: 'failed',
     code: errorCode,
     message: `The model failed to generate a response. (Simulated: metadata.sim asked for ${errorCode}.)`,
   } as const;
-  switch (misbehaviour.run) {
+  switch (faults.response) {
     case 'stall':
       return { status: 'stalled', events: numbers.sim_events ?? 0 };
     case 'stuck_queued':
@@ -162,7 +165,7 @@ function planEnding(request: CreateRequest, { misbehaviour }: Direction, budget:
         ? { status: 'incomplete', reason: 'max_output_tokens' }
         : { status: 'completed' };
     default: {
-      const never: never = misbehaviour.run;
+      const never: never = faults.response;
       return never;
     }
   }

@@ -1,13 +1,13 @@
-import { responseNotFound } from '../http/errors.ts';
+import { responseNotFound } from '../api/errors.ts';
 import { elapsedMs, endMs, isFinished, type Run } from './run.ts';
 
-/** The responses that can be looked up. A finished one is kept for `retentionMs`, then it is as if never made. */
+/** Store keeps the responses. It forgets a finished one after `retentionMs`. */
 export type Store = {
   add(run: Run): void;
-  /** The response, or OpenAI's 404. A foreground response in flight is not there yet. */
+  /** @throws OpenAI's 404 for an unknown id, and for a foreground response in flight. */
   find(id: string): Run;
   has(id: string): boolean;
-  /** Also a foreground response in flight: cancelling one has its own answer. */
+  /** Like `find`, but it finds a foreground response in flight, too: its cancel has an answer of its own. */
   findAny(id: string): Run;
   remove(run: Run): void;
   close(): void;
@@ -16,7 +16,7 @@ export type Store = {
 export type StoreDeps = {
   readonly retentionMs: number;
   readonly now: () => number;
-  /** A response left the store, for whatever reason. */
+  /** A response left the store: it expired or was deleted, or its caller hung up. */
   readonly onRemoved: (run: Run) => void;
 };
 
@@ -32,7 +32,7 @@ export function createStore({ retentionMs, now, onRemoved }: StoreDeps): Store {
   const sweep = (): void => {
     for (const run of runs.values()) if (isExpired(run)) remove(run);
   };
-  // One timer for all: expiry is exact because every lookup checks it, the sweep only frees the memory.
+  // Every lookup checks the expiry, so it is exact. This one timer only frees the memory.
   const sweeper = setInterval(sweep, Math.max(MIN_SWEEP_MS, Math.min(MAX_SWEEP_MS, retentionMs)));
   sweeper.unref();
   const get = (id: string): Run | undefined => {

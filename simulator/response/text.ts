@@ -1,4 +1,4 @@
-/** One "token" of the simulator is a word with the space after it. */
+/** tokensOf splits a text into the simulator's "tokens": words with the space after them. */
 export function tokensOf(text: string): string[] {
   return text.match(/\s*\S+\s*/g) ?? [];
 }
@@ -6,8 +6,8 @@ export function tokensOf(text: string): string[] {
 const FILLER = tokensOf('and so on, as any simulated answer of this length would, ');
 
 /**
- * The text made `count` tokens long: cut short, or padded with filler. Kept as a base and a count and
- * spelled out only when asked for, so that ten thousand long answers in flight cost no memory.
+ * stretch makes a text `count` tokens long: it cuts it, or pads it with filler. A script keeps only the text and the
+ * count, so that ten thousand long answers in flight cost no memory.
  */
 export function stretch(base: string, count: number): string[] {
   const tokens = tokensOf(base);
@@ -18,7 +18,7 @@ export function stretch(base: string, count: number): string[] {
   return tokens;
 }
 
-/** Joins tokens into `count` deltas of nearly equal length; never more deltas than tokens. */
+/** groupIntoDeltas joins tokens into `count` deltas of nearly equal length, or into fewer if there are fewer tokens. */
 export function groupIntoDeltas(tokens: readonly string[], count: number): string[] {
   if (count >= tokens.length) return [...tokens];
   return Array.from({ length: count }, (_, index) =>

@@ -3,7 +3,7 @@ import { closedItem, itemWithText } from './output-items.ts';
 import { type Phase, responseObject, type Status } from './response-object.ts';
 import type { Script } from './script.ts';
 
-/** One event as it goes over the wire, and when, in milliseconds since creation. */
+/** TimedEvent is one event as it is sent, and the milliseconds since creation at which it is due. */
 export type TimedEvent = {
   readonly atMs: number;
   readonly event: { readonly type: string; readonly sequence_number: number };
@@ -16,8 +16,9 @@ export function isTerminal(event: TimedEvent['event']): boolean {
 }
 
 /**
- * All events of a response, numbered: a pure function of its script and of when it was cancelled, so every
- * replay has the same numbers. A stalled response's timeline just stops; a stuck one sends keepalives for ever.
+ * timeline yields all events of a response with their numbers. It depends only on the script and the time of the
+ * cancel, so every replay has the same numbers. The timeline of a stalled response just stops; that of a response
+ * stuck in `queued` goes on with keepalives.
  */
 export function* timeline(script: Script, cancelledAtMs: number | undefined): Generator<TimedEvent> {
   const cutMs = cancelsAt(script, cancelledAtMs);
@@ -46,7 +47,7 @@ export function* timeline(script: Script, cancelledAtMs: number | undefined): Ge
   yield numbered({ atMs: cutMs, type: 'response.failed', fields: { response } });
 }
 
-/** The status alone: cheap, where the whole phase spells out the output. */
+/** statusAt is the status alone. It is cheap, because it does not write out the output as `phaseAt` does. */
 export function statusAt(script: Script, elapsedMs: number, cancelledAtMs: number | undefined): Status {
   const { ending } = script;
   if (elapsedMs >= cancelsAt(script, cancelledAtMs)) return 'cancelled';
@@ -55,7 +56,7 @@ export function statusAt(script: Script, elapsedMs: number, cancelledAtMs: numbe
   return elapsedMs >= script.startMs ? 'in_progress' : 'queued';
 }
 
-/** What a GET sees when so much time has passed. */
+/** phaseAt is what a GET shows after `elapsedMs`. */
 export function phaseAt(script: Script, elapsedMs: number, cancelledAtMs: number | undefined): Phase {
   const { ending } = script;
   const status = statusAt(script, elapsedMs, cancelledAtMs);
@@ -64,7 +65,7 @@ export function phaseAt(script: Script, elapsedMs: number, cancelledAtMs: number
   return cancelledPhase(script, cancelledAtMs ?? elapsedMs);
 }
 
-/** When a cancel ends the events; a response that completes all the same is not ended by it. */
+/** When a cancel ends the events. A response that completes in spite of the cancel is not ended by it. */
 function cancelsAt(script: Script, cancelledAtMs: number | undefined): number {
   return script.completesAfterCancel ? Number.POSITIVE_INFINITY : (cancelledAtMs ?? Number.POSITIVE_INFINITY);
 }
@@ -79,7 +80,7 @@ function* reachedSteps(script: Script): Generator<Step> {
   }
 }
 
-/** A cancelled response keeps what it had written: items that had begun, with the text that was out. */
+/** A cancelled response keeps what it had sent: the items that had begun, with their text so far. */
 function cancelledPhase(script: Script, cancelledAtMs: number): Phase {
   const texts = new Map<number, { text: string; done: boolean }>();
   for (const { atMs, type, fields } of reachedSteps(script)) {

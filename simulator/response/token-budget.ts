@@ -1,8 +1,9 @@
-import type { RunFault } from '../faults/faults.ts';
+import type { ResponseFault } from '../faults/faults.ts';
 import type { CreateRequest, Effort } from '../request/create-request.ts';
-import { argumentsFor, calledFunction } from './function-call.ts';
+import { argumentsFor, calledFunction } from './answer.ts';
 import { tokensOf } from './text.ts';
 
+/** Usage is what a response reports that it used, in OpenAI's form. */
 export type Usage = {
   readonly input_tokens: number;
   readonly input_tokens_details: { readonly cached_tokens: number; readonly cache_write_tokens: number };
@@ -22,12 +23,12 @@ const REASONING_TOKENS: Readonly<Record<Effort, number>> = {
   max: 8192,
 };
 
-/** How the output tokens are spent. */
+/** Budget divides the output tokens of a response; `exhausted` means that `max_output_tokens` was too small. */
 export type Budget = { readonly reasoning: number; readonly visible: number; readonly exhausted: boolean };
 
-/** Reasoning is paid first; what `max_output_tokens` leaves is the length of the answer. */
-export function planTokens(request: CreateRequest, answer: string, fault: RunFault | undefined): Budget {
-  const { numbers } = request.wishes;
+/** planTokens pays for the reasoning first; the rest of `max_output_tokens` limits the answer. */
+export function planTokens(request: CreateRequest, answer: string, fault: ResponseFault | undefined): Budget {
+  const { numbers } = request.sim;
   const call = calledFunction(request.body);
   const wanted = call
     ? tokensOf(argumentsFor(call)).length

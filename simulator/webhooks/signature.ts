@@ -1,15 +1,18 @@
 import { Webhook } from 'standardwebhooks';
 
-/** Signs a payload; the headers without which nobody believes it. */
+/** WebhookSignature signs a payload. It returns the headers that carry the signature. */
 export type WebhookSignature = (
   webhookId: string,
   sentAtMs: number,
   payload: string,
 ) => Record<string, string>;
 
+/** WebhookTarget is where webhooks are sent, and what signs them. */
+export type WebhookTarget = { readonly url: string; readonly sign: WebhookSignature };
+
 const PREFIX = 'whsec_';
 
-/** @param secret its key is what stands after `whsec_` in base64, or without that prefix the text itself, as the SDK has it. */
+/** @param secret `whsec_` and the key in base64, or any text, which is the key itself. The SDK reads secrets in the same way. */
 export function createWebhookSignature(secret: string): WebhookSignature {
   const webhook = webhookOf(secret);
   return (webhookId, sentAtMs, payload) => ({
@@ -26,11 +29,8 @@ function webhookOf(secret: string): Webhook {
       : new Webhook(Buffer.from(secret, 'utf8'), { format: 'raw' });
   } catch (error: unknown) {
     // The secret itself stays out of the message.
-    throw new Error(
-      `webhookSecret was expected to be ${PREFIX} and base64, or any text without that prefix`,
-      {
-        cause: error,
-      },
-    );
+    throw new Error(`webhookSecret must be ${PREFIX} and base64, or any text without that prefix`, {
+      cause: error,
+    });
   }
 }

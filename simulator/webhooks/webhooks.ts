@@ -1,30 +1,29 @@
 import { randomBytes } from 'node:crypto';
 import { Agent, request } from 'undici';
 import type { WebhookFault } from '../faults/faults.ts';
-import type { LedgerBook } from '../ledger/ledger.ts';
-import type { Settings } from '../options.ts';
+import type { LedgerWriter } from '../ledger/ledger.ts';
 import { elapsedMs, endMs, type Run, statusOf } from '../response/run.ts';
-import { createWebhookSignature, type WebhookSignature } from './signature.ts';
+import { createWebhookSignature, type WebhookSignature, type WebhookTarget } from './signature.ts';
 
-/** Tells the end of background responses, as OpenAI does: thin, signed, at least once. */
+/** Webhooks announces the end of background responses as OpenAI does: with the id only, signed, at least once. */
 export type Webhooks = {
-  /** Of a response that was just made. */
+  /** A response was just created: its end will be announced. */
   follow(run: Run): void;
   /** Stops every timer and every call. */
   close(): void;
 };
 
 export type WebhooksDeps = {
-  /** undefined: nobody is told. */
-  readonly target: Settings['webhook'];
-  readonly ledger: LedgerBook;
+  /** undefined: no webhooks are sent. */
+  readonly target: WebhookTarget | undefined;
+  readonly ledger: LedgerWriter;
   readonly now: () => number;
 };
 
-/** One webhook; sending it again does not change it. */
+/** Message is one webhook; sending it again does not change it. */
 type Message = { readonly webhookId: string; readonly payload: string; readonly sign: WebhookSignature };
 
-/** OpenAI goes on for 72 hours; nobody simulates that long. */
+/** OpenAI retries for 72 hours; the simulator gives up after a few minutes. */
 const TRIES = 12;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 30_000;
@@ -51,7 +50,7 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
     timers.add(timer);
     return timer;
   };
-  /** Ends never when all is closed: nothing is to follow then. */
+  /** Never resolves after `close`, so that nothing follows. */
   const pause = (waitMs: number): Promise<void> => new Promise((resolve) => later(waitMs, resolve));
 
   const post = async ({ webhookId, payload, sign: signature }: Message): Promise<boolean> => {
@@ -68,7 +67,7 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
       bodyTimeout: ANSWER_MS,
     });
     await body.dump();
-    // A redirect is not followed: it has not been taken.
+    // A redirect is not followed: it counts as not delivered.
     return statusCode >= 200 && statusCode < 300;
   };
 
@@ -95,7 +94,7 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
         later(lateMs, () => void deliver(message));
         return;
       case 'webhook_forged':
-        // Once: who forges does not insist.
+        // Sent once: a forger would not retry.
         await post({ ...message, sign: forge }).catch(() => false);
         return;
       default: {
@@ -105,8 +104,8 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
     }
   };
 
-  const tellEnd = (run: Run): void => {
-    const { wishes } = run.script.request;
+  const announceEnd = (run: Run): void => {
+    const { sim } = run.script.request;
     const payload = JSON.stringify({
       id: `evt_${randomBytes(16).toString('hex')}`,
       object: 'event',
@@ -115,7 +114,7 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
       data: { id: run.script.id },
     });
     const message = { webhookId: `wh_${randomBytes(16).toString('hex')}`, payload, sign };
-    void send(message, run.misbehaviour.webhook, wishes.numbers.sim_webhook_ms ?? DEFAULT_LATE_MS);
+    void send(message, run.faults.webhook, sim.numbers.sim_webhook_ms ?? DEFAULT_LATE_MS);
   };
 
   return {
@@ -130,10 +129,10 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
         const leftMs = endMs(run) - elapsedMs(run, now());
         if (leftMs <= 0) {
           run.watchers.delete(wait);
-          tellEnd(run);
+          announceEnd(run);
         } else if (Number.isFinite(leftMs)) timer = later(Math.ceil(leftMs), wait);
       };
-      // A cancel brings the end nearer.
+      // A cancel brings the end forward.
       run.watchers.add(wait);
       wait();
     },

@@ -68,7 +68,7 @@ export const VARIABLES = {
   REDIS_URL: {
     default: 'embedded',
     meaning:
-      'Redis 6.2 or newer: `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME`, `redis+cluster://h:p,h:p`; unset: an embedded one in `.data/redis`',
+      '`redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`; unset: an embedded one in `.data/redis`',
   },
   HOST: { default: '127.0.0.1', meaning: 'where the producer listens' },
   PORT: { default: '3000', meaning: 'where the producer listens' },
@@ -86,7 +86,7 @@ export const VARIABLES = {
   O3Q_WEBHOOK_SECRET: {
     default: '',
     meaning:
-      'what webhooks to `webhook_url` are signed with, `whsec_` and 24 to 64 bytes in base64, for producers and workers; unset: none are sent',
+      'signs webhooks to `webhook_url`, on producers and workers: `whsec_` and 24 to 64 bytes in base64; unset: none are sent',
   },
   O3Q_CONFIG: {
     default: 'o3q.config.json',

@@ -1,5 +1,11 @@
 import { QueueError } from '../errors/problem.ts';
-import { cancelJobScript, forgetJobScript, reopenJobScript } from '../lua/job.ts';
+import {
+  type CancelAnswer,
+  cancelJobScript,
+  type ForgetAnswer,
+  forgetJobScript,
+  reopenJobScript,
+} from '../lua/job.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys } from '../redis/keys.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
@@ -8,7 +14,7 @@ import { type FoundJob, notFinished, notFound } from './find.ts';
 const CANCELLED_REASON = 'cancelled: on request';
 
 /** `cancelled`: final now. `already`: it was before. `cancelling`: a worker holds it and has been told. */
-export type CancelOutcome = 'cancelled' | 'already' | 'cancelling';
+export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
 
 /** @throws {QueueError} `job_not_found`, `job_finished` */
 export async function cancelJob(
@@ -18,7 +24,7 @@ export async function cancelJob(
 ): Promise<CancelOutcome> {
   const { keys } = queue;
   const tenant = reading.view.tenant ?? '';
-  const answer = await cancelJobScript.run(redis, {
+  const answer = (await cancelJobScript.run(redis, {
     keys: jobScriptKeys(keys, bullId, tenant),
     args: {
       ...{ id: bullId, tenant, reason: CANCELLED_REASON, ttlSeconds: keepS },
@@ -26,15 +32,18 @@ export async function cancelJob(
       cancelChannel: keys.cancelChannel,
       finishedChannel: keys.finishedChannel,
     },
-  });
-  if (answer === 'missing') throw notFound(reading.view.id);
-  if (answer === 'finished') {
-    throw new QueueError(
-      'job_finished',
-      `Job ${reading.view.id} is finished: there is nothing left to cancel`,
-    );
+  })) as CancelAnswer;
+  switch (answer) {
+    case 'missing':
+      throw notFound(reading.view.id);
+    case 'finished':
+      throw new QueueError(
+        'job_finished',
+        `Job ${reading.view.id} is finished: there is nothing left to cancel`,
+      );
+    default:
+      return answer;
   }
-  return answer as CancelOutcome;
 }
 
 /**
@@ -72,10 +81,10 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
  */
 export async function removeJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
   const { id, tenant } = reading.view;
-  const answer = await forgetJobScript.run(redis, {
+  const answer = (await forgetJobScript.run(redis, {
     keys: jobScriptKeys(queue.keys, bullId, tenant ?? ''),
     args: { id: bullId },
-  });
+  })) as ForgetAnswer;
   if (answer === 'missing') throw notFound(id);
   // BullMQ removes nothing that a worker holds: it was retried in the last millisecond.
   if (answer === 'unfinished' || (await queue.bullmq.remove(bullId)) === 0) {

@@ -9,7 +9,11 @@ import {
 } from './fair-queue.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
+import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota.ts';
+import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota-lease.ts';
+import { quotaAccepted, quotaReport, quotaResume } from './quota-report.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './tenant-limits.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 
 /** SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a script's `sha`. */
@@ -18,5 +22,8 @@ export const SCRIPTS: readonly Script[] = [
   ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
+  ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
+  ...[quotaRenew, quotaSent, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
+  ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox],
 ];

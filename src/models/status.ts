@@ -1,15 +1,16 @@
 import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
-import { type QuotaReading, type QuotaStop, readQuota, type StopReason } from '../quota/reading.ts';
+import { createQuota } from '../quota/quota.ts';
+import type { QuotaSnapshot, QuotaStop, StopReason } from '../quota/snapshot.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
 
 /** How all configured models stand, and what they are sold by. Costs the same whatever waits. */
-export interface ModelsReading {
+export interface ModelsSnapshot {
   models: readonly { model: string; config: ModelConfig; waiting: number }[];
   /** By the upstream's name, fallbacks included. */
-  quotas: ReadonlyMap<string, QuotaReading>;
+  quotas: ReadonlyMap<string, QuotaSnapshot>;
   /** By the upstream's name: `YYYY-MM-DD`. */
   shutdownDates: ReadonlyMap<string, string>;
 }
@@ -18,11 +19,13 @@ export async function readModels(
   redis: RedisClient,
   prefix: string,
   queues: readonly Pick<ModelQueue, 'model' | 'config' | 'backlog'>[],
-): Promise<ModelsReading> {
+): Promise<ModelsSnapshot> {
   const upstreamModels = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
   const [catalog, quotas, models] = await Promise.all([
     readCatalog(redis, prefix),
-    Promise.all(upstreamModels.map(async (name) => [name, await readQuota(redis, prefix, name)] as const)),
+    Promise.all(
+      upstreamModels.map(async (name) => [name, await createQuota(redis, prefix, name).snapshot()] as const),
+    ),
     Promise.all(
       queues.map(async ({ model, config, backlog }) => ({
         model,
@@ -39,7 +42,7 @@ export async function readModels(
   };
 }
 
-export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsReading): ModelView[] {
+export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
   return models.map(({ model, config, waiting }) => {
     const upstreamModels = upstreamModelsOf(config);
     const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
@@ -58,8 +61,8 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsReading)
         max_in_flight: config.maxInFlight ?? null,
       },
       told_limits: {
-        requests_per_minute: quota?.toldRequests ?? null,
-        tokens_per_minute: quota?.toldTokens ?? null,
+        requests_per_minute: quota?.advertisedRequests ?? null,
+        tokens_per_minute: quota?.advertisedTokens ?? null,
       },
       state: {
         ...statusOf({ model, config, upstreamModel, stop, now: quota?.at ?? 0 }),

@@ -1,32 +1,53 @@
 /**
- * The quota of one upstream model, under one upstream key: aliases and fallbacks that lead to the same upstream model share it. Its keys have a hash tag of
- * their own, so that a Redis Cluster keeps them in one slot, wherever the queues are.
+ * QuotaKeys names the Redis keys of the quota of one upstream model, under one upstream key. Models and
+ * fallbacks that lead to the same upstream model share it. The keys have a hash tag of their own, so that a
+ * Redis Cluster keeps them in one slot, wherever the queues are.
  */
 export interface QuotaKeys {
-  /** A hash: sums of the window, paces, what the upstream has told, and why nothing may be sent. Its name is also the channel on which dispatchers hear that it has changed. */
+  /**
+   * A hash. Its name is also the channel on which dispatchers hear that the quota has changed. Times are Unix
+   * milliseconds. Fields:
+   *
+   * - `requests`, `tokens`: sums of the window.
+   * - `next_request`, `next_token`, `next_start`: when the even share allows the next one.
+   * - `ms_per_token`: the even share of tokens.
+   * - `advertised_requests`, `advertised_tokens`, `advertised_at`: the limits per minute that the upstream
+   *   has advertised, and when.
+   * - `drift`: tokens that the upstream counted beyond our charges.
+   * - `pending_tokens`: tokens reserved for jobs that the upstream has not counted yet.
+   * - `over_estimate`: tokens reserved for jobs that it has counted, beyond their input.
+   * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
+   * - `rate_limited_until`: end of the pause that a 429 has asked for.
+   * - `probe_at`, `probe_ms`: while the account has no money, when the next probe is sent, and the pause
+   *   before it.
+   * - `open_until`, `open_ms`: while the circuit is open, when the next probe is sent, and the pause before
+   *   it.
+   * - `failures`, `failing_jobs`: jobs that failed in a row, and their ids. From five on the circuit is open.
+   * - `probe_job`: the job that is sent as a probe.
+   * - `gone_until`: until then the upstream is taken not to have the model.
+   */
   readonly state: string;
-  /** A list of what was charged in the last minute, in steps of a tenth of a second: `<step>:<requests>:<tokens>`. */
+  /** A list of the charges of the last minute, in steps of 100 ms: `<step>:<requests>:<tokens>`. */
   readonly window: string;
-  /** A sorted set of the jobs that hold a part of the quota, by the time at which it ends unless it is renewed (ms). */
+  /** A sorted set of the jobs that have a reservation, by the end of their lease. */
   readonly leases: string;
-  /** A hash of what each of them holds: `<step>:<tokens>:<0 reserved, 1 sent, 2 counted by the upstream>:<input tokens as estimated>:<class>`. */
-  readonly held: string;
-  /** A hash of what such jobs have really used: averages by class. */
+  /**
+   * A hash of the reservations by job: `<step>:<tokens>:<status>:<estimated input tokens>:<class>`. The
+   * status is 0 for reserved, 1 for sent, 2 for counted by the upstream.
+   */
+  readonly reservations: string;
+  /** A hash of what jobs have used: averages by class. */
   readonly usage: string;
 }
 
+/** quotaKeysOf returns the keys of the quota of `upstreamModel` under `prefix` (`O3Q_PREFIX`). */
 export function quotaKeysOf(prefix: string, upstreamModel: string): QuotaKeys {
   const state = `${prefix}:quota:{${upstreamModel}}`;
   return {
     state,
     window: `${state}:window`,
     leases: `${state}:leases`,
-    held: `${state}:held`,
+    reservations: `${state}:reservations`,
     usage: `${state}:usage`,
   };
-}
-
-/** All of a quota's keys, in the order in which its scripts take them. */
-export function allOf({ state, window, leases, held, usage }: QuotaKeys): string[] {
-  return [state, window, leases, held, usage];
 }

@@ -2,8 +2,8 @@ import type { ModelConfig, Models } from '../config/file.ts';
 import type { QuotaLimits } from './quota.ts';
 
 /**
- * What the configuration allows of one upstream model: the smallest that any alias of it says, since they share it. A fallback that is nobody's own model has the limits of the
- * model that falls back on it.
+ * What the configuration allows of one upstream model: the smallest that any alias of it says, since they
+ * share it. A fallback that is nobody's own model has the limits of the model that falls back on it.
  */
 export function limitsOf(
   models: Models['models'],

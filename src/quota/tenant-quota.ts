@@ -1,72 +1,78 @@
-import {
-  tenantGiveBackScript,
-  tenantReleaseScript,
-  tenantRenewScript,
-  tenantTakeScript,
-} from '../lua/quota/tenant.ts';
+import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from '../lua/tenant-limits.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { LEASE_MS, RUNNING_LEASE_MS, STARTING_MS } from './quota.ts';
+import { LEASE_MS, RUNNING_LEASE_MS, STARTING_LEASE_MS } from './quota.ts';
 
-export interface TenantTaken {
-  /** An answer for each job that there was a place for, in their order; `held`: it had one. */
-  answers: ('taken' | 'held')[];
-  /** What is reserved for all others of the tenant, in nano-dollars. */
+/** TenantReserveReply is what `TenantQuotas.reserve` has reserved. */
+export interface TenantReserveReply {
+  /** For each job that has a slot, in order: `reserved`, or `taken` when it had one before. */
+  answers: ('reserved' | 'taken')[];
+  /** Reserved for all other jobs of the tenant, in nano-dollars. */
   reservedNano: number;
-  /** What was taken lapses then, unless it is renewed, in milliseconds. */
+  /** The end of the leases, in Unix milliseconds. */
   untilMs: number;
 }
 
-/** What tenants hold over all models: jobs in flight, and money that these are expected to cost. */
+/**
+ * TenantQuotas are what tenants have reserved over all models: slots in flight, and the expected cost of
+ * these jobs.
+ */
 export interface TenantQuotas {
   /** The channel on which dispatchers hear that a job of a tenant has ended; the message is the tenant. */
   readonly channel: string;
   /**
-   * Holds what it takes for some seconds only: the worker that gets the job renews it.
-   * @param options.dry takes nothing.
+   * Reserves for some seconds only: the worker that gets the job renews the lease.
+   * @param options.dry reserves nothing, and returns what would be reserved.
    */
-  take(
+  reserve(
     tenant: string,
     jobs: readonly { id: string; costNano: number }[],
     options: { maxInFlight: number | undefined; dry?: boolean },
-  ): Promise<TenantTaken>;
-  /** Of jobs that were not started after all; nobody is told. @param untilMs as `take` has said. */
+  ): Promise<TenantReserveReply>;
+  /**
+   * Gives back what was reserved for jobs that were not started; announces nothing. @param untilMs as
+   * `reserve` returned it.
+   */
   giveBack(tenant: string, ids: readonly string[], untilMs: number): Promise<void>;
-  /** `running`: as for `Quota`. */
+  /**
+   * Renews the leases of jobs; `running`: its response runs at the upstream, and the lease is much longer.
+   */
   renew(tenant: string, jobs: readonly { id: string; running: boolean }[]): Promise<void>;
-  /** A job has ended. */
-  release(tenant: string, id: string): Promise<void>;
+  /** Ends the reservation of a job that has ended, and announces it. */
+  settle(tenant: string, id: string): Promise<void>;
 }
 
 export function createTenantQuotas(redis: RedisClient, prefix: string): TenantQuotas {
-  const leases = (tenant: string): string => `${prefix}:tenant:{tenant ${tenant}}:leases`;
-  const costs = (tenant: string): string => `${prefix}:tenant:{tenant ${tenant}}:costs`;
+  const keysOf = (tenant: string) => ({
+    leases: `${prefix}:tenant:{tenant ${tenant}}:leases`,
+    costs: `${prefix}:tenant:{tenant ${tenant}}:costs`,
+  });
   const channel = `${prefix}:tenant-released`;
   return {
     channel,
-    async take(tenant, jobs, { maxInFlight, dry = false }) {
-      const reply = await tenantTakeScript.run(
-        redis,
-        [leases(tenant), costs(tenant)],
-        [maxInFlight ?? '', dry ? '' : STARTING_MS, ...jobs.flatMap(({ id, costNano }) => [id, costNano])],
-      );
+    async reserve(tenant, jobs, { maxInFlight, dry = false }) {
+      const reply = await tenantReserve.run(redis, {
+        keys: keysOf(tenant),
+        args: { maxInFlight: maxInFlight ?? '', leaseMs: dry ? '' : STARTING_LEASE_MS },
+        rest: jobs.flatMap(({ id, costNano }) => [id, costNano]),
+      });
       const [reserved, untilMs, ...answers] = reply as [string, number, ...(0 | 1)[]];
       return {
-        answers: answers.map((answer) => (answer === 1 ? 'taken' : 'held')),
+        answers: answers.map((answer) => (answer === 1 ? 'reserved' : 'taken')),
         reservedNano: Number(reserved),
         untilMs,
       };
     },
     async giveBack(tenant, ids, untilMs) {
-      if (ids.length > 0)
-        await tenantGiveBackScript.run(redis, [leases(tenant), costs(tenant)], [untilMs, ...ids]);
+      if (ids.length === 0) return;
+      await tenantGiveBack.run(redis, { keys: keysOf(tenant), args: { untilMs }, rest: ids });
     },
     async renew(tenant, jobs) {
       if (jobs.length === 0) return;
-      const values = jobs.flatMap(({ id, running }) => [id, running ? RUNNING_LEASE_MS : LEASE_MS]);
-      await tenantRenewScript.run(redis, [leases(tenant)], values);
+      const rest = jobs.flatMap(({ id, running }) => [id, running ? RUNNING_LEASE_MS : LEASE_MS]);
+      await tenantRenew.run(redis, { keys: keysOf(tenant), args: {}, rest });
     },
-    async release(tenant, id) {
-      await tenantReleaseScript.run(redis, [leases(tenant), costs(tenant)], [channel, tenant, id]);
+    async settle(tenant, id) {
+      await tenantSettle.run(redis, { keys: keysOf(tenant), args: { channel, tenant, id } });
     },
   };
 }

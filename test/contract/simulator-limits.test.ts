@@ -109,9 +109,7 @@ describe('the rate limits of the simulator', () => {
   it('are refused when misspelt', () => {
     expect(() => createSimulator({ requestsPerMinute: 0 })).toThrow('requestsPerMinute must be');
     const misspelt: object = { tokensPerMinuet: 5 };
-    expect(() => createSimulator({ ...misspelt })).toThrow(
-      'Unknown option of the simulator: tokensPerMinuet',
-    );
+    expect(() => createSimulator({ ...misspelt })).toThrow('Unknown simulator option: tokensPerMinuet');
   });
 });
 

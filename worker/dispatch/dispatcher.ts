@@ -2,7 +2,7 @@ import { createWaker } from '../../src/async/pause.ts';
 import type { Models } from '../../src/config/file.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
-import type { Quotas } from '../../src/quota/quotas.ts';
+import type { Quotas } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import type { QuotaSignals } from '../reservation/quota-signals.ts';

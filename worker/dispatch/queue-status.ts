@@ -1,5 +1,5 @@
 import type { FairQueue } from '../../src/fair-queue/fair-queue.ts';
-import type { Taken } from '../../src/quota/quota.ts';
+import type { QuotaWait } from '../../src/quota/quota.ts';
 import type { Source } from '../reservation/reserve.ts';
 import { createThroughput } from './throughput.ts';
 import { waitingReason } from './waiting-reason.ts';
@@ -11,7 +11,7 @@ export interface QueueStatusReporter {
   /** All workers have as many jobs as they may hold. */
   noWorker(source: Source): void;
   /** @param wait undefined: nothing stands against the next one. */
-  moved(source: Source, wait: Taken['wait']): void;
+  moved(source: Source, wait: QuotaWait | undefined): void;
 }
 
 interface Obstacle {
@@ -33,10 +33,16 @@ export function createQueueStatusReporter(
   const speed = createThroughput();
   let last = { kind: '', at: 0 };
   const tell = async ({ reason, notBefore }: Obstacle, { quota, limits }: Source): Promise<void> => {
-    const [starts, state] = await Promise.all([line.starts(), quota.state()]);
+    const [starts, snapshot] = await Promise.all([line.starts(), quota.snapshot()]);
     speed.observe(starts);
-    const { startsPerSecond, basis } = speed.now(limits, state);
-    await line.reportStatus({ reason, startsPerSecond, basis, durationMs: state.meanDurationMs, notBefore });
+    const { startsPerSecond, basis } = speed.now(limits, snapshot);
+    await line.reportStatus({
+      reason,
+      startsPerSecond,
+      basis,
+      durationMs: snapshot.meanDurationMs,
+      notBefore,
+    });
   };
   const report = (obstacle: Obstacle, source: Source): void => {
     const at = Date.now();
@@ -52,10 +58,7 @@ export function createQueueStatusReporter(
   };
 }
 
-function obstacleOf(
-  { reason, milliseconds }: NonNullable<Taken['wait']>,
-  { limits, name }: Source,
-): Obstacle {
+function obstacleOf({ reason, milliseconds }: QuotaWait, { limits, name }: Source): Obstacle {
   const until = Date.now() + milliseconds;
   // Whether nothing starts until then, rather than one after the other.
   const stands = reason === 'rate_limited' || reason === 'quota_exhausted' || reason === 'upstream_down';

@@ -1,4 +1,5 @@
-import type { QuotaLimits, QuotaState } from '../../src/quota/quota.ts';
+import type { QuotaLimits } from '../../src/quota/quota.ts';
+import type { QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
 /** How fast a line moves. */
 export interface Speed {
@@ -13,7 +14,7 @@ export interface Throughput {
   /** The line was empty: what was observed before says nothing of how fast it can move. */
   reset(): void;
   /** As observed, if there was enough to see; or else as the limits allow. */
-  now(limits: QuotaLimits, quota: QuotaState): Speed;
+  now(limits: QuotaLimits, quota: QuotaSnapshot): Speed;
 }
 
 const OBSERVED_FOR_MS = 30_000;
@@ -47,9 +48,9 @@ export function createThroughput(): Throughput {
   };
 }
 
-function slowest(limits: QuotaLimits, quota: QuotaState): Speed {
-  const requests = lower(limits.requestsPerMinute, quota.toldRequests);
-  const tokens = lower(limits.tokensPerMinute, quota.toldTokens);
+function slowest(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
+  const requests = lower(limits.requestsPerMinute, quota.advertisedRequests);
+  const tokens = lower(limits.tokensPerMinute, quota.advertisedTokens);
   const { meanTokens, meanDurationMs } = quota;
   const speeds: Speed[] = [
     { startsPerSecond: requests && requests / 60, basis: `${requests} requests a minute` },

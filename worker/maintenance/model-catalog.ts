@@ -9,7 +9,7 @@ import {
   shutdownTime,
 } from '../../src/models/catalog.ts';
 import type { Logger } from '../../src/process/log.ts';
-import type { Quotas } from '../../src/quota/quotas.ts';
+import type { Quotas } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import type { ListedModel, Upstream } from '../upstream/client.ts';
 import { countOutliving, endsOf, isWorthNotice, type ModelEnd } from './model-shutdown.ts';

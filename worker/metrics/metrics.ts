@@ -1,5 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { ModelsReading } from '../../src/models/status.ts';
+import type { ModelsSnapshot } from '../../src/models/status.ts';
 import type { Outcome } from '../attempt/outcome.ts';
 import type { PurchaseEvent } from '../attempt/purchase.ts';
 import { registerQuotaGauges } from './shared-gauges.ts';
@@ -12,7 +12,7 @@ export interface Metrics {
   /** @param held how many jobs of the model this worker holds right now. */
   of(model: string, held: () => number): ModelMetrics;
   /** From now on also what all workers share. @param look undefined: it cannot be known right now. */
-  watch(look: () => Promise<ModelsReading | undefined>): void;
+  watch(look: () => Promise<ModelsSnapshot | undefined>): void;
   /** One try to deliver a webhook. */
   delivery(result: DeliveryResult): void;
 }

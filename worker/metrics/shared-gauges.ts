@@ -1,8 +1,8 @@
 import { Gauge, type Registry } from 'prom-client';
 import { upstreamModelsOf } from '../../src/config/file.ts';
 import { shutdownTime } from '../../src/models/catalog.ts';
-import type { ModelsReading } from '../../src/models/status.ts';
-import { type QuotaReading, STOP_REASONS } from '../../src/quota/reading.ts';
+import type { ModelsSnapshot } from '../../src/models/status.ts';
+import { type QuotaSnapshot, STOP_REASONS } from '../../src/quota/snapshot.ts';
 
 /**
  * What all workers share, as read when somebody asks: the same on each of them, so that one of them is to be looked at, or the maximum.
@@ -10,13 +10,13 @@ import { type QuotaReading, STOP_REASONS } from '../../src/quota/reading.ts';
  */
 export function registerQuotaGauges(
   registry: Registry,
-  look: () => Promise<ModelsReading | undefined>,
+  look: () => Promise<ModelsSnapshot | undefined>,
 ): void {
   const gauge = (
     name: string,
     help: string,
     labelNames: string[],
-    samples: (reading: ModelsReading) => Sample[],
+    samples: (reading: ModelsSnapshot) => Sample[],
   ): void => {
     new Gauge({
       ...{ name, help, labelNames, registers: [registry] },
@@ -27,7 +27,7 @@ export function registerQuotaGauges(
       },
     });
   };
-  const perQuota = (value: (quota: QuotaReading) => number) => (reading: ModelsReading) =>
+  const perQuota = (value: (quota: QuotaSnapshot) => number) => (reading: ModelsSnapshot) =>
     [...reading.quotas].map(([name, quota]): Sample => [{ upstream_model: name }, value(quota)]);
 
   gauge('o3q_waiting_jobs', 'Jobs in the line of a model', ['model'], ({ models }) =>

@@ -1,6 +1,6 @@
 import type { Usage } from '../../src/job/job.ts';
-import { type AdvertisedLimits, holderOf, type Quota, type QuotaReport } from '../../src/quota/quota.ts';
-import type { Quotas } from '../../src/quota/quotas.ts';
+import type { Quotas } from '../../src/quota/quota.ts';
+import { type AdvertisedLimits, type Quota, type QuotaReport, quotaJobId } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import type { Outcome } from '../attempt/outcome.ts';
 import { PostponedError } from './postponed-error.ts';
@@ -107,9 +107,9 @@ export function createReservations({
   const timer = setInterval(() => renew().catch(onError), RENEW_EVERY_MS);
 
   const forget: Reservations['forget'] = async ({ id, tenant }) => {
-    const holder = holderOf(model, id);
+    const holder = quotaJobId(model, id);
     await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([holder])));
-    if (isLimited(tenant)) await tenantQuotas.release(tenant, holder);
+    if (isLimited(tenant)) await tenantQuotas.settle(tenant, holder);
   };
 
   const end = async (holder: string, mine: Held, outcome: Outcome): Promise<void> => {
@@ -119,13 +119,13 @@ export function createReservations({
     const back = phase === 'held' || phase === 'refused';
     await Promise.all([
       back ? quota.giveBack([holder], { refused: phase === 'refused' }) : quota.settle(holder, used),
-      isLimited(tenant) ? tenantQuotas.release(tenant, holder) : undefined,
+      isLimited(tenant) ? tenantQuotas.settle(tenant, holder) : undefined,
     ]);
   };
 
   return {
     async hold({ id, tenant }, work) {
-      const holder = holderOf(model, id);
+      const holder = quotaJobId(model, id);
       const mine: Held = { tenant, quota: undefined, phase: 'none', isSpent: false, acceptedAt: undefined };
       held.set(holder, mine);
       let hasFallback = false;
@@ -146,7 +146,7 @@ export function createReservations({
               mine.quota.renew([{ id: holder, running }]),
               isLimited(tenant) ? tenantQuotas.renew(tenant, [{ id: holder, running }]) : undefined,
             ]);
-            if (state === 'lapsed') throw new PostponedError();
+            if (state === 'expired') throw new PostponedError();
             mine.isSpent = state === 'sent';
           },
           forget: () => forget({ id, tenant }),

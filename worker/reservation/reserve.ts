@@ -1,5 +1,11 @@
 import type { FairQueue, NextJob } from '../../src/fair-queue/fair-queue.ts';
-import { holderOf, type Need, type Quota, type QuotaLimits, type Taken } from '../../src/quota/quota.ts';
+import {
+  type Need,
+  type Quota,
+  type QuotaLimits,
+  type QuotaWait,
+  quotaJobId,
+} from '../../src/quota/quota.ts';
 import type { Candidate, TenantLimits, TenantStop } from './tenant-limits.ts';
 
 /** A model of the upstream, and what may be sent to it. */
@@ -25,7 +31,7 @@ export interface Granting {
   /** Tenants that were stopped: others may go on. */
   stopped: number;
   /** Why nothing more is started; undefined: nothing stands against it. */
-  wait: Taken['wait'];
+  wait: QuotaWait | undefined;
 }
 
 /**
@@ -41,20 +47,20 @@ export interface Granting {
 export async function reserveAndStart(jobs: readonly NextJob[], options: GrantingOptions): Promise<Granting> {
   const { model, line, sources } = options;
   const needOf = (job: NextJob): Need => ({
-    id: holderOf(model, job.id),
+    id: quotaJobId(model, job.id),
     inputTokens: inputOf(job),
     class: `${job.tenant}/${job.options.need?.effort ?? ''}`,
   });
   const source = await firstThere(sources);
   const tenants = await lookAtTenants(jobs, { ...options, source, needOf });
-  const { answers, untilMs, wait } = await source.quota.take(tenants.allowed.map(needOf), source.limits, {
+  const { answers, untilMs, wait } = await source.quota.reserve(tenants.allowed.map(needOf), source.limits, {
     evenIfGone: source === sources.at(-1),
   });
   const taken = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
   const { admitted, giveBack } = await tenants.admit(taken);
   const starts = await line.start(admitted.map(({ id, tenant }) => ({ id, tenant, grant: source.name })));
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
-  const unused = taken.filter((job) => !started.has(job)).map(({ id }) => holderOf(model, id));
+  const unused = taken.filter((job) => !started.has(job)).map(({ id }) => quotaJobId(model, id));
   await Promise.all([source.quota.giveBack(unused, { untilMs }), giveBack(unused)]);
   return { source, started: started.size, stopped: await tenants.stop(started), wait };
 }

@@ -1,6 +1,6 @@
 import type { Models } from '../../src/config/file.ts';
 import { slotsTaken } from '../../src/fair-queue/eta.ts';
-import type { TenantQuotas, TenantTaken } from '../../src/quota/tenant-quota.ts';
+import type { TenantQuotas, TenantReserveReply } from '../../src/quota/tenant-quota.ts';
 import type { Estimate, PriceList } from '../../src/usage/price.ts';
 import { spentToday, type UsageStore } from '../../src/usage/store.ts';
 import { NANO_PER_DOLLAR } from '../../src/usage/usd.ts';
@@ -59,14 +59,14 @@ export function createTenantLimits(
   const countPaid = async (
     tenant: string,
     jobs: readonly { costNano: number }[],
-    { answers, reservedNano }: TenantTaken,
+    { answers, reservedNano }: TenantReserveReply,
     budgetUsd: number,
   ): Promise<number> => {
     // Read after it was reserved: what ends in between is counted twice, and never not at all.
     let leftNano = budgetUsd * NANO_PER_DOLLAR - reservedNano - (await spentToday(books, tenant));
     const beyond = answers.findIndex((answer, i) => {
-      if (answer === 'taken') leftNano -= jobs[i]?.costNano ?? 0;
-      return answer === 'taken' && leftNano < 0;
+      if (answer === 'reserved') leftNano -= jobs[i]?.costNano ?? 0;
+      return answer === 'reserved' && leftNano < 0;
     });
     return beyond < 0 ? answers.length : beyond;
   };
@@ -82,13 +82,13 @@ export function createTenantLimits(
       // Without a budget nobody asks what a job costs.
       const jobs =
         budgetUsd === undefined ? candidates.map(({ id }) => ({ id, costNano: 0 })) : price(candidates);
-      const taken = await tenantQuotas.take(tenant, jobs, { maxInFlight, dry });
+      const taken = await tenantQuotas.reserve(tenant, jobs, { maxInFlight, dry });
       const { answers, untilMs } = taken;
       const count =
         budgetUsd === undefined ? answers.length : await countPaid(tenant, jobs, taken, budgetUsd);
       const giveBack = async (ids: readonly string[]): Promise<void> => {
         if (dry) return;
-        const back = jobs.filter(({ id }, i) => ids.includes(id) && answers[i] === 'taken');
+        const back = jobs.filter(({ id }, i) => ids.includes(id) && answers[i] === 'reserved');
         await tenantQuotas.giveBack(
           tenant,
           back.map(({ id }) => id),

@@ -3,8 +3,7 @@ import { defaultModels, type ModelConfig, type TenantConfig } from '../../../src
 import { createModelQueue, type ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { O3Queue } from '../../../src/queue/o3-queue.ts';
 import { limitsOf } from '../../../src/quota/limits.ts';
-import { holderOf } from '../../../src/quota/quota.ts';
-import { createQuotas, type Quotas } from '../../../src/quota/quotas.ts';
+import { createQuotas, type Quotas, quotaJobId } from '../../../src/quota/quota.ts';
 import { createTenantQuotas, type TenantQuotas } from '../../../src/quota/tenant-quota.ts';
 import { usageKey } from '../../../src/usage/keys.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
@@ -121,7 +120,7 @@ describe("a tenant's places", () => {
     expect(await dispatch()).toMatchObject({ started: 1 });
     // The other one finds that the job is held, and lets it.
     expect(await dispatch(seenBefore)).toMatchObject({ started: 0 });
-    expect(Object.keys(await aliceHolds())).toEqual([holderOf('o3', id)]);
+    expect(Object.keys(await aliceHolds())).toEqual([quotaJobId('o3', id)]);
     await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 0, stopped: 1 });
     expect(await aliceWaitsFor()).toBe('one of the 1 jobs that alice may have in flight to end');
@@ -142,7 +141,7 @@ describe('a budget', () => {
   it('is reserved by what such jobs have used, input at its own price', async () => {
     await start({ dailyBudgetUsd: 1 });
     // 100,000 tokens in and 2,000 out of o3: 0.2 and 0.016 dollars.
-    await quotas.of('o3').take([{ id: 'one', inputTokens: 100_000, class: 'alice/' }], {
+    await quotas.of('o3').reserve([{ id: 'one', inputTokens: 100_000, class: 'alice/' }], {
       requestsPerMinute: undefined,
       tokensPerMinute: undefined,
       maxInFlight: undefined,
@@ -150,7 +149,7 @@ describe('a budget', () => {
     await quotas.of('o3').settle('one', { inputTokens: 100_000, outputTokens: 2000, durationMs: 1000 });
     const id = await ask('alice', { input: 'word'.repeat(100_000) });
     expect(await dispatch()).toMatchObject({ started: 1 });
-    const { [holderOf('o3', id)]: reservedNano } = await aliceHolds();
+    const { [quotaJobId('o3', id)]: reservedNano } = await aliceHolds();
     expect(Number(reservedNano) / 1e9).toBeCloseTo(0.216, 3);
   });
 
@@ -159,7 +158,7 @@ describe('a budget', () => {
     const [usual, fast] = [await ask('alice'), await ask('alice', { service_tier: 'priority' })];
     await dispatch();
     const reserved = await aliceHolds();
-    expect(Number(reserved[holderOf('o3', fast)]) / Number(reserved[holderOf('o3', usual)])).toBeCloseTo(
+    expect(Number(reserved[quotaJobId('o3', fast)]) / Number(reserved[quotaJobId('o3', usual)])).toBeCloseTo(
       2,
       2,
     );
@@ -206,7 +205,7 @@ it('a job that is looked at by two is started once, and holds one part of the qu
   const rounds = await Promise.all([dispatch(seen), dispatch(seen), dispatch(seen)]);
   expect(rounds.map(({ started }) => started).toSorted()).toEqual([0, 0, 1]);
   expect(await startedIds()).toEqual([id]);
-  expect(await quotas.of('o3').state()).toMatchObject({ requests: 1, inFlight: 1 });
+  expect(await quotas.of('o3').snapshot()).toMatchObject({ requests: 1, inFlight: 1 });
 });
 
 it("everybody's stop outlasts the end of jobs that were sent before it", async () => {
@@ -227,7 +226,7 @@ it("everybody's stop outlasts the end of jobs that were sent before it", async (
     await quota.report({ what: 'rate_limited', retryAfterMs: 30_000 }, 'another');
     await eventually(async () => expect(news.isStopped(quota)).toBe(true));
     const before = woken;
-    await quota.settle(holderOf('o3', first ?? ''), undefined);
+    await quota.settle(quotaJobId('o3', first ?? ''), undefined);
     await eventually(async () => expect(woken).toBe(before + 1));
     expect(news.isStopped(quota)).toBe(true);
   } finally {

@@ -5,7 +5,6 @@
 // back and before anybody in the process has seen it. A job whose question says "place 7" is held at the seventh: nothing about it is sent or
 // heard from then on, as if the process had died there. Told on stdout, a line each: {"place": 7, "name": "before finish", "held": true}.
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { Agent } from 'undici';
 import { SCRIPTS } from '../../../dist/src/lua/scripts.js';
@@ -15,27 +14,10 @@ import { createWorker } from '../../../dist/worker/worker.js';
 const NEVER = new Promise(() => {});
 /** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
 const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'run.append of events', 'publish']);
-/** The books of the quota, which are kept beside the job and mend themselves: what is held of it ends with its lease. */
-const BESIDE = new Set([
-  'sent',
-  'accepted',
-  'settle',
-  'giveBack',
-  'renew',
-  'report',
-  'tenantRenew',
-  'tenantRelease',
-]);
+/** The scripts of quotas, which are kept beside the job and mend themselves: a reservation ends with its lease. */
+const OF_QUOTAS = /^(quota|tenant)\./;
 /** What a dispatcher does is about many jobs at once. */
-const ABOUT_MANY = new Set([
-  'take',
-  'expect',
-  'isGone',
-  'tenantTake',
-  'tenantGiveBack',
-  'fair-queue.next',
-  'fair-queue.start',
-]);
+const ABOUT_MANY = new Set(['fair-queue.next', 'fair-queue.start']);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
 
@@ -70,16 +52,8 @@ function placeOfOneOf(words) {
 
 const sha1 = (lua) => createHash('sha1').update(lua).digest('hex');
 
-async function learnScriptNames() {
+function learnScriptNames() {
   for (const { name, sha } of SCRIPTS) scriptNames.set(sha, name);
-  const folder = new URL('../../../dist/src/lua/quota/', import.meta.url);
-  const files = readdirSync(folder).map((name) => new URL(name, folder));
-  for (const file of files.filter(({ pathname }) => pathname.endsWith('.js'))) {
-    for (const [name, script] of Object.entries(await import(file))) {
-      if (!name.endsWith('Script') || name === 'createScript') continue;
-      await script.run({ evalsha: async (sha) => scriptNames.set(sha, name.replace('Script', '')) }, [], []);
-    }
-  }
   const { defineCommand } = Redis.prototype;
   Redis.prototype.defineCommand = function (name, definition) {
     scriptNames.set(sha1(definition.lua), name.split(':')[0]);
@@ -112,7 +86,8 @@ function watchRedis() {
     const effect = effectOf(command);
     const about = placeOfOneOf(wordsOf(command));
     if (effect === 'append of events' && held.has(about)) return NEVER;
-    const isNoPlace = [BY_THE_CLOCK, BESIDE, ABOUT_MANY].some((effects) => effects.has(effect));
+    const isNoPlace =
+      OF_QUOTAS.test(effect) || [BY_THE_CLOCK, ABOUT_MANY].some((effects) => effects.has(effect));
     const place = isNoPlace ? undefined : about;
     if (place !== undefined) {
       if (reach(place, `before ${effect}`)) return NEVER;
@@ -180,7 +155,7 @@ function untilHeld(handler, place, call) {
   };
 }
 
-await learnScriptNames();
+learnScriptNames();
 watchRedis();
 watchUpstream();
 const worker = createWorker({

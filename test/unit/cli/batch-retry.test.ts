@@ -2,6 +2,7 @@ import { collectAnswers } from '../../../cli/batch/collector.ts';
 import { createPatience } from '../../../cli/batch/retry.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import type { ResultOutcome } from '../../../src/job/job.ts';
+import { onFastClock } from '../../support/fast-clock.ts';
 import { active, result } from '../../support/http/job-views.ts';
 
 const never = new AbortController().signal;
@@ -19,11 +20,12 @@ describe('patience', () => {
     const said: string[] = [];
     let calls = 0;
     const patience = createPatience((text) => said.push(text), never);
-    const value = await patience(async () => {
+    const call = async (): Promise<number> => {
       calls += 1;
       if (calls === 1) throw away(code, options);
       return calls;
-    });
+    };
+    const value = await onFastClock(() => patience(call));
     expect(value).toBe(2);
     expect(said).toEqual([`it said ${code}; trying again`, 'The instance answers again.']);
   });
@@ -31,11 +33,12 @@ describe('patience', () => {
   it('comes back no sooner than it was told to', async () => {
     const patience = createPatience(() => {}, never);
     const times: number[] = [];
-    await patience(async () => {
+    const call = async (): Promise<void> => {
       times.push(performance.now());
       if (times.length === 1) throw away('too_many_requests', { status: 429, retryAfterMs: 900 });
-    });
-    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(895);
+    };
+    await onFastClock(() => patience(call));
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(900);
   });
 
   it('says once what many wait for', async () => {
@@ -49,7 +52,7 @@ describe('patience', () => {
         return i;
       });
     };
-    await Promise.all(Array.from({ length: 10 }, failing));
+    await onFastClock(() => Promise.all(Array.from({ length: 10 }, failing)));
     expect(said).toHaveLength(2);
   });
 
@@ -84,21 +87,23 @@ it('jobs that take for ever keep none of the others from their answers', async (
     },
   };
   const answered: string[] = [];
-  const collector = collectAnswers({
-    client,
-    patience: (call) => call(),
-    window: { inFlight: 300 },
-    settle: async (_key, _origin, fate) => {
-      if (fate.status === 'completed') answered.push(fate.id);
-      if (answered.length === 20) stop.abort(new Error('all quick ones'));
-    },
-    signal: stop.signal,
+  await onFastClock(async () => {
+    const collector = collectAnswers({
+      client,
+      patience: (call) => call(),
+      window: { inFlight: 300 },
+      settle: async (_key, _origin, fate) => {
+        if (fate.status === 'completed') answered.push(fate.id);
+        if (answered.length === 20) stop.abort(new Error('all quick ones'));
+      },
+      signal: stop.signal,
+    });
+    const origin = { format: 'openai', customId: 'c' } as const;
+    const add = (id: string) => collector.add({ key: { batch: '0', line: 1, hash: '0' }, origin, id });
+    for (let i = 0; i < 280; i += 1) add(`slow-${i}`);
+    for (let i = 0; i < 20; i += 1) add(`quick-${i}`);
+    await expect(collector.ended).rejects.toThrow('all quick ones');
   });
-  const origin = { format: 'openai', customId: 'c' } as const;
-  const add = (id: string) => collector.add({ key: { batch: '0', line: 1, hash: '0' }, origin, id });
-  for (let i = 0; i < 280; i += 1) add(`slow-${i}`);
-  for (let i = 0; i < 20; i += 1) add(`quick-${i}`);
-  await expect(collector.ended).rejects.toThrow('all quick ones');
   expect(new Set(answered).size).toBe(20);
   // All had their turn; none was asked again and again meanwhile.
   expect(looks.size).toBe(300);

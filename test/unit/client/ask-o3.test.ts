@@ -8,6 +8,7 @@ import {
   progressLine,
   showO3Progress,
 } from '../../../src/client/ask-o3.ts';
+import { onFastClock } from '../../support/fast-clock.ts';
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
 import { unusedUrl } from '../../support/worlds/scripted-instance.ts';
 
@@ -31,7 +32,7 @@ describe('without an instance', () => {
   it.each(calls)('%s answers with what to do', async (_, call) => {
     const url = await unusedUrl();
     process.env['O3Q_URL'] = url;
-    expect(await call()).toEqual({
+    expect(await onFastClock(call)).toEqual({
       ok: false,
       error: expect.stringContaining(`No o3-queue answers at ${url}`),
     });

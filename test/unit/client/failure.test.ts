@@ -1,5 +1,6 @@
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
+import { onFastClock } from '../../support/fast-clock.ts';
 import { waiting } from '../../support/http/job-views.ts';
 import {
   closeScripted,
@@ -26,7 +27,7 @@ async function errorOf(call: Promise<unknown>): Promise<O3ClientError> {
 describe('a read', () => {
   it('is repeated after as long as a 503 asks for', async () => {
     const { url, seen } = await startScripted(noRedis({ 'retry-after-ms': '350' }), json(200, waiting));
-    expect(await new O3Client({ url }).get('job-1')).toEqual(waiting);
+    expect(await onFastClock(() => new O3Client({ url }).get('job-1'))).toEqual(waiting);
     expect(seen).toHaveLength(2);
     // Its own first wait would be 100 ms.
     expect((seen[1]?.at ?? 0) - (seen[0]?.at ?? 0)).toBeGreaterThanOrEqual(345);
@@ -34,7 +35,8 @@ describe('a read', () => {
 
   it('is repeated when the connection breaks', async () => {
     const { url, seen } = await startScripted(cut, cut, json(200, { jobs: [waiting], next_cursor: null }));
-    expect(await new O3Client({ url }).list()).toEqual({ jobs: [waiting], next_cursor: null });
+    const page = await onFastClock(() => new O3Client({ url }).list());
+    expect(page).toEqual({ jobs: [waiting], next_cursor: null });
     expect(seen).toHaveLength(3);
   });
 

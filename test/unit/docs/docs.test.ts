@@ -1,4 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { HTTP_PROBLEMS } from '../../../producer/http/problem.ts';
 import { CLIENT_CODES } from '../../../src/client/client-error.ts';
 import { VARIABLES } from '../../../src/config/environment.ts';
@@ -59,24 +60,37 @@ test('the README lists every variable with its default and meaning', () => {
   expect(documented).toEqual(VARIABLES);
 });
 
-test('each row of what happens when is held by a test that is there', () => {
+/** The entries of docs/GUARANTEES.md: what happened, and the last line, which names the tests. */
+function guarantees(): { title: string; tests: string }[] {
+  const [, ...entries] = readFileSync('docs/GUARANTEES.md', 'utf8').split('\n### ');
+  return entries.map((entry) => ({
+    title: entry.split('\n')[0] ?? '',
+    tests: /^- \*\*Test:\*\* (.*)$/m.exec(entry)?.[1] ?? '',
+  }));
+}
+
+test('every entry of docs/GUARANTEES.md names tests that exist', () => {
   const suites = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((path) =>
     path.endsWith('.test.ts'),
   );
-  const table = rows('README.md', 'What happens when');
-  expect(table.length).toBeGreaterThan(15);
-  for (const row of table) {
-    const named = [...(row.at(-1) ?? '').matchAll(/`([\w/-]+)` "([^"]+)"/g)];
-    const missing = named.filter(([, suite = '', title = '']) => {
-      const path = suites.find((candidate) => candidate.endsWith(`/${suite}.test.ts`));
-      return path === undefined || !readFileSync(`test/${path}`, 'utf8').includes(title);
-    });
-    expect({ row: row[0], tests: named.length > 0, missing }).toEqual({
-      row: row[0],
-      tests: true,
-      missing: [],
-    });
+  expect(guarantees().length).toBeGreaterThan(20);
+  for (const { title, tests } of guarantees()) {
+    const named = [...tests.matchAll(/`([\w/-]+)` "([^"]+)"/g)];
+    const missing = named
+      .filter(([, suite = '', words = '']) => {
+        const path = suites.find((candidate) => candidate.endsWith(`/${suite}.test.ts`));
+        return path === undefined || !readFileSync(`test/${path}`, 'utf8').includes(words);
+      })
+      .map(([reference]) => reference);
+    expect({ title, hasTests: named.length > 0, missing }).toEqual({ title, hasTests: true, missing: [] });
   }
+});
+
+test('every row of "What happens when" in the README is an entry of docs/GUARANTEES.md', () => {
+  const titles = guarantees().map(({ title }) => title);
+  const listed = rows('README.md', 'What happens when').map(([title]) => title);
+  expect(listed.length).toBeGreaterThan(4);
+  expect(listed.filter((title) => !titles.includes(title ?? ''))).toEqual([]);
 });
 
 test('the diagram of the states and the states are the same', () => {
@@ -87,17 +101,42 @@ test('the diagram of the states and the states are the same', () => {
   expect([...drawn].toSorted()).toEqual([...JOB_STATUSES].toSorted());
 });
 
-test.each([
+const PAGES = [
   'README.md',
-  'docs/ARCHITECTURE.md',
-  'docs/BATCH.md',
-  'docs/OPERATIONS.md',
-  'docs/DATA-FORMAT.md',
-  'docs/SIMULATOR.md',
-])('every file that %s points to exists', (file) => {
-  const text = readFileSync(file, 'utf8');
-  const folder = file.includes('/') ? 'docs/' : '';
-  const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map((match) => match[1] ?? '');
-  const missing = links.filter((link) => !existsSync(folder + link));
-  expect(missing).toEqual([]);
+  'CONTRIBUTING.md',
+  'SECURITY.md',
+  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.md'))
+    .map((path) => `docs/${path}`),
+].filter((path) => existsSync(path));
+
+/** The anchors of a page, made from its headings as GitHub makes them. */
+function anchorsOf(file: string): string[] {
+  const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map((match) => match[1] ?? '');
+  return headings.map((text) =>
+    text
+      .toLowerCase()
+      .replaceAll(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+test.each(PAGES)('every file and heading that %s links to exists', (file) => {
+  const links = [...readFileSync(file, 'utf8').matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+  const broken = links.filter(([, path = '', anchor]) => {
+    const target = path === '' ? file : join(dirname(file), path);
+    return !existsSync(target) || (anchor !== undefined && !anchorsOf(target).includes(anchor));
+  });
+  expect(broken.map(([link]) => link)).toEqual([]);
 });
+
+test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/GUARANTEES.md'])(
+  'no line of %s is over 160 characters',
+  (file) => {
+    const lines = readFileSync(file, 'utf8').split('\n');
+    const long = lines.flatMap((line, i) =>
+      line.length > 160 ? [`${file}:${i + 1} has ${line.length}`] : [],
+    );
+    expect(long).toEqual([]);
+  },
+);

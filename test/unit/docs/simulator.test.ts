@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { FAULT_NAMES, PARAMETER_NAMES } from '../../../simulator/faults/faults.ts';
-import { WEATHER_NAMES } from '../../../simulator/faults/outage-change.ts';
+import { OUTAGE_FIELDS } from '../../../simulator/faults/outage.ts';
 import { createLedger } from '../../../simulator/ledger/ledger.ts';
 import { OPTION_NAMES } from '../../../simulator/options.ts';
 
@@ -28,7 +28,7 @@ describe('docs/SIMULATOR.md', () => {
   });
 
   it('lists all the weather there is, and no other', () => {
-    expect(documented('Weather').sort()).toEqual([...WEATHER_NAMES].sort());
+    expect(documented('Outages').sort()).toEqual([...OUTAGE_FIELDS].sort());
   });
 
   it('names every total of the ledger, in its order', () => {

@@ -1,6 +1,6 @@
-import { ApiError } from '../../../simulator/http/errors.ts';
-import { goDuration } from '../../../simulator/limits/go-duration.ts';
+import { ApiError } from '../../../simulator/api/errors.ts';
 import { type RateLimit, resolveLimits } from '../../../simulator/limits/rate-limit.ts';
+import { goDuration } from '../../../simulator/limits/rate-limit-refusals.ts';
 import { createRateLimits } from '../../../simulator/limits/rate-limits.ts';
 
 const START_MS = 1_795_392_000_000;
@@ -131,7 +131,7 @@ describe('the limits as options', () => {
   it.each<[object, string]>([
     [{ requestsPerMinute: 0 }, 'requestsPerMinute must be a whole number, 1 or more, got 0'],
     [{ limits: { o3: { tokensPerMinute: 1.5 } } }, 'limits.o3.tokensPerMinute must be a whole number'],
-    [{ limits: { o4: {} } }, 'limits must name models that are there (o3), got o4'],
+    [{ limits: { o4: {} } }, 'limits must name models of the simulator (o3), got o4'],
     [{ limits: { o3: { tokensPerMinuet: 1 } } }, 'got tokensPerMinuet'],
   ])('are refused when misspelt or out of range: %j', (options, message) => {
     expect(() => resolveLimits(options, ['o3'])).toThrow(message);

@@ -1,5 +1,5 @@
-import { createTurns } from '../../../simulator/faults/fault-count.ts';
-import { ApiError } from '../../../simulator/http/errors.ts';
+import { ApiError } from '../../../simulator/api/errors.ts';
+import { createFaultCounts } from '../../../simulator/faults/fault-count.ts';
 import { createModels, DEFAULT_MODELS } from '../../../simulator/models/models.ts';
 import { readCreateRequest } from '../../../simulator/request/create-request.ts';
 
@@ -99,17 +99,17 @@ describe('the body of a create request', () => {
   });
 });
 
-describe('turns', () => {
+describe('faultCounts', () => {
   it('are used up by misbehaving, and back after a reset', () => {
-    const turns = createTurns();
+    const faultCounts = createFaultCounts();
     const misbehave = () => {
-      const isLeft = turns.isLeft('a', 2);
-      if (isLeft) turns.use('a');
+      const isLeft = faultCounts.isLeft('a', 2);
+      if (isLeft) faultCounts.add('a');
       return isLeft;
     };
     expect([1, 2, 3].map(misbehave)).toEqual([true, true, false]);
-    expect(turns.isLeft('b', 1)).toBe(true);
-    turns.reset();
-    expect(turns.isLeft('a', 2)).toBe(true);
+    expect(faultCounts.isLeft('b', 1)).toBe(true);
+    faultCounts.reset();
+    expect(faultCounts.isLeft('a', 2)).toBe(true);
   });
 });

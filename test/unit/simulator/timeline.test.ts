@@ -13,9 +13,9 @@ function scriptOf(metadata: Record<string, string> = {}, body: Record<string, un
   return writeScript(request, {
     id: `resp_${'0'.repeat(48)}`,
     createdAtMs: 1_795_392_000_000,
-    thinkMs: request.wishes.numbers.sim_think_ms ?? THINK_MS,
+    thinkMs: request.sim.numbers.sim_think_ms ?? THINK_MS,
     keepaliveMs: KEEPALIVE_MS,
-    misbehaviour: request.wishes.misbehaviour,
+    faults: request.sim.faults,
     answer: 'One two three four five.',
     summary: 'Weighed.',
   });

@@ -1,11 +1,11 @@
-/** A parsed JSON object whose fields nobody has looked at yet. */
+/** JsonObject is a parsed JSON object whose fields are not checked yet. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The wording of OpenAI's type errors: "expected a string, but got an integer instead". */
+/** describeType names a value's type in the wording of OpenAI's errors: "expected a string, but got an integer instead". */
 export function describeType(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';

@@ -1,63 +1,63 @@
 import { createHash, randomBytes } from 'node:crypto';
-import type { Turns } from '../faults/fault-count.ts';
-import { GOOD_BEHAVIOUR, type Misbehaviour } from '../faults/faults.ts';
-import type { Weather } from '../faults/outage.ts';
-import { badRequest } from '../http/errors.ts';
-import type { ReplyHeaders } from '../http/reply.ts';
-import type { LedgerBook } from '../ledger/ledger.ts';
+import { badRequest, type ReplyHeaders } from '../api/errors.ts';
+import type { FaultCounts } from '../faults/fault-count.ts';
+import { type Faults, NO_FAULTS } from '../faults/faults.ts';
+import type { Outages } from '../faults/outage.ts';
+import type { LedgerWriter } from '../ledger/ledger.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Settings } from '../options.ts';
+import { type CreateRequest, readCreateRequest } from '../request/create-request.ts';
+import { questionText } from '../request/input.ts';
 import { shorten, simulatedSummary } from '../response/answer.ts';
 import { createRun, type Run } from '../response/run.ts';
 import { writeScript } from '../response/script.ts';
 import type { Store } from '../response/store.ts';
 import type { Webhooks } from '../webhooks/webhooks.ts';
-import { type CreateRequest, readCreateRequest } from './create-request.ts';
-import { questionText } from './question.ts';
 
 export type CreateDeps = {
   readonly settings: Settings;
   readonly store: Store;
-  readonly ledger: LedgerBook;
+  readonly ledger: LedgerWriter;
   readonly limits: RateLimits;
-  readonly turns: Turns;
-  readonly weather: Weather;
+  readonly faultCounts: FaultCounts;
+  readonly outages: Outages;
   readonly webhooks: Webhooks;
   readonly now: () => number;
-  readonly nextThinkMs: () => number;
 };
 
+/** Admission is a create that passed the checks, with the faults it will meet. */
 export type Admission = {
   readonly request: CreateRequest;
-  readonly misbehaviour: Misbehaviour;
-  /** The question whose turn to misbehave this is, where turns are counted. Used up only when the create does misbehave. */
-  readonly turn: string | undefined;
+  readonly faults: Faults;
+  /** The key under which `sim_times` counts this create, once it has met its faults; undefined: not counted. */
+  readonly countKey: string | undefined;
 };
 
 export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 
-/** Checks a create body and decides whether this one misbehaves. Nothing is bought yet. */
-export function admit(body: unknown, { settings, store, turns }: CreateDeps): Admission {
+/** admit checks a create body and decides which faults the create meets. It buys nothing. */
+export function admit(body: unknown, { settings, store, faultCounts }: CreateDeps): Admission {
   const asked = readCreateRequest(body, settings.models);
   const request = applyProfile(asked, settings);
   checkPrevious(request, store);
   checkWebhooks(request, settings);
-  const { key, misbehaviour, numbers } = request.wishes;
-  const isQuiet = Object.values(misbehaviour).every((fault) => fault === undefined);
-  if (isQuiet || numbers.sim_times === undefined) return { request, misbehaviour, turn: undefined };
-  const turn = key ?? questionKey(request);
-  if (turns.isLeft(turn, numbers.sim_times)) return { request, misbehaviour, turn };
-  return { request, misbehaviour: GOOD_BEHAVIOUR, turn: undefined };
+  const { key, faults, numbers } = request.sim;
+  const hasFault = Object.values(faults).some((fault) => fault !== undefined);
+  if (!hasFault || numbers.sim_times === undefined) return { request, faults, countKey: undefined };
+  const countKey = key ?? questionKey(request);
+  if (faultCounts.isLeft(countKey, numbers.sim_times)) return { request, faults, countKey };
+  return { request, faults: NO_FAULTS, countKey: undefined };
 }
 
 /**
- * The purchase, if the limits let it through: from then on the response exists and runs, whatever becomes of the
- * reply. The whole script is written before, because what it will use is what the limits must have room for.
+ * purchase creates the response, if the limits have room for it. From then on the response runs, even if its reply
+ * is lost. The script is written first, because the limits need the number of tokens that the response will use.
+ * @throws OpenAI's 429 when a limit is exceeded.
  */
-export function purchase({ request, misbehaviour, turn }: Admission, deps: CreateDeps): Purchase {
-  const { settings, store, ledger, limits, turns, webhooks, now, nextThinkMs } = deps;
+export function purchase({ request, faults, countKey }: Admission, deps: CreateDeps): Purchase {
+  const { settings, store, ledger, limits, faultCounts, webhooks, now } = deps;
   const createdAtMs = now();
-  const thinkMs = request.wishes.numbers.sim_think_ms ?? nextThinkMs();
+  const thinkMs = request.sim.numbers.sim_think_ms ?? settings.nextThinkMs();
   const text = questionText(request.body['input']);
   const question = { model: request.model.id, text, thinkMs, body: request.body };
   const script = writeScript(request, {
@@ -65,13 +65,13 @@ export function purchase({ request, misbehaviour, turn }: Admission, deps: Creat
     createdAtMs,
     thinkMs,
     keepaliveMs: settings.keepaliveMs,
-    misbehaviour,
+    faults,
     answer: settings.answer(question),
     summary: simulatedSummary(shorten(text)),
   });
   const headers = limits.take(request.model.id, script.tokens);
-  if (turn !== undefined) turns.use(turn);
-  const run = createRun(script, misbehaviour);
+  if (countKey !== undefined) faultCounts.add(countKey);
+  const run = createRun(script, faults);
   store.add(run);
   ledger.open(run);
   webhooks.follow(run);
@@ -105,9 +105,9 @@ function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store):
   });
 }
 
-/** As with a misspelt fault: one that could do nothing would make a test pass for nothing. */
-function checkWebhooks({ wishes }: CreateRequest, { webhook }: Settings): void {
-  const fault = wishes.misbehaviour.webhook;
+/** A webhook fault that cannot happen is refused like a misspelt one: a test would pass for the wrong reason. */
+function checkWebhooks({ sim }: CreateRequest, { webhook }: Settings): void {
+  const fault = sim.faults.webhook;
   if (fault === undefined || webhook !== undefined) return;
   throw badRequest(
     `Invalid 'metadata.sim': '${fault}' needs a simulator that sends webhooks; start it with webhookUrl and webhookSecret.`,
@@ -115,7 +115,7 @@ function checkWebhooks({ wishes }: CreateRequest, { webhook }: Settings): void {
   );
 }
 
-function questionKey({ model, body, wishes }: CreateRequest): string {
-  const identity = JSON.stringify([model.id, body['input'] ?? null, wishes.misbehaviour]);
+function questionKey({ model, body, sim }: CreateRequest): string {
+  const identity = JSON.stringify([model.id, body['input'] ?? null, sim.faults]);
   return createHash('sha256').update(identity).digest('base64');
 }

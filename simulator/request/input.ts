@@ -1,6 +1,10 @@
-import { badRequest, invalidType } from '../http/errors.ts';
-import { enumField, integerField } from './fields.ts';
-import { isObject, type JsonObject } from './json.ts';
+import { badRequest, invalidType } from '../api/errors.ts';
+import { enumField, integerField } from '../api/fields.ts';
+import { isObject, type JsonObject } from '../api/json.ts';
+
+const CHARACTERS_PER_TOKEN = 4;
+/** Roughly what the chat format itself costs. */
+const MESSAGE_OVERHEAD_TOKENS = 7;
 
 const DEFAULT_LIMIT = 20;
 const MAX_LIMIT = 100;
@@ -12,7 +16,23 @@ const ID_PREFIXES: Readonly<Record<string, string>> = {
   function_call_output: 'fco',
 };
 
-/** `GET /v1/responses/:id/input_items`: what was sent, each item with an id, newest first unless asked otherwise. */
+/** questionText is the text of the last user message; the items before it are history. */
+export function questionText(input: unknown): string {
+  if (typeof input === 'string') return input;
+  if (!Array.isArray(input)) return '';
+  const last = input.findLast((item) => isObject(item) && (item['role'] === 'user' || 'output' in item));
+  if (!isObject(last)) return '';
+  return contentText(last['content'] ?? last['output']);
+}
+
+/** countInputTokens estimates the input: four characters per token over everything the model would read. */
+export function countInputTokens(body: JsonObject): number {
+  const read = [body['input'], body['instructions'], body['tools']];
+  const characters = read.reduce<number>((sum, part) => sum + lengthOf(part), 0);
+  return MESSAGE_OVERHEAD_TOKENS + Math.ceil(characters / CHARACTERS_PER_TOKEN);
+}
+
+/** listInputItems answers `GET /v1/responses/:id/input_items`: the items sent, each with an id, newest first by default. */
 export function listInputItems(responseId: string, input: unknown, query: URLSearchParams): object {
   const limit = readLimit(query.get('limit'));
   const order = enumField({ order: query.get('order') }, 'order', 'order', ['asc', 'desc']) ?? 'desc';
@@ -39,7 +59,7 @@ function readLimit(text: string | null): number {
   return integerField({ limit: Number(text) }, 'limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
 }
 
-/** Ids follow from the response's id and the place, so that every listing gives the same ones. */
+/** The ids are derived from the response's id and the item's index, so that every listing gives the same ones. */
 function inputItems(responseId: string, input: unknown): JsonObject[] {
   const suffix = responseId.slice('resp_'.length, -4);
   const list: unknown[] = typeof input === 'string' ? [{ role: 'user', content: input }] : asArray(input);
@@ -62,4 +82,17 @@ function messageContent(item: JsonObject): unknown {
 
 function asArray(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
+}
+
+function contentText(content: unknown): string {
+  if (typeof content === 'string') return content;
+  if (!Array.isArray(content)) return '';
+  return content
+    .map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : ''))
+    .join('');
+}
+
+function lengthOf(part: unknown): number {
+  if (part === undefined || part === null) return 0;
+  return typeof part === 'string' ? part.length : JSON.stringify(part).length;
 }

@@ -1,7 +1,17 @@
-import { badRequest, invalidType, invalidValue } from '../http/errors.ts';
+import { badRequest, invalidType, invalidValue } from './errors.ts';
 import { isObject, type JsonObject } from './json.ts';
 
-/** For the bodies that are the simulator's own: one that is misspelt would do nothing and make a test pass for nothing. */
+/** Metadata are the key-value pairs of a create request. */
+export type Metadata = Readonly<Record<string, string>>;
+
+const MAX_PAIRS = 16;
+const MAX_KEY_LENGTH = 64;
+const MAX_VALUE_LENGTH = 512;
+
+/**
+ * requireKnown refuses unknown fields in the bodies of the simulator's own routes. A misspelt field that
+ * silently did nothing would let a test pass for the wrong reason.
+ */
 export function requireKnown(body: unknown, names: readonly string[]): JsonObject {
   if (!isObject(body)) throw invalidType('body', 'an object', body);
   const unknown = Object.keys(body).find((name) => !names.includes(name));
@@ -12,10 +22,11 @@ export function requireKnown(body: unknown, names: readonly string[]): JsonObjec
   });
 }
 
-/**
- * Readers of optional request fields. Absent and null are the same thing to OpenAI, so both come
- * back as undefined; anything of another type is OpenAI's 400.
+/*
+ * The readers of optional request fields. Absent and null mean the same to OpenAI, so both become undefined.
+ * A value of another type is OpenAI's 400.
  */
+
 export function booleanField(body: JsonObject, name: string): boolean | undefined {
   const value = body[name] ?? undefined;
   if (value === undefined || typeof value === 'boolean') return value;
@@ -66,7 +77,7 @@ export function integerField(
   return value;
 }
 
-/** `path` is what OpenAI calls the field in `param`, as in `reasoning.effort`. */
+/** @param path what OpenAI calls the field in `param`, such as `reasoning.effort`. */
 export function enumField(
   body: JsonObject,
   name: string,
@@ -78,6 +89,17 @@ export function enumField(
   if (typeof value !== 'string') throw invalidType(path, 'a string', value);
   if (!allowed.includes(value)) throw invalidValue(path, value, allowed);
   return value;
+}
+
+export function metadataField(body: JsonObject): Metadata {
+  const pairs = Object.entries(objectField(body, 'metadata') ?? {});
+  if (pairs.length > MAX_PAIRS) {
+    throw badRequest(
+      `Invalid 'metadata': too many properties. Expected an object with at most ${MAX_PAIRS} properties, but got an object with ${pairs.length} properties instead.`,
+      { param: 'metadata', code: 'object_above_max_properties' },
+    );
+  }
+  return Object.fromEntries(pairs.map(checkPair));
 }
 
 export function requireRange(
@@ -99,4 +121,18 @@ export function requireRange(
       { param: name, code: `${kind}_above_max_value` },
     );
   }
+}
+
+function checkPair([key, value]: [string, unknown]): [string, string] {
+  if (key.length > MAX_KEY_LENGTH) throw tooLong('metadata', MAX_KEY_LENGTH, key.length);
+  if (typeof value !== 'string') throw invalidType(`metadata.${key}`, 'a string', value);
+  if (value.length > MAX_VALUE_LENGTH) throw tooLong(`metadata.${key}`, MAX_VALUE_LENGTH, value.length);
+  return [key, value];
+}
+
+function tooLong(param: string, maximum: number, length: number) {
+  return badRequest(
+    `Invalid '${param}': string too long. Expected a string with maximum length ${maximum}, but got a string with length ${length} instead.`,
+    { param, code: 'string_above_max_length' },
+  );
 }

@@ -1,6 +1,9 @@
-import { describeType } from '../request/json.ts';
+import { describeType } from './json.ts';
 
-/** OpenAI's envelope: all four keys are always there, `param` and `code` may be null. */
+/** ReplyHeaders are headers that a reply carries beside those of every reply. */
+export type ReplyHeaders = Readonly<Record<string, string>>;
+
+/** ErrorBody is OpenAI's error envelope. All four keys are always there; `param` and `code` may be null. */
 export type ErrorBody = {
   readonly message: string;
   readonly type: string;
@@ -8,13 +11,13 @@ export type ErrorBody = {
   readonly code: string | null;
 };
 
-/** An HTTP error of the API. Not to be confused with `response.error`, which travels in a 200. */
+/** ApiError is an HTTP error of the API. `response.error` is another thing: it travels in a 200. */
 export class ApiError extends Error {
   readonly status: number;
   readonly body: ErrorBody;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: ReplyHeaders;
 
-  constructor(status: number, body: ErrorBody, headers: Readonly<Record<string, string>> = {}) {
+  constructor(status: number, body: ErrorBody, headers: ReplyHeaders = {}) {
     super(body.message);
     this.name = 'ApiError';
     this.status = status;
@@ -23,18 +26,18 @@ export class ApiError extends Error {
   }
 }
 
-type Blame = { readonly param?: string; readonly code?: string };
+type ErrorDetails = { readonly param?: string; readonly code?: string };
 
-export function badRequest(message: string, blame: Blame = {}): ApiError {
-  return invalidRequest(400, message, blame);
+export function badRequest(message: string, details: ErrorDetails = {}): ApiError {
+  return invalidRequest(400, message, details);
 }
 
-export function notFound(message: string, blame: Blame = {}): ApiError {
-  return invalidRequest(404, message, blame);
+export function notFound(message: string, details: ErrorDetails = {}): ApiError {
+  return invalidRequest(404, message, details);
 }
 
-export function unauthorized(message: string, blame: Blame = {}): ApiError {
-  return invalidRequest(401, message, blame);
+export function unauthorized(message: string, details: ErrorDetails = {}): ApiError {
+  return invalidRequest(401, message, details);
 }
 
 export function tooLarge(limitBytes: number): ApiError {
@@ -74,7 +77,7 @@ export function invalidValue(param: string, value: string, allowed: readonly str
   });
 }
 
-function invalidRequest(status: number, message: string, { param, code }: Blame): ApiError {
+function invalidRequest(status: number, message: string, { param, code }: ErrorDetails): ApiError {
   return new ApiError(status, {
     message,
     type: 'invalid_request_error',

@@ -1,0 +1,107 @@
+import { performance } from 'node:perf_hooks';
+import type { JobRequest } from '../../src/job/request.ts';
+import { connectRedis } from '../../src/redis/connection.ts';
+import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { pause } from '../fleet/timing.ts';
+import { isClean, type Report, type Requirement, type Stage } from '../scenario.ts';
+
+const JOBS = 10;
+const THINK_MS = '1500';
+/** Longer than the last word that a worker has to say about a job. */
+const QUIET_MS = 1500;
+const WAIT_MS = 20_000;
+
+/** Counts of what Redis was sent, without the commands that scripts call themselves. */
+interface Sent {
+  commands: number;
+  scripts: number;
+}
+
+/** One way to enqueue a job. */
+interface Kind {
+  what: string;
+  key: boolean;
+  request: Partial<JobRequest>;
+}
+
+const SIMULATED = { sim_think_ms: THINK_MS };
+const KINDS: readonly Kind[] = [
+  { what: 'a plain job', key: false, request: { metadata: SIMULATED } },
+  { what: 'a job with an idempotency key', key: true, request: { metadata: SIMULATED } },
+  { what: 'a job with delay_ms 300', key: false, request: { metadata: SIMULATED, delay_ms: 300 } },
+  {
+    what: 'a job with one retry',
+    key: false,
+    request: { metadata: { ...SIMULATED, sim: '500', sim_times: '1' } },
+  },
+];
+
+/** runCommands measures how many commands and scripts Redis is sent for one job, from its enqueueing until all is quiet again. */
+export function runCommands(stage: Stage): Promise<Report> {
+  return withFleet(
+    stage,
+    { workers: 1, webhooks: false, proxies: false },
+    (fleet) => commands(stage, fleet),
+    isClean,
+  );
+}
+
+async function commands({ signal, progress }: Stage, fleet: Fleet): Promise<Report> {
+  const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
+  if (!('monitor' in redis)) throw new Error('expected a single Redis, got a cluster');
+  const monitor = await redis.monitor();
+  const sent: Sent = { commands: 0, scripts: 0 };
+  monitor.on('monitor', (_time: string, [command = '']: string[], source: string) => {
+    if (source === 'lua') return;
+    sent.commands += 1;
+    if (/^eval/i.test(command)) sent.scripts += 1;
+  });
+  try {
+    const requirements: Requirement[] = [];
+    await ask(fleet, { what: '', key: false, request: { metadata: SIMULATED } }, 'warm-up');
+    await pause(QUIET_MS, signal);
+    progress('nothing to do');
+    const idle = await perSecond(sent, () => pause(8000, signal));
+    requirements.push(figureOf('idle, a second', idle));
+    for (const kind of KINDS) {
+      progress(kind.what);
+      const before = { ...sent };
+      const begunAt = performance.now();
+      for (let i = 0; i < JOBS; i += 1) await ask(fleet, kind, `${kind.what} ${i}`);
+      await pause(QUIET_MS, signal);
+      const seconds = (performance.now() - begunAt) / 1000;
+      requirements.push(
+        figureOf(`${kind.what}, beyond idle`, {
+          commands: (sent.commands - before.commands - idle.commands * seconds) / JOBS,
+          scripts: (sent.scripts - before.scripts - idle.scripts * seconds) / JOBS,
+        }),
+      );
+    }
+    return { requirements, offences: [], logs: fleet.folder };
+  } finally {
+    monitor.disconnect();
+    redis.disconnect();
+  }
+}
+
+async function ask({ client }: Fleet, { key, request }: Kind, question: string): Promise<void> {
+  const { id } = await client.enqueue({ question, ...request }, key ? { idempotencyKey: question } : {});
+  const job = await client.wait(id, { timeoutMs: WAIT_MS });
+  if (job.status !== 'completed') throw new Error(`expected ${question} to complete, it is ${job.status}`);
+}
+
+async function perSecond(sent: Sent, work: () => Promise<void>): Promise<Sent> {
+  const before = { ...sent };
+  const begunAt = performance.now();
+  await work();
+  const seconds = (performance.now() - begunAt) / 1000;
+  return {
+    commands: (sent.commands - before.commands) / seconds,
+    scripts: (sent.scripts - before.scripts) / seconds,
+  };
+}
+
+function figureOf(what: string, { commands, scripts }: Sent): Requirement {
+  const measured = `${commands.toFixed(1)} commands, ${scripts.toFixed(1)} of them scripts`;
+  return { what, required: '', measured, met: undefined };
+}

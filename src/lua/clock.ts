@@ -1,0 +1,15 @@
+import { defineLibrary } from '../redis/script.ts';
+
+/**
+ * clock gives Lua the time of Redis in Unix milliseconds, as the local `now`: the clock that all processes
+ * share.
+ */
+export const clock = defineLibrary({
+  lua: /* lua */ `
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Formats a number of up to 14 digits without an exponent, which tostring would add.
+local function text(number) return string.format('%.14g', number) end
+`,
+});

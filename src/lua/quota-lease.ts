@@ -1,0 +1,122 @@
+import { defineScript } from '../redis/script.ts';
+import { quotaEstimates } from './quota.ts';
+import { quotaReservations, quotaSignals } from './quota-window.ts';
+
+/**
+ * Renews the leases of jobs. A job without a lease gets a new one, whatever the limits say, if its response
+ * runs at the upstream. `jobs` holds for each job its id and '1' when its response runs.
+ *
+ * Returns for each job `reserved`, `sent` (it has a lease, and a create request was sent with it) or
+ * `expired`.
+ */
+export const quotaRenew = defineScript({
+  name: 'quota.renew',
+  args: ['leaseMs', 'runningLeaseMs'],
+  uses: [quotaReservations],
+  rest: 'jobs',
+  lua: /* lua */ `
+local answers = {}
+for i = 1, #jobs, 2 do
+  local id, isRunning = jobs[i], jobs[i + 1] == '1'
+  local untilMs = now + (isRunning and runningLeaseMs or leaseMs)
+  local reservation = reservationOf(id)
+  if reservation and redis.call('ZSCORE', leases, id) then
+    redis.call('ZADD', leases, text(untilMs), id)
+    answers[#answers + 1] = reservation.isSent and 'sent' or 'reserved'
+  elseif isRunning then
+    storeReservation(id, { step = 0, tokens = 0, isSent = true, input = 0, class = '' }, untilMs)
+    answers[#answers + 1] = 'sent'
+  else answers[#answers + 1] = 'expired' end
+end
+return answers
+`,
+});
+
+/**
+ * Records that a create request is on its way: its reservation counts as spent from here on. One that was
+ * made a while ago is charged to the present step, because the upstream counts it from now on, too.
+ */
+export const quotaSent = defineScript({
+  name: 'quota.sent',
+  args: ['id'],
+  uses: [quotaReservations],
+  lua: /* lua */ `
+local LATE_STEPS = 5
+local reservation = reservationOf(id)
+if not reservation or reservation.isSent then return end
+reservation.isSent = true
+if reservation.step > 0 and reservation.step + LATE_STEPS < math.floor(now / STEP_MS) then
+  amendStep(reservation.step, -1, -reservation.tokens)
+  reservation.step = charge(1, reservation.tokens)
+end
+storeReservation(id, reservation, tonumber(redis.call('ZSCORE', leases, id)))
+`,
+});
+
+/**
+ * Gives reservations back. `isRefused` is '1' when the upstream has refused the create requests: then only
+ * the tokens are given back. `untilMs` is the end of the leases as they were made, which leaves a later
+ * reservation of the same job alone; '' for any.
+ */
+export const quotaGiveBack = defineScript({
+  name: 'quota.giveBack',
+  args: ['isRefused', 'untilMs'],
+  uses: [quotaReservations, quotaSignals],
+  rest: 'ids',
+  lua: /* lua */ `
+for _, id in ipairs(ids) do
+  local reservation = reservationOf(id)
+  if untilMs == '' or tonumber(redis.call('ZSCORE', leases, id)) == tonumber(untilMs) then
+    if reservation and not reservation.isSent then refund(reservation)
+    elseif reservation and isRefused == '1' then correctCharge(reservation.step, 0, -reservation.tokens) end
+    releaseLease(id)
+  end
+end
+if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
+`,
+});
+
+/**
+ * Ends a reservation: what the job has used replaces what was reserved, and the next estimates learn from it.
+ * `inputTokens` and `outputTokens` are '' when unknown: the charge stays. `durationMs` is how long the
+ * response took, or ''.
+ */
+export const quotaSettle = defineScript({
+  name: 'quota.settle',
+  args: ['id', 'inputTokens', 'outputTokens', 'durationMs'],
+  uses: [quotaReservations, quotaEstimates, quotaSignals],
+  lua: /* lua */ `
+local USAGE_EXPIRES_S = 2592000
+local reservation = reservationOf(id)
+releaseLease(id)
+if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
+if not reservation or inputTokens == '' then return end
+local input, output = tonumber(inputTokens), tonumber(outputTokens)
+local _, before = windowSums()
+correctCharge(reservation.step, 0, math.floor(input + output - reservation.tokens))
+local _, after = windowSums()
+-- The upstream had advertised these tokens before: the sum stays as it was.
+if reservation.isCounted then setDrift(drift() + before - after) end
+
+-- The mean of the first ten values, then a moving average that each new one enters with a tenth.
+local function learn(field, value)
+  local count = redis.call('HINCRBY', usage, 'n:' .. field, 1)
+  local old = average(field) or value
+  redis.call('HSET', usage, field, text(old + (value - old) / math.min(count, 10)))
+end
+-- How much more the largest of the last hundreds of jobs have used than is usual for their class: such a job
+-- fits only where there is that much room left.
+local usual = average('output:' .. reservation.class)
+if usual then
+  local excess = input - expectedInput(reservation.input) + output - usual
+  redis.call('HSET', usage, 'excess', text(math.max(excess, (average('excess') or 0) * 0.998)))
+end
+learn('output:' .. reservation.class, output)
+learn('output:*/' .. effortOf(reservation.class), output)
+learn('output:*', output)
+learn('tokens', input + output)
+if reservation.input > 0 then learn('input_ratio', input / reservation.input) end
+if durationMs ~= '' then learn('duration_ms', tonumber(durationMs)) end
+redis.call('EXPIRE', usage, USAGE_EXPIRES_S)
+`,
+});

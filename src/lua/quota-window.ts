@@ -1,0 +1,217 @@
+import { defineLibrary } from '../redis/script.ts';
+import { clock } from './clock.ts';
+
+/**
+ * quotaWindow is the sliding window of a quota: what was charged in the last minute.
+ *
+ * A minute is any 60 seconds. Charges are kept in steps of 100 ms, and each counts for 61 seconds: one more
+ * second for the length of the step and for the way to the upstream, which varies.
+ */
+export const quotaWindow = defineLibrary({
+  keys: ['state', 'window'],
+  uses: [clock],
+  lua: /* lua */ `
+local STEP_MS, COUNTS_MS, MINUTE_MS = 100, 61000, 60050
+
+local function parseStep(entry)
+  local step, requests, tokens = string.match(entry, '^(%d+):(-?%d+):(-?%d+)$')
+  return tonumber(step), tonumber(requests), tonumber(tokens)
+end
+
+local function formatStep(step, requests, tokens)
+  return text(step) .. ':' .. text(requests) .. ':' .. text(tokens)
+end
+
+local function windowSums()
+  local known = redis.call('HMGET', state, 'requests', 'tokens')
+  return tonumber(known[1]) or 0, tonumber(known[2]) or 0
+end
+
+local function setWindowSums(requests, tokens)
+  redis.call('HSET', state, 'requests', text(requests), 'tokens', text(tokens))
+end
+
+-- Charges the current step, which is the last one of the window, and returns its number.
+local function charge(requests, tokens)
+  local step = math.floor(now / STEP_MS)
+  local last = redis.call('LINDEX', window, -1)
+  local lastStep, lastRequests, lastTokens
+  if last then lastStep, lastRequests, lastTokens = parseStep(last) end
+  if lastStep and lastStep >= step then
+    redis.call('LSET', window, -1, formatStep(lastStep, lastRequests + requests, lastTokens + tokens))
+    step = lastStep
+  else
+    redis.call('RPUSH', window, formatStep(step, requests, tokens))
+  end
+  local allRequests, allTokens = windowSums()
+  setWindowSums(allRequests + requests, allTokens + tokens)
+  return step
+end
+
+-- Moves the time at which the next tokens are due, as the even share of the minute has it.
+local function shiftPace(tokens)
+  local pace = redis.call('HMGET', state, 'next_token', 'ms_per_token')
+  if not pace[2] then return end
+  redis.call('HSET', state, 'next_token', text((tonumber(pace[1]) or 0) + tokens * pace[2]))
+end
+
+-- Changes a step that still counts. A binary search, because there are hundreds of steps and thousands of
+-- changes.
+local function amendStep(step, requests, tokens)
+  local low, high = 0, redis.call('LLEN', window) - 1
+  while low <= high do
+    local middle = math.floor((low + high) / 2)
+    local found, oldRequests, oldTokens = parseStep(redis.call('LINDEX', window, middle))
+    if found == step then
+      redis.call('LSET', window, middle, formatStep(found, oldRequests + requests, oldTokens + tokens))
+      local allRequests, allTokens = windowSums()
+      setWindowSums(allRequests + requests, allTokens + tokens)
+      return
+    end
+    if found < step then low = middle + 1 else high = middle - 1 end
+  end
+end
+
+-- Corrects a charge. Even when its step no longer counts, it has set the pace of what comes next.
+local function correctCharge(step, requests, tokens)
+  amendStep(step, requests, tokens)
+  shiftPace(tokens)
+end
+
+-- Tokens that the upstream counted beyond our own charges: of running jobs, and of other users of the key.
+local function drift() return tonumber(redis.call('HGET', state, 'drift')) or 0 end
+
+local function setDrift(tokens)
+  local change = tokens - drift()
+  local allRequests, allTokens = windowSums()
+  setWindowSums(allRequests, allTokens + change)
+  shiftPace(change)
+  redis.call('HSET', state, 'drift', text(tokens))
+end
+
+-- Drops the steps that no longer count, and returns the sums of the others.
+local function slideWindow()
+  local advertisedAt = tonumber(redis.call('HGET', state, 'advertised_at')) or 0
+  if advertisedAt + COUNTS_MS < now and drift() ~= 0 then setDrift(0) end
+  local requests, tokens = windowSums()
+  local first = redis.call('LINDEX', window, 0)
+  local hasChanged = false
+  while first do
+    local step, oldRequests, oldTokens = parseStep(first)
+    if step * STEP_MS + COUNTS_MS > now then break end
+    redis.call('LPOP', window)
+    requests, tokens, hasChanged = requests - oldRequests, tokens - oldTokens, true
+    first = redis.call('LINDEX', window, 0)
+  end
+  if not first then requests, tokens, hasChanged = 0, drift(), true end
+  if hasChanged then setWindowSums(requests, tokens) end
+  return requests, tokens
+end
+
+-- Tokens older than a minute, which count here only because the way to the upstream varies.
+local function tokensPastMinute()
+  local past = 0
+  for _, entry in ipairs(redis.call('LRANGE', window, 0, 11)) do
+    local step, _, tokens = parseStep(entry)
+    if step * STEP_MS + MINUTE_MS > now then break end
+    past = past + tokens
+  end
+  return past
+end
+`,
+});
+
+/**
+ * quotaSignals is how workers tell each other that a quota has changed: messages on the channel named like
+ * its state.
+ */
+export const quotaSignals = defineLibrary({
+  keys: ['state'],
+  uses: [clock],
+  lua: /* lua */ `
+-- There may be more to reserve.
+local function wakeDispatchers() redis.call('PUBLISH', state, '') end
+
+-- No worker may send for so many milliseconds.
+local function announceStop(ms) redis.call('PUBLISH', state, text(math.max(1, ms))) end
+
+-- A stop is over, except for the time that a 429 has named.
+local function announceEndOfStop()
+  local limitedUntil = tonumber(redis.call('HGET', state, 'rate_limited_until')) or 0
+  redis.call('PUBLISH', state, text(math.max(0, limitedUntil - now)))
+end
+`,
+});
+
+/** quotaReservations is what jobs have reserved of a quota, each under a lease. */
+export const quotaReservations = defineLibrary({
+  keys: ['leases', 'reservations'],
+  uses: [quotaWindow],
+  lua: /* lua */ `
+-- status: 0 reserved, 1 its create request was sent, 2 the upstream has counted it.
+local function reservationOf(id)
+  local stored = redis.call('HGET', reservations, id)
+  if not stored then return nil end
+  local step, tokens, status, input, class = string.match(stored, '^(%d+):(%d+):(%d):(%d+):(.*)$')
+  return {
+    step = tonumber(step), tokens = tonumber(tokens), input = tonumber(input), class = class,
+    isSent = status ~= '0', isCounted = status == '2'
+  }
+end
+
+local function storeReservation(id, reservation, untilMs)
+  redis.call('ZADD', leases, text(untilMs), id)
+  local status = reservation.isCounted and '2' or reservation.isSent and '1' or '0'
+  redis.call('HSET', reservations, id, table.concat({
+    text(reservation.step), text(reservation.tokens), status, text(reservation.input), reservation.class
+  }, ':'))
+end
+
+-- Tokens reserved for jobs that the upstream has not counted yet.
+local function pendingTokens()
+  return math.max(0, tonumber(redis.call('HGET', state, 'pending_tokens')) or 0)
+end
+local function addPendingTokens(tokens)
+  redis.call('HSET', state, 'pending_tokens', text(math.max(0, pendingTokens() + tokens)))
+end
+
+-- Tokens reserved for jobs that the upstream has counted, beyond their input: our charges can exceed its
+-- count by so much at most.
+local function overEstimate()
+  return math.max(0, tonumber(redis.call('HGET', state, 'over_estimate')) or 0)
+end
+local function addOverEstimate(tokens)
+  redis.call('HSET', state, 'over_estimate', text(math.max(0, overEstimate() + tokens)))
+end
+local function overEstimateOf(reservation) return math.max(0, reservation.tokens - reservation.input) end
+
+-- The probe has ended without a verdict: the next job becomes the probe, at once.
+local function endProbe()
+  redis.call('HDEL', state, 'probe_job')
+  for _, field in ipairs({ 'probe_at', 'open_until' }) do
+    if redis.call('HEXISTS', state, field) == 1 then redis.call('HSET', state, field, text(now)) end
+  end
+end
+
+local function releaseLease(id)
+  local reservation = reservationOf(id)
+  if reservation and reservation.isCounted then addOverEstimate(-overEstimateOf(reservation))
+  elseif reservation then addPendingTokens(-reservation.tokens) end
+  if redis.call('HGET', state, 'probe_job') == id then endProbe() end
+  redis.call('ZREM', leases, id)
+  redis.call('HDEL', reservations, id)
+end
+
+-- Takes back the charge of a reservation whose create request was never sent.
+local function refund(reservation) correctCharge(reservation.step, -1, -reservation.tokens) end
+
+-- Releases what dead workers have reserved.
+local function releaseExpiredLeases()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1000)) do
+    local reservation = reservationOf(id)
+    if reservation and not reservation.isSent then refund(reservation) end
+    releaseLease(id)
+  end
+end
+`,
+});

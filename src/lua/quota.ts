@@ -1,0 +1,213 @@
+import { defineLibrary, defineScript } from '../redis/script.ts';
+import { clock } from './clock.ts';
+import { quotaReservations, quotaWindow } from './quota-window.ts';
+
+/** How much of the even share may be used at once after a pause, in milliseconds of that share. */
+export const BURST_MS = 3000;
+
+/** quotaEstimates is what a job is expected to use, learned from what such jobs have used. */
+export const quotaEstimates = defineLibrary({
+  keys: ['usage'],
+  lua: /* lua */ `
+local function average(field) return tonumber(redis.call('HGET', usage, field)) end
+
+local function effortOf(class) return string.match(class, '([^/]*)$') end
+
+local function expectedInput(estimated) return estimated * (average('input_ratio') or 1) end
+
+local function expectedOutput(class)
+  return average('output:' .. class) or average('output:*/' .. effortOf(class)) or average('output:*') or 1000
+end
+`,
+});
+
+/**
+ * Returns what jobs are expected to use, and changes nothing. `jobs` holds for each job its estimated input
+ * tokens and its class; the reply holds for each job its expected input and output tokens.
+ */
+export const quotaExpect = defineScript({
+  name: 'quota.expect',
+  uses: [quotaEstimates],
+  rest: 'jobs',
+  lua: /* lua */ `
+local expected = {}
+for i = 1, #jobs, 2 do
+  expected[#expected + 1] = math.ceil(expectedInput(tonumber(jobs[i])))
+  expected[#expected + 1] = math.ceil(expectedOutput(jobs[i + 1]))
+end
+return expected
+`,
+});
+
+/**
+ * Reserves requests, tokens and slots in flight for jobs, in their order: all three for a job or nothing.
+ *
+ * Starts are spread evenly over the minute, with a few seconds' worth at once after a pause: a limit that is
+ * used up in its first second leaves the queue idle for the other 59. Pacing may be exceeded by one job,
+ * which the next one waits out; the 60-second window never is. A job has to fit into the window even if it
+ * turns out to be one of the large ones, for which up to a twentieth of the limit is left free. The pace of
+ * tokens is a tenth faster than the even share, to make up for what a pause has left unused. Only tokens need
+ * this: the larger a job, the longer it waits.
+ *
+ * `max*` are the configured limits, '' for none. `evenIfGone` is '1' to ask an upstream that does not have
+ * the model. `jobs` holds for each job its id, its estimated input tokens and its class.
+ *
+ * Returns `{reason, wait (ms), end of the leases (Unix ms), answers…}`. There is an answer for each job that
+ * was looked at: the tokens reserved for it, or -1 when another dispatcher has reserved for it. The reason is
+ * '' when there was enough for all.
+ */
+export const quotaReserve = defineScript({
+  name: 'quota.reserve',
+  args: ['maxRequests', 'maxTokens', 'maxInFlight', 'leaseMs', 'evenIfGone'],
+  uses: [quotaReservations, quotaEstimates],
+  rest: 'jobs',
+  lua: /* lua */ `
+local BURST_MS, CATCH_UP, FAILURES, PROBE_ANSWER_MS, ADVERTISED_FOR_MS = ${BURST_MS}, 1.1, 5, 60000, 86400000
+slideWindow()
+releaseExpiredLeases()
+
+local names = {
+  'rate_limited_until', 'probe_at', 'open_until', 'failures', 'gone_until', 'next_request', 'next_token',
+  'next_start', 'advertised_requests', 'advertised_tokens', 'advertised_at'
+}
+local fields = {}
+for i, value in ipairs(redis.call('HMGET', state, unpack(names))) do fields[names[i]] = tonumber(value) end
+local function at(field) return fields[field] or 0 end
+
+local function lower(configured, advertised)
+  local one = tonumber(configured)
+  if one and advertised then return math.min(one, advertised) end
+  return one or advertised
+end
+local isAdvertised = now - at('advertised_at') < ADVERTISED_FOR_MS
+local requestLimit = lower(maxRequests, isAdvertised and fields.advertised_requests or nil)
+local tokenLimit = lower(maxTokens, isAdvertised and fields.advertised_tokens or nil)
+local slotLimit = tonumber(maxInFlight)
+
+local answers = {}
+local function reply(reason, wait)
+  return { reason, math.ceil(wait), text(now + leaseMs), unpack(answers) }
+end
+
+if evenIfGone ~= '1' and at('gone_until') > now then return reply('gone', at('gone_until') - now) end
+local isExhausted, isDown = fields.probe_at ~= nil, at('failures') >= FAILURES
+if isExhausted and now < at('probe_at') then return reply('quota_exhausted', at('probe_at') - now) end
+if isDown and now < at('open_until') then return reply('upstream_down', at('open_until') - now) end
+if now < at('rate_limited_until') then return reply('rate_limited', at('rate_limited_until') - now) end
+-- The circuit breaker is half open: one job is sent as a probe.
+local isProbe = isExhausted or isDown
+local count = isProbe and math.min(1, #jobs / 3) or #jobs / 3
+
+-- Milliseconds until so many charges of the window no longer count.
+local function windowWait(isRequests, excess, countsMs)
+  for _, entry in ipairs(redis.call('LRANGE', window, 0, -1)) do
+    local step, requests, tokens = parseStep(entry)
+    local wait = step * STEP_MS + countsMs - now
+    if wait > 0 then excess = excess - (isRequests and requests or tokens) end
+    if excess <= 0 then return wait end
+  end
+  -- The upstream counts more than we have charged: other users of the key.
+  return 500
+end
+
+-- The margin for very large jobs: half as much again as the largest so far, since the largest is still to
+-- come.
+local spareTokens = tokenLimit and math.min((average('excess') or 0) * 1.5, tokenLimit / 20) or 0
+-- The same margin serves jobs that were long on their way.
+local margin = math.max(0, spareTokens - tokensPastMinute())
+local tokensCountMs = margin > 0 and MINUTE_MS or COUNTS_MS
+local msPerToken = tokenLimit and 60000 / tokenLimit / CATCH_UP
+if msPerToken then redis.call('HSET', state, 'ms_per_token', text(msPerToken)) end
+
+-- Right after a 429's time is over, jobs start one by one: those that waited must not arrive together.
+local isWarmingUp = at('rate_limited_until') > 0 and now < at('rate_limited_until') + 1500
+local inFlight = redis.call('ZCARD', leases)
+if inFlight == 0 then redis.call('HDEL', state, 'pending_tokens', 'over_estimate') end
+local nextRequest, nextStart = at('next_request'), at('next_start')
+-- A wrong estimate, or a limit that was raised since, delays the next job by a minute at most.
+local nextToken = math.min(at('next_token'), now + BURST_MS + 60000)
+local reason, wait = '', 0
+
+local function obstacleTo(tokens)
+  local requestSum, tokenSum = windowSums()
+  if slotLimit and inFlight >= slotLimit then
+    redis.call('HSET', state, 'slot_awaited', 1)
+    return 'max_in_flight', 1000
+  elseif requestLimit and requestSum + 1 > requestLimit then
+    return 'requests_per_minute', windowWait(true, requestSum + 1 - requestLimit, COUNTS_MS)
+  elseif tokenLimit and tokenSum > 0 and tokenSum + tokens + margin > tokenLimit then
+    return 'tokens_per_minute', windowWait(false, tokenSum + tokens + margin - tokenLimit, tokensCountMs)
+  elseif requestLimit and nextRequest > now + BURST_MS then
+    return 'requests_per_minute', nextRequest - now - BURST_MS
+  elseif tokenLimit and nextToken > now + BURST_MS then
+    return 'tokens_per_minute', nextToken - now - BURST_MS
+  elseif isWarmingUp and nextStart > now then
+    return 'rate_limited', nextStart - now
+  end
+  return '', 0
+end
+
+for i = 1, count do
+  local id, input, class = jobs[3 * i - 2], tonumber(jobs[3 * i - 1]), jobs[3 * i]
+  if redis.call('ZSCORE', leases, id) then answers[i] = '-1'
+  else
+    local tokens = math.ceil(expectedInput(input) + expectedOutput(class))
+    reason, wait = obstacleTo(tokens)
+    if reason ~= '' then break end
+    local step = charge(1, tokens)
+    storeReservation(id, { step = step, tokens = tokens, input = input, class = class }, now + leaseMs)
+    addPendingTokens(tokens)
+    inFlight = inFlight + 1
+    if requestLimit then nextRequest = math.max(nextRequest, now) + 60000 / requestLimit end
+    if tokenLimit then nextToken = math.max(nextToken, now) + tokens * msPerToken end
+    nextStart = now + 20
+    answers[i] = text(tokens)
+  end
+end
+redis.call('HSET', state,
+  'next_request', text(nextRequest), 'next_token', text(nextToken), 'next_start', text(nextStart))
+-- The next probe is sent when this one has brought a verdict, or when none can come any more.
+if isProbe and answers[1] and answers[1] ~= '-1' then
+  local untilField = isExhausted and 'probe_at' or 'open_until'
+  redis.call('HSET', state, untilField, text(now + PROBE_ANSWER_MS), 'probe_job', jobs[1])
+end
+return reply(reason, wait)
+`,
+});
+
+/** Returns 1 when the upstream has said lately that it does not have the model. */
+export const quotaIsGone = defineScript({
+  name: 'quota.isGone',
+  keys: ['state'],
+  uses: [clock],
+  lua: /* lua */ `
+return (tonumber(redis.call('HGET', state, 'gone_until')) or 0) > now and 1 or 0
+`,
+});
+
+/**
+ * Reads a quota as it is now: the sums in its state are only as recent as the last reservation. Writes
+ * nothing, so that it also works when the memory of Redis is full.
+ *
+ * Returns `{now (ms), requests and tokens that count, jobs in flight, fields of the state, mean tokens, mean
+ * duration}`.
+ */
+export const quotaSnapshot = defineScript({
+  name: 'quota.snapshot',
+  keys: ['leases', 'usage'],
+  uses: [quotaWindow],
+  lua: /* lua */ `
+local requests, tokens = 0, 0
+for _, entry in ipairs(redis.call('LRANGE', window, 0, -1)) do
+  local step, stepRequests, stepTokens = parseStep(entry)
+  if step * STEP_MS + COUNTS_MS > now then requests, tokens = requests + stepRequests, tokens + stepTokens end
+end
+local advertisedAt = tonumber(redis.call('HGET', state, 'advertised_at')) or 0
+if advertisedAt + COUNTS_MS > now then tokens = tokens + drift() end
+local means = redis.call('HMGET', usage, 'tokens', 'duration_ms')
+return {
+  now, requests, math.floor(tokens), redis.call('ZCOUNT', leases, '(' .. text(now), '+inf'),
+  redis.call('HGETALL', state), means[1], means[2]
+}
+`,
+});
