@@ -90,8 +90,9 @@ function watchRedis() {
       OF_QUOTAS.test(effect) || [BY_THE_CLOCK, ABOUT_MANY].some((effects) => effects.has(effect));
     const place = isNoPlace ? undefined : about;
     if (place !== undefined) {
-      if (reach(place, `before ${effect}`)) return NEVER;
+      // The worker can cancel the response from here on.
       if (effect === 'purchase.store') places.set(argument(command.args, 'responseId'), place);
+      if (reach(place, `before ${effect}`)) return NEVER;
     }
     const answer = sendCommand.call(this, command, stream);
     const mayTake = effect?.startsWith('moveTo');

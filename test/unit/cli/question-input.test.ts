@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { readQuestion } from '../../../cli/commands/question.ts';
+import { readQuestion } from '../../../cli/commands/question-input.ts';
 import { waitChoice, wholeNumber } from '../../../cli/option.ts';
 
 let folder: string;
@@ -21,25 +21,30 @@ async function fileWith(name: string, bytes: string | Buffer): Promise<string> {
 }
 
 describe('the question', () => {
-  it('is the argument, and stdin is left alone', async () => {
+  it('is the argument, and stdin is not read', async () => {
     expect(await readQuestion({ question: 'Why?', ...noContext }, piped('something else'))).toEqual({
       question: 'Why?',
     });
   });
 
-  it.each(['-', undefined])('is stdin for %j, without the line end of echo', async (question) => {
-    expect(await readQuestion({ question, ...noContext }, piped('Why', '?\n'))).toEqual({ question: 'Why?' });
-  });
+  it.each(['-', undefined])(
+    'is stdin when the argument is %j, without the line end of echo',
+    async (question) => {
+      expect(await readQuestion({ question, ...noContext }, piped('Why', '?\n'))).toEqual({
+        question: 'Why?',
+      });
+    },
+  );
 
-  it('survives a character that is cut between two pieces', async () => {
+  it('is whole when a character is split between two chunks', async () => {
     const bytes = Buffer.from('Größe?');
     const input = piped(bytes.subarray(0, 3), bytes.subarray(3));
     expect(await readQuestion({ question: '-', ...noContext }, input)).toEqual({ question: 'Größe?' });
   });
 
-  it('is not waited for at a keyboard', async () => {
+  it('is not awaited from a keyboard', async () => {
     await expect(readQuestion({ question: undefined, ...noContext }, keyboard)).rejects.toThrow(
-      'expected a question: o3q ask',
+      'expected a question, got none: o3q ask',
     );
   });
 
@@ -47,17 +52,19 @@ describe('the question', () => {
     await expect(readQuestion({ question: '-', ...noContext }, piped(text))).rejects.toThrow(
       'an empty stdin',
     );
-    await expect(readQuestion({ question: text, ...noContext }, piped())).rejects.toThrow('an empty text');
+    await expect(readQuestion({ question: text, ...noContext }, piped())).rejects.toThrow(
+      'an empty argument',
+    );
   });
 
-  it('is refused when its bytes are no text', async () => {
+  it('is refused when its bytes are not UTF-8', async () => {
     const input = piped(Buffer.from([0xff, 0xfe, 0x41, 0x00]));
     await expect(readQuestion({ question: '-', ...noContext }, input)).rejects.toThrow(/UTF-8.* stdin/);
   });
 });
 
 describe('the context', () => {
-  it('is a file, as it is', async () => {
+  it('is the unchanged content of a file', async () => {
     const context = await fileWith('notes.md', ' # Notes\n\n');
     expect(await readQuestion({ question: 'Why?', context }, piped())).toEqual({
       question: 'Why?',
@@ -73,17 +80,17 @@ describe('the context', () => {
   });
 
   it.each(['-', undefined])('cannot be stdin when the question %j is', async (question) => {
-    await expect(readQuestion({ question, context: '-' }, piped('one'))).rejects.toThrow('not both');
+    await expect(readQuestion({ question, context: '-' }, piped('one'))).rejects.toThrow('got both');
   });
 
-  it('is refused by name when it cannot be read', async () => {
+  it('is refused with the name of the file when the file cannot be read', async () => {
     const missing = join(folder, 'missing.md');
     await expect(readQuestion({ question: 'Why?', context: missing }, piped())).rejects.toThrow(
       /^--context: .*missing\.md cannot be read: .*ENOENT/,
     );
   });
 
-  it('is refused by name when it is no text', async () => {
+  it('is refused with the name of the file when the file is not text', async () => {
     const context = await fileWith('picture.png', Buffer.from([0x89, 0x50, 0x4e, 0x47]));
     await expect(readQuestion({ question: 'Why?', context }, piped())).rejects.toThrow(/UTF-8.*picture\.png/);
   });
@@ -107,12 +114,12 @@ describe('--wait', () => {
   });
 });
 
-describe('a whole number', () => {
-  it.each(['', '1.5', '-1', '1e3', '0x10', ' 1', 'many'])('is not %j', (text) => {
+describe('wholeNumber', () => {
+  it.each(['', '1.5', '-1', '1e3', '0x10', ' 1', 'many'])('refuses %j', (text) => {
     expect(() => wholeNumber(text)).toThrow('Expected a whole number');
   });
 
-  it('is its digits', () => {
+  it('parses digits', () => {
     expect(wholeNumber('0042')).toBe(42);
   });
 });

@@ -2,34 +2,42 @@ import { readFile } from 'node:fs/promises';
 import { UsageError } from '../exit-code.ts';
 
 export interface QuestionSource {
-  /** The words themselves; `-` or undefined: stdin. */
+  /** The text of the question; `-` or undefined: stdin. */
   question: string | undefined;
   /** The path of a file; `-`: stdin. */
   context: string | undefined;
 }
 
 export interface Input extends AsyncIterable<Buffer | string> {
-  /** A person at the keyboard would not know that something is expected of them. */
+  /**
+   * True when stdin is a keyboard: a missing question is then an error, instead of a silent wait for input.
+   */
   readonly isTTY?: boolean;
 }
 
-/** The question and its context, from wherever they are. @throws {UsageError} */
+/**
+ * readQuestion reads the question and its context from the command line, a file or stdin.
+ *
+ * @throws {UsageError}
+ */
 export async function readQuestion(
   source: QuestionSource,
   input: Input,
 ): Promise<{ question: string; context?: string }> {
   const questionFromInput = source.question === undefined || source.question === '-';
   if (questionFromInput && source.context === '-') {
-    throw new UsageError('stdin can be the question or the context (--context -), not both');
+    throw new UsageError('expected stdin to be the question or the context (--context -), got both');
   }
   if (source.question === undefined && input.isTTY === true) {
-    throw new UsageError('expected a question: o3q ask "Why is the sky blue?", or pipe one in');
+    throw new UsageError(
+      'expected a question, got none: o3q ask "Why is the sky blue?", or pipe one to stdin',
+    );
   }
   const question = questionFromInput
     ? utf8From(await bytesOf(input), 'stdin').trimEnd()
     : (source.question ?? '');
   if (question.trim() === '') {
-    throw new UsageError(`expected a question, got an empty ${questionFromInput ? 'stdin' : 'text'}`);
+    throw new UsageError(`expected a question, got an empty ${questionFromInput ? 'stdin' : 'argument'}`);
   }
   const context = await readContext(source.context, input);
   return { question, ...(context !== undefined && { context }) };
@@ -54,7 +62,10 @@ async function bytesOf(input: Input): Promise<Uint8Array> {
   return Buffer.concat(pieces);
 }
 
-/** A picture or a UTF-16 file would be enqueued as nonsense that costs money. */
+/**
+ * utf8From refuses bytes that are not UTF-8: an image or a UTF-16 file would be enqueued as expensive
+ * nonsense.
+ */
 function utf8From(bytes: Uint8Array, source: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

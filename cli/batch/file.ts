@@ -1,13 +1,25 @@
 import { createReadStream } from 'node:fs';
+import { SetupError } from '../../src/errors/setup-error.ts';
+
+/** BatchError says why a batch cannot begin or continue: one of its files is not what it must be. */
+export class BatchError extends SetupError {
+  override readonly name = 'BatchError';
+}
+
+/** fileError names the file and what could not be done with it, and quotes the operating system's reason. */
+export function fileError(file: string, what: string, error: unknown): BatchError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new BatchError(`${file} cannot be ${what}: ${reason}`, { cause: error });
+}
 
 export interface FileLine {
-  /** 1-based. */
+  /** The number of the line, from 1. */
   number: number;
-  /** Without its end; undefined: it is longer than allowed. */
+  /** The line without its line end; undefined when it is longer than allowed. */
   bytes: Buffer | undefined;
-  /** Where the next one begins. */
+  /** The offset in bytes at which the next line begins. */
   end: number;
-  /** False: the file ends in the middle of it. */
+  /** False when the file ends without a line end after this line. */
   ended: boolean;
 }
 
@@ -16,8 +28,9 @@ const NEWLINE = 10;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /**
- * The lines of a file of any size, in as much memory as one of them takes. Not Node's readline: it ends lines at U+2028 too, which
- * JSON has inside of strings, and holds a line however long it is.
+ * linesOf reads a file of any size line by line, and holds one line in memory. It does not use Node's
+ * readline, which also ends lines at U+2028, which JSON allows inside strings, and which holds a line of any
+ * length.
  */
 export async function* linesOf(
   path: string,
