@@ -1,4 +1,4 @@
-import type { CompletedJob, JobResult } from '../job/job.ts';
+import type { CompletedJob, JobResult } from '../job/view.ts';
 import { answerOf, type UpstreamResponse } from '../responses/response.ts';
 
 type StoredResponse = UpstreamResponse & Record<string, unknown>;
