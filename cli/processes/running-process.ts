@@ -51,8 +51,8 @@ export async function runProcess({
     throw error;
   }
   logger.info('stopping; a second signal hurries');
-  const withTimeout = await shutDown(parts, { deadlineMs: shutdownMs, hurry: signals.hurry });
-  if (withTimeout) return EXIT.done;
+  const isClosed = await shutDown(parts, { deadlineMs: shutdownMs, hurry: signals.hurry });
+  if (isClosed) return EXIT.done;
   logger.error(
     { shutdownMs },
     'not stopped in time, ending by force; unfinished jobs go on in another worker',

@@ -1,4 +1,4 @@
-import { pause } from '../../src/async/pause.ts';
+import { pause } from '../../src/async/waker.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
 import type { Submission } from '../../src/run/record.ts';
