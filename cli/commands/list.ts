@@ -21,12 +21,12 @@ export function registerListCommand(program: Command, context: CommandContext): 
     .command('list')
     .summary('list jobs, newest first')
     .description('Lists jobs, newest first.')
-    .addOption(new Option('-s, --status <status>', 'only these').choices(JOB_STATUSES))
-    .option('-m, --model <model>', 'only those of one model')
-    .option('-q, --query <text>', 'only those with these words in their question')
-    .option('-n, --limit <n>', 'how many', positive, 20)
-    .option('--cursor <cursor>', 'where an earlier list ended: next_cursor of its --json')
-    .option('--json', "print the API's JSON: {jobs, next_cursor}")
+    .addOption(new Option('-s, --status <status>', 'only jobs in this status').choices(JOB_STATUSES))
+    .option('-m, --model <model>', 'only jobs of this model')
+    .option('-q, --query <text>', 'only jobs whose question contains this text')
+    .option('-n, --limit <n>', 'the most jobs to list', positive, 20)
+    .option('--cursor <cursor>', 'continue an earlier list: the next_cursor of its --json')
+    .option('--json', 'print the JSON of the API: {jobs, next_cursor}')
     .addHelpText('after', EXAMPLES)
     .action((options: ListOptions) => list(context, options));
 }
@@ -43,7 +43,7 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
   }
 }
 
-/** As many as asked for, over as many pages as that takes: a page may hold fewer than its limit. */
+/** firstJobs reads pages until it has enough jobs: a page may hold fewer jobs than its limit. */
 async function firstJobs(client: O3Client, query: JobQuery, limit: number): Promise<JobPage> {
   const jobs: JobPage['jobs'] = [];
   let cursor = query.cursor;
@@ -57,7 +57,7 @@ async function firstJobs(client: O3Client, query: JobQuery, limit: number): Prom
 
 function emptyText({ status, model, query, cursor }: ListOptions): string {
   const isFiltered = [status, model, query, cursor].some((filter) => filter !== undefined);
-  return isFiltered ? 'No such jobs.' : 'No jobs yet: o3q ask "Why is the sky blue?"';
+  return isFiltered ? 'No jobs match.' : 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
 }
 
 function positive(text: string): number {

@@ -73,6 +73,7 @@ function waitingReason(
   upstreamModel: string,
 ): string {
   const when = new Date(until).toISOString();
+  const account = `the upstream account of ${upstreamModel}`;
   switch (reason) {
     case 'requests_per_minute':
       return `rate limit of ${upstreamModel} (${perMinute(requestsPerMinute, 'request')})`;
@@ -83,7 +84,7 @@ function waitingReason(
     case 'rate_limited':
       return `rate limit until ${when}`;
     case 'quota_exhausted':
-      return `quota exhausted: the upstream account of ${upstreamModel} has no money left; one job probes at ${when}`;
+      return `quota exhausted: ${account} has no money left; one job probes at ${when}`;
     case 'upstream_down':
       return `the upstream is unreachable or overloaded; one job tries again at ${when}`;
     case 'gone':

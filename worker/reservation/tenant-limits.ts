@@ -139,18 +139,21 @@ function slotPause(tenant: string, maxInFlight: number): TenantPause {
 }
 
 function pricePause(tenant: string, upstreamModel: string): TenantPause {
+  const problem = `${upstreamModel} has no known price, so the budget of ${tenant} cannot be kept`;
   return {
-    reason: `${upstreamModel} has no known price, so the budget of ${tenant} cannot be kept: set "prices" in o3q.config.json`,
+    reason: `${problem}: set "prices" in o3q.config.json`,
     untilMs: Date.now() + LOOK_AT_BUDGET_MS,
   };
 }
 
 function budgetPause(tenant: string, budgetUsd: number, costNano: number): TenantPause {
-  const expectedUsd = costNano / NANO_PER_DOLLAR;
   const midnight = nextUtcDay(Date.now());
+  const end = new Date(midnight).toISOString();
+  const expectedUsd = Number((costNano / NANO_PER_DOLLAR).toPrecision(2));
+  const [expected, budget] = [formatUsd(expectedUsd), formatUsd(budgetUsd)];
   const reason =
-    expectedUsd > budgetUsd
-      ? `this job is expected to cost ${formatUsd(Number(expectedUsd.toPrecision(2)))}, more than ${tenant}'s daily budget of ${formatUsd(budgetUsd)}`
-      : `the daily budget of ${tenant} (${formatUsd(budgetUsd)}) is used up or reserved until ${new Date(midnight).toISOString()}`;
+    costNano > budgetUsd * NANO_PER_DOLLAR
+      ? `this job is expected to cost ${expected}, more than ${tenant}'s daily budget of ${budget}`
+      : `the daily budget of ${tenant} (${budget}) is used up or reserved until ${end}`;
   return { reason, untilMs: Math.min(Date.now() + LOOK_AT_BUDGET_MS, midnight) };
 }

@@ -2,14 +2,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CommandOutcome, runCommand } from './command.ts';
 
-/** The tools by their paths; all three belong to every Debian and Ubuntu. */
+/** AptTools are the paths of three programs that every Debian and Ubuntu has. */
 export type AptTools = { readonly aptGet: string; readonly aptCache: string; readonly dpkgDeb: string };
 
-/** apt with its own package index or the system's, doing only what needs no root. */
+/** Apt is apt with a private package index or the system's. It does only what needs no root. */
 export type Apt = {
-  /** The version that would be installed, or undefined when the index has no such package. */
+  /** The version that apt would install; undefined if the index has no such package. */
   candidateVersion(packageName: string): Promise<string | undefined>;
-  /** The packages that an installation of these would bring in, these included. */
+  /** The packages that apt would install for these, including these. */
   closure(packageNames: readonly string[]): Promise<readonly string[]>;
   /** Checks each package against the distribution's signed index and writes it to the folder. */
   download(packageNames: readonly string[], folder: string): Promise<void>;
@@ -18,6 +18,7 @@ export type Apt = {
 const QUICK_MS = 30_000;
 const NETWORK_MS = 5 * 60_000;
 
+/** AptError is a failed step of apt, with apt's reason. */
 export class AptError extends Error {
   override readonly name = 'AptError';
 }
@@ -54,20 +55,25 @@ export function createApt(tools: AptTools, options: readonly string[]): Apt {
 
 export function systemIndexOptions(isRoot: boolean): readonly string[] {
   return [
-    // Without a network the error then comes after seconds, not minutes.
+    // Without a network, the error comes after seconds instead of minutes.
     ...['-o', 'Acquire::Retries=0', '-o', 'Acquire::http::Timeout=20', '-o', 'Acquire::https::Timeout=20'],
-    // As root apt drops to its user _apt, which cannot write into our private folder.
+    // As root, apt switches to its user _apt, which cannot write into our private folder.
     ...(isRoot ? ['-o', 'APT::Sandbox::User=root'] : []),
   ];
 }
 
+/** PrivateIndex is a package index of our own, and the apt options that use it. */
 export type PrivateIndex = {
   readonly options: readonly string[];
   /** Why the index may lack something, in apt's words. */
   readonly complaint?: string;
 };
 
-/** Fetches the signed index into the folder, for machines whose own is missing or out of date. No root needed. */
+/**
+ * fetchPrivateIndex downloads the signed package index into the folder, for machines whose own index is missing or out of
+ * date. It needs no root.
+ * @throws AptError when `apt-get update` fails.
+ */
 export async function fetchPrivateIndex(
   tools: AptTools,
   folder: string,
@@ -77,7 +83,7 @@ export async function fetchPrivateIndex(
   const cache = join(folder, 'cache');
   await mkdir(join(lists, 'partial'), { recursive: true });
   await mkdir(join(cache, 'archives', 'partial'), { recursive: true });
-  // The machine's hooks after an update are about its own index and may need root.
+  // The machine's hooks after an update concern its own index and may need root.
   const settings = join(folder, 'apt.conf');
   await writeFile(settings, '#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n');
   const options = [
@@ -87,7 +93,7 @@ export async function fetchPrivateIndex(
   ];
   const outcome = await runCommand(tools.aptGet, [...options, 'update'], { timeoutMs: NETWORK_MS });
   outputOf('apt-get update', outcome);
-  // apt calls it a success when it reached no server at all.
+  // apt reports success even if it reached no server.
   const complaint = outcome.ok ? /^[WE]: .*$/m.exec(outcome.warnings)?.[0] : undefined;
   return { options, ...(complaint !== undefined && { complaint }) };
 }

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
 
+/** CommandOutcome is how a program ended. */
 export type CommandOutcome =
-  /** `warnings`: what it said besides, although it succeeded. */
+  /** `warnings` is what a successful program wrote to stderr. */
   | { readonly ok: true; readonly output: string; readonly warnings: string }
-  /** `reason`: the last thing the program said, or why it could not be run. One line. */
+  /** `reason` is one line: the last thing the program said, or why it could not be run. */
   | { readonly ok: false; readonly reason: string };
 
 export type CommandOptions = {
@@ -11,7 +12,7 @@ export type CommandOptions = {
   readonly timeoutMs: number;
 };
 
-/** Runs a program to its end. A program that is missing, fails or hangs is an answer here, not an exception. */
+/** runCommand runs a program to its end. It never rejects: a program that is missing, fails or hangs is an outcome. */
 export function runCommand(
   program: string,
   args: readonly string[],
@@ -36,8 +37,8 @@ function reasonOf(
   stderr: string,
   timeoutMs: number,
 ): string {
-  if (error.killed === true) return `no end after ${timeoutMs / 1000} s`;
-  // A word means that the program was never run (ENOENT, EACCES); a number is its exit code.
+  if (error.killed === true) return `it did not end within ${timeoutMs / 1000} s`;
+  // A word (ENOENT, EACCES) means that the program was never run; a number is its exit code.
   if (typeof error.code === 'string') return error.code;
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   const said = lines.find((line) => line.startsWith('E: ')) ?? lines.at(-1);

@@ -21,8 +21,9 @@ const PRIVATE_PREFIX = '.unpacking-';
 const ABANDONED_AFTER_MS = 60 * 60_000;
 
 /**
- * Unpacks the distribution's own server into the cache: signature-checked by apt, no root, nothing installed
- * system-wide, no service started. Throws AptError, or the file system's error, with the reason.
+ * unpackDistributionPackage unpacks the distribution's own server into the cache. apt checks the signatures. It needs no
+ * root, installs nothing system-wide and starts no service.
+ * @throws AptError or the file system's error, with the reason.
  */
 export async function unpackDistributionPackage(options: DistributionPackageOptions): Promise<ServerBinary> {
   const cacheDir = resolve(options.cacheDir);
@@ -49,7 +50,7 @@ async function fetchWithAnyIndex(
   try {
     return await fetchFrom(systemIndex, join(privateFolder, 'system'), options);
   } catch (error: unknown) {
-    // No index (a container), or one that names packages which the mirror has replaced since.
+    // There is no index (in a container), or it names packages that the mirror has replaced since.
     if (!(error instanceof AptError)) throw error;
     options.log('[redis] reading the package index of your distribution (no root needed)');
     const { options: aptOptions, complaint } = await fetchPrivateIndex(options.tools, privateFolder, isRoot);
@@ -62,7 +63,7 @@ async function fetchWithAnyIndex(
   }
 }
 
-/** What is left of a download that was interrupted, by Ctrl-C for example. */
+/** Removes what an interrupted download left behind, for example after Ctrl-C. */
 async function removeAbandoned(cacheDir: string): Promise<void> {
   for (const entry of await readdir(cacheDir)) {
     const folder = join(cacheDir, entry);
@@ -78,7 +79,7 @@ type Unpacked = { readonly folder: string; readonly folderName: string };
 
 async function fetchFrom(apt: Apt, folder: string, options: DistributionPackageOptions): Promise<Unpacked> {
   const server = await choosePackage(apt);
-  // The server's program is in the tools package; the server package holds a link to it.
+  // The server's program is in the tools package; the server package contains a link to it.
   const names = await apt.closure([`${server.product}-tools`, `${server.product}-server`]);
   options.log(`[redis] downloading ${names.join(', ')} (${server.version})`);
   const packages = join(folder, 'packages');
@@ -112,7 +113,7 @@ async function choosePackage(apt: Apt): Promise<ServerPackage> {
   return { product: 'redis', version: redis };
 }
 
-/** So that the unpacked server runs by its path alone, from wherever the folder lies, and keeps its pid. */
+/** The wrapper lets the unpacked server run by its path alone, wherever the folder is, and `exec` keeps its pid. */
 async function writeWrapper(folder: string, program: string): Promise<void> {
   const libraries: string[] = [];
   for (const base of ['root/usr/lib', 'root/lib']) {
@@ -136,19 +137,19 @@ exec "$here/root/usr/bin/${program}" "$@"
 async function moveIntoPlace(unpacked: Unpacked, cacheDir: string): Promise<ServerBinary> {
   const inspection = await inspectServerBinary(join(unpacked.folder, 'redis-server'));
   if (!inspection.usable) throw new AptError(`the unpacked server ${inspection.reason}`);
-  const place = join(cacheDir, unpacked.folderName);
+  const target = join(cacheDir, unpacked.folderName);
   try {
-    await rename(unpacked.folder, place);
+    await rename(unpacked.folder, target);
   } catch (error: unknown) {
-    // Another process was first: its folder is as good as ours, unless it no longer runs.
-    if (!(await inspectServerBinary(join(place, 'redis-server'))).usable) {
-      await rm(place, { recursive: true, force: true });
-      await rename(unpacked.folder, place).catch(() => {
+    // Another process was first. Its folder is as good as ours, unless its server does not run.
+    if (!(await inspectServerBinary(join(target, 'redis-server'))).usable) {
+      await rm(target, { recursive: true, force: true });
+      await rename(unpacked.folder, target).catch(() => {
         throw error;
       });
     }
   }
-  return { ...inspection.binary, path: join(place, 'redis-server') };
+  return { ...inspection.binary, path: join(target, 'redis-server') };
 }
 
 function withoutEpoch(version: string): string {

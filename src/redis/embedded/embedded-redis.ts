@@ -5,36 +5,39 @@ import { findFreePort } from './local-port.ts';
 import { type Ownership, takeOwnership } from './owner-file.ts';
 import { type ResolutionOptions, type ResolvedServer, resolveServer } from './resolution-order.ts';
 
+/** EmbeddedRedisOptions say which server to start, and where it keeps its data. */
 export type EmbeddedRedisOptions = ResolutionOptions & {
-  /** The server's folder, created with mode 0700 when missing. One running server per folder. */
+  /** The server's folder. It is created with mode 0700 if it is missing. Only one server may run in a folder. */
   readonly dataDir: string;
   /**
-   * Whether each write goes to the append-only file, synced every second. Default true; false keeps
-   * everything in memory and loses it at the end (for tests).
+   * Whether each write goes to the append-only file, which is synced every second. Default true. With false
+   * everything stays in memory and is lost at the end (for tests).
    */
   readonly appendOnly?: boolean;
-  /** Asked again, three times in all, when its port turns out to be in use. Default: any free port. */
+  /** Chooses the port. It is called up to three times while its port turns out to be in use. Default: any free port. */
   readonly choosePort?: () => Promise<number>;
 };
 
+/** EmbeddedRedis is a running server that this process owns. */
 export type EmbeddedRedis = {
   readonly url: string;
   readonly port: number;
-  /** Of the server. */
+  /** The process id of the server. */
   readonly pid: number;
-  /** One line for the log: which server, where, with which data. */
+  /** One line for the log: which server runs, where, and with which data. */
   readonly description: string;
-  /** Resolves when the server has ended; unless `expected`, log it and end the program with code 1. */
+  /** Resolves when the server has ended. Unless `expected`, the caller logs it and ends the program with code 1. */
   readonly exited: Promise<ServerExit>;
-  /** Stops the server, data kept, and gives up the folder. May be called twice. */
+  /** Stops the server, keeps its data and gives up the folder. It may be called twice. */
   stop(): Promise<void>;
 };
 
 const PORT_TRIES = 3;
 
 /**
- * Starts a real Redis or Valkey of this machine as our own child, and stops it with us however we end.
- * Throws RedisUnavailableError when there is none, when it does not start, or when another process owns the folder.
+ * startEmbeddedRedis starts a real Redis or Valkey as a child of this process. The server stops when this process ends,
+ * even by SIGKILL.
+ * @throws RedisUnavailableError when there is no server, when it does not start, or when another process owns the folder.
  */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const server = await resolveServer(options);
@@ -47,7 +50,7 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
       appendOnly,
       choosePort: options.choosePort ?? findFreePort,
     });
-    // Only once the server is gone may another process have the folder.
+    // Another process may take the folder only after the server is gone.
     const exited = launched.exited.then(async (exit) => {
       await ownership.release();
       return exit;
@@ -76,7 +79,7 @@ async function makeDataDir(path: string): Promise<string> {
     return await realpath(path);
   } catch (error: unknown) {
     throw new RedisUnavailableError(
-      `The embedded Redis cannot keep its data in ${path} (${String(error)}). Start it in a folder that you may write to, or set REDIS_URL`,
+      `The embedded Redis cannot keep its data in ${path} (${String(error)}). Start it in a folder that you can write to, or set REDIS_URL`,
       { cause: error },
     );
   }
@@ -89,7 +92,7 @@ async function launchOnFreePort(
 ): Promise<LaunchedServer> {
   for (let tries = 1; ; tries += 1) {
     const port = await choosePort();
-    // Written first: whoever takes over after our death must find the server even if it is just starting.
+    // Written first: after a crash, the process that takes over must find the server even if it is just starting.
     await ownership.setPort(port);
     try {
       return await launchServer({ ...options, binary, port });

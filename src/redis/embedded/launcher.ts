@@ -8,41 +8,44 @@ import { RedisUnavailableError } from '../unavailable-error.ts';
 import { askLocalPort } from './local-port.ts';
 import type { ServerBinary } from './server-binary.ts';
 
+/** ServerExit says how a server ended. */
 export type ServerExit = {
-  /** Whether `stop()` had been called: otherwise the server died, and the program cannot go on. */
+  /** Whether `stop()` was called. Otherwise the server died, and the program cannot go on. */
   readonly expected: boolean;
-  /** 128 + n when signal n ended it. */
+  /** The exit code; 128 + n when signal n ended the server. */
   readonly exitCode: number;
   /** The last lines of the server's log. */
   readonly logTail: string;
 };
 
+/** LaunchedServer is a server that answers on its port. */
 export type LaunchedServer = {
   readonly port: number;
-  /** Of the server itself, not of the shell around it. */
+  /** The process id of the server itself, not of the shell around it. */
   readonly pid: number;
-  /** Resolves, and never rejects, when the server has ended for whatever reason. */
+  /** Resolves when the server has ended, expected or not. It never rejects. */
   readonly exited: Promise<ServerExit>;
   stop(): Promise<void>;
 };
 
+/** LaunchOptions are what the server is started with. */
 export type LaunchOptions = {
   readonly binary: ServerBinary;
-  /** Absolute, existing, owned by us (see owner-file.ts). */
+  /** An absolute path of an existing folder that this process owns (see owner-file.ts). */
   readonly dataDir: string;
   readonly appendOnly: boolean;
   readonly port: number;
 };
 
-/** Thrown by launchServer when another program has the port; a new port helps. */
+/** PortInUseError means that another program has the port; the caller tries another port. */
 export class PortInUseError extends RedisUnavailableError {}
 
 /**
- * A shell around the server, in a process group of its own, with a pipe from us on fd 3:
- * - its own group: Ctrl-C in the terminal leaves Redis up until the workers have closed;
- * - the pipe: its end, on every kind of death of ours, SIGKILL too, stops the server in order.
- * stdout carries one line, the server's pid; the log goes to a file, which no reader of ours can block.
- * The waiting subshell is killed at the end lest it signals a pid that has become somebody else's.
+ * A shell around the server. It has a process group of its own, and a pipe from this process on fd 3.
+ * - Because of its own group, Ctrl-C in the terminal leaves Redis up until the workers have closed.
+ * - The pipe ends whenever this process ends, even by SIGKILL, and then the shell stops the server in order.
+ * stdout carries one line, the server's pid. The log goes to a file, so that no slow reader can block the server.
+ * The waiting subshell is killed at the end: otherwise it could signal a pid that now belongs to another process.
  */
 const SHELL_SCRIPT = `exec 3<&0 2>>"$1"
 shift
@@ -63,14 +66,17 @@ const READY_POLL_MS = 5;
 const STOP_LIMIT_MS = 10_000;
 const LOG_TAIL_LINES = 6;
 
-/** Resolves when the server answers on its port. Throws RedisUnavailableError with the server's last words. */
+/**
+ * launchServer starts a server and resolves when it answers on its port.
+ * @throws RedisUnavailableError with the last lines of the server's log; PortInUseError when the port is taken.
+ */
 export async function launchServer(options: LaunchOptions): Promise<LaunchedServer> {
   const logFile = join(options.dataDir, 'redis.log');
-  // Made here and not by the shell, so that a folder that cannot be written is named in the error.
+  // Created here and not by the shell, so that the error names a folder that cannot be written.
   await writeFile(logFile, '', { mode: 0o600 });
   const shellArgs = ['-c', SHELL_SCRIPT, options.binary.path, logFile, ...serverArguments(options)];
   const shell = spawn('/bin/sh', shellArgs, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
-  // Ending a pipe whose reader is gone is no news: `exited` tells it better.
+  // The pipe fails when the shell is gone; `exited` reports that.
   shell.stdin.on('error', () => undefined);
 
   let stopping = false;
@@ -94,7 +100,7 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
       `The embedded Redis did not answer on 127.0.0.1:${options.port} within ${READY_LIMIT_MS / 1000} s. Its log: ${logFile}`,
     );
   }
-  const text = `The embedded Redis (${options.binary.path}) ended at once with exit code ${outcome.exitCode}. Its last words, from ${logFile}:\n${outcome.logTail}`;
+  const text = `The embedded Redis (${options.binary.path}) ended at once with exit code ${outcome.exitCode}. The end of its log, ${logFile}:\n${outcome.logTail}`;
   if (/Address already in use/i.test(outcome.logTail)) throw new PortInUseError(text);
   throw new RedisUnavailableError(text);
 }
@@ -107,7 +113,7 @@ function serverArguments({ dataDir, appendOnly, port }: LaunchOptions): string[]
   ];
 }
 
-/** PONG alone would not do: on a port lost to another Redis it would be that one's. */
+/** A PONG alone is not enough: if another Redis won the port, it would answer. So the pid must match, too. */
 async function untilReady(port: number, pid: number, giveUp: AbortSignal): Promise<'ready' | 'too late'> {
   const deadlineMs = Date.now() + READY_LIMIT_MS;
   while (Date.now() < deadlineMs && !giveUp.aborted) {

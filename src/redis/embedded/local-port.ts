@@ -2,7 +2,7 @@ import { connect, createServer } from 'node:net';
 
 const ANSWER_TIMEOUT_MS = 1000;
 
-/** A port that was free a moment ago; whoever uses it must still cope with losing the race for it. */
+/** findFreePort returns a port that was free a moment ago. The caller must still handle losing the race for it. */
 export function findFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -17,29 +17,31 @@ export function findFreePort(): Promise<number> {
   });
 }
 
-/** Who listens on a port of this machine. */
+/** PortHolder is what listens on a port of this machine. */
 export type PortHolder =
-  | { readonly kind: 'nobody' }
-  /** It takes connections and says nothing: stopped, too busy, or no Redis. */
+  | { readonly kind: 'none' }
+  /** It accepts connections and sends nothing: it is stopped, too busy, or no Redis. */
   | { readonly kind: 'silent' }
-  | { readonly kind: 'stranger' }
+  /** It answers, but not as a Redis that we started. */
+  | { readonly kind: 'other' }
   | {
       readonly kind: 'redis';
-      /** It answers PING with PONG: started, and its data are loaded. */
+      /** Whether it answers PING with PONG: it has started and loaded its data. */
       readonly ready: boolean;
       readonly pid: number;
       /** The real path of its data folder. */
       readonly dataDir: string;
     };
 
+/** askLocalPort asks the program on a port whether it is a Redis, and which one. */
 export async function askLocalPort(port: number): Promise<PortHolder> {
   const reply = await replyTo(port, 'PING\r\nINFO server\r\nCONFIG GET dir\r\nQUIT\r\n');
-  if (reply === undefined) return { kind: 'nobody' };
+  if (reply === undefined) return { kind: 'none' };
   if (reply === '') return { kind: 'silent' };
   const pid = /^process_id:(\d+)\r$/m.exec(reply)?.[1];
   const dataDir = /\$3\r\ndir\r\n\$\d+\r\n(.*?)\r\n/.exec(reply)?.[1];
-  // A server that we started always tells both.
-  if (pid === undefined || dataDir === undefined) return { kind: 'stranger' };
+  // A server that we started always reports both.
+  if (pid === undefined || dataDir === undefined) return { kind: 'other' };
   return { kind: 'redis', ready: reply.startsWith('+PONG'), pid: Number(pid), dataDir };
 }
 
@@ -57,7 +59,7 @@ function replyTo(port: number, commands: string): Promise<string | undefined> {
     socket.on('data', (text: string) => {
       reply += text;
     });
-    // 'close' follows, with what had arrived until then.
+    // 'close' follows, with what has arrived until then.
     socket.on('error', () => socket.destroy());
     socket.on('close', () => resolve(connected ? reply : undefined));
   });

@@ -3,27 +3,28 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RedisUnavailableError } from '../unavailable-error.ts';
 import { askLocalPort } from './local-port.ts';
-import { isSameProcess, type ProcessIdentity, processIdentity } from './process-identity.ts';
-import { hasCode } from './system-error.ts';
+import { hasCode, isSameProcess, type ProcessIdentity, processIdentity } from './process-identity.ts';
 
-/** Who runs the server of a data folder. The port is written before the server is started on it. */
+/** Owner is the process that runs the server of a data folder. It writes the port before it starts the server on it. */
 type Owner = ProcessIdentity & { readonly port?: number };
 
+/** Ownership is a data folder that this process owns. */
 export type Ownership = {
   setPort(port: number): Promise<void>;
   release(): Promise<void>;
 };
 
-// Long enough for a stopped server to write its last second to disk.
+/** Long enough for a stopped server to write its last second to disk. */
 const OLD_SERVER_LIMIT_MS = 15_000;
 const POLL_MS = 20;
-// A file that is being written is whole after microseconds; a takeover is done after milliseconds.
+/** Writing an owner file takes microseconds, and a takeover milliseconds; one that takes longer was abandoned. */
 const ABANDONED_AFTER_MS = 5_000;
 
 /**
- * Makes this process the only owner of the folder, until release or death. Without it two servers on one
- * append-only file each lose the other's writes, without any error.
- * @param dataDir the real path of the folder, as its server would name it.
+ * takeOwnership makes this process the only owner of the folder, until it releases the folder or ends. Without an owner,
+ * two servers on one append-only file would lose each other's writes, without any error.
+ * @param dataDir the real path of the folder, as its server reports it.
+ * @throws RedisUnavailableError when a living process owns the folder, or the server of a dead one does not end.
  */
 export async function takeOwnership(dataDir: string): Promise<Ownership> {
   const file = join(dataDir, 'owner.json');
@@ -38,8 +39,8 @@ export async function takeOwnership(dataDir: string): Promise<Ownership> {
       continue;
     }
     if (owner !== undefined && (await isSameProcess(owner))) throw ownedByAnother(owner, dataDir);
-    // Its server outlives it by a moment: it stops when its pipe ends. Waited for first, so that a start
-    // which gives up here leaves the file to warn the next one.
+    // The dead owner's server outlives it by a moment: it stops when its pipe ends. This waits before the takeover,
+    // so that a start that gives up here leaves the file to warn the next start.
     if (owner?.port !== undefined) await untilOldServerIsGone(owner.port, dataDir);
     if (await takeOver(file, text, self)) return ownershipOf(file, self);
     await delay(POLL_MS);
@@ -47,8 +48,8 @@ export async function takeOwnership(dataDir: string): Promise<Ownership> {
 }
 
 /**
- * Several processes may find the same dead owner, and the slowest must not remove the successor of the
- * quickest. So: one of them at a time, and only while the file still says what it said.
+ * Several processes may find the same dead owner, and the slowest must not remove the file of the quickest. So only one
+ * process at a time takes over, under a lock, and only while the file still names the dead owner.
  */
 async function takeOver(file: string, deadOwner: string, self: ProcessIdentity): Promise<boolean> {
   const lock = `${file}.takeover`;
@@ -68,7 +69,7 @@ async function takeOver(file: string, deadOwner: string, self: ProcessIdentity):
 function ownershipOf(file: string, self: ProcessIdentity): Ownership {
   return {
     setPort: (port) => replace(file, { ...self, port }),
-    // Missing: somebody deleted the data folder, which is what tests do.
+    // The file is missing when the data folder was deleted, as tests do.
     release: () => unlink(file).catch(() => undefined),
   };
 }
@@ -77,13 +78,14 @@ async function untilOldServerIsGone(port: number, dataDir: string): Promise<void
   const deadlineMs = Date.now() + OLD_SERVER_LIMIT_MS;
   for (;;) {
     const holder = await askLocalPort(port);
-    // Another program may have the port by now; only a server of this very folder is in the way.
+    // Another program may have the port by now. Only a server of this folder is in the way.
     const inTheWay = holder.kind === 'silent' || (holder.kind === 'redis' && holder.dataDir === dataDir);
     if (!inTheWay) return;
     if (Date.now() > deadlineMs) {
-      const pid = holder.kind === 'redis' ? `pid ${holder.pid}` : 'it takes connections but does not answer';
+      const pid =
+        holder.kind === 'redis' ? `pid ${holder.pid}` : 'it accepts connections but does not answer';
       throw new RedisUnavailableError(
-        `The process that ran the embedded Redis of ${dataDir} is gone, but port ${port} is still held (${pid}). End what listens there, then start again; two servers on one folder would lose data.`,
+        `The process that ran the embedded Redis of ${dataDir} is gone, but port ${port} is still in use (${pid}). End the process that listens there, then start again; two servers on one folder would lose data.`,
       );
     }
     await delay(POLL_MS);
@@ -135,7 +137,7 @@ async function readIfThere(file: string): Promise<string | undefined> {
   });
 }
 
-// A reader sees the old text or the new one, never half of it.
+/** A reader sees the old text or the new one, never half of it. */
 async function replace(file: string, owner: Owner): Promise<void> {
   const next = `${file}.${process.pid}`;
   await writeFile(next, JSON.stringify(owner), { mode: 0o600 });

@@ -1,11 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { runCommand } from './command.ts';
-import { hasCode } from './system-error.ts';
 
-/** A process, told apart from a later one that was given the same number. */
+/** ProcessIdentity names a process, and distinguishes it from a later process with the same pid. */
 export type ProcessIdentity = {
   readonly pid: number;
-  /** Opaque; absent where the system does not tell. */
+  /** An opaque text; absent if the system does not provide the start time. */
   readonly startedAt?: string;
 };
 
@@ -14,11 +13,11 @@ export async function processIdentity(pid: number): Promise<ProcessIdentity> {
   return { pid, ...(startedAt !== undefined && { startedAt }) };
 }
 
-/** Whether this very process still lives. Without a start time the number alone must do. */
+/** isSameProcess says whether this process still lives. Without a start time it compares the pid alone. */
 export async function isSameProcess(identity: ProcessIdentity): Promise<boolean> {
   if (!isAlive(identity.pid)) return false;
   const status = await statusFromProc(identity.pid);
-  // In a container without an init nobody buries the dead, and signal 0 still reaches them.
+  // In a container without an init process, zombies are not reaped, and signal 0 still reaches them.
   if (status?.isZombie === true) return false;
   const startedAt = status?.startedAt ?? (await startFromPs(identity.pid));
   return identity.startedAt === undefined || startedAt === undefined || identity.startedAt === startedAt;
@@ -29,7 +28,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error: unknown) {
-    // EPERM: it lives, and belongs to another user.
+    // EPERM: the process lives and belongs to another user.
     return hasCode(error, 'EPERM');
   }
 }
@@ -42,11 +41,11 @@ async function statusFromProc(pid: number): Promise<ProcStatus | undefined> {
       readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
       readFile(`/proc/${pid}/stat`, 'utf8'),
     ]);
-    // The second field, the program's name, may hold blanks and brackets: count from behind it.
+    // The second field, the program's name, may contain blanks and brackets, so the fields are counted after it.
     const fieldsFromThird = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const [state, ticks] = [fieldsFromThird[0], fieldsFromThird[22 - 3]];
     if (state === undefined || ticks === undefined) return undefined;
-    // The start is counted from the boot, so after a restart of the machine number and start may repeat.
+    // The start time counts from the boot, so pid and start time may repeat after a reboot. The boot id does not.
     return { isZombie: state === 'Z' || state === 'X', startedAt: `${bootId.trim()}:${ticks}` };
   } catch {
     return undefined;
@@ -56,4 +55,9 @@ async function statusFromProc(pid: number): Promise<ProcStatus | undefined> {
 async function startFromPs(pid: number): Promise<string | undefined> {
   const outcome = await runCommand('ps', ['-o', 'lstart=', '-p', String(pid)], { timeoutMs: 5000 });
   return outcome.ok && outcome.output.trim() !== '' ? outcome.output.trim() : undefined;
+}
+
+/** hasCode says whether an error is the operating system's error of this name (ENOENT, EEXIST, ...). */
+export function hasCode(error: unknown, code: string): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }

@@ -3,41 +3,40 @@ import { delimiter, join, resolve } from 'node:path';
 import { RedisUnavailableError } from '../unavailable-error.ts';
 import { runCommand } from './command.ts';
 import { unpackDistributionPackage } from './distribution-package.ts';
-import { noRedisText } from './no-redis-text.ts';
 import { inspectServerBinary, type ServerBinary } from './server-binary.ts';
 
+/** ResolutionOptions say where to look for a server. */
 export type ResolutionOptions = {
-  /** A server to use and no other (O3Q_REDIS_BIN). Default: look for one. */
+  /** The path of the only server to use (O3Q_REDIS_BIN). Default: look for one. */
   readonly binary?: string;
-  /** Where an unpacked server is kept. Default `.cache/embedded-redis`. */
+  /** The folder of unpacked servers. Default `.cache/embedded-redis`. */
   readonly cacheDir?: string;
-  /** Whether the distribution's package may be fetched when no server is found. Default true. */
+  /** Whether to download the distribution's package when no server is found. Default true. */
   readonly download?: boolean;
   readonly log: (line: string) => void;
-  /** Folders to find programs in, as in PATH. Default: PATH, and for servers the usual folders. For tests. */
+  /** Folders with programs, in the form of PATH. Default: PATH, and for servers the usual folders. For tests. */
   readonly searchPath?: string;
   /**
-   * Whether an installed server may be used. Default true. For tests: an installed one would hide a broken
-   * fallback, so one test looks away from it.
+   * Whether to use an installed server. Default true. For tests: an installed server would hide a broken fallback, so
+   * one test ignores it.
    */
   readonly searchInstalled?: boolean;
 };
 
 export type ResolvedServer = ServerBinary & { readonly origin: 'O3Q_REDIS_BIN' | 'installed' | 'unpacked' };
 
-// Package managers put servers here, and the PATH of a service or an editor often lacks these folders.
+/** Package managers put servers here. The PATH of a service or an editor often lacks these folders. */
 const USUAL_FOLDERS = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin', '/opt/local/bin'];
 
 /**
- * Finds a real Redis or Valkey; the first hit wins. Installed before unpacked, because it gets the security
- * updates. Not tried, on purpose: compiling, starting containers, whatever listens on 6379 (someone's data),
- * and look-alikes.
+ * resolveServer finds a real Redis or Valkey. The first hit wins. An installed server comes before an unpacked one,
+ * because it gets security updates. These are not tried, on purpose: compiling, starting containers, a server that
+ * listens on 6379 (it may hold other data), and programs that imitate Redis.
+ * @throws RedisUnavailableError with the ways to install a server, and with what was tried.
  */
 export async function resolveServer(options: ResolutionOptions): Promise<ResolvedServer> {
   if (process.platform === 'win32') {
-    throw new RedisUnavailableError(
-      noRedisText('win32', ['there is no official Redis for Windows that could be embedded']),
-    );
+    throw new RedisUnavailableError(noRedisText('win32', ['there is no official Redis for Windows']));
   }
   if (options.binary !== undefined) return chosenServer(options.binary);
 
@@ -141,8 +140,37 @@ async function findProgram(program: string, folders: readonly string[]): Promise
   return undefined;
 }
 
-// Asked of a shell, since the environment is read in the configuration alone.
+/** Asks a shell, because only src/config/environment.ts reads the environment. */
 async function ownSearchPath(): Promise<string> {
   const outcome = await runCommand('/bin/sh', ['-c', 'printf %s "$PATH"'], { timeoutMs: 10_000 });
   return outcome.ok ? outcome.output : '';
+}
+
+/** noRedisText is the error text when no server was found: what to do on this platform, and what was tried. */
+export function noRedisText(platform: NodeJS.Platform, refusals: readonly string[]): string {
+  return `This program needs a Redis server (version 6.2 or newer) and found none.
+
+Do one of these, then start again:
+  1. Use a server you have:   REDIS_URL=redis://host:6379 npm start
+  2. ${waysToInstall(platform)}
+  3. Use Docker:  docker run -d -p 127.0.0.1:6379:6379 valkey/valkey:8   and   REDIS_URL=redis://127.0.0.1:6379
+
+What was tried:
+${refusals.map((refusal) => `  - ${refusal}`).join('\n')}`;
+}
+
+function waysToInstall(platform: NodeJS.Platform): string {
+  switch (platform) {
+    case 'win32':
+      return 'Run this project inside WSL 2, or install Memurai and set REDIS_URL=redis://127.0.0.1:6379';
+    case 'darwin':
+      return `Install one; it is found and started automatically:
+       brew install valkey        (or: brew install redis)`;
+    default:
+      return `Install one; it is found and started automatically:
+       Debian/Ubuntu sudo apt-get install redis-server
+       Fedora/RHEL   sudo dnf install valkey
+       Alpine        sudo apk add valkey
+       Arch          sudo pacman -S valkey`;
+  }
 }

@@ -1,23 +1,25 @@
 import { runCommand } from './command.ts';
 
-/** A program that was run with `--version` and proved to be a Redis or Valkey that is new enough. */
+/** ServerBinary is a program whose `--version` says that it is a Redis or Valkey that is new enough. */
 export type ServerBinary = {
   readonly path: string;
   readonly name: 'Redis' | 'Valkey';
   readonly version: string;
 };
 
-export type JobDetail =
+/** BinaryInspection says whether a program is a usable server, and if not, why. */
+export type BinaryInspection =
   | { readonly usable: true; readonly binary: ServerBinary }
   | { readonly usable: false; readonly reason: string };
 
-/** What BullMQ asks for. Every Valkey is newer than the Redis 7.2 that it came from. */
+/** The oldest Redis that BullMQ supports. Every Valkey is newer: it began as Redis 7.2. */
 export const OLDEST_REDIS = '6.2.0';
 
 const VERSION_TIMEOUT_MS = 10_000;
 const VERSION_LINE = /\b(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)/;
 
-export async function inspectServerBinary(path: string): Promise<JobDetail> {
+/** inspectServerBinary runs a program with `--version` and reads what it says. */
+export async function inspectServerBinary(path: string): Promise<BinaryInspection> {
   const outcome = await runCommand(path, ['--version'], { timeoutMs: VERSION_TIMEOUT_MS });
   if (!outcome.ok) return { usable: false, reason: unrunnable(outcome.reason) };
   const found = VERSION_LINE.exec(outcome.output);
@@ -34,7 +36,7 @@ export async function inspectServerBinary(path: string): Promise<JobDetail> {
   return { usable: true, binary: { path, name: 'Redis', version } };
 }
 
-/** Takes any version that begins with `major.minor`. */
+/** isOldRedis takes any version that begins with `major.minor`. */
 export function isOldRedis(version: string): boolean {
   return version.localeCompare(OLDEST_REDIS, 'en', { numeric: true }) < 0;
 }

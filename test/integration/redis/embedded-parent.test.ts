@@ -90,7 +90,7 @@ async function increment(port: number): Promise<number> {
 }
 
 async function untilGone(port: number): Promise<void> {
-  await eventually(async () => expect(await askLocalPort(port)).toEqual({ kind: 'nobody' }));
+  await eventually(async () => expect(await askLocalPort(port)).toEqual({ kind: 'none' }));
 }
 
 async function incrementOnTheSameFolder(): Promise<number> {

@@ -121,7 +121,7 @@ describe('the embedded Redis', () => {
     await redis.stop();
     writeFileSync(join(world, 'a folder', 'appendonlydir', 'appendonly.aof.manifest'), 'nonsense\n');
     const failure = startHere();
-    await expect(failure).rejects.toThrow(/ended at once with exit code 1\. Its last words/);
+    await expect(failure).rejects.toThrow(/ended at once with exit code 1\. The end of its log/);
     await expect(failure).rejects.toThrow(/manifest/);
     await expect(failure).rejects.toMatchObject({ name: 'RedisUnavailableError' });
   });

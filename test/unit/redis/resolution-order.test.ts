@@ -1,8 +1,11 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { noRedisText } from '../../../src/redis/embedded/no-redis-text.ts';
-import { type ResolutionOptions, resolveServer } from '../../../src/redis/embedded/resolution-order.ts';
+import {
+  noRedisText,
+  type ResolutionOptions,
+  resolveServer,
+} from '../../../src/redis/embedded/resolution-order.ts';
 
 const REDIS_7 = 'echo "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=1"';
 const REDIS_6_0 = 'echo "Redis server v=6.0.16 sha=00000000:0 malloc=jemalloc-5.2.1 bits=64 build=1"';
