@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type Flaw, flawsOf } from '../errors/problem.ts';
-import { SetupError } from '../errors/setup-error.ts';
+import { ConfigError } from '../errors/setup-error.ts';
 import { parseRedisUrl } from '../redis/url.ts';
 import { type ApiKey, parseApiKeys } from './api-keys.ts';
+import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
 import { type FileConfig, readConfigFile } from './file.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
@@ -36,36 +37,13 @@ export interface Config extends FileConfig {
   };
 }
 
-/** ClientConfig is how the `o3q` commands and the seven functions find an instance. */
-export interface ClientConfig {
-  readonly url: string;
-  readonly apiKey: string | undefined;
-}
-
-/** ConfigError lists everything that is wrong, so that an operator does not fix one variable per restart. */
-export class ConfigError extends SetupError {
-  override readonly name = 'ConfigError';
-  readonly flaws: readonly Flaw[];
-  constructor(flaws: readonly Flaw[]) {
-    super(
-      `The configuration has ${flaws.length} ` +
-        `${flaws.length === 1 ? 'problem' : 'problems'}:\n${lines(flaws)}`,
-    );
-    this.flaws = flaws;
-  }
-}
-
-function lines(flaws: readonly Flaw[]): string {
-  return flaws.map(({ path, message }) => `  - ${path}: ${message}`).join('\n');
-}
-
 interface Variable {
   /** The text of the README's table; a test compares the two. */
   meaning: string;
   default: string;
 }
 
-/** VARIABLES are all environment variables that o3-queue reads. It reads them in this file only. */
+/** VARIABLES are all environment variables that o3-queue reads: here, and the two of a client in client.ts. */
 export const VARIABLES = {
   REDIS_URL: {
     default: 'embedded',
@@ -109,7 +87,7 @@ export const VARIABLES = {
   O3Q_REDIS_BIN: { default: '', meaning: 'the server binary of the embedded Redis' },
   O3Q_REDIS_DOWNLOAD: { default: '1', meaning: "`0`: never fetch the distribution's Redis package" },
   O3Q_URL: {
-    default: 'http://127.0.0.1:3000',
+    default: DEFAULT_CLIENT_URL,
     meaning: 'the instance that `o3q` and the seven functions talk to',
   },
   O3Q_API_KEY: { default: '', meaning: 'sent as `Authorization: Bearer` by `o3q` and the seven functions' },
@@ -123,12 +101,7 @@ const wholeNumber = (least: number, most: number) =>
     .transform(Number)
     .refine((value) => value >= least && value <= most, `expected a whole number from ${least} to ${most}`);
 
-const httpUrl = z
-  .string()
-  .refine(
-    (text) => /^https?:\/\/./.test(text) && URL.canParse(text),
-    'expected a URL that begins with http:// or https://',
-  );
+const httpUrl = z.string().refine(isHttpUrl, HTTP_URL_EXPECTED);
 
 /** The format and length of Standard Webhooks, whose shortest secret cannot be guessed. */
 const webhookSecret = z.string().refine((text) => {
@@ -213,18 +186,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   });
 }
 
-/** readClientConfig reads the variables of a client. @throws {ConfigError} with all problems of them. */
-export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): ClientConfig {
-  const parsed = environmentSchema
-    .pick({ O3Q_URL: true, O3Q_API_KEY: true })
-    .safeParse(withoutEmpty(environment));
-  if (!parsed.success) throw new ConfigError(variableFlaws(parsed.error, environment));
-  return { url: parsed.data.O3Q_URL.replace(/\/+$/, ''), apiKey: parsed.data.O3Q_API_KEY };
-}
-
-/**
- * secretsOf lists what must never appear in a log. A password of a URL is listed both as written and decoded.
- */
+/** What may never appear in a log. A password counts as it is written in its URL and as it is sent. */
 export function secretsOf({ redisUrl = '', openai, keys, webhookSecret = '' }: Config): string[] {
   const written = [redisUrl, openai.baseUrl ?? ''].map(
     (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',

@@ -130,7 +130,8 @@ test.each(PAGES)('every file and heading that %s links to exists', (file) => {
   expect(broken.map(([link]) => link)).toEqual([]);
 });
 
-test.each(['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/GUARANTEES.md'])(
+// docs/ARCHITECTURE.md follows.
+test.each(PAGES.filter((path) => path !== 'docs/ARCHITECTURE.md' && path !== 'docs/OPERATIONS.md'))(
   'no line of %s is over 160 characters',
   (file) => {
     const lines = readFileSync(file, 'utf8').split('\n');
