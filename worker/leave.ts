@@ -18,7 +18,7 @@ export async function leaveAll(
 ): Promise<void> {
   const gone = new AbortController();
   const leaving = Promise.all(workers.map((worker) => worker.leave())).finally(() => gone.abort());
-  const isWorthWaiting = (): boolean => workers.some((worker) => worker.holdsAnswers());
+  const isWorthWaiting = (): boolean => workers.some((worker) => worker.hasUnrecoverableWork());
   const abandoning = silence(redis, isWorthWaiting, gone.signal).then((isSilent) => {
     if (!isSilent) return leaving;
     logger.warn(

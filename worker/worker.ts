@@ -45,7 +45,7 @@ const SWEEP_EVERY_MS = 600_000;
 const LOOK_FRESH_MS = 1000;
 const LOOK_TIMEOUT_MS = 1000;
 /** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
-const JOURNAL_ENTRIES_PER_SECOND = 2000;
+const LOG_BATCHES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
   /** Whether Redis can be used right now. */
@@ -73,11 +73,11 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const tenantQuotas = createTenantQuotas(redis, prefix);
   const books = { redis, prefix, models: Object.keys(options.models) };
   const gate = createTenantLimits(options.tenants, tenantQuotas, prices, books);
-  const journalPace = createPace(JOURNAL_ENTRIES_PER_SECOND);
-  const news = options.upstream.webhooks
+  const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
+  const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)
     : undefined;
-  const webhooks = news && { news, orphans: createLostResponses(news, upstream) };
+  const lostResponses = openAiEvents && createLostResponses(openAiEvents, upstream);
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.keys(options.models).map((model) =>
@@ -93,9 +93,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
       retention: options.retention,
       prices,
       ...{ quotas, quotaNews, tenantQuotas, gate },
-      upstream,
-      webhooks,
-      journalPace,
+      ...{ upstream, openAiEvents, lostResponses, eventLogPace },
       metrics,
       concurrency,
       recovery,

@@ -91,9 +91,10 @@ function watchRedis() {
       OF_QUOTAS.test(effect) || [BY_THE_CLOCK, ABOUT_MANY].some((effects) => effects.has(effect));
     const place = isNoPlace ? undefined : about;
     if (place !== undefined) {
-      if (reach(place, `before ${effect}`)) return NEVER;
+      // The worker can cancel the response from here on.
       const bought = effect === 'bought' ? command.args.indexOf('upstream_id') : -1;
       if (bought !== -1) places.set(command.args[bought + 1], place);
+      if (reach(place, `before ${effect}`)) return NEVER;
     }
     const answer = sendCommand.call(this, command, stream);
     const mayTake = effect?.startsWith('moveTo');
