@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { O3Client } from '../src/client/o3-client.ts';
 import { printable } from '../src/client/terminal-text.ts';
-import { readClientConfig } from '../src/config/environment.ts';
+import { readClientConfig } from '../src/config/client.ts';
 import { ownVersion } from '../src/process/own-version.ts';
 import type { CommandContext } from './command-context.ts';
 import { createTerminal } from './display/terminal.ts';

@@ -1,8 +1,8 @@
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { ModelConfig, Models, Retention } from '../src/config/file.ts';
+import { PARKED_UNTIL_MS } from '../src/fair-queue/parked.ts';
 import { optionsFrom } from '../src/job/stored-options.ts';
-import { FAR_MS } from '../src/lua/queue/line.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -159,7 +159,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     await queue.line.up([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
       mine: true,
     });
-    await job.moveToDelayed(FAR_MS, token);
+    await job.moveToDelayed(PARKED_UNTIL_MS, token);
     queue.line.announce().catch(onError);
     throw new DelayedError();
   };

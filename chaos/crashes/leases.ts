@@ -1,4 +1,4 @@
-import { O3Queue } from '../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import { findOffences } from '../evidence/checks.ts';
@@ -46,7 +46,7 @@ async function leases({ seed, signal, progress }: Stage, fleet: Fleet): Promise<
   const history = createHistory();
   const callers = createCallers(fleet, history, signal);
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
-  const queue = new O3Queue({ redisUrl: fleet.redis.url });
+  const queue = new InstanceQueue({ redisUrl: fleet.redis.url });
   try {
     const quota = createQuota(redis, 'o3q', MODEL);
     const [model] = queue.queues;

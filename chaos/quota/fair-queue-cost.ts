@@ -1,5 +1,5 @@
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
-import { O3Queue } from '../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
 import { connectRedis, type RedisClient } from '../../src/redis/connection.ts';
 import { figure } from '../evidence/figure.ts';
@@ -21,7 +21,7 @@ const QUIET_LIMIT_MS = 300_000;
 /** One line, and what was measured at it. */
 interface Bench {
   prefix: string;
-  queue: O3Queue;
+  queue: InstanceQueue;
   model: ModelQueue;
   quota: Quota;
   enqueueMs: number[];
@@ -86,7 +86,7 @@ async function measure({ signal, progress }: Stage, fleet: Fleet, waiting: numbe
 }
 
 function open(fleet: Fleet, redis: RedisClient, prefix: string): Bench {
-  const queue = new O3Queue({ redisUrl: fleet.redis.url, prefix });
+  const queue = new InstanceQueue({ redisUrl: fleet.redis.url, prefix });
   const [model] = queue.queues;
   if (model === undefined) throw new Error('expected a model in the default configuration');
   const quota = createQuota(redis, prefix, UPSTREAM_MODEL);
@@ -121,7 +121,7 @@ async function fill(
 async function once(bench: Bench): Promise<void> {
   const { queue, model, quota, prefix } = bench;
   const enqueuedAt = performance.now();
-  const { id } = await queue.enqueue(requestOf(prefix));
+  const { id } = (await queue.enqueue(requestOf(prefix))).job;
   const viewedAt = performance.now();
   const view = await queue.get(id);
   const nextAt = performance.now();

@@ -40,7 +40,7 @@ export const lookupRoutes: Route[] = [
       if (!isFinishedJob(job)) {
         throw new OpenAiError(400, { message: `Cannot delete an in-flight response.` });
       }
-      await queue.remove(job.id);
+      await queue.delete(job.id);
       return { status: 200, body: { id: idOf(params), object: 'response', deleted: true } };
     },
   },

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type Flaw, flawsOf } from '../errors/problem.ts';
-import { SetupError } from '../errors/setup-error.ts';
+import { ConfigError } from '../errors/setup-error.ts';
 import { parseRedisUrl } from '../redis/url.ts';
 import { type ApiKey, parseApiKeys } from './api-keys.ts';
+import { DEFAULT_CLIENT_URL, HTTP_URL_EXPECTED, isHttpUrl } from './client.ts';
 import { type FileConfig, readConfigFile } from './file.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
@@ -33,28 +34,6 @@ export interface Config extends FileConfig {
     /** What its webhooks are signed with; undefined: it sends none. */
     readonly webhookSecret: string | undefined;
   };
-}
-
-/** How a client finds an instance: the `o3q` commands and the seven functions. */
-export interface ClientConfig {
-  readonly url: string;
-  readonly apiKey: string | undefined;
-}
-
-/** Says everything that is wrong at once, by name, so that nobody fixes variables one restart at a time. */
-export class ConfigError extends SetupError {
-  override readonly name = 'ConfigError';
-  readonly flaws: readonly Flaw[];
-  constructor(flaws: readonly Flaw[]) {
-    super(
-      `The configuration has ${flaws.length === 1 ? 'a problem' : `${flaws.length} problems`}:\n${lines(flaws)}`,
-    );
-    this.flaws = flaws;
-  }
-}
-
-function lines(flaws: readonly Flaw[]): string {
-  return flaws.map(({ path, message }) => `  - ${path}: ${message}`).join('\n');
 }
 
 interface Variable {
@@ -105,7 +84,7 @@ export const VARIABLES = {
   O3Q_REDIS_BIN: { default: '', meaning: 'the server binary of the embedded Redis' },
   O3Q_REDIS_DOWNLOAD: { default: '1', meaning: "`0`: never fetch the distribution's Redis package" },
   O3Q_URL: {
-    default: 'http://127.0.0.1:3000',
+    default: DEFAULT_CLIENT_URL,
     meaning: 'the instance that `o3q` and the seven functions talk to',
   },
   O3Q_API_KEY: { default: '', meaning: 'sent as `Authorization: Bearer` by `o3q` and the seven functions' },
@@ -119,12 +98,7 @@ const wholeNumber = (least: number, most: number) =>
     .transform(Number)
     .refine((value) => value >= least && value <= most, `expected a whole number from ${least} to ${most}`);
 
-const httpUrl = z
-  .string()
-  .refine(
-    (text) => /^https?:\/\/./.test(text) && URL.canParse(text),
-    'expected a URL that begins with http:// or https://',
-  );
+const httpUrl = z.string().refine(isHttpUrl, HTTP_URL_EXPECTED);
 
 /** As Standard Webhooks has it: shorter ones can be guessed. */
 const webhookSecret = z.string().refine((text) => {
@@ -206,15 +180,6 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     },
     ...file,
   });
-}
-
-/** @throws {ConfigError} */
-export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): ClientConfig {
-  const parsed = environmentSchema
-    .pick({ O3Q_URL: true, O3Q_API_KEY: true })
-    .safeParse(withoutEmpty(environment));
-  if (!parsed.success) throw new ConfigError(variableFlaws(parsed.error, environment));
-  return { url: parsed.data.O3Q_URL.replace(/\/+$/, ''), apiKey: parsed.data.O3Q_API_KEY };
 }
 
 /** What may never appear in a log. A password counts as it is written in its URL and as it is sent. */

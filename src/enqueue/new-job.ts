@@ -1,7 +1,7 @@
 import { v7 as uuid } from 'uuid';
 import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
-import { parkedDelayMs } from '../fair-queue/fair-queue.ts';
+import { parkedDelayMs } from '../fair-queue/parked.ts';
 import type { JobView } from '../job/job.ts';
 import {
   type JobData,

@@ -2,11 +2,11 @@ import type { Cluster, Redis } from 'ioredis';
 import type { Models } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
 import { type Position, positionFrom, type Waiting, waitingIn, waitingOutside } from '../fair-queue/eta.ts';
-import { fairQueueKeys, weightsOf } from '../fair-queue/fair-queue.ts';
+import { weightsOf } from '../fair-queue/fair-queue.ts';
 import type { JobError, JobStatus, JobView, ResultSummary } from '../job/job.ts';
 import { optionsFrom } from '../job/stored-options.ts';
-import { readScript } from '../lua/queue/read.ts';
-import type { ModelKeys } from '../redis/keys.ts';
+import { readJobScript } from '../lua/job.ts';
+import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
 
@@ -39,21 +39,10 @@ export async function readJob(
   id: string,
   { redis, keys, model, maxAttempts, tenants }: ReadOptions,
 ): Promise<JobReading | null> {
-  const reply = await readScript.run(
-    redis,
-    [
-      keys.job(id),
-      keys.lock(id),
-      keys.queue('delayed'),
-      keys.queue('prioritized'),
-      keys.queue('active'),
-      keys.run(id),
-      keys.queue('meta'),
-      ...fairQueueKeys(keys),
-      keys.fairQueue('status'),
-    ],
-    [id, weightsOf(tenants)],
-  );
+  const reply = await readJobScript.run(redis, {
+    keys: jobScriptKeys(keys, id, ''),
+    args: { id, weights: weightsOf(tenants) },
+  });
   if (reply === null) return null;
   const [state, open, due, paused, fields, run, place] = reply as RawReading;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;

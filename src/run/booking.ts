@@ -1,21 +1,18 @@
 import type { Spent } from './record.ts';
 
-/** As the scripts take it: `BOOK_LUA` says how. */
+/** usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in src/lua/run.ts. */
 export function usageBookingOf(spent: Spent | null, tenant: string | undefined): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
-  const counts = [
-    usage?.input_tokens ?? 0,
-    usage?.cached_tokens ?? 0,
-    usage?.output_tokens ?? 0,
-    usage?.reasoning_tokens ?? 0,
-  ];
-  return JSON.stringify([
-    responseId ?? '',
-    tenant ?? '',
-    ...counts.map(wholeText),
-    costNano === null ? '' : wholeText(costNano),
-  ]);
+  return JSON.stringify({
+    response: responseId ?? '',
+    tenant: tenant ?? '',
+    input: wholeText(usage?.input_tokens ?? 0),
+    cached: wholeText(usage?.cached_tokens ?? 0),
+    output: wholeText(usage?.output_tokens ?? 0),
+    reasoning: wholeText(usage?.reasoning_tokens ?? 0),
+    nano_usd: costNano === null ? '' : wholeText(costNano),
+  });
 }
 
 /** Redis adds up nothing but whole numbers, and other servers may say anything. */

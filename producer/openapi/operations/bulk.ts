@@ -12,7 +12,9 @@ const keyed = {
   idempotency_key: z
     .string()
     .optional()
-    .describe('What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters.'),
+    .describe(
+      'What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters with no blank at either end.',
+    ),
 };
 const [questionForm, responsesForm] = jobRequest.options;
 

@@ -190,7 +190,7 @@ it('a job that the instance no longer has is reported, and is not enqueued again
   const [job] = (await client.list({ q: 'slow?' })).jobs;
   if (job === undefined) throw new Error('expected the job of the second line');
   await client.wait(job.id);
-  await client.remove(job.id);
+  await client.delete(job.id);
   expect(await run()).toMatchObject({ code: 1 });
   const error = { code: 'job_not_found', message: expect.stringMatching(/no longer has job/) };
   expect(await answers()).toMatchObject([

@@ -54,7 +54,7 @@ describe('with an idempotency key', () => {
     async (key) => {
       const { url, seen } = await startScripted(accepted);
       const call = new O3Client({ url }).enqueue({ question: 'Once?' }, { idempotencyKey: key });
-      await expect(call).rejects.toMatchObject({ code: 'invalid_client_option' });
+      await expect(call).rejects.toMatchObject({ code: 'invalid_request' });
       expect(seen).toEqual([]);
     },
   );

@@ -1,11 +1,7 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import {
-  createFairQueue,
-  type FairQueue,
-  parkedDelayMs,
-  type QueuedJob,
-} from '../../../src/fair-queue/fair-queue.ts';
+import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
+import { PARKED_SCORE, parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
@@ -156,7 +152,7 @@ describe('a started job', () => {
       mine: true,
     });
     await redis.lrem(keys.queue('wait'), 1, 'a0');
-    await redis.zadd(keys.queue('delayed'), 2_190_000_000_000 * 4096, 'a0');
+    await redis.zadd(keys.queue('delayed'), PARKED_SCORE, 'a0');
     expect(await start(3)).toEqual(['a0', 'a1', 'a2']);
   });
 });

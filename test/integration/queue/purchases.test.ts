@@ -21,7 +21,7 @@ afterEach(() => world.close());
 afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = await queue.enqueue({ question: 'Why?' });
+  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
   const job = await worker.take(token);
   const record = recordOf(job, token);
   await record.begin(0);

@@ -46,7 +46,7 @@ const FAILED: RunEnd = {
 };
 
 async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = await queue.enqueue({ question: 'Why?' });
+  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
   const job = await worker.take(token);
   expect(job.id).toBe(id);
   return { id, job, record: recordOf(job, token) };
@@ -214,7 +214,7 @@ it('a released job that is cancelled while no worker is up can be retried and fo
   };
   await Promise.all([
     expect(queue.retry(id)).rejects.toMatchObject(refused),
-    expect(queue.remove(id)).rejects.toMatchObject(refused),
+    expect(queue.delete(id)).rejects.toMatchObject(refused),
   ]);
 });
 

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { defaultModels, type ModelConfig, type TenantConfig } from '../../../src/config/file.ts';
 import { createModelQueue, type ModelQueue } from '../../../src/model-queue/model-queue.ts';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { limitsOf } from '../../../src/quota/limits.ts';
 import { createQuotas, type Quotas, quotaJobId } from '../../../src/quota/quota.ts';
 import { createTenantQuotas, type TenantQuotas } from '../../../src/quota/tenant-quota.ts';
@@ -16,7 +16,7 @@ import { startTestRedis, type TestRedis } from '../../support/redis/redis-server
 
 let server: TestRedis;
 let redis: Redis;
-let app: O3Queue;
+let app: InstanceQueue;
 let queue: ModelQueue;
 let quotas: Quotas;
 let tenantQuotas: TenantQuotas;
@@ -56,7 +56,7 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   if (o3 === undefined) throw new Error('a model o3 was expected');
   const models = { o3: { ...o3, ...model } };
   const tenants = { alice: { ...TENANT, ...alice } };
-  app = new O3Queue({ redisUrl: server.url, models, tenants });
+  app = new InstanceQueue({ redisUrl: server.url, models, tenants });
   queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants }, () => {});
   quotas = createQuotas(redis, 'o3q');
   tenantQuotas = createTenantQuotas(redis, 'o3q');
@@ -69,7 +69,9 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
 }
 
 async function ask(tenant: string, request: Record<string, unknown> = {}): Promise<string> {
-  const { id } = await app
+  const {
+    job: { id },
+  } = await app
     .as({ tenant, admin: false })
     .enqueue({ request: { input: 'A question of forty letters, more or less.', ...request } });
   return id;

@@ -42,7 +42,7 @@ async function askAs(
   question: string,
   metadata: Record<string, string> = SLOW,
 ): Promise<JobView> {
-  return world.queue.as({ tenant, admin: false }).enqueue({ question, metadata });
+  return (await world.queue.as({ tenant, admin: false }).enqueue({ question, metadata })).job;
 }
 
 /** Until it has a response at the upstream. */
@@ -195,12 +195,12 @@ it('a tenant whose budget is used up is refused where the configuration says so,
   });
   const alice = world.queue.as({ tenant: 'alice', admin: false });
   const request = { question: 'How much?', metadata: { sim_output_tokens: '3000' } };
-  const { job } = await alice.enqueueOnce(request, 'key');
+  const { job } = await alice.enqueue(request, 'key');
   await world.finished(job.id);
   const refused = { code: 'budget_exhausted', message: expect.stringContaining('0.02 US dollars') };
   await expect(alice.enqueue({ question: 'More?' })).rejects.toMatchObject(refused);
   expect(await alice.enqueueBulk([{ question: 'More?' }])).toMatchObject([{ ok: false, error: refused }]);
-  expect(await alice.enqueueOnce(request, 'key')).toMatchObject({
+  expect(await alice.enqueue(request, 'key')).toMatchObject({
     isNew: false,
     job: { id: job.id },
   });
@@ -215,12 +215,13 @@ it('who watches a job that waits hears of each place that it moves up', async ()
   const { id } = await world.ask('Third?', { sim_think_ms: '10' });
   await waitsFor(id, 'that may run at once to end');
   const places: unknown[] = [];
-  for await (const event of world.queue.events(id)) {
-    if (event.type !== 'status') continue;
-    if (event.data.status === 'waiting' && event.data.position !== null) {
-      places.push(event.data.position);
-      if (event.data.position === 2) await world.queue.cancel(first.id);
-      if (event.data.position === 1) await world.queue.cancel(second.id);
+  const signal = new AbortController().signal;
+  for await (const event of await world.queue.watch(id, { after: 0, signal })) {
+    if (event.kind !== 'status') continue;
+    if (event.view.status === 'waiting' && event.view.position !== null) {
+      places.push(event.view.position);
+      if (event.view.position === 2) await world.queue.cancel(first.id);
+      if (event.view.position === 1) await world.queue.cancel(second.id);
     }
   }
   expect([...new Set(places)]).toEqual([2, 1]);

@@ -1,14 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  ConfigError,
-  readClientConfig,
-  readConfig,
-  secretsOf,
-  VARIABLES,
-} from '../../../src/config/environment.ts';
+import { readClientConfig } from '../../../src/config/client.ts';
+import { readConfig, secretsOf, VARIABLES } from '../../../src/config/environment.ts';
 import { defaultModels, readConfigFile } from '../../../src/config/file.ts';
+import { ConfigError } from '../../../src/errors/setup-error.ts';
 
 /** What holds without a file. */
 const DEFAULTS = { ...defaultModels(), http: { requestsPerMinute: 60_000 } };
