@@ -58,7 +58,9 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Grantin
   });
   const taken = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
   const { admitted, giveBack } = await tenants.admit(taken);
-  const starts = await line.start(admitted.map(({ id, tenant }) => ({ id, tenant, grant: source.name })));
+  const starts = await line.start(
+    admitted.map(({ id, tenant }) => ({ id, tenant, reservedModel: source.name })),
+  );
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
   const unused = taken.filter((job) => !started.has(job)).map(({ id }) => quotaJobId(model, id));
   await Promise.all([source.quota.giveBack(unused, { untilMs }), giveBack(unused)]);
