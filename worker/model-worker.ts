@@ -185,7 +185,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const dispatcher = startDispatcher({
     models: options.models,
-    ...{ queue, quotas, quotaNews, tenantQuotas, gate, subscriber, onError },
+    ...{ queue, quotas, quotaSignals: quotaNews, tenantQuotas, tenantLimits: gate, subscriber, onError },
     room: () =>
       attempts.isStopRequested()
         ? 0

@@ -26,7 +26,6 @@ import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
-import { readUsage } from '../usage/store.ts';
 import type { QueueCore } from './queue-core.ts';
 import { createSdkRetryKeys, type SdkRetryKeys } from './sdk-retry-keys.ts';
 
@@ -169,8 +168,8 @@ export class TenantQueue {
 
   /** Reports what was used and what it cost, by the days on which responses ended; at most 400 days. */
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
-    const { redis, prefix, queues } = this.#core;
-    return this.#core.guard(() => readUsage({ redis, prefix, models: queues.keys() }, query, this.#sees));
+    const { guard, usage } = this.#core;
+    return guard(() => usage.report(query, this.#sees));
   }
 
   async #cancel(id: string): Promise<CancelOutcome> {
