@@ -1,18 +1,11 @@
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import type { EnqueueOutcome } from '../enqueue/enqueue-once.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
-import {
-  type CompletedJob,
-  isFinishedJob,
-  type JobPage,
-  type JobQuery,
-  type JobView,
-  type ResultOutcome,
-  type UncompletedJob,
-} from '../job/job.ts';
-import type { WaitOptions } from '../job/job-queue.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { Caller } from '../job/tenant.ts';
+import type { CompletedJob, JobPage, JobView, ResultOutcome, UncompletedJob } from '../job/view.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
 import {
   type FoundJob,

@@ -1,6 +1,7 @@
 import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
-import type { FinishedStatus, JobError, ResultSummary, Usage } from '../job/job.ts';
+import type { FinishedStatus } from '../job/job.ts';
+import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 
 /** What is known of a job's run, beside BullMQ's job. Only the holder of the job's lock writes it, apart from a cancel. */

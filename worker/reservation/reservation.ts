@@ -1,4 +1,4 @@
-import type { Usage } from '../../src/job/job.ts';
+import type { Usage } from '../../src/job/view.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
 import { type AdvertisedLimits, type Quota, type QuotaReport, quotaJobId } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';

@@ -17,6 +17,7 @@ import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
 import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
 import { PurchaseUncertainError } from '../../../worker/upstream/errors.ts';
+import { onFastClock } from '../../support/fast-clock.ts';
 
 const ANSWERED: UpstreamResponse = {
   id: 'resp_1',
@@ -100,7 +101,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
     },
     onPurchase: (event) => void purchases.push(event),
   };
-  const run = (data: unknown = DATA) => runAttempt({ ...context, data });
+  const run = (data: unknown = DATA) => onFastClock(() => runAttempt({ ...context, data }));
   return { run, active: context.active, done, purchases, booked, ends, later };
 }
 
@@ -320,7 +321,8 @@ describe('a limit in time', () => {
     expect(await running.run(data)).toMatchObject({ code: 'deadline_passed' });
     expect(running.done.slice(-2)).toEqual(['cancel', 'finish failed']);
     const late = attemptOf();
-    expect(await late.run(data)).toMatchObject({ code: 'deadline_passed' });
+    const over = { ...data, deadline: new Date(Date.now() - 1).toISOString() };
+    expect(await late.run(over)).toMatchObject({ code: 'deadline_passed' });
     expect(late.done).toEqual(['finish failed']);
     const create = new RetryableError('rate_limited', 'slow down', { retryAfterMs: 60_000 });
     const soon = { ...data, deadline: new Date(Date.now() + 30_000).toISOString() };
