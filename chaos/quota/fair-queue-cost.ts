@@ -129,11 +129,11 @@ async function once(bench: Bench): Promise<void> {
     throw new Error(`expected ${id} to stand in the line, saw ${JSON.stringify(view)}`);
   const {
     jobs: [job],
-  } = await model.line.next(1);
+  } = await model.fairQueue.next(1);
   if (job === undefined) throw new Error(`expected a job in the line of "${prefix}", got none`);
   const need = { id: job.id, inputTokens: job.options.need?.input ?? 0, class: '/' };
   const { answers } = await quota.reserve([need], NO_LIMITS);
-  const [started] = await model.line.start([
+  const [started] = await model.fairQueue.start([
     { id: job.id, tenant: job.tenant, reservedModel: UPSTREAM_MODEL },
   ]);
   const endedAt = performance.now();
