@@ -1,5 +1,5 @@
 import type { AppJob } from '@bull-board/api/typings/app';
-import type { JobView, WaitingJob } from '../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../src/job/view.ts';
 
 /**
  * The mark of a cut text or list. No text contains it by accident, so that a cut text is never saved as if

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { type Flaw, type ProblemCode, QueueError } from '../../src/errors/problem.ts';
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 
 /**
  * HTTP_PROBLEMS are all codes of refusals with their HTTP status. docs/ERRORS.md explains them; a test
