@@ -3,23 +3,32 @@ import type { Terminal } from './display/terminal.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { StopSignals } from './processes/running-process.ts';
 
-/** What a command is given by the entry point, so that none of them touches the process itself. */
+/** CommandContext is what the entry point gives to a command, so that no command uses the process itself. */
 export interface CommandContext {
-  /** Made when it is needed: `--help` must work with a wrong O3Q_URL. @throws {ConfigError | O3ClientError} */
+  /**
+   * Makes the client when a command needs it: `--help` must work with a wrong O3Q_URL.
+   *
+   * @throws {ConfigError | O3ClientError}
+   */
   client(): O3Client;
   input: NodeJS.ReadStream;
+  /** stdout, for what the command answers. */
   output: Terminal;
-  /** stderr: whatever is not the answer, so that the answer can be piped. */
+  /** stderr, for everything else, so that the answer can be piped. */
   notices: Terminal;
-  /** From now on Ctrl-C aborts this signal; a second one ends the process at once. */
+  /** Makes Ctrl-C abort the returned signal from now on; a second Ctrl-C ends the process at once. */
   interruption(): AbortSignal;
-  /** From now on SIGINT and SIGTERM are ours to answer. */
+  /**
+   * Makes SIGINT, SIGTERM and SIGHUP abort the returned signals from now on, instead of ending the process.
+   */
   stopSignals(): StopSignals;
+  /** Sets the exit code of the process. */
   finish(exitCode: ExitCode): void;
-  /** Ends the process here and now, whatever still holds it up. */
+  /** Ends the process at once, even if connections or timers are still open. */
   exit(exitCode: ExitCode): void;
 }
 
+/** printJson prints a value as indented JSON. */
 export function printJson(context: CommandContext, value: unknown): void {
   context.output.line(JSON.stringify(value, null, 2));
 }

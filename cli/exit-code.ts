@@ -1,25 +1,25 @@
 import { CommanderError } from 'commander';
 import { O3ClientError } from '../src/client/client-error.ts';
 import { SetupError } from '../src/errors/setup-error.ts';
-import type { JobView } from '../src/job/job.ts';
+import type { JobView } from '../src/job/view.ts';
 
 export const EXIT = { done: 0, failed: 1, usage: 2, unfinished: 3, interrupted: 130 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 export const EXIT_CODES_HELP = `
 Exit codes:
-  0    done
-  1    the job failed or was cancelled; or the instance refused, or was not reachable
+  0    success
+  1    the job failed or was cancelled; or the instance refused or could not be reached
   2    wrong usage
-  3    not finished yet
-  130  interrupted while waiting; the job goes on`;
+  3    the job is not finished yet
+  130  interrupted while waiting; the job still runs`;
 
-/** A command line that cannot be meant; the message says what was expected. */
+/** UsageError refuses a command line; its message says what was expected. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** For commands that are about a job's fate: `result`, `watch ID`, `ask --wait`. */
+/** exitCodeOfJob is the exit code of the commands that wait for a job: `result`, `watch ID`, `ask --wait`. */
 export function exitCodeOfJob(job: JobView): ExitCode {
   switch (job.status) {
     case 'completed':
@@ -38,13 +38,13 @@ export function exitCodeOfJob(job: JobView): ExitCode {
 
 export interface Failure {
   exitCode: number;
-  /** For the user; undefined where it has been printed already, or where only a developer could use it. */
+  /** The message for the user; undefined when it has already been printed. */
   message: string | undefined;
 }
 
-/** What a command threw: undefined for what is no user's fault, which deserves its stack. */
+/** failureFrom explains what a command has thrown; undefined for a bug, whose stack should be printed. */
 export function failureFrom(error: unknown): Failure | undefined {
-  // commander prints its own, and throws 1 for what is wrong usage.
+  // commander has printed its message, and throws exit code 1 for wrong usage.
   if (error instanceof CommanderError) {
     const exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
     return { exitCode, message: undefined };

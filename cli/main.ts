@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { O3Client } from '../src/client/o3-client.ts';
 import { printable } from '../src/client/terminal-text.ts';
-import { readClientConfig } from '../src/config/environment.ts';
+import { readClientConfig } from '../src/config/client.ts';
 import { ownVersion } from '../src/process/own-version.ts';
 import type { CommandContext } from './command-context.ts';
 import { createTerminal } from './display/terminal.ts';
@@ -21,7 +21,7 @@ const context: CommandContext = {
   notices,
   interruption() {
     const controller = new AbortController();
-    // Not `once`: a live display watches signals too, and would end the process itself if it were the only one left.
+    // Not `once`: a live display listens to signals too, and ends the process when it is the only listener.
     process.on('SIGINT', () => {
       if (controller.signal.aborted) process.exit(EXIT.interrupted);
       controller.abort();
@@ -44,7 +44,7 @@ const context: CommandContext = {
   },
 };
 
-// The reader of the pipe has seen enough (`o3q list | head -1`): nobody is left to tell anything.
+// The reader of the pipe has closed it, as in `o3q list | head -1`: that is not a failure.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
@@ -53,7 +53,7 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 try {
-  // What the environment sets already wins.
+  // A variable that the environment sets wins over the file.
   if (existsSync('.env')) process.loadEnvFile();
   const program = createProgram(context, ownVersion());
   registerProcessCommands(program, context);
@@ -64,6 +64,7 @@ try {
   else if (failure.message !== undefined) {
     notices.line(`${notices.paint('red', 'o3q:')} ${printable(failure.message)}`);
   }
-  // A part of an instance that could not be closed would hold the process up for ever.
+  // Not `process.exitCode`: a part of an instance that could not be closed would keep the process alive for
+  // ever.
   process.exit(failure?.exitCode ?? EXIT.failed);
 }

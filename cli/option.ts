@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { UsageError } from './exit-code.ts';
 
-/** Its range is judged where all ranges are: by the request's schema, or by the instance. */
+/** wholeNumber parses an option. The request's schema or the instance checks the range. */
 export function wholeNumber(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   throw new InvalidArgumentError('Expected a whole number, 0 or more.');
@@ -9,13 +9,13 @@ export function wholeNumber(text: string): number {
 
 export interface WaitChoice {
   argument: string | undefined;
-  /** undefined: do not wait. */
+  /** How long to wait, in milliseconds; undefined: not at all. */
   timeoutMs: number | undefined;
 }
 
 /**
- * What `--wait [seconds]` means. commander gives it whatever word comes next, so that in `ask --wait "Why?"` the question
- * arrives as the option's value: a word that is no number goes back to be the argument.
+ * waitChoice interprets `--wait [seconds]`. commander takes the next word as the option's value, so that in
+ * `ask --wait "Why?"` the question arrives there: a value that is not a number becomes the argument again.
  */
 export function waitChoice(argument: string | undefined, wait: string | true | undefined): WaitChoice {
   if (wait === undefined) return { argument, timeoutMs: undefined };

@@ -13,16 +13,19 @@ import { registerUsageCommand } from './commands/usage.ts';
 import { registerWatchCommand } from './commands/watch.ts';
 import { EXIT_CODES_HELP } from './exit-code.ts';
 
-/** The commands that talk to an instance; the entry point adds those that are one. */
+/**
+ * createProgram makes the commands that talk to an instance; the entry point adds the commands that run one.
+ */
 export function createProgram(context: CommandContext, version: string): Command {
   const program = new Command('o3q')
     .description('A durable background queue for slow, expensive model calls.')
     .version(version, '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this; `o3q COMMAND --help` says more')
-    // Thrown to the entry point, which is the only one that ends the process. Set before the commands: they inherit it.
+    .helpOption('-h, --help', 'print this help; `o3q COMMAND --help` describes a command')
+    // Errors are thrown to the entry point, which alone ends the process. Set before the commands, which
+    // inherit it.
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'o3q: ')) })
-    .showHelpAfterError('`--help` after a command says what it takes.')
+    .showHelpAfterError('Add --help to a command to see its arguments and options.')
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_CODES_HELP);
   registerAskCommand(program, context);
@@ -45,4 +48,5 @@ Examples:
   o3q watch
   o3q list --status failed
 
-It talks to the instance at O3Q_URL (http://127.0.0.1:3000) with O3Q_API_KEY, from the environment or a .env file.`;
+o3q talks to the instance at O3Q_URL (default http://127.0.0.1:3000) and sends O3Q_API_KEY.
+Both are read from the environment or from a .env file in the current folder.`;

@@ -1,5 +1,5 @@
-// Any Node app, over HTTP: enqueue, wait, read. Needs an instance (`npm start`).
-import { O3Client } from 'o3-queue';
+// Any Node app over HTTP: enqueue, wait, read. Needs an instance (`npm start`).
+import { O3Client } from 'o3-queue/client';
 
 const client = new O3Client({ url: process.env.O3Q_URL ?? 'http://127.0.0.1:3000' });
 
@@ -10,7 +10,6 @@ const { id } = await client.enqueue({
 });
 console.log(`asked: ${id}`);
 
-const job = await client.wait(id);
-if (job.status !== 'completed') throw new Error(`the job is ${job.status}`);
-const reading = await client.result(id);
-if (reading.status === 'completed') console.log(reading.result.answer, reading.result.usage);
+const outcome = await client.result(id, { timeoutMs: 3_600_000 });
+if (outcome.status !== 'completed') throw new Error(`the job is ${outcome.status}`);
+console.log(outcome.result.answer, outcome.result.usage);

@@ -6,7 +6,7 @@ import express, {
   type Response,
 } from 'express';
 import type { Logger } from '../src/process/log.ts';
-import type { O3Queue } from '../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { adminOnly, createGate, type GateOptions } from './access/access.ts';
 import { callerOf } from './access/caller.ts';
 import { createBoard } from './board/board.ts';
@@ -31,7 +31,7 @@ import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
 export interface AppOptions {
-  queue: O3Queue;
+  queue: InstanceQueue;
   gate: GateOptions;
   /** undefined: OpenAI's webhooks are refused. */
   webhookSecret: string | undefined;

@@ -5,7 +5,7 @@ import type { ApiKey } from '../src/config/api-keys.ts';
 import { type Models, modelsOf } from '../src/config/file.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
-import { O3Queue } from '../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { assertGuarded } from './access/access.ts';
 import { createApp } from './app.ts';
 import { listen } from './http/listening.ts';
@@ -75,7 +75,7 @@ function producerOn(
   }: ProducerOptions,
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
-  const queue = new O3Queue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
+  const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   const draining = new AbortController();
   const gate = { keys, host, requestsPerMinute };
   const app = createApp({

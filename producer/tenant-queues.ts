@@ -1,5 +1,5 @@
 import type { Response } from 'express';
-import type { O3Queue } from '../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import type { TenantQueue } from '../src/queue/tenant-queue.ts';
 import { callerOf } from './access/caller.ts';
 
@@ -7,7 +7,7 @@ import { callerOf } from './access/caller.ts';
 export type QueueFor = (response: Response) => TenantQueue;
 
 /** One view a tenant, made once: there are as many as keys. Without a caller it is the whole queue, nobody's. */
-export function createQueueFor(queue: O3Queue): QueueFor {
+export function createQueueFor(queue: InstanceQueue): QueueFor {
   const views = new Map<string, TenantQueue>();
   return (response) => {
     const caller = callerOf(response);

@@ -1,14 +1,7 @@
-// An instance, over HTTP.
+// An instance over HTTP; `o3-queue/client` has the same without the rest.
 
 export { O3ClientError } from './client/client-error.ts';
-export {
-  type BulkOutcome,
-  type CallOptions,
-  type EnqueueOptions,
-  O3Client,
-  type O3ClientOptions,
-  type WaitOptions,
-} from './client/o3-client.ts';
+export { O3Client, type O3ClientOptions } from './client/o3-client.ts';
 
 // The first plan's seven functions, over HTTP too.
 
@@ -30,27 +23,34 @@ export {
 // The queue, straight on Redis.
 
 export type { ModelConfig, Models, Retention } from './config/file.ts';
-export type { EnqueueOutcome } from './enqueue/enqueue-once.ts';
 export { QueueError } from './errors/problem.ts';
 export type { Caller } from './job/tenant.ts';
-export { O3Queue, type O3QueueOptions } from './queue/o3-queue.ts';
-export type { TenantQueue } from './queue/tenant-queue.ts';
+export type { O3QueueOptions } from './queue/instance-queue.ts';
+export { O3Queue } from './queue/o3-queue.ts';
 
-// What both speak of.
+// What a JobQueue takes and gives; O3Client and O3Queue are two.
 
 export type { JobEvent } from './job/event.ts';
+export type { JobStatus, PlanStatus } from './job/job.ts';
+export type {
+  BulkOutcome,
+  CallOptions,
+  EnqueueOptions,
+  EventOptions,
+  JobQuery,
+  JobQueue,
+  JobQueueError,
+  WaitOptions,
+} from './job/job-queue.ts';
+export type { BulkRequest, JobRequest } from './job/request.ts';
 export type {
   JobError,
   JobPage,
-  JobQuery,
   JobResult,
-  JobStatus,
   JobView,
-  PlanStatus,
   ResultOutcome,
   UncompletedJob,
   Usage,
-} from './job/job.ts';
-export type { BulkRequest, JobRequest } from './job/request.ts';
+} from './job/view.ts';
 export type { ModelState, ModelStatus, ModelView, ResumedModel } from './models/view.ts';
 export type { UsageDimension, UsageQuery, UsageReport, UsageRow, UsageSums } from './usage/report.ts';

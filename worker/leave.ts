@@ -18,11 +18,11 @@ export async function leaveAll(
 ): Promise<void> {
   const gone = new AbortController();
   const leaving = Promise.all(workers.map((worker) => worker.leave())).finally(() => gone.abort());
-  const isWorthWaiting = (): boolean => workers.some((worker) => worker.holdsAnswers());
+  const isWorthWaiting = (): boolean => workers.some((worker) => worker.hasUnrecoverableWork());
   const abandoning = silence(redis, isWorthWaiting, gone.signal).then((isSilent) => {
     if (!isSilent) return leaving;
     logger.warn(
-      'Redis does not answer, so that no job can be given back: leaving without, other workers go on when the locks have run out',
+      'Redis does not answer, so no job can be released: leaving; other workers take over when the locks expire',
     );
     for (const worker of workers) worker.abandon();
     return undefined;

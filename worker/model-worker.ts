@@ -1,21 +1,20 @@
 import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { ModelConfig, Models, Retention } from '../src/config/file.ts';
+import { PARKED_UNTIL_MS } from '../src/fair-queue/parked.ts';
 import { optionsFrom } from '../src/job/stored-options.ts';
-import { FAR_MS } from '../src/lua/queue/line.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
-import { keepSeconds } from '../src/run/retention.ts';
+import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
-import type { ActiveAttempt } from './attempt/active-attempt.ts';
-import { createActiveAttempts } from './attempt/active-attempts.ts';
-import { type Attempt, runAttempt } from './attempt/attempt.ts';
-import { listenForCancels } from './attempt/cancellations.ts';
+import { type ActiveAttempt, createActiveAttempts, listenForCancels } from './attempt/active-attempt.ts';
+import { runAttempt } from './attempt/attempt.ts';
+import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
 import type { PurchaseEvent } from './attempt/purchase.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
@@ -26,6 +25,8 @@ import type { QuotaSignals } from './reservation/quota-signals.ts';
 import { createReservations } from './reservation/reservation.ts';
 import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
+import type { LostResponses } from './upstream/lost-responses.ts';
+import type { OpenAiEvents } from './upstream/openai-events.ts';
 
 /** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death, and a moment for the taking. */
 export interface Recovery {
@@ -51,10 +52,11 @@ export interface ModelWorkerOptions {
   tenantQuotas: TenantQuotas;
   gate: TenantLimits;
   upstream: Upstream;
-  /** undefined: the upstream sends none. */
-  webhooks: Attempt['webhooks'];
-  /** Of all that write journals in this process. */
-  journalPace: Pace;
+  /** undefined: the upstream sends no webhooks. */
+  openAiEvents: OpenAiEvents | undefined;
+  lostResponses: LostResponses | undefined;
+  /** Shared by all event log writers of this process. */
+  eventLogPace: Pace;
   metrics: Metrics;
   /** Jobs held at once. */
   concurrency: number;
@@ -68,8 +70,8 @@ export interface ModelWorker {
   leave(): Promise<void>;
   /** Gives back what is left. */
   release(): void;
-  /** Whether something is being bought or answered here that no other worker could fetch. */
-  holdsAnswers(): boolean;
+  /** Whether an attempt here has bought, or is buying, a response that no other worker could adopt. */
+  hasUnrecoverableWork(): boolean;
   /** Lets go of everything, gives nothing back. */
   abandon(): void;
 }
@@ -82,7 +84,7 @@ const MOST_UNSENT = 64;
 
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
-  const { redis, subscriber, prefix, queue, upstream, webhooks, journalPace, recovery, onError } = options;
+  const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
   const { quotas, quotaNews, tenantQuotas, gate } = options;
   const logger = options.logger.child({ model: queue.model });
@@ -110,6 +112,16 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       keepSeconds: keepSeconds(options.retention),
     });
 
+  const services: AttemptServices = {
+    alias: queue.model,
+    model: config,
+    prices: options.prices,
+    upstream: options.upstream,
+    openAiEvents: options.openAiEvents,
+    lostResponses: options.lostResponses,
+    eventLogPace: options.eventLogPace,
+  };
+
   const notePurchase = (id: string, what: PurchaseEvent): void => {
     logPurchase(logger, id, what);
     metrics.purchase(what);
@@ -122,25 +134,21 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     // BullMQ was just taking one more when it was told to pause.
-    if (attempts.areLeaving()) return { kind: 'released' };
-    const hold = (active: ActiveAttempt) =>
-      grants.hold({ id, tenant: tenantOf(job) }, (grant) =>
+    if (attempts.isStopRequested()) return { kind: 'released' };
+    const attempt = (active: ActiveAttempt) =>
+      grants.hold({ id, tenant: tenantOf(job) }, (reservation) =>
         runAttempt({
+          ...services,
           data: job.data,
           attemptsMade: job.attemptsMade,
           maxAttempts,
-          ...{ alias: queue.model, model: config },
-          prices: options.prices,
           record: recordOf(job, token),
-          upstream,
-          webhooks,
           active,
-          grant,
-          journalPace,
+          reservation,
           onPurchase: (what) => notePurchase(id, what),
         }),
       );
-    return attempts.hold(id, hold);
+    return attempts.run(id, attempt);
   };
 
   /** Uncharged, and to its place in the line. */
@@ -151,7 +159,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     await queue.line.up([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
       mine: true,
     });
-    await job.moveToDelayed(FAR_MS, token);
+    await job.moveToDelayed(PARKED_UNTIL_MS, token);
     queue.line.announce().catch(onError);
     throw new DelayedError();
   };
@@ -177,13 +185,13 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const dispatcher = startDispatcher({
     models: options.models,
-    ...{ queue, quotas, quotaNews, tenantQuotas, gate, subscriber, onError },
+    ...{ queue, quotas, quotaSignals: quotaNews, tenantQuotas, tenantLimits: gate, subscriber, onError },
     room: () =>
-      attempts.areLeaving()
+      attempts.isStopRequested()
         ? 0
         : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - grants.unsent()),
   });
-  const cancellations = listenForCancels(redis, subscriber, keys, attempts, onError);
+  const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
     // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among them, and nothing is wrong.
     if (!error.message.startsWith('could not renew lock')) onError(error);
@@ -192,7 +200,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     for (const id of ids) attempts.interrupt(id, 'lock lost');
   });
   worker.on('locksRenewed', ({ jobIds }) => {
-    cancellations.sweep(jobIds).catch(onError);
+    cancels.checkMarks(jobIds).catch(onError);
   });
   worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
   worker.on('failed', (job, error) => {
@@ -207,13 +215,13 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   return {
     async leave() {
       const paused = worker.pause(true);
-      attempts.leave();
+      attempts.requestStop();
       await Promise.all([paused, dispatcher.stop()]);
       await closeWorker(worker, redis);
       grants.close();
     },
     release: () => attempts.interruptAll('shutdown'),
-    holdsAnswers: () => attempts.holdAnswers(),
+    hasUnrecoverableWork: () => attempts.haveUnrecoverableWork(),
     abandon() {
       grants.close();
       dispatcher.stop().catch(onError);

@@ -1,6 +1,7 @@
-import { cachedRead, withTimeout } from '../src/async/cached-read.ts';
+import { cachedRead } from '../src/async/cached-read.ts';
 import { createPace } from '../src/async/pace.ts';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
+import { withTimeout } from '../src/async/with-timeout.ts';
 import type { Models } from '../src/config/file.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
@@ -10,7 +11,7 @@ import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { createPriceList } from '../src/usage/price.ts';
-import { rememberModels } from '../src/usage/store.ts';
+import { createUsageStore } from '../src/usage/store.ts';
 import { leaveAll } from './leave.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { sweepRetention } from './maintenance/retention.ts';
@@ -45,7 +46,7 @@ const SWEEP_EVERY_MS = 600_000;
 const LOOK_FRESH_MS = 1000;
 const LOOK_TIMEOUT_MS = 1000;
 /** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
-const JOURNAL_ENTRIES_PER_SECOND = 2000;
+const LOG_BATCHES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
   /** Whether Redis can be used right now. */
@@ -67,17 +68,17 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const upstream = createUpstream(options.upstream);
   const metrics = createMetrics();
   const prices = createPriceList(options.prices);
-  rememberModels(redis, prefix, Object.keys(options.models)).catch(onError);
   const quotas = createQuotas(redis, prefix);
   const quotaNews = createQuotaSignals(subscriber, onError);
   const tenantQuotas = createTenantQuotas(redis, prefix);
-  const books = { redis, prefix, models: Object.keys(options.models) };
-  const gate = createTenantLimits(options.tenants, tenantQuotas, prices, books);
-  const journalPace = createPace(JOURNAL_ENTRIES_PER_SECOND);
-  const news = options.upstream.webhooks
+  const usage = createUsageStore(redis, prefix, Object.keys(options.models));
+  usage.rememberModels().catch(onError);
+  const gate = createTenantLimits(options.tenants, tenantQuotas, prices, usage);
+  const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
+  const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)
     : undefined;
-  const webhooks = news && { news, orphans: createLostResponses(news, upstream) };
+  const lostResponses = openAiEvents && createLostResponses(openAiEvents, upstream);
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.keys(options.models).map((model) =>
@@ -93,9 +94,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
       retention: options.retention,
       prices,
       ...{ quotas, quotaNews, tenantQuotas, gate },
-      upstream,
-      webhooks,
-      journalPace,
+      ...{ upstream, openAiEvents, lostResponses, eventLogPace },
       metrics,
       concurrency,
       recovery,

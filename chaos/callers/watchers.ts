@@ -1,5 +1,6 @@
 import { defaultModels } from '../../src/config/file.ts';
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import { keysOf } from '../../src/redis/keys.ts';
 import { findViolations } from '../evidence/checks.ts';

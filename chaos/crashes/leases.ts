@@ -1,4 +1,4 @@
-import { O3Queue } from '../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import { findViolations } from '../evidence/checks.ts';
@@ -36,7 +36,7 @@ export const runLeases = scenario(
 async function leases(world: World): Promise<Findings> {
   const { fleet, callers, random, signal, progress } = world;
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
-  const queue = new O3Queue({ redisUrl: fleet.redis.url });
+  const queue = new InstanceQueue({ redisUrl: fleet.redis.url });
   try {
     const quota = createQuota(redis, 'o3q', MODEL);
     const [model] = queue.queues;

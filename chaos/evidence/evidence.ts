@@ -1,6 +1,6 @@
 import { O3ClientError } from '../../src/client/client-error.ts';
-import type { JobView } from '../../src/job/job.ts';
-import { O3Queue } from '../../src/queue/o3-queue.ts';
+import type { JobView } from '../../src/job/view.ts';
+import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { becomes, inParallel } from '../fleet/timing.ts';
@@ -38,7 +38,7 @@ const LOOKS_AT_ONCE = 20;
 
 /** gatherEvidence asks Redis, BullMQ, the instance and the ledger, when all is quiet. */
 export async function gatherEvidence(fleet: Fleet, history: History, signal: AbortSignal): Promise<Evidence> {
-  const queue = new O3Queue({ redisUrl: fleet.redis.url });
+  const queue = new InstanceQueue({ redisUrl: fleet.redis.url });
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
   try {
     const [model] = queue.queues;

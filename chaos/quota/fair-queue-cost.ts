@@ -1,5 +1,5 @@
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
-import { O3Queue } from '../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
 import { connectRedis, type RedisClient } from '../../src/redis/connection.ts';
 import { figure, type Report, type Requirement } from '../evidence/report.ts';
@@ -22,7 +22,7 @@ const QUIET_LIMIT_MS = 300_000;
 /** Subject is one fair queue, and what was measured with it. */
 interface Subject {
   prefix: string;
-  queue: O3Queue;
+  queue: InstanceQueue;
   model: ModelQueue;
   quota: Quota;
   enqueueMs: number[];
@@ -83,7 +83,7 @@ async function measure({ fleet, signal, progress }: World, waiting: number): Pro
 }
 
 function open(fleet: Fleet, redis: RedisClient, prefix: string): Subject {
-  const queue = new O3Queue({ redisUrl: fleet.redis.url, prefix });
+  const queue = new InstanceQueue({ redisUrl: fleet.redis.url, prefix });
   const [model] = queue.queues;
   if (model === undefined) throw new Error('expected a model in the default configuration');
   const quota = createQuota(redis, prefix, UPSTREAM_MODEL);
@@ -121,7 +121,7 @@ async function fill(
 async function once(subject: Subject): Promise<void> {
   const { queue, model, quota, prefix } = subject;
   const enqueuedAt = performance.now();
-  const { id } = await queue.enqueue(requestOf(prefix));
+  const { id } = (await queue.enqueue(requestOf(prefix))).job;
   const viewedAt = performance.now();
   const view = await queue.get(id);
   const nextAt = performance.now();
@@ -133,7 +133,9 @@ async function once(subject: Subject): Promise<void> {
   if (job === undefined) throw new Error(`expected a job in the fair queue of "${prefix}", got none`);
   const need = { id: job.id, inputTokens: job.options.need?.input ?? 0, class: '/' };
   const { answers } = await quota.reserve([need], NO_LIMITS);
-  const [started] = await model.line.start([{ id: job.id, tenant: job.tenant, grant: UPSTREAM_MODEL }]);
+  const [started] = await model.line.start([
+    { id: job.id, tenant: job.tenant, reservedModel: UPSTREAM_MODEL },
+  ]);
   const endedAt = performance.now();
   if (typeof answers[0] !== 'number' || started !== true) throw new Error(`expected ${job.id} to be started`);
   await quota.giveBack([job.id]);

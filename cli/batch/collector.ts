@@ -1,57 +1,56 @@
 import type { Semaphore } from '../../src/async/semaphore.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { isFinishedJob, type ResultOutcome } from '../../src/job/job.ts';
-import type { Fate } from './answer.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { ResultOutcome } from '../../src/job/view.ts';
+import type { Origin } from './input-line.ts';
 import type { BatchKey } from './key.ts';
-import type { Origin } from './question.ts';
-import type { Patience } from './retry.ts';
+import type { LineOutcome } from './output-line.ts';
+import type { Retry } from './retry.ts';
 
-/** A line whose job is at the instance. */
-export interface AskedLine {
+/** EnqueuedLine is an input line that has become a job. */
+export interface EnqueuedLine {
   key: BatchKey;
   origin: Origin;
-  /** The job's. */
+  /** The id of the job. */
   id: string;
 }
 
-/** Waits for the answers of all lines that are added, a bounded number at a time. */
+/** AnswerCollector waits for the answers of all added lines, with a bounded number of calls at a time. */
 export interface AnswerCollector {
-  add(line: AskedLine): void;
-  /** Nothing more will be added. */
+  add(line: EnqueuedLine): void;
+  /** Says that no more lines will be added. */
   close(): void;
-  /** Resolves when it is closed and empty; rejects when something broke. */
+  /**
+   * Resolves when the collector is closed and every line has its outcome; rejects when a call fails for good.
+   */
   readonly ended: Promise<void>;
 }
 
 export interface CollectorOptions {
   client: Pick<O3Client, 'result'>;
-  patience: Patience;
+  retry: Retry;
   window: Pick<Semaphore, 'inFlight'>;
-  settle: (key: BatchKey, origin: Origin, fate: Fate) => Promise<void>;
+  settle: (key: BatchKey, origin: Origin, outcome: LineOutcome) => Promise<void>;
   signal: AbortSignal;
 }
 
 /** Calls that wait at the instance at the same time. */
 const LANES = 64;
-const LONGEST_LOOK_MS = 5000;
-const SHORTEST_LOOK_MS = 50;
-/** How long it takes to have looked at every job once, at best, and when nothing has been answered for long. */
+const LONGEST_WAIT_MS = 5000;
+const SHORTEST_WAIT_MS = 50;
+/** The time in which every job is asked about once: at best, and when there has been no answer for long. */
 const QUICK_ROUND_MS = 2000;
 const SLOW_ROUND_MS = 60_000;
 
 /**
- * Few jobs have a lane each, where the instance tells of their end the moment it comes. More jobs than lanes take turns: one that takes
- * hours must not keep a lane from those that are done. The longer nothing is answered, the slower the turns.
+ * collectAnswers starts a collector. While there are no more jobs than lanes, each job has a lane of its own:
+ * a call that the instance answers the moment the job ends. With more jobs they take turns, so that a job of
+ * hours does not keep a lane from jobs that are finished. The longer there is no answer, the slower the
+ * turns.
  */
-export function collectAnswers({
-  client,
-  patience,
-  window,
-  settle,
-  signal,
-}: CollectorOptions): AnswerCollector {
-  const lines: AskedLine[] = [];
+export function collectAnswers({ client, retry, window, settle, signal }: CollectorOptions): AnswerCollector {
+  const lines: EnqueuedLine[] = [];
   let idle: (() => void)[] = [];
   let closed = false;
   let answeredAt = performance.now();
@@ -61,7 +60,7 @@ export function collectAnswers({
     idle = [];
     for (const resolve of woken) resolve();
   };
-  const next = async (): Promise<AskedLine | undefined> => {
+  const next = async (): Promise<EnqueuedLine | undefined> => {
     for (;;) {
       signal.throwIfAborted();
       const line = lines.shift();
@@ -69,28 +68,28 @@ export function collectAnswers({
       await new Promise<void>((resolve) => idle.push(resolve));
     }
   };
-  const lookMs = (): number => {
+  const waitMs = (): number => {
     const waiting = window.inFlight;
-    if (waiting <= LANES) return LONGEST_LOOK_MS;
+    if (waiting <= LANES) return LONGEST_WAIT_MS;
     const roundMs = Math.min(SLOW_ROUND_MS, Math.max(QUICK_ROUND_MS, performance.now() - answeredAt));
-    return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, (roundMs * LANES) / waiting));
+    return Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, (roundMs * LANES) / waiting));
   };
   const lane = async (): Promise<void> => {
     for (;;) {
       const line = await next();
       if (line === undefined) return;
-      const fate = await look(client, patience, line.id, { timeoutMs: lookMs(), signal });
-      if (fate === undefined) lines.push(line);
+      const outcome = await outcomeOfJob(client, retry, line.id, { timeoutMs: waitMs(), signal });
+      if (outcome === undefined) lines.push(line);
       else {
         answeredAt = performance.now();
-        await settle(line.key, line.origin, fate);
+        await settle(line.key, line.origin, outcome);
       }
     }
   };
 
   signal.addEventListener('abort', wake, { once: true });
   const ended = Promise.all(Array.from({ length: LANES }, lane)).then(() => {});
-  // It is awaited by whoever runs the batch, perhaps after it has failed.
+  // The batch awaits this promise, perhaps only after it has rejected: Node must not call that unhandled.
   ended.catch(() => {});
   return {
     add(line) {
@@ -105,23 +104,23 @@ export function collectAnswers({
   };
 }
 
-/** undefined: not finished yet. */
-async function look(
+/** outcomeOfJob asks how a job ended; undefined when it has not. */
+async function outcomeOfJob(
   client: CollectorOptions['client'],
-  patience: Patience,
+  retry: Retry,
   id: string,
   options: { timeoutMs: number; signal: AbortSignal },
-): Promise<Fate | undefined> {
-  let outcome: ResultOutcome;
+): Promise<LineOutcome | undefined> {
+  let result: ResultOutcome;
   try {
-    outcome = await patience(() => client.result(id, options));
+    result = await retry(() => client.result(id, options));
   } catch (error: unknown) {
     if (!(error instanceof O3ClientError) || error.code !== 'job_not_found') throw error;
-    const message = `The instance has forgotten the job ${id}, and its answer with it: its retention is over, or somebody deleted it`;
+    const message = `The instance no longer has job ${id}: its retention is over, or it was deleted`;
     return { status: 'gone', id, error: { code: error.code, message } };
   }
-  if (outcome.status === 'completed') return { status: 'completed', id, result: outcome.result };
-  const { job } = outcome;
+  if (result.status === 'completed') return { status: 'completed', id, result: result.result };
+  const { job } = result;
   if (!isFinishedJob(job)) return undefined;
   switch (job.status) {
     case 'failed':

@@ -1,15 +1,16 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { durationText } from '../display/duration.ts';
+import { countText, numberText } from '../display/number.ts';
 import { nextCommands } from '../display/outcome.ts';
-import { type BatchCount, numberText, startBatchProgress } from '../display/progress-bar.ts';
+import { type BatchCount, startBatchProgress } from '../display/progress-bar.ts';
 import { EXIT } from '../exit-code.ts';
 import { wholeNumber } from '../option.ts';
-import { costOf } from './answer.ts';
-import { BatchError } from './error.ts';
+import { BatchError } from './file.ts';
 import { type InputSurvey, questionLines, surveyInput } from './input.ts';
 import { hashOfLine } from './key.ts';
 import { type OutputSurvey, openOutput, surveyOutput } from './output.ts';
+import { costOf } from './output-line.ts';
 import { type BatchRecord, openRecord, readEntries, recordPath } from './record.ts';
 import { runBatch } from './run.ts';
 
@@ -25,18 +26,20 @@ export function registerBatchCommand(program: Command, context: CommandContext):
     .command('batch')
     .summary('ask a file of questions')
     .description(
-      'Asks each line of a file and writes the answers to another, as they come. Stopped at any time, the same command goes on where it stopped; nothing is asked twice.',
+      'Enqueues each line of a file as a job and writes the answers to another file as they arrive. ' +
+        'You can stop it at any time: the same command continues where it stopped, and enqueues no line ' +
+        'twice.',
     )
-    .argument('<input>', 'JSON Lines: questions, requests as POST /jobs takes them, or OpenAI’s Batch format')
+    .argument('<input>', 'JSON Lines: questions, bodies of POST /jobs, or lines of OpenAI’s Batch format')
     .requiredOption(
       '-o, --out <file>',
-      '(required) where the answers go, a line each, in the order they come',
+      '(required) the file for the answers, one line each, in the order in which they arrive',
     )
     .option(
       '-m, --model <model>',
-      'a configured model for all lines; default: the one each names, or the instance’s own',
+      'a configured model for all lines; default: the model that the line names, else the default model',
     )
-    .option('--concurrency <n>', 'how many jobs are at the instance at once', positive, 1000)
+    .option('--concurrency <n>', 'the most jobs that are unfinished at the same time', positive, 1000)
     .option('--json', 'print the summary as JSON')
     .addHelpText('after', HELP)
     .action((input: string, options: BatchOptions) => batch(context, input, options));
@@ -64,12 +67,12 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
   };
   if (entries === undefined && done.done > 0) {
     await requireComplete(input, options.out, survey, done);
-    print(begun, `Nothing to do: ${options.out} has all ${endText(begun)}`);
+    print(begun, `Nothing to do: ${options.out} is complete, with ${endText(begun)}`);
     return;
   }
 
   const terms = { sha256: survey.sha256, model: options.model ?? null, instance: client.url };
-  // Said at once, and not after a long wait: a wrong address, or a key that is refused.
+  // A wrong address or a refused key is reported at once, instead of after a long wait.
   await client.list({ limit: 1 });
   const output = await openOutput(options.out);
   const record = await openRecord(side, terms, entries);
@@ -90,10 +93,10 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
         output,
         record,
         concurrency: options.concurrency,
-        onFate(fate) {
+        onOutcome(outcome) {
           count.done += 1;
-          if (fate.status !== 'completed') count.failed += 1;
-          const cost = costOf(fate);
+          if (outcome.status !== 'completed') count.failed += 1;
+          const cost = costOf(outcome);
           if (cost !== null) count.costUsd = (count.costUsd ?? 0) + cost;
           progress.update(count);
         },
@@ -106,7 +109,7 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
     isComplete = true;
   } catch (error: unknown) {
     notices.line(stoppedText(count));
-    notices.line(nextCommands(notices, [[commandText(input, options), 'goes on where it stopped']]));
+    notices.line(nextCommands(notices, [[commandText(input, options), 'continues where it stopped']]));
     if (!signal.aborted) throw error;
     context.finish(EXIT.interrupted);
   } finally {
@@ -121,7 +124,10 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
   }
 }
 
-/** Without its record an output can only be complete: then each line of the input has its answer there. */
+/**
+ * requireComplete refuses an output without a record unless it is complete: an answer for each line of the
+ * input.
+ */
 async function requireComplete(
   input: string,
   out: string,
@@ -134,32 +140,33 @@ async function requireComplete(
   }
   if (agreeing === survey.questions && done.done === survey.questions) return;
   throw new BatchError(
-    `${out} has answers to other lines than ${input} has, and nothing beside it says how to go on (${recordPath(out)}): give another --out`,
+    `${out} was expected to hold the answers of ${input}, but they do not match, and ` +
+      `${recordPath(out)}, which a batch needs to continue, is missing: choose another --out`,
   );
 }
 
 function requireSameBatch(record: BatchRecord, { batch }: OutputSurvey, out: string): void {
   if (batch === undefined || batch === record.batch) return;
-  throw new BatchError(`${out} and ${recordPath(out)} are of two batches: give another --out`);
+  throw new BatchError(`${out} and ${recordPath(out)} belong to two different batches: choose another --out`);
 }
 
 function beginningText(begun: BatchCount): string {
   return begun.done === 0
-    ? `${numberText(begun.total)} lines to ask; Ctrl-C stops, and the same command goes on`
-    : `Going on: ${doneText(begun)}`;
+    ? `${countText(begun.total, 'line')} to ask; Ctrl-C stops, and the same command continues`
+    : `Continuing: ${doneText(begun)}`;
 }
 
 function stoppedText(count: BatchCount): string {
-  return `Stopped: ${doneText(count)}. The jobs at the instance go on.`;
+  return `Stopped: ${doneText(count)}. Jobs that are already enqueued still run.`;
 }
 
 function doneText({ total, done, failed }: BatchCount): string {
   const bad = failed === 0 ? '' : ` (${numberText(failed)} failed)`;
-  return `${numberText(done)} of ${numberText(total)} lines are done${bad}`;
+  return `${numberText(done)} of ${countText(total, 'line')} done${bad}`;
 }
 
 function endText({ total, failed }: BatchCount): string {
-  return `${numberText(total)} lines${failed === 0 ? '' : `, ${numberText(failed)} of them without an answer`}`;
+  return `${countText(total, 'line')}${failed === 0 ? '' : `, ${numberText(failed)} without an answer`}`;
 }
 
 function commandText(input: string, { out, model }: BatchOptions): string {
@@ -173,21 +180,21 @@ function positive(text: string): number {
 }
 
 const HELP = `
-A line is one of
+Each line is one of
   "Why is the sky blue?"
   {"question": "Why is the sky blue?", "reasoning_effort": "high", "custom_id": "sky"}
   {"request": {"input": "Why is the sky blue?", "tools": []}}
   {"custom_id": "sky", "method": "POST", "url": "/v1/responses", "body": {"model": "o3", "input": "…"}}
-What each becomes is in docs/BATCH.md.
+docs/BATCH.md describes the output line that each becomes.
 
 Exit codes:
-  0    every line has its answer
-  1    some have an error instead, in the output; or it could not go on
+  0    every line has an answer
+  1    some lines have an error in the output instead; or the batch could not continue
   2    wrong usage
-  130  interrupted; the same command goes on
+  130  interrupted; the same command continues
 
 Examples:
   o3q batch questions.jsonl --out answers.jsonl
 
-  What has an error, into a file that can be asked again:
+  Collect the lines that ended with an error, to ask them again:
   awk -F_ 'NR == FNR { if (!/"error":null}$/) again[$4]; next } FNR in again' answers.jsonl questions.jsonl > again.jsonl`;

@@ -1,33 +1,36 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
-import { BatchError, fileError } from './error.ts';
-import { type FileLine, isBlank, linesOf } from './lines.ts';
+import { BatchError, type FileLine, fileError, isBlank, linesOf } from './file.ts';
 
 const LONGEST_LINE_BYTES = 10 * 1024 * 1024;
 
-/** What is known of an input once it has been read through. */
+/** InputSurvey is what one reading of the whole input tells. */
 export interface InputSurvey {
-  /** Of all its bytes. */
+  /** The hash of all its bytes. */
   sha256: string;
-  /** Lines that are not blank: so many answers there will be. */
+  /** The number of lines that are not blank, which is the number of answers there will be. */
   questions: number;
   /** The number of the last line. */
   lastLine: number;
 }
 
-/** Lines that are not blank. */
+/** questionLines yields the lines of an input that are not blank. */
 export async function* questionLines(path: string): AsyncGenerator<FileLine, void, undefined> {
   for await (const line of linesOf(path, LONGEST_LINE_BYTES)) if (!isBlank(line)) yield line;
 }
 
-/** @throws {BatchError} for what is no file that can be read. */
+/** surveyInput reads an input from end to end. @throws {BatchError} when it is not a readable file. */
 export async function surveyInput(path: string): Promise<InputSurvey> {
   const found = await stat(path).catch((error: unknown) => {
     throw fileError(path, 'read', error);
   });
-  // It is read twice now, and again by whoever goes on with the batch.
-  if (!found.isFile())
-    throw new BatchError(`${path} was expected to be a file: a pipe can be read only once`);
+  // The input is read twice in each run, and again when the batch continues.
+  if (!found.isFile()) {
+    throw new BatchError(
+      `${path} was expected to be a file, got something else: a batch reads its input more than once, ` +
+        'so save it to a file first',
+    );
+  }
   const hash = createHash('sha256');
   let questions = 0;
   let lastLine = 0;

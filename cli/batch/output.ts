@@ -1,31 +1,32 @@
 import { type FileHandle, open, stat, truncate } from 'node:fs/promises';
-import { isAnswered } from './answer.ts';
-import { BatchError, fileError } from './error.ts';
+import { BatchError, fileError, linesOf } from './file.ts';
 import { type BatchKey, keyOfOutput } from './key.ts';
-import { linesOf } from './lines.ts';
+import { isAnswered } from './output-line.ts';
 
-/** What an output holds already. */
+/** OutputSurvey is what an output already holds. */
 export interface OutputSurvey {
-  /** How many lines of the input have their line here. */
+  /** The number of input lines that have their output line. */
   done: number;
-  /** How many of these with an error. */
+  /** The number of these that have an error. */
   failed: number;
-  /** The batches that wrote here: none, or one. */
+  /** The batch that wrote the output; undefined when the output is empty. */
   batch: string | undefined;
   has(line: number): boolean;
-  /** Whether the line was the same when it was asked. */
+  /** Says whether the input line is still the one that the output answers. */
   agrees(key: Pick<BatchKey, 'line' | 'hash'>): boolean;
 }
 
-/** The key stands among the first characters, whether there was an error at the end: nothing else is looked at. */
+/**
+ * The survey reads so many characters at the beginning of a line, for its key, and at its end, for its error.
+ */
 const BEGINNING = 100;
 const ENDING = 30;
 
 /**
- * Reads what an earlier run has written, and cuts off a last line that it could not finish.
+ * surveyOutput reads what an earlier run has written, and cuts off a last line that was not written whole.
  *
- * @param lastLine of the input; four bytes are held for each line up to it.
- * @throws {BatchError} for a file that no batch has written, or another one.
+ * @param lastLine the number of the last input line; the survey holds four bytes for each line up to it.
+ * @throws {BatchError} when another program or another batch has written the file.
  */
 export async function surveyOutput(path: string, lastLine: number): Promise<OutputSurvey> {
   const hashes = new Uint32Array(lastLine + 1);
@@ -40,7 +41,8 @@ export async function surveyOutput(path: string, lastLine: number): Promise<Outp
       survey.batch ??= key?.batch;
       if (key === undefined || key.batch !== survey.batch || key.line < 1 || key.line > lastLine) {
         throw new BatchError(
-          `${path} was expected to hold answers of this batch alone, but line ${number} is none: give another --out`,
+          `${path} was expected to hold only answers of this batch, but line ${number} is something ` +
+            'else: choose another --out',
         );
       }
       if (hashes[key.line] !== 0) continue;
@@ -56,14 +58,14 @@ export async function surveyOutput(path: string, lastLine: number): Promise<Outp
   };
 }
 
-/** Takes lines one after the other; `write` resolves when its line is in the file. */
+/** BatchOutput appends lines to the output, in the order of the calls. */
 export interface BatchOutput {
-  /** @throws {BatchError} */
+  /** Resolves when the line is in the file. @throws {BatchError} when it cannot be written. */
   write(line: string): Promise<void>;
   close(): Promise<void>;
 }
 
-/** @throws {BatchError} when it cannot be written to: before anything is asked. */
+/** openOutput opens an output before any line is enqueued. @throws {BatchError} when it cannot be written. */
 export async function openOutput(path: string): Promise<BatchOutput> {
   let file: FileHandle;
   try {
@@ -93,7 +95,7 @@ export async function openOutput(path: string): Promise<BatchOutput> {
       return writing;
     },
     async close() {
-      // Whoever wrote has been told of the failure.
+      // The caller of `write` has already been told about a failure.
       await writing?.catch(() => {});
       await file.close();
     },
@@ -105,7 +107,9 @@ async function isFile(path: string): Promise<boolean> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw fileError(path, 'read', error);
   });
-  if (found !== undefined && !found.isFile()) throw new BatchError(`${path} was expected to be a file`);
+  if (found !== undefined && !found.isFile()) {
+    throw new BatchError(`${path} was expected to be a file, got something else: choose another --out`);
+  }
   return found !== undefined;
 }
 
@@ -115,7 +119,7 @@ async function cut(path: string, bytes: number): Promise<void> {
   });
 }
 
-/** Never 0, which stands for no line at all. */
+/** shortHash is never 0, which means that a line has no output line. */
 function shortHash(hash: string): number {
   return Number.parseInt(hash.slice(0, 8), 16) || 1;
 }

@@ -2,30 +2,31 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
 import { z } from 'zod';
 import { isSameProcess, processIdentity } from '../../src/redis/embedded/process-identity.ts';
-import { BatchError, fileError } from './error.ts';
-import { linesOf } from './lines.ts';
+import { BatchError, fileError, linesOf } from './file.ts';
 
-/** What a batch was started with; another of these would ask its questions again. */
+/** BatchTerms is what a batch was started with. With other terms its lines would be bought a second time. */
 export interface BatchTerms {
-  /** Of the input. */
+  /** The hash of the input. */
   sha256: string;
-  /** null: each line's own. */
+  /** The value of `--model`; null when each line keeps its own. */
   model: string | null;
   /** The URL of the instance. */
   instance: string;
 }
 
 /**
- * A file beside the output, there as long as the batch is not done: what must be known after a crash and does not stand in
- * the output. A line of JSON for each thing: the terms, once; whose process it is, at each start; which jobs the lines became.
+ * BatchRecord is a file beside the output that exists until the batch is done. It holds what must survive a
+ * crash and is not in the output, as JSON Lines: the terms, once; the process, at each start; and the job
+ * that each line became.
  */
 export interface BatchRecord {
   readonly batch: string;
-  /** The job of a line that has been asked, and whose answer is not in the output. */
+  /** Returns the job of a line that was enqueued and has no output line yet. */
   jobOf(line: number): string | undefined;
   addJobs(jobs: readonly (readonly [line: number, id: string])[]): Promise<void>;
+  /** Closes the file and keeps it, so that the batch can continue. */
   close(): Promise<void>;
-  /** The batch is done. */
+  /** Deletes the file, because the batch is done. */
   remove(): Promise<void>;
 }
 
@@ -41,7 +42,10 @@ export function recordPath(output: string): string {
   return `${output}.o3q`;
 }
 
-/** What an earlier run has left; undefined: nothing. A last line that it could not finish is cut off. */
+/**
+ * readEntries reads the record of an earlier run; undefined when there is none. It cuts off a last line that
+ * was not written whole.
+ */
 export async function readEntries(path: string): Promise<Entry[] | undefined> {
   const entries: Entry[] = [];
   try {
@@ -53,14 +57,14 @@ export async function readEntries(path: string): Promise<Entry[] | undefined> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error instanceof BatchError ? error : fileError(path, 'read', error);
   }
-  // Killed before its first line was whole: nothing had been asked.
+  // The earlier run was killed before its first line was whole: it had not enqueued anything.
   return entries.length === 0 ? undefined : entries;
 }
 
 /**
- * Begins a batch, or goes on with the one whose entries these are.
+ * openRecord begins a batch, or continues the batch whose entries it is given.
  *
- * @throws {BatchError} when another process is at it, or it was started on other terms.
+ * @throws {BatchError} when another process runs the batch, or it was started with other terms.
  */
 export async function openRecord(
   path: string,
@@ -69,7 +73,11 @@ export async function openRecord(
 ): Promise<BatchRecord> {
   const begun = entries?.find((entry) => 'terms' in entry);
   if (entries !== undefined) {
-    if (begun === undefined) throw new BatchError(`${path} was expected to begin with the terms of a batch`);
+    if (begun === undefined) {
+      throw new BatchError(
+        `${path} was expected to begin with the terms of a batch, got something else: choose another --out`,
+      );
+    }
     checkTerms(path, begun.terms, terms);
     await checkOwner(path, entries);
   }
@@ -103,16 +111,18 @@ export async function openRecord(
 function checkTerms(path: string, begun: BatchTerms, now: BatchTerms): void {
   if (begun.sha256 !== now.sha256) {
     throw new BatchError(
-      `This output was begun for another input, or the input has changed since: give another --out, or delete it together with ${path}`,
+      'This output belongs to another input, or the input has changed since: choose another --out, or ' +
+        `delete the output together with ${path}`,
     );
   }
   if (begun.model !== now.model) {
     const was = begun.model === null ? 'without --model' : `with --model ${begun.model}`;
-    throw new BatchError(`This batch was begun ${was}: go on like that, or give another --out`);
+    throw new BatchError(`This batch was started ${was}: continue with that, or choose another --out`);
   }
   if (begun.instance !== now.instance) {
     throw new BatchError(
-      `This batch was begun at ${begun.instance}, which has its jobs, not at ${now.instance}: set O3Q_URL, or, if it is the same instance, change it in ${path}`,
+      `This batch was started at ${begun.instance}, which holds its jobs, not at ${now.instance}: set ` +
+        `O3Q_URL to the first; if both are the same instance, change the address in ${path}`,
     );
   }
 }
@@ -122,15 +132,18 @@ async function checkOwner(path: string, entries: readonly Entry[]): Promise<void
   if (owner === undefined) return;
   const { pid, startedAt } = owner;
   if (!(await isSameProcess({ pid, ...(startedAt !== undefined && { startedAt }) }))) return;
-  throw new BatchError(`Another process (pid ${pid}) is at this batch: wait for it, or stop it (${path})`);
+  throw new BatchError(
+    `Another process (pid ${pid}) is running this batch, according to ${path}: wait for it, or stop it`,
+  );
 }
 
 function entryFrom(text: string, where: string): Entry {
   try {
     return entrySchema.parse(JSON.parse(text));
   } catch (error: unknown) {
-    throw new BatchError(`${where} was expected to be what o3q batch wrote there, got something else`, {
-      cause: error,
-    });
+    throw new BatchError(
+      `${where} was expected to be written by o3q batch, got something else: choose another --out`,
+      { cause: error },
+    );
   }
 }

@@ -1,16 +1,23 @@
 import { O3ClientError } from '../../src/client/client-error.ts';
 import { pause } from '../../src/client/transport.ts';
 
-/** Repeats a call for as long as the instance cannot be reached, cannot serve, or is asked too often. */
-export type Patience = <Value>(call: () => Promise<Value>) => Promise<Value>;
+/**
+ * Retry repeats a call for as long as the instance cannot be reached, cannot serve, or limits our requests.
+ */
+export type Retry = <Value>(call: () => Promise<Value>) => Promise<Value>;
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
 const AWAY_CODES: ReadonlySet<string> = new Set(['instance_unreachable', 'answer_lost', 'redis_unavailable']);
 const AWAY_STATUSES: ReadonlySet<number | undefined> = new Set([429, 502, 503, 504]);
 
-/** @param say told once when the waiting begins, and once when it is over, however many wait. */
-export function createPatience(say: (text: string) => void, signal: AbortSignal): Patience {
+/**
+ * createRetry makes a Retry with exponential backoff, or the instance's Retry-After where that is longer.
+ *
+ * @param say is called once when the first call begins to wait, and once when the last waiting call has
+ * succeeded.
+ */
+export function createRetry(say: (text: string) => void, signal: AbortSignal): Retry {
   let waiting = 0;
   return async (call) => {
     for (let failures = 0; ; failures += 1) {
@@ -23,7 +30,7 @@ export function createPatience(say: (text: string) => void, signal: AbortSignal)
         return value;
       } catch (error: unknown) {
         signal.throwIfAborted();
-        if (!isPassing(error)) throw error;
+        if (!isTransient(error)) throw error;
         if (failures === 0) {
           if (waiting === 0) say(`${error.message}; trying again`);
           waiting += 1;
@@ -35,6 +42,6 @@ export function createPatience(say: (text: string) => void, signal: AbortSignal)
   };
 }
 
-function isPassing(error: unknown): error is O3ClientError {
+function isTransient(error: unknown): error is O3ClientError {
   return error instanceof O3ClientError && (AWAY_CODES.has(error.code) || AWAY_STATUSES.has(error.status));
 }

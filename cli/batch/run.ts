@@ -1,57 +1,58 @@
 import { setMaxListeners } from 'node:events';
 import { createSemaphore } from '../../src/async/semaphore.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { answerLine, type Fate } from './answer.ts';
 import { collectAnswers } from './collector.ts';
 import { questionLines } from './input.ts';
+import { type Origin, parseInputLine } from './input-line.ts';
 import { type BatchKey, hashOfLine } from './key.ts';
 import type { BatchOutput, OutputSurvey } from './output.ts';
-import { type Origin, questionIn } from './question.ts';
+import { answerLine, type LineOutcome } from './output-line.ts';
 import type { BatchRecord } from './record.ts';
-import { createPatience } from './retry.ts';
+import { createRetry } from './retry.ts';
 import { createSubmission } from './submission.ts';
 
 export interface BatchRunOptions {
   client: Pick<O3Client, 'enqueueBulk' | 'result'>;
   input: string;
-  /** undefined: each line's own. */
+  /** The model for all lines; undefined when each line keeps its own. */
   model: string | undefined;
-  /** Of an earlier run. */
+  /** The lines that an earlier run has written. */
   done: Pick<OutputSurvey, 'has'>;
   output: BatchOutput;
   record: BatchRecord;
-  /** How many jobs are at the instance at once, at most. */
+  /** The most jobs that are unfinished at the same time. */
   concurrency: number;
-  /** Told of each line that has its answer. */
-  onFate: (fate: Fate) => void;
-  /** Told in words what holds things up. */
+  /** Called after each line that has been written to the output. */
+  onOutcome: (outcome: LineOutcome) => void;
+  /** Called with a sentence for the user when the instance is away, and when it is back. */
   say: (text: string) => void;
   signal: AbortSignal;
 }
 
 /**
- * Asks what is not answered yet, and writes answers as they come. Whatever breaks it off, between any two lines of it: what was asked is asked
- * again under the same key, and so is the same job; what is in the output is not asked again; and nothing else writes there.
+ * runBatch enqueues the lines that have no output line yet, and writes answers as they arrive. A crash
+ * between any two of its steps buys nothing twice: a line that was enqueued has the same idempotency key in
+ * the next run, so that it is the same job, and a line that is in the output is not enqueued again.
  */
 export async function runBatch(options: BatchRunOptions): Promise<void> {
-  const { client, input, model, done, output, record, concurrency, onFate, say } = options;
+  const { client, input, model, done, output, record, concurrency, onOutcome, say } = options;
   const stop = new AbortController();
   const { signal } = stop;
-  // Hundreds of calls listen to it at the same time.
+  // Hundreds of calls listen to this signal at the same time.
   setMaxListeners(0, signal);
   const follow = () => stop.abort(options.signal.reason);
   if (options.signal.aborted) follow();
   options.signal.addEventListener('abort', follow, { once: true });
 
-  const patience = createPatience(say, signal);
+  const retry = createRetry(say, signal);
   const window = createSemaphore(concurrency, signal);
-  const settle = async (key: BatchKey, origin: Origin, fate: Fate): Promise<void> => {
-    await output.write(answerLine(key, origin, fate));
+  const settle = async (key: BatchKey, origin: Origin, outcome: LineOutcome): Promise<void> => {
+    await output.write(answerLine(key, origin, outcome));
     window.leave();
-    onFate(fate);
+    onOutcome(outcome);
   };
-  const collector = collectAnswers({ client, patience, window, settle, signal });
-  const submission = createSubmission({ client, patience, record, settle, collector, signal });
+  const collector = collectAnswers({ client, retry, window, settle, signal });
+  const submission = createSubmission({ client, retry, record, settle, collector, signal });
 
   const ask = async (): Promise<void> => {
     for await (const { number: line, bytes } of questionLines(input)) {
@@ -60,17 +61,17 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
       if (window.isFull) {
         await submission.send();
         await window.someLeft();
-        // More places become free in a moment: one bulk for all of them.
+        // Jobs often end together: a short wait lets one bulk request fill all the free slots.
         await submission.linger();
       }
       window.enter();
       const key = { batch: record.batch, line, hash: hashOfLine(bytes ?? Buffer.alloc(0)) };
-      const question = questionIn(bytes, model);
-      const { origin } = question;
+      const parsed = parseInputLine(bytes, model);
+      const { origin } = parsed;
       const id = record.jobOf(line);
-      if (!question.ok) await settle(key, origin, { status: 'refused', error: question.error });
+      if (!parsed.ok) await settle(key, origin, { status: 'refused', error: parsed.error });
       else if (id !== undefined) collector.add({ key, origin, id });
-      else await submission.add({ key, origin, request: question.request, bytes: bytes?.length ?? 0 });
+      else await submission.add({ key, origin, request: parsed.request, bytes: bytes?.length ?? 0 });
     }
     await submission.send();
     await window.emptied();
@@ -81,7 +82,7 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
     const working = [ask(), collector.ended];
     await Promise.all(working).catch(async (error: unknown) => {
       stop.abort(error);
-      // Nobody writes any more when the output is closed.
+      // The caller closes the output next: no write may still be under way then.
       await Promise.allSettled(working);
       throw error;
     });

@@ -2,63 +2,65 @@ import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { pause } from '../../src/client/transport.ts';
 import type { JobRequest } from '../../src/job/request.ts';
-import type { Fate } from './answer.ts';
 import type { AnswerCollector } from './collector.ts';
+import type { Origin } from './input-line.ts';
 import { type BatchKey, keyText } from './key.ts';
-import type { Origin } from './question.ts';
+import type { LineOutcome } from './output-line.ts';
 import type { BatchRecord } from './record.ts';
-import type { Patience } from './retry.ts';
+import type { Retry } from './retry.ts';
 
+/** NewLine is an input line that is not a job yet. */
 export interface NewLine {
   key: BatchKey;
   origin: Origin;
   request: JobRequest;
-  /** How long it is in the input, which is about what it takes in the bulk. */
+  /** The length of the line in the input, which is about its length in the bulk request. */
   bytes: number;
 }
 
-/** Gathers lines, and enqueues them in bulks. */
+/** Submission gathers lines and enqueues them in bulk requests. */
 export interface Submission {
+  /** Adds a line, and sends the gathered lines when they fill a bulk request. */
   add(line: NewLine): Promise<void>;
-  /** Enqueues what has been gathered. */
+  /** Enqueues the gathered lines. */
   send(): Promise<void>;
+  /** Waits for a moment, in which more jobs may end. */
   linger(): Promise<void>;
 }
 
 export interface SubmissionOptions {
   client: Pick<O3Client, 'enqueueBulk'>;
-  patience: Patience;
+  retry: Retry;
   record: Pick<BatchRecord, 'addJobs'>;
-  settle: (key: BatchKey, origin: Origin, fate: Fate) => Promise<void>;
+  settle: (key: BatchKey, origin: Origin, outcome: LineOutcome) => Promise<void>;
   collector: Pick<AnswerCollector, 'add'>;
   signal: AbortSignal;
 }
 
 const MOST_IN_BULK = 1000;
-/** The instance takes 10 MB. */
+/** An instance accepts bodies of up to 10 MB. */
 const BULK_BYTES = 8 * 1024 * 1024;
 const LINGER_MS = 30;
 const TOO_LARGE = 413;
 
 export function createSubmission(options: SubmissionOptions): Submission {
-  const { client, patience, record, settle, collector, signal } = options;
+  const { client, retry, record, settle, collector, signal } = options;
   let gathered: NewLine[] = [];
   let gatheredBytes = 0;
 
   async function enqueue(lines: readonly NewLine[]): Promise<void> {
     const requests = lines.map(({ key, request }) => ({ ...request, idempotency_key: keyText(key) }));
-    const outcomes = await patience(() => client.enqueueBulk(requests, { signal })).catch(
-      (error: unknown) => {
-        if (error instanceof O3ClientError && error.status === TOO_LARGE) return error;
-        throw error;
-      },
-    );
+    const outcomes = await retry(() => client.enqueueBulk(requests, { signal })).catch((error: unknown) => {
+      if (error instanceof O3ClientError && error.status === TOO_LARGE) return error;
+      throw error;
+    });
     if (outcomes instanceof O3ClientError) return enqueueLess(lines, outcomes);
     const enqueued = lines.flatMap(({ key, origin }, i) => {
       const outcome = outcomes[i];
       return outcome?.ok === true ? [{ key, origin, id: outcome.job.id }] : [];
     });
-    // Before any answer is waited for: whoever goes on after a crash must not take a job that the instance has forgotten for one it never had.
+    // The record is written before any answer is awaited. After a crash the next run could otherwise not tell
+    // a job that the instance has deleted from a line that was never enqueued.
     if (enqueued.length > 0) await record.addJobs(enqueued.map(({ key, id }) => [key.line, id]));
     for (const line of enqueued) collector.add(line);
     for (const [i, { key, origin }] of lines.entries()) {
@@ -68,7 +70,10 @@ export function createSubmission(options: SubmissionOptions): Submission {
     }
   }
 
-  /** What stands between us and the instance may take less than it does. */
+  /**
+   * A proxy in front of the instance may accept smaller bodies than the instance does: halve the bulk and try
+   * again.
+   */
   async function enqueueLess(lines: readonly NewLine[], error: O3ClientError): Promise<void> {
     const [line] = lines;
     if (lines.length === 1 && line !== undefined) {

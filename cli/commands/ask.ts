@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { JobView } from '../../src/job/job.ts';
 import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { statusText } from '../display/job-table.ts';
 import { finishWith, nextCommands, waitForOutcome } from '../display/outcome.ts';
 import { EXIT, EXIT_CODES_HELP, UsageError } from '../exit-code.ts';
 import { waitChoice, wholeNumber } from '../option.ts';
 import { followAnswer } from './follow.ts';
-import { readQuestion } from './question.ts';
+import { readQuestion } from './question-input.ts';
 
 interface AskOptions {
   context?: string;
@@ -31,24 +31,27 @@ export function registerAskCommand(program: Command, context: CommandContext): v
   program
     .command('ask')
     .summary('ask a question: enqueues a job')
-    .description('Enqueues a question and prints the id of its job, or waits for the answer with --wait.')
-    .argument('[question]', 'the question; `-` or nothing: read from stdin')
+    .description(
+      'Enqueues a question as a job and prints the id of the job; with --wait, waits for the answer and ' +
+        'prints it.',
+    )
+    .argument('[question]', 'the question; `-` or nothing: read it from stdin')
     .option('-c, --context <file>', 'a text file that belongs to the question; `-`: stdin')
-    .option('-m, --model <model>', "a configured model; default: the instance's own")
+    .option('-m, --model <model>', 'a configured model; default: the default model of the instance')
     .option('--instructions <text>', 'how the model should answer')
-    .option('--reasoning-effort <effort>', 'how hard it thinks: low, medium, high, …')
-    .option('--max-output-tokens <n>', 'reasoning included; it stops there', wholeNumber)
-    .option('--priority <n>', '0 (the default) goes first, larger numbers later', wholeNumber)
-    .option('--delay-ms <ms>', 'not before so many milliseconds from now', wholeNumber)
-    .option('--max-attempts <n>', 'how often it may be bought when the upstream fails', wholeNumber)
-    .option('--timeout-ms <ms>', 'the longest one attempt may take', wholeNumber)
-    .option('--idempotency-key <key>', 'the same question under the same key is the same job')
+    .option('--reasoning-effort <effort>', 'how hard the model thinks: low, medium, high, …')
+    .option('--max-output-tokens <n>', 'the most output tokens, reasoning included', wholeNumber)
+    .option('--priority <n>', '0 (the default) starts first, larger numbers later', wholeNumber)
+    .option('--delay-ms <ms>', 'start the job this many milliseconds from now, or later', wholeNumber)
+    .option('--max-attempts <n>', 'the most attempts when the upstream fails', wholeNumber)
+    .option('--timeout-ms <ms>', 'the longest that one attempt may take', wholeNumber)
+    .option('--idempotency-key <key>', 'the same question with the same key is the same job')
     .option(
       '-w, --wait [seconds]',
-      'print the answer when it is there; without seconds: however long it takes',
+      'wait for the answer and print it; without a number, wait as long as it takes',
     )
-    .option('-f, --follow', 'print the answer while it is written; in a pipe: when it is there')
-    .option('--json', "print the API's JSON: the job, or with --wait its result")
+    .option('-f, --follow', 'print the answer while it is written; in a pipe, when it is complete')
+    .option('--json', 'print the JSON of the API: the job, or with --wait its result')
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_CODES_HELP)
     .action((question: string | undefined, options: AskOptions) => ask(context, question, options));
@@ -72,7 +75,9 @@ async function ask(
     job = await client.enqueue(request, { signal, idempotencyKey: options.idempotencyKey });
   } catch (error: unknown) {
     if (!signal.aborted) throw error;
-    context.notices.line('Stopped before the instance answered; `o3q list` shows whether it took the job.');
+    context.notices.line(
+      'Stopped before the instance answered; `o3q list` shows whether the job was enqueued.',
+    );
     context.finish(EXIT.interrupted);
     return;
   }
@@ -86,7 +91,10 @@ async function ask(
   finishWith(context, job.id, outcome, isFollowed ? 'said' : options.json === true ? 'json' : 'text');
 }
 
-/** Judged here as well as by the instance: wrong usage costs no round trip, and is named by its option. */
+/**
+ * requestFrom validates here, as the instance also does: wrong usage costs no round trip, and names the
+ * option.
+ */
 function requestFrom(work: { question: string; context?: string }, options: AskOptions): JobRequest {
   const fields = {
     ...work,
@@ -121,8 +129,8 @@ function printEnqueued(context: CommandContext, job: JobView, json: boolean): vo
     output.line(
       nextCommands(output, [
         [`o3q result ${id} --wait`, 'waits for the answer'],
-        [`o3q watch ${id}`, 'shows how it goes'],
-        [`o3q cancel ${id}`, 'stops it, and the spend'],
+        [`o3q watch ${id}`, 'shows its progress'],
+        [`o3q cancel ${id}`, 'stops the job, and the spending'],
       ]),
     );
   } else output.line(id);
@@ -130,9 +138,9 @@ function printEnqueued(context: CommandContext, job: JobView, json: boolean): vo
 
 const EXAMPLES = `
 Examples:
-  o3q ask "Why is the sky blue?"                      prints what to type next; in a pipe, the id alone
+  o3q ask "Why is the sky blue?"                      prints the id of the job
   o3q ask "Summarise this" --context report.md --wait
-  o3q ask "A long story" --follow                      prints it while it is written
+  o3q ask "A long story" --follow                      prints the answer while it is written
   git diff | o3q ask "Review this change" --context - --wait 600 > review.md
   id=$(o3q ask "A hard one" --reasoning-effort high) && o3q result "$id" --wait
   o3q ask -- "-1 or +1?"                              a question that begins with a dash`;

@@ -5,10 +5,10 @@ import { type CommandContext, printJson } from '../command-context.ts';
 export function registerCancelCommand(program: Command, context: CommandContext): void {
   program
     .command('cancel')
-    .summary('stop a job, and the spend')
-    .description('Cancels a job in any state; one that is finished already is refused (exit code 1).')
+    .summary('stop a job, and the spending')
+    .description('Cancels a job that is not finished. Exits with 1 when the job is already finished.')
     .argument('<id>', 'the id of a job')
-    .option('--json', "print the API's JSON: the job")
+    .option('--json', 'print the JSON of the API: the job')
     .action(async (id: string, options: { json?: true }) => {
       const job = await context.client().cancel(id);
       if (options.json) printJson(context, job);

@@ -1,11 +1,13 @@
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
-import type { ResultOutcome } from '../../src/job/job.ts';
+import type { ResultOutcome } from '../../src/job/view.ts';
 import type { CommandContext } from '../command-context.ts';
 
 /**
- * Prints an answer on a terminal while it is being written; what the model says of its thinking stands before it, dimmed.
- * @returns how the job ended; undefined: somebody has interrupted it.
+ * followAnswer prints an answer on a terminal while it is being written, after the model's reasoning summary
+ * in dim text.
+ *
+ * @returns how the job ended; undefined when the signal has interrupted it.
  */
 export async function followAnswer(
   { output, notices }: CommandContext,
@@ -33,7 +35,9 @@ export async function followAnswer(
           break;
         case 'attempt': {
           const { attempt, reason } = event.data;
-          notices.line(notices.paint('yellow', `Attempt ${attempt} begins anew, after ${oneLine(reason)}`));
+          notices.line(
+            notices.paint('yellow', `Attempt ${attempt} starts the answer again, after: ${oneLine(reason)}`),
+          );
           break;
         }
         case 'status':

@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { JOB_STATUSES, type JobPage, type JobQuery, type JobStatus } from '../../src/job/job.ts';
+import { JOB_STATUSES, type JobStatus } from '../../src/job/job.ts';
+import type { JobQuery } from '../../src/job/job-queue.ts';
+import type { JobPage } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { jobTable } from '../display/job-table.ts';
 import { wholeNumber } from '../option.ts';
@@ -21,12 +23,12 @@ export function registerListCommand(program: Command, context: CommandContext): 
     .command('list')
     .summary('list jobs, newest first')
     .description('Lists jobs, newest first.')
-    .addOption(new Option('-s, --status <status>', 'only these').choices(JOB_STATUSES))
-    .option('-m, --model <model>', 'only those of one model')
-    .option('-q, --query <text>', 'only those with these words in their question')
-    .option('-n, --limit <n>', 'how many', positive, 20)
-    .option('--cursor <cursor>', 'where an earlier list ended: next_cursor of its --json')
-    .option('--json', "print the API's JSON: {jobs, next_cursor}")
+    .addOption(new Option('-s, --status <status>', 'only jobs in this status').choices(JOB_STATUSES))
+    .option('-m, --model <model>', 'only jobs of this model')
+    .option('-q, --query <text>', 'only jobs whose question contains this text')
+    .option('-n, --limit <n>', 'the most jobs to list', positive, 20)
+    .option('--cursor <cursor>', 'continue an earlier list: the next_cursor of its --json')
+    .option('--json', 'print the JSON of the API: {jobs, next_cursor}')
     .addHelpText('after', EXAMPLES)
     .action((options: ListOptions) => list(context, options));
 }
@@ -43,7 +45,7 @@ async function list(context: CommandContext, options: ListOptions): Promise<void
   }
 }
 
-/** As many as asked for, over as many pages as that takes: a page may hold fewer than its limit. */
+/** firstJobs reads pages until it has enough jobs: a page may hold fewer jobs than its limit. */
 async function firstJobs(client: O3Client, query: JobQuery, limit: number): Promise<JobPage> {
   const jobs: JobPage['jobs'] = [];
   let cursor = query.cursor;
@@ -57,7 +59,7 @@ async function firstJobs(client: O3Client, query: JobQuery, limit: number): Prom
 
 function emptyText({ status, model, query, cursor }: ListOptions): string {
   const isFiltered = [status, model, query, cursor].some((filter) => filter !== undefined);
-  return isFiltered ? 'No such jobs.' : 'No jobs yet: o3q ask "Why is the sky blue?"';
+  return isFiltered ? 'No jobs match.' : 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
 }
 
 function positive(text: string): number {

@@ -3,17 +3,18 @@ import { oneLine } from '../../src/client/terminal-text.ts';
 import type { ModelStatus, ModelView } from '../../src/models/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { createTable, tableText } from '../display/borderless-table.ts';
-import { numberText } from '../display/progress-bar.ts';
+import { numberText } from '../display/number.ts';
 import type { Style, Terminal } from '../display/terminal.ts';
 
 export function registerModelsCommand(program: Command, context: CommandContext): void {
   program
     .command('models')
-    .summary('show how the configured models stand')
+    .summary('show the state of the configured models')
     .description(
-      'Shows each configured model: what it is sent to, what is used of its limits in the last minute, who waits and why. Needs the key of admin.',
+      'Shows each configured model: its upstream model, how much of its limits the last minute has used, ' +
+        'how many jobs wait, and why. Needs the key of admin.',
     )
-    .option('--json', "print the API's JSON: a list of models")
+    .option('--json', 'print the JSON of the API: a list of models')
     .action(async (options: { json?: true }) => {
       const models = await context.client().models();
       if (options.json) return printJson(context, models);
@@ -42,7 +43,7 @@ const HEAD = [
 const FIRST_NUMBER = 3;
 const LAST_NUMBER = 6;
 
-/** Reasons are sentences: below the table, each on a line of its own. */
+/** modelTable shows models as a table. Below it, each reason why a model is held up has a line of its own. */
 export function modelTable(models: readonly ModelView[], terminal: Terminal): string {
   const table = createTable(
     HEAD.map((title) => terminal.paint('dim', title)),

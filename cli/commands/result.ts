@@ -12,12 +12,15 @@ interface ResultOptions {
 export function registerResultCommand(program: Command, context: CommandContext): void {
   program
     .command('result')
-    .summary("print a job's answer")
-    .description('Prints the answer of a job, or says why there is none (yet).')
+    .summary('print the answer of a job')
+    .description('Prints the answer of a job. If there is no answer (yet), says why.')
     .usage('<id> [options]')
     .argument('[id]', 'the id of a job')
-    .option('-w, --wait [seconds]', 'until it is finished; without seconds: however long it takes')
-    .option('--json', "print the API's JSON: the result when it completed, else the job")
+    .option(
+      '-w, --wait [seconds]',
+      'wait until the job is finished; without a number, wait as long as it takes',
+    )
+    .option('--json', 'print the JSON of the API: the result of a completed job, else the job')
     .addHelpText('after', EXAMPLES)
     .addHelpText('after', EXIT_CODES_HELP)
     .action((id: string | undefined, options: ResultOptions) => result(context, id, options));
@@ -30,7 +33,7 @@ async function result(
 ): Promise<void> {
   const { argument: id, timeoutMs } = waitChoice(word, options.wait);
   if (id === undefined)
-    throw new UsageError('expected the id of a job: o3q result ID; `o3q list` shows them');
+    throw new UsageError('expected the id of a job, got none: o3q result ID; `o3q list` shows the ids');
   const client = context.client();
   const outcome =
     timeoutMs === undefined

@@ -7,10 +7,12 @@ export function registerResumeCommand(program: Command, context: CommandContext)
     .command('resume')
     .summary('end the pause of a model whose account had no money left')
     .description(
-      'Ends the pause of a model and of its fallbacks: when the upstream account had no money left, and has again. Without it a job probes once a minute, later every ten. Needs the key of admin.',
+      'Ends the pause of a model and its fallbacks, after you have added money to the upstream account. ' +
+        'Without it, one job probes the upstream once a minute at first and every ten minutes later. ' +
+        'Needs the key of admin.',
     )
     .argument('<model>', 'a configured model')
-    .option('--json', "print the API's JSON: {model, upstream_models, resumed}")
+    .option('--json', 'print the JSON of the API: {model, upstream_models, resumed}')
     .action(async (model: string, options: { json?: true }) => {
       const resumed = await context.client().resume(model);
       const { output } = context;

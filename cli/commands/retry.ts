@@ -8,9 +8,9 @@ export function registerRetryCommand(program: Command, context: CommandContext):
   program
     .command('retry')
     .summary('run a failed or cancelled job again')
-    .description('Runs a failed or cancelled job again from its first attempt: a fresh purchase.')
+    .description('Runs a failed or cancelled job again from its first attempt, which buys a new response.')
     .argument('<id>', 'the id of a job')
-    .option('--json', "print the API's JSON: the job")
+    .option('--json', 'print the JSON of the API: the job')
     .action(async (id: string, options: { json?: true }) => {
       const job = await context.client().retry(id);
       const { output } = context;

@@ -6,9 +6,9 @@ export function registerStatusCommand(program: Command, context: CommandContext)
   program
     .command('status')
     .summary('show one job')
-    .description('Shows everything there is to know of a job. Exits with 0 whatever became of the job.')
+    .description('Shows the details of a job. Exits with 0 in every status, also when the job failed.')
     .argument('<id>', 'the id of a job')
-    .option('--json', "print the API's JSON: the job")
+    .option('--json', 'print the JSON of the API: the job')
     .action(async (id: string, options: { json?: true }) => {
       const job = await context.client().get(id);
       if (options.json) printJson(context, job);

@@ -9,7 +9,7 @@ import {
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { createTable, tableText } from '../display/borderless-table.ts';
-import { numberText } from '../display/progress-bar.ts';
+import { numberText } from '../display/number.ts';
 import type { Terminal } from '../display/terminal.ts';
 
 interface UsageOptions {
@@ -22,16 +22,16 @@ interface UsageOptions {
 export function registerUsageCommand(program: Command, context: CommandContext): void {
   program
     .command('usage')
-    .summary('show what was used, and what it cost')
-    .description('Shows what was used and what it cost: your own, or everybody’s with the key of admin.')
+    .summary('show the tokens that were used, and their cost')
+    .description(
+      'Shows requests, tokens and their cost: of your own jobs, or of all tenants with the key of admin.',
+    )
     .option('--from <day>', 'the first day, YYYY-MM-DD in UTC; default: 29 days before the last')
     .option('--to <day>', 'the last day; default: today')
     .addOption(
-      new Option('--by <what>', 'a line for each; default: for each day, model and tenant').choices(
-        USAGE_DIMENSIONS,
-      ),
+      new Option('--by <what>', 'group by this; default: by day, model and tenant').choices(USAGE_DIMENSIONS),
     )
-    .option('--json', "print the API's JSON: {from, to, currency, total, rows}")
+    .option('--json', 'print the JSON of the API: {from, to, currency, total, rows}')
     .addHelpText('after', EXAMPLES)
     .action(async ({ json, ...query }: UsageOptions) => {
       const report = await context.client().usage(query);
@@ -45,9 +45,12 @@ export function registerUsageCommand(program: Command, context: CommandContext):
 
 const NUMBERS = ['REQUESTS', 'INPUT', 'CACHED', 'OUTPUT', 'REASONING', 'COST'];
 const UNPRICED = 'UNPRICED';
-const NOBODY = '(nobody)';
+const NO_TENANT = '(no tenant)';
 
-/** The total is its last line. How many requests are without a price is only said where there are such. */
+/**
+ * usageTable shows a report as a table. Its last line is the total; it counts unpriced requests if there are
+ * any.
+ */
 export function usageTable(
   { rows, total }: UsageReport,
   by: UsageDimension | undefined,
@@ -69,7 +72,7 @@ export function usageTable(
     { alignments: head.map((_, column) => (column < dimensions.length ? 'left' : 'right')) },
   );
   for (const row of rows) {
-    const names = dimensions.map((dimension) => oneLine(row[dimension] ?? NOBODY));
+    const names = dimensions.map((dimension) => oneLine(row[dimension] ?? NO_TENANT));
     table.push([...names, ...numbers(row)]);
   }
   table.push([...dimensions.map((_, column) => (column === 0 ? 'total' : '')), ...numbers(total)]);

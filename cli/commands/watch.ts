@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
 import { pause } from '../../src/client/transport.ts';
-import { isFinishedJob, type JobView, type WaitingJob } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import type { CommandContext } from '../command-context.ts';
 import { jobDetails } from '../display/job-details.ts';
 import { jobLine } from '../display/job-line.ts';
@@ -20,13 +21,16 @@ import type { Terminal } from '../display/terminal.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
 
 const LOOK_MS = 1000;
-/** The table's head, the lines around it and the one that the cursor stands on. */
+/**
+ * The rows of a terminal that are not jobs: the head of the table, the lines around it and the line of the
+ * cursor.
+ */
 const ROWS_AROUND = 5;
 
-/** Where looks are shown: drawn over one another on a terminal, as lines of changes anywhere else. */
+/** Screen shows what a watch reads: redrawn in place on a terminal, as a line for each change elsewhere. */
 interface Screen {
   show(look: Look): void;
-  /** The instance cannot be asked just now; it will be asked again. */
+  /** Says that the instance cannot be reached just now; the watch tries again. */
   showTrouble(message: string): void;
   end(): void;
 }
@@ -36,10 +40,11 @@ export function registerWatchCommand(program: Command, context: CommandContext):
     .command('watch')
     .summary('watch jobs, or one job, live')
     .description(
-      'Shows all jobs, or one until it is finished, as they go: a live table on a terminal, a line a change in a pipe.',
+      'Watches all jobs, or one job until it is finished. ' +
+        'Shows a live table on a terminal, and prints a line for each change in a pipe.',
     )
-    .argument('[id]', 'the id of a job; nothing: all, until Ctrl-C (exit code 0)')
-    .option('--json', "print the API's JSON, a job a line, at each change")
+    .argument('[id]', 'the id of a job; without it all jobs, until Ctrl-C (exit code 0)')
+    .option('--json', 'print a line of JSON for each change: the job as the API shows it')
     .addHelpText('after', EXIT_CODES_HELP)
     .action(async (id: string | undefined, options: { json?: true }) => {
       const client = context.client();
@@ -59,7 +64,10 @@ export function registerWatchCommand(program: Command, context: CommandContext):
     });
 }
 
-/** Looks until the signal, or until the one job is finished. */
+/**
+ * watch reads once a second until the signal aborts, or until the single job is finished. Returns the single
+ * job.
+ */
 async function watch(
   context: CommandContext,
   looks: JobWatch,
@@ -106,24 +114,24 @@ async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSig
     },
     end: () => {
       display.keep();
-      // The terminal has echoed ^C where the next line begins.
+      // The terminal has echoed ^C: what is printed next should begin on a new line.
       if (signal.aborted) output.line('');
     },
   };
 }
 
 function overview(jobs: readonly JobView[], output: Terminal): string {
-  if (jobs.length === 0) return 'No jobs yet: o3q ask "Why is the sky blue?"';
+  if (jobs.length === 0) return 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
   const reasons = waitingReasons(jobs);
   const shown = fitting(jobs, (output.stream.rows ?? 24) - ROWS_AROUND - reasons.length);
   const more = jobs.length - shown.length;
-  const foot = `${more === 0 ? '' : `${more} more; `}Ctrl-C ends the watch, the jobs go on`;
+  const foot = `${more === 0 ? '' : `${more} more; `}Ctrl-C stops watching; the jobs still run`;
   return [jobTable(shown, output), '', ...[...reasons, foot].map((line) => output.paint('dim', line))].join(
     '\n',
   );
 }
 
-/** Of each model: what the first one in its line waits for. */
+/** waitingReasons says for each model what its next job waits for. */
 function waitingReasons(jobs: readonly JobView[]): string[] {
   const first = new Map<string, WaitingJob>();
   for (const job of jobs) {

@@ -3,22 +3,22 @@ import Table from 'cli-table3';
 const GAP = 2;
 
 export interface Columns {
-  /** In cells; null, as wide as it likes. Default: all of them. */
+  /** The width of each column in cells; null: as wide as its content. Default: all null. */
   widths?: (number | null)[];
-  /** Default: all to the left. */
+  /** Default: all left. */
   alignments?: ('left' | 'right')[];
 }
 
-/** Columns with nothing between them but room. */
+/** createTable makes a table without borders. */
 export function createTable(head: string[], { widths = [], alignments = [] }: Columns = {}) {
-  // cli-table3's own colours know nothing of NO_COLOR.
+  // No colours of cli-table3, which ignores NO_COLOR.
   const style = { head: [], border: [], 'padding-left': 0, 'padding-right': GAP };
   return new Table({ head, colWidths: widths, colAligns: alignments, chars: NO_BORDERS, style });
 }
 
-/** Without blanks at the ends of lines. */
+/** tableText renders a table without blanks at the ends of lines. */
 export function tableText(table: Table.Table): string {
-  // cli-table3 cuts between code units: half an emoji would be left over.
+  // cli-table3 cuts text between code units, which can leave half an emoji.
   return table
     .toString()
     .replace(/\p{Surrogate}/gu, '')

@@ -3,7 +3,7 @@ const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** Two units at most, in a few characters: `0.4s`, `12s`, `3m 04s`, `1h 02m`, `2d 03h`. */
+/** durationText writes a duration in at most two units: `0.4s`, `12s`, `3m 04s`, `1h 02m`, `2d 03h`. */
 export function durationText(durationMs: number): string {
   const ms = Math.max(0, durationMs);
   if (ms < 9950) return `${(ms / SECOND_MS).toFixed(1)}s`;
@@ -13,7 +13,7 @@ export function durationText(durationMs: number): string {
   return twoUnits(ms, DAY_MS, 'd', HOUR_MS, 'h');
 }
 
-/** How long ago, or how far ahead. */
+/** distanceText writes how far a time is from now: `12s ago`, `in 3m 04s`. */
 export function distanceText(time: string, now: number): string {
   const distanceMs = now - Date.parse(time);
   return distanceMs >= 0 ? `${durationText(distanceMs)} ago` : `in ${durationText(-distanceMs)}`;

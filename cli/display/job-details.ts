@@ -1,5 +1,5 @@
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
-import type { JobView, WaitingJob } from '../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { distanceText, durationText } from './duration.ts';
 import { paintedStatus } from './job-table.ts';
@@ -8,12 +8,12 @@ import { wrappedText } from './wrapped-text.ts';
 
 type Detail = [label: string, text: string];
 
-/** Everything there is to know of one job, a line each. */
+/** jobDetails shows everything that the API tells about one job, a line for each detail. */
 export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): string {
   const details: Detail[] = [
     ['question', oneLine(job.question)],
     ['model', oneLine(job.model)],
-    ['attempt', job.attempt === 0 ? `none yet, ${job.max_attempts} at most` : attempts(job)],
+    ['attempt', job.attempt === 0 ? `none yet, at most ${job.max_attempts}` : attempts(job)],
     ...purchases(job),
     ...detail('cost', job.cost_usd === null ? '' : formatUsd(job.cost_usd)),
     ['created', moment(job.created_at, now)],
@@ -28,10 +28,10 @@ export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): 
 }
 
 const INDENTATION = '    ';
-/** A narrower terminal breaks lines better by itself. */
+/** With less room than this the terminal's own line breaks are better than ours. */
 const NARROWEST = 20;
 
-/** The text behind a label: its further lines stand below, and so does what the terminal has no room for. */
+/** inRoom breaks the text behind a label into lines that fit the terminal, and indents all but the first. */
 function inRoom(text: string, labelWidth: number, terminal: Terminal): string {
   const columns = terminal.columns();
   const lines =
@@ -53,7 +53,7 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
     case 'active':
       return [
         ['started', moment(job.started_at, now)],
-        ['runs for', durationText(job.duration_ms)],
+        ['running', durationText(job.duration_ms)],
         ...upstream(job.upstream_id, job.progress.upstream_status),
         ...detail('last heard', job.progress.seen_at === null ? '' : moment(job.progress.seen_at, now)),
         ...detail('so far', charactersOf(job.progress.output_characters)),
@@ -89,6 +89,7 @@ function expected({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Detail[] {
   return etaMs === null ? [] : detail('expected', `in ${durationText(etaMs)} (${oneLine(basis ?? '')})`);
 }
 
+/** tokensText writes a number of tokens: `1,234 tokens, 1,000 of them reasoning`. */
 export function tokensText(usage: { total_tokens: number; reasoning_tokens: number }): string {
   const total = `${usage.total_tokens.toLocaleString('en-US')} tokens`;
   const reasoning = usage.reasoning_tokens.toLocaleString('en-US');
@@ -99,11 +100,11 @@ function attempts(job: JobView): string {
   return `${job.attempt} of ${job.max_attempts}`;
 }
 
-/** Of interest when it is not one purchase, or none yet. */
+/** purchases shows the number of purchases when it is not the ordinary one or none. */
 function purchases({ purchases: known, uncertain_purchases: uncertain }: JobView): Detail[] {
   if (known < 2 && uncertain === 0) return [];
   const responses = `${known} ${known === 1 ? 'response' : 'responses'}`;
-  return [['bought', uncertain === 0 ? responses : `${responses}, and perhaps ${uncertain} more`]];
+  return [['bought', uncertain === 0 ? responses : `${responses}, perhaps ${uncertain} more`]];
 }
 
 function moment(time: string, now: number): string {
@@ -115,7 +116,7 @@ function ended(
   now: number,
 ): Detail[] {
   const finished: Detail = ['finished', moment(job.finished_at, now)];
-  if (job.started_at === null) return [finished, ['took', 'nothing, it was never started']];
+  if (job.started_at === null) return [finished, ['took', 'no time: the job never started']];
   return [['started', moment(job.started_at, now)], finished, ['took', durationText(job.duration_ms)]];
 }
 
@@ -130,7 +131,7 @@ function upstream(id: string | null, more: string | null): Detail[] {
 }
 
 function fallback(from: string | null): Detail[] {
-  return detail('took over', from === null ? '' : `from ${oneLine(from)}, which the upstream no longer has`);
+  return detail('fallback', from === null ? '' : `for ${oneLine(from)}, which the upstream no longer has`);
 }
 
 function charactersOf(count: number): string {

@@ -1,10 +1,10 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
-import type { JobView } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';
 import type { Terminal } from './terminal.ts';
 
-/** A job in one line, without its question: `🔄 active  ID  o3  attempt 1/5  12s`. */
+/** jobLine shows a job in one line, without its question: `🔄 active  ID  o3  attempt 1/5  12s`. */
 export function jobLine(job: JobView, terminal: Terminal): string {
   return [
     paintedStatus(job, terminal),
@@ -13,13 +13,13 @@ export function jobLine(job: JobView, terminal: Terminal): string {
     job.attempt === 0 ? '' : `attempt ${job.attempt}/${job.max_attempts}`,
     timeSpent(job),
     job.cost_usd === null ? '' : formatUsd(job.cost_usd),
-    fateOf(job),
+    reasonOf(job),
   ]
     .filter((part) => part !== '')
     .join('  ');
 }
 
-function fateOf(job: JobView): string {
+function reasonOf(job: JobView): string {
   switch (job.status) {
     case 'waiting':
     case 'delayed':

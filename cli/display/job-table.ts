@@ -1,14 +1,15 @@
 import { iconOf, oneLine } from '../../src/client/terminal-text.ts';
-import type { JobStatus, JobView, WaitingJob } from '../../src/job/job.ts';
+import type { JobStatus } from '../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { createTable, tableText } from './borderless-table.ts';
 import { durationText } from './duration.ts';
 import type { Style, Terminal } from './terminal.ts';
 
-/** A question is worth wrapping the terminal's lines for rather than showing less of it than this. */
+/** The question gets at least this many cells, even if the terminal then wraps the lines of the table. */
 const SHORTEST_QUESTION = 16;
 const HEAD = ['STATUS', 'ID', 'MODEL', 'ATTEMPT', 'TIME'];
-/** Only where there is one: a narrow terminal has better use for its cells. */
+/** The column exists only if a job has a cost: a narrow terminal needs its cells. */
 const COST = 'COST';
 const QUESTION = 'QUESTION';
 
@@ -21,6 +22,7 @@ const STYLES: Record<JobStatus, Style> = {
   cancelled: 'yellow',
 };
 
+/** statusText writes a job's status with its icon; `cancelling` for an active job that is being cancelled. */
 export function statusText(job: JobView): string {
   const word = job.status === 'active' && job.cancelling ? 'cancelling' : job.status;
   return `${iconOf(job.status)} ${word}`;
@@ -30,6 +32,7 @@ export function paintedStatus(job: JobView, { paint }: Terminal): string {
   return paint(STYLES[job.status], statusText(job));
 }
 
+/** timeSpent writes how long a job ran, or has been running; '' for a job that has not started. */
 export function timeSpent(job: JobView): string {
   switch (job.status) {
     case 'waiting':
@@ -46,7 +49,7 @@ export function timeSpent(job: JobView): string {
   }
 }
 
-/** Columns without borders; on a terminal the question gives way, in a pipe nothing is cut. */
+/** jobTable shows jobs as a table. On a terminal the question is cut to fit; in a pipe the text is whole. */
 export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
   const hasCosts = jobs.some((job) => job.cost_usd !== null);
   const head = hasCosts ? [...HEAD, COST] : HEAD;
@@ -55,7 +58,7 @@ export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
     oneLine(job.id),
     oneLine(job.model),
     attemptText(job),
-    job.status === 'waiting' ? placeText(job) : timeSpent(job),
+    job.status === 'waiting' ? positionText(job) : timeSpent(job),
     ...(hasCosts ? [costText(job)] : []),
   ]);
   const table = createTable(
@@ -66,8 +69,8 @@ export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
   return tableText(table);
 }
 
-/** `#12 in 40s`: where it stands, and how long until its answer. */
-function placeText({ position, eta_ms: etaMs }: WaitingJob): string {
+/** positionText writes a waiting job's position in the fair queue and its ETA: `#12 in 40s`. */
+function positionText({ position, eta_ms: etaMs }: WaitingJob): string {
   if (position === null) return '';
   return etaMs === null ? `#${position}` : `#${position} in ${durationText(etaMs)}`;
 }
@@ -80,11 +83,14 @@ function attemptText(job: JobView): string {
   return job.attempt === 0 ? '' : `${job.attempt}/${job.max_attempts}`;
 }
 
-/** The cells that the other columns leave; null, as wide as it likes, where nothing limits a line. */
+/**
+ * questionRoom counts the cells that the other columns leave; null when the width of a line is not limited.
+ */
 function questionRoom(head: string[], rows: readonly string[][], columns: number | undefined): number | null {
   if (columns === undefined) return null;
   const others = createTable(head);
   others.push(...rows);
-  // The width of its first line, the head, which is ASCII and uncoloured here: characters are cells.
+  // The width of the first line, the head, which is ASCII without colours here, so that a character is a
+  // cell.
   return Math.max(SHORTEST_QUESTION, columns - others.width);
 }

@@ -1,15 +1,16 @@
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 
 const PAGE = 100;
-/** How many jobs that are off the pages are asked for one by one in a look. */
+/** The most jobs outside the two pages that one look reads individually. */
 const SINGLE_READS = 20;
 
 export interface Look {
   /** The newest jobs and the active ones, newest first. */
   jobs: JobView[];
-  /** Those of them that are new or not what they were at the last look. */
+  /** The jobs that are new or have changed since the last look. */
   changes: JobView[];
 }
 
@@ -18,22 +19,23 @@ export interface JobWatch {
 }
 
 /**
- * Follows an instance's jobs from look to look at a cost that does not grow with their number: the newest page, the page
- * of active ones, and some of those that were seen unfinished and are on neither any more.
+ * createJobWatch follows an instance's jobs at a cost that does not grow with their number. Each look reads
+ * the page of the newest jobs, the page of active jobs, and some unfinished jobs of earlier looks that are on
+ * neither page now.
  */
 export function createJobWatch(client: Pick<O3Client, 'list' | 'get'>): JobWatch {
   const known = new Map<string, JobView>();
-  /** What was created before and is finished already is history, not news. */
+  /** A finished job that was created before the first look is not a change. */
   let newsSince: string | undefined;
 
   async function pages(signal: AbortSignal): Promise<Map<string, JobView>> {
-    // One after the other: of a job on both, the second page knows more.
+    // Not at the same time: for a job on both pages, the second page is the newer one.
     const newest = await client.list({ limit: PAGE }, { signal });
     const active = await client.list({ status: 'active', limit: PAGE }, { signal });
     return new Map([...newest.jobs, ...active.jobs].map((job) => [job.id, job]));
   }
 
-  /** Those asked for longest ago come first in `known`, so that each has its turn. */
+  /** Reads in turn: the jobs that were read the longest time ago come first in `known`. */
   async function unfinishedElsewhere(found: ReadonlyMap<string, JobView>, signal: AbortSignal) {
     const missing = [...known.values()].filter((job) => !found.has(job.id) && !isFinishedJob(job));
     const jobs: JobView[] = [];
@@ -74,7 +76,7 @@ export function createJobWatch(client: Pick<O3Client, 'list' | 'get'>): JobWatch
   };
 }
 
-/** The same for one job. */
+/** createSingleWatch follows one job. */
 export function createSingleWatch(client: Pick<O3Client, 'get'>, id: string): JobWatch {
   let shown = '';
   return {
@@ -87,12 +89,14 @@ export function createSingleWatch(client: Pick<O3Client, 'get'>, id: string): Jo
   };
 }
 
-/** What a change is a change of; time and output that merely go on are none. */
+/** stateOf returns what must differ for a job to count as changed; running time and output do not. */
 function stateOf(job: JobView): string {
   return `${job.status} ${job.attempt} ${job.status === 'active' && job.cancelling}`;
 }
 
-/** The jobs that fit: active ones before those that wait, those before finished ones; in the order they came. */
+/**
+ * fitting chooses the jobs for the rows: active before waiting before finished jobs. It keeps their order.
+ */
 export function fitting(jobs: readonly JobView[], rows: number): JobView[] {
   const rank = (job: JobView) => (job.status === 'active' ? 0 : isFinishedJob(job) ? 2 : 1);
   const chosen = new Set([...jobs].sort((a, b) => rank(a) - rank(b)).slice(0, Math.max(0, rows)));

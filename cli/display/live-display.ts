@@ -1,13 +1,16 @@
-/** A text that stays where it is and changes. */
+/** LiveDisplay is text on a terminal that is redrawn in place. */
 export interface LiveDisplay {
   show(text: string): void;
-  /** Ends it; what was shown last stays. */
+  /** Ends the display and leaves the last text on the terminal. */
   keep(): void;
-  /** Ends it without a trace. */
+  /** Ends the display and removes its text. */
   clear(): void;
 }
 
-/** Only for a terminal. log-update is loaded here and when needed: it costs a script that pipes nothing. */
+/**
+ * startLiveDisplay needs a terminal. It loads log-update only now, so that commands in a pipe do not pay for
+ * it.
+ */
 export async function startLiveDisplay(stream: NodeJS.WriteStream): Promise<LiveDisplay> {
   const { createLogUpdate } = await import('log-update');
   const log = createLogUpdate(stream);
@@ -15,7 +18,7 @@ export async function startLiveDisplay(stream: NodeJS.WriteStream): Promise<Live
   return {
     show: (text) => {
       const count = text.split('\n').length;
-      // log-update 7.2 loses lines in the middle when a text grows above an unchanged end.
+      // log-update 7.2 loses lines in the middle when a text grows above an end that has not changed.
       if (count !== lines) log.clear();
       lines = count;
       log(text);

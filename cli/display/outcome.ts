@@ -2,7 +2,8 @@ import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import { pause } from '../../src/client/transport.ts';
-import { isFinishedJob, type ResultOutcome } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { ResultOutcome } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
@@ -12,10 +13,14 @@ import { startLiveDisplay } from './live-display.ts';
 import type { Terminal } from './terminal.ts';
 
 const REDRAW_MS = 1000;
-/** The instance or its Redis is away, which says nothing of the job. */
+/** Errors of the instance or its Redis, which do not end the job. */
 const AWAY: ReadonlySet<string> = new Set(['instance_unreachable', 'redis_unavailable']);
 
-/** Waits for a job's end, showing on a terminal how it goes; Ctrl-C ends the waiting and says that the job goes on. */
+/**
+ * waitForOutcome waits for the end of a job and shows its progress on a terminal.
+ *
+ * @returns undefined when Ctrl-C has ended the waiting, or the time is up.
+ */
 export async function waitForOutcome(
   context: CommandContext,
   client: O3Client,
@@ -29,7 +34,7 @@ export async function waitForOutcome(
     if (options.signal.aborted) return undefined;
     if (error instanceof O3ClientError && AWAY.has(error.code)) {
       context.notices.line(
-        `The job ${oneLine(id)} goes on; \`o3q result ${oneLine(id)} --wait\` waits for its answer again.`,
+        `The job ${oneLine(id)} still runs; \`o3q result ${oneLine(id)} --wait\` waits for its answer again.`,
       );
     }
     throw error;
@@ -38,10 +43,14 @@ export async function waitForOutcome(
   }
 }
 
-/** `said`: the answer has been printed already. */
+/** OutcomeForm is how an outcome is printed. `said`: the answer has already been printed. */
 export type OutcomeForm = 'text' | 'json' | 'said';
 
-/** Prints what became of a job; `undefined`: nobody waited for it to the end. */
+/**
+ * finishWith prints the outcome of a job and sets the exit code.
+ *
+ * @param outcome undefined after an interruption.
+ */
 export function finishWith(
   context: CommandContext,
   id: string,
@@ -51,7 +60,7 @@ export function finishWith(
   context.finish(outcome === undefined ? interrupted(context, id) : printOutcome(context, outcome, form));
 }
 
-/** The commands to type next, aligned. */
+/** nextCommands lists commands that the user may want next, aligned. */
 export function nextCommands(
   terminal: Terminal,
   commands: readonly [command: string, does: string][],
@@ -65,12 +74,13 @@ export function nextCommands(
     .join('\n');
 }
 
+/** interrupted says that the job still runs and how to continue. */
 export function interrupted({ notices }: CommandContext, id: string): ExitCode {
-  notices.line(`Stopped waiting; the job ${oneLine(id)} goes on.`);
+  notices.line(`Stopped waiting; the job ${oneLine(id)} still runs.`);
   notices.line(
     nextCommands(notices, [
       [`o3q result ${oneLine(id)} --wait`, 'waits for its answer again'],
-      [`o3q cancel ${oneLine(id)}`, 'stops it, and the spend'],
+      [`o3q cancel ${oneLine(id)}`, 'stops the job, and the spending'],
     ]),
   );
   return EXIT.interrupted;
@@ -85,7 +95,9 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
     else if (form === 'text') output.foreignText(result.answer);
     if (result.incomplete_reason !== null) {
       const reason = oneLine(result.incomplete_reason);
-      notices.line(notices.paint('yellow', `The answer is incomplete: the upstream stopped at ${reason}`));
+      notices.line(
+        notices.paint('yellow', `The answer is incomplete, because the upstream stopped: ${reason}`),
+      );
     }
     if (notices.isTerminal && !json) {
       const usage = result.usage === null ? '' : `, ${tokensText(result.usage)}`;
@@ -104,11 +116,13 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
 }
 
 function commandsFor(id: string, isFinished: boolean): [string, string][] {
-  if (isFinished) return [[`o3q retry ${oneLine(id)}`, 'runs it again: a fresh purchase']];
+  if (isFinished) return [[`o3q retry ${oneLine(id)}`, 'runs it again, and buys a new response']];
   return [[`o3q result ${oneLine(id)} --wait`, 'waits for its answer']];
 }
 
-/** Answers with a function that takes it away again. In a pipe there is nothing to show and nothing to take away. */
+/**
+ * showProgress shows a job on a terminal, and nothing in a pipe. Returns a function that removes the display.
+ */
 function showProgress(terminal: Terminal, client: O3Client, id: string): () => Promise<void> {
   if (!terminal.isTerminal) return async () => {};
   const end = new AbortController();
@@ -118,12 +132,12 @@ function showProgress(terminal: Terminal, client: O3Client, id: string): () => P
       for (;;) {
         const job = await client.get(id, { signal: end.signal });
         display.show(
-          `${jobLine(job, terminal)}\n${terminal.paint('dim', 'Ctrl-C stops waiting; the job goes on')}`,
+          `${jobLine(job, terminal)}\n${terminal.paint('dim', 'Ctrl-C stops waiting; the job still runs')}`,
         );
         await pause(REDRAW_MS, end.signal);
       }
     } catch {
-      // Ended; or the instance went away, which the waiting itself outlasts or reports.
+      // The display was ended, or the instance is away, which the caller's own wait survives or reports.
     } finally {
       display.clear();
     }

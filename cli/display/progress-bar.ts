@@ -1,23 +1,24 @@
 import type { SingleBar } from 'cli-progress';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { durationText } from './duration.ts';
+import { numberText } from './number.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface BatchCount {
-  /** Lines of the input that ask something. */
+  /** The lines of the input that are not blank. */
   total: number;
-  /** Lines of the output. */
+  /** The lines of the output. */
   done: number;
-  /** How many of these have an error. */
+  /** The lines of the output that have an error. */
   failed: number;
-  /** US dollars for what came in this run, where they are known; null: nothing of it has a known cost. */
+  /** The known cost in US dollars of the answers of this run; null: no answer has a known cost. */
   costUsd: number | null;
 }
 
-/** Shows how far a batch is: as a bar on a terminal, as a line now and again anywhere else. */
+/** BatchProgress shows how far a batch is: as a bar on a terminal, as a line every ten seconds elsewhere. */
 export interface BatchProgress {
   update(count: BatchCount): void;
-  /** A line of its own, beside the bar. */
+  /** Prints a line beside the bar. */
   say(text: string): void;
   end(): void;
 }
@@ -42,7 +43,7 @@ export async function startBatchProgress(terminal: Terminal, begun: BatchCount):
       count = now;
     },
     say(words) {
-      // What the bar shows stays above it, and a new one is drawn below.
+      // The old bar stays above the line, and a new one is drawn below it.
       bar?.stop();
       terminal.line(words);
       bar?.start(count.total, count.done, { text: text() });
@@ -55,7 +56,7 @@ export async function startBatchProgress(terminal: Terminal, begun: BatchCount):
   };
 }
 
-/** `1,234 of 50,000 (2%), 3 failed, $12.34, 120/s, 6m 46s to go` */
+/** progressText describes progress: `1,234 of 50,000 (2%), 3 failed, $12.34, 120/s, 6m 46s to go`. */
 export function progressText(
   { total, done, failed, costUsd }: BatchCount,
   begun: BatchCount,
@@ -72,16 +73,12 @@ export function progressText(
   ].join(', ');
 }
 
-export function numberText(value: number): string {
-  return value.toLocaleString('en-US');
-}
-
 function rateText(perSecond: number): string {
   if (perSecond >= 10) return `${numberText(Math.round(perSecond))}/s`;
   return perSecond >= 0.1 ? `${perSecond.toFixed(1)}/s` : `${(perSecond * 60).toFixed(1)}/min`;
 }
 
-/** cli-progress is loaded here and when needed: it costs a script that pipes nothing. */
+/** startBar loads cli-progress only now, so that commands in a pipe do not pay for it. */
 async function startBar({ stream }: Terminal, { total, done }: BatchCount): Promise<SingleBar> {
   const { default: progress } = await import('cli-progress');
   const bar = new progress.SingleBar({
@@ -90,7 +87,8 @@ async function startBar({ stream }: Terminal, { total, done }: BatchCount): Prom
     barCompleteChar: '█',
     barIncompleteChar: '░',
     barsize: 24,
-    // Signals are the entry point's; a terminal must be left as it was by whoever is killed, too.
+    // The entry point handles signals. The cursor stays visible, so that a killed process leaves the terminal
+    // usable.
     gracefulExit: false,
     hideCursor: null,
     linewrap: true,

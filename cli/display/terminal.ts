@@ -3,19 +3,19 @@ import { printable } from '../../src/client/terminal-text.ts';
 
 export type Style = Parameters<typeof styleText>[0];
 
-/** stdout or stderr, which a person reads (a terminal) or a program (a pipe, a file). */
+/** Terminal is stdout or stderr, which a person reads (a terminal) or a program (a pipe, a file). */
 export interface Terminal {
   readonly stream: NodeJS.WriteStream;
   readonly isTerminal: boolean;
-  /** undefined where nothing limits a line. */
+  /** The width of a line in cells; undefined when it is not limited. */
   columns(): number | undefined;
-  /** The text in colour, where there are colours: on a terminal, unless NO_COLOR is set. */
+  /** Colours a text if the stream has colours: on a terminal, unless NO_COLOR is set. */
   paint(style: Style, text: string): string;
-  /** Writes our own words and what has been made harmless already. */
+  /** Writes a line of our own text. Text from outside must first pass through `oneLine` or `printable`. */
   line(text: string): void;
-  /** Writes a text from outside: untouched for a program, without control characters for a person. */
+  /** Writes a text from outside: unchanged for a program, without control characters on a terminal. */
   foreignText(text: string): void;
-  /** The same for a part of one, which ends where it ends. */
+  /** Writes a piece of a text from outside in the same way, without a line end. */
   foreignPiece(text: string, style?: Style): void;
 }
 

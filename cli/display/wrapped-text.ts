@@ -1,13 +1,14 @@
-/** Two cells wide on a terminal, as far as terminals agree: what East Asia writes, and pictures. */
+/** Characters that most terminals draw two cells wide: East Asian scripts and emoji. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
 const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 /**
- * The lines of a text, broken between words where they would be too wide, within a word only where nothing else helps. For texts without colours.
+ * wrappedText breaks a text without colours into lines: between words, and within a word that is wider than a
+ * line.
  *
- * @param width of a line, in cells.
- * @param first of the very first line, which stands behind something.
+ * @param width the width of a line in cells.
+ * @param first the width of the first line, which follows a label.
  */
 export function wrappedText(text: string, width: number, first: number): string[] {
   return text.split('\n').flatMap((line, index) => wrappedLine(line, width, index === 0 ? first : width));

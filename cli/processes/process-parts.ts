@@ -11,21 +11,27 @@ import { assertRedisUsable } from '../../src/redis/usable.ts';
 import { startWorkerHealth } from '../../worker/health.ts';
 import { createWorker, type O3Worker, type WorkerOptions } from '../../worker/worker.ts';
 
-/** Below the folder in which the process was started. */
+/** Folders below the folder in which the process was started. */
 const DATA_DIR = '.data/redis';
 const CACHE_DIR = '.cache/embedded-redis';
 
-/** What the parts of one process are made from. */
+/** ProcessContext is what the parts of one process are made from. */
 export interface ProcessContext {
   config: Config;
   logger: Logger;
+  /** Registers a part that runs, so that it is closed when the process ends. */
   keep: <Part extends Stoppable>(part: Part) => Part;
-  /** To be called with the reason when a part has died under us. */
+  /** Ends the process because a part has died. */
   died: (error: Error) => void;
 }
 
-/** The Redis of the configuration, or an embedded one; checked before anything is built on it. Returns its URL. */
-export async function redisOf({ config, logger, keep, died }: ProcessContext): Promise<string> {
+/**
+ * startRedis starts the embedded Redis if no other is configured, and checks that Redis is usable before
+ * other parts are built on it.
+ *
+ * @returns the URL of Redis.
+ */
+export async function startRedis({ config, logger, keep, died }: ProcessContext): Promise<string> {
   const url = config.redisUrl ?? (await embeddedRedis({ config, logger, keep, died }));
   const client = connectRedis(url, 'fail-fast', {
     onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
@@ -50,37 +56,39 @@ async function embeddedRedis({ config, logger, keep, died }: ProcessContext): Pr
   keep({ name: 'embedded Redis', close: redis.stop });
   redis.exited.then(({ expected, logTail }) => {
     if (!expected)
-      died(new RedisUnavailableError(`The embedded Redis has died. Its last words:\n${logTail}`));
+      died(new RedisUnavailableError(`The embedded Redis has died. The end of its log:\n${logTail}`));
   }, died);
   return redis.url;
 }
 
-/** The upstream of the configuration. */
-export function upstreamOf({
+/** configuredUpstream returns the upstream of the configuration. */
+export function configuredUpstream({
   openai: { apiKey, baseUrl, webhookSecret },
 }: Config): WorkerOptions['upstream'] {
   return { apiKey, baseUrl, webhooks: webhookSecret !== undefined };
 }
 
-/** A stand-in for the model, for when there is no real one to ask. */
-export async function simulatorOf({ logger, keep }: ProcessContext): Promise<WorkerOptions['upstream']> {
+/** startSimulator starts a stand-in for the model, for an instance without an upstream. */
+export async function startSimulator({ logger, keep }: ProcessContext): Promise<WorkerOptions['upstream']> {
   const simulator = createSimulator();
   const { url } = await simulator.listen(0);
   keep({ name: 'simulator', close: () => simulator.close() });
   logger.warn(
-    `OPENAI_API_KEY and OPENAI_BASE_URL are not set: THE ANSWERS ARE SIMULATED, by a stand-in at ${url} that asks no model and costs nothing`,
+    'OPENAI_API_KEY and OPENAI_BASE_URL are not set: THE ANSWERS ARE SIMULATED ' +
+      `by a stand-in at ${url}, which asks no model and costs nothing`,
   );
   return { apiKey: undefined, baseUrl: url };
 }
 
-export async function workerOf(
+/** launchWorker starts a worker, after the server of its health if that is configured. */
+export async function launchWorker(
   { config, logger, keep }: ProcessContext,
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
   const { prefix, concurrency, workerPort, host, webhookSecret } = config;
   let worker: O3Worker | undefined;
-  // The port first: a worker that cannot have it should not have taken jobs meanwhile.
+  // The port comes first: a worker that cannot listen should not have taken jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
   worker = keep(
     createWorker({
@@ -95,8 +103,8 @@ export async function workerOf(
   );
 }
 
-/** Returns where it listens. */
-export async function producerOf(
+/** launchProducer starts a producer. @returns the URL on which it listens. */
+export async function launchProducer(
   { config, logger, keep }: ProcessContext,
   redisUrl: string,
 ): Promise<string> {

@@ -6,43 +6,52 @@ import { createLogger, type Logger } from '../../src/process/log.ts';
 import type { CommandContext } from '../command-context.ts';
 import { UsageError } from '../exit-code.ts';
 import {
+  configuredUpstream,
+  launchProducer,
+  launchWorker,
   type ProcessContext,
-  producerOf,
-  redisOf,
-  simulatorOf,
-  upstreamOf,
-  workerOf,
+  startRedis,
+  startSimulator,
 } from './process-parts.ts';
 import { runProcess } from './running-process.ts';
 
 export function runEverything(context: CommandContext): Promise<void> {
-  return run(context, async (house) => {
-    assertGuarded(house.config);
-    await assertListenable(house.config);
-    const redisUrl = await redisOf(house);
-    const upstream = hasUpstream(house.config) ? upstreamOf(house.config) : await simulatorOf(house);
-    await workerOf(house, redisUrl, upstream);
-    context.output.line(`o3-queue ready on ${await producerOf(house, redisUrl)}`);
+  return run(context, async (processContext) => {
+    assertGuarded(processContext.config);
+    await assertListenable(processContext.config);
+    const redisUrl = await startRedis(processContext);
+    const upstream = hasUpstream(processContext.config)
+      ? configuredUpstream(processContext.config)
+      : await startSimulator(processContext);
+    await launchWorker(processContext, redisUrl, upstream);
+    context.output.line(`o3-queue ready on ${await launchProducer(processContext, redisUrl)}`);
   });
 }
 
 export function runProducer(context: CommandContext): Promise<void> {
-  return run(context, async (house) => {
-    // First of all: who may not listen, or cannot, should not have fetched a Redis.
-    assertGuarded(house.config);
-    await assertListenable(house.config);
-    context.output.line(`o3-queue producer ready on ${await producerOf(house, await redisOf(house))}`);
+  return run(context, async (processContext) => {
+    // Before Redis: a producer that may not or cannot listen should not have started an embedded Redis.
+    assertGuarded(processContext.config);
+    await assertListenable(processContext.config);
+    context.output.line(
+      `o3-queue producer ready on ${await launchProducer(processContext, await startRedis(processContext))}`,
+    );
   });
 }
 
 export function runWorker(context: CommandContext): Promise<void> {
-  return run(context, async (house) => {
-    if (!hasUpstream(house.config)) {
+  return run(context, async (processContext) => {
+    if (!hasUpstream(processContext.config)) {
       throw new UsageError(
-        'A worker needs an upstream: set OPENAI_API_KEY, or OPENAI_BASE_URL for another server (`o3q simulator` is one that costs nothing)',
+        'A worker needs an upstream: set OPENAI_API_KEY, or OPENAI_BASE_URL for another server. ' +
+          '`o3q simulator` is a server that costs nothing.',
       );
     }
-    await workerOf(house, await redisOf(house), upstreamOf(house.config));
+    await launchWorker(
+      processContext,
+      await startRedis(processContext),
+      configuredUpstream(processContext.config),
+    );
     context.output.line('o3-queue worker ready');
   });
 }
@@ -66,7 +75,7 @@ export function runSimulator(
     const simulator = simulatorFrom(options);
     const { url } = await simulator.listen(port, host).catch((error: unknown) => {
       throw new UsageError(
-        `The simulator cannot listen on ${host} port ${port} (${String(error)}). Choose another with --port`,
+        `The simulator cannot listen on ${host} port ${port} (${String(error)}): choose another with --port`,
       );
     });
     keep({ name: 'simulator', close: () => simulator.close() });
@@ -86,7 +95,10 @@ function hasUpstream({ openai }: Config): boolean {
   return openai.apiKey !== undefined || openai.baseUrl !== undefined;
 }
 
-async function run(context: CommandContext, start: (house: ProcessContext) => Promise<void>): Promise<void> {
+async function run(
+  context: CommandContext,
+  start: (processContext: ProcessContext) => Promise<void>,
+): Promise<void> {
   const config = readConfig();
   const logger = loggerOf(config, context);
   let died: (error: Error) => void = () => {};

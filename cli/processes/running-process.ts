@@ -2,31 +2,32 @@ import type { Logger } from '../../src/process/log.ts';
 import { type Stoppable, shutDown } from '../../src/process/shutdown.ts';
 import { EXIT, type ExitCode } from '../exit-code.ts';
 
-/** The signals of the process, as the entry point hears them. */
+/** StopSignals are the signals of the operating system that ask the process to stop. */
 export interface StopSignals {
-  /** The first SIGINT or SIGTERM. */
+  /** Aborts at the first SIGINT, SIGTERM or SIGHUP. */
   stop: AbortSignal;
-  /** The second one. */
+  /** Aborts at the second one. */
   hurry: AbortSignal;
 }
 
 export interface RunOptions {
   signals: StopSignals;
+  /** The time from the first signal until the process ends by force, in milliseconds. */
   shutdownMs: number;
   logger: Logger;
   /**
-   * Starts the parts one after the other, each on top of those before it. `keep` takes each as soon as it stands, so that
-   * it is closed again even when a later one does not come up.
+   * Starts the parts one after the other, each on top of the earlier ones. It calls `keep` for each part as
+   * soon as the part runs, so that the part is closed even when a later one fails to start.
    */
   start: (keep: <Part extends Stoppable>(part: Part) => Part) => Promise<void>;
-  /** Rejects when a part has died under us. */
+  /** Rejects when a part has died. */
   died: Promise<never>;
 }
 
-/** How long what has come up may take to go down again when the rest has failed, in milliseconds. */
+/** How long the parts that run may take to close when another part has failed, in milliseconds. */
 const FAILED_SHUTDOWN_MS = 2000;
 
-/** A process from its first part to its exit code: starts, waits for a signal, and leaves in phases. */
+/** runProcess starts a process, waits for a signal, and shuts down in phases. @returns its exit code. */
 export async function runProcess({
   signals,
   shutdownMs,
@@ -46,16 +47,16 @@ export async function runProcess({
   try {
     await Promise.race([start(keep).then(() => stopped), stopped, died]);
   } catch (error: unknown) {
-    // Nothing is drained into a Redis that has died.
+    // The whole time would be wasted: nothing can be written to a Redis that has died.
     await shutDown(parts, { deadlineMs: Math.min(shutdownMs, FAILED_SHUTDOWN_MS), hurry: signals.stop });
     throw error;
   }
-  logger.info('stopping; a second signal hurries');
-  const withTimeout = await shutDown(parts, { deadlineMs: shutdownMs, hurry: signals.hurry });
-  if (withTimeout) return EXIT.done;
+  logger.info('stopping; a second signal stops at once');
+  const isClosed = await shutDown(parts, { deadlineMs: shutdownMs, hurry: signals.hurry });
+  if (isClosed) return EXIT.done;
   logger.error(
     { shutdownMs },
-    'not stopped in time, ending by force; unfinished jobs go on in another worker',
+    'not stopped in time, ending by force; another worker continues the unfinished jobs',
   );
   return EXIT.failed;
 }

@@ -10,7 +10,7 @@ import type {
 } from '@bull-board/api/typings/app';
 import type { RequestHandler, Router } from 'express';
 import type { ModelView } from '../../src/models/view.ts';
-import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { isCut } from './board-job.ts';
 import { BoardDeliveries } from './deliveries.ts';
 import { BoardQueue } from './queue-adapter.ts';
@@ -37,7 +37,7 @@ export interface BoardOptions {
 }
 
 /** Bull Board over every model's queue, and that of the webhooks. */
-export function createBoard(queue: O3Queue, { basePath, logoutPath }: BoardOptions): Router {
+export function createBoard(queue: InstanceQueue, { basePath, logoutPath }: BoardOptions): Router {
   const miscLinks = logoutPath === undefined ? [] : [{ text: 'Log out', url: logoutPath }];
   const { queues, deliveries } = queue;
   const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, queue)]));

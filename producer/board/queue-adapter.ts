@@ -11,7 +11,7 @@ import { QueueError } from '../../src/errors/problem.ts';
 import type { BullmqSet } from '../../src/fair-queue/bullmq-sets.ts';
 import { publicId } from '../../src/model-queue/job-view.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
-import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { answerOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import { boardJobFrom } from './board-job.ts';
 
@@ -31,10 +31,10 @@ type BullmqJob = NonNullable<Awaited<ReturnType<BullMQAdapter['getJob']>>>;
  */
 export class BoardQueue extends BullMQAdapter {
   readonly #queue: ModelQueue;
-  readonly #jobs: Pick<O3Queue, 'cancel' | 'remove' | 'retry'>;
+  readonly #jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>;
 
   /** @param jobs whatever is done to a job goes through it, so that who waits for the job hears of it. */
-  constructor(queue: ModelQueue, jobs: Pick<O3Queue, 'cancel' | 'remove' | 'retry'>) {
+  constructor(queue: ModelQueue, jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>) {
     const options = {
       // A completed job that ran again would be bought again, and its answer lost.
       allowCompletedRetries: false,
@@ -163,7 +163,7 @@ export class BoardQueue extends BullMQAdapter {
     const view = (await this.#queue.read(id))?.view;
     if (view === undefined) return;
     if (view.status === 'waiting' || view.status === 'delayed') await this.#jobs.cancel(view.id);
-    await this.#jobs.remove(view.id);
+    await this.#jobs.delete(view.id);
   }
 
   async #answer(id: string): Promise<string | undefined> {

@@ -1,10 +1,10 @@
-import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import type { Route } from '../http/route.ts';
 import { live, ready } from '../openapi/operations/instance.ts';
 
 /** `/livez`: the process runs. `/readyz`: it can serve, which needs a Redis that takes writes; a load balancer sends nothing to one that stops.
  * `degraded` is ready: jobs are taken and kept, but of some model none is answered. */
-export function healthRoutes(queue: O3Queue, draining: AbortSignal): Route[] {
+export function healthRoutes(queue: InstanceQueue, draining: AbortSignal): Route[] {
   return [
     {
       method: 'get',

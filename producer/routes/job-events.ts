@@ -1,4 +1,5 @@
 import { checkedInput } from '../../src/errors/input.ts';
+import { jobEvents } from '../../src/events/watch.ts';
 import type { JobEvent } from '../../src/job/event.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import type { Route } from '../http/route.ts';
@@ -17,7 +18,7 @@ export function jobEventsRoute(draining: AbortSignal): Route {
       checkedInput('query', query, noQuery);
       const after = Number(checkedInput('header', headers, eventsHeaders)['last-event-id']);
       const watching = orDraining(signal);
-      const events = queue.events(params['id'] ?? '', { after, signal: watching });
+      const events = jobEvents(await queue.watch(params['id'] ?? '', { after, signal: watching }));
       const first = await events.next();
       // Everything has been seen. This answer alone makes a browser's EventSource stop coming back.
       if (first.done && !watching.aborted) return { status: 204 };

@@ -1,17 +1,15 @@
 import { checkedInput } from '../../src/errors/input.ts';
 import { QueueError } from '../../src/errors/problem.ts';
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
 import { parseJobRequest } from '../../src/job/request.ts';
 import type { Caller } from '../../src/job/tenant.ts';
-import { notFound } from '../../src/job-store/find.ts';
-import type { ResultJsonOutcome, TenantQueue, WaitOptions } from '../../src/queue/tenant-queue.ts';
+import type { JobView } from '../../src/job/view.ts';
+import { type BoundedWait, NO_WAIT, type ResultJsonOutcome } from '../../src/queue/tenant-queue.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/problem.ts';
 import type { Reply, Route, RouteInput } from '../http/route.ts';
 import * as operations from '../openapi/operations/jobs.ts';
 import { listQuery, noQuery, waitQuery } from './job-queries.ts';
-
-const NOT_AT_ALL: WaitOptions = { timeoutMs: 0 };
 
 /**
  * The routes of jobs.
@@ -23,13 +21,13 @@ export function jobRoutes(draining: AbortSignal): Route[] {
   const waitFor = async <Found>(
     signal: AbortSignal,
     seconds: number,
-    look: (waiting: WaitOptions) => Promise<Found>,
+    look: (waiting: BoundedWait) => Promise<Found>,
   ): Promise<Found> => {
-    if (seconds === 0) return look(NOT_AT_ALL);
+    if (seconds === 0) return look(NO_WAIT);
     try {
       return await look({ timeoutMs: seconds * 1000, signal: orDraining(signal) });
     } catch (error: unknown) {
-      if (draining.aborted && !signal.aborted) return look(NOT_AT_ALL);
+      if (draining.aborted && !signal.aborted) return look(NO_WAIT);
       throw error;
     }
   };
@@ -43,11 +41,8 @@ export function jobRoutes(draining: AbortSignal): Route[] {
         const { wait } = checkedInput('query', query, waitQuery);
         const request = parseJobRequest(requireJson(body));
         const key = headers['idempotency-key'];
-        const { job, isNew } =
-          key === undefined
-            ? { job: await queue.enqueue(request), isNew: true }
-            : await queue.enqueueOnce(request, String(key));
-        const look = (waiting: WaitOptions): Promise<JobView> => queue.wait(job.id, waiting);
+        const { job, isNew } = await queue.enqueue(request, key === undefined ? undefined : String(key));
+        const look = (waiting: BoundedWait): Promise<JobView> => queue.wait(job.id, waiting);
         const latest = wait > 0 ? await waitFor(signal, wait, look).catch(asStored(job)) : job;
         return {
           status: isNew && !isFinishedJob(latest) ? 202 : 200,
@@ -72,7 +67,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       operation: operations.getJob,
       async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
-        return { status: 200, body: await requireJob(queue, idOf(params)) };
+        return { status: 200, body: await queue.get(idOf(params)) };
       },
     },
     {
@@ -110,7 +105,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       operation: operations.deleteJob,
       async handle({ queue, params, query }) {
         checkedInput('query', query, noQuery);
-        await queue.remove(idOf(params));
+        await queue.delete(idOf(params));
         return { status: 204 };
       },
     },
@@ -129,12 +124,6 @@ function asStored(job: JobView): (error: unknown) => JobView {
     if (error instanceof QueueError) return job;
     throw error;
   };
-}
-
-async function requireJob(queue: TenantQueue, id: string): Promise<JobView> {
-  const job = await queue.get(id);
-  if (job === null) throw notFound(id);
-  return job;
 }
 
 /** Said aloud: a list that is silently of another tenant than was asked for would be believed. */

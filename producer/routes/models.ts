@@ -1,14 +1,14 @@
 import { checkedInput } from '../../src/errors/input.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
-import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { HttpProblem } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 import { listConfiguredModels, resumeModel } from '../openapi/operations/models.ts';
 import { noQuery } from './job-queries.ts';
 
 /** How the models stand, and their way back from a pause: everybody's jobs are concerned. */
-export function modelStateRoutes(queue: O3Queue, logger: Logger): Route[] {
+export function modelStateRoutes(queue: InstanceQueue, logger: Logger): Route[] {
   return [
     {
       method: 'get',

@@ -2,7 +2,7 @@ import OpenAI from 'openai';
 import { z } from 'zod';
 import { throttledErrors } from '../../src/async/throttled-errors.ts';
 import type { Logger } from '../../src/process/log.ts';
-import type { O3Queue } from '../../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { HttpProblem } from '../http/problem.ts';
 import type { Route, RouteInput } from '../http/route.ts';
 import { receiveOpenAiWebhook } from '../openapi/operations/openai-webhook.ts';
@@ -17,7 +17,7 @@ const responseSchema = z.object({ id: z.string().regex(/^[\w-]{1,200}$/) });
  *
  * @param secret undefined: OpenAI was never told to send any.
  */
-export function webhookRoutes(queue: O3Queue, secret: string | undefined, logger: Logger): Route[] {
+export function webhookRoutes(queue: InstanceQueue, secret: string | undefined, logger: Logger): Route[] {
   const unwrap = secret === undefined ? notConfigured : createUnwrap(secret, logger);
   return [
     {

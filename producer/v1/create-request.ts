@@ -56,7 +56,7 @@ export async function jobRequestFrom(
 /** undefined: there is none, or it is not ours and the upstream may know it. */
 async function previousUpstreamId(id: unknown, queue: TenantQueue): Promise<string | undefined> {
   const jobId = typeof id === 'string' ? jobIdOf(id) : undefined;
-  const job = jobId === undefined ? null : await queue.get(jobId);
+  const job = jobId === undefined ? null : await queue.find(jobId);
   if (job === null) return undefined;
   if (job.status === 'completed' && job.upstream_id !== null) return job.upstream_id;
   throw new OpenAiError(400, {

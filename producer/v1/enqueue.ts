@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { JobView } from '../../src/job/job.ts';
 import type { JobRequest } from '../../src/job/request.ts';
+import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 
 /** A request that has become a job, or has found the one that it had become before. */
@@ -21,16 +21,16 @@ export async function accept(
   queue: TenantQueue,
 ): Promise<Accepted> {
   const own = headers['idempotency-key'];
-  if (own !== undefined) return { ...(await queue.enqueueOnce(request, String(own))), delivered: () => {} };
+  if (own !== undefined) return { ...(await queue.enqueue(request, String(own))), delivered: () => {} };
   // OpenAI's SDKs say which try it is: 0 for the first. Whoever does not say it, is not known to try again.
   const tries = headers['x-stainless-retry-count'];
-  if (tries === undefined) return { job: await queue.enqueue(request), isNew: true, delivered: () => {} };
+  if (tries === undefined) return { ...(await queue.enqueue(request)), delivered: () => {} };
   const { sdkRetryKeys } = queue;
   const earlier = tries === '0' ? undefined : await sdkRetryKeys.take(body);
   const key = earlier ?? `undelivered-${randomUUID()}`;
   if (earlier === undefined) await sdkRetryKeys.note(body, key);
   return {
-    ...(await queue.enqueueOnce(request, key).catch(async (error: unknown) => {
+    ...(await queue.enqueue(request, key).catch(async (error: unknown) => {
       // Refused, so that nobody will ever take the note. While Redis is away the job may be there all the same.
       const refused = error instanceof QueueError && error.code !== 'redis_unavailable';
       if (refused && earlier === undefined) await sdkRetryKeys.deliver(body, key).catch(() => {});

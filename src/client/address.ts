@@ -61,12 +61,3 @@ export function checkedKey(apiKey: string | undefined): string | undefined {
     'Expected an API key (O3Q_API_KEY) of printable ASCII characters without spaces, got others',
   );
 }
-
-/** Said here: fetch refuses such a header in words of its own. */
-export function checkedIdempotencyKey(key: string): string {
-  if (/^[\x20-\x7e]{1,255}$/.test(key) && key.trim() === key) return key;
-  throw new O3ClientError(
-    'invalid_client_option',
-    `Expected an idempotency key of 1 to 255 printable ASCII characters with no blank around, got ${JSON.stringify(key.slice(0, 50))}`,
-  );
-}

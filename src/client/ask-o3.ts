@@ -1,31 +1,27 @@
-import { ConfigError, readClientConfig } from '../config/environment.ts';
-import {
-  isFinishedJob,
-  type JobResult,
-  type JobView,
-  type PlanStatus,
-  preview,
-  STATUS_TABLE,
-} from '../job/job.ts';
+import { readClientConfig } from '../config/client.ts';
+import { shown } from '../errors/input.ts';
+import { ConfigError } from '../errors/setup-error.ts';
+import { isFinishedJob, type PlanStatus, preview, STATUS_TABLE } from '../job/job.ts';
+import type { JobResult, JobView } from '../job/view.ts';
 import { O3ClientError } from './client-error.ts';
 import { O3Client } from './o3-client.ts';
 import { iconOf, oneLine } from './terminal-text.ts';
 
-/** How many jobs `listO3Tasks` and `showO3Progress` go back: the newest. All of them: `O3Client.jobs`. */
+/** How many of the newest jobs `listO3Tasks` and `showO3Progress` list. `O3Client.jobs` lists all. */
 const LISTED_JOBS = 100;
-/** An active job is cancelled within a second; a worker that dies meanwhile is noticed later than this. */
+/** How long `cancelO3` waits for the confirmation: an active job is cancelled within a second, unless its worker has died. */
 const CANCEL_MS = 5000;
 
 export interface Ok<Data, Status extends string = never> {
   ok: true;
   data: Data;
-  /** Where the function has one to tell. */
+  /** Present where the function reports one. */
   status?: Status;
 }
 
 export interface Err {
   ok: false;
-  /** What happened, and where it can be known, what to do. */
+  /** What happened and, where it is known, what to do. */
   error: string;
 }
 
@@ -34,7 +30,7 @@ export interface TaskStatus {
   status: PlanStatus;
   /** The first 100 characters, then `...` when there is more. */
   question: string;
-  /** Seconds from its first start until its end, or until now; 0 before the start. */
+  /** Seconds from the task's first start until its end, or until now; 0 before the start. */
   duration: number;
 }
 
@@ -45,20 +41,32 @@ export interface TaskSummary {
   question: string;
 }
 
-/** The answer of a completed task; null while there is none yet. */
+/** ResultOk holds the result of a completed task, or null while the task is pending or running. */
 export type ResultOk =
   | (Ok<JobResult, 'completed'> & { status: 'completed' })
   | (Ok<null, 'pending' | 'running'> & { status: 'pending' | 'running' });
 
-/** Enqueues a question and answers with the task's id at once. */
-export async function askO3Async(question: string, context?: string): Promise<Ok<string, 'started'> | Err> {
+/** askO3Async enqueues a question and answers with the task's id at once. */
+export async function askO3Async(
+  question: string,
+  context?: string,
+  ...extra: never[]
+): Promise<Ok<string, 'started'> | Err> {
+  const wrong =
+    notText('question', question) ??
+    (context === undefined ? undefined : notText('context', context)) ??
+    tooMany('askO3Async(question, context)', extra);
+  if (wrong !== undefined) return err(wrong);
   return withClient(async (client) => {
     const { id } = await client.enqueue({ question, ...(context !== undefined && { context }) });
     return { ok: true, data: id, status: 'started' };
   });
 }
 
-export async function checkO3Status(id: string): Promise<Ok<TaskStatus> | Err> {
+/** checkO3Status answers with a task's status, its question and how long it has run. */
+export async function checkO3Status(id: string, ...extra: never[]): Promise<Ok<TaskStatus> | Err> {
+  const wrong = notText('id', id) ?? tooMany('checkO3Status(id)', extra);
+  if (wrong !== undefined) return err(wrong);
   return withTask(id, async (client) => {
     const job = await client.get(id);
     const duration = 'duration_ms' in job ? job.duration_ms / 1000 : 0;
@@ -66,16 +74,20 @@ export async function checkO3Status(id: string): Promise<Ok<TaskStatus> | Err> {
   });
 }
 
-/** The answer; `data` is null while the task is pending or running; failed and cancelled tasks are an `err`. */
-export async function getO3Result(id: string): Promise<ResultOk | Err> {
+/** getO3Result answers with a task's result. `data` is null while the task is pending or running; a failed or cancelled task is an `err`. */
+export async function getO3Result(id: string, ...extra: never[]): Promise<ResultOk | Err> {
+  const wrong = notText('id', id) ?? tooMany('getO3Result(id)', extra);
+  if (wrong !== undefined) return err(wrong);
   return withTask(id, async (client) => {
     const outcome = await client.result(id);
     return outcome.status === 'completed' ? completed(outcome.result) : uncompleted(outcome.job);
   });
 }
 
-/** The newest 100 tasks, newest first. */
-export async function listO3Tasks(): Promise<Ok<TaskSummary[]> | Err> {
+/** listO3Tasks lists the newest 100 tasks, newest first. */
+export async function listO3Tasks(...extra: never[]): Promise<Ok<TaskSummary[]> | Err> {
+  const wrong = tooMany('listO3Tasks()', extra);
+  if (wrong !== undefined) return err(wrong);
   return withClient(async (client) => {
     const data: TaskSummary[] = [];
     for await (const job of newestJobs(client)) {
@@ -86,16 +98,18 @@ export async function listO3Tasks(): Promise<Ok<TaskSummary[]> | Err> {
 }
 
 /**
- * Asks and waits for the answer.
- * @param options.timeout in seconds. Default 300. When it is over the answer is an `err`, and the
- *   task goes on: `listO3Tasks` shows it.
+ * askO3 enqueues a question and waits for its result.
+ * @param options.timeout in seconds. Default 300. After it the answer is an `err`, and the task goes on: `listO3Tasks` shows it.
  */
 export async function askO3(
   question: string,
   context?: string,
-  { timeout = 300 }: { timeout?: number } = {},
+  options: { timeout?: number } = {},
+  ...extra: never[]
 ): Promise<ResultOk | Err> {
-  if (!(timeout >= 0)) return err(`Expected a timeout in seconds, 0 or more, got ${timeout}`);
+  const wrong = flawOfOptions(options) ?? tooMany('askO3(question, context, { timeout })', extra);
+  if (wrong !== undefined) return err(wrong);
+  const { timeout = 300 } = options;
   const started = await askO3Async(question, context);
   if (!started.ok) return started;
   return withTask(started.data, async (client) => {
@@ -106,8 +120,10 @@ export async function askO3(
   });
 }
 
-/** Prints a line a task to stdout, the newest 100 first, and answers with the lines. */
-export async function showO3Progress(): Promise<Ok<string[]> | Err> {
+/** showO3Progress prints a line for each of the newest 100 tasks to stdout, newest first, and answers with the lines. */
+export async function showO3Progress(...extra: never[]): Promise<Ok<string[]> | Err> {
+  const wrong = tooMany('showO3Progress()', extra);
+  if (wrong !== undefined) return err(wrong);
   return withClient(async (client) => {
     const data: string[] = [];
     for await (const job of newestJobs(client)) data.push(progressLine(job));
@@ -117,20 +133,22 @@ export async function showO3Progress(): Promise<Ok<string[]> | Err> {
   });
 }
 
-/** Cancels a task in any state; one that is cancelled already is cancelled, one that is finished is an `err`. */
-export async function cancelO3(id: string): Promise<Ok<string, 'cancelled'> | Err> {
+/** cancelO3 cancels a task. A task that is cancelled already stays so; a completed or failed one is an `err`. */
+export async function cancelO3(id: string, ...extra: never[]): Promise<Ok<string, 'cancelled'> | Err> {
+  const wrong = notText('id', id) ?? tooMany('cancelO3(id)', extra);
+  if (wrong !== undefined) return err(wrong);
   return withTask(id, async (client) => {
     let job = await client.cancel(id);
     if (job.status !== 'cancelled') job = await client.wait(id, { timeoutMs: CANCEL_MS });
     if (isFinishedJob(job) && job.status !== 'cancelled') {
       return err(`Task ${id} was not cancelled: it is ${planStatusOf(job)}`);
     }
-    // Where nobody has confirmed it yet, it is on record all the same, and nothing that happens later undoes it.
+    // A cancel that no worker has confirmed yet is on record, and nothing that happens later undoes it.
     return { ok: true, data: id, status: 'cancelled' };
   });
 }
 
-/** `⏳ [id] pending - question`, on one line whatever the question holds. */
+/** progressLine writes a task as one line: `⏳ [id] pending - question`. */
 export function progressLine(job: JobView): string {
   const question = oneLine(preview(job.question, 50));
   return `${iconOf(job.status)} [${oneLine(job.id)}] ${planStatusOf(job)} - ${question}`;
@@ -169,7 +187,7 @@ async function* newestJobs(client: O3Client): AsyncGenerator<JobView, void, unde
   }
 }
 
-/** The instance is looked for at each call, so that a REPL can be pointed at another one. */
+/** withClient reads the environment at each call, so that a REPL can be pointed at another instance. */
 async function withClient<Answer>(ask: (client: O3Client) => Promise<Answer>): Promise<Answer | Err> {
   try {
     return await ask(new O3Client(readClientConfig()));
@@ -196,4 +214,24 @@ async function withTask<Answer>(
 
 function err(error: string): Err {
   return { ok: false, error };
+}
+
+/** JavaScript callers meet no compiler: an option that was passed over would be missed later, when the task has been bought. */
+function tooMany(usage: string, extra: readonly unknown[]): string | undefined {
+  return extra.length === 0 ? undefined : `Expected ${usage}, got ${extra.length} more argument(s)`;
+}
+
+function notText(argument: string, value: unknown): string | undefined {
+  return typeof value === 'string' ? undefined : `Expected ${argument} to be a string, got ${shown(value)}`;
+}
+
+function flawOfOptions(options: unknown): string | undefined {
+  if (typeof options !== 'object' || options === null) {
+    return `Expected the options of askO3 to be an object like { timeout: 300 }, got ${shown(options)}`;
+  }
+  const unknown = Object.keys(options).find((option) => option !== 'timeout');
+  if (unknown !== undefined) return `Expected only timeout as an option of askO3, got ${shown(unknown)}`;
+  const { timeout = 300 }: { timeout?: unknown } = options;
+  if (typeof timeout === 'number' && timeout >= 0) return undefined;
+  return `Expected a timeout in seconds, 0 or more, got ${shown(timeout)}`;
 }

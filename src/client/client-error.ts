@@ -72,6 +72,12 @@ export function errorFromProblem(
   return new O3ClientError(problem['code'], message, { ...about, flaws });
 }
 
+/** optionRefused is the refusal of an option before anything is sent, in the form in which an instance refuses a field. */
+export function optionRefused(flaw: Flaw): O3ClientError {
+  const message = `The options were refused: ${flaw.path}: ${flaw.message}`;
+  return new O3ClientError('invalid_request', message, { flaws: [flaw] });
+}
+
 export function unexpectedResponse(url: string, status: number, came: string): O3ClientError {
   return new O3ClientError(
     'unexpected_response',

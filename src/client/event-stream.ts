@@ -1,5 +1,5 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
-import type { JobEvent } from '../job/event.ts';
+import { type JobEvent, standingOf } from '../job/event.ts';
 import { isJobView } from './answer.ts';
 import { isRecord, O3ClientError } from './client-error.ts';
 import { pause, type Transport } from './transport.ts';
@@ -27,7 +27,7 @@ export async function* streamEvents(
   { after, patienceMs, signal }: EventStreamOptions,
 ): AsyncGenerator<JobEvent, void, undefined> {
   let last = after;
-  let status: string | undefined;
+  let lastStanding: string | undefined;
   let goodAt = performance.now();
   for (let failures = 0; ; failures += 1) {
     const headers = { accept: 'text/event-stream', ...(last > 0 && { 'last-event-id': String(last) }) };
@@ -37,9 +37,12 @@ export async function* streamEvents(
         goodAt = performance.now();
         failures = 0;
         if ('number' in event) last = event.number;
-        // Each connection begins with how the job stands.
-        if (event.type === 'status' && event.data.status === status) continue;
-        if (event.type === 'status') status = event.data.status;
+        if (event.type === 'status') {
+          // Each connection begins with the job's status: after a break it is no news.
+          const standing = standingOf(event.data);
+          if (standing === lastStanding) continue;
+          lastStanding = standing;
+        }
         yield event;
         if (event.type === 'done') return;
       }

@@ -1,9 +1,21 @@
 import type { JobEvent } from '../job/event.ts';
-import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job/job.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobQuery } from '../job/job-queue.ts';
+import {
+  type BulkOutcome,
+  type CallOptions,
+  type EnqueueOptions,
+  type EventOptions,
+  enqueueOptionFlaw,
+  type JobQueue,
+  jobsOfAllPages,
+  type WaitOptions,
+} from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
+import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
-import { checkedIdempotencyKey, checkedKey, checkedUrl, jobPath, modelPath, pathWith } from './address.ts';
+import { checkedKey, checkedUrl, jobPath, modelPath, pathWith } from './address.ts';
 import {
   isBulkAnswer,
   isJobPage,
@@ -13,55 +25,41 @@ import {
   isResumedModel,
   isUsageReport,
 } from './answer.ts';
-import { errorFromProblem, isRecord, type O3ClientError, unexpectedResponse } from './client-error.ts';
+import {
+  errorFromProblem,
+  isRecord,
+  type O3ClientError,
+  optionRefused,
+  unexpectedResponse,
+} from './client-error.ts';
 import { streamEvents } from './event-stream.ts';
 import { createTransport, pause, type Transport } from './transport.ts';
 
-/** One long poll: short of the 60 s after which many proxies cut a silent connection. */
+/** The longest single poll: short of the 60 s after which many proxies cut a silent connection. */
 const LONGEST_POLL_MS = 50_000;
-/** An instance that is shutting down answers polls at once; asking it again at once would be a busy loop. */
+/** An instance that is shutting down answers polls at once; polling again without a pause would be a busy loop. */
 const SHORTEST_POLL_MS = 1000;
-/** Up to here a wait is a look, that takes a little longer. */
+/** A wait up to this long is treated like a read. */
 const SHORT_WAIT_MS = 5000;
-/** A restart of the instance in the middle of a wait goes unnoticed if it is not longer than this. */
+/** How long a wait or a stream of events tries again while the instance restarts. */
 const WAIT_PATIENCE_MS = 60_000;
 
 export interface O3ClientOptions {
-  /** Where the instance listens: `http://127.0.0.1:3000`. A path is kept, for one behind a proxy. */
+  /** Where the instance listens, such as `http://127.0.0.1:3000`. A path is kept, for an instance behind a proxy. */
   url: string;
   /** Sent as `Authorization: Bearer`. Default: none. */
   apiKey?: string | undefined;
-  /** How long a read is repeated while nothing answers, or Redis is away, in milliseconds. Default 2,000. */
+  /** How long a read is repeated while the instance does not answer or has no Redis, in milliseconds. Default 2,000. */
   readPatienceMs?: number;
 }
 
-export interface CallOptions {
-  /** Ends the call, not the job: the promise rejects with the signal's reason. */
-  signal?: AbortSignal | undefined;
-}
-
-export interface EnqueueOptions extends CallOptions {
-  /**
-   * 1 to 255 printable ASCII characters: the same request under the same key is the same job, as long as there is the job. So
-   * the call repeats itself as a read does, and can be repeated by you. Default: none; it is sent once.
-   */
-  idempotencyKey?: string | undefined;
-}
-
-/** What became of a request of a bulk. `isNew`: false where its key had this job already. */
-export type BulkOutcome = { ok: true; job: JobView; isNew: boolean } | { ok: false; error: O3ClientError };
-
-export interface WaitOptions extends CallOptions {
-  /** How long to wait for the end, in milliseconds. */
-  timeoutMs?: number;
-}
-
 /**
- * An instance of o3-queue over HTTP. Reads repeat themselves while the instance restarts, and what is enqueued with an idempotency
- * key; nothing else does, because a job that is enqueued twice is bought twice. What goes wrong with a call throws an O3ClientError; what goes wrong with
- * a job is data.
+ * O3Client is a JobQueue over HTTP: one instance of o3-queue. Reads, and enqueues with an idempotency key, are repeated while the instance
+ * restarts. Every other call is sent once, because a job that is enqueued twice is bought twice.
+ *
+ * @throws {O3ClientError} from every method, or the reason of the call's signal.
  */
-export class O3Client {
+export class O3Client implements JobQueue {
   readonly url: string;
   readonly #transport: Transport;
   readonly #patienceMs: number;
@@ -72,15 +70,21 @@ export class O3Client {
     this.#patienceMs = readPatienceMs;
   }
 
-  /** Sent once, unless it has an idempotency key: without one look with `list`, on `answer_lost`, before you enqueue it again. */
-  async enqueue(request: JobRequest, { idempotencyKey, signal }: EnqueueOptions = {}): Promise<JobView> {
+  /**
+   * Enqueues a request. Without an idempotency key the call is sent once: after `answer_lost`, look with `list` before you enqueue it
+   * again.
+   */
+  async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
+    const flaw = enqueueOptionFlaw(options);
+    if (flaw !== undefined) throw optionRefused(flaw);
+    const { idempotencyKey, signal } = options;
     const { body, status } = await this.#transport.write({
       method: 'POST',
       path: '/jobs',
       body: request,
       signal,
       ...(idempotencyKey !== undefined && {
-        headers: { 'idempotency-key': checkedIdempotencyKey(idempotencyKey) },
+        headers: { 'idempotency-key': idempotencyKey },
         patienceMs: this.#patienceMs,
       }),
     });
@@ -88,11 +92,14 @@ export class O3Client {
   }
 
   /**
-   * Up to 1,000 at once, about 10 MB in all; a bad one refuses only itself. Repeats itself where every request has an
-   * `idempotency_key`, and is sent once otherwise.
+   * Enqueues up to 1,000 requests, about 10 MB in all. The call is repeated like a read where every request has an `idempotency_key`, and
+   * is sent once otherwise.
    */
-  async enqueueBulk(requests: readonly BulkRequest[], { signal }: CallOptions = {}): Promise<BulkOutcome[]> {
-    const keyed = requests.every(({ idempotency_key: key }) => key !== undefined);
+  async enqueueBulk(
+    requests: readonly BulkRequest[],
+    { signal }: CallOptions = {},
+  ): Promise<BulkOutcome<O3ClientError>[]> {
+    const keyed = requests.every((request) => request?.idempotency_key !== undefined);
     const { body, status } = await this.#transport.write({
       method: 'POST',
       path: '/jobs/bulk',
@@ -114,11 +121,12 @@ export class O3Client {
     return this.#read(id, signal, this.#patienceMs);
   }
 
-  /** @param options.timeoutMs how long to wait for the job's end; default 0: as it is now. `Infinity` is allowed. */
   async result(id: string, { timeoutMs = 0, signal }: WaitOptions = {}): Promise<ResultOutcome> {
-    const endAt = performance.now() + timeoutMs;
-    // Whoever waits for minutes waits through a restart, too; but a wrong URL or id should be said at once.
-    const isLong = timeoutMs > SHORT_WAIT_MS;
+    // Not `timeoutMs <= 0`: NaN must not wait for ever.
+    const waitMs = timeoutMs > 0 ? timeoutMs : 0;
+    const endAt = performance.now() + waitMs;
+    // A wait of minutes survives a restart of the instance; but a wrong URL or id is reported at once.
+    const isLong = waitMs > SHORT_WAIT_MS;
     if (isLong) await this.#read(id, signal, this.#patienceMs);
     const patienceMs = isLong ? WAIT_PATIENCE_MS : this.#patienceMs;
     for (;;) {
@@ -132,54 +140,42 @@ export class O3Client {
     }
   }
 
-  /** @param options.timeoutMs default: without end. When it is over, the job is answered as it is, and goes on. */
   async wait(
     id: string,
     { timeoutMs = Number.POSITIVE_INFINITY, signal }: WaitOptions = {},
   ): Promise<JobView> {
-    const endAt = performance.now() + timeoutMs;
+    const endAt = performance.now() + (timeoutMs > 0 ? timeoutMs : 0);
     for (;;) {
       const remainingMs = Math.max(0, endAt - performance.now());
       const outcome = await this.result(id, { timeoutMs: remainingMs, signal });
       const job =
         outcome.status === 'completed' ? await this.#read(id, signal, WAIT_PATIENCE_MS) : outcome.job;
-      // Somebody may have retried it between the two answers.
+      // The job may have been retried between the two answers.
       if (isFinishedJob(job) || performance.now() >= endAt) return job;
     }
   }
 
-  /**
-   * What happens to a job, from the beginning or after an event that was seen before, up to `done`. A connection that breaks is opened again, and each event comes once.
-   *
-   * @param options.after the `number` of the last event that was seen. Default: none.
-   */
-  events(
+  /** Follows a job to its end, over as many connections as that takes. Each event comes once. */
+  async *events(
     id: string,
-    { after = 0, signal }: CallOptions & { after?: number } = {},
+    { after = 0, signal }: EventOptions = {},
   ): AsyncGenerator<JobEvent, void, undefined> {
-    return streamEvents(this.#transport, `${jobPath(id)}/events`, {
-      after,
-      patienceMs: WAIT_PATIENCE_MS,
-      signal,
-    });
+    const path = `${jobPath(id)}/events`;
+    yield* streamEvents(this.#transport, path, { after, patienceMs: WAIT_PATIENCE_MS, signal });
   }
 
-  /** The answer is `cancelled`; or `active` with `cancelling: true`, and `cancelled` within a second. */
   async cancel(id: string, options: CallOptions = {}): Promise<JobView> {
     return this.#act(id, 'cancel', options);
   }
 
-  /** Runs a failed or cancelled job again, from its first attempt: a fresh purchase. */
   async retry(id: string, options: CallOptions = {}): Promise<JobView> {
     return this.#act(id, 'retry', options);
   }
 
-  /** Forgets a finished job. */
-  async remove(id: string, { signal }: CallOptions = {}): Promise<void> {
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
     await this.#transport.write({ method: 'DELETE', path: jobPath(id), signal });
   }
 
-  /** One page, newest first. It may hold fewer jobs than asked for while there are more: read on by `next_cursor`. */
   async list(query: JobQuery = {}, { signal }: CallOptions = {}): Promise<JobPage> {
     const path = pathWith('/jobs', query);
     const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
@@ -187,17 +183,14 @@ export class O3Client {
     throw unexpectedResponse(this.url, status, 'something that is not a page of jobs');
   }
 
-  /** Every job of all pages, newest first. */
-  async *jobs(query: JobQuery = {}, options: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
-    let page = await this.list({ limit: 100, ...query }, options);
-    yield* page.jobs;
-    while (page.next_cursor !== null) {
-      page = await this.list({ limit: 100, ...query, cursor: page.next_cursor }, options);
-      yield* page.jobs;
-    }
+  jobs(query: JobQuery = {}, options: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
+    return jobsOfAllPages((page) => this.list(page, options), query);
   }
 
-  /** What was used and what it cost: your own, or everybody's for an admin. Default: of the last 30 days, a row for each day, model and tenant. */
+  /**
+   * Reports what was used and what it cost: the caller's own jobs, or all jobs for an admin. Default: the last 30 days, with a row for
+   * each day, model and tenant.
+   */
   async usage(query: UsageQuery = {}, { signal }: CallOptions = {}): Promise<UsageReport> {
     const path = pathWith('/usage', query);
     const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
@@ -205,14 +198,14 @@ export class O3Client {
     throw unexpectedResponse(this.url, status, 'something that is not a report of usage');
   }
 
-  /** For an admin: each configured model, its limits and how it stands. */
+  /** Lists each configured model with its limits and its state. For an admin. */
   async models({ signal }: CallOptions = {}): Promise<ModelView[]> {
     const { body, status } = await this.#transport.read('/models', { signal, patienceMs: this.#patienceMs });
     if (isModelViews(body)) return body.models;
     throw unexpectedResponse(this.url, status, 'something that is not a list of models');
   }
 
-  /** For an admin: there is money again, so that the model's jobs need not wait for a probe. May be called again and again. */
+  /** Ends the pause of a model that stopped for lack of money, so that its jobs need not wait for a probe. For an admin; may be repeated. */
   async resume(model: string, { signal }: CallOptions = {}): Promise<ResumedModel> {
     const path = `${modelPath(model)}/resume`;
     const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
@@ -247,7 +240,7 @@ export class O3Client {
       const problem = answer.status === 409 && isRecord(answer.body) ? answer.body['job'] : answer.body;
       const job = this.#viewFrom(problem, answer.status);
       if (job.status !== 'completed') return { status: job.status, job };
-      // It completed between the look for its result and the view: now the result is there.
+      // The job completed between the look for its result and the view: the result is there now.
       await pause(100, signal);
     }
   }

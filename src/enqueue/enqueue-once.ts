@@ -1,12 +1,11 @@
 import { QueueError } from '../errors/problem.ts';
-import type { JobView } from '../job/job.ts';
 import { type OurOptions, optionsFrom } from '../job/stored-options.ts';
+import type { JobView } from '../job/view.ts';
 import { notFound } from '../job-store/find.ts';
-import { claimScript } from '../lua/queue/claim.ts';
-import { reserveScript } from '../lua/queue/reserve.ts';
+import { claimIdempotencyKeys, indexNewJobs } from '../lua/enqueue.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueCore } from '../queue/queue-core.ts';
-import { claimKey } from '../redis/keys.ts';
+import { claimKey, modelScriptKeys } from '../redis/keys.ts';
 import { addToBullmq, type NewJob, viewOfNewJob } from './new-job.ts';
 
 /** What became of a request; `isNew`: false where its key had this job already. */
@@ -116,11 +115,11 @@ function reused(why: string): QueueError {
 async function claim({ prefix, redis, queues }: QueueCore, jobs: readonly KeyedJob[]): Promise<Set<NewJob>> {
   const mine = jobs.flatMap(({ job }) => (job instanceof QueueError ? [] : [job]));
   if (queues.size === 1 || mine.length === 0) return new Set(mine);
-  const granted = (await claimScript.run(
-    redis,
-    mine.map(({ id }) => claimKey(prefix, id)),
-    [CLAIM_MS, ...mine.map(({ queue }) => queue.model)],
-  )) as number[];
+  const granted = (await claimIdempotencyKeys.run(redis, {
+    keys: { claimPrefix: claimKey(prefix, '') },
+    args: { ttlMs: CLAIM_MS },
+    rest: mine.flatMap(({ id, queue }) => [id, queue.model]),
+  })) as number[];
   return new Set(mine.filter((_, i) => granted[i] === 1));
 }
 
@@ -132,15 +131,15 @@ async function release({ prefix, redis, queues }: QueueCore, claimed: ReadonlySe
 
 async function reserve({ redis }: QueueCore, { keys }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
   const tenant = jobs[0]?.options.group?.id ?? '';
-  await reserveScript.run(
-    redis,
-    [
-      ...(['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part)),
-      ...[keys.tenants, keys.tenantIndex(tenant)],
-      ...jobs.flatMap(({ id }) => [keys.job(id), keys.run(id), keys.response(id), keys.eventLog(id)]),
-    ],
-    [tenant, ...jobs.flatMap(({ id, createdAt }) => [id, createdAt])],
-  );
+  await indexNewJobs.run(redis, {
+    keys: { ...modelScriptKeys(keys), tenantIndex: keys.tenantIndex(tenant) },
+    args: {
+      tenant,
+      ...{ jobPrefix: keys.job(''), runPrefix: keys.run('') },
+      ...{ responsePrefix: keys.response(''), eventLogPrefix: keys.eventLog('') },
+    },
+    rest: jobs.flatMap(({ id, createdAt }) => [id, createdAt]),
+  });
 }
 
 /** By id, of those jobs that are there. */

@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto';
-import { refusalOf, shown } from '../errors/input.ts';
+import { refusalOf } from '../errors/input.ts';
+import { idempotencyKeyFlaw } from '../job/job-queue.ts';
 import type { JobRequest } from '../job/request.ts';
-
-const KEY = /^[\x20-\x7e]{1,255}$/;
 
 /** @throws {QueueError} `invalid_request` */
 export function checkedIdempotencyKey(key: unknown): string {
-  if (typeof key === 'string' && KEY.test(key)) return key;
-  const came = typeof key === 'string' && key.length > 255 ? `${key.length} of them` : shown(key);
-  throw refusalOf('idempotency key', [
-    { path: 'idempotency_key', message: `expected 1 to 255 printable ASCII characters, got ${came}` },
-  ]);
+  const flaw = idempotencyKeyFlaw(key);
+  if (flaw !== undefined) throw refusalOf('idempotency key', [flaw]);
+  return String(key);
 }
 
 /**

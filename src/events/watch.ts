@@ -1,5 +1,5 @@
-import type { JobEvent } from '../job/event.ts';
-import type { JobView } from '../job/job.ts';
+import { type JobEvent, standingOf } from '../job/event.ts';
+import type { JobView } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 import type { LiveJob } from './live-job.ts';
 import type { ReplayEvent } from './replay.ts';
@@ -52,12 +52,6 @@ export async function* watch(
     signal.removeEventListener('abort', aborted);
     feed.leave();
   }
-}
-
-/** What of a job's view is worth an event of its own. */
-function standingOf(view: JobView): string {
-  if (view.status !== 'waiting' || view.position === null) return view.status;
-  return `${view.status} at ${view.position} for ${view.waiting_for}`;
 }
 
 export async function* jobEvents(seen: AsyncGenerator<WatchEvent>): AsyncGenerator<JobEvent> {

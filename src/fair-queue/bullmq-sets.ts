@@ -1,6 +1,6 @@
-import { FAR_MS } from '../lua/queue/line.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
+import { PARKED_SCORE } from './parked.ts';
 
 /** What has not begun, in our words: BullMQ calls what stands in the line `delayed`, and keeps what has a priority in a set of its own. */
 export type BullmqSet = 'waiting' | 'delayed';
@@ -13,8 +13,6 @@ export interface BullmqSets {
   ids(part: BullmqSet, offset?: number, count?: number): Promise<string[]>;
 }
 
-/** As a sorted set is asked for it: everything from the line's score on. */
-const FAR_SCORE = FAR_MS * 4096;
 const ALL = Number.MAX_SAFE_INTEGER;
 
 /** One of the sets that a part is made of. */
@@ -30,8 +28,8 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     keys.queue('prioritized'),
   ];
   const line: Section = {
-    length: () => redis.zcount(delayedKey, FAR_SCORE, '+inf'),
-    ids: (offset, count) => redis.zrevrangebyscore(delayedKey, '+inf', FAR_SCORE, 'LIMIT', offset, count),
+    length: () => redis.zcount(delayedKey, PARKED_SCORE, '+inf'),
+    ids: (offset, count) => redis.zrevrangebyscore(delayedKey, '+inf', PARKED_SCORE, 'LIMIT', offset, count),
   };
   // Granted and not taken yet, or on its way into the line.
   const wait: Section = {
@@ -43,9 +41,9 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     ids: (offset, count) => redis.zrevrange(prioritizedKey, offset, offset + count - 1),
   };
   const delayed: Section = {
-    length: () => redis.zcount(delayedKey, '-inf', `(${FAR_SCORE}`),
+    length: () => redis.zcount(delayedKey, '-inf', `(${PARKED_SCORE}`),
     ids: (offset, count) =>
-      redis.zrevrangebyscore(delayedKey, `(${FAR_SCORE}`, '-inf', 'LIMIT', offset, count),
+      redis.zrevrangebyscore(delayedKey, `(${PARKED_SCORE}`, '-inf', 'LIMIT', offset, count),
   };
   const sections = { waiting: [line, wait, prioritized], delayed: [delayed] };
   return {

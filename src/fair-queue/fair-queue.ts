@@ -1,12 +1,14 @@
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
-import { FAR_MS } from '../lua/queue/line.ts';
-import { lineNextScript } from '../lua/queue/line-next.ts';
-import { lineStartScript } from '../lua/queue/line-start.ts';
-import { lineResumeScript, lineStopScript } from '../lua/queue/line-stop.ts';
-import { lineUpScript } from '../lua/queue/line-up.ts';
+import {
+  addToFairQueue,
+  nextInFairQueue,
+  pauseTenant,
+  resumeTenant,
+  startFromFairQueue,
+} from '../lua/fair-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import type { ModelKeys } from '../redis/keys.ts';
+import { type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /** A step of priority is worth so much time in the line: whoever has waited longer than the difference goes first, so that nothing starves. */
@@ -35,16 +37,27 @@ export interface NextJob {
   dataBytes: number;
 }
 
+/** ReservedJob is a queued job that quota of an upstream model is reserved for. */
+interface ReservedJob {
+  id: string;
+  tenant: string;
+  reservedModel: string;
+}
+
 /** The line of one model. */
 export interface FairQueue {
-  /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be delayed until `FAR_MS`. */
+  /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be parked. */
   up(jobs: readonly QueuedJob[], options?: { mine?: boolean }): Promise<void>;
   /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
   announce(): Promise<void>;
   /** The next ones, none taken away. A place whose job does not come within a minute is. */
   next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
-  /** @param grant what it may use: the upstream's name of a model. @returns which of them were started. */
-  start(jobs: readonly { id: string; tenant: string; grant: string }[]): Promise<boolean[]>;
+  /**
+   * start lets jobs run that quota is reserved for; `reservedModel` is the upstream model it is reserved of.
+   *
+   * @returns for each job whether it was still in the queue and has started.
+   */
+  start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /** @param untilMs when its turn is looked at again. */
   stop(tenant: string, untilMs: number, reason: string): Promise<void>;
   resume(tenant: string): Promise<boolean>;
@@ -58,36 +71,26 @@ export interface FairQueue {
 
 export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): FairQueue {
   const weights = weightsOf(tenants);
-  const all = fairQueueKeys(keys);
-  const delayed = keys.queue('delayed');
+  const scriptKeys = modelScriptKeys(keys);
   return {
     async up(jobs, { mine = false } = {}) {
       if (jobs.length === 0) return;
-      const values = jobs.flatMap((job) => [
-        job.id,
-        job.tenant,
-        orderOf(job),
-        job.deadlineAt ?? '',
-        mine ? '1' : '',
-      ]);
-      await lineUpScript.run(
-        redis,
-        [...all, delayed, keys.fairQueue('deadlines')],
-        [keys.job(''), ...values],
-      );
+      await addToFairQueue.run(redis, {
+        keys: scriptKeys,
+        args: { jobPrefix: keys.job('') },
+        rest: jobs.flatMap((job) => [
+          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', mine ? '1' : ''],
+        ]),
+      });
     },
     async announce() {
       await redis.publish(keys.fairQueue('wake'), '');
     },
     async next(most) {
-      const reply = await lineNextScript.run(
-        redis,
-        [
-          ...[...all, delayed, keys.queue('meta'), keys.queue('wait')],
-          ...[keys.queue('marker'), keys.fairQueue('deadlines'), keys.fairQueue('missing')],
-        ],
-        [Date.now(), most, keys.job(''), weights],
-      );
+      const reply = await nextInFairQueue.run(redis, {
+        keys: scriptKeys,
+        args: { now: Date.now(), most, jobPrefix: keys.job(''), weights },
+      });
       const [paused, untaken, ...jobs] = reply as [0 | 1, number, ...[string, string, string, number][]];
       return {
         paused: paused === 1,
@@ -102,21 +105,18 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
     },
     async start(jobs) {
       if (jobs.length === 0) return [];
-      const started = await lineStartScript.run(
-        redis,
-        [...all, delayed, keys.queue('wait'), keys.queue('marker'), keys.queue('events')],
-        [
-          ...[keys.job(''), keys.run(''), weights],
-          ...jobs.flatMap(({ id, tenant, grant }) => [id, tenant, grant]),
-        ],
-      );
+      const started = await startFromFairQueue.run(redis, {
+        keys: scriptKeys,
+        args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
+        rest: jobs.flatMap(({ id, tenant, reservedModel }) => [id, tenant, reservedModel]),
+      });
       return (started as number[]).map((one) => one === 1);
     },
     async stop(tenant, untilMs, reason) {
-      await lineStopScript.run(redis, all, [tenant, untilMs, reason]);
+      await pauseTenant.run(redis, { keys: scriptKeys, args: { tenant, untilMs, reason } });
     },
     async resume(tenant) {
-      return (await lineResumeScript.run(redis, all, [tenant])) === 1;
+      return (await resumeTenant.run(redis, { keys: scriptKeys, args: { tenant } })) === 1;
     },
     async reportStatus(status) {
       const key = keys.fairQueue('status');
@@ -131,18 +131,9 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   };
 }
 
-/** The delay that keeps a job out of BullMQ's reach for as long as it stands in the line, in milliseconds. */
-export function parkedDelayMs(createdAt: number): number {
-  return FAR_MS - createdAt;
-}
-
 /** The order within a tenant. */
 export function orderOf({ createdAt, priority }: Pick<QueuedJob, 'createdAt' | 'priority'>): number {
   return createdAt + priority * PRIORITY_STEP_MS;
-}
-
-export function fairQueueKeys(keys: ModelKeys): string[] {
-  return (['tenants', 'clock', 'paused', 'reasons', 'tenant'] as const).map((part) => keys.fairQueue(part));
 }
 
 /** As the scripts take them. */

@@ -1,17 +1,20 @@
 import { QueueError } from '../errors/problem.ts';
-import { fairQueueKeys } from '../fair-queue/fair-queue.ts';
-import { cancelScript } from '../lua/queue/cancel.ts';
-import { forgetScript } from '../lua/queue/forget.ts';
-import { reopenScript } from '../lua/queue/reopen.ts';
+import {
+  type CancelAnswer,
+  cancelJobScript,
+  type ForgetAnswer,
+  forgetJobScript,
+  reopenJobScript,
+} from '../lua/job.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { indexesOf } from '../redis/keys.ts';
+import { jobScriptKeys } from '../redis/keys.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
 
 /** BullMQ's reason of a cancelled job, as the board shows it. */
 const CANCELLED_REASON = 'cancelled: on request';
 
 /** `cancelled`: final now. `already`: it was before. `cancelling`: a worker holds it and has been told. */
-export type CancelOutcome = 'cancelled' | 'already' | 'cancelling';
+export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
 
 /** @throws {QueueError} `job_not_found`, `job_finished` */
 export async function cancelJob(
@@ -20,40 +23,27 @@ export async function cancelJob(
   keepS: number,
 ): Promise<CancelOutcome> {
   const { keys } = queue;
-  const answer = await cancelScript.run(
-    redis,
-    [
-      ...[
-        keys.job(bullId),
-        keys.lock(bullId),
-        keys.queue('delayed'),
-        keys.queue('prioritized'),
-        keys.queue('active'),
-      ],
-      ...[
-        keys.queue('wait'),
-        keys.queue('failed'),
-        keys.queue('events'),
-        keys.run(bullId),
-        keys.response(bullId),
-      ],
-      ...[keys.index('all'), keys.index('live'), keys.index('cancelled'), keys.eventLog(bullId)],
-      keys.outbox,
-      ...fairQueueKeys(keys),
-    ],
-    [
-      ...[bullId, Date.now(), keys.cancelChannel, keepS, CANCELLED_REASON, keys.finishedChannel],
-      reading.view.tenant ?? '',
-    ],
-  );
-  if (answer === 'missing') throw notFound(reading.view.id);
-  if (answer === 'finished') {
-    throw new QueueError(
-      'job_finished',
-      `Job ${reading.view.id} is finished: there is nothing left to cancel`,
-    );
+  const tenant = reading.view.tenant ?? '';
+  const answer = (await cancelJobScript.run(redis, {
+    keys: jobScriptKeys(keys, bullId, tenant),
+    args: {
+      ...{ id: bullId, tenant, reason: CANCELLED_REASON, ttlSeconds: keepS },
+      now: Date.now(),
+      cancelChannel: keys.cancelChannel,
+      finishedChannel: keys.finishedChannel,
+    },
+  })) as CancelAnswer;
+  switch (answer) {
+    case 'missing':
+      throw notFound(reading.view.id);
+    case 'finished':
+      throw new QueueError(
+        'job_finished',
+        `Job ${reading.view.id} is finished: there is nothing left to cancel`,
+      );
+    default:
+      return answer;
   }
-  return answer as CancelOutcome;
 }
 
 /**
@@ -79,13 +69,10 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
     if (message.startsWith('Missing key')) throw notFound(id);
     throw error;
   }
-  const { keys } = queue;
-  const indexes = (['live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
-  await reopenScript.run(
-    redis,
-    [keys.job(bullId), keys.run(bullId), keys.response(bullId), ...indexes, keys.eventLog(bullId)],
-    [bullId],
-  );
+  await reopenJobScript.run(redis, {
+    keys: jobScriptKeys(queue.keys, bullId, reading.view.tenant ?? ''),
+    args: { id: bullId },
+  });
 }
 
 /**
@@ -93,24 +80,11 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
 export async function removeJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
-  const { keys } = queue;
-  const { id } = reading.view;
-  const answer = await forgetScript.run(
-    redis,
-    [
-      ...[
-        keys.job(bullId),
-        keys.lock(bullId),
-        keys.queue('delayed'),
-        keys.queue('prioritized'),
-        keys.queue('active'),
-      ],
-      ...[keys.run(bullId), keys.response(bullId), keys.eventLog(bullId)],
-      ...indexesOf(keys),
-      ...(reading.view.tenant === null ? [] : [keys.tenantIndex(reading.view.tenant)]),
-    ],
-    [bullId],
-  );
+  const { id, tenant } = reading.view;
+  const answer = (await forgetJobScript.run(redis, {
+    keys: jobScriptKeys(queue.keys, bullId, tenant ?? ''),
+    args: { id: bullId },
+  })) as ForgetAnswer;
   if (answer === 'missing') throw notFound(id);
   // BullMQ removes nothing that a worker holds: it was retried in the last millisecond.
   if (answer === 'unfinished' || (await queue.bullmq.remove(bullId)) === 0) {

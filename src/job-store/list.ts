@@ -1,10 +1,12 @@
 import { refusalOf, shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
-import { JOB_STATUSES, type JobPage, type JobQuery, type JobView } from '../job/job.ts';
-import { adoptScript } from '../lua/queue/adopt.ts';
+import { JOB_STATUSES } from '../job/job.ts';
+import type { JobQuery } from '../job/job-queue.ts';
+import type { JobPage, JobView } from '../job/view.ts';
+import { listBareJobs } from '../lua/job.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { indexesOf, type ModelKeys } from '../redis/keys.ts';
+import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
 
 /** How many jobs one call may look at. A rare match deep down is reached by further calls, never by one that hangs. */
@@ -13,8 +15,8 @@ const AT_ONCE = 50;
 const MOST_PER_PAGE = 100;
 /** An entry is written before its job is, so that one without a job may be about to get it. In milliseconds. */
 const ENTRY_BEFORE_JOB_MS = 3_600_000;
-/** How many of the newest jobs of each line are looked at for ones that stand in no index. */
-const ADOPTED_AT_MOST = 100;
+/** How many of the newest jobs of each of BullMQ's sets are checked for missing index entries. */
+const MOST_BARE_JOBS = 100;
 
 /**
  * Newest first over all models. A page may hold fewer jobs than its limit, even none, while `next_cursor` goes on:
@@ -40,7 +42,7 @@ export async function listJobs(
   const index = indexFor(status);
   const keys = new Map([...searched].map(([model, queue]) => [model, queue.keys]));
   if (after === undefined && (index === 'all' || index === 'live')) {
-    await Promise.all([...keys.values()].map((each) => adopt(redis, each)));
+    await Promise.all([...keys.values()].map((each) => indexBareJobs(redis, each)));
   }
   const indexes = new Map(
     [...keys].map(([model, of]) => [model, tenant === undefined ? of.index(index) : of.tenantIndex(tenant)]),
@@ -68,15 +70,11 @@ export async function listJobs(
   }
 }
 
-async function adopt(redis: RedisClient, keys: ModelKeys): Promise<void> {
-  await adoptScript.run(
-    redis,
-    [
-      ...[keys.queue('wait'), keys.queue('prioritized'), keys.queue('delayed')],
-      ...[keys.index('all'), keys.index('live')],
-    ],
-    [keys.job(''), keys.run(''), ADOPTED_AT_MOST],
-  );
+async function indexBareJobs(redis: RedisClient, keys: ModelKeys): Promise<void> {
+  await listBareJobs.run(redis, {
+    keys: modelScriptKeys(keys),
+    args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), most: MOST_BARE_JOBS },
+  });
 }
 
 /** A crash while enqueueing, or a job removed by another BullMQ client, leaves an entry without a job. */
@@ -102,8 +100,22 @@ async function take<Item>(items: AsyncGenerator<Item>, count: number): Promise<I
   return taken;
 }
 
-function checkQuery({ status, model, limit }: JobQuery, queues: ReadonlyMap<string, ModelQueue>): void {
-  const flaws: Flaw[] = [];
+const QUERY_FIELDS: readonly string[] = [
+  'status',
+  'model',
+  'tenant',
+  'q',
+  'limit',
+  'cursor',
+] satisfies (keyof JobQuery)[];
+
+function checkQuery(query: JobQuery, queues: ReadonlyMap<string, ModelQueue>): void {
+  const { status, model, limit } = query;
+  const unknown = Object.keys(query).filter((field) => !QUERY_FIELDS.includes(field));
+  const flaws: Flaw[] = unknown.map((field) => ({
+    path: field,
+    message: `expected only ${QUERY_FIELDS.join(', ')}`,
+  }));
   if (status !== undefined && !JOB_STATUSES.includes(status)) {
     flaws.push({
       path: 'status',

@@ -128,7 +128,7 @@ export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id
  */
 export type JobRequest = z.infer<typeof jobRequest>;
 
-/** A request of a bulk. With `idempotency_key`, 1 to 255 printable ASCII characters, it is the job of that key, however often it is sent. */
+/** BulkRequest is a request of a bulk. With `idempotency_key` it becomes one job however often it is sent, as with `Idempotency-Key`. */
 export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
 
 /**

@@ -6,6 +6,7 @@ import { createModelQueue, type ModelQueue } from '../model-queue/model-queue.ts
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
 import { createRedisGuard, type RedisGuard } from '../redis/guard.ts';
 import { createSubscriptions } from '../redis/subscriptions.ts';
+import { createUsageStore, type UsageStore } from '../usage/store.ts';
 import { createDeliveryQueue, type DeliveryQueue } from '../webhooks/deliveries.ts';
 
 export interface QueueCoreOptions {
@@ -26,6 +27,7 @@ export interface QueueCore {
   /** undefined: no webhooks are delivered. */
   readonly deliveries: DeliveryQueue | undefined;
   readonly guard: RedisGuard;
+  readonly usage: UsageStore;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
   readonly nudges: Nudges;
@@ -60,6 +62,7 @@ export function createQueueCore({
     queues,
     deliveries,
     guard: createRedisGuard(redis, redisUrl),
+    usage: createUsageStore(redis, prefix, queues.keys()),
     waiters,
     liveJobs,
     nudges,

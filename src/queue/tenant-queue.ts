@@ -1,18 +1,11 @@
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import type { EnqueueOutcome } from '../enqueue/enqueue-once.ts';
-import { jobEvents, type WatchEvent, watch } from '../events/watch.ts';
-import type { JobEvent } from '../job/event.ts';
-import {
-  type CompletedJob,
-  isFinishedJob,
-  type JobPage,
-  type JobQuery,
-  type JobView,
-  type ResultOutcome,
-  type UncompletedJob,
-} from '../job/job.ts';
+import { type WatchEvent, watch } from '../events/watch.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { Caller } from '../job/tenant.ts';
+import type { CompletedJob, JobPage, JobView, ResultOutcome, UncompletedJob } from '../job/view.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
 import {
   type FoundJob,
@@ -22,30 +15,27 @@ import {
   requireJob,
   requireSettled,
 } from '../job-store/find.ts';
-import { type JobDetail, jobDetailFrom } from '../job-store/job-detail.ts';
 import { listJobs } from '../job-store/list.ts';
-import { resultFrom, resultJsonFrom } from '../job-store/result.ts';
-import { keepSeconds } from '../run/retention.ts';
+import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
+import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
-import { readUsage } from '../usage/store.ts';
 import type { QueueCore } from './queue-core.ts';
 import { createSdkRetryKeys, type SdkRetryKeys } from './sdk-retry-keys.ts';
 
-/** A `ResultOutcome` whose result is written as JSON already, in UTF-8. */
+/** ResultJsonOutcome is a ResultOutcome whose result is JSON already, in UTF-8. */
 export type ResultJsonOutcome =
   | { status: 'completed'; json: Buffer }
   | { status: UncompletedJob['status']; job: UncompletedJob };
 
-export interface WaitOptions {
-  /** For how long at most, in milliseconds. 0: not at all. */
-  timeoutMs: number;
-  /** Ends the wait with its reason. */
-  signal?: AbortSignal | undefined;
-}
+/** BoundedWait is a WaitOptions without defaults. */
+export type BoundedWait = WaitOptions & { timeoutMs: number };
+
+/** NO_WAIT looks once. */
+export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
 
 /**
- * The queue as one caller sees it: what it enqueues is its own, and of what others have enqueued it learns nothing, not even that it
- * is there. Without a caller everything can be seen, and what is enqueued is nobody's.
+ * TenantQueue is the queue as one caller sees it, with all that the producer needs to know. The caller owns what it enqueues; another tenant's
+ * job is `job_not_found` to it. Without a caller every job is visible, and what is enqueued belongs to no tenant.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
  */
@@ -60,21 +50,16 @@ export class TenantQueue {
     this.#intake = createIntake(core, caller?.tenant);
   }
 
-  async enqueue(request: JobRequest): Promise<JobView> {
-    return this.#intake.enqueue(request);
-  }
-
   /**
-   * The job of this key: enqueued now (`isNew`), or by an earlier call with the same request. The key is the caller's own among all callers', and is
-   * taken as long as there is the job. Many calls at once enqueue one job, and one of them is told `isNew`.
-   *
-   * @param idempotencyKey 1 to 255 printable ASCII characters.
+   * Enqueues a request. `isNew` is false where the idempotency key already had this job: of many calls at once with one key and request, one is
+   * told `isNew`, and all get the same job.
    */
-  async enqueueOnce(request: JobRequest, idempotencyKey: string): Promise<{ job: JobView; isNew: boolean }> {
-    return this.#intake.enqueueOnce(request, idempotencyKey);
+  async enqueue(request: JobRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
+    if (idempotencyKey !== undefined) return this.#intake.enqueueOnce(request, idempotencyKey);
+    return { job: await this.#intake.enqueue(request), isNew: true };
   }
 
-  /** Up to 1,000 at once; a bad one refuses only itself. */
+  /** Enqueues up to 1,000 requests; a bad one refuses only itself. */
   async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
     return this.#intake.enqueueBulk(requests);
   }
@@ -85,25 +70,29 @@ export class TenantQueue {
     return createSdkRetryKeys({ redis, prefix, guard, tenant: this.#caller?.tenant });
   }
 
-  async get(id: string): Promise<JobView | null> {
-    return this.#core.guard(
-      async () => (await findJob(this.#core.queues, id, this.#sees))?.reading.view ?? null,
-    );
+  /** Reads a job as it stands; null: there is none. */
+  async find(id: string): Promise<JobView | null> {
+    const { guard, queues } = this.#core;
+    return guard(async () => (await findJob(queues, id, this.#sees))?.reading.view ?? null);
   }
 
-  async result(id: string): Promise<ResultOutcome> {
+  /** Reads a job as it stands. */
+  async get(id: string): Promise<JobView> {
+    return this.#core.guard(async () => (await this.#findJob(id)).reading.view);
+  }
+
+  /** Reads a job's result, after waiting for its end. */
+  async result(id: string, waiting = NO_WAIT): Promise<ResultOutcome> {
+    const located = await this.#finished(id, waiting);
     return this.#core.guard(async () => {
-      const found = await this.#stored(await this.#findJob(id));
+      const found = await this.#stored(located);
       if (!found.completed) return { status: found.job.status, job: found.job };
       return { status: 'completed', result: resultFrom(found.job, found.stored) };
     });
   }
 
-  /**
-   * `result` for who only passes it on: as JSON, which costs a fraction of the time where the answer is big. Of a job that is not finished,
-   * after waiting for its end.
-   */
-  async resultJson(id: string, waiting: WaitOptions): Promise<ResultJsonOutcome> {
+  /** Reads a job's result as JSON, for a caller that only passes it on: of a big answer this costs a fraction of the time. */
+  async resultJson(id: string, waiting: BoundedWait): Promise<ResultJsonOutcome> {
     const located = await this.#finished(id, waiting);
     return this.#core.guard(async () => {
       const found = await this.#stored(located);
@@ -112,7 +101,7 @@ export class TenantQueue {
     });
   }
 
-  /** A job with all that was asked and answered, for who speaks of it in the words of the Responses API. */
+  /** Reads a job with its request and response, for the routes of the Responses API. */
   async inspect(id: string): Promise<JobDetail> {
     return this.#core.guard(async () => {
       const { queue, bullId, reading } = await this.#findJob(id);
@@ -125,25 +114,15 @@ export class TenantQueue {
     });
   }
 
-  /** The job when it is finished, or as it stands when the time is up. */
-  async wait(id: string, waiting: WaitOptions): Promise<JobView> {
+  /** Waits for a job's end, and answers with the job as it stands then. */
+  async wait(id: string, waiting: BoundedWait): Promise<JobView> {
     return (await this.#finished(id, waiting)).reading.view;
   }
 
   /**
-   * What happens to a job, from the beginning or after an event that was seen before, up to its end. Worker crashes, new attempts and restarts of Redis in between cost a
-   * watcher nothing. It ends early when the signal aborts, the job is forgotten or the queue is closed: then there was no `done`.
-   *
-   * @param options.after the `number` of the last event that was seen. Default: none.
+   * Watches a job from the event after number `after` to its end. The watch ends without an `end` event when the signal aborts, the job is
+   * deleted or the queue is closed.
    */
-  async *events(
-    id: string,
-    { after = 0, signal = new AbortController().signal }: { after?: number; signal?: AbortSignal } = {},
-  ): AsyncGenerator<JobEvent> {
-    yield* jobEvents(await this.watch(id, { after, signal }));
-  }
-
-  /** The same in the upstream's own words. */
   async watch(
     id: string,
     { after, signal }: { after: number; signal: AbortSignal },
@@ -156,19 +135,19 @@ export class TenantQueue {
     const outcome = await this.#cancel(id);
     if (outcome === 'cancelling')
       this.#core.nudges.begin(id, async () => (await this.#cancel(id)) === 'cancelling');
-    return { outcome, job: await this.#view(id) };
+    return { outcome, job: await this.get(id) };
   }
 
-  /** Runs a failed or cancelled job again, from its first attempt: a fresh purchase. */
+  /** Runs a failed or cancelled job again from its first attempt: a fresh purchase. */
   async retry(id: string): Promise<JobView> {
     await this.#core.guard(async () =>
       retryJob(this.#core.redis, await requireSettled(this.#core.queues, id, this.#sees)),
     );
-    return this.#view(id);
+    return this.get(id);
   }
 
-  /** Forgets a finished job and its result. */
-  async remove(id: string): Promise<void> {
+  /** Deletes a finished job and its result. */
+  async delete(id: string): Promise<void> {
     await this.#core.guard(async () =>
       removeJob(this.#core.redis, await requireSettled(this.#core.queues, id, this.#sees)),
     );
@@ -180,10 +159,10 @@ export class TenantQueue {
     );
   }
 
-  /** What was used and what it cost, by the days on which responses ended; at most 400 of them, as long as it is kept. */
+  /** Reports what was used and what it cost, by the days on which responses ended; at most 400 days. */
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
-    const { redis, prefix, queues } = this.#core;
-    return this.#core.guard(() => readUsage({ redis, prefix, models: queues.keys() }, query, this.#sees));
+    const { guard, usage } = this.#core;
+    return guard(() => usage.report(query, this.#sees));
   }
 
   async #cancel(id: string): Promise<CancelOutcome> {
@@ -206,11 +185,11 @@ export class TenantQueue {
     return { completed: true, job, stored };
   }
 
-  /** Where it is when it is finished, or when the time is up. */
-  async #finished(id: string, { timeoutMs, signal }: WaitOptions): Promise<FoundJob> {
+  /** Finds a job, and waits for its end. */
+  async #finished(id: string, { timeoutMs, signal }: BoundedWait): Promise<FoundJob> {
     const { guard, waiters } = this.#core;
     let latest = await guard(() => this.#findJob(id));
-    // Not `timeoutMs <= 0`: a time limit that is no number must not wait for ever.
+    // Not `timeoutMs <= 0`: NaN must not wait for ever.
     if (isFinishedJob(latest.reading.view) || !(timeoutMs > 0)) return latest;
     const { queue, bullId } = latest;
     const look = async (): Promise<FoundJob | null> => {
@@ -225,11 +204,7 @@ export class TenantQueue {
     return requireJob(this.#core.queues, id, this.#sees);
   }
 
-  async #view(id: string): Promise<JobView> {
-    return this.#core.guard(async () => (await this.#findJob(id)).reading.view);
-  }
-
-  /** Whose jobs alone may be seen; undefined: everybody's. */
+  /** The tenant whose jobs the caller may see; undefined: it may see all jobs. */
   get #sees(): string | undefined {
     return this.#caller === undefined || this.#caller.admin ? undefined : this.#caller.tenant;
   }

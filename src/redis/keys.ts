@@ -93,6 +93,52 @@ export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
 
+/** modelScriptKeys returns the keys of a model under the names by which the scripts of src/lua ask for them. */
+export function modelScriptKeys(keys: ModelKeys) {
+  return {
+    wait: keys.queue('wait'),
+    prioritized: keys.queue('prioritized'),
+    delayed: keys.queue('delayed'),
+    active: keys.queue('active'),
+    failed: keys.queue('failed'),
+    events: keys.queue('events'),
+    meta: keys.queue('meta'),
+    marker: keys.queue('marker'),
+    queuedTenants: keys.fairQueue('tenants'),
+    tenantQueuePrefix: keys.fairQueue('tenant'),
+    pausedTenants: keys.fairQueue('paused'),
+    pauseReasons: keys.fairQueue('reasons'),
+    clock: keys.fairQueue('clock'),
+    deadlines: keys.fairQueue('deadlines'),
+    missing: keys.fairQueue('missing'),
+    queueStatus: keys.fairQueue('status'),
+    indexAll: keys.index('all'),
+    indexLive: keys.index('live'),
+    indexCompleted: keys.index('completed'),
+    indexFailed: keys.index('failed'),
+    indexCancelled: keys.index('cancelled'),
+    tenants: keys.tenants,
+    outbox: keys.outbox,
+  };
+}
+
+/**
+ * jobScriptKeys returns the keys of a job and of its model under the names by which the scripts of src/lua ask for them.
+ *
+ * @param tenant the job's tenant; '' for none.
+ */
+export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
+  return {
+    ...modelScriptKeys(keys),
+    job: keys.job(id),
+    lock: keys.lock(id),
+    run: keys.run(id),
+    response: keys.response(id),
+    eventLog: keys.eventLog(id),
+    tenantIndex: keys.tenantIndex(tenant),
+  };
+}
+
 /**
  * claimKey names the string that says into which model a job with an idempotency key is being put. It lives for moments. All models
  * share one slot because they must agree on it.

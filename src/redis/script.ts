@@ -127,27 +127,3 @@ function restOf(name: string | undefined, named: number): string {
   if (name === undefined) return '';
   return `local ${name} = {}\nfor i = ${named + 1}, #ARGV do ${name}[i - ${named}] = ARGV[i] end`;
 }
-
-/** @deprecated Positional scripts; being replaced by defineScript. */
-export interface PositionalScript {
-  run(
-    redis: Redis | Cluster,
-    keys: readonly string[],
-    values: readonly (string | number)[],
-  ): Promise<unknown>;
-}
-
-/** @deprecated */
-export function createScript(lua: string): PositionalScript {
-  const sha = createHash('sha1').update(lua).digest('hex');
-  return {
-    async run(redis, keys, values) {
-      try {
-        return await redis.evalsha(sha, keys.length, ...keys, ...values);
-      } catch (error: unknown) {
-        if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-        return redis.eval(lua, keys.length, ...keys, ...values);
-      }
-    },
-  };
-}

@@ -1,15 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { FinishedStatus } from '../job/job.ts';
-import { appendScript } from '../lua/queue/append.ts';
-import { beginScript } from '../lua/queue/begin.ts';
-import { boughtScript } from '../lua/queue/bought.ts';
-import { finishScript } from '../lua/queue/finish.ts';
-import { saveScript } from '../lua/queue/save.ts';
-import { submitScript } from '../lua/queue/submit.ts';
-import type { ModelKeys } from '../redis/keys.ts';
+import { type MarkAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
+import {
+  appendToEventLog,
+  type BeginAnswer,
+  beginRun,
+  type FinishAnswer,
+  finishRun,
+  type RunAnswer,
+  saveRun,
+} from '../lua/run.ts';
+import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { utcDay } from '../usage/utc-day.ts';
-import { usageBookingOf } from './booking.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -17,6 +20,7 @@ import {
   type RunRecord,
   runRecordFrom,
   type Spent,
+  usageBookingOf,
 } from './record.ts';
 
 /** Of the events of one job. Whoever streams more hears the rest at its end. */
@@ -44,13 +48,13 @@ export interface RunRecordWriter {
    * @returns `unwanted`: the job is cancelled or has ended. `bought`: an earlier create has brought its id home after all.
    * @throws {LockLostError}
    */
-  submit(purchaseToken: string): Promise<Submitted>;
+  submit(fencingToken: string): Promise<Submitted>;
   /**
    * Writes down what a create has bought, with or without the lock.
    * @returns `unwanted`: somebody has asked to cancel, or the job has ended. `superseded`: another create was sent since, nothing is written.
    * @throws {LockLostError} when it is written, and another worker is to go on with it.
    */
-  storePurchase(purchaseToken: string, bought: Bought): Promise<Stored>;
+  storePurchase(fencingToken: string, bought: Bought): Promise<Stored>;
   /**
    * @param spent a response that has ended without ending the job. Default: none has.
    * @returns whether somebody has asked to cancel. @throws {LockLostError}
@@ -65,9 +69,9 @@ export interface RunRecordWriter {
   finish(end: RunEnd): Promise<FinishedStatus>;
 }
 
-/** `ungranted`: it has to wait for its turn in the line first. `finished`: it has its final status already. */
+/** `unreserved`: it has to wait for its turn in the line first. `finished`: it has its final status already. */
 export interface Begun {
-  state: 'open' | 'ungranted' | 'finished';
+  state: 'open' | 'unreserved' | 'finished';
   record: RunRecord;
 }
 
@@ -77,14 +81,14 @@ export type NewEntry = { events: string } | { reason: string };
 /** `replaced`: there was a mark of an earlier create, which nobody will ever know the end of. */
 export type Submitted =
   | { kind: 'ok'; replaced: boolean }
-  | { kind: 'unwanted' }
-  | { kind: 'bought'; record: RunRecord };
+  | { kind: 'finished' | 'cancel-requested' }
+  | { kind: 'purchased'; record: RunRecord };
 
-export type Stored = 'ok' | 'unwanted' | 'superseded';
+export type Stored = Exclude<RunAnswer, 'lock-lost'>;
 
 /** A response that a create has brought home. */
 export type Bought = Required<
-  Pick<RunProgress, 'background' | 'streamed' | 'createdAt' | 'upstreamStatus'>
+  Pick<RunProgress, 'background' | 'streamed' | 'responseCreatedAt' | 'upstreamStatus'>
 > & { upstreamId: string };
 
 export interface RunRecordOptions {
@@ -115,24 +119,20 @@ export function createRunRecord({
   // Not the lock's token: BullMQ may give a worker the same job again with the same one.
   const writer = randomUUID();
   let entries = 0;
+  const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
   return {
     async begin(attemptsMade) {
-      const all = [
-        keys.index('all'),
-        keys.index('live'),
-        keys.index('completed'),
-        keys.index('failed'),
-        keys.index('cancelled'),
-        keys.eventLog(id),
-        ...(tenant === undefined ? [] : [keys.tenants, keys.tenantIndex(tenant)]),
-      ];
-      const reply = await beginScript.run(
-        redis,
-        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...all],
-        [id, lockToken, jobCreatedAt, Date.now(), attemptsMade, tenant ?? ''],
-      );
-      const [state, fields] = reply as ['lost'] | [Begun['state'], string[]];
-      if (state === 'lost') throw new LockLostError(id);
+      const reply = await beginRun.run(redis, {
+        keys: scriptKeys,
+        args: {
+          ...{ id, lockToken, attemptsMade },
+          createdAt: jobCreatedAt,
+          now: Date.now(),
+          tenant: tenant ?? '',
+        },
+      });
+      const [state, fields] = reply as BeginAnswer;
+      if (state === 'lock-lost') throw new LockLostError(id);
       return { state, record: runRecordFrom(fields ?? []) };
     },
 
@@ -141,110 +141,91 @@ export function createRunRecord({
       return runRecordFrom(Object.entries(fields).flat());
     },
 
-    async submit(purchaseToken) {
-      const reply = await submitScript.run(
-        redis,
-        [keys.lock(id), keys.run(id)],
-        [lockToken, purchaseToken, Date.now()],
-      );
-      const answer = reply as ['lost'] | ['cancel'] | ['bought', string[]] | ['ok', 0 | 1];
+    async submit(fencingToken) {
+      const reply = await markPurchase.run(redis, {
+        keys: scriptKeys,
+        args: { lockToken, fencingToken, now: Date.now() },
+      });
+      const answer = reply as MarkAnswer;
       switch (answer[0]) {
-        case 'lost':
+        case 'lock-lost':
           throw new LockLostError(id);
-        case 'cancel':
-          return { kind: 'unwanted' };
-        case 'bought':
-          return { kind: 'bought', record: runRecordFrom(answer[1]) };
-        default:
+        case 'finished':
+        case 'cancel-requested':
+          return { kind: answer[0] };
+        case 'purchased':
+          return { kind: 'purchased', record: runRecordFrom(answer[1]) };
+        case 'ok':
           return { kind: 'ok', replaced: answer[1] === 1 };
+        default: {
+          const never: never = answer;
+          throw new Error(`unknown answer ${String(never)}`);
+        }
       }
     },
 
-    async storePurchase(purchaseToken, { upstreamId, ...bought }) {
-      const answer = await boughtScript.run(
-        redis,
-        [keys.lock(id), keys.run(id)],
-        [lockToken, purchaseToken, ...fieldsOf({ upstreamId }), ...fieldsOf(bought)],
-      );
-      switch (answer) {
-        case 'lost':
-          throw new LockLostError(id);
-        case 'superseded':
-          return 'superseded';
-        case 'ok':
-          return 'ok';
-        default:
-          return 'unwanted';
-      }
+    async storePurchase(fencingToken, { upstreamId, ...bought }) {
+      const answer = (await storePurchase.run(redis, {
+        keys: scriptKeys,
+        args: { lockToken, fencingToken, responseId: upstreamId },
+        rest: fieldsOf(bought),
+      })) as RunAnswer;
+      return requireLock(answer, id);
     },
 
     async save(progress, spent = null) {
-      const answer = await saveScript.run(
-        redis,
-        [keys.lock(id), keys.run(id), usageKey(utcDay(Date.now()))],
-        [lockToken, usageBookingOf(spent, tenant), ...fieldsOf(progress)],
-      );
-      if (answer === 'lost') throw new LockLostError(id);
-      return { cancelRequested: answer === 'cancel' };
+      const answer = (await saveRun.run(redis, {
+        keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
+        args: { lockToken, booking: usageBookingOf(spent, tenant) },
+        rest: fieldsOf(progress),
+      })) as RunAnswer;
+      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
     },
 
     async append(entry, progress) {
-      const before = entries === 0 ? '' : `${writer}:${entries}`;
+      const previousEntryId = entries === 0 ? '' : `${writer}:${entries}`;
       entries += 1;
-      const [events, reason] = 'events' in entry ? [entry.events, ''] : ['', entry.reason];
-      const answer = await appendScript.run(
-        redis,
-        [keys.lock(id), keys.run(id), keys.eventLog(id)],
-        [
-          lockToken,
-          `${writer}:${entries}`,
-          before,
-          events,
-          reason,
-          MOST_JOURNAL_BYTES,
-          ...fieldsOf(progress),
-        ],
-      );
-      if (answer === 'lost') throw new LockLostError(id);
-      return { cancelRequested: answer === 'cancel' };
+      const answer = (await appendToEventLog.run(redis, {
+        keys: scriptKeys,
+        args: {
+          ...{ lockToken, entryId: `${writer}:${entries}`, previousEntryId },
+          newEvents: 'events' in entry ? entry.events : '',
+          reason: 'reason' in entry ? entry.reason : '',
+          mostBytes: MOST_JOURNAL_BYTES,
+        },
+        rest: fieldsOf(progress),
+      })) as RunAnswer;
+      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
     },
 
     async finish(end) {
       const now = Date.now();
-      const others = [
-        keys.index('live'),
-        keys.index('completed'),
-        keys.index('failed'),
-        keys.index('cancelled'),
-        keys.eventLog(id),
-        keys.outbox,
-        usageKey(utcDay(now)),
-      ];
-      const fields = [
-        'usage',
-        JSON.stringify(end.spent?.usage ?? null),
-        ...(end.status === 'completed' ? ['summary', JSON.stringify(end.summary)] : []),
-        ...(end.status === 'failed' ? ['error', JSON.stringify(end.error)] : []),
-        ...(end.status === 'failed' && end.refusal ? ['refusal', JSON.stringify(end.refusal)] : []),
-      ];
-      const answer = await finishScript.run(
-        redis,
-        [keys.job(id), keys.lock(id), keys.run(id), keys.response(id), ...others],
-        [
-          id,
-          lockToken,
-          end.status,
-          now,
-          jobCreatedAt,
-          end.status === 'completed' ? keepSeconds.completed : keepSeconds.failed,
-          end.status === 'completed' ? JSON.stringify(end.response) : '',
-          keys.finishedChannel,
-          usageBookingOf(end.spent, tenant),
-          ...fields,
-        ],
-      );
-      if (answer === 'lost') throw new LockLostError(id);
-      return answer as FinishedStatus;
+      const isCompleted = end.status === 'completed';
+      const answer = await finishRun.run(redis, {
+        keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
+        args: {
+          ...{ id, lockToken, now, createdAt: jobCreatedAt },
+          wantedStatus: end.status,
+          ttlSeconds: isCompleted ? keepSeconds.completed : keepSeconds.failed,
+          finishedChannel: keys.finishedChannel,
+          newUsage: JSON.stringify(end.spent?.usage ?? null),
+          summary: isCompleted ? JSON.stringify(end.summary) : '',
+          newResponse: isCompleted ? JSON.stringify(end.response) : '',
+          failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
+          refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
+          booking: usageBookingOf(end.spent, tenant),
+        },
+      });
+      return requireLock(answer as FinishAnswer, id);
     },
   };
+}
+
+/** @throws {LockLostError} */
+function requireLock<Answer extends RunAnswer | FinishAnswer>(
+  answer: Answer,
+  id: string,
+): Exclude<Answer, 'lock-lost'> {
+  if (answer === 'lock-lost') throw new LockLostError(id);
+  return answer as Exclude<Answer, 'lock-lost'>;
 }

@@ -1,4 +1,4 @@
-import { webhookScript } from '../lua/queue/webhook.ts';
+import { rememberOpenAiEvent } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { WebhookKeys } from '../redis/keys.ts';
 
@@ -15,11 +15,13 @@ export async function receiveWebhook(
   responseId: string,
 ): Promise<boolean> {
   const nowMs = Date.now();
-  const reply = await webhookScript.run(
-    redis,
-    [keys.ended],
-    [`${webhookId} ${responseId}`, responseId, nowMs, nowMs - KEPT_MS, MOST_KEPT, keys.channel],
-  );
+  const reply = await rememberOpenAiEvent.run(redis, {
+    keys: { ended: keys.ended },
+    args: {
+      member: `${webhookId} ${responseId}`,
+      ...{ responseId, now: nowMs, oldest: nowMs - KEPT_MS, most: MOST_KEPT, channel: keys.channel },
+    },
+  });
   return reply === 1;
 }
 

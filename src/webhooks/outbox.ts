@@ -1,5 +1,5 @@
 import { isFinishedJob } from '../job/job.ts';
-import { takeOutScript } from '../lua/queue/take-out.ts';
+import { removeFromOutbox } from '../lua/webhooks.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { type DeliveryQueue, enqueueDelivery } from './deliveries.ts';
@@ -67,5 +67,5 @@ export async function takeOut(
   { keys }: ModelQueue,
   { id, endedAt }: OutboxEntry,
 ): Promise<void> {
-  await takeOutScript.run(redis, [keys.outbox], [id, endedAt]);
+  await removeFromOutbox.run(redis, { keys: { outbox: keys.outbox }, args: { id, endedAt } });
 }

@@ -126,7 +126,7 @@ describe('the upstream', () => {
           outputCharacters: 0,
           createdAt: Date.now(),
           stallMs: 60_000,
-          news: undefined,
+          openAiEvents: undefined,
           eventLogWriter: { add: () => {} },
           onProgress: async () => {},
         },

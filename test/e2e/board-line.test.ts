@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { O3Client } from '../../src/client/o3-client.ts';
-import { parkedDelayMs } from '../../src/fair-queue/fair-queue.ts';
+import { parkedDelayMs } from '../../src/fair-queue/parked.ts';
 import { keysOf } from '../../src/redis/keys.ts';
 import { describeInChromium } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';

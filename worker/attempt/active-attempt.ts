@@ -1,6 +1,10 @@
-/** Why an attempt stops before its response does. */
+import type { RedisClient } from '../../src/redis/connection.ts';
+import type { ModelKeys } from '../../src/redis/keys.ts';
+
+/** InterruptionReason says why an attempt stops before its response has ended. */
 export type InterruptionReason = 'cancelled' | 'shutdown' | 'lock lost' | 'timeout' | 'deadline';
 
+/** Interruption is the reason with which the signal of an attempt aborts. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
   readonly reason: InterruptionReason;
@@ -11,53 +15,135 @@ export class Interruption extends Error {
 }
 
 /**
- * An attempt as the rest of the worker sees it: something that can be told to stop.
+ * ActiveAttempt lets the rest of the worker stop an attempt.
  *
- * A shutdown asks twice. `leave` is the polite question: whoever has bought nothing, or something that runs on without us,
- * stops at once, since nothing is lost. A foreground answer would be lost, so it goes on until `interrupt('shutdown')`.
+ * A shutdown asks twice. `requestStop` stops an attempt that loses nothing by it: one that has bought nothing, or whose
+ * response another worker can adopt. The answer of a foreground response would be lost, so such an attempt goes on until
+ * `interrupt('shutdown')`.
  */
 export interface ActiveAttempt {
   /** Aborts with an `Interruption`. */
   readonly signal: AbortSignal;
-  /** Aborts with it, and already at the polite question: for waits that lose nothing by ending. */
-  readonly leaving: AbortSignal;
+  /** Aborts together with `signal`, and already at `requestStop`: for waits that lose nothing by ending. */
+  readonly stopRequested: AbortSignal;
+  /** The first reason stands; later calls do nothing. */
   interrupt(reason: InterruptionReason): void;
-  leave(): void;
-  /** To be called before anything is bought. @throws {Interruption} when the worker is leaving. */
-  beforeBuying(): void;
-  /** To be called once the response can be adopted by another worker. */
-  canBeAdopted(): void;
-  /** Whether something is being bought, or has been bought, that is lost with this process. */
-  holdsAnswer(): boolean;
+  requestStop(): void;
+  /** Call it before each create. @throws {Interruption} when the attempt is to stop. */
+  assertMayCreate(): void;
+  /** Call it once another worker could adopt the response. */
+  markAdoptable(): void;
+  /** Whether this attempt has bought, or is buying, a response that would be lost with this process. */
+  hasUnrecoverableWork(): boolean;
 }
 
 export function createActiveAttempt(): ActiveAttempt {
   const controller = new AbortController();
-  const departure = new AbortController();
-  let buying = false;
+  const stopping = new AbortController();
+  let creating = false;
   let adoptable = false;
   const interrupt = (reason: InterruptionReason): void => {
     if (controller.signal.aborted) return;
     controller.abort(new Interruption(reason));
-    departure.abort();
+    stopping.abort();
   };
   return {
     signal: controller.signal,
-    leaving: departure.signal,
+    stopRequested: stopping.signal,
     interrupt,
-    leave() {
-      departure.abort();
+    requestStop() {
+      stopping.abort();
       if (adoptable) interrupt('shutdown');
     },
-    beforeBuying() {
+    assertMayCreate() {
       controller.signal.throwIfAborted();
-      if (departure.signal.aborted) throw new Interruption('shutdown');
-      buying = true;
+      if (stopping.signal.aborted) throw new Interruption('shutdown');
+      creating = true;
     },
-    canBeAdopted() {
+    markAdoptable() {
       adoptable = true;
-      if (departure.signal.aborted) interrupt('shutdown');
+      if (stopping.signal.aborted) interrupt('shutdown');
     },
-    holdsAnswer: () => buying && !controller.signal.aborted,
+    hasUnrecoverableWork: () => creating && !controller.signal.aborted,
   };
+}
+
+/** ActiveAttempts are the attempts that run in this process for one model, by job id. */
+export interface ActiveAttempts {
+  ids(): string[];
+  /** Runs `work` as the attempt of a job that has no other attempt here. */
+  run<Output>(id: string, work: (attempt: ActiveAttempt) => Promise<Output>): Promise<Output>;
+  interrupt(id: string, reason: InterruptionReason): void;
+  interruptAll(reason: InterruptionReason): void;
+  /** Calls `requestStop` of each attempt, also of those that begin later. */
+  requestStop(): void;
+  isStopRequested(): boolean;
+  /** Whether any attempt has unrecoverable work. */
+  haveUnrecoverableWork(): boolean;
+}
+
+export function createActiveAttempts(): ActiveAttempts {
+  const active = new Map<string, ActiveAttempt>();
+  let stopRequested = false;
+  return {
+    ids: () => [...active.keys()],
+    async run(id, work) {
+      const attempt = createActiveAttempt();
+      if (stopRequested) attempt.requestStop();
+      active.set(id, attempt);
+      try {
+        return await work(attempt);
+      } finally {
+        active.delete(id);
+      }
+    },
+    interrupt: (id, reason) => active.get(id)?.interrupt(reason),
+    interruptAll(reason) {
+      for (const attempt of active.values()) attempt.interrupt(reason);
+    },
+    requestStop() {
+      stopRequested = true;
+      for (const attempt of active.values()) attempt.requestStop();
+    },
+    isStopRequested: () => stopRequested,
+    haveUnrecoverableWork: () => [...active.values()].some((attempt) => attempt.hasUnrecoverableWork()),
+  };
+}
+
+/** CancelListener interrupts the attempts whose jobs are cancelled. */
+export interface CancelListener {
+  /** Interrupts those of the given jobs whose record carries a cancel mark, because a message may have been lost. */
+  checkMarks(ids: readonly string[]): Promise<void>;
+}
+
+/**
+ * listenForCancels interrupts attempts as the jobs of one model are cancelled. The mark in the run record is what counts.
+ * The message only makes it quick, and is lost while the connection is away.
+ */
+export function listenForCancels(
+  redis: RedisClient,
+  subscriber: RedisClient,
+  keys: ModelKeys,
+  attempts: ActiveAttempts,
+  onError: (error: Error) => void,
+): CancelListener {
+  const listener: CancelListener = {
+    async checkMarks(ids) {
+      // One pipeline for thousands of jobs. The keys of one model share a slot, so that it works in a cluster as well.
+      const pipeline = redis.pipeline();
+      for (const id of ids) pipeline.hexists(keys.run(id), 'cancel_requested_at');
+      const replies = (await pipeline.exec()) ?? [];
+      for (const [i, id] of ids.entries()) {
+        if (replies[i]?.[1] === 1) attempts.interrupt(id, 'cancelled');
+      }
+    },
+  };
+  subscriber.on('message', (channel: string, id: string) => {
+    if (channel === keys.cancelChannel) attempts.interrupt(id, 'cancelled');
+  });
+  const checkAll = (): void => void listener.checkMarks(attempts.ids()).catch(onError);
+  // ioredis subscribes again by itself after a reconnect.
+  subscriber.on('ready', checkAll);
+  subscriber.subscribe(keys.cancelChannel).then(checkAll, onError);
+  return listener;
 }

@@ -1,53 +1,23 @@
 import { backoffDelayMs } from '../../src/config/backoff.ts';
-import type { ModelConfig } from '../../src/config/file.ts';
 import { type Failure, isFailure, RetryableError, TerminalError } from '../../src/errors/failure.ts';
-import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress, Spent } from '../../src/run/record.ts';
-import { LockLostError, type RunRecordWriter } from '../../src/run/writer.ts';
-import type { PriceList } from '../../src/usage/price.ts';
+import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/postponed-error.ts';
 import { reportOf } from '../reservation/quota-report.ts';
-import type { Reservation } from '../reservation/reservation.ts';
-import type { Upstream } from '../upstream/client.ts';
-import { PurchaseUncertainError } from '../upstream/purchase-uncertain-error.ts';
+import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
+import { type Attempt, spentByNow, stopPurchase } from './attempt-state.ts';
 import { type Outcome, writeDown } from './outcome.ts';
-import { type Purchase, stopSpending } from './purchase.ts';
-import { spentUnseen, spentUntilStopped } from './purchase-spent.ts';
-import { spentOn } from './spent.ts';
-
-/** How far an attempt had come when it broke off. */
-export interface FailedAttempt {
-  record: RunRecordWriter;
-  upstream: Upstream;
-  prices: PriceList;
-  signal: AbortSignal;
-  grant: Pick<Reservation, 'report'>;
-  attempt: number;
-  /** After so many a retryable failure is final too. */
-  maxAttempts: number;
-  /** In milliseconds; no attempt begins after it. */
-  deadlineAt: number;
-  /** By which the model is asked for. */
-  alias: string;
-  model: Pick<ModelConfig, 'backoff'>;
-  /** What may still be running at the upstream. */
-  purchase: Purchase | undefined;
-  /** The response that has ended, but not its job. */
-  ended: UpstreamResponse | undefined;
-  /** A create was sent, and nobody knows what became of it. */
-  unresolved: boolean;
-  onPurchase: (what: 'uncertain') => void;
-}
+import { spentOn, spentUnseen } from './purchase.ts';
 
 /**
- * Turns whatever broke an attempt off into its outcome. What nobody expected is thrown on: BullMQ tries again, as often as attempts are
- * allowed, and a response that is known by then is adopted.
+ * outcomeOfError turns an error that ended an attempt into its outcome, and writes it down. It throws an unexpected error
+ * on: BullMQ tries the job again, as often as attempts are allowed, and a response that is known by then is adopted.
  */
-export async function outcomeOfError(error: unknown, unfinished: FailedAttempt): Promise<Outcome> {
-  const outcome = await explained(error, unfinished);
-  // The next attempt, or the next worker, still looks for what was bought. After an end nobody does.
-  if (unfinished.unresolved && isEnd(outcome)) unfinished.onPurchase('uncertain');
+export async function outcomeOfError(error: unknown, attempt: Attempt): Promise<Outcome> {
+  const outcome = await outcomeOfCause(error, attempt);
+  // A next attempt, or a next worker, would still look for what was bought. After an end nothing does.
+  if (attempt.isUncertain && isEnd(outcome)) attempt.onPurchase('uncertain');
   return outcome;
 }
 
@@ -55,22 +25,22 @@ function isEnd({ kind }: Outcome): boolean {
   return kind === 'failed' || kind === 'cancelled';
 }
 
-async function explained(error: unknown, unfinished: FailedAttempt): Promise<Outcome> {
-  // An aborted signal explains every error after it: connections that were closed throw all sorts of things.
-  const { signal } = unfinished;
+async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome> {
+  // An aborted signal explains every error after it, since connections that were closed throw all sorts of errors.
+  const { signal } = attempt.active;
   const cause: unknown = signal.aborted && !(error instanceof LockLostError) ? signal.reason : error;
   try {
-    if (cause instanceof Interruption) return await interrupted(cause, unfinished);
+    if (cause instanceof Interruption) return await interrupted(cause, attempt);
     if (cause instanceof PostponedError) {
-      await unfinished.record.save({ grant: undefined });
+      await attempt.record.save({ reservedModel: undefined });
       return { kind: 'postponed' };
     }
     if (cause instanceof PurchaseUncertainError)
-      return await failed(cause.failure, null, unfinished, GIVEN_UP);
+      return await failed(cause.failure, null, attempt, CREATE_ABANDONED);
     if (isFailure(cause)) {
       if (cause.code === 'rate_limited' || cause.code === 'quota_exhausted')
-        await unfinished.grant.report(reportOf(cause));
-      return await brokenOff(cause, unfinished);
+        await attempt.reservation.report(reportOf(cause));
+      return await brokenOff(cause, attempt);
     }
     if (cause instanceof LockLostError) return { kind: 'lost' };
   } catch (second: unknown) {
@@ -80,14 +50,13 @@ async function explained(error: unknown, unfinished: FailedAttempt): Promise<Out
   throw error;
 }
 
-async function interrupted({ reason }: Interruption, unfinished: FailedAttempt): Promise<Outcome> {
-  const { record } = unfinished;
+async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<Outcome> {
   switch (reason) {
     case 'cancelled':
-      return writeDown({ status: 'cancelled', spent: await spentByNow(unfinished) }, record);
+      return writeDown({ status: 'cancelled', spent: await spentByNow(attempt) }, attempt.record);
     case 'timeout':
     case 'deadline':
-      return failed(tooLate(reason, unfinished), await spentByNow(unfinished), unfinished);
+      return failed(tooLate(reason, attempt), await spentByNow(attempt), attempt);
     case 'shutdown':
       return { kind: 'released' };
     case 'lock lost':
@@ -99,66 +68,64 @@ async function interrupted({ reason }: Interruption, unfinished: FailedAttempt):
   }
 }
 
-/** Of what has ended, or ends now. */
-async function spentByNow({ ended, purchase, ...unfinished }: FailedAttempt): Promise<Spent | null> {
-  return ended === undefined ? spentUntilStopped(purchase, unfinished) : spentOn(ended, unfinished.prices);
-}
-
-function tooLate(reason: 'timeout' | 'deadline', { purchase, unresolved }: FailedAttempt): TerminalError {
-  const nothing = unresolved
+function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Attempt): TerminalError {
+  const unbought = isUncertain
     ? 'a request had been sent and its answer lost, so that something may have been bought and go on'
     : 'nothing was running';
-  const fate = purchase === undefined ? nothing : 'its response was cancelled';
+  const fate = purchase === undefined ? unbought : 'its response was cancelled';
   return reason === 'timeout'
     ? new TerminalError('timeout', `The attempt took longer than its timeout; ${fate}`)
     : new TerminalError('deadline_passed', `The deadline of the job has passed; ${fate}`);
 }
 
-/** The mark of the create stays, for whoever looks for what it bought; its sender is done with it. */
-const GIVEN_UP: RunProgress = { submittingOver: true };
-/** The next attempt must not adopt what has failed. */
-const OVER: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
+/** The mark of the create stays, for a later search by its token. Its sender no longer waits for the answer. */
+const CREATE_ABANDONED: RunProgress = { submittingOver: true };
+/** The next attempt must not adopt a response that has failed. */
+const RESPONSE_GONE: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 
-async function brokenOff(failure: Failure, unfinished: FailedAttempt): Promise<Outcome> {
-  const { ended, purchase, prices } = unfinished;
-  const lives = mayLive(failure, purchase);
-  const spentOnIt = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
-  const outcome = await failed(failure, spentOnIt, unfinished, lives ? {} : OVER);
+async function brokenOff(failure: Failure, attempt: Attempt): Promise<Outcome> {
+  const { ended, purchase, prices } = attempt;
+  const isRunning = maybeStillRunning(failure, attempt);
+  const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
+  const outcome = await failed(failure, spent, attempt, isRunning ? {} : RESPONSE_GONE);
   // Only now is it certain that no other worker follows the response.
-  if (!lives || isEnd(outcome)) await stopSpending(purchase, unfinished.upstream);
+  if (!isRunning || isEnd(outcome)) await stopPurchase(attempt);
   return outcome;
 }
 
 /** An upstream that is out of reach may still have the response: the next attempt looks it up before it buys. */
-function mayLive({ code }: Failure, purchase: Purchase | undefined): boolean {
+function maybeStillRunning({ code }: Failure, { purchase }: Attempt): boolean {
   return code === 'upstream_silent' && purchase?.running.background !== false;
 }
 
-/** Why it failed is shown until the next attempt, if there is one. */
+/** Fails the job, or says when its next attempt begins. Until then the record shows this failure. */
 async function failed(
   failure: Failure,
-  spentOnIt: Spent | null,
-  { record, attempt, maxAttempts, alias, model, deadlineAt, purchase }: FailedAttempt,
+  spent: Spent | null,
+  attempt: Attempt,
   progress: RunProgress = {},
 ): Promise<Outcome> {
+  const { record, number, maxAttempts, alias, model, deadlineAt } = attempt;
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
-  if (failure instanceof RetryableError && attempt < maxAttempts) {
-    const delayMs = backoffDelayMs(model.backoff, attempt, failure.retryAfterMs);
+  if (failure instanceof RetryableError && number < maxAttempts) {
+    const delayMs = backoffDelayMs(model.backoff, number, failure.retryAfterMs);
     if (Date.now() + delayMs >= deadlineAt)
       error.message += '; the next attempt would begin after the deadline';
     else {
-      const lives = mayLive(failure, purchase);
-      const over = lives ? null : spentOnIt;
-      // One that may live is adopted, where it was sent to.
-      const kept = lives ? {} : { grant: undefined };
-      const { cancelRequested } = await record.save({ ...progress, ...kept, error }, over);
-      if (!cancelRequested) return { kind: 'retry', failure, attempt, delayMs };
+      const isRunning = maybeStillRunning(failure, attempt);
+      // The next attempt adopts a running response, under the reservation it was sent with.
+      const kept = isRunning ? {} : { reservedModel: undefined };
+      const { cancelRequested } = await record.save(
+        { ...progress, ...kept, error },
+        isRunning ? null : spent,
+      );
+      if (!cancelRequested) return { kind: 'retry', failure, attempt: number, delayMs };
     }
   }
-  return writeDown({ status: 'failed', error, spent: spentOnIt, refusal: failure.refusal }, record);
+  return writeDown({ status: 'failed', error, spent, refusal: failure.refusal }, record);
 }
 
-/** The upstream's words, and what to do where it is ours to do. */
+/** The upstream's own words, and the setting that helps where a setting helps. */
 function messageOf({ code, message }: Failure, alias: string): string {
   if (code !== 'model_not_found') return message;
   const end = /[.!?]$/.test(message) ? '' : '.';

@@ -1,4 +1,4 @@
-import { createWaker } from '../../src/async/pause.ts';
+import { createWaker } from '../../src/async/waker.ts';
 import {
   type Failure,
   failureFromResponseError,
@@ -23,7 +23,7 @@ export interface FollowOptions {
   /** For how long the upstream may give no sign of life, neither an event nor an answer to a lookup. In milliseconds. */
   stallMs: number;
   /** Ends the pause between two lookups when a webhook says that the response has ended. */
-  news: OpenAiEvents | undefined;
+  openAiEvents: OpenAiEvents | undefined;
   /** Takes the events, and where the follower stands with them. */
   eventLogWriter: Pick<EventLogWriter, 'add'>;
   /** Called when a lookup says that something has changed, and once a minute while nothing does. */
@@ -105,11 +105,11 @@ async function consume(
 
 /** By lookups, fast at first and then slower, as often as all that are polled together allow. */
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
-  const { upstream, signal, news, onProgress, createdAt, stallMs } = options;
+  const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs } = options;
   const { pace } = upstream;
   const pauses = createWaker(signal);
   pace.join();
-  const stopListening = news?.watch(id, pauses.wake);
+  const stopListening = openAiEvents?.watch(id, pauses.wake);
   let seenAt = lastSeenAt;
   let told: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
   try {

@@ -1,30 +1,31 @@
 import { failureFromResponseError, type RetryableError, TerminalError } from '../../src/errors/failure.ts';
-import { type FinishedStatus, preview, type ResultSummary } from '../../src/job/job.ts';
+import { type FinishedStatus, preview } from '../../src/job/job.ts';
+import type { ResultSummary } from '../../src/job/view.ts';
 import { answerOf, serviceTierOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunEnd, RunRecord } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
-import { spentOn } from './spent.ts';
+import { spentOn } from './purchase.ts';
 
-/** What became of an attempt, as data; the wiring turns it into BullMQ's gestures. */
+/** Outcome is how an attempt ended, as data. The model worker turns it into BullMQ's terms. */
 export type Outcome =
   | { kind: 'completed'; summary: ResultSummary }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
-  /** A failure that a later attempt may cure; `attempt` is the one that failed, the next one begins after `delayMs`. */
+  /** A later attempt may succeed. `attempt` is the number of the one that failed; the next one begins after `delayMs`. */
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
-  /** Given back uncharged: the worker is leaving. */
+  /** The worker stops, and gives the job back uncharged. */
   | { kind: 'released' }
-  /** Back into the line, uncharged: it has not had its turn, or everybody waits. */
+  /** The job goes back into the fair queue, uncharged: it has no reservation, or nothing may be sent to the upstream now. */
   | { kind: 'postponed' }
-  /** Another worker has the job: nothing may be written. */
+  /** Another worker has the job, so this one writes nothing. */
   | { kind: 'lost' };
 
 /**
- * What the end of a response means for its job. An answer that was cut short is an answer, with its reason.
- * @param fallbackFrom the upstream model that was the first choice, where another one has answered.
- * @throws {Failure} for a response that ended without one.
+ * endFrom returns what the end of a response means for its job. An answer that was cut short is an answer, with its reason.
+ * @param fallbackFrom the upstream model that was the first choice, when another one has answered.
+ * @throws {Failure} when the response ended without an answer.
  */
 export function endFrom(
   response: UpstreamResponse,
@@ -62,7 +63,7 @@ export function endFrom(
   };
 }
 
-/** Writes an end down. What stands in the record afterwards is the outcome, whoever wrote it. */
+/** writeDown writes the end of a run into its record. The outcome is what the record says afterwards: the first end that was written stands. */
 export async function writeDown(end: RunEnd, record: RunRecordWriter): Promise<Outcome> {
   const status = await record.finish(end);
   return outcomeOf(status, {
@@ -71,6 +72,7 @@ export async function writeDown(end: RunEnd, record: RunRecordWriter): Promise<O
   });
 }
 
+/** outcomeOf returns the outcome of a run that has a final status. */
 export function outcomeOf(
   status: FinishedStatus,
   { summary, error }: Pick<RunRecord, 'summary' | 'error'>,

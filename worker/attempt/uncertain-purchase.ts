@@ -1,95 +1,93 @@
-import { pause } from '../../src/async/pause.ts';
-import type { ModelConfig } from '../../src/config/file.ts';
+import { pause } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
 import type { Submission } from '../../src/run/record.ts';
-import type { RunRecordWriter } from '../../src/run/writer.ts';
-import type { Upstream } from '../upstream/client.ts';
-import type { LostResponses } from '../upstream/lost-responses.ts';
-import type { ActiveAttempt } from './active-attempt.ts';
-import { type Purchase, type PurchaseEvent, purchaseToAdopt, storePurchase } from './purchase.ts';
-
-export interface UncertainOptions {
-  record: RunRecordWriter;
-  upstream: Upstream;
-  active: ActiveAttempt;
-  orphans: LostResponses | undefined;
-  policy: Pick<ModelConfig, 'onUncertain' | 'uncertainWaitMs'>;
-  onPurchase: (what: PurchaseEvent) => void;
-}
+import type { Stored } from '../../src/run/writer.ts';
+import type { Attempt } from './attempt-state.ts';
+import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 
 const LOOK_AGAIN_MS = 250;
 
 /**
- * An earlier create left its mark and no id: its worker died in the one round trip between them, or its answer was lost on the way. What it bought,
- * if that can be found out; undefined when the policy is to buy again: that mark replaces this one, and counts it.
+ * findEarlierPurchase looks for what an earlier create bought that left its mark and no id: its worker died in the one
+ * round trip between them, or the answer was lost.
  *
- * @throws {TerminalError} `purchase_uncertain`, when the policy is rather to fail.
+ * @returns undefined when there was no such create, or when the policy is to buy again. The new mark then replaces the old one, and
+ * counts it as uncertain.
+ * @throws {TerminalError} `purchase_uncertain` when the policy is to fail.
  */
-export async function findUncertain(
+export async function findEarlierPurchase(
   submitting: Submission | undefined,
-  options: UncertainOptions,
+  attempt: Attempt,
 ): Promise<Purchase | undefined> {
-  // Over: its sender has looked for it already.
+  attempt.isUncertain = submitting !== undefined;
+  // Its sender has looked for it already.
   if (submitting === undefined || submitting.over) return undefined;
-  return (await homecoming(options)) ?? findOwn(submitting, options);
+  return (await waitForSender(attempt)) ?? findOwnPurchase(submitting, attempt);
 }
 
-/** The same for a create of one's own that broke off: nobody else will bring its id home. */
-export async function findOwn(
+/** findOwnPurchase does the same for a create of this attempt whose answer was lost: no other sender will store its id. */
+export async function findOwnPurchase(
   submitting: Submission | undefined,
-  options: UncertainOptions,
+  attempt: Attempt,
 ): Promise<Purchase | undefined> {
-  const { active, policy } = options;
-  const found = submitting && (await orphanOf(submitting, options));
+  const found = submitting && (await findByToken(submitting, attempt));
   if (found !== undefined) return found;
-  active.beforeBuying();
-  if (policy.onUncertain === 'retry') return undefined;
+  attempt.active.assertMayCreate();
+  if (attempt.model.onUncertain === 'retry') return undefined;
   throw new TerminalError(
     'purchase_uncertain',
     'A request was sent and its answer lost, so that it may have been bought; "onUncertain" of this model is "fail". A retry by hand buys it again',
   );
 }
 
-/** The sender may only have lost the job's lock: then it still has its grace to bring the id home. */
-async function homecoming({
-  record,
-  upstream,
-  active,
-  onPurchase,
-}: UncertainOptions): Promise<Purchase | undefined> {
+/** The sender may only have lost the job's lock. It then has a grace in which it can still store the id. */
+async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
+  const { record, upstream, active } = attempt;
   const until = Date.now() + upstream.graceMs;
-  while (Date.now() < until && !active.leaving.aborted) {
+  while (Date.now() < until && !active.stopRequested.aborted) {
     const purchase = purchaseToAdopt(await record.read());
-    if (purchase !== undefined) {
-      onPurchase('adopted');
-      return purchase;
-    }
-    await pause(LOOK_AGAIN_MS, active.leaving);
+    if (purchase !== undefined) return adoptLate(purchase, attempt);
+    await pause(LOOK_AGAIN_MS, active.stopRequested);
   }
   return undefined;
 }
 
-async function orphanOf(
-  { token, at }: Submission,
-  { record, active, orphans, policy, onPurchase }: UncertainOptions,
-): Promise<Purchase | undefined> {
-  if (orphans === undefined) return undefined;
-  // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nobody else holds, and then it never fires.
+async function findByToken({ token, at }: Submission, attempt: Attempt): Promise<Purchase | undefined> {
+  const { active, lostResponses, model, onPurchase } = attempt;
+  if (lostResponses === undefined) return undefined;
+  // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nothing else refers to, which then never fires.
   const enough = new AbortController();
   const end = (): void => enough.abort();
-  const timer = setTimeout(end, policy.uncertainWaitMs);
-  if (active.leaving.aborted) end();
-  active.leaving.addEventListener('abort', end, { once: true });
-  const response = await orphans.find(token, at, enough.signal).finally(() => {
+  const timer = setTimeout(end, model.uncertainWaitMs);
+  if (active.stopRequested.aborted) end();
+  active.stopRequested.addEventListener('abort', end, { once: true });
+  const response = await lostResponses.findLostResponse(token, at, enough.signal).finally(() => {
     clearTimeout(timer);
-    active.leaving.removeEventListener('abort', end);
+    active.stopRequested.removeEventListener('abort', end);
   });
   if (response === undefined) return undefined;
-  const running = { response, background: true, streamed: false };
-  const purchase = { running, cursor: undefined, outputCharacters: 0, createdAt: at };
-  await storePurchase(purchase, token, record);
-  // By nobody who could have counted it.
+  const purchase = newPurchase({ response, background: true, streamed: false }, at);
+  await storeResponseId(purchase, token, attempt);
+  // Its own worker could not count it.
   onPurchase('bought');
-  onPurchase('adopted');
+  return adoptLate(purchase, attempt);
+}
+
+/** adoptLate adopts a response of which nothing was known when the attempt began. */
+export function adoptLate(purchase: Purchase, attempt: Attempt): Purchase {
+  attempt.purchase = purchase;
+  attempt.isUncertain = false;
+  attempt.onPurchase('adopted');
+  // It runs already, which the reservation is told again every few seconds: without Redis just now that is soon enough.
+  attempt.reservation.begin(attempt.upstreamModel, true).catch(() => {});
   return purchase;
+}
+
+/** storeResponseId writes down what the create with this token bought. */
+export function storeResponseId(
+  purchase: Purchase,
+  token: string,
+  { record }: Pick<Attempt, 'record'>,
+): Promise<Stored> {
+  return record.storePurchase(token, identityOf(purchase));
 }

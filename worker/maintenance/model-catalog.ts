@@ -1,4 +1,4 @@
-import { FAR_MS } from '../../src/lua/queue/line.ts';
+import { delayedScore, PARKED_SCORE } from '../../src/fair-queue/parked.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import {
   catalogKey,
@@ -156,7 +156,7 @@ async function warnOfOutliving(
   const endMs = shutdownTime(end.date);
   const [waiting, later, status] = await Promise.all([
     backlog.lengthOfLine(),
-    redis.zcount(keys.queue('delayed'), endMs * 4096, `(${FAR_MS * 4096}`),
+    redis.zcount(keys.queue('delayed'), delayedScore(endMs), `(${PARKED_SCORE}`),
     line.status(),
   ]);
   const inLine = status === undefined ? 0 : countOutliving(waiting, status, endMs, Date.now());

@@ -8,11 +8,9 @@ import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/r
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { type CreateSlots, createCreateSlots } from './create-slots.ts';
 import { failureFromSdk, judged } from './errors.ts';
-import { connected, withConnection } from './event-stream.ts';
+import { connected, createYieldWhenBusy, inWholeLines, withConnection } from './event-stream.ts';
 import { advertisedLimitsOf } from './rate-limit-headers.ts';
 import type { StreamEvent } from './running-response.ts';
-import { inWholeLines } from './sse-line-buffer.ts';
-import { createYieldWhenBusy } from './yield-when-busy.ts';
 
 export interface Upstream {
   /** Buys a response. */
@@ -81,7 +79,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     fetch: fetchThrough(agent),
   });
 
-  const breathe = createYieldWhenBusy(BUSY_MS);
+  const yieldWhenBusy = createYieldWhenBusy(BUSY_MS);
   const send: Send = async (parameters, { connection, signal, background }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
@@ -89,14 +87,14 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         timeout: background ? patience.answerMs : NO_LIMIT_MS,
       })
       .asResponse();
-    const told = advertisedLimitsOf(reply.headers);
-    if (!isEventStream(reply)) return { kind: 'json', told, body: await reply.json() };
+    const limits = advertisedLimitsOf(reply.headers);
+    if (!isEventStream(reply)) return { kind: 'json', limits, body: await reply.json() };
     const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
     const silenceMs = background ? patience.silenceMs : undefined;
     return {
       kind: 'events',
-      told,
-      events: connected(events, { connection, signal, silenceMs, firstEventFirst: true, breathe }),
+      limits,
+      events: connected(events, { connection, signal, silenceMs, firstEventFirst: true, yieldWhenBusy }),
     };
   };
   const create = createCreateCall(send, patience);
@@ -118,8 +116,6 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       await pause(CANCEL_PAUSE_MS * tries);
     }
   };
-  /** Those that are under way: whoever asks meanwhile gets the same answer. */
-  const cancels = new Map<string, ReturnType<typeof cancel>>();
 
   return {
     create: (body, createOptions) => judged(() => create(body, createOptions)),
@@ -146,16 +142,12 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           const events = await client.responses.retrieve(id, query, { signal: connection.signal });
           const typed = events as unknown as AsyncIterable<StreamEvent>;
           const { silenceMs } = patience;
-          return connected(typed, { connection, signal, silenceMs, firstEventFirst: false, breathe });
+          return connected(typed, { connection, signal, silenceMs, firstEventFirst: false, yieldWhenBusy });
         }),
       );
     },
 
-    cancel(id) {
-      const cancelling = cancels.get(id) ?? cancel(id).finally(() => cancels.delete(id));
-      cancels.set(id, cancelling);
-      return cancelling;
-    },
+    cancel,
 
     async listModels(signal) {
       try {

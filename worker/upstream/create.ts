@@ -1,8 +1,7 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
-import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse } from '../../src/responses/response.ts';
-import { mayHaveBought, refusesBackground, retryableFrom } from './errors.ts';
-import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
+import { mayHaveBought, PurchaseUncertainError, refusesBackground, retryableFrom } from './errors.ts';
+import type { AdvertisedLimits } from './rate-limit-headers.ts';
 import type { RunningResponse, StreamEvent } from './running-response.ts';
 
 /** How long the upstream may be silent before that means something. In milliseconds. */
@@ -29,7 +28,7 @@ export interface CreateOptions {
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
 /** What the server answered: a stream, or one JSON value. */
-export type Reply = { told: AdvertisedLimits } & (
+export type Reply = { limits: AdvertisedLimits } & (
   | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
   | { kind: 'json'; body: unknown }
 );
@@ -110,7 +109,7 @@ async function post(
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
     const reply = await send(parameters, { connection, signal, background });
     const running = reply.kind === 'json' ? fromJson(reply.body, stream) : await fromEvents(reply.events);
-    return { ...running, told: reply.told };
+    return { ...running, limits: reply.limits };
   } catch (error: unknown) {
     end();
     if (late) throw new PurchaseUncertainError(tooLate(patience.answerMs, error));

@@ -1,6 +1,15 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import { type Failure, failureFromRefusal, isFailure, RetryableError } from '../../src/errors/failure.ts';
-import { PurchaseUncertainError } from './purchase-uncertain-error.ts';
+
+/** PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is unknown. */
+export class PurchaseUncertainError extends Error {
+  override readonly name = 'PurchaseUncertainError';
+  readonly failure: RetryableError;
+  constructor(failure: RetryableError) {
+    super(failure.message, { cause: failure });
+    this.failure = failure;
+  }
+}
 
 /**
  * Turns whatever the SDK throws into one of our two kinds of failure; undefined for a connection that we ended ourselves, and for what is

@@ -1,11 +1,13 @@
+import { Response } from 'undici';
 import { RetryableError } from '../../src/errors/failure.ts';
 import { failureFromSdk } from './errors.ts';
 import type { StreamEvent } from './running-response.ts';
-import type { YieldWhenBusy } from './yield-when-busy.ts';
 
 /**
- * A connection that ends with the signal, or when the answer takes too long: the SDK's own limit ends with the headers, and it would
- * add a listener to the signal for every call and never take it off. An hour of polling is a thousand of them.
+ * withConnection makes a call on a connection that ends with the signal, or when the answer takes too long.
+ *
+ * The SDK's own timeout ends when the headers come, and it adds a listener to the signal for every call and never takes it
+ * off. An hour of polling is a thousand calls.
  */
 export async function withConnection<Output>(
   signal: AbortSignal | undefined,
@@ -30,20 +32,21 @@ export async function withConnection<Output>(
   }
 }
 
+/** Connection is what ends a stream of events, and when. */
 export interface Connection {
   connection: AbortController;
   signal: AbortSignal;
-  /** undefined: it may be silent for as long as it likes. */
+  /** The longest pause between two events; undefined: any pause will do. */
   silenceMs: number | undefined;
-  /** The first event brings an id that costs money: the signal has to wait for it. */
+  /** Whether the signal ends the stream only after its first event, which brings an id that costs money. */
   firstEventFirst: boolean;
-  breathe: YieldWhenBusy;
+  yieldWhenBusy: YieldWhenBusy;
 }
 
-/** Events until the signal or the silence ends their connection; then they just end. The reader's own pauses do not count. */
+/** connected yields events until the signal or a silence ends their connection; then it ends without an error. The reader's own pauses are no silence. */
 export async function* connected(
   events: AsyncIterable<StreamEvent>,
-  { connection, signal, silenceMs, firstEventFirst, breathe }: Connection,
+  { connection, signal, silenceMs, firstEventFirst, yieldWhenBusy }: Connection,
 ): AsyncGenerator<StreamEvent> {
   let silence: NodeJS.Timeout | undefined;
   const end = (): void => {
@@ -58,7 +61,7 @@ export async function* connected(
     if (signal.aborted) end();
     signal.addEventListener('abort', end, { once: true });
   };
-  // One timer for the whole stream: another for each of thousands of events a second would be felt.
+  // One timer for the whole stream: a new one for each of thousands of events a second would cost too much.
   let reading = true;
   const listen = (): void => {
     if (reading) end();
@@ -70,7 +73,7 @@ export async function* connected(
     for await (const event of events) {
       reading = false;
       obey();
-      const pause = breathe();
+      const pause = yieldWhenBusy();
       if (pause !== undefined) await pause;
       yield event;
       reading = true;
@@ -82,4 +85,54 @@ export async function* connected(
     signal.removeEventListener('abort', end);
     end();
   }
+}
+
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+
+/**
+ * inWholeLines holds back the beginning of a line until the rest of it has come, since only a whole line can end an event.
+ * The SDK copies and searches all it has of an unfinished event with each piece: 8 s of computing for the last events of an
+ * answer of 8 MB, which arrive in hundreds of pieces.
+ */
+export function inWholeLines(reply: Response): Response {
+  if (reply.body === null) return reply;
+  const held: Uint8Array[] = [];
+  const lines = new TransformStream<Uint8Array, Uint8Array>({
+    transform(piece, controller) {
+      held.push(piece);
+      if (!piece.includes(LINE_FEED) && !piece.includes(CARRIAGE_RETURN)) return;
+      controller.enqueue(held.length === 1 ? piece : Buffer.concat(held));
+      held.length = 0;
+    },
+    flush(controller) {
+      if (held.length > 0) controller.enqueue(Buffer.concat(held));
+    },
+  });
+  return new Response(reply.body.pipeThrough(lines), reply);
+}
+
+/** YieldWhenBusy returns a promise when the process has been busy for long; then await it, and timers and other connections get their turn. */
+export type YieldWhenBusy = () => Promise<void> | undefined;
+
+/**
+ * createYieldWhenBusy serves all streams of a process. Streams are read in microtasks, which run before anything else. When
+ * thousands of streams have events at once, that may take seconds, in which no lock is renewed.
+ *
+ * @param busyMs for how long all streams together may go on without a pause, in milliseconds.
+ */
+export function createYieldWhenBusy(busyMs: number): YieldWhenBusy {
+  let begunAt = performance.now();
+  let pause: Promise<void> | undefined;
+  return () => {
+    if (pause === undefined && performance.now() - begunAt < busyMs) return undefined;
+    pause ??= new Promise((resolve) => {
+      setImmediate(() => {
+        pause = undefined;
+        begunAt = performance.now();
+        resolve();
+      });
+    });
+    return pause;
+  };
 }

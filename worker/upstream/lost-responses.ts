@@ -3,20 +3,27 @@ import type { Upstream } from './client.ts';
 import type { OpenAiEvents } from './openai-events.ts';
 import { purchaseTokenOf } from './purchase-token.ts';
 
-/** Responses that were bought and whose ids never came home. OpenAI lists no responses; its webhooks are the only way to find one. */
+/**
+ * LostResponses finds responses that were bought and whose ids did not reach the worker. OpenAI lists no responses; its
+ * webhooks are the only way to find one.
+ */
 export interface LostResponses {
   /**
    * Waits for a webhook about the response whose create carried this token.
-   * @param sinceMs nothing that ended before this time is looked at.
-   * @returns undefined when there was none until the signal.
+   * @param sinceMs responses that ended before this time are skipped.
+   * @returns undefined when none came before the signal aborted.
    */
-  find(token: string, sinceMs: number, signal: AbortSignal): Promise<UpstreamResponse | undefined>;
+  findLostResponse(
+    token: string,
+    sinceMs: number,
+    signal: AbortSignal,
+  ): Promise<UpstreamResponse | undefined>;
 }
 
-/** Ids whose tokens are remembered: a lookup each would be repeated by every job that searches. */
+/** Without this memory every job that searches would look up each response again. */
 const REMEMBERED = 10_000;
 
-export function createLostResponses(news: OpenAiEvents, upstream: Upstream): LostResponses {
+export function createLostResponses(openAiEvents: OpenAiEvents, upstream: Upstream): LostResponses {
   /** By response id: its token, or undefined when it has none. */
   const tokens = new Map<string, string | undefined>();
 
@@ -26,7 +33,7 @@ export function createLostResponses(news: OpenAiEvents, upstream: Upstream): Los
       remember(id, purchaseTokenOf(response));
       return response;
     } catch {
-      // Forgotten, or out of reach: then it is not found, and that is what this is asked.
+      // The upstream has forgotten it, or is out of reach: in either case it is not found.
       return undefined;
     }
   };
@@ -37,8 +44,8 @@ export function createLostResponses(news: OpenAiEvents, upstream: Upstream): Los
   };
 
   return {
-    async find(token, sinceMs, signal) {
-      for await (const id of news.ended(sinceMs, signal)) {
+    async findLostResponse(token, sinceMs, signal) {
+      for await (const id of openAiEvents.ended(sinceMs, signal)) {
         if (tokens.has(id) && tokens.get(id) !== token) continue;
         const response = await look(id, signal);
         if (response !== undefined && purchaseTokenOf(response) === token) return response;

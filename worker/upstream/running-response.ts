@@ -1,8 +1,8 @@
-import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
+import type { AdvertisedLimits } from './rate-limit-headers.ts';
 
-/** One event of a response's stream, with its number. */
+/** StreamEvent is one event of a response's stream. */
 export interface StreamEvent extends ResponseEvent {
   sequence_number?: number;
   response?: UpstreamResponse;
@@ -10,23 +10,23 @@ export interface StreamEvent extends ResponseEvent {
   message?: string;
 }
 
-/** A response that has been bought. */
+/** RunningResponse is a response that has been bought. */
 export interface RunningResponse {
   response: UpstreamResponse;
-  /** The upstream keeps it running without us, and it can be looked up by its id. */
+  /** The upstream keeps it running without a connection, and it can be looked up by its id. */
   background: boolean;
-  /** It was created with a stream, so that it can be streamed again. */
+  /** It was created with a stream, and can be streamed again. */
   streamed: boolean;
-  /** What the upstream said of its limits when it took the create; undefined: it was taken by another attempt. */
-  told?: AdvertisedLimits;
+  /** The upstream's limits, as the answer to the create stated them; undefined: another attempt sent the create. */
+  limits?: AdvertisedLimits;
   /**
-   * Its events from the second on; undefined: it is to be polled, or finished already. It throws nothing but failures, ends
-   * with the signal of its attempt, and holds a connection until it is read to its end or told to `return()`.
+   * Its events from the second on; undefined: it is to be polled, or has ended. The generator throws only failures, and
+   * ends with the signal of its attempt. It holds a connection until it is read to its end or `return()` is called.
    */
   events?: AsyncGenerator<StreamEvent>;
 }
 
-/** A server that only knows the foreground may leave the status out: what has an output has ended. */
+/** hasEnded says whether a response has its final status. A server without background mode may leave the status out: then a response with an output has ended. */
 export function hasEnded({ status, output }: UpstreamResponse): boolean {
   if (status === undefined) return Array.isArray(output) && output.length > 0;
   return status === 'completed' || status === 'failed' || status === 'incomplete' || status === 'cancelled';

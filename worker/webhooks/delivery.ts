@@ -94,7 +94,7 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): ModelWor
       releasing.abort();
       for (const interruption of running) interruption.abort();
     },
-    holdsAnswers: () => false,
+    hasUnrecoverableWork: () => false,
     abandon() {
       worker.close(true).catch(onError);
     },

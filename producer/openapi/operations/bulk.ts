@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { jobRequest } from '../../../src/job/request.ts';
+import { jobView } from '../../../src/job/view.ts';
 import { noQuery } from '../../routes/job-queries.ts';
 import { waitingJobExample } from '../examples.ts';
-import { jobView } from '../job-schemas.ts';
 import type { Operation } from '../operation.ts';
 import { problem } from '../problem-schema.ts';
 
@@ -12,7 +12,9 @@ const keyed = {
   idempotency_key: z
     .string()
     .optional()
-    .describe('What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters.'),
+    .describe(
+      'What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters with no blank at either end.',
+    ),
 };
 const [questionForm, responsesForm] = jobRequest.options;
 

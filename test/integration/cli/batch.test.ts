@@ -74,7 +74,7 @@ const openAi = (customId: string, body: unknown, url = '/v1/responses') => ({
   body,
 });
 
-it('answers each line in the form that it came in, and says what was wrong with the others', async () => {
+it('a batch answers each line in the format of the line, and says what is wrong with invalid lines', async () => {
   const lines = [
     '\ufeff"Why is the sky blue?"',
     '',
@@ -93,7 +93,7 @@ it('answers each line in the form that it came in, and says what was wrong with 
   const { code, stdout, stderr } = await run();
   expect({ code, stdout }).toEqual({
     code: 1,
-    stdout: expect.stringMatching(/^Done in .*: 10 lines, 5 of them without an answer in \S+out\.jsonl\n$/),
+    stdout: expect.stringMatching(/^Done in .*: 10 lines, 5 without an answer in \S+out\.jsonl\n$/),
   });
   expect(stderr).toMatch(/^10 lines to ask/);
   const written = await answers();
@@ -125,20 +125,20 @@ it('answers each line in the form that it came in, and says what was wrong with 
   expect(await readdir(folder)).toEqual(['in.jsonl', 'out.jsonl']);
 });
 
-it('what is done is not done again', async () => {
+it('a batch that is complete is not run again', async () => {
   await writeLines(['Once?', 'Only once?']);
   expect(await run('--json')).toMatchObject({ code: 0, stdout: expect.stringMatching(/"answered": 2,/) });
   const before = await readFile(output, 'utf8');
   expect(await run()).toMatchObject({
     code: 0,
-    stdout: expect.stringMatching(/^Nothing to do: .* all 2 lines/),
+    stdout: expect.stringMatching(/^Nothing to do: .* is complete, with 2 lines/),
   });
   expect(await readFile(output, 'utf8')).toBe(before);
   expect(purchases()).toBe(2);
 });
 
 it(
-  'killed and interrupted it goes on: each line is asked once and answered once',
+  'a batch that is killed and interrupted continues: each line is enqueued once and answered once',
   async () => {
     const lines = Array.from({ length: 300 }, (_, i) =>
       openAi(`line-${i}`, { model: 'o3', input: `Number ${i}?` }),
@@ -157,9 +157,9 @@ it(
     second.kill('SIGINT');
     const interrupted = await second.exited;
     expect(interrupted.code).toBe(130);
-    expect(interrupted.stderr).toMatch(/^Going on: \d+ of 300 lines are done( \(\d+ failed\))?\n/);
+    expect(interrupted.stderr).toMatch(/^Continuing: \d+ of 300 lines done( \(\d+ failed\))?\n/);
     expect(interrupted.stderr).toMatch(
-      /Stopped: \d+ of 300 lines are done.*\. The jobs at the instance go on\./,
+      /Stopped: \d+ of 300 lines done.*\. Jobs that are already enqueued still run\./,
     );
     expect(interrupted.stderr).toContain(`o3q batch ${input} --out ${output}`);
 
@@ -179,7 +179,7 @@ it(
   PROCESS_LIMIT_MS,
 );
 
-it('what the instance has forgotten meanwhile is said, and not asked again', async () => {
+it('a job that the instance no longer has is reported, and is not enqueued again', async () => {
   await writeLines([thinking('Quick?', 1), thinking('Slow?', 2500)]);
   const first = await start();
   await hasAnswers(1);
@@ -190,9 +190,9 @@ it('what the instance has forgotten meanwhile is said, and not asked again', asy
   const [job] = (await client.list({ q: 'slow?' })).jobs;
   if (job === undefined) throw new Error('expected the job of the second line');
   await client.wait(job.id);
-  await client.remove(job.id);
+  await client.delete(job.id);
   expect(await run()).toMatchObject({ code: 1 });
-  const error = { code: 'job_not_found', message: expect.stringMatching(/forgotten/) };
+  const error = { code: 'job_not_found', message: expect.stringMatching(/no longer has job/) };
   expect(await answers()).toMatchObject([
     { line: 1, status: 'completed' },
     { line: 2, status: 'gone', id: job.id, error },
@@ -201,7 +201,7 @@ it('what the instance has forgotten meanwhile is said, and not asked again', asy
 });
 
 it(
-  'connections that break and a Redis that is away cost time and nothing else',
+  'broken connections and an unavailable Redis cost a batch nothing but time',
   async () => {
     const proxy = await openTcpProxy(instance.url);
     await writeLines(Array.from({ length: 200 }, (_, i) => `Through trouble ${i}?`));
@@ -225,7 +225,7 @@ it(
   PROCESS_LIMIT_MS,
 );
 
-it('a file that cannot grow any more ends it with the reason, and later it goes on', async () => {
+it('an output that cannot grow ends the batch with the reason, and the batch can continue later', async () => {
   await writeLines(
     Array.from({ length: 100 }, (_, i) => openAi(`${i}`, { model: 'o3', input: `Room for ${i}?` })),
   );
@@ -241,13 +241,13 @@ it('a file that cannot grow any more ends it with the reason, and later it goes 
     code: 1,
     said: expect.stringMatching(/out\.jsonl cannot be written: EFBIG/),
   });
-  expect(said).toMatch(/goes on where it stopped/);
+  expect(said).toMatch(/continues where it stopped/);
   expect(await run()).toMatchObject({ code: 0 });
   expect(await answers()).toHaveLength(100);
   expect(purchases()).toBe(100);
 });
 
-describe('it refuses, and asks nothing', () => {
+describe('a batch enqueues nothing and refuses', () => {
   const refused = async (running: Promise<O3qRun>, words: RegExp): Promise<void> => {
     expect(await running).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(words) });
     expect(purchases()).toBe(0);
@@ -263,25 +263,25 @@ describe('it refuses, and asks nothing', () => {
     instance.simulator.ledger.reset();
   }
 
-  it('another input for an output that was begun', async () => {
+  it('another input for an output that was started', async () => {
     await begun();
     await writeLines(['Something else?']);
-    await refused(run(), /begun for another input/);
+    await refused(run(), /belongs to another input/);
   });
 
   it('another model, or another instance', async () => {
     await begun();
-    await refused(run('--model', 'o3'), /begun without --model/);
+    await refused(run('--model', 'o3'), /started without --model/);
     const proxy = await openTcpProxy(instance.url);
     const environment = { O3Q_URL: proxy.url };
     await refused(
       o3q(['batch', input, '--out', output], { environment }),
-      /begun at http\S+, which has its jobs/,
+      /started at http\S+, which holds its jobs/,
     );
     await proxy.close();
   });
 
-  it('an output that another process is at', async () => {
+  it('an output that another process is writing', async () => {
     await writeLines([thinking('Later?', 60_000)]);
     const first = await start();
     await eventually(() => expect(first.stderr()).toMatch(/to ask/));
@@ -294,26 +294,26 @@ describe('it refuses, and asks nothing', () => {
     for (const { id } of (await client.list({ q: 'later?' })).jobs) await client.cancel(id).catch(() => {});
   });
 
-  it('an output that is something else', async () => {
+  it('an output that holds something else', async () => {
     await writeLines(['Why?']);
     await writeFile(output, '{"precious":"data"}\n');
-    await refused(run(), /line 1 is none: give another --out/);
+    await refused(run(), /line 1 is something else: choose another --out/);
     expect(await readFile(output, 'utf8')).toBe('{"precious":"data"}\n');
   });
 
-  it('an output that is done, for another input or cut short', async () => {
+  it('a complete output of another input, or one that was shortened', async () => {
     await writeLines(['Why?', 'Why not?']);
     expect(await run()).toMatchObject({ code: 0 });
     instance.simulator.ledger.reset();
     const whole = await readFile(output);
     await writeLines(['Why?', 'Why so?']);
-    await refused(run(), /answers to other lines/);
+    await refused(run(), /do not match/);
     await writeLines(['Why?', 'Why not?']);
     await truncate(output, whole.indexOf('\n') + 1);
-    await refused(run(), /answers to other lines/);
+    await refused(run(), /do not match/);
   });
 
-  it('files that are none, before it begins', async () => {
+  it('paths that are not files, before it begins', async () => {
     await refused(run(), /in\.jsonl cannot be read: ENOENT/);
     await writeLines(['Why?']);
     await mkdir(output);
@@ -328,7 +328,7 @@ describe('it refuses, and asks nothing', () => {
     await refused(inFolder, /was expected to be a file/);
   });
 
-  it('an instance that is not there, and leaves nothing behind', async () => {
+  it('an instance that does not answer, and leaves no files behind', async () => {
     await writeLines(['Why?']);
     const environment = { O3Q_URL: 'http://127.0.0.1:9' };
     await refused(o3q(['batch', input, '--out', output], { environment }), /No o3-queue answers/);

@@ -38,20 +38,20 @@ async function delayed(): Promise<string> {
 }
 
 describe('o3q ask', () => {
-  it('prints the id alone in a pipe', async () => {
+  it('prints only the id in a pipe', async () => {
     const { code, stdout, stderr } = await run(['ask', 'Why is the sky blue?']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^\S+\n$/);
     expect(await client.get(stdout.trim())).toMatchObject({ question: 'Why is the sky blue?' });
   });
 
-  it('prints the answer, and nothing else, with --wait', async () => {
+  it('prints only the answer with --wait', async () => {
     const { code, stdout, stderr } = await run(['ask', '--wait', 'Why is the sky blue?']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/Why is the sky blue\?/);
   });
 
-  it('takes every option to the instance', async () => {
+  it('sends every option to the instance', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'o3q-ask-'));
     await writeFile(join(folder, 'notes.md'), 'It is noon.');
     const options = ['--context', 'notes.md', '--model', 'o3', '--instructions', 'Be brief.'];
@@ -82,21 +82,21 @@ describe('o3q ask', () => {
     expect(result.answer).toMatch(/It is noon\.[\s\S]*Why\?/);
   });
 
-  it('enqueues for later with --delay-ms', async () => {
+  it('enqueues a delayed job with --delay-ms', async () => {
     const { stdout } = await run(['ask', 'Why?', '--delay-ms', '3600000', '--json']);
     const job = JSON.parse(stdout);
     expect(job).toMatchObject({ status: 'delayed', question: 'Why?' });
     await client.cancel(job.id);
   });
 
-  it('reads the question from stdin, and the context from stdin beside a question', async () => {
+  it('reads the question from stdin, or the context when the question is an argument', async () => {
     const piped = await run(['ask'], { input: 'From a pipe?\n' });
     expect(await client.get(piped.stdout.trim())).toMatchObject({ question: 'From a pipe?' });
     const context = await run(['ask', 'Summarise', '-c', '-', '-w'], { input: 'some piped notes' });
     expect(context.stdout).toMatch(/some piped notes/);
   });
 
-  it('says with 1 why a job failed', async () => {
+  it('exits with 1 and says why the job failed', async () => {
     const slow = await startInstance({ simulator: { apiKey: 'another-key' } });
     const failing = await run(['ask', 'Why?', '--wait'], { environment: { O3Q_URL: slow.url } });
     await slow.stop();
@@ -104,7 +104,7 @@ describe('o3q ask', () => {
     expect(failing.stderr).toMatch(/❌ failed .*: .*\n +o3q retry \S+/);
   });
 
-  it('ends with 3 when the time is over, and says how to get the answer', async () => {
+  it('exits with 3 when the time is up, and says how to get the answer', async () => {
     const idle = await startInstance({ workers: 0 });
     const { code, stdout, stderr } = await run(['ask', 'Why?', '--wait', '0.2'], {
       environment: { O3Q_URL: idle.url },
@@ -114,7 +114,7 @@ describe('o3q ask', () => {
     expect(stderr).toMatch(/⏳ waiting[\s\S]*o3q result \S+ --wait/);
   });
 
-  it('says at Ctrl-C that the job goes on, and ends with 130', async () => {
+  it('says at Ctrl-C that the job still runs, and exits with 130', async () => {
     const idle = await startInstance({ workers: 0 });
     const asking = await processes.start(['ask', 'Why?', '--wait'], { O3Q_URL: idle.url });
     const own = new O3Client({ url: idle.url });
@@ -126,7 +126,7 @@ describe('o3q ask', () => {
     asking.kill('SIGINT');
     const { code, stdout, stderr } = await asking.exited;
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
-    expect(stderr).toMatch(`the job ${id} goes on`);
+    expect(stderr).toMatch(`the job ${id} still runs`);
     expect(stderr).toMatch(`o3q result ${id} --wait`);
     expect(stderr).toMatch(`o3q cancel ${id}`);
     expect(await own.get(id)).toMatchObject({ status: 'waiting' });
@@ -135,7 +135,7 @@ describe('o3q ask', () => {
 });
 
 describe('o3q status', () => {
-  it('shows a job, whatever became of it, with 0', async () => {
+  it('shows a job in every status and exits with 0', async () => {
     const id = await finished({ sim: '400' });
     const { code, stdout } = await run(['status', id]);
     expect(code).toBe(0);
@@ -152,7 +152,7 @@ describe('o3q status', () => {
 });
 
 describe('o3q result', () => {
-  it('prints the answer as it is', async () => {
+  it('prints the answer unchanged', async () => {
     const id = await finished();
     const outcome = await client.result(id);
     const { code, stdout, stderr } = await run(['result', id]);
@@ -166,7 +166,7 @@ describe('o3q result', () => {
     expect(await client.result(id)).toEqual({ status: 'completed', result: JSON.parse(stdout) });
   });
 
-  it('waits with --wait, before or after the id', async () => {
+  it('waits with --wait before or after the id', async () => {
     for (const args of [(id: string) => ['--wait', id], (id: string) => [id, '--wait', '20']]) {
       const id = await simulated({ sim_think_ms: '500' });
       expect(await run(['result', ...args(id)])).toMatchObject({
@@ -176,7 +176,7 @@ describe('o3q result', () => {
     }
   });
 
-  it('says with 3 that it is not there yet', async () => {
+  it('exits with 3 and says that there is no answer yet', async () => {
     const id = await delayed();
     const { code, stdout, stderr } = await run(['result', id]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
@@ -184,14 +184,14 @@ describe('o3q result', () => {
     await client.cancel(id);
   });
 
-  it('says with 1 that the job failed, and prints it as JSON when asked', async () => {
+  it('exits with 1 for a failed job, and prints the job with --json', async () => {
     const id = await finished({ sim: '400' });
     const { code, stdout } = await run(['result', id, '--json']);
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toEqual(await client.get(id));
   });
 
-  it('tells of an answer that is incomplete', async () => {
+  it('says that an answer is incomplete', async () => {
     const id = await finished({ sim: 'incomplete' });
     const { code, stderr } = await run(['result', id]);
     expect(code).toBe(0);
@@ -200,7 +200,7 @@ describe('o3q result', () => {
 });
 
 describe('o3q list', () => {
-  it('is a table, newest first', async () => {
+  it('prints a table, newest first', async () => {
     const ids = [await finished({ sim: '400' }), await finished()];
     const { code, stdout } = await run(['list', '--limit', '2']);
     expect(code).toBe(0);
@@ -212,7 +212,7 @@ describe('o3q list', () => {
     ]);
   });
 
-  it("prints the API's JSON, read on by its cursor", async () => {
+  it('prints the JSON of the API, and continues at a cursor', async () => {
     for (let number = 0; number < 3; number += 1) await finished();
     const whole = JSON.parse((await run(['list', '--status', 'completed', '--limit', '3', '--json'])).stdout);
     const first = JSON.parse((await run(['list', '-s', 'completed', '-n', '2', '--json'])).stdout);
@@ -221,7 +221,7 @@ describe('o3q list', () => {
     expect([...first.jobs, ...second.jobs]).toEqual(whole.jobs);
   });
 
-  it('finds jobs by the words of their question over as many pages as that takes', async () => {
+  it('finds jobs by their question, over several pages', async () => {
     const word = `needle${Date.now()}`;
     const { id } = await client.enqueue({ question: `the ${word} in the stack` });
     for (let number = 0; number < 5; number += 1) await client.enqueue({ question: 'hay' });
@@ -229,14 +229,14 @@ describe('o3q list', () => {
     expect(jobs.map((job: { id: string }) => job.id)).toEqual([id]);
   });
 
-  it('says so when there is nothing', async () => {
+  it('says that no jobs match', async () => {
     const { code, stdout, stderr } = await run(['list', '--query', 'no such question at all']);
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: 'No such jobs.\n' });
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: 'No jobs match.\n' });
   });
 });
 
 describe('o3q cancel and o3q retry', () => {
-  it('stop a job, and run it again', async () => {
+  it('stop a job and run it again', async () => {
     const id = await delayed();
     expect(await run(['cancel', id])).toMatchObject({ code: 0, stdout: `🚫 ${id} is cancelled\n` });
     expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
@@ -245,7 +245,7 @@ describe('o3q cancel and o3q retry', () => {
     expect(await client.wait(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('stop a job that runs', async () => {
+  it('stop an active job', async () => {
     const id = await simulated({ sim_think_ms: '60000' });
     await eventually(async () => expect(await client.get(id)).toMatchObject({ status: 'active' }));
     const { code, stdout } = await run(['cancel', id, '--json']);
@@ -254,10 +254,13 @@ describe('o3q cancel and o3q retry', () => {
     expect(await client.wait(id)).toMatchObject({ status: 'cancelled' });
   });
 
-  it.each(['cancel', 'retry'])('are refused with 1: %s of a completed job', async (command) => {
-    const id = await finished();
-    const { code, stdout, stderr } = await run([command, id]);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(new RegExp(`^o3q: .*${id}`));
-  });
+  it.each(['cancel', 'retry'])(
+    'exit with 1 when they are refused: %s of a completed job',
+    async (command) => {
+      const id = await finished();
+      const { code, stdout, stderr } = await run([command, id]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toMatch(new RegExp(`^o3q: .*${id}`));
+    },
+  );
 });

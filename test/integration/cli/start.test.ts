@@ -12,7 +12,7 @@ afterEach(() => processes.end());
 const LIMIT_MS = 60_000;
 
 test(
-  'an embedded Redis that dies takes its process with it, also while a job is active',
+  'the process ends when its embedded Redis dies, also while a job is active',
   async () => {
     const started = await processes.start(['start'], {
       PORT: '0',

@@ -30,7 +30,7 @@ describe('wrong usage', () => {
   });
 });
 
-describe('help', () => {
+describe('the help', () => {
   it('names every command and every exit code', async () => {
     const { code, stdout } = await o3q(['--help']);
     expect(code).toBe(0);
@@ -38,13 +38,13 @@ describe('help', () => {
     for (const exitCode of [0, 1, 2, 3, 130]) expect(stdout).toMatch(new RegExp(`^  ${exitCode}  `, 'm'));
   });
 
-  it.each(COMMANDS)('is there for %s, also with a wrong O3Q_URL', async (command) => {
+  it.each(COMMANDS)('describes %s, also with a wrong O3Q_URL', async (command) => {
     const { code, stdout } = await o3q([command, '--help'], { environment: { O3Q_URL: 'nonsense' } });
     expect(code).toBe(0);
     expect(stdout).toMatch(`Usage: o3q ${command} `);
   });
 
-  it('has a version', async () => {
+  it('prints the version', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
     expect(await o3q(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   });
@@ -52,7 +52,7 @@ describe('help', () => {
 
 describe('without an instance', () => {
   it.each([['list'], ['status', '1'], ['result', '1'], ['watch'], ['cancel', '1'], ['ask', 'Why?']])(
-    'o3q %s ends with 1 and says what to do',
+    'o3q %s exits with 1 and says what to do',
     async (...args) => {
       const url = await unusedUrl();
       const { code, stdout, stderr } = await o3q(args, { environment: { O3Q_URL: url } });
@@ -62,14 +62,14 @@ describe('without an instance', () => {
     },
   );
 
-  it('a wrong O3Q_URL is named', async () => {
+  it('o3q names a wrong O3Q_URL', async () => {
     const { code, stderr } = await o3q(['list'], { environment: { O3Q_URL: 'localhost:3000' } });
     expect(code).toBe(1);
     expect(stderr).toMatch(/O3Q_URL.*got "localhost:3000"/);
   });
 });
 
-describe('with an instance', () => {
+describe('o3q with an instance', () => {
   let instance: Instance;
   let folder: string;
 
@@ -82,7 +82,7 @@ describe('with an instance', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('is found by a .env file, over which the environment wins', async () => {
+  it('finds it by a .env file, over which the environment wins', async () => {
     await writeFile(join(folder, '.env'), `O3Q_URL=${instance.url}\n`);
     expect(await o3q(['list', '--json'], { folder })).toMatchObject({ code: 0 });
     const url = await unusedUrl();
@@ -90,7 +90,7 @@ describe('with an instance', () => {
     expect(other.stderr).toMatch(url);
   });
 
-  it('refusals are printed in the words of the instance', async () => {
+  it('prints the refusals of the instance unchanged', async () => {
     const environment = { O3Q_URL: instance.url };
     const unknown = await o3q(['ask', 'Why?', '--model', 'gpt-nonsense'], { environment });
     expect(unknown).toMatchObject({
@@ -106,7 +106,7 @@ describe('with an instance', () => {
     });
   });
 
-  it('ends quietly when the reader of its output has seen enough', async () => {
+  it('ends quietly when the reader of its output closes the pipe', async () => {
     const client = new O3Client({ url: instance.url });
     const question = 'q'.repeat(100);
     const jobs = Array.from({ length: 100 }, () => client.enqueue({ question, delay_ms: 3_600_000 }));

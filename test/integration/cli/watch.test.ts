@@ -22,7 +22,7 @@ const watch = (...args: string[]) => processes.start(['watch', ...args], { O3Q_U
 const thinking = (ms: number) => ({ request: { input: 'Why?', metadata: { sim_think_ms: String(ms) } } });
 
 describe('o3q watch ID', () => {
-  it('prints a line a change in a pipe and ends with the job', async () => {
+  it('prints a line for each change in a pipe, and ends when the job ends', async () => {
     const { id } = await client.enqueue(thinking(2500));
     const { code, stdout, stderr } = await (await watch(id)).exited;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -34,7 +34,7 @@ describe('o3q watch ID', () => {
     expect(lines[0]).toMatch(/🔄 active|⏳ waiting/);
   });
 
-  it('ends with 1 when the job failed, and prints JSON lines when asked', async () => {
+  it('exits with 1 when the job failed, and prints JSON Lines with --json', async () => {
     const { id } = await client.enqueue({ request: { input: 'Why?', metadata: { sim: '400' } } });
     await client.wait(id);
     const { code, stdout } = await (await watch(id, '--json')).exited;
@@ -47,18 +47,18 @@ describe('o3q watch ID', () => {
     ).toEqual([await client.get(id)]);
   });
 
-  it('says at Ctrl-C that the job goes on', async () => {
+  it('says at Ctrl-C that the job still runs', async () => {
     const { id } = await client.enqueue(thinking(60_000));
     const watching = await watch(id);
     await watching.says(/active/);
     watching.kill('SIGINT');
     const { code, stderr } = await watching.exited;
     expect(code).toBe(130);
-    expect(stderr).toMatch(`the job ${id} goes on`);
+    expect(stderr).toMatch(`the job ${id} still runs`);
     await client.cancel(id);
   });
 
-  it('ends with 1 for a job that there is not', async () => {
+  it('exits with 1 for a job that does not exist', async () => {
     const { code, stderr } = await (await watch('no-such-job')).exited;
     expect(code).toBe(1);
     expect(stderr).toMatch(/^o3q: .*no-such-job/);
@@ -66,7 +66,7 @@ describe('o3q watch ID', () => {
 });
 
 describe('o3q watch', () => {
-  it('prints what happens to all jobs until Ctrl-C, which is no failure', async () => {
+  it('prints the changes of all jobs until Ctrl-C, and then exits with 0', async () => {
     const before = await client.enqueue({ question: 'history' });
     await client.wait(before.id);
     const running = await client.enqueue(thinking(60_000));
@@ -82,7 +82,7 @@ describe('o3q watch', () => {
     expect(stdout).not.toMatch(before.id);
   });
 
-  it('outlasts Redis being away, and says so once', async () => {
+  it('continues after Redis was unavailable, and says so once', async () => {
     const redis = await startTestRedis({ appendOnly: true });
     const own = await startInstance({ redis, workers: 0 });
     try {

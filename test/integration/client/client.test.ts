@@ -85,10 +85,10 @@ describe('a job', () => {
 
   it('is forgotten when it is finished, and not before', async () => {
     const id = await active();
-    await expect(client.remove(id)).rejects.toMatchObject({ code: 'job_not_finished', status: 409 });
+    await expect(client.delete(id)).rejects.toMatchObject({ code: 'job_not_finished', status: 409 });
     await client.cancel(id);
     await client.wait(id);
-    await client.remove(id);
+    await client.delete(id);
     await expect(client.get(id)).rejects.toMatchObject({ code: 'job_not_found', status: 404 });
   });
 });
@@ -111,7 +111,7 @@ describe('a refusal', () => {
     });
   });
 
-  it.each(['get', 'result', 'wait', 'cancel', 'retry', 'remove'] as const)(
+  it.each(['get', 'result', 'wait', 'cancel', 'retry', 'delete'] as const)(
     'of %s names a job that there is not',
     async (method) => {
       await expect(client[method]('no-such-job')).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import { O3Client } from '../../../src/client/o3-client.ts';
-import type { WaitingJob } from '../../../src/job/job.ts';
+import type { WaitingJob } from '../../../src/job/view.ts';
 import { waiting } from '../../support/http/job-views.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 import {
@@ -54,7 +54,7 @@ describe('with an idempotency key', () => {
     async (key) => {
       const { url, seen } = await startScripted(accepted);
       const call = new O3Client({ url }).enqueue({ question: 'Once?' }, { idempotencyKey: key });
-      await expect(call).rejects.toMatchObject({ code: 'invalid_client_option' });
+      await expect(call).rejects.toMatchObject({ code: 'invalid_request' });
       expect(seen).toEqual([]);
     },
   );

@@ -1,5 +1,5 @@
-import type { JobView } from '../../../src/job/job.ts';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import type { JobView } from '../../../src/job/view.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, expectProblem, reached } from '../../support/http/http-calls.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
@@ -123,7 +123,7 @@ it('a key is free again when its job is forgotten, and the new job knows nothing
 it('a job that was removed through BullMQ alone leaves nothing to the next one of its key', async () => {
   const first = await post('board', { question: 'Old?' });
   await reached(instance.url, idOf(first), 'completed');
-  const queue = new O3Queue({ redisUrl: instance.redis.url, ...instance.models });
+  const queue = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models });
   await queue.queues.find(({ model }) => model === 'o3')?.bullmq.remove(idOf(first));
   await queue.close();
   const second = await post('board', { question: 'Old?', delay_ms: 3_600_000 });
@@ -147,15 +147,15 @@ it('a repeat finds its job when the deadline of both has passed', async () => {
 });
 
 it('tenants never meet, not even under the same key', async () => {
-  const queue = new O3Queue({ redisUrl: instance.redis.url, ...instance.models });
+  const queue = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models });
   const [alice, bob] = ['alice', 'bob'].map((tenant) => queue.as({ tenant, admin: false }));
   if (alice === undefined || bob === undefined) throw new Error('expected two');
-  const hers = await alice.enqueueOnce({ question: 'Hers?' }, 'key');
-  const his = await bob.enqueueOnce({ question: 'His?' }, 'key');
-  const nobodys = await queue.enqueueOnce({ question: 'Nobody’s?' }, 'key');
+  const hers = await alice.enqueue({ question: 'Hers?' }, 'key');
+  const his = await bob.enqueue({ question: 'His?' }, 'key');
+  const nobodys = await queue.enqueue({ question: 'Nobody’s?' }, 'key');
   expect([hers, his, nobodys].map(({ isNew }) => isNew)).toEqual([true, true, true]);
   expect(new Set([hers, his, nobodys].map(({ job }) => job.id)).size).toBe(3);
-  expect(await alice.enqueueOnce({ question: 'Hers?' }, 'key')).toMatchObject({
+  expect(await alice.enqueue({ question: 'Hers?' }, 'key')).toMatchObject({
     isNew: false,
     job: { id: hers.job.id },
   });

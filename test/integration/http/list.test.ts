@@ -1,7 +1,7 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import type { JobPage, JobView } from '../../../src/job/job.ts';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import type { JobPage, JobView } from '../../../src/job/view.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { call, enqueue, reached } from '../../support/http/http-calls.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
@@ -9,7 +9,7 @@ import { type Instance, quickModels, startInstance } from '../../support/worlds/
 let server: TestRedis;
 let redis: Redis;
 let instance: Instance;
-let queue: O3Queue;
+let queue: InstanceQueue;
 
 const o3 = quickModels().models['o3'];
 if (o3 === undefined) throw new Error('expected a model o3');
@@ -23,7 +23,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await redis.flushall();
   instance = await startInstance({ redis: server, workers: 0, models: { models } });
-  queue = new O3Queue({ redisUrl: server.url, ...instance.models });
+  queue = new InstanceQueue({ redisUrl: server.url, ...instance.models });
 });
 
 afterEach(async () => {
@@ -132,7 +132,7 @@ it('jobs that come and go between two pages neither hide nor double any other', 
   await enqueueMany(30);
   for (const id of ids.slice(20, 60)) {
     await queue.cancel(id);
-    await queue.remove(id);
+    await queue.delete(id);
   }
   const rest = await page(`?limit=100&cursor=${first.next_cursor}`);
   expect(idsOf(first.jobs)).toEqual(ids.slice(0, 50));

@@ -1,9 +1,10 @@
 import { FlowProducer, type Job, QueueEvents } from 'bullmq';
 import { Redis } from 'ioredis';
-import { type FinishedStatus, isFinishedJob, type JobView } from '../../../src/job/job.ts';
+import { type FinishedStatus, isFinishedJob } from '../../../src/job/job.ts';
 import type { JobData } from '../../../src/job/request.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, enqueue, expectProblem, reached, viewOf } from '../../support/http/http-calls.ts';
 import { type BareWorker, createBareWorker } from '../../support/worker/bare-worker.ts';
@@ -12,13 +13,13 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 const bareWorkers: BareWorker[] = [];
 let instance: Instance;
 let redis: Redis;
-let queue: O3Queue;
+let queue: InstanceQueue;
 let o3: ModelQueue;
 
 beforeEach(async () => {
   instance = await startInstance({ workers: 0 });
   redis = new Redis(instance.redis.url);
-  queue = new O3Queue({ redisUrl: instance.redis.url, ...instance.models });
+  queue = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models });
   const [first] = queue.queues;
   if (first === undefined) throw new Error('expected a queue');
   o3 = first;

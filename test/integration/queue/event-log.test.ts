@@ -1,7 +1,7 @@
 import { type Job, UnrecoverableError } from 'bullmq';
 import { createEventLogReader, LogBatch, type LogEntry } from '../../../src/events/event-log.ts';
 import type { JobData } from '../../../src/job/request.ts';
-import { appendScript } from '../../../src/lua/queue/append.ts';
+import { appendToEventLog } from '../../../src/lua/run.ts';
 import type { RunEnd } from '../../../src/run/record.ts';
 import { LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
 import { sweepRetention } from '../../../worker/maintenance/retention.ts';
@@ -48,7 +48,7 @@ afterEach(() => world.close());
 afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = await queue.enqueue({ question: 'Why?' });
+  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
   const job = await worker.take(token);
   const record = recordOf(job, token);
   await record.begin(0);
@@ -117,11 +117,14 @@ it('an entry whose reply was lost is written once, though it is sent twice', asy
   const { id, record } = await begun();
   const { events } = said('twice?');
   const again = (): Promise<unknown> =>
-    appendScript.run(
-      redis,
-      [o3.keys.lock(id), o3.keys.run(id), o3.keys.eventLog(id)],
-      ['a', 'writer:1', '', events, '', MEGABYTE, 'cursor', '7'],
-    );
+    appendToEventLog.run(redis, {
+      keys: { lock: o3.keys.lock(id), run: o3.keys.run(id), eventLog: o3.keys.eventLog(id) },
+      args: {
+        ...{ lockToken: 'a', entryId: 'writer:1', previousEntryId: '' },
+        ...{ newEvents: events, reason: '', mostBytes: MEGABYTE },
+      },
+      rest: ['cursor', '7'],
+    });
   expect([await again(), await again()]).toEqual(['ok', 'ok']);
   expect(await linesOf(id)).toEqual(['1 twice?']);
   expect(await redis.hget(o3.keys.run(id), 'journal_bytes')).toBe(String(events.length));
@@ -234,7 +237,7 @@ it('a job that BullMQ alone retried, as Bull Board does, begins an empty journal
 });
 
 it.each([
-  ['forgotten by hand', (id: string) => queue.remove(id)],
+  ['forgotten by hand', (id: string) => queue.delete(id)],
   [
     'swept when its retention is over',
     async () => {

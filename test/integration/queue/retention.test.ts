@@ -40,7 +40,7 @@ describe('the retention sweep', () => {
     const instant = 1 / 3_600_000;
     await eventually(async () => expect(await sweep(instant, 1)).toBe(1));
     expect(await traces(completed.id)).toEqual([]);
-    expect(await world.queue.get(completed.id)).toBeNull();
+    expect(await world.queue.find(completed.id)).toBeNull();
     expect(await world.queue.get(failed.id)).toMatchObject({ status: 'failed' });
     expect(await sweep(1, instant)).toBe(2);
     expect([...(await traces(failed.id)), ...(await traces(cancelled.id))]).toEqual([]);

@@ -27,8 +27,8 @@ async function start(model: Partial<ModelConfig>, workers: number): Promise<void
   redis = new Redis(world.redis.url);
 }
 
-const ask = (tenant: string) =>
-  world.queue.as({ tenant, admin: false }).enqueue({ question: 'How long?', metadata: SLOW });
+const ask = async (tenant: string) =>
+  (await world.queue.as({ tenant, admin: false }).enqueue({ question: 'How long?', metadata: SLOW })).job;
 
 /** Scripts that Redis runs while `work` is done; counted over two seconds at least. */
 async function scriptsPerSecond(

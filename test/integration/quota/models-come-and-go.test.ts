@@ -222,7 +222,7 @@ describe('models that come and go', () => {
     expect((await viewOf('moved')).state.reason).toMatch(/no gpt-5\.1 any more: gpt-5\.4 takes over/);
     expect((await readiness())[0]).toEqual({ status: 'ok' });
     const environment = { O3Q_URL: instance.url, O3Q_API_KEY: KEYS.admin };
-    expect((await o3q(['status', id], { environment })).stdout).toMatch(/took over +from gpt-5\.1/);
+    expect((await o3q(['status', id], { environment })).stdout).toMatch(/fallback +for gpt-5\.1/);
   });
 
   it('fails with the name of the setting when nothing takes over', async () => {

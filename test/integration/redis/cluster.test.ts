@@ -35,7 +35,7 @@ test('jobs of two models run, are listed together, cancelled, retried and forgot
 
   const listed = await client.list({ limit: 10 });
   expect(listed.jobs.map(({ id }) => id)).toEqual([later.id, second.id, first.id]);
-  await client.remove(first.id);
+  await client.delete(first.id);
   expect((await client.list()).jobs.map(({ id }) => id)).toEqual([later.id, second.id]);
 });
 

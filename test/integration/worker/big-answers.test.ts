@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { O3Client } from '../../../src/client/o3-client.ts';
-import type { JobResult } from '../../../src/job/job.ts';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import type { JobResult } from '../../../src/job/view.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { answerOf } from '../../../src/responses/response.ts';
 import { call, enqueue } from '../../support/http/http-calls.ts';
@@ -20,14 +20,14 @@ const WORD = `${'Größe_日本語_"so"_\\n_\\\u0001_naïve_\ud83d_👩‍👩�
 const keys = keysOf('o3q', 'o3');
 
 let instance: Instance;
-let queue: O3Queue;
+let queue: InstanceQueue;
 let redis: Redis;
 let answer: string;
 
 beforeAll(async () => {
   answer = bigAnswer();
   instance = await startInstance({ simulator: { answer: () => answer } });
-  queue = new O3Queue({ redisUrl: instance.redis.url });
+  queue = new InstanceQueue({ redisUrl: instance.redis.url });
   redis = new Redis(instance.redis.url);
 });
 afterAll(async () => {

@@ -31,7 +31,7 @@ const cases: Case[] = [
     expected(trail) {
       // What the crash lost was the one that fails, and nobody ever asks for it.
       const isSpared = isLost(trail) && count(trail, SOLD) === 1;
-      const isUncharged = trail.includes('after save') && !trail.includes('after retryJob');
+      const isUncharged = trail.includes('after run.save') && !trail.includes('after retryJob');
       return {
         attempt: isSpared || isUncharged ? 1 : 2,
         purchases: isSpared ? 1 : 2,
@@ -46,10 +46,11 @@ const cases: Case[] = [
   },
   {
     name: 'a job that is cancelled while it runs',
-    metadata: slow(),
+    // Long enough that the next worker still finds it running, also on a busy machine.
+    metadata: { sim_think_ms: '6000', sim_deltas: '5' },
     meanwhile: 'cancel',
     expected(trail) {
-      const responses = trail.includes('after bought') ? ['cancelled'] : [];
+      const responses = trail.includes('after purchase.store') ? ['cancelled'] : [];
       return {
         status: 'cancelled',
         purchases: responses.length,
@@ -64,9 +65,9 @@ const cases: Case[] = [
     metadata: quick(),
     afterwards: 'cancel',
     expected: (trail) =>
-      trail.includes('after finish')
+      trail.includes('after run.finish')
         ? {}
-        : { status: 'cancelled', purchases: count(trail, 'after bought'), bullmq: 'failed' },
+        : { status: 'cancelled', purchases: count(trail, 'after purchase.store'), bullmq: 'failed' },
   },
   { name: 'a job whose worker is leaving', metadata: slow(), meanwhile: 'leave', expected: () => ({}) },
   {
@@ -129,9 +130,9 @@ function endAfter(trail: Trail, different: Partial<CrashEnd>): CrashEnd {
 
 /** What went on since a create was marked whose end is not on the record; empty: there is none. */
 function unresolved(trail: Trail): Trail {
-  const sinceMark = trail.slice(trail.lastIndexOf('after submit'));
-  const isResolved = sinceMark.some((name) => name === 'after bought' || name === 'after save');
-  return trail.includes('after submit') && !isResolved ? sinceMark : [];
+  const sinceMark = trail.slice(trail.lastIndexOf('after purchase.mark'));
+  const isResolved = sinceMark.some((name) => name === 'after purchase.store' || name === 'after run.save');
+  return trail.includes('after purchase.mark') && !isResolved ? sinceMark : [];
 }
 
 const isUncertain = (trail: Trail): boolean => unresolved(trail).length > 0;
@@ -139,7 +140,7 @@ const isUncertain = (trail: Trail): boolean => unresolved(trail).length > 0;
 const isLost = (trail: Trail): boolean => unresolved(trail).includes(SOLD);
 /** A foreground response goes down with its worker; what was bought before is on the record, unless it was lost. */
 function boughtAgain(trail: Trail, fate: 'completed' | 'cancelled'): Partial<CrashEnd> {
-  const isAgain = trail.includes('after bought') && !trail.includes('after finish');
+  const isAgain = trail.includes('after purchase.store') && !trail.includes('after run.finish');
   return {
     purchases: isAgain ? 2 : 1,
     responses: isAgain || isLost(trail) ? [fate, 'completed'] : ['completed'],

@@ -65,7 +65,7 @@ describe('a worker', () => {
 
   it('does not give the background mode up for one request that may not be stored', async () => {
     await start({});
-    const { id } = await world.queue.enqueue({ request: { input: 'Secret', store: false } });
+    const { id } = (await world.queue.enqueue({ request: { input: 'Secret', store: false } })).job;
     expect(await world.finished(id)).toMatchObject({ status: 'completed' });
     await complete('Ordinary', true);
     expect(world.bought('Ordinary')[0]?.mode).toBe('background+stream');

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { connectRedis, type RedisClient } from '../../../src/redis/connection.ts';
 import { listenForOpenAiEvents, type OpenAiEvents } from '../../../worker/upstream/openai-events.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -11,7 +11,7 @@ const HOUR_MS = 3_600_000;
 
 let server: TestRedis;
 let inspector: Redis;
-let queue: O3Queue;
+let queue: InstanceQueue;
 let redis: RedisClient;
 let subscriber: RedisClient;
 let news: OpenAiEvents;
@@ -26,7 +26,7 @@ beforeEach(async () => {
   await inspector.flushall();
   errors = [];
   gone = new AbortController();
-  queue = new O3Queue({ redisUrl: server.url });
+  queue = new InstanceQueue({ redisUrl: server.url });
   redis = connectRedis(server.url, 'patient', { onError: (error) => errors.push(error) });
   subscriber = connectRedis(server.url, 'patient', { onError: (error) => errors.push(error) });
   news = listenForOpenAiEvents(redis, subscriber, 'o3q', (error) => errors.push(error));

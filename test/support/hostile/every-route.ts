@@ -1,11 +1,11 @@
 import { routesOf } from '../../../producer/app.ts';
 import type { Route } from '../../../producer/http/route.ts';
 import { createLogger } from '../../../src/process/log.ts';
-import type { O3Queue } from '../../../src/queue/o3-queue.ts';
+import type { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 
 /** The table of a producer that has everything, to be read: a queue without models does, since nobody calls a handler. */
 export function everyRoute(): Route[] {
-  const queue = new Proxy({} as O3Queue, {
+  const queue = new Proxy({} as InstanceQueue, {
     get(_target, name) {
       if (name === 'queues') return [];
       throw new Error(

@@ -1,4 +1,4 @@
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
 import { eventually } from '../eventually.ts';
 import {
@@ -75,7 +75,7 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     await worker.kill();
     const crashed = crashedPlaces(worker, scenario);
     if (scenario.afterwards === 'cancel') {
-      const unfinished = crashed.filter(({ trail }) => !trail.includes('after finish'));
+      const unfinished = crashed.filter(({ trail }) => !trail.includes('after run.finish'));
       await Promise.all(unfinished.map(({ place }) => world.queue.cancel(jobs[place]?.id ?? '')));
     }
     world.addWorker({ patience: PATIENCE });

@@ -5,19 +5,19 @@
 // back and before anybody in the process has seen it. A job whose question says "place 7" is held at the seventh: nothing about it is sent or
 // heard from then on, as if the process had died there. Told on stdout, a line each: {"place": 7, "name": "before finish", "held": true}.
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { Redis } from 'ioredis';
 import { Agent } from 'undici';
+import { SCRIPTS } from '../../../dist/src/lua/scripts.js';
 import { createLogger } from '../../../dist/src/process/log.js';
 import { createWorker } from '../../../dist/worker/worker.js';
 
 const NEVER = new Promise(() => {});
 /** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
-const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'append of events', 'publish']);
+const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'run.append of events', 'publish']);
 /** The scripts of quotas, which are kept beside the job and mend themselves: a reservation ends with its lease. */
 const OF_QUOTAS = /^(quota|tenant)\./;
 /** What a dispatcher does is about many jobs at once. */
-const ABOUT_MANY = new Set(['lineNext', 'lineStart']);
+const ABOUT_MANY = new Set(['fair-queue.next', 'fair-queue.start']);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
 
@@ -52,16 +52,8 @@ function placeOfOneOf(words) {
 
 const sha1 = (lua) => createHash('sha1').update(lua).digest('hex');
 
-async function learnScriptNames() {
-  const folders = ['', 'queue/'].map((room) => new URL(`../../../dist/src/lua/${room}`, import.meta.url));
-  const files = folders.flatMap((folder) => readdirSync(folder).map((name) => new URL(name, folder)));
-  for (const file of files.filter(({ pathname }) => pathname.endsWith('.js'))) {
-    for (const [name, script] of Object.entries(await import(file))) {
-      if (script.sha !== undefined) scriptNames.set(script.sha, script.name);
-      if (!name.endsWith('Script') || name === 'createScript') continue;
-      await script.run({ evalsha: async (sha) => scriptNames.set(sha, name.replace('Script', '')) }, [], []);
-    }
-  }
+function learnScriptNames() {
+  for (const { name, sha } of SCRIPTS) scriptNames.set(sha, name);
   const { defineCommand } = Redis.prototype;
   Redis.prototype.defineCommand = function (name, definition) {
     scriptNames.set(sha1(definition.lua), name.split(':')[0]);
@@ -72,8 +64,15 @@ async function learnScriptNames() {
 function effectOf({ name, args }) {
   if (name !== 'evalsha' && name !== 'eval') return name;
   const script = scriptNames.get(name === 'eval' ? sha1(args[0]) : args[0]);
-  // Its values: lock token, id of the entry, id of the one before, events, reason. Without either it only says how far the follower is.
-  return script === 'append' && args[9] === '' ? 'append of events' : script;
+  // Without a reason it only writes how far the follower is.
+  return script === 'run.append' && argument(args, 'reason') === '' ? 'run.append of events' : script;
+}
+
+/** What a call of a script has for one of its named arguments. */
+function argument(args, name) {
+  const keyCount = Number(args[1]);
+  const script = SCRIPTS.find(({ sha, lua }) => sha === args[0] || lua === args[0]);
+  return args[2 + keyCount + script.args.indexOf(name)];
 }
 
 /** Every word of a command that may be an id, alone or at the end of a key. */
@@ -91,9 +90,9 @@ function watchRedis() {
       OF_QUOTAS.test(effect) || [BY_THE_CLOCK, ABOUT_MANY].some((effects) => effects.has(effect));
     const place = isNoPlace ? undefined : about;
     if (place !== undefined) {
+      // The worker can cancel the response from here on.
+      if (effect === 'purchase.store') places.set(argument(command.args, 'responseId'), place);
       if (reach(place, `before ${effect}`)) return NEVER;
-      const bought = effect === 'bought' ? command.args.indexOf('upstream_id') : -1;
-      if (bought !== -1) places.set(command.args[bought + 1], place);
     }
     const answer = sendCommand.call(this, command, stream);
     const mayTake = effect?.startsWith('moveTo');
@@ -157,7 +156,7 @@ function untilHeld(handler, place, call) {
   };
 }
 
-await learnScriptNames();
+learnScriptNames();
 watchRedis();
 watchUpstream();
 const worker = createWorker({

@@ -1,7 +1,7 @@
 import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { createRunRecord, type RunRecordWriter } from '../../../src/run/writer.ts';
 import { usageKey } from '../../../src/usage/keys.ts';
 import type { TestRedis } from '../redis/redis-server.ts';
@@ -10,7 +10,7 @@ import { type BareWorker, createBareWorker } from '../worker/bare-worker.ts';
 /** A queue on an empty Redis, and a worker that does what the test says: for what stands beside BullMQ's jobs. */
 export interface RecordWorld {
   redis: Redis;
-  queue: O3Queue;
+  queue: InstanceQueue;
   o3: ModelQueue;
   worker: BareWorker;
   recordOf(job: Job, lockToken: string): RunRecordWriter;
@@ -20,7 +20,7 @@ export interface RecordWorld {
 export async function openRecordWorld(server: TestRedis): Promise<RecordWorld> {
   const redis = new Redis(server.url);
   await redis.flushall();
-  const queue = new O3Queue({ redisUrl: server.url });
+  const queue = new InstanceQueue({ redisUrl: server.url });
   const [o3] = queue.queues;
   if (o3 === undefined) throw new Error('expected a queue');
   const worker = createBareWorker(server.url);

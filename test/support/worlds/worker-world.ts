@@ -2,11 +2,12 @@ import { Redis } from 'ioredis';
 import { startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
 import type { Models } from '../../../src/config/file.ts';
-import { type FinishedJob, isFinishedJob, type JobView } from '../../../src/job/job.ts';
+import { isFinishedJob } from '../../../src/job/job.ts';
+import type { FinishedJob, JobView } from '../../../src/job/view.ts';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { createLogger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
-import { O3Queue } from '../../../src/queue/o3-queue.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf, type ModelKeys } from '../../../src/redis/keys.ts';
 import type { Patience } from '../../../worker/upstream/create.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
@@ -32,7 +33,7 @@ export interface WorkerWorld {
   upstreamUrl: string;
   /** Between the workers and the simulator. */
   gate: UpstreamGate;
-  queue: O3Queue;
+  queue: InstanceQueue;
   models: Models;
   workers: O3Worker[];
   logLines: string[];
@@ -113,7 +114,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
   });
   const upstreamUrl = (await simulator.listen(0)).url;
   const gate = await openUpstreamGate(upstreamUrl);
-  const queue = new O3Queue({
+  const queue = new InstanceQueue({
     ...models,
     redisUrl: redis.url,
     webhooksOut: options.webhooksOut !== undefined,
@@ -166,7 +167,9 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
       workers.splice(workers.indexOf(worker), 1);
       return shutDown([worker], { deadlineMs, hurry: new AbortController().signal });
     },
-    ask: (question, metadata = {}, more = {}) => queue.enqueue({ question, metadata, ...more }),
+    async ask(question, metadata = {}, more = {}) {
+      return (await queue.enqueue({ question, metadata, ...more })).job;
+    },
     async finished(id, limitMs = TIME_LIMIT_MS) {
       const job = await queue.wait(id, { timeoutMs: limitMs });
       if (isFinishedJob(job)) return job;

@@ -2,20 +2,20 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answerLine, type Fate } from '../../../cli/batch/answer.ts';
-import type { Origin } from '../../../cli/batch/question.ts';
+import type { Origin } from '../../../cli/batch/input-line.ts';
+import { answerLine, type LineOutcome } from '../../../cli/batch/output-line.ts';
 import { result } from '../../support/http/job-views.ts';
 
 const BATCH_PAGE = readFileSync('docs/BATCH.md', 'utf8');
 const COMMAND = /^awk -F_ .*again\.jsonl$/m.exec(BATCH_PAGE)?.[0] ?? '';
 
-const refused: Fate = {
+const refused: LineOutcome = {
   status: 'refused',
   error: { code: 'invalid_request', message: 'batch_req_no_9 "error":null} no' },
 };
-const answered: Fate = { status: 'completed', id: 'job_1', result };
+const answered: LineOutcome = { status: 'completed', id: 'job_1', result };
 
-describe('the command that finds what is to be asked again', () => {
+describe('the command that collects the lines to ask again', () => {
   let folder: string;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'o3q-again-'));

@@ -1,10 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { answerLine, isAnswered } from '../../../cli/batch/answer.ts';
+import { isBlank, linesOf } from '../../../cli/batch/file.ts';
+import { parseInputLine } from '../../../cli/batch/input-line.ts';
 import { hashOfLine, keyOfOutput, keyText } from '../../../cli/batch/key.ts';
-import { isBlank, linesOf } from '../../../cli/batch/lines.ts';
-import { questionIn } from '../../../cli/batch/question.ts';
+import { answerLine, isAnswered } from '../../../cli/batch/output-line.ts';
 import { progressText } from '../../../cli/display/progress-bar.ts';
 import { result } from '../../support/http/job-views.ts';
 
@@ -24,8 +24,8 @@ const read = async (content: string | Buffer, mostBytes?: number) => {
   return lines;
 };
 
-describe('the lines of a file', () => {
-  it('end at a newline, and at nothing else that looks like one', async () => {
+describe('linesOf', () => {
+  it('ends a line at a newline, and at no other character that looks like one', async () => {
     const lines = await read('"a\u2028b"\n\r\n"c"\r\n"d"');
     expect(lines.map(({ number, bytes, ended }) => [number, bytes?.toString(), ended])).toEqual([
       [1, '"a\u2028b"', true],
@@ -36,7 +36,7 @@ describe('the lines of a file', () => {
     expect(lines.map(isBlank)).toEqual([false, true, false, false]);
   });
 
-  it('tell where they end, however they lie across the pieces that are read', async () => {
+  it('says where a line ends, wherever the chunks of the file end', async () => {
     const texts = Array.from({ length: 40 }, (_, i) => 'ä'.repeat(i * 997));
     const content = Buffer.from(texts.map((text) => `${text}\n`).join(''));
     const lines = await read(content);
@@ -46,25 +46,25 @@ describe('the lines of a file', () => {
     }
   });
 
-  it('that are too long are passed over', async () => {
+  it('skips the content of a line that is too long', async () => {
     const lines = await read(`"short"\n${'x'.repeat(1_000_000)}\n"after"\n`, 100);
     expect(lines.map(({ bytes }) => bytes?.toString())).toEqual(['"short"', undefined, '"after"']);
   });
 
-  it('are none in an empty file, and a byte order mark is nothing', async () => {
+  it('finds no lines in an empty file, and takes a byte order mark alone for a blank line', async () => {
     expect(await read('')).toEqual([]);
     expect((await read('\ufeff \n"x"')).map(isBlank)).toEqual([true, false]);
   });
 });
 
-describe('a line asks', () => {
-  const asked = (line: string, model?: string) => questionIn(Buffer.from(line), model);
+describe('parseInputLine', () => {
+  const asked = (line: string, model?: string) => parseInputLine(Buffer.from(line), model);
 
-  it('a text', () => {
+  it('reads a JSON string as a question', () => {
     expect(asked('\ufeff"Why?"\r')).toMatchObject({ ok: true, request: { question: 'Why?' } });
   });
 
-  it('a request in both of our forms', () => {
+  it('reads both formats of POST /jobs', () => {
     expect(asked('{"question":"Why?","custom_id":7,"metadata":{"a":"b"},"max_attempts":2}')).toEqual({
       ok: true,
       origin: { format: 'ours', customId: 7, metadata: { a: 'b' } },
@@ -77,7 +77,7 @@ describe('a line asks', () => {
     });
   });
 
-  it("a request of OpenAI's Batch API", () => {
+  it("reads a request of OpenAI's Batch API", () => {
     const line = {
       custom_id: 'c',
       method: 'POST',
@@ -91,7 +91,7 @@ describe('a line asks', () => {
     });
   });
 
-  it('the model that is given for all lines', () => {
+  it('replaces the model of a line with the one for all lines', () => {
     expect(asked('"Why?"', 'mini')).toMatchObject({ request: { model: 'mini' } });
     expect(asked('{"question":"Why?","model":"o3"}', 'mini')).toMatchObject({ request: { model: 'mini' } });
     const line = {
@@ -131,20 +131,20 @@ describe('a line asks', () => {
     expect(asked(line)).toMatchObject({ ok: false, error: { code, message: expect.stringMatching(/\S/) } });
   });
 
-  it('nothing when it nests too deep to be written again', () => {
+  it('refuses a line that is nested too deep to be serialized again', () => {
     const deep = `{"request":{"input":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`;
     expect(asked(deep)).toMatchObject({ ok: false, error: { code: 'invalid_request' } });
   });
 
-  it('nothing when it is not UTF-8, or too long', () => {
-    expect(questionIn(Buffer.from([0x22, 0xff, 0x22]), undefined)).toMatchObject({
+  it('refuses a line that is not UTF-8 or is too long', () => {
+    expect(parseInputLine(Buffer.from([0x22, 0xff, 0x22]), undefined)).toMatchObject({
       error: { code: 'malformed_json' },
     });
-    expect(questionIn(undefined, undefined)).toMatchObject({ error: { code: 'line_too_long' } });
+    expect(parseInputLine(undefined, undefined)).toMatchObject({ error: { code: 'line_too_long' } });
   });
 });
 
-describe('an answer', () => {
+describe('an output line', () => {
   const key = { batch: '0123456789abcdef', line: 7, hash: hashOfLine(Buffer.from('"Why?"')) };
   const ours = { format: 'ours', customId: 'mine', metadata: { a: 'b' } } as const;
   const openAi = { format: 'openai', customId: 'c' } as const;
@@ -156,7 +156,7 @@ describe('an answer', () => {
     costUsd: 0.5,
   } as const;
 
-  it('has the form of its question', () => {
+  it('has the format of its input line', () => {
     expect(JSON.parse(answerLine(key, ours, completed))).toEqual({
       line: 7,
       key: keyText(key),
@@ -178,7 +178,7 @@ describe('an answer', () => {
     });
   });
 
-  it('that there is none has an error', () => {
+  it('has an error when there is no answer', () => {
     expect(JSON.parse(answerLine(key, ours, failed))).toMatchObject({
       id: 'job_1',
       status: 'failed',
@@ -208,13 +208,13 @@ describe('an answer', () => {
     expect(isAnswered(answerLine(key, origin, sly))).toBe(false);
   });
 
-  it('of somebody else is none of a batch', () => {
+  it('is not recognized when another program wrote it', () => {
     expect(keyOfOutput('{"line":1,"answer":"…"}')).toBeUndefined();
     expect(keyOfOutput('{"id":"batch_req_wnaDys","custom_id":"c"}')).toBeUndefined();
   });
 });
 
-test('progress tells how far, at what cost, how fast and how long still', () => {
+test('progressText says how much is done, the cost, the speed and the remaining time', () => {
   const begun = { total: 50_000, done: 1000, failed: 0, costUsd: null };
   expect(progressText(begun, begun, 0)).toBe('1,000 of 50,000 (2%)');
   expect(progressText({ ...begun, done: 11_000, failed: 3, costUsd: 12.3456 }, begun, 100_000)).toBe(

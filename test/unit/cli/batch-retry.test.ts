@@ -1,7 +1,7 @@
 import { collectAnswers } from '../../../cli/batch/collector.ts';
-import { createPatience } from '../../../cli/batch/retry.ts';
+import { createRetry } from '../../../cli/batch/retry.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
-import type { ResultOutcome } from '../../../src/job/job.ts';
+import type { ResultOutcome } from '../../../src/job/view.ts';
 import { onFastClock } from '../../support/fast-clock.ts';
 import { active, result } from '../../support/http/job-views.ts';
 
@@ -9,7 +9,7 @@ const never = new AbortController().signal;
 const away = (code: string, options: { status?: number; retryAfterMs?: number } = {}) =>
   new O3ClientError(code, `it said ${code}`, options);
 
-describe('patience', () => {
+describe('createRetry', () => {
   it.each([
     ['instance_unreachable', {}],
     ['answer_lost', {}],
@@ -19,34 +19,34 @@ describe('patience', () => {
   ])('waits for what passes: %s', async (code, options) => {
     const said: string[] = [];
     let calls = 0;
-    const patience = createPatience((text) => said.push(text), never);
+    const retry = createRetry((text) => said.push(text), never);
     const call = async (): Promise<number> => {
       calls += 1;
       if (calls === 1) throw away(code, options);
       return calls;
     };
-    const value = await onFastClock(() => patience(call));
+    const value = await onFastClock(() => retry(call));
     expect(value).toBe(2);
     expect(said).toEqual([`it said ${code}; trying again`, 'The instance answers again.']);
   });
 
-  it('comes back no sooner than it was told to', async () => {
-    const patience = createPatience(() => {}, never);
+  it('waits at least as long as Retry-After says', async () => {
+    const retry = createRetry(() => {}, never);
     const times: number[] = [];
     const call = async (): Promise<void> => {
       times.push(performance.now());
       if (times.length === 1) throw away('too_many_requests', { status: 429, retryAfterMs: 900 });
     };
-    await onFastClock(() => patience(call));
+    await onFastClock(() => retry(call));
     expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(900);
   });
 
-  it('says once what many wait for', async () => {
+  it('says once why many calls wait', async () => {
     const said: string[] = [];
-    const patience = createPatience((text) => said.push(text), never);
+    const retry = createRetry((text) => said.push(text), never);
     const failing = async (_value: unknown, i: number) => {
       let calls = 0;
-      await patience(async () => {
+      await retry(async () => {
         calls += 1;
         if (calls === 1) throw away('instance_unreachable');
         return i;
@@ -62,18 +62,18 @@ describe('patience', () => {
     ['unexpected_response', { status: 200 }],
     ['internal_error', { status: 500 }],
   ])('has an end at once with what does not pass: %s', async (code, options) => {
-    const patience = createPatience(() => {}, never);
-    await expect(patience(() => Promise.reject(away(code, options)))).rejects.toMatchObject({ code });
+    const retry = createRetry(() => {}, never);
+    await expect(retry(() => Promise.reject(away(code, options)))).rejects.toMatchObject({ code });
   });
 
-  it('ends when the batch does', async () => {
+  it('ends when the batch is interrupted', async () => {
     const stop = new AbortController();
-    const patience = createPatience(() => stop.abort(new Error('enough')), stop.signal);
-    await expect(patience(() => Promise.reject(away('instance_unreachable')))).rejects.toThrow('enough');
+    const retry = createRetry(() => stop.abort(new Error('enough')), stop.signal);
+    await expect(retry(() => Promise.reject(away('instance_unreachable')))).rejects.toThrow('enough');
   });
 });
 
-it('jobs that take for ever keep none of the others from their answers', async () => {
+it('jobs that never end do not delay the answers of the others', async () => {
   const stop = new AbortController();
   const looks = new Map<string, number>();
   const client = {
@@ -90,7 +90,7 @@ it('jobs that take for ever keep none of the others from their answers', async (
   await onFastClock(async () => {
     const collector = collectAnswers({
       client,
-      patience: (call) => call(),
+      retry: (call) => call(),
       window: { inFlight: 300 },
       settle: async (_key, _origin, fate) => {
         if (fate.status === 'completed') answered.push(fate.id);

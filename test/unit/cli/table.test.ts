@@ -2,7 +2,7 @@ import { jobDetails } from '../../../cli/display/job-details.ts';
 import { jobLine } from '../../../cli/display/job-line.ts';
 import { jobTable } from '../../../cli/display/job-table.ts';
 import { createTerminal, type Terminal } from '../../../cli/display/terminal.ts';
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
 
 /** A pipe, or a terminal of some width, without its stream. */
@@ -19,7 +19,7 @@ const pipe = terminalOf(undefined);
 const NOW = Date.parse('2025-11-23T03:04:00.000Z');
 
 describe('the table of jobs', () => {
-  it('has a line a job, with what is known of it', () => {
+  it('has a line for each job', () => {
     expect(jobTable([waiting, active, completed], pipe).split('\n')).toEqual([
       'STATUS        ID     MODEL  ATTEMPT  TIME          COST       QUESTION',
       '⏳ waiting    job-1  o3              #5 in 1m 30s             Why is the sky blue?',
@@ -35,18 +35,18 @@ describe('the table of jobs', () => {
     expect(jobTable([job], pipe)).toMatch(job.status);
   });
 
-  it('says of an active job that its cancel is on the way', () => {
+  it('says that an active job is being cancelled', () => {
     expect(jobTable([{ ...active, cancelling: true }], pipe)).toMatch('🔄 cancelling');
   });
 
-  it('keeps every job on one line, whatever its question holds', () => {
+  it('keeps every job on one line when its question has line ends', () => {
     const question = 'one\r\ntwo\tthree \u001b[2J\u001b]0;title\u0007 \u202efour';
     const lines = jobTable([{ ...active, question }], pipe).split('\n');
     expect(lines).toHaveLength(2);
     expect(lines[1]).toMatch(/one two three \[2J\]0;title four$/);
   });
 
-  it('cuts the question where the terminal ends, and nothing in a pipe', () => {
+  it('cuts the question at the edge of a terminal, and nothing in a pipe', () => {
     const job: JobView = { ...completed, question: 'ä'.repeat(200) };
     const lines = jobTable([job], terminalOf(80)).split('\n');
     expect(lines[1]).toMatch(/ä…$/);
@@ -54,14 +54,14 @@ describe('the table of jobs', () => {
     expect(jobTable([job], pipe)).toMatch('ä'.repeat(200));
   });
 
-  it('leaves no half of an emoji where it cuts', () => {
+  it('cuts no emoji in half', () => {
     for (let columns = 60; columns < 64; columns += 1) {
       const table = jobTable([{ ...active, question: '👩‍🚀🚀'.repeat(40) }], terminalOf(columns));
       expect(table).not.toMatch(/\p{Surrogate}/u);
     }
   });
 
-  it('has its columns where they are without colours', () => {
+  it('has the same columns with colours', () => {
     const coloured = jobTable([active, failed], terminalOf(100, true));
     expect(coloured).toMatch('\u001b[1m');
     expect(coloured.replaceAll('\u001b[1m', '').replaceAll('\u001b[22m', '')).toBe(
@@ -71,7 +71,7 @@ describe('the table of jobs', () => {
 });
 
 describe('the details of a job', () => {
-  it('tell of a completed one what it took and how its answer begins', () => {
+  it('tell the cost of a completed job and the beginning of its answer', () => {
     expect(jobDetails(completed, pipe, NOW).split('\n')).toEqual([
       '✅ completed  job-1',
       '  question  Why is the sky blue?',
@@ -107,14 +107,14 @@ describe('the details of a job', () => {
     [
       'what may have been bought',
       { ...failed, uncertain_purchases: 1 },
-      /bought .*1 response, and perhaps 1 more/,
+      /bought .*1 response, perhaps 1 more/,
     ],
     ['that a cancelled one was never started', { ...cancelled, started_at: null }, /never started/],
   ])('tell %s', (_, job, line) => {
     expect(jobDetails(job, pipe, NOW)).toMatch(line);
   });
 
-  it('keep the lines of an answer and drop what a terminal would obey', () => {
+  it('keep the lines of an answer and remove control characters', () => {
     const job = { ...completed, result: { ...completed.result, answer_preview: 'a\n  b\u001b[31m' } };
     expect(jobDetails(job, pipe, NOW)).toMatch(/answer +a\n {6}b\[31m$/);
   });
@@ -124,7 +124,7 @@ describe('the details of a job on a terminal', () => {
   const answer = `Light is scattered, and blue most of all.\n\n  - ${'x'.repeat(60)} 日本語の長い文です 👩‍🚀`;
   const job = { ...completed, result: { ...completed.result, answer_preview: answer } };
 
-  it('break lines between words, and lose nothing', () => {
+  it('break lines between words and lose no text', () => {
     const lines = jobDetails(job, terminalOf(40), NOW).split('\n').slice(-7);
     expect(lines).toEqual([
       '  answer    Light is scattered, and blue',

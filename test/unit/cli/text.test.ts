@@ -21,7 +21,7 @@ describe('a duration', () => {
     expect(durationText(durationMs)).toBe(text);
   });
 
-  it('says on which side of now a time is', () => {
+  it('says whether a time is past or future', () => {
     const now = Date.parse('2025-01-01T00:01:00Z');
     expect(distanceText('2025-01-01T00:00:00Z', now)).toBe('1m 00s ago');
     expect(distanceText('2025-01-01T00:01:30Z', now)).toBe('in 30s');
@@ -29,7 +29,7 @@ describe('a duration', () => {
 });
 
 describe('a text from outside', () => {
-  it('loses what a terminal would obey', () => {
+  it('loses control characters', () => {
     expect(oneLine('a\u001b[31mb\u0007c\u009b2Jd\u202ee\u2066f')).toBe('a[31mbc2Jdef');
     expect(printable('a\r\n\tb\u0000\u001b]8;;http://x\u0007c')).toBe('a\n\tb]8;;http://xc');
   });
@@ -38,7 +38,7 @@ describe('a text from outside', () => {
     expect(oneLine('  one \r\n\r\n two\u2028three\tfour ')).toBe('one two three four');
   });
 
-  it('keeps its letters and emoji', () => {
+  it('keeps letters and emoji', () => {
     const text = 'Größe 大きさ 👩‍🚀 می‌خواهم';
     expect(oneLine(text)).toBe(text);
     expect(printable(text)).toBe(text);
@@ -57,7 +57,7 @@ describe('an exit code', () => {
     expect(exitCodeOfJob(job)).toBe(exitCode);
   });
 
-  it('tells wrong usage from an instance that refuses', () => {
+  it('distinguishes wrong usage from a refusal of the instance', () => {
     expect(failureFrom(new UsageError('what?'))).toEqual({ exitCode: 2, message: 'what?' });
     expect(failureFrom(new O3ClientError('job_not_found', 'Job 1 not found'))).toEqual({
       exitCode: 1,
@@ -65,7 +65,7 @@ describe('an exit code', () => {
     });
   });
 
-  it('leaves an error of our own making its stack', () => {
+  it('leaves a bug to be printed with its stack', () => {
     expect(failureFrom(new TypeError('x is not a function'))).toBeUndefined();
   });
 });

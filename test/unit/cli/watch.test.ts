@@ -1,7 +1,8 @@
 import { createJobWatch, createSingleWatch, fitting } from '../../../cli/display/job-watch.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import type { O3Client } from '../../../src/client/o3-client.ts';
-import type { JobPage, JobQuery, JobView } from '../../../src/job/job.ts';
+import type { JobQuery } from '../../../src/job/job-queue.ts';
+import type { JobPage, JobView } from '../../../src/job/view.ts';
 import { active, completed, failed, waiting } from '../../support/http/job-views.ts';
 
 /** The lists and jobs of an instance, as one whose jobs are set by hand gives them out. */
@@ -34,7 +35,7 @@ const made = (number: number, job: JobView): JobView => ({
 const names = (jobs: readonly JobView[]) => jobs.map(({ id, status }) => `${id} ${status}`);
 
 describe('a watch of all jobs', () => {
-  it('tells at first of those that are not finished, oldest first, and then of each change once', async () => {
+  it('first reports the unfinished jobs, oldest first, and then each change once', async () => {
     const shelf = createShelf();
     shelf.put(made(1, completed));
     shelf.put(made(2, active));
@@ -53,7 +54,7 @@ describe('a watch of all jobs', () => {
     expect(names((await watch.look(signal)).changes)).toEqual(['job-2 completed', 'job-3 active']);
   });
 
-  it('tells of another attempt and of a cancel that is on its way', async () => {
+  it('reports another attempt and a cancel that is under way', async () => {
     const shelf = createShelf();
     shelf.put(active);
     const watch = createJobWatch(shelf.reader);
@@ -64,7 +65,7 @@ describe('a watch of all jobs', () => {
     expect((await watch.look(signal)).changes).toHaveLength(1);
   });
 
-  it('tells of a job that came and finished between two looks', async () => {
+  it('reports a job that was created and finished between two looks', async () => {
     const shelf = createShelf();
     shelf.put(made(1, completed));
     const watch = createJobWatch(shelf.reader);
@@ -73,7 +74,7 @@ describe('a watch of all jobs', () => {
     expect(names((await watch.look(signal)).changes)).toEqual(['job-2 failed']);
   });
 
-  it('follows an unfinished job that newer ones have pushed off the page, until its end', async () => {
+  it('follows an unfinished job that newer ones have pushed off the page until its end', async () => {
     const shelf = createShelf(2);
     shelf.put(made(1, waiting));
     const watch = createJobWatch(shelf.reader);
@@ -87,7 +88,7 @@ describe('a watch of all jobs', () => {
     expect(shelf.asked).toEqual([]);
   });
 
-  it('asks for a few of many such jobs at a time, each in its turn', async () => {
+  it('reads a few of many such jobs at a time, in turn', async () => {
     const shelf = createShelf(100);
     for (let number = 1; number <= 50; number += 1) shelf.put(made(number, waiting));
     const watch = createJobWatch(shelf.reader);
@@ -112,7 +113,7 @@ describe('a watch of all jobs', () => {
 });
 
 describe('a watch of one job', () => {
-  it('tells of its state at first and of each change', async () => {
+  it('first reports the state of the job, and then each change', async () => {
     const shelf = createShelf();
     shelf.put(waiting);
     const watch = createSingleWatch(shelf.reader, waiting.id);
@@ -128,7 +129,7 @@ describe('a watch of one job', () => {
 describe('the rows of a terminal', () => {
   const jobs = [made(5, completed), made(4, waiting), made(3, failed), made(2, active), made(1, waiting)];
 
-  it('go to active jobs first, then to waiting ones, in the order they came', () => {
+  it('go to active jobs first and then to waiting ones, in the order of creation', () => {
     expect(names(fitting(jobs, 1))).toEqual(['job-2 active']);
     expect(names(fitting(jobs, 2))).toEqual(['job-4 waiting', 'job-2 active']);
     expect(names(fitting(jobs, 4))).toEqual([
@@ -139,7 +140,7 @@ describe('the rows of a terminal', () => {
     ]);
   });
 
-  it('take all where there is room, and none where there is none', () => {
+  it('show all jobs when there is room, and none when there is no row', () => {
     expect(fitting(jobs, 100)).toEqual(jobs);
     expect(fitting(jobs, -2)).toEqual([]);
   });

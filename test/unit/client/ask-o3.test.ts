@@ -47,6 +47,49 @@ describe('without an instance', () => {
   });
 });
 
+describe('a call with arguments that a function does not take', () => {
+  const loose = (call: unknown) => call as (...args: unknown[]) => Promise<unknown>;
+
+  it.each<[string, () => Promise<unknown>, string]>([
+    [
+      'askO3Async with options',
+      () => loose(askO3Async)('Why?', undefined, {}),
+      'askO3Async(question, context)',
+    ],
+    [
+      'askO3Async with options for a context',
+      () => loose(askO3Async)('Why?', { idempotencyKey: 'k' }),
+      'context',
+    ],
+    ['askO3Async without a question', () => loose(askO3Async)(), 'question to be a string, got nothing'],
+    ['checkO3Status', () => loose(checkO3Status)('1', 0, ['1']), 'checkO3Status(id), got 2 more'],
+    ['checkO3Status with a number', () => loose(checkO3Status)(1), 'id to be a string, got 1'],
+    ['getO3Result', () => loose(getO3Result)('1', { timeout: 5 }), 'getO3Result(id)'],
+    ['listO3Tasks', () => loose(listO3Tasks)({ status: 'failed' }), 'listO3Tasks()'],
+    [
+      'askO3 with options for a context',
+      () => loose(askO3)('Why?', { timeout: 5 }),
+      'context to be a string',
+    ],
+    ['askO3 with an unknown option', () => loose(askO3)('Why?', undefined, { timeoutMs: 5 }), '"timeoutMs"'],
+    [
+      'askO3 with a number for options',
+      () => loose(askO3)('Why?', undefined, 300),
+      '{ timeout: 300 }, got 300',
+    ],
+    ['askO3 with a text for a timeout', () => loose(askO3)('Why?', undefined, { timeout: '5' }), 'got "5"'],
+    [
+      'askO3 with a fourth argument',
+      () => loose(askO3)('Why?', undefined, {}, 1),
+      'askO3(question, context, {',
+    ],
+    ['showO3Progress', () => loose(showO3Progress)(true), 'showO3Progress()'],
+    ['cancelO3', () => loose(cancelO3)('1', 'now'), 'cancelO3(id)'],
+  ])('%s is refused before anything is sent', async (_what, call, message) => {
+    expect(await call()).toEqual({ ok: false, error: expect.stringContaining(message) });
+  });
+});
+
 describe('askO3', () => {
   it.each([-1, Number.NaN])('asks nothing with a timeout of %d seconds', async (timeout) => {
     expect(await askO3('Why?', undefined, { timeout })).toEqual({

@@ -128,7 +128,7 @@ describe('what is sent', () => {
 
   it('takes 204 for an answer', async () => {
     const { url, seen } = await startScripted((response) => response.writeHead(204).end());
-    await new O3Client({ url }).remove('job-1');
+    await new O3Client({ url }).delete('job-1');
     expect(seen[0]?.method).toBe('DELETE');
   });
 });

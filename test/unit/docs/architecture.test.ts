@@ -111,7 +111,7 @@ test.each([
   [
     'process.env',
     /\bprocess\.env\b/,
-    ['src/config/environment.ts'],
+    ['src/config/client.ts', 'src/config/environment.ts'],
     'a variable that is read in the middle cannot be documented, checked at the start, or found',
   ],
   [

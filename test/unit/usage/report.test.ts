@@ -19,8 +19,8 @@ describe('the range of a report', () => {
   });
 
   it.each([
-    [{ from: '2025-01-25' }, 'from: expected a day of the 400 up to 2026-03-01, got "2025-01-25"'],
-    [{ from: '2026-03-02' }, 'from: expected a day of the 400 up to 2026-03-01, got "2026-03-02"'],
+    [{ from: '2025-01-25' }, 'from: expected a day within the 400 days up to 2026-03-01, got "2025-01-25"'],
+    [{ from: '2026-03-02' }, 'from: expected a day within the 400 days up to 2026-03-01, got "2026-03-02"'],
     [{ to: '2026-02-30' }, 'to: expected a day, YYYY-MM-DD, got "2026-02-30"'],
     [{ from: 'yesterday', to: '' }, 'from: expected a day, YYYY-MM-DD, got "yesterday"; to: expected'],
   ])('is refused when it is %j', (query, message) => {
@@ -74,11 +74,11 @@ describe('a report', () => {
   it('is a table in a terminal', () => {
     const terminal = { ...createTerminal(process.stdout), paint: (_: unknown, text: string) => text };
     expect(usageTable(reportFrom(range, entries, 'tenant'), 'tenant', terminal).split('\n')).toEqual([
-      'TENANT    REQUESTS  INPUT  CACHED  OUTPUT  REASONING     COST  UNPRICED',
-      '(nobody)         1      0       0       0          0  unknown         1',
-      'alice            2      0       0       0          0    $0.20         1',
-      'bob              3      0       0       7          0    $0.10         0',
-      'total            6      0       0       7          0    $0.30         2',
+      'TENANT       REQUESTS  INPUT  CACHED  OUTPUT  REASONING     COST  UNPRICED',
+      '(no tenant)         1      0       0       0          0  unknown         1',
+      'alice               2      0       0       0          0    $0.20         1',
+      'bob                 3      0       0       7          0    $0.10         0',
+      'total               6      0       0       7          0    $0.30         2',
     ]);
   });
 });

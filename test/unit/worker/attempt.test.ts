@@ -12,82 +12,117 @@ import {
 import { LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
-import { type Attempt, runAttempt } from '../../../worker/attempt/attempt.ts';
+import { runAttempt } from '../../../worker/attempt/attempt.ts';
+import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
 import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
-import { PurchaseUncertainError } from '../../../worker/upstream/purchase-uncertain-error.ts';
-import type { RunningResponse } from '../../../worker/upstream/running-response.ts';
+import { PurchaseUncertainError } from '../../../worker/upstream/errors.ts';
+import { onFastClock } from '../../support/fast-clock.ts';
 
-const answered: UpstreamResponse = {
+const ANSWERED: UpstreamResponse = {
   id: 'resp_1',
   status: 'completed',
   model: 'o3-2025-04-16',
   output: [{ type: 'message', content: [{ type: 'output_text', text: 'Yes.' }] }],
 };
+const RUNNING: UpstreamResponse = { id: 'resp_1', status: 'in_progress' };
+const ADOPTABLE = { upstreamId: 'resp_1', background: true };
+const DATA = { question: 'Is it?', stream: false };
 
-/** What an attempt has done to the world, in its order. */
-function world(
-  known: Partial<RunRecord> = {},
-  script: { create?: Error; lookup?: UpstreamResponse | Error; everybodyWaits?: boolean } = {},
-  policy: Partial<ModelConfig> = {},
-) {
+/** What the ports of an attempt answer where a test does not want the usual. */
+interface Answers {
+  /** What the create throws. */
+  create?: Error;
+  /** What a lookup of the response returns or throws. */
+  lookup?: UpstreamResponse | Error;
+  /** What a cancel of the response returns, and when. */
+  cancel?: () => Promise<UpstreamResponse | null>;
+  /** Whether nothing may be sent to the upstream after a refusal. */
+  allWait?: boolean;
+  submit?: RunRecordWriter['submit'];
+  store?: () => ReturnType<RunRecordWriter['storePurchase']>;
+  save?: (progress: RunProgress) => { cancelRequested: boolean };
+}
+
+/** An attempt of a job whose record says `known`, and what the attempt does to the world, in order. */
+function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy: Partial<ModelConfig> = {}) {
   const done: string[] = [];
-  const spent: string[] = [];
+  const purchases: string[] = [];
   const booked: Spent[] = [];
-  const brought: Partial<RunRecord> = {};
-  let submits: RunRecordWriter['submit'] = async () => ({
-    kind: 'ok',
-    replaced: known.submitting !== undefined,
-  });
-  let stores: RunRecordWriter['storePurchase'] = async () => 'ok';
-  let saves: (progress: RunProgress) => Promise<{ cancelRequested: boolean }> = async () => ({
-    cancelRequested: false,
-  });
-  let ended: RunEnd | undefined;
-  const record: RunRecordWriter = {
-    begin: async () => ({
-      state: known.status === undefined ? 'open' : 'finished',
-      record: { ...runRecordFrom([]), attempt: 1, ...known },
-    }),
-    read: async () => ({ ...runRecordFrom([]), ...known, ...brought }),
-    submit: async (token) => {
-      done.push('submit');
-      return submits(token);
+  const ends: RunEnd[] = [];
+  const later: Partial<RunRecord> = {};
+  const context: AttemptContext = {
+    data: DATA,
+    attemptsMade: 0,
+    maxAttempts: 3,
+    alias: 'o3',
+    model: { ...defaultModels().models['o3'], ...policy } as ModelConfig,
+    prices: createPriceList({}),
+    record: {
+      begin: async () => ({
+        state: known.status === undefined ? 'open' : 'finished',
+        record: { ...runRecordFrom([]), attempt: 1, ...known },
+      }),
+      read: async () => ({ ...runRecordFrom([]), ...known, ...later }),
+      submit: async (token) => {
+        done.push('submit');
+        return answers.submit?.(token) ?? { kind: 'ok', replaced: known.submitting !== undefined };
+      },
+      storePurchase: async (_token, { upstreamId }) => {
+        done.push(`store ${upstreamId}`);
+        return answers.store?.() ?? 'ok';
+      },
+      save: async (progress, spent) => {
+        if (spent) booked.push(spent);
+        const withdrawn = 'submitting' in progress ? 'withdrawn' : undefined;
+        done.push(`save ${progress.error?.code ?? withdrawn ?? progress.upstreamStatus ?? ''}`);
+        return answers.save?.(progress) ?? { cancelRequested: false };
+      },
+      append: async () => ({ cancelRequested: false }),
+      finish: async (end) => {
+        done.push(`finish ${end.status}`);
+        ends.push(end);
+        return ends[0]?.status ?? end.status;
+      },
     },
-    storePurchase: async (token, bought) => {
-      done.push(`store ${bought.upstreamId}`);
-      return stores(token, bought);
+    upstream: upstreamOf(done, answers),
+    openAiEvents: undefined,
+    lostResponses: undefined,
+    active: createActiveAttempt(),
+    eventLogPace: createPace(2000),
+    reservation: {
+      begin: async () => {},
+      forget: async () => {},
+      check: () => {},
+      sent: async () => {},
+      accepted: () => {},
+      refused: async () => answers.allWait ?? false,
+      report: async () => {},
     },
-    save: async (progress, spentOnIt) => {
-      if (spentOnIt) booked.push(spentOnIt);
-      const withdrawn = 'submitting' in progress ? 'withdrawn' : undefined;
-      done.push(`save ${progress.error?.code ?? withdrawn ?? progress.upstreamStatus ?? ''}`);
-      return saves(progress);
-    },
-    append: async () => ({ cancelRequested: false }),
-    finish: async (end) => {
-      done.push(`finish ${end.status}`);
-      ended ??= end;
-      return ended.status;
-    },
+    onPurchase: (event) => void purchases.push(event),
   };
-  const upstream: Upstream = {
-    create: async (): Promise<RunningResponse> => {
+  const run = (data: unknown = DATA) => onFastClock(() => runAttempt({ ...context, data }));
+  return { run, active: context.active, done, purchases, booked, ends, later };
+}
+
+function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
+  return {
+    create: async () => {
       done.push('create');
-      if (script.create !== undefined) throw script.create;
+      if (create !== undefined) throw create;
       return { response: { id: 'resp_1', status: 'queued' }, background: true, streamed: false };
     },
     retrieve: async () => {
       done.push('look');
-      if (script.lookup instanceof Error) throw script.lookup;
-      return script.lookup ?? answered;
+      if (lookup instanceof Error) throw lookup;
+      return lookup ?? ANSWERED;
     },
     resume: async () => {
       throw new Error('expected no stream');
     },
     cancel: async () => {
       done.push('cancel');
-      return null;
+      return cancel?.() ?? null;
     },
     listModels: async () => undefined,
     graceMs: 300,
@@ -95,338 +130,275 @@ function world(
     pace: createPace(200),
     close: async () => {},
   };
-  const model = { ...defaultModels().models['o3'], ...policy } as ModelConfig;
-  const attempt: Attempt = {
-    data: { question: 'Is it?', stream: false },
-    attemptsMade: 0,
-    maxAttempts: 3,
-    alias: 'o3',
-    model,
-    prices: createPriceList({}),
-    record,
-    upstream,
-    webhooks: undefined,
-    active: createActiveAttempt(),
-    journalPace: createPace(2000),
-    grant: {
-      begin: async () => {},
-      forget: async () => {},
-      check: () => {},
-      sent: async () => {},
-      accepted: () => {},
-      refused: async () => script.everybodyWaits ?? false,
-      report: async () => {},
-    },
-    onPurchase: (what) => void spent.push(what),
-  };
-  return {
-    attempt,
-    done,
-    spent,
-    booked,
-    brought,
-    onSubmit: (submit: typeof submits) => {
-      submits = submit;
-    },
-    onStore: (store: typeof stores) => {
-      stores = store;
-    },
-    onSave: (save: typeof saves) => {
-      saves = save;
-    },
-    ended: () => ended,
-  };
 }
 
-describe('what a response has used', () => {
-  const usage = { input_tokens: 1000, output_tokens: 500 };
-  const costNano = 1000 * 2000 + 500 * 8000;
-  const broken = (code: string): UpstreamResponse => ({
-    ...answered,
-    status: 'failed',
-    error: { code, message: 'no' },
-    usage,
-  });
-
-  it('is written down with the failure that it ended in', async () => {
-    const { attempt, ended } = world({}, { lookup: broken('invalid_prompt') });
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'response_refused' });
-    expect(ended()).toMatchObject({ status: 'failed', spent: { responseId: 'resp_1', costNano, usage } });
-  });
-
-  it('is written down before another attempt buys the next one', async () => {
-    const { attempt, booked } = world({}, { lookup: broken('server_error') });
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'retry' });
-    expect(booked).toMatchObject([{ responseId: 'resp_1', costNano, usage }]);
-  });
-});
-
-describe('an attempt', () => {
-  it('buys, writes the id down, follows, and writes the end down', async () => {
-    const { attempt, done, spent, ended } = world();
-    expect(await runAttempt(attempt)).toMatchObject({
+describe('runAttempt', () => {
+  it('buys a response, stores its id, follows it and writes the end down', async () => {
+    const { run, done, purchases, ends } = attemptOf();
+    expect(await run()).toMatchObject({
       kind: 'completed',
       summary: { answer_preview: 'Yes.', upstream_model: 'o3-2025-04-16', usage: null },
     });
     expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'finish completed']);
-    expect(spent).toEqual(['bought']);
-    expect(ended()).toMatchObject({ response: answered });
+    expect(purchases).toEqual(['bought']);
+    expect(ends).toMatchObject([{ response: ANSWERED }]);
   });
 
-  it('adopts what was bought before it, even if that was seen to be finished', async () => {
-    const known = { upstreamId: 'resp_1', background: true, upstreamStatus: 'completed' };
-    const { attempt, done, spent } = world(known);
-    expect(await runAttempt(attempt)).toMatchObject({
-      kind: 'completed',
-      summary: { answer_preview: 'Yes.' },
-    });
-    expect(done).toEqual(['look', 'finish completed']);
-    expect(spent).toEqual(['adopted']);
+  it('adopts a response of an earlier attempt, also one that was seen to have ended', async () => {
+    const { run, done, purchases } = attemptOf({ ...ADOPTABLE, upstreamStatus: 'completed' });
+    expect(await run()).toMatchObject({ kind: 'completed', summary: { answer_preview: 'Yes.' } });
+    expect([done, purchases]).toEqual([['look', 'finish completed'], ['adopted']]);
   });
 
-  it('buys again what went down with its connection', async () => {
-    const { attempt, spent } = world({ upstreamId: 'resp_0', background: false });
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'completed' });
-    expect(spent).toEqual(['bought']);
+  it('buys again when a foreground response went down with its worker', async () => {
+    const { run, purchases } = attemptOf({ upstreamId: 'resp_0', background: false });
+    expect(await run()).toMatchObject({ kind: 'completed' });
+    expect(purchases).toEqual(['bought']);
   });
 
-  it('only repeats an end that was written down before', async () => {
+  it('repeats an end that was written down before', async () => {
     const error = { code: 'invalid_request', message: 'no', retryable: false };
-    const failed = world({ status: 'failed', error });
-    expect(await runAttempt(failed.attempt)).toEqual({
-      kind: 'failed',
-      code: 'invalid_request',
-      message: 'no',
-    });
+    const failed = attemptOf({ status: 'failed', error });
+    expect(await failed.run()).toEqual({ kind: 'failed', code: 'invalid_request', message: 'no' });
     expect(failed.done).toEqual([]);
-    const cancelled = world({ status: 'cancelled', upstreamId: 'resp_1', background: true });
-    expect(await runAttempt(cancelled.attempt)).toEqual({ kind: 'cancelled' });
+    const cancelled = attemptOf({ status: 'cancelled', ...ADOPTABLE });
+    expect(await cancelled.run()).toEqual({ kind: 'cancelled' });
     expect(cancelled.done).toEqual(['cancel', 'finish cancelled']);
   });
 
-  it('buys nothing when it was cancelled before', async () => {
-    const { attempt, done } = world({ cancelRequested: true });
-    expect(await runAttempt(attempt)).toEqual({ kind: 'cancelled' });
-    expect(done).toEqual(['finish cancelled']);
-  });
-
-  it('refuses data that no producer of ours has written', async () => {
-    const { attempt, done } = world();
-    expect(await runAttempt({ ...attempt, data: { prompt: 'x' } })).toMatchObject({
-      kind: 'failed',
-      code: 'invalid_request',
-    });
+  it('refuses data that is not a job', async () => {
+    const { run, done } = attemptOf();
+    expect(await run({ prompt: 'x' })).toMatchObject({ kind: 'failed', code: 'invalid_request' });
     expect(done).toEqual(['finish failed']);
   });
 
-  it('is to be retried after a failure that a later attempt may cure, until none is left', async () => {
-    const create = new RetryableError('upstream_error', 'down', { retryAfterMs: 5 });
-    const first = world({ attempt: 2 }, { create });
-    expect(await runAttempt(first.attempt)).toEqual({
-      kind: 'retry',
-      failure: create,
-      attempt: 2,
-      delayMs: 5,
-    });
-    expect(first.done).toEqual(['submit', 'create', 'save withdrawn', 'save upstream_error']);
-    const last = world({ attempt: 3 }, { create });
-    expect(await runAttempt(last.attempt)).toMatchObject({ kind: 'failed', code: 'upstream_error' });
+  it('throws an unexpected error on, so that BullMQ tries again, and cancels a response whose id was not stored', async () => {
+    const oom = new Error('OOM command not allowed');
+    const { run, done } = attemptOf({}, { store: () => Promise.reject(oom) });
+    await expect(run()).rejects.toBe(oom);
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
+  });
+});
+
+describe('a failure', () => {
+  const down = new RetryableError('upstream_error', 'down', { retryAfterMs: 5 });
+
+  it('leads to a retry when a later attempt may succeed, until no attempt is left', async () => {
+    const second = attemptOf({ attempt: 2 }, { create: down });
+    expect(await second.run()).toEqual({ kind: 'retry', failure: down, attempt: 2, delayMs: 5 });
+    expect(second.done).toEqual(['submit', 'create', 'save withdrawn', 'save upstream_error']);
+    const last = attemptOf({ attempt: 3 }, { create: down });
+    expect(await last.run()).toMatchObject({ kind: 'failed', code: 'upstream_error' });
   });
 
-  it('is not retried when it was cancelled while it failed', async () => {
-    const { attempt, onSave, done } = world({}, { create: new RetryableError('upstream_error', 'down') });
-    onSave(async () => ({ cancelRequested: true }));
-    await runAttempt(attempt);
+  it('leads to no retry when the job was cancelled meanwhile', async () => {
+    const { run, done } = attemptOf({}, { create: down, save: () => ({ cancelRequested: true }) });
+    await run();
     expect(done).toEqual(['submit', 'create', 'save withdrawn', 'save upstream_error', 'finish failed']);
   });
 
-  it('stops what it can no longer follow', async () => {
-    const { attempt, done } = world({}, { lookup: new TerminalError('authentication', '401') });
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'authentication' });
+  it('cancels a response that can no longer be followed', async () => {
+    const { run, done } = attemptOf({}, { lookup: new TerminalError('authentication', '401') });
+    expect(await run()).toMatchObject({ kind: 'failed', code: 'authentication' });
     expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'finish failed', 'cancel']);
   });
 
-  it('does not stop a response that has ended', async () => {
+  it('does not cancel a response that has ended', async () => {
     const lookup = { id: 'resp_1', status: 'failed', error: { code: 'server_error', message: 'x' } };
-    const { attempt, done } = world({}, { lookup });
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'retry', failure: { code: 'response_failed' } });
+    const { run, done } = attemptOf({}, { lookup });
+    expect(await run()).toMatchObject({ kind: 'retry', failure: { code: 'response_failed' } });
     expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'save response_failed']);
   });
 
-  it('leaves what it bought without the lock to the worker that has it: its id is home', async () => {
-    const { attempt, onStore, done } = world();
-    onStore(async () => {
-      throw new LockLostError('job_1');
+  it('keeps a silent response for the next attempt to adopt, and cancels it after the last attempt', async () => {
+    const lookup = new RetryableError('connection_lost', 'no route');
+    const first = attemptOf(ADOPTABLE, { lookup }, { stallMs: 1 });
+    expect(await first.run()).toMatchObject({ kind: 'retry', failure: { code: 'upstream_silent' } });
+    expect(first.done).not.toContain('cancel');
+    const last = attemptOf({ ...ADOPTABLE, attempt: 3 }, { lookup }, { stallMs: 1 });
+    expect(await last.run()).toMatchObject({ kind: 'failed', code: 'upstream_silent' });
+    expect(last.done.slice(-2)).toEqual(['finish failed', 'cancel']);
+  });
+
+  it('books what the failed response used, with the end of the job or before the next attempt', async () => {
+    const usage = { input_tokens: 1000, output_tokens: 500 };
+    const spent = { responseId: 'resp_1', costNano: 1000 * 2000 + 500 * 8000, usage };
+    const broken = (code: string) => ({
+      ...ANSWERED,
+      status: 'failed',
+      error: { code, message: 'no' },
+      usage,
     });
-    expect(await runAttempt(attempt)).toEqual({ kind: 'lost' });
-    expect(done).toEqual(['submit', 'create', 'store resp_1']);
+    const refused = attemptOf({}, { lookup: broken('invalid_prompt') });
+    expect(await refused.run()).toMatchObject({ kind: 'failed', code: 'response_refused' });
+    expect(refused.ends).toMatchObject([{ status: 'failed', spent }]);
+    const retried = attemptOf({}, { lookup: broken('server_error') });
+    expect(await retried.run()).toMatchObject({ kind: 'retry' });
+    expect(retried.booked).toMatchObject([spent]);
   });
 
-  it('stops what it bought when another has been bought since: nobody waits for it', async () => {
-    const { attempt, onStore, done } = world();
-    onStore(async () => 'superseded');
-    expect(await runAttempt(attempt)).toEqual({ kind: 'lost' });
-    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
+  it('sends the job back into the fair queue, uncharged, when nothing may be sent to the upstream', async () => {
+    const create = new RetryableError('rate_limited', 'slow down', { retryAfterMs: 60_000 });
+    const saved: RunProgress[] = [];
+    const save = (progress: RunProgress) => {
+      saved.push(progress);
+      return { cancelRequested: false };
+    };
+    const { run, done } = attemptOf({ reservedModel: 'o3' }, { create, allWait: true, save });
+    expect(await run()).toEqual({ kind: 'postponed' });
+    expect(saved).toContainEqual({ reservedModel: undefined });
+    expect(done).not.toContain('finish failed');
+  });
+});
+
+describe('a cancel', () => {
+  it('ends an attempt that has bought nothing', async () => {
+    const { run, done } = attemptOf({ cancelRequested: true });
+    expect(await run()).toEqual({ kind: 'cancelled' });
+    expect(done).toEqual(['finish cancelled']);
   });
 
-  it('stops what it bought when somebody has cancelled meanwhile', async () => {
-    const { attempt, onStore, done } = world();
-    onStore(async () => 'unwanted');
-    await runAttempt(attempt);
+  it('prevents the create when the mark of the create finds it', async () => {
+    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'cancel-requested' }) });
+    expect(await run()).toEqual({ kind: 'cancelled' });
+    expect([done, purchases]).toEqual([['submit', 'finish cancelled'], []]);
+  });
+
+  it('that comes while the response is bought is sent to the upstream once', async () => {
+    const { run, done } = attemptOf({}, { store: async () => 'cancel-requested' });
+    expect(await run()).toEqual({ kind: 'cancelled' });
     expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel', 'finish cancelled']);
   });
 
-  it('buys nothing when it is cancelled in the last moment', async () => {
-    const { attempt, onSubmit, done, spent } = world();
-    onSubmit(async () => ({ kind: 'unwanted' }));
-    expect(await runAttempt(attempt)).toEqual({ kind: 'cancelled' });
-    expect([done, spent]).toEqual([['submit', 'finish cancelled'], []]);
+  it('that comes while the response runs is sent to the upstream at once and once, and its usage is booked', async () => {
+    const cancelled = { ...RUNNING, status: 'cancelled', usage: { input_tokens: 7, output_tokens: 0 } };
+    const world = attemptOf(ADOPTABLE, { lookup: RUNNING, cancel: async () => cancelled });
+    const running = world.run();
+    await new Promise(setImmediate);
+    world.active.interrupt('cancelled');
+    expect(world.done.at(-1)).toBe('cancel');
+    expect(await running).toEqual({ kind: 'cancelled' });
+    expect(world.done.filter((step) => step === 'cancel')).toHaveLength(1);
+    expect(world.ends).toMatchObject([{ status: 'cancelled', spent: { usage: { input_tokens: 7 } } }]);
+  });
+});
+
+describe('a lost lock', () => {
+  it('leaves a response whose id was stored to the worker that has the lock', async () => {
+    const { run, done } = attemptOf({}, { store: () => Promise.reject(new LockLostError('job_1')) });
+    expect(await run()).toEqual({ kind: 'lost' });
+    expect(done).toEqual(['submit', 'create', 'store resp_1']);
   });
 
-  it('adopts what an earlier create brings home in the last moment', async () => {
-    const { attempt, onSubmit, done, spent } = world();
-    const record = { ...runRecordFrom([]), upstreamId: 'resp_0', background: true };
-    onSubmit(async () => ({ kind: 'bought', record }));
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'completed' });
-    expect([done, spent]).toEqual([['submit', 'look', 'finish completed'], ['adopted']]);
+  it('cancels a response whose create was superseded by another', async () => {
+    const { run, done } = attemptOf({}, { store: async () => 'superseded' });
+    expect(await run()).toEqual({ kind: 'lost' });
+    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
   });
 
-  it('leaves what it has adopted alone when the lock is lost', async () => {
-    const { attempt, done } = world(
-      { upstreamId: 'resp_1', background: true },
-      { lookup: { id: 'resp_1', status: 'queued' } },
-    );
-    const running = runAttempt(attempt);
-    attempt.active.interrupt('lock lost');
+  it('leaves an adopted response alone', async () => {
+    const { run, active, done } = attemptOf(ADOPTABLE, { lookup: RUNNING });
+    const running = run();
+    active.interrupt('lock lost');
     expect(await running).toEqual({ kind: 'lost' });
     expect(done).not.toContain('cancel');
   });
+});
 
-  it('ends with its timeout, the time before a takeover included', async () => {
-    const { attempt, done } = world(
-      { upstreamId: 'resp_1', background: true, createdAt: Date.now() - 900 },
-      { lookup: { id: 'resp_1', status: 'in_progress' } },
-      { timeoutMs: 1000 },
-    );
+describe('a limit in time', () => {
+  it('counts the time before a takeover', async () => {
+    const known = { ...ADOPTABLE, responseCreatedAt: Date.now() - 900 };
+    const { run, done } = attemptOf(known, { lookup: RUNNING }, { timeoutMs: 1000 });
     const begunAt = performance.now();
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'timeout' });
+    expect(await run()).toMatchObject({ kind: 'failed', code: 'timeout' });
     expect(performance.now() - begunAt).toBeLessThan(800);
     expect(done.slice(-2)).toEqual(['cancel', 'finish failed']);
   });
 
-  it('throws on what nobody expected, so that BullMQ tries again', async () => {
-    const { attempt, onStore, done } = world();
-    const oom = new Error('OOM command not allowed');
-    onStore(async () => {
-      throw oom;
-    });
-    await expect(runAttempt(attempt)).rejects.toBe(oom);
-    // Its id could not be written down, so that it would be bought again.
-    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
-  });
-
-  it('gives the job back when the worker leaves, before it buys or when another can go on', async () => {
-    const before = world();
-    before.attempt.active.leave();
-    expect(await runAttempt(before.attempt)).toEqual({ kind: 'released' });
-    expect(before.done).toEqual([]);
-    const after = world({}, { lookup: { id: 'resp_1', status: 'in_progress' } });
-    after.onStore(async () => {
-      after.attempt.active.leave();
-      return 'ok';
-    });
-    expect(await runAttempt(after.attempt)).toEqual({ kind: 'released' });
-    expect(after.done).toEqual(['submit', 'create', 'store resp_1']);
-  });
-
-  describe('that finds the mark of an earlier create, and no id', () => {
-    const submitting = { token: 'purchase-0', at: Date.now(), over: false };
-    const gone = { ...submitting, over: true };
-
-    it('buys again, and counts it', async () => {
-      const { attempt, done, spent } = world({ submitting: gone });
-      expect(await runAttempt(attempt)).toMatchObject({ kind: 'completed' });
-      expect(done[0]).toBe('submit');
-      expect(spent).toEqual(['uncertain', 'bought']);
-    });
-
-    it('fails where that is the policy, and buys nothing', async () => {
-      const { attempt, done, spent } = world({ submitting }, {}, { onUncertain: 'fail' });
-      expect(await runAttempt(attempt)).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
-      expect([done, spent]).toEqual([['finish failed'], ['uncertain']]);
-    });
-
-    it('adopts what its sender brings home after all', async () => {
-      const { attempt, brought, done, spent } = world({ submitting });
-      const running = runAttempt(attempt);
-      Object.assign(brought, { upstreamId: 'resp_0', background: true });
-      expect(await running).toMatchObject({ kind: 'completed' });
-      expect([done, spent]).toEqual([['look', 'finish completed'], ['adopted']]);
-    });
-
-    it('does not wait for it in a worker that leaves', async () => {
-      const { attempt, done, spent } = world({ submitting });
-      const running = runAttempt(attempt);
-      attempt.active.leave();
-      expect(await running).toEqual({ kind: 'released' });
-      expect([done, spent]).toEqual([[], []]);
-    });
-  });
-
-  it('leaves the mark of a create that nobody knows the end of, for the next attempt to look into', async () => {
-    const failure = new RetryableError('connection_lost', 'reset');
-    const { attempt, done, spent } = world({}, { create: new PurchaseUncertainError(failure) });
-    expect(await runAttempt(attempt)).toMatchObject({ kind: 'retry', failure });
-    expect([done, spent]).toEqual([['submit', 'create', 'save connection_lost'], []]);
-    const careful = world({}, { create: new PurchaseUncertainError(failure) }, { onUncertain: 'fail' });
-    expect(await runAttempt(careful.attempt)).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
-    expect(careful.spent).toEqual(['uncertain']);
-    const last = world({ attempt: 3 }, { create: new PurchaseUncertainError(failure) });
-    expect(await runAttempt(last.attempt)).toMatchObject({ kind: 'failed', code: 'connection_lost' });
-    expect(last.spent).toEqual(['uncertain']);
-  });
-
-  it('keeps a response that gives no sign of life for the next attempt to look up, and stops it after the last', async () => {
-    const out = new RetryableError('connection_lost', 'no route');
-    const known = { upstreamId: 'resp_1', background: true };
-    const first = world(known, { lookup: out }, { stallMs: 1 });
-    expect(await runAttempt(first.attempt)).toMatchObject({
-      kind: 'retry',
-      failure: { code: 'upstream_silent' },
-    });
-    expect(first.done).not.toContain('cancel');
-    const last = world({ ...known, attempt: 3 }, { lookup: out }, { stallMs: 1 });
-    expect(await runAttempt(last.attempt)).toMatchObject({ kind: 'failed', code: 'upstream_silent' });
-    expect(last.done.slice(-2)).toEqual(['finish failed', 'cancel']);
-  });
-
-  it('ends with the deadline of its job, and begins nothing after it', async () => {
-    const data = { question: 'Is it?', stream: false, deadline: new Date(Date.now() + 100).toISOString() };
-    const running = world({}, { lookup: { id: 'resp_1', status: 'in_progress' } });
-    expect(await runAttempt({ ...running.attempt, data })).toMatchObject({ code: 'deadline_passed' });
+  it('ends an attempt at the deadline of its job, and begins none after it', async () => {
+    const data = { ...DATA, deadline: new Date(Date.now() + 100).toISOString() };
+    const running = attemptOf({}, { lookup: RUNNING });
+    expect(await running.run(data)).toMatchObject({ code: 'deadline_passed' });
     expect(running.done.slice(-2)).toEqual(['cancel', 'finish failed']);
-    const late = world();
-    expect(await runAttempt({ ...late.attempt, data })).toMatchObject({ code: 'deadline_passed' });
+    const late = attemptOf();
+    const over = { ...data, deadline: new Date(Date.now() - 1).toISOString() };
+    expect(await late.run(over)).toMatchObject({ code: 'deadline_passed' });
     expect(late.done).toEqual(['finish failed']);
     const create = new RetryableError('rate_limited', 'slow down', { retryAfterMs: 60_000 });
-    const throttled = world({}, { create });
     const soon = { ...data, deadline: new Date(Date.now() + 30_000).toISOString() };
-    expect(await runAttempt({ ...throttled.attempt, data: soon })).toMatchObject({
-      kind: 'failed',
-      code: 'rate_limited',
-    });
+    expect(await attemptOf({}, { create }).run(soon)).toMatchObject({ kind: 'failed', code: 'rate_limited' });
   });
 });
 
-it('a job that is refused while everybody has to wait goes back into the line: nothing is charged, and it has no grant any more', async () => {
-  const create = new RetryableError('rate_limited', 'slow down', { retryAfterMs: 60_000 });
-  const throttled = world({ grant: 'o3' }, { create, everybodyWaits: true });
-  const saved: RunProgress[] = [];
-  throttled.onSave(async (progress) => {
-    saved.push(progress);
-    return { cancelRequested: false };
+describe('a worker that stops', () => {
+  it('gives the job back before it buys', async () => {
+    const { run, active, done } = attemptOf();
+    active.requestStop();
+    expect(await run()).toEqual({ kind: 'released' });
+    expect(done).toEqual([]);
   });
-  expect(await runAttempt(throttled.attempt)).toEqual({ kind: 'postponed' });
-  expect(saved).toContainEqual({ grant: undefined });
-  expect(throttled.done).not.toContain('finish failed');
+
+  it('gives the job back as soon as another worker can adopt the response', async () => {
+    const store = async () => {
+      world.active.requestStop();
+      return 'ok' as const;
+    };
+    const world = attemptOf({}, { lookup: RUNNING, store });
+    expect(await world.run()).toEqual({ kind: 'released' });
+    expect(world.done).toEqual(['submit', 'create', 'store resp_1']);
+  });
+
+  it('does not wait for the id of an earlier create', async () => {
+    const submitting = { token: 'purchase-0', at: Date.now(), over: false };
+    const { run, active, done, purchases } = attemptOf({ submitting });
+    const running = run();
+    active.requestStop();
+    expect(await running).toEqual({ kind: 'released' });
+    expect([done, purchases]).toEqual([[], []]);
+  });
+});
+
+describe('an uncertain purchase', () => {
+  const submitting = { token: 'purchase-0', at: Date.now(), over: false };
+  const uncertain = new PurchaseUncertainError(new RetryableError('connection_lost', 'reset'));
+
+  it('is counted when the job is bought again', async () => {
+    const { run, done, purchases } = attemptOf({ submitting: { ...submitting, over: true } });
+    expect(await run()).toMatchObject({ kind: 'completed' });
+    expect(done[0]).toBe('submit');
+    expect(purchases).toEqual(['uncertain', 'bought']);
+  });
+
+  it('fails the job when that is the policy', async () => {
+    const { run, done, purchases } = attemptOf({ submitting }, {}, { onUncertain: 'fail' });
+    expect(await run()).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
+    expect([done, purchases]).toEqual([['finish failed'], ['uncertain']]);
+  });
+
+  it('is adopted when its sender stores the id late', async () => {
+    const { run, later, done, purchases } = attemptOf({ submitting });
+    const running = run();
+    Object.assign(later, ADOPTABLE);
+    expect(await running).toMatchObject({ kind: 'completed' });
+    expect([done, purchases]).toEqual([['look', 'finish completed'], ['adopted']]);
+  });
+
+  it('is adopted when its sender stores the id just before another create', async () => {
+    const record = { ...runRecordFrom([]), ...ADOPTABLE };
+    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'purchased', record }) });
+    expect(await run()).toMatchObject({ kind: 'completed' });
+    expect([done, purchases]).toEqual([['submit', 'look', 'finish completed'], ['adopted']]);
+  });
+
+  it('keeps its mark for the next attempt, and is counted when there is none', async () => {
+    const first = attemptOf({}, { create: uncertain });
+    expect(await first.run()).toMatchObject({ kind: 'retry', failure: uncertain.failure });
+    expect([first.done, first.purchases]).toEqual([['submit', 'create', 'save connection_lost'], []]);
+    const careful = attemptOf({}, { create: uncertain }, { onUncertain: 'fail' });
+    expect(await careful.run()).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
+    expect(careful.purchases).toEqual(['uncertain']);
+    const last = attemptOf({ attempt: 3 }, { create: uncertain });
+    expect(await last.run()).toMatchObject({ kind: 'failed', code: 'connection_lost' });
+    expect(last.purchases).toEqual(['uncertain']);
+  });
 });

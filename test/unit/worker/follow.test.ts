@@ -63,7 +63,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
     outputCharacters: 0,
     createdAt: Date.now(),
     stallMs: 10 * MINUTE,
-    news: undefined,
+    openAiEvents: undefined,
     eventLogWriter: { add: (_event, now) => void progress.push(now) },
     onProgress: async (made) => void progress.push(made),
   };
@@ -293,7 +293,7 @@ describe('following a response', () => {
     const { options, polledAt } = scripted([], [thinking, thinking, thinking, thinking, thinking, done]);
     let wake = (): void => {};
     let listening = 0;
-    const news: FollowOptions['news'] = {
+    const openAiEvents: FollowOptions['openAiEvents'] = {
       watch: (id, awake) => {
         expect(id).toBe('resp_1');
         listening += 1;
@@ -306,7 +306,10 @@ describe('following a response', () => {
         throw new Error('expected nobody to ask for all of them');
       },
     };
-    const following = follow({ response: thinking, background: true, streamed: false }, { ...options, news });
+    const following = follow(
+      { response: thinking, background: true, streamed: false },
+      { ...options, openAiEvents },
+    );
     await jest.advanceTimersByTimeAsync(2500);
     const before = polledAt.length;
     wake();

@@ -1,0 +1,69 @@
+import { createReadStream } from 'node:fs';
+import { SetupError } from '../../src/errors/setup-error.ts';
+
+/** BatchError says why a batch cannot begin or continue: one of its files is not what it must be. */
+export class BatchError extends SetupError {
+  override readonly name = 'BatchError';
+}
+
+/** fileError names the file and what could not be done with it, and quotes the operating system's reason. */
+export function fileError(file: string, what: string, error: unknown): BatchError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new BatchError(`${file} cannot be ${what}: ${reason}`, { cause: error });
+}
+
+export interface FileLine {
+  /** The number of the line, from 1. */
+  number: number;
+  /** The line without its line end; undefined when it is longer than allowed. */
+  bytes: Buffer | undefined;
+  /** The offset in bytes at which the next line begins. */
+  end: number;
+  /** False when the file ends without a line end after this line. */
+  ended: boolean;
+}
+
+const CHUNK_BYTES = 256 * 1024;
+const NEWLINE = 10;
+const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
+
+/**
+ * linesOf reads a file of any size line by line, and holds one line in memory. It does not use Node's
+ * readline, which also ends lines at U+2028, which JSON allows inside strings, and which holds a line of any
+ * length.
+ */
+export async function* linesOf(
+  path: string,
+  mostBytes = Number.POSITIVE_INFINITY,
+  onChunk: (chunk: Buffer) => void = () => {},
+): AsyncGenerator<FileLine, void, undefined> {
+  let pieces: Buffer[] = [];
+  let length = 0;
+  let number = 1;
+  let end = 0;
+  const bytes = () => (length > mostBytes ? undefined : Buffer.concat(pieces));
+  for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>) {
+    onChunk(chunk);
+    for (let from = 0; from < chunk.length; ) {
+      const newline = chunk.indexOf(NEWLINE, from);
+      const piece = chunk.subarray(from, newline === -1 ? chunk.length : newline);
+      length += piece.length;
+      if (length <= mostBytes) pieces.push(piece);
+      else pieces = [];
+      if (newline === -1) break;
+      from = newline + 1;
+      end += length + 1;
+      yield { number, bytes: bytes(), end, ended: true };
+      number += 1;
+      pieces = [];
+      length = 0;
+    }
+  }
+  if (length > 0) yield { number, bytes: bytes(), end: end + length, ended: false };
+}
+
+export function isBlank({ number, bytes }: FileLine): boolean {
+  if (bytes === undefined) return false;
+  const marked = number === 1 && bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);
+  return (marked ? bytes.subarray(3) : bytes).every((byte) => byte === 32 || byte === 9 || byte === 13);
+}

@@ -1,0 +1,95 @@
+import { QueueError } from '../../src/errors/problem.ts';
+import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
+
+/** Origin is what an output line repeats of its input line. */
+export type Origin =
+  | { format: 'openai'; customId: unknown }
+  | { format: 'ours'; customId: unknown; metadata: unknown };
+
+export interface Refusal {
+  code: string;
+  message: string;
+}
+
+/** InputLine is a parsed line of the input: the request that it makes, or why it is refused. */
+export type InputLine = { origin: Origin } & (
+  | { ok: true; request: JobRequest }
+  | { ok: false; error: Refusal }
+);
+
+/** The endpoint of OpenAI's Batch API that o3-queue serves. */
+const RESPONSES_URL = '/v1/responses';
+const NO_ORIGIN: Origin = { format: 'ours', customId: undefined, metadata: undefined };
+
+/**
+ * parseInputLine reads a line of the input: a question as a JSON string, a body of `POST /jobs` with an
+ * optional `custom_id`, or a request of OpenAI's Batch API, which is recognized by its `custom_id` and
+ * `body`.
+ *
+ * @param bytes undefined for a line that is too long.
+ * @param model replaces the model that the line names; undefined keeps it.
+ */
+export function parseInputLine(bytes: Buffer | undefined, model: string | undefined): InputLine {
+  if (bytes === undefined)
+    return refused(NO_ORIGIN, 'line_too_long', 'Expected a line of at most 10 MB, got more');
+  let value: unknown;
+  try {
+    // TextDecoder also removes a byte order mark.
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error: unknown) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return refused(NO_ORIGIN, 'malformed_json', `Expected a line of JSON in UTF-8: ${reason}`);
+  }
+  if (typeof value === 'string') return checked(NO_ORIGIN, { question: value }, model);
+  if (!isRecord(value)) {
+    return refused(NO_ORIGIN, 'invalid_request', 'Expected a JSON string or object, got another JSON value');
+  }
+  return Object.hasOwn(value, 'custom_id') && Object.hasOwn(value, 'body')
+    ? fromOpenAi(value, model)
+    : fromOurs(value, model);
+}
+
+function fromOpenAi(line: Record<string, unknown>, model: string | undefined): InputLine {
+  const { custom_id: customId, method, url, body } = line;
+  const origin: Origin = { format: 'openai', customId };
+  if (typeof customId !== 'string') return refused(origin, 'invalid_request', 'custom_id: expected a string');
+  if (method !== 'POST') return refused(origin, 'invalid_request', 'method: expected "POST"');
+  if (url !== RESPONSES_URL) {
+    return refused(
+      origin,
+      'unsupported_url',
+      `url: expected "${RESPONSES_URL}", the only endpoint that a batch supports`,
+    );
+  }
+  return checked(origin, { request: body }, model);
+}
+
+function fromOurs(line: Record<string, unknown>, model: string | undefined): InputLine {
+  const { custom_id: customId, ...request } = line;
+  const inner = isRecord(request['request']) ? request['request'] : request;
+  return checked({ format: 'ours', customId, metadata: inner['metadata'] }, request, model);
+}
+
+/**
+ * checked validates a request here, as the instance also does, so that an invalid line costs no round trip.
+ */
+function checked(origin: Origin, request: object, model: string | undefined): InputLine {
+  try {
+    return {
+      ok: true,
+      origin,
+      request: parseJobRequest(model === undefined ? request : { ...request, model }),
+    };
+  } catch (error: unknown) {
+    if (error instanceof QueueError) return refused(origin, error.code, error.message);
+    throw error;
+  }
+}
+
+function refused(origin: Origin, code: string, message: string): InputLine {
+  return { ok: false, origin, error: { code, message } };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

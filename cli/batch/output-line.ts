@@ -1,0 +1,76 @@
+import type { JobResult } from '../../src/job/view.ts';
+import type { Origin, Refusal } from './input-line.ts';
+import { type BatchKey, keyText } from './key.ts';
+
+/**
+ * LineOutcome is how a line of the input ended. `refused`: it never became a job. `gone`: the instance no
+ * longer has its job, so the answer is lost.
+ */
+export type LineOutcome =
+  | { status: 'completed'; id: string; result: JobResult }
+  | { status: 'failed' | 'cancelled'; id: string; error: Refusal; costUsd: number | null }
+  | { status: 'gone'; id: string; error: Refusal }
+  | { status: 'refused'; error: Refusal };
+
+/** costOf returns what a line cost in US dollars; null when it cost nothing or the cost is unknown. */
+export function costOf(outcome: LineOutcome): number | null {
+  switch (outcome.status) {
+    case 'completed':
+      return outcome.result.cost_usd;
+    case 'failed':
+    case 'cancelled':
+      return outcome.costUsd;
+    case 'gone':
+    case 'refused':
+      return null;
+    default:
+      return outcome satisfies never;
+  }
+}
+
+/** Every output line without an error ends with this text, because `error` is always the last field. */
+const NO_ERROR = '"error":null}';
+
+/**
+ * answerLine writes a line of the output: in the format of OpenAI's Batch API if the input line was, else in
+ * ours.
+ */
+export function answerLine(key: BatchKey, origin: Origin, outcome: LineOutcome): string {
+  return JSON.stringify(
+    origin.format === 'openai' ? openAiLine(key, origin, outcome) : ourLine(key, origin, outcome),
+  );
+}
+
+/** isAnswered says whether an output line holds an answer. @param ending the last characters of the line. */
+export function isAnswered(ending: string): boolean {
+  return ending.endsWith(NO_ERROR);
+}
+
+function openAiLine(key: BatchKey, { customId }: Origin, outcome: LineOutcome): object {
+  return {
+    id: keyText(key),
+    custom_id: customId,
+    response:
+      outcome.status === 'completed'
+        ? { status_code: 200, request_id: outcome.id, body: outcome.result.response }
+        : null,
+    error: outcome.status === 'completed' ? null : outcome.error,
+  };
+}
+
+function ourLine(key: BatchKey, origin: Origin & { format: 'ours' }, outcome: LineOutcome): object {
+  const result = outcome.status === 'completed' ? outcome.result : undefined;
+  return {
+    line: key.line,
+    key: keyText(key),
+    ...(origin.customId !== undefined && { custom_id: origin.customId }),
+    id: outcome.status === 'refused' ? null : outcome.id,
+    status: outcome.status,
+    answer: result?.answer ?? null,
+    usage: result?.usage ?? null,
+    cost_usd: costOf(outcome),
+    incomplete_reason: result?.incomplete_reason ?? null,
+    ...(origin.metadata !== undefined && { metadata: origin.metadata }),
+    error: outcome.status === 'completed' ? null : outcome.error,
+  };
+}

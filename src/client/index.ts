@@ -1,0 +1,45 @@
+// `o3-queue/client`: everything of o3-queue that talks HTTP. It loads neither BullMQ nor ioredis nor Express nor zod.
+
+export {
+  askO3,
+  askO3Async,
+  cancelO3,
+  checkO3Status,
+  type Err,
+  getO3Result,
+  listO3Tasks,
+  type Ok,
+  type ResultOk,
+  showO3Progress,
+  type TaskStatus,
+  type TaskSummary,
+} from './ask-o3.ts';
+export { O3ClientError } from './client-error.ts';
+export { O3Client, type O3ClientOptions } from './o3-client.ts';
+
+// What a JobQueue takes and gives.
+
+export type { JobEvent } from '../job/event.ts';
+export type { JobStatus, PlanStatus } from '../job/job.ts';
+export type {
+  BulkOutcome,
+  CallOptions,
+  EnqueueOptions,
+  EventOptions,
+  JobQuery,
+  JobQueue,
+  JobQueueError,
+  WaitOptions,
+} from '../job/job-queue.ts';
+export type { BulkRequest, JobRequest } from '../job/request.ts';
+export type {
+  JobError,
+  JobPage,
+  JobResult,
+  JobView,
+  ResultOutcome,
+  UncompletedJob,
+  Usage,
+} from '../job/view.ts';
+export type { ModelState, ModelStatus, ModelView, ResumedModel } from '../models/view.ts';
+export type { UsageDimension, UsageQuery, UsageReport, UsageRow, UsageSums } from '../usage/report.ts';

@@ -1,0 +1,144 @@
+import { shown } from '../errors/input.ts';
+import type { Flaw } from '../errors/problem.ts';
+import type { JobEvent } from './event.ts';
+import type { JobStatus } from './job.ts';
+import type { BulkRequest, JobRequest } from './request.ts';
+import type { JobPage, JobView, ResultOutcome } from './view.ts';
+
+/** CallOptions are taken by every method of a JobQueue. */
+export interface CallOptions {
+  /** Ends the call, not the job: the promise rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+}
+
+/** EnqueueOptions say how a request becomes a job. */
+export interface EnqueueOptions extends CallOptions {
+  /**
+   * The caller's name for the request, of 1 to 255 printable ASCII characters with no blank at either end. Within one tenant the same
+   * key and request give the same job for as long as that job exists. Default: none; each call enqueues another job.
+   */
+  idempotencyKey?: string | undefined;
+}
+
+/** WaitOptions bound a wait for the end of a job. */
+export interface WaitOptions extends CallOptions {
+  /** The longest wait, in milliseconds. `Infinity` waits for the end; 0, negative numbers and NaN do not wait. */
+  timeoutMs?: number | undefined;
+}
+
+/** EventOptions say where a stream of events begins. */
+export interface EventOptions extends CallOptions {
+  /** The `number` of the last event that the caller has seen. Default 0: the stream begins with the first. */
+  after?: number | undefined;
+}
+
+/** JobQuery says which jobs to list; without fields it matches all. */
+export interface JobQuery {
+  status?: JobStatus | undefined;
+  model?: string | undefined;
+  /** The jobs of this tenant only. For an admin. */
+  tenant?: string | undefined;
+  /** Searched for in the first 100 characters of the question, in upper and lower case. */
+  q?: string | undefined;
+  /** Jobs a page, 1 to 100. Default 20. */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before. */
+  cursor?: string | undefined;
+}
+
+/** BulkOutcome is the outcome of one request of a bulk. `isNew` is false where the request's key already had this job. */
+export type BulkOutcome<Refusal extends JobQueueError = JobQueueError> =
+  | { ok: true; job: JobView; isNew: boolean }
+  | { ok: false; error: Refusal };
+
+/** JobQueueError is how a JobQueue refuses a call: an `O3ClientError` over HTTP, a `QueueError` straight on Redis. */
+export interface JobQueueError extends Error {
+  /** One of the codes of docs/ERRORS.md; the same for both. */
+  readonly code: string;
+  /** For `invalid_request`: every field that was wrong. */
+  readonly flaws: readonly Flaw[];
+  /** How long to wait before another try, in milliseconds; undefined: unknown. */
+  readonly retryAfterMs: number | undefined;
+}
+
+/**
+ * JobQueue is what an app does with jobs. `O3Client` does it over HTTP, `O3Queue` straight on Redis, with the same results; one test suite
+ * runs against both. A failed job is data, never an error.
+ *
+ * @throws {JobQueueError} from every method that a queue refuses; `job_not_found` from every method that takes an id. Or the reason
+ * of the call's signal.
+ */
+export interface JobQueue {
+  /** Enqueues a request. With an idempotency key it may be called again: a repeat answers with the job as it stands by then. */
+  enqueue(request: JobRequest, options?: EnqueueOptions): Promise<JobView>;
+  /** Enqueues up to 1,000 requests. The outcomes are in the order of the requests; a bad request refuses only itself. */
+  enqueueBulk(requests: readonly BulkRequest[], options?: CallOptions): Promise<BulkOutcome[]>;
+  /** Reads a job as it stands. */
+  get(id: string, options?: CallOptions): Promise<JobView>;
+  /** Reads a job's result. By default it does not wait; until the job is completed the outcome holds the job. */
+  result(id: string, options?: WaitOptions): Promise<ResultOutcome>;
+  /** Waits for a job's end, by default for as long as it takes, and answers with the job as it stands then. */
+  wait(id: string, options?: WaitOptions): Promise<JobView>;
+  /**
+   * Follows a job to its end: the last event is `done`. A reader that begins after the last event gets none. Restarts and crashes in
+   * between cost the reader nothing. The iterator throws `job_not_found` when the job is deleted meanwhile.
+   */
+  events(id: string, options?: EventOptions): AsyncGenerator<JobEvent, void, undefined>;
+  /**
+   * Cancels a job. The answer is `cancelled`; or `active` with `cancelling: true`, which becomes `cancelled` within a second. A job that is
+   * cancelled already stays so.
+   * @throws {JobQueueError} `job_finished` for a completed or failed job.
+   */
+  cancel(id: string, options?: CallOptions): Promise<JobView>;
+  /**
+   * Runs a failed or cancelled job again from its first attempt: a fresh purchase.
+   * @throws {JobQueueError} `job_finished` for a completed job, `job_not_finished` for an unfinished one.
+   */
+  retry(id: string, options?: CallOptions): Promise<JobView>;
+  /**
+   * Deletes a finished job and its result.
+   * @throws {JobQueueError} `job_not_finished`
+   */
+  delete(id: string, options?: CallOptions): Promise<void>;
+  /** Reads one page of jobs, newest first. A page may hold fewer jobs than `limit` although more follow: read on by `next_cursor`. */
+  list(query?: JobQuery, options?: CallOptions): Promise<JobPage>;
+  /** Iterates over the jobs of all pages, newest first. */
+  jobs(query?: JobQuery, options?: CallOptions): AsyncGenerator<JobView, void, undefined>;
+}
+
+const LARGEST_PAGE = 100;
+
+/** jobsOfAllPages is `JobQueue.jobs` on top of `JobQueue.list`. */
+export async function* jobsOfAllPages(
+  list: (query: JobQuery) => Promise<JobPage>,
+  query: JobQuery,
+): AsyncGenerator<JobView, void, undefined> {
+  let page = await list({ limit: LARGEST_PAGE, ...query });
+  yield* page.jobs;
+  while (page.next_cursor !== null) {
+    page = await list({ limit: LARGEST_PAGE, ...query, cursor: page.next_cursor });
+    yield* page.jobs;
+  }
+}
+
+const ENQUEUE_OPTIONS: readonly string[] = ['idempotencyKey', 'signal'] satisfies (keyof EnqueueOptions)[];
+
+/**
+ * enqueueOptionFlaw says what is wrong with the options of `enqueue`; undefined: nothing. Names are checked because a misspelt
+ * `idempotencyKey` that was passed over would buy a job twice.
+ */
+export function enqueueOptionFlaw(options: EnqueueOptions): Flaw | undefined {
+  const unknown = Object.keys(options).find((name) => !ENQUEUE_OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    return { path: unknown, message: `expected only ${ENQUEUE_OPTIONS.join(' and ')} as options` };
+  }
+  return options.idempotencyKey === undefined ? undefined : idempotencyKeyFlaw(options.idempotencyKey);
+}
+
+/** idempotencyKeyFlaw says what is wrong with an idempotency key; undefined: nothing. A blank at an end is refused because HTTP drops it. */
+export function idempotencyKeyFlaw(key: unknown): Flaw | undefined {
+  if (typeof key === 'string' && /^[\x20-\x7e]{1,255}$/.test(key) && key.trim() === key) return undefined;
+  const got = typeof key === 'string' && key.length > 255 ? `${key.length} of them` : shown(key);
+  const message = `expected 1 to 255 printable ASCII characters with no blank at either end, got ${got}`;
+  return { path: 'idempotency_key', message };
+}

@@ -1,0 +1,191 @@
+import { parked } from '../fair-queue/parked.ts';
+import { defineScript } from '../redis/script.ts';
+import { fairQueueLibrary } from './fair-queue-library.ts';
+
+/**
+ * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry without a job,
+ * which is passed over, and never a job without an entry. A job that BullMQ already has and does not hold parked is left
+ * alone, unless the caller holds its lock (`isHeld` is '1').
+ *
+ * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none), isHeld.
+ */
+export const addToFairQueue = defineScript({
+  name: 'fair-queue.add',
+  keys: ['deadlines'],
+  args: ['jobPrefix'],
+  rest: 'jobs',
+  uses: [fairQueueLibrary, parked],
+  lua: /* lua */ `
+for i = 1, #jobs, 5 do
+  local id, tenant, order, deadline, isHeld = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4]
+  if isHeld == '1' or redis.call('EXISTS', jobPrefix .. id) == 0 or isParked(id) then
+    redis.call('ZADD', tenantQueue(tenant), order, id)
+    enqueueTenant(tenant)
+    if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
+  end
+end
+`,
+});
+
+/**
+ * nextInFairQueue returns the next jobs in the order in which they would be started. It starts nothing, but it tidies up:
+ * pauses that are over end, entries whose job has been missing for a minute are removed, and jobs whose deadline has passed
+ * go to BullMQ's workers without a reservation, which can only end them.
+ *
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1.
+ * Returns `{paused (1 or 0), started jobs that no worker has taken yet, {id, tenant, options, bytes of data}…}`.
+ */
+export const nextInFairQueue = defineScript({
+  name: 'fair-queue.next',
+  keys: ['meta', 'wait', 'marker', 'deadlines', 'missing'],
+  args: ['now', 'most', 'jobPrefix', 'weights'],
+  uses: [fairQueueLibrary, parked],
+  lua: /* lua */ `
+local MISSING_MS, MOST_GONE, CHUNK, SPARE = 60000, 200, 16, 16
+local limit, weightOf = tonumber(most), cjson.decode(weights)
+
+for _, tenant in ipairs(redis.call('ZRANGEBYSCORE', pausedTenants, '-inf', now, 'LIMIT', 0, 100)) do endPause(tenant) end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT', 0, 100)) do
+  redis.call('ZREM', deadlines, id)
+  if isParked(id) then
+    dequeue(tenantIn(redis.call('HGET', jobPrefix .. id, 'opts')), id)
+    redis.call('ZREM', delayed, id)
+    redis.call('HSET', jobPrefix .. id, 'delay', 0)
+    redis.call('LPUSH', wait, id)
+    redis.call('ZADD', marker, 0, '0')
+  end
+end
+
+local goneCount = 0
+
+-- Whether the job of an entry has been missing for a minute. Until then a slow client may still be adding it. Measured by
+-- the clock of Redis, because the clocks of clients may say anything.
+local function isGone(id)
+  local time = redis.call('TIME')
+  local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+  local since = redis.call('ZSCORE', missing, id)
+  if not since then redis.call('ZADD', missing, nowMs, id) end
+  if not since or since + MISSING_MS > nowMs then return false end
+  redis.call('ZREMRANGEBYSCORE', missing, '-inf', nowMs - 10 * MISSING_MS)
+  redis.call('ZREM', missing, id)
+  return true
+end
+
+-- An iterator over the jobs in one tenant's queue.
+local function jobsOf(tenant)
+  local offset, chunk, i = 0, {}, 0
+  return function()
+    while true do
+      if i >= #chunk then
+        chunk, i = redis.call('ZRANGE', tenantQueue(tenant), offset, offset + CHUNK - 1), 0
+        if #chunk == 0 then return nil end
+        offset = offset + #chunk
+      end
+      local id = chunk[i + 1]
+      i = i + 1
+      if isParked(id) then return id end
+      if redis.call('EXISTS', jobPrefix .. id) == 0 and isGone(id) then
+        dequeue(tenant, id)
+        offset, goneCount = offset - 1, goneCount + 1
+        if goneCount >= MOST_GONE then return nil end
+      end
+    end
+  end
+end
+
+-- Some more than the limit, because a tenant's queue may hold only entries without a job.
+local first = redis.call('ZRANGE', queuedTenants, 0, limit + SPARE - 1, 'WITHSCORES')
+local queues = {}
+for i = 1, #first, 2 do
+  local tenant = first[i]
+  local step = 1 / (tonumber(weightOf[tenant]) or 1)
+  local queue = { tenant = tenant, tag = tonumber(first[i + 1]), step = step, nextJob = jobsOf(tenant) }
+  queue.id = queue.nextJob()
+  if queue.id then queues[#queues + 1] = queue end
+end
+local reply = { redis.call('HEXISTS', meta, 'paused'), redis.call('LLEN', wait) }
+while #reply - 2 < limit and #queues > 0 do
+  local best = 1
+  for i = 2, #queues do if queues[i].tag < queues[best].tag then best = i end end
+  local queue = queues[best]
+  local jobKey = jobPrefix .. queue.id
+  local options = redis.call('HGET', jobKey, 'opts') or '{}'
+  reply[#reply + 1] = { queue.id, queue.tenant, options, redis.call('HSTRLEN', jobKey, 'data') }
+  queue.id, queue.tag = queue.nextJob(), queue.tag + queue.step
+  if not queue.id then table.remove(queues, best) end
+end
+return reply
+`,
+});
+
+/**
+ * startFromFairQueue starts jobs that quota is reserved for: it takes them out of the fair queue and puts them into BullMQ's
+ * list of waiting jobs, where any worker takes them. In the same step it checks that each still stands in the fair queue,
+ * because its caller may have cancelled it.
+ *
+ * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of.
+ * Returns for each job 1, or 0 when it is no longer in the fair queue.
+ */
+export const startFromFairQueue = defineScript({
+  name: 'fair-queue.start',
+  keys: ['wait', 'marker', 'events'],
+  args: ['jobPrefix', 'runPrefix', 'weights'],
+  rest: 'jobs',
+  uses: [fairQueueLibrary, parked],
+  lua: /* lua */ `
+local weightOf = cjson.decode(weights)
+local started = {}
+for i = 1, #jobs, 3 do
+  local id, tenant, upstreamModel = jobs[i], jobs[i + 1], jobs[i + 2]
+  started[#started + 1] = 0
+  if isParked(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
+    local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
+    local after = tag + 1 / (tonumber(weightOf[tenant]) or 1)
+    redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
+    redis.call('HINCRBY', clock, 'starts', 1)
+    redis.call('ZREM', delayed, id)
+    dequeue(tenant, id)
+    if redis.call('ZSCORE', queuedTenants, tenant) then redis.call('ZADD', queuedTenants, exact(after), tenant) end
+    redis.call('HSET', jobPrefix .. id, 'delay', 0)
+    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel)
+    redis.call('LPUSH', wait, id)
+    redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
+    started[#started] = 1
+  end
+end
+redis.call('ZADD', marker, 0, '0')
+-- The next tags of tenants without waiting jobs say nothing once the virtual time has passed them.
+if redis.call('HLEN', clock) > 2000 then
+  local all, time = redis.call('HGETALL', clock), virtualTime()
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 1, 5) == 'next:' and tonumber(all[i + 1]) <= time then redis.call('HDEL', clock, all[i]) end
+  end
+end
+return started
+`,
+});
+
+/** pauseTenant lets a tenant's jobs wait until a time (ms) while the jobs of other tenants start. */
+export const pauseTenant = defineScript({
+  name: 'fair-queue.pause-tenant',
+  args: ['tenant', 'untilMs', 'reason'],
+  uses: [fairQueueLibrary],
+  lua: /* lua */ `
+redis.call('ZREM', queuedTenants, tenant)
+redis.call('ZADD', pausedTenants, untilMs, tenant)
+redis.call('HSET', pauseReasons, tenant, reason)
+`,
+});
+
+/** resumeTenant ends a tenant's pause before its time. Returns 1 when the tenant was paused. */
+export const resumeTenant = defineScript({
+  name: 'fair-queue.resume-tenant',
+  args: ['tenant'],
+  uses: [fairQueueLibrary],
+  lua: /* lua */ `
+if not redis.call('ZSCORE', pausedTenants, tenant) then return 0 end
+endPause(tenant)
+return 1
+`,
+});

@@ -1,0 +1,110 @@
+import { parked } from '../fair-queue/parked.ts';
+import { defineLibrary } from '../redis/script.ts';
+
+/**
+ * jobState tells BullMQ's state of a job in our words, at a cost that does not grow with the backlog: BullMQ's own
+ * getState looks a waiting job up in the whole list, while the job's fields and its lock say the same.
+ */
+export const jobState = defineLibrary({
+  keys: ['job', 'lock', 'prioritized', 'active'],
+  args: ['id'],
+  uses: [parked],
+  lua: /* lua */ `
+-- 'missing', 'waiting', 'delayed', 'active', 'completed' or 'failed'.
+local function stateOf()
+  -- BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs: an id that names one of them is not a job.
+  if redis.call('TYPE', job).ok ~= 'hash' or redis.call('HEXISTS', job, 'timestamp') == 0 then return 'missing' end
+  if redis.call('HEXISTS', job, 'finishedOn') == 1 then
+    if redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'completed' end
+    return 'failed'
+  end
+  if redis.call('EXISTS', lock) == 1 then return 'active' end
+  if redis.call('ZSCORE', delayed, id) then return isParked(id) and 'waiting' or 'delayed' end
+  if redis.call('ZSCORE', prioritized, id) then return 'waiting' end
+  -- A job whose worker died stays in the active list without a lock until it is recovered.
+  if redis.call('HEXISTS', job, 'processedOn') == 1 and redis.call('LPOS', active, id) then return 'active' end
+  return 'waiting'
+end
+`,
+});
+
+/**
+ * runState tells whether a job's run may still change: its record has no final status, or BullMQ holds the job for another
+ * run although the record has one. The latter is a retry by hand, on Bull Board or by any BullMQ client. Two facts tell a
+ * retry by hand from other restarts:
+ *
+ * - a recovery after a crash raises BullMQ's stalled counter, and a retry by hand does not;
+ * - a worker that died while it told BullMQ of a failure or a cancel leaves BullMQ's failedReason, and a retry by hand
+ *   removes it.
+ *
+ * Its functions take the keys of the job's hash and of its run's record, because one script looks at many jobs.
+ */
+export const runState = defineLibrary({
+  lua: /* lua */ `
+local function stalledCount(jobKey)
+  return redis.call('HGET', jobKey, 'stc') or '0'
+end
+
+local function isRetriedByHand(jobKey, runKey)
+  local fields = redis.call('HMGET', runKey, 'status', 'stalled')
+  if fields[2] ~= stalledCount(jobKey) then return false end
+  return fields[1] == 'completed' or redis.call('HEXISTS', jobKey, 'failedReason') == 0
+end
+
+-- Whether the record has seen the job's latest start.
+local function isBegun(jobKey, runKey)
+  return redis.call('HGET', runKey, 'begun') == redis.call('HGET', jobKey, 'processedOn')
+end
+
+local function isOpen(jobKey, runKey, state)
+  if redis.call('HEXISTS', runKey, 'status') == 0 then return true end
+  if state == 'completed' or state == 'failed' or not isRetriedByHand(jobKey, runKey) then return false end
+  -- An active job: did this start write that status, or is it the next start, which has not begun yet?
+  return state ~= 'active' or not isBegun(jobKey, runKey)
+end
+`,
+});
+
+/** freshRecord says with which record a new run of a job begins: what was spent on the job stays known. */
+export const freshRecord = defineLibrary({
+  keys: ['run'],
+  lua: /* lua */ `
+-- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now on.
+local function freshFields()
+  local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'submitting', 'cost_nano')
+  local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
+  local fields = {}
+  local function keep(field, value)
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+  end
+  if kept[1] then keep('purchases', kept[1]) end
+  if kept[4] then keep('cost_nano', kept[4]) end
+  if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end
+  return fields
+end
+`,
+});
+
+/** freshRun begins a new run of a job: it clears what the earlier run left. */
+export const freshRun = defineLibrary({
+  keys: ['response', 'eventLog'],
+  uses: [freshRecord],
+  lua: /* lua */ `
+local function clearRun()
+  local fields = freshFields()
+  redis.call('DEL', run, response, eventLog)
+  if #fields > 0 then redis.call('HSET', run, unpack(fields)) end
+end
+`,
+});
+
+/** finishedIndexes are the indexes of finished jobs, by status. */
+export const finishedIndexes = defineLibrary({
+  keys: ['indexCompleted', 'indexFailed', 'indexCancelled'],
+  lua: /* lua */ `
+local function removeFromFinished(jobId)
+  for _, index in ipairs({ indexCompleted, indexFailed, indexCancelled }) do redis.call('ZREM', index, jobId) end
+end
+`,
+});

@@ -1,0 +1,196 @@
+import { defineScript } from '../redis/script.ts';
+import { fairQueueLibrary } from './fair-queue-library.ts';
+import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
+import { outboxLibrary } from './webhooks.ts';
+
+/**
+ * readJobScript reads at one instant everything that a view of a job is made of.
+ *
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that dispatchers write.
+ * Returns false when there is no such job, else
+ * `{state, open (1 or 0), due (ms or false), paused (1 or 0), fields of the job, record, position}`. The record of a job that was
+ * retried by hand and has not begun is that of its new run. The position is false for a job that is not in the fair queue, else
+ * `{jobs before it, those of its tenant among them, why its tenant is paused (or ''), until when, fields of queueStatus…}`.
+ */
+export const readJobScript = defineScript({
+  name: 'job.read',
+  keys: ['run', 'meta', 'queueStatus'],
+  args: ['weights'],
+  uses: [jobState, runState, freshRecord, fairQueueLibrary],
+  lua: /* lua */ `
+local MOST_TENANTS = 200
+
+-- How many jobs start before this one, by the rule by which they are started.
+local function positionOf(tenant)
+  local rank = redis.call('ZRANK', tenantQueue(tenant), id)
+  if not rank then return false end
+  local weightOf = cjson.decode(weights)
+  local function weight(of) return tonumber(weightOf[of]) or 1 end
+  local tag = (tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)) + rank / weight(tenant)
+  local before = rank
+  local others = redis.call('ZRANGE', queuedTenants, 0, MOST_TENANTS - 1, 'WITHSCORES')
+  for i = 1, #others, 2 do
+    local other, otherTag = others[i], tonumber(others[i + 1])
+    if other ~= tenant and otherTag < tag then
+      local turns = math.ceil((tag - otherTag) * weight(other) - 1e-9)
+      before = before + math.min(turns, redis.call('ZCARD', tenantQueue(other)))
+    end
+  end
+  local reason = redis.call('HGET', pauseReasons, tenant) or ''
+  local untilMs = redis.call('ZSCORE', pausedTenants, tenant) or '0'
+  return { before, rank, reason, untilMs, unpack(redis.call('HGETALL', queueStatus)) }
+end
+
+local state = stateOf()
+if state == 'missing' then return false end
+local due = state == 'delayed' and dueTime(id)
+local open = isOpen(job, run, state)
+local isReopened = open and redis.call('HEXISTS', run, 'status') == 1
+local record = isReopened and freshFields() or redis.call('HGETALL', run)
+local fields = redis.call('HMGET', job, 'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue')
+local position = state == 'waiting' and redis.call('ZSCORE', delayed, id) and positionOf(tenantIn(fields[3]))
+return { state, open and 1 or 0, due, redis.call('HEXISTS', meta, 'paused'), fields, record, position }
+`,
+});
+
+/** CancelAnswer is what `cancelJobScript` did, or why it did nothing. */
+export type CancelAnswer = 'missing' | 'finished' | 'already' | 'cancelled' | 'cancelling';
+
+/**
+ * cancelJobScript cancels a job wherever it stands, in one step, so that no worker can take it in between.
+ *
+ * - A job that is not active is final at once, whether or not a worker runs: it leaves the fair queue and goes among BullMQ's
+ *   failed jobs, with BullMQ's own event, so that the board and other BullMQ clients learn of it like of any other end.
+ *   Some jobs keep their place, where the next worker finds them and tells BullMQ: a released job, whose response may still
+ *   run at the upstream and has to be stopped; and jobs of bare BullMQ clients with a parent or a deduplication, which only
+ *   BullMQ can account for. A `stalled` mark of -1 keeps them final until then.
+ * - An active job gets a durable mark, then its worker is told.
+ *
+ * Returns a `CancelAnswer`; 'finished' means completed or failed, 'already' cancelled before, 'cancelling' active.
+ */
+export const cancelJobScript = defineScript({
+  name: 'job.cancel',
+  keys: ['wait', 'failed', 'events', 'indexAll', 'indexLive', 'indexCancelled'],
+  args: ['tenant', 'reason', 'ttlSeconds', 'cancelChannel', 'finishedChannel'],
+  uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary],
+  lua: /* lua */ `
+local state = stateOf()
+if state == 'missing' then return 'missing' end
+if not isOpen(job, run, state) then
+  return redis.call('HGET', run, 'status') == 'cancelled' and 'already' or 'finished'
+end
+if state == 'completed' or state == 'failed' then return 'finished' end
+-- Retried by hand and not begun yet: what the earlier run left behind would hide the mark.
+if redis.call('HEXISTS', run, 'status') == 1 then clearRun() end
+if state == 'active' then
+  redis.call('HSETNX', run, 'cancel_requested_at', now)
+  redis.call('PUBLISH', cancelChannel, id)
+  return 'cancelling'
+end
+local removed = 0
+local bound = redis.call('HMGET', job, 'parentKey', 'deid')
+if not bound[1] and not bound[2] and redis.call('HEXISTS', run, 'upstream_id') == 0 then
+  removed = redis.call('ZREM', delayed, id) + redis.call('ZREM', prioritized, id)
+  if removed == 0 then removed = redis.call('LREM', wait, 1, id) end
+end
+local stalled = '-1'
+if removed > 0 then
+  dequeue(tenant, id)
+  stalled = stalledCount(job)
+  redis.call('ZADD', failed, now, id)
+  redis.call('HSET', job, 'finishedOn', now, 'failedReason', reason)
+  redis.call('XADD', events, '*', 'event', 'failed', 'jobId', id, 'failedReason', reason, 'prev', state)
+end
+redis.call('HDEL', run, 'error')
+redis.call('HSET', run, 'status', 'cancelled', 'finished_at', now, 'stalled', stalled)
+redis.call('EXPIRE', run, ttlSeconds)
+redis.call('EXPIRE', eventLog, ttlSeconds)
+local created = redis.call('HGET', job, 'timestamp')
+redis.call('ZADD', indexAll, 'NX', created, id)
+redis.call('ZREM', indexLive, id)
+redis.call('ZADD', indexCancelled, created, id)
+redis.call('PUBLISH', finishedChannel, id)
+redis.call('PUBLISH', eventLog, 'status')
+putIntoOutbox()
+return 'cancelled'
+`,
+});
+
+/**
+ * reopenJobScript clears the record of a job that BullMQ has just been told to run again, so that it shows and is listed as
+ * waiting. A crash before this leaves what a retry on Bull Board leaves: a job that runs anew, and whose first start clears
+ * the record. A worker may have been quicker: a job that has started since is not touched.
+ */
+export const reopenJobScript = defineScript({
+  name: 'job.reopen',
+  keys: ['job', 'indexLive'],
+  args: ['id'],
+  uses: [freshRun, finishedIndexes],
+  lua: /* lua */ `
+-- BullMQ counts the starts of a job in this field, and the retry has removed it.
+if redis.call('EXISTS', job) == 0 or redis.call('HEXISTS', job, 'ats') == 1 then return end
+clearRun()
+removeFromFinished(id)
+redis.call('ZADD', indexLive, redis.call('HGET', job, 'timestamp'), id)
+redis.call('PUBLISH', eventLog, 'status')
+`,
+});
+
+/** ForgetAnswer is what `forgetJobScript` found; it deletes nothing unless it answers 'ok'. */
+export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
+
+/**
+ * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index entries. It looks
+ * at the job's state in the same step, so that a job which is being retried at this moment keeps the record of its new run. A
+ * crash before BullMQ is told as well leaves a finished job that no list shows; it can be deleted again, and its retention
+ * ends it anyway.
+ *
+ * Returns a `ForgetAnswer`.
+ */
+export const forgetJobScript = defineScript({
+  name: 'job.forget',
+  keys: ['run', 'response', 'eventLog', 'indexAll', 'indexLive', 'tenantIndex'],
+  uses: [jobState, finishedIndexes],
+  lua: /* lua */ `
+local state = stateOf()
+if state == 'missing' then return 'missing' end
+if state ~= 'completed' and state ~= 'failed' then return 'unfinished' end
+redis.call('DEL', run, response, eventLog)
+redis.call('PUBLISH', eventLog, 'status')
+for _, index in ipairs({ indexAll, indexLive, tenantIndex }) do redis.call('ZREM', index, id) end
+removeFromFinished(id)
+return 'ok'
+`,
+});
+
+/**
+ * listBareJobs puts the newest unfinished jobs of a model into its indexes: a job that a bare BullMQ client added is in no
+ * index until it starts, and one that was retried on Bull Board is listed as finished until then.
+ *
+ * It looks at `most` jobs of each of BullMQ's sets, because lists are read often and a queue may be long: a job further back
+ * is listed when it starts.
+ */
+export const listBareJobs = defineScript({
+  name: 'job.list-bare',
+  keys: ['wait', 'prioritized', 'delayed', 'indexAll', 'indexLive'],
+  args: ['jobPrefix', 'runPrefix', 'most'],
+  uses: [runState],
+  lua: /* lua */ `
+local last = most - 1
+local newest = {
+  redis.call('LRANGE', wait, 0, last),
+  redis.call('ZREVRANGE', prioritized, 0, last),
+  redis.call('ZREVRANGE', delayed, 0, last),
+}
+for _, ids in ipairs(newest) do
+  for _, id in ipairs(ids) do
+    local jobKey = jobPrefix .. id
+    local created = not redis.call('ZSCORE', indexLive, id) and redis.call('HGET', jobKey, 'timestamp')
+    if created and isOpen(jobKey, runPrefix .. id, 'waiting') then
+      redis.call('ZADD', indexAll, 'NX', created, id)
+      redis.call('ZADD', indexLive, created, id)
+    end
+  end
+end
+`,
+});

@@ -1,0 +1,241 @@
+import type { FinishedStatus } from '../job/job.ts';
+import { defineLibrary, defineScript } from '../redis/script.ts';
+import { finishedIndexes, freshRun, runState } from './job-state.ts';
+import { outboxLibrary } from './webhooks.ts';
+
+/**
+ * RunAnswer is the answer of a script that writes the record of a run for an attempt:
+ *
+ * - `ok`: written.
+ * - `lock-lost`: another worker holds the job's lock, so this attempt must stop.
+ * - `cancel-requested`: a cancel has been requested; the attempt has to end its response.
+ * - `finished`: the job has its final status.
+ * - `superseded`: a later create has replaced the purchase mark.
+ */
+export type RunAnswer = 'ok' | 'lock-lost' | 'cancel-requested' | 'finished' | 'superseded';
+
+/** BeginAnswer is the answer of `beginRun`; a record is a flat list: field, value, field, value, … */
+export type BeginAnswer = ['lock-lost'] | ['finished' | 'unreserved' | 'open', record: string[]];
+
+/** FinishAnswer is the answer of `finishRun`: the status that the record now has. */
+export type FinishAnswer = 'lock-lost' | FinishedStatus;
+
+/** How long the usage of a day is kept, in days. */
+const USAGE_KEPT_DAYS = 400;
+
+/**
+ * usageBooking adds what a response cost to the usage of a day, in the very step in which the script writes the response's end.
+ * A crash before that step leaves nothing booked, and the next worker books it. Each response is booked once: the record names
+ * the last response that was, and a command sent again after a lost reply, or a second end, books nothing.
+ *
+ * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the record, if there is
+ * one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced).
+ */
+const usageBooking = defineLibrary({
+  keys: ['run', 'usage'],
+  args: ['booking'],
+  lua: /* lua */ `
+local function bookUsage()
+  if booking == '' then return end
+  local booked = cjson.decode(booking)
+  local known = redis.call('HMGET', run, 'upstream_id', 'booked')
+  local response = booked.response ~= '' and booked.response or known[1]
+  if not response or response == known[2] then return end
+  redis.call('HSET', run, 'booked', response)
+  local function add(field, amount)
+    if amount ~= '0' then redis.call('HINCRBY', usage, booked.tenant .. '\\0' .. field, amount) end
+  end
+  add('requests', '1')
+  for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning' }) do add(field, booked[field]) end
+  if booked.nano_usd == '' then add('unpriced', '1')
+  else
+    add('nano_usd', booked.nano_usd)
+    redis.call('HINCRBY', run, 'cost_nano', booked.nano_usd)
+  end
+  redis.call('EXPIRE', usage, ${USAGE_KEPT_DAYS * 86_400})
+end
+`,
+});
+
+/** progressFields writes `fields` (field, value, field, value, …) into a run's record. An empty value removes its field. */
+const progressFields = defineLibrary({
+  keys: ['run'],
+  lua: /* lua */ `
+local function writeProgress(fields)
+  for i = 1, #fields, 2 do
+    if fields[i + 1] == '' then redis.call('HDEL', run, fields[i])
+    else redis.call('HSET', run, fields[i], fields[i + 1]) end
+  end
+end
+`,
+});
+
+/**
+ * beginRun is the first step of every attempt: it claims the record for the worker that holds the job's lock, and returns what
+ * is known. A job of a bare BullMQ client gets its index entries here.
+ *
+ * `attemptsMade` is BullMQ's count; `createdAt` (ms) is when the job was enqueued; `tenant` is '' for none.
+ * Returns a `BeginAnswer`. `finished`: the run ended before a crash could tell BullMQ. `unreserved`: the job has not had its turn
+ * in the fair queue. `open`: the attempt begins.
+ */
+export const beginRun = defineScript({
+  name: 'run.begin',
+  keys: ['job', 'lock', 'indexAll', 'indexLive', 'tenants', 'tenantIndex'],
+  args: ['id', 'lockToken', 'createdAt', 'now', 'attemptsMade', 'tenant'],
+  uses: [runState, freshRun, finishedIndexes],
+  lua: /* lua */ `
+if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
+local startedAt = redis.call('HGET', job, 'processedOn')
+if redis.call('HEXISTS', run, 'status') == 1 then
+  -- A begin that is sent again after a lost reply gets the same answer.
+  if not isRetriedByHand(job, run) or isBegun(job, run) then
+    redis.call('HSET', run, 'stalled', stalledCount(job), 'begun', startedAt)
+    return { 'finished', redis.call('HGETALL', run) }
+  end
+  -- Retried by hand: a new run, a new purchase. BullMQ goes on counting its attempts; ours begin at one.
+  clearRun()
+  redis.call('HSET', run, 'attempts_before', attemptsMade)
+  removeFromFinished(id)
+end
+redis.call('ZADD', indexAll, 'NX', createdAt, id)
+redis.call('ZADD', indexLive, 'NX', createdAt, id)
+if tenant ~= '' then
+  redis.call('SADD', tenants, tenant)
+  redis.call('ZADD', tenantIndex, 'NX', createdAt, id)
+end
+local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
+local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
+redis.call('HSET', run, 'begun', startedAt)
+if not isRunning and not isReserved and not isCancelled then return { 'unreserved', redis.call('HGETALL', run) } end
+redis.call('HSETNX', run, 'started_at', now)
+local before = redis.call('HGET', run, 'attempts_before') or 0
+redis.call('HSET', run, 'attempt', attemptsMade - before + 1)
+redis.call('PERSIST', run)
+redis.call('PERSIST', eventLog)
+redis.call('PUBLISH', eventLog, 'status')
+return { 'open', redis.call('HGETALL', run) }
+`,
+});
+
+/**
+ * saveRun writes fields of a record, for the holder of the lock only: a worker that has lost it must not touch what is now
+ * another worker's. It books a response that has ended without ending its job in the same step.
+ *
+ * Returns `lock-lost` (not written), `cancel-requested` or `ok` (written).
+ */
+export const saveRun = defineScript({
+  name: 'run.save',
+  keys: ['lock'],
+  args: ['lockToken'],
+  rest: 'fields',
+  uses: [usageBooking, progressFields],
+  lua: /* lua */ `
+if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+bookUsage()
+writeProgress(fields)
+if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
+return 'ok'
+`,
+});
+
+/**
+ * appendToEventLog adds an entry to the event log and writes how far the follower has come, in one step: after a crash the next
+ * worker resumes the upstream's stream just behind the last event in the log. It writes for the holder of the lock only, and
+ * nothing after the end: a reader of a finished job's log has read all of it.
+ *
+ * A log that has grown too large takes no more events; its readers get the rest from the response, at the end. The same holds
+ * where Redis has lost its last second: what comes after a hole would be read as if it followed what is before it.
+ *
+ * `entryId` and `previousEntryId` ('' for none) are of the same writer, `events` is JSON or '', `reason` says why a new attempt
+ * begins or is '', `mostBytes` limits the log.
+ * Returns `lock-lost` or `finished` (not written), `cancel-requested` or `ok` (written).
+ */
+export const appendToEventLog = defineScript({
+  name: 'run.append',
+  keys: ['lock', 'eventLog'],
+  args: ['lockToken', 'entryId', 'previousEntryId', 'newEvents', 'reason', 'mostBytes'],
+  rest: 'fields',
+  uses: [progressFields],
+  lua: /* lua */ `
+if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+local known = redis.call('HMGET', run, 'status', 'cancel_requested_at', 'attempt', 'purchases', 'last_entry')
+local status, cancelRequestedAt, attempt, purchases, lastEntryId = unpack(known)
+if status then return 'finished' end
+-- The same entry again, after a reply that was lost with its connection.
+local isRepeated = lastEntryId == entryId
+local isAfterHole = not isRepeated and previousEntryId ~= '' and lastEntryId ~= previousEntryId
+if isAfterHole then redis.call('HSET', run, 'journal_bytes', mostBytes) end
+redis.call('HSET', run, 'last_entry', entryId)
+writeProgress(fields)
+local entry = { 'a', attempt or '1', 'p', purchases or '0' }
+local size = isRepeated and 0 or redis.call('HINCRBY', run, 'journal_bytes', #newEvents)
+if newEvents ~= '' and size <= tonumber(mostBytes) then
+  entry[5], entry[6] = 'e', newEvents
+elseif reason ~= '' then
+  entry[5], entry[6] = 'r', reason
+end
+if #entry > 4 and not isRepeated then
+  redis.call('XADD', eventLog, '*', unpack(entry))
+  redis.call('PUBLISH', eventLog, 'entry')
+end
+if cancelRequestedAt then return 'cancel-requested' end
+return 'ok'
+`,
+});
+
+/**
+ * finishRun writes a final status, once: for the holder of the lock only, and never over another final status. A cancel that
+ * was requested before this instant wins over whatever the attempt achieved; the usage is kept.
+ *
+ * `lockToken` is '' for a job that BullMQ has failed by itself. `newUsage` is JSON, `null` for unknown. `summary`, `failure` and
+ * `refusal` are JSON, '' for none; they are written only with the status that they belong to. `newResponse` is JSON.
+ * Returns a `FinishAnswer`.
+ */
+export const finishRun = defineScript({
+  name: 'run.finish',
+  keys: ['lock', 'response', 'indexLive', 'indexCompleted', 'indexFailed', 'indexCancelled', 'eventLog'],
+  args: [
+    ...['lockToken', 'wantedStatus', 'createdAt', 'ttlSeconds', 'finishedChannel'],
+    ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse'],
+  ],
+  uses: [runState, outboxLibrary, usageBooking],
+  lua: /* lua */ `
+if lockToken == '' then
+  local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
+  if not isEnded or redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'lock-lost' end
+elseif redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+local known = redis.call('HGET', run, 'status')
+if known then
+  -- The cancel was written before the upstream had said what the response used.
+  if known == 'cancelled' and wantedStatus == 'cancelled' and newUsage ~= 'null' then
+    redis.call('HSET', run, 'usage', newUsage)
+  end
+  bookUsage()
+  return known
+end
+local status = wantedStatus
+if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then status = 'cancelled' end
+redis.call('HSET', run, 'usage', newUsage)
+if status == 'completed' then
+  redis.call('HSET', run, 'summary', summary)
+  redis.call('SET', response, newResponse, 'EX', ttlSeconds)
+end
+if status == 'failed' then
+  redis.call('HSET', run, 'error', failure)
+  if refusal ~= '' then redis.call('HSET', run, 'refusal', refusal) end
+else
+  redis.call('HDEL', run, 'error')
+end
+redis.call('HSET', run, 'status', status, 'finished_at', now, 'stalled', stalledCount(job))
+redis.call('EXPIRE', run, ttlSeconds)
+redis.call('EXPIRE', eventLog, ttlSeconds)
+redis.call('ZREM', indexLive, id)
+local indexes = { completed = indexCompleted, failed = indexFailed, cancelled = indexCancelled }
+redis.call('ZADD', indexes[status], createdAt, id)
+redis.call('PUBLISH', finishedChannel, id)
+redis.call('PUBLISH', eventLog, 'status')
+bookUsage()
+putIntoOutbox()
+return status
+`,
+});

@@ -1,0 +1,29 @@
+import type { Script } from '../redis/script.ts';
+import { claimIdempotencyKeys, indexNewJobs } from './enqueue.ts';
+import {
+  addToFairQueue,
+  nextInFairQueue,
+  pauseTenant,
+  resumeTenant,
+  startFromFairQueue,
+} from './fair-queue.ts';
+import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
+import { markPurchase, storePurchase } from './purchase.ts';
+import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota.ts';
+import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota-lease.ts';
+import { quotaAccepted, quotaReport, quotaResume } from './quota-report.ts';
+import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './tenant-limits.ts';
+import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+
+/** SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a script's `sha`. */
+export const SCRIPTS: readonly Script[] = [
+  ...[claimIdempotencyKeys, indexNewJobs],
+  ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
+  ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs],
+  ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
+  ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
+  ...[quotaRenew, quotaSent, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
+  ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
+  ...[rememberOpenAiEvent, removeFromOutbox],
+];

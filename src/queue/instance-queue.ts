@@ -1,0 +1,127 @@
+import { cachedRead } from '../async/cached-read.ts';
+import { defaultModels, type Models } from '../config/file.ts';
+import type { Caller } from '../job/tenant.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
+import { resumeModel } from '../models/resume.ts';
+import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
+import type { ModelView, ResumedModel } from '../models/view.ts';
+import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
+import type { DeliveryQueue } from '../webhooks/deliveries.ts';
+import { receiveWebhook } from '../webhooks/openai-events.ts';
+import { createQueueCore, type QueueCore } from './queue-core.ts';
+import { TenantQueue } from './tenant-queue.ts';
+
+export interface O3QueueOptions extends Partial<Models> {
+  /** `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`. */
+  redisUrl: string;
+  /** The workers' `O3Q_PREFIX`. Default `o3q`. */
+  prefix?: string;
+  /**
+   * Whether the workers have `O3Q_WEBHOOK_SECRET`. Without it no worker delivers webhooks, and a request with a `webhook_url` is refused.
+   * Default false.
+   */
+  webhooksOut?: boolean;
+  /** Called for lost connections, at most once a second for each connection. Default: they are not reported. */
+  onError?: (error: Error) => void;
+}
+
+const READY_KEY_MS = 1000;
+/** Readiness may be asked for by any caller at any rate, so models are read at most this often. */
+const FRESH_MS = 1000;
+
+/**
+ * InstanceQueue is the queue as a producer holds it: all models, all callers, and the connections behind them. Apps take `O3Queue`.
+ *
+ * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
+ */
+export class InstanceQueue extends TenantQueue {
+  readonly #core: QueueCore;
+  readonly #readyKey: string;
+  readonly #webhookKeys: WebhookKeys;
+  readonly #readModels: () => Promise<ModelView[]>;
+  #closing: Promise<void> | undefined;
+
+  constructor({
+    redisUrl,
+    prefix = 'o3q',
+    webhooksOut = false,
+    onError = () => {},
+    ...models
+  }: O3QueueOptions) {
+    const core = createQueueCore({
+      redisUrl,
+      prefix,
+      webhooksOut,
+      onError,
+      models: { ...defaultModels(), ...models },
+    });
+    super(core, undefined);
+    this.#core = core;
+    this.#readyKey = `${prefix}:ready`;
+    this.#webhookKeys = webhookKeysOf(prefix);
+    this.#readModels = cachedRead(() => this.models(), FRESH_MS);
+  }
+
+  /** Gives the queue as this caller sees it, on the same connections. */
+  as(caller: Caller): TenantQueue {
+    return new TenantQueue(this.#core, caller);
+  }
+
+  /** The configured models, each with its queue. */
+  get queues(): readonly ModelQueue[] {
+    return [...this.#core.queues.values()];
+  }
+
+  /** The webhooks on their way to callers; undefined: none are delivered. */
+  get deliveries(): DeliveryQueue | undefined {
+    return this.#core.deliveries;
+  }
+
+  /** Resolves when Redis answers. */
+  async ping(): Promise<void> {
+    await this.#core.guard(() => this.#core.redis.ping());
+  }
+
+  /** Resolves when Redis accepts writes, for readiness: a Redis that is full, and a replica, still answer a ping. */
+  async ready(): Promise<void> {
+    await this.#core.guard(() => this.#core.redis.set(this.#readyKey, '', 'PX', READY_KEY_MS));
+  }
+
+  /** Lists each configured model with its limits and its state. */
+  async models(): Promise<ModelView[]> {
+    const { redis, prefix } = this.#core;
+    return this.#core.guard(async () => modelViewsFrom(await readModels(redis, prefix, this.queues)));
+  }
+
+  /** Lists the models as they stood up to a second ago, for frequent calls. */
+  async modelsLately(): Promise<ModelView[]> {
+    return this.#readModels();
+  }
+
+  /** Says why configured models do not answer right now, a sentence for each; up to a second old. */
+  async troubles(): Promise<string[]> {
+    return troublesIn(await this.#readModels());
+  }
+
+  /**
+   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again at once.
+   * @throws {QueueError} `model_not_configured`
+   */
+  async resume(model: string): Promise<ResumedModel> {
+    return this.#core.guard(() => resumeModel(this.#core, model));
+  }
+
+  /**
+   * Takes in what a webhook of OpenAI, whose signature has been checked, says: a response has ended. The worker that follows the response
+   * is told. @returns false when this webhook had been received before.
+   */
+  async receiveWebhook(webhookId: string, responseId: string): Promise<boolean> {
+    return this.#core.guard(() => receiveWebhook(this.#core.redis, this.#webhookKeys, webhookId, responseId));
+  }
+
+  /** Ends every wait with the job as it stands, and closes the connections to Redis. Calling it again waits for the same end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#core.close();
+    return this.#closing;
+  }
+}

@@ -1,0 +1,123 @@
+import { randomUUID } from 'node:crypto';
+import type { RunRecord } from '../../src/run/record.ts';
+import { LockLostError } from '../../src/run/writer.ts';
+import { PostponedError } from '../reservation/postponed-error.ts';
+import { reportOf } from '../reservation/quota-report.ts';
+import { PurchaseUncertainError } from '../upstream/errors.ts';
+import { withPurchaseToken } from '../upstream/purchase-token.ts';
+import type { RunningResponse } from '../upstream/running-response.ts';
+import { Interruption } from './active-attempt.ts';
+import { type Attempt, stopPurchase } from './attempt-state.ts';
+import type { CheckedJob } from './checked-job.ts';
+import { newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { adoptLate, findEarlierPurchase, findOwnPurchase, storeResponseId } from './uncertain-purchase.ts';
+
+/** adoptOrBuy returns the response to follow. It buys only what no earlier create has bought, as far as that can be found out. */
+export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: Attempt): Promise<Purchase> {
+  if (attempt.purchase !== undefined) {
+    attempt.onPurchase('adopted');
+    return attempt.purchase;
+  }
+  if (attempt.number > 1) await attempt.record.append({ reason: reasonFor(record) }, {});
+  return (await findEarlierPurchase(record.submitting, attempt)) ?? (await buyOnce(job, attempt));
+}
+
+/** What a reader of the job's events is told about the new attempt. */
+function reasonFor({ error }: RunRecord): string {
+  return error === undefined ? 'the attempt before it broke off' : `${error.code}: ${error.message}`;
+}
+
+/** Sends one create. When its answer is lost, looks for what it bought. @throws {PurchaseUncertainError} when that is not found. */
+async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
+  try {
+    return await buyInSlot(job, attempt);
+  } catch (error: unknown) {
+    if (!(error instanceof PurchaseUncertainError)) throw error;
+    attempt.isUncertain = true;
+    const own = await findOwnPurchase((await attempt.record.read()).submitting, attempt);
+    if (own === undefined) throw error;
+    return own;
+  }
+}
+
+async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
+  const giveBackSlot = await attempt.upstream.slots.take(attempt.active.stopRequested);
+  try {
+    attempt.active.assertMayCreate();
+    return await buy(job, attempt);
+  } finally {
+    giveBackSlot?.();
+  }
+}
+
+/**
+ * Spends money, as the only place that does: mark the create, send it, store the response's id.
+ *
+ * A crash before the mark leaves nothing. Between mark and id it leaves a mark without an id, an uncertain purchase for
+ * the next worker. After that it leaves a response that the next worker adopts.
+ */
+async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
+  const { record, reservation, lostResponses } = attempt;
+  reservation.check();
+  const token = randomUUID();
+  const [submitted] = await Promise.all([record.submit(token), reservation.sent()]);
+  if (submitted.kind === 'finished' || submitted.kind === 'cancel-requested')
+    throw new Interruption('cancelled');
+  const earlier = submitted.kind === 'purchased' ? purchaseToAdopt(submitted.record) : undefined;
+  if (earlier !== undefined) return adoptLate(earlier, attempt);
+  if (submitted.kind === 'ok' && submitted.replaced) attempt.onPurchase('uncertain');
+  attempt.isUncertain = false;
+  // Without webhooks nothing could find a response by its token.
+  const body = lostResponses === undefined ? job.body : withPurchaseToken(job.body, token);
+  const running = await create({ ...job, body }, attempt);
+  attempt.purchase = newPurchase(running, Date.now());
+  await keep(attempt.purchase, token, attempt);
+  return attempt.purchase;
+}
+
+/** A refusal in the upstream's own words means that nothing was bought, so the mark goes. A create without an answer keeps it. */
+async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<RunningResponse> {
+  const { upstream, record, active, reservation } = attempt;
+  try {
+    // Writing the mark took a round trip, in which the job may have been cancelled.
+    active.assertMayCreate();
+    const running = await upstream.create(body, { stream, signal: active.signal });
+    reservation.accepted(running.limits);
+    return running;
+  } catch (error: unknown) {
+    if (error instanceof PurchaseUncertainError) {
+      // A connection that we closed ourselves says nothing about the upstream.
+      if (!active.signal.aborted) await reservation.report({ what: 'failed' });
+      throw error;
+    }
+    const allWait = await reservation.refused(reportOf(error));
+    await record.save({ submitting: undefined });
+    throw allWait ? new PostponedError({ cause: error }) : error;
+  }
+}
+
+async function keep(purchase: Purchase, token: string, attempt: Attempt): Promise<void> {
+  const { active, onPurchase } = attempt;
+  try {
+    const stored = await storeResponseId(purchase, token, attempt).finally(() => onPurchase('bought'));
+    switch (stored) {
+      case 'ok':
+        break;
+      case 'finished':
+      case 'cancel-requested':
+        active.interrupt('cancelled');
+        break;
+      case 'superseded':
+        throw new Interruption('lock lost');
+      default: {
+        const never: never = stored;
+        throw new Error(`unknown answer ${String(never)}`);
+      }
+    }
+  } catch (error: unknown) {
+    await purchase.running.events?.return(undefined);
+    // After a lost lock the successor knows the id and adopts the response. Otherwise no record has the id, and none ever will.
+    if (!(error instanceof LockLostError)) await stopPurchase(attempt);
+    throw error;
+  }
+}
