@@ -8,7 +8,7 @@ import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
-import { keepSeconds } from '../src/run/retention.ts';
+import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';

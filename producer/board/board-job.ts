@@ -1,5 +1,5 @@
 import type { AppJob } from '@bull-board/api/typings/app';
-import type { JobView, WaitingJob } from '../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../src/job/view.ts';
 
 /** Where a text or a list was cut. Nobody writes this by accident, so that what was cut is never saved as if it were whole. */
 const CUT_MARK = /… \[\d+ more (characters|items)\]/;

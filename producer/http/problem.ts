@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { type Flaw, type ProblemCode, QueueError } from '../../src/errors/problem.ts';
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 
 /** Every `code` that an answer of the producer can carry, with its status; docs/ERRORS.md explains them, a test holds the two together. */
 export const HTTP_PROBLEMS = {

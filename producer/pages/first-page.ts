@@ -1,5 +1,5 @@
 import type { RequestHandler } from 'express';
-import type { JobView } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { isPageVisit } from '../access/authentication.ts';
 import { callerOf } from '../access/caller.ts';
 import { sendPage } from '../access/login.ts';

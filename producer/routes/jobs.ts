@@ -1,8 +1,9 @@
 import { checkedInput } from '../../src/errors/input.ts';
 import { QueueError } from '../../src/errors/problem.ts';
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
 import { parseJobRequest } from '../../src/job/request.ts';
 import type { Caller } from '../../src/job/tenant.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { type BoundedWait, NO_WAIT, type ResultJsonOutcome } from '../../src/queue/tenant-queue.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/problem.ts';

@@ -1,6 +1,6 @@
 import { calcPrice } from '@pydantic/genai-prices';
 import type { PriceConfig } from '../config/file.ts';
-import type { Usage } from '../job/job.ts';
+import type { Usage } from '../job/view.ts';
 
 /** ResponseUsage is what a response has used, according to the upstream. */
 export interface ResponseUsage {

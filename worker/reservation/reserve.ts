@@ -69,7 +69,7 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
   const reserved = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
   const { admitted, giveBack } = await tenants.admit(reserved);
   const starts = await fairQueue.start(
-    admitted.map(({ id, tenant }) => ({ id, tenant, grant: source.name })),
+    admitted.map(({ id, tenant }) => ({ id, tenant, reservedModel: source.name })),
   );
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
   const unused = idsOf(reserved.filter((job) => !started.has(job)));

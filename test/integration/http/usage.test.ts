@@ -1,7 +1,8 @@
 import { Redis } from 'ioredis';
 import { O3Client } from '../../../src/client/o3-client.ts';
-import { isFinishedJob, type JobView } from '../../../src/job/job.ts';
+import { isFinishedJob } from '../../../src/job/job.ts';
 import type { JobRequest } from '../../../src/job/request.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { usageKey } from '../../../src/usage/keys.ts';
 import type { UsageReport } from '../../../src/usage/report.ts';
 import { createUsageStore } from '../../../src/usage/store.ts';

@@ -1,7 +1,8 @@
 import { FlowProducer, type Job, QueueEvents } from 'bullmq';
 import { Redis } from 'ioredis';
-import { type FinishedStatus, isFinishedJob, type JobView } from '../../../src/job/job.ts';
+import { type FinishedStatus, isFinishedJob } from '../../../src/job/job.ts';
 import type { JobData } from '../../../src/job/request.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';

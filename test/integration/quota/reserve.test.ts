@@ -194,7 +194,7 @@ describe('a budget', () => {
     await quotas.of('nobody-knows-its-price').report({ what: 'gone' });
     await queue.line.resume('alice');
     expect(await dispatch()).toMatchObject({ started: 1, paused: 0, source: { name: 'o3' } });
-    expect(await redis.hget(queue.keys.run(id), 'grant')).toBe('o3');
+    expect(await redis.hget(queue.keys.run(id), 'reserved_model')).toBe('o3');
   });
 });
 

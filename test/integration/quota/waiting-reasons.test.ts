@@ -1,6 +1,6 @@
 import { createSimulator } from '../../../simulator/simulator.ts';
 import type { ModelConfig, TenantConfig } from '../../../src/config/file.ts';
-import type { JobView, WaitingJob } from '../../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';

@@ -1,4 +1,4 @@
-import type { Usage } from '../../../src/job/job.ts';
+import type { Usage } from '../../../src/job/view.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 
 const prices = createPriceList({
