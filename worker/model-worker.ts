@@ -159,11 +159,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const [id, tenant] = [job.id ?? '', tenantOf(job)];
     const { timestamp: createdAt, opts, data } = job;
     const deadlineAt = Date.parse(data?.deadline) || undefined;
-    await queue.line.up([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
-      mine: true,
+    await queue.fairQueue.add([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
+      isHeld: true,
     });
     await job.moveToDelayed(PARKED_UNTIL_MS, token);
-    queue.line.announce().catch(onError);
+    queue.fairQueue.announce().catch(onError);
     throw new DelayedError();
   };
 
