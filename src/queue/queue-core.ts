@@ -1,7 +1,6 @@
 import type { Models } from '../config/file.ts';
 import { type CompletionWaiters, createCompletionWaiters } from '../events/completion-waiters.ts';
 import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
-import { createNudges, type Nudges } from '../job-store/nudges.ts';
 import { createModelQueue, type ModelQueue } from '../model-queue/model-queue.ts';
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
 import { createRedisGuard, type RedisGuard } from '../redis/guard.ts';
@@ -28,7 +27,6 @@ export interface QueueCore {
   readonly guard: RedisGuard;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
-  readonly nudges: Nudges;
   close(): Promise<void>;
 }
 
@@ -52,7 +50,6 @@ export function createQueueCore({
   );
   const waiters = createCompletionWaiters(subscriptions);
   const liveJobs = createLiveJobs(redis, subscriptions);
-  const nudges = createNudges();
   return {
     prefix,
     redis,
@@ -62,9 +59,7 @@ export function createQueueCore({
     guard: createRedisGuard(redis, redisUrl),
     waiters,
     liveJobs,
-    nudges,
     async close() {
-      nudges.close();
       waiters.close();
       liveJobs.close();
       subscriptions.close();
