@@ -31,27 +31,26 @@ export { O3Queue } from './queue/o3-queue.ts';
 // What a JobQueue takes and gives; O3Client and O3Queue are two.
 
 export type { JobEvent } from './job/event.ts';
-export type {
-  JobError,
-  JobPage,
-  JobQuery,
-  JobResult,
-  JobStatus,
-  JobView,
-  PlanStatus,
-  ResultOutcome,
-  UncompletedJob,
-  Usage,
-} from './job/job.ts';
+export type { JobStatus, PlanStatus } from './job/job.ts';
 export type {
   BulkOutcome,
   CallOptions,
   EnqueueOptions,
   EventOptions,
+  JobQuery,
   JobQueue,
   JobQueueError,
   WaitOptions,
 } from './job/job-queue.ts';
 export type { BulkRequest, JobRequest } from './job/request.ts';
+export type {
+  JobError,
+  JobPage,
+  JobResult,
+  JobView,
+  ResultOutcome,
+  UncompletedJob,
+  Usage,
+} from './job/view.ts';
 export type { ModelState, ModelStatus, ModelView, ResumedModel } from './models/view.ts';
 export type { UsageDimension, UsageQuery, UsageReport, UsageRow, UsageSums } from './usage/report.ts';

@@ -22,7 +22,7 @@ export async function leaveAll(
   const abandoning = silence(redis, isWorthWaiting, gone.signal).then((isSilent) => {
     if (!isSilent) return leaving;
     logger.warn(
-      'Redis does not answer, so that no job can be given back: leaving without, other workers go on when the locks have run out',
+      'Redis does not answer, so no job can be released: leaving; other workers take over when the locks expire',
     );
     for (const worker of workers) worker.abandon();
     return undefined;

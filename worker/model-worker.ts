@@ -7,7 +7,7 @@ import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
-import { keepSeconds } from '../src/run/retention.ts';
+import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
@@ -192,7 +192,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const dispatcher = startDispatcher({
     models: options.models,
-    ...{ queue, quotas, quotaNews, tenantQuotas, gate, subscriber, onError },
+    ...{ queue, quotas, quotaSignals: quotaNews, tenantQuotas, tenantLimits: gate, subscriber, onError },
     room: () =>
       attempts.isStopRequested()
         ? 0

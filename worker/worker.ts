@@ -1,6 +1,7 @@
-import { cachedRead, withTimeout } from '../src/async/cached-read.ts';
+import { cachedRead } from '../src/async/cached-read.ts';
 import { createPace } from '../src/async/pace.ts';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
+import { withTimeout } from '../src/async/with-timeout.ts';
 import type { Models } from '../src/config/file.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
@@ -10,7 +11,7 @@ import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { createPriceList } from '../src/usage/price.ts';
-import { rememberModels } from '../src/usage/store.ts';
+import { createUsageStore } from '../src/usage/store.ts';
 import { leaveAll } from './leave.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { sweepRetention } from './maintenance/retention.ts';
@@ -67,12 +68,12 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const upstream = createUpstream(options.upstream);
   const metrics = createMetrics();
   const prices = createPriceList(options.prices);
-  rememberModels(redis, prefix, Object.keys(options.models)).catch(onError);
   const quotas = createQuotas(redis, prefix);
   const quotaNews = createQuotaSignals(subscriber, onError);
   const tenantQuotas = createTenantQuotas(redis, prefix);
-  const books = { redis, prefix, models: Object.keys(options.models) };
-  const gate = createTenantLimits(options.tenants, tenantQuotas, prices, books);
+  const usage = createUsageStore(redis, prefix, Object.keys(options.models));
+  usage.rememberModels().catch(onError);
+  const gate = createTenantLimits(options.tenants, tenantQuotas, prices, usage);
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
   const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)

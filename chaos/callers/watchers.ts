@@ -1,4 +1,5 @@
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { findOffences } from '../evidence/checks.ts';
 import { gatherEvidence } from '../evidence/evidence.ts';
 import { createHistory, type History } from '../evidence/history.ts';

@@ -1,4 +1,5 @@
-import { isFinished, type JobView, STATUS_TABLE } from '../../src/job/job.ts';
+import { isFinished, STATUS_TABLE } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import type { Offence } from '../scenario.ts';
 import type { Evidence, JobEvidence, Leftovers } from './evidence.ts';
 import type { LedgerEntry } from './ledger.ts';

@@ -1,5 +1,5 @@
 import { O3ClientError } from '../../src/client/client-error.ts';
-import type { JobView } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import type { Fleet } from '../fleet/fleet.ts';

@@ -1,5 +1,6 @@
-import type { JobStatus, JobView } from '../../src/job/job.ts';
+import type { JobStatus } from '../../src/job/job.ts';
 import { isFinished } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { jobNameIn } from './ledger.ts';
 
 /** One job, as somebody outside saw it. */

@@ -1,5 +1,6 @@
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobRequest } from '../../src/job/request.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { createPriceList } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
 import { utcDay } from '../../src/usage/utc-day.ts';

@@ -1,5 +1,5 @@
-import type { JobView } from '../../src/job/job.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { figure, percent } from '../evidence/figure.ts';
 import { type Fleet, withFleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';

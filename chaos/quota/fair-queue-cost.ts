@@ -133,7 +133,9 @@ async function once(bench: Bench): Promise<void> {
   if (job === undefined) throw new Error(`expected a job in the line of "${prefix}", got none`);
   const need = { id: job.id, inputTokens: job.options.need?.input ?? 0, class: '/' };
   const { answers } = await quota.reserve([need], NO_LIMITS);
-  const [started] = await model.line.start([{ id: job.id, tenant: job.tenant, grant: UPSTREAM_MODEL }]);
+  const [started] = await model.line.start([
+    { id: job.id, tenant: job.tenant, reservedModel: UPSTREAM_MODEL },
+  ]);
   const endedAt = performance.now();
   if (typeof answers[0] !== 'number' || started !== true) throw new Error(`expected ${job.id} to be started`);
   await quota.giveBack([job.id]);

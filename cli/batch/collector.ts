@@ -1,7 +1,8 @@
 import type { Semaphore } from '../../src/async/semaphore.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { isFinishedJob, type ResultOutcome } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { ResultOutcome } from '../../src/job/view.ts';
 import type { Origin } from './input-line.ts';
 import type { BatchKey } from './key.ts';
 import type { LineOutcome } from './output-line.ts';

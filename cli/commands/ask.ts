@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { JobView } from '../../src/job/job.ts';
 import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { statusText } from '../display/job-table.ts';
 import { finishWith, nextCommands, waitForOutcome } from '../display/outcome.ts';

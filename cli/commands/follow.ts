@@ -1,6 +1,6 @@
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
-import type { ResultOutcome } from '../../src/job/job.ts';
+import type { ResultOutcome } from '../../src/job/view.ts';
 import type { CommandContext } from '../command-context.ts';
 
 /**

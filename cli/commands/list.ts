@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { JOB_STATUSES, type JobPage, type JobQuery, type JobStatus } from '../../src/job/job.ts';
+import { JOB_STATUSES, type JobStatus } from '../../src/job/job.ts';
+import type { JobQuery } from '../../src/job/job-queue.ts';
+import type { JobPage } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { jobTable } from '../display/job-table.ts';
 import { wholeNumber } from '../option.ts';

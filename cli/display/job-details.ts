@@ -1,5 +1,5 @@
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
-import type { JobView, WaitingJob } from '../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { distanceText, durationText } from './duration.ts';
 import { paintedStatus } from './job-table.ts';

@@ -1,5 +1,5 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
-import type { JobView } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';
 import type { Terminal } from './terminal.ts';

@@ -1,5 +1,6 @@
 import { iconOf, oneLine } from '../../src/client/terminal-text.ts';
-import type { JobStatus, JobView, WaitingJob } from '../../src/job/job.ts';
+import type { JobStatus } from '../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { createTable, tableText } from './borderless-table.ts';
 import { durationText } from './duration.ts';

@@ -1,6 +1,7 @@
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { isFinishedJob, type JobView } from '../../src/job/job.ts';
+import { isFinishedJob } from '../../src/job/job.ts';
+import type { JobView } from '../../src/job/view.ts';
 
 const PAGE = 100;
 /** The most jobs outside the two pages that one look reads individually. */

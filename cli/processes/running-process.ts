@@ -52,8 +52,8 @@ export async function runProcess({
     throw error;
   }
   logger.info('stopping; a second signal stops at once');
-  const withTimeout = await shutDown(parts, { deadlineMs: shutdownMs, hurry: signals.hurry });
-  if (withTimeout) return EXIT.done;
+  const isClosed = await shutDown(parts, { deadlineMs: shutdownMs, hurry: signals.hurry });
+  if (isClosed) return EXIT.done;
   logger.error(
     { shutdownMs },
     'not stopped in time, ending by force; another worker continues the unfinished jobs',

@@ -1,4 +1,4 @@
-import type { CompletedJob, FailedJob, JobResult, WaitingJob } from '../../src/job/job.ts';
+import type { CompletedJob, FailedJob, JobResult, WaitingJob } from '../../src/job/view.ts';
 import { HttpProblem, type HttpProblemCode, noResult } from '../http/problem.ts';
 
 const common = {

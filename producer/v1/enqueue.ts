@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { JobView } from '../../src/job/job.ts';
 import type { JobRequest } from '../../src/job/request.ts';
+import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 
 /** A request that has become a job, or has found the one that it had become before. */

@@ -1,42 +1,22 @@
 /**
- * For looks that many ask for and that may take long: one at a time, whose answer serves everybody who asks within `freshMs` after it. While one hangs, nobody
- * begins another.
+ * cachedRead shares one read among many callers: at most one is under way, and its result serves every call
+ * within `freshMs` after it. A failed read is not kept.
  */
-export function cachedRead<WatchEvent>(
-  look: () => Promise<WatchEvent>,
-  freshMs: number,
-): () => Promise<WatchEvent> {
-  let looking: Promise<WatchEvent> | undefined;
+export function cachedRead<Result>(read: () => Promise<Result>, freshMs: number): () => Promise<Result> {
+  let current: Promise<Result> | undefined;
   return () => {
-    looking ??= look().then(
-      (seen) => {
+    current ??= read().then(
+      (result) => {
         setTimeout(() => {
-          looking = undefined;
+          current = undefined;
         }, freshMs).unref();
-        return seen;
+        return result;
       },
       (error: unknown) => {
-        looking = undefined;
+        current = undefined;
         throw error;
       },
     );
-    return looking;
+    return current;
   };
-}
-
-/** What comes in time, or else `otherwise`; a look that fails has not come in time. */
-export async function withTimeout<WatchEvent, Otherwise>(
-  look: Promise<WatchEvent>,
-  otherwise: Otherwise,
-  timeoutMs: number,
-): Promise<WatchEvent | Otherwise> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Otherwise>((resolve) => {
-    timer = setTimeout(() => resolve(otherwise), timeoutMs);
-  });
-  try {
-    return await Promise.race([look.catch(() => otherwise), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

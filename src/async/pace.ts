@@ -1,15 +1,18 @@
-/** How often this process does something for each of many jobs, all together. */
+/** Pace limits how often this process does something for each of many jobs, over all of them. */
 export interface Pace {
-  /** Counts one more that takes part, until `leave`. */
+  /** Adds a job, until `leave`. */
   join(): void;
   leave(): void;
-  /** The shortest pause between two turns of the same one, in milliseconds. */
+  /** The shortest pause between two turns of the same job, in milliseconds. */
   pauseMs(): number;
 }
 
 /**
- * @param perSecond turns a second at most. A few then have theirs as often as they like; thousands take turns, because each
- * costs about a millisecond of this process or of Redis, and all of them at once would leave no time for anything else.
+ * createPace makes a Pace. A few jobs have their turns as often as they like; thousands share `perSecond`.
+ * Each turn costs about a millisecond of this process or of Redis, and all of them at once would leave no
+ * time for anything else.
+ *
+ * @param perSecond the most turns per second.
  */
 export function createPace(perSecond: number): Pace {
   let members = 0;

@@ -1,8 +1,8 @@
 const SECOND_MS = 1000;
 
 /**
- * Lets each different error through at most once a second: a Redis that is down makes every connection and every BullMQ
- * worker on it say the same thing again and again, without a limit of their own.
+ * throttledErrors passes on each different error at most once per second. When Redis is down, every
+ * connection and every BullMQ worker reports the same error again and again, without a limit of its own.
  */
 export function throttledErrors(onError: (error: Error) => void): (error: Error) => void {
   const quietUntil = new Map<string, number>();

@@ -1,4 +1,5 @@
-import { JOB_STATUSES, type JobPage, type JobResult, type JobView } from '../job/job.ts';
+import { JOB_STATUSES } from '../job/job.ts';
+import type { JobPage, JobResult, JobView } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageReport } from '../usage/report.ts';
 import { isRecord } from './client-error.ts';

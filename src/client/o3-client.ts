@@ -1,5 +1,6 @@
 import type { JobEvent } from '../job/event.ts';
-import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job/job.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobQuery } from '../job/job-queue.ts';
 import {
   type BulkOutcome,
   type CallOptions,
@@ -11,6 +12,7 @@ import {
   type WaitOptions,
 } from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
+import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { checkedKey, checkedUrl, jobPath, modelPath, pathWith } from './address.ts';

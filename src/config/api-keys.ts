@@ -1,21 +1,21 @@
 import { TENANT_NAME } from '../job/tenant.ts';
 
-/** What a caller proves with who it is. */
+/** ApiKey is a secret by which a caller proves which tenant it is. */
 export interface ApiKey {
-  /** The tenant; `admin` sees everybody's jobs. */
+  /** The name of the tenant; `admin` sees the jobs of all tenants. */
   readonly name: string;
   readonly secret: string;
 }
 
-/** Whoever has this key sees everybody's jobs, and the board. */
+/** ADMIN is the name of the key that sees the jobs of all tenants, and the board. */
 export const ADMIN = 'admin';
 
-/** What can be sent in a header as it is, and is no separator of the list. */
+/** Characters that can be sent in a header unchanged, without the comma that separates keys. */
 const SECRET = /^[\x21-\x2b\x2d-\x7e]{16,256}$/;
 
 /**
- * `name:secret[,name:secret]`, or everything that is wrong with it. Says the place of what is wrong and never the text: in a list that was
- * written wrongly, anything may be a piece of a secret.
+ * parseApiKeys reads `name:secret[,name:secret]`, or lists everything that is wrong with it. A flaw says
+ * which key is wrong and never quotes it: in a malformed list any text may be a piece of a secret.
  */
 export function parseApiKeys(text: string): { keys: ApiKey[] } | { flaws: string[] } {
   const flaws: string[] = [];
@@ -24,14 +24,16 @@ export function parseApiKeys(text: string): { keys: ApiKey[] } | { flaws: string
     const [, name = '', secret = ''] = /^([^:]*):(.*)$/s.exec(entry.trim()) ?? [];
     if (!TENANT_NAME.test(name)) {
       flaws.push(
-        `expected name:secret[,name:secret], each name 1 to 64 letters, digits, ".", "_" or "-", which key ${i + 1} has not`,
+        'expected name:secret[,name:secret], each name 1 to 64 letters, digits, ".", "_" or "-", got ' +
+          `something else in key ${i + 1}`,
       );
     } else if (!SECRET.test(secret)) {
       flaws.push(
-        `expected secrets of 16 to 256 printable characters without blanks and commas, which the one of key ${i + 1} is not; \`openssl rand -hex 32\` makes a good one`,
+        'expected secrets of 16 to 256 printable characters without blanks or commas, got something ' +
+          `else in key ${i + 1}; \`openssl rand -hex 32\` makes a good one`,
       );
     } else if (keys.some((key) => key.name === name || key.secret === secret)) {
-      flaws.push(`expected every name and every secret once, which key ${i + 1} repeats`);
+      flaws.push(`expected every name and every secret once, got one of them again in key ${i + 1}`);
     }
     keys.push({ name, secret });
   }

@@ -1,16 +1,13 @@
-export interface Backoff {
-  /** The longest wait before attempt 2, in milliseconds; doubles with each further attempt. Default 1,000. */
-  baseMs: number;
-  /** No wait is longer than this, in milliseconds. Default 60,000. */
-  maxMs: number;
-}
+import type { ModelConfig } from './file.ts';
 
 /**
- * The wait before the next attempt: exponential with full jitter, so that a thousand jobs which failed together
- * do not come back together. The upstream's own Retry-After wins and gets no jitter: it knows better.
+ * backoffDelayMs is the wait before the next attempt: exponential with full jitter, so that a thousand jobs
+ * that failed together do not come back together. The upstream's own Retry-After wins, without jitter.
+ *
+ * @param attemptsMade the number of attempts that have ended, from 1.
  */
 export function backoffDelayMs(
-  backoff: Backoff,
+  backoff: ModelConfig['backoff'],
   attemptsMade: number,
   retryAfterMs: number | undefined,
   random: () => number = Math.random,

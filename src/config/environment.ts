@@ -8,8 +8,9 @@ import { type FileConfig, readConfigFile } from './file.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
 
+/** Config is everything that a process reads from its environment and from the file. */
 export interface Config extends FileConfig {
-  /** undefined: the embedded Redis. */
+  /** undefined: the process starts an embedded Redis. */
   readonly redisUrl: string | undefined;
   readonly redisBinary: string | undefined;
   readonly redisDownload: boolean;
@@ -17,44 +18,45 @@ export interface Config extends FileConfig {
   readonly prefix: string;
   readonly host: string;
   readonly port: number;
-  /** Of callers. None: open to whoever reaches the producer, which then only listens on loopback. */
+  /** The callers' keys. Without keys every caller is let in, and the producer listens on loopback only. */
   readonly keys: readonly ApiKey[];
-  /** What webhooks to callers are signed with; undefined: none are sent. */
+  /** Signs the webhooks to callers; undefined: no webhooks are sent. */
   readonly webhookSecret: string | undefined;
-  /** The port of a worker's `/livez` and `/readyz`; undefined: none. */
+  /** The port of a worker's `/livez`, `/readyz` and `/metrics`; undefined: the worker does not listen. */
   readonly workerPort: number | undefined;
   /** Jobs that a worker process holds at once, divided evenly among its models. */
   readonly concurrency: number;
-  /** From the first signal until the process ends by force, in milliseconds. */
+  /** The time from the first signal until the process ends by force, in milliseconds. */
   readonly shutdownMs: number;
   readonly logLevel: string;
   readonly openai: {
     readonly apiKey: string | undefined;
     readonly baseUrl: string | undefined;
-    /** What its webhooks are signed with; undefined: it sends none. */
+    /** Verifies OpenAI's webhooks; undefined: OpenAI sends none. */
     readonly webhookSecret: string | undefined;
   };
 }
 
 interface Variable {
-  /** As documented in the README; a test holds the two together. */
+  /** The text of the README's table; a test compares the two. */
   meaning: string;
   default: string;
 }
 
-/** Every variable that is read, here and nowhere else. */
+/** VARIABLES are all environment variables that o3-queue reads: here, and the two of a client in client.ts. */
 export const VARIABLES = {
   REDIS_URL: {
     default: 'embedded',
     meaning:
-      '`redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`; unset: an embedded one in `.data/redis`',
+      '`redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`; unset: an ' +
+      'embedded one in `.data/redis`',
   },
   HOST: { default: '127.0.0.1', meaning: 'where the producer listens' },
   PORT: { default: '3000', meaning: 'where the producer listens' },
   O3Q_KEYS: {
     default: '',
     meaning:
-      "callers' keys, `name:secret[,name:secret]`; `admin` sees all; unset: open to everybody, on loopback only",
+      "callers' keys, `name:secret[,name:secret]`; `admin` sees all; unset: no key is needed, on loopback only",
   },
   OPENAI_API_KEY: { default: '', meaning: 'the key of the upstream' },
   OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
@@ -65,7 +67,8 @@ export const VARIABLES = {
   O3Q_WEBHOOK_SECRET: {
     default: '',
     meaning:
-      'signs webhooks to `webhook_url`, on producers and workers: `whsec_` and 24 to 64 bytes in base64; unset: none are sent',
+      'signs webhooks to `webhook_url`, on producers and workers: `whsec_` and 24 to 64 bytes in ' +
+      'base64; unset: none are sent',
   },
   O3Q_CONFIG: {
     default: 'o3q.config.json',
@@ -100,7 +103,7 @@ const wholeNumber = (least: number, most: number) =>
 
 const httpUrl = z.string().refine(isHttpUrl, HTTP_URL_EXPECTED);
 
-/** As Standard Webhooks has it: shorter ones can be guessed. */
+/** The format and length of Standard Webhooks, whose shortest secret cannot be guessed. */
 const webhookSecret = z.string().refine((text) => {
   const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
   const bytes = Buffer.from(base64, 'base64').length;
@@ -114,7 +117,7 @@ function apiKeysFrom(text: string, context: z.RefinementCtx): ApiKey[] {
   return z.NEVER;
 }
 
-/** The reader of these URLs knows best what is wrong with one, and hides its password. */
+/** parseRedisUrl explains what is wrong with a URL, and hides its password. */
 function addRedisUrlFlaw(url: string, context: z.RefinementCtx): void {
   try {
     parseRedisUrl(url);
@@ -148,8 +151,9 @@ const environmentSchema = z.object({
 });
 
 /**
- * Reads the variables and the file once, whole.
- * @throws {ConfigError} with every problem of both.
+ * readConfig reads the variables and the file.
+ *
+ * @throws {ConfigError} with all problems of both.
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const flaws = unknownVariables(environment);
@@ -201,7 +205,9 @@ function decoded(text: string): string {
   }
 }
 
-/** A variable set to nothing counts as unset: that is how compose files and shells leave one out. */
+/**
+ * withoutEmpty drops empty variables: compose files and shells leave a variable out by setting it to nothing.
+ */
 function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
@@ -213,13 +219,13 @@ function unknownVariables(environment: NodeJS.ProcessEnv): Flaw[] {
     .filter((name) => name.startsWith('O3Q_') && !Object.hasOwn(VARIABLES, name))
     .map((name) => ({
       path: name,
-      message: `is not a variable of o3-queue; those are ${Object.keys(VARIABLES).join(', ')}`,
+      message: `is not a variable of o3-queue; the variables are ${Object.keys(VARIABLES).join(', ')}`,
     }));
 }
 
 function variableFlaws(error: z.ZodError, environment: NodeJS.ProcessEnv): Flaw[] {
   return flawsOf(error).map(({ path, message }) => {
-    // A URL may hold a password; a key always is one.
+    // A URL may contain a password, and a key is one: neither may be quoted.
     const value = environment[path] ?? '';
     const came = /KEY|SECRET|REDIS_URL/.test(path) || value.includes('@') ? '' : `, got "${value}"`;
     return { path, message: `${message}${came}` };

@@ -1,6 +1,5 @@
 import { QueueError } from '../errors/problem.ts';
 import type { QueueCore } from '../queue/queue-core.ts';
-import { spentToday } from '../usage/store.ts';
 import { NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
 
@@ -17,8 +16,7 @@ export async function budgetRefusal(
   if (tenant === undefined || !Object.hasOwn(tenants, tenant)) return undefined;
   const { dailyBudgetUsd, onBudgetExhausted } = tenants[tenant] ?? {};
   if (dailyBudgetUsd === undefined || onBudgetExhausted !== 'refuse') return undefined;
-  const books = { redis: core.redis, prefix: core.prefix, models: core.queues.keys() };
-  const spent = await spentToday(books, tenant);
+  const spent = await core.usage.spentToday(tenant);
   if (spent < dailyBudgetUsd * NANO_PER_DOLLAR) return undefined;
   return new QueueError(
     'budget_exhausted',

@@ -1,6 +1,6 @@
 import { QueueError } from '../errors/problem.ts';
-import type { JobView } from '../job/job.ts';
 import { type OurOptions, optionsFrom } from '../job/stored-options.ts';
+import type { JobView } from '../job/view.ts';
 import { notFound } from '../job-store/find.ts';
 import { claimIdempotencyKeys, indexNewJobs } from '../lua/enqueue.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';

@@ -1,7 +1,7 @@
 import { v4 as uuid } from 'uuid';
 import { QueueError } from '../errors/problem.ts';
-import type { JobView } from '../job/job.ts';
 import { type BulkRequest, type JobRequest, parseJobRequest } from '../job/request.ts';
+import type { JobView } from '../job/view.ts';
 import type { QueueCore } from '../queue/queue-core.ts';
 import { budgetRefusal } from './budget-check.ts';
 import { type EnqueueOutcome, enqueueOnce, type KeyedJob } from './enqueue-once.ts';

@@ -2,7 +2,6 @@ import { v7 as uuid } from 'uuid';
 import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
-import type { JobView } from '../job/job.ts';
 import {
   type JobData,
   type JobRequest,
@@ -14,6 +13,7 @@ import {
 } from '../job/request.ts';
 import type { OurOptions } from '../job/stored-options.ts';
 import { needOf } from '../job/token-estimate.ts';
+import type { JobView } from '../job/view.ts';
 import { webhookUrlFlaw } from '../job/webhook-url.ts';
 import { viewFrom } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';

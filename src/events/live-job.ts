@@ -1,4 +1,5 @@
-import { isFinishedJob, type JobView } from '../job/job.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobView } from '../job/view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { Subscriptions } from '../redis/subscriptions.ts';

@@ -1,5 +1,5 @@
 import { type JobEvent, standingOf } from '../job/event.ts';
-import type { JobView } from '../job/job.ts';
+import type { JobView } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 import type { LiveJob } from './live-job.ts';
 import type { ReplayEvent } from './replay.ts';

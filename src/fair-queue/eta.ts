@@ -35,9 +35,9 @@ export function positionFrom(
   };
 }
 
-/** Why a tenant that has as many jobs in flight as it may is stopped. */
+/** slotsTaken is the reason for the pause of a tenant that has as many jobs in flight as it may. */
 export function slotsTaken(tenant: string, maxInFlight: number): string {
-  return `one of the ${maxInFlight} jobs that ${tenant} may have in flight to end`;
+  return `tenant ${tenant} is at its limit of ${maxInFlight} ${maxInFlight === 1 ? 'job' : 'jobs'} in flight`;
 }
 
 /** What a job that is not in the line waits for. */

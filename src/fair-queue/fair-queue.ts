@@ -47,6 +47,13 @@ export type GiveBackTarget =
   | { kind: 'fair-queue' }
   | { kind: 'delayed'; dueAt: number; failedReason: string };
 
+/** ReservedJob is a queued job that quota of an upstream model is reserved for. */
+interface ReservedJob {
+  id: string;
+  tenant: string;
+  reservedModel: string;
+}
+
 /** The line of one model. */
 export interface FairQueue {
   /** Puts jobs in that are about to be enqueued. Their BullMQ job is to be parked. */
@@ -61,8 +68,12 @@ export interface FairQueue {
   announce(): Promise<void>;
   /** The next ones, none taken away. A place whose job does not come within a minute is. */
   next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
-  /** @param grant what it may use: the upstream's name of a model. @returns which of them were started. */
-  start(jobs: readonly { id: string; tenant: string; grant: string }[]): Promise<boolean[]>;
+  /**
+   * start lets jobs run that quota is reserved for; `reservedModel` is the upstream model it is reserved of.
+   *
+   * @returns for each job whether it was still in the queue and has started.
+   */
+  start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /** @param untilMs when its turn is looked at again. */
   stop(tenant: string, untilMs: number, reason: string): Promise<void>;
   resume(tenant: string): Promise<boolean>;
@@ -123,7 +134,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const started = await startFromFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap(({ id, tenant, grant }) => [id, tenant, grant]),
+        rest: jobs.flatMap(({ id, tenant, reservedModel }) => [id, tenant, reservedModel]),
       });
       return (started as number[]).map((one) => one === 1);
     },

@@ -1,6 +1,8 @@
 import { refusalOf, shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
-import { JOB_STATUSES, type JobPage, type JobQuery, type JobView } from '../job/job.ts';
+import { JOB_STATUSES } from '../job/job.ts';
+import type { JobQuery } from '../job/job-queue.ts';
+import type { JobPage, JobView } from '../job/view.ts';
 import { listBareJobs } from '../lua/job.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';

@@ -1,4 +1,4 @@
-import type { JobView } from './job.ts';
+import type { JobView } from './view.ts';
 
 /**
  * JobEvent is one thing that happens to a job, as a watcher sees it. `number` is the same for every watcher and grows by at least one from

@@ -1,8 +1,9 @@
 import { shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
 import type { JobEvent } from './event.ts';
-import type { JobPage, JobQuery, JobView, ResultOutcome } from './job.ts';
+import type { JobStatus } from './job.ts';
 import type { BulkRequest, JobRequest } from './request.ts';
+import type { JobPage, JobView, ResultOutcome } from './view.ts';
 
 /** CallOptions are taken by every method of a JobQueue. */
 export interface CallOptions {
@@ -29,6 +30,20 @@ export interface WaitOptions extends CallOptions {
 export interface EventOptions extends CallOptions {
   /** The `number` of the last event that the caller has seen. Default 0: the stream begins with the first. */
   after?: number | undefined;
+}
+
+/** JobQuery says which jobs to list; without fields it matches all. */
+export interface JobQuery {
+  status?: JobStatus | undefined;
+  model?: string | undefined;
+  /** The jobs of this tenant only. For an admin. */
+  tenant?: string | undefined;
+  /** Searched for in the first 100 characters of the question, in upper and lower case. */
+  q?: string | undefined;
+  /** Jobs a page, 1 to 100. Default 20. */
+  limit?: number | undefined;
+  /** `next_cursor` of the page before. */
+  cursor?: string | undefined;
 }
 
 /** BulkOutcome is the outcome of one request of a bulk. `isNew` is false where the request's key already had this job. */

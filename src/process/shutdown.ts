@@ -1,3 +1,5 @@
+import { withTimeout } from '../async/with-timeout.ts';
+
 /** Something long-lived that can be stopped in phases: a producer, a worker, a simulator, a Redis. */
 export interface Stoppable {
   readonly name: string;
@@ -36,26 +38,15 @@ export async function shutDown(
   const leftMs = (share: number): number => Math.max(0, begunAt + deadlineMs * share - Date.now());
   await Promise.allSettled(parts.map(async (part) => part.quiet?.()));
   const drained = Promise.allSettled(parts.map(async (part) => part.drain?.()));
-  await within(leftMs(1 - CLOSING_SHARE), drained, hurry);
+  await withTimeout(drained, undefined, leftMs(1 - CLOSING_SHARE), hurry);
   await Promise.allSettled(parts.map(async (part) => part.release?.()));
-  return within(leftMs(1), closeInOrder(parts));
+  return withTimeout(
+    closeInOrder(parts).then(() => true),
+    false,
+    leftMs(1),
+  );
 }
 
 async function closeInOrder(parts: readonly Stoppable[]): Promise<void> {
   for (const part of parts) await Promise.allSettled([(async () => part.close())()]);
-}
-
-/** Whether the work was done in time; also ends when somebody is in a hurry. */
-async function within(milliseconds: number, work: Promise<unknown>, hurry?: AbortSignal): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLate = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, milliseconds, false);
-    if (hurry?.aborted) resolve(false);
-    hurry?.addEventListener('abort', () => resolve(false), { once: true });
-  });
-  try {
-    return await Promise.race([work.then(() => true), tooLate]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

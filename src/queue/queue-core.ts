@@ -5,6 +5,7 @@ import { createModelQueue, type ModelQueue } from '../model-queue/model-queue.ts
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
 import { createRedisGuard, type RedisGuard } from '../redis/guard.ts';
 import { createSubscriptions } from '../redis/subscriptions.ts';
+import { createUsageStore, type UsageStore } from '../usage/store.ts';
 import { createDeliveryQueue, type DeliveryQueue } from '../webhooks/deliveries.ts';
 
 export interface QueueCoreOptions {
@@ -25,6 +26,7 @@ export interface QueueCore {
   /** undefined: no webhooks are delivered. */
   readonly deliveries: DeliveryQueue | undefined;
   readonly guard: RedisGuard;
+  readonly usage: UsageStore;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
   close(): Promise<void>;
@@ -57,6 +59,7 @@ export function createQueueCore({
     queues,
     deliveries,
     guard: createRedisGuard(redis, redisUrl),
+    usage: createUsageStore(redis, prefix, queues.keys()),
     waiters,
     liveJobs,
     async close() {

@@ -3,7 +3,8 @@ import { refusalOf } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { jobEvents } from '../events/watch.ts';
 import type { JobEvent } from '../job/event.ts';
-import { isFinishedJob, type JobPage, type JobQuery, type JobView, type ResultOutcome } from '../job/job.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobQuery } from '../job/job-queue.ts';
 import {
   type BulkOutcome,
   type CallOptions,
@@ -15,6 +16,7 @@ import {
   type WaitOptions,
 } from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
+import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { TenantQueue } from './tenant-queue.ts';
 
 /**

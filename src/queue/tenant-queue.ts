@@ -1,18 +1,11 @@
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import type { EnqueueOutcome } from '../enqueue/enqueue-once.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
-import {
-  type CompletedJob,
-  isFinishedJob,
-  type JobPage,
-  type JobQuery,
-  type JobView,
-  type ResultOutcome,
-  type UncompletedJob,
-} from '../job/job.ts';
-import type { WaitOptions } from '../job/job-queue.ts';
+import { isFinishedJob } from '../job/job.ts';
+import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { Caller } from '../job/tenant.ts';
+import type { CompletedJob, JobPage, JobView, ResultOutcome, UncompletedJob } from '../job/view.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
 import {
   type FoundJob,
@@ -22,12 +15,10 @@ import {
   requireJob,
   requireSettled,
 } from '../job-store/find.ts';
-import { type JobDetail, jobDetailFrom } from '../job-store/job-detail.ts';
 import { listJobs } from '../job-store/list.ts';
-import { resultFrom, resultJsonFrom } from '../job-store/result.ts';
-import { keepSeconds } from '../run/retention.ts';
+import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
+import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
-import { readUsage } from '../usage/store.ts';
 import type { QueueCore } from './queue-core.ts';
 import { createSdkRetryKeys, type SdkRetryKeys } from './sdk-retry-keys.ts';
 
@@ -170,8 +161,8 @@ export class TenantQueue {
 
   /** Reports what was used and what it cost, by the days on which responses ended; at most 400 days. */
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
-    const { redis, prefix, queues } = this.#core;
-    return this.#core.guard(() => readUsage({ redis, prefix, models: queues.keys() }, query, this.#sees));
+    const { guard, usage } = this.#core;
+    return guard(() => usage.report(query, this.#sees));
   }
 
   async #stored({

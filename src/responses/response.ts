@@ -1,4 +1,4 @@
-import type { Usage } from '../job/job.ts';
+import type { Usage } from '../job/view.ts';
 
 /**
  * A Responses API object as it came over the wire. Only what is read here is typed: other servers leave fields out,

@@ -1,41 +1,47 @@
 import { calcPrice } from '@pydantic/genai-prices';
 import type { PriceConfig } from '../config/file.ts';
-import type { Usage } from '../job/job.ts';
+import type { Usage } from '../job/view.ts';
 
-/** What a response has used, as its reply says it. */
-export interface Bill {
-  /** As the reply names it, `o3-2025-04-16`. */
+/** ResponseUsage is what a response has used, according to the upstream. */
+export interface ResponseUsage {
+  /** The upstream's name with its date: `o3-2025-04-16`. */
   upstreamModel: string;
-  /** null: the reply does not say. */
+  /** null: the upstream did not say. */
   usage: Usage | null;
-  /** The tier that the response was served in; null: the reply does not say, which means the default one. */
+  /**
+   * The tier in which the response was served; null: the upstream did not say, which means the default tier.
+   */
   serviceTier: string | null;
 }
 
-/** What is about to be used. */
-export interface Estimate {
+/** ExpectedUsage is what a job is expected to use. */
+export interface ExpectedUsage {
   upstreamModel: string;
   inputTokens: number;
   outputTokens: number;
-  /** As it is asked for; `auto` may become any. Default: the default one. */
+  /** The tier that the request asks for. `auto` may become any tier. Default: the default tier. */
   serviceTier?: string | null;
 }
 
-/** Prices of models, in whole nano-dollars, so that sums are exact. null: nobody knows; never 0 for that. */
+/**
+ * PriceList knows what responses cost, in whole nano-dollars, so that sums are exact. An unknown cost is
+ * null, never 0.
+ */
 export interface PriceList {
-  costOf(bill: Bill): number | null;
-  estimateOf(estimate: Estimate): number | null;
+  costOf(used: ResponseUsage): number | null;
+  expectedCostOf(expected: ExpectedUsage): number | null;
 }
 
 const SNAPSHOT = /-\d{4}-\d{2}-\d{2}$/;
 const PICO_PER_DOLLAR = 1e12;
 const PICO_PER_NANO = 1000;
-/** A dollar for a million tokens. */
+/** One dollar per million tokens. */
 const PICO_PER_TOKEN = 1e6;
 
 /**
- * The configured prices, and those that are publicly known of OpenAI's models: a table that comes with the package, of the day it was
- * published; nothing is fetched. Prices of tools (searches, containers) are in neither.
+ * createPriceList knows the configured prices and the public prices of OpenAI's models. The public prices are
+ * a table inside the package @pydantic/genai-prices, as of the day it was published; nothing is fetched.
+ * Neither has prices of tools (searches, containers).
  *
  * @param configured by the upstream's name of a model, with or without its date.
  */
@@ -44,7 +50,7 @@ export function createPriceList(configured: Readonly<Record<string, PriceConfig>
     const name = namesOf(model).find((candidate) => Object.hasOwn(configured, candidate));
     return name === undefined ? undefined : configured[name];
   };
-  const costOf = ({ upstreamModel, usage, serviceTier }: Bill): number | null => {
+  const costOf = ({ upstreamModel, usage, serviceTier }: ResponseUsage): number | null => {
     const factor = tierFactor(serviceTier, upstreamModel);
     if (usage === null || factor === null || !isSound(usage)) return null;
     const own = configuredFor(upstreamModel);
@@ -53,17 +59,17 @@ export function createPriceList(configured: Readonly<Record<string, PriceConfig>
   };
   return {
     costOf,
-    estimateOf: ({ upstreamModel, inputTokens, outputTokens, serviceTier = null }) =>
+    expectedCostOf: ({ upstreamModel, inputTokens, outputTokens, serviceTier = null }) =>
       costOf({ upstreamModel, usage: freshUsage(inputTokens, outputTokens), serviceTier }),
   };
 }
 
-/** Exactly as it is called, then without its date. */
+/** The exact name, then the name without its date. */
 function namesOf(model: string): string[] {
   return [model, model.replace(SNAPSHOT, '')];
 }
 
-/** Cache writes cost what other input does: who configures two prices knows of no third. */
+/** Cache writes cost the same as other input: the configuration has no price for them. */
 function configuredCost({ input, cachedInput = input, output }: PriceConfig, usage: Usage): number {
   const { input_tokens, cached_tokens, output_tokens } = usage;
   const dollars =
@@ -71,7 +77,7 @@ function configuredCost({ input, cachedInput = input, output }: PriceConfig, usa
   return dollars * PICO_PER_TOKEN;
 }
 
-/** Its models are matched by their names as a whole, some with any date; so a model that nobody has heard of has no price. */
+/** The table matches whole names, some with any date, so an unknown model has no price. */
 function knownCost(model: string, usage: Usage): number | null {
   for (const name of namesOf(model)) {
     const known = calcPrice(
@@ -85,14 +91,15 @@ function knownCost(model: string, usage: Usage): number | null {
       { providerId: 'openai' },
     );
     if (known === null) continue;
-    // Of some models it knows only a part (embeddings, transcriptions, a moderation that is free): what is missing would count as 0.
+    // Some models have only one of the two prices (embeddings, transcriptions): the other one would count as
+    // 0.
     const { input_mtok: input, output_mtok: output } = known.model_price;
     return input === undefined || output === undefined ? null : known.total_price * PICO_PER_DOLLAR;
   }
   return null;
 }
 
-/** A tier is a factor on all prices of a model. One that nobody has heard of may cost anything. */
+/** A tier is a factor on all prices of a model. An unknown tier has no known price. */
 function tierFactor(tier: string | null, model: string): number | null {
   switch (tier) {
     case null:
@@ -108,7 +115,7 @@ function tierFactor(tier: string | null, model: string): number | null {
   }
 }
 
-/** Other servers count as they like; the library throws at what cannot be. */
+/** Other servers may send any counts; the library throws on impossible ones. */
 function isSound({ input_tokens, cached_tokens, cache_write_tokens, output_tokens }: Usage): boolean {
   const counts = [input_tokens, cached_tokens, cache_write_tokens, output_tokens];
   return (

@@ -3,7 +3,7 @@ import type { Flaw } from '../errors/problem.ts';
 import { usdFrom } from './usd.ts';
 import { daysBefore, daysBetween, isUtcDay, utcDay } from './utc-day.ts';
 
-/** What the rows of a report are told apart by. */
+/** USAGE_DIMENSIONS are what rows of a report are grouped by. */
 export const USAGE_DIMENSIONS = ['day', 'model', 'tenant'] as const;
 export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];
 
@@ -12,11 +12,11 @@ export interface UsageQuery {
   from?: string | undefined;
   /** The last day. Default: today. */
   to?: string | undefined;
-  /** One row for each of these. Default: for each day, model and tenant. */
+  /** Groups the rows. Default: one row for each day, model and tenant. */
   by?: UsageDimension | undefined;
 }
 
-/** Of responses that have ended. */
+/** UsageSums are sums over responses that have ended. */
 export interface UsageSums {
   requests: number;
   input_tokens: number;
@@ -25,9 +25,9 @@ export interface UsageSums {
   output_tokens: number;
   /** Part of `output_tokens`. */
   reasoning_tokens: number;
-  /** US dollars for those with a known price and usage; null: there was none of these, but others. */
+  /** US dollars, of the responses with a known price and usage; null: there are only others. */
   cost_usd: number | null;
-  /** Those whose usage the upstream did not say, or whose price nobody knows: the cost is without them. */
+  /** Responses without a known usage or price. `cost_usd` does not include them. */
   unpriced_requests: number;
 }
 
@@ -35,7 +35,7 @@ export interface UsageRow extends UsageSums {
   day?: string;
   /** The model that was asked for. */
   model?: string;
-  /** null: nobody's. */
+  /** null: jobs without a tenant. */
   tenant?: string | null;
 }
 
@@ -44,11 +44,11 @@ export interface UsageReport {
   to: string;
   currency: 'usd';
   total: UsageSums;
-  /** Without those in which nothing was spent. By day, model and tenant. */
+  /** Rows with at least one response, sorted by day, model and tenant. */
   rows: UsageRow[];
 }
 
-/** What lies in Redis of one day, model and tenant, in whole nano-dollars. */
+/** UsageEntry is what Redis holds for one day, model and tenant. Costs are whole nano-dollars. */
 export interface UsageEntry {
   day: string;
   model: string;
@@ -70,10 +70,13 @@ export interface UsageRange {
 }
 
 const DEFAULT_DAYS = 30;
-/** As long as it is kept. */
+/** Sums are kept for as long. */
 export const MOST_USAGE_DAYS = 400;
 
-/** @throws {QueueError} `invalid_request` for days that are none, in the wrong order, or too many. */
+/**
+ * usageRange checks a query and fills in its defaults.
+ * @throws {QueueError} `invalid_request` for days that do not exist, are in the wrong order, or are too many.
+ */
 export function usageRange({ from, to, by }: UsageQuery, nowMs: number): UsageRange {
   const flaws: Flaw[] = [];
   for (const [path, day] of Object.entries({ from, to })) {
@@ -86,7 +89,7 @@ export function usageRange({ from, to, by }: UsageQuery, nowMs: number): UsageRa
   const last = to ?? utcDay(nowMs);
   const first = from ?? daysBefore(last, DEFAULT_DAYS - 1);
   if (first > last || daysBefore(last, MOST_USAGE_DAYS - 1) > first) {
-    const message = `expected a day of the ${MOST_USAGE_DAYS} up to ${last}, got ${shown(first)}`;
+    const message = `expected a day within the ${MOST_USAGE_DAYS} days up to ${last}, got ${shown(first)}`;
     throw refusalOf('query', [{ path: 'from', message }]);
   }
   return { from: first, to: last, days: daysBetween(first, last) };
@@ -129,7 +132,7 @@ function sumsOf(entries: readonly UsageEntry[]): UsageSums {
   };
 }
 
-/** Nobody's come first. */
+/** Rows without a tenant come first. */
 function byNames(left: UsageRow, right: UsageRow): number {
   for (const dimension of USAGE_DIMENSIONS) {
     const [a, b] = [left[dimension] ?? '', right[dimension] ?? ''];

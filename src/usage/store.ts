@@ -1,70 +1,81 @@
+import { cachedRead } from '../async/cached-read.ts';
+import { tenantInView } from '../job/tenant.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { USAGE_FIELDS, type UsageField, usageField, usageKey, usageModelsKey } from './keys.ts';
 import { reportFrom, type UsageEntry, type UsageQuery, type UsageReport, usageRange } from './report.ts';
 import { utcDay } from './utc-day.ts';
 
+/** UsageStore reads what jobs have used and cost, by day, model and tenant. */
 export interface UsageStore {
-  redis: RedisClient;
-  prefix: string;
-  /** Those that are configured; what was spent on others is found as well. */
-  models: Iterable<string>;
+  /**
+   * Reads a hash for each day and model, however many jobs there were.
+   * @param tenant reports its usage only; undefined: of all tenants.
+   * @throws {QueueError} `invalid_request`
+   */
+  report(query: UsageQuery, tenant: string | undefined): Promise<UsageReport>;
+  /**
+   * Returns what a tenant has spent today (UTC) over all models, in nano-dollars, without what still runs.
+   */
+  spentToday(tenant: string): Promise<number>;
+  /**
+   * Stores the configured models, so that a report finds what was spent on a model after it left the
+   * configuration.
+   */
+  rememberModels(): Promise<void>;
 }
 
 /**
- * What was spent, by day, model and tenant: reads a hash for each day and model, whatever the number of jobs.
- * @param tenant whose alone; undefined: everybody's.
- * @throws {QueueError} `invalid_request`
+ * How old the set of models may be for `spentToday`: another process may have a model that this one does not.
  */
-export async function readUsage(
-  books: UsageStore,
-  query: UsageQuery,
-  tenant: string | undefined,
-): Promise<UsageReport> {
-  const range = usageRange(query, Date.now());
-  const entries: UsageEntry[] = [];
-  // A model after the other, its days together: so that at most 400 commands are under way, and in a cluster each finds its own shard.
-  for (const model of await modelsOf(books)) {
-    const days = range.days.map(async (day) => {
-      const key = usageKey(books.prefix, model, day);
-      const tenants =
-        tenant === undefined ? await everybody(books.redis, key) : await one(books.redis, key, tenant);
-      return tenants.map((sums) => ({ day, model, ...sums }));
-    });
-    entries.push(...(await Promise.all(days)).flat());
-  }
-  return reportFrom(range, entries, query.by);
-}
+const MODELS_FRESH_MS = 60_000;
 
-/** Nano-dollars that are booked for a tenant today (UTC), over all models. What still runs is not in it. */
-export async function spentToday(books: UsageStore, tenant: string): Promise<number> {
-  const day = utcDay(Date.now());
-  const field = usageField(tenant, 'nano_usd');
-  const models = await modelsOf(books);
-  const sums = await Promise.all(
-    models.map((model) => books.redis.hget(usageKey(books.prefix, model, day), field)),
-  );
-  return sums.reduce((total, sum) => total + Number(sum ?? 0), 0);
-}
-
-/** So that a report still finds what was spent on a model that has left the configuration. */
-export async function rememberModels(
+/** @param configured the models of the configuration. What was spent on other models is found as well. */
+export function createUsageStore(
   redis: RedisClient,
   prefix: string,
-  models: readonly string[],
-): Promise<void> {
-  await redis.sadd(usageModelsKey(prefix), ...models);
-}
-
-async function modelsOf({ redis, prefix, models }: UsageStore): Promise<string[]> {
-  return [...new Set([...models, ...(await redis.smembers(usageModelsKey(prefix)))])];
+  configured: Iterable<string>,
+): UsageStore {
+  const models = [...configured];
+  const readModels = async (): Promise<string[]> => [
+    ...new Set([...models, ...(await redis.smembers(usageModelsKey(prefix)))]),
+  ];
+  const cachedModels = cachedRead(readModels, MODELS_FRESH_MS);
+  return {
+    async report(query, tenant) {
+      const range = usageRange(query, Date.now());
+      const entries: UsageEntry[] = [];
+      // One model after the other, its days together: at most 400 commands are under way, and in a cluster
+      // all of them go to one shard.
+      for (const model of await readModels()) {
+        const days = range.days.map(async (day) => {
+          const key = usageKey(prefix, model, day);
+          const sums = tenant === undefined ? await allTenants(redis, key) : await one(redis, key, tenant);
+          return sums.map((each) => ({ day, model, ...each }));
+        });
+        entries.push(...(await Promise.all(days)).flat());
+      }
+      return reportFrom(range, entries, query.by);
+    },
+    async spentToday(tenant) {
+      const day = utcDay(Date.now());
+      const field = usageField(tenant, 'nano_usd');
+      const sums = await Promise.all(
+        (await cachedModels()).map((model) => redis.hget(usageKey(prefix, model, day), field)),
+      );
+      return sums.reduce((total, sum) => total + Number(sum ?? 0), 0);
+    },
+    async rememberModels() {
+      await redis.sadd(usageModelsKey(prefix), ...models);
+    },
+  };
 }
 
 type TenantSums = Omit<UsageEntry, 'day' | 'model'>;
 
-async function everybody(redis: RedisClient, key: string): Promise<TenantSums[]> {
+async function allTenants(redis: RedisClient, key: string): Promise<TenantSums[]> {
   const byTenant = new Map<string, Map<string, string>>();
   for (const [name, value] of Object.entries(await redis.hgetall(key))) {
-    // A tenant of another BullMQ client may be called anything, with zero bytes in it.
+    // The last zero byte: a tenant's name that another BullMQ client chose may contain some.
     const end = name.lastIndexOf('\0');
     const tenant = name.slice(0, end);
     const fields = byTenant.get(tenant) ?? new Map<string, string>();
@@ -82,7 +93,7 @@ async function one(redis: RedisClient, key: string, tenant: string): Promise<Ten
 function sumsFrom(tenant: string, field: (name: UsageField) => string | undefined): TenantSums {
   const number = (name: UsageField): number => Number(field(name) ?? 0);
   return {
-    tenant: tenant === '' ? null : tenant,
+    tenant: tenantInView(tenant),
     requests: number('requests'),
     input: number('input'),
     cached: number('cached'),

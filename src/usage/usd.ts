@@ -5,12 +5,12 @@ const FORMAT = new Intl.NumberFormat('en-US', {
   roundingPriority: 'morePrecision',
 });
 
-/** Dollars from the whole nano-dollars that sums are kept in; unknown stays unknown. */
+/** usdFrom converts nano-dollars, in which sums are kept, to dollars; unknown stays null. */
 export function usdFrom(nano: number | null | undefined): number | null {
   return nano === null || nano === undefined ? null : nano / NANO_PER_DOLLAR;
 }
 
-/** `$0.01235`, `$1,234.57`: four significant digits, and cents at least. */
+/** formatUsd writes `$0.01235` or `$1,234.57`: four significant digits, and at least cents. */
 export function formatUsd(usd: number): string {
   const [whole, fraction = ''] = FORMAT.format(usd).split('.');
   return `$${whole}.${fraction.padEnd(2, '0')}`;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { z } from 'zod';
-import type { FinishedJob } from '../job/job.ts';
+import type { FinishedJob } from '../job/view.ts';
 import type { RedisClient } from '../redis/connection.ts';
 
 /** One webhook on its way, as it stands in the data of its BullMQ job, whose id is the webhook's. */

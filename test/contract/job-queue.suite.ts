@@ -1,7 +1,7 @@
 import type { JobEvent } from '../../src/job/event.ts';
-import type { JobView } from '../../src/job/job.ts';
 import type { EnqueueOptions, JobQueue } from '../../src/job/job-queue.ts';
 import type { JobRequest } from '../../src/job/request.ts';
+import type { JobView } from '../../src/job/view.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Instance } from '../support/worlds/instance.ts';
 

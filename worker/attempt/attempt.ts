@@ -36,12 +36,12 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   if (record.status !== 'completed') await bookLostResponse(record, attempt);
   // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.forget();
-  if (state === 'ungranted') return { record, outcome: postponed(attempt) };
+  if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
   attempt.purchase = purchaseToAdopt(record);
   if (state === 'finished') return { record, outcome: await repeatEnd(record, attempt) };
   if (record.cancelRequested) throw new Interruption('cancelled');
-  attempt.upstreamModel = record.grant ?? attempt.model.upstream;
+  attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   return { record };
 }
 

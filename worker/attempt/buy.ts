@@ -61,8 +61,9 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   reservation.check();
   const token = randomUUID();
   const [submitted] = await Promise.all([record.submit(token), reservation.sent()]);
-  if (submitted.kind === 'unwanted') throw new Interruption('cancelled');
-  const earlier = submitted.kind === 'bought' ? purchaseToAdopt(submitted.record) : undefined;
+  if (submitted.kind === 'finished' || submitted.kind === 'cancel-requested')
+    throw new Interruption('cancelled');
+  const earlier = submitted.kind === 'purchased' ? purchaseToAdopt(submitted.record) : undefined;
   if (earlier !== undefined) return adoptLate(earlier, attempt);
   if (submitted.kind === 'ok' && submitted.replaced) attempt.onPurchase('uncertain');
   attempt.isUncertain = false;
@@ -99,8 +100,20 @@ async function keep(purchase: Purchase, token: string, attempt: Attempt): Promis
   const { active, onPurchase } = attempt;
   try {
     const stored = await storeResponseId(purchase, token, attempt).finally(() => onPurchase('bought'));
-    if (stored === 'unwanted') active.interrupt('cancelled');
-    if (stored === 'superseded') throw new Interruption('lock lost');
+    switch (stored) {
+      case 'ok':
+        break;
+      case 'finished':
+      case 'cancel-requested':
+        active.interrupt('cancelled');
+        break;
+      case 'superseded':
+        throw new Interruption('lock lost');
+      default: {
+        const never: never = stored;
+        throw new Error(`unknown answer ${String(never)}`);
+      }
+    }
   } catch (error: unknown) {
     await purchase.running.events?.return(undefined);
     // After a lost lock the successor knows the id and adopts the response. Otherwise no record has the id, and none ever will.

@@ -32,7 +32,7 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
   try {
     if (cause instanceof Interruption) return await interrupted(cause, attempt);
     if (cause instanceof PostponedError) {
-      await attempt.record.save({ grant: undefined });
+      await attempt.record.save({ reservedModel: undefined });
       return { kind: 'postponed' };
     }
     if (cause instanceof PurchaseUncertainError)
@@ -114,7 +114,7 @@ async function failed(
     else {
       const isRunning = maybeStillRunning(failure, attempt);
       // The next attempt adopts a running response, under the reservation it was sent with.
-      const kept = isRunning ? {} : { grant: undefined };
+      const kept = isRunning ? {} : { reservedModel: undefined };
       const { cancelRequested } = await record.save(
         { ...progress, ...kept, error },
         isRunning ? null : spent,

@@ -1,4 +1,4 @@
-import { createWaker } from '../../src/async/pause.ts';
+import { createWaker } from '../../src/async/waker.ts';
 import {
   type Failure,
   failureFromResponseError,

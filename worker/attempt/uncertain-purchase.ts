@@ -1,4 +1,4 @@
-import { pause } from '../../src/async/pause.ts';
+import { pause } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
 import type { Submission } from '../../src/run/record.ts';
 import type { Stored } from '../../src/run/writer.ts';

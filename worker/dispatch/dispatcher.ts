@@ -1,4 +1,4 @@
-import { createWaker } from '../../src/async/pause.ts';
+import { createWaker } from '../../src/async/waker.ts';
 import type { Models } from '../../src/config/file.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
@@ -14,38 +14,41 @@ export interface DispatcherOptions {
   queue: ModelQueue;
   models: Models['models'];
   quotas: Quotas;
-  quotaNews: QuotaSignals;
+  quotaSignals: QuotaSignals;
   tenantQuotas: TenantQuotas;
-  gate: TenantLimits;
+  tenantLimits: TenantLimits;
   subscriber: RedisClient;
-  /** How many more jobs this worker could hold. */
+  /** Returns how many more jobs this worker may hold. */
   room: () => number;
   onError: (error: Error) => void;
 }
 
-/** Starts the jobs of one model's line. Each worker has one, and all of them may be at it at once. */
+/**
+ * Dispatcher starts the jobs of one model's fair queue. Each worker has one; all of them run at the same
+ * time.
+ */
 export interface Dispatcher {
-  /** There may be more room than before. */
+  /** Looks again, because there may be more room than before. */
   hearRoom(): void;
-  /** Starts nothing more. */
+  /** Stops starting jobs. */
   stop(): Promise<void>;
 }
 
-/** What a dispatcher waits for. News of anything else lets it wait: a job that is enqueued makes no quota. */
+/** What a dispatcher waits for. Other signals do not wake it: a newly enqueued job adds no quota. */
 type Lack = 'jobs' | 'quota' | 'room';
 
 const AT_ONCE = 32;
-/** A message may be lost while a connection is away. */
+/** A signal may be lost while a connection is away, so the dispatcher looks this often in any case. */
 const IDLE_MS = 1000;
-/** Until some worker has taken what was started. */
+/** The wait for a worker to take what was started. */
 const UNTAKEN_MS = 50;
 const AFTER_ERROR_MS = 1000;
-/** Not all workers of a fleet ask in the same millisecond. */
+/** Spreads the workers of a fleet, so that they do not all ask in the same millisecond. */
 const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
-  const { queue, quotas, gate, room, onError } = options;
-  const { config, line, upstreamModels } = queue;
+  const { queue, quotas, tenantLimits, room, onError } = options;
+  const { config, line: fairQueue, upstreamModels } = queue;
   const sources = upstreamModels.map((name) => ({
     name,
     quota: quotas.of(name),
@@ -55,50 +58,51 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   if (first === undefined) throw new Error('expected a model to have an upstream');
 
   const stopping = new AbortController();
-  const pauses = createWaker(stopping.signal);
-  const stoppedHere = new Set<string>();
-  /** Since the round began. */
+  const waker = createWaker(stopping.signal);
+  const pausedHere = new Set<string>();
+  /** Signals heard since the round began. */
   const heard = new Set<Lack>();
   let lacks: Lack | undefined;
   const hear = (lack: Lack): void => {
     heard.add(lack);
-    if (lack === lacks) pauses.wake();
+    if (lack === lacks) waker.wake();
   };
-  listen(options, stoppedHere, hear);
+  listen(options, pausedHere, hear);
 
-  const reporter = createQueueStatusReporter(line, onError);
-  /** @returns what to wait for, and for how long at most, in milliseconds; undefined: nothing. */
-  const round = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
-    const places = Math.min(AT_ONCE, room());
-    const { paused, untaken, jobs } = await line.next(Math.max(1, places));
+  const reporter = createQueueStatusReporter(fairQueue, onError);
+  /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
+  const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
+    const slots = Math.min(AT_ONCE, room());
+    const { paused, untaken, jobs } = await fairQueue.next(Math.max(1, slots));
     if (jobs.length === 0) reporter.empty();
     if (jobs.length === 0 || paused) return { lack: 'jobs', ms: IDLE_MS };
-    if (places <= untaken) {
+    if (slots <= untaken) {
       reporter.noWorker(first);
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : IDLE_MS };
     }
-    const { source, started, stopped, wait } = await reserveAndStart(jobs.slice(0, places - untaken), {
-      ...{ model: queue.model, line, gate, sources, stoppedHere },
+    const round = await reserveAndStart(jobs.slice(0, slots - untaken), {
+      ...{ model: queue.model, fairQueue, tenantLimits, sources, pausedHere },
     });
-    reporter.moved(source, wait);
+    const { wait } = round;
+    reporter.moved(round.source, wait);
     if (wait !== undefined) {
       return { lack: 'quota', ms: Math.min(wait.milliseconds, IDLE_MS) + Math.random() * JITTER_MS };
     }
-    // Neither: other dispatchers are just starting these.
-    return started > 0 || stopped > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
+    // Otherwise other dispatchers are starting these jobs right now.
+    return round.started > 0 || round.paused > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
   };
 
   const running = (async () => {
     while (!stopping.signal.aborted) {
       lacks = undefined;
       heard.clear();
-      const lack = await round().catch((error: Error) => {
+      const lack = await runRound().catch((error: Error) => {
         onError(error);
         return { lack: undefined, ms: AFTER_ERROR_MS };
       });
       if (lack === undefined || (lack.lack !== undefined && heard.has(lack.lack))) continue;
       lacks = lack.lack;
-      await pauses.wait(lack.ms);
+      await waker.wait(lack.ms);
     }
   })();
 
@@ -111,20 +115,20 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** To everything after which there may be more to start. */
+/** Subscribes to everything after which there may be more to start. */
 function listen(
-  { queue, quotas, quotaNews, tenantQuotas, subscriber, onError }: DispatcherOptions,
-  stoppedHere: Set<string>,
+  { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
+  pausedHere: Set<string>,
   hear: (lack: Lack) => void,
 ): void {
-  const { upstreamModels, line, keys } = queue;
-  for (const name of upstreamModels) quotaNews.listen(quotas.of(name), () => hear('quota'));
+  const { upstreamModels, line: fairQueue, keys } = queue;
+  for (const name of upstreamModels) quotaSignals.listen(quotas.of(name), () => hear('quota'));
   subscriber.on('message', (channel: string, message: string) => {
     if (channel === keys.fairQueue('wake')) hear('jobs');
-    else if (channel === tenantQuotas.channel && stoppedHere.delete(message))
-      line.resume(message).then(() => hear('jobs'), onError);
+    else if (channel === tenantQuotas.channel && pausedHere.delete(message))
+      fairQueue.resume(message).then(() => hear('jobs'), onError);
   });
-  // What was said before that was not heard.
+  // Signals before the subscription were not heard.
   const hearAll = (): void => {
     for (const lack of ['jobs', 'quota'] as const) hear(lack);
   };

@@ -1,19 +1,23 @@
 import type { QuotaLimits } from '../../src/quota/quota.ts';
 import type { QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
-/** How fast a line moves. */
+/** Speed is how fast a fair queue moves. */
 export interface Speed {
   startsPerSecond: number | undefined;
-  /** What that is taken from, in words. */
+  /** What `startsPerSecond` is based on, in words. */
   basis: string;
 }
 
+/** Throughput measures how fast a fair queue moves. */
 export interface Throughput {
-  /** To be told again and again while there are jobs in the line. @param starts how many have ever been started from it. */
+  /**
+   * Takes a sample, again and again while jobs wait.
+   * @param starts the number of jobs ever started from the queue.
+   */
   observe(starts: number): void;
-  /** The line was empty: what was observed before says nothing of how fast it can move. */
+  /** Drops the samples, because the queue was empty: they do not say how fast it can move. */
   reset(): void;
-  /** As observed, if there was enough to see; or else as the limits allow. */
+  /** Returns the measured speed if there are enough samples, else the speed that the limits allow. */
   now(limits: QuotaLimits, quota: QuotaSnapshot): Speed;
 }
 
@@ -22,45 +26,49 @@ const LONG_ENOUGH_MS = 10_000;
 const ENOUGH_STARTS = 20;
 
 export function createThroughput(): Throughput {
-  let seen: { at: number; starts: number }[] = [];
+  let samples: { at: number; starts: number }[] = [];
   return {
     observe(starts) {
       const at = Date.now();
-      seen.push({ at, starts });
-      while ((seen[0]?.at ?? at) < at - OBSERVED_FOR_MS) seen.shift();
+      samples.push({ at, starts });
+      while ((samples[0]?.at ?? at) < at - OBSERVED_FOR_MS) samples.shift();
     },
     reset() {
-      seen = [];
+      samples = [];
     },
     now(limits, quota) {
-      const [first, last] = [seen[0], seen.at(-1)];
+      const [first, last] = [samples[0], samples.at(-1)];
       if (first !== undefined && last !== undefined) {
         const [starts, ms] = [last.starts - first.starts, last.at - first.at];
         if (starts >= ENOUGH_STARTS && ms >= LONG_ENOUGH_MS) {
           return {
             startsPerSecond: (starts * 1000) / ms,
-            basis: `as in the last ${Math.round(ms / 1000)} s`,
+            basis: `measured over the last ${Math.round(ms / 1000)} s`,
           };
         }
       }
-      return slowest(limits, quota);
+      return allowedSpeed(limits, quota);
     },
   };
 }
 
-function slowest(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
+/** The speed that the tightest limit allows. */
+function allowedSpeed(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
   const requests = lower(limits.requestsPerMinute, quota.advertisedRequests);
   const tokens = lower(limits.tokensPerMinute, quota.advertisedTokens);
   const { meanTokens, meanDurationMs } = quota;
   const speeds: Speed[] = [
-    { startsPerSecond: requests && requests / 60, basis: `${requests} requests a minute` },
+    {
+      startsPerSecond: requests && requests / 60,
+      basis: `limit of ${counted(requests, 'request')} per minute`,
+    },
     {
       startsPerSecond: tokens && meanTokens && tokens / 60 / meanTokens,
-      basis: `${tokens} tokens a minute`,
+      basis: `limit of ${counted(tokens, 'token')} per minute`,
     },
     {
       startsPerSecond: limits.maxInFlight && meanDurationMs && (limits.maxInFlight * 1000) / meanDurationMs,
-      basis: `${limits.maxInFlight} in flight`,
+      basis: `limit of ${limits.maxInFlight} in flight`,
     },
   ];
   return speeds.reduce(
@@ -72,7 +80,12 @@ function slowest(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
   );
 }
 
-function lower(configured: number | undefined, told: number | undefined): number | undefined {
-  if (configured === undefined || told === undefined) return configured ?? told;
-  return Math.min(configured, told);
+function lower(configured: number | undefined, advertised: number | undefined): number | undefined {
+  if (configured === undefined || advertised === undefined) return configured ?? advertised;
+  return Math.min(configured, advertised);
+}
+
+/** counted writes a number with its unit: `1 request`, `2 requests`. */
+export function counted(count: number | undefined, unit: string): string {
+  return `${count ?? 0} ${unit}${count === 1 ? '' : 's'}`;
 }

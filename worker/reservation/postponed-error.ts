@@ -1,4 +1,7 @@
-/** Nothing may be sent right now, for a reason that is not this job's, or what was taken for it has lapsed: it goes back to its place in the line, uncharged. */
+/**
+ * Nothing may be sent right now, for a reason that is not this job's, or what was taken for it has lapsed: it
+ * goes back to its place in the line, uncharged.
+ */
 export class PostponedError extends Error {
   override readonly name = 'PostponedError';
   constructor(options?: ErrorOptions) {

@@ -5,8 +5,8 @@ import type { QuotaReport } from '../../src/quota/quota.ts';
 const UNSAID_RETRY_AFTER_MS = 2000;
 
 /**
- * What the refusal of a create means for the next one, whoever sends it; undefined: nothing, it is about this one alone. A connection that broke after it was
- * sent is no refusal.
+ * What the refusal of a create means for the next one, whoever sends it; undefined: nothing, it is about this
+ * one alone. A connection that broke after it was sent is no refusal.
  */
 export function reportOf(error: unknown): QuotaReport | undefined {
   if (!isFailure(error)) return undefined;

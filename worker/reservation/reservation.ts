@@ -1,4 +1,4 @@
-import type { Usage } from '../../src/job/job.ts';
+import type { Usage } from '../../src/job/view.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
 import { type AdvertisedLimits, type Quota, type QuotaReport, quotaJobId } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
@@ -15,13 +15,19 @@ export interface Reservation {
   begin(upstreamModel: string, running: boolean): Promise<void>;
   /** As `Reservations` has it: the job needs nothing any more, or is to have its turn again. */
   forget(): Promise<void>;
-  /** @throws {PostponedError} when everybody has been told to wait since it was granted, or an earlier attempt has sent a create with it. */
+  /**
+   * @throws {PostponedError} when everybody has been told to wait since it was granted, or an earlier attempt
+   * has sent a create with it.
+   */
   check(): void;
   /** A create is about to be sent. */
   sent(): Promise<void>;
   /** The upstream has taken it. */
   accepted(told: AdvertisedLimits | undefined): void;
-  /** The upstream has refused it: nothing of it was used. @returns whether everybody waits now, so that this one may too. */
+  /**
+   * The upstream has refused it: nothing of it was used. @returns whether everybody waits now, so that this
+   * one may too.
+   */
   refused(report: QuotaReport | undefined): Promise<boolean>;
   /** The upstream has said something that concerns everybody, whatever became of the create. */
   report(report: QuotaReport | undefined): Promise<void>;
@@ -67,7 +73,10 @@ export interface ReservationsOptions {
   upstreamModels: readonly string[];
   /** Whether what the tenant holds is counted. */
   isLimited: (tenant: string) => boolean;
-  /** What has just begun, or is over, for everybody who sends to this upstream model; told to the one that has found out. */
+  /**
+   * What has just begun, or is over, for everybody who sends to this upstream model; told to the one that has
+   * found out.
+   */
   onNews: (upstreamModel: string, news: QuotaReport | { what: 'answered' }) => void;
   /** One of them was sent, or has ended. */
   onRoom: () => void;

@@ -6,158 +6,181 @@ import {
   type QuotaWait,
   quotaJobId,
 } from '../../src/quota/quota.ts';
-import type { Candidate, TenantLimits, TenantStop } from './tenant-limits.ts';
+import type { TenantJob, TenantLimits, TenantPause } from './tenant-limits.ts';
 
-/** A model of the upstream, and what may be sent to it. */
+/** Source is an upstream model that can answer the jobs of a model, and what may be sent to it. */
 export interface Source {
+  /** Its name at the upstream. */
   name: string;
   quota: Quota;
   limits: QuotaLimits;
 }
 
-export interface GrantingOptions {
+export interface ReserveOptions {
   model: string;
-  line: FairQueue;
-  gate: TenantLimits;
-  /** The upstream's model and its fallbacks. */
+  fairQueue: FairQueue;
+  tenantLimits: TenantLimits;
+  /** The upstream model and its fallbacks. */
   sources: readonly Source[];
-  /** Tenants of whose ended jobs this dispatcher wants to hear: those that it stops. Whoever hears of one takes it out. */
-  stoppedHere: Set<string>;
+  /**
+   * Tenants that this dispatcher has paused. The listener for their ended jobs takes a tenant out and resumes
+   * it.
+   */
+  pausedHere: Set<string>;
 }
 
-export interface Granting {
+/** Round is what a round of a dispatcher has done. */
+export interface Round {
   source: Source;
   started: number;
-  /** Tenants that were stopped: others may go on. */
-  stopped: number;
-  /** Why nothing more is started; undefined: nothing stands against it. */
+  /** How many tenants were paused. Jobs of other tenants may still start. */
+  paused: number;
+  /** Why no further job starts; undefined: nothing prevents it. */
   wait: QuotaWait | undefined;
 }
 
 /**
- * Takes what these jobs need, and starts those that got it: of the first source that still has the model. The upstream's quota before the tenant's own
- * limits, which are only looked at before: what a tenant has is taken for jobs that start, and never keeps another dispatcher from starting one.
+ * reserveAndStart reserves what the jobs need, of the first source that has the model, and starts the jobs
+ * for which there was enough.
+ *
+ * The upstream's quota is reserved before the tenant's limits, which are only looked at before: what is
+ * reserved of a tenant is for jobs that start, and never keeps another dispatcher from starting one.
  *
  * A crash
- * - after anything was taken leaves it taken for some seconds; the jobs are in the line, and other dispatchers are told `held` until then;
- * - after the start leaves a granted job in BullMQ's hands. The worker that takes it renews what was taken for it; or puts it back when that has lapsed.
+ * - after a reservation leaves it for some seconds. The jobs are in the fair queue; other dispatchers are
+ *   told `taken` until the lease ends.
+ * - after the start leaves a started job to BullMQ. The worker that takes it renews the reservation, or
+ *   requeues the job when the lease has ended.
  *
- * Two who look at the same job: only one of them is granted its quota, and the line starts no job twice.
+ * Two dispatchers with the same job: only one of them gets the reservation, and the fair queue starts no job
+ * twice.
  */
-export async function reserveAndStart(jobs: readonly NextJob[], options: GrantingOptions): Promise<Granting> {
-  const { model, line, sources } = options;
-  const needOf = (job: NextJob): Need => ({
-    id: quotaJobId(model, job.id),
-    inputTokens: inputOf(job),
-    class: `${job.tenant}/${job.options.need?.effort ?? ''}`,
-  });
-  const source = await firstThere(sources);
-  const tenants = await lookAtTenants(jobs, { ...options, source, needOf });
-  const { answers, untilMs, wait } = await source.quota.reserve(tenants.allowed.map(needOf), source.limits, {
+export async function reserveAndStart(jobs: readonly NextJob[], options: ReserveOptions): Promise<Round> {
+  const { model, fairQueue, sources } = options;
+  const needs = new Map(jobs.map((job) => [job, needOf(model, job)]));
+  const needsOf = (some: readonly NextJob[]): Need[] => some.flatMap((job) => needs.get(job) ?? []);
+  const idsOf = (some: readonly NextJob[]): string[] => needsOf(some).map(({ id }) => id);
+
+  const source = await firstAvailable(sources);
+  const tenants = await reserveOfTenants(jobs, { ...options, source, needsOf });
+  const { answers, untilMs, wait } = await source.quota.reserve(needsOf(tenants.allowed), source.limits, {
     evenIfGone: source === sources.at(-1),
   });
-  const taken = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
-  const { admitted, giveBack } = await tenants.admit(taken);
-  const starts = await line.start(admitted.map(({ id, tenant }) => ({ id, tenant, grant: source.name })));
+  const reserved = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
+  const { admitted, giveBack } = await tenants.admit(reserved);
+  const starts = await fairQueue.start(
+    admitted.map(({ id, tenant }) => ({ id, tenant, reservedModel: source.name })),
+  );
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
-  const unused = taken.filter((job) => !started.has(job)).map(({ id }) => quotaJobId(model, id));
+  const unused = idsOf(reserved.filter((job) => !started.has(job)));
   await Promise.all([source.quota.giveBack(unused, { untilMs }), giveBack(unused)]);
-  return { source, started: started.size, stopped: await tenants.stop(started), wait };
+  return { source, started: started.size, paused: await tenants.pause(started), wait };
 }
 
-/** The last one when none has the model: somebody has to find out whether it is there again. */
-async function firstThere(sources: readonly Source[]): Promise<Source> {
+/** The last source when none has the model: some job has to find out whether the model is back. */
+async function firstAvailable(sources: readonly Source[]): Promise<Source> {
   for (const [i, source] of sources.entries()) {
     if (i === sources.length - 1 || !(await source.quota.isGone())) return source;
   }
   throw new Error('expected a model to have an upstream');
 }
 
-interface Tenants {
-  /** Those that their tenants' own limits would let through. */
+interface TenantRound {
+  /** Jobs that the limits of their tenants would let through. */
   allowed: NextJob[];
-  /** Takes their part of the tenants' limits. */
+  /** Reserves for jobs that have a quota. */
   admit(
     jobs: readonly NextJob[],
   ): Promise<{ admitted: NextJob[]; giveBack(ids: readonly string[]): Promise<void> }>;
-  /** Stops those whose limits let no more through, now that these have been started. @returns how many. */
-  stop(started: ReadonlySet<NextJob>): Promise<number>;
+  /**
+   * Pauses the tenants whose limits let no further job through, after these were started. @returns how many.
+   */
+  pause(started: ReadonlySet<NextJob>): Promise<number>;
 }
 
-async function lookAtTenants(
+async function reserveOfTenants(
   jobs: readonly NextJob[],
   {
-    line,
-    gate,
-    stoppedHere,
+    fairQueue,
+    tenantLimits,
+    pausedHere,
     source: { name, quota },
-    needOf,
-  }: GrantingOptions & { source: Source; needOf: (job: NextJob) => Need },
-): Promise<Tenants> {
-  const limited = jobs.filter(({ tenant }) => gate.isLimited(tenant));
-  const expected = await quota.expect(limited.map(needOf));
-  const candidates = new Map<NextJob, Candidate>(
+    needsOf,
+  }: ReserveOptions & { source: Source; needsOf: (jobs: readonly NextJob[]) => Need[] },
+): Promise<TenantRound> {
+  const limited = jobs.filter(({ tenant }) => tenantLimits.isLimited(tenant));
+  const needs = needsOf(limited);
+  const expected = await quota.expect(needs);
+  const tenantJobs = new Map<NextJob, TenantJob>(
     limited.map((job, i) => {
       const { inputTokens = 0, outputTokens = 0 } = expected[i] ?? {};
       const serviceTier = job.options.need?.tier ?? null;
-      return [job, { id: needOf(job).id, upstreamModel: name, inputTokens, outputTokens, serviceTier }];
+      return [
+        job,
+        { id: needs[i]?.id ?? '', expected: { upstreamModel: name, inputTokens, outputTokens, serviceTier } },
+      ];
     }),
   );
-  const asked = new Set<string>();
-  const stops = new Map<string, TenantStop>();
+  const looked = new Set<string>();
+  const pauses = new Map<string, TenantPause>();
 
-  const admit = async (some: readonly NextJob[], dry: boolean) => {
-    const admissions = [];
+  const reserve = async (some: readonly NextJob[], dry: boolean) => {
+    const reservations = [];
     const refused = new Set<NextJob>();
-    for (const tenant of new Set(some.filter((job) => candidates.has(job)).map((job) => job.tenant))) {
-      // Before asking: what ends from here on is heard of.
-      asked.add(tenant);
-      stoppedHere.add(tenant);
+    for (const tenant of new Set(some.filter((job) => tenantJobs.has(job)).map((job) => job.tenant))) {
+      // Before the limits are read, so that no end of a job is missed from here on.
+      looked.add(tenant);
+      pausedHere.add(tenant);
       const own = some.filter((job) => job.tenant === tenant);
-      const admission = await gate.admit(
+      const reservation = await tenantLimits.reserve(
         tenant,
-        own.flatMap((job) => candidates.get(job) ?? []),
+        own.flatMap((job) => tenantJobs.get(job) ?? []),
         { dry },
       );
-      admissions.push(admission);
-      for (const job of own.slice(admission.count)) refused.add(job);
-      if (admission.stop !== undefined) stops.set(tenant, admission.stop);
+      reservations.push(reservation);
+      for (const job of own.slice(reservation.count)) refused.add(job);
+      if (reservation.pause !== undefined) pauses.set(tenant, reservation.pause);
     }
-    return { admitted: some.filter((job) => !refused.has(job)), admissions };
+    return { admitted: some.filter((job) => !refused.has(job)), reservations };
   };
 
-  const { admitted: allowed } = await admit(jobs, true);
+  const { admitted: allowed } = await reserve(jobs, true);
   return {
     allowed,
     async admit(some) {
-      const { admitted, admissions } = await admit(some, false);
+      const { admitted, reservations } = await reserve(some, false);
       return {
         admitted,
         async giveBack(ids) {
-          await Promise.all(admissions.map((admission) => admission.giveBack(ids)));
+          await Promise.all(reservations.map((reservation) => reservation.giveBack(ids)));
         },
       };
     },
-    async stop(started) {
+    async pause(started) {
       let count = 0;
-      for (const tenant of asked) {
-        const stop = stops.get(tenant);
-        // Or what it was allowed is still there: it waits for the quota, as all do.
-        if (stop === undefined || allowed.some((job) => job.tenant === tenant && !started.has(job))) {
-          stoppedHere.delete(tenant);
+      for (const tenant of looked) {
+        const pause = pauses.get(tenant);
+        // No pause while a job that its limits allow has not started: the tenant waits for the quota, like
+        // all others.
+        if (pause === undefined || allowed.some((job) => job.tenant === tenant && !started.has(job))) {
+          pausedHere.delete(tenant);
           continue;
         }
         count += 1;
-        await line.stop(tenant, stop.untilMs, stop.reason);
+        await fairQueue.stop(tenant, pause.untilMs, pause.reason);
         // One of its jobs has ended since.
-        if (!stoppedHere.has(tenant)) await line.resume(tenant);
+        if (!pausedHere.has(tenant)) await fairQueue.resume(tenant);
       }
       return count;
     },
   };
 }
 
-/** Of a job that another BullMQ client has added, by the length of all that it says. */
-function inputOf({ options, dataBytes }: NextJob): number {
-  return options.need?.input ?? dataBytes / 4;
+/** A job of another BullMQ client is estimated from the length of its data. */
+function needOf(model: string, { id, tenant, options, dataBytes }: NextJob): Need {
+  return {
+    id: quotaJobId(model, id),
+    inputTokens: options.need?.input ?? dataBytes / 4,
+    class: `${tenant}/${options.need?.effort ?? ''}`,
+  };
 }

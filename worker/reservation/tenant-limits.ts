@@ -1,69 +1,91 @@
 import type { Models } from '../../src/config/file.ts';
 import { slotsTaken } from '../../src/fair-queue/eta.ts';
 import type { TenantQuotas, TenantReserveReply } from '../../src/quota/tenant-quota.ts';
-import type { Estimate, PriceList } from '../../src/usage/price.ts';
-import { spentToday, type UsageStore } from '../../src/usage/store.ts';
-import { NANO_PER_DOLLAR } from '../../src/usage/usd.ts';
-import { nextUtcDay } from '../../src/usage/utc-day.ts';
+import type { ExpectedUsage, PriceList } from '../../src/usage/price.ts';
+import type { UsageStore } from '../../src/usage/store.ts';
+import { formatUsd, NANO_PER_DOLLAR } from '../../src/usage/usd.ts';
+import { nextUtcDay, utcDay } from '../../src/usage/utc-day.ts';
 
-/** A job that would be started, and what it is expected to use. */
-export interface Candidate extends Estimate {
+/** TenantJob is a job that may be started, and what it is expected to use. */
+export interface TenantJob {
   id: string;
+  expected: ExpectedUsage;
 }
 
-/** Why a tenant's jobs have to wait while others go on, in words, and when it is worth another look. */
-export interface TenantStop {
+/**
+ * TenantPause says in words why a tenant's jobs have to wait, and when to look again, in Unix milliseconds.
+ */
+export interface TenantPause {
   reason: string;
   untilMs: number;
 }
 
-export interface Admission {
-  /** How many of the candidates, the first ones, may be started. */
+/** TenantReservation is what was reserved of a tenant's limits. */
+export interface TenantReservation {
+  /** How many of the jobs may be started: the first ones. */
   count: number;
-  /** Why the next one may not; undefined: there is none. */
-  stop: TenantStop | undefined;
-  /** Of jobs that are not started after all. One that had been admitted before, by somebody else, is left alone. */
+  /** Why the next job may not be started; undefined: there is none. */
+  pause: TenantPause | undefined;
+  /**
+   * Gives back what was reserved for jobs that are not started. What another dispatcher has reserved stays.
+   */
   giveBack(ids: readonly string[]): Promise<void>;
 }
 
-/** What tenants may use, whatever the upstream still has. */
+/** TenantLimits are the configured limits of tenants, which hold beside the quotas of upstream models. */
 export interface TenantLimits {
   isLimited(tenant: string): boolean;
   /**
-   * Takes what jobs of one tenant need of its limits, in their order, up to the first for which there is not enough.
-   * @param options.dry takes nothing: only tells how many there would be enough for.
+   * Reserves what jobs of one tenant need of its limits, in their order, up to the first for which there is
+   * not enough.
+   * @param options.dry reserves nothing, and returns what would be reserved. It may take the spending from
+   *   the last reservation, which lets too much through at worst.
    */
-  admit(tenant: string, candidates: readonly Candidate[], options?: { dry?: boolean }): Promise<Admission>;
+  reserve(
+    tenant: string,
+    jobs: readonly TenantJob[],
+    options?: { dry?: boolean },
+  ): Promise<TenantReservation>;
 }
 
 const LOOK_AGAIN_MS = 1000;
-/** A budget comes back when jobs have cost less than was expected of them, and at midnight. */
+/** Budget becomes free when jobs have cost less than expected, and at midnight UTC. */
 const LOOK_AT_BUDGET_MS = 5000;
 
 export function createTenantLimits(
   tenants: Models['tenants'],
   tenantQuotas: TenantQuotas,
   prices: PriceList,
-  books: UsageStore,
+  usage: UsageStore,
 ): TenantLimits {
   const limitsOf = (tenant: string) => (Object.hasOwn(tenants, tenant) ? tenants[tenant] : undefined);
+  /** What each tenant had spent by the last reservation, in nano-dollars. */
+  const lastSpent = new Map<string, { day: string; nano: number }>();
 
-  /** Up to the first whose price nobody knows. */
-  const price = (candidates: readonly Candidate[]): { id: string; costNano: number }[] => {
-    const costs = candidates.map((candidate) => prices.estimateOf(candidate));
-    const known = costs.includes(null) ? costs.indexOf(null) : costs.length;
-    return candidates.slice(0, known).map(({ id }, i) => ({ id, costNano: costs[i] ?? 0 }));
+  const spentNano = async (tenant: string, dry: boolean): Promise<number> => {
+    const day = utcDay(Date.now());
+    const last = lastSpent.get(tenant);
+    if (dry && last?.day === day) return last.nano;
+    const nano = await usage.spentToday(tenant);
+    lastSpent.set(tenant, { day, nano });
+    return nano;
   };
 
-  /** How many of those that have a place are within the budget. */
-  const countPaid = async (
-    tenant: string,
+  /** Costs of the jobs up to the first without a known price. */
+  const costsOf = (jobs: readonly TenantJob[]): { id: string; costNano: number }[] => {
+    const costs = jobs.map(({ expected }) => prices.expectedCostOf(expected));
+    const known = costs.includes(null) ? costs.indexOf(null) : costs.length;
+    return jobs.slice(0, known).map(({ id }, i) => ({ id, costNano: costs[i] ?? 0 }));
+  };
+
+  /** How many of the jobs with a slot are within the budget. */
+  const countWithin = async (
+    budgetUsd: number,
     jobs: readonly { costNano: number }[],
     { answers, reservedNano }: TenantReserveReply,
-    budgetUsd: number,
+    spent: Promise<number>,
   ): Promise<number> => {
-    // Read after it was reserved: what ends in between is counted twice, and never not at all.
-    let leftNano = budgetUsd * NANO_PER_DOLLAR - reservedNano - (await spentToday(books, tenant));
+    let leftNano = budgetUsd * NANO_PER_DOLLAR - reservedNano - (await spent);
     const beyond = answers.findIndex((answer, i) => {
       if (answer === 'reserved') leftNano -= jobs[i]?.costNano ?? 0;
       return answer === 'reserved' && leftNano < 0;
@@ -77,55 +99,61 @@ export function createTenantLimits(
       return limits?.maxInFlight !== undefined || limits?.dailyBudgetUsd !== undefined;
     },
 
-    async admit(tenant, candidates, { dry = false } = {}) {
+    async reserve(tenant, jobs, { dry = false } = {}) {
       const { maxInFlight, dailyBudgetUsd: budgetUsd } = limitsOf(tenant) ?? {};
-      // Without a budget nobody asks what a job costs.
-      const jobs =
-        budgetUsd === undefined ? candidates.map(({ id }) => ({ id, costNano: 0 })) : price(candidates);
-      const taken = await tenantQuotas.reserve(tenant, jobs, { maxInFlight, dry });
-      const { answers, untilMs } = taken;
+      // Without a budget the cost of a job does not matter.
+      const priced = budgetUsd === undefined ? jobs.map(({ id }) => ({ id, costNano: 0 })) : costsOf(jobs);
+      const reply = await tenantQuotas.reserve(tenant, priced, { maxInFlight, dry });
+      const { answers, untilMs } = reply;
+      // The spending is read after the reservation: a job that ends in between may count twice, but is never
+      // missed.
       const count =
-        budgetUsd === undefined ? answers.length : await countPaid(tenant, jobs, taken, budgetUsd);
+        budgetUsd === undefined
+          ? answers.length
+          : await countWithin(budgetUsd, priced, reply, spentNano(tenant, dry));
       const giveBack = async (ids: readonly string[]): Promise<void> => {
         if (dry) return;
-        const back = jobs.filter(({ id }, i) => ids.includes(id) && answers[i] === 'reserved');
+        const back = priced.filter(({ id }, i) => ids.includes(id) && answers[i] === 'reserved');
         await tenantQuotas.giveBack(
           tenant,
           back.map(({ id }) => id),
           untilMs,
         );
       };
-      await giveBack(jobs.slice(count).map(({ id }) => id));
-      return { count, stop: stopAt(count), giveBack };
+      await giveBack(priced.slice(count).map(({ id }) => id));
+      return { count, pause: pauseAt(count), giveBack };
 
-      function stopAt(index: number): TenantStop | undefined {
-        const next = candidates[index];
+      function pauseAt(index: number): TenantPause | undefined {
+        const next = jobs[index];
         if (next === undefined) return undefined;
-        if (index < answers.length) return budgetStop(tenant, budgetUsd ?? 0, jobs[index]?.costNano ?? 0);
-        if (index < jobs.length) return placeStop(tenant, maxInFlight ?? 0);
-        return priceStop(tenant, next.upstreamModel);
+        if (index < answers.length) return budgetPause(tenant, budgetUsd ?? 0, priced[index]?.costNano ?? 0);
+        if (index < priced.length) return slotPause(tenant, maxInFlight ?? 0);
+        return pricePause(tenant, next.expected.upstreamModel);
       }
     },
   };
 }
 
-function placeStop(tenant: string, maxInFlight: number): TenantStop {
+function slotPause(tenant: string, maxInFlight: number): TenantPause {
   return { reason: slotsTaken(tenant, maxInFlight), untilMs: Date.now() + LOOK_AGAIN_MS };
 }
 
-function priceStop(tenant: string, upstreamModel: string): TenantStop {
+function pricePause(tenant: string, upstreamModel: string): TenantPause {
+  const problem = `${upstreamModel} has no known price, so the budget of ${tenant} cannot be kept`;
   return {
-    reason: `a price of ${upstreamModel}, without which the budget of ${tenant} cannot be kept: set "prices" in o3q.config.json`,
+    reason: `${problem}: set "prices" in o3q.config.json`,
     untilMs: Date.now() + LOOK_AT_BUDGET_MS,
   };
 }
 
-function budgetStop(tenant: string, budgetUsd: number, costNano: number): TenantStop {
-  const expectedUsd = costNano / NANO_PER_DOLLAR;
+function budgetPause(tenant: string, budgetUsd: number, costNano: number): TenantPause {
   const midnight = nextUtcDay(Date.now());
+  const end = new Date(midnight).toISOString();
+  const expectedUsd = Number((costNano / NANO_PER_DOLLAR).toPrecision(2));
+  const [expected, budget] = [formatUsd(expectedUsd), formatUsd(budgetUsd)];
   const reason =
-    expectedUsd > budgetUsd
-      ? `a daily budget of ${tenant} that it fits into: it is expected to cost ${expectedUsd.toPrecision(2)} US dollars, and ${budgetUsd} are allowed`
-      : `the daily budget of ${tenant}, ${budgetUsd} US dollars, which is used up or reserved, until ${new Date(midnight).toISOString()}`;
+    costNano > budgetUsd * NANO_PER_DOLLAR
+      ? `this job is expected to cost ${expected}, more than ${tenant}'s daily budget of ${budget}`
+      : `the daily budget of ${tenant} (${budget}) is used up or reserved until ${end}`;
   return { reason, untilMs: Math.min(Date.now() + LOOK_AT_BUDGET_MS, midnight) };
 }

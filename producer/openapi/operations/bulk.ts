@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { jobRequest } from '../../../src/job/request.ts';
+import { jobView } from '../../../src/job/view.ts';
 import { noQuery } from '../../routes/job-queries.ts';
 import { waitingJobExample } from '../examples.ts';
-import { jobView } from '../job-schemas.ts';
 import type { Operation } from '../operation.ts';
 import { problem } from '../problem-schema.ts';
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { jobRequest } from '../../../src/job/request.ts';
+import { jobPage, jobResult, jobView } from '../../../src/job/view.ts';
 import { listQuery, noQuery, waitQuery } from '../../routes/job-queries.ts';
 import { completedJobExample, resultExample, waitingJobExample } from '../examples.ts';
-import { jobPage, jobResult, jobView } from '../job-schemas.ts';
 import type { Answer, Operation } from '../operation.ts';
 
 const job = (description: string, example?: unknown): Answer => ({

@@ -2,7 +2,7 @@ import type { Route } from '../../../producer/http/route.ts';
 import { responseIdOf } from '../../../producer/v1/response-id.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { everyRoute } from '../../support/hostile/every-route.ts';
 import { type Answer, type CallOptions, call, expectProblem } from '../../support/http/http-calls.ts';
 import { o3q } from '../../support/process/o3q.ts';
@@ -211,14 +211,14 @@ describe('o3q and the client', () => {
     const nobody = await o3q(['list'], { environment: { O3Q_URL: instance.url } });
     expect(nobody).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/A key was expected: .*set O3Q_API_KEY/),
+      stderr: expect.stringMatching(/Expected a key, got none: .*set O3Q_API_KEY/),
     });
     const wrong = await o3q(['list'], {
       environment: { O3Q_URL: instance.url, O3Q_API_KEY: 'an-old-secret-1234' },
     });
     expect(wrong).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/none of this instance.*check O3Q_API_KEY/),
+      stderr: expect.stringMatching(/got an unknown key: .*check O3Q_API_KEY/),
     });
     expect(wrong.stderr).not.toContain('an-old-secret');
   });

@@ -1,5 +1,5 @@
 import { O3Client } from '../../../src/client/o3-client.ts';
-import type { WaitingJob } from '../../../src/job/job.ts';
+import type { WaitingJob } from '../../../src/job/view.ts';
 import { waiting } from '../../support/http/job-views.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 import {

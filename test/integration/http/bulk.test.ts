@@ -1,4 +1,4 @@
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { type Answer, call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 

@@ -1,4 +1,4 @@
-import type { JobResult } from '../../../src/job/job.ts';
+import type { JobResult } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
 import { openSse, readSse, type SseMessage } from '../../support/http/sse-reader.ts';

@@ -1,4 +1,4 @@
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, expectProblem, reached } from '../../support/http/http-calls.ts';

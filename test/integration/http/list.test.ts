@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import type { JobPage, JobView } from '../../../src/job/job.ts';
+import type { JobPage, JobView } from '../../../src/job/view.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { call, enqueue, reached } from '../../support/http/http-calls.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';

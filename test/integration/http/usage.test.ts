@@ -1,10 +1,11 @@
 import { Redis } from 'ioredis';
 import { O3Client } from '../../../src/client/o3-client.ts';
-import { isFinishedJob, type JobView } from '../../../src/job/job.ts';
+import { isFinishedJob } from '../../../src/job/job.ts';
 import type { JobRequest } from '../../../src/job/request.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { usageKey } from '../../../src/usage/keys.ts';
 import type { UsageReport } from '../../../src/usage/report.ts';
-import { spentToday } from '../../../src/usage/store.ts';
+import { createUsageStore } from '../../../src/usage/store.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
 import { eventually } from '../../support/eventually.ts';
 import { call, expectProblem } from '../../support/http/http-calls.ts';
@@ -205,10 +206,10 @@ describe('what two tenants used of two models', () => {
     expect(today.reduce((sum, day) => sum + (billIn(day)?.nano ?? 0), 0)).toBe(billOf(entriesOf()).nano);
     expect(billIn((await admin.usage({ from: past, to: past })).total)).toEqual(firstBill);
 
-    const books = { redis, prefix: 'o3q', models: ['o3'] };
+    const usage = createUsageStore(redis, 'o3q', ['o3']);
     // The models that are not configured here are found too.
-    expect(await spentToday(books, 'bob')).toBe(billOf(entriesOf('bob')).nano);
-    expect(await spentToday(books, 'nobody')).toBe(0);
+    expect(await usage.spentToday('bob')).toBe(billOf(entriesOf('bob')).nano);
+    expect(await usage.spentToday('nobody')).toBe(0);
   });
 
   it('is shown to each its own, and to admin all', async () => {

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, enqueue, expectProblem, reached, viewOf } from '../../support/http/http-calls.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';

@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import type { JobPage } from '../../../src/job/job.ts';
+import type { JobPage } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, enqueue, expectProblem, reached, viewOf } from '../../support/http/http-calls.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';

@@ -56,7 +56,7 @@ async function start(count: number): Promise<string[]> {
     const { jobs } = await line.next(1);
     const [job] = jobs;
     if (job === undefined) break;
-    expect(await line.start([{ ...job, grant: 'o3' }])).toEqual([true]);
+    expect(await line.start([{ ...job, reservedModel: 'o3' }])).toEqual([true]);
     started.push(job.id);
   }
   return started;
@@ -123,7 +123,7 @@ describe('a started job', () => {
     expect(await (await bullmq.getJob('a0'))?.getState()).toBe('delayed');
     await start(1);
     expect(await (await bullmq.getJob('a0'))?.getState()).toBe('waiting');
-    expect(await redis.hget(keys.run('a0'), 'grant')).toBe('o3');
+    expect(await redis.hget(keys.run('a0'), 'reserved_model')).toBe('o3');
     expect(await next(1)).toEqual([]);
     expect(await line.starts()).toBe(1);
   });
@@ -131,7 +131,7 @@ describe('a started job', () => {
   it('is started once, however many dispatchers have seen it', async () => {
     await add('a', 3);
     const { jobs } = await line.next(3);
-    const grants = jobs.map((job) => ({ ...job, grant: 'o3' }));
+    const grants = jobs.map((job) => ({ ...job, reservedModel: 'o3' }));
     const answers = await Promise.all([line.start(grants), line.start(grants), line.start(grants)]);
     expect(answers.flat().filter(Boolean)).toHaveLength(3);
     expect(await bullmq.getWaitingCount()).toBe(3);
@@ -141,7 +141,7 @@ describe('a started job', () => {
     await add('a', 3);
     const { jobs } = await line.next(1);
     await bullmq.remove('a0');
-    expect(await line.start(jobs.map((job) => ({ ...job, grant: 'o3' })))).toEqual([false]);
+    expect(await line.start(jobs.map((job) => ({ ...job, reservedModel: 'o3' })))).toEqual([false]);
     expect(await start(5)).toEqual(['a1', 'a2']);
   });
 

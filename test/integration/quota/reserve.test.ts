@@ -7,9 +7,10 @@ import { createQuotas, type Quotas, quotaJobId } from '../../../src/quota/quota.
 import { createTenantQuotas, type TenantQuotas } from '../../../src/quota/tenant-quota.ts';
 import { usageKey } from '../../../src/usage/keys.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
+import { createUsageStore } from '../../../src/usage/store.ts';
 import { utcDay } from '../../../src/usage/utc-day.ts';
 import { createQuotaSignals } from '../../../worker/reservation/quota-signals.ts';
-import { type Granting, reserveAndStart } from '../../../worker/reservation/reserve.ts';
+import { type Round, reserveAndStart } from '../../../worker/reservation/reserve.ts';
 import { createTenantLimits, type TenantLimits } from '../../../worker/reservation/tenant-limits.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
@@ -20,7 +21,7 @@ let app: InstanceQueue;
 let queue: ModelQueue;
 let quotas: Quotas;
 let tenantQuotas: TenantQuotas;
-let gate: TenantLimits;
+let tenantLimits: TenantLimits;
 /** What was published to dispatchers. */
 let said: string[];
 let subscriber: Redis;
@@ -60,11 +61,8 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   queue = createModelQueue(redis, 'o3q', 'o3', { models, tenants }, () => {});
   quotas = createQuotas(redis, 'o3q');
   tenantQuotas = createTenantQuotas(redis, 'o3q');
-  gate = createTenantLimits(tenants, tenantQuotas, createPriceList({}), {
-    redis,
-    prefix: 'o3q',
-    models: ['o3'],
-  });
+  const usage = createUsageStore(redis, 'o3q', ['o3']);
+  tenantLimits = createTenantLimits(tenants, tenantQuotas, createPriceList({}), usage);
   await subscriber.subscribe(tenantQuotas.channel);
 }
 
@@ -78,7 +76,7 @@ async function ask(tenant: string, request: Record<string, unknown> = {}): Promi
 }
 
 /** A round of a dispatcher: of what is next, or of what was next before. */
-async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Granting> {
+async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Round> {
   const { config, upstreamModels, line } = queue;
   const sources = upstreamModels.map((name) => ({
     name,
@@ -87,10 +85,10 @@ async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Gr
   }));
   return reserveAndStart(jobs ?? (await nextJobs()), {
     model: 'o3',
-    line,
-    gate,
+    fairQueue: line,
+    tenantLimits,
     sources,
-    stoppedHere: new Set(),
+    pausedHere: new Set(),
   });
 }
 
@@ -108,7 +106,7 @@ describe("a tenant's places", () => {
     expect(await dispatch()).toMatchObject({ started: 1 });
     const [first, second] = [await ask('alice'), await ask('alice')];
     for (let round = 0; round < 3; round += 1) {
-      expect(await dispatch()).toMatchObject({ started: 0, stopped: 0, wait: { reason: 'max_in_flight' } });
+      expect(await dispatch()).toMatchObject({ started: 0, paused: 0, wait: { reason: 'max_in_flight' } });
     }
     expect(await aliceHolds()).toEqual({});
     expect((await nextJobs()).map(({ id }) => id)).toEqual([first, second]);
@@ -124,8 +122,8 @@ describe("a tenant's places", () => {
     expect(await dispatch(seenBefore)).toMatchObject({ started: 0 });
     expect(Object.keys(await aliceHolds())).toEqual([quotaJobId('o3', id)]);
     await ask('alice');
-    expect(await dispatch()).toMatchObject({ started: 0, stopped: 1 });
-    expect(await aliceWaitsFor()).toBe('one of the 1 jobs that alice may have in flight to end');
+    expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
+    expect(await aliceWaitsFor()).toBe('tenant alice is at its limit of 1 job in flight');
   });
 
   it('lapse within seconds when their dispatcher dies, as the quota does', async () => {
@@ -182,21 +180,21 @@ describe('a budget', () => {
   it('into which a job can never fit is not called used up', async () => {
     await start({ dailyBudgetUsd: 0.001 });
     await ask('alice');
-    expect(await dispatch()).toMatchObject({ started: 0, stopped: 1 });
+    expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
     expect(await aliceWaitsFor()).toMatch(
-      /^a daily budget of alice that it fits into: it is expected to cost 0\.008\d* US dollars, and 0\.001 are allowed$/,
+      /^this job is expected to cost \$0\.008\d*, more than alice's daily budget of \$0\.001$/,
     );
   });
 
   it('is judged by the model that will answer, not by the one that is gone', async () => {
     await start({ dailyBudgetUsd: 1 }, { upstream: 'nobody-knows-its-price', fallbacks: ['o3'] });
     const id = await ask('alice');
-    expect(await dispatch()).toMatchObject({ started: 0, stopped: 1 });
-    expect(await aliceWaitsFor()).toContain('a price of nobody-knows-its-price');
+    expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
+    expect(await aliceWaitsFor()).toContain('nobody-knows-its-price has no known price');
     await quotas.of('nobody-knows-its-price').report({ what: 'gone' });
     await queue.line.resume('alice');
-    expect(await dispatch()).toMatchObject({ started: 1, stopped: 0, source: { name: 'o3' } });
-    expect(await redis.hget(queue.keys.run(id), 'grant')).toBe('o3');
+    expect(await dispatch()).toMatchObject({ started: 1, paused: 0, source: { name: 'o3' } });
+    expect(await redis.hget(queue.keys.run(id), 'reserved_model')).toBe('o3');
   });
 });
 

@@ -1,6 +1,6 @@
 import { createSimulator } from '../../../simulator/simulator.ts';
 import type { ModelConfig, TenantConfig } from '../../../src/config/file.ts';
-import type { JobView, WaitingJob } from '../../../src/job/job.ts';
+import type { JobView, WaitingJob } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
@@ -73,9 +73,9 @@ describe('a job says why it waits', () => {
     world = await startWorkerWorld({ models: limited({ requestsPerMinute: 1 }) });
     await world.finished((await world.ask('First?')).id);
     const { id } = await world.ask('Second?');
-    const view = await waitsFor(id, '1 requests a minute of o3');
+    const view = await waitsFor(id, 'rate limit of o3 (1 request per minute)');
     expect(view.eta_ms).not.toBeNull();
-    expect(view.eta_basis).toContain('1 requests a minute');
+    expect(view.eta_basis).toContain('limit of 1 request per minute');
   });
 
   it('for tokens of the minute', async () => {
@@ -83,7 +83,7 @@ describe('a job says why it waits', () => {
     await world.finished((await world.ask('First?', { sim_output_tokens: '800' })).id);
     await waitsFor(
       (await world.ask('Second?', { sim_output_tokens: '800' })).id,
-      '900 tokens a minute of o3',
+      'rate limit of o3 (900 tokens per minute)',
     );
   });
 
@@ -93,7 +93,7 @@ describe('a job says why it waits', () => {
     await running(first.id);
     await running((await world.ask('Second?', SLOW)).id);
     const { id } = await world.ask('Third?');
-    await waitsFor(id, 'one of the 2 responses of o3 that may run at once to end');
+    await waitsFor(id, 'o3 is at its limit of 2 responses in flight');
     await world.queue.cancel(first.id);
     expect(await world.finished(id)).toMatchObject({ status: 'completed' });
   });
@@ -103,7 +103,7 @@ describe('a job says why it waits', () => {
     const first = await askAs('alice', 'First?');
     await running(first.id);
     const { id } = await askAs('alice', 'Second?', {});
-    await waitsFor(id, 'one of the 1 jobs that alice may have in flight to end');
+    await waitsFor(id, 'tenant alice is at its limit of 1 job in flight');
     await world.finished((await askAs('bob', 'Mine?', {})).id);
     expect(await world.queue.get(id)).toMatchObject({ status: 'waiting' });
     await world.queue.cancel(first.id);
@@ -117,7 +117,7 @@ describe('a job says why it waits', () => {
     await running(first.id);
     await running((await askAs('alice', 'Second?')).id);
     const { id } = await askAs('alice', 'How much?', {});
-    await waitsFor(id, 'the daily budget of alice, 0.02 US dollars, which is used up or reserved, until ');
+    await waitsFor(id, 'the daily budget of alice ($0.02) is used up or reserved until ');
     await world.finished((await askAs('bob', 'Mine?', {})).id);
     expect(await world.queue.get(id)).toMatchObject({ status: 'waiting' });
     // It has cost less than was expected of it.
@@ -155,7 +155,7 @@ describe('a job says why it waits', () => {
     // Without the gate, which would take the request and then break off.
     world.addWorker({ gated: false });
     const { id } = await world.ask('Hello?');
-    await waitsFor(id, 'the upstream, which is out of reach or overloaded');
+    await waitsFor(id, 'the upstream is unreachable or overloaded');
     const revived = createSimulator({ thinkMs: 30 });
     await revived.listen(port);
     expect(await world.finished(id, 20_000)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
@@ -169,9 +169,9 @@ describe('a job says why it waits', () => {
     for (let i = 0; i < 3; i += 1) ids.push((await world.ask(`Next ${i}?`)).id);
     const bob = await askAs('bob', 'Fair?');
     // One of the others has just been started.
-    expect(await waitsFor(bob.id, 'requests a minute')).toMatchObject({ position: 1 });
-    expect(await waitsFor(ids[0] ?? '', 'requests a minute')).toMatchObject({ position: 2 });
-    const last = await waitsFor(ids[2] ?? '', 'requests a minute');
+    expect(await waitsFor(bob.id, 'request per minute')).toMatchObject({ position: 1 });
+    expect(await waitsFor(ids[0] ?? '', 'request per minute')).toMatchObject({ position: 2 });
+    const last = await waitsFor(ids[2] ?? '', 'request per minute');
     expect(last).toMatchObject({ position: 4 });
     expect(last.eta_ms).toBeGreaterThan(120_000);
   });
@@ -181,7 +181,7 @@ it('a job whose deadline passes in the line ends there, without its turn', async
   world = await startWorkerWorld({ models: limited({ maxInFlight: 1 }) });
   await running((await world.ask('First?', SLOW)).id);
   const { id } = await world.ask('Soon?', {}, { deadline: new Date(Date.now() + 500).toISOString() });
-  await waitsFor(id, 'that may run at once to end');
+  await waitsFor(id, 'is at its limit of 1 response in flight');
   expect(await world.finished(id)).toMatchObject({
     status: 'failed',
     error: { code: 'deadline_passed', message: expect.stringContaining('nothing was running') },
@@ -213,7 +213,7 @@ it('who watches a job that waits hears of each place that it moves up', async ()
   await running(first.id);
   const second = await world.ask('Second?', SLOW);
   const { id } = await world.ask('Third?', { sim_think_ms: '10' });
-  await waitsFor(id, 'that may run at once to end');
+  await waitsFor(id, 'is at its limit of 1 response in flight');
   const places: unknown[] = [];
   const signal = new AbortController().signal;
   for await (const event of await world.queue.watch(id, { after: 0, signal })) {

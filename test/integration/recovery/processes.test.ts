@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { O3Client } from '../../../src/client/o3-client.ts';
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type CliProcess, createCliProcesses } from '../../support/process/cli-process.ts';

@@ -224,6 +224,6 @@ it('a producer whose Redis never comes can be stopped', async () => {
 });
 
 async function stop(producer: Producer): Promise<void> {
-  const withTimeout = await shutDown([producer], { deadlineMs: 5000, hurry: new AbortController().signal });
-  expect(withTimeout).toBe(true);
+  const isClosed = await shutDown([producer], { deadlineMs: 5000, hurry: new AbortController().signal });
+  expect(isClosed).toBe(true);
 }

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { O3Client } from '../../../src/client/o3-client.ts';
-import type { JobResult } from '../../../src/job/job.ts';
+import type { JobResult } from '../../../src/job/view.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { answerOf } from '../../../src/responses/response.ts';

@@ -49,7 +49,7 @@ it('a foreground response that went down with its worker waits in the line for q
   await eventually(async () =>
     expect(await world.queue.get(id)).toMatchObject({
       status: 'waiting',
-      waiting_for: '1 requests a minute of o3, spread over the minute',
+      waiting_for: 'rate limit of o3 (1 request per minute)',
     }),
   );
   expect(purchases()).toBe(1);

@@ -1,5 +1,5 @@
 import type { ModelConfig, Models } from '../../../src/config/file.ts';
-import type { CompletedJob } from '../../../src/job/job.ts';
+import type { CompletedJob } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import {

@@ -1,5 +1,6 @@
 import { request } from 'node:http';
-import type { JobStatus, JobView } from '../../../src/job/job.ts';
+import type { JobStatus } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { eventually } from '../eventually.ts';
 import { expectAsDocumented } from './openapi-check.ts';
 

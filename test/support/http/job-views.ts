@@ -6,7 +6,7 @@ import type {
   FailedJob,
   JobResult,
   WaitingJob,
-} from '../../../src/job/job.ts';
+} from '../../../src/job/view.ts';
 
 /** One job in each of its statuses. */
 const base = {

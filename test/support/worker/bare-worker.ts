@@ -30,7 +30,7 @@ export function createBareWorker(redisUrl: string, queueName = '{o3}'): BareWork
   const next = (token: string) => worker.getNextJob(token, { block: false });
   const startNext = async (token: string) => {
     const { jobs } = await line.next(1);
-    await line.start(jobs.map(({ id, tenant }) => ({ id, tenant, grant: 'o3' })));
+    await line.start(jobs.map(({ id, tenant }) => ({ id, tenant, reservedModel: 'o3' })));
     return next(token);
   };
   return {

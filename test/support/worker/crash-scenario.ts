@@ -1,4 +1,4 @@
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
 import { eventually } from '../eventually.ts';
 import {

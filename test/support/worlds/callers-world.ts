@@ -1,5 +1,5 @@
 import { Webhook } from 'standardwebhooks';
-import type { FinishedJob } from '../../../src/job/job.ts';
+import type { FinishedJob } from '../../../src/job/view.ts';
 import { createDeliveryQueue, type DeliveryQueue } from '../../../src/webhooks/deliveries.ts';
 import { eventually } from '../eventually.ts';
 import { openWebhookReceiver, type ReceivedWebhook, type WebhookReceiver } from '../http/webhook-receiver.ts';

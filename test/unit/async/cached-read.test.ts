@@ -1,4 +1,5 @@
-import { cachedRead, withTimeout } from '../../../src/async/cached-read.ts';
+import { cachedRead } from '../../../src/async/cached-read.ts';
+import { withTimeout } from '../../../src/async/with-timeout.ts';
 import { eventually } from '../../support/eventually.ts';
 
 describe('a look that many share', () => {

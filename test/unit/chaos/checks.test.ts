@@ -2,7 +2,7 @@ import { findOffences } from '../../../chaos/evidence/checks.ts';
 import type { JobEvidence, Leftovers } from '../../../chaos/evidence/evidence.ts';
 import { createHistory } from '../../../chaos/evidence/history.ts';
 import type { LedgerEntry } from '../../../chaos/evidence/ledger.ts';
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 
 const CANCELLED_AT = 50_000;
 const NOTHING_LEFT: Leftovers = { locks: [], active: [], live: [], running: [] };

@@ -1,7 +1,7 @@
 import { collectAnswers } from '../../../cli/batch/collector.ts';
 import { createRetry } from '../../../cli/batch/retry.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
-import type { ResultOutcome } from '../../../src/job/job.ts';
+import type { ResultOutcome } from '../../../src/job/view.ts';
 import { onFastClock } from '../../support/fast-clock.ts';
 import { active, result } from '../../support/http/job-views.ts';
 

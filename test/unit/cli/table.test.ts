@@ -2,7 +2,7 @@ import { jobDetails } from '../../../cli/display/job-details.ts';
 import { jobLine } from '../../../cli/display/job-line.ts';
 import { jobTable } from '../../../cli/display/job-table.ts';
 import { createTerminal, type Terminal } from '../../../cli/display/terminal.ts';
-import type { JobView } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
 
 /** A pipe, or a terminal of some width, without its stream. */

@@ -1,7 +1,8 @@
 import { createJobWatch, createSingleWatch, fitting } from '../../../cli/display/job-watch.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import type { O3Client } from '../../../src/client/o3-client.ts';
-import type { JobPage, JobQuery, JobView } from '../../../src/job/job.ts';
+import type { JobQuery } from '../../../src/job/job-queue.ts';
+import type { JobPage, JobView } from '../../../src/job/view.ts';
 import { active, completed, failed, waiting } from '../../support/http/job-views.ts';
 
 /** The lists and jobs of an instance, as one whose jobs are set by hand gives them out. */

@@ -1,11 +1,11 @@
-import { assertGuarded, UnguardedError } from '../../../producer/access/access.ts';
+import { assertKeysOrLoopback, KeysRequiredError } from '../../../producer/access/access.ts';
 import { parseApiKeys } from '../../../src/config/api-keys.ts';
 import { readConfig, secretsOf } from '../../../src/config/environment.ts';
 
 const SECRET = 'correct-horse-battery';
 
 describe('O3Q_KEYS', () => {
-  it('is a list of names and secrets; what follows the first colon is the secret', () => {
+  it('is a list of names and secrets, and the secret is the text after the first colon', () => {
     expect(
       parseApiKeys('admin:0123456789abcdef,alice.b_1-x:with:colons/and+more=, bob:~!@#$%^&*()_+{}|<>'),
     ).toEqual({
@@ -26,22 +26,22 @@ describe('O3Q_KEYS', () => {
     ['no secret', 'alice:', 'secrets of 16 to 256 printable characters'],
     ['a secret of 15 characters', 'alice:0123456789abcde', 'secrets of 16 to 256 printable characters'],
     ['a secret of 257 characters', `alice:${'x'.repeat(257)}`, 'secrets of 16 to 256'],
-    ['a secret with a blank', `alice:${SECRET} ${SECRET}`, 'without blanks and commas'],
-    ['a secret with a line break', `alice:${SECRET}\n${SECRET}`, 'without blanks and commas'],
+    ['a secret with a blank', `alice:${SECRET} ${SECRET}`, 'without blanks or commas'],
+    ['a secret with a line break', `alice:${SECRET}\n${SECRET}`, 'without blanks or commas'],
     ['a secret that no header can carry', `alice:${SECRET}ü`, 'printable characters'],
-    ['a secret with a comma', `alice:${SECRET},battery-horse-staple`, 'which key 2 has not'],
-    ['a comma at the end', `alice:${SECRET},`, 'which key 2 has not'],
+    ['a secret with a comma', `alice:${SECRET},battery-horse-staple`, 'got something else in key 2'],
+    ['a comma at the end', `alice:${SECRET},`, 'got something else in key 2'],
     [
       'one name twice',
       `alice:${SECRET},alice:${SECRET}2`,
-      'every name and every secret once, which key 2 repeats',
+      'every name and every secret once, got one of them again in key 2',
     ],
     [
       'one secret twice',
       `alice:${SECRET},bob:${SECRET}`,
-      'every name and every secret once, which key 2 repeats',
+      'every name and every secret once, got one of them again in key 2',
     ],
-  ])('with %s is refused by place, and is quoted nowhere', (_what, value, said) => {
+  ])('with %s is refused with the number of the key, and is never quoted', (_what, value, said) => {
     const message = messageOf({ O3Q_KEYS: value });
     expect(message).toContain(`O3Q_KEYS: expected`);
     expect(message).toContain(said);
@@ -50,13 +50,13 @@ describe('O3Q_KEYS', () => {
     }
   });
 
-  it('is judged whole: each key that is wrong is named', () => {
+  it('is checked as a whole, and each wrong key is named', () => {
     const message = messageOf({ O3Q_KEYS: 'alice,bob:short,carol:0123456789abcdef' });
     expect(message).toMatch(/2 problems/);
-    expect(message).toMatch(/key 1 has not[\s\S]*key 2 is not/);
+    expect(message).toMatch(/something else in key 1[\s\S]*something else in key 2/);
   });
 
-  it('is known to the log, each secret by itself', () => {
+  it('makes each secret known to the log', () => {
     const config = readConfig({ O3Q_KEYS: `admin:${SECRET},alice:battery-horse-staple` });
     expect(config.keys.map(({ name }) => name)).toEqual(['admin', 'alice']);
     expect(secretsOf(config)).toEqual([SECRET, 'battery-horse-staple']);
@@ -65,16 +65,16 @@ describe('O3Q_KEYS', () => {
 
 describe('a producer without keys', () => {
   it.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('may listen on %s', (host) => {
-    expect(() => assertGuarded({ host, keys: [] })).not.toThrow();
+    expect(() => assertKeysOrLoopback({ host, keys: [] })).not.toThrow();
   });
 
   it.each(['0.0.0.0', '::', '10.0.0.5', '127.example.com', '::ffff:0.0.0.0', 'producer'])(
     'may not listen on %s, and says what to set',
     (host) => {
-      const guard = (): void => assertGuarded({ host, keys: [] });
-      expect(guard).toThrow(UnguardedError);
-      expect(guard).toThrow(new RegExp(`HOST=${host} .*set O3Q_KEYS, .*or HOST to 127.0.0.1`));
-      expect(() => assertGuarded({ host, keys: [{ name: 'admin', secret: SECRET }] })).not.toThrow();
+      const guard = (): void => assertKeysOrLoopback({ host, keys: [] });
+      expect(guard).toThrow(KeysRequiredError);
+      expect(guard).toThrow(new RegExp(`HOST=${host} .*set O3Q_KEYS, .*or set HOST=127.0.0.1`));
+      expect(() => assertKeysOrLoopback({ host, keys: [{ name: 'admin', secret: SECRET }] })).not.toThrow();
     },
   );
 });

@@ -10,7 +10,7 @@ describe('the backoff between two attempts', () => {
     [6, 32_000],
     [7, 60_000],
     [1000, 60_000],
-  ])('after attempt %d is anything from 0 to %d ms', (attempt, ceilingMs) => {
+  ])('is between 0 and the ceiling after attempt %d: %d ms', (attempt, ceilingMs) => {
     const delays = Array.from({ length: 500 }, () => backoffDelayMs(backoff, attempt, undefined));
     expect(Math.min(...delays)).toBeGreaterThanOrEqual(0);
     expect(Math.max(...delays)).toBeLessThanOrEqual(ceilingMs);
@@ -22,7 +22,7 @@ describe('the backoff between two attempts', () => {
     );
   });
 
-  it('is what the upstream asks for, to the millisecond, however long', () => {
+  it('is exactly the time that the upstream asks for, at any length', () => {
     expect(backoffDelayMs(backoff, 1, 90_000)).toBe(90_000);
     expect(backoffDelayMs(backoff, 9, 0)).toBe(0);
     expect(backoffDelayMs(backoff, 1, 20.2)).toBe(21);

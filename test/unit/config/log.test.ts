@@ -11,7 +11,7 @@ function logged(
   return { logger: createLogger({ level, secrets, pretty: false, destination }), lines };
 }
 
-it('writes one JSON object a line, with a time and a level in words', () => {
+it('the log writes one JSON object per line, with the time and the name of the level', () => {
   const { logger, lines } = logged([]);
   logger.info({ job: 'job_1' }, 'completed');
   logger.child({ model: 'o3' }).warn('retried');
@@ -22,7 +22,7 @@ it('writes one JSON object a line, with a time and a level in words', () => {
   expect(lines.every((line) => line.endsWith('\n') && line.trimEnd().split('\n').length === 1)).toBe(true);
 });
 
-it('writes nothing below its level', () => {
+it('the log writes nothing below its level', () => {
   const { logger, lines } = logged([], 'warn');
   logger.info('not this');
   logger.debug('nor this');
@@ -30,7 +30,7 @@ it('writes nothing below its level', () => {
   expect(lines).toHaveLength(1);
 });
 
-it('lets no secret out, wherever in a line it stands', () => {
+it('the log masks a secret anywhere in a line', () => {
   const { logger, lines } = logged([SECRET]);
   const error = Object.assign(new Error(`401 for ${SECRET}`), {
     headers: { authorization: `Bearer ${SECRET}` },
@@ -59,13 +59,13 @@ it.each(['with "quotes"', 'back\\slash', 'täb\tand ümläut', 'line\nbreak'])(
   },
 );
 
-it('of two secrets that begin alike neither leaves its end behind', () => {
+it('the log masks two secrets with the same beginning whole', () => {
   const { logger, lines } = logged(['hunter2', 'hunter2-and-more']);
   logger.info('hunter2-and-more, hunter2');
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ msg: '***, ***' });
 });
 
-it('masks no ordinary words for the sake of a very short secret', () => {
+it('the log does not mask ordinary words because of a very short secret', () => {
   const { logger, lines } = logged(['a', 'ok', '']);
   logger.info('all is ok');
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'info', msg: 'all is ok' });

@@ -31,7 +31,7 @@ describe('a Redis URL', () => {
     expect(parseRedisUrl('rediss://cache.example:6380')).toMatchObject({ kind: 'single', tls: true });
   });
 
-  it('carries credentials, percent-decoded', () => {
+  it('has its credentials percent-decoded', () => {
     expect(parseRedisUrl('redis://worker:p%40ss%2Fword@host')).toMatchObject({
       credentials: { username: 'worker', password: 'p@ss/word' },
     });

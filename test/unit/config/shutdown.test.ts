@@ -15,7 +15,7 @@ function part(name: string, diary: string[], phases: Partial<Stoppable> = {}): S
   };
 }
 
-it('leads all parts together through the phases, and closes them in order', async () => {
+it('shutDown takes all parts through the phases together, and closes them in order', async () => {
   const diary: string[] = [];
   expect(
     await shutDown([part('producer', diary), part('redis', diary)], { deadlineMs: 60_000, hurry: calm }),
@@ -32,7 +32,7 @@ it('leads all parts together through the phases, and closes them in order', asyn
   ]);
 });
 
-it('waits for what drains before it releases anything', async () => {
+it('shutDown waits for all draining parts before it releases any part', async () => {
   const diary: string[] = [];
   const slow = part('slow', diary, {
     drain: async () => {
@@ -44,14 +44,14 @@ it('waits for what drains before it releases anything', async () => {
   expect(diary).toEqual(['slow quiet', 'drained', 'slow release', 'slow close']);
 });
 
-it('a part that needs no phase has none', async () => {
+it('shutDown skips the phases that a part does not have', async () => {
   const diary: string[] = [];
   const plain: Stoppable = { name: 'plain', close: async () => void diary.push('closed') };
   expect(await shutDown([plain], { deadlineMs: 60_000, hurry: calm })).toBe(true);
   expect(diary).toEqual(['closed']);
 });
 
-it('when the time for draining is up, what is left is released and closed', async () => {
+it('shutDown releases and closes the remaining parts when the time for draining is up', async () => {
   const diary: string[] = [];
   expect(await shutDown([part('stuck', diary, { drain: never })], { deadlineMs: 100, hurry: calm })).toBe(
     true,
@@ -59,7 +59,7 @@ it('when the time for draining is up, what is left is released and closed', asyn
   expect(diary).toEqual(['stuck quiet', 'stuck release', 'stuck close']);
 });
 
-it('a second signal ends the draining at once', async () => {
+it('shutDown stops draining at a second signal', async () => {
   const diary: string[] = [];
   const hurry = new AbortController();
   const stuck = part('stuck', diary, {
@@ -72,7 +72,7 @@ it('a second signal ends the draining at once', async () => {
   expect(diary).toEqual(['stuck quiet', 'stuck release', 'stuck close']);
 });
 
-it('a signal that came before ends it, too', async () => {
+it('shutDown does not drain when the second signal came before', async () => {
   const diary: string[] = [];
   await shutDown([part('stuck', diary, { drain: never })], {
     deadlineMs: 600_000,
@@ -81,7 +81,7 @@ it('a signal that came before ends it, too', async () => {
   expect(diary).toEqual(['stuck quiet', 'stuck release', 'stuck close']);
 });
 
-it('a part that does not close is left behind at the deadline, and said', async () => {
+it('shutDown abandons a part that has not closed at the deadline, and says so', async () => {
   const diary: string[] = [];
   const parts = [part('stuck', diary, { close: never }), part('redis', diary)];
   expect(await shutDown(parts, { deadlineMs: 100, hurry: calm })).toBe(false);

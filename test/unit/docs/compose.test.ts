@@ -7,7 +7,7 @@ import { z } from 'zod';
 import type { CommandContext } from '../../../cli/command-context.ts';
 import { createTerminal } from '../../../cli/display/terminal.ts';
 import { registerProcessCommands } from '../../../cli/processes/commands.ts';
-import { assertGuarded, UnguardedError } from '../../../producer/access/access.ts';
+import { assertKeysOrLoopback, KeysRequiredError } from '../../../producer/access/access.ts';
 import { readConfig, VARIABLES } from '../../../src/config/environment.ts';
 
 const ROOT = join(__dirname, '../../..');
@@ -76,8 +76,8 @@ describe('docker-compose.yml', () => {
     expect(() => resolved(environment, {})).toThrow('O3Q_KEYS: set it in .env');
     const { host, keys } = readConfig(resolved(environment, { O3Q_KEYS }));
     expect(keys).toEqual([{ name: 'admin', secret: 'a-secret-of-the-test' }]);
-    expect(() => assertGuarded({ host, keys })).not.toThrow();
-    expect(() => assertGuarded({ host, keys: [] })).toThrow(UnguardedError);
+    expect(() => assertKeysOrLoopback({ host, keys })).not.toThrow();
+    expect(() => assertKeysOrLoopback({ host, keys: [] })).toThrow(KeysRequiredError);
   });
 
   it('hands on what is set outside', () => {

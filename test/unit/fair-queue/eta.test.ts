@@ -45,8 +45,8 @@ it("goes by the tenant's own places where these are fewer than the line would gi
 });
 
 it.each([
-  ['a budget', 'the daily budget of alice, 1 US dollars, which is used up or reserved, until midnight'],
-  ['a price', 'a price of my-model'],
+  ['a budget', 'the daily budget of alice ($1.00) is used up or reserved until midnight'],
+  ['a price', 'my-model has no known price'],
 ])('says no time where %s stops the tenant', (_, reason) => {
   const place = { before: 2, ownBefore: 2, stop: { reason, until: NOW + 5000 }, status: STATUS };
   expect(waitingIn(place, { tenant: 'alice', maxInFlight: 5 }, false, NOW)).toEqual({

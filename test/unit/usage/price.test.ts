@@ -1,4 +1,4 @@
-import type { Usage } from '../../../src/job/job.ts';
+import type { Usage } from '../../../src/job/view.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 
 const prices = createPriceList({
@@ -114,9 +114,9 @@ describe('nobody knows, and so it is null,', () => {
 
 test('an estimate is the cost of what is expected, none of it cached', () => {
   const expected = { inputTokens: 1000, outputTokens: 500 };
-  expect(prices.estimateOf({ upstreamModel: 'o3', ...expected })).toBe(costOf('o3'));
-  expect(prices.estimateOf({ upstreamModel: 'o3', ...expected, serviceTier: 'flex' })).toBe(
+  expect(prices.expectedCostOf({ upstreamModel: 'o3', ...expected })).toBe(costOf('o3'));
+  expect(prices.expectedCostOf({ upstreamModel: 'o3', ...expected, serviceTier: 'flex' })).toBe(
     costOf('o3', 'flex'),
   );
-  expect(prices.estimateOf({ upstreamModel: 'gpt-99', ...expected })).toBeNull();
+  expect(prices.expectedCostOf({ upstreamModel: 'gpt-99', ...expected })).toBeNull();
 });

@@ -19,8 +19,8 @@ describe('the range of a report', () => {
   });
 
   it.each([
-    [{ from: '2025-01-25' }, 'from: expected a day of the 400 up to 2026-03-01, got "2025-01-25"'],
-    [{ from: '2026-03-02' }, 'from: expected a day of the 400 up to 2026-03-01, got "2026-03-02"'],
+    [{ from: '2025-01-25' }, 'from: expected a day within the 400 days up to 2026-03-01, got "2025-01-25"'],
+    [{ from: '2026-03-02' }, 'from: expected a day within the 400 days up to 2026-03-01, got "2026-03-02"'],
     [{ to: '2026-02-30' }, 'to: expected a day, YYYY-MM-DD, got "2026-02-30"'],
     [{ from: 'yesterday', to: '' }, 'from: expected a day, YYYY-MM-DD, got "yesterday"; to: expected'],
   ])('is refused when it is %j', (query, message) => {

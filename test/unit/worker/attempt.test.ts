@@ -17,6 +17,7 @@ import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
 import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
 import { PurchaseUncertainError } from '../../../worker/upstream/errors.ts';
+import { onFastClock } from '../../support/fast-clock.ts';
 
 const ANSWERED: UpstreamResponse = {
   id: 'resp_1',
@@ -100,7 +101,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
     },
     onPurchase: (event) => void purchases.push(event),
   };
-  const run = (data: unknown = DATA) => runAttempt({ ...context, data });
+  const run = (data: unknown = DATA) => onFastClock(() => runAttempt({ ...context, data }));
   return { run, active: context.active, done, purchases, booked, ends, later };
 }
 
@@ -243,9 +244,9 @@ describe('a failure', () => {
       saved.push(progress);
       return { cancelRequested: false };
     };
-    const { run, done } = attemptOf({ grant: 'o3' }, { create, allWait: true, save });
+    const { run, done } = attemptOf({ reservedModel: 'o3' }, { create, allWait: true, save });
     expect(await run()).toEqual({ kind: 'postponed' });
-    expect(saved).toContainEqual({ grant: undefined });
+    expect(saved).toContainEqual({ reservedModel: undefined });
     expect(done).not.toContain('finish failed');
   });
 });
@@ -258,13 +259,13 @@ describe('a cancel', () => {
   });
 
   it('prevents the create when the mark of the create finds it', async () => {
-    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'unwanted' }) });
+    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'cancel-requested' }) });
     expect(await run()).toEqual({ kind: 'cancelled' });
     expect([done, purchases]).toEqual([['submit', 'finish cancelled'], []]);
   });
 
   it('that comes while the response is bought is sent to the upstream once', async () => {
-    const { run, done } = attemptOf({}, { store: async () => 'unwanted' });
+    const { run, done } = attemptOf({}, { store: async () => 'cancel-requested' });
     expect(await run()).toEqual({ kind: 'cancelled' });
     expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel', 'finish cancelled']);
   });
@@ -306,7 +307,7 @@ describe('a lost lock', () => {
 
 describe('a limit in time', () => {
   it('counts the time before a takeover', async () => {
-    const known = { ...ADOPTABLE, createdAt: Date.now() - 900 };
+    const known = { ...ADOPTABLE, responseCreatedAt: Date.now() - 900 };
     const { run, done } = attemptOf(known, { lookup: RUNNING }, { timeoutMs: 1000 });
     const begunAt = performance.now();
     expect(await run()).toMatchObject({ kind: 'failed', code: 'timeout' });
@@ -320,7 +321,8 @@ describe('a limit in time', () => {
     expect(await running.run(data)).toMatchObject({ code: 'deadline_passed' });
     expect(running.done.slice(-2)).toEqual(['cancel', 'finish failed']);
     const late = attemptOf();
-    expect(await late.run(data)).toMatchObject({ code: 'deadline_passed' });
+    const over = { ...data, deadline: new Date(Date.now() - 1).toISOString() };
+    expect(await late.run(over)).toMatchObject({ code: 'deadline_passed' });
     expect(late.done).toEqual(['finish failed']);
     const create = new RetryableError('rate_limited', 'slow down', { retryAfterMs: 60_000 });
     const soon = { ...data, deadline: new Date(Date.now() + 30_000).toISOString() };
@@ -383,7 +385,7 @@ describe('an uncertain purchase', () => {
 
   it('is adopted when its sender stores the id just before another create', async () => {
     const record = { ...runRecordFrom([]), ...ADOPTABLE };
-    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'bought', record }) });
+    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'purchased', record }) });
     expect(await run()).toMatchObject({ kind: 'completed' });
     expect([done, purchases]).toEqual([['submit', 'look', 'finish completed'], ['adopted']]);
   });

@@ -1,18 +1,18 @@
-/** Pauses that somebody may cut short. */
+/** Waker is a pause that can be cut short. */
 export interface Waker {
-  /** @returns whether it was cut short by `wake`. */
+  /** Waits so many milliseconds. @returns whether `wake` has cut the wait short. */
   wait(milliseconds: number): Promise<boolean>;
-  /** Ends the pause; while there is none, the next one at once. */
+  /** Ends the wait; while there is none, ends the next one at once. */
   wake(): void;
 }
 
-/** @param signal ends every pause. */
+/** createWaker makes a Waker. @param signal ends every wait. */
 export function createWaker(signal: AbortSignal): Waker {
-  let woken = false;
+  let isWoken = false;
   let end: (() => void) | undefined;
   return {
     async wait(milliseconds) {
-      if (!woken && !signal.aborted) {
+      if (!isWoken && !signal.aborted) {
         await new Promise<void>((resolve) => {
           const timer = setTimeout(done, milliseconds);
           function done(): void {
@@ -25,18 +25,18 @@ export function createWaker(signal: AbortSignal): Waker {
           signal.addEventListener('abort', done, { once: true });
         });
       }
-      const wasWoken = woken;
-      woken = false;
+      const wasWoken = isWoken;
+      isWoken = false;
       return wasWoken;
     },
     wake() {
-      woken = true;
+      isWoken = true;
       end?.();
     },
   };
 }
 
-/** Waits, but not past the end of the signal. */
+/** pause waits so many milliseconds, or until the signal ends it. */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await createWaker(signal).wait(milliseconds);
 }

@@ -1,0 +1,221 @@
+import { z } from 'zod';
+
+const HOUR_MS = 3_600_000;
+const MAX_TIMER_MS = 2_147_483_647;
+/** A century. Redis refuses much longer times to live, and then no result could be written. */
+const MOST_HOURS = 876_600;
+
+/** strictObject refuses unknown fields, and its refusal lists the known ones. */
+function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
+  const names = Object.keys(shape).join(', ');
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys') return undefined;
+      const unknown = [issue['keys']].flat().map((key) => JSON.stringify(key));
+      return `expected only ${names}, got ${unknown.join(', ')}`;
+    },
+  });
+}
+
+/** A model's name is part of Redis keys (as a hash tag) and of URLs. */
+const modelName = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'expected 1 to 64 letters, digits, ".", "_" or "-"');
+
+const positiveInt = z.int().min(1);
+const milliseconds = z.int().min(0).max(MAX_TIMER_MS);
+
+const backoffSchema = strictObject({
+  baseMs: z
+    .int()
+    .min(0)
+    .default(1000)
+    .describe('The longest wait before attempt 2, in milliseconds. It doubles with each further attempt.'),
+  maxMs: milliseconds.default(60_000).describe('The longest wait between two attempts, in milliseconds.'),
+});
+
+const modelSchema = strictObject({
+  upstream: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("The upstream's own name of the model. Default: the name under which it is configured."),
+  fallbacks: z
+    .array(z.string().min(1))
+    .max(10)
+    .default([])
+    .describe(
+      "The upstream's names of the models that take over, in this order, once the upstream lacks this one.",
+    ),
+  requestsPerMinute: positiveInt
+    .optional()
+    .describe(
+      'Create requests in any 60 seconds, of all workers together. Default: the limit that the upstream ' +
+        'advertises, or none. The smaller of the two holds. Aliases of one upstream model share it.',
+    ),
+  tokensPerMinute: positiveInt
+    .optional()
+    .describe('Input and output tokens in any 60 seconds, of all workers together; like requestsPerMinute.'),
+  maxInFlight: positiveInt
+    .optional()
+    .describe('Responses that may run at once, of all workers together. Default: no limit.'),
+  maxAttempts: positiveInt
+    .max(1000)
+    .default(5)
+    .describe('The most attempts of a job whose failures are retryable, the first attempt included.'),
+  timeoutMs: positiveInt
+    .max(MAX_TIMER_MS)
+    .default(HOUR_MS)
+    .describe('The longest one attempt may take, in milliseconds; then the upstream is told to cancel.'),
+  stallMs: positiveInt
+    .max(MAX_TIMER_MS)
+    .default(600_000)
+    .describe(
+      'How long the upstream may show no sign of a response, neither an event nor an answer to a lookup, in ' +
+        'milliseconds. Then the attempt ends, and the next one looks the response up before it buys another.',
+    ),
+  onUncertain: z
+    .enum(['retry', 'fail'])
+    .default('retry')
+    .describe(
+      'After an uncertain purchase, whose create request was sent but whose outcome stays unknown: retry ' +
+        'buys again, perhaps for the second time; fail leaves the decision to a person.',
+    ),
+  uncertainWaitMs: milliseconds
+    .default(60_000)
+    .describe(
+      "How long an uncertain purchase waits for OpenAI's webhook to name the lost response, in milliseconds. " +
+        'Used only with OPENAI_WEBHOOK_SECRET.',
+    ),
+  backoff: backoffSchema
+    .prefault({})
+    .describe('The wait between two attempts: exponential, with full jitter.'),
+}).describe('A model that callers can ask for. Its name is an alias: the upstream knows it as upstream.');
+
+const tenantSchema = strictObject({
+  weight: z
+    .number()
+    .min(0.001)
+    .max(1000)
+    .default(1)
+    .describe('Its share of the starts while other tenants wait too: 2 starts twice as many jobs as 1.'),
+  maxInFlight: positiveInt
+    .optional()
+    .describe('Its jobs that may run at once, of all models and workers together. Default: no limit.'),
+  dailyBudgetUsd: z
+    .number()
+    .min(0)
+    .optional()
+    .describe('US dollars a day (UTC), for all models. Default: no limit.'),
+  onBudgetExhausted: z
+    .enum(['wait', 'refuse'])
+    .default('wait')
+    .describe('When the budget is used up: wait keeps its jobs until the next day, refuse rejects new ones.'),
+}).describe("What the owner of one API key may use. Its name is the key's name in O3Q_KEYS.");
+
+const priceSchema = strictObject({
+  input: z.number().min(0).describe('US dollars for a million input tokens.'),
+  cachedInput: z
+    .number()
+    .min(0)
+    .optional()
+    .describe('US dollars for a million input tokens from the cache. Default: the price of input.'),
+  output: z.number().min(0).describe('US dollars for a million output tokens.'),
+}).describe("The prices of a model, by the upstream's name of it.");
+
+const retentionSchema = strictObject({
+  completedHours: z
+    .number()
+    .positive()
+    .max(MOST_HOURS)
+    .default(168)
+    .describe('Hours to keep completed jobs.'),
+  failedHours: z
+    .number()
+    .positive()
+    .max(MOST_HOURS)
+    .default(720)
+    .describe('Hours to keep failed and cancelled jobs.'),
+}).describe('How long finished jobs can be read. A job with a short answer takes about 7 KB of memory.');
+
+const httpSchema = strictObject({
+  requestsPerMinute: positiveInt
+    .default(60_000)
+    .describe('Requests a minute that each key may make to one producer process.'),
+}).describe('How a producer treats its callers.');
+
+/**
+ * fileSchema is the one source of the fields of `o3q.config.json`: their types, ranges, defaults and
+ * meanings.
+ */
+export const fileSchema = strictObject({
+  $schema: z.string().optional().describe('The path or URL of this schema, for editors.'),
+  defaultModel: modelName
+    .optional()
+    .describe('The model of callers that name none. Default: o3 if it is configured, else the first model.'),
+  models: z
+    .record(modelName, modelSchema)
+    .refine((models) => Object.keys(models).length > 0, 'expected at least one model, got none')
+    .prefault({ o3: {} })
+    .meta({ minProperties: 1, description: 'The models that callers can ask for, by name.' }),
+  tenants: z
+    .record(z.string().min(1), tenantSchema)
+    .default({})
+    .describe('Weights, limits and budgets of tenants, by name. Other tenants have the defaults.'),
+  prices: z
+    .record(z.string().min(1), priceSchema)
+    .default({})
+    .describe('Prices that are not publicly known, or not yours. Default: the known prices of OpenAI.'),
+  retention: retentionSchema.prefault({}),
+  http: httpSchema.prefault({}),
+  allowPrivateWebhooks: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether webhooks may go to this machine and to private networks, for development. With it each caller ' +
+        'can make a worker send requests to its neighbours. Link-local addresses stay refused.',
+    ),
+})
+  .describe('The configuration of o3-queue: models, tenants, prices and retention.')
+  .superRefine(({ defaultModel, models }, context) => {
+    const refuse = (path: (string | number)[], message: string): void =>
+      context.addIssue({ code: 'custom', path, message });
+    if (defaultModel !== undefined && !Object.hasOwn(models, defaultModel)) {
+      refuse(['defaultModel'], `expected one of ${Object.keys(models).join(', ')}, got "${defaultModel}"`);
+    }
+    const upstreams = new Set(Object.entries(models).map(([name, { upstream = name }]) => upstream));
+    for (const [name, { upstream = name, fallbacks }] of Object.entries(models)) {
+      for (const [i, fallback] of fallbacks.entries()) {
+        const path = ['models', name, 'fallbacks', i];
+        if (fallback === upstream || fallbacks.indexOf(fallback) < i) {
+          refuse(path, `expected a different model each time, got "${fallback}" again`);
+        } else if (Object.hasOwn(models, fallback) && !upstreams.has(fallback)) {
+          const known = models[fallback]?.upstream;
+          refuse(
+            path,
+            `expected the upstream's name of a model, perhaps "${known}", got the alias "${fallback}"`,
+          );
+        }
+      }
+    }
+  });
+
+export type FileSettings = z.output<typeof fileSchema>;
+export type ModelSettings = z.output<typeof modelSchema>;
+export type TenantSettings = z.output<typeof tenantSchema>;
+export type PriceSettings = z.output<typeof priceSchema>;
+
+/**
+ * fileJsonSchema returns the JSON Schema of `o3q.config.json`, for editors. `npm run schema` writes it to
+ * `o3q.config.schema.json`. It is draft 7, which all editors know.
+ */
+export function fileJsonSchema(): object {
+  return z.toJSONSchema(fileSchema, {
+    io: 'input',
+    target: 'draft-7',
+    override: ({ jsonSchema }) => {
+      // zod's bounds of a whole number, which say nothing about the setting.
+      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+    },
+  });
+}

@@ -1,0 +1,229 @@
+import { z } from 'zod';
+import { JOB_STATUSES } from './job.ts';
+
+/**
+ * The one definition of what the world sees of a job: the types below come from these schemas, and so does `/openapi.json`. A file that needs
+ * only the types imports them with `import type`, which costs nothing: the client must not load zod.
+ */
+
+/** Times are ISO 8601. */
+const time = z.iso.datetime();
+const count = z.int().min(0);
+/** Milliseconds. */
+const durationMs = z.number().min(0);
+const usd = z.number().min(0).nullable();
+
+const usage = z
+  .strictObject({
+    input_tokens: count,
+    cached_tokens: count.describe('Read from the upstream’s cache; part of `input_tokens`.'),
+    cache_write_tokens: count.describe('Written to the upstream’s cache; part of `input_tokens`.'),
+    output_tokens: count,
+    reasoning_tokens: count.describe('Part of `output_tokens`.'),
+    total_tokens: count,
+  })
+  .meta({ id: 'Usage', description: 'Tokens as the upstream counted them.' });
+
+const jobError = z.strictObject({
+  code: z.string().describe('Stable; docs/ERRORS.md lists all codes.'),
+  message: z.string(),
+  retryable: z
+    .boolean()
+    .describe(
+      'Whether the same request could have worked at another time. Either way the job may be retried by hand.',
+    ),
+});
+
+const jobBase = {
+  id: z.string(),
+  model: z.string().describe('The model that the caller asked for.'),
+  tenant: z
+    .string()
+    .nullable()
+    .describe(
+      'The tenant whose API key enqueued the job. null: it belongs to no tenant; once there are keys, only an admin sees it.',
+    ),
+  question: z.string().describe('The first 100 characters of the question, then `...` when there is more.'),
+  created_at: time,
+  attempt: count.describe('The attempt that runs, or the last one that ran; 0 before the first.'),
+  max_attempts: count,
+  purchases: count.describe(
+    'Responses known to be bought for the job, including those before a retry by hand.',
+  ),
+  uncertain_purchases: count.describe(
+    'Create requests whose outcome is unknown and stays unknown. Each may be one more purchase.',
+  ),
+  cost_usd: usd.describe(
+    'US dollars known to be spent on the job, including earlier attempts and retries by hand. null: nothing is known, or the price is. ' +
+      'It is less than the whole cost where the upstream does not report usage, as for a cancelled response.',
+  ),
+};
+
+const upstreamId = z
+  .string()
+  .nullable()
+  .describe('The id of the response at the upstream; null until the upstream has given one.');
+
+/** What a response says of itself, in the view of a completed job and in its result. */
+const responseFacts = {
+  usage: usage.nullable(),
+  cost_usd: usd.describe(
+    'US dollars for this response, by the price of its model and service tier. null: the upstream did not report usage, or the price is unknown.',
+  ),
+  service_tier: z
+    .string()
+    .nullable()
+    .describe('The tier that served the response, as the upstream reports it; null: it did not.'),
+  upstream_model: z.string().describe('The model that answered, as the upstream names it.'),
+  fallback_from: z
+    .string()
+    .nullable()
+    .describe(
+      'The upstream model that was the first choice but no longer exists, so that a fallback answered. null: the first choice answered.',
+    ),
+  incomplete_reason: z
+    .string()
+    .nullable()
+    .describe('Why the upstream stopped early (`max_output_tokens`, `content_filter`, …); null: it did not.'),
+};
+
+const resultSummary = z.strictObject({
+  ...responseFacts,
+  answer_preview: z.string().describe('The first 500 characters of the answer.'),
+});
+
+const finished = {
+  ...jobBase,
+  started_at: time.nullable().describe('null: the job ended before its first start.'),
+  finished_at: time,
+  duration_ms: durationMs.describe('From the first start to the end.'),
+  upstream_id: upstreamId,
+};
+
+const waitingJob = z
+  .strictObject({
+    ...jobBase,
+    status: z.literal('waiting'),
+    waiting_for: z.string().describe('Why the job does not run yet.'),
+    position: z
+      .int()
+      .min(1)
+      .nullable()
+      .describe(
+        'The job’s rank in the fair queue; 1 is next. null: it is just entering or leaving the queue.',
+      ),
+    eta_ms: count
+      .nullable()
+      .describe('Milliseconds until the answer is expected; null: too little is known for an estimate.'),
+    eta_basis: z.string().nullable().describe('What the estimate is based on.'),
+  })
+  .meta({ id: 'WaitingJob' });
+
+const delayedJob = z
+  .strictObject({
+    ...jobBase,
+    status: z.literal('delayed'),
+    waiting_for: z.string().describe('Why the job does not run yet.'),
+    due_at: time.describe('When the job becomes `waiting`.'),
+  })
+  .meta({ id: 'DelayedJob' });
+
+const activeJob = z
+  .strictObject({
+    ...jobBase,
+    status: z.literal('active'),
+    started_at: time,
+    duration_ms: durationMs.describe('From the first start until now.'),
+    upstream_id: upstreamId,
+    progress: z.strictObject({
+      upstream_status: z
+        .string()
+        .nullable()
+        .describe(
+          'The response’s last known status at the upstream (`queued`, `in_progress`); null: none is known.',
+        ),
+      output_characters: count.describe(
+        'Length of the answer so far. A job that is not streamed knows it only at the end.',
+      ),
+      seen_at: time
+        .nullable()
+        .describe(
+          'When the upstream last sent an event of the response or answered a lookup; null: not yet.',
+        ),
+    }),
+    cancelling: z.boolean().describe('A cancel was requested, and the worker has not confirmed it yet.'),
+  })
+  .meta({ id: 'ActiveJob' });
+
+const completedJob = z
+  .strictObject({ ...finished, status: z.literal('completed'), result: resultSummary })
+  .meta({ id: 'CompletedJob' });
+
+const failedJob = z
+  .strictObject({
+    ...finished,
+    status: z.literal('failed'),
+    error: jobError,
+    usage: usage.nullable().describe('What the last response used, where the upstream reported it.'),
+  })
+  .meta({ id: 'FailedJob' });
+
+const cancelledJob = z
+  .strictObject({
+    ...finished,
+    status: z.literal('cancelled'),
+    usage: usage.nullable().describe('What was used until the cancel, where the upstream reported it.'),
+  })
+  .meta({ id: 'CancelledJob' });
+
+export const jobView = z
+  .discriminatedUnion('status', [waitingJob, delayedJob, activeJob, completedJob, failedJob, cancelledJob])
+  .meta({
+    id: 'Job',
+    description: `A job as it stands. Its \`status\` (${JOB_STATUSES.join(', ')}) tells which fields it has.`,
+  });
+
+export const jobResult = z
+  .strictObject({
+    ...responseFacts,
+    answer: z.string().describe('The whole text of the answer.'),
+    model: z.string().describe('The model that the caller asked for.'),
+    response: z.record(z.string(), z.unknown()).describe('The Responses API object, untouched.'),
+  })
+  .meta({ id: 'JobResult' });
+
+export const jobPage = z
+  .strictObject({
+    jobs: z.array(jobView),
+    next_cursor: z
+      .string()
+      .nullable()
+      .describe('Pass it back as `cursor` to read on; null on the last page.'),
+  })
+  .meta({ id: 'JobPage' });
+
+export type Usage = z.infer<typeof usage>;
+/** JobError says why a job failed. */
+export type JobError = z.infer<typeof jobError>;
+export type ResultSummary = z.infer<typeof resultSummary>;
+
+export type WaitingJob = z.infer<typeof waitingJob>;
+export type DelayedJob = z.infer<typeof delayedJob>;
+export type ActiveJob = z.infer<typeof activeJob>;
+export type CompletedJob = z.infer<typeof completedJob>;
+export type FailedJob = z.infer<typeof failedJob>;
+export type CancelledJob = z.infer<typeof cancelledJob>;
+
+/** JobView is what the world sees of a job. Narrow it by `status`. */
+export type JobView = z.infer<typeof jobView>;
+export type FinishedJob = CompletedJob | FailedJob | CancelledJob;
+export type UncompletedJob = Exclude<JobView, CompletedJob>;
+
+/** JobResult is the whole result of a completed job. */
+export type JobResult = z.infer<typeof jobResult>;
+/** ResultOutcome is a job's result where there is one, else the job: unfinished, failed or cancelled. */
+export type ResultOutcome =
+  | { status: 'completed'; result: JobResult }
+  | { status: UncompletedJob['status']; job: UncompletedJob };
+
+export type JobPage = z.infer<typeof jobPage>;
