@@ -156,7 +156,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const giveBack = async (outcome: Outcome, job: Job, token: string): Promise<Outcome> => {
     const target = giveBackTarget(outcome);
     if (target === undefined) return outcome;
-    const answer = await queue.line.giveBack(queuedJobOf(job), token, target);
+    const answer = await queue.fairQueue.giveBack(queuedJobOf(job), token, target);
     if (answer === 'lost') return { kind: 'lost' };
     return answer === 'cancel' ? giveBack(await run(job, token), job, token) : outcome;
   };

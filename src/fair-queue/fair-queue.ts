@@ -57,7 +57,7 @@ interface ReservedJob {
 /** The line of one model. */
 export interface FairQueue {
   /** Puts jobs in that are about to be enqueued. Their BullMQ job is to be parked. */
-  up(jobs: readonly QueuedJob[]): Promise<void>;
+  add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
    * Takes an active job from its worker and puts it back among the jobs that have not begun.
    * @param lockToken the worker's token of the job's lock.
@@ -75,8 +75,8 @@ export interface FairQueue {
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /** @param untilMs when its turn is looked at again. */
-  stop(tenant: string, untilMs: number, reason: string): Promise<void>;
-  resume(tenant: string): Promise<boolean>;
+  pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
+  resumeTenant(tenant: string): Promise<boolean>;
   /** Writes the status, which expires after some seconds. */
   reportStatus(status: QueueStatus): Promise<void>;
   /** Reads the status; undefined: no dispatcher has written one in the last seconds. */
@@ -89,7 +89,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const weights = weightsOf(tenants);
   const scriptKeys = modelScriptKeys(keys);
   return {
-    async up(jobs) {
+    async add(jobs) {
       if (jobs.length === 0) return;
       await addToFairQueue.run(redis, {
         keys: scriptKeys,
@@ -138,10 +138,10 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       });
       return (started as number[]).map((one) => one === 1);
     },
-    async stop(tenant, untilMs, reason) {
+    async pauseTenant(tenant, untilMs, reason) {
       await pauseTenant.run(redis, { keys: scriptKeys, args: { tenant, untilMs, reason } });
     },
-    async resume(tenant) {
+    async resumeTenant(tenant) {
       return (await resumeTenant.run(redis, { keys: scriptKeys, args: { tenant } })) === 1;
     },
     async reportStatus(status) {

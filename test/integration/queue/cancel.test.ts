@@ -185,7 +185,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
     const { id } = await enqueue(instance.url, { question: 'Before?' });
     const { token } = await take(id);
     expect(await cancel(id)).toMatchObject({ status: 202 });
-    expect(await o3.line.giveBack(queuedJob(id), token, target)).toBe('cancel');
+    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('cancel');
     expect(await viewOf(instance.url, id)).toMatchObject({ status: 'active', cancelling: true });
     expect(await redis.get(o3.keys.lock(id))).toBe(token);
   });
@@ -193,7 +193,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
   it('leaves a job that is cancelled after that to the cancel, which ends it', async () => {
     const { id } = await enqueue(instance.url, { question: 'After?' });
     const { token } = await take(id);
-    expect(await o3.line.giveBack(queuedJob(id), token, target)).toBe('ok');
+    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('ok');
     expect(await cancel(id)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
     expect((await queue.list({ status: 'cancelled' })).jobs).toMatchObject([{ id }]);
     expect(await o3.bullmq.getJobCounts()).toMatchObject({ failed: 1, active: 0, delayed: 0, waiting: 0 });
@@ -204,7 +204,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
     for (let i = 1; i <= 50; i += 1) {
       const { id } = await enqueue(instance.url, { question: `At once ${i}?` });
       await bareWorkers[0]?.take(token);
-      const giveBack = () => o3.line.giveBack(queuedJob(id), token, target);
+      const giveBack = () => o3.fairQueue.giveBack(queuedJob(id), token, target);
       const [answer, { outcome }] = await Promise.all(
         i % 2 === 0
           ? [giveBack(), queue.cancel(id)]
@@ -217,7 +217,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
   it('does nothing when another worker has the job', async () => {
     const { id } = await enqueue(instance.url, { question: 'Whose?' });
     const { token } = await take(id);
-    expect(await o3.line.giveBack(queuedJob(id), 'another token', target)).toBe('lost');
+    expect(await o3.fairQueue.giveBack(queuedJob(id), 'another token', target)).toBe('lost');
     expect(await redis.get(o3.keys.lock(id))).toBe(token);
     expect(await o3.bullmq.getJobState(id)).toBe('active');
   });
