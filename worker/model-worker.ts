@@ -48,9 +48,9 @@ export interface ModelWorkerOptions {
   prices: PriceList;
   /** What may be sent, as all workers share it. */
   quotas: Quotas;
-  quotaNews: QuotaSignals;
+  quotaSignals: QuotaSignals;
   tenantQuotas: TenantQuotas;
-  gate: TenantLimits;
+  tenantLimits: TenantLimits;
   upstream: Upstream;
   /** undefined: the upstream sends no webhooks. */
   openAiEvents: OpenAiEvents | undefined;
@@ -86,16 +86,15 @@ const MOST_UNSENT = 64;
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
-  const { quotas, quotaNews, tenantQuotas, gate } = options;
+  const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
   const attempts = createActiveAttempts();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
-  const grants = createReservations({
-    ...{ model: queue.model, quotas, tenantQuotas, news: quotaNews, onError },
+  const reservations = createReservations({
+    ...{ model: queue.model, quotas, tenantQuotas, tenantLimits, signals: quotaSignals, onError },
     upstreamModels: queue.upstreamModels,
-    isLimited: (tenant) => gate.isLimited(tenant),
-    onNews: (upstream, news) => logQuotaSignals(logger, upstream, news),
+    onSignal: (upstream, signal) => logQuotaSignals(logger, upstream, signal),
     onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
   });
@@ -133,19 +132,23 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // For an error that nobody expected; only this process sees these two, Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
-    const attempt = (active: ActiveAttempt) =>
-      grants.hold({ id, tenant: tenantOf(job) }, (reservation) =>
-        runAttempt({
+    const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
+      const reservation = reservations.open({ id, tenant: tenantOf(job) });
+      try {
+        const outcome = await runAttempt({
           ...services,
-          data: job.data,
-          attemptsMade: job.attemptsMade,
-          maxAttempts,
-          record: recordOf(job, token),
-          active,
-          reservation,
+          ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
+          ...{ record: recordOf(job, token), active, reservation },
           onPurchase: (what) => notePurchase(id, what),
-        }),
-      );
+        });
+        // Otherwise the job's next worker takes the reservation over.
+        if (outcome.kind !== 'released' && outcome.kind !== 'lost')
+          reservation.settle(outcome.kind === 'completed' ? outcome.summary.usage : null);
+        return outcome;
+      } finally {
+        reservation.close();
+      }
+    };
     return attempts.run(id, attempt);
   };
 
@@ -192,11 +195,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const dispatcher = startDispatcher({
     models: options.models,
-    ...{ queue, quotas, quotaSignals: quotaNews, tenantQuotas, tenantLimits: gate, subscriber, onError },
+    ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     room: () =>
       attempts.isStopRequested()
         ? 0
-        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - grants.unsent()),
+        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - reservations.unsent()),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
@@ -218,7 +221,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     }
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
     endForBullmq(recordOf(job, ''), error).catch(onError);
-    grants.forget({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
+    reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
   return {
@@ -227,12 +230,12 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       attempts.requestStop();
       await Promise.all([paused, dispatcher.stop()]);
       await closeWorker(worker, redis);
-      grants.close();
+      reservations.close();
     },
     release: () => attempts.interruptAll('shutdown'),
     hasUnrecoverableWork: () => attempts.haveUnrecoverableWork(),
     abandon() {
-      grants.close();
+      reservations.close();
       dispatcher.stop().catch(onError);
       worker.close(true).catch(onError);
     },
