@@ -1,12 +1,16 @@
 import { shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
-import type { QueueCore } from '../queue/queue-core.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createQuota } from '../quota/quota.ts';
 import type { ResumedModel } from './view.ts';
 
-/** A person says that there is money again. Other models that are sold by the same upstream models go on too. */
+/**
+ * resumeModel ends the pauses of a model's upstream models, so that its jobs are sent again at once. Other models with the same upstream
+ * models go on too.
+ * @throws {QueueError} `model_not_configured`
+ */
 export async function resumeModel(
-  { redis, prefix, queues }: Pick<QueueCore, 'redis' | 'prefix' | 'queues'>,
+  { redis, prefix, queues }: Pick<QueueAccess, 'redis' | 'prefix' | 'queues'>,
   model: string,
 ): Promise<ResumedModel> {
   const queue = queues.get(model);
