@@ -7,16 +7,15 @@ import express, {
 } from 'express';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
-import { adminOnly, createGate, type GateOptions } from './access/access.ts';
-import { callerOf } from './access/caller.ts';
+import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
+import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
 import { createBoard } from './board/board.ts';
-import { jsonBody } from './http/json-body.ts';
+import { jsonBody, securityHeaders } from './http/middleware.ts';
 import { HttpProblem, problemFrom } from './http/problem.ts';
 import type { Reply, Route } from './http/route.ts';
-import { securityHeaders } from './http/security-headers.ts';
 import { sendStream } from './http/stream-reply.ts';
 import { createDocsPage } from './pages/docs-page.ts';
-import { firstPage } from './pages/first-page.ts';
+import { homePage } from './pages/home-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
 import { bulkRoute } from './routes/bulk.ts';
 import { documented } from './routes/docs.ts';
@@ -26,20 +25,20 @@ import { jobRoutes } from './routes/jobs.ts';
 import { modelStateRoutes } from './routes/models.ts';
 import { webhookRoutes } from './routes/openai-webhook.ts';
 import { usageRoute } from './routes/usage.ts';
-import { createQueueFor, type QueueFor } from './tenant-queues.ts';
 import { OpenAiError } from './v1/openai-error.ts';
 import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId } from './v1/routes.ts';
 
 export interface AppOptions {
   queue: InstanceQueue;
-  gate: GateOptions;
-  /** undefined: OpenAI's webhooks are refused. */
+  access: AccessOptions;
+  /** Verifies OpenAI's webhooks; undefined: they are refused. */
   webhookSecret: string | undefined;
   /** Aborts when the producer is about to stop. */
   draining: AbortSignal;
   /**
-   * How long a foreground call of `/v1` may take before the headers of its answer go out, after which a failure can no longer be an HTTP error. OpenAI's SDK
-   * for Node asks again when no headers have come for 300 s, proxies give up sooner. In milliseconds. Default 30,000.
+   * How long a foreground call of `/v1` may take before the headers of its answer are sent, in milliseconds.
+   * After them a failure can no longer be an HTTP error. OpenAI's SDK for Node sends a request again when no
+   * headers have come for 300 s, and proxies give up sooner. Default 30,000.
    */
   headersMs?: number;
   logger: Logger;
@@ -49,17 +48,20 @@ const HEADERS_MS = 30_000;
 const BOARD_PATH = '/board';
 const DOCS_PATH = '/docs';
 
-/** All that the document tells of. The board, the documentation and the login are pages, and are not in it. */
+/**
+ * routesOf lists the routes of the API document. The board, the documentation and the login are pages outside
+ * it.
+ */
 export function routesOf({
   queue,
   webhookSecret,
   draining,
   headersMs = HEADERS_MS,
   logger,
-}: Omit<AppOptions, 'gate'>): Route[] {
+}: Omit<AppOptions, 'access'>): Route[] {
   return documented([
     ...healthRoutes(queue, draining),
-    // Before the routes of one job: bulk is no job's id.
+    // Before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
@@ -73,8 +75,8 @@ export function routesOf({
   ]);
 }
 
-/** The HTTP face of the queue: a table of routes, the board, and one place that answers errors. */
-export function createApp({ gate, ...options }: AppOptions): Express {
+/** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
+export function createApp({ access, ...options }: AppOptions): Express {
   const { queue, logger } = options;
   const app = express();
   app.disable('x-powered-by');
@@ -88,21 +90,21 @@ export function createApp({ gate, ...options }: AppOptions): Express {
     routes.filter(({ open }) => open === true),
     queueFor,
   );
-  // From here on it is known who asks, before anything of a body is read.
-  app.use(createGate(gate));
+  // What follows is only for callers with access, who are known before any body is read.
+  app.use(createAccessControl(access));
 
   app.use(BOARD_PATH, adminOnly);
-  // Without this the board would wait for each of its Redis commands in vain.
+  // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
   app.use(`${BOARD_PATH}/api`, (_request, _response, next) => void queue.ping().then(() => next(), next));
   app.use(
     BOARD_PATH,
     createBoard(queue, {
       basePath: BOARD_PATH,
-      logoutPath: gate.keys.length > 0 ? LOGIN_PATH : undefined,
+      logoutPath: access.keys.length > 0 ? LOGIN_PATH : undefined,
     }),
   );
   app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
-  app.get('/', firstPage(queueFor, BOARD_PATH));
+  app.get('/', homePage(queueFor, BOARD_PATH));
   mount(
     app,
     routes.filter(({ open }) => open !== true),
@@ -111,7 +113,8 @@ export function createApp({ gate, ...options }: AppOptions): Express {
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',
-      `There is no ${request.method} ${request.path.slice(0, 100)} here; jobs are at /jobs, the board is at ${BOARD_PATH}`,
+      `There is no route ${request.method} ${request.path.slice(0, 100)}: jobs are at /jobs, the board ` +
+        `is at ${BOARD_PATH}, the documentation of the API is at ${DOCS_PATH}`,
     );
   });
   app.use(answerErrors(logger));
@@ -157,7 +160,7 @@ async function send(reply: Reply, response: Response): Promise<void> {
   if (stream !== undefined) return sendStream(stream, response);
   const bytes = json ?? (body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
   if (bytes === undefined) response.end();
-  // Past Express, which would hash all of it for an ETag.
+  // Not Express' own `json`, which hashes the whole body for an ETag.
   else response.type('json').set('content-length', String(bytes.length)).end(bytes);
 }
 
@@ -176,26 +179,34 @@ function methodNotAllowed(routes: readonly Route[]): RequestHandler {
 }
 
 /**
- * The client closed its connection: there is nobody to answer, and nothing went wrong. One for all: its stack would tell nothing, and every call
- * ends with it, the answered ones as well.
+ * The reason of a signal whose client has closed its connection. That is not a failure, and there is no one
+ * to answer. One object serves all calls, since its stack says nothing, and every call ends with it, also an
+ * answered one.
  */
-const CLIENT_GONE = new Error('The client has gone');
+const CLIENT_GONE = new Error('The client has closed its connection');
 
-/** Expected errors explain themselves; unexpected ones are opaque outside and loud inside. */
+/**
+ * answerErrors explains expected errors to the caller. Of an unexpected error the log tells everything, the
+ * caller nothing.
+ */
 function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     if (error === CLIENT_GONE) return;
     if (error instanceof OpenAiError && !response.headersSent) return sendOpenAiError(error, response);
     const known = problemFrom(error);
     if (known === undefined) {
-      // The stack, not the error: ioredis hangs the whole command on its errors, and with it somebody's question.
+      // The stack, not the error: ioredis attaches the whole command to its errors, which may contain a
+      // question.
       const stack = error instanceof Error ? error.stack : String(error);
       logger.error({ error: stack, method: request.method, path: request.path }, 'unexpected error');
     }
     if (response.headersSent) return next(error);
     const problem =
       known ??
-      new HttpProblem('internal_error', 'Something unexpected happened; the log of the producer tells more');
+      new HttpProblem(
+        'internal_error',
+        'An unexpected error happened; the log of the producer has its details',
+      );
     if (isOpenAiPath(request.path)) return sendOpenAiError(problem, response);
     response
       .set(problem.headers)

@@ -6,7 +6,7 @@ import { type Models, modelsOf } from '../src/config/file.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { InstanceQueue } from '../src/queue/instance-queue.ts';
-import { assertGuarded } from './access/access.ts';
+import { assertKeysOrLoopback } from './access/access.ts';
 import { createApp } from './app.ts';
 import { listen } from './http/listening.ts';
 
@@ -14,15 +14,15 @@ export interface ProducerOptions extends Models {
   redisUrl: string;
   prefix: string;
   host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   port: number;
-  /** What OpenAI signs its webhooks with. Default: they are refused. */
+  /** Verifies OpenAI's webhooks. Default: they are refused. */
   webhookSecret?: string | undefined;
-  /** Whether workers deliver webhooks to callers. Default: requests that ask for one are refused. */
+  /** Whether workers deliver webhooks to callers. Default false: requests that ask for one are refused. */
   webhooksOut?: boolean;
-  /** Of callers. Default: none, so that it must listen on loopback. */
+  /** The callers' keys. Default: none, so that the producer must listen on loopback. */
   keys?: readonly ApiKey[];
-  /** Of each key. Default 60,000. */
+  /** The limit of requests of each key. Default 60,000. */
   requestsPerMinute?: number;
   /** See AppOptions. */
   headersMs?: number;
@@ -30,25 +30,25 @@ export interface ProducerOptions extends Models {
 }
 
 export interface Producer extends Stoppable {
-  /** Where it listens. */
+  /** The URL on which it listens. */
   readonly url: string;
 }
 
 /**
- * Listens as soon as the promise resolves.
+ * startProducer starts a producer, which listens when the promise resolves.
  *
- * @throws {UnguardedError} without keys, elsewhere than on loopback.
- * @throws {ListenError} when the address is taken or not ours.
+ * @throws {KeysRequiredError} when it has no keys and would listen elsewhere than on loopback.
+ * @throws {ListenError} when it cannot listen on the address.
  */
 export async function startProducer(options: ProducerOptions): Promise<Producer> {
   const { host, port, keys = [], logger } = options;
-  assertGuarded({ keys, host });
+  assertKeysOrLoopback({ keys, host });
   if (keys.length === 0)
-    logger.warn('O3Q_KEYS is not set: every program and person on this machine may use this instance');
+    logger.warn('O3Q_KEYS is not set: every program on this machine may use this instance');
   const keyless = Object.keys(options.tenants ?? {}).filter((name) => !keys.some((key) => key.name === name));
   if (keys.length > 0 && keyless.length > 0)
     logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
-  // The address first: who cannot have it need not have connected to anything.
+  // The address comes first: a producer that cannot listen should not connect to Redis.
   const server = createServer();
   await listen(server, host, port);
   try {
@@ -77,17 +77,17 @@ function producerOn(
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   const draining = new AbortController();
-  const gate = { keys, host, requestsPerMinute };
+  const access = { keys, host, requestsPerMinute };
   const app = createApp({
     queue,
-    gate,
+    access,
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),
     logger,
   });
   server.on('request', app);
-  // A connection that was busy when draining began is kept alive after its answer: nobody else would close it.
+  // A connection that was busy when draining began stays open after its answer: nothing else would close it.
   server.on('request', (_request, response) => {
     response.on('close', () => draining.signal.aborted && server.closeIdleConnections());
   });

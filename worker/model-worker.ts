@@ -8,7 +8,7 @@ import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
-import { keepSeconds } from '../src/run/retention.ts';
+import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecord, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
@@ -48,9 +48,9 @@ export interface ModelWorkerOptions {
   prices: PriceList;
   /** What may be sent, as all workers share it. */
   quotas: Quotas;
-  quotaNews: QuotaSignals;
+  quotaSignals: QuotaSignals;
   tenantQuotas: TenantQuotas;
-  gate: TenantLimits;
+  tenantLimits: TenantLimits;
   upstream: Upstream;
   /** undefined: the upstream sends no webhooks. */
   openAiEvents: OpenAiEvents | undefined;
@@ -86,16 +86,15 @@ const MOST_UNSENT = 64;
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
-  const { quotas, quotaNews, tenantQuotas, gate } = options;
+  const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
   const attempts = createActiveAttempts();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
-  const grants = createReservations({
-    ...{ model: queue.model, quotas, tenantQuotas, news: quotaNews, onError },
+  const reservations = createReservations({
+    ...{ model: queue.model, quotas, tenantQuotas, tenantLimits, signals: quotaSignals, onError },
     upstreamModels: queue.upstreamModels,
-    isLimited: (tenant) => gate.isLimited(tenant),
-    onNews: (upstream, news) => logQuotaSignals(logger, upstream, news),
+    onSignal: (upstream, signal) => logQuotaSignals(logger, upstream, signal),
     onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
   });
@@ -135,19 +134,23 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     // BullMQ was just taking one more when it was told to pause.
     if (attempts.isStopRequested()) return { kind: 'released' };
-    const attempt = (active: ActiveAttempt) =>
-      grants.hold({ id, tenant: tenantOf(job) }, (reservation) =>
-        runAttempt({
+    const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
+      const reservation = reservations.open({ id, tenant: tenantOf(job) });
+      try {
+        const outcome = await runAttempt({
           ...services,
-          data: job.data,
-          attemptsMade: job.attemptsMade,
-          maxAttempts,
-          record: recordOf(job, token),
-          active,
-          reservation,
+          ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
+          ...{ record: recordOf(job, token), active, reservation },
           onPurchase: (what) => notePurchase(id, what),
-        }),
-      );
+        });
+        // Otherwise the job's next worker takes the reservation over.
+        if (outcome.kind !== 'released' && outcome.kind !== 'lost')
+          reservation.settle(outcome.kind === 'completed' ? outcome.summary.usage : null);
+        return outcome;
+      } finally {
+        reservation.close();
+      }
+    };
     return attempts.run(id, attempt);
   };
 
@@ -156,11 +159,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const [id, tenant] = [job.id ?? '', tenantOf(job)];
     const { timestamp: createdAt, opts, data } = job;
     const deadlineAt = Date.parse(data?.deadline) || undefined;
-    await queue.line.up([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
-      mine: true,
+    await queue.fairQueue.add([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
+      isHeld: true,
     });
     await job.moveToDelayed(PARKED_UNTIL_MS, token);
-    queue.line.announce().catch(onError);
+    queue.fairQueue.announce().catch(onError);
     throw new DelayedError();
   };
 
@@ -185,11 +188,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const dispatcher = startDispatcher({
     models: options.models,
-    ...{ queue, quotas, quotaSignals: quotaNews, tenantQuotas, tenantLimits: gate, subscriber, onError },
+    ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     room: () =>
       attempts.isStopRequested()
         ? 0
-        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - grants.unsent()),
+        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - reservations.unsent()),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
@@ -209,7 +212,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       redis.publish(keys.eventLog(job.id), 'status').catch(onError);
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
     endForBullmq(recordOf(job, ''), error).catch(onError);
-    grants.forget({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
+    reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
   return {
@@ -218,12 +221,12 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       attempts.requestStop();
       await Promise.all([paused, dispatcher.stop()]);
       await closeWorker(worker, redis);
-      grants.close();
+      reservations.close();
     },
     release: () => attempts.interruptAll('shutdown'),
     hasUnrecoverableWork: () => attempts.haveUnrecoverableWork(),
     abandon() {
-      grants.close();
+      reservations.close();
       dispatcher.stop().catch(onError);
       worker.close(true).catch(onError);
     },

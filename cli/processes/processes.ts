@@ -1,4 +1,4 @@
-import { assertGuarded } from '../../producer/access/access.ts';
+import { assertKeysOrLoopback } from '../../producer/access/access.ts';
 import { assertListenable } from '../../producer/http/listening.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { type Config, readConfig, secretsOf } from '../../src/config/environment.ts';
@@ -17,7 +17,7 @@ import { runProcess } from './running-process.ts';
 
 export function runEverything(context: CommandContext): Promise<void> {
   return run(context, async (processContext) => {
-    assertGuarded(processContext.config);
+    assertKeysOrLoopback(processContext.config);
     await assertListenable(processContext.config);
     const redisUrl = await startRedis(processContext);
     const upstream = hasUpstream(processContext.config)
@@ -31,7 +31,7 @@ export function runEverything(context: CommandContext): Promise<void> {
 export function runProducer(context: CommandContext): Promise<void> {
   return run(context, async (processContext) => {
     // Before Redis: a producer that may not or cannot listen should not have started an embedded Redis.
-    assertGuarded(processContext.config);
+    assertKeysOrLoopback(processContext.config);
     await assertListenable(processContext.config);
     context.output.line(
       `o3-queue producer ready on ${await launchProducer(processContext, await startRedis(processContext))}`,

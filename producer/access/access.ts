@@ -3,55 +3,88 @@ import type { ApiKey } from '../../src/config/api-keys.ts';
 import { SetupError } from '../../src/errors/setup-error.ts';
 import { HttpProblem } from '../http/problem.ts';
 import { noBoardPage } from '../pages/login-page.ts';
-import { authenticate, isPageVisit } from './authentication.ts';
+import { authenticate, foreignPage, isPageVisit } from './authentication.ts';
 import { callerOf } from './caller.ts';
-import { rejectForeignOrigins } from './keyless-access.ts';
 import { createKeyring } from './keyring.ts';
 import { loginRoutes, sendPage } from './login.ts';
 import { limitRequests } from './request-rate.ts';
-import { isLoopback } from './same-site.ts';
+import { isLoopback, isOwnHost, isWrite, provenanceOf } from './same-site.ts';
 import { createSessions } from './session.ts';
 
-export interface GateOptions {
-  /** None: whoever can reach the producer may do everything. */
+export interface AccessOptions {
+  /** The callers' keys. Without keys every caller that reaches the producer may do everything. */
   keys: readonly ApiKey[];
-  /** Where the producer listens. */
+  /** The address on which the producer listens. */
   host: string;
-  /** Of each key, in this process. */
+  /** The limit of requests of each key to this process. */
   requestsPerMinute: number;
 }
 
-/** Everything that is behind this is for callers that may come in. With keys, `callerOf(response)` is then who. */
-export function createGate({ keys, host, requestsPerMinute }: GateOptions): Router {
-  const gate = Router();
-  if (keys.length === 0) return gate.use(rejectForeignOrigins(host));
+/**
+ * createAccessControl lets only permitted requests through to what follows it. With keys it also sets the
+ * caller, which `callerOf(response)` returns.
+ */
+export function createAccessControl({ keys, host, requestsPerMinute }: AccessOptions): Router {
+  const access = Router();
+  if (keys.length === 0) return access.use(rejectForeignOrigins(host));
   const keyring = createKeyring(keys);
   const sessions = createSessions(keyring);
-  gate.use(sessions.middleware, loginRoutes(keyring, sessions));
-  gate.use(authenticate(keyring, sessions), limitRequests(requestsPerMinute));
-  return gate;
+  access.use(sessions.middleware, loginRoutes(keyring, sessions));
+  access.use(authenticate(keyring, sessions), limitRequests(requestsPerMinute));
+  return access;
 }
 
-/** For what shows everybody's jobs. */
+/** adminOnly refuses all callers but admin, for pages that show the jobs of all tenants. */
 export const adminOnly: RequestHandler = (request, response, next) => {
   const caller = callerOf(response);
   if (caller === undefined || caller.admin) return next();
   if (isPageVisit(request)) return sendPage(response, 403, noBoardPage(caller.tenant));
   throw new HttpProblem(
     'forbidden',
-    `The board shows everybody's jobs and is for admin, got the key of ${caller.tenant}; its own jobs are at /jobs`,
+    'The board shows the jobs of all tenants: expected the key of admin, got the key of ' +
+      `${caller.tenant}. The jobs of ${caller.tenant} are at /jobs`,
   );
 };
 
-/** Anybody could spend money here. */
-export class UnguardedError extends SetupError {
-  override readonly name = 'UnguardedError';
+/** KeysRequiredError refuses to start a producer that other machines could use without a key. */
+export class KeysRequiredError extends SetupError {
+  override readonly name = 'KeysRequiredError';
 }
 
-/** @throws {UnguardedError} when others than this machine could reach the producer, and it asked for no key. */
-export function assertGuarded({ keys, host }: Pick<GateOptions, 'keys' | 'host'>): void {
+/**
+ * assertKeysOrLoopback checks that a producer without keys listens on loopback only.
+ *
+ * @throws {KeysRequiredError}
+ */
+export function assertKeysOrLoopback({ keys, host }: Pick<AccessOptions, 'keys' | 'host'>): void {
   if (keys.length > 0 || isLoopback(host)) return;
-  throw new UnguardedError(
-    `Without keys whoever reaches HOST=${host} could spend your money and read every answer: set O3Q_KEYS, for example to admin: and what \`openssl rand -hex 32\` says, or HOST to 127.0.0.1`,
+  throw new KeysRequiredError(
+    `Without keys everyone who can reach HOST=${host} could spend your money and read every answer: set ` +
+      'O3Q_KEYS, for example O3Q_KEYS=admin:$(openssl rand -hex 32), or set HOST=127.0.0.1',
+  );
+}
+
+/**
+ * rejectForeignOrigins protects an instance without keys from web pages. A page of any site can make a
+ * browser on this machine send requests to the producer. Such a page may not change anything, nor be taken
+ * for a page of ours.
+ *
+ * @param host the address on which the producer listens.
+ */
+function rejectForeignOrigins(host: string): RequestHandler {
+  const onlyThisMachine = isLoopback(host);
+  return ({ method, headers }, _response, next) => {
+    if (onlyThisMachine && headers.host !== undefined && !isOwnHost(headers.host))
+      throw foreignHost(headers.host);
+    if (isWrite(method) && provenanceOf(headers) === 'foreign') throw foreignPage();
+    next();
+  };
+}
+
+function foreignHost(host: string): HttpProblem {
+  return new HttpProblem(
+    'forbidden',
+    'Without O3Q_KEYS this instance expects an IP address or localhost as its host, got ' +
+      `${JSON.stringify(host.slice(0, 100))}: use http://127.0.0.1, or set O3Q_KEYS`,
   );
 }

@@ -7,7 +7,10 @@ import type { Keyring } from './keyring.ts';
 import { isWrite, provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
-/** Lets in who has a key, or a session that was opened with one. A key counts for more: who sends one, means that one. */
+/**
+ * authenticate finds the caller by its key, or by the session that was opened with one. A request with both
+ * is judged by its key alone.
+ */
 export function authenticate(keyring: Keyring, sessions: Sessions): RequestHandler {
   return (request, response, next) => {
     const { authorization } = request.headers;
@@ -20,7 +23,7 @@ export function authenticate(keyring: Keyring, sessions: Sessions): RequestHandl
       if (!isPageVisit(request)) throw unauthorized(KEY_MISSING);
       return response.redirect(303, `${LOGIN_PATH}?next=${encodeURIComponent(request.originalUrl)}`);
     }
-    // The browser adds the cookie by itself, whoever's page has made it ask; a key it never does.
+    // A browser adds the cookie to every request, also to one that a page of another site makes it send.
     if (isWrite(request.method) && provenanceOf(request.headers) !== 'same-origin') throw foreignPage();
     setCaller(response, caller);
     next();
@@ -28,7 +31,8 @@ export function authenticate(keyring: Keyring, sessions: Sessions): RequestHandl
 }
 
 const KEY_MISSING =
-  'A key was expected: send "Authorization: Bearer SECRET" with one of O3Q_KEYS of this instance; for o3q and the client, set O3Q_API_KEY to it';
+  'Expected a key, got none: send "Authorization: Bearer SECRET" with a secret of O3Q_KEYS of this instance; ' +
+  'for o3q and the client, set O3Q_API_KEY to it';
 
 function callerWithKey(keyring: Keyring, authorization: string): Caller {
   const [, secret] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
@@ -36,7 +40,8 @@ function callerWithKey(keyring: Keyring, authorization: string): Caller {
   const caller = keyring.callerOf(secret);
   if (caller !== undefined) return caller;
   throw unauthorized(
-    'The key that was sent is none of this instance, or no longer: expected one of its O3Q_KEYS; for o3q and the client, check O3Q_API_KEY',
+    'Expected a secret of O3Q_KEYS of this instance, got an unknown key: check it; for o3q and the client, ' +
+      'check O3Q_API_KEY',
   );
 }
 
@@ -44,18 +49,25 @@ function unauthorized(detail: string): HttpProblem {
   return new HttpProblem('unauthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });
 }
 
-/** The browser's own sentence is for whoever wrote that page; nobody else ever sees it. */
+/**
+ * foreignPage refuses a request that a page of another site made a browser send. Only the author of that page
+ * sees it.
+ */
 export function foreignPage(): HttpProblem {
   return new HttpProblem(
     'forbidden',
-    'A page of another site asked a browser for this: expected the origin of this instance, or a key as "Authorization: Bearer SECRET"',
+    'Expected a request from a page of this instance, got one from a page of another site: send a key ' +
+      'as "Authorization: Bearer SECRET"',
   );
 }
 
-/** What a person opens in a browser. Everywhere else a program is asking, and a page to log in on would only confuse it. */
+/**
+ * The paths that people open in a browser. Elsewhere the caller is a program, which a login page would
+ * confuse.
+ */
 const PAGES = /^\/((board|docs)(\/.*)?)?$/i;
 
-/** Said in so many words: curl takes anything, and wants no page. */
+/** isPageVisit says whether a browser opens a page. It must ask for HTML by name: curl accepts everything. */
 export function isPageVisit({ method, headers, path, baseUrl }: Request): boolean {
   return (
     !isWrite(method) && (headers.accept?.includes('text/html') ?? false) && PAGES.test(`${baseUrl}${path}`)

@@ -1,12 +1,31 @@
 import type { Response } from 'express';
 import type { Caller } from '../../src/job/tenant.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
+import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 
-/** Who asks, from where a request is let in until it is answered. */
+/** setCaller remembers the caller of a request until it is answered. */
 export function setCaller(response: Response, caller: Caller): void {
   response.locals['caller'] = caller;
 }
 
-/** undefined: this instance knows no keys, or the door is open to everybody. */
+/**
+ * callerOf returns the caller of a request; undefined when the instance has no keys or the route needs none.
+ */
 export function callerOf(response: Response): Caller | undefined {
   return response.locals['caller'] as Caller | undefined;
+}
+
+/** QueueFor returns the queue as the caller of a request sees it; without a caller, the whole queue. */
+export type QueueFor = (response: Response) => TenantQueue;
+
+/** createQueueFor makes one view of the queue for each tenant, when the tenant's first request comes. */
+export function createQueueFor(queue: InstanceQueue): QueueFor {
+  const views = new Map<string, TenantQueue>();
+  return (response) => {
+    const caller = callerOf(response);
+    if (caller === undefined) return queue;
+    const view = views.get(caller.tenant) ?? queue.as(caller);
+    views.set(caller.tenant, view);
+    return view;
+  };
 }

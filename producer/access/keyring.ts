@@ -2,12 +2,12 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { ADMIN, type ApiKey } from '../../src/config/api-keys.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 
-/** Who has which key. */
+/** Keyring finds callers by their keys. */
 export interface Keyring {
-  /** Whose secret this is. Takes as long for a secret that is nearly right as for one that is not. */
+  /** Finds the caller with this secret. It takes as long for a nearly right secret as for a wrong one. */
   callerOf(secret: string): Caller | undefined;
   callerNamed(tenant: string): Caller | undefined;
-  /** What the sessions that were opened with this tenant's key are signed with; undefined for who has no key. */
+  /** Returns the key that signs the sessions of this tenant; undefined when the tenant has no key. */
   signingKeyOf(tenant: string): Buffer | undefined;
 }
 
@@ -15,7 +15,7 @@ export function createKeyring(keys: readonly ApiKey[]): Keyring {
   const entries = keys.map(({ name, secret }) => ({
     caller: { tenant: name, admin: name === ADMIN } satisfies Caller,
     digest: digestOf(secret),
-    // Another use, another key: a signature must not help anybody who looks for the secret's own digest.
+    // A key derived for this use: a signature must not help to find the digest of the secret.
     signingKey: createHmac('sha256', secret).update('o3-queue session').digest(),
   }));
   const named = new Map(entries.map((entry) => [entry.caller.tenant, entry]));
@@ -23,7 +23,7 @@ export function createKeyring(keys: readonly ApiKey[]): Keyring {
     callerOf(secret) {
       const digest = digestOf(secret);
       let found: Caller | undefined;
-      // All of them, always: an early exit would tell where in the list the key stands.
+      // Always compares all keys: an early exit would reveal the position of the key in the list.
       for (const entry of entries) if (timingSafeEqual(entry.digest, digest)) found = entry.caller;
       return found;
     },
@@ -32,7 +32,7 @@ export function createKeyring(keys: readonly ApiKey[]): Keyring {
   };
 }
 
-/** Of equal length for secrets of any, as the comparison needs them. */
+/** digestOf makes secrets equally long, which the comparison needs. */
 function digestOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }

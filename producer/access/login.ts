@@ -7,7 +7,7 @@ import { limitFailedLogins } from './request-rate.ts';
 import { provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
-/** How a browser, which cannot be told to send a key, comes to a session. */
+/** loginRoutes gives a session to a browser, which cannot be told to send a key. */
 export function loginRoutes(keyring: Keyring, sessions: Sessions): Router {
   const router = Router();
   router.get(LOGIN_PATH, (request, response) => {
@@ -28,7 +28,11 @@ export function loginRoutes(keyring: Keyring, sessions: Sessions): Router {
       const caller = keyring.callerOf(typeof key === 'string' ? key : '');
       const next = ownPath(wanted);
       if (caller === undefined) {
-        return sendPage(response, 401, loginPage(next, 'This is none of the keys of this instance.'));
+        return sendPage(
+          response,
+          401,
+          loginPage(next, 'This key is unknown. Enter the secret of one of the keys in O3Q_KEYS.'),
+        );
       }
       sessions.open(request, caller);
       response.redirect(303, next);
@@ -45,7 +49,10 @@ export function sendPage(response: Response, status: number, { headers, html }: 
   response.status(status).set(headers).type('html').send(html);
 }
 
-/** A stranger could otherwise log somebody in as himself, and read what is asked in his name. */
+/**
+ * A page of another site could otherwise log a visitor in with the key of its author, who would then read the
+ * visitor's questions.
+ */
 const refuseForeignPages: RequestHandler = ({ headers }, _response, next) => {
   if (provenanceOf(headers) === 'foreign') throw foreignPage();
   next();

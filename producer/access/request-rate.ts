@@ -6,28 +6,34 @@ import { callerOf } from './caller.ts';
 const MINUTE_MS = 60_000;
 const FAILED_LOGINS_PER_MINUTE = 10;
 
-/** So many requests a minute for each key, counted by this process alone; a minute begins with a key's first request. */
+/**
+ * limitRequests limits the requests of each key to this process. The minute of a key begins with its first
+ * request.
+ */
 export function limitRequests(perMinute: number): RequestHandler {
   return limit({
     limit: perMinute,
     keyGenerator: (_request, response) => callerOf(response)?.tenant ?? '',
-    refusal: `More than ${perMinute} requests came within a minute with this key`,
+    refusal: `Expected at most ${perMinute} requests a minute with this key, got more`,
   });
 }
 
-/** Who guesses keys on the login page soon has to wait. Logins that succeed are not counted. */
+/**
+ * limitFailedLogins limits the guesses of keys on the login page, per IP address. It does not count
+ * successful logins.
+ */
 export function limitFailedLogins(): RequestHandler {
   return limit({
     limit: FAILED_LOGINS_PER_MINUTE,
     keyGenerator: ({ ip = '' }) => ipKeyGenerator(ip),
     skipSuccessfulRequests: true,
-    refusal: `More than ${FAILED_LOGINS_PER_MINUTE} logins failed within a minute`,
+    refusal: `Expected at most ${FAILED_LOGINS_PER_MINUTE} failed logins a minute, got more`,
   });
 }
 
 interface Limit {
   limit: number;
-  /** Who is counted as one. */
+  /** Requests with the same value are counted together. */
   keyGenerator: ValueDeterminingMiddleware<string>;
   skipSuccessfulRequests?: boolean;
   refusal: string;
@@ -39,7 +45,8 @@ function limit({ refusal, ...options }: Limit): RequestHandler {
     windowMs: MINUTE_MS,
     standardHeaders: false,
     legacyHeaders: false,
-    // Its advice about proxies would go to the console, past the log; docs/OPERATIONS.md has it.
+    // Off: its advice about proxies would go to the console instead of the log. docs/OPERATIONS.md has the
+    // advice.
     validate: false,
     handler: (request, _response, next) => next(tooMany(refusal, untilResetMs(request))),
   });

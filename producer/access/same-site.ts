@@ -1,12 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isIP, isIPv4 } from 'node:net';
 
-/** Where a request comes from, as its browser says. `unknown`: no browser, an old one, or a person who typed the address. */
+/**
+ * Provenance is the origin of a request, as the browser states it. `unknown`: not a browser, an old browser,
+ * or an address that a person typed.
+ */
 export type Provenance = 'same-origin' | 'foreign' | 'unknown';
 
 /**
- * Other ports of the same host are foreign: on a machine of many services they belong to somebody else.
- * `Sec-Fetch-Site` is written by the browser alone and stays true behind a proxy that renames the host, but is only sent to https and loopback; `Origin` is for the rest.
+ * provenanceOf reads the origin of a request. Another port of the same host is foreign, because it may be
+ * another service. Only the browser can write `Sec-Fetch-Site`, which stays true behind a proxy that renames
+ * the host; but browsers send it only to https and loopback. `Origin` decides for other addresses.
  */
 export function provenanceOf(headers: IncomingHttpHeaders): Provenance {
   const site = headers['sec-fetch-site'];
@@ -15,14 +19,18 @@ export function provenanceOf(headers: IncomingHttpHeaders): Provenance {
   return hostOf(headers.origin) === headers.host?.toLowerCase() ? 'same-origin' : 'foreign';
 }
 
-/** Requests that may change something. A browser sends no others than GET and HEAD by itself, for a link or a picture. */
+/**
+ * isWrite says whether a request may change something. For a link or an image a browser sends only GET and
+ * HEAD.
+ */
 export function isWrite(method: string): boolean {
   return method !== 'GET' && method !== 'HEAD';
 }
 
 /**
- * Whether a Host header is an address, or the name of this machine for itself. Any other name may have been made to point here by the
- * stranger whose page is asking ("DNS rebinding"), and his page and we are then one origin to the browser.
+ * isOwnHost says whether a Host header is an IP address or localhost. Any other name may have been pointed at
+ * this machine by the author of a web page (DNS rebinding); to the browser that page and this instance are
+ * then one origin.
  */
 export function isOwnHost(host: string): boolean {
   const name = host.replace(/:\d*$/, '').toLowerCase();
@@ -30,12 +38,12 @@ export function isOwnHost(host: string): boolean {
   return name === 'localhost' || isIP(address) !== 0;
 }
 
-/** Whether only this machine can reach what listens there. */
+/** isLoopback says whether only this machine can reach what listens on the address. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'));
 }
 
-/** null for an origin of `null`, which a browser sends when it will not say. */
+/** hostOf returns null for the origin `null`, which a browser sends when it hides the origin. */
 function hostOf(origin: string): string | null {
   return URL.canParse(origin) ? new URL(origin).host : null;
 }

@@ -7,9 +7,12 @@ import type { Keyring } from './keyring.ts';
 const COOKIE = 'o3q_session';
 const SESSION_MS = 12 * 3_600_000;
 
-/** What a browser carries instead of a key: who logged in, until when, signed. Nothing is stored here. */
+/**
+ * Sessions let a browser carry a signed cookie instead of a key: the tenant that logged in, and until when.
+ * The producer stores nothing.
+ */
 export interface Sessions {
-  /** Reads and writes the cookie; to be used before the rest. */
+  /** Reads and writes the cookie. It must run before the other methods are called. */
   middleware: RequestHandler;
   open(request: Request, caller: Caller): void;
   close(request: Request): void;
@@ -18,7 +21,7 @@ export interface Sessions {
 
 export function createSessions(keyring: Keyring): Sessions {
   return {
-    // `secure` is left out on purpose: the cookie is then Secure wherever the request came by TLS, as far as Express knows.
+    // Without `secure` the cookie is Secure exactly when Express knows that the request came by TLS.
     middleware: cookieSession({
       name: COOKIE,
       keys: createSigner(keyring),
@@ -34,7 +37,7 @@ export function createSessions(keyring: Keyring): Sessions {
     },
     callerOf(request) {
       const session: Record<string, unknown> = request.session ?? {};
-      // A browser forgets the cookie by itself; whoever has stolen it does not.
+      // The browser deletes an expired cookie, but a thief does not.
       if (typeof session['until'] !== 'number' || session['until'] < Date.now()) return undefined;
       return typeof session['tenant'] === 'string' ? keyring.callerNamed(session['tenant']) : undefined;
     },
@@ -44,13 +47,14 @@ export function createSessions(keyring: Keyring): Sessions {
 type Signer = Exclude<CookieSessionInterfaces.CookieSessionOptions['keys'], string[] | undefined>;
 
 /**
- * A session is signed with the key that it was opened with. So a key that is changed ends its own sessions and nobody else's, and
- * who knows one key can make no session but its own: with one list for all, as cookie-session would have it, any tenant could sign itself an admin.
+ * createSigner signs a session with the key that opened it. So changing a key ends the sessions of that key
+ * only, and the owner of one key can forge only sessions of that key. With cookie-session's own list of keys
+ * for all sessions, any tenant could sign a session of admin.
  */
 function createSigner(keyring: Keyring): Signer {
   const sign = (cookie: unknown): string => {
     const key = keyring.signingKeyOf(tenantIn(String(cookie)));
-    // Of a cookie that is being deleted, or names nobody: no signature is valid.
+    // A cookie that is being deleted, or that names no tenant with a key, has no valid signature.
     return key === undefined ? '' : createHmac('sha256', key).update(String(cookie)).digest('base64url');
   };
   const verify = (cookie: unknown, signature: string): boolean => {
@@ -61,7 +65,9 @@ function createSigner(keyring: Keyring): Signer {
   return { sign, verify, index: (cookie, signature) => (verify(cookie, signature) ? 0 : -1) };
 }
 
-/** Whom a cookie, `name=base64`, claims to be of; the signature decides whether that is true. */
+/**
+ * tenantIn reads the tenant that a cookie (`name=base64`) claims; its signature decides whether that is true.
+ */
 function tenantIn(cookie: string): string {
   try {
     const session: unknown = JSON.parse(

@@ -1,15 +1,19 @@
 import type { AppJob } from '@bull-board/api/typings/app';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 
-/** Where a text or a list was cut. Nobody writes this by accident, so that what was cut is never saved as if it were whole. */
+/**
+ * The mark of a cut text or list. No text contains it by accident, so that a cut text is never saved as if
+ * whole.
+ */
 const CUT_MARK = /… \[\d+ more (characters|items)\]/;
 const MOST_ITEMS = 100;
 
 /**
- * A job as the board shows it: BullMQ's times and options, our words for the rest, as `GET /jobs/:id` says them.
- * The board has one place for whatever a job has to tell, `returnValue`; the first things in it are seen without scrolling.
+ * boardJobFrom makes a job as the board shows it: BullMQ's times and options, and the words of
+ * `GET /jobs/:id` for the rest. The board shows our details in one place, `returnValue`, whose first fields
+ * are visible without scrolling.
  *
- * @param answer the whole of it, where it is known; in lists its beginning is enough.
+ * @param answer the whole answer if it is known; else its beginning is shown, which is enough in lists.
  */
 export function boardJobFrom(
   job: AppJob,
@@ -25,27 +29,31 @@ export function boardJobFrom(
     progress: view.status === 'active' ? view.progress : {},
     data: shortened(job.data, longestText),
     returnValue: shortened(storyOf(view, answer), longestText),
-    // The board paints these red and offers to retry them; BullMQ also counts those that failed once and went on.
+    // The board paints failed jobs red and offers to retry them. BullMQ also counts jobs that failed once and
+    // run again.
     isFailed: failure !== undefined,
     failedReason: failure ?? '',
-    // Stacks of a refused request only say where we noticed; those of our own mistakes say where they are.
+    // The stack of a refused request says nothing; the stack of a bug says where it is.
     stacktrace: failure?.startsWith('internal_error')
       ? job.stacktrace
       : failure === undefined
         ? []
         : [failure],
-    // In the line BullMQ has it delayed until a date far away.
+    // BullMQ holds a job of the fair queue as delayed until a date far away.
     delay: view.status === 'delayed' ? job.delay : 0,
     opts: copyable(job.opts, view),
   };
 }
 
-/** Whether somebody is about to save data that the board has only seen in part. */
+/** isCut says whether data contains the mark of a cut, so that saving it would lose the rest. */
 export function isCut(value: unknown): boolean {
   return CUT_MARK.test(JSON.stringify(value) ?? '');
 }
 
-/** BullMQ has no state for cancelled jobs and the board none for anything but BullMQ's: so the name says it. */
+/**
+ * statusOf is part of the job's name on the board, because the board has only BullMQ's states, without
+ * `cancelled`.
+ */
 function statusOf(view: JobView): string {
   return view.status === 'active' && view.cancelling ? 'cancelling' : view.status;
 }
@@ -69,7 +77,7 @@ function storyOf(view: JobView, answer: string | undefined): Record<string, unkn
     case 'active':
       return { ...view.progress, ...attempts, upstream_id: view.upstream_id };
     case 'completed': {
-      // The cost of the answer alone would stand beside that of the job.
+      // Without the cost of the last response alone, which would stand beside the cost of the job.
       const { answer_preview, usage, cost_usd: _cost, ...rest } = view.result;
       return { answer: answer ?? answer_preview, usage, ...attempts, ...rest, upstream_id: view.upstream_id };
     }
@@ -89,7 +97,7 @@ function etaOf({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Record<string, 
   return { eta: `in ${Math.ceil(etaMs / 1000).toLocaleString('en-US')} s`, eta_basis: basis };
 }
 
-/** The same value with its long texts and lists cut, and saying so. */
+/** shortened cuts the long texts and lists of a value, and marks where. */
 function shortened(value: unknown, longestText: number): unknown {
   if (typeof value === 'string') {
     const more = value.length - longestText;
@@ -109,8 +117,9 @@ function shortened(value: unknown, longestText: number): unknown {
 }
 
 /**
- * The board duplicates a job by its options. What is this job's own must not go along: with its id BullMQ would take the copy for the job that it has, with its delay the
- * copy would stand in a line that does not know it.
+ * copyable removes the options that must not be copied when the board duplicates a job. With the job's id
+ * BullMQ would take the copy for the job itself, and with its delay the copy would be parked outside the fair
+ * queue.
  */
 function copyable(options: unknown, view: JobView): unknown {
   if (typeof options !== 'object' || options === null) return options;

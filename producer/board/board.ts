@@ -1,4 +1,5 @@
 import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import type {
   AfterHook,
   AppJob,
@@ -6,22 +7,23 @@ import type {
   BeforeHook,
   BullBoardRequest,
   ControllerHandlerReturnType,
+  JobStatus,
   UIConfig,
 } from '@bull-board/api/typings/app';
 import type { RequestHandler, Router } from 'express';
 import type { ModelView } from '../../src/models/view.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
+import { DELIVERY_QUEUE, type DeliveryQueue } from '../../src/webhooks/deliveries.ts';
 import { isCut } from './board-job.ts';
-import { BoardDeliveries } from './deliveries.ts';
 import { BoardQueue } from './queue-adapter.ts';
 import { BoardServer } from './server.ts';
 
 const UI: UIConfig = {
   boardTitle: 'o3-queue',
   hideDocsLink: true,
-  // Redis' list of all connections, for each queue and each time that a page asks.
+  // Off: each poll of a page would ask Redis for the list of all connections, for each queue.
   showWorkers: false,
-  // Seconds. A cancel takes one, and somebody is looking.
+  // In seconds. A cancel takes about one.
   pollingInterval: { forceInterval: 2, showSetting: false },
   theme: themeOf({
     'font-sans': 'Inter, "IBM Plex Sans", system-ui, -apple-system, "Segoe UI", sans-serif',
@@ -30,23 +32,24 @@ const UI: UIConfig = {
 };
 
 export interface BoardOptions {
-  /** Where the browser finds it. */
+  /** The path of the board. */
   basePath: string;
-  /** Where the browser can log out; undefined: nobody had to log in. */
+  /** The path on which the browser can log out; undefined when no login is needed. */
   logoutPath: string | undefined;
 }
 
-/** Bull Board over every model's queue, and that of the webhooks. */
+/** createBoard makes Bull Board for the queues of all models, and for the queue of the webhooks. */
 export function createBoard(queue: InstanceQueue, { basePath, logoutPath }: BoardOptions): Router {
   const miscLinks = logoutPath === undefined ? [] : [{ text: 'Log out', url: logoutPath }];
   const { queues, deliveries } = queue;
   const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, queue)]));
   const server = new BoardServer();
   server.setBasePath(basePath);
-  // Before Bull Board's own route, which would buy cancelled jobs again, and completed ones.
+  // Before Bull Board's own route, which would also run cancelled and completed jobs again, and buy them
+  // again.
   server.router.put('/api/queues/:queueName/retry/:queueStatus', retryAll(boardQueues));
   createBullBoard({
-    // By name, as the board's other list has them whatever their order here.
+    // Sorted by name, as the board's other list always is.
     queues: [
       ...(deliveries === undefined ? [] : [new BoardDeliveries(deliveries)]),
       ...[...boardQueues.values()].sort((one, other) => one.getName().localeCompare(other.getName())),
@@ -70,7 +73,7 @@ function retryAll(boardQueues: ReadonlyMap<string, BoardQueue>): RequestHandler 
   };
 }
 
-/** Puts our view of each job in place of BullMQ's, wherever the board is told of one. */
+/** inOurWords replaces BullMQ's view of each job by ours in the answers of the board's API. */
 function inOurWords(
   boardQueues: ReadonlyMap<string, BoardQueue>,
   models: () => Promise<ModelView[]>,
@@ -103,13 +106,16 @@ function inOurWords(
   };
 }
 
-/** What a person who looks at a model's queue should know of the model. '': nothing. */
+/** descriptionOf says why a model is held up and when it is shut down; '' when there is nothing to say. */
 function descriptionOf({ upstream_model: name, state: { reason, shutdown_date: date } }: ModelView): string {
   const end = date === null ? [] : [`the upstream shuts ${name} down on ${date}`];
   return [...(reason === null ? [] : [reason]), ...end].join(' · ');
 }
 
-/** The board calls these its latest jobs, but lines them up by status: behind ten waiting ones nobody sees the rest. */
+/**
+ * isLatest recognizes the board's list of latest jobs, which the board sorts by status, so that ten waiting
+ * jobs hide the rest.
+ */
 function isLatest({ query }: BullBoardRequest): boolean {
   return query['status'] === undefined || query['status'] === 'latest';
 }
@@ -118,15 +124,36 @@ function newestFirst(one: AppJob, other: AppJob): number {
   return other.timestamp - one.timestamp;
 }
 
-/** The board edits and duplicates what it shows, which is not all of a long text. */
+/** refuseCutData stops the board from saving or duplicating a long text of which it shows only a part. */
 const refuseCutData: BeforeHook = ({ method, request }) => {
   if (method === 'get' || !isCut(request.body)) return;
   return {
     allow: false,
     status: 400,
-    message: 'This text was cut to be shown here; saving it would lose the rest. Use POST /jobs instead',
+    message:
+      'The board shows only a part of this text, and saving it would lose the rest: use POST /jobs ' +
+      'instead',
   };
 };
+
+/**
+ * BoardDeliveries shows the queue of webhooks to callers as BullMQ has it: a retry sends the same bytes
+ * again.
+ */
+class BoardDeliveries extends BullMQAdapter {
+  constructor(deliveries: DeliveryQueue) {
+    super(deliveries, { description: 'Webhooks to the webhook_url of finished jobs' });
+  }
+
+  /** Returns the name without the braces that BullMQ's name has for Redis Cluster. */
+  override getName(): string {
+    return DELIVERY_QUEUE;
+  }
+
+  override getJobStatuses(): JobStatus[] {
+    return ['active', 'waiting', 'completed', 'failed', 'delayed'];
+  }
+}
 
 function themeOf(
   tokens: NonNullable<NonNullable<UIConfig['theme']>['light']>,

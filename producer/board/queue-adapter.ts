@@ -15,19 +15,20 @@ import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { answerOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import { boardJobFrom } from './board-job.ts';
 
-/** A list is asked for again every few seconds: a book in a question would be sent each time. */
+/** The board reads a list again every two seconds, so that a long question would be sent each time. */
 const LONGEST_TEXT_IN_LIST = 1000;
-/** One job's page is read by a person, to the end. */
+/** The page of one job is for reading. */
 const LONGEST_TEXT_ON_PAGE = 50_000;
 
-/** How many jobs a button of the board is at work on at the same time. */
+/** How many jobs a button of the board processes at the same time. */
 const AT_ONCE = 50;
 
 type BullmqJob = NonNullable<Awaited<ReturnType<BullMQAdapter['getJob']>>>;
 
 /**
- * A model's queue under the model's name (BullMQ's own name of it has braces, for Redis Cluster) and with our words for what waits: BullMQ calls a job in the line
- * delayed, until a date far away.
+ * BoardQueue is a model's queue as the board shows it: under the model's name, since BullMQ's name has braces
+ * for Redis Cluster, and with our statuses, since BullMQ holds a job of the fair queue as delayed until a
+ * date far away.
  */
 export class BoardQueue extends BullMQAdapter {
   readonly #queue: ModelQueue;
@@ -52,13 +53,19 @@ export class BoardQueue extends BullMQAdapter {
     return this.#queue.model;
   }
 
-  /** Our statuses: BullMQ also has one for jobs with a priority, which wait like others, and one for children of flows, which no job of ours has. */
+  /**
+   * Lists our statuses. BullMQ also has `prioritized`, whose jobs wait like others, and `waiting-children`,
+   * which only flows use.
+   */
   override getJobStatuses(): JobStatus[] {
     return ['active', 'waiting', 'completed', 'failed', 'delayed'];
   }
 
   override async getJobCounts(): Promise<JobCounts> {
-    const [counts, inLine] = await Promise.all([super.getJobCounts(), this.#queue.backlog.lengthOfLine()]);
+    const [counts, inLine] = await Promise.all([
+      super.getJobCounts(),
+      this.#queue.bullmqSets.fairQueueLength(),
+    ]);
     const { waiting = 0, prioritized = 0, delayed = 0 } = counts;
     return {
       ...counts,
@@ -70,7 +77,7 @@ export class BoardQueue extends BullMQAdapter {
 
   override async getJobs(statuses: JobStatus[], start = 0, end = -1): Promise<BullmqJob[]> {
     const lists = await Promise.all(statuses.map((status) => this.#jobsOf(status, start, end)));
-    // One that moved on meanwhile is in two of them.
+    // A job that has changed its status between the reads is in two lists.
     const byId = new Map(lists.flat().map((job) => [job.id, job]));
     return [...byId.values()];
   }
@@ -103,8 +110,8 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   override async promoteAll(): Promise<void> {
-    await inTurn(await this.#queue.backlog.ids('delayed'), async (id) => {
-      // One that is gone or due by now needs it no longer.
+    await inTurn(await this.#queue.bullmqSets.ids('delayed'), async (id) => {
+      // A job that is gone or due by now need not be promoted.
       await (await super.getJob(id))?.promote().catch((error: Error) => {
         if (!/^(Missing key|Job .* is not in the delayed state)/.test(error.message)) throw error;
       });
@@ -112,7 +119,9 @@ export class BoardQueue extends BullMQAdapter {
     });
   }
 
-  /** Runs again what has failed. BullMQ calls cancelled jobs failed too, but somebody did not want those: they are skipped. */
+  /**
+   * Retries the failed jobs. It skips cancelled jobs, which are failed to BullMQ but were stopped on purpose.
+   */
   async retryFailed(): Promise<{ retried: number; skipped: number }> {
     const client = await this.getClient();
     const ids = (await client?.zrange(this.#queue.keys.queue('failed'), 0, -1)) ?? [];
@@ -125,13 +134,13 @@ export class BoardQueue extends BullMQAdapter {
     return { retried, skipped: ids.length - retried };
   }
 
-  /** A job of a list, in our words. */
+  /** Makes the board's job of a list. */
   async listed(job: AppJob): Promise<AppJob> {
     const reading = await this.#queue.read(String(job.id));
     return reading === null ? job : boardJobFrom(job, reading.view, { longestText: LONGEST_TEXT_IN_LIST });
   }
 
-  /** A job on its own page, in our words and with its whole answer. */
+  /** Makes the board's job of its own page, with its whole answer. */
   async shown(job: AppJob): Promise<AppJob> {
     const id = String(job.id);
     const reading = await this.#queue.read(id);
@@ -144,13 +153,13 @@ export class BoardQueue extends BullMQAdapter {
   async #jobsOf(status: JobStatus, start: number, end: number): Promise<BullmqJob[]> {
     if (status !== 'waiting' && status !== 'delayed') return super.getJobs([status], start, end);
     const count = end < 0 ? undefined : end - start + 1;
-    const ids = await this.#queue.backlog.ids(status, start, count);
+    const ids = await this.#queue.bullmqSets.ids(status, start, count);
     const jobs = await Promise.all(ids.map((id) => super.getJob(id)));
     return jobs.filter((job) => job !== undefined);
   }
 
   async #clear(part: BullmqSet, createdBefore: number): Promise<void> {
-    await inTurn(await this.#queue.backlog.ids(part), async (id) => {
+    await inTurn(await this.#queue.bullmqSets.ids(part), async (id) => {
       const view = (await this.#queue.read(id))?.view;
       if (view?.status !== part || Date.parse(view.created_at) >= createdBefore) return false;
       await this.#remove(id);
@@ -158,7 +167,7 @@ export class BoardQueue extends BullMQAdapter {
     });
   }
 
-  /** Forgets a job that no worker holds; whoever waits for it is told first. */
+  /** Deletes a job that no worker holds. It cancels the job first, so that waiting callers are told. */
   async #remove(id: string): Promise<void> {
     const view = (await this.#queue.read(id))?.view;
     if (view === undefined) return;
@@ -173,15 +182,23 @@ export class BoardQueue extends BullMQAdapter {
   }
 }
 
-/** Bull Board answers with the status code of an error, and shows its message. */
+/**
+ * NothingToPromote refuses to promote a waiting job. Bull Board answers with its status code and shows its
+ * message.
+ */
 class NothingToPromote extends Error {
   readonly statusCode = 400;
   constructor() {
-    super('This job is not delayed: it waits for its turn, and waiting_for says why');
+    super('Expected a delayed job, got a waiting one: waiting_for says what it waits for');
   }
 }
 
-/** @returns how many said that they are done. One that somebody else was quicker with is not. */
+/**
+ * inTurn runs the work for each id, some at a time. A job that has changed meanwhile does not count and is no
+ * failure.
+ *
+ * @returns for how many ids the work returned true.
+ */
 async function inTurn(ids: readonly string[], work: (id: string) => Promise<boolean>): Promise<number> {
   let done = 0;
   for (let i = 0; i < ids.length; i += AT_ONCE) {

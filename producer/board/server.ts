@@ -2,7 +2,9 @@ import type { AppViewRoute } from '@bull-board/api/typings/app';
 import { ExpressAdapter } from '@bull-board/express';
 import type { Router } from 'express';
 
-/** The board's page runs its own code only and asks nobody else for anything: what it shows may be confidential. */
+/**
+ * The board's page runs only its own code and contacts no other server: what it shows may be confidential.
+ */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'self'",
   "style-src 'self' 'unsafe-inline'",
@@ -12,13 +14,17 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Bull Board asks Google for its typeface; the policy alone would stop that too, but complain in every visitor's console. */
+/**
+ * Bull Board loads a typeface from Google. The policy alone would also stop that, but with an error in the
+ * browser's console.
+ */
 const FOREIGN_STYLESHEET = /<link href="https:[^>]*>\s*/g;
 
 /**
- * Answers keep their lines. In a list a job's question stands beside its answer, so that a screen holds three jobs instead
- * of one and a half; a job's own page, known by the dot of its status, shows all there is.
- * Bull Board's class names end in a hash of the release; a release that renames them gets its plain looks back, no more.
+ * Our styles keep the lines of answers. In a list they put a job's question beside its answer, so that a
+ * screen shows three jobs instead of one and a half. The page of a job, recognized by the dot of its status,
+ * shows everything. Bull Board's class names end in a hash of the release; if a release renames them, these
+ * styles have no effect.
  */
 const STYLE = `<style>
   #root [class^="stringValue-"] { white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -43,12 +49,12 @@ const STYLE = `<style>
   }
 </style>`;
 
-/** Bull Board's own server, with a page that needs nothing from outside. */
+/** BoardServer is Bull Board's server with our styles, whose page loads nothing from other servers. */
 export class BoardServer extends ExpressAdapter {
   constructor() {
     super();
     this.app.disable('x-powered-by');
-    // Of its scripts too: one of them is a worker, which obeys the policy that it came with.
+    // For the scripts too: one of them is a web worker, which obeys the policy of its own response.
     this.app.use((_request, response, next) => {
       response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
       next();

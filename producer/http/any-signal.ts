@@ -1,9 +1,11 @@
 /**
- * Makes signals that abort with one of two others: with their own, or with the one that lasts as long as the producer. Not `AbortSignal.any`: Node 20
- * keeps a reference in the lasting one for each that was ever made of it, and a producer answers millions of requests. Nor a listener for
- * each: to remove one from among thousands Node goes through them all.
+ * createAnySignal returns a function that makes a signal which aborts with either of two: a passing signal,
+ * such as that of a request, or the lasting signal of the producer. It does not use `AbortSignal.any`: Node
+ * 20 keeps a reference in the lasting signal for every signal ever made of it, and a producer answers
+ * millions of requests. Nor does it add a listener for each: to remove one of thousands of listeners Node
+ * searches them all.
  *
- * @returns a function of the passing signal, which must abort at some time, whatever happens: until then it is remembered.
+ * @returns a function of the passing signal, which must abort at some time; until then it is kept in memory.
  */
 export function createAnySignal(lasting: AbortSignal): (passing: AbortSignal) => AbortSignal {
   const open = new Set<AbortController>();

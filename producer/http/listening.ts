@@ -1,12 +1,16 @@
 import { createServer, type Server } from 'node:http';
 import { SetupError } from '../../src/errors/setup-error.ts';
 
-/** The address cannot be had. */
+/** ListenError says that the producer cannot listen on its address. */
 export class ListenError extends SetupError {
   override readonly name = 'ListenError';
 }
 
-/** @throws {ListenError} when the address is taken or not ours. */
+/**
+ * listen makes a server listen.
+ *
+ * @throws {ListenError} when the address is taken or does not belong to this machine.
+ */
 export async function listen(server: Server, host: string, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -15,14 +19,16 @@ export async function listen(server: Server, host: string, port: number): Promis
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const advice =
       code === 'EADDRINUSE'
-        ? `Port ${port} of ${host} is taken, perhaps by another o3-queue. Stop it, or choose another with PORT=${port + 1}`
-        : `The producer cannot listen on ${host} port ${port} (${String(code)}). Check HOST and PORT`;
+        ? `Port ${port} of ${host} is taken, perhaps by another o3-queue: stop that, or choose another ` +
+          `port with PORT=${port + 1}`
+        : `The producer cannot listen on ${host} port ${port} (${String(code)}): check HOST and PORT`;
     throw new ListenError(advice, { cause: error });
   });
 }
 
 /**
- * For who is about to start something big first, a Redis say. Another may still be quicker: then the producer itself says so.
+ * assertListenable checks an address before something larger is started, such as Redis. Another process may
+ * still take the address afterwards; then starting the producer fails with the same error.
  *
  * @throws {ListenError}
  */

@@ -3,7 +3,10 @@ import { type Flaw, type ProblemCode, QueueError } from '../../src/errors/proble
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 
-/** Every `code` that an answer of the producer can carry, with its status; docs/ERRORS.md explains them, a test holds the two together. */
+/**
+ * HTTP_PROBLEMS are all codes of refusals with their HTTP status. docs/ERRORS.md explains them; a test
+ * compares the two.
+ */
 export const HTTP_PROBLEMS = {
   invalid_request: 400,
   malformed_json: 400,
@@ -30,7 +33,7 @@ export const HTTP_PROBLEMS = {
 } as const satisfies Record<ProblemCode, number> & Record<string, number>;
 export type HttpProblemCode = keyof typeof HTTP_PROBLEMS;
 
-/** An answer that is a refusal: `application/problem+json`, RFC 9457. */
+/** HttpProblem is a refusal as `application/problem+json` (RFC 9457). */
 export class HttpProblem extends Error {
   override readonly name = 'HttpProblem';
   readonly code: HttpProblemCode;
@@ -70,10 +73,10 @@ export class HttpProblem extends Error {
   }
 }
 
-/** How soon a caller may try again while Redis is away, in milliseconds: a restart takes about that. */
+/** When a caller may try again while Redis is away, in milliseconds: about as long as a restart takes. */
 const REDIS_AWAY_MS = 1000;
 
-/** The one place where errors become answers; undefined for what nobody expected. */
+/** problemFrom turns an expected error into a refusal; undefined for an unexpected error. */
 export function problemFrom(error: unknown): HttpProblem | undefined {
   if (error instanceof HttpProblem) return error;
   if (error instanceof QueueError) {
@@ -87,7 +90,7 @@ export function problemFrom(error: unknown): HttpProblem | undefined {
   return requestProblemFrom(error);
 }
 
-/** Why a job has no result, for who asked for it. */
+/** noResult says why a failed or cancelled job has no result. */
 export function noResult(job: JobView): HttpProblem {
   if (job.status === 'failed') {
     return new HttpProblem('job_failed', `Job ${job.id} failed: ${job.error.code}: ${job.error.message}`, {
@@ -99,14 +102,17 @@ export function noResult(job: JobView): HttpProblem {
   return new HttpProblem('job_cancelled', `Job ${job.id} was cancelled at ${job.finished_at}`, { job });
 }
 
-/** What Express and its body parser throw at a request: an error with a status, and mostly a documented `type`. */
+/**
+ * RefusedRequest is what Express and its body parser throw: an error with a status and, mostly, a documented
+ * `type`.
+ */
 interface RefusedRequest {
   message: string;
   status: number;
   type?: unknown;
-  /** Of a body that was too large: how many bytes it might have had. */
+  /** The allowed size in bytes of a body that was too large. */
   limit?: unknown;
-  /** zlib's, as in `Z_DATA_ERROR`. */
+  /** The code of zlib, such as `Z_DATA_ERROR`. */
   code?: unknown;
 }
 
@@ -141,7 +147,7 @@ function requestProblemFrom(error: unknown): HttpProblem | undefined {
         `The body was expected to be JSON in UTF-8: ${error.message}`,
       );
     default: {
-      // A path that cannot be decoded, an upload that broke off, and the like.
+      // For example a path that cannot be decoded, or an upload that broke off.
       const compressed = typeof error.code === 'string' && error.code.startsWith('Z_');
       const said = compressed
         ? 'the body was expected to be compressed as its content-encoding says'

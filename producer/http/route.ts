@@ -3,37 +3,37 @@ import type { Caller } from '../../src/job/tenant.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Operation } from '../openapi/operation.ts';
 
-/** What a handler is given: everything of the request that it may use, nothing of Express. */
+/** RouteInput is everything of a request that a handler may use, without Express. */
 export interface RouteInput {
   params: Record<string, string>;
   query: Record<string, unknown>;
   headers: IncomingHttpHeaders;
   body: unknown;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client closes its connection. */
   signal: AbortSignal;
-  /** undefined: this instance has no keys, or the route is open to everybody. */
+  /** undefined: this instance has no keys, or the route needs none. */
   caller: Caller | undefined;
-  /** As the caller sees it. */
+  /** The queue as the caller sees it. */
   queue: TenantQueue;
 }
 
-/** What a handler gives back; one place turns it into an HTTP response. */
+/** Reply is what a handler returns; one function turns it into an HTTP response. */
 export interface Reply {
   status: number;
   headers?: Record<string, string>;
   body?: unknown;
-  /** Instead of a body: JSON that has been written already. */
+  /** JSON that is already serialized, instead of a body. */
   json?: Buffer;
-  /** Instead of a body: what is sent bit by bit. */
+  /** Chunks that are sent as they come, instead of a body. */
   stream?: ReplyStream;
-  /** Called when the whole answer has gone out. */
+  /** Called when the whole answer has been sent. */
   sent?: () => void;
 }
 
 export interface ReplyStream {
   contentType: string;
   chunks: AsyncIterable<string>;
-  /** Sent now and again while there is nothing to say, so that nobody on the way takes the connection for dead. */
+  /** Sent while there are no chunks, so that proxies do not close a silent connection. */
   keepAlive: string;
 }
 
@@ -41,13 +41,13 @@ export type Method = 'get' | 'post' | 'delete';
 
 export interface Route {
   method: Method;
-  /** With `:name` for parameters. */
+  /** The path, with `:name` for parameters. */
   path: string;
-  /** The body is handed over as the bytes that came, at most so many (`100kb`). Default: as JSON, at most 10 MB. */
+  /** The handler gets the body as bytes, at most this many (`100kb`). Default: as JSON, at most 10 MB. */
   rawBodyLimit?: string;
-  /** Needs no key, also where there are keys. Default false. */
+  /** Whether the route needs no key, even if the instance has keys. Default false. */
   open?: boolean;
-  /** What the API's document tells of it. */
+  /** The description of the route in the API document. */
   operation: Operation;
   handle: (input: RouteInput) => Promise<Reply>;
 }

@@ -1,5 +1,5 @@
 export const SSE_TYPE = 'text/event-stream; charset=utf-8';
-/** A comment, which every reader passes over. */
+/** A comment, which every reader ignores. */
 export const SSE_KEEP_ALIVE = ': keep-alive\n\n';
 
 export interface SseMessage {
@@ -8,7 +8,7 @@ export interface SseMessage {
   id?: number | undefined;
 }
 
-/** One message of a stream of server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html */
+/** sseMessage writes one server-sent event: https://html.spec.whatwg.org/multipage/server-sent-events.html */
 export function sseMessage({ event, data, id }: SseMessage): string {
   return `${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }

@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import type { Response } from 'express';
 import type { ReplyStream } from './route.ts';
 
-/** Shorter than the minute after which many proxies cut a silent connection. */
+/** Shorter than the minute after which many proxies close a silent connection. */
 const KEEP_ALIVE_MS = 15_000;
 
-/** Sends a stream as fast as its reader takes it, and ends with it. */
+/** sendStream sends a stream as fast as its reader takes it, and resolves at its end. */
 export async function sendStream(
   { contentType, chunks, keepAlive }: ReplyStream,
   response: Response,
@@ -13,12 +13,12 @@ export async function sendStream(
   response.set({
     'content-type': contentType,
     'cache-control': 'no-store, no-transform',
-    // nginx would collect it.
+    // nginx would buffer the stream.
     'x-accel-buffering': 'no',
   });
   response.flushHeaders();
   const beat = setInterval(() => {
-    // Whoever does not read gets no more of them.
+    // A client that does not read gets no keep-alives, which would fill the buffer.
     if (!response.writableNeedDrain) response.write(keepAlive);
   }, KEEP_ALIVE_MS);
   const gone = new AbortController();

@@ -3,10 +3,10 @@ import { dirname } from 'node:path';
 import { type Response, Router } from 'express';
 import { DOCUMENT_PATH } from '../routes/docs.ts';
 
-/** What of Swagger UI the page needs; the rest of the package stays at home. */
+/** The files of Swagger UI that the page needs; no others are served. */
 const FILES = ['swagger-ui.css', 'swagger-ui-bundle.js', 'favicon-32x32.png'];
 
-/** The page runs Swagger UI's code only, and neither it nor a request that is tried out on it may leave this instance. */
+/** The page runs only Swagger UI's code, and sends requests only to this instance. */
 const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -18,7 +18,7 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** The documentation of the API as a page, for the browser at `basePath`. */
+/** createDocsPage serves the documentation of the API as a page at `basePath`. */
 export function createDocsPage(basePath: string): Router {
   const router = Router();
   const page = pageAt(basePath);
@@ -53,7 +53,10 @@ function pageAt(basePath: string): string {
 `;
 }
 
-/** In a file of its own, since the policy lets no script stand in the page. The validator would be somebody else's server. */
+/**
+ * The script is a file of its own, since the policy forbids scripts inside the page. The validator is a
+ * foreign server.
+ */
 const START = `SwaggerUIBundle({
   url: '${DOCUMENT_PATH}',
   dom_id: '#api',

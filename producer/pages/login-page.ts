@@ -3,7 +3,11 @@ import { createPage, escaped, type Page } from './page.ts';
 export const LOGIN_PATH = '/login';
 export const LOGOUT_PATH = '/logout';
 
-/** @param next where the browser wanted to go. */
+/**
+ * loginPage is the form on which a browser logs in.
+ *
+ * @param next the path that the browser wanted to open.
+ */
 export function loginPage(next: string, refusal?: string): Page {
   return createPage(
     'Log in',
@@ -19,29 +23,34 @@ export function loginPage(next: string, refusal?: string): Page {
 export function loggedInPage(tenant: string): Page {
   return createPage(
     `Logged in as ${tenant}`,
-    `<p><a href="/">The first page</a></p>
+    `<p><a href="/">Your jobs</a></p>
 ${LOGOUT_FORM}`,
   );
 }
 
-/** For a tenant: Bull Board shows everybody's jobs or none. */
+/**
+ * noBoardPage tells a tenant that the board is for admin: Bull Board cannot show the jobs of one tenant only.
+ */
 export function noBoardPage(tenant: string): Page {
   return createPage(
     'The board is for admin',
-    `<p>It shows everybody's jobs. You are logged in as ${escaped(tenant)}, and these are <a href="/">your own</a>.</p>
+    `<p>The board shows the jobs of all tenants. You are logged in as ${escaped(tenant)}: see <a href="/">your own jobs</a>.</p>
 ${LOGOUT_FORM}`,
   );
 }
 
 export const LOGOUT_FORM = `<form method="post" action="${LOGOUT_PATH}"><button type="submit">Log out</button></form>`;
 
-/** A path of this instance, or its first page: whatever else a link to the login page says, it leads nowhere else. */
+/**
+ * ownPath returns a path of this instance, or `/` for any other address that a link to the login page may
+ * contain.
+ */
 export function ownPath(next: unknown): string {
   const base = 'http://instance.invalid';
   if (typeof next !== 'string' || next.length > 2000 || !next.startsWith('/') || !URL.canParse(next, base)) {
     return '/';
   }
   const { origin, pathname, search, hash } = new URL(next, base);
-  // As the browser would read it: it takes `/\host` and `/⇥/host` for `//host`, and makes that of `/.//host`.
+  // Read as a browser reads it: `/\host`, `/⇥/host` and `/.//host` all become `//host`.
   return origin === base && !pathname.startsWith('//') ? `${pathname}${search}${hash}` : '/';
 }

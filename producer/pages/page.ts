@@ -23,7 +23,11 @@ export interface Page {
   html: string;
 }
 
-/** A small page of our own, without a script and without anything from elsewhere. `main` is HTML: what came from outside must be `escaped`. */
+/**
+ * createPage makes a small page without scripts or foreign content.
+ *
+ * @param main HTML; text from outside must be `escaped`.
+ */
 export function createPage(title: string, main: string): Page {
   return {
     headers: { 'content-security-policy': policy(), 'cache-control': 'no-store' },

@@ -5,7 +5,7 @@ import { readDocument } from '../openapi/operations/instance.ts';
 
 export const DOCUMENT_PATH = '/openapi.json';
 
-/** These routes, and one more that tells of them all, itself included. */
+/** documented adds a route to the given ones, whose answer describes all of them and itself. */
 export function documented(routes: readonly Route[]): Route[] {
   let written: Buffer | undefined;
   const all: Route[] = [
@@ -15,7 +15,7 @@ export function documented(routes: readonly Route[]): Route[] {
       path: DOCUMENT_PATH,
       operation: readDocument,
       async handle() {
-        // Not before somebody asks: it is some 30 ms of work, and few processes ever are.
+        // Only at the first request: it takes about 30 ms, and few processes are ever asked.
         written ??= Buffer.from(JSON.stringify(openApiDocument(all, ownVersion())));
         return { status: 200, json: written };
       },

@@ -2,8 +2,11 @@ import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import type { Route } from '../http/route.ts';
 import { live, ready } from '../openapi/operations/instance.ts';
 
-/** `/livez`: the process runs. `/readyz`: it can serve, which needs a Redis that takes writes; a load balancer sends nothing to one that stops.
- * `degraded` is ready: jobs are taken and kept, but of some model none is answered. */
+/**
+ * healthRoutes are for supervisors and load balancers. `/livez` answers while the process runs. `/readyz`
+ * answers 200 while the producer can serve: it does not stop, and Redis takes writes. `degraded` is ready
+ * too: jobs are accepted and kept, but the jobs of some model are not answered.
+ */
 export function healthRoutes(queue: InstanceQueue, draining: AbortSignal): Route[] {
   return [
     {
@@ -21,7 +24,7 @@ export function healthRoutes(queue: InstanceQueue, draining: AbortSignal): Route
       async handle() {
         if (draining.aborted) return { status: 503, body: { status: 'draining' } };
         await queue.ready();
-        // Redis is well; what cannot be looked at for another reason is no reason to take this producer out.
+        // Redis answers; if the troubles cannot be read for another reason, this producer can still serve.
         const reasons = await queue.troubles().catch(() => []);
         if (reasons.length > 0) return { status: 200, body: { status: 'degraded', reasons } };
         return { status: 200, body: { status: 'ok' } };

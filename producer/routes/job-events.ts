@@ -7,7 +7,10 @@ import { SSE_KEEP_ALIVE, SSE_TYPE, sseMessage } from '../http/sse.ts';
 import { eventsHeaders, watchJob } from '../openapi/operations/events.ts';
 import { noQuery } from './job-queries.ts';
 
-/** `GET /jobs/:id/events`: what happens to a job, from the beginning or after the `Last-Event-ID` that a browser sends by itself when it comes back. */
+/**
+ * jobEventsRoute is `GET /jobs/:id/events`: the events of a job, from the beginning or after the
+ * `Last-Event-ID` that a browser sends when it reconnects.
+ */
 export function jobEventsRoute(draining: AbortSignal): Route {
   const orDraining = createAnySignal(draining);
   return {
@@ -20,7 +23,7 @@ export function jobEventsRoute(draining: AbortSignal): Route {
       const watching = orDraining(signal);
       const events = jobEvents(await queue.watch(params['id'] ?? '', { after, signal: watching }));
       const first = await events.next();
-      // Everything has been seen. This answer alone makes a browser's EventSource stop coming back.
+      // The caller has seen everything. Only 204 stops a browser's EventSource from reconnecting.
       if (first.done && !watching.aborted) return { status: 204 };
       return {
         status: 200,

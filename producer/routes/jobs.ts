@@ -12,12 +12,13 @@ import * as operations from '../openapi/operations/jobs.ts';
 import { listQuery, noQuery, waitQuery } from './job-queries.ts';
 
 /**
- * The routes of jobs.
- * `draining` aborts when the producer is about to stop: who waits is then answered with how things stand.
+ * jobRoutes are the routes of jobs.
+ *
+ * @param draining aborts when the producer is about to stop; waiting callers then get the job as it is.
  */
 export function jobRoutes(draining: AbortSignal): Route[] {
   const orDraining = createAnySignal(draining);
-  /** @param look called once more, without waiting, when the producer is about to stop. */
+  /** @param look is called again, without waiting, when the producer is about to stop. */
   const waitFor = async <Found>(
     signal: AbortSignal,
     seconds: number,
@@ -118,7 +119,10 @@ function replyWith(outcome: ResultJsonOutcome): Reply {
   return { status: 202, body: outcome.job };
 }
 
-/** The job is stored: were the broken wait reported instead (Redis may have gone away), the caller would enqueue it again. */
+/**
+ * asStored answers a wait that failed, perhaps because Redis went away, with the job as it was stored: after
+ * an error the caller would enqueue the job again.
+ */
 function asStored(job: JobView): (error: unknown) => JobView {
   return (error) => {
     if (error instanceof QueueError) return job;
@@ -126,12 +130,12 @@ function asStored(job: JobView): (error: unknown) => JobView {
   };
 }
 
-/** Said aloud: a list that is silently of another tenant than was asked for would be believed. */
+/** refuseOthersJobs refuses the jobs of another tenant, instead of silently listing the caller's own. */
 function refuseOthersJobs(caller: Caller | undefined, tenant: string | undefined): void {
   if (caller === undefined || caller.admin || tenant === undefined || tenant === caller.tenant) return;
   throw new HttpProblem(
     'forbidden',
-    `The jobs of ${tenant} are for ${tenant} and admin: got the key of ${caller.tenant}`,
+    `Expected the key of ${tenant} or admin for the jobs of ${tenant}, got the key of ${caller.tenant}`,
   );
 }
 
@@ -139,12 +143,12 @@ function idOf(params: RouteInput['params']): string {
   return params['id'] ?? '';
 }
 
-/** An absent or differently labelled body is refused by its label: guessing would store what nobody meant. */
+/** requireJson refuses a body without the content type of JSON, instead of guessing what it is. */
 export function requireJson(body: unknown): unknown {
   if (body === undefined) {
     throw new HttpProblem(
       'unsupported_media_type',
-      'A body of JSON was expected, with the header "content-type: application/json"',
+      'Expected a body of JSON, got none: send one with the header "content-type: application/json"',
     );
   }
   return body;

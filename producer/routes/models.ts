@@ -7,7 +7,10 @@ import type { Route } from '../http/route.ts';
 import { listConfiguredModels, resumeModel } from '../openapi/operations/models.ts';
 import { noQuery } from './job-queries.ts';
 
-/** How the models stand, and their way back from a pause: everybody's jobs are concerned. */
+/**
+ * modelStateRoutes show the state of the models and end their pauses. They are for admin: they concern all
+ * tenants.
+ */
 export function modelStateRoutes(queue: InstanceQueue, logger: Logger): Route[] {
   return [
     {
@@ -39,6 +42,7 @@ function forAdmin(caller: Caller | undefined): void {
   if (caller === undefined || caller.admin) return;
   throw new HttpProblem(
     'forbidden',
-    `How the models stand and when they go on is for admin, got the key of ${caller.tenant}; the names of the models are at /v1/models`,
+    `Expected the key of admin for the state of the models, got the key of ${caller.tenant}; the names ` +
+      'of the models are at /v1/models',
   );
 }

@@ -7,15 +7,16 @@ import { HttpProblem } from '../http/problem.ts';
 import type { Route, RouteInput } from '../http/route.ts';
 import { receiveOpenAiWebhook } from '../openapi/operations/openai-webhook.ts';
 
-/** What of OpenAI's many events is read; only of a response's end does anybody here want to know. */
+/** The fields that are read. Of OpenAI's many events only the end of a response matters. */
 const eventSchema = z.object({ type: z.string(), data: z.unknown() });
 const responseSchema = z.object({ id: z.string().regex(/^[\w-]{1,200}$/) });
 
 /**
- * `POST /webhooks/openai`: OpenAI tells that a response has ended. Whoever can send this can make workers look something
- * up, no more; the signature keeps even that from strangers. Anything but 2xx makes OpenAI send it again for three days.
+ * webhookRoutes is `POST /webhooks/openai`, by which OpenAI says that a response has ended. A forged webhook
+ * could only make workers look a response up, and the signature prevents even that. Unless the answer is 2xx,
+ * OpenAI sends a webhook again for three days.
  *
- * @param secret undefined: OpenAI was never told to send any.
+ * @param secret verifies the signature; undefined: webhooks are refused.
  */
 export function webhookRoutes(queue: InstanceQueue, secret: string | undefined, logger: Logger): Route[] {
   const unwrap = secret === undefined ? notConfigured : createUnwrap(secret, logger);
@@ -24,7 +25,7 @@ export function webhookRoutes(queue: InstanceQueue, secret: string | undefined, 
       method: 'post',
       path: '/webhooks/openai',
       open: true,
-      // The signature is of the bytes; a webhook only says what has happened, and to which response.
+      // The signature covers the bytes. A webhook is small: it names an event and a response.
       rawBodyLimit: '100kb',
       operation: receiveOpenAiWebhook,
       async handle({ headers, body }) {
@@ -46,13 +47,14 @@ type Unwrap = (headers: RouteInput['headers'], body: unknown) => Promise<unknown
 const notConfigured: Unwrap = async () => {
   throw new HttpProblem(
     'webhooks_not_configured',
-    'This instance takes no webhooks: set OPENAI_WEBHOOK_SECRET to the signing secret that OpenAI showed when the webhook was made',
+    'This instance accepts no webhooks: set OPENAI_WEBHOOK_SECRET to the signing secret that OpenAI ' +
+      'showed when the webhook was created',
   );
 };
 
 function createUnwrap(secret: string, logger: Logger): Unwrap {
   const warn = throttledErrors((error) => logger.warn({ error: error.message }, 'a webhook was refused'));
-  // It asks nothing of OpenAI, so that any key will do.
+  // Verifying a webhook sends no request, so that the key does not matter.
   const { webhooks } = new OpenAI({ apiKey: 'none', webhookSecret: secret, logLevel: 'off' });
   return async (headers, body) => {
     try {
@@ -66,7 +68,8 @@ function createUnwrap(secret: string, logger: Logger): Unwrap {
         'invalid_signature',
         `The webhook was expected to be signed with OPENAI_WEBHOOK_SECRET less than 5 minutes ago: ${said}`,
       );
-      // Its sender does not tell: without this a wrong secret would look as if nobody sent anything.
+      // OpenAI does not report the refusal: without this log line a wrong secret would look like no webhooks
+      // at all.
       warn(problem);
       throw problem;
     }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { WatchEvent } from '../../src/events/watch.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
-import type { JobDetail } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/result.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Reply } from '../http/route.ts';
 import { DO_NOT_RETRY, OpenAiError } from './openai-error.ts';

@@ -1,6 +1,6 @@
 import { QueueError } from '../../src/errors/problem.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
-import type { JobDetail } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/result.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../http/route.ts';
 import { SSE_KEEP_ALIVE, SSE_TYPE } from '../http/sse.ts';

@@ -1,5 +1,5 @@
 import { STATUS_TABLE } from '../../src/job/job.ts';
-import type { JobDetail } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/result.ts';
 import { responseIdOf } from './response-id.ts';
 
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };

@@ -1,7 +1,7 @@
 import type { WatchEvent } from '../../src/events/watch.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { notFound } from '../../src/job-store/find.ts';
-import type { JobDetail } from '../../src/job-store/job-detail.ts';
+import type { JobDetail } from '../../src/job-store/result.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import { sseMessage } from '../http/sse.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';

@@ -209,11 +209,11 @@ async function enlist(
   return known.map((options) => (options === '' ? undefined : options));
 }
 
-async function addToBullmq({ bullmq, line }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
+async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
   const [job] = jobs;
   if (job === undefined) return;
   if (jobs.length === 1) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
   // Not awaited: a dispatcher that misses it looks within a second.
-  if (jobs.some(({ delayMs }) => delayMs === 0)) line.announce().catch(() => {});
+  if (jobs.some(({ delayMs }) => delayMs === 0)) fairQueue.announce().catch(() => {});
 }

@@ -37,19 +37,30 @@ export interface NextJob {
   dataBytes: number;
 }
 
+/** ReservedJob is a queued job that quota of an upstream model is reserved for. */
+interface ReservedJob {
+  id: string;
+  tenant: string;
+  reservedModel: string;
+}
+
 /** The line of one model. */
 export interface FairQueue {
   /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be parked. */
-  up(jobs: readonly QueuedJob[], options?: { mine?: boolean }): Promise<void>;
+  add(jobs: readonly QueuedJob[], options?: { isHeld?: boolean }): Promise<void>;
   /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
   announce(): Promise<void>;
   /** The next ones, none taken away. A place whose job does not come within a minute is. */
   next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
-  /** @param grant what it may use: the upstream's name of a model. @returns which of them were started. */
-  start(jobs: readonly { id: string; tenant: string; grant: string }[]): Promise<boolean[]>;
+  /**
+   * start lets jobs run that quota is reserved for; `reservedModel` is the upstream model it is reserved of.
+   *
+   * @returns for each job whether it was still in the queue and has started.
+   */
+  start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /** @param untilMs when its turn is looked at again. */
-  stop(tenant: string, untilMs: number, reason: string): Promise<void>;
-  resume(tenant: string): Promise<boolean>;
+  pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
+  resumeTenant(tenant: string): Promise<boolean>;
   /** Writes the status, which expires after some seconds. */
   reportStatus(status: QueueStatus): Promise<void>;
   /** Reads the status; undefined: no dispatcher has written one in the last seconds. */
@@ -62,13 +73,13 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const weights = weightsOf(tenants);
   const scriptKeys = modelScriptKeys(keys);
   return {
-    async up(jobs, { mine = false } = {}) {
+    async add(jobs, { isHeld = false } = {}) {
       if (jobs.length === 0) return;
       await addToFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job('') },
         rest: jobs.flatMap((job) => [
-          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', mine ? '1' : ''],
+          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', isHeld ? '1' : ''],
         ]),
       });
     },
@@ -97,14 +108,14 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const started = await startFromFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap(({ id, tenant, grant }) => [id, tenant, grant]),
+        rest: jobs.flatMap(({ id, tenant, reservedModel }) => [id, tenant, reservedModel]),
       });
       return (started as number[]).map((one) => one === 1);
     },
-    async stop(tenant, untilMs, reason) {
+    async pauseTenant(tenant, untilMs, reason) {
       await pauseTenant.run(redis, { keys: scriptKeys, args: { tenant, untilMs, reason } });
     },
-    async resume(tenant) {
+    async resumeTenant(tenant) {
       return (await resumeTenant.run(redis, { keys: scriptKeys, args: { tenant } })) === 1;
     },
     async reportStatus(status) {

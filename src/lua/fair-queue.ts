@@ -148,7 +148,7 @@ for i = 1, #jobs, 3 do
     dequeue(tenant, id)
     if redis.call('ZSCORE', queuedTenants, tenant) then redis.call('ZADD', queuedTenants, exact(after), tenant) end
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
-    redis.call('HSET', runPrefix .. id, 'grant', upstreamModel)
+    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel)
     redis.call('LPUSH', wait, id)
     redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
     started[#started] = 1

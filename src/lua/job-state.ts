@@ -65,18 +65,36 @@ end
 `,
 });
 
-/** freshRun begins a new run of a job. What was spent on the job stays known. */
-export const freshRun = defineLibrary({
-  keys: ['run', 'response', 'eventLog'],
+/** freshRecord says with which record a new run of a job begins: what was spent on the job stays known. */
+export const freshRecord = defineLibrary({
+  keys: ['run'],
   lua: /* lua */ `
--- A create whose outcome is not known counts as an uncertain purchase from now on.
-local function clearRun()
+-- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now on.
+local function freshFields()
   local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'submitting', 'cost_nano')
-  redis.call('DEL', run, response, eventLog)
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
-  if kept[1] then redis.call('HSET', run, 'purchases', kept[1]) end
-  if kept[4] then redis.call('HSET', run, 'cost_nano', kept[4]) end
-  if uncertain > 0 then redis.call('HSET', run, 'uncertain_purchases', uncertain) end
+  local fields = {}
+  local function keep(field, value)
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+  end
+  if kept[1] then keep('purchases', kept[1]) end
+  if kept[4] then keep('cost_nano', kept[4]) end
+  if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end
+  return fields
+end
+`,
+});
+
+/** freshRun begins a new run of a job: it clears what the earlier run left. */
+export const freshRun = defineLibrary({
+  keys: ['response', 'eventLog'],
+  uses: [freshRecord],
+  lua: /* lua */ `
+local function clearRun()
+  local fields = freshFields()
+  redis.call('DEL', run, response, eventLog)
+  if #fields > 0 then redis.call('HSET', run, unpack(fields)) end
 end
 `,
 });

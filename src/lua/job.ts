@@ -1,6 +1,6 @@
 import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
-import { finishedIndexes, freshRun, jobState, runState } from './job-state.ts';
+import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
 import { outboxLibrary } from './webhooks.ts';
 
 /**
@@ -8,15 +8,15 @@ import { outboxLibrary } from './webhooks.ts';
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that dispatchers write.
  * Returns false when there is no such job, else
- * `{state, open (1 or 0), due (ms or false), paused (1 or 0), fields of the job, the whole record, position}`. The position is
- * false for a job that is not in the fair queue, else
+ * `{state, open (1 or 0), due (ms or false), paused (1 or 0), fields of the job, record, position}`. The record of a job that was
+ * retried by hand and has not begun is that of its new run. The position is false for a job that is not in the fair queue, else
  * `{jobs before it, those of its tenant among them, why its tenant is paused (or ''), until when, fields of queueStatus…}`.
  */
 export const readJobScript = defineScript({
   name: 'job.read',
   keys: ['run', 'meta', 'queueStatus'],
   args: ['weights'],
-  uses: [jobState, runState, fairQueueLibrary],
+  uses: [jobState, runState, freshRecord, fairQueueLibrary],
   lua: /* lua */ `
 local MOST_TENANTS = 200
 
@@ -44,10 +44,12 @@ end
 local state = stateOf()
 if state == 'missing' then return false end
 local due = state == 'delayed' and dueTime(id)
-local open = isOpen(job, run, state) and 1 or 0
+local open = isOpen(job, run, state)
+local isReopened = open and redis.call('HEXISTS', run, 'status') == 1
+local record = isReopened and freshFields() or redis.call('HGETALL', run)
 local fields = redis.call('HMGET', job, 'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue')
 local position = state == 'waiting' and redis.call('ZSCORE', delayed, id) and positionOf(tenantIn(fields[3]))
-return { state, open, due, redis.call('HEXISTS', meta, 'paused'), fields, redis.call('HGETALL', run), position }
+return { state, open and 1 or 0, due, redis.call('HEXISTS', meta, 'paused'), fields, record, position }
 `,
 });
 

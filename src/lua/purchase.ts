@@ -1,24 +1,33 @@
 import { defineScript } from '../redis/script.ts';
 
 /**
+ * MarkAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived after all. `ok`: the create
+ * may be sent; 1 when its mark replaced an earlier one, else 0. A record is a flat list: field, value, …
+ */
+export type MarkAnswer =
+  | ['lock-lost' | 'finished' | 'cancel-requested']
+  | ['purchased', record: string[]]
+  | ['ok', replaced: 0 | 1];
+
+/**
  * markPurchase writes down that a create request is about to be sent: from here until the response's id is stored, its outcome
  * is unknown. The mark replaces that of an earlier create whose outcome stays unknown, and counts that one as an uncertain
  * purchase in the same step, so that no crash can hide it.
  *
- * Returns `{'lost'}`, `{'cancel'}` (a cancel has been requested, or the job has ended), `{'bought', record}` (the id of the
- * earlier create has arrived after all), `{'ok', 1 when a mark was replaced, else 0}`.
+ * Returns a `MarkAnswer`.
  */
 export const markPurchase = defineScript({
   name: 'purchase.mark',
   keys: ['lock', 'run'],
   args: ['lockToken', 'fencingToken', 'now'],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return { 'lost' } end
+if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local known = redis.call('HMGET', run, 'status', 'cancel_requested_at', 'upstream_id', 'background', 'submitting')
 local status, cancelRequestedAt, responseId, isBackground, pendingToken = unpack(known)
-if status or cancelRequestedAt then return { 'cancel' } end
+if status then return { 'finished' } end
+if cancelRequestedAt then return { 'cancel-requested' } end
 -- A response in the foreground ended with its connection.
-if responseId and isBackground == '1' then return { 'bought', redis.call('HGETALL', run) } end
+if responseId and isBackground == '1' then return { 'purchased', redis.call('HGETALL', run) } end
 -- The same create again, after a reply that was lost with its connection.
 if pendingToken == fencingToken then return { 'ok', 0 } end
 if pendingToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
@@ -34,8 +43,7 @@ return { 'ok', pendingToken and 1 or 0 }
  * mark, nothing is written, because no worker waits for this response any more.
  *
  * `fields` are further fields of the response: field, value, …
- * Returns `'superseded'` (not written), or, written: `'finished'` (the job has its final status), `'lost'` (another worker has
- * the lock), `'cancel'` (a cancel has been requested), `'ok'`.
+ * Returns a `RunAnswer`. `superseded`: not written. Every other answer: written, and how the job stands.
  */
 export const storePurchase = defineScript({
   name: 'purchase.store',
@@ -56,8 +64,8 @@ if storedId ~= responseId then
   redis.call('HSET', run, 'upstream_id', responseId, unpack(fields))
 end
 if status then return 'finished' end
-if not isLocked then return 'lost' end
-if cancelRequestedAt then return 'cancel' end
+if not isLocked then return 'lock-lost' end
+if cancelRequestedAt then return 'cancel-requested' end
 return 'ok'
 `,
 });

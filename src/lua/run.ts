@@ -1,6 +1,24 @@
+import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
 import { outboxLibrary } from './webhooks.ts';
+
+/**
+ * RunAnswer is the answer of a script that writes the record of a run for an attempt:
+ *
+ * - `ok`: written.
+ * - `lock-lost`: another worker holds the job's lock, so this attempt must stop.
+ * - `cancel-requested`: a cancel has been requested; the attempt has to end its response.
+ * - `finished`: the job has its final status.
+ * - `superseded`: a later create has replaced the purchase mark.
+ */
+export type RunAnswer = 'ok' | 'lock-lost' | 'cancel-requested' | 'finished' | 'superseded';
+
+/** BeginAnswer is the answer of `beginRun`; a record is a flat list: field, value, field, value, … */
+export type BeginAnswer = ['lock-lost'] | ['finished' | 'unreserved' | 'open', record: string[]];
+
+/** FinishAnswer is the answer of `finishRun`: the status that the record now has. */
+export type FinishAnswer = 'lock-lost' | FinishedStatus;
 
 /** How long the usage of a day is kept, in days. */
 const USAGE_KEPT_DAYS = 400;
@@ -57,8 +75,8 @@ end
  * is known. A job of a bare BullMQ client gets its index entries here.
  *
  * `attemptsMade` is BullMQ's count; `createdAt` (ms) is when the job was enqueued; `tenant` is '' for none.
- * Returns `{'lost'}` (another worker holds the lock), `{'finished', record}` (it ended before a crash could tell BullMQ),
- * `{'ungranted', record}` (it has not had its turn in the fair queue), `{'open', record}`.
+ * Returns a `BeginAnswer`. `finished`: the run ended before a crash could tell BullMQ. `unreserved`: the job has not had its turn
+ * in the fair queue. `open`: the attempt begins.
  */
 export const beginRun = defineScript({
   name: 'run.begin',
@@ -66,7 +84,7 @@ export const beginRun = defineScript({
   args: ['id', 'lockToken', 'createdAt', 'now', 'attemptsMade', 'tenant'],
   uses: [runState, freshRun, finishedIndexes],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return { 'lost' } end
+if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local startedAt = redis.call('HGET', job, 'processedOn')
 if redis.call('HEXISTS', run, 'status') == 1 then
   -- A begin that is sent again after a lost reply gets the same answer.
@@ -85,10 +103,10 @@ if tenant ~= '' then
   redis.call('SADD', tenants, tenant)
   redis.call('ZADD', tenantIndex, 'NX', createdAt, id)
 end
-local fields = redis.call('HMGET', run, 'grant', 'upstream_id', 'background', 'cancel_requested_at')
+local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
 local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
 redis.call('HSET', run, 'begun', startedAt)
-if not isRunning and not isReserved and not isCancelled then return { 'ungranted', redis.call('HGETALL', run) } end
+if not isRunning and not isReserved and not isCancelled then return { 'unreserved', redis.call('HGETALL', run) } end
 redis.call('HSETNX', run, 'started_at', now)
 local before = redis.call('HGET', run, 'attempts_before') or 0
 redis.call('HSET', run, 'attempt', attemptsMade - before + 1)
@@ -103,7 +121,7 @@ return { 'open', redis.call('HGETALL', run) }
  * saveRun writes fields of a record, for the holder of the lock only: a worker that has lost it must not touch what is now
  * another worker's. It books a response that has ended without ending its job in the same step.
  *
- * Returns `'lost'`, `'cancel'` (written, and a cancel has been requested), `'ok'`.
+ * Returns `lock-lost` (not written), `cancel-requested` or `ok` (written).
  */
 export const saveRun = defineScript({
   name: 'run.save',
@@ -112,10 +130,10 @@ export const saveRun = defineScript({
   rest: 'fields',
   uses: [usageBooking, progressFields],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return 'lost' end
+if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
 bookUsage()
 writeProgress(fields)
-if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel' end
+if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
 return 'ok'
 `,
 });
@@ -130,7 +148,7 @@ return 'ok'
  *
  * `entryId` and `previousEntryId` ('' for none) are of the same writer, `events` is JSON or '', `reason` says why a new attempt
  * begins or is '', `mostBytes` limits the log.
- * Returns `'lost'`, `'over'` (the job has its final status), `'cancel'` (written, and a cancel has been requested), `'ok'`.
+ * Returns `lock-lost` or `finished` (not written), `cancel-requested` or `ok` (written).
  */
 export const appendToEventLog = defineScript({
   name: 'run.append',
@@ -139,10 +157,10 @@ export const appendToEventLog = defineScript({
   rest: 'fields',
   uses: [progressFields],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return 'lost' end
+if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
 local known = redis.call('HMGET', run, 'status', 'cancel_requested_at', 'attempt', 'purchases', 'last_entry')
 local status, cancelRequestedAt, attempt, purchases, lastEntryId = unpack(known)
-if status then return 'over' end
+if status then return 'finished' end
 -- The same entry again, after a reply that was lost with its connection.
 local isRepeated = lastEntryId == entryId
 local isAfterHole = not isRepeated and previousEntryId ~= '' and lastEntryId ~= previousEntryId
@@ -160,7 +178,7 @@ if #entry > 4 and not isRepeated then
   redis.call('XADD', eventLog, '*', unpack(entry))
   redis.call('PUBLISH', eventLog, 'entry')
 end
-if cancelRequestedAt then return 'cancel' end
+if cancelRequestedAt then return 'cancel-requested' end
 return 'ok'
 `,
 });
@@ -171,7 +189,7 @@ return 'ok'
  *
  * `lockToken` is '' for a job that BullMQ has failed by itself. `newUsage` is JSON, `null` for unknown. `summary`, `failure` and
  * `refusal` are JSON, '' for none; they are written only with the status that they belong to. `newResponse` is JSON.
- * Returns `'lost'`, or the status that the record now has.
+ * Returns a `FinishAnswer`.
  */
 export const finishRun = defineScript({
   name: 'run.finish',
@@ -184,8 +202,8 @@ export const finishRun = defineScript({
   lua: /* lua */ `
 if lockToken == '' then
   local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
-  if not isEnded or redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'lost' end
-elseif redis.call('GET', lock) ~= lockToken then return 'lost' end
+  if not isEnded or redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'lock-lost' end
+elseif redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
 local known = redis.call('HGET', run, 'status')
 if known then
   -- The cancel was written before the upstream had said what the response used.

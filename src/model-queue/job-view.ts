@@ -106,10 +106,7 @@ interface Facts {
   now: number;
 }
 
-export function viewFrom(known: Facts): JobView {
-  // A final status of a run that is open again is that of the run before a retry: nothing of it holds any more.
-  const retried = known.open && known.run.status !== undefined;
-  const facts = retried ? { ...known, run: freshRun(known.run) } : known;
+export function viewFrom(facts: Facts): JobView {
   const { run } = facts;
   const status: JobStatus = facts.open ? facts.state : (run.status ?? facts.state);
   const base = {
@@ -169,12 +166,6 @@ export function viewFrom(known: Facts): JobView {
 function waitingOf({ place, tenant, maxInFlight, paused, now }: Facts): Waiting {
   if (place === undefined) return waitingOutside(paused);
   return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, paused, now);
-}
-
-/** What was spent on a job stays known when it is retried by hand. */
-function freshRun({ purchases, uncertainPurchases, submitting, costNano }: RunRecord): RunRecord {
-  const uncertain = uncertainPurchases + (submitting === undefined ? 0 : 1);
-  return { ...runRecordFrom([]), purchases, uncertainPurchases: uncertain, costNano };
 }
 
 /** While a job is active its mark is a create under way; at any other time it is one that nobody knows the end of. */

@@ -15,10 +15,9 @@ import {
   requireJob,
   requireSettled,
 } from '../job-store/find.ts';
-import { type JobDetail, jobDetailFrom } from '../job-store/job-detail.ts';
 import { listJobs } from '../job-store/list.ts';
-import { resultFrom, resultJsonFrom } from '../job-store/result.ts';
-import { keepSeconds } from '../run/retention.ts';
+import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
+import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
 import { createSdkRetryKeys, type SdkRetryKeys } from './sdk-retry-keys.ts';

@@ -1,3 +1,4 @@
+import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
@@ -9,7 +10,7 @@ export interface RunRecord {
   finishedAt: number | undefined;
   attempt: number;
   /** The upstream's name of the model that the job may be sent to: it has had its turn in the line. undefined: it has not, or again has to wait for one. */
-  grant: string | undefined;
+  reservedModel: string | undefined;
   /** The mark of a create whose end nobody has written down: under way, or uncertain when its worker is gone. */
   submitting: Submission | undefined;
   /** Responses known to be bought for this job, ever: earlier attempts and retries by hand included. */
@@ -27,7 +28,7 @@ export interface RunRecord {
   /** The sequence number of the last stream event that was seen. */
   cursor: number | undefined;
   /** When the response was created, by our clock, in milliseconds. */
-  createdAt: number | undefined;
+  responseCreatedAt: number | undefined;
   /** The last event or answered lookup of the response, by our clock, in milliseconds. */
   seenAt: number | undefined;
   upstreamStatus: string | undefined;
@@ -54,7 +55,7 @@ export interface Submission {
 /** The fields that an attempt writes as it goes; `undefined` removes one. */
 export interface RunProgress {
   /** `undefined`: it has been used, or given back. */
-  grant?: undefined;
+  reservedModel?: undefined;
   /** `undefined`: the upstream has refused the create, nothing was bought. */
   submitting?: undefined;
   submittingOver?: true;
@@ -62,7 +63,7 @@ export interface RunProgress {
   background?: boolean;
   streamed?: boolean;
   cursor?: number | undefined;
-  createdAt?: number | undefined;
+  responseCreatedAt?: number | undefined;
   seenAt?: number | undefined;
   upstreamStatus?: string | undefined;
   outputCharacters?: number | undefined;
@@ -85,14 +86,14 @@ export type RunEnd =
 
 /** Names in Redis are in snake_case, for people who look with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
-  grant: 'grant',
+  reservedModel: 'reserved_model',
   submitting: 'submitting',
   submittingOver: 'submitting_over',
   upstreamId: 'upstream_id',
   background: 'background',
   streamed: 'streamed',
   cursor: 'cursor',
-  createdAt: 'created_at',
+  responseCreatedAt: 'response_created_at',
   seenAt: 'seen_at',
   upstreamStatus: 'upstream_status',
   outputCharacters: 'output_characters',
@@ -113,6 +114,26 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
   return typeof value === 'boolean' ? String(Number(value)) : String(value);
 }
 
+/** usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in src/lua/run.ts. */
+export function usageBookingOf(spent: Spent | null, tenant: string | undefined): string {
+  if (spent === null) return '';
+  const { responseId, usage, costNano } = spent;
+  return JSON.stringify({
+    response: responseId ?? '',
+    tenant: tenant ?? '',
+    input: wholeText(usage?.input_tokens ?? 0),
+    cached: wholeText(usage?.cached_tokens ?? 0),
+    output: wholeText(usage?.output_tokens ?? 0),
+    reasoning: wholeText(usage?.reasoning_tokens ?? 0),
+    nano_usd: costNano === null ? '' : wholeText(costNano),
+  });
+}
+
+/** Redis adds up nothing but whole numbers, and other servers may say anything. */
+function wholeText(value: number): string {
+  return Number.isSafeInteger(Math.round(value)) ? String(Math.round(value)) : '0';
+}
+
 /** From the flat list of fields and values that a script returns. */
 export function runRecordFrom(flat: readonly string[]): RunRecord {
   const fields = new Map<string, string>();
@@ -127,7 +148,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     startedAt: number('started_at'),
     finishedAt: number('finished_at'),
     attempt: number('attempt') ?? 0,
-    grant: fields.get('grant'),
+    reservedModel: fields.get('reserved_model'),
     submitting: submissionFrom(fields),
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
@@ -136,7 +157,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     background: fields.get('background') === '1',
     streamed: fields.get('streamed') === '1',
     cursor: number('cursor'),
-    createdAt: number('created_at'),
+    responseCreatedAt: number('response_created_at'),
     seenAt: number('seen_at'),
     upstreamStatus: fields.get('upstream_status'),
     outputCharacters: number('output_characters') ?? 0,
@@ -153,4 +174,16 @@ function submissionFrom(fields: ReadonlyMap<string, string>): Submission | undef
   const token = fields.get('submitting');
   if (token === undefined) return undefined;
   return { token, at: Number(fields.get('submitting_at') ?? 0), over: fields.has('submitting_over') };
+}
+
+const HOUR_S = 3600;
+/** Our records outlive BullMQ's jobs by this much, so that a listed job never lacks its record; the worker's sweep takes both. */
+const SLACK_S = 24 * HOUR_S;
+
+/** The time to live of a finished record, in seconds: a backstop for when no worker is there to sweep. */
+export function keepSeconds(retention: Retention): { completed: number; failed: number } {
+  return {
+    completed: Math.ceil(retention.completedHours * HOUR_S) + SLACK_S,
+    failed: Math.ceil(retention.failedHours * HOUR_S) + SLACK_S,
+  };
 }

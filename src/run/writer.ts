@@ -1,11 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { FinishedStatus } from '../job/job.ts';
-import { markPurchase, storePurchase } from '../lua/purchase.ts';
-import { appendToEventLog, beginRun, finishRun, saveRun } from '../lua/run.ts';
+import { type MarkAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
+import {
+  appendToEventLog,
+  type BeginAnswer,
+  beginRun,
+  type FinishAnswer,
+  finishRun,
+  type RunAnswer,
+  saveRun,
+} from '../lua/run.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { utcDay } from '../usage/utc-day.ts';
-import { usageBookingOf } from './booking.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -13,6 +20,7 @@ import {
   type RunRecord,
   runRecordFrom,
   type Spent,
+  usageBookingOf,
 } from './record.ts';
 
 /** Of the events of one job. Whoever streams more hears the rest at its end. */
@@ -61,9 +69,9 @@ export interface RunRecordWriter {
   finish(end: RunEnd): Promise<FinishedStatus>;
 }
 
-/** `ungranted`: it has to wait for its turn in the line first. `finished`: it has its final status already. */
+/** `unreserved`: it has to wait for its turn in the line first. `finished`: it has its final status already. */
 export interface Begun {
-  state: 'open' | 'ungranted' | 'finished';
+  state: 'open' | 'unreserved' | 'finished';
   record: RunRecord;
 }
 
@@ -73,14 +81,14 @@ export type NewEntry = { events: string } | { reason: string };
 /** `replaced`: there was a mark of an earlier create, which nobody will ever know the end of. */
 export type Submitted =
   | { kind: 'ok'; replaced: boolean }
-  | { kind: 'unwanted' }
-  | { kind: 'bought'; record: RunRecord };
+  | { kind: 'finished' | 'cancel-requested' }
+  | { kind: 'purchased'; record: RunRecord };
 
-export type Stored = 'ok' | 'unwanted' | 'superseded';
+export type Stored = Exclude<RunAnswer, 'lock-lost'>;
 
 /** A response that a create has brought home. */
 export type Bought = Required<
-  Pick<RunProgress, 'background' | 'streamed' | 'createdAt' | 'upstreamStatus'>
+  Pick<RunProgress, 'background' | 'streamed' | 'responseCreatedAt' | 'upstreamStatus'>
 > & { upstreamId: string };
 
 export interface RunRecordOptions {
@@ -123,8 +131,8 @@ export function createRunRecord({
           tenant: tenant ?? '',
         },
       });
-      const [state, fields] = reply as ['lost'] | [Begun['state'], string[]];
-      if (state === 'lost') throw new LockLostError(id);
+      const [state, fields] = reply as BeginAnswer;
+      if (state === 'lock-lost') throw new LockLostError(id);
       return { state, record: runRecordFrom(fields ?? []) };
     },
 
@@ -138,51 +146,46 @@ export function createRunRecord({
         keys: scriptKeys,
         args: { lockToken, fencingToken, now: Date.now() },
       });
-      const answer = reply as ['lost'] | ['cancel'] | ['bought', string[]] | ['ok', 0 | 1];
+      const answer = reply as MarkAnswer;
       switch (answer[0]) {
-        case 'lost':
+        case 'lock-lost':
           throw new LockLostError(id);
-        case 'cancel':
-          return { kind: 'unwanted' };
-        case 'bought':
-          return { kind: 'bought', record: runRecordFrom(answer[1]) };
-        default:
+        case 'finished':
+        case 'cancel-requested':
+          return { kind: answer[0] };
+        case 'purchased':
+          return { kind: 'purchased', record: runRecordFrom(answer[1]) };
+        case 'ok':
           return { kind: 'ok', replaced: answer[1] === 1 };
+        default: {
+          const never: never = answer;
+          throw new Error(`unknown answer ${String(never)}`);
+        }
       }
     },
 
     async storePurchase(fencingToken, { upstreamId, ...bought }) {
-      const answer = await storePurchase.run(redis, {
+      const answer = (await storePurchase.run(redis, {
         keys: scriptKeys,
         args: { lockToken, fencingToken, responseId: upstreamId },
         rest: fieldsOf(bought),
-      });
-      switch (answer) {
-        case 'lost':
-          throw new LockLostError(id);
-        case 'superseded':
-          return 'superseded';
-        case 'ok':
-          return 'ok';
-        default:
-          return 'unwanted';
-      }
+      })) as RunAnswer;
+      return requireLock(answer, id);
     },
 
     async save(progress, spent = null) {
-      const answer = await saveRun.run(redis, {
+      const answer = (await saveRun.run(redis, {
         keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
         args: { lockToken, booking: usageBookingOf(spent, tenant) },
         rest: fieldsOf(progress),
-      });
-      if (answer === 'lost') throw new LockLostError(id);
-      return { cancelRequested: answer === 'cancel' };
+      })) as RunAnswer;
+      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
     },
 
     async append(entry, progress) {
       const previousEntryId = entries === 0 ? '' : `${writer}:${entries}`;
       entries += 1;
-      const answer = await appendToEventLog.run(redis, {
+      const answer = (await appendToEventLog.run(redis, {
         keys: scriptKeys,
         args: {
           ...{ lockToken, entryId: `${writer}:${entries}`, previousEntryId },
@@ -191,9 +194,8 @@ export function createRunRecord({
           mostBytes: MOST_JOURNAL_BYTES,
         },
         rest: fieldsOf(progress),
-      });
-      if (answer === 'lost') throw new LockLostError(id);
-      return { cancelRequested: answer === 'cancel' };
+      })) as RunAnswer;
+      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
     },
 
     async finish(end) {
@@ -214,8 +216,16 @@ export function createRunRecord({
           booking: usageBookingOf(end.spent, tenant),
         },
       });
-      if (answer === 'lost') throw new LockLostError(id);
-      return answer as FinishedStatus;
+      return requireLock(answer as FinishAnswer, id);
     },
   };
+}
+
+/** @throws {LockLostError} */
+function requireLock<Answer extends RunAnswer | FinishAnswer>(
+  answer: Answer,
+  id: string,
+): Exclude<Answer, 'lock-lost'> {
+  if (answer === 'lock-lost') throw new LockLostError(id);
+  return answer as Exclude<Answer, 'lock-lost'>;
 }

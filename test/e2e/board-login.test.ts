@@ -46,7 +46,7 @@ describeInChromium('the board behind its login', (windows) => {
     });
     expect(new URL(page.url()).pathname).toBe('/login');
     await logIn(page, 'not-the-key-of-anybody');
-    await page.getByRole('alert').getByText('none of the keys').waitFor();
+    await page.getByRole('alert').getByText('This key is unknown').waitFor();
     complaints.splice(0);
     await logIn(page, ADMIN);
 

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RunRecord } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
-import { PostponedError } from '../reservation/postponed-error.ts';
-import { reportOf } from '../reservation/quota-report.ts';
+import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { withPurchaseToken } from '../upstream/purchase-token.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
@@ -58,11 +57,12 @@ async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  */
 async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   const { record, reservation, lostResponses } = attempt;
-  reservation.check();
+  reservation.assertUnspent();
   const token = randomUUID();
   const [submitted] = await Promise.all([record.submit(token), reservation.sent()]);
-  if (submitted.kind === 'unwanted') throw new Interruption('cancelled');
-  const earlier = submitted.kind === 'bought' ? purchaseToAdopt(submitted.record) : undefined;
+  if (submitted.kind === 'finished' || submitted.kind === 'cancel-requested')
+    throw new Interruption('cancelled');
+  const earlier = submitted.kind === 'purchased' ? purchaseToAdopt(submitted.record) : undefined;
   if (earlier !== undefined) return adoptLate(earlier, attempt);
   if (submitted.kind === 'ok' && submitted.replaced) attempt.onPurchase('uncertain');
   attempt.isUncertain = false;
@@ -89,7 +89,7 @@ async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<R
       if (!active.signal.aborted) await reservation.report({ what: 'failed' });
       throw error;
     }
-    const allWait = await reservation.refused(reportOf(error));
+    const allWait = await reservation.refused(error);
     await record.save({ submitting: undefined });
     throw allWait ? new PostponedError({ cause: error }) : error;
   }
@@ -99,8 +99,20 @@ async function keep(purchase: Purchase, token: string, attempt: Attempt): Promis
   const { active, onPurchase } = attempt;
   try {
     const stored = await storeResponseId(purchase, token, attempt).finally(() => onPurchase('bought'));
-    if (stored === 'unwanted') active.interrupt('cancelled');
-    if (stored === 'superseded') throw new Interruption('lock lost');
+    switch (stored) {
+      case 'ok':
+        break;
+      case 'finished':
+      case 'cancel-requested':
+        active.interrupt('cancelled');
+        break;
+      case 'superseded':
+        throw new Interruption('lock lost');
+      default: {
+        const never: never = stored;
+        throw new Error(`unknown answer ${String(never)}`);
+      }
+    }
   } catch (error: unknown) {
     await purchase.running.events?.return(undefined);
     // After a lost lock the successor knows the id and adopts the response. Otherwise no record has the id, and none ever will.

@@ -39,7 +39,7 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
     },
     cursor: record.cursor,
     outputCharacters: record.outputCharacters,
-    createdAt: record.createdAt ?? Date.now(),
+    createdAt: record.responseCreatedAt ?? Date.now(),
   };
 }
 
@@ -50,7 +50,7 @@ export function identityOf({ running: { response, background, streamed }, create
     upstreamStatus: response.status ?? 'in_progress',
     background,
     streamed,
-    createdAt,
+    responseCreatedAt: createdAt,
   };
 }
 

@@ -69,7 +69,7 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
   const reserved = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
   const { admitted, giveBack } = await tenants.admit(reserved);
   const starts = await fairQueue.start(
-    admitted.map(({ id, tenant }) => ({ id, tenant, grant: source.name })),
+    admitted.map(({ id, tenant }) => ({ id, tenant, reservedModel: source.name })),
   );
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
   const unused = idsOf(reserved.filter((job) => !started.has(job)));
@@ -167,9 +167,9 @@ async function reserveOfTenants(
           continue;
         }
         count += 1;
-        await fairQueue.stop(tenant, pause.untilMs, pause.reason);
+        await fairQueue.pauseTenant(tenant, pause.untilMs, pause.reason);
         // One of its jobs has ended since.
-        if (!pausedHere.has(tenant)) await fairQueue.resume(tenant);
+        if (!pausedHere.has(tenant)) await fairQueue.resumeTenant(tenant);
       }
       return count;
     },

@@ -79,7 +79,7 @@ describe('a body that is not JSON', () => {
       { body: '{} {}' },
       'expected to be JSON: Unexpected non-whitespace',
     ],
-    ['no body', 415, 'unsupported_media_type', {}, 'body of JSON was expected'],
+    ['no body', 415, 'unsupported_media_type', {}, 'Expected a body of JSON, got none'],
     [
       'a form',
       415,
@@ -411,7 +411,7 @@ describe('routes', () => {
     ['POST', '/v2/jobs'],
     ['GET', '/livez/x'],
   ])('%s %s is no route', async (method, path) => {
-    expect(await refused([404, 'route_not_found'], method, path)).toContain(`There is no ${method} /`);
+    expect(await refused([404, 'route_not_found'], method, path)).toContain(`There is no route ${method} /`);
   });
 });
 

@@ -211,14 +211,14 @@ describe('o3q and the client', () => {
     const nobody = await o3q(['list'], { environment: { O3Q_URL: instance.url } });
     expect(nobody).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/A key was expected: .*set O3Q_API_KEY/),
+      stderr: expect.stringMatching(/Expected a key, got none: .*set O3Q_API_KEY/),
     });
     const wrong = await o3q(['list'], {
       environment: { O3Q_URL: instance.url, O3Q_API_KEY: 'an-old-secret-1234' },
     });
     expect(wrong).toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/none of this instance.*check O3Q_API_KEY/),
+      stderr: expect.stringMatching(/got an unknown key: .*check O3Q_API_KEY/),
     });
     expect(wrong.stderr).not.toContain('an-old-secret');
   });

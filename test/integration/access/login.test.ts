@@ -106,7 +106,7 @@ describe('a login', () => {
     'with the key %j is refused, on the page',
     async (key) => {
       const answer = await logIn(key, { headers: { ...SAME_ORIGIN, ...PAGE } });
-      expect(answer).toMatchObject({ status: 401, body: expect.stringContaining('none of the keys') });
+      expect(answer).toMatchObject({ status: 401, body: expect.stringContaining('This key is unknown') });
       expect(answer.headers['set-cookie']).toBeUndefined();
       expect(answer.body).toContain('name="next" value="/board"');
     },

@@ -296,7 +296,7 @@ it('an error that nobody expected is opaque outside and loud inside, and quotes 
   const answer = await get(`/jobs/${id}`);
   expectProblem(answer, 500, 'internal_error');
   expect(answer.body).toMatchObject({
-    detail: 'Something unexpected happened; the log of the producer tells more',
+    detail: 'An unexpected error happened; the log of the producer has its details',
   });
   const loud = instance.logLines.filter((line) => line.includes('unexpected error'));
   expect(loud.map((line) => JSON.parse(line) as unknown)).toEqual([

@@ -107,7 +107,7 @@ describe('a crash between the entries and the job', () => {
     await expect(queue.enqueue(request)).rejects.toThrow('died');
     expect(await entries()).toHaveLength(1);
     expect((await queue.list()).jobs).toEqual([]);
-    expect((await o3.line.next(10)).jobs).toEqual([]);
+    expect((await o3.fairQueue.next(10)).jobs).toEqual([]);
   });
 });
 

@@ -33,7 +33,7 @@ const bought = (upstreamId: string): Bought => ({
   upstreamStatus: 'queued',
   background: true,
   streamed: true,
-  createdAt: Date.now(),
+  responseCreatedAt: Date.now(),
 });
 
 it('a mark, then the id: one purchase, and nothing uncertain', async () => {
@@ -67,7 +67,7 @@ it('an id comes home without the lock, and its sender is told to stop', async ()
   await expect(record.storePurchase('p1', bought('resp_1'))).rejects.toThrow(LockLostError);
   const next = recordOf(job, 'b');
   expect((await next.begin(0)).record).toMatchObject({ upstreamId: 'resp_1', purchases: 1 });
-  expect(await next.submit('p2')).toMatchObject({ kind: 'bought', record: { upstreamId: 'resp_1' } });
+  expect(await next.submit('p2')).toMatchObject({ kind: 'purchased', record: { upstreamId: 'resp_1' } });
 });
 
 it('an id whose mark was replaced stays away', async () => {
@@ -94,10 +94,10 @@ it('nothing is marked once somebody has cancelled, and what comes home then is u
   const { id, record } = await begun();
   await record.submit('p1');
   await queue.cancel(id);
-  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('unwanted');
-  expect(await record.submit('p2')).toEqual({ kind: 'unwanted' });
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('cancel-requested');
+  expect(await record.submit('p2')).toEqual({ kind: 'cancel-requested' });
   expect(await record.finish({ status: 'cancelled', spent: null })).toBe('cancelled');
-  expect(await record.submit('p3')).toEqual({ kind: 'unwanted' });
+  expect(await record.submit('p3')).toEqual({ kind: 'finished' });
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled', purchases: 1, uncertain_purchases: 0 });
 });
 
@@ -107,7 +107,7 @@ it('an id that comes home after the end is known, and does not change the end', 
   await queue.cancel(id);
   await record.finish({ status: 'cancelled', spent: null });
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled', uncertain_purchases: 1 });
-  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('unwanted');
+  expect(await record.storePurchase('p1', bought('resp_1'))).toBe('finished');
   expect(await queue.get(id)).toMatchObject({
     status: 'cancelled',
     upstream_id: 'resp_1',

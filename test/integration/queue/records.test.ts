@@ -141,8 +141,8 @@ it('a job that BullMQ alone retried, as Bull Board does, runs afresh', async () 
   const next = recordOf(await worker.take('b'), 'b');
   const { state } = await next.begin(1);
   // What it was granted was for the run before.
-  expect(state).toBe('ungranted');
-  await redis.hset(o3.keys.run(id), { grant: 'o3' });
+  expect(state).toBe('unreserved');
+  await redis.hset(o3.keys.run(id), { reserved_model: 'o3' });
   const { state: again, record: known } = await next.begin(1);
   expect(again).toBe('open');
   expect(known).toMatchObject({ attempt: 1, upstreamId: undefined, status: undefined, error: undefined });
@@ -178,7 +178,7 @@ it('a released job that is cancelled is final at once, and the next worker is to
   await again.moveToFailed(new UnrecoverableError('cancelled: on request'), 'b');
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
   expect(await queue.retry(id)).toMatchObject({ status: 'waiting', attempt: 0 });
-  expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ state: 'ungranted' });
+  expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ state: 'unreserved' });
 });
 
 it.each([
@@ -228,7 +228,7 @@ it('a retry that breaks off after BullMQ was told leaves a job that runs afresh'
   // Here the producer dies.
   expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
   expect(await recordOf(await worker.take('b'), 'b').begin(0)).toMatchObject({
-    state: 'ungranted',
+    state: 'unreserved',
     record: { attempt: 0, status: undefined },
   });
 });

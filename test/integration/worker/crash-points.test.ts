@@ -46,7 +46,8 @@ const cases: Case[] = [
   },
   {
     name: 'a job that is cancelled while it runs',
-    metadata: slow(),
+    // Long enough that the next worker still finds it running, also on a busy machine.
+    metadata: { sim_think_ms: '6000', sim_deltas: '5' },
     meanwhile: 'cancel',
     expected(trail) {
       const responses = trail.includes('after purchase.store') ? ['cancelled'] : [];

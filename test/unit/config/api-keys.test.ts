@@ -1,4 +1,4 @@
-import { assertGuarded, UnguardedError } from '../../../producer/access/access.ts';
+import { assertKeysOrLoopback, KeysRequiredError } from '../../../producer/access/access.ts';
 import { parseApiKeys } from '../../../src/config/api-keys.ts';
 import { readConfig, secretsOf } from '../../../src/config/environment.ts';
 
@@ -65,16 +65,16 @@ describe('O3Q_KEYS', () => {
 
 describe('a producer without keys', () => {
   it.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('may listen on %s', (host) => {
-    expect(() => assertGuarded({ host, keys: [] })).not.toThrow();
+    expect(() => assertKeysOrLoopback({ host, keys: [] })).not.toThrow();
   });
 
   it.each(['0.0.0.0', '::', '10.0.0.5', '127.example.com', '::ffff:0.0.0.0', 'producer'])(
     'may not listen on %s, and says what to set',
     (host) => {
-      const guard = (): void => assertGuarded({ host, keys: [] });
-      expect(guard).toThrow(UnguardedError);
-      expect(guard).toThrow(new RegExp(`HOST=${host} .*set O3Q_KEYS, .*or HOST to 127.0.0.1`));
-      expect(() => assertGuarded({ host, keys: [{ name: 'admin', secret: SECRET }] })).not.toThrow();
+      const guard = (): void => assertKeysOrLoopback({ host, keys: [] });
+      expect(guard).toThrow(KeysRequiredError);
+      expect(guard).toThrow(new RegExp(`HOST=${host} .*set O3Q_KEYS, .*or set HOST=127.0.0.1`));
+      expect(() => assertKeysOrLoopback({ host, keys: [{ name: 'admin', secret: SECRET }] })).not.toThrow();
     },
   );
 });

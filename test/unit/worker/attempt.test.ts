@@ -91,9 +91,9 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
     active: createActiveAttempt(),
     eventLogPace: createPace(2000),
     reservation: {
-      begin: async () => {},
-      forget: async () => {},
-      check: () => {},
+      renew: async () => {},
+      giveBack: async () => {},
+      assertUnspent: () => {},
       sent: async () => {},
       accepted: () => {},
       refused: async () => answers.allWait ?? false,
@@ -244,9 +244,9 @@ describe('a failure', () => {
       saved.push(progress);
       return { cancelRequested: false };
     };
-    const { run, done } = attemptOf({ grant: 'o3' }, { create, allWait: true, save });
+    const { run, done } = attemptOf({ reservedModel: 'o3' }, { create, allWait: true, save });
     expect(await run()).toEqual({ kind: 'postponed' });
-    expect(saved).toContainEqual({ grant: undefined });
+    expect(saved).toContainEqual({ reservedModel: undefined });
     expect(done).not.toContain('finish failed');
   });
 });
@@ -259,13 +259,13 @@ describe('a cancel', () => {
   });
 
   it('prevents the create when the mark of the create finds it', async () => {
-    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'unwanted' }) });
+    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'cancel-requested' }) });
     expect(await run()).toEqual({ kind: 'cancelled' });
     expect([done, purchases]).toEqual([['submit', 'finish cancelled'], []]);
   });
 
   it('that comes while the response is bought is sent to the upstream once', async () => {
-    const { run, done } = attemptOf({}, { store: async () => 'unwanted' });
+    const { run, done } = attemptOf({}, { store: async () => 'cancel-requested' });
     expect(await run()).toEqual({ kind: 'cancelled' });
     expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel', 'finish cancelled']);
   });
@@ -307,7 +307,7 @@ describe('a lost lock', () => {
 
 describe('a limit in time', () => {
   it('counts the time before a takeover', async () => {
-    const known = { ...ADOPTABLE, createdAt: Date.now() - 900 };
+    const known = { ...ADOPTABLE, responseCreatedAt: Date.now() - 900 };
     const { run, done } = attemptOf(known, { lookup: RUNNING }, { timeoutMs: 1000 });
     const begunAt = performance.now();
     expect(await run()).toMatchObject({ kind: 'failed', code: 'timeout' });
@@ -385,7 +385,7 @@ describe('an uncertain purchase', () => {
 
   it('is adopted when its sender stores the id just before another create', async () => {
     const record = { ...runRecordFrom([]), ...ADOPTABLE };
-    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'bought', record }) });
+    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'purchased', record }) });
     expect(await run()).toMatchObject({ kind: 'completed' });
     expect([done, purchases]).toEqual([['submit', 'look', 'finish completed'], ['adopted']]);
   });

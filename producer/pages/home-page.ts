@@ -1,16 +1,15 @@
 import type { RequestHandler } from 'express';
 import type { JobView } from '../../src/job/view.ts';
 import { isPageVisit } from '../access/authentication.ts';
-import { callerOf } from '../access/caller.ts';
+import { callerOf, type QueueFor } from '../access/caller.ts';
 import { sendPage } from '../access/login.ts';
-import type { QueueFor } from '../tenant-queues.ts';
 import { LOGOUT_FORM } from './login-page.ts';
 import { createPage, escaped, type Page } from './page.ts';
 
 const SHOWN = 50;
 
-/** What stands at `/`: the board, which only admin may see, or a tenant's own jobs. */
-export function firstPage(queueFor: QueueFor, boardPath: string): RequestHandler {
+/** homePage answers `/`: it redirects admin to the board, and shows other tenants their own jobs. */
+export function homePage(queueFor: QueueFor, boardPath: string): RequestHandler {
   return async (request, response) => {
     const caller = callerOf(response);
     if (caller === undefined || caller.admin) return response.redirect(boardPath);
@@ -24,7 +23,7 @@ function jobsPage(tenant: string, jobs: readonly JobView[], now: number): Page {
   const rows = jobs.map((job) => rowOf(job, now)).join('\n');
   const table =
     jobs.length === 0
-      ? '<p>None yet.</p>'
+      ? '<p>No jobs yet.</p>'
       : `<table>
 <thead><tr><th>Status</th><th>Question</th><th>Age</th><th></th></tr></thead>
 <tbody>
@@ -34,7 +33,7 @@ ${rows}
   return createPage(
     `The newest jobs of ${tenant}`,
     `${table}
-<p><a href="/jobs">All of them, as JSON</a> · <a href="/docs">The API</a></p>
+<p><a href="/jobs">All jobs, as JSON</a> · <a href="/docs">Documentation of the API</a></p>
 ${LOGOUT_FORM}`,
   );
 }
@@ -51,7 +50,7 @@ function rowOf(job: JobView, now: number): string {
   return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 }
 
-/** In one unit: `12 s`, `5 min`, `3 h`, `2 d`. */
+/** ageText writes an age in one unit: `12 s`, `5 min`, `3 h`, `2 d`. */
 function ageText(ageMs: number): string {
   const seconds = Math.max(0, Math.floor(ageMs / 1000));
   if (seconds < 60) return `${seconds} s`;
