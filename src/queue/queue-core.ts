@@ -1,7 +1,6 @@
 import type { Models } from '../config/file.ts';
 import { type CompletionWaiters, createCompletionWaiters } from '../events/completion-waiters.ts';
 import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
-import { createNudges, type Nudges } from '../job-store/nudges.ts';
 import { createModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { connectRedis } from '../redis/connection.ts';
@@ -25,7 +24,6 @@ export interface QueueCore extends QueueAccess {
   readonly deliveries: DeliveryQueue | undefined;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
-  readonly nudges: Nudges;
   close(): Promise<void>;
 }
 
@@ -49,7 +47,6 @@ export function createQueueCore({
   );
   const waiters = createCompletionWaiters(subscriptions);
   const liveJobs = createLiveJobs(redis, subscriptions);
-  const nudges = createNudges();
   return {
     prefix,
     redis,
@@ -61,9 +58,7 @@ export function createQueueCore({
     usage: createUsageStore(redis, prefix, queues.keys()),
     waiters,
     liveJobs,
-    nudges,
     async close() {
-      nudges.close();
       waiters.close();
       liveJobs.close();
       subscriptions.close();

@@ -33,9 +33,7 @@ describe('stopping a worker', () => {
       const thinking = { sim_think_ms: '2500', sim_deltas: '10' };
       const jobs = await Promise.all(questions.map((question) => world.ask(question, thinking, { stream })));
       const running = await Promise.all(jobs.map(({ id }) => world.running(id)));
-      const begunAt = performance.now();
       expect(await stopFirstWorker()).toBe(true);
-      expect(performance.now() - begunAt).toBeLessThan(1500);
       expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 20, running: 20, cancels: 0 });
       world.addWorker();
       for (const [i, { id }] of jobs.entries()) {
@@ -59,6 +57,17 @@ describe('stopping a worker', () => {
     await eventually(async () => expect((await world.queue.get(id))?.status).toBe('active'));
     expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, upstream_id });
     expect(world.bought('Who goes on?')).toHaveLength(1);
+  });
+
+  it('ends a job whose cancel it has not heard of, rather than give it back', async () => {
+    await start();
+    const { id } = await world.ask('Stop?', { sim_think_ms: '60000' });
+    await world.running(id);
+    // The mark alone, as if the message had been lost.
+    await world.client.hset(world.keys.run(id), 'cancel_requested_at', Date.now());
+    expect(await stopFirstWorker()).toBe(true);
+    expect(await world.queue.get(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+    expect(world.bought('Stop?')).toMatchObject([{ state: 'cancelled' }]);
   });
 
   it('lets a foreground job end that fits the deadline', async () => {
@@ -105,7 +114,7 @@ describe('stopping a worker', () => {
   });
 
   it.each(['SIGKILL', 'SIGSTOP'] as const)(
-    'leaves within a second or so when its Redis is gone, by %s; its jobs are adopted when Redis is back',
+    'leaves before its jobs end when its Redis is gone, by %s; its jobs are adopted when Redis is back',
     async (signal) => {
       const redis = await startTestRedis({ appendOnly: true });
       onTestEnd(() => redis.stop());
@@ -114,9 +123,8 @@ describe('stopping a worker', () => {
       const jobs = await Promise.all([0, 1, 2].map((i) => world.ask(`Without Redis ${i}?`, thinking)));
       await Promise.all(jobs.map(({ id }) => world.running(id)));
       await redis.kill(signal);
-      const begunAt = performance.now();
       expect(await stopFirstWorker()).toBe(true);
-      expect(performance.now() - begunAt).toBeLessThan(1500);
+      expect(world.simulator.ledger.totals()).toMatchObject({ running: 3 });
       expect(world.logLines.filter((line) => line.includes('Redis does not answer'))).toHaveLength(1);
       if (signal === 'SIGKILL') await redis.restart();
       else await redis.kill('SIGCONT');
