@@ -54,7 +54,16 @@ export interface ModelKeys {
   readonly finishedChannel: string;
 }
 
-type BullmqPart = 'wait' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'events' | 'meta' | 'marker';
+type BullmqPart =
+  | 'wait'
+  | 'prioritized'
+  | 'delayed'
+  | 'active'
+  | 'completed'
+  | 'failed'
+  | 'events'
+  | 'meta'
+  | 'marker';
 type FairQueuePart =
   | 'tenants'
   | 'tenant'
