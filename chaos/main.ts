@@ -12,18 +12,20 @@ import { runKills } from './crashes/kills.ts';
 import { runLeases } from './crashes/leases.ts';
 import { runRedisOutage } from './crashes/redis-outage.ts';
 import { runStorm } from './crashes/storm.ts';
-import { weatherFor } from './crashes/storm-plan.ts';
-import { reportText } from './evidence/report.ts';
-import { createProgressLine } from './progress-line.ts';
+import { disturbanceCounts } from './crashes/storm-plan.ts';
+import { isClean, type Report, reportText } from './evidence/report.ts';
 import { runBudget } from './quota/budget.ts';
 import { runEta } from './quota/eta.ts';
 import { runFairness } from './quota/fairness.ts';
 import { type Binding, runQuota } from './quota/quota.ts';
 import { runThrottle } from './quota/throttle.ts';
-import { isClean, type Report, type Stage } from './scenario.ts';
+import type { Stage } from './stage.ts';
 
 const INTERRUPTED = 130;
 const MINUTE_MS = 60_000;
+/** How often a progress line is printed where the output is not a terminal. */
+const PROGRESS_EVERY_MS = 10_000;
+const ERASE_LINE = '\r\u001b[K';
 
 const line = createProgressLine(process.stdout);
 const interruption = new AbortController();
@@ -34,52 +36,45 @@ process.on('SIGINT', () => {
 });
 
 const program = new Command('chaos').description(
-  'Breaks an instance of real processes on purpose, and checks that no job is lost and none is bought twice.',
+  'Breaks an instance of real processes on purpose, and checks that no job is lost or bought twice.',
 );
 
-const scenario = (name: string, description: string) =>
+const command = (name: string, description: string) =>
   program
     .command(name)
     .description(description)
-    .option(
-      '--seed <number>',
-      'the same seed plays the same plan; default: another one each time',
-      wholeNumber,
-    );
+    .option('--seed <number>', 'the same seed plays the same plan; default: a random seed', wholeNumber);
 
-scenario('kills', '500 jobs, 4 workers, one of them killed every 2 s').action((options: Seeded) =>
+command('kills', '500 jobs and 4 workers, one of which is killed every 2 s').action((options: Seeded) =>
   play(options, runKills),
 );
-scenario('deploy', 'SIGTERM to a worker with 1,000 jobs in flight').action((options: Seeded) =>
+command('deploy', 'SIGTERM to a worker with 1,000 jobs in flight').action((options: Seeded) =>
   play(options, runDeploy),
 );
-scenario('redis', 'Redis killed for 10 s under load').action((options: Seeded) =>
+command('redis', 'Redis is killed under load and comes back after 10 s').action((options: Seeded) =>
   play(options, runRedisOutage),
 );
-scenario('cancels', '300 active jobs cancelled, and 3,000 at random moments').action((options: Seeded) =>
-  play(options, runCancels),
+command('cancels', 'cancels of 300 active jobs, and of 3,000 jobs at random moments').action(
+  (options: Seeded) => play(options, runCancels),
 );
-scenario('commands', 'what one job costs in commands to Redis: plain, keyed, delayed, retried').action(
+command('commands', 'what one job costs in commands to Redis: plain, keyed, delayed, retried').action(
   (options: Seeded) => play(options, runCommands),
 );
-scenario('watchers', 'a long answer read by 200 who come and go, and its worker killed').action(
+command('watchers', '200 watchers of a long answer who come and go while its worker is killed').action(
   (options: Seeded) => play(options, runWatchers),
 );
-scenario('waiters', '2,000 callers who wait at one producer, each for the end of a job').action(
+command('waiters', '2,000 callers who wait at one producer, each for the end of a job').action(
   (options: Seeded) => play(options, runWaiters),
 );
-scenario('batch', '50,000 lines through `o3q batch`, stopped by Ctrl-C and killed on the way')
+command('batch', '50,000 lines through `o3q batch`, which is stopped by Ctrl-C and killed on the way')
   .option('--lines <number>', 'how many lines', wholeNumber, 50_000)
   .action(({ lines, ...options }: Seeded & { lines: number }) =>
     play(options, (stage) => runBatchStops(stage, lines)),
   );
-scenario(
-  'quota',
-  'jobs of very different size under limits of requests and tokens, while workers come and go',
-)
-  .option('--minutes <number>', 'how long each of two runs takes, at least 5', wholeNumber, 5)
+command('quota', 'jobs of very different sizes under request and token limits, while workers join and leave')
+  .option('--minutes <number>', 'how long each of the two runs takes, at least 5', wholeNumber, 5)
   .addOption(
-    new Option('--binding <limit>', 'one of the two runs only').choices([
+    new Option('--binding <limit>', 'only one of the two runs').choices([
       'tokens',
       'requests',
     ] satisfies Binding[]),
@@ -89,31 +84,32 @@ scenario(
       runQuota(stage, minutes, binding === undefined ? ['tokens', 'requests'] : [binding]),
     ),
   );
-scenario('throttle', 'a 429 with Retry-After meets a fleet at full speed').action((options: Seeded) =>
+command('throttle', 'a 429 with Retry-After while the fleet runs at full speed').action((options: Seeded) =>
   play(options, runThrottle),
 );
-scenario('fairness', 'twenty jobs of one tenant beside ten thousand of another, and what a long line costs')
-  .option('--waiting <number>', 'how many jobs wait in the long line', wholeNumber, 1_000_000)
+command('fairness', 'twenty jobs of one tenant beside ten thousand of another, and what a long queue costs')
+  .option('--waiting <number>', 'how many jobs wait in the long queue', wholeNumber, 1_000_000)
   .action(({ waiting, ...options }: Seeded & { waiting: number }) =>
     play(options, (stage) => runFairness(stage, waiting)),
   );
-scenario('leases', 'workers killed with reservations and responses in their hands').action(
-  (options: Seeded) => play(options, runLeases),
+command('leases', 'kills of workers that hold reservations and responses').action((options: Seeded) =>
+  play(options, runLeases),
 );
-scenario('eta', 'what 500 waiting jobs say of when they end, and a thousand who ask each second').action(
+command('eta', 'the ETAs of 500 waiting jobs, and a thousand requests for them per second').action(
   (options: Seeded) => play(options, runEta),
 );
-scenario('budget', 'a tenant with a dollar and jobs for three, and whether all books agree').action(
-  (options: Seeded) => play(options, runBudget),
-);
+command(
+  'budget',
+  'a tenant with a budget of a dollar and jobs for three, and whether /usage agrees with the ledger',
+).action((options: Seeded) => play(options, runBudget));
 program
   .command('storm', { isDefault: true })
   .description('everything at once, at random')
-  .option('--seed <number>', 'the same seed plays the same plan; default: another one each time', wholeNumber)
-  .option('--minutes <number>', 'how long things are broken', wholeNumber, 3)
+  .option('--seed <number>', 'the same seed plays the same plan; default: a random seed', wholeNumber)
+  .option('--minutes <number>', 'how long the storm lasts', wholeNumber, 3)
   .option('--jobs <number>', 'how many jobs', wholeNumber, 300)
   .option('--workers <number>', 'how many workers', wholeNumber, 3)
-  .option('--no-webhooks', 'the upstream tells nobody that a response has ended')
+  .option('--no-webhooks', 'the upstream sends no webhooks')
   .action(({ minutes, jobs, workers, webhooks, ...options }: Seeded & Size) =>
     play(options, (stage) =>
       runStorm(stage, {
@@ -121,11 +117,16 @@ program
         jobs,
         workers,
         webhooks,
-        weather: weatherFor(minutes),
+        counts: disturbanceCounts(minutes),
       }),
     ),
   );
 
+/** ProgressLine prints lines that stay, and one line at the end that changes. */
+interface ProgressLine {
+  say(text: string): void;
+  progress(text: string): void;
+}
 interface Seeded {
   seed?: number;
 }
@@ -173,4 +174,21 @@ function stageOf(seed: number): Stage {
 function wholeNumber(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   throw new InvalidArgumentError('Expected a whole number, 0 or more.');
+}
+
+function createProgressLine(stream: NodeJS.WriteStream): ProgressLine {
+  const isTerminal = stream.isTTY === true;
+  let shownAt = Date.now();
+  return {
+    say(text) {
+      stream.write(`${isTerminal ? ERASE_LINE : ''}${text}\n`);
+    },
+    progress(text) {
+      if (isTerminal) stream.write(`${ERASE_LINE}${text}`);
+      else if (Date.now() - shownAt >= PROGRESS_EVERY_MS) {
+        shownAt = Date.now();
+        stream.write(`${text}\n`);
+      }
+    },
+  };
 }

@@ -1,46 +1,66 @@
-import type { ResolutionOptions } from '../src/redis/embedded/resolution-order.ts';
+import { setMaxListeners } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Callers, createCallers } from './evidence/callers.ts';
+import { type Evidence, gatherEvidence } from './evidence/evidence.ts';
+import { createHistory, type History } from './evidence/history.ts';
+import { isClean, type Report, type Requirement, type Violation } from './evidence/report.ts';
+import { type Fleet, type FleetOptions, startFleet } from './fleet/fleet.ts';
+import { createRandom, type Random } from './fleet/random.ts';
+import type { Stage } from './stage.ts';
 
-/** What every scenario is given by the entry point. */
-export interface Stage {
-  /** Fixes the plan: the jobs, their faults, and what is broken when. */
-  seed: number;
-  /** The compiled command line, for child processes. */
-  program: string;
-  /** How this machine finds a Redis server. */
-  redisServer: ResolutionOptions;
-  /** Ends the scenario, and all that it has started. */
-  signal: AbortSignal;
-  /** A line that stays. */
-  say(line: string): void;
-  /** A line that the next one replaces. */
-  progress(line: string): void;
+/** World is what a scenario plays with: its own fleet, and what the callers saw of it. */
+export interface World extends Stage {
+  readonly fleet: Fleet;
+  /** Random numbers that depend only on the seed. */
+  readonly random: Random;
+  readonly history: History;
+  /** Callers who write what they see into the history. */
+  readonly callers: Callers;
+  /** Gathers all that is known of every job of the history, when all is quiet. */
+  evidence(): Promise<Evidence>;
 }
 
-/** An invariant that was broken, by name. */
-export interface Offence {
-  rule: string;
-  /** The name of the job in its question, or of whatever else it is about. */
-  about: string;
-  expected: string;
-  seen: string;
-}
-
-/** A figure that was promised. */
-export interface Requirement {
-  what: string;
-  required: string;
-  measured: string;
-  /** undefined: worth knowing, nothing was promised. */
-  met: boolean | undefined;
-}
-
-export interface Report {
+/** Findings are what a scenario measured. */
+export interface Findings {
   requirements: Requirement[];
-  offences: Offence[];
-  /** Where the logs of all processes are. */
-  logs: string;
+  /** Default: none. */
+  violations?: Violation[];
 }
 
-export function isClean({ requirements, offences }: Report): boolean {
-  return offences.length === 0 && requirements.every(({ met }) => met !== false);
+/**
+ * scenario plays on a fleet of its own. It stops every process of the fleet, however the play ends, and deletes the logs
+ * only if the report is clean.
+ */
+export function scenario(
+  options: FleetOptions,
+  play: (world: World) => Promise<Findings>,
+): (stage: Stage) => Promise<Report> {
+  return async (stage) => {
+    const folder = await mkdtemp(join(tmpdir(), 'o3q-chaos-'));
+    const closers: (() => Promise<void>)[] = [];
+    let clean = false;
+    // Everything that waits listens to this signal.
+    setMaxListeners(0, stage.signal);
+    try {
+      const fleet = await startFleet(stage, options, folder, closers);
+      const history = createHistory();
+      const { requirements, violations = [] } = await play({
+        ...stage,
+        fleet,
+        history,
+        random: createRandom(stage.seed),
+        callers: createCallers(fleet, history, stage.signal),
+        evidence: () => gatherEvidence(fleet, history, stage.signal),
+      });
+      const report = { requirements, violations, logs: folder };
+      clean = isClean(report);
+      return report;
+    } finally {
+      await Promise.allSettled(closers.splice(0).map((close) => close()));
+      stage.say(`All processes stopped. ${clean ? '' : `Logs: ${folder}`}`.trim());
+      if (clean) await rm(folder, { recursive: true, force: true });
+    }
+  };
 }

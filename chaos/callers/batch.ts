@@ -1,33 +1,26 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readLedger } from '../evidence/ledger.ts';
+import { exactly, figure, type Report, type Violation } from '../evidence/report.ts';
 import { type Child, type ChildExit, startChild } from '../fleet/child.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import { becomes } from '../fleet/timing.ts';
-import { isClean, type Offence, type Report, type Stage } from '../scenario.ts';
+import { type Findings, scenario, type World } from '../scenario.ts';
+import type { Stage } from '../stage.ts';
 
 const INTERRUPTED = 130;
 const THINK_MS = '20';
 const LINES_AT_ONCE = 1000;
-/** Slower than this nothing goes on any more. */
+/** A batch slower than this is stuck. */
 const LEAST_LINES_PER_SECOND = 10;
 
-/** A file of questions through `o3q batch`, which is stopped by Ctrl-C, then killed, and goes on each time. */
+/** runBatchStops sends a file of questions through `o3q batch`, stops it by Ctrl-C, then kills it, and continues each time. */
 export function runBatchStops(stage: Stage, lines: number): Promise<Report> {
-  return withFleet(
-    stage,
-    { workers: 1, webhooks: false, proxies: false },
-    (fleet) => batchStops(stage, lines, fleet),
-    isClean,
-  );
+  return scenario({ workers: 1 }, (world) => batchStops(world, lines))(stage);
 }
 
-async function batchStops(
-  { program, signal, progress, say }: Stage,
-  lines: number,
-  fleet: Fleet,
-): Promise<Report> {
+async function batchStops(world: World, lines: number): Promise<Findings> {
+  const { fleet, program, signal, progress, say } = world;
   const [input, output] = [join(fleet.folder, 'in.jsonl'), join(fleet.folder, 'out.jsonl')];
   await writeQuestions(input, lines);
   const counter = await createLineCounter(output);
@@ -35,7 +28,7 @@ async function batchStops(
   const has = (count: number): Promise<boolean> =>
     becomes(
       async () => {
-        progress(`${await counter.count()} of ${lines} lines have their answers`);
+        progress(`${await counter.count()} of ${lines} lines have answers`);
         return (await counter.count()) >= count;
       },
       limitMs,
@@ -77,7 +70,7 @@ async function batchStops(
   const tookMs = last.at - startedAt;
   await counter.close();
 
-  const { answers, offences } = await judge(output, lines);
+  const { answers, violations } = await judge(output, lines);
   const { totals } = await readLedger(fleet.upstreamUrl);
   return {
     requirements: [
@@ -93,33 +86,20 @@ async function batchStops(
         measured: `at ${killed.had} of ${lines}`,
         met: killed.had < lines && killed.had > interrupted.had,
       },
-      { what: 'exit code in the end', required: '0', measured: `${last.code}`, met: last.code === 0 },
-      { what: 'answers', required: `${lines}`, measured: `${answers}`, met: answers === lines },
-      {
-        what: 'lines answered twice, wrongly, or not at all',
-        required: '0',
-        measured: `${offences.length}`,
-        met: offences.length === 0,
-      },
-      {
-        what: 'purchases',
-        required: `${lines}`,
-        measured: `${totals.purchases}`,
-        met: totals.purchases === lines,
-      },
-      {
-        what: 'from the first start to the last exit',
-        required: '',
-        measured: `${(tookMs / 1000).toFixed(1)} s: ${Math.round((lines * 1000) / tookMs)} lines a second`,
-        met: undefined,
-      },
+      exactly('final exit code', 0, last.code),
+      exactly('answers', lines, answers),
+      exactly('lines answered twice, wrongly, or not at all', 0, violations.length),
+      exactly('purchases', lines, totals.purchases),
+      figure(
+        'from the first start to the last exit',
+        `${(tookMs / 1000).toFixed(1)} s: ${Math.round((lines * 1000) / tookMs)} lines a second`,
+      ),
     ],
-    offences,
-    logs: fleet.folder,
+    violations,
   };
 }
 
-/** In OpenAI's format, so that the answers say by themselves whose they are. */
+/** Writes OpenAI's format, so that each answer has the id of its line. */
 async function writeQuestions(path: string, lines: number): Promise<void> {
   const file = await open(path, 'w');
   for (let first = 0; first < lines; first += LINES_AT_ONCE) {
@@ -138,8 +118,8 @@ function questionOf(number: number): object {
   return { custom_id: jobName(number), method: 'POST', url: '/v1/responses', body };
 }
 
-/** What stands in the output, against what was asked. */
-async function judge(output: string, lines: number): Promise<{ answers: number; offences: Offence[] }> {
+/** Compares the output with the questions. */
+async function judge(output: string, lines: number): Promise<{ answers: number; violations: Violation[] }> {
   const seen = new Map<string, string[]>();
   const file = await open(output);
   let answers = 0;
@@ -157,19 +137,19 @@ async function judge(output: string, lines: number): Promise<{ answers: number; 
     if (isRight) answers += 1;
     seen.set(id, [...(seen.get(id) ?? []), isRight ? 'its answer' : line.slice(0, 300)]);
   }
-  const offences = Array.from({ length: lines }, (_, number) => jobName(number)).flatMap((about) => {
+  const violations = Array.from({ length: lines }, (_, number) => jobName(number)).flatMap((about) => {
     const got = seen.get(about) ?? [];
     if (got.length === 1 && got[0] === 'its answer') return [];
     return [
       {
-        rule: 'each line has its answer, once',
+        rule: 'each line has its answer once',
         about,
         expected: 'its answer',
         seen: got.join(', ') || 'nothing',
       },
     ];
   });
-  return { answers, offences };
+  return { answers, violations };
 }
 
 interface LineCounter {
@@ -177,7 +157,7 @@ interface LineCounter {
   close(): Promise<void>;
 }
 
-/** Counts the lines of a file that grows, reading each once. */
+/** Counts the lines of a growing file. It reads each line once. */
 async function createLineCounter(path: string): Promise<LineCounter> {
   const file: FileHandle = await open(path, 'a+');
   const buffer = Buffer.alloc(1 << 20);

@@ -1,9 +1,10 @@
 import { performance } from 'node:perf_hooks';
 import type { JobRequest } from '../../src/job/request.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import type { Requirement } from '../evidence/report.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { pause } from '../fleet/timing.ts';
-import { isClean, type Report, type Requirement, type Stage } from '../scenario.ts';
+import { scenario } from '../scenario.ts';
 
 const JOBS = 10;
 const THINK_MS = '1500';
@@ -37,16 +38,7 @@ const KINDS: readonly Kind[] = [
 ];
 
 /** runCommands measures how many commands and scripts Redis is sent for one job, from its enqueueing until all is quiet again. */
-export function runCommands(stage: Stage): Promise<Report> {
-  return withFleet(
-    stage,
-    { workers: 1, webhooks: false, proxies: false },
-    (fleet) => commands(stage, fleet),
-    isClean,
-  );
-}
-
-async function commands({ signal, progress }: Stage, fleet: Fleet): Promise<Report> {
+export const runCommands = scenario({ workers: 1 }, async ({ fleet, signal, progress }) => {
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
   if (!('monitor' in redis)) throw new Error('expected a single Redis, got a cluster');
   const monitor = await redis.monitor();
@@ -77,12 +69,12 @@ async function commands({ signal, progress }: Stage, fleet: Fleet): Promise<Repo
         }),
       );
     }
-    return { requirements, offences: [], logs: fleet.folder };
+    return { requirements };
   } finally {
     monitor.disconnect();
     redis.disconnect();
   }
-}
+});
 
 async function ask({ client }: Fleet, { key, request }: Kind, question: string): Promise<void> {
   const { id } = await client.enqueue({ question, ...request }, key ? { idempotencyKey: question } : {});

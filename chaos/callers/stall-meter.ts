@@ -1,8 +1,8 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { figure, type Requirement } from '../evidence/report.ts';
 import { percentile } from '../fleet/timing.ts';
-import type { Requirement } from '../scenario.ts';
 
-/** Asks producers over and over whether they live: the longest answer is the longest time that they did nothing else. */
+/** StallMeter asks producers for /livez again and again. The longest answer time is the longest time that a producer was blocked. */
 export interface StallMeter {
   stop(): Requirement[];
 }
@@ -20,7 +20,7 @@ export function createStallMeter(producerUrls: readonly string[]): StallMeter {
     answers.push(performance.now() - askedAt);
   };
   const timer = setInterval(() => {
-    // One that is gone is somebody else's to report.
+    // Other checks report a producer that is gone.
     for (const url of producerUrls) ask(url).catch(() => {});
   }, ASK_EVERY_MS);
   return {
@@ -29,12 +29,10 @@ export function createStallMeter(producerUrls: readonly string[]): StallMeter {
       own.disable();
       const times = [0.5, 0.99, 1].map((share) => percentile(answers, share).toFixed(0));
       return [
-        {
-          what: 'a producer answers /livez meanwhile: p50, p99, longest',
-          required: '',
-          measured: `${times.join(', ')} ms (this process itself stood still for ${(own.max / NANOSECONDS).toFixed(0)} ms)`,
-          met: undefined,
-        },
+        figure(
+          'answer times of /livez meanwhile: p50, p99, longest',
+          `${times.join(', ')} ms (this process itself was blocked for ${(own.max / NANOSECONDS).toFixed(0)} ms)`,
+        ),
       ];
     },
   };

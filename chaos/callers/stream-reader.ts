@@ -1,29 +1,29 @@
 import { openSse, type SseAnswer, type SseMessage } from '../../test/support/http/sse-reader.ts';
 
-/** One of the two ways to watch the same job. */
-export interface Door {
+/** StreamRoute is one of the two routes that stream a job's answer. */
+export interface StreamRoute {
   readonly name: string;
-  /** Whether every number from the first one on is sent. */
+  /** Whether the route sends every number from the first one on. */
   readonly isGapless: boolean;
-  /** @param after the number of the last event that was heard; undefined: none yet. */
+  /** @param after the number of the last event that was read; undefined: none. */
   open(producerUrl: string, after: number | undefined): Promise<SseAnswer>;
-  hear(message: SseMessage): Heard;
+  read(message: SseMessage): StreamItem;
 }
 
-/** What a message means to somebody who shows the answer. */
-export interface Heard {
-  /** undefined: it has no place in the order. */
+/** StreamItem is what a message means to a caller who shows the answer. */
+export interface StreamItem {
+  /** Its number in the stream; undefined: it has none. */
   number: number | undefined;
-  /** What it says, for comparing. */
+  /** Its content, for comparing. */
   line: string;
   text: string;
-  /** What was shown so far belongs to a response that was lost. */
-  anew: boolean;
+  /** Whether the text so far belongs to a response that was lost. */
+  restarts: boolean;
   isEnd: boolean;
 }
 
-/** `GET /jobs/:id/events`, as a browser's EventSource reads it. */
-export function jobDoor(jobId: string): Door {
+/** jobEventsRoute reads `GET /jobs/:id/events` as a browser's EventSource does. */
+export function jobEventsRoute(jobId: string): StreamRoute {
   return {
     name: '/jobs',
     isGapless: false,
@@ -32,21 +32,21 @@ export function jobDoor(jobId: string): Door {
         `${producerUrl}/jobs/${jobId}/events`,
         after === undefined ? {} : { 'last-event-id': String(after) },
       ),
-    hear({ event, data, id }) {
+    read({ event, data, id }) {
       const text = event === 'delta' ? textIn(data, 'text') : '';
       return {
         number: id === undefined ? undefined : Number(id),
         line: `${event} ${text}`,
         text,
-        anew: event === 'attempt',
+        restarts: event === 'attempt',
         isEnd: event === 'done',
       };
     },
   };
 }
 
-/** `GET /v1/responses/:id?stream=true`, as the OpenAI SDK reads it. */
-export function openAiDoor(jobId: string): Door {
+/** responsesRoute reads `GET /v1/responses/:id?stream=true` as the OpenAI SDK does. */
+export function responsesRoute(jobId: string): StreamRoute {
   const responseId = jobId.replace(/^job_/, 'resp_');
   return {
     name: '/v1',
@@ -56,20 +56,20 @@ export function openAiDoor(jobId: string): Door {
       if (after !== undefined) url.searchParams.set('starting_after', String(after));
       return openSse(url.href);
     },
-    hear({ event, data }) {
+    read({ event, data }) {
       const text = event === 'response.output_text.delta' ? textIn(data, 'delta') : '';
       return {
         number: numberIn(data),
         line: `${event} ${text}`,
         text,
-        anew: isAbandonedItem(event, data),
+        restarts: isAbandonedItem(event, data),
         isEnd: ['response.completed', 'response.incomplete', 'response.failed'].includes(event),
       };
     },
   };
 }
 
-/** What a lost response had begun stays in the stream, ended as incomplete. */
+/** An item that a lost response had begun stays in the stream; it ends as incomplete. */
 function isAbandonedItem(event: string, data: unknown): boolean {
   return event === 'response.output_item.done' && textIn(fieldOf(data, 'item'), 'status') === 'incomplete';
 }

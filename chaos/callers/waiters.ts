@@ -1,25 +1,25 @@
+import { readFile } from 'node:fs/promises';
 import { isJobView } from '../../src/client/answer.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobRequest } from '../../src/job/request.ts';
-import { findOffences } from '../evidence/checks.ts';
-import { gatherEvidence, type JobEvidence } from '../evidence/evidence.ts';
-import { createHistory } from '../evidence/history.ts';
+import { findViolations } from '../evidence/checks.ts';
+import type { JobEvidence } from '../evidence/evidence.ts';
 import { readLedger } from '../evidence/ledger.ts';
 import { purchaseRequirement } from '../evidence/purchases.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { exactly, type Requirement } from '../evidence/report.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
-import { createRandom } from '../fleet/random.ts';
+import type { Random } from '../fleet/random.ts';
 import { becomes, limited, onTime, pause, percentile } from '../fleet/timing.ts';
-import { isClean, type Report, type Requirement, type Stage } from '../scenario.ts';
-import { residentBytes } from './memory.ts';
-import { callAndWait, type LateAnswer } from './waiting-call.ts';
+import { scenario } from '../scenario.ts';
+import { callUntilEnd, type LateAnswer } from './waiting-call.ts';
 
-/** Half of them ask for the result of a job that is there, half enqueue one and wait. */
+/** Half of the callers ask for the result of an existing job; half enqueue a job and wait. */
 const WAITERS = 2000;
 const BURST = 200;
-/** No faster than the worker creates: whatever waits in the queue ends later than planned. */
+/** Not faster than the worker creates: a job that waits in the queue ends later than planned. */
 const PER_SECOND = 100;
-/** From the start to the first end: all must be waiting by then. */
+/** From the start to the first end; all callers must be waiting by then. */
 const LEAD_MS = 40_000;
 const SPREAD_MS = 20_000;
 const SETTLE_MS = 3000;
@@ -28,34 +28,25 @@ const WAIT_SECONDS = 120;
 const ANSWER_LIMIT_MS = 100;
 const LIMIT_MS = 180_000;
 
-/** A job and the caller who waits for it. */
+/** Waiter is a job and the caller who waits for it. */
 interface Waiter {
   name: string;
   isBurst: boolean;
   posts: boolean;
-  /** When the job is to end, after the start. */
+  /** Milliseconds after the start at which the job should end. */
   endsAfterMs: number;
-  /** When the caller comes, after the jobs are there that are asked for. */
+  /** Milliseconds after which the caller comes, counted from when the existing jobs are enqueued. */
   atMs: number;
 }
 
-/** Thousands who hold the line at one producer until their job has ended. */
-export function runWaiters(stage: Stage): Promise<Report> {
-  return withFleet(
-    stage,
-    { workers: 1, webhooks: false, proxies: false },
-    (fleet) => waiters(stage, fleet),
-    isClean,
-  );
-}
-
-async function waiters({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Report> {
-  const history = createHistory();
-  const plan = planWaiters(seed);
+/** runWaiters lets thousands of callers wait at one producer, each until its job has ended. */
+export const runWaiters = scenario({ workers: 1 }, async (world) => {
+  const { fleet, history, random, signal, progress } = world;
+  const plan = planWaiters(random);
   const limit = limited(signal, LIMIT_MS);
 
   const rssFirst = await settledBytes(fleet, signal);
-  progress('enqueueing what is asked for later');
+  progress('enqueueing the jobs that callers ask for later');
   const ids = new Map<string, string>();
   const startedAt = Date.now();
   const asked = plan.filter(({ posts }) => !posts);
@@ -70,7 +61,7 @@ async function waiters({ seed, signal, progress }: Stage, fleet: Fleet): Promise
 
   const answers = new Map<string, LateAnswer | Error>();
   const call = async (waiter: Waiter): Promise<void> => {
-    const answer = await callAndWait({
+    const answer = await callUntilEnd({
       ...(waiter.posts ? postOf(fleet, waiter, startedAt) : getOf(fleet, ids.get(waiter.name) ?? '')),
       signal: limit,
     }).catch((error: Error) => error);
@@ -92,7 +83,7 @@ async function waiters({ seed, signal, progress }: Stage, fleet: Fleet): Promise
   progress('jobs end');
   await calling;
 
-  const evidence = await gatherEvidence(fleet, history, signal);
+  const evidence = await world.evidence();
   const delays = delaysOf(evidence.jobs, answers);
   const burst = plan.filter(({ isBurst }) => isBurst).flatMap(({ name }) => delays.get(name) ?? []);
   const together = spanOf(
@@ -102,30 +93,18 @@ async function waiters({ seed, signal, progress }: Stage, fleet: Fleet): Promise
   const answered = [...answers.values()].filter((each) => !(each instanceof Error) && each.status === 200);
   return {
     requirements: [
-      {
-        what: 'callers waiting at once',
-        required: `${WAITERS}`,
-        measured: `${waiting}`,
-        met: waiting === WAITERS,
-      },
-      {
-        what: 'answered 200, with an end or a result',
-        required: `${WAITERS}`,
-        measured: `${answered.length}`,
-        met: answered.length === WAITERS,
-      },
+      exactly('callers waiting at once', WAITERS, waiting),
+      exactly('answered 200, with an end or a result', WAITERS, answered.length),
       timing('from the end of the job to the answer', [...delays.values()]),
       timing(`the same for ${BURST} that end within ${together} ms`, burst),
       memory([rssFirst, rssBefore, rssWaiting], waiting),
       purchaseRequirement(evidence, WAITERS),
     ],
-    offences: findOffences(evidence),
-    logs: fleet.folder,
+    violations: findViolations(evidence),
   };
-}
+});
 
-function planWaiters(seed: number): Waiter[] {
-  const random = createRandom(seed);
+function planWaiters(random: Random): Waiter[] {
   const order = Array.from({ length: WAITERS }, (_, index) => ({ index, rank: random.between(0, 1e9) }));
   const inBurst = new Set(
     order
@@ -145,7 +124,7 @@ function planWaiters(seed: number): Waiter[] {
   });
 }
 
-/** Created now, it ends when the plan says. */
+/** A job that is enqueued now and ends when the plan says. */
 function requestOf({ name, endsAfterMs }: Waiter, startedAt: number): JobRequest {
   const thinkMs = Math.max(1, startedAt + endsAfterMs - Date.now());
   return {
@@ -170,7 +149,7 @@ function postOf(
   };
 }
 
-/** The least that the producer holds within some seconds: what is garbage is gone at some moment, what is needed never. */
+/** The least memory of the producer within a few seconds: at its minimum most garbage has been collected. */
 async function settledBytes({ producers }: Fleet, signal: AbortSignal): Promise<number | undefined> {
   const [producer] = producers;
   const seen: number[] = [];
@@ -183,7 +162,7 @@ async function settledBytes({ producers }: Fleet, signal: AbortSignal): Promise<
   return Math.min(...seen);
 }
 
-/** Of those that were answered, by the name of the job, in milliseconds. */
+/** Milliseconds from the end of a job to its answer, by the name of the job. */
 function delaysOf(
   jobs: readonly JobEvidence[],
   answers: ReadonlyMap<string, LateAnswer | Error>,
@@ -198,7 +177,7 @@ function delaysOf(
   return delays;
 }
 
-/** From the first end of some jobs to the last one, in milliseconds. */
+/** Milliseconds from the first end of some jobs to the last one. */
 function spanOf(jobs: readonly JobEvidence[], some: readonly Waiter[]): number {
   const names = new Set(some.map(({ name }) => name));
   const ends = jobs.flatMap(({ history, last }) =>
@@ -219,15 +198,25 @@ function timing(what: string, delays: readonly number[]): Requirement {
   };
 }
 
-/** Counted from before the calls and, since enqueueing had made room that the calls may have filled, from the beginning: the truth is in between. */
+/**
+ * Counts from before the calls and from the beginning: enqueueing had made room in the heap that the calls may have used,
+ * so the truth is in between.
+ */
 function memory(bytes: readonly (number | undefined)[], count: number): Requirement {
   const [first = Number.NaN, before = Number.NaN, waiting = Number.NaN] = bytes;
   const megabytes = [first, before, waiting].map((each) => (each / 1024 / 1024).toFixed(0)).join(', ');
   const each = [before, first].map((from) => ((waiting - from) / count / 1024).toFixed(0)).join(' to ');
   return {
-    what: 'memory of the producer at first, before the calls, with all waiting; a waiter',
+    what: 'memory of the producer: at first, before the calls, with all waiting; per waiter',
     required: '',
-    measured: Number.isNaN(waiting) ? 'not told by this system' : `${megabytes} MB; ${each} KB`,
+    measured: Number.isNaN(waiting) ? 'not available on this system' : `${megabytes} MB; ${each} KB`,
     met: undefined,
   };
+}
+
+/** The resident memory of a process in bytes; undefined on a system without `/proc`. */
+async function residentBytes(pid: number): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1];
+  return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }

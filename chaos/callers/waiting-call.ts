@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 
-/** An HTTP call that is answered when its job has ended. */
+/** WaitingCall is an HTTP call that is answered when its job has ended. */
 export interface WaitingCall {
   method: 'GET' | 'POST';
   url: URL;
@@ -8,15 +8,16 @@ export interface WaitingCall {
   signal: AbortSignal;
 }
 
+/** LateAnswer is the answer to such a call. */
 export interface LateAnswer {
   status: number;
   body: unknown;
-  /** When its last byte was here, in Unix milliseconds. */
+  /** When its last byte arrived, in Unix milliseconds. */
   at: number;
 }
 
-/** By hand: fetch would share its connections out, and its own time would be measured too. */
-export function callAndWait({ method, url, body, signal }: WaitingCall): Promise<LateAnswer> {
+/** callUntilEnd uses node:http: fetch would share its connections, and its own time would be measured, too. */
+export function callUntilEnd({ method, url, body, signal }: WaitingCall): Promise<LateAnswer> {
   const headers = body === undefined ? {} : { 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
     const sent = request(url, { method, headers, agent: false, signal }, (response) => {

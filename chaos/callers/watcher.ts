@@ -1,64 +1,67 @@
 import type { SseAnswer } from '../../test/support/http/sse-reader.ts';
 import type { Random } from '../fleet/random.ts';
 import { pause } from '../fleet/timing.ts';
-import type { Door, Heard } from './stream-reader.ts';
+import type { StreamItem, StreamRoute } from './stream-reader.ts';
 
-/** Somebody who reads the stream of a job's answer, drops it, comes back to another producer, and goes on from where it was. */
+/**
+ * WatcherOptions describe a caller who reads the stream of a job's answer, drops the connection, comes back to another
+ * producer, and continues where it stopped.
+ */
 export interface WatcherOptions {
-  door: Door;
+  route: StreamRoute;
   producerUrls: readonly string[];
-  /** Its own: when it comes, stays and goes must not depend on the others. */
+  /** The watcher's own random numbers, so that its times do not depend on other watchers. */
   random: Random;
-  /** It comes this long after the start. In milliseconds. */
-  comesAfterMs: number;
-  /** Ends it, whole or not. */
+  /** Milliseconds after the start at which it comes. */
+  startsAfterMs: number;
+  /** Stops the watcher, finished or not. */
   signal: AbortSignal;
 }
 
-/** What a watcher has to show. It changes until the watcher has ended. */
+/** Watched is what a watcher has read. It changes until the watcher has ended. */
 export interface Watched {
-  readonly door: string;
-  /** As far as it shows it. */
+  readonly route: string;
+  /** The text that the watcher shows. */
   text: string;
-  /** Each numbered event, in the order of its arrival: two watchers of one door must have the same. */
+  /** The numbered events in the order of their arrival: all watchers of one route must have the same. */
   readonly lines: string[];
   readonly flaws: string[];
   visits: number;
   drops: number;
   /** When its last connection was answered, in Unix milliseconds. */
-  cameAt: number;
-  /** When it had heard the end, in Unix milliseconds; undefined: it never did. */
+  connectedAt: number;
+  /** When it read the end, in Unix milliseconds; undefined: never. */
   doneAt: number | undefined;
 }
 
 const STAY_MS = { least: 100, most: 4000 };
 const AWAY_MS = { least: 0, most: 1000 };
 
-/** Watches until the end of the job. `watched` can be looked at meanwhile. */
-export function createWatcher({ door, producerUrls, random, comesAfterMs, signal }: WatcherOptions): {
+/** createWatcher makes a watcher that runs until the end of the job. `watched` may be read meanwhile. */
+export function createWatcher({ route, producerUrls, random, startsAfterMs, signal }: WatcherOptions): {
   watched: Watched;
   run(): Promise<void>;
 } {
   const watched: Watched = {
-    door: door.name,
+    route: route.name,
     text: '',
     lines: [],
     flaws: [],
     visits: 0,
     drops: 0,
-    cameAt: 0,
+    connectedAt: 0,
     doneAt: undefined,
   };
   let last: number | undefined;
 
-  const take = ({ number, line, text, anew, isEnd }: Heard): void => {
+  const take = ({ number, line, text, restarts, isEnd }: StreamItem): void => {
     if (number !== undefined) {
       if (number <= (last ?? -1)) watched.flaws.push(`number ${number} came after ${last}`);
-      if (door.isGapless && number !== (last ?? -1) + 1) watched.flaws.push(`${number} follows ${last}`);
+      if (route.isGapless && number !== (last ?? -1) + 1) watched.flaws.push(`${number} follows ${last}`);
       last = number;
       watched.lines.push(`${number} ${line}`);
     }
-    if (anew) watched.text = '';
+    if (restarts) watched.text = '';
     watched.text += text;
     if (isEnd) watched.doneAt = Date.now();
   };
@@ -72,7 +75,7 @@ export function createWatcher({ door, producerUrls, random, comesAfterMs, signal
     signal.addEventListener('abort', stop);
     try {
       for await (const message of messages) {
-        take(door.hear(message));
+        take(route.read(message));
         if (watched.doneAt !== undefined) return;
       }
     } finally {
@@ -82,9 +85,9 @@ export function createWatcher({ door, producerUrls, random, comesAfterMs, signal
     }
   };
   const visit = async (staysMs: number): Promise<void> => {
-    const answer = await door.open(random.pick(producerUrls), last);
+    const answer = await route.open(random.pick(producerUrls), last);
     watched.visits += 1;
-    watched.cameAt = Date.now();
+    watched.connectedAt = Date.now();
     if (answer.status === 200) return read(answer, staysMs);
     answer.messages.drop();
     watched.flaws.push(`visit ${watched.visits} was answered ${answer.status}`);
@@ -93,7 +96,7 @@ export function createWatcher({ door, producerUrls, random, comesAfterMs, signal
   return {
     watched,
     async run() {
-      await pause(comesAfterMs, signal);
+      await pause(startsAfterMs, signal);
       while (watched.doneAt === undefined) {
         await visit(random.between(STAY_MS.least, STAY_MS.most));
         if (watched.doneAt === undefined) await pause(random.between(AWAY_MS.least, AWAY_MS.most), signal);

@@ -1,14 +1,13 @@
 import { isJobView } from '../../src/client/answer.ts';
-import { findOffences } from '../evidence/checks.ts';
-import { gatherEvidence } from '../evidence/evidence.ts';
-import { createHistory, type History } from '../evidence/history.ts';
+import { findViolations } from '../evidence/checks.ts';
+import type { History } from '../evidence/history.ts';
 import { purchaseRequirement, uncertainRequirement } from '../evidence/purchases.ts';
-import { createCallers } from '../fleet/callers.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { exactly, figure, type Requirement } from '../evidence/report.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { type PlannedJob, planCalmJobs } from '../fleet/job-plan.ts';
-import { createRandom } from '../fleet/random.ts';
+import type { Random } from '../fleet/random.ts';
 import { onTime, pause, percentile } from '../fleet/timing.ts';
-import { isClean, type Report, type Requirement, type Stage } from '../scenario.ts';
+import { scenario } from '../scenario.ts';
 
 const JOBS_PER_SECOND = 20;
 const BEFORE_MS = 5000;
@@ -19,28 +18,18 @@ const REFUSAL_LIMIT_MS = 100;
 const BACK_LIMIT_MS = 2000;
 const LIMIT_MS = 120_000;
 
-/** One POST of the load. */
+/** Posting is one POST of the load. */
 interface Posting {
   sentAt: number;
   tookMs: number;
   status: number;
 }
 
-/** Redis is killed under load and comes back ten seconds later; nobody who asks meanwhile is kept waiting. */
-export function runRedisOutage(stage: Stage): Promise<Report> {
-  return withFleet(
-    stage,
-    { workers: 2, webhooks: false, proxies: true },
-    (fleet) => outage(stage, fleet),
-    isClean,
-  );
-}
-
-async function outage({ seed, signal, progress, say }: Stage, fleet: Fleet): Promise<Report> {
-  const history = createHistory();
-  const callers = createCallers(fleet, history, signal);
+/** runRedisOutage kills Redis under load and starts it again ten seconds later. Callers must get a quick refusal meanwhile. */
+export const runRedisOutage = scenario({ workers: 2, proxies: true }, async (world) => {
+  const { fleet, history, callers, random, signal, progress, say } = world;
   const postings: Posting[] = [];
-  const jobs = steadyLoad(seed);
+  const jobs = steadyLoad(random);
   const load = onTime(jobs, async (job) => void postings.push(await post(fleet, job, history)), signal);
   load.catch(() => {});
 
@@ -58,7 +47,7 @@ async function outage({ seed, signal, progress, say }: Stage, fleet: Fleet): Pro
   await load;
   progress('waiting for the answers');
   await callers.allFinished(LIMIT_MS);
-  const evidence = await gatherEvidence(fleet, history, signal);
+  const evidence = await world.evidence();
 
   const meanwhile = postings.filter(({ sentAt }) => sentAt > killedAt && sentAt < returningAt);
   const refusals = meanwhile.filter(({ status }) => status === 503).map(({ tookMs }) => tookMs);
@@ -66,12 +55,7 @@ async function outage({ seed, signal, progress, say }: Stage, fleet: Fleet): Pro
   const lost = accepted.filter(({ last }) => last?.status !== 'completed').length;
   return {
     requirements: [
-      {
-        what: 'jobs accepted',
-        required: '',
-        measured: `${accepted.length} of ${jobs.length}`,
-        met: undefined,
-      },
+      figure('jobs accepted', `${accepted.length} of ${jobs.length}`),
       {
         what: 'answered 503 while Redis was away',
         required: `${meanwhile.length}`,
@@ -79,30 +63,29 @@ async function outage({ seed, signal, progress, say }: Stage, fleet: Fleet): Pro
         met: refusals.length === meanwhile.length && refusals.length > 0,
       },
       {
-        what: 'how soon: p99 and longest',
+        what: 'time to that answer: p99, longest',
         required: `< ${REFUSAL_LIMIT_MS} ms`,
         measured: `${percentile(refusals, 0.99).toFixed(0)} ms, ${Math.max(...refusals).toFixed(0)} ms`,
         met: Math.max(...refusals) < REFUSAL_LIMIT_MS,
       },
-      { what: 'accepted and not completed', required: '0', measured: `${lost}`, met: lost === 0 },
+      exactly('jobs accepted but not completed', 0, lost),
       purchaseRequirement(evidence, evidence.jobs.length),
       uncertainRequirement(evidence),
       ...workers.map((worker) => backAtWork(worker, fleet, readyAt)),
     ],
-    offences: findOffences(evidence),
-    logs: fleet.folder,
+    violations: findViolations(evidence),
   };
-}
+});
 
-function steadyLoad(seed: number): PlannedJob[] {
+function steadyLoad(random: Random): PlannedJob[] {
   const seconds = (BEFORE_MS + AWAY_MS + AFTER_MS) / 1000;
-  return planCalmJobs(createRandom(seed), seconds * JOBS_PER_SECOND, THINK_MS).map((job, index) => ({
+  return planCalmJobs(random, seconds * JOBS_PER_SECOND, THINK_MS).map((job, index) => ({
     ...job,
     atMs: (index * 1000) / JOBS_PER_SECOND,
   }));
 }
 
-/** By hand and not by the client, whose own patience would be measured too. */
+/** Uses fetch and not the client, whose own retries would be measured, too. */
 async function post({ producerUrl }: Fleet, { request }: PlannedJob, history: History): Promise<Posting> {
   const sentAt = Date.now();
   const startedAt = performance.now();
@@ -117,11 +100,11 @@ async function post({ producerUrl }: Fleet, { request }: PlannedJob, history: Hi
   return { sentAt, tookMs, status: response.status };
 }
 
-/** The first job that came into this worker's hands for the first time after Redis was back, as the wire has it. */
+/** The time until this worker got its first new job after Redis was back, as the wiretap saw it. */
 function backAtWork(worker: string, { wiretap }: Fleet, readyAt: number): Requirement {
-  const known = new Set(wiretap.contacts.filter(({ at }) => at <= readyAt).map(({ jobId }) => jobId));
-  const first = wiretap.contacts.find(
-    (contact) => contact.worker === worker && contact.at > readyAt && !known.has(contact.jobId),
+  const known = new Set(wiretap.pickups.filter(({ at }) => at <= readyAt).map(({ jobId }) => jobId));
+  const first = wiretap.pickups.find(
+    (pickup) => pickup.worker === worker && pickup.at > readyAt && !known.has(pickup.jobId),
   );
   const afterMs = first === undefined ? Number.POSITIVE_INFINITY : first.at - readyAt;
   return {

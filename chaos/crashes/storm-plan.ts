@@ -1,7 +1,7 @@
 import { type PlannedJob, planMixedJobs } from '../fleet/job-plan.ts';
 import { createRandom, type Random } from '../fleet/random.ts';
 
-/** Something that is broken on purpose. `worker` counts among those that live at that moment. */
+/** Disturbance is something that is broken on purpose. `worker` is an index into the workers that live at that moment. */
 export type Disturbance = { atMs: number } & (
   | { kind: 'worker killed'; worker: number }
   | { kind: 'worker deployed'; worker: number }
@@ -11,34 +11,36 @@ export type Disturbance = { atMs: number } & (
   | { kind: 'connections reset'; towards: 'upstream' | 'redis' }
 );
 
-/** How often each thing happens in a run. */
-export type Weather = Record<Disturbance['kind'], number>;
+/** DisturbanceCounts say how often each kind of disturbance happens in a storm. */
+export type DisturbanceCounts = Record<Disturbance['kind'], number>;
 
+/** StormPlan is all that happens in a storm, with its times. */
 export interface StormPlan {
   jobs: PlannedJob[];
   disturbances: Disturbance[];
 }
 
+/** StormSize says how long a storm lasts, and how much happens in it. */
 export interface StormSize {
   durationMs: number;
   jobs: number;
   workers: number;
-  /** Whether the upstream tells the ends of responses by webhooks, too: then a purchase that is uncertain is waited for. */
+  /** Whether the upstream sends webhooks, too. Then a worker can learn the outcome of an uncertain purchase. */
   webhooks: boolean;
-  weather: Weather;
+  counts: DisturbanceCounts;
 }
 
-/** The same seed and size give the same storm. */
+/** planStorm makes the same plan for the same seed and size. */
 export function planStorm(
   seed: number,
-  { durationMs, jobs, workers, webhooks, weather }: StormSize,
+  { durationMs, jobs, workers, webhooks, counts }: StormSize,
 ): StormPlan {
   const random = createRandom(seed);
   const planned = planMixedJobs(random, jobs, { durationMs: durationMs * 0.8, webhooks });
-  const kinds = Object.entries(weather) as [Disturbance['kind'], number][];
+  const kinds = Object.entries(counts) as [Disturbance['kind'], number][];
   const disturbances = kinds.flatMap(([kind, count]) => {
     const slotMs = durationMs / Math.max(1, count);
-    // In slots, and over before the next one begins: Redis cannot be killed while it is dead.
+    // Each disturbance has a slot and is over before the next slot begins: a dead Redis cannot be killed.
     return Array.from({ length: count }, (_, slot) => {
       const atMs = Math.round(slot * slotMs + random.between(0, slotMs / 2));
       return disturbance(random, kind, { atMs, workers, longestMs: slotMs / 3 });
@@ -76,8 +78,8 @@ function disturbance(random: Random, kind: Disturbance['kind'], limits: Limits):
   }
 }
 
-/** Of a storm of so many minutes. */
-export function weatherFor(minutes: number): Weather {
+/** disturbanceCounts are the counts of a storm of so many minutes. */
+export function disturbanceCounts(minutes: number): DisturbanceCounts {
   return {
     'worker killed': 4 * minutes,
     'worker deployed': 2 * minutes,

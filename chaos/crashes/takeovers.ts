@@ -1,43 +1,44 @@
 import type { Evidence } from '../evidence/evidence.ts';
-import type { Contact } from '../fleet/wiretap.ts';
+import type { Pickup } from '../fleet/wiretap.ts';
 
-/** A worker that was killed, or told to stop. */
+/** Departure is the moment at which a worker was killed or told to stop. */
 export interface Departure {
   worker: string;
   /** Unix milliseconds. */
   at: number;
 }
 
-/** A job that the departed worker had in hand, and how long it was in nobody's. */
+/** Takeover is a job that the departed worker held, and how long no worker held it. */
 export interface Takeover {
   jobId: string;
   from: string;
-  /** Until another worker had it in hand; undefined: none ever did. */
+  /** Milliseconds until another worker had it; undefined: none ever did. */
   afterMs: number | undefined;
 }
 
-/** @param endedAt when a job had its final status, in Unix milliseconds */
+/** @param endedAt when a job got its final status, in Unix milliseconds. */
 export function takeoversAfter(
   departures: readonly Departure[],
-  contacts: readonly Contact[],
+  pickups: readonly Pickup[],
   endedAt: (jobId: string) => number,
 ): Takeover[] {
-  const byJob = new Map<string, Contact[]>();
-  for (const contact of contacts) {
-    const earlier = byJob.get(contact.jobId) ?? [];
-    earlier.push(contact);
-    byJob.set(contact.jobId, earlier);
+  const byJob = new Map<string, Pickup[]>();
+  for (const pickup of pickups) {
+    const earlier = byJob.get(pickup.jobId) ?? [];
+    earlier.push(pickup);
+    byJob.set(pickup.jobId, earlier);
   }
   return departures.flatMap(({ worker, at }) =>
-    [...byJob].flatMap(([jobId, hands]) => {
-      const holder = hands.findLast((contact) => contact.at <= at)?.worker;
+    [...byJob].flatMap(([jobId, taken]) => {
+      const holder = taken.findLast((pickup) => pickup.at <= at)?.worker;
       if (holder !== worker || endedAt(jobId) <= at) return [];
-      const next = hands.find((contact) => contact.at > at && contact.worker !== worker);
+      const next = taken.find((pickup) => pickup.at > at && pickup.worker !== worker);
       return [{ jobId, from: worker, afterMs: next === undefined ? undefined : next.at - at }];
     }),
   );
 }
 
+/** endsOf finds when each job got its final status, in Unix milliseconds; infinite: never. */
 export function endsOf({ jobs }: Evidence): (jobId: string) => number {
   const ends = new Map(
     jobs.map(({ history, last }) => [

@@ -1,13 +1,13 @@
 import { isFinished, STATUS_TABLE } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
-import type { Offence } from '../scenario.ts';
 import type { Evidence, JobEvidence, Leftovers } from './evidence.ts';
 import type { LedgerEntry } from './ledger.ts';
+import type { Violation } from './report.ts';
 
-/** A create that was on its way when the cancel was answered may still arrive at the upstream, within this time. */
+/** A create that was on its way when the cancel was answered may still reach the upstream within this time. */
 const ON_ITS_WAY_MS = 1000;
 
-/** What holds for every job, whatever was broken meanwhile. Each rule says what is wrong, or nothing. */
+/** A rule holds for every job, whatever was broken meanwhile. It returns what is wrong, or undefined. */
 type Rule = (job: JobEvidence, onItsWayMs: number) => { expected: string; seen: string } | undefined;
 
 const RULES: Record<string, Rule> = {
@@ -16,12 +16,12 @@ const RULES: Record<string, Rule> = {
       ? { expected: 'a job', seen: `none with the id ${history.id}` }
       : undefined,
 
-  'a job ends once, and stays as it ended': ({ history, last }) =>
+  'a job ends once and keeps its final status': ({ history, last }) =>
     last === undefined || (history.ends.length === 1 && isFinished(last.status))
       ? undefined
       : { expected: 'one finished status', seen: [...history.ends, `now ${last.status}`].join(', ') },
 
-  'a job is bought once, except where the upstream lost or failed it, or nobody can know': (job) => {
+  'a job is bought once, unless the upstream lost or failed it, or the purchase is uncertain': (job) => {
     const uncertain = uncertainPurchases(job.last);
     const allowed = 1 + job.bought.filter(isSpoilt).length + uncertain;
     return job.bought.length <= allowed
@@ -32,7 +32,7 @@ const RULES: Record<string, Rule> = {
         };
   },
 
-  'the record knows what was bought': ({ last, bought }) => {
+  'the record knows every purchase': ({ last, bought }) => {
     if (last === undefined) return undefined;
     const most = last.purchases + last.uncertain_purchases;
     return bought.length >= last.purchases && bought.length <= most
@@ -43,7 +43,7 @@ const RULES: Record<string, Rule> = {
         };
   },
 
-  'no cancelled job is bought after the answer, and one on its way is stopped': (job, onItsWayMs) => {
+  'no cancelled job is bought after the answer, and a late purchase is stopped': (job, onItsWayMs) => {
     const late = lateAfterCancel(job, onItsWayMs);
     return late.length === 0
       ? undefined
@@ -61,14 +61,17 @@ const RULES: Record<string, Rule> = {
           seen: String(bullmq),
         },
 
-  'no job fails by a fault of ours': ({ last }) =>
+  'no job fails by an internal error': ({ last }) =>
     last?.status === 'failed' && last.error.code === 'internal_error'
-      ? { expected: "a failure of the upstream's or the caller's", seen: last.error.message }
+      ? { expected: 'a failure of the upstream or the caller', seen: last.error.message }
       : undefined,
 };
 
-/** @param onItsWayMs how long after it was sent a create may reach the upstream: longer where a black hole held it up. */
-export function findOffences({ jobs, leftovers }: Evidence, onItsWayMs = ON_ITS_WAY_MS): Offence[] {
+/**
+ * findViolations checks every rule for every job.
+ * @param onItsWayMs how long after it was sent a create may reach the upstream; longer if a black hole delayed it.
+ */
+export function findViolations({ jobs, leftovers }: Evidence, onItsWayMs = ON_ITS_WAY_MS): Violation[] {
   const broken = Object.entries(RULES).flatMap(([rule, judge]) =>
     jobs.flatMap((job) => {
       const verdict = judge(job, onItsWayMs);
@@ -79,15 +82,15 @@ export function findOffences({ jobs, leftovers }: Evidence, onItsWayMs = ON_ITS_
   return [...broken, ...leftBehind({ ...leftovers, running })];
 }
 
-/** How many rules there are to be broken, for the table. */
+/** The number of rules, for the table. */
 export const RULE_COUNT = Object.keys(RULES).length + 1;
 
-/** Creates of which nobody knows whether the upstream took them. */
+/** uncertainPurchases is the number of creates whose outcome is unknown. */
 export function uncertainPurchases(view: JobView | undefined): number {
   return view?.uncertain_purchases ?? 0;
 }
 
-/** The upstream has taken the money and has nothing to show for it, so that buying again is right. */
+/** Whether the upstream took the money but lost or failed the response, so that buying again is right. */
 function isSpoilt({ state, metadata }: LedgerEntry): boolean {
   return state === 'failed' || (metadata['sim'] ?? '').includes('gone');
 }
@@ -101,16 +104,16 @@ function lateAfterCancel({ history, last, bought }: JobEvidence, onItsWayMs: num
       entry.created_at > cancelAnsweredAt + onItsWayMs ||
       (canBeStopped(entry) && entry.cancelled_at === null),
   );
-  // Sent before the cancel, held up on the wire, and so late that nobody waited for its id: the job says so.
+  // An uncertain purchase was sent before the cancel and delayed so long that no worker waited for its id.
   return wrong.slice(uncertainPurchases(last));
 }
 
-/** Not where the simulator hides the response from whoever bought it. */
+/** A worker cannot stop a response that the simulator hides from it. */
 function canBeStopped({ metadata }: LedgerEntry): boolean {
   return !/gone|reset_created|hang_created/.test(metadata['sim'] ?? '');
 }
 
-/** A response whose id never came home cannot be stopped: as many as are uncertain may go on. */
+/** A response whose id never arrived cannot be stopped: a job may have as many as it has uncertain purchases. */
 function withoutUnknown(running: readonly string[], jobs: readonly JobEvidence[]): string[] {
   const unknown = new Map(jobs.map(({ history, last }) => [history.name, uncertainPurchases(last)]));
   return running.filter((job) => {
@@ -120,7 +123,7 @@ function withoutUnknown(running: readonly string[], jobs: readonly JobEvidence[]
   });
 }
 
-function leftBehind(leftovers: Leftovers): Offence[] {
+function leftBehind(leftovers: Leftovers): Violation[] {
   return Object.entries(leftovers)
     .filter(([, left]) => left.length > 0)
     .map(([place, left]) => ({

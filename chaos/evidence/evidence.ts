@@ -7,18 +7,18 @@ import { becomes, inParallel } from '../fleet/timing.ts';
 import type { History, JobHistory } from './history.ts';
 import { isRunning, jobNameIn, type LedgerEntry, purchasesByJob, readLedger } from './ledger.ts';
 
-/** What is known of one job after a run. */
+/** JobEvidence is all that is known of one job at the end. */
 export interface JobEvidence {
   history: JobHistory;
-  /** undefined: nobody knows it any more. */
+  /** The job's last view; undefined: the instance does not know the job. */
   last: JobView | undefined;
-  /** BullMQ's own state. */
+  /** BullMQ's state of the job. */
   bullmq: string | undefined;
-  /** Oldest first. */
+  /** The job's purchases, oldest first. */
   bought: LedgerEntry[];
 }
 
-/** What should be empty when every job has ended: ids of jobs, and for `running` their names. */
+/** Leftovers should be empty when every job has ended. They are ids of jobs, and for `running` their names. */
 export interface Leftovers {
   locks: string[];
   active: string[];
@@ -26,16 +26,17 @@ export interface Leftovers {
   running: string[];
 }
 
+/** Evidence is all that is known at the end. */
 export interface Evidence {
   jobs: JobEvidence[];
   leftovers: Leftovers;
 }
 
-/** Time to be tidy: a leftover response may think to its end, and a worker's last bookkeeping is under way. */
+/** Time to become tidy: a response may still think to its end, and a worker may still write its last records. */
 const TIDY_LIMIT_MS = 20_000;
 const LOOKS_AT_ONCE = 20;
 
-/** Looks at everything, from every side, when all is quiet. */
+/** gatherEvidence asks Redis, BullMQ, the instance and the ledger, when all is quiet. */
 export async function gatherEvidence(fleet: Fleet, history: History, signal: AbortSignal): Promise<Evidence> {
   const queue = new InstanceQueue({ redisUrl: fleet.redis.url });
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });

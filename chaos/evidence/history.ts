@@ -3,26 +3,26 @@ import { isFinished } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { jobNameIn } from './ledger.ts';
 
-/** One job, as somebody outside saw it. */
+/** JobHistory is what the callers saw of one job. */
 export interface JobHistory {
   readonly name: string;
-  /** undefined: never seen; perhaps it was never made. */
+  /** undefined: never seen; perhaps the job was never created. */
   id: string | undefined;
-  /** Its enqueueing was answered with 202. */
+  /** Whether its enqueueing was answered with 202. */
   accepted: boolean;
-  /** When the first cancel was answered with anything but a refusal, in Unix milliseconds. */
+  /** When the first cancel was accepted, in Unix milliseconds. */
   cancelAnsweredAt: number | undefined;
-  /** Every status from the first finished one on, each once as long as it stays the same. One, when all is well. */
+  /** The statuses from the first finished one on, without repetitions. If all is well, there is exactly one. */
   readonly ends: JobStatus[];
 }
 
-/** Everything that was seen of all jobs. */
+/** History is what the callers saw of all jobs. */
 export interface History {
   readonly jobs: ReadonlyMap<string, JobHistory>;
   accepted(view: JobView): void;
   cancelAnswered(view: JobView, at: number): void;
   saw(view: JobView): void;
-  /** Jobs of which a finished status was seen. */
+  /** The number of jobs with a finished status. */
   readonly finished: number;
 }
 

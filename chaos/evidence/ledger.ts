@@ -31,11 +31,14 @@ const ledgerSchema = z.object({
   responses: z.array(entrySchema),
 });
 
-/** A purchase, as the simulator's books have it. */
+/** LedgerEntry is a purchase in the simulator's ledger. */
 export type LedgerEntry = z.infer<typeof entrySchema>;
 export type Ledger = z.infer<typeof ledgerSchema>;
 
-/** @param upstreamUrl of the simulator itself, by no proxy: the books are read even when the way there is broken. */
+/**
+ * readLedger reads the simulator's ledger.
+ * @param upstreamUrl the simulator's own URL and not a proxy's, so that the ledger can be read while connections are broken.
+ */
 export async function readLedger(upstreamUrl: string): Promise<Ledger> {
   const answer = await fetch(new URL('/simulator/ledger', upstreamUrl));
   return ledgerSchema.parse(await answer.json());
@@ -45,7 +48,7 @@ export function isRunning({ state }: LedgerEntry): boolean {
   return state === 'queued' || state === 'in_progress';
 }
 
-/** What was bought for each job, by the job's name, which its question begins with. */
+/** purchasesByJob lists the purchases of each job, by the name with which its question begins. */
 export function purchasesByJob({ responses }: Ledger): Map<string, LedgerEntry[]> {
   const byJob = new Map<string, LedgerEntry[]>();
   for (const entry of responses) {
@@ -57,7 +60,7 @@ export function purchasesByJob({ responses }: Ledger): Map<string, LedgerEntry[]
   return byJob;
 }
 
-/** A question is `job-0042 …`: that is how one job is known to its caller, on the board, on the wire and in the ledger. */
+/** jobNameIn reads the name in a question such as `job-0042 …`. The caller, the board and the ledger all show it. */
 export function jobNameIn(question: string): string {
   return question.split(' ', 1)[0] ?? '';
 }

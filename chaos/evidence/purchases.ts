@@ -1,10 +1,10 @@
-import type { Requirement } from '../scenario.ts';
 import { uncertainPurchases } from './checks.ts';
 import type { Evidence } from './evidence.ts';
+import type { Requirement } from './report.ts';
 
 const NAMED = 20;
 
-/** How often the upstream was paid, all jobs together, and how often nobody can know. */
+/** totalPurchases counts the purchases and the uncertain purchases of all jobs. */
 export function totalPurchases({ jobs }: Evidence): { bought: number; uncertain: number } {
   return {
     bought: jobs.reduce((sum, job) => sum + job.bought.length, 0),
@@ -12,7 +12,7 @@ export function totalPurchases({ jobs }: Evidence): { bought: number; uncertain:
   };
 }
 
-/** Where no fault is played, every job is bought once: more only where nobody can know, and those by name. */
+/** purchaseRequirement: without faults every job is bought once, and at most once more for each uncertain purchase. */
 export function purchaseRequirement(evidence: Evidence, required: number): Requirement {
   const { bought, uncertain } = totalPurchases(evidence);
   return {
@@ -23,7 +23,7 @@ export function purchaseRequirement(evidence: Evidence, required: number): Requi
   };
 }
 
-/** By name, and how many of them were in fact bought again. */
+/** uncertainRequirement names the jobs with uncertain purchases, and counts those that were bought again. */
 export function uncertainRequirement({ jobs }: Evidence): Requirement {
   const uncertain = jobs.filter(({ last }) => uncertainPurchases(last) > 0);
   const names = uncertain.slice(0, NAMED).map(({ history }) => history.name);

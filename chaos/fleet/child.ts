@@ -2,14 +2,15 @@ import { spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 
+/** ChildExit says how and when a process ended. */
 export interface ChildExit {
-  /** null: ended by a signal. */
+  /** null: a signal ended it. */
   code: number | null;
   /** Unix milliseconds. */
   at: number;
 }
 
-/** One process of the instance, with its log in a file. */
+/** Child is one process of the instance, with its log in a file. */
 export interface Child {
   readonly name: string;
   readonly pid: number;
@@ -17,23 +18,24 @@ export interface Child {
   kill(signal: NodeJS.Signals): void;
 }
 
+/** ChildOptions say what to start. */
 export interface ChildOptions {
-  /** Also the name of its log. */
+  /** The name of the process and of its log. */
   name: string;
   program: string;
   args: readonly string[];
-  /** All that it gets: whatever else is set on this machine must not change the run. */
+  /** The whole environment: other variables of this machine must not change the run. */
   environment: Record<string, string>;
   folder: string;
-  /** What it says when it stands; a group in it is handed back. */
+  /** Matches the output of a process that is ready. A group in it is returned. */
   ready: RegExp;
 }
 
-/** Of a process on a busy machine; it takes half a second on an idle one. */
+/** How long a start may take on a busy machine; an idle one takes half a second. */
 const START_LIMIT_MS = 30_000;
 const TAIL_CHARACTERS = 2000;
 
-/** Resolves when it is ready; rejects, with its last words, when it ends before. */
+/** startChild resolves when the process is ready. It rejects with the end of its log if the process ends before. */
 export async function startChild(options: ChildOptions): Promise<{ child: Child; said: string }> {
   const { name, folder, ready } = options;
   const log = createWriteStream(join(folder, `${name}.log`), { flags: 'a' });
@@ -54,7 +56,7 @@ export async function startChild(options: ChildOptions): Promise<{ child: Child;
   const said = await new Promise<string>((resolve, reject) => {
     const fail = (what: string): void => {
       clearTimeout(timer);
-      reject(new Error(`${name} ${what} before it was ready. Its last words:\n${tail}`));
+      reject(new Error(`${name} ${what} before it was ready. The end of its log:\n${tail}`));
     };
     const timer = setTimeout(() => fail(`took ${START_LIMIT_MS / 1000} s`), START_LIMIT_MS);
     for (const stream of [running.stdout, running.stderr]) {

@@ -1,115 +1,97 @@
-import { setMaxListeners } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { O3Client } from '../../src/client/o3-client.ts';
 import { ADMIN } from '../../src/config/api-keys.ts';
 import { findFreePort } from '../../src/redis/embedded/local-port.ts';
 import { openTcpProxy, type TcpProxy } from '../../test/support/redis/tcp-proxy.ts';
-import type { Stage } from '../scenario.ts';
+import type { Stage } from '../stage.ts';
 import { type Child, startChild } from './child.ts';
 import { type ChaosRedis, startChaosRedis } from './redis.ts';
 import { becomes } from './timing.ts';
 import { createWiretap, type Wiretap } from './wiretap.ts';
 
+/** FleetProducer is a running producer. */
 export interface FleetProducer {
   readonly child: Child;
   readonly url: string;
 }
 
+/** FleetWorker is a running worker. */
 export interface FleetWorker {
   readonly child: Child;
-  /** Its ways to the upstream and to Redis; undefined: it goes straight. */
-  readonly ways: Ways | undefined;
+  /** The proxies before the upstream and Redis; undefined: the worker connects directly. */
+  readonly proxies: WorkerProxies | undefined;
 }
 
-interface Ways {
+interface WorkerProxies {
   readonly upstream: TcpProxy;
   readonly redis: TcpProxy;
 }
 
-/** A whole instance, every part a process of its own. */
+/** Fleet is a whole instance: Redis, the simulator, producers and workers, each a process of its own. */
 export interface Fleet {
-  /** Of every log, and of Redis's data. */
+  /** The folder of every log and of Redis's data. */
   readonly folder: string;
   readonly redis: ChaosRedis;
-  /** The simulator, by no proxy. */
+  /** The simulator's URL, not through a proxy. */
   readonly upstreamUrl: string;
-  /** Of the first producer. */
+  /** The URL of the first producer. */
   readonly producerUrl: string;
   readonly producers: readonly FleetProducer[];
-  /** Everybody's: where there are tenants, the admin. */
+  /** A client of the first producer; if there are tenants, the admin's. */
   readonly client: O3Client;
-  /** @throws for one that the options do not name. */
+  /** @throws an Error for a tenant that the options do not name. */
   clientOf(tenant: string): O3Client;
   readonly wiretap: Wiretap;
-  /** Those that live, oldest first. */
+  /** The living workers, oldest first. */
   readonly workers: readonly FleetWorker[];
-  /** Starts one; tries again while it does not come up, since Redis may be away. */
+  /** Starts a worker. It tries again while the worker does not come up: Redis may be away. */
   addWorker(): Promise<FleetWorker>;
-  /** SIGKILL. It is no longer one of `workers` from this instant on. @returns when, in Unix milliseconds. */
+  /** Sends SIGKILL. The worker leaves `workers` at once. @returns when, in Unix milliseconds. */
   killWorker(worker: FleetWorker): number;
-  /** SIGTERM. @returns its exit code and how long it took; null: it had to be killed. */
+  /** Sends SIGTERM. @returns the exit code and how long it took; null: the worker had to be killed. */
   stopWorker(worker: FleetWorker): Promise<{ code: number | null; afterMs: number }>;
-  /** SIGKILL to the first one, and another one on the same port. */
+  /** Sends SIGKILL to the first producer and starts another one on the same port. */
   replaceProducer(): Promise<void>;
 }
 
+/** FleetOptions say what a fleet begins with. */
 export interface FleetOptions {
-  /** How many to begin with. */
+  /** How many workers to begin with. */
   workers: number;
-  /** Default 1. */
+  /** How many producers. Default 1. */
   producers?: number;
-  /** Whether the upstream tells the ends of responses by webhooks, too. */
-  webhooks: boolean;
-  /** Whether workers go through proxies of ours, that can be cut and listen: they take time of this process, which would show in milliseconds. */
-  proxies: boolean;
-  /** What o3q.config.json says, for producers and workers. Default: nothing. */
+  /** Whether the upstream also sends webhooks at the end of responses. Default false. */
+  webhooks?: boolean;
+  /**
+   * Whether workers connect through proxies of this process, which can be cut and which listen. Default false: they take
+   * time of this process, which shows where milliseconds are measured.
+   */
+  proxies?: boolean;
+  /** The content of o3q.config.json for producers and workers. Default: empty. */
   config?: object;
-  /** Each has a key of its own, and then nobody is let in without one. Default: no keys. */
+  /** The tenants, each with an API key. With tenants, calls without a key are refused. Default: no keys. */
   tenants?: readonly string[];
   /** Further arguments of the simulator. */
   simulator?: readonly string[];
 }
 
-/** How long a process is tried to be started while Redis is away. */
+/** How long the fleet tries to start a process while Redis is away. */
 const COME_UP_MS = 60_000;
 /** Longer than the worker's own deadline of 10 s. */
 const EXIT_LIMIT_MS = 15_000;
-/** No secret at all: the simulator's. */
+/** The simulator's webhook secret; it protects nothing. */
 const WEBHOOK_SECRET = 'chaos';
 /** More than any scenario holds in one worker. */
 const CONCURRENCY = '4000';
 
-/** No secret at all, but as long as one. */
+/** The key protects nothing, but is as long as a real one. */
 function keyOf(tenant: string): string {
   return `chaos-key-of-${tenant}`.padEnd(16, '-');
 }
 
-/** Runs a scenario on a fleet of its own, and stops every process of it, however it ends. Logs stay unless it is `clean`. */
-export async function withFleet<Output>(
-  stage: Stage,
-  options: FleetOptions,
-  run: (fleet: Fleet) => Promise<Output>,
-  isClean: (output: Output) => boolean,
-): Promise<Output> {
-  const folder = await mkdtemp(join(tmpdir(), 'o3q-chaos-'));
-  const closers: (() => Promise<void>)[] = [];
-  let clean = false;
-  // Everybody who waits for anything listens to it.
-  setMaxListeners(0, stage.signal);
-  try {
-    const output = await run(await startFleet(stage, options, folder, closers));
-    clean = isClean(output);
-    return output;
-  } finally {
-    await Promise.allSettled(closers.splice(0).map((close) => close()));
-    stage.say(`All processes stopped. ${clean ? '' : `Logs: ${folder}`}`.trim());
-    if (clean) await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function startFleet(
+/** startFleet starts all processes. @param closers gets a function for each process that ends it. */
+export async function startFleet(
   { program, redisServer, signal }: Stage,
   options: FleetOptions,
   folder: string,
@@ -135,7 +117,7 @@ async function startFleet(
     });
     return { child, said };
   };
-  const startSomehow = async (...parameters: Parameters<typeof start>): ReturnType<typeof start> => {
+  const startWithRetries = async (...parameters: Parameters<typeof start>): ReturnType<typeof start> => {
     let result: Awaited<ReturnType<typeof start>> | undefined;
     let reason: unknown;
     const tried = async (): Promise<boolean> => {
@@ -173,7 +155,7 @@ async function startFleet(
   const startProducer = async (port: number, name: string): Promise<FleetProducer> => {
     const keys = callers.map((caller) => `${caller}:${keyOf(caller)}`).join(',');
     const environment = { ...common, PORT: String(port), O3Q_KEYS: keys };
-    const { child, said } = await startSomehow(
+    const { child, said } = await startWithRetries(
       ['producer'],
       environment,
       /producer ready on (http:\S+)/,
@@ -187,18 +169,18 @@ async function startFleet(
     producers.push(await startProducer(await findFreePort(), `producer-${i}`));
   }
 
-  const openWays = async (name: string): Promise<Ways> => {
-    const ways = {
+  const openProxies = async (name: string): Promise<WorkerProxies> => {
+    const proxies = {
       upstream: await openTcpProxy(simulator.said),
       redis: await openTcpProxy(redis.url, wiretap.on(name)),
     };
-    closers.push(ways.upstream.close, ways.redis.close);
-    return ways;
+    closers.push(proxies.upstream.close, proxies.redis.close);
+    return proxies;
   };
   const forget = (worker: FleetWorker): void => {
     workers.splice(workers.indexOf(worker), 1);
     void worker.child.exited.then(() =>
-      Promise.all([worker.ways?.upstream.close(), worker.ways?.redis.close()]),
+      Promise.all([worker.proxies?.upstream.close(), worker.proxies?.redis.close()]),
     );
   };
   const fleet: Fleet = {
@@ -217,15 +199,15 @@ async function startFleet(
     async addWorker() {
       started += 1;
       const name = `worker-${started}`;
-      const ways = options.proxies ? await openWays(name) : undefined;
+      const proxies = options.proxies ? await openProxies(name) : undefined;
       const environment = {
         ...common,
-        REDIS_URL: ways?.redis.url ?? redis.url,
-        OPENAI_BASE_URL: ways?.upstream.url ?? simulator.said,
+        REDIS_URL: proxies?.redis.url ?? redis.url,
+        OPENAI_BASE_URL: proxies?.upstream.url ?? simulator.said,
         O3Q_CONCURRENCY: CONCURRENCY,
       };
-      const { child } = await startSomehow(['worker'], environment, /worker ready/, name);
-      const worker = { child, ways };
+      const { child } = await startWithRetries(['worker'], environment, /worker ready/, name);
+      const worker = { child, proxies };
       workers.push(worker);
       return worker;
     },

@@ -1,28 +1,28 @@
 import type { JobRequest } from '../../src/job/request.ts';
 import type { Random } from './random.ts';
 
-/** A job, before it is enqueued. */
+/** PlannedJob is a job before it is enqueued. */
 export interface PlannedJob {
   name: string;
-  /** When it is enqueued, after the start. */
+  /** Milliseconds after the start at which it is enqueued. */
   atMs: number;
   request: JobRequest;
-  /** After its enqueueing was answered; undefined: nobody cancels it. */
+  /** Milliseconds from the answer to its enqueueing until it is cancelled; undefined: it is not cancelled. */
   cancelAfterMs: number | undefined;
 }
 
-/** A fault of the simulator, with what makes a job with it end in seconds. */
-interface Misfortune {
+/** FaultPlan is what a job with a fault needs, so that it ends within seconds. */
+interface FaultPlan {
   metadata: Record<string, string>;
   timeout_ms?: number;
 }
 
-/** Faults that would keep a job for as long as it may take. */
+/** For faults that would keep a job until its time limit. */
 const SHORT_TIMEOUT_MS = 4000;
 const ONCE = { sim_times: '1' };
 
-/** Every fault that the simulator knows, by its name; a unit test holds the two lists together. */
-export const MISFORTUNES: Readonly<Record<string, Misfortune>> = {
+/** FAULT_PLANS has every fault of the simulator by its name; a unit test keeps the two lists equal. */
+export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   400: { metadata: {} },
   429: { metadata: { ...ONCE, sim_retry_after_ms: '400' } },
   '429_bare': { metadata: ONCE },
@@ -38,7 +38,7 @@ export const MISFORTUNES: Readonly<Record<string, Misfortune>> = {
   eof: { metadata: { sim_connections: '3' } },
   mute: { metadata: {}, timeout_ms: 2 * SHORT_TIMEOUT_MS },
   stuck_queued: { metadata: {}, timeout_ms: SHORT_TIMEOUT_MS },
-  // With no event at all nobody would learn the id of what is to be stopped.
+  // Without any event the worker would not learn the id of the response that it must stop.
   stall: { metadata: { sim_events: '2' }, timeout_ms: SHORT_TIMEOUT_MS },
   failed: { metadata: ONCE },
   error_event: { metadata: ONCE },
@@ -55,15 +55,15 @@ export const MISFORTUNES: Readonly<Record<string, Misfortune>> = {
   webhook_forged: { metadata: {} },
 };
 
-/** Money is that of all jobs: one that is told that there is none makes all others wait for a minute, as it should. */
-const PAUSES_EVERYBODY = new Set(['429_quota']);
+/** All jobs share the money: after one of these faults, all jobs wait for a minute, as they should. */
+const PAUSES_ALL_JOBS = new Set(['429_quota']);
 
-/** Names sort in the order of enqueueing. */
+/** jobName makes names that sort in the order of enqueueing. */
 export function jobName(index: number): string {
   return `job-${String(index).padStart(4, '0')}`;
 }
 
-/** Jobs without a fault that think for a time between two limits, all of them to be enqueued at once. */
+/** planCalmJobs plans jobs without faults, with think times between two limits, all to be enqueued at once. */
 export function planCalmJobs(
   random: Random,
   count: number,
@@ -81,19 +81,19 @@ export function planCalmJobs(
   }));
 }
 
-/** Jobs of every kind, spread over the time: about half with a fault, a fifth cancelled at some moment. */
+/** planMixedJobs plans jobs of every kind, spread over the time: about half have a fault, a fifth are cancelled. */
 export function planMixedJobs(
   random: Random,
   count: number,
   { durationMs, webhooks }: { durationMs: number; webhooks: boolean },
 ): PlannedJob[] {
-  // Without webhooks, the simulator refuses what concerns them.
-  const faults = Object.keys(MISFORTUNES).filter(
-    (fault) => (webhooks || !fault.startsWith('webhook_')) && !PAUSES_EVERYBODY.has(fault),
+  // Without webhooks, the simulator refuses the webhook faults.
+  const faults = Object.keys(FAULT_PLANS).filter(
+    (fault) => (webhooks || !fault.startsWith('webhook_')) && !PAUSES_ALL_JOBS.has(fault),
   );
   return Array.from({ length: count }, (_, index) => {
     const fault = random.chance(0.5) ? random.pick(faults) : undefined;
-    const { metadata, timeout_ms } = (fault !== undefined && MISFORTUNES[fault]) || { metadata: {} };
+    const { metadata, timeout_ms } = (fault !== undefined && FAULT_PLANS[fault]) || { metadata: {} };
     const thinkMs = random.chance(0.3) ? random.between(50, 500) : random.between(1000, 8000);
     return {
       name: jobName(index),

@@ -1,6 +1,6 @@
-/** Numbers that look random and are the same for the same seed, on every machine. */
+/** Random gives numbers that look random and are the same for the same seed on every machine. */
 export interface Random {
-  /** From the first to the last, both included. */
+  /** A whole number from the first to the last, both included. */
   between(first: number, last: number): number;
   chance(share: number): boolean;
   pick<Item>(items: readonly Item[]): Item;
@@ -9,7 +9,7 @@ export interface Random {
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   const unit = (): number => {
-    // mulberry32, as in the simulator: small, and without the platform's own Math.random
+    // mulberry32, as in the simulator: small, and the same on every machine, unlike Math.random
     state = (state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
@@ -21,7 +21,7 @@ export function createRandom(seed: number): Random {
     chance: (share) => unit() < share,
     pick(items) {
       const item = items[between(0, items.length - 1)];
-      if (item === undefined) throw new Error('expected something to choose from, got an empty list');
+      if (item === undefined) throw new Error('expected items to choose from, got an empty list');
       return item;
     },
   };

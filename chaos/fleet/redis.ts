@@ -3,17 +3,17 @@ import { startEmbeddedRedis } from '../../src/redis/embedded/embedded-redis.ts';
 import type { ResolutionOptions } from '../../src/redis/embedded/resolution-order.ts';
 import { becomes } from './timing.ts';
 
-/** A Redis with an append-only file that can be killed and started again, on the same port and data. */
+/** ChaosRedis is a Redis with an append-only file. It can be killed and started again on the same port and data. */
 export interface ChaosRedis {
   readonly url: string;
-  /** SIGKILL. Resolves when it is gone. */
+  /** Sends SIGKILL. Resolves when the server is gone. */
   kill(): Promise<void>;
-  /** Resolves when it takes commands again. */
+  /** Resolves when the server accepts commands again. */
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** The system may still hold connections of the dead server on its port. */
+/** The operating system may still keep connections of the dead server on its port. */
 const RESTART_LIMIT_MS = 10_000;
 
 export async function startChaosRedis(server: ResolutionOptions, folder: string): Promise<ChaosRedis> {
@@ -27,7 +27,7 @@ export async function startChaosRedis(server: ResolutionOptions, folder: string)
       await running.exited;
     },
     async restart() {
-      // Of the dead one: gives up the folder.
+      // The dead server's owner gives up the folder.
       await running.stop();
       let reason: unknown;
       const again = async (): Promise<boolean> => {

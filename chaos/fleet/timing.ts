@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const LOOK_AGAIN_MS = 50;
 
+/** @throws the signal's AbortError. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.max(0, ms), undefined, { signal });
 }
 
-/** Looks again and again until it is so. @returns false: it was not, within the limit. */
+/** becomes checks a condition again and again until it holds. @returns false if it does not hold within the limit. */
 export async function becomes(
   isSo: () => Promise<boolean>,
   limitMs: number,
@@ -23,8 +24,8 @@ export async function becomes(
 }
 
 /**
- * A signal for many who wait, that also aborts when the time is up. With a timer of its own: Node collects `AbortSignal.any()` of an
- * `AbortSignal.timeout()` that nobody else holds, and then it never fires.
+ * limited returns a signal that also aborts when the time is up. It has a timer of its own: Node collects the
+ * `AbortSignal.any()` of an `AbortSignal.timeout()` that nothing else holds, and then it never fires.
  */
 export function limited(signal: AbortSignal, limitMs: number): AbortSignal {
   const controller = new AbortController();
@@ -39,7 +40,7 @@ export function limited(signal: AbortSignal, limitMs: number): AbortSignal {
   return controller.signal;
 }
 
-/** Does each thing at its time after now; things that take long do not hold up the next ones. Resolves when all are done. */
+/** onTime acts on each thing at its time after now. A slow action does not delay the next ones. Resolves when all are done. */
 export async function onTime<Thing extends { atMs: number }>(
   things: readonly Thing[],
   act: (thing: Thing) => Promise<void>,
@@ -54,7 +55,7 @@ export async function onTime<Thing extends { atMs: number }>(
   );
 }
 
-/** So many at a time, in order. */
+/** inParallel acts on the items in order, `width` at a time. */
 export async function inParallel<Item>(
   items: readonly Item[],
   width: number,
@@ -67,7 +68,7 @@ export async function inParallel<Item>(
   await Promise.all(Array.from({ length: width }, lane));
 }
 
-/** The value that so large a share of all are not above; NaN for none. */
+/** percentile is the smallest value that is not below `share` of all values; NaN for no values. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((left, right) => left - right);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;

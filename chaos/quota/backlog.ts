@@ -2,30 +2,31 @@ import type { JobRequest } from '../../src/job/request.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { pause } from '../fleet/timing.ts';
 
-/** A line that never runs dry. */
-export interface BullmqSets {
-  /** Enqueued, and not yet taken by the upstream: the least there were at any look, once it was full. */
+/** Backlog keeps jobs waiting in the queue, so that it never becomes empty. */
+export interface Backlog {
+  /** The least number of jobs enqueued but not yet created at the upstream, since the backlog was full. */
   readonly least: number;
   readonly enqueued: number;
   /** Enqueues until the signal aborts. */
   keepFull(until: AbortSignal, signal: AbortSignal): Promise<void>;
 }
 
+/** BacklogOptions say who enqueues what, and how much. */
 export interface BacklogOptions {
   fleet: Fleet;
-  /** In turns, a bulk each. */
+  /** The tenants that enqueue in turns, a bulk each. */
   tenants: readonly string[];
-  /** As many are waiting, more or less. */
+  /** About how many jobs wait. */
   size: number;
   next: () => JobRequest;
-  /** How many creates the upstream has taken so far. */
+  /** How many creates the upstream has accepted so far. */
   accepted: () => Promise<number>;
 }
 
 const BULK = 100;
 const LOOK_EVERY_MS = 500;
 
-export function createBullmqSets({ fleet, tenants, size, next, accepted }: BacklogOptions): BullmqSets {
+export function createBacklog({ fleet, tenants, size, next, accepted }: BacklogOptions): Backlog {
   let enqueued = 0;
   let least = Number.POSITIVE_INFINITY;
   const enqueue = async (signal: AbortSignal): Promise<void> => {

@@ -4,57 +4,51 @@ import type { JobView } from '../../src/job/view.ts';
 import { createPriceList } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
 import { utcDay } from '../../src/usage/utc-day.ts';
-import { figure, percent } from '../evidence/figure.ts';
 import { jobNameIn, type LedgerEntry, readLedger } from '../evidence/ledger.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
-import { createRandom, type Random } from '../fleet/random.ts';
+import { exactly, figure, percent } from '../evidence/report.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { Random } from '../fleet/random.ts';
 import { becomes, pause } from '../fleet/timing.ts';
-import { isClean, type Report, type Stage } from '../scenario.ts';
+import { type Findings, scenario, type World } from '../scenario.ts';
 import { randomTokens, requestOfSize } from './job-sizes.ts';
-import { booksAgree } from './usage-check.ts';
+import { usageAgreesWithLedger } from './usage-check.ts';
 
 const BUDGET_USD = 1;
 const NANO_PER_USD = 1e9;
 const LIMITED = { tenant: 'ann', jobs: 300 };
 const FREE = { tenant: 'ben', jobs: 80 };
 const MODELS = ['o3', 'gpt-5'];
-/** Of which 1,500 cost about a cent. */
+/** In tokens; 1,500 of them cost about a cent. */
 const SIZES = { median: 1300, least: 300, most: 6000 };
 const STARTS_PER_SECOND = 10;
 const THINK_MS = { least: 1000, most: 4000 };
-/** A create that was on its way when the last cent was booked. */
+/** How late a create may arrive that was sent before the last cent was booked. */
 const ON_ITS_WAY_MS = 1000;
-/** Twice as long as a tenant whose budget is used up is left alone. */
+/** Twice as long as a dispatcher ignores a tenant whose budget is exhausted. */
 const QUIET_MS = 12_000;
 const LEAST_USED = 0.8;
 const MIDNIGHT_MS = 10 * 60_000;
 const LIMIT_MS = 240_000;
 const PAGE = 100;
 
-/** A dollar a day, and three times as many jobs as it pays for. */
-export function runBudget(stage: Stage): Promise<Report> {
-  const model = { requestsPerMinute: STARTS_PER_SECOND * 60 };
-  return withFleet(
-    stage,
-    {
-      workers: 2,
-      webhooks: false,
-      proxies: false,
-      tenants: [LIMITED.tenant, FREE.tenant],
-      config: {
-        models: Object.fromEntries(MODELS.map((name) => [name, model])),
-        tenants: { [LIMITED.tenant]: { dailyBudgetUsd: BUDGET_USD } },
-      },
-    },
-    (fleet) => budget(stage, fleet),
-    isClean,
-  );
-}
+const MODEL_LIMITS = { requestsPerMinute: STARTS_PER_SECOND * 60 };
 
-async function budget({ seed, signal, progress, say }: Stage, fleet: Fleet): Promise<Report> {
-  const random = createRandom(seed);
+/** runBudget gives a tenant a dollar a day and three times as many jobs as that pays for. */
+export const runBudget = scenario(
+  {
+    workers: 2,
+    tenants: [LIMITED.tenant, FREE.tenant],
+    config: {
+      models: Object.fromEntries(MODELS.map((name) => [name, MODEL_LIMITS])),
+      tenants: { [LIMITED.tenant]: { dailyBudgetUsd: BUDGET_USD } },
+    },
+  },
+  budget,
+);
+
+async function budget({ fleet, random, signal, progress, say }: World): Promise<Findings> {
   if (untilMidnightMs() < MIDNIGHT_MS) {
-    say('Waiting for midnight (UTC), when budgets begin anew');
+    say('Waiting for midnight (UTC), when a new daily budget begins');
     await pause(untilMidnightMs() + 1000, signal);
   }
   for (const { tenant, jobs } of [LIMITED, FREE]) {
@@ -84,43 +78,31 @@ async function budget({ seed, signal, progress, say }: Stage, fleet: Fleet): Pro
   return {
     requirements: [
       figure(
-        `jobs of ${LIMITED.tenant}, with ${BUDGET_USD} dollar a day: bought, waiting`,
+        `jobs of ${LIMITED.tenant}, with a budget of $${BUDGET_USD} a day: bought, waiting`,
         `${limited.length}, ${waiting.length}`,
       ),
       {
         what: 'overspent by',
-        required: `≤ ${usdText(mayBeOver)}, the ${running.length} that ran when the budget was passed`,
+        required: `≤ ${usdText(mayBeOver)}, the cost of the ${running.length} jobs that ran when the budget was exceeded`,
         measured: `${usdText(over)} (spent ${usdText(spent)})`,
         met: over <= mayBeOver,
       },
+      exactly('creates after the budget was exhausted', 0, late.length),
       {
-        what: 'creates after the budget was used up',
-        required: '0',
-        measured: `${late.length}`,
-        met: late.length === 0,
-      },
-      {
-        what: 'used of the budget',
+        what: 'share of the budget used',
         required: `≥ ${percent(LEAST_USED)}`,
         measured: percent(spent / BUDGET_USD / NANO_PER_USD),
         met: spent >= LEAST_USED * BUDGET_USD * NANO_PER_USD,
       },
       {
-        what: 'waiting jobs that say it is the budget',
+        what: 'waiting jobs that name the budget as the reason',
         required: 'all, and ≥ 1',
         measured: `${saying.length} of ${waiting.length}`,
         met: waiting.length > 0 && saying.length === waiting.length,
       },
-      {
-        what: 'jobs that failed',
-        required: '0',
-        measured: `${failed}`,
-        met: failed === 0,
-      },
-      ...(await booksAgree(fleet, sales, signal)),
+      exactly('jobs that failed', 0, failed),
+      ...(await usageAgreesWithLedger(fleet, sales, signal)),
     ],
-    offences: [],
-    logs: fleet.folder,
   };
 }
 

@@ -1,58 +1,51 @@
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
-import { figure, percent } from '../evidence/figure.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { figure, percent } from '../evidence/report.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
-import { createRandom, type Random } from '../fleet/random.ts';
+import type { Random } from '../fleet/random.ts';
 import { becomes, pause, percentile } from '../fleet/timing.ts';
-import { isClean, type Report, type Stage } from '../scenario.ts';
+import { type Findings, scenario, type World } from '../scenario.ts';
 import { loadOfViews } from './view-load.ts';
 
 const WORKERS = 2;
 const STARTS_PER_SECOND = 5;
 const THINK_MS = { least: 2000, most: 6000 };
-/** So that durations are known before anybody asks. */
+/** Jobs that run first, so that durations are known. */
 const WARM_UP_JOBS = 40;
 const JOBS = 500;
 const ASK_AFTER_MS = 4000;
 const ASKED_AT_RANDOM = 5;
-/** No answer is due in so short a time that its share of it means anything. */
+/** Below this remaining time, a relative error means nothing. */
 const LEAST_REMAINING_MS = 3000;
 const MOST_MEDIAN_ERROR = 0.25;
 const PAGE = 100;
 const LIMIT_MS = 240_000;
-/** Those that wait while their views are asked for. */
+/** How many jobs wait while their views are requested. */
 const LOOKED_AT = 500;
 
-/** What a job's view says of when its answer comes, against when it came; and what it costs to ask. */
-export function runEta(stage: Stage): Promise<Report> {
-  return withFleet(
-    stage,
-    {
-      workers: WORKERS,
-      webhooks: false,
-      proxies: false,
-      config: {
-        models: { o3: { requestsPerMinute: STARTS_PER_SECOND * 60 } },
-        // A thousand a second are as many as a key may make by default, and this one makes more.
-        http: { requestsPerMinute: 1_000_000 },
-      },
+/** runEta compares the `eta_ms` of jobs with the time when they ended, and measures what it costs to ask for it. */
+export const runEta = scenario(
+  {
+    workers: WORKERS,
+    config: {
+      models: { o3: { requestsPerMinute: STARTS_PER_SECOND * 60 } },
+      // By default an API key may make a thousand requests a second; this scenario makes more.
+      http: { requestsPerMinute: 1_000_000 },
     },
-    (fleet) => eta(stage, fleet),
-    isClean,
-  );
-}
+  },
+  eta,
+);
 
-/** What one view promised. */
+/** Promised is what one view promised. */
 interface Promised {
   id: string;
   askedAt: number;
-  /** null: the view did not say. */
+  /** null: the view had no ETA. */
   etaMs: number | null;
 }
 
-async function eta({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Report> {
-  const random = createRandom(seed);
+async function eta({ fleet, random, signal, progress }: World): Promise<Findings> {
   const enqueue = async (count: number): Promise<string[]> => {
     const outcomes = await fleet.client.enqueueBulk(requests(random, count), { signal });
     return outcomes.map((outcome) => {
@@ -72,7 +65,7 @@ async function eta({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Rep
   for (const atMs of [ASK_AFTER_MS, ...times.toSorted((left, right) => left - right)]) {
     await pause(enqueuedAt + atMs - Date.now(), signal);
     promised.push(...(await ask(fleet, ids, signal)));
-    progress(`${promised.length} answers to how long it takes`);
+    progress(`${promised.length} ETAs read`);
   }
   const views = await allFinished(fleet, ids, signal);
   const finishedAt = new Map(
@@ -85,29 +78,27 @@ async function eta({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Rep
   const load = await loadOfViews(fleet, await enqueue(LOOKED_AT), signal, progress);
   return {
     requirements: [
-      figure('jobs, and starts a second', `${finishedAt.size}, ${STARTS_PER_SECOND}`),
+      figure('jobs, and starts per second', `${finishedAt.size}, ${STARTS_PER_SECOND}`),
       {
-        what: 'median error of all ETAs, as a share of what was left',
+        what: 'median error of all ETAs, as a share of the remaining time',
         required: `< ${percent(MOST_MEDIAN_ERROR)}`,
         measured: `${percent(percentile(all, 0.5))} of ${all.length} (p90 ${percent(percentile(all, 0.9))})`,
         met: percentile(all, 0.5) < MOST_MEDIAN_ERROR && finishedAt.size === JOBS,
       },
       {
-        what: `the same, asked ${ASK_AFTER_MS / 1000} s after they were enqueued`,
+        what: `the same, asked ${ASK_AFTER_MS / 1000} s after enqueueing`,
         required: `< ${percent(MOST_MEDIAN_ERROR)}`,
         measured: `${percent(percentile(early, 0.5))} of ${early.length}`,
         met: percentile(early, 0.5) < MOST_MEDIAN_ERROR,
       },
       {
-        what: 'waiting jobs that did not say when',
+        what: 'waiting jobs without an ETA',
         required: 'at most 1 of 100',
         measured: `${unsaid} of ${promised.length}`,
         met: unsaid * 100 <= promised.length,
       },
       ...load,
     ],
-    offences: [],
-    logs: fleet.folder,
   };
 }
 
@@ -118,7 +109,7 @@ function requests(random: Random, count: number) {
   }));
 }
 
-/** Of those that wait. */
+/** Reads the ETAs of the waiting jobs. */
 async function ask(fleet: Fleet, ids: ReadonlySet<string>, signal: AbortSignal): Promise<Promised[]> {
   const promised: Promised[] = [];
   for await (const view of fleet.client.jobs({ status: 'waiting', limit: PAGE }, { signal })) {
@@ -136,7 +127,7 @@ function errorsOf(promised: readonly Promised[], finishedAt: ReadonlyMap<string,
   });
 }
 
-/** @throws when some have not ended in time. */
+/** @throws an Error if some jobs have not ended in time. */
 async function allFinished(
   { client }: Fleet,
   ids: ReadonlySet<string>,

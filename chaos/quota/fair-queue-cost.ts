@@ -2,10 +2,11 @@ import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
 import { connectRedis, type RedisClient } from '../../src/redis/connection.ts';
-import { figure } from '../evidence/figure.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { figure, type Report, type Requirement } from '../evidence/report.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { becomes, inParallel, percentile } from '../fleet/timing.ts';
-import { isClean, type Report, type Requirement, type Stage } from '../scenario.ts';
+import { type Findings, scenario, type World } from '../scenario.ts';
+import type { Stage } from '../stage.ts';
 
 const FEW = 100;
 const ROUNDS = 1000;
@@ -14,12 +15,12 @@ const BULK = 1000;
 const BULKS_AT_ONCE = 4;
 const UPSTREAM_MODEL = 'o3';
 const NO_LIMITS = { requestsPerMinute: undefined, tokensPerMinute: undefined, maxInFlight: undefined };
-/** A search tree ten thousand times as large is four times as deep, on top of what a call costs in any case. */
+/** A search tree ten thousand times as large is four times as deep, but a call also has a fixed cost. */
 const MOST_TIMES = 1.5;
 const QUIET_LIMIT_MS = 300_000;
 
-/** One line, and what was measured at it. */
-interface Bench {
+/** Subject is one fair queue, and what was measured with it. */
+interface Subject {
   prefix: string;
   queue: InstanceQueue;
   model: ModelQueue;
@@ -29,22 +30,20 @@ interface Bench {
   viewMs: number[];
 }
 
-/** The same work at a line of a hundred jobs and at a very long one, in turns on one Redis, so that what else this machine does befalls both alike. */
-export function lineCost(stage: Stage, waiting: number): Promise<Report> {
-  return withFleet(
-    stage,
-    { workers: 0, webhooks: false, proxies: false },
-    (fleet) => measure(stage, fleet, waiting),
-    isClean,
-  );
+/**
+ * fairQueueCost does the same work with a fair queue of a hundred jobs and with a very long one. It alternates between them
+ * on one Redis, so that other load of this machine affects both alike.
+ */
+export function fairQueueCost(stage: Stage, waiting: number): Promise<Report> {
+  return scenario({ workers: 0 }, (world) => measure(world, waiting))(stage);
 }
 
-async function measure({ signal, progress }: Stage, fleet: Fleet, waiting: number): Promise<Report> {
+async function measure({ fleet, signal, progress }: World, waiting: number): Promise<Findings> {
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
-  const benches: Bench[] = [];
+  const subjects: Subject[] = [];
   try {
     const [few, many] = [open(fleet, redis, 'few'), open(fleet, redis, 'many')];
-    benches.push(few, many);
+    subjects.push(few, many);
     await fill(few, FEW, signal);
     const emptyBytes = await usedBytes(redis);
     const filledMs = await fill(many, waiting, signal, (count) =>
@@ -56,36 +55,34 @@ async function measure({ signal, progress }: Stage, fleet: Fleet, waiting: numbe
 
     for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round += 1) {
       signal.throwIfAborted();
-      if (round === 0) for (const bench of benches) forget(bench);
-      // Who is first profits or suffers from what the other one has left behind.
-      for (const bench of round % 2 === 0 ? [few, many] : [many, few]) await once(bench);
+      if (round === 0) for (const subject of subjects) forget(subject);
+      // The order alternates: the first one profits or suffers from what the other one left behind.
+      for (const subject of round % 2 === 0 ? [few, many] : [many, few]) await once(subject);
       progress(`${round} of ${ROUNDS} rounds`);
     }
     return {
       requirements: [
         figure(
-          'jobs in the two lines at the end',
-          (await Promise.all([few, many].map((bench) => lengthOf(redis, bench)))).join(', '),
+          'jobs in the two fair queues at the end',
+          (await Promise.all([few, many].map((subject) => lengthOf(redis, subject)))).join(', '),
         ),
         figure(
-          'memory of Redis for the long one, and for each job',
+          'memory of Redis for the long one, and per job',
           `${(bytes / 2 ** 20).toFixed(0)} MB, ${(bytes / waiting).toFixed(0)} bytes`,
         ),
-        figure('jobs a second while it was filled', Math.round((waiting * 1000) / filledMs)),
+        figure('jobs per second while it was filled', Math.round((waiting * 1000) / filledMs)),
         ...compared('enqueue', few.enqueueMs, many.enqueueMs),
         ...compared('start', few.startMs, many.startMs),
         ...compared('view of the job that was just enqueued', few.viewMs, many.viewMs),
       ],
-      offences: [],
-      logs: fleet.folder,
     };
   } finally {
     redis.disconnect();
-    await Promise.all(benches.map(({ queue }) => queue.close()));
+    await Promise.all(subjects.map(({ queue }) => queue.close()));
   }
 }
 
-function open(fleet: Fleet, redis: RedisClient, prefix: string): Bench {
+function open(fleet: Fleet, redis: RedisClient, prefix: string): Subject {
   const queue = new InstanceQueue({ redisUrl: fleet.redis.url, prefix });
   const [model] = queue.queues;
   if (model === undefined) throw new Error('expected a model in the default configuration');
@@ -99,7 +96,7 @@ function requestOf(prefix: string): { question: string } {
 
 /** @returns how long it took, in milliseconds. */
 async function fill(
-  { queue, prefix }: Bench,
+  { queue, prefix }: Subject,
   count: number,
   signal: AbortSignal,
   show: (done: number) => void = () => {},
@@ -117,37 +114,40 @@ async function fill(
   return performance.now() - startedAt;
 }
 
-/** One more, a look at it, and one less: so a line stays as long as it is. A start is what a dispatcher does for it, all three steps. */
-async function once(bench: Bench): Promise<void> {
-  const { queue, model, quota, prefix } = bench;
+/**
+ * One round enqueues a job, views it and starts one, so the queue keeps its length. A start is the three steps that a
+ * dispatcher does.
+ */
+async function once(subject: Subject): Promise<void> {
+  const { queue, model, quota, prefix } = subject;
   const enqueuedAt = performance.now();
   const { id } = (await queue.enqueue(requestOf(prefix))).job;
   const viewedAt = performance.now();
   const view = await queue.get(id);
   const nextAt = performance.now();
   if (view?.status !== 'waiting' || view.position === null)
-    throw new Error(`expected ${id} to stand in the line, saw ${JSON.stringify(view)}`);
+    throw new Error(`expected ${id} to wait in the fair queue, saw ${JSON.stringify(view)}`);
   const {
     jobs: [job],
-  } = await model.line.next(1);
-  if (job === undefined) throw new Error(`expected a job in the line of "${prefix}", got none`);
+  } = await model.fairQueue.next(1);
+  if (job === undefined) throw new Error(`expected a job in the fair queue of "${prefix}", got none`);
   const need = { id: job.id, inputTokens: job.options.need?.input ?? 0, class: '/' };
   const { answers } = await quota.reserve([need], NO_LIMITS);
-  const [started] = await model.line.start([
+  const [started] = await model.fairQueue.start([
     { id: job.id, tenant: job.tenant, reservedModel: UPSTREAM_MODEL },
   ]);
   const endedAt = performance.now();
   if (typeof answers[0] !== 'number' || started !== true) throw new Error(`expected ${job.id} to be started`);
   await quota.giveBack([job.id]);
-  bench.enqueueMs.push(viewedAt - enqueuedAt);
-  bench.viewMs.push(nextAt - viewedAt);
-  bench.startMs.push(endedAt - nextAt);
+  subject.enqueueMs.push(viewedAt - enqueuedAt);
+  subject.viewMs.push(nextAt - viewedAt);
+  subject.startMs.push(endedAt - nextAt);
 }
 
-function forget(bench: Bench): void {
-  bench.enqueueMs.length = 0;
-  bench.startMs.length = 0;
-  bench.viewMs.length = 0;
+function forget(subject: Subject): void {
+  subject.enqueueMs.length = 0;
+  subject.startMs.length = 0;
+  subject.viewMs.length = 0;
 }
 
 function compared(what: string, few: readonly number[], many: readonly number[]): Requirement[] {
@@ -157,19 +157,19 @@ function compared(what: string, few: readonly number[], many: readonly number[])
   const [median = Number.NaN, high = Number.NaN] = ratios;
   return [
     {
-      what: `${what}: median of the long line, as a multiple of that of the short one`,
+      what: `${what}: median with the long queue, as a multiple of the short one's`,
       required: `≤ ${MOST_TIMES}`,
       measured: median.toFixed(2),
       met: median <= MOST_TIMES,
     },
     figure(
-      `${what}: p50, p99 of ${few.length} with ${FEW} waiting, then with all of them`,
+      `${what}: p50, p99 of ${few.length} with ${FEW} waiting, then with all`,
       `${times(few)} ms, then ${times(many)} ms; p99 ${high.toFixed(2)} times`,
     ),
   ];
 }
 
-async function lengthOf(redis: RedisClient, { model }: Bench): Promise<number> {
+async function lengthOf(redis: RedisClient, { model }: Subject): Promise<number> {
   return redis.zcard(`${model.keys.fairQueue('tenant')}:`);
 }
 
@@ -177,7 +177,7 @@ async function usedBytes(redis: RedisClient): Promise<number> {
   return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
 }
 
-/** Redis shares the machine's time with a child of its own while it does. */
+/** While Redis saves, a child process of it takes a part of the machine's time. */
 async function isSaving(redis: RedisClient): Promise<boolean> {
   return /^(aof_rewrite_in_progress|rdb_bgsave_in_progress|aof_rewrite_scheduled):1/m.test(
     await redis.info('persistence'),

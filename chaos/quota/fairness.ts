@@ -1,13 +1,12 @@
 import { defaultModels } from '../../src/config/file.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import { keysOf } from '../../src/redis/keys.ts';
-import { figure } from '../evidence/figure.ts';
 import { jobNameIn, readLedger } from '../evidence/ledger.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { figure, joined, type Report } from '../evidence/report.ts';
 import { becomes, inParallel } from '../fleet/timing.ts';
-import { isClean, type Report, type Stage } from '../scenario.ts';
-import { lineCost } from './fair-queue-cost.ts';
-import { startsOff } from './fair-turn.ts';
+import { type Findings, scenario, type World } from '../scenario.ts';
+import type { Stage } from '../stage.ts';
+import { fairQueueCost } from './fair-queue-cost.ts';
 
 const STARTS_PER_SECOND = 20;
 const WORKERS = 2;
@@ -17,45 +16,33 @@ const BACKLOG = 10_000;
 const ADDED = 20;
 const BULK = 1000;
 const BULKS_AT_ONCE = 2;
-/** So many have been started before the second tenant comes. */
+/** How many jobs are started before the second tenant comes. */
 const BEFORE = 150;
 const MOST_STARTS_OFF = 2;
 const LIMIT_MS = 60_000;
 
-/** How much a start of the second tenant weighs, where the first one weighs 1. */
+/** The weights of the second tenant; the first one has weight 1. */
 const WEIGHTS = [1, 3];
 
-/** A tenant with ten thousand jobs, another one with twenty, and what a long line costs. */
+/** runFairness lets a tenant with ten thousand jobs and one with twenty share a model, and measures what a long queue costs. */
 export async function runFairness(stage: Stage, waiting: number): Promise<Report> {
   const reports: Report[] = [];
   for (const weight of WEIGHTS) {
-    reports.push(
-      await withFleet(
-        stage,
-        {
-          workers: WORKERS,
-          webhooks: false,
-          proxies: false,
-          tenants: [FIRST, SECOND],
-          config: {
-            models: { o3: { requestsPerMinute: STARTS_PER_SECOND * 60 } },
-            tenants: { [FIRST]: { weight: 1 }, [SECOND]: { weight } },
-          },
-        },
-        (fleet) => fairness(stage, fleet, weight),
-        isClean,
-      ),
-    );
+    const options = {
+      workers: WORKERS,
+      tenants: [FIRST, SECOND],
+      config: {
+        models: { o3: { requestsPerMinute: STARTS_PER_SECOND * 60 } },
+        tenants: { [FIRST]: { weight: 1 }, [SECOND]: { weight } },
+      },
+    };
+    reports.push(await scenario(options, (world) => fairness(world, weight))(stage));
   }
-  reports.push(await lineCost(stage, waiting));
-  return {
-    requirements: reports.flatMap(({ requirements }) => requirements),
-    offences: reports.flatMap(({ offences }) => offences),
-    logs: reports.map(({ logs }) => logs).join(' '),
-  };
+  reports.push(await fairQueueCost(stage, waiting));
+  return joined(reports);
 }
 
-async function fairness({ signal, progress }: Stage, fleet: Fleet, weight: number): Promise<Report> {
+async function fairness({ fleet, signal, progress }: World, weight: number): Promise<Findings> {
   const enqueue = async (tenant: string, count: number): Promise<void> => {
     const requests = Array.from({ length: count }, () => ({
       question: `${tenant} asks for the next one`,
@@ -72,7 +59,7 @@ async function fairness({ signal, progress }: Stage, fleet: Fleet, weight: numbe
     progress(`1:${weight}: ${BACKLOG} jobs of ${FIRST}`);
     const bulks = Array.from({ length: BACKLOG / BULK }, () => BULK);
     await inParallel(bulks, BULKS_AT_ONCE, (count) => enqueue(FIRST, count));
-    // What has been saved up since the first of them is gone by then, and starts are even.
+    // By then the burst that the quota allows at first is over, and starts are even.
     const firstLook = await starts();
     await becomes(async () => (await starts()) >= firstLook + BEFORE, LIMIT_MS, signal);
     const before = await starts();
@@ -93,26 +80,48 @@ async function fairness({ signal, progress }: Stage, fleet: Fleet, weight: numbe
     return {
       requirements: [
         figure(
-          `${FIRST}'s waiting jobs when ${SECOND} came, and at the end`,
+          `waiting jobs of ${FIRST} when ${SECOND} came, and at the end`,
           `${BACKLOG - before}, ${waiting}`,
         ),
         {
-          what: `weights 1:${weight}: starts of ${SECOND}, and how far from its fair turn the worst one was`,
+          what: `weights 1:${weight}: starts of ${SECOND}, and how far the worst one was from its fair turn`,
           required: `${ADDED}, ≤ ${MOST_STARTS_OFF} starts`,
           measured: `${off.length}, ${worst.toFixed(1)} starts`,
           met: off.length === ADDED && worst <= MOST_STARTS_OFF,
         },
         figure(
-          `${SECOND}'s places at the upstream, after those before it came`,
+          `positions of ${SECOND}'s creates at the upstream, counted from when it came`,
           places()
             .map((place) => place - before)
             .join(' '),
         ),
       ],
-      offences: [],
-      logs: fleet.folder,
     };
   } finally {
     redis.disconnect();
   }
+}
+
+/** Start is one start of a tenant that came while jobs of others were waiting. */
+export interface Start {
+  /** Its place in the order of creates at the upstream, from 0. */
+  place: number;
+  /** Its number among the tenant's own starts, from 0. */
+  turn: number;
+  /** All starts until the tenant's jobs were sent to the queue. */
+  before: number;
+  /** All starts until that was answered. */
+  after: number;
+  /** The tenant's weight; the others together have weight 1. */
+  weight: number;
+}
+
+/**
+ * startsOff is how many starts a start is away from its fair turn. From when it came, the tenant's share of all starts is
+ * `weight / (weight + 1)`, so one of its starts is due in each slot of `1 / share` starts. A start is too early before its
+ * slot begins, and too late after it has ended.
+ */
+export function startsOff({ place, turn, before, after, weight }: Start): number {
+  const slot = (weight + 1) / weight;
+  return Math.max(0, before + turn * slot - place, place - (after + (turn + 1) * slot));
 }

@@ -1,20 +1,20 @@
 import type { Random } from '../fleet/random.ts';
 
-/** Tokens of one job, input, reasoning and answer together. */
+/** SizeRange is a range of the tokens of one job: input, reasoning and answer together. */
 export interface SizeRange {
-  /** Half of all are smaller. */
+  /** Half of all jobs are smaller. */
   median: number;
   least: number;
   most: number;
 }
 
-/** From `least` to `most` is five standard deviations of a log-normal distribution: nearly all of it, and the rest is cut off. */
+/** `least` to `most` is five standard deviations of a log-normal distribution; values outside are cut off. */
 const DEVIATIONS = 5;
-/** How many numbers between 0 and 1 are summed up for one that is distributed normally. */
+/** How many numbers between 0 and 1 are added to make one that is normally distributed. */
 const SUMMANDS = 12;
 const FINE = 1_000_000;
 
-/** As jobs are: most are small, few are very large. */
+/** randomTokens draws a realistic size: most jobs are small, few are very large. */
 export function randomTokens(random: Random, { median, least, most }: SizeRange): number {
   let normal = -SUMMANDS / 2;
   for (let i = 0; i < SUMMANDS; i += 1) normal += random.between(0, FINE) / FINE;
@@ -22,7 +22,7 @@ export function randomTokens(random: Random, { median, least, most }: SizeRange)
   return Math.round(Math.min(most, Math.max(least, median * Math.exp(normal * sigma))));
 }
 
-/** A job whose response uses just so many: a fifth for the question, half for reasoning, the rest for the answer. */
+/** requestOfSize is a job that uses exactly `tokens`: a fifth for the question, half for reasoning, the rest for the answer. */
 export function requestOfSize(
   name: string,
   tokens: number,
@@ -31,7 +31,7 @@ export function requestOfSize(
   const input = Math.max(1, Math.floor(tokens / 5));
   const reasoning = Math.floor(tokens / 2);
   return {
-    question: `${name} is of its own size`,
+    question: `${name} has a size of its own`,
     metadata: {
       sim_input_tokens: String(input),
       sim_reasoning_tokens: String(reasoning),

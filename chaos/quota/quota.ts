@@ -1,14 +1,15 @@
-import { figure, percent } from '../evidence/figure.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { figure, joined, percent, type Report } from '../evidence/report.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
-import { createRandom, type Random } from '../fleet/random.ts';
+import type { Random } from '../fleet/random.ts';
 import { pause } from '../fleet/timing.ts';
-import { isClean, type Report, type Stage } from '../scenario.ts';
-import { createBullmqSets } from './backlog.ts';
+import { type Findings, scenario, type World } from '../scenario.ts';
+import type { Stage } from '../stage.ts';
+import { createBacklog } from './backlog.ts';
 import { randomTokens, requestOfSize, type SizeRange } from './job-sizes.ts';
 import { readUpstreamLimits, type UpstreamLimits } from './upstream-limits.ts';
 
-/** Which of the two limits is the one that jobs wait for. */
+/** Binding is the limit that jobs wait for. */
 export type Binding = 'tokens' | 'requests';
 
 const REQUESTS_PER_MINUTE = 600;
@@ -18,7 +19,7 @@ const SIZES: Record<Binding, SizeRange> = {
   requests: { median: 45, least: 10, most: 400 },
 };
 const TENANTS = ['ann', 'ben'];
-/** How many workers there are, for one part of the run each. */
+/** The number of workers in each part of the run. */
 const PHASES = [1, 2, 4, 8, 3];
 const LEAST_PHASE_MS = 60_000;
 const THINK_MS = { least: 500, most: 6000 };
@@ -28,49 +29,40 @@ const LEAST_USED = 0.9;
 const WINDOW_MS = 60_000;
 const LOOK_EVERY_MS = 500;
 
-/** Workers join and leave while the line is never empty, and the upstream counts what it is asked for too early. */
+const OPTIONS = {
+  workers: 0,
+  tenants: TENANTS,
+  config: {
+    models: { o3: { requestsPerMinute: REQUESTS_PER_MINUTE, tokensPerMinute: TOKENS_PER_MINUTE } },
+  },
+  simulator: [
+    '--requests-per-minute',
+    String(REQUESTS_PER_MINUTE),
+    '--tokens-per-minute',
+    String(TOKENS_PER_MINUTE),
+  ],
+};
+
+/**
+ * runQuota lets workers join and leave while the queue is never empty. The upstream keeps the same limits and counts the
+ * creates that come too early.
+ */
 export async function runQuota(stage: Stage, minutes: number, bindings: readonly Binding[]): Promise<Report> {
+  const phaseMs = Math.max(LEAST_PHASE_MS, (minutes * 60_000) / PHASES.length);
   const reports: Report[] = [];
-  for (const binding of bindings) {
-    const report = await withFleet(
-      stage,
-      {
-        workers: 0,
-        webhooks: false,
-        proxies: false,
-        tenants: TENANTS,
-        config: {
-          models: { o3: { requestsPerMinute: REQUESTS_PER_MINUTE, tokensPerMinute: TOKENS_PER_MINUTE } },
-        },
-        simulator: [
-          '--requests-per-minute',
-          String(REQUESTS_PER_MINUTE),
-          '--tokens-per-minute',
-          String(TOKENS_PER_MINUTE),
-        ],
-      },
-      (fleet) => quota(stage, fleet, binding, Math.max(LEAST_PHASE_MS, (minutes * 60_000) / PHASES.length)),
-      isClean,
-    );
-    reports.push(report);
-  }
-  return {
-    requirements: reports.flatMap(({ requirements }) => requirements),
-    offences: [],
-    logs: reports.map(({ logs }) => logs).join(' '),
-  };
+  for (const binding of bindings)
+    reports.push(await scenario(OPTIONS, (world) => quota(world, binding, phaseMs))(stage));
+  return joined(reports);
 }
 
 async function quota(
-  { seed, signal, progress, say }: Stage,
-  fleet: Fleet,
+  { fleet, random, signal, progress, say }: World,
   binding: Binding,
   phaseMs: number,
-): Promise<Report> {
-  const random = createRandom(seed);
+): Promise<Findings> {
   const nextJob = jobsOf(random, binding);
   const readLimits = () => readUpstreamLimits(fleet.upstreamUrl, 'o3');
-  const backlog = createBullmqSets({
+  const backlog = createBacklog({
     fleet,
     tenants: TENANTS,
     size: WAITING.kept,
@@ -104,7 +96,7 @@ async function quota(
   });
   const low = windows.filter(({ used }) => used < LEAST_USED).length;
   const minutes = fullMinutes(windows);
-  const violations = limits.refused / Math.max(1, limits.accepted + limits.refused);
+  const refusedShare = limits.refused / Math.max(1, limits.accepted + limits.refused);
   const lasted = ((limits.last_accepted_at ?? 0) - (limits.first_accepted_at ?? 0)) / 60_000;
   const whole =
     binding === 'tokens' ? limits.tokens / TOKENS_PER_MINUTE : limits.accepted / REQUESTS_PER_MINUTE;
@@ -116,7 +108,7 @@ async function quota(
         `${limits.accepted}, ${(limits.tokens / limits.accepted).toFixed(0)}`,
       ),
       {
-        what: 'waiting jobs, at least',
+        what: 'least number of waiting jobs',
         required: `≥ ${WAITING.required}`,
         measured: `${backlog.least}`,
         met: backlog.least >= WAITING.required,
@@ -124,31 +116,29 @@ async function quota(
       {
         what: 'violations: creates that the upstream refused',
         required: `0, at most < ${percent(MOST_VIOLATIONS)}`,
-        measured: `${limits.refused} (${percent(violations)})`,
-        met: violations < MOST_VIOLATIONS,
+        measured: `${limits.refused} (${percent(refusedShare)})`,
+        met: refusedShare < MOST_VIOLATIONS,
       },
       {
-        what: `${binding} used in each full minute, one after the other`,
+        what: `share of ${binding} used in each full minute`,
         required: `each ≥ ${percent(LEAST_USED)}`,
         measured: minutes.map(percent).join(', '),
         met: minutes.length > 0 && minutes.every((used) => used >= LEAST_USED),
       },
       figure(
-        'the same in the 60 s before any moment, at least; moments with less than is required',
+        'least share used in any 60 s; moments below the requirement',
         `${percent(lowest.used)}, with ${lowest.workers} workers after ${(lowest.atMs / 1000).toFixed(0)} s; ${percent(low / windows.length)} of ${windows.length}`,
       ),
-      figure(`${binding} used on average`, percent(whole / lasted)),
+      figure(`average share of ${binding} used`, percent(whole / lasted)),
       figure(
         'most in any minute',
         `${limits.peak.requests} requests, ${limits.peak.tokens} tokens of ${REQUESTS_PER_MINUTE} and ${TOKENS_PER_MINUTE}`,
       ),
     ],
-    offences: [],
-    logs: fleet.folder,
   };
 }
 
-/** The minutes that follow each other from the first create on. */
+/** The use of each full minute, counted from the first create. */
 function fullMinutes(windows: readonly { atMs: number; used: number }[]): number[] {
   const count = Math.floor((windows.at(-1)?.atMs ?? 0) / WINDOW_MS);
   return Array.from({ length: count }, (_, i) => {
@@ -167,7 +157,10 @@ function jobsOf(random: Random, binding: Binding) {
   };
 }
 
-/** Workers join at the beginning of a part, and leave at once: one is killed, the next one is told to, and so on. In its middle one of several is replaced. */
+/**
+ * At the beginning of a part, workers join or leave: one is killed, the next one stopped, and so on. In the middle of a part
+ * with several workers, one is replaced.
+ */
 async function changeWorkers(
   fleet: Fleet,
   random: Random,
@@ -180,7 +173,7 @@ async function changeWorkers(
   const leave = async (): Promise<void> => {
     const choice = random.between(0, 999);
     const worker = fleet.workers[choice % Math.max(1, fleet.workers.length)];
-    if (worker === undefined) throw new Error('expected a worker that could leave, got none');
+    if (worker === undefined) throw new Error('expected a worker to stop, got none');
     left += 1;
     if (left % 2 === 1) fleet.killWorker(worker);
     else await fleet.stopWorker(worker);

@@ -1,21 +1,19 @@
 import { z } from 'zod';
-import { figure, percent } from '../evidence/figure.ts';
 import { readLedger } from '../evidence/ledger.ts';
-import { type Fleet, withFleet } from '../fleet/fleet.ts';
+import { figure, percent } from '../evidence/report.ts';
 import { jobName } from '../fleet/job-plan.ts';
-import { createRandom } from '../fleet/random.ts';
 import { becomes, inParallel, pause } from '../fleet/timing.ts';
-import { isClean, type Report, type Stage } from '../scenario.ts';
+import { type Findings, scenario, type World } from '../scenario.ts';
 
 const WORKERS = 4;
 const STARTS_PER_SECOND = 40;
 const RETRY_AFTER_MS = 5000;
-/** What was on the wire when the first worker learnt of it. */
+/** How late a create may arrive that was sent before the first worker got the 429. */
 const ON_THE_WIRE_MS = 50;
 const BACK_WITHIN_MS = 2000;
 const BACK_AT = 0.9;
 const THINK_MS = { least: 500, most: 2000 };
-/** The start is not even: what a quota has saved up may go at once. */
+/** The starts are not even at first: a quota allows a burst. */
 const WARM_UP_MS = 12_000;
 const BEFORE_MS = 10_000;
 const AFTER_MS = 10_000;
@@ -23,25 +21,15 @@ const STEP_MS = 50;
 const BULK = 500;
 const MODEL = 'o3';
 
-/** The upstream says 429 with Retry-After in the middle of full speed. */
-export function runThrottle(stage: Stage): Promise<Report> {
-  return withFleet(
-    stage,
-    {
-      workers: WORKERS,
-      webhooks: false,
-      proxies: false,
-      config: { models: { [MODEL]: { requestsPerMinute: STARTS_PER_SECOND * 60 } } },
-    },
-    (fleet) => throttle(stage, fleet),
-    isClean,
-  );
-}
+/** runThrottle lets the upstream answer 429 with Retry-After while the fleet runs at full speed. */
+export const runThrottle = scenario(
+  { workers: WORKERS, config: { models: { [MODEL]: { requestsPerMinute: STARTS_PER_SECOND * 60 } } } },
+  throttle,
+);
 
-const weatherSchema = z.object({ throttled_until: z.number() });
+const outageSchema = z.object({ throttled_until: z.number() });
 
-async function throttle({ seed, signal, progress }: Stage, fleet: Fleet): Promise<Report> {
-  const random = createRandom(seed);
+async function throttle({ fleet, random, signal, progress }: World): Promise<Findings> {
   const lastMs = WARM_UP_MS + BEFORE_MS + RETRY_AFTER_MS + AFTER_MS;
   const jobs = Math.ceil((STARTS_PER_SECOND * lastMs * 1.5) / 1000 / BULK) * BULK;
   const requests = Array.from({ length: jobs }, (_, index) => ({
@@ -66,7 +54,7 @@ async function throttle({ seed, signal, progress }: Stage, fleet: Fleet): Promis
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ throttle_ms: RETRY_AFTER_MS }),
   });
-  const { throttled_until: endsAt } = weatherSchema.parse(await answer.json());
+  const { throttled_until: endsAt } = outageSchema.parse(await answer.json());
   await pause(endsAt + AFTER_MS - Date.now(), signal);
   const { responses, throttled_at: throttledAt, totals } = await readLedger(fleet.upstreamUrl);
 
@@ -80,15 +68,15 @@ async function throttle({ seed, signal, progress }: Stage, fleet: Fleet): Promis
   const after = (between(lastedFrom, endsAt + AFTER_MS) * 1000) / (AFTER_MS - BACK_WITHIN_MS);
   return {
     requirements: [
-      figure('workers, and creates a second before', `${WORKERS}, ${before.toFixed(1)}`),
+      figure('workers, and creates per second before the 429', `${WORKERS}, ${before.toFixed(1)}`),
       {
-        what: 'creates that were told 429, on the wire already',
+        what: 'creates that were already on their way and got 429',
         required: '≥ 1',
         measured: `${throttledAt.length - late.length} within ${ON_THE_WIRE_MS} ms of the first`,
         met: throttledAt.length > 0 && totals.during_throttle === throttledAt.length,
       },
       {
-        what: 'creates later than that, while nothing may be sent',
+        what: 'later creates, while none may be sent',
         required: '0',
         measured:
           late.length === 0
@@ -100,13 +88,13 @@ async function throttle({ seed, signal, progress }: Stage, fleet: Fleet): Promis
         met: late.length === 0,
       },
       {
-        what: `from its end to a second with ≥ ${percent(BACK_AT)} of the creates before`,
+        what: `from its end to a second with ≥ ${percent(BACK_AT)} of the creates before it`,
         required: `≤ ${BACK_WITHIN_MS} ms`,
         measured: `${backMs} ms`,
         met: backMs <= BACK_WITHIN_MS,
       },
       {
-        what: `creates a second from ${BACK_WITHIN_MS / 1000} s after its end on`,
+        what: `creates per second, from ${BACK_WITHIN_MS / 1000} s after its end`,
         required: `≥ ${(before * BACK_AT).toFixed(1)}`,
         measured: after.toFixed(1),
         met: after >= before * BACK_AT,
@@ -116,12 +104,10 @@ async function throttle({ seed, signal, progress }: Stage, fleet: Fleet): Promis
         [0, 1, 2, 3].map((s) => between(endsAt + s * 1000, endsAt + (s + 1) * 1000)).join(', '),
       ),
     ],
-    offences: [],
-    logs: fleet.folder,
   };
 }
 
-/** The first of many moments at which it is so; infinite for none. */
+/** The first moment at which the speed is back, in milliseconds; infinite: never. */
 function backAfter(isBack: (ms: number) => boolean): number {
   for (let ms = 0; ms <= AFTER_MS - 1000; ms += STEP_MS) if (isBack(ms)) return ms;
   return Number.POSITIVE_INFINITY;

@@ -12,10 +12,10 @@ const modelSchema = z.object({
 });
 const limitsSchema = z.object({ models: z.record(z.string(), modelSchema) });
 
-/** How near one model came to the limits that the simulator keeps: `used` in the 60 seconds until now, `refused` are violations. */
+/** UpstreamLimits is how near one model came to the simulator's limits. `used` covers the last 60 seconds. */
 export type UpstreamLimits = z.infer<typeof modelSchema>;
 
-/** @returns zeros for a model that nobody has asked for yet. */
+/** @returns zeros for a model that no create has asked for yet. */
 export async function readUpstreamLimits(upstreamUrl: string, model: string): Promise<UpstreamLimits> {
   const answer = await fetch(new URL('/simulator/limits', upstreamUrl));
   const { models } = limitsSchema.parse(await answer.json());

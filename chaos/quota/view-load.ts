@@ -1,17 +1,17 @@
 import { Agent, request } from 'node:http';
+import type { Requirement } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { pause, percentile } from '../fleet/timing.ts';
-import type { Requirement } from '../scenario.ts';
 
 const PER_SECOND = 1000;
 const FOR_MS = 10_000;
 const STEP_MS = 10;
 const CONNECTIONS = 64;
-/** Of what was asked for, with as much again for what this process itself does not manage. */
+/** The least share of the planned requests that must be answered; this process itself loses some. */
 const LEAST_ANSWERED = 0.97;
 const MOST_P99_MS = 1000;
 
-/** A thousand `GET /jobs/:id` a second, of jobs that wait. */
+/** loadOfViews sends a thousand `GET /jobs/:id` per second, for waiting jobs. */
 export async function loadOfViews(
   { producerUrl }: Fleet,
   ids: readonly string[],
@@ -28,7 +28,7 @@ export async function loadOfViews(
     for (let sent = 0; performance.now() - startedAt < FOR_MS; ) {
       const due = ((performance.now() - startedAt) * PER_SECOND) / 1000;
       for (; sent < due; sent += 1) {
-        // The last ones wait longest.
+        // The last jobs wait longest.
         const id = ids[ids.length - 1 - (sent % Math.ceil(ids.length / 2))] ?? '';
         const askedAt = performance.now();
         open.push(
@@ -51,13 +51,13 @@ export async function loadOfViews(
     const [p50 = 0, p99 = 0] = [0.5, 0.99].map((share) => percentile(latencies, share));
     return [
       {
-        what: 'views of waiting jobs, a second',
+        what: 'views of waiting jobs per second',
         required: `≥ ${PER_SECOND * LEAST_ANSWERED}, none failed`,
         measured: `${perSecond.toFixed(0)} (${waiting} of ${latencies.length} waited; ${failed} failed)`,
         met: perSecond >= PER_SECOND * LEAST_ANSWERED && failed === 0 && waiting > latencies.length / 2,
       },
       {
-        what: 'until such a view is here: p50, p99',
+        what: 'time until such a view arrives: p50, p99',
         required: `p99 ≤ ${MOST_P99_MS} ms`,
         measured: `${p50.toFixed(1)}, ${p99.toFixed(1)} ms`,
         met: p99 <= MOST_P99_MS,
@@ -68,7 +68,7 @@ export async function loadOfViews(
   }
 }
 
-/** @returns the job's status. By hand: the time of fetch would be measured too. */
+/** @returns the job's status. It uses node:http: fetch's own time would be measured, too. */
 function view(url: URL, agent: Agent): Promise<string> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { agent }, (response) => {

@@ -62,7 +62,10 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   override async getJobCounts(): Promise<JobCounts> {
-    const [counts, inLine] = await Promise.all([super.getJobCounts(), this.#queue.backlog.lengthOfLine()]);
+    const [counts, inLine] = await Promise.all([
+      super.getJobCounts(),
+      this.#queue.bullmqSets.fairQueueLength(),
+    ]);
     const { waiting = 0, prioritized = 0, delayed = 0 } = counts;
     return {
       ...counts,
@@ -107,7 +110,7 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   override async promoteAll(): Promise<void> {
-    await inTurn(await this.#queue.backlog.ids('delayed'), async (id) => {
+    await inTurn(await this.#queue.bullmqSets.ids('delayed'), async (id) => {
       // A job that is gone or due by now need not be promoted.
       await (await super.getJob(id))?.promote().catch((error: Error) => {
         if (!/^(Missing key|Job .* is not in the delayed state)/.test(error.message)) throw error;
@@ -150,13 +153,13 @@ export class BoardQueue extends BullMQAdapter {
   async #jobsOf(status: JobStatus, start: number, end: number): Promise<BullmqJob[]> {
     if (status !== 'waiting' && status !== 'delayed') return super.getJobs([status], start, end);
     const count = end < 0 ? undefined : end - start + 1;
-    const ids = await this.#queue.backlog.ids(status, start, count);
+    const ids = await this.#queue.bullmqSets.ids(status, start, count);
     const jobs = await Promise.all(ids.map((id) => super.getJob(id)));
     return jobs.filter((job) => job !== undefined);
   }
 
   async #clear(part: BullmqSet, createdBefore: number): Promise<void> {
-    await inTurn(await this.#queue.backlog.ids(part), async (id) => {
+    await inTurn(await this.#queue.bullmqSets.ids(part), async (id) => {
       const view = (await this.#queue.read(id))?.view;
       if (view?.status !== part || Date.parse(view.created_at) >= createdBefore) return false;
       await this.#remove(id);

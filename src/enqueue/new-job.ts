@@ -136,10 +136,10 @@ export async function storeJobs(
  * With a place in the line for those that are not delayed, before the jobs themselves: Redis may take the one and refuse the other, and a place without a job is
  * passed over, where a job without a place would wait for ever. BullMQ, and the line, leave a job as it is whose id is taken.
  */
-export async function addToBullmq({ bullmq, line }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
+export async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
   const [job] = jobs;
   const linedUp = jobs.filter(({ delayMs }) => delayMs === 0);
-  await line.up(
+  await fairQueue.add(
     linedUp.map(({ id, createdAt, data, options }) => ({
       id,
       createdAt,
@@ -151,7 +151,7 @@ export async function addToBullmq({ bullmq, line }: ModelQueue, jobs: readonly N
   if (jobs.length === 1 && job !== undefined) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
   // Nobody waits for it: who has not heard of them looks within a second.
-  if (linedUp.length > 0) line.announce().catch(() => {});
+  if (linedUp.length > 0) fairQueue.announce().catch(() => {});
 }
 
 /** The view of a job that was stored this instant, without asking Redis for what we just told it. */

@@ -8,7 +8,7 @@ export type BullmqSet = 'waiting' | 'delayed';
 /** The jobs of a model that have not begun, for who shows BullMQ's sets to people. */
 export interface BullmqSets {
   /** How many stand in the line. */
-  lengthOfLine(): Promise<number>;
+  fairQueueLength(): Promise<number>;
   /** Their ids in BullMQ: of those that wait the newest first, of delayed ones those that are due last. */
   ids(part: BullmqSet, offset?: number, count?: number): Promise<string[]>;
 }
@@ -47,7 +47,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
   };
   const sections = { waiting: [line, wait, prioritized], delayed: [delayed] };
   return {
-    lengthOfLine: line.length,
+    fairQueueLength: line.length,
     async ids(part, offset = 0, count = ALL) {
       const found: string[] = [];
       let skipped = 0;

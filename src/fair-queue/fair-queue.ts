@@ -7,8 +7,9 @@ import {
   resumeTenant,
   startFromFairQueue,
 } from '../lua/fair-queue.ts';
+import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /** A step of priority is worth so much time in the line: whoever has waited longer than the difference goes first, so that nothing starves. */
@@ -37,6 +38,15 @@ export interface NextJob {
   dataBytes: number;
 }
 
+/**
+ * GiveBackTarget is where a job goes that its worker gives back: before all other waiting jobs (`first`), into the fair queue,
+ * or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
+ */
+export type GiveBackTarget =
+  | { kind: 'first' }
+  | { kind: 'fair-queue' }
+  | { kind: 'delayed'; dueAt: number; failedReason: string };
+
 /** ReservedJob is a queued job that quota of an upstream model is reserved for. */
 interface ReservedJob {
   id: string;
@@ -46,8 +56,14 @@ interface ReservedJob {
 
 /** The line of one model. */
 export interface FairQueue {
-  /** Puts jobs that are about to be enqueued in; or one that a worker holds and gives back (`mine`). Their BullMQ job is to be parked. */
-  up(jobs: readonly QueuedJob[], options?: { mine?: boolean }): Promise<void>;
+  /** Puts jobs in that are about to be enqueued. Their BullMQ job is to be parked. */
+  add(jobs: readonly QueuedJob[]): Promise<void>;
+  /**
+   * Takes an active job from its worker and puts it back among the jobs that have not begun.
+   * @param lockToken the worker's token of the job's lock.
+   * @returns `cancel`: a cancel has been requested, and the worker still holds the job, to end it.
+   */
+  giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
   announce(): Promise<void>;
   /** The next ones, none taken away. A place whose job does not come within a minute is. */
@@ -59,8 +75,8 @@ export interface FairQueue {
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /** @param untilMs when its turn is looked at again. */
-  stop(tenant: string, untilMs: number, reason: string): Promise<void>;
-  resume(tenant: string): Promise<boolean>;
+  pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
+  resumeTenant(tenant: string): Promise<boolean>;
   /** Writes the status, which expires after some seconds. */
   reportStatus(status: QueueStatus): Promise<void>;
   /** Reads the status; undefined: no dispatcher has written one in the last seconds. */
@@ -73,15 +89,25 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const weights = weightsOf(tenants);
   const scriptKeys = modelScriptKeys(keys);
   return {
-    async up(jobs, { mine = false } = {}) {
+    async add(jobs) {
       if (jobs.length === 0) return;
       await addToFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job('') },
-        rest: jobs.flatMap((job) => [
-          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', mine ? '1' : ''],
-        ]),
+        rest: jobs.flatMap((job) => [job.id, job.tenant, orderOf(job), job.deadlineAt ?? '']),
       });
+    },
+    async giveBack(job, lockToken, target) {
+      const retry = target.kind === 'delayed' ? target : { dueAt: '', failedReason: '' };
+      const answer = await giveBackJob.run(redis, {
+        keys: jobScriptKeys(keys, job.id, job.tenant),
+        args: {
+          ...{ id: job.id, lockToken, target: target.kind, tenant: job.tenant, order: orderOf(job) },
+          ...{ deadline: job.deadlineAt ?? '', dueAt: retry.dueAt, failedReason: retry.failedReason },
+          wakeChannel: keys.fairQueue('wake'),
+        },
+      });
+      return answer as GiveBackAnswer;
     },
     async announce() {
       await redis.publish(keys.fairQueue('wake'), '');
@@ -112,10 +138,10 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       });
       return (started as number[]).map((one) => one === 1);
     },
-    async stop(tenant, untilMs, reason) {
+    async pauseTenant(tenant, untilMs, reason) {
       await pauseTenant.run(redis, { keys: scriptKeys, args: { tenant, untilMs, reason } });
     },
-    async resume(tenant) {
+    async resumeTenant(tenant) {
       return (await resumeTenant.run(redis, { keys: scriptKeys, args: { tenant } })) === 1;
     },
     async reportStatus(status) {

@@ -16,9 +16,9 @@ export interface ModelQueue {
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
   /** Where its jobs wait for their turn. */
-  readonly line: FairQueue;
+  readonly fairQueue: FairQueue;
   /** What has not begun, as BullMQ's sets hold it. */
-  readonly backlog: BullmqSets;
+  readonly bullmqSets: BullmqSets;
   read(id: string): Promise<JobReading | null>;
 }
 
@@ -41,8 +41,8 @@ export function createModelQueue(
     streams: { events: { maxLen: KEPT_EVENTS } },
   });
   bullmq.on('error', onError);
-  const line = createFairQueue(redis, keys, tenants);
-  const backlog = createBullmqSets(redis, keys);
+  const fairQueue = createFairQueue(redis, keys, tenants);
+  const bullmqSets = createBullmqSets(redis, keys);
   const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, tenants };
   const upstreamModels = upstreamModelsOf(config);
   return {
@@ -51,8 +51,8 @@ export function createModelQueue(
     upstreamModels,
     keys,
     bullmq,
-    line,
-    backlog,
+    fairQueue,
+    bullmqSets,
     read: (id) => readJob(id, readOptions),
   };
 }

@@ -18,7 +18,7 @@ export interface ModelsSnapshot {
 export async function readModels(
   redis: RedisClient,
   prefix: string,
-  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'backlog'>[],
+  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'bullmqSets'>[],
 ): Promise<ModelsSnapshot> {
   const upstreamModels = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
   const [catalog, quotas, models] = await Promise.all([
@@ -27,10 +27,10 @@ export async function readModels(
       upstreamModels.map(async (name) => [name, await createQuota(redis, prefix, name).snapshot()] as const),
     ),
     Promise.all(
-      queues.map(async ({ model, config, backlog }) => ({
+      queues.map(async ({ model, config, bullmqSets }) => ({
         model,
         config,
-        waiting: await backlog.lengthOfLine(),
+        waiting: await bullmqSets.fairQueueLength(),
       })),
     ),
   ]);

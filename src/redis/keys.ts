@@ -60,6 +60,7 @@ type BullmqPart =
   | 'delayed'
   | 'active'
   | 'completed'
+  | 'stalled'
   | 'failed'
   | 'events'
   | 'meta'
@@ -109,6 +110,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     prioritized: keys.queue('prioritized'),
     delayed: keys.queue('delayed'),
     active: keys.queue('active'),
+    stalled: keys.queue('stalled'),
     failed: keys.queue('failed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),

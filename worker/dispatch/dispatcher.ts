@@ -48,7 +48,7 @@ const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const { queue, quotas, tenantLimits, room, onError } = options;
-  const { config, line: fairQueue, upstreamModels } = queue;
+  const { config, fairQueue, upstreamModels } = queue;
   const sources = upstreamModels.map((name) => ({
     name,
     quota: quotas.of(name),
@@ -121,12 +121,12 @@ function listen(
   pausedHere: Set<string>,
   hear: (lack: Lack) => void,
 ): void {
-  const { upstreamModels, line: fairQueue, keys } = queue;
+  const { upstreamModels, fairQueue, keys } = queue;
   for (const name of upstreamModels) quotaSignals.listen(quotas.of(name), () => hear('quota'));
   subscriber.on('message', (channel: string, message: string) => {
     if (channel === keys.fairQueue('wake')) hear('jobs');
     else if (channel === tenantQuotas.channel && pausedHere.delete(message))
-      fairQueue.resume(message).then(() => hear('jobs'), onError);
+      fairQueue.resumeTenant(message).then(() => hear('jobs'), onError);
   });
   // Signals before the subscription were not heard.
   const hearAll = (): void => {

@@ -147,7 +147,7 @@ async function giveNotice(
 }
 
 async function warnOfOutliving(
-  { model, keys, backlog, line }: ModelQueue,
+  { model, keys, bullmqSets, fairQueue }: ModelQueue,
   ends: readonly ModelEnd[],
   { redis, logger }: CatalogOptions,
 ): Promise<void> {
@@ -155,9 +155,9 @@ async function warnOfOutliving(
   if (end === undefined) return;
   const endMs = shutdownTime(end.date);
   const [waiting, later, status] = await Promise.all([
-    backlog.lengthOfLine(),
+    bullmqSets.fairQueueLength(),
     redis.zcount(keys.queue('delayed'), delayedScore(endMs), `(${PARKED_SCORE}`),
-    line.status(),
+    fairQueue.status(),
   ]);
   const inLine = status === undefined ? 0 : countOutliving(waiting, status, endMs, Date.now());
   if (inLine + later === 0) return;

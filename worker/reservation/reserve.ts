@@ -167,9 +167,9 @@ async function reserveOfTenants(
           continue;
         }
         count += 1;
-        await fairQueue.stop(tenant, pause.untilMs, pause.reason);
+        await fairQueue.pauseTenant(tenant, pause.untilMs, pause.reason);
         // One of its jobs has ended since.
-        if (!pausedHere.has(tenant)) await fairQueue.resume(tenant);
+        if (!pausedHere.has(tenant)) await fairQueue.resumeTenant(tenant);
       }
       return count;
     },

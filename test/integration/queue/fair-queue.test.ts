@@ -1,7 +1,7 @@
-import { Queue } from 'bullmq';
+import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
-import { PARKED_SCORE, parkedDelayMs } from '../../../src/fair-queue/parked.ts';
+import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
@@ -12,7 +12,7 @@ const BASE = Date.now() - 3_600_000;
 let server: TestRedis;
 let redis: Redis;
 let bullmq: Queue;
-let line: FairQueue;
+let fairQueue: FairQueue;
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   await redis.flushall();
-  line = createFairQueue(redis, keys, {});
+  fairQueue = createFairQueue(redis, keys, {});
 });
 
 /** Jobs of one tenant, named by it and numbered, one a millisecond. */
@@ -38,7 +38,7 @@ async function add(tenant: string, count: number, { priority = 0, from = 0, at =
     priority,
     deadlineAt: undefined,
   }));
-  await line.up(jobs);
+  await fairQueue.add(jobs);
   await bullmq.addBulk(
     jobs.map(({ id, createdAt }) => ({
       name: id,
@@ -48,15 +48,15 @@ async function add(tenant: string, count: number, { priority = 0, from = 0, at =
   );
 }
 
-const next = async (most: number): Promise<string[]> => (await line.next(most)).jobs.map(({ id }) => id);
+const next = async (most: number): Promise<string[]> => (await fairQueue.next(most)).jobs.map(({ id }) => id);
 
 async function start(count: number): Promise<string[]> {
   const started: string[] = [];
   for (let i = 0; i < count; i += 1) {
-    const { jobs } = await line.next(1);
+    const { jobs } = await fairQueue.next(1);
     const [job] = jobs;
     if (job === undefined) break;
-    expect(await line.start([{ ...job, reservedModel: 'o3' }])).toEqual([true]);
+    expect(await fairQueue.start([{ ...job, reservedModel: 'o3' }])).toEqual([true]);
     started.push(job.id);
   }
   return started;
@@ -65,7 +65,7 @@ async function start(count: number): Promise<string[]> {
 const weigh = (weights: Record<string, number>): void => {
   const others = { maxInFlight: undefined, dailyBudgetUsd: undefined, onBudgetExhausted: 'wait' } as const;
   const tenants = Object.entries(weights).map(([name, weight]) => [name, { weight, ...others }]);
-  line = createFairQueue(redis, keys, Object.fromEntries(tenants));
+  fairQueue = createFairQueue(redis, keys, Object.fromEntries(tenants));
 };
 
 describe('whose turn it is', () => {
@@ -125,34 +125,41 @@ describe('a started job', () => {
     expect(await (await bullmq.getJob('a0'))?.getState()).toBe('waiting');
     expect(await redis.hget(keys.run('a0'), 'reserved_model')).toBe('o3');
     expect(await next(1)).toEqual([]);
-    expect(await line.starts()).toBe(1);
+    expect(await fairQueue.starts()).toBe(1);
   });
 
   it('is started once, however many dispatchers have seen it', async () => {
     await add('a', 3);
-    const { jobs } = await line.next(3);
+    const { jobs } = await fairQueue.next(3);
     const grants = jobs.map((job) => ({ ...job, reservedModel: 'o3' }));
-    const answers = await Promise.all([line.start(grants), line.start(grants), line.start(grants)]);
+    const answers = await Promise.all([
+      fairQueue.start(grants),
+      fairQueue.start(grants),
+      fairQueue.start(grants),
+    ]);
     expect(answers.flat().filter(Boolean)).toHaveLength(3);
     expect(await bullmq.getWaitingCount()).toBe(3);
   });
 
   it('that was cancelled or removed meanwhile is not started, and holds nobody up', async () => {
     await add('a', 3);
-    const { jobs } = await line.next(1);
+    const { jobs } = await fairQueue.next(1);
     await bullmq.remove('a0');
-    expect(await line.start(jobs.map((job) => ({ ...job, reservedModel: 'o3' })))).toEqual([false]);
+    expect(await fairQueue.start(jobs.map((job) => ({ ...job, reservedModel: 'o3' })))).toEqual([false]);
     expect(await start(5)).toEqual(['a1', 'a2']);
   });
 
   it('goes back to where it was when it has to wait again', async () => {
     await add('a', 3);
     await start(1);
-    await line.up([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }], {
-      mine: true,
-    });
-    await redis.lrem(keys.queue('wait'), 1, 'a0');
-    await redis.zadd(keys.queue('delayed'), PARKED_SCORE, 'a0');
+    const connection = redis.duplicate({ maxRetriesPerRequest: null });
+    const worker = new Worker(keys.queueName, null, { connection, prefix: 'o3q' });
+    const job = await worker.getNextJob('token', { block: false });
+    expect(job?.id).toBe('a0');
+    const queued = { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined };
+    expect(await fairQueue.giveBack(queued, 'token', { kind: 'fair-queue' })).toBe('ok');
+    await worker.close();
+    connection.disconnect();
     expect(await start(3)).toEqual(['a0', 'a1', 'a2']);
   });
 });
@@ -161,18 +168,18 @@ describe('a stopped tenant', () => {
   it('lets others go on, and comes back at its time or before', async () => {
     await add('a', 5);
     await add('b', 3);
-    await line.stop('a', Date.now() + 60_000, 'one of the 2 jobs to end');
+    await fairQueue.pauseTenant('a', Date.now() + 60_000, 'one of the 2 jobs to end');
     expect(await start(9)).toEqual(['b0', 'b1', 'b2']);
-    expect(await line.resume('a')).toBe(true);
-    expect(await line.resume('a')).toBe(false);
+    expect(await fairQueue.resumeTenant('a')).toBe(true);
+    expect(await fairQueue.resumeTenant('a')).toBe(false);
     expect(await start(1)).toEqual(['a0']);
-    await line.stop('a', Date.now() - 1, 'over already');
+    await fairQueue.pauseTenant('a', Date.now() - 1, 'over already');
     expect(await start(1)).toEqual(['a1']);
   });
 
   it('stays stopped when it enqueues more', async () => {
     await add('a', 1);
-    await line.stop('a', Date.now() + 60_000, 'why');
+    await fairQueue.pauseTenant('a', Date.now() + 60_000, 'why');
     await add('a', 1, { from: 1 });
     expect(await next(5)).toEqual([]);
   });
@@ -180,7 +187,7 @@ describe('a stopped tenant', () => {
 
 it('a place without a job, which a crash has left, is passed over and in time forgotten', async () => {
   // By clients whose clocks are wrong.
-  await line.up([
+  await fairQueue.add([
     { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
     { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
     { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
@@ -199,7 +206,7 @@ it('a place without a job, which a crash has left, is passed over and in time fo
 it('a job that BullMQ has already is not put into the line by who enqueues it again', async () => {
   await add('a', 1);
   await start(1);
-  await line.up([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
+  await fairQueue.add([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
   expect(await next(5)).toEqual([]);
   expect(await redis.exists(`${keys.fairQueue('tenant')}:a`)).toBe(0);
 });
@@ -207,5 +214,5 @@ it('a job that BullMQ has already is not put into the line by who enqueues it ag
 it('a paused queue says so', async () => {
   await add('a', 1);
   await bullmq.pause();
-  expect(await line.next(1)).toMatchObject({ paused: true });
+  expect(await fairQueue.next(1)).toMatchObject({ paused: true });
 });

@@ -77,7 +77,7 @@ async function ask(tenant: string, request: Record<string, unknown> = {}): Promi
 
 /** A round of a dispatcher: of what is next, or of what was next before. */
 async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Round> {
-  const { config, upstreamModels, line } = queue;
+  const { config, upstreamModels, fairQueue } = queue;
   const sources = upstreamModels.map((name) => ({
     name,
     quota: quotas.of(name),
@@ -85,14 +85,14 @@ async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Ro
   }));
   return reserveAndStart(jobs ?? (await nextJobs()), {
     model: 'o3',
-    fairQueue: line,
+    fairQueue,
     tenantLimits,
     sources,
     pausedHere: new Set(),
   });
 }
 
-const nextJobs = async () => (await queue.line.next(32)).jobs;
+const nextJobs = async () => (await queue.fairQueue.next(32)).jobs;
 const startedIds = async (): Promise<string[]> => (await redis.lrange('o3q:{o3}:wait', 0, -1)).toReversed();
 const aliceWaitsFor = async (): Promise<string | null> =>
   redis.hget(queue.keys.fairQueue('reasons'), 'alice');
@@ -192,7 +192,7 @@ describe('a budget', () => {
     expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
     expect(await aliceWaitsFor()).toContain('nobody-knows-its-price has no known price');
     await quotas.of('nobody-knows-its-price').report({ what: 'gone' });
-    await queue.line.resume('alice');
+    await queue.fairQueue.resumeTenant('alice');
     expect(await dispatch()).toMatchObject({ started: 1, paused: 0, source: { name: 'o3' } });
     expect(await redis.hget(queue.keys.run(id), 'reserved_model')).toBe('o3');
   });

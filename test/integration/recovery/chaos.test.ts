@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { runStorm } from '../../../chaos/crashes/storm.ts';
-import { reportText } from '../../../chaos/evidence/report.ts';
-import { isClean } from '../../../chaos/scenario.ts';
+import { isClean, reportText } from '../../../chaos/evidence/report.ts';
 import { serverOfThisMachine } from '../../support/redis/redis-server.ts';
 
 /** Changed by nobody but a person: a storm that fails is one to be played again. */
@@ -12,7 +11,7 @@ const SHORT = {
   jobs: 40,
   workers: 2,
   webhooks: false,
-  weather: {
+  counts: {
     'worker killed': 1,
     'worker deployed': 1,
     'producer killed': 0,

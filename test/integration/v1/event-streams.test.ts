@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import express from 'express';
-import { type Door, jobDoor, openAiDoor } from '../../../chaos/callers/stream-reader.ts';
+import { jobEventsRoute, responsesRoute, type StreamRoute } from '../../../chaos/callers/stream-reader.ts';
 import { createWatcher } from '../../../chaos/callers/watcher.ts';
 import { createRandom } from '../../../chaos/fleet/random.ts';
 import { sendStream } from '../../../producer/http/stream-reply.ts';
@@ -54,10 +54,10 @@ describe('a stream that many read through two producers', () => {
     const watchers = Array.from({ length: 20 }, (_, i) => {
       const random = createRandom(SEED + i);
       return createWatcher({
-        door: i % 4 === 0 ? openAiDoor(id) : jobDoor(id),
+        route: i % 4 === 0 ? responsesRoute(id) : jobEventsRoute(id),
         producerUrls: urls,
         random,
-        comesAfterMs: random.between(0, 4000),
+        startsAfterMs: random.between(0, 4000),
         signal: limit,
       });
     });
@@ -73,9 +73,9 @@ describe('a stream that many read through two producers', () => {
     for (const { watched } of watchers) expect(watched).toMatchObject({ text: answer, flaws: [] });
     expect(watchers.reduce((sum, { watched }) => sum + watched.drops, 0)).toBeGreaterThan(10);
     // Whoever comes when all is over hears the same, by the same numbers.
-    for (const door of [jobDoor(id), openAiDoor(id)]) {
-      const late = await Promise.all(urls.map((url) => linesOf(door, url)));
-      const live = watchers.filter(({ watched }) => watched.door === door.name);
+    for (const route of [jobEventsRoute(id), responsesRoute(id)]) {
+      const late = await Promise.all(urls.map((url) => linesOf(route, url)));
+      const live = watchers.filter(({ watched }) => watched.route === route.name);
       expect(new Set([...late, ...live.map(({ watched }) => watched.lines)].map(String)).size).toBe(1);
     }
   });
@@ -83,15 +83,15 @@ describe('a stream that many read through two producers', () => {
   it('goes on for who is connected when Redis was away in the middle', async () => {
     world.addWorker();
     const { id } = await world.ask('Away?', { sim_think_ms: '4000', sim_deltas: DELTAS });
-    const doors = [jobDoor(id), openAiDoor(id)];
-    const reading = Promise.all(doors.map((door, i) => linesOf(door, urls[i] ?? '')));
+    const routes = [jobEventsRoute(id), responsesRoute(id)];
+    const reading = Promise.all(routes.map((route, i) => linesOf(route, urls[i] ?? '')));
     await begunToSpeak(id);
     await redis.kill('SIGKILL');
     await redis.restart();
     const live = await reading;
     await world.reconnected();
     expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
-    expect(live).toEqual(await Promise.all(doors.map((door) => linesOf(door, urls[0] ?? ''))));
+    expect(live).toEqual(await Promise.all(routes.map((route) => linesOf(route, urls[0] ?? ''))));
     expect(live[0]?.at(-1)).toMatch(/done/);
     expect(live[1]?.at(-1)).toMatch(/response\.completed/);
   });
@@ -188,12 +188,12 @@ function startProducerOn({ models, redis }: WorkerWorld): Promise<Producer> {
   });
 }
 
-/** What a door tells from the beginning to the end, on one connection. */
-async function linesOf(door: Door, url: string): Promise<string[]> {
-  const { messages } = await door.open(url, undefined);
+/** What a route tells from the beginning to the end, on one connection. */
+async function linesOf(route: StreamRoute, url: string): Promise<string[]> {
+  const { messages } = await route.open(url, undefined);
   const lines: string[] = [];
   for await (const message of messages) {
-    const { number, line } = door.hear(message);
+    const { number, line } = route.read(message);
     if (number !== undefined) lines.push(`${number} ${line}`);
   }
   return lines;

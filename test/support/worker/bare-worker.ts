@@ -6,7 +6,7 @@ import { keysOf } from '../../../src/redis/keys.ts';
 
 /** A worker that is BullMQ's and nothing of ours: it holds jobs, and does with them what the test says. */
 export interface BareWorker {
-  /** The next job, started from the line without a look at any quota, and held by a lock with this token. Fails when there is none. */
+  /** The next job, started from the fairQueue without a look at any quota, and held by a lock with this token. Fails when there is none. */
   take(token: string): Promise<Job<JobData>>;
   /** As if its process had died: the lock is gone, and a check for stalled jobs has given it back. */
   die(job: Job<JobData>): Promise<void>;
@@ -26,17 +26,17 @@ export function createBareWorker(redisUrl: string, queueName = '{o3}'): BareWork
     stalledInterval: STALLED_MS,
     maxStalledCount: 1000,
   });
-  const line = createFairQueue(redis, keysOf('o3q', queueName.slice(1, -1)), {});
+  const fairQueue = createFairQueue(redis, keysOf('o3q', queueName.slice(1, -1)), {});
   const next = (token: string) => worker.getNextJob(token, { block: false });
   const startNext = async (token: string) => {
-    const { jobs } = await line.next(1);
-    await line.start(jobs.map(({ id, tenant }) => ({ id, tenant, reservedModel: 'o3' })));
+    const { jobs } = await fairQueue.next(1);
+    await fairQueue.start(jobs.map(({ id, tenant }) => ({ id, tenant, reservedModel: 'o3' })));
     return next(token);
   };
   return {
     async take(token) {
       const job = (await next(token)) ?? (await startNext(token));
-      if (job === undefined) throw new Error('expected a job in the line, there is none');
+      if (job === undefined) throw new Error('expected a job in the fair queue, found none');
       return job;
     },
     async die(job) {

@@ -1,4 +1,4 @@
-import { findOffences } from '../../../chaos/evidence/checks.ts';
+import { findViolations } from '../../../chaos/evidence/checks.ts';
 import type { JobEvidence, Leftovers } from '../../../chaos/evidence/evidence.ts';
 import { createHistory } from '../../../chaos/evidence/history.ts';
 import type { LedgerEntry } from '../../../chaos/evidence/ledger.ts';
@@ -47,7 +47,7 @@ function purchase(changes: Partial<LedgerEntry> = {}): LedgerEntry {
   return { ...entry, state: 'completed', cancelled_at: null, ...changes };
 }
 
-/** A job with which all is well, but for what is changed. */
+/** A job without problems, except for the given changes. */
 function evidenceOf(seen: JobView[], changes: Partial<JobEvidence> = {}): JobEvidence {
   const history = createHistory();
   history.accepted({
@@ -63,66 +63,67 @@ function evidenceOf(seen: JobView[], changes: Partial<JobEvidence> = {}): JobEvi
     else history.saw(view);
   }
   const job = history.jobs.get('job-0001');
-  if (job === undefined) throw new Error('the history was expected to know its job');
+  if (job === undefined) throw new Error('expected the job in the history');
   const last = seen.at(-1);
   const bullmq = last?.status === 'cancelled' ? 'failed' : last?.status;
   return { history: job, last, bullmq, bought: [purchase()], ...changes };
 }
 
 function rulesBroken(job: JobEvidence): string[] {
-  return findOffences({ jobs: [job], leftovers: NOTHING_LEFT }).map(({ rule }) => rule);
+  return findViolations({ jobs: [job], leftovers: NOTHING_LEFT }).map(({ rule }) => rule);
 }
 
-const BOUGHT_ONCE = 'a job is bought once, except where the upstream lost or failed it, or nobody can know';
-const ONE_END = 'a job ends once, and stays as it ended';
-const NOT_AFTER_CANCEL = 'no cancelled job is bought after the answer, and one on its way is stopped';
+const BOUGHT_ONCE =
+  'a job is bought once, unless the upstream lost or failed it, or the purchase is uncertain';
+const ONE_END = 'a job ends once and keeps its final status';
+const NOT_AFTER_CANCEL = 'no cancelled job is bought after the answer, and a late purchase is stopped';
 
-test('a job that went well breaks no rule', () => {
+test('a job without problems breaks no rule', () => {
   expect(rulesBroken(evidenceOf([active, completed, completed]))).toEqual([]);
   expect(rulesBroken(evidenceOf([active, cancelled]))).toEqual([]);
 });
 
-test('a job that is gone was lost', () => {
+test('an accepted job that is gone is a violation', () => {
   expect(rulesBroken(evidenceOf([], { last: undefined }))).toEqual(['an accepted job is never lost']);
 });
 
 test.each([
-  ['two ends', [cancelled, completed]],
-  ['an end that was taken back', [completed, active]],
-  ['no end', [active]],
-])('%s are not one end', (_what, seen) => {
+  ['that has two ends', [cancelled, completed]],
+  ['that runs again after its end', [completed, active]],
+  ['that has no end', [active]],
+])('a job %s is a violation', (_what, seen) => {
   expect(rulesBroken(evidenceOf(seen))).toEqual([ONE_END]);
 });
 
 describe('two purchases of one job', () => {
   const twice = [purchase(), purchase({ response_id: 'resp_2', created_at: 2000 })];
 
-  it('are one too many, and both are named', () => {
-    const [offence] = findOffences({
+  it('two purchases of one job are a violation that names both', () => {
+    const [violation] = findViolations({
       jobs: [evidenceOf([{ ...completed, purchases: 2 }], { bought: twice })],
       leftovers: NOTHING_LEFT,
     });
-    expect(offence).toMatchObject({ rule: BOUGHT_ONCE, about: 'job-0001 (job_1)' });
-    expect(offence?.seen).toMatch(/resp_1 .*resp_2 /);
+    expect(violation).toMatchObject({ rule: BOUGHT_ONCE, about: 'job-0001 (job_1)' });
+    expect(violation?.seen).toMatch(/resp_1 .*resp_2 /);
   });
 
   it.each([
     ['failed', purchase({ state: 'failed' })],
     ['lost', purchase({ metadata: { sim: 'cut, gone' } })],
-  ])('are right when the upstream %s the first', (_what, first) => {
+  ])('two purchases are allowed when the upstream %s the first response', (_what, first) => {
     const last = { ...completed, purchases: 2 };
     expect(rulesBroken(evidenceOf([last], { bought: [first, purchase()] }))).toEqual([]);
   });
 
-  it('are right when the record says that one of them is uncertain', () => {
+  it('two purchases are allowed when the record has an uncertain one', () => {
     const last = { ...completed, uncertain_purchases: 1 };
     expect(rulesBroken(evidenceOf([last], { bought: twice }))).toEqual([]);
   });
 });
 
-test('a purchase that the record does not know of is an offence', () => {
+test('a purchase that is missing in the record is a violation', () => {
   const last = { ...completed, purchases: 0 };
-  expect(rulesBroken(evidenceOf([last]))).toEqual(['the record knows what was bought']);
+  expect(rulesBroken(evidenceOf([last]))).toEqual(['the record knows every purchase']);
 });
 
 test.each([
@@ -138,44 +139,44 @@ test.each([
     [],
   ],
   ['before the answer', [purchase({ created_at: CANCELLED_AT - 1 })], []],
-])('a cancelled job that was bought %s', (_what, bought, broken) => {
+])('a cancelled job that was bought %s breaks the expected rules', (_what, bought, broken) => {
   expect(rulesBroken(evidenceOf([cancelled], { bought }))).toEqual(broken);
 });
 
-test('a cancelled job that says its purchase is uncertain may be bought late, once', () => {
+test('a cancelled job with one uncertain purchase may be bought late once', () => {
   const late = purchase({ created_at: CANCELLED_AT + 5000 });
   const last = { ...cancelled, uncertain_purchases: 1, purchases: 0 };
   expect(rulesBroken(evidenceOf([last], { bought: [late] }))).toEqual([]);
   expect(rulesBroken(evidenceOf([last], { bought: [late, late] }))).toContain(NOT_AFTER_CANCEL);
 });
 
-test('BullMQ must not say something else than the view', () => {
+test('a state in BullMQ that differs from the view is a violation', () => {
   expect(rulesBroken(evidenceOf([completed], { bullmq: 'active' }))).toEqual([
     "BullMQ's state agrees with the view",
   ]);
 });
 
-test('an internal error is nobody’s fault but ours', () => {
+test('a job that failed with internal_error is a violation', () => {
   const error = { code: 'internal_error', message: 'no', retryable: false };
   expect(rulesBroken(evidenceOf([{ ...base, status: 'failed', error, usage: null }]))).toEqual([
-    'no job fails by a fault of ours',
+    'no job fails by an internal error',
   ]);
 });
 
-test('whatever is left is named', () => {
+test('leftovers are violations that name them', () => {
   const leftovers = { ...NOTHING_LEFT, running: ['job-0007'], locks: ['o3q:{o3}:job_9:lock'] };
-  expect(findOffences({ jobs: [], leftovers })).toEqual([
+  expect(findViolations({ jobs: [], leftovers })).toEqual([
     expect.objectContaining({ about: 'locks', seen: '1: o3q:{o3}:job_9:lock' }),
     expect.objectContaining({ about: 'running', seen: '1: job-0007' }),
   ]);
 });
 
-test('a response that nobody can know of may go on; one more may not', () => {
+test('one response may go on for each uncertain purchase, and no more', () => {
   const jobs = [evidenceOf([{ ...completed, uncertain_purchases: 1 }])];
   const leftovers = { ...NOTHING_LEFT, running: ['job-0001'] };
-  expect(findOffences({ jobs, leftovers })).toEqual([]);
+  expect(findViolations({ jobs, leftovers })).toEqual([]);
   leftovers.running.push('job-0001');
-  expect(findOffences({ jobs, leftovers })).toEqual([
+  expect(findViolations({ jobs, leftovers })).toEqual([
     expect.objectContaining({ about: 'running', seen: '1: job-0001' }),
   ]);
 });

@@ -1,12 +1,12 @@
 import { createRandom } from '../../../chaos/fleet/random.ts';
 import { percentile } from '../../../chaos/fleet/timing.ts';
-import { startsOff } from '../../../chaos/quota/fair-turn.ts';
+import { startsOff } from '../../../chaos/quota/fairness.ts';
 import { randomTokens, requestOfSize } from '../../../chaos/quota/job-sizes.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 
 const RANGE = { median: 245, least: 20, most: 3000 };
 
-test('sizes of jobs lie around the median, within the range, and are the same for the same seed', () => {
+test('randomTokens draws sizes around the median and within the range, the same for the same seed', () => {
   const sizesOf = (seed: number): number[] => {
     const random = createRandom(seed);
     return Array.from({ length: 2000 }, () => randomTokens(random, RANGE));
@@ -20,7 +20,7 @@ test('sizes of jobs lie around the median, within the range, and are the same fo
   expect(sizes.every((size) => size >= RANGE.least && size <= RANGE.most)).toBe(true);
 });
 
-test('a job of a size uses just so many tokens, and a producer takes it', () => {
+test('requestOfSize makes a request that uses exactly the given tokens and that a producer accepts', () => {
   const request = requestOfSize('job-0001', 1234, { sim_think_ms: '5' });
   expect(parseJobRequest(request)).toEqual(request);
   const { metadata } = request;
@@ -28,18 +28,18 @@ test('a job of a size uses just so many tokens, and a producer takes it', () => 
   expect(parts.reduce((sum, part) => sum + Number(metadata[part]), 0)).toBe(1234);
 });
 
-describe('a fair turn', () => {
+describe('startsOff', () => {
   const came = { before: 100, after: 101 };
-  it('at weights 1:1 is every second start', () => {
+  it('is 0 for every second start at weights 1:1', () => {
     expect([100, 102, 104].map((place, turn) => startsOff({ place, turn, weight: 1, ...came }))).toEqual([
       0, 0, 0,
     ]);
   });
-  it('at weights 1:3 is three of four', () => {
+  it('is 0 for three of four starts at weights 1:3', () => {
     expect(startsOff({ place: 103, turn: 3, weight: 3, ...came })).toBeCloseTo(1);
     expect(startsOff({ place: 104, turn: 3, weight: 3, ...came })).toBe(0);
   });
-  it('is missed by who waits for the backlog of the others, and by who jumps the line', () => {
+  it('is large for a start behind the backlog of the others, and for a start ahead of its turn', () => {
     expect(startsOff({ place: 10_000, turn: 0, weight: 1, ...came })).toBe(9897);
     expect(startsOff({ place: 119, turn: 19, weight: 1, ...came })).toBe(19);
   });

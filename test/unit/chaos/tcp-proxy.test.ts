@@ -39,7 +39,7 @@ async function client(): Promise<{ socket: Socket; heard: () => string }> {
   return { socket, heard: () => text };
 }
 
-test('passes on what both sides say, and shows what clients send', async () => {
+test('a TCP proxy passes on what both sides send, and shows what clients send', async () => {
   const { socket, heard } = await client();
   socket.write('hello');
   await eventually(() => expect(heard()).toBe('echo hello'));
@@ -50,7 +50,7 @@ test('passes on what both sides say, and shows what clients send', async () => {
   await eventually(() => expect(atServer[0]?.destroyed).toBe(true));
 });
 
-test('a black hole holds up old and new connections, and loses nothing when it heals', async () => {
+test('a black hole holds back data of old and new connections, and loses none of it', async () => {
   const old = await client();
   old.socket.write('one ');
   await eventually(() => expect(old.heard()).toBe('echo one '));
@@ -73,7 +73,7 @@ test('a black hole holds up old and new connections, and loses nothing when it h
   });
 });
 
-test('a reset is an error at both ends', async () => {
+test('a reset of the proxy is a connection error at both ends', async () => {
   const { socket, heard } = await client();
   socket.write('hello');
   await eventually(() => expect(heard()).toBe('echo hello'));
@@ -83,7 +83,7 @@ test('a reset is an error at both ends', async () => {
   await eventually(() => expect(atServer[0]?.destroyed).toBe(true));
 });
 
-test('an end that nobody heard of in the dark is heard of afterwards', async () => {
+test('a connection that ends during a black hole ends for the other side afterwards', async () => {
   const { socket, heard } = await client();
   socket.write('hello');
   await eventually(() => expect(heard()).toBe('echo hello'));

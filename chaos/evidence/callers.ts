@@ -1,20 +1,20 @@
 import { O3ClientError } from '../../src/client/client-error.ts';
-import type { History } from '../evidence/history.ts';
-import type { Fleet } from './fleet.ts';
-import type { PlannedJob } from './job-plan.ts';
-import { becomes, pause } from './timing.ts';
+import type { Fleet } from '../fleet/fleet.ts';
+import type { PlannedJob } from '../fleet/job-plan.ts';
+import { becomes, pause } from '../fleet/timing.ts';
+import type { History } from './history.ts';
 
-/** People who ask, cancel and look: over HTTP, and patient with an instance that is away. */
+/** Callers enqueue, cancel and look at jobs over HTTP. They are patient with an instance that is away. */
 export interface Callers {
-  /** Enqueues a job, and cancels it later if that is the plan. */
+  /** Enqueues a job, and cancels it later if the plan says so. */
   ask(job: PlannedJob): Promise<void>;
-  /** @returns when the cancel was answered; undefined: it was refused, or its answer lost. */
+  /** @returns when the cancel was answered; undefined: it was refused, or its answer was lost. */
   cancel(id: string): Promise<number | undefined>;
-  /** Looks at every job, now and again, until the signal aborts. */
+  /** Looks at every job each second until the signal aborts. */
   watch(until: AbortSignal): Promise<void>;
-  /** @returns false: some had not ended within the limit. */
+  /** @returns false if some jobs have not ended within the limit. */
   allFinished(limitMs: number): Promise<boolean>;
-  /** Enqueueings that were refused or whose answer was lost. */
+  /** How many enqueueings were refused or got no answer. */
   readonly refused: number;
 }
 
@@ -47,7 +47,7 @@ export function createCallers(fleet: Fleet, history: History, signal: AbortSigna
     },
     async ask({ request, cancelAfterMs }) {
       let id: string | undefined;
-      // Only what was certainly not sent is sent again: the same question twice would be two jobs.
+      // Sends again only if the request certainly did not arrive: the same question twice would be two jobs.
       const isDecided = async (): Promise<boolean> => {
         try {
           const view = await fleet.client.enqueue(request, { signal });
@@ -70,7 +70,7 @@ export function createCallers(fleet: Fleet, history: History, signal: AbortSigna
       while (!until.aborted) {
         await lookAtAll().catch((error: unknown) => {
           signal.throwIfAborted();
-          // An instance that is away shows nothing.
+          // An instance that is away cannot show its jobs.
           if (!(error instanceof O3ClientError)) throw error;
         });
         await pause(LOOK_EVERY_MS, signal);
