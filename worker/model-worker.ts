@@ -1,8 +1,7 @@
-import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
-import type { ModelConfig, Models, Retention } from '../src/config/file.ts';
-import { PARKED_UNTIL_MS } from '../src/fair-queue/parked.ts';
-import { optionsFrom } from '../src/job/stored-options.ts';
+import type { Models, Retention } from '../src/config/file.ts';
+import { cancelJob } from '../src/job-store/actions.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -17,6 +16,7 @@ import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
 import type { PurchaseEvent } from './attempt/purchase.ts';
+import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import { closeWorker, JobWorker } from './job-worker.ts';
 import type { Metrics } from './metrics/metrics.ts';
@@ -48,9 +48,9 @@ export interface ModelWorkerOptions {
   prices: PriceList;
   /** What may be sent, as all workers share it. */
   quotas: Quotas;
-  quotaNews: QuotaSignals;
+  quotaSignals: QuotaSignals;
   tenantQuotas: TenantQuotas;
-  gate: TenantLimits;
+  tenantLimits: TenantLimits;
   upstream: Upstream;
   /** undefined: the upstream sends no webhooks. */
   openAiEvents: OpenAiEvents | undefined;
@@ -86,16 +86,15 @@ const MOST_UNSENT = 64;
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
-  const { quotas, quotaNews, tenantQuotas, gate } = options;
+  const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
   const logger = options.logger.child({ model: queue.model });
   const attempts = createActiveAttempts();
   const metrics = options.metrics.of(queue.model, () => attempts.ids().length);
 
-  const grants = createReservations({
-    ...{ model: queue.model, quotas, tenantQuotas, news: quotaNews, onError },
+  const reservations = createReservations({
+    ...{ model: queue.model, quotas, tenantQuotas, tenantLimits, signals: quotaSignals, onError },
     upstreamModels: queue.upstreamModels,
-    isLimited: (tenant) => gate.isLimited(tenant),
-    onNews: (upstream, news) => logQuotaSignals(logger, upstream, news),
+    onSignal: (upstream, signal) => logQuotaSignals(logger, upstream, signal),
     onRoom: () => dispatcher.hearRoom(),
     onThrottled: () => metrics.throttled(),
   });
@@ -133,42 +132,53 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // For an error that nobody expected; only this process sees these two, Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
-    // BullMQ was just taking one more when it was told to pause.
-    if (attempts.isStopRequested()) return { kind: 'released' };
-    const attempt = (active: ActiveAttempt) =>
-      grants.hold({ id, tenant: tenantOf(job) }, (reservation) =>
-        runAttempt({
+    const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
+      const reservation = reservations.open({ id, tenant: tenantOf(job) });
+      try {
+        const outcome = await runAttempt({
           ...services,
-          data: job.data,
-          attemptsMade: job.attemptsMade,
-          maxAttempts,
-          record: recordOf(job, token),
-          active,
-          reservation,
+          ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
+          ...{ record: recordOf(job, token), active, reservation },
           onPurchase: (what) => notePurchase(id, what),
-        }),
-      );
+        });
+        // Otherwise the job's next worker takes the reservation over.
+        if (outcome.kind !== 'released' && outcome.kind !== 'lost')
+          reservation.settle(outcome.kind === 'completed' ? outcome.summary.usage : null);
+        return outcome;
+      } finally {
+        reservation.close();
+      }
+    };
     return attempts.run(id, attempt);
   };
 
-  /** Uncharged, and to its place in the line. */
-  const putBack = async (job: Job, token: string): Promise<never> => {
-    const [id, tenant] = [job.id ?? '', tenantOf(job)];
-    const { timestamp: createdAt, opts, data } = job;
-    const deadlineAt = Date.parse(data?.deadline) || undefined;
-    await queue.fairQueue.add([{ id, tenant, createdAt, priority: opts.priority ?? 0, deadlineAt }], {
-      isHeld: true,
-    });
-    await job.moveToDelayed(PARKED_UNTIL_MS, token);
-    queue.fairQueue.announce().catch(onError);
-    throw new DelayedError();
+  /**
+   * Gives the job back when that is the outcome of its attempt. A job that was cancelled before that runs again: the attempt
+   * begins, finds the cancel mark and ends the job.
+   */
+  const giveBack = async (outcome: Outcome, job: Job, token: string): Promise<Outcome> => {
+    const target = giveBackTarget(outcome);
+    if (target === undefined) return outcome;
+    const answer = await queue.fairQueue.giveBack(queuedJobOf(job), token, target);
+    if (answer === 'lost') return { kind: 'lost' };
+    return answer === 'cancel' ? giveBack(await run(job, token), job, token) : outcome;
   };
 
   const process = async (job: Job, token = ''): Promise<unknown> => {
-    const outcome = await run(job, token);
+    // BullMQ may be taking one more job when it is told to pause.
+    const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
+    const outcome = await giveBack(ran, job, token);
     logOutcome(logger, job.id ?? '', outcome);
     metrics.outcome(outcome.kind);
-    return outcome.kind === 'postponed' ? putBack(job, token) : settle(outcome, job, token);
+    return settle(outcome);
+  };
+
+  /** BullMQ itself delays a job after an unexpected error. A cancel that found the job active before that has to be ended here. */
+  const endIfCancelled = async (job: Job): Promise<void> => {
+    const [id, record] = [job.id ?? '', await recordOf(job, '').read()];
+    const reading = record.cancelRequested ? await queue.read(id) : null;
+    if (reading === null) return;
+    await cancelJob(redis, { queue, bullId: id, reading }, keepSeconds(options.retention).failed);
   };
 
   const bullmq = {
@@ -185,11 +195,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   const dispatcher = startDispatcher({
     models: options.models,
-    ...{ queue, quotas, quotaSignals: quotaNews, tenantQuotas, tenantLimits: gate, subscriber, onError },
+    ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     room: () =>
       attempts.isStopRequested()
         ? 0
-        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - grants.unsent()),
+        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - reservations.unsent()),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
@@ -204,12 +214,14 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
   worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
   worker.on('failed', (job, error) => {
-    // Delayed, until its next attempt: BullMQ tells nobody who watches one job.
-    if (job?.id !== undefined && job.finishedOn === undefined)
+    // Delayed until its next attempt, after an unexpected error. BullMQ does not tell readers of the job's events.
+    if (job?.id !== undefined && job.finishedOn === undefined) {
       redis.publish(keys.eventLog(job.id), 'status').catch(onError);
+      endIfCancelled(job).catch(onError);
+    }
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
     endForBullmq(recordOf(job, ''), error).catch(onError);
-    grants.forget({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
+    reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
   return {
@@ -218,67 +230,16 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       attempts.requestStop();
       await Promise.all([paused, dispatcher.stop()]);
       await closeWorker(worker, redis);
-      grants.close();
+      reservations.close();
     },
     release: () => attempts.interruptAll('shutdown'),
     hasUnrecoverableWork: () => attempts.haveUnrecoverableWork(),
     abandon() {
-      grants.close();
+      reservations.close();
       dispatcher.stop().catch(onError);
       worker.close(true).catch(onError);
     },
   };
-}
-
-/** '': nobody's. */
-function tenantOf(job: Job): string {
-  return optionsFrom(job.opts).group?.id ?? '';
-}
-
-/** A producer that says nothing leaves it to the model; BullMQ then writes 0. */
-function attemptsOf(job: Job, config: ModelConfig): number {
-  return job.opts.attempts || config.maxAttempts;
-}
-
-/** Tells BullMQ of an end that our record has already. */
-class RecordedEnd extends UnrecoverableError {}
-
-/** Says to BullMQ, in its own gestures, what became of an attempt. */
-async function settle(
-  outcome: Exclude<Outcome, { kind: 'postponed' }>,
-  job: Job,
-  token: string,
-): Promise<unknown> {
-  switch (outcome.kind) {
-    case 'completed':
-      return outcome.summary;
-    case 'failed':
-      throw new RecordedEnd(`${outcome.code}: ${outcome.message}`);
-    case 'cancelled':
-      throw new RecordedEnd('cancelled: on request');
-    case 'retry': {
-      // Whether there is another attempt is the outcome's to say, and when: BullMQ knows neither a retry by hand that
-      // begins anew nor the upstream's Retry-After.
-      job.opts.attempts = Number.MAX_SAFE_INTEGER;
-      job.opts.backoff = { type: 'fixed', delay: outcome.delayMs };
-      throw outcome.failure;
-    }
-    case 'released':
-      return giveBack(job, token);
-    case 'lost':
-      // Tells BullMQ that the job has been moved already: it is another worker's now, and nothing may be written.
-      throw new WaitingError();
-    default: {
-      const never: never = outcome;
-      throw new Error(`unknown outcome ${JSON.stringify(never)}`);
-    }
-  }
-}
-
-/** Uncharged, and to the head of the line. */
-async function giveBack(job: Job, token: string): Promise<never> {
-  await job.moveToWait(token);
-  throw new WaitingError();
 }
 
 /** BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record follows. */

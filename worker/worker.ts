@@ -69,11 +69,11 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const metrics = createMetrics();
   const prices = createPriceList(options.prices);
   const quotas = createQuotas(redis, prefix);
-  const quotaNews = createQuotaSignals(subscriber, onError);
+  const quotaSignals = createQuotaSignals(subscriber, onError);
   const tenantQuotas = createTenantQuotas(redis, prefix);
   const usage = createUsageStore(redis, prefix, Object.keys(options.models));
   usage.rememberModels().catch(onError);
-  const gate = createTenantLimits(options.tenants, tenantQuotas, prices, usage);
+  const tenantLimits = createTenantLimits(options.tenants, tenantQuotas, prices, usage);
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
   const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)
@@ -93,7 +93,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
       models: options.models,
       retention: options.retention,
       prices,
-      ...{ quotas, quotaNews, tenantQuotas, gate },
+      ...{ quotas, quotaSignals, tenantQuotas, tenantLimits },
       ...{ upstream, openAiEvents, lostResponses, eventLogPace },
       metrics,
       concurrency,

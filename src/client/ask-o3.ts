@@ -1,7 +1,8 @@
 import { readClientConfig } from '../config/client.ts';
 import { shown } from '../errors/input.ts';
+import { preview } from '../errors/preview.ts';
 import { ConfigError } from '../errors/setup-error.ts';
-import { isFinishedJob, type PlanStatus, preview, STATUS_TABLE } from '../job/job.ts';
+import { isFinishedJob, type PlanStatus, STATUS_TABLE } from '../job/job.ts';
 import type { JobResult, JobView } from '../job/view.ts';
 import { O3ClientError } from './client-error.ts';
 import { O3Client } from './o3-client.ts';

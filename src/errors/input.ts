@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { preview } from '../job/job.ts';
+import { preview } from './preview.ts';
 import { type Flaw, QueueError } from './problem.ts';
 
 /**

@@ -7,8 +7,9 @@ import {
   resumeTenant,
   startFromFairQueue,
 } from '../lua/fair-queue.ts';
+import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
@@ -41,6 +42,15 @@ export interface NextJob {
   dataBytes: number;
 }
 
+/**
+ * GiveBackTarget is where a job goes that its worker gives back: before all other waiting jobs (`first`), into the fair queue,
+ * or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
+ */
+export type GiveBackTarget =
+  | { kind: 'first' }
+  | { kind: 'fair-queue' }
+  | { kind: 'delayed'; dueAt: number; failedReason: string };
+
 /** ReservedJob is a queued job that quota of an upstream model is reserved for. */
 interface ReservedJob {
   id: string;
@@ -50,11 +60,15 @@ interface ReservedJob {
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
+  /** add puts jobs into the queue that are about to be enqueued. Their BullMQ job has to be parked. */
+  add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
-   * add puts jobs into the queue whose BullMQ job is about to be parked: new jobs, or a job that a worker gives back. `isHeld`
-   * says that the caller holds the lock of the job.
+   * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
+   *
+   * @param lockToken the worker's token of the job's lock.
+   * @returns `cancel`: a cancel has been requested, and the worker still holds the job, to end it.
    */
-  add(jobs: readonly QueuedJob[], options?: { isHeld?: boolean }): Promise<void>;
+  giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
    * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers pass over an entry
    * without a job.
@@ -87,15 +101,25 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const weights = weightsOf(tenants);
   const scriptKeys = modelScriptKeys(keys);
   return {
-    async add(jobs, { isHeld = false } = {}) {
+    async add(jobs) {
       if (jobs.length === 0) return;
       await addToFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job('') },
-        rest: jobs.flatMap((job) => [
-          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', isHeld ? '1' : ''],
-        ]),
+        rest: jobs.flatMap((job) => [job.id, job.tenant, orderOf(job), job.deadlineAt ?? '']),
       });
+    },
+    async giveBack(job, lockToken, target) {
+      const retry = target.kind === 'delayed' ? target : { dueAt: '', failedReason: '' };
+      const answer = await giveBackJob.run(redis, {
+        keys: jobScriptKeys(keys, job.id, job.tenant),
+        args: {
+          ...{ id: job.id, lockToken, target: target.kind, tenant: job.tenant, order: orderOf(job) },
+          ...{ deadline: job.deadlineAt ?? '', dueAt: retry.dueAt, failedReason: retry.failedReason },
+          wakeChannel: keys.fairQueue('wake'),
+        },
+      });
+      return answer as GiveBackAnswer;
     },
     async announce() {
       await redis.publish(keys.fairQueue('wake'), '');

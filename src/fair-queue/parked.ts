@@ -23,7 +23,7 @@ export function delayedScore(dueMs: number): number {
   return dueMs * SCORES_PER_MS;
 }
 
-/** parked tells parked jobs from delayed ones in Lua. */
+/** parked parks jobs, and tells parked jobs from delayed ones, in Lua. */
 export const parked = defineLibrary({
   keys: ['delayed'],
   lua: /* lua */ `
@@ -31,6 +31,10 @@ local function isParked(jobId)
   local score = redis.call('ZSCORE', delayed, jobId)
   return score and tonumber(score) >= ${PARKED_SCORE}
 end
+
+local function park(jobId) redis.call('ZADD', delayed, ${PARKED_SCORE}, jobId) end
+
+local function delayUntil(jobId, dueMs) redis.call('ZADD', delayed, dueMs * ${SCORES_PER_MS}, jobId) end
 
 -- The time at which BullMQ starts a delayed job, in Unix milliseconds, as text.
 local function dueTime(jobId)

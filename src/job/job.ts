@@ -65,10 +65,3 @@ export function isFinishedJob<Job extends { status: JobStatus }>(
 ): job is Extract<Job, { status: FinishedStatus }> {
   return isFinished(job.status);
 }
-
-/** Cuts by characters as people count them, so that no emoji is torn in two. */
-export function preview(text: string, length: number): string {
-  // At most two code units a character: a longer slice never matters, and a 10 MB question is not spread into an array.
-  const characters = [...text.slice(0, 2 * length + 2)];
-  return characters.length > length ? `${characters.slice(0, length).join('')}...` : text;
-}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
-import { preview } from './job.ts';
+import { preview } from '../errors/preview.ts';
 import { metadata } from './metadata.ts';
 import { webhookUrl } from './webhook-url.ts';
 

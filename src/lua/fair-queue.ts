@@ -5,9 +5,9 @@ import { fairQueueLibrary } from './fair-queue-library.ts';
 /**
  * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry without a job,
  * which is passed over, and never a job without an entry. A job that BullMQ already has and does not hold parked is left
- * alone, unless the caller holds its lock (`isHeld` is '1').
+ * alone.
  *
- * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none), isHeld.
+ * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none).
  */
 export const addToFairQueue = defineScript({
   name: 'fair-queue.add',
@@ -16,9 +16,9 @@ export const addToFairQueue = defineScript({
   rest: 'jobs',
   uses: [fairQueueLibrary, parked],
   lua: /* lua */ `
-for i = 1, #jobs, 5 do
-  local id, tenant, order, deadline, isHeld = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4]
-  if isHeld == '1' or redis.call('EXISTS', jobPrefix .. id) == 0 or isParked(id) then
+for i = 1, #jobs, 4 do
+  local id, tenant, order, deadline = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3]
+  if redis.call('EXISTS', jobPrefix .. id) == 0 or isParked(id) then
     redis.call('ZADD', tenantQueue(tenant), order, id)
     enqueueTenant(tenant)
     if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end

@@ -7,6 +7,7 @@ import {
   resumeTenant,
   startFromFairQueue,
 } from './fair-queue.ts';
+import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota.ts';
@@ -20,7 +21,7 @@ import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, indexNewJobs],
   ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
-  ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs],
+  ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
   ...[quotaRenew, quotaSent, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],

@@ -1,7 +1,6 @@
 import type { Models } from '../config/file.ts';
 import { type CompletionWaiters, createCompletionWaiters } from '../events/completion-waiters.ts';
 import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
-import { createNudges, type Nudges } from '../job-store/nudges.ts';
 import { createModelQueue, type ModelQueue } from '../model-queue/model-queue.ts';
 import { connectRedis, type RedisClient } from '../redis/connection.ts';
 import { createRedisGuard, type RedisGuard } from '../redis/guard.ts';
@@ -30,7 +29,6 @@ export interface QueueCore {
   readonly usage: UsageStore;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
-  readonly nudges: Nudges;
   close(): Promise<void>;
 }
 
@@ -54,7 +52,6 @@ export function createQueueCore({
   );
   const waiters = createCompletionWaiters(subscriptions);
   const liveJobs = createLiveJobs(redis, subscriptions);
-  const nudges = createNudges();
   return {
     prefix,
     redis,
@@ -65,9 +62,7 @@ export function createQueueCore({
     usage: createUsageStore(redis, prefix, queues.keys()),
     waiters,
     liveJobs,
-    nudges,
     async close() {
-      nudges.close();
       waiters.close();
       liveJobs.close();
       subscriptions.close();

@@ -132,9 +132,9 @@ export class TenantQueue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const outcome = await this.#cancel(id);
-    if (outcome === 'cancelling')
-      this.#core.nudges.begin(id, async () => (await this.#cancel(id)) === 'cancelling');
+    const outcome = await this.#core.guard(async () =>
+      cancelJob(this.#core.redis, await this.#findJob(id), keepSeconds(this.#core.models.retention).failed),
+    );
     return { outcome, job: await this.get(id) };
   }
 
@@ -163,12 +163,6 @@ export class TenantQueue {
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
     const { guard, usage } = this.#core;
     return guard(() => usage.report(query, this.#sees));
-  }
-
-  async #cancel(id: string): Promise<CancelOutcome> {
-    return this.#core.guard(async () =>
-      cancelJob(this.#core.redis, await this.#findJob(id), keepSeconds(this.#core.models.retention).failed),
-    );
   }
 
   async #stored({

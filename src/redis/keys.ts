@@ -54,7 +54,16 @@ export interface ModelKeys {
   readonly finishedChannel: string;
 }
 
-type BullmqPart = 'wait' | 'prioritized' | 'delayed' | 'active' | 'failed' | 'events' | 'meta' | 'marker';
+type BullmqPart =
+  | 'wait'
+  | 'prioritized'
+  | 'delayed'
+  | 'active'
+  | 'stalled'
+  | 'failed'
+  | 'events'
+  | 'meta'
+  | 'marker';
 type FairQueuePart =
   | 'tenants'
   | 'tenant'
@@ -100,6 +109,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     prioritized: keys.queue('prioritized'),
     delayed: keys.queue('delayed'),
     active: keys.queue('active'),
+    stalled: keys.queue('stalled'),
     failed: keys.queue('failed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),

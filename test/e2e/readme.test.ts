@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { eventually } from '../support/eventually.ts';
 import { type FreshCopy, makeFreshCopy } from '../support/process/fresh-copy.ts';
 
-/** From `npm start` to the ready line: it builds, and may have to fetch a Redis. */
+/** From `npm start` to the ready line, in milliseconds: it may have to fetch a Redis. */
 const START_LIMIT_MS = 90_000;
 /** The promise of the README and of O3Q_SHUTDOWN_MS. */
 const STOP_LIMIT_MS = 10_000;
@@ -91,7 +91,7 @@ function hasEnded({ child }: Started): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** In a process group of its own, as a terminal would have it, so that Ctrl-C reaches all of it and nobody else. */
+/** start runs a command in a process group of its own, as a terminal does, so that Ctrl-C reaches all of it and nothing else. */
 async function start(command: string): Promise<Started> {
   const [program = '', ...args] = command.split(' ');
   const child = spawn(program, args, { cwd: copy.folder, env: environment(), detached: true });
@@ -142,7 +142,7 @@ function run(command: string, args: string[]): Promise<string> {
   });
 }
 
-/** What a new user's shell has: nothing of ours, and nothing of the npm that runs this test. */
+/** environment is that of a new user's shell: without our variables, and without those of the npm that runs this test. */
 function environment(): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
   return { PATH, HOME, PORT: String(port), O3Q_URL: `http://127.0.0.1:${port}` };

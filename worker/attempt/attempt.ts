@@ -35,7 +35,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   const { state, record } = await attempt.record.begin(attempt.attemptsMade);
   if (record.status !== 'completed') await bookLostResponse(record, attempt);
   // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given back.
-  if (state !== 'open' || record.cancelRequested) await attempt.reservation.forget();
+  if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
   attempt.purchase = purchaseToAdopt(record);
@@ -73,7 +73,7 @@ async function repeatEnd(record: RunRecord, attempt: Attempt): Promise<Outcome> 
 }
 
 async function renewReservation({ reservation, upstreamModel, purchase }: Attempt): Promise<void> {
-  await reservation.begin(upstreamModel, purchase !== undefined);
+  await reservation.renew(upstreamModel, purchase !== undefined);
 }
 
 /**

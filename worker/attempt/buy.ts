@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { RunRecord } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
-import { PostponedError } from '../reservation/postponed-error.ts';
-import { reportOf } from '../reservation/quota-report.ts';
+import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { withPurchaseToken } from '../upstream/purchase-token.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
@@ -58,7 +57,7 @@ async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  */
 async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   const { record, reservation, lostResponses } = attempt;
-  reservation.check();
+  reservation.assertUnspent();
   const token = randomUUID();
   const [submitted] = await Promise.all([record.submit(token), reservation.sent()]);
   if (submitted.kind === 'finished' || submitted.kind === 'cancel-requested')
@@ -90,7 +89,7 @@ async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<R
       if (!active.signal.aborted) await reservation.report({ what: 'failed' });
       throw error;
     }
-    const allWait = await reservation.refused(reportOf(error));
+    const allWait = await reservation.refused(error);
     await record.save({ submitting: undefined });
     throw allWait ? new PostponedError({ cause: error }) : error;
   }

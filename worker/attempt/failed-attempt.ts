@@ -2,8 +2,8 @@ import { backoffDelayMs } from '../../src/config/backoff.ts';
 import { type Failure, isFailure, RetryableError, TerminalError } from '../../src/errors/failure.ts';
 import type { RunProgress, Spent } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
-import { PostponedError } from '../reservation/postponed-error.ts';
-import { reportOf } from '../reservation/quota-report.ts';
+import { quotaReportOf } from '../reservation/quota-signals.ts';
+import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, spentByNow, stopPurchase } from './attempt-state.ts';
@@ -39,7 +39,7 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
       return await failed(cause.failure, null, attempt, CREATE_ABANDONED);
     if (isFailure(cause)) {
       if (cause.code === 'rate_limited' || cause.code === 'quota_exhausted')
-        await attempt.reservation.report(reportOf(cause));
+        await attempt.reservation.report(quotaReportOf(cause));
       return await brokenOff(cause, attempt);
     }
     if (cause instanceof LockLostError) return { kind: 'lost' };

@@ -1,5 +1,6 @@
 import { failureFromResponseError, type RetryableError, TerminalError } from '../../src/errors/failure.ts';
-import { type FinishedStatus, preview } from '../../src/job/job.ts';
+import { preview } from '../../src/errors/preview.ts';
+import type { FinishedStatus } from '../../src/job/job.ts';
 import type { ResultSummary } from '../../src/job/view.ts';
 import { answerOf, serviceTierOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunEnd, RunRecord } from '../../src/run/record.ts';

@@ -78,8 +78,8 @@ export function adoptLate(purchase: Purchase, attempt: Attempt): Purchase {
   attempt.purchase = purchase;
   attempt.isUncertain = false;
   attempt.onPurchase('adopted');
-  // It runs already, which the reservation is told again every few seconds: without Redis just now that is soon enough.
-  attempt.reservation.begin(attempt.upstreamModel, true).catch(() => {});
+  // The lease is renewed every few seconds in any case, so that a Redis that is away just now does no harm.
+  attempt.reservation.renew(attempt.upstreamModel, true).catch(() => {});
   return purchase;
 }
 

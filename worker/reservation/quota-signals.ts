@@ -1,4 +1,5 @@
-import type { Quota } from '../../src/quota/quota.ts';
+import { isFailure, type RetryableError } from '../../src/errors/failure.ts';
+import type { Quota, QuotaReport } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 
 /** QuotaSignals passes on what other workers learn about the quotas, as soon as they learn it. */
@@ -33,4 +34,32 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
     },
     isStopped: ({ channel }) => (stoppedUntil.get(channel) ?? 0) > Date.now(),
   };
+}
+
+/** How long all workers wait after a 429 that does not say for how long, in milliseconds. */
+const DEFAULT_RETRY_AFTER_MS = 2000;
+
+/**
+ * quotaReportOf returns what the refusal of a create request means for the next one, of any worker; undefined when it
+ * concerns only this job. A connection that broke after the request was sent is no refusal.
+ */
+export function quotaReportOf(error: unknown): QuotaReport | undefined {
+  if (!isFailure(error)) return undefined;
+  switch (error.code) {
+    case 'rate_limited': {
+      const { retryAfterMs = DEFAULT_RETRY_AFTER_MS }: Partial<RetryableError> = error;
+      return { what: 'rate_limited', retryAfterMs };
+    }
+    case 'quota_exhausted':
+      return { what: 'quota_exhausted' };
+    case 'model_not_found':
+      return { what: 'gone' };
+    case 'connection_lost':
+      return { what: 'unreachable' };
+    case 'upstream_error':
+    case 'upstream_overloaded':
+      return { what: 'failed' };
+    default:
+      return undefined;
+  }
 }

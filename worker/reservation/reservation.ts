@@ -1,86 +1,118 @@
 import type { Usage } from '../../src/job/view.ts';
-import type { Quotas } from '../../src/quota/quota.ts';
-import { type AdvertisedLimits, type Quota, type QuotaReport, quotaJobId } from '../../src/quota/quota.ts';
+import {
+  type AdvertisedLimits,
+  type Quota,
+  type QuotaReport,
+  type Quotas,
+  quotaJobId,
+} from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
-import type { Outcome } from '../attempt/outcome.ts';
-import { PostponedError } from './postponed-error.ts';
-import type { QuotaSignals } from './quota-signals.ts';
+import { type QuotaSignals, quotaReportOf } from './quota-signals.ts';
+import type { TenantLimits } from './tenant-limits.ts';
 
-/** What one attempt holds of the quotas: taken for it while it stood in the line. */
+/**
+ * PostponedError sends a job back to the fair queue, uncharged: nothing may be sent right now, for a reason that is not
+ * the job's own, or the lease of its reservation has ended.
+ */
+export class PostponedError extends Error {
+  override readonly name = 'PostponedError';
+  constructor(options?: ErrorOptions) {
+    super('Nothing may be sent right now', options);
+  }
+}
+
+/** Reservation is what one job has reserved of the quotas. A dispatcher has made it before the job started. */
 export interface Reservation {
   /**
-   * @param running whether its response runs already: then nothing has to be taken for it any more.
-   * @throws {PostponedError} when what was taken for it has lapsed.
+   * Takes the reservation over from the dispatcher, or from an earlier attempt, and renews its lease.
+   * @param running whether the response runs already: then the job needs no reservation to go on.
+   * @throws {PostponedError} when the lease has ended.
    */
-  begin(upstreamModel: string, running: boolean): Promise<void>;
-  /** As `Reservations` has it: the job needs nothing any more, or is to have its turn again. */
-  forget(): Promise<void>;
+  renew(upstreamModel: string, running: boolean): Promise<void>;
+  /** Gives back all that was reserved for the job, as `Reservations.giveBack` does. */
+  giveBack(): Promise<void>;
   /**
-   * @throws {PostponedError} when everybody has been told to wait since it was granted, or an earlier attempt
-   * has sent a create with it.
+   * Checks right before a create request.
+   * @throws {PostponedError} when all workers have been told to wait since the reservation was made, or when an earlier
+   * attempt has sent a create request with it.
    */
-  check(): void;
-  /** A create is about to be sent. */
+  assertUnspent(): void;
+  /** Records that a create request is about to be sent. */
   sent(): Promise<void>;
-  /** The upstream has taken it. */
-  accepted(told: AdvertisedLimits | undefined): void;
+  /** Records that the upstream has accepted the create request. */
+  accepted(advertised: AdvertisedLimits | undefined): void;
   /**
-   * The upstream has refused it: nothing of it was used. @returns whether everybody waits now, so that this
-   * one may too.
+   * Records that the upstream has refused the create request: it used no tokens.
+   * @returns whether all workers wait now, so that the job may wait too.
    */
-  refused(report: QuotaReport | undefined): Promise<boolean>;
-  /** The upstream has said something that concerns everybody, whatever became of the create. */
+  refused(error: unknown): Promise<boolean>;
+  /** Reports what concerns all workers, whatever has become of the create request. */
   report(report: QuotaReport | undefined): Promise<void>;
 }
 
+/** OpenReservation is a reservation in the hands of a worker, which renews its lease until `close`. */
+export interface OpenReservation extends Reservation {
+  /**
+   * Replaces the reservation by what the job has used, or gives it back when no create request was accepted. Does not
+   * wait for Redis: what it could not settle ends with its lease.
+   * @param usage null: unknown.
+   */
+  settle(usage: Usage | null): void;
+  /** Stops renewing. A reservation that was not settled is there for the job's next worker, until its lease ends. */
+  close(): void;
+}
+
 export interface Reservations {
-  /** Runs an attempt, and gives back what it does not need any more at its end. */
-  hold(job: { id: string; tenant: string }, work: (grant: Reservation) => Promise<Outcome>): Promise<Outcome>;
-  /** Gives back whatever any holder of the job, which may be dead, has taken for it. */
-  forget(job: { id: string; tenant: string }): Promise<void>;
-  /** How many wait to be sent. */
+  open(job: { id: string; tenant: string }): OpenReservation;
+  /** Gives back all that any worker, dead ones included, has reserved for a job of any upstream model. */
+  giveBack(job: { id: string; tenant: string }): Promise<void>;
+  /** Returns how many jobs of this worker have a reservation and have not sent their create request. */
   unsent(): number;
   close(): void;
 }
 
-type Phase = 'none' | 'held' | 'sent' | 'refused' | 'running';
+/**
+ * - `none`: not taken over yet.
+ * - `reserved`: no create request was sent.
+ * - `sent`: a create request was sent, and its outcome is not known.
+ * - `refused`: the upstream has refused it.
+ * - `running`: the response runs at the upstream.
+ */
+type Phase = 'none' | 'reserved' | 'sent' | 'refused' | 'running';
 
-interface Held {
+interface State {
   readonly tenant: string;
+  upstreamModel: string;
   quota: Quota | undefined;
   phase: Phase;
-  /** A worker before this one has sent a create with it, and what came of it is not known. */
+  /** An earlier worker has sent a create request with the reservation, and its outcome is not known. */
   isSpent: boolean;
   acceptedAt: number | undefined;
 }
 
-const NOTHING_TOLD: AdvertisedLimits = {
+const NOTHING_ADVERTISED: AdvertisedLimits = {
   limitRequests: undefined,
   limitTokens: undefined,
   remainingRequests: undefined,
   remainingTokens: undefined,
 };
 
-/** A few times in the life of a lease. */
+/** A fourth of the length of a lease. */
 const RENEW_EVERY_MS = 6000;
 
 export interface ReservationsOptions {
   model: string;
   quotas: Quotas;
   tenantQuotas: TenantQuotas;
-  news: QuotaSignals;
-  /** The upstream's names of the model and of its fallbacks. */
+  tenantLimits: Pick<TenantLimits, 'isLimited'>;
+  signals: QuotaSignals;
+  /** The upstream model and its fallbacks. */
   upstreamModels: readonly string[];
-  /** Whether what the tenant holds is counted. */
-  isLimited: (tenant: string) => boolean;
-  /**
-   * What has just begun, or is over, for everybody who sends to this upstream model; told to the one that has
-   * found out.
-   */
-  onNews: (upstreamModel: string, news: QuotaReport | { what: 'answered' }) => void;
-  /** One of them was sent, or has ended. */
+  /** Called when a stop of an upstream model begins or ends, in the worker that has found out. */
+  onSignal: (upstreamModel: string, signal: QuotaReport | { what: 'answered' }) => void;
+  /** Called when a job has sent its create request, or has ended. */
   onRoom: () => void;
-  /** A create was answered 429. */
+  /** Called when a create request was answered with 429. */
   onThrottled: () => void;
   onError: (error: Error) => void;
 }
@@ -89,113 +121,129 @@ export function createReservations({
   model,
   quotas,
   tenantQuotas,
-  news,
+  tenantLimits,
+  signals,
   upstreamModels,
-  isLimited,
-  onNews,
+  onSignal,
   onRoom,
   onThrottled,
   onError,
 }: ReservationsOptions): Reservations {
-  const held = new Map<string, Held>();
+  const open = new Map<string, State>();
 
-  const renew = async (): Promise<void> => {
+  const renewAll = async (): Promise<void> => {
     const byQuota = new Map<Quota, { id: string; running: boolean }[]>();
     const byTenant = new Map<string, { id: string; running: boolean }[]>();
-    for (const [holder, { quota, phase, tenant }] of held) {
+    for (const [id, { quota, phase, tenant }] of open) {
       if (quota === undefined) continue;
-      const job = { id: holder, running: phase === 'running' };
+      const job = { id, running: phase === 'running' };
       listOf(byQuota, quota).push(job);
-      if (isLimited(tenant)) listOf(byTenant, tenant).push(job);
+      if (tenantLimits.isLimited(tenant)) listOf(byTenant, tenant).push(job);
     }
     await Promise.all([
       ...[...byQuota].map(([quota, jobs]) => quota.renew(jobs)),
       ...[...byTenant].map(([tenant, jobs]) => tenantQuotas.renew(tenant, jobs)),
     ]);
   };
-  const timer = setInterval(() => renew().catch(onError), RENEW_EVERY_MS);
+  const timer = setInterval(() => renewAll().catch(onError), RENEW_EVERY_MS);
 
-  const forget: Reservations['forget'] = async ({ id, tenant }) => {
-    const holder = quotaJobId(model, id);
-    await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([holder])));
-    if (isLimited(tenant)) await tenantQuotas.settle(tenant, holder);
+  const settleTenant = async (tenant: string, id: string): Promise<void> => {
+    if (tenantLimits.isLimited(tenant)) await tenantQuotas.settle(tenant, id);
+  };
+  const renewTenant = async (tenant: string, id: string, running: boolean): Promise<void> => {
+    if (tenantLimits.isLimited(tenant)) await tenantQuotas.renew(tenant, [{ id, running }]);
   };
 
-  const end = async (holder: string, mine: Held, outcome: Outcome): Promise<void> => {
-    const { quota, phase, tenant, acceptedAt } = mine;
-    if (quota === undefined || outcome.kind === 'released' || outcome.kind === 'lost') return;
-    const used = outcome.kind === 'completed' ? usedBy(outcome.summary.usage, acceptedAt) : undefined;
-    const back = phase === 'held' || phase === 'refused';
+  const giveBack: Reservations['giveBack'] = async ({ id, tenant }) => {
+    const quotaId = quotaJobId(model, id);
+    await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([quotaId])));
+    await settleTenant(tenant, quotaId);
+  };
+
+  const report = async (id: string, state: State, what: QuotaReport): Promise<boolean> => {
+    const reply = (await state.quota?.report(what, id)) ?? 'alone';
+    if (reply === 'new') onSignal(state.upstreamModel, what);
+    return reply !== 'alone';
+  };
+
+  const settle = async (id: string, state: State, usage: Usage | null): Promise<void> => {
+    const { quota, phase, tenant, acceptedAt } = state;
+    if (quota === undefined) return;
+    const isUnused = phase === 'reserved' || phase === 'refused';
     await Promise.all([
-      back ? quota.giveBack([holder], { refused: phase === 'refused' }) : quota.settle(holder, used),
-      isLimited(tenant) ? tenantQuotas.settle(tenant, holder) : undefined,
+      isUnused
+        ? quota.giveBack([id], { refused: phase === 'refused' })
+        : quota.settle(id, usedBy(usage, acceptedAt)),
+      settleTenant(tenant, id),
     ]);
   };
 
   return {
-    async hold({ id, tenant }, work) {
-      const holder = quotaJobId(model, id);
-      const mine: Held = { tenant, quota: undefined, phase: 'none', isSpent: false, acceptedAt: undefined };
-      held.set(holder, mine);
-      let hasFallback = false;
-      let upstreamModel = '';
-      const report = async (what: QuotaReport): Promise<boolean> => {
-        const reply = (await mine.quota?.report(what, holder)) ?? 'alone';
-        if (reply === 'new') onNews(upstreamModel, what);
-        return reply !== 'alone';
+    open(job) {
+      const id = quotaJobId(model, job.id);
+      const { tenant } = job;
+      const state: State = {
+        tenant,
+        upstreamModel: '',
+        quota: undefined,
+        phase: 'none',
+        isSpent: false,
+        acceptedAt: undefined,
       };
-      try {
-        const outcome = await work({
-          async begin(name, running) {
-            upstreamModel = name;
-            hasFallback = upstreamModels.indexOf(name) < upstreamModels.length - 1;
-            mine.quota = quotas.of(name);
-            mine.phase = running ? 'running' : 'held';
-            const [[state]] = await Promise.all([
-              mine.quota.renew([{ id: holder, running }]),
-              isLimited(tenant) ? tenantQuotas.renew(tenant, [{ id: holder, running }]) : undefined,
-            ]);
-            if (state === 'expired') throw new PostponedError();
-            mine.isSpent = state === 'sent';
-          },
-          forget: () => forget({ id, tenant }),
-          check() {
-            if (mine.isSpent || (mine.quota !== undefined && news.isStopped(mine.quota)))
-              throw new PostponedError();
-          },
-          async sent() {
-            mine.phase = 'sent';
-            onRoom();
-            await mine.quota?.sent(holder);
-          },
-          accepted(told) {
-            mine.phase = 'running';
-            mine.acceptedAt = Date.now();
-            mine.quota
-              ?.accepted(told ?? NOTHING_TOLD, holder)
-              .then((isOver) => isOver && onNews(upstreamModel, { what: 'answered' }), onError);
-            if (isLimited(tenant)) tenantQuotas.renew(tenant, [{ id: holder, running: true }]).catch(onError);
-          },
-          async refused(what) {
-            mine.phase = 'refused';
-            if (what?.what === 'rate_limited') onThrottled();
-            if (what === undefined) return false;
-            return (await report(what)) && (what.what !== 'gone' || hasFallback);
-          },
-          async report(what) {
-            if (what !== undefined) await report(what);
-          },
-        });
-        // Nobody waits for it: what is not given back ends with its lease.
-        end(holder, mine, outcome).catch(onError);
-        return outcome;
-      } finally {
-        if (held.get(holder) === mine) held.delete(holder);
-        onRoom();
-      }
+      open.set(id, state);
+      return {
+        async renew(name, running) {
+          state.upstreamModel = name;
+          state.quota = quotas.of(name);
+          state.phase = running ? 'running' : 'reserved';
+          const [[found]] = await Promise.all([
+            state.quota.renew([{ id, running }]),
+            renewTenant(tenant, id, running),
+          ]);
+          if (found === 'expired') throw new PostponedError();
+          state.isSpent = found === 'sent';
+        },
+        giveBack: () => giveBack(job),
+        assertUnspent() {
+          const isStopped = state.quota !== undefined && signals.isStopped(state.quota);
+          if (state.isSpent || isStopped) throw new PostponedError();
+        },
+        async sent() {
+          state.phase = 'sent';
+          onRoom();
+          await state.quota?.sent(id);
+        },
+        accepted(advertised) {
+          state.phase = 'running';
+          state.acceptedAt = Date.now();
+          state.quota
+            ?.accepted(advertised ?? NOTHING_ADVERTISED, id)
+            .then((isOver) => isOver && onSignal(state.upstreamModel, { what: 'answered' }), onError);
+          renewTenant(tenant, id, true).catch(onError);
+        },
+        async refused(error) {
+          state.phase = 'refused';
+          const what = quotaReportOf(error);
+          if (what?.what === 'rate_limited') onThrottled();
+          if (what === undefined) return false;
+          const hasFallback = state.upstreamModel !== upstreamModels.at(-1);
+          return (await report(id, state, what)) && (what.what !== 'gone' || hasFallback);
+        },
+        async report(what) {
+          if (what !== undefined) await report(id, state, what);
+        },
+        settle(usage) {
+          settle(id, state, usage).catch(onError);
+        },
+        close() {
+          // A later attempt of the same job may have opened its own.
+          if (open.get(id) === state) open.delete(id);
+          onRoom();
+        },
+      };
     },
-    forget,
-    unsent: () => [...held.values()].filter(({ phase }) => phase === 'held').length,
+    giveBack,
+    unsent: () => [...open.values()].filter(({ phase }) => phase === 'reserved').length,
     close: () => clearInterval(timer),
   };
 }

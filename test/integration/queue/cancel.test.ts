@@ -1,5 +1,7 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { FlowProducer, type Job, QueueEvents } from 'bullmq';
 import { Redis } from 'ioredis';
+import type { GiveBackTarget } from '../../../src/fair-queue/fair-queue.ts';
 import { type FinishedStatus, isFinishedJob } from '../../../src/job/job.ts';
 import type { JobData } from '../../../src/job/request.ts';
 import type { JobView } from '../../../src/job/view.ts';
@@ -157,22 +159,68 @@ it('a cancel of an active job is a promise: 202, then cancelled', async () => {
   const { id } = await enqueue(instance.url, { question: 'Held?' });
   const { job, token } = await take(id);
   expect(await cancel(id)).toMatchObject({ status: 202, body: { status: 'active', cancelling: true } });
-  // Whatever the worker does with it now, it is not run again.
+  // BullMQ's own retry knows no cancel: the next start of the job finds the mark.
   await job.moveToFailed(new Error('a reset'), token);
+  instance.addWorker();
   await reached(instance.url, id, 'cancelled');
+  expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 0 });
 });
 
-it.each([
-  ['for its next attempt', (job: Job, token: string) => job.moveToDelayed(Date.now() + 3_600_000, token)],
-  ['because its worker stops', (job: Job, token: string) => job.moveToWait(token)],
-])('a job that was being given back %s when it was cancelled is soon cancelled', async (_why, giveBack) => {
-  const { id } = await enqueue(instance.url, { question: 'Between?' });
-  const { job, token } = await take(id);
-  expect(await cancel(id)).toMatchObject({ status: 202 });
-  await giveBack(job, token);
-  const view = await reached(instance.url, id, 'cancelled');
-  expect((await queue.list({ status: 'cancelled' })).jobs).toEqual([view]);
-  expect(await o3.bullmq.getJobCounts()).toMatchObject({ failed: 1, delayed: 0, waiting: 0 });
+const TARGETS: GiveBackTarget[] = [
+  { kind: 'first' },
+  { kind: 'fair-queue' },
+  { kind: 'delayed', dueAt: Date.now() + 3_600_000, failedReason: 'a reset' },
+];
+
+describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
+  const queuedJob = (id: string) => ({
+    id,
+    tenant: '',
+    createdAt: Date.now(),
+    priority: 0,
+    deadlineAt: undefined,
+  });
+
+  it('keeps a job that was cancelled before, to end it', async () => {
+    const { id } = await enqueue(instance.url, { question: 'Before?' });
+    const { token } = await take(id);
+    expect(await cancel(id)).toMatchObject({ status: 202 });
+    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('cancel');
+    expect(await viewOf(instance.url, id)).toMatchObject({ status: 'active', cancelling: true });
+    expect(await redis.get(o3.keys.lock(id))).toBe(token);
+  });
+
+  it('leaves a job that is cancelled after that to the cancel, which ends it', async () => {
+    const { id } = await enqueue(instance.url, { question: 'After?' });
+    const { token } = await take(id);
+    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('ok');
+    expect(await cancel(id)).toMatchObject({ status: 200, body: { status: 'cancelled' } });
+    expect((await queue.list({ status: 'cancelled' })).jobs).toMatchObject([{ id }]);
+    expect(await o3.bullmq.getJobCounts()).toMatchObject({ failed: 1, active: 0, delayed: 0, waiting: 0 });
+  });
+
+  it('leaves no cancel unheard when both come at once', async () => {
+    const { token } = await take((await enqueue(instance.url, { question: 'At once 0?' })).id);
+    for (let i = 1; i <= 50; i += 1) {
+      const { id } = await enqueue(instance.url, { question: `At once ${i}?` });
+      await bareWorkers[0]?.take(token);
+      const giveBack = () => o3.fairQueue.giveBack(queuedJob(id), token, target);
+      const [answer, { outcome }] = await Promise.all(
+        i % 2 === 0
+          ? [giveBack(), queue.cancel(id)]
+          : [giveBack(), pause(i / 50).then(() => queue.cancel(id))],
+      );
+      expect([answer, outcome]).toEqual(answer === 'ok' ? ['ok', 'cancelled'] : ['cancel', 'cancelling']);
+    }
+  });
+
+  it('does nothing when another worker has the job', async () => {
+    const { id } = await enqueue(instance.url, { question: 'Whose?' });
+    const { token } = await take(id);
+    expect(await o3.fairQueue.giveBack(queuedJob(id), 'another token', target)).toBe('lost');
+    expect(await redis.get(o3.keys.lock(id))).toBe(token);
+    expect(await o3.bullmq.getJobState(id)).toBe('active');
+  });
 });
 
 it('a cancelled child tells its BullMQ parent, which is a book that only BullMQ keeps', async () => {

@@ -1,7 +1,7 @@
-import { Queue } from 'bullmq';
+import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
-import { PARKED_SCORE, parkedDelayMs } from '../../../src/fair-queue/parked.ts';
+import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
@@ -152,11 +152,14 @@ describe('a started job', () => {
   it('goes back to where it was when it has to wait again', async () => {
     await add('a', 3);
     await start(1);
-    await fairQueue.add([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }], {
-      isHeld: true,
-    });
-    await redis.lrem(keys.queue('wait'), 1, 'a0');
-    await redis.zadd(keys.queue('delayed'), PARKED_SCORE, 'a0');
+    const connection = redis.duplicate({ maxRetriesPerRequest: null });
+    const worker = new Worker(keys.queueName, null, { connection, prefix: 'o3q' });
+    const job = await worker.getNextJob('token', { block: false });
+    expect(job?.id).toBe('a0');
+    const queued = { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined };
+    expect(await fairQueue.giveBack(queued, 'token', { kind: 'fair-queue' })).toBe('ok');
+    await worker.close();
+    connection.disconnect();
     expect(await start(3)).toEqual(['a0', 'a1', 'a2']);
   });
 });

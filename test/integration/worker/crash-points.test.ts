@@ -26,12 +26,11 @@ const cases: Case[] = [
   {
     name: 'a job whose first response fails',
     metadata: { ...quick(), sim: 'failed', sim_times: '1' },
-    // No pause between two attempts: BullMQ has one gesture for that, and another one for a pause.
     world: { models: o3With({ backoff: { baseMs: 0, maxMs: 0 } }) },
     expected(trail) {
       // What the crash lost was the one that fails, and nobody ever asks for it.
       const isSpared = isLost(trail) && count(trail, SOLD) === 1;
-      const isUncharged = trail.includes('after run.save') && !trail.includes('after retryJob');
+      const isUncharged = trail.includes('after run.save') && !trail.includes('after job.give-back');
       return {
         attempt: isSpared || isUncharged ? 1 : 2,
         purchases: isSpared ? 1 : 2,
@@ -69,7 +68,22 @@ const cases: Case[] = [
         ? {}
         : { status: 'cancelled', purchases: count(trail, 'after purchase.store'), bullmq: 'failed' },
   },
-  { name: 'a job whose worker is leaving', metadata: slow(), meanwhile: 'leave', expected: () => ({}) },
+  { name: 'a job whose worker stops', metadata: slow(), meanwhile: 'leave', expected: () => ({}) },
+  {
+    name: 'a job that is cancelled while its worker gives it back',
+    metadata: slow(),
+    meanwhile: 'leave',
+    afterwards: 'cancel',
+    expected: (trail) => {
+      const purchases = count(trail, 'after purchase.store');
+      return {
+        status: 'cancelled',
+        purchases,
+        responses: isLost(trail) ? ['completed'] : Array(purchases).fill('cancelled'),
+        bullmq: 'failed',
+      };
+    },
+  },
   {
     name: 'a job that is not to be bought twice, whatever happens',
     metadata: quick(),

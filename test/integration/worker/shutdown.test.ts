@@ -61,6 +61,17 @@ describe('stopping a worker', () => {
     expect(world.bought('Who goes on?')).toHaveLength(1);
   });
 
+  it('ends a job whose cancel it has not heard of, rather than give it back', async () => {
+    await start();
+    const { id } = await world.ask('Stop?', { sim_think_ms: '60000' });
+    await world.running(id);
+    // The mark alone, as if the message had been lost.
+    await world.client.hset(world.keys.run(id), 'cancel_requested_at', Date.now());
+    expect(await stopFirstWorker()).toBe(true);
+    expect(await world.queue.get(id)).toMatchObject({ status: 'cancelled', attempt: 1 });
+    expect(world.bought('Stop?')).toMatchObject([{ state: 'cancelled' }]);
+  });
+
   it('lets a foreground job end that fits the deadline', async () => {
     await start({ simulator: { background: 'rejected' } });
     const { id } = await world.ask('In time?', { sim_think_ms: '600' });

@@ -82,7 +82,8 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     const ended = await Promise.all(
       crashed.map(async ({ place, trail }) => ({ trail, end: await endOf(world, place, jobs) })),
     );
-    await requireBookedOnce(world);
+    // Jobs that were held nowhere may still be on their way to their ends.
+    await eventually(() => requireBookedOnce(world), RECOVERED_MS);
     return ended;
   } finally {
     await worker.kill();
@@ -126,7 +127,7 @@ async function bringToTheirPlaces(
 
 /** Whether the worker is done with a job that it was to hold nowhere. */
 function isThrough(trail: readonly string[], meanwhile: 'cancel' | 'leave' | undefined): boolean {
-  return trail.at(-1) === (meanwhile === 'leave' ? 'after moveJobFromActiveToWait' : 'after moveToFinished');
+  return trail.at(-1) === (meanwhile === 'leave' ? 'after job.give-back' : 'after moveToFinished');
 }
 
 function crashedPlaces(

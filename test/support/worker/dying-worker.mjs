@@ -85,7 +85,7 @@ function watchRedis() {
   Redis.prototype.sendCommand = function (command, stream) {
     const effect = effectOf(command);
     const about = placeOfOneOf(wordsOf(command));
-    if (effect === 'append of events' && held.has(about)) return NEVER;
+    if (effect === 'run.append of events' && held.has(about)) return NEVER;
     const isNoPlace =
       OF_QUOTAS.test(effect) || [BY_THE_CLOCK, ABOUT_MANY].some((effects) => effects.has(effect));
     const place = isNoPlace ? undefined : about;

@@ -85,7 +85,7 @@ test('no import cycles', () => {
 test.each([
   [
     'bullmq',
-    /^(src\/(queue|model-queue|enqueue|fair-queue|job-store|models|webhooks|run)\/|src\/job\/stored-options|worker\/((model|job)-worker|webhooks\/delivery)\.ts)/,
+    /^(src\/(queue|model-queue|enqueue|fair-queue|job-store|models|webhooks|run)\/|src\/job\/stored-options|worker\/((model|job)-worker|bullmq-job|webhooks\/delivery)\.ts)/,
     'BullMQ has its own words and states; they meet ours once, at the queue and at the wiring',
   ],
   [

@@ -58,7 +58,7 @@ describe('docker-compose.yml', () => {
   it.each(processes)('gives the %s only variables that the configuration knows', (_name, { environment }) => {
     for (const [name, value] of Object.entries(environment)) {
       expect(Object.keys(VARIABLES)).toContain(name);
-      // `A: ${B:-}` would be a slip of the pen; a value that is fixed has no ${}.
+      // `A: ${B:-}` would be a typing mistake. A fixed value has no ${}.
       expect(substitutedNames(value).filter((substituted) => substituted !== name)).toEqual([]);
     }
   });
@@ -71,7 +71,7 @@ describe('docker-compose.yml', () => {
     },
   );
 
-  it('insists on keys for the producer, which others than its own container can reach', () => {
+  it('requires keys for the producer, because other containers can reach it', () => {
     const { environment } = service('producer');
     expect(() => resolved(environment, {})).toThrow('O3Q_KEYS: set it in .env');
     const { host, keys } = readConfig(resolved(environment, { O3Q_KEYS }));
@@ -80,7 +80,7 @@ describe('docker-compose.yml', () => {
     expect(() => assertKeysOrLoopback({ host, keys: [] })).toThrow(KeysRequiredError);
   });
 
-  it('hands on what is set outside', () => {
+  it('hands on the variables that are set outside', () => {
     const outside = {
       O3Q_KEYS,
       OPENAI_API_KEY: 'sk-outside',
@@ -96,7 +96,7 @@ describe('docker-compose.yml', () => {
     expect(substitutedNames(TEXT).filter((name) => !Object.hasOwn(VARIABLES, name))).toEqual([]);
   });
 
-  it('keeps the key of the upstream to the worker', () => {
+  it('gives the key of the upstream to the worker only', () => {
     const holders = processes.filter(([, { environment }]) => 'OPENAI_API_KEY' in environment);
     expect(holders.map(([name]) => name)).toEqual(['worker']);
   });
@@ -112,7 +112,7 @@ describe('docker-compose.yml', () => {
     },
   );
 
-  it('asks each process for its health where it listens', () => {
+  it('checks the health of each process on the port where it listens', () => {
     const { producer, worker, simulator } = {
       producer: service('producer'),
       worker: service('worker'),
@@ -123,7 +123,7 @@ describe('docker-compose.yml', () => {
     expect(healthUrl(simulator)).toBe(`http://127.0.0.1:${optionOf(simulator, '--port')}/v1/models`);
   });
 
-  it('opens one port, the producer’s, and only to this machine', () => {
+  it('opens only the port of the producer, and only to this machine', () => {
     const opened = Object.entries(services).filter(([, { ports }]) => ports.length > 0);
     expect(opened.map(([name, { ports }]) => [name, ports])).toEqual([
       ['producer', [`127.0.0.1:\${PORT:-${VARIABLES.PORT.default}}:3000`]],
@@ -131,19 +131,19 @@ describe('docker-compose.yml', () => {
     expect(service('producer').environment['PORT']).toBe('3000');
   });
 
-  it('lets there be many workers', () => {
+  it('allows many workers', () => {
     expect(service('worker')).not.toHaveProperty('container_name');
     expect(service('worker').ports).toEqual([]);
   });
 
-  it('simulates only on request', () => {
+  it('starts the simulator only on request', () => {
     expect(service('simulator').profiles).toEqual(['simulator']);
     const always = processes.filter(([, { profiles }]) => profiles.length === 0).map(([name]) => name);
     expect(always.sort()).toEqual(['producer', 'worker']);
     expect(TEXT).toContain(`http://simulator:${optionOf(service('simulator'), '--port')}/v1`);
   });
 
-  it('has a Redis that keeps what it accepted, and never evicts a job', () => {
+  it('has a Redis that keeps accepted jobs and never evicts one', () => {
     const server = service('redis');
     expect(optionOf(server, '--appendonly')).toBe('yes');
     expect(optionOf(server, '--appendfsync')).toBe('everysec');
@@ -165,7 +165,7 @@ describe('docker-compose.yml', () => {
     expect(service.restart).toBe('unless-stopped');
   });
 
-  it('builds one image once, and asks no registry for it', () => {
+  it('builds one image once, and pulls it from no registry', () => {
     expect(new Set(processes.map(([, { image }]) => image))).toEqual(new Set(['o3-queue']));
     const builds = processes.map(([name, { build, pull_policy }]) => [name, build, pull_policy]);
     expect(builds.sort()).toEqual([
@@ -182,12 +182,12 @@ describe('.env.example', () => {
     ({ groups }) => ({ name: groups?.['name'], meaning: groups?.['meaning'], default: groups?.['value'] }),
   );
 
-  it('explains every variable, and no other, with its default and its meaning', () => {
+  it('explains every variable with its default and its meaning, and no other variable', () => {
     expect(explained).toEqual(
       Object.entries(VARIABLES).map(([name, variable]) => ({
         name,
         meaning: variable.meaning.replaceAll('`', ''),
-        // "embedded" is no URL: that default is had by setting nothing.
+        // "embedded" is not a URL: an unset variable means it.
         default: name === 'REDIS_URL' ? '' : variable.default,
       })),
     );
@@ -208,7 +208,7 @@ function substitutedNames(text: string): string[] {
   return [...text.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? '');
 }
 
-/** As compose does it, for the two forms that the file uses: a default, and what must be set. */
+/** resolved substitutes variables as compose does, in the two forms of the file: with a default, and required. */
 function resolved(environment: Service['environment'], outside: Record<string, string>): NodeJS.ProcessEnv {
   const substitute = (text: string): string =>
     text.replace(/\$\{(\w+):([-?])([^}]*)\}/g, (_all, name: string, form: string, words: string) => {

@@ -22,7 +22,7 @@ interface Instruction {
   rest: string;
 }
 
-/** The instructions of each stage, comments gone and continued lines joined. */
+/** The instructions of each stage, without comments, with continued lines joined. */
 const stages: Instruction[][] = [];
 for (const line of read('Dockerfile')
   .replace(/^#.*\n/gm, '')
@@ -40,7 +40,7 @@ describe('Dockerfile', () => {
     expect(stages).toHaveLength(2);
     const [, major = ''] = /^>=(\d+)\./.exec(manifest.engines.node) ?? [];
     for (const stage of stages) {
-      // A tag of a major version alone: the newest of it, whatever minor version is demanded.
+      // The tag names a major version only, and thus its newest minor version.
       const [, tag = ''] =
         /^node:(\d+)-bookworm-slim( AS build)?$/.exec(valuesOf(stage, 'FROM')[0] ?? '') ?? [];
       expect(Number(tag)).toBeGreaterThanOrEqual(Number(major));
@@ -55,12 +55,12 @@ describe('Dockerfile', () => {
     expect(valuesOf(build, 'RUN')).toEqual(['npm ci --ignore-scripts', 'npm run build']);
   });
 
-  it('runs what package.json calls o3q, without a shell that would keep SIGTERM to itself', () => {
+  it('runs the file that package.json calls o3q, without a shell that would not pass SIGTERM on', () => {
     expect(valuesOf(run, 'ENTRYPOINT').map((text): unknown => JSON.parse(text))).toEqual([
       ['node', manifest.bin.o3q],
     ]);
     expect(valuesOf(run, 'COPY')).toContain(`--from=build /app/${manifest.bin.o3q.split('/')[0]} dist`);
-    // The program asks it for its own version.
+    // The program reads its own version from it.
     expect(sourcesOf(run)).toContain('package.json');
     for (const stage of stages) expect(valuesOf(stage, 'WORKDIR')).toEqual(['/app']);
   });
@@ -72,7 +72,7 @@ describe('Dockerfile', () => {
     expect(order.lastIndexOf('USER')).toBeGreaterThan(order.lastIndexOf('RUN'));
   });
 
-  it('sets only variables that the configuration takes', () => {
+  it('sets only variables that the configuration knows', () => {
     const variables = Object.fromEntries(
       valuesOf(run, 'ENV').flatMap((text) => text.split(/\s+/).map((pair) => pair.split('=', 2))),
     );
@@ -86,7 +86,7 @@ describe('.dockerignore', () => {
     .split('\n')
     .filter((line) => line !== '' && !line.startsWith('#'));
 
-  it('keeps everything out but what the Dockerfile copies, so that no .env can get in', () => {
+  it('lets in only what the Dockerfile copies, so that no .env can get in', () => {
     expect(patterns[0]).toBe('*');
     const needed = [...new Set([...sourcesOf(build), ...sourcesOf(run)])];
     expect(patterns.slice(1).sort()).toEqual(needed.map((name) => `!${name}`).sort());
@@ -98,7 +98,7 @@ function valuesOf(stage: Instruction[], keyword: string): string[] {
   return stage.filter((instruction) => instruction.keyword === keyword).map(({ rest }) => rest);
 }
 
-/** What a stage copies out of this folder. */
+/** sourcesOf lists what a stage copies from the repository. */
 function sourcesOf(stage: Instruction[]): string[] {
   return valuesOf(stage, 'COPY')
     .filter((text) => !text.startsWith('--from='))

@@ -6,7 +6,7 @@ import { VARIABLES } from '../../../src/config/environment.ts';
 import { FAILURE_CODES } from '../../../src/errors/failure.ts';
 import { JOB_STATUSES } from '../../../src/job/job.ts';
 
-/** The rows of the tables below a heading, cell by cell; headings and rulers left out. */
+/** rows returns the cells of the tables below a heading, without their headings and rulers. */
 function rows(file: string, heading: string): string[][] {
   const text = readFileSync(file, 'utf8');
   const from = text.indexOf(`\n## ${heading}`);
@@ -25,7 +25,7 @@ function rows(file: string, heading: string): string[][] {
 
 const unquoted = (cell: string | undefined): string => (cell ?? '').replaceAll('`', '');
 
-test('docs/ERRORS.md lists every refusal with its status, and no dead one', () => {
+test('docs/ERRORS.md lists every refusal with its status, and no other', () => {
   const documented = Object.fromEntries(
     rows('docs/ERRORS.md', 'Answers that are refusals').map(([code, status]) => [
       unquoted(code),
@@ -35,7 +35,7 @@ test('docs/ERRORS.md lists every refusal with its status, and no dead one', () =
   expect(documented).toEqual(HTTP_PROBLEMS);
 });
 
-test('docs/ERRORS.md lists every failure with its kind, and no dead one', () => {
+test('docs/ERRORS.md lists every failure with its kind, and no other', () => {
   const documented = Object.fromEntries(
     rows('docs/ERRORS.md', 'Why a job failed').map(([code, kind]) => [unquoted(code), kind]),
   );
@@ -51,7 +51,7 @@ test('docs/ERRORS.md lists the client’s own codes, and each is used', () => {
   expect(unused).toEqual([]);
 });
 
-test('the README lists every variable with its default and meaning', () => {
+test('the README lists every variable with its default and its meaning', () => {
   const documented = Object.fromEntries(
     rows('README.md', 'Configuration')
       .filter(([name]) => /^`[A-Z0-9_]+`$/.test(name ?? ''))
@@ -93,7 +93,7 @@ test('every row of "What happens when" in the README is an entry of docs/GUARANT
   expect(listed.filter((title) => !titles.includes(title ?? ''))).toEqual([]);
 });
 
-test('the diagram of the states and the states are the same', () => {
+test('the diagram of states in docs/ARCHITECTURE.md has exactly the job statuses', () => {
   const diagram =
     /```mermaid\nstateDiagram-v2\n([\s\S]*?)```/.exec(readFileSync('docs/ARCHITECTURE.md', 'utf8'))?.[1] ??
     '';

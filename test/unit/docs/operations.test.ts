@@ -15,7 +15,7 @@ const SOURCES = ['cli', 'producer', 'worker', 'src']
   )
   .join('\n');
 
-/** The first block of a language. */
+/** block returns the first code block of a language on the page. */
 function block(language: string): string {
   const found = new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 's').exec(PAGE)?.[1];
   if (found === undefined) throw new Error(`docs/OPERATIONS.md was expected to have a block of ${language}`);
@@ -38,14 +38,14 @@ describe('docs/OPERATIONS.md', () => {
     }
   });
 
-  it('tells the retention that holds without one', () => {
+  it('states the retention that holds without a configuration file', () => {
     const { completedHours, failedHours } = defaultModels().retention;
     expect(PAGE).toContain(
       `completed ones after ${completedHours} hours, failed and cancelled ones after ${failedHours}`,
     );
   });
 
-  it('puts that file where the image looks for it, for services that exist', () => {
+  it('mounts that file where the image looks for it, for services that exist', () => {
     const override: unknown = parse(block('yaml'));
     const services: unknown = parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true });
     const [, folder = ''] = /^WORKDIR (.+)$/m.exec(readFileSync(join(ROOT, 'Dockerfile'), 'utf8')) ?? [];
@@ -54,7 +54,7 @@ describe('docs/OPERATIONS.md', () => {
     expect(services).toMatchObject({ services: { producer: {}, worker: {} } });
   });
 
-  it('names only variables that docker-compose.yml hands on', () => {
+  it('names the variables that docker-compose.yml hands on', () => {
     const compose = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
     const handedOn = new Set([...compose.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? ''));
     const [, sentence = ''] = /compose hands on ([^.]+)\./.exec(PAGE) ?? [];
@@ -62,7 +62,7 @@ describe('docs/OPERATIONS.md', () => {
     expect(named.sort()).toEqual([...handedOn].sort());
   });
 
-  it('quotes log lines that are written', () => {
+  it('quotes only log lines that are written', () => {
     const [, table = ''] = PAGE.split('## What to watch');
     const quoted = [...table.matchAll(/^\| (?:error|warn|info) \| (`[^|]+`) \|/gm)].flatMap((match) =>
       (match[1] ?? '').split(' · ').map((message) => message.replaceAll('`', '')),

@@ -1,9 +1,9 @@
+import { preview } from '../../../src/errors/preview.ts';
 import {
   FINISHED_STATUSES,
   isFinished,
   isFinishedJob,
   JOB_STATUSES,
-  preview,
   STATUS_TABLE,
 } from '../../../src/job/job.ts';
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';

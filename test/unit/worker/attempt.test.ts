@@ -91,9 +91,9 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
     active: createActiveAttempt(),
     eventLogPace: createPace(2000),
     reservation: {
-      begin: async () => {},
-      forget: async () => {},
-      check: () => {},
+      renew: async () => {},
+      giveBack: async () => {},
+      assertUnspent: () => {},
       sent: async () => {},
       accepted: () => {},
       refused: async () => answers.allWait ?? false,

@@ -1,0 +1,69 @@
+import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import type { ModelConfig } from '../src/config/file.ts';
+import type { GiveBackTarget, QueuedJob } from '../src/fair-queue/fair-queue.ts';
+import { optionsFrom } from '../src/job/stored-options.ts';
+import type { Outcome } from './attempt/outcome.ts';
+
+/** tenantOf returns the tenant of a job; '' for none. */
+export function tenantOf(job: Job): string {
+  return optionsFrom(job.opts).group?.id ?? '';
+}
+
+/** attemptsOf returns how many attempts a job has: the model's number for a job that names none, for which BullMQ writes 0. */
+export function attemptsOf(job: Job, config: ModelConfig): number {
+  return job.opts.attempts || config.maxAttempts;
+}
+
+/** RecordedEnd tells BullMQ of an end that the run record has already. */
+export class RecordedEnd extends UnrecoverableError {}
+
+/** queuedJobOf returns a job as the fair queue takes it. */
+export function queuedJobOf(job: Job): QueuedJob {
+  return {
+    id: job.id ?? '',
+    tenant: tenantOf(job),
+    createdAt: job.timestamp,
+    priority: job.opts.priority ?? 0,
+    deadlineAt: Date.parse(job.data?.deadline) || undefined,
+  };
+}
+
+/** giveBackTarget returns where the outcome of an attempt sends the job; undefined: the job is not given back. */
+export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {
+  switch (outcome.kind) {
+    case 'released':
+      return { kind: 'first' };
+    case 'postponed':
+      return { kind: 'fair-queue' };
+    case 'retry':
+      return {
+        kind: 'delayed',
+        dueAt: Date.now() + Math.round(outcome.delayMs),
+        failedReason: outcome.failure.message,
+      };
+    default:
+      return undefined;
+  }
+}
+
+/** settle tells BullMQ of an outcome, by what its processor returns or throws. */
+export function settle(outcome: Outcome): unknown {
+  switch (outcome.kind) {
+    case 'completed':
+      return outcome.summary;
+    case 'failed':
+      throw new RecordedEnd(`${outcome.code}: ${outcome.message}`);
+    case 'cancelled':
+      throw new RecordedEnd('cancelled: on request');
+    case 'retry':
+    case 'released':
+    case 'postponed':
+    case 'lost':
+      // To BullMQ this error says that the job has been moved already.
+      throw new WaitingError();
+    default: {
+      const never: never = outcome;
+      throw new Error(`unknown outcome ${JSON.stringify(never)}`);
+    }
+  }
+}
