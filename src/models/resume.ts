@@ -5,8 +5,8 @@ import { createQuota } from '../quota/quota.ts';
 import type { ResumedModel } from './view.ts';
 
 /**
- * resumeModel ends the pauses of a model's upstream models, so that its jobs are sent again at once. Other models with the same upstream
- * models go on too.
+ * resumeModel ends the pause after `quota_exhausted`, by hand. Other models that lead to the same upstream
+ * models resume too.
  * @throws {QueueError} `model_not_configured`
  */
 export async function resumeModel(
@@ -15,9 +15,10 @@ export async function resumeModel(
 ): Promise<ResumedModel> {
   const queue = queues.get(model);
   if (queue === undefined) {
+    const models = [...queues.keys()].join(', ');
     throw new QueueError(
       'model_not_configured',
-      `Expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}. Models are configured in o3q.config.json`,
+      `Expected one of ${models}, got ${shown(model)}. Models are configured in o3q.config.json`,
     );
   }
   const { upstreamModels } = queue;

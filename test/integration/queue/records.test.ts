@@ -214,7 +214,7 @@ it('a released job that is cancelled while no worker is up can be retried and fo
   await queue.cancel(id);
   const refused = {
     code: 'job_not_finished',
-    message: expect.stringContaining('is cancelled, but no worker has yet told BullMQ'),
+    message: expect.stringContaining('is cancelled, but no worker has told BullMQ yet'),
   };
   await Promise.all([
     expect(queue.retry(id)).rejects.toMatchObject(refused),
