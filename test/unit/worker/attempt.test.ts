@@ -307,11 +307,10 @@ describe('a lost lock', () => {
 
 describe('a limit in time', () => {
   it('counts the time before a takeover', async () => {
-    const known = { ...ADOPTABLE, responseCreatedAt: Date.now() - 900 };
-    const { run, done } = attemptOf(known, { lookup: RUNNING }, { timeoutMs: 1000 });
-    const begunAt = performance.now();
+    // Without that time, the attempt would outlast the time limit of this test.
+    const known = { ...ADOPTABLE, responseCreatedAt: Date.now() - 3_599_900 };
+    const { run, done } = attemptOf(known, { lookup: RUNNING }, { timeoutMs: 3_600_000 });
     expect(await run()).toMatchObject({ kind: 'failed', code: 'timeout' });
-    expect(performance.now() - begunAt).toBeLessThan(800);
     expect(done.slice(-2)).toEqual(['cancel', 'finish failed']);
   });
 
