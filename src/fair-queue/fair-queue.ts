@@ -12,29 +12,33 @@ import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
-/** A step of priority is worth so much time in the line: whoever has waited longer than the difference goes first, so that nothing starves. */
+/**
+ * A step of priority is worth this much waiting time: a job that has waited longer than the difference goes first, so that no
+ * job starves.
+ */
 const PRIORITY_STEP_MS = 60_000;
 /** The status expires when no dispatcher has renewed it for this long. */
 const STATUS_EXPIRES_MS = 5000;
 
-/** A job that waits for its turn. */
+/** QueuedJob is a job that waits for its turn. */
 export interface QueuedJob {
   id: string;
-  /** '': nobody's. */
+  /** '' for none. */
   tenant: string;
+  /** In Unix milliseconds. */
   createdAt: number;
-  /** 0 is first. */
+  /** 0 is the highest. */
   priority: number;
-  /** After it there is no point in starting it any more, in milliseconds; undefined: never. */
+  /** The time (Unix milliseconds) after which the job is not started any more; undefined: none. */
   deadlineAt: number | undefined;
 }
 
-/** A job whose turn it is. */
+/** NextJob is a job whose turn has come. */
 export interface NextJob {
   id: string;
   tenant: string;
   options: StoredOptions;
-  /** Length of what was asked, as JSON. */
+  /** Length of the request as JSON. */
   dataBytes: number;
 }
 
@@ -54,19 +58,26 @@ interface ReservedJob {
   reservedModel: string;
 }
 
-/** The line of one model. */
+/** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
-  /** Puts jobs in that are about to be enqueued. Their BullMQ job is to be parked. */
+  /** add puts jobs into the queue that are about to be enqueued. Their BullMQ job has to be parked. */
   add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
-   * Takes an active job from its worker and puts it back among the jobs that have not begun.
+   * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
+   *
    * @param lockToken the worker's token of the job's lock.
    * @returns `cancel`: a cancel has been requested, and the worker still holds the job, to end it.
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
-  /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
+  /**
+   * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers pass over an entry
+   * without a job.
+   */
   announce(): Promise<void>;
-  /** The next ones, none taken away. A place whose job does not come within a minute is. */
+  /**
+   * next returns up to `most` jobs in the order in which they would start, and starts none. It removes entries whose job has
+   * been missing for a minute.
+   */
   next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
   /**
    * start lets jobs run that quota is reserved for; `reservedModel` is the upstream model it is reserved of.
@@ -74,14 +85,15 @@ export interface FairQueue {
    * @returns for each job whether it was still in the queue and has started.
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
-  /** @param untilMs when its turn is looked at again. */
+  /** pauseTenant lets a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant, while others start. */
   pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
+  /** resumeTenant ends a tenant's pause. @returns whether it was paused. */
   resumeTenant(tenant: string): Promise<boolean>;
-  /** Writes the status, which expires after some seconds. */
+  /** reportStatus writes the status, which expires after some seconds. */
   reportStatus(status: QueueStatus): Promise<void>;
-  /** Reads the status; undefined: no dispatcher has written one in the last seconds. */
+  /** status reads the status; undefined: no dispatcher has written one in the last seconds. */
   status(): Promise<QueueStatus | undefined>;
-  /** How many have ever been started. */
+  /** starts returns how many jobs have ever been started. */
   starts(): Promise<number>;
 }
 
@@ -157,12 +169,12 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   };
 }
 
-/** The order within a tenant. */
+/** orderOf returns the score by which a tenant's jobs are ordered; the lowest starts first. */
 export function orderOf({ createdAt, priority }: Pick<QueuedJob, 'createdAt' | 'priority'>): number {
   return createdAt + priority * PRIORITY_STEP_MS;
 }
 
-/** As the scripts take them. */
+/** weightsOf returns the `weights` argument of the scripts: JSON by tenant, without those of weight 1. */
 export function weightsOf(tenants: Models['tenants']): string {
   const others = Object.entries(tenants).filter(([, { weight }]) => weight !== 1);
   return JSON.stringify(Object.fromEntries(others.map(([tenant, { weight }]) => [tenant, weight])));

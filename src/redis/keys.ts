@@ -59,6 +59,7 @@ type BullmqPart =
   | 'prioritized'
   | 'delayed'
   | 'active'
+  | 'completed'
   | 'stalled'
   | 'failed'
   | 'events'

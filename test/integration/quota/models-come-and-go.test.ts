@@ -103,7 +103,7 @@ describe('models that come and go', () => {
         waiting_for: expect.stringMatching(/^quota exhausted: /),
       });
     });
-    const reasons = [expect.stringMatching(/^o3: quota exhausted, .* \d{4}-\d\d-\d\dT.*o3q resume o3/)];
+    const reasons = [expect.stringMatching(/^o3: quota exhausted \(.* \d{4}-\d\d-\d\dT.*o3q resume o3/)];
     await eventually(async () => {
       expect(await readiness()).toEqual([
         { status: 'degraded', reasons },
@@ -167,7 +167,7 @@ describe('models that come and go', () => {
     const questions = Array.from({ length: 6 }, (_, i) => `Too much, number ${i}?`);
     const jobs = await Promise.all(questions.map((question) => client.enqueue({ question })));
     const reasons = [
-      expect.stringMatching(/^o3: the upstream of o3 is out of reach or overloaded; one job tries/),
+      expect.stringMatching(/^o3: the upstream of o3 is unreachable or overloaded; one job tries/),
     ];
     await eventually(async () => {
       expect(await readiness()).toEqual([
@@ -219,7 +219,9 @@ describe('models that come and go', () => {
     const said = { upstream_model: 'gpt-5.4', fallback_from: 'gpt-5.1' };
     expect(job).toMatchObject({ status: 'completed', attempt: 1, purchases: 1, result: said });
     expect(await client.result(id)).toMatchObject({ status: 'completed', result: said });
-    expect((await viewOf('moved')).state.reason).toMatch(/no gpt-5\.1 any more: gpt-5\.4 takes over/);
+    expect((await viewOf('moved')).state.reason).toMatch(
+      /gpt-5\.1 no longer exists at the upstream; gpt-5\.4 takes over/,
+    );
     expect((await readiness())[0]).toEqual({ status: 'ok' });
     const environment = { O3Q_URL: instance.url, O3Q_API_KEY: KEYS.admin };
     expect((await o3q(['status', id], { environment })).stdout).toMatch(/fallback +for gpt-5\.1/);
@@ -240,7 +242,7 @@ describe('models that come and go', () => {
     await eventually(async () => {
       for (const { status, reasons } of await readiness()) {
         expect(status).toBe('degraded');
-        expect(reasons).toEqual([expect.stringMatching(/^lost: the upstream has no gpt-5\.5/)]);
+        expect(reasons).toEqual([expect.stringMatching(/^lost: gpt-5\.5 does not exist at the upstream/)]);
       }
     });
     await change('gpt-5.5', { gone: false });
@@ -268,10 +270,10 @@ describe('models that come and go', () => {
     const about = { model: 'near', upstream_model: 'gpt-5', shutdown_date: SOON };
     const setting = 'models.near.fallbacks';
     await eventually(() => {
-      expect(logged('the upstream shuts a model down')).toEqual([
+      expect(logged('the upstream will shut down a model')).toEqual([
         expect.objectContaining({ level: 'warn', ...about, setting, days_left: expect.any(Number) }),
       ]);
-      expect(logged('jobs are queued that will outlive their model')).toEqual([
+      expect(logged('jobs are queued beyond the shutdown of their model')).toEqual([
         expect.objectContaining({ level: 'warn', ...about, setting, jobs: 1 }),
       ]);
     });
