@@ -2,10 +2,11 @@ import { defineScript } from '../redis/script.ts';
 import { finishedIndexes } from './job-state.ts';
 
 /**
- * claimIdempotencyKeys lets the callers of one idempotency key put its job into one model at a time. Callers who chose the
- * same model may all go on: BullMQ takes one of their jobs.
+ * claimIdempotencyKeys lets the callers of one idempotency key put its job into one model at a time. Callers
+ * who chose the same model may all go on: BullMQ takes one of their jobs.
  *
- * `claims` is for each job: its id, its model. Returns for each 1, or 0 where a job of another model is being put in.
+ * `claims` is for each job: its id, its model. Returns for each 1, or 0 where a job of another model is being
+ * put in.
  */
 export const claimIdempotencyKeys = defineScript({
   name: 'enqueue.claim',
@@ -28,9 +29,10 @@ return granted
 });
 
 /**
- * indexNewJobs lists jobs that are about to be put into BullMQ under ids that may be taken by then. It checks in the same step
- * whether they are taken: a job that another caller has put in may be finished already, and must not be listed as unfinished
- * again. It clears what an earlier job of the same id left behind when it was removed through BullMQ alone.
+ * indexNewJobs lists jobs that are about to be put into BullMQ under ids that may be taken by then. It checks
+ * in the same step whether they are taken: a job that another caller has put in may be finished already, and
+ * must not be listed as unfinished again. It clears what an earlier job of the same id left behind when it
+ * was removed through BullMQ alone.
  *
  * `jobs` is for each job: id, time of creation (ms). `tenant` is '' for none.
  */
