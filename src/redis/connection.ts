@@ -6,9 +6,11 @@ import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts
 export type RedisClient = Redis | Cluster;
 
 /**
- * `fail-fast`: producer, CLI, library. A command that cannot be sent now fails now, so that a caller gets its
- * 503 in milliseconds. Commands must wait for `ready` (see assertRedisUsable): nothing is queued meanwhile.
- * `patient`: worker. Commands wait for Redis as long as it takes; BullMQ demands it of its workers.
+ * RedisRole says what a command does while Redis is away.
+ *
+ * - `fail-fast` (producer, CLI, library): it fails at once, so that a caller gets its 503 in milliseconds.
+ *   Commands must wait for `ready` (see assertRedisUsable), because none is queued before.
+ * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of its workers.
  */
 export type RedisRole = 'fail-fast' | 'patient';
 
@@ -35,8 +37,8 @@ export function connectRedis(url: string, role: RedisRole, options: ConnectRedis
 }
 
 /**
- * Ends a connection, and with it the commands that wait for it: ioredis forgets these between two tries to
- * connect.
+ * disconnectRedis ends a connection and fails the commands that wait for it, which ioredis forgets between two
+ * tries to connect.
  */
 export function disconnectRedis(client: RedisClient): void {
   if (client.status === 'reconnecting') client.connect().catch(() => {});
@@ -77,9 +79,9 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
 }
 
 /**
- * ioredis keeps the process up for so long, by default 2 s, after disconnect() of a client that has no
- * connection, or whose Redis is frozen: a command must end when it has said that Redis is down, and a worker
- * when it has let go.
+ * After disconnect() of a client without a connection, or with a frozen Redis, ioredis keeps the process alive
+ * for this long, by default 2 s. A CLI command must end when it has said that Redis is down, and a worker when
+ * it has released its jobs.
  */
 const DISCONNECT_TIMEOUT_MS = 200;
 

@@ -9,8 +9,8 @@ const FIRST_CONNECTION_MS = 2000;
 export type RedisGuard = <Output>(work: () => Promise<Output>) => Promise<Output>;
 
 /**
- * Runs Redis work so that it fails at once, and in one way, while Redis is away. A queue that was only just
- * made may wait for its first connection; after that nobody hangs.
+ * createRedisGuard makes work on Redis fail at once, and in one way, while Redis is away: with a QueueError
+ * `redis_unavailable`. The first use may wait for the connection; no later use hangs.
  */
 export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuard {
   // After the first connection, messages no longer name the address: callers over HTTP should not see it.
@@ -51,10 +51,7 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
   };
 }
 
-/**
- * Lost connections as ioredis words them, and the refusals of a server that is loading, full, failing over or
- * stopping.
- */
+/** Lost connections as ioredis words them, and errors of a server that loads, is full, fails over or stops. */
 const UNAVAILABLE =
   /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS) )|ECONN|EPIPE|Failed to refresh slots/;
 

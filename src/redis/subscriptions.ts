@@ -43,10 +43,7 @@ export function createSubscriptions(connect: () => Redis | Cluster): Subscriptio
     standing.set(channel, subscribing);
     return subscribing;
   };
-  /**
-   * What was published while the connection was away is gone: everybody hears of it, but not before the
-   * subscription stands again.
-   */
+  /** Messages were lost with the connection: all listeners are told, once the subscriptions are active again. */
   const subscribeAgain = async (client: Redis | Cluster): Promise<void> => {
     await Promise.all([...listeners.keys()].map((channel) => subscribe(client, channel)));
     tellAll();
