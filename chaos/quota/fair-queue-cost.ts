@@ -1,3 +1,4 @@
+import { parseJobRequest } from '../../src/job/request.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
@@ -121,7 +122,7 @@ async function fill(
 async function once(subject: Subject): Promise<void> {
   const { queue, model, quota, prefix } = subject;
   const enqueuedAt = performance.now();
-  const { id } = (await queue.enqueue(requestOf(prefix))).job;
+  const { id } = (await queue.enqueue(parseJobRequest(requestOf(prefix)))).job;
   const viewedAt = performance.now();
   const view = await queue.get(id);
   const nextAt = performance.now();

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { checkedInput } from '../../src/errors/input.ts';
-import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
+import { type ParsedRequest, parseJobRequest } from '../../src/job/request.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import { OpenAiError } from './openai-error.ts';
 import { jobIdOf } from './response-id.ts';
@@ -39,7 +39,7 @@ export async function jobRequestFrom(
   body: Record<string, unknown>,
   headers: IncomingHttpHeaders,
   queue: TenantQueue,
-): Promise<JobRequest> {
+): Promise<ParsedRequest> {
   const options = checkedInput('header', headers, queueHeaders);
   const previous = await previousUpstreamId(body['previous_response_id'], queue);
   return parseJobRequest({

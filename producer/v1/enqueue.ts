@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { JobRequest } from '../../src/job/request.ts';
+import type { ParsedRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 
@@ -15,7 +15,7 @@ export interface Accepted {
 
 /** Enqueues what was asked, once: by the caller's own key, or for a caller that asks again by itself when no answer comes. */
 export async function accept(
-  request: JobRequest,
+  request: ParsedRequest,
   body: unknown,
   headers: IncomingHttpHeaders,
   queue: TenantQueue,

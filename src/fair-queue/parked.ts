@@ -29,6 +29,11 @@ export function delayedScore(dueMs: number): number {
   return dueMs * SCORES_PER_MS;
 }
 
+/** dueMsOf returns when a job with this score in BullMQ's delayed set is due, in Unix milliseconds. */
+export function dueMsOf(score: number): number {
+  return Math.floor(score / SCORES_PER_MS);
+}
+
 /** parked parks jobs, and tells parked jobs from delayed ones, in Lua. */
 export const parked = defineLibrary({
   keys: ['delayed'],

@@ -100,7 +100,10 @@ export function notFinished(id: string, status: string): QueueError {
   );
 }
 
-function splitId(id: string): [model: string | undefined, bullId: string] {
+/**
+ * splitId separates the model of a bare BullMQ client's job from its id: `o3:7`. Our own ids have no model.
+ */
+export function splitId(id: string): [model: string | undefined, bullId: string] {
   const match = /^([^:]+):(\d+)$/.exec(id);
   return match === null ? [undefined, id] : [match[1], match[2] ?? ''];
 }

@@ -1,5 +1,5 @@
 import type { Script } from '../redis/script.ts';
-import { claimIdempotencyKeys, indexNewJobs } from './enqueue.ts';
+import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
 import {
   addToFairQueue,
   nextInFairQueue,
@@ -22,7 +22,7 @@ import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
  * script's `sha`.
  */
 export const SCRIPTS: readonly Script[] = [
-  ...[claimIdempotencyKeys, indexNewJobs],
+  ...[claimIdempotencyKeys, enlistJobs],
   ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],

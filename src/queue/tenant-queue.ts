@@ -1,9 +1,9 @@
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
-import type { EnqueueOutcome } from '../enqueue/enqueue-once.ts';
+import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
-import type { BulkRequest, JobRequest } from '../job/request.ts';
+import type { BulkRequest, ParsedRequest } from '../job/request.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { CompletedJob, JobPage, JobView, ResultOutcome, UncompletedJob } from '../job/view.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
@@ -54,9 +54,10 @@ export class TenantQueue {
    * Enqueues a request. `isNew` is false where the idempotency key already had this job: of many calls at once with one key and request, one is
    * told `isNew`, and all get the same job.
    */
-  async enqueue(request: JobRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
-    if (idempotencyKey !== undefined) return this.#intake.enqueueOnce(request, idempotencyKey);
-    return { job: await this.#intake.enqueue(request), isNew: true };
+  async enqueue(request: ParsedRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
+    const outcome = await this.#intake.enqueue(request, idempotencyKey);
+    if (outcome.ok) return outcome;
+    throw outcome.error;
   }
 
   /** Enqueues up to 1,000 requests; a bad one refuses only itself. */

@@ -37,8 +37,8 @@ export function connectRedis(url: string, role: RedisRole, options: ConnectRedis
 }
 
 /**
- * disconnectRedis ends a connection and fails the commands that wait for it, which ioredis forgets between two
- * tries to connect.
+ * disconnectRedis ends a connection and fails the commands that wait for it, which ioredis forgets between
+ * two tries to connect.
  */
 export function disconnectRedis(client: RedisClient): void {
   if (client.status === 'reconnecting') client.connect().catch(() => {});
@@ -79,9 +79,9 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
 }
 
 /**
- * After disconnect() of a client without a connection, or with a frozen Redis, ioredis keeps the process alive
- * for this long, by default 2 s. A CLI command must end when it has said that Redis is down, and a worker when
- * it has released its jobs.
+ * After disconnect() of a client without a connection, or with a frozen Redis, ioredis keeps the process
+ * alive for this long, by default 2 s. A CLI command must end when it has said that Redis is down, and a
+ * worker when it has released its jobs.
  */
 const DISCONNECT_TIMEOUT_MS = 200;
 

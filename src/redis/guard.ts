@@ -51,7 +51,9 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
   };
 }
 
-/** Lost connections as ioredis words them, and errors of a server that loads, is full, fails over or stops. */
+/**
+ * Lost connections as ioredis words them, and errors of a server that loads, is full, fails over or stops.
+ */
 const UNAVAILABLE =
   /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS) )|ECONN|EPIPE|Failed to refresh slots/;
 

@@ -64,6 +64,7 @@ type BullmqPart =
   | 'prioritized'
   | 'delayed'
   | 'active'
+  | 'completed'
   | 'stalled'
   | 'failed'
   | 'events'

@@ -43,7 +43,9 @@ export function createSubscriptions(connect: () => Redis | Cluster): Subscriptio
     standing.set(channel, subscribing);
     return subscribing;
   };
-  /** Messages were lost with the connection: all listeners are told, once the subscriptions are active again. */
+  /**
+   * Messages were lost with the connection: all listeners are told, once the subscriptions are active again.
+   */
   const subscribeAgain = async (client: Redis | Cluster): Promise<void> => {
     await Promise.all([...listeners.keys()].map((channel) => subscribe(client, channel)));
     tellAll();

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import type { ModelConfig } from '../../../src/config/file.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
@@ -28,7 +29,11 @@ async function start(model: Partial<ModelConfig>, workers: number): Promise<void
 }
 
 const ask = async (tenant: string) =>
-  (await world.queue.as({ tenant, admin: false }).enqueue({ question: 'How long?', metadata: SLOW })).job;
+  (
+    await world.queue
+      .as({ tenant, admin: false })
+      .enqueue(parseJobRequest({ question: 'How long?', metadata: SLOW }))
+  ).job;
 
 /** Scripts that Redis runs while `work` is done; counted over two seconds at least. */
 async function scriptsPerSecond(

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { defaultModels, type ModelConfig, type TenantConfig } from '../../../src/config/file.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import { createModelQueue, type ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { limitsOf } from '../../../src/quota/limits.ts';
@@ -71,7 +72,9 @@ async function ask(tenant: string, request: Record<string, unknown> = {}): Promi
     job: { id },
   } = await app
     .as({ tenant, admin: false })
-    .enqueue({ request: { input: 'A question of forty letters, more or less.', ...request } });
+    .enqueue(
+      parseJobRequest({ request: { input: 'A question of forty letters, more or less.', ...request } }),
+    );
   return id;
 }
 

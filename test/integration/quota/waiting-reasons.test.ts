@@ -1,5 +1,6 @@
 import { createSimulator } from '../../../simulator/simulator.ts';
 import type { ModelConfig, TenantConfig } from '../../../src/config/file.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import type { JobView, WaitingJob } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
@@ -42,7 +43,8 @@ async function askAs(
   question: string,
   metadata: Record<string, string> = SLOW,
 ): Promise<JobView> {
-  return (await world.queue.as({ tenant, admin: false }).enqueue({ question, metadata })).job;
+  return (await world.queue.as({ tenant, admin: false }).enqueue(parseJobRequest({ question, metadata })))
+    .job;
 }
 
 /** Until it has a response at the upstream. */
@@ -195,12 +197,12 @@ it('a tenant whose budget is used up is refused where the configuration says so,
   });
   const alice = world.queue.as({ tenant: 'alice', admin: false });
   const request = { question: 'How much?', metadata: { sim_output_tokens: '3000' } };
-  const { job } = await alice.enqueue(request, 'key');
+  const { job } = await alice.enqueue(parseJobRequest(request), 'key');
   await world.finished(job.id);
   const refused = { code: 'budget_exhausted', message: expect.stringContaining('0.02 US dollars') };
-  await expect(alice.enqueue({ question: 'More?' })).rejects.toMatchObject(refused);
+  await expect(alice.enqueue(parseJobRequest({ question: 'More?' }))).rejects.toMatchObject(refused);
   expect(await alice.enqueueBulk([{ question: 'More?' }])).toMatchObject([{ ok: false, error: refused }]);
-  expect(await alice.enqueue(request, 'key')).toMatchObject({
+  expect(await alice.enqueue(parseJobRequest(request), 'key')).toMatchObject({
     isNew: false,
     job: { id: job.id },
   });

@@ -1,3 +1,4 @@
+import { parseJobRequest } from '../../../src/job/request.ts';
 import { CALLERS_SECRET, type CallersWorld, openCallersWorld } from '../../support/worlds/callers-world.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
@@ -77,7 +78,7 @@ describe('what leads inward', () => {
     const inner = await guarded(async () => []);
     try {
       const refused = (url: string) =>
-        expect(inner.queue.enqueue({ question: 'Why?', webhook_url: url })).rejects;
+        expect(inner.queue.enqueue(parseJobRequest({ question: 'Why?', webhook_url: url }))).rejects;
       for (const url of ['http://127.0.0.1/', 'http://0x7f.1/', 'https://a.localhost/', 'http://[::1]/']) {
         await refused(url).toMatchObject({ code: 'invalid_request', flaws: [{ path: 'webhook_url' }] });
       }
@@ -88,7 +89,9 @@ describe('what leads inward', () => {
     }
     const without = await startWorkerWorld({ redis: here.world.redis, workers: 0 });
     try {
-      const asked = without.queue.enqueue({ question: 'Why?', webhook_url: 'https://example.com/' });
+      const asked = without.queue.enqueue(
+        parseJobRequest({ question: 'Why?', webhook_url: 'https://example.com/' }),
+      );
       await expect(asked).rejects.toThrow('O3Q_WEBHOOK_SECRET');
     } finally {
       await without.stop();
