@@ -141,8 +141,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     const target = giveBackTarget(outcome);
     if (target === undefined) return outcome;
     const answer = await queue.fairQueue.giveBack(queuedJobOf(job), token, target);
-    if (answer === 'lost') return { kind: 'lost' };
-    return answer === 'cancel' ? giveBack(await run(job, token), job, token) : outcome;
+    if (answer === 'lock-lost') return { kind: 'lost' };
+    return answer === 'cancel-requested' ? giveBack(await run(job, token), job, token) : outcome;
   };
 
   const process = async (job: Job, token = ''): Promise<unknown> => {

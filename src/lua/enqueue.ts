@@ -3,10 +3,11 @@ import { fairQueueLibrary } from './fair-queue-library.ts';
 import { finishedIndexes } from './job-state.ts';
 
 /**
- * claimIdempotencyKeys lets the callers of one idempotency key put its job into one model at a time. Callers who chose the
- * same model may all go on: BullMQ takes one of their jobs.
+ * claimIdempotencyKeys lets the callers of one idempotency key put its job into one model at a time. Callers
+ * who chose the same model may all go on: BullMQ takes one of their jobs.
  *
- * `claims` is for each job: its id, its model. Returns for each 1, or 0 where a job of another model is being put in.
+ * `claims` is for each job: its id, its model. Returns for each 1, or 0 where a job of another model is being
+ * put in.
  */
 export const claimIdempotencyKeys = defineScript({
   name: 'enqueue.claim',
@@ -29,13 +30,15 @@ return granted
 });
 
 /**
- * enlistJobs enters jobs that BullMQ gets next in the indexes and, unless they are delayed, in the fair queue. One that BullMQ already has
- * is left alone: it may be finished by now, and must not be listed as unfinished again. A crash right after leaves entries without a job, which
- * readers pass over, and never a job without an entry.
+ * enlistJobs enters jobs that BullMQ gets next into the indexes and, unless they are delayed, into the fair
+ * queue. A job that BullMQ already has is left alone: it may be finished by now, and must not be listed as
+ * unfinished again. A crash right after leaves entries without a job, which readers pass over, and never a
+ * job without an entry.
  *
- * `jobs` is for each job: id, time of creation (ms), order within the tenant ('' when delayed), deadline (ms, '' for none), mayExist.
- * mayExist is '1' when the id follows from an idempotency key: then what an earlier job of the same id left behind is cleared, in case it was
- * removed through BullMQ alone. `tenant` is '' for none. Returns for each the options of the job that is already there, or ''.
+ * `jobs` is for each job: id, time of creation (ms), order within the tenant ('' when delayed), deadline (ms,
+ * '' for none), mayExist. mayExist is '1' when the id follows from an idempotency key: then the script clears
+ * what an earlier job of the same id left behind when it was removed through BullMQ alone. `tenant` is '' for
+ * none. Returns for each job the options of the job that is already there, or ''.
  */
 export const enlistJobs = defineScript({
   name: 'enqueue.enlist',

@@ -17,7 +17,10 @@ import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './tenant-limits.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 
-/** SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a script's `sha`. */
+/**
+ * SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a
+ * script's `sha`.
+ */
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
   ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
