@@ -17,8 +17,8 @@ export interface Intake {
   enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
 }
 
-/** @param tenant undefined: the jobs belong to no tenant. */
-export function createIntake(access: QueueAccess, tenant: string | undefined): Intake {
+/** @param tenant `NO_TENANT` for none. */
+export function createIntake(access: QueueAccess, tenant: string): Intake {
   /** @throws {QueueError} for what is no idempotency key. Whatever else is wrong with the request stands in its `job`. */
   const requested = (
     request: ParsedRequest,
@@ -99,10 +99,10 @@ function orRefusal<Value>(make: () => Value): Value | QueueError {
  */
 async function budgetRefusal(
   { models, usage }: QueueAccess,
-  tenant: string | undefined,
+  tenant: string,
 ): Promise<QueueError | undefined> {
   const { tenants } = models;
-  if (tenant === undefined || !Object.hasOwn(tenants, tenant)) return undefined;
+  if (!Object.hasOwn(tenants, tenant)) return undefined;
   const { dailyBudgetUsd, onBudgetExhausted } = tenants[tenant] ?? {};
   if (dailyBudgetUsd === undefined || onBudgetExhausted !== 'refuse') return undefined;
   const spent = await usage.spentToday(tenant);

@@ -4,6 +4,7 @@ import { refusalOf } from '../errors/input.ts';
 import { idempotencyKeyFlaw } from '../job/job-queue.ts';
 import type { ParsedRequest } from '../job/request.ts';
 import type { IdempotencyMark } from '../job/stored-options.ts';
+import { tenantInView } from '../job/tenant.ts';
 
 /** JobKey is an idempotency key, as far as it is stored: the key itself is not. */
 export interface JobKey {
@@ -16,14 +17,14 @@ export interface JobKey {
  * jobKeyOf makes the JobKey of one call. The key needs no store of its own: it is taken for as long as its job exists, so that no crash can
  * leave one without the other.
  *
- * @param tenant undefined: none.
+ * @param tenant `NO_TENANT` for none.
  * @throws {QueueError} `invalid_request` for anything that is no idempotency key.
  */
-export function jobKeyOf(tenant: string | undefined, key: unknown, request: ParsedRequest): JobKey {
+export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): JobKey {
   const flaw = idempotencyKeyFlaw(key);
   if (flaw !== undefined) throw refusalOf('idempotency key', [flaw]);
   return {
-    id: `job_${sha256(JSON.stringify([tenant ?? null, key]))}`,
+    id: `job_${sha256(JSON.stringify([tenantInView(tenant), key]))}`,
     mark: { fingerprint: sha256(canonicalJson(request)), call: uuid() },
   };
 }

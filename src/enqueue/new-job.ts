@@ -11,6 +11,7 @@ import {
   responsesBodyFrom,
 } from '../job/request.ts';
 import type { OurOptions } from '../job/stored-options.ts';
+import { NO_TENANT, tenantInView } from '../job/tenant.ts';
 import { needOf } from '../job/token-estimate.ts';
 import type { JobView } from '../job/view.ts';
 import { webhookUrlFlaw } from '../job/webhook-url.ts';
@@ -38,8 +39,8 @@ export interface NewJob {
 export interface NewJobOptions {
   /** Whether an answer is streamed where the request does not say. */
   streamByDefault: boolean;
-  /** undefined: none. */
-  tenant: string | undefined;
+  /** `NO_TENANT` for none. */
+  tenant: string;
   /** undefined: the job gets an id of its own. */
   key: JobKey | undefined;
 }
@@ -76,7 +77,7 @@ export function newJobFrom(
     ...(request.priority !== undefined && { priority: request.priority }),
     delay: delayMs > 0 ? delayMs : parkedDelayMs(createdAt),
     need: needOf(responsesBodyFrom(data, queue.config.upstream)),
-    ...(tenant !== undefined && { group: { id: tenant } }),
+    ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
     ...(key !== undefined && { idempotency: key.mark }),
   };
@@ -106,7 +107,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
   return viewFrom({
     id,
     model: queue.model,
-    tenant: options.group?.id ?? null,
+    tenant: tenantInView(options.group?.id ?? NO_TENANT),
     maxAttempts: options.attempts ?? queue.config.maxAttempts,
     name,
     createdAt,
