@@ -51,8 +51,8 @@ async function scriptsPerSecond(
   return { count, rate: count / ((performance.now() - startedAt) / 1000) };
 }
 
-describe('dispatchers of a line that stands', () => {
-  it("ask a few times a second, also when a tenant's own limit is used up beside the upstream's", async () => {
+describe('dispatchers of a queue that stands', () => {
+  it('dispatchers ask a few times a second, also when the limits of a tenant and of the upstream are both used up', async () => {
     await start({ maxInFlight: 1 }, 2);
     await world.running((await ask('bob')).id);
     await ask('alice');
@@ -63,7 +63,7 @@ describe('dispatchers of a line that stands', () => {
     expect((await scriptsPerSecond()).rate).toBeLessThan(60);
   });
 
-  it('are not woken by each job that is enqueued', async () => {
+  it('an enqueued job does not wake the dispatchers', async () => {
     await start({ maxInFlight: 1 }, 2);
     await world.running((await ask('bob')).id);
     await ask('bob');
