@@ -1,23 +1,23 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A way to a server that can be broken as networks break: nothing comes through, or everything is cut. */
+/** TcpProxy is a proxy that fails as networks do: it can hold up all data, or cut all connections. */
 export interface TcpProxy {
   readonly port: number;
-  /** The target's URL, by way of this proxy. */
+  /** The URL of the target through this proxy. */
   readonly url: string;
-  /** From now on nothing comes through in either direction, on connections that stand and on new ones; nobody is told. */
+  /** Holds up all data in both directions, on open and new connections, without closing any. */
   blackHole(): void;
-  /** Lets through what was held up, as TCP does when a cable is back. */
+  /** Delivers what was held up, as TCP does when a cable is plugged in again. */
   heal(): void;
-  /** Cuts every connection that stands, at both ends. */
+  /** Cuts every open connection at both ends. */
   reset(): void;
   close(): Promise<void>;
 }
 
 export interface TcpProxyOptions {
-  /** Sees whatever the clients send, piece by piece. */
+  /** Called with each piece that clients send. */
   onSent?: (piece: Buffer) => void;
-  /** Sees whatever the server answers. */
+  /** Called with each piece that the server sends. */
   onReceived?: (piece: Buffer) => void;
 }
 
@@ -45,15 +45,15 @@ export async function openTcpProxy(
   };
   const cut = ({ client, server }: Link): void => {
     for (const socket of [client, server]) {
-      // One that is still connecting has nobody to send a reset to.
+      // A socket that is still connecting has no peer that could get a reset.
       if (socket.connecting) socket.destroy();
       else socket.resetAndDestroy();
     }
   };
-  /** One side has ended: the other gets what is still on its way, and then the same end. */
+  /** Ends the other side after one side has ended, once all data is delivered. */
   const follow = (link: Link, other: Socket, broken: boolean): void => {
     if (link.client.closed && link.server.closed) links.delete(link);
-    // In the dark an end is not heard of, either.
+    // While data is held up, an end is held up too.
     else if (dark) return;
     else if (broken) cut(link);
     else other.destroySoon();
@@ -63,7 +63,7 @@ export async function openTcpProxy(
     const server = connect({ host: hostname, port: Number(targetPort), noDelay: true });
     const link: Link = { client, server };
     links.add(link);
-    // `close` says it again, and there it is dealt with.
+    // The `close` event follows, and is handled.
     for (const socket of [client, server]) socket.on('error', () => {});
     client.once('close', (broken) => follow(link, server, broken));
     server.once('close', (broken) => follow(link, client, broken));
@@ -99,7 +99,7 @@ export async function openTcpProxy(
       for (const link of links) cut(link);
     },
     async close() {
-      // Not `cut`, which waits for what a dead peer will never take.
+      // Not `cut`, which would wait for a dead peer to take the remaining data.
       for (const { client, server } of links) {
         client.destroy();
         server.destroy();
