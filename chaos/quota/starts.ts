@@ -8,7 +8,9 @@ import { scenario, type World } from '../scenario.ts';
 const ROUNDS = 50;
 /** This model may have one job in flight. */
 const SINGLE_SLOT = 'gpt-5';
-/** A dispatcher that missed a message looks again after a second, so a start this late was not woken by one. */
+/**
+ * A dispatcher that missed a message looks again after a second, so a start this late was not woken by one.
+ */
 const LATE_MS = 800;
 const LIMIT_MS = 30_000;
 
@@ -67,7 +69,10 @@ async function startsOfWaiting({ fleet, signal, progress }: World): Promise<numb
   return delays;
 }
 
-/** When the upstream got the create of a job, in Unix milliseconds. @throws an Error if it got none within the limit. */
+/**
+ * When the upstream got the create of a job, in Unix milliseconds.
+ * @throws an Error if it got none within the limit.
+ */
 async function createdAt({ upstreamUrl }: Fleet, name: string, signal: AbortSignal): Promise<number> {
   let at: number | undefined;
   const isCreated = async (): Promise<boolean> => {

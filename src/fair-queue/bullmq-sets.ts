@@ -3,8 +3,8 @@ import type { ModelKeys } from '../redis/keys.ts';
 import { PARKED_SCORE } from './parked.ts';
 
 /**
- * BullmqSet names the jobs that have not begun by our states. BullMQ calls a job in the fair queue `delayed`, and keeps jobs
- * with a priority in a set of their own.
+ * BullmqSet names the jobs that have not begun by our states. BullMQ calls a job in the fair queue `delayed`,
+ * and keeps jobs with a priority in a set of their own.
  */
 export type BullmqSet = 'waiting' | 'delayed';
 
@@ -12,7 +12,10 @@ export type BullmqSet = 'waiting' | 'delayed';
 export interface BullmqSets {
   /** fairQueueLength returns the number of parked jobs. */
   fairQueueLength(): Promise<number>;
-  /** ids returns the jobs' ids in BullMQ: of waiting jobs the newest first, of delayed jobs the last due first. */
+  /**
+   * ids returns the jobs' ids in BullMQ: of waiting jobs the newest first, of delayed jobs the last due
+   * first.
+   */
   ids(part: BullmqSet, offset?: number, count?: number): Promise<string[]>;
 }
 

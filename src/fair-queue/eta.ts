@@ -1,6 +1,9 @@
 import { decodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
-/** Position is a job's place in the fair queue of its model, with what is needed to estimate when it is answered. */
+/**
+ * Position is a job's place in the fair queue of its model, with what is needed to estimate when it is
+ * answered.
+ */
 export interface Position {
   /** Jobs that start before this one, as things are. */
   before: number;
@@ -51,7 +54,10 @@ export function waitingOutside(paused: boolean): Waiting {
   };
 }
 
-/** PositionOwner is the tenant of a queued job, and how many jobs it may have in flight; undefined: any number. */
+/**
+ * PositionOwner is the tenant of a queued job, and how many jobs it may have in flight; undefined: any
+ * number.
+ */
 export interface PositionOwner {
   tenant: string;
   maxInFlight: number | undefined;
@@ -79,8 +85,8 @@ export function waitingIn(place: Position, owner: PositionOwner, paused: boolean
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
 
 /**
- * The time until the answer is the time until the job's turn plus the mean duration of an answer. The turn comes by the speed
- * of the queue, or by the tenant's limit of jobs in flight where that takes longer.
+ * The time until the answer is the time until the job's turn plus the mean duration of an answer. The turn
+ * comes by the speed of the queue, or by the tenant's limit of jobs in flight where that takes longer.
  */
 function etaOf(
   { before, ownBefore, pause }: Position,

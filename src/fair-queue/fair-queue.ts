@@ -13,8 +13,8 @@ import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * A step of priority is worth this much waiting time: a job that has waited longer than the difference goes first, so that no
- * job starves.
+ * A step of priority is worth this much waiting time: a job that has waited longer than the difference goes
+ * first, so that no job starves.
  */
 const PRIORITY_STEP_MS = 60_000;
 /** The status expires when no dispatcher has renewed it for this long. */
@@ -43,8 +43,8 @@ export interface NextJob {
 }
 
 /**
- * GiveBackTarget is where a job goes that its worker gives back: before all other waiting jobs (`first`), into the fair queue,
- * or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
+ * GiveBackTarget is where a job goes that its worker gives back: before all other waiting jobs (`first`),
+ * into the fair queue, or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
  */
 export type GiveBackTarget =
   | { kind: 'first' }
@@ -66,17 +66,17 @@ export interface FairQueue {
    * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
    *
    * @param lockToken the worker's token of the job's lock.
-   * @returns `cancel`: a cancel has been requested, and the worker still holds the job, to end it.
+   * @returns `cancel-requested`: a cancel has been requested, and the worker still holds the job, to end it.
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
-   * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers pass over an entry
-   * without a job.
+   * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers
+   * pass over an entry without a job.
    */
   announce(): Promise<void>;
   /**
-   * next returns up to `most` jobs in the order in which they would start, and starts none. It removes entries whose job has
-   * been missing for a minute.
+   * next returns up to `most` jobs in the order in which they would start, and starts none. It removes
+   * entries whose job has been missing for a minute.
    */
   next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
   /**
@@ -85,7 +85,10 @@ export interface FairQueue {
    * @returns for each job whether it was still in the queue and has started.
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
-  /** pauseTenant lets a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant, while others start. */
+  /**
+   * pauseTenant lets a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant, while
+   * others start.
+   */
   pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
   /** resumeTenant ends a tenant's pause. @returns whether it was paused. */
   resumeTenant(tenant: string): Promise<boolean>;

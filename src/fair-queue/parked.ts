@@ -1,11 +1,11 @@
 import { defineLibrary } from '../redis/script.ts';
 
 /**
- * A job that waits in the fair queue is parked: BullMQ holds it as a delayed job that is due in the year 2039, so that no
- * worker takes it, while Bull Board and other BullMQ clients still see it.
+ * A job that waits in the fair queue is parked: BullMQ holds it as a delayed job that is due in the year
+ * 2039, so that no worker takes it, while Bull Board and other BullMQ clients still see it.
  *
- * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0). Above this date
- * such a score would no longer be an exact double.
+ * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0).
+ * Above this date such a score would no longer be an exact double.
  */
 export const PARKED_UNTIL_MS = 2_190_000_000_000;
 const SCORES_PER_MS = 4096;
@@ -13,12 +13,18 @@ const SCORES_PER_MS = 4096;
 /** PARKED_SCORE is the lowest score of a parked job in BullMQ's delayed set. */
 export const PARKED_SCORE = delayedScore(PARKED_UNTIL_MS);
 
-/** parkedDelayMs returns the `delay` option, in milliseconds, that parks a job created at `createdAt` (Unix milliseconds). */
+/**
+ * parkedDelayMs returns the `delay` option, in milliseconds, that parks a job created at `createdAt` (Unix
+ * milliseconds).
+ */
 export function parkedDelayMs(createdAt: number): number {
   return PARKED_UNTIL_MS - createdAt;
 }
 
-/** delayedScore returns the lowest score in BullMQ's delayed set of a job that is due at `dueMs` (Unix milliseconds). */
+/**
+ * delayedScore returns the lowest score in BullMQ's delayed set of a job that is due at `dueMs` (Unix
+ * milliseconds).
+ */
 export function delayedScore(dueMs: number): number {
   return dueMs * SCORES_PER_MS;
 }

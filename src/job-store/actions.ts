@@ -14,8 +14,8 @@ import { type FoundJob, notFinished, notFound } from './find.ts';
 const CANCELLED_REASON = 'cancelled: on request';
 
 /**
- * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: it was cancelled before. `cancelling`: a
- * worker holds the job and has been told.
+ * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: it was cancelled
+ * before. `cancelling`: a worker holds the job and has been told.
  */
 export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
 
@@ -55,8 +55,9 @@ export async function cancelJob(
 }
 
 /**
- * retryJob begins a new run of a failed or cancelled job. It tells BullMQ first and clears our record second; the script
- * `job.reopen` says what a crash in between leaves. Of two retries at once BullMQ lets one through.
+ * retryJob begins a new run of a failed or cancelled job. It tells BullMQ first and clears our record second;
+ * the script `job.reopen` says what a crash in between leaves. Of two retries at once BullMQ lets one
+ * through.
  *
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`
  */

@@ -11,14 +11,17 @@ export interface FoundJob {
   reading: JobReading;
 }
 
-/** How long BullMQ may lag behind our record of an end, in milliseconds. The worker tells BullMQ right after. */
+/**
+ * How long BullMQ may lag behind our record of an end, in milliseconds. The worker tells BullMQ right after.
+ */
 const SETTLING_MS = 2000;
 
 /**
- * findJob finds a job by its public id. Our own ids do not name their model, so it reads every queue at once; the ids of bare
- * BullMQ clients do: `model:7`.
+ * findJob finds a job by its public id. Our own ids do not name their model, so it reads every queue at once;
+ * the ids of bare BullMQ clients do: `model:7`.
  *
- * @param tenant the caller's tenant, to whom the jobs of others do not exist; undefined: a caller who sees all jobs.
+ * @param tenant the caller's tenant, to whom the jobs of others do not exist; undefined: a caller who sees
+ * all jobs.
  */
 export async function findJob(
   queues: ReadonlyMap<string, ModelQueue>,
@@ -97,7 +100,9 @@ export function notFinished(id: string, status: string): QueueError {
   );
 }
 
-/** splitId separates the model of a bare BullMQ client's job from its id: `o3:7`. Our own ids have no model. */
+/**
+ * splitId separates the model of a bare BullMQ client's job from its id: `o3:7`. Our own ids have no model.
+ */
 export function splitId(id: string): [model: string | undefined, bullId: string] {
   const match = /^([^:]+):(\d+)$/.exec(id);
   return match === null ? [undefined, id] : [match[1], match[2] ?? ''];

@@ -15,8 +15,8 @@ export interface IndexEntry {
 const BATCH = 100;
 
 /**
- * indexFor names the index that holds all jobs of a status. Unfinished jobs change their state inside BullMQ, where our indexes
- * cannot follow, so they share one.
+ * indexFor names the index that holds all jobs of a status. Unfinished jobs change their state inside BullMQ,
+ * where our indexes cannot follow, so they share one.
  */
 export function indexFor(status: JobStatus | undefined): JobIndex {
   switch (status) {
@@ -38,8 +38,8 @@ export function indexFor(status: JobStatus | undefined): JobIndex {
 }
 
 /**
- * newestFirst merges the indexes of several models into one list, newest first. Its cost grows with the entries that are read,
- * not with those that exist.
+ * newestFirst merges the indexes of several models into one list, newest first. Its cost grows with the
+ * entries that are read, not with those that exist.
  *
  * @param indexes the key of each model's index.
  * @param after the entry behind which the list begins.
@@ -66,8 +66,8 @@ export async function* newestFirst(
 }
 
 /**
- * Continues from an entry, not from an offset: jobs that come and go meanwhile move every offset, and a list would skip some
- * jobs and show others twice. Entries of the same millisecond are read again and passed over.
+ * Continues from an entry, not from an offset: jobs that come and go meanwhile move every offset, and a list
+ * would skip some jobs and show others twice. Entries of the same millisecond are read again and passed over.
  */
 async function* entriesOf(
   redis: Redis | Cluster,

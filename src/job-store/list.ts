@@ -13,14 +13,17 @@ import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from '.
 const LOOKED_AT_MOST = 2000;
 const AT_ONCE = 50;
 const MOST_PER_PAGE = 100;
-/** An index entry is written before its job. An entry without a job that is younger than this (ms) may still get its job. */
+/**
+ * An index entry is written before its job. An entry without a job that is younger than this (ms) may still
+ * get its job.
+ */
 const ENTRY_BEFORE_JOB_MS = 3_600_000;
 /** How many of the newest jobs of each of BullMQ's sets are checked for missing index entries. */
 const MOST_BARE_JOBS = 100;
 
 /**
- * listJobs lists jobs of all models, newest first. A page may hold fewer jobs than its limit, even none, while `next_cursor`
- * goes on: a search stops after 2,000 jobs that do not match.
+ * listJobs lists jobs of all models, newest first. A page may hold fewer jobs than its limit, even none,
+ * while `next_cursor` goes on: a search stops after 2,000 jobs that do not match.
  *
  * @throws {QueueError} `invalid_request`
  */

@@ -3,9 +3,9 @@ import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
- * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry without a job,
- * which is passed over, and never a job without an entry. A job that BullMQ already has and does not hold parked is left
- * alone.
+ * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry
+ * without a job, which is passed over, and never a job without an entry. A job that BullMQ already has and
+ * does not hold parked is left alone.
  *
  * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none).
  */
@@ -28,12 +28,12 @@ end
 });
 
 /**
- * nextInFairQueue returns the next jobs in the order in which they would be started. It starts nothing, but it tidies up:
- * pauses that are over end, entries whose job has been missing for a minute are removed, and jobs whose deadline has passed
- * go to BullMQ's workers without a reservation, which can only end them.
+ * nextInFairQueue returns the next jobs in the order in which they would be started. It starts nothing, but
+ * it tidies up: pauses that are over end, entries whose job has been missing for a minute are removed, and
+ * jobs whose deadline has passed go to BullMQ's workers without a reservation, which can only end them.
  *
- * `weights` is JSON by tenant; a tenant that it does not name has weight 1.
- * Returns `{paused (1 or 0), started jobs that no worker has taken yet, {id, tenant, options, bytes of data}…}`.
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{paused (1 or 0),
+ * started jobs that no worker has taken yet, {id, tenant, options, bytes of data}…}`.
  */
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',
@@ -44,7 +44,8 @@ export const nextInFairQueue = defineScript({
 local MISSING_MS, MOST_GONE, CHUNK, SPARE = 60000, 200, 16, 16
 local limit, weightOf = tonumber(most), cjson.decode(weights)
 
-for _, tenant in ipairs(redis.call('ZRANGEBYSCORE', pausedTenants, '-inf', now, 'LIMIT', 0, 100)) do endPause(tenant) end
+local overdue = redis.call('ZRANGEBYSCORE', pausedTenants, '-inf', now, 'LIMIT', 0, 100)
+for _, tenant in ipairs(overdue) do endPause(tenant) end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT', 0, 100)) do
   redis.call('ZREM', deadlines, id)
@@ -59,8 +60,8 @@ end
 
 local goneCount = 0
 
--- Whether the job of an entry has been missing for a minute. Until then a slow client may still be adding it. Measured by
--- the clock of Redis, because the clocks of clients may say anything.
+-- Whether the job of an entry has been missing for a minute. Until then a slow client may still be adding it.
+-- Measured by the clock of Redis, because the clocks of clients may say anything.
 local function isGone(id)
   local time = redis.call('TIME')
   local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -120,12 +121,12 @@ return reply
 });
 
 /**
- * startFromFairQueue starts jobs that quota is reserved for: it takes them out of the fair queue and puts them into BullMQ's
- * list of waiting jobs, where any worker takes them. In the same step it checks that each still stands in the fair queue,
- * because its caller may have cancelled it.
+ * startFromFairQueue starts jobs that quota is reserved for: it takes them out of the fair queue and puts
+ * them into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each
+ * still stands in the fair queue, because its caller may have cancelled it.
  *
- * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of.
- * Returns for each job 1, or 0 when it is no longer in the fair queue.
+ * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of. Returns for each job 1,
+ * or 0 when it is no longer in the fair queue.
  */
 export const startFromFairQueue = defineScript({
   name: 'fair-queue.start',
@@ -146,7 +147,7 @@ for i = 1, #jobs, 3 do
     redis.call('HINCRBY', clock, 'starts', 1)
     redis.call('ZREM', delayed, id)
     dequeue(tenant, id)
-    if redis.call('ZSCORE', queuedTenants, tenant) then redis.call('ZADD', queuedTenants, exact(after), tenant) end
+    redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
     redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel)
     redis.call('LPUSH', wait, id)
@@ -159,7 +160,8 @@ redis.call('ZADD', marker, 0, '0')
 if redis.call('HLEN', clock) > 2000 then
   local all, time = redis.call('HGETALL', clock), virtualTime()
   for i = 1, #all, 2 do
-    if string.sub(all[i], 1, 5) == 'next:' and tonumber(all[i + 1]) <= time then redis.call('HDEL', clock, all[i]) end
+    local isTag = string.sub(all[i], 1, 5) == 'next:'
+    if isTag and tonumber(all[i + 1]) <= time then redis.call('HDEL', clock, all[i]) end
   end
 end
 return started

@@ -12,8 +12,8 @@ import { type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
 
 /**
- * publicId returns a job's id outside of BullMQ. BullMQ numbers the jobs of a client that gives no id; a number alone does not
- * name the queue, so the model goes before it.
+ * publicId returns a job's id outside of BullMQ. BullMQ numbers the jobs of a client that gives no id; a
+ * number alone does not name the queue, so the model goes before it.
  */
 export function publicId(model: string, id: string): string {
   return /^\d+$/.test(id) ? `${model}:${id}` : id;
@@ -32,7 +32,10 @@ export interface ReadOptions {
 /** JobReading is a job's view with what only this process needs. */
 export interface JobReading {
   view: JobView;
-  /** Whether BullMQ has finished the job too: false while a cancelled job still has an entry in BullMQ's queue. */
+  /**
+   * Whether BullMQ has finished the job too: false while a cancelled job still has an entry in BullMQ's
+   * queue.
+   */
   settled: boolean;
   /** The upstream's own words about a failure. */
   refusal: Refusal | undefined;
@@ -173,7 +176,10 @@ function waitingOf({ place, tenant, maxInFlight, paused, now }: Facts): Waiting 
   return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, paused, now);
 }
 
-/** While a job is active its mark is a create under way; at any other time it is a create with an unknown outcome. */
+/**
+ * While a job is active its mark is a create under way; at any other time it is a create with an unknown
+ * outcome.
+ */
 function uncertainPurchases({ uncertainPurchases, submitting }: RunRecord, status: JobStatus): number {
   return uncertainPurchases + (submitting !== undefined && status !== 'active' ? 1 : 0);
 }

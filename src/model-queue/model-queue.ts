@@ -23,7 +23,10 @@ export interface ModelQueue {
   read(id: string): Promise<JobReading | null>;
 }
 
-/** How many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue holds megabytes that are never read. */
+/**
+ * How many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue holds megabytes that
+ * are never read.
+ */
 const KEPT_EVENTS = 1000;
 
 export function createModelQueue(

@@ -1,6 +1,6 @@
 import { shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
-import type { QueueCore } from '../queue/queue-core.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createQuota } from '../quota/quota.ts';
 import type { ResumedModel } from './view.ts';
 
@@ -10,7 +10,7 @@ import type { ResumedModel } from './view.ts';
  * @throws {QueueError} `model_not_configured`
  */
 export async function resumeModel(
-  { redis, prefix, queues }: Pick<QueueCore, 'redis' | 'prefix' | 'queues'>,
+  { redis, prefix, queues }: Pick<QueueAccess, 'redis' | 'prefix' | 'queues'>,
   model: string,
 ): Promise<ResumedModel> {
   const queue = queues.get(model);

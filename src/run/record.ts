@@ -5,15 +5,18 @@ import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 
 /**
- * RunRecord is what we know of a job's run beside BullMQ's job. Only the holder of the job's lock writes it, except for a
- * cancel and for the id of a bought response.
+ * RunRecord is what we know of a job's run beside BullMQ's job. Only the holder of the job's lock writes it,
+ * except for a cancel and for the id of a bought response.
  */
 export interface RunRecord {
   startedAt: number | undefined;
   finishedAt: number | undefined;
   /** The current or last attempt of the run, counted from 1; 0 before the first. */
   attempt: number;
-  /** The upstream model that quota is reserved of for this job; undefined: the job has not had its turn in the fair queue. */
+  /**
+   * The upstream model that quota is reserved of for this job; undefined: the job has not had its turn in the
+   * fair queue.
+   */
   reservedModel: string | undefined;
   /** The create whose outcome is not written down: it is under way, or uncertain when its worker is gone. */
   submitting: Submission | undefined;
@@ -74,7 +77,10 @@ export interface RunProgress {
   error?: JobError | undefined;
 }
 
-/** Spent is a response that has ended, and its cost. The step that writes it down books it, unless it is booked already. */
+/**
+ * Spent is a response that has ended, and its cost. The step that writes it down books it, unless it is
+ * booked already.
+ */
 export interface Spent {
   /** undefined: the response in the record, if there is one. */
   responseId: string | undefined;
@@ -83,8 +89,8 @@ export interface Spent {
 }
 
 /**
- * RunEnd says how a run ended. `spent` is null when no response has ended with it: none was bought, or the response is still to
- * be stopped and a second call books it.
+ * RunEnd says how a run ended. `spent` is null when no response has ended with it: none was bought, or the
+ * response is still to be stopped and a second call books it.
  */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
@@ -121,7 +127,10 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
   return typeof value === 'boolean' ? String(Number(value)) : String(value);
 }
 
-/** usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in src/lua/run.ts. */
+/**
+ * usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in
+ * src/lua/run.ts.
+ */
 export function usageBookingOf(spent: Spent | null, tenant: string | undefined): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
@@ -185,12 +194,15 @@ function submissionFrom(fields: ReadonlyMap<string, string>): Submission | undef
 
 const HOUR_S = 3600;
 /**
- * Our records outlive BullMQ's jobs by this much, so that a listed job never lacks its record. The worker's retention sweep
- * removes both.
+ * Our records outlive BullMQ's jobs by this much, so that a listed job never lacks its record. The worker's
+ * retention sweep removes both.
  */
 const SLACK_S = 24 * HOUR_S;
 
-/** keepSeconds returns the time to live of a finished record, in seconds, for the case that no worker runs to sweep it. */
+/**
+ * keepSeconds returns the time to live of a finished record, in seconds, for the case that no worker runs to
+ * sweep it.
+ */
 export function keepSeconds(retention: Retention): { completed: number; failed: number } {
   return {
     completed: Math.ceil(retention.completedHours * HOUR_S) + SLACK_S,

@@ -23,10 +23,14 @@ import {
   usageBookingOf,
 } from './record.ts';
 
-/** The size of one job's event log. A reader of a larger answer gets the rest from the response, at the end. */
+/**
+ * The size of one job's event log. A reader of a larger answer gets the rest from the response, at the end.
+ */
 const MOST_LOG_BYTES = 8 * 1024 * 1024;
 
-/** LockLostError says that another worker holds the job's lock: this attempt must stop and write nothing more. */
+/**
+ * LockLostError says that another worker holds the job's lock: this attempt must stop and write nothing more.
+ */
 export class LockLostError extends Error {
   override readonly name = 'LockLostError';
   constructor(id: string) {
@@ -34,7 +38,9 @@ export class LockLostError extends Error {
   }
 }
 
-/** RunRecordWriter writes the record of one job for one attempt, which proves by its lock token that it may. */
+/**
+ * RunRecordWriter writes the record of one job for one attempt, which proves by its lock token that it may.
+ */
 export interface RunRecordWriter {
   /**
    * begin claims the record for this attempt.
@@ -46,7 +52,8 @@ export interface RunRecordWriter {
   /** read returns the record as it is now, with or without the lock. */
   read(): Promise<RunRecord>;
   /**
-   * submit marks that a create is about to be sent. An earlier mark counts as an uncertain purchase from now on.
+   * submit marks that a create is about to be sent. An earlier mark counts as an uncertain purchase from now
+   * on.
    *
    * @throws {LockLostError}
    */
@@ -66,7 +73,8 @@ export interface RunRecordWriter {
    */
   save(progress: RunProgress, spent?: Spent | null): Promise<{ cancelRequested: boolean }>;
   /**
-   * append adds an entry to the event log and writes fields of the record in one step. After the job's end it writes nothing.
+   * append adds an entry to the event log and writes fields of the record in one step. After the job's end it
+   * writes nothing.
    *
    * @throws {LockLostError}
    */
@@ -81,20 +89,24 @@ export interface RunRecordWriter {
 }
 
 /**
- * Begun is the record at the beginning of an attempt. `unreserved`: the job has to wait for its turn in the fair queue first.
- * `finished`: the job has its final status already.
+ * Begun is the record at the beginning of an attempt. `unreserved`: the job has to wait for its turn in the
+ * fair queue first. `finished`: the job has its final status already.
  */
 export interface Begun {
   state: 'open' | 'unreserved' | 'finished';
   record: RunRecord;
 }
 
-/** NewEntry is an entry of the event log: events as a `LogBatch` writes them, or the reason why another attempt begins. */
+/**
+ * NewEntry is an entry of the event log: events as a `LogBatch` writes them, or the reason why another
+ * attempt begins.
+ */
 export type NewEntry = { events: string } | { reason: string };
 
 /**
- * Submitted says whether the create may be sent. `ok`: it may; `replaced` when it replaced the mark of an earlier create, whose
- * outcome stays unknown. `purchased`: the response id of an earlier create has arrived after all.
+ * Submitted says whether the create may be sent. `ok`: it may; `replaced` when it replaced the mark of an
+ * earlier create, whose outcome stays unknown. `purchased`: the response id of an earlier create has arrived
+ * after all.
  */
 export type Submitted =
   | { kind: 'ok'; replaced: boolean }

@@ -4,7 +4,10 @@ import { z } from 'zod';
 import type { FinishedJob } from '../job/view.ts';
 import type { RedisClient } from '../redis/connection.ts';
 
-/** delivery is the schema of one webhook that is being delivered: the data of a BullMQ job whose id is the webhook's id. */
+/**
+ * delivery is the schema of one webhook that is being delivered: the data of a BullMQ job whose id is the
+ * webhook's id.
+ */
 export const delivery = z.object({
   url: z.string(),
   /** Encoded once, because each try sends the same bytes and the signature covers the bytes. */
@@ -22,7 +25,10 @@ export const DELIVERY_QUEUE_IN_REDIS = `{${DELIVERY_QUEUE}}`;
 export const DELIVERY_BACKOFF = 'webhook';
 
 const KEPT_EVENTS = 1000;
-/** How long a delivered webhook is kept. While it is, it is not sent again, however often its job is found in the outbox. */
+/**
+ * How long a delivered webhook is kept. While it is, it is not sent again, however often its job is found in
+ * the outbox.
+ */
 const DELIVERED_KEPT_MS = 24 * 3_600_000;
 const CLEANED_AT_ONCE = 1000;
 
@@ -40,7 +46,10 @@ export function createDeliveryQueue(
   return queue;
 }
 
-/** enqueueDelivery enqueues the webhook of a job's end. A second call for the same end does nothing while the first is kept. */
+/**
+ * enqueueDelivery enqueues the webhook of a job's end. A second call for the same end does nothing while the
+ * first is kept.
+ */
 export async function enqueueDelivery(
   deliveries: DeliveryQueue,
   job: FinishedJob,
@@ -73,7 +82,9 @@ export async function forgetDeliveries(deliveries: DeliveryQueue, failedKeptMs: 
   }
 }
 
-/** The id is the same for the same end of a job. A job that is retried by hand ends again, with another id. */
+/**
+ * The id is the same for the same end of a job. A job that is retried by hand ends again, with another id.
+ */
 function webhookIdOf({ model, id, finished_at }: FinishedJob): string {
   const hash = createHash('sha256').update(JSON.stringify([model, id, finished_at]));
   return `msg_${hash.digest('hex').slice(0, 32)}`;

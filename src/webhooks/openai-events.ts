@@ -30,8 +30,8 @@ export async function receiveWebhook(
 }
 
 /**
- * endedSince returns the ids of the responses that have ended since a time (Unix milliseconds), oldest first, of the last hour at
- * most.
+ * endedSince returns the ids of the responses that have ended since a time (Unix milliseconds), oldest first,
+ * of the last hour at most.
  */
 export async function endedSince(redis: RedisClient, keys: WebhookKeys, sinceMs: number): Promise<string[]> {
   const members = await redis.zrangebyscore(keys.ended, sinceMs, '+inf');

@@ -185,7 +185,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
     const { id } = await enqueue(instance.url, { question: 'Before?' });
     const { token } = await take(id);
     expect(await cancel(id)).toMatchObject({ status: 202 });
-    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('cancel');
+    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('cancel-requested');
     expect(await viewOf(instance.url, id)).toMatchObject({ status: 'active', cancelling: true });
     expect(await redis.get(o3.keys.lock(id))).toBe(token);
   });
@@ -217,7 +217,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
   it('does nothing when another worker has the job', async () => {
     const { id } = await enqueue(instance.url, { question: 'Whose?' });
     const { token } = await take(id);
-    expect(await o3.fairQueue.giveBack(queuedJob(id), 'another token', target)).toBe('lost');
+    expect(await o3.fairQueue.giveBack(queuedJob(id), 'another token', target)).toBe('lock-lost');
     expect(await redis.get(o3.keys.lock(id))).toBe(token);
     expect(await o3.bullmq.getJobState(id)).toBe('active');
   });

@@ -1,6 +1,6 @@
 import { type Job, UnrecoverableError } from 'bullmq';
 import { createEventLogReader, LogBatch, type LogEntry } from '../../../src/events/event-log.ts';
-import type { JobData } from '../../../src/job/request.ts';
+import { type JobData, parseJobRequest } from '../../../src/job/request.ts';
 import { appendToEventLog } from '../../../src/lua/run.ts';
 import type { RunEnd } from '../../../src/run/record.ts';
 import { LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
@@ -52,7 +52,7 @@ afterEach(() => world.close());
 afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
+  const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
   const record = recordOf(job, token);
   await record.begin(0);

@@ -1,5 +1,5 @@
 import type { Job } from 'bullmq';
-import type { JobData } from '../../../src/job/request.ts';
+import { type JobData, parseJobRequest } from '../../../src/job/request.ts';
 import { type Bought, LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-world.ts';
@@ -25,7 +25,7 @@ afterEach(() => world.close());
 afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
+  const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
   const record = recordOf(job, token);
   await record.begin(0);

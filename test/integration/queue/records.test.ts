@@ -1,5 +1,5 @@
 import { type Job, UnrecoverableError } from 'bullmq';
-import type { JobData } from '../../../src/job/request.ts';
+import { type JobData, parseJobRequest } from '../../../src/job/request.ts';
 import { removeJob } from '../../../src/job-store/actions.ts';
 import { requireSettled } from '../../../src/job-store/find.ts';
 import type { RunEnd } from '../../../src/run/record.ts';
@@ -50,7 +50,7 @@ const FAILED: RunEnd = {
 };
 
 async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
+  const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
   expect(job.id).toBe(id);
   return { id, job, record: recordOf(job, token) };

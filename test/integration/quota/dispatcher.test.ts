@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import type { ModelConfig } from '../../../src/config/file.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
@@ -28,7 +29,11 @@ async function start(model: Partial<ModelConfig>, workers: number): Promise<void
 }
 
 const ask = async (tenant: string) =>
-  (await world.queue.as({ tenant, admin: false }).enqueue({ question: 'How long?', metadata: SLOW })).job;
+  (
+    await world.queue
+      .as({ tenant, admin: false })
+      .enqueue(parseJobRequest({ question: 'How long?', metadata: SLOW }))
+  ).job;
 
 /** Scripts that Redis runs while `work` is done; counted over two seconds at least. */
 async function scriptsPerSecond(
@@ -46,8 +51,8 @@ async function scriptsPerSecond(
   return { count, rate: count / ((performance.now() - startedAt) / 1000) };
 }
 
-describe('dispatchers of a line that stands', () => {
-  it("ask a few times a second, also when a tenant's own limit is used up beside the upstream's", async () => {
+describe('dispatchers of a queue that stands', () => {
+  it('dispatchers ask a few times a second, also when the limits of a tenant and of the upstream are both used up', async () => {
     await start({ maxInFlight: 1 }, 2);
     await world.running((await ask('bob')).id);
     await ask('alice');
@@ -58,7 +63,7 @@ describe('dispatchers of a line that stands', () => {
     expect((await scriptsPerSecond()).rate).toBeLessThan(60);
   });
 
-  it('are not woken by each job that is enqueued', async () => {
+  it('an enqueued job does not wake the dispatchers', async () => {
     await start({ maxInFlight: 1 }, 2);
     await world.running((await ask('bob')).id);
     await ask('bob');

@@ -44,7 +44,7 @@ it('a guard waits once for a connection that never comes, and then refuses work 
     ...away,
     message: expect.stringMatching(
       new RegExp(
-        `^Redis at redis://:\\*{3}@127\\.0\\.0\\.1:${port} cannot be used right now \\(the connection is .*\\)\\. Nothing was changed`,
+        `^Redis at redis://:\\*{3}@127\\.0\\.0\\.1:${port} is not available \\(the connection is .*\\)\\. Nothing was changed`,
       ),
     ),
   });
@@ -64,7 +64,7 @@ it('the error of a command that broke off says that it may have been carried out
   await expect(guard(() => redis.set('a', 'b'))).rejects.toMatchObject({
     ...away,
     message: expect.stringMatching(
-      /^Redis broke off \(Command timed out\)\. What was asked may have been done/,
+      /^The connection to Redis broke \(Command timed out\)\. The request may have been carried out/,
     ),
     cause: expect.objectContaining({ message: 'Command timed out' }),
   });

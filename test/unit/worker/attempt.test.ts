@@ -1,4 +1,5 @@
 import { createPace } from '../../../src/async/pace.ts';
+import { createSemaphore } from '../../../src/async/semaphore.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import { RetryableError, TerminalError } from '../../../src/errors/failure.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
@@ -15,7 +16,6 @@ import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
 import { runAttempt } from '../../../worker/attempt/attempt.ts';
 import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
-import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
 import { PurchaseUncertainError } from '../../../worker/upstream/errors.ts';
 import { onFastClock } from '../../support/fast-clock.ts';
 
@@ -126,7 +126,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     },
     listModels: async () => undefined,
     graceMs: 300,
-    slots: createCreateSlots(1),
+    slots: createSemaphore(1),
     pace: createPace(200),
     close: async () => {},
   };
