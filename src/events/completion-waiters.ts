@@ -1,16 +1,14 @@
 import type { Subscription, Subscriptions } from '../redis/subscriptions.ts';
 
-/**
- * Each waiting caller looks again this often, because a message may be lost in a reconnect. In milliseconds.
- */
+/** A message lost in a reconnect must not cost a caller its whole wait: everybody looks again this often. */
 const LOOK_AGAIN_MS = 15_000;
-/** How long the first look may wait for the subscription, in milliseconds. */
+/** How long a look may be put off until the subscription stands. */
 const SUBSCRIBING_MS = 1000;
 
 export interface CompletionWaiters {
   /**
-   * Calls `look` whenever the job may have finished, until it finds something. Resolves to null when the time
-   * is up or the waiters are closed.
+   * Calls `look` now and again whenever the job may have finished, until it gives something; null when the time is up or
+   * the waiters are closed.
    * @throws the signal's reason when it aborts.
    */
   wait<Found>(
@@ -22,10 +20,7 @@ export interface CompletionWaiters {
   close(): void;
 }
 
-/**
- * createCompletionWaiters lets callers wait for jobs to finish. Each costs a map entry and a timer, and is
- * woken by a message, not by polling.
- */
+/** Callers that wait for jobs to finish: a thousand of them cost a map entry and a timer each, and are told by a message, not by polling. */
 export function createCompletionWaiters(subscriptions: Subscriptions): CompletionWaiters {
   const listening = new Map<string, Subscription>();
   const wakers = new Map<string, Set<() => void>>();
@@ -37,7 +32,7 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
   const wakeAll = (): void => {
     for (const key of wakers.keys()) wake(key);
   };
-  /** One subscription for each model's channel, kept for the life of the process. */
+  /** One for each model's channel, for ever. */
   const listen = (channel: string): Promise<unknown> => {
     const known =
       listening.get(channel) ??
@@ -53,14 +48,13 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
       for (;;) {
         signal?.throwIfAborted();
         if (closed) return null;
-        // Subscribe before the look: the look sees an end between the two, and the message announces a later
-        // one.
+        // Subscribed before looking: an end between the two is seen by the look, one after it by the message.
         const turn = nextTurn(wakers, key, signal);
         try {
           await Promise.race([listen(channel), turn.done(SUBSCRIBING_MS)]);
           const found = await look();
           const leftMs = deadline - Date.now();
-          // Not `leftMs <= 0`: a time limit of NaN must not wait for ever.
+          // Not `leftMs <= 0`: a time limit that is no number must not wait for ever.
           if (found !== null || !(leftMs > 0)) return found;
           await turn.done(Math.min(leftMs, LOOK_AGAIN_MS));
         } finally {

@@ -7,81 +7,71 @@ import type { UpstreamResponse } from '../responses/response.ts';
 import { createEventLogReader } from './event-log.ts';
 import { createReplay, type ReplayEvent } from './replay.ts';
 
-/**
- * LiveJob is a watched job: its view and its replay. All watchers of a job in this process share one source.
- */
+/** A job that somebody watches: how it stands, and what has been said in its answer. One for all who watch it in this process. */
 export interface LiveJob {
-  /** The latest view; undefined before the first look. */
+  /** Undefined before the first look. */
   readonly view: JobView | undefined;
-  /** The replay so far. It only grows. */
-  readonly events: readonly ReplayEvent[];
+  readonly said: readonly ReplayEvent[];
   readonly end: LiveJobEnd | undefined;
-  /** Resolves at the next change of any of these fields. */
+  /** Resolves at the next change of any of these. */
   changed(): Promise<void>;
-  /** Ends this watch. Call it once. */
+  /** To be called once by whoever opened it. */
   leave(): void;
 }
 
-/**
- * LiveJobEnd says why nothing more will change. `gone`: the job was deleted. `closed`: this process stops.
- */
+/** `gone`: there is no such job any more. `closed`: this process stops. */
 export type LiveJobEnd =
   | { kind: 'finished'; view: JobView; response: UpstreamResponse | undefined }
   | { kind: 'gone' }
   | { kind: 'closed' };
 
 export interface LiveJobs {
-  /** @param id - the job's id in BullMQ. */
+  /** @param id the job's, inside BullMQ. */
   open(queue: ModelQueue, id: string): LiveJob;
   close(): void;
 }
 
-/**
- * The time between two looks without a message, in milliseconds: one may be lost in a reconnect, and some
- * changes are not announced.
- */
+/** A message lost in a reconnect must not cost a watcher much, and not every change of status is announced. In milliseconds. */
 const LOOK_AGAIN_MS = 10_000;
-/** The same for a waiting job, whose position changes without a message. */
+/** The line moves without a word to each who stands in it. */
 const WAITING_MS = 2000;
-/** The same after Redis could not be read. */
+/** After Redis could not be read. */
 const TRY_AGAIN_MS = 1000;
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
 
 export function createLiveJobs(redis: RedisClient, subscriptions: Subscriptions): LiveJobs {
-  const open = new Map<string, SharedJob>();
+  const open = new Map<string, RunningFeed>();
   let closed = false;
   return {
     open(queue, id) {
       const key = queue.keys.eventLog(id);
-      const job = open.get(key) ?? followJob({ redis, subscriptions, queue, id }, () => open.delete(key));
-      open.set(key, job);
-      if (closed) job.close();
-      return job.join();
+      const feed = open.get(key) ?? runFeed({ redis, subscriptions, queue, id }, () => open.delete(key));
+      open.set(key, feed);
+      if (closed) feed.close();
+      return feed.join();
     },
     close() {
       closed = true;
-      for (const job of open.values()) job.close();
+      for (const feed of open.values()) feed.close();
     },
   };
 }
 
-interface SharedJob {
+interface RunningFeed {
   join(): LiveJob;
   close(): void;
 }
 
-interface FollowOptions {
+interface FeedOptions {
   redis: RedisClient;
   subscriptions: Subscriptions;
   queue: ModelQueue;
   id: string;
 }
 
-/**
- * @param onOver - called when no watcher may join any more: the job has ended, or the last watcher has left.
- */
-function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: () => void): SharedJob {
+/** @param onOver nobody may join it any more: it has ended, or the last one has left. */
+function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () => void): RunningFeed {
   const channel = queue.keys.eventLog(id);
   const replay = createReplay();
   const readEntry = createEventLogReader();
@@ -90,11 +80,9 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
   let end: LiveJobEnd | undefined;
   let watchers = 0;
   let change = deferred();
-  /**
-   * Whether the next look reads the job too. A message about a log entry alone does not change its status.
-   */
+  /** What the next look is for: an entry alone does not change the job's status. */
   let lookAtJob = true;
-  let message = deferred();
+  let news = deferred();
 
   const announce = (): void => {
     change.resolve();
@@ -106,14 +94,14 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
     subscription.end();
     onOver();
     announce();
-    message.resolve();
+    news.resolve();
   };
-  const subscription = subscriptions.listen(channel, (text) => {
-    lookAtJob ||= text !== 'entry';
-    message.resolve();
+  const subscription = subscriptions.listen(channel, (message) => {
+    lookAtJob ||= message !== 'entry';
+    news.resolve();
   });
 
-  const readLog = async (): Promise<boolean> => {
+  const readJournal = async (): Promise<boolean> => {
     const from = lastEntry === '-' ? '-' : `(${lastEntry}`;
     const entries = await redis.xrange(channel, from, '+', 'COUNT', ENTRIES_AT_ONCE);
     for (const [entryId, fields] of entries) {
@@ -124,13 +112,13 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
     return entries.length === ENTRIES_AT_ONCE;
   };
 
-  /** Reads the job first: after its end nothing is added to the log. */
+  /** The job first: when it has ended, nothing comes into the journal after that. */
   const look = async (): Promise<void> => {
     const isLookAtJob = lookAtJob;
     lookAtJob = false;
     const reading = isLookAtJob ? await queue.read(id) : undefined;
     if (reading === null) return finish({ kind: 'gone' });
-    while (await readLog()) if (end !== undefined) return;
+    while (await readJournal()) if (end !== undefined) return;
     if (reading === undefined) return;
     const latest = reading.view;
     if (latest.status === 'completed') {
@@ -147,20 +135,20 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
   };
 
   const run = async (): Promise<void> => {
-    await withinLimit(subscription.standing, SUBSCRIBING_MS);
+    await soonest(subscription.standing, SUBSCRIBING_MS);
     while (end === undefined) {
-      message = deferred();
+      news = deferred();
       let pauseMs = LOOK_AGAIN_MS;
       try {
         await look();
         if (view?.status === 'waiting') pauseMs = WAITING_MS;
       } catch {
-        // Redis is away: watchers see nothing new until it is back.
+        // Redis is away: who watches sees nothing new, and goes on when it is back.
         lookAtJob = true;
         pauseMs = TRY_AGAIN_MS;
       }
       if (end !== undefined) return;
-      if (await withinLimit(message.promise, pauseMs)) lookAtJob = true;
+      if (await soonest(news.promise, pauseMs)) lookAtJob = true;
     }
   };
   void run();
@@ -172,7 +160,7 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
         get view() {
           return view;
         },
-        events: replay.events,
+        said: replay.said,
         get end() {
           return end;
         },
@@ -200,8 +188,8 @@ function deferred(): Deferred {
   return { promise, resolve };
 }
 
-/** Waits for a promise, at most `limitMs`. @returns whether the time was up first. */
-async function withinLimit(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
+/** Waits for a promise, but not for ever. @returns whether the time was up first. */
+async function soonest(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<true>((resolve) => {
     timer = setTimeout(() => resolve(true), limitMs);

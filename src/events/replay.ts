@@ -4,46 +4,43 @@ import { createStreamedItem, type StreamedItem } from '../responses/streamed-ite
 import type { LogEntry } from './event-log.ts';
 
 /**
- * ReplayEvent is one entry of a job's replay: the log read from its beginning, each event once and in order.
- * Every reader gets the same list at any time, and only its end grows.
+ * What is said in a job's answer, in order, each once: the same list for everybody who reads it, whenever. Only its end grows.
  *
- * After an `attempt` the events before it no longer count: their response was lost or failed, and the answer
- * begins again.
+ * `attempt`: what was said before it belongs to a response that was lost or has failed, and is said anew.
  */
 export type ReplayEvent =
   | { kind: 'attempt'; attempt: number; reason: string }
   | { kind: 'event'; attempt: number; event: ResponseEvent };
 
 export interface Replay {
-  readonly events: readonly ReplayEvent[];
+  readonly said: readonly ReplayEvent[];
   add(entry: LogEntry): void;
-  /** Adds what the log lacks of the final answer: all of it if nothing was streamed. */
+  /** Adds what the journal lacks of the final answer: all of it where nothing was streamed. */
   complete(response: UpstreamResponse): void;
 }
 
 const UNKNOWN_REASON = 'the worker of the attempt before it died';
 
 /**
- * createReplay makes an empty replay. Items of a new response follow those of the earlier one, which end as
- * incomplete. Each item of the whole replay thus has an index of its own, as readers of OpenAI's streams
- * expect.
+ * Items of a new response come after those of the earlier one, which end as incomplete: so that each item of the whole transcript has an index
+ * of its own, as readers of OpenAI's streams expect.
  */
 export function createReplay(): Replay {
-  const events: ReplayEvent[] = [];
+  const said: ReplayEvent[] = [];
   let attempt = 1;
   let purchase: number | undefined;
-  /** The items of the current response, by the index that the upstream gave them. */
+  /** The items of the response that is being read, by the index that the upstream gave them. */
   let items = new Map<number, StreamedItem>();
   /** How many items have an index. */
   let indexes = 0;
 
-  const push = (event: ResponseEvent): void => void events.push({ kind: 'event', attempt, event });
+  const say = (event: ResponseEvent): void => void said.push({ kind: 'event', attempt, event });
 
-  const beginAgain = (next: number, reason: string): void => {
-    for (const item of items.values()) for (const event of item.closeIncomplete()) push(event);
+  const beginAnew = (next: number, reason: string): void => {
+    for (const item of items.values()) for (const event of item.abandon()) say(event);
     items = new Map();
     attempt = next;
-    events.push({ kind: 'attempt', attempt, reason });
+    said.push({ kind: 'attempt', attempt, reason });
   };
 
   const itemAt = (upstreamIndex: number): StreamedItem => {
@@ -56,25 +53,25 @@ export function createReplay(): Replay {
   };
 
   return {
-    events,
+    said,
     add(entry) {
-      // No event has come since the attempt was announced: this entry is of its response.
+      // Nothing has been heard since the attempt was announced: this is its response.
       const isAnother = purchase !== undefined && entry.purchase !== purchase && items.size > 0;
       if (entry.attempt > attempt && (entry.reason !== undefined || isAnother || purchase === undefined)) {
-        beginAgain(entry.attempt, entry.reason ?? UNKNOWN_REASON);
-      } else if (isAnother) beginAgain(entry.attempt, UNKNOWN_REASON);
+        beginAnew(entry.attempt, entry.reason ?? UNKNOWN_REASON);
+      } else if (isAnother) beginAnew(entry.attempt, UNKNOWN_REASON);
       purchase = entry.purchase;
       for (const event of entry.events) {
-        if (event.output_index === undefined) push(event);
-        else push(itemAt(event.output_index).apply(event));
+        if (event.output_index === undefined) say(event);
+        else say(itemAt(event.output_index).hear(event));
       }
     },
     complete(response) {
       const output = outputOf(response);
-      // The final response was bought after the streamed one, and was not streamed itself.
-      if ([...items].some(([i, item]) => !item.matches(output[i]))) beginAgain(attempt, UNKNOWN_REASON);
+      // It was bought after what was streamed, and not streamed itself.
+      if ([...items].some(([i, item]) => !item.mayBe(output[i]))) beginAnew(attempt, UNKNOWN_REASON);
       for (const [upstreamIndex, final] of output.entries()) {
-        for (const event of itemAt(upstreamIndex).complete(final)) push(event);
+        for (const event of itemAt(upstreamIndex).complete(final)) say(event);
       }
     },
   };

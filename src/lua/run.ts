@@ -171,11 +171,11 @@ if status then return 'finished' end
 -- The same entry again, after a reply that was lost with its connection.
 local isRepeated = lastEntryId == entryId
 local isAfterHole = not isRepeated and previousEntryId ~= '' and lastEntryId ~= previousEntryId
-if isAfterHole then redis.call('HSET', run, 'journal_bytes', mostBytes) end
+if isAfterHole then redis.call('HSET', run, 'event_log_bytes', mostBytes) end
 redis.call('HSET', run, 'last_entry', entryId)
 writeProgress(fields)
 local entry = { 'a', attempt or '1', 'p', purchases or '0' }
-local size = isRepeated and 0 or redis.call('HINCRBY', run, 'journal_bytes', #newEvents)
+local size = isRepeated and 0 or redis.call('HINCRBY', run, 'event_log_bytes', #newEvents)
 if newEvents ~= '' and size <= tonumber(mostBytes) then
   entry[5], entry[6] = 'e', newEvents
 elseif reason ~= '' then

@@ -1,7 +1,4 @@
-/**
- * ResponseEvent is one event of a response's stream as on the wire, without its number. Only the fields that
- * we read are typed.
- */
+/** One event of a response's stream, as it goes over the wire, but for its number. Only what is read here is typed. */
 export interface ResponseEvent {
   type: string;
   output_index?: number;
@@ -14,8 +11,8 @@ export interface ResponseEvent {
 }
 
 /**
- * Events about the response as a whole. They are not replayed: each of our routes makes its own, because a
- * job's response begins before anything is bought, and outlives the attempts.
+ * The events that tell of the response as a whole. Every door makes its own of these: a job's response begins before anything is bought,
+ * and outlives the attempts.
  */
 const OF_THE_WHOLE = new Set([
   'response.created',
@@ -29,12 +26,12 @@ const OF_THE_WHOLE = new Set([
   'error',
 ]);
 
-/** isPartOfAnswer returns whether an event belongs to the answer. Unknown types do. */
+/** Whether an event is a part of the answer. Types that nobody knew yet are. */
 export function isPartOfAnswer({ type }: ResponseEvent): boolean {
   return !OF_THE_WHOLE.has(type);
 }
 
-/** joined makes one event of two consecutive deltas of the same text; undefined if they are not. */
+/** One event for two deltas that follow each other in the same place; undefined where they do not. */
 export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent | undefined {
   const { delta: before, logprobs, ...place } = one;
   const { delta: after, logprobs: more, ...nextPlace } = next;
@@ -47,15 +44,12 @@ export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent |
   };
 }
 
-/** Audio deltas are base64 with padding, and cannot be concatenated. */
+/** Bytes in base64 end with their padding, so that two of them do not make one. */
 function isText({ type }: ResponseEvent): boolean {
   return type !== 'response.audio.delta';
 }
 
-/**
- * All other fields must be equal, because they say which text a delta belongs to. Only OpenAI knows all of
- * them.
- */
+/** Whatever else stands in them tells places apart: of some events only OpenAI knows what. */
 function isSame(one: Record<string, unknown>, other: Record<string, unknown>): boolean {
   const fields = Object.keys(one);
   return (

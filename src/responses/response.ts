@@ -1,12 +1,12 @@
 import type { Usage } from '../job/view.ts';
 
 /**
- * UpstreamResponse is a Responses API object as it came over the wire. Only the fields that we read are
- * typed: other servers leave fields out, and OpenAI adds some every month.
+ * A Responses API object as it came over the wire. Only what is read here is typed: other servers leave fields out,
+ * and OpenAI adds some every month.
  */
 export interface UpstreamResponse {
   id: string;
-  /** Missing on some servers that have no background mode. */
+  /** Missing on some servers that only know the foreground. */
   status?: string;
   model?: string;
   background?: boolean | null;
@@ -20,7 +20,7 @@ export interface UpstreamResponse {
   } | null;
   incomplete_details?: { reason?: string } | null;
   usage?: unknown;
-  /** The tier that served it; until it has run, the requested one. */
+  /** The tier it is served in; until it has run, the one that was asked for. */
   service_tier?: unknown;
 }
 
@@ -28,15 +28,12 @@ export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
   return isRecord(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
 }
 
-/** outputOf returns the raw items of the answer. */
+/** The items of the answer, with nothing made of them. */
 export function outputOf({ output }: UpstreamResponse): unknown[] {
   return Array.isArray(output) ? output : [];
 }
 
-/**
- * answerOf joins every `output_text` part of every message, as the SDK's `output_text` does. The wire has no
- * such field.
- */
+/** The text that the SDK calls `output_text`: every `output_text` part of every message, joined. The wire has no such field. */
 export function answerOf(response: UpstreamResponse): string {
   if (!Array.isArray(response.output)) return '';
   return response.output
@@ -47,10 +44,7 @@ export function answerOf(response: UpstreamResponse): string {
     .join('');
 }
 
-/**
- * usageOf returns the reported usage; null if there is none, as for a cancelled response. It is never
- * guessed.
- */
+/** null: the upstream did not say (it never does for a cancelled response). Never guessed, never 0. */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
   if (!isRecord(usage)) return null;
@@ -69,7 +63,7 @@ export function usageOf(response: UpstreamResponse): Usage | null {
   };
 }
 
-/** serviceTierOf returns the reported tier; null if there is none, as on most servers but OpenAI's. */
+/** null: the upstream did not say, as few servers but OpenAI's do. */
 export function serviceTierOf({ service_tier: tier }: UpstreamResponse): string | null {
   return typeof tier === 'string' ? tier : null;
 }

@@ -54,9 +54,9 @@ export async function* responseEvents(
       case 'status':
         if (each.view.status === 'active') yield* start();
         break;
-      case 'replay': {
+      case 'said': {
         yield* start();
-        if (each.entry.kind === 'event') yield* event(each.entry.event.type, each.entry.event);
+        if (each.said.kind === 'event') yield* event(each.said.event.type, each.said.event);
         break;
       }
       case 'end': {

@@ -1,27 +1,27 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** TcpProxy is a proxy that fails as networks do: it can hold up all data, or cut all connections. */
+/** TcpProxy connects to a server and can fail as networks do: it can hold everything back, or cut everything. */
 export interface TcpProxy {
   readonly port: number;
-  /** The URL of the target through this proxy. */
+  /** The target's URL through this proxy. */
   readonly url: string;
-  /** Holds up all data in both directions, on open and new connections, without closing any. */
+  /** Holds back all data in both directions, on open and on new connections, without any error. */
   blackHole(): void;
-  /** Delivers what was held up, as TCP does when a cable is plugged in again. */
+  /** Passes on what was held back, as TCP does when a cable is back. */
   heal(): void;
-  /** Cuts every open connection at both ends. */
+  /** Resets every open connection at both ends. */
   reset(): void;
   close(): Promise<void>;
 }
 
 export interface TcpProxyOptions {
-  /** Called with each piece that clients send. */
+  /** Called with each piece that the clients send. */
   onSent?: (piece: Buffer) => void;
   /** Called with each piece that the server sends. */
   onReceived?: (piece: Buffer) => void;
 }
 
-/** The two sides of one connection. */
+/** Link is one connection with its two sides. */
 interface Link {
   client: Socket;
   server: Socket;
@@ -45,15 +45,15 @@ export async function openTcpProxy(
   };
   const cut = ({ client, server }: Link): void => {
     for (const socket of [client, server]) {
-      // A socket that is still connecting has no peer that could get a reset.
+      // A socket that is still connecting has no peer to send a reset to.
       if (socket.connecting) socket.destroy();
       else socket.resetAndDestroy();
     }
   };
-  /** Ends the other side after one side has ended, once all data is delivered. */
+  /** One side has ended: the other side gets what is still on its way, and then the same end. */
   const follow = (link: Link, other: Socket, broken: boolean): void => {
     if (link.client.closed && link.server.closed) links.delete(link);
-    // While data is held up, an end is held up too.
+    // During a black hole, an end does not come through either.
     else if (dark) return;
     else if (broken) cut(link);
     else other.destroySoon();
@@ -63,7 +63,7 @@ export async function openTcpProxy(
     const server = connect({ host: hostname, port: Number(targetPort), noDelay: true });
     const link: Link = { client, server };
     links.add(link);
-    // The `close` event follows, and is handled.
+    // The `close` event follows and handles the error.
     for (const socket of [client, server]) socket.on('error', () => {});
     client.once('close', (broken) => follow(link, server, broken));
     server.once('close', (broken) => follow(link, client, broken));
@@ -99,7 +99,7 @@ export async function openTcpProxy(
       for (const link of links) cut(link);
     },
     async close() {
-      // Not `cut`, which would wait for a dead peer to take the remaining data.
+      // Not `cut`: it would wait for data that a dead peer never reads.
       for (const { client, server } of links) {
         client.destroy();
         server.destroy();
