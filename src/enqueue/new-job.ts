@@ -1,6 +1,7 @@
 import { v7 as uuid } from 'uuid';
 import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
+import { DISPATCHER_LOOKS_EVERY_MS } from '../fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
 import {
   type JobData,
@@ -77,7 +78,7 @@ export function newJobFrom(
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
-    delay: delayMs > 0 ? delayMs : parkedDelayMs(createdAt),
+    delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
     need: needOf(responsesBodyFrom(data, queue.config.upstream)),
     ...(tenant !== undefined && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
@@ -133,25 +134,26 @@ export async function storeJobs(
 }
 
 /**
- * With a place in the line for those that are not delayed, before the jobs themselves: Redis may take the one and refuse the other, and a place without a job is
- * passed over, where a job without a place would wait for ever. BullMQ, and the line, leave a job as it is whose id is taken.
+ * addToBullmq adds jobs to the fair queue, then to BullMQ. The fair queue is first because Redis may accept the one and refuse the
+ * other: an entry without a job is passed over, while a job without an entry would wait for ever. Both leave a job as it is
+ * whose id is taken.
  */
 export async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
   const [job] = jobs;
-  const linedUp = jobs.filter(({ delayMs }) => delayMs === 0);
   await fairQueue.add(
-    linedUp.map(({ id, createdAt, data, options }) => ({
+    jobs.map(({ id, createdAt, delayMs, data, options }) => ({
       id,
       createdAt,
       tenant: options.group?.id ?? '',
       priority: options.priority ?? 0,
       deadlineAt: data.deadline === undefined ? undefined : Date.parse(data.deadline),
+      dueAt: delayMs > 0 ? createdAt + delayMs : undefined,
     })),
   );
   if (jobs.length === 1 && job !== undefined) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
-  // Nobody waits for it: who has not heard of them looks within a second.
-  if (linedUp.length > 0) fairQueue.announce().catch(() => {});
+  // Not awaited: dispatchers look at the queue every second anyway.
+  if (jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS)) fairQueue.announce().catch(() => {});
 }
 
 /** The view of a job that was stored this instant, without asking Redis for what we just told it. */

@@ -1,6 +1,6 @@
 import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
-import { PARKED_SCORE } from './parked.ts';
+import { DELAYED_SCORE, WAITING_SCORE } from './parked.ts';
 
 /** What has not begun, in our words: BullMQ calls what stands in the line `delayed`, and keeps what has a priority in a set of its own. */
 export type BullmqSet = 'waiting' | 'delayed';
@@ -22,14 +22,16 @@ interface Section {
 }
 
 export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSets {
+  const dueKey = keys.fairQueue('due');
   const [delayedKey, waitKey, prioritizedKey] = [
     keys.queue('delayed'),
     keys.queue('wait'),
     keys.queue('prioritized'),
   ];
   const line: Section = {
-    length: () => redis.zcount(delayedKey, PARKED_SCORE, '+inf'),
-    ids: (offset, count) => redis.zrevrangebyscore(delayedKey, '+inf', PARKED_SCORE, 'LIMIT', offset, count),
+    length: () => redis.zcount(delayedKey, WAITING_SCORE, `(${DELAYED_SCORE}`),
+    ids: (offset, count) =>
+      redis.zrevrangebyscore(delayedKey, `(${DELAYED_SCORE}`, WAITING_SCORE, 'LIMIT', offset, count),
   };
   // Granted and not taken yet, or on its way into the line.
   const wait: Section = {
@@ -41,11 +43,16 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     ids: (offset, count) => redis.zrevrange(prioritizedKey, offset, offset + count - 1),
   };
   const delayed: Section = {
-    length: () => redis.zcount(delayedKey, '-inf', `(${PARKED_SCORE}`),
-    ids: (offset, count) =>
-      redis.zrevrangebyscore(delayedKey, `(${PARKED_SCORE}`, '-inf', 'LIMIT', offset, count),
+    length: () => redis.zcard(dueKey),
+    ids: (offset, count) => redis.zrevrange(dueKey, offset, offset + count - 1),
   };
-  const sections = { waiting: [line, wait, prioritized], delayed: [delayed] };
+  // Jobs of bare BullMQ clients, and jobs that BullMQ itself delays after an unexpected error.
+  const delayedByBullmq: Section = {
+    length: () => redis.zcount(delayedKey, '-inf', `(${WAITING_SCORE}`),
+    ids: (offset, count) =>
+      redis.zrevrangebyscore(delayedKey, `(${WAITING_SCORE}`, '-inf', 'LIMIT', offset, count),
+  };
+  const sections = { waiting: [line, wait, prioritized], delayed: [delayed, delayedByBullmq] };
   return {
     fairQueueLength: line.length,
     async ids(part, offset = 0, count = ALL) {

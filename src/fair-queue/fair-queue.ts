@@ -7,13 +7,17 @@ import {
   resumeTenant,
   startFromFairQueue,
 } from '../lua/fair-queue.ts';
+import { PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
-/** A step of priority is worth so much time in the line: whoever has waited longer than the difference goes first, so that nothing starves. */
-const PRIORITY_STEP_MS = 60_000;
+/**
+ * DISPATCHER_LOOKS_EVERY_MS is how often a dispatcher looks at the queue at least, because a signal may be lost while a
+ * connection is away. A due time further away than this needs no signal.
+ */
+export const DISPATCHER_LOOKS_EVERY_MS = 1000;
 /** The status expires when no dispatcher has renewed it for this long. */
 const STATUS_EXPIRES_MS = 5000;
 
@@ -27,6 +31,8 @@ export interface QueuedJob {
   priority: number;
   /** After it there is no point in starting it any more, in milliseconds; undefined: never. */
   deadlineAt: number | undefined;
+  /** When a delayed job enters the queue, in milliseconds; undefined: at once. */
+  dueAt?: number | undefined;
 }
 
 /** A job whose turn it is. */
@@ -56,7 +62,7 @@ interface ReservedJob {
 
 /** The line of one model. */
 export interface FairQueue {
-  /** Puts jobs in that are about to be enqueued. Their BullMQ job is to be parked. */
+  /** Puts jobs in that are about to be enqueued, or, with `dueAt`, keeps them until they are due. Their BullMQ job is to be parked. */
   add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
    * Takes an active job from its worker and puts it back among the jobs that have not begun.
@@ -66,8 +72,17 @@ export interface FairQueue {
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
   announce(): Promise<void>;
-  /** The next ones, none taken away. A place whose job does not come within a minute is. */
-  next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
+  /**
+   * next returns the jobs that would start next, after it has put delayed jobs that are due into the queue.
+   *
+   * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
+   */
+  next(most: number): Promise<{
+    paused: boolean;
+    untaken: number;
+    dueInMs: number | undefined;
+    jobs: NextJob[];
+  }>;
   /**
    * start lets jobs run that quota is reserved for; `reservedModel` is the upstream model it is reserved of.
    *
@@ -94,7 +109,9 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       await addToFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job('') },
-        rest: jobs.flatMap((job) => [job.id, job.tenant, orderOf(job), job.deadlineAt ?? '']),
+        rest: jobs.flatMap((job) => [
+          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', job.dueAt ?? ''],
+        ]),
       });
     },
     async giveBack(job, lockToken, target) {
@@ -104,7 +121,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         args: {
           ...{ id: job.id, lockToken, target: target.kind, tenant: job.tenant, order: orderOf(job) },
           ...{ deadline: job.deadlineAt ?? '', dueAt: retry.dueAt, failedReason: retry.failedReason },
-          wakeChannel: keys.fairQueue('wake'),
+          wakeChannel: needsWakeUp(target) ? keys.fairQueue('wake') : '',
         },
       });
       return answer as GiveBackAnswer;
@@ -115,12 +132,13 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
     async next(most) {
       const reply = await nextInFairQueue.run(redis, {
         keys: scriptKeys,
-        args: { now: Date.now(), most, jobPrefix: keys.job(''), weights },
+        args: { now: Date.now(), most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
       });
-      const [paused, untaken, ...jobs] = reply as [0 | 1, number, ...[string, string, string, number][]];
+      const [paused, untaken, dueInMs, ...jobs] = reply as NextReply;
       return {
         paused: paused === 1,
         untaken,
+        dueInMs: dueInMs < 0 ? undefined : dueInMs,
         jobs: jobs.map(([id, tenant, options, dataBytes]) => ({
           id,
           tenant,
@@ -155,6 +173,18 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       return Number((await redis.hget(keys.fairQueue('clock'), 'starts')) ?? 0);
     },
   };
+}
+
+type NextReply = [
+  paused: 0 | 1,
+  untaken: number,
+  dueInMs: number,
+  ...jobs: [id: string, tenant: string, options: string, dataBytes: number][],
+];
+
+function needsWakeUp(target: GiveBackTarget): boolean {
+  if (target.kind === 'delayed') return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
+  return target.kind === 'fair-queue';
 }
 
 /** The order within a tenant. */
