@@ -14,12 +14,13 @@ import { runRedisOutage } from './crashes/redis-outage.ts';
 import { runStorm } from './crashes/storm.ts';
 import { disturbanceCounts } from './crashes/storm-plan.ts';
 import { isClean, type Report, reportText } from './evidence/report.ts';
+import type { Stage } from './fleet/stage.ts';
 import { runBudget } from './quota/budget.ts';
 import { runEta } from './quota/eta.ts';
 import { runFairness } from './quota/fairness.ts';
 import { type Binding, runQuota } from './quota/quota.ts';
+import { runStarts } from './quota/starts.ts';
 import { runThrottle } from './quota/throttle.ts';
-import type { Stage } from './stage.ts';
 
 const INTERRUPTED = 130;
 const MINUTE_MS = 60_000;
@@ -92,6 +93,9 @@ command('fairness', 'twenty jobs of one tenant beside ten thousand of another, a
   .action(({ waiting, ...options }: Seeded & { waiting: number }) =>
     play(options, (stage) => runFairness(stage, waiting)),
   );
+command('starts', 'how soon a job starts when nothing waits, and when a slot becomes free').action(
+  (options: Seeded) => play(options, runStarts),
+);
 command('leases', 'kills of workers that hold reservations and responses').action((options: Seeded) =>
   play(options, runLeases),
 );

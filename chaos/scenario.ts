@@ -8,7 +8,7 @@ import { createHistory, type History } from './evidence/history.ts';
 import { isClean, type Report, type Requirement, type Violation } from './evidence/report.ts';
 import { type Fleet, type FleetOptions, startFleet } from './fleet/fleet.ts';
 import { createRandom, type Random } from './fleet/random.ts';
-import type { Stage } from './stage.ts';
+import type { Stage } from './fleet/stage.ts';
 
 /** World is what a scenario plays with: its own fleet, and what the callers saw of it. */
 export interface World extends Stage {
@@ -30,8 +30,8 @@ export interface Findings {
 }
 
 /**
- * scenario plays on a fleet of its own. It stops every process of the fleet, however the play ends, and deletes the logs
- * only if the report is clean.
+ * scenario plays on a fleet of its own. It stops every process of the fleet, however the play ends, and
+ * deletes the logs only if the report is clean.
  */
 export function scenario(
   options: FleetOptions,

@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { O3ClientError } from '../src/client/client-error.ts';
+import { QueueError } from '../src/errors/problem.ts';
 import { SetupError } from '../src/errors/setup-error.ts';
 import type { JobView } from '../src/job/view.ts';
 
@@ -50,7 +51,7 @@ export function failureFrom(error: unknown): Failure | undefined {
     return { exitCode, message: undefined };
   }
   if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message };
-  if (error instanceof O3ClientError || error instanceof SetupError) {
+  if (error instanceof O3ClientError || error instanceof QueueError || error instanceof SetupError) {
     return { exitCode: EXIT.failed, message: error.message };
   }
   return undefined;

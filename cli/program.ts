@@ -3,6 +3,7 @@ import { registerBatchCommand } from './batch/command.ts';
 import type { CommandContext } from './command-context.ts';
 import { registerAskCommand } from './commands/ask.ts';
 import { registerCancelCommand } from './commands/cancel.ts';
+import { registerInspectCommand } from './commands/inspect.ts';
 import { registerListCommand } from './commands/list.ts';
 import { registerModelsCommand } from './commands/models.ts';
 import { registerResultCommand } from './commands/result.ts';
@@ -39,6 +40,7 @@ export function createProgram(context: CommandContext, version: string): Command
   registerUsageCommand(program, context);
   registerModelsCommand(program, context);
   registerResumeCommand(program, context);
+  registerInspectCommand(program, context);
   return program;
 }
 

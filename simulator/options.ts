@@ -14,29 +14,41 @@ type BackgroundProfile =
 
 /** SimulatorOptions are the options of `createSimulator`, as docs/SIMULATOR.md lists them. */
 export type SimulatorOptions = RateLimitOptions & {
-  /** Milliseconds from create to answer. Default 2000; `metadata.sim_think_ms` overrides it for one request. */
+  /**
+   * Milliseconds from create to answer. Default 2000; `metadata.sim_think_ms` overrides it for one request.
+   */
   readonly thinkMs?: number | undefined;
   /** Share of `thinkMs` by which it varies, 0 to 1. Default 0: every response takes the same time. */
   readonly jitter?: number | undefined;
   /** The seed of the jitter. The same seed gives the same sequence of think times. Default 1. */
   readonly seed?: number | undefined;
-  /** The models of the server. A known id alone has its snapshot and shutdown date. Default: o3 and its successors. */
+  /**
+   * The models of the server. A known id alone has its snapshot and shutdown date. Default: o3 and its
+   * successors.
+   */
   readonly models?: readonly (string | SimulatedModel)[] | undefined;
   /** Default `supported`. */
   readonly background?: BackgroundProfile | undefined;
   /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
-  /** Milliseconds for which a finished response can be looked up; then it is forgotten. Default 10 minutes. */
+  /**
+   * Milliseconds for which a finished response can be looked up; then it is forgotten. Default 10 minutes.
+   */
   readonly retentionMs?: number | undefined;
   /** Milliseconds after creation in which a stream can be attached. Default 5 minutes, as at OpenAI. */
   readonly streamWindowMs?: number | undefined;
   /** Milliseconds of silence on a stream before a `keepalive` event. Default 30 seconds. */
   readonly keepaliveMs?: number | undefined;
-  /** Where a signed webhook is sent at the end of every background response. Needs `webhookSecret`. Default: none. */
+  /**
+   * Where a signed webhook is sent at the end of every background response. Needs `webhookSecret`. Default:
+   * none.
+   */
   readonly webhookUrl?: string | undefined;
   /** The secret that signs webhooks: `whsec_` and base64, as OpenAI's, or any text. Needs `webhookUrl`. */
   readonly webhookSecret?: string | undefined;
-  /** Writes the answer to a question. Default: an answer that says it is simulated and repeats the question. */
+  /**
+   * Writes the answer to a question. Default: an answer that says it is simulated and repeats the question.
+   */
   readonly answer?: ((question: Question) => string) | undefined;
 };
 

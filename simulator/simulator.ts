@@ -14,8 +14,8 @@ import { createWebhooks } from './webhooks/webhooks.ts';
 export type { SimulatorOptions } from './options.ts';
 
 /**
- * Simulator is a server that speaks OpenAI's Responses API. It asks no model, and its ledger counts what an account
- * would have been billed for. It stands beside the product: it imports nothing of `src`.
+ * Simulator is a server that speaks OpenAI's Responses API. It asks no model, and its ledger counts what an
+ * account would have been billed for. It stands beside the product: it imports nothing of `src`.
  */
 export type Simulator = {
   /** Port 0 takes a free port. @returns a URL that is a `baseURL` for any OpenAI SDK. */
@@ -23,7 +23,10 @@ export type Simulator = {
   /** Cuts open connections and stops every timer. A second call waits for the same end. */
   close(): Promise<void>;
   readonly ledger: Ledger;
-  /** What `GET /simulator/limits` answers: for each model, what was accepted and how near that came to the limit. */
+  /**
+   * What `GET /simulator/limits` answers: for each model, what was accepted and how near that came to the
+   * limit.
+   */
   limits(): Record<string, LimitReport>;
   /** Starts, changes or ends an outage, as `PUT /simulator/weather` does. */
   setWeather(change: OutageChange): void;

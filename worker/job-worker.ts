@@ -1,6 +1,26 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import type { RedisClient } from '../src/redis/connection.ts';
 
+/** Recovery says how quickly a dead worker's jobs are taken over: within `lockMs + stalledMs` of its death, and a moment more. */
+export interface Recovery {
+  /** The life of a lock: longer than the longest pause of the event loop and the shortest outage of Redis that should do no harm. */
+  lockMs: number;
+  /** The time between two looks for expired locks. It counts for the whole queue: keep it the same in all workers. */
+  stalledMs: number;
+}
+
+/** QueueWorker holds jobs of one BullMQ queue, a model's or that of webhook deliveries, until its process stops. */
+export interface QueueWorker {
+  /** Takes no more jobs, and releases those that lose nothing by it. Resolves when the last one has ended. */
+  leave(): Promise<void>;
+  /** Releases what is left. */
+  release(): void;
+  /** Whether an attempt here has bought, or is buying, a response that no other worker could adopt. */
+  hasUnrecoverableWork(): boolean;
+  /** Closes all connections and releases nothing: for a Redis that does not answer. */
+  abandon(): void;
+}
+
 /**
  * BullMQ's worker, in which a job has one start at a time.
  *

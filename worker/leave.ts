@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../src/process/log.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
-import type { ModelWorker } from './model-worker.ts';
+import type { QueueWorker } from './job-worker.ts';
 
 /** Redis has said nothing for so long: a restart takes longer, a busy moment does not. */
 const SILENCE_MS = 800;
@@ -12,7 +12,7 @@ const TICK_MS = 50;
  * the locks run out by themselves, and other workers adopt what runs. Only an answer that nobody else could fetch is worth the wait.
  */
 export async function leaveAll(
-  workers: readonly ModelWorker[],
+  workers: readonly QueueWorker[],
   redis: RedisClient,
   logger: Logger,
 ): Promise<void> {

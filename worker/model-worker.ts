@@ -18,7 +18,7 @@ import type { Outcome } from './attempt/outcome.ts';
 import type { PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
-import { closeWorker, JobWorker } from './job-worker.ts';
+import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
 import type { QuotaSignals } from './reservation/quota-signals.ts';
@@ -27,14 +27,6 @@ import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
 import type { LostResponses } from './upstream/lost-responses.ts';
 import type { OpenAiEvents } from './upstream/openai-events.ts';
-
-/** How quickly a dead worker's jobs are taken over: at most `lockMs + stalledMs` after its death, and a moment for the taking. */
-export interface Recovery {
-  /** Longer than the longest pause of the event loop and the shortest outage of Redis that should pass unnoticed. */
-  lockMs: number;
-  /** Counts for the whole queue, not for this worker: keep it the same on all of them. */
-  stalledMs: number;
-}
 
 export interface ModelWorkerOptions {
   redis: RedisClient;
@@ -65,17 +57,6 @@ export interface ModelWorkerOptions {
   onError: (error: Error) => void;
 }
 
-export interface ModelWorker {
-  /** Takes no more jobs, and gives back those that lose nothing by it. Resolves when the last one has ended. */
-  leave(): Promise<void>;
-  /** Gives back what is left. */
-  release(): void;
-  /** Whether an attempt here has bought, or is buying, a response that no other worker could adopt. */
-  hasUnrecoverableWork(): boolean;
-  /** Lets go of everything, gives nothing back. */
-  abandon(): void;
-}
-
 /** Recoveries of one job, ever: a deploy or a crash is not its fault, but one that kills each worker must end. */
 const MOST_RECOVERIES = 10;
 
@@ -83,7 +64,7 @@ const MOST_RECOVERIES = 10;
 const MOST_UNSENT = 64;
 
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
-export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
+export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
@@ -160,8 +141,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const target = giveBackTarget(outcome);
     if (target === undefined) return outcome;
     const answer = await queue.fairQueue.giveBack(queuedJobOf(job), token, target);
-    if (answer === 'lost') return { kind: 'lost' };
-    return answer === 'cancel' ? giveBack(await run(job, token), job, token) : outcome;
+    if (answer === 'lock-lost') return { kind: 'lost' };
+    return answer === 'cancel-requested' ? giveBack(await run(job, token), job, token) : outcome;
   };
 
   const process = async (job: Job, token = ''): Promise<unknown> => {

@@ -4,9 +4,9 @@ import { readLedger } from '../evidence/ledger.ts';
 import { exactly, figure, type Report, type Violation } from '../evidence/report.ts';
 import { type Child, type ChildExit, startChild } from '../fleet/child.ts';
 import { jobName } from '../fleet/job-plan.ts';
+import type { Stage } from '../fleet/stage.ts';
 import { becomes } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
-import type { Stage } from '../stage.ts';
 
 const INTERRUPTED = 130;
 const THINK_MS = '20';
@@ -14,7 +14,10 @@ const LINES_AT_ONCE = 1000;
 /** A batch slower than this is stuck. */
 const LEAST_LINES_PER_SECOND = 10;
 
-/** runBatchStops sends a file of questions through `o3q batch`, stops it by Ctrl-C, then kills it, and continues each time. */
+/**
+ * runBatchStops sends a file of questions through `o3q batch`, stops it by Ctrl-C, then kills it, and
+ * continues each time.
+ */
 export function runBatchStops(stage: Stage, lines: number): Promise<Report> {
   return scenario({ workers: 1 }, (world) => batchStops(world, lines))(stage);
 }

@@ -37,7 +37,10 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-/** runCommands measures how many commands and scripts Redis is sent for one job, from its enqueueing until all is quiet again. */
+/**
+ * runCommands measures how many commands and scripts Redis is sent for one job, from its enqueueing until all
+ * is quiet again.
+ */
 export const runCommands = scenario({ workers: 1 }, async ({ fleet, signal, progress }) => {
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
   if (!('monitor' in redis)) throw new Error('expected a single Redis, got a cluster');

@@ -2,7 +2,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { figure, type Requirement } from '../evidence/report.ts';
 import { percentile } from '../fleet/timing.ts';
 
-/** StallMeter asks producers for /livez again and again. The longest answer time is the longest time that a producer was blocked. */
+/**
+ * StallMeter asks producers for /livez again and again. The longest answer time is the longest time that a
+ * producer was blocked.
+ */
 export interface StallMeter {
   stop(): Requirement[];
 }

@@ -199,8 +199,8 @@ function timing(what: string, delays: readonly number[]): Requirement {
 }
 
 /**
- * Counts from before the calls and from the beginning: enqueueing had made room in the heap that the calls may have used,
- * so the truth is in between.
+ * Counts from before the calls and from the beginning: enqueueing had made room in the heap that the calls
+ * may have used, so the truth is in between.
  */
 function memory(bytes: readonly (number | undefined)[], count: number): Requirement {
   const [first = Number.NaN, before = Number.NaN, waiting = Number.NaN] = bytes;

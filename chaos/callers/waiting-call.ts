@@ -16,7 +16,9 @@ export interface LateAnswer {
   at: number;
 }
 
-/** callUntilEnd uses node:http: fetch would share its connections, and its own time would be measured, too. */
+/**
+ * callUntilEnd uses node:http: fetch would share its connections, and its own time would be measured, too.
+ */
 export function callUntilEnd({ method, url, body, signal }: WaitingCall): Promise<LateAnswer> {
   const headers = body === undefined ? {} : { 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {

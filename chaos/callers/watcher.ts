@@ -4,8 +4,8 @@ import { pause } from '../fleet/timing.ts';
 import type { StreamItem, StreamRoute } from './stream-reader.ts';
 
 /**
- * WatcherOptions describe a caller who reads the stream of a job's answer, drops the connection, comes back to another
- * producer, and continues where it stopped.
+ * WatcherOptions describe a caller who reads the stream of a job's answer, drops the connection, comes back
+ * to another producer, and continues where it stopped.
  */
 export interface WatcherOptions {
   route: StreamRoute;

@@ -35,8 +35,8 @@ interface Audience {
 }
 
 /**
- * runWatchers streams a long answer through two producers to watchers who come and go at random, and kills the worker that
- * streams it.
+ * runWatchers streams a long answer through two producers to watchers who come and go at random, and kills
+ * the worker that streams it.
  */
 export const runWatchers = scenario({ workers: 1, producers: 2 }, async (world) => {
   const { fleet } = world;

@@ -25,8 +25,8 @@ const FIRST_RESERVATION_LIMIT_MS = 10_000;
 const LIMIT_MS = 240_000;
 
 /**
- * runLeases kills a worker that holds reservations, and then a worker that holds responses in flight. It measures how soon
- * others can use what the dead workers held.
+ * runLeases kills a worker that holds reservations, and then a worker that holds responses in flight. It
+ * measures how soon others can use what the dead workers held.
  */
 export const runLeases = scenario(
   { workers: 0, config: { models: { [MODEL]: { maxInFlight: MOST_IN_FLIGHT } } } },
@@ -41,7 +41,8 @@ async function leases(world: World): Promise<Findings> {
     const quota = createQuota(redis, 'o3q', MODEL);
     const [model] = queue.queues;
     if (model === undefined) throw new Error('expected a model in the default configuration');
-    // As the board's button does it: all jobs are reserved at once, in the instant in which the worker is killed.
+    // As the board's button does it: all jobs are reserved at once, in the instant in which the worker is
+    // killed.
     await model.bullmq.pause();
     progress(`enqueueing ${JOBS} jobs`);
     await inParallel(planCalmJobs(random, JOBS, THINK_MS), CALLERS, callers.ask);
@@ -133,7 +134,10 @@ interface Recovery {
   fullMs: number;
 }
 
-/** Waits until something new was bought, all slots are in use, and every held slot belongs to a running response. */
+/**
+ * Waits until something new was bought, all slots are in use, and every held slot belongs to a running
+ * response.
+ */
 async function waitForRecovery(
   fleet: Fleet,
   quota: Quota,

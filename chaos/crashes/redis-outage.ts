@@ -25,7 +25,10 @@ interface Posting {
   status: number;
 }
 
-/** runRedisOutage kills Redis under load and starts it again ten seconds later. Callers must get a quick refusal meanwhile. */
+/**
+ * runRedisOutage kills Redis under load and starts it again ten seconds later. Callers must get a quick
+ * refusal meanwhile.
+ */
 export const runRedisOutage = scenario({ workers: 2, proxies: true }, async (world) => {
   const { fleet, history, callers, random, signal, progress, say } = world;
   const postings: Posting[] = [];

@@ -1,7 +1,10 @@
 import { type PlannedJob, planMixedJobs } from '../fleet/job-plan.ts';
 import { createRandom, type Random } from '../fleet/random.ts';
 
-/** Disturbance is something that is broken on purpose. `worker` is an index into the workers that live at that moment. */
+/**
+ * Disturbance is something that is broken on purpose. `worker` is an index into the workers that live at that
+ * moment.
+ */
 export type Disturbance = { atMs: number } & (
   | { kind: 'worker killed'; worker: number }
   | { kind: 'worker deployed'; worker: number }
@@ -25,7 +28,9 @@ export interface StormSize {
   durationMs: number;
   jobs: number;
   workers: number;
-  /** Whether the upstream sends webhooks, too. Then a worker can learn the outcome of an uncertain purchase. */
+  /**
+   * Whether the upstream sends webhooks, too. Then a worker can learn the outcome of an uncertain purchase.
+   */
   webhooks: boolean;
   counts: DisturbanceCounts;
 }

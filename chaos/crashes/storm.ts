@@ -3,12 +3,12 @@ import type { Evidence } from '../evidence/evidence.ts';
 import { uncertainRequirement } from '../evidence/purchases.ts';
 import { figure, type Report, type Requirement } from '../evidence/report.ts';
 import type { Fleet, FleetWorker } from '../fleet/fleet.ts';
+import type { Stage } from '../fleet/stage.ts';
 import { onTime, pause } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
-import type { Stage } from '../stage.ts';
 import { type Disturbance, planStorm, type StormSize } from './storm-plan.ts';
 
-/** The time after the last disturbance: a lock that runs out, a backoff, the longest answer, and some of them one after the other. */
+/** How long after the last disturbance: an expiring lock, a backoff and the longest answer may follow each other. */
 const CALM_LIMIT_MS = 150_000;
 
 /** runStorm plays jobs of every kind while processes are killed, Redis dies and connections break. */

@@ -4,7 +4,9 @@ import type { Evidence, JobEvidence, Leftovers } from './evidence.ts';
 import type { LedgerEntry } from './ledger.ts';
 import type { Violation } from './report.ts';
 
-/** A create that was on its way when the cancel was answered may still reach the upstream within this time. */
+/**
+ * A create that was on its way when the cancel was answered may still reach the upstream within this time.
+ */
 const ON_ITS_WAY_MS = 1000;
 
 /** A rule holds for every job, whatever was broken meanwhile. It returns what is wrong, or undefined. */
@@ -69,7 +71,8 @@ const RULES: Record<string, Rule> = {
 
 /**
  * findViolations checks every rule for every job.
- * @param onItsWayMs how long after it was sent a create may reach the upstream; longer if a black hole delayed it.
+ * @param onItsWayMs how long after it was sent a create may reach the upstream; longer if a black hole
+ * delayed it.
  */
 export function findViolations({ jobs, leftovers }: Evidence, onItsWayMs = ON_ITS_WAY_MS): Violation[] {
   const broken = Object.entries(RULES).flatMap(([rule, judge]) =>
@@ -113,7 +116,9 @@ function canBeStopped({ metadata }: LedgerEntry): boolean {
   return !/gone|reset_created|hang_created/.test(metadata['sim'] ?? '');
 }
 
-/** A response whose id never arrived cannot be stopped: a job may have as many as it has uncertain purchases. */
+/**
+ * A response whose id never arrived cannot be stopped: a job may have as many as it has uncertain purchases.
+ */
 function withoutUnknown(running: readonly string[], jobs: readonly JobEvidence[]): string[] {
   const unknown = new Map(jobs.map(({ history, last }) => [history.name, uncertainPurchases(last)]));
   return running.filter((job) => {

@@ -18,7 +18,9 @@ export interface JobEvidence {
   bought: LedgerEntry[];
 }
 
-/** Leftovers should be empty when every job has ended. They are ids of jobs, and for `running` their names. */
+/**
+ * Leftovers should be empty when every job has ended. They are ids of jobs, and for `running` their names.
+ */
 export interface Leftovers {
   locks: string[];
   active: string[];
@@ -32,7 +34,9 @@ export interface Evidence {
   leftovers: Leftovers;
 }
 
-/** Time to become tidy: a response may still think to its end, and a worker may still write its last records. */
+/**
+ * Time to become tidy: a response may still think to its end, and a worker may still write its last records.
+ */
 const TIDY_LIMIT_MS = 20_000;
 const LOOKS_AT_ONCE = 20;
 

@@ -12,7 +12,9 @@ export interface JobHistory {
   accepted: boolean;
   /** When the first cancel was accepted, in Unix milliseconds. */
   cancelAnsweredAt: number | undefined;
-  /** The statuses from the first finished one on, without repetitions. If all is well, there is exactly one. */
+  /**
+   * The statuses from the first finished one on, without repetitions. If all is well, there is exactly one.
+   */
   readonly ends: JobStatus[];
 }
 

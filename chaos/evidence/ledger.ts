@@ -37,7 +37,8 @@ export type Ledger = z.infer<typeof ledgerSchema>;
 
 /**
  * readLedger reads the simulator's ledger.
- * @param upstreamUrl the simulator's own URL and not a proxy's, so that the ledger can be read while connections are broken.
+ * @param upstreamUrl the simulator's own URL and not a proxy's, so that the ledger can be read while
+ * connections are broken.
  */
 export async function readLedger(upstreamUrl: string): Promise<Ledger> {
   const answer = await fetch(new URL('/simulator/ledger', upstreamUrl));
@@ -60,7 +61,10 @@ export function purchasesByJob({ responses }: Ledger): Map<string, LedgerEntry[]
   return byJob;
 }
 
-/** jobNameIn reads the name in a question such as `job-0042 …`. The caller, the board and the ledger all show it. */
+/**
+ * jobNameIn reads the name in a question such as `job-0042 …`. The caller, the board and the ledger all show
+ * it.
+ */
 export function jobNameIn(question: string): string {
   return question.split(' ', 1)[0] ?? '';
 }

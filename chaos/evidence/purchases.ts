@@ -12,7 +12,10 @@ export function totalPurchases({ jobs }: Evidence): { bought: number; uncertain:
   };
 }
 
-/** purchaseRequirement: without faults every job is bought once, and at most once more for each uncertain purchase. */
+/**
+ * purchaseRequirement: without faults every job is bought once, and at most once more for each uncertain
+ * purchase.
+ */
 export function purchaseRequirement(evidence: Evidence, required: number): Requirement {
   const { bought, uncertain } = totalPurchases(evidence);
   return {

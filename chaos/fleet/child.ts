@@ -35,7 +35,10 @@ export interface ChildOptions {
 const START_LIMIT_MS = 30_000;
 const TAIL_CHARACTERS = 2000;
 
-/** startChild resolves when the process is ready. It rejects with the end of its log if the process ends before. */
+/**
+ * startChild resolves when the process is ready. It rejects with the end of its log if the process ends
+ * before.
+ */
 export async function startChild(options: ChildOptions): Promise<{ child: Child; said: string }> {
   const { name, folder, ready } = options;
   const log = createWriteStream(join(folder, `${name}.log`), { flags: 'a' });

@@ -4,9 +4,9 @@ import { O3Client } from '../../src/client/o3-client.ts';
 import { ADMIN } from '../../src/config/api-keys.ts';
 import { findFreePort } from '../../src/redis/embedded/local-port.ts';
 import { openTcpProxy, type TcpProxy } from '../../test/support/redis/tcp-proxy.ts';
-import type { Stage } from '../stage.ts';
 import { type Child, startChild } from './child.ts';
 import { type ChaosRedis, startChaosRedis } from './redis.ts';
+import type { Stage } from './stage.ts';
 import { becomes } from './timing.ts';
 import { createWiretap, type Wiretap } from './wiretap.ts';
 
@@ -64,8 +64,8 @@ export interface FleetOptions {
   /** Whether the upstream also sends webhooks at the end of responses. Default false. */
   webhooks?: boolean;
   /**
-   * Whether workers connect through proxies of this process, which can be cut and which listen. Default false: they take
-   * time of this process, which shows where milliseconds are measured.
+   * Whether workers connect through proxies of this process, which can be cut and which listen. Default
+   * false: they take time of this process, which shows where milliseconds are measured.
    */
   proxies?: boolean;
   /** The content of o3q.config.json for producers and workers. Default: empty. */

@@ -63,7 +63,9 @@ export function jobName(index: number): string {
   return `job-${String(index).padStart(4, '0')}`;
 }
 
-/** planCalmJobs plans jobs without faults, with think times between two limits, all to be enqueued at once. */
+/**
+ * planCalmJobs plans jobs without faults, with think times between two limits, all to be enqueued at once.
+ */
 export function planCalmJobs(
   random: Random,
   count: number,
@@ -81,7 +83,10 @@ export function planCalmJobs(
   }));
 }
 
-/** planMixedJobs plans jobs of every kind, spread over the time: about half have a fault, a fifth are cancelled. */
+/**
+ * planMixedJobs plans jobs of every kind, spread over the time: about half have a fault, a fifth are
+ * cancelled.
+ */
 export function planMixedJobs(
   random: Random,
   count: number,

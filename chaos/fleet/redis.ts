@@ -3,7 +3,10 @@ import { startEmbeddedRedis } from '../../src/redis/embedded/embedded-redis.ts';
 import type { ResolutionOptions } from '../../src/redis/embedded/resolution-order.ts';
 import { becomes } from './timing.ts';
 
-/** ChaosRedis is a Redis with an append-only file. It can be killed and started again on the same port and data. */
+/**
+ * ChaosRedis is a Redis with an append-only file. It can be killed and started again on the same port and
+ * data.
+ */
 export interface ChaosRedis {
   readonly url: string;
   /** Sends SIGKILL. Resolves when the server is gone. */

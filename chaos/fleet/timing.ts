@@ -8,7 +8,10 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.max(0, ms), undefined, { signal });
 }
 
-/** becomes checks a condition again and again until it holds. @returns false if it does not hold within the limit. */
+/**
+ * becomes checks a condition again and again until it holds.
+ * @returns false if it does not hold within the limit.
+ */
 export async function becomes(
   isSo: () => Promise<boolean>,
   limitMs: number,
@@ -40,7 +43,10 @@ export function limited(signal: AbortSignal, limitMs: number): AbortSignal {
   return controller.signal;
 }
 
-/** onTime acts on each thing at its time after now. A slow action does not delay the next ones. Resolves when all are done. */
+/**
+ * onTime acts on each thing at its time after now. A slow action does not delay the next ones. Resolves when
+ * all are done.
+ */
 export async function onTime<Thing extends { atMs: number }>(
   things: readonly Thing[],
   act: (thing: Thing) => Promise<void>,

@@ -7,8 +7,9 @@ export interface Pickup {
 }
 
 /**
- * Wiretap finds out which worker holds a job, without asking the workers. It reads the traffic to Redis: Redis gives the
- * job to a worker, and the worker then names the job's lock whenever it writes about the job or renews the lock.
+ * Wiretap finds out which worker holds a job, without asking the workers. It reads the traffic to Redis:
+ * Redis gives the job to a worker, and the worker then names the job's lock whenever it writes about the job
+ * or renews the lock.
  */
 export interface Wiretap {
   /** Oldest first: one for each time that another worker got a job. */
@@ -18,7 +19,10 @@ export interface Wiretap {
 }
 
 const LOCK = /:(job_[0-9a-f]+):lock/g;
-/** The end of BullMQ's answer to a worker that asks for a job: its id and a number. A list of ids has no number after it. */
+/**
+ * The end of BullMQ's answer to a worker that asks for a job: its id and a number. A list of ids has no
+ * number after it.
+ */
 const GIVEN = /\r\n(job_[0-9a-f]+)\r\n:/g;
 
 export function createWiretap(): Wiretap {

@@ -106,7 +106,10 @@ async function budget({ fleet, random, signal, progress, say }: World): Promise<
   };
 }
 
-/** One in five of another model, some of them served in another tier, with a part of the input from the cache, or ended early. */
+/**
+ * One in five of another model, some of them served in another tier, with a part of the input from the cache,
+ * or ended early.
+ */
 function requestFor(random: Random, tenant: string, index: number): JobRequest {
   const name = `${tenant}-${String(index).padStart(4, '0')}`;
   const tokens = randomTokens(random, SIZES);

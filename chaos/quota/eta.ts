@@ -24,7 +24,10 @@ const LIMIT_MS = 240_000;
 /** How many jobs wait while their views are requested. */
 const LOOKED_AT = 500;
 
-/** runEta compares the `eta_ms` of jobs with the time when they ended, and measures what it costs to ask for it. */
+/**
+ * runEta compares the `eta_ms` of jobs with the time when they ended, and measures what it costs to ask for
+ * it.
+ */
 export const runEta = scenario(
   {
     workers: WORKERS,

@@ -1,12 +1,13 @@
+import { parseJobRequest } from '../../src/job/request.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
 import { connectRedis, type RedisClient } from '../../src/redis/connection.ts';
 import { figure, type Report, type Requirement } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
+import type { Stage } from '../fleet/stage.ts';
 import { becomes, inParallel, percentile } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
-import type { Stage } from '../stage.ts';
 
 const FEW = 100;
 const ROUNDS = 1000;
@@ -31,8 +32,8 @@ interface Subject {
 }
 
 /**
- * fairQueueCost does the same work with a fair queue of a hundred jobs and with a very long one. It alternates between them
- * on one Redis, so that other load of this machine affects both alike.
+ * fairQueueCost does the same work with a fair queue of a hundred jobs and with a very long one. It
+ * alternates between them on one Redis, so that other load of this machine affects both alike.
  */
 export function fairQueueCost(stage: Stage, waiting: number): Promise<Report> {
   return scenario({ workers: 0 }, (world) => measure(world, waiting))(stage);
@@ -115,13 +116,13 @@ async function fill(
 }
 
 /**
- * One round enqueues a job, views it and starts one, so the queue keeps its length. A start is the three steps that a
- * dispatcher does.
+ * One round enqueues a job, views it and starts one, so the queue keeps its length. A start is the three
+ * steps that a dispatcher does.
  */
 async function once(subject: Subject): Promise<void> {
   const { queue, model, quota, prefix } = subject;
   const enqueuedAt = performance.now();
-  const { id } = (await queue.enqueue(requestOf(prefix))).job;
+  const { id } = (await queue.enqueue(parseJobRequest(requestOf(prefix)))).job;
   const viewedAt = performance.now();
   const view = await queue.get(id);
   const nextAt = performance.now();

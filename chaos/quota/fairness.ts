@@ -3,9 +3,9 @@ import { connectRedis } from '../../src/redis/connection.ts';
 import { keysOf } from '../../src/redis/keys.ts';
 import { jobNameIn, readLedger } from '../evidence/ledger.ts';
 import { figure, joined, type Report } from '../evidence/report.ts';
+import type { Stage } from '../fleet/stage.ts';
 import { becomes, inParallel } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
-import type { Stage } from '../stage.ts';
 import { fairQueueCost } from './fair-queue-cost.ts';
 
 const STARTS_PER_SECOND = 20;
@@ -24,7 +24,10 @@ const LIMIT_MS = 60_000;
 /** The weights of the second tenant; the first one has weight 1. */
 const WEIGHTS = [1, 3];
 
-/** runFairness lets a tenant with ten thousand jobs and one with twenty share a model, and measures what a long queue costs. */
+/**
+ * runFairness lets a tenant with ten thousand jobs and one with twenty share a model, and measures what a
+ * long queue costs.
+ */
 export async function runFairness(stage: Stage, waiting: number): Promise<Report> {
   const reports: Report[] = [];
   for (const weight of WEIGHTS) {
@@ -117,9 +120,9 @@ export interface Start {
 }
 
 /**
- * startsOff is how many starts a start is away from its fair turn. From when it came, the tenant's share of all starts is
- * `weight / (weight + 1)`, so one of its starts is due in each slot of `1 / share` starts. A start is too early before its
- * slot begins, and too late after it has ended.
+ * startsOff is how many starts a start is away from its fair turn. From when it came, the tenant's share of
+ * all starts is `weight / (weight + 1)`, so one of its starts is due in each slot of `1 / share` starts. A
+ * start is too early before its slot begins, and too late after it has ended.
  */
 export function startsOff({ place, turn, before, after, weight }: Start): number {
   const slot = (weight + 1) / weight;

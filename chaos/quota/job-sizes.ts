@@ -22,7 +22,10 @@ export function randomTokens(random: Random, { median, least, most }: SizeRange)
   return Math.round(Math.min(most, Math.max(least, median * Math.exp(normal * sigma))));
 }
 
-/** requestOfSize is a job that uses exactly `tokens`: a fifth for the question, half for reasoning, the rest for the answer. */
+/**
+ * requestOfSize is a job that uses exactly `tokens`: a fifth for the question, half for reasoning, the rest
+ * for the answer.
+ */
 export function requestOfSize(
   name: string,
   tokens: number,

@@ -2,9 +2,9 @@ import { figure, joined, percent, type Report } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import type { Random } from '../fleet/random.ts';
+import type { Stage } from '../fleet/stage.ts';
 import { pause } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
-import type { Stage } from '../stage.ts';
 import { createBacklog } from './backlog.ts';
 import { randomTokens, requestOfSize, type SizeRange } from './job-sizes.ts';
 import { readUpstreamLimits, type UpstreamLimits } from './upstream-limits.ts';
@@ -44,8 +44,8 @@ const OPTIONS = {
 };
 
 /**
- * runQuota lets workers join and leave while the queue is never empty. The upstream keeps the same limits and counts the
- * creates that come too early.
+ * runQuota lets workers join and leave while the queue is never empty. The upstream keeps the same limits and
+ * counts the creates that come too early.
  */
 export async function runQuota(stage: Stage, minutes: number, bindings: readonly Binding[]): Promise<Report> {
   const phaseMs = Math.max(LEAST_PHASE_MS, (minutes * 60_000) / PHASES.length);
@@ -158,8 +158,8 @@ function jobsOf(random: Random, binding: Binding) {
 }
 
 /**
- * At the beginning of a part, workers join or leave: one is killed, the next one stopped, and so on. In the middle of a part
- * with several workers, one is replaced.
+ * At the beginning of a part, workers join or leave: one is killed, the next one stopped, and so on. In the
+ * middle of a part with several workers, one is replaced.
  */
 async function changeWorkers(
   fleet: Fleet,

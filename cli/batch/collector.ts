@@ -30,7 +30,7 @@ export interface AnswerCollector {
 export interface CollectorOptions {
   client: Pick<O3Client, 'result'>;
   retry: Retry;
-  window: Pick<Semaphore, 'inFlight'>;
+  window: Pick<Semaphore, 'inUse'>;
   settle: (key: BatchKey, origin: Origin, outcome: LineOutcome) => Promise<void>;
   signal: AbortSignal;
 }
@@ -69,7 +69,7 @@ export function collectAnswers({ client, retry, window, settle, signal }: Collec
     }
   };
   const waitMs = (): number => {
-    const waiting = window.inFlight;
+    const waiting = window.inUse;
     if (waiting <= LANES) return LONGEST_WAIT_MS;
     const roundMs = Math.min(SLOW_ROUND_MS, Math.max(QUICK_ROUND_MS, performance.now() - answeredAt));
     return Math.min(LONGEST_WAIT_MS, Math.max(SHORTEST_WAIT_MS, (roundMs * LANES) / waiting));

@@ -45,10 +45,10 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
   options.signal.addEventListener('abort', follow, { once: true });
 
   const retry = createRetry(say, signal);
-  const window = createSemaphore(concurrency, signal);
+  const window = createSemaphore(concurrency);
   const settle = async (key: BatchKey, origin: Origin, outcome: LineOutcome): Promise<void> => {
     await output.write(answerLine(key, origin, outcome));
-    window.leave();
+    window.release();
     onOutcome(outcome);
   };
   const collector = collectAnswers({ client, retry, window, settle, signal });
@@ -58,13 +58,12 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
     for await (const { number: line, bytes } of questionLines(input)) {
       if (done.has(line)) continue;
       signal.throwIfAborted();
-      if (window.isFull) {
-        await submission.send();
-        await window.someLeft();
-        // Jobs often end together: a short wait lets one bulk request fill all the free slots.
-        await submission.linger();
-      }
-      window.enter();
+      const wasFull = window.isFull;
+      if (wasFull) await submission.send();
+      await window.acquire(signal);
+      // Jobs often end together: a short wait lets one bulk request fill all the free slots.
+      if (wasFull) await submission.linger();
+      signal.throwIfAborted();
       const key = { batch: record.batch, line, hash: hashOfLine(bytes ?? Buffer.alloc(0)) };
       const parsed = parseInputLine(bytes, model);
       const { origin } = parsed;
@@ -74,7 +73,8 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
       else await submission.add({ key, origin, request: parsed.request, bytes: bytes?.length ?? 0 });
     }
     await submission.send();
-    await window.emptied();
+    await window.idle(signal);
+    signal.throwIfAborted();
     collector.close();
   };
 

@@ -4,6 +4,6 @@ export function numberText(value: number): string {
 }
 
 /** countText writes a number of things: `1 line`, `1,234 lines`. */
-export function countText(count: number, noun: string): string {
-  return `${numberText(count)} ${count === 1 ? noun : `${noun}s`}`;
+export function countText(count: number, noun: string, plural = `${noun}s`): string {
+  return `${numberText(count)} ${count === 1 ? noun : plural}`;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { EnqueueOutcome } from '../../src/enqueue/enqueue-once.ts';
+import type { EnqueueOutcome } from '../../src/enqueue/store-jobs.ts';
 import { checkedInput } from '../../src/errors/input.ts';
 import type { BulkRequest } from '../../src/job/request.ts';
 import { problemFrom } from '../http/problem.ts';

@@ -1,42 +1,50 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { JobRequest } from '../../src/job/request.ts';
+import type { ParsedRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import { createSdkRetryKeys } from './sdk-retry-keys.ts';
 
-/** A request that has become a job, or has found the one that it had become before. */
-export interface Accepted {
+/** EnqueuedResponse is a request that has become a job, or has found the job that it became before. */
+export interface EnqueuedResponse {
   job: JobView;
   isNew: boolean;
-  /** To be called when the whole answer has gone out: nobody comes back for it. */
+  /** To be called when the whole answer has gone out: a retry need not find the job any more. */
   delivered: () => void;
 }
 
-/** Enqueues what was asked, once: by the caller's own key, or for a caller that asks again by itself when no answer comes. */
-export async function accept(
-  request: JobRequest,
+/**
+ * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours for an SDK that retries by itself.
+ * @throws {QueueError}
+ */
+export async function enqueueResponse(
+  request: ParsedRequest,
   body: unknown,
   headers: IncomingHttpHeaders,
   queue: TenantQueue,
-): Promise<Accepted> {
+): Promise<EnqueuedResponse> {
   const own = headers['idempotency-key'];
-  if (own !== undefined) return { ...(await queue.enqueue(request, String(own))), delivered: () => {} };
-  // OpenAI's SDKs say which try it is: 0 for the first. Whoever does not say it, is not known to try again.
-  const tries = headers['x-stainless-retry-count'];
-  if (tries === undefined) return { ...(await queue.enqueue(request)), delivered: () => {} };
-  const { sdkRetryKeys } = queue;
-  const earlier = tries === '0' ? undefined : await sdkRetryKeys.take(body);
-  const key = earlier ?? `undelivered-${randomUUID()}`;
-  if (earlier === undefined) await sdkRetryKeys.note(body, key);
-  return {
-    ...(await queue.enqueue(request, key).catch(async (error: unknown) => {
-      // Refused, so that nobody will ever take the note. While Redis is away the job may be there all the same.
-      const refused = error instanceof QueueError && error.code !== 'redis_unavailable';
-      if (refused && earlier === undefined) await sdkRetryKeys.deliver(body, key).catch(() => {});
-      throw error;
-    })),
-    // Left behind, it can only be found by a caller that asks the same again after a broken connection.
-    delivered: () => void sdkRetryKeys.deliver(body, key).catch(() => {}),
-  };
+  // OpenAI's SDKs say which try it is: 0 for the first. A caller that does not say so is not known to retry.
+  const retryCount = headers['x-stainless-retry-count'];
+  if (own !== undefined || retryCount === undefined) {
+    const enqueued = await queue.enqueue(request, own === undefined ? undefined : String(own));
+    return { ...enqueued, delivered: () => {} };
+  }
+  const retryKeys = createSdkRetryKeys(queue.storage);
+  const earlier = retryCount === '0' ? undefined : await retryKeys.find(body);
+  const key = earlier ?? `sdk-retry-${randomUUID()}`;
+  if (earlier === undefined) await retryKeys.remember(body, key);
+  try {
+    return {
+      ...(await queue.enqueue(request, key)),
+      // A key that cannot be cleared is only found by a caller that sends the same request again after a broken connection.
+      delivered: () => void retryKeys.clear(body, key).catch(() => {}),
+    };
+  } catch (error: unknown) {
+    // A refused request has no job for a retry to find. While Redis is away it may have one.
+    const isRefused = error instanceof QueueError && error.code !== 'redis_unavailable';
+    if (isRefused && earlier === undefined) await retryKeys.clear(body, key).catch(() => {});
+    throw error;
+  }
 }

@@ -2,7 +2,7 @@ import type { Route } from '../http/route.ts';
 import { listModels, retrieveModel } from '../openapi/operations/v1.ts';
 import { OpenAiError } from './openai-error.ts';
 
-/** The configured models, under the names by which they are asked for. */
+/** modelRoutes lists the configured models under the names by which callers ask for them. */
 export function modelRoutes(models: readonly string[]): Route[] {
   return [
     {
@@ -28,7 +28,7 @@ export function modelRoutes(models: readonly string[]): Route[] {
   ];
 }
 
-/** When a model was made is the upstream's to know; the field is required. */
+/** Only the upstream knows when a model was created, but the field is required: it is 0. */
 function modelObject(id: string): object {
   return { id, object: 'model', created: 0, owned_by: 'o3-queue' };
 }

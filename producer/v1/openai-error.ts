@@ -8,7 +8,7 @@ export interface Envelope {
   code: string | null;
 }
 
-/** A refusal in OpenAI's words. */
+/** OpenAiError is a refusal in OpenAI's envelope. */
 export class OpenAiError extends Error {
   override readonly name = 'OpenAiError';
   readonly status: number;
@@ -35,10 +35,10 @@ export class OpenAiError extends Error {
   }
 }
 
-/** OpenAI's SDKs would ask again, and again: what has failed has had all its attempts. */
+/** DO_NOT_RETRY keeps OpenAI's SDKs from retrying: a job that failed has had all its attempts. */
 export const DO_NOT_RETRY = { 'x-should-retry': 'false' };
 
-/** Our refusals in OpenAI's words, each with the status and code at which its SDKs throw the right class. */
+/** openAiErrorFrom writes a refusal of ours in OpenAI's envelope, with the status and code at which its SDKs throw the right class. */
 export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
   const { status, message, headers } = problem;
   const param = problem.flaws[0]?.path.replace(/^request\./, '') || null;

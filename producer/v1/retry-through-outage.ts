@@ -4,8 +4,8 @@ import { QueueError } from '../../src/errors/problem.ts';
 const TRY_AGAIN_MS = 1000;
 
 /**
- * Looks again and again while Redis is away. For calls whose job is stored: to be sent away would make their caller ask again, or take what it has
- * of a stream for all of it.
+ * throughOutages repeats a read while Redis is away. It is for calls whose job is stored already: an error would make the caller send the
+ * request again, or take the part of a stream that it has for the whole.
  */
 export async function throughOutages<Found>(look: () => Promise<Found>, signal: AbortSignal): Promise<Found> {
   for (;;) {

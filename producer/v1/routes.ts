@@ -2,19 +2,19 @@ import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
 import type { HttpProblem } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
-import { createResponseRoute } from './create-route.ts';
-import { lookupRoutes } from './lookup-routes.ts';
 import { modelRoutes } from './model-routes.ts';
 import { OpenAiError, openAiErrorFrom } from './openai-error.ts';
+import { createResponseRoute } from './responses/create-route.ts';
+import { lookupRoutes } from './responses/lookup-routes.ts';
 
 export const OPENAI_PATH = '/v1';
 
-/** OpenAI's own door: whoever has code for one of OpenAI's SDKs changes its base URL, and has durable jobs. */
+/** openAiRoutes are OpenAI's own routes: code for one of its SDKs needs only another base URL to have durable jobs. */
 export function openAiRoutes(models: readonly string[], headersMs: number): Route[] {
   return [createResponseRoute(headersMs), ...lookupRoutes, ...modelRoutes(models)];
 }
 
-/** The SDKs show it with every error, and people send it to whoever runs the server. */
+/** withRequestId adds the id that OpenAI's SDKs show with every error. */
 export const withRequestId: RequestHandler = (_request, response, next) => {
   response.setHeader('x-request-id', `req_${randomUUID().replaceAll('-', '')}`);
   next();

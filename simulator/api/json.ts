@@ -5,7 +5,10 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** describeType names a value's type in the wording of OpenAI's errors: "expected a string, but got an integer instead". */
+/**
+ * describeType names a value's type in the wording of OpenAI's errors: "expected a string, but got an integer
+ * instead".
+ */
 export function describeType(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';

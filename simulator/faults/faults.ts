@@ -2,9 +2,9 @@ import { badRequest, invalidValue } from '../api/errors.ts';
 import { type Metadata, requireRange } from '../api/fields.ts';
 
 /**
- * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on one
- * stream's connection, in the response's life, in a later lookup, or in the webhook of the response's end.
- * One request may ask for one of each moment, as in `sim: "cut, gone"`.
+ * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on
+ * one stream's connection, in the response's life, in a later lookup, or in the webhook of the response's
+ * end. One request may ask for one of each moment, as in `sim: "cut, gone"`.
  */
 const FAULTS = {
   create: [
@@ -111,8 +111,8 @@ export const NO_FAULTS: Faults = {
 };
 
 /**
- * readSimParameters refuses unknown names. A misspelt fault that silently did nothing would let a test pass for the
- * wrong reason.
+ * readSimParameters refuses unknown names. A misspelt fault that silently did nothing would let a test pass
+ * for the wrong reason.
  */
 export function readSimParameters(metadata: Metadata): SimParameters {
   for (const key of Object.keys(metadata)) {

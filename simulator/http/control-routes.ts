@@ -10,7 +10,10 @@ type ControlRoute = readonly [
   handler: (call: ControlCall, id: string) => Reply | Promise<Reply>,
 ];
 
-/** controlRoutes are the simulator's own routes, under `/simulator`: its ledger, its limits, its outages, its models. */
+/**
+ * controlRoutes are the simulator's own routes, under `/simulator`: its ledger, its limits, its outages, its
+ * models.
+ */
 export function controlRoutes({
   settings,
   ledger,

@@ -4,7 +4,9 @@ import { responseObject } from '../response/response-object.ts';
 import { admit, type CreateDeps, type Purchase, purchase } from './purchase.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
 
-/** createResponse answers `POST /v1/responses`: first the outages, then the create faults, then the purchase. */
+/**
+ * createResponse answers `POST /v1/responses`: first the outages, then the create faults, then the purchase.
+ */
 export function createResponse(body: unknown, deps: CreateDeps): Reply {
   const admission = admit(body, deps);
   const { request, faults, countKey } = admission;

@@ -4,7 +4,9 @@ import { startEventStream } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import type { Reply } from './reply.ts';
 
-/** Delivery carries replies out on their connections, and ends those that are open when the simulator closes. */
+/**
+ * Delivery carries replies out on their connections, and ends those that are open when the simulator closes.
+ */
 export type Delivery = {
   deliver(exchange: Exchange, reply: Reply): void;
   /** Resets every open connection, as a server does when it goes down. */

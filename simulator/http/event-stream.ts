@@ -21,8 +21,8 @@ export type EventStream = { resume(): void; close(): void };
 const BATCH_CHARACTERS = 64 * 1024;
 
 /**
- * startEventStream sends a response's events when they are due, on one timer. A cancel changes the rest of the
- * timeline but never its past, so the stream then continues after the last event that it sent.
+ * startEventStream sends a response's events when they are due, on one timer. A cancel changes the rest of
+ * the timeline but never its past, so the stream then continues after the last event that it sent.
  */
 export function startEventStream(options: EventStreamOptions): EventStream {
   const { run, startingAfter, eventLimit, now, write } = options;
@@ -88,7 +88,9 @@ export function startEventStream(options: EventStreamOptions): EventStream {
 
 const PADDING = 'q7Rk0vYwXb3TzLmN8dHc5GfJ2sPaUe9i';
 
-/** Padding that hides the length of a delta. It depends only on the number, so that every replay is identical. */
+/**
+ * Padding that hides the length of a delta. It depends only on the number, so that every replay is identical.
+ */
 function obfuscation(sequence: number): string {
   const start = (sequence * 7) % 16;
   return PADDING.slice(start, start + 4 + ((sequence * 5) % 12));

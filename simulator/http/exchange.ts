@@ -80,7 +80,9 @@ function parseTarget(target = '/'): URL {
   return new URL(target.startsWith('/') ? `http://simulator${target}` : 'http://simulator/');
 }
 
-/** Reads a body to its end even if it is too large: a client that is still writing would never see the 413. */
+/**
+ * Reads a body to its end even if it is too large: a client that is still writing would never see the 413.
+ */
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -102,7 +104,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The body of a 500 that is an error of the simulator itself, or of its `answer` option; not a fault a caller asked for. */
+/**
+ * The body of a 500 that is an error of the simulator itself, or of its `answer` option; not a fault a caller
+ * asked for.
+ */
 function internalError(error: unknown): ErrorBody {
   const reason = error instanceof Error ? error.message : String(error);
   return { message: `The simulator itself failed: ${reason}`, type: 'server_error', param: null, code: null };

@@ -14,7 +14,9 @@ export type LookupDeps = {
   readonly now: () => number;
 };
 
-/** retrieveResponse answers `GET /v1/responses/:id` with the response or, with `stream=true`, with its events. */
+/**
+ * retrieveResponse answers `GET /v1/responses/:id` with the response or, with `stream=true`, with its events.
+ */
 export function retrieveResponse(id: string, query: URLSearchParams, deps: LookupDeps): Reply {
   const run = deps.store.find(id);
   const isStream = readBoolean(query, 'stream') ?? false;

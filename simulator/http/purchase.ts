@@ -29,7 +29,9 @@ export type CreateDeps = {
 export type Admission = {
   readonly request: CreateRequest;
   readonly faults: Faults;
-  /** The key under which `sim_times` counts this create, once it has met its faults; undefined: not counted. */
+  /**
+   * The key under which `sim_times` counts this create, once it has met its faults; undefined: not counted.
+   */
   readonly countKey: string | undefined;
 };
 
@@ -50,8 +52,9 @@ export function admit(body: unknown, { settings, store, faultCounts }: CreateDep
 }
 
 /**
- * purchase creates the response, if the limits have room for it. From then on the response runs, even if its reply
- * is lost. The script is written first, because the limits need the number of tokens that the response will use.
+ * purchase creates the response, if the limits have room for it. From then on the response runs, even if its
+ * reply is lost. The script is written first, because the limits need the number of tokens that the response
+ * will use.
  * @throws OpenAI's 429 when a limit is exceeded.
  */
 export function purchase({ request, faults, countKey }: Admission, deps: CreateDeps): Purchase {
@@ -105,7 +108,9 @@ function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store):
   });
 }
 
-/** A webhook fault that cannot happen is refused like a misspelt one: a test would pass for the wrong reason. */
+/**
+ * A webhook fault that cannot happen is refused like a misspelt one: a test would pass for the wrong reason.
+ */
 function checkWebhooks({ sim }: CreateRequest, { webhook }: Settings): void {
   const fault = sim.faults.webhook;
   if (fault === undefined || webhook !== undefined) return;

@@ -16,7 +16,10 @@ export type Reply =
       readonly obfuscated: boolean;
       readonly headers: ReplyHeaders;
     }
-  /** No answer: the connection is reset, or stays open and silent. `run` is the response whose id is lost with it. */
+  /**
+   * No answer: the connection is reset, or stays open and silent. `run` is the response whose id is lost with
+   * it.
+   */
   | { readonly kind: 'reset' | 'hang'; readonly run: Run | undefined };
 
 export const FROM_THE_BEGINNING = -1;

@@ -1,6 +1,9 @@
 import { endMs, isFinished, type Run } from '../response/run.ts';
 
-/** RunningPeak knows the most responses that ran at once. It looks only when a response begins: a peak is reached only then. */
+/**
+ * RunningPeak knows the most responses that ran at once. It looks only when a response begins: a peak is
+ * reached only then.
+ */
 export type RunningPeak = {
   /** A response was just created. */
   follow(run: Run): void;
@@ -16,7 +19,10 @@ type End = { readonly atMs: number; readonly id: string };
 export function createRunningPeak(now: () => number): RunningPeak {
   const overall: Tally = { running: 0, most: 0 };
   const byModel = new Map<string, Tally>();
-  /** The model of each running response, by the response's id. Holding the response would keep cancelled ones in memory. */
+  /**
+   * The model of each running response, by the response's id. Holding the response would keep cancelled ones
+   * in memory.
+   */
   const running = new Map<string, string>();
   /** A binary heap, the nearest end first: a list of ten thousand would have to be sorted at every create. */
   const ends: End[] = [];

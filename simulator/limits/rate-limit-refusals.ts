@@ -1,6 +1,8 @@
 import { ApiError, type ReplyHeaders } from '../api/errors.ts';
 
-/** LimitKind is OpenAI's word for a limit: the `type` of the error, and the last part of the headers' names. */
+/**
+ * LimitKind is OpenAI's word for a limit: the `type` of the error, and the last part of the headers' names.
+ */
 export type LimitKind = 'requests' | 'tokens';
 
 /** OverLimit says which limit a create exceeds, and by how much. */
@@ -38,7 +40,10 @@ export function overLimit(over: OverLimit, headers: ReplyHeaders): ApiError {
   );
 }
 
-/** overWholeLimit is the 429 of a create that is larger than the whole limit. It asks for no wait: waiting does not help. */
+/**
+ * overWholeLimit is the 429 of a create that is larger than the whole limit. It asks for no wait: waiting
+ * does not help.
+ */
 export function overWholeLimit({
   model,
   kind,
@@ -61,8 +66,8 @@ function rateLimitExceeded(type: LimitKind, sentences: readonly string[], header
 }
 
 /**
- * goDuration writes a duration as OpenAI's `x-ratelimit-reset-*` headers do, which is Go's form: `120ms`, `1.2s`,
- * `6m0s`, `1h0m0s`. It rounds up to a millisecond.
+ * goDuration writes a duration as OpenAI's `x-ratelimit-reset-*` headers do, which is Go's form: `120ms`,
+ * `1.2s`, `6m0s`, `1h0m0s`. It rounds up to a millisecond.
  */
 export function goDuration(milliseconds: number): string {
   const whole = Math.max(0, Math.ceil(milliseconds));

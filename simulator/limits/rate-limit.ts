@@ -2,7 +2,9 @@
 export type RateLimit = {
   /** Creates. Default: any number. */
   readonly requestsPerMinute?: number | undefined;
-  /** Tokens of the creates (input, reasoning and output), counted when a create comes. Default: any number. */
+  /**
+   * Tokens of the creates (input, reasoning and output), counted when a create comes. Default: any number.
+   */
   readonly tokensPerMinute?: number | undefined;
 };
 

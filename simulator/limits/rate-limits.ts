@@ -98,7 +98,9 @@ function newUsage(): ModelUsage {
   };
 }
 
-/** The refusal names the limit that takes longer to make room: a caller who waits for it has waited for both. */
+/**
+ * The refusal names the limit that takes longer to make room: a caller who waits for it has waited for both.
+ */
 function refusalOf(model: string, limit: RateLimit, window: RateWindow, tokens: number, nowMs: number) {
   const { requestsPerMinute: requestLimit, tokensPerMinute: tokenLimit } = limit;
   if (tokenLimit !== undefined && tokens > tokenLimit) {

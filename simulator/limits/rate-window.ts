@@ -2,8 +2,9 @@
 export type Amount = { readonly requests: number; readonly tokens: number };
 
 /**
- * RateWindow holds the creates of the last 60 seconds, each at its own instant. It has no buckets and no edges, so
- * no 60 seconds, wherever they begin, hold more than is allowed. A create costs two numbers for one minute.
+ * RateWindow holds the creates of the last 60 seconds, each at its own instant. It has no buckets and no
+ * edges, so no 60 seconds, wherever they begin, hold more than is allowed. A create costs two numbers for one
+ * minute.
  */
 export type RateWindow = {
   used(nowMs: number): Amount;
@@ -73,8 +74,8 @@ export function createRateWindow(): RateWindow {
 }
 
 /**
- * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction is the one in
- * `untilLeft`: in another order it could round to "no wait" for a create that has not left.
+ * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction is the one
+ * in `untilLeft`: in another order it could round to "no wait" for a create that has not left.
  */
 function hasLeft({ atMs }: Entry, nowMs: number): boolean {
   return nowMs - atMs >= WINDOW_MS;

@@ -95,7 +95,10 @@ export function readCreateRequest(body: unknown, models: Models): CreateRequest 
   };
 }
 
-/** Refuses more cached tokens than the input has: cutting them down would bill something else than was asked for. */
+/**
+ * Refuses more cached tokens than the input has: cutting them down would bill something else than was asked
+ * for.
+ */
 export function readInputTokens(body: JsonObject, { numbers }: SimParameters): InputTokens {
   const total = numbers.sim_input_tokens ?? countInputTokens(body);
   const cached = numbers.sim_cached_tokens ?? 0;

@@ -32,7 +32,10 @@ export function countInputTokens(body: JsonObject): number {
   return MESSAGE_OVERHEAD_TOKENS + Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 
-/** listInputItems answers `GET /v1/responses/:id/input_items`: the items sent, each with an id, newest first by default. */
+/**
+ * listInputItems answers `GET /v1/responses/:id/input_items`: the items sent, each with an id, newest first
+ * by default.
+ */
 export function listInputItems(responseId: string, input: unknown, query: URLSearchParams): object {
   const limit = readLimit(query.get('limit'));
   const order = enumField({ order: query.get('order') }, 'order', 'order', ['asc', 'desc']) ?? 'desc';
@@ -59,7 +62,9 @@ function readLimit(text: string | null): number {
   return integerField({ limit: Number(text) }, 'limit', 1, MAX_LIMIT) ?? DEFAULT_LIMIT;
 }
 
-/** The ids are derived from the response's id and the item's index, so that every listing gives the same ones. */
+/**
+ * The ids are derived from the response's id and the item's index, so that every listing gives the same ones.
+ */
 function inputItems(responseId: string, input: unknown): JsonObject[] {
   const suffix = responseId.slice('resp_'.length, -4);
   const list: unknown[] = typeof input === 'string' ? [{ role: 'user', content: input }] : asArray(input);

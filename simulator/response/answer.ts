@@ -14,7 +14,10 @@ const SHOWN_CHARACTERS = 200;
 /** Schemas come from outside and may nest without end; a sample is null below this depth. */
 const MAX_DEPTH = 6;
 
-/** simulatedAnswer says in its first words that it is simulated, so that nothing takes it for a model's answer. */
+/**
+ * simulatedAnswer says in its first words that it is simulated, so that nothing takes it for a model's
+ * answer.
+ */
 export function simulatedAnswer(question: Question): string {
   const format = isObject(question.body['text']) ? question.body['text']['format'] : undefined;
   if (isObject(format) && format['type'] === 'json_schema') return JSON.stringify(sampleOf(format['schema']));
@@ -43,7 +46,9 @@ function seconds(milliseconds: number): string {
   return `${Number((milliseconds / 1000).toPrecision(2))} s`;
 }
 
-/** calledFunction is the function that `tool_choice` forces the model to call: by `required`, or by its name. */
+/**
+ * calledFunction is the function that `tool_choice` forces the model to call: by `required`, or by its name.
+ */
 export function calledFunction(body: JsonObject): JsonObject | undefined {
   const functions = (Array.isArray(body['tools']) ? body['tools'] : []).filter(
     (tool): tool is JsonObject => isObject(tool) && tool['type'] === 'function',
@@ -59,7 +64,9 @@ export function argumentsFor(call: JsonObject): string {
   return JSON.stringify(sampleOf(call['parameters']) ?? {});
 }
 
-/** sampleOf is a small value that fits the plain parts of a JSON schema: types, enums, required properties. */
+/**
+ * sampleOf is a small value that fits the plain parts of a JSON schema: types, enums, required properties.
+ */
 function sampleOf(schema: unknown, depth = 0): unknown {
   if (!isObject(schema) || depth > MAX_DEPTH) return null;
   if ('const' in schema) return schema['const'];

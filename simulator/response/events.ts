@@ -6,8 +6,8 @@ import type { PlannedItem, Script } from './script.ts';
 export type Step = { readonly atMs: number; readonly type: string; readonly fields: object };
 
 /**
- * steps yields the events of a script in the order of the API. It makes one at a time: a stream that is cut after
- * ten of ten thousand events builds ten.
+ * steps yields the events of a script in the order of the API. It makes one at a time: a stream that is cut
+ * after ten of ten thousand events builds ten.
  */
 export function* steps(script: Script): Generator<Step> {
   yield* opening(script);

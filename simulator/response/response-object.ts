@@ -15,7 +15,9 @@ export type Phase =
 
 export type Status = 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed' | 'cancelled';
 
-/** responseObject has every key, with null for no value, as OpenAI sends it; the schema requires fewer keys. */
+/**
+ * responseObject has every key, with null for no value, as OpenAI sends it; the schema requires fewer keys.
+ */
 export function responseObject(script: Script, phase: Phase): object {
   const { body, model, metadata, effort } = script.request;
   const reasoning = isObject(body['reasoning']) ? body['reasoning'] : {};
@@ -69,7 +71,10 @@ function seconds(milliseconds: number): number {
   return Math.floor(milliseconds / 1000);
 }
 
-/** `type` and `param` came later than `code` and `message`. One client reads the message only if `type` is there. */
+/**
+ * `type` and `param` came later than `code` and `message`. One client reads the message only if `type` is
+ * there.
+ */
 function errorOf(phase: Phase): object | null {
   if (phase.status !== 'ended' || phase.ending.status !== 'failed') return null;
   const { code, message } = phase.ending;

@@ -60,8 +60,9 @@ export function stop(run: Run, nowMs: number): void {
 }
 
 /**
- * cancel does what the cancel route does, with a difference that was seen at OpenAI: the cancel of a completed
- * response is answered with the response if it was created without `stream`, and refused if it was created with it.
+ * cancel does what the cancel route does, with a difference that was seen at OpenAI: the cancel of a
+ * completed response is answered with the response if it was created without `stream`, and refused if it was
+ * created with it.
  */
 export function cancel(run: Run, nowMs: number): object {
   if (!run.script.request.background) throw badRequest('Cannot cancel a synchronous response.');

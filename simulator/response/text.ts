@@ -6,8 +6,8 @@ export function tokensOf(text: string): string[] {
 const FILLER = tokensOf('and so on, as any simulated answer of this length would, ');
 
 /**
- * stretch makes a text `count` tokens long: it cuts it, or pads it with filler. A script keeps only the text and the
- * count, so that ten thousand long answers in flight cost no memory.
+ * stretch makes a text `count` tokens long: it cuts it, or pads it with filler. A script keeps only the text
+ * and the count, so that ten thousand long answers in flight cost no memory.
  */
 export function stretch(base: string, count: number): string[] {
   const tokens = tokensOf(base);
@@ -18,7 +18,10 @@ export function stretch(base: string, count: number): string[] {
   return tokens;
 }
 
-/** groupIntoDeltas joins tokens into `count` deltas of nearly equal length, or into fewer if there are fewer tokens. */
+/**
+ * groupIntoDeltas joins tokens into `count` deltas of nearly equal length, or into fewer if there are fewer
+ * tokens.
+ */
 export function groupIntoDeltas(tokens: readonly string[], count: number): string[] {
   if (count >= tokens.length) return [...tokens];
   return Array.from({ length: count }, (_, index) =>

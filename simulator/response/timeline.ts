@@ -16,9 +16,9 @@ export function isTerminal(event: TimedEvent['event']): boolean {
 }
 
 /**
- * timeline yields all events of a response with their numbers. It depends only on the script and the time of the
- * cancel, so every replay has the same numbers. The timeline of a stalled response just stops; that of a response
- * stuck in `queued` goes on with keepalives.
+ * timeline yields all events of a response with their numbers. It depends only on the script and the time of
+ * the cancel, so every replay has the same numbers. The timeline of a stalled response just stops; that of a
+ * response stuck in `queued` goes on with keepalives.
  */
 export function* timeline(script: Script, cancelledAtMs: number | undefined): Generator<TimedEvent> {
   const cutMs = cancelsAt(script, cancelledAtMs);

@@ -23,7 +23,9 @@ const REASONING_TOKENS: Readonly<Record<Effort, number>> = {
   max: 8192,
 };
 
-/** Budget divides the output tokens of a response; `exhausted` means that `max_output_tokens` was too small. */
+/**
+ * Budget divides the output tokens of a response; `exhausted` means that `max_output_tokens` was too small.
+ */
 export type Budget = { readonly reasoning: number; readonly visible: number; readonly exhausted: boolean };
 
 /** planTokens pays for the reasoning first; the rest of `max_output_tokens` limits the answer. */

@@ -12,7 +12,10 @@ export type WebhookTarget = { readonly url: string; readonly sign: WebhookSignat
 
 const PREFIX = 'whsec_';
 
-/** @param secret `whsec_` and the key in base64, or any text, which is the key itself. The SDK reads secrets in the same way. */
+/**
+ * @param secret `whsec_` and the key in base64, or any text, which is the key itself. The SDK reads secrets
+ * in the same way.
+ */
 export function createWebhookSignature(secret: string): WebhookSignature {
   const webhook = webhookOf(secret);
   return (webhookId, sentAtMs, payload) => ({

@@ -5,7 +5,9 @@ import type { LedgerWriter } from '../ledger/ledger.ts';
 import { elapsedMs, endMs, type Run, statusOf } from '../response/run.ts';
 import { createWebhookSignature, type WebhookSignature, type WebhookTarget } from './signature.ts';
 
-/** Webhooks announces the end of background responses as OpenAI does: with the id only, signed, at least once. */
+/**
+ * Webhooks announces the end of background responses as OpenAI does: with the id only, signed, at least once.
+ */
 export type Webhooks = {
   /** A response was just created: its end will be announced. */
   follow(run: Run): void;

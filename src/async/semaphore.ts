@@ -1,46 +1,65 @@
-/** So many things may be in flight at once. */
+/** Semaphore limits how many things are under way at once: each holds a slot. */
 export interface Semaphore {
-  readonly inFlight: number;
+  readonly inUse: number;
   readonly isFull: boolean;
-  /** Resolves when something has left a full window. */
-  someLeft(): Promise<void>;
-  /** Resolves when nothing is in it any more. */
-  emptied(): Promise<void>;
-  enter(): void;
-  leave(): void;
+  /**
+   * Waits for a slot, in the order of asking, but not past the end of the signal.
+   * @returns whether there is a slot, which the caller has to release; false when the signal ended first.
+   */
+  acquire(signal: AbortSignal): Promise<boolean>;
+  release(): void;
+  /** Resolves when no slot is in use, or when the signal ends. */
+  idle(signal: AbortSignal): Promise<void>;
 }
 
-/** @param signal ends all waiting, with its reason. */
-export function createSemaphore(size: number, signal: AbortSignal): Semaphore {
-  let inFlight = 0;
-  let listeners: (() => void)[] = [];
-  const becomes = async (isSo: () => boolean): Promise<void> => {
-    while (!isSo()) {
-      await new Promise<void>((resolve) => listeners.push(resolve));
-      signal.throwIfAborted();
-    }
-  };
-  const wake = (): void => {
-    const told = listeners;
-    listeners = [];
-    for (const listener of told) listener();
-  };
-  signal.addEventListener('abort', wake, { once: true });
+export function createSemaphore(slots: number): Semaphore {
+  let inUse = 0;
+  const acquiring = new Set<() => void>();
+  const idling = new Set<() => void>();
+
+  /** Resolves to true when `waiting` is called up, to false when the signal ends first. */
+  const wait = (waiting: Set<() => void>, signal: AbortSignal): Promise<boolean> =>
+    new Promise((resolve) => {
+      const go = (): void => {
+        signal.removeEventListener('abort', giveUp);
+        resolve(true);
+      };
+      const giveUp = (): void => {
+        waiting.delete(go);
+        resolve(false);
+      };
+      waiting.add(go);
+      signal.addEventListener('abort', giveUp, { once: true });
+    });
+
   return {
-    get inFlight() {
-      return inFlight;
+    get inUse() {
+      return inUse;
     },
     get isFull() {
-      return inFlight >= size;
+      return inUse >= slots;
     },
-    someLeft: () => becomes(() => inFlight < size),
-    emptied: () => becomes(() => inFlight === 0),
-    enter: () => {
-      inFlight += 1;
+    async acquire(signal) {
+      if (signal.aborted) return false;
+      if (inUse >= slots) return wait(acquiring, signal);
+      inUse += 1;
+      return true;
     },
-    leave: () => {
-      inFlight -= 1;
-      wake();
+    release() {
+      const [next] = acquiring;
+      if (next !== undefined) {
+        // The slot passes on, so that nothing that asks now can overtake.
+        acquiring.delete(next);
+        next();
+        return;
+      }
+      inUse -= 1;
+      if (inUse > 0) return;
+      for (const go of idling) go();
+      idling.clear();
+    },
+    async idle(signal) {
+      if (inUse > 0 && !signal.aborted) await wait(idling, signal);
     },
   };
 }

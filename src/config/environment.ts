@@ -51,8 +51,8 @@ export const VARIABLES = {
       '`redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`; unset: an ' +
       'embedded one in `.data/redis`',
   },
-  HOST: { default: '127.0.0.1', meaning: 'where the producer listens' },
-  PORT: { default: '3000', meaning: 'where the producer listens' },
+  HOST: { default: '127.0.0.1', meaning: 'the address on which the producer listens' },
+  PORT: { default: '3000', meaning: 'the port on which the producer listens' },
   O3Q_KEYS: {
     default: '',
     meaning:

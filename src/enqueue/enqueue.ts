@@ -1,64 +1,47 @@
-import { v4 as uuid } from 'uuid';
 import { QueueError } from '../errors/problem.ts';
-import { type BulkRequest, type JobRequest, parseJobRequest } from '../job/request.ts';
-import type { JobView } from '../job/view.ts';
-import type { QueueCore } from '../queue/queue-core.ts';
-import { budgetRefusal } from './budget-check.ts';
-import { type EnqueueOutcome, enqueueOnce, type KeyedJob } from './enqueue-once.ts';
-import { checkedIdempotencyKey, fingerprintOf, jobIdOfKey } from './idempotency.ts';
-import { type NewJob, type NewJobOptions, newJobFrom, storeJobs, viewOfNewJob } from './new-job.ts';
+import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { NANO_PER_DOLLAR } from '../usage/usd.ts';
+import { nextUtcDay } from '../usage/utc-day.ts';
+import { jobKeyOf } from './idempotency.ts';
+import { newJobFrom } from './new-job.ts';
+import { type EnqueueOutcome, type RequestedJob, storeJobs } from './store-jobs.ts';
 
 const MOST_IN_BULK = 1000;
 
-/** Where requests of one tenant become jobs. */
+/** Intake is where requests of one tenant become jobs. */
 export interface Intake {
-  enqueue(request: JobRequest): Promise<JobView>;
-  enqueueOnce(request: JobRequest, idempotencyKey: string): Promise<{ job: JobView; isNew: boolean }>;
+  /** @param idempotencyKey undefined: the request becomes a job of its own. */
+  enqueue(request: ParsedRequest, idempotencyKey: string | undefined): Promise<EnqueueOutcome>;
+  /** Enqueues up to 1,000 requests as callers sent them; a bad one refuses only itself. */
   enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
 }
 
-/** @param tenant undefined: nobody. */
-export function createIntake(core: QueueCore, tenant: string | undefined): Intake {
-  const newJob = (request: unknown, streamByDefault: boolean, keyed?: NewJobOptions['keyed']): NewJob => {
-    const { queues, models } = core;
-    return newJobFrom(request, {
-      queues,
-      defaultModel: models.defaultModel,
-      streamByDefault,
-      tenant,
-      webhooks: { delivered: core.deliveries !== undefined, allowPrivate: models.allowPrivateWebhooks },
-      ...(keyed !== undefined && { keyed }),
-    });
+/** @param tenant `NO_TENANT` for none. */
+export function createIntake(access: QueueAccess, tenant: string): Intake {
+  /** @throws {QueueError} for what is no idempotency key. Whatever else is wrong with the request stands in its `job`. */
+  const requested = (
+    request: ParsedRequest,
+    idempotencyKey: unknown,
+    streamByDefault: boolean,
+  ): RequestedJob => {
+    const key = idempotencyKey === undefined ? undefined : jobKeyOf(tenant, idempotencyKey, request);
+    return { key, job: orRefusal(() => newJobFrom(request, access, { streamByDefault, tenant, key })) };
   };
 
-  /** @throws {QueueError} for what is no request and no key; whatever else is wrong stands in the job. */
-  const keyedJob = (request: unknown, key: unknown, streamByDefault: boolean): KeyedJob => {
-    const id = jobIdOfKey(tenant, checkedIdempotencyKey(key));
-    const mark = { fingerprint: fingerprintOf(parseJobRequest(request)), call: uuid() };
-    return { id, mark, job: orError(() => newJob(request, streamByDefault, { id, ...mark })) };
-  };
+  /** Stores the jobs, unless the tenant's budget is used up: then only jobs that their keys already have are found. */
+  const store = (jobs: readonly RequestedJob[]): Promise<EnqueueOutcome[]> =>
+    access.guard(async () => {
+      const refusal = await budgetRefusal(access, tenant);
+      return storeJobs(access, refusal === undefined ? jobs : jobs.map(({ key }) => ({ key, job: refusal })));
+    });
 
   return {
-    async enqueue(request) {
-      const job = newJob(request, true);
-      await core.guard(async () => {
-        const refusal = await budgetRefusal(core, tenant);
-        if (refusal !== undefined) throw refusal;
-        await storeJobs(core.redis, job.queue, [job]);
-      });
-      return viewOfNewJob(job);
-    },
-
-    async enqueueOnce(request, idempotencyKey) {
-      const keyed = keyedJob(request, idempotencyKey, true);
-      const [outcome] = await core.guard(async () => {
-        // A repeat finds its job all the same.
-        const job = (await budgetRefusal(core, tenant)) ?? keyed.job;
-        return enqueueOnce(core, [{ ...keyed, job }]);
-      });
+    async enqueue(request, idempotencyKey) {
+      const job = requested(request, idempotencyKey, true);
+      const [outcome] = isHopeless(job) ? [{ ok: false, error: job.job } as const] : await store([job]);
       if (outcome === undefined) throw new Error('expected an outcome for the job');
-      if (!outcome.ok) throw outcome.error;
-      return { job: outcome.job, isNew: outcome.isNew };
+      return outcome;
     },
 
     async enqueueBulk(requests) {
@@ -68,26 +51,17 @@ export function createIntake(core: QueueCore, tenant: string | undefined): Intak
           `A bulk was expected to hold at most ${MOST_IN_BULK} requests, got ${requests.length}`,
         );
       }
-      const refusal = await core.guard(() => budgetRefusal(core, tenant));
       const jobs = requests.map((input) =>
-        orError(() => {
-          if (!hasKey(input)) return refusal ?? newJob(input, false);
-          const { idempotency_key: key, ...request } = input;
-          const keyed = keyedJob(request, key, false);
-          return { ...keyed, job: refusal ?? keyed.job };
+        orRefusal(() => {
+          const [request, idempotencyKey] = splitKey(input);
+          return requested(parseJobRequest(request), idempotencyKey, false);
         }),
       );
-      const keyed = jobs.filter((job) => 'mark' in job);
-      const outcomes = await core.guard(async () => {
-        for (const queue of core.queues.values()) {
-          const mine = jobs.filter((job): job is NewJob => 'queue' in job && job.queue === queue);
-          if (mine.length > 0) await storeJobs(core.redis, queue, mine);
-        }
-        return (await enqueueOnce(core, keyed)).values();
-      });
-      return jobs.map((job) => {
+      const outcomes = (
+        await store(jobs.flatMap((job) => (job instanceof QueueError ? [] : [job])))
+      ).values();
+      return jobs.map((job): EnqueueOutcome => {
         if (job instanceof QueueError) return { ok: false, error: job };
-        if ('queue' in job) return { ok: true, job: viewOfNewJob(job), isNew: true };
         const { value: outcome } = outcomes.next();
         if (outcome === undefined) throw new Error('expected an outcome for each job');
         return outcome;
@@ -96,16 +70,46 @@ export function createIntake(core: QueueCore, tenant: string | undefined): Intak
   };
 }
 
-/** The requests are what a caller sent; anything may be among them. */
-function hasKey(input: unknown): input is { idempotency_key: unknown } {
-  return typeof input === 'object' && input !== null && Object.hasOwn(input, 'idempotency_key');
+/** isHopeless is true for a refused request without a key: there is nothing to look for in Redis. */
+function isHopeless(requested: RequestedJob): requested is RequestedJob & { job: QueueError } {
+  return requested.job instanceof QueueError && requested.key === undefined;
 }
 
-function orError<Value>(make: () => Value): Value | QueueError {
+/** A caller may have sent anything as a request. A key that is given as undefined is no key, but one that is given as null is a bad one. */
+function splitKey(input: unknown): [request: unknown, idempotencyKey: unknown] {
+  if (typeof input !== 'object' || input === null || !Object.hasOwn(input, 'idempotency_key')) {
+    return [input, undefined];
+  }
+  const { idempotency_key: idempotencyKey, ...request } = input as BulkRequest;
+  return [request, idempotencyKey];
+}
+
+function orRefusal<Value>(make: () => Value): Value | QueueError {
   try {
     return make();
   } catch (error: unknown) {
     if (error instanceof QueueError) return error;
     throw error;
   }
+}
+
+/**
+ * budgetRefusal is the refusal of a tenant whose daily budget is used up and whose `onBudgetExhausted` is `refuse`; undefined otherwise. Reservations
+ * of running jobs are not counted: jobs that would not fit beside them wait.
+ */
+async function budgetRefusal(
+  { models, usage }: QueueAccess,
+  tenant: string,
+): Promise<QueueError | undefined> {
+  const { tenants } = models;
+  if (!Object.hasOwn(tenants, tenant)) return undefined;
+  const { dailyBudgetUsd, onBudgetExhausted } = tenants[tenant] ?? {};
+  if (dailyBudgetUsd === undefined || onBudgetExhausted !== 'refuse') return undefined;
+  const spent = await usage.spentToday(tenant);
+  if (spent < dailyBudgetUsd * NANO_PER_DOLLAR) return undefined;
+  return new QueueError(
+    'budget_exhausted',
+    `The daily budget of ${tenant}, ${dailyBudgetUsd} US dollars, is used up until midnight UTC: ${spent / NANO_PER_DOLLAR} are spent. Come back tomorrow, or have dailyBudgetUsd raised in o3q.config.json`,
+    { retryAfterMs: nextUtcDay(Date.now()) - Date.now() },
+  );
 }

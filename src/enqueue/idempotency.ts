@@ -1,28 +1,35 @@
 import { createHash } from 'node:crypto';
+import { v4 as uuid } from 'uuid';
 import { refusalOf } from '../errors/input.ts';
 import { idempotencyKeyFlaw } from '../job/job-queue.ts';
-import type { JobRequest } from '../job/request.ts';
+import type { ParsedRequest } from '../job/request.ts';
+import type { IdempotencyMark } from '../job/stored-options.ts';
+import { tenantInView } from '../job/tenant.ts';
 
-/** @throws {QueueError} `invalid_request` */
-export function checkedIdempotencyKey(key: unknown): string {
-  const flaw = idempotencyKeyFlaw(key);
-  if (flaw !== undefined) throw refusalOf('idempotency key', [flaw]);
-  return String(key);
+/** JobKey is an idempotency key, as far as it is stored: the key itself is not. */
+export interface JobKey {
+  /** The id of the only job that this key of this tenant can have. */
+  id: string;
+  mark: IdempotencyMark;
 }
 
 /**
- * The id of the one job that this key of this tenant can have. The key needs no store of its own: it is taken as long as there is
- * the job, whoever forgets it and when, and no crash can leave one without the other. 128 bits, of which nobody sees the key.
+ * jobKeyOf makes the JobKey of one call. The key needs no store of its own: it is taken for as long as its job exists, so that no crash can
+ * leave one without the other.
+ *
+ * @param tenant `NO_TENANT` for none.
+ * @throws {QueueError} `invalid_request` for anything that is no idempotency key.
  */
-export function jobIdOfKey(tenant: string | undefined, key: string): string {
-  return `job_${sha256(JSON.stringify([tenant ?? null, key]))}`;
+export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): JobKey {
+  const flaw = idempotencyKeyFlaw(key);
+  if (flaw !== undefined) throw refusalOf('idempotency key', [flaw]);
+  return {
+    id: `job_${sha256(JSON.stringify([tenantInView(tenant), key]))}`,
+    mark: { fingerprint: sha256(canonicalJson(request)), call: uuid() },
+  };
 }
 
-/** The same for two requests that mean the same, in whatever order their fields came. */
-export function fingerprintOf(request: JobRequest): string {
-  return sha256(canonicalJson(request));
-}
-
+/** canonicalJson writes requests that mean the same as the same text, in whatever order their fields came. */
 function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part) ? sorted(part) : part,
@@ -33,6 +40,7 @@ function sorted(part: object): object {
   return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
+/** 128 bits in hexadecimal. */
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }

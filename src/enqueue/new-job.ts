@@ -1,32 +1,34 @@
 import { v7 as uuid } from 'uuid';
 import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
-import { DISPATCHER_LOOKS_EVERY_MS } from '../fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
 import {
   type JobData,
-  type JobRequest,
   jobDataFrom,
-  parseJobRequest,
+  type ParsedRequest,
   questionPreview,
   requestedModel,
   responsesBodyFrom,
 } from '../job/request.ts';
 import type { OurOptions } from '../job/stored-options.ts';
+import { NO_TENANT, tenantInView } from '../job/tenant.ts';
 import { needOf } from '../job/token-estimate.ts';
 import type { JobView } from '../job/view.ts';
 import { webhookUrlFlaw } from '../job/webhook-url.ts';
 import { viewFrom } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
-import type { RedisClient } from '../redis/connection.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { runRecordFrom } from '../run/record.ts';
+import type { JobKey } from './idempotency.ts';
 
-/** A checked request on its way into Redis. */
+/** NewJob is a job that is about to be stored. */
 export interface NewJob {
   queue: ModelQueue;
   id: string;
+  key: JobKey | undefined;
+  /** Unix milliseconds. */
   createdAt: number;
-  /** How long it is to wait before it may stand in the line, in milliseconds. */
+  /** How long the job waits before it may enter the fair queue, in milliseconds. */
   delayMs: number;
   /** What the board shows: the beginning of the question. */
   name: string;
@@ -35,29 +37,24 @@ export interface NewJob {
 }
 
 export interface NewJobOptions {
-  queues: ReadonlyMap<string, ModelQueue>;
-  defaultModel: string;
+  /** Whether an answer is streamed where the request does not say. */
   streamByDefault: boolean;
-  /** undefined: nobody's. */
-  tenant: string | undefined;
-  webhooks: WebhookRules;
-  /** Of a job with an idempotency key. Default: an id of its own. */
-  keyed?: { id: string } & NonNullable<OurOptions['idempotency']>;
+  /** `NO_TENANT` for none. */
+  tenant: string;
+  /** undefined: the job gets an id of its own. */
+  key: JobKey | undefined;
 }
 
-export interface WebhookRules {
-  /** Whether somebody delivers them. */
-  delivered: boolean;
-  allowPrivate: boolean;
-}
-
-/** @throws {QueueError} `invalid_request` or `unknown_model`. */
+/**
+ * newJobFrom makes a job of a request, without storing it.
+ * @throws {QueueError} `invalid_request` or `unknown_model`, for a job that could never run.
+ */
 export function newJobFrom(
-  input: unknown,
-  { queues, defaultModel, streamByDefault, tenant, webhooks, keyed }: NewJobOptions,
+  request: ParsedRequest,
+  { queues, models, webhooksOut }: QueueAccess,
+  { streamByDefault, tenant, key }: NewJobOptions,
 ): NewJob {
-  const request = parseJobRequest(input);
-  const model = requestedModel(request) ?? defaultModel;
+  const model = requestedModel(request) ?? models.defaultModel;
   const queue = queues.get(model);
   if (queue === undefined) {
     const message = `expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}`;
@@ -69,8 +66,8 @@ export function newJobFrom(
   }
   const createdAt = Date.now();
   checkDeadline(request, createdAt);
-  checkWebhook(request, webhooks);
-  const id = keyed?.id ?? `job_${uuid().replaceAll('-', '')}`;
+  checkWebhook(request, webhooksOut, models.allowPrivateWebhooks);
+  const id = key?.id ?? `job_${uuid().replaceAll('-', '')}`;
   const data = jobDataFrom(request, streamByDefault);
   const { delay_ms: delayMs = 0 } = request;
   const options: OurOptions = {
@@ -80,88 +77,37 @@ export function newJobFrom(
     ...(request.priority !== undefined && { priority: request.priority }),
     delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
     need: needOf(responsesBodyFrom(data, queue.config.upstream)),
-    ...(tenant !== undefined && { group: { id: tenant } }),
+    ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
-    ...(keyed !== undefined && { idempotency: { fingerprint: keyed.fingerprint, call: keyed.call } }),
+    ...(key !== undefined && { idempotency: key.mark }),
   };
-  return {
-    queue,
-    id,
-    createdAt,
-    delayMs,
-    name: questionPreview(request),
-    data,
-    options,
-  };
+  return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };
 }
 
-/** @throws {QueueError} `invalid_request`, for a job that could never begin in time. */
-function checkDeadline({ deadline, delay_ms = 0 }: JobRequest, now: number): void {
+function checkDeadline({ deadline, delay_ms = 0 }: ParsedRequest, now: number): void {
   if (deadline === undefined || Date.parse(deadline) > now + delay_ms) return;
   const when = delay_ms > 0 ? 'a time after delay_ms has passed' : 'a time in the future';
   throw refusalOf('request', [{ path: 'deadline', message: `expected ${when}, got ${shown(deadline)}` }]);
 }
 
-/** @throws {QueueError} `invalid_request`, for a webhook that would never be delivered. */
-function checkWebhook({ webhook_url: url }: JobRequest, { delivered, allowPrivate }: WebhookRules): void {
+function checkWebhook(
+  { webhook_url: url }: ParsedRequest,
+  webhooksOut: boolean,
+  allowPrivate: boolean,
+): void {
   if (url === undefined) return;
-  const message = delivered
+  const message = webhooksOut
     ? webhookUrlFlaw(url, allowPrivate)
     : 'expected nothing, since no webhooks are sent before O3Q_WEBHOOK_SECRET is set on producers and workers, got a URL';
   if (message !== undefined) throw refusalOf('request', [{ path: 'webhook_url', message }]);
 }
 
-/**
- * Stores jobs of one queue and one tenant. The indexes are written first: a crash in between leaves an entry without a job, which lists
- * pass over and in time drop, and never a job that no list shows.
- */
-export async function storeJobs(
-  redis: RedisClient,
-  queue: ModelQueue,
-  jobs: readonly NewJob[],
-): Promise<void> {
-  const { keys } = queue;
-  const entries = jobs.flatMap(({ createdAt, id }) => [createdAt, id]);
-  const tenant = jobs[0]?.options.group?.id;
-  await Promise.all([
-    redis.zadd(keys.index('all'), ...entries),
-    redis.zadd(keys.index('live'), ...entries),
-    ...(tenant === undefined
-      ? []
-      : [redis.sadd(keys.tenants, tenant), redis.zadd(keys.tenantIndex(tenant), ...entries)]),
-    addToBullmq(queue, jobs),
-  ]);
-}
-
-/**
- * addToBullmq adds jobs to the fair queue, then to BullMQ. The fair queue is first because Redis may accept the one and refuse the
- * other: an entry without a job is passed over, while a job without an entry would wait for ever. Both leave a job as it is
- * whose id is taken.
- */
-export async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
-  const [job] = jobs;
-  await fairQueue.add(
-    jobs.map(({ id, createdAt, delayMs, data, options }) => ({
-      id,
-      createdAt,
-      tenant: options.group?.id ?? '',
-      priority: options.priority ?? 0,
-      deadlineAt: data.deadline === undefined ? undefined : Date.parse(data.deadline),
-      dueAt: delayMs > 0 ? createdAt + delayMs : undefined,
-    })),
-  );
-  if (jobs.length === 1 && job !== undefined) await bullmq.add(job.name, job.data, job.options);
-  else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
-  // Not awaited: dispatchers look at the queue every second anyway.
-  if (jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS)) fairQueue.announce().catch(() => {});
-}
-
-/** The view of a job that was stored this instant, without asking Redis for what we just told it. */
+/** viewOfNewJob is the view of a job that was stored this instant, without reading it back from Redis. */
 export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: NewJob): JobView {
   return viewFrom({
     id,
     model: queue.model,
-    tenant: options.group?.id ?? null,
+    tenant: tenantInView(options.group?.id ?? NO_TENANT),
     maxAttempts: options.attempts ?? queue.config.maxAttempts,
     name,
     createdAt,

@@ -7,71 +7,81 @@ import type { UpstreamResponse } from '../responses/response.ts';
 import { createEventLogReader } from './event-log.ts';
 import { createReplay, type ReplayEvent } from './replay.ts';
 
-/** A job that somebody watches: how it stands, and what has been said in its answer. One for all who watch it in this process. */
+/**
+ * LiveJob is a watched job: its view and its replay. All watchers of a job in this process share one source.
+ */
 export interface LiveJob {
-  /** Undefined before the first look. */
+  /** The latest view; undefined before the first look. */
   readonly view: JobView | undefined;
-  readonly said: readonly ReplayEvent[];
+  /** The replay so far. It only grows. */
+  readonly events: readonly ReplayEvent[];
   readonly end: LiveJobEnd | undefined;
-  /** Resolves at the next change of any of these. */
+  /** Resolves at the next change of any of these fields. */
   changed(): Promise<void>;
-  /** To be called once by whoever opened it. */
+  /** Ends this watch. Call it once. */
   leave(): void;
 }
 
-/** `gone`: there is no such job any more. `closed`: this process stops. */
+/**
+ * LiveJobEnd says why nothing more will change. `gone`: the job was deleted. `closed`: this process stops.
+ */
 export type LiveJobEnd =
   | { kind: 'finished'; view: JobView; response: UpstreamResponse | undefined }
   | { kind: 'gone' }
   | { kind: 'closed' };
 
 export interface LiveJobs {
-  /** @param id the job's, inside BullMQ. */
+  /** @param id - the job's id in BullMQ. */
   open(queue: ModelQueue, id: string): LiveJob;
   close(): void;
 }
 
-/** A message lost in a reconnect must not cost a watcher much, and not every change of status is announced. In milliseconds. */
+/**
+ * The time between two looks without a message, in milliseconds: one may be lost in a reconnect, and some
+ * changes are not announced.
+ */
 const LOOK_AGAIN_MS = 10_000;
-/** The line moves without a word to each who stands in it. */
+/** The same for a waiting job, whose position changes without a message. */
 const WAITING_MS = 2000;
-/** After Redis could not be read. */
+/** The same after Redis could not be read. */
 const TRY_AGAIN_MS = 1000;
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
 
 export function createLiveJobs(redis: RedisClient, subscriptions: Subscriptions): LiveJobs {
-  const open = new Map<string, RunningFeed>();
+  const open = new Map<string, SharedJob>();
   let closed = false;
   return {
     open(queue, id) {
       const key = queue.keys.eventLog(id);
-      const feed = open.get(key) ?? runFeed({ redis, subscriptions, queue, id }, () => open.delete(key));
-      open.set(key, feed);
-      if (closed) feed.close();
-      return feed.join();
+      const job = open.get(key) ?? followJob({ redis, subscriptions, queue, id }, () => open.delete(key));
+      open.set(key, job);
+      if (closed) job.close();
+      return job.join();
     },
     close() {
       closed = true;
-      for (const feed of open.values()) feed.close();
+      for (const job of open.values()) job.close();
     },
   };
 }
 
-interface RunningFeed {
+interface SharedJob {
   join(): LiveJob;
   close(): void;
 }
 
-interface FeedOptions {
+interface FollowOptions {
   redis: RedisClient;
   subscriptions: Subscriptions;
   queue: ModelQueue;
   id: string;
 }
 
-/** @param onOver nobody may join it any more: it has ended, or the last one has left. */
-function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () => void): RunningFeed {
+/**
+ * @param onOver - called when no watcher may join any more: the job has ended, or the last watcher has left.
+ */
+function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: () => void): SharedJob {
   const channel = queue.keys.eventLog(id);
   const replay = createReplay();
   const readEntry = createEventLogReader();
@@ -80,9 +90,11 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
   let end: LiveJobEnd | undefined;
   let watchers = 0;
   let change = deferred();
-  /** What the next look is for: an entry alone does not change the job's status. */
+  /**
+   * Whether the next look reads the job too. A message about a log entry alone does not change its status.
+   */
   let lookAtJob = true;
-  let news = deferred();
+  let message = deferred();
 
   const announce = (): void => {
     change.resolve();
@@ -94,14 +106,14 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
     subscription.end();
     onOver();
     announce();
-    news.resolve();
+    message.resolve();
   };
-  const subscription = subscriptions.listen(channel, (message) => {
-    lookAtJob ||= message !== 'entry';
-    news.resolve();
+  const subscription = subscriptions.listen(channel, (text) => {
+    lookAtJob ||= text !== 'entry';
+    message.resolve();
   });
 
-  const readJournal = async (): Promise<boolean> => {
+  const readLog = async (): Promise<boolean> => {
     const from = lastEntry === '-' ? '-' : `(${lastEntry}`;
     const entries = await redis.xrange(channel, from, '+', 'COUNT', ENTRIES_AT_ONCE);
     for (const [entryId, fields] of entries) {
@@ -112,13 +124,13 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
     return entries.length === ENTRIES_AT_ONCE;
   };
 
-  /** The job first: when it has ended, nothing comes into the journal after that. */
+  /** Reads the job first: after its end nothing is added to the log. */
   const look = async (): Promise<void> => {
     const isLookAtJob = lookAtJob;
     lookAtJob = false;
     const reading = isLookAtJob ? await queue.read(id) : undefined;
     if (reading === null) return finish({ kind: 'gone' });
-    while (await readJournal()) if (end !== undefined) return;
+    while (await readLog()) if (end !== undefined) return;
     if (reading === undefined) return;
     const latest = reading.view;
     if (latest.status === 'completed') {
@@ -135,20 +147,20 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
   };
 
   const run = async (): Promise<void> => {
-    await soonest(subscription.standing, SUBSCRIBING_MS);
+    await withinLimit(subscription.standing, SUBSCRIBING_MS);
     while (end === undefined) {
-      news = deferred();
+      message = deferred();
       let pauseMs = LOOK_AGAIN_MS;
       try {
         await look();
         if (view?.status === 'waiting') pauseMs = WAITING_MS;
       } catch {
-        // Redis is away: who watches sees nothing new, and goes on when it is back.
+        // Redis is away: watchers see nothing new until it is back.
         lookAtJob = true;
         pauseMs = TRY_AGAIN_MS;
       }
       if (end !== undefined) return;
-      if (await soonest(news.promise, pauseMs)) lookAtJob = true;
+      if (await withinLimit(message.promise, pauseMs)) lookAtJob = true;
     }
   };
   void run();
@@ -160,7 +172,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
         get view() {
           return view;
         },
-        said: replay.said,
+        events: replay.events,
         get end() {
           return end;
         },
@@ -188,8 +200,8 @@ function deferred(): Deferred {
   return { promise, resolve };
 }
 
-/** Waits for a promise, but not for ever. @returns whether the time was up first. */
-async function soonest(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
+/** Waits for a promise, at most `limitMs`. @returns whether the time was up first. */
+async function withinLimit(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<true>((resolve) => {
     timer = setTimeout(() => resolve(true), limitMs);

@@ -4,43 +4,46 @@ import { createStreamedItem, type StreamedItem } from '../responses/streamed-ite
 import type { LogEntry } from './event-log.ts';
 
 /**
- * What is said in a job's answer, in order, each once: the same list for everybody who reads it, whenever. Only its end grows.
+ * ReplayEvent is one entry of a job's replay: the log read from its beginning, each event once and in order.
+ * Every reader gets the same list at any time, and only its end grows.
  *
- * `attempt`: what was said before it belongs to a response that was lost or has failed, and is said anew.
+ * After an `attempt` the events before it no longer count: their response was lost or failed, and the answer
+ * begins again.
  */
 export type ReplayEvent =
   | { kind: 'attempt'; attempt: number; reason: string }
   | { kind: 'event'; attempt: number; event: ResponseEvent };
 
 export interface Replay {
-  readonly said: readonly ReplayEvent[];
+  readonly events: readonly ReplayEvent[];
   add(entry: LogEntry): void;
-  /** Adds what the journal lacks of the final answer: all of it where nothing was streamed. */
+  /** Adds what the log lacks of the final answer: all of it if nothing was streamed. */
   complete(response: UpstreamResponse): void;
 }
 
 const UNKNOWN_REASON = 'the worker of the attempt before it died';
 
 /**
- * Items of a new response come after those of the earlier one, which end as incomplete: so that each item of the whole transcript has an index
- * of its own, as readers of OpenAI's streams expect.
+ * createReplay makes an empty replay. Items of a new response follow those of the earlier one, which end as
+ * incomplete. Each item of the whole replay thus has an index of its own, as readers of OpenAI's streams
+ * expect.
  */
 export function createReplay(): Replay {
-  const said: ReplayEvent[] = [];
+  const events: ReplayEvent[] = [];
   let attempt = 1;
   let purchase: number | undefined;
-  /** The items of the response that is being read, by the index that the upstream gave them. */
+  /** The items of the current response, by the index that the upstream gave them. */
   let items = new Map<number, StreamedItem>();
   /** How many items have an index. */
   let indexes = 0;
 
-  const say = (event: ResponseEvent): void => void said.push({ kind: 'event', attempt, event });
+  const push = (event: ResponseEvent): void => void events.push({ kind: 'event', attempt, event });
 
-  const beginAnew = (next: number, reason: string): void => {
-    for (const item of items.values()) for (const event of item.abandon()) say(event);
+  const beginAgain = (next: number, reason: string): void => {
+    for (const item of items.values()) for (const event of item.closeIncomplete()) push(event);
     items = new Map();
     attempt = next;
-    said.push({ kind: 'attempt', attempt, reason });
+    events.push({ kind: 'attempt', attempt, reason });
   };
 
   const itemAt = (upstreamIndex: number): StreamedItem => {
@@ -53,25 +56,25 @@ export function createReplay(): Replay {
   };
 
   return {
-    said,
+    events,
     add(entry) {
-      // Nothing has been heard since the attempt was announced: this is its response.
+      // No event has come since the attempt was announced: this entry is of its response.
       const isAnother = purchase !== undefined && entry.purchase !== purchase && items.size > 0;
       if (entry.attempt > attempt && (entry.reason !== undefined || isAnother || purchase === undefined)) {
-        beginAnew(entry.attempt, entry.reason ?? UNKNOWN_REASON);
-      } else if (isAnother) beginAnew(entry.attempt, UNKNOWN_REASON);
+        beginAgain(entry.attempt, entry.reason ?? UNKNOWN_REASON);
+      } else if (isAnother) beginAgain(entry.attempt, UNKNOWN_REASON);
       purchase = entry.purchase;
       for (const event of entry.events) {
-        if (event.output_index === undefined) say(event);
-        else say(itemAt(event.output_index).hear(event));
+        if (event.output_index === undefined) push(event);
+        else push(itemAt(event.output_index).apply(event));
       }
     },
     complete(response) {
       const output = outputOf(response);
-      // It was bought after what was streamed, and not streamed itself.
-      if ([...items].some(([i, item]) => !item.mayBe(output[i]))) beginAnew(attempt, UNKNOWN_REASON);
+      // The final response was bought after the streamed one, and was not streamed itself.
+      if ([...items].some(([i, item]) => !item.matches(output[i]))) beginAgain(attempt, UNKNOWN_REASON);
       for (const [upstreamIndex, final] of output.entries()) {
-        for (const event of itemAt(upstreamIndex).complete(final)) say(event);
+        for (const event of itemAt(upstreamIndex).complete(final)) push(event);
       }
     },
   };

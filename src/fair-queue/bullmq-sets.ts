@@ -2,20 +2,26 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
 import { DELAYED_SCORE, WAITING_SCORE } from './parked.ts';
 
-/** What has not begun, in our words: BullMQ calls what stands in the line `delayed`, and keeps what has a priority in a set of its own. */
+/**
+ * BullmqSet names the jobs that have not begun by our states. BullMQ calls a job in the fair queue `delayed`,
+ * and keeps jobs with a priority in a set of their own.
+ */
 export type BullmqSet = 'waiting' | 'delayed';
 
-/** The jobs of a model that have not begun, for who shows BullMQ's sets to people. */
+/** BullmqSets reads the jobs of a model that have not begun from BullMQ's sets, for the board. */
 export interface BullmqSets {
-  /** How many stand in the line. */
+  /** fairQueueLength returns the number of parked jobs. */
   fairQueueLength(): Promise<number>;
-  /** Their ids in BullMQ: of those that wait the newest first, of delayed ones those that are due last. */
+  /**
+   * ids returns the jobs' ids in BullMQ: of waiting jobs the newest first, of delayed jobs the last due
+   * first.
+   */
   ids(part: BullmqSet, offset?: number, count?: number): Promise<string[]>;
 }
 
 const ALL = Number.MAX_SAFE_INTEGER;
 
-/** One of the sets that a part is made of. */
+/** One of the sets that hold the jobs of one state. */
 interface Section {
   length(): Promise<number>;
   ids(offset: number, count: number): Promise<string[]>;
@@ -28,12 +34,12 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     keys.queue('wait'),
     keys.queue('prioritized'),
   ];
-  const line: Section = {
+  const fairQueue: Section = {
     length: () => redis.zcount(delayedKey, WAITING_SCORE, `(${DELAYED_SCORE}`),
     ids: (offset, count) =>
       redis.zrevrangebyscore(delayedKey, `(${DELAYED_SCORE}`, WAITING_SCORE, 'LIMIT', offset, count),
   };
-  // Granted and not taken yet, or on its way into the line.
+  // Started and not taken by a worker yet, or on its way into the fair queue.
   const wait: Section = {
     length: () => redis.llen(waitKey),
     ids: (offset, count) => redis.lrange(waitKey, offset, offset + count - 1),
@@ -52,9 +58,9 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     ids: (offset, count) =>
       redis.zrevrangebyscore(delayedKey, `(${WAITING_SCORE}`, '-inf', 'LIMIT', offset, count),
   };
-  const sections = { waiting: [line, wait, prioritized], delayed: [delayed, delayedByBullmq] };
+  const sections = { waiting: [fairQueue, wait, prioritized], delayed: [delayed, delayedByBullmq] };
   return {
-    fairQueueLength: line.length,
+    fairQueueLength: fairQueue.length,
     async ids(part, offset = 0, count = ALL) {
       const found: string[] = [];
       let skipped = 0;
@@ -66,7 +72,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
         }
         skipped += length;
       }
-      // One that moved on from one set to the next meanwhile.
+      // A job that moved from one set to the next meanwhile is found twice.
       return [...new Set(found)];
     },
   };

@@ -1,17 +1,21 @@
 import { decodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
-/** Where a job stands in its model's line. */
+/**
+ * Position is a job's place in the fair queue of its model, with what is needed to estimate when it is
+ * answered.
+ */
 export interface Position {
-  /** How many start before it, as things are. */
+  /** Jobs that start before this one, as things are. */
   before: number;
   /** Those of its own tenant among them. */
   ownBefore: number;
-  /** Why its tenant's jobs have to wait while others go on; undefined: they do not. */
-  stop: { reason: string; until: number } | undefined;
+  /** The pause of its tenant, whose jobs wait while others start; undefined: the tenant is not paused. */
+  pause: { reason: string; until: number } | undefined;
   /** undefined: no dispatcher runs. */
   status: QueueStatus | undefined;
 }
 
+/** Waiting is the part of a waiting job's view that says why it waits, and how long its answer takes. */
 export interface Waiting {
   waiting_for: string;
   position: number | null;
@@ -19,7 +23,7 @@ export interface Waiting {
   eta_basis: string | null;
 }
 
-/** As the script `read` returns it. */
+/** positionFrom decodes the position in the reply of the script `job.read`. */
 export function positionFrom(
   raw: readonly [number, number, string, string, ...string[]] | null,
 ): Position | undefined {
@@ -30,17 +34,17 @@ export function positionFrom(
   return {
     before,
     ownBefore,
-    stop: reason === '' ? undefined : { reason, until: Number(until) },
+    pause: reason === '' ? undefined : { reason, until: Number(until) },
     status: decodeQueueStatus(fields),
   };
 }
 
 /** slotsTaken is the reason for the pause of a tenant that has as many jobs in flight as it may. */
 export function slotsTaken(tenant: string, maxInFlight: number): string {
-  return `tenant ${tenant} is at its limit of ${maxInFlight} ${maxInFlight === 1 ? 'job' : 'jobs'} in flight`;
+  return `tenant ${tenant} is at its limit of ${jobs(maxInFlight)} in flight`;
 }
 
-/** What a job that is not in the line waits for. */
+/** waitingOutside says what a job waits for that is not in the fair queue. */
 export function waitingOutside(paused: boolean): Waiting {
   return {
     waiting_for: paused ? 'the queue to be resumed' : 'a free worker',
@@ -50,20 +54,29 @@ export function waitingOutside(paused: boolean): Waiting {
   };
 }
 
-/** Whose job it is, and how many of it may run at once; undefined: any number. */
-export interface PlaceOwner {
+/**
+ * PositionOwner is the tenant of a queued job, and how many jobs it may have in flight; undefined: any
+ * number.
+ */
+export interface PositionOwner {
   tenant: string;
   maxInFlight: number | undefined;
 }
 
-export function waitingIn(place: Position, owner: PlaceOwner, paused: boolean, now: number): Waiting {
-  const { before, stop, status } = place;
+/**
+ * waitingIn says what a job in the fair queue waits for, and when its answer is expected.
+ *
+ * @param paused whether the whole queue is paused by hand.
+ * @param now in Unix milliseconds.
+ */
+export function waitingIn(place: Position, owner: PositionOwner, paused: boolean, now: number): Waiting {
+  const { before, pause, status } = place;
   const position = before + 1;
   if (paused) return { ...waitingOutside(true), position };
-  const turn = before === 0 ? 'its start' : `its turn: ${before} before it`;
   if (status === undefined) return { ...waitingOutside(false), position };
+  const turn = before === 0 ? 'its start' : `its turn: ${jobs(before)} before it`;
   return {
-    waiting_for: stop?.reason ?? (status.reason || turn),
+    waiting_for: pause?.reason ?? (status.reason || turn),
     position,
     ...etaOf(place, status, owner, now),
   };
@@ -71,33 +84,41 @@ export function waitingIn(place: Position, owner: PlaceOwner, paused: boolean, n
 
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
 
-/** Until its answer: its turn in the line, or among its tenant's own where that takes longer, and as long as such answers take. */
+/**
+ * The time until the answer is the time until the job's turn plus the mean duration of an answer. The turn
+ * comes by the speed of the queue, or by the tenant's limit of jobs in flight where that takes longer.
+ */
 function etaOf(
-  { before, ownBefore, stop }: Position,
+  { before, ownBefore, pause }: Position,
   { startsPerSecond, basis, durationMs, notBefore }: QueueStatus,
-  { tenant, maxInFlight }: PlaceOwner,
+  { tenant, maxInFlight }: PositionOwner,
   now: number,
 ): Eta {
-  const isFull = maxInFlight !== undefined && stop?.reason === slotsTaken(tenant, maxInFlight);
-  if (stop !== undefined && !isFull) return unknownEta('when its tenant may go on is not known');
-  if (durationMs === undefined) return unknownEta('no answer of this model has been seen yet');
+  const isFull = maxInFlight !== undefined && pause?.reason === slotsTaken(tenant, maxInFlight);
+  if (pause !== undefined && !isFull)
+    return unknownEta('it is not known when its tenant may start jobs again');
+  if (durationMs === undefined) return unknownEta('this model has not answered a job yet');
   if (startsPerSecond === undefined || startsPerSecond <= 0) {
-    return unknownEta('how fast the line moves is not known yet');
+    return unknownEta('the speed of the queue is not known yet');
   }
   const answer = `then ${round(durationMs / 1000)} s for the answer`;
-  const standsMs = Math.max(0, notBefore - now);
-  const turnMs = standsMs + (before / startsPerSecond) * 1000;
+  const pauseMs = Math.max(0, notBefore - now);
+  const turnMs = pauseMs + (before / startsPerSecond) * 1000;
   const ownMs = maxInFlight === undefined ? 0 : ((ownBefore + (isFull ? 1 : 0)) * durationMs) / maxInFlight;
   if (ownMs > turnMs) {
     return {
       eta_ms: Math.round(ownMs + durationMs),
-      eta_basis: `${ownBefore} of ${tenant} before it, of which ${maxInFlight} run at once, ${answer}`,
+      eta_basis: `${jobs(ownBefore)} of ${tenant} before it, ${maxInFlight} at a time, ${answer}`,
     };
   }
   return {
     eta_ms: Math.round(turnMs + durationMs),
-    eta_basis: `${before} before it at ${round(startsPerSecond)} starts a second (${basis}), ${answer}`,
+    eta_basis: `${jobs(before)} before it at ${round(startsPerSecond)} starts per second (${basis}), ${answer}`,
   };
+}
+
+function jobs(count: number): string {
+  return count === 1 ? '1 job' : `${count} jobs`;
 }
 
 function unknownEta(why: string): Eta {

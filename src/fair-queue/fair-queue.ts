@@ -21,32 +21,33 @@ export const DISPATCHER_LOOKS_EVERY_MS = 1000;
 /** The status expires when no dispatcher has renewed it for this long. */
 const STATUS_EXPIRES_MS = 5000;
 
-/** A job that waits for its turn. */
+/** QueuedJob is a job that waits for its turn. */
 export interface QueuedJob {
   id: string;
-  /** '': nobody's. */
+  /** '' for none. */
   tenant: string;
+  /** In Unix milliseconds. */
   createdAt: number;
-  /** 0 is first. */
+  /** 0 is the highest. */
   priority: number;
-  /** After it there is no point in starting it any more, in milliseconds; undefined: never. */
+  /** The time (Unix milliseconds) after which the job is not started any more; undefined: none. */
   deadlineAt: number | undefined;
   /** When a delayed job enters the queue, in milliseconds; undefined: at once. */
   dueAt?: number | undefined;
 }
 
-/** A job whose turn it is. */
+/** NextJob is a job whose turn has come. */
 export interface NextJob {
   id: string;
   tenant: string;
   options: StoredOptions;
-  /** Length of what was asked, as JSON. */
+  /** Length of the request as JSON. */
   dataBytes: number;
 }
 
 /**
- * GiveBackTarget is where a job goes that its worker gives back: before all other waiting jobs (`first`), into the fair queue,
- * or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
+ * GiveBackTarget is where a job goes that its worker gives back: before all other waiting jobs (`first`),
+ * into the fair queue, or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
  */
 export type GiveBackTarget =
   | { kind: 'first' }
@@ -60,20 +61,29 @@ interface ReservedJob {
   reservedModel: string;
 }
 
-/** The line of one model. */
+/** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
-  /** Puts jobs in that are about to be enqueued, or, with `dueAt`, keeps them until they are due. Their BullMQ job is to be parked. */
+  /**
+   * add puts jobs into the queue that are about to be enqueued, or, with `dueAt`, keeps them until they are due.
+   * Their BullMQ job has to be parked.
+   */
   add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
-   * Takes an active job from its worker and puts it back among the jobs that have not begun.
+   * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
+   *
    * @param lockToken the worker's token of the job's lock.
-   * @returns `cancel`: a cancel has been requested, and the worker still holds the job, to end it.
+   * @returns `cancel-requested`: a cancel has been requested, and the worker still holds the job, to end it.
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
-  /** Tells the dispatchers that there are more: when BullMQ has the jobs too, since they pass over a place without one. */
+  /**
+   * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers
+   * pass over an entry without a job.
+   */
   announce(): Promise<void>;
   /**
-   * next returns the jobs that would start next, after it has put delayed jobs that are due into the queue.
+  /**
+   * next returns up to `most` jobs in the order in which they would start, and starts none. Before that it puts
+   * delayed jobs that are due into the queue, and removes entries whose job has been missing for a minute.
    *
    * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
    */
@@ -89,14 +99,18 @@ export interface FairQueue {
    * @returns for each job whether it was still in the queue and has started.
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
-  /** @param untilMs when its turn is looked at again. */
+  /**
+   * pauseTenant lets a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant, while
+   * others start.
+   */
   pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
+  /** resumeTenant ends a tenant's pause. @returns whether it was paused. */
   resumeTenant(tenant: string): Promise<boolean>;
-  /** Writes the status, which expires after some seconds. */
+  /** reportStatus writes the status, which expires after some seconds. */
   reportStatus(status: QueueStatus): Promise<void>;
-  /** Reads the status; undefined: no dispatcher has written one in the last seconds. */
+  /** status reads the status; undefined: no dispatcher has written one in the last seconds. */
   status(): Promise<QueueStatus | undefined>;
-  /** How many have ever been started. */
+  /** starts returns how many jobs have ever been started. */
   starts(): Promise<number>;
 }
 
@@ -187,12 +201,12 @@ function needsWakeUp(target: GiveBackTarget): boolean {
   return target.kind === 'fair-queue';
 }
 
-/** The order within a tenant. */
+/** orderOf returns the score by which a tenant's jobs are ordered; the lowest starts first. */
 export function orderOf({ createdAt, priority }: Pick<QueuedJob, 'createdAt' | 'priority'>): number {
   return createdAt + priority * PRIORITY_STEP_MS;
 }
 
-/** As the scripts take them. */
+/** weightsOf returns the `weights` argument of the scripts: JSON by tenant, without those of weight 1. */
 export function weightsOf(tenants: Models['tenants']): string {
   const others = Object.entries(tenants).filter(([, { weight }]) => weight !== 1);
   return JSON.stringify(Object.fromEntries(others.map(([tenant, { weight }]) => [tenant, weight])));

@@ -18,14 +18,25 @@ export const WAITING_SCORE = delayedScore(WAITING_UNTIL_MS);
 /** DELAYED_SCORE is the lowest score of a delayed job of ours in BullMQ's delayed set. */
 export const DELAYED_SCORE = delayedScore(DELAYED_UNTIL_MS);
 
-/** parkedDelayMs returns the `delay` option, in milliseconds, that parks a job created at `createdAt` (Unix milliseconds). */
+/**
+ * parkedDelayMs returns the `delay` option, in milliseconds, that parks a job created at `createdAt` (Unix
+ * milliseconds).
+ */
 export function parkedDelayMs(createdAt: number, status: 'waiting' | 'delayed' = 'waiting'): number {
   return (status === 'waiting' ? WAITING_UNTIL_MS : DELAYED_UNTIL_MS) - createdAt;
 }
 
-/** delayedScore returns the lowest score in BullMQ's delayed set of a job that is due at `dueMs` (Unix milliseconds). */
+/**
+ * delayedScore returns the lowest score in BullMQ's delayed set of a job that is due at `dueMs` (Unix
+ * milliseconds).
+ */
 export function delayedScore(dueMs: number): number {
   return dueMs * SCORES_PER_MS;
+}
+
+/** dueMsOf returns when a job with this score in BullMQ's delayed set is due, in Unix milliseconds. */
+export function dueMsOf(score: number): number {
+  return Math.floor(score / SCORES_PER_MS);
 }
 
 /**

@@ -10,13 +10,21 @@ import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys } from '../redis/keys.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
 
-/** BullMQ's reason of a cancelled job, as the board shows it. */
+/** BullMQ's failure reason of a cancelled job, which the board shows. */
 const CANCELLED_REASON = 'cancelled: on request';
 
-/** `cancelled`: final now. `already`: it was before. `cancelling`: a worker holds it and has been told. */
+/**
+ * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: it was cancelled
+ * before. `cancelling`: a worker holds the job and has been told.
+ */
 export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
 
-/** @throws {QueueError} `job_not_found`, `job_finished` */
+/**
+ * cancelJob cancels a job wherever it stands.
+ *
+ * @param keepS how long the record of a cancelled job is kept, in seconds.
+ * @throws {QueueError} `job_not_found`, `job_finished`
+ */
 export async function cancelJob(
   redis: RedisClient,
   { queue, bullId, reading }: FoundJob,
@@ -47,8 +55,10 @@ export async function cancelJob(
 }
 
 /**
- * BullMQ first, our record second: the scripts say what a crash in between leaves. Of two retries at once BullMQ lets one
+ * retryJob begins a new run of a failed or cancelled job. It tells BullMQ first and clears our record second;
+ * the script `job.reopen` says what a crash in between leaves. Of two retries at once BullMQ lets one
  * through.
+ *
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`
  */
 export async function retryJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
@@ -76,7 +86,8 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
 }
 
 /**
- * Forgets a finished job, its record and its result.
+ * removeJob deletes a finished job with its record and its result.
+ *
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
 export async function removeJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
@@ -86,7 +97,7 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
     args: { id: bullId },
   })) as ForgetAnswer;
   if (answer === 'missing') throw notFound(id);
-  // BullMQ removes nothing that a worker holds: it was retried in the last millisecond.
+  // BullMQ removes no job that a worker holds: this one was retried in the last millisecond.
   if (answer === 'unfinished' || (await queue.bullmq.remove(bullId)) === 0) {
     throw notFinished(id, 'being retried');
   }

@@ -3,7 +3,7 @@ import { isFinishedJob } from '../job/job.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 
-/** A job, and the queue that it was found in. */
+/** FoundJob is a job and the queue that holds it. */
 export interface FoundJob {
   queue: ModelQueue;
   /** The job's id inside BullMQ. */
@@ -11,12 +11,17 @@ export interface FoundJob {
   reading: JobReading;
 }
 
-/** How long BullMQ may lag behind our record of an end, in milliseconds: it is told right after. */
+/**
+ * How long BullMQ may lag behind our record of an end, in milliseconds. The worker tells BullMQ right after.
+ */
 const SETTLING_MS = 2000;
 
 /**
- * Our ids do not say their model, so every queue is asked at once; those of bare BullMQ clients may: `model:7`.
- * @param tenant who asks; the job of another is not there. undefined: somebody who sees all.
+ * findJob finds a job by its public id. Our own ids do not name their model, so it reads every queue at once;
+ * the ids of bare BullMQ clients do: `model:7`.
+ *
+ * @param tenant the caller's tenant, to whom the jobs of others do not exist; undefined: a caller who sees
+ * all jobs.
  */
 export async function findJob(
   queues: ReadonlyMap<string, ModelQueue>,
@@ -34,7 +39,11 @@ export async function findJob(
   return null;
 }
 
-/** @throws {QueueError} `job_not_found` */
+/**
+ * requireJob finds a job like findJob.
+ *
+ * @throws {QueueError} `job_not_found`
+ */
 export async function requireJob(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
@@ -46,7 +55,8 @@ export async function requireJob(
 }
 
 /**
- * As it stands now. A job stays in its queue, and its owner's.
+ * readAgain reads a found job once more. A job never changes its queue or its tenant.
+ *
  * @throws {QueueError} `job_not_found`
  */
 export async function readAgain({ queue, bullId, reading }: FoundJob): Promise<FoundJob> {
@@ -56,7 +66,8 @@ export async function readAgain({ queue, bullId, reading }: FoundJob): Promise<F
 }
 
 /**
- * A finished job with which BullMQ is done as well.
+ * requireSettled finds a finished job that BullMQ has finished as well, and waits some seconds for BullMQ.
+ *
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
 export async function requireSettled(
@@ -70,7 +81,7 @@ export async function requireSettled(
     const { view, settled } = located.reading;
     if (settled) return located;
     if (!isFinishedJob(view)) throw notFinished(id, view.status);
-    if (Date.now() > deadline) throw notFinished(id, `${view.status}, but no worker has yet told BullMQ`);
+    if (Date.now() > deadline) throw notFinished(id, `${view.status}, but no worker has told BullMQ yet`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -78,7 +89,7 @@ export async function requireSettled(
 export function notFound(id: string): QueueError {
   return new QueueError(
     'job_not_found',
-    `There is no job ${id.slice(0, 100)}: it never was, or its retention is over`,
+    `There is no job ${id.slice(0, 100)}: it never existed, or its retention is over`,
   );
 }
 
@@ -89,7 +100,10 @@ export function notFinished(id: string, status: string): QueueError {
   );
 }
 
-function splitId(id: string): [model: string | undefined, bullId: string] {
+/**
+ * splitId separates the model of a bare BullMQ client's job from its id: `o3:7`. Our own ids have no model.
+ */
+export function splitId(id: string): [model: string | undefined, bullId: string] {
   const match = /^([^:]+):(\d+)$/.exec(id);
   return match === null ? [undefined, id] : [match[1], match[2] ?? ''];
 }

@@ -3,17 +3,21 @@ import { QueueError } from '../errors/problem.ts';
 import type { JobStatus } from '../job/job.ts';
 import type { JobIndex } from '../redis/keys.ts';
 
+/** IndexEntry is a job's entry in an index of its model. */
 export interface IndexEntry {
   model: string;
   id: string;
-  /** In milliseconds. */
+  /** In Unix milliseconds. */
   createdAt: number;
 }
 
 /** How many entries are read from Redis at once, per model. */
 const BATCH = 100;
 
-/** Unfinished jobs change state inside BullMQ, where no index of ours can follow; they share one. */
+/**
+ * indexFor names the index that holds all jobs of a status. Unfinished jobs change their state inside BullMQ,
+ * where our indexes cannot follow, so they share one.
+ */
 export function indexFor(status: JobStatus | undefined): JobIndex {
   switch (status) {
     case undefined:
@@ -33,7 +37,13 @@ export function indexFor(status: JobStatus | undefined): JobIndex {
   }
 }
 
-/** The entries of all the models' indexes as one list, newest first, after the cursor. Costs what is read, not what exists. */
+/**
+ * newestFirst merges the indexes of several models into one list, newest first. Its cost grows with the
+ * entries that are read, not with those that exist.
+ *
+ * @param indexes the key of each model's index.
+ * @param after the entry behind which the list begins.
+ */
 export async function* newestFirst(
   redis: Redis | Cluster,
   indexes: ReadonlyMap<string, string>,
@@ -56,8 +66,8 @@ export async function* newestFirst(
 }
 
 /**
- * Reads on from an entry, not from a position: jobs that come and go meanwhile move every position, and a list would skip
- * some and show others twice. Entries of that entry's millisecond are read again, and passed over.
+ * Continues from an entry, not from an offset: jobs that come and go meanwhile move every offset, and a list
+ * would skip some jobs and show others twice. Entries of the same millisecond are read again and passed over.
  */
 async function* entriesOf(
   redis: Redis | Cluster,
@@ -91,11 +101,16 @@ function isNewer(one: IndexEntry, other: IndexEntry): boolean {
   return one.model > other.model;
 }
 
+/** cursorFrom encodes the last entry of a page as the cursor of the next page. */
 export function cursorFrom(entry: IndexEntry): string {
   return Buffer.from(JSON.stringify([entry.createdAt, entry.id, entry.model])).toString('base64url');
 }
 
-/** @throws {QueueError} `invalid_request` for anything that `cursorFrom` did not make. */
+/**
+ * entryFrom decodes a cursor.
+ *
+ * @throws {QueueError} `invalid_request` for a text that `cursorFrom` did not make.
+ */
 export function entryFrom(cursor: string): IndexEntry {
   try {
     const parsed: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
@@ -108,7 +123,7 @@ export function entryFrom(cursor: string): IndexEntry {
       return { createdAt: parsed[0], id: parsed[1], model: parsed[2] };
     }
   } catch {
-    // Not JSON: falls through to the same answer.
+    // Not JSON.
   }
   throw new QueueError('invalid_request', 'The cursor was expected to be the next_cursor of an earlier page');
 }

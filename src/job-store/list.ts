@@ -9,18 +9,23 @@ import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
 
-/** How many jobs one call may look at. A rare match deep down is reached by further calls, never by one that hangs. */
+/** How many jobs one call may look at. Further calls reach a rare match deep down; no call hangs. */
 const LOOKED_AT_MOST = 2000;
 const AT_ONCE = 50;
 const MOST_PER_PAGE = 100;
-/** An entry is written before its job is, so that one without a job may be about to get it. In milliseconds. */
+/**
+ * An index entry is written before its job. An entry without a job that is younger than this (ms) may still
+ * get its job.
+ */
 const ENTRY_BEFORE_JOB_MS = 3_600_000;
 /** How many of the newest jobs of each of BullMQ's sets are checked for missing index entries. */
 const MOST_BARE_JOBS = 100;
 
 /**
- * Newest first over all models. A page may hold fewer jobs than its limit, even none, while `next_cursor` goes on:
- * a search stops after 2,000 jobs that do not match.
+ * listJobs lists jobs of all models, newest first. A page may hold fewer jobs than its limit, even none,
+ * while `next_cursor` goes on: a search stops after 2,000 jobs that do not match.
+ *
+ * @throws {QueueError} `invalid_request`
  */
 export async function listJobs(
   redis: RedisClient,
@@ -50,7 +55,7 @@ export async function listJobs(
   const entries = newestFirst(redis, indexes, after);
   let last: IndexEntry | undefined;
   let lookedAt = 0;
-  // What a page needs when all match; who searches on does so in larger steps.
+  // At first as many as a page needs when all match; further steps are larger.
   for (let size = Math.min(AT_ONCE, limit + 1); ; size = AT_ONCE) {
     const batch = await take(entries, size);
     const views = await Promise.all(batch.map(({ model, id }) => queues.get(model)?.read(id)));

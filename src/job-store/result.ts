@@ -7,16 +7,17 @@ import { answerOf, type UpstreamResponse } from '../responses/response.ts';
 
 type StoredResponse = UpstreamResponse & Record<string, unknown>;
 
-/** The whole result of a completed job, from the response as it lies in Redis. */
+/** resultFrom returns the whole result of a completed job, from the response that is stored in Redis. */
 export function resultFrom(job: CompletedJob, stored: Buffer): JobResult {
   const response = JSON.parse(stored.toString()) as StoredResponse;
   return { answer: answerOf(response), ...aboutResult(job), response };
 }
 
 /**
- * The JSON of `resultFrom`, without ever holding it as text: of an answer of 8 MB that would stop the process for 150 ms.
- * The response goes out as the bytes that were stored, which our workers wrote with JSON.stringify. The answer is cut out of them as
- * if each byte were a character: UTF-8 uses only bytes above ASCII beside it, and JSON lets these pass as they are.
+ * resultJsonFrom returns the JSON of `resultFrom` without decoding the response as text, which for an answer
+ * of 8 MB would block the process for 150 ms. The response goes out as the stored bytes, which a worker wrote
+ * with JSON.stringify. To find the answer in them, each byte is read as one character: UTF-8 encodes
+ * everything beyond ASCII in bytes above ASCII, which JSON passes unchanged.
  */
 export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
   const bytewise = JSON.parse(stored.toString('latin1')) as StoredResponse;
@@ -35,17 +36,18 @@ function aboutResult({ model, result }: CompletedJob): Omit<JobResult, 'answer' 
   return { usage, cost_usd, service_tier, model, upstream_model, fallback_from, incomplete_reason };
 }
 
-/** A job in the words of the Responses API. */
+/** JobDetail is a job with what the Responses API shows of it. */
 export interface JobDetail {
   job: JobView;
-  /** What the caller asked, as a body of the Responses API. `background` and `stream` are the caller's. */
+  /** The request as a body of the Responses API, with the caller's `background` and `stream`. */
   request: Record<string, unknown>;
-  /** What the upstream said of a failure. */
+  /** The upstream's own words about a failure. */
   refusal: Refusal | undefined;
-  /** Of a completed job: as the upstream sent it. */
+  /** The response of a completed job, as the upstream sent it; undefined for any other job. */
   response: StoredResponse | undefined;
 }
 
+/** jobDetailFrom decodes the stored JSON of a job's data and of its response, null for none. */
 export function jobDetailFrom(
   { view, refusal }: JobReading,
   data: string,
@@ -59,7 +61,11 @@ export function jobDetailFrom(
   };
 }
 
-/** A job that was not asked for through the Responses API goes on without its caller: `background` is true. Data that nobody understands asks nothing. */
+/**
+ * A job that was not enqueued through the Responses API goes on without its caller, so its `background` is
+ * true. Data that is not a request (another BullMQ client may have written anything) becomes a request
+ * without input.
+ */
 function requestFrom(data: unknown, model: string): Record<string, unknown> {
   try {
     const parsed = parseJobData(data);

@@ -137,14 +137,22 @@ export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
  */
 export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>;
 
+declare const parsed: unique symbol;
+/** ParsedRequest is a JobRequest that `parseJobRequest` has checked. Only it makes one, so a request is checked once, where it comes in. */
+export type ParsedRequest = JobRequest & { readonly [parsed]: true };
+
 /** @throws {QueueError} `invalid_request`, with every flaw. */
-export function parseJobRequest(input: unknown): JobRequest {
-  return hasRequest(input)
+export function parseJobRequest(input: unknown): ParsedRequest {
+  const request = hasRequest(input)
     ? checkedInput('request', input, responsesRequest)
     : checkedInput('request', input, questionRequest);
+  return request as ParsedRequest;
 }
 
-/** @throws {QueueError} `invalid_request`: a producer of another language may have written anything. */
+/**
+ * parseJobData checks the data of a stored job: a producer in another language may have written anything.
+ * @throws {QueueError} `invalid_request`
+ */
 export function parseJobData(data: unknown): JobData {
   return hasRequest(data)
     ? checkedInput('request', data, requestData)

@@ -2,21 +2,24 @@ import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
 import type { EnqueuedNeed } from './token-estimate.ts';
 
-/** What BullMQ keeps of a job beside its data, and what we keep there: BullMQ stores what it does not know and looks no further. */
+/** OurOptions are BullMQ's options of a job with ours among them: BullMQ stores options that it does not know, and ignores them. */
 export interface OurOptions extends JobsOptions {
   /** The tenant; Bull Board shows it. */
   group?: { id: string };
-  /** Where the job's end is to be told. */
+  /** The URL that gets a webhook at the job's end. */
   webhook?: string;
-  /** What it will need of the upstream's quota. */
+  /** What the job will need of the upstream's quota. */
   need?: EnqueuedNeed;
-  /** Of a job that was enqueued with an idempotency key. */
-  idempotency?: {
-    /** What was asked: another request under the same key is refused. */
-    fingerprint: string;
-    /** Another one for each call: of many at once, the job is that of the call whose mark it carries. */
-    call: string;
-  };
+  /** Present when the job was enqueued with an idempotency key. */
+  idempotency?: IdempotencyMark;
+}
+
+/** IdempotencyMark tells whose call with an idempotency key became the job. */
+export interface IdempotencyMark {
+  /** A hash of the request: another request under the same key is refused. */
+  fingerprint: string;
+  /** Different for each call: of many calls at once, the job belongs to the one whose mark it carries. */
+  call: string;
 }
 
 const storedOptions = z.object({
@@ -32,7 +35,7 @@ const storedOptions = z.object({
 });
 export type StoredOptions = z.infer<typeof storedOptions>;
 
-/** Another BullMQ client may have written anything. */
+/** optionsFrom reads what is usable of a job's options: another BullMQ client may have written anything. */
 export function optionsFrom(stored: unknown): StoredOptions {
   return storedOptions.safeParse(stored).data ?? {};
 }

@@ -4,16 +4,18 @@ import { defineLibrary } from '../redis/script.ts';
 export const PRIORITY_STEP_MS = 60_000;
 
 /**
- * fairQueueLibrary is the fair queue of one model in Lua: every job that waits for its turn, in the order of start-time fair
- * queueing. A tenant with waiting jobs has a tag, the virtual time at which its first job is due; each start moves the
- * tenant's next tag on by 1 / weight, and the virtual time to the tag of the started job. A tenant that enqueues ten thousand
- * jobs therefore waits with them behind one job of each other tenant, and no tenant can be starved.
+ * fairQueueLibrary is the fair queue of one model in Lua: every job that waits for its turn, in the order of
+ * start-time fair queueing. A tenant with waiting jobs has a tag, the virtual time at which its first job is
+ * due; each start moves the tenant's next tag on by 1 / weight, and the virtual time to the tag of the
+ * started job. A tenant that enqueues ten thousand jobs therefore waits with them behind one job of each
+ * other tenant, and no tenant can be starved.
  *
- * A job is in the fair queue when it stands in its tenant's queue and is parked in BullMQ's delayed set as well.
+ * A job is in the fair queue when it stands in its tenant's queue and is parked in BullMQ's delayed set as
+ * well.
  *
- * Keys: `queuedTenants` (sorted set: tag by tenant), `clock` (hash: virtual time, next tag by tenant), `pausedTenants`
- * (sorted set: end of the pause by tenant), `pauseReasons` (hash by tenant), `tenantQueuePrefix` (beginning of the names of
- * the tenants' own queues).
+ * Keys: `queuedTenants` (sorted set: tag by tenant), `clock` (hash: virtual time, next tag by tenant),
+ * `pausedTenants` (sorted set: end of the pause by tenant), `pauseReasons` (hash by tenant),
+ * `tenantQueuePrefix` (beginning of the names of the tenants' own queues).
  */
 export const fairQueueLibrary = defineLibrary({
   keys: ['queuedTenants', 'clock', 'pausedTenants', 'pauseReasons', 'tenantQueuePrefix'],

@@ -3,9 +3,9 @@ import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
- * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry without a job,
- * which is passed over, and never a job without an entry. A delayed job gets its entry in `due` instead. A job that BullMQ
- * already has is left alone, unless it waits.
+ * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry
+ * without a job, which is passed over, and never a job without an entry. A delayed job gets its entry in `due`
+ * instead. A job that BullMQ already has is left alone, unless it waits.
  *
  * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none), due time (ms, '' for a job that is not delayed).
  */
@@ -49,7 +49,8 @@ export const nextInFairQueue = defineScript({
 local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE = 60000, 200, 500, 16, 16
 local limit, weightOf = tonumber(most), cjson.decode(weights)
 
-for _, tenant in ipairs(redis.call('ZRANGEBYSCORE', pausedTenants, '-inf', now, 'LIMIT', 0, 100)) do endPause(tenant) end
+local overdue = redis.call('ZRANGEBYSCORE', pausedTenants, '-inf', now, 'LIMIT', 0, 100)
+for _, tenant in ipairs(overdue) do endPause(tenant) end
 
 local function handToWorkers(id)
   unpark(id)
@@ -68,8 +69,8 @@ end
 
 local goneCount = 0
 
--- Whether the job of an entry has been missing for a minute. Until then a slow client may still be adding it. Measured by
--- the clock of Redis, because the clocks of clients may say anything.
+-- Whether the job of an entry has been missing for a minute. Until then a slow client may still be adding it.
+-- Measured by the clock of Redis, because the clocks of clients may say anything.
 local function isGone(id)
   local time = redis.call('TIME')
   local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -147,12 +148,12 @@ return reply
 });
 
 /**
- * startFromFairQueue starts jobs that quota is reserved for: it takes them out of the fair queue and puts them into BullMQ's
- * list of waiting jobs, where any worker takes them. In the same step it checks that each still stands in the fair queue,
- * because its caller may have cancelled it.
+ * startFromFairQueue starts jobs that quota is reserved for: it takes them out of the fair queue and puts
+ * them into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each
+ * still stands in the fair queue, because its caller may have cancelled it.
  *
- * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of.
- * Returns for each job 1, or 0 when it is no longer in the fair queue.
+ * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of. Returns for each job 1,
+ * or 0 when it is no longer in the fair queue.
  */
 export const startFromFairQueue = defineScript({
   name: 'fair-queue.start',
@@ -173,7 +174,7 @@ for i = 1, #jobs, 3 do
     redis.call('HINCRBY', clock, 'starts', 1)
     unpark(id)
     dequeue(tenant, id)
-    if redis.call('ZSCORE', queuedTenants, tenant) then redis.call('ZADD', queuedTenants, exact(after), tenant) end
+    redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
     redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel)
     redis.call('LPUSH', wait, id)
@@ -186,7 +187,8 @@ redis.call('ZADD', marker, 0, '0')
 if redis.call('HLEN', clock) > 2000 then
   local all, time = redis.call('HGETALL', clock), virtualTime()
   for i = 1, #all, 2 do
-    if string.sub(all[i], 1, 5) == 'next:' and tonumber(all[i + 1]) <= time then redis.call('HDEL', clock, all[i]) end
+    local isTag = string.sub(all[i], 1, 5) == 'next:'
+    if isTag and tonumber(all[i + 1]) <= time then redis.call('HDEL', clock, all[i]) end
   end
 end
 return started

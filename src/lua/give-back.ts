@@ -1,23 +1,24 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
+import type { RunAnswer } from './run.ts';
 
 /** GiveBackAnswer is what `giveBackJob` did, or why it did nothing. */
-export type GiveBackAnswer = 'lost' | 'cancel' | 'ok';
+export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-requested'>;
 
 /**
- * giveBackJob takes an active job from its worker and puts it back among the jobs that have not begun, in one step with a look
- * at the cancel mark. A cancel therefore comes either before this step, and the worker ends the job, or after it, and the
- * cancel finds a job that is not active and ends it itself.
+ * giveBackJob takes an active job from its worker and puts it back among the jobs that have not begun, in one
+ * step with a look at the cancel mark. A cancel therefore comes either before this step, and the worker ends
+ * the job, or after it, and the cancel finds a job that is not active and ends it itself.
  *
  * `target` is
- * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running response;
+ * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running
+ *   response;
  * - 'fair-queue': the fair queue, in the order `order`;
  * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it failed.
  *
  * `deadline` is in ms, '' for none. `wakeChannel` tells the dispatchers, '' for none.
- * Returns `'lost'` (another worker holds the lock), `'cancel'` (a cancel has been requested; nothing was moved, and the worker
- * still holds the job), `'ok'`.
+ * Returns a `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
  */
 export const giveBackJob = defineScript({
   name: 'job.give-back',
@@ -28,9 +29,10 @@ export const giveBackJob = defineScript({
   ],
   uses: [fairQueueLibrary, parked],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return 'lost' end
-if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel' end
--- What BullMQ does when it moves a job out of its active list (moveToDelayed and moveJobFromActiveToWait of bullmq 6.7.0).
+if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
+-- What BullMQ does when it moves a job out of its active list (moveToDelayed and moveJobFromActiveToWait of
+-- bullmq 6.7.0).
 redis.call('DEL', lock)
 redis.call('SREM', stalled, id)
 redis.call('LREM', active, -1, id)

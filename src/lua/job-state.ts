@@ -2,8 +2,9 @@ import { parked } from '../fair-queue/parked.ts';
 import { defineLibrary } from '../redis/script.ts';
 
 /**
- * jobState tells BullMQ's state of a job in our words, at a cost that does not grow with the backlog: BullMQ's own
- * getState looks a waiting job up in the whole list, while the job's fields and its lock say the same.
+ * jobState tells BullMQ's state of a job in our words, at a cost that does not grow with the backlog:
+ * BullMQ's own getState looks a waiting job up in the whole list, while the job's fields and its lock say the
+ * same.
  */
 export const jobState = defineLibrary({
   keys: ['job', 'lock', 'prioritized', 'active'],
@@ -12,8 +13,10 @@ export const jobState = defineLibrary({
   lua: /* lua */ `
 -- 'missing', 'waiting', 'delayed', 'active', 'completed' or 'failed'.
 local function stateOf()
-  -- BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs: an id that names one of them is not a job.
-  if redis.call('TYPE', job).ok ~= 'hash' or redis.call('HEXISTS', job, 'timestamp') == 0 then return 'missing' end
+  -- BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs: an id that names one of them is not
+  -- a job.
+  if redis.call('TYPE', job).ok ~= 'hash' then return 'missing' end
+  if redis.call('HEXISTS', job, 'timestamp') == 0 then return 'missing' end
   if redis.call('HEXISTS', job, 'finishedOn') == 1 then
     if redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'completed' end
     return 'failed'
@@ -22,22 +25,24 @@ local function stateOf()
   if redis.call('ZSCORE', delayed, id) then return isParkedWaiting(id) and 'waiting' or 'delayed' end
   if redis.call('ZSCORE', prioritized, id) then return 'waiting' end
   -- A job whose worker died stays in the active list without a lock until it is recovered.
-  if redis.call('HEXISTS', job, 'processedOn') == 1 and redis.call('LPOS', active, id) then return 'active' end
+  local isStarted = redis.call('HEXISTS', job, 'processedOn') == 1
+  if isStarted and redis.call('LPOS', active, id) then return 'active' end
   return 'waiting'
 end
 `,
 });
 
 /**
- * runState tells whether a job's run may still change: its record has no final status, or BullMQ holds the job for another
- * run although the record has one. The latter is a retry by hand, on Bull Board or by any BullMQ client. Two facts tell a
- * retry by hand from other restarts:
+ * runState tells whether a job's run may still change: its record has no final status, or BullMQ holds the
+ * job for another run although the record has one. The latter is a retry by hand, on Bull Board or by any
+ * BullMQ client. Two facts tell a retry by hand from other restarts:
  *
  * - a recovery after a crash raises BullMQ's stalled counter, and a retry by hand does not;
- * - a worker that died while it told BullMQ of a failure or a cancel leaves BullMQ's failedReason, and a retry by hand
- *   removes it.
+ * - a worker that died while it told BullMQ of a failure or a cancel leaves BullMQ's failedReason, and a
+ *   retry by hand removes it.
  *
- * Its functions take the keys of the job's hash and of its run's record, because one script looks at many jobs.
+ * Its functions take the keys of the job's hash and of its run's record, because one script looks at many
+ * jobs.
  */
 export const runState = defineLibrary({
   lua: /* lua */ `
@@ -69,7 +74,8 @@ end
 export const freshRecord = defineLibrary({
   keys: ['run'],
   lua: /* lua */ `
--- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now on.
+-- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now
+-- on.
 local function freshFields()
   local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'submitting', 'cost_nano')
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
@@ -104,7 +110,9 @@ export const finishedIndexes = defineLibrary({
   keys: ['indexCompleted', 'indexFailed', 'indexCancelled'],
   lua: /* lua */ `
 local function removeFromFinished(jobId)
-  for _, index in ipairs({ indexCompleted, indexFailed, indexCancelled }) do redis.call('ZREM', index, jobId) end
+  redis.call('ZREM', indexCompleted, jobId)
+  redis.call('ZREM', indexFailed, jobId)
+  redis.call('ZREM', indexCancelled, jobId)
 end
 `,
 });

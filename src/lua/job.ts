@@ -6,11 +6,12 @@ import { outboxLibrary } from './webhooks.ts';
 /**
  * readJobScript reads at one instant everything that a view of a job is made of.
  *
- * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that dispatchers write.
- * Returns false when there is no such job, else
- * `{state, open (1 or 0), due (ms or false), paused (1 or 0), fields of the job, record, position}`. The record of a job that was
- * retried by hand and has not begun is that of its new run. The position is false for a job that is not in the fair queue, else
- * `{jobs before it, those of its tenant among them, why its tenant is paused (or ''), until when, fields of queueStatus…}`.
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that
+ * dispatchers write. Returns false when there is no such job, else `{state, open (1 or 0), due (ms or false),
+ * paused (1 or 0), fields of the job, record, position}`. The record of a job that was retried by hand and
+ * has not begun is that of its new run. The position is false for a job that is not in the fair queue, else
+ * `{jobs before it, those of its tenant among them, why its tenant is paused (or ''), until when, fields of
+ * queueStatus…}`.
  */
 export const readJobScript = defineScript({
   name: 'job.read',
@@ -26,7 +27,8 @@ local function positionOf(tenant)
   if not rank then return false end
   local weightOf = cjson.decode(weights)
   local function weight(of) return tonumber(weightOf[of]) or 1 end
-  local tag = (tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)) + rank / weight(tenant)
+  local first = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
+  local tag = first + rank / weight(tenant)
   local before = rank
   local others = redis.call('ZRANGE', queuedTenants, 0, MOST_TENANTS - 1, 'WITHSCORES')
   for i = 1, #others, 2 do
@@ -47,7 +49,8 @@ local due = state == 'delayed' and dueTime(id)
 local open = isOpen(job, run, state)
 local isReopened = open and redis.call('HEXISTS', run, 'status') == 1
 local record = isReopened and freshFields() or redis.call('HGETALL', run)
-local fields = redis.call('HMGET', job, 'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue')
+local fields =
+  redis.call('HMGET', job, 'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue')
 local position = state == 'waiting' and redis.call('ZSCORE', delayed, id) and positionOf(tenantIn(fields[3]))
 return { state, open and 1 or 0, due, redis.call('HEXISTS', meta, 'paused'), fields, record, position }
 `,
@@ -59,14 +62,16 @@ export type CancelAnswer = 'missing' | 'finished' | 'already' | 'cancelled' | 'c
 /**
  * cancelJobScript cancels a job wherever it stands, in one step, so that no worker can take it in between.
  *
- * - A job that is not active is final at once, whether or not a worker runs: it leaves the fair queue and goes among BullMQ's
- *   failed jobs, with BullMQ's own event, so that the board and other BullMQ clients learn of it like of any other end.
- *   Some jobs keep their place, where the next worker finds them and tells BullMQ: a released job, whose response may still
- *   run at the upstream and has to be stopped; and jobs of bare BullMQ clients with a parent or a deduplication, which only
- *   BullMQ can account for. A `stalled` mark of -1 keeps them final until then.
+ * - A job that is not active is final at once, whether or not a worker runs: it leaves the fair queue and
+ *   goes among BullMQ's failed jobs, with BullMQ's own event, so that the board and other BullMQ clients
+ *   learn of it like of any other end. Some jobs keep their place, where the next worker finds them and tells
+ *   BullMQ: a released job, whose response may still run at the upstream and has to be stopped; and jobs of
+ *   bare BullMQ clients with a parent or a deduplication, which only BullMQ can account for. A `stalled` mark
+ *   of -1 keeps them final until then.
  * - An active job gets a durable mark, then its worker is told.
  *
- * Returns a `CancelAnswer`; 'finished' means completed or failed, 'already' cancelled before, 'cancelling' active.
+ * Returns a `CancelAnswer`; 'finished' means completed or failed, 'already' cancelled before, 'cancelling'
+ * active.
  */
 export const cancelJobScript = defineScript({
   name: 'job.cancel',
@@ -117,9 +122,10 @@ return 'cancelled'
 });
 
 /**
- * reopenJobScript clears the record of a job that BullMQ has just been told to run again, so that it shows and is listed as
- * waiting. A crash before this leaves what a retry on Bull Board leaves: a job that runs anew, and whose first start clears
- * the record. A worker may have been quicker: a job that has started since is not touched.
+ * reopenJobScript clears the record of a job that BullMQ has just been told to run again, so that it shows
+ * and is listed as waiting. A crash before this leaves what a retry on Bull Board leaves: a job that runs
+ * anew, and whose first start clears the record. A worker may have been quicker: a job that has started since
+ * is not touched.
  */
 export const reopenJobScript = defineScript({
   name: 'job.reopen',
@@ -140,10 +146,10 @@ redis.call('PUBLISH', eventLog, 'status')
 export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
 
 /**
- * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index entries. It looks
- * at the job's state in the same step, so that a job which is being retried at this moment keeps the record of its new run. A
- * crash before BullMQ is told as well leaves a finished job that no list shows; it can be deleted again, and its retention
- * ends it anyway.
+ * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index
+ * entries. It looks at the job's state in the same step, so that a job which is being retried at this moment
+ * keeps the record of its new run. A crash before BullMQ is told as well leaves a finished job that no list
+ * shows; it can be deleted again, and its retention ends it anyway.
  *
  * Returns a `ForgetAnswer`.
  */
@@ -164,11 +170,12 @@ return 'ok'
 });
 
 /**
- * listBareJobs puts the newest unfinished jobs of a model into its indexes: a job that a bare BullMQ client added is in no
- * index until it starts, and one that was retried on Bull Board is listed as finished until then.
+ * listBareJobs puts the newest unfinished jobs of a model into its indexes: a job that a bare BullMQ client
+ * added is in no index until it starts, and one that was retried on Bull Board is listed as finished until
+ * then.
  *
- * It looks at `most` jobs of each of BullMQ's sets, because lists are read often and a queue may be long: a job further back
- * is listed when it starts.
+ * It looks at `most` jobs of each of BullMQ's sets, because lists are read often and a queue may be long: a
+ * job further back is listed when it starts.
  */
 export const listBareJobs = defineScript({
   name: 'job.list-bare',

@@ -1,8 +1,9 @@
 import { defineScript } from '../redis/script.ts';
 
 /**
- * MarkAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived after all. `ok`: the create
- * may be sent; 1 when its mark replaced an earlier one, else 0. A record is a flat list: field, value, …
+ * MarkAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived after
+ * all. `ok`: the create may be sent; 1 when its mark replaced an earlier one, else 0. A record is a flat
+ * list: field, value, …
  */
 export type MarkAnswer =
   | ['lock-lost' | 'finished' | 'cancel-requested']
@@ -10,9 +11,9 @@ export type MarkAnswer =
   | ['ok', replaced: 0 | 1];
 
 /**
- * markPurchase writes down that a create request is about to be sent: from here until the response's id is stored, its outcome
- * is unknown. The mark replaces that of an earlier create whose outcome stays unknown, and counts that one as an uncertain
- * purchase in the same step, so that no crash can hide it.
+ * markPurchase writes down that a create request is about to be sent: from here until the response's id is
+ * stored, its outcome is unknown. The mark replaces that of an earlier create whose outcome stays unknown,
+ * and counts that one as an uncertain purchase in the same step, so that no crash can hide it.
  *
  * Returns a `MarkAnswer`.
  */
@@ -22,7 +23,8 @@ export const markPurchase = defineScript({
   args: ['lockToken', 'fencingToken', 'now'],
   lua: /* lua */ `
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
-local known = redis.call('HMGET', run, 'status', 'cancel_requested_at', 'upstream_id', 'background', 'submitting')
+local known =
+  redis.call('HMGET', run, 'status', 'cancel_requested_at', 'upstream_id', 'background', 'submitting')
 local status, cancelRequestedAt, responseId, isBackground, pendingToken = unpack(known)
 if status then return { 'finished' } end
 if cancelRequestedAt then return { 'cancel-requested' } end
@@ -31,19 +33,21 @@ if responseId and isBackground == '1' then return { 'purchased', redis.call('HGE
 -- The same create again, after a reply that was lost with its connection.
 if pendingToken == fencingToken then return { 'ok', 0 } end
 if pendingToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
-redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'error', 'seen_at', 'submitting_over')
+redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'seen_at')
+redis.call('HDEL', run, 'error', 'submitting_over')
 redis.call('HSET', run, 'submitting', fencingToken, 'submitting_at', now)
 return { 'ok', pendingToken and 1 or 0 }
 `,
 });
 
 /**
- * storePurchase writes the id of a bought response. The worker that sent the create may do so by its fencing token even after it
- * lost the job's lock: the next worker then adopts the response instead of buying another. Once a later create has replaced the
- * mark, nothing is written, because no worker waits for this response any more.
+ * storePurchase writes the id of a bought response. The worker that sent the create may do so by its fencing
+ * token even after it lost the job's lock: the next worker then adopts the response instead of buying
+ * another. Once a later create has replaced the mark, nothing is written, because no worker waits for this
+ * response any more.
  *
- * `fields` are further fields of the response: field, value, …
- * Returns a `RunAnswer`. `superseded`: not written. Every other answer: written, and how the job stands.
+ * `fields` are further fields of the response: field, value, … Returns a `RunAnswer`. `superseded`: not
+ * written. Every other answer: written, and how the job stands.
  */
 export const storePurchase = defineScript({
   name: 'purchase.store',
@@ -54,7 +58,8 @@ export const storePurchase = defineScript({
 local known = redis.call('HMGET', run, 'submitting', 'upstream_id', 'status', 'cancel_requested_at')
 local pendingToken, storedId, status, cancelRequestedAt = unpack(known)
 local isLocked = redis.call('GET', lock) == lockToken
--- A restarted Redis may have lost its last second, and with it the mark. The holder of the lock may write all the same.
+-- A restarted Redis may have lost its last second, and with it the mark. The holder of the lock may write all
+-- the same.
 local isForgotten = isLocked and not pendingToken and not storedId and not status
 -- The same id again, after a reply that was lost with its connection.
 if storedId ~= responseId then

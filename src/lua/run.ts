@@ -24,12 +24,13 @@ export type FinishAnswer = 'lock-lost' | FinishedStatus;
 const USAGE_KEPT_DAYS = 400;
 
 /**
- * usageBooking adds what a response cost to the usage of a day, in the very step in which the script writes the response's end.
- * A crash before that step leaves nothing booked, and the next worker books it. Each response is booked once: the record names
- * the last response that was, and a command sent again after a lost reply, or a second end, books nothing.
+ * usageBooking adds what a response cost to the usage of a day, in the very step in which the script writes
+ * the response's end. A crash before that step leaves nothing booked, and the next worker books it. Each
+ * response is booked once: the record names the last response that was, and a command sent again after a lost
+ * reply, or a second end, books nothing.
  *
- * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the record, if there is
- * one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced).
+ * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
+ * record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced).
  */
 const usageBooking = defineLibrary({
   keys: ['run', 'usage'],
@@ -57,7 +58,10 @@ end
 `,
 });
 
-/** progressFields writes `fields` (field, value, field, value, …) into a run's record. An empty value removes its field. */
+/**
+ * progressFields writes `fields` (field, value, field, value, …) into a run's record. An empty value removes
+ * its field.
+ */
 const progressFields = defineLibrary({
   keys: ['run'],
   lua: /* lua */ `
@@ -71,12 +75,12 @@ end
 });
 
 /**
- * beginRun is the first step of every attempt: it claims the record for the worker that holds the job's lock, and returns what
- * is known. A job of a bare BullMQ client gets its index entries here.
+ * beginRun is the first step of every attempt: it claims the record for the worker that holds the job's lock,
+ * and returns what is known. A job of a bare BullMQ client gets its index entries here.
  *
  * `attemptsMade` is BullMQ's count; `createdAt` (ms) is when the job was enqueued; `tenant` is '' for none.
- * Returns a `BeginAnswer`. `finished`: the run ended before a crash could tell BullMQ. `unreserved`: the job has not had its turn
- * in the fair queue. `open`: the attempt begins.
+ * Returns a `BeginAnswer`. `finished`: the run ended before a crash could tell BullMQ. `unreserved`: the job
+ * has not had its turn in the fair queue. `open`: the attempt begins.
  */
 export const beginRun = defineScript({
   name: 'run.begin',
@@ -106,7 +110,7 @@ end
 local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
 local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
 redis.call('HSET', run, 'begun', startedAt)
-if not isRunning and not isReserved and not isCancelled then return { 'unreserved', redis.call('HGETALL', run) } end
+if not (isRunning or isReserved or isCancelled) then return { 'unreserved', redis.call('HGETALL', run) } end
 redis.call('HSETNX', run, 'started_at', now)
 local before = redis.call('HGET', run, 'attempts_before') or 0
 redis.call('HSET', run, 'attempt', attemptsMade - before + 1)
@@ -118,8 +122,9 @@ return { 'open', redis.call('HGETALL', run) }
 });
 
 /**
- * saveRun writes fields of a record, for the holder of the lock only: a worker that has lost it must not touch what is now
- * another worker's. It books a response that has ended without ending its job in the same step.
+ * saveRun writes fields of a record, for the holder of the lock only: a worker that has lost it must not
+ * touch what is now another worker's. It books a response that has ended without ending its job in the same
+ * step.
  *
  * Returns `lock-lost` (not written), `cancel-requested` or `ok` (written).
  */
@@ -139,16 +144,18 @@ return 'ok'
 });
 
 /**
- * appendToEventLog adds an entry to the event log and writes how far the follower has come, in one step: after a crash the next
- * worker resumes the upstream's stream just behind the last event in the log. It writes for the holder of the lock only, and
- * nothing after the end: a reader of a finished job's log has read all of it.
+ * appendToEventLog adds an entry to the event log and writes how far the follower has come, in one step:
+ * after a crash the next worker resumes the upstream's stream just behind the last event in the log. It
+ * writes for the holder of the lock only, and nothing after the end: a reader of a finished job's log has
+ * read all of it.
  *
- * A log that has grown too large takes no more events; its readers get the rest from the response, at the end. The same holds
- * where Redis has lost its last second: what comes after a hole would be read as if it followed what is before it.
+ * A log that has grown too large takes no more events; its readers get the rest from the response, at the
+ * end. The same holds where Redis has lost its last second: what comes after a hole would be read as if it
+ * followed what is before it.
  *
- * `entryId` and `previousEntryId` ('' for none) are of the same writer, `events` is JSON or '', `reason` says why a new attempt
- * begins or is '', `mostBytes` limits the log.
- * Returns `lock-lost` or `finished` (not written), `cancel-requested` or `ok` (written).
+ * `entryId` and `previousEntryId` ('' for none) are of the same writer, `events` is JSON or '', `reason` says
+ * why a new attempt begins or is '', `mostBytes` limits the log. Returns `lock-lost` or `finished` (not
+ * written), `cancel-requested` or `ok` (written).
  */
 export const appendToEventLog = defineScript({
   name: 'run.append',
@@ -164,11 +171,11 @@ if status then return 'finished' end
 -- The same entry again, after a reply that was lost with its connection.
 local isRepeated = lastEntryId == entryId
 local isAfterHole = not isRepeated and previousEntryId ~= '' and lastEntryId ~= previousEntryId
-if isAfterHole then redis.call('HSET', run, 'journal_bytes', mostBytes) end
+if isAfterHole then redis.call('HSET', run, 'event_log_bytes', mostBytes) end
 redis.call('HSET', run, 'last_entry', entryId)
 writeProgress(fields)
 local entry = { 'a', attempt or '1', 'p', purchases or '0' }
-local size = isRepeated and 0 or redis.call('HINCRBY', run, 'journal_bytes', #newEvents)
+local size = isRepeated and 0 or redis.call('HINCRBY', run, 'event_log_bytes', #newEvents)
 if newEvents ~= '' and size <= tonumber(mostBytes) then
   entry[5], entry[6] = 'e', newEvents
 elseif reason ~= '' then
@@ -184,12 +191,13 @@ return 'ok'
 });
 
 /**
- * finishRun writes a final status, once: for the holder of the lock only, and never over another final status. A cancel that
- * was requested before this instant wins over whatever the attempt achieved; the usage is kept.
+ * finishRun writes a final status, once: for the holder of the lock only, and never over another final
+ * status. A cancel that was requested before this instant wins over whatever the attempt achieved; the usage
+ * is kept.
  *
- * `lockToken` is '' for a job that BullMQ has failed by itself. `newUsage` is JSON, `null` for unknown. `summary`, `failure` and
- * `refusal` are JSON, '' for none; they are written only with the status that they belong to. `newResponse` is JSON.
- * Returns a `FinishAnswer`.
+ * `lockToken` is '' for a job that BullMQ has failed by itself. `newUsage` is JSON, `null` for unknown.
+ * `summary`, `failure` and `refusal` are JSON, '' for none; they are written only with the status that they
+ * belong to. `newResponse` is JSON. Returns a `FinishAnswer`.
  */
 export const finishRun = defineScript({
   name: 'run.finish',

@@ -1,5 +1,5 @@
 import type { Script } from '../redis/script.ts';
-import { claimIdempotencyKeys, indexNewJobs } from './enqueue.ts';
+import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
 import {
   addToFairQueue,
   nextInFairQueue,
@@ -17,9 +17,12 @@ import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './tenant-limits.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 
-/** SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a script's `sha`. */
+/**
+ * SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a
+ * script's `sha`.
+ */
 export const SCRIPTS: readonly Script[] = [
-  ...[claimIdempotencyKeys, indexNewJobs],
+  ...[claimIdempotencyKeys, enlistJobs],
   ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],

@@ -11,31 +11,39 @@ import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
 
-/** BullMQ numbers the jobs of a client that gives no id; a number alone does not say in which queue. */
+/**
+ * publicId returns a job's id outside of BullMQ. BullMQ numbers the jobs of a client that gives no id; a
+ * number alone does not name the queue, so the model goes before it.
+ */
 export function publicId(model: string, id: string): string {
   return /^\d+$/.test(id) ? `${model}:${id}` : id;
 }
 
+/** ReadOptions name the queue whose jobs are read. */
 export interface ReadOptions {
   redis: Redis | Cluster;
   keys: ModelKeys;
   model: string;
-  /** Of a job that says nothing. */
+  /** The most attempts of a job without a limit of its own. */
   maxAttempts: number;
   tenants: Models['tenants'];
 }
 
+/** JobReading is a job's view with what only this process needs. */
 export interface JobReading {
   view: JobView;
-  /** Whether BullMQ has finished with the job too: false while a cancelled one still keeps its place in the line. */
+  /**
+   * Whether BullMQ has finished the job too: false while a cancelled job still has an entry in BullMQ's
+   * queue.
+   */
   settled: boolean;
-  /** What the upstream said of a failure, in its own words. */
+  /** The upstream's own words about a failure. */
   refusal: Refusal | undefined;
-  /** Where its end is to be told; undefined: nowhere. */
+  /** The URL of the job's webhook; undefined: none. */
   webhook: string | undefined;
 }
 
-/** Reads one job of a model's queue at one instant; null when it is not there. */
+/** readJob reads one job of a model's queue at one instant; null when the queue has no such job. */
 export async function readJob(
   id: string,
   { redis, keys, model, maxAttempts, tenants }: ReadOptions,
@@ -94,13 +102,13 @@ interface Facts {
   failedReason: string;
   returnValue: Field;
   state: BullState;
-  /** False: the record's final status stands, whatever BullMQ still says. */
+  /** False: the record's final status holds, whatever BullMQ's state is. */
   open: boolean;
   dueAt: number | undefined;
   paused: boolean;
-  /** undefined: it is not in the line. */
+  /** undefined: the job is not in the fair queue. */
   place: Position | undefined;
-  /** How many jobs of its tenant may run at once; undefined: any number. */
+  /** How many jobs of its tenant may be in flight; undefined: any number. */
   maxInFlight: number | undefined;
   run: RunRecord;
   now: number;
@@ -168,7 +176,10 @@ function waitingOf({ place, tenant, maxInFlight, paused, now }: Facts): Waiting 
   return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, paused, now);
 }
 
-/** While a job is active its mark is a create under way; at any other time it is one that nobody knows the end of. */
+/**
+ * While a job is active its mark is a create under way; at any other time it is a create with an unknown
+ * outcome.
+ */
 function uncertainPurchases({ uncertainPurchases, submitting }: RunRecord, status: JobStatus): number {
   return uncertainPurchases + (submitting !== undefined && status !== 'active' ? 1 : 0);
 }
@@ -195,21 +206,21 @@ function timesOf({ run, finishedAt, now }: Facts): {
   };
 }
 
-/** The record has it first; BullMQ's copy stays readable when the record is gone. */
+/** The record has the summary first; BullMQ's copy stays readable when the record is gone. */
 function summaryOf({ run, returnValue }: Facts): ResultSummary {
   return run.summary ?? (JSON.parse(returnValue ?? 'null') as ResultSummary);
 }
 
-/** For a job that BullMQ failed by itself, before any worker of ours could say why. */
+/** The error of a job that BullMQ failed by itself, before a worker could write why. */
 function errorOf(failedReason: string): JobError {
   const code = failedReason.startsWith('job stalled') ? 'stalled' : 'internal_error';
   return { code, message: failedReason, retryable: code === 'stalled' };
 }
 
-/** The end of the year 9999, the latest time that ISO 8601 writes in the form that all readers know. */
+/** The end of the year 9999: later times have a longer form in ISO 8601 that many readers do not know. */
 const LATEST_MS = 253_402_300_799_999;
 
-/** Another BullMQ client may give a job any time; one absurd job must not break the lists that it is in. */
+/** Another BullMQ client may give a job any time; one absurd job must not break the lists that show it. */
 function iso(milliseconds: number): string {
   return new Date(Math.min(Math.max(milliseconds, 0), LATEST_MS) || 0).toISOString();
 }

@@ -7,22 +7,26 @@ import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { type JobReading, readJob } from './job-view.ts';
 
-/** One model's queue: BullMQ's, our keys beside it, and how to read a job of it. */
+/** ModelQueue is the queue of one model: BullMQ's queue, our keys beside it, and the fair queue before it. */
 export interface ModelQueue {
   readonly model: string;
   readonly config: ModelConfig;
-  /** The upstream's names of it: of the model itself, then of its fallbacks. */
+  /** The upstream model, then its fallbacks. */
   readonly upstreamModels: readonly string[];
   readonly keys: ModelKeys;
   readonly bullmq: Queue<JobData>;
-  /** Where its jobs wait for their turn. */
+  /** fairQueue holds the jobs that wait for their turn. */
   readonly fairQueue: FairQueue;
-  /** What has not begun, as BullMQ's sets hold it. */
+  /** bullmqSets reads the jobs that have not begun from BullMQ's sets. */
   readonly bullmqSets: BullmqSets;
+  /** read reads a job by its id inside BullMQ; null when there is none. */
   read(id: string): Promise<JobReading | null>;
 }
 
-/** BullMQ keeps so many events a queue, whole: with the default of 10,000 a busy queue holds megabytes that nobody reads. */
+/**
+ * How many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue holds megabytes that
+ * are never read.
+ */
 const KEPT_EVENTS = 1000;
 
 export function createModelQueue(

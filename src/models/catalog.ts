@@ -1,43 +1,48 @@
 import type { RedisClient } from '../redis/connection.ts';
 
-/** The upstream's list of models says that a model is not in it. */
+/** GONE is the entry of a model that the upstream's list of models does not contain. */
 export const GONE = 'gone';
 
 const DAY_MS = 86_400_000;
 
 /**
- * What the upstream's list of models says of those that are configured: a hash, by the upstream's name. A day (`YYYY-MM-DD`) on which it is shut down, or `gone`; nothing:
- * no day is announced, or there is no such list. Its keys share a slot.
+ * catalogKey names the hash of what the upstream's list of models says about the configured models, by
+ * upstream model: the day of its shutdown (`YYYY-MM-DD`), or `gone`. A model has no entry when no day is
+ * announced, or when the upstream publishes no list. All keys that begin with this one share a slot.
  */
 export function catalogKey(prefix: string): string {
   return `${prefix}:{catalog}`;
 }
 
+/** readCatalog returns the entries of the catalog by upstream model. */
 export async function readCatalog(redis: RedisClient, prefix: string): Promise<ReadonlyMap<string, string>> {
   return new Map(Object.entries(await redis.hgetall(catalogKey(prefix))));
 }
 
-/** The day on which a model is shut down; undefined: none is known. */
+/** shutdownDateIn returns the day on which a model is shut down; undefined: unknown. */
 export function shutdownDateIn(
   catalog: ReadonlyMap<string, string>,
   upstreamModel: string,
 ): string | undefined {
-  const said = catalog.get(upstreamModel);
-  return said === GONE ? undefined : said;
+  const entry = catalog.get(upstreamModel);
+  return entry === GONE ? undefined : entry;
 }
 
-/** The beginning of that day, in milliseconds. */
+/** shutdownTime returns the beginning of a day, in Unix milliseconds. */
 export function shutdownTime(date: string): number {
   return Date.parse(`${date}T00:00:00Z`);
 }
 
-/** Whether the whole day is over: nobody says at what hour of it, and a model that is still there should be used. */
+/**
+ * isPast returns whether the whole day is over. The upstream does not announce an hour, and a model that is
+ * still there should be used.
+ */
 export function isPast(date: string, now: number): boolean {
   return now >= shutdownTime(date) + DAY_MS;
 }
 
-/** Days until then, a begun one counts; 0 or less: the day has come. */
+/** daysUntil returns the days until a day, counting the current one; 0 or less: the day has come. */
 export function daysUntil(date: string, now: number): number {
-  // Not -0, which some writers of numbers show.
+  // Not -0, which some formatters print.
   return Math.ceil((shutdownTime(date) - now) / DAY_MS) || 0;
 }

@@ -1,19 +1,24 @@
 import { shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
-import type { QueueCore } from '../queue/queue-core.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createQuota } from '../quota/quota.ts';
 import type { ResumedModel } from './view.ts';
 
-/** A person says that there is money again. Other models that are sold by the same upstream models go on too. */
+/**
+ * resumeModel ends the pause after `quota_exhausted`, by hand. Other models that lead to the same upstream
+ * models resume too.
+ * @throws {QueueError} `model_not_configured`
+ */
 export async function resumeModel(
-  { redis, prefix, queues }: Pick<QueueCore, 'redis' | 'prefix' | 'queues'>,
+  { redis, prefix, queues }: Pick<QueueAccess, 'redis' | 'prefix' | 'queues'>,
   model: string,
 ): Promise<ResumedModel> {
   const queue = queues.get(model);
   if (queue === undefined) {
+    const models = [...queues.keys()].join(', ');
     throw new QueueError(
       'model_not_configured',
-      `Expected one of ${[...queues.keys()].join(', ')}, got ${shown(model)}. Models are configured in o3q.config.json`,
+      `Expected one of ${models}, got ${shown(model)}. Models are configured in o3q.config.json`,
     );
   }
   const { upstreamModels } = queue;

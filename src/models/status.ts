@@ -6,7 +6,10 @@ import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
 
-/** How all configured models stand, and what they are sold by. Costs the same whatever waits. */
+/**
+ * ModelsSnapshot is the state of all configured models and their upstream models. Reading it costs the same
+ * for any number of jobs.
+ */
 export interface ModelsSnapshot {
   models: readonly { model: string; config: ModelConfig; waiting: number }[];
   /** By the upstream's name, fallbacks included. */
@@ -15,6 +18,7 @@ export interface ModelsSnapshot {
   shutdownDates: ReadonlyMap<string, string>;
 }
 
+/** readModels reads a ModelsSnapshot. */
 export async function readModels(
   redis: RedisClient,
   prefix: string,
@@ -42,11 +46,12 @@ export async function readModels(
   };
 }
 
+/** modelViewsFrom returns what users see of a ModelsSnapshot. */
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
   return models.map(({ model, config, waiting }) => {
     const upstreamModels = upstreamModelsOf(config);
     const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
-    // When all are gone, the last one is asked all the same.
+    // When all are gone, jobs are sent to the last one all the same.
     const upstreamModel = upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1) ?? model;
     const quota = quotas.get(upstreamModel);
     const stop = quota?.stops[0];
@@ -76,7 +81,10 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
   });
 }
 
-/** What keeps models from being answered and a person might mend, a sentence each. That everybody waits for a minute's limit is not among it. */
+/**
+ * troublesIn returns a sentence for each model that cannot answer for a reason that a person may have to
+ * mend. Waiting for the limit of a minute is not one.
+ */
 export function troublesIn(views: readonly ModelView[]): string[] {
   return views
     .filter(({ state: { status } }) => status === 'paused' || status === 'down' || status === 'gone')
@@ -90,6 +98,7 @@ const STATUS_BY_REASON: Record<StopReason, ModelStatus> = {
   rate_limited: 'rate_limited',
 };
 
+/** What the status of a model is derived from. */
 interface Standing {
   model: string;
   config: ModelConfig;
@@ -103,7 +112,7 @@ function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 're
   if (stop === undefined) {
     const isFallback = upstreamModel !== config.upstream;
     const reason = isFallback
-      ? `the upstream has no ${config.upstream} any more: ${upstreamModel} takes over`
+      ? `${config.upstream} no longer exists at the upstream; ${upstreamModel} takes over`
       : null;
     return { status: 'open', until: null, reason };
   }
@@ -118,14 +127,18 @@ function reasonOf({ reason, until }: QuotaStop, { model, upstreamModel, now }: S
   const time = new Date(until).toISOString();
   const next = until > now ? `one job tries again at ${time}` : 'the next job tries again';
   switch (reason) {
-    case 'gone':
-      return `the upstream has no ${upstreamModel}, and nothing takes over: set models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
-    case 'quota_exhausted':
-      return `quota exhausted, the upstream account of ${upstreamModel} has no money left; ${next}, or all of them after \`o3q resume ${model}\``;
+    case 'gone': {
+      const settings = `models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
+      return `${upstreamModel} does not exist at the upstream, and no fallback takes over: set ${settings}`;
+    }
+    case 'quota_exhausted': {
+      const resumption = `${next}, or all jobs after \`o3q resume ${model}\``;
+      return `quota exhausted (the upstream account of ${upstreamModel} has no money left); ${resumption}`;
+    }
     case 'upstream_down':
-      return `the upstream of ${upstreamModel} is out of reach or overloaded; ${next}`;
+      return `the upstream of ${upstreamModel} is unreachable or overloaded; ${next}`;
     case 'rate_limited':
-      return `the upstream has asked everybody who uses ${upstreamModel} to wait until ${time}`;
+      return `rate limited; the upstream accepts no request for ${upstreamModel} until ${time}`;
     default: {
       const never: never = reason;
       throw new Error(`unknown reason ${String(never)}`);

@@ -1,50 +1,55 @@
 /**
- * - `open`: jobs are sent. `rate_limited`: the upstream has asked everybody to wait.
- * - `paused`: its account has no money left; one job probes from time to time. `down`: it is out of reach or overloaded.
+ * - `open`: jobs are sent.
+ * - `rate_limited`: the upstream has answered 429, and all workers wait.
+ * - `paused`: the upstream account has no money left; one job probes from time to time.
+ * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
  */
 export const MODEL_STATUSES = ['open', 'rate_limited', 'paused', 'down', 'gone'] as const;
 export type ModelStatus = (typeof MODEL_STATUSES)[number];
 
-/** What an admin sees of a configured model. */
+/** ModelView is what an admin sees of a configured model. */
 export interface ModelView {
   model: string;
-  /** As configured: the upstream's own name of it, and of what takes over. */
+  /** The upstream's name of the model, as configured. */
   upstream: string;
+  /** Upstream models that take over when the ones before them are gone, as configured. */
   fallbacks: string[];
-  /** The upstream model that jobs are sent to now: the first of these that is not gone. */
+  /** The upstream model that jobs are sent to now: the first one that is not gone. */
   upstream_model: string;
-  /** As configured; null: not limited here. */
+  /** The configured limits; null: none. */
   limits: {
     requests_per_minute: number | null;
     tokens_per_minute: number | null;
     max_in_flight: number | null;
   };
-  /** What the upstream says of its own limits; null: nothing lately. The smaller of the two holds. */
+  /** The limits that the upstream advertises; null: none lately. The smaller of the two applies. */
   told_limits: { requests_per_minute: number | null; tokens_per_minute: number | null };
   state: ModelState;
 }
 
 export interface ModelState {
   status: ModelStatus;
-  /** When one job tries again, ISO 8601; null: it is open. In the past: with the next job. */
+  /** When one job tries again, ISO 8601; null: the model is open. In the past: the next job tries. */
   until: string | null;
-  /** In words; null: there is nothing to say. */
+  /** The status in words; null: nothing is wrong. */
   reason: string | null;
-  /** Jobs in its line. */
+  /** Jobs in the fair queue. */
   waiting: number;
-  /** Of the upstream model, whatever model they were asked for by. */
+  /** Jobs in flight at the upstream model, of all models that lead to it. */
   in_flight: number;
   requests_last_minute: number;
   tokens_last_minute: number;
-  /** The day on which the upstream shuts `upstream_model` down, `YYYY-MM-DD`; null: none is announced, or it publishes no list. */
+  /**
+   * The day on which the upstream shuts `upstream_model` down, `YYYY-MM-DD`; null: not announced, or unknown.
+   */
   shutdown_date: string | null;
 }
 
-/** What an end of a model's pause has done. */
+/** ResumedModel is the answer to a resume by hand. */
 export interface ResumedModel {
   model: string;
   upstream_models: string[];
-  /** Whether one of them was paused. */
+  /** Whether one of the upstream models was paused. */
   resumed: boolean;
 }

@@ -1,11 +1,12 @@
 import type { Models } from '../config/file.ts';
 import { type CompletionWaiters, createCompletionWaiters } from '../events/completion-waiters.ts';
 import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
-import { createModelQueue, type ModelQueue } from '../model-queue/model-queue.ts';
-import { connectRedis, type RedisClient } from '../redis/connection.ts';
-import { createRedisGuard, type RedisGuard } from '../redis/guard.ts';
+import { createModelQueue } from '../model-queue/model-queue.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { connectRedis } from '../redis/connection.ts';
+import { createRedisGuard } from '../redis/guard.ts';
 import { createSubscriptions } from '../redis/subscriptions.ts';
-import { createUsageStore, type UsageStore } from '../usage/store.ts';
+import { createUsageStore } from '../usage/store.ts';
 import { createDeliveryQueue, type DeliveryQueue } from '../webhooks/deliveries.ts';
 
 export interface QueueCoreOptions {
@@ -17,16 +18,10 @@ export interface QueueCoreOptions {
   onError: (error: Error) => void;
 }
 
-/** What everybody shares who uses one queue in this process: the connections, and a queue a model. */
-export interface QueueCore {
-  readonly prefix: string;
-  readonly redis: RedisClient;
-  readonly models: Models;
-  readonly queues: ReadonlyMap<string, ModelQueue>;
+/** QueueCore is what all faces of one queue share in this process: the connections, and a queue for each model. */
+export interface QueueCore extends QueueAccess {
   /** undefined: no webhooks are delivered. */
   readonly deliveries: DeliveryQueue | undefined;
-  readonly guard: RedisGuard;
-  readonly usage: UsageStore;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
   close(): Promise<void>;
@@ -58,6 +53,7 @@ export function createQueueCore({
     models,
     queues,
     deliveries,
+    webhooksOut,
     guard: createRedisGuard(redis, redisUrl),
     usage: createUsageStore(redis, prefix, queues.keys()),
     waiters,

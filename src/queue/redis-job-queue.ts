@@ -15,7 +15,7 @@ import {
   jobsOfAllPages,
   type WaitOptions,
 } from '../job/job-queue.ts';
-import type { BulkRequest, JobRequest } from '../job/request.ts';
+import { type BulkRequest, type JobRequest, parseJobRequest } from '../job/request.ts';
 import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { TenantQueue } from './tenant-queue.ts';
 
@@ -36,7 +36,10 @@ export class RedisJobQueue implements JobQueue {
     const flaw = enqueueOptionFlaw(options);
     if (flaw !== undefined) throw refusalOf('options', [flaw]);
     const { idempotencyKey, signal } = options;
-    return abortable(signal, async () => (await this.#queue.enqueue(request, idempotencyKey)).job);
+    return abortable(
+      signal,
+      async () => (await this.#queue.enqueue(parseJobRequest(request), idempotencyKey)).job,
+    );
   }
 
   async enqueueBulk(

@@ -1,10 +1,10 @@
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
-import type { EnqueueOutcome } from '../enqueue/enqueue-once.ts';
+import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery, WaitOptions } from '../job/job-queue.ts';
-import type { BulkRequest, JobRequest } from '../job/request.ts';
-import type { Caller } from '../job/tenant.ts';
+import type { BulkRequest, ParsedRequest } from '../job/request.ts';
+import { type Caller, NO_TENANT } from '../job/tenant.ts';
 import type { CompletedJob, JobPage, JobView, ResultOutcome, UncompletedJob } from '../job/view.ts';
 import { type CancelOutcome, cancelJob, removeJob, retryJob } from '../job-store/actions.ts';
 import {
@@ -17,15 +17,21 @@ import {
 } from '../job-store/find.ts';
 import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
-import { createSdkRetryKeys, type SdkRetryKeys } from './sdk-retry-keys.ts';
 
 /** ResultJsonOutcome is a ResultOutcome whose result is JSON already, in UTF-8. */
 export type ResultJsonOutcome =
   | { status: 'completed'; json: Buffer }
   | { status: UncompletedJob['status']; job: UncompletedJob };
+
+/** TenantStorage is the Redis of a queue, for one tenant. */
+export type TenantStorage = Pick<QueueAccess, 'redis' | 'prefix' | 'guard'> & {
+  /** `NO_TENANT` without a caller. */
+  readonly tenant: string;
+};
 
 /** BoundedWait is a WaitOptions without defaults. */
 export type BoundedWait = WaitOptions & { timeoutMs: number };
@@ -42,21 +48,24 @@ export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
 export class TenantQueue {
   readonly #core: QueueCore;
   readonly #caller: Caller | undefined;
+  readonly #tenant: string;
   readonly #intake: Intake;
 
   constructor(core: QueueCore, caller: Caller | undefined) {
     this.#core = core;
     this.#caller = caller;
-    this.#intake = createIntake(core, caller?.tenant);
+    this.#tenant = caller?.tenant ?? NO_TENANT;
+    this.#intake = createIntake(core, this.#tenant);
   }
 
   /**
    * Enqueues a request. `isNew` is false where the idempotency key already had this job: of many calls at once with one key and request, one is
    * told `isNew`, and all get the same job.
    */
-  async enqueue(request: JobRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
-    if (idempotencyKey !== undefined) return this.#intake.enqueueOnce(request, idempotencyKey);
-    return { job: await this.#intake.enqueue(request), isNew: true };
+  async enqueue(request: ParsedRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
+    const outcome = await this.#intake.enqueue(request, idempotencyKey);
+    if (outcome.ok) return outcome;
+    throw outcome.error;
   }
 
   /** Enqueues up to 1,000 requests; a bad one refuses only itself. */
@@ -64,10 +73,10 @@ export class TenantQueue {
     return this.#intake.enqueueBulk(requests);
   }
 
-  /** For callers that ask again by themselves when no answer comes. */
-  get sdkRetryKeys(): SdkRetryKeys {
+  /** What the producer needs to keep keys of its own in the same Redis. */
+  get storage(): TenantStorage {
     const { redis, prefix, guard } = this.#core;
-    return createSdkRetryKeys({ redis, prefix, guard, tenant: this.#caller?.tenant });
+    return { redis, prefix, guard, tenant: this.#tenant };
   }
 
   /** Reads a job as it stands; null: there is none. */

@@ -51,3 +51,17 @@ export function quotaKeysOf(prefix: string, upstreamModel: string): QuotaKeys {
     usage: `${state}:usage`,
   };
 }
+
+/** TenantQuotaKeys names the Redis keys of what a tenant has reserved over all models, in a slot of its own. */
+export interface TenantQuotaKeys {
+  /** A sorted set of the tenant's jobs that have a slot in flight, by the end of their lease (ms). */
+  readonly leases: string;
+  /** A hash of the expected cost of these jobs, in nano-dollars. */
+  readonly costs: string;
+}
+
+/** tenantQuotaKeysOf returns the keys of the quota of `tenant` under `prefix` (`O3Q_PREFIX`). */
+export function tenantQuotaKeysOf(prefix: string, tenant: string): TenantQuotaKeys {
+  const base = `${prefix}:tenant:{tenant ${tenant}}`;
+  return { leases: `${base}:leases`, costs: `${base}:costs` };
+}

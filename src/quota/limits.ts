@@ -2,8 +2,9 @@ import type { ModelConfig, Models } from '../config/file.ts';
 import type { QuotaLimits } from './quota.ts';
 
 /**
- * What the configuration allows of one upstream model: the smallest that any alias of it says, since they
- * share it. A fallback that is nobody's own model has the limits of the model that falls back on it.
+ * limitsOf returns the configured limits of one upstream model: the smallest of all models that lead to it,
+ * because they share it. A fallback that no model has as its `upstream` has the limits of the model that
+ * falls back on it.
  */
 export function limitsOf(
   models: Models['models'],

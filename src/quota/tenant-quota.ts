@@ -1,5 +1,6 @@
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from '../lua/tenant-limits.ts';
 import type { RedisClient } from '../redis/connection.ts';
+import { tenantQuotaKeysOf } from './keys.ts';
 import { LEASE_MS, RUNNING_LEASE_MS, STARTING_LEASE_MS } from './quota.ts';
 
 /** TenantReserveReply is what `TenantQuotas.reserve` has reserved. */
@@ -42,10 +43,7 @@ export interface TenantQuotas {
 }
 
 export function createTenantQuotas(redis: RedisClient, prefix: string): TenantQuotas {
-  const keysOf = (tenant: string) => ({
-    leases: `${prefix}:tenant:{tenant ${tenant}}:leases`,
-    costs: `${prefix}:tenant:{tenant ${tenant}}:costs`,
-  });
+  const keysOf = (tenant: string) => tenantQuotaKeysOf(prefix, tenant);
   const channel = `${prefix}:tenant-released`;
   return {
     channel,

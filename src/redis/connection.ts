@@ -2,34 +2,44 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { throttledErrors } from '../async/throttled-errors.ts';
 import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
 
-/** What BullMQ and our own commands run on. */
+/** RedisClient runs our own commands, and BullMQ's. */
 export type RedisClient = Redis | Cluster;
 
 /**
- * `fail-fast`: producer, CLI, library. A command that cannot be sent now fails now, so that a caller gets
- * its 503 in milliseconds. Commands must wait for `ready` (see assertRedisUsable): nothing is queued meanwhile.
- * `patient`: worker. Commands wait for Redis as long as it takes; BullMQ demands it of its workers.
+ * RedisRole says what a command does while Redis is away.
+ *
+ * - `fail-fast` (producer, CLI, library): it fails at once, so that a caller gets its 503 in milliseconds.
+ *   Commands must wait for `ready` (see assertRedisUsable), because none is queued before.
+ * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of its workers.
  */
 export type RedisRole = 'fail-fast' | 'patient';
 
+/** ConnectRedisOptions configure one connection. */
 export type ConnectRedisOptions = {
   /**
-   * Told about lost connections and refused ones; called at most once a second, because a Redis that is
-   * down or misconfigured makes ioredis repeat itself without a limit of its own.
+   * Called for lost and refused connections, at most once a second: ioredis repeats the error of a Redis that
+   * is down or misconfigured without a limit.
    */
   readonly onError: (error: Error) => void;
   /** The connection's name in `CLIENT LIST`. Default: none. */
   readonly name?: string;
 };
 
-/** Begins to connect and returns at once; throws only when the URL is malformed. The caller disconnects. */
+/**
+ * connectRedis begins to connect and returns at once. The caller disconnects.
+ *
+ * @throws {RedisUnavailableError} when the URL is malformed.
+ */
 export function connectRedis(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
   const client = createClient(url, role, options.name);
   client.on('error', throttledErrors(options.onError));
   return client;
 }
 
-/** Ends a connection, and with it the commands that wait for it: ioredis forgets these between two tries to connect. */
+/**
+ * disconnectRedis ends a connection and fails the commands that wait for it, which ioredis forgets between
+ * two tries to connect.
+ */
 export function disconnectRedis(client: RedisClient): void {
   if (client.status === 'reconnecting') client.connect().catch(() => {});
   client.disconnect();
@@ -58,7 +68,7 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
         name: address.masterName,
         db: address.database,
         sentinelRetryStrategy: behaviour.client.retryStrategy,
-        // After a failover the old master may live on as a replica: leave it, and send the command again.
+        // After a failover the old master may continue as a replica: reconnect, and send the command again.
         reconnectOnError: (error) => (error.message.includes('READONLY') ? 2 : false),
       });
     case 'cluster':
@@ -69,12 +79,15 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
 }
 
 /**
- * ioredis keeps the process up for so long, by default 2 s, after disconnect() of a client that has no connection, or whose
- * Redis is frozen: a command must end when it has said that Redis is down, and a worker when it has let go.
+ * After disconnect() of a client without a connection, or with a frozen Redis, ioredis keeps the process
+ * alive for this long, by default 2 s. A CLI command must end when it has said that Redis is down, and a
+ * worker when it has released its jobs.
  */
 const DISCONNECT_TIMEOUT_MS = 200;
 
-/** What the whole client does, and what each of its connections does: for a cluster these are two places. */
+/**
+ * Options of the whole client, and options of each of its connections: a cluster takes them in two places.
+ */
 type Behaviour = {
   readonly client: {
     readonly enableOfflineQueue: boolean;
@@ -102,7 +115,7 @@ function behaviourOf(role: RedisRole): Behaviour {
       return {
         client: {
           enableOfflineQueue: true,
-          // At most a second: BullMQ's own up to 20 s let locks run out after a short outage.
+          // At most a second: with BullMQ's own waits of up to 20 s, locks expire after a short outage.
           retryStrategy: (times) => Math.min(100 * 2 ** Math.min(times, 4), 1000),
         },
         node: { maxRetriesPerRequest: null, disconnectTimeout: DISCONNECT_TIMEOUT_MS },
@@ -125,7 +138,7 @@ function clusterFrom(
   });
 }
 
-// The name is checked against the certificate; an IP address must not be sent as a server name.
+// TLS checks the server name against the certificate; an IP address must not be sent as a server name.
 function tlsFor(server: HostAndPort): NonNullable<RedisOptions['tls']> {
   return /^[\d.]+$|:/.test(server.host) ? {} : { servername: server.host };
 }

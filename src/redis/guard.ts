@@ -2,17 +2,18 @@ import type { Cluster, Redis } from 'ioredis';
 import { QueueError } from '../errors/problem.ts';
 import { maskRedisUrl } from './url.ts';
 
-/** How long the very first use may wait for the connection to stand, in milliseconds. */
+/** How long the very first use may wait for the connection, in milliseconds. */
 const FIRST_CONNECTION_MS = 2000;
 
+/** RedisGuard runs work on Redis. */
 export type RedisGuard = <Output>(work: () => Promise<Output>) => Promise<Output>;
 
 /**
- * Runs Redis work so that it fails at once, and in one way, while Redis is away. A queue that was only just made may
- * wait for its first connection; after that nobody hangs.
+ * createRedisGuard makes work on Redis fail at once, and in one way, while Redis is away: with a QueueError
+ * `redis_unavailable`. The first use may wait for the connection; no later use hangs.
  */
 export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuard {
-  // Once it has stood, where it is needs no telling: a caller over HTTP has no business with it.
+  // After the first connection, messages no longer name the address: callers over HTTP should not see it.
   let where = redis.status === 'ready' ? '' : ` at ${maskRedisUrl(url)}`;
   redis.once('ready', () => {
     where = '';
@@ -31,24 +32,28 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
     if (redis.status !== 'ready') {
       throw new QueueError(
         'redis_unavailable',
-        `Redis${where} cannot be used right now (the connection is ${redis.status}). Nothing was changed; try again in a moment`,
+        `Redis${where} is not available (the connection is ${redis.status}). ` +
+          'Nothing was changed; try again in a moment',
       );
     }
     try {
       return await work();
     } catch (error: unknown) {
       if (!isUnavailable(error)) throw error;
-      // A command that was on its way may have been carried out: a Redis that was only slow does so later.
+      // A command on its way may have been carried out: a Redis that was only slow carries it out later.
       throw new QueueError(
         'redis_unavailable',
-        `Redis broke off (${error.message}). What was asked may have been done all the same; look before you ask again`,
+        `The connection to Redis broke (${error.message}). ` +
+          'The request may have been carried out; check before you send it again',
         { cause: error },
       );
     }
   };
 }
 
-/** Lost connections as ioredis words them, and the refusals of a server that is loading, full, failing over or stopping. */
+/**
+ * Lost connections as ioredis words them, and errors of a server that loads, is full, fails over or stops.
+ */
 const UNAVAILABLE =
   /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS) )|ECONN|EPIPE|Failed to refresh slots/;
 

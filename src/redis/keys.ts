@@ -1,8 +1,10 @@
 /**
- * ModelKeys names every Redis key of one model, ours and BullMQ's. All of them share the hash tag `{model}`: a Redis Cluster keeps
- * them in one slot, because our scripts touch several at once, and may spread models over shards.
+ * ModelKeys names every Redis key of one model, ours and BullMQ's. All of them share the hash tag `{model}`:
+ * a Redis Cluster keeps them in one slot, because our scripts touch several at once, and may spread models
+ * over shards.
  *
- * BullMQ's keys begin with `<prefix>:{model}:`, ours with `<prefix>:<kind>:{model}:`, so the two can never collide.
+ * BullMQ's keys begin with `<prefix>:{model}:`, ours with `<prefix>:<kind>:{model}:`, so the two can never
+ * collide.
  */
 export interface ModelKeys {
   /** queueName is BullMQ's name of the model's queue. */
@@ -17,8 +19,8 @@ export interface ModelKeys {
    * fairQueue is a part of the model's fair queue, in which jobs wait for their turn.
    *
    * - `tenants`: sorted set of tenants with waiting jobs, by virtual time.
-   * - `tenant`: beginning of the name of each tenant's own queue, a sorted set of job ids. The queue of alice is `…:tenant:alice`;
-   *   jobs without a tenant stand in `…:tenant:`.
+   * - `tenant`: beginning of the name of each tenant's own queue, a sorted set of job ids. The queue of alice
+   *   is `…:tenant:alice`; jobs without a tenant stand in `…:tenant:`.
    * - `paused`: sorted set of tenants that may not start, by the end of the pause (ms).
    * - `reasons`: hash of the reasons of these pauses, by tenant.
    * - `clock`: hash of the virtual time, each tenant's next tag and the number of starts.
@@ -31,11 +33,14 @@ export interface ModelKeys {
   fairQueue(part: FairQueuePart): string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
-  /** response is our JSON string with the whole response of a completed job. It is not part of the record because it may be megabytes. */
+  /**
+   * response is our JSON string with the whole response of a completed job. It is not part of the record
+   * because it may be megabytes.
+   */
   response(id: string): string;
   /**
-   * eventLog is our Redis stream of what the upstream streamed for a job. Its name is also the channel that announces new entries and
-   * changes of the job's status.
+   * eventLog is our Redis stream of what the upstream streamed for a job. Its name is also the channel that
+   * announces new entries and changes of the job's status.
    */
   eventLog(id: string): string;
   /** index is a sorted set of job ids by creation time. `all` holds every job, `live` the unfinished ones. */
@@ -45,8 +50,8 @@ export interface ModelKeys {
   /** tenants is the set of tenants that have a tenantIndex. */
   readonly tenants: string;
   /**
-   * outbox is a sorted set of finished jobs whose webhook is still to be sent, by the time of their end (ms). Its name is also the
-   * channel that announces a new entry; the message is the job's id.
+   * outbox is a sorted set of finished jobs whose webhook is still to be sent, by the time of their end (ms).
+   * Its name is also the channel that announces a new entry; the message is the job's id.
    */
   readonly outbox: string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
@@ -60,6 +65,7 @@ type BullmqPart =
   | 'prioritized'
   | 'delayed'
   | 'active'
+  | 'completed'
   | 'stalled'
   | 'failed'
   | 'events'
@@ -104,7 +110,9 @@ export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
 
-/** modelScriptKeys returns the keys of a model under the names by which the scripts of src/lua ask for them. */
+/**
+ * modelScriptKeys returns the keys of a model under the names by which the scripts of src/lua ask for them.
+ */
 export function modelScriptKeys(keys: ModelKeys) {
   return {
     wait: keys.queue('wait'),
@@ -136,7 +144,8 @@ export function modelScriptKeys(keys: ModelKeys) {
 }
 
 /**
- * jobScriptKeys returns the keys of a job and of its model under the names by which the scripts of src/lua ask for them.
+ * jobScriptKeys returns the keys of a job and of its model under the names by which the scripts of src/lua
+ * ask for them.
  *
  * @param tenant the job's tenant; '' for none.
  */
@@ -153,14 +162,17 @@ export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
 }
 
 /**
- * claimKey names the string that says into which model a job with an idempotency key is being put. It lives for moments. All models
- * share one slot because they must agree on it.
+ * claimKey names the string that says into which model a job with an idempotency key is being put. It lives
+ * for moments. All models share one slot because they must agree on it.
  */
 export function claimKey(prefix: string, id: string): string {
   return `${prefix}:claim:{idempotency}:${id}`;
 }
 
-/** WebhookKeys name what producers keep of OpenAI's webhooks for the workers of all models, in a slot of its own. */
+/**
+ * WebhookKeys name what producers keep of OpenAI's webhooks for the workers of all models, in a slot of its
+ * own.
+ */
 export interface WebhookKeys {
   /** ended is a sorted set of `<webhook id> <response id>` by arrival time: the last hour. */
   readonly ended: string;

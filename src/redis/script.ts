@@ -5,13 +5,16 @@ import type { Cluster, Redis } from 'ioredis';
 export type ScriptValue = string | number;
 
 /**
- * LuaLibrary is Lua that several scripts share: local functions, written against named keys and arguments. A script that uses a
- * library takes the library's keys and arguments too, under the same names.
+ * LuaLibrary is Lua that several scripts share: local functions, written against named keys and arguments. A
+ * script that uses a library takes the library's keys and arguments too, under the same names.
  */
 export interface LuaLibrary<Key extends string = string, Arg extends string = string> {
   readonly keys: readonly Key[];
   readonly args: readonly Arg[];
-  /** texts are the Lua of the libraries it uses, then its own. Each stands once in a script, however many libraries use it. */
+  /**
+   * texts are the Lua of the libraries it uses, then its own. Each stands once in a script, however many
+   * libraries use it.
+   */
   readonly texts: readonly string[];
 }
 
@@ -23,7 +26,10 @@ export interface ScriptCall<Key extends string, Arg extends string> {
   readonly rest?: readonly ScriptValue[];
 }
 
-/** Script is a piece of Lua that Redis runs as one step: no other command and no crash can fall between two of its lines. */
+/**
+ * Script is a piece of Lua that Redis runs as one step: no other command and no crash can fall between two of
+ * its lines.
+ */
 export interface Script<Key extends string = string, Arg extends string = string> {
   /** name stands in the script's first line, and tells scripts apart: `run.finish`. */
   readonly name: string;
@@ -73,8 +79,9 @@ export function defineLibrary<
 }
 
 /**
- * Declares a script. Its names become locals in front of the Lua text, so that neither language counts positions:
- * `keys: ['lock']` lets the text say `redis.call('GET', lock)` and makes `run` ask for `{ keys: { lock } }`.
+ * Declares a script. Its names become locals in front of the Lua text, so that neither language counts
+ * positions: `keys: ['lock']` lets the text say `redis.call('GET', lock)` and makes `run` ask for `{ keys: {
+ * lock } }`.
  */
 export function defineScript<
   const Key extends string = never,

@@ -1,19 +1,31 @@
 import type { Cluster, Redis } from 'ioredis';
 
-/** Who listens to which channel, all on one connection. */
+/** Subscriptions shares one connection among all listeners of this process. */
 export interface Subscriptions {
-  /** @param onNews called with each message, and without one when some may have been missed. */
+  /**
+   * listen subscribes to a channel.
+   *
+   * @param onNews called with each message, and without one when messages may have been missed.
+   */
   listen(channel: string, onNews: (message?: string) => void): Subscription;
   close(): void;
 }
 
+/** Subscription is one listener of one channel. */
 export interface Subscription {
-  /** Resolves when it stands, or cannot for now: then `onNews` is called once it does. */
+  /**
+   * Resolves when the subscription is active, or has failed for now; then `onNews` is called once it is
+   * active.
+   */
   readonly standing: Promise<unknown>;
   end(): void;
 }
 
-/** @param connect called once, with the first listener. */
+/**
+ * createSubscriptions makes subscriptions on a connection of their own.
+ *
+ * @param connect called once, for the first listener.
+ */
 export function createSubscriptions(connect: () => Redis | Cluster): Subscriptions {
   let subscriber: Redis | Cluster | undefined;
   const listeners = new Map<string, Set<(message?: string) => void>>();
@@ -31,7 +43,9 @@ export function createSubscriptions(connect: () => Redis | Cluster): Subscriptio
     standing.set(channel, subscribing);
     return subscribing;
   };
-  /** What was published while the connection was away is gone: everybody hears of it, but not before the subscription stands again. */
+  /**
+   * Messages were lost with the connection: all listeners are told, once the subscriptions are active again.
+   */
   const subscribeAgain = async (client: Redis | Cluster): Promise<void> => {
     await Promise.all([...listeners.keys()].map((channel) => subscribe(client, channel)));
     tellAll();
@@ -41,7 +55,7 @@ export function createSubscriptions(connect: () => Redis | Cluster): Subscriptio
     const client = connect();
     let lost = false;
     client.on('message', tell);
-    // Whoever waits learns at once that Redis is away, by looking.
+    // Listeners then look, and learn at once that Redis is away.
     client.on('close', () => {
       lost = true;
       tellAll();

@@ -1,8 +1,9 @@
 import { SetupError } from '../errors/setup-error.ts';
 
 /**
- * No usable Redis, told to a person: the message says what was expected, what was found and what to do.
- * Whoever starts the program prints the message alone (a stack would only hide it) and exits with code 1.
+ * RedisUnavailableError says that there is no usable Redis. Its message says what was expected, what was
+ * found and what to do. Entry points print the message alone, because a stack would only hide it, and exit
+ * with code 1.
  */
 export class RedisUnavailableError extends SetupError {
   override readonly name = 'RedisUnavailableError';

@@ -1,10 +1,12 @@
 import { RedisUnavailableError } from './unavailable-error.ts';
 
+/** HostAndPort is the address of one server. */
 export type HostAndPort = { readonly host: string; readonly port: number };
 
+/** RedisCredentials are sent to the Redis servers. */
 export type RedisCredentials = { readonly username?: string; readonly password?: string };
 
-/** Where Redis is, as read from a URL. One shape per accepted form. */
+/** RedisAddress says where Redis is, in one shape per accepted form of URL. */
 export type RedisAddress =
   | {
       readonly kind: 'single';
@@ -18,7 +20,7 @@ export type RedisAddress =
       readonly sentinels: readonly HostAndPort[];
       readonly masterName: string;
       readonly database: number;
-      /** For the Redis servers; the sentinels themselves are asked without a password. */
+      /** The Redis servers get them; the sentinels are asked without a password. */
       readonly credentials: RedisCredentials;
     }
   | {
@@ -40,14 +42,18 @@ const URL_PARTS =
 
 const HOST_AND_PORT = /^(?<host>\[[0-9a-f:.]+\]|[^:[\]\s]+)(?::(?<port>\d+))?$/i;
 
-/** Reads a Redis URL, or throws an error that names the accepted forms. Does no I/O. */
+/**
+ * parseRedisUrl reads a Redis URL. It does no I/O.
+ *
+ * @throws {RedisUnavailableError} with the accepted forms, for any other text.
+ */
 export function parseRedisUrl(url: string): RedisAddress {
   const refuse = (reason: string): never => {
     throw new RedisUnavailableError(`Not a Redis URL: ${maskRedisUrl(url)} (${reason}). ${ACCEPTED_FORMS}`);
   };
   const parts = URL_PARTS.exec(url.trim())?.groups;
   if (parts === undefined) return refuse(reasonOfMismatch(url));
-  // Read on, and the reasons below would quote pieces of that password.
+  // Refused here, because the reasons below would quote pieces of that password.
   if (parts['path']?.includes('@')) return refuse('there is a / before the @: is it part of a password?');
   const scheme = parts['scheme']?.toLowerCase();
   const defaultPort = scheme === 'redis+sentinel' ? 26379 : 6379;
@@ -79,7 +85,7 @@ export function parseRedisUrl(url: string): RedisAddress {
       return { kind: 'sentinel', sentinels: servers, masterName, database, credentials };
     }
     case 'redis+cluster': {
-      // A cluster has database 0 only: SELECT is refused by its servers.
+      // A cluster has database 0 only: its servers refuse SELECT.
       if (!['', '0'].includes(path.join('/'))) return refuse('a cluster has no databases to choose from');
       return { kind: 'cluster', nodes: servers, credentials };
     }
@@ -88,7 +94,9 @@ export function parseRedisUrl(url: string): RedisAddress {
   }
 }
 
-/** The URL as it may be printed: everything after the colon of `user:password` and after a `?` is hidden. */
+/**
+ * maskRedisUrl returns the URL as it may be printed: without the password, and without what follows a `?`.
+ */
 export function maskRedisUrl(url: string): string {
   // Greedy up to the last @: a password with an unencoded @ or / in it must not leak its tail.
   return url

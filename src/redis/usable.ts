@@ -2,8 +2,9 @@ import type { RedisClient } from './connection.ts';
 import { RedisUnavailableError } from './unavailable-error.ts';
 import { maskRedisUrl } from './url.ts';
 
+/** AssertRedisUsableOptions configure one check. */
 export type AssertRedisUsableOptions = {
-  /** Gets a sentence about a setting that will lose jobs one day. */
+  /** Called with a sentence about a setting that can lose jobs. */
   readonly warn: (sentence: string) => void;
   /** How long to wait for the first connection, in milliseconds. Default 5000. */
   readonly timeoutMs?: number;
@@ -12,9 +13,11 @@ export type AssertRedisUsableOptions = {
 const OLDEST_VERSION = [6, 2] as const;
 
 /**
- * Waits until Redis answers, then checks that BullMQ can live on it. Throws RedisUnavailableError otherwise;
- * a configured Redis that does not answer is never replaced by the embedded one, which would hide its jobs.
- * The client stays the caller's, to disconnect also after a failure.
+ * assertRedisUsable waits until Redis answers, then checks that BullMQ can run on it. The embedded Redis
+ * never replaces a configured one that does not answer, because that would hide its jobs. The caller
+ * disconnects the client, also after a failure.
+ *
+ * @throws {RedisUnavailableError}
  */
 export async function assertRedisUsable(
   client: RedisClient,
@@ -24,21 +27,25 @@ export async function assertRedisUsable(
   await untilReady(client, url, timeoutMs);
   const info = await client.info().catch((error: unknown) => {
     throw new RedisUnavailableError(
-      `Redis at ${maskRedisUrl(url)} did not answer INFO: ${causeOf(error)}. Allow this user to run it (ACL: +info), then start again.`,
+      `Redis at ${maskRedisUrl(url)} did not answer INFO: ${causeOf(error)}. ` +
+        'Allow this user to run it (ACL: +info), then start again.',
     );
   });
 
   const version = field(info, 'redis_version');
   if (isOlder(version)) {
     throw new RedisUnavailableError(
-      `Redis at ${maskRedisUrl(url)} is version ${version}; version ${OLDEST_VERSION.join('.')} or newer (or Valkey) is needed. Upgrade it, or point REDIS_URL at a newer one.`,
+      `Redis at ${maskRedisUrl(url)} is version ${version}; version ${OLDEST_VERSION.join('.')} or newer ` +
+        '(or Valkey) is needed. Upgrade it, or point REDIS_URL at a newer one.',
     );
   }
 
   const policy = field(info, 'maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     warn(
-      `Redis at ${maskRedisUrl(url)} has maxmemory-policy ${policy}: when its memory is full it will silently delete jobs and results. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its configuration file).`,
+      `Redis at ${maskRedisUrl(url)} has maxmemory-policy ${policy}: when its memory is full it will silently ` +
+        'delete jobs and results. Set it to noeviction (CONFIG SET maxmemory-policy noeviction, and in its ' +
+        'configuration file).',
     );
   }
 }
@@ -60,7 +67,9 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
       finish(() =>
         reject(
           new RedisUnavailableError(
-            `Redis at ${maskRedisUrl(url)} cannot be used: ${lastError === undefined ? 'no answer' : causeOf(lastError)} (waited ${timeoutMs / 1000} s). Start it or correct REDIS_URL; without REDIS_URL an embedded Redis is started.`,
+            `Redis at ${maskRedisUrl(url)} cannot be used: ` +
+              `${lastError === undefined ? 'no answer' : causeOf(lastError)} (waited ${timeoutMs / 1000} s). ` +
+              'Start it or correct REDIS_URL; without REDIS_URL an embedded Redis is started.',
           ),
         ),
       );
@@ -83,7 +92,7 @@ function field(info: string, name: string): string | undefined {
   return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
 }
 
-/** An unknown version passes: BullMQ asks the same question again and knows its own answer. */
+/** An unknown version passes: BullMQ checks the version again by its own rules. */
 function isOlder(version: string | undefined): boolean {
   const [major = Number.NaN, minor = Number.NaN] = (version ?? '').split('.').map(Number);
   return major < OLDEST_VERSION[0] || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1]);

@@ -1,4 +1,7 @@
-/** One event of a response's stream, as it goes over the wire, but for its number. Only what is read here is typed. */
+/**
+ * ResponseEvent is one event of a response's stream as on the wire, without its number. Only the fields that
+ * we read are typed.
+ */
 export interface ResponseEvent {
   type: string;
   output_index?: number;
@@ -11,8 +14,8 @@ export interface ResponseEvent {
 }
 
 /**
- * The events that tell of the response as a whole. Every door makes its own of these: a job's response begins before anything is bought,
- * and outlives the attempts.
+ * Events about the response as a whole. They are not replayed: each of our routes makes its own, because a
+ * job's response begins before anything is bought, and outlives the attempts.
  */
 const OF_THE_WHOLE = new Set([
   'response.created',
@@ -26,12 +29,12 @@ const OF_THE_WHOLE = new Set([
   'error',
 ]);
 
-/** Whether an event is a part of the answer. Types that nobody knew yet are. */
+/** isPartOfAnswer returns whether an event belongs to the answer. Unknown types do. */
 export function isPartOfAnswer({ type }: ResponseEvent): boolean {
   return !OF_THE_WHOLE.has(type);
 }
 
-/** One event for two deltas that follow each other in the same place; undefined where they do not. */
+/** joined makes one event of two consecutive deltas of the same text; undefined if they are not. */
 export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent | undefined {
   const { delta: before, logprobs, ...place } = one;
   const { delta: after, logprobs: more, ...nextPlace } = next;
@@ -44,12 +47,15 @@ export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent |
   };
 }
 
-/** Bytes in base64 end with their padding, so that two of them do not make one. */
+/** Audio deltas are base64 with padding, and cannot be concatenated. */
 function isText({ type }: ResponseEvent): boolean {
   return type !== 'response.audio.delta';
 }
 
-/** Whatever else stands in them tells places apart: of some events only OpenAI knows what. */
+/**
+ * All other fields must be equal, because they say which text a delta belongs to. Only OpenAI knows all of
+ * them.
+ */
 function isSame(one: Record<string, unknown>, other: Record<string, unknown>): boolean {
   const fields = Object.keys(one);
   return (

@@ -4,59 +4,66 @@ import type { FinishedStatus } from '../job/job.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 
-/** What is known of a job's run, beside BullMQ's job. Only the holder of the job's lock writes it, apart from a cancel. */
+/**
+ * RunRecord is what we know of a job's run beside BullMQ's job. Only the holder of the job's lock writes it,
+ * except for a cancel and for the id of a bought response.
+ */
 export interface RunRecord {
   startedAt: number | undefined;
   finishedAt: number | undefined;
+  /** The current or last attempt of the run, counted from 1; 0 before the first. */
   attempt: number;
-  /** The upstream's name of the model that the job may be sent to: it has had its turn in the line. undefined: it has not, or again has to wait for one. */
+  /**
+   * The upstream model that quota is reserved of for this job; undefined: the job has not had its turn in the
+   * fair queue.
+   */
   reservedModel: string | undefined;
-  /** The mark of a create whose end nobody has written down: under way, or uncertain when its worker is gone. */
+  /** The create whose outcome is not written down: it is under way, or uncertain when its worker is gone. */
   submitting: Submission | undefined;
-  /** Responses known to be bought for this job, ever: earlier attempts and retries by hand included. */
+  /** Responses known to be bought for this job in all its runs. */
   purchases: number;
-  /** Creates of this job of which nobody will know whether the upstream took them, ever; `submitting` is not among them. */
+  /** Creates of this job in all its runs whose outcome stays unknown; `submitting` is not among them. */
   uncertainPurchases: number;
-  /** Nano-dollars known to be spent on this job, ever; undefined: none. */
+  /** Nano-dollars known to be spent on this job in all its runs; undefined: none. */
   costNano: number | undefined;
-  /** The response that was bought, while it may still be running or not yet collected. */
+  /** The id of the bought response, which may still be running. */
   upstreamId: string | undefined;
-  /** The upstream keeps the response running without us: it can be adopted. */
+  /** The response runs in the background of the upstream, so that another worker can adopt it. */
   background: boolean;
   /** The response was created with a stream, so that it can be followed by events again. */
   streamed: boolean;
-  /** The sequence number of the last stream event that was seen. */
+  /** The sequence number of the last stream event in the event log. */
   cursor: number | undefined;
-  /** When the response was created, by our clock, in milliseconds. */
+  /** When the response was created, by the worker's clock, in Unix milliseconds. */
   responseCreatedAt: number | undefined;
-  /** The last event or answered lookup of the response, by our clock, in milliseconds. */
+  /** The last event or answered lookup of the response, by the worker's clock, in Unix milliseconds. */
   seenAt: number | undefined;
   upstreamStatus: string | undefined;
   outputCharacters: number;
   cancelRequested: boolean;
   status: FinishedStatus | undefined;
   error: JobError | undefined;
-  /** What the upstream said of a failure, in its own words. */
+  /** The upstream's own words about a failure. */
   refusal: Refusal | undefined;
   summary: ResultSummary | undefined;
   usage: Usage | null;
 }
 
-/** One create request. */
+/** Submission is the mark of one create request. */
 export interface Submission {
-  /** Chosen anew for each, so that a late answer to an earlier one can be told apart. */
+  /** The fencing token: random, so that a late answer to an earlier create can be told apart. */
   token: string;
-  /** When it was sent, in milliseconds. */
+  /** When it was sent, in Unix milliseconds. */
   at: number;
-  /** Whoever sent it has given up on its answer: no id will come home any more. */
+  /** The sender has given up on the answer; the response id will not arrive. */
   over: boolean;
 }
 
-/** The fields that an attempt writes as it goes; `undefined` removes one. */
+/** RunProgress are the fields that an attempt writes as it goes; `undefined` removes a field. */
 export interface RunProgress {
-  /** `undefined`: it has been used, or given back. */
+  /** `undefined`: the reservation has been used, or given back. */
   reservedModel?: undefined;
-  /** `undefined`: the upstream has refused the create, nothing was bought. */
+  /** `undefined`: the upstream has refused the create, so nothing was bought. */
   submitting?: undefined;
   submittingOver?: true;
   upstreamId?: string | undefined;
@@ -70,21 +77,27 @@ export interface RunProgress {
   error?: JobError | undefined;
 }
 
-/** A response that has ended, and what it cost: it is booked in the step that writes this down, if it was not before. */
+/**
+ * Spent is a response that has ended, and its cost. The step that writes it down books it, unless it is
+ * booked already.
+ */
 export interface Spent {
-  /** undefined: the one that the record knows, if there is one. */
+  /** undefined: the response in the record, if there is one. */
   responseId: string | undefined;
   usage: Usage | null;
   costNano: number | null;
 }
 
-/** How a run ended. `spent` is null where no response has ended with it: none was bought, or it is still to be stopped and booked by a second writing. */
+/**
+ * RunEnd says how a run ended. `spent` is null when no response has ended with it: none was bought, or the
+ * response is still to be stopped and a second call books it.
+ */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
   | { status: 'failed'; error: JobError; spent: Spent | null; refusal?: Refusal | undefined }
   | { status: 'cancelled'; spent: Spent | null };
 
-/** Names in Redis are in snake_case, for people who look with redis-cli. */
+/** Field names in Redis are in snake_case, for operators with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
   reservedModel: 'reserved_model',
   submitting: 'submitting',
@@ -100,7 +113,7 @@ const FIELD_NAMES: Record<keyof RunProgress, string> = {
   error: 'error',
 };
 
-/** As a script takes them: field, value, field, value, … An empty value removes its field. */
+/** fieldsOf returns the fields as the scripts take them: field, value, … An empty value removes its field. */
 export function fieldsOf(progress: RunProgress): string[] {
   return Object.entries(progress).flatMap(([name, value]) => [
     FIELD_NAMES[name as keyof RunProgress],
@@ -114,7 +127,10 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
   return typeof value === 'boolean' ? String(Number(value)) : String(value);
 }
 
-/** usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in src/lua/run.ts. */
+/**
+ * usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in
+ * src/lua/run.ts.
+ */
 export function usageBookingOf(spent: Spent | null, tenant: string | undefined): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
@@ -129,12 +145,12 @@ export function usageBookingOf(spent: Spent | null, tenant: string | undefined):
   });
 }
 
-/** Redis adds up nothing but whole numbers, and other servers may say anything. */
+/** Redis adds up whole numbers only, and other servers may report anything. */
 function wholeText(value: number): string {
   return Number.isSafeInteger(Math.round(value)) ? String(Math.round(value)) : '0';
 }
 
-/** From the flat list of fields and values that a script returns. */
+/** runRecordFrom decodes a record from the flat list that a script returns: field, value, … */
 export function runRecordFrom(flat: readonly string[]): RunRecord {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i] ?? '', flat[i + 1] ?? '');
@@ -177,10 +193,16 @@ function submissionFrom(fields: ReadonlyMap<string, string>): Submission | undef
 }
 
 const HOUR_S = 3600;
-/** Our records outlive BullMQ's jobs by this much, so that a listed job never lacks its record; the worker's sweep takes both. */
+/**
+ * Our records outlive BullMQ's jobs by this much, so that a listed job never lacks its record. The worker's
+ * retention sweep removes both.
+ */
 const SLACK_S = 24 * HOUR_S;
 
-/** The time to live of a finished record, in seconds: a backstop for when no worker is there to sweep. */
+/**
+ * keepSeconds returns the time to live of a finished record, in seconds, for the case that no worker runs to
+ * sweep it.
+ */
 export function keepSeconds(retention: Retention): { completed: number; failed: number } {
   return {
     completed: Math.ceil(retention.completedHours * HOUR_S) + SLACK_S,

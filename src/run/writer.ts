@@ -23,10 +23,14 @@ import {
   usageBookingOf,
 } from './record.ts';
 
-/** Of the events of one job. Whoever streams more hears the rest at its end. */
-const MOST_JOURNAL_BYTES = 8 * 1024 * 1024;
+/**
+ * The size of one job's event log. A reader of a larger answer gets the rest from the response, at the end.
+ */
+const MOST_LOG_BYTES = 8 * 1024 * 1024;
 
-/** Another worker holds the job's lock: this one must stop and write nothing more. */
+/**
+ * LockLostError says that another worker holds the job's lock: this attempt must stop and write nothing more.
+ */
 export class LockLostError extends Error {
   override readonly name = 'LockLostError';
   constructor(id: string) {
@@ -34,59 +38,85 @@ export class LockLostError extends Error {
   }
 }
 
-/** The record as one attempt sees it: bound to its job and to the lock that allows writing. */
+/**
+ * RunRecordWriter writes the record of one job for one attempt, which proves by its lock token that it may.
+ */
 export interface RunRecordWriter {
   /**
-   * @param attemptsMade as BullMQ counts them; `record.attempt` is ours, 1-based, and begins anew with a retry by hand.
+   * begin claims the record for this attempt.
+   *
+   * @param attemptsMade BullMQ's count; `record.attempt` is ours, which counts from 1 in each run.
    * @throws {LockLostError}
    */
   begin(attemptsMade: number): Promise<Begun>;
-  /** As it stands now, whoever holds the lock. */
+  /** read returns the record as it is now, with or without the lock. */
   read(): Promise<RunRecord>;
   /**
-   * Marks that a create is about to be sent; an earlier mark counts as uncertain from now on.
-   * @returns `unwanted`: the job is cancelled or has ended. `bought`: an earlier create has brought its id home after all.
+   * submit marks that a create is about to be sent. An earlier mark counts as an uncertain purchase from now
+   * on.
+   *
    * @throws {LockLostError}
    */
   submit(fencingToken: string): Promise<Submitted>;
   /**
-   * Writes down what a create has bought, with or without the lock.
-   * @returns `unwanted`: somebody has asked to cancel, or the job has ended. `superseded`: another create was sent since, nothing is written.
-   * @throws {LockLostError} when it is written, and another worker is to go on with it.
+   * storePurchase writes down the response that a create has bought, with or without the lock.
+   *
+   * @returns `superseded`: not written, because another create was sent since. Otherwise written.
+   * @throws {LockLostError} when it is written, and another worker will follow the response.
    */
   storePurchase(fencingToken: string, bought: Bought): Promise<Stored>;
   /**
-   * @param spent a response that has ended without ending the job. Default: none has.
-   * @returns whether somebody has asked to cancel. @throws {LockLostError}
+   * save writes fields of the record.
+   *
+   * @param spent a response that has ended without ending the job; null: none has.
+   * @throws {LockLostError}
    */
   save(progress: RunProgress, spent?: Spent | null): Promise<{ cancelRequested: boolean }>;
   /**
-   * Adds to the journal, and writes how far that is. After the job's end nothing is written any more.
-   * @returns whether somebody has asked to cancel. @throws {LockLostError}
+   * append adds an entry to the event log and writes fields of the record in one step. After the job's end it
+   * writes nothing.
+   *
+   * @throws {LockLostError}
    */
   append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
-  /** @returns the status that stands: the first final one wins. @throws {LockLostError} */
+  /**
+   * finish writes the final status. The first final status wins.
+   *
+   * @returns the status that the record has now.
+   * @throws {LockLostError}
+   */
   finish(end: RunEnd): Promise<FinishedStatus>;
 }
 
-/** `unreserved`: it has to wait for its turn in the line first. `finished`: it has its final status already. */
+/**
+ * Begun is the record at the beginning of an attempt. `unreserved`: the job has to wait for its turn in the
+ * fair queue first. `finished`: the job has its final status already.
+ */
 export interface Begun {
   state: 'open' | 'unreserved' | 'finished';
   record: RunRecord;
 }
 
-/** Events as a `LogBatch` writes them, or why another attempt begins. */
+/**
+ * NewEntry is an entry of the event log: events as a `LogBatch` writes them, or the reason why another
+ * attempt begins.
+ */
 export type NewEntry = { events: string } | { reason: string };
 
-/** `replaced`: there was a mark of an earlier create, which nobody will ever know the end of. */
+/**
+ * Submitted says whether the create may be sent. `ok`: it may; `replaced` when it replaced the mark of an
+ * earlier create, whose outcome stays unknown. `purchased`: the response id of an earlier create has arrived
+ * after all.
+ */
 export type Submitted =
   | { kind: 'ok'; replaced: boolean }
   | { kind: 'finished' | 'cancel-requested' }
   | { kind: 'purchased'; record: RunRecord };
 
+/** Stored is the answer of `storePurchase`. */
 export type Stored = Exclude<RunAnswer, 'lock-lost'>;
 
-/** A response that a create has brought home. */
+/** Bought is what the record keeps of a bought response. */
 export type Bought = Required<
   Pick<RunProgress, 'background' | 'streamed' | 'responseCreatedAt' | 'upstreamStatus'>
 > & { upstreamId: string };
@@ -96,13 +126,13 @@ export interface RunRecordOptions {
   keys: ModelKeys;
   id: string;
   lockToken: string;
-  /** When the job was enqueued, in milliseconds: its place in the lists. */
+  /** When the job was enqueued, in Unix milliseconds; the indexes are ordered by it. */
   jobCreatedAt: number;
-  /** undefined: nobody's. */
+  /** undefined: none. */
   tenant: string | undefined;
-  /** Where a day's spend is booked, by the day: `YYYY-MM-DD`, in UTC. */
+  /** Returns the Redis key of the usage of a day (`YYYY-MM-DD`, in UTC). */
   usageKey: (day: string) => string;
-  /** How long a finished record is kept at most, in seconds. */
+  /** How long a finished record is kept at most, by status, in seconds. */
   keepSeconds: { completed: number; failed: number };
 }
 
@@ -116,7 +146,7 @@ export function createRunRecord({
   usageKey,
   keepSeconds,
 }: RunRecordOptions): RunRecordWriter {
-  // Not the lock's token: BullMQ may give a worker the same job again with the same one.
+  // Not the lock token: BullMQ may give a worker the same job again with the same token.
   const writer = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
@@ -191,7 +221,7 @@ export function createRunRecord({
           ...{ lockToken, entryId: `${writer}:${entries}`, previousEntryId },
           newEvents: 'events' in entry ? entry.events : '',
           reason: 'reason' in entry ? entry.reason : '',
-          mostBytes: MOST_JOURNAL_BYTES,
+          mostBytes: MOST_LOG_BYTES,
         },
         rest: fieldsOf(progress),
       })) as RunAnswer;

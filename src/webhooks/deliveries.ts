@@ -4,25 +4,31 @@ import { z } from 'zod';
 import type { FinishedJob } from '../job/view.ts';
 import type { RedisClient } from '../redis/connection.ts';
 
-/** One webhook on its way, as it stands in the data of its BullMQ job, whose id is the webhook's. */
+/**
+ * delivery is the schema of one webhook that is being delivered: the data of a BullMQ job whose id is the
+ * webhook's id.
+ */
 export const delivery = z.object({
   url: z.string(),
-  /** Written once: a receiver is sent the same bytes each time, and the signature is of the bytes. */
+  /** Encoded once, because each try sends the same bytes and the signature covers the bytes. */
   body: z.string(),
-  /** The job whose end it tells. */
+  /** The id of the finished job. */
   job: z.string(),
 });
 export type Delivery = z.infer<typeof delivery>;
 export type DeliveryQueue = Queue<Delivery>;
 
-/** Of all models. No model can have this name, and no board shows two queues of one name. */
+/** The queue of all models' webhooks. No model can have this name. */
 export const DELIVERY_QUEUE = '_webhooks';
 export const DELIVERY_QUEUE_IN_REDIS = `{${DELIVERY_QUEUE}}`;
-/** The worker's own schedule; the type is all that BullMQ keeps of it. */
+/** The worker's own retry schedule, of which BullMQ stores only this name. */
 export const DELIVERY_BACKOFF = 'webhook';
 
 const KEPT_EVENTS = 1000;
-/** How long one that arrived can still be looked up, and is not sent again however often its job is found in the outbox. */
+/**
+ * How long a delivered webhook is kept. While it is, it is not sent again, however often its job is found in
+ * the outbox.
+ */
 const DELIVERED_KEPT_MS = 24 * 3_600_000;
 const CLEANED_AT_ONCE = 1000;
 
@@ -40,7 +46,10 @@ export function createDeliveryQueue(
   return queue;
 }
 
-/** Puts the end of a job on its way to `url`. Again for the same end: nothing happens, while the first is kept. */
+/**
+ * enqueueDelivery enqueues the webhook of a job's end. A second call for the same end does nothing while the
+ * first is kept.
+ */
 export async function enqueueDelivery(
   deliveries: DeliveryQueue,
   job: FinishedJob,
@@ -55,13 +64,13 @@ export async function enqueueDelivery(
       jobId: webhookIdOf(job),
       attempts: maxAttempts,
       backoff: { type: DELIVERY_BACKOFF },
-      // What the receiver said is in the message; where in our code we heard it helps nobody.
+      // The message has the receiver's answer; a stack trace through our code adds nothing.
       stackTraceLimit: 0,
     },
   );
 }
 
-/** Forgets what is over: at any time, by any number of workers. */
+/** forgetDeliveries deletes old deliveries. Any number of workers may run it at any time. */
 export async function forgetDeliveries(deliveries: DeliveryQueue, failedKeptMs: number): Promise<void> {
   for (const [state, keptMs] of [
     ['completed', DELIVERED_KEPT_MS],
@@ -73,7 +82,9 @@ export async function forgetDeliveries(deliveries: DeliveryQueue, failedKeptMs: 
   }
 }
 
-/** The same for the same end of the same job; a job that is retried by hand comes to another one. */
+/**
+ * The id is the same for the same end of a job. A job that is retried by hand ends again, with another id.
+ */
 function webhookIdOf({ model, id, finished_at }: FinishedJob): string {
   const hash = createHash('sha256').update(JSON.stringify([model, id, finished_at]));
   return `msg_${hash.digest('hex').slice(0, 32)}`;

@@ -2,12 +2,16 @@ import { rememberOpenAiEvent } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { WebhookKeys } from '../redis/keys.ts';
 
-/** Longer than anybody looks back: a worker waits a minute for the end of a response whose id it never got. */
+/** Longer than a worker looks back, which is a minute: for the end of a response whose id it never got. */
 const KEPT_MS = 3_600_000;
 /** About a megabyte. */
 const MOST_KEPT = 10_000;
 
-/** @returns false when this webhook had been received before. */
+/**
+ * receiveWebhook stores that a response has ended and announces it to the workers.
+ *
+ * @returns false when this webhook has been received before.
+ */
 export async function receiveWebhook(
   redis: RedisClient,
   keys: WebhookKeys,
@@ -25,7 +29,10 @@ export async function receiveWebhook(
   return reply === 1;
 }
 
-/** The ids of responses that have ended since a time, in milliseconds, oldest first; of the last hour at most. */
+/**
+ * endedSince returns the ids of the responses that have ended since a time (Unix milliseconds), oldest first,
+ * of the last hour at most.
+ */
 export async function endedSince(redis: RedisClient, keys: WebhookKeys, sinceMs: number): Promise<string[]> {
   const members = await redis.zrangebyscore(keys.ended, sinceMs, '+inf');
   return members.map((member) => member.slice(member.lastIndexOf(' ') + 1));

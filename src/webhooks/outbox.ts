@@ -4,27 +4,29 @@ import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { type DeliveryQueue, enqueueDelivery } from './deliveries.ts';
 
-/** How many jobs are looked at together. */
+/** How many jobs are drained together. */
 const AT_ONCE = 100;
 
-/** A job that stands in the outbox. */
+/** OutboxEntry is a job in the outbox. */
 export interface OutboxEntry {
   id: string;
-  /** The score of its place: the time of its end, in milliseconds, as Redis writes it. */
+  /** The time of its end, in Unix milliseconds, as Redis writes scores. */
   endedAt: string;
 }
 
+/** OutboxDrain names the outbox and the queue into which it is drained. */
 export interface OutboxDrain {
   redis: RedisClient;
   queue: ModelQueue;
   deliveries: DeliveryQueue;
-  /** How often each webhook is tried. */
+  /** How often each webhook is tried at most. */
   maxAttempts: number;
 }
 
 /**
- * Moves what stands in a model's outbox into the delivery queue. Any number of workers may do it at the same time, and a crash between any two lines leaves a
- * job in the outbox that is perhaps in the queue as well: the next drain puts it there under the same id, which BullMQ ignores.
+ * drainOutbox moves the jobs of a model's outbox into the delivery queue. Any number of workers may run it at
+ * the same time. A crash between any two lines leaves a job in the outbox that may be in the delivery queue
+ * as well: the next drain adds it under the same id, which BullMQ ignores.
  */
 export async function drainOutbox(drain: OutboxDrain): Promise<void> {
   for (;;) {
@@ -39,7 +41,7 @@ export async function drainOutbox(drain: OutboxDrain): Promise<void> {
   }
 }
 
-/** The ones that wait longest. */
+/** outboxEntries returns the entries that have waited longest. */
 export async function outboxEntries(
   redis: RedisClient,
   { keys }: ModelQueue,
@@ -50,8 +52,9 @@ export async function outboxEntries(
 }
 
 /**
- * Nothing is to be told of a job that was forgotten meanwhile, or retried by hand: its next end puts it into the outbox again.
- * Should that end come between this look and the removal from the outbox, the removal leaves it there.
+ * passOn enqueues the webhook of an entry. It enqueues nothing for a job that was deleted meanwhile, or
+ * retried by hand: its next end puts it into the outbox again. If that end comes between this read and the
+ * removal of the entry, the removal leaves the entry in place.
  */
 export async function passOn(
   { queue, deliveries, maxAttempts }: Omit<OutboxDrain, 'redis'>,
@@ -62,6 +65,7 @@ export async function passOn(
   await enqueueDelivery(deliveries, reading.view, { url: reading.webhook, maxAttempts });
 }
 
+/** takeOut removes an entry whose webhook is enqueued. */
 export async function takeOut(
   redis: RedisClient,
   { keys }: ModelQueue,

@@ -5,7 +5,7 @@ import { finished, refusal, THINK_MS, withSimulator } from './simulator-world.ts
 const QUESTION = 'How many primes are below a million?';
 
 describe('the simulator in the background', () => {
-  it('goes from queued over in_progress to completed', async () => {
+  it('a background response goes from queued to in_progress to completed', async () => {
     await withSimulator({}, async ({ client }) => {
       const created = await client.responses.create({
         model: 'o3',
@@ -37,7 +37,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('counts tokens that add up, with reasoning inside the output', async () => {
+  it('the token counts of a response add up, and its output tokens include the reasoning', async () => {
     await withSimulator({}, async ({ client }) => {
       const { usage } = await client.responses.create({ model: 'o3', input: QUESTION });
       if (!usage) throw new Error('a completed response must have usage');
@@ -47,7 +47,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('ends incomplete when max_output_tokens is spent', async () => {
+  it('a response ends incomplete when max_output_tokens is used up', async () => {
     await withSimulator({}, async ({ client }) => {
       const cut = await client.responses.create({ model: 'o3', input: QUESTION, max_output_tokens: 650 });
       expect(cut).toMatchObject({
@@ -62,7 +62,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('calls the function that tool_choice requires', async () => {
+  it('a response calls the function that tool_choice requires', async () => {
     await withSimulator({}, async ({ client }) => {
       const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
       const response = await client.responses.create({
@@ -81,7 +81,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('answers a foreground call when it has thought, and keeps the response', async () => {
+  it('a foreground call is answered after the think time, and its response is kept', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const response = await client.responses.create({ model: 'gpt-5.6-sol', input: QUESTION });
       expect(response).toMatchObject({ status: 'completed', background: false, model: 'gpt-5.6-sol' });
@@ -90,7 +90,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('hides a foreground response in flight and stops it when its caller hangs up', async () => {
+  it('a foreground response in flight cannot be looked up, and stops when its caller hangs up', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const caller = new AbortController();
       const call = client.responses.create(
@@ -112,7 +112,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('continues only from a response that exists', async () => {
+  it('a create is refused if its previous_response_id does not exist', async () => {
     await withSimulator({}, async ({ client }) => {
       const first = await client.responses.create({ model: 'o3', input: 'One?' });
       const second = await client.responses.create({
@@ -128,7 +128,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('forgets what has outlived its retention, but not that it was bought', async () => {
+  it('a response is forgotten after its retention time, but its purchase stays in the ledger', async () => {
     await withSimulator({ retentionMs: THINK_MS }, async ({ client, simulator }) => {
       const kept = await client.responses.create({ model: 'o3', input: 'x' });
       await eventually(async () => {
@@ -138,7 +138,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('deletes what is finished, and that once', async () => {
+  it('a finished response can be deleted once, and one in flight cannot', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const running = await client.responses.create({
         model: 'o3',
@@ -157,7 +157,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('lists the input items in pages, newest first', async () => {
+  it('input items are listed in pages, newest first', async () => {
     await withSimulator({}, async ({ client }) => {
       const input = ['one', 'two', 'three'].map((content) => ({ role: 'user' as const, content }));
       const { id } = await client.responses.create({ model: 'o3', input });
@@ -172,7 +172,7 @@ describe('the simulator in the background', () => {
     });
   });
 
-  it('lists its models with their shutdown dates', async () => {
+  it('models are listed with their shutdown dates', async () => {
     await withSimulator({}, async ({ client }) => {
       const names: string[] = [];
       for await (const model of client.models.list()) names.push(model.id);

@@ -3,8 +3,8 @@ import { collect, finished, refusal, withSimulator } from './simulator-world.ts'
 
 const SLOW = { sim_think_ms: '60000' };
 
-describe('cancelling at the simulator', () => {
-  it('ends a response that runs, and answers a second cancel in the same way', async () => {
+describe('the cancel route of the simulator', () => {
+  it('a cancel ends a running response, and a second cancel gets the same answer', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const { id } = await client.responses.create({
         model: 'o3',
@@ -21,7 +21,7 @@ describe('cancelling at the simulator', () => {
     });
   });
 
-  it('ends a stream with response.failed whose response is cancelled, the same on replay', async () => {
+  it('a cancel ends a stream with a response.failed event that says cancelled, live and on replay', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const stream = await client.responses.create({
         model: 'o3',
@@ -40,7 +40,7 @@ describe('cancelling at the simulator', () => {
     });
   });
 
-  it('keeps the part of the message that was written', async () => {
+  it('a cancelled response keeps the part of its message that was sent', async () => {
     await withSimulator({}, async ({ client }) => {
       const stream = await client.responses.create({
         model: 'o3',
@@ -66,7 +66,7 @@ describe('cancelling at the simulator', () => {
     ['completed, made with stream', {}, true, 'Cannot cancel a completed response.'],
     ['failed', { sim: 'failed' }, false, 'Cannot cancel a failed response.'],
     ['incomplete', { sim: 'incomplete' }, false, 'Cannot cancel a response in terminal state.'],
-  ])('answers for a response that is %s', async (_state, metadata, stream, expected) => {
+  ])('a cancel of a response that is %s gets its own answer', async (_state, metadata, stream, expected) => {
     await withSimulator({}, async ({ client, simulator }) => {
       const request = { model: 'o3', input: 'x', background: true, metadata } as const;
       if (stream) await collect(await client.responses.create({ ...request, stream }));
@@ -81,7 +81,7 @@ describe('cancelling at the simulator', () => {
     });
   });
 
-  it('refuses for foreground responses and does not know strangers', async () => {
+  it('a cancel is refused for a foreground response, and is a 404 for an unknown id', async () => {
     await withSimulator({}, async ({ client }) => {
       const { id } = await client.responses.create({ model: 'o3', input: 'x' });
       expect((await refusal(client.responses.cancel(id))).message).toContain(
@@ -91,7 +91,7 @@ describe('cancelling at the simulator', () => {
     });
   });
 
-  it('lets a response complete after its cancel when asked to', async () => {
+  it('a response with late_completion completes in spite of its cancel', async () => {
     await withSimulator({}, async ({ client }) => {
       const { id } = await client.responses.create({
         model: 'o3',

@@ -4,7 +4,7 @@ import { collect, finished, refusal, withSimulator } from './simulator-world.ts'
 
 const REQUEST = { model: 'o3', input: 'x', background: true } as const;
 
-describe('faults at the door', () => {
+describe('the create faults', () => {
   it.each([
     ['400', OpenAI.BadRequestError, 400, 'invalid_value'],
     ['429', OpenAI.RateLimitError, 429, 'rate_limit_exceeded'],
@@ -13,7 +13,7 @@ describe('faults at the door', () => {
     ['500', OpenAI.InternalServerError, 500, null],
     ['503', OpenAI.InternalServerError, 503, 'server_is_overloaded'],
     ['502_html', OpenAI.InternalServerError, 502, undefined],
-  ])('%s is refused and not a purchase', async (sim, type, status, code) => {
+  ])('a create with fault %s is refused and is no purchase', async (sim, type, status, code) => {
     await withSimulator({}, async ({ client, simulator }) => {
       const error = await refusal(client.responses.create({ ...REQUEST, metadata: { sim } }));
       expect(error).toBeInstanceOf(type);
@@ -24,7 +24,7 @@ describe('faults at the door', () => {
     });
   });
 
-  it('says when to come back only if asked to', async () => {
+  it('a 429 has Retry-After, and 429_bare has none', async () => {
     await withSimulator({}, async ({ client }) => {
       const metadata = { sim: '429', sim_retry_after_ms: '1500' };
       const patient = await refusal(client.responses.create({ ...REQUEST, metadata }));
@@ -36,7 +36,7 @@ describe('faults at the door', () => {
     });
   });
 
-  it('misbehaves as often as asked, then behaves; another key has its own count', async () => {
+  it('a fault happens sim_times times for each sim_key, and then the create succeeds', async () => {
     await withSimulator({}, async ({ client }) => {
       const ask = (key: string) =>
         client.responses.create({ ...REQUEST, metadata: { sim: '503', sim_times: '2', sim_key: key } });
@@ -47,7 +47,7 @@ describe('faults at the door', () => {
     });
   });
 
-  it('resets the connection before or after the purchase', async () => {
+  it('reset drops the connection before the purchase, and reset_created after it', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       await expect(
         client.responses.create({ ...REQUEST, metadata: { sim: 'reset' } }),
@@ -65,7 +65,7 @@ describe('faults at the door', () => {
   it.each([
     ['hang', 0],
     ['hang_created', 1],
-  ])('%s never answers and buys %d', async (sim, purchases) => {
+  ])('a create with fault %s gets no answer, and the ledger has %d purchases', async (sim, purchases) => {
     await withSimulator({}, async ({ url, simulator }) => {
       const call = fetch(`${url}/responses`, {
         method: 'POST',
@@ -77,7 +77,7 @@ describe('faults at the door', () => {
     });
   });
 
-  it('names the allowed faults and parameters to whoever misspells one', async () => {
+  it('a misspelt fault or parameter is refused with the list of the right ones', async () => {
     await withSimulator({}, async ({ client }) => {
       const fault = await refusal(client.responses.create({ ...REQUEST, metadata: { sim: '42' } }));
       expect(fault).toMatchObject({ status: 400, param: 'metadata.sim' });
@@ -90,8 +90,8 @@ describe('faults at the door', () => {
   });
 });
 
-describe('faults on the wire', () => {
-  it('ends cleanly without a terminal event, and the response is complete all the same', async () => {
+describe('the stream faults', () => {
+  it('eof ends the stream without its terminal event, and the response still completes', async () => {
     await withSimulator({}, async ({ client }) => {
       const events = await collect(
         await client.responses.create({
@@ -107,7 +107,7 @@ describe('faults on the wire', () => {
     });
   });
 
-  it('sends headers and then nothing, on as many connections as asked', async () => {
+  it('mute sends headers and then nothing, on sim_connections connections', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const stream = await client.responses.create({ ...REQUEST, stream: true, metadata: { sim: 'mute' } });
       const muted = collect(stream);
@@ -121,8 +121,8 @@ describe('faults on the wire', () => {
   });
 });
 
-describe('faults in the run', () => {
-  it('fails with the code that was asked for, inside a 200', async () => {
+describe('the response faults', () => {
+  it('failed ends the response with sim_code, inside a 200', async () => {
     await withSimulator({}, async ({ client }) => {
       const metadata = { sim: 'failed', sim_code: 'invalid_prompt' };
       const { id } = await client.responses.create({ ...REQUEST, metadata });
@@ -134,7 +134,7 @@ describe('faults in the run', () => {
     });
   });
 
-  it('announces a failure in the stream, nested or flat, before response.failed', async () => {
+  it('a failure is announced by a nested or a flat error event before response.failed', async () => {
     await withSimulator({}, async ({ client, url, simulator }) => {
       const stream = await client.responses.create({
         ...REQUEST,
@@ -160,7 +160,7 @@ describe('faults in the run', () => {
   it.each([
     ['stuck_queued', 'queued'],
     ['stall', 'in_progress'],
-  ])('%s stays %s until it is cancelled', async (sim, status) => {
+  ])('a response with fault %s stays %s until it is cancelled', async (sim, status) => {
     await withSimulator({}, async ({ client }) => {
       const { id } = await client.responses.create({
         ...REQUEST,
@@ -172,7 +172,7 @@ describe('faults in the run', () => {
     });
   });
 
-  it('stalls a stream after the events that were asked for', async () => {
+  it('stall ends the events of a stream after sim_events events', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const seen = collect(
         await client.responses.create({
@@ -187,7 +187,7 @@ describe('faults in the run', () => {
     });
   });
 
-  it('ends incomplete with reasoning only, or completes without usage', async () => {
+  it('incomplete has only reasoning, and usage_null completes without usage', async () => {
     await withSimulator({}, async ({ client }) => {
       const ask = (sim: string) => client.responses.create({ model: 'o3', input: 'x', metadata: { sim } });
       const incomplete = await ask('incomplete');
@@ -198,8 +198,8 @@ describe('faults in the run', () => {
   });
 });
 
-describe('faults at lookup', () => {
-  it('loses a response that it made', async () => {
+describe('the lookup faults', () => {
+  it('gone makes every lookup of a response a 404', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const { id } = await client.responses.create({ ...REQUEST, metadata: { sim: 'gone' } });
       expect(await refusal(client.responses.retrieve(id))).toBeInstanceOf(OpenAI.NotFoundError);
@@ -211,7 +211,7 @@ describe('faults at lookup', () => {
   it.each([
     ['poll_429', 429],
     ['poll_500', 500],
-  ])('%s fails as many lookups as asked', async (sim, status) => {
+  ])('%s fails the first sim_polls lookups', async (sim, status) => {
     await withSimulator({}, async ({ client, simulator }) => {
       const { id } = await client.responses.create({ ...REQUEST, metadata: { sim, sim_polls: '2' } });
       expect((await refusal(client.responses.retrieve(id))).status).toBe(status);
@@ -221,7 +221,7 @@ describe('faults at lookup', () => {
     });
   });
 
-  it('can cut a stream and lose its response, one fault of each kind', async () => {
+  it('one create can have a stream fault and a lookup fault', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const stream = await client.responses.create({
         ...REQUEST,

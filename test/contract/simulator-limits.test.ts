@@ -18,7 +18,7 @@ function using(tokens: number, metadata: Record<string, string> = {}) {
 }
 
 describe('the rate limits of the simulator', () => {
-  it('tell of themselves on every create that they let through, background, streamed or not', async () => {
+  it('every accepted create carries the rate-limit headers, in each mode', async () => {
     await withSimulator({ requestsPerMinute: 10, tokensPerMinute: 1000 }, async ({ client }) => {
       const create = async (mode: { background?: boolean; stream?: boolean }) => {
         const { response } = await client.responses.create({ ...using(100), ...mode }).withResponse();
@@ -40,7 +40,7 @@ describe('the rate limits of the simulator', () => {
     });
   });
 
-  it('refuse what does not fit, say so as OpenAI does, and count it', async () => {
+  it("a create over the limit gets OpenAI's 429 and is counted", async () => {
     await withSimulator({ requestsPerMinute: 10, tokensPerMinute: 1000 }, async ({ client, simulator }) => {
       await client.responses.create(using(900));
       const error = await refusal(client.responses.create(using(200)));
@@ -66,7 +66,7 @@ describe('the rate limits of the simulator', () => {
     });
   });
 
-  it('do not count what is refused for another reason, nor use up its turn to misbehave', async () => {
+  it('a create that is refused for another reason counts neither for the limit nor for sim_times', async () => {
     await withSimulator({ requestsPerMinute: 1 }, async ({ client, url, simulator }) => {
       const lost = using(100, { sim: 'reset_created', sim_times: '1' });
       expect((await refusal(client.responses.create(using(100, { sim: '429' })))).status).toBe(429);
@@ -79,7 +79,7 @@ describe('the rate limits of the simulator', () => {
     });
   });
 
-  it('are told over HTTP, for every model that has one or was asked for', async () => {
+  it('GET /simulator/limits reports every model that has a limit or was asked for', async () => {
     const limits = { 'gpt-5': { tokensPerMinute: 50 } };
     await withSimulator({ models: ['o3', 'gpt-5', 'gpt-5.5'], limits }, async ({ client, url }) => {
       const { response } = await client.responses.create(using(100)).withResponse();
@@ -106,7 +106,7 @@ describe('the rate limits of the simulator', () => {
     });
   });
 
-  it('are refused when misspelt', () => {
+  it('a limit that is misspelt or out of range is refused', () => {
     expect(() => createSimulator({ requestsPerMinute: 0 })).toThrow('requestsPerMinute must be');
     const misspelt: object = { tokensPerMinuet: 5 };
     expect(() => createSimulator({ ...misspelt })).toThrow('Unknown simulator option: tokensPerMinuet');
@@ -114,7 +114,7 @@ describe('the rate limits of the simulator', () => {
 });
 
 describe('what a response uses', () => {
-  it('is of any size, with cached tokens, and served by the tier that was asked for or another', async () => {
+  it('the usage of a response has the requested size, cached tokens and tier', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const bill = { sim_input_tokens: '5000', sim_cached_tokens: '4096', sim_reasoning_tokens: '64' };
       const create = async (tier: 'flex' | 'priority' | 'auto', metadata: Record<string, string> = bill) => {
@@ -147,7 +147,7 @@ describe('what a response uses', () => {
   it.each([
     [{ sim_input_tokens: '10', sim_cached_tokens: '11' }, 'metadata.sim_cached_tokens'],
     [{ sim_tier: 'auto' }, 'metadata.sim_tier'],
-  ])('is refused where it cannot be: %j', async (metadata, param) => {
+  ])('a usage that cannot be is refused: %j', async (metadata, param) => {
     await withSimulator({}, async ({ client }) => {
       const error = await refusal(client.responses.create({ ...REQUEST, metadata }));
       expect(error).toMatchObject({ status: 400, code: 'invalid_value', param });
@@ -156,7 +156,7 @@ describe('what a response uses', () => {
 });
 
 describe('the most responses that ran at once', () => {
-  it('is counted over all and by model, and begins with those that run when it is forgotten', async () => {
+  it('the peak is counted in all and by model, and a reset starts it with the running responses', async () => {
     await withSimulator({}, async ({ client, simulator, url }) => {
       const stuck = { ...REQUEST, metadata: { sim: 'stuck_queued' } };
       const slow = { ...REQUEST, metadata: { sim_think_ms: '3600000' } };
@@ -176,7 +176,7 @@ describe('the most responses that ran at once', () => {
     });
   });
 
-  it('counts each only as long as it thinks', async () => {
+  it('the peak counts a response only during its think time', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       for (let count = 1; count <= 3; count += 1) {
         await client.responses.create({ ...REQUEST, metadata: { sim_think_ms: '1' } });

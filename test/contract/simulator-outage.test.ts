@@ -14,8 +14,8 @@ async function put({ url }: SimulatorWorld, path: string, body: object) {
   return { status: response.status, body: (await response.json()) as unknown };
 }
 
-describe('the weather', () => {
-  it('is out of money until there is money again', async () => {
+describe('an outage of the simulator', () => {
+  it('every create is refused for lack of money until there is money again', async () => {
     await withSimulator({}, async (world) => {
       expect(await put(world, 'weather', { money: 'out' })).toEqual({
         status: 200,
@@ -31,7 +31,7 @@ describe('the weather', () => {
     });
   });
 
-  it('throttles for as long as it says, and notes who came in that time', async () => {
+  it('every create is throttled for throttle_ms, and the ledger has the times of those that came', async () => {
     await withSimulator({}, async (world) => {
       const { client, simulator, url } = world;
       const { body } = await put(world, 'weather', { throttle_ms: 400 });
@@ -54,7 +54,7 @@ describe('the weather', () => {
     });
   });
 
-  it('ends a throttle early, and may befall one model alone', async () => {
+  it('a throttle can be ended early, and can affect one model alone', async () => {
     await withSimulator({}, async (world) => {
       const { client, simulator } = world;
       await put(world, 'weather', { model: 'o3', throttle_ms: 60_000, overloaded: true });
@@ -71,7 +71,7 @@ describe('the weather', () => {
     });
   });
 
-  it('is down: every connection is reset, those that were open too, and what was bought goes on', async () => {
+  it('while the server is down every connection is reset, open ones too, and background responses go on', async () => {
     await withSimulator({}, async (world) => {
       const { client, simulator } = world;
       const slow = { ...REQUEST, metadata: { sim_think_ms: '300' } };
@@ -91,7 +91,7 @@ describe('the weather', () => {
     });
   });
 
-  it('is down for the creates of one model', async () => {
+  it('an outage of one model resets only its creates', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       simulator.setWeather({ model: 'o3', down: true });
       await expect(client.responses.create(REQUEST)).rejects.toBeInstanceOf(OpenAI.APIConnectionError);
@@ -105,7 +105,7 @@ describe('the weather', () => {
     [{ throttle_ms: -1 }, 'throttle_ms'],
     [{ down: 'yes' }, 'down'],
     [{ model: 'o4', down: true }, 'model'],
-  ])('is refused when it is misspelt: %j', async (body, param) => {
+  ])('a misspelt outage is refused: %j', async (body, param) => {
     await withSimulator({}, async (world) => {
       expect(await put(world, 'weather', body)).toMatchObject({ status: 400, body: { error: { param } } });
       expect((await world.client.responses.create(REQUEST)).status).toBe('queued');
@@ -113,8 +113,8 @@ describe('the weather', () => {
   });
 });
 
-describe('models that come and go', () => {
-  it('are announced, go, and come back', async () => {
+describe('the models of the simulator', () => {
+  it('a model gets a shutdown date, goes, and comes back', async () => {
     await withSimulator({ models: ['gpt-5.5', 'o3'] }, async (world) => {
       const { client } = world;
       const create = (model: string) => client.responses.create({ ...REQUEST, model });
@@ -144,7 +144,7 @@ describe('models that come and go', () => {
     ['o3', { shutdown_date: '2026-02-31' }, 400],
     ['o3', { shutdownDate: '2026-02-28' }, 400],
     ['o4', { gone: true }, 404],
-  ])('are not changed by what is misspelt: %s %j', async (model, body, status) => {
+  ])('a misspelt change of a model is refused: %s %j', async (model, body, status) => {
     await withSimulator({ models: ['o3'] }, async (world) => {
       expect((await put(world, `models/${model}`, body)).status).toBe(status);
     });

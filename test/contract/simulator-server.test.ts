@@ -6,7 +6,7 @@ import { collect, refusal, withSimulator } from './simulator-world.ts';
 const REQUEST = { model: 'o3', input: 'x', background: true } as const;
 
 describe('the simulator as a server', () => {
-  it('refuses background mode when told to, and has no lookups', async () => {
+  it('with background: rejected, background mode is refused and there are no lookups', async () => {
     await withSimulator({ background: 'rejected' }, async ({ client, simulator }) => {
       expect(await refusal(client.responses.create(REQUEST))).toMatchObject({
         status: 400,
@@ -20,7 +20,7 @@ describe('the simulator as a server', () => {
     });
   });
 
-  it('ignores background mode when told to, streamed or not', async () => {
+  it('with background: ignored, creates run in the foreground, streamed or not', async () => {
     await withSimulator({ background: 'ignored' }, async ({ client }) => {
       const response = await client.responses.create(REQUEST);
       expect(response).toMatchObject({ status: 'completed', background: false });
@@ -30,7 +30,7 @@ describe('the simulator as a server', () => {
     });
   });
 
-  it('wants its key when it has one', async () => {
+  it('with apiKey, calls without that key are refused', async () => {
     await withSimulator({ apiKey: 'sk-secret' }, async ({ client, url, simulator }) => {
       expect(await refusal(client.responses.create(REQUEST))).toMatchObject({
         status: 401,
@@ -43,7 +43,7 @@ describe('the simulator as a server', () => {
     });
   });
 
-  it('serves its ledger over HTTP and forgets it on demand', async () => {
+  it('the ledger is served over HTTP and can be forgotten', async () => {
     await withSimulator({}, async ({ client, url, simulator }) => {
       const metadata = { job_id: '7' };
       const created = await client.responses.create({ ...REQUEST, metadata });
@@ -70,7 +70,7 @@ describe('the simulator as a server', () => {
     });
   });
 
-  it('lets fields through that it does not know', async () => {
+  it('unknown fields of a create are accepted', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const request = { ...REQUEST, from_the_future: true };
       expect((await client.responses.create(request)).status).toBe('queued');
@@ -78,7 +78,7 @@ describe('the simulator as a server', () => {
     });
   });
 
-  it('answers bad JSON, unknown paths and unknown models with OpenAI envelopes', async () => {
+  it("bad JSON, unknown paths and unknown models get OpenAI's error envelope", async () => {
     await withSimulator({ models: ['o3'] }, async ({ client, url }) => {
       const bad = await fetch(`${url}/responses`, { method: 'POST', body: '{"model":' });
       expect(bad.status).toBe(400);
@@ -98,7 +98,7 @@ describe('the simulator as a server', () => {
     });
   });
 
-  it('writes the answers it is given a function for', async () => {
+  it('the answer option writes the answers', async () => {
     const answer = ({ text }: { text: string }) => text.toUpperCase();
     await withSimulator({ answer }, async ({ client }) => {
       const response = await client.responses.create({ model: 'o3', input: 'loud' });
@@ -106,7 +106,7 @@ describe('the simulator as a server', () => {
     });
   });
 
-  it('closes with connections open, twice, and leaves no timer', async () => {
+  it('close() can be called twice with open connections, and leaves no timer', async () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = timers();
     const simulator = createSimulator({ thinkMs: 60_000 });
@@ -121,7 +121,7 @@ describe('the simulator as a server', () => {
     await eventually(() => expect(timers()).toBeLessThanOrEqual(before));
   });
 
-  it('names the address it listens on and refuses one that is taken', async () => {
+  it('listen() returns the address, and rejects one that is taken', async () => {
     await withSimulator({}, async ({ url }) => {
       expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/v1$/);
       const second = createSimulator();

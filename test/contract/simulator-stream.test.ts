@@ -14,7 +14,7 @@ function textOf(events: readonly ResponseStreamEvent[]): string {
 }
 
 describe('the simulator as a stream', () => {
-  it('sends the events of a background response in their order, numbered from 0', async () => {
+  it('the events of a background response come in order, numbered from 0', async () => {
     await withSimulator({}, async ({ client }) => {
       const events = await collect(
         await client.responses.create({ ...REQUEST, reasoning: { summary: 'auto' } }),
@@ -44,7 +44,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('has no queued event in the foreground and no summary unless it is asked for', async () => {
+  it('a foreground stream has no queued event, and no summary unless requested', async () => {
     await withSimulator({}, async ({ client }) => {
       const events = await collect(await client.responses.create({ ...REQUEST, background: false }));
       expect(types(events).slice(0, 4)).toEqual([
@@ -57,7 +57,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('resumes a cut stream behind the cursor, with nothing lost or doubled', async () => {
+  it('a cut stream resumes after the cursor, and no event is lost or repeated', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const metadata = { sim: 'cut', sim_events: '7' };
       const seen: ResponseStreamEvent[] = [];
@@ -78,7 +78,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('sends nothing after the last event', async () => {
+  it('no event comes after the last one', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const events = await collect(await client.responses.create(REQUEST));
       const id = simulator.ledger.entries()[0]?.response_id ?? '';
@@ -89,7 +89,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('feeds the streaming helper of the SDK, live and on replay', async () => {
+  it("the SDK's streaming helper reads a stream, live and on replay", async () => {
     await withSimulator({}, async ({ client }) => {
       const live = client.responses.stream({ model: 'o3', input: 'Prove it.', background: true });
       const response = await live.finalResponse();
@@ -102,7 +102,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('pads deltas unless the caller declines', async () => {
+  it('deltas are padded unless the caller declines', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const padded = await collect(await client.responses.create(REQUEST));
       const deltas = padded.filter((event) => event.type === 'response.output_text.delta');
@@ -116,7 +116,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('sends numbered keepalives into silence', async () => {
+  it('a silent stream gets numbered keepalives', async () => {
     await withSimulator({ keepaliveMs: THINK_MS / 8 }, async ({ client }) => {
       const events = await collect(await client.responses.create(REQUEST));
       expect(types(events)).toContain('keepalive');
@@ -124,7 +124,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('goes on when the reader of a background stream leaves', async () => {
+  it('a background response goes on when its reader leaves', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       for await (const event of await client.responses.create(REQUEST)) {
         if (event.type === 'response.created') break;
@@ -133,7 +133,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('stops when the reader of a foreground stream leaves', async () => {
+  it('a foreground response stops when its reader leaves', async () => {
     await withSimulator({}, async ({ client, simulator }) => {
       const metadata = { sim_think_ms: '60000' };
       for await (const event of await client.responses.create({ ...REQUEST, background: false, metadata })) {
@@ -143,7 +143,7 @@ describe('the simulator as a stream', () => {
     });
   });
 
-  it('refuses to stream what was not made for it, or is too old', async () => {
+  it('a response that was not created as a stream, or is too old, cannot be streamed', async () => {
     await withSimulator({ streamWindowMs: THINK_MS }, async ({ client, simulator }) => {
       const plain = await client.responses.create({ ...REQUEST, stream: false });
       const foreground = await client.responses.create({ ...REQUEST, stream: false, background: false });

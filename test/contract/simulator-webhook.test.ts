@@ -47,7 +47,7 @@ describe('the simulator’s webhooks', () => {
     ['whsec_ and base64', SECRET],
     ['plain text', 'any text, ü'],
   ])(
-    'tell the end of a background response, and the official SDK believes a secret of %s',
+    'a webhook announces the end of a background response, and the official SDK verifies it with %s as the secret',
     async (_kind, secret) => {
       await withWebhooks(
         async (world) => {
@@ -79,7 +79,7 @@ describe('the simulator’s webhooks', () => {
     ['failed', { sim: 'failed' }],
     ['incomplete', { sim: 'incomplete' }],
     ['completed', { sim: 'reset_created' }],
-  ])('tell that a response is %s', async (status, metadata) => {
+  ])('a webhook announces that a response is %s', async (status, metadata) => {
     await withWebhooks(async (world) => {
       if (metadata.sim === 'reset_created') await expect(create(world, metadata)).rejects.toThrow();
       else await create(world, metadata);
@@ -88,7 +88,7 @@ describe('the simulator’s webhooks', () => {
     });
   });
 
-  it('tell at once that a response was cancelled, even one that would never have ended', async () => {
+  it('a webhook announces a cancel at once, even of a response that would never have ended', async () => {
     await withWebhooks(async (world) => {
       const id = await create(world, { sim: 'stall' });
       await world.client.responses.cancel(id);
@@ -97,7 +97,7 @@ describe('the simulator’s webhooks', () => {
     });
   });
 
-  it('are sent again, the same, until they are answered with 2xx; a redirect is a failure', async () => {
+  it('a webhook is sent again unchanged until it is answered with 2xx; a redirect is a failure', async () => {
     await withWebhooks(
       async (world) => {
         await create(world);
@@ -111,7 +111,7 @@ describe('the simulator’s webhooks', () => {
     );
   });
 
-  it('can be lost, told twice, late and forged', async () => {
+  it('a webhook can be lost, sent twice, sent late or forged', async () => {
     await withWebhooks(async (world) => {
       await finished(world.client, await create(world, { sim: 'webhook_lost' }));
       await create(world, { sim: 'webhook_twice' });
@@ -132,7 +132,7 @@ describe('the simulator’s webhooks', () => {
     });
   });
 
-  it('are not sent for foreground responses, which end with their call', async () => {
+  it('no webhook is sent for a foreground response', async () => {
     await withWebhooks(async (world) => {
       await world.client.responses.create({ model: 'o3', input: 'x' });
       const id = await create(world);
@@ -141,7 +141,7 @@ describe('the simulator’s webhooks', () => {
     });
   });
 
-  it('need a URL and a secret, and a fault of theirs needs both', async () => {
+  it('webhooks need a URL and a secret, and webhook faults need both', async () => {
     expect(() => createSimulator({ webhookUrl: 'http://127.0.0.1:1/' })).toThrow('got only webhookUrl');
     expect(() => createSimulator({ webhookSecret: SECRET })).toThrow('got only webhookSecret');
     expect(() => createSimulator({ webhookUrl: 'example.test', webhookSecret: SECRET })).toThrow('http://');

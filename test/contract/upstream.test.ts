@@ -75,7 +75,7 @@ describe('the upstream', () => {
     return types;
   };
 
-  describe('that is the simulator', () => {
+  describe('when it is the simulator', () => {
     let simulator: Simulator;
     const start = async (options: SimulatorOptions): Promise<Upstream> => {
       simulator = createSimulator({ thinkMs: 40, ...options });
@@ -83,7 +83,7 @@ describe('the upstream', () => {
     };
     afterEach(() => simulator.close());
 
-    it('sells a response, streams it, streams it again, looks it up and cancels it', async () => {
+    it('a response is created, streamed, replayed, looked up and cancelled', async () => {
       const upstream = await start({ thinkMs: 60_000 });
       const running = await upstream.create(asked, { stream: true, signal: never });
       expect(running).toMatchObject({ background: true, streamed: true, response: { status: 'queued' } });
@@ -97,7 +97,7 @@ describe('the upstream', () => {
       expect(simulator.ledger.totals()).toMatchObject({ purchases: 1, requests: 4 });
     });
 
-    it('tells each delta once, and the whole answer, over a stream that is cut ten times', async () => {
+    it('a stream that is cut ten times yields each delta once, and the whole answer', async () => {
       const upstream = await start({ thinkMs: 400 });
       const metadata = { sim: 'cut', sim_events: '6', sim_connections: '10', sim_deltas: '80' };
       const seen: StreamEvent[] = [];
@@ -140,7 +140,7 @@ describe('the upstream', () => {
       expect(simulator.ledger.totals()).toMatchObject({ purchases: 1, polls: 0 });
     });
 
-    it('is told to store what runs in the background, and to do as the caller says', async () => {
+    it('a background create asks the upstream to store it, and passes on what the caller set', async () => {
       const upstream = await start({});
       await upstream.create(asked, { stream: false, signal: never });
       await upstream.create({ ...asked, store: false }, { stream: false, signal: never });
@@ -150,7 +150,7 @@ describe('the upstream', () => {
       ]);
     });
 
-    it('does not collect a listener for every lookup', async () => {
+    it('lookups do not accumulate listeners', async () => {
       const upstream = await start({});
       const { signal } = new AbortController();
       const { response } = await upstream.create(asked, { stream: false, signal });
@@ -160,7 +160,7 @@ describe('the upstream', () => {
     });
   });
 
-  it('sends a foreground request only after the background was refused, and then no more background', async () => {
+  it('the client falls back to the foreground after background mode was refused, and stays there', async () => {
     const created = { type: 'response.created', response: { ...queued, background: false } };
     const { upstream, bodies } = await bodiesOf(refusal(400, { param: 'background' }), endedEvents(created));
     for (let i = 0; i < 2; i += 1) {
@@ -174,7 +174,7 @@ describe('the upstream', () => {
     ]);
   });
 
-  it('is not taken for one without a background mode because of one bad request', async () => {
+  it('one bad request does not make the client give up background mode', async () => {
     const { upstream, bodies } = await bodiesOf(
       refusal(400, { message: 'No such store' }),
       refusal(400, { message: 'No such store' }),
@@ -186,7 +186,7 @@ describe('the upstream', () => {
     expect(bodies.map(({ background }) => background)).toEqual([true, undefined, true]);
   });
 
-  it('is not taken for one without a background mode because of one that must not be stored', async () => {
+  it('a request with store: false does not make the client give up background mode', async () => {
     const created = { type: 'response.created', response: { ...queued, background: false } };
     const { upstream, bodies } = await bodiesOf(
       refusal(400, { param: 'background', message: 'background needs store' }),
@@ -202,14 +202,14 @@ describe('the upstream', () => {
     ]);
   });
 
-  it('may answer JSON to whom asks for a stream', async () => {
+  it('a JSON answer to a stream request is accepted', async () => {
     const { upstream } = await scripted(json(200, completed));
     const running = await upstream.create(asked, { stream: true, signal: never });
     expect(running).toMatchObject({ response: completed, background: true, streamed: true });
     expect(running.events).toBeUndefined();
   });
 
-  it('may send keepalives before its first word', async () => {
+  it('keepalives before the first event are ignored', async () => {
     const { upstream } = await scripted(
       endedEvents({ type: 'keepalive', sequence_number: 0 }, { type: 'response.created', response: queued }),
     );
@@ -238,9 +238,9 @@ describe('the upstream', () => {
     ['a stream without events', endedEvents(), 'connection_lost'],
     ['a stream that stays empty', events(), 'connection_lost'],
     ['a stream of something else', events({ type: 'ping' }), 'upstream_error'],
-    ['a 5xx of somebody in between', (response) => response.writeHead(504).end('<html>'), 'upstream_error'],
+    ['a 5xx of a proxy', (response) => response.writeHead(504).end('<html>'), 'upstream_error'],
     ['a reset', (response) => response.destroy(), 'connection_lost'],
-  ])('may answer a create with %s, and nobody knows whether it was bought', async (_what, step, code) => {
+  ])('a create that is answered with %s is an uncertain purchase', async (_what, step, code) => {
     let connection: ServerResponse | undefined;
     const { upstream } = await scripted((response, request) => {
       connection = response;
@@ -250,14 +250,14 @@ describe('the upstream', () => {
       name: 'PurchaseUncertainError',
       failure: { code },
     });
-    // A connection that nobody reads is not kept.
+    // A connection without a reader is closed.
     await eventually(() => expect(connection?.closed).toBe(true));
   });
 
   it.each<[string, Step, string]>([
     ['a 5xx of its own', refusal(500, { message: 'The server had an error' }), 'upstream_error'],
     ['a 501', (response) => response.writeHead(501).end(), 'upstream_error'],
-    ['a 4xx of somebody in between', (response) => response.writeHead(403).end('<html>'), 'permission'],
+    ['a 4xx of a proxy', (response) => response.writeHead(403).end('<html>'), 'permission'],
     ['an error event', events({ type: 'error', code: 'server_error', message: 'x' }), 'response_failed'],
     ['a refusal event', events({ type: 'error', code: 'insufficient_quota' }), 'quota_exhausted'],
     [
@@ -265,14 +265,14 @@ describe('the upstream', () => {
       events({ type: 'error', error: { code: 'invalid_prompt' } }),
       'response_refused',
     ],
-  ])('may refuse a create with %s: nothing was bought', async (_what, step, code) => {
+  ])('a create that is refused with %s is no purchase', async (_what, step, code) => {
     let connection: ServerResponse | undefined;
     const { upstream } = await scripted((response, request) => {
       connection = response;
       step(response, request);
     });
     await expect(upstream.create(asked, { stream: true, signal: never })).rejects.toMatchObject({ code });
-    // A connection that nobody reads is not kept.
+    // A connection without a reader is closed.
     await eventually(() => expect(connection?.closed).toBe(true));
   });
 
@@ -284,13 +284,13 @@ describe('the upstream', () => {
     ['a body that is cut', cutBody, 'connection_lost'],
     ['404', refusal(404, {}), 'not_found'],
     ['429', refusal(429, {}, { 'retry-after': '3600' }), 'rate_limited'],
-  ])('may answer a lookup with %s', async (_what, step, code) => {
+  ])('a lookup that is answered with %s has the expected outcome', async (_what, step, code) => {
     const { upstream, seen } = await scripted(step);
     await expect(upstream.retrieve('resp_1', never)).rejects.toMatchObject({ code });
     expect(seen).toHaveLength(1);
   });
 
-  it('ends a background stream that is silent, and lets a foreground one take its time', async () => {
+  it('a silent background stream is ended, and a silent foreground stream is not', async () => {
     const background = await scripted(events({ type: 'response.created', response: queued }));
     const running = await background.upstream.create(asked, { stream: true, signal: never });
     expect(await collect(running.events)).toEqual([]);
@@ -304,7 +304,7 @@ describe('the upstream', () => {
     expect(await collect(slow.events)).toEqual(['response.completed']);
   });
 
-  it('does not end a stream because its reader pauses', async () => {
+  it('a stream whose reader pauses is not ended', async () => {
     const { upstream } = await scripted(
       endedEvents({ type: 'response.created', response: queued }, { type: 'one' }, { type: 'two' }),
     );
@@ -314,7 +314,7 @@ describe('the upstream', () => {
     expect(read.map(({ type }) => type)).toEqual(['one', 'two']);
   });
 
-  it('hears at once that nobody listens any more', async () => {
+  it('the upstream notices at once that the reader has left', async () => {
     let connection: ServerResponse | undefined;
     const { upstream } = await scripted((response, request) => {
       connection = response;
@@ -327,30 +327,30 @@ describe('the upstream', () => {
     expect(await collect(stream)).toEqual([]);
   });
 
-  it('gets a moment to bring home the id of a create that was given up', async () => {
+  it('an abandoned create still has a moment to return its response id', async () => {
     const { upstream } = await scripted(later(PATIENCE.graceMs / 2, json(200, queued)));
     const running = await upstream.create(asked, { stream: false, signal: AbortSignal.abort() });
     expect(running.response.id).toBe('resp_1');
   });
 
-  it('gets no more than that', async () => {
+  it('an abandoned create that returns no id in that time is ended', async () => {
     const { upstream } = await scripted(silent);
     const create = upstream.create(asked, { stream: false, signal: AbortSignal.abort(new Error('stop')) });
     await expect(create).rejects.toMatchObject({ name: 'PurchaseUncertainError' });
   });
 
-  it('sells nothing when nobody is there', async () => {
+  it('a create without a listening server is no purchase', async () => {
     const port = await findFreePort();
-    const nobody = createUpstream({ apiKey: 'sk-test', baseUrl: `http://127.0.0.1:${port}/v1` });
+    const unreachable = createUpstream({ apiKey: 'sk-test', baseUrl: `http://127.0.0.1:${port}/v1` });
     try {
-      const create = nobody.create(asked, { stream: true, signal: never });
+      const create = unreachable.create(asked, { stream: true, signal: never });
       await expect(create).rejects.toMatchObject({ name: 'RetryableError', code: 'connection_lost' });
     } finally {
-      await nobody.close();
+      await unreachable.close();
     }
   });
 
-  it('is told again of a cancel that it could not take, but not of one that came too late', async () => {
+  it('a cancel that failed is sent again, but not one that came too late', async () => {
     const busy = refusal(503, {}, { 'retry-after': '3600' });
     const first = await scripted(busy, json(200, { ...queued, status: 'cancelled' }));
     expect(await first.upstream.cancel('resp_1')).toMatchObject({ status: 'cancelled' });

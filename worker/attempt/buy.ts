@@ -40,12 +40,13 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 }
 
 async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
-  const giveBackSlot = await attempt.upstream.slots.take(attempt.active.stopRequested);
+  const { slots } = attempt.upstream;
+  const hasSlot = await slots.acquire(attempt.active.stopRequested);
   try {
     attempt.active.assertMayCreate();
     return await buy(job, attempt);
   } finally {
-    giveBackSlot?.();
+    if (hasSlot) slots.release();
   }
 }
 

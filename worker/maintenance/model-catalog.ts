@@ -24,22 +24,25 @@ export interface CatalogOptions {
   onError: (error: Error) => void;
 }
 
-/** What the upstream's list of models says of those that are configured, kept in Redis for everybody who asks. */
+/** Catalog keeps in Redis what the upstream's list of models says about the configured models. */
 export interface Catalog {
   stop(): void;
 }
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** A model that is gone is asked again after ten minutes, unless somebody says by then that it is still gone. */
+/**
+ * A model that is gone is asked again after ten minutes, unless a round reports before that it is still gone.
+ */
 const ROUND_MS = 300_000;
-/** Not all workers of a fleet begin in the same instant. */
+/** Spreads the workers of a fleet, so that they do not all begin in the same instant. */
 const JITTER_MS = 2000;
 const LIST_ANSWER_MS = 30_000;
 
 /**
- * Begins its rounds. In each a model whose day is over counts as gone, so that what takes over does; never before. Once an hour one worker of the fleet also asks the
- * upstream, and tells the log what comes to an end.
+ * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, and never
+ * before, so that their fallbacks take over. Once an hour one worker of the fleet also asks the upstream for
+ * its list of models, and logs which models are about to be shut down.
  */
 export function keepCatalog(options: CatalogOptions): Catalog {
   const stopping = new AbortController();
@@ -72,7 +75,8 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
   const { redis, prefix, queues, quotas } = options;
   const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
   const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
-  // Until the next round only: whoever leaves or dies in the middle of it should not silence the fleet for an hour.
+  // Until the next round only: a worker that stops or dies in the middle must not silence the fleet for an
+  // hour.
   const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
   if (isMine && (await ask(names, options, signal))) await redis.pexpire(claim, HOUR_MS - JITTER_MS);
   const catalog = await readCatalog(redis, prefix);
@@ -81,7 +85,7 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
   const succeeded = new Set(queues.flatMap(({ upstreamModels }) => upstreamModels.slice(0, -1)));
   for (const name of succeeded) {
     const date = dateOf(name);
-    // Where nothing takes over it is asked on: nobody gains by believing that it is gone.
+    // A model without a fallback is asked on: there is nothing to gain from taking it for gone.
     if (date !== undefined && isPast(date, Date.now())) await quotas.of(name).report({ what: 'gone' });
   }
   if (!isMine) return;
@@ -92,7 +96,7 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
   }
 }
 
-/** @returns false: the upstream did not answer, and should be asked again soon. */
+/** @returns false when the upstream did not answer and should be asked again soon. */
 async function ask(
   names: readonly string[],
   { redis, prefix, upstream, logger }: CatalogOptions,
@@ -103,7 +107,7 @@ async function ask(
     listed = await upstream.listModels(AbortSignal.any([signal, AbortSignal.timeout(LIST_ANSWER_MS)]));
   } catch (error: unknown) {
     const why = error instanceof Error ? error.message : String(error);
-    if (!signal.aborted) logger.info({ why }, 'the upstream did not say which models it has');
+    if (!signal.aborted) logger.info({ why }, 'the upstream did not answer with its list of models');
     return false;
   }
   const key = catalogKey(prefix);
@@ -113,12 +117,12 @@ async function ask(
     if (entry === undefined) await redis.hdel(key, name);
     else await redis.hset(key, name, entry);
     if (entry === GONE && catalog.get(name) !== GONE)
-      logger.info({ upstream_model: name }, 'not in the list of models of the upstream');
+      logger.info({ upstream_model: name }, 'the upstream does not list a configured model');
   }
   return true;
 }
 
-/** @param known the day that was announced while it was in the list: from then on it is no longer there. */
+/** @param known the day that was announced while the model was still in the list. */
 function entryOf(
   name: string,
   listed: readonly ListedModel[] | undefined,
@@ -129,7 +133,7 @@ function entryOf(
   return found === undefined ? (known ?? GONE) : found.shutdownDate;
 }
 
-/** Once a day, whichever worker it is. */
+/** Warns once a day, in one worker of the fleet. */
 async function giveNotice(
   { model }: ModelQueue,
   { upstreamModel, date, daysLeft, successor }: ModelEnd,
@@ -142,7 +146,7 @@ async function giveNotice(
       ...{ model, upstream_model: upstreamModel, shutdown_date: date, days_left: daysLeft },
       ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
     },
-    'the upstream shuts a model down',
+    'the upstream will shut down a model',
   );
 }
 
@@ -169,6 +173,6 @@ async function warnOfOutliving(
       ...{ model, upstream_model: upstreamModel, shutdown_date: date, jobs: inLine + later },
       ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
     },
-    'jobs are queued that will outlive their model',
+    'jobs are queued beyond the shutdown of their model',
   );
 }

@@ -2,23 +2,25 @@ import { type ModelConfig, upstreamModelsOf } from '../../src/config/file.ts';
 import type { QueueStatus } from '../../src/fair-queue/queue-status.ts';
 import { daysUntil, isPast } from '../../src/models/catalog.ts';
 
-/** The announced end of an upstream model, as it concerns a model that is sold by it. */
+/** ModelEnd is the announced shutdown of an upstream model that a model leads to. */
 export interface ModelEnd {
   upstreamModel: string;
   /** `YYYY-MM-DD` */
   date: string;
   /** 0 or less: the day has come. */
   daysLeft: number;
-  /** The whole day is over. */
+  /** Whether the whole day is over. */
   isPast: boolean;
   /** The upstream model that takes over; undefined: none. */
   successor: string | undefined;
 }
 
-/** So long before people are told, in days. */
+/** The log warns from this many days before a shutdown. */
 const NOTICE_DAYS = 30;
 
-/** Every end that is announced, of the model and of what takes over, in their order. */
+/**
+ * endsOf returns the announced shutdowns of a model's upstream model and of its fallbacks, in their order.
+ */
 export function endsOf(
   config: Pick<ModelConfig, 'upstream' | 'fallbacks'>,
   dateOf: (upstreamModel: string) => string | undefined,
@@ -33,9 +35,7 @@ export function endsOf(
   });
 }
 
-/**
- * Whether somebody should hear of it: not when it is over and something has taken over, as it was meant to.
- */
+/** isWorthNotice returns whether to warn of a shutdown: not once a fallback has taken over as configured. */
 export function isWorthNotice({ daysLeft, isPast: over, successor }: ModelEnd): boolean {
   return daysLeft <= NOTICE_DAYS && !(over && successor !== undefined);
 }

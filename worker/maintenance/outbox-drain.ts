@@ -3,32 +3,38 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 import { drainOutbox, type OutboxDrain } from '../../src/webhooks/outbox.ts';
 
 export interface OutboxesOptions extends Omit<OutboxDrain, 'queue'> {
-  /** Hears of what is new, and is shared with others. */
+  /** A connection for messages, shared with others. */
   subscriber: RedisClient;
   queues: readonly ModelQueue[];
   onError: (error: Error) => void;
 }
 
-/** A message may be lost, and a drain may fail: everybody looks again this often. */
+/** A message may be lost, and a drain may fail, so every worker looks again this often. */
 const SWEEP_MS = 5000;
 
-/** Drains the outboxes of all models, from now on: at once when a job ends, and now and again. @returns how to stop. */
+/**
+ * drainOutboxes starts to drain the outboxes of all models: at once when a job ends, and every few seconds.
+ * @returns a function that stops it.
+ */
 export function drainOutboxes({ subscriber, queues, onError, ...drain }: OutboxesOptions): () => void {
   let isStopped = false;
-  // Whatever is under way when the connections end is found again by the next worker.
-  const tell = (error: Error): void => {
+  // The next worker finds again what is under way when the connections end.
+  const report = (error: Error): void => {
     if (!isStopped) onError(error);
   };
-  const wakers = new Map(
-    queues.map((queue) => [queue.keys.outbox, createWaker(() => drainOutbox({ ...drain, queue }), tell)]),
+  const drains = new Map(
+    queues.map((queue) => [
+      queue.keys.outbox,
+      createExclusiveRun(() => drainOutbox({ ...drain, queue }), report),
+    ]),
   );
   const sweep = (): void => {
-    for (const wake of wakers.values()) wake();
+    for (const run of drains.values()) run();
   };
-  const hear = (channel: string): void => wakers.get(channel)?.();
+  const hear = (channel: string): void => drains.get(channel)?.();
   subscriber.on('message', hear);
   subscriber.on('ready', sweep);
-  subscriber.subscribe(...wakers.keys()).then(sweep, tell);
+  subscriber.subscribe(...drains.keys()).then(sweep, report);
   const sweeping = setInterval(sweep, SWEEP_MS);
   return () => {
     isStopped = true;
@@ -38,11 +44,11 @@ export function drainOutboxes({ subscriber, queues, onError, ...drain }: Outboxe
   };
 }
 
-/** One run at a time; who wakes it while it runs gets one more afterwards, however many they are. */
-function createWaker(run: () => Promise<void>, onError: (error: Error) => void): () => void {
+/** Runs one at a time. Any number of calls during a run cause one more run after it. */
+function createExclusiveRun(run: () => Promise<void>, onError: (error: Error) => void): () => void {
   let isRunning = false;
   let isWanted = false;
-  const wake = (): void => {
+  const start = (): void => {
     isWanted = true;
     if (isRunning) return;
     isRunning = true;
@@ -51,8 +57,8 @@ function createWaker(run: () => Promise<void>, onError: (error: Error) => void):
       .catch(onError)
       .finally(() => {
         isRunning = false;
-        if (isWanted) wake();
+        if (isWanted) start();
       });
   };
-  return wake;
+  return start;
 }

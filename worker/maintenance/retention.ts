@@ -4,16 +4,19 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 import { indexesOf } from '../../src/redis/keys.ts';
 
 const HOUR_MS = 3_600_000;
-/** Bounded, because Redis serves nobody else meanwhile: a thousand jobs take some milliseconds. */
+/** Bounded, because Redis does nothing else meanwhile: a thousand jobs take some milliseconds. */
 const AT_ONCE = 1000;
 
-/** Forgets the finished jobs of a model whose retention is over. Any number of workers may do it at the same time. */
+/**
+ * sweepRetention deletes the finished jobs of a model whose retention is over. Any number of workers may do
+ * it at the same time. @returns how many jobs were deleted.
+ */
 export async function sweepRetention(
   redis: RedisClient,
   queue: ModelQueue,
   retention: Retention,
 ): Promise<number> {
-  // Where no worker delivers webhooks nobody takes out what other producers asked for.
+  // When no worker delivers webhooks, no worker removes entries from the outbox.
   await redis.zremrangebyscore(queue.keys.outbox, '-inf', Date.now() - retention.failedHours * HOUR_MS);
   const completed = await sweep(redis, queue, 'completed', retention.completedHours * HOUR_MS);
   const failed = await sweep(redis, queue, 'failed', retention.failedHours * HOUR_MS);
@@ -26,7 +29,7 @@ async function sweep(
   state: 'completed' | 'failed',
   ageMs: number,
 ): Promise<number> {
-  let forgotten = 0;
+  let deleted = 0;
   for (;;) {
     const ids = await bullmq.clean(ageMs, AT_ONCE, state);
     if (ids.length > 0) {
@@ -37,7 +40,7 @@ async function sweep(
         ...indexes.map((index) => redis.zrem(index, ...ids)),
       ]);
     }
-    forgotten += ids.length;
-    if (ids.length < AT_ONCE) return forgotten;
+    deleted += ids.length;
+    if (ids.length < AT_ONCE) return deleted;
   }
 }

@@ -4,26 +4,29 @@ import type { Outcome } from '../attempt/outcome.ts';
 import type { PurchaseEvent } from '../attempt/purchase.ts';
 import { registerQuotaGauges } from './shared-gauges.ts';
 
-/** What one worker process counts; each worker has its own, so that two in one process do not mix. */
+/** Metrics are the counts of one worker. Two workers in one process have one each. */
 export interface Metrics {
-  /** In the text format of Prometheus. */
+  /** The metrics in the text format of Prometheus. */
   text(): Promise<string>;
   readonly contentType: string;
   /** @param held how many jobs of the model this worker holds right now. */
   of(model: string, held: () => number): ModelMetrics;
-  /** From now on also what all workers share. @param look undefined: it cannot be known right now. */
+  /**
+   * Adds the gauges of what all workers share.
+   * @param look resolves to undefined while Redis cannot be read.
+   */
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
-  /** One try to deliver a webhook. */
+  /** Counts one try to deliver a webhook. */
   delivery(result: DeliveryResult): void;
 }
 
-/** `failed`: to be tried again. `given_up`: nobody tries again. */
+/** A `failed` delivery is tried again; one that is `given_up` is not. */
 export type DeliveryResult = 'delivered' | 'failed' | 'given_up';
 
 export interface ModelMetrics {
   purchase(what: PurchaseEvent): void;
   outcome(kind: Outcome['kind']): void;
-  /** A create was answered 429, with a time to come back. */
+  /** Counts a create that was answered 429. */
   throttled(): void;
 }
 
@@ -33,38 +36,38 @@ export function createMetrics(): Metrics {
   const counters: Record<PurchaseEvent, Counter> = {
     bought: new Counter({
       name: 'o3q_purchases_total',
-      help: 'Responses that were bought from the upstream',
+      help: 'Responses bought from the upstream',
       labelNames: ['model'],
       registers,
     }),
     adopted: new Counter({
       name: 'o3q_adoptions_total',
-      help: 'Responses that another attempt had bought, and that were taken over instead of bought again',
+      help: 'Responses that another attempt had bought, adopted instead of bought again',
       labelNames: ['model'],
       registers,
     }),
     uncertain: new Counter({
       name: 'o3q_uncertain_purchases_total',
-      help: 'Create requests of which nobody will know whether they were bought',
+      help: 'Create requests with unknown outcome; each may be a purchase',
       labelNames: ['model'],
       registers,
     }),
   };
   const outcomes = new Counter({
     name: 'o3q_attempts_total',
-    help: 'Attempts that have ended here, by what became of them',
+    help: 'Ended attempts, by outcome',
     labelNames: ['model', 'outcome'],
     registers,
   });
   const throttled = new Counter({
     name: 'o3q_throttled_total',
-    help: 'Create requests that the upstream has refused with 429 because there were too many',
+    help: 'Create requests that the upstream throttled (429)',
     labelNames: ['model'],
     registers,
   });
   const deliveries = new Counter({
     name: 'o3q_webhook_deliveries_total',
-    help: 'Tries to deliver a webhook to a caller, by what became of them',
+    help: 'Tries to deliver a webhook to a caller, by result',
     labelNames: ['result'],
     registers,
   });
@@ -73,7 +76,7 @@ export function createMetrics(): Metrics {
   const held = new Map<string, () => number>();
   new Gauge({
     name: 'o3q_active_jobs',
-    help: 'Jobs that this worker holds',
+    help: 'Jobs that this worker holds active',
     labelNames: ['model'],
     registers,
     collect() {
@@ -87,7 +90,7 @@ export function createMetrics(): Metrics {
     delivery: (result) => deliveries.inc({ result }),
     of(model, count) {
       held.set(model, count);
-      // A counter that is not there yet cannot be told from one that nobody looks at.
+      // A counter that is missing until its first event looks like one that is not scraped.
       for (const counter of [...Object.values(counters), throttled]) counter.inc({ model }, 0);
       return {
         purchase: (what) => counters[what].inc({ model }),

@@ -3,7 +3,10 @@ import type { QuotaReport } from '../../src/quota/quota.ts';
 import type { Outcome } from '../attempt/outcome.ts';
 import type { PurchaseEvent } from '../attempt/purchase.ts';
 
-/** Messages of the upstream may quote the question, so that they are for `debug` only; the code is for everybody. */
+/**
+ * logOutcome logs the end of an attempt. The upstream's messages may quote the question, so they are logged
+ * at `debug` only.
+ */
 export function logOutcome(logger: Logger, job: string, outcome: Outcome): void {
   const line = { job };
   switch (outcome.kind) {
@@ -11,19 +14,19 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
       logger.info({ ...line, usage: outcome.summary.usage }, 'completed');
       return;
     case 'failed':
-      logger.debug({ ...line, message: outcome.message }, 'failed because');
+      logger.debug({ ...line, message: outcome.message }, 'failure detail');
       logger.warn({ ...line, code: outcome.code }, 'failed');
       return;
     case 'retry':
-      logger.debug({ ...line, message: outcome.failure.message }, 'to be retried because');
-      logger.warn({ ...line, code: outcome.failure.code, attempt: outcome.attempt }, 'to be retried');
+      logger.debug({ ...line, message: outcome.failure.message }, 'retry detail');
+      logger.warn({ ...line, code: outcome.failure.code, attempt: outcome.attempt }, 'will be retried');
       return;
     case 'cancelled':
     case 'released':
       logger.info(line, outcome.kind);
       return;
     case 'postponed':
-      logger.debug(line, 'back into the line');
+      logger.debug(line, 'requeued');
       return;
     case 'lost':
       logger.warn(line, 'lost to another worker');
@@ -35,6 +38,7 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
   }
 }
 
+/** logPurchase logs what an attempt has bought, adopted or lost track of. */
 export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): void {
   switch (what) {
     case 'bought':
@@ -53,7 +57,7 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
   }
 }
 
-/** What stops all that is sent to an upstream model, or ends that; once for the fleet. */
+/** logQuotaSignals logs what pauses an upstream model for the whole fleet, and the end of such a pause. */
 export function logQuotaSignals(
   logger: Logger,
   upstream: string,
@@ -61,30 +65,27 @@ export function logQuotaSignals(
 ): void {
   switch (news.what) {
     case 'rate_limited':
-      logger.warn({ upstream, waitMs: Math.ceil(news.retryAfterMs) }, 'throttled: nobody sends meanwhile');
+      logger.warn({ upstream, waitMs: Math.ceil(news.retryAfterMs) }, 'throttled: all workers pause');
       return;
     case 'quota_exhausted':
       logger.error(
         { upstream },
-        'paused: the upstream account has no money left; one job probes now and again',
+        'paused: the upstream account has no money left; one job probes now and then',
       );
       return;
     case 'unreachable':
     case 'failed':
-      logger.error({ upstream }, 'the upstream is out of reach or overloaded; one job tries now and again');
+      logger.error({ upstream }, 'the upstream is unreachable or overloaded; one job probes now and then');
       return;
     case 'gone':
-      logger.error(
-        { upstream },
-        'the upstream has no such model; its fallbacks take over, where there are any',
-      );
+      logger.error({ upstream }, 'the upstream has no such model; its fallbacks take over, if there are any');
       return;
     case 'answered':
-      logger.info({ upstream }, 'the upstream takes jobs again');
+      logger.info({ upstream }, 'the upstream accepts jobs again');
       return;
     default: {
       const never: never = news;
-      throw new Error(`unknown news ${JSON.stringify(never)}`);
+      throw new Error(`unknown signal ${JSON.stringify(never)}`);
     }
   }
 }

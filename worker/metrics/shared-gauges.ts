@@ -5,8 +5,9 @@ import type { ModelsSnapshot } from '../../src/models/status.ts';
 import { type QuotaSnapshot, STOP_REASONS } from '../../src/quota/snapshot.ts';
 
 /**
- * What all workers share, as read when somebody asks: the same on each of them, so that one of them is to be looked at, or the maximum.
- * @param look undefined: it cannot be known right now; then they are not told.
+ * registerQuotaGauges registers the gauges of what all workers share. Every worker reports the same values,
+ * read at each scrape: look at one worker, or take the maximum.
+ * @param look resolves to undefined while Redis cannot be read; the gauges then have no values.
  */
 export function registerQuotaGauges(
   registry: Registry,
@@ -30,12 +31,12 @@ export function registerQuotaGauges(
   const perQuota = (value: (quota: QuotaSnapshot) => number) => (reading: ModelsSnapshot) =>
     [...reading.quotas].map(([name, quota]): Sample => [{ upstream_model: name }, value(quota)]);
 
-  gauge('o3q_waiting_jobs', 'Jobs in the line of a model', ['model'], ({ models }) =>
+  gauge('o3q_waiting_jobs', 'Jobs in the fair queue of a model, of all workers', ['model'], ({ models }) =>
     models.map(({ model, waiting }): Sample => [{ model }, waiting]),
   );
   gauge(
     'o3q_quota_in_flight',
-    'Responses of an upstream model that run, of all workers',
+    'Running responses of an upstream model, of all workers',
     ['upstream_model'],
     perQuota(({ inFlight }) => inFlight),
   );
@@ -53,7 +54,7 @@ export function registerQuotaGauges(
   );
   gauge(
     'o3q_quota_stopped',
-    '1 while nothing is sent to an upstream model for this reason, but for one job that tries',
+    '1 while an upstream model is paused for this reason; at most one job probes',
     ['upstream_model', 'reason'],
     ({ quotas }) =>
       [...quotas].flatMap(([name, { stops }]) =>
@@ -65,7 +66,7 @@ export function registerQuotaGauges(
   );
   gauge(
     'o3q_model_shutdown_timestamp_seconds',
-    'The beginning of the day on which the upstream shuts a model down, where it is announced',
+    'Start of the day on which the upstream shuts a model down, if it is announced',
     ['model', 'upstream_model'],
     ({ models, shutdownDates }) =>
       models.flatMap(({ model, config }) =>

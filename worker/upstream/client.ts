@@ -3,10 +3,10 @@ import OpenAI from 'openai';
 import { Stream } from 'openai/streaming';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
+import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
-import { type CreateSlots, createCreateSlots } from './create-slots.ts';
 import { failureFromSdk, judged } from './errors.ts';
 import { connected, createYieldWhenBusy, inWholeLines, withConnection } from './event-stream.ts';
 import { advertisedLimitsOf } from './rate-limit-headers.ts';
@@ -25,8 +25,8 @@ export interface Upstream {
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
   /** How long a create whose signal has aborted may still bring home its id, in milliseconds. */
   readonly graceMs: number;
-  /** For whoever buys. */
-  readonly slots: CreateSlots;
+  /** One slot for each create request that may be under way in this process. */
+  readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
   /** For whoever looks up again and again. */
   readonly pace: Pace;
   close(): Promise<void>;
@@ -52,7 +52,11 @@ const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceM
 /** Less costs a third of the work under load, more holds up timers. */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
-/** OpenAI answers one in some tenths of a second, so that these are more than its limits of a minute mostly allow. */
+/**
+ * The limit of create requests under way. All of them are uncertain when the process is killed, and without a limit
+ * that could be hundreds: a burst of jobs would send all its creates together, and each would take as long as all of
+ * them. OpenAI answers a create in some tenths of a second, so this is more than its rate limits usually allow.
+ */
 const CREATES_AT_ONCE = 8;
 const CANCEL_CONNECTIONS = 16;
 const KEPT_ALIVE_MS = 60_000;
@@ -165,7 +169,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     },
 
     graceMs: patience.graceMs,
-    slots: createCreateSlots(options.createsAtOnce ?? CREATES_AT_ONCE),
+    slots: createSemaphore(options.createsAtOnce ?? CREATES_AT_ONCE),
     pace: createPace(POLLS_PER_SECOND),
 
     async close() {

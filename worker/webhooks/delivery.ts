@@ -2,9 +2,8 @@ import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { DELIVERY_QUEUE_IN_REDIS, delivery } from '../../src/webhooks/deliveries.ts';
-import { closeWorker, JobWorker } from '../job-worker.ts';
+import { closeWorker, JobWorker, type QueueWorker, type Recovery } from '../job-worker.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { ModelWorker, Recovery } from '../model-worker.ts';
 import { createWebhookSender, type Sent, type WebhookSenderOptions } from './sender.ts';
 
 export interface WebhookDeliveryOptions {
@@ -24,7 +23,7 @@ const MOST_RECOVERIES = 10;
 const JITTER = 0.2;
 
 /** Delivers the webhooks of all models, at least once each: a receiver that has answered is told again if this worker dies before it can write that down. */
-export function createWebhookDelivery(options: WebhookDeliveryOptions): ModelWorker {
+export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWorker {
   const { redis, prefix, retryDelaysMs, recovery, metrics, logger, onError } = options;
   const sender = createWebhookSender(options.sender);
   const releasing = new AbortController();

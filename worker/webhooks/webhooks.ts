@@ -3,9 +3,9 @@ import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { createDeliveryQueue, forgetDeliveries } from '../../src/webhooks/deliveries.ts';
+import type { QueueWorker, Recovery } from '../job-worker.ts';
 import { drainOutboxes } from '../maintenance/outbox-drain.ts';
 import type { Metrics } from '../metrics/metrics.ts';
-import type { ModelWorker, Recovery } from '../model-worker.ts';
 import { createWebhookDelivery } from './delivery.ts';
 import type { WebhookSenderOptions } from './sender.ts';
 
@@ -28,7 +28,7 @@ export interface WebhooksOutSurroundings extends Pick<Models, 'retention' | 'all
 
 export interface WebhooksOut {
   /** To leave with the others. */
-  readonly worker: ModelWorker;
+  readonly worker: QueueWorker;
   /** Forgets deliveries whose time is over. */
   sweep(): Promise<void>;
   close(): Promise<unknown>;

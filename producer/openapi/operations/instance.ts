@@ -28,7 +28,7 @@ export const ready: Operation = {
           degraded: {
             status: 'degraded',
             reasons: [
-              'o3: quota exhausted, the upstream account of o3 has no money left; the next job tries again',
+              'o3: quota exhausted (the upstream account of o3 has no money left); the next job tries again',
             ],
           },
         },

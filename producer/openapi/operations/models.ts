@@ -50,7 +50,7 @@ const paused = {
     status: 'paused',
     until: '2026-03-01T12:01:00.000Z',
     reason:
-      'quota exhausted, the upstream account of o3 has no money left; one job tries again at 2026-03-01T12:01:00.000Z, or all of them after `o3q resume o3`',
+      'quota exhausted (the upstream account of o3 has no money left); one job tries again at 2026-03-01T12:01:00.000Z, or all jobs after `o3q resume o3`',
     waiting: 212,
     in_flight: 0,
     requests_last_minute: 31,

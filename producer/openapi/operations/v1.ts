@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { queueHeaders } from '../../v1/create-request.ts';
+import { queueHeaders } from '../../v1/responses/create-request.ts';
 import type { Operation } from '../operation.ts';
 
 const response = z

@@ -70,8 +70,8 @@ export type PrivateIndex = {
 };
 
 /**
- * fetchPrivateIndex downloads the signed package index into the folder, for machines whose own index is missing or out of
- * date. It needs no root.
+ * fetchPrivateIndex downloads the signed package index into the folder, for machines whose own index is
+ * missing or out of date. It needs no root.
  * @throws AptError when `apt-get update` fails.
  */
 export async function fetchPrivateIndex(

@@ -12,7 +12,10 @@ export type CommandOptions = {
   readonly timeoutMs: number;
 };
 
-/** runCommand runs a program to its end. It never rejects: a program that is missing, fails or hangs is an outcome. */
+/**
+ * runCommand runs a program to its end. It never rejects: a program that is missing, fails or hangs is an
+ * outcome.
+ */
 export function runCommand(
   program: string,
   args: readonly string[],

@@ -21,14 +21,15 @@ const PRIVATE_PREFIX = '.unpacking-';
 const ABANDONED_AFTER_MS = 60 * 60_000;
 
 /**
- * unpackDistributionPackage unpacks the distribution's own server into the cache. apt checks the signatures. It needs no
- * root, installs nothing system-wide and starts no service.
+ * unpackDistributionPackage unpacks the distribution's own server into the cache. apt checks the signatures.
+ * It needs no root, installs nothing system-wide and starts no service.
  * @throws AptError or the file system's error, with the reason.
  */
 export async function unpackDistributionPackage(options: DistributionPackageOptions): Promise<ServerBinary> {
   const cacheDir = resolve(options.cacheDir);
   options.log(
-    `[redis] no Redis found; fetching your distribution's own package into ${options.cacheDir} (nothing is installed system-wide)`,
+    `[redis] no Redis found; fetching your distribution's own package into ${options.cacheDir} ` +
+      '(nothing is installed system-wide)',
   );
   await mkdir(cacheDir, { recursive: true });
   await removeAbandoned(cacheDir);
@@ -113,7 +114,10 @@ async function choosePackage(apt: Apt): Promise<ServerPackage> {
   return { product: 'redis', version: redis };
 }
 
-/** The wrapper lets the unpacked server run by its path alone, wherever the folder is, and `exec` keeps its pid. */
+/**
+ * The wrapper lets the unpacked server run by its path alone, wherever the folder is, and `exec` keeps its
+ * pid.
+ */
 async function writeWrapper(folder: string, program: string): Promise<void> {
   const libraries: string[] = [];
   for (const base of ['root/usr/lib', 'root/lib']) {

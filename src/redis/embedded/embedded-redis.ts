@@ -7,14 +7,19 @@ import { type ResolutionOptions, type ResolvedServer, resolveServer } from './re
 
 /** EmbeddedRedisOptions say which server to start, and where it keeps its data. */
 export type EmbeddedRedisOptions = ResolutionOptions & {
-  /** The server's folder. It is created with mode 0700 if it is missing. Only one server may run in a folder. */
+  /**
+   * The server's folder. It is created with mode 0700 if it is missing. Only one server may run in a folder.
+   */
   readonly dataDir: string;
   /**
    * Whether each write goes to the append-only file, which is synced every second. Default true. With false
    * everything stays in memory and is lost at the end (for tests).
    */
   readonly appendOnly?: boolean;
-  /** Chooses the port. It is called up to three times while its port turns out to be in use. Default: any free port. */
+  /**
+   * Chooses the port. It is called up to three times while its port turns out to be in use. Default: any free
+   * port.
+   */
   readonly choosePort?: () => Promise<number>;
 };
 
@@ -26,7 +31,10 @@ export type EmbeddedRedis = {
   readonly pid: number;
   /** One line for the log: which server runs, where, and with which data. */
   readonly description: string;
-  /** Resolves when the server has ended. Unless `expected`, the caller logs it and ends the program with code 1. */
+  /**
+   * Resolves when the server has ended. Unless `expected`, the caller logs it and ends the program with code
+   * 1.
+   */
   readonly exited: Promise<ServerExit>;
   /** Stops the server, keeps its data and gives up the folder. It may be called twice. */
   stop(): Promise<void>;
@@ -35,9 +43,10 @@ export type EmbeddedRedis = {
 const PORT_TRIES = 3;
 
 /**
- * startEmbeddedRedis starts a real Redis or Valkey as a child of this process. The server stops when this process ends,
- * even by SIGKILL.
- * @throws RedisUnavailableError when there is no server, when it does not start, or when another process owns the folder.
+ * startEmbeddedRedis starts a real Redis or Valkey as a child of this process. The server stops when this
+ * process ends, even by SIGKILL.
+ * @throws RedisUnavailableError when there is no server, when it does not start, or when another process owns
+ * the folder.
  */
 export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise<EmbeddedRedis> {
   const server = await resolveServer(options);
@@ -79,7 +88,8 @@ async function makeDataDir(path: string): Promise<string> {
     return await realpath(path);
   } catch (error: unknown) {
     throw new RedisUnavailableError(
-      `The embedded Redis cannot keep its data in ${path} (${String(error)}). Start it in a folder that you can write to, or set REDIS_URL`,
+      `The embedded Redis cannot keep its data in ${path} (${String(error)}). ` +
+        'Start it in a folder that you can write to, or set REDIS_URL',
       { cause: error },
     );
   }
@@ -92,7 +102,8 @@ async function launchOnFreePort(
 ): Promise<LaunchedServer> {
   for (let tries = 1; ; tries += 1) {
     const port = await choosePort();
-    // Written first: after a crash, the process that takes over must find the server even if it is just starting.
+    // Written first: after a crash, the process that takes over must find the server even if it is just
+    // starting.
     await ownership.setPort(port);
     try {
       return await launchServer({ ...options, binary, port });
@@ -104,5 +115,6 @@ async function launchOnFreePort(
 
 function describe(server: ResolvedServer, port: number, dataDir: string, appendOnly: boolean): string {
   const data = appendOnly ? `data in ${dataDir} (append-only file)` : `nothing kept on disk`;
-  return `redis: ${server.name} ${server.version} (${server.origin}, ${server.path}) on 127.0.0.1:${port}, ${data}`;
+  const origin = `${server.origin}, ${server.path}`;
+  return `redis: ${server.name} ${server.version} (${origin}) on 127.0.0.1:${port}, ${data}`;
 }

@@ -44,8 +44,9 @@ export class PortInUseError extends RedisUnavailableError {}
  * A shell around the server. It has a process group of its own, and a pipe from this process on fd 3.
  * - Because of its own group, Ctrl-C in the terminal leaves Redis up until the workers have closed.
  * - The pipe ends whenever this process ends, even by SIGKILL, and then the shell stops the server in order.
- * stdout carries one line, the server's pid. The log goes to a file, so that no slow reader can block the server.
- * The waiting subshell is killed at the end: otherwise it could signal a pid that now belongs to another process.
+ *   stdout carries one line, the server's pid. The log goes to a file, so that no slow reader can block the
+ *   server. The waiting subshell is killed at the end: otherwise it could signal a pid that now belongs to
+ *   another process.
  */
 const SHELL_SCRIPT = `exec 3<&0 2>>"$1"
 shift
@@ -68,7 +69,8 @@ const LOG_TAIL_LINES = 6;
 
 /**
  * launchServer starts a server and resolves when it answers on its port.
- * @throws RedisUnavailableError with the last lines of the server's log; PortInUseError when the port is taken.
+ * @throws RedisUnavailableError with the last lines of the server's log; PortInUseError when the port is
+ * taken.
  */
 export async function launchServer(options: LaunchOptions): Promise<LaunchedServer> {
   const logFile = join(options.dataDir, 'redis.log');
@@ -97,10 +99,13 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
   if (outcome === 'too late') {
     await stop();
     throw new RedisUnavailableError(
-      `The embedded Redis did not answer on 127.0.0.1:${options.port} within ${READY_LIMIT_MS / 1000} s. Its log: ${logFile}`,
+      `The embedded Redis did not answer on 127.0.0.1:${options.port} within ${READY_LIMIT_MS / 1000} s. ` +
+        `Its log: ${logFile}`,
     );
   }
-  const text = `The embedded Redis (${options.binary.path}) ended at once with exit code ${outcome.exitCode}. The end of its log, ${logFile}:\n${outcome.logTail}`;
+  const text =
+    `The embedded Redis (${options.binary.path}) ended at once with exit code ${outcome.exitCode}. ` +
+    `The end of its log, ${logFile}:\n${outcome.logTail}`;
   if (/Address already in use/i.test(outcome.logTail)) throw new PortInUseError(text);
   throw new RedisUnavailableError(text);
 }

@@ -2,7 +2,10 @@ import { connect, createServer } from 'node:net';
 
 const ANSWER_TIMEOUT_MS = 1000;
 
-/** findFreePort returns a port that was free a moment ago. The caller must still handle losing the race for it. */
+/**
+ * findFreePort returns a port that was free a moment ago. The caller must still handle losing the race for
+ * it.
+ */
 export function findFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

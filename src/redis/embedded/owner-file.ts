@@ -5,7 +5,10 @@ import { RedisUnavailableError } from '../unavailable-error.ts';
 import { askLocalPort } from './local-port.ts';
 import { hasCode, isSameProcess, type ProcessIdentity, processIdentity } from './process-identity.ts';
 
-/** Owner is the process that runs the server of a data folder. It writes the port before it starts the server on it. */
+/**
+ * Owner is the process that runs the server of a data folder. It writes the port before it starts the server
+ * on it.
+ */
 type Owner = ProcessIdentity & { readonly port?: number };
 
 /** Ownership is a data folder that this process owns. */
@@ -17,14 +20,17 @@ export type Ownership = {
 /** Long enough for a stopped server to write its last second to disk. */
 const OLD_SERVER_LIMIT_MS = 15_000;
 const POLL_MS = 20;
-/** Writing an owner file takes microseconds, and a takeover milliseconds; one that takes longer was abandoned. */
+/**
+ * Writing an owner file takes microseconds, and a takeover milliseconds; one that takes longer was abandoned.
+ */
 const ABANDONED_AFTER_MS = 5_000;
 
 /**
- * takeOwnership makes this process the only owner of the folder, until it releases the folder or ends. Without an owner,
- * two servers on one append-only file would lose each other's writes, without any error.
+ * takeOwnership makes this process the only owner of the folder, until it releases the folder or ends.
+ * Without an owner, two servers on one append-only file would lose each other's writes, without any error.
  * @param dataDir the real path of the folder, as its server reports it.
- * @throws RedisUnavailableError when a living process owns the folder, or the server of a dead one does not end.
+ * @throws RedisUnavailableError when a living process owns the folder, or the server of a dead one does not
+ * end.
  */
 export async function takeOwnership(dataDir: string): Promise<Ownership> {
   const file = join(dataDir, 'owner.json');
@@ -39,8 +45,8 @@ export async function takeOwnership(dataDir: string): Promise<Ownership> {
       continue;
     }
     if (owner !== undefined && (await isSameProcess(owner))) throw ownedByAnother(owner, dataDir);
-    // The dead owner's server outlives it by a moment: it stops when its pipe ends. This waits before the takeover,
-    // so that a start that gives up here leaves the file to warn the next start.
+    // The dead owner's server outlives it by a moment: it stops when its pipe ends. This waits before the
+    // takeover, so that a start that gives up here leaves the file to warn the next start.
     if (owner?.port !== undefined) await untilOldServerIsGone(owner.port, dataDir);
     if (await takeOver(file, text, self)) return ownershipOf(file, self);
     await delay(POLL_MS);
@@ -48,8 +54,8 @@ export async function takeOwnership(dataDir: string): Promise<Ownership> {
 }
 
 /**
- * Several processes may find the same dead owner, and the slowest must not remove the file of the quickest. So only one
- * process at a time takes over, under a lock, and only while the file still names the dead owner.
+ * Several processes may find the same dead owner, and the slowest must not remove the file of the quickest.
+ * So only one process at a time takes over, under a lock, and only while the file still names the dead owner.
  */
 async function takeOver(file: string, deadOwner: string, self: ProcessIdentity): Promise<boolean> {
   const lock = `${file}.takeover`;
@@ -85,7 +91,9 @@ async function untilOldServerIsGone(port: number, dataDir: string): Promise<void
       const pid =
         holder.kind === 'redis' ? `pid ${holder.pid}` : 'it accepts connections but does not answer';
       throw new RedisUnavailableError(
-        `The process that ran the embedded Redis of ${dataDir} is gone, but port ${port} is still in use (${pid}). End the process that listens there, then start again; two servers on one folder would lose data.`,
+        `The process that ran the embedded Redis of ${dataDir} is gone, but port ${port} is still in use ` +
+          `(${pid}). End the process that listens there, then start again; ` +
+          'two servers on one folder would lose data.',
       );
     }
     await delay(POLL_MS);
@@ -98,7 +106,8 @@ function ownedByAnother(owner: Owner, dataDir: string): RedisUnavailableError {
   return new RedisUnavailableError(
     owner.port === undefined
       ? `${who}; it is just starting. Wait for it, or stop it.`
-      : `${who} on port ${owner.port}. To share it, start this one with REDIS_URL=redis://127.0.0.1:${owner.port}`,
+      : `${who} on port ${owner.port}. ` +
+          `To share it, start this one with REDIS_URL=redis://127.0.0.1:${owner.port}`,
   );
 }
 

@@ -41,11 +41,13 @@ async function statusFromProc(pid: number): Promise<ProcStatus | undefined> {
       readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
       readFile(`/proc/${pid}/stat`, 'utf8'),
     ]);
-    // The second field, the program's name, may contain blanks and brackets, so the fields are counted after it.
+    // The second field, the program's name, may contain blanks and brackets, so the fields are counted after
+    // it.
     const fieldsFromThird = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const [state, ticks] = [fieldsFromThird[0], fieldsFromThird[22 - 3]];
     if (state === undefined || ticks === undefined) return undefined;
-    // The start time counts from the boot, so pid and start time may repeat after a reboot. The boot id does not.
+    // The start time counts from the boot, so pid and start time may repeat after a reboot. The boot id does
+    // not.
     return { isZombie: state === 'Z' || state === 'X', startedAt: `${bootId.trim()}:${ticks}` };
   } catch {
     return undefined;

@@ -14,11 +14,13 @@ export type ResolutionOptions = {
   /** Whether to download the distribution's package when no server is found. Default true. */
   readonly download?: boolean;
   readonly log: (line: string) => void;
-  /** Folders with programs, in the form of PATH. Default: PATH, and for servers the usual folders. For tests. */
+  /**
+   * Folders with programs, in the form of PATH. Default: PATH, and for servers the usual folders. For tests.
+   */
   readonly searchPath?: string;
   /**
-   * Whether to use an installed server. Default true. For tests: an installed server would hide a broken fallback, so
-   * one test ignores it.
+   * Whether to use an installed server. Default true. For tests: an installed server would hide a broken
+   * fallback, so one test ignores it.
    */
   readonly searchInstalled?: boolean;
 };
@@ -29,9 +31,9 @@ export type ResolvedServer = ServerBinary & { readonly origin: 'O3Q_REDIS_BIN' |
 const USUAL_FOLDERS = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin', '/opt/local/bin'];
 
 /**
- * resolveServer finds a real Redis or Valkey. The first hit wins. An installed server comes before an unpacked one,
- * because it gets security updates. These are not tried, on purpose: compiling, starting containers, a server that
- * listens on 6379 (it may hold other data), and programs that imitate Redis.
+ * resolveServer finds a real Redis or Valkey. The first hit wins. An installed server comes before an
+ * unpacked one, because it gets security updates. These are not tried, on purpose: compiling, starting
+ * containers, a server that listens on 6379 (it may hold other data), and programs that imitate Redis.
  * @throws RedisUnavailableError with the ways to install a server, and with what was tried.
  */
 export async function resolveServer(options: ResolutionOptions): Promise<ResolvedServer> {
@@ -58,7 +60,8 @@ async function chosenServer(path: string): Promise<ResolvedServer> {
   const inspection = await inspectServerBinary(path);
   if (inspection.usable) return { ...inspection.binary, origin: 'O3Q_REDIS_BIN' };
   throw new RedisUnavailableError(
-    `O3Q_REDIS_BIN=${path} ${inspection.reason}. Set it to the path of a redis-server (6.2 or newer) or valkey-server, or unset it.`,
+    `O3Q_REDIS_BIN=${path} ${inspection.reason}. ` +
+      'Set it to the path of a redis-server (6.2 or newer) or valkey-server, or unset it.',
   );
 }
 
@@ -146,7 +149,9 @@ async function ownSearchPath(): Promise<string> {
   return outcome.ok ? outcome.output : '';
 }
 
-/** noRedisText is the error text when no server was found: what to do on this platform, and what was tried. */
+/**
+ * noRedisText is the error text when no server was found: what to do on this platform, and what was tried.
+ */
 export function noRedisText(platform: NodeJS.Platform, refusals: readonly string[]): string {
   return `This program needs a Redis server (version 6.2 or newer) and found none.
 

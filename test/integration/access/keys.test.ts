@@ -1,5 +1,5 @@
 import type { Route } from '../../../producer/http/route.ts';
-import { responseIdOf } from '../../../producer/v1/response-id.ts';
+import { responseIdOf } from '../../../producer/v1/responses/response-id.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import type { ApiKey } from '../../../src/config/api-keys.ts';
 import type { JobView } from '../../../src/job/view.ts';

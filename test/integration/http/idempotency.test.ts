@@ -1,3 +1,4 @@
+import { parseJobRequest } from '../../../src/job/request.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -150,12 +151,12 @@ it('tenants never meet, not even under the same key', async () => {
   const queue = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models });
   const [alice, bob] = ['alice', 'bob'].map((tenant) => queue.as({ tenant, admin: false }));
   if (alice === undefined || bob === undefined) throw new Error('expected two');
-  const hers = await alice.enqueue({ question: 'Hers?' }, 'key');
-  const his = await bob.enqueue({ question: 'His?' }, 'key');
-  const nobodys = await queue.enqueue({ question: 'Nobody’s?' }, 'key');
+  const hers = await alice.enqueue(parseJobRequest({ question: 'Hers?' }), 'key');
+  const his = await bob.enqueue(parseJobRequest({ question: 'His?' }), 'key');
+  const nobodys = await queue.enqueue(parseJobRequest({ question: 'Nobody’s?' }), 'key');
   expect([hers, his, nobodys].map(({ isNew }) => isNew)).toEqual([true, true, true]);
   expect(new Set([hers, his, nobodys].map(({ job }) => job.id)).size).toBe(3);
-  expect(await alice.enqueue({ question: 'Hers?' }, 'key')).toMatchObject({
+  expect(await alice.enqueue(parseJobRequest({ question: 'Hers?' }), 'key')).toMatchObject({
     isNew: false,
     job: { id: hers.job.id },
   });

@@ -7,7 +7,7 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 let instance: Instance;
 let redis: Redis;
-/** As any app in any language would use it: it knows the queue's name, the prefix and the data format. */
+/** A client as any app in any language has it: it knows the queue's name, the prefix and the data format. */
 let bare: Queue;
 
 beforeEach(async () => {
@@ -59,7 +59,7 @@ it.each([
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, completed: 1 });
 });
 
-it('one with an id of its own is known by it', async () => {
+it('a job of a bare client with an id of its own is known by that id', async () => {
   const ids = ['order-4711', 'Größe 🦄/7%', 'a.b_c~d'];
   for (const jobId of ids) await bare.add('Mine?', { question: 'Mine?' }, { jobId });
   expect((await listed()).toSorted()).toEqual(ids.toSorted());
@@ -74,7 +74,7 @@ it('one with an id of its own is known by it', async () => {
   expect(await listed()).toEqual([]);
 });
 
-it('its own delay, priority and attempts count', async () => {
+it('the delay, priority and attempts of a bare client count', async () => {
   const delayed = await bare.add('Later?', { question: 'Later?' }, { delay: 3_600_000 });
   const prioritized = await bare.add('Soon?', { question: 'Soon?' }, { priority: 7, attempts: 2 });
   expect(await viewOf(instance.url, `o3:${delayed.id}`)).toMatchObject({ status: 'delayed' });
@@ -86,7 +86,7 @@ it('its own delay, priority and attempts count', async () => {
   expect(await listed('?status=waiting')).toEqual([`o3:${prioritized.id}`]);
 });
 
-it('it is cancelled before it starts, and is then listed as that', async () => {
+it('a job of a bare client can be cancelled before it starts, and is then listed as cancelled', async () => {
   const job = await bare.add('Never?', { question: 'Never?' });
   const id = `o3:${job.id}`;
   expect(await call(instance.url, 'POST', `/jobs/${id}/cancel`)).toMatchObject({
@@ -101,7 +101,7 @@ it('it is cancelled before it starts, and is then listed as that', async () => {
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
 });
 
-it('it is cancelled while it runs', async () => {
+it('a job of a bare client can be cancelled while it runs', async () => {
   instance.addWorker();
   const job = await bare.add('Stop?', { question: 'Stop?', metadata: { sim: 'stall', sim_events: '3' } });
   await reached(instance.url, `o3:${job.id}`, 'active');
@@ -128,14 +128,14 @@ it.each([
     attempt: 0,
     error: { code: 'invalid_request', message: expect.stringContaining(said), retryable: false },
   });
-  // Our record knows first, BullMQ is told right after.
+  // The worker writes our record first and tells BullMQ right after.
   await eventually(async () => expect(await job.getState()).toBe('failed'));
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 0, rejected: 0, polls: 0 });
   const { id } = await enqueue(instance.url, { question: 'Still there?' });
   await reached(instance.url, id, 'completed');
 });
 
-it('one with absurd times is shown all the same, and breaks no list', async () => {
+it('a job of a bare client with absurd times is shown, and breaks no list', async () => {
   const early = await bare.add('Long ago?', { question: 'Long ago?' }, { timestamp: -8e15 });
   const late = await bare.add('Far away?', { question: 'Far away?' }, { timestamp: 9e15, delay: 1e15 });
   const { id } = await enqueue(instance.url, { question: 'Now?' });
@@ -150,7 +150,7 @@ it('one with absurd times is shown all the same, and breaks no list', async () =
   ]);
 });
 
-it('one that its client removed is gone from everywhere', async () => {
+it('a job that a bare client removed is gone from every list', async () => {
   const job = await bare.add('Removed?', { question: 'Removed?' });
   expect(await listed()).toEqual([`o3:${job.id}`]);
   await job.remove();

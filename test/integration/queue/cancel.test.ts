@@ -85,7 +85,7 @@ describe.each([
     expect(await inBullmq?.getState()).toBe('failed');
     expect(inBullmq?.failedReason).toBe('cancelled: on request');
     expect(await o3.bullmq.getJobCounts()).toMatchObject({
-      // As BullMQ sees the two that stand in the line.
+      // BullMQ's state of the two jobs in the fair queue.
       delayed: 2,
       waiting: 0,
       prioritized: 0,
@@ -101,13 +101,13 @@ describe.each([
   });
 });
 
-it('whoever listens to BullMQ hears of it as of any failure', async () => {
+it('listeners to BullMQ learn of a cancelled job as of any failure', async () => {
   const connection = redis.duplicate({ maxRetriesPerRequest: null });
   const events = new QueueEvents('{o3}', { connection, prefix: 'o3q' });
   await events.waitUntilReady();
   const heard = new Promise((resolve) => events.on('failed', resolve));
   const { id } = await enqueue(instance.url, { question: 'Never?' });
-  // The stream is read from its end: until its reader is there, what happens is not heard.
+  // QueueEvents reads the stream from its end: events before its first read are not delivered.
   await eventually(async () => expect(await redis.client('LIST')).toContain('cmd=xread'));
   await cancel(id);
   expect(await heard).toMatchObject({ jobId: id, failedReason: 'cancelled: on request' });
@@ -115,7 +115,7 @@ it('whoever listens to BullMQ hears of it as of any failure', async () => {
   connection.disconnect();
 });
 
-it('a cancelled job is retried as a fresh run: one purchase', async () => {
+it('a cancelled job that is retried begins a new run with one purchase', async () => {
   const { id } = await enqueue(instance.url, { question: 'After all?', priority: 4 });
   await cancel(id);
   const retried = await call(instance.url, 'POST', `/jobs/${id}/retry`);
@@ -140,7 +140,7 @@ it('a job can be cancelled and retried again and again', async () => {
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
 });
 
-it('of twenty retries at once one is let through', async () => {
+it('of twenty retries at once one succeeds', async () => {
   const { id } = await enqueue(instance.url, { question: 'Once?' });
   await cancel(id);
   const answers = await Promise.all(
@@ -155,11 +155,11 @@ it('of twenty retries at once one is let through', async () => {
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
 });
 
-it('a cancel of an active job is a promise: 202, then cancelled', async () => {
+it('a cancel of an active job answers 202, and the job is cancelled afterwards', async () => {
   const { id } = await enqueue(instance.url, { question: 'Held?' });
   const { job, token } = await take(id);
   expect(await cancel(id)).toMatchObject({ status: 202, body: { status: 'active', cancelling: true } });
-  // BullMQ's own retry knows no cancel: the next start of the job finds the mark.
+  // BullMQ's own retry knows nothing of a cancel: the next start of the job finds the mark.
   await job.moveToFailed(new Error('a reset'), token);
   instance.addWorker();
   await reached(instance.url, id, 'cancelled');
@@ -185,7 +185,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
     const { id } = await enqueue(instance.url, { question: 'Before?' });
     const { token } = await take(id);
     expect(await cancel(id)).toMatchObject({ status: 202 });
-    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('cancel');
+    expect(await o3.fairQueue.giveBack(queuedJob(id), token, target)).toBe('cancel-requested');
     expect(await viewOf(instance.url, id)).toMatchObject({ status: 'active', cancelling: true });
     expect(await redis.get(o3.keys.lock(id))).toBe(token);
   });
@@ -199,7 +199,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
     expect(await o3.bullmq.getJobCounts()).toMatchObject({ failed: 1, active: 0, delayed: 0, waiting: 0 });
   });
 
-  it('leaves no cancel unheard when both come at once', async () => {
+  it('misses no cancel when both come at once', async () => {
     const { token } = await take((await enqueue(instance.url, { question: 'At once 0?' })).id);
     for (let i = 1; i <= 50; i += 1) {
       const { id } = await enqueue(instance.url, { question: `At once ${i}?` });
@@ -217,13 +217,13 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
   it('does nothing when another worker has the job', async () => {
     const { id } = await enqueue(instance.url, { question: 'Whose?' });
     const { token } = await take(id);
-    expect(await o3.fairQueue.giveBack(queuedJob(id), 'another token', target)).toBe('lost');
+    expect(await o3.fairQueue.giveBack(queuedJob(id), 'another token', target)).toBe('lock-lost');
     expect(await redis.get(o3.keys.lock(id))).toBe(token);
     expect(await o3.bullmq.getJobState(id)).toBe('active');
   });
 });
 
-it('a cancelled child tells its BullMQ parent, which is a book that only BullMQ keeps', async () => {
+it('a cancelled child job reaches its BullMQ parent, which only BullMQ can tell', async () => {
   const flows = new FlowProducer({ connection: redis, prefix: 'o3q' });
   const flow = await flows.add({
     name: 'Parent?',
@@ -246,7 +246,7 @@ it('a cancelled child tells its BullMQ parent, which is a book that only BullMQ 
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
 });
 
-it('a cancelled job lets go of its BullMQ deduplication', async () => {
+it('a cancelled job releases its BullMQ deduplication', async () => {
   const add = () => o3.bullmq.add('Only one?', { question: 'Only one?' }, { deduplication: { id: 'one' } });
   const first = await add();
   expect((await add()).id).toBe(first.id);
@@ -259,7 +259,7 @@ it('a cancelled job lets go of its BullMQ deduplication', async () => {
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
 });
 
-it('300 cancels at random moments: each job ends once, in one state, and none is bought after its cancel', async () => {
+it('each of 300 jobs cancelled at random ends once, and is not bought after its cancel', async () => {
   const count = 300;
   instance.addWorker();
   const asked = new Map<string, { outcome: string; at: number }>();
@@ -273,7 +273,7 @@ it('300 cancels at random moments: each job ends once, in one state, and none is
   }));
   const ids = (await queue.enqueueBulk(requests)).map((outcome) => (outcome.ok ? outcome.job.id : ''));
 
-  // Every end is announced once. What is read then must never change.
+  // Every end is announced once. The view at that moment must never change.
   const listener = redis.duplicate();
   const announced: string[] = [];
   listener.on('message', (_channel, id) => announced.push(id));
@@ -285,7 +285,7 @@ it('300 cancels at random moments: each job ends once, in one state, and none is
     const view = await viewOf(instance.url, id);
     if (isFinishedJob(view)) ended.set(id, view.status);
   };
-  // Not time but progress chooses the moment of each: after so many jobs have ended.
+  // Progress chooses the moment of each cancel, not time: after so many jobs have ended.
   const turns = ids
     .map((id) => ({ id, after: Math.floor(random() * count * 0.7) }))
     .sort((one, other) => one.after - other.after);
@@ -321,7 +321,7 @@ it('300 cancels at random moments: each job ends once, in one state, and none is
   }
   await eventually(() => expect(announced.toSorted()).toEqual(ids.toSorted()));
   expect(Object.keys(statuses).sort()).toEqual(['cancelled', 'completed']);
-  // BullMQ is told of each end right after our record.
+  // Workers tell BullMQ of each end right after our record.
   await eventually(async () =>
     expect(await o3.bullmq.getJobCounts()).toMatchObject({
       ...{ waiting: 0, active: 0, delayed: 0, prioritized: 0 },
@@ -339,7 +339,7 @@ function outcomeOf({ status, body }: Answer): 'cancelled' | 'cancelling' | 'fini
   return status === 200 ? 'cancelled' : 'cancelling';
 }
 
-/** A small generator (mulberry32), so that a red run can be repeated. */
+/** A small random generator (mulberry32) with a seed, so that a failed run can be repeated. */
 function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -350,7 +350,7 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-it('what a retry answers is never the old end, however quick the worker is', async () => {
+it('a retry never answers the old end, however quick the worker is', async () => {
   instance.addWorker();
   for (let round = 0; round < 30; round += 1) {
     const { id } = await enqueue(instance.url, { question: 'Again?', delay_ms: 3_600_000 });

@@ -1,6 +1,6 @@
 import { type Job, UnrecoverableError } from 'bullmq';
 import { createEventLogReader, LogBatch, type LogEntry } from '../../../src/events/event-log.ts';
-import type { JobData } from '../../../src/job/request.ts';
+import { type JobData, parseJobRequest } from '../../../src/job/request.ts';
 import { appendToEventLog } from '../../../src/lua/run.ts';
 import type { RunEnd } from '../../../src/run/record.ts';
 import { LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
@@ -35,7 +35,11 @@ const FAILED: RunEnd = {
 
 let server: TestRedis;
 let world: RecordWorld;
-let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
+let redis: RecordWorld['redis'];
+let queue: RecordWorld['queue'];
+let o3: RecordWorld['o3'];
+let worker: RecordWorld['worker'];
+let recordOf: RecordWorld['recordOf'];
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -48,14 +52,14 @@ afterEach(() => world.close());
 afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
+  const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
   const record = recordOf(job, token);
   await record.begin(0);
   return { id, job, record };
 }
 
-/** Events as a worker writes them: these deltas, one after the other. */
+/** An entry as a worker writes it, with these deltas one after the other. */
 function said(...texts: string[]): { events: string } {
   const batch = new LogBatch();
   for (const delta of texts) {
@@ -70,23 +74,23 @@ function said(...texts: string[]): { events: string } {
   return { events: batch.take() };
 }
 
-async function journalOf(id: string): Promise<LogEntry[]> {
+async function entriesOf(id: string): Promise<LogEntry[]> {
   const read = createEventLogReader();
   return (await redis.xrange(o3.keys.eventLog(id), '-', '+')).map(([, fields]) => read(fields));
 }
 
-/** What is in the journal, in a line each. */
+/** The entries of the event log, as one line each. */
 async function linesOf(id: string): Promise<string[]> {
-  return (await journalOf(id)).map(
+  return (await entriesOf(id)).map(
     ({ attempt, events, reason }) => `${attempt} ${reason ?? events.map(({ delta }) => delta).join('')}`,
   );
 }
 
 const cursorOf = (id: string): Promise<string | null> => redis.hget(o3.keys.run(id), 'cursor');
-/** In milliseconds; -1: for ever. */
+/** The time to live in milliseconds; -1: none. */
 const ttlOf = (key: string): Promise<number> => redis.pttl(key);
 
-it('an entry and the place of the follower are written together, and told to who listens', async () => {
+it('an entry and the cursor are written in one step and announced to listeners', async () => {
   const { id, record } = await begun();
   const listener = redis.duplicate();
   const heard: string[] = [];
@@ -100,20 +104,20 @@ it('an entry and the place of the follower are written together, and told to who
   listener.disconnect();
 });
 
-it('without events only the place is written, and nobody is told', async () => {
+it('an append without events writes the cursor only, and announces nothing', async () => {
   const { id, record } = await begun();
   await record.append({ events: '' }, { cursor: 3 });
   expect(await redis.exists(o3.keys.eventLog(id))).toBe(0);
   expect(await cursorOf(id)).toBe('3');
 });
 
-it('a place that nobody knows is not written as the first one', async () => {
+it('an unknown cursor is not written as the first one', async () => {
   const { record } = await begun();
   await record.append(said('x'), { cursor: undefined });
   expect((await record.read()).cursor).toBeUndefined();
 });
 
-it('an entry whose reply was lost is written once, though it is sent twice', async () => {
+it('an entry that is sent again after a lost reply is written once', async () => {
   const { id, record } = await begun();
   const { events } = said('twice?');
   const again = (): Promise<unknown> =>
@@ -127,11 +131,11 @@ it('an entry whose reply was lost is written once, though it is sent twice', asy
     });
   expect([await again(), await again()]).toEqual(['ok', 'ok']);
   expect(await linesOf(id)).toEqual(['1 twice?']);
-  expect(await redis.hget(o3.keys.run(id), 'journal_bytes')).toBe(String(events.length));
+  expect(await redis.hget(o3.keys.run(id), 'event_log_bytes')).toBe(String(events.length));
   expect((await record.read()).cursor).toBe(7);
 });
 
-it('a worker that is given the job again with the same token writes on: its entries are no repetitions', async () => {
+it('a worker that gets the job again with the same lock token writes new entries', async () => {
   const { id, job, record } = await begun();
   await record.append(said('first'), {});
   const second = recordOf(job, 'a');
@@ -140,7 +144,7 @@ it('a worker that is given the job again with the same token writes on: its entr
   expect(await linesOf(id)).toEqual(['1 first', '1 the first one failed', '1 second']);
 });
 
-it('only the holder of the lock writes', async () => {
+it('only the holder of the lock appends to the event log', async () => {
   const { id, job, record } = await begun();
   await record.append(said('mine'), { cursor: 1 });
   const other = recordOf(job, 'b');
@@ -153,7 +157,7 @@ it.each([
   ['completed', COMPLETED],
   ['failed', FAILED],
 ])(
-  'nothing is written after the job has %s: who has read the journal then has read it all',
+  'nothing is appended after the job has %s, so that a reader of its event log has read all of it',
   async (_how, end) => {
     const { id, record } = await begun();
     await record.append(said('in time'), { cursor: 1 });
@@ -164,13 +168,13 @@ it.each([
   },
 );
 
-it('whoever writes hears that somebody wants to cancel', async () => {
+it('an append says that a cancel has been requested', async () => {
   const { id, record } = await begun();
   await queue.cancel(id);
   expect(await record.append(said('more'), {})).toEqual({ cancelRequested: true });
 });
 
-it('a journal that is too large takes no more, also nothing small; the place goes on, and so do attempts', async () => {
+it('an event log that is too large takes no more events, but cursor and attempts', async () => {
   const { id, record } = await begun();
   const big = 'x'.repeat(5 * MEGABYTE);
   await record.append(said(big), { cursor: 1 });
@@ -184,17 +188,17 @@ it('a journal that is too large takes no more, also nothing small; the place goe
   expect(await cursorOf(id)).toBe('3');
 });
 
-it('where Redis has lost an entry nothing is written behind the hole', async () => {
+it('after Redis has lost an entry no event is appended behind the hole', async () => {
   const { id, record } = await begun();
   await record.append(said('one '), { cursor: 1 });
-  const [journal, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
+  const [eventLog, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
   const kept = await redis.hgetall(run);
   await record.append(said('two '), { cursor: 2 });
-  // A replica that was behind is the master now.
-  const [, lost] = await redis.xrange(journal, '-', '+');
+  // As after a failover to a replica that was behind.
+  const [, lost] = await redis.xrange(eventLog, '-', '+');
   await redis
     .multi()
-    .xdel(journal, lost?.[0] ?? '')
+    .xdel(eventLog, lost?.[0] ?? '')
     .del(run)
     .hset(run, kept)
     .exec();
@@ -204,26 +208,26 @@ it('where Redis has lost an entry nothing is written behind the hole', async () 
   expect(await cursorOf(id)).toBe('4');
 });
 
-it('lives as long as its job: for ever while it runs, then as its record, and again for ever when it is retried', async () => {
+it('an event log lives as long as its job runs, then as long as its record', async () => {
   const { id, job, record } = await begun();
-  const [journal, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
+  const [eventLog, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
   await record.append(said('one'), {});
-  expect([await ttlOf(journal), await ttlOf(run)]).toEqual([-1, -1]);
+  expect([await ttlOf(eventLog), await ttlOf(run)]).toEqual([-1, -1]);
   await record.finish(FAILED);
-  expect(await ttlOf(journal)).toBeGreaterThan(0);
-  expect(Math.abs((await ttlOf(journal)) - (await ttlOf(run)))).toBeLessThan(1000);
+  expect(await ttlOf(eventLog)).toBeGreaterThan(0);
+  expect(Math.abs((await ttlOf(eventLog)) - (await ttlOf(run)))).toBeLessThan(1000);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
 
   await queue.retry(id);
-  expect(await redis.exists(journal)).toBe(0);
+  expect(await redis.exists(eventLog)).toBe(0);
   const next = recordOf(await worker.take('b'), 'b');
   await next.begin(0);
   await next.append(said('anew'), {});
   expect(await linesOf(id)).toEqual(['1 anew']);
-  expect(await ttlOf(journal)).toBe(-1);
+  expect(await ttlOf(eventLog)).toBe(-1);
 });
 
-it('a job that BullMQ alone retried, as Bull Board does, begins an empty journal', async () => {
+it('a job that was retried through BullMQ alone, as Bull Board does, begins an empty event log', async () => {
   const { id, job, record } = await begun();
   await record.append(said('old'), {});
   await record.finish(FAILED);
@@ -237,7 +241,7 @@ it('a job that BullMQ alone retried, as Bull Board does, begins an empty journal
 });
 
 it.each([
-  ['forgotten by hand', (id: string) => queue.delete(id)],
+  ['deleted by hand', (id: string) => queue.delete(id)],
   [
     'swept when its retention is over',
     async () => {

@@ -6,7 +6,7 @@ import { keysOf } from '../../../src/redis/keys.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
 const keys = keysOf('o3q', 'o3');
-/** Long enough ago that no order comes out negative. */
+/** Long enough ago that no order is negative. */
 const BASE = Date.now() - 3_600_000;
 
 let server: TestRedis;
@@ -29,7 +29,7 @@ beforeEach(async () => {
   fairQueue = createFairQueue(redis, keys, {});
 });
 
-/** Jobs of one tenant, named by it and numbered, one a millisecond. */
+/** Adds jobs of one tenant, named by it and numbered, one per millisecond. */
 async function add(tenant: string, count: number, { priority = 0, from = 0, at = BASE } = {}): Promise<void> {
   const jobs: QueuedJob[] = Array.from({ length: count }, (_, i) => ({
     id: `${tenant}${from + i}`,
@@ -68,8 +68,8 @@ const weigh = (weights: Record<string, number>): void => {
   fairQueue = createFairQueue(redis, keys, Object.fromEntries(tenants));
 };
 
-describe('whose turn it is', () => {
-  it('one of each tenant after the other, whatever their backlogs', async () => {
+describe('the order of the fair queue', () => {
+  it('takes one job of each tenant after the other, whatever their backlogs', async () => {
     await add('a', 50);
     await start(10);
     await add('b', 5);
@@ -77,7 +77,7 @@ describe('whose turn it is', () => {
     expect(await start(2)).toEqual(['a15', 'a16']);
   });
 
-  it.each([1, 2, 3, 0.5])('a weight of %d is that share of the starts', async (weight) => {
+  it.each([1, 2, 3, 0.5])('gives a tenant of weight %d that share of the starts', async (weight) => {
     weigh({ b: weight });
     await add('a', 100);
     await add('b', 100);
@@ -88,7 +88,7 @@ describe('whose turn it is', () => {
     }
   });
 
-  it('who comes one job at a time cannot starve who has many', async () => {
+  it('lets no tenant that enqueues one job at a time starve a tenant that has many', async () => {
     await add('a', 50);
     const order: string[] = [];
     for (let i = 0; i < 10; i += 1) {
@@ -98,7 +98,7 @@ describe('whose turn it is', () => {
     expect(order.filter((id) => id.startsWith('a'))).toHaveLength(10);
   });
 
-  it('within a tenant by priority; a step of it is worth a minute, so that nothing starves', async () => {
+  it('goes by priority within a tenant; a step is worth a minute, so that no job starves', async () => {
     await add('a', 1, { priority: 2 });
     await add('a', 1, { from: 1, at: BASE + 60_000 });
     await add('a', 1, { from: 2, at: BASE + 119_000, priority: 0 });
@@ -106,7 +106,7 @@ describe('whose turn it is', () => {
     expect(await start(4)).toEqual(['a1', 'a2', 'a0', 'a3']);
   });
 
-  it('what is next is what is started, and looking takes nothing away', async () => {
+  it('starts what next has returned, and next takes nothing away', async () => {
     weigh({ b: 3 });
     await add('a', 20);
     await add('b', 20);
@@ -118,7 +118,7 @@ describe('whose turn it is', () => {
 });
 
 describe('a started job', () => {
-  it('is BullMQ’s to give to any worker, with its grant', async () => {
+  it('stands in BullMQ for any worker, with its reservation in the record', async () => {
     await add('a', 1);
     expect(await (await bullmq.getJob('a0'))?.getState()).toBe('delayed');
     await start(1);
@@ -141,7 +141,7 @@ describe('a started job', () => {
     expect(await bullmq.getWaitingCount()).toBe(3);
   });
 
-  it('that was cancelled or removed meanwhile is not started, and holds nobody up', async () => {
+  it('does not start, and holds up no other, when it was cancelled or removed meanwhile', async () => {
     await add('a', 3);
     const { jobs } = await fairQueue.next(1);
     await bullmq.remove('a0');
@@ -149,7 +149,7 @@ describe('a started job', () => {
     expect(await start(5)).toEqual(['a1', 'a2']);
   });
 
-  it('goes back to where it was when it has to wait again', async () => {
+  it('gets its old position again when it has to wait again', async () => {
     await add('a', 3);
     await start(1);
     const connection = redis.duplicate({ maxRetriesPerRequest: null });
@@ -164,8 +164,8 @@ describe('a started job', () => {
   });
 });
 
-describe('a stopped tenant', () => {
-  it('lets others go on, and comes back at its time or before', async () => {
+describe('a paused tenant', () => {
+  it('waits while others start, until its time or a resume', async () => {
     await add('a', 5);
     await add('b', 3);
     await fairQueue.pauseTenant('a', Date.now() + 60_000, 'one of the 2 jobs to end');
@@ -177,7 +177,7 @@ describe('a stopped tenant', () => {
     expect(await start(1)).toEqual(['a1']);
   });
 
-  it('stays stopped when it enqueues more', async () => {
+  it('stays paused when it enqueues more', async () => {
     await add('a', 1);
     await fairQueue.pauseTenant('a', Date.now() + 60_000, 'why');
     await add('a', 1, { from: 1 });
@@ -185,8 +185,8 @@ describe('a stopped tenant', () => {
   });
 });
 
-it('a place without a job, which a crash has left, is passed over and in time forgotten', async () => {
-  // By clients whose clocks are wrong.
+it('an entry without a job, which a crash has left, is passed over and removed after a minute', async () => {
+  // Entries of clients whose clocks are wrong.
   await fairQueue.add([
     { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
     { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
@@ -203,7 +203,7 @@ it('a place without a job, which a crash has left, is passed over and in time fo
   expect(await redis.zrange(keys.fairQueue('missing'), 0, '-1')).not.toContain('gone');
 });
 
-it('a job that BullMQ has already is not put into the line by who enqueues it again', async () => {
+it('enqueueing a job again that BullMQ already has does not put it into the fair queue', async () => {
   await add('a', 1);
   await start(1);
   await fairQueue.add([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
@@ -211,7 +211,7 @@ it('a job that BullMQ has already is not put into the line by who enqueues it ag
   expect(await redis.exists(`${keys.fairQueue('tenant')}:a`)).toBe(0);
 });
 
-it('a paused queue says so', async () => {
+it('next says when the queue is paused', async () => {
   await add('a', 1);
   await bullmq.pause();
   expect(await fairQueue.next(1)).toMatchObject({ paused: true });

@@ -23,7 +23,7 @@ const idOf = (i: number): string => `job_${String(i).padStart(5, '0')}`;
 const numbers = (from: number, to: number): number[] =>
   Array.from({ length: Math.abs(to - from) }, (_, i) => (from < to ? from + i : from - i));
 
-/** Puts jobs into the index; each at its own millisecond, or all at one. */
+/** Puts jobs into the index, each at a millisecond of its own or all at the same. */
 async function index(ids: readonly number[], at: (i: number) => number = (i) => i): Promise<void> {
   await redis.zadd(all, ...ids.flatMap((i) => [String(at(i)), idOf(i)]));
 }
@@ -44,7 +44,7 @@ describe.each([
   ['each of its own millisecond', undefined],
   ['all of one millisecond', inOneMillisecond],
 ] as const)('entries %s', (_what, at) => {
-  it('come once each while newer ones arrive', async () => {
+  it('are listed once each while newer jobs arrive', async () => {
     await index(numbers(0, 500), at);
     const entries = newestFirst(redis, models, undefined);
     const first = await read(100, entries);
@@ -52,7 +52,7 @@ describe.each([
     expect([...first, ...(await read(1000, entries))]).toEqual(numbers(499, -1).map(idOf));
   });
 
-  it('come once each while those before them go', async () => {
+  it('are listed once each while jobs before them disappear', async () => {
     await index(numbers(0, 500), at);
     const entries = newestFirst(redis, models, undefined);
     const first = await read(100, entries);
@@ -60,7 +60,7 @@ describe.each([
     expect([...first, ...(await read(1000, entries))]).toEqual(numbers(499, -1).map(idOf));
   });
 
-  it('come after a cursor, also when its own entry is gone', async () => {
+  it('continue after a cursor, also when the entry of the cursor is gone', async () => {
     await index(numbers(0, 500), at);
     const cursor = cursorFrom({ model: 'o3', id: idOf(250), createdAt: at?.() ?? 250 });
     await redis.zrem(all, idOf(250));
@@ -80,7 +80,7 @@ it('ids of every alphabet are ordered as Redis orders them', async () => {
   }
 });
 
-it('jobs of several models with one id and one millisecond come once each', async () => {
+it('jobs of several models with the same id and millisecond are listed once each', async () => {
   const both = new Map([
     ['a', keysOf('o3q', 'a').index('all')],
     ['b', keysOf('o3q', 'b').index('all')],

@@ -22,14 +22,14 @@ afterAll(async () => {
   await instance.stop();
 });
 
-/** The library's connections, as Redis sees them. The producer of the instance has the same names. */
+/** The library's connections in Redis. The producer of the instance uses the same names. */
 async function connections(): Promise<number> {
   return String(await redis.client('LIST')).match(/name=o3q:(queue|news) /g)?.length ?? 0;
 }
 
 const STALLED = { metadata: { sim: 'stall', sim_events: '3' } };
 
-it('enqueues, waits, reads, lists, retries and forgets without HTTP', async () => {
+it('O3Queue enqueues, waits, reads, lists, retries and deletes without HTTP', async () => {
   const { id } = await queue.enqueue({ question: 'Directly?' });
   expect(await queue.wait(id, { timeoutMs: 60_000 })).toMatchObject({ id, status: 'completed' });
   expect(await queue.result(id)).toMatchObject({
@@ -43,7 +43,7 @@ it('enqueues, waits, reads, lists, retries and forgets without HTTP', async () =
   await expect(queue.result(id)).rejects.toMatchObject({ code: 'job_not_found' });
 });
 
-it('a bulk has an outcome for each request, in order, and a bad one refuses only itself', async () => {
+it('a bulk has an outcome for each request, in order, and a bad request fails alone', async () => {
   const requests = [
     { question: 'One?' },
     { question: '' },
@@ -68,7 +68,7 @@ it('a bulk has an outcome for each request, in order, and a bad one refuses only
   expect(bought.map(({ mode }) => mode)).toEqual(['background', 'background']);
 });
 
-it('a bulk of nothing is nothing, a bulk of more than 1,000 is refused whole', async () => {
+it('an empty bulk has no outcome, and a bulk of more than 1,000 is refused as a whole', async () => {
   expect(await queue.enqueueBulk([])).toEqual([]);
   const before = await redis.dbsize();
   await expect(
@@ -80,7 +80,7 @@ it('a bulk of nothing is nothing, a bulk of more than 1,000 is refused whole', a
   expect(await redis.dbsize()).toBe(before);
 });
 
-it('whoever aborts a wait gets the reason of the signal, and the job goes on', async () => {
+it('an aborted wait throws the reason of the signal, and the job goes on', async () => {
   const { id } = await queue.enqueue({ question: 'Slow?', ...STALLED });
   const reason = new Error('changed my mind');
   await expect(queue.wait(id, { timeoutMs: 60_000, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
@@ -94,19 +94,19 @@ it('whoever aborts a wait gets the reason of the signal, and the job goes on', a
   expect(await queue.wait(id, { timeoutMs: 60_000 })).toMatchObject({ status: 'cancelled' });
 });
 
-it.each([0, -1, 1, Number.NaN])('a wait of %d ms shows the job as it stands', async (timeoutMs) => {
+it.each([0, -1, 1, Number.NaN])('a wait of %d ms returns the job as it is', async (timeoutMs) => {
   const { id } = await queue.enqueue({ question: 'Later?', delay_ms: 3_600_000 });
   expect(await queue.wait(id, { timeoutMs })).toMatchObject({ id, status: 'delayed' });
 });
 
-it('a wait without an end ends with its job', async () => {
+it('a wait without a limit ends with its job', async () => {
   const { id } = await queue.enqueue({ question: 'Now?' });
   expect(await queue.wait(id, { timeoutMs: Number.POSITIVE_INFINITY })).toMatchObject({
     status: 'completed',
   });
 });
 
-it('what does not exist is null, or an error with a code', async () => {
+it('a job that does not exist is null, or an error with a code', async () => {
   const missing = { name: 'QueueError', code: 'job_not_found' };
   await expect(queue.get('nobody')).rejects.toMatchObject(missing);
   await expect(queue.result('nobody')).rejects.toMatchObject(missing);
@@ -117,7 +117,7 @@ it('what does not exist is null, or an error with a code', async () => {
   await expect(queue.list({ model: 'nobody' })).rejects.toMatchObject({ code: 'invalid_request' });
 });
 
-it('closing ends the waits with how things stand, and leaves no connection', async () => {
+it('close ends every wait with the job as it is, and leaves no connection', async () => {
   const before = await connections();
   const other = new O3Queue({ redisUrl: instance.redis.url, ...instance.models });
   const { id } = await other.enqueue({ question: 'Slow?', ...STALLED });
@@ -133,7 +133,7 @@ it('closing ends the waits with how things stand, and leaves no connection', asy
   await other.close();
 });
 
-it('two installations share one Redis under two prefixes, and see nothing of each other', async () => {
+it('two installations with two prefixes share one Redis without seeing each other', async () => {
   const other = new O3Queue({ redisUrl: instance.redis.url, prefix: 'another' });
   const { id } = await other.enqueue({ question: 'Elsewhere?' });
   await expect(queue.get(id)).rejects.toMatchObject({ code: 'job_not_found' });

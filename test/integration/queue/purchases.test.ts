@@ -1,14 +1,18 @@
 import type { Job } from 'bullmq';
-import type { JobData } from '../../../src/job/request.ts';
+import { type JobData, parseJobRequest } from '../../../src/job/request.ts';
 import { type Bought, LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-world.ts';
 
-/** Who may write what of a purchase, in each of its states. */
+/** Tests who may write what of a purchase in each of its states. */
 
 let server: TestRedis;
 let world: RecordWorld;
-let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
+let redis: RecordWorld['redis'];
+let queue: RecordWorld['queue'];
+let o3: RecordWorld['o3'];
+let worker: RecordWorld['worker'];
+let recordOf: RecordWorld['recordOf'];
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -21,7 +25,7 @@ afterEach(() => world.close());
 afterAll(() => server.stop());
 
 async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
+  const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
   const record = recordOf(job, token);
   await record.begin(0);
@@ -36,7 +40,7 @@ const bought = (upstreamId: string): Bought => ({
   responseCreatedAt: Date.now(),
 });
 
-it('a mark, then the id: one purchase, and nothing uncertain', async () => {
+it('a mark and then a response id are one purchase, and no uncertain one', async () => {
   const { id, record } = await begun();
   expect(await record.submit('p1')).toEqual({ kind: 'ok', replaced: false });
   expect((await record.read()).submitting).toEqual({ token: 'p1', at: expect.any(Number), over: false });
@@ -45,7 +49,7 @@ it('a mark, then the id: one purchase, and nothing uncertain', async () => {
   expect(await queue.get(id)).toMatchObject({ purchases: 1, uncertain_purchases: 0 });
 });
 
-it('a command that is sent again after its reply was lost is answered the same, and counted once', async () => {
+it('a command that is sent again after a lost reply gets the same answer, and counts once', async () => {
   const { record } = await begun();
   await record.submit('p1');
   expect(await record.submit('p1')).toEqual({ kind: 'ok', replaced: false });
@@ -54,13 +58,13 @@ it('a command that is sent again after its reply was lost is answered the same, 
   expect(await record.read()).toMatchObject({ purchases: 1, uncertainPurchases: 0 });
 });
 
-it('nobody else marks a purchase', async () => {
+it('only the holder of the lock marks a purchase', async () => {
   const { job, record } = await begun();
   await expect(recordOf(job, 'b').submit('p2')).rejects.toThrow(LockLostError);
   expect((await record.read()).submitting).toBeUndefined();
 });
 
-it('an id comes home without the lock, and its sender is told to stop', async () => {
+it('a response id is stored without the lock, and its sender is told to stop', async () => {
   const { job, record } = await begun();
   await record.submit('p1');
   await redis.set(o3.keys.lock(job.id ?? ''), 'b');
@@ -70,7 +74,7 @@ it('an id comes home without the lock, and its sender is told to stop', async ()
   expect(await next.submit('p2')).toMatchObject({ kind: 'purchased', record: { upstreamId: 'resp_1' } });
 });
 
-it('an id whose mark was replaced stays away', async () => {
+it('a response id whose mark was replaced is not stored', async () => {
   const { job, record } = await begun();
   await record.submit('p1');
   await redis.set(o3.keys.lock(job.id ?? ''), 'b');
@@ -82,7 +86,7 @@ it('an id whose mark was replaced stays away', async () => {
   expect(await next.read()).toMatchObject({ upstreamId: 'resp_2', purchases: 1, uncertainPurchases: 1 });
 });
 
-it('a Redis that has forgotten the mark takes the id of who still has the lock, and of nobody else', async () => {
+it('after Redis has lost the mark, only the holder of the lock stores its response id', async () => {
   const { id, job, record } = await begun();
   await record.submit('p1');
   await redis.hdel(o3.keys.run(id), 'submitting', 'submitting_at');
@@ -90,7 +94,7 @@ it('a Redis that has forgotten the mark takes the id of who still has the lock, 
   expect(await record.storePurchase('p1', bought('resp_1'))).toBe('ok');
 });
 
-it('nothing is marked once somebody has cancelled, and what comes home then is unwanted', async () => {
+it('after a cancel no purchase is marked, but a response id is stored', async () => {
   const { id, record } = await begun();
   await record.submit('p1');
   await queue.cancel(id);
@@ -101,7 +105,7 @@ it('nothing is marked once somebody has cancelled, and what comes home then is u
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled', purchases: 1, uncertain_purchases: 0 });
 });
 
-it('an id that comes home after the end is known, and does not change the end', async () => {
+it('a response id that arrives after the end is stored, and does not change the end', async () => {
   const { id, record } = await begun();
   await record.submit('p1');
   await queue.cancel(id);
@@ -116,7 +120,7 @@ it('an id that comes home after the end is known, and does not change the end', 
   });
 });
 
-it('what a cancelled response has used is written down even when the cancel was announced before', async () => {
+it('the usage of a cancelled response is written even when the cancel was announced before', async () => {
   const { id, record } = await begun();
   await queue.cancel(id);
   await record.finish({ status: 'cancelled', spent: null });
@@ -136,7 +140,7 @@ it('what a cancelled response has used is written down even when the cancel was 
   expect(total).toMatchObject({ requests: 1, input_tokens: 1, output_tokens: 2, cost_usd: 0.000018 });
 });
 
-it('a mark whose worker is gone is uncertain for whoever looks, and counted for ever by the next one', async () => {
+it('a mark of a dead worker shows as an uncertain purchase, and the next mark counts it', async () => {
   const { id, job, record } = await begun();
   await record.submit('p1');
   expect(await queue.get(id)).toMatchObject({ status: 'active', uncertain_purchases: 0 });
@@ -149,7 +153,7 @@ it('a mark whose worker is gone is uncertain for whoever looks, and counted for 
   expect(await queue.get(id)).toMatchObject({ purchases: 1, uncertain_purchases: 1 });
 });
 
-it('a job that is forgotten takes no id any more', async () => {
+it('a deleted job stores no response id', async () => {
   const { job, record } = await begun();
   await record.submit('p1');
   await redis.flushall();

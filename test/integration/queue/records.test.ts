@@ -1,5 +1,5 @@
 import { type Job, UnrecoverableError } from 'bullmq';
-import type { JobData } from '../../../src/job/request.ts';
+import { type JobData, parseJobRequest } from '../../../src/job/request.ts';
 import { removeJob } from '../../../src/job-store/actions.ts';
 import { requireSettled } from '../../../src/job-store/find.ts';
 import type { RunEnd } from '../../../src/run/record.ts';
@@ -10,7 +10,11 @@ import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-w
 
 let server: TestRedis;
 let world: RecordWorld;
-let { redis, queue, o3, worker, recordOf } = {} as RecordWorld;
+let redis: RecordWorld['redis'];
+let queue: RecordWorld['queue'];
+let o3: RecordWorld['o3'];
+let worker: RecordWorld['worker'];
+let recordOf: RecordWorld['recordOf'];
 
 beforeAll(async () => {
   server = await startTestRedis();
@@ -46,13 +50,13 @@ const FAILED: RunEnd = {
 };
 
 async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
-  const { id } = (await queue.enqueue({ question: 'Why?' })).job;
+  const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
   expect(job.id).toBe(id);
   return { id, job, record: recordOf(job, token) };
 }
 
-it('only who holds the lock writes: begin, save and finish of anybody else are refused, and change nothing', async () => {
+it('begin, save and finish of a worker without the lock fail and change nothing', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   await record.save({ upstreamId: 'resp_1', background: true });
@@ -65,7 +69,7 @@ it('only who holds the lock writes: begin, save and finish of anybody else are r
   expect(await redis.exists(o3.keys.response(id))).toBe(0);
 });
 
-it('the first final status stands, whoever comes second', async () => {
+it('the first final status wins', async () => {
   const { id, record } = await taken();
   await record.begin(0);
   expect(await record.finish(COMPLETED)).toBe('completed');
@@ -74,7 +78,7 @@ it('the first final status stands, whoever comes second', async () => {
   expect(await queue.result(id)).toMatchObject({ status: 'completed', result: { answer: 'Because.' } });
 });
 
-it('a cancel that came before the end wins over it, and the answer is not kept', async () => {
+it('a cancel before the end wins over it, and the answer is not kept', async () => {
   const { id, record } = await taken();
   await record.begin(0);
   expect(await queue.cancel(id)).toMatchObject({ outcome: 'cancelling', job: { cancelling: true } });
@@ -85,7 +89,7 @@ it('a cancel that came before the end wins over it, and the answer is not kept',
   expect(await redis.hget(o3.keys.run(id), 'summary')).toBeNull();
 });
 
-it('a cancel that comes after the end, but before BullMQ is told of it, is too late', async () => {
+it('a cancel after the end is too late, also before BullMQ knows of the end', async () => {
   const { id, record } = await taken();
   await record.begin(0);
   await record.finish(COMPLETED);
@@ -93,7 +97,7 @@ it('a cancel that comes after the end, but before BullMQ is told of it, is too l
   expect(await queue.get(id)).toMatchObject({ status: 'completed' });
 });
 
-it('a worker that dies between the end of a run and BullMQ leaves the end; the next one hears of it, and buys nothing', async () => {
+it('the end of a run survives a worker that dies before it tells BullMQ', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   await record.save({ upstreamId: 'resp_1', background: true });
@@ -104,7 +108,7 @@ it('a worker that dies between the end of a run and BullMQ leaves the end; the n
   expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
 });
 
-it('a begin whose reply is lost is answered the same when it is sent again', async () => {
+it('a begin that is sent again after a lost reply gets the same answer', async () => {
   const { id, job, record } = await taken();
   const first = await record.begin(0);
   expect(first).toMatchObject({ state: 'open', record: { attempt: 1 } });
@@ -117,13 +121,13 @@ it('a begin whose reply is lost is answered the same when it is sent again', asy
   await worker.die(job);
   const next = recordOf(await worker.take('b'), 'b');
   for (let i = 0; i < 3; i += 1) {
-    // Told `open` it would delete the answer that is paid for, and buy another.
+    // With the answer `open` the worker would delete the paid answer and buy another.
     expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
   }
   expect(await queue.result(id)).toMatchObject({ status: 'completed' });
 });
 
-it('a job that BullMQ alone retried, as Bull Board does, runs afresh', async () => {
+it('a job that was retried through BullMQ alone, as Bull Board does, begins a new run', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   await record.save({
@@ -140,7 +144,7 @@ it('a job that BullMQ alone retried, as Bull Board does, runs afresh', async () 
   expect((await queue.list({ status: 'failed' })).jobs).toEqual([]);
   const next = recordOf(await worker.take('b'), 'b');
   const { state } = await next.begin(1);
-  // What it was granted was for the run before.
+  // Its reservation was for the earlier run.
   expect(state).toBe('unreserved');
   await redis.hset(o3.keys.run(id), { reserved_model: 'o3' });
   const { state: again, record: known } = await next.begin(1);
@@ -162,7 +166,7 @@ it('a job that was retried on Bull Board can be cancelled before it runs', async
   expect((await queue.list({ status: 'cancelled' })).jobs).toMatchObject([{ id }]);
 });
 
-it('a released job that is cancelled is final at once, and the next worker is told which response to stop', async () => {
+it('a released job that is cancelled is final at once, its response is stopped later', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   await record.save({ upstreamId: 'resp_1', background: true });
@@ -184,25 +188,22 @@ it('a released job that is cancelled is final at once, and the next worker is to
 it.each([
   ['failed', FAILED],
   ['cancelled', { status: 'cancelled', spent: null }],
-] as const)(
-  'a job that is %s stays so when its worker breaks off while it tells BullMQ',
-  async (status, end) => {
-    const { id, job, record } = await taken();
-    await record.begin(0);
-    await record.finish(end);
-    // BullMQ takes any error for a reason to try again.
-    await job.moveToFailed(new Error('a bug'), 'a');
-    expect(await job.getState()).toBe('waiting');
-    expect(await queue.get(id)).toMatchObject({ status });
-    const again = await worker.take('b');
-    expect(await recordOf(again, 'b').begin(1)).toMatchObject({ state: 'finished', record: { status } });
-    await again.moveToFailed(new Error('the same bug'), 'b');
-    expect(await queue.get(id)).toMatchObject({ status });
-    expect(await recordOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ state: 'finished' });
-  },
-);
+] as const)('a job that is %s stays so when its worker dies while it tells BullMQ', async (status, end) => {
+  const { id, job, record } = await taken();
+  await record.begin(0);
+  await record.finish(end);
+  // BullMQ retries after any error.
+  await job.moveToFailed(new Error('a bug'), 'a');
+  expect(await job.getState()).toBe('waiting');
+  expect(await queue.get(id)).toMatchObject({ status });
+  const again = await worker.take('b');
+  expect(await recordOf(again, 'b').begin(1)).toMatchObject({ state: 'finished', record: { status } });
+  await again.moveToFailed(new Error('the same bug'), 'b');
+  expect(await queue.get(id)).toMatchObject({ status });
+  expect(await recordOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ state: 'finished' });
+});
 
-it('a released job that is cancelled while no worker is up can be retried and forgotten only later, and says so', async () => {
+it('a cancelled released job cannot be retried or deleted before a worker told BullMQ', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   await record.save({ upstreamId: 'resp_1', background: true });
@@ -210,7 +211,7 @@ it('a released job that is cancelled while no worker is up can be retried and fo
   await queue.cancel(id);
   const refused = {
     code: 'job_not_finished',
-    message: expect.stringContaining('is cancelled, but no worker has yet told BullMQ'),
+    message: expect.stringContaining('is cancelled, but no worker has told BullMQ yet'),
   };
   await Promise.all([
     expect(queue.retry(id)).rejects.toMatchObject(refused),
@@ -218,14 +219,14 @@ it('a released job that is cancelled while no worker is up can be retried and fo
   ]);
 });
 
-it('a retry that breaks off after BullMQ was told leaves a job that runs afresh', async () => {
+it('a retry that dies after it told BullMQ leaves a job that begins a new run', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   await record.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
   const failed = await o3.bullmq.getJob(id);
   await failed?.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
-  // Here the producer dies.
+  // The producer dies here.
   expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
   expect(await recordOf(await worker.take('b'), 'b').begin(0)).toMatchObject({
     state: 'unreserved',
@@ -233,7 +234,7 @@ it('a retry that breaks off after BullMQ was told leaves a job that runs afresh'
   });
 });
 
-it('a delete that has looked at a job before it was retried does not touch its new run', async () => {
+it('a delete that read a job before its retry does not touch the new run', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   await record.finish(FAILED);
@@ -250,7 +251,7 @@ it('a delete that has looked at a job before it was retried does not touch its n
   expect((await queue.list({ status: 'active' })).jobs).toMatchObject([{ id, upstream_id: 'resp_2' }]);
 });
 
-it('a run that BullMQ ended by itself is written down without a lock, an open one is not', async () => {
+it('a run that BullMQ ended by itself is finished without a lock, an open run is not', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   const byNobody = recordOf(job, '');
@@ -265,7 +266,7 @@ it('a run that BullMQ ended by itself is written down without a lock, an open on
   expect((await queue.list({ status: 'failed' })).jobs).toMatchObject([{ id }]);
 });
 
-it('finished records live as long as their retention says, open ones for ever', async () => {
+it('finished records have the time to live of their retention, open records have none', async () => {
   const { id, job, record } = await taken();
   await record.begin(0);
   expect(await redis.ttl(o3.keys.run(id))).toBe(-1);

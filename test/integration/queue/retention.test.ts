@@ -12,14 +12,14 @@ describe('the retention sweep', () => {
 
   const settled = (id: string, state: string): Promise<void> =>
     eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe(state));
-  /** Every key of the whole Redis that speaks of a job. */
+  /** Every key of this Redis that names a job. */
   const traces = async (id: string): Promise<string[]> => {
     const keys = await world.client.keys(`*${id}*`);
     const scores = await Promise.all(indexesOf(world.keys).map((index) => world.client.zscore(index, id)));
     return [...keys, ...indexesOf(world.keys).filter((_, i) => scores[i] !== null)];
   };
 
-  it('leaves no trace of jobs whose time is over, and does not touch the others', async () => {
+  it('removes every trace of expired jobs, and does not touch the others', async () => {
     const completed = await world.ask('Old?');
     const failed = await world.ask('Failed?', { sim: '400' });
     const cancelled = await world.ask('Cancelled?', {}, { delay_ms: 60_000 });
@@ -36,7 +36,7 @@ describe('the retention sweep', () => {
       sweepRetention(world.client, world.model(), { completedHours, failedHours });
     expect(await sweep(1, 1)).toBe(0);
     expect(await traces(completed.id)).toHaveLength(5);
-    // A thousandth of a second: by now all of them are older.
+    // A millisecond: all of them are older by now.
     const instant = 1 / 3_600_000;
     await eventually(async () => expect(await sweep(instant, 1)).toBe(1));
     expect(await traces(completed.id)).toEqual([]);

@@ -92,7 +92,7 @@ describe('models that come and go', () => {
       .map((line) => JSON.parse(line) as Record<string, unknown>)
       .filter(({ msg }) => msg === message);
 
-  it('keeps the jobs of a model whose money is out, says so everywhere, and goes on when somebody says that there is more', async () => {
+  it('a model whose account has no money keeps its jobs, says so everywhere, and resumes by hand', async () => {
     expect(await readiness()).toEqual([{ status: 'ok' }, { status: 'ok' }]);
     instance.simulator.setWeather({ model: 'o3', money: 'out' });
     const { id } = await client.enqueue({ question: 'Who pays?' });
@@ -103,7 +103,7 @@ describe('models that come and go', () => {
         waiting_for: expect.stringMatching(/^quota exhausted: /),
       });
     });
-    const reasons = [expect.stringMatching(/^o3: quota exhausted, .* \d{4}-\d\d-\d\dT.*o3q resume o3/)];
+    const reasons = [expect.stringMatching(/^o3: quota exhausted \(.* \d{4}-\d\d-\d\dT.*o3q resume o3/)];
     await eventually(async () => {
       expect(await readiness()).toEqual([
         { status: 'degraded', reasons },
@@ -149,7 +149,7 @@ describe('models that come and go', () => {
     });
   });
 
-  it('counts a 429 that asks to wait, tells it, and calls nothing degraded for it', async () => {
+  it('a 429 is counted and shown, and degrades nothing', async () => {
     instance.simulator.setWeather({ model: 'o3', throttle_ms: 2500 });
     const { id } = await client.enqueue({ question: 'Too many?' });
     await eventually(async () => expect((await viewOf('o3')).state.status).toBe('rate_limited'));
@@ -162,12 +162,12 @@ describe('models that come and go', () => {
     expect(await client.wait(id, { timeoutMs: 8000 })).toMatchObject({ status: 'completed' });
   });
 
-  it('says that an upstream is overloaded, and is well again by itself', async () => {
+  it('an overloaded upstream degrades the instance until it answers again', async () => {
     instance.simulator.setWeather({ model: 'o3', overloaded: true });
     const questions = Array.from({ length: 6 }, (_, i) => `Too much, number ${i}?`);
     const jobs = await Promise.all(questions.map((question) => client.enqueue({ question })));
     const reasons = [
-      expect.stringMatching(/^o3: the upstream of o3 is out of reach or overloaded; one job tries/),
+      expect.stringMatching(/^o3: the upstream of o3 is unreachable or overloaded; one job tries/),
     ];
     await eventually(async () => {
       expect(await readiness()).toEqual([
@@ -184,7 +184,7 @@ describe('models that come and go', () => {
     });
   });
 
-  it('is for admin: others neither see how models stand nor resume one, and nobody resumes what is not there', async () => {
+  it('only an admin sees and resumes models, and an unknown model cannot be resumed', async () => {
     const alice = { authorization: `Bearer ${KEYS.alice}` };
     expectProblem(await call(instance.url, 'GET', '/models', { headers: alice }), 403, 'forbidden');
     expectProblem(
@@ -212,20 +212,22 @@ describe('models that come and go', () => {
     });
   });
 
-  it('goes to the next fallback when a model is gone, and says so in the result', async () => {
+  it('jobs of a model that is gone go to its next fallback, and their results say so', async () => {
     await Promise.all(['gpt-5.1', 'gpt-5.2'].map((id) => change(id, { gone: true })));
     const { id } = await client.enqueue({ question: 'Are you there?', model: 'moved' });
     const job = await client.wait(id, { timeoutMs: 8000 });
     const said = { upstream_model: 'gpt-5.4', fallback_from: 'gpt-5.1' };
     expect(job).toMatchObject({ status: 'completed', attempt: 1, purchases: 1, result: said });
     expect(await client.result(id)).toMatchObject({ status: 'completed', result: said });
-    expect((await viewOf('moved')).state.reason).toMatch(/no gpt-5\.1 any more: gpt-5\.4 takes over/);
+    expect((await viewOf('moved')).state.reason).toMatch(
+      /gpt-5\.1 no longer exists at the upstream; gpt-5\.4 takes over/,
+    );
     expect((await readiness())[0]).toEqual({ status: 'ok' });
     const environment = { O3Q_URL: instance.url, O3Q_API_KEY: KEYS.admin };
     expect((await o3q(['status', id], { environment })).stdout).toMatch(/fallback +for gpt-5\.1/);
   });
 
-  it('fails with the name of the setting when nothing takes over', async () => {
+  it('a job of a model that is gone and has no fallback fails with the name of the setting', async () => {
     await change('gpt-5.5', { gone: true });
     const { id } = await client.enqueue({ question: 'And you?', model: 'lost' });
     expect(await client.wait(id)).toMatchObject({
@@ -240,7 +242,7 @@ describe('models that come and go', () => {
     await eventually(async () => {
       for (const { status, reasons } of await readiness()) {
         expect(status).toBe('degraded');
-        expect(reasons).toEqual([expect.stringMatching(/^lost: the upstream has no gpt-5\.5/)]);
+        expect(reasons).toEqual([expect.stringMatching(/^lost: gpt-5\.5 does not exist at the upstream/)]);
       }
     });
     await change('gpt-5.5', { gone: false });
@@ -249,7 +251,7 @@ describe('models that come and go', () => {
     await eventually(async () => expect((await readiness())[1]).toEqual({ status: 'ok' }));
   });
 
-  it('leaves a model when its day is over and not before, without asking it, and warns of what comes', async () => {
+  it('a model is left when its last day is over and not before, without asking it, and the log warns before', async () => {
     await eventually(async () => {
       expect(await viewOf('old')).toMatchObject({ upstream: 'o3-pro', upstream_model: 'gpt-5.6-sol' });
     }, 10_000);
@@ -268,10 +270,10 @@ describe('models that come and go', () => {
     const about = { model: 'near', upstream_model: 'gpt-5', shutdown_date: SOON };
     const setting = 'models.near.fallbacks';
     await eventually(() => {
-      expect(logged('the upstream shuts a model down')).toEqual([
+      expect(logged('the upstream will shut down a model')).toEqual([
         expect.objectContaining({ level: 'warn', ...about, setting, days_left: expect.any(Number) }),
       ]);
-      expect(logged('jobs are queued that will outlive their model')).toEqual([
+      expect(logged('jobs are queued beyond the shutdown of their model')).toEqual([
         expect.objectContaining({ level: 'warn', ...about, setting, jobs: 1 }),
       ]);
     });

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { defaultModels, type ModelConfig, type TenantConfig } from '../../../src/config/file.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import { createModelQueue, type ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { limitsOf } from '../../../src/quota/limits.ts';
@@ -22,15 +23,15 @@ let queue: ModelQueue;
 let quotas: Quotas;
 let tenantQuotas: TenantQuotas;
 let tenantLimits: TenantLimits;
-/** What was published to dispatchers. */
-let said: string[];
+/** Channels on which dispatchers were woken. */
+let published: string[];
 let subscriber: Redis;
 
 beforeAll(async () => {
   server = await startTestRedis();
   redis = new Redis(server.url);
   subscriber = new Redis(server.url);
-  subscriber.on('message', (channel) => said.push(channel));
+  subscriber.on('message', (channel) => published.push(channel));
 });
 afterEach(async () => {
   await app.close();
@@ -49,10 +50,10 @@ const TENANT: TenantConfig = {
   onBudgetExhausted: 'wait',
 };
 
-/** Redis with nothing in it, and no worker. */
+/** An empty Redis, and no worker. */
 async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> = {}): Promise<void> {
   await redis.flushall();
-  said = [];
+  published = [];
   const { o3 } = defaultModels().models;
   if (o3 === undefined) throw new Error('a model o3 was expected');
   const models = { o3: { ...o3, ...model } };
@@ -71,11 +72,13 @@ async function ask(tenant: string, request: Record<string, unknown> = {}): Promi
     job: { id },
   } = await app
     .as({ tenant, admin: false })
-    .enqueue({ request: { input: 'A question of forty letters, more or less.', ...request } });
+    .enqueue(
+      parseJobRequest({ request: { input: 'A question of forty letters, more or less.', ...request } }),
+    );
   return id;
 }
 
-/** A round of a dispatcher: of what is next, or of what was next before. */
+/** A round of a dispatcher: of the next jobs, or of jobs that were the next ones before. */
 async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Round> {
   const { config, upstreamModels, fairQueue } = queue;
   const sources = upstreamModels.map((name) => ({
@@ -96,11 +99,11 @@ const nextJobs = async () => (await queue.fairQueue.next(32)).jobs;
 const startedIds = async (): Promise<string[]> => (await redis.lrange('o3q:{o3}:wait', 0, -1)).toReversed();
 const aliceWaitsFor = async (): Promise<string | null> =>
   redis.hget(queue.keys.fairQueue('reasons'), 'alice');
-const aliceHolds = async (): Promise<Record<string, string>> =>
+const reservedOfAlice = async (): Promise<Record<string, string>> =>
   redis.hgetall('o3q:tenant:{tenant alice}:costs');
 
-describe("a tenant's places", () => {
-  it('that were taken for jobs without quota are given back without a word, and the tenant waits for the quota alone', async () => {
+describe("a tenant's slots in flight", () => {
+  it('slots reserved for jobs without quota are given back silently, and the tenant is not paused', async () => {
     await start({ maxInFlight: 1 }, { maxInFlight: 1 });
     await ask('bob');
     expect(await dispatch()).toMatchObject({ started: 1 });
@@ -108,25 +111,25 @@ describe("a tenant's places", () => {
     for (let round = 0; round < 3; round += 1) {
       expect(await dispatch()).toMatchObject({ started: 0, paused: 0, wait: { reason: 'max_in_flight' } });
     }
-    expect(await aliceHolds()).toEqual({});
+    expect(await reservedOfAlice()).toEqual({});
     expect((await nextJobs()).map(({ id }) => id)).toEqual([first, second]);
-    expect(said).toEqual([]);
+    expect(published).toEqual([]);
   });
 
-  it('are not taken away from a job that has been started since somebody looked', async () => {
+  it('a dispatcher with an old view does not take the slot of a job that has started since', async () => {
     await start({ maxInFlight: 1 });
     const id = await ask('alice');
     const seenBefore = await nextJobs();
     expect(await dispatch()).toMatchObject({ started: 1 });
-    // The other one finds that the job is held, and lets it.
+    // The other dispatcher finds the reservation, and leaves it alone.
     expect(await dispatch(seenBefore)).toMatchObject({ started: 0 });
-    expect(Object.keys(await aliceHolds())).toEqual([quotaJobId('o3', id)]);
+    expect(Object.keys(await reservedOfAlice())).toEqual([quotaJobId('o3', id)]);
     await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
     expect(await aliceWaitsFor()).toBe('tenant alice is at its limit of 1 job in flight');
   });
 
-  it('lapse within seconds when their dispatcher dies, as the quota does', async () => {
+  it('slots are free again within seconds when their dispatcher dies, as the quota is', async () => {
     await start({ maxInFlight: 1 });
     await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 1 });
@@ -138,7 +141,7 @@ describe("a tenant's places", () => {
 });
 
 describe('a budget', () => {
-  it('is reserved by what such jobs have used, input at its own price', async () => {
+  it('a budget is reserved from what such jobs have used, input at its own price', async () => {
     await start({ dailyBudgetUsd: 1 });
     // 100,000 tokens in and 2,000 out of o3: 0.2 and 0.016 dollars.
     await quotas.of('o3').reserve([{ id: 'one', inputTokens: 100_000, class: 'alice/' }], {
@@ -149,35 +152,35 @@ describe('a budget', () => {
     await quotas.of('o3').settle('one', { inputTokens: 100_000, outputTokens: 2000, durationMs: 1000 });
     const id = await ask('alice', { input: 'word'.repeat(100_000) });
     expect(await dispatch()).toMatchObject({ started: 1 });
-    const { [quotaJobId('o3', id)]: reservedNano } = await aliceHolds();
+    const { [quotaJobId('o3', id)]: reservedNano } = await reservedOfAlice();
     expect(Number(reservedNano) / 1e9).toBeCloseTo(0.216, 3);
   });
 
-  it('is reserved at the price of the tier that is asked for', async () => {
+  it('a budget is reserved at the price of the tier that the request asks for', async () => {
     await start({ dailyBudgetUsd: 1 });
     const [usual, fast] = [await ask('alice'), await ask('alice', { service_tier: 'priority' })];
     await dispatch();
-    const reserved = await aliceHolds();
+    const reserved = await reservedOfAlice();
     expect(Number(reserved[quotaJobId('o3', fast)]) / Number(reserved[quotaJobId('o3', usual)])).toBeCloseTo(
       2,
       2,
     );
   });
 
-  it('keeps what was reserved for a job that runs when somebody looks at it once more', async () => {
+  it('what is reserved for a running job stays when another dispatcher looks at it again', async () => {
     await start({ dailyBudgetUsd: 0.02 });
     const id = await ask('alice');
     const seenBefore = await nextJobs();
     await dispatch();
-    const reserved = await aliceHolds();
-    // Nothing is left of it by now.
+    const reserved = await reservedOfAlice();
+    // By now nothing is left of the budget.
     await redis.hset(usageKey('o3q', 'o3', utcDay(Date.now())), `alice\0nano_usd`, 19_999_999);
     await dispatch(seenBefore);
-    expect(await aliceHolds()).toEqual(reserved);
+    expect(await reservedOfAlice()).toEqual(reserved);
     expect(await startedIds()).toEqual([id]);
   });
 
-  it('into which a job can never fit is not called used up', async () => {
+  it('the reason says when a job can never fit into the budget', async () => {
     await start({ dailyBudgetUsd: 0.001 });
     await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
@@ -186,19 +189,19 @@ describe('a budget', () => {
     );
   });
 
-  it('is judged by the model that will answer, not by the one that is gone', async () => {
-    await start({ dailyBudgetUsd: 1 }, { upstream: 'nobody-knows-its-price', fallbacks: ['o3'] });
+  it('a budget is judged by the model that will answer, not by the one that is gone', async () => {
+    await start({ dailyBudgetUsd: 1 }, { upstream: 'model-without-price', fallbacks: ['o3'] });
     const id = await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
-    expect(await aliceWaitsFor()).toContain('nobody-knows-its-price has no known price');
-    await quotas.of('nobody-knows-its-price').report({ what: 'gone' });
+    expect(await aliceWaitsFor()).toContain('model-without-price has no known price');
+    await quotas.of('model-without-price').report({ what: 'gone' });
     await queue.fairQueue.resumeTenant('alice');
     expect(await dispatch()).toMatchObject({ started: 1, paused: 0, source: { name: 'o3' } });
     expect(await redis.hget(queue.keys.run(id), 'reserved_model')).toBe('o3');
   });
 });
 
-it('a job that is looked at by two is started once, and holds one part of the quota', async () => {
+it('a job that three dispatchers see starts once, with one reservation', async () => {
   await start({});
   const id = await ask('bob');
   const seen = await nextJobs();
@@ -208,13 +211,13 @@ it('a job that is looked at by two is started once, and holds one part of the qu
   expect(await quotas.of('o3').snapshot()).toMatchObject({ requests: 1, inFlight: 1 });
 });
 
-it("everybody's stop outlasts the end of jobs that were sent before it", async () => {
+it('a stop of all workers outlasts the end of jobs that were sent before it', async () => {
   await start({}, { maxInFlight: 1 });
   const quota = quotas.of('o3');
   const listener = new Redis(server.url);
-  const news = createQuotaSignals(listener, () => {});
+  const signals = createQuotaSignals(listener, () => {});
   let woken = 0;
-  news.listen(quota, () => {
+  signals.listen(quota, () => {
     woken += 1;
   });
   try {
@@ -224,11 +227,11 @@ it("everybody's stop outlasts the end of jobs that were sent before it", async (
     const [first] = [await ask('bob'), await ask('bob')];
     await dispatch();
     await quota.report({ what: 'rate_limited', retryAfterMs: 30_000 }, 'another');
-    await eventually(async () => expect(news.isStopped(quota)).toBe(true));
+    await eventually(async () => expect(signals.isStopped(quota)).toBe(true));
     const before = woken;
     await quota.settle(quotaJobId('o3', first ?? ''), undefined);
     await eventually(async () => expect(woken).toBe(before + 1));
-    expect(news.isStopped(quota)).toBe(true);
+    expect(signals.isStopped(quota)).toBe(true);
   } finally {
     listener.disconnect();
   }

@@ -1,5 +1,6 @@
 import { createSimulator } from '../../../simulator/simulator.ts';
 import type { ModelConfig, TenantConfig } from '../../../src/config/file.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import type { JobView, WaitingJob } from '../../../src/job/view.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
@@ -28,7 +29,7 @@ function limited(model: Partial<ModelConfig>, tenants: Record<string, Partial<Te
   };
 }
 
-/** The job while it waits for what the words say. */
+/** Resolves when the job waits for what the words say. */
 async function waitsFor(id: string, words: string): Promise<WaitingJob> {
   return eventually(async () => {
     const view = await world.queue.get(id);
@@ -42,34 +43,35 @@ async function askAs(
   question: string,
   metadata: Record<string, string> = SLOW,
 ): Promise<JobView> {
-  return (await world.queue.as({ tenant, admin: false }).enqueue({ question, metadata })).job;
+  return (await world.queue.as({ tenant, admin: false }).enqueue(parseJobRequest({ question, metadata })))
+    .job;
 }
 
 /** Until it has a response at the upstream. */
 const running = (id: string) => world.running(id);
 
 describe('a job says why it waits', () => {
-  it('for a worker, when there is none', async () => {
+  it('a job waits for a worker when there is none', async () => {
     world = await startWorkerWorld({ workers: 0 });
     const { id } = await world.ask('Anybody?');
     expect(await waitsFor(id, 'a free worker')).toMatchObject({ position: 1, eta_ms: null });
   });
 
-  it('for a worker, when each has as many jobs as it may hold', async () => {
+  it('a job waits for a worker when each has as many jobs as it may hold', async () => {
     world = await startWorkerWorld({ concurrency: 1 });
     await running((await world.ask('First?', SLOW)).id);
     const { id } = await world.ask('Second?', SLOW);
     await waitsFor(id, 'a free worker');
   });
 
-  it('for the queue, when somebody has paused it', async () => {
+  it('a job waits for a paused queue to be resumed', async () => {
     world = await startWorkerWorld({ workers: 0 });
     const { id } = await world.ask('Paused?');
     await world.model().bullmq.pause();
     await waitsFor(id, 'the queue to be resumed');
   });
 
-  it('for requests of the minute', async () => {
+  it('a job waits for the limit of requests per minute', async () => {
     world = await startWorkerWorld({ models: limited({ requestsPerMinute: 1 }) });
     await world.finished((await world.ask('First?')).id);
     const { id } = await world.ask('Second?');
@@ -78,7 +80,7 @@ describe('a job says why it waits', () => {
     expect(view.eta_basis).toContain('limit of 1 request per minute');
   });
 
-  it('for tokens of the minute', async () => {
+  it('a job waits for the limit of tokens per minute', async () => {
     world = await startWorkerWorld({ models: limited({ tokensPerMinute: 900 }) });
     await world.finished((await world.ask('First?', { sim_output_tokens: '800' })).id);
     await waitsFor(
@@ -87,7 +89,7 @@ describe('a job says why it waits', () => {
     );
   });
 
-  it('for a response to end, when as many run as may', async () => {
+  it('a job waits for the limit of responses in flight', async () => {
     world = await startWorkerWorld({ models: limited({ maxInFlight: 2 }) });
     const first = await world.ask('First?', SLOW);
     await running(first.id);
@@ -98,7 +100,7 @@ describe('a job says why it waits', () => {
     expect(await world.finished(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('for a job of its own tenant to end, while others go on', async () => {
+  it('a job waits for the limit of its tenant, while other tenants go on', async () => {
     world = await startWorkerWorld({ models: limited({}, { alice: { maxInFlight: 1 } }) });
     const first = await askAs('alice', 'First?');
     await running(first.id);
@@ -110,8 +112,8 @@ describe('a job says why it waits', () => {
     expect(await world.finished(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('for the budget of its tenant, while others go on', async () => {
-    // Each of alice's is expected to cost some 0.008 dollars.
+  it('a job waits for the budget of its tenant, while other tenants go on', async () => {
+    // Each job of alice is expected to cost about 0.008 dollars.
     world = await startWorkerWorld({ models: limited({}, { alice: { dailyBudgetUsd: 0.02 } }) });
     const first = await askAs('alice', 'First?');
     await running(first.id);
@@ -120,12 +122,12 @@ describe('a job says why it waits', () => {
     await waitsFor(id, 'the daily budget of alice ($0.02) is used up or reserved until ');
     await world.finished((await askAs('bob', 'Mine?', {})).id);
     expect(await world.queue.get(id)).toMatchObject({ status: 'waiting' });
-    // It has cost less than was expected of it.
+    // It has cost less than expected.
     await world.queue.cancel(first.id);
     expect(await world.finished(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('for the end of a throttling, which is no attempt', async () => {
+  it('a job waits for the end of a 429, which costs no attempt', async () => {
     world = await startWorkerWorld();
     world.simulator.setWeather({ throttle_ms: 1500 });
     const { id } = await world.ask('Too many?');
@@ -134,11 +136,11 @@ describe('a job says why it waits', () => {
     await waitsFor(other.id, 'rate limit until ');
     expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
     await world.finished(other.id);
-    // The one that learnt of it; nobody has asked again.
+    // Only the first create request; no worker has asked during the throttling.
     expect(world.simulator.ledger.totals()).toMatchObject({ during_throttle: 1, purchases: 2 });
   });
 
-  it('for money, until somebody says that there is some again', async () => {
+  it('a job waits for money until the model is resumed by hand', async () => {
     world = await startWorkerWorld();
     world.simulator.setWeather({ money: 'out' });
     const { id } = await world.ask('How much?');
@@ -148,11 +150,11 @@ describe('a job says why it waits', () => {
     expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
   });
 
-  it('for an upstream that is out of reach, which costs no attempt either', async () => {
+  it('a job waits for an unreachable upstream, which costs no attempt', async () => {
     world = await startWorkerWorld({ workers: 0 });
     const port = Number(new URL(world.upstreamUrl).port);
     await world.simulator.close();
-    // Without the gate, which would take the request and then break off.
+    // Without the gate, which would accept the connection and then break it.
     world.addWorker({ gated: false });
     const { id } = await world.ask('Hello?');
     await waitsFor(id, 'the upstream is unreachable or overloaded');
@@ -162,13 +164,13 @@ describe('a job says why it waits', () => {
     await revived.close();
   });
 
-  it('for its turn, behind those that came before', async () => {
+  it('a job waits for its turn behind earlier jobs', async () => {
     world = await startWorkerWorld({ models: limited({ requestsPerMinute: 1 }) });
     await world.finished((await world.ask('First?')).id);
     const ids: string[] = [];
     for (let i = 0; i < 3; i += 1) ids.push((await world.ask(`Next ${i}?`)).id);
     const bob = await askAs('bob', 'Fair?');
-    // One of the others has just been started.
+    // One of the other jobs has just started.
     expect(await waitsFor(bob.id, 'request per minute')).toMatchObject({ position: 1 });
     expect(await waitsFor(ids[0] ?? '', 'request per minute')).toMatchObject({ position: 2 });
     const last = await waitsFor(ids[2] ?? '', 'request per minute');
@@ -177,7 +179,7 @@ describe('a job says why it waits', () => {
   });
 });
 
-it('a job whose deadline passes in the line ends there, without its turn', async () => {
+it('a job whose deadline passes in the fair queue fails there', async () => {
   world = await startWorkerWorld({ models: limited({ maxInFlight: 1 }) });
   await running((await world.ask('First?', SLOW)).id);
   const { id } = await world.ask('Soon?', {}, { deadline: new Date(Date.now() + 500).toISOString() });
@@ -189,25 +191,25 @@ it('a job whose deadline passes in the line ends there, without its turn', async
   });
 });
 
-it('a tenant whose budget is used up is refused where the configuration says so, but finds what it has asked before', async () => {
+it('a tenant without budget is refused where the configuration says so, but still finds its earlier jobs', async () => {
   world = await startWorkerWorld({
     models: limited({}, { alice: { dailyBudgetUsd: 0.02, onBudgetExhausted: 'refuse' } }),
   });
   const alice = world.queue.as({ tenant: 'alice', admin: false });
   const request = { question: 'How much?', metadata: { sim_output_tokens: '3000' } };
-  const { job } = await alice.enqueue(request, 'key');
+  const { job } = await alice.enqueue(parseJobRequest(request), 'key');
   await world.finished(job.id);
   const refused = { code: 'budget_exhausted', message: expect.stringContaining('0.02 US dollars') };
-  await expect(alice.enqueue({ question: 'More?' })).rejects.toMatchObject(refused);
+  await expect(alice.enqueue(parseJobRequest({ question: 'More?' }))).rejects.toMatchObject(refused);
   expect(await alice.enqueueBulk([{ question: 'More?' }])).toMatchObject([{ ok: false, error: refused }]);
-  expect(await alice.enqueue(request, 'key')).toMatchObject({
+  expect(await alice.enqueue(parseJobRequest(request), 'key')).toMatchObject({
     isNew: false,
     job: { id: job.id },
   });
   await world.finished((await askAs('bob', 'Mine?', {})).id);
 });
 
-it('who watches a job that waits hears of each place that it moves up', async () => {
+it('a watcher of a waiting job sees each new position', async () => {
   world = await startWorkerWorld({ models: limited({ maxInFlight: 1 }) });
   const first = await world.ask('First?', SLOW);
   await running(first.id);

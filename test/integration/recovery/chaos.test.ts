@@ -3,7 +3,7 @@ import { runStorm } from '../../../chaos/crashes/storm.ts';
 import { isClean, reportText } from '../../../chaos/evidence/report.ts';
 import { serverOfThisMachine } from '../../support/redis/redis-server.ts';
 
-/** Changed by nobody but a person: a storm that fails is one to be played again. */
+/** The seed changes only by hand, so that a storm that fails can be played again. */
 const SEED = 3;
 const PROCESS_LIMIT_MS = 120_000;
 const SHORT = {

@@ -22,7 +22,7 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-test('jobs of two models run, are listed together, cancelled, retried and forgotten on a Redis Cluster', async () => {
+test('on a Redis Cluster, jobs of two models run, are listed together, cancelled, retried and deleted', async () => {
   const first = await client.enqueue({ question: 'Why is the sky blue?' });
   const second = await client.enqueue({ question: 'Why is the sky dark?', model: 'sol' });
   expect(await client.wait(first.id)).toMatchObject({ status: 'completed', model: 'o3' });
@@ -39,14 +39,14 @@ test('jobs of two models run, are listed together, cancelled, retried and forgot
   expect((await client.list()).jobs.map(({ id }) => id)).toEqual([later.id, second.id]);
 });
 
-test('an active job is cancelled across a Redis Cluster', async () => {
+test('on a Redis Cluster, an active job is cancelled by another node', async () => {
   const { id } = await client.enqueue({ question: 'Think for ever', metadata: { sim: 'stall' } });
   const waiting = client.wait(id);
   await client.cancel(id);
   expect(await waiting).toMatchObject({ status: 'cancelled' });
 });
 
-test('an idempotency key has one job over all models of a Redis Cluster', async () => {
+test('on a Redis Cluster, an idempotency key belongs to one job across all models', async () => {
   const ask = (model: string) =>
     client.enqueue({ question: 'Once?', model, delay_ms: 3_600_000 }, { idempotencyKey: 'once' });
   const answers = await Promise.allSettled(['o3', 'sol', 'o3', 'sol'].map(ask));

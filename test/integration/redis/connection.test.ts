@@ -36,7 +36,7 @@ async function readyClient(role: RedisRole, url = redis.url): Promise<RedisClien
 }
 
 describe('a connection', () => {
-  it('takes the database and the credentials of its URL', async () => {
+  it('a connection uses the database and the credentials of its URL', async () => {
     const admin = await readyClient('fail-fast');
     await admin.call('ACL', 'SETUSER', 'worker', 'on', '>p@ss', '~*', '&*', '+@all');
     const url = `redis://worker:p%40ss@127.0.0.1:${redis.port}/3`;
@@ -46,7 +46,7 @@ describe('a connection', () => {
     await admin.call('ACL', 'DELUSER', 'worker');
   });
 
-  it('speaks TLS to a rediss URL, so that a server without TLS cannot be taken for one with', async () => {
+  it('a connection to a rediss URL speaks TLS and fails at a server without TLS', async () => {
     connectHere('fail-fast', redis.url.replace('redis:', 'rediss:'));
     // It waits out its own 2 s for a handshake that never ends.
     await eventually(() => expect(errors).not.toHaveLength(0), 2 * TIME_LIMIT_MS);
@@ -74,7 +74,7 @@ describe('while Redis is down', () => {
     expect(await answer).toBe('OK');
   });
 
-  it('the error listener hears of it, and at most once a second', async () => {
+  it('the error listener is called at most once per second', async () => {
     const client = await readyClient('fail-fast');
     let failures = 0;
     client.on('error', () => {
@@ -87,7 +87,7 @@ describe('while Redis is down', () => {
     expect(errors[0]?.message).toContain('ECONNREFUSED');
   });
 
-  it('a frozen one is given up by a fail-fast connection after its 2 seconds', async () => {
+  it('a fail-fast connection gives up a frozen server after 2 seconds', async () => {
     const client = await readyClient('fail-fast');
     await redis.kill('SIGSTOP');
     try {

@@ -49,14 +49,14 @@ function ownerOnDisk(): unknown {
 }
 
 describe('the owner of a data folder', () => {
-  it('is written down with its port while the server runs, and gone after', async () => {
+  it('the owner file has the pid and the port while the server runs, and is gone afterwards', async () => {
     const redis = await startHere();
     expect(ownerOnDisk()).toMatchObject({ pid: process.pid, port: redis.port });
     await redis.stop();
     expect(existsSync(ownerFile)).toBe(false);
   });
 
-  it('is one only: a second start is refused and told how to share', async () => {
+  it('a second start in the same folder is refused with a hint how to share the server', async () => {
     const redis = await startHere();
     await expect(startHere()).rejects.toThrow(
       `This process (pid ${process.pid}) already runs the embedded Redis of ${dataDir} on port ${redis.port}. To share it, start this one with REDIS_URL=redis://127.0.0.1:${redis.port}`,
@@ -64,7 +64,7 @@ describe('the owner of a data folder', () => {
     expect(ownerOnDisk()).toMatchObject({ port: redis.port });
   });
 
-  it('is one only of several that start at once on a new folder', async () => {
+  it('only one of several simultaneous starts gets a new folder', async () => {
     const outcomes = await Promise.allSettled([startHere(), startHere(), startHere(), startHere()]);
     expect(outcomes.map((outcome) => outcome.status).sort()).toEqual([
       'fulfilled',
@@ -74,13 +74,13 @@ describe('the owner of a data folder', () => {
     ]);
   });
 
-  it('is one only of several that find the same dead owner', async () => {
+  it('only one of several simultaneous starts takes over from a dead owner', async () => {
     writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then' }));
     const outcomes = await Promise.allSettled([startHere(), startHere(), startHere(), startHere()]);
     expect(outcomes.filter((outcome) => outcome.status === 'fulfilled')).toHaveLength(1);
   });
 
-  it('is not believed to live because another process has its number now', async () => {
+  it('an owner whose pid belongs to another process now counts as dead', async () => {
     const { startedAt } = await processIdentity(process.pid);
     expect(startedAt).toBeDefined();
     writeFileSync(ownerFile, JSON.stringify({ pid: process.pid, startedAt: `not ${startedAt}` }));
@@ -88,7 +88,7 @@ describe('the owner of a data folder', () => {
     expect(ownerOnDisk()).toEqual({ pid: process.pid, startedAt, port: redis.port });
   });
 
-  it('is replaced when its file was never finished', async () => {
+  it('an owner file that was never finished is replaced', async () => {
     writeFileSync(ownerFile, '');
     const longAgo = new Date(Date.now() - 60_000);
     utimesSync(ownerFile, longAgo, longAgo);
@@ -96,7 +96,7 @@ describe('the owner of a data folder', () => {
     expect(ownerOnDisk()).toMatchObject({ pid: process.pid });
   });
 
-  it('is replaced after a crash in the middle of an earlier takeover', async () => {
+  it('a takeover succeeds after an earlier takeover crashed', async () => {
     writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then' }));
     writeFileSync(`${ownerFile}.takeover`, '');
     const longAgo = new Date(Date.now() - 60_000);
@@ -105,11 +105,11 @@ describe('the owner of a data folder', () => {
     expect(ownerOnDisk()).toMatchObject({ pid: process.pid });
   });
 
-  it('is replaced although a stranger listens on its old port', async () => {
-    const stranger = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  it('a dead owner is replaced even if another program listens on its old port', async () => {
+    const other = createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
     const port = await new Promise<number>((resolve) => {
-      stranger.listen(0, '127.0.0.1', () => {
-        const address = stranger.address();
+      other.listen(0, '127.0.0.1', () => {
+        const address = other.address();
         resolve(address === null || typeof address === 'string' ? 0 : address.port);
       });
     });
@@ -117,11 +117,11 @@ describe('the owner of a data folder', () => {
       writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then', port }));
       expect((await startHere()).port).not.toBe(port);
     } finally {
-      stranger.close();
+      other.close();
     }
   });
 
-  it('may be dead while its server still ends: the next start waits for that', async () => {
+  it("the next start waits until a dead owner's server has ended", async () => {
     const redis = await startHere();
     writeFileSync(ownerFile, JSON.stringify({ pid: await deadPid(), startedAt: 'then', port: redis.port }));
     const order: string[] = [];

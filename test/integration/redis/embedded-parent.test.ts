@@ -102,13 +102,13 @@ async function incrementOnTheSameFolder(): Promise<number> {
   }
 }
 
-describe('when its parent process', () => {
+describe('the embedded Redis and its parent process', () => {
   it.each([
     ['is killed by SIGKILL', (parent: Parent) => parent.process.kill('SIGKILL')],
     ['is ended by SIGTERM', (parent: Parent) => parent.process.kill('SIGTERM')],
     ['throws', (parent: Parent) => parent.process.stdin?.write('throw')],
     ['calls process.exit', (parent: Parent) => parent.process.stdin?.write('exit')],
-  ])('%s, the embedded Redis stops and keeps its data', async (_cause, end) => {
+  ])('when the parent %s, the embedded Redis stops and keeps its data', async (_cause, end) => {
     const parent = await readyParent();
     expect(await increment(parent.port)).toBe(1);
     end(parent);
@@ -116,14 +116,14 @@ describe('when its parent process', () => {
     expect(await incrementOnTheSameFolder()).toBe(2);
   });
 
-  it('is killed, the next start takes the folder over without waiting for anybody', async () => {
+  it('when the parent is killed, the next start takes over the folder', async () => {
     const parent = await readyParent();
     expect(await increment(parent.port)).toBe(1);
     parent.process.kill('SIGKILL');
     expect(await incrementOnTheSameFolder()).toBe(2);
   });
 
-  it('gets Ctrl-C with its whole process group, the embedded Redis stays until it has closed', async () => {
+  it('when the whole process group gets Ctrl-C, the embedded Redis stays until the parent has closed it', async () => {
     const parent = await readyParent();
     const group = parent.process.pid;
     if (group === undefined) throw new Error('The parent process has no pid');
@@ -134,7 +134,7 @@ describe('when its parent process', () => {
     await untilGone(parent.port);
   });
 
-  it('lives, another process is refused the folder and told the address', async () => {
+  it('while the parent lives, another process is refused the folder and gets the address', async () => {
     const first = await readyParent();
     const second = startParent();
     expect(JSON.parse(await second.nextLine())).toEqual({

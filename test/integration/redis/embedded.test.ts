@@ -44,7 +44,7 @@ async function ask<T>(url: string, question: (client: Redis) => Promise<T>): Pro
 }
 
 describe('the embedded Redis', () => {
-  it('keeps what was written when it is stopped and started again', async () => {
+  it('the embedded Redis keeps its data over a stop and a start', async () => {
     const first = await startHere();
     expect(await ask(first.url, (client) => client.incr('starts'))).toBe(1);
     await first.stop();
@@ -52,7 +52,7 @@ describe('the embedded Redis', () => {
     expect(await ask(second.url, (client) => client.incr('starts'))).toBe(2);
   });
 
-  it('says in one line what runs, where, and with which data', async () => {
+  it('the description says in one line what runs, where, and with which data', async () => {
     const redis = await startHere();
     expect(redis.description).toMatch(
       /^redis: (Redis|Valkey) \d+\.\d+\.\d+ \((installed|unpacked|O3Q_REDIS_BIN), \/.*-server\) on 127\.0\.0\.1:\d+, data in \/.*a folder \(append-only file\)$/,
@@ -60,7 +60,7 @@ describe('the embedded Redis', () => {
     expect(redis.description).toContain(`127.0.0.1:${redis.port},`);
   });
 
-  it('never evicts, syncs every second, listens on loopback alone, in a folder for its owner alone', async () => {
+  it('the server never evicts, syncs every second, listens only on loopback, and has a private folder', async () => {
     const redis = await startHere();
     const settings = await ask(redis.url, (client) =>
       client.config('GET', 'maxmemory-policy', 'appendonly', 'appendfsync', 'save', 'bind'),
@@ -71,7 +71,7 @@ describe('the embedded Redis', () => {
     expect(statSync(join(world, 'a folder')).mode & 0o777).toBe(0o700);
   });
 
-  it('writes no data to disk without the append-only file', async () => {
+  it('without the append-only file no data is written to disk', async () => {
     const redis = await startHere({ appendOnly: false });
     expect(await ask(redis.url, (client) => client.config('GET', 'appendonly'))).toEqual([
       'appendonly',
@@ -82,7 +82,7 @@ describe('the embedded Redis', () => {
     expect(await ask(again.url, (client) => client.incr('starts'))).toBe(1);
   });
 
-  it('reports an end that nobody asked for, with the last lines of its log', async () => {
+  it('an unexpected end is reported with the last lines of the log', async () => {
     const redis = await startHere();
     process.kill(redis.pid, 'SIGKILL');
     const exit = await redis.exited;
@@ -90,17 +90,17 @@ describe('the embedded Redis', () => {
     expect(exit.logTail).toContain('Ready to accept connections');
   });
 
-  it('reports an end by stop() as expected, and may be stopped twice', async () => {
+  it('an end by stop() is reported as expected, and stop() may be called twice', async () => {
     const redis = await startHere();
     await Promise.all([redis.stop(), redis.stop()]);
     expect(await redis.exited).toMatchObject({ expected: true, exitCode: 0 });
   });
 
-  it('takes another port when somebody was quicker', async () => {
-    const stranger = createServer();
+  it('another port is chosen when the first one is taken', async () => {
+    const other = createServer();
     const taken = await new Promise<number>((resolve) => {
-      stranger.listen(0, '127.0.0.1', () => {
-        const address = stranger.address();
+      other.listen(0, '127.0.0.1', () => {
+        const address = other.address();
         resolve(address === null || typeof address === 'string' ? 0 : address.port);
       });
     });
@@ -112,11 +112,11 @@ describe('the embedded Redis', () => {
       await redis.stop();
       await expect(startHere({ choosePort: async () => taken })).rejects.toThrow(/Address already in use/);
     } finally {
-      stranger.close();
+      other.close();
     }
   });
 
-  it('gives up at once when it cannot start, with its last words', async () => {
+  it('a server that cannot start is an error with the end of its log', async () => {
     const redis = await startHere();
     await redis.stop();
     writeFileSync(join(world, 'a folder', 'appendonlydir', 'appendonly.aof.manifest'), 'nonsense\n');
@@ -126,14 +126,14 @@ describe('the embedded Redis', () => {
     await expect(failure).rejects.toMatchObject({ name: 'RedisUnavailableError' });
   });
 
-  it('names a data folder that cannot be made', async () => {
+  it('a data folder that cannot be created is named in the error', async () => {
     writeFileSync(join(world, 'file'), '');
     await expect(startHere({ dataDir: join(world, 'file', 'data') })).rejects.toThrow(/file\/data'/);
   });
 });
 
 describe('a test server', () => {
-  it('comes back after kill -9 on the same port, with its data', async () => {
+  it('a test server restarts after kill -9 on the same port with its data', async () => {
     const redis = await startTestRedis({ appendOnly: true });
     try {
       const firstPid = redis.pid;
@@ -147,7 +147,7 @@ describe('a test server', () => {
     }
   });
 
-  it('stops also while it is frozen', async () => {
+  it('a test server can be stopped while it is frozen', async () => {
     const redis = await startTestRedis();
     await redis.kill('SIGSTOP');
     await redis.stop();

@@ -76,19 +76,19 @@ describe('a master behind a sentinel', () => {
 
   afterAll(() => master.stop());
 
-  it.each(ROLES)('is reached by a %s connection through the URL of the sentinel', async (role) => {
+  it.each(ROLES)("a %s connection reaches the master through the sentinel's URL", async (role) => {
     const client = await connected(`${url}/2`, role);
     expect(await client.set(role, 'reached')).toBe('OK');
     const direct = await connected(`${master.url}/2`, 'fail-fast');
     expect(await direct.get(role)).toBe('reached');
   });
 
-  it('is not found under a name that the sentinel does not know', async () => {
+  it('a master name that the sentinel does not know is an error', async () => {
     const other = url.replace('/main', '/other');
     await expect(connected(other, 'fail-fast', 500)).rejects.toThrow(/sentinels are unreachable/);
   });
 
-  it('that has become a replica is left, and the command is sent again', async () => {
+  it('a connection leaves a master that has become a replica and sends the command again', async () => {
     const client = await connected(url, 'patient');
     const admin = await connected(master.url, 'fail-fast');
     await admin.call('REPLICAOF', '127.0.0.1', String(await findFreePort()));
@@ -108,15 +108,15 @@ describe('a cluster', () => {
 
   afterAll(() => cluster.stop());
 
-  it.each(ROLES)('is reached by a %s connection through the URL of a node', async (role) => {
+  it.each(ROLES)('a %s connection reaches the cluster through the URL of a node', async (role) => {
     const client = await connected(cluster.url, role);
     expect(client).toBeInstanceOf(Cluster);
     expect(await client.set(`{one}${role}`, 'reached')).toBe('OK');
     expect(await client.get(`{one}${role}`)).toBe('reached');
   });
 
-  it('that is not there fails with the cause', async () => {
-    const nobody = `redis+cluster://127.0.0.1:${await findFreePort()}`;
-    await expect(connected(nobody, 'fail-fast', 500)).rejects.toThrow(/ECONNREFUSED|Connection is closed/);
+  it('a cluster that is not there is an error with the cause', async () => {
+    const away = `redis+cluster://127.0.0.1:${await findFreePort()}`;
+    await expect(connected(away, 'fail-fast', 500)).rejects.toThrow(/ECONNREFUSED|Connection is closed/);
   });
 });

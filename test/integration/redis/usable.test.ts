@@ -33,12 +33,12 @@ async function checked(url: string, timeoutMs?: number): Promise<string[]> {
   return warnings;
 }
 
-describe('at the start', () => {
-  it('a good Redis passes without a word', async () => {
+describe('the check of Redis at the start', () => {
+  it('a good Redis passes without a warning', async () => {
     expect(await checked(redis.url)).toEqual([]);
   });
 
-  it('a Redis that evicts passes with a warning that says what it would cost', async () => {
+  it('a Redis that evicts passes with a warning about lost jobs', async () => {
     const admin = connectRedis(redis.url, 'patient', { onError: () => undefined });
     clients.push(admin);
     await admin.config('SET', 'maxmemory-policy', 'allkeys-lru');
@@ -48,7 +48,7 @@ describe('at the start', () => {
     await admin.config('SET', 'maxmemory-policy', 'noeviction');
   });
 
-  it('a Redis that nobody reaches is an error with the cause and without the password', async () => {
+  it('an unreachable Redis is an error with the cause and without the password', async () => {
     const port = await findFreePort();
     const failure = checked(`redis://worker:secret@127.0.0.1:${port}/1`, 200);
     await expect(failure).rejects.toMatchObject({ name: 'RedisUnavailableError' });
@@ -57,13 +57,13 @@ describe('at the start', () => {
     );
   });
 
-  it('a wrong password is an error that says so', async () => {
+  it('a wrong password is an error that names the password', async () => {
     await expect(checked(`redis://nobody:secret@127.0.0.1:${redis.port}`, 500)).rejects.toThrow(
       /redis:\/\/nobody:\*\*\*@.*WRONGPASS/,
     );
   });
 
-  it('the URL must be well-formed', async () => {
+  it('a malformed URL is an error', async () => {
     await expect(checked('localhost:6379')).rejects.toThrow('Not a Redis URL: localhost:6379');
   });
 });
@@ -97,7 +97,7 @@ describe('a Redis that is too old', () => {
     await new Promise((resolve) => old.close(resolve));
   });
 
-  it('is refused with both versions', async () => {
+  it('a Redis that is too old is refused with its version and the oldest supported one', async () => {
     const address = old.address();
     if (address === null || typeof address === 'string') throw new Error('The old Redis does not listen');
     await expect(checked(`redis://127.0.0.1:${address.port}`)).rejects.toThrow(

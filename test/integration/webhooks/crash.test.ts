@@ -15,8 +15,8 @@ beforeAll(async () => {
 afterAll(() => here.close());
 afterEach(() => here.clear());
 
-describe('a crash', () => {
-  it('between a job’s end and the delivery queue leaves it in the outbox, for the next worker', async () => {
+describe('the delivery of webhooks after a crash', () => {
+  it('a job whose worker crashed before the delivery queue stays in the outbox for the next worker', async () => {
     const { url, received } = await here.receiver();
     const id = await here.cancelledJob(url);
     expect(await outboxEntries(here.world.client, here.world.model(), 10)).toMatchObject([{ id }]);
@@ -26,7 +26,7 @@ describe('a crash', () => {
     expect(received.map((webhook) => eventIn(webhook).data.id)).toEqual([id]);
   });
 
-  it('between the delivery queue and the outbox delivers once', async () => {
+  it('a crash between the delivery queue and the outbox leads to one delivery', async () => {
     const { url, received } = await here.receiver();
     await here.cancelledJob(url);
     const [entry = { id: '', endedAt: '' }] = await outboxEntries(here.world.client, here.world.model(), 10);
@@ -36,7 +36,7 @@ describe('a crash', () => {
     expect(received).toHaveLength(1);
   });
 
-  it('of a worker whose receiver had not answered yet has another one deliver it, under the same id', async () => {
+  it('another worker delivers a webhook under the same id when its worker crashed before the receiver answered', async () => {
     const { url, received } = await here.receiver((n) => (n === 0 ? 0 : 200));
     const dying = await startWorkerChild(here.world, CALLERS_SECRET);
     try {
@@ -52,7 +52,7 @@ describe('a crash', () => {
     expect(received[1]?.headers['webhook-id']).toBe(received[0]?.headers['webhook-id']);
   }, 20_000);
 
-  it('and a new end in the middle of telling an old one lose neither', async () => {
+  it('a crash during a delivery and a new end of the same job lose neither webhook', async () => {
     const { url, received } = await here.receiver();
     const id = await here.cancelledJob(url);
     const [entry = { id: '', endedAt: '' }] = await outboxEntries(here.world.client, here.world.model(), 10);
@@ -66,7 +66,7 @@ describe('a crash', () => {
     expect(new Set(received.map(({ headers }) => headers['webhook-id'])).size).toBe(2);
   });
 
-  it('is not needed to give back what is under way when a worker leaves', async () => {
+  it('a leaving worker gives back its deliveries without a crash', async () => {
     const { url, received } = await here.receiver((n) => (n === 0 ? 0 : 200));
     const worker = here.world.addWorker();
     await here.cancelledJob(url);
@@ -77,7 +77,7 @@ describe('a crash', () => {
     expect(await here.settled()).toEqual({ completed: 1, failed: 0 });
   });
 
-  it('is not needed either while a name server keeps a worker waiting', async () => {
+  it('a leaving worker gives back a delivery that waits for a name server', async () => {
     const { url, received } = await here.receiver();
     let isAsked = false;
     const worker = here.world.addWorker({

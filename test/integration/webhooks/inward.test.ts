@@ -1,3 +1,4 @@
+import { parseJobRequest } from '../../../src/job/request.ts';
 import { CALLERS_SECRET, type CallersWorld, openCallersWorld } from '../../support/worlds/callers-world.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
@@ -8,7 +9,7 @@ beforeAll(async () => {
 afterAll(() => here.close());
 afterEach(() => here.clear());
 
-describe('what leads inward', () => {
+describe('webhook URLs that lead to private addresses', () => {
   const guarded = (resolve: (hostname: string) => Promise<string[]>) =>
     startWorkerWorld({
       redis: here.world.redis,
@@ -18,12 +19,12 @@ describe('what leads inward', () => {
 
   it.each<[string, string[][]]>([
     ['resolves to this machine', [['127.0.0.1']]],
-    // The first address belongs to nobody.
+    // The first address is unassigned.
     ['resolves to this machine at its second look', [['3ffe:831f::1'], ['127.0.0.1'], ['::1']]],
     ['resolves to public and private addresses', [['3ffe:831f::1', '127.0.0.1']]],
     ['resolves to this machine in other words', [['::ffff:127.0.0.1'], ['64:ff9b::7f00:1'], ['0.0.0.0']]],
     ['resolves to nothing', [[]]],
-  ])('is not reached when it %s', async (_what, answers) => {
+  ])('a webhook host is not reached when it %s', async (_what, answers) => {
     const { url, ...inside } = await here.receiver();
     let asked = 0;
     const inner = await guarded(async () => answers[Math.min(asked++, answers.length - 1)] ?? []);
@@ -37,7 +38,7 @@ describe('what leads inward', () => {
     }
   });
 
-  it('is not reached when it was stored by somebody who does not ask first', async () => {
+  it('a private address is not reached when a client stored it without the check', async () => {
     const { url, ...inside } = await here.receiver();
     const inner = await guarded(async () => ['127.0.0.1']);
     try {
@@ -57,7 +58,7 @@ describe('what leads inward', () => {
     }
   });
 
-  it('is looked up in DNS alone where only public hosts may be reached', async () => {
+  it('only DNS is asked where only public hosts may be reached', async () => {
     const inner = await startWorkerWorld({
       redis: here.world.redis,
       models: { allowPrivateWebhooks: false },
@@ -73,11 +74,11 @@ describe('what leads inward', () => {
     }
   });
 
-  it('is refused at enqueue where it can be known, and so is everything while there is no secret', async () => {
+  it('enqueueing refuses a URL that is known to be private, and every webhook URL while there is no secret', async () => {
     const inner = await guarded(async () => []);
     try {
       const refused = (url: string) =>
-        expect(inner.queue.enqueue({ question: 'Why?', webhook_url: url })).rejects;
+        expect(inner.queue.enqueue(parseJobRequest({ question: 'Why?', webhook_url: url }))).rejects;
       for (const url of ['http://127.0.0.1/', 'http://0x7f.1/', 'https://a.localhost/', 'http://[::1]/']) {
         await refused(url).toMatchObject({ code: 'invalid_request', flaws: [{ path: 'webhook_url' }] });
       }
@@ -88,14 +89,16 @@ describe('what leads inward', () => {
     }
     const without = await startWorkerWorld({ redis: here.world.redis, workers: 0 });
     try {
-      const asked = without.queue.enqueue({ question: 'Why?', webhook_url: 'https://example.com/' });
+      const asked = without.queue.enqueue(
+        parseJobRequest({ question: 'Why?', webhook_url: 'https://example.com/' }),
+      );
       await expect(asked).rejects.toThrow('O3Q_WEBHOOK_SECRET');
     } finally {
       await without.stop();
     }
   });
 
-  it('may be this machine where that is open, by the one address that was looked at', async () => {
+  it('this machine may be reached where that is allowed, at the one address that was checked', async () => {
     const { url, received } = await here.receiver();
     let asked = 0;
     here.world.addWorker({

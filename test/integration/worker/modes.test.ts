@@ -1,3 +1,4 @@
+import { parseJobRequest } from '../../../src/job/request.ts';
 import {
   startWorkerWorld,
   type WorkerWorld,
@@ -65,7 +66,9 @@ describe('a worker', () => {
 
   it('does not give the background mode up for one request that may not be stored', async () => {
     await start({});
-    const { id } = (await world.queue.enqueue({ request: { input: 'Secret', store: false } })).job;
+    const { id } = (
+      await world.queue.enqueue(parseJobRequest({ request: { input: 'Secret', store: false } }))
+    ).job;
     expect(await world.finished(id)).toMatchObject({ status: 'completed' });
     await complete('Ordinary', true);
     expect(world.bought('Ordinary')[0]?.mode).toBe('background+stream');

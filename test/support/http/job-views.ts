@@ -40,10 +40,10 @@ export const waiting: WaitingJob = {
   ...base,
   status: 'waiting',
   attempt: 0,
-  waiting_for: 'its turn: 4 before it',
+  waiting_for: 'its turn: 4 jobs before it',
   position: 5,
   eta_ms: 90_000,
-  eta_basis: '4 before it at 0.1 starts a second (6 requests a minute), then 50 s for the answer',
+  eta_basis: '4 jobs before it at 0.1 starts per second (6 requests a minute), then 50 s for the answer',
 };
 export const delayed: DelayedJob = {
   ...base,

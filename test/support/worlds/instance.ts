@@ -5,7 +5,7 @@ import type { ApiKey } from '../../../src/config/api-keys.ts';
 import { defaultModels, type Models } from '../../../src/config/file.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
-import type { Recovery } from '../../../worker/model-worker.ts';
+import type { Recovery } from '../../../worker/job-worker.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
 import { createWorker, type O3Worker } from '../../../worker/worker.ts';
 import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';

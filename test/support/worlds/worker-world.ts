@@ -3,6 +3,7 @@ import { startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../../simulator/simulator.ts';
 import type { Models } from '../../../src/config/file.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import type { FinishedJob, JobView } from '../../../src/job/view.ts';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { createLogger } from '../../../src/process/log.ts';
@@ -168,7 +169,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
       return shutDown([worker], { deadlineMs, hurry: new AbortController().signal });
     },
     async ask(question, metadata = {}, more = {}) {
-      return (await queue.enqueue({ question, metadata, ...more })).job;
+      return (await queue.enqueue(parseJobRequest({ question, metadata, ...more }))).job;
     },
     async finished(id, limitMs = TIME_LIMIT_MS) {
       const job = await queue.wait(id, { timeoutMs: limitMs });

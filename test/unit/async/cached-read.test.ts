@@ -2,8 +2,8 @@ import { cachedRead } from '../../../src/async/cached-read.ts';
 import { withTimeout } from '../../../src/async/with-timeout.ts';
 import { eventually } from '../../support/eventually.ts';
 
-describe('a look that many share', () => {
-  it('is one at a time, and serves those who come within its time', async () => {
+describe('a cached read', () => {
+  it('one read serves all callers at the same time and within its lifetime', async () => {
     let looks = 0;
     let answer: (look: number) => void = () => {};
     const look = cachedRead(() => {
@@ -24,7 +24,7 @@ describe('a look that many share', () => {
     expect(looks).toBe(2);
   });
 
-  it('that failed is not what the next one is told', async () => {
+  it('a failed read is not cached', async () => {
     let looks = 0;
     const look = cachedRead(async () => {
       looks += 1;
@@ -36,8 +36,13 @@ describe('a look that many share', () => {
   });
 });
 
-test('who waits for a look does not wait for ever, and hears of no failure', async () => {
+test('withTimeout gives up after its time, after a failure and when its signal aborts', async () => {
   expect(await withTimeout(new Promise<string>(() => {}), 'unknown', 10)).toBe('unknown');
   expect(await withTimeout(Promise.reject(new Error('away')), 'unknown', 60_000)).toBe('unknown');
   expect(await withTimeout(Promise.resolve('seen'), 'unknown', 60_000)).toBe('seen');
+  const leaving = new AbortController();
+  const waiting = withTimeout(new Promise<string>(() => {}), 'unknown', 60_000, leaving.signal);
+  leaving.abort();
+  expect(await waiting).toBe('unknown');
+  expect(await withTimeout(Promise.resolve('seen'), 'unknown', 60_000, AbortSignal.abort())).toBe('unknown');
 });

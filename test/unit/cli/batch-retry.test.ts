@@ -91,7 +91,7 @@ it('jobs that never end do not delay the answers of the others', async () => {
     const collector = collectAnswers({
       client,
       retry: (call) => call(),
-      window: { inFlight: 300 },
+      window: { inUse: 300 },
       settle: async (_key, _origin, fate) => {
         if (fate.status === 'completed') answered.push(fate.id);
         if (answered.length === 20) stop.abort(new Error('all quick ones'));

@@ -89,7 +89,7 @@ describe('the details of a job', () => {
   });
 
   it.each<[string, JobView, RegExp]>([
-    ['what a waiting one waits for', waiting, /waits for {2}its turn: 4 before it/],
+    ['what a waiting one waits for', waiting, /waits for {2}its turn: 4 jobs before it/],
     ['when a delayed one is due', delayed, /due .*\(in 6m 00s\)/],
     ['what the upstream says of an active one', active, /upstream .*resp_1, in_progress/],
     [
@@ -99,8 +99,8 @@ describe('the details of a job', () => {
     ],
     [
       'when an answer is expected',
-      { ...waiting, position: 3, eta_ms: 65_000, eta_basis: '2 before it' },
-      /expected {3}in 1m 05s \(2 before it\)/,
+      { ...waiting, position: 3, eta_ms: 65_000, eta_basis: '2 jobs before it' },
+      /expected {3}in 1m 05s \(2 jobs before it\)/,
     ],
     ['why a failed one failed', failed, /error .*upstream_refused: no such model/],
     ['what was bought more than once', { ...failed, purchases: 2 }, /bought +2 responses$/m],
@@ -140,7 +140,7 @@ describe('the details of a job on a terminal', () => {
 
 describe('the line of a job', () => {
   it.each<[JobView, string]>([
-    [waiting, '⏳ waiting  job-1  o3  for its turn: 4 before it'],
+    [waiting, '⏳ waiting  job-1  o3  for its turn: 4 jobs before it'],
     [active, '🔄 active  job-1  o3  attempt 1/5  12s'],
     [completed, '✅ completed  job-1  o3  attempt 1/5  3m 04s  $0.009812'],
     [failed, '❌ failed  job-1  o3  attempt 1/5  3m 04s  upstream_refused: no such model'],

@@ -27,7 +27,7 @@ describe('docs/SIMULATOR.md', () => {
     expect(documented('Options').sort()).toEqual([...OPTION_NAMES].sort());
   });
 
-  it('lists all the weather there is, and no other', () => {
+  it('lists every field of an outage, and no other', () => {
     expect(documented('Outages').sort()).toEqual([...OUTAGE_FIELDS].sort());
   });
 

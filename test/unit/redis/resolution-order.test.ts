@@ -40,7 +40,7 @@ function resolveHere(options: Partial<ResolutionOptions> = {}) {
 }
 
 describe('an installed server', () => {
-  it('is found on PATH, redis-server before valkey-server', async () => {
+  it('an installed server is found on PATH, redis-server before valkey-server', async () => {
     program('bin/valkey-server', VALKEY_8);
     const redis = program('sbin/redis-server', REDIS_7);
     expect(await resolveHere()).toEqual({
@@ -51,7 +51,7 @@ describe('an installed server', () => {
     });
   });
 
-  it('may be Valkey', async () => {
+  it('an installed server may be Valkey', async () => {
     const valkey = program('bin/valkey-server', VALKEY_8);
     expect(await resolveHere()).toEqual({
       path: valkey,
@@ -61,13 +61,13 @@ describe('an installed server', () => {
     });
   });
 
-  it('is preferred to an unpacked one, which gets no security updates', async () => {
+  it('an installed server is preferred to an unpacked one, which gets no security updates', async () => {
     program('cache/redis-8.0.2-1/redis-server', REDIS_7);
     program('bin/redis-server', REDIS_7);
     expect(await resolveHere()).toMatchObject({ origin: 'installed' });
   });
 
-  it('is passed over when it is too old, and the error says so', async () => {
+  it('an installed server that is too old is skipped, and the error says so', async () => {
     const old = program('bin/redis-server', REDIS_6_0);
     await expect(resolveHere({ download: false })).rejects.toThrow(
       `${old}: is Redis 6.0.16, older than 6.2.0`,
@@ -76,14 +76,14 @@ describe('an installed server', () => {
 });
 
 describe('an unpacked server', () => {
-  it('is used without fetching anything, the newest first', async () => {
+  it('the newest unpacked server is used without a download', async () => {
     program('cache/redis-7.0.9-1/redis-server', REDIS_7);
     const newest = program('cache/redis-7.0.15-1/redis-server', REDIS_7);
     expect(await resolveHere()).toMatchObject({ path: newest, origin: 'unpacked' });
     expect(logged).toEqual([]);
   });
 
-  it('is passed over when it no longer runs', async () => {
+  it('an unpacked server that no longer runs is skipped', async () => {
     program('cache/redis-7.0.15-1/redis-server', 'echo "libjemalloc.so.2: cannot open" >&2; exit 127');
     const other = program('cache/redis-7.0.9-1/redis-server', REDIS_7);
     expect(await resolveHere()).toMatchObject({ path: other });
@@ -91,25 +91,25 @@ describe('an unpacked server', () => {
 });
 
 describe('O3Q_REDIS_BIN', () => {
-  it('is used before anything that is installed', async () => {
+  it('O3Q_REDIS_BIN is used before any installed server', async () => {
     program('bin/redis-server', REDIS_7);
     const chosen = program('my/server', VALKEY_8);
     expect(await resolveHere({ binary: chosen })).toMatchObject({ path: chosen, origin: 'O3Q_REDIS_BIN' });
   });
 
-  it('is an error when it does not exist, although a server is installed', async () => {
+  it('O3Q_REDIS_BIN is an error when the file does not exist, even if a server is installed', async () => {
     program('bin/redis-server', REDIS_7);
     await expect(resolveHere({ binary: '/nope' })).rejects.toThrow('O3Q_REDIS_BIN=/nope does not exist');
   });
 
-  it('is an error when it is something else, and the error says what', async () => {
+  it('O3Q_REDIS_BIN is an error when the program is no Redis, and the error says what it is', async () => {
     const other = program('my/ls', 'echo "ls (GNU coreutils) 9.1"');
     await expect(resolveHere({ binary: other })).rejects.toThrow(
       `O3Q_REDIS_BIN=${other} is not a Redis or Valkey server: ls (GNU coreutils) 9.1`,
     );
   });
 
-  it('is an error when it may not be executed', async () => {
+  it('O3Q_REDIS_BIN is an error when the file is not executable', async () => {
     const plain = program('my/file', REDIS_7);
     chmodSync(plain, 0o644);
     await expect(resolveHere({ binary: plain })).rejects.toThrow(`O3Q_REDIS_BIN=${plain} cannot be executed`);
@@ -150,7 +150,7 @@ chmod +x "$3"/usr/bin/*`,
   }
 
   // The stand-ins are scripts that call coreutils, by the PATH of the test run.
-  it('is Valkey where there is one, unpacked with what it needs, but never a second libc', async () => {
+  it('the package is Valkey if there is one, unpacked with its dependencies but without a second libc', async () => {
     aptWith({ 'valkey-server': '8.1.1+dfsg1-3', 'redis-server': '5:8.0.2-3' });
     const server = await resolveHere();
     expect(server).toEqual({
@@ -167,13 +167,13 @@ chmod +x "$3"/usr/bin/*`,
     expect(await resolveHere()).toEqual(server);
   });
 
-  it('is fetched by a fresh index when the one of the system names files that are gone', async () => {
+  it("the package is fetched with a fresh index when the system's index names files that are gone", async () => {
     aptWith({ 'redis-server': '5:7.0.15-1' }, true);
     expect(await resolveHere()).toMatchObject({ name: 'Redis', origin: 'unpacked' });
     expect(logged).toContain('[redis] reading the package index of your distribution (no root needed)');
   });
 
-  it('is refused when it is too old', async () => {
+  it('a package that is too old is refused', async () => {
     aptWith({ 'redis-server': '5:6.0.16-1+deb11u2' });
     await expect(resolveHere()).rejects.toThrow(
       'the distribution only has redis-server 5:6.0.16-1+deb11u2, older than 6.2.0',
@@ -181,7 +181,7 @@ chmod +x "$3"/usr/bin/*`,
     expect(readdirSync(join(world, 'cache'))).toEqual([]);
   });
 
-  it('is fetched again after an interruption, whose leftovers are removed', async () => {
+  it('the package is fetched again after an interruption, and the leftovers are removed', async () => {
     aptWith({ 'redis-server': '5:7.0.15-1' });
     const leftover = join(world, 'cache/.unpacking-abc');
     mkdirSync(leftover, { recursive: true });
@@ -191,7 +191,7 @@ chmod +x "$3"/usr/bin/*`,
     expect(readdirSync(join(world, 'cache'))).toEqual(['redis-7.0.15-1']);
   });
 
-  it('is not to be had offline, and the error repeats what apt says', async () => {
+  it('offline the package cannot be fetched, and the error repeats what apt says', async () => {
     aptWith({});
     program('bin/apt-get', 'echo "W: Failed to fetch InRelease  Temporary failure resolving" >&2');
     await expect(resolveHere()).rejects.toThrow(
@@ -199,14 +199,14 @@ chmod +x "$3"/usr/bin/*`,
     );
   });
 
-  it('is not fetched when that is switched off', async () => {
+  it('the package is not fetched when downloads are switched off', async () => {
     aptWith({ 'redis-server': '5:7.0.15-1' });
     await expect(resolveHere({ download: false })).rejects.toThrow(
       'download switched off by O3Q_REDIS_DOWNLOAD=0',
     );
   });
 
-  it('cannot be unpacked into a cache that is no folder, and the error names it', async () => {
+  it('a cache path that is no folder is an error that names it', async () => {
     aptWith({ 'redis-server': '5:7.0.15-1' });
     writeFileSync(join(world, 'file'), '');
     await expect(resolveHere({ cacheDir: join(world, 'file/cache') })).rejects.toThrow(
@@ -224,7 +224,7 @@ describe('without any server', () => {
   - apt-get: apt-get not found (not Debian or Ubuntu)`);
   });
 
-  it('the way out is the one of the platform', () => {
+  it('the error text lists the ways to install a server on each platform', () => {
     expect(noRedisText('linux', [])).toContain('Debian/Ubuntu sudo apt-get install redis-server');
     expect(noRedisText('darwin', [])).toContain('brew install valkey');
     expect(noRedisText('win32', [])).toContain('WSL 2');

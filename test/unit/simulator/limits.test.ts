@@ -36,7 +36,7 @@ function limitsOf(limit: RateLimit) {
 }
 
 describe('the sliding window of a rate limit', () => {
-  it('counts each create for 60 seconds from its own instant, and not a millisecond longer', () => {
+  it('a create counts for exactly 60 seconds from its own instant', () => {
     const { take } = limitsOf({ requestsPerMinute: 2 });
     expect([0, 30_000, 59_999].map((atMs) => take(atMs, 1).status)).toEqual([200, 200, 429]);
     expect([MINUTE, MINUTE, 89_999, 90_000].map((atMs) => take(atMs, 1).status)).toEqual([
@@ -44,7 +44,7 @@ describe('the sliding window of a rate limit', () => {
     ]);
   });
 
-  it('asks to wait exactly until there is room for the tokens, and is then true to it', () => {
+  it('the wait that a refusal asks for is exactly the time until the tokens fit', () => {
     const { take } = limitsOf({ tokensPerMinute: 1000 });
     take(0, 300);
     take(1000, 300);
@@ -63,7 +63,7 @@ describe('the sliding window of a rate limit', () => {
     expect(take(61_000, 500).status).toBe(200);
   });
 
-  it('never lets more through in any 60 seconds than was allowed, whatever is thrown at it', () => {
+  it('no 60 seconds hold more than the limit, for any sequence of creates', () => {
     const { take, limits } = limitsOf({ requestsPerMinute: 40, tokensPerMinute: 10_000 });
     const accepted: { atMs: number; tokens: number }[] = [];
     let atMs = 0;
@@ -91,7 +91,7 @@ describe('the sliding window of a rate limit', () => {
     });
   });
 
-  it('takes nothing for what it refuses, and tells of the limit that takes longer', () => {
+  it('a refused create takes nothing, and the refusal names the limit that takes longer', () => {
     const { take, limits, refused } = limitsOf({ requestsPerMinute: 2, tokensPerMinute: 100 });
     take(0, 10);
     take(1000, 90);
@@ -101,7 +101,7 @@ describe('the sliding window of a rate limit', () => {
     expect(refused()).toBe(2);
   });
 
-  it('sends a create away for good that is larger than the whole limit', () => {
+  it('a create larger than the whole limit is refused without a time to wait', () => {
     const { take } = limitsOf({ tokensPerMinute: 30_000 });
     const refused = take(0, 50_000);
     expect(refused).toMatchObject({ status: 429, type: 'tokens', headers: {} });
@@ -111,7 +111,7 @@ describe('the sliding window of a rate limit', () => {
     expect(take(0, 30_000).status).toBe(200);
   });
 
-  it('gives each model its own window, and forgets them all on demand', () => {
+  it('each model has its own window, and reset() forgets them all', () => {
     const { take, limits } = limitsOf({ requestsPerMinute: 1 });
     expect([take(0, 1).status, take(0, 1, 'gpt-5').status, take(0, 1).status]).toEqual([200, 200, 429]);
     limits.reset();
@@ -121,7 +121,7 @@ describe('the sliding window of a rate limit', () => {
 });
 
 describe('the limits as options', () => {
-  it('hold for every model what its own entry leaves out', () => {
+  it("a value that a model's own entry omits is that of all models", () => {
     const options = { requestsPerMinute: 5, tokensPerMinute: 50, limits: { o3: { tokensPerMinute: 7 } } };
     const limitOf = resolveLimits(options, ['o3', 'gpt-5']);
     expect(limitOf('o3')).toEqual({ requestsPerMinute: 5, tokensPerMinute: 7 });
@@ -133,7 +133,7 @@ describe('the limits as options', () => {
     [{ limits: { o3: { tokensPerMinute: 1.5 } } }, 'limits.o3.tokensPerMinute must be a whole number'],
     [{ limits: { o4: {} } }, 'limits must name models of the simulator (o3), got o4'],
     [{ limits: { o3: { tokensPerMinuet: 1 } } }, 'got tokensPerMinuet'],
-  ])('are refused when misspelt or out of range: %j', (options, message) => {
+  ])('limits that are misspelt or out of range are refused: %j', (options, message) => {
     expect(() => resolveLimits(options, ['o3'])).toThrow(message);
   });
 });

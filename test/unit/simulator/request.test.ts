@@ -78,16 +78,16 @@ describe('the body of a create request', () => {
       'metadata.sim_code',
       'invalid_value',
     ],
-  ])('is refused with %s', (_what, body, param, code) => {
+  ])('a create body with %s is refused', (_what, body, param, code) => {
     expect(refusalOf(body)).toMatchObject({ status: 400, type: 'invalid_request_error', param, code });
   });
 
-  it('is refused with more than sixteen metadata pairs', () => {
+  it('a create body with more than sixteen metadata pairs is refused', () => {
     const metadata = Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`key${index}`, '']));
     expect(refusalOf({ ...GOOD, metadata })).toMatchObject({ code: 'object_above_max_properties' });
   });
 
-  it('takes null for absent, and what it does not know', () => {
+  it('null means absent, and unknown fields are accepted', () => {
     const nulls = {
       background: null,
       stream: null,
@@ -99,15 +99,15 @@ describe('the body of a create request', () => {
   });
 });
 
-describe('faultCounts', () => {
-  it('are used up by misbehaving, and back after a reset', () => {
+describe('the fault counts', () => {
+  it('a count ends the faults of its question, and reset() starts it again', () => {
     const faultCounts = createFaultCounts();
-    const misbehave = () => {
+    const create = () => {
       const isLeft = faultCounts.isLeft('a', 2);
       if (isLeft) faultCounts.add('a');
       return isLeft;
     };
-    expect([1, 2, 3].map(misbehave)).toEqual([true, true, false]);
+    expect([1, 2, 3].map(create)).toEqual([true, true, false]);
     expect(faultCounts.isLeft('b', 1)).toBe(true);
     faultCounts.reset();
     expect(faultCounts.isLeft('a', 2)).toBe(true);

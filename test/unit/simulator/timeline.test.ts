@@ -26,20 +26,20 @@ function events(script: Script, cancelledAtMs?: number) {
 }
 
 describe('the timeline of a response', () => {
-  it('is the same each time it is asked', () => {
+  it('the timeline of a script is the same each time', () => {
     const script = scriptOf({}, { reasoning: { summary: 'auto' } });
     expect(events(script)).toEqual(events(script));
     expect(events(script, 700)).toEqual(events(script, 700));
   });
 
-  it('spreads the events over the think time, never backwards', () => {
+  it('the events are spread over the think time and never go backwards', () => {
     const times = events(scriptOf()).map(({ atMs }) => atMs);
     expect(times).toEqual([...times].sort((left, right) => left - right));
     expect(times[0]).toBe(0);
     expect(times.at(-1)).toBe(THINK_MS);
   });
 
-  it('agrees with the status at every moment', () => {
+  it('the timeline agrees with the status at every moment', () => {
     const script = scriptOf();
     expect([0, 99, 100, 999, 1000].map((elapsedMs) => statusAt(script, elapsedMs, undefined))).toEqual([
       'queued',
@@ -51,7 +51,7 @@ describe('the timeline of a response', () => {
     expect(phaseAt(script, 1000, undefined).status).toBe('ended');
   });
 
-  it('does not change its past when it is cancelled', () => {
+  it('a cancel does not change past events', () => {
     const script = scriptOf();
     const cancelled = events(script, 800);
     expect(cancelled.slice(0, -1)).toEqual(events(script).slice(0, cancelled.length - 1));
@@ -61,7 +61,7 @@ describe('the timeline of a response', () => {
     });
   });
 
-  it('fills silence with keepalives that have numbers of their own', () => {
+  it('silence is filled with numbered keepalives', () => {
     const script = scriptOf({ sim_think_ms: '200000' }, { reasoning: { effort: 'high' } });
     const all = events(script);
     const quiet = all.filter(({ event }) => event.type === 'keepalive');
@@ -69,25 +69,25 @@ describe('the timeline of a response', () => {
     expect(all.map(({ event }) => event.sequence_number)).toEqual(all.map((_, index) => index));
   });
 
-  it('never ends for a response stuck in the queue, and says so every keepalive', () => {
+  it('the timeline of a response stuck in queued goes on with keepalives without end', () => {
     const endless = timeline(scriptOf({ sim: 'stuck_queued' }), undefined);
     const first = Array.from({ length: 4 }, () => endless.next().value?.event.type);
     expect(first).toEqual(['response.created', 'response.queued', 'keepalive', 'keepalive']);
   });
 
-  it('has no terminal event for a stalled response, however many events are asked for', () => {
+  it('the timeline of a stalled response has no terminal event', () => {
     const types = events(scriptOf({ sim: 'stall', sim_events: '1000' })).map(({ event }) => event.type);
     expect(types).toContain('response.output_text.done');
     expect(types.filter((type) => /completed|failed|incomplete/.test(type))).toEqual([]);
   });
 
-  it('breaks off in the middle of the answer when the response fails', () => {
+  it('a failing response breaks off in the middle of its answer', () => {
     const types = events(scriptOf({ sim: 'failed' })).map(({ event }) => event.type);
     expect(types.filter((type) => type === 'response.output_text.delta')).toHaveLength(3);
     expect(types.at(-1)).toBe('response.failed');
   });
 
-  it('sends the answer in as many deltas as asked, of as many tokens as asked', () => {
+  it('the answer has the requested number of deltas and tokens', () => {
     const script = scriptOf({ sim_output_tokens: '100', sim_deltas: '7', sim_reasoning_tokens: '50' });
     const deltas = events(script).filter(({ event }) => event.type === 'response.output_text.delta');
     expect(deltas).toHaveLength(7);

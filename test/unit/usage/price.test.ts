@@ -13,40 +13,40 @@ function usage(input: number, output: number, more: Partial<Usage> = {}): Usage 
   return { ...counted, cached_tokens: 0, cache_write_tokens: 0, reasoning_tokens: 0, ...more };
 }
 
-/** In nano-dollars; of 1,000 input tokens and 500 output tokens unless told. */
+/** In nano-dollars; of 1,000 input tokens and 500 output tokens by default. */
 function costOf(upstreamModel: string, serviceTier: string | null = null, used = usage(1000, 500)) {
   return prices.costOf({ upstreamModel, usage: used, serviceTier });
 }
 
-describe('a response costs', () => {
+describe('the cost of a response', () => {
   it.each<[model: string, nano: number]>([
     ['o3', 1000 * 2000 + 500 * 8000],
     ['gpt-5', 1000 * 1250 + 500 * 10_000],
     ['gpt-5-nano', 1000 * 50 + 500 * 400],
     ['gpt-5.4', 1000 * 2500 + 500 * 15_000],
     ['o3-deep-research', 1000 * 10_000 + 500 * 40_000],
-  ])('what is publicly known of %s', (model, nano) => {
+  ])('%s costs its public price', (model, nano) => {
     expect(costOf(model)).toBe(nano);
   });
 
-  it('the price of its model under any date', () => {
+  it('a model with any date costs the price of the model', () => {
     expect(costOf('o3-2025-04-16')).toBe(costOf('o3'));
     expect(costOf('o3-2031-12-24')).toBe(costOf('o3'));
     expect(costOf('my-model-2031-12-24')).toBe(costOf('my-model'));
   });
 
-  it('less where it was read from the cache, and more where it was written there', () => {
+  it('cached input costs less, and writing to the cache costs more', () => {
     const cached = usage(1000, 500, { cached_tokens: 400 });
     expect(costOf('o3', null, cached)).toBe(600 * 2000 + 400 * 500 + 500 * 8000);
     const written = usage(1000, 500, { cached_tokens: 400, cache_write_tokens: 100 });
     expect(costOf('gpt-6-sol', null, written)).toBe(500 * 2000 + 400 * 200 + 100 * 2500 + 500 * 10_000);
   });
 
-  it('nothing extra for its reasoning, which is part of the output', () => {
+  it('reasoning costs nothing extra, because it is part of the output', () => {
     expect(costOf('o3', null, usage(1000, 500, { reasoning_tokens: 450 }))).toBe(costOf('o3'));
   });
 
-  it('more as a whole when its input is long', () => {
+  it('a long input raises all prices of a response', () => {
     expect(costOf('gpt-5.4', null, usage(300_000, 1000))).toBe(300_000 * 5000 + 1000 * 22_500);
   });
 
@@ -58,15 +58,15 @@ describe('a response costs', () => {
     ['priority', 'o3', 2],
     ['priority', 'gpt-5.5-2026-04-23', 2.5],
     ['flex', 'my-model', 0.5],
-  ])('by the tier that the reply names: %s, of %s', (tier, model, factor) => {
+  ])('the tier of the reply is a factor on the price: %s, of %s', (tier, model, factor) => {
     expect(costOf(model, tier)).toBe(factor * (costOf(model) ?? Number.NaN));
   });
 
-  it('whole nano-dollars, whatever the fractions', () => {
+  it('a cost is a whole number of nano-dollars', () => {
     expect(costOf('gpt-5-nano', 'flex', usage(0, 0, { input_tokens: 3, cached_tokens: 3 }))).toBe(8);
   });
 
-  it('what the configuration says, before anything else', () => {
+  it('a configured price comes before a public one', () => {
     expect(costOf('my-model', null, usage(1000, 500, { cached_tokens: 400 }))).toBe(
       600 * 3000 + 400 * 300 + 500 * 9000,
     );
@@ -76,10 +76,10 @@ describe('a response costs', () => {
   });
 });
 
-describe('nobody knows, and so it is null,', () => {
+describe('an unknown cost is null', () => {
   it.each([
     'gpt-99',
-    'o3-of-somebody',
+    'o3-of-another',
     'my-model-2',
     'llama3.2:3b',
     '',
@@ -88,16 +88,16 @@ describe('nobody knows, and so it is null,', () => {
     'text-embedding-3-small',
     'moderation',
     'whisper-1',
-  ])('what %j costs', (model) => {
+  ])('the cost of %j is unknown', (model) => {
     expect(costOf(model)).toBeNull();
   });
 
-  it('what a tier costs that nobody has heard of', () => {
+  it('the cost in an unknown tier is unknown', () => {
     expect(costOf('o3', 'moonlight')).toBeNull();
     expect(costOf('free-model', 'moonlight')).toBeNull();
   });
 
-  it('what a response costs that does not say what it used', () => {
+  it('the cost of a response without usage is unknown', () => {
     expect(prices.costOf({ upstreamModel: 'o3', usage: null, serviceTier: null })).toBeNull();
   });
 
@@ -106,13 +106,13 @@ describe('nobody knows, and so it is null,', () => {
     usage(10, 5, { cached_tokens: 6, cache_write_tokens: 5 }),
     usage(-1, 5),
     usage(1, Number.NaN),
-  ])('what nonsense costs: %j', (nonsense) => {
+  ])('the cost of an impossible usage is unknown: %j', (nonsense) => {
     expect(costOf('o3', null, nonsense)).toBeNull();
     expect(costOf('my-model', null, nonsense)).toBeNull();
   });
 });
 
-test('an estimate is the cost of what is expected, none of it cached', () => {
+test('the expected cost has no cached input', () => {
   const expected = { inputTokens: 1000, outputTokens: 500 };
   expect(prices.expectedCostOf({ upstreamModel: 'o3', ...expected })).toBe(costOf('o3'));
   expect(prices.expectedCostOf({ upstreamModel: 'o3', ...expected, serviceTier: 'flex' })).toBe(

@@ -6,14 +6,14 @@ import { formatUsd } from '../../../src/usage/usd.ts';
 const NOW = Date.parse('2026-03-01T23:59:59.999Z');
 
 describe('the range of a report', () => {
-  it('is the last 30 days, or as many before the last', () => {
+  it('the default range is 30 days up to today, or up to the last day', () => {
     expect(usageRange({}, NOW)).toMatchObject({ from: '2026-01-31', to: '2026-03-01' });
     expect(usageRange({}, NOW).days).toHaveLength(30);
     expect(usageRange({ to: '2024-03-01' }, NOW).from).toBe('2024-02-01');
     expect(usageRange({ from: '2026-02-27' }, NOW).days).toEqual(['2026-02-27', '2026-02-28', '2026-03-01']);
   });
 
-  it('may be one day, and the 400 that are kept', () => {
+  it('a range may be one day, and at most the 400 days that are kept', () => {
     expect(usageRange({ from: '2026-03-01' }, NOW).days).toEqual(['2026-03-01']);
     expect(usageRange({ from: '2025-01-26', to: '2026-03-01' }, NOW).days).toHaveLength(400);
   });
@@ -23,7 +23,7 @@ describe('the range of a report', () => {
     [{ from: '2026-03-02' }, 'from: expected a day within the 400 days up to 2026-03-01, got "2026-03-02"'],
     [{ to: '2026-02-30' }, 'to: expected a day, YYYY-MM-DD, got "2026-02-30"'],
     [{ from: 'yesterday', to: '' }, 'from: expected a day, YYYY-MM-DD, got "yesterday"; to: expected'],
-  ])('is refused when it is %j', (query, message) => {
+  ])('the range %j is refused', (query, message) => {
     expect(() => usageRange(query, NOW)).toThrow(message);
   });
 });
@@ -46,7 +46,7 @@ const entries: UsageEntry[] = [
 const range = { from: '2026-02-28', to: '2026-03-01' };
 
 describe('a report', () => {
-  it('has a row for each day, model and tenant, in this order', () => {
+  it('a report has a row for each day, model and tenant, in this order', () => {
     const { rows } = reportFrom(range, entries, undefined);
     expect(rows.map(({ day, model, tenant }) => [day, model, tenant])).toEqual([
       ['2026-02-28', 'gpt-5', 'bob'],
@@ -56,7 +56,7 @@ describe('a report', () => {
     ]);
   });
 
-  it('sums what has a price, and says that nobody knows where nothing has', () => {
+  it('a sum is over responses with a price, and null without any', () => {
     const { rows, total } = reportFrom(range, entries, 'day');
     expect(rows).toMatchObject([
       { day: '2026-02-28', requests: 2, cost_usd: 0, unpriced_requests: 1 },
@@ -67,11 +67,11 @@ describe('a report', () => {
     expect(reportFrom(range, entries, 'tenant').rows[0]).toMatchObject({ tenant: null, cost_usd: null });
   });
 
-  it('of nothing is nothing, which costs nothing', () => {
+  it('a report without entries costs nothing', () => {
     expect(reportFrom(range, [], undefined)).toMatchObject({ rows: [], total: { requests: 0, cost_usd: 0 } });
   });
 
-  it('is a table in a terminal', () => {
+  it('a report is a table in a terminal', () => {
     const terminal = { ...createTerminal(process.stdout), paint: (_: unknown, text: string) => text };
     expect(usageTable(reportFrom(range, entries, 'tenant'), 'tenant', terminal).split('\n')).toEqual([
       'TENANT       REQUESTS  INPUT  CACHED  OUTPUT  REASONING     COST  UNPRICED',

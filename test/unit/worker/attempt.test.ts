@@ -1,4 +1,5 @@
 import { createPace } from '../../../src/async/pace.ts';
+import { createSemaphore } from '../../../src/async/semaphore.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import { RetryableError, TerminalError } from '../../../src/errors/failure.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
@@ -15,7 +16,6 @@ import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
 import { runAttempt } from '../../../worker/attempt/attempt.ts';
 import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
-import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
 import { PurchaseUncertainError } from '../../../worker/upstream/errors.ts';
 import { onFastClock } from '../../support/fast-clock.ts';
 
@@ -126,7 +126,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     },
     listModels: async () => undefined,
     graceMs: 300,
-    slots: createCreateSlots(1),
+    slots: createSemaphore(1),
     pace: createPace(200),
     close: async () => {},
   };
@@ -307,11 +307,10 @@ describe('a lost lock', () => {
 
 describe('a limit in time', () => {
   it('counts the time before a takeover', async () => {
-    const known = { ...ADOPTABLE, responseCreatedAt: Date.now() - 900 };
-    const { run, done } = attemptOf(known, { lookup: RUNNING }, { timeoutMs: 1000 });
-    const begunAt = performance.now();
+    // Without that time, the attempt would outlast the time limit of this test.
+    const known = { ...ADOPTABLE, responseCreatedAt: Date.now() - 3_599_900 };
+    const { run, done } = attemptOf(known, { lookup: RUNNING }, { timeoutMs: 3_600_000 });
     expect(await run()).toMatchObject({ kind: 'failed', code: 'timeout' });
-    expect(performance.now() - begunAt).toBeLessThan(800);
     expect(done.slice(-2)).toEqual(['cancel', 'finish failed']);
   });
 

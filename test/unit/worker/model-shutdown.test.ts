@@ -16,12 +16,12 @@ describe('the day on which a model is shut down', () => {
   });
 });
 
-describe('the ends that are announced', () => {
+describe('announced shutdowns', () => {
   const config = { upstream: 'o3', fallbacks: ['gpt-5', 'gpt-6'] };
   const dates: Record<string, string> = { o3: DATE, 'gpt-5': '2027-06-01' };
   const ends = (time: string) => endsOf(config, (name) => dates[name], at(time));
 
-  it('name what takes over, in the order of the configuration', () => {
+  it('each shutdown names the model that takes over, in the order of the configuration', () => {
     expect(ends('2026-12-01T00:00:00')).toEqual([
       { upstreamModel: 'o3', date: DATE, daysLeft: 10, isPast: false, successor: 'gpt-5' },
       { upstreamModel: 'gpt-5', date: '2027-06-01', daysLeft: 182, isPast: false, successor: 'gpt-6' },
@@ -32,9 +32,9 @@ describe('the ends that are announced', () => {
     ['2026-11-10T00:00:00', []],
     ['2026-11-11T00:00:00', ['o3']],
     ['2026-12-11T12:00:00', ['o3']],
-    // Something has taken over, as it was meant to.
+    // A fallback has taken over, as configured.
     ['2026-12-12T00:00:00', []],
-  ])('are told from 30 days before: at %s %j', (time, names) => {
+  ])('the log warns from 30 days before: at %s of %j', (time, names) => {
     expect(
       ends(time)
         .filter(isWorthNotice)
@@ -42,25 +42,25 @@ describe('the ends that are announced', () => {
     ).toEqual(names);
   });
 
-  it('are told on where nothing takes over', () => {
+  it('the log goes on warning when nothing takes over', () => {
     const alone = endsOf({ upstream: 'o3', fallbacks: [] }, () => DATE, at('2027-01-01T00:00:00'));
     expect(alone.filter(isWorthNotice)).toMatchObject([{ successor: undefined, isPast: true }]);
   });
 });
 
-describe('the jobs of a line that outlive their model', () => {
+describe('the number of jobs that outlive their model', () => {
   const end = shutdownTime(DATE);
   const secondsBefore = (seconds: number): number => end - seconds * 1000;
   const motion = { reason: '', basis: '', startsPerSecond: 2, durationMs: 10_000, notBefore: 0 };
 
   it.each([
-    // In the 20 s in which something can start and be answered: 41 starts.
-    ['starts until then', 100, motion, 30, 59],
+    // 41 jobs start in the 20 s in which a job can start and be answered.
+    ['starts until the end', 100, motion, 30, 59],
     ['enough time', 40, motion, 30, 0],
     ['no time even for one answer', 100, motion, 9, 100],
     ['an unknown speed', 100, { ...motion, startsPerSecond: undefined }, 30, 0],
-    ['a line that stands still for half of it', 100, { ...motion, notBefore: secondsBefore(20) }, 30, 79],
-  ])('%s: of %i', (_, waiting, moves, secondsLeft, expected) => {
+    ['a queue that stands still for half of it', 100, { ...motion, notBefore: secondsBefore(20) }, 30, 79],
+  ])('with %s, of %i jobs', (_, waiting, moves, secondsLeft, expected) => {
     expect(countOutliving(waiting, moves, end, secondsBefore(secondsLeft))).toBe(expected);
   });
 });

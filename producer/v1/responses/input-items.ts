@@ -1,8 +1,8 @@
-import { OpenAiError } from './openai-error.ts';
+import { OpenAiError } from '../openai-error.ts';
 
 type Item = Record<string, unknown>;
 
-/** How OpenAI's ids of items begin. */
+/** The beginnings of OpenAI's item ids, by the item's type. */
 const ID_PREFIXES: Readonly<Record<string, string>> = {
   message: 'msg',
   reasoning: 'rs',
@@ -12,7 +12,7 @@ const ID_PREFIXES: Readonly<Record<string, string>> = {
 const DEFAULT_LIMIT = 20;
 const MOST_LIMIT = 100;
 
-/** A page of what was asked, each item with an id, the last one first unless asked otherwise. */
+/** inputItemPage is a page of a request's input items, each with an id; the last item comes first unless `order` is `asc`. */
 export function inputItemPage(responseId: string, input: unknown, query: Record<string, unknown>): object {
   const limit = limitFrom(query['limit']);
   const items = inputItems(responseId, input);
@@ -43,7 +43,7 @@ function limitFrom(text: unknown): number {
   });
 }
 
-/** Ids follow from the response's id and the place, so that every page has the same ones. */
+/** An item's id follows from the response's id and the item's index, so that it is the same on every page. */
 function inputItems(responseId: string, input: unknown): Item[] {
   const given: unknown[] = typeof input === 'string' ? [{ role: 'user', content: input }] : asArray(input);
   return given.filter(isItem).map((item, place) => {

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
-import { checkedInput } from '../../src/errors/input.ts';
-import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
-import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
-import { OpenAiError } from './openai-error.ts';
+import { checkedInput } from '../../../src/errors/input.ts';
+import { type ParsedRequest, parseJobRequest } from '../../../src/job/request.ts';
+import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
+import { OpenAiError } from '../openai-error.ts';
 import { jobIdOf } from './response-id.ts';
 import { isBackground } from './response-object.ts';
 
@@ -12,18 +12,23 @@ const wholeNumber = z
   .regex(/^\d{1,15}$/, 'expected a whole number')
   .transform(Number);
 
-/** What the queue takes beside the body, which is OpenAI's. */
+/** queueHeaders are the options of the queue: the body is OpenAI's and has no room for them. */
 export const queueHeaders = z.object({
   'idempotency-key': z
     .string()
     .optional()
-    .describe('The same key and body is the same response, and bought once.'),
+    .describe('The same key and body give the same response, which is bought once.'),
   'o3q-priority': wholeNumber.optional().describe('0 (the default) goes first, larger numbers later.'),
-  'o3q-delay-ms': wholeNumber.optional().describe('Not before so many milliseconds from now.'),
-  'o3q-webhook-url': z.string().optional().describe('Where a signed webhook is sent at the end.'),
+  'o3q-delay-ms': wholeNumber
+    .optional()
+    .describe('How long to wait before the request may start, in milliseconds.'),
+  'o3q-webhook-url': z
+    .string()
+    .optional()
+    .describe('The URL that gets a signed webhook when the response has ended.'),
 });
 
-/** @throws {OpenAiError} for what is no JSON object. */
+/** @throws {OpenAiError} for a body that is not a JSON object. */
 export function bodyFrom(body: unknown): Record<string, unknown> {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body };
   throw new OpenAiError(400, {
@@ -32,19 +37,20 @@ export function bodyFrom(body: unknown): Record<string, unknown> {
 }
 
 /**
- * A body of the Responses API as a job. Nothing in it is changed; a response of this queue that it goes on from is named to the upstream by the upstream's id.
+ * jobRequestFrom makes a job of a body of the Responses API, without changing the body. Where `previous_response_id` names a response of this
+ * queue, the upstream gets its own id of that response.
  * @throws {QueueError | OpenAiError}
  */
 export async function jobRequestFrom(
   body: Record<string, unknown>,
   headers: IncomingHttpHeaders,
   queue: TenantQueue,
-): Promise<JobRequest> {
+): Promise<ParsedRequest> {
   const options = checkedInput('header', headers, queueHeaders);
   const previous = await previousUpstreamId(body['previous_response_id'], queue);
   return parseJobRequest({
     request: body,
-    // Who waits for it hears of its end the sooner.
+    // Streaming tells the caller of a foreground response sooner that it has ended.
     stream: !isBackground(body) || body['stream'] === true,
     ...(previous !== undefined && { previous_upstream_id: previous }),
     ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
@@ -53,7 +59,7 @@ export async function jobRequestFrom(
   });
 }
 
-/** undefined: there is none, or it is not ours and the upstream may know it. */
+/** @returns undefined where there is no previous response, or where it is not ours and the upstream may know it. */
 async function previousUpstreamId(id: unknown, queue: TenantQueue): Promise<string | undefined> {
   const jobId = typeof id === 'string' ? jobIdOf(id) : undefined;
   const job = jobId === undefined ? null : await queue.find(jobId);

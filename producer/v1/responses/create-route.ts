@@ -1,14 +1,14 @@
-import type { Reply, Route, RouteInput } from '../http/route.ts';
-import { SSE_KEEP_ALIVE, SSE_TYPE } from '../http/sse.ts';
-import { createResponse } from '../openapi/operations/v1.ts';
+import type { Reply, Route, RouteInput } from '../../http/route.ts';
+import { SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
+import { createResponse } from '../../openapi/operations/v1.ts';
+import { type EnqueuedResponse, enqueueResponse } from '../enqueue.ts';
+import { OpenAiError } from '../openai-error.ts';
 import { bodyFrom, jobRequestFrom } from './create-request.ts';
-import { type Accepted, accept } from './enqueue.ts';
 import { type ForegroundOptions, foregroundReply, refuseLikeUpstream, withFirstWord } from './foreground.ts';
-import { OpenAiError } from './openai-error.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 
-/** `POST /v1/responses`: in the background, in the foreground, and both of them streamed. */
+/** createResponseRoute is `POST /v1/responses`: in the background or in the foreground, streamed or not. */
 export function createResponseRoute(headersMs: number): Route {
   return {
     method: 'post',
@@ -17,12 +17,12 @@ export function createResponseRoute(headersMs: number): Route {
     async handle({ queue, headers, body: input, signal }: RouteInput) {
       const body = bodyFrom(input);
       const request = await jobRequestFrom(body, headers, queue);
-      const { delivered: sent, ...accepted } = await accept(request, body, headers, queue);
+      const { delivered: sent, ...enqueued } = await enqueueResponse(request, body, headers, queue);
       try {
-        return { ...(await replyTo(body, accepted, { queue, signal, headersMs })), sent };
+        return { ...(await replyTo(body, enqueued, { queue, signal, headersMs })), sent };
       } catch (error: unknown) {
         if (!(error instanceof OpenAiError)) throw error;
-        // An answer like any other, and once it has gone out nobody comes back for it.
+        // A refusal is an answer like any other: once it has gone out, no retry needs to find the job.
         return { status: error.status, headers: error.headers, body: error, sent };
       }
     },
@@ -31,7 +31,7 @@ export function createResponseRoute(headersMs: number): Route {
 
 async function replyTo(
   body: Record<string, unknown>,
-  { job, isNew }: Pick<Accepted, 'job' | 'isNew'>,
+  { job, isNew }: Pick<EnqueuedResponse, 'job' | 'isNew'>,
   options: ForegroundOptions,
 ): Promise<Reply> {
   const { queue, signal, headersMs } = options;

@@ -1,17 +1,17 @@
-import { QueueError } from '../../src/errors/problem.ts';
-import { isFinishedJob } from '../../src/job/job.ts';
-import type { JobDetail } from '../../src/job-store/result.ts';
-import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
-import type { Reply, Route, RouteInput } from '../http/route.ts';
-import { SSE_KEEP_ALIVE, SSE_TYPE } from '../http/sse.ts';
-import * as operations from '../openapi/operations/v1.ts';
+import { QueueError } from '../../../src/errors/problem.ts';
+import { isFinishedJob } from '../../../src/job/job.ts';
+import type { JobDetail } from '../../../src/job-store/result.ts';
+import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
+import type { Reply, Route, RouteInput } from '../../http/route.ts';
+import { SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
+import * as operations from '../../openapi/operations/v1.ts';
+import { OpenAiError } from '../openai-error.ts';
 import { inputItemPage } from './input-items.ts';
-import { OpenAiError } from './openai-error.ts';
 import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 
-/** What can be done with a response that is there. Ids of others, or of nothing, are not found. */
+/** lookupRoutes are the routes of an existing response. The id of another tenant's response is not found. */
 export const lookupRoutes: Route[] = [
   {
     method: 'get',
@@ -56,8 +56,9 @@ export const lookupRoutes: Route[] = [
 ];
 
 /**
- * As OpenAI does it, down to its contradictions; but a response that is being cancelled is cancelled: whatever still comes, that stands.
- * @throws {OpenAiError} for what cannot be cancelled.
+ * cancel answers as OpenAI does, including its contradictions. A response that is being cancelled is reported as cancelled, because nothing can undo
+ * the cancel.
+ * @throws {OpenAiError} for a response that cannot be cancelled.
  */
 async function cancel(found: JobDetail, queue: TenantQueue): Promise<Reply> {
   const { job, request } = found;

@@ -1,4 +1,4 @@
-import type { ResolutionOptions } from '../src/redis/embedded/resolution-order.ts';
+import type { ResolutionOptions } from '../../src/redis/embedded/resolution-order.ts';
 
 /** Stage is what the entry point gives every scenario. */
 export interface Stage {

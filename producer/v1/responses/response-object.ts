@@ -1,12 +1,12 @@
-import { STATUS_TABLE } from '../../src/job/job.ts';
-import type { JobDetail } from '../../src/job-store/result.ts';
+import { STATUS_TABLE } from '../../../src/job/job.ts';
+import type { JobDetail } from '../../../src/job-store/result.ts';
 import { responseIdOf } from './response-id.ts';
 
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
 
 /**
- * A job as a Response of OpenAI's: every key that the real one sends is there, null where it says nothing. Of a completed job it is the
- * upstream's own, under our id.
+ * responseObject writes a job as a Response of OpenAI's. It has every key that OpenAI sends, null where there is no value. For a completed job it
+ * is the upstream's own object under our id.
  */
 export function responseObject({ job, request, refusal, response }: JobDetail): ResponseObject {
   const status = statusOf(job, request);
@@ -21,7 +21,7 @@ export function responseObject({ job, request, refusal, response }: JobDetail): 
   };
 }
 
-/** The same before anything was heard of it: how its stream begins. */
+/** unansweredObject is the Response with which a stream begins: nothing of the answer is known yet. */
 export function unansweredObject(
   { job, request }: Pick<JobDetail, 'job' | 'request'>,
   status: 'queued' | 'in_progress',
@@ -34,14 +34,14 @@ export function isBackground({ background }: Record<string, unknown>): boolean {
 }
 
 function statusOf(job: JobDetail['job'], request: Record<string, unknown>): string {
-  // A cancel that has been asked for is never undone, and its caller has been told so.
+  // A requested cancel is never undone, and its caller has been told that the response is cancelled.
   if (job.status === 'active' && job.cancelling) return 'cancelled';
   const { responses } = STATUS_TABLE[job.status];
-  // A foreground response is never queued: who waits for it sees it run.
+  // OpenAI never shows a foreground response as queued.
   return responses === 'queued' && !isBackground(request) ? 'in_progress' : responses;
 }
 
-/** What is the caller's and ours, whatever the upstream made of it. */
+/** The fields that come from the request and the job, not from the upstream. */
 function identityOf(job: JobDetail['job'], request: Record<string, unknown>) {
   return {
     id: responseIdOf(job.id),
@@ -54,7 +54,7 @@ function identityOf(job: JobDetail['job'], request: Record<string, unknown>) {
 }
 
 function errorOf(error: { code: string; message: string }, refusal: JobDetail['refusal']) {
-  // Some clients read the message only where there is a type.
+  // Some clients read the message only when there is a type.
   const { code, message, type, param } = refusal ?? { ...error, type: null, param: null };
   return { code: code ?? error.code, message, type: type ?? 'server_error', param };
 }
@@ -93,7 +93,7 @@ function skeletonOf(request: Record<string, unknown>): Record<string, unknown> {
   };
 }
 
-/** OpenAI fills in what a function may leave out. */
+/** toolsOf fills in the defaults of function tools, as OpenAI does. */
 function toolsOf(tools: unknown): unknown[] {
   const listed: unknown[] = Array.isArray(tools) ? tools : [];
   return listed.map((tool) =>

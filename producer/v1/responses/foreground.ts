@@ -1,27 +1,27 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { WatchEvent } from '../../src/events/watch.ts';
-import { isFinishedJob } from '../../src/job/job.ts';
-import type { JobView } from '../../src/job/view.ts';
-import type { JobDetail } from '../../src/job-store/result.ts';
-import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
-import type { Reply } from '../http/route.ts';
-import { DO_NOT_RETRY, OpenAiError } from './openai-error.ts';
+import type { WatchEvent } from '../../../src/events/watch.ts';
+import { isFinishedJob } from '../../../src/job/job.ts';
+import type { JobView } from '../../../src/job/view.ts';
+import type { JobDetail } from '../../../src/job-store/result.ts';
+import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
+import type { Reply } from '../../http/route.ts';
+import { DO_NOT_RETRY, OpenAiError } from '../openai-error.ts';
+import { throughOutages } from '../retry-through-outage.ts';
 import { responseObject } from './response-object.ts';
-import { throughOutages } from './retry-through-outage.ts';
 
 const LOOK_AGAIN_MS = 1000;
-/** Waits end with the client, not with the time. */
+/** The longest that a timer can wait: a wait ends with the client, not by time. */
 const LONG_MS = 2_147_483_647;
 
 export interface ForegroundOptions {
   queue: TenantQueue;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has disconnected. */
   signal: AbortSignal;
   /** See AppOptions. */
   headersMs: number;
 }
 
-/** Holds the connection until the response is there, for as long as the model thinks. */
+/** foregroundReply holds the connection until the response has ended, for as long as that takes. */
 export async function foregroundReply(
   id: string,
   { queue, signal, headersMs }: ForegroundOptions,
@@ -37,11 +37,11 @@ export async function foregroundReply(
     await finished;
     yield JSON.stringify(responseObject(await inspect()));
   }
-  // JSON may begin with as many blanks as it likes.
+  // JSON may begin with any number of blanks: they keep the connection alive.
   return { status: 200, stream: { contentType: 'application/json', keepAlive: ' ', chunks: late() } };
 }
 
-/** @throws {OpenAiError} where the upstream has refused the request itself: with its own status and words. */
+/** @throws {OpenAiError} with the upstream's own status and words, where the upstream has refused the request. */
 export function refuseLikeUpstream({ refusal }: JobDetail): void {
   if (refusal?.status === undefined) return;
   const { status, message, type, param, code } = refusal;
@@ -53,8 +53,8 @@ export function refuseLikeUpstream({ refusal }: JobDetail): void {
 }
 
 /**
- * Waits for the first word of the answer, or for the end, so that a refusal can still be an HTTP error; but not for ever.
- * @returns everything from the beginning on.
+ * withFirstWord waits for the first event of the answer, or for the end, so that a refusal can still be an HTTP error. It waits for
+ * `headersMs` at most. @returns all events from the beginning, and whether the first one was the end.
  */
 export async function withFirstWord(
   seen: AsyncGenerator<WatchEvent>,
@@ -91,7 +91,7 @@ async function untilFinished(id: string, queue: TenantQueue, signal: AbortSignal
   for (;;) {
     const job = await throughOutages(() => queue.wait(id, { timeoutMs: LONG_MS, signal }), signal);
     if (isFinishedJob(job)) return job;
-    // This process stops: the connection is about to be closed.
+    // The wait ended early because this process stops; it is about to close the connection.
     await pause(LOOK_AGAIN_MS, undefined, { signal });
   }
 }

@@ -1,29 +1,29 @@
-import type { WatchEvent } from '../../src/events/watch.ts';
-import type { JobView } from '../../src/job/view.ts';
-import { notFound } from '../../src/job-store/find.ts';
-import type { JobDetail } from '../../src/job-store/result.ts';
-import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
-import { sseMessage } from '../http/sse.ts';
+import type { WatchEvent } from '../../../src/events/watch.ts';
+import type { JobView } from '../../../src/job/view.ts';
+import { notFound } from '../../../src/job-store/find.ts';
+import type { JobDetail } from '../../../src/job-store/result.ts';
+import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
+import { sseMessage } from '../../http/sse.ts';
+import { throughOutages } from '../retry-through-outage.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
-import { throughOutages } from './retry-through-outage.ts';
 
-/** What of a job its stream is made of; the rest comes with what is seen. */
+/** Asked is the part of a job with which its stream begins; the rest comes from the events. */
 export type Asked = Pick<JobDetail, 'job' | 'request'>;
 
 export interface ResponseStreamOptions {
-  /** The number of the last event that is not sent; -1: all are. */
+  /** `sequence_number` of the last event that the caller has; -1: none. */
   startingAfter: number;
-  /** Knows why a job has failed. */
+  /** Asked why a job has failed. */
   queue: TenantQueue;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client has disconnected. */
   signal: AbortSignal;
 }
 
 /**
- * A job as a stream of the Responses API: its number of each event is the same on every reading, live or years later.
- * An item that a lost response had begun stays in it, ended as incomplete; the answer is in the items after it, and alone in the last event.
+ * responseEvents writes a job as a stream of the Responses API. An event has the same number on every reading, live or later. Items of a
+ * lost response stay in the stream, ended as incomplete; the answer follows in further items, and the last event holds the answer alone.
  *
- * @throws when there is no last event to send: a stream that just ended would be taken for a whole one.
+ * @throws when there is no last event to send: a reader would take a stream that just ends for a complete one.
  */
 export async function* responseEvents(
   asked: Asked,
@@ -54,13 +54,13 @@ export async function* responseEvents(
       case 'status':
         if (each.view.status === 'active') yield* start();
         break;
-      case 'said': {
+      case 'replay': {
         yield* start();
-        if (each.said.kind === 'event') yield* event(each.said.event.type, each.said.event);
+        if (each.entry.kind === 'event') yield* event(each.entry.event.type, each.entry.event);
         break;
       }
       case 'end': {
-        // Also of one that was cancelled before anybody saw it start, so that no reading has another number of events.
+        // Also for a job that was cancelled before its start was seen, so that every reading has the same number of events.
         yield* start();
         const { view, response } = each;
         const ended =
@@ -80,7 +80,7 @@ export async function* responseEvents(
   throw notFound(asked.job.id);
 }
 
-/** There is no event for a cancelled response: https://platform.openai.com/docs/api-reference/responses-streaming */
+/** OpenAI has no event for a cancelled response: https://platform.openai.com/docs/api-reference/responses-streaming */
 function endingOf(view: JobView, status: string | undefined): string {
   if (view.status !== 'completed') return 'response.failed';
   return status === 'incomplete' ? 'response.incomplete' : 'response.completed';

@@ -1,4 +1,4 @@
-/** Jobs of ours and of bare BullMQ clients, whose ids may be anything, have responses; the two ids tell each other. */
+/** A response's id follows from its job's id, and the other way round. A job of another BullMQ client may have any id. */
 const OURS = /^job_([0-9a-f]{32})$/;
 const FROM_OURS = /^resp_([0-9a-f]{32})$/;
 const FROM_OTHERS = /^resp_x((?:[0-9a-f]{2})+)$/;
@@ -8,7 +8,7 @@ export function responseIdOf(jobId: string): string {
   return ours === undefined ? `resp_x${Buffer.from(jobId).toString('hex')}` : `resp_${ours}`;
 }
 
-/** undefined: no job has such a response. */
+/** jobIdOf returns the id of a response's job; undefined: no job can have such a response. */
 export function jobIdOf(responseId: string): string | undefined {
   const ours = FROM_OURS.exec(responseId)?.[1];
   if (ours !== undefined) return `job_${ours}`;

@@ -1,0 +1,19 @@
+import type { Models } from '../config/file.ts';
+import type { RedisClient } from '../redis/connection.ts';
+import type { RedisGuard } from '../redis/guard.ts';
+import type { UsageStore } from '../usage/store.ts';
+import type { ModelQueue } from './model-queue.ts';
+
+/** QueueAccess is what the rooms below src/queue need of it: the connection, the configuration, and a queue for each model. */
+export interface QueueAccess {
+  /** `O3Q_PREFIX`, the first part of every key. */
+  readonly prefix: string;
+  readonly redis: RedisClient;
+  readonly models: Models;
+  /** By model. */
+  readonly queues: ReadonlyMap<string, ModelQueue>;
+  readonly guard: RedisGuard;
+  readonly usage: UsageStore;
+  /** Whether workers deliver webhooks. */
+  readonly webhooksOut: boolean;
+}
