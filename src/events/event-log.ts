@@ -2,33 +2,33 @@ import { isPartOfAnswer, joined, type ResponseEvent } from '../responses/event.t
 
 /**
  * LogEntry is one entry of a job's event log: what the upstream streamed, in order, over all attempts. The
- * worker that holds the job's lock writes the log in batches; all watchers read it. It is kept as long as the
+ * worker that holds the job's lock writes it in batches, watchers read it, and it is kept for as long as the
  * job.
  *
  * An entry of the Redis stream has the fields `a` (the attempt), `p` (how many responses had been bought for
- * the job by then, which tells one response from the next), and `e` (events, JSON) or `r` (why a new attempt
- * begins).
+ * the job by then, which tells one response from the next), and `e` (events as JSON) or `r` (why a new
+ * attempt begins).
  */
 export interface LogEntry {
   attempt: number;
   purchase: number;
   events: ResponseEvent[];
-  /** Why another attempt began; undefined for an entry with events. */
+  /** Why another attempt begins; undefined for an entry with events. */
   reason: string | undefined;
 }
 
 /**
- * Written is an event as it is stored. Text deltas are most of a log and are stored as `[output index,
- * content index, delta]`, once the log has said which item has that index.
+ * Written is an event as it is stored. Deltas of the text are most of a log, so they are stored as `[output
+ * index, content index, delta]` once an earlier event has told which item has that index.
  */
 type Written = ResponseEvent | [number, number, string];
 
 const TEXT_DELTA = 'response.output_text.delta';
 
-/** The ids of the items by their index, as both sides learn them from the events before. */
+/** Item ids by index, which writer and reader both learn from earlier events. */
 type ItemIds = Map<number, string>;
 
-/** LogBatch collects the events of one response that are not yet written. */
+/** LogBatch collects events of one response that are not written yet. */
 export class LogBatch {
   readonly #itemIds: ItemIds = new Map();
   #events: ResponseEvent[] = [];
@@ -49,7 +49,7 @@ export class LogBatch {
     return this.#events.length === 0;
   }
 
-  /** Returns the batch as it is stored, '' for an empty one, and begins a new one. */
+  /** Returns the batch as it is stored, and empties it. */
   take(): string {
     const written = this.#events.map((event) => this.#write(event));
     this.#events = [];
@@ -77,7 +77,7 @@ export class LogBatch {
   }
 }
 
-/** createEventLogReader returns a function that decodes the entries of one log. Call it in their order. */
+/** createEventLogReader reads the entries of one log, in order. */
 export function createEventLogReader(): (fields: readonly string[]) => LogEntry {
   const itemIds: ItemIds = new Map();
   let purchase = -1;

@@ -8,43 +8,42 @@ import { createEventLogReader } from './event-log.ts';
 import { createReplay, type ReplayEvent } from './replay.ts';
 
 /**
- * LiveJob is a watched job: its view and its replay. All watchers of a job in this process share one source.
+ * LiveJob is a job that is being watched: its view and its replay. All watchers in this process share one.
  */
 export interface LiveJob {
-  /** The latest view; undefined before the first look. */
+  /** undefined before the first look. */
   readonly view: JobView | undefined;
-  /** The replay so far. It only grows. */
-  readonly events: readonly ReplayEvent[];
+  readonly replay: readonly ReplayEvent[];
   readonly end: LiveJobEnd | undefined;
-  /** Resolves at the next change of any of these fields. */
+  /** Resolves at the next change of the view, the replay or the end. */
   changed(): Promise<void>;
-  /** Ends this watch. Call it once. */
+  /** Ends one watcher's use; to be called once for each `open`. */
   leave(): void;
 }
 
-/**
- * LiveJobEnd says why nothing more will change. `gone`: the job was deleted. `closed`: this process stops.
- */
+/** LiveJobEnd says why nothing more follows. `gone`: the job was deleted. `closed`: this process stops. */
 export type LiveJobEnd =
   | { kind: 'finished'; view: JobView; response: UpstreamResponse | undefined }
   | { kind: 'gone' }
   | { kind: 'closed' };
 
+/** LiveJobs are the jobs that are watched in this process. */
 export interface LiveJobs {
-  /** @param id - the job's id in BullMQ. */
+  /** @param id the job's id inside BullMQ. */
   open(queue: ModelQueue, id: string): LiveJob;
   close(): void;
 }
 
 /**
- * The time between two looks without a message, in milliseconds: one may be lost in a reconnect, and some
- * changes are not announced.
+ * How often a job is read without a message, in milliseconds: a message may be lost in a reconnect, and not
+ * every change of status is announced.
  */
 const LOOK_AGAIN_MS = 10_000;
-/** The same for a waiting job, whose position changes without a message. */
+/** The same for a waiting job: its position changes without a message. */
 const WAITING_MS = 2000;
-/** The same after Redis could not be read. */
+/** The pause after Redis could not be read. */
 const TRY_AGAIN_MS = 1000;
+/** How long the first look waits for the subscription. */
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
 
@@ -54,14 +53,15 @@ export function createLiveJobs(redis: RedisClient, subscriptions: Subscriptions)
   return {
     open(queue, id) {
       const key = queue.keys.eventLog(id);
-      const job = open.get(key) ?? followJob({ redis, subscriptions, queue, id }, () => open.delete(key));
-      open.set(key, job);
-      if (closed) job.close();
-      return job.join();
+      const shared =
+        open.get(key) ?? startSharedJob({ redis, subscriptions, queue, id }, () => open.delete(key));
+      open.set(key, shared);
+      if (closed) shared.close();
+      return shared.join();
     },
     close() {
       closed = true;
-      for (const job of open.values()) job.close();
+      for (const shared of open.values()) shared.close();
     },
   };
 }
@@ -71,7 +71,7 @@ interface SharedJob {
   close(): void;
 }
 
-interface FollowOptions {
+interface SharedJobOptions {
   redis: RedisClient;
   subscriptions: Subscriptions;
   queue: ModelQueue;
@@ -79,9 +79,12 @@ interface FollowOptions {
 }
 
 /**
- * @param onOver - called when no watcher may join any more: the job has ended, or the last watcher has left.
+ * @param onOver called when no watcher may join any more: the job has ended, or the last watcher has left.
  */
-function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: () => void): SharedJob {
+function startSharedJob(
+  { redis, subscriptions, queue, id }: SharedJobOptions,
+  onOver: () => void,
+): SharedJob {
   const channel = queue.keys.eventLog(id);
   const replay = createReplay();
   const readEntry = createEventLogReader();
@@ -90,11 +93,9 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
   let end: LiveJobEnd | undefined;
   let watchers = 0;
   let change = deferred();
-  /**
-   * Whether the next look reads the job too. A message about a log entry alone does not change its status.
-   */
+  /** Whether the next look reads the job too: a new log entry alone does not change its status. */
   let lookAtJob = true;
-  let message = deferred();
+  let news = deferred();
 
   const announce = (): void => {
     change.resolve();
@@ -106,11 +107,11 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
     subscription.end();
     onOver();
     announce();
-    message.resolve();
+    news.resolve();
   };
-  const subscription = subscriptions.listen(channel, (text) => {
-    lookAtJob ||= text !== 'entry';
-    message.resolve();
+  const subscription = subscriptions.listen(channel, (message) => {
+    lookAtJob ||= message !== 'entry';
+    news.resolve();
   });
 
   const readLog = async (): Promise<boolean> => {
@@ -124,7 +125,7 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
     return entries.length === ENTRIES_AT_ONCE;
   };
 
-  /** Reads the job first: after its end nothing is added to the log. */
+  /** Reads the job before the log: once the job has ended, nothing is added to the log. */
   const look = async (): Promise<void> => {
     const isLookAtJob = lookAtJob;
     lookAtJob = false;
@@ -147,9 +148,9 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
   };
 
   const run = async (): Promise<void> => {
-    await withinLimit(subscription.standing, SUBSCRIBING_MS);
+    await soonest(subscription.standing, SUBSCRIBING_MS);
     while (end === undefined) {
-      message = deferred();
+      news = deferred();
       let pauseMs = LOOK_AGAIN_MS;
       try {
         await look();
@@ -160,7 +161,7 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
         pauseMs = TRY_AGAIN_MS;
       }
       if (end !== undefined) return;
-      if (await withinLimit(message.promise, pauseMs)) lookAtJob = true;
+      if (await soonest(news.promise, pauseMs)) lookAtJob = true;
     }
   };
   void run();
@@ -172,7 +173,7 @@ function followJob({ redis, subscriptions, queue, id }: FollowOptions, onOver: (
         get view() {
           return view;
         },
-        events: replay.events,
+        replay: replay.events,
         get end() {
           return end;
         },
@@ -200,8 +201,8 @@ function deferred(): Deferred {
   return { promise, resolve };
 }
 
-/** Waits for a promise, at most `limitMs`. @returns whether the time was up first. */
-async function withinLimit(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
+/** Waits for a promise, but no longer than `limitMs`. @returns whether the time was up first. */
+async function soonest(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<true>((resolve) => {
     timer = setTimeout(() => resolve(true), limitMs);

@@ -4,43 +4,44 @@ import { createStreamedItem, type StreamedItem } from '../responses/streamed-ite
 import type { LogEntry } from './event-log.ts';
 
 /**
- * ReplayEvent is one entry of a job's replay: the log read from its beginning, each event once and in order.
- * Every reader gets the same list at any time, and only its end grows.
- *
- * After an `attempt` the events before it no longer count: their response was lost or failed, and the answer
- * begins again.
+ * ReplayEvent is one event of a replay. `attempt` says that the events before it belong to a response that
+ * was lost or failed; the events after it belong to the next one.
  */
 export type ReplayEvent =
   | { kind: 'attempt'; attempt: number; reason: string }
   | { kind: 'event'; attempt: number; event: ResponseEvent };
 
+/**
+ * Replay is a job's event log as one list of events, each once and in order. The list is the same whenever it
+ * is built; it only grows.
+ */
 export interface Replay {
   readonly events: readonly ReplayEvent[];
   add(entry: LogEntry): void;
-  /** Adds what the log lacks of the final answer: all of it if nothing was streamed. */
+  /** Adds what the log lacks of the final answer: all of it where nothing was streamed. */
   complete(response: UpstreamResponse): void;
 }
 
 const UNKNOWN_REASON = 'the worker of the attempt before it died';
 
 /**
- * createReplay makes an empty replay. Items of a new response follow those of the earlier one, which end as
- * incomplete. Each item of the whole replay thus has an index of its own, as readers of OpenAI's streams
- * expect.
+ * createReplay numbers the items of all responses of a job in one sequence: those of a new response come
+ * after those of the earlier one, which end as incomplete. Readers of OpenAI's streams expect an index of its
+ * own for each item.
  */
 export function createReplay(): Replay {
   const events: ReplayEvent[] = [];
   let attempt = 1;
   let purchase: number | undefined;
-  /** The items of the current response, by the index that the upstream gave them. */
+  /** The items of the current response, by the upstream's index. */
   let items = new Map<number, StreamedItem>();
-  /** How many items have an index. */
+  /** How many items have an index in the replay. */
   let indexes = 0;
 
-  const push = (event: ResponseEvent): void => void events.push({ kind: 'event', attempt, event });
+  const append = (event: ResponseEvent): void => void events.push({ kind: 'event', attempt, event });
 
-  const beginAgain = (next: number, reason: string): void => {
-    for (const item of items.values()) for (const event of item.closeIncomplete()) push(event);
+  const beginAnew = (next: number, reason: string): void => {
+    for (const item of items.values()) for (const event of item.closeIncomplete()) append(event);
     items = new Map();
     attempt = next;
     events.push({ kind: 'attempt', attempt, reason });
@@ -58,23 +59,24 @@ export function createReplay(): Replay {
   return {
     events,
     add(entry) {
-      // No event has come since the attempt was announced: this entry is of its response.
+      // Without items, nothing was streamed since the attempt was announced: the entry belongs to its
+      // response.
       const isAnother = purchase !== undefined && entry.purchase !== purchase && items.size > 0;
       if (entry.attempt > attempt && (entry.reason !== undefined || isAnother || purchase === undefined)) {
-        beginAgain(entry.attempt, entry.reason ?? UNKNOWN_REASON);
-      } else if (isAnother) beginAgain(entry.attempt, UNKNOWN_REASON);
+        beginAnew(entry.attempt, entry.reason ?? UNKNOWN_REASON);
+      } else if (isAnother) beginAnew(entry.attempt, UNKNOWN_REASON);
       purchase = entry.purchase;
       for (const event of entry.events) {
-        if (event.output_index === undefined) push(event);
-        else push(itemAt(event.output_index).apply(event));
+        if (event.output_index === undefined) append(event);
+        else append(itemAt(event.output_index).apply(event));
       }
     },
     complete(response) {
       const output = outputOf(response);
-      // The final response was bought after the streamed one, and was not streamed itself.
-      if ([...items].some(([i, item]) => !item.matches(output[i]))) beginAgain(attempt, UNKNOWN_REASON);
+      // The final response is a later one than the one that was streamed, and was not streamed itself.
+      if ([...items].some(([i, item]) => !item.matches(output[i]))) beginAnew(attempt, UNKNOWN_REASON);
       for (const [upstreamIndex, final] of output.entries()) {
-        for (const event of itemAt(upstreamIndex).complete(final)) push(event);
+        for (const event of itemAt(upstreamIndex).complete(final)) append(event);
       }
     },
   };

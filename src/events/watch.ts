@@ -5,18 +5,18 @@ import type { LiveJob } from './live-job.ts';
 import type { ReplayEvent } from './replay.ts';
 
 /**
- * WatchEvent is what a watcher sees, in order. `end` is the last one. A watch may also stop without it: the
- * job was deleted, or this process stops.
+ * WatchEvent is what a watcher sees of a job, in order. `number` counts replay events and the end from 1.
+ * Nothing follows `end`. A watch may stop without it: the job was deleted, or this process stops.
  */
 export type WatchEvent =
   | { kind: 'status'; view: JobView }
-  /** `number`: the position of `entry` in the replay, from 1. */
   | { kind: 'replay'; number: number; entry: ReplayEvent }
   | { kind: 'end'; number: number; view: JobView; response: UpstreamResponse | undefined };
 
 /**
- * watch follows a job from the beginning, or from where an earlier watch stopped.
- * @param after - the number of the last entry that was seen; 0 for none.
+ * watch follows a live job from the beginning, or from where a watcher was cut off.
+ * @param after the number of the last event that the watcher has seen; 0: none.
+ * @param signal ends the watch.
  */
 export async function* watch(
   open: () => LiveJob,
@@ -28,21 +28,21 @@ export async function* watch(
   const aborted = (): void => wake();
   signal.addEventListener('abort', aborted, { once: true });
   try {
-    let shown: string | undefined;
+    let lastStanding: string | undefined;
     for (let next = after; !signal.aborted; ) {
       // Taken before the look, so that no change in between is missed.
       const change = job.changed();
-      const { view, end, events } = job;
-      if (view !== undefined && end === undefined && standingOf(view) !== shown) {
-        shown = standingOf(view);
+      const { view, end, replay } = job;
+      if (view !== undefined && end === undefined && standingOf(view) !== lastStanding) {
+        lastStanding = standingOf(view);
         yield { kind: 'status', view };
       }
-      for (; next < events.length && !signal.aborted; next += 1) {
-        const entry = events[next];
+      for (; next < replay.length && !signal.aborted; next += 1) {
+        const entry = replay[next];
         if (entry !== undefined) yield { kind: 'replay', number: next + 1, entry };
       }
-      if (end?.kind === 'finished' && next <= events.length) {
-        yield { kind: 'end', number: events.length + 1, view: end.view, response: end.response };
+      if (end?.kind === 'finished' && next <= replay.length) {
+        yield { kind: 'end', number: replay.length + 1, view: end.view, response: end.response };
       }
       if (end !== undefined) return;
       if (signal.aborted) return;
@@ -57,33 +57,33 @@ export async function* watch(
   }
 }
 
-/** jobEvents turns what a watcher sees into the events of `GET /jobs/:id/events`. */
-export async function* jobEvents(seen: AsyncGenerator<WatchEvent>): AsyncGenerator<JobEvent> {
-  for await (const each of seen) {
-    switch (each.kind) {
+/**
+ * jobEvents turns what a watcher sees into the events that callers get: the texts of the answer, without the
+ * upstream's event types.
+ */
+export async function* jobEvents(watched: AsyncGenerator<WatchEvent>): AsyncGenerator<JobEvent> {
+  for await (const event of watched) {
+    switch (event.kind) {
       case 'status':
-        yield { type: 'status', data: each.view };
+        yield { type: 'status', data: event.view };
         break;
       case 'replay': {
-        const event = jobEventFrom(each.entry, each.number);
-        if (event !== undefined) yield event;
+        const jobEvent = jobEventFrom(event.entry, event.number);
+        if (jobEvent !== undefined) yield jobEvent;
         break;
       }
       case 'end':
-        yield { type: 'done', number: each.number, data: each.view };
+        yield { type: 'done', number: event.number, data: event.view };
         break;
       default: {
-        const never: never = each;
+        const never: never = event;
         throw new Error(`unexpected ${JSON.stringify(never)}`);
       }
     }
   }
 }
 
-/**
- * @param number - the position of the entry in the replay, from 1.
- * @returns undefined for an event without text.
- */
+/** @returns undefined for an event that adds nothing to a text. */
 function jobEventFrom(entry: ReplayEvent, number: number): JobEvent | undefined {
   const { attempt } = entry;
   if (entry.kind === 'attempt') return { type: 'attempt', number, data: { attempt, reason: entry.reason } };

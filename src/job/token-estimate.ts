@@ -1,26 +1,26 @@
 import { REASONING_EFFORTS } from './request.ts';
 
-/** Of English text; other languages need more, which the quota learns from what was really used. */
+/** In English text. Other languages need more tokens, which the quota learns from what jobs have used. */
 const CHARACTERS_PER_TOKEN = 4;
-/** An image or a file that is sent along: what it costs does not follow from its length. */
+/** An image or a file in the request. Its tokens do not follow from its length. */
 const TOKENS_PER_FILE = 1000;
 
-/** What a job needs of a quota, as far as can be told before it is sent. */
+/** EnqueuedNeed is what a job needs of a quota, as far as its request tells. It is stored with the job. */
 export interface EnqueuedNeed {
-  /** Tokens, by the length of the text. */
+  /** Input tokens, estimated from the length of the text. */
   input: number;
-  /** `reasoning.effort`; '': the model's own default, or one that nobody has heard of. */
+  /** `reasoning.effort`; '' for the model's default, or for an unknown one. */
   effort: string;
-  /** `service_tier`, which has a price of its own. */
+  /** `service_tier`, which has its own price. */
   tier?: string;
 }
 
-/** @param body of the create request. */
+/** needOf estimates what a job needs. @param body the body of the create request. */
 export function needOf(body: Record<string, unknown>): EnqueuedNeed {
   const { reasoning, service_tier: tier } = body;
   const asked =
     typeof reasoning === 'object' && reasoning !== null && 'effort' in reasoning ? reasoning.effort : '';
-  // Averages are kept by it: callers must not be able to make ever more of them.
+  // Averages are kept for each effort, so callers must not be able to invent new ones.
   const effort = REASONING_EFFORTS.find((known) => known === asked) ?? '';
   return { input: tokensIn(body), effort, ...(typeof tier === 'string' && { tier }) };
 }

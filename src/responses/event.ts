@@ -1,6 +1,6 @@
 /**
- * ResponseEvent is one event of a response's stream as on the wire, without its number. Only the fields that
- * we read are typed.
+ * ResponseEvent is one event of a response's stream as it goes over the wire, without its number. Only fields
+ * that are read here are typed.
  */
 export interface ResponseEvent {
   type: string;
@@ -14,10 +14,10 @@ export interface ResponseEvent {
 }
 
 /**
- * Events about the response as a whole. They are not replayed: each of our routes makes its own, because a
- * job's response begins before anything is bought, and outlives the attempts.
+ * Events about the response as a whole. The routes make their own: a job's response begins before anything is
+ * bought, and outlives its attempts.
  */
-const OF_THE_WHOLE = new Set([
+const RESPONSE_EVENTS = new Set([
   'response.created',
   'response.queued',
   'response.in_progress',
@@ -29,12 +29,14 @@ const OF_THE_WHOLE = new Set([
   'error',
 ]);
 
-/** isPartOfAnswer returns whether an event belongs to the answer. Unknown types do. */
+/**
+ * isPartOfAnswer is true for every event about a part of the answer, also for types that are not known yet.
+ */
 export function isPartOfAnswer({ type }: ResponseEvent): boolean {
-  return !OF_THE_WHOLE.has(type);
+  return !RESPONSE_EVENTS.has(type);
 }
 
-/** joined makes one event of two consecutive deltas of the same text; undefined if they are not. */
+/** joined makes one event of two consecutive deltas of the same part; undefined where they are not. */
 export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent | undefined {
   const { delta: before, logprobs, ...place } = one;
   const { delta: after, logprobs: more, ...nextPlace } = next;
@@ -47,15 +49,12 @@ export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent |
   };
 }
 
-/** Audio deltas are base64 with padding, and cannot be concatenated. */
+/** Audio is base64, whose padding stands at the end: two pieces do not make one. */
 function isText({ type }: ResponseEvent): boolean {
   return type !== 'response.audio.delta';
 }
 
-/**
- * All other fields must be equal, because they say which text a delta belongs to. Only OpenAI knows all of
- * them.
- */
+/** Compares all other fields, because some events have fields that only OpenAI knows. */
 function isSame(one: Record<string, unknown>, other: Record<string, unknown>): boolean {
   const fields = Object.keys(one);
   return (

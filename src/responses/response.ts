@@ -1,12 +1,12 @@
 import type { Usage } from '../job/view.ts';
 
 /**
- * UpstreamResponse is a Responses API object as it came over the wire. Only the fields that we read are
+ * UpstreamResponse is a Responses API object as it came over the wire. Only fields that are read here are
  * typed: other servers leave fields out, and OpenAI adds some every month.
  */
 export interface UpstreamResponse {
   id: string;
-  /** Missing on some servers that have no background mode. */
+  /** Missing on some servers without background mode. */
   status?: string;
   model?: string;
   background?: boolean | null;
@@ -20,7 +20,7 @@ export interface UpstreamResponse {
   } | null;
   incomplete_details?: { reason?: string } | null;
   usage?: unknown;
-  /** The tier that served it; until it has run, the requested one. */
+  /** The tier that serves the response; before it has run, the requested one. */
   service_tier?: unknown;
 }
 
@@ -28,14 +28,14 @@ export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
   return isRecord(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
 }
 
-/** outputOf returns the raw items of the answer. */
+/** outputOf returns the items of the answer, unparsed. */
 export function outputOf({ output }: UpstreamResponse): unknown[] {
   return Array.isArray(output) ? output : [];
 }
 
 /**
- * answerOf joins every `output_text` part of every message, as the SDK's `output_text` does. The wire has no
- * such field.
+ * answerOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is not on
+ * the wire.
  */
 export function answerOf(response: UpstreamResponse): string {
   if (!Array.isArray(response.output)) return '';
@@ -48,8 +48,8 @@ export function answerOf(response: UpstreamResponse): string {
 }
 
 /**
- * usageOf returns the reported usage; null if there is none, as for a cancelled response. It is never
- * guessed.
+ * usageOf returns null where the upstream did not report usage, as for a cancelled response: it is never
+ * guessed, and never 0.
  */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
@@ -69,7 +69,7 @@ export function usageOf(response: UpstreamResponse): Usage | null {
   };
 }
 
-/** serviceTierOf returns the reported tier; null if there is none, as on most servers but OpenAI's. */
+/** serviceTierOf returns null where the upstream did not report a tier; few servers but OpenAI's do. */
 export function serviceTierOf({ service_tier: tier }: UpstreamResponse): string | null {
   return typeof tier === 'string' ? tier : null;
 }

@@ -12,32 +12,32 @@ import {
 
 /** StreamedItem is one item of a response's output, as far as it has been streamed. */
 export interface StreamedItem {
-  /** Applies an event of the item. @returns the event with the item's index in the whole replay. */
+  /** Applies an event of the item. @returns the event with the item's index in the replay. */
   apply(event: ResponseEvent): ResponseEvent;
   /**
-   * Returns whether a final item is this one: by its id, or by the text streamed so far, because some servers
-   * give their final items other ids than the streamed ones. An item that has not been opened matches any.
+   * Returns whether a final item is this one: by its id or, because some servers give final items other ids
+   * than those they streamed, by its texts so far. An item without events matches any.
    */
   matches(final: unknown): boolean;
-  /** Returns the events that are missing up to the final item. */
+  /** Returns the events that are missing until the item looks like `final`. */
   complete(final: unknown): ResponseEvent[];
-  /** Returns the events that end an item whose response was lost. */
+  /** Returns the events that end the item as incomplete: its response is lost. */
   closeIncomplete(): ResponseEvent[];
 }
 
 const ITEM_DONE = 'response.output_item.done';
 
-/** @param index - the item's index in the whole replay. */
+/** @param index the item's index in the replay. */
 export function createStreamedItem(index: number): StreamedItem {
-  /** The types of the applied events, each with the index of its part. */
-  const applied = new Set<string>();
+  /** Types of the events so far, each with the index of its part. */
+  const seen = new Set<string>();
   const texts = new Map<string, string>();
   const parts = { content: new Map<number, Fields>(), summary: new Map<number, Fields>() };
   let opened: Fields | undefined;
 
   const apply = (event: ResponseEvent): ResponseEvent => {
     const { type, content_index, summary_index, item, delta } = event;
-    applied.add(keyOf(type, event));
+    seen.add(keyOf(type, event));
     if (type === 'response.output_item.added' && isFields(item)) opened = item;
     if (isFields(event['part'])) {
       if (content_index !== undefined) parts.content.set(content_index, event['part']);
@@ -51,7 +51,7 @@ export function createStreamedItem(index: number): StreamedItem {
   };
 
   function* rest(final: Fields): Generator<ResponseEvent> {
-    if (applied.has(`${ITEM_DONE} `)) return;
+    if (seen.has(`${ITEM_DONE} `)) return;
     const id = opened?.['id'] ?? final['id'];
     const item: Fields = { ...final, ...(id !== undefined && { id }) };
     if (opened === undefined) {
@@ -85,7 +85,7 @@ export function createStreamedItem(index: number): StreamedItem {
   }
 
   function* once(type: string, fields: Fields): Generator<ResponseEvent> {
-    if (!applied.has(keyOf(type, fields))) yield { type, ...fields };
+    if (!seen.has(keyOf(type, fields))) yield { type, ...fields };
   }
 
   function* restOfText(
@@ -116,12 +116,12 @@ export function createStreamedItem(index: number): StreamedItem {
     return events;
   };
 
-  /** The parts, each with as much of its text as was streamed. */
-  const streamedParts = (field: 'content' | 'summary', textIn: (part: Fields) => Text): Fields[] =>
+  /** Returns the parts as they stand, each with its text so far. */
+  const partsSoFar = (field: 'content' | 'summary', textIn: (part: Fields) => Text): Fields[] =>
     [...parts[field]].map(([i, part]) => {
       const text = textIn(part);
-      const streamed = texts.get(`${text.type} ${i}`);
-      return streamed === undefined ? part : { ...part, [text.field]: streamed };
+      const soFar = texts.get(`${text.type} ${i}`);
+      return soFar === undefined ? part : { ...part, [text.field]: soFar };
     });
 
   return {
@@ -131,17 +131,17 @@ export function createStreamedItem(index: number): StreamedItem {
       if (!isFields(final) || opened['type'] !== final['type']) return false;
       if (opened['id'] !== undefined && opened['id'] === final['id']) return true;
       const whole = textsOf(final);
-      const streamed = [...texts].filter(([, text]) => text !== '');
-      return streamed.length > 0 && streamed.every(([key, text]) => whole.get(key)?.startsWith(text) ?? true);
+      const soFar = [...texts].filter(([, text]) => text !== '');
+      return soFar.length > 0 && soFar.every(([key, text]) => whole.get(key)?.startsWith(text) ?? true);
     },
     complete,
     closeIncomplete() {
       switch (opened?.['type']) {
         case 'message':
-          return complete({ ...opened, status: 'incomplete', content: streamedParts('content', textOf) });
+          return complete({ ...opened, status: 'incomplete', content: partsSoFar('content', textOf) });
         case 'reasoning': {
-          const content = streamedParts('content', textOf);
-          const summary = streamedParts('summary', () => SUMMARY_TEXT);
+          const content = partsSoFar('content', textOf);
+          const summary = partsSoFar('summary', () => SUMMARY_TEXT);
           return complete({
             ...opened,
             status: 'incomplete',
@@ -150,14 +150,14 @@ export function createStreamedItem(index: number): StreamedItem {
           });
         }
         default:
-          // A tool call is acted on when it is done: half a call must never be sent as done.
+          // A client acts on a tool call when it is done, so half a call must never look done.
           return [];
       }
     },
   };
 }
 
-/** keyOf tells the events of one type apart, within an item. */
+/** keyOf tells the events of one type within an item apart. */
 function keyOf(type: string, { summary_index, content_index, annotation_index }: Fields): string {
   const places = [summary_index ?? content_index, annotation_index].filter((place) => place !== undefined);
   return `${type} ${places.join(' ')}`;

@@ -4,7 +4,7 @@ import { finished, refusal, withSimulator } from './simulator-world.ts';
 
 const REQUEST = { model: 'o3', input: 'x', background: true } as const;
 
-/** A create that uses so many tokens in all. */
+/** A create that uses exactly `tokens`. */
 function using(tokens: number, metadata: Record<string, string> = {}) {
   return {
     ...REQUEST,

@@ -37,7 +37,7 @@ function received({ receiver }: World, count: number): Promise<ReceivedWebhook[]
   });
 }
 
-/** As a customer of OpenAI does it. */
+/** Verifies a webhook as a customer of OpenAI does. */
 function unwrap({ headers, body }: ReceivedWebhook, secret = SECRET): Promise<unknown> {
   return new OpenAI({ apiKey: 'none', webhookSecret: secret }).webhooks.unwrap(body, headers);
 }

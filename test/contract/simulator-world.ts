@@ -8,7 +8,7 @@ export const THINK_MS = 40;
 
 export type SimulatorWorld = { readonly simulator: Simulator; readonly url: string; readonly client: OpenAI };
 
-/** A simulator of its own, driven by the official SDK without retries, closed whatever happens. */
+/** withSimulator gives a test its own simulator and the official SDK without retries, and closes them afterwards. */
 export async function withSimulator(
   options: SimulatorOptions,
   body: (world: SimulatorWorld) => Promise<void>,
@@ -22,7 +22,7 @@ export async function withSimulator(
   }
 }
 
-/** A background response that is over. */
+/** finished waits until a background response has ended. */
 export async function finished(client: OpenAI, id: string): Promise<Response> {
   return eventually(async () => {
     const response = await client.responses.retrieve(id);
@@ -37,7 +37,7 @@ export async function collect(stream: AsyncIterable<ResponseStreamEvent>): Promi
   return events;
 }
 
-/** What a call was refused with; a call that succeeds is a failure here. */
+/** refusal is the error of a call. It throws if the call succeeds. */
 export async function refusal(call: Promise<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
   try {
     await call;

@@ -11,9 +11,12 @@ import { eventually } from '../support/eventually.ts';
 import { later, readSlowly } from '../support/slowly.ts';
 import { closeScripted, json, type Step, startScripted } from '../support/worlds/scripted-instance.ts';
 
-/** The worker's side of the Responses API, over HTTP and the official SDK: against the simulator, and against servers that no simulator plays. */
+/**
+ * Tests the worker's side of the Responses API over HTTP and the official SDK: against the simulator, and against
+ * servers that behave as the simulator cannot.
+ */
 
-/** A server in a process that is just starting, on a busy machine, is no server that hangs. */
+/** Longer than a server needs to answer while its process is starting on a busy machine. */
 const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100 };
 const never = new AbortController().signal;
 

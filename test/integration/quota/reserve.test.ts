@@ -180,6 +180,23 @@ describe('a budget', () => {
     expect(await startedIds()).toEqual([id]);
   });
 
+  it('a budget that was used up since the last round starts no job, and pauses the tenant in the next round', async () => {
+    await start({ dailyBudgetUsd: 1 });
+    await ask('alice');
+    expect(await dispatch()).toMatchObject({ started: 1, paused: 0 });
+    const reserved = await reservedOfAlice();
+    await redis.hset(usageKey('o3q', 'o3', utcDay(Date.now())), 'alice\0nano_usd', 999_999_999);
+    await ask('alice');
+    // The look before the quota goes by the spending of the last round; the reservation after it does not.
+    expect(await dispatch()).toMatchObject({ started: 0, paused: 0 });
+    expect(await reservedOfAlice()).toEqual(reserved);
+    expect(await quotas.of('o3').snapshot()).toMatchObject({ requests: 1, inFlight: 1 });
+    expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
+    expect(await aliceWaitsFor()).toMatch(
+      /^the daily budget of alice \(\$1\.00\) is used up or reserved until /,
+    );
+  });
+
   it('the reason says when a job can never fit into the budget', async () => {
     await start({ dailyBudgetUsd: 0.001 });
     await ask('alice');

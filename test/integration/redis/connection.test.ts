@@ -48,7 +48,7 @@ describe('a connection', () => {
 
   it('a connection to a rediss URL speaks TLS and fails at a server without TLS', async () => {
     connectHere('fail-fast', redis.url.replace('redis:', 'rediss:'));
-    // It waits out its own 2 s for a handshake that never ends.
+    // The connection waits 2 s for a handshake that never ends.
     await eventually(() => expect(errors).not.toHaveLength(0), 2 * TIME_LIMIT_MS);
     expect(clients[0]?.status).not.toBe('ready');
   });

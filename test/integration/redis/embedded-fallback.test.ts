@@ -7,7 +7,7 @@ import { RedisUnavailableError } from '../../../src/redis/unavailable-error.ts';
 
 const MINUTE_MS = 60_000;
 
-// An installed Redis would hide a broken fallback, so it is ignored here, and so is what was fetched before.
+// An installed Redis would hide a broken fallback, so the test ignores it, and earlier downloads too.
 describe('on a machine without Redis', () => {
   it(
     "the distribution's own package is fetched, and kept for the next start",
@@ -43,7 +43,7 @@ describe('on a machine without Redis', () => {
   );
 });
 
-/** Passes without a package only where none can be had, says so, and never in CI. */
+/** The test passes without a package only where none is available. It says so, and never passes like that in CI. */
 function skippedWhere(error: unknown): undefined {
   if (process.env['CI'] !== undefined || !(error instanceof RedisUnavailableError)) throw error;
   const hasApt = !error.message.includes('not found (not Debian or Ubuntu)');

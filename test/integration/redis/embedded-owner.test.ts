@@ -36,7 +36,7 @@ async function startHere(): Promise<EmbeddedRedis> {
   return redis;
 }
 
-/** The number of a process that has just died. */
+/** The pid of a process that has just died. */
 async function deadPid(): Promise<number> {
   const child = spawn('/bin/sh', ['-c', 'exit 0']);
   await new Promise((resolve) => child.once('exit', resolve));

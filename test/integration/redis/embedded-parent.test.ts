@@ -12,7 +12,7 @@ import { serverOfThisMachine } from '../../support/redis/redis-server.ts';
 
 const COMPILED = resolve('dist/src/redis/embedded/embedded-redis.js');
 
-// A program as its user would write it. On SIGINT it takes its time, as a worker does that finishes its jobs.
+// A program as a user would write it. On SIGINT it takes its time, like a worker that finishes its jobs.
 const PARENT = `
 import { startEmbeddedRedis } from ${JSON.stringify(pathToFileURL(COMPILED).href)};
 const options = JSON.parse(process.argv[1]);
@@ -47,7 +47,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   for (const parent of parents) parent.kill('SIGKILL');
-  // A server that is still about to stop writes into the folder.
+  // A server that is about to stop still writes into the folder.
   await eventually(() => rmSync(dataDir, { recursive: true, force: true }));
 });
 
@@ -56,7 +56,7 @@ function startParent(): Parent {
   const child = spawn(
     process.execPath,
     ['--input-type=module', '-e', PARENT, JSON.stringify({ ...server, dataDir })],
-    // Its stderr holds the stack of the error that it throws on purpose, and nothing else.
+    // Its stderr contains only the stack of the error that it throws on purpose.
     { detached: true, stdio: ['pipe', 'pipe', 'ignore'] },
   );
   parents.push(child);

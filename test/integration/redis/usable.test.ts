@@ -21,7 +21,7 @@ afterEach(() => {
   for (const client of clients) client.disconnect();
 });
 
-/** Checks the server of a URL as a program does at its start, and hands back the warnings. */
+/** Checks the server of a URL as a program does at its start. @returns the warnings. */
 async function checked(url: string, timeoutMs?: number): Promise<string[]> {
   const warnings: string[] = [];
   const client = connectRedis(url, 'fail-fast', { onError: () => undefined });
@@ -69,7 +69,7 @@ describe('the check of Redis at the start', () => {
 });
 
 describe('a Redis that is too old', () => {
-  // No Redis of 2020 can be had here, so this one only speaks like one.
+  // No Redis of 2020 is available here, so this server only answers like one.
   let old: Server;
   let sockets: Socket[];
 

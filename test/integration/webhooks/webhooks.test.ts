@@ -15,7 +15,7 @@ import {
 } from '../../support/worlds/callers-world.ts';
 import { startInstance } from '../../support/worlds/instance.ts';
 
-/** How often workers look into the outboxes by themselves. */
+/** How often workers sweep the outboxes, in milliseconds. */
 const SWEEP_MS = 5000;
 
 interface ShownJob {
@@ -95,7 +95,7 @@ describe('the webhook of a finished job', () => {
     const options = { jobId: 'mine', webhook: url };
     await queue.add('Why?', { question: 'Why?' }, options);
     const stalled = await here.world.ask('Why not?', {}, { webhook_url: url });
-    // As if ten workers had died of it.
+    // As if ten workers had died while they delivered it.
     await here.world.client.hset(
       here.world.keys.job(stalled.id),
       'defa',

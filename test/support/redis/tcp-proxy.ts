@@ -1,27 +1,27 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A way to a server that can be broken as networks break: nothing comes through, or everything is cut. */
+/** TcpProxy connects to a server and can fail as networks do: it can hold everything back, or cut everything. */
 export interface TcpProxy {
   readonly port: number;
-  /** The target's URL, by way of this proxy. */
+  /** The target's URL through this proxy. */
   readonly url: string;
-  /** From now on nothing comes through in either direction, on connections that stand and on new ones; nobody is told. */
+  /** Holds back all data in both directions, on open and on new connections, without any error. */
   blackHole(): void;
-  /** Lets through what was held up, as TCP does when a cable is back. */
+  /** Passes on what was held back, as TCP does when a cable is back. */
   heal(): void;
-  /** Cuts every connection that stands, at both ends. */
+  /** Resets every open connection at both ends. */
   reset(): void;
   close(): Promise<void>;
 }
 
 export interface TcpProxyOptions {
-  /** Sees whatever the clients send, piece by piece. */
+  /** Called with each piece that the clients send. */
   onSent?: (piece: Buffer) => void;
-  /** Sees whatever the server answers. */
+  /** Called with each piece that the server sends. */
   onReceived?: (piece: Buffer) => void;
 }
 
-/** The two sides of one connection. */
+/** Link is one connection with its two sides. */
 interface Link {
   client: Socket;
   server: Socket;
@@ -45,15 +45,15 @@ export async function openTcpProxy(
   };
   const cut = ({ client, server }: Link): void => {
     for (const socket of [client, server]) {
-      // One that is still connecting has nobody to send a reset to.
+      // A socket that is still connecting has no peer to send a reset to.
       if (socket.connecting) socket.destroy();
       else socket.resetAndDestroy();
     }
   };
-  /** One side has ended: the other gets what is still on its way, and then the same end. */
+  /** One side has ended: the other side gets what is still on its way, and then the same end. */
   const follow = (link: Link, other: Socket, broken: boolean): void => {
     if (link.client.closed && link.server.closed) links.delete(link);
-    // In the dark an end is not heard of, either.
+    // During a black hole, an end does not come through either.
     else if (dark) return;
     else if (broken) cut(link);
     else other.destroySoon();
@@ -63,7 +63,7 @@ export async function openTcpProxy(
     const server = connect({ host: hostname, port: Number(targetPort), noDelay: true });
     const link: Link = { client, server };
     links.add(link);
-    // `close` says it again, and there it is dealt with.
+    // The `close` event follows and handles the error.
     for (const socket of [client, server]) socket.on('error', () => {});
     client.once('close', (broken) => follow(link, server, broken));
     server.once('close', (broken) => follow(link, client, broken));
@@ -99,7 +99,7 @@ export async function openTcpProxy(
       for (const link of links) cut(link);
     },
     async close() {
-      // Not `cut`, which waits for what a dead peer will never take.
+      // Not `cut`: it would wait for data that a dead peer never reads.
       for (const { client, server } of links) {
         client.destroy();
         server.destroy();

@@ -31,26 +31,26 @@ function journal(replay: Replay) {
   };
 }
 
-const eventsIn = (said: readonly ReplayEvent[]): ResponseEvent[] =>
-  said.flatMap((each) => (each.kind === 'event' ? [each.event] : []));
+const eventsIn = (entries: readonly ReplayEvent[]): ResponseEvent[] =>
+  entries.flatMap((each) => (each.kind === 'event' ? [each.event] : []));
 
 /** The output as OpenAI's own SDK puts it together from the events. */
-function heardBySdk(said: readonly ReplayEvent[]): unknown[] {
+function heardBySdk(entries: readonly ReplayEvent[]): unknown[] {
   const created = { type: 'response.created', sequence_number: 0, response: { id: 'resp_1', output: [] } };
   let snapshot = accumulateResponse(created as unknown as ResponseStreamEvent, undefined);
-  for (const event of eventsIn(said)) {
+  for (const event of eventsIn(entries)) {
     snapshot = accumulateResponse(event as unknown as ResponseStreamEvent, snapshot as Response);
   }
   return snapshot.output;
 }
 
-const textOf = (said: readonly ReplayEvent[], type = 'response.output_text.delta'): string =>
-  eventsIn(said)
+const textOf = (entries: readonly ReplayEvent[], type = 'response.output_text.delta'): string =>
+  eventsIn(entries)
     .filter((event) => event.type === type)
     .map(({ delta }) => String(delta))
     .join('');
 
-const typesIn = (said: readonly ReplayEvent[]): string[] => eventsIn(said).map(({ type }) => type);
+const typesIn = (entries: readonly ReplayEvent[]): string[] => eventsIn(entries).map(({ type }) => type);
 
 const responseWith = (output: object[]) => ({ id: 'resp_1', status: 'completed', output });
 
