@@ -1,12 +1,6 @@
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
-import {
-  addToFairQueue,
-  nextInFairQueue,
-  pauseTenant,
-  resumeTenant,
-  startFromFairQueue,
-} from '../lua/fair-queue.ts';
+import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from '../lua/fair-queue.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
@@ -60,8 +54,6 @@ interface ReservedJob {
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
-  /** add puts jobs into the queue that are about to be enqueued. Their BullMQ job has to be parked. */
-  add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
    * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
    *
@@ -70,7 +62,7 @@ export interface FairQueue {
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
-   * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers
+   * announce wakes the dispatchers after jobs were enlisted. Call it when BullMQ has the jobs too: dispatchers
    * pass over an entry without a job.
    */
   announce(): Promise<void>;
@@ -104,14 +96,6 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const weights = weightsOf(tenants);
   const scriptKeys = modelScriptKeys(keys);
   return {
-    async add(jobs) {
-      if (jobs.length === 0) return;
-      await addToFairQueue.run(redis, {
-        keys: scriptKeys,
-        args: { jobPrefix: keys.job('') },
-        rest: jobs.flatMap((job) => [job.id, job.tenant, orderOf(job), job.deadlineAt ?? '']),
-      });
-    },
     async giveBack(job, lockToken, target) {
       const retry = target.kind === 'delayed' ? target : { dueAt: '', failedReason: '' };
       const answer = await giveBackJob.run(redis, {

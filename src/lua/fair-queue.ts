@@ -3,31 +3,6 @@ import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
- * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry
- * without a job, which is passed over, and never a job without an entry. A job that BullMQ already has and
- * does not hold parked is left alone.
- *
- * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none).
- */
-export const addToFairQueue = defineScript({
-  name: 'fair-queue.add',
-  keys: ['deadlines'],
-  args: ['jobPrefix'],
-  rest: 'jobs',
-  uses: [fairQueueLibrary, parked],
-  lua: /* lua */ `
-for i = 1, #jobs, 4 do
-  local id, tenant, order, deadline = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3]
-  if redis.call('EXISTS', jobPrefix .. id) == 0 or isParked(id) then
-    redis.call('ZADD', tenantQueue(tenant), order, id)
-    enqueueTenant(tenant)
-    if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
-  end
-end
-`,
-});
-
-/**
  * nextInFairQueue returns the next jobs in the order in which they would be started. It starts nothing, but
  * it tidies up: pauses that are over end, entries whose job has been missing for a minute are removed, and
  * jobs whose deadline has passed go to BullMQ's workers without a reservation, which can only end them.
