@@ -1,5 +1,5 @@
-// Prints how long importing a module takes, in milliseconds, each time in a fresh process: the smallest and the median of 15.
-//   npm run build && node scripts/import-time.mjs o3-queue/client
+// Prints how long importing a module takes, in milliseconds, each time in a fresh process: the smallest and
+// the median of 15.   npm run build && node scripts/import-time.mjs o3-queue/client
 import { execFileSync } from 'node:child_process';
 
 const program = `const begun = performance.now(); await import('${process.argv[2]}'); console.log(performance.now() - begun);`;

@@ -16,7 +16,10 @@ there: a job survives crashes of the workers and of this server, and a response 
 A refusal is \`application/problem+json\` with a stable \`code\`. What these routes take is checked: a field or parameter that they do not
 know is refused, not ignored. Under \`/v1\` it goes to the upstream untouched, whose words the answer then has.`;
 
-/** The OpenAPI document of these routes: what they tell of themselves, and the refusals that all of their kind share. */
+/**
+ * The OpenAPI document of these routes: what they tell of themselves, and the refusals that all of their kind
+ * share.
+ */
 export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
   const paths: ZodOpenApiPathsObject = {};
   for (const route of routes) {

@@ -22,8 +22,8 @@ export interface Answer {
 }
 
 /**
- * What the world is told of a route, all but its method and path. The document is made from these, and every answer of
- * the tests is held against the document: an answer that is not told of here fails a test.
+ * What the world is told of a route, all but its method and path. The document is made from these, and every
+ * answer of the tests is held against the document: an answer that is not told of here fails a test.
  */
 export interface Operation {
   /** Names it in generated clients; unique. */

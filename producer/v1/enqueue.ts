@@ -15,7 +15,8 @@ export interface EnqueuedResponse {
 }
 
 /**
- * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours for an SDK that retries by itself.
+ * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours for
+ * an SDK that retries by itself.
  * @throws {QueueError}
  */
 export async function enqueueResponse(
@@ -38,7 +39,8 @@ export async function enqueueResponse(
   try {
     return {
       ...(await queue.enqueue(request, key)),
-      // A key that cannot be cleared is only found by a caller that sends the same request again after a broken connection.
+      // A key that cannot be cleared is only found by a caller that sends the same request again after a
+      // broken connection.
       delivered: () => void retryKeys.clear(body, key).catch(() => {}),
     };
   } catch (error: unknown) {

@@ -38,7 +38,10 @@ export class OpenAiError extends Error {
 /** DO_NOT_RETRY keeps OpenAI's SDKs from retrying: a job that failed has had all its attempts. */
 export const DO_NOT_RETRY = { 'x-should-retry': 'false' };
 
-/** openAiErrorFrom writes a refusal of ours in OpenAI's envelope, with the status and code at which its SDKs throw the right class. */
+/**
+ * openAiErrorFrom writes a refusal of ours in OpenAI's envelope, with the status and code at which its SDKs
+ * throw the right class.
+ */
 export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
   const { status, message, headers } = problem;
   const param = problem.flaws[0]?.path.replace(/^request\./, '') || null;

@@ -9,7 +9,10 @@ import { lookupRoutes } from './responses/lookup-routes.ts';
 
 export const OPENAI_PATH = '/v1';
 
-/** openAiRoutes are OpenAI's own routes: code for one of its SDKs needs only another base URL to have durable jobs. */
+/**
+ * openAiRoutes are OpenAI's own routes: code for one of its SDKs needs only another base URL to have durable
+ * jobs.
+ */
 export function openAiRoutes(models: readonly string[], headersMs: number): Route[] {
   return [createResponseRoute(headersMs), ...lookupRoutes, ...modelRoutes(models)];
 }

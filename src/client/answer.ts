@@ -6,7 +6,9 @@ import { isRecord } from './client-error.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
 
-/** What tells an instance from any other server that answers JSON; the rest is the contract between the two. */
+/**
+ * What tells an instance from any other server that answers JSON; the rest is the contract between the two.
+ */
 export function isJobView(value: unknown): value is JobView {
   return isRecord(value) && typeof value['id'] === 'string' && STATUSES.has(value['status']);
 }

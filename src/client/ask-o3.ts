@@ -10,7 +10,10 @@ import { iconOf, oneLine } from './terminal-text.ts';
 
 /** How many of the newest jobs `listO3Tasks` and `showO3Progress` list. `O3Client.jobs` lists all. */
 const LISTED_JOBS = 100;
-/** How long `cancelO3` waits for the confirmation: an active job is cancelled within a second, unless its worker has died. */
+/**
+ * How long `cancelO3` waits for the confirmation: an active job is cancelled within a second, unless its
+ * worker has died.
+ */
 const CANCEL_MS = 5000;
 
 export interface Ok<Data, Status extends string = never> {
@@ -75,7 +78,10 @@ export async function checkO3Status(id: string, ...extra: never[]): Promise<Ok<T
   });
 }
 
-/** getO3Result answers with a task's result. `data` is null while the task is pending or running; a failed or cancelled task is an `err`. */
+/**
+ * getO3Result answers with a task's result. `data` is null while the task is pending or running; a failed or
+ * cancelled task is an `err`.
+ */
 export async function getO3Result(id: string, ...extra: never[]): Promise<ResultOk | Err> {
   const wrong = notText('id', id) ?? tooMany('getO3Result(id)', extra);
   if (wrong !== undefined) return err(wrong);
@@ -100,7 +106,8 @@ export async function listO3Tasks(...extra: never[]): Promise<Ok<TaskSummary[]> 
 
 /**
  * askO3 enqueues a question and waits for its result.
- * @param options.timeout in seconds. Default 300. After it the answer is an `err`, and the task goes on: `listO3Tasks` shows it.
+ * @param options.timeout in seconds. Default 300. After it the answer is an `err`, and the task goes on:
+ * `listO3Tasks` shows it.
  */
 export async function askO3(
   question: string,
@@ -121,7 +128,10 @@ export async function askO3(
   });
 }
 
-/** showO3Progress prints a line for each of the newest 100 tasks to stdout, newest first, and answers with the lines. */
+/**
+ * showO3Progress prints a line for each of the newest 100 tasks to stdout, newest first, and answers with the
+ * lines.
+ */
 export async function showO3Progress(...extra: never[]): Promise<Ok<string[]> | Err> {
   const wrong = tooMany('showO3Progress()', extra);
   if (wrong !== undefined) return err(wrong);
@@ -134,7 +144,9 @@ export async function showO3Progress(...extra: never[]): Promise<Ok<string[]> | 
   });
 }
 
-/** cancelO3 cancels a task. A task that is cancelled already stays so; a completed or failed one is an `err`. */
+/**
+ * cancelO3 cancels a task. A task that is cancelled already stays so; a completed or failed one is an `err`.
+ */
 export async function cancelO3(id: string, ...extra: never[]): Promise<Ok<string, 'cancelled'> | Err> {
   const wrong = notText('id', id) ?? tooMany('cancelO3(id)', extra);
   if (wrong !== undefined) return err(wrong);
@@ -217,7 +229,10 @@ function err(error: string): Err {
   return { ok: false, error };
 }
 
-/** JavaScript callers meet no compiler: an option that was passed over would be missed later, when the task has been bought. */
+/**
+ * JavaScript callers meet no compiler: an option that was passed over would be missed later, when the task
+ * has been bought.
+ */
 function tooMany(usage: string, extra: readonly unknown[]): string | undefined {
   return extra.length === 0 ? undefined : `Expected ${usage}, got ${extra.length} more argument(s)`;
 }

@@ -9,12 +9,12 @@ export const CLIENT_CODES = [
 ] as const;
 
 /**
- * Why a call to an instance did not work: its message says what happened and what to do. `code` is the problem's own
- * (docs/ERRORS.md) where the instance refused, or one of the client's:
+ * Why a call to an instance did not work: its message says what happened and what to do. `code` is the
+ * problem's own (docs/ERRORS.md) where the instance refused, or one of the client's:
  *
  * - `instance_unreachable`: nothing answers at the URL; nothing was done.
- * - `answer_lost`: the connection broke, or the time ran out, after a request that changes something was sent:
- *   whether it was carried out is unknown.
+ * - `answer_lost`: the connection broke, or the time ran out, after a request that changes something was
+ *   sent: whether it was carried out is unknown.
  * - `unexpected_response`: something answers, but not as o3-queue does.
  * - `invalid_client_option`: the client was made with a URL, a key or a query that cannot be sent.
  *
@@ -72,7 +72,10 @@ export function errorFromProblem(
   return new O3ClientError(problem['code'], message, { ...about, flaws });
 }
 
-/** optionRefused is the refusal of an option before anything is sent, in the form in which an instance refuses a field. */
+/**
+ * optionRefused is the refusal of an option before anything is sent, in the form in which an instance refuses
+ * a field.
+ */
 export function optionRefused(flaw: Flaw): O3ClientError {
   const message = `The options were refused: ${flaw.path}: ${flaw.message}`;
   return new O3ClientError('invalid_request', message, { flaws: [flaw] });

@@ -12,7 +12,9 @@ const LONGEST_RETRY_MS = 5000;
 export interface EventStreamOptions {
   /** The number of the last event that was seen; 0: none. */
   after: number;
-  /** How long to go on trying while the instance cannot be had, in milliseconds; each event begins it anew. */
+  /**
+   * How long to go on trying while the instance cannot be had, in milliseconds; each event begins it anew.
+   */
   patienceMs: number;
   signal: AbortSignal | undefined;
 }

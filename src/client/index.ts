@@ -1,4 +1,5 @@
-// `o3-queue/client`: everything of o3-queue that talks HTTP. It loads neither BullMQ nor ioredis nor Express nor zod.
+// `o3-queue/client`: everything of o3-queue that talks HTTP. It loads neither BullMQ nor ioredis nor Express
+// nor zod.
 
 export {
   askO3,

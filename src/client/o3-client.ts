@@ -37,7 +37,10 @@ import { createTransport, pause, type Transport } from './transport.ts';
 
 /** The longest single poll: short of the 60 s after which many proxies cut a silent connection. */
 const LONGEST_POLL_MS = 50_000;
-/** An instance that is shutting down answers polls at once; polling again without a pause would be a busy loop. */
+/**
+ * An instance that is shutting down answers polls at once; polling again without a pause would be a busy
+ * loop.
+ */
 const SHORTEST_POLL_MS = 1000;
 /** A wait up to this long is treated like a read. */
 const SHORT_WAIT_MS = 5000;
@@ -45,17 +48,24 @@ const SHORT_WAIT_MS = 5000;
 const WAIT_PATIENCE_MS = 60_000;
 
 export interface O3ClientOptions {
-  /** Where the instance listens, such as `http://127.0.0.1:3000`. A path is kept, for an instance behind a proxy. */
+  /**
+   * Where the instance listens, such as `http://127.0.0.1:3000`. A path is kept, for an instance behind a
+   * proxy.
+   */
   url: string;
   /** Sent as `Authorization: Bearer`. Default: none. */
   apiKey?: string | undefined;
-  /** How long a read is repeated while the instance does not answer or has no Redis, in milliseconds. Default 2,000. */
+  /**
+   * How long a read is repeated while the instance does not answer or has no Redis, in milliseconds. Default
+   * 2,000.
+   */
   readPatienceMs?: number;
 }
 
 /**
- * O3Client is a JobQueue over HTTP: one instance of o3-queue. Reads, and enqueues with an idempotency key, are repeated while the instance
- * restarts. Every other call is sent once, because a job that is enqueued twice is bought twice.
+ * O3Client is a JobQueue over HTTP: one instance of o3-queue. Reads, and enqueues with an idempotency key,
+ * are repeated while the instance restarts. Every other call is sent once, because a job that is enqueued
+ * twice is bought twice.
  *
  * @throws {O3ClientError} from every method, or the reason of the call's signal.
  */
@@ -71,8 +81,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Enqueues a request. Without an idempotency key the call is sent once: after `answer_lost`, look with `list` before you enqueue it
-   * again.
+   * Enqueues a request. Without an idempotency key the call is sent once: after `answer_lost`, look with
+   * `list` before you enqueue it again.
    */
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
     const flaw = enqueueOptionFlaw(options);
@@ -92,8 +102,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Enqueues up to 1,000 requests, about 10 MB in all. The call is repeated like a read where every request has an `idempotency_key`, and
-   * is sent once otherwise.
+   * Enqueues up to 1,000 requests, about 10 MB in all. The call is repeated like a read where every request
+   * has an `idempotency_key`, and is sent once otherwise.
    */
   async enqueueBulk(
     requests: readonly BulkRequest[],
@@ -188,8 +198,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Reports what was used and what it cost: the caller's own jobs, or all jobs for an admin. Default: the last 30 days, with a row for
-   * each day, model and tenant.
+   * Reports what was used and what it cost: the caller's own jobs, or all jobs for an admin. Default: the
+   * last 30 days, with a row for each day, model and tenant.
    */
   async usage(query: UsageQuery = {}, { signal }: CallOptions = {}): Promise<UsageReport> {
     const path = pathWith('/usage', query);
@@ -205,7 +215,10 @@ export class O3Client implements JobQueue {
     throw unexpectedResponse(this.url, status, 'something that is not a list of models');
   }
 
-  /** Ends the pause of a model that stopped for lack of money, so that its jobs need not wait for a probe. For an admin; may be repeated. */
+  /**
+   * Ends the pause of a model that stopped for lack of money, so that its jobs need not wait for a probe. For
+   * an admin; may be repeated.
+   */
   async resume(model: string, { signal }: CallOptions = {}): Promise<ResumedModel> {
     const path = `${modelPath(model)}/resume`;
     const { body, status } = await this.#transport.write({ method: 'POST', path, signal });

@@ -1,8 +1,8 @@
 import { type JobStatus, type PlanStatus, STATUS_TABLE } from '../job/job.ts';
 
 /**
- * Escape sequences could move the cursor, retitle the window or fake output; direction marks could reorder a line.
- * Tabs and line ends are left to the two functions below. The joiners inside of emoji and scripts stay.
+ * Escape sequences could move the cursor, retitle the window or fake output; direction marks could reorder a
+ * line. Tabs and line ends are left to the two functions below. The joiners inside of emoji and scripts stay.
  */
 const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
@@ -18,7 +18,10 @@ export function iconOf(status: JobStatus): string {
   return ICONS[STATUS_TABLE[status].plan];
 }
 
-/** A question, a message, an id: whatever came from outside, as one line that a terminal shows and does not obey. */
+/**
+ * A question, a message, an id: whatever came from outside, as one line that a terminal shows and does not
+ * obey.
+ */
 export function oneLine(text: string): string {
   return text.replace(/\s+/gu, ' ').replace(UNPRINTABLE, '').trim();
 }

@@ -2,11 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { types } from 'node:util';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
-/** An answer is due within this time, on top of a long poll's. Both stay far from Node's own limit of 300 s without headers. */
+/**
+ * An answer is due within this time, on top of a long poll's. Both stay far from Node's own limit of 300 s
+ * without headers.
+ */
 const ANSWER_MS = 30_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2000;
-/** Too often in the last minute; no Redis for a moment; or what a proxy says while the producer behind it restarts. */
+/**
+ * Too often in the last minute; no Redis for a moment; or what a proxy says while the producer behind it
+ * restarts.
+ */
 const CANNOT_SERVE_NOW: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface TransportOptions {
@@ -38,7 +44,10 @@ export interface Write {
   headers?: Record<string, string>;
   holdMs?: number;
   signal: AbortSignal | undefined;
-  /** For what does no harm when it is done twice: repeated as a read is, for so many milliseconds. Default: sent once. */
+  /**
+   * For what does no harm when it is done twice: repeated as a read is, for so many milliseconds. Default:
+   * sent once.
+   */
   patienceMs?: number;
 }
 
@@ -56,7 +65,10 @@ export interface Transport {
   write(request: Write): Promise<Answer>;
 }
 
-/** HTTP to one instance. 2xx with JSON is an answer; everything else is an O3ClientError, or the signal's reason. */
+/**
+ * HTTP to one instance. 2xx with JSON is an answer; everything else is an O3ClientError, or the signal's
+ * reason.
+ */
 export function createTransport({ url, apiKey }: TransportOptions): Transport {
   const headers = {
     accept: 'application/json, application/problem+json',
@@ -87,7 +99,9 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
     throw errorFromResponse(url, response, text, retryAfterMs(response.headers));
   }
 
-  /** @param brokenBy what a connection that broke means; the call fails with it once patience is at its end. */
+  /**
+   * @param brokenBy what a connection that broke means; the call fails with it once patience is at its end.
+   */
   async function repeated(
     sendOnce: () => Promise<Reply>,
     { signal, patienceMs, alsoAnswers }: ReadOptions,
@@ -164,7 +178,10 @@ export async function pause(ms: number, signal: AbortSignal | undefined): Promis
   });
 }
 
-/** By hand and not `AbortSignal.any`: a signal that lives as long as its program must not collect a listener a call. */
+/**
+ * By hand and not `AbortSignal.any`: a signal that lives as long as its program must not collect a listener a
+ * call.
+ */
 async function withDeadline<Value>(
   deadlineMs: number,
   signal: AbortSignal | undefined,
@@ -226,7 +243,10 @@ function answerLost(url: string, error: unknown): O3ClientError {
   );
 }
 
-/** fetch only says "fetch failed"; the reason is its cause, which for a host with two addresses says nothing but its code. */
+/**
+ * fetch only says "fetch failed"; the reason is its cause, which for a host with two addresses says nothing
+ * but its code.
+ */
 function reasonOf(error: unknown): string {
   const cause = causeOf(error);
   if (cause === undefined) return String(error);

@@ -1,7 +1,7 @@
 import { QueueError } from '../errors/problem.ts';
 import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
-import { NANO_PER_DOLLAR } from '../usage/usd.ts';
+import { formatUsd, NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
 import { jobKeyOf } from './idempotency.ts';
 import { newJobFrom } from './new-job.ts';
@@ -19,7 +19,10 @@ export interface Intake {
 
 /** @param tenant `NO_TENANT` for none. */
 export function createIntake(access: QueueAccess, tenant: string): Intake {
-  /** @throws {QueueError} for what is no idempotency key. Whatever else is wrong with the request stands in its `job`. */
+  /**
+   * @throws {QueueError} for what is no idempotency key. Whatever else is wrong with the request stands in
+   * its `job`.
+   */
   const requested = (
     request: ParsedRequest,
     idempotencyKey: unknown,
@@ -29,7 +32,10 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
     return { key, job: orRefusal(() => newJobFrom(request, access, { streamByDefault, tenant, key })) };
   };
 
-  /** Stores the jobs, unless the tenant's budget is used up: then only jobs that their keys already have are found. */
+  /**
+   * Stores the jobs, unless the tenant's budget is used up: then only jobs that their keys already have are
+   * found.
+   */
   const store = (jobs: readonly RequestedJob[]): Promise<EnqueueOutcome[]> =>
     access.guard(async () => {
       const refusal = await budgetRefusal(access, tenant);
@@ -75,7 +81,10 @@ function isHopeless(requested: RequestedJob): requested is RequestedJob & { job:
   return requested.job instanceof QueueError && requested.key === undefined;
 }
 
-/** A caller may have sent anything as a request. A key that is given as undefined is no key, but one that is given as null is a bad one. */
+/**
+ * A caller may have sent anything as a request. A key that is given as undefined is no key, but one that is
+ * given as null is a bad one.
+ */
 function splitKey(input: unknown): [request: unknown, idempotencyKey: unknown] {
   if (typeof input !== 'object' || input === null || !Object.hasOwn(input, 'idempotency_key')) {
     return [input, undefined];
@@ -94,8 +103,9 @@ function orRefusal<Value>(make: () => Value): Value | QueueError {
 }
 
 /**
- * budgetRefusal is the refusal of a tenant whose daily budget is used up and whose `onBudgetExhausted` is `refuse`; undefined otherwise. Reservations
- * of running jobs are not counted: jobs that would not fit beside them wait.
+ * budgetRefusal is the refusal of a tenant whose daily budget is used up and whose `onBudgetExhausted` is
+ * `refuse`; undefined otherwise. Reservations of running jobs are not counted: jobs that would not fit beside
+ * them wait.
  */
 async function budgetRefusal(
   { models, usage }: QueueAccess,
@@ -107,9 +117,11 @@ async function budgetRefusal(
   if (dailyBudgetUsd === undefined || onBudgetExhausted !== 'refuse') return undefined;
   const spent = await usage.spentToday(tenant);
   if (spent < dailyBudgetUsd * NANO_PER_DOLLAR) return undefined;
+  const [budgetText, spentText] = [formatUsd(dailyBudgetUsd), formatUsd(spent / NANO_PER_DOLLAR)];
   return new QueueError(
     'budget_exhausted',
-    `The daily budget of ${tenant}, ${dailyBudgetUsd} US dollars, is used up until midnight UTC: ${spent / NANO_PER_DOLLAR} are spent. Come back tomorrow, or have dailyBudgetUsd raised in o3q.config.json`,
+    `The daily budget of ${tenant} (${budgetText}) is used up until midnight UTC: ${spentText} is spent. ` +
+      'Retry tomorrow, or raise dailyBudgetUsd in o3q.config.json',
     { retryAfterMs: nextUtcDay(Date.now()) - Date.now() },
   );
 }

@@ -14,8 +14,8 @@ export interface JobKey {
 }
 
 /**
- * jobKeyOf makes the JobKey of one call. The key needs no store of its own: it is taken for as long as its job exists, so that no crash can
- * leave one without the other.
+ * jobKeyOf makes the JobKey of one call. The key needs no store of its own: it is taken for as long as its
+ * job exists, so that no crash can leave one without the other.
  *
  * @param tenant `NO_TENANT` for none.
  * @throws {QueueError} `invalid_request` for anything that is no idempotency key.

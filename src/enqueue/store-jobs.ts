@@ -11,12 +11,18 @@ import { claimKey, jobScriptKeys } from '../redis/keys.ts';
 import type { JobKey } from './idempotency.ts';
 import { type NewJob, viewOfNewJob } from './new-job.ts';
 
-/** EnqueueOutcome is what became of a request. `isNew` is false where its idempotency key already had this job. */
+/**
+ * EnqueueOutcome is what became of a request. `isNew` is false where its idempotency key already had this
+ * job.
+ */
 export type EnqueueOutcome = { ok: true; job: JobView; isNew: boolean } | { ok: false; error: QueueError };
 
 /** RequestedJob is a request on its way into Redis. */
 export interface RequestedJob {
-  /** The job, or why the request is refused. A repeat finds its job all the same, also after the deadline or the end of the budget. */
+  /**
+   * The job, or why the request is refused. A repeat finds its job all the same, also after the deadline or
+   * the end of the budget.
+   */
   job: NewJob | QueueError;
   /** undefined: the request came without an idempotency key. */
   key: JobKey | undefined;
@@ -28,21 +34,23 @@ const CLAIM_MS = 10_000;
 const MOST_TRIES = 3;
 
 /**
- * storeJobs stores the jobs of one tenant, and finds those that an idempotency key already has. The id of a job with a key follows from the key,
- * and BullMQ never adds a second job under one id. So of twenty calls at once one is right, and the stored job tells which: it carries the
- * mark of that call.
+ * storeJobs stores the jobs of one tenant, and finds those that an idempotency key already has. The id of a
+ * job with a key follows from the key, and BullMQ never adds a second job under one id. So of twenty calls at
+ * once one is right, and the stored job tells which: it carries the mark of that call.
  *
  * Each step is one round trip for each model, however many jobs there are:
  *
  * 1. *Claim* (only keys, only with two models or more): at most one model may store a key's job.
  * 2. *Look* (only keys): which of them have a job that step 3 would not find.
- * 3. *Enlist*: a script enters the jobs in the indexes and in the fair queue, unless a job of the same id is there.
+ * 3. *Enlist*: a script enters the jobs in the indexes and in the fair queue, unless a job of the same id is
+ *    there.
  * 4. *Add*: BullMQ gets the jobs that were not there.
  * 5. *Compare* (only keys): whose mark the job carries.
  *
- * A crash before 4 leaves at most index and queue entries without a job, which readers pass over and drop in time, and a claim, which expires;
- * a repeat enlists and adds the job again. A crash after 4 leaves a job that no caller was told of; a repeat finds it. The order of 3 and 4
- * matters: a job without an entry in the fair queue would wait for ever.
+ * A crash before 4 leaves at most index and queue entries without a job, which readers pass over and drop in
+ * time, and a claim, which expires; a repeat enlists and adds the job again. A crash after 4 leaves a job
+ * that no caller was told of; a repeat finds it. The order of 3 and 4 matters: a job without an entry in the
+ * fair queue would wait for ever.
  */
 export async function storeJobs(
   access: QueueAccess,
@@ -117,8 +125,9 @@ function reused(why: string): QueueError {
 }
 
 /**
- * Claims keys for the models of their jobs. Without it the same key could be stored in two models at once, and would be bought twice. With
- * one model there is nothing to agree on. @returns the jobs that may be stored.
+ * Claims keys for the models of their jobs. Without it the same key could be stored in two models at once,
+ * and would be bought twice. With one model there is nothing to agree on. @returns the jobs that may be
+ * stored.
  */
 async function claim(
   { prefix, redis, queues }: QueueAccess,
@@ -144,8 +153,9 @@ function release({ prefix, redis, queues }: QueueAccess, wanted: readonly Reques
 }
 
 /**
- * Finds the jobs of keys where enlisting will not: in other models, and in every model for a request that is refused or whose claim failed.
- * After the claim, so that a call that stored the key's job in another model has done so by now.
+ * Finds the jobs of keys where enlisting will not: in other models, and in every model for a request that is
+ * refused or whose claim failed. After the claim, so that a call that stored the key's job in another model
+ * has done so by now.
  */
 async function findStored(
   access: QueueAccess,
@@ -181,7 +191,9 @@ function stored(queue: ModelQueue, id: string, options: string | undefined): Sto
   return [[id, { queue, mark: optionsFrom(JSON.parse(options)).idempotency }]];
 }
 
-/** @returns for each job the options of the job that is already there under its id; undefined: there was none. */
+/**
+ * @returns for each job the options of the job that is already there under its id; undefined: there was none.
+ */
 async function enlist(
   { redis }: QueueAccess,
   { keys }: ModelQueue,

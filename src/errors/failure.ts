@@ -1,6 +1,7 @@
 /**
- * Two kinds of failure and no third: a **terminal** one fails the job now, a **retryable** one may cost another attempt.
- * Both carry a stable `code`; docs/ERRORS.md lists them all, and a test holds the two lists together.
+ * Two kinds of failure and no third: a **terminal** one fails the job now, a **retryable** one may cost
+ * another attempt. Both carry a stable `code`; docs/ERRORS.md lists them all, and a test holds the two lists
+ * together.
  */
 export const FAILURE_CODES = {
   invalid_request: 'terminal',
@@ -78,7 +79,10 @@ export interface Refusal {
   param: string | null;
 }
 
-/** An HTTP refusal of the upstream, freed from any SDK's classes. Its status is undefined for an error event inside a stream. */
+/**
+ * An HTTP refusal of the upstream, freed from any SDK's classes. Its status is undefined for an error event
+ * inside a stream.
+ */
 export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;
 }
@@ -94,7 +98,10 @@ const MONEY_CODES = new Set([
 /** What OpenAI says instead of when to come back. */
 const TOO_LARGE = /^Request too large/;
 
-/** Codes inside a response or an error event that another purchase cannot cure; the set is open, so unknown ones may be retried. */
+/**
+ * Codes inside a response or an error event that another purchase cannot cure; the set is open, so unknown
+ * ones may be retried.
+ */
 const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
 
@@ -122,7 +129,8 @@ export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal
     case 409:
       return new RetryableError('conflict', message, { retryAfterMs, refusal });
     case 429:
-      // For ever: more than the limit of a whole minute. Whoever held the others back for it would hold them back for good.
+      // For ever: more than the limit of a whole minute. Whoever held the others back for it would hold them
+      // back for good.
       if (TOO_LARGE.test(refusal.message))
         return new TerminalError('request_too_large', message, { refusal });
       return new RetryableError('rate_limited', message, { retryAfterMs, refusal });

@@ -20,7 +20,9 @@ export const PROBLEM_CODES = [
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 
-/** What the queue refuses to do, and why, in words for whoever asked. Never about a job's fate: that is data. */
+/**
+ * What the queue refuses to do, and why, in words for whoever asked. Never about a job's fate: that is data.
+ */
 export class QueueError extends Error {
   override readonly name = 'QueueError';
   readonly code: ProblemCode;

@@ -1,14 +1,18 @@
 import type { Subscription, Subscriptions } from '../redis/subscriptions.ts';
 
-/** A message lost in a reconnect must not cost a caller its whole wait: everybody looks again this often. */
+/**
+ * How often each waiter looks without a message: a message lost in a reconnect must not cost a caller its
+ * whole wait.
+ */
 const LOOK_AGAIN_MS = 15_000;
-/** How long a look may be put off until the subscription stands. */
+/** How long the first look waits for the subscription. */
 const SUBSCRIBING_MS = 1000;
 
+/** CompletionWaiters let callers wait for the end of jobs. */
 export interface CompletionWaiters {
   /**
-   * Calls `look` now and again whenever the job may have finished, until it gives something; null when the time is up or
-   * the waiters are closed.
+   * Calls `look` now, and again whenever the job may have finished, until it returns something. @returns null
+   * when the time is up or the waiters are closed.
    * @throws the signal's reason when it aborts.
    */
   wait<Found>(
@@ -20,7 +24,10 @@ export interface CompletionWaiters {
   close(): void;
 }
 
-/** Callers that wait for jobs to finish: a thousand of them cost a map entry and a timer each, and are told by a message, not by polling. */
+/**
+ * createCompletionWaiters makes waiters that a message wakes: a thousand of them cost a map entry and a timer
+ * each, and no polling.
+ */
 export function createCompletionWaiters(subscriptions: Subscriptions): CompletionWaiters {
   const listening = new Map<string, Subscription>();
   const wakers = new Map<string, Set<() => void>>();
@@ -32,7 +39,7 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
   const wakeAll = (): void => {
     for (const key of wakers.keys()) wake(key);
   };
-  /** One for each model's channel, for ever. */
+  /** There is one subscription for each model, and it stays. */
   const listen = (channel: string): Promise<unknown> => {
     const known =
       listening.get(channel) ??
@@ -48,13 +55,13 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
       for (;;) {
         signal?.throwIfAborted();
         if (closed) return null;
-        // Subscribed before looking: an end between the two is seen by the look, one after it by the message.
+        // Subscribed before looking: the look sees an end before it, a message announces an end after it.
         const turn = nextTurn(wakers, key, signal);
         try {
           await Promise.race([listen(channel), turn.done(SUBSCRIBING_MS)]);
           const found = await look();
           const leftMs = deadline - Date.now();
-          // Not `leftMs <= 0`: a time limit that is no number must not wait for ever.
+          // Not `leftMs <= 0`: NaN must not wait for ever.
           if (found !== null || !(leftMs > 0)) return found;
           await turn.done(Math.min(leftMs, LOOK_AGAIN_MS));
         } finally {

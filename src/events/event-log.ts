@@ -1,34 +1,42 @@
 import { isPartOfAnswer, joined, type ResponseEvent } from '../responses/event.ts';
 
 /**
- * The journal of a job: what the upstream said in the stream of its answer, in order, over all attempts. Written by the worker that holds the
- * job's lock, in batches; read by everybody who watches. It is kept for as long as the job.
+ * LogEntry is one entry of a job's event log: what the upstream streamed, in order, over all attempts. The
+ * worker that holds the job's lock writes it in batches, watchers read it, and it is kept for as long as the
+ * job.
  *
- * An entry of the Redis stream has the fields `a` (the attempt), `p` (how many responses had been bought for the job by then, which tells one from
- * the next), and `e` (events, JSON) or `r` (why a new attempt begins).
+ * An entry of the Redis stream has the fields `a` (the attempt), `p` (how many responses had been bought for
+ * the job by then, which tells one response from the next), and `e` (events as JSON) or `r` (why a new
+ * attempt begins).
  */
 export interface LogEntry {
   attempt: number;
   purchase: number;
   events: ResponseEvent[];
-  /** Of an entry that only says that another attempt has begun. */
+  /** Why another attempt begins; undefined for an entry with events. */
   reason: string | undefined;
 }
 
-/** The deltas of the text are most of a journal: `[output index, content index, delta]`, once it is known which item has that index. */
+/**
+ * Written is an event as it is stored. Deltas of the text are most of a log, so they are stored as `[output
+ * index, content index, delta]` once an earlier event has told which item has that index.
+ */
 type Written = ResponseEvent | [number, number, string];
 
 const TEXT_DELTA = 'response.output_text.delta';
 
-/** The ids of the items by their index, as both sides learn them from the events before. */
+/** Item ids by index, which writer and reader both learn from earlier events. */
 type ItemIds = Map<number, string>;
 
-/** What the follower of one response has heard and not yet written down. */
+/** LogBatch collects events of one response that are not written yet. */
 export class LogBatch {
   readonly #itemIds: ItemIds = new Map();
   #events: ResponseEvent[] = [];
 
-  /** Deltas that follow each other become one. Padding goes, and so does what is not a part of the answer. */
+  /**
+   * Adds an event. Consecutive deltas become one; padding, and events that are no part of the answer, are
+   * dropped.
+   */
   add({ obfuscation: _padding, sequence_number: _number, ...event }: ResponseEvent): void {
     if (!isPartOfAnswer(event)) return;
     const last = this.#events.at(-1);
@@ -41,7 +49,7 @@ export class LogBatch {
     return this.#events.length === 0;
   }
 
-  /** The batch as it is written down; the next one begins empty. */
+  /** Returns the batch as it is stored, and empties it. */
   take(): string {
     const written = this.#events.map((event) => this.#write(event));
     this.#events = [];
@@ -69,7 +77,7 @@ export class LogBatch {
   }
 }
 
-/** Reads the entries of one journal, in order. */
+/** createEventLogReader reads the entries of one log, in order. */
 export function createEventLogReader(): (fields: readonly string[]) => LogEntry {
   const itemIds: ItemIds = new Map();
   let purchase = -1;

@@ -7,71 +7,84 @@ import type { UpstreamResponse } from '../responses/response.ts';
 import { createEventLogReader } from './event-log.ts';
 import { createReplay, type ReplayEvent } from './replay.ts';
 
-/** A job that somebody watches: how it stands, and what has been said in its answer. One for all who watch it in this process. */
+/**
+ * LiveJob is a job that is being watched: its view and its replay. All watchers in this process share one.
+ */
 export interface LiveJob {
-  /** Undefined before the first look. */
+  /** undefined before the first look. */
   readonly view: JobView | undefined;
-  readonly said: readonly ReplayEvent[];
+  readonly replay: readonly ReplayEvent[];
   readonly end: LiveJobEnd | undefined;
-  /** Resolves at the next change of any of these. */
+  /** Resolves at the next change of the view, the replay or the end. */
   changed(): Promise<void>;
-  /** To be called once by whoever opened it. */
+  /** Ends one watcher's use; to be called once for each `open`. */
   leave(): void;
 }
 
-/** `gone`: there is no such job any more. `closed`: this process stops. */
+/** LiveJobEnd says why nothing more follows. `gone`: the job was deleted. `closed`: this process stops. */
 export type LiveJobEnd =
   | { kind: 'finished'; view: JobView; response: UpstreamResponse | undefined }
   | { kind: 'gone' }
   | { kind: 'closed' };
 
+/** LiveJobs are the jobs that are watched in this process. */
 export interface LiveJobs {
-  /** @param id the job's, inside BullMQ. */
+  /** @param id the job's id inside BullMQ. */
   open(queue: ModelQueue, id: string): LiveJob;
   close(): void;
 }
 
-/** A message lost in a reconnect must not cost a watcher much, and not every change of status is announced. In milliseconds. */
+/**
+ * How often a job is read without a message, in milliseconds: a message may be lost in a reconnect, and not
+ * every change of status is announced.
+ */
 const LOOK_AGAIN_MS = 10_000;
-/** The line moves without a word to each who stands in it. */
+/** The same for a waiting job: its position changes without a message. */
 const WAITING_MS = 2000;
-/** After Redis could not be read. */
+/** The pause after Redis could not be read. */
 const TRY_AGAIN_MS = 1000;
+/** How long the first look waits for the subscription. */
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
 
 export function createLiveJobs(redis: RedisClient, subscriptions: Subscriptions): LiveJobs {
-  const open = new Map<string, RunningFeed>();
+  const open = new Map<string, SharedJob>();
   let closed = false;
   return {
     open(queue, id) {
       const key = queue.keys.eventLog(id);
-      const feed = open.get(key) ?? runFeed({ redis, subscriptions, queue, id }, () => open.delete(key));
-      open.set(key, feed);
-      if (closed) feed.close();
-      return feed.join();
+      const shared =
+        open.get(key) ?? startSharedJob({ redis, subscriptions, queue, id }, () => open.delete(key));
+      open.set(key, shared);
+      if (closed) shared.close();
+      return shared.join();
     },
     close() {
       closed = true;
-      for (const feed of open.values()) feed.close();
+      for (const shared of open.values()) shared.close();
     },
   };
 }
 
-interface RunningFeed {
+interface SharedJob {
   join(): LiveJob;
   close(): void;
 }
 
-interface FeedOptions {
+interface SharedJobOptions {
   redis: RedisClient;
   subscriptions: Subscriptions;
   queue: ModelQueue;
   id: string;
 }
 
-/** @param onOver nobody may join it any more: it has ended, or the last one has left. */
-function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () => void): RunningFeed {
+/**
+ * @param onOver called when no watcher may join any more: the job has ended, or the last watcher has left.
+ */
+function startSharedJob(
+  { redis, subscriptions, queue, id }: SharedJobOptions,
+  onOver: () => void,
+): SharedJob {
   const channel = queue.keys.eventLog(id);
   const replay = createReplay();
   const readEntry = createEventLogReader();
@@ -80,7 +93,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
   let end: LiveJobEnd | undefined;
   let watchers = 0;
   let change = deferred();
-  /** What the next look is for: an entry alone does not change the job's status. */
+  /** Whether the next look reads the job too: a new log entry alone does not change its status. */
   let lookAtJob = true;
   let news = deferred();
 
@@ -101,7 +114,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
     news.resolve();
   });
 
-  const readJournal = async (): Promise<boolean> => {
+  const readLog = async (): Promise<boolean> => {
     const from = lastEntry === '-' ? '-' : `(${lastEntry}`;
     const entries = await redis.xrange(channel, from, '+', 'COUNT', ENTRIES_AT_ONCE);
     for (const [entryId, fields] of entries) {
@@ -112,13 +125,13 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
     return entries.length === ENTRIES_AT_ONCE;
   };
 
-  /** The job first: when it has ended, nothing comes into the journal after that. */
+  /** Reads the job before the log: once the job has ended, nothing is added to the log. */
   const look = async (): Promise<void> => {
     const isLookAtJob = lookAtJob;
     lookAtJob = false;
     const reading = isLookAtJob ? await queue.read(id) : undefined;
     if (reading === null) return finish({ kind: 'gone' });
-    while (await readJournal()) if (end !== undefined) return;
+    while (await readLog()) if (end !== undefined) return;
     if (reading === undefined) return;
     const latest = reading.view;
     if (latest.status === 'completed') {
@@ -143,7 +156,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
         await look();
         if (view?.status === 'waiting') pauseMs = WAITING_MS;
       } catch {
-        // Redis is away: who watches sees nothing new, and goes on when it is back.
+        // Redis is away: watchers see nothing new until it is back.
         lookAtJob = true;
         pauseMs = TRY_AGAIN_MS;
       }
@@ -160,7 +173,7 @@ function runFeed({ redis, subscriptions, queue, id }: FeedOptions, onOver: () =>
         get view() {
           return view;
         },
-        said: replay.said,
+        replay: replay.events,
         get end() {
           return end;
         },
@@ -188,7 +201,7 @@ function deferred(): Deferred {
   return { promise, resolve };
 }
 
-/** Waits for a promise, but not for ever. @returns whether the time was up first. */
+/** Waits for a promise, but no longer than `limitMs`. @returns whether the time was up first. */
 async function soonest(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<true>((resolve) => {

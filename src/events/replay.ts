@@ -4,43 +4,47 @@ import { createStreamedItem, type StreamedItem } from '../responses/streamed-ite
 import type { LogEntry } from './event-log.ts';
 
 /**
- * What is said in a job's answer, in order, each once: the same list for everybody who reads it, whenever. Only its end grows.
- *
- * `attempt`: what was said before it belongs to a response that was lost or has failed, and is said anew.
+ * ReplayEvent is one event of a replay. `attempt` says that the events before it belong to a response that
+ * was lost or failed; the events after it belong to the next one.
  */
 export type ReplayEvent =
   | { kind: 'attempt'; attempt: number; reason: string }
   | { kind: 'event'; attempt: number; event: ResponseEvent };
 
+/**
+ * Replay is a job's event log as one list of events, each once and in order. The list is the same whenever it
+ * is built; it only grows.
+ */
 export interface Replay {
-  readonly said: readonly ReplayEvent[];
+  readonly events: readonly ReplayEvent[];
   add(entry: LogEntry): void;
-  /** Adds what the journal lacks of the final answer: all of it where nothing was streamed. */
+  /** Adds what the log lacks of the final answer: all of it where nothing was streamed. */
   complete(response: UpstreamResponse): void;
 }
 
 const UNKNOWN_REASON = 'the worker of the attempt before it died';
 
 /**
- * Items of a new response come after those of the earlier one, which end as incomplete: so that each item of the whole transcript has an index
- * of its own, as readers of OpenAI's streams expect.
+ * createReplay numbers the items of all responses of a job in one sequence: those of a new response come
+ * after those of the earlier one, which end as incomplete. Readers of OpenAI's streams expect an index of its
+ * own for each item.
  */
 export function createReplay(): Replay {
-  const said: ReplayEvent[] = [];
+  const events: ReplayEvent[] = [];
   let attempt = 1;
   let purchase: number | undefined;
-  /** The items of the response that is being read, by the index that the upstream gave them. */
+  /** The items of the current response, by the upstream's index. */
   let items = new Map<number, StreamedItem>();
-  /** How many items have an index. */
+  /** How many items have an index in the replay. */
   let indexes = 0;
 
-  const say = (event: ResponseEvent): void => void said.push({ kind: 'event', attempt, event });
+  const append = (event: ResponseEvent): void => void events.push({ kind: 'event', attempt, event });
 
   const beginAnew = (next: number, reason: string): void => {
-    for (const item of items.values()) for (const event of item.abandon()) say(event);
+    for (const item of items.values()) for (const event of item.closeIncomplete()) append(event);
     items = new Map();
     attempt = next;
-    said.push({ kind: 'attempt', attempt, reason });
+    events.push({ kind: 'attempt', attempt, reason });
   };
 
   const itemAt = (upstreamIndex: number): StreamedItem => {
@@ -53,25 +57,26 @@ export function createReplay(): Replay {
   };
 
   return {
-    said,
+    events,
     add(entry) {
-      // Nothing has been heard since the attempt was announced: this is its response.
+      // Without items, nothing was streamed since the attempt was announced: the entry belongs to its
+      // response.
       const isAnother = purchase !== undefined && entry.purchase !== purchase && items.size > 0;
       if (entry.attempt > attempt && (entry.reason !== undefined || isAnother || purchase === undefined)) {
         beginAnew(entry.attempt, entry.reason ?? UNKNOWN_REASON);
       } else if (isAnother) beginAnew(entry.attempt, UNKNOWN_REASON);
       purchase = entry.purchase;
       for (const event of entry.events) {
-        if (event.output_index === undefined) say(event);
-        else say(itemAt(event.output_index).hear(event));
+        if (event.output_index === undefined) append(event);
+        else append(itemAt(event.output_index).apply(event));
       }
     },
     complete(response) {
       const output = outputOf(response);
-      // It was bought after what was streamed, and not streamed itself.
-      if ([...items].some(([i, item]) => !item.mayBe(output[i]))) beginAnew(attempt, UNKNOWN_REASON);
+      // The final response is a later one than the one that was streamed, and was not streamed itself.
+      if ([...items].some(([i, item]) => !item.matches(output[i]))) beginAnew(attempt, UNKNOWN_REASON);
       for (const [upstreamIndex, final] of output.entries()) {
-        for (const event of itemAt(upstreamIndex).complete(final)) say(event);
+        for (const event of itemAt(upstreamIndex).complete(final)) append(event);
       }
     },
   };

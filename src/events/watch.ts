@@ -4,42 +4,45 @@ import type { UpstreamResponse } from '../responses/response.ts';
 import type { LiveJob } from './live-job.ts';
 import type { ReplayEvent } from './replay.ts';
 
-/** What a watcher sees, in order. After `end` nothing comes; a watch may also end without it: the job is gone, or this process stops. */
+/**
+ * WatchEvent is what a watcher sees of a job, in order. `number` counts replay events and the end from 1.
+ * Nothing follows `end`. A watch may stop without it: the job was deleted, or this process stops.
+ */
 export type WatchEvent =
   | { kind: 'status'; view: JobView }
-  /** `number`: its place among all that is said, from 1. */
-  | { kind: 'said'; number: number; said: ReplayEvent }
+  | { kind: 'replay'; number: number; entry: ReplayEvent }
   | { kind: 'end'; number: number; view: JobView; response: UpstreamResponse | undefined };
 
 /**
- * Watches a job from the beginning, or on from what somebody has seen before.
- * @param after the number of the last that was seen; 0: nothing yet.
+ * watch follows a live job from the beginning, or from where a watcher was cut off.
+ * @param after the number of the last event that the watcher has seen; 0: none.
+ * @param signal ends the watch.
  */
 export async function* watch(
   open: () => LiveJob,
   after: number,
   signal: AbortSignal,
 ): AsyncGenerator<WatchEvent> {
-  const feed = open();
+  const job = open();
   let wake: () => void = () => {};
   const aborted = (): void => wake();
   signal.addEventListener('abort', aborted, { once: true });
   try {
-    let told: string | undefined;
+    let lastStanding: string | undefined;
     for (let next = after; !signal.aborted; ) {
-      // Asked for before looking, so that nothing changes unseen in between.
-      const change = feed.changed();
-      const { view, end, said } = feed;
-      if (view !== undefined && end === undefined && standingOf(view) !== told) {
-        told = standingOf(view);
+      // Taken before the look, so that no change in between is missed.
+      const change = job.changed();
+      const { view, end, replay } = job;
+      if (view !== undefined && end === undefined && standingOf(view) !== lastStanding) {
+        lastStanding = standingOf(view);
         yield { kind: 'status', view };
       }
-      for (; next < said.length && !signal.aborted; next += 1) {
-        const each = said[next];
-        if (each !== undefined) yield { kind: 'said', number: next + 1, said: each };
+      for (; next < replay.length && !signal.aborted; next += 1) {
+        const entry = replay[next];
+        if (entry !== undefined) yield { kind: 'replay', number: next + 1, entry };
       }
-      if (end?.kind === 'finished' && next <= said.length) {
-        yield { kind: 'end', number: said.length + 1, view: end.view, response: end.response };
+      if (end?.kind === 'finished' && next <= replay.length) {
+        yield { kind: 'end', number: replay.length + 1, view: end.view, response: end.response };
       }
       if (end !== undefined) return;
       if (signal.aborted) return;
@@ -50,37 +53,41 @@ export async function* watch(
     }
   } finally {
     signal.removeEventListener('abort', aborted);
-    feed.leave();
+    job.leave();
   }
 }
 
-export async function* jobEvents(seen: AsyncGenerator<WatchEvent>): AsyncGenerator<JobEvent> {
-  for await (const each of seen) {
-    switch (each.kind) {
+/**
+ * jobEvents turns what a watcher sees into the events that callers get: the texts of the answer, without the
+ * upstream's event types.
+ */
+export async function* jobEvents(watched: AsyncGenerator<WatchEvent>): AsyncGenerator<JobEvent> {
+  for await (const event of watched) {
+    switch (event.kind) {
       case 'status':
-        yield { type: 'status', data: each.view };
+        yield { type: 'status', data: event.view };
         break;
-      case 'said': {
-        const event = jobEventFrom(each.said, each.number);
-        if (event !== undefined) yield event;
+      case 'replay': {
+        const jobEvent = jobEventFrom(event.entry, event.number);
+        if (jobEvent !== undefined) yield jobEvent;
         break;
       }
       case 'end':
-        yield { type: 'done', number: each.number, data: each.view };
+        yield { type: 'done', number: event.number, data: event.view };
         break;
       default: {
-        const never: never = each;
+        const never: never = event;
         throw new Error(`unexpected ${JSON.stringify(never)}`);
       }
     }
   }
 }
 
-/** @param number the place of what was said in the whole transcript, from 1. @returns undefined for what is no part of any text. */
-function jobEventFrom(said: ReplayEvent, number: number): JobEvent | undefined {
-  const { attempt } = said;
-  if (said.kind === 'attempt') return { type: 'attempt', number, data: { attempt, reason: said.reason } };
-  const { type, delta, summary_index } = said.event;
+/** @returns undefined for an event that adds nothing to a text. */
+function jobEventFrom(entry: ReplayEvent, number: number): JobEvent | undefined {
+  const { attempt } = entry;
+  if (entry.kind === 'attempt') return { type: 'attempt', number, data: { attempt, reason: entry.reason } };
+  const { type, delta, summary_index } = entry.event;
   switch (type) {
     case 'response.output_text.delta':
       return textEvent('delta', delta);

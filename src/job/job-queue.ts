@@ -14,15 +14,18 @@ export interface CallOptions {
 /** EnqueueOptions say how a request becomes a job. */
 export interface EnqueueOptions extends CallOptions {
   /**
-   * The caller's name for the request, of 1 to 255 printable ASCII characters with no blank at either end. Within one tenant the same
-   * key and request give the same job for as long as that job exists. Default: none; each call enqueues another job.
+   * The caller's name for the request, of 1 to 255 printable ASCII characters with no blank at either end.
+   * Within one tenant the same key and request give the same job for as long as that job exists. Default:
+   * none; each call enqueues another job.
    */
   idempotencyKey?: string | undefined;
 }
 
 /** WaitOptions bound a wait for the end of a job. */
 export interface WaitOptions extends CallOptions {
-  /** The longest wait, in milliseconds. `Infinity` waits for the end; 0, negative numbers and NaN do not wait. */
+  /**
+   * The longest wait, in milliseconds. `Infinity` waits for the end; 0, negative numbers and NaN do not wait.
+   */
   timeoutMs?: number | undefined;
 }
 
@@ -46,12 +49,18 @@ export interface JobQuery {
   cursor?: string | undefined;
 }
 
-/** BulkOutcome is the outcome of one request of a bulk. `isNew` is false where the request's key already had this job. */
+/**
+ * BulkOutcome is the outcome of one request of a bulk. `isNew` is false where the request's key already had
+ * this job.
+ */
 export type BulkOutcome<Refusal extends JobQueueError = JobQueueError> =
   | { ok: true; job: JobView; isNew: boolean }
   | { ok: false; error: Refusal };
 
-/** JobQueueError is how a JobQueue refuses a call: an `O3ClientError` over HTTP, a `QueueError` straight on Redis. */
+/**
+ * JobQueueError is how a JobQueue refuses a call: an `O3ClientError` over HTTP, a `QueueError` straight on
+ * Redis.
+ */
 export interface JobQueueError extends Error {
   /** One of the codes of docs/ERRORS.md; the same for both. */
   readonly code: string;
@@ -62,31 +71,42 @@ export interface JobQueueError extends Error {
 }
 
 /**
- * JobQueue is what an app does with jobs. `O3Client` does it over HTTP, `O3Queue` straight on Redis, with the same results; one test suite
- * runs against both. A failed job is data, never an error.
+ * JobQueue is what an app does with jobs. `O3Client` does it over HTTP, `O3Queue` straight on Redis, with the
+ * same results; one test suite runs against both. A failed job is data, never an error.
  *
- * @throws {JobQueueError} from every method that a queue refuses; `job_not_found` from every method that takes an id. Or the reason
- * of the call's signal.
+ * @throws {JobQueueError} from every method that a queue refuses; `job_not_found` from every method that
+ * takes an id. Or the reason of the call's signal.
  */
 export interface JobQueue {
-  /** Enqueues a request. With an idempotency key it may be called again: a repeat answers with the job as it stands by then. */
+  /**
+   * Enqueues a request. With an idempotency key it may be called again: a repeat answers with the job as it
+   * stands by then.
+   */
   enqueue(request: JobRequest, options?: EnqueueOptions): Promise<JobView>;
-  /** Enqueues up to 1,000 requests. The outcomes are in the order of the requests; a bad request refuses only itself. */
+  /**
+   * Enqueues up to 1,000 requests. The outcomes are in the order of the requests; a bad request refuses only
+   * itself.
+   */
   enqueueBulk(requests: readonly BulkRequest[], options?: CallOptions): Promise<BulkOutcome[]>;
   /** Reads a job as it stands. */
   get(id: string, options?: CallOptions): Promise<JobView>;
-  /** Reads a job's result. By default it does not wait; until the job is completed the outcome holds the job. */
+  /**
+   * Reads a job's result. By default it does not wait; until the job is completed the outcome holds the job.
+   */
   result(id: string, options?: WaitOptions): Promise<ResultOutcome>;
-  /** Waits for a job's end, by default for as long as it takes, and answers with the job as it stands then. */
+  /**
+   * Waits for a job's end, by default for as long as it takes, and answers with the job as it stands then.
+   */
   wait(id: string, options?: WaitOptions): Promise<JobView>;
   /**
-   * Follows a job to its end: the last event is `done`. A reader that begins after the last event gets none. Restarts and crashes in
-   * between cost the reader nothing. The iterator throws `job_not_found` when the job is deleted meanwhile.
+   * Follows a job to its end: the last event is `done`. A reader that begins after the last event gets none.
+   * Restarts and crashes in between cost the reader nothing. The iterator throws `job_not_found` when the job
+   * is deleted meanwhile.
    */
   events(id: string, options?: EventOptions): AsyncGenerator<JobEvent, void, undefined>;
   /**
-   * Cancels a job. The answer is `cancelled`; or `active` with `cancelling: true`, which becomes `cancelled` within a second. A job that is
-   * cancelled already stays so.
+   * Cancels a job. The answer is `cancelled`; or `active` with `cancelling: true`, which becomes `cancelled`
+   * within a second. A job that is cancelled already stays so.
    * @throws {JobQueueError} `job_finished` for a completed or failed job.
    */
   cancel(id: string, options?: CallOptions): Promise<JobView>;
@@ -100,7 +120,10 @@ export interface JobQueue {
    * @throws {JobQueueError} `job_not_finished`
    */
   delete(id: string, options?: CallOptions): Promise<void>;
-  /** Reads one page of jobs, newest first. A page may hold fewer jobs than `limit` although more follow: read on by `next_cursor`. */
+  /**
+   * Reads one page of jobs, newest first. A page may hold fewer jobs than `limit` although more follow: read
+   * on by `next_cursor`.
+   */
   list(query?: JobQuery, options?: CallOptions): Promise<JobPage>;
   /** Iterates over the jobs of all pages, newest first. */
   jobs(query?: JobQuery, options?: CallOptions): AsyncGenerator<JobView, void, undefined>;
@@ -124,8 +147,8 @@ export async function* jobsOfAllPages(
 const ENQUEUE_OPTIONS: readonly string[] = ['idempotencyKey', 'signal'] satisfies (keyof EnqueueOptions)[];
 
 /**
- * enqueueOptionFlaw says what is wrong with the options of `enqueue`; undefined: nothing. Names are checked because a misspelt
- * `idempotencyKey` that was passed over would buy a job twice.
+ * enqueueOptionFlaw says what is wrong with the options of `enqueue`; undefined: nothing. Names are checked
+ * because a misspelt `idempotencyKey` that was passed over would buy a job twice.
  */
 export function enqueueOptionFlaw(options: EnqueueOptions): Flaw | undefined {
   const unknown = Object.keys(options).find((name) => !ENQUEUE_OPTIONS.includes(name));
@@ -135,7 +158,10 @@ export function enqueueOptionFlaw(options: EnqueueOptions): Flaw | undefined {
   return options.idempotencyKey === undefined ? undefined : idempotencyKeyFlaw(options.idempotencyKey);
 }
 
-/** idempotencyKeyFlaw says what is wrong with an idempotency key; undefined: nothing. A blank at an end is refused because HTTP drops it. */
+/**
+ * idempotencyKeyFlaw says what is wrong with an idempotency key; undefined: nothing. A blank at an end is
+ * refused because HTTP drops it.
+ */
 export function idempotencyKeyFlaw(key: unknown): Flaw | undefined {
   if (typeof key === 'string' && /^[\x20-\x7e]{1,255}$/.test(key) && key.trim() === key) return undefined;
   const got = typeof key === 'string' && key.length > 255 ? `${key.length} of them` : shown(key);

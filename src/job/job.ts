@@ -1,8 +1,10 @@
 /**
  * Glossary. Each word has this one meaning in code, documents and messages.
  *
- * - **job**: one unit of work, a row on the board. **request**: what the caller sent. **result**: what comes back.
- * - **model**: the name a caller asks for. **upstream**: the server that answers. **upstream model**: its name there.
+ * - **job**: one unit of work, a row on the board. **request**: what the caller sent. **result**: what comes
+ *   back.
+ * - **model**: the name a caller asks for. **upstream**: the server that answers. **upstream model**: its
+ *   name there.
  * - **tenant**: the owner of an API key, and of the jobs enqueued with it.
  * - **run**: a job from its enqueueing, or from a retry by hand, until its final status.
  * - **attempt**: one try of a run, counted from 1. **retry**: a further attempt, after a failure or by hand.
@@ -13,19 +15,22 @@
  * - **release**: give an active job back to the queue, uncharged, because its worker stops.
  * - **fair queue**: the jobs that wait for their turn, ordered by start-time fair queueing over tenants.
  * - **position**: a waiting job's rank in the fair queue; 1 is next.
- * - **reservation**: what a job has taken of the quota before it starts. **lease**: how long that holds unrenewed.
+ * - **reservation**: what a job has taken of the quota before it starts. **lease**: how long that holds
+ *   unrenewed.
  * - **pause**: nothing of a model or a tenant starts, for a stated reason, until a time or a resume by hand.
  * - **circuit breaker**: the pause of a model whose upstream is down, with one job at a time as a probe.
- * - **event log**: what the upstream streamed for a job, kept in Redis. **replay**: the log read from its beginning.
+ * - **event log**: what the upstream streamed for a job, kept in Redis. **replay**: the log read from its
+ *   beginning.
  * - **outbox**: finished jobs whose webhook is still to be sent, written together with the final status.
  * - **idempotency key**: the caller's name for a request; it becomes one job however often it is sent.
  */
 
 /**
  * - `waiting`: enqueued, retried, released or recovered; taken by a worker, or cancelled.
- * - `delayed`: enqueued with a delay, or between two attempts; becomes `waiting` at its time, or is cancelled.
- * - `active`: held by a worker; completes, fails, is cancelled, goes back to `delayed` for its next attempt, or back to
- *   `waiting` when its worker stops or dies.
+ * - `delayed`: enqueued with a delay, or between two attempts; becomes `waiting` at its time, or is
+ *   cancelled.
+ * - `active`: held by a worker; completes, fails, is cancelled, goes back to `delayed` for its next attempt,
+ *   or back to `waiting` when its worker stops or dies.
  * - `completed`: has a result. For ever, until it is forgotten.
  * - `failed`: a terminal failure, or its attempts are exhausted. Only a retry by hand takes it out.
  * - `cancelled`: stopped on purpose. Only a retry by hand takes it out.
@@ -44,8 +49,9 @@ export function isFinished(status: JobStatus): status is FinishedStatus {
 export type PlanStatus = 'pending' | 'running' | 'completed' | 'error' | 'cancelled';
 
 /**
- * One row a status: what BullMQ calls it, what the plan's functions call it, what OpenAI's Responses API calls it.
- * A cancelled job is `failed` in BullMQ, which has no state of its own for it; the record of the run tells them apart.
+ * One row a status: what BullMQ calls it, what the plan's functions call it, what OpenAI's Responses API
+ * calls it. A cancelled job is `failed` in BullMQ, which has no state of its own for it; the record of the
+ * run tells them apart.
  */
 export const STATUS_TABLE: Record<
   JobStatus,

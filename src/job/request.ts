@@ -49,7 +49,10 @@ const questionFields = {
   metadata: metadata.optional(),
 };
 
-/** Any body of the Responses API; its fields are OpenAI's to judge, except those that this queue must own or read. */
+/**
+ * Any body of the Responses API; its fields are OpenAI's to judge, except those that this queue must own or
+ * read.
+ */
 const responsesBody = z
   .looseObject({
     model: z.string().min(1).optional(),
@@ -119,26 +122,36 @@ const responsesRequest = z
   .strictObject({ request: responsesBody, ...runOptions, ...queueOptions, ...previousField })
   .meta({ id: 'ResponsesRequest' });
 
-/** Both forms of a request, for the documentation; `parseJobRequest` tells them apart first, for the sake of its refusals. */
+/**
+ * Both forms of a request, for the documentation; `parseJobRequest` tells them apart first, for the sake of
+ * its refusals.
+ */
 export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id: 'JobRequest' });
 
 /**
- * What a caller may ask: a `question` in plain words, or `request`, any body of OpenAI's Responses API. Exactly one of them.
- * What each field means, its unit and its default stand in the schemas above, from where they also reach `/docs`.
+ * What a caller may ask: a `question` in plain words, or `request`, any body of OpenAI's Responses API.
+ * Exactly one of them. What each field means, its unit and its default stand in the schemas above, from where
+ * they also reach `/docs`.
  */
 export type JobRequest = z.infer<typeof jobRequest>;
 
-/** BulkRequest is a request of a bulk. With `idempotency_key` it becomes one job however often it is sent, as with `Idempotency-Key`. */
+/**
+ * BulkRequest is a request of a bulk. With `idempotency_key` it becomes one job however often it is sent, as
+ * with `Idempotency-Key`.
+ */
 export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
 
 /**
- * The data of a job in Redis, the same for every producer in every language (docs/DATA-FORMAT.md): what was asked,
- * without what BullMQ keeps itself (queue, priority, delay, attempts).
+ * The data of a job in Redis, the same for every producer in every language (docs/DATA-FORMAT.md): what was
+ * asked, without what BullMQ keeps itself (queue, priority, delay, attempts).
  */
 export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>;
 
 declare const parsed: unique symbol;
-/** ParsedRequest is a JobRequest that `parseJobRequest` has checked. Only it makes one, so a request is checked once, where it comes in. */
+/**
+ * ParsedRequest is a JobRequest that `parseJobRequest` has checked. Only it makes one, so a request is
+ * checked once, where it comes in.
+ */
 export type ParsedRequest = JobRequest & { readonly [parsed]: true };
 
 /** @throws {QueueError} `invalid_request`, with every flaw. */
@@ -183,7 +196,10 @@ export function questionPreview(work: JobRequest | JobData): string {
   return preview('request' in work ? questionOf(work.request.input) : work.question, 100);
 }
 
-/** The body for the upstream. How it is run (`background`, `stream`) is the worker's to say, so those are left out. */
+/**
+ * The body for the upstream. How it is run (`background`, `stream`) is the worker's to say, so those are left
+ * out.
+ */
 export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<string, unknown> {
   if ('request' in data) {
     const { background: _background, stream: _stream, ...body } = data.request;
@@ -226,7 +242,9 @@ function hasOwn(value: unknown, key: string): boolean {
   return isRecord(value) && Object.hasOwn(value, key);
 }
 
-/** The last thing a user said in a Responses API input; the question is what a person looks for on the board. */
+/**
+ * The last thing a user said in a Responses API input; the question is what a person looks for on the board.
+ */
 function questionOf(input: unknown): string {
   if (typeof input === 'string') return input;
   if (!Array.isArray(input)) return '(prompt template)';

@@ -2,7 +2,10 @@ import type { JobsOptions } from 'bullmq';
 import { z } from 'zod';
 import type { EnqueuedNeed } from './token-estimate.ts';
 
-/** OurOptions are BullMQ's options of a job with ours among them: BullMQ stores options that it does not know, and ignores them. */
+/**
+ * OurOptions are BullMQ's options of a job with ours among them: BullMQ stores options that it does not know,
+ * and ignores them.
+ */
 export interface OurOptions extends JobsOptions {
   /** The tenant; Bull Board shows it. */
   group?: { id: string };

@@ -2,8 +2,9 @@ import { z } from 'zod';
 import { JOB_STATUSES } from './job.ts';
 
 /**
- * The one definition of what the world sees of a job: the types below come from these schemas, and so does `/openapi.json`. A file that needs
- * only the types imports them with `import type`, which costs nothing: the client must not load zod.
+ * The one definition of what the world sees of a job: the types below come from these schemas, and so does
+ * `/openapi.json`. A file that needs only the types imports them with `import type`, which costs nothing: the
+ * client must not load zod.
  */
 
 /** Times are ISO 8601. */

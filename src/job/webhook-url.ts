@@ -4,7 +4,10 @@ import { refusedRange } from './public-address.ts';
 
 /** Room for a long token, and none for a payload: it is stored in each job. */
 const MOST_CHARACTERS = 2000;
-/** Names that lead to this machine or this network, whatever DNS says: RFC 6761, RFC 6762, and what ICANN reserves for private use. */
+/**
+ * Names that lead to this machine or this network, whatever DNS says: RFC 6761, RFC 6762, and what ICANN
+ * reserves for private use.
+ */
 const INWARD_NAME = /(^|\.)(localhost|local|internal)$/;
 
 /** Where a webhook goes, by its form alone. */
@@ -17,7 +20,8 @@ export const webhookUrl = z
   });
 
 /**
- * What is wrong with where a webhook is to go, as far as that can be known without a look into DNS; undefined: nothing.
+ * What is wrong with where a webhook is to go, as far as that can be known without a look into DNS;
+ * undefined: nothing.
  * @param allowPrivate `allowPrivateWebhooks` of the configuration.
  */
 export function webhookUrlFlaw(url: string, allowPrivate: boolean): string | undefined {
@@ -26,7 +30,8 @@ export function webhookUrlFlaw(url: string, allowPrivate: boolean): string | und
   }
   const flaw = formFlaw(url);
   if (flaw !== undefined) return flaw;
-  // Whatever way an IP address is written (decimal, octal, hexadecimal, full width), the URL has it in its one form.
+  // Whatever way an IP address is written (decimal, octal, hexadecimal, full width), the URL has it in its
+  // one form.
   const host = hostOf(new URL(url));
   if (isIP(host) !== 0) {
     const range = refusedRange(host, allowPrivate);

@@ -5,15 +5,17 @@ export type { Logger };
 
 export interface LogOptions {
   level: string;
-  /** Replaced by `***` in every line, whatever field they came in: the last gate before the outside. */
+  /** Replaced by `***` in every line, in whatever field they stand: the last gate before the outside. */
   secrets: readonly string[];
-  /** Lines for people (a terminal) instead of JSON (everything else). */
+  /** Whether lines are written for a terminal instead of as JSON. */
   pretty: boolean;
-  /** Where lines go; default: standard error, so that standard output stays for results. */
+  /** Default: standard error, so that standard output stays free for results. */
   destination?: DestinationStream;
 }
 
-/** One JSON object a line. Questions and answers are logged at `debug` only, keys never. */
+/**
+ * createLogger writes one JSON object a line. Questions and answers are logged at `debug` only, keys never.
+ */
 export function createLogger({ level, secrets, pretty: forPeople, destination }: LogOptions): Logger {
   const out = destination ?? standardError(forPeople);
   return pino(
@@ -44,7 +46,7 @@ function withoutSecrets(out: DestinationStream, secrets: readonly string[]): Des
   const spellings = secrets
     .filter((secret) => secret.length >= 4)
     .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    // The longest first: of one that begins like another the rest would be left.
+    // The longest first: a shorter secret would leave the rest of a longer one that begins with it.
     .sort((one, other) => other.length - one.length);
   return {
     write(line: string) {

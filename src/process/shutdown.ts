@@ -1,32 +1,32 @@
 import { withTimeout } from '../async/with-timeout.ts';
 
-/** Something long-lived that can be stopped in phases: a producer, a worker, a simulator, a Redis. */
+/** Stoppable is something long-lived that stops in phases: a producer, a worker, a simulator, a Redis. */
 export interface Stoppable {
   readonly name: string;
-  /** Take no more. */
+  /** Takes no more work. */
   quiet?(): void;
-  /** Resolves when what was taken is finished. */
+  /** Resolves when the work that was taken is finished. */
   drain?(): Promise<unknown>;
-  /** Give back what is left, uncharged. */
+  /** Gives unfinished work back, uncharged. */
   release?(): void;
-  /** Free everything; called once, last. */
+  /** Frees everything; called once, last. */
   close(): Promise<unknown>;
 }
 
 export interface ShutdownOptions {
-  /** From the beginning until the last part is closed, in milliseconds. */
+  /** The time until the last part must be closed, in milliseconds. */
   deadlineMs: number;
-  /** Aborted by a second signal: draining ends, what is left is released at once. */
+  /** Aborted by a second signal to the process: draining ends, and unfinished work is released at once. */
   hurry: AbortSignal;
 }
 
-/** What release and close may take of the deadline. */
+/** The share of the deadline that is kept for release and close. */
 const CLOSING_SHARE = 0.3;
 
 /**
- * quiet → drain → release → close, the same for every process. All parts go through a phase together, except that they
- * are closed in the given order, because the later ones carry the earlier ones (Redis comes last). A part that fails in a
- * phase does not keep the others from theirs.
+ * shutDown stops the parts of a process: quiet → drain → release → close. All parts go through a phase
+ * together, except that they are closed in the given order, because the later ones carry the earlier ones
+ * (Redis comes last). A part that fails in a phase does not keep the others from theirs.
  *
  * @returns whether everything was closed before the deadline.
  */

@@ -17,11 +17,13 @@ export interface O3QueueOptions extends Partial<Models> {
   /** The workers' `O3Q_PREFIX`. Default `o3q`. */
   prefix?: string;
   /**
-   * Whether the workers have `O3Q_WEBHOOK_SECRET`. Without it no worker delivers webhooks, and a request with a `webhook_url` is refused.
-   * Default false.
+   * Whether the workers have `O3Q_WEBHOOK_SECRET`. Without it no worker delivers webhooks, and a request with
+   * a `webhook_url` is refused. Default false.
    */
   webhooksOut?: boolean;
-  /** Called for lost connections, at most once a second for each connection. Default: they are not reported. */
+  /**
+   * Called for lost connections, at most once a second for each connection. Default: they are not reported.
+   */
   onError?: (error: Error) => void;
 }
 
@@ -30,7 +32,8 @@ const READY_KEY_MS = 1000;
 const FRESH_MS = 1000;
 
 /**
- * InstanceQueue is the queue as a producer holds it: all models, all callers, and the connections behind them. Apps take `O3Queue`.
+ * InstanceQueue is the queue as a producer holds it: all models, all callers, and the connections behind
+ * them. Apps take `O3Queue`.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
  */
@@ -82,7 +85,10 @@ export class InstanceQueue extends TenantQueue {
     await this.#core.guard(() => this.#core.redis.ping());
   }
 
-  /** Resolves when Redis accepts writes, for readiness: a Redis that is full, and a replica, still answer a ping. */
+  /**
+   * Resolves when Redis accepts writes, for readiness: a Redis that is full, and a replica, still answer a
+   * ping.
+   */
   async ready(): Promise<void> {
     await this.#core.guard(() => this.#core.redis.set(this.#readyKey, '', 'PX', READY_KEY_MS));
   }
@@ -104,7 +110,8 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again at once.
+   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again
+   * at once.
    * @throws {QueueError} `model_not_configured`
    */
   async resume(model: string): Promise<ResumedModel> {
@@ -112,14 +119,17 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Takes in what a webhook of OpenAI, whose signature has been checked, says: a response has ended. The worker that follows the response
-   * is told. @returns false when this webhook had been received before.
+   * Takes in what a webhook of OpenAI, whose signature has been checked, says: a response has ended. The
+   * worker that follows the response is told. @returns false when this webhook had been received before.
    */
   async receiveWebhook(webhookId: string, responseId: string): Promise<boolean> {
     return this.#core.guard(() => receiveWebhook(this.#core.redis, this.#webhookKeys, webhookId, responseId));
   }
 
-  /** Ends every wait with the job as it stands, and closes the connections to Redis. Calling it again waits for the same end. */
+  /**
+   * Ends every wait with the job as it stands, and closes the connections to Redis. Calling it again waits
+   * for the same end.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#core.close();
     return this.#closing;

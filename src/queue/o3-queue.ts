@@ -6,8 +6,9 @@ import { InstanceQueue, type O3QueueOptions } from './instance-queue.ts';
 import { RedisJobQueue } from './redis-job-queue.ts';
 
 /**
- * O3Queue is a JobQueue straight on Redis, for apps that share the Redis of the workers: it needs no producer. It sees the jobs of every
- * tenant; its own jobs belong to no tenant. While Redis is away every method fails at once with `redis_unavailable`.
+ * O3Queue is a JobQueue straight on Redis, for apps that share the Redis of the workers: it needs no
+ * producer. It sees the jobs of every tenant; its own jobs belong to no tenant. While Redis is away every
+ * method fails at once with `redis_unavailable`.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md, or the reason of the call's signal.
  */
@@ -20,12 +21,18 @@ export class O3Queue extends RedisJobQueue {
     this.#queue = queue;
   }
 
-  /** Gives the queue as one caller sees it, on the same connections: with the caller's jobs only, unless it is an admin. */
+  /**
+   * Gives the queue as one caller sees it, on the same connections: with the caller's jobs only, unless it is
+   * an admin.
+   */
   as(caller: Caller): JobQueue {
     return new RedisJobQueue(this.#queue.as(caller));
   }
 
-  /** Reports what was used and what it cost. Default: the last 30 days, with a row for each day, model and tenant. */
+  /**
+   * Reports what was used and what it cost. Default: the last 30 days, with a row for each day, model and
+   * tenant.
+   */
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
     return this.#queue.usage(query);
   }
@@ -36,14 +43,18 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again at once.
+   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again
+   * at once.
    * @throws {QueueError} `model_not_configured`
    */
   async resume(model: string): Promise<ResumedModel> {
     return this.#queue.resume(model);
   }
 
-  /** Ends every wait with the job as it stands, and closes the connections to Redis. Calling it again waits for the same end. */
+  /**
+   * Ends every wait with the job as it stands, and closes the connections to Redis. Calling it again waits
+   * for the same end.
+   */
   close(): Promise<void> {
     return this.#queue.close();
   }

@@ -18,7 +18,10 @@ export interface QueueCoreOptions {
   onError: (error: Error) => void;
 }
 
-/** QueueCore is what all faces of one queue share in this process: the connections, and a queue for each model. */
+/**
+ * QueueCore is what all faces of one queue share in this process: the connections, and a queue for each
+ * model.
+ */
 export interface QueueCore extends QueueAccess {
   /** undefined: no webhooks are delivered. */
   readonly deliveries: DeliveryQueue | undefined;

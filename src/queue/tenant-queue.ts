@@ -40,8 +40,9 @@ export type BoundedWait = WaitOptions & { timeoutMs: number };
 export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
 
 /**
- * TenantQueue is the queue as one caller sees it, with all that the producer needs to know. The caller owns what it enqueues; another tenant's
- * job is `job_not_found` to it. Without a caller every job is visible, and what is enqueued belongs to no tenant.
+ * TenantQueue is the queue as one caller sees it, with all that the producer needs to know. The caller owns
+ * what it enqueues; another tenant's job is `job_not_found` to it. Without a caller every job is visible, and
+ * what is enqueued belongs to no tenant.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
  */
@@ -59,8 +60,8 @@ export class TenantQueue {
   }
 
   /**
-   * Enqueues a request. `isNew` is false where the idempotency key already had this job: of many calls at once with one key and request, one is
-   * told `isNew`, and all get the same job.
+   * Enqueues a request. `isNew` is false where the idempotency key already had this job: of many calls at
+   * once with one key and request, one is told `isNew`, and all get the same job.
    */
   async enqueue(request: ParsedRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
     const outcome = await this.#intake.enqueue(request, idempotencyKey);
@@ -100,7 +101,10 @@ export class TenantQueue {
     });
   }
 
-  /** Reads a job's result as JSON, for a caller that only passes it on: of a big answer this costs a fraction of the time. */
+  /**
+   * Reads a job's result as JSON, for a caller that only passes it on: of a big answer this costs a fraction
+   * of the time.
+   */
   async resultJson(id: string, waiting: BoundedWait): Promise<ResultJsonOutcome> {
     const located = await this.#finished(id, waiting);
     return this.#core.guard(async () => {
@@ -129,8 +133,8 @@ export class TenantQueue {
   }
 
   /**
-   * Watches a job from the event after number `after` to its end. The watch ends without an `end` event when the signal aborts, the job is
-   * deleted or the queue is closed.
+   * Watches a job from the event after number `after` to its end. The watch ends without an `end` event when
+   * the signal aborts, the job is deleted or the queue is closed.
    */
   async watch(
     id: string,

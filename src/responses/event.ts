@@ -1,4 +1,7 @@
-/** One event of a response's stream, as it goes over the wire, but for its number. Only what is read here is typed. */
+/**
+ * ResponseEvent is one event of a response's stream as it goes over the wire, without its number. Only fields
+ * that are read here are typed.
+ */
 export interface ResponseEvent {
   type: string;
   output_index?: number;
@@ -11,10 +14,10 @@ export interface ResponseEvent {
 }
 
 /**
- * The events that tell of the response as a whole. Every door makes its own of these: a job's response begins before anything is bought,
- * and outlives the attempts.
+ * Events about the response as a whole. The routes make their own: a job's response begins before anything is
+ * bought, and outlives its attempts.
  */
-const OF_THE_WHOLE = new Set([
+const RESPONSE_EVENTS = new Set([
   'response.created',
   'response.queued',
   'response.in_progress',
@@ -26,12 +29,14 @@ const OF_THE_WHOLE = new Set([
   'error',
 ]);
 
-/** Whether an event is a part of the answer. Types that nobody knew yet are. */
+/**
+ * isPartOfAnswer is true for every event about a part of the answer, also for types that are not known yet.
+ */
 export function isPartOfAnswer({ type }: ResponseEvent): boolean {
-  return !OF_THE_WHOLE.has(type);
+  return !RESPONSE_EVENTS.has(type);
 }
 
-/** One event for two deltas that follow each other in the same place; undefined where they do not. */
+/** joined makes one event of two consecutive deltas of the same part; undefined where they are not. */
 export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent | undefined {
   const { delta: before, logprobs, ...place } = one;
   const { delta: after, logprobs: more, ...nextPlace } = next;
@@ -44,12 +49,12 @@ export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent |
   };
 }
 
-/** Bytes in base64 end with their padding, so that two of them do not make one. */
+/** Audio is base64, whose padding stands at the end: two pieces do not make one. */
 function isText({ type }: ResponseEvent): boolean {
   return type !== 'response.audio.delta';
 }
 
-/** Whatever else stands in them tells places apart: of some events only OpenAI knows what. */
+/** Compares all other fields, because some events have fields that only OpenAI knows. */
 function isSame(one: Record<string, unknown>, other: Record<string, unknown>): boolean {
   const fields = Object.keys(one);
   return (

@@ -1,12 +1,12 @@
 export type Fields = Record<string, unknown>;
 
-/** A text that is streamed. */
+/** Text is a streamed text of an output item. */
 export interface Text {
-  /** How the types of its events begin. */
+  /** The beginning of its event types. */
   type: string;
-  /** The field that has it in the end. */
+  /** The field that holds the whole text at the end. */
   field: string;
-  /** What its events have beside it: nothing, or an empty list of probabilities. */
+  /** What its events carry beside the text: nothing, or an empty list of probabilities. */
   logprobs?: { logprobs: [] };
 }
 
@@ -15,19 +15,22 @@ const REFUSAL: Text = { type: 'response.refusal', field: 'refusal' };
 const REASONING_TEXT: Text = { type: 'response.reasoning_text', field: 'text' };
 export const SUMMARY_TEXT: Text = { type: 'response.reasoning_summary_text', field: 'text' };
 
-/** Of items that are one text: https://platform.openai.com/docs/api-reference/responses-streaming */
+/**
+ * ITEM_TEXTS are the texts of items that consist of one text:
+ * https://platform.openai.com/docs/api-reference/responses-streaming
+ */
 export const ITEM_TEXTS: Readonly<Record<string, Text>> = {
   function_call: { type: 'response.function_call_arguments', field: 'arguments' },
   custom_tool_call: { type: 'response.custom_tool_call_input', field: 'input' },
 };
 
-/** The text of a part of `content`. */
+/** textOf tells which text a part of `content` is. */
 export function textOf(part: Fields): Text {
   if (part['type'] === 'refusal') return REFUSAL;
   return part['type'] === 'reasoning_text' ? REASONING_TEXT : OUTPUT_TEXT;
 }
 
-/** All the texts of an item, by the type of their events and the index of their part. */
+/** textsOf returns all texts of an item, by event type and index of the part. */
 export function textsOf(item: Fields): Map<string, string> {
   const whole = ITEM_TEXTS[String(item['type'])];
   const texts: [string, unknown][] = [
@@ -44,7 +47,7 @@ export function textsOf(item: Fields): Map<string, string> {
   return new Map(texts.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
-/** An item or a part as it stands at its first event. */
+/** emptied returns an item or a part as its first event shows it. */
 export function emptied(whole: Fields): Fields {
   const { field } = ITEM_TEXTS[String(whole['type'])] ?? textOf(whole);
   return {

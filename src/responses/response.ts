@@ -1,12 +1,12 @@
 import type { Usage } from '../job/view.ts';
 
 /**
- * A Responses API object as it came over the wire. Only what is read here is typed: other servers leave fields out,
- * and OpenAI adds some every month.
+ * UpstreamResponse is a Responses API object as it came over the wire. Only fields that are read here are
+ * typed: other servers leave fields out, and OpenAI adds some every month.
  */
 export interface UpstreamResponse {
   id: string;
-  /** Missing on some servers that only know the foreground. */
+  /** Missing on some servers without background mode. */
   status?: string;
   model?: string;
   background?: boolean | null;
@@ -20,7 +20,7 @@ export interface UpstreamResponse {
   } | null;
   incomplete_details?: { reason?: string } | null;
   usage?: unknown;
-  /** The tier it is served in; until it has run, the one that was asked for. */
+  /** The tier that serves the response; before it has run, the requested one. */
   service_tier?: unknown;
 }
 
@@ -28,12 +28,15 @@ export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
   return isRecord(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
 }
 
-/** The items of the answer, with nothing made of them. */
+/** outputOf returns the items of the answer, unparsed. */
 export function outputOf({ output }: UpstreamResponse): unknown[] {
   return Array.isArray(output) ? output : [];
 }
 
-/** The text that the SDK calls `output_text`: every `output_text` part of every message, joined. The wire has no such field. */
+/**
+ * answerOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is not on
+ * the wire.
+ */
 export function answerOf(response: UpstreamResponse): string {
   if (!Array.isArray(response.output)) return '';
   return response.output
@@ -44,7 +47,10 @@ export function answerOf(response: UpstreamResponse): string {
     .join('');
 }
 
-/** null: the upstream did not say (it never does for a cancelled response). Never guessed, never 0. */
+/**
+ * usageOf returns null where the upstream did not report usage, as for a cancelled response: it is never
+ * guessed, and never 0.
+ */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
   if (!isRecord(usage)) return null;
@@ -63,7 +69,7 @@ export function usageOf(response: UpstreamResponse): Usage | null {
   };
 }
 
-/** null: the upstream did not say, as few servers but OpenAI's do. */
+/** serviceTierOf returns null where the upstream did not report a tier; few servers but OpenAI's do. */
 export function serviceTierOf({ service_tier: tier }: UpstreamResponse): string | null {
   return typeof tier === 'string' ? tier : null;
 }

@@ -10,34 +10,34 @@ import {
   textsOf,
 } from './output-item-fields.ts';
 
-/** One item of a response's output, as far as it has been streamed. */
+/** StreamedItem is one item of a response's output, as far as it has been streamed. */
 export interface StreamedItem {
-  /** Takes an event of the item. @returns it, with the item's index in the whole transcript. */
-  hear(event: ResponseEvent): ResponseEvent;
+  /** Applies an event of the item. @returns the event with the item's index in the replay. */
+  apply(event: ResponseEvent): ResponseEvent;
   /**
-   * Whether a final item is this one: by its id, or, as some servers give their final items other ids than those that they streamed, by what
-   * has been said of it so far. An item of which nothing is known may be any.
+   * Returns whether a final item is this one: by its id or, because some servers give final items other ids
+   * than those they streamed, by its texts so far. An item without events matches any.
    */
-  mayBe(final: unknown): boolean;
-  /** The events that are still to come, given the item as it ended up. */
+  matches(final: unknown): boolean;
+  /** Returns the events that are missing until the item looks like `final`. */
   complete(final: unknown): ResponseEvent[];
-  /** The events that end an item of which no more will come. */
-  abandon(): ResponseEvent[];
+  /** Returns the events that end the item as incomplete: its response is lost. */
+  closeIncomplete(): ResponseEvent[];
 }
 
 const ITEM_DONE = 'response.output_item.done';
 
-/** @param index of the item in the whole transcript. */
+/** @param index the item's index in the replay. */
 export function createStreamedItem(index: number): StreamedItem {
-  /** Types of the events that have been heard, each with the index of its part. */
-  const heard = new Set<string>();
+  /** Types of the events so far, each with the index of its part. */
+  const seen = new Set<string>();
   const texts = new Map<string, string>();
   const parts = { content: new Map<number, Fields>(), summary: new Map<number, Fields>() };
   let opened: Fields | undefined;
 
-  const hear = (event: ResponseEvent): ResponseEvent => {
+  const apply = (event: ResponseEvent): ResponseEvent => {
     const { type, content_index, summary_index, item, delta } = event;
-    heard.add(keyOf(type, event));
+    seen.add(keyOf(type, event));
     if (type === 'response.output_item.added' && isFields(item)) opened = item;
     if (isFields(event['part'])) {
       if (content_index !== undefined) parts.content.set(content_index, event['part']);
@@ -51,7 +51,7 @@ export function createStreamedItem(index: number): StreamedItem {
   };
 
   function* rest(final: Fields): Generator<ResponseEvent> {
-    if (heard.has(`${ITEM_DONE} `)) return;
+    if (seen.has(`${ITEM_DONE} `)) return;
     const id = opened?.['id'] ?? final['id'];
     const item: Fields = { ...final, ...(id !== undefined && { id }) };
     if (opened === undefined) {
@@ -85,7 +85,7 @@ export function createStreamedItem(index: number): StreamedItem {
   }
 
   function* once(type: string, fields: Fields): Generator<ResponseEvent> {
-    if (!heard.has(keyOf(type, fields))) yield { type, ...fields };
+    if (!seen.has(keyOf(type, fields))) yield { type, ...fields };
   }
 
   function* restOfText(
@@ -112,36 +112,36 @@ export function createStreamedItem(index: number): StreamedItem {
   const complete = (final: unknown): ResponseEvent[] => {
     if (!isFields(final)) return [];
     const events = [...rest(final)];
-    for (const event of events) hear(event);
+    for (const event of events) apply(event);
     return events;
   };
 
-  /** The parts as they stand, each with as much of its text as was said. */
-  const heardParts = (field: 'content' | 'summary', textIn: (part: Fields) => Text): Fields[] =>
+  /** Returns the parts as they stand, each with its text so far. */
+  const partsSoFar = (field: 'content' | 'summary', textIn: (part: Fields) => Text): Fields[] =>
     [...parts[field]].map(([i, part]) => {
       const text = textIn(part);
-      const said = texts.get(`${text.type} ${i}`);
-      return said === undefined ? part : { ...part, [text.field]: said };
+      const soFar = texts.get(`${text.type} ${i}`);
+      return soFar === undefined ? part : { ...part, [text.field]: soFar };
     });
 
   return {
-    hear,
-    mayBe(final) {
+    apply,
+    matches(final) {
       if (opened === undefined) return true;
       if (!isFields(final) || opened['type'] !== final['type']) return false;
       if (opened['id'] !== undefined && opened['id'] === final['id']) return true;
       const whole = textsOf(final);
-      const said = [...texts].filter(([, text]) => text !== '');
-      return said.length > 0 && said.every(([key, text]) => whole.get(key)?.startsWith(text) ?? true);
+      const soFar = [...texts].filter(([, text]) => text !== '');
+      return soFar.length > 0 && soFar.every(([key, text]) => whole.get(key)?.startsWith(text) ?? true);
     },
     complete,
-    abandon() {
+    closeIncomplete() {
       switch (opened?.['type']) {
         case 'message':
-          return complete({ ...opened, status: 'incomplete', content: heardParts('content', textOf) });
+          return complete({ ...opened, status: 'incomplete', content: partsSoFar('content', textOf) });
         case 'reasoning': {
-          const content = heardParts('content', textOf);
-          const summary = heardParts('summary', () => SUMMARY_TEXT);
+          const content = partsSoFar('content', textOf);
+          const summary = partsSoFar('summary', () => SUMMARY_TEXT);
           return complete({
             ...opened,
             status: 'incomplete',
@@ -150,14 +150,14 @@ export function createStreamedItem(index: number): StreamedItem {
           });
         }
         default:
-          // Whoever acts on a call does so when it is done: half a call must never be.
+          // A client acts on a tool call when it is done, so half a call must never look done.
           return [];
       }
     },
   };
 }
 
-/** What tells the events of one type apart, within an item. */
+/** keyOf tells the events of one type within an item apart. */
 function keyOf(type: string, { summary_index, content_index, annotation_index }: Fields): string {
   const places = [summary_index ?? content_index, annotation_index].filter((place) => place !== undefined);
   return `${type} ${places.join(' ')}`;

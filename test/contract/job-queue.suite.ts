@@ -9,7 +9,8 @@ const LATER = { delay_ms: 3_600_000 };
 const SLOW = { metadata: { sim_think_ms: '60000' } };
 
 /**
- * describeJobQueue is what every JobQueue promises, checked on a real Redis with a real worker and the simulator as its upstream.
+ * describeJobQueue is what every JobQueue promises, checked on a real Redis with a real worker and the
+ * simulator as its upstream.
  * @param world is asked for in each test: it is set up in the caller's `beforeAll`.
  */
 export function describeJobQueue(world: () => { queue: JobQueue; instance: Instance }): void {

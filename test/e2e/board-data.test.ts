@@ -15,7 +15,7 @@ interface ShownJob {
   externalUrl: { href: string };
 }
 
-describe('what the board tells and takes', () => {
+describe('the data of the board', () => {
   let instance: Instance;
   let client: O3Client;
   beforeAll(async () => {
@@ -37,7 +37,7 @@ describe('what the board tells and takes', () => {
   const shown = async (id: string): Promise<ShownJob> =>
     ((await (await ask(`/o3/${id}`)).json()) as { job: ShownJob }).job;
 
-  it('cuts long texts in lists, shows them whole on the page of their job, and never saves a cut one', async () => {
+  it('are cut in lists, whole on the page of the job, and never saved when cut', async () => {
     const context = 'x'.repeat(60_000);
     const { id } = await client.enqueue({ question: 'What is in this book?', context });
     await client.wait(id);
@@ -56,11 +56,13 @@ describe('what the board tells and takes', () => {
       }),
     ];
     expect(refusals.map(({ status }) => status)).toEqual([400, 400]);
-    expect(await refusals[0]?.json()).toMatchObject({ message: expect.stringContaining('was cut') });
+    expect(await refusals[0]?.json()).toMatchObject({
+      message: expect.stringContaining('shows only a part of this text'),
+    });
     expect((await listed()).filter((job) => job.data.question === 'What is in this book?')).toHaveLength(1);
   });
 
-  it('makes a new job of a duplicate, which runs as any other and is linked by its own id', async () => {
+  it('become a new job when a job is duplicated, which runs and has its own link', async () => {
     const original = await client.enqueue({ question: 'Twice?' });
     await client.wait(original.id);
     const { name, data, opts } = await shown(original.id);
@@ -71,7 +73,7 @@ describe('what the board tells and takes', () => {
     expect(await client.wait(`o3:${job.id}`)).toMatchObject({ status: 'completed' });
   });
 
-  it('runs all again that failed, not what somebody cancelled, and that too by its own button', async () => {
+  it('are retried for all failed jobs at once without the cancelled ones, which have their own button', async () => {
     const once = { sim: 'failed', sim_code: 'invalid_prompt', sim_times: '1' };
     const failed = [
       await client.enqueue({ question: 'Failed?', metadata: once }),
@@ -95,7 +97,7 @@ describe('what the board tells and takes', () => {
     expect(await client.wait(cancelled.id)).toMatchObject({ status: 'completed' });
   });
 
-  it('lists the newest first, whatever their status', async () => {
+  it('are listed with the newest job first, in every status', async () => {
     const later = await client.enqueue({ question: 'Later?', delay_ms: 3_600_000 });
     const done = await client.enqueue({ question: 'Done?' });
     const refused = await client.enqueue({ question: 'Refused?', metadata: { sim: '400' } });
@@ -107,7 +109,7 @@ describe('what the board tells and takes', () => {
     expect((await shown(later.id)).name).toBe('cancelled · Later?');
   });
 
-  it('does not call a job failed that went on after a failed attempt', async () => {
+  it('do not call a job failed that continued after a failed attempt', async () => {
     const { id } = await client.enqueue({
       question: 'At the second?',
       metadata: { sim: '503', sim_times: '1' },
@@ -120,7 +122,7 @@ describe('what the board tells and takes', () => {
     });
   });
 
-  it('shows a job that no producer of ours wrote, and why it was refused', async () => {
+  it('include a job that another BullMQ client wrote, and why it was refused', async () => {
     const { queueName } = keysOf('o3q', 'o3');
     const connection = new Redis(instance.redis.url, { maxRetriesPerRequest: null });
     const queue = new Queue(queueName, { connection, prefix: 'o3q' });
@@ -135,7 +137,7 @@ describe('what the board tells and takes', () => {
     connection.disconnect();
   });
 
-  it('is a page that may load nothing from elsewhere', async () => {
+  it('are shown on a page that may load nothing from other servers', async () => {
     const reply = await fetch(`${instance.url}/board/`);
     expect(reply.headers.get('content-security-policy')).toContain("default-src 'self'");
     expect(await reply.text()).not.toMatch(/(src|href)="(https?:)?\/\//);

@@ -16,7 +16,7 @@ interface Tab {
   pagination: { pageCount: number };
 }
 
-describe('the board of a line that nobody works on', () => {
+describe('the board of a fair queue without workers', () => {
   let instance: Instance;
   let client: O3Client;
   let bullmq: Queue;
@@ -48,7 +48,7 @@ describe('the board of a line that nobody works on', () => {
   const enqueue = async (question: string, delayMs?: number): Promise<string> =>
     (await client.enqueue({ question, ...(delayMs !== undefined && { delay_ms: delayMs }) })).id;
 
-  it('counts and lists as waiting what BullMQ calls delayed until 2039, and as delayed what is', async () => {
+  it('shows parked jobs as waiting, which BullMQ calls delayed until 2039, and delayed ones as delayed', async () => {
     const waiting = [await enqueue('First?'), await enqueue('Second?'), await enqueue('Third?')];
     const delayed = await enqueue('Tomorrow?', DAY_MS);
 
@@ -67,7 +67,7 @@ describe('the board of a line that nobody works on', () => {
     expect((await tab('waiting')).jobs.map(({ returnValue }) => returnValue['position'])).toEqual([3, 2]);
   });
 
-  it('brings forward only what is delayed', async () => {
+  it('promotes only delayed jobs', async () => {
     const waiting = await enqueue('Now?');
     const delayed = await enqueue('Tomorrow?', DAY_MS);
     expect((await ask('/o3/promote', 'PUT')).status).toBe(200);
@@ -77,7 +77,7 @@ describe('the board of a line that nobody works on', () => {
     for (const id of [waiting, delayed]) expect(await client.wait(id)).toMatchObject({ status: 'completed' });
   });
 
-  it('empties the line and nothing else, and tells who waits', async () => {
+  it('empties the fair queue and nothing else, and tells waiting callers', async () => {
     const waiting = await enqueue('Now?');
     const delayed = await enqueue('Tomorrow?', DAY_MS);
     const told = client.wait(waiting).catch((error: unknown) => error);
@@ -91,7 +91,7 @@ describe('the board of a line that nobody works on', () => {
     expect((await tab('waiting')).counts).toMatchObject({ waiting: 0, delayed: 1, failed: 0 });
   });
 
-  it('cleans what is delayed and leaves the line, as long as it is not younger than five seconds', async () => {
+  it('cleans delayed jobs older than five seconds, and leaves the fair queue alone', async () => {
     const timestamp = Date.now() - DAY_MS;
     const young = await enqueue('Tomorrow?', DAY_MS);
     const { id: old } = await bullmq.add('Old', { question: 'Old?' }, { timestamp, delay: 2 * DAY_MS });
@@ -106,7 +106,7 @@ describe('the board of a line that nobody works on', () => {
   });
 
   describeInChromium('in a browser', (windows) => {
-    it('has our tabs, and says of a job how many are before it', async () => {
+    it('has our tabs, and says how many jobs are before a waiting one', async () => {
       for (const question of ['First?', 'Second?']) await enqueue(question);
       const page = await windows.open();
       page.setDefaultTimeout(3 * TIME_LIMIT_MS);

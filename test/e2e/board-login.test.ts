@@ -31,7 +31,7 @@ describeInChromium('the board behind its login', (windows) => {
     await page.getByRole('button', { name: 'Log in' }).click();
   }
 
-  it('lets the admin in where they wanted to go, to act there, and out again', async () => {
+  it('lets admin log in to the wanted page, act there, and log out', async () => {
     const client = new O3Client({ url: instance.url, apiKey: ALICE });
     const { id } = await client.enqueue({
       question: 'What is behind the door?',
@@ -70,7 +70,7 @@ describeInChromium('the board behind its login', (windows) => {
     expect(new URL(page.url()).pathname).toBe('/login');
   });
 
-  it('tells a tenant whose it is, and leads to a page of its own jobs', async () => {
+  it("tells a tenant that it is for admin, and leads to the tenant's own jobs", async () => {
     const alice = new O3Client({ url: instance.url, apiKey: ALICE });
     const question = 'Is <b>this</b> "mine"?';
     const { id } = await alice.enqueue({ question });
@@ -96,7 +96,7 @@ describeInChromium('the board behind its login', (windows) => {
     await page.getByLabel('Your key').waitFor();
   });
 
-  it('gives the page of another site nothing, and does nothing for it', async () => {
+  it('gives nothing to the page of another site, and does nothing for it', async () => {
     const page = await open('/login');
     await logIn(page, ADMIN);
     await page.waitForURL(`${instance.url}/board`);

@@ -9,12 +9,15 @@ import { startTestRedis, type TestRedis } from '../support/redis/redis-server.ts
 import { type Instance, quickModels, startInstance } from '../support/worlds/instance.ts';
 
 /**
- * Set to anything, it puts the picture into docs; its jobs then take their time, as real ones do. Take it on a machine
- * with the typefaces Inter and JetBrains Mono (fonts-inter, fonts-jetbrains-mono).
+ * Set to anything, it puts the picture into docs; its jobs then take their time, as real ones do. Take it on
+ * a machine with the typefaces Inter and JetBrains Mono (fonts-inter, fonts-jetbrains-mono).
  */
 const forReadme = process.env['UPDATE_SCREENSHOT'] !== undefined;
 const PICTURE = 'docs/board.png';
-/** How long the model thinks, in milliseconds, about what is to be completed and about what is to be seen running. */
+/**
+ * How long the model thinks, in milliseconds, about what is to be completed and about what is to be seen
+ * running.
+ */
 const THINK_MS = forReadme ? { completed: 41_000, active: 150_000 } : { completed: 200, active: 60_000 };
 /** How much of an answer is there when the picture is taken. */
 const CHARACTERS = forReadme ? 100 : 0;

@@ -1,7 +1,7 @@
 import type { Locator, Page } from 'playwright-core';
 import { O3Client } from '../../src/client/o3-client.ts';
 import { eventually } from '../support/eventually.ts';
-import { describeInChromium } from '../support/process/chromium.ts';
+import { describeInChromium, type ObservedPage } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
 import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
@@ -18,23 +18,10 @@ describeInChromium('the board', (windows) => {
   });
   afterAll(() => instance.stop());
 
-  async function openBoard(path = '/'): Promise<{ page: Page; foreign: string[]; complaints: string[] }> {
-    const page = await windows.open();
-    page.setDefaultTimeout(PATIENCE_MS);
-    const foreign: string[] = [];
-    const complaints: string[] = [];
-    page.on('request', (request) => {
-      if (!request.url().startsWith(`${instance.url}/`)) foreign.push(request.url());
-    });
-    page.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(error.message));
-    await page.goto(`${instance.url}${path}`);
-    return { page, foreign, complaints };
-  }
+  const openBoard = (path = '/'): Promise<ObservedPage> =>
+    windows.visit(`${instance.url}${path}`, PATIENCE_MS);
 
-  it('is where the instance leads a browser, and lets a person find a job by its question and read all of it', async () => {
+  it('is where the instance redirects a browser, and finds a job by its question', async () => {
     const question = 'Why is the night sky dark?';
     const { id } = await client.enqueue({ question, reasoning_effort: 'high' });
     await client.wait(id);
@@ -65,7 +52,7 @@ describeInChromium('the board', (windows) => {
     expect({ foreign, complaints }).toEqual({ foreign: [], complaints: [] });
   });
 
-  it('runs a failed job again at the press of its button, and buys it once more', async () => {
+  it('retries a failed job at the press of its button, and buys it again', async () => {
     const { id } = await client.enqueue({
       question: 'What is worth a second attempt?',
       metadata: { sim: 'failed', sim_code: 'invalid_prompt', sim_times: '1' },
@@ -85,7 +72,7 @@ describeInChromium('the board', (windows) => {
     expect(instance.simulator.ledger.totals().purchases).toBe(purchases + 1);
   });
 
-  it('tells a cancelled job from a failed one, offers both to be run again, and all that failed at once', async () => {
+  it('distinguishes cancelled from failed jobs, and retries one of them or all failed ones', async () => {
     const cancelled = await client.enqueue({
       question: 'Who stopped this?',
       metadata: { sim: 'stuck_queued' },
@@ -114,7 +101,7 @@ describeInChromium('the board', (windows) => {
     expect(await client.get(cancelled.id)).toMatchObject({ status: 'cancelled' });
   });
 
-  it('shows what a delayed job waits for, how far an active one is, and its end without a reload', async () => {
+  it('shows what a delayed job waits for, the progress of an active one, and its end without a reload', async () => {
     await client.enqueue({ question: 'What will be tomorrow?', delay_ms: 86_400_000 });
     const { id } = await client.enqueue({
       question: 'What takes so long?',

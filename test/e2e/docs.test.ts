@@ -1,6 +1,5 @@
-import type { Page } from 'playwright-core';
 import { everyRoute } from '../support/hostile/every-route.ts';
-import { describeInChromium } from '../support/process/chromium.ts';
+import { describeInChromium, type ObservedPage } from '../support/process/chromium.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
 import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
@@ -14,21 +13,7 @@ describeInChromium('the documentation', (windows) => {
   });
   afterAll(() => instance.stop());
 
-  async function openDocs(): Promise<{ page: Page; foreign: string[]; complaints: string[] }> {
-    const page = await windows.open();
-    page.setDefaultTimeout(PATIENCE_MS);
-    const foreign: string[] = [];
-    const complaints: string[] = [];
-    page.on('request', (request) => {
-      if (!request.url().startsWith(`${instance.url}/`)) foreign.push(request.url());
-    });
-    page.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
-    });
-    page.on('pageerror', (error) => complaints.push(error.message));
-    await page.goto(`${instance.url}/docs`);
-    return { page, foreign, complaints };
-  }
+  const openDocs = (): Promise<ObservedPage> => windows.visit(`${instance.url}/docs`, PATIENCE_MS);
 
   it('shows every operation, loads nothing from elsewhere, and breaks no rule of its content policy', async () => {
     const { page, foreign, complaints } = await openDocs();

@@ -91,7 +91,10 @@ function hasEnded({ child }: Started): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** start runs a command in a process group of its own, as a terminal does, so that Ctrl-C reaches all of it and nothing else. */
+/**
+ * start runs a command in a process group of its own, as a terminal does, so that Ctrl-C reaches all of it
+ * and nothing else.
+ */
 async function start(command: string): Promise<Started> {
   const [program = '', ...args] = command.split(' ');
   const child = spawn(program, args, { cwd: copy.folder, env: environment(), detached: true });
@@ -142,7 +145,10 @@ function run(command: string, args: string[]): Promise<string> {
   });
 }
 
-/** environment is that of a new user's shell: without our variables, and without those of the npm that runs this test. */
+/**
+ * environment is that of a new user's shell: without our variables, and without those of the npm that runs
+ * this test.
+ */
 function environment(): NodeJS.ProcessEnv {
   const { PATH, HOME } = process.env;
   return { PATH, HOME, PORT: String(port), O3Q_URL: `http://127.0.0.1:${port}` };

@@ -1,8 +1,8 @@
 import type { Step } from './worlds/scripted-instance.ts';
 
-/** Servers and readers that take their time on purpose: the only sleeps there are. */
+/** Servers and readers that are slow on purpose: the only sleeps of the tests. */
 
-/** Answers only after so many milliseconds. */
+/** Answers after this many milliseconds. */
 export const later =
   (milliseconds: number, step: Step): Step =>
   (response, request) => {

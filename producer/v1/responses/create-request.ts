@@ -37,8 +37,8 @@ export function bodyFrom(body: unknown): Record<string, unknown> {
 }
 
 /**
- * jobRequestFrom makes a job of a body of the Responses API, without changing the body. Where `previous_response_id` names a response of this
- * queue, the upstream gets its own id of that response.
+ * jobRequestFrom makes a job of a body of the Responses API, without changing the body. Where
+ * `previous_response_id` names a response of this queue, the upstream gets its own id of that response.
  * @throws {QueueError | OpenAiError}
  */
 export async function jobRequestFrom(
@@ -59,7 +59,10 @@ export async function jobRequestFrom(
   });
 }
 
-/** @returns undefined where there is no previous response, or where it is not ours and the upstream may know it. */
+/**
+ * @returns undefined where there is no previous response, or where it is not ours and the upstream may know
+ * it.
+ */
 async function previousUpstreamId(id: unknown, queue: TenantQueue): Promise<string | undefined> {
   const jobId = typeof id === 'string' ? jobIdOf(id) : undefined;
   const job = jobId === undefined ? null : await queue.find(jobId);

@@ -41,7 +41,9 @@ export async function foregroundReply(
   return { status: 200, stream: { contentType: 'application/json', keepAlive: ' ', chunks: late() } };
 }
 
-/** @throws {OpenAiError} with the upstream's own status and words, where the upstream has refused the request. */
+/**
+ * @throws {OpenAiError} with the upstream's own status and words, where the upstream has refused the request.
+ */
 export function refuseLikeUpstream({ refusal }: JobDetail): void {
   if (refusal?.status === undefined) return;
   const { status, message, type, param, code } = refusal;
@@ -53,8 +55,9 @@ export function refuseLikeUpstream({ refusal }: JobDetail): void {
 }
 
 /**
- * withFirstWord waits for the first event of the answer, or for the end, so that a refusal can still be an HTTP error. It waits for
- * `headersMs` at most. @returns all events from the beginning, and whether the first one was the end.
+ * withFirstWord waits for the first event of the answer, or for the end, so that a refusal can still be an
+ * HTTP error. It waits for `headersMs` at most. @returns all events from the beginning, and whether the first
+ * one was the end.
  */
 export async function withFirstWord(
   seen: AsyncGenerator<WatchEvent>,

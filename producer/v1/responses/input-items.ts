@@ -12,7 +12,10 @@ const ID_PREFIXES: Readonly<Record<string, string>> = {
 const DEFAULT_LIMIT = 20;
 const MOST_LIMIT = 100;
 
-/** inputItemPage is a page of a request's input items, each with an id; the last item comes first unless `order` is `asc`. */
+/**
+ * inputItemPage is a page of a request's input items, each with an id; the last item comes first unless
+ * `order` is `asc`.
+ */
 export function inputItemPage(responseId: string, input: unknown, query: Record<string, unknown>): object {
   const limit = limitFrom(query['limit']);
   const items = inputItems(responseId, input);

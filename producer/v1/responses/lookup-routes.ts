@@ -56,8 +56,8 @@ export const lookupRoutes: Route[] = [
 ];
 
 /**
- * cancel answers as OpenAI does, including its contradictions. A response that is being cancelled is reported as cancelled, because nothing can undo
- * the cancel.
+ * cancel answers as OpenAI does, including its contradictions. A response that is being cancelled is reported
+ * as cancelled, because nothing can undo the cancel.
  * @throws {OpenAiError} for a response that cannot be cancelled.
  */
 async function cancel(found: JobDetail, queue: TenantQueue): Promise<Reply> {

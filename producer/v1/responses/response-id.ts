@@ -1,4 +1,7 @@
-/** A response's id follows from its job's id, and the other way round. A job of another BullMQ client may have any id. */
+/**
+ * A response's id follows from its job's id, and the other way round. A job of another BullMQ client may have
+ * any id.
+ */
 const OURS = /^job_([0-9a-f]{32})$/;
 const FROM_OURS = /^resp_([0-9a-f]{32})$/;
 const FROM_OTHERS = /^resp_x((?:[0-9a-f]{2})+)$/;

@@ -5,8 +5,8 @@ import { responseIdOf } from './response-id.ts';
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
 
 /**
- * responseObject writes a job as a Response of OpenAI's. It has every key that OpenAI sends, null where there is no value. For a completed job it
- * is the upstream's own object under our id.
+ * responseObject writes a job as a Response of OpenAI's. It has every key that OpenAI sends, null where there
+ * is no value. For a completed job it is the upstream's own object under our id.
  */
 export function responseObject({ job, request, refusal, response }: JobDetail): ResponseObject {
   const status = statusOf(job, request);

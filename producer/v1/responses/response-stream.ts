@@ -20,10 +20,12 @@ export interface ResponseStreamOptions {
 }
 
 /**
- * responseEvents writes a job as a stream of the Responses API. An event has the same number on every reading, live or later. Items of a
- * lost response stay in the stream, ended as incomplete; the answer follows in further items, and the last event holds the answer alone.
+ * responseEvents writes a job as a stream of the Responses API. An event has the same number on every
+ * reading, live or later. Items of a lost response stay in the stream, ended as incomplete; the answer
+ * follows in further items, and the last event holds the answer alone.
  *
- * @throws when there is no last event to send: a reader would take a stream that just ends for a complete one.
+ * @throws when there is no last event to send: a reader would take a stream that just ends for a complete
+ * one.
  */
 export async function* responseEvents(
   asked: Asked,
@@ -54,13 +56,14 @@ export async function* responseEvents(
       case 'status':
         if (each.view.status === 'active') yield* start();
         break;
-      case 'said': {
+      case 'replay': {
         yield* start();
-        if (each.said.kind === 'event') yield* event(each.said.event.type, each.said.event);
+        if (each.entry.kind === 'event') yield* event(each.entry.event.type, each.entry.event);
         break;
       }
       case 'end': {
-        // Also for a job that was cancelled before its start was seen, so that every reading has the same number of events.
+        // Also for a job that was cancelled before its start was seen, so that every reading has the same
+        // number of events.
         yield* start();
         const { view, response } = each;
         const ended =
@@ -80,7 +83,10 @@ export async function* responseEvents(
   throw notFound(asked.job.id);
 }
 
-/** OpenAI has no event for a cancelled response: https://platform.openai.com/docs/api-reference/responses-streaming */
+/**
+ * OpenAI has no event for a cancelled response:
+ * https://platform.openai.com/docs/api-reference/responses-streaming
+ */
 function endingOf(view: JobView, status: string | undefined): string {
   if (view.status !== 'completed') return 'response.failed';
   return status === 'incomplete' ? 'response.incomplete' : 'response.completed';

@@ -1,8 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import { Redis } from 'ioredis';
+import { keysOf } from '../../../src/redis/keys.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type CallOptions, call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+
+const o3 = keysOf('o3q', 'o3');
 
 let instance: Instance;
 let redis: Redis;
@@ -13,7 +16,7 @@ beforeAll(async () => {
   // The worker has written its own keys once it has answered something.
   const { id } = await enqueue(instance.url, { question: 'Ready?' });
   await reached(instance.url, id, 'completed');
-  await eventually(async () => expect(await redis.zscore('o3q:{o3}:completed', id)).not.toBeNull());
+  await eventually(async () => expect(await redis.zscore(o3.queue('completed'), id)).not.toBeNull());
   instance.simulator.ledger.reset();
 });
 
@@ -27,7 +30,7 @@ afterEach(async () => {
   expect(instance.logLines.splice(0).filter((line) => line.includes('unexpected'))).toEqual([]);
 });
 
-/** Calls, expects that refusal, and that Redis holds what it held. Hands back the problem's text. */
+/** Makes a call, and expects a refusal and an unchanged Redis. Returns the text of the problem. */
 async function refused(
   [status, code]: [number, string],
   method: string,
@@ -43,15 +46,17 @@ async function refused(
 
 /** Without the short-lived keys of BullMQ's workers. */
 async function stored(): Promise<{ keys: string[]; jobs: number }> {
-  // What a worker learns of the upstream's models is about no request.
-  const keys = (await redis.keys('*')).filter((key) => !key.startsWith('o3q:{catalog}'));
+  // A worker writes the models of the upstream and the status of the queue by itself.
+  const keys = (await redis.keys('*')).filter(
+    (key) => !key.startsWith('o3q:{catalog}') && key !== o3.fairQueue('status'),
+  );
   return {
     keys: keys.filter((key) => !/:(marker|stalled|stalled-check)$/.test(key)).sort(),
-    jobs: await redis.zcard('o3q:index:{o3}:all'),
+    jobs: await redis.zcard(o3.index('all')),
   };
 }
 
-/** A row of a table under the beginning of its first column, which may be long. */
+/** Names the rows of a table by the beginning of their first column, which may be long. */
 function named<Row extends [unknown, ...unknown[]]>(rows: Row[]): [string, ...Row][] {
   return rows.map((row) => [
     String(typeof row[0] === 'string' ? row[0] : JSON.stringify(row[0])).slice(0, 60),
@@ -137,7 +142,7 @@ describe('a body that is not JSON', () => {
   });
 });
 
-describe('JSON that is no request', () => {
+describe('JSON that is not a request', () => {
   it.each(
     named<[body: unknown, said: string]>([
       ['null', 'expected object, got null'],
@@ -197,7 +202,7 @@ describe('JSON that is no request', () => {
     expect(await refused([400, 'invalid_request'], 'POST', '/jobs', { body })).toContain(said);
   });
 
-  it('names each flaw with its field, and all of them at once', async () => {
+  it('names each flaw with its field, all at once', async () => {
     const body = { question: '', priority: -1, metadata: { owner: 5 } };
     const answer = await call(instance.url, 'POST', '/jobs', { body });
     expect(answer.body).toMatchObject({
@@ -210,7 +215,7 @@ describe('JSON that is no request', () => {
   });
 
   it.each(['gpt-9', 'O3', '__proto__', 'toString', 'o3 ', '{o3}', '../o3', 'o3:1'])(
-    'the model %j is refused, and the configured ones are named',
+    'is refused for the model %j, and the configured models are named',
     async (model) => {
       const said = `The model was refused: expected one of o3, got ${JSON.stringify(model)}`;
       for (const body of [{ question, model }, { request: { input: 'x', model } }]) {
@@ -303,21 +308,21 @@ describe('ids', () => {
         'pc',
       ].map((id): [string] => [id]),
     ),
-  )('%s is no job, on every route', async (_name, id) => {
+  )('%s is not a job on any route', async (_name, id) => {
     for (const [method, rest] of routes) {
       await refused([404, 'job_not_found'], method, `/jobs/${id}${rest}`);
     }
     await refused([404, 'job_not_found'], 'GET', `/jobs/${id}/result?wait=1`);
   });
 
-  it('a path that cannot be decoded is refused', async () => {
+  it('are refused in a path that cannot be decoded', async () => {
     for (const [method, rest] of routes) {
       const said = await refused([400, 'invalid_request'], method, `/jobs/%E0%A4%A${rest}`);
       expect(said).toContain("Failed to decode param '%E0%A4%A'");
     }
   });
 
-  it('a path that climbs is no route', async () => {
+  it('are not found in a path with ..', async () => {
     await refused([404, 'route_not_found'], 'GET', '/jobs/../etc/passwd');
     await refused([404, 'route_not_found'], 'GET', '/jobs/a/b/c');
   });
@@ -339,7 +344,7 @@ describe('queries', () => {
     ['wait[]=1', 'expected only wait, got "wait[]"'],
     ['Wait=1', 'expected only wait, got "Wait"'],
     ['__proto__=1', 'expected only wait, got "__proto__"'],
-  ])('?%s is refused where one can wait', async (query, said) => {
+  ])('?%s is refused on routes that wait', async (query, said) => {
     const body = { question };
     expect(await refused([400, 'invalid_request'], 'POST', `/jobs?${query}`, { body })).toContain(said);
     expect(await refused([400, 'invalid_request'], 'GET', `/jobs/some/result?${query}`)).toContain(said);
@@ -382,7 +387,7 @@ describe('queries', () => {
     ['POST', '/jobs/some/cancel'],
     ['POST', '/jobs/some/retry'],
     ['DELETE', '/jobs/some'],
-  ])('%s %s takes no query', async (method, path) => {
+  ])('%s %s accepts no query', async (method, path) => {
     const said = await refused([400, 'invalid_request'], method, `${path}?force=1`);
     expect(said).toBe('The query was refused: expected nothing, got "force"');
   });
@@ -400,7 +405,7 @@ describe('routes', () => {
     ['DELETE', '/jobs/some/retry', 'POST'],
     ['POST', '/livez', 'GET, HEAD'],
     ['DELETE', '/readyz', 'GET, HEAD'],
-  ])('%s %s is refused, with what is allowed', async (method, path, allow) => {
+  ])('%s %s is refused with the allowed methods', async (method, path, allow) => {
     const answer = await call(instance.url, method, path);
     expectProblem(answer, 405, 'method_not_allowed');
     expect(answer.headers['allow']).toBe(allow);
@@ -410,12 +415,12 @@ describe('routes', () => {
     ['GET', '/nope'],
     ['POST', '/v2/jobs'],
     ['GET', '/livez/x'],
-  ])('%s %s is no route', async (method, path) => {
+  ])('%s %s is not a route', async (method, path) => {
     expect(await refused([404, 'route_not_found'], method, path)).toContain(`There is no route ${method} /`);
   });
 });
 
-it('after all this a good job is answered', async () => {
+it('after all these refusals a valid job is answered', async () => {
   const { id } = await enqueue(instance.url, { question: 'Still alive?' });
   await reached(instance.url, id, 'completed');
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, completed: 1 });

@@ -11,7 +11,6 @@ import { hostileCallers } from '../../support/hostile/callers.ts';
 import { everyRoute } from '../../support/hostile/every-route.ts';
 import {
   alicesHead,
-  anybody,
   bearer,
   by,
   bytes,
@@ -19,6 +18,7 @@ import {
   type HostileInput,
   type HostileWorld,
   KEYS,
+  keyless,
   OPENAI_SECRET,
   openAi,
   problem,
@@ -30,10 +30,13 @@ import { type Answer, call, expectProblem } from '../../support/http/http-calls.
 import { openWebhookReceiver, type WebhookReceiver } from '../../support/http/webhook-receiver.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
-/** What strangers, broken programs and other tenants may send: the one right refusal of each, nothing stored, nobody reached, and the producer still there. */
+/**
+ * Input of attackers, broken programs and other tenants: each has one right refusal, stores nothing and
+ * reaches no one.
+ */
 
 const CALLERS_SECRET = `whsec_${Buffer.from('a secret of 24 bytes or more').toString('base64')}`;
-/** Words that nobody says by accident. */
+/** Words that no answer contains by accident. */
 const SECRETS = ['Cobalt', 'periscope', 'marmalade', 'zeppelin'];
 const QUESTION = SECRETS.join(' ');
 const A_DAY_MS = 86_400_000;
@@ -48,7 +51,7 @@ beforeAll(async () => {
   instance = await startInstance({
     keys: Object.entries(KEYS).map(([name, secret]) => ({ name, secret })),
     models: { allowPrivateWebhooks: false },
-    // None of them, so that nothing happens in Redis but what a request does.
+    // No workers, so that only requests change Redis.
     workers: 0,
     webhookSecret: OPENAI_SECRET,
     webhooksOut: { secret: CALLERS_SECRET, retryDelaysMs: [], resolve: async () => ['127.0.0.1'] },
@@ -85,10 +88,10 @@ afterAll(async () => {
   await receiver.close();
 });
 
-/** Where `GET /readyz` tries for a moment whether Redis takes writes: docs/DATA-FORMAT.md. */
+/** The key by which `GET /readyz` tries whether Redis takes writes: docs/DATA-FORMAT.md. */
 const TRIED = 'o3q:ready';
 
-/** All else that is in Redis: each key with the hash of what it holds. */
+/** Everything else in Redis: each key with the hash of its content. */
 async function stored(): Promise<Record<string, string>> {
   const keys = (await redis.keys('*')).filter((key) => key !== TRIED).sort();
   const contents = await Promise.all(keys.map(contentOf));
@@ -97,7 +100,9 @@ async function stored(): Promise<Record<string, string>> {
   );
 }
 
-/** Not DUMP's bytes: they follow the order in which Redis happens to have a hash's fields, which reading alone may change. */
+/**
+ * Not the bytes of DUMP, which follow the order of a hash's fields in memory, which reading alone may change.
+ */
 async function contentOf(key: string): Promise<unknown> {
   const type = await redis.type(key);
   switch (type) {
@@ -160,13 +165,13 @@ async function refuses(expected: Expected, send: Send): Promise<Answer> {
   return answer;
 }
 
-/** Which words of alice's question are told. */
+/** The words of alice's question that an answer reveals. */
 function wordsIn({ headers, body }: Answer): string[] {
   const said = JSON.stringify([headers, body]).toLowerCase();
   return SECRETS.filter((word) => said.includes(word.toLowerCase()));
 }
 
-/** Bob calls this route with the id of alice's job. */
+/** Calls this route as bob, with the id of alice's job. */
 function byBob({ method, path }: Route, idOf: (world: HostileWorld) => string): [Expected, Send] {
   const isOpenAis = path.startsWith('/v1/');
   const send: Send = (aimed) => {
@@ -184,7 +189,7 @@ const foreign = routes.flatMap((route) =>
   ),
 );
 
-describe('what is no request at all', () => {
+describe('bytes that are not a request', () => {
   it.each(hostileBytes)('%s', (_name, expected, send) => refuses(expected, send));
 });
 
@@ -192,7 +197,7 @@ describe('a body', () => {
   it.each(hostileBodies)('%s', (_name, expected, send) => refuses(expected, send));
 });
 
-describe('OpenAI’s door', () => {
+describe('the OpenAI API', () => {
   it.each(hostileToOpenAi)('%s', (_name, expected, send) => refuses(expected, send));
 });
 
@@ -209,13 +214,13 @@ describe('another tenant', () => {
     expect(routes.length).toBeGreaterThanOrEqual(10);
   });
 
-  it.each(foreign)('%s is not found, and nothing of it is told', async (_name, expected, send) => {
+  it.each(foreign)('%s is not found, and nothing about it is revealed', async (_name, expected, send) => {
     const answer = await refuses(expected, send);
     expect(wordsIn(answer)).toEqual([]);
   });
 });
 
-it('nothing of all this was stored, nobody was polluted, and alice has what she had', async () => {
+it('nothing of all this was stored, no prototype was polluted, and alice has what she had', async () => {
   expect({}).not.toHaveProperty('polluted');
   expect(Object.keys(Object.prototype)).toEqual([]);
   const answer = await by('alice', 'GET', '/jobs?limit=100')(world);
@@ -226,7 +231,7 @@ it('nothing of all this was stored, nobody was polluted, and alice has what she 
     { id: world.jobs.response, status: 'delayed' },
     { id: world.jobs.waiting, status: 'delayed' },
   ]);
-  expect(await anybody('GET', '/livez')(world)).toMatchObject({ status: 200 });
+  expect(await keyless('GET', '/livez')(world)).toMatchObject({ status: 200 });
 });
 
 describe('once there are workers', () => {
@@ -253,14 +258,14 @@ describe('once there are workers', () => {
     },
   );
 
-  it('bob cannot go on from what alice was answered', async () => {
+  it('bob cannot continue from the response of alice', async () => {
     const body = { model: 'o3', input: 'Go on?', previous_response_id: responseIdOf(answered) };
     const answer = await by('bob', 'POST', '/v1/responses', { body })(world);
     expectAnswer(answer, openAi(400, 'previous_response_not_found'));
     expect(wordsIn(answer)).toEqual([]);
   });
 
-  it('the bytes of the first table are taken when nothing is wrong with them', async () => {
+  it('the bytes of the first table are accepted when they are valid', async () => {
     const body = JSON.stringify({ question: 'Good?', delay_ms: A_DAY_MS });
     const head = alicesHead(
       'POST',
@@ -271,7 +276,7 @@ describe('once there are workers', () => {
     expect(await bytes(head, body)(world)).toMatchObject({ status: 202, body: { tenant: 'alice' } });
   });
 
-  it('a webhook to a name that leads inward is given up, and nobody inside was reached', async () => {
+  it('a webhook to a name that resolves to a private address is abandoned, and reaches no one', async () => {
     const webhook_url = receiver.url.replace('127.0.0.1', 'hook.example.com');
     const body = { question: QUESTION, delay_ms: A_DAY_MS, webhook_url };
     const { body: job } = await by('alice', 'POST', '/jobs', { body })(world);

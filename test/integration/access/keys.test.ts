@@ -38,12 +38,12 @@ async function enqueueAs(tenant: Tenant, question: string): Promise<JobView> {
 const routes = everyRoute();
 const label = ({ method, path }: Route): string => `${method.toUpperCase()} ${path}`;
 const guarded = routes.filter(({ open }) => open !== true);
-/** OpenAI's own door answers in OpenAI's words. */
+/** The routes of /v1 answer in OpenAI's format. */
 const isOpenAis = (path: string): boolean => path.startsWith('/v1/');
-/** A route's path, to a job of that id: by the name that the route knows it by. */
+/** The path of a route to the job with this id. */
 const pathOf = (path: string, id: string): string =>
   path.replace(':id', isOpenAis(path) ? responseIdOf(id) : id);
-/** Those of no route table. */
+/** Paths that are not in the table of routes. */
 const others: [method: string, path: string][] = [
   ['GET', '/'],
   ['GET', '/board'],
@@ -60,7 +60,7 @@ const others: [method: string, path: string][] = [
 ];
 
 describe('without a key', () => {
-  it('only health and the signed webhooks answer', () => {
+  it('only health and the signed webhooks are open', () => {
     expect(routes.filter(({ open }) => open).map(label)).toEqual([
       'GET /livez',
       'GET /readyz',
@@ -68,7 +68,7 @@ describe('without a key', () => {
     ]);
   });
 
-  it('health answers', async () => {
+  it('health is answered', async () => {
     expect(await call(instance.url, 'GET', '/livez')).toMatchObject({ status: 200 });
     expect(await call(instance.url, 'GET', '/readyz')).toMatchObject({ status: 200 });
     expectProblem(await call(instance.url, 'POST', '/webhooks/openai'), 404, 'webhooks_not_configured');
@@ -107,13 +107,13 @@ describe('without a key', () => {
     },
   );
 
-  it('is refused before a body is read', async () => {
+  it('a request is refused before its body is read', async () => {
     const answer = await call(instance.url, 'POST', '/jobs', { body: '{"question": ' });
     expectProblem(answer, 401, 'unauthorized');
   });
 });
 
-/** Enqueued once: it waits until tomorrow, so that nothing happens to it meanwhile. */
+/** A job that is delayed until tomorrow, so that it does not change. */
 let aliceJob: Promise<JobView>;
 beforeAll(async () => {
   aliceJob = as('alice', 'POST', '/jobs', { body: { question: 'Mine?', delay_ms: 86_400_000 } }).then(
@@ -123,7 +123,7 @@ beforeAll(async () => {
 });
 
 describe('a tenant', () => {
-  it('has its own jobs, by a key in any spelling of Bearer', async () => {
+  it('has its own jobs, with any spelling of Bearer', async () => {
     const { id } = await aliceJob;
     for (const authorization of [`Bearer ${KEYS.alice}`, `bearer ${KEYS.alice}`, `BEARER  ${KEYS.alice} `]) {
       const answer = await call(instance.url, 'GET', `/jobs/${id}`, { headers: { authorization } });
@@ -132,19 +132,19 @@ describe('a tenant', () => {
   });
 
   it.each(guarded.filter(({ path }) => path.includes(':id')).map((route) => [label(route), route] as const))(
-    '%s tells nothing of a job of another, not even that it is there',
+    '%s reveals nothing about a job of another tenant, not even that it is there',
     async (_label, { method, path }) => {
       const { id } = await aliceJob;
-      const nobodys = `job_${'0'.repeat(32)}`;
+      const missing = `job_${'0'.repeat(32)}`;
       const [bobs, none] = await Promise.all(
-        [id, nobodys].map((target) => as('bob', method.toUpperCase(), pathOf(path, target))),
+        [id, missing].map((target) => as('bob', method.toUpperCase(), pathOf(path, target))),
       );
       if (bobs === undefined || none === undefined) throw new Error('expected two answers');
       expect(bobs.status).toBe(404);
       if (!isOpenAis(path)) expectProblem(bobs, 404, 'job_not_found');
       const told = (answer: Answer, target: string) =>
         JSON.stringify(answer.body).replaceAll(target, 'ID').replaceAll(responseIdOf(target), 'ID');
-      expect(told(bobs, id)).toBe(told(none, nobodys));
+      expect(told(bobs, id)).toBe(told(none, missing));
       expect(await as('alice', 'GET', `/jobs/${id}`)).toMatchObject({
         status: 200,
         body: { status: 'delayed' },
@@ -152,7 +152,7 @@ describe('a tenant', () => {
     },
   );
 
-  it('lists its own jobs, whatever it asks for', async () => {
+  it('lists only its own jobs, and is refused those of others', async () => {
     const { id } = await aliceJob;
     const bobs = await enqueueAs('bob', 'Whose?');
     const listed = async (tenant: Tenant, query: string): Promise<string[]> => {
@@ -179,13 +179,13 @@ describe('a tenant', () => {
     ['GET', '/board/api/queues'],
     ['PUT', '/board/api/queues/o3/pause'],
     ['POST', '/board/api/queues/o3/add'],
-  ])('may not %s %s, which is for everybody’s jobs', async (method, path) => {
+  ])('may not %s %s, which concerns the jobs of all tenants', async (method, path) => {
     expectProblem(await as('alice', method, path), 403, 'forbidden');
   });
 });
 
 describe('an admin', () => {
-  it('sees, cancels and forgets the jobs of everybody', async () => {
+  it('sees, cancels and deletes the jobs of all tenants', async () => {
     const { id } = await enqueueAs('bob', 'May the admin?');
     expect(await as('admin', 'GET', `/jobs/${id}`)).toMatchObject({ status: 200, body: { tenant: 'bob' } });
     const answer = await as('admin', 'GET', `/jobs/${id}/result?wait=10`);
@@ -193,7 +193,7 @@ describe('an admin', () => {
     expect(await as('admin', 'DELETE', `/jobs/${id}`)).toMatchObject({ status: 204 });
   });
 
-  it('has the board', async () => {
+  it('can open the board', async () => {
     expect(await as('admin', 'GET', '/')).toMatchObject({ status: 302, headers: { location: '/board' } });
     expect(await as('admin', 'GET', '/board')).toMatchObject({ status: 200 });
     const queues = await as('admin', 'GET', '/board/api/queues');
@@ -203,13 +203,13 @@ describe('an admin', () => {
 });
 
 describe('o3q and the client', () => {
-  it('send O3Q_API_KEY, and say what is missing without it', async () => {
+  it('send O3Q_API_KEY, and say that it is missing', async () => {
     const alice = await o3q(['list', '--json'], {
       environment: { O3Q_URL: instance.url, O3Q_API_KEY: KEYS.alice },
     });
     expect(alice).toMatchObject({ code: 0, stdout: expect.stringContaining((await aliceJob).id) });
-    const nobody = await o3q(['list'], { environment: { O3Q_URL: instance.url } });
-    expect(nobody).toMatchObject({
+    const withoutKey = await o3q(['list'], { environment: { O3Q_URL: instance.url } });
+    expect(withoutKey).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/Expected a key, got none: .*set O3Q_API_KEY/),
     });
@@ -223,11 +223,11 @@ describe('o3q and the client', () => {
     expect(wrong.stderr).not.toContain('an-old-secret');
   });
 
-  it('tell a refusal by its code', async () => {
+  it('report a refusal with its code', async () => {
     const client = new O3Client({ url: instance.url, apiKey: KEYS.alice });
     await expect(client.list({ tenant: 'bob' })).rejects.toMatchObject({ code: 'forbidden', status: 403 });
-    const stranger = new O3Client({ url: instance.url, apiKey: 'a-stranger-has-no-key' });
-    await expect(stranger.enqueue({ question: 'Hm?' })).rejects.toMatchObject({
+    const unknown = new O3Client({ url: instance.url, apiKey: 'an-unknown-key-1234' });
+    await expect(unknown.enqueue({ question: 'Hm?' })).rejects.toMatchObject({
       code: 'unauthorized',
       status: 401,
     });
@@ -235,7 +235,7 @@ describe('o3q and the client', () => {
 });
 
 describe('the rate of requests', () => {
-  it('is limited for each key by itself, and health is not counted', async () => {
+  it('is limited for each key separately, and health is not counted', async () => {
     const slow = await startInstance({ keys, requestsPerMinute: 3, workers: 0, redis: instance.redis });
     try {
       const list = (tenant: Tenant) => call(slow.url, 'GET', '/jobs', { headers: bearer(KEYS[tenant]) });
@@ -255,7 +255,7 @@ describe('the rate of requests', () => {
   });
 });
 
-it('every answer tells a browser to trust nothing in it', async () => {
+it('every answer has security headers for browsers', async () => {
   const answers = [
     await call(instance.url, 'GET', '/livez'),
     await call(instance.url, 'GET', '/jobs'),
@@ -277,7 +277,7 @@ it('every answer tells a browser to trust nothing in it', async () => {
   }
 });
 
-it('no secret is in the log, and nobody was surprised', () => {
+it('no secret is in the log, and no error was unexpected', () => {
   expect(instance.logLines.filter((line) => Object.values(KEYS).some((key) => line.includes(key)))).toEqual(
     [],
   );

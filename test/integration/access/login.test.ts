@@ -45,13 +45,16 @@ function withSession(
 }
 
 describe('the login page', () => {
-  it.each(['/', '/board', '/board/queue/o3?status=failed'])('is where %s leads a browser', async (path) => {
-    const answer = await call(instance.url, 'GET', path, { headers: PAGE });
-    expect(answer.status).toBe(303);
-    expect(answer.headers['location']).toBe(`/login?next=${encodeURIComponent(path)}`);
-  });
+  it.each(['/', '/board', '/board/queue/o3?status=failed'])(
+    'is where %s redirects a browser',
+    async (path) => {
+      const answer = await call(instance.url, 'GET', path, { headers: PAGE });
+      expect(answer.status).toBe(303);
+      expect(answer.headers['location']).toBe(`/login?next=${encodeURIComponent(path)}`);
+    },
+  );
 
-  it('is not for programs, nor for what is no page', async () => {
+  it('is not for programs, nor for paths that are not pages', async () => {
     for (const headers of [{}, { accept: '*/*' }, { accept: 'application/json' }]) {
       expectProblem(await call(instance.url, 'GET', '/board', { headers }), 401, 'unauthorized');
     }
@@ -59,7 +62,7 @@ describe('the login page', () => {
     expectProblem(await call(instance.url, 'GET', '/jobs', { headers: PAGE }), 401, 'unauthorized');
   });
 
-  it('needs neither a script nor anything from elsewhere, and says back nothing unescaped', async () => {
+  it('needs no script and no foreign content, and escapes what it repeats', async () => {
     const next = `/board?"'><script>alert(1)</script>`;
     const answer = await call(instance.url, 'GET', `/login?next=${encodeURIComponent(next)}`);
     expect(answer).toMatchObject({
@@ -81,7 +84,7 @@ describe('the login page', () => {
     'https://evil.example',
     '/.//evil.example',
     'javascript:alert(1)',
-  ])('leads to no other site, as %s would have it', async (next) => {
+  ])('does not lead to another site, as %s would', async (next) => {
     expect(await logIn(ALICE, { next })).toMatchObject({ status: 303, headers: { location: '/' } });
     const page = await call(instance.url, 'GET', `/login?next=${encodeURIComponent(next)}`);
     expect(page.body).toContain('name="next" value="/"');
@@ -89,7 +92,7 @@ describe('the login page', () => {
 });
 
 describe('a login', () => {
-  it('gives a cookie that no script and no other site can use, and leads on', async () => {
+  it('gives a cookie that no script and no other site can use, and redirects', async () => {
     const answer = await logIn(ADMIN, { next: '/board/queue/o3?status=failed' });
     expect(answer).toMatchObject({ status: 303, headers: { location: '/board/queue/o3?status=failed' } });
     const cookies = answer.headers['set-cookie'] as string[];
@@ -103,7 +106,7 @@ describe('a login', () => {
   });
 
   it.each(['', 'the-key-of-nobody-1234', ALICE.slice(1)])(
-    'with the key %j is refused, on the page',
+    'is refused on the page with the key %j',
     async (key) => {
       const answer = await logIn(key, { headers: { ...SAME_ORIGIN, ...PAGE } });
       expect(answer).toMatchObject({ status: 401, body: expect.stringContaining('This key is unknown') });
@@ -112,14 +115,14 @@ describe('a login', () => {
     },
   );
 
-  it('that is no form is refused, as is one that is too big', async () => {
+  it('is refused when it is not a form, or too large', async () => {
     expect(await call(instance.url, 'POST', '/login', { body: { key: ADMIN } })).toMatchObject({
       status: 401,
     });
     expect(await logIn(ADMIN.repeat(1000))).toMatchObject({ status: 413 });
   });
 
-  it('from the page of another site is refused: it would be a login as somebody else', async () => {
+  it('is refused from the page of another site, which could log the visitor in as its author', async () => {
     for (const headers of [
       { 'sec-fetch-site': 'cross-site' },
       { 'sec-fetch-site': 'same-site' },
@@ -133,7 +136,7 @@ describe('a login', () => {
 });
 
 describe('a session', () => {
-  it('reads as its key does, and shows a tenant its own only', async () => {
+  it('reads what its key can read: a tenant sees only its own jobs', async () => {
     const [admin, alice] = await Promise.all([sessionOf(ADMIN), sessionOf(ALICE)]);
     const { body } = await withSession(alice, 'POST', '/jobs', {
       body: { question: 'Mine?' },
@@ -158,7 +161,7 @@ describe('a session', () => {
     ['POST', '/jobs/some/cancel'],
     ['DELETE', '/jobs/some'],
     ['PUT', '/board/api/queues/o3/resume'],
-  ])('changes nothing by %s %s for the page of another site', async (method, path) => {
+  ])('does not let the page of another site %s %s', async (method, path) => {
     const cookie = await sessionOf(ADMIN);
     const host = new URL(instance.url).host;
     const refused = [
@@ -180,7 +183,7 @@ describe('a session', () => {
     }
   });
 
-  it('counts for less than a key that comes along', async () => {
+  it('is ignored when the request has a key', async () => {
     const cookie = await sessionOf(ADMIN);
     const wrong = await withSession(cookie, 'GET', '/jobs', { headers: { authorization: 'Bearer wrong' } });
     expectProblem(wrong, 401, 'unauthorized');
@@ -190,7 +193,7 @@ describe('a session', () => {
     expectProblem(alice, 403, 'forbidden');
   });
 
-  it('ends at the logout, which no other site can ask for', async () => {
+  it('ends at the logout, which another site cannot request', async () => {
     const cookie = await sessionOf(ADMIN);
     expectProblem(
       await withSession(cookie, 'POST', '/logout', { headers: { 'sec-fetch-site': 'cross-site' } }),
@@ -204,14 +207,15 @@ describe('a session', () => {
     expectProblem(await withSession(emptied, 'GET', '/jobs'), 401, 'unauthorized');
   });
 
-  it('cannot be made, prolonged or made over to another by its owner', async () => {
+  it('cannot be forged, prolonged or changed to another tenant by its owner', async () => {
     const [cookie = '', signature = ''] = (await sessionOf(ALICE)).split('; ');
     const session = JSON.parse(
       Buffer.from(cookie.replace('o3q_session=', ''), 'base64').toString(),
     ) as object;
     expect(session).toEqual({ tenant: 'alice', until: expect.any(Number) });
     const forged = (changes: object) =>
-      `o3q_session=${Buffer.from(JSON.stringify({ ...session, ...changes })).toString('base64')}; ${signature}`;
+      `o3q_session=${Buffer.from(JSON.stringify({ ...session, ...changes })).toString('base64')}; ` +
+      `${signature}`;
     expect(await withSession(forged({}), 'GET', '/jobs')).toMatchObject({ status: 200 });
     for (const changes of [{ tenant: 'admin' }, { until: 9e15 }, { tenant: 'nobody' }, { tenant: null }]) {
       expectProblem(await withSession(forged(changes), 'GET', '/jobs'), 401, 'unauthorized');
@@ -221,11 +225,14 @@ describe('a session', () => {
     }
   });
 
-  it('ends after its time, and is nobody’s but the key’s, also when it was signed with the key itself', async () => {
+  it('ends after its time, and cannot be signed with the key itself', async () => {
     const signedByAlice = (session: object): string => {
       const cookie = `o3q_session=${Buffer.from(JSON.stringify(session)).toString('base64')}`;
       const signingKey = createHmac('sha256', ALICE).update('o3-queue session').digest();
-      return `${cookie}; o3q_session.sig=${createHmac('sha256', signingKey).update(cookie).digest('base64url')}`;
+      return (
+        `${cookie}; ` +
+        `o3q_session.sig=${createHmac('sha256', signingKey).update(cookie).digest('base64url')}`
+      );
     };
     const until = Date.now() + 60_000;
     const list = (session: object) => withSession(signedByAlice(session), 'GET', '/jobs');
@@ -239,7 +246,7 @@ describe('a session', () => {
     }
   });
 
-  it('ends when its key is changed, and no other does; it is good at every producer', async () => {
+  it('ends when its key is changed, while others stay, and is valid at every producer', async () => {
     const [admin, alice] = await Promise.all([sessionOf(ADMIN), sessionOf(ALICE)]);
     const restarted = await startInstance({
       keys: [
@@ -260,7 +267,7 @@ describe('a session', () => {
   });
 });
 
-it('whoever guesses keys has to wait, and who knows one does not', async () => {
+it('a client that guesses keys has to wait, and one that knows a key does not', async () => {
   const guarded = await startInstance({ keys, workers: 0, redis: instance.redis });
   try {
     for (let i = 0; i < 3; i += 1) {

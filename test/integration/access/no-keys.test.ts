@@ -20,7 +20,7 @@ describe('an instance without keys', () => {
     return (page as { jobs: unknown[] }).jobs.length;
   };
 
-  it('has no login, and says once in its log what that means', async () => {
+  it('has no login, and warns once in its log', async () => {
     expectProblem(await call(open.url, 'GET', '/login'), 404, 'route_not_found');
     const warnings = open.logLines.filter((line) => line.includes('"level":"warn"'));
     expect(warnings).toEqual([expect.stringContaining('O3Q_KEYS is not set')]);
@@ -33,12 +33,12 @@ describe('an instance without keys', () => {
     ['PUT', '/board/api/queues/o3/pause'],
     ['POST', '/board/api/queues/o3/add'],
     ['OPTIONS', '/jobs'],
-  ])('refuses %s %s from the page of a stranger', async (method, path) => {
+  ])('refuses %s %s from a page of another site', async (method, path) => {
     const before = await jobs();
     const { host, port } = new URL(open.url);
     for (const headers of [
       { 'sec-fetch-site': 'cross-site' },
-      // A form needs nobody's leave to send this.
+      // A form can send this to any site without a preflight.
       { 'sec-fetch-site': 'cross-site', 'content-type': 'text/plain' },
       { 'sec-fetch-site': 'same-site', origin: `http://localhost:${port}` },
       { origin: 'https://evil.example' },
@@ -51,7 +51,7 @@ describe('an instance without keys', () => {
     expect(await jobs()).toBe(before);
   });
 
-  it('takes what programs and its own pages send', async () => {
+  it('accepts what programs and its own pages send', async () => {
     const origin = open.url;
     for (const headers of [{}, SAME_ORIGIN, { origin }, { ...SAME_ORIGIN, origin }]) {
       expect(await call(open.url, 'POST', '/jobs', { body, headers })).toMatchObject({ status: 202 });
@@ -59,7 +59,7 @@ describe('an instance without keys', () => {
   });
 
   it.each(['evil.example', 'evil.example:3000', 'localhost.evil.example'])(
-    'is not called %j, whoever has made that name point here',
+    'refuses the host name %j, which another site may have pointed at it',
     async (host) => {
       for (const [method, path] of [
         ['GET', '/jobs'],
@@ -73,20 +73,20 @@ describe('an instance without keys', () => {
   );
 
   it.each(['localhost', 'localhost:1234', '[::1]:3000', '127.0.0.1', '192.168.1.5:3000'])(
-    'may be called %s',
+    'may be called by the host %s',
     async (host) => {
       expect(await call(open.url, 'GET', '/jobs', { headers: { host } })).toMatchObject({ status: 200 });
     },
   );
 
-  it('is asked for its health by any name', async () => {
+  it('answers for its health by any host name', async () => {
     const headers = { host: 'o3.internal.example' };
     expect(await call(open.url, 'GET', '/readyz', { headers })).toMatchObject({ status: 200 });
   });
 });
 
 it.each(['start', 'producer'])(
-  'o3q %s does not begin without keys where others could reach it',
+  'o3q %s does not start without keys where other machines could reach it',
   async (command) => {
     const { code, stdout, stderr } = await o3q([command], { environment: { HOST: '0.0.0.0', PORT: '0' } });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
@@ -94,7 +94,7 @@ it.each(['start', 'producer'])(
   },
 );
 
-it('a producer that others could reach does not start without keys', async () => {
+it('a producer that other machines could reach does not start without keys', async () => {
   const start = startProducer({
     ...defaultModels(),
     redisUrl: open.redis.url,

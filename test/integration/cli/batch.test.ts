@@ -212,7 +212,7 @@ it(
     proxy.reset();
     await hasAnswers(100);
     await instance.redis.kill('SIGSTOP');
-    // Somebody has noticed.
+    // The batch has noticed the outage.
     await eventually(() => expect(batch.stderr()).toMatch(/trying again/), 20_000);
     await instance.redis.kill('SIGCONT');
     const { code, stderr } = await batch.exited;

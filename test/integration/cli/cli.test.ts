@@ -3,38 +3,26 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type CliProcesses, createCliProcesses } from '../../support/process/cli-process.ts';
 import { type O3qOptions, type O3qRun, o3q } from '../../support/process/o3q.ts';
-import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+import { useCliWorld } from '../../support/worlds/cli-world.ts';
+import { startInstance } from '../../support/worlds/instance.ts';
 
-let instance: Instance;
-let client: O3Client;
-let processes: CliProcesses;
-
-beforeAll(async () => {
-  instance = await startInstance();
-  client = new O3Client({ url: instance.url });
-});
-afterAll(() => instance.stop());
-beforeEach(() => {
-  processes = createCliProcesses();
-});
-afterEach(() => processes.end());
+const world = useCliWorld();
 
 const run = (args: readonly string[], options: O3qOptions = {}): Promise<O3qRun> =>
-  o3q(args, { ...options, environment: { O3Q_URL: instance.url, ...options.environment } });
+  o3q(args, { ...options, environment: { O3Q_URL: world.instance.url, ...options.environment } });
 
 /** A job that the simulator treats as asked. */
 async function simulated(metadata: Record<string, string>, input = 'Why?'): Promise<string> {
-  return (await client.enqueue({ request: { input, metadata } })).id;
+  return (await world.client.enqueue({ request: { input, metadata } })).id;
 }
 async function finished(metadata: Record<string, string> = {}): Promise<string> {
   const id = await simulated(metadata);
-  await client.wait(id);
+  await world.client.wait(id);
   return id;
 }
 async function delayed(): Promise<string> {
-  return (await client.enqueue({ question: 'Why so late?', delay_ms: 3_600_000 })).id;
+  return (await world.client.enqueue({ question: 'Why so late?', delay_ms: 3_600_000 })).id;
 }
 
 describe('o3q ask', () => {
@@ -42,7 +30,7 @@ describe('o3q ask', () => {
     const { code, stdout, stderr } = await run(['ask', 'Why is the sky blue?']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^\S+\n$/);
-    expect(await client.get(stdout.trim())).toMatchObject({ question: 'Why is the sky blue?' });
+    expect(await world.client.get(stdout.trim())).toMatchObject({ question: 'Why is the sky blue?' });
   });
 
   it('prints only the answer with --wait', async () => {
@@ -78,7 +66,7 @@ describe('o3q ask', () => {
         reasoning: { effort: 'low' },
       },
     });
-    expect((await client.list({ limit: 1 })).jobs[0]).toMatchObject({ max_attempts: 2 });
+    expect((await world.client.list({ limit: 1 })).jobs[0]).toMatchObject({ max_attempts: 2 });
     expect(result.answer).toMatch(/It is noon\.[\s\S]*Why\?/);
   });
 
@@ -86,12 +74,12 @@ describe('o3q ask', () => {
     const { stdout } = await run(['ask', 'Why?', '--delay-ms', '3600000', '--json']);
     const job = JSON.parse(stdout);
     expect(job).toMatchObject({ status: 'delayed', question: 'Why?' });
-    await client.cancel(job.id);
+    await world.client.cancel(job.id);
   });
 
   it('reads the question from stdin, or the context when the question is an argument', async () => {
     const piped = await run(['ask'], { input: 'From a pipe?\n' });
-    expect(await client.get(piped.stdout.trim())).toMatchObject({ question: 'From a pipe?' });
+    expect(await world.client.get(piped.stdout.trim())).toMatchObject({ question: 'From a pipe?' });
     const context = await run(['ask', 'Summarise', '-c', '-', '-w'], { input: 'some piped notes' });
     expect(context.stdout).toMatch(/some piped notes/);
   });
@@ -116,7 +104,7 @@ describe('o3q ask', () => {
 
   it('says at Ctrl-C that the job still runs, and exits with 130', async () => {
     const idle = await startInstance({ workers: 0 });
-    const asking = await processes.start(['ask', 'Why?', '--wait'], { O3Q_URL: idle.url });
+    const asking = await world.processes.start(['ask', 'Why?', '--wait'], { O3Q_URL: idle.url });
     const own = new O3Client({ url: idle.url });
     const id = await eventually(async () => {
       const [job] = (await own.list()).jobs;
@@ -147,14 +135,14 @@ describe('o3q status', () => {
   it("prints the API's JSON", async () => {
     const id = await finished();
     const { stdout } = await run(['status', id, '--json']);
-    expect(JSON.parse(stdout)).toEqual(await client.get(id));
+    expect(JSON.parse(stdout)).toEqual(await world.client.get(id));
   });
 });
 
 describe('o3q result', () => {
   it('prints the answer unchanged', async () => {
     const id = await finished();
-    const outcome = await client.result(id);
+    const outcome = await world.client.result(id);
     const { code, stdout, stderr } = await run(['result', id]);
     const answer = outcome.status === 'completed' ? outcome.result.answer : 'it should have completed';
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `${answer}\n`, stderr: '' });
@@ -163,7 +151,7 @@ describe('o3q result', () => {
   it("prints the API's JSON", async () => {
     const id = await finished();
     const { stdout } = await run(['result', id, '--json']);
-    expect(await client.result(id)).toEqual({ status: 'completed', result: JSON.parse(stdout) });
+    expect(await world.client.result(id)).toEqual({ status: 'completed', result: JSON.parse(stdout) });
   });
 
   it('waits with --wait before or after the id', async () => {
@@ -181,14 +169,14 @@ describe('o3q result', () => {
     const { code, stdout, stderr } = await run(['result', id]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
     expect(stderr).toMatch(`⏳ delayed  ${id}`);
-    await client.cancel(id);
+    await world.client.cancel(id);
   });
 
   it('exits with 1 for a failed job, and prints the job with --json', async () => {
     const id = await finished({ sim: '400' });
     const { code, stdout } = await run(['result', id, '--json']);
     expect(code).toBe(1);
-    expect(JSON.parse(stdout)).toEqual(await client.get(id));
+    expect(JSON.parse(stdout)).toEqual(await world.client.get(id));
   });
 
   it('says that an answer is incomplete', async () => {
@@ -223,8 +211,8 @@ describe('o3q list', () => {
 
   it('finds jobs by their question, over several pages', async () => {
     const word = `needle${Date.now()}`;
-    const { id } = await client.enqueue({ question: `the ${word} in the stack` });
-    for (let number = 0; number < 5; number += 1) await client.enqueue({ question: 'hay' });
+    const { id } = await world.client.enqueue({ question: `the ${word} in the stack` });
+    for (let number = 0; number < 5; number += 1) await world.client.enqueue({ question: 'hay' });
     const { jobs } = JSON.parse((await run(['list', '--query', word, '--json'])).stdout);
     expect(jobs.map((job: { id: string }) => job.id)).toEqual([id]);
   });
@@ -239,19 +227,19 @@ describe('o3q cancel and o3q retry', () => {
   it('stop a job and run it again', async () => {
     const id = await delayed();
     expect(await run(['cancel', id])).toMatchObject({ code: 0, stdout: `🚫 ${id} is cancelled\n` });
-    expect(await client.get(id)).toMatchObject({ status: 'cancelled' });
+    expect(await world.client.get(id)).toMatchObject({ status: 'cancelled' });
     const retried = await run(['retry', id]);
     expect(retried).toMatchObject({ code: 0, stderr: '' });
-    expect(await client.wait(id)).toMatchObject({ status: 'completed' });
+    expect(await world.client.wait(id)).toMatchObject({ status: 'completed' });
   });
 
   it('stop an active job', async () => {
     const id = await simulated({ sim_think_ms: '60000' });
-    await eventually(async () => expect(await client.get(id)).toMatchObject({ status: 'active' }));
+    await eventually(async () => expect(await world.client.get(id)).toMatchObject({ status: 'active' }));
     const { code, stdout } = await run(['cancel', id, '--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ id });
-    expect(await client.wait(id)).toMatchObject({ status: 'cancelled' });
+    expect(await world.client.wait(id)).toMatchObject({ status: 'cancelled' });
   });
 
   it.each(['cancel', 'retry'])(

@@ -1,29 +1,18 @@
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { eventually } from '../../support/eventually.ts';
-import { type CliProcesses, createCliProcesses } from '../../support/process/cli-process.ts';
 import { startTestRedis } from '../../support/redis/redis-server.ts';
-import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+import { useCliWorld } from '../../support/worlds/cli-world.ts';
+import { startInstance } from '../../support/worlds/instance.ts';
 
-let instance: Instance;
-let client: O3Client;
-let processes: CliProcesses;
+const world = useCliWorld();
 
-beforeAll(async () => {
-  instance = await startInstance();
-  client = new O3Client({ url: instance.url });
-});
-afterAll(() => instance.stop());
-beforeEach(() => {
-  processes = createCliProcesses();
-});
-afterEach(() => processes.end());
-
-const watch = (...args: string[]) => processes.start(['watch', ...args], { O3Q_URL: instance.url });
+const watch = (...args: string[]) =>
+  world.processes.start(['watch', ...args], { O3Q_URL: world.instance.url });
 const thinking = (ms: number) => ({ request: { input: 'Why?', metadata: { sim_think_ms: String(ms) } } });
 
 describe('o3q watch ID', () => {
   it('prints a line for each change in a pipe, and ends when the job ends', async () => {
-    const { id } = await client.enqueue(thinking(2500));
+    const { id } = await world.client.enqueue(thinking(2500));
     const { code, stdout, stderr } = await (await watch(id)).exited;
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const lines = stdout.trimEnd().split('\n');
@@ -35,8 +24,8 @@ describe('o3q watch ID', () => {
   });
 
   it('exits with 1 when the job failed, and prints JSON Lines with --json', async () => {
-    const { id } = await client.enqueue({ request: { input: 'Why?', metadata: { sim: '400' } } });
-    await client.wait(id);
+    const { id } = await world.client.enqueue({ request: { input: 'Why?', metadata: { sim: '400' } } });
+    await world.client.wait(id);
     const { code, stdout } = await (await watch(id, '--json')).exited;
     expect(code).toBe(1);
     expect(
@@ -44,18 +33,18 @@ describe('o3q watch ID', () => {
         .trimEnd()
         .split('\n')
         .map((line) => JSON.parse(line)),
-    ).toEqual([await client.get(id)]);
+    ).toEqual([await world.client.get(id)]);
   });
 
   it('says at Ctrl-C that the job still runs', async () => {
-    const { id } = await client.enqueue(thinking(60_000));
+    const { id } = await world.client.enqueue(thinking(60_000));
     const watching = await watch(id);
     await watching.says(/active/);
     watching.kill('SIGINT');
     const { code, stderr } = await watching.exited;
     expect(code).toBe(130);
     expect(stderr).toMatch(`the job ${id} still runs`);
-    await client.cancel(id);
+    await world.client.cancel(id);
   });
 
   it('exits with 1 for a job that does not exist', async () => {
@@ -67,14 +56,14 @@ describe('o3q watch ID', () => {
 
 describe('o3q watch', () => {
   it('prints the changes of all jobs until Ctrl-C, and then exits with 0', async () => {
-    const before = await client.enqueue({ question: 'history' });
-    await client.wait(before.id);
-    const running = await client.enqueue(thinking(60_000));
+    const before = await world.client.enqueue({ question: 'history' });
+    await world.client.wait(before.id);
+    const running = await world.client.enqueue(thinking(60_000));
     const watching = await watch();
     await watching.says(new RegExp(`active  ${running.id}`));
-    const { id } = await client.enqueue({ question: 'one\nmore' });
+    const { id } = await world.client.enqueue({ question: 'one\nmore' });
     await watching.says(new RegExp(`completed  ${id} .* - one more`));
-    await client.cancel(running.id);
+    await world.client.cancel(running.id);
     await watching.says(new RegExp(`🚫 cancelled  ${running.id}`));
     watching.kill('SIGINT');
     const { code, stdout, stderr } = await watching.exited;
@@ -88,7 +77,7 @@ describe('o3q watch', () => {
     try {
       const ownClient = new O3Client({ url: own.url, readPatienceMs: 20_000 });
       const first = await ownClient.enqueue({ question: 'before' });
-      const watching = await processes.start(['watch'], { O3Q_URL: own.url });
+      const watching = await world.processes.start(['watch'], { O3Q_URL: own.url });
       await watching.says(new RegExp(`waiting  ${first.id}`));
       await redis.kill('SIGKILL');
       await eventually(() => expect(watching.stderr()).toMatch(/; trying again\n/), 15_000);

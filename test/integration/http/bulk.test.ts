@@ -28,7 +28,7 @@ async function outcomesOf(jobs: readonly unknown[]): Promise<Outcome[]> {
   return (answer.body as { outcomes: Outcome[] }).outcomes;
 }
 
-it('each job has an outcome, in order, and a bad one refuses only itself', async () => {
+it('a bulk answers each job in order, and an invalid one is refused alone', async () => {
   const outcomes = await outcomesOf([
     { question: 'One?' },
     { question: '' },
@@ -54,7 +54,7 @@ it('each job has an outcome, in order, and a bad one refuses only itself', async
   ]);
 });
 
-it('jobs with keys are found by a repeat, wherever they were enqueued before', async () => {
+it('a repeated bulk finds the jobs of its idempotency keys, also those enqueued one by one', async () => {
   const headers = { 'idempotency-key': 'alone' };
   const alone = await call(instance.url, 'POST', '/jobs', {
     body: { question: 'Alone?', ...LATER },
@@ -87,7 +87,7 @@ it('jobs with keys are found by a repeat, wherever they were enqueued before', a
   expect(again[1]?.job.id).toBe(first[1]?.job.id);
 });
 
-it('the same bulk sent ten times at once is one bulk', async () => {
+it('the same bulk sent ten times at once enqueues its jobs once', async () => {
   const jobs = Array.from({ length: 50 }, (_, i) => ({
     question: `At once ${i}?`,
     idempotency_key: `once-${i}`,
@@ -102,7 +102,7 @@ it('the same bulk sent ten times at once is one bulk', async () => {
   expect(instance.simulator.ledger.totals().purchases).toBe(50);
 });
 
-it('a thousand jobs with keys are one answer, each in its place, and so are their repeats', async () => {
+it('a bulk of a thousand jobs with keys is answered in order, and so is its repeat', async () => {
   const jobs = Array.from({ length: 1000 }, (_, i) => ({
     question: `Many ${i}?`,
     ...LATER,
@@ -123,13 +123,13 @@ it.each([
   ['jobs that are no list', { jobs: { question: 'Why?' } }],
   ['something else beside them', { jobs: [], model: 'o3' }],
   ['more than 1,000', { jobs: Array.from({ length: 1001 }, () => ({ question: 'Too many?' })) }],
-])('a malformed envelope is refused whole: %s', async (_what, body) => {
+])('a malformed envelope is refused as a whole: %s', async (_what, body) => {
   expectProblem(await post(body), 400, 'invalid_request');
   const { body: page } = await call(instance.url, 'GET', '/jobs?q=too%20many');
   expect(page).toMatchObject({ jobs: [] });
 });
 
-it('nothing is an answer, too much to read is not, and a bulk is nothing to look at', async () => {
+it('an empty bulk is accepted, a body that is too large is refused, and GET is not allowed', async () => {
   expect(await outcomesOf([])).toEqual([]);
   expectProblem(await post({ jobs: [{ question: 'x'.repeat(11_000_000) }] }), 413, 'body_too_large');
   expect(await fetch(`${instance.url}/jobs/bulk`)).toMatchObject({ status: 405 });

@@ -17,14 +17,14 @@ function get(path: string): Promise<Answer> {
   return call(instance.url, 'GET', path);
 }
 
-test('GET /openapi.json tells of this version and of every route', async () => {
+test('GET /openapi.json describes this version and every route', async () => {
   const { status, body } = await get('/openapi.json');
   expect(status).toBe(200);
   expect(body).toEqual(JSON.parse(JSON.stringify(document)));
   expect(ownVersion()).toMatch(/^\d+\.\d+\.\d+/);
 });
 
-test.each(paths)('%s is there, with the documented methods and no other', async (path, item) => {
+test.each(paths)('%s answers the documented methods and no others', async (path, item) => {
   const methods = Object.keys(item).map((method) => method.toUpperCase());
   const served = methods.includes('GET') ? [...methods, 'HEAD'] : methods;
   const { status, headers } = await call(instance.url, 'PUT', path.replaceAll(/\{\w+\}/g, 'some'));
@@ -36,7 +36,7 @@ const withCheckedQuery = everyRoute().filter(
   ({ operation }) => operation.query !== undefined && operation.refusals !== 'envelope',
 );
 
-test.each(withCheckedQuery)('$method $path takes the query that is documented', async (route) => {
+test.each(withCheckedQuery)('$method $path accepts the documented query', async (route) => {
   const path = route.path.replaceAll(/:\w+/g, 'some');
   const { status, body } = await call(instance.url, route.method.toUpperCase(), `${path}?nonsense=1`, {
     ...(route.method === 'post' && { body: {} }),
@@ -47,7 +47,7 @@ test.each(withCheckedQuery)('$method $path takes the query that is documented', 
   expect(body).toMatchObject({ flaws: [{ path: '', message: `expected ${expected}, got "nonsense"` }] });
 });
 
-test('GET /docs is a page whose scripts, and whatever it asks for, are of this server', async () => {
+test('GET /docs is a page that loads its scripts and data from this server only', async () => {
   const page = await get('/docs');
   expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } });
   const policy = String(page.headers['content-security-policy']);
@@ -62,13 +62,13 @@ test('GET /docs is a page whose scripts, and whatever it asks for, are of this s
 });
 
 test.each(['/docs/package.json', '/docs/index.html', '/docs/..%2f..%2fpackage.json', '/docs/swagger-ui.js'])(
-  '%s is not there: of Swagger UI only what the page needs is served',
+  '%s is not served, because the page does not need it',
   async (path) => {
     expect(await get(path)).toMatchObject({ status: 404, body: { code: 'route_not_found' } });
   },
 );
 
-test('with keys, page and document are for who has one: a person is led to the login', async () => {
+test('with keys, the page and the document need a key, and a browser is sent to the login', async () => {
   const secret = 'sesame-of-the-docs-0123456789abcdef';
   const guarded = await startInstance({ workers: 0, keys: [{ name: 'alice', secret }] });
   const read = (path: string, headers: Record<string, string>) => call(guarded.url, 'GET', path, { headers });

@@ -35,7 +35,7 @@ function shown(messages: readonly SseMessage[]): string {
 const kinds = (messages: readonly SseMessage[]): string[] =>
   messages.map(({ event }) => event).filter((event, i, all) => event !== all[i - 1]);
 
-it('a job is told from its first status to its last word, while it runs', async () => {
+it('the events of a job come while it runs, from its first status to its end', async () => {
   const { id } = await enqueue(instance.url, {
     request: asked('Slowly?', { sim_think_ms: '1500', sim_deltas: '30' }),
   });
@@ -50,7 +50,7 @@ it('a job is told from its first status to its last word, while it runs', async 
 it.each([
   ['that was streamed', true],
   ['that was not streamed', false],
-])('a finished job %s is told again, the same', async (_how, stream) => {
+])('the events of a finished job %s are the same as while it ran', async (_how, stream) => {
   const { id } = await enqueue(instance.url, { request: asked('Again?', { sim_deltas: '9' }), stream });
   await reached(instance.url, id, 'completed');
   const messages = await readSse(eventsOf(id));
@@ -83,7 +83,7 @@ it('a reader that comes back misses nothing and sees nothing twice', async () =>
   expect((await openSse(eventsOf(id), { 'last-event-id': lastId })).status).toBe(204);
 });
 
-it('another attempt is announced, and what it says adds up to the answer', async () => {
+it('another attempt is announced, and its deltas add up to the answer', async () => {
   const { id } = await enqueue(instance.url, {
     question: 'Twice?',
     metadata: { sim: 'failed', sim_times: '1', sim_think_ms: '600', sim_deltas: '20' },
@@ -96,7 +96,7 @@ it('another attempt is announced, and what it says adds up to the answer', async
   expect(shown(messages)).toBe(await answerOf(id));
 });
 
-it('a failed and a cancelled job end with how they ended', async () => {
+it('the events of a failed or cancelled job end with its final status', async () => {
   const { id } = await enqueue(instance.url, { question: 'Bad?', metadata: { sim: '400' } });
   expect((await readSse(eventsOf(id))).at(-1)).toMatchObject({
     event: 'done',
@@ -109,7 +109,7 @@ it('a failed and a cancelled job end with how they ended', async () => {
   expect((await reading).at(-1)).toMatchObject({ event: 'done', data: { status: 'cancelled' } });
 });
 
-it('a stream of a job that is forgotten meanwhile ends', async () => {
+it('the events of a job end when the job is deleted', async () => {
   const { id } = await enqueue(instance.url, { question: 'Gone?', delay_ms: 600_000 });
   const reading = readSse(eventsOf(id));
   await eventually(async () =>

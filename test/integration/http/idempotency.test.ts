@@ -28,7 +28,7 @@ const post = (key: string, body: unknown, { at = instance, query = '' } = {}): P
 const idOf = ({ body }: Answer): string => (body as JobView).id;
 const purchases = (): number => instance.simulator.ledger.totals().purchases;
 
-it('the same request under the same key is the same job, whatever the order of its fields', async () => {
+it('the same request with the same key is the same job, in any order of its fields', async () => {
   const first = await post('order', { question: 'Once?', metadata: { a: '1', b: '2' }, max_attempts: 2 });
   expect(first).toMatchObject({ status: 202, headers: { location: `/jobs/${idOf(first)}` } });
   const again = await post('order', { max_attempts: 2, metadata: { b: '2', a: '1' }, question: 'Once?' });
@@ -50,7 +50,7 @@ it.each([
   ['another form', { request: { input: 'One?' } }],
   ['another model', { question: 'One?', model: 'mini' }],
   ['the model named that was asked for without a name', { question: 'One?', model: 'o3' }],
-])('another request under the same key is refused: %s', async (what, body) => {
+])('another request with the same key is refused: %s', async (what, body) => {
   const first = await post(what, { question: 'One?' });
   expect(first.status).toBe(202);
   expectProblem(await post(what, body), 409, 'idempotency_key_reused');
@@ -59,7 +59,7 @@ it.each([
   expect(purchases()).toBe(1);
 });
 
-it('of twenty at once, over two producers, one is told 202 and one is bought', async () => {
+it('of twenty at once, over two producers, one gets 202 and one response is bought', async () => {
   for (let round = 0; round < 5; round += 1) {
     instance.simulator.ledger.reset();
     const answers = await Promise.all(
@@ -76,7 +76,7 @@ it('of twenty at once, over two producers, one is told 202 and one is bought', a
   }
 });
 
-it('of twenty at once for two models, those of one model get its job and the others are refused', async () => {
+it('of twenty requests at once for two models, those of one model get its job and the others are refused', async () => {
   for (let round = 0; round < 5; round += 1) {
     instance.simulator.ledger.reset();
     const answers = await Promise.all(
@@ -97,7 +97,7 @@ it('of twenty at once for two models, those of one model get its job and the oth
   }
 });
 
-it('a repeat waits for the job as the first call does', async () => {
+it('a repeated request waits for the job as the first one does', async () => {
   const body = { question: 'Worth waiting?', metadata: { sim_think_ms: '300' } };
   const [first, again] = await Promise.all([
     post('wait', body, { query: '?wait=20' }),
@@ -108,7 +108,7 @@ it('a repeat waits for the job as the first call does', async () => {
   expect(purchases()).toBe(1);
 });
 
-it('a key is free again when its job is forgotten, and the new job knows nothing of the old one', async () => {
+it('a key is free again when its job is deleted, and the new job has nothing of the old one', async () => {
   const first = await post('free', { question: 'Old?' });
   await reached(instance.url, idOf(first), 'completed');
   expect(await call(instance.url, 'DELETE', `/jobs/${idOf(first)}`)).toMatchObject({ status: 204 });
@@ -121,7 +121,7 @@ it('a key is free again when its job is forgotten, and the new job knows nothing
   });
 });
 
-it('a job that was removed through BullMQ alone leaves nothing to the next one of its key', async () => {
+it('a job that was removed through BullMQ alone leaves nothing to the next job of its key', async () => {
   const first = await post('board', { question: 'Old?' });
   await reached(instance.url, idOf(first), 'completed');
   const queue = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models });
@@ -135,11 +135,11 @@ it('a job that was removed through BullMQ alone leaves nothing to the next one o
   expect(JSON.stringify(completed.body)).not.toContain(idOf(first));
 });
 
-it('a repeat finds its job when the deadline of both has passed', async () => {
+it('a repeated request finds its job when the deadline of both has passed', async () => {
   const body = { question: 'In time?', deadline: new Date(Date.now() + 800).toISOString() };
   const first = await post('late', body);
   expect(first.status).toBe(202);
-  // Until nobody else would be taken any more.
+  // Wait until a new job with this deadline would be refused.
   await eventually(async () =>
     expect(await call(instance.url, 'POST', '/jobs', { body })).toMatchObject({ status: 400 }),
   );
@@ -147,15 +147,15 @@ it('a repeat finds its job when the deadline of both has passed', async () => {
   expectProblem(await post('later', body), 400, 'invalid_request');
 });
 
-it('tenants never meet, not even under the same key', async () => {
+it('tenants never share a job, not even with the same key', async () => {
   const queue = new InstanceQueue({ redisUrl: instance.redis.url, ...instance.models });
   const [alice, bob] = ['alice', 'bob'].map((tenant) => queue.as({ tenant, admin: false }));
   if (alice === undefined || bob === undefined) throw new Error('expected two');
   const hers = await alice.enqueue(parseJobRequest({ question: 'Hers?' }), 'key');
   const his = await bob.enqueue(parseJobRequest({ question: 'His?' }), 'key');
-  const nobodys = await queue.enqueue(parseJobRequest({ question: 'Nobody’s?' }), 'key');
-  expect([hers, his, nobodys].map(({ isNew }) => isNew)).toEqual([true, true, true]);
-  expect(new Set([hers, his, nobodys].map(({ job }) => job.id)).size).toBe(3);
+  const untenanted = await queue.enqueue(parseJobRequest({ question: 'Without a tenant?' }), 'key');
+  expect([hers, his, untenanted].map(({ isNew }) => isNew)).toEqual([true, true, true]);
+  expect(new Set([hers, his, untenanted].map(({ job }) => job.id)).size).toBe(3);
   expect(await alice.enqueue(parseJobRequest({ question: 'Hers?' }), 'key')).toMatchObject({
     isNew: false,
     job: { id: hers.job.id },
@@ -169,15 +169,15 @@ it.each([
   ['too long', 'k'.repeat(256)],
   ['beyond ASCII', 'schlüssel'],
   ['a tab', 'a\tb'],
-])('a key that is none is refused: %s', async (_what, key) => {
+])('an invalid key is refused: %s', async (_what, key) => {
   expectProblem(await post(key, { question: 'Why?' }), 400, 'invalid_request');
 });
 
-it('the longest key is taken', async () => {
+it('the longest key is accepted', async () => {
   expect(await post('~'.repeat(255), { question: 'Why?' })).toMatchObject({ status: 202 });
 });
 
-it('an answer that Redis cut off is found by the repeat', async () => {
+it('a repeated request finds the job when Redis cut the first answer off', async () => {
   const first = post('cut', { question: 'Lost?', delay_ms: 3_600_000 });
   await instance.redis.kill('SIGSTOP');
   const lost = await first;

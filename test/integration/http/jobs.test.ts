@@ -35,7 +35,7 @@ function base(id: string, question: string): Record<string, unknown> {
 const cost = { cost_usd: expect.any(Number) };
 const ended = { started_at: iso, finished_at: iso, duration_ms: expect.any(Number) };
 
-it('health: the process runs, and can serve', async () => {
+it('the health routes say that the process runs and can serve', async () => {
   expect(await get('/livez')).toMatchObject({ status: 200, body: { status: 'ok' } });
   expect(await get('/readyz')).toMatchObject({ status: 200, body: { status: 'ok' } });
   expect(await call(instance.url, 'HEAD', '/readyz')).toMatchObject({ status: 200, body: '' });
@@ -89,7 +89,7 @@ it('a question is accepted at once, answered in the background, and the result c
   expect((result.body as JobResult).answer.startsWith(job.result.answer_preview)).toBe(true);
 });
 
-it('every field of a question reaches the upstream, and none that is the queue’s', async () => {
+it('every field of a question reaches the upstream, and no field of the queue does', async () => {
   const { id } = await enqueue(instance.url, {
     question: 'Why?',
     context: 'Because.',
@@ -112,7 +112,7 @@ it('every field of a question reaches the upstream, and none that is the queue�
   ]);
 });
 
-it('a body of the Responses API reaches the upstream with fields that nobody here knows', async () => {
+it('a body of the Responses API reaches the upstream with fields unknown to o3-queue', async () => {
   const request = {
     model: 'o3',
     input: [
@@ -132,14 +132,14 @@ it('a body of the Responses API reaches the upstream with fields that nobody her
   expect(instance.simulator.ledger.entries()[0]?.fields).toContain('invented_field');
 });
 
-it('a long question is shown by its first 100 characters, and emojis stay whole', async () => {
+it('a long question is shown by its first 100 characters, without cutting an emoji', async () => {
   const question = '🦄'.repeat(150);
   const { id } = await enqueue(instance.url, { question });
   expect((await viewOf(instance.url, id)).question).toBe(`${'🦄'.repeat(100)}...`);
   await reached(instance.url, id, 'completed');
 });
 
-it('a delayed job says until when, and is not run before', async () => {
+it('a delayed job says when it is due, and does not run earlier', async () => {
   const accepted = await post('/jobs', { question: 'Later?', delay_ms: 3_600_000 });
   const job = accepted.body as { id: string; created_at: string };
   const dueAt = new Date(Date.parse(job.created_at) + 3_600_000).toISOString();
@@ -157,7 +157,7 @@ it('a delayed job says until when, and is not run before', async () => {
   expect(instance.simulator.ledger.totals().purchases).toBe(0);
 });
 
-it('an active job shows its response and how far it is; cancelled, it is so for ever, and the upstream is told', async () => {
+it('an active job shows its progress; after a cancel it stays cancelled, and the upstream is told', async () => {
   const { id } = await enqueue(instance.url, {
     question: 'For ever?',
     metadata: { sim: 'stall', sim_events: '3' },
@@ -232,7 +232,7 @@ it('a retryable failure is tried again, then final when its attempts are used up
   expect(instance.simulator.ledger.totals()).toMatchObject({ rejected: 3, purchases: 0 });
 });
 
-it('a failed job is retried as a fresh run, from its first attempt', async () => {
+it('a failed job is retried as a new run from its first attempt', async () => {
   const { id } = await enqueue(instance.url, {
     question: 'Second try?',
     max_attempts: 1,
@@ -278,7 +278,7 @@ it.each([
   expect(await keysOf(id)).toEqual([]);
 });
 
-it('a waiting job is not forgotten', async () => {
+it('a waiting job cannot be deleted', async () => {
   const { id } = await enqueue(instance.url, { question: 'Keep me?', delay_ms: 3_600_000 });
   const refused = await remove(id);
   expectProblem(refused, 409, 'job_not_finished');
@@ -288,10 +288,10 @@ it('a waiting job is not forgotten', async () => {
   expect(await viewOf(instance.url, id)).toMatchObject({ status: 'delayed' });
 });
 
-it('an error that nobody expected is opaque outside and loud inside, and quotes no question', async () => {
+it('an unexpected error is logged without the question, and the caller learns no details', async () => {
   const { id } = await enqueue(instance.url, { question: 'A secret question?', delay_ms: 3_600_000 });
   const redis = new Redis(instance.redis.url);
-  // Somebody has written nonsense where the record belongs.
+  // Another program has overwritten the record.
   await redis.set(`o3q:run:{o3}:${id}`, 'nonsense');
   const answer = await get(`/jobs/${id}`);
   expectProblem(answer, 500, 'internal_error');
@@ -311,7 +311,7 @@ it('an error that nobody expected is opaque outside and loud inside, and quotes 
   redis.disconnect();
 });
 
-it('no question and no answer is logged above debug, and no key at all', async () => {
+it('no question or answer is logged above debug, and no key is ever logged', async () => {
   const { id } = await enqueue(instance.url, {
     question: 'An unmistakable question?',
     metadata: { sim: '400' },

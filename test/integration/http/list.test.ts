@@ -2,9 +2,12 @@ import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { JobPage, JobView } from '../../../src/job/view.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
+import { keysOf } from '../../../src/redis/keys.ts';
 import { call, enqueue, reached } from '../../support/http/http-calls.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
+
+const keys = keysOf('o3q', 'o3');
 
 let server: TestRedis;
 let redis: Redis;
@@ -68,12 +71,12 @@ async function enqueueMany(count: number, request: (i: number) => object = () =>
   });
 }
 
-it('an empty list is a page without a cursor', async () => {
+it('an empty list has no cursor', async () => {
   expect(await page('')).toEqual({ jobs: [], next_cursor: null });
   expect(await page('?status=failed&model=mini&q=x&limit=1')).toEqual({ jobs: [], next_cursor: null });
 });
 
-it('lists the newest first, over all models', async () => {
+it('the list shows the newest jobs first, over all models', async () => {
   const ids: string[] = [];
   for (let i = 0; i < 9; i += 1) {
     const model = Object.keys(models)[i % 3];
@@ -97,7 +100,7 @@ it('lists the newest first, over all models', async () => {
   expect(idsOf((await page('?model=mini')).jobs)).toEqual(ids.filter((_, i) => i % 3 === 1));
 });
 
-it('shows 20 jobs when no limit is given, and says whether there are more', async () => {
+it('the list shows 20 jobs without a limit, and says whether there are more', async () => {
   const ids = await enqueueMany(20);
   expect(await page('')).toMatchObject({ jobs: { length: 20 }, next_cursor: null });
   const last = await enqueue(instance.url, { question: 'One more?' });
@@ -111,13 +114,13 @@ it('shows 20 jobs when no limit is given, and says whether there are more', asyn
 });
 
 it.each([1, 7, 50, 100])(
-  '250 jobs of one bulk and one millisecond come without a gap or a double, %i at a time',
+  '250 jobs of one millisecond are listed without a gap or a duplicate, %i at a time',
   async (limit) => {
     const ids = await enqueueMany(250, (i) => ({ model: i % 5 === 0 ? 'mini' : 'o3' }));
     // A bulk takes several milliseconds to make; nothing in the list may depend on that.
-    await redis.zadd('o3q:index:{o3}:all', ...ids.filter((_, i) => i % 5 !== 0).flatMap((id) => [1000, id]));
+    await redis.zadd(keys.index('all'), ...ids.filter((_, i) => i % 5 !== 0).flatMap((id) => [1000, id]));
     await redis.zadd(
-      'o3q:index:{mini}:all',
+      keysOf('o3q', 'mini').index('all'),
       ...ids.filter((_, i) => i % 5 === 0).flatMap((id) => [1000, id]),
     );
     const found = await pages(`?limit=${limit}`);
@@ -126,7 +129,7 @@ it.each([1, 7, 50, 100])(
   },
 );
 
-it('jobs that come and go between two pages neither hide nor double any other', async () => {
+it('jobs that are created or deleted between two pages neither hide nor duplicate others', async () => {
   const ids = (await enqueueMany(120)).toSorted().reverse();
   const first = await page('?limit=50');
   await enqueueMany(30);
@@ -140,7 +143,7 @@ it('jobs that come and go between two pages neither hide nor double any other', 
   expect(rest.next_cursor).toBeNull();
 });
 
-it('jobs that finish while a list is read neither hide nor double any other', async () => {
+it('jobs that finish while a list is read neither hide nor duplicate others', async () => {
   const ids = (await enqueueMany(400, (i) => ({ question: i % 4 === 0 ? 'Rare?' : 'Common?' })))
     .toSorted()
     .reverse();
@@ -154,7 +157,7 @@ it('jobs that finish while a list is read neither hide nor double any other', as
   expect(list.flatMap(idsOf)).toEqual(ids.filter((id) => rare.has(id)));
 });
 
-it('a rare match below thousands is found by going on, page by page', async () => {
+it('a rare match among thousands of jobs is found page by page', async () => {
   const rare = await enqueue(instance.url, { question: 'Where is the NEEDLE?' });
   for (let i = 0; i < 3; i += 1) await enqueueMany(1000);
   const found = await pages('?q=needle');
@@ -162,7 +165,7 @@ it('a rare match below thousands is found by going on, page by page', async () =
   expect(found.flat()).toMatchObject([{ id: rare.id, question: 'Where is the NEEDLE?' }]);
 });
 
-it('q looks for text, not for patterns, whatever the case', async () => {
+it('q searches for text, not for a pattern, in upper and lower case', async () => {
   await enqueueMany(3);
   const { id } = await enqueue(instance.url, { question: 'Is 100% [a-z]* of ÉTÉ 🦄 warm?' });
   for (const q of ['100%', '[A-Z]*', 'été', '🦄 w']) {
@@ -171,7 +174,7 @@ it('q looks for text, not for patterns, whatever the case', async () => {
   expect((await page('?q=.*')).jobs).toEqual([]);
 });
 
-it('lists by each status, and a job is in the list of its status only', async () => {
+it('each status has its list, and a job is only in the list of its status', async () => {
   const { id: waiting } = await enqueue(instance.url, { question: 'Wait?', model: 'mini' });
   const { id: prioritized } = await enqueue(instance.url, {
     question: 'Wait longer?',
@@ -212,10 +215,10 @@ it('lists by each status, and a job is in the list of its status only', async ()
   expect((await page('?status=active')).jobs).toEqual([]);
 });
 
-it('a list that is read while jobs are being stored forgets none of them', async () => {
+it('a list that is read while jobs are stored loses none of them', async () => {
   // The index is written first. What a reader finds there without its job is on its way.
-  await redis.zadd('o3q:index:{o3}:all', Date.now(), 'job_on_its_way');
-  await redis.zadd('o3q:index:{o3}:live', Date.now(), 'job_on_its_way');
+  await redis.zadd(keys.index('all'), Date.now(), 'job_on_its_way');
+  await redis.zadd(keys.index('live'), Date.now(), 'job_on_its_way');
   expect((await page('')).jobs).toEqual([]);
   expect((await page('?status=waiting')).jobs).toEqual([]);
   const bare = new Queue('{o3}', { prefix: 'o3q', connection: redis });
@@ -224,12 +227,12 @@ it('a list that is read while jobs are being stored forgets none of them', async
   await bare.close();
 });
 
-it('entries whose jobs never came are passed over, and dropped in the end', async () => {
+it('index entries without a job are skipped, and removed later', async () => {
   const hourAgo = Date.now() - 3_700_000;
-  await redis.zadd('o3q:index:{o3}:all', hourAgo, 'job_lost');
-  await redis.zadd('o3q:index:{o3}:live', hourAgo, 'job_lost');
+  await redis.zadd(keys.index('all'), hourAgo, 'job_lost');
+  await redis.zadd(keys.index('live'), hourAgo, 'job_lost');
   const { id } = await enqueue(instance.url, { question: 'Here?' });
   expect(idsOf((await page('')).jobs)).toEqual([id]);
-  expect(await redis.zrange('o3q:index:{o3}:all', '0', '-1')).toEqual([id]);
-  expect(await redis.zrange('o3q:index:{o3}:live', '0', '-1')).toEqual([id]);
+  expect(await redis.zrange(keys.index('all'), '0', '-1')).toEqual([id]);
+  expect(await redis.zrange(keys.index('live'), '0', '-1')).toEqual([id]);
 });

@@ -74,7 +74,7 @@ function billIn(sums: UsageReport['total'] | undefined): Bill | undefined {
   );
 }
 
-describe('what two tenants used of two models', () => {
+describe('the usage of two models by two tenants', () => {
   let instance: Instance;
   let redis: Redis;
   const asking = (tenant: keyof typeof KEYS): O3Client =>
@@ -168,7 +168,7 @@ describe('what two tenants used of two models', () => {
       .filter((entry) => tenant === undefined || entry.metadata['tenant'] === tenant)
       .filter((entry) => model === undefined || entry.model === model);
 
-  it('is what they would be billed for, to the nano-dollar: by tenant, by model, by day, by job', async () => {
+  it('equals the bill to the nano-dollar: by tenant, by model, by day and by job', async () => {
     const jobs = await everything();
     expect(jobs.map(({ status }) => status)).toEqual([...Array(9).fill('completed'), 'cancelled']);
     const admin = asking('admin');
@@ -212,7 +212,7 @@ describe('what two tenants used of two models', () => {
     expect(await usage.spentToday('nobody')).toBe(0);
   });
 
-  it('is shown to each its own, and to admin all', async () => {
+  it('shows each tenant its own, and admin all', async () => {
     const alice = await asking('alice').usage({ ...range, by: 'tenant' });
     expect(alice.rows).toMatchObject([{ tenant: 'alice' }]);
     const all = await asking('admin').usage({ ...range, by: 'tenant' });
@@ -231,7 +231,7 @@ describe('what two tenants used of two models', () => {
     }
   });
 
-  it('is told over HTTP as it is documented, and a bad range is refused', async () => {
+  it('is answered over HTTP as documented, and a bad range is refused', async () => {
     const headers = { authorization: `Bearer ${KEYS.alice}` };
     const get = (path: string) => call(instance.url, 'GET', path, { headers });
     expect(await get('/usage')).toMatchObject({ status: 200, body: { currency: 'usd' } });
@@ -246,7 +246,7 @@ describe('what two tenants used of two models', () => {
       expectProblem(await get(`/usage?${query}`), 400, 'invalid_request');
   });
 
-  it('is a table of o3q', async () => {
+  it('is a table of `o3q usage`', async () => {
     const environment = { O3Q_URL: instance.url, O3Q_API_KEY: KEYS.admin };
     const { stdout, code } = await o3q(['usage', '--by', 'tenant', '--to', range.to], { environment });
     expect(code).toBe(0);
@@ -256,7 +256,7 @@ describe('what two tenants used of two models', () => {
   });
 });
 
-test('jobs whose worker was killed are booked once, wherever they were', async () => {
+test('a job whose worker was killed is booked once, at every point of its run', async () => {
   const world = await startWorkerWorld({ workers: 0 });
   const child = await startWorkerChild(world);
   try {
@@ -269,7 +269,7 @@ test('jobs whose worker was killed are booked once, wherever they were', async (
     await eventually(async () => {
       const views = await Promise.all(jobs.map(({ id }) => world.queue.get(id)));
       const done = views.filter((view) => view !== null && isFinishedJob(view)).length;
-      // Their ids are home: of what was only just sent nobody could say whether it was bought.
+      // Their response ids are stored. Otherwise a purchase could be uncertain.
       const bought = views.reduce((sum, view) => sum + (view?.purchases ?? 0), 0);
       expect({ some: done >= 4, all: done === 24, bought }).toEqual({ some: true, all: false, bought: 24 });
     });

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import type { JobView } from '../../../src/job/view.ts';
+import { keysOf } from '../../../src/redis/keys.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, enqueue, expectProblem, reached, viewOf } from '../../support/http/http-calls.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
@@ -25,11 +26,12 @@ const waitFor = (id: string, seconds: number, signal?: AbortSignal): Promise<Ans
 /** Resolves when so many callers are held: the producer has subscribed, and they have all been sent. */
 async function subscribed(): Promise<void> {
   await eventually(async () => {
-    expect(await redis.pubsub('NUMSUB', 'o3q:finished:{o3}')).toEqual(['o3q:finished:{o3}', 1]);
+    const { finishedChannel } = keysOf('o3q', 'o3');
+    expect(await redis.pubsub('NUMSUB', finishedChannel)).toEqual([finishedChannel, 1]);
   });
 }
 
-it('an answer that comes in time is the answer of the call that asked', async () => {
+it('a call that waits gets the answer that comes in time', async () => {
   const answer = await call(instance.url, 'POST', '/jobs?wait=60', { body: { question: 'Quick?' } });
   expect(answer).toMatchObject({
     status: 200,
@@ -40,14 +42,14 @@ it('an answer that comes in time is the answer of the call that asked', async ()
   expect(await waitFor(id, 60)).toMatchObject({ status: 200, body: { model: 'o3' } });
 });
 
-it('a failure that comes in time is it too', async () => {
+it('a call that waits gets the failure that comes in time', async () => {
   const body = { question: 'Bad?', metadata: { sim: '400' } };
   const answer = await call(instance.url, 'POST', '/jobs?wait=60', { body });
   expect(answer).toMatchObject({ status: 200, body: { status: 'failed' } });
   expectProblem(await waitFor((answer.body as JobView).id, 60), 409, 'job_failed');
 });
 
-it('when the time is up the job is shown as it stands, and goes on', async () => {
+it('a call that waits gets the unfinished job when its time is up, and the job still runs', async () => {
   const body = { question: 'Slow?', metadata: STALLED };
   const answer = await call(instance.url, 'POST', '/jobs?wait=0.3', { body });
   expect(answer).toMatchObject({ status: 202, body: { status: 'active' } });
@@ -58,7 +60,7 @@ it('when the time is up the job is shown as it stands, and goes on', async () =>
   expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, running: 1 });
 });
 
-it('no wait and a wait of 0 are answered at once', async () => {
+it('a call without a wait or with a wait of 0 is answered at once', async () => {
   await instance.stopWorker(firstWorker());
   for (const query of ['', '?wait=0', '?wait=0.0']) {
     const answer = await call(instance.url, 'POST', `/jobs${query}`, { body: { question: 'Now?' } });
@@ -66,7 +68,7 @@ it('no wait and a wait of 0 are answered at once', async () => {
   }
 });
 
-it('everybody who waits for one job is told', async () => {
+it('all callers that wait for one job are answered', async () => {
   await instance.stopWorker(firstWorker());
   const { id } = await enqueue(instance.url, { question: 'Together?' });
   const waiting = Array.from({ length: 30 }, () => waitFor(id, 60));
@@ -77,7 +79,7 @@ it('everybody who waits for one job is told', async () => {
   }
 });
 
-it('many jobs, each with its own caller: each gets its own answer', async () => {
+it('each of many waiting callers gets the answer of its own job', async () => {
   const questions = Array.from({ length: 40 }, (_, i) => `Number ${i}?`);
   const answers = await Promise.all(
     questions.map((question) => call(instance.url, 'POST', '/jobs?wait=60', { body: { question } })),
@@ -91,7 +93,7 @@ it.each([
   ['prioritized', { priority: 5 }],
   ['delayed', { delay_ms: 3_600_000 }],
 ])(
-  'a caller who waits for a %s job is told of its cancel at once, with no worker up',
+  'a caller that waits for a %s job is told of its cancel at once, without a worker',
   async (_what, options) => {
     await instance.stopWorker(firstWorker());
     const { id } = await enqueue(instance.url, { question: 'Never?', ...options });
@@ -102,7 +104,7 @@ it.each([
   },
 );
 
-it('a caller who waits for a job that is then forgotten is told so', async () => {
+it('a caller that waits for a job is told when the job is deleted', async () => {
   await instance.stopWorker(firstWorker());
   const { id } = await enqueue(instance.url, { question: 'Never?' });
   await call(instance.url, 'POST', `/jobs/${id}/cancel`);
@@ -110,7 +112,7 @@ it('a caller who waits for a job that is then forgotten is told so', async () =>
   expectProblem(await waitFor(id, 300), 404, 'job_not_found');
 });
 
-it('a client that goes away is forgotten: the producer stops without waiting for it, and the job goes on', async () => {
+it('a client that disconnects does not delay the stop of the producer, and its job still runs', async () => {
   const body = { question: 'Gone?', metadata: STALLED };
   const { id } = await enqueue(instance.url, body);
   const gone = new AbortController();
@@ -129,7 +131,7 @@ it('a client that goes away is forgotten: the producer stops without waiting for
   expect(instance.logLines.filter((line) => line.includes('"error"'))).toEqual([]);
 });
 
-it('callers who wait are answered with how things stand when the producer is asked to stop', async () => {
+it('waiting callers get the unfinished job when the producer is asked to stop', async () => {
   const body = { question: 'Slow?', metadata: STALLED };
   const posted = call(instance.url, 'POST', '/jobs?wait=300', { body });
   await eventually(() => expect(instance.simulator.ledger.totals().running).toBe(1));
@@ -139,7 +141,7 @@ it('callers who wait are answered with how things stand when the producer is ask
   await instance.producer.drain?.();
 });
 
-it('an end that is published while nobody listens is found as soon as the connection is back', async () => {
+it('an end that was published during a lost connection is found when the connection is back', async () => {
   await instance.stopWorker(firstWorker());
   const { id } = await enqueue(instance.url, { question: 'Missed?' });
   const waiting = waitFor(id, 300);

@@ -56,14 +56,14 @@ async function subscribed(): Promise<void> {
   await eventually(async () => expect(await redis.pubsub('NUMSUB', CHANNEL)).toEqual([CHANNEL, 1]));
 }
 
-it('what has ended already is found by the first look, without a message', async () => {
+it('a wait for a finished job ends at its first look, without a message', async () => {
   const one = job();
   one.end();
   expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS })).toBe('done');
   expect(one.looks()).toBe(1);
 });
 
-it('a message wakes those who wait for that job, and nobody else', async () => {
+it('a message wakes the waits for that job only', async () => {
   const [one, other] = [job(), job()];
   const first = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
   const second = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
@@ -79,7 +79,7 @@ it('a message wakes those who wait for that job, and nobody else', async () => {
   await expect(third).rejects.toThrow('aborted');
 });
 
-it('a message that says too much (the job was retried since) does not end a wait', async () => {
+it('a message about an earlier end of a retried job does not end a wait', async () => {
   const one = job();
   const waiting = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
   await subscribed();
@@ -93,7 +93,7 @@ it('a message that says too much (the job was retried since) does not end a wait
   expect(await waiting).toBe('done');
 });
 
-it('an end in the middle of a look is not missed', async () => {
+it('a wait does not miss an end that comes during its look', async () => {
   let looks = 0;
   const look = async (): Promise<string | null> => {
     looks += 1;
@@ -107,7 +107,7 @@ it('an end in the middle of a look is not missed', async () => {
   expect(looks).toBe(2);
 });
 
-it('a thousand waits need one connection', async () => {
+it('a thousand waits use one connection', async () => {
   const one = job();
   const waits = Array.from({ length: 1000 }, (_, i) =>
     waiters.wait(CHANNEL, `job ${i % 500}`, one.look, { timeoutMs: LONG_MS }),
@@ -120,7 +120,7 @@ it('a thousand waits need one connection', async () => {
   expect(one.looks()).toBe(2000);
 });
 
-it('whoever gives up is forgotten: a message after that wakes nobody', async () => {
+it('an aborted wait is not woken by a later message', async () => {
   const one = job();
   const gone = new AbortController();
   const waiting = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS, signal: gone.signal });
@@ -138,21 +138,21 @@ it('whoever gives up is forgotten: a message after that wakes nobody', async () 
   expect(one.looks()).toBe(1);
 });
 
-it('when the time is up there is nothing', async () => {
+it('a wait resolves without a result when its time is up', async () => {
   const one = job();
   expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: 30 })).toBeNull();
   expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: 0 })).toBeNull();
   expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: Number.NaN })).toBeNull();
 });
 
-it('what a look throws is the caller’s to know', async () => {
+it('a wait rejects with the error of its look', async () => {
   const look = async (): Promise<null> => {
     throw new Error('Redis is away');
   };
   await expect(waiters.wait(CHANNEL, 'a', look, { timeoutMs: LONG_MS })).rejects.toThrow('Redis is away');
 });
 
-it('a connection that is lost makes everybody look, and look again when it is back', async () => {
+it('a lost connection makes every wait look, and look again when it is back', async () => {
   const one = job();
   const waiting = waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS });
   await subscribed();
@@ -165,14 +165,14 @@ it('a connection that is lost makes everybody look, and look again when it is ba
   expect(await waiting).toBe('done');
 });
 
-it('a Redis that is not there holds up no look', async () => {
+it('an unavailable Redis does not delay the first look', async () => {
   await server.kill('SIGKILL');
   const one = job();
   one.end();
   expect(await waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS })).toBe('done');
 });
 
-it('closing ends every wait, also one that has not yet its subscription', async () => {
+it('closing ends every wait, also one that is not subscribed yet', async () => {
   await server.kill('SIGKILL');
   const one = job();
   const waits = Array.from({ length: 3 }, () => waiters.wait(CHANNEL, 'a', one.look, { timeoutMs: LONG_MS }));

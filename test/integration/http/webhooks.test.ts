@@ -4,6 +4,7 @@ import { startProducer } from '../../../producer/producer.ts';
 import { createSimulator, type Simulator } from '../../../simulator/simulator.ts';
 import { createLogger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
+import { webhookKeysOf } from '../../../src/redis/keys.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type Answer, call, expectProblem } from '../../support/http/http-calls.ts';
 import { createCliProcesses } from '../../support/process/cli-process.ts';
@@ -12,7 +13,7 @@ import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
 const SECRET = `whsec_${Buffer.from('a key of thirty-two bytes, or so').toString('base64')}`;
 const PATH = '/webhooks/openai';
-const ENDED = 'o3q:{webhooks}:ended';
+const ENDED = webhookKeysOf('o3q').ended;
 
 const cli = createCliProcesses();
 let redis: TestRedis;
@@ -75,7 +76,7 @@ async function buy(url: string, metadata: Record<string, string> = {}): Promise<
   return (answer.body as { id: string }).id;
 }
 
-it('what the simulator sends is taken, remembered, and told once', async () => {
+it('a webhook of the simulator is accepted, stored, and announced once', async () => {
   const { simulator, url } = await sendingSimulator();
   try {
     const [plain, twice, failed] = [
@@ -110,13 +111,13 @@ it.each<[string, Sending]>([
   ['another secret', { secret: 'whsec_b3RoZXI=' }],
   ['a time six minutes ago', { sentAt: new Date(Date.now() - 360_000) }],
   ['a time in six minutes', { sentAt: new Date(Date.now() + 360_000) }],
-])('a signature with %s is refused, and the log says so: its sender does not', async (_what, sending) => {
+])('a signature with %s is refused, and the log says so', async (_what, sending) => {
   expectProblem(await send(completed('resp_1'), sending), 400, 'invalid_signature');
   expect(await ended()).toEqual([]);
   expect(instance.logLines.join()).toContain('a webhook was refused');
 });
 
-it('a body that was changed on its way, or has no signature at all, is refused', async () => {
+it('a body that was changed on its way or has no signature is refused', async () => {
   const sentAt = new Date();
   const headers = {
     'webhook-id': 'wh_1',
@@ -142,7 +143,7 @@ it.each<[string, unknown, string]>([
   expect(await ended()).toEqual([]);
 });
 
-it('more than 100 kB is refused, whoever signed it, and so are other methods', async () => {
+it('a signed webhook of more than 100 kB is refused, and so are other methods', async () => {
   const answer = await send({ ...completed('resp_1'), filling: 'x'.repeat(101 * 1024) });
   expectProblem(answer, 413, 'body_too_large');
   expect(answer.body).toMatchObject({ detail: expect.stringContaining('at most 100 kB') });
@@ -167,7 +168,7 @@ it('a producer without the secret says what to set', async () => {
   }
 });
 
-it('the processes speak together by OPENAI_WEBHOOK_SECRET and the options of `o3q simulator`', async () => {
+it("the simulator's webhooks reach a producer with the same OPENAI_WEBHOOK_SECRET", async () => {
   const producer = await cli.start(['producer'], {
     REDIS_URL: redis.url,
     PORT: '0',
@@ -187,7 +188,7 @@ it('the processes speak together by OPENAI_WEBHOOK_SECRET and the options of `o3
   expect(await alone.exited).toMatchObject({ code: 2, stderr: expect.stringContaining('webhookSecret') });
 });
 
-it('while Redis is away it is 503, so that OpenAI sends again; then it is taken', async () => {
+it('a webhook gets 503 while Redis is away, so that OpenAI sends it again, and is then accepted', async () => {
   const { simulator, url } = await sendingSimulator();
   try {
     await redis.kill('SIGKILL');

@@ -14,7 +14,7 @@ const post = (body: unknown, headers: Record<string, string> = {}, path = '/jobs
 const pairs = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'v']));
 const brackets = (count: number) => `${'['.repeat(count)}${']'.repeat(count)}`;
 const objects = (count: number) => `${'{"a":'.repeat(count)}1${'}'.repeat(count)}`;
-/** A whole, good request when it is unpacked, were it not for its size. */
+/** A valid request when it is unpacked, apart from its size. */
 const bomb = (pack: (text: string) => Buffer, coding: string): HostileInput => [
   `a bomb of ${coding}`,
   tooLarge,
@@ -51,7 +51,7 @@ const packages: HostileInput[] = [
     post('{"question":"Why?"}', { 'content-type': `${JSON_TYPE}; charset=latin1` }),
   ],
   [
-    'JSON in a charset of nobody',
+    'JSON in an unknown charset',
     otherMedia,
     post('{"question":"Why?"}', { 'content-type': `${JSON_TYPE}; charset=utf-99` }),
   ],
@@ -184,7 +184,7 @@ const metadata: HostileInput[] = (
   ] as const
 ).map(([what, text]) => [`metadata of ${what}`, invalid, post(`{"question":"Why?","metadata":${text}}`)]);
 
-/** `RECEIVER` stands for the port of one who counts. */
+/** `RECEIVER` stands for the port of a server that counts its callers. */
 const webhookUrls: HostileInput[] = [
   'http://127.0.0.1:RECEIVER/hook',
   'http://localhost:RECEIVER/hook',
@@ -227,5 +227,5 @@ const webhookUrls: HostileInput[] = [
   },
 ]);
 
-/** Bodies that are no request, or ask for what nobody may have. */
+/** Bodies that are not a request, or ask for something forbidden. */
 export const hostileBodies: HostileInput[] = [...packages, ...forms, ...metadata, ...webhookUrls];

@@ -1,8 +1,8 @@
 import {
-  anybody,
   goodSession,
   type HostileInput,
   KEYS,
+  keyless,
   openAi,
   page,
   problem,
@@ -21,7 +21,7 @@ const withCookie = (
   method: string,
   path: string,
   headers: Record<string, string> = {},
-): Send => anybody(method, path, { headers: { cookie, ...headers } });
+): Send => keyless(method, path, { headers: { cookie, ...headers } });
 const list = (cookie: string): Send => withCookie(cookie, 'GET', '/jobs');
 const [alices = '', itsSignature = ''] = goodSession('alice').split('; ');
 
@@ -34,7 +34,11 @@ const cookies: HostileInput[] = [
     list(`${sessionOf('alice', { tenant: 'admin', until: 9e15 }).split(';')[0]}; ${itsSignature}`),
   ],
   ['that alice has signed for the admin', noKey, list(sessionOf('alice', { tenant: 'admin', until: 9e15 }))],
-  ['that alice has signed for nobody', noKey, list(sessionOf('alice', { tenant: '__proto__', until: 9e15 }))],
+  [
+    'that alice has signed for an unknown tenant',
+    noKey,
+    list(sessionOf('alice', { tenant: '__proto__', until: 9e15 })),
+  ],
   ['that is over', noKey, list(sessionOf('alice', { tenant: 'alice', until: Date.now() - 1 }))],
   ['that never ends', noKey, list(sessionOf('alice', { tenant: 'alice' }))],
   ['that ends in words', noKey, list(sessionOf('alice', { tenant: 'alice', until: '9e15' }))],
@@ -48,7 +52,7 @@ const cookies: HostileInput[] = [
   ],
 ];
 
-/** What the page of a stranger can make a browser send, in which the admin is logged in. */
+/** Requests that a page of another site can make a browser send in which admin is logged in. */
 const writes: [method: string, path: string][] = [
   ['POST', '/jobs'],
   ['POST', '/jobs/WAITING/cancel'],
@@ -59,7 +63,7 @@ const writes: [method: string, path: string][] = [
   ['DELETE', '/board'],
   ['POST', '/logout'],
 ];
-const strangers: Record<string, string>[] = [
+const foreignHeaders: Record<string, string>[] = [
   { 'sec-fetch-site': 'cross-site' },
   { 'sec-fetch-site': 'same-site' },
   { origin: 'https://evil.example' },
@@ -67,7 +71,7 @@ const strangers: Record<string, string>[] = [
 ];
 const crossSite: HostileInput[] = [
   ...writes.flatMap(([method, path]) =>
-    strangers.map(
+    foreignHeaders.map(
       (headers): HostileInput => [
         `${method} ${path} with ${JSON.stringify(headers)}`,
         forbidden,
@@ -75,9 +79,9 @@ const crossSite: HostileInput[] = [
           const target = path
             .replace('WAITING', world.jobs.waiting)
             .replace('CANCELLED', world.jobs.cancelled);
-          // A form needs nobody's leave to send this.
+          // A form can send this to any site without a preflight.
           const form = { ...headers, cookie: goodSession('admin'), 'content-type': 'text/plain' };
-          return anybody(method, target, {
+          return keyless(method, target, {
             headers: form,
             ...(method === 'POST' && { body: JSON.stringify(body) }),
           })(world);
@@ -88,12 +92,12 @@ const crossSite: HostileInput[] = [
   [
     'POST /jobs that does not say where it comes from',
     forbidden,
-    anybody('POST', '/jobs', { body, headers: { cookie: goodSession('admin') } }),
+    keyless('POST', '/jobs', { body, headers: { cookie: goodSession('admin') } }),
   ],
   [
     'POST /jobs from another port of this host',
     forbidden,
-    anybody('POST', '/jobs', {
+    keyless('POST', '/jobs', {
       body,
       headers: { cookie: goodSession('admin'), origin: 'http://127.0.0.1:1' },
     }),
@@ -101,7 +105,7 @@ const crossSite: HostileInput[] = [
   [
     'POST /v1/responses from another site',
     openAi(403, 'forbidden'),
-    anybody('POST', '/v1/responses', {
+    keyless('POST', '/v1/responses', {
       body: { model: 'o3', input: 'Why?' },
       headers: { cookie: goodSession('admin'), 'sec-fetch-site': 'cross-site' },
     }),
@@ -109,14 +113,14 @@ const crossSite: HostileInput[] = [
   [
     'OPTIONS /jobs, to ask for leave',
     noKey,
-    anybody('OPTIONS', '/jobs', {
+    keyless('OPTIONS', '/jobs', {
       headers: { origin: 'https://evil.example', 'access-control-request-method': 'DELETE' },
     }),
   ],
   [
     'a login from another site',
     forbidden,
-    anybody('POST', '/login', {
+    keyless('POST', '/login', {
       body: `key=${KEYS.bob}`,
       headers: { ...FORM, 'sec-fetch-site': 'cross-site' },
     }),
@@ -124,46 +128,46 @@ const crossSite: HostileInput[] = [
   [
     'a login from a page without an origin',
     forbidden,
-    anybody('POST', '/login', { body: `key=${KEYS.bob}`, headers: { ...FORM, origin: 'null' } }),
+    keyless('POST', '/login', { body: `key=${KEYS.bob}`, headers: { ...FORM, origin: 'null' } }),
   ],
 ];
 
 const logins: HostileInput[] = [
   [
-    'with a key of nobody',
+    'with an unknown key',
     page(401),
-    anybody('POST', '/login', { body: 'key=the-key-of-nobody-1234', headers: FORM }),
+    keyless('POST', '/login', { body: 'key=the-key-of-nobody-1234', headers: FORM }),
   ],
   [
     'with two keys',
     page(401),
-    anybody('POST', '/login', { body: `key=${KEYS.bob}&key=${KEYS.admin}`, headers: FORM }),
+    keyless('POST', '/login', { body: `key=${KEYS.bob}&key=${KEYS.admin}`, headers: FORM }),
   ],
   [
     'with a key in the query',
     page(401),
-    anybody('POST', `/login?key=${KEYS.admin}`, { body: '', headers: FORM }),
+    keyless('POST', `/login?key=${KEYS.admin}`, { body: '', headers: FORM }),
   ],
   [
     'with __proto__',
     page(401),
-    anybody('POST', '/login', { body: '__proto__[key]=x&__proto__=x', headers: FORM }),
+    keyless('POST', '/login', { body: '__proto__[key]=x&__proto__=x', headers: FORM }),
   ],
   [
     'of 100 kB',
     problem(413, 'body_too_large'),
-    anybody('POST', '/login', { body: `key=${'x'.repeat(100_000)}`, headers: FORM }),
+    keyless('POST', '/login', { body: `key=${'x'.repeat(100_000)}`, headers: FORM }),
   ],
   [
     'of 5,000 fields',
     problem(400, 'invalid_request'),
-    anybody('POST', '/login', { body: 'a&'.repeat(5000), headers: FORM }),
+    keyless('POST', '/login', { body: 'a&'.repeat(5000), headers: FORM }),
   ],
 ];
 
-/** What browsers can be made to send in the name of who is logged in, and sessions that nobody has opened. */
+/** Requests that browsers can be made to send for a logged-in tenant, and forged sessions. */
 export const hostileBrowsers: HostileInput[] = [
   ...cookies.map(([name, ...rest]): HostileInput => [`a cookie ${name}`, ...rest]),
-  ...crossSite.map(([name, ...rest]): HostileInput => [`the page of a stranger: ${name}`, ...rest]),
+  ...crossSite.map(([name, ...rest]): HostileInput => [`a page of another site: ${name}`, ...rest]),
   ...logins.map(([name, ...rest]): HostileInput => [`a login ${name}`, ...rest]),
 ];

@@ -2,12 +2,15 @@ import { alicesHead, bare, bytes, type HostileInput, problem } from './input.ts'
 
 const JOB = '{"question":"Smuggled?"}';
 const TYPE = 'Content-Type: application/json';
-/** A whole request, where a body or a header is expected. */
+/** A whole request in the place of a body or a header. */
 const INNER = `${alicesHead('POST', '/jobs', TYPE, `Content-Length: ${JOB.length}`)}${JOB}`;
 const post = (...headers: string[]) => alicesHead('POST', '/jobs', TYPE, ...headers);
 const filling = (length: number) => 'x'.repeat(length);
 
-/** What no HTTP client would send: requests that two servers read differently, and what is no request. */
+/**
+ * Bytes that no HTTP client sends: requests that two servers read differently, and bytes that are not a
+ * request.
+ */
 export const hostileBytes: HostileInput[] = [
   ['two lengths', bare(400), bytes(post('Content-Length: 24', 'Content-Length: 0'), INNER)],
   ['two lengths in one header', bare(400), bytes(post('Content-Length: 24, 0'), JOB)],
@@ -90,7 +93,7 @@ export const hostileBytes: HostileInput[] = [
   ],
   ['one header of 20 kB', bare(431), bytes(post(`X-Long: ${filling(20_000)}`), JOB)],
   ['a path of 20 kB', bare(431), bytes(alicesHead('GET', `/jobs/${filling(20_000)}`))],
-  ['an expectation that nobody meets', bare(417), bytes(post('Expect: miracles', 'Content-Length: 24'), JOB)],
+  ['an unknown expectation', bare(417), bytes(post('Expect: miracles', 'Content-Length: 24'), JOB)],
   [
     'a request in the body of another',
     problem(404, 'route_not_found'),
@@ -99,7 +102,7 @@ export const hostileBytes: HostileInput[] = [
       return bytes(alicesHead('POST', '/nothing', TYPE, `Content-Length: ${inner.length}`), inner)(world);
     },
   ],
-  // We are no proxy: neither by a URI with another host nor by a tunnel.
+  // A producer is not a proxy: neither for a URI with another host nor for a tunnel.
   [
     'a URI of the cloud’s metadata',
     problem(404, 'route_not_found'),

@@ -1,4 +1,4 @@
-import { anybody, bearer, by, type HostileInput, KEYS, problem } from './input.ts';
+import { bearer, by, type HostileInput, KEYS, keyless, problem } from './input.ts';
 
 const forbidden = problem(403, 'forbidden');
 const noKey = problem(401, 'unauthorized');
@@ -8,48 +8,48 @@ const invalid = problem(400, 'invalid_request');
 const body = { question: 'Who pays?' };
 
 const keys: HostileInput[] = [
-  ['no key', noKey, anybody('POST', '/jobs', { body })],
-  ['an empty key', noKey, anybody('POST', '/jobs', { body, headers: bearer('') })],
-  ['a key of nobody', noKey, anybody('POST', '/jobs', { body, headers: bearer('the-key-of-nobody-1234') })],
-  ['a key without its end', noKey, anybody('GET', '/jobs', { headers: bearer(KEYS.alice.slice(0, -1)) })],
-  ['two keys in one', noKey, anybody('GET', '/jobs', { headers: bearer(`${KEYS.alice},${KEYS.bob}`) })],
+  ['no key', noKey, keyless('POST', '/jobs', { body })],
+  ['an empty key', noKey, keyless('POST', '/jobs', { body, headers: bearer('') })],
+  ['an unknown key', noKey, keyless('POST', '/jobs', { body, headers: bearer('the-key-of-nobody-1234') })],
+  ['a key without its end', noKey, keyless('GET', '/jobs', { headers: bearer(KEYS.alice.slice(0, -1)) })],
+  ['two keys in one', noKey, keyless('GET', '/jobs', { headers: bearer(`${KEYS.alice},${KEYS.bob}`) })],
   [
     'a key as a password',
     noKey,
-    anybody('GET', '/jobs', { headers: { authorization: `Basic ${btoa(`alice:${KEYS.alice}`)}` } }),
+    keyless('GET', '/jobs', { headers: { authorization: `Basic ${btoa(`alice:${KEYS.alice}`)}` } }),
   ],
   [
     'a key in the query',
     noKey,
-    anybody('POST', `/jobs?key=${KEYS.alice}&access_token=${KEYS.alice}`, { body }),
+    keyless('POST', `/jobs?key=${KEYS.alice}&access_token=${KEYS.alice}`, { body }),
   ],
   [
     'a key in another header',
     noKey,
-    anybody('POST', '/jobs', { body, headers: { 'x-api-key': KEYS.alice } }),
+    keyless('POST', '/jobs', { body, headers: { 'x-api-key': KEYS.alice } }),
   ],
-  ['a key in the body', noKey, anybody('POST', '/jobs', { body: { ...body, api_key: KEYS.alice } })],
+  ['a key in the body', noKey, keyless('POST', '/jobs', { body: { ...body, api_key: KEYS.alice } })],
   [
     'a claim to come from here',
     noKey,
-    anybody('GET', '/jobs', {
+    keyless('GET', '/jobs', {
       headers: { 'x-forwarded-for': '127.0.0.1', 'x-real-ip': '127.0.0.1', forwarded: 'for=127.0.0.1' },
     }),
   ],
   [
     'a claim to be the admin',
     noKey,
-    anybody('GET', '/board/api/queues', {
+    keyless('GET', '/board/api/queues', {
       headers: { 'x-forwarded-user': 'admin', 'x-original-url': '/livez' },
     }),
   ],
-  ['a path that begins openly', noKey, anybody('GET', '/livez/../jobs')],
-  ['a path that looks open', noKey, anybody('GET', '/jobs/readyz')],
-  // A name that was made to point here. No browser adds our cookie to it.
+  ['a path that begins openly', noKey, keyless('GET', '/livez/../jobs')],
+  ['a path that looks open', noKey, keyless('GET', '/jobs/readyz')],
+  // A name that was pointed at this machine. No browser sends our cookie to it.
   [
     'a host of another name',
     noKey,
-    anybody('POST', '/jobs', {
+    keyless('POST', '/jobs', {
       body,
       headers: { host: 'evil.example', origin: 'http://evil.example', 'sec-fetch-site': 'same-origin' },
     }),
@@ -57,7 +57,7 @@ const keys: HostileInput[] = [
   [
     'a host of another name at the board',
     noKey,
-    anybody('GET', '/board', { headers: { host: 'evil.example' } }),
+    keyless('GET', '/board', { headers: { host: 'evil.example' } }),
   ],
 ];
 
@@ -187,7 +187,10 @@ const board: HostileInput[] = [
   ],
 ];
 
-/** Who asks for what is not his: without a key, with another's, by ids, paths and queries that are none. */
+/**
+ * Callers that ask for the jobs of others: without a key, with another key, by invalid ids, paths and
+ * queries.
+ */
 export const hostileCallers: HostileInput[] = [
   ...[...keys, ...ids, ...queries],
   ...board.map(([name, ...rest]): HostileInput => [`the board: ${name}`, ...rest]),

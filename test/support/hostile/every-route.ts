@@ -3,7 +3,7 @@ import type { Route } from '../../../producer/http/route.ts';
 import { createLogger } from '../../../src/process/log.ts';
 import type { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 
-/** The table of a producer that has everything, to be read: a queue without models does, since nobody calls a handler. */
+/** The table of all routes, for reading: a queue without models is enough, since no handler is called. */
 export function everyRoute(): Route[] {
   const queue = new Proxy({} as InstanceQueue, {
     get(_target, name) {

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { type Answer, type CallOptions, call } from '../http/http-calls.ts';
 import { TIME_LIMIT_MS } from '../time-limit.ts';
 
-/** Who has a key here. Alice has asked something; everybody else is a stranger to her. */
+/** The keys of the tenants. Alice has jobs, which the others must not see. */
 export const KEYS = {
   admin: 'the-key-of-the-administrator',
   alice: 'the-key-of-alice-1234',
@@ -12,31 +12,34 @@ export const KEYS = {
 export type Tenant = keyof typeof KEYS;
 
 export const OPENAI_SECRET = `whsec_${Buffer.from('a secret that OpenAI shares with us').toString('base64')}`;
-/** Alice has used it for `waiting`. */
+/** The idempotency key of alice's job `waiting`. */
 export const TAKEN_KEY = 'the-first-of-alice';
 
-/** What hostile inputs are aimed at. */
+/** HostileWorld is the target of hostile inputs. */
 export interface HostileWorld {
   url: string;
-  /** Ids of alice's jobs. */
+  /** The ids of alice's jobs. */
   jobs: { waiting: string; response: string; cancelled: string };
-  /** Counts who is reached; on loopback, where nobody may be. */
+  /** Counts its callers; it listens on loopback, which no webhook may reach. */
   receiverUrl: string;
 }
 
 export type Expected =
-  /** Ours: `application/problem+json`. */
+  /** Our format: `application/problem+json`. */
   | { kind: 'problem'; status: number; code: string }
   /** OpenAI's own envelope. */
   | { kind: 'openai'; status: number; code: string | null }
-  /** For a person at a browser. */
+  /** A page for a person. */
   | { kind: 'page'; status: number }
-  /** Of Node's HTTP parser: what came was no request, so that nobody knows whose words to answer in. */
+  /** The answer of Node's HTTP parser, to bytes that are not a request. */
   | { kind: 'bare'; status: number };
 
 export type Send = (world: HostileWorld) => Promise<Answer>;
 
-/** What a stranger, a broken program or another tenant may send, and the one right answer to it. */
+/**
+ * HostileInput is what an attacker, a broken program or another tenant may send, and the one right answer to
+ * it.
+ */
 export type HostileInput = [name: string, expected: Expected, send: Send];
 
 export const problem = (status: number, code: string): Expected => ({ kind: 'problem', status, code });
@@ -46,16 +49,16 @@ export const bare = (status: number): Expected => ({ kind: 'bare', status });
 
 export const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` });
 
-/** By nobody: without a key. */
-export const anybody =
+/** keyless sends a request without a key. */
+export const keyless =
   (method: string, path: string, options: CallOptions = {}): Send =>
   ({ url }) =>
     call(url, method, path, options);
 
 export const by = (tenant: Tenant, method: string, path: string, options: CallOptions = {}): Send =>
-  anybody(method, path, { ...options, headers: { ...bearer(KEYS[tenant]), ...options.headers } });
+  keyless(method, path, { ...options, headers: { ...bearer(KEYS[tenant]), ...options.headers } });
 
-/** The cookies of a session, signed with that tenant's key, which is what a producer signs them with. */
+/** The cookies of a session that is signed with the key of that tenant, as a producer signs it. */
 export function sessionOf(signer: Tenant, session: object): string {
   const cookie = `o3q_session=${Buffer.from(JSON.stringify(session)).toString('base64')}`;
   const key = createHmac('sha256', KEYS[signer]).update('o3-queue session').digest();
@@ -64,10 +67,13 @@ export function sessionOf(signer: Tenant, session: object): string {
 
 export const goodSession = (tenant: Tenant): string => sessionOf(tenant, { tenant, until: 9e15 });
 
-/** How much goes out before looking whether there is an answer already. */
+/** The bytes to send before checking for an early answer. */
 const PIECE_BYTES = 8 * 1024;
 
-/** Bytes over a bare connection, for what no HTTP client would send. `HOST` stands for the producer's own. */
+/**
+ * Sends bytes over a plain connection, which no HTTP client would send. `HOST` stands for the producer's
+ * host.
+ */
 export const bytes =
   (...parts: (string | Buffer)[]): Send =>
   ({ url }) => {
@@ -85,7 +91,7 @@ export const bytes =
       const timer = setTimeout(tooLong, TIME_LIMIT_MS);
       let failure: Error | undefined;
       socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-      // A server that has heard enough answers and hangs up, in the middle of what is sent.
+      // A server may answer and close the connection before it has read everything.
       socket.on('error', (error) => {
         failure = error;
       });
@@ -106,7 +112,7 @@ export const bytes =
     });
   };
 
-/** A request with alice's key, up to its last header. */
+/** A request with the key of alice, up to its last header. */
 export const alicesHead = (method: string, path: string, ...headers: string[]): string =>
   [
     `${method} ${path} HTTP/1.1`,
@@ -117,7 +123,9 @@ export const alicesHead = (method: string, path: string, ...headers: string[]): 
     '\r\n',
   ].join('\r\n');
 
-/** @throws when there is not exactly one: a second would be of a request that was smuggled in the first. */
+/**
+ * @throws when there is not exactly one answer: a second would answer a request smuggled inside the first.
+ */
 function answerIn(text: string, begunAt: number): Answer {
   const answers = text.match(/^HTTP\/1\.1 \d{3}/gm) ?? [];
   const [head = '', ...rest] = text.split('\r\n\r\n');

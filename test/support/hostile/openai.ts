@@ -1,11 +1,11 @@
 import { Webhook } from 'standardwebhooks';
 import { responseIdOf } from '../../../producer/v1/responses/response-id.ts';
 import {
-  anybody,
   bearer,
   by,
   type HostileInput,
   KEYS,
+  keyless,
   OPENAI_SECRET,
   openAi,
   problem,
@@ -17,7 +17,10 @@ const invalid = openAi(400, null);
 const noKey = openAi(401, 'invalid_api_key');
 const noModel = openAi(404, 'model_not_found');
 const asked = { model: 'o3', input: 'Why?', background: true };
-/** As OpenAI's SDKs say which try it is; the queue then keeps a note of the request, which must not outlive a refusal. */
+/**
+ * The header in which OpenAI's SDKs count tries. The queue then remembers the request, but must not after a
+ * refusal.
+ */
 const FROM_SDK = { 'x-stainless-retry-count': '0' };
 
 const create = (body: unknown, headers: Record<string, string> = {}): Send =>
@@ -136,18 +139,18 @@ const responses: HostileInput[] = [
     openAi(404, 'route_not_found'),
     by('alice', 'POST', '/v1/chat/completions', { body: asked }),
   ],
-  ['no key', noKey, anybody('POST', '/v1/responses', { body: asked })],
+  ['no key', noKey, keyless('POST', '/v1/responses', { body: asked })],
   [
     'an empty key of the caller',
     noKey,
-    anybody('POST', '/v1/responses', { body: asked, headers: bearer('') }),
+    keyless('POST', '/v1/responses', { body: asked, headers: bearer('') }),
   ],
   [
-    'a key of nobody',
+    'an unknown key',
     noKey,
-    anybody('POST', '/v1/responses', { body: asked, headers: bearer('sk-nobody-1234567890') }),
+    keyless('POST', '/v1/responses', { body: asked, headers: bearer('sk-nobody-1234567890') }),
   ],
-  ['a key in the query', noKey, anybody('POST', `/v1/responses?api_key=${KEYS.alice}`, { body: asked })],
+  ['a key in the query', noKey, keyless('POST', `/v1/responses?api_key=${KEYS.alice}`, { body: asked })],
 ];
 
 const ID = 'wh_hostile';
@@ -156,12 +159,12 @@ const EVENT = { type: 'response.completed', data: { id: 'resp_68c0a1f2b3d4' } };
 interface Forgery {
   secret?: string;
   ageMs?: number;
-  /** Of the webhook that was signed. */
+  /** The id of the signed webhook. */
   signedId?: string;
   headers?: Record<string, string>;
 }
 
-/** What pretends to come from OpenAI. */
+/** Webhooks that pretend to come from OpenAI. */
 function webhook(
   content: unknown,
   { secret = OPENAI_SECRET, ageMs = 0, signedId = ID, headers }: Forgery = {},
@@ -174,24 +177,24 @@ function webhook(
       'webhook-timestamp': String(Math.floor(sentAt.getTime() / 1000)),
       'webhook-signature': new Webhook(secret).sign(signedId, sentAt, body),
     };
-    return anybody('POST', '/webhooks/openai', { body, headers: { ...signed, ...headers } })(world);
+    return keyless('POST', '/webhooks/openai', { body, headers: { ...signed, ...headers } })(world);
   };
 }
 
 const forged = problem(400, 'invalid_signature');
 const refused = problem(400, 'invalid_request');
 const webhooks: HostileInput[] = [
-  ['unsigned', forged, anybody('POST', '/webhooks/openai', { body: EVENT })],
+  ['unsigned', forged, keyless('POST', '/webhooks/openai', { body: EVENT })],
   [
-    'signed by somebody else',
+    'signed with another secret',
     forged,
-    webhook(EVENT, { secret: `whsec_${Buffer.from('another secret of somebody').toString('base64')}` }),
+    webhook(EVENT, { secret: `whsec_${Buffer.from('some quite different secret').toString('base64')}` }),
   ],
   ['six minutes old', forged, webhook(EVENT, { ageMs: 360_000 })],
   ['six minutes young', forged, webhook(EVENT, { ageMs: -360_000 })],
   ['with the signature of another id', forged, webhook(EVENT, { signedId: 'wh_other' })],
   ['with an empty signature', forged, webhook(EVENT, { headers: { 'webhook-signature': 'v1,' } })],
-  ['with a version of nobody', forged, webhook(EVENT, { headers: { 'webhook-signature': 'v9,aGVsbG8=' } })],
+  ['with an unknown version', forged, webhook(EVENT, { headers: { 'webhook-signature': 'v9,aGVsbG8=' } })],
   ['with a time that is none', forged, webhook(EVENT, { headers: { 'webhook-timestamp': 'NaN' } })],
   ['that is no JSON', problem(400, 'malformed_json'), webhook('{"type":')],
   ['that is no event', refused, webhook([EVENT])],
@@ -200,7 +203,7 @@ const webhooks: HostileInput[] = [
   ['of 101 kB', problem(413, 'body_too_large'), webhook({ ...EVENT, filling: 'x'.repeat(101 * 1024) })],
 ];
 
-/** What OpenAI's own door refuses, in OpenAI's words; and webhooks that OpenAI has not sent. */
+/** Requests that /v1 refuses in OpenAI's format, and forged webhooks of OpenAI. */
 export const hostileToOpenAi: HostileInput[] = [
   ...responses.map(([name, ...rest]): HostileInput => [`/v1: ${name}`, ...rest]),
   ...webhooks.map(([name, ...rest]): HostileInput => [`a webhook ${name}`, ...rest]),

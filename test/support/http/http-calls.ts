@@ -7,20 +7,23 @@ import { expectAsDocumented } from './openapi-check.ts';
 export interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;
-  /** Parsed when it is JSON of any kind, else text. */
+  /** Parsed JSON of any media type, else text. */
   body: unknown;
   /** From the call until the last byte, in milliseconds. */
   tookMs: number;
 }
 
 export interface CallOptions {
-  /** Sent as JSON; a text or bytes as they are. */
+  /** Sent as JSON; text and bytes are sent unchanged. */
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
 }
 
-/** One HTTP call to a producer, whose answer must be as its OpenAPI document says. The path goes out untouched: fetch would tidy `../` up before the server sees it. */
+/**
+ * call makes an HTTP call to a producer, and checks the answer against the OpenAPI document. It sends the
+ * path unchanged; fetch would resolve `../` before the server sees it.
+ */
 export function call(
   base: string,
   method: string,
@@ -69,7 +72,7 @@ export function call(
   });
 }
 
-/** Enqueues a job that must be accepted, and hands back its view. */
+/** enqueue enqueues a job that must be accepted, and returns its view. */
 export async function enqueue(base: string, body: unknown): Promise<JobView> {
   const answer = await call(base, 'POST', '/jobs', { body });
   expect(answer).toMatchObject({ status: 202 });

@@ -3,16 +3,16 @@ import addFormats from 'ajv-formats';
 import { type OpenApiDocument, openApiDocument } from '../../../producer/openapi/document.ts';
 import { everyRoute } from '../hostile/every-route.ts';
 
-/** What went to a producer, and what came back. */
+/** Exchange is a request to a producer and its answer. */
 export interface Exchange {
   method: string;
-  /** As it was sent, query included. */
+  /** The path as it was sent, with its query. */
   path: string;
-  /** As JSON says it; undefined when it was none. */
+  /** The parsed JSON body; undefined when the body was not JSON. */
   requestBody: unknown;
   status: number;
   headers: Record<string, string | string[] | undefined>;
-  /** Parsed when it is JSON of any kind, else text. */
+  /** Parsed JSON of any media type, else text. */
   body: unknown;
 }
 
@@ -20,13 +20,16 @@ export type OpenApiCheck = (exchange: Exchange) => void;
 
 let check: OpenApiCheck | undefined;
 
-/** @throws when a documented route has answered otherwise than the document says, or has taken a request that it forbids. */
+/**
+ * @throws when a documented route has answered against the document, or has accepted a request that it
+ * forbids.
+ */
 export function expectAsDocumented(exchange: Exchange): void {
   check ??= createOpenApiCheck(openApiDocument(everyRoute(), 'test'));
   check(exchange);
 }
 
-/** @param document of a producer; a route that it does not have is not looked at. */
+/** @param document the document of a producer; a route that is not in it is not checked. */
 export function createOpenApiCheck(document: OpenApiDocument): OpenApiCheck {
   const routes = routesOf(document);
   const validatorOf = createValidators(document);
@@ -39,7 +42,8 @@ export function createOpenApiCheck(document: OpenApiDocument): OpenApiCheck {
     const refuse = (expected: string, got: string) => {
       throw new Error(
         `${method} ${pathname} does not answer as the OpenAPI document says (${route.method} ${route.template}): expected ${expected}, got ${got}. ` +
-          `Mend the answer, or the route's operation in producer/openapi. The answer was ${status} ${shown(body)}`,
+          `Mend the answer, or the route's operation in producer/openapi. The answer was ${status} ` +
+          `${shown(body)}`,
       );
     };
     const requireValid = (what: string, value: unknown, ...pointer: string[]) => {
@@ -81,11 +85,11 @@ function routesOf(document: OpenApiDocument) {
       return operation === undefined ? [] : [{ template, method, operation, pattern }];
     }),
   );
-  // As Express does by their order: `/jobs/bulk` is no job called bulk.
+  // Express decides by the order of routes: `/jobs/bulk` is not a job with the id bulk.
   return routes.toSorted((one, other) => one.template.split('{').length - other.template.split('{').length);
 }
 
-/** Each is compiled when it is asked for the first time. */
+/** Compiles each schema when it is used for the first time. */
 export function createValidators(
   document: OpenApiDocument,
 ): (pointer: readonly string[]) => ValidateFunction {
@@ -94,13 +98,13 @@ export function createValidators(
     allowUnionTypes: true,
     allErrors: true,
     discriminator: true,
-    // The document as a whole is no schema; what in it is one, is checked when it is compiled.
+    // The document itself is not a schema; the schemas in it are checked when they are compiled.
     meta: false,
     validateSchema: false,
   });
   addFormats.default(ajv);
   for (const field of Object.keys(document)) ajv.addKeyword(field);
-  // The mapping says what the branches say already, and ajv does not read it.
+  // ajv does not read the mapping, which repeats what the branches say.
   const withoutMapping = JSON.parse(
     JSON.stringify(document, (key, value: unknown) => (key === 'mapping' ? undefined : value)),
   ) as OpenApiDocument;

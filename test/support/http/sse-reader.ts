@@ -17,7 +17,7 @@ export interface SseAnswer {
   messages: SseReader;
 }
 
-/** Opens a stream of server-sent events by hand, as a browser would read it. */
+/** Opens a stream of server-sent events and reads it as a browser would. */
 export function openSse(url: string, headers: Record<string, string> = {}): Promise<SseAnswer> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { headers, agent: false }, (response) => {
@@ -35,7 +35,7 @@ export function openSse(url: string, headers: Record<string, string> = {}): Prom
             }
           }
         } catch {
-          // Cut off: a reader comes back for the rest.
+          // The stream was cut off: a reader reconnects for the rest.
         }
       }
       const iterator = messages();

@@ -6,17 +6,20 @@ export interface ReceivedWebhook {
   body: string;
 }
 
-/** Stands where a producer would: takes webhooks and answers as it is told. */
+/** WebhookReceiver is a server that accepts webhooks and answers as the test says. */
 export interface WebhookReceiver {
   url: string;
-  /** In the order in which they came. */
+  /** The webhooks in the order of their arrival. */
   received: ReceivedWebhook[];
-  /** How many connections were made, whether or not something came over them. */
+  /** The number of connections, also of those without a request. */
   readonly connections: number;
   close(): Promise<void>;
 }
 
-/** @param answer the status of the answer to the nth webhook, from 0. A 3xx leads back here; 0: there is none, ever. */
+/**
+ * @param answer returns the status for the nth webhook, from 0. A 3xx redirects to this server; 0 never
+ * answers.
+ */
 export async function openWebhookReceiver(
   answer: (n: number) => number = () => 200,
 ): Promise<WebhookReceiver> {

@@ -5,22 +5,26 @@ import { join, resolve } from 'node:path';
 
 const SOURCE = resolve('test/support/openai-clients');
 const MANIFESTS = ['package.json', 'package-lock.json'];
-/** A download of about 15 MB, on somebody's hotel wifi. */
+/** A download of about 15 MB, on a slow network. */
 const INSTALL_LIMIT_MS = 5 * 60_000;
-/** Of one program: Node reads some thousands of modules first. */
+/** The time of one program, in which Node first reads thousands of modules. */
 const RUN_LIMIT_MS = 60_000;
 
 type Installation = { kind: 'ready'; folder: string } | { kind: 'missing'; reason: string };
 
 /**
- * Runs a program of test/support/openai-clients, which uses other people's clients of OpenAI's. They are none of the product's dependencies, so they are
- * installed into a folder of their own, once for each list of versions.
+ * Runs a program of test/support/openai-clients, which uses other people's clients of OpenAI's. They are none
+ * of the product's dependencies, so they are installed into a folder of their own, once for each list of
+ * versions.
  *
  * @returns what it printed, which is JSON.
  */
 export type RunClient = (program: string, url: string) => Promise<unknown>;
 
-/** `describe` for tests that need these clients. Where they cannot be had, a single test says why, aloud; in CI that one fails. */
+/**
+ * `describe` for tests that need these clients. If they cannot be installed, its tests are replaced by one
+ * that says why; in CI that test fails.
+ */
 export function describeWithOpenAiClients(name: string, tests: (run: RunClient) => void): void {
   const installation = findOrInstall();
   describe(name, () => {
@@ -32,7 +36,7 @@ export function describeWithOpenAiClients(name: string, tests: (run: RunClient) 
   });
 }
 
-/** Blocking on purpose: Jest wants to know all tests before it runs the first, and this decides which there are. */
+/** Blocks on purpose: Jest must know all tests before it runs the first, and this decides which exist. */
 function findOrInstall(): Installation {
   const folder = resolve('.cache', `openai-clients-${hashOf(MANIFESTS)}`);
   if (!existsSync(folder)) {
@@ -43,12 +47,12 @@ function findOrInstall(): Installation {
       return { kind: 'missing', reason: error instanceof Error ? error.message : String(error) };
     }
   }
-  // A program finds its packages by the folder that it stands in.
+  // A program finds its packages by its own folder.
   cpSync(SOURCE, folder, { recursive: true });
   return { kind: 'ready', folder };
 }
 
-/** Elsewhere first: whoever finds the folder finds it whole. */
+/** Installs into another folder first, so that the final folder is always complete. */
 function install(folder: string): void {
   mkdirSync('.cache', { recursive: true });
   const place = mkdtempSync(resolve('.cache', 'installing-'));
@@ -58,7 +62,7 @@ function install(folder: string): void {
     execFileSync('npm', ['ci', ...flags], { cwd: place, stdio: 'pipe', timeout: INSTALL_LIMIT_MS });
     renameSync(place, folder);
   } catch (error: unknown) {
-    // Another run of the tests may have been quicker.
+    // Another run of the tests may have been faster.
     if (!existsSync(folder)) throw error;
   } finally {
     rmSync(place, { recursive: true, force: true });

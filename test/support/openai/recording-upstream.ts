@@ -1,10 +1,10 @@
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An upstream that writes down what it is sent, and has every answer ready. */
+/** RecordingUpstream records its requests and answers each at once. */
 export interface RecordingUpstream {
   url: string;
-  /** Of each create, as it came over the wire. */
+  /** The body of each create request as it was sent. */
   received: { text: string; headers: IncomingHttpHeaders }[];
   close(): Promise<void>;
 }
@@ -15,7 +15,7 @@ export async function openRecordingUpstream(): Promise<RecordingUpstream> {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
-      // It has no list of models.
+      // This upstream has no list of models.
       if (request.method === 'GET') return response.writeHead(404).end();
       const text = Buffer.concat(chunks).toString();
       received.push({ text, headers: request.headers });
@@ -34,7 +34,7 @@ export async function openRecordingUpstream(): Promise<RecordingUpstream> {
   };
 }
 
-/** With a field that nobody knows yet. */
+/** The answer has an unknown field. */
 function responseTo({ metadata, model }: Record<string, unknown>, count: number): object {
   const content = [{ type: 'output_text', text: 'Noted.', annotations: [], logprobs: [] }];
   return {

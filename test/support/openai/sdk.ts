@@ -2,7 +2,7 @@ import OpenAI, { type ClientOptions } from 'openai';
 import type { Response, ResponseStreamEvent } from 'openai/resources/responses/responses';
 import { eventually } from '../eventually.ts';
 
-/** OpenAI's SDK as anybody has it, and what it sends. */
+/** OpenAI's SDK, and a record of what it sends. */
 export interface Sdk {
   client: OpenAI;
   /** Each try of each call: `POST /v1/responses`. */
@@ -25,14 +25,14 @@ export function openSdk(url: string, options: ClientOptions = {}): Sdk {
   return { client, tries };
 }
 
-/** All of a stream. */
+/** All events of a stream. */
 export async function allOf(events: AsyncIterable<ResponseStreamEvent>): Promise<ResponseStreamEvent[]> {
   const all: ResponseStreamEvent[] = [];
   for await (const event of events) all.push(event);
   return all;
 }
 
-/** Everything that has been said in a response, from its beginning. */
+/** All events of a response, from its beginning. */
 export async function replayOf(client: OpenAI, id: string): Promise<ResponseStreamEvent[]> {
   return allOf(await client.responses.retrieve(id, { stream: true }));
 }

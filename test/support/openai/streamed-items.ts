@@ -1,6 +1,6 @@
 import type { ResponseEvent } from '../../../src/responses/event.ts';
 
-/** Items of a response's output as they are in the end, and the events in which OpenAI streams them. */
+/** Final items of a response's output, and the events in which OpenAI streams them. */
 type Item = { id: string; type: string; [field: string]: unknown };
 type Part = { type: string; [field: string]: unknown };
 

@@ -2,14 +2,17 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import { eventually } from '../eventually.ts';
 
-/** A way to the simulator on which answers can be kept back: the upstream has acted, and its caller does not know yet. */
+/**
+ * UpstreamGate is a proxy to the simulator that can hold back answers: the upstream has acted, its caller
+ * cannot know.
+ */
 export interface UpstreamGate {
   url: string;
-  /** Keeps back the answers to matching calls from now on. */
+  /** Holds back the answers to matching calls from now on. */
   shut(matches: (call: { method: string; path: string }) => boolean): void;
-  /** Lets go of what was kept back. */
+  /** Sends the answers that were held back. */
   open(): void;
-  /** Resolves when so many answers are being kept back. */
+  /** Resolves when this many answers are held back. */
   holding(count: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
-/** macOS puts no application into PATH. */
+/** macOS does not put applications into PATH. */
 const MAC_OS_PATH = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome';
 const FLAGS = [
   '--headless',
@@ -17,26 +17,40 @@ const FLAGS = [
   '--disable-sync',
 ];
 
-/** A download of about 100 MB, on somebody's hotel wifi. */
+/** A download of about 100 MB, on a slow network. */
 const INSTALL_LIMIT_MS = 10 * 60_000;
-/** apt-get waits for a lock on packages, but not for one on its lists. */
+/** apt-get waits for the lock of packages, but not for the lock of its lists. */
 const BUSY_RETRY_MS = 1000;
 /** A cold start of the browser on a busy two-core machine. */
 const LAUNCH_LIMIT_MS = 60_000;
-/** How large the windows are, in CSS pixels. */
+/** The size of a window in CSS pixels. */
 const WINDOW = { width: 1280, height: 800 };
 
 type Finding = { kind: 'found'; path: string } | { kind: 'missing'; reason: string };
 
-/** One browser for the tests of a `describe`. Every window has cookies and storage of its own. */
+/** Windows are windows of one browser. Each has its own cookies and storage, and is closed after its test. */
 export interface Windows {
-  /** An empty one; it is closed after the test that asked for it. */
+  /** Opens an empty window. */
   open(): Promise<Page>;
+  /**
+   * Opens a window at an address, and observes it.
+   *
+   * @param timeoutMs how long its page may take for anything.
+   */
+  visit(url: string, timeoutMs: number): Promise<ObservedPage>;
+}
+
+export interface ObservedPage {
+  page: Page;
+  /** The addresses outside the page's own origin that it has requested. */
+  foreign: string[];
+  /** The errors in the console of the page. */
+  complaints: string[];
 }
 
 /**
- * `describe` for tests that need a real browser. Where none can be had, its tests are replaced by a single one that says
- * why, aloud; in CI that one fails, for nobody reads what a green build prints.
+ * describeInChromium is `describe` for tests that need a real browser. Without a browser its tests are
+ * replaced by one that says why. In CI that test fails, because the output of a passing build is not read.
  */
 export function describeInChromium(name: string, tests: (windows: Windows) => void): void {
   const finding = findOrInstall();
@@ -60,18 +74,41 @@ export function describeInChromium(name: string, tests: (windows: Windows) => vo
     afterAll(async () => {
       await browser?.close();
     });
+    const open = async (): Promise<Page> => {
+      if (browser === undefined) throw new Error('a window can only be opened inside a test');
+      const context = await browser.newContext({ viewport: WINDOW });
+      contexts.push(context);
+      return context.newPage();
+    };
     tests({
-      async open() {
-        if (browser === undefined) throw new Error('a window can only be opened inside a test');
-        const context = await browser.newContext({ viewport: WINDOW });
-        contexts.push(context);
-        return context.newPage();
+      open,
+      async visit(url, timeoutMs) {
+        const observed = observe(await open(), new URL(url).origin, timeoutMs);
+        await observed.page.goto(url);
+        return observed;
       },
     });
   });
 }
 
-/** Blocking on purpose: Jest wants to know all tests before it runs the first, and this decides which there are. */
+function observe(page: Page, origin: string, timeoutMs: number): ObservedPage {
+  const foreign: string[] = [];
+  const complaints: string[] = [];
+  page.setDefaultTimeout(timeoutMs);
+  page.on('request', (request) => {
+    if (!request.url().startsWith(`${origin}/`)) foreign.push(request.url());
+  });
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => complaints.push(error.message));
+  return { page, foreign, complaints };
+}
+
+/**
+ * findOrInstall blocks on purpose: Jest must know all tests before it runs the first, and this decides which
+ * exist.
+ */
 function findOrInstall(): Finding {
   const path = find();
   if (path !== undefined) return { kind: 'found', path };
@@ -109,11 +146,11 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** @returns why it failed; whether it did, only a look for the browser tells. */
+/** @returns the failures of apt-get; the browser may be there all the same. */
 function install(): string {
   const deadline = Date.now() + INSTALL_LIMIT_MS;
   for (;;) {
-    // Lists that cannot be refreshed may still be good enough.
+    // Old lists of packages may still be good enough.
     const update = aptGet(['update']);
     const installation = aptGet(['install', '-y', '--no-install-recommends', 'chromium']);
     const failures = [update, installation].filter((failure) => failure !== '').join('; ');
@@ -124,7 +161,7 @@ function install(): string {
   }
 }
 
-/** @returns what it complained about, if it failed. */
+/** @returns the message of a failure; '' for success. */
 function aptGet(command: readonly string[]): string {
   try {
     execFileSync('apt-get', ['-qq', '-o', `DPkg::Lock::Timeout=${INSTALL_LIMIT_MS / 1000}`, ...command], {

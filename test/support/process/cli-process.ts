@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const PROGRAM = join(__dirname, '../../../dist/cli/main.js');
-/** Of a process on a busy machine; it takes half a second on an idle one. */
+/** The start of a process on a busy machine; it takes half a second on an idle one. */
 const START_LIMIT_MS = 20_000;
 
 export interface CliExit {
@@ -20,13 +20,13 @@ export interface CliExit {
 export interface CliProcess {
   stdout(): string;
   stderr(): string;
-  /** Resolves with what a group of the pattern caught on standard output; fails with all that was said instead. */
+  /** Resolves with the first group of the pattern in the standard output; fails with the whole output. */
   says(pattern: RegExp): Promise<string>;
   kill(signal: NodeJS.Signals): void;
   readonly exited: Promise<CliExit>;
 }
 
-/** The compiled program in processes of their own: an empty folder, and no variable that was not given. */
+/** CliProcesses run the compiled program in an empty folder, with the given variables only. */
 export interface CliProcesses {
   start(args: readonly string[], environment?: Record<string, string>): Promise<CliProcess>;
   /** Kills what still runs and deletes the folders; for `afterEach`. */
@@ -70,7 +70,7 @@ function follow(child: ChildProcess, name: string): CliProcess {
   }
   const exited = new Promise<CliExit>((resolve, reject) => {
     child.once('error', reject);
-    // `close`, not `exit`: now everything that was said has arrived.
+    // `close`, not `exit`: only now has all output arrived.
     child.once('close', (code) => resolve({ code, ...said, afterMs: performance.now() - startedAt }));
   });
   const words = (): string => `stdout:\n${said.stdout}\nstderr:\n${said.stderr}`;

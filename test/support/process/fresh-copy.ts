@@ -8,7 +8,10 @@ export interface FreshCopy {
   remove(): Promise<void>;
 }
 
-/** What somebody has who cloned the repository and ran `npm ci`: the tracked files and the dependencies, nothing that was built or fetched. */
+/**
+ * A copy of the repository after `git clone` and `npm ci`: the tracked files and the dependencies, without
+ * builds.
+ */
 export async function makeFreshCopy(): Promise<FreshCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'o3q-clone-'));
   const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '-z'], {

@@ -1,5 +1,5 @@
-// Prints the URL of every file that importing the module of the first argument loads: ES modules as they are loaded, CommonJS ones from the
-// cache of `require`.
+// Prints the URL of every file that importing the module of the first argument loads: ES modules as they are
+// loaded, CommonJS ones from the cache of `require`.
 import { createRequire, register } from 'node:module';
 
 const hooks = `import { writeSync } from 'node:fs';

@@ -11,14 +11,14 @@ export interface O3qRun {
 }
 
 export interface O3qOptions {
-  /** What is piped in. Default: nothing, an empty stdin. */
+  /** The content of stdin. Default: empty. */
   input?: string | Buffer;
-  /** Where it runs; a `.env` there counts. Default: a folder without one. */
+  /** The folder in which it runs, whose `.env` it reads. Default: a folder without one. */
   folder?: string;
   environment?: Record<string, string>;
 }
 
-/** Runs the compiled `o3q` in pipes, with only the variables that are given, to its end. */
+/** o3q runs the compiled `o3q` in pipes, with the given variables only, to its end. */
 export function o3q(args: readonly string[], options: O3qOptions = {}): Promise<O3qRun> {
   const { input = '', folder = tmpdir(), environment = {} } = options;
   const child = spawn(process.execPath, [PROGRAM, ...args], {
@@ -32,7 +32,7 @@ export function o3q(args: readonly string[], options: O3qOptions = {}): Promise<
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said.stderr += text;
   });
-  // A program that does not read its stdin closes it: that is its own affair.
+  // A program may close its stdin without reading it.
   child.stdin.on('error', () => {});
   child.stdin.end(input);
   return new Promise((resolve, reject) => {

@@ -14,7 +14,7 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-/** A cluster of one node: it refuses commands over several slots like any other. */
+/** A cluster of one node, which refuses commands over several slots like any cluster. */
 export async function startTestCluster(): Promise<TestCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'o3q-cluster-'));
   const { path } = await resolveServer(serverOfThisMachine());

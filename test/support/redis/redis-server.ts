@@ -8,7 +8,7 @@ import { eventually } from '../eventually.ts';
 export type TestRedis = {
   readonly url: string;
   readonly port: number;
-  /** Of the server that runs now; another one after a restart. */
+  /** The process of the server; another one after a restart. */
   readonly pid: number;
   /** Sends a signal to the server. Resolves when it is gone, at once for SIGSTOP and SIGCONT. */
   kill(signal: NodeJS.Signals): Promise<void>;
@@ -18,7 +18,7 @@ export type TestRedis = {
   stop(): Promise<void>;
 };
 
-/** How this machine's tests find a server, by the variables that the product reads too. */
+/** Finds a server on this machine by the variables that the product reads too. */
 export function serverOfThisMachine(): ResolutionOptions {
   const binary = process.env['O3Q_REDIS_BIN'];
   return {

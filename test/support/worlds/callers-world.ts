@@ -7,20 +7,20 @@ import { startWorkerWorld, type WorkerWorld } from './worker-world.ts';
 
 export const CALLERS_SECRET = `whsec_${Buffer.from('a secret of 24 bytes or more').toString('base64')}`;
 export const RETRY_DELAYS_MS = [5, 5, 5];
-/** Room for a lock to run out, and for two looks at what stalled. */
+/** Time for a lock to expire and for two checks for stalled jobs. */
 export const RECOVERED_MS = 10_000;
 
-/** Workers that deliver webhooks, and receivers of a test's own. */
+/** CallersWorld is workers that deliver webhooks, and the receivers of a test. */
 export interface CallersWorld {
   readonly world: WorkerWorld;
   readonly deliveries: DeliveryQueue;
   /** @param answer see openWebhookReceiver. */
   receiver(answer?: (n: number) => number): Promise<WebhookReceiver>;
-  /** A job that is over at once, without a worker. */
+  /** Makes a job that is finished at once, without a worker. */
   cancelledJob(url: string): Promise<string>;
-  /** How many were delivered and given up, as soon as there is nothing left to deliver. */
+  /** Returns how many webhooks were delivered and abandoned, when none is left to deliver. */
   settled(): Promise<{ completed: number; failed: number }>;
-  /** Ends what one test has made, and empties Redis. */
+  /** Stops what a test has started, and empties Redis. */
   clear(): Promise<void>;
   close(): Promise<void>;
 }
@@ -71,7 +71,7 @@ export interface WebhookEvent {
   data: FinishedJob;
 }
 
-/** Checked as a receiver checks it. */
+/** Checks a webhook as a receiver does. */
 export function eventIn({ body, headers }: ReceivedWebhook): WebhookEvent {
   return new Webhook(CALLERS_SECRET).verify(body, headers as Record<string, string>) as WebhookEvent;
 }

@@ -14,21 +14,21 @@ export interface InstanceOptions {
   /** Default: one model, o3, with short backoffs. */
   models?: Partial<Models>;
   simulator?: SimulatorOptions;
-  /** How many workers to begin with. Default 1. */
+  /** The number of workers at the start. Default 1. */
   workers?: number;
-  /** Default: another Redis for each instance. */
+  /** Default: a Redis of its own. */
   redis?: TestRedis;
-  /** Where producer and workers find their Redis. Default: that one. */
+  /** The URL by which producer and workers reach Redis. Default: the URL of `redis`. */
   redisUrl?: string;
   /** Default 100. */
   concurrency?: number;
-  /** What the producer expects webhooks to be signed with. Default: it takes none. */
+  /** The secret of OpenAI's webhooks. Default: the producer accepts none. */
   webhookSecret?: string;
   /** Webhooks to callers are delivered, also to this machine. Default: they are refused. */
   webhooksOut?: WebhooksOutOptions;
-  /** Callers'. Default: none, everybody may do everything. */
+  /** The keys of callers. Default: none, so that every caller may do everything. */
   keys?: readonly ApiKey[];
-  /** Of each key. Default: as many as in production. */
+  /** The limit of each key. Default: as in production. */
   requestsPerMinute?: number;
   /** See AppOptions. Default: as in production. */
   headersMs?: number;
@@ -36,7 +36,7 @@ export interface InstanceOptions {
 
 /** A whole o3-queue in this process: a real Redis, producer, workers and the simulator as their upstream. */
 export interface Instance {
-  /** Of the producer. */
+  /** The URL of the producer. */
   url: string;
   redis: TestRedis;
   simulator: Simulator;
@@ -48,7 +48,7 @@ export interface Instance {
   /** Every log line of producer and workers, at debug level. */
   logLines: string[];
   addWorker(): O3Worker;
-  /** As SIGTERM does. */
+  /** Stops a worker as SIGTERM does. */
   stopWorker(worker: O3Worker): Promise<boolean>;
   stop(): Promise<void>;
 }
@@ -114,7 +114,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
   return instance;
 }
 
-/** o3 with backoffs that a test need not wait for. */
+/** quickModels is o3 with backoffs of milliseconds. */
 export function quickModels(): Models {
   const models = defaultModels();
   const o3 = models.models['o3'];

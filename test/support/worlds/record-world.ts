@@ -7,7 +7,9 @@ import { usageKey } from '../../../src/usage/keys.ts';
 import type { TestRedis } from '../redis/redis-server.ts';
 import { type BareWorker, createBareWorker } from '../worker/bare-worker.ts';
 
-/** A queue on an empty Redis, and a worker that does what the test says: for what stands beside BullMQ's jobs. */
+/**
+ * A queue on an empty Redis, and a worker that does what the test says: for what stands beside BullMQ's jobs.
+ */
 export interface RecordWorld {
   redis: Redis;
   queue: InstanceQueue;

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An instance that misbehaves on purpose, which a real one cannot be told to do. */
+/** ScriptedInstance is a fake instance that misbehaves as a test says. */
 export type Step = (response: ServerResponse, request: IncomingMessage) => void;
 
 export interface WatchEvent {
@@ -13,7 +13,7 @@ export interface WatchEvent {
 
 const servers: Server[] = [];
 
-/** Answers the n-th request by the n-th step, and all after them by the last. */
+/** Answers the nth request with the nth step, and all later ones with the last. */
 export async function startScripted(...steps: Step[]): Promise<{ url: string; seen: WatchEvent[] }> {
   const seen: WatchEvent[] = [];
   const server = createServer((request, response) => {

@@ -25,10 +25,10 @@ const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret for tests only').toString(
 
 type Entry = ReturnType<Simulator['ledger']['entries']>[number];
 
-/** Workers, the queue that feeds them and the simulator that sells to them, on a Redis of their own. No producer. */
+/** WorkerWorld is workers, a queue and a simulator on a Redis of their own, without a producer. */
 export interface WorkerWorld {
   redis: TestRedis;
-  /** To look into that Redis, and to do by hand what nobody should. */
+  /** A client for reading Redis, and for damaging it on purpose. */
   client: Redis;
   simulator: Simulator;
   upstreamUrl: string;
@@ -39,18 +39,18 @@ export interface WorkerWorld {
   workers: O3Worker[];
   logLines: string[];
   addWorker(options?: WorkerWorldOptions): O3Worker;
-  /** As SIGTERM does; false: not everything was closed before the deadline. */
+  /** Stops a worker as SIGTERM does; false when not everything was closed before the deadline. */
   stopWorker(worker: O3Worker, deadlineMs?: number): Promise<boolean>;
-  /** Enqueues a question that the simulator takes as its metadata says. */
+  /** Enqueues a question; its metadata tells the simulator what to do. */
   ask(question: string, metadata?: Record<string, string>, options?: AskOptions): Promise<JobView>;
-  /** The job when it is finished; fails with what it saw. */
+  /** Resolves with the job when it is finished; fails with the job that it saw. */
   finished(id: string, limitMs?: number): Promise<FinishedJob>;
-  /** The job once it has a response at the upstream. */
+  /** Resolves with the job when it has a response at the upstream. */
   running(id: string): Promise<JobView & { status: 'active' }>;
   answer(id: string): Promise<string>;
   /** Resolves when the queue can use Redis again. */
   reconnected(): Promise<void>;
-  /** What was bought for a question, oldest first. */
+  /** The purchases for a question, oldest first. */
   bought(question: string): Entry[];
   model(name?: string): ModelQueue;
   keys: ModelKeys;
@@ -81,9 +81,9 @@ export interface WorkerWorldOptions {
   apiKey?: string;
   /** Whether the gate stands before the upstream. Default true. */
   gated?: boolean;
-  /** The simulator sends webhooks, to a producer that takes them. Default false. */
+  /** Whether the simulator sends webhooks to a producer. Default false. */
   webhooks?: boolean;
-  /** The workers deliver webhooks to callers, also to this machine. Default: they do not. */
+  /** Whether the workers deliver webhooks to callers, also on this machine. Default: they do not. */
   webhooksOut?: WebhooksOutOptions | undefined;
 }
 

@@ -203,7 +203,7 @@ describe('an output line', () => {
     expect(keyOfOutput(answerLine(key, origin, completed).slice(0, 100))).toEqual(key);
     expect(isAnswered(answerLine(key, origin, completed).slice(-30))).toBe(true);
     expect(isAnswered(answerLine(key, origin, failed).slice(-30))).toBe(false);
-    // Whatever somebody wrote into the metadata.
+    // The metadata may hold any text.
     const sly = { ...failed, error: { code: 'x', message: '"error":null}' } };
     expect(isAnswered(answerLine(key, origin, sly))).toBe(false);
   });

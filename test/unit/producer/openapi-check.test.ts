@@ -29,7 +29,7 @@ test.each<[string, Exchange]>([
   ['a refusal', refused],
   ['an answer without a body', { ...refused, method: 'DELETE', status: 204, headers: {}, body: '' }],
   ['a route that is not documented', { ...refused, path: '/board/api/queues', status: 418 }],
-])('%s as documented passes', (_name, exchange) => {
+])('the check accepts %s as documented', (_name, exchange) => {
   expect(() => expectAsDocumented(exchange)).not.toThrow();
 });
 
@@ -46,7 +46,7 @@ test.each<[string, Exchange, RegExp]>([
     /additional.*"due_at"/,
   ],
   [
-    'a time that is none',
+    'an invalid time',
     { ...enqueued, body: { ...waitingJobExample, created_at: 'yesterday' } },
     /\/created_at .*date-time/,
   ],
@@ -76,7 +76,7 @@ test.each<[string, Exchange, RegExp]>([
     { ...enqueued, requestBody: { question: 'x', colour: 'blue' } },
     /a request of.*"colour"/,
   ],
-])('%s is found', (_name, exchange, complaint) => {
+])('the check finds %s', (_name, exchange, complaint) => {
   // As JSON says it, where undefined is not there.
   const sent = JSON.parse(JSON.stringify(exchange)) as Exchange;
   expect(() => expectAsDocumented(sent)).toThrow(complaint);

@@ -24,17 +24,17 @@ function* objectsIn(value: unknown, pointer: string[] = []): Generator<[string[]
 }
 
 describe('the OpenAPI document', () => {
-  it('has every route of the table, and no other', () => {
+  it('has every route of the table and no others', () => {
     const routes = everyRoute().map(({ method, path }) => `${method} ${pathTemplate(path)}`);
     expect(operations.length).toBeGreaterThan(10);
     expect(operations.map(({ name }) => name).toSorted()).toEqual(routes.toSorted());
   });
 
-  it('says which OpenAPI it is, and of which version it tells', () => {
+  it('says which OpenAPI it is, and the version that it describes', () => {
     expect(document).toMatchObject({ openapi: '3.1.0', info: { title: 'o3-queue', version: '1.2.3' } });
   });
 
-  it('points nowhere but into itself', () => {
+  it('has no references outside itself', () => {
     const refs = [...objectsIn(document)].flatMap(([, { $ref }]) =>
       $ref === undefined ? [] : [String($ref)],
     );
@@ -45,7 +45,7 @@ describe('the OpenAPI document', () => {
     ).toEqual([]);
   });
 
-  it('names each operation once, in words that are a name in every language', () => {
+  it('names each operation once, with an identifier that every language accepts', () => {
     const ids = operations.map(({ operation }) => operation.operationId ?? '');
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids.filter((id) => !/^[a-z][A-Za-z]+$/.test(id))).toEqual([]);
@@ -66,7 +66,7 @@ describe('the OpenAPI document', () => {
     },
   );
 
-  it('has schemas that a validator takes at its strictest, and examples that follow them', () => {
+  it('has schemas that a strict validator accepts, and examples that follow them', () => {
     const contents = [...objectsIn(document.paths)].filter(
       ([pointer, value]) => pointer.at(-2) === 'content' && 'schema' in value,
     );
@@ -85,7 +85,7 @@ describe('the OpenAPI document', () => {
     expect(examples).toBeGreaterThan(5);
   });
 
-  it('lets nothing of ours out that it does not name', () => {
+  it('documents every field of our answers', () => {
     const open = Object.entries(document.components?.schemas ?? {}).filter(
       ([, schema]) => 'properties' in schema && schema.additionalProperties !== false,
     );
@@ -98,7 +98,7 @@ type Same<One, Other> =
   (<T>() => T extends One ? 1 : 2) extends <T>() => T extends Other ? 1 : 2 ? true : false;
 type Plain<T> = T extends object ? { [Key in keyof T]: Plain<T[Key]> } : T;
 
-test('what is documented of a model has the type that src gives it', () => {
+test('the documented model has the type of src', () => {
   // Checked by `npm run types`: where the types differ, `true` is a mistake.
   const same: Same<Plain<z.infer<typeof modelView>>, Plain<ModelView>> = true;
   expect(same).toBe(true);

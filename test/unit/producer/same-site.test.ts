@@ -35,7 +35,7 @@ describe('where a request comes from', () => {
   });
 });
 
-describe('a Host that nobody else can have made to point here', () => {
+describe('a Host header that another site cannot have pointed here', () => {
   it.each([
     'localhost',
     'localhost:3000',
@@ -58,7 +58,7 @@ describe('a Host that nobody else can have made to point here', () => {
   ])('may not be %j', (value) => expect(isOwnHost(value)).toBe(false));
 });
 
-describe('the way on from the login page', () => {
+describe('the path after the login page', () => {
   it.each([
     ['/', '/'],
     ['/board', '/board'],
@@ -89,5 +89,5 @@ describe('the way on from the login page', () => {
     undefined,
     ['/board', '/jobs'],
     { toString: () => '/board' },
-  ])('%j leads nowhere else', (next) => expect(ownPath(next)).toBe('/'));
+  ])('%j leads to /', (next) => expect(ownPath(next)).toBe('/'));
 });

@@ -31,26 +31,26 @@ function journal(replay: Replay) {
   };
 }
 
-const eventsIn = (said: readonly ReplayEvent[]): ResponseEvent[] =>
-  said.flatMap((each) => (each.kind === 'event' ? [each.event] : []));
+const eventsIn = (entries: readonly ReplayEvent[]): ResponseEvent[] =>
+  entries.flatMap((each) => (each.kind === 'event' ? [each.event] : []));
 
 /** The output as OpenAI's own SDK puts it together from the events. */
-function heardBySdk(said: readonly ReplayEvent[]): unknown[] {
+function heardBySdk(entries: readonly ReplayEvent[]): unknown[] {
   const created = { type: 'response.created', sequence_number: 0, response: { id: 'resp_1', output: [] } };
   let snapshot = accumulateResponse(created as unknown as ResponseStreamEvent, undefined);
-  for (const event of eventsIn(said)) {
+  for (const event of eventsIn(entries)) {
     snapshot = accumulateResponse(event as unknown as ResponseStreamEvent, snapshot as Response);
   }
   return snapshot.output;
 }
 
-const textOf = (said: readonly ReplayEvent[], type = 'response.output_text.delta'): string =>
-  eventsIn(said)
+const textOf = (entries: readonly ReplayEvent[], type = 'response.output_text.delta'): string =>
+  eventsIn(entries)
     .filter((event) => event.type === type)
     .map(({ delta }) => String(delta))
     .join('');
 
-const typesIn = (said: readonly ReplayEvent[]): string[] => eventsIn(said).map(({ type }) => type);
+const typesIn = (entries: readonly ReplayEvent[]): string[] => eventsIn(entries).map(({ type }) => type);
 
 const responseWith = (output: object[]) => ({ id: 'resp_1', status: 'completed', output });
 
@@ -74,39 +74,39 @@ beforeEach(() => {
 describe('a transcript', () => {
   it('of an answer that was streamed whole has nothing to add at its end', () => {
     worker.says(streamOf(OUTPUT));
-    const before = replay.said.length;
+    const before = replay.events.length;
     replay.complete(responseWith(OUTPUT));
-    expect(replay.said).toHaveLength(before);
-    expect(heardBySdk(replay.said)).toEqual(OUTPUT);
+    expect(replay.events).toHaveLength(before);
+    expect(heardBySdk(replay.events)).toEqual(OUTPUT);
   });
 
   it('of an answer of which nothing was streamed has all of it at its end', () => {
     replay.complete(responseWith(OUTPUT));
-    expect(heardBySdk(replay.said)).toEqual(OUTPUT);
-    expect(textOf(replay.said)).toBe('It is heavy.Look: See there.');
-    expect(typesIn(replay.said)).toEqual(typesIn(onceEach(streamOf(OUTPUT))));
+    expect(heardBySdk(replay.events)).toEqual(OUTPUT);
+    expect(textOf(replay.events)).toBe('It is heavy.Look: See there.');
+    expect(typesIn(replay.events)).toEqual(typesIn(onceEach(streamOf(OUTPUT))));
   });
 
   it('of a stream that broke off goes on where it stopped', () => {
     const events = streamOf([message('msg_1', 'It is heavy.')]);
     worker.says(upTo(1, events));
-    expect(textOf(replay.said)).toBe('It ');
-    const before = replay.said.length;
+    expect(textOf(replay.events)).toBe('It ');
+    const before = replay.events.length;
     replay.complete(responseWith([message('msg_1', 'It is heavy.')]));
-    expect(typesIn(replay.said.slice(before))).toEqual([
+    expect(typesIn(replay.events.slice(before))).toEqual([
       'response.output_text.delta',
       'response.output_text.done',
       'response.content_part.done',
       'response.output_item.done',
     ]);
-    expect(textOf(replay.said)).toBe('It is heavy.');
+    expect(textOf(replay.events)).toBe('It is heavy.');
   });
 
   it('takes a final item under another id for the one that was streamed, when it goes on with its text', () => {
     worker.says(upTo(1, streamOf([message('msg_streamed', 'It is heavy.')])));
     replay.complete(responseWith([message('msg_final', 'It is heavy.')]));
-    expect(textOf(replay.said)).toBe('It is heavy.');
-    expect(heardBySdk(replay.said)).toEqual([message('msg_streamed', 'It is heavy.')]);
+    expect(textOf(replay.events)).toBe('It is heavy.');
+    expect(heardBySdk(replay.events)).toEqual([message('msg_streamed', 'It is heavy.')]);
   });
 
   describe('over two attempts', () => {
@@ -118,15 +118,15 @@ describe('a transcript', () => {
       worker.begins(2, 'connection_lost: the line went dead');
       worker.says(streamOf([final]), { attempt: 2, purchase: 2 });
       replay.complete(responseWith([final]));
-      expect(replay.said.filter(({ kind }) => kind === 'attempt')).toEqual([
+      expect(replay.events.filter(({ kind }) => kind === 'attempt')).toEqual([
         { kind: 'attempt', attempt: 2, reason: 'connection_lost: the line went dead' },
       ]);
-      expect(heardBySdk(replay.said)).toEqual([
+      expect(heardBySdk(replay.events)).toEqual([
         reasoning('rs_1', ['Hm.']),
         { ...message('msg_lost', 'It is '), status: 'incomplete' },
         final,
       ]);
-      const last = replay.said.filter(({ kind, attempt }) => kind === 'event' && attempt === 2);
+      const last = replay.events.filter(({ kind, attempt }) => kind === 'event' && attempt === 2);
       expect(textOf(last)).toBe('It is heavy.');
     });
 
@@ -134,7 +134,7 @@ describe('a transcript', () => {
       const half = [reasoning('rs_1', ['I weigh', 'it.']), refusal('msg_1', 'Never would I say that.')];
       worker.says(upTo(5, streamOf(half)));
       worker.begins(2, 'response_failed');
-      expect(heardBySdk(replay.said)).toEqual([
+      expect(heardBySdk(replay.events)).toEqual([
         half[0],
         { ...refusal('msg_1', 'Never would '), status: 'incomplete' },
       ]);
@@ -143,15 +143,15 @@ describe('a transcript', () => {
     it('never ends a call that was made in part: somebody would act on it', () => {
       worker.says(upTo(1, streamOf([call('fc_1', 'pay', '{"amount": 100}')])));
       worker.begins(2, 'response_lost');
-      expect(typesIn(replay.said)).not.toContain('response.output_item.done');
-      expect(typesIn(replay.said)).not.toContain('response.function_call_arguments.done');
+      expect(typesIn(replay.events)).not.toContain('response.output_item.done');
+      expect(typesIn(replay.events)).not.toContain('response.function_call_arguments.done');
     });
 
     it('tells a response that was bought again within one attempt, though nobody announced it', () => {
       worker.says(upTo(2, streamOf([lost])), { purchase: 1 });
       worker.says(streamOf([final]), { purchase: 2 });
-      expect(replay.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
-      expect(heardBySdk(replay.said)).toEqual([
+      expect(replay.events.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
+      expect(heardBySdk(replay.events)).toEqual([
         { ...message('msg_lost', 'It is '), status: 'incomplete' },
         final,
       ]);
@@ -160,8 +160,8 @@ describe('a transcript', () => {
     it('says an answer anew that was bought again and not streamed', () => {
       worker.says(upTo(3, streamOf([lost])), { purchase: 1 });
       replay.complete(responseWith([final]));
-      expect(replay.said.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
-      expect(heardBySdk(replay.said)).toEqual([{ ...lost, status: 'incomplete' }, final]);
+      expect(replay.events.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
+      expect(heardBySdk(replay.events)).toEqual([{ ...lost, status: 'incomplete' }, final]);
     });
 
     it('is the same for who reads the journal at once and for who reads it bit by bit', () => {
@@ -175,8 +175,8 @@ describe('a transcript', () => {
         each.begins(2, 'response_failed');
         each.says(streamOf([final]), { attempt: 2, purchase: 2, batch });
       }
-      expect(heardBySdk(other.said)).toEqual(heardBySdk(replay.said));
-      expect(textOf(other.said)).toBe(textOf(replay.said));
+      expect(heardBySdk(other.events)).toEqual(heardBySdk(replay.events));
+      expect(textOf(other.events)).toBe(textOf(replay.events));
     });
   });
 
@@ -190,14 +190,14 @@ describe('a transcript', () => {
       journal(replay).says(events.slice(0, cut), { batch: 1 + Math.floor(random() * 5) });
       replay.complete(responseWith(output));
       const seen = { round, cut, of: events.length, types: output.map(({ type }) => type) };
-      expect({ ...seen, output: heardBySdk(replay.said) }).toEqual({ ...seen, output });
+      expect({ ...seen, output: heardBySdk(replay.events) }).toEqual({ ...seen, output });
       for (const type of TEXT_TYPES) {
-        expect({ ...seen, text: textOf(replay.said, type) }).toEqual({
+        expect({ ...seen, text: textOf(replay.events, type) }).toEqual({
           ...seen,
           text: textOf(said(events), type),
         });
       }
-      const ended = eventsIn(replay.said).filter(({ type }) => type.endsWith('.done'));
+      const ended = eventsIn(replay.events).filter(({ type }) => type.endsWith('.done'));
       expect(new Set(ended.map(placeOf)).size).toBe(ended.length);
     }
   });
