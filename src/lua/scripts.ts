@@ -1,6 +1,12 @@
 import type { Script } from '../redis/script.ts';
 import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
-import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
+import {
+  addToFairQueue,
+  nextInFairQueue,
+  pauseTenant,
+  resumeTenant,
+  startFromFairQueue,
+} from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
@@ -17,7 +23,7 @@ import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
  */
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
-  ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
+  ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],

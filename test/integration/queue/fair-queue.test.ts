@@ -1,14 +1,8 @@
 import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
-import {
-  createFairQueue,
-  type FairQueue,
-  orderOf,
-  type QueuedJob,
-} from '../../../src/fair-queue/fair-queue.ts';
+import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
-import { enlistJobs } from '../../../src/lua/enqueue.ts';
-import { jobScriptKeys, keysOf } from '../../../src/redis/keys.ts';
+import { keysOf } from '../../../src/redis/keys.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
 const keys = keysOf('o3q', 'o3');
@@ -35,20 +29,6 @@ beforeEach(async () => {
   fairQueue = createFairQueue(redis, keys, {});
 });
 
-/** Enters jobs into the fair queue as an enqueue does, before BullMQ has them. */
-async function enlist(jobs: readonly QueuedJob[]): Promise<void> {
-  for (const job of jobs) {
-    await enlistJobs.run(redis, {
-      keys: jobScriptKeys(keys, '', job.tenant),
-      args: {
-        ...{ tenant: job.tenant, jobPrefix: keys.job(''), runPrefix: keys.run('') },
-        ...{ responsePrefix: keys.response(''), eventLogPrefix: keys.eventLog('') },
-      },
-      rest: [job.id, job.createdAt, orderOf(job), job.deadlineAt ?? '', '1'],
-    });
-  }
-}
-
 /** Adds jobs of one tenant, named by it and numbered, one per millisecond. */
 async function add(tenant: string, count: number, { priority = 0, from = 0, at = BASE } = {}): Promise<void> {
   const jobs: QueuedJob[] = Array.from({ length: count }, (_, i) => ({
@@ -58,7 +38,7 @@ async function add(tenant: string, count: number, { priority = 0, from = 0, at =
     priority,
     deadlineAt: undefined,
   }));
-  await enlist(jobs);
+  await fairQueue.add(jobs);
   await bullmq.addBulk(
     jobs.map(({ id, createdAt }) => ({
       name: id,
@@ -207,7 +187,7 @@ describe('a paused tenant', () => {
 
 it('an entry without a job, which a crash has left, is passed over and removed after a minute', async () => {
   // Entries of clients whose clocks are wrong.
-  await enlist([
+  await fairQueue.add([
     { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
     { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
     { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
@@ -226,7 +206,7 @@ it('an entry without a job, which a crash has left, is passed over and removed a
 it('enqueueing a job again that BullMQ already has does not put it into the fair queue', async () => {
   await add('a', 1);
   await start(1);
-  await enlist([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
+  await fairQueue.add([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
   expect(await next(5)).toEqual([]);
   expect(await redis.exists(`${keys.fairQueue('tenant')}:a`)).toBe(0);
 });
