@@ -9,4 +9,4 @@ export const openAiError = z
       code: z.string().nullable(),
     }),
   })
-  .meta({ id: 'OpenAIError', description: 'A refusal, as OpenAI writes it.' });
+  .meta({ id: 'OpenAIError', description: 'A refusal in OpenAI’s form.' });
