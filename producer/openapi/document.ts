@@ -17,7 +17,8 @@ A refusal is \`application/problem+json\` with a stable \`code\`. A field or par
 does not know is refused, not ignored; under \`/v1\` it goes to the upstream untouched, which answers for it.`;
 
 /**
- * openApiDocument makes the OpenAPI document of these routes from their operations, with the refusals that follow from what a route takes.
+ * openApiDocument makes the OpenAPI document of these routes from their operations, with the refusals that
+ * follow from what a route takes.
  */
 export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
   const paths: ZodOpenApiPathsObject = {};

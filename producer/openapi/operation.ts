@@ -22,7 +22,8 @@ export interface Answer {
 }
 
 /**
- * Operation documents a route, except for its method and path. The OpenAPI document is made from operations, and tests check every answer against the document: an undocumented answer fails a test.
+ * Operation documents a route, except for its method and path. The OpenAPI document is made from operations,
+ * and tests check every answer against the document: an undocumented answer fails a test.
  */
 export interface Operation {
   /** The name of the call in generated clients; unique. */
@@ -39,6 +40,9 @@ export interface Operation {
   refusals?: 'problem' | 'envelope';
   /** Whether refusals of the upstream are passed on with their status. Default false. */
   passesRefusalsOn?: boolean;
-  /** Codes of the route's own refusals. Refusals that follow from what it takes, such as a bad field, are added. */
+  /**
+   * Codes of the route's own refusals. Refusals that follow from what it takes, such as a bad field, are
+   * added.
+   */
   problems?: readonly HttpProblemCode[];
 }

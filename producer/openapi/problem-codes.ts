@@ -1,7 +1,9 @@
 import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 
-/** Statuses of refusals that any route with a key may answer: for the key itself, and for too many requests. */
+/**
+ * Statuses of refusals that any route with a key may answer: for the key itself, and for too many requests.
+ */
 const STATUSES_OF_KEYS = [401, 403, 429];
 
 /** Refusals of a route that takes a body. */
@@ -12,7 +14,10 @@ const BODY_PROBLEMS: readonly HttpProblemCode[] = [
   'unsupported_media_type',
 ];
 
-/** problemCodes lists every refusal that a route may answer with: its own, and those that follow from what it takes. */
+/**
+ * problemCodes lists every refusal that a route may answer with: its own, and those that follow from what it
+ * takes.
+ */
 export function problemCodes({ path, operation, open = false }: Route): HttpProblemCode[] {
   const { problems = [], query, body } = operation;
   const takesText = query !== undefined || path.includes('/:');
