@@ -1,11 +1,22 @@
 import { STATUS_CODES } from 'node:http';
+import { z } from 'zod';
 import type { ZodOpenApiContentObject, ZodOpenApiMediaTypeObject } from 'zod-openapi';
 import { HTTP_PROBLEMS, HttpProblem, type HttpProblemCode } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 import { openAiErrorFrom } from '../v1/openai-error.ts';
 import { problemExample } from './examples.ts';
-import { openAiError } from './openai-error-schema.ts';
 import { problemCodes } from './problem-codes.ts';
+
+const openAiError = z
+  .strictObject({
+    error: z.strictObject({
+      message: z.string(),
+      type: z.string(),
+      param: z.string().nullable(),
+      code: z.string().nullable(),
+    }),
+  })
+  .meta({ id: 'OpenAIError', description: 'A refusal in OpenAI’s form.' });
 
 /** Refusal is all that a route may refuse with one status, or with a range of statuses (`4XX`). */
 export interface Refusal {

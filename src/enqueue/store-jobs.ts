@@ -1,5 +1,5 @@
 import { QueueError } from '../errors/problem.ts';
-import { orderOf } from '../fair-queue/fair-queue.ts';
+import { DISPATCHER_LOOKS_EVERY_MS, orderOf } from '../fair-queue/fair-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import type { JobView } from '../job/view.ts';
@@ -212,9 +212,10 @@ async function enlist(
     rest: jobs.flatMap(({ job: { id, key, createdAt, delayMs, data, options } }) => [
       id,
       createdAt,
-      // A delayed job enters the fair queue when it is due.
-      delayMs > 0 ? '' : orderOf({ createdAt, priority: options.priority ?? 0 }),
+      orderOf({ createdAt, priority: options.priority ?? 0 }),
       data.deadline === undefined ? '' : Date.parse(data.deadline),
+      // A delayed job enters the fair queue when it is due.
+      delayMs > 0 ? createdAt + delayMs : '',
       key === undefined ? '' : '1',
     ]),
   })) as string[];
@@ -227,5 +228,5 @@ async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly New
   if (jobs.length === 1) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
   // Not awaited: a dispatcher that misses it looks within a second.
-  if (jobs.some(({ delayMs }) => delayMs === 0)) fairQueue.announce().catch(() => {});
+  if (jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS)) fairQueue.announce().catch(() => {});
 }
