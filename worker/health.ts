@@ -14,8 +14,8 @@ export interface WorkerHealth extends Stoppable {
 }
 
 /**
- * `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way; `degraded` when of some model none is
- * answered. `/metrics`: what it counts.
+ * `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way;
+ * `degraded` when of some model none is answered. `/metrics`: what it counts.
  * @param worker undefined until it is made, which is after its port is had.
  */
 export async function startWorkerHealth(

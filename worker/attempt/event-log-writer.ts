@@ -7,7 +7,10 @@ import type { ActiveAttempt } from './active-attempt.ts';
 
 /** Writes the journal of one response while it is streamed. */
 export interface EventLogWriter {
-  /** Takes an event, and how far the follower is with it. Never waits: a Redis that is slow does not hold up the stream. */
+  /**
+   * Takes an event, and how far the follower is with it. Never waits: a Redis that is slow does not hold up
+   * the stream.
+   */
   add(event: StreamEvent, progress: RunProgress): void;
   /** What has not been written by now is left out: at the end of a response its readers have it whole. */
   stop(): void;
@@ -21,7 +24,10 @@ export interface EventLogWriterOptions {
   identity: RunProgress;
 }
 
-/** Soon enough that a reader sees words come, seldom enough that Redis is not written to for each of them. In milliseconds. */
+/**
+ * Soon enough that a reader sees words come, seldom enough that Redis is not written to for each of them. In
+ * milliseconds.
+ */
 const BATCH_MS = 100;
 /** What is kept for a Redis that is away, of one response; then the rest is left to the end. */
 const MOST_WAITING = 20_000;
@@ -37,7 +43,7 @@ export function createEventLogWriter({
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> | undefined;
-  /** Whatever is left out once is left out until the end: a journal has no holes. */
+  /** Once an event was left out, all later ones are left out too: a log has no holes. */
   let closed = false;
   let isFull = false;
   pace.join();

@@ -20,7 +20,10 @@ export interface FollowOptions {
   outputCharacters: number;
   /** When the response was created, in milliseconds. */
   createdAt: number;
-  /** For how long the upstream may give no sign of life, neither an event nor an answer to a lookup. In milliseconds. */
+  /**
+   * For how long the upstream may give no sign of life, neither an event nor an answer to a lookup. In
+   * milliseconds.
+   */
   stallMs: number;
   /** Ends the pause between two lookups when a webhook says that the response has ended. */
   openAiEvents: OpenAiEvents | undefined;
@@ -30,18 +33,25 @@ export interface FollowOptions {
   onProgress: (progress: RunProgress) => Promise<void>;
 }
 
-/** OpenAI streams a background response again for five minutes after its creation; a little less allows for clocks. */
+/**
+ * OpenAI streams a background response again for five minutes after its creation; a little less allows for
+ * clocks.
+ */
 const STREAMABLE_MS = 4.5 * 60_000;
 /** Streams that broke without a single new event: then polling is the better way. */
 const FRUITLESS_STREAMS = 3;
 const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
 const SLOWEST_POLL_MS = 5000;
-/** An upstream that is asked too often is heeded up to here; then it is time to see whether the answer is there. */
+/**
+ * An upstream that is asked too often is heeded up to here; then it is time to see whether the answer is
+ * there.
+ */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /**
- * Follows a response to its end: by its events, by resuming them where they broke off, and by polling when neither works.
+ * Follows a response to its end: by its events, by resuming them where they broke off, and by polling when
+ * neither works.
  * @throws {Failure} when the response is lost; whatever the signal aborts with.
  */
 export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
@@ -73,7 +83,10 @@ interface Position {
   seenAt: number;
 }
 
-/** The final response, or undefined when the events broke off: then only a look at the upstream tells how it stands. */
+/**
+ * The final response, or undefined when the events broke off: then only a look at the upstream tells how it
+ * stands.
+ */
 async function consume(
   events: AsyncGenerator<StreamEvent>,
   position: Position,
@@ -111,9 +124,10 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   pace.join();
   const stopListening = openAiEvents?.watch(id, pauses.wake);
   let seenAt = lastSeenAt;
-  let told: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
+  let reported: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
   try {
-    // What was only just created is not finished; of many that were adopted together each begins at another time.
+    // What was only just created is not finished; of many that were adopted together each begins at another
+    // time.
     const freshMs = createdAt + FIRST_POLL_MS - Date.now();
     await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
     signal.throwIfAborted();
@@ -124,8 +138,11 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       // An upstream that throttles lives, and says nothing of the response.
       if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
       else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
-      if (response !== undefined && (response.status !== told.status || seenAt - told.at >= STILL_ALIVE_MS)) {
-        told = { status: response.status, at: seenAt };
+      if (
+        response !== undefined &&
+        (response.status !== reported.status || seenAt - reported.at >= STILL_ALIVE_MS)
+      ) {
+        reported = { status: response.status, at: seenAt };
         await onProgress({ upstreamStatus: response.status, seenAt });
       }
       const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);

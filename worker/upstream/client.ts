@@ -21,13 +21,16 @@ export interface Upstream {
   resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
   /** Stops the spend; best effort. The response as the upstream left it, or null. */
   cancel(id: string): Promise<UpstreamResponse | null>;
-  /** What the upstream has to sell; undefined: it does not say. @throws {Failure} when it might say it another time. */
+  /**
+   * What the upstream has to sell; undefined: it does not say.
+   * @throws {Failure} when it might say it another time.
+   */
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
-  /** How long a create whose signal has aborted may still bring home its id, in milliseconds. */
+  /** How long a create whose signal has aborted may still wait for the response's id, in milliseconds. */
   readonly graceMs: number;
   /** One slot for each create request that may be under way in this process. */
   readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
-  /** For whoever looks up again and again. */
+  /** Limits how often all pollers of this process look up a response. */
   readonly pace: Pace;
   close(): Promise<void>;
 }
@@ -44,7 +47,10 @@ export interface UpstreamOptions {
   /** undefined: OpenAI. */
   baseUrl: string | undefined;
   patience?: Partial<Patience>;
-  /** Create requests that may be under way at once, each of them uncertain if the process is killed. Default 8. */
+  /**
+   * Create requests that may be under way at once, each of them uncertain if the process is killed. Default
+   * 8.
+   */
   createsAtOnce?: number;
 }
 
@@ -53,9 +59,10 @@ const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceM
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
 /**
- * The limit of create requests under way. All of them are uncertain when the process is killed, and without a limit
- * that could be hundreds: a burst of jobs would send all its creates together, and each would take as long as all of
- * them. OpenAI answers a create in some tenths of a second, so this is more than its rate limits usually allow.
+ * The limit of create requests under way. All of them are uncertain when the process is killed, and without a
+ * limit that could be hundreds: a burst of jobs would send all its creates together, and each would take as
+ * long as all of them. OpenAI answers a create in some tenths of a second, so this is more than its rate
+ * limits usually allow.
  */
 const CREATES_AT_ONCE = 8;
 const CANCEL_CONNECTIONS = 16;
@@ -68,10 +75,12 @@ const NO_LIMIT_MS = 2_147_483_647;
 
 export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
   const patience = { ...DEFAULT_PATIENCE, ...options.patience };
-  // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout says, and the
-  // SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits are the attempt's, not the agent's.
+  // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout
+  // says, and the SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits
+  // are the attempt's, not the agent's.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
-  // Apart, and few: each of a hundred cancels at once would open a connection of its own, while streams hold the others.
+  // Apart, and few: each of a hundred cancels at once would open a connection of its own, while streams hold
+  // the others.
   const cancelAgent = new Agent({ connections: CANCEL_CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
@@ -128,7 +137,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       const response: unknown = await judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
           const reply = await client.responses.retrieve(id, {}, { signal: connection.signal }).asResponse();
-          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
+          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a
+          // response without output.
           return reply.json();
         }),
       );
@@ -189,7 +199,10 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
   });
 }
 
-/** undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may name another agent. */
+/**
+ * undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may
+ * name another agent.
+ */
 function fetchThrough(agent: Agent): typeof globalThis.fetch {
   const fetch = async (url: string, init: object) => {
     const reply = await undiciFetch(url, { dispatcher: agent, ...init });

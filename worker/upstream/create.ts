@@ -7,24 +7,34 @@ import type { RunningResponse, StreamEvent } from './running-response.ts';
 /** How long the upstream may be silent before that means something. In milliseconds. */
 export interface Patience {
   /**
-   * From a call until its answer, in background mode its first event included. Such calls are answered at once; this only
-   * guards against a server that hangs. Too short, and a response is bought twice. Default 60,000.
+   * From a call until its answer, in background mode its first event included. Such calls are answered at
+   * once; this only guards against a server that hangs. Too short, and a response is bought twice. Default
+   * 60,000.
    */
   answerMs: number;
-  /** From one event of a background stream to the next; then the response is looked up. OpenAI sends one every 30 s. Default 90,000. */
+  /**
+   * From one event of a background stream to the next; then the response is looked up. OpenAI sends one every
+   * 30 s. Default 90,000.
+   */
   silenceMs: number;
-  /** How long a create may still bring home its id after a cancel or a shutdown: the id costs money. Default 3,000. */
+  /**
+   * How long a create still waits for its id after a cancel or a shutdown, because the id costs money. In
+   * milliseconds, default 3,000.
+   */
   graceMs: number;
 }
 
 export interface CreateOptions {
   /** Follow by events rather than by polling, where the server can. */
   stream: boolean;
-  /** Ends the connection, in background mode after a grace. How long the whole attempt may take is its business, too. */
+  /**
+   * Ends the connection, in background mode after a grace. How long the whole attempt may take is its
+   * business, too.
+   */
   signal: AbortSignal;
 }
 
-/** @throws {Failure} when nothing was bought, {PurchaseUncertainError} when nobody knows. */
+/** @throws {Failure} when nothing was bought, {PurchaseUncertainError} when the outcome is unknown. */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
 /** What the server answered: a stream, or one JSON value. */
@@ -34,8 +44,8 @@ export type Reply = { limits: AdvertisedLimits } & (
 );
 
 /**
- * Sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and in background mode when it
- * has been silent for too long.
+ * Sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and in
+ * background mode when it has been silent for too long.
  */
 export type Send = (
   parameters: Record<string, unknown>,
@@ -57,8 +67,8 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     let refused = false;
     if (Date.now() >= foregroundUntil) {
       try {
-        // Streamed whatever was asked for, until this server has shown that it has a background mode: one that ignores the
-        // flag would think for minutes without a word, and could not be told from one that hangs.
+        // Always streamed until this server has shown that it has a background mode. A server that ignores
+        // the flag would think for minutes in silence, and would look like one that hangs.
         const probing = !backgroundWorks;
         const running = await post(send, body, {
           background: true,
@@ -73,7 +83,7 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
         refused = true;
       }
     }
-    // Streamed whatever was asked for: a connection that is silent for minutes is cut by somebody on the way.
+    // Always streamed: a proxy on the way would cut a connection that is silent for minutes.
     const running = await post(send, body, { background: false, stream: true, signal, patience });
     // Only now is it certain that the background was refused and not something else about this one request.
     if (refused && body['store'] !== false) remember(false);

@@ -1,7 +1,10 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import { type Failure, failureFromRefusal, isFailure, RetryableError } from '../../src/errors/failure.ts';
 
-/** PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is unknown. */
+/**
+ * PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is
+ * unknown.
+ */
 export class PurchaseUncertainError extends Error {
   override readonly name = 'PurchaseUncertainError';
   readonly failure: RetryableError;
@@ -12,8 +15,8 @@ export class PurchaseUncertainError extends Error {
 }
 
 /**
- * Turns whatever the SDK throws into one of our two kinds of failure; undefined for a connection that we ended ourselves, and for what is
- * judged already.
+ * Turns whatever the SDK throws into one of our two kinds of failure; undefined for a connection that we
+ * ended ourselves, and for what is judged already.
  */
 export function failureFromSdk(error: unknown): Failure | undefined {
   if (isFailure(error)) return error;
@@ -58,7 +61,7 @@ export async function judged<Output>(call: () => Promise<Output>): Promise<Outpu
   }
 }
 
-/** Nothing of the request has left this machine, or nobody was there to take it. */
+/** Errors of requests that did not leave this machine, or that no server accepted. */
 const NEVER_SENT = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -69,8 +72,9 @@ const NEVER_SENT = new Set([
 ]);
 
 /**
- * Whether a create that was answered like this may have been carried out all the same. A refusal in OpenAI's own envelope says that it was not;
- * a 5xx without one comes from something in between, which knows as little as we do.
+ * Whether a create that was answered like this may have been carried out all the same. A refusal in OpenAI's
+ * own envelope says that it was not; a 5xx without one comes from something in between, which knows as little
+ * as we do.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isFailure(error)) return error.code === 'connection_lost' || error.code === 'upstream_error';

@@ -10,8 +10,9 @@ export interface OpenAiEvents {
    */
   watch(responseId: string, wake: () => void): () => void;
   /**
-   * Ids of responses that have ended since a time (ms), the remembered ones, and then as they come, until the signal
-   * aborts (then it just ends). Each once; a few may have ended shortly before that time, because machines' clocks differ.
+   * Ids of responses that have ended since a time (ms), the remembered ones, and then as they come, until the
+   * signal aborts (then it just ends). Each once; a few may have ended shortly before that time, because
+   * machines' clocks differ.
    */
   ended(sinceMs: number, signal: AbortSignal): AsyncGenerator<string>;
 }
@@ -26,8 +27,9 @@ interface Reader {
 }
 
 /**
- * Listens on a connection that others listen on too. A message is only the quick way: what is published while nobody is
- * subscribed is lost, so that whatever is remembered in Redis is gone through each time that a subscription begins.
+ * listenForOpenAiEvents listens on a connection that is shared. Messages are only the quick way: one that is
+ * published while the connection is away is lost. Each time a subscription begins, the events that Redis
+ * remembers are read too.
  */
 export function listenForOpenAiEvents(
   redis: RedisClient,
@@ -53,8 +55,9 @@ export function listenForOpenAiEvents(
     for (const id of ids) reader.tell(id);
   };
   const catchUp = async (): Promise<void> => {
-    // ioredis subscribes again by itself after a reconnect, but says `ready` before the server has: on another connection
-    // we would look too early. A second time costs nothing, and its answer comes after the first one's.
+    // ioredis subscribes again by itself after a reconnect, but says `ready` before the server has: on
+    // another connection we would look too early. A second time costs nothing, and its answer comes after the
+    // first one's.
     await subscriber.subscribe(keys.channel);
     if (watchers.size > 0) {
       // Who is still being watched and has ended long ago is looked at once too often, no more.
@@ -78,20 +81,21 @@ export function listenForOpenAiEvents(
     },
 
     async *ended(sinceMs, signal) {
-      const told = new Set<string>();
+      const passedOn = new Set<string>();
       const unread: string[] = [];
       let wake = (): void => {};
       const awake = (): void => wake();
       const reader: Reader = {
         sinceMs,
         tell(responseId) {
-          if (told.has(responseId)) return;
-          told.add(responseId);
+          if (passedOn.has(responseId)) return;
+          passedOn.add(responseId);
           unread.push(responseId);
           wake();
         },
       };
-      // Before what is remembered is read: what comes in between is then heard at least once, and told once.
+      // Before the remembered events are read: an event in between then arrives at least once, and is passed
+      // on once.
       readers.add(reader);
       signal.addEventListener('abort', awake, { once: true });
       recall(reader).catch(onError);

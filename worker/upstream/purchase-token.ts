@@ -1,6 +1,9 @@
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 
-/** The one thing that this queue adds to what a caller sends, where webhooks can make use of it; no caller ever sees it. */
+/**
+ * The one thing that this queue adds to what a caller sends, where webhooks can make use of it; no caller
+ * ever sees it.
+ */
 const KEY = 'o3q_purchase';
 /** OpenAI takes no more pairs; a caller's own go first. */
 const MOST_PAIRS = 16;

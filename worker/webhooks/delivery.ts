@@ -22,7 +22,10 @@ const DELIVERIES_AT_ONCE = 50;
 const MOST_RECOVERIES = 10;
 const JITTER = 0.2;
 
-/** Delivers the webhooks of all models, at least once each: a receiver that has answered is told again if this worker dies before it can write that down. */
+/**
+ * Delivers the webhooks of all models, at least once each: a receiver that has answered is told again if this
+ * worker dies before it can write that down.
+ */
 export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWorker {
   const { redis, prefix, retryDelaysMs, recovery, metrics, logger, onError } = options;
   const sender = createWebhookSender(options.sender);
@@ -78,7 +81,8 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     },
   };
   const worker = new JobWorker(DELIVERY_QUEUE_IN_REDIS, process, bullmq, () => {
-    // A start that has to end for the next one does so by itself: no delivery takes longer than a receiver may.
+    // A start that has to end for the next one does so by itself: no delivery takes longer than a receiver
+    // may.
   });
   worker.on('error', (error) => {
     if (!error.message.startsWith('could not renew lock')) onError(error);

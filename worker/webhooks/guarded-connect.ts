@@ -19,8 +19,9 @@ const DNS_TIMEOUT_MS = 3000;
 const DNS_TRIES = 2;
 
 /**
- * Connects to public hosts only. A name is resolved once for each connection, all its addresses are looked at, and the connection goes to one of exactly those: a
- * name that has another answer a moment later gains nothing by it. One refused address refuses the name, for such a mix is no mistake.
+ * Connects to public hosts only. A name is resolved once for each connection, all its addresses are looked
+ * at, and the connection goes to one of exactly those: a name that has another answer a moment later gains
+ * nothing by it. One refused address refuses the name, for such a mix is no mistake.
  */
 export function createGuardedConnect({
   allowPrivate,
@@ -64,11 +65,17 @@ function refusal(hostname: string, address: string, range: string): Error {
   return new Error(`${where} is not public (${range})`);
 }
 
-/** Hosts files and search domains included. It takes one of the process's few threads for as long as an answer takes. */
+/**
+ * Hosts files and search domains included. It takes one of the process's few threads for as long as an answer
+ * takes.
+ */
 const resolveAsTheSystem: Resolve = async (hostname) =>
   (await lookup(hostname, { all: true })).map(({ address }) => address);
 
-/** DNS alone, which takes no thread: a caller's slow name server must not hold up what else this process looks up. */
+/**
+ * DNS alone, which takes no thread: a caller's slow name server must not hold up what else this process looks
+ * up.
+ */
 function createDnsResolve(): Resolve {
   const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });
   return async (hostname) => {

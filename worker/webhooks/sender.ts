@@ -62,8 +62,9 @@ export function createWebhookSender({
       const flaw = webhookUrlFlaw(webhook.url, guard.allowPrivate);
       if (flaw !== undefined) return { kind: 'refused', why: `webhook_url: ${flaw}` };
       const { origin } = new URL(webhook.url);
-      // No connection outlives its delivery: each one's address is looked up and judged anew. And the end of a client ends a request at once, while a signal that
-      // is handed to the request is heard only when the connection stands.
+      // No connection outlives its delivery: each one's address is looked up and judged anew. And the end of
+      // a client ends a request at once, while a signal that is handed to the request is heard only when the
+      // connection stands.
       const client = new Client(origin, { connect, pipelining: 0 });
       const end = (): void => void client.destroy();
       let isLate = false;
@@ -96,7 +97,10 @@ function judged(origin: string, status: number, said: string): Sent {
   return { kind: status === 410 ? 'refused' : 'failed', why };
 }
 
-/** What a person needs of an answer; whoever sends more talks to nobody. Never fails: the status has said what counts. */
+/**
+ * beginningOf returns as much of an answer as a person needs. It never fails, because the status alone
+ * decides.
+ */
 async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -112,7 +116,10 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
   return Buffer.concat(chunks).toString('utf8').slice(0, MOST_CHARACTERS_QUOTED);
 }
 
-/** Of a host with several addresses each has failed in its own way, and the error that tells all of them says nothing itself. */
+/**
+ * Of a host with several addresses each has failed in its own way, and the error that tells all of them says
+ * nothing itself.
+ */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message;
