@@ -4,7 +4,7 @@ import type { Route } from '../http/route.ts';
 /** Who is asked for a key can be refused by it, and by how often it came. */
 const STATUSES_OF_KEYS = [401, 403, 429];
 
-/** What may be refused to whoever sends a body. */
+/** The refusals of every route that takes a body. */
 const BODY_PROBLEMS: readonly HttpProblemCode[] = [
   'invalid_request',
   'malformed_json',

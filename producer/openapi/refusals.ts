@@ -32,14 +32,14 @@ export function refusalsOf(route: Route): Refusal[] {
   switch (refusals) {
     case 'problem':
       return byStatus(codes, (code) => HTTP_PROBLEMS[code]).map(([status, these]) => ({
-        ...told(status, these),
+        ...describedBy(status, these),
         content: { 'application/problem+json': problemWith(these) },
       }));
     case 'envelope': {
       const inWordsOfOpenAi = (code: HttpProblemCode) => openAiErrorFrom(new HttpProblem(code, ''));
       return [
         ...byStatus(codes, (code) => inWordsOfOpenAi(code).status).map(([status, these]) => ({
-          ...told(
+          ...describedBy(
             status,
             these.flatMap((code) => inWordsOfOpenAi(code).envelope.code ?? []),
           ),
@@ -69,7 +69,7 @@ function byStatus(
   return [...statuses].map((status) => [status, codes.filter((code) => statusOf(code) === status)]);
 }
 
-function told(status: number, names: readonly string[]): { status: string; description: string } {
+function describedBy(status: number, names: readonly string[]): { status: string; description: string } {
   const list = names.map((name) => `\`${name}\``).join(', ');
   return { status: String(status), description: `${STATUS_CODES[status]}${list === '' ? '' : `: ${list}`}` };
 }

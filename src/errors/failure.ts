@@ -69,7 +69,7 @@ export function isFailure(error: unknown): error is Failure {
   return error instanceof TerminalError || error instanceof RetryableError;
 }
 
-/** What the upstream said, in its own words, for who speaks its language. */
+/** Refusal is the upstream's answer in its own words, for callers of OpenAI's routes. */
 export interface Refusal {
   /** Of HTTP; undefined: the response was accepted, and failed. */
   status?: number | undefined;
@@ -106,7 +106,7 @@ const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
 
 /**
- * The one judge of the upstream's refusals. Nobody else looks at a status code.
+ * failureFromRefusal judges the upstream's refusals. No other code looks at an upstream's status code.
  * Sources: OpenAI's error-codes guide for the 429 and 503 codes, the SDK's own retry rules for the rest.
  */
 export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal): Failure {
@@ -129,8 +129,8 @@ export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal
     case 409:
       return new RetryableError('conflict', message, { retryAfterMs, refusal });
     case 429:
-      // For ever: more than the limit of a whole minute. Whoever held the others back for it would hold them
-      // back for good.
+      // The request is larger than the limit of a whole minute and can never be sent. To let other jobs wait
+      // for it would hold them back for good.
       if (TOO_LARGE.test(refusal.message))
         return new TerminalError('request_too_large', message, { refusal });
       return new RetryableError('rate_limited', message, { retryAfterMs, refusal });

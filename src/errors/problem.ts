@@ -21,7 +21,8 @@ export const PROBLEM_CODES = [
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 
 /**
- * What the queue refuses to do, and why, in words for whoever asked. Never about a job's fate: that is data.
+ * QueueError says what the queue refuses to do, and why, in words for the caller. It is never thrown for a
+ * job's fate: that is data.
  */
 export class QueueError extends Error {
   override readonly name = 'QueueError';

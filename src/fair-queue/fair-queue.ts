@@ -14,8 +14,8 @@ import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * DISPATCHER_LOOKS_EVERY_MS is how often a dispatcher looks at the queue at least, because a signal may be lost while a
- * connection is away. A due time further away than this needs no signal.
+ * DISPATCHER_LOOKS_EVERY_MS is how often a dispatcher looks at the queue at least, because a signal may be
+ * lost while a connection is away. A due time further away than this needs no signal.
  */
 export const DISPATCHER_LOOKS_EVERY_MS = 1000;
 /** The status expires when no dispatcher has renewed it for this long. */
@@ -64,8 +64,8 @@ interface ReservedJob {
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
   /**
-   * add puts jobs into the queue that are about to be enqueued, or, with `dueAt`, keeps them until they are due.
-   * Their BullMQ job has to be parked.
+   * add puts jobs into the queue that are about to be enqueued, or, with `dueAt`, keeps them until they are
+   * due. Their BullMQ job has to be parked.
    */
   add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
@@ -81,9 +81,9 @@ export interface FairQueue {
    */
   announce(): Promise<void>;
   /**
-  /**
-   * next returns up to `most` jobs in the order in which they would start, and starts none. Before that it puts
-   * delayed jobs that are due into the queue, and removes entries whose job has been missing for a minute.
+   *   /** next returns up to `most` jobs in the order in which they would start, and starts none. Before that
+   * it puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
+   * minute.
    *
    * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
    */

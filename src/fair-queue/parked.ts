@@ -1,18 +1,21 @@
 import { defineLibrary } from '../redis/script.ts';
 
 /**
- * A job of ours that has not begun is parked: BullMQ holds it as a delayed job that is due in the year 2039, so that no worker
- * takes it, while Bull Board and other BullMQ clients still see it. A waiting job is due on one day, a delayed job on the next;
- * when a delayed job is really due stands in a sorted set of ours, from which the dispatchers promote it.
+ * A job of ours that has not begun is parked: BullMQ holds it as a delayed job that is due in the year 2039,
+ * so that no worker takes it, while Bull Board and other BullMQ clients still see it. A waiting job is due on
+ * one day, a delayed job on the next; when a delayed job is really due stands in a sorted set of ours, from
+ * which the dispatchers promote it.
  *
- * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0). Three months after
- * these dates such a score would no longer be an exact double.
+ * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0).
+ * Three months after these dates such a score would no longer be an exact double.
  */
 const WAITING_UNTIL_MS = 2_190_000_000_000;
 const DELAYED_UNTIL_MS = WAITING_UNTIL_MS + 86_400_000;
 const SCORES_PER_MS = 4096;
 
-/** WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set, and thereby of any parked job. */
+/**
+ * WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set, and thereby of any parked job.
+ */
 export const WAITING_SCORE = delayedScore(WAITING_UNTIL_MS);
 
 /** DELAYED_SCORE is the lowest score of a delayed job of ours in BullMQ's delayed set. */
@@ -68,7 +71,8 @@ local function unpark(jobId)
   return redis.call('ZREM', delayed, jobId) == 1
 end
 
--- When a delayed job is due, in Unix milliseconds, as text. A job of a bare BullMQ client is delayed by BullMQ.
+-- When a delayed job is due, in Unix milliseconds, as text. A job of a bare BullMQ client is delayed by
+-- BullMQ.
 local function dueTime(jobId)
   local dueMs = isParkedDelayed(jobId) and redis.call('ZSCORE', due, jobId)
   return string.format('%.0f', dueMs or math.floor(scoreOf(jobId) / ${SCORES_PER_MS}))

@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
 
-/** Names that every JavaScript object has already: as keys they would vanish or poison whoever reads them. */
+/**
+ * Names that every JavaScript object has already: as keys they would vanish, or change the object of a
+ * reader.
+ */
 const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 /** OpenAI's limits: at most 16 pairs, keys up to 64 characters, values strings up to 512. */

@@ -1,7 +1,7 @@
 import { isIP, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** What a development machine and an inner network have, for whoever has opened them. */
+/** The addresses of a machine itself and of private networks, which `allowPrivateWebhooks` opens. */
 const PRIVATE_RANGES = new Set(['loopback', 'private', 'uniqueLocal']);
 /**
  * Where clouds hand out credentials beside the link-local 169.254.169.254; the first even has a public

@@ -32,14 +32,15 @@ return granted
 
 /**
  * enlistJobs enters jobs that BullMQ gets next into the indexes and into the fair queue, or, while they are
- * delayed, into `due`. A job that BullMQ already has is left alone: it may be finished by now, and must not be listed as
- * unfinished again. A crash right after leaves entries without a job, which readers pass over, and never a
- * job without an entry.
+ * delayed, into `due`. A job that BullMQ already has is left alone: it may be finished by now, and must not
+ * be listed as unfinished again. A crash right after leaves entries without a job, which readers pass over,
+ * and never a job without an entry.
  *
  * `jobs` is for each job: id, time of creation (ms), order within the tenant, deadline (ms, '' for none), due
- * time (ms, '' for a job that is not delayed), mayExist. mayExist is '1' when the id follows from an idempotency key: then the script clears
- * what an earlier job of the same id left behind when it was removed through BullMQ alone. `tenant` is '' for
- * none. Returns for each job the options of the job that is already there, or ''.
+ * time (ms, '' for a job that is not delayed), mayExist. mayExist is '1' when the id follows from an
+ * idempotency key: then the script clears what an earlier job of the same id left behind when it was removed
+ * through BullMQ alone. `tenant` is '' for none. Returns for each job the options of the job that is already
+ * there, or ''.
  */
 export const enlistJobs = defineScript({
   name: 'enqueue.enlist',

@@ -1,6 +1,9 @@
 import { defineLibrary } from '../redis/script.ts';
 
-/** PRIORITY_STEP_MS is the waiting time that one step of priority is worth: a job that has waited longer than the difference goes first, so that no job starves. */
+/**
+ * PRIORITY_STEP_MS is the waiting time that one step of priority is worth: a job that has waited longer than
+ * the difference goes first, so that no job starves.
+ */
 export const PRIORITY_STEP_MS = 60_000;
 
 /**

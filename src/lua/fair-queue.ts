@@ -4,10 +4,11 @@ import { fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
  * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry
- * without a job, which is passed over, and never a job without an entry. A delayed job gets its entry in `due`
- * instead. A job that BullMQ already has is left alone, unless it waits.
+ * without a job, which is passed over, and never a job without an entry. A delayed job gets its entry in
+ * `due` instead. A job that BullMQ already has is left alone, unless it waits.
  *
- * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none), due time (ms, '' for a job that is not delayed).
+ * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none), due time (ms, '' for a job that is
+ * not delayed).
  */
 export const addToFairQueue = defineScript({
   name: 'fair-queue.add',
@@ -29,16 +30,17 @@ end
 });
 
 /**
- * nextInFairQueue returns the next jobs in the order in which they would be started. It starts none of them, but it tidies up:
+ * nextInFairQueue returns the next jobs in the order in which they would be started. It starts none of them,
+ * but it tidies up:
  *
- * - delayed jobs that are due enter the fair queue. A job that needs no reservation goes to BullMQ's workers at once: its
- *   response still runs at the upstream, or its run has ended and BullMQ is still to be told;
+ * - delayed jobs that are due enter the fair queue. A job that needs no reservation goes to BullMQ's workers
+ *   at once: its response still runs at the upstream, or its run has ended and BullMQ is still to be told;
  * - jobs whose deadline has passed go to BullMQ's workers without a reservation, which can only end them;
  * - pauses that are over end, and entries whose job has been missing for a minute are removed.
  *
- * `weights` is JSON by tenant; a tenant that it does not name has weight 1.
- * Returns `{paused (1 or 0), started jobs that no worker has taken yet, ms until the next delayed job is due (-1 for none),
- * {id, tenant, options, bytes of data}…}`.
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{paused (1 or 0),
+ * started jobs that no worker has taken yet, ms until the next delayed job is due (-1 for none), {id, tenant,
+ * options, bytes of data}…}`.
  */
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',

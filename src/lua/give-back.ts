@@ -15,10 +15,11 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running
  *   response;
  * - 'fair-queue': the fair queue, in the order `order`;
- * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it failed.
+ * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it
+ *   failed.
  *
- * `deadline` is in ms, '' for none. `wakeChannel` tells the dispatchers, '' for none.
- * Returns a `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
+ * `deadline` is in ms, '' for none. `wakeChannel` tells the dispatchers, '' for none. Returns a
+ * `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
  */
 export const giveBackJob = defineScript({
   name: 'job.give-back',

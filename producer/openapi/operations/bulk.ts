@@ -18,8 +18,8 @@ const keyed = {
 };
 const [questionForm, responsesForm] = jobRequest.options;
 
-/** The envelope is taken whatever is in it. */
-const refused = z.unknown().describe('Whatever is no request is refused by itself, in its outcome.');
+/** The envelope is accepted with any content. */
+const refused = z.unknown().describe('An entry that is not a request is refused alone, in its outcome.');
 
 const outcomes = z
   .strictObject({

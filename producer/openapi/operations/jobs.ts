@@ -23,7 +23,7 @@ export const enqueueJob: Operation = {
       .string()
       .optional()
       .describe(
-        '1 to 255 printable ASCII characters. The same request under the same key is the same job, as long as there is the job.',
+        '1 to 255 printable ASCII characters. The same request under the same key is the same job, until that job is deleted.',
       ),
   }),
   body: {

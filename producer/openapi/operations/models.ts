@@ -63,7 +63,7 @@ export const listConfiguredModels: Operation = {
   id: 'listConfiguredModels',
   tag: 'instance',
   summary: 'See how the configured models stand',
-  description: 'Their limits, what is used of them, who waits and why. For `admin`.',
+  description: 'Their limits, how much of each is used, how many jobs wait, and why. For `admin`.',
   query: noQuery,
   answers: {
     200: {
