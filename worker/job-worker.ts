@@ -34,7 +34,7 @@ export interface QueueWorker {
 }
 
 /**
- * BullMQ's worker, in which a job has one start at a time.
+ * JobWorker is BullMQ's worker, in which a job has one start at a time.
  *
  * A worker that lost a lock may be given the same job again before it notices. BullMQ renews locks by job id,
  * and ends the renewal only when the start is over and it has asked for the next job: the end of the first
@@ -44,7 +44,10 @@ export class JobWorker extends Worker {
   readonly #starts = new Map<string, Promise<unknown>>();
   readonly #onTakenAgain: (id: string) => void;
 
-  /** @param onTakenAgain - told that a start has to end since another one waits for it. */
+  /**
+   * @param onTakenAgain is called when a start has to end because the next start of the same job waits for
+   * it.
+   */
   constructor(
     name: string,
     processor: Processor,
@@ -78,8 +81,8 @@ export class JobWorker extends Worker {
 
 /**
  * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to
- * tell, or never says `end` since it is between two tries to connect, BullMQ waits for no job, or for ever.
- * Without a Redis `abandon` is the way out.
+ * tell, or never says `end` because it is between two tries to connect, BullMQ either does not wait for its
+ * jobs, or waits for ever. Without Redis, use `abandon`.
  */
 export async function closeWorker(worker: JobWorker, redis: RedisClient): Promise<void> {
   const blocking = await worker.getBackend().blockingClient;

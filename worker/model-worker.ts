@@ -115,8 +115,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     const maxAttempts = attemptsOf(job, config);
-    // For unexpected errors. Only this process sees these two options; Redis keeps those that the producer
-    // wrote.
+    // How BullMQ retries after an unexpected error. Only this process sees these two; Redis keeps what the
+    // producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
@@ -178,8 +178,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     lockDuration: recovery.lockMs,
     stalledInterval: recovery.stalledMs,
     maxStalledCount: MOST_RECOVERIES,
-    // The longest sleep of an idle worker, in seconds: BullMQ wakes no worker for a released job that has a
-    // priority.
+    // In seconds, how long an idle worker sleeps at most: BullMQ wakes no worker for a job that another
+    // client gives back with a priority.
     drainDelay: 1,
   };
   const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
@@ -244,7 +244,7 @@ async function endForBullmq(record: RunRecordWriter, { message }: Error): Promis
   await record.finish({
     status: 'failed',
     error: { code, message, retryable: code === 'stalled' },
-    // The worker that knew the usage is gone. A running response was bought, so it is booked without usage.
+    // The worker that knew the response is gone. What was running was bought.
     spent: { responseId: undefined, usage: null, costNano: null },
   });
 }

@@ -12,7 +12,7 @@ const LOOK_AGAIN_MS = 250;
  * in the one round trip between them, or the answer was lost.
  *
  * @returns undefined when there was no such create, or when the policy is to buy again. The new mark then
- *   replaces the old one, and counts it as uncertain.
+ * replaces the old one, and counts it as uncertain.
  * @throws {TerminalError} `purchase_uncertain` when the policy is to fail.
  */
 export async function findEarlierPurchase(
