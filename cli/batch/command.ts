@@ -9,7 +9,7 @@ import { BatchError } from './file.ts';
 import { type InputSurvey, questionLines, surveyInput } from './input.ts';
 import { hashOfLine } from './key.ts';
 import { type OutputSurvey, openOutput, surveyOutput } from './output.ts';
-import { costOf } from './output-line.ts';
+import { costOf, errorOf } from './output-line.ts';
 import { type BatchRecord, openRecord, readEntries, recordPath } from './record.ts';
 import { runBatch } from './run.ts';
 
@@ -94,7 +94,7 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
         concurrency: options.concurrency,
         onOutcome(outcome) {
           count.done += 1;
-          if (outcome.status !== 'completed') count.failed += 1;
+          if (errorOf(outcome) !== null) count.failed += 1;
           const cost = costOf(outcome);
           if (cost !== null) count.costUsd = (count.costUsd ?? 0) + cost;
           progress.update(count);

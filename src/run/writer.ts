@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import { createEventLogReader } from '../events/event-log.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import { type MarkAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
 import {
@@ -12,6 +13,7 @@ import {
   saveRun,
 } from '../lua/run.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
+import type { ResponseEvent } from '../responses/event.ts';
 import { utcDay } from '../usage/utc-day.ts';
 import {
   fieldsOf,
@@ -79,6 +81,11 @@ export interface RunRecordWriter {
    * @throws {LockLostError}
    */
   append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
+  /**
+   * streamedEvents returns what the event log has of the response that was bought last, with or without the
+   * lock.
+   */
+  streamedEvents(): Promise<ResponseEvent[]>;
   /**
    * finish writes the final status. The first final status wins.
    *
@@ -226,6 +233,18 @@ export function createRunRecord({
         rest: fieldsOf(progress),
       })) as RunAnswer;
       return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
+    },
+
+    async streamedEvents() {
+      const [purchases, entries] = await Promise.all([
+        redis.hget(keys.run(id), 'purchases'),
+        redis.xrange(keys.eventLog(id), '-', '+'),
+      ]);
+      const read = createEventLogReader();
+      return entries
+        .map(([, fields]) => read(fields))
+        .filter(({ purchase }) => purchase === Number(purchases ?? 0))
+        .flatMap(({ events }) => events);
     },
 
     async finish(end) {

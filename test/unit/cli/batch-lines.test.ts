@@ -167,6 +167,7 @@ describe('an output line', () => {
       usage: result.usage,
       cost_usd: result.cost_usd,
       incomplete_reason: null,
+      refusal: null,
       metadata: { a: 'b' },
       error: null,
     });

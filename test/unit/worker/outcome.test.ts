@@ -37,6 +37,7 @@ describe('the end of a response', () => {
         upstream_model: 'unknown',
         fallback_from: null,
         incomplete_reason: null,
+        refusal: null,
       },
     });
   });
@@ -81,6 +82,7 @@ describe('the outcome', () => {
       upstream_model: 'o3',
       fallback_from: null,
       incomplete_reason: null,
+      refusal: null,
     };
     const error = { code: 'timeout', message: 'too long', retryable: false };
     expect(outcomeOf('completed', { summary, error: undefined })).toEqual({ kind: 'completed', summary });
