@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
-import { createEventLogReader } from '../events/event-log.ts';
 import type { FinishedStatus } from '../job/job.ts';
 import { type MarkAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
 import {
@@ -13,7 +12,6 @@ import {
   saveRun,
 } from '../lua/run.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
-import type { ResponseEvent } from '../responses/event.ts';
 import { utcDay } from '../usage/utc-day.ts';
 import {
   fieldsOf,
@@ -82,10 +80,10 @@ export interface RunRecordWriter {
    */
   append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
   /**
-   * streamedEvents returns what the event log has of the response that was bought last, with or without the
-   * lock.
+   * eventLog returns the entries of the event log, each as the fields of a Redis stream, and the number of the
+   * response that was bought last. It needs no lock.
    */
-  streamedEvents(): Promise<ResponseEvent[]>;
+  eventLog(): Promise<{ entries: string[][]; purchase: number }>;
   /**
    * finish writes the final status. The first final status wins.
    *
@@ -235,16 +233,12 @@ export function createRunRecord({
       return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
     },
 
-    async streamedEvents() {
+    async eventLog() {
       const [purchases, entries] = await Promise.all([
         redis.hget(keys.run(id), 'purchases'),
         redis.xrange(keys.eventLog(id), '-', '+'),
       ]);
-      const read = createEventLogReader();
-      return entries
-        .map(([, fields]) => read(fields))
-        .filter(({ purchase }) => purchase === Number(purchases ?? 0))
-        .flatMap(({ events }) => events);
+      return { entries: entries.map(([, fields]) => fields), purchase: Number(purchases ?? 0) };
     },
 
     async finish(end) {

@@ -1,6 +1,7 @@
+import { createEventLogReader } from '../../src/events/event-log.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import { answerTextOf, outputOf, refusalOf, type UpstreamResponse } from '../../src/responses/response.ts';
-import { createStreamedOutput } from '../../src/responses/streamed-output.ts';
+import { createStreamedOutput, type StreamedOutput } from '../../src/responses/streamed-output.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
@@ -53,19 +54,28 @@ export async function withHeard(
   response: UpstreamResponse,
   heard: Heard,
   eventLogWriter: Pick<EventLogWriter, 'flush'>,
-  record: Pick<RunRecordWriter, 'streamedEvents'>,
+  record: Pick<RunRecordWriter, 'eventLog'>,
 ): Promise<UpstreamResponse> {
   const isAnswer = response.status !== 'failed' && response.status !== 'cancelled';
   if (!isAnswer || !heard.exceeds(response)) return response;
   await eventLogWriter.flush();
-  let items = 0;
-  const streamed = createStreamedOutput(() => items++);
-  for (const event of await record.streamedEvents()) streamed.add(event);
-  const output = streamed.merged(outputOf(response));
+  const output = (await streamedIn(record)).merged(outputOf(response));
   const whole = { ...response, output };
   const isLost = outputOf(response).length === 0 && answerTextOf(whole) !== '' && heard.exceeds(whole);
   if (!isLost) return whole;
   return { ...whole, status: 'incomplete', incomplete_details: { reason: STREAM_LOST } };
+}
+
+/** Reads what the log has of the response that was bought last. */
+async function streamedIn(record: Pick<RunRecordWriter, 'eventLog'>): Promise<StreamedOutput> {
+  const { entries, purchase } = await record.eventLog();
+  const read = createEventLogReader();
+  let items = 0;
+  const streamed = createStreamedOutput(() => items++);
+  for (const entry of entries.map(read)) {
+    if (entry.purchase === purchase) for (const event of entry.events) streamed.add(event);
+  }
+  return streamed;
 }
 
 function lengthOf(text: unknown): number {

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import OpenAI from 'openai';
+import OpenAI, { APIError } from 'openai';
 import { Agent, type Response, fetch as undiciFetch } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
@@ -105,7 +105,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     const limits = advertisedLimitsOf(reply.headers);
     const body = await bodyOf(asUndici(reply), connection.signal);
     if (body.kind === 'json') return { kind: 'json', limits, body: JSON.parse(body.text) };
-    const events = streamEvents(body.messages, reply.headers);
+    const events = streamEvents(body.messages, errorIn(reply));
     const silenceMs = background ? patience.silenceMs : undefined;
     return {
       kind: 'events',
@@ -163,7 +163,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           const events =
             body.kind === 'json'
               ? eventOf(JSON.parse(body.text))
-              : streamEvents(body.messages, reply.headers, after);
+              : streamEvents(body.messages, errorIn(reply), after);
           const { silenceMs } = patience;
           return connected(events, { connection, signal, silenceMs, firstEventFirst: false, yieldWhenBusy });
         }),
@@ -220,6 +220,11 @@ function fetchThrough(agent: Agent): typeof globalThis.fetch {
 /** The SDK hands on what `fetchThrough` gave it. */
 function asUndici(reply: globalThis.Response): Response {
   return reply as unknown as Response;
+}
+
+/** An error inside a reply becomes what the SDK would have thrown. */
+function errorIn({ headers }: globalThis.Response): (envelope: object) => Error {
+  return (envelope) => new APIError(undefined, envelope, undefined, headers);
 }
 
 /** Some servers answer with the response although its stream was asked for: that is an event where it has ended. */

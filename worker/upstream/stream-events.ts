@@ -1,4 +1,3 @@
-import { APIError } from 'openai';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import type { SseMessage } from './server-sent-events.ts';
@@ -23,13 +22,12 @@ const OPENINGS = new Set(['response.created', 'response.queued', 'response.in_pr
 /**
  * streamEvents makes events of a stream's messages. It leaves out an event that has come before.
  *
- * @param headers of the reply, for an error that comes inside it.
+ * @param errorOf makes the error that is thrown for one that the stream tells in OpenAI's envelope.
  * @param cursor the number of the last event that has been seen; undefined: none.
- * @throws {APIError} for an error in OpenAI's envelope, as its SDK does.
  */
 export async function* streamEvents(
   messages: AsyncIterable<SseMessage>,
-  headers: Headers,
+  errorOf: (envelope: object) => Error,
   cursor?: number,
 ): AsyncGenerator<StreamEvent> {
   let last = cursor;
@@ -37,7 +35,7 @@ export async function* streamEvents(
   // Some servers number all events 0.
   let isCounting = cursor !== undefined;
   for await (const { name, data } of messages) {
-    const event = eventFrom(name, data, headers);
+    const event = eventFrom(name, data, errorOf);
     const number = event.sequence_number;
     if (number !== undefined && last !== undefined) {
       const isRepeated = cursor !== undefined && number <= cursor;
@@ -54,16 +52,18 @@ export async function* streamEvents(
 /** The fields that say where an event belongs, and whether they may be believed. */
 const PLACES = ['output_index', 'content_index', 'summary_index', 'sequence_number'] as const;
 
-function eventFrom(name: string | undefined, data: string | undefined, headers: Headers): StreamEvent {
+function eventFrom(
+  name: string | undefined,
+  data: string | undefined,
+  errorOf: (envelope: object) => Error,
+): StreamEvent {
   if (data === undefined) return SIGN_OF_LIFE;
   if (data.trim() === '[DONE]') return { type: STREAM_DONE };
   const value = parsed(data);
   if (value === undefined) return SIGN_OF_LIFE;
   const type = typeof value['type'] === 'string' ? value['type'] : typeFrom(name, value);
   const error = value['error'];
-  if (isRecord(error) && !type.startsWith('response.')) {
-    throw new APIError(undefined, error, undefined, headers);
-  }
+  if (isRecord(error) && !type.startsWith('response.')) throw errorOf(error);
   const event = value as StreamEvent;
   event.type = type;
   for (const place of PLACES) if (place in event && !Number.isSafeInteger(event[place])) delete event[place];

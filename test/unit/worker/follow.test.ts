@@ -7,7 +7,7 @@ import { type FollowOptions, follow } from '../../../worker/attempt/follow.ts';
 import type { RunningResponse, StreamEvent } from '../../../worker/upstream/running-response.ts';
 
 const MINUTE = 60_000;
-const done: UpstreamResponse = { id: 'resp_1', status: 'completed', output: [] };
+const done: UpstreamResponse = { id: 'resp_1', model: 'o3', status: 'completed', output: [] };
 const thinking: UpstreamResponse = { id: 'resp_1', status: 'in_progress' };
 const lost = new RetryableError('connection_lost', 'cut');
 

@@ -10,7 +10,7 @@ describe('the end of a response', () => {
       endFrom({ id: 'r', status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, PRICES),
     ).toMatchObject({
       status: 'completed',
-      summary: { incomplete_reason: 'max_output_tokens', answer_preview: '', usage: null },
+      summary: { incomplete_reason: 'max_output_tokens', answer_preview: null, usage: null },
     });
   });
 
