@@ -88,7 +88,7 @@ const failedJobExample: FailedJob = {
   usage: null,
 };
 
-/** Problems with a full example. The others have a general one. */
+/** Refusals with a real example; the others get a general one. */
 const EXAMPLES: Partial<Record<HttpProblemCode, HttpProblem>> = {
   invalid_request: new HttpProblem(
     'invalid_request',
