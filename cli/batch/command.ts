@@ -1,9 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CommandContext, printJson } from '../command-context.ts';
-import { durationText } from '../display/duration.ts';
-import { countText, numberText } from '../display/number.ts';
 import { nextCommands } from '../display/outcome.ts';
 import { type BatchCount, startBatchProgress } from '../display/progress-bar.ts';
+import { countText, durationText, numberText } from '../display/quantity.ts';
 import { EXIT } from '../exit-code.ts';
 import { wholeNumber } from '../option.ts';
 import { BatchError } from './file.ts';

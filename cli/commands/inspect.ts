@@ -15,8 +15,8 @@ export function registerInspectCommand(program: Command, context: CommandContext
     .command('inspect')
     .summary('show what Redis holds of a job')
     .description(
-      'Shows everything that Redis holds of a job: keys and their expiry, the run, where the job stands, its lock, ' +
-        'its reservations and the end of its event log. Reads Redis itself, so that it also works ' +
+      'Shows everything that Redis holds of a job: keys and their expiry, the run, where the job stands, ' +
+        'its lock, its reservations and the end of its event log. Reads Redis itself, so that it also works ' +
         'without a producer.',
     )
     .argument('[id]', 'the id of a job')
@@ -52,8 +52,8 @@ async function readInspection({ notices }: CommandContext, id: string): Promise<
   const { redisUrl, prefix } = config;
   if (redisUrl === undefined) {
     throw new UsageError(
-      'expected REDIS_URL, got none: set it to the Redis of the producer and the workers. `npm start` logs the ' +
-        'address of its embedded Redis when it starts: REDIS_URL=redis://127.0.0.1:PORT o3q inspect ID',
+      'expected REDIS_URL, got none: set it to the Redis of the producer and the workers. `npm start` logs ' +
+        'the address of its embedded Redis when it starts: REDIS_URL=redis://127.0.0.1:PORT o3q inspect ID',
     );
   }
   const redis = connectRedis(redisUrl, 'fail-fast', { onError: () => {}, name: `${prefix}:inspect` });

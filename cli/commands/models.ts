@@ -3,7 +3,7 @@ import { oneLine } from '../../src/client/terminal-text.ts';
 import type { ModelStatus, ModelView } from '../../src/models/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { createTable, tableText } from '../display/borderless-table.ts';
-import { numberText } from '../display/number.ts';
+import { numberText } from '../display/quantity.ts';
 import type { Style, Terminal } from '../display/terminal.ts';
 
 export function registerModelsCommand(program: Command, context: CommandContext): void {

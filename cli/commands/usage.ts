@@ -9,7 +9,7 @@ import {
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { createTable, tableText } from '../display/borderless-table.ts';
-import { numberText } from '../display/number.ts';
+import { numberText } from '../display/quantity.ts';
 import type { Terminal } from '../display/terminal.ts';
 
 interface UsageOptions {

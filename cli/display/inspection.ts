@@ -1,7 +1,6 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
 import type { JobInspection, LoggedEntry, Place, Reservation } from '../../src/job-store/inspection.ts';
-import { durationText } from './duration.ts';
-import { countText, numberText } from './number.ts';
+import { countText, durationText, numberText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Longer texts are cut: a question may be megabytes, and may be confidential. */

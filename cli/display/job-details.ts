@@ -1,8 +1,8 @@
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
-import { distanceText, durationText } from './duration.ts';
 import { paintedStatus } from './job-table.ts';
+import { distanceText, durationText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 import { wrappedText } from './wrapped-text.ts';
 

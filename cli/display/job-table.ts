@@ -3,7 +3,7 @@ import type { JobStatus } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { createTable, tableText } from './borderless-table.ts';
-import { durationText } from './duration.ts';
+import { durationText } from './quantity.ts';
 import type { Style, Terminal } from './terminal.ts';
 
 /** The question gets at least this many cells, even if the terminal then wraps the lines of the table. */

@@ -1,7 +1,6 @@
 import type { SingleBar } from 'cli-progress';
 import { formatUsd } from '../../src/usage/usd.ts';
-import { durationText } from './duration.ts';
-import { numberText } from './number.ts';
+import { durationText, numberText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface BatchCount {

@@ -31,8 +31,8 @@ export function authenticate(keyring: Keyring, sessions: Sessions): RequestHandl
 }
 
 const KEY_MISSING =
-  'Expected a key, got none: send "Authorization: Bearer SECRET" with a secret of O3Q_KEYS of this instance; ' +
-  'for o3q and the client, set O3Q_API_KEY to it';
+  'Expected a key, got none: send "Authorization: Bearer SECRET" with a secret of O3Q_KEYS of this ' +
+  'instance; for o3q and the client, set O3Q_API_KEY to it';
 
 function callerWithKey(keyring: Keyring, authorization: string): Caller {
   const [, secret] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];

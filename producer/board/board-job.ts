@@ -39,8 +39,7 @@ export function boardJobFrom(
       : failure === undefined
         ? []
         : [failure],
-    // BullMQ holds a job of the fair queue as delayed until a date far away.
-    delay: view.status === 'delayed' ? job.delay : 0,
+    delay: delayOf(view),
     opts: copyable(job.opts, view),
   };
 }
@@ -92,6 +91,14 @@ function storyOf(view: JobView, answer: string | undefined): Record<string, unkn
   }
 }
 
+/**
+ * How long after its creation the job is due, in milliseconds. BullMQ's own delay parks it until the year
+ * 2039.
+ */
+function delayOf(view: JobView): number {
+  return view.status === 'delayed' ? Date.parse(view.due_at) - Date.parse(view.created_at) : 0;
+}
+
 function etaOf({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Record<string, unknown> {
   if (etaMs === null) return { eta: null, eta_basis: basis };
   return { eta: `in ${Math.ceil(etaMs / 1000).toLocaleString('en-US')} s`, eta_basis: basis };
@@ -123,6 +130,7 @@ function shortened(value: unknown, longestText: number): unknown {
  */
 function copyable(options: unknown, view: JobView): unknown {
   if (typeof options !== 'object' || options === null) return options;
-  const own = ['jobId', 'timestamp', 'need', 'idempotency', ...(view.status === 'delayed' ? [] : ['delay'])];
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !own.includes(name)));
+  const own = ['jobId', 'timestamp', 'need', 'idempotency', 'delay'];
+  const shared = Object.entries(options).filter(([name]) => !own.includes(name));
+  return { ...Object.fromEntries(shared), ...(view.status === 'delayed' && { delay: delayOf(view) }) };
 }

@@ -43,7 +43,7 @@ interface Variable {
   default: string;
 }
 
-/** VARIABLES are all environment variables that o3-queue reads: here, and the two of a client in client.ts. */
+/** VARIABLES are all environment variables that o3-queue reads; client.ts also reads two of them. */
 export const VARIABLES = {
   REDIS_URL: {
     default: 'embedded',

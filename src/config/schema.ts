@@ -71,8 +71,8 @@ const modelSchema = strictObject({
     .max(MAX_TIMER_MS)
     .default(600_000)
     .describe(
-      'How long the upstream may show no sign of a response, neither an event nor an answer to a lookup, in ' +
-        'milliseconds. Then the attempt ends, and the next one looks the response up before it buys another.',
+      'How long the upstream may show no sign of a response, neither an event nor an answer to a lookup, ' +
+        'in milliseconds. Then the attempt ends, and the next one looks the response up before it buys another.',
     ),
   onUncertain: z
     .enum(['retry', 'fail'])
@@ -84,8 +84,8 @@ const modelSchema = strictObject({
   uncertainWaitMs: milliseconds
     .default(60_000)
     .describe(
-      "How long an uncertain purchase waits for OpenAI's webhook to name the lost response, in milliseconds. " +
-        'Used only with OPENAI_WEBHOOK_SECRET.',
+      "How long an uncertain purchase waits for OpenAI's webhook to name the lost response, in milliseconds." +
+        ' Used only with OPENAI_WEBHOOK_SECRET.',
     ),
   backoff: backoffSchema
     .prefault({})
@@ -172,8 +172,8 @@ export const fileSchema = strictObject({
     .boolean()
     .default(false)
     .describe(
-      'Whether webhooks may go to this machine and to private networks, for development. With it each caller ' +
-        'can make a worker send requests to its neighbours. Link-local addresses stay refused.',
+      'Whether webhooks may go to this machine and to private networks, for development. With it each ' +
+        'caller can make a worker send requests to its neighbours. Link-local addresses stay refused.',
     ),
 })
   .describe('The configuration of o3-queue: models, tenants, prices and retention.')

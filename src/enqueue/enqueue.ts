@@ -1,7 +1,7 @@
 import { QueueError } from '../errors/problem.ts';
 import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
-import { NANO_PER_DOLLAR } from '../usage/usd.ts';
+import { formatUsd, NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
 import { jobKeyOf } from './idempotency.ts';
 import { newJobFrom } from './new-job.ts';
@@ -19,10 +19,7 @@ export interface Intake {
 
 /** @param tenant `NO_TENANT` for none. */
 export function createIntake(access: QueueAccess, tenant: string): Intake {
-  /**
-   * @throws {QueueError} for what is no idempotency key. Whatever else is wrong with the request stands in
-   * its `job`.
-   */
+  /** @throws {QueueError} for a bad idempotency key. Other flaws of the request stand in its `job`. */
   const requested = (
     request: ParsedRequest,
     idempotencyKey: unknown,
@@ -117,9 +114,11 @@ async function budgetRefusal(
   if (dailyBudgetUsd === undefined || onBudgetExhausted !== 'refuse') return undefined;
   const spent = await usage.spentToday(tenant);
   if (spent < dailyBudgetUsd * NANO_PER_DOLLAR) return undefined;
+  const [budgetText, spentText] = [formatUsd(dailyBudgetUsd), formatUsd(spent / NANO_PER_DOLLAR)];
   return new QueueError(
     'budget_exhausted',
-    `The daily budget of ${tenant}, ${dailyBudgetUsd} US dollars, is used up until midnight UTC: ${spent / NANO_PER_DOLLAR} are spent. Come back tomorrow, or have dailyBudgetUsd raised in o3q.config.json`,
+    `The daily budget of ${tenant} (${budgetText}) is used up until midnight UTC: ${spentText} is spent. ` +
+      'Retry tomorrow, or raise dailyBudgetUsd in o3q.config.json',
     { retryAfterMs: nextUtcDay(Date.now()) - Date.now() },
   );
 }

@@ -75,7 +75,7 @@ export function newJobFrom(
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
-    delay: delayMs > 0 ? delayMs : parkedDelayMs(createdAt),
+    delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
     need: needOf(responsesBodyFrom(data, queue.config.upstream)),
     ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),

@@ -1,5 +1,5 @@
 import { QueueError } from '../errors/problem.ts';
-import { orderOf } from '../fair-queue/fair-queue.ts';
+import { DISPATCHER_LOOKS_EVERY_MS, orderOf } from '../fair-queue/fair-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import type { JobView } from '../job/view.ts';
@@ -36,7 +36,7 @@ const MOST_TRIES = 3;
 /**
  * storeJobs stores the jobs of one tenant, and finds those that an idempotency key already has. The id of a
  * job with a key follows from the key, and BullMQ never adds a second job under one id. So of twenty calls at
- * once one is right, and the stored job tells which: it carries the mark of that call.
+ * once one becomes the job, and the stored job carries the mark of that call.
  *
  * Each step is one round trip for each model, however many jobs there are:
  *
@@ -48,9 +48,9 @@ const MOST_TRIES = 3;
  * 5. *Compare* (only keys): whose mark the job carries.
  *
  * A crash before 4 leaves at most index and queue entries without a job, which readers pass over and drop in
- * time, and a claim, which expires; a repeat enlists and adds the job again. A crash after 4 leaves a job
- * that no caller was told of; a repeat finds it. The order of 3 and 4 matters: a job without an entry in the
- * fair queue would wait for ever.
+ * time, and a claim, which expires; a repeat enlists and adds the job again. A crash after 4 leaves a job of
+ * which no caller knows; a repeat finds it. The order of 3 and 4 matters: a job without an entry in the fair
+ * queue would wait for ever.
  */
 export async function storeJobs(
   access: QueueAccess,
@@ -212,9 +212,10 @@ async function enlist(
     rest: jobs.flatMap(({ job: { id, key, createdAt, delayMs, data, options } }) => [
       id,
       createdAt,
-      // A delayed job enters the fair queue when it is due.
-      delayMs > 0 ? '' : orderOf({ createdAt, priority: options.priority ?? 0 }),
+      orderOf({ createdAt, priority: options.priority ?? 0 }),
       data.deadline === undefined ? '' : Date.parse(data.deadline),
+      // A delayed job enters the fair queue when it is due.
+      delayMs > 0 ? createdAt + delayMs : '',
       key === undefined ? '' : '1',
     ]),
   })) as string[];
@@ -227,5 +228,5 @@ async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly New
   if (jobs.length === 1) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
   // Not awaited: a dispatcher that misses it looks within a second.
-  if (jobs.some(({ delayMs }) => delayMs === 0)) fairQueue.announce().catch(() => {});
+  if (jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS)) fairQueue.announce().catch(() => {});
 }

@@ -1,7 +1,6 @@
 /**
- * Two kinds of failure and no third: a **terminal** one fails the job now, a **retryable** one may cost
- * another attempt. Both carry a stable `code`; docs/ERRORS.md lists them all, and a test holds the two lists
- * together.
+ * FAILURE_CODES lists all failures by kind. A **terminal** failure fails the job now, a **retryable** one may
+ * cost another attempt. docs/ERRORS.md explains each code, and a test compares the two lists.
  */
 export const FAILURE_CODES = {
   invalid_request: 'terminal',
@@ -69,9 +68,9 @@ export function isFailure(error: unknown): error is Failure {
   return error instanceof TerminalError || error instanceof RetryableError;
 }
 
-/** What the upstream said, in its own words, for who speaks its language. */
+/** Refusal is the upstream's own error, for the routes that pass it on in OpenAI's form. */
 export interface Refusal {
-  /** Of HTTP; undefined: the response was accepted, and failed. */
+  /** The HTTP status; undefined: the upstream accepted the request, and the response failed. */
   status?: number | undefined;
   code: string | null;
   type: string | null;
@@ -80,8 +79,8 @@ export interface Refusal {
 }
 
 /**
- * An HTTP refusal of the upstream, freed from any SDK's classes. Its status is undefined for an error event
- * inside a stream.
+ * UpstreamRefusal is a refusal without any SDK's classes. Its status is undefined for an error event inside a
+ * stream.
  */
 export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;
@@ -95,7 +94,9 @@ const MONEY_CODES = new Set([
   'organization_usage_limit_exceeded',
 ]);
 
-/** What OpenAI says instead of when to come back. */
+/**
+ * The beginning of OpenAI's message for a request that exceeds a whole minute's limit; it has no Retry-After.
+ */
 const TOO_LARGE = /^Request too large/;
 
 /**
@@ -106,7 +107,7 @@ const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
 
 /**
- * The one judge of the upstream's refusals. Nobody else looks at a status code.
+ * failureFromRefusal turns the upstream's refusals into failures. No other code looks at a status code.
  * Sources: OpenAI's error-codes guide for the 429 and 503 codes, the SDK's own retry rules for the rest.
  */
 export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal): Failure {
@@ -129,8 +130,7 @@ export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal
     case 409:
       return new RetryableError('conflict', message, { retryAfterMs, refusal });
     case 429:
-      // For ever: more than the limit of a whole minute. Whoever held the others back for it would hold them
-      // back for good.
+      // The request alone exceeds the limit of a minute. If the model paused for it, it would pause for good.
       if (TOO_LARGE.test(refusal.message))
         return new TerminalError('request_too_large', message, { refusal });
       return new RetryableError('rate_limited', message, { retryAfterMs, refusal });
@@ -143,7 +143,7 @@ export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal
   }
 }
 
-/** Judges the `error` of a response that the upstream accepted and then failed. */
+/** failureFromResponseError turns the `error` of an accepted response that failed into a failure. */
 export function failureFromResponseError(error: {
   code: string;
   message: string;

@@ -1,6 +1,6 @@
 import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
-import { PARKED_SCORE } from './parked.ts';
+import { DELAYED_SCORE, WAITING_SCORE } from './parked.ts';
 
 /**
  * BullmqSet names the jobs that have not begun by our states. BullMQ calls a job in the fair queue `delayed`,
@@ -28,14 +28,16 @@ interface Section {
 }
 
 export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSets {
+  const dueKey = keys.fairQueue('due');
   const [delayedKey, waitKey, prioritizedKey] = [
     keys.queue('delayed'),
     keys.queue('wait'),
     keys.queue('prioritized'),
   ];
   const fairQueue: Section = {
-    length: () => redis.zcount(delayedKey, PARKED_SCORE, '+inf'),
-    ids: (offset, count) => redis.zrevrangebyscore(delayedKey, '+inf', PARKED_SCORE, 'LIMIT', offset, count),
+    length: () => redis.zcount(delayedKey, WAITING_SCORE, `(${DELAYED_SCORE}`),
+    ids: (offset, count) =>
+      redis.zrevrangebyscore(delayedKey, `(${DELAYED_SCORE}`, WAITING_SCORE, 'LIMIT', offset, count),
   };
   // Started and not taken by a worker yet, or on its way into the fair queue.
   const wait: Section = {
@@ -47,11 +49,16 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     ids: (offset, count) => redis.zrevrange(prioritizedKey, offset, offset + count - 1),
   };
   const delayed: Section = {
-    length: () => redis.zcount(delayedKey, '-inf', `(${PARKED_SCORE}`),
-    ids: (offset, count) =>
-      redis.zrevrangebyscore(delayedKey, `(${PARKED_SCORE}`, '-inf', 'LIMIT', offset, count),
+    length: () => redis.zcard(dueKey),
+    ids: (offset, count) => redis.zrevrange(dueKey, offset, offset + count - 1),
   };
-  const sections = { waiting: [fairQueue, wait, prioritized], delayed: [delayed] };
+  // Jobs of bare BullMQ clients, and jobs that BullMQ itself delays after an unexpected error.
+  const delayedByBullmq: Section = {
+    length: () => redis.zcount(delayedKey, '-inf', `(${WAITING_SCORE}`),
+    ids: (offset, count) =>
+      redis.zrevrangebyscore(delayedKey, `(${WAITING_SCORE}`, '-inf', 'LIMIT', offset, count),
+  };
+  const sections = { waiting: [fairQueue, wait, prioritized], delayed: [delayed, delayedByBullmq] };
   return {
     fairQueueLength: fairQueue.length,
     async ids(part, offset = 0, count = ALL) {

@@ -7,16 +7,17 @@ import {
   resumeTenant,
   startFromFairQueue,
 } from '../lua/fair-queue.ts';
+import { PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * A step of priority is worth this much waiting time: a job that has waited longer than the difference goes
- * first, so that no job starves.
+ * DISPATCHER_LOOKS_EVERY_MS is how often a dispatcher looks at the queue at least, because a signal may be
+ * lost while a connection is away. A due time further away than this needs no signal.
  */
-const PRIORITY_STEP_MS = 60_000;
+export const DISPATCHER_LOOKS_EVERY_MS = 1000;
 /** The status expires when no dispatcher has renewed it for this long. */
 const STATUS_EXPIRES_MS = 5000;
 
@@ -31,6 +32,8 @@ export interface QueuedJob {
   priority: number;
   /** The time (Unix milliseconds) after which the job is not started any more; undefined: none. */
   deadlineAt: number | undefined;
+  /** When a delayed job enters the queue, in milliseconds; undefined: at once. */
+  dueAt?: number | undefined;
 }
 
 /** NextJob is a job whose turn has come. */
@@ -60,7 +63,10 @@ interface ReservedJob {
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
-  /** add puts jobs into the queue that are about to be enqueued. Their BullMQ job has to be parked. */
+  /**
+   * add puts jobs into the queue that are about to be enqueued, or, with `dueAt`, keeps them until they are
+   * due. Their BullMQ job has to be parked.
+   */
   add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
    * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
@@ -75,10 +81,18 @@ export interface FairQueue {
    */
   announce(): Promise<void>;
   /**
-   * next returns up to `most` jobs in the order in which they would start, and starts none. It removes
-   * entries whose job has been missing for a minute.
+   *   /** next returns up to `most` jobs in the order in which they would start, and starts none. Before that
+   * it puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
+   * minute.
+   *
+   * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
    */
-  next(most: number): Promise<{ paused: boolean; untaken: number; jobs: NextJob[] }>;
+  next(most: number): Promise<{
+    paused: boolean;
+    untaken: number;
+    dueInMs: number | undefined;
+    jobs: NextJob[];
+  }>;
   /**
    * start lets jobs run that quota is reserved for; `reservedModel` is the upstream model it is reserved of.
    *
@@ -109,7 +123,9 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       await addToFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job('') },
-        rest: jobs.flatMap((job) => [job.id, job.tenant, orderOf(job), job.deadlineAt ?? '']),
+        rest: jobs.flatMap((job) => [
+          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', job.dueAt ?? ''],
+        ]),
       });
     },
     async giveBack(job, lockToken, target) {
@@ -119,7 +135,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         args: {
           ...{ id: job.id, lockToken, target: target.kind, tenant: job.tenant, order: orderOf(job) },
           ...{ deadline: job.deadlineAt ?? '', dueAt: retry.dueAt, failedReason: retry.failedReason },
-          wakeChannel: keys.fairQueue('wake'),
+          wakeChannel: needsWakeUp(target) ? keys.fairQueue('wake') : '',
         },
       });
       return answer as GiveBackAnswer;
@@ -130,12 +146,13 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
     async next(most) {
       const reply = await nextInFairQueue.run(redis, {
         keys: scriptKeys,
-        args: { now: Date.now(), most, jobPrefix: keys.job(''), weights },
+        args: { now: Date.now(), most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
       });
-      const [paused, untaken, ...jobs] = reply as [0 | 1, number, ...[string, string, string, number][]];
+      const [paused, untaken, dueInMs, ...jobs] = reply as NextReply;
       return {
         paused: paused === 1,
         untaken,
+        dueInMs: dueInMs < 0 ? undefined : dueInMs,
         jobs: jobs.map(([id, tenant, options, dataBytes]) => ({
           id,
           tenant,
@@ -170,6 +187,18 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       return Number((await redis.hget(keys.fairQueue('clock'), 'starts')) ?? 0);
     },
   };
+}
+
+type NextReply = [
+  paused: 0 | 1,
+  untaken: number,
+  dueInMs: number,
+  ...jobs: [id: string, tenant: string, options: string, dataBytes: number][],
+];
+
+function needsWakeUp(target: GiveBackTarget): boolean {
+  if (target.kind === 'delayed') return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
+  return target.kind === 'fair-queue';
 }
 
 /** orderOf returns the score by which a tenant's jobs are ordered; the lowest starts first. */

@@ -1,24 +1,32 @@
 import { defineLibrary } from '../redis/script.ts';
 
 /**
- * A job that waits in the fair queue is parked: BullMQ holds it as a delayed job that is due in the year
- * 2039, so that no worker takes it, while Bull Board and other BullMQ clients still see it.
+ * A job of ours that has not begun is parked: BullMQ holds it as a delayed job that is due in the year 2039,
+ * so that no worker takes it, while Bull Board and other BullMQ clients still see it. A waiting job is due on
+ * one day, a delayed job on the next; when a delayed job is really due stands in a sorted set of ours, from
+ * which the dispatchers promote it.
  *
  * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0).
- * Above this date such a score would no longer be an exact double.
+ * Three months after these dates such a score would no longer be an exact double.
  */
-export const PARKED_UNTIL_MS = 2_190_000_000_000;
+const WAITING_UNTIL_MS = 2_190_000_000_000;
+const DELAYED_UNTIL_MS = WAITING_UNTIL_MS + 86_400_000;
 const SCORES_PER_MS = 4096;
 
-/** PARKED_SCORE is the lowest score of a parked job in BullMQ's delayed set. */
-export const PARKED_SCORE = delayedScore(PARKED_UNTIL_MS);
+/**
+ * WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set, and thereby of any parked job.
+ */
+export const WAITING_SCORE = delayedScore(WAITING_UNTIL_MS);
+
+/** DELAYED_SCORE is the lowest score of a delayed job of ours in BullMQ's delayed set. */
+export const DELAYED_SCORE = delayedScore(DELAYED_UNTIL_MS);
 
 /**
  * parkedDelayMs returns the `delay` option, in milliseconds, that parks a job created at `createdAt` (Unix
  * milliseconds).
  */
-export function parkedDelayMs(createdAt: number): number {
-  return PARKED_UNTIL_MS - createdAt;
+export function parkedDelayMs(createdAt: number, status: 'waiting' | 'delayed' = 'waiting'): number {
+  return (status === 'waiting' ? WAITING_UNTIL_MS : DELAYED_UNTIL_MS) - createdAt;
 }
 
 /**
@@ -34,22 +42,40 @@ export function dueMsOf(score: number): number {
   return Math.floor(score / SCORES_PER_MS);
 }
 
-/** parked parks jobs, and tells parked jobs from delayed ones, in Lua. */
+/**
+ * parked parks jobs in Lua, and tells how they are parked.
+ *
+ * Keys: `delayed` (BullMQ's set), `due` (sorted set: due time in ms by id of our delayed jobs).
+ */
 export const parked = defineLibrary({
-  keys: ['delayed'],
+  keys: ['delayed', 'due'],
   lua: /* lua */ `
-local function isParked(jobId)
-  local score = redis.call('ZSCORE', delayed, jobId)
-  return score and tonumber(score) >= ${PARKED_SCORE}
+local function scoreOf(jobId) return tonumber(redis.call('ZSCORE', delayed, jobId) or 0) end
+local function isParked(jobId) return scoreOf(jobId) >= ${WAITING_SCORE} end
+local function isParkedDelayed(jobId) return scoreOf(jobId) >= ${DELAYED_SCORE} end
+local function isParkedWaiting(jobId) return isParked(jobId) and not isParkedDelayed(jobId) end
+
+local function parkWaiting(jobId)
+  redis.call('ZADD', delayed, ${WAITING_SCORE}, jobId)
+  redis.call('ZREM', due, jobId)
 end
 
-local function park(jobId) redis.call('ZADD', delayed, ${PARKED_SCORE}, jobId) end
+local function parkDelayed(jobId, dueMs)
+  redis.call('ZADD', delayed, ${DELAYED_SCORE}, jobId)
+  redis.call('ZADD', due, dueMs, jobId)
+end
 
-local function delayUntil(jobId, dueMs) redis.call('ZADD', delayed, dueMs * ${SCORES_PER_MS}, jobId) end
+-- Returns whether the job was delayed or parked.
+local function unpark(jobId)
+  redis.call('ZREM', due, jobId)
+  return redis.call('ZREM', delayed, jobId) == 1
+end
 
--- The time at which BullMQ starts a delayed job, in Unix milliseconds, as text.
+-- When a delayed job is due, in Unix milliseconds, as text. A job of a bare BullMQ client is delayed by
+-- BullMQ.
 local function dueTime(jobId)
-  return string.format('%.0f', math.floor(redis.call('ZSCORE', delayed, jobId) / ${SCORES_PER_MS}))
+  local dueMs = isParkedDelayed(jobId) and redis.call('ZSCORE', due, jobId)
+  return string.format('%.0f', dueMs or math.floor(scoreOf(jobId) / ${SCORES_PER_MS}))
 end
 `,
 });

@@ -1,5 +1,5 @@
 import { type Models, upstreamModelsOf } from '../config/file.ts';
-import { dueMsOf, PARKED_SCORE } from '../fair-queue/parked.ts';
+import { DELAYED_SCORE, dueMsOf, WAITING_SCORE } from '../fair-queue/parked.ts';
 import { optionsFrom } from '../job/stored-options.ts';
 import type { JobView } from '../job/view.ts';
 import { publicId, readJob } from '../model-queue/job-view.ts';
@@ -122,12 +122,13 @@ async function keysOfJob(redis: RedisClient, keys: ModelKeys, id: string): Promi
 
 async function placeOf(redis: RedisClient, keys: ModelKeys, id: string, tenant: string): Promise<Place> {
   const tenantQueue = `${keys.fairQueue('tenant')}:${tenant}`;
-  const [wait, active, prioritized, delayed, completed, failed, rank, length, pausedUntil, reason] =
+  const [wait, active, prioritized, delayed, due, completed, failed, rank, length, pausedUntil, reason] =
     await Promise.all([
       redis.lpos(keys.queue('wait'), id),
       redis.lpos(keys.queue('active'), id),
       redis.zscore(keys.queue('prioritized'), id),
       redis.zscore(keys.queue('delayed'), id),
+      redis.zscore(keys.fairQueue('due'), id),
       redis.zscore(keys.queue('completed'), id),
       redis.zscore(keys.queue('failed'), id),
       redis.zrank(tenantQueue, id),
@@ -135,7 +136,9 @@ async function placeOf(redis: RedisClient, keys: ModelKeys, id: string, tenant: 
       redis.zscore(keys.fairQueue('paused'), tenant),
       redis.hget(keys.fairQueue('reasons'), tenant),
     ]);
-  const isParked = delayed !== null && Number(delayed) >= PARKED_SCORE;
+  const score = Number(delayed ?? 0);
+  const isParked = score >= WAITING_SCORE && score < DELAYED_SCORE;
+  const dueMs = score >= DELAYED_SCORE && due !== null ? Number(due) : dueMsOf(score);
   const sets: Record<string, unknown> = {
     wait,
     active,
@@ -147,7 +150,7 @@ async function placeOf(redis: RedisClient, keys: ModelKeys, id: string, tenant: 
   };
   return {
     bullmq_sets: Object.keys(sets).filter((name) => sets[name] !== null),
-    due_at: delayed === null || isParked ? null : iso(dueMsOf(Number(delayed))),
+    due_at: delayed === null || isParked ? null : iso(dueMs),
     tenant_position: rank === null ? null : rank + 1,
     tenant_queue_length: length,
     tenant_paused: pausedUntil === null ? null : { until: iso(Number(pausedUntil)), reason: reason ?? '' },

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { JOB_STATUSES } from './job.ts';
 
 /**
- * The one definition of what the world sees of a job: the types below come from these schemas, and so does
+ * The one definition of a job's view: the types below come from these schemas, and so does
  * `/openapi.json`. A file that needs only the types imports them with `import type`, which costs nothing: the
  * client must not load zod.
  */
@@ -215,7 +215,7 @@ export type CompletedJob = z.infer<typeof completedJob>;
 export type FailedJob = z.infer<typeof failedJob>;
 export type CancelledJob = z.infer<typeof cancelledJob>;
 
-/** JobView is what the world sees of a job. Narrow it by `status`. */
+/** JobView is a job as callers see it. Narrow it by `status`. */
 export type JobView = z.infer<typeof jobView>;
 export type FinishedJob = CompletedJob | FailedJob | CancelledJob;
 export type UncompletedJob = Exclude<JobView, CompletedJob>;

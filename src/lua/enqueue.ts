@@ -1,3 +1,4 @@
+import { parked } from '../fair-queue/parked.ts';
 import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
 import { finishedIndexes } from './job-state.ts';
@@ -30,51 +31,50 @@ return granted
 });
 
 /**
- * enlistJobs enters jobs that BullMQ gets next into the indexes and, unless they are delayed, into the fair
- * queue. A job that BullMQ already has is left alone: it may be finished by now, and must not be listed as
- * unfinished again. A crash right after leaves entries without a job, which readers pass over, and never a
- * job without an entry.
+ * enlistJobs enters jobs that BullMQ gets next into the indexes and into the fair queue, or, while they are
+ * delayed, into `due`. A job that BullMQ already has is left alone: it may be finished by now, and must not
+ * be listed as unfinished again. A crash right after leaves entries without a job, which readers pass over,
+ * and never a job without an entry.
  *
- * `jobs` is for each job: id, time of creation (ms), order within the tenant ('' when delayed), deadline (ms,
- * '' for none), mayExist. mayExist is '1' when the id follows from an idempotency key: then the script clears
- * what an earlier job of the same id left behind when it was removed through BullMQ alone. `tenant` is '' for
- * none. Returns for each job the options of the job that is already there, or ''.
+ * `jobs` is for each job: id, time of creation (ms), order within the tenant, deadline (ms, '' for none), due
+ * time (ms, '' for a job that is not delayed), mayExist. mayExist is '1' when the id follows from an
+ * idempotency key: then the script clears what an earlier job of the same id left behind when it was removed
+ * through BullMQ alone. `tenant` is '' for none. Returns for each job the options of the job that is already
+ * there, or ''.
  */
 export const enlistJobs = defineScript({
   name: 'enqueue.enlist',
   keys: ['indexAll', 'indexLive', 'tenants', 'tenantIndex', 'deadlines'],
   args: ['tenant', 'jobPrefix', 'runPrefix', 'responsePrefix', 'eventLogPrefix'],
   rest: 'jobs',
-  uses: [finishedIndexes, fairQueueLibrary],
+  uses: [finishedIndexes, fairQueueLibrary, parked],
   lua: /* lua */ `
 local function optionsOf(id)
   if redis.call('EXISTS', jobPrefix .. id) == 0 then return '' end
   return redis.call('HGET', jobPrefix .. id, 'opts') or '{}'
 end
 
-local function enlist(id, created, order, deadline)
+local function enlist(id, created, order, deadline, dueMs)
   redis.call('ZADD', indexAll, created, id)
   redis.call('ZADD', indexLive, created, id)
   if tenant ~= '' then
     redis.call('SADD', tenants, tenant)
     redis.call('ZADD', tenantIndex, created, id)
   end
-  if order == '' then return end
-  redis.call('ZADD', tenantQueue(tenant), order, id)
-  enqueueTenant(tenant)
+  if dueMs == '' then enqueue(tenant, id, order) else redis.call('ZADD', due, dueMs, id) end
   if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
 end
 
 local known = {}
-for i = 1, #jobs, 5 do
-  local id, mayExist = jobs[i], jobs[i + 4] == '1'
+for i = 1, #jobs, 6 do
+  local id, mayExist = jobs[i], jobs[i + 5] == '1'
   local options = mayExist and optionsOf(id) or ''
   if options == '' then
     if mayExist then
       redis.call('UNLINK', runPrefix .. id, responsePrefix .. id, eventLogPrefix .. id)
       removeFromFinished(id)
     end
-    enlist(id, jobs[i + 1], jobs[i + 2], jobs[i + 3])
+    enlist(id, jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4])
   end
   known[#known + 1] = options
 end

@@ -1,6 +1,12 @@
 import { defineLibrary } from '../redis/script.ts';
 
 /**
+ * PRIORITY_STEP_MS is the waiting time that one step of priority is worth: a job that has waited longer than
+ * the difference goes first, so that no job starves.
+ */
+export const PRIORITY_STEP_MS = 60_000;
+
+/**
  * fairQueueLibrary is the fair queue of one model in Lua: every job that waits for its turn, in the order of
  * start-time fair queueing. A tenant with waiting jobs has a tag, the virtual time at which its first job is
  * due; each start moves the tenant's next tag on by 1 / weight, and the virtual time to the tag of the
@@ -37,6 +43,16 @@ end
 local function enqueueTenant(tenant)
   if redis.call('ZSCORE', pausedTenants, tenant) then return end
   redis.call('ZADD', queuedTenants, 'NX', exact(nextTag(tenant)), tenant)
+end
+
+-- The order within a tenant, as text. orderOf in fair-queue.ts says the same in TypeScript.
+local function orderOf(createdMs, priority)
+  return string.format('%.0f', createdMs + (tonumber(priority) or 0) * ${PRIORITY_STEP_MS})
+end
+
+local function enqueue(tenant, jobId, order)
+  redis.call('ZADD', tenantQueue(tenant), order, jobId)
+  enqueueTenant(tenant)
 end
 
 -- Removes a job from its tenant's queue, and a tenant without further jobs from the queue of tenants.

@@ -4,10 +4,11 @@ import { fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
  * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry
- * without a job, which is passed over, and never a job without an entry. A job that BullMQ already has and
- * does not hold parked is left alone.
+ * without a job, which is passed over, and never a job without an entry. A delayed job gets its entry in
+ * `due` instead. A job that BullMQ already has is left alone, unless it waits.
  *
- * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none).
+ * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none), due time (ms, '' for a job that is
+ * not delayed).
  */
 export const addToFairQueue = defineScript({
   name: 'fair-queue.add',
@@ -16,11 +17,12 @@ export const addToFairQueue = defineScript({
   rest: 'jobs',
   uses: [fairQueueLibrary, parked],
   lua: /* lua */ `
-for i = 1, #jobs, 4 do
-  local id, tenant, order, deadline = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3]
-  if redis.call('EXISTS', jobPrefix .. id) == 0 or isParked(id) then
-    redis.call('ZADD', tenantQueue(tenant), order, id)
-    enqueueTenant(tenant)
+for i = 1, #jobs, 5 do
+  local id, tenant, order, deadline, dueMs = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4]
+  local isNew = redis.call('EXISTS', jobPrefix .. id) == 0
+  if isNew or isParkedWaiting(id) then
+    if dueMs == '' then enqueue(tenant, id, order)
+    elseif isNew then redis.call('ZADD', due, dueMs, id) end
     if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
   end
 end
@@ -28,33 +30,42 @@ end
 });
 
 /**
- * nextInFairQueue returns the next jobs in the order in which they would be started. It starts nothing, but
- * it tidies up: pauses that are over end, entries whose job has been missing for a minute are removed, and
- * jobs whose deadline has passed go to BullMQ's workers without a reservation, which can only end them.
+ * nextInFairQueue returns the next jobs in the order in which they would be started. It starts none of them,
+ * but it tidies up:
+ *
+ * - delayed jobs that are due enter the fair queue. A job that needs no reservation goes to BullMQ's workers
+ *   at once: its response still runs at the upstream, or its run has ended and BullMQ is still to be told;
+ * - jobs whose deadline has passed go to BullMQ's workers without a reservation, which can only end them;
+ * - pauses that are over end, and entries whose job has been missing for a minute are removed.
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{paused (1 or 0),
- * started jobs that no worker has taken yet, {id, tenant, options, bytes of data}…}`.
+ * started jobs that no worker has taken yet, ms until the next delayed job is due (-1 for none), {id, tenant,
+ * options, bytes of data}…}`.
  */
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',
   keys: ['meta', 'wait', 'marker', 'deadlines', 'missing'],
-  args: ['now', 'most', 'jobPrefix', 'weights'],
+  args: ['now', 'most', 'jobPrefix', 'runPrefix', 'weights'],
   uses: [fairQueueLibrary, parked],
   lua: /* lua */ `
-local MISSING_MS, MOST_GONE, CHUNK, SPARE = 60000, 200, 16, 16
+local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE = 60000, 200, 500, 16, 16
 local limit, weightOf = tonumber(most), cjson.decode(weights)
 
 local overdue = redis.call('ZRANGEBYSCORE', pausedTenants, '-inf', now, 'LIMIT', 0, 100)
 for _, tenant in ipairs(overdue) do endPause(tenant) end
 
+local function handToWorkers(id)
+  unpark(id)
+  redis.call('HSET', jobPrefix .. id, 'delay', 0)
+  redis.call('LPUSH', wait, id)
+  redis.call('ZADD', marker, 0, '0')
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT', 0, 100)) do
   redis.call('ZREM', deadlines, id)
   if isParked(id) then
     dequeue(tenantIn(redis.call('HGET', jobPrefix .. id, 'opts')), id)
-    redis.call('ZREM', delayed, id)
-    redis.call('HSET', jobPrefix .. id, 'delay', 0)
-    redis.call('LPUSH', wait, id)
-    redis.call('ZADD', marker, 0, '0')
+    handToWorkers(id)
   end
 end
 
@@ -73,6 +84,23 @@ local function isGone(id)
   return true
 end
 
+local function needsNoReservation(runKey)
+  local fields = redis.call('HMGET', runKey, 'reserved_model', 'upstream_id', 'background', 'status')
+  return fields[1] or (fields[2] and fields[3] == '1') or fields[4]
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, MOST_DUE)) do
+  local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
+  if not isParkedDelayed(id) then
+    -- Promoted on Bull Board, removed by a BullMQ client, or not there yet.
+    if job[2] or isGone(id) then redis.call('ZREM', due, id) end
+  elseif needsNoReservation(runPrefix .. id) then handToWorkers(id)
+  else
+    parkWaiting(id)
+    enqueue(tenantIn(job[1]), id, orderOf(job[2], job[3]))
+  end
+end
+
 -- An iterator over the jobs in one tenant's queue.
 local function jobsOf(tenant)
   local offset, chunk, i = 0, {}, 0
@@ -85,7 +113,7 @@ local function jobsOf(tenant)
       end
       local id = chunk[i + 1]
       i = i + 1
-      if isParked(id) then return id end
+      if isParkedWaiting(id) then return id end
       if redis.call('EXISTS', jobPrefix .. id) == 0 and isGone(id) then
         dequeue(tenant, id)
         offset, goneCount = offset - 1, goneCount + 1
@@ -105,8 +133,9 @@ for i = 1, #first, 2 do
   queue.id = queue.nextJob()
   if queue.id then queues[#queues + 1] = queue end
 end
-local reply = { redis.call('HEXISTS', meta, 'paused'), redis.call('LLEN', wait) }
-while #reply - 2 < limit and #queues > 0 do
+local nextDue = redis.call('ZRANGEBYSCORE', due, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+local reply = { redis.call('HEXISTS', meta, 'paused'), redis.call('LLEN', wait), nextDue and nextDue - now or -1 }
+while #reply - 3 < limit and #queues > 0 do
   local best = 1
   for i = 2, #queues do if queues[i].tag < queues[best].tag then best = i end end
   local queue = queues[best]
@@ -140,12 +169,12 @@ local started = {}
 for i = 1, #jobs, 3 do
   local id, tenant, upstreamModel = jobs[i], jobs[i + 1], jobs[i + 2]
   started[#started + 1] = 0
-  if isParked(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
+  if isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
     local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
     local after = tag + 1 / (tonumber(weightOf[tenant]) or 1)
     redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
     redis.call('HINCRBY', clock, 'starts', 1)
-    redis.call('ZREM', delayed, id)
+    unpark(id)
     dequeue(tenant, id)
     redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
     redis.call('HSET', jobPrefix .. id, 'delay', 0)

@@ -15,11 +15,11 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running
  *   response;
  * - 'fair-queue': the fair queue, in the order `order`;
- * - 'delayed': BullMQ's delayed jobs until `dueAt` (ms), after a failed attempt. `failedReason` says why it
+ * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it
  *   failed.
  *
- * `deadline` is in ms, '' for none.
- * Returns a `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
+ * `deadline` is in ms, '' for none. `wakeChannel` tells the dispatchers, '' for none. Returns a
+ * `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
  */
 export const giveBackJob = defineScript({
   name: 'job.give-back',
@@ -42,19 +42,17 @@ if target == 'first' then
   redis.call('ZADD', marker, 0, '0')
   redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
 elseif target == 'fair-queue' then
-  park(id)
-  redis.call('ZADD', tenantQueue(tenant), order, id)
-  enqueueTenant(tenant)
+  parkWaiting(id)
+  enqueue(tenant, id, order)
   if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
   redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
-  redis.call('PUBLISH', wakeChannel, '')
 else
   redis.call('HINCRBY', job, 'atm', 1)
   redis.call('HSET', job, 'failedReason', failedReason)
-  delayUntil(id, dueAt)
-  redis.call('ZADD', marker, dueAt, '1')
+  parkDelayed(id, dueAt)
   redis.call('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', dueAt)
 end
+if wakeChannel ~= '' then redis.call('PUBLISH', wakeChannel, '') end
 redis.call('PUBLISH', eventLog, 'status')
 return 'ok'
 `,

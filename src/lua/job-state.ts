@@ -22,7 +22,7 @@ local function stateOf()
     return 'failed'
   end
   if redis.call('EXISTS', lock) == 1 then return 'active' end
-  if redis.call('ZSCORE', delayed, id) then return isParked(id) and 'waiting' or 'delayed' end
+  if redis.call('ZSCORE', delayed, id) then return isParkedWaiting(id) and 'waiting' or 'delayed' end
   if redis.call('ZSCORE', prioritized, id) then return 'waiting' end
   -- A job whose worker died stays in the active list without a lock until it is recovered.
   local isStarted = redis.call('HEXISTS', job, 'processedOn') == 1

@@ -95,7 +95,7 @@ end
 local removed = 0
 local bound = redis.call('HMGET', job, 'parentKey', 'deid')
 if not bound[1] and not bound[2] and redis.call('HEXISTS', run, 'upstream_id') == 0 then
-  removed = redis.call('ZREM', delayed, id) + redis.call('ZREM', prioritized, id)
+  removed = (unpark(id) and 1 or 0) + redis.call('ZREM', prioritized, id)
   if removed == 0 then removed = redis.call('LREM', wait, 1, id) end
 end
 local stalled = '-1'

@@ -10,11 +10,11 @@ import {
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
-import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota.ts';
-import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota-lease.ts';
-import { quotaAccepted, quotaReport, quotaResume } from './quota-report.ts';
+import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
+import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/quota.ts';
+import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
+import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
-import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './tenant-limits.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 
 /**

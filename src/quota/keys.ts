@@ -52,7 +52,9 @@ export function quotaKeysOf(prefix: string, upstreamModel: string): QuotaKeys {
   };
 }
 
-/** TenantQuotaKeys names the Redis keys of what a tenant has reserved over all models, in a slot of its own. */
+/**
+ * TenantQuotaKeys names the Redis keys of what a tenant has reserved over all models, in a slot of its own.
+ */
 export interface TenantQuotaKeys {
   /** A sorted set of the tenant's jobs that have a slot in flight, by the end of their lease (ms). */
   readonly leases: string;

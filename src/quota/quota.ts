@@ -1,6 +1,6 @@
-import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from '../lua/quota.ts';
-import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from '../lua/quota-lease.ts';
-import { quotaAccepted, quotaReport, quotaResume } from '../lua/quota-report.ts';
+import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from '../lua/quota/lease.ts';
+import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from '../lua/quota/quota.ts';
+import { quotaAccepted, quotaReport, quotaResume } from '../lua/quota/report.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { quotaKeysOf } from './keys.ts';
 import { decodeSnapshot, type QuotaSnapshot } from './snapshot.ts';

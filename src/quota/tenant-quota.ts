@@ -1,4 +1,4 @@
-import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from '../lua/tenant-limits.ts';
+import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from '../lua/quota/tenant-limits.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { tenantQuotaKeysOf } from './keys.ts';
 import { LEASE_MS, RUNNING_LEASE_MS, STARTING_LEASE_MS } from './quota.ts';

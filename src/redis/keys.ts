@@ -24,6 +24,7 @@ export interface ModelKeys {
    * - `paused`: sorted set of tenants that may not start, by the end of the pause (ms).
    * - `reasons`: hash of the reasons of these pauses, by tenant.
    * - `clock`: hash of the virtual time, each tenant's next tag and the number of starts.
+   * - `due`: sorted set of the ids of delayed jobs, by the time at which they are due (ms).
    * - `deadlines`: sorted set of job ids by their deadline (ms).
    * - `missing`: sorted set of entries whose job does not exist, by the time this was first noticed (ms).
    * - `status`: hash that tells readers why the queue stands and how fast it moves.
@@ -76,6 +77,7 @@ type FairQueuePart =
   | 'paused'
   | 'reasons'
   | 'clock'
+  | 'due'
   | 'deadlines'
   | 'missing'
   | 'status'
@@ -127,6 +129,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     pausedTenants: keys.fairQueue('paused'),
     pauseReasons: keys.fairQueue('reasons'),
     clock: keys.fairQueue('clock'),
+    due: keys.fairQueue('due'),
     deadlines: keys.fairQueue('deadlines'),
     missing: keys.fairQueue('missing'),
     queueStatus: keys.fairQueue('status'),

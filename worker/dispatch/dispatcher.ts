@@ -1,5 +1,6 @@
 import { createWaker } from '../../src/async/waker.ts';
 import type { Models } from '../../src/config/file.ts';
+import { DISPATCHER_LOOKS_EVERY_MS } from '../../src/fair-queue/fair-queue.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
@@ -38,8 +39,6 @@ export interface Dispatcher {
 type Lack = 'jobs' | 'quota' | 'room';
 
 const AT_ONCE = 32;
-/** A signal may be lost while a connection is away, so the dispatcher looks this often in any case. */
-const IDLE_MS = 1000;
 /** The wait for a worker to take what was started. */
 const UNTAKEN_MS = 50;
 const AFTER_ERROR_MS = 1000;
@@ -73,12 +72,18 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
   const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());
-    const { paused, untaken, jobs } = await fairQueue.next(Math.max(1, slots));
+    const {
+      paused,
+      untaken,
+      dueInMs = DISPATCHER_LOOKS_EVERY_MS,
+      jobs,
+    } = await fairQueue.next(Math.max(1, slots));
     if (jobs.length === 0) reporter.empty();
-    if (jobs.length === 0 || paused) return { lack: 'jobs', ms: IDLE_MS };
+    if (jobs.length === 0 || paused)
+      return { lack: 'jobs', ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
     if (slots <= untaken) {
       reporter.noWorker(first);
-      return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : IDLE_MS };
+      return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
     const round = await reserveAndStart(jobs.slice(0, slots - untaken), {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, pausedHere },
@@ -86,7 +91,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const { wait } = round;
     reporter.moved(round.source, wait);
     if (wait !== undefined) {
-      return { lack: 'quota', ms: Math.min(wait.milliseconds, IDLE_MS) + Math.random() * JITTER_MS };
+      return {
+        lack: 'quota',
+        ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
+      };
     }
     // Otherwise other dispatchers are starting these jobs right now.
     return round.started > 0 || round.paused > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };

@@ -1,4 +1,4 @@
-import { delayedScore, PARKED_SCORE } from '../../src/fair-queue/parked.ts';
+import { delayedScore, WAITING_SCORE } from '../../src/fair-queue/parked.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import {
   catalogKey,
@@ -158,12 +158,14 @@ async function warnOfOutliving(
   const end = ends.find((each) => !each.isPast);
   if (end === undefined) return;
   const endMs = shutdownTime(end.date);
-  const [waiting, later, status] = await Promise.all([
+  const [waiting, delayedByBullmq, delayed, status] = await Promise.all([
     bullmqSets.fairQueueLength(),
-    redis.zcount(keys.queue('delayed'), delayedScore(endMs), `(${PARKED_SCORE}`),
+    redis.zcount(keys.queue('delayed'), delayedScore(endMs), `(${WAITING_SCORE}`),
+    redis.zcount(keys.fairQueue('due'), endMs, '+inf'),
     fairQueue.status(),
   ]);
   const inLine = status === undefined ? 0 : countOutliving(waiting, status, endMs, Date.now());
+  const later = delayedByBullmq + delayed;
   if (inLine + later === 0) return;
   const { upstreamModel, date, successor } = end;
   logger.warn(

@@ -40,8 +40,8 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
 const DEFAULT_RETRY_AFTER_MS = 2000;
 
 /**
- * quotaReportOf returns what the refusal of a create request means for the next one, of any worker; undefined when it
- * concerns only this job. A connection that broke after the request was sent is no refusal.
+ * quotaReportOf returns what the refusal of a create request means for the next one, of any worker; undefined
+ * when it concerns only this job. A connection that broke after the request was sent is no refusal.
  */
 export function quotaReportOf(error: unknown): QuotaReport | undefined {
   if (!isFailure(error)) return undefined;

@@ -11,8 +11,8 @@ import { type QuotaSignals, quotaReportOf } from './quota-signals.ts';
 import type { TenantLimits } from './tenant-limits.ts';
 
 /**
- * PostponedError sends a job back to the fair queue, uncharged: nothing may be sent right now, for a reason that is not
- * the job's own, or the lease of its reservation has ended.
+ * PostponedError sends a job back to the fair queue, uncharged: nothing may be sent right now, for a reason
+ * that is not the job's own, or the lease of its reservation has ended.
  */
 export class PostponedError extends Error {
   override readonly name = 'PostponedError';
@@ -21,7 +21,9 @@ export class PostponedError extends Error {
   }
 }
 
-/** Reservation is what one job has reserved of the quotas. A dispatcher has made it before the job started. */
+/**
+ * Reservation is what one job has reserved of the quotas. A dispatcher has made it before the job started.
+ */
 export interface Reservation {
   /**
    * Takes the reservation over from the dispatcher, or from an earlier attempt, and renews its lease.
@@ -33,8 +35,8 @@ export interface Reservation {
   giveBack(): Promise<void>;
   /**
    * Checks right before a create request.
-   * @throws {PostponedError} when all workers have been told to wait since the reservation was made, or when an earlier
-   * attempt has sent a create request with it.
+   * @throws {PostponedError} when all workers have been told to wait since the reservation was made, or when
+   *   an earlier attempt has sent a create request with it.
    */
   assertUnspent(): void;
   /** Records that a create request is about to be sent. */
@@ -53,12 +55,15 @@ export interface Reservation {
 /** OpenReservation is a reservation in the hands of a worker, which renews its lease until `close`. */
 export interface OpenReservation extends Reservation {
   /**
-   * Replaces the reservation by what the job has used, or gives it back when no create request was accepted. Does not
-   * wait for Redis: what it could not settle ends with its lease.
+   * Replaces the reservation by what the job has used, or gives it back when no create request was accepted.
+   * Does not wait for Redis: what it could not settle ends with its lease.
    * @param usage null: unknown.
    */
   settle(usage: Usage | null): void;
-  /** Stops renewing. A reservation that was not settled is there for the job's next worker, until its lease ends. */
+  /**
+   * Stops renewing. A reservation that was not settled is there for the job's next worker, until its lease
+   * ends.
+   */
   close(): void;
 }
 

@@ -1,7 +1,10 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import { type Failure, failureFromRefusal, isFailure, RetryableError } from '../../src/errors/failure.ts';
 
-/** PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is unknown. */
+/**
+ * PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is
+ * unknown.
+ */
 export class PurchaseUncertainError extends Error {
   override readonly name = 'PurchaseUncertainError';
   readonly failure: RetryableError;
@@ -12,8 +15,8 @@ export class PurchaseUncertainError extends Error {
 }
 
 /**
- * Turns whatever the SDK throws into one of our two kinds of failure; undefined for a connection that we ended ourselves, and for what is
- * judged already.
+ * failureFromSdk turns what the SDK throws into one of our two kinds of failure.
+ * @returns undefined for a connection that we ended ourselves, and for an error that is one of ours already.
  */
 export function failureFromSdk(error: unknown): Failure | undefined {
   if (isFailure(error)) return error;
@@ -36,7 +39,7 @@ export function failureFromSdk(error: unknown): Failure | undefined {
       retryAfterMs: retryAfterMs(error.headers),
     });
   }
-  // What undici throws when a body ends early ("terminated") comes through the SDK as it is.
+  // The SDK passes on what undici throws when a body ends early ("terminated").
   if (error instanceof TypeError && /terminated|fetch failed/.test(error.message)) {
     return new RetryableError('connection_lost', `The connection to the upstream broke: ${causeOf(error)}`, {
       cause: error,
@@ -49,7 +52,7 @@ export function failureFromSdk(error: unknown): Failure | undefined {
   });
 }
 
-/** Whatever goes wrong in a call is the upstream's doing, in its words or in our own, unless we hung up. */
+/** judged turns every error of a call into a failure, unless we ended the connection ourselves. */
 export async function judged<Output>(call: () => Promise<Output>): Promise<Output> {
   try {
     return await call();
@@ -58,7 +61,7 @@ export async function judged<Output>(call: () => Promise<Output>): Promise<Outpu
   }
 }
 
-/** Nothing of the request has left this machine, or nobody was there to take it. */
+/** Nothing of the request left this machine, or no server accepted the connection. */
 const NEVER_SENT = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -69,8 +72,8 @@ const NEVER_SENT = new Set([
 ]);
 
 /**
- * Whether a create that was answered like this may have been carried out all the same. A refusal in OpenAI's own envelope says that it was not;
- * a 5xx without one comes from something in between, which knows as little as we do.
+ * mayHaveBought says whether a create that failed with this error may have been carried out. A refusal in
+ * OpenAI's envelope says that it was not. A 5xx without the envelope comes from a proxy, which does not know.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isFailure(error)) return error.code === 'connection_lost' || error.code === 'upstream_error';
@@ -82,7 +85,7 @@ export function mayHaveBought(error: unknown): boolean {
   return true;
 }
 
-/** The failure of a create of which `mayHaveBought` is true. */
+/** retryableFrom returns the failure of a create for which `mayHaveBought` is true. */
 export function retryableFrom(error: unknown): RetryableError {
   const failure = failureFromSdk(error);
   const code = failure instanceof RetryableError ? failure.code : 'connection_lost';
@@ -96,7 +99,10 @@ function isEnvelope(body: unknown): boolean {
   return typeof body === 'object' && body !== null && 'message' in body;
 }
 
-/** Whether a refusal says that this server has no background mode: the status and the field that it names. */
+/**
+ * refusesBackground says whether a refusal means that this server has no background mode, by its status and
+ * the field that it names.
+ */
 export function refusesBackground(error: unknown): boolean {
   if (!(error instanceof APIError) || ![400, 404, 422, 501].includes(error.status ?? 0)) return false;
   return (
@@ -106,10 +112,12 @@ export function refusesBackground(error: unknown): boolean {
   );
 }
 
-/** A wait longer than a day is a mistake of the server's, not a plan for the job. */
+/** A longer wait than a day is taken for a mistake of the server. */
 const LONGEST_RETRY_AFTER_MS = 24 * 3_600_000;
 
-/** `retry-after-ms` first, as the SDK does; `retry-after` in seconds or as a date. */
+/**
+ * retryAfterMs reads `retry-after-ms` first, as the SDK does, then `retry-after`, in seconds or as a date.
+ */
 export function retryAfterMs(headers: Headers | undefined): number | undefined {
   const milliseconds = Number.parseFloat(headers?.get('retry-after-ms') ?? '');
   if (Number.isFinite(milliseconds)) return bounded(milliseconds);
@@ -124,7 +132,9 @@ function bounded(milliseconds: number): number {
   return Math.min(Math.max(0, milliseconds), LONGEST_RETRY_AFTER_MS);
 }
 
-/** The upstream's own words: the SDK puts the status before them, and a whole HTML page in their place. */
+/**
+ * The upstream's own words. The SDK would put the status before them, or a whole HTML page in their place.
+ */
 function messageOf(error: APIError): string {
   const body: unknown = error.error;
   const words = typeof body === 'object' && body !== null && 'message' in body ? body.message : undefined;
@@ -148,7 +158,7 @@ function innermostOf(error: Error): Error {
   return innermost;
 }
 
-/** By its shape: an error of Node's own is of another realm than ours under some test runners. */
+/** Goes by the shape: under some test runners an error of Node comes from another realm than ours. */
 function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value;
 }

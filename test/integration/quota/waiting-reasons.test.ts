@@ -199,7 +199,10 @@ it('a tenant without budget is refused where the configuration says so, but stil
   const request = { question: 'How much?', metadata: { sim_output_tokens: '3000' } };
   const { job } = await alice.enqueue(parseJobRequest(request), 'key');
   await world.finished(job.id);
-  const refused = { code: 'budget_exhausted', message: expect.stringContaining('0.02 US dollars') };
+  const refused = {
+    code: 'budget_exhausted',
+    message: expect.stringContaining('The daily budget of alice ($0.02) is used up until midnight UTC: '),
+  };
   await expect(alice.enqueue(parseJobRequest({ question: 'More?' }))).rejects.toMatchObject(refused);
   expect(await alice.enqueueBulk([{ question: 'More?' }])).toMatchObject([{ ok: false, error: refused }]);
   expect(await alice.enqueue(parseJobRequest(request), 'key')).toMatchObject({

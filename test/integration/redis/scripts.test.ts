@@ -32,7 +32,7 @@ it('no two scripts have the same name', () => {
 
 it('every script of src/lua is in the list', async () => {
   const modules = await Promise.all(
-    readdirSync('src/lua')
+    readdirSync('src/lua', { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.ts'))
       .map((name): Promise<Record<string, unknown>> => import(join('../../../src/lua', name))),
   );

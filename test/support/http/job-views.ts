@@ -43,7 +43,8 @@ export const waiting: WaitingJob = {
   waiting_for: 'its turn: 4 jobs before it',
   position: 5,
   eta_ms: 90_000,
-  eta_basis: '4 jobs before it at 0.1 starts per second (6 requests a minute), then 50 s for the answer',
+  eta_basis:
+    '4 jobs before it at 0.1 starts per second (limit of 6 requests per minute), then 50 s for the answer',
 };
 export const delayed: DelayedJob = {
   ...base,

@@ -1,4 +1,4 @@
-import { distanceText, durationText } from '../../../cli/display/duration.ts';
+import { distanceText, durationText } from '../../../cli/display/quantity.ts';
 import { EXIT, exitCodeOfJob, failureFrom, UsageError } from '../../../cli/exit-code.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import { oneLine, printable } from '../../../src/client/terminal-text.ts';

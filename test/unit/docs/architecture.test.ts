@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
-/** The rooms of the house, and which others each may use. */
+/** Which rooms (top-level folders) each room may import. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   src: [],
   producer: ['src'],
@@ -12,12 +12,86 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   chaos: ['src', 'simulator', 'test'],
 };
 
+/**
+ * The folders of src and worker, from the bottom to the top, and files that have a place of their own: each imports only what
+ * stands before it.
+ */
+const ORDER: Record<string, readonly string[]> = {
+  src: [
+    'async',
+    'process',
+    'errors',
+    'job',
+    'responses',
+    'redis',
+    'config',
+    'usage',
+    // The one place that knows the year 2039: the scripts need it, and it belongs to the fair queue.
+    'fair-queue/parked.ts',
+    'lua',
+    'quota',
+    'fair-queue',
+    'run',
+    'model-queue',
+    'webhooks',
+    'events',
+    'models',
+    'job-store',
+    'enqueue',
+    'queue',
+    'client',
+    'index.ts',
+  ],
+  worker: [
+    'upstream',
+    'reservation',
+    'attempt',
+    'metrics',
+    'dispatch',
+    'maintenance',
+    'bullmq-job.ts',
+    'job-worker.ts',
+    'webhooks',
+    'model-worker.ts',
+    'leave.ts',
+    'worker.ts',
+    'health.ts',
+  ],
+};
+
 /** The programs: each ends its own process. */
 const ENTRY_POINTS = ['chaos/main.ts', 'cli/main.ts'];
+
+const MOST_LINES = 300;
+const MOST_FILES = 12;
+/** A file that only one other imports should have at least this many lines, or be a part of its importer. */
+const FEWEST_LINES = 30;
+
+/** Folders that may hold more files than MOST_FILES, with the reason. */
+const LARGE_FOLDERS: Record<string, string> = {
+  'cli/commands': 'one file for each command, found by the name of the command',
+};
+
+/** Files that may be short although only one other file imports them, with the reason. */
+const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
+  [/^src\/async\//, 'a tool for waiting knows nothing of its user'],
+  [/^src\/config\/backoff\.ts$/, 'the formula between two attempts, looked up by its name'],
+  [/^src\/models\/resume\.ts$/, 'the one action on a model, beside its views'],
+  [
+    /^src\/quota\/limits\.ts$/,
+    'which limits hold for an upstream model: a rule of the quota, used by a worker',
+  ],
+  [/^cli\/commands\//, 'one file for each command: its name is the command'],
+  [
+    /^producer\/(routes|openapi\/operations)\//,
+    'one file for each group of routes, and one for their documentation',
+  ],
+];
 
 interface SourceFile {
   path: string;
   text: string;
+  lines: number;
   imports: string[];
 }
 
@@ -28,11 +102,22 @@ const files = Object.keys(MAY_IMPORT).flatMap((room) =>
       const path = join(room, name);
       const text = readFileSync(path, 'utf8');
       const found = text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g);
-      return { path, text, imports: [...found].map((match) => match[1] ?? '') };
+      return {
+        path,
+        text,
+        lines: text.split('\n').length - 1,
+        imports: [...found].map((match) => match[1] ?? ''),
+      };
     }),
 );
 
 const roomOf = (path: string): string => path.split('/')[0] ?? '';
+/** The folder of a file within its room, or the file itself when it has a place of its own: `attempt`, `worker.ts`. */
+const placeOf = (path: string): string => {
+  const [room = '', folder = '', ...rest] = path.split('/');
+  const file = [folder, ...rest].join('/');
+  return ORDER[room]?.includes(file) ? file : folder;
+};
 const local = (file: SourceFile): string[] =>
   file.imports
     .filter((name) => name.startsWith('.'))
@@ -40,71 +125,104 @@ const local = (file: SourceFile): string[] =>
 /** Code without its comments, for rules about what is done and not about what is said. */
 const code = ({ text }: SourceFile): string => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, '');
 
-function expectNobody(offenders: string[], because: string): void {
-  expect({ because, offenders }).toEqual({ because, offenders: [] });
+/** @param rule - which wall was broken, why it stands, and what to do instead. */
+function expectNone(offenders: string[], rule: string): void {
+  expect({ rule, offenders }).toEqual({ rule, offenders: [] });
 }
 
 test('there are files to look at', () => {
   expect(files.length).toBeGreaterThan(50);
 });
 
-test.each(Object.entries(MAY_IMPORT))('%s imports only what it may', (room, allowed) => {
-  const offenders = files
-    .filter((file) => roomOf(file.path) === room)
-    .flatMap((file) =>
+describe('imports', () => {
+  test.each(Object.entries(MAY_IMPORT))('%s imports only the rooms that it may', (room, allowed) => {
+    const offenders = files
+      .filter((file) => roomOf(file.path) === room)
+      .flatMap((file) =>
+        local(file)
+          .filter((target) => roomOf(target) !== room && !allowed.includes(roomOf(target)))
+          .map((target) => `${file.path} → ${target}`),
+      );
+    expectNone(
+      offenders,
+      'producer → src ← worker: either process must be deployable and readable without the other, and the simulator stands in for OpenAI and must not know its callers. Move what both need to src',
+    );
+  });
+
+  test.each(Object.entries(ORDER))('folders of %s import only folders below them', (room, order) => {
+    const within = files.filter((file) => roomOf(file.path) === room);
+    expectNone(
+      [...new Set(within.map(({ path }) => placeOf(path)))].filter((folder) => !order.includes(folder)),
+      `a new folder of ${room} needs a place in ORDER here and a line in the map of docs/ARCHITECTURE.md`,
+    );
+    const offenders = within.flatMap((file) =>
       local(file)
-        .filter((target) => roomOf(target) !== room && !allowed.includes(roomOf(target)))
+        .filter(
+          (target) =>
+            roomOf(target) === room && order.indexOf(placeOf(target)) > order.indexOf(placeOf(file.path)),
+        )
         .map((target) => `${file.path} → ${target}`),
     );
-  expectNobody(
-    offenders,
-    'producer → src ← worker: either process must be deployable and readable without the other; the simulator stands in for OpenAI and must not know who calls it',
-  );
-});
+    expectNone(
+      offenders,
+      'an import points upwards, so that the lower folder can no longer be read or tested alone. Move the shared type down, or let the lower folder take it as a parameter',
+    );
+  });
 
-test('nothing inside src goes through the public list', () => {
-  const offenders = files.filter((file) => local(file).includes('src/index.ts')).map(({ path }) => path);
-  expectNobody(offenders, 'a list that everybody imports and that imports everybody is how cycles are born');
-});
+  test('nothing inside src goes through the public list', () => {
+    const offenders = files.filter((file) => local(file).includes('src/index.ts')).map(({ path }) => path);
+    expectNone(
+      offenders,
+      'src/index.ts is for users: a list that all files import and that imports all files makes cycles. Import the file itself',
+    );
+  });
 
-test('no import cycles', () => {
-  const byPath = new Map(files.map((file) => [file.path, local(file)]));
-  const done = new Set<string>();
-  const cycles: string[] = [];
-  const visit = (path: string, trail: string[]): void => {
-    if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(' → '));
-    else if (!done.has(path)) {
-      for (const target of byPath.get(path) ?? []) visit(target, [...trail, path]);
-      done.add(path);
-    }
-  };
-  for (const path of byPath.keys()) visit(path, []);
-  expectNobody(cycles, 'files in a cycle can only be understood all at once');
-});
+  test('there are no import cycles', () => {
+    const byPath = new Map(files.map((file) => [file.path, local(file)]));
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (path: string, trail: string[]): void => {
+      if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(' → '));
+      else if (!done.has(path)) {
+        for (const target of byPath.get(path) ?? []) visit(target, [...trail, path]);
+        done.add(path);
+      }
+    };
+    for (const path of byPath.keys()) visit(path, []);
+    expectNone(
+      cycles,
+      'files in a cycle can only be understood all at once. Move what both need to a third file below them',
+    );
+  });
 
-test.each([
-  [
-    'bullmq',
-    /^(src\/(queue|model-queue|enqueue|fair-queue|job-store|models|webhooks|run)\/|src\/job\/stored-options|worker\/((model|job)-worker|bullmq-job|webhooks\/delivery)\.ts)/,
-    'BullMQ has its own words and states; they meet ours once, at the queue and at the wiring',
-  ],
-  [
-    'openai',
-    /^(worker\/upstream\/(client|errors)|producer\/routes\/openai-webhook)\.ts$/,
-    "the upstream's protocol is spoken where we call it, so that errors are judged where they enter, and where it calls us",
-  ],
-  ['express', /^producer\//, 'HTTP is the producer’s; handlers return values and do not know Express'],
-  ['@bull-board/api', /^producer\//, 'the board is a page of the producer'],
-  ['commander', /^(cli|chaos)\//, 'only commands parse arguments'],
-])('%s is imported only where it belongs', (name, where, because) => {
-  const importers = files.filter((file) =>
-    file.imports.some((used) => used === name || used.startsWith(`${name}/`)),
-  );
-  expect(importers.length).toBeGreaterThan(0);
-  expectNobody(
-    importers.map(({ path }) => path).filter((path) => !where.test(path)),
-    because,
-  );
+  test.each([
+    [
+      'bullmq',
+      /^(src\/(queue|model-queue|enqueue|fair-queue|job-store|models|webhooks|run)\/|src\/job\/stored-options|worker\/((model|job)-worker|bullmq-job|webhooks\/delivery)\.ts)/,
+      'BullMQ has its own words and states; they meet ours once, at the queue and in the worker',
+    ],
+    [
+      'openai',
+      /^(worker\/upstream\/(client|errors)|producer\/routes\/openai-webhook)\.ts$/,
+      "the upstream's protocol is spoken where we call it, so that errors are judged where they enter, and where it calls us",
+    ],
+    [
+      'express',
+      /^producer\//,
+      'HTTP belongs to the producer; handlers return values and do not know Express',
+    ],
+    ['@bull-board/api', /^producer\//, 'the board is a page of the producer'],
+    ['commander', /^(cli|chaos)\//, 'only commands parse arguments'],
+  ])('%s is imported only where it belongs', (name, where, rule) => {
+    const importers = files.filter((file) =>
+      file.imports.some((used) => used === name || used.startsWith(`${name}/`)),
+    );
+    expect(importers.length).toBeGreaterThan(0);
+    expectNone(
+      importers.map(({ path }) => path).filter((path) => !where.test(path)),
+      rule,
+    );
+  });
 });
 
 test.each([
@@ -112,32 +230,104 @@ test.each([
     'process.env',
     /\bprocess\.env\b/,
     ['src/config/client.ts', 'src/config/environment.ts'],
-    'a variable that is read in the middle cannot be documented, checked at the start, or found',
+    'a variable that is read in the middle cannot be documented, checked at the start, or found. Add it to VARIABLES in src/config/environment.ts',
   ],
   [
     'process.exit',
     /\bprocess\.exit\(/,
     ENTRY_POINTS,
-    'only the entry point may end the process: everybody else has something to close',
+    'only the entry point may end the process, because everything else has something to close. Throw, or return',
   ],
   [
     'process.on',
     /\bprocess\.(on|once)\(/,
     ENTRY_POINTS,
-    'a library that listens for signals takes them from its host',
+    'a library that listens for signals takes them from its host. Take an AbortSignal',
   ],
-])('%s appears only where it belongs', (_name, pattern, where, because) => {
+])('%s appears only where it belongs', (_name, pattern, where, rule) => {
   const users = files.filter((file) => pattern.test(code(file))).map(({ path }) => path);
   expect(users).toEqual(expect.arrayContaining(where));
-  expectNobody(
+  expectNone(
     users.filter((path) => !where.includes(path)),
-    because,
+    rule,
   );
 });
 
-test('no file has grown past 300 lines', () => {
-  const offenders = files
-    .map(({ path, text }) => [path, text.split('\n').length] as const)
-    .filter(([, lines]) => lines > 300);
-  expectNobody(offenders.map(String), 'past 300 lines there is a second noun in the file: find it');
+describe('size', () => {
+  test(`no file has more than ${MOST_LINES} lines`, () => {
+    expectNone(
+      files.filter(({ lines }) => lines > MOST_LINES).map(({ path, lines }) => `${path}: ${lines} lines`),
+      `past ${MOST_LINES} lines there is a second noun in the file: give it a file of its own`,
+    );
+  });
+
+  test(`no folder holds more than ${MOST_FILES} files`, () => {
+    const counts = new Map<string, number>();
+    for (const { path } of files) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
+    const large = [...counts].filter(([, count]) => count > MOST_FILES);
+    expectNone(
+      large
+        .filter(([folder]) => !(folder in LARGE_FOLDERS))
+        .map(([folder, count]) => `${folder}: ${count} files`),
+      `a folder of more than ${MOST_FILES} files is a hall in which nothing is found: merge slivers, or split it by a noun`,
+    );
+    expectNone(
+      Object.keys(LARGE_FOLDERS).filter((folder) => !large.some(([name]) => name === folder)),
+      'these exceptions in LARGE_FOLDERS are not needed any more: remove them',
+    );
+  });
+
+  test(`no file of fewer than ${FEWEST_LINES} lines is imported by one file only`, () => {
+    const importers = new Map<string, number>();
+    for (const file of files) {
+      for (const target of new Set(local(file))) importers.set(target, (importers.get(target) ?? 0) + 1);
+    }
+    const slivers = files.filter(({ path, lines }) => lines < FEWEST_LINES && importers.get(path) === 1);
+    const unexplained = slivers.filter(({ path }) => !SHORT_FILES.some(([pattern]) => pattern.test(path)));
+    expectNone(
+      unexplained.map(({ path, lines }) => `${path}: ${lines} lines`),
+      'a short file with one importer is a detour for the reader: fold it into its importer, or give a reason in SHORT_FILES',
+    );
+    expectNone(
+      SHORT_FILES.filter(([pattern]) => !slivers.some(({ path }) => pattern.test(path))).map(([pattern]) =>
+        String(pattern),
+      ),
+      'these exceptions in SHORT_FILES match no file any more: remove them',
+    );
+  });
+});
+
+describe('the map in docs/ARCHITECTURE.md', () => {
+  const mapped = [...readFileSync('docs/ARCHITECTURE.md', 'utf8').matchAll(/^\| `([\w/-]+)` \|/gm)].map(
+    (match) => match[1] ?? '',
+  );
+  const exists = (folder: string): boolean => {
+    try {
+      return readdirSync(folder).length > 0;
+    } catch {
+      return false;
+    }
+  };
+
+  test('has a line for each folder of src, worker, producer and cli', () => {
+    const folders = new Set(
+      files
+        .filter(({ path }) => ['src', 'worker', 'producer', 'cli'].includes(roomOf(path)))
+        .filter(({ path }) => !placeOf(path).endsWith('.ts'))
+        .map(({ path }) => `${roomOf(path)}/${placeOf(path)}`),
+    );
+    expectNone(
+      [...folders].filter((folder) => !mapped.includes(folder)),
+      'a newcomer finds a folder by the map: write in one line what is in it',
+    );
+  });
+
+  test('has no line for a folder that does not exist', () => {
+    expect(mapped.length).toBeGreaterThan(20);
+    const rooms = /^(src|worker|producer|cli|simulator|chaos|test)(\/|$)/;
+    expectNone(
+      mapped.filter((folder) => rooms.test(folder) && !exists(folder)),
+      'the map names a folder that does not exist: correct it',
+    );
+  });
 });

@@ -5,7 +5,7 @@ const NOW = Date.parse('2026-11-23T12:00:00Z');
 const STATUS = {
   reason: '',
   startsPerSecond: 2,
-  basis: 'as in the last 30 s',
+  basis: 'measured over the last 30 s',
   durationMs: 10_000,
   notBefore: 0,
 };
@@ -17,7 +17,8 @@ it('waitingIn says the turn of a job, and expects its answer by the speed of the
     waiting_for: 'its turn: 20 jobs before it',
     position: 21,
     eta_ms: 20_000,
-    eta_basis: '20 jobs before it at 2 starts per second (as in the last 30 s), then 10 s for the answer',
+    eta_basis:
+      '20 jobs before it at 2 starts per second (measured over the last 30 s), then 10 s for the answer',
   });
   expect(waitingIn({ ...position, before: 1 }, ALICE, false, NOW)).toMatchObject({
     waiting_for: 'its turn: 1 job before it',

@@ -1,6 +1,6 @@
-import { defineScript } from '../redis/script.ts';
+import { defineScript } from '../../redis/script.ts';
 import { BURST_MS } from './quota.ts';
-import { quotaReservations, quotaSignals } from './quota-window.ts';
+import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
  * Records what a create request has met, for all workers that would send the next one. It is a circuit

@@ -1,4 +1,4 @@
-import { defineLibrary } from '../redis/script.ts';
+import { defineLibrary } from '../../redis/script.ts';
 import { clock } from './clock.ts';
 
 /**

@@ -1,6 +1,6 @@
-import { defineLibrary, defineScript } from '../redis/script.ts';
+import { defineLibrary, defineScript } from '../../redis/script.ts';
 import { clock } from './clock.ts';
-import { quotaReservations, quotaWindow } from './quota-window.ts';
+import { quotaReservations, quotaWindow } from './window.ts';
 
 /** How much of the even share may be used at once after a pause, in milliseconds of that share. */
 export const BURST_MS = 3000;

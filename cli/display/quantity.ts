@@ -3,6 +3,16 @@ const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
+/** numberText writes a number with its thousands separated: `1,234`. */
+export function numberText(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+/** countText writes a number of things: `1 line`, `1,234 lines`. */
+export function countText(count: number, noun: string, plural = `${noun}s`): string {
+  return `${numberText(count)} ${count === 1 ? noun : plural}`;
+}
+
 /** durationText writes a duration in at most two units: `0.4s`, `12s`, `3m 04s`, `1h 02m`, `2d 03h`. */
 export function durationText(durationMs: number): string {
   const ms = Math.max(0, durationMs);

@@ -1,4 +1,4 @@
-import { defineLibrary } from '../redis/script.ts';
+import { defineLibrary } from '../../redis/script.ts';
 
 /**
  * clock gives Lua the time of Redis in Unix milliseconds, as the local `now`: the clock that all processes

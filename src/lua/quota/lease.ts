@@ -1,6 +1,6 @@
-import { defineScript } from '../redis/script.ts';
+import { defineScript } from '../../redis/script.ts';
 import { quotaEstimates } from './quota.ts';
-import { quotaReservations, quotaSignals } from './quota-window.ts';
+import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
  * Renews the leases of jobs. A job without a lease gets a new one, whatever the limits say, if its response

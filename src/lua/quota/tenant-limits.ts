@@ -1,4 +1,4 @@
-import { defineScript } from '../redis/script.ts';
+import { defineScript } from '../../redis/script.ts';
 import { clock } from './clock.ts';
 
 /**

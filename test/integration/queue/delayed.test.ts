@@ -1,0 +1,185 @@
+import { Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
+import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
+import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
+import { keysOf } from '../../../src/redis/keys.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
+
+const keys = keysOf('o3q', 'o3');
+const HOUR_MS = 3_600_000;
+const BASE = Date.now() - HOUR_MS;
+
+let server: TestRedis;
+let redis: Redis;
+let bullmq: Queue;
+let fairQueue: FairQueue;
+
+beforeAll(async () => {
+  server = await startTestRedis();
+  redis = new Redis(server.url, { maxRetriesPerRequest: null });
+  bullmq = new Queue(keys.queueName, { connection: redis, prefix: 'o3q' });
+});
+afterAll(async () => {
+  await bullmq.close();
+  redis.disconnect();
+  await server.stop();
+});
+beforeEach(async () => {
+  await redis.flushall();
+  fairQueue = createFairQueue(redis, keys, {});
+});
+
+const queued = (id: string, dueAt: number, more: Partial<QueuedJob> = {}): QueuedJob => ({
+  ...{ id, tenant: 'alice', createdAt: BASE, priority: 0, deadlineAt: undefined, dueAt },
+  ...more,
+});
+
+async function addToBullmq({ id, tenant, createdAt, priority }: QueuedJob): Promise<void> {
+  const delay = parkedDelayMs(createdAt, 'delayed');
+  await bullmq.add(id, { question: id }, {
+    jobId: id,
+    timestamp: createdAt,
+    delay,
+    priority,
+    group: { id: tenant },
+  } as object);
+}
+
+async function add(job: QueuedJob): Promise<void> {
+  await fairQueue.add([job]);
+  await addToBullmq(job);
+}
+
+const next = async (): Promise<string[]> => (await fairQueue.next(10)).jobs.map(({ id }) => id);
+const due = (): Promise<string[]> => redis.zrange(keys.fairQueue('due'), '0', '-1');
+
+/** A job in the hands of a worker. */
+async function take(id: string): Promise<string> {
+  await fairQueue.start([{ id, tenant: 'alice', reservedModel: 'o3' }]);
+  const worker = new Worker(keys.queueName, null, { connection: redis, prefix: 'o3q' });
+  const job = await worker.getNextJob('token', { block: false });
+  expect(job?.id).toBe(id);
+  await worker.close();
+  return 'token';
+}
+
+describe('a delayed job', () => {
+  it('enters the fair queue when it is due, and not before', async () => {
+    await add(queued('later', Date.now() + HOUR_MS));
+    await add(queued('now', Date.now() - 1));
+    const { jobs, dueInMs = 0 } = await fairQueue.next(10);
+    expect(jobs.map(({ id }) => id)).toEqual(['now']);
+    expect(dueInMs).toBeGreaterThan(HOUR_MS - 60_000);
+    expect(dueInMs).toBeLessThanOrEqual(HOUR_MS);
+    expect(await due()).toEqual(['later']);
+    expect((await bullmq.getJob('now'))?.attemptsStarted).toBe(0);
+  });
+
+  it('has the place that its age and its priority give it', async () => {
+    await add(queued('young', Date.now() - 1, { createdAt: BASE + 1000 }));
+    await add(queued('old', Date.now() - 1));
+    await add(queued('unimportant', Date.now() - 1, { createdAt: BASE - 1000, priority: 1 }));
+    expect(await next()).toEqual(['old', 'young', 'unimportant']);
+  });
+
+  it('may be slow on its way into BullMQ', async () => {
+    const job = queued('slow', Date.now() - 1);
+    await fairQueue.add([job]);
+    expect(await next()).toEqual([]);
+    await addToBullmq(job);
+    expect(await next()).toEqual(['slow']);
+    expect(await due()).toEqual([]);
+  });
+
+  it('leaves no entry when it never reaches BullMQ, or is removed there', async () => {
+    await fairQueue.add([queued('lost', Date.now() - 1)]);
+    await add(queued('removed', Date.now() - 1));
+    await bullmq.remove('removed');
+    await next();
+    expect((await due()).toSorted()).toEqual(['lost', 'removed']);
+    // Both have been missing for more than a minute.
+    for (const id of ['lost', 'removed']) await redis.zincrby(keys.fairQueue('missing'), -61_000, id);
+    await next();
+    expect([await due(), await redis.zcard(keys.fairQueue('missing'))]).toEqual([[], 0]);
+  });
+
+  it('does not become due again when it was promoted on Bull Board', async () => {
+    await add(queued('promoted', Date.now() + HOUR_MS));
+    await (await bullmq.getJob('promoted'))?.promote();
+    const worker = new Worker(keys.queueName, null, { connection: redis, prefix: 'o3q' });
+    expect((await worker.getNextJob('token', { block: false }))?.id).toBe('promoted');
+    await worker.close();
+    const job = queued('promoted', 0);
+    expect(await fairQueue.giveBack(job, 'token', { kind: 'fair-queue' })).toBe('ok');
+    expect(await due()).toEqual([]);
+    expect(await next()).toEqual(['promoted']);
+  });
+
+  it('keeps its entry when it is enqueued again under the same id', async () => {
+    await add(queued('twice', Date.now() + HOUR_MS));
+    await fairQueue.add([queued('twice', Date.now() - 1)]);
+    await fairQueue.add([queued('twice', 0, { dueAt: undefined })]);
+    expect(await next()).toEqual([]);
+  });
+
+  it('goes to a worker when its deadline has passed', async () => {
+    await add(queued('late', Date.now() + HOUR_MS, { deadlineAt: Date.now() - 1 }));
+    expect(await next()).toEqual([]);
+    expect(await bullmq.getJobState('late')).toBe('waiting');
+    expect(await due()).toEqual([]);
+  });
+
+  it('is one of hundreds that are due together, and of which each enters once', async () => {
+    const jobs = Array.from({ length: 700 }, (_, i) => queued(`job${i}`, Date.now() - 1));
+    await fairQueue.add(jobs);
+    await Promise.all(jobs.map(addToBullmq));
+    await Promise.all([next(), next(), next()]);
+    expect(await redis.zcard(`${keys.fairQueue('tenant')}:alice`)).toBe(700);
+    expect(await due()).toEqual([]);
+  });
+});
+
+describe('a job that waits for its next attempt', () => {
+  const retry = { kind: 'delayed', dueAt: Date.now() - 1, failedReason: 'a reset' } as const;
+
+  it('is charged an attempt and enters the fair queue when it is due', async () => {
+    await add(queued('again', Date.now() - 1));
+    await next();
+    const token = await take('again');
+    await redis.hdel(keys.run('again'), 'reserved_model');
+    expect(await fairQueue.giveBack(queued('again', 0), token, retry)).toBe('ok');
+    expect(await next()).toEqual(['again']);
+    expect(await bullmq.getJob('again')).toMatchObject({ attemptsMade: 1, failedReason: 'a reset' });
+  });
+
+  it.each([
+    ['its response still runs', { upstream_id: 'resp_1', background: '1' }],
+    ['its run has ended', { status: 'cancelled' }],
+    ['it keeps its reservation', { reserved_model: 'o3' }],
+  ])('goes to a worker without a place in the fair queue when %s', async (_why, run) => {
+    await add(queued('again', Date.now() - 1));
+    await next();
+    const token = await take('again');
+    await redis.del(keys.run('again'));
+    expect(await fairQueue.giveBack(queued('again', 0), token, retry)).toBe('ok');
+    await redis.hset(keys.run('again'), run);
+    expect(await next()).toEqual([]);
+    expect(await bullmq.getJobState('again')).toBe('waiting');
+    expect(await due()).toEqual([]);
+  });
+});
+
+it('a worker takes a delayed job, and a job between two attempts, only when they run', async () => {
+  const world = await startWorkerWorld();
+  try {
+    const delayed = await world.ask('Later?', {}, { delay_ms: 300 });
+    const retried = await world.ask('Again?', { sim: '500', sim_times: '1' });
+    expect(await world.finished(delayed.id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(await world.finished(retried.id)).toMatchObject({ status: 'completed', attempt: 2 });
+    const startsOf = async ({ id }: { id: string }) => world.client.hget(world.keys.job(id), 'ats');
+    expect([await startsOf(delayed), await startsOf(retried)]).toEqual(['1', '2']);
+  } finally {
+    await world.stop();
+  }
+});
