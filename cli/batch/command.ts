@@ -5,13 +5,13 @@ import { type BatchCount, startBatchProgress } from '../display/progress-bar.ts'
 import { countText, durationText, numberText } from '../display/quantity.ts';
 import { EXIT } from '../exit-code.ts';
 import { wholeNumber } from '../option.ts';
-import { BatchError } from './file.ts';
-import { type InputSurvey, questionLines, surveyInput } from './input.ts';
-import { hashOfLine } from './key.ts';
-import { type OutputSurvey, openOutput, surveyOutput } from './output.ts';
-import { costOf } from './output-line.ts';
-import { type BatchPaths, batchPaths, requireWritable } from './paths.ts';
-import { batchOf, type FoundRecord, openRecord, readRecord } from './record.ts';
+import { BatchError } from './files/file.ts';
+import { type InputSurvey, questionLines, surveyInput } from './files/input.ts';
+import { hashOfLine } from './files/key.ts';
+import { type OutputSurvey, openOutput, surveyOutput } from './files/output.ts';
+import { costOf } from './files/output-line.ts';
+import { type BatchPaths, batchPaths, requireWritable } from './files/paths.ts';
+import { batchOf, type FoundRecord, openRecord, readRecord } from './files/record.ts';
 import { runBatch } from './run.ts';
 
 interface BatchOptions {

@@ -1,10 +1,10 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { hashOfLine } from '../../../cli/batch/key.ts';
-import { openOutput, surveyOutput } from '../../../cli/batch/output.ts';
-import { answerLine } from '../../../cli/batch/output-line.ts';
-import { batchOf, openRecord, readRecord } from '../../../cli/batch/record.ts';
+import { hashOfLine } from '../../../cli/batch/files/key.ts';
+import { openOutput, surveyOutput } from '../../../cli/batch/files/output.ts';
+import { answerLine } from '../../../cli/batch/files/output-line.ts';
+import { batchOf, openRecord, readRecord } from '../../../cli/batch/files/record.ts';
 import { result } from '../../support/http/job-views.ts';
 
 let folder: string;

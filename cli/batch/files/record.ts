@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { z } from 'zod';
-import { isSameProcess, processIdentity } from '../../src/redis/embedded/process-identity.ts';
+import { isSameProcess, processIdentity } from '../../../src/redis/embedded/process-identity.ts';
 import { BatchError, fileAt, fileError, linesOf } from './file.ts';
 
 /** BatchTerms is what a batch was started with. With other terms its lines would be bought a second time. */

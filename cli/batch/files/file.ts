@@ -1,7 +1,7 @@
 import { type BigIntStats, createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { SetupError } from '../../src/errors/setup-error.ts';
-import { hasCode } from '../../src/redis/embedded/process-identity.ts';
+import { SetupError } from '../../../src/errors/setup-error.ts';
+import { hasCode } from '../../../src/redis/embedded/process-identity.ts';
 
 /** BatchError says why a batch cannot begin or continue: one of its files is not what it must be. */
 export class BatchError extends SetupError {
