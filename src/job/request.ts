@@ -34,7 +34,8 @@ const runOptions = {
     })
     .optional()
     .describe(
-      'ISO 8601. At this time the job fails, in any status, and its response is cancelled. A waiting job fails when a worker takes it.',
+      'ISO 8601. At this time the job fails, in any status, and its response is cancelled. A waiting ' +
+        'job fails when a worker takes it.',
     ),
 };
 
@@ -100,7 +101,8 @@ const queueOptions = {
   webhook_url: webhookUrl
     .optional()
     .describe(
-      'The URL that gets a signed webhook with the job’s view when the job has ended. Needs `O3Q_WEBHOOK_SECRET`.',
+      'The URL that gets a signed webhook with the job’s view when the job has ended. Needs ' +
+        '`O3Q_WEBHOOK_SECRET`.',
     ),
 };
 
@@ -110,7 +112,8 @@ const previousField = {
     .min(1)
     .optional()
     .describe(
-      'The upstream’s id of the response that `previous_response_id` names, where that is a response of this queue.',
+      'The upstream’s id of the response that `previous_response_id` names, where that is a response of' +
+        ' this queue.',
     ),
 };
 

@@ -13,7 +13,8 @@ const keyed = {
     .string()
     .optional()
     .describe(
-      'What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters with no blank at either end.',
+      'What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters with no blank at' +
+        ' either end.',
     ),
 };
 const [questionForm, responsesForm] = jobRequest.options;
@@ -40,7 +41,9 @@ export const enqueueBulk: Operation = {
   tag: 'jobs',
   summary: 'Enqueue up to 1,000 jobs at once',
   description:
-    'Each job is what `POST /jobs` takes, and is accepted or refused by itself. `stream` is false by default. When each job has an `idempotency_key`, the whole call can be repeated after a lost answer without buying anything twice.',
+    'Each job is what `POST /jobs` takes, and is accepted or refused by itself. `stream` is false by ' +
+    'default. When each job has an `idempotency_key`, the whole call can be repeated after a lost ' +
+    'answer without buying anything twice.',
   query: noQuery,
   body: {
     schema: z

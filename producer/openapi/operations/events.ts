@@ -17,7 +17,10 @@ export const watchJob: Operation = {
   tag: 'jobs',
   summary: 'Watch a job',
   description:
-    'Server-sent events, from the beginning or after `Last-Event-ID`: `status` (the job), `delta` and `reasoning` (`{text, attempt}`), `attempt` (`{attempt, reason}`: the text of earlier attempts no longer counts), and `done` (the job) at the end. The deltas of the last attempt add up to the answer.',
+    'Server-sent events, from the beginning or after `Last-Event-ID`: `status` (the job), `delta` and ' +
+    '`reasoning` (`{text, attempt}`), `attempt` (`{attempt, reason}`: the text of earlier attempts no ' +
+    'longer counts), and `done` (the job) at the end. The deltas of the last attempt add up to the ' +
+    'answer.',
   query: noQuery,
   headers: eventsHeaders,
   answers: {

@@ -16,14 +16,16 @@ export const enqueueJob: Operation = {
   tag: 'jobs',
   summary: 'Enqueue a job',
   description:
-    'Takes a `question` in plain words, or `request`: any body of OpenAI’s Responses API. The answer comes when the job is stored.',
+    'Takes a `question` in plain words, or `request`: any body of OpenAI’s Responses API. The answer ' +
+    'comes when the job is stored.',
   query: waitQuery,
   headers: z.object({
     'idempotency-key': z
       .string()
       .optional()
       .describe(
-        '1 to 255 printable ASCII characters. The same request under the same key gives the same job for as long as that job exists.',
+        '1 to 255 printable ASCII characters. The same request under the same key gives the same job ' +
+          'for as long as that job exists.',
       ),
   }),
   body: {
@@ -51,7 +53,8 @@ export const listJobs: Operation = {
   tag: 'jobs',
   summary: 'List jobs, newest first',
   description:
-    'Lists the jobs of all models. A search stops after 2,000 jobs that do not match, so a page may hold fewer jobs than `limit`, or none, although `next_cursor` leads to more.',
+    'Lists the jobs of all models. A search stops after 2,000 jobs that do not match, so a page may ' +
+    'hold fewer jobs than `limit`, or none, although `next_cursor` leads to more.',
   query: listQuery,
   answers: { 200: { description: 'A page', content: { schema: jobPage } } },
   problems: ['redis_unavailable'],

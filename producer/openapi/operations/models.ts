@@ -54,7 +54,8 @@ const paused = {
     status: 'paused',
     until: '2026-03-01T12:01:00.000Z',
     reason:
-      'quota exhausted (the upstream account of o3 has no money left); one job tries again at 2026-03-01T12:01:00.000Z, or all jobs after `o3q resume o3`',
+      'quota exhausted (the upstream account of o3 has no money left); one job tries again at ' +
+      '2026-03-01T12:01:00.000Z, or all jobs after `o3q resume o3`',
     waiting: 212,
     in_flight: 0,
     requests_last_minute: 31,
@@ -86,7 +87,8 @@ export const resumeModel: Operation = {
   tag: 'instance',
   summary: 'End the pause of a model',
   description:
-    'Use it when the upstream account has money again: the waiting jobs are sent at once. Without it one job probes every minute, later every ten minutes. For `admin`.',
+    'Use it when the upstream account has money again: the waiting jobs are sent at once. Without it ' +
+    'one job probes every minute, later every ten minutes. For `admin`.',
   query: noQuery,
   answers: {
     200: {

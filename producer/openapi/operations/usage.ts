@@ -67,7 +67,8 @@ export const getUsage: Operation = {
   tag: 'jobs',
   summary: 'Report what was used, and what it cost',
   description:
-    'Reports the caller’s own usage, or everything for `admin`. Each response counts once, on the day on which it ended; a retry by hand counts again.',
+    'Reports the caller’s own usage, or everything for `admin`. Each response counts once, on the day ' +
+    'on which it ended; a retry by hand counts again.',
   query: usageQuery,
   answers: {
     200: {

@@ -41,7 +41,8 @@ export const createResponse: Operation = {
   tag: 'OpenAI',
   summary: 'Create a response, as OpenAI does',
   description:
-    'In the background or in the foreground, streamed or not. In the foreground the connection is held until the response has ended. The response is a job like any other.',
+    'In the background or in the foreground, streamed or not. In the foreground the connection is held ' +
+    'until the response has ended. The response is a job like any other.',
   headers: queueHeaders,
   body: {
     schema: body,
@@ -58,7 +59,8 @@ export const retrieveResponse: Operation = {
   tag: 'OpenAI',
   summary: 'Retrieve a response, as OpenAI does',
   description:
-    'With `stream=true` the answer is the response’s stream, from the beginning or after an event, for as long as the job is kept.',
+    'With `stream=true` the answer is the response’s stream, from the beginning or after an event, for ' +
+    'as long as the job is kept.',
   query: z.looseObject({
     stream: z.string().optional(),
     starting_after: z
