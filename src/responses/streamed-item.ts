@@ -15,19 +15,19 @@ import {
 /** StreamedItem is one item of a response's output, as far as it has been streamed. */
 export interface StreamedItem {
   readonly id: string | undefined;
-  /** The item's type; undefined: no event has told it. */
+  /** The item's type; undefined: no event names it. */
   readonly type: string | undefined;
   /** Whether its last event has come. */
   readonly isDone: boolean;
-  /** Whether readers have been told a text of it. */
-  readonly isTold: boolean;
+  /** Whether a text of it was streamed. */
+  readonly hasText: boolean;
   /**
    * Applies an event of the item.
    * @returns the event with its place in the replay, after the events before it that the server has left out;
    * nothing for an event that only repeats an earlier one.
    */
   apply(event: ResponseEvent): ResponseEvent[];
-  /** Returns whether a final item can be this one: none of its texts contradicts what was told of it. */
+  /** Returns whether a final item can be this one: none of its texts contradicts the streamed one. */
   matches(final: Fields): boolean;
   /** Returns the events that are missing until the item looks like `final`. */
   complete(final: unknown): ResponseEvent[];
@@ -122,8 +122,8 @@ export function createStreamedItem(index: number): StreamedItem {
       yield { type: `${partType}.added`, ...placeIn(whole), part };
     }
     if (event.type === `${partType}.done`) {
-      const told = isFields(event['part']) ? event['part'][text.field] : undefined;
-      yield* restOfText(text, told, placeIn(whole));
+      const full = isFields(event['part']) ? event['part'][text.field] : undefined;
+      yield* restOfText(text, full, placeIn(whole));
       yield* once(event.type, whole);
     } else yield* withRestOfText(whole, text);
   }
@@ -241,7 +241,7 @@ export function createStreamedItem(index: number): StreamedItem {
     get isDone() {
       return ended !== undefined;
     },
-    get isTold() {
+    get hasText() {
       return [...texts.values()].some((text) => text !== '');
     },
     apply: (event) => noteAll(placed(event)),
@@ -264,10 +264,10 @@ export function createStreamedItem(index: number): StreamedItem {
   };
 }
 
-/** longer returns what was told of a text where that goes on after the final text, else the final text. */
-function longer(final: unknown, told: string | undefined): unknown {
-  if (typeof final !== 'string') return told ?? final;
-  return told?.startsWith(final) ? told : final;
+/** longer returns the streamed text where it continues the final text, else the final text. */
+function longer(final: unknown, streamed: string | undefined): unknown {
+  if (typeof final !== 'string') return streamed ?? final;
+  return streamed?.startsWith(final) ? streamed : final;
 }
 
 function isMessageOrReasoning(item: Fields | undefined): boolean {

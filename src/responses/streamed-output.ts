@@ -13,8 +13,8 @@ export interface StreamedOutput {
   /** Adds an event. @returns it and those that belong before it, each in its place; nothing for a repetition. */
   add(event: ResponseEvent): ResponseEvent[];
   /**
-   * Returns the events that are missing until the output looks like the final one; undefined: what was told
-   * is no part of it, because it comes from an earlier response.
+   * Returns the events that are missing until the output looks like the final one; undefined: what was
+   * streamed is no part of it, because it comes from an earlier response.
    */
   complete(output: readonly unknown[]): ResponseEvent[] | undefined;
   /** Returns the events that end all items as incomplete: their response is lost. */
@@ -93,7 +93,7 @@ export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
       if (byId[i] !== undefined || !isFields(final)) return byId[i];
       const fitting = [...free].filter((item) => item.matches(final));
       const same = fitting.find((item) => item === byIndex.get(i));
-      return take(same ?? fitting.find((item) => item.isTold) ?? fitting[0]);
+      return take(same ?? fitting.find((item) => item.hasText) ?? fitting[0]);
     });
   };
 
@@ -105,7 +105,7 @@ export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
     complete(output) {
       const pairs = paired(output);
       const others = items.filter((item) => !pairs.includes(item));
-      if (others.some((item) => item.isTold)) return undefined;
+      if (others.some((item) => item.hasText)) return undefined;
       return [
         ...output.flatMap((final, i) => (pairs[i] ?? begin(undefined)).complete(final)),
         ...others.flatMap((item) => item.closeIncomplete()),
@@ -119,7 +119,7 @@ export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
         (final, i) =>
           pairs[i] === undefined &&
           isFields(final) &&
-          others.some((item) => item.isTold && item.type === final['type']),
+          others.some((item) => item.hasText && item.type === final['type']),
       );
       if (isContradicted) return [...output];
       const whole = output.map((final, i) => pairs[i]?.merged(isFields(final) ? final : undefined) ?? final);

@@ -96,7 +96,7 @@ async function consume(
   { response, background }: RunningResponse,
   { eventLogWriter }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
-  let isTold = false;
+  let hasAnswer = false;
   /** Whether the answer is whole if the stream ends here. */
   let isWhole = false;
   try {
@@ -115,9 +115,9 @@ async function consume(
         });
       }
       if (isPartOfAnswer(event)) {
-        isTold = true;
+        hasAnswer = true;
         isWhole = closesText(event);
-      } else if (event.type === STREAM_DONE) isWhole = isTold;
+      } else if (event.type === STREAM_DONE) isWhole = hasAnswer;
       eventLogWriter.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
     // Nothing else will ever tell more of it; its output is what was streamed.
@@ -129,7 +129,7 @@ async function consume(
   return undefined;
 }
 
-/** A stream that ends behind such an event, and not in the middle of a text, has told its answer. */
+/** A stream that ends behind such an event, and not in the middle of a text, has sent its whole answer. */
 function closesText({ type, item }: StreamEvent): boolean {
   if (type === 'response.output_item.done') return isFields(item) && item['type'] === 'message';
   return type === 'response.output_text.done' || type === 'response.content_part.done';

@@ -37,8 +37,8 @@ export function createHeard(characters: number): Heard {
       }
     },
     exceeds(response) {
-      const told = answerTextOf(response).length + (refusalOf(response)?.length ?? 0);
-      return outputOf(response).length < items || told < Math.max(inDeltas, inWholeTexts);
+      const length = answerTextOf(response).length + (refusalOf(response)?.length ?? 0);
+      return outputOf(response).length < items || length < Math.max(inDeltas, inWholeTexts);
     },
   };
 }
