@@ -115,7 +115,11 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   };
   try {
     const response = await follow(running, {
-      ...{ upstream, openAiEvents, eventLogWriter: { add }, onProgress, ...position },
+      ...position,
+      upstream,
+      openAiEvents,
+      eventLogWriter: { add },
+      onProgress,
       signal: active.signal,
       stallMs: model.stallMs,
     });

@@ -4,11 +4,11 @@ import { Agent, type Response, fetch as undiciFetch } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { failureFromSdk, judged } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
-import { advertisedLimitsOf } from './rate-limit-headers.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import { bodyOf } from './server-sent-events.ts';
 import { streamEvents } from './stream-events.ts';
@@ -230,4 +230,20 @@ function errorIn({ headers }: globalThis.Response): (envelope: object) => Error 
 /** Some servers answer with the response although its stream was asked for: that is an event where it has ended. */
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
+}
+
+/** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
+function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
+  const count = (name: string): number | undefined => {
+    const text = headers.get(`x-ratelimit-${name}`);
+    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
+  };
+  // Some servers send 0 for no limit. One that takes nothing says so by a refusal.
+  const limit = (name: string): number | undefined => count(name) || undefined;
+  return {
+    limitRequests: limit('limit-requests'),
+    limitTokens: limit('limit-tokens'),
+    remainingRequests: count('remaining-requests'),
+    remainingTokens: count('remaining-tokens'),
+  };
 }

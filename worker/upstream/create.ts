@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import { mayHaveBought, PurchaseUncertainError, refusesBackground, retryableFrom } from './errors.ts';
-import type { AdvertisedLimits } from './rate-limit-headers.ts';
 import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
 import { endOf } from './stream-events.ts';
 
