@@ -196,9 +196,10 @@ describe('o3q result', () => {
   });
 
   it('says that an answer is incomplete', async () => {
-    const id = await finished({ sim: 'incomplete' });
-    const { code, stderr } = await run(['result', id]);
+    const limits = ['--max-output-tokens', '20', '--reasoning-effort', 'none'];
+    const { code, stdout, stderr } = await run(['ask', 'Why?', ...limits, '--wait']);
     expect(code).toBe(0);
+    expect(stdout).not.toBe('');
     expect(stderr).toMatch('The answer is incomplete');
   });
 });
