@@ -1,5 +1,5 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
-import { whyUnanswered } from '../../src/job/unanswered.ts';
+import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';

@@ -1,5 +1,5 @@
+import { whyUnanswered } from '../../../src/client/unanswered.ts';
 import { stringifyExact } from '../../../src/job/exact-json.ts';
-import { whyUnanswered } from '../../../src/job/unanswered.ts';
 import type { JobResult } from '../../../src/job/view.ts';
 import type { Origin, Refusal } from './input-line.ts';
 import { type BatchKey, keyText } from './key.ts';

@@ -1,4 +1,4 @@
-import { whyUnanswered } from '../../../src/job/unanswered.ts';
+import { whyUnanswered } from '../../../src/client/unanswered.ts';
 import { answerOf, incompleteReasonOf, refusalOf, usageOf } from '../../../src/responses/response.ts';
 import { call, message, reasoning, refusal } from '../../support/openai/streamed-items.ts';
 

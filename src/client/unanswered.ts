@@ -1,4 +1,4 @@
-import type { ResultSummary } from './view.ts';
+import type { ResultSummary } from '../job/view.ts';
 
 /** Outcome is what a completed job says of its answer, in its view or in its result. */
 type Outcome = Pick<ResultSummary, 'refusal' | 'incomplete_reason'> &
