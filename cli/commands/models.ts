@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import type { ModelStatus, ModelView } from '../../src/models/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
-import { createTable, tableText } from '../display/borderless-table.ts';
+import { borderlessTable, type Column } from '../display/borderless-table.ts';
 import { numberText } from '../display/quantity.ts';
 import type { Style, Terminal } from '../display/terminal.ts';
+import { linesOf } from '../display/wrapped-text.ts';
 
 export function registerModelsCommand(program: Command, context: CommandContext): void {
   program
@@ -30,41 +31,33 @@ const STYLES: Record<ModelStatus, Style> = {
   gone: 'red',
 };
 
-const HEAD = [
-  'MODEL',
-  'UPSTREAM',
-  'STATUS',
-  'WAITING',
-  'IN FLIGHT',
-  'REQUESTS/MIN',
-  'TOKENS/MIN',
-  'SHUTDOWN',
+const COLUMNS: Column[] = [
+  { title: 'MODEL', shortest: 8 },
+  { title: 'UPSTREAM', shortest: 8, leftOut: 1 },
+  { title: 'STATUS' },
+  { title: 'WAITING', align: 'right' },
+  { title: 'IN FLIGHT', align: 'right', leftOut: 3 },
+  { title: 'REQUESTS/MIN', align: 'right', leftOut: 2 },
+  { title: 'TOKENS/MIN', align: 'right', leftOut: 4 },
+  { title: 'SHUTDOWN' },
 ];
-const FIRST_NUMBER = 3;
-const LAST_NUMBER = 6;
 
-/** modelTable shows models as a table. Below it, each reason why a model is held up has a line of its own. */
+/** modelTable shows models as a table. Below it are the reasons why models are held up. */
 export function modelTable(models: readonly ModelView[], terminal: Terminal): string {
-  const table = createTable(
-    HEAD.map((title) => terminal.paint('dim', title)),
-    { alignments: HEAD.map((_, i) => (i >= FIRST_NUMBER && i <= LAST_NUMBER ? 'right' : 'left')) },
-  );
-  for (const { model, upstream_model: upstreamModel, limits, told_limits: told, state } of models) {
-    table.push([
-      oneLine(model),
-      oneLine(upstreamModel),
-      terminal.paint(STYLES[state.status], state.status.replace('_', ' ')),
-      numberText(state.waiting),
-      usedOf(state.in_flight, limits.max_in_flight),
-      usedOf(state.requests_last_minute, lower(limits.requests_per_minute, told.requests_per_minute)),
-      usedOf(state.tokens_last_minute, lower(limits.tokens_per_minute, told.tokens_per_minute)),
-      oneLine(state.shutdown_date ?? ''),
-    ]);
-  }
+  const rows = models.map(({ model, upstream_model: upstreamModel, limits, told_limits: told, state }) => [
+    oneLine(model),
+    oneLine(upstreamModel),
+    terminal.paint(STYLES[state.status], state.status.replace('_', ' ')),
+    numberText(state.waiting),
+    usedOf(state.in_flight, limits.max_in_flight),
+    usedOf(state.requests_last_minute, lower(limits.requests_per_minute, told.requests_per_minute)),
+    usedOf(state.tokens_last_minute, lower(limits.tokens_per_minute, told.tokens_per_minute)),
+    oneLine(state.shutdown_date ?? ''),
+  ]);
   const reasons = models.flatMap(({ model, state: { reason } }) =>
-    reason === null ? [] : [`${oneLine(model)}: ${oneLine(reason)}`],
+    reason === null ? [] : linesOf(`${oneLine(model)}: ${oneLine(reason)}`, terminal),
   );
-  return [tableText(table), ...reasons].join('\n');
+  return [borderlessTable(COLUMNS, rows, terminal), ...reasons].join('\n');
 }
 
 function usedOf(used: number, limit: number | null): string {

@@ -14,7 +14,7 @@ export function registerResultCommand(program: Command, context: CommandContext)
     .command('result')
     .summary('print the answer of a job')
     .description('Prints the answer of a job. If there is no answer (yet), says why.')
-    .usage('<id> [options]')
+    .usage('[options] <id>')
     .argument('[id]', 'the id of a job')
     .option(
       '-w, --wait [seconds]',

@@ -18,6 +18,8 @@ export function registerResumeCommand(program: Command, context: CommandContext)
       const { output } = context;
       if (options.json) return printJson(context, resumed);
       const word = resumed.resumed ? 'is resumed' : 'was not paused';
-      output.line(`${oneLine(resumed.model)} ${word} (${resumed.upstream_models.map(oneLine).join(', ')})`);
+      const name = oneLine(resumed.model);
+      const upstream = resumed.upstream_models.map(oneLine).join(', ');
+      output.line(`${name} ${word}${upstream === name ? '' : ` (${upstream})`}`);
     });
 }

@@ -8,7 +8,7 @@ import {
 } from '../../src/usage/report.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
-import { createTable, tableText } from '../display/borderless-table.ts';
+import { borderlessTable, type Column } from '../display/borderless-table.ts';
 import { numberText } from '../display/quantity.ts';
 import type { Terminal } from '../display/terminal.ts';
 
@@ -43,8 +43,20 @@ export function registerUsageCommand(program: Command, context: CommandContext):
     });
 }
 
-const NUMBERS = ['REQUESTS', 'INPUT', 'CACHED', 'OUTPUT', 'REASONING', 'COST'];
-const UNPRICED = 'UNPRICED';
+const NAMES: Record<UsageDimension, Column> = {
+  day: { title: 'DAY' },
+  model: { title: 'MODEL', shortest: 10 },
+  tenant: { title: 'TENANT', shortest: 10 },
+};
+const NUMBERS: Column[] = [
+  { title: 'REQUESTS', align: 'right', leftOut: 5 },
+  { title: 'INPUT', align: 'right', leftOut: 3 },
+  { title: 'CACHED', align: 'right', leftOut: 2 },
+  { title: 'OUTPUT', align: 'right', leftOut: 4 },
+  { title: 'REASONING', align: 'right', leftOut: 1 },
+  { title: 'COST', align: 'right' },
+];
+const UNPRICED: Column = { title: 'UNPRICED', align: 'right', leftOut: 6 };
 const NO_TENANT = '(no tenant)';
 
 /**
@@ -58,8 +70,8 @@ export function usageTable(
 ): string {
   const dimensions = by === undefined ? USAGE_DIMENSIONS : [by];
   const hasUnpriced = total.unpriced_requests > 0;
-  const head = [
-    ...dimensions.map((dimension) => dimension.toUpperCase()),
+  const columns = [
+    ...dimensions.map((dimension) => NAMES[dimension]),
     ...NUMBERS,
     ...(hasUnpriced ? [UNPRICED] : []),
   ];
@@ -67,16 +79,12 @@ export function usageTable(
     const all = numbersOf(sums);
     return hasUnpriced ? [...all, numberText(sums.unpriced_requests)] : all;
   };
-  const table = createTable(
-    head.map((title) => terminal.paint('dim', title)),
-    { alignments: head.map((_, column) => (column < dimensions.length ? 'left' : 'right')) },
-  );
-  for (const row of rows) {
-    const names = dimensions.map((dimension) => oneLine(row[dimension] ?? NO_TENANT));
-    table.push([...names, ...numbers(row)]);
-  }
-  table.push([...dimensions.map((_, column) => (column === 0 ? 'total' : '')), ...numbers(total)]);
-  return tableText(table);
+  const lines = rows.map((row) => [
+    ...dimensions.map((dimension) => oneLine(row[dimension] ?? NO_TENANT)),
+    ...numbers(row),
+  ]);
+  const totals = [...dimensions.map((_, column) => (column === 0 ? 'total' : '')), ...numbers(total)];
+  return borderlessTable(columns, [...lines, totals], terminal);
 }
 
 function numbersOf(sums: UsageSums): string[] {

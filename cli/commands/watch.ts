@@ -18,6 +18,7 @@ import {
 import { startLiveDisplay } from '../display/live-display.ts';
 import { interrupted, nextCommands } from '../display/outcome.ts';
 import type { Terminal } from '../display/terminal.ts';
+import { linesOf } from '../display/wrapped-text.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
 
 const LOOK_MS = 1000;
@@ -120,9 +121,10 @@ async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSig
   };
 }
 
-function overview(jobs: readonly JobView[], output: Terminal): string {
+/** overview draws the jobs that fit a terminal, and counts the others. */
+export function overview(jobs: readonly JobView[], output: Terminal): string {
   if (jobs.length === 0) return 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
-  const reasons = waitingReasons(jobs);
+  const reasons = waitingReasons(jobs).flatMap((reason) => linesOf(reason, output));
   const shown = fitting(jobs, (output.stream.rows ?? 24) - ROWS_AROUND - reasons.length);
   const more = jobs.length - shown.length;
   const foot = `${more === 0 ? '' : `${more} more; `}Ctrl-C stops watching; the jobs still run`;

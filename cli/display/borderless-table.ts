@@ -1,28 +1,99 @@
+import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
+import type { Terminal } from './terminal.ts';
+import { cellsOf } from './wrapped-text.ts';
 
 const GAP = 2;
 
-export interface Columns {
-  /** The width of each column in cells; null: as wide as its content. Default: all null. */
-  widths?: (number | null)[];
-  /** Default: all left. */
-  alignments?: ('left' | 'right')[];
+/** Column is a column of a table, and how it yields on a terminal that is too narrow. */
+export interface Column {
+  title: string;
+  /** Default: left. */
+  align?: 'left' | 'right';
+  /**
+   * The fewest cells that the column is narrowed to; its longer texts end with `…`. Default: it is never cut.
+   */
+  shortest?: number;
+  /** Columns are left out in this order, lowest first. Default: it always stays. */
+  leftOut?: number;
 }
 
-/** createTable makes a table without borders. */
-export function createTable(head: string[], { widths = [], alignments = [] }: Columns = {}) {
-  // No colours of cli-table3, which ignores NO_COLOR.
-  const style = { head: [], border: [], 'padding-left': 0, 'padding-right': GAP };
-  return new Table({ head, colWidths: widths, colAligns: alignments, chars: NO_BORDERS, style });
-}
-
-/** tableText renders a table without blanks at the ends of lines. */
-export function tableText(table: Table.Table): string {
+/**
+ * borderlessTable renders rows, which have a text for each column, without borders and without blanks at the
+ * ends of lines. On a terminal it keeps to the width of a line: it narrows columns, the last one first, and
+ * then leaves columns out, empty ones first. In a pipe every text is whole.
+ */
+export function borderlessTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  terminal: Terminal,
+): string {
+  const fitted = columnsThatFit(columns, rows, terminal.columns() ?? Number.POSITIVE_INFINITY);
+  const table = createTable(
+    fitted.map(({ column }) => terminal.paint('dim', column.title)),
+    fitted.map(({ column }) => column.align ?? 'left'),
+    // cli-table3 counts the gap as a part of the column. null: as wide as its content.
+    fitted.map(({ width, natural }) => (width < natural ? width + GAP : null)),
+  );
+  table.push(...rows.map((row) => fitted.map(({ index }) => row[index] ?? '')));
   // cli-table3 cuts text between code units, which can leave half an emoji.
   return table
     .toString()
     .replace(/\p{Surrogate}/gu, '')
     .replace(/[ \t]+$/gm, '');
+}
+
+interface FittedColumn {
+  column: Column;
+  index: number;
+  /** In cells, without the gap to the next column. */
+  width: number;
+  /** The width of its widest text. */
+  natural: number;
+}
+
+function columnsThatFit(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  room: number,
+): FittedColumn[] {
+  let natural = columns.map((column, index) => {
+    const cells = rows.map((row) => row[index] ?? '');
+    const isEmpty = cells.every((cell) => cell === '');
+    const width = widthOf(column.title, cells);
+    return { column, index, width, natural: width, order: isEmpty ? -1 : column.leftOut };
+  });
+  for (;;) {
+    const fitted = narrowed(natural, room);
+    const next = Math.min(...natural.map(({ order }) => order ?? Number.POSITIVE_INFINITY));
+    if (excess(fitted, room) <= 0 || next === Number.POSITIVE_INFINITY) return fitted;
+    const out = natural.find(({ order }) => order === next);
+    natural = natural.filter((each) => each !== out);
+  }
+}
+
+function narrowed(natural: readonly FittedColumn[], room: number): FittedColumn[] {
+  const fitted = natural.map((each) => ({ ...each }));
+  for (const each of fitted.toReversed()) {
+    const spare = Math.max(0, each.width - (each.column.shortest ?? each.width));
+    each.width -= Math.min(spare, Math.max(0, excess(fitted, room)));
+  }
+  return fitted;
+}
+
+/** excess counts the cells by which a line is too wide. */
+function excess(columns: readonly FittedColumn[], room: number): number {
+  return columns.reduce((sum, { width }) => sum + width + GAP, -GAP) - room;
+}
+
+function widthOf(title: string, cells: readonly string[]): number {
+  return Math.max(title.length, ...cells.map((cell) => cellsOf(stripVTControlCharacters(cell))));
+}
+
+function createTable(head: string[], alignments: ('left' | 'right')[], widths: (number | null)[]) {
+  // No colours of cli-table3, which ignores NO_COLOR.
+  const style = { head: [], border: [], 'padding-left': 0, 'padding-right': GAP };
+  return new Table({ head, colWidths: widths, colAligns: alignments, chars: NO_BORDERS, style });
 }
 
 const NO_BORDERS = {

@@ -2,16 +2,21 @@ import { iconOf, oneLine } from '../../src/client/terminal-text.ts';
 import type { JobStatus } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
-import { createTable, tableText } from './borderless-table.ts';
+import { borderlessTable, type Column } from './borderless-table.ts';
 import { durationText } from './quantity.ts';
 import type { Style, Terminal } from './terminal.ts';
 
-/** The question gets at least this many cells, even if the terminal then wraps the lines of the table. */
-const SHORTEST_QUESTION = 16;
-const HEAD = ['STATUS', 'ID', 'MODEL', 'ATTEMPT', 'TIME'];
-/** The column exists only if a job has a cost: a narrow terminal needs its cells. */
-const COST = 'COST';
-const QUESTION = 'QUESTION';
+/** Statuses and ids always stay; the id is what other commands take. */
+const COLUMNS: Column[] = [
+  { title: 'STATUS' },
+  { title: 'ID' },
+  { title: 'MODEL', shortest: 8, leftOut: 3 },
+  { title: 'ATTEMPT', leftOut: 1 },
+  { title: 'TIME', leftOut: 4 },
+];
+/** The column exists only if a job has a cost. */
+const COST: Column = { title: 'COST', leftOut: 2 };
+const QUESTION: Column = { title: 'QUESTION', shortest: 12, leftOut: 5 };
 
 const STYLES: Record<JobStatus, Style> = {
   waiting: 'gray',
@@ -49,10 +54,9 @@ export function timeSpent(job: JobView): string {
   }
 }
 
-/** jobTable shows jobs as a table. On a terminal the question is cut to fit; in a pipe the text is whole. */
+/** jobTable shows jobs as a table. On a terminal the table fits a line; in a pipe every text is whole. */
 export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
   const hasCosts = jobs.some((job) => job.cost_usd !== null);
-  const head = hasCosts ? [...HEAD, COST] : HEAD;
   const rows = jobs.map((job) => [
     paintedStatus(job, terminal),
     oneLine(job.id),
@@ -60,13 +64,9 @@ export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
     attemptText(job),
     job.status === 'waiting' ? positionText(job) : timeSpent(job),
     ...(hasCosts ? [costText(job)] : []),
+    oneLine(job.question),
   ]);
-  const table = createTable(
-    [...head, QUESTION].map((title) => terminal.paint('dim', title)),
-    { widths: [...head.map(() => null), questionRoom(head, rows, terminal.columns())] },
-  );
-  table.push(...rows.map((row, index) => [...row, oneLine(jobs[index]?.question ?? '')]));
-  return tableText(table);
+  return borderlessTable([...COLUMNS, ...(hasCosts ? [COST] : []), QUESTION], rows, terminal);
 }
 
 /** positionText writes a waiting job's position in the fair queue and its ETA: `#12 in 40s`. */
@@ -81,16 +81,4 @@ function costText({ cost_usd: cost }: JobView): string {
 
 function attemptText(job: JobView): string {
   return job.attempt === 0 ? '' : `${job.attempt}/${job.max_attempts}`;
-}
-
-/**
- * questionRoom counts the cells that the other columns leave; null when the width of a line is not limited.
- */
-function questionRoom(head: string[], rows: readonly string[][], columns: number | undefined): number | null {
-  if (columns === undefined) return null;
-  const others = createTable(head);
-  others.push(...rows);
-  // The width of the first line, the head, which is ASCII without colours here, so that a character is a
-  // cell.
-  return Math.max(SHORTEST_QUESTION, columns - others.width);
 }

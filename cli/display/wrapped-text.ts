@@ -1,3 +1,5 @@
+import type { Terminal } from './terminal.ts';
+
 /** Characters that most terminals draw two cells wide: East Asian scripts and emoji. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
@@ -12,6 +14,12 @@ const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
  */
 export function wrappedText(text: string, width: number, first: number): string[] {
   return text.split('\n').flatMap((line, index) => wrappedLine(line, width, index === 0 ? first : width));
+}
+
+/** linesOf breaks a text without colours into the lines that it takes on a terminal: one in a pipe. */
+export function linesOf(text: string, terminal: Terminal): string[] {
+  const columns = terminal.columns();
+  return columns === undefined ? [text] : wrappedText(text, columns, columns);
 }
 
 function wrappedLine(line: string, width: number, first: number): string[] {
@@ -38,7 +46,8 @@ function wrappedLine(line: string, width: number, first: number): string[] {
   return lines;
 }
 
-function cellsOf(text: string): number {
+/** cellsOf counts the cells that a text without colours takes on a terminal. */
+export function cellsOf(text: string): number {
   let cells = 0;
   for (const { segment } of characters.segment(text)) cells += WIDE.test(segment) ? 2 : 1;
   return cells;

@@ -1,4 +1,5 @@
 import type { AppJob } from '@bull-board/api/typings/app';
+import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 
 /**
@@ -40,6 +41,9 @@ export function boardJobFrom(
         ? []
         : [failure],
     delay: delayOf(view),
+    // The board counts the time from the start to the end, and takes a missing start for the year 1970.
+    // `returnValue` then tells the end.
+    finishedOn: neverStarted(view) ? undefined : job.finishedOn,
     opts: copyable(job.opts, view),
   };
 }
@@ -55,6 +59,10 @@ export function isCut(value: unknown): boolean {
  */
 function statusOf(view: JobView): string {
   return view.status === 'active' && view.cancelling ? 'cancelling' : view.status;
+}
+
+function neverStarted(view: JobView): boolean {
+  return isFinishedJob(view) && view.started_at === null;
 }
 
 function failureOf(view: JobView): string | undefined {
@@ -83,7 +91,12 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
     case 'failed':
       return { error: view.error, usage: view.usage, ...attempts, upstream_id: view.upstream_id };
     case 'cancelled':
-      return { usage: view.usage, ...attempts, upstream_id: view.upstream_id };
+      return {
+        ...(neverStarted(view) && { cancelled_at: view.finished_at, started_at: null }),
+        usage: view.usage,
+        ...attempts,
+        upstream_id: view.upstream_id,
+      };
     default: {
       const never: never = view;
       throw new Error(`unknown status ${JSON.stringify(never)}`);

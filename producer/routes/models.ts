@@ -31,7 +31,10 @@ export function modelStateRoutes(queue: InstanceQueue, logger: Logger): Route[] 
         forAdmin(caller);
         checkedInput('query', query, noQuery);
         const resumed = await queue.resume(params['model'] ?? '');
-        logger.info({ ...resumed, by: caller?.tenant }, 'resumed by hand');
+        logger.info(
+          { ...resumed, by: caller?.tenant },
+          resumed.resumed ? 'resumed by hand' : 'asked to resume, but not paused',
+        );
         return { status: 200, body: resumed };
       },
     },

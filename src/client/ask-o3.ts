@@ -234,7 +234,8 @@ function err(error: string): Err {
  * has been bought.
  */
 function tooMany(usage: string, extra: readonly unknown[]): string | undefined {
-  return extra.length === 0 ? undefined : `Expected ${usage}, got ${extra.length} more argument(s)`;
+  if (extra.length === 0) return undefined;
+  return `Expected ${usage}, got ${extra.length} more ${extra.length === 1 ? 'argument' : 'arguments'}`;
 }
 
 function notText(argument: string, value: unknown): string | undefined {

@@ -132,7 +132,7 @@ describe('models that come and go', () => {
     instance.simulator.setWeather({ model: 'o3', money: 'in' });
     expect(await o3q(['resume', 'o3'], { environment })).toEqual({
       code: 0,
-      stdout: 'o3 is resumed (o3)\n',
+      stdout: 'o3 is resumed\n',
       stderr: '',
     });
     // Long before a probe would have come.

@@ -1,0 +1,98 @@
+import { modelTable } from '../../../cli/commands/models.ts';
+import { usageTable } from '../../../cli/commands/usage.ts';
+import { overview } from '../../../cli/commands/watch.ts';
+import { jobTable } from '../../../cli/display/job-table.ts';
+import { createTerminal, type Terminal } from '../../../cli/display/terminal.ts';
+import { cellsOf } from '../../../cli/display/wrapped-text.ts';
+import type { ModelView } from '../../../src/models/view.ts';
+import type { UsageReport } from '../../../src/usage/report.ts';
+import { active, completed, failed, waiting } from '../../support/http/job-views.ts';
+
+function terminalOf(columns: number | undefined): Terminal {
+  return {
+    ...createTerminal(process.stdout),
+    isTerminal: columns !== undefined,
+    columns: () => columns,
+    paint: (_, text) => text,
+  };
+}
+
+const id = `job_${'0123456789abcdef'.repeat(2)}`;
+const long = { id, model: 'gpt-6.1-sol-2026', question: 'Why is the sky blue 大きさ 🚀? '.repeat(9) };
+const jobs = Array.from({ length: 8 }, () => [
+  { ...active, ...long },
+  { ...waiting, ...long, position: 1234, eta_ms: 5_000_000, waiting_for: 'tokens of its model '.repeat(6) },
+  { ...completed, ...long, cost_usd: 1234.567891, duration_ms: 184_000 },
+  { ...failed, ...long },
+]).flat();
+
+const sums = {
+  requests: 1_234_567,
+  input_tokens: 123_456_789,
+  cached_tokens: 23_456_789,
+  output_tokens: 987_654_321,
+  reasoning_tokens: 887_654_321,
+  cost_usd: 12_345.678912,
+  unpriced_requests: 12_345,
+};
+const usage: UsageReport = {
+  from: '2026-11-01',
+  to: '2026-11-29',
+  currency: 'usd',
+  total: sums,
+  rows: [{ ...sums, day: '2026-11-29', model: 'gpt-6.1-sol-2026-11-20', tenant: 'the-research-department' }],
+};
+const model: ModelView = {
+  model: 'gpt-6.1-sol-2026-11-20',
+  upstream: 'gpt-6.1-sol-2026-11-20',
+  fallbacks: [],
+  upstream_model: 'gpt-6.1-sol-2026-11-20',
+  limits: { requests_per_minute: 10_000, tokens_per_minute: 30_000_000, max_in_flight: 1000 },
+  told_limits: { requests_per_minute: null, tokens_per_minute: null },
+  state: {
+    status: 'rate_limited',
+    until: null,
+    reason: 'all workers wait for the upstream '.repeat(5),
+    waiting: 123_456,
+    in_flight: 1000,
+    requests_last_minute: 9999,
+    tokens_last_minute: 29_999_999,
+    shutdown_date: '2027-01-01',
+  },
+};
+
+const tables: [string, (terminal: Terminal) => string][] = [
+  ['list', (terminal) => jobTable(jobs, terminal)],
+  ['usage', (terminal) => usageTable(usage, undefined, terminal)],
+  ['models', (terminal) => modelTable([model], terminal)],
+  ['watch', (terminal) => overview(jobs, terminal)],
+];
+
+/** The numbers and ids of a text: words with a digit. */
+const numbersOf = (text: string) => text.match(/\S*\d\S*/g) ?? [];
+
+describe.each(tables)('o3q %s', (_, tableOn) => {
+  it.each([80, 100, 132])('fits a terminal of %d columns, and breaks no number', (columns) => {
+    const text = tableOn(terminalOf(columns));
+    for (const line of text.split('\n')) expect(cellsOf(line)).toBeLessThanOrEqual(columns);
+    const whole = new Set(numbersOf(tableOn(terminalOf(undefined))));
+    const names = /^gpt-6\S*…$/;
+    expect(
+      numbersOf(text).filter((word) => !whole.has(word) && !names.test(word) && !/more;/.test(word)),
+    ).toEqual(text.includes(' more; ') ? [expect.stringMatching(/^\d+$/)] : []);
+  });
+
+  it('shows every column on a wide terminal', () => {
+    const head = (columns: number | undefined) =>
+      tableOn(terminalOf(columns))
+        .split('\n')[0]
+        ?.split(/\s{2,}/);
+    expect(head(400)).toEqual(head(undefined));
+  });
+});
+
+it('o3q watch fits the rows of a terminal of 80 columns', () => {
+  const terminal = terminalOf(80);
+  const rows = terminal.stream.rows ?? 24;
+  expect(overview(jobs, terminal).split('\n').length).toBeLessThan(rows);
+});
