@@ -1,3 +1,15 @@
+import {
+  namesThing,
+  saysAddress,
+  saysBusy,
+  saysContent,
+  saysCredentials,
+  saysModel,
+  saysMoney,
+  saysThrottled,
+  saysTooLarge,
+} from './refusal-words.ts';
+
 /**
  * Two kinds of failure and no third: a **terminal** one fails the job now, a **retryable** one may cost
  * another attempt. Both carry a stable `code`; docs/ERRORS.md lists them all, and a test holds the two lists
@@ -5,9 +17,6 @@
  */
 export const FAILURE_CODES = {
   invalid_request: 'terminal',
-  authentication: 'terminal',
-  permission: 'terminal',
-  model_not_found: 'terminal',
   not_found: 'terminal',
   request_too_large: 'terminal',
   timeout: 'terminal',
@@ -18,6 +27,10 @@ export const FAILURE_CODES = {
   internal_error: 'terminal',
   conflict: 'retryable',
   quota_exhausted: 'retryable',
+  authentication: 'retryable',
+  permission: 'retryable',
+  wrong_address: 'retryable',
+  model_not_found: 'retryable',
   rate_limited: 'retryable',
   upstream_error: 'retryable',
   upstream_overloaded: 'retryable',
@@ -69,7 +82,36 @@ export function isFailure(error: unknown): error is Failure {
   return error instanceof TerminalError || error instanceof RetryableError;
 }
 
-/** What the upstream said, in its own words, for who speaks its language. */
+/**
+ * Concern says whom a failure concerns. A refusal that concerns every job stops the model and charges no job;
+ * one that no other job meets is the job's own in the end, whatever it says.
+ *
+ * - `money`, `credentials`, `address`, `model`: every job, until a person mends it or it passes.
+ * - `weather`: every job, for a while.
+ * - `job for now`: this job, which waits until the upstream has finished something else.
+ * - `job`: this job.
+ */
+export type Concern = 'money' | 'credentials' | 'address' | 'model' | 'weather' | 'job for now' | 'job';
+
+const CONCERNS: Partial<Record<FailureCode, Concern>> = {
+  quota_exhausted: 'money',
+  authentication: 'credentials',
+  permission: 'credentials',
+  wrong_address: 'address',
+  model_not_found: 'model',
+  rate_limited: 'weather',
+  upstream_error: 'weather',
+  upstream_overloaded: 'weather',
+  connection_lost: 'weather',
+  response_failed: 'weather',
+  conflict: 'job for now',
+};
+
+export function concernOf({ code }: Failure): Concern {
+  return CONCERNS[code] ?? 'job';
+}
+
+/** Refusal is what the upstream said, in its own words. */
 export interface Refusal {
   /** Of HTTP; undefined: the response was accepted, and failed. */
   status?: number | undefined;
@@ -85,18 +127,86 @@ export interface Refusal {
  */
 export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;
+  /**
+   * `envelope`: OpenAI's `{error: {message, …}}`, the default. `json`: JSON of another form. `text`: neither
+   * JSON nor a page. `page`: HTML, which some server on the way has sent.
+   */
+  form?: RefusalForm;
+  /** The upstream model that was asked for; undefined: unknown. */
+  upstreamModel?: string | undefined;
 }
 
-const MONEY_CODES = new Set([
-  'insufficient_quota',
-  'credit_balance_exhausted',
-  'organization_spend_limit_exceeded',
-  'project_spend_limit_exceeded',
-  'organization_usage_limit_exceeded',
-]);
+export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
 
-/** What OpenAI says instead of when to come back. */
-const TOO_LARGE = /^Request too large/;
+/**
+ * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing else
+ * looks at them.
+ *
+ * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM, FastAPI
+ * and of the proxies before them, as users have reported them.
+ */
+export function failureFromRefusal({
+  retryAfterMs,
+  form = 'envelope',
+  upstreamModel,
+  ...refusal
+}: UpstreamRefusal): Failure {
+  const { status } = refusal;
+  const message = describe(refusal);
+  const terminal = (code: CodeOf<'terminal'>): Failure => new TerminalError(code, message, { refusal });
+  const retryable = (code: CodeOf<'retryable'>): Failure =>
+    new RetryableError(code, message, { retryAfterMs, refusal });
+
+  if (status === undefined) {
+    return failureFromResponseError({ ...refusal, code: refusal.code ?? refusal.type ?? 'unknown' });
+  }
+  if (saysMoney(refusal)) return retryable('quota_exhausted');
+  if (form === 'page' && status < 500 && !STATUSES_OF_PAGES.has(status)) return retryable('wrong_address');
+  if (saysTooLarge(refusal)) return terminal('request_too_large');
+  if (saysBusy(refusal)) return retryable('conflict');
+  if (saysModel(refusal, upstreamModel)) return retryable('model_not_found');
+  if (status < 500 && saysThrottled(refusal)) return retryable('rate_limited');
+  if (status < 500 && saysContent(refusal)) return terminal('response_refused');
+  if (status < 500 && status !== 401 && saysCredentials(refusal)) return retryable('permission');
+  switch (status) {
+    case 401:
+    case 407:
+      return retryable('authentication');
+    case 403:
+      return retryable(form === 'envelope' ? 'permission' : 'wrong_address');
+    case 404:
+      return namesThing(refusal) ? terminal('not_found') : retryable('wrong_address');
+    case 405:
+    case 421:
+    case 426:
+    case 511:
+      return retryable('wrong_address');
+    case 408:
+    case 425:
+    case 499:
+      return retryable('upstream_error');
+    case 409:
+    case 423:
+      return retryable('conflict');
+    case 413:
+      return terminal('request_too_large');
+    case 420:
+    case 429:
+    case 430:
+      return retryable('rate_limited');
+    // Groq and others: a moment without capacity. 529 is Anthropic's and that of some proxies.
+    case 498:
+    case 503:
+    case 529:
+      return retryable('upstream_overloaded');
+    default:
+      if (status >= 500) return retryable('upstream_error');
+      return status < 400 || saysAddress(refusal) ? retryable('wrong_address') : terminal('invalid_request');
+  }
+}
+
+/** Pages with these statuses come from a proxy, too, and say what the status says. */
+const STATUSES_OF_PAGES = new Set([408, 413, 425, 429, 498, 499]);
 
 /**
  * Codes inside a response or an error event that another purchase cannot cure; the set is open, so unknown
@@ -105,45 +215,23 @@ const TOO_LARGE = /^Request too large/;
 const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
 
-/**
- * The one judge of the upstream's refusals. Nobody else looks at a status code.
- * Sources: OpenAI's error-codes guide for the 429 and 503 codes, the SDK's own retry rules for the rest.
- */
-export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal): Failure {
-  const { status, code, type } = refusal;
-  const message = describe(refusal);
-  if (MONEY_CODES.has(code ?? '') || type === 'insufficient_quota')
-    return new RetryableError('quota_exhausted', message, { refusal });
-  if (code === 'model_not_found') return new TerminalError('model_not_found', message, { refusal });
-  switch (status) {
-    case undefined:
-      return failureFromResponseError({ ...refusal, code: code ?? 'unknown' });
-    case 401:
-      return new TerminalError('authentication', message, { refusal });
-    case 403:
-      return new TerminalError('permission', message, { refusal });
-    case 404:
-      return new TerminalError('not_found', message, { refusal });
-    case 408:
-      return new RetryableError('upstream_error', message, { retryAfterMs, refusal });
-    case 409:
-      return new RetryableError('conflict', message, { retryAfterMs, refusal });
-    case 429:
-      // For ever: more than the limit of a whole minute. Whoever held the others back for it would hold them
-      // back for good.
-      if (TOO_LARGE.test(refusal.message))
-        return new TerminalError('request_too_large', message, { refusal });
-      return new RetryableError('rate_limited', message, { retryAfterMs, refusal });
-    case 503:
-      return new RetryableError('upstream_overloaded', message, { retryAfterMs, refusal });
-    default:
-      return status >= 500
-        ? new RetryableError('upstream_error', message, { retryAfterMs, refusal })
-        : new TerminalError('invalid_request', message, { refusal });
-  }
-}
+/** Statuses as codes or types of an error that came with another status, or inside a stream. */
+const STATUS_BY_TYPE: Readonly<Record<string, number>> = {
+  BadRequestError: 400,
+  AuthenticationError: 401,
+  authentication_error: 401,
+  PermissionDeniedError: 403,
+  permission_error: 403,
+  NotFoundError: 404,
+  not_found_error: 404,
+  ConflictError: 409,
+  UnprocessableEntityError: 422,
+  RateLimitError: 429,
+  rate_limit_error: 429,
+  overloaded_error: 529,
+};
 
-/** Judges the `error` of a response that the upstream accepted and then failed. */
+/** Judges the `error` of a response that the upstream accepted and then failed, or of an error event. */
 export function failureFromResponseError(error: {
   code: string;
   message: string;
@@ -151,15 +239,28 @@ export function failureFromResponseError(error: {
   param?: string | null;
 }): Failure {
   const { code, type = null, param = null } = error;
-  const message = `${code}: ${error.message}`;
-  const refusal = { code, type, message: error.message, param };
-  if (MONEY_CODES.has(code)) return new RetryableError('quota_exhausted', message, { refusal });
-  if (code === 'rate_limit_exceeded') return new RetryableError('rate_limited', message, { refusal });
+  const message = code === 'unknown' ? error.message : `${code}: ${error.message}`;
+  const refusal = { code: code === 'unknown' ? null : code, type, message: error.message, param };
+  if (saysMoney(refusal)) return new RetryableError('quota_exhausted', message, { refusal });
+  if (code === 'rate_limit_exceeded') {
+    return saysTooLarge(refusal)
+      ? new TerminalError('request_too_large', message, { refusal })
+      : new RetryableError('rate_limited', message, { refusal });
+  }
+  if (code === 'model_not_found') return new RetryableError('model_not_found', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });
-  return new RetryableError('response_failed', message, { refusal });
+  const status = statusIn(code, type);
+  if (status === undefined) return new RetryableError('response_failed', message, { refusal });
+  return failureFromRefusal({ ...refusal, status, retryAfterMs: undefined });
+}
+
+/** The HTTP status that an error names as its code or its type; undefined: none. */
+export function statusIn(code: string | null, type: string | null): number | undefined {
+  if (code !== null && /^[345]\d\d$/.test(code)) return Number(code);
+  return STATUS_BY_TYPE[type ?? ''] ?? STATUS_BY_TYPE[code ?? ''];
 }
 
 function describe({ status, code, message }: Refusal): string {
   const origin = status === undefined ? 'the upstream said' : `the upstream answered ${status}`;
-  return code === null ? `${origin}: ${message}` : `${origin} ${code}: ${message}`;
+  return code === null || code === String(status) ? `${origin}: ${message}` : `${origin} ${code}: ${message}`;
 }

@@ -1,15 +1,16 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { Stream } from 'openai/streaming';
-import { Agent, fetch as undiciFetch } from 'undici';
+import { Agent, type Dispatcher, Headers, Response, fetch as undiciFetch } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
-import { failureFromSdk, judged } from './errors.ts';
+import { failureFromSdk, judged, NothingSentError, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, inWholeLines, withConnection } from './event-stream.ts';
 import { advertisedLimitsOf } from './rate-limit-headers.ts';
+import { parsed, refusalBodyFrom } from './refusal-body.ts';
 import type { StreamEvent } from './running-response.ts';
 
 export interface Upstream {
@@ -75,7 +76,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const cancelAgent = new Agent({ connections: CANCEL_CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
-    ...(baseUrl !== undefined && { baseURL: baseUrl }),
+    ...baseOf(baseUrl),
     // Not for lookups either: the SDK would sleep through any Retry-After, and no signal wakes it.
     maxRetries: 0,
     // It would print what the upstream sent, past our logger and its secrets.
@@ -92,7 +93,10 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       })
       .asResponse();
     const limits = advertisedLimitsOf(reply.headers);
-    if (!isEventStream(reply)) return { kind: 'json', limits, body: await reply.json() };
+    if (!isEventStream(reply)) {
+      const contentType = reply.headers.get('content-type') ?? '';
+      return { kind: 'body', limits, body: await reply.text(), contentType };
+    }
     const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
     const silenceMs = background ? patience.silenceMs : undefined;
     return {
@@ -122,14 +126,20 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   };
 
   return {
-    create: (body, createOptions) => judged(() => create(body, createOptions)),
+    create: (body, createOptions) => judged(() => create(body, createOptions), String(body['model'])),
 
     async retrieve(id, signal) {
       const response: unknown = await judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
           const reply = await client.responses.retrieve(id, {}, { signal: connection.signal }).asResponse();
           // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
-          return reply.json();
+          const body = await reply.text();
+          const value = parsed(body);
+          if (isUpstreamResponse(value)) return value;
+          throw (
+            refusalInAnswer(body, reply.headers.get('content-type') ?? '') ??
+            new SyntaxError(body.slice(0, 100))
+          );
         }),
       );
       if (isUpstreamResponse(response)) return response;
@@ -189,15 +199,64 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
   });
 }
 
-/** undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may name another agent. */
+/**
+ * Azure's base URL has a query, such as `?api-version=preview`: every path goes before it.
+ */
+function baseOf(baseUrl: string | undefined): { baseURL?: string; defaultQuery?: Record<string, string> } {
+  if (baseUrl === undefined) return {};
+  const url = new URL(baseUrl);
+  const defaultQuery = Object.fromEntries(url.searchParams);
+  url.search = '';
+  url.hash = '';
+  return { baseURL: url.href.replace(/\/$/, ''), defaultQuery };
+}
+
+/**
+ * undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may name another agent.
+ *
+ * It says of an error whether the request had left this machine. It follows no redirect, which would make a GET of a create, and
+ * puts each refusal into OpenAI's envelope: of another body the SDK would keep nothing.
+ */
 function fetchThrough(agent: Agent): typeof globalThis.fetch {
-  const fetch = async (url: string, init: object) => {
-    const reply = await undiciFetch(url, { dispatcher: agent, ...init });
-    return isEventStream(reply) ? inWholeLines(reply) : reply;
+  const fetch = async (url: string, { dispatcher = agent, ...init }: { dispatcher?: Dispatcher }) => {
+    const sent = { isSent: false };
+    try {
+      const reply = await undiciFetch(url, {
+        redirect: 'manual',
+        ...init,
+        dispatcher: watched(dispatcher, sent),
+      });
+      if (!reply.ok) return await enveloped(reply);
+      return isEventStream(reply) ? inWholeLines(reply) : reply;
+    } catch (error: unknown) {
+      if (sent.isSent || !(error instanceof Error) || error.name === 'AbortError') throw error;
+      throw new NothingSentError(error.message, { cause: error.cause ?? error });
+    }
   };
   return fetch as unknown as typeof globalThis.fetch;
 }
 
-function isEventStream(reply: Pick<Response, 'headers'>): boolean {
+/** A dispatcher that notes when a request has a connection, which is right before its first byte is written. */
+function watched(dispatcher: Dispatcher, sent: { isSent: boolean }): Dispatcher {
+  return dispatcher.compose((dispatch) => (options, handler) => {
+    const onRequestStart = handler.onRequestStart?.bind(handler);
+    handler.onRequestStart = (controller, context) => {
+      sent.isSent = true;
+      onRequestStart?.(controller, context);
+    };
+    return dispatch(options, handler);
+  });
+}
+
+async function enveloped(reply: Response): Promise<Response> {
+  const body = await reply.text().catch(() => '');
+  const headers = new Headers(reply.headers);
+  for (const name of ['content-length', 'content-encoding']) headers.delete(name);
+  const error = refusalBodyFrom(body, headers.get('content-type') ?? '');
+  headers.set('content-type', 'application/json');
+  return new Response(JSON.stringify({ error }), { status: reply.status, headers });
+}
+
+function isEventStream(reply: { headers: { get(name: string): string | null } }): boolean {
   return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
 }

@@ -1,7 +1,14 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
 import { isUpstreamResponse } from '../../src/responses/response.ts';
-import { mayHaveBought, PurchaseUncertainError, refusesBackground, retryableFrom } from './errors.ts';
+import {
+  mayHaveBought,
+  PurchaseUncertainError,
+  refusalInAnswer,
+  refusesBackground,
+  retryableFrom,
+} from './errors.ts';
 import type { AdvertisedLimits } from './rate-limit-headers.ts';
+import { parsed } from './refusal-body.ts';
 import type { RunningResponse, StreamEvent } from './running-response.ts';
 
 /** How long the upstream may be silent before that means something. In milliseconds. */
@@ -27,10 +34,10 @@ export interface CreateOptions {
 /** @throws {Failure} when nothing was bought, {PurchaseUncertainError} when nobody knows. */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
-/** What the server answered: a stream, or one JSON value. */
+/** What the server answered: a stream, or a whole body. */
 export type Reply = { limits: AdvertisedLimits } & (
   | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
-  | { kind: 'json'; body: unknown }
+  | { kind: 'body'; body: string; contentType: string }
 );
 
 /**
@@ -108,7 +115,8 @@ async function post(
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
     const reply = await send(parameters, { connection, signal, background });
-    const running = reply.kind === 'json' ? fromJson(reply.body, stream) : await fromEvents(reply.events);
+    const running =
+      reply.kind === 'body' ? fromBody(reply, stream, String(body['model'])) : await fromEvents(reply.events);
     return { ...running, limits: reply.limits };
   } catch (error: unknown) {
     end();
@@ -129,15 +137,20 @@ function tooLate(answerMs: number, cause: unknown): RetryableError {
 }
 
 /** Some servers answer JSON although a stream was asked for. */
-function fromJson(body: unknown, streamed: boolean): RunningResponse {
-  if (!isUpstreamResponse(body)) {
-    throw new RetryableError(
-      'upstream_error',
-      'The upstream answered without a response object: is the base URL that of a Responses API?',
-    );
+function fromBody(
+  { body, contentType }: { body: string; contentType: string },
+  streamed: boolean,
+  upstreamModel: string,
+): RunningResponse {
+  const response = parsed(body);
+  if (isUpstreamResponse(response)) {
+    const background = response.background === true;
+    return { response, background, streamed: streamed && background };
   }
-  const background = body.background === true;
-  return { response: body, background, streamed: streamed && background };
+  throw (
+    refusalInAnswer(body, contentType, upstreamModel) ??
+    new RetryableError('upstream_error', 'The upstream answered 200 with something that is no response')
+  );
 }
 
 async function fromEvents(events: AsyncGenerator<StreamEvent>): Promise<RunningResponse> {
