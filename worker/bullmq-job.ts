@@ -9,7 +9,10 @@ export function tenantOf(job: Job): string {
   return optionsFrom(job.opts).group?.id ?? '';
 }
 
-/** attemptsOf returns how many attempts a job has: the model's number for a job that names none, for which BullMQ writes 0. */
+/**
+ * attemptsOf returns how many attempts a job has: the model's number for a job that names none, for which
+ * BullMQ writes 0.
+ */
 export function attemptsOf(job: Job, config: ModelConfig): number {
   return job.opts.attempts || config.maxAttempts;
 }
@@ -28,7 +31,9 @@ export function queuedJobOf(job: Job): QueuedJob {
   };
 }
 
-/** giveBackTarget returns where the outcome of an attempt sends the job; undefined: the job is not given back. */
+/**
+ * giveBackTarget returns where the outcome of an attempt sends the job; undefined: the job is not given back.
+ */
 export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {
   switch (outcome.kind) {
     case 'released':

@@ -4,7 +4,7 @@ import { SetupError } from '../src/errors/setup-error.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import type { O3Worker } from './worker.ts';
 
-/** The health port cannot be had. */
+/** HealthPortError: the worker cannot listen on its health port. */
 export class HealthPortError extends SetupError {
   override readonly name = 'HealthPortError';
 }
@@ -14,9 +14,9 @@ export interface WorkerHealth extends Stoppable {
 }
 
 /**
- * `/livez`: the process runs. `/readyz`: it takes jobs, which needs Redis and no shutdown under way; `degraded` when of some model none is
- * answered. `/metrics`: what it counts.
- * @param worker undefined until it is made, which is after its port is had.
+ * startWorkerHealth serves `/livez` (the process runs), `/readyz` (it takes jobs, which needs Redis and no
+ * shutdown under way; `degraded` while the jobs of some model are not answered) and `/metrics`.
+ * @param worker returns undefined until the worker is made, which is after the port is open.
  */
 export async function startWorkerHealth(
   worker: () => Pick<O3Worker, 'isReady' | 'troubles' | 'metrics'> | undefined,
@@ -44,7 +44,7 @@ export async function startWorkerHealth(
     server.listen(port, host, resolve);
   }).catch((error: unknown) => {
     throw new HealthPortError(
-      `The worker's health port ${port} of ${host} cannot be had (${String(error)}). Choose another with O3Q_WORKER_PORT, or leave it unset`,
+      `The worker's health port ${port} of ${host} cannot be opened (${String(error)}). Choose another with O3Q_WORKER_PORT, or leave it unset`,
       { cause: error },
     );
   });

@@ -1,15 +1,27 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import type { RedisClient } from '../src/redis/connection.ts';
 
-/** Recovery says how quickly a dead worker's jobs are taken over: within `lockMs + stalledMs` of its death, and a moment more. */
+/**
+ * Recovery says how quickly a dead worker's jobs are taken over: within `lockMs + stalledMs` of its death,
+ * and a moment more.
+ */
 export interface Recovery {
-  /** The life of a lock: longer than the longest pause of the event loop and the shortest outage of Redis that should do no harm. */
+  /**
+   * The life of a lock: longer than the longest pause of the event loop and the shortest outage of Redis that
+   * should do no harm.
+   */
   lockMs: number;
-  /** The time between two looks for expired locks. It counts for the whole queue: keep it the same in all workers. */
+  /**
+   * The time between two looks for expired locks. It counts for the whole queue: keep it the same in all
+   * workers.
+   */
   stalledMs: number;
 }
 
-/** QueueWorker holds jobs of one BullMQ queue, a model's or that of webhook deliveries, until its process stops. */
+/**
+ * QueueWorker holds jobs of one BullMQ queue, a model's or that of webhook deliveries, until its process
+ * stops.
+ */
 export interface QueueWorker {
   /** Takes no more jobs, and releases those that lose nothing by it. Resolves when the last one has ended. */
   leave(): Promise<void>;
@@ -22,17 +34,20 @@ export interface QueueWorker {
 }
 
 /**
- * BullMQ's worker, in which a job has one start at a time.
+ * JobWorker is BullMQ's worker, in which a job has one start at a time.
  *
- * A worker that lost a lock may be given the same job again before it notices. BullMQ renews locks by job id, and ends the
- * renewal only when the start is over and it has asked for the next job: the end of the first start then leaves the second
- * one without renewal, to be lost too, and so on.
+ * A worker that lost a lock may be given the same job again before it notices. BullMQ renews locks by job id,
+ * and ends the renewal only when the start is over and it has asked for the next job: the end of the first
+ * start then leaves the second one without renewal, to be lost too, and so on.
  */
 export class JobWorker extends Worker {
   readonly #starts = new Map<string, Promise<unknown>>();
   readonly #onTakenAgain: (id: string) => void;
 
-  /** @param onTakenAgain - told that a start has to end since another one waits for it. */
+  /**
+   * @param onTakenAgain is called when a start has to end because the next start of the same job waits for
+   * it.
+   */
   constructor(
     name: string,
     processor: Processor,
@@ -65,8 +80,9 @@ export class JobWorker extends Worker {
 }
 
 /**
- * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to tell, or never says `end`
- * since it is between two tries to connect, BullMQ waits for no job, or for ever. Without a Redis `abandon` is the way out.
+ * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to
+ * tell, or never says `end` because it is between two tries to connect, BullMQ either does not wait for its
+ * jobs, or waits for ever. Without Redis, use `abandon`.
  */
 export async function closeWorker(worker: JobWorker, redis: RedisClient): Promise<void> {
   const blocking = await worker.getBackend().blockingClient;

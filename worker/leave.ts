@@ -8,8 +8,9 @@ const SILENCE_MS = 800;
 const TICK_MS = 50;
 
 /**
- * Lets the workers of all models leave. Without Redis nothing can be given back, and who waited for it would be ended by force:
- * the locks run out by themselves, and other workers adopt what runs. Only an answer that nobody else could fetch is worth the wait.
+ * leaveAll stops the workers of all models. Without Redis no job can be given back, and a worker that waited
+ * for it would be ended by force. Their locks expire by themselves, and other workers adopt what runs. Only a
+ * response that no other worker could adopt is worth the wait.
  */
 export async function leaveAll(
   workers: readonly QueueWorker[],
@@ -31,8 +32,8 @@ export async function leaveAll(
 }
 
 /**
- * Whether Redis fell silent before the signal came. Counted in ticks and not in time, since after a pause of the event loop
- * the timers fire before the answers are read.
+ * Whether Redis fell silent before the signal came. Counted in ticks and not in time, since after a pause of
+ * the event loop the timers fire before the answers are read.
  */
 async function silence(
   redis: RedisClient,

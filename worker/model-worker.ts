@@ -57,10 +57,15 @@ export interface ModelWorkerOptions {
   onError: (error: Error) => void;
 }
 
-/** Recoveries of one job, ever: a deploy or a crash is not its fault, but one that kills each worker must end. */
+/**
+ * Recoveries of one job, ever: a deploy or a crash is not its fault, but one that kills each worker must end.
+ */
 const MOST_RECOVERIES = 10;
 
-/** Jobs that have their part of the quota and wait to be sent: enough to keep all connections busy, and few enough to be sent soon. */
+/**
+ * Jobs that have their part of the quota and wait to be sent: enough to keep all connections busy, and few
+ * enough to be sent soon.
+ */
 const MOST_UNSENT = 64;
 
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
@@ -110,7 +115,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     const maxAttempts = attemptsOf(job, config);
-    // For an error that nobody expected; only this process sees these two, Redis keeps what the producer wrote.
+    // How BullMQ retries after an unexpected error. Only this process sees these two; Redis keeps what the
+    // producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
@@ -134,8 +140,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   };
 
   /**
-   * Gives the job back when that is the outcome of its attempt. A job that was cancelled before that runs again: the attempt
-   * begins, finds the cancel mark and ends the job.
+   * Gives the job back when that is the outcome of its attempt. A job that was cancelled before that runs
+   * again: the attempt begins, finds the cancel mark and ends the job.
    */
   const giveBack = async (outcome: Outcome, job: Job, token: string): Promise<Outcome> => {
     const target = giveBackTarget(outcome);
@@ -154,7 +160,10 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     return settle(outcome);
   };
 
-  /** BullMQ itself delays a job after an unexpected error. A cancel that found the job active before that has to be ended here. */
+  /**
+   * BullMQ itself delays a job after an unexpected error. A cancel that found the job active before that has
+   * to be ended here.
+   */
   const endIfCancelled = async (job: Job): Promise<void> => {
     const [id, record] = [job.id ?? '', await recordOf(job, '').read()];
     const reading = record.cancelRequested ? await queue.read(id) : null;
@@ -169,7 +178,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     lockDuration: recovery.lockMs,
     stalledInterval: recovery.stalledMs,
     maxStalledCount: MOST_RECOVERIES,
-    // Seconds an idle worker sleeps at most: BullMQ wakes nobody for a released job that has a priority.
+    // In seconds, how long an idle worker sleeps at most: BullMQ wakes no worker for a job that another
+    // client gives back with a priority.
     drainDelay: 1,
   };
   const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
@@ -184,7 +194,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
-    // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among them, and nothing is wrong.
+    // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among
+    // them, and nothing is wrong.
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });
   worker.on('lockRenewalFailed', (ids: string[]) => {
@@ -195,7 +206,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   });
   worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
   worker.on('failed', (job, error) => {
-    // Delayed until its next attempt, after an unexpected error. BullMQ does not tell readers of the job's events.
+    // Delayed until its next attempt, after an unexpected error. BullMQ does not tell readers of the job's
+    // events.
     if (job?.id !== undefined && job.finishedOn === undefined) {
       redis.publish(keys.eventLog(job.id), 'status').catch(onError);
       endIfCancelled(job).catch(onError);
@@ -223,13 +235,16 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   };
 }
 
-/** BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record follows. */
+/**
+ * BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record
+ * follows.
+ */
 async function endForBullmq(record: RunRecordWriter, { message }: Error): Promise<void> {
   const code = message.startsWith('job stalled') ? 'stalled' : 'internal_error';
   await record.finish({
     status: 'failed',
     error: { code, message, retryable: code === 'stalled' },
-    // The worker that knew it is gone: whatever was running was bought.
+    // The worker that knew the response is gone. What was running was bought.
     spent: { responseId: undefined, usage: null, costNano: null },
   });
 }

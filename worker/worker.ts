@@ -43,7 +43,7 @@ export interface WorkerOptions extends Models {
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
 const SWEEP_EVERY_MS = 600_000;
-/** How old what all workers share may be when it is told, and how long who asks is kept waiting for it. */
+/** How old the shared state may be when it is reported, and how long a caller waits for a fresh look. */
 const LOOK_FRESH_MS = 1000;
 const LOOK_TIMEOUT_MS = 1000;
 /** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
@@ -52,7 +52,10 @@ const LOG_BATCHES_PER_SECOND = 2000;
 export interface O3Worker extends Stoppable {
   /** Whether Redis can be used right now. */
   isReady(): boolean;
-  /** Why configured models are not answered right now, a sentence each. None also when nobody can say in time. */
+  /**
+   * Why jobs of configured models are not answered now, a sentence each. Empty also when Redis does not
+   * answer in time.
+   */
   troubles(): Promise<string[]>;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
@@ -114,7 +117,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
 
   const shared = cachedRead(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
-  // Without Redis a command would wait for it, and whoever asks with it.
+  // Without Redis the command, and its caller, would wait until it is back.
   const look = async () =>
     redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
   metrics.watch(look);

@@ -3,9 +3,9 @@ import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { ResultOutcome } from '../../src/job/view.ts';
-import type { Origin } from './input-line.ts';
-import type { BatchKey } from './key.ts';
-import type { LineOutcome } from './output-line.ts';
+import type { Origin } from './files/input-line.ts';
+import type { BatchKey } from './files/key.ts';
+import type { LineOutcome } from './files/output-line.ts';
 import type { Retry } from './retry.ts';
 
 /** EnqueuedLine is an input line that has become a job. */

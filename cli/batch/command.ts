@@ -5,12 +5,13 @@ import { type BatchCount, startBatchProgress } from '../display/progress-bar.ts'
 import { countText, durationText, numberText } from '../display/quantity.ts';
 import { EXIT } from '../exit-code.ts';
 import { wholeNumber } from '../option.ts';
-import { BatchError } from './file.ts';
-import { type InputSurvey, questionLines, surveyInput } from './input.ts';
-import { hashOfLine } from './key.ts';
-import { type OutputSurvey, openOutput, surveyOutput } from './output.ts';
-import { costOf } from './output-line.ts';
-import { type BatchRecord, openRecord, readEntries, recordPath } from './record.ts';
+import { BatchError } from './files/file.ts';
+import { type InputSurvey, questionLines, surveyInput } from './files/input.ts';
+import { hashOfLine } from './files/key.ts';
+import { type OutputSurvey, openOutput, surveyOutput } from './files/output.ts';
+import { costOf } from './files/output-line.ts';
+import { type BatchPaths, batchPaths, requireWritable } from './files/paths.ts';
+import { batchOf, type FoundRecord, openRecord, readRecord } from './files/record.ts';
 import { runBatch } from './run.ts';
 
 interface BatchOptions {
@@ -32,7 +33,8 @@ export function registerBatchCommand(program: Command, context: CommandContext):
     .argument('<input>', 'JSON Lines: questions, bodies of POST /jobs, or lines of OpenAI’s Batch format')
     .requiredOption(
       '-o, --out <file>',
-      '(required) the file for the answers, one line each, in the order in which they arrive',
+      '(required) the file for the answers, one line each, in the order in which they arrive; it must be ' +
+        'absent, empty or the answers of this batch, and no other file is ever touched',
     )
     .option(
       '-m, --model <model>',
@@ -48,9 +50,10 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
   const { output: stdout, notices } = context;
   const client = context.client();
   const survey = await surveyInput(input);
-  const side = recordPath(options.out);
-  const entries = await readEntries(side);
-  const done = await surveyOutput(options.out, survey.lastLine);
+  const paths = await batchPaths(input, options.out);
+  const terms = { sha256: survey.sha256, model: options.model ?? null, instance: client.url };
+  const earlier = await readRecord(paths.record, terms);
+  const done = await surveyOutput(paths.output, survey.lastLine);
   const begun: BatchCount = {
     total: survey.questions,
     done: done.done,
@@ -64,29 +67,33 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
     else stdout.line(words);
     context.finish(count.failed > 0 ? EXIT.failed : EXIT.done);
   };
-  if (entries === undefined && done.done > 0) {
-    await requireComplete(input, options.out, survey, done);
+  if (earlier.entries.length === 0 && (done.size ?? 0) > 0) {
+    await requireComplete(input, paths, survey, done);
     print(begun, `Nothing to do: ${options.out} is complete, with ${endText(begun)}`);
     return;
   }
 
-  const terms = { sha256: survey.sha256, model: options.model ?? null, instance: client.url };
+  requireSameBatch(earlier, done, paths);
+  await requireWritable(paths);
   // A wrong address or a refused key is reported at once, instead of after a long wait.
   await client.list({ limit: 1 });
-  const output = await openOutput(options.out);
-  const record = await openRecord(side, terms, entries);
+  const record = await openRecord(paths.record, terms, earlier);
+  const output = await openOutput(paths.output, done).catch(async (error: unknown) => {
+    await (earlier.size === undefined ? record.remove() : record.close());
+    throw error;
+  });
   const signal = context.interruption();
   const count = { ...begun };
   const startedAt = performance.now();
   let isComplete = false;
   try {
-    requireSameBatch(record, done, options.out);
     notices.line(beginningText(begun));
     const progress = await startBatchProgress(notices, begun);
     try {
       await runBatch({
         client,
         input,
+        sha256: survey.sha256,
         model: options.model,
         done,
         output,
@@ -105,6 +112,7 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
     } finally {
       progress.end();
     }
+    await output.requireWhole();
     isComplete = true;
   } catch (error: unknown) {
     notices.line(stoppedText(count));
@@ -125,11 +133,11 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
 
 /**
  * requireComplete refuses an output without a record unless it is complete: an answer for each line of the
- * input.
+ * input, and nothing else.
  */
 async function requireComplete(
   input: string,
-  out: string,
+  paths: BatchPaths,
   survey: InputSurvey,
   done: OutputSurvey,
 ): Promise<void> {
@@ -137,16 +145,21 @@ async function requireComplete(
   for await (const { number, bytes = Buffer.alloc(0) } of questionLines(input)) {
     if (done.agrees({ line: number, hash: hashOfLine(bytes) })) agreeing += 1;
   }
-  if (agreeing === survey.questions && done.done === survey.questions) return;
+  const isWhole = done.wholeBytes === done.size;
+  if (isWhole && agreeing === survey.questions && done.done === survey.questions) return;
   throw new BatchError(
-    `${out} was expected to hold the answers of ${input}, but they do not match, and ` +
-      `${recordPath(out)}, which a batch needs to continue, is missing: choose another --out`,
+    `${paths.output} was expected to hold the answers of ${input}, but they do not match, and ` +
+      `${paths.record}, which a batch needs to continue, is missing: choose another --out`,
   );
 }
 
-function requireSameBatch(record: BatchRecord, { batch }: OutputSurvey, out: string): void {
-  if (batch === undefined || batch === record.batch) return;
-  throw new BatchError(`${out} and ${recordPath(out)} belong to two different batches: choose another --out`);
+function requireSameBatch(
+  earlier: FoundRecord,
+  { batch }: OutputSurvey,
+  { output, record }: BatchPaths,
+): void {
+  if (batch === undefined || batch === batchOf(earlier)) return;
+  throw new BatchError(`${output} and ${record} belong to two different batches: choose another --out`);
 }
 
 function beginningText(begun: BatchCount): string {

@@ -1,19 +1,23 @@
+import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import { createSemaphore } from '../../src/async/semaphore.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { collectAnswers } from './collector.ts';
-import { questionLines } from './input.ts';
-import { type Origin, parseInputLine } from './input-line.ts';
-import { type BatchKey, hashOfLine } from './key.ts';
-import type { BatchOutput, OutputSurvey } from './output.ts';
-import { answerLine, type LineOutcome } from './output-line.ts';
-import type { BatchRecord } from './record.ts';
+import { BatchError } from './files/file.ts';
+import { questionLines } from './files/input.ts';
+import { type Origin, parseInputLine } from './files/input-line.ts';
+import { type BatchKey, hashOfLine } from './files/key.ts';
+import type { BatchOutput, OutputSurvey } from './files/output.ts';
+import { answerLine, type LineOutcome } from './files/output-line.ts';
+import type { BatchRecord } from './files/record.ts';
 import { createRetry } from './retry.ts';
 import { createSubmission } from './submission.ts';
 
 export interface BatchRunOptions {
   client: Pick<O3Client, 'enqueueBulk' | 'result'>;
   input: string;
+  /** The hash of the input when it was surveyed. */
+  sha256: string;
   /** The model for all lines; undefined when each line keeps its own. */
   model: string | undefined;
   /** The lines that an earlier run has written. */
@@ -55,7 +59,8 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
   const submission = createSubmission({ client, retry, record, settle, collector, signal });
 
   const ask = async (): Promise<void> => {
-    for await (const { number: line, bytes } of questionLines(input)) {
+    const hash = createHash('sha256');
+    for await (const { number: line, bytes } of questionLines(input, (chunk) => hash.update(chunk))) {
       if (done.has(line)) continue;
       signal.throwIfAborted();
       const wasFull = window.isFull;
@@ -74,6 +79,11 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
     }
     await submission.send();
     await window.idle(signal);
+    if (hash.digest('hex') !== options.sha256) {
+      throw new BatchError(
+        `${input} was changed while the batch read it: choose another --out for the lines as they are now`,
+      );
+    }
     signal.throwIfAborted();
     collector.close();
   };

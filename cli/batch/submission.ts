@@ -3,10 +3,10 @@ import type { O3Client } from '../../src/client/o3-client.ts';
 import { pause } from '../../src/client/transport.ts';
 import type { JobRequest } from '../../src/job/request.ts';
 import type { AnswerCollector } from './collector.ts';
-import type { Origin } from './input-line.ts';
-import { type BatchKey, keyText } from './key.ts';
-import type { LineOutcome } from './output-line.ts';
-import type { BatchRecord } from './record.ts';
+import type { Origin } from './files/input-line.ts';
+import { type BatchKey, keyText } from './files/key.ts';
+import type { LineOutcome } from './files/output-line.ts';
+import type { BatchRecord } from './files/record.ts';
 import type { Retry } from './retry.ts';
 
 /** NewLine is an input line that is not a job yet. */

@@ -91,7 +91,10 @@ function storyOf(view: JobView, answer: string | undefined): Record<string, unkn
   }
 }
 
-/** How long after its creation the job is due, in milliseconds. BullMQ's own delay parks it until the year 2039. */
+/**
+ * How long after its creation the job is due, in milliseconds. BullMQ's own delay parks it until the year
+ * 2039.
+ */
 function delayOf(view: JobView): number {
   return view.status === 'delayed' ? Date.parse(view.due_at) - Date.parse(view.created_at) : 0;
 }

@@ -34,7 +34,7 @@ export class BoardQueue extends BullMQAdapter {
   readonly #queue: ModelQueue;
   readonly #jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>;
 
-  /** @param jobs whatever is done to a job goes through it, so that who waits for the job hears of it. */
+  /** @param jobs - does what the board's buttons do to a job, so that waiting callers hear of it. */
   constructor(queue: ModelQueue, jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>) {
     const options = {
       // A completed job that ran again would be bought again, and its answer lost.

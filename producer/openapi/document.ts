@@ -10,15 +10,15 @@ import { operationObject, pathTemplate } from './rendering.ts';
 
 export type OpenApiDocument = oas31.OpenAPIObject;
 
-const DESCRIPTION = `A durable background queue for slow, expensive model calls. Enqueue a question, go away, and collect the answer when it is
-there: a job survives crashes of the workers and of this server, and a response that is already paid for is not bought again.
+const DESCRIPTION = `A durable background queue for slow, expensive model calls. Enqueue a question and collect the answer later.
+A job survives crashes of the workers and of this server, and a response that is paid for is not bought again.
 
-A refusal is \`application/problem+json\` with a stable \`code\`. What these routes take is checked: a field or parameter that they do not
-know is refused, not ignored. Under \`/v1\` it goes to the upstream untouched, whose words the answer then has.`;
+A refusal is \`application/problem+json\` with a stable \`code\`. A field or parameter that a route
+does not know is refused, not ignored; under \`/v1\` it goes to the upstream untouched, which answers for it.`;
 
 /**
- * The OpenAPI document of these routes: what they tell of themselves, and the refusals that all of their kind
- * share.
+ * openApiDocument makes the OpenAPI document of these routes from their operations, with the refusals that
+ * follow from what a route takes.
  */
 export function openApiDocument(routes: readonly Route[], version: string): OpenApiDocument {
   const paths: ZodOpenApiPathsObject = {};
@@ -37,8 +37,8 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
       },
       servers: [{ url: '/', description: 'This instance' }],
       tags: [
-        { name: 'jobs', description: 'Enqueue, watch, collect, cancel, run again, forget' },
-        { name: 'OpenAI', description: 'What OpenAI and its SDKs speak' },
+        { name: 'jobs', description: 'Enqueue, watch, read, cancel, retry, delete' },
+        { name: 'OpenAI', description: 'OpenAI’s own routes' },
         { name: 'instance', description: 'This server itself' },
       ],
       security: [{ bearer: [] }],
@@ -58,9 +58,9 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
   );
 }
 
-/** zod is more exact than a reader can bear: its pattern of a time has 300 characters. */
+/** READABLE drops what no reader needs: zod's pattern of a time has 300 characters. */
 const READABLE: CreateDocumentOptions = {
-  // Checked by rules in code; their own metadata tell of them.
+  // These are checked by rules in code; their own metadata describe them.
   allowEmptySchema: { custom: true },
   override({ jsonSchema }) {
     if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;

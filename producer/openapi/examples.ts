@@ -88,8 +88,8 @@ const failedJobExample: FailedJob = {
   usage: null,
 };
 
-/** What is told at length; of the others it is enough to know that they say it. */
-const TOLD: Partial<Record<HttpProblemCode, HttpProblem>> = {
+/** Refusals with a real example; the others get a general one. */
+const EXAMPLES: Partial<Record<HttpProblemCode, HttpProblem>> = {
   invalid_request: new HttpProblem(
     'invalid_request',
     'The request was refused: priority: expected number to be >=0, got -1',
@@ -99,5 +99,5 @@ const TOLD: Partial<Record<HttpProblemCode, HttpProblem>> = {
 };
 
 export function problemExample(code: HttpProblemCode): unknown {
-  return (TOLD[code] ?? new HttpProblem(code, 'What was expected, what came, and what to do')).toJSON();
+  return (EXAMPLES[code] ?? new HttpProblem(code, 'What was expected, what came, and what to do')).toJSON();
 }

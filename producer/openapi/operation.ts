@@ -1,32 +1,32 @@
 import type { z } from 'zod';
 import type { HttpProblemCode } from '../http/problem.ts';
 
-/** Something that goes over the wire, in one media type. */
+/** Content is a body in one media type. */
 export interface Content {
   schema: z.ZodType;
   /** Default: `application/json`. */
   mediaType?: string;
-  /** It may come as a stream of events of this media type, too. */
+  /** The media type of the same content as a stream of events; undefined: it is never streamed. */
   streamed?: string;
-  /** By a short name; a test holds each against the schema. */
+  /** Examples by name; a test checks each against the schema. */
   examples?: Readonly<Record<string, unknown>>;
 }
 
-/** What comes with one status when all is well. */
+/** Answer is what a route answers with one status when it does not refuse. */
 export interface Answer {
   description: string;
-  /** Absent: the answer has no body. */
+  /** undefined: the answer has no body. */
   content?: Content;
-  /** The headers that a caller may count on. */
+  /** Headers that the answer always has. */
   headers?: z.ZodObject;
 }
 
 /**
- * What the world is told of a route, all but its method and path. The document is made from these, and every
- * answer of the tests is held against the document: an answer that is not told of here fails a test.
+ * Operation documents a route, except for its method and path. The OpenAPI document is made from operations,
+ * and tests check every answer against the document: an undocumented answer fails a test.
  */
 export interface Operation {
-  /** Names it in generated clients; unique. */
+  /** The name of the call in generated clients; unique. */
   id: string;
   tag: 'jobs' | 'instance' | 'OpenAI';
   summary: string;
@@ -36,10 +36,13 @@ export interface Operation {
   headers?: z.ZodObject;
   body?: Content;
   answers: Readonly<Record<number, Answer>>;
-  /** How it refuses: in problems (the default), or in OpenAI's envelope. */
+  /** The form of refusals: problems (the default), or OpenAI's envelope. */
   refusals?: 'problem' | 'envelope';
-  /** Refusals of the upstream come through, with whatever status it has. Default false. */
+  /** Whether refusals of the upstream are passed on with their status. Default false. */
   passesRefusalsOn?: boolean;
-  /** The refusals of its own. Those that many have (a bad field, no Redis, …) are added by what it takes. */
+  /**
+   * Codes of the route's own refusals. Refusals that follow from what it takes, such as a bad field, are
+   * added.
+   */
   problems?: readonly HttpProblemCode[];
 }

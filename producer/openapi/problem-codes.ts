@@ -1,10 +1,12 @@
 import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 
-/** Who is asked for a key can be refused by it, and by how often it came. */
+/**
+ * Statuses of refusals that any route with a key may answer: for the key itself, and for too many requests.
+ */
 const STATUSES_OF_KEYS = [401, 403, 429];
 
-/** What may be refused to whoever sends a body. */
+/** Refusals of a route that takes a body. */
 const BODY_PROBLEMS: readonly HttpProblemCode[] = [
   'invalid_request',
   'malformed_json',
@@ -12,7 +14,10 @@ const BODY_PROBLEMS: readonly HttpProblemCode[] = [
   'unsupported_media_type',
 ];
 
-/** Every refusal that a route may answer with: its own, and those of all routes that take the same. */
+/**
+ * problemCodes lists every refusal that a route may answer with: its own, and those that follow from what it
+ * takes.
+ */
 export function problemCodes({ path, operation, open = false }: Route): HttpProblemCode[] {
   const { problems = [], query, body } = operation;
   const takesText = query !== undefined || path.includes('/:');

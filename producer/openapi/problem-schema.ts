@@ -9,12 +9,12 @@ export const problem = z
     type: z.literal('about:blank'),
     title: z.string(),
     status: z.int(),
-    code: z.enum(codes).describe('Stable: what programs decide by; docs/ERRORS.md explains each.'),
+    code: z.enum(codes).describe('Stable, for programs; docs/ERRORS.md explains each code.'),
     detail: z.string().describe('What was expected, what came, and what to do.'),
     flaws: z
       .array(
         z.strictObject({
-          path: z.string().describe('The field, such as `metadata.owner`; empty for the whole.'),
+          path: z.string().describe('The field, such as `metadata.owner`; empty for the whole request.'),
           message: z.string(),
         }),
       )
@@ -23,4 +23,4 @@ export const problem = z
       .describe('Each thing that is wrong with the request.'),
     job: jobView.optional().describe('The job that has no result.'),
   })
-  .meta({ id: 'Problem', description: 'A refusal, as RFC 9457 writes it.' });
+  .meta({ id: 'Problem', description: 'A refusal in the form of RFC 9457.' });

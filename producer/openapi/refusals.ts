@@ -16,32 +16,32 @@ const openAiError = z
       code: z.string().nullable(),
     }),
   })
-  .meta({ id: 'OpenAIError', description: 'A refusal, as OpenAI writes it.' });
+  .meta({ id: 'OpenAIError', description: 'A refusal in OpenAI’s form.' });
 
-/** All that a route may refuse with one status, or with any of a hundred (`4XX`). */
+/** Refusal is all that a route may refuse with one status, or with a range of statuses (`4XX`). */
 export interface Refusal {
   status: string;
   description: string;
   content: ZodOpenApiContentObject;
 }
 
-/** What a route may refuse, in the words that it has for it. */
+/** refusalsOf lists what a route may refuse, in the form that its operation names. */
 export function refusalsOf(route: Route): Refusal[] {
   const codes = problemCodes(route);
   const { refusals = 'problem', passesRefusalsOn = false } = route.operation;
   switch (refusals) {
     case 'problem':
       return byStatus(codes, (code) => HTTP_PROBLEMS[code]).map(([status, these]) => ({
-        ...told(status, these),
+        ...described(status, these),
         content: { 'application/problem+json': problemWith(these) },
       }));
     case 'envelope': {
-      const inWordsOfOpenAi = (code: HttpProblemCode) => openAiErrorFrom(new HttpProblem(code, ''));
+      const asOpenAiError = (code: HttpProblemCode) => openAiErrorFrom(new HttpProblem(code, ''));
       return [
-        ...byStatus(codes, (code) => inWordsOfOpenAi(code).status).map(([status, these]) => ({
-          ...told(
+        ...byStatus(codes, (code) => asOpenAiError(code).status).map(([status, these]) => ({
+          ...described(
             status,
-            these.flatMap((code) => inWordsOfOpenAi(code).envelope.code ?? []),
+            these.flatMap((code) => asOpenAiError(code).envelope.code ?? []),
           ),
           content: ENVELOPE,
         })),
@@ -69,7 +69,7 @@ function byStatus(
   return [...statuses].map((status) => [status, codes.filter((code) => statusOf(code) === status)]);
 }
 
-function told(status: number, names: readonly string[]): { status: string; description: string } {
+function described(status: number, names: readonly string[]): { status: string; description: string } {
   const list = names.map((name) => `\`${name}\``).join(', ');
   return { status: String(status), description: `${STATUS_CODES[status]}${list === '' ? '' : `: ${list}`}` };
 }

@@ -9,12 +9,12 @@ import type { Route } from '../http/route.ts';
 import type { Answer, Content } from './operation.ts';
 import { type Refusal, refusalsOf } from './refusals.ts';
 
-/** `/jobs/:id` of Express is `/jobs/{id}` of OpenAPI. */
+/** pathTemplate turns Express' `/jobs/:id` into OpenAPI's `/jobs/{id}`. */
 export function pathTemplate(path: string): string {
   return path.replaceAll(/:(\w+)/g, '{$1}');
 }
 
-/** One route as OpenAPI writes it. */
+/** operationObject writes one route for OpenAPI. */
 export function operationObject(route: Route): ZodOpenApiOperationObject {
   const { id, tag, summary, description, query, headers, body } = route.operation;
   const names = [...route.path.matchAll(/:(\w+)/g)].map((match) => match[1] ?? '');
@@ -43,7 +43,7 @@ function responsesObject(route: Route): ZodOpenApiResponsesObject {
   );
 }
 
-/** A status may stand for an answer, for refusals, or for both: they are told apart by their media type. */
+/** A status may stand for an answer, for refusals, or for both: their media types differ. */
 function responseObject(answer: Answer | undefined, refusal: Refusal | undefined): ZodOpenApiResponseObject {
   const content = {
     ...(answer?.content !== undefined && contentObject(answer.content)),

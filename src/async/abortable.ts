@@ -1,6 +1,6 @@
 /**
- * abortable settles as `work` does, or rejects with the signal's reason as soon as the signal aborts: then the work goes on, and its
- * outcome is dropped. Work is not begun under a signal that has aborted already.
+ * abortable settles as `work` does, or rejects with the signal's reason as soon as the signal aborts: then
+ * the work goes on, and its outcome is dropped. Work is not begun under a signal that has aborted already.
  */
 export async function abortable<Value>(
   signal: AbortSignal | undefined,

@@ -4,7 +4,7 @@ import { O3ClientError } from './client-error.ts';
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 export function jobPath(id: string): string {
-  // A URL swallows dots, and an empty id would name the list: no job has such an id.
+  // No job has such an id: a URL drops dots, and an empty id would name the list.
   if (typeof id !== 'string' || id === '' || id === '.' || id === '..' || LONE_SURROGATE.test(id)) {
     throw new O3ClientError('job_not_found', `Expected the id of a job, got ${JSON.stringify(id)}`);
   }
@@ -27,7 +27,7 @@ export function modelPath(model: string): string {
   return `/models/${encodeURIComponent(model)}`;
 }
 
-/** With what is asked for as its query; what is undefined is not asked for. */
+/** pathWith adds a query to a path, without fields that are undefined. */
 export function pathWith(path: string, query: object): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
@@ -53,7 +53,7 @@ export function checkedUrl(text: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
 }
 
-/** Says nothing of the key itself: messages end up in logs. */
+/** checkedKey does not show the key in its error: messages end up in logs. */
 export function checkedKey(apiKey: string | undefined): string | undefined {
   if (apiKey === undefined || /^[\x21-\x7e]+$/.test(apiKey)) return apiKey;
   throw new O3ClientError(

@@ -7,7 +7,8 @@ import { isRecord } from './client-error.ts';
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
 
 /**
- * What tells an instance from any other server that answers JSON; the rest is the contract between the two.
+ * These checks tell an instance from another server that answers JSON. They do not check every field: the
+ * schemas of job/view.ts need zod, which the client does not load.
  */
 export function isJobView(value: unknown): value is JobView {
   return isRecord(value) && typeof value['id'] === 'string' && STATUSES.has(value['status']);
@@ -37,10 +38,10 @@ export function isResumedModel(value: unknown): value is ResumedModel {
   return isRecord(value) && typeof value['resumed'] === 'boolean' && Array.isArray(value['upstream_models']);
 }
 
-/** How an instance writes what became of the jobs of a bulk. */
+/** WireOutcome is an outcome of a bulk as an instance writes it. */
 export type WireOutcome = { status: number; job: JobView } | { status: number; problem: unknown };
 
-/** @param count how many there must be. */
+/** @param count the number of requests that were sent. */
 export function isBulkAnswer(value: unknown, count: number): value is { outcomes: WireOutcome[] } {
   return (
     isRecord(value) &&

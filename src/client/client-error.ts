@@ -1,6 +1,6 @@
 import type { Flaw } from '../errors/problem.ts';
 
-/** The client's own codes; docs/ERRORS.md explains them, a test holds the two together. */
+/** The client's own codes; docs/ERRORS.md explains them, and a test compares the two. */
 export const CLIENT_CODES = [
   'instance_unreachable',
   'answer_lost',
@@ -9,16 +9,16 @@ export const CLIENT_CODES = [
 ] as const;
 
 /**
- * Why a call to an instance did not work: its message says what happened and what to do. `code` is the
- * problem's own (docs/ERRORS.md) where the instance refused, or one of the client's:
+ * O3ClientError says why a call to an instance failed, and what to do. `code` is the refusal's code
+ * (docs/ERRORS.md), or one of the client's:
  *
  * - `instance_unreachable`: nothing answers at the URL; nothing was done.
  * - `answer_lost`: the connection broke, or the time ran out, after a request that changes something was
  *   sent: whether it was carried out is unknown.
- * - `unexpected_response`: something answers, but not as o3-queue does.
+ * - `unexpected_response`: another server answers at the URL.
  * - `invalid_client_option`: the client was made with a URL, a key or a query that cannot be sent.
  *
- * A job that failed is never an O3ClientError: it is data.
+ * A failed job is data, never an O3ClientError.
  */
 export class O3ClientError extends Error {
   override readonly name = 'O3ClientError';
@@ -27,7 +27,7 @@ export class O3ClientError extends Error {
   readonly status: number | undefined;
   /** For `invalid_request`: every field that was wrong. */
   readonly flaws: readonly Flaw[];
-  /** How soon the instance wants to be asked again, in milliseconds, where it said so. */
+  /** How long to wait before another try, in milliseconds; undefined: the instance did not say. */
   readonly retryAfterMs: number | undefined;
   constructor(
     code: string,
@@ -46,7 +46,7 @@ export class O3ClientError extends Error {
   }
 }
 
-/** What a response that is neither a success nor a redirect has to say. */
+/** errorFromResponse makes an error of a response that is neither a success nor a redirect. */
 export function errorFromResponse(
   url: string,
   { status, headers }: Pick<Response, 'status' | 'headers'>,
@@ -60,15 +60,17 @@ export function errorFromResponse(
   );
 }
 
-/** undefined: it is no problem in the form of RFC 9457, as an o3-queue writes it. */
+/** errorFromProblem makes an error of a problem in the form of RFC 9457; undefined: it is none. */
 export function errorFromProblem(
   problem: unknown,
   about: { status: number; retryAfterMs?: number | undefined },
 ): O3ClientError | undefined {
   if (!isRecord(problem) || typeof problem['code'] !== 'string') return undefined;
   const flaws = flawsIn(problem['flaws']);
-  const said = [problem['detail'], problem['title']].find((text) => typeof text === 'string' && text !== '');
-  const message = withFlaws(String(said ?? problem['code']), flaws);
+  const detail = [problem['detail'], problem['title']].find(
+    (text) => typeof text === 'string' && text !== '',
+  );
+  const message = withFlaws(String(detail ?? problem['code']), flaws);
   return new O3ClientError(problem['code'], message, { ...about, flaws });
 }
 
@@ -108,9 +110,12 @@ function flawsIn(value: unknown): Flaw[] {
     .map((flaw) => ({ path: String(flaw['path'] ?? ''), message: String(flaw['message'] ?? '') }));
 }
 
-/** The detail usually lists its flaws already; a caller who prints the message alone must not miss one. */
-function withFlaws(said: string, flaws: readonly Flaw[]): string {
-  const missing = flaws.filter(({ message }) => !said.includes(message));
-  if (missing.length === 0) return said;
-  return `${said}: ${missing.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ')}`;
+/**
+ * The detail usually lists the flaws already. Those that it lacks are added, for callers that print the
+ * message alone.
+ */
+function withFlaws(detail: string, flaws: readonly Flaw[]): string {
+  const missing = flaws.filter(({ message }) => !detail.includes(message));
+  if (missing.length === 0) return detail;
+  return `${detail}: ${missing.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ')}`;
 }

@@ -4,23 +4,23 @@ import { isJobView } from './answer.ts';
 import { isRecord, O3ClientError } from './client-error.ts';
 import { pause, type Transport } from './transport.ts';
 
-/** The instance says something at least every 15 s: after three times that the connection is dead. */
+/** The instance sends something at least every 15 s: after three times that the connection counts as dead. */
 const SILENCE_MS = 45_000;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5000;
 
 export interface EventStreamOptions {
-  /** The number of the last event that was seen; 0: none. */
+  /** The number of the last event that the caller has seen; 0: none. */
   after: number;
   /**
-   * How long to go on trying while the instance cannot be had, in milliseconds; each event begins it anew.
+   * How long to retry while the instance does not answer, in milliseconds; it starts again with each event.
    */
   patienceMs: number;
   signal: AbortSignal | undefined;
 }
 
 /**
- * The events of a job up to its end, over as many connections as that takes: each event once.
+ * streamEvents reads the events of a job up to its end, each once, over as many connections as that takes.
  * @throws {O3ClientError}, or the signal's reason.
  */
 export async function* streamEvents(
@@ -56,14 +56,16 @@ export async function* streamEvents(
   }
 }
 
-/** Broken connections, and an instance that cannot serve right now. */
+/** isPassing is true for broken connections, and for an instance that cannot serve right now. */
 function isPassing(error: unknown): boolean {
   if (!(error instanceof O3ClientError)) return true;
   const { code, status = 0 } = error;
   return code === 'instance_unreachable' || status === 429 || (status >= 502 && status <= 504);
 }
 
-/** One connection. It may end, or break, at any time; `end`: everything has been seen before. */
+/**
+ * Reads one connection, which may end or break at any time. `end`: the caller has seen every event before.
+ */
 async function* connection(
   transport: Transport,
   path: string,
@@ -74,21 +76,21 @@ async function* connection(
   const follow = (): void => controller.abort(signal?.reason);
   signal?.addEventListener('abort', follow, { once: true });
   if (signal?.aborted) follow();
-  const silence = setTimeout(() => controller.abort(new Error('nothing came any more')), SILENCE_MS);
+  const silence = setTimeout(() => controller.abort(new Error('nothing came for 45 s')), SILENCE_MS);
   try {
     const response = await transport.open(path, headers, controller.signal);
     if (response.status === 204 || response.body === null) {
       yield 'end';
       return;
     }
-    const heard = new TransformStream<Uint8Array, Uint8Array>({
+    const observed = new TransformStream<Uint8Array, Uint8Array>({
       transform(chunk, next) {
         silence.refresh();
         next.enqueue(chunk);
       },
     });
     const messages = response.body
-      .pipeThrough(heard)
+      .pipeThrough(observed)
       .pipeThrough(new TextDecoderStream() as unknown as TransformStream<Uint8Array, string>)
       .pipeThrough(new EventSourceParserStream());
     for await (const { event, data, id } of messages as unknown as AsyncIterable<Message>) {
@@ -108,7 +110,7 @@ interface Message {
   id?: string;
 }
 
-/** undefined: an instance newer than this client may tell of more. */
+/** @returns undefined for an event of a type that only a newer instance knows. */
 function eventFrom(type: string | undefined, data: unknown, number: number): JobEvent | undefined {
   if (type === 'status' && isJobView(data)) return { type, data };
   if (type === 'done' && isJobView(data)) return { type, number, data };

@@ -2,7 +2,7 @@ import { type JobStatus, type PlanStatus, STATUS_TABLE } from '../job/job.ts';
 
 /**
  * Escape sequences could move the cursor, retitle the window or fake output; direction marks could reorder a
- * line. Tabs and line ends are left to the two functions below. The joiners inside of emoji and scripts stay.
+ * line. Tabs and line ends are left to the two functions below. The joiners inside emoji and scripts stay.
  */
 const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
@@ -19,14 +19,13 @@ export function iconOf(status: JobStatus): string {
 }
 
 /**
- * A question, a message, an id: whatever came from outside, as one line that a terminal shows and does not
- * obey.
+ * oneLine makes any text one line that a terminal shows without obeying its escape sequences.
  */
 export function oneLine(text: string): string {
   return text.replace(/\s+/gu, ' ').replace(UNPRINTABLE, '').trim();
 }
 
-/** The same for a text that keeps its lines and its indentation. */
+/** printable does the same for a text that keeps its lines and its indentation. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) =>
     character === '\n' || character === '\t' ? character : '',

@@ -3,15 +3,14 @@ import { types } from 'node:util';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
 /**
- * An answer is due within this time, on top of a long poll's. Both stay far from Node's own limit of 300 s
- * without headers.
+ * How long an answer may take, beyond the time that a long poll is held. Both together stay far below Node's
+ * own limit of 300 s without headers.
  */
 const ANSWER_MS = 30_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2000;
 /**
- * Too often in the last minute; no Redis for a moment; or what a proxy says while the producer behind it
- * restarts.
+ * Statuses that pass: too many requests, no Redis for a moment, or a proxy whose producer restarts.
  */
 const CANNOT_SERVE_NOW: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
@@ -23,17 +22,17 @@ export interface TransportOptions {
 
 export interface Answer {
   status: number;
-  /** The parsed JSON; undefined where there is none. */
+  /** The parsed JSON; undefined for an empty body. */
   body: unknown;
 }
 
 export interface ReadOptions {
   signal: AbortSignal | undefined;
-  /** How long to go on trying while the instance is unreachable or cannot serve, in milliseconds. */
+  /** How long to retry while the instance is unreachable or cannot serve, in milliseconds. */
   patienceMs: number;
-  /** What the instance may take on purpose, for a long poll, in milliseconds. */
+  /** How long the instance holds a long poll, in milliseconds. */
   holdMs?: number;
-  /** Statuses that are answers here although they look like refusals. */
+  /** Statuses of 400 and above that are answers here, not errors. */
   alsoAnswers?: readonly number[];
 }
 
@@ -45,8 +44,8 @@ export interface Write {
   holdMs?: number;
   signal: AbortSignal | undefined;
   /**
-   * For what does no harm when it is done twice: repeated as a read is, for so many milliseconds. Default:
-   * sent once.
+   * How long to retry a write that does no harm when it is done twice, in milliseconds. Default 0: it is sent
+   * once.
    */
   patienceMs?: number;
 }
@@ -57,17 +56,17 @@ interface Reply {
 }
 
 export interface Transport {
-  /** Repeats itself on broken connections and 429, 502, 503 and 504: reading twice does no harm. */
+  /** Retries after broken connections and 429, 502, 503 and 504: reading twice does no harm. */
   read(path: string, options: ReadOptions): Promise<Answer>;
-  /** The response itself, once it has begun well. */
+  /** Opens a stream: the response, once its status is known to be good. */
   open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response>;
-  /** Sends once, unless it is told otherwise: a job that is enqueued twice is bought twice. */
+  /** Sends once by default: a job that is enqueued twice is bought twice. */
   write(request: Write): Promise<Answer>;
 }
 
 /**
- * HTTP to one instance. 2xx with JSON is an answer; everything else is an O3ClientError, or the signal's
- * reason.
+ * createTransport speaks HTTP to one instance. 2xx with JSON is an answer; everything else throws an
+ * O3ClientError, or the signal's reason.
  */
 export function createTransport({ url, apiKey }: TransportOptions): Transport {
   const headers = {
@@ -100,7 +99,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
   }
 
   /**
-   * @param brokenBy what a connection that broke means; the call fails with it once patience is at its end.
+   * @param brokenBy makes the error of a broken connection; the call fails with it when `patienceMs` is over.
    */
   async function repeated(
     sendOnce: () => Promise<Reply>,
@@ -170,7 +169,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
   return { read, open, write };
 }
 
-/** Waits, unless the signal ends it: then throws the signal's reason, as fetch does. */
+/** pause waits. When the signal aborts it throws the signal's reason, as fetch does. */
 export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
     signal?.throwIfAborted();
@@ -179,8 +178,8 @@ export async function pause(ms: number, signal: AbortSignal | undefined): Promis
 }
 
 /**
- * By hand and not `AbortSignal.any`: a signal that lives as long as its program must not collect a listener a
- * call.
+ * Not `AbortSignal.any`, with which a signal that lives as long as its program would collect a listener for
+ * each call.
  */
 async function withDeadline<Value>(
   deadlineMs: number,
@@ -202,7 +201,7 @@ async function withDeadline<Value>(
   }
 }
 
-/** `retry-after-ms` is the exact form, Retry-After the standard one, in seconds or as a date. */
+/** Reads `retry-after-ms`, which is exact, or Retry-After, which is in seconds or a date. */
 function retryAfterMs(headers: Headers): number | undefined {
   const exactMs = Number.parseFloat(headers.get('retry-after-ms') ?? '');
   if (exactMs >= 0) return exactMs;
@@ -212,7 +211,7 @@ function retryAfterMs(headers: Headers): number | undefined {
   return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
-/** No connection, or none that can be trusted: the request itself did not leave. */
+/** Errors of connecting: the request was not sent. */
 const NEVER_SENT =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
 
@@ -221,7 +220,7 @@ function wasNeverSent(error: unknown): boolean {
   return cause !== undefined && 'code' in cause && NEVER_SENT.test(String(cause.code));
 }
 
-/** Not by `instanceof`: fetch may belong to another realm than this file, as it does in a test runner. */
+/** Not `instanceof`: fetch may come from another realm than this file, as in a test runner. */
 function causeOf(error: unknown): Error | undefined {
   if (!types.isNativeError(error)) return undefined;
   return types.isNativeError(error.cause) ? error.cause : error;
@@ -238,14 +237,14 @@ function unreachable(url: string, error: unknown): O3ClientError {
 function answerLost(url: string, error: unknown): O3ClientError {
   return new O3ClientError(
     'answer_lost',
-    `The answer of ${url} was lost (${reasonOf(error)}): it may have been done all the same; look with \`o3q list\` before you repeat it`,
+    `The answer of ${url} was lost (${reasonOf(error)}): the call may have been carried out; look with \`o3q list\` before you repeat it`,
     { cause: error },
   );
 }
 
 /**
- * fetch only says "fetch failed"; the reason is its cause, which for a host with two addresses says nothing
- * but its code.
+ * The message of fetch is only "fetch failed". The reason is in its cause, which for a host with two
+ * addresses has only a code.
  */
 function reasonOf(error: unknown): string {
   const cause = causeOf(error);

@@ -19,10 +19,7 @@ export interface Intake {
 
 /** @param tenant `NO_TENANT` for none. */
 export function createIntake(access: QueueAccess, tenant: string): Intake {
-  /**
-   * @throws {QueueError} for what is no idempotency key. Whatever else is wrong with the request stands in
-   * its `job`.
-   */
+  /** @throws {QueueError} for a bad idempotency key. Other flaws of the request stand in its `job`. */
   const requested = (
     request: ParsedRequest,
     idempotencyKey: unknown,

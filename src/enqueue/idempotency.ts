@@ -29,7 +29,7 @@ export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): 
   };
 }
 
-/** canonicalJson writes requests that mean the same as the same text, in whatever order their fields came. */
+/** canonicalJson writes the same text for requests that differ only in the order of their fields. */
 function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, part: unknown) =>
     typeof part === 'object' && part !== null && !Array.isArray(part) ? sorted(part) : part,

@@ -36,7 +36,7 @@ const MOST_TRIES = 3;
 /**
  * storeJobs stores the jobs of one tenant, and finds those that an idempotency key already has. The id of a
  * job with a key follows from the key, and BullMQ never adds a second job under one id. So of twenty calls at
- * once one is right, and the stored job tells which: it carries the mark of that call.
+ * once one becomes the job, and the stored job carries the mark of that call.
  *
  * Each step is one round trip for each model, however many jobs there are:
  *
@@ -48,9 +48,9 @@ const MOST_TRIES = 3;
  * 5. *Compare* (only keys): whose mark the job carries.
  *
  * A crash before 4 leaves at most index and queue entries without a job, which readers pass over and drop in
- * time, and a claim, which expires; a repeat enlists and adds the job again. A crash after 4 leaves a job
- * that no caller was told of; a repeat finds it. The order of 3 and 4 matters: a job without an entry in the
- * fair queue would wait for ever.
+ * time, and a claim, which expires; a repeat enlists and adds the job again. A crash after 4 leaves a job of
+ * which no caller knows; a repeat finds it. The order of 3 and 4 matters: a job without an entry in the fair
+ * queue would wait for ever.
  */
 export async function storeJobs(
   access: QueueAccess,

@@ -11,9 +11,8 @@ import {
 } from './refusal-words.ts';
 
 /**
- * Two kinds of failure and no third: a **terminal** one fails the job now, a **retryable** one may cost
- * another attempt. Both carry a stable `code`; docs/ERRORS.md lists them all, and a test holds the two lists
- * together.
+ * FAILURE_CODES lists all failures by kind. A **terminal** failure fails the job now, a **retryable** one may
+ * cost another attempt. docs/ERRORS.md explains each code, and a test compares the two lists.
  */
 export const FAILURE_CODES = {
   invalid_request: 'terminal',
@@ -113,7 +112,7 @@ export function concernOf({ code }: Failure): Concern {
 
 /** Refusal is what the upstream said, in its own words. */
 export interface Refusal {
-  /** Of HTTP; undefined: the response was accepted, and failed. */
+  /** The HTTP status; undefined: the upstream accepted the request, and the response failed. */
   status?: number | undefined;
   code: string | null;
   type: string | null;
@@ -122,8 +121,8 @@ export interface Refusal {
 }
 
 /**
- * An HTTP refusal of the upstream, freed from any SDK's classes. Its status is undefined for an error event
- * inside a stream.
+ * UpstreamRefusal is a refusal without any SDK's classes. Its status is undefined for an error event inside a
+ * stream.
  */
 export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;

@@ -3,8 +3,8 @@ import { preview } from './preview.ts';
 import { type Flaw, QueueError } from './problem.ts';
 
 /**
- * Checks what came from outside.
- * @param subject how the refusal calls it: `request`, `query`.
+ * checkedInput checks an input from outside. @param subject the refusal's name for the input: `request`,
+ * `query`.
  * @throws {QueueError} `invalid_request` with every flaw, each with what was expected and what came.
  */
 export function checkedInput<Output>(
@@ -29,10 +29,10 @@ export function refusalOf(subject: string, flaws: readonly Flaw[]): QueueError {
   return new QueueError('invalid_request', `The ${subject} was refused: ${list}`, { flaws });
 }
 
-/** A refusal names so many unknown fields at most: it must not grow with the request. */
+/** The most unknown fields that a refusal names, so that it does not grow with the request. */
 const MOST_NAMED = 5;
 
-/** What came, short: a caller knows it by its beginning. */
+/** shown is a value in the words of a refusal, shortened. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return JSON.stringify(preview(value, 50));
@@ -40,7 +40,7 @@ export function shown(value: unknown): string {
   return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }
 
-/** Our own rules say both already; zod's say of values what was expected, and only of types what came. */
+/** Messages of our own rules say what was expected and what came. Zod's say what came only of types. */
 function messageOf(issue: z.core.$ZodIssue, known: readonly string[]): string {
   switch (issue.code) {
     case 'custom':

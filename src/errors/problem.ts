@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 
-/** One thing that is wrong with an input: where, and what was expected of it. */
+/** Flaw is one thing that is wrong with an input: where, and what was expected. */
 export interface Flaw {
   /** The field, as a path: `metadata.owner`; empty for the whole. */
   path: string;
@@ -21,13 +21,13 @@ export const PROBLEM_CODES = [
 export type ProblemCode = (typeof PROBLEM_CODES)[number];
 
 /**
- * What the queue refuses to do, and why, in words for whoever asked. Never about a job's fate: that is data.
+ * QueueError is a refused call: its message tells the caller why. A failed job is data, never a QueueError.
  */
 export class QueueError extends Error {
   override readonly name = 'QueueError';
   readonly code: ProblemCode;
   readonly flaws: readonly Flaw[];
-  /** When it is worth asking again; undefined: that is not known. */
+  /** How long to wait before another try, in milliseconds; undefined: unknown. */
   readonly retryAfterMs: number | undefined;
   constructor(
     code: ProblemCode,
@@ -41,7 +41,7 @@ export class QueueError extends Error {
   }
 }
 
-/** zod's issues in the one form that all our messages have. */
+/** flawsOf turns zod's issues into flaws. */
 export function flawsOf(error: z.ZodError): Flaw[] {
   return error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message }));
 }

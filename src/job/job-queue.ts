@@ -35,7 +35,7 @@ export interface EventOptions extends CallOptions {
   after?: number | undefined;
 }
 
-/** JobQuery says which jobs to list; without fields it matches all. */
+/** JobQuery selects the jobs to list; without fields it selects all. */
 export interface JobQuery {
   status?: JobStatus | undefined;
   model?: string | undefined;

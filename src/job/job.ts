@@ -31,7 +31,7 @@
  *   cancelled.
  * - `active`: held by a worker; completes, fails, is cancelled, goes back to `delayed` for its next attempt,
  *   or back to `waiting` when its worker stops or dies.
- * - `completed`: has a result. For ever, until it is forgotten.
+ * - `completed`: has a result, and stays so until it is deleted.
  * - `failed`: a terminal failure, or its attempts are exhausted. Only a retry by hand takes it out.
  * - `cancelled`: stopped on purpose. Only a retry by hand takes it out.
  */
@@ -45,13 +45,13 @@ export function isFinished(status: JobStatus): status is FinishedStatus {
   return status === 'completed' || status === 'failed' || status === 'cancelled';
 }
 
-/** The statuses of the first plan's seven functions. */
+/** PlanStatus is the status of a task in the seven functions. */
 export type PlanStatus = 'pending' | 'running' | 'completed' | 'error' | 'cancelled';
 
 /**
- * One row a status: what BullMQ calls it, what the plan's functions call it, what OpenAI's Responses API
- * calls it. A cancelled job is `failed` in BullMQ, which has no state of its own for it; the record of the
- * run tells them apart.
+ * STATUS_TABLE gives for each status the words of BullMQ, of the seven functions and of OpenAI's Responses
+ * API. A cancelled job is `failed` in BullMQ, which has no such state; the run's record says that it was
+ * cancelled.
  */
 export const STATUS_TABLE: Record<
   JobStatus,

@@ -2,10 +2,10 @@ import { z } from 'zod';
 import { shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
 
-/** Names that every JavaScript object has already: as keys they would vanish or poison whoever reads them. */
+/** Names that every JavaScript object has: as keys they would vanish, or change the objects of a reader. */
 const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
-/** OpenAI's limits: at most 16 pairs, keys up to 64 characters, values strings up to 512. */
+/** metadata has OpenAI's limits: at most 16 pairs, keys of up to 64 characters, strings of up to 512. */
 export const metadata = z
   .custom<Record<string, string>>()
   .superRefine((value: unknown, context) => {
@@ -13,10 +13,10 @@ export const metadata = z
       context.addIssue({ code: 'custom', message: flaw.message, path: flaw.path === '' ? [] : [flaw.path] });
     }
   })
-  // The rules again, for the documentation, which cannot read code.
+  // The same rules for the OpenAPI document, which cannot show code.
   .meta({
     type: 'object',
-    description: 'Yours to read again, and the upstream’s.',
+    description: 'Kept with the job and sent to the upstream.',
     maxProperties: 16,
     propertyNames: { type: 'string', minLength: 1, maxLength: 64 },
     additionalProperties: { type: 'string', maxLength: 512 },
@@ -27,7 +27,7 @@ function metadataFlaws(value: unknown): Flaw[] {
     return [{ path: '', message: `expected an object of strings, got ${shown(value)}` }];
   }
   const entries = Object.entries(value);
-  // A million wrong pairs would make a refusal larger than the request.
+  // Not listed one by one: a refusal must not be larger than its request.
   if (entries.length > 16) return [{ path: '', message: `expected at most 16 pairs, got ${entries.length}` }];
   return entries.flatMap(([key, text]) => {
     const path = key.slice(0, 64);

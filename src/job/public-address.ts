@@ -1,24 +1,24 @@
 import { isIP, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** What a development machine and an inner network have, for whoever has opened them. */
+/** Ranges of a development machine and of a private network, which a setting allows. */
 const PRIVATE_RANGES = new Set(['loopback', 'private', 'uniqueLocal']);
 /**
- * Where clouds hand out credentials beside the link-local 169.254.169.254; the first even has a public
+ * Addresses where clouds hand out credentials, beside the link-local 169.254.169.254; the first is a public
  * address.
  */
 const METADATA_ADDRESSES = new Set(['168.63.129.16', 'fd00:ec2::254']);
 /**
- * All that is allocated of IPv6: whatever lies outside is no host of the internet, such as `::7f00:1` with an
- * IPv4 address in it.
+ * The allocated part of IPv6. An address outside is no host of the internet, such as `::7f00:1`, which holds
+ * an IPv4 address.
  */
 const GLOBAL_UNICAST = 0x2000;
 const GLOBAL_UNICAST_MASK = 0xe000;
 
 /**
- * Why nothing may be sent to an IP address: the name of its range. undefined: it is a public host, or a
- * private one where those are allowed. Addresses that carry another one (NAT64, 6to4, Teredo) are refused as
- * such; one that only spells an IPv4 address (`::ffff:127.0.0.1`) is that address.
+ * refusedRange names the range for which an IP address is refused; undefined: it is public, or private where
+ * that is allowed. Addresses that hold another one (NAT64, 6to4, Teredo) are refused; one that only spells an
+ * IPv4 address (`::ffff:127.0.0.1`) counts as that address.
  */
 export function refusedRange(address: string, allowPrivate: boolean): string | undefined {
   if (isIP(address) === 0) return 'no IP address';
@@ -32,8 +32,8 @@ export function refusedRange(address: string, allowPrivate: boolean): string | u
 }
 
 /**
- * The parser takes each IPv6 address that ends in dots for one that only spells an IPv4 address, but
- * `::1.1.1.1` is not 1.1.1.1.
+ * The parser reads every IPv6 address with dots at its end as an IPv4 address, but `::1.1.1.1` is not
+ * 1.1.1.1.
  */
 function inHexadecimal(address: string): string {
   const { hostname } = new URL(`http://[${address.replace(/%.*/, '')}]`);

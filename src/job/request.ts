@@ -4,26 +4,29 @@ import { preview } from '../errors/preview.ts';
 import { metadata } from './metadata.ts';
 import { webhookUrl } from './webhook-url.ts';
 
-/** BullMQ's largest priority; larger numbers would be cut silently. */
+/** BullMQ's largest priority: it cuts larger numbers silently. */
 const MAX_PRIORITY = 2_097_151;
 /** Node's largest timer, about 24.8 days; a longer one would fire at once. */
 const MAX_TIMER_MS = 2_147_483_647;
 const MAX_DELAY_MS = 366 * 24 * 3_600_000;
-/** Deeper JSON can be read but not written again: JavaScript's stack ends before it does. */
+/**
+ * The greatest depth of a request: deeper JSON can be parsed but overflows JavaScript's stack when it is
+ * written.
+ */
 const MOST_LEVELS = 200;
 
-/** The options that a producer may give with the work itself; stored in the job, read by the worker. */
+/** Options that are stored in the job's data, where the worker reads them. */
 const runOptions = {
   stream: z
     .boolean()
     .optional()
-    .describe('Whether the worker follows the answer token by token. Default: true; in bulk: false.'),
+    .describe('Whether the answer is streamed from the upstream. Default: true; in a bulk: false.'),
   timeout_ms: z
     .int()
     .min(1)
     .max(MAX_TIMER_MS)
     .optional()
-    .describe('The longest one attempt may take, in milliseconds. Default: the model’s.'),
+    .describe('How long one attempt may take, in milliseconds. Default: the model’s setting.'),
   deadline: z.iso
     .datetime({
       offset: true,
@@ -31,7 +34,8 @@ const runOptions = {
     })
     .optional()
     .describe(
-      'ISO 8601. The job fails then, wherever it stands, and its response is cancelled. One that still waits fails when a worker takes it.',
+      'ISO 8601. At this time the job fails, in any status, and its response is cancelled. A waiting ' +
+        'job fails when a worker takes it.',
     ),
 };
 
@@ -41,17 +45,17 @@ const questionFields = {
   question: z
     .string()
     .refine((text) => text.trim() !== '', 'expected a question, got an empty text')
-    .describe('What to ask, in plain words.'),
-  context: z.string().optional().describe('What the model is to read first.'),
-  instructions: z.string().optional().describe('How the model is to behave.'),
+    .describe('The question, in plain words.'),
+  context: z.string().optional().describe('What the model reads before the question.'),
+  instructions: z.string().optional().describe('How the model should behave.'),
   reasoning_effort: z.enum(REASONING_EFFORTS).optional(),
-  max_output_tokens: z.int().min(16).optional().describe('Reasoning included.'),
+  max_output_tokens: z.int().min(16).optional().describe('The limit of the answer, reasoning included.'),
   metadata: metadata.optional(),
 };
 
 /**
- * Any body of the Responses API; its fields are OpenAI's to judge, except those that this queue must own or
- * read.
+ * Any body of the Responses API. The upstream checks its fields, except for those that this queue reads or
+ * sets.
  */
 const responsesBody = z
   .looseObject({
@@ -87,19 +91,18 @@ const queueOptions = {
     .min(0)
     .max(MAX_DELAY_MS)
     .optional()
-    .describe('Not before so many milliseconds from now. Default: 0.'),
+    .describe('How long to wait before the job may start, in milliseconds. Default: 0.'),
   max_attempts: z
     .int()
     .min(1)
     .max(1000)
     .optional()
-    .describe(
-      'How often a retryable failure may be bought again, the first purchase included. Default: the model’s.',
-    ),
+    .describe('The largest number of attempts, the first included. Default: the model’s setting.'),
   webhook_url: webhookUrl
     .optional()
     .describe(
-      'Where a signed webhook with the view of the job is sent when the job has its end. Needs `O3Q_WEBHOOK_SECRET`.',
+      'The URL that gets a signed webhook with the job’s view when the job has ended. Needs ' +
+        '`O3Q_WEBHOOK_SECRET`.',
     ),
 };
 
@@ -109,7 +112,8 @@ const previousField = {
     .min(1)
     .optional()
     .describe(
-      'The id at the upstream of the response that `previous_response_id` of the request names, where that is a response of this queue.',
+      'The upstream’s id of the response that `previous_response_id` names, where that is a response of' +
+        ' this queue.',
     ),
 };
 
@@ -123,15 +127,15 @@ const responsesRequest = z
   .meta({ id: 'ResponsesRequest' });
 
 /**
- * Both forms of a request, for the documentation; `parseJobRequest` tells them apart first, for the sake of
- * its refusals.
+ * jobRequest has both forms of a request, for the OpenAPI document. `parseJobRequest` picks the form first,
+ * so that its refusals name the fields of one form.
  */
 export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id: 'JobRequest' });
 
 /**
- * What a caller may ask: a `question` in plain words, or `request`, any body of OpenAI's Responses API.
- * Exactly one of them. What each field means, its unit and its default stand in the schemas above, from where
- * they also reach `/docs`.
+ * JobRequest is what a caller may enqueue: a `question` in plain words, or `request`, any body of OpenAI's
+ * Responses API; exactly one of them. The schemas above, from which `/docs` is made, say for each field its
+ * meaning, unit and default.
  */
 export type JobRequest = z.infer<typeof jobRequest>;
 
@@ -142,8 +146,8 @@ export type JobRequest = z.infer<typeof jobRequest>;
 export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
 
 /**
- * The data of a job in Redis, the same for every producer in every language (docs/DATA-FORMAT.md): what was
- * asked, without what BullMQ keeps itself (queue, priority, delay, attempts).
+ * JobData is the data of a job in Redis, the same for producers in every language (docs/DATA-FORMAT.md): the
+ * request without what BullMQ keeps itself (queue, priority, delay, attempts).
  */
 export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>;
 
@@ -172,12 +176,12 @@ export function parseJobData(data: unknown): JobData {
     : checkedInput('request', data, questionData);
 }
 
-/** The name that the caller asked for, wherever it stood. */
+/** requestedModel is the model that the caller named, beside or inside the body; undefined: none. */
 export function requestedModel(request: JobRequest): string | undefined {
   return request.model ?? ('request' in request ? request.request.model : undefined);
 }
 
-/** The part of a request that travels in the job. */
+/** jobDataFrom is the part of a request that is stored in the job. */
 export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobData {
   const {
     model: _model,
@@ -191,14 +195,14 @@ export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobD
   return { ...work, stream: asked ?? streamByDefault };
 }
 
-/** What the board and the lists show of a job: the first 100 characters of its question. */
+/** questionPreview is the first 100 characters of a job's question, for the board and the lists. */
 export function questionPreview(work: JobRequest | JobData): string {
   return preview('request' in work ? questionOf(work.request.input) : work.question, 100);
 }
 
 /**
- * The body for the upstream. How it is run (`background`, `stream`) is the worker's to say, so those are left
- * out.
+ * responsesBodyFrom makes the body for the upstream, without `background` and `stream`: the worker sets
+ * those.
  */
 export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<string, unknown> {
   if ('request' in data) {
@@ -221,7 +225,9 @@ export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<
   };
 }
 
-/** Which of the two forms it is. @throws {QueueError} `invalid_request` for both and for neither. */
+/**
+ * hasRequest tells which form a request has. @throws {QueueError} `invalid_request` for both and for neither.
+ */
 function hasRequest(input: unknown): boolean {
   const [question, request] = [hasOwn(input, 'question'), hasOwn(input, 'request')];
   if (isRecord(input) && !Array.isArray(input) && question === request) {
@@ -243,7 +249,8 @@ function hasOwn(value: unknown, key: string): boolean {
 }
 
 /**
- * The last thing a user said in a Responses API input; the question is what a person looks for on the board.
+ * questionOf finds the last message of the user in a Responses API input: what a person looks for on the
+ * board.
  */
 function questionOf(input: unknown): string {
   if (typeof input === 'string') return input;

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { JOB_STATUSES } from './job.ts';
 
 /**
- * The one definition of what the world sees of a job: the types below come from these schemas, and so does
+ * The one definition of a job's view: the types below come from these schemas, and so does
  * `/openapi.json`. A file that needs only the types imports them with `import type`, which costs nothing: the
  * client must not load zod.
  */
@@ -31,7 +31,8 @@ const jobError = z.strictObject({
   retryable: z
     .boolean()
     .describe(
-      'Whether the same request could have worked at another time. Either way the job may be retried by hand.',
+      'Whether the same request could have worked at another time. Either way the job may be retried by' +
+        ' hand.',
     ),
 });
 
@@ -42,7 +43,8 @@ const jobBase = {
     .string()
     .nullable()
     .describe(
-      'The tenant whose API key enqueued the job. null: it belongs to no tenant; once there are keys, only an admin sees it.',
+      'The tenant whose API key enqueued the job. null: it belongs to no tenant; once there are keys, ' +
+        'only an admin sees it.',
     ),
   question: z.string().describe('The first 100 characters of the question, then `...` when there is more.'),
   created_at: time,
@@ -69,7 +71,8 @@ const upstreamId = z
 const responseFacts = {
   usage: usage.nullable(),
   cost_usd: usd.describe(
-    'US dollars for this response, by the price of its model and service tier. null: the upstream did not report usage, or the price is unknown.',
+    'US dollars for this response, by the price of its model and service tier. null: the upstream did ' +
+      'not report usage, or the price is unknown.',
   ),
   service_tier: z
     .string()
@@ -80,7 +83,8 @@ const responseFacts = {
     .string()
     .nullable()
     .describe(
-      'The upstream model that was the first choice but no longer exists, so that a fallback answered. null: the first choice answered.',
+      'The upstream model that was the first choice but no longer exists, so that a fallback answered. ' +
+        'null: the first choice answered.',
     ),
   incomplete_reason: z
     .string()
@@ -215,7 +219,7 @@ export type CompletedJob = z.infer<typeof completedJob>;
 export type FailedJob = z.infer<typeof failedJob>;
 export type CancelledJob = z.infer<typeof cancelledJob>;
 
-/** JobView is what the world sees of a job. Narrow it by `status`. */
+/** JobView is a job as callers see it. Narrow it by `status`. */
 export type JobView = z.infer<typeof jobView>;
 export type FinishedJob = CompletedJob | FailedJob | CancelledJob;
 export type UncompletedJob = Exclude<JobView, CompletedJob>;

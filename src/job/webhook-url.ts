@@ -2,15 +2,15 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { refusedRange } from './public-address.ts';
 
-/** Room for a long token, and none for a payload: it is stored in each job. */
+/** Room for a long token, but not for a payload: the URL is stored in each job. */
 const MOST_CHARACTERS = 2000;
 /**
- * Names that lead to this machine or this network, whatever DNS says: RFC 6761, RFC 6762, and what ICANN
- * reserves for private use.
+ * Names of this machine or this network, whatever DNS answers: RFC 6761, RFC 6762, and ICANN's names for
+ * private use.
  */
 const INWARD_NAME = /(^|\.)(localhost|local|internal)$/;
 
-/** Where a webhook goes, by its form alone. */
+/** webhookUrl checks the form of a webhook's URL. */
 export const webhookUrl = z
   .string()
   .max(MOST_CHARACTERS)
@@ -20,8 +20,8 @@ export const webhookUrl = z
   });
 
 /**
- * What is wrong with where a webhook is to go, as far as that can be known without a look into DNS;
- * undefined: nothing.
+ * webhookUrlFlaw says what is wrong with a webhook's URL, as far as that is known without DNS; undefined:
+ * nothing.
  * @param allowPrivate `allowPrivateWebhooks` of the configuration.
  */
 export function webhookUrlFlaw(url: string, allowPrivate: boolean): string | undefined {
@@ -30,8 +30,7 @@ export function webhookUrlFlaw(url: string, allowPrivate: boolean): string | und
   }
   const flaw = formFlaw(url);
   if (flaw !== undefined) return flaw;
-  // Whatever way an IP address is written (decimal, octal, hexadecimal, full width), the URL has it in its
-  // one form.
+  // The URL has an IP address in one form, however it was written (decimal, octal, hexadecimal, full width).
   const host = hostOf(new URL(url));
   if (isIP(host) !== 0) {
     const range = refusedRange(host, allowPrivate);
@@ -48,13 +47,13 @@ function formFlaw(text: string): string | undefined {
     return 'expected a URL that begins with http:// or https://';
   }
   if (url.username !== '' || url.password !== '') {
-    // Without what came: it has a password in it.
+    // The URL is not shown: it holds a password.
     return 'expected a URL without a user name and a password, got one with them';
   }
   return hostOf(url) === '' ? 'expected a URL with a host' : undefined;
 }
 
-/** A dot at its end changes nothing about a name, but hides it from who compares. */
+/** hostOf drops a dot at the end of a name, which means the same and would hide it from comparisons. */
 function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '').replace(/\.+$/, '');
 }

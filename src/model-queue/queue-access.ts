@@ -4,7 +4,10 @@ import type { RedisGuard } from '../redis/guard.ts';
 import type { UsageStore } from '../usage/store.ts';
 import type { ModelQueue } from './model-queue.ts';
 
-/** QueueAccess is what the rooms below src/queue need of it: the connection, the configuration, and a queue for each model. */
+/**
+ * QueueAccess is what the rooms below src/queue need of it: the connection, the configuration, and a queue
+ * for each model.
+ */
 export interface QueueAccess {
   /** `O3Q_PREFIX`, the first part of every key. */
   readonly prefix: string;

@@ -119,8 +119,8 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Takes in what a webhook of OpenAI, whose signature has been checked, says: a response has ended. The
-   * worker that follows the response is told. @returns false when this webhook had been received before.
+   * Receives a webhook of OpenAI whose signature has been checked: a response has ended. The worker that
+   * follows the response is notified. @returns false when this webhook had been received before.
    */
   async receiveWebhook(webhookId: string, responseId: string): Promise<boolean> {
     return this.#core.guard(() => receiveWebhook(this.#core.redis, this.#webhookKeys, webhookId, responseId));

@@ -20,8 +20,8 @@ import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { TenantQueue } from './tenant-queue.ts';
 
 /**
- * RedisJobQueue is a JobQueue straight on Redis, for apps. It is a thin face of TenantQueue, which tells the
- * producer more than an app should depend on.
+ * RedisJobQueue is a JobQueue straight on Redis, for apps. It hides what TenantQueue offers to the producer
+ * alone, so that apps cannot depend on that.
  *
  * @throws {QueueError} from every method, or the reason of the call's signal.
  */

@@ -36,7 +36,7 @@ export type TenantStorage = Pick<QueueAccess, 'redis' | 'prefix' | 'guard'> & {
 /** BoundedWait is a WaitOptions without defaults. */
 export type BoundedWait = WaitOptions & { timeoutMs: number };
 
-/** NO_WAIT looks once. */
+/** NO_WAIT reads the job once, without waiting. */
 export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
 
 /**

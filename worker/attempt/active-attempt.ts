@@ -17,9 +17,9 @@ export class Interruption extends Error {
 /**
  * ActiveAttempt lets the rest of the worker stop an attempt.
  *
- * A shutdown asks twice. `requestStop` stops an attempt that loses nothing by it: one that has bought nothing, or whose
- * response another worker can adopt. The answer of a foreground response would be lost, so such an attempt goes on until
- * `interrupt('shutdown')`.
+ * A shutdown asks twice. `requestStop` stops an attempt that loses nothing by it: one that has bought
+ * nothing, or whose response another worker can adopt. The answer of a foreground response would be lost, so
+ * such an attempt goes on until `interrupt('shutdown')`.
  */
 export interface ActiveAttempt {
   /** Aborts with an `Interruption`. */
@@ -112,13 +112,16 @@ export function createActiveAttempts(): ActiveAttempts {
 
 /** CancelListener interrupts the attempts whose jobs are cancelled. */
 export interface CancelListener {
-  /** Interrupts those of the given jobs whose record carries a cancel mark, because a message may have been lost. */
+  /**
+   * Interrupts those of the given jobs whose record carries a cancel mark, because a message may have been
+   * lost.
+   */
   checkMarks(ids: readonly string[]): Promise<void>;
 }
 
 /**
- * listenForCancels interrupts attempts as the jobs of one model are cancelled. The mark in the run record is what counts.
- * The message only makes it quick, and is lost while the connection is away.
+ * listenForCancels interrupts attempts as the jobs of one model are cancelled. The mark in the run record is
+ * what counts. The message only makes it quick, and is lost while the connection is away.
  */
 export function listenForCancels(
   redis: RedisClient,
@@ -129,7 +132,8 @@ export function listenForCancels(
 ): CancelListener {
   const listener: CancelListener = {
     async checkMarks(ids) {
-      // One pipeline for thousands of jobs. The keys of one model share a slot, so that it works in a cluster as well.
+      // One pipeline for thousands of jobs. The keys of one model share a slot, so that it works in a cluster
+      // as well.
       const pipeline = redis.pipeline();
       for (const id of ids) pipeline.hexists(keys.run(id), 'cancel_requested_at');
       const replies = (await pipeline.exec()) ?? [];

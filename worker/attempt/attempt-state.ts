@@ -41,7 +41,10 @@ export interface AttemptContext extends AttemptServices {
   onPurchase: (event: PurchaseEvent) => void;
 }
 
-/** Attempt is what an attempt was given, and how far it has come. `outcomeOfError` goes by it when a step fails. */
+/**
+ * Attempt is what an attempt was given, and how far it has come. `outcomeOfError` goes by it when a step
+ * fails.
+ */
 export interface Attempt extends AttemptContext {
   /** Counts from 1, and again from 1 after a retry by hand. Until the record is read: `maxAttempts`. */
   number: number;
@@ -62,7 +65,10 @@ export interface Attempt extends AttemptContext {
   close(): void;
 }
 
-/** startAttempt returns an attempt that has done nothing yet, and that acts on a cancel at once. Call its `close`. */
+/**
+ * startAttempt returns an attempt that has done nothing yet, and that acts on a cancel at once. Call its
+ * `close`.
+ */
 export function startAttempt(context: AttemptContext): Attempt {
   const stopListening = listenForCancel(context, () => stopPurchase(attempt));
   const attempt: Attempt = {
@@ -103,14 +109,18 @@ export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
   return response === null ? spentUnseen(attempt.purchase) : spentOn(response, attempt.prices);
 }
 
-/** Long enough for most upstreams to say what was used, and no caller waits longer for an upstream that does not. */
+/**
+ * Long enough for most upstreams to say what was used, and no caller waits longer for an upstream that does
+ * not.
+ */
 const CANCEL_ANSWER_MS = 500;
 
 /**
- * Acts on a cancel before the attempt has unwound, which takes a while when hundreds are cancelled together. It tells the
- * upstream at once. After `CANCEL_ANSWER_MS` it writes the cancel down although the upstream has not answered: that may take half a
- * minute when the upstream hangs, or when the create has not returned the id yet. The attempt goes on until the upstream
- * has answered; after a crash its successor tells the upstream.
+ * Acts on a cancel before the attempt has unwound, which takes a while when hundreds are cancelled together.
+ * It tells the upstream at once. After `CANCEL_ANSWER_MS` it writes the cancel down although the upstream has
+ * not answered: that may take half a minute when the upstream hangs, or when the create has not returned the
+ * id yet. The attempt goes on until the upstream has answered; after a crash its successor tells the
+ * upstream.
  *
  * @returns how to stop listening.
  */

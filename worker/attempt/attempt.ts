@@ -11,7 +11,10 @@ import { follow } from './follow.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
 
-/** runAttempt runs one attempt of a job, from what its record knows to the outcome, which it writes down. It adopts before it buys. */
+/**
+ * runAttempt runs one attempt of a job, from what its record knows to the outcome, which it writes down. It
+ * adopts before it buys.
+ */
 export async function runAttempt(context: AttemptContext): Promise<Outcome> {
   const attempt = startAttempt(context);
   try {
@@ -34,7 +37,8 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
 async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: Outcome }> {
   const { state, record } = await attempt.record.begin(attempt.attemptsMade);
   if (record.status !== 'completed') await bookLostResponse(record, attempt);
-  // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given back.
+  // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given
+  // back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
@@ -62,8 +66,8 @@ function postponed(attempt: Attempt): Outcome {
 }
 
 /**
- * The outcome of a run that had its final status when its worker died, before BullMQ was told. That worker may have left
- * a response running, and unbooked.
+ * The outcome of a run that had its final status when its worker died, before BullMQ was told. That worker
+ * may have left a response running, and unbooked.
  */
 async function repeatEnd(record: RunRecord, attempt: Attempt): Promise<Outcome> {
   if (record.status !== 'completed' && attempt.purchase !== undefined) {
@@ -77,8 +81,8 @@ async function renewReservation({ reservation, upstreamModel, purchase }: Attemp
 }
 
 /**
- * Interrupts the attempt at its timeout or at the job's deadline, whichever comes first. An adopted response has used up
- * some of the timeout.
+ * Interrupts the attempt at its timeout or at the job's deadline, whichever comes first. An adopted response
+ * has used up some of the timeout.
  */
 function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt): void {
   const { active, purchase } = attempt;

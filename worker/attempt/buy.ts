@@ -11,7 +11,10 @@ import type { CheckedJob } from './checked-job.ts';
 import { newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 import { adoptLate, findEarlierPurchase, findOwnPurchase, storeResponseId } from './uncertain-purchase.ts';
 
-/** adoptOrBuy returns the response to follow. It buys only what no earlier create has bought, as far as that can be found out. */
+/**
+ * adoptOrBuy returns the response to follow. It buys only what no earlier create has bought, as far as that
+ * can be found out.
+ */
 export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: Attempt): Promise<Purchase> {
   if (attempt.purchase !== undefined) {
     attempt.onPurchase('adopted');
@@ -26,7 +29,10 @@ function reasonFor({ error }: RunRecord): string {
   return error === undefined ? 'the attempt before it broke off' : `${error.code}: ${error.message}`;
 }
 
-/** Sends one create. When its answer is lost, looks for what it bought. @throws {PurchaseUncertainError} when that is not found. */
+/**
+ * Sends one create. When its answer is lost, looks for what it bought.
+ * @throws {PurchaseUncertainError} when that is not found.
+ */
 async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   try {
     return await buyInSlot(job, attempt);
@@ -53,8 +59,8 @@ async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 /**
  * Spends money, as the only place that does: mark the create, send it, store the response's id.
  *
- * A crash before the mark leaves nothing. Between mark and id it leaves a mark without an id, an uncertain purchase for
- * the next worker. After that it leaves a response that the next worker adopts.
+ * A crash before the mark leaves nothing. Between mark and id it leaves a mark without an id, an uncertain
+ * purchase for the next worker. After that it leaves a response that the next worker adopts.
  */
 async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   const { record, reservation, lostResponses } = attempt;
@@ -75,7 +81,10 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   return attempt.purchase;
 }
 
-/** A refusal in the upstream's own words means that nothing was bought, so the mark goes. A create without an answer keeps it. */
+/**
+ * A refusal in the upstream's own words means that nothing was bought, so the mark goes. A create without an
+ * answer keeps it.
+ */
 async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<RunningResponse> {
   const { upstream, record, active, reservation } = attempt;
   try {
@@ -116,7 +125,8 @@ async function keep(purchase: Purchase, token: string, attempt: Attempt): Promis
     }
   } catch (error: unknown) {
     await purchase.running.events?.return(undefined);
-    // After a lost lock the successor knows the id and adopts the response. Otherwise no record has the id, and none ever will.
+    // After a lost lock the successor knows the id and adopts the response. Otherwise no record has the id,
+    // and none ever will.
     if (!(error instanceof LockLostError)) await stopPurchase(attempt);
     throw error;
   }

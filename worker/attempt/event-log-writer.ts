@@ -5,11 +5,14 @@ import { LockLostError, type RunRecordWriter } from '../../src/run/writer.ts';
 import type { StreamEvent } from '../upstream/running-response.ts';
 import type { ActiveAttempt } from './active-attempt.ts';
 
-/** Writes the journal of one response while it is streamed. */
+/** EventLogWriter writes the event log of one response while it is streamed. */
 export interface EventLogWriter {
-  /** Takes an event, and how far the follower is with it. Never waits: a Redis that is slow does not hold up the stream. */
+  /**
+   * Adds an event, and how far the follower has come with it. Never waits, so a slow Redis does not hold up
+   * the stream.
+   */
   add(event: StreamEvent, progress: RunProgress): void;
-  /** What has not been written by now is left out: at the end of a response its readers have it whole. */
+  /** Drops what has not been written by now: at the end of a response its readers get it whole. */
   stop(): void;
 }
 
@@ -17,13 +20,19 @@ export interface EventLogWriterOptions {
   record: Pick<RunRecordWriter, 'append'>;
   active: Pick<ActiveAttempt, 'interrupt'>;
   pace: Pace;
-  /** Written with each batch: a Redis that was restarted may have forgotten it. */
+  /** Written with each batch, because a Redis that was restarted may have lost it. */
   identity: RunProgress;
 }
 
-/** Soon enough that a reader sees words come, seldom enough that Redis is not written to for each of them. In milliseconds. */
+/**
+ * In milliseconds: short enough that a reader sees words come, long enough that Redis is not written to for
+ * each word.
+ */
 const BATCH_MS = 100;
-/** What is kept for a Redis that is away, of one response; then the rest is left to the end. */
+/**
+ * Events of one response that are kept for a Redis that is away. After that the log stays incomplete until
+ * the end.
+ */
 const MOST_WAITING = 20_000;
 
 export function createEventLogWriter({
@@ -37,7 +46,7 @@ export function createEventLogWriter({
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> | undefined;
-  /** Whatever is left out once is left out until the end: a journal has no holes. */
+  /** After one lost batch nothing more is written: an event log has no holes. */
   let closed = false;
   let isFull = false;
   pace.join();
@@ -52,7 +61,7 @@ export function createEventLogWriter({
     } catch (error: unknown) {
       closed = true;
       if (error instanceof LockLostError) active.interrupt('lock lost');
-      // Anything else is Redis': the attempt's own next step meets it, and says so.
+      // Any other error is of Redis; the next step of the attempt meets it and reports it.
     }
   };
   const writeSoon = (): void => {

@@ -11,8 +11,9 @@ import { type Outcome, writeDown } from './outcome.ts';
 import { spentOn, spentUnseen } from './purchase.ts';
 
 /**
- * outcomeOfError turns an error that ended an attempt into its outcome, and writes it down. It throws an unexpected error
- * on: BullMQ tries the job again, as often as attempts are allowed, and a response that is known by then is adopted.
+ * outcomeOfError turns an error that ended an attempt into its outcome, and writes it down. It throws an
+ * unexpected error on: BullMQ tries the job again, as often as attempts are allowed, and a response that is
+ * known by then is adopted.
  */
 export async function outcomeOfError(error: unknown, attempt: Attempt): Promise<Outcome> {
   const outcome = await outcomeOfCause(error, attempt);
@@ -26,7 +27,8 @@ function isEnd({ kind }: Outcome): boolean {
 }
 
 async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome> {
-  // An aborted signal explains every error after it, since connections that were closed throw all sorts of errors.
+  // An aborted signal explains every error after it, since connections that were closed throw all sorts of
+  // errors.
   const { signal } = attempt.active;
   const cause: unknown = signal.aborted && !(error instanceof LockLostError) ? signal.reason : error;
   try {
@@ -78,7 +80,9 @@ function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Atte
     : new TerminalError('deadline_passed', `The deadline of the job has passed; ${fate}`);
 }
 
-/** The mark of the create stays, for a later search by its token. Its sender no longer waits for the answer. */
+/**
+ * The mark of the create stays, for a later search by its token. Its sender no longer waits for the answer.
+ */
 const CREATE_ABANDONED: RunProgress = { submittingOver: true };
 /** The next attempt must not adopt a response that has failed. */
 const RESPONSE_GONE: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
@@ -93,7 +97,9 @@ async function brokenOff(failure: Failure, attempt: Attempt): Promise<Outcome> {
   return outcome;
 }
 
-/** An upstream that is out of reach may still have the response: the next attempt looks it up before it buys. */
+/**
+ * An upstream that is out of reach may still have the response: the next attempt looks it up before it buys.
+ */
 function maybeStillRunning({ code }: Failure, { purchase }: Attempt): boolean {
   return code === 'upstream_silent' && purchase?.running.background !== false;
 }

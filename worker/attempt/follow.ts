@@ -12,37 +12,45 @@ import type { OpenAiEvents } from '../upstream/openai-events.ts';
 import { hasEnded, type RunningResponse, type StreamEvent } from '../upstream/running-response.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
+/** FollowOptions say what to follow a response with, and from where. */
 export interface FollowOptions {
   upstream: Upstream;
   signal: AbortSignal;
-  /** Where an earlier follower stopped. */
+  /** The sequence number of the last event that an earlier follower saw. */
   cursor: number | undefined;
   outputCharacters: number;
   /** When the response was created, in milliseconds. */
   createdAt: number;
-  /** For how long the upstream may give no sign of life, neither an event nor an answer to a lookup. In milliseconds. */
+  /** How long the upstream may send neither an event nor an answer to a lookup, in milliseconds. */
   stallMs: number;
-  /** Ends the pause between two lookups when a webhook says that the response has ended. */
+  /**
+   * Ends the pause between two lookups when a webhook says that the response has ended; undefined: there are
+   * no webhooks.
+   */
   openAiEvents: OpenAiEvents | undefined;
-  /** Takes the events, and where the follower stands with them. */
+  /** Records the events, and how far the follower has come. */
   eventLogWriter: Pick<EventLogWriter, 'add'>;
   /** Called when a lookup says that something has changed, and once a minute while nothing does. */
   onProgress: (progress: RunProgress) => Promise<void>;
 }
 
-/** OpenAI streams a background response again for five minutes after its creation; a little less allows for clocks. */
+/**
+ * OpenAI can resume a background stream until five minutes after its creation; half a minute less allows for
+ * clocks.
+ */
 const STREAMABLE_MS = 4.5 * 60_000;
-/** Streams that broke without a single new event: then polling is the better way. */
+/** After this many streams that broke without a new event, polling is better. */
 const FRUITLESS_STREAMS = 3;
 const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
 const SLOWEST_POLL_MS = 5000;
-/** An upstream that is asked too often is heeded up to here; then it is time to see whether the answer is there. */
+/** A longer Retry-After is cut to this, because the response may have ended by then. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /**
- * Follows a response to its end: by its events, by resuming them where they broke off, and by polling when neither works.
- * @throws {Failure} when the response is lost; whatever the signal aborts with.
+ * follow follows a response to its end: by its events, by resuming them where they broke off, and by polling
+ * when neither works.
+ * @throws {Failure} when the response is lost; the reason of the signal when it aborts.
  */
 export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
   if (hasEnded(running.response)) return running.response;
@@ -58,7 +66,7 @@ export async function follow(running: RunningResponse, options: FollowOptions): 
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
     if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
     if (events !== undefined && position.cursor === before) fruitless += 1;
-    // Refused or out of reach: polling finds out which.
+    // Refused, or the upstream is unreachable: polling finds out which.
     events = await options.upstream
       .resume(running.response.id, position.cursor, options.signal)
       .catch(() => undefined);
@@ -73,7 +81,10 @@ interface Position {
   seenAt: number;
 }
 
-/** The final response, or undefined when the events broke off: then only a look at the upstream tells how it stands. */
+/**
+ * @returns the final response; undefined when the events broke off, so that only a lookup can tell its
+ * status.
+ */
 async function consume(
   events: AsyncGenerator<StreamEvent>,
   position: Position,
@@ -97,13 +108,16 @@ async function consume(
       eventLogWriter.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
   } catch (error: unknown) {
-    // A background response lives on when its stream dies, whatever the reason; anything else dies with it.
+    // A background response goes on when its stream breaks. A foreground response ends with it.
     if (!background || !isFailure(error)) throw error;
   }
   return undefined;
 }
 
-/** By lookups, fast at first and then slower, as often as all that are polled together allow. */
+/**
+ * Looks the response up until it has ended: often at first, then less, and no more than the shared pace
+ * allows.
+ */
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
   const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs } = options;
   const { pace } = upstream;
@@ -111,9 +125,10 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   pace.join();
   const stopListening = openAiEvents?.watch(id, pauses.wake);
   let seenAt = lastSeenAt;
-  let told: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
+  let reported: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
   try {
-    // What was only just created is not finished; of many that were adopted together each begins at another time.
+    // A response that was just created has not ended yet. Many that are adopted together begin at different
+    // times.
     const freshMs = createdAt + FIRST_POLL_MS - Date.now();
     await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
     signal.throwIfAborted();
@@ -121,16 +136,19 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       const { response, refusal } = await look(id, upstream, signal);
       signal.throwIfAborted();
       if (response !== undefined && hasEnded(response)) return response;
-      // An upstream that throttles lives, and says nothing of the response.
+      // A rate limit is a sign of life, although it says nothing about the response.
       if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
       else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
-      if (response !== undefined && (response.status !== told.status || seenAt - told.at >= STILL_ALIVE_MS)) {
-        told = { status: response.status, at: seenAt };
+      if (
+        response !== undefined &&
+        (response.status !== reported.status || seenAt - reported.at >= STILL_ALIVE_MS)
+      ) {
+        reported = { status: response.status, at: seenAt };
         await onProgress({ upstreamStatus: response.status, seenAt });
       }
       const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
       const pauseMs = Math.max(delayMs, pace.pauseMs());
-      // Jitter keeps a thousand jobs that were adopted together from asking together for ever.
+      // Jitter: otherwise a thousand jobs that were adopted together would ask together each time.
       if (await pauses.wait(askedForMs + pauseMs * (0.75 + Math.random() / 2))) delayMs = FIRST_POLL_MS;
       signal.throwIfAborted();
     }
@@ -148,7 +166,7 @@ function silent(id: string, stallMs: number, refusal: RetryableError | undefined
   );
 }
 
-/** A retryable refusal only says that the upstream cannot be asked right now, and nothing of the response. */
+/** A retryable refusal says that the upstream cannot be asked now, and nothing about the response. */
 async function look(
   id: string,
   upstream: Upstream,

@@ -14,17 +14,24 @@ export type Outcome =
   | { kind: 'completed'; summary: ResultSummary }
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
-  /** A later attempt may succeed. `attempt` is the number of the one that failed; the next one begins after `delayMs`. */
+  /**
+   * A later attempt may succeed. `attempt` is the number of the one that failed; the next one begins after
+   * `delayMs`.
+   */
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
   /** The worker stops, and gives the job back uncharged. */
   | { kind: 'released' }
-  /** The job goes back into the fair queue, uncharged: it has no reservation, or nothing may be sent to the upstream now. */
+  /**
+   * The job goes back into the fair queue, uncharged: it has no reservation, or nothing may be sent to the
+   * upstream now.
+   */
   | { kind: 'postponed' }
   /** Another worker has the job, so this one writes nothing. */
   | { kind: 'lost' };
 
 /**
- * endFrom returns what the end of a response means for its job. An answer that was cut short is an answer, with its reason.
+ * endFrom returns what the end of a response means for its job. An answer that was cut short is an answer,
+ * with its reason.
  * @param fallbackFrom the upstream model that was the first choice, when another one has answered.
  * @throws {Failure} when the response ended without an answer.
  */
@@ -64,7 +71,10 @@ export function endFrom(
   };
 }
 
-/** writeDown writes the end of a run into its record. The outcome is what the record says afterwards: the first end that was written stands. */
+/**
+ * writeDown writes the end of a run into its record. The outcome is what the record says afterwards: the
+ * first end that was written stands.
+ */
 export async function writeDown(end: RunEnd, record: RunRecordWriter): Promise<Outcome> {
   const status = await record.finish(end);
   return outcomeOf(status, {

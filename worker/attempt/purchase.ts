@@ -14,8 +14,9 @@ export interface Purchase {
 }
 
 /**
- * PurchaseEvent is what the log and the metrics count. `bought`: the upstream accepted a create. `adopted`: the attempt
- * follows a response that another attempt bought. `uncertain`: the outcome of a create stays unknown.
+ * PurchaseEvent is what the log and the metrics count. `bought`: the upstream accepted a create. `adopted`:
+ * the attempt follows a response that another attempt bought. `uncertain`: the outcome of a create stays
+ * unknown.
  */
 export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
 
@@ -25,8 +26,8 @@ export function newPurchase(running: RunningResponse, createdAt: number): Purcha
 }
 
 /**
- * purchaseToAdopt returns what an earlier attempt bought, as the record knows it. Only a background response outlives its
- * worker: a foreground response goes down with its connection.
+ * purchaseToAdopt returns what an earlier attempt bought, as the record knows it. Only a background response
+ * outlives its worker: a foreground response goes down with its connection.
  */
 export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;

@@ -8,11 +8,11 @@ import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purch
 const LOOK_AGAIN_MS = 250;
 
 /**
- * findEarlierPurchase looks for what an earlier create bought that left its mark and no id: its worker died in the one
- * round trip between them, or the answer was lost.
+ * findEarlierPurchase looks for what an earlier create bought that left its mark and no id: its worker died
+ * in the one round trip between them, or the answer was lost.
  *
- * @returns undefined when there was no such create, or when the policy is to buy again. The new mark then replaces the old one, and
- * counts it as uncertain.
+ * @returns undefined when there was no such create, or when the policy is to buy again. The new mark then
+ * replaces the old one, and counts it as uncertain.
  * @throws {TerminalError} `purchase_uncertain` when the policy is to fail.
  */
 export async function findEarlierPurchase(
@@ -25,7 +25,10 @@ export async function findEarlierPurchase(
   return (await waitForSender(attempt)) ?? findOwnPurchase(submitting, attempt);
 }
 
-/** findOwnPurchase does the same for a create of this attempt whose answer was lost: no other sender will store its id. */
+/**
+ * findOwnPurchase does the same for a create of this attempt whose answer was lost: no other sender will
+ * store its id.
+ */
 export async function findOwnPurchase(
   submitting: Submission | undefined,
   attempt: Attempt,
@@ -55,7 +58,8 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
 async function findByToken({ token, at }: Submission, attempt: Attempt): Promise<Purchase | undefined> {
   const { active, lostResponses, model, onPurchase } = attempt;
   if (lostResponses === undefined) return undefined;
-  // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nothing else refers to, which then never fires.
+  // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nothing else
+  // refers to, which then never fires.
   const enough = new AbortController();
   const end = (): void => enough.abort();
   const timer = setTimeout(end, model.uncertainWaitMs);

@@ -11,7 +11,10 @@ export interface Metrics {
   readonly contentType: string;
   /** @param held how many jobs of the model this worker holds right now. */
   of(model: string, held: () => number): ModelMetrics;
-  /** Adds the gauges of what all workers share. @param look resolves to undefined while Redis cannot be read. */
+  /**
+   * Adds the gauges of what all workers share.
+   * @param look resolves to undefined while Redis cannot be read.
+   */
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
   /** Counts one try to deliver a webhook. */
   delivery(result: DeliveryResult): void;

@@ -3,7 +3,10 @@ import type { QuotaReport } from '../../src/quota/quota.ts';
 import type { Outcome } from '../attempt/outcome.ts';
 import type { PurchaseEvent } from '../attempt/purchase.ts';
 
-/** logOutcome logs the end of an attempt. The upstream's messages may quote the question, so they are logged at `debug` only. */
+/**
+ * logOutcome logs the end of an attempt. The upstream's messages may quote the question, so they are logged
+ * at `debug` only.
+ */
 export function logOutcome(logger: Logger, job: string, outcome: Outcome): void {
   const line = { job };
   switch (outcome.kind) {

@@ -13,30 +13,37 @@ import { advertisedLimitsOf } from './rate-limit-headers.ts';
 import { parsed, refusalBodyFrom } from './refusal-body.ts';
 import type { StreamEvent } from './running-response.ts';
 
+/** Upstream is the client of the server that answers: OpenAI, or another that speaks its Responses API. */
 export interface Upstream {
-  /** Buys a response. */
+  /** Sends a create request, which buys a response. */
   create: CreateCall;
-  /** @throws {Failure} `not_found` when the upstream does not have it (any more). */
+  /** @throws {Failure} `not_found` when the upstream does not have the response, or no longer has it. */
   retrieve(id: string, signal: AbortSignal): Promise<UpstreamResponse>;
-  /** The events after the one with the sequence number `after`. @throws {Failure} */
+  /** Streams the events after the one with the sequence number `after`. @throws {Failure} */
   resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
-  /** Stops the spend; best effort. The response as the upstream left it, or null. */
+  /**
+   * Cancels a response, as best it can.
+   * @returns the response as the upstream left it; null: the upstream did not say.
+   */
   cancel(id: string): Promise<UpstreamResponse | null>;
-  /** What the upstream has to sell; undefined: it does not say. @throws {Failure} when it might say it another time. */
+  /**
+   * Lists the upstream's models; undefined: it has no such list.
+   * @throws {Failure} when a later try may succeed.
+   */
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
-  /** How long a create whose signal has aborted may still bring home its id, in milliseconds. */
+  /** For how long a create whose signal has aborted may still return its id, in milliseconds. */
   readonly graceMs: number;
   /** One slot for each create request that may be under way in this process. */
   readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
-  /** For whoever looks up again and again. */
+  /** Limits how often this process looks responses up. */
   readonly pace: Pace;
   close(): Promise<void>;
 }
 
-/** A model as the upstream lists it. */
+/** ListedModel is a model as the upstream lists it. */
 export interface ListedModel {
   id: string;
-  /** `YYYY-MM-DD`; undefined: none is announced. */
+  /** `YYYY-MM-DD`; undefined: no shutdown is announced. */
   shutdownDate: string | undefined;
 }
 
@@ -45,18 +52,19 @@ export interface UpstreamOptions {
   /** undefined: OpenAI. */
   baseUrl: string | undefined;
   patience?: Partial<Patience>;
-  /** Create requests that may be under way at once, each of them uncertain if the process is killed. Default 8. */
+  /** Creates that may be under way at once. Each is uncertain if the process is killed. Default 8. */
   createsAtOnce?: number;
 }
 
 const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000 };
-/** Less costs a third of the work under load, more holds up timers. */
+/** With less a third of the work is lost under load; with more, timers are late. */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
 /**
- * The limit of create requests under way. All of them are uncertain when the process is killed, and without a limit
- * that could be hundreds: a burst of jobs would send all its creates together, and each would take as long as all of
- * them. OpenAI answers a create in some tenths of a second, so this is more than its rate limits usually allow.
+ * The limit of create requests under way. All of them are uncertain when the process is killed, and without a
+ * limit that could be hundreds: a burst of jobs would send all its creates together, and each would take as
+ * long as all of them. OpenAI answers a create in some tenths of a second, so this is more than its rate
+ * limits usually allow.
  */
 const CREATES_AT_ONCE = 8;
 const CANCEL_CONNECTIONS = 16;
@@ -64,22 +72,24 @@ const KEPT_ALIVE_MS = 60_000;
 const CANCEL_ANSWER_MS = 10_000;
 const CANCEL_TRIES = 3;
 const CANCEL_PAUSE_MS = 500;
-/** Node's longest timer: how long a foreground response may take is for its attempt to say. */
+/** The longest timer of Node. The attempt itself limits how long a foreground response may take. */
 const NO_LIMIT_MS = 2_147_483_647;
 
 export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
   const patience = { ...DEFAULT_PATIENCE, ...options.patience };
-  // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout says, and the
-  // SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits are the attempt's, not the agent's.
+  // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout
+  // says, and the SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits
+  // are the attempt's, not the agent's.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
-  // Apart, and few: each of a hundred cancels at once would open a connection of its own, while streams hold the others.
+  // A small pool of its own: streams hold the other connections, and each of a hundred cancels would open one
+  // more.
   const cancelAgent = new Agent({ connections: CANCEL_CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
     ...baseOf(baseUrl),
     // Not for lookups either: the SDK would sleep through any Retry-After, and no signal wakes it.
     maxRetries: 0,
-    // It would print what the upstream sent, past our logger and its secrets.
+    // The SDK would print what the upstream sent, past our logger, which removes secrets.
     logLevel: 'off',
     fetch: fetchThrough(agent),
   });
@@ -118,7 +128,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         );
         return isUpstreamResponse(response) ? response : null;
       } catch (error: unknown) {
-        // Finished meanwhile, or forgotten: there is nothing left to stop.
+        // The response has ended or was deleted meanwhile, so there is nothing left to stop.
         if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
       }
       await pause(CANCEL_PAUSE_MS * tries);
@@ -172,7 +182,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           }),
         );
       } catch (error: unknown) {
-        // Many a server has no such list.
+        // Many servers have no such list.
         if (isFailure(error) && !error.retryable) return undefined;
         throw error;
       }

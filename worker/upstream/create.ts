@@ -11,27 +11,37 @@ import type { AdvertisedLimits } from './rate-limit-headers.ts';
 import { parsed } from './refusal-body.ts';
 import type { RunningResponse, StreamEvent } from './running-response.ts';
 
-/** How long the upstream may be silent before that means something. In milliseconds. */
+/** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
 export interface Patience {
   /**
-   * From a call until its answer, in background mode its first event included. Such calls are answered at once; this only
-   * guards against a server that hangs. Too short, and a response is bought twice. Default 60,000.
+   * From a call until its answer, in background mode until its first event. The upstream answers such calls
+   * at once; this limit is for a server that hangs. With too short a limit a response is bought twice.
+   * Default 60,000.
    */
   answerMs: number;
-  /** From one event of a background stream to the next; then the response is looked up. OpenAI sends one every 30 s. Default 90,000. */
+  /**
+   * Between two events of a background stream; then the response is looked up. OpenAI sends one every 30 s.
+   * Default 90,000.
+   */
   silenceMs: number;
-  /** How long a create may still bring home its id after a cancel or a shutdown: the id costs money. Default 3,000. */
+  /**
+   * For how long a create may still return its id after a cancel or a shutdown: the id costs money. Default
+   * 3,000.
+   */
   graceMs: number;
 }
 
 export interface CreateOptions {
-  /** Follow by events rather than by polling, where the server can. */
+  /** Whether to follow by events rather than by polling, where the server can. */
   stream: boolean;
-  /** Ends the connection, in background mode after a grace. How long the whole attempt may take is its business, too. */
+  /** Ends the connection, in background mode after a grace. The attempt aborts it at its own time limit. */
   signal: AbortSignal;
 }
 
-/** @throws {Failure} when nothing was bought, {PurchaseUncertainError} when nobody knows. */
+/**
+ * CreateCall buys a response.
+ * @throws {Failure} when nothing was bought, {PurchaseUncertainError} when that is unknown.
+ */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
 /** What the server answered: a stream, or a whole body. */
@@ -41,18 +51,23 @@ export type Reply = { limits: AdvertisedLimits } & (
 );
 
 /**
- * Sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and in background mode when it
- * has been silent for too long.
+ * Send sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and
+ * in background mode when it has been silent for too long.
  */
 export type Send = (
   parameters: Record<string, unknown>,
   options: { connection: AbortController; signal: AbortSignal; background: boolean },
 ) => Promise<Reply>;
 
-/** A server without background mode is asked again after this long: it may have been upgraded. */
+/**
+ * After this time a server without background mode is asked for it again, because it may have been upgraded.
+ */
 const FOREGROUND_FOR_MS = 600_000;
 
-/** The create call, in background mode where the server has one: noticed once, not for every job. */
+/**
+ * createCreateCall returns a create call that uses background mode where the server has it, and finds that
+ * out once, not for each job.
+ */
 export function createCreateCall(send: Send, patience: Patience): CreateCall {
   let backgroundWorks = false;
   let foregroundUntil = 0;
@@ -64,8 +79,8 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     let refused = false;
     if (Date.now() >= foregroundUntil) {
       try {
-        // Streamed whatever was asked for, until this server has shown that it has a background mode: one that ignores the
-        // flag would think for minutes without a word, and could not be told from one that hangs.
+        // Streamed in any case until the server has shown that it has background mode. A server that ignores
+        // the flag would be silent for minutes, and look like one that hangs.
         const probing = !backgroundWorks;
         const running = await post(send, body, {
           background: true,
@@ -80,9 +95,10 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
         refused = true;
       }
     }
-    // Streamed whatever was asked for: a connection that is silent for minutes is cut by somebody on the way.
+    // Streamed in any case: proxies cut a connection that is silent for minutes.
     const running = await post(send, body, { background: false, stream: true, signal, patience });
-    // Only now is it certain that the background was refused and not something else about this one request.
+    // Only now is it certain that the server refused background mode, and not something else about this
+    // request.
     if (refused && body['store'] !== false) remember(false);
     return running;
   };

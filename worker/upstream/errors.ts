@@ -8,7 +8,10 @@ import {
 } from '../../src/errors/failure.ts';
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
 
-/** PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is unknown. */
+/**
+ * PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is
+ * unknown.
+ */
 export class PurchaseUncertainError extends Error {
   override readonly name = 'PurchaseUncertainError';
   readonly failure: RetryableError;
@@ -43,7 +46,7 @@ export function failureFromSdk(error: unknown, upstreamModel?: string): Failure 
       retryAfterMs: retryAfterMs(error.headers),
     });
   }
-  // What undici throws when a body ends early ("terminated") comes through the SDK as it is.
+  // The SDK passes on what undici throws when a body ends early ("terminated").
   if (error instanceof TypeError && /terminated|fetch failed/.test(error.message)) {
     return new RetryableError('connection_lost', `The connection to the upstream broke: ${causeOf(error)}`, {
       cause: error,
@@ -71,7 +74,7 @@ export async function judged<Output>(call: () => Promise<Output>, upstreamModel?
   }
 }
 
-/** Nothing of the request has left this machine, or nobody was there to take it. */
+/** Nothing of the request left this machine, or no server accepted the connection. */
 const NEVER_SENT = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -188,7 +191,9 @@ function unsupported(error: unknown): RefusalBody | undefined {
 /** A wait longer than an hour is a mistake of the server's, not a plan for the job. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/** `retry-after-ms` first, as the SDK does; `retry-after` in seconds or as a date. */
+/**
+ * retryAfterMs reads `retry-after-ms` first, as the SDK does, then `retry-after`, in seconds or as a date.
+ */
 export function retryAfterMs(headers: Headers | undefined): number | undefined {
   const milliseconds = Number.parseFloat(headers?.get('retry-after-ms') ?? '');
   if (Number.isFinite(milliseconds)) return bounded(milliseconds);
@@ -232,7 +237,7 @@ function innermostOf(error: Error): Error {
   return innermost;
 }
 
-/** By its shape: an error of Node's own is of another realm than ours under some test runners. */
+/** Goes by the shape: under some test runners an error of Node comes from another realm than ours. */
 function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value;
 }

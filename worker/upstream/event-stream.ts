@@ -6,8 +6,8 @@ import type { StreamEvent } from './running-response.ts';
 /**
  * withConnection makes a call on a connection that ends with the signal, or when the answer takes too long.
  *
- * The SDK's own timeout ends when the headers come, and it adds a listener to the signal for every call and never takes it
- * off. An hour of polling is a thousand calls.
+ * The SDK's own timeout ends when the headers come, and it adds a listener to the signal for every call and
+ * never takes it off. An hour of polling is a thousand calls.
  */
 export async function withConnection<Output>(
   signal: AbortSignal | undefined,
@@ -43,7 +43,10 @@ export interface Connection {
   yieldWhenBusy: YieldWhenBusy;
 }
 
-/** connected yields events until the signal or a silence ends their connection; then it ends without an error. The reader's own pauses are no silence. */
+/**
+ * connected yields events until the signal or a silence ends their connection; then it ends without an error.
+ * The reader's own pauses are no silence.
+ */
 export async function* connected(
   events: AsyncIterable<StreamEvent>,
   { connection, signal, silenceMs, firstEventFirst, yieldWhenBusy }: Connection,
@@ -91,9 +94,9 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
 /**
- * inWholeLines holds back the beginning of a line until the rest of it has come, since only a whole line can end an event.
- * The SDK copies and searches all it has of an unfinished event with each piece: 8 s of computing for the last events of an
- * answer of 8 MB, which arrive in hundreds of pieces.
+ * inWholeLines holds back the beginning of a line until the rest of it has come, since only a whole line can
+ * end an event. The SDK copies and searches all it has of an unfinished event with each piece: 8 s of
+ * computing for the last events of an answer of 8 MB, which arrive in hundreds of pieces.
  */
 export function inWholeLines(reply: Response): Response {
   if (reply.body === null) return reply;
@@ -112,12 +115,16 @@ export function inWholeLines(reply: Response): Response {
   return new Response(reply.body.pipeThrough(lines), reply);
 }
 
-/** YieldWhenBusy returns a promise when the process has been busy for long; then await it, and timers and other connections get their turn. */
+/**
+ * YieldWhenBusy returns a promise when the process has been busy for long; then await it, and timers and
+ * other connections get their turn.
+ */
 export type YieldWhenBusy = () => Promise<void> | undefined;
 
 /**
- * createYieldWhenBusy serves all streams of a process. Streams are read in microtasks, which run before anything else. When
- * thousands of streams have events at once, that may take seconds, in which no lock is renewed.
+ * createYieldWhenBusy serves all streams of a process. Streams are read in microtasks, which run before
+ * anything else. When thousands of streams have events at once, that may take seconds, in which no lock is
+ * renewed.
  *
  * @param busyMs for how long all streams together may go on without a pause, in milliseconds.
  */

@@ -4,8 +4,8 @@ import type { OpenAiEvents } from './openai-events.ts';
 import { purchaseTokenOf } from './purchase-token.ts';
 
 /**
- * LostResponses finds responses that were bought and whose ids did not reach the worker. OpenAI lists no responses; its
- * webhooks are the only way to find one.
+ * LostResponses finds responses that were bought and whose ids did not reach the worker. OpenAI lists no
+ * responses; its webhooks are the only way to find one.
  */
 export interface LostResponses {
   /**

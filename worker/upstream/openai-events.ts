@@ -2,21 +2,22 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 import { webhookKeysOf } from '../../src/redis/keys.ts';
 import { endedSince } from '../../src/webhooks/openai-events.ts';
 
-/** What OpenAI's webhooks say: which responses have ended. */
+/** OpenAiEvents tells which responses have ended, by OpenAI's webhooks. */
 export interface OpenAiEvents {
   /**
-   * Calls `wake` whenever the upstream says that this response has ended. Returns how to stop listening.
-   * What was said before is not repeated: look at the response once after this.
+   * Calls `wake` each time a webhook says that this response has ended. Returns how to stop listening.
+   * Earlier webhooks are not repeated: look the response up once after this call.
    */
   watch(responseId: string, wake: () => void): () => void;
   /**
-   * Ids of responses that have ended since a time (ms), the remembered ones, and then as they come, until the signal
-   * aborts (then it just ends). Each once; a few may have ended shortly before that time, because machines' clocks differ.
+   * Yields the ids of responses that have ended since a time (ms): first those that are remembered, then each
+   * as it comes, until the signal aborts. Each id comes once. Some may have ended shortly before that time,
+   * because clocks differ.
    */
   ended(sinceMs: number, signal: AbortSignal): AsyncGenerator<string>;
 }
 
-/** By how much the clocks of producers and workers may differ without an end being missed. */
+/** The clocks of producers and workers may differ by this much before an end is missed. */
 const CLOCK_SLACK_MS = 5000;
 
 /** One `ended()` that is being read. */
@@ -26,8 +27,8 @@ interface Reader {
 }
 
 /**
- * Listens on a connection that others listen on too. A message is only the quick way: what is published while nobody is
- * subscribed is lost, so that whatever is remembered in Redis is gone through each time that a subscription begins.
+ * listenForOpenAiEvents listens on a shared connection. A message that is published while the connection is
+ * away is lost, so each time a subscription begins it also reads the events that Redis remembers.
  */
 export function listenForOpenAiEvents(
   redis: RedisClient,
@@ -53,11 +54,12 @@ export function listenForOpenAiEvents(
     for (const id of ids) reader.tell(id);
   };
   const catchUp = async (): Promise<void> => {
-    // ioredis subscribes again by itself after a reconnect, but says `ready` before the server has: on another connection
-    // we would look too early. A second time costs nothing, and its answer comes after the first one's.
+    // ioredis subscribes again by itself after a reconnect, but says `ready` before the server has: on
+    // another connection we would look too early. A second time costs nothing, and its answer comes after the
+    // first one's.
     await subscriber.subscribe(keys.channel);
     if (watchers.size > 0) {
-      // Who is still being watched and has ended long ago is looked at once too often, no more.
+      // At worst a response that ended long ago is looked up once more.
       for (const id of await endedSince(redis, keys, 0)) wakeWatchers(id);
     }
     await Promise.all([...readers].map(recall));
@@ -67,7 +69,7 @@ export function listenForOpenAiEvents(
 
   return {
     watch(responseId, wake) {
-      // A function of its own, so that the same one can be given twice and taken back once.
+      // A function of its own, so that a caller can register one function twice and remove it once.
       const own = (): void => wake();
       const together = watchers.get(responseId) ?? new Set();
       watchers.set(responseId, together.add(own));
@@ -78,20 +80,20 @@ export function listenForOpenAiEvents(
     },
 
     async *ended(sinceMs, signal) {
-      const told = new Set<string>();
+      const seen = new Set<string>();
       const unread: string[] = [];
       let wake = (): void => {};
       const awake = (): void => wake();
       const reader: Reader = {
         sinceMs,
         tell(responseId) {
-          if (told.has(responseId)) return;
-          told.add(responseId);
+          if (seen.has(responseId)) return;
+          seen.add(responseId);
           unread.push(responseId);
           wake();
         },
       };
-      // Before what is remembered is read: what comes in between is then heard at least once, and told once.
+      // Registered before the remembered events are read, so that no event in between is missed.
       readers.add(reader);
       signal.addEventListener('abort', awake, { once: true });
       recall(reader).catch(onError);

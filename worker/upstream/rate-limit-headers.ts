@@ -1,4 +1,7 @@
-/** AdvertisedLimits are the upstream's own limits, as it states them with each answer; undefined: it does not say. */
+/**
+ * AdvertisedLimits are the upstream's own limits, as it states them with each answer; undefined: it does not
+ * say.
+ */
 export interface AdvertisedLimits {
   limitRequests: number | undefined;
   limitTokens: number | undefined;

@@ -17,16 +17,23 @@ export interface RunningResponse {
   background: boolean;
   /** It was created with a stream, and can be streamed again. */
   streamed: boolean;
-  /** The upstream's limits, as the answer to the create stated them; undefined: another attempt sent the create. */
+  /**
+   * The upstream's limits, as the answer to the create stated them; undefined: another attempt sent the
+   * create.
+   */
   limits?: AdvertisedLimits;
   /**
-   * Its events from the second on; undefined: it is to be polled, or has ended. The generator throws only failures, and
-   * ends with the signal of its attempt. It holds a connection until it is read to its end or `return()` is called.
+   * Its events from the second on; undefined: it is to be polled, or has ended. The generator throws only
+   * failures, and ends with the signal of its attempt. It holds a connection until it is read to its end or
+   * `return()` is called.
    */
   events?: AsyncGenerator<StreamEvent>;
 }
 
-/** hasEnded says whether a response has its final status. A server without background mode may leave the status out: then a response with an output has ended. */
+/**
+ * hasEnded says whether a response has its final status. A server without background mode may leave the
+ * status out: then a response with an output has ended.
+ */
 export function hasEnded({ status, output }: UpstreamResponse): boolean {
   if (status === undefined) return Array.isArray(output) && output.length > 0;
   return status === 'completed' || status === 'failed' || status === 'incomplete' || status === 'cancelled';

@@ -17,12 +17,15 @@ export interface WebhookDeliveryOptions {
   onError: (error: Error) => void;
 }
 
-/** A slow receiver holds one of these for a quarter of a minute at most, and no job ever waits for one. */
+/** A slow receiver holds one of these slots for 15 s at most. Jobs do not wait for them. */
 const DELIVERIES_AT_ONCE = 50;
 const MOST_RECOVERIES = 10;
 const JITTER = 0.2;
 
-/** Delivers the webhooks of all models, at least once each: a receiver that has answered is told again if this worker dies before it can write that down. */
+/**
+ * createWebhookDelivery delivers the webhooks of all models, each at least once: a receiver that has answered
+ * gets a webhook again when this worker dies before it has recorded the answer.
+ */
 export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWorker {
   const { redis, prefix, retryDelaysMs, recovery, metrics, logger, onError } = options;
   const sender = createWebhookSender(options.sender);
@@ -31,8 +34,8 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
 
   const send = async (job: Job): Promise<Sent | 'released'> => {
     const parsed = delivery.safeParse(job.data);
-    if (!parsed.success) return { kind: 'refused', why: 'its data is no webhook' };
-    // One each: a signal that lives as long as the worker would collect a listener of every delivery.
+    if (!parsed.success) return { kind: 'refused', why: 'its data is not a webhook' };
+    // A signal for each delivery: one that lives as long as the worker would collect their listeners.
     const interruption = new AbortController();
     running.add(interruption);
     if (releasing.signal.aborted) interruption.abort();
@@ -49,7 +52,8 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
   const process = async (job: Job, token = ''): Promise<unknown> => {
     const sent = await send(job);
     if (sent === 'released') {
-      // Uncharged, to another worker: the receiver may have it already, and will know it by its id.
+      // Another worker sends it again, without a charged attempt. A receiver that has it already knows it by
+      // its id.
       await job.moveToWait(token);
       throw new WaitingError();
     }
@@ -78,7 +82,7 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     },
   };
   const worker = new JobWorker(DELIVERY_QUEUE_IN_REDIS, process, bullmq, () => {
-    // A start that has to end for the next one does so by itself: no delivery takes longer than a receiver may.
+    // Nothing to interrupt: each delivery ends by itself within the time that a receiver has.
   });
   worker.on('error', (error) => {
     if (!error.message.startsWith('could not renew lock')) onError(error);
@@ -104,7 +108,7 @@ function delayAfter(attemptsMade: number, delaysMs: readonly number[]): number {
   return delaysMs[attemptsMade - 1] ?? delaysMs.at(-1) ?? 0;
 }
 
-/** Up to a fifth longer: receivers that were down for all of us must not be met by all of us at once. */
+/** Up to a fifth longer, so that a receiver that was down does not get all webhooks at the same moment. */
 function jittered(delayMs: number): number {
   return Math.round(delayMs * (1 + JITTER * Math.random()));
 }

@@ -3,15 +3,15 @@ import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
 import { refusedRange } from '../../src/job/public-address.ts';
 
-/** All addresses of a host name. */
+/** Resolve returns all addresses of a host name. */
 export type Resolve = (hostname: string) => Promise<string[]>;
 
 export interface GuardOptions {
-  /** Lets loopback and private ranges pass, and nothing else that is not public. */
+  /** Whether to allow loopback and private ranges. No other range that is not public is allowed. */
   allowPrivate: boolean;
-  /** Default: DNS, and with `allowPrivate` also what the system knows beside it. */
+  /** Default: DNS; with `allowPrivate` the resolver of the system, which also reads the hosts file. */
   resolve?: Resolve;
-  /** For a connection to stand, in milliseconds. */
+  /** How long it may take to connect, in milliseconds. */
   timeoutMs: number;
 }
 
@@ -19,8 +19,9 @@ const DNS_TIMEOUT_MS = 3000;
 const DNS_TRIES = 2;
 
 /**
- * Connects to public hosts only. A name is resolved once for each connection, all its addresses are looked at, and the connection goes to one of exactly those: a
- * name that has another answer a moment later gains nothing by it. One refused address refuses the name, for such a mix is no mistake.
+ * createGuardedConnect connects to public hosts only. It resolves a name once for each connection, checks all
+ * its addresses, and connects to one of exactly these, so a name that resolves differently a moment later
+ * gains nothing. One refused address refuses the name, because such a mix is no accident.
  */
 export function createGuardedConnect({
   allowPrivate,
@@ -29,7 +30,7 @@ export function createGuardedConnect({
 }: GuardOptions): buildConnector.connector {
   const connect = buildConnector({ lookup: guardedLookup(allowPrivate, resolve), timeout: timeoutMs });
   return (options, callback) => {
-    // Node asks no lookup for an IP address.
+    // Node calls no lookup function for an IP address.
     const isAddress = isIP(options.hostname) !== 0;
     const range = isAddress ? refusedRange(options.hostname, allowPrivate) : undefined;
     if (range !== undefined) callback(refusal(options.hostname, options.hostname, range), null);
@@ -64,11 +65,17 @@ function refusal(hostname: string, address: string, range: string): Error {
   return new Error(`${where} is not public (${range})`);
 }
 
-/** Hosts files and search domains included. It takes one of the process's few threads for as long as an answer takes. */
+/**
+ * Includes the hosts file and search domains. It occupies one of the few threads of the process until the
+ * answer comes.
+ */
 const resolveAsTheSystem: Resolve = async (hostname) =>
   (await lookup(hostname, { all: true })).map(({ address }) => address);
 
-/** DNS alone, which takes no thread: a caller's slow name server must not hold up what else this process looks up. */
+/**
+ * DNS alone, which occupies no thread: a caller's slow name server must not delay other lookups of this
+ * process.
+ */
 function createDnsResolve(): Resolve {
   const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });
   return async (hostname) => {

@@ -10,14 +10,15 @@ export interface WebhookSenderOptions extends Omit<GuardOptions, 'timeoutMs'> {
   answerMs?: number;
 }
 
+/** OutgoingWebhook is one webhook as it is sent. */
 export interface OutgoingWebhook {
-  /** The same each time: by it a receiver knows what it has already. */
+  /** The same for each try, so that a receiver recognizes what it already has. */
   id: string;
   url: string;
   body: string;
 }
 
-/** `refused`: sending it again is useless. */
+/** Sent is the result of one try. `refused`: another try is useless. */
 export type Sent = { kind: 'delivered'; status: number } | { kind: 'failed' | 'refused'; why: string };
 
 export interface WebhookSender {
@@ -29,7 +30,7 @@ const ANSWER_MS = 15_000;
 const MOST_BYTES_READ = 4096;
 const MOST_CHARACTERS_QUOTED = 500;
 
-/** Posts webhooks as https://www.standardwebhooks.com has it. */
+/** createWebhookSender posts webhooks in the format of https://www.standardwebhooks.com. */
 export function createWebhookSender({
   secret,
   answerMs = ANSWER_MS,
@@ -41,7 +42,7 @@ export function createWebhookSender({
   const post = async (client: Client, { id, url, body }: OutgoingWebhook): Promise<Sent> => {
     const sentAt = new Date();
     const { origin, pathname, search } = new URL(url);
-    // It follows no redirects.
+    // The client follows no redirects.
     const answer = await client.request({
       method: 'POST',
       path: `${pathname}${search}`,
@@ -62,8 +63,9 @@ export function createWebhookSender({
       const flaw = webhookUrlFlaw(webhook.url, guard.allowPrivate);
       if (flaw !== undefined) return { kind: 'refused', why: `webhook_url: ${flaw}` };
       const { origin } = new URL(webhook.url);
-      // No connection outlives its delivery: each one's address is looked up and judged anew. And the end of a client ends a request at once, while a signal that
-      // is handed to the request is heard only when the connection stands.
+      // A connection for each delivery, so that its address is resolved and checked each time. Destroying the
+      // client ends a request at once; a signal that is given to the request takes effect only once the
+      // connection stands.
       const client = new Client(origin, { connect, pipelining: 0 });
       const end = (): void => void client.destroy();
       let isLate = false;
@@ -92,11 +94,11 @@ function judged(origin: string, status: number, said: string): Sent {
   if (status >= 200 && status < 300) return { kind: 'delivered', status };
   const isRedirect = status >= 300 && status < 400;
   const why = `${origin} answered ${status}${isRedirect ? ' (redirects are not followed)' : ''}: ${said}`;
-  // "Gone" is how a receiver says that it wants no more of this.
+  // With "Gone" a receiver says that it wants no more webhooks.
   return { kind: status === 410 ? 'refused' : 'failed', why };
 }
 
-/** What a person needs of an answer; whoever sends more talks to nobody. Never fails: the status has said what counts. */
+/** Reads the beginning of an answer, for the log. Never fails: the status alone decides. */
 async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -107,12 +109,12 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
       if (bytes >= MOST_BYTES_READ) break;
     }
   } catch {
-    // It broke off, or came too slowly.
+    // The body broke off, or came too slowly.
   }
   return Buffer.concat(chunks).toString('utf8').slice(0, MOST_CHARACTERS_QUOTED);
 }
 
-/** Of a host with several addresses each has failed in its own way, and the error that tells all of them says nothing itself. */
+/** When several addresses of a host failed, each in its own way, the AggregateError itself has no message. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message;

@@ -10,7 +10,10 @@ import { createWebhookDelivery } from './delivery.ts';
 import type { WebhookSenderOptions } from './sender.ts';
 
 export interface WebhooksOutOptions extends Omit<WebhookSenderOptions, 'allowPrivate'> {
-  /** How long after the first, the second, … failure the next try comes, in milliseconds, or up to a fifth later. Default: ten more tries within about three and a half days. */
+  /**
+   * The waits after the first, the second, … failure, in milliseconds; each may be up to a fifth longer.
+   * Default: ten more tries within about three and a half days.
+   */
   retryDelaysMs?: readonly number[];
 }
 
@@ -27,9 +30,9 @@ export interface WebhooksOutSurroundings extends Pick<Models, 'retention' | 'all
 }
 
 export interface WebhooksOut {
-  /** To leave with the others. */
+  /** Stops together with the workers of the models. */
   readonly worker: QueueWorker;
-  /** Forgets deliveries whose time is over. */
+  /** Deletes deliveries whose retention is over. */
   sweep(): Promise<void>;
   close(): Promise<unknown>;
 }
@@ -42,7 +45,10 @@ const RETRY_DELAYS_MS = [
   ...[2, 5, 10, 14, 20, 24].map((hours) => hours * HOUR_MS),
 ];
 
-/** Tells callers of the ends of their jobs, from now on: out of the outboxes into one queue, and from there to the receivers. */
+/**
+ * createWebhooksOut tells callers of the ends of their jobs: it moves webhooks from the outboxes into one
+ * queue, and sends them from there.
+ */
 export function createWebhooksOut(
   { retryDelaysMs = RETRY_DELAYS_MS, ...sender }: WebhooksOutOptions,
   surroundings: WebhooksOutSurroundings,

@@ -13,34 +13,37 @@ const keyed = {
     .string()
     .optional()
     .describe(
-      'What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters with no blank at either end.',
+      'What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters with no blank at' +
+        ' either end.',
     ),
 };
 const [questionForm, responsesForm] = jobRequest.options;
 
-/** The envelope is taken whatever is in it. */
-const refused = z.unknown().describe('Whatever is no request is refused by itself, in its outcome.');
+/** The envelope is accepted with anything in it: a bad job refuses only itself. */
+const refused = z.unknown().describe('Anything else is refused in its own outcome.');
 
 const outcomes = z
   .strictObject({
     outcomes: z.array(
       z.union([
         z.strictObject({
-          status: z.literal([200, 202]).describe('200: its `idempotency_key` had this job already.'),
+          status: z.literal([200, 202]).describe('200: the `idempotency_key` already had this job.'),
           job: jobView,
         }),
         z.strictObject({ status: z.int().min(400).max(499), problem }),
       ]),
     ),
   })
-  .meta({ id: 'BulkOutcomes', description: 'What became of each job, in the order of the request.' });
+  .meta({ id: 'BulkOutcomes', description: 'The outcome of each job, in the order of the request.' });
 
 export const enqueueBulk: Operation = {
   id: 'enqueueBulk',
   tag: 'jobs',
   summary: 'Enqueue up to 1,000 jobs at once',
   description:
-    'Each is what `POST /jobs` takes, and is taken or refused by itself; `stream` is false unless it says otherwise. With an `idempotency_key` in each, the whole call can be repeated after a lost answer without buying anything twice.',
+    'Each job is what `POST /jobs` takes, and is accepted or refused by itself. `stream` is false by ' +
+    'default. When each job has an `idempotency_key`, the whole call can be repeated after a lost ' +
+    'answer without buying anything twice.',
   query: noQuery,
   body: {
     schema: z
@@ -61,7 +64,7 @@ export const enqueueBulk: Operation = {
   },
   answers: {
     207: {
-      description: 'An outcome for each job',
+      description: 'One outcome for each job',
       content: {
         schema: outcomes,
         examples: { taken: { outcomes: [{ status: 202, job: waitingJobExample }] } },

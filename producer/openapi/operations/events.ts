@@ -7,7 +7,9 @@ export const eventsHeaders = z.object({
     .string()
     .regex(/^\d{0,15}$/, 'expected the id of an event of this stream')
     .default('')
-    .describe('The `id` of the last event that was seen. A browser sends it by itself when it comes back.'),
+    .describe(
+      'The `id` of the last event that the caller has seen. A browser sends it by itself when it reconnects.',
+    ),
 });
 
 export const watchJob: Operation = {
@@ -15,15 +17,18 @@ export const watchJob: Operation = {
   tag: 'jobs',
   summary: 'Watch a job',
   description:
-    'Server-sent events, from the beginning or after `Last-Event-ID`: `status` (the job), `delta` and `reasoning` (`{text, attempt}`), `attempt` (`{attempt, reason}`: what earlier attempts said no longer counts) and, last, `done` (the job). The deltas of the last attempt add up to the answer.',
+    'Server-sent events, from the beginning or after `Last-Event-ID`: `status` (the job), `delta` and ' +
+    '`reasoning` (`{text, attempt}`), `attempt` (`{attempt, reason}`: the text of earlier attempts no ' +
+    'longer counts), and `done` (the job) at the end. The deltas of the last attempt add up to the ' +
+    'answer.',
   query: noQuery,
   headers: eventsHeaders,
   answers: {
     200: {
-      description: 'The events, until the job has ended',
+      description: 'The events up to the job’s end',
       content: { schema: z.string(), mediaType: 'text/event-stream' },
     },
-    204: { description: 'Everything has been seen: there is nothing to come back for' },
+    204: { description: 'The caller has seen every event: a browser does not reconnect' },
   },
   problems: ['job_not_found', 'redis_unavailable'],
 };

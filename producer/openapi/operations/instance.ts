@@ -8,21 +8,21 @@ const stating = <Status extends string>(...statuses: Status[]) => ({
 export const live: Operation = {
   id: 'live',
   tag: 'instance',
-  summary: 'Whether the process runs',
+  summary: 'Check whether the process runs',
   answers: { 200: { description: 'It runs', content: stating('ok') } },
 };
 
 export const ready: Operation = {
   id: 'ready',
   tag: 'instance',
-  summary: 'Whether it can serve',
+  summary: 'Check whether the instance can serve',
   answers: {
     200: {
-      description: '`degraded`: it can, but of some model nothing is answered right now',
+      description: '`degraded`: it can serve, but some model does not answer right now',
       content: {
         schema: z.strictObject({
           status: z.enum(['ok', 'degraded']),
-          reasons: z.array(z.string()).optional().describe('Which model, and why.'),
+          reasons: z.array(z.string()).optional().describe('Which model does not answer, and why.'),
         }),
         examples: {
           degraded: {

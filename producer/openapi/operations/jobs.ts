@@ -16,14 +16,16 @@ export const enqueueJob: Operation = {
   tag: 'jobs',
   summary: 'Enqueue a job',
   description:
-    'Takes a `question` in plain words, or `request`: any body of OpenAI’s Responses API. The job is stored when the answer comes.',
+    'Takes a `question` in plain words, or `request`: any body of OpenAI’s Responses API. The answer ' +
+    'comes when the job is stored.',
   query: waitQuery,
   headers: z.object({
     'idempotency-key': z
       .string()
       .optional()
       .describe(
-        '1 to 255 printable ASCII characters. The same request under the same key is the same job, as long as there is the job.',
+        '1 to 255 printable ASCII characters. The same request under the same key gives the same job ' +
+          'for as long as that job exists.',
       ),
   }),
   body: {
@@ -38,10 +40,10 @@ export const enqueueJob: Operation = {
   },
   answers: {
     200: {
-      ...job('Finished within `wait`, or the job that the key had already', completedJobExample),
+      ...job('The job, finished within `wait`; or the job that the key already had', completedJobExample),
       headers: location,
     },
-    202: { ...job('Enqueued; it goes on without you', waitingJobExample), headers: location },
+    202: { ...job('Enqueued', waitingJobExample), headers: location },
   },
   problems: ['unknown_model', 'idempotency_key_reused', 'budget_exhausted', 'redis_unavailable'],
 };
@@ -51,7 +53,8 @@ export const listJobs: Operation = {
   tag: 'jobs',
   summary: 'List jobs, newest first',
   description:
-    'Over all models. A search stops after 2,000 jobs that do not match, so that a page may hold fewer jobs than its limit, even none, while `next_cursor` goes on.',
+    'Lists the jobs of all models. A search stops after 2,000 jobs that do not match, so a page may ' +
+    'hold fewer jobs than `limit`, or none, although `next_cursor` leads to more.',
   query: listQuery,
   answers: { 200: { description: 'A page', content: { schema: jobPage } } },
   problems: ['redis_unavailable'],
@@ -60,7 +63,7 @@ export const listJobs: Operation = {
 export const getJob: Operation = {
   id: 'getJob',
   tag: 'jobs',
-  summary: 'See how a job stands',
+  summary: 'Read a job',
   query: noQuery,
   answers: { 200: job('The job') },
   problems: ['job_not_found', 'redis_unavailable'],
@@ -69,14 +72,14 @@ export const getJob: Operation = {
 export const getResult: Operation = {
   id: 'getResult',
   tag: 'jobs',
-  summary: 'Collect the result of a job',
+  summary: 'Read the result of a job',
   query: waitQuery,
   answers: {
     200: {
       description: 'The whole result of a completed job',
       content: { schema: jobResult, examples: { result: resultExample } },
     },
-    202: job('Not finished yet: the job as it stands'),
+    202: job('Not finished yet: the job'),
   },
   problems: ['job_not_found', 'job_failed', 'job_cancelled', 'redis_unavailable'],
 };
@@ -86,11 +89,11 @@ export const cancelJob: Operation = {
   tag: 'jobs',
   summary: 'Cancel a job',
   description:
-    'Stops the spending too: the upstream is told. A cancelled job stays cancelled, whatever still comes.',
+    'Cancels the response at the upstream too, which stops its cost. A cancelled job stays cancelled.',
   query: noQuery,
   answers: {
-    200: job('Cancelled, now or before'),
-    202: job('A worker has it: cancelled within a second'),
+    200: job('Cancelled now, or before'),
+    202: job('A worker is running it: it is cancelled within a second'),
   },
   problems: ['job_not_found', 'job_finished', 'redis_unavailable'],
 };
@@ -99,7 +102,7 @@ export const retryJob: Operation = {
   id: 'retryJob',
   tag: 'jobs',
   summary: 'Run a failed or cancelled job again',
-  description: 'A fresh purchase, under the same id.',
+  description: 'The job keeps its id, and its answer is bought again.',
   query: noQuery,
   answers: { 202: job('Waiting again') },
   problems: ['job_not_found', 'job_not_finished', 'job_finished', 'redis_unavailable'],
@@ -108,8 +111,8 @@ export const retryJob: Operation = {
 export const deleteJob: Operation = {
   id: 'deleteJob',
   tag: 'jobs',
-  summary: 'Forget a finished job',
+  summary: 'Delete a finished job',
   query: noQuery,
-  answers: { 204: { description: 'Forgotten' } },
+  answers: { 204: { description: 'Deleted' } },
   problems: ['job_not_found', 'job_not_finished', 'redis_unavailable'],
 };

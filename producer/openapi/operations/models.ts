@@ -11,10 +11,12 @@ const modelState = z.strictObject({
   until: z.iso
     .datetime()
     .nullable()
-    .describe('When one job tries again; null: it is open. In the past: with the next job.'),
+    .describe(
+      'When one job tries again; a time in the past means with the next job. null: the model is open.',
+    ),
   reason: z.string().nullable(),
-  waiting: count.describe('Jobs in its line.'),
-  in_flight: count.describe('Of `upstream_model`, whatever model they were asked for by.'),
+  waiting: count.describe('Jobs in the model’s fair queue.'),
+  in_flight: count.describe('Jobs in flight at `upstream_model`, from all models that use it.'),
   requests_last_minute: z.number(),
   tokens_last_minute: z.number(),
   shutdown_date: z.iso
@@ -26,15 +28,17 @@ const modelState = z.strictObject({
 export const modelView = z
   .strictObject({
     model: z.string(),
-    upstream: z.string().describe('The upstream’s own name of it.'),
+    upstream: z.string().describe('The upstream’s name of the model.'),
     fallbacks: z.array(z.string()).describe('Upstream models that take over, in this order.'),
-    upstream_model: z.string().describe('What jobs are sent to now: the first of these that is not gone.'),
+    upstream_model: z
+      .string()
+      .describe('The upstream model that jobs are sent to now: the first of these that still exists.'),
     limits: z
       .strictObject({ requests_per_minute: limit, tokens_per_minute: limit, max_in_flight: limit })
-      .describe('As configured; null: not limited here.'),
+      .describe('Limits of the configuration; null: none.'),
     told_limits: z
       .strictObject({ requests_per_minute: limit, tokens_per_minute: limit })
-      .describe('What the upstream says of its own; the smaller of the two holds.'),
+      .describe('Limits that the upstream reports; the smaller one of the two holds.'),
     state: modelState,
   })
   .meta({ id: 'ConfiguredModel' });
@@ -50,7 +54,8 @@ const paused = {
     status: 'paused',
     until: '2026-03-01T12:01:00.000Z',
     reason:
-      'quota exhausted (the upstream account of o3 has no money left); one job tries again at 2026-03-01T12:01:00.000Z, or all jobs after `o3q resume o3`',
+      'quota exhausted (the upstream account of o3 has no money left); one job tries again at ' +
+      '2026-03-01T12:01:00.000Z, or all jobs after `o3q resume o3`',
     waiting: 212,
     in_flight: 0,
     requests_last_minute: 31,
@@ -62,8 +67,8 @@ const paused = {
 export const listConfiguredModels: Operation = {
   id: 'listConfiguredModels',
   tag: 'instance',
-  summary: 'See how the configured models stand',
-  description: 'Their limits, what is used of them, who waits and why. For `admin`.',
+  summary: 'List the configured models',
+  description: 'Their limits, their use, and the jobs that wait, with the reason. For `admin`.',
   query: noQuery,
   answers: {
     200: {
@@ -82,15 +87,18 @@ export const resumeModel: Operation = {
   tag: 'instance',
   summary: 'End the pause of a model',
   description:
-    'Its upstream account had no money left, and has again: its jobs, which have waited, are sent at once. Without this a job probes once a minute, later every ten. For `admin`.',
+    'Use it when the upstream account has money again: the waiting jobs are sent at once. Without it ' +
+    'one job probes every minute, later every ten minutes. For `admin`.',
   query: noQuery,
   answers: {
     200: {
-      description: 'Not paused any more',
+      description: 'The model is not paused any more',
       content: {
         schema: z.strictObject({
           model: z.string(),
-          upstream_models: z.array(z.string()).describe('The model’s, and its fallbacks.'),
+          upstream_models: z
+            .array(z.string())
+            .describe('The upstream models of the model and of its fallbacks.'),
           resumed: z.boolean().describe('Whether one of them was paused.'),
         }),
         examples: { resumed: { model: 'o3', upstream_models: ['o3', 'gpt-5.6-sol'], resumed: true } },

@@ -4,8 +4,9 @@ import type { Operation } from '../operation.ts';
 export const receiveOpenAiWebhook: Operation = {
   id: 'receiveOpenAiWebhook',
   tag: 'OpenAI',
-  summary: 'Take a webhook of OpenAI',
-  description: 'The address to give to OpenAI. It needs no key: `OPENAI_WEBHOOK_SECRET` has signed it.',
+  summary: 'Receive a webhook of OpenAI',
+  description:
+    'Give this address to OpenAI. It needs no API key: webhooks are signed with `OPENAI_WEBHOOK_SECRET`.',
   headers: z.object({
     'webhook-id': z.string(),
     'webhook-timestamp': z.string(),
@@ -17,7 +18,7 @@ export const receiveOpenAiWebhook: Operation = {
   },
   answers: {
     200: {
-      description: 'Taken. OpenAI sends it again for three days unless it hears this',
+      description: 'Received. Without this answer OpenAI repeats the webhook for three days',
       content: { schema: z.strictObject({ status: z.enum(['received', 'duplicate', 'ignored']) }) },
     },
   },

@@ -5,7 +5,7 @@ import type { Operation } from '../operation.ts';
 const day = z.iso.date();
 const count = z.int().min(0);
 
-/** Judged where all are who ask for a report, with the range as a whole. */
+/** Checked with the range as a whole, where the report is made. */
 const dayText = z.string().max(100);
 
 export const usageQuery = z.strictObject({
@@ -20,7 +20,7 @@ export const usageQuery = z.strictObject({
 });
 
 const sums = {
-  requests: count.describe('Responses that ended, whatever became of them.'),
+  requests: count.describe('Responses that ended, in any way.'),
   input_tokens: count,
   cached_tokens: count.describe('Part of `input_tokens`.'),
   output_tokens: count,
@@ -29,9 +29,9 @@ const sums = {
     .number()
     .min(0)
     .nullable()
-    .describe('Of those with a known usage and price; null: there was none of these, but others.'),
+    .describe('The cost of responses with known usage and price; null: all have unknown ones.'),
   unpriced_requests: count.describe(
-    'Those whose usage the upstream did not say, as it never does for a cancelled one, or whose price nobody knows: the cost is without them.',
+    'Responses with unknown usage, such as cancelled ones, or unknown price: they are not part of the cost.',
   ),
 };
 
@@ -43,9 +43,9 @@ const report = z
     total: z.strictObject(sums),
     rows: z.array(
       z.strictObject({
-        day: day.optional().describe('Of the end of the response, in UTC.'),
+        day: day.optional().describe('The day on which the response ended, in UTC.'),
         model: z.string().optional().describe('The model that was asked for.'),
-        tenant: z.string().nullable().optional().describe('Null: nobody’s.'),
+        tenant: z.string().nullable().optional().describe('null: no tenant.'),
         ...sums,
       }),
     ),
@@ -65,9 +65,10 @@ const used = {
 export const getUsage: Operation = {
   id: 'getUsage',
   tag: 'jobs',
-  summary: 'See what was used, and what it cost',
+  summary: 'Report what was used, and what it cost',
   description:
-    'Your own, or everybody’s for `admin`. Each response is booked once, in the step that writes its end, under the day of that end; retries by hand are bought and booked again.',
+    'Reports the caller’s own usage, or everything for `admin`. Each response counts once, on the day ' +
+    'on which it ended; a retry by hand counts again.',
   query: usageQuery,
   answers: {
     200: {

@@ -14,7 +14,7 @@ const response = z
   })
   .meta({
     id: 'Response',
-    description: 'A Response object of OpenAI’s; its documentation tells of all the fields.',
+    description: 'OpenAI’s Response object; OpenAI documents its fields.',
   });
 const model = z
   .strictObject({ id: z.string(), object: z.literal('model'), created: z.int(), owned_by: z.string() })
@@ -41,7 +41,8 @@ export const createResponse: Operation = {
   tag: 'OpenAI',
   summary: 'Create a response, as OpenAI does',
   description:
-    'In the background, in the foreground (the connection is held for as long as the model thinks), and both of them streamed. It is a job like any other.',
+    'In the background or in the foreground, streamed or not. In the foreground the connection is held ' +
+    'until the response has ended. The response is a job like any other.',
   headers: queueHeaders,
   body: {
     schema: body,
@@ -58,10 +59,14 @@ export const retrieveResponse: Operation = {
   tag: 'OpenAI',
   summary: 'Retrieve a response, as OpenAI does',
   description:
-    'With `stream=true` as its stream, from the beginning or after an event, for as long as the job is kept.',
+    'With `stream=true` the answer is the response’s stream, from the beginning or after an event, for ' +
+    'as long as the job is kept.',
   query: z.looseObject({
     stream: z.string().optional(),
-    starting_after: z.string().optional().describe('The `sequence_number` of the last event that was seen.'),
+    starting_after: z
+      .string()
+      .optional()
+      .describe('The `sequence_number` of the last event that the caller has seen.'),
   }),
   answers: answered('The response as it stands', events),
   refusals: 'envelope',
@@ -96,11 +101,11 @@ export const deleteResponse: Operation = {
 export const listInputItems: Operation = {
   id: 'listInputItems',
   tag: 'OpenAI',
-  summary: 'List what was asked, as OpenAI does',
+  summary: 'List the input of a response, as OpenAI does',
   query: z.looseObject({
     limit: z.string().optional().describe('1 to 100. Default 20.'),
     order: z.string().optional().describe('`asc` or `desc`. Default `desc`.'),
-    after: z.string().optional().describe('The id of the last item that was seen.'),
+    after: z.string().optional().describe('The id of the last item of the page before.'),
   }),
   answers: {
     200: {
@@ -126,7 +131,7 @@ export const listModels: Operation = {
   summary: 'List the configured models, as OpenAI does',
   answers: {
     200: {
-      description: 'All of them',
+      description: 'The configured models',
       content: { schema: z.strictObject({ object: z.literal('list'), data: z.array(model) }) },
     },
   },
@@ -136,7 +141,7 @@ export const listModels: Operation = {
 export const retrieveModel: Operation = {
   id: 'retrieveModel',
   tag: 'OpenAI',
-  summary: 'See whether a model is configured, as OpenAI does',
+  summary: 'Retrieve a model, as OpenAI does',
   answers: { 200: { description: 'The model', content: { schema: model } } },
   refusals: 'envelope',
   problems: ['unknown_model'],

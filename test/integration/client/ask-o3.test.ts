@@ -47,7 +47,7 @@ async function started(question: string, context?: string): Promise<string> {
 }
 
 describe('a task', () => {
-  it('is started, looked at, and its answer collected later', async () => {
+  it('is started, checked, and its answer read later', async () => {
     const id = await started('Why is the sky blue?', 'It is noon.');
     await client.wait(id);
     expect(await checkO3Status(id)).toEqual({
@@ -65,7 +65,7 @@ describe('a task', () => {
     });
   });
 
-  it('tells in seconds how long it has run', async () => {
+  it('has a duration in seconds', async () => {
     const id = await running();
     const view = await client.get(id);
     const status = await checkO3Status(id);
@@ -75,20 +75,20 @@ describe('a task', () => {
     await cancelO3(id);
   });
 
-  it('is 0 seconds old before it runs', async () => {
+  it('has a duration of 0 before it runs', async () => {
     const { id } = await client.enqueue({ question: 'Why?', delay_ms: 3_600_000 });
     expect(await checkO3Status(id)).toMatchObject({ data: { status: 'pending', duration: 0 } });
     expect(await getO3Result(id)).toEqual({ ok: true, data: null, status: 'pending' });
     await cancelO3(id);
   });
 
-  it('has no answer while it runs', async () => {
+  it('has no result while it runs', async () => {
     const id = await running();
     expect(await getO3Result(id)).toEqual({ ok: true, data: null, status: 'running' });
     await cancelO3(id);
   });
 
-  it('that failed has its reason for an error', async () => {
+  it('that failed answers with its reason as an err', async () => {
     const id = await simulated({ sim: '400' });
     const job = await client.wait(id);
     const reason = job.status === 'failed' ? job.error.message : 'it should have failed';
@@ -96,16 +96,16 @@ describe('a task', () => {
     expect(await getO3Result(id)).toEqual({ ok: false, error: reason });
   });
 
-  it.each([checkO3Status, getO3Result, cancelO3])('that there is not is not found', async (call) => {
+  it.each([checkO3Status, getO3Result, cancelO3])('that does not exist is not found', async (call) => {
     expect(await call('no-such-task')).toEqual({ ok: false, error: 'Task no-such-task not found' });
   });
 
-  it('shows the first 100 characters of a longer question', async () => {
+  it('shows the first 100 characters of its question', async () => {
     const id = await started('q'.repeat(101));
     expect(await checkO3Status(id)).toMatchObject({ data: { question: `${'q'.repeat(100)}...` } });
   });
 
-  it('without a question is refused in words', async () => {
+  it('with an empty question is refused', async () => {
     expect(await askO3Async('')).toEqual({
       ok: false,
       error: expect.stringContaining('expected a question'),
@@ -114,7 +114,7 @@ describe('a task', () => {
 });
 
 describe('asking and waiting', () => {
-  it('ends with the answer', async () => {
+  it('answers with the result', async () => {
     expect(await askO3('Why is the sky blue?')).toMatchObject({
       ok: true,
       status: 'completed',
@@ -122,7 +122,7 @@ describe('asking and waiting', () => {
     });
   });
 
-  it('ends with an error when the time is over, and the task goes on', async () => {
+  it('answers with an err when the time is over, and the task goes on', async () => {
     const slow = await startInstance({ workers: 0 });
     process.env['O3Q_URL'] = slow.url;
     try {
@@ -142,7 +142,7 @@ describe('asking and waiting', () => {
 });
 
 describe('the tasks', () => {
-  it('are listed with the newest first and 50 characters of their questions', async () => {
+  it('are listed newest first, with 50 characters of their questions', async () => {
     const first = await started('a short one');
     const second = await started('q'.repeat(51));
     const tasks = await listO3Tasks();
@@ -152,7 +152,7 @@ describe('the tasks', () => {
     ]);
   });
 
-  it('are printed a line each', async () => {
+  it('are printed one a line', async () => {
     const ids = [await started('line one\nline two'), await simulated({ sim: '400' })];
     for (const id of ids) await client.wait(id);
     const written = jest.spyOn(process.stdout, 'write').mockReturnValue(true);
@@ -166,7 +166,7 @@ describe('the tasks', () => {
 });
 
 describe('cancelling', () => {
-  it('stops a task that waits, and one that runs, and does so again', async () => {
+  it('cancels a waiting and a running task, and may be repeated', async () => {
     const delayed = await client.enqueue({ question: 'Why?', delay_ms: 3_600_000 });
     for (const id of [delayed.id, await running()]) {
       expect(await cancelO3(id)).toEqual({ ok: true, data: id, status: 'cancelled' });
@@ -176,7 +176,7 @@ describe('cancelling', () => {
     }
   });
 
-  it('is refused for a task that is finished', async () => {
+  it('is refused for a finished task', async () => {
     const id = await started('Why?');
     await client.wait(id);
     expect(await cancelO3(id)).toEqual({ ok: false, error: expect.stringContaining('finished') });

@@ -25,7 +25,7 @@ const accepted = json(202, waiting satisfies WaitingJob);
 const LATER = { delay_ms: 3_600_000 };
 
 describe('with an idempotency key', () => {
-  it('the same request is the same job, and another one is refused', async () => {
+  it('the same request gives the same job, and another request is refused', async () => {
     const request = { question: 'Once?', ...LATER };
     const first = await client.enqueue(request, { idempotencyKey: 'once' });
     expect(await client.enqueue(request, { idempotencyKey: 'once' })).toMatchObject({ id: first.id });
@@ -35,14 +35,14 @@ describe('with an idempotency key', () => {
     });
   });
 
-  it('a call repeats itself when its answer is lost, or Redis is away', async () => {
+  it('a call is repeated when its answer is lost or Redis is away', async () => {
     const { url, seen } = await startScripted(cut, noRedis({ 'retry-after-ms': '10' }), accepted);
     const job = await new O3Client({ url }).enqueue({ question: 'Once?' }, { idempotencyKey: 'once' });
     expect(job).toEqual(waiting);
     expect(seen.map(({ method, path }) => `${method} ${path}`)).toEqual(Array(3).fill('POST /jobs'));
   });
 
-  it('a call that never gets through says that it may have been done', async () => {
+  it('a call that never gets through fails with answer_lost', async () => {
     const { url } = await startScripted(cut);
     const impatient = new O3Client({ url, readPatienceMs: 200 });
     const call = impatient.enqueue({ question: 'Once?' }, { idempotencyKey: 'once' });
@@ -89,7 +89,7 @@ describe('a bulk', () => {
     expect((await client.enqueueBulk(requests))[0]).toMatchObject({ ok: true, isNew: false });
   });
 
-  it('repeats itself when each request has a key, and only then', async () => {
+  it('is repeated only when every request has a key', async () => {
     const answer = json(207, { outcomes: [{ status: 202, job: waiting }] });
     const keyed = await startScripted(cut, answer);
     const request = { question: 'One?' };
@@ -105,7 +105,7 @@ describe('a bulk', () => {
     expect(keyless.seen).toHaveLength(1);
   });
 
-  it('that is answered with too few outcomes is no answer', async () => {
+  it('that is answered with too few outcomes fails', async () => {
     const { url } = await startScripted(json(207, { outcomes: [] }));
     await expect(new O3Client({ url }).enqueueBulk([{ question: 'One?' }])).rejects.toMatchObject({
       code: 'unexpected_response',
@@ -113,7 +113,7 @@ describe('a bulk', () => {
   });
 });
 
-it('a refusal for asking too often says when to come back', async () => {
+it('a refusal for too many requests says how long to wait', async () => {
   const tooMany = problem(429, 'too_many_requests', 'Too many');
   const { url } = await startScripted((response, request) => {
     response.setHeader('retry-after', '7');

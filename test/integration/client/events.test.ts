@@ -28,7 +28,7 @@ async function answerOf(id: string): Promise<string> {
   return outcome.result.answer;
 }
 
-it('events are read up to the end, over HTTP and straight from Redis alike', async () => {
+it('events are the same over HTTP and straight from Redis', async () => {
   const { id } = await client.enqueue({
     question: 'Why?',
     metadata: { sim_think_ms: '600', sim_deltas: '12' },
@@ -68,7 +68,7 @@ it('a connection that breaks again and again loses nothing and repeats nothing',
   }
 });
 
-it('ends with the reason of its signal', async () => {
+it('a stream of events rejects with the reason of its signal', async () => {
   const { id } = await client.enqueue({ question: 'For ever?', metadata: { sim_think_ms: '60000' } });
   const controller = new AbortController();
   const reading = read(client.events(id, { signal: controller.signal }));
@@ -77,6 +77,6 @@ it('ends with the reason of its signal', async () => {
   await client.cancel(id);
 });
 
-it('a job that is not there is said at once', async () => {
+it('the events of a job that does not exist fail at once', async () => {
   await expect(read(client.events('job_nobody'))).rejects.toMatchObject({ code: 'job_not_found' });
 });

@@ -40,7 +40,7 @@ describe('a worker that is killed in the middle of its jobs', () => {
     expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 24, completed: 24, cancels: 0 });
   });
 
-  it('leaves cancelled what was cancelled, and the next one tells the upstream', async () => {
+  it('leaves cancelled jobs cancelled, and the next worker tells the upstream', async () => {
     const { id } = await world.ask('Stop?', { sim_think_ms: '60000' });
     await world.running(id);
     world.gate.shut(CANCELS);

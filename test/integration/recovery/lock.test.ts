@@ -77,7 +77,7 @@ describe('a job', () => {
     expect(world.bought('Mine?')).toMatchObject([{ state: 'completed' }]);
   });
 
-  it('waits a moment for the worker that lost it with a create on its way, and does not buy beside it', async () => {
+  it('waits for the worker that lost it during a create, and does not buy a second time', async () => {
     await start({ workers: 2, patience: { graceMs: 3000 } });
     world.gate.shut(CREATES);
     const { id } = await world.ask('Yours?', { sim_think_ms: '1500' });
@@ -94,7 +94,7 @@ describe('a job', () => {
     expect(world.bought('Yours?')).toHaveLength(1);
   });
 
-  it('stops what comes home when another has been bought since', async () => {
+  it('stops a response whose id arrives after another was bought', async () => {
     await start({ workers: 1, patience: { graceMs: 100 } });
     world.gate.shut(CREATES);
     const { id } = await world.ask('Ours?', { sim_think_ms: '60000' });
@@ -161,7 +161,7 @@ describe('a job', () => {
     expect(world.simulator.ledger.totals()).toMatchObject(NOTHING);
   });
 
-  it('is not tried for ever when something is wrong that nobody expected', async () => {
+  it('is not tried for ever when an unexpected error repeats', async () => {
     await start({ workers: 0 });
     const { id } = await world.ask('Possible?', {}, { max_attempts: 3 });
     await world.client.del(world.keys.index('live'));

@@ -36,7 +36,7 @@ describe('a Redis that restarts under running jobs', () => {
     expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 12, completed: 12 });
   });
 
-  it('loses no end that came while it was away', async () => {
+  it('loses no response that ended while it was away', async () => {
     const { id } = await world.ask('Meanwhile?', { sim_think_ms: '600' });
     await world.running(id);
     await redis.kill('SIGTERM');
@@ -47,7 +47,7 @@ describe('a Redis that restarts under running jobs', () => {
     expect(world.bought('Meanwhile?')).toHaveLength(1);
   });
 
-  it('is waited for by a worker that starts before it, and does not hold up one that stops', async () => {
+  it('is waited for by a worker that starts first, and does not delay a worker that stops', async () => {
     const [first] = world.workers;
     if (first === undefined) throw new Error('expected a worker');
     await redis.kill('SIGTERM');

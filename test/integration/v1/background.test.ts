@@ -27,7 +27,7 @@ const refusalOf = async (promise: Promise<unknown>): Promise<object> => {
 };
 
 describe('a background response', () => {
-  it('is created, retrieved and read, and bought once', async () => {
+  it('is bought once, and can be retrieved until it is completed', async () => {
     const created = await create('Background?', { mine: 'yes' });
     expect(created).toMatchObject({
       id: expect.stringMatching(/^resp_[0-9a-f]{32}$/),
@@ -45,7 +45,7 @@ describe('a background response', () => {
     expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
   });
 
-  it('goes on from another, which the upstream knows by an id of its own', async () => {
+  it('continues a previous response under the id that the upstream knows', async () => {
     const first = await create('First?');
     await reachedStatus(client, first.id, 'completed');
     const second = await create('And second?', {}, { previous_response_id: first.id });
@@ -57,7 +57,7 @@ describe('a background response', () => {
     expect(next).toMatchObject({ question: 'And second?', state: 'completed' });
   });
 
-  it('cannot go on from one that has not ended', async () => {
+  it('cannot continue a response that has not ended', async () => {
     const first = await create('Slow?', { sim_think_ms: '60000' });
     const next = create('And then?', {}, { previous_response_id: first.id });
     expect(await refusalOf(next)).toMatchObject({
@@ -67,7 +67,7 @@ describe('a background response', () => {
     await client.responses.cancel(first.id);
   });
 
-  it('calls a function, and takes its output', async () => {
+  it('calls a function and receives its output', async () => {
     const parameters = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
     const asked = await create(
       'Weather?',
@@ -89,7 +89,7 @@ describe('a background response', () => {
     expect((await reachedStatus(client, answer.id, 'completed')).output_text).not.toBe('');
   });
 
-  it('is the same for the same Idempotency-Key, and another body is a conflict', async () => {
+  it('is the same for a repeated Idempotency-Key, and a conflict for another body under it', async () => {
     const headers = { 'Idempotency-Key': 'one and only' };
     const body = { model: 'o3', input: 'Once?', background: true } as const;
     const [one, two] = await Promise.all([
@@ -105,7 +105,7 @@ describe('a background response', () => {
     expect(await refusalOf(other)).toMatchObject({ status: 409 });
   });
 
-  it('made by POST /jobs is retrieved like any other', async () => {
+  it('can be retrieved when its job was enqueued with POST /jobs', async () => {
     const made = await fetch(`${instance.url}/jobs`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -162,7 +162,7 @@ describe('cancelling', () => {
     expect(await client.responses.retrieve(id)).toMatchObject({ status });
   });
 
-  it('a foreground response is refused', async () => {
+  it('of a foreground response is refused', async () => {
     const { id } = await client.responses.create({ model: 'o3', input: 'Foreground?' });
     expect(await refusalOf(client.responses.cancel(id))).toEqual({
       status: 400,
@@ -171,8 +171,8 @@ describe('cancelling', () => {
   });
 });
 
-describe('a response that is deleted', () => {
-  it('is gone, and cannot be deleted again', async () => {
+describe('deleting a response', () => {
+  it('removes it, and cannot be repeated', async () => {
     const { id } = await create('Delete?');
     await reachedStatus(client, id, 'completed');
     await client.responses.delete(id);
@@ -180,15 +180,15 @@ describe('a response that is deleted', () => {
     expect(await refusalOf(client.responses.delete(id))).toMatchObject({ status: 404 });
   });
 
-  it('must have ended', async () => {
+  it('is refused before its end', async () => {
     const { id } = await create('Delete now?', { sim_think_ms: '60000' });
     expect(await refusalOf(client.responses.delete(id))).toMatchObject({ status: 400 });
     await client.responses.cancel(id);
   });
 });
 
-describe('beside the responses', () => {
-  it('their input is listed, page after page, by the SDK’s own iterator', async () => {
+describe('the other routes of /v1', () => {
+  it('list the input of a response page by page for the SDK’s iterator', async () => {
     const input = Array.from({ length: 7 }, (_, i) => ({ role: 'user' as const, content: `Line ${i}` }));
     const { id } = await client.responses.create({ model: 'o3', input, background: true });
     const listed = async (order: 'asc' | 'desc'): Promise<string[]> => {
@@ -205,7 +205,7 @@ describe('beside the responses', () => {
     expect(await listed('desc')).toEqual(lines.toReversed());
   });
 
-  it('the configured models are listed', async () => {
+  it('list the configured models', async () => {
     const ids: string[] = [];
     for await (const { id } of client.models.list()) ids.push(id);
     expect(ids).toEqual(['o3']);

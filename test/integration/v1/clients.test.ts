@@ -21,7 +21,7 @@ describeWithOpenAiClients('the OpenAI door', (run) => {
       seen = await run('ai-sdk.mjs', instance.url);
     }, LONG_MS);
 
-    it('answers whole', () => {
+    it('answers with the whole text', () => {
       expect(seen).toMatchObject({
         generated: {
           text: 'This is an answer to "Generated?".',
@@ -32,7 +32,7 @@ describeWithOpenAiClients('the OpenAI door', (run) => {
       });
     });
 
-    it('streams', () => {
+    it('streams the text', () => {
       expect(seen).toMatchObject({
         streamed: {
           text: expect.stringMatching(/^This is an answer to "Streamed\?"\./),
@@ -50,7 +50,7 @@ describeWithOpenAiClients('the OpenAI door', (run) => {
       expect(seen).toMatchObject({ called: calls, calledInStream: calls });
     });
 
-    it('says why it failed, in the upstream’s words, and is not asked again', () => {
+    it('passes the upstream’s error on, and is not retried', () => {
       expect(seen).toMatchObject({
         refused: { name: 'AI_APICallError', statusCode: 400, message: expect.stringContaining('refused') },
         failed: { name: 'AI_APICallError', message: expect.stringContaining('failed to generate') },
@@ -67,7 +67,7 @@ describeWithOpenAiClients('the OpenAI door', (run) => {
       seen = await run('langchain.mjs', instance.url);
     }, LONG_MS);
 
-    it('answers whole', () => {
+    it('answers with the whole text', () => {
       expect(seen).toMatchObject({
         invoked: {
           text: 'This is an answer to "Invoked?".',
@@ -78,7 +78,7 @@ describeWithOpenAiClients('the OpenAI door', (run) => {
       });
     });
 
-    it('streams', () => {
+    it('streams the text', () => {
       expect(seen).toMatchObject({
         streamed: {
           text: expect.stringMatching(/^This is an answer to "Streamed\?"\./),
@@ -95,7 +95,7 @@ describeWithOpenAiClients('the OpenAI door', (run) => {
       expect(seen).toMatchObject({ called: call, calledInStream: call });
     });
 
-    it('says why it failed, in the upstream’s words, and is not asked again', () => {
+    it('passes the upstream’s error on, and is not retried', () => {
       expect(seen).toMatchObject({
         refused: { status: 400, message: expect.stringContaining('refused') },
         failed: { message: expect.stringContaining('failed to generate') },

@@ -64,32 +64,27 @@ describe('an instance without keys', () => {
       { status: 404, code: 'model_not_found', param: 'model' },
     ],
     [
-      'a response that is not there',
+      'a response that does not exist',
       (client) => client.responses.retrieve(MISSING),
       NotFoundError,
       { status: 404, message: `404 Response with id '${MISSING}' not found.` },
     ],
     ['an id of nothing', (client) => client.responses.cancel('../jobs'), NotFoundError, { status: 404 }],
     [
-      'what the upstream refuses',
+      'a request that the upstream refuses',
       create(fault('400')),
       BadRequestError,
       { status: 400, code: 'invalid_value' },
     ],
     [
-      'what the upstream refuses, streamed',
+      'a streamed request that the upstream refuses',
       create({ ...fault('400'), stream: true }),
       BadRequestError,
       { status: 400, code: 'invalid_value', param: 'input' },
     ],
+    ['an upstream that fails every attempt', create(fault('500')), InternalServerError, { status: 500 }],
     [
-      'an upstream that is broken, on all attempts',
-      create(fault('500')),
-      InternalServerError,
-      { status: 500 },
-    ],
-    [
-      'an upstream that is overloaded, on all attempts',
+      'an upstream that is overloaded at every attempt',
       create(fault('503')),
       InternalServerError,
       { status: 503 },
@@ -102,7 +97,7 @@ describe('an instance without keys', () => {
     expect(tries).toHaveLength(1);
   });
 
-  it('answers no 429 of the upstream: the caller waits for its turn instead, as everybody does', async () => {
+  it('does not pass a 429 of the upstream on: the caller waits for its turn', async () => {
     const { client, tries } = openSdk(instance.url);
     const metadata = { sim: '429', sim_times: '1', sim_retry_after_ms: '50' };
     expect(await client.responses.create({ model: 'o3', input: 'Now?', metadata })).toMatchObject({
@@ -111,13 +106,13 @@ describe('an instance without keys', () => {
     expect(tries).toHaveLength(1);
   });
 
-  it('gives a request id with what it grants, too', async () => {
+  it('gives a request id with successful answers too', async () => {
     const { client } = openSdk(instance.url);
     const response = await client.responses.create({ model: 'o3', input: 'Id?' });
     expect(response._request_id).toMatch(/^req_[0-9a-f]{32}$/);
   });
 
-  it('answers an Idempotency-Key that is taken with a conflict', async () => {
+  it('answers a used Idempotency-Key with a conflict', async () => {
     const { client, tries } = openSdk(instance.url);
     const headers = { 'Idempotency-Key': 'taken' };
     await create({ background: true }, headers)(client);
@@ -140,7 +135,7 @@ describe('an instance without keys', () => {
     expect(nowhere.message).toMatch(/^404 .*\/v1\/chat\/completions/);
   });
 
-  it('keeps a failure in the background for whoever retrieves it', async () => {
+  it('keeps the failure of a background response for later retrieval', async () => {
     const { client, tries } = openSdk(instance.url);
     const { id } = await client.responses.create({
       model: 'o3',
@@ -169,7 +164,7 @@ describe('an instance with keys', () => {
   });
   afterAll(() => instance.stop());
 
-  it('answers a key that it does not know, and lets nobody see what is another’s', async () => {
+  it('refuses an unknown key, and hides the responses of other tenants', async () => {
     const stranger = openSdk(instance.url, { apiKey: 'sk-unknown' });
     const error = await caught(stranger.client.models.list());
     expect(error).toBeInstanceOf(AuthenticationError);
@@ -190,7 +185,7 @@ describe('an instance with keys', () => {
     expect(await alice.responses.retrieve(id)).toMatchObject({ id });
   });
 
-  it('answers a caller who asks too often, and says for how long to wait', async () => {
+  it('refuses too many requests, and says how long to wait', async () => {
     const { client, tries } = openSdk(instance.url, { apiKey: secrets.bob, maxRetries: 0 });
     const errors: APIError[] = [];
     while (errors.length === 0 && tries.length < 20) {
@@ -214,7 +209,7 @@ describe('while Redis is away', () => {
     await redis.stop();
   });
 
-  it('the SDK is told so at once, and comes back by itself', async () => {
+  it('the SDK gets a 503 at once, and retries by itself', async () => {
     const { client, tries } = openSdk(instance.url, { maxRetries: 10 });
     const impatient = openSdk(instance.url, { maxRetries: 0 });
     await redis.kill('SIGKILL');

@@ -21,7 +21,7 @@ const DELTAS = '500';
 /** A worker's death is noticed, and a stream of some seconds goes on. */
 const WHOLE_MS = 15_000;
 
-describe('a stream that many read through two producers', () => {
+describe('a stream with many readers on two producers', () => {
   let redis: TestRedis;
   let world: WorkerWorld;
   let producers: Producer[];
@@ -46,7 +46,7 @@ describe('a stream that many read through two producers', () => {
   const listeners = async (id: string): Promise<unknown> =>
     (await world.client.pubsub('NUMSUB', world.keys.eventLog(id)))[1];
 
-  it('is whole for all who come and go, though its worker is killed', async () => {
+  it('is whole for every reader, although readers reconnect and its worker is killed', async () => {
     const child = await startWorkerChild(world);
     const { id } = await world.ask('Killed?', { sim_think_ms: '5000', sim_deltas: DELTAS });
     const limit = AbortSignal.timeout(WHOLE_MS);
@@ -80,7 +80,7 @@ describe('a stream that many read through two producers', () => {
     }
   });
 
-  it('goes on for who is connected when Redis was away in the middle', async () => {
+  it('goes on for connected readers after Redis was away', async () => {
     world.addWorker();
     const { id } = await world.ask('Away?', { sim_think_ms: '4000', sim_deltas: DELTAS });
     const routes = [jobEventsRoute(id), responsesRoute(id)];
@@ -96,7 +96,7 @@ describe('a stream that many read through two producers', () => {
     expect(live[1]?.at(-1)).toMatch(/response\.completed/);
   });
 
-  it('is read from Redis once for each process, and no longer than somebody watches', async () => {
+  it('is read from Redis once for each process, and only while it has readers', async () => {
     world.addWorker();
     const { id } = await world.ask('Hello?', { sim_think_ms: '60000' });
     const open = async (i: number) => {
@@ -122,7 +122,7 @@ describe('a stream that many read through two producers', () => {
   });
 });
 
-it('who does not read is sent no more than the buffers hold, holds up nobody, and is let go when the connection ends', async () => {
+it('a reader that stops reading gets no more than the buffers hold, delays no other reader, and is dropped with its connection', async () => {
   const CHUNK = `data: ${'x'.repeat(16 * 1024)}\n\n`;
   const MEGABYTES = 8;
   const sent = { '/idle': 0, '/busy': 0 };

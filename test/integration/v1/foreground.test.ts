@@ -27,14 +27,14 @@ const purchases = (): number => instance.simulator.ledger.totals().purchases;
 const bought = (count: number): Promise<void> => eventually(() => expect(purchases()).toBe(count));
 
 describe('a foreground response', () => {
-  it('comes when it is there', async () => {
+  it('is answered when it is completed', async () => {
     const response = await client.responses.create(asks('Foreground?', 300));
     expect(response).toMatchObject({ status: 'completed', background: false });
     expect(response.output_text).toContain('Foreground?');
     expect(await client.responses.retrieve(response.id)).toEqual(response);
   });
 
-  it('that takes longer than the SDK waits is bought once, and answers one of its next tries', async () => {
+  it('that takes longer than the SDK waits is bought once, and answers one of its retries', async () => {
     const { client: hasty, tries } = openSdk(instance.url, { timeout: 1000, maxRetries: 3 });
     const response = await hasty.responses.create(asks('Longer than you wait?', 2500));
     expect(response.output_text).toContain('Longer than you wait?');
@@ -42,7 +42,7 @@ describe('a foreground response', () => {
     expect(purchases()).toBe(1);
   });
 
-  it('streamed, whose first word takes longer than the SDK waits, is bought once', async () => {
+  it('whose stream begins later than the SDK waits is bought once', async () => {
     const { client: hasty, tries } = openSdk(instance.url, { timeout: 250, maxRetries: 3 });
     const stream = await hasty.responses.create({ ...asks('Streamed?', 3000), stream: true });
     const events = [];
@@ -52,7 +52,7 @@ describe('a foreground response', () => {
     expect(purchases()).toBe(1);
   });
 
-  it('whose connection breaks is answered on the next one', async () => {
+  it('whose connection breaks is answered on the next connection', async () => {
     const proxy = await openTcpProxy(instance.url);
     const { client: near, tries } = openSdk(new URL(proxy.url).origin);
     const asked = near.responses.create(asks('Cut?', 1000));
@@ -64,7 +64,7 @@ describe('a foreground response', () => {
     await proxy.close();
   });
 
-  it('outlives the producer that took it', async () => {
+  it('survives the death of its producer', async () => {
     const start = (port: number) =>
       startProducer({
         ...instance.models,
@@ -88,7 +88,7 @@ describe('a foreground response', () => {
     await stop(second);
   });
 
-  it('whose client has gone is found by its Idempotency-Key', async () => {
+  it('whose client has disconnected is found by its Idempotency-Key', async () => {
     const gone = new AbortController();
     const headers = { 'Idempotency-Key': 'found again' };
     const asked = client.responses.create(asks('Gone?', 500), { headers, signal: gone.signal });
@@ -100,7 +100,7 @@ describe('a foreground response', () => {
     expect(purchases()).toBe(1);
   });
 
-  it('is another one for who asks the same again after an answer', async () => {
+  it('is bought again when a caller repeats a request that was answered', async () => {
     const [first, second] = [
       await client.responses.create(asks('Again?')),
       await client.responses.create(asks('Again?')),
@@ -108,7 +108,7 @@ describe('a foreground response', () => {
     expect(second.id).not.toBe(first.id);
   });
 
-  it('is not taken for an earlier one whose refusal has reached its caller', async () => {
+  it('is not mixed up with an earlier one whose refusal has reached its caller', async () => {
     const body = asks('Refused at first?', 1000, { sim: '400', sim_times: '1' });
     await expect(client.responses.create(body)).rejects.toThrow('400');
     const proxy = await openTcpProxy(instance.url);
@@ -130,7 +130,7 @@ describe('a foreground response that is late', () => {
   afterAll(() => patient.stop());
   beforeEach(() => patient.simulator.ledger.reset());
 
-  it('is sent behind blanks, which the SDK reads over', async () => {
+  it('is sent after blanks, which the SDK skips', async () => {
     const late = openSdk(patient.url);
     const { data, response } = await late.client.responses.create(asks('Late?', 600)).withResponse();
     expect(data.output_text).toContain('Late?');
@@ -138,7 +138,7 @@ describe('a foreground response that is late', () => {
     expect(late.tries).toHaveLength(1);
   });
 
-  it('says in its body what its status can no longer say', async () => {
+  it('reports a failure in its body, because its status is sent already', async () => {
     const late = openSdk(patient.url);
     const refused = asks('Late, and refused?', 600, { sim: 'failed', sim_code: 'invalid_prompt' });
     expect(await late.client.responses.create(refused)).toMatchObject({
@@ -148,7 +148,7 @@ describe('a foreground response that is late', () => {
     expect(late.tries).toHaveLength(1);
   });
 
-  it('sends its headers before the first word of a stream', async () => {
+  it('sends its headers before the first event of a stream', async () => {
     const late = openSdk(patient.url);
     const stream = await late.client.responses.create({ ...asks('Late words?', 1500), stream: true });
     expect(patient.simulator.ledger.totals().completed).toBe(0);

@@ -87,7 +87,7 @@ describe.each([
 ])('a request %s', (_how, flags) => {
   const sent = { ...EVERYTHING, ...flags };
 
-  it('reaches the upstream as it was sent, but for how it is run', async () => {
+  it('reaches the upstream as it was sent, except for background and stream', async () => {
     const answer = await client.post<Response>('/responses', { body: sent }).asResponse();
     await answer.text();
     await sold(1);
@@ -100,7 +100,7 @@ describe.each([
     expect(upstream.received[0]?.headers.authorization).toBe('Bearer sk-of-the-instance');
   });
 
-  it('keeps what it says of its storage', async () => {
+  it('keeps its store option', async () => {
     const answer = await client
       .post<Response>('/responses', { body: { ...sent, store: false } })
       .asResponse();
@@ -111,7 +111,7 @@ describe.each([
 });
 
 describe('an answer', () => {
-  it('reaches the caller with all that the upstream said, under an id of this queue', async () => {
+  it('reaches the caller with every field of the upstream’s answer, under an id of this queue', async () => {
     const input = [{ role: 'user' as const, content: 'Back?' }];
     const response = await client.responses.create({ model: 'o3', input, metadata: { mine: 'yes' } });
     expect(response).toMatchObject({

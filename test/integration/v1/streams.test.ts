@@ -54,7 +54,7 @@ describe('a stream', () => {
     },
   );
 
-  it('that is dropped in the middle goes on behind its last event', async () => {
+  it('that is cut off goes on after its last event', async () => {
     const seen: ResponseStreamEvent[] = [];
     const first = await client.responses.create({ ...asks('Drop?'), background: true, stream: true });
     for await (const event of first) {
@@ -71,7 +71,7 @@ describe('a stream', () => {
     expect(textIn(seen)).toBe((await client.responses.retrieve(id)).output_text);
   });
 
-  it('has nothing behind its last event', async () => {
+  it('has nothing after its last event', async () => {
     const whole = await allOf(
       await client.responses.create({ ...asks('End?', {}), background: true, stream: true }),
     );
@@ -80,7 +80,7 @@ describe('a stream', () => {
     expect(await allOf(rest)).toEqual([]);
   });
 
-  it('of a response that was never streamed has the same words', async () => {
+  it('of a response that was not streamed from the upstream has the same text', async () => {
     const { id } = await client.responses.create({ ...asks('Polled?', {}), background: true });
     const done = await reachedStatus(client, id, 'completed');
     const events = await replayOf(client, id);
@@ -89,7 +89,7 @@ describe('a stream', () => {
     expect(await replayOf(client, id)).toEqual(events);
   });
 
-  it('over two attempts ends with the answer of the second, and is the same for who reads it later', async () => {
+  it('over two attempts ends with the answer of the second, and reads the same later', async () => {
     const asked = asks('Twice?', { ...LONG, sim: 'failed', sim_times: '1' });
     const live = await allOf(await client.responses.create({ ...asked, stream: true }));
     inOrder(live);
@@ -106,7 +106,7 @@ describe('a stream', () => {
     expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
   });
 
-  it('of a response that ran out of tokens says so at its end', async () => {
+  it('of a response that ran out of tokens ends as incomplete', async () => {
     const live = await allOf(
       await client.responses.create({ ...asks('Incomplete?', { sim: 'incomplete' }), stream: true }),
     );
@@ -151,7 +151,7 @@ describe('the SDK’s own helper', () => {
     expect(text).toContain('Helper?');
   });
 
-  it('streams a response that is there, from its beginning or behind an event', async () => {
+  it('streams an existing response from its beginning or after an event', async () => {
     const { id } = await client.responses.create({ ...asks('Helper, later?'), background: true });
     const whole = await told(client.responses.stream({ response_id: id }));
     inOrder(whole.events);
@@ -162,7 +162,7 @@ describe('the SDK’s own helper', () => {
     expect(rest.final).toEqual(whole.final);
   });
 
-  it('puts a function call together', async () => {
+  it('assembles a function call', async () => {
     const stream = client.responses.stream({
       ...asks('Call?', {}),
       tools: [

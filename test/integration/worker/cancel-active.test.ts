@@ -40,7 +40,7 @@ describe('cancelling an active job', () => {
     await expectCancelledAtUpstream('Hang up?');
   });
 
-  it('works when the message is lost: the mark is found when locks are renewed', async () => {
+  it('works when the message is lost, because the worker looks for marks when it renews locks', async () => {
     await start();
     const { id } = await world.ask('Heard?', LONG);
     await world.running(id);
@@ -49,7 +49,7 @@ describe('cancelling an active job', () => {
     await expectCancelledAtUpstream('Heard?');
   });
 
-  it('stops a response whose id was still on its way', async () => {
+  it('stops a response whose create had not been answered yet', async () => {
     await start();
     world.gate.shut(CREATES);
     const { id } = await world.ask('Bought?', LONG);
@@ -93,7 +93,7 @@ describe('cancelling an active job', () => {
     expect(await world.queue.cancel(id)).toMatchObject({ outcome: 'already' });
   });
 
-  it('holds for a job that waits for its next attempt', async () => {
+  it('ends a job that waits for its next attempt', async () => {
     const backoff = { baseMs: 60_000, maxMs: 600_000 };
     const { models = {} } = quickModels();
     const slow = Object.entries(models).map(([name, model]) => [name, { ...model, backoff }]);
@@ -105,7 +105,7 @@ describe('cancelling an active job', () => {
     expect(world.bought('Again?')).toEqual([]);
   });
 
-  it('stops a response that was left behind by a worker that has gone', async () => {
+  it('stops a response that a stopped worker has left running', async () => {
     await start();
     const { id } = await world.ask('Left behind?', LONG);
     await world.running(id);

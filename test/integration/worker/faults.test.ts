@@ -124,7 +124,7 @@ describe('a job that meets a fault', () => {
   });
 });
 
-describe('a worker without leave to buy', () => {
+describe('a worker whose creates are refused', () => {
   let world: WorkerWorld;
   afterEach(() => world.stop());
 

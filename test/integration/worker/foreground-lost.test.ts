@@ -40,7 +40,7 @@ it('a foreground response that went down with its worker is bought again, and bo
   );
 });
 
-it('a foreground response that went down with its worker waits in the line for quota to be bought again', async () => {
+it('a job whose foreground response went down with its worker waits in the fair queue for quota again', async () => {
   await start(1);
   const { id } = await world.ask('Once more?', SLOW);
   await world.running(id);

@@ -26,7 +26,7 @@ describe('a worker', () => {
     ]);
   });
 
-  it('polls a background response when no stream was asked for', async () => {
+  it('polls a background response that was created without a stream', async () => {
     await start({});
     await complete('The first shows that there is a background mode', true);
     await complete('Polled?', false);

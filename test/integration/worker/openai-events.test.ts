@@ -68,7 +68,7 @@ async function cutSubscriber(): Promise<void> {
 }
 
 describe('a webhook in the queue', () => {
-  it('is remembered and told once, however often it comes', async () => {
+  it('is remembered and announced once, however often it comes', async () => {
     const ids = read(0);
     expect(await queue.receiveWebhook('wh_1', 'resp_1')).toBe(true);
     expect(await queue.receiveWebhook('wh_1', 'resp_1')).toBe(false);
@@ -90,8 +90,8 @@ describe('a webhook in the queue', () => {
   });
 });
 
-describe('who watches a response', () => {
-  it('is woken when it ends, with others who watch it too, until he stops', async () => {
+describe('watch', () => {
+  it('wakes each watcher of a response that has ended, until the watcher stops', async () => {
     const woken: string[] = [];
     const stop = news.watch('resp_1', () => woken.push('one'));
     news.watch('resp_1', () => woken.push('two'));
@@ -104,7 +104,7 @@ describe('who watches a response', () => {
     await eventually(() => expect(woken).toEqual(['one', 'two', 'two', 'other']));
   });
 
-  it('is not woken by what others say on the same connection', async () => {
+  it('ignores other messages on the same connection', async () => {
     await subscriber.subscribe('o3q:cancel:{o3}');
     const woken: string[] = [];
     news.watch('resp_1', () => woken.push('resp_1'));
@@ -114,7 +114,7 @@ describe('who watches a response', () => {
     await eventually(() => expect(woken).toEqual(['resp_2']));
   });
 
-  it('is woken after a broken connection by what was missed meanwhile', async () => {
+  it('wakes a watcher after a broken connection for an event that was missed', async () => {
     const woken: string[] = [];
     news.watch('resp_1', () => woken.push('resp_1'));
     news.watch('resp_2', () => woken.push('resp_2'));
@@ -128,8 +128,8 @@ describe('who watches a response', () => {
   });
 });
 
-describe('who reads what has ended', () => {
-  it('gets what is remembered since then, then what comes, each once, until he has enough', async () => {
+describe('ended', () => {
+  it('yields the remembered ids, then new ones, each once, until its reader stops', async () => {
     await inspector.zadd(ENDED, Date.now() - 60_000, 'wh_0 resp_before');
     await queue.receiveWebhook('wh_1', 'resp_1');
     const ids = read(Date.now() - 1000);
@@ -145,13 +145,13 @@ describe('who reads what has ended', () => {
     expect(ids).toEqual(['resp_1', 'resp_2', 'resp_3']);
   });
 
-  it('ends at once with the signal, though nothing ever comes', async () => {
+  it('ends at once when the signal aborts', async () => {
     const reading = news.ended(0, gone.signal).next();
     gone.abort();
     expect(await reading).toEqual({ done: true, value: undefined });
   });
 
-  it('loses nothing that comes while he begins', async () => {
+  it('misses no event that comes while it begins', async () => {
     const expected = Array.from({ length: 300 }, (_, i) => `resp_${i}`);
     const sending = Promise.all(expected.map((id) => queue.receiveWebhook(`wh_${id}`, id)));
     const readers: string[][] = [];
@@ -164,7 +164,7 @@ describe('who reads what has ended', () => {
     });
   });
 
-  it('gets after a broken connection what was missed meanwhile, and nothing twice', async () => {
+  it('yields after a broken connection what was missed, and nothing twice', async () => {
     const ids = read(Date.now());
     await queue.receiveWebhook('wh_1', 'resp_1');
     await eventually(() => expect(ids).toEqual(['resp_1']));
@@ -173,7 +173,7 @@ describe('who reads what has ended', () => {
     await eventually(() => expect(ids).toEqual(['resp_1', 'resp_2']));
   });
 
-  it('gets what came before the first subscription stood', async () => {
+  it('yields events from before the first subscription', async () => {
     const late = connectRedis(server.url, 'patient', { onError: (error) => errors.push(error) });
     const lateNews = listenForOpenAiEvents(redis, late, 'o3q', (error) => errors.push(error));
     const woken: string[] = [];

@@ -9,7 +9,7 @@ import {
 } from '../../support/worlds/worker-world.ts';
 
 /** The one window in which a purchase can be lost: between a create that was sent and its id. */
-describe('a create whose answer never came', () => {
+describe('a create without an answer', () => {
   let world: WorkerWorld;
   const start = async (options: WorkerWorldOptions = {}): Promise<void> => {
     world = await startWorkerWorld(options);
@@ -29,14 +29,14 @@ describe('a create whose answer never came', () => {
     expect(world.logLines.join()).toContain('purchase uncertain');
   });
 
-  it('is not called uncertain when the upstream has refused it in its own words', async () => {
+  it('is not uncertain when the upstream refused it in its own words', async () => {
     await start();
     const { id } = await world.ask('Refused?', { sim: '500', sim_times: '2' });
     expect(await world.finished(id)).toMatchObject({ attempt: 3, purchases: 1, uncertain_purchases: 0 });
     expect(world.bought('Refused?')).toHaveLength(1);
   });
 
-  it('is left to a person where the model says so', async () => {
+  it('fails the job when the model says so', async () => {
     await start({ patience: { answerMs: 300 }, models: modelsWith({ onUncertain: 'fail' }) });
     const { id } = await world.ask('Careful?', { sim: 'reset_created', sim_times: '1' });
     expect(await world.finished(id)).toMatchObject({
@@ -58,7 +58,7 @@ describe('a create whose answer never came', () => {
     );
   });
 
-  it('is uncertain for ever when it was the last attempt', async () => {
+  it('stays uncertain when it was the last attempt', async () => {
     await start();
     const { id } = await world.ask('Last?', { sim: 'reset_created' }, { max_attempts: 1 });
     expect(await world.finished(id)).toMatchObject({
@@ -88,7 +88,7 @@ describe('an upstream that sends webhooks', () => {
     expect(await world.queue.result(id)).toMatchObject({ result: { response: { metadata } } });
   });
 
-  it('gives it back to the last attempt, too', async () => {
+  it('gives a lost response back to the last attempt, too', async () => {
     world = await startWorkerWorld({ webhooks: true });
     const metadata = { sim: 'reset_created', sim_think_ms: '500' };
     const { id } = await world.ask('Last, and found?', metadata, { max_attempts: 1 });
@@ -100,7 +100,7 @@ describe('an upstream that sends webhooks', () => {
     });
   });
 
-  it('cannot be told of a deadline by who does not know the id, and the job says so', async () => {
+  it('is not told of a deadline when the id is unknown, and the job says so', async () => {
     world = await startWorkerWorld({ webhooks: true });
     const deadline = new Date(Date.now() + 2000).toISOString();
     const metadata = { sim: 'reset_created', sim_think_ms: '20000' };
@@ -114,7 +114,7 @@ describe('an upstream that sends webhooks', () => {
   });
 
   it.each(['webhook_lost', 'webhook_forged'])(
-    'is waited for no longer than it may take: %s',
+    'is waited for no longer than uncertainWaitMs: %s',
     async (fault) => {
       world = await startWorkerWorld({ webhooks: true, models: modelsWith({ uncertainWaitMs: 500 }) });
       const { id } = await world.ask('Lost?', { sim: `reset_created, ${fault}`, sim_times: '1' });
@@ -127,7 +127,7 @@ describe('an upstream that sends webhooks', () => {
     },
   );
 
-  it('wakes whoever polls its response, in whichever process', async () => {
+  it('wakes the worker that polls the response, in any process', async () => {
     world = await startWorkerWorld({ webhooks: true });
     await world.finished((await world.ask('Is there a background mode?')).id);
     const before = world.simulator.ledger.totals().polls;
@@ -140,7 +140,7 @@ describe('an upstream that sends webhooks', () => {
     expect(world.simulator.ledger.totals().polls - before).toBeLessThan(15);
   });
 
-  it('is told nothing about callers that leave no room in their metadata', async () => {
+  it('gets no token from a caller whose metadata has no room', async () => {
     world = await startWorkerWorld({ webhooks: true });
     const metadata = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`key-${i}`, 'value']));
     const { id } = await world.ask('Full?', metadata);
@@ -149,7 +149,7 @@ describe('an upstream that sends webhooks', () => {
   });
 });
 
-describe('the time of a job', () => {
+describe('the deadline and the timeout of a job', () => {
   let world: WorkerWorld;
   afterEach(() => world.stop());
 
@@ -161,7 +161,7 @@ describe('the time of a job', () => {
     await eventually(() => expect(world.bought('In time?')).toMatchObject([{ state: 'cancelled' }]));
   });
 
-  it('is over for one that waited until its deadline: it buys nothing', async () => {
+  it('prevent a purchase when the job has waited until its deadline', async () => {
     world = await startWorkerWorld({ workers: 0 });
     const deadlineAt = Date.now() + 300;
     const { id } = await world.ask('Too late?', {}, { deadline: new Date(deadlineAt).toISOString() });
@@ -171,7 +171,7 @@ describe('the time of a job', () => {
     expect(world.bought('Too late?')).toEqual([]);
   });
 
-  it('is refused when it is over already, or begins after its end', async () => {
+  it('refuse a deadline that has passed, or that is before the end of the delay', async () => {
     world = await startWorkerWorld({ workers: 0 });
     const in10s = new Date(Date.now() + 10_000).toISOString();
     await expect(world.ask('?', {}, { deadline: '2020-01-01T00:00:00Z' })).rejects.toMatchObject({
@@ -186,7 +186,7 @@ describe('the time of a job', () => {
     });
   });
 
-  it('is not shortened by a silence in which the upstream says that it still thinks', async () => {
+  it('are not shortened by a silence in which the upstream says that it still thinks', async () => {
     world = await startWorkerWorld({
       models: modelsWith({ stallMs: 300 }),
       patience: { silenceMs: 100 },

@@ -70,7 +70,7 @@ describe('stopping a worker', () => {
     expect(world.bought('Stop?')).toMatchObject([{ state: 'cancelled' }]);
   });
 
-  it('lets a foreground job end that fits the deadline', async () => {
+  it('lets a foreground job end when it ends before the deadline', async () => {
     await start({ simulator: { background: 'rejected' } });
     const { id } = await world.ask('In time?', { sim_think_ms: '600' });
     await world.running(id);
@@ -79,7 +79,7 @@ describe('stopping a worker', () => {
     expect(world.bought('In time?')).toHaveLength(1);
   });
 
-  it('gives a foreground job back, uncharged, that does not fit the deadline', async () => {
+  it('gives a foreground job back, uncharged, at the deadline', async () => {
     await start({ simulator: { background: 'rejected' } });
     const { id } = await world.ask('Too long?', { sim_think_ms: '60000' }, { max_attempts: 1 });
     await world.running(id);
@@ -92,7 +92,7 @@ describe('stopping a worker', () => {
     await world.finished(id);
   });
 
-  it('brings home the ids of responses that are just being bought, and buys nothing more', async () => {
+  it('stores the ids of responses that are just being bought, and buys nothing more', async () => {
     await start({ workers: 0, concurrency: 10 });
     world.gate.shut(CREATES);
     const jobs = await Promise.all(
@@ -137,7 +137,7 @@ describe('stopping a worker', () => {
     },
   );
 
-  it('holds on to a foreground answer, which nobody else could fetch, until its Redis is back', async () => {
+  it('waits for Redis with a foreground answer, which no other worker could fetch', async () => {
     const redis = await startTestRedis({ appendOnly: true });
     onTestEnd(() => redis.stop());
     await start({

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Origin } from '../../../cli/batch/input-line.ts';
-import { answerLine, type LineOutcome } from '../../../cli/batch/output-line.ts';
+import type { Origin } from '../../../cli/batch/files/input-line.ts';
+import { answerLine, type LineOutcome } from '../../../cli/batch/files/output-line.ts';
 import { result } from '../../support/http/job-views.ts';
 
 const BATCH_PAGE = readFileSync('docs/BATCH.md', 'utf8');

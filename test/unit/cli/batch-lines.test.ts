@@ -1,10 +1,10 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isBlank, linesOf } from '../../../cli/batch/file.ts';
-import { parseInputLine } from '../../../cli/batch/input-line.ts';
-import { hashOfLine, keyOfOutput, keyText } from '../../../cli/batch/key.ts';
-import { answerLine, isAnswered } from '../../../cli/batch/output-line.ts';
+import { isBlank, linesOf } from '../../../cli/batch/files/file.ts';
+import { parseInputLine } from '../../../cli/batch/files/input-line.ts';
+import { hashOfLine, keyOfOutput, keyText } from '../../../cli/batch/files/key.ts';
+import { answerLine, isAnswered } from '../../../cli/batch/files/output-line.ts';
 import { progressText } from '../../../cli/display/progress-bar.ts';
 import { result } from '../../support/http/job-views.ts';
 

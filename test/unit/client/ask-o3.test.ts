@@ -29,7 +29,7 @@ afterEach(() => {
 });
 
 describe('without an instance', () => {
-  it.each(calls)('%s answers with what to do', async (_, call) => {
+  it.each(calls)('%s answers with an err that says what to do', async (_, call) => {
     const url = await unusedUrl();
     process.env['O3Q_URL'] = url;
     expect(await onFastClock(call)).toEqual({
@@ -38,7 +38,7 @@ describe('without an instance', () => {
     });
   });
 
-  it.each(calls)('%s answers with what is wrong with O3Q_URL', async (_, call) => {
+  it.each(calls)('%s answers with an err that says what is wrong with O3Q_URL', async (_, call) => {
     process.env['O3Q_URL'] = 'localhost:3000';
     expect(await call()).toEqual({
       ok: false,
@@ -91,7 +91,7 @@ describe('a call with arguments that a function does not take', () => {
 });
 
 describe('askO3', () => {
-  it.each([-1, Number.NaN])('asks nothing with a timeout of %d seconds', async (timeout) => {
+  it.each([-1, Number.NaN])('enqueues nothing with a timeout of %d seconds', async (timeout) => {
     expect(await askO3('Why?', undefined, { timeout })).toEqual({
       ok: false,
       error: `Expected a timeout in seconds, 0 or more, got ${timeout}`,
@@ -107,7 +107,7 @@ describe('a line of progress', () => {
     [completed, '✅ [job-1] completed - Why is the sky blue?'],
     [failed, '❌ [job-1] error - Why is the sky blue?'],
     [cancelled, '🚫 [job-1] cancelled - Why is the sky blue?'],
-  ])("has the plan's mark and word", (job, line) => {
+  ])('has the icon and the status of the seven functions', (job, line) => {
     expect(progressLine(job)).toBe(line);
   });
 

@@ -20,23 +20,23 @@ describe('result', () => {
     expect(seen[0]?.path).toBe('/jobs/job-1/result');
   });
 
-  it('is the job where it failed, out of the problem that says so', async () => {
+  it('is the failed job, which the problem of the answer holds', async () => {
     const { url } = await startScripted(problem(409, 'job_failed', 'no such model', { job: failed }));
     expect(await new O3Client({ url }).result('job-1')).toEqual({ status: 'failed', job: failed });
   });
 
-  it('is the job as it is while it is not finished', async () => {
+  it('is the job while it is not finished', async () => {
     const { url, seen } = await startScripted(json(202, waiting));
     expect(await new O3Client({ url }).result('job-1')).toEqual({ status: 'waiting', job: waiting });
     expect(seen).toHaveLength(1);
   });
 
-  it('asks again when the job completed between the look for its result and the view', async () => {
+  it('is read again when the job completed between the two looks of the instance', async () => {
     const { url } = await startScripted(json(202, completed), json(200, result));
     expect(await new O3Client({ url }).result('job-1')).toEqual({ status: 'completed', result });
   });
 
-  it('polls again until the end, through a restart of the instance', async () => {
+  it('polls until the end, also through a restart of the instance', async () => {
     const { url, seen } = await startScripted(json(202, waiting), cut, json(200, result));
     const outcome = await new O3Client({ url, readPatienceMs: 0 }).result('job-1', { timeoutMs: 600_000 });
     expect(outcome).toEqual({ status: 'completed', result });
@@ -44,7 +44,7 @@ describe('result', () => {
     expect(seen.map(({ path }) => path)).toEqual(['/jobs/job-1', poll, poll]);
   });
 
-  it('does not ask an instance that answers polls at once over and over', async () => {
+  it('does not poll in a busy loop when the instance answers polls at once', async () => {
     const { url, seen } = await startScripted(json(202, waiting));
     const outcome = await onFastClock(() => new O3Client({ url }).result('job-1', { timeoutMs: 1500 }));
     expect(outcome.status).toBe('waiting');
@@ -58,19 +58,19 @@ describe('wait', () => {
     expect(await new O3Client({ url }).wait('job-1')).toEqual(completed);
   });
 
-  it('answers with the job as it is when its time is over', async () => {
+  it('answers with the job as it stands when its time is over', async () => {
     const { url } = await startScripted(json(202, waiting));
     expect(await new O3Client({ url }).wait('job-1', { timeoutMs: 50 })).toEqual(waiting);
   });
 
-  it('ends with the reason of its signal, not with an error of its own', async () => {
+  it('rejects with the reason of its signal', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
     const { url } = await startScripted(() => controller.abort(reason));
     await expect(new O3Client({ url }).wait('job-1', { signal: controller.signal })).rejects.toBe(reason);
   });
 
-  it('ends at once while it pauses before the next try', async () => {
+  it('rejects at once when its signal aborts between two tries', async () => {
     const controller = new AbortController();
     const reason = new Error('enough');
     const { url, seen } = await startScripted((response, request) => {
@@ -84,13 +84,13 @@ describe('wait', () => {
 });
 
 describe('list and jobs', () => {
-  it('sends only what was asked for', async () => {
+  it('send only the fields that are given', async () => {
     const { url, seen } = await startScripted(json(200, { jobs: [], next_cursor: null }));
     await new O3Client({ url }).list({ status: 'failed', q: 'blue & sky', model: undefined });
     expect(seen[0]?.path).toBe('/jobs?status=failed&q=blue+%26+sky');
   });
 
-  it('reads on through pages that are empty until the last cursor', async () => {
+  it('read on after an empty page until the last cursor', async () => {
     const page = (id: string | undefined, next_cursor: string | null) =>
       json(200, { jobs: id === undefined ? [] : [{ ...waiting, id }], next_cursor });
     const { url, seen } = await startScripted(page('a', 'c1'), page(undefined, 'c2'), page('b', null));
@@ -105,8 +105,8 @@ describe('list and jobs', () => {
   });
 });
 
-describe('what is sent', () => {
-  it('carries the key, and the id in a form that cannot leave its place', async () => {
+describe('a request of the client', () => {
+  it('has the API key, and the id escaped in its path', async () => {
     const { url, seen } = await startScripted(json(200, waiting));
     const client = new O3Client({ url: `${url}/queue/`, apiKey: 'secret' });
     await client.cancel('a/../b?c#d');
@@ -117,16 +117,13 @@ describe('what is sent', () => {
     });
   });
 
-  it.each(['', '.', '..', '\ud800'])(
-    'does not ask for a job with the id %j, which no URL can hold',
-    async (id) => {
-      const { url, seen } = await startScripted(json(200, waiting));
-      await expect(new O3Client({ url }).get(id)).rejects.toThrow(O3ClientError);
-      expect(seen).toEqual([]);
-    },
-  );
+  it.each(['', '.', '..', '\ud800'])('is not sent for the id %j, which no URL can hold', async (id) => {
+    const { url, seen } = await startScripted(json(200, waiting));
+    await expect(new O3Client({ url }).get(id)).rejects.toThrow(O3ClientError);
+    expect(seen).toEqual([]);
+  });
 
-  it('takes 204 for an answer', async () => {
+  it('accepts 204 as an answer', async () => {
     const { url, seen } = await startScripted((response) => response.writeHead(204).end());
     await new O3Client({ url }).delete('job-1');
     expect(seen[0]?.method).toBe('DELETE');

@@ -25,7 +25,7 @@ async function errorOf(call: Promise<unknown>): Promise<O3ClientError> {
 }
 
 describe('a read', () => {
-  it('is repeated after as long as a 503 asks for', async () => {
+  it('is repeated after the time that a 503 asks for', async () => {
     const { url, seen } = await startScripted(noRedis({ 'retry-after-ms': '350' }), json(200, waiting));
     expect(await onFastClock(() => new O3Client({ url }).get('job-1'))).toEqual(waiting);
     expect(seen).toHaveLength(2);
@@ -40,7 +40,7 @@ describe('a read', () => {
     expect(seen).toHaveLength(3);
   });
 
-  it('gives up with what the instance said when it is asked to wait for longer than its patience', async () => {
+  it('fails with the refusal of the instance when it should wait longer than its patience', async () => {
     const { url, seen } = await startScripted(noRedis({ 'retry-after': '30' }));
     const error = await errorOf(new O3Client({ url }).get('job-1'));
     expect(error).toMatchObject({
@@ -51,7 +51,7 @@ describe('a read', () => {
     expect(seen).toHaveLength(1);
   });
 
-  it('gives up in a bounded time when nothing answers, and says what to do', async () => {
+  it('fails in a bounded time when nothing answers, and says what to do', async () => {
     const url = await unusedUrl();
     const error = await errorOf(new O3Client({ url, readPatienceMs: 200 }).list());
     expect(error.code).toBe('instance_unreachable');
@@ -71,7 +71,7 @@ describe('enqueue', () => {
     expect(seen).toHaveLength(1);
   });
 
-  it('tells a request that never left from one whose answer was lost', async () => {
+  it('tells a request that was never sent from one whose answer was lost', async () => {
     const unreachable = await errorOf(new O3Client({ url: await unusedUrl() }).enqueue({ question: 'Why?' }));
     expect(unreachable.code).toBe('instance_unreachable');
 
@@ -96,8 +96,8 @@ describe('enqueue', () => {
   });
 });
 
-describe('something else than an instance', () => {
-  it('is told by its redirect, which is not followed', async () => {
+describe('another server than an instance', () => {
+  it('is recognised by its redirect, which is not followed', async () => {
     const elsewhere = await startScripted(json(200, waiting));
     const { url } = await startScripted((response) =>
       response.writeHead(301, { location: elsewhere.url }).end(),
@@ -113,7 +113,7 @@ describe('something else than an instance', () => {
     ['other JSON', json(200, { hello: 'world' })],
     ['a refusal without a code', json(401, { message: 'who are you?' })],
     ['nothing at all', (response) => response.writeHead(200).end()],
-  ])('is told by %s', async (_, step) => {
+  ])('is recognised by %s', async (_, step) => {
     const { url } = await startScripted(step);
     const error = await errorOf(new O3Client({ url }).get('job-1'));
     expect(error.code).toBe('unexpected_response');
@@ -122,11 +122,11 @@ describe('something else than an instance', () => {
 });
 
 describe('a client', () => {
-  it.each(['nonsense', 'ftp://host', 'http://'])('is not made with the URL %j', (url) => {
+  it.each(['nonsense', 'ftp://host', 'http://'])('refuses the URL %j', (url) => {
     expect(() => new O3Client({ url })).toThrow(/^Expected the URL of an o3-queue/);
   });
 
-  it('repeats no secret in its refusals', () => {
+  it('shows no secret in its refusals', () => {
     const make = (url: string, apiKey?: string) => () => new O3Client({ url, apiKey });
     expect(make('http://alice:hunter2@host')).toThrow(/^(?!.*hunter2).*without a user and a password/);
     expect(make('http://host', 'hunter2\nhunter3')).toThrow(/^(?!.*hunter).*printable ASCII/s);

@@ -55,14 +55,14 @@ it.each([
   [403, { code: 'project_spend_limit_exceeded' }],
   [500, { code: 'organization_usage_limit_exceeded' }],
   [undefined, { code: 'organization_spend_limit_exceeded' }],
-])('no money is known by its code, whatever its status: %p %j', (status, more) => {
+])('a code that means no money is quota_exhausted with any status: %p %j', (status, more) => {
   expect(failureFromRefusal(refusal(status, more))).toMatchObject({
     code: 'quota_exhausted',
     retryable: true,
   });
 });
 
-it('a model that is gone is said by its code, not by its status', () => {
+it('the code model_not_found decides, not the status', () => {
   for (const status of [400, 404, undefined]) {
     expect(failureFromRefusal(refusal(status, { code: 'model_not_found' }))).toMatchObject({
       code: 'model_not_found',
@@ -71,7 +71,7 @@ it('a model that is gone is said by its code, not by its status', () => {
   }
 });
 
-it('the message says the status and the upstream’s own code', () => {
+it('a failure’s message has the status and the upstream’s own code', () => {
   expect(failureFromRefusal(refusal(400, { code: 'unknown_parameter' })).message).toBe(
     'the upstream answered 400 unknown_parameter: as the upstream says',
   );
@@ -92,7 +92,7 @@ it.each([
   expect(failureFromRefusal(refusal(undefined, { code, message: 'why' })).code).toBe(expected);
 });
 
-it('every code belongs to one kind, and its errors agree', () => {
+it('every code is terminal or retryable, and its errors say the same', () => {
   expect(new TerminalError('timeout', 'x')).toMatchObject({ retryable: false, name: 'TerminalError' });
   expect(new RetryableError('stalled', 'x')).toMatchObject({ retryable: true, retryAfterMs: undefined });
   expect(new Set(Object.values(FAILURE_CODES))).toEqual(new Set(['terminal', 'retryable']));
@@ -100,7 +100,7 @@ it('every code belongs to one kind, and its errors agree', () => {
   expect([new Error('x'), undefined, { code: 'timeout', retryable: false }].some(isFailure)).toBe(false);
 });
 
-it('keeps its cause', () => {
+it('a failure keeps its cause', () => {
   const cause = new Error('socket hang up');
   expect(new RetryableError('connection_lost', 'x', { cause }).cause).toBe(cause);
   expect(new TerminalError('internal_error', 'x', { cause }).cause).toBe(cause);

@@ -37,20 +37,20 @@ describe('a refusal by the upstream', () => {
     ['a cut body', new TypeError('terminated'), 'connection_lost', true],
     ['no JSON', new SyntaxError('Unexpected token <'), 'upstream_error', true],
     ['half an object', new TypeError("reading 'output'"), 'upstream_error', true],
-  ])('%s is judged', (_name, error, code, retryable) => {
+  ])('%s becomes the right failure', (_name, error, code, retryable) => {
     expect(failureFromSdk(error)).toMatchObject({ code, retryable });
   });
 
-  it('is none when we hung up ourselves', () => {
+  it('is not made of our own abort', () => {
     expect(failureFromSdk(new APIUserAbortError())).toBeUndefined();
   });
 
-  it('is not judged twice', () => {
+  it('is not converted twice', () => {
     const failure = new RetryableError('stalled', 'asleep');
     expect(failureFromSdk(failure)).toBe(failure);
   });
 
-  it('keeps the words of the upstream and the innermost cause of a lost connection', () => {
+  it('keeps the upstream’s message, and the innermost cause of a lost connection', () => {
     const cause = new Error('fetch failed', { cause: new Error('connect ECONNREFUSED 127.0.0.1:9') });
     expect(failureFromSdk(new APIConnectionError({ cause }))?.message).toBe(
       'The upstream could not be reached: connect ECONNREFUSED 127.0.0.1:9',
@@ -60,7 +60,7 @@ describe('a refusal by the upstream', () => {
     );
   });
 
-  it('does not carry a whole page of HTML', () => {
+  it('does not keep a whole page of HTML', () => {
     const page = APIError.generate(502, undefined, `<html>${'x'.repeat(100_000)}`, new Headers());
     expect(failureFromSdk(page)?.message.length).toBeLessThan(600);
   });
@@ -75,13 +75,13 @@ describe('retry-after', () => {
     expect(inAMinute).toBeLessThanOrEqual(60_000);
   });
 
-  it('is nothing when it says nothing', () => {
+  it('is undefined when the header is missing or unreadable', () => {
     expect(retryAfterMs(undefined)).toBeUndefined();
     expect(headers({})).toBeUndefined();
     expect(headers({ 'retry-after': 'soon' })).toBeUndefined();
   });
 
-  it('stays between now and a day', () => {
+  it('is kept between 0 and a day', () => {
     expect(headers({ 'retry-after': '-5' })).toBe(0);
     expect(headers({ 'retry-after': '99999999' })).toBe(86_400_000);
   });
@@ -106,7 +106,7 @@ describe('a server without a background mode', () => {
     expect(refusesBackground(refused(status, error))).toBe(false);
   });
 
-  it('is not suspected because of what is no refusal', () => {
+  it('is not suspected because of an error that is no refusal', () => {
     expect(refusesBackground(new Error('background'))).toBe(false);
   });
 });

@@ -9,17 +9,17 @@ import {
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
 
 describe('statuses', () => {
-  it('each has a row in the table, and no other has one', () => {
+  it('have exactly one row each in the table', () => {
     expect(Object.keys(STATUS_TABLE)).toEqual([...JOB_STATUSES]);
   });
 
-  it('the finished ones are those of no return', () => {
+  it('are finished when nothing but a retry by hand changes them', () => {
     expect(JOB_STATUSES.filter(isFinished)).toEqual([...FINISHED_STATUSES]);
     expect([waiting, delayed, active].filter(isFinishedJob)).toEqual([]);
     expect([completed, failed, cancelled].filter(isFinishedJob)).toHaveLength(3);
   });
 
-  it('every state of BullMQ is one of ours, and only failed is two', () => {
+  it('cover every state of BullMQ, and failed twice', () => {
     const states = Object.values(STATUS_TABLE).flatMap(({ bullmq }) => bullmq);
     expect(states.filter((state, i) => states.indexOf(state) !== i)).toEqual(['failed']);
     expect(new Set(states)).toEqual(
@@ -41,7 +41,7 @@ describe('preview', () => {
     expect(preview(text, length)).toBe(expected);
   });
 
-  it('of ten million characters costs no more than of a hundred', () => {
+  it('of ten million characters costs no more than one of a hundred', () => {
     const book = '🦄'.repeat(5_000_000);
     const slices = jest.spyOn(String.prototype, 'slice');
     preview(book, 100);

@@ -11,7 +11,7 @@ const question = { question: 'Why?' };
 const request = (body: Record<string, unknown>) => ({ request: body });
 
 describe('a request', () => {
-  it('is taken as it came, with its limits included', () => {
+  it('is accepted unchanged at its limits', () => {
     const whole = {
       question: 'Why?',
       context: '',
@@ -31,7 +31,7 @@ describe('a request', () => {
     expect(parseJobRequest(whole)).toEqual(whole);
   });
 
-  it('keeps every field of the Responses API that nobody here knows', () => {
+  it('keeps fields of the Responses API that this queue does not know', () => {
     const body = {
       input: [{ role: 'user', content: 'x' }],
       tools: [{ type: 'web_search' }],
@@ -52,7 +52,7 @@ describe('a request', () => {
     expect(() => parseJobRequest(request({ input: [[nested]] }))).toThrow('at most 200 levels, got more');
   });
 
-  it('names its model in one of two places, the outer one first', () => {
+  it('may name its model in two places, of which the outer one counts', () => {
     expect(requestedModel(parseJobRequest(question))).toBeUndefined();
     expect(requestedModel(parseJobRequest({ ...question, model: 'a' }))).toBe('a');
     expect(requestedModel(parseJobRequest(request({ input: 'x', model: 'b' })))).toBe('b');
@@ -75,7 +75,7 @@ describe('the data of a job', () => {
 
   it.each([
     [
-      'what the caller says, outside',
+      'the caller’s option beside the body',
       { ...request({ input: 'x', stream: true }), stream: false },
       true,
       false,
@@ -94,14 +94,14 @@ describe('the data of a job', () => {
     }
   });
 
-  it('is refused when it holds what is not data', () => {
+  it('is refused when it holds options that are not data', () => {
     expect(() => parseJobData({ ...question, model: 'o3' })).toThrow('got "model"');
     expect(() => parseJobData(null)).toThrow('expected object, got null');
   });
 });
 
 describe('the body for the upstream', () => {
-  it('of a question has what was asked, and nothing else', () => {
+  it('of a question has the fields of the question, and no others', () => {
     expect(responsesBodyFrom(parseJobData(question), 'o3-2025')).toEqual({ model: 'o3-2025', input: 'Why?' });
     const data = {
       ...question,
@@ -123,7 +123,7 @@ describe('the body for the upstream', () => {
     });
   });
 
-  it('of a request is that, for the upstream’s model, without how it is run', () => {
+  it('of a request is its body with the upstream’s model, without background and stream', () => {
     const body = { model: 'o3', input: 'x', stream: true, background: false, store: true, odd: 1 };
     expect(responsesBodyFrom(parseJobData(request(body)), 'o3-2025')).toEqual({
       model: 'o3-2025',
@@ -134,7 +134,7 @@ describe('the body for the upstream', () => {
   });
 });
 
-describe('the question that people see', () => {
+describe('the question that the board shows', () => {
   it.each([
     ['Why?', 'Why?'],
     [[{ role: 'user', content: 'Why?' }], 'Why?'],

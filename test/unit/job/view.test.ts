@@ -14,11 +14,11 @@ it.each([waiting, delayed, active, completed, failed, cancelled])('a $status job
 });
 
 it.each([
-  ['a status that there is not', { ...waiting, status: 'lost' }],
+  ['an unknown status', { ...waiting, status: 'lost' }],
   ['a field that belongs to another status', { ...waiting, error: failed.error }],
   ['a time without its zone', { ...waiting, created_at: '2026-03-01 12:00' }],
   ['a position before the first', { ...waiting, position: 0 }],
-])('%s is no view of a job', (_what, job) => {
+])('a job with %s is not a view', (_what, job) => {
   expect(jobView.safeParse(job).success).toBe(false);
 });
 

@@ -55,7 +55,7 @@ describe('an address', () => {
     },
   );
 
-  it('may be of this machine or a private network for whoever has opened these, and of nothing else', () => {
+  it('of this machine or a private network is accepted where the setting allows it, and no other', () => {
     const opened = ['127.0.0.1', '::1', '10.0.0.1', '192.168.1.1', 'fd00::1', '::ffff:127.0.0.1', '1.1.1.1'];
     expect(opened.map((address) => refusedRange(address, true))).toEqual(opened.map(() => undefined));
     const closed = [
@@ -108,7 +108,7 @@ describe('a webhook_url', () => {
     'http://metadata.google.internal/',
     'http://printer.local/',
     'http://printer.local./',
-  ])('%s leads inward', (url) => {
+  ])('%s is refused because it leads to this machine or network', (url) => {
     expect(webhookUrlFlaw(url, false)).toMatch(/^expected a public (address|host), got /);
   });
 
@@ -121,7 +121,7 @@ describe('a webhook_url', () => {
     'https://local.example.com/',
     'https://example.com/@127.0.0.1',
     'https://127.0.0.1.example.com/',
-  ])('%s may be sent to', (url) => {
+  ])('%s is accepted', (url) => {
     expect(webhookUrlFlaw(url, false)).toBeUndefined();
   });
 
@@ -150,12 +150,12 @@ describe('a webhook_url', () => {
     }
   });
 
-  it('may have 2,000 characters, and travels beside the data of the job', () => {
+  it('may have 2,000 characters, and is not part of the job’s data', () => {
     const webhook_url = `https://example.com/${'x'.repeat(1980)}`;
     expect(parseJobRequest({ question: 'Why?', webhook_url })).toEqual({ question: 'Why?', webhook_url });
   });
 
-  it('may lead to this machine for whoever has opened it, and not to where clouds keep credentials', () => {
+  it('may lead to this machine where the setting allows it, but never to the credentials of a cloud', () => {
     expect(webhookUrlFlaw('http://localhost:3000/', true)).toBeUndefined();
     expect(webhookUrlFlaw('http://127.0.0.1:3000/', true)).toBeUndefined();
     expect(webhookUrlFlaw('http://169.254.169.254/', true)).toContain('linkLocal');

@@ -73,7 +73,7 @@ beforeEach(() => {
 });
 afterEach(() => jest.useRealTimers());
 
-it('deltas that come together are one entry, a tenth of a second after the first', async () => {
+it('deltas within a tenth of a second are written as one entry', async () => {
   const { eventLogWriter, written } = newsroom();
   for (const word of ['It ', 'is ', 'dark.']) say(eventLogWriter, word);
   await pass(BATCH_MS - 1);
@@ -84,7 +84,7 @@ it('deltas that come together are one entry, a tenth of a second after the first
   ]);
 });
 
-it('deltas of different places stay apart, in their order', async () => {
+it('deltas of different places stay apart, in order', async () => {
   const { eventLogWriter, written } = newsroom();
   say(eventLogWriter, 'a', 0);
   say(eventLogWriter, 'b', 1);
@@ -110,20 +110,20 @@ it('a stream that never pauses is written ten times a second, in order and whole
   }
 });
 
-it('nothing to say is nothing written', async () => {
+it('nothing is written when there are no events', async () => {
   const { written } = newsroom();
   await pass(10 * BATCH_MS);
   expect(written).toEqual([]);
 });
 
-it('an event that is no part of the answer moves the cursor all the same', async () => {
+it('an event that is not part of the answer moves the cursor too', async () => {
   const { eventLogWriter, written } = newsroom();
   eventLogWriter.add({ type: 'response.in_progress', sequence_number: 1 }, { cursor: 1 });
   await pass(BATCH_MS);
   expect(written).toMatchObject([{ texts: [], progress: { cursor: 1 } }]);
 });
 
-it('many journalists of one process take turns', async () => {
+it('many writers of one process write less often each', async () => {
   const pace = createPace(10);
   const rooms = Array.from({ length: 5 }, () => newsroom({ pace }));
   for (const { eventLogWriter } of rooms) say(eventLogWriter, 'x');
@@ -135,7 +135,7 @@ it('many journalists of one process take turns', async () => {
   expect(pace.pauseMs()).toBe(0);
 });
 
-it('after the stop nothing is written, not even what was waiting', async () => {
+it('after stop nothing is written, not even events that were waiting', async () => {
   const { eventLogWriter, written } = newsroom();
   say(eventLogWriter, 'in time');
   await pass(BATCH_MS);
@@ -146,7 +146,7 @@ it('after the stop nothing is written, not even what was waiting', async () => {
   expect(written).toMatchObject([{ texts: ['in time'] }]);
 });
 
-it('a stop in the middle of a write leaves out what came meanwhile', async () => {
+it('a stop during a write drops the events that came meanwhile', async () => {
   const { eventLogWriter, written, answerWith } = newsroom();
   let answered = (): void => {};
   answerWith(async () => {
@@ -164,7 +164,7 @@ it('a stop in the middle of a write leaves out what came meanwhile', async () =>
   expect(written).toMatchObject([{ texts: ['one'] }]);
 });
 
-it('while one entry is being written, the next one collects', async () => {
+it('events that come during a write form the next entry', async () => {
   const { eventLogWriter, written, answerWith, text } = newsroom();
   let answered = (): void => {};
   answerWith(async () => {
@@ -184,7 +184,7 @@ it('while one entry is being written, the next one collects', async () => {
   expect(text()).toBe('one two three ');
 });
 
-it('an entry that cannot be written ends the journal: it has no hole, and the attempt goes on', async () => {
+it('an entry that cannot be written ends the event log, without a hole, and the attempt goes on', async () => {
   const { eventLogWriter, written, interruptions, answerWith } = newsroom();
   say(eventLogWriter, 'one');
   await pass(BATCH_MS);
@@ -200,7 +200,7 @@ it('an entry that cannot be written ends the journal: it has no hole, and the at
   expect(interruptions).toEqual([]);
 });
 
-it('a Redis that is away is waited for up to a bound; what comes after that is left out for good', async () => {
+it('events are kept for a Redis that is away up to a bound, and dropped after that', async () => {
   const { eventLogWriter, written, answerWith, text } = newsroom();
   let back = (): void => {};
   const away = new Promise<void>((resolve) => {
@@ -222,7 +222,7 @@ it('a Redis that is away is waited for up to a bound; what comes after that is l
   expect(written.at(-1)?.progress).toMatchObject({ cursor: 1 + MOST_WAITING });
 });
 
-it('a lock that is lost interrupts the attempt, and nothing more is written', async () => {
+it('a lost lock interrupts the attempt, and nothing more is written', async () => {
   const { eventLogWriter, written, interruptions, answerWith } = newsroom();
   answerWith(async () => {
     throw new LockLostError('job_1');
@@ -235,7 +235,7 @@ it('a lock that is lost interrupts the attempt, and nothing more is written', as
   expect(written).toHaveLength(1);
 });
 
-it('a cancel that was asked for is heard of with the next entry', async () => {
+it('the next entry finds a cancel mark and interrupts the attempt', async () => {
   const { eventLogWriter, interruptions, answerWith } = newsroom();
   answerWith(async () => ({ cancelRequested: true }));
   say(eventLogWriter, 'one');

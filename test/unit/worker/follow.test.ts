@@ -77,7 +77,7 @@ const streamed = (events?: AsyncGenerator<StreamEvent>): RunningResponse => ({
   ...(events !== undefined && { events }),
 });
 
-describe('following a response', () => {
+describe('follow', () => {
   beforeEach(() => jest.useFakeTimers());
   afterEach(() => {
     jest.restoreAllMocks();
@@ -91,13 +91,13 @@ describe('following a response', () => {
     return settled;
   }
 
-  it('ends with the last event of its stream, and asks nothing', async () => {
+  it('ends with the last event of the stream, without a lookup', async () => {
     const { options, resumedAfter, polledAt } = scripted([], []);
     expect(await follow(streamed(stream([delta(3, 'a'), end(4)])), options)).toBe(done);
     expect([resumedAfter, polledAt]).toEqual([[], []]);
   });
 
-  it('has nothing to follow when the response had ended already', async () => {
+  it('returns a response that has already ended at once', async () => {
     const { options } = scripted([], []);
     expect(await follow({ response: done, background: true, streamed: false }, options)).toBe(done);
     const old = { id: 'resp_1', output: [{ type: 'message' }] };
@@ -122,14 +122,14 @@ describe('following a response', () => {
     ]);
   });
 
-  it('goes on from where an earlier follower stopped', async () => {
+  it('continues where an earlier follower stopped', async () => {
     const { options, resumedAfter, progress } = scripted([stream([delta(42, 'x'), end(43)])], []);
     await follow(streamed(), { ...options, cursor: 41, outputCharacters: 100 });
     expect(resumedAfter).toEqual([41]);
     expect(progress).toMatchObject([{ cursor: 42, outputCharacters: 101 }]);
   });
 
-  it('polls after three streams that brought nothing', async () => {
+  it('polls after three streams without a new event', async () => {
     const { options, resumedAfter, polledAt } = scripted(
       [stream([]), stream([], lost), stream([], lost)],
       [thinking, done],
@@ -139,7 +139,7 @@ describe('following a response', () => {
     expect(polledAt).toHaveLength(2);
   });
 
-  it('does not give a stream up that moves on between its breaks', async () => {
+  it('goes on resuming a stream that brings new events between its breaks', async () => {
     const pieces = Array.from({ length: 20 }, (_, i) => stream([delta(i + 1, 'x')], lost));
     const { options, resumedAfter } = scripted([...pieces, stream([end(21)])], []);
     expect(await follow(streamed(stream([delta(0, 'x')], lost)), options)).toBe(done);
@@ -154,21 +154,21 @@ describe('following a response', () => {
     expect(await outcomeOf(follow(streamed(stream([], lost)), options))).toBe(done);
   });
 
-  it('does not try to stream what is older than five minutes', async () => {
+  it('does not resume the stream of a response that is older than five minutes', async () => {
     const { options, resumedAfter } = scripted([], [done]);
     const createdAt = Date.now() - 5 * MINUTE;
     expect(await outcomeOf(follow(streamed(), { ...options, createdAt }))).toBe(done);
     expect(resumedAfter).toEqual([]);
   });
 
-  it('does not try to stream what was created without a stream', async () => {
+  it('does not stream a response that was created without a stream', async () => {
     const { options, resumedAfter } = scripted([], [done]);
     const polled = { response: thinking, background: true, streamed: false };
     expect(await outcomeOf(follow(polled, options))).toBe(done);
     expect(resumedAfter).toEqual([]);
   });
 
-  it('polls more and more slowly, up to every five seconds, and says what has changed, and now and then that nothing has', async () => {
+  it('polls ever more slowly, up to every five seconds, and reports each change, and once a minute that there is none', async () => {
     const { options, polledAt, progress } = scripted(
       [],
       [{ id: 'resp_1', status: 'queued' }, ...Array.from({ length: 20 }, () => thinking), done],
@@ -186,7 +186,7 @@ describe('following a response', () => {
     expect((progress[2]?.seenAt ?? 0) - (progress[1]?.seenAt ?? 0)).toBeGreaterThan(60_000);
   });
 
-  it('takes turns with thousands of others', async () => {
+  it('polls less often while thousands of others poll', async () => {
     const { options, polledAt } = scripted([], [thinking, done]);
     for (let i = 0; i < 3999; i += 1) options.upstream.pace.join();
     await outcomeOf(follow({ response: thinking, background: true, streamed: false }, options));
@@ -196,7 +196,7 @@ describe('following a response', () => {
     expect(options.upstream.pace.pauseMs()).toBe(3999 * 5);
   });
 
-  it('sits out an upstream that cannot be asked, for as long as it says', async () => {
+  it('waits out the Retry-After of an upstream that refuses lookups', async () => {
     const { options, polledAt } = scripted(
       [],
       [new RetryableError('rate_limited', 'slowly', { retryAfterMs: 20_000 }), lost, done],
@@ -215,7 +215,7 @@ describe('following a response', () => {
     });
   });
 
-  it('fails when the upstream does not let it look', async () => {
+  it('fails when the upstream refuses a lookup for good', async () => {
     const refusal = new TerminalError('authentication', '401');
     const { options } = scripted([], [refusal]);
     const polled = { response: thinking, background: true, streamed: false };
@@ -238,7 +238,7 @@ describe('following a response', () => {
     expect(await outcomeOf(follow(foreground, options))).toMatchObject({ code });
   });
 
-  it('stops with its signal while it polls, and leaves no timer behind', async () => {
+  it('stops polling when its signal aborts, and leaves no timer behind', async () => {
     const { options, controller } = scripted(
       [],
       Array.from({ length: 50 }, () => thinking),
@@ -252,7 +252,7 @@ describe('following a response', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('stops when its progress cannot be written: somebody else has the job', async () => {
+  it('stops when its progress cannot be written because another worker has the job', async () => {
     const { options } = scripted([], [thinking]);
     const lostLock = new Error('lock lost');
     const polled = { response: thinking, background: true, streamed: false };
@@ -274,7 +274,7 @@ describe('following a response', () => {
     expect((polledAt.at(-1) ?? 0) - (polledAt[0] ?? 0)).toBeGreaterThan(20 * MINUTE);
   });
 
-  it('gives up on an upstream that answers nothing for the stall time, and not before', async () => {
+  it('fails after the stall time without an answer of the upstream, and not before', async () => {
     const { options, polledAt } = scripted([], [thinking, ...Array.from({ length: 300 }, () => lost)]);
     const polled = { response: thinking, background: true, streamed: false };
     const following = follow(polled, { ...options, stallMs: 5 * MINUTE });
@@ -282,14 +282,14 @@ describe('following a response', () => {
     expect((polledAt.at(-1) ?? 0) - (polledAt[0] ?? 0)).toBeGreaterThanOrEqual(5 * MINUTE);
   });
 
-  it('waits for one that throttles', async () => {
+  it('does not count a rate limit as silence', async () => {
     const throttled = new RetryableError('rate_limited', 'slow down');
     const { options } = scripted([], [...Array.from({ length: 80 }, () => throttled), done]);
     const polled = { response: thinking, background: true, streamed: false };
     expect(await outcomeOf(follow(polled, { ...options, stallMs: MINUTE }))).toBe(done);
   });
 
-  it('looks at once when a webhook says that the response has ended', async () => {
+  it('looks the response up at once when a webhook says that it has ended', async () => {
     const { options, polledAt } = scripted([], [thinking, thinking, thinking, thinking, thinking, done]);
     let wake = (): void => {};
     let listening = 0;

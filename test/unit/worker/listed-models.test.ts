@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { createUpstream, type Upstream } from '../../../worker/upstream/client.ts';
 
 /** What an upstream says of its models, and what is made of it. */
-describe('the list of models of an upstream', () => {
+describe('listModels', () => {
   let server: Server;
   let upstream: Upstream;
   let reply: { status: number; type: string; body: string };
@@ -27,7 +27,7 @@ describe('the list of models of an upstream', () => {
     return upstream.listModels(new AbortController().signal);
   };
 
-  it('tells the day on which each is shut down, where it is one', async () => {
+  it('returns the shutdown day of each model that has one', async () => {
     const data = [
       { id: 'o3', object: 'model', shutdown_date: '2026-12-11' },
       { id: 'gpt-5.6-sol', object: 'model', shutdown_date: null },

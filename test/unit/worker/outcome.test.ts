@@ -4,8 +4,8 @@ import { endFrom, outcomeOf } from '../../../worker/attempt/outcome.ts';
 
 const PRICES = createPriceList({});
 
-describe('the end of a response', () => {
-  it('is an answer, with its reason when it was cut short', () => {
+describe('endFrom', () => {
+  it('returns an answer that was cut short, with the reason', () => {
     expect(
       endFrom({ id: 'r', status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, PRICES),
     ).toMatchObject({
@@ -14,7 +14,7 @@ describe('the end of a response', () => {
     });
   });
 
-  it('has its price, by the model and the tier that the reply names', () => {
+  it('prices the answer by the model and the tier that the response names', () => {
     const response = {
       id: 'r',
       status: 'completed',
@@ -28,7 +28,7 @@ describe('the end of a response', () => {
     });
   });
 
-  it('is an answer when a server says nothing of a status', () => {
+  it('returns an answer when a server sends no status', () => {
     const output = [{ type: 'message', content: [{ type: 'output_text', text: 'Yes.' }] }];
     expect(endFrom({ id: 'r', output }, PRICES)).toMatchObject({
       status: 'completed',
@@ -60,19 +60,19 @@ describe('the end of a response', () => {
     expect(thrown).toMatchObject({ code: expected, retryable, message: `${code}: because` });
   });
 
-  it('is a failure without a reason, too', () => {
+  it('fails without a reason, too', () => {
     expect(() => endFrom({ id: 'r', status: 'failed', error: null }, PRICES)).toThrow(
       'unknown: the upstream gave no reason',
     );
   });
 
-  it('is a failure when somebody else has cancelled it', () => {
+  it('fails when the response was cancelled at the upstream', () => {
     expect(() => endFrom({ id: 'r', status: 'cancelled' }, PRICES)).toThrow(TerminalError);
   });
 });
 
-describe('the outcome', () => {
-  it('is what stands in the record', () => {
+describe('outcomeOf', () => {
+  it('returns what the record says', () => {
     const summary = {
       usage: null,
       cost_usd: null,

@@ -71,8 +71,8 @@ beforeEach(() => {
   worker = journal(replay);
 });
 
-describe('a transcript', () => {
-  it('of an answer that was streamed whole has nothing to add at its end', () => {
+describe('a replay', () => {
+  it('adds nothing at the end of an answer that was streamed whole', () => {
     worker.says(streamOf(OUTPUT));
     const before = replay.events.length;
     replay.complete(responseWith(OUTPUT));
@@ -80,14 +80,14 @@ describe('a transcript', () => {
     expect(heardBySdk(replay.events)).toEqual(OUTPUT);
   });
 
-  it('of an answer of which nothing was streamed has all of it at its end', () => {
+  it('adds the whole answer at its end when nothing was streamed', () => {
     replay.complete(responseWith(OUTPUT));
     expect(heardBySdk(replay.events)).toEqual(OUTPUT);
     expect(textOf(replay.events)).toBe('It is heavy.Look: See there.');
     expect(typesIn(replay.events)).toEqual(typesIn(onceEach(streamOf(OUTPUT))));
   });
 
-  it('of a stream that broke off goes on where it stopped', () => {
+  it('continues at the end where a broken stream stopped', () => {
     const events = streamOf([message('msg_1', 'It is heavy.')]);
     worker.says(upTo(1, events));
     expect(textOf(replay.events)).toBe('It ');
@@ -102,7 +102,7 @@ describe('a transcript', () => {
     expect(textOf(replay.events)).toBe('It is heavy.');
   });
 
-  it('takes a final item under another id for the one that was streamed, when it goes on with its text', () => {
+  it('matches a final item under another id with the streamed item whose text it continues', () => {
     worker.says(upTo(1, streamOf([message('msg_streamed', 'It is heavy.')])));
     replay.complete(responseWith([message('msg_final', 'It is heavy.')]));
     expect(textOf(replay.events)).toBe('It is heavy.');
@@ -113,7 +113,7 @@ describe('a transcript', () => {
     const lost = message('msg_lost', 'It is light.');
     const final = message('msg_2', 'It is heavy.');
 
-    it('ends the items of the first as incomplete, with what was said of them, and goes on with the next index', () => {
+    it('closes the items of the first as incomplete, with their text so far, and goes on with the next index', () => {
       worker.says(upTo(3, streamOf([reasoning('rs_1', ['Hm.']), lost])));
       worker.begins(2, 'connection_lost: the line went dead');
       worker.says(streamOf([final]), { attempt: 2, purchase: 2 });
@@ -130,7 +130,7 @@ describe('a transcript', () => {
       expect(textOf(last)).toBe('It is heavy.');
     });
 
-    it('keeps refusals and reasoning that were said in part', () => {
+    it('keeps partial refusals and reasoning', () => {
       const half = [reasoning('rs_1', ['I weigh', 'it.']), refusal('msg_1', 'Never would I say that.')];
       worker.says(upTo(5, streamOf(half)));
       worker.begins(2, 'response_failed');
@@ -140,14 +140,14 @@ describe('a transcript', () => {
       ]);
     });
 
-    it('never ends a call that was made in part: somebody would act on it', () => {
+    it('never closes a partial function call, because a caller would act on it', () => {
       worker.says(upTo(1, streamOf([call('fc_1', 'pay', '{"amount": 100}')])));
       worker.begins(2, 'response_lost');
       expect(typesIn(replay.events)).not.toContain('response.output_item.done');
       expect(typesIn(replay.events)).not.toContain('response.function_call_arguments.done');
     });
 
-    it('tells a response that was bought again within one attempt, though nobody announced it', () => {
+    it('recognizes a response that was bought again within one attempt without an announcement', () => {
       worker.says(upTo(2, streamOf([lost])), { purchase: 1 });
       worker.says(streamOf([final]), { purchase: 2 });
       expect(replay.events.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
@@ -157,14 +157,14 @@ describe('a transcript', () => {
       ]);
     });
 
-    it('says an answer anew that was bought again and not streamed', () => {
+    it('repeats an answer that was bought again and not streamed', () => {
       worker.says(upTo(3, streamOf([lost])), { purchase: 1 });
       replay.complete(responseWith([final]));
       expect(replay.events.filter(({ kind }) => kind === 'attempt')).toHaveLength(1);
       expect(heardBySdk(replay.events)).toEqual([{ ...lost, status: 'incomplete' }, final]);
     });
 
-    it('is the same for who reads the journal at once and for who reads it bit by bit', () => {
+    it('is the same for a reader of the whole log and for a reader that follows it', () => {
       const other = createReplay();
       const second = journal(other);
       for (const [each, batch] of [
@@ -180,7 +180,7 @@ describe('a transcript', () => {
     });
   });
 
-  it('says every text once and whole, wherever the stream breaks off', () => {
+  it('has every text once and whole, wherever the stream breaks off', () => {
     const random = randomFrom(7);
     for (let round = 0; round < 300; round += 1) {
       const output = OUTPUT.filter(() => random() < 0.6);
@@ -206,7 +206,7 @@ describe('a transcript', () => {
 describe('two deltas', () => {
   const delta = { type: 'response.output_text.delta', output_index: 0, item_id: 'msg_1', content_index: 0 };
 
-  it('become one in the same place', () => {
+  it('are merged in the same place', () => {
     const both = joined({ ...delta, delta: 'It', logprobs: [1] }, { ...delta, delta: ' is', logprobs: [2] });
     expect(both).toEqual({ ...delta, delta: 'It is', logprobs: [1, 2] });
   });
@@ -219,7 +219,7 @@ describe('two deltas', () => {
     expect(joined({ ...delta, delta: 'It' }, { ...delta, ...other, delta: ' is' })).toBeUndefined();
   });
 
-  it('stay two where they are bytes', () => {
+  it('stay apart where they are bytes', () => {
     const audio = { type: 'response.audio.delta', delta: 'AA==' };
     expect(joined(audio, audio)).toBeUndefined();
   });

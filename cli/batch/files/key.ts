@@ -15,6 +15,8 @@ export interface BatchKey {
 const KEY = 'batch_req_([0-9a-f]{16})_([0-9]{1,15})_([0-9a-f]{16})';
 /** An output line begins in one of two ways. */
 const OUTPUT_LINE = new RegExp(`^\\{(?:"line":[0-9]+,"key"|"id"):"${KEY}",`);
+/** A key after `batch_req_` that ends early. */
+const CUT_KEY = /^(?:[0-9a-f]{0,16}|[0-9a-f]{16}_[0-9]{0,15}|[0-9a-f]{16}_[0-9]{1,15}_[0-9a-f]{0,16}"?)$/;
 
 export function keyText({ batch, line, hash }: BatchKey): string {
   return `batch_req_${batch}_${line}_${hash}`;
@@ -29,6 +31,20 @@ export function keyOfOutput(beginning: string): BatchKey | undefined {
   const [, batch, line, hash] = OUTPUT_LINE.exec(beginning) ?? [];
   if (batch === undefined || line === undefined || hash === undefined) return undefined;
   return { batch, line: Number(line), hash };
+}
+
+/**
+ * isBeginningOfOutput says whether a last line without its end may be an output line that a killed run did
+ * not write whole. It takes only lines that are too short to hold a key.
+ */
+export function isBeginningOfOutput(text: string): boolean {
+  const [numbered = ''] = /^\{"line":[0-9]+/.exec(text) ?? [];
+  const begun = [`${numbered || '{"line":'},"key":"batch_req_`, '{"id":"batch_req_'];
+  return begun.some((whole) => whole.startsWith(text) || isCutKey(text, whole));
+}
+
+function isCutKey(text: string, before: string): boolean {
+  return text.startsWith(before) && CUT_KEY.test(text.slice(before.length));
 }
 
 export function hashOfLine(bytes: Buffer): string {

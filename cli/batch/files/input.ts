@@ -15,22 +15,20 @@ export interface InputSurvey {
 }
 
 /** questionLines yields the lines of an input that are not blank. */
-export async function* questionLines(path: string): AsyncGenerator<FileLine, void, undefined> {
-  for await (const line of linesOf(path, LONGEST_LINE_BYTES)) if (!isBlank(line)) yield line;
+export async function* questionLines(
+  path: string,
+  onChunk?: (chunk: Buffer) => void,
+): AsyncGenerator<FileLine, void, undefined> {
+  for await (const line of linesOf(path, LONGEST_LINE_BYTES, onChunk)) if (!isBlank(line)) yield line;
 }
 
 /** surveyInput reads an input from end to end. @throws {BatchError} when it is not a readable file. */
 export async function surveyInput(path: string): Promise<InputSurvey> {
+  if (path === '-') throw notAFile('-');
   const found = await stat(path).catch((error: unknown) => {
     throw fileError(path, 'read', error);
   });
-  // The input is read twice in each run, and again when the batch continues.
-  if (!found.isFile()) {
-    throw new BatchError(
-      `${path} was expected to be a file, got something else: a batch reads its input more than once, ` +
-        'so save it to a file first',
-    );
-  }
+  if (!found.isFile()) throw notAFile(path);
   const hash = createHash('sha256');
   let questions = 0;
   let lastLine = 0;
@@ -43,4 +41,12 @@ export async function surveyInput(path: string): Promise<InputSurvey> {
     throw fileError(path, 'read', error);
   }
   return { sha256: hash.digest('hex'), questions, lastLine };
+}
+
+/** The input is read twice in each run, and again when the batch continues. */
+function notAFile(path: string): BatchError {
+  return new BatchError(
+    `${path} was expected to be a file, got something else: a batch reads its input more than once, so save ` +
+      'it to a file first',
+  );
 }

@@ -1,4 +1,4 @@
-import type { JobResult } from '../../src/job/view.ts';
+import type { JobResult } from '../../../src/job/view.ts';
 import type { Origin, Refusal } from './input-line.ts';
 import { type BatchKey, keyText } from './key.ts';
 

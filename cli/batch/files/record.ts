@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rm, truncate } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { z } from 'zod';
-import { isSameProcess, processIdentity } from '../../src/redis/embedded/process-identity.ts';
-import { BatchError, fileError, linesOf } from './file.ts';
+import { isSameProcess, processIdentity } from '../../../src/redis/embedded/process-identity.ts';
+import { BatchError, fileAt, fileError, linesOf } from './file.ts';
 
 /** BatchTerms is what a batch was started with. With other terms its lines would be bought a second time. */
 export interface BatchTerms {
@@ -36,56 +36,72 @@ const entrySchema = z.union([
   z.object({ process: z.object({ pid: z.number(), startedAt: z.string().optional() }) }),
   z.object({ jobs: z.array(z.tuple([z.number(), z.string()])) }),
 ]);
+/** Where the name of the batch begins in the first entry. */
+const BATCH_AT = '{"batch":"'.length;
 type Entry = z.infer<typeof entrySchema>;
 
 export function recordPath(output: string): string {
   return `${output}.o3q`;
 }
 
-/**
- * readEntries reads the record of an earlier run; undefined when there is none. It cuts off a last line that
- * was not written whole.
- */
-export async function readEntries(path: string): Promise<Entry[] | undefined> {
-  const entries: Entry[] = [];
-  try {
-    for await (const { number, bytes = Buffer.alloc(0), end, ended } of linesOf(path)) {
-      if (!ended) await truncate(path, end - bytes.length);
-      else entries.push(entryFrom(bytes.toString(), `${path}, line ${number}`));
-    }
-  } catch (error: unknown) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error instanceof BatchError ? error : fileError(path, 'read', error);
-  }
-  // The earlier run was killed before its first line was whole: it had not enqueued anything.
-  return entries.length === 0 ? undefined : entries;
+/** FoundRecord is what an earlier run has left beside the output. */
+export interface FoundRecord {
+  /** undefined: there is no file. */
+  size: number | undefined;
+  entries: readonly Entry[];
+  /** The bytes of the entries. It is less than `size` when a run was killed while it wrote an entry. */
+  wholeBytes: number;
 }
 
 /**
- * openRecord begins a batch, or continues the batch whose entries it is given.
+ * readRecord reads the record of an earlier run, and changes nothing.
  *
- * @throws {BatchError} when another process runs the batch, or it was started with other terms.
+ * @throws {BatchError} when another program has written the file, another process runs the batch, or the
+ * batch was started with other terms.
  */
-export async function openRecord(
-  path: string,
-  terms: BatchTerms,
-  entries: readonly Entry[] | undefined,
-): Promise<BatchRecord> {
-  const begun = entries?.find((entry) => 'terms' in entry);
-  if (entries !== undefined) {
-    if (begun === undefined) {
-      throw new BatchError(
-        `${path} was expected to begin with the terms of a batch, got something else: choose another --out`,
-      );
+export async function readRecord(path: string, terms: BatchTerms): Promise<FoundRecord> {
+  const entries: Entry[] = [];
+  let wholeBytes = 0;
+  const found = await fileAt(path);
+  if (found === undefined) return { size: undefined, entries, wholeBytes };
+  try {
+    for await (const { number, bytes = Buffer.alloc(0), end, ended } of linesOf(path)) {
+      if (ended) {
+        entries.push(entryFrom(bytes.toString(), `${path}, line ${number}`));
+        wholeBytes = end;
+      } else if (entries.length === 0 && !isCutBeginning(bytes.toString(), terms)) throw notOurs(path);
     }
-    checkTerms(path, begun.terms, terms);
+  } catch (error: unknown) {
+    throw error instanceof BatchError ? error : fileError(path, 'read', error);
+  }
+  const [first] = entries;
+  if (first !== undefined) {
+    if (!('terms' in first)) throw notOurs(path);
+    checkTerms(path, first.terms, terms);
     await checkOwner(path, entries);
   }
-  const batch = begun?.batch ?? randomBytes(8).toString('hex');
-  const jobs = new Map(entries?.flatMap((entry) => ('jobs' in entry ? entry.jobs : [])));
+  return { size: Number(found.size), entries, wholeBytes };
+}
+
+/** batchOf names the batch of a record; undefined: no run has come so far that it enqueued anything. */
+export function batchOf({ entries: [first] }: Pick<FoundRecord, 'entries'>): string | undefined {
+  return first !== undefined && 'batch' in first ? first.batch : undefined;
+}
+
+/**
+ * openRecord begins a batch, or continues the one that was found. It cuts off a last entry that was not
+ * written whole.
+ *
+ * @throws {BatchError} when another process has begun the same batch since.
+ */
+export async function openRecord(path: string, terms: BatchTerms, found: FoundRecord): Promise<BatchRecord> {
+  const batch = batchOf(found) ?? randomBytes(8).toString('hex');
+  const jobs = new Map(found.entries.flatMap((entry) => ('jobs' in entry ? entry.jobs : [])));
   let file: FileHandle;
   try {
-    file = await open(path, 'a');
+    // 'ax' fails when the file exists: of two processes that begin the same batch, only one goes on.
+    file = await open(path, found.size === undefined ? 'ax' : 'a');
+    if (found.size !== undefined && found.wholeBytes < found.size) await file.truncate(found.wholeBytes);
   } catch (error: unknown) {
     throw fileError(path, 'written', error);
   }
@@ -94,7 +110,7 @@ export async function openRecord(
       throw fileError(path, 'written', error);
     });
   };
-  if (begun === undefined) await add({ batch, terms });
+  if (found.entries.length === 0) await add({ batch, terms });
   await add({ process: await processIdentity(process.pid) });
   return {
     batch,
@@ -106,6 +122,22 @@ export async function openRecord(
       await rm(path, { force: true });
     },
   };
+}
+
+/**
+ * isCutBeginning says whether a run with these terms may have written the text before it was killed, as a
+ * part of the first entry.
+ */
+function isCutBeginning(text: string, terms: BatchTerms): boolean {
+  const batch = text.slice(BATCH_AT, BATCH_AT + 16);
+  return /^[0-9a-f]*$/.test(batch) && JSON.stringify({ batch, terms }).startsWith(text);
+}
+
+function notOurs(where: string, cause?: unknown): BatchError {
+  return new BatchError(
+    `${where} was expected to be written by o3q batch, got something else: choose another --out`,
+    { cause },
+  );
 }
 
 function checkTerms(path: string, begun: BatchTerms, now: BatchTerms): void {
@@ -141,9 +173,6 @@ function entryFrom(text: string, where: string): Entry {
   try {
     return entrySchema.parse(JSON.parse(text));
   } catch (error: unknown) {
-    throw new BatchError(
-      `${where} was expected to be written by o3q batch, got something else: choose another --out`,
-      { cause: error },
-    );
+    throw notOurs(where, error);
   }
 }

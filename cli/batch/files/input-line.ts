@@ -1,5 +1,5 @@
-import { QueueError } from '../../src/errors/problem.ts';
-import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
+import { QueueError } from '../../../src/errors/problem.ts';
+import { type JobRequest, parseJobRequest } from '../../../src/job/request.ts';
 
 /** Origin is what an output line repeats of its input line. */
 export type Origin =

@@ -1,5 +1,7 @@
-import { createReadStream } from 'node:fs';
-import { SetupError } from '../../src/errors/setup-error.ts';
+import { type BigIntStats, createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { SetupError } from '../../../src/errors/setup-error.ts';
+import { hasCode } from '../../../src/redis/embedded/process-identity.ts';
 
 /** BatchError says why a batch cannot begin or continue: one of its files is not what it must be. */
 export class BatchError extends SetupError {
@@ -10,6 +12,27 @@ export class BatchError extends SetupError {
 export function fileError(file: string, what: string, error: unknown): BatchError {
   const reason = error instanceof Error ? error.message : String(error);
   return new BatchError(`${file} cannot be ${what}: ${reason}`, { cause: error });
+}
+
+/**
+ * fileAt describes the file to which a path leads, also through links; undefined: there is none.
+ *
+ * @throws {BatchError} when it is a folder, a device or anything else that is no file.
+ */
+export async function fileAt(path: string): Promise<BigIntStats | undefined> {
+  const found = await stat(path, { bigint: true }).catch((error: unknown) => {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw fileError(path, 'read', error);
+  });
+  if (found?.isFile() === false) {
+    throw new BatchError(`${path} was expected to be a file, got something else: choose another --out`);
+  }
+  return found;
+}
+
+/** isSameFile says whether two paths or handles lead to one file, be it by links or by its other names. */
+export function isSameFile(one: BigIntStats, other: BigIntStats): boolean {
+  return one.dev === other.dev && one.ino === other.ino;
 }
 
 export interface FileLine {
