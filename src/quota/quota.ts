@@ -1,9 +1,9 @@
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from '../lua/quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from '../lua/quota/quota.ts';
-import { quotaAccepted, quotaReport, quotaResume } from '../lua/quota/report.ts';
+import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from '../lua/quota/report.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { quotaKeysOf } from './keys.ts';
-import { decodeSnapshot, type QuotaSnapshot } from './snapshot.ts';
+import { decodeSnapshot, type QuotaSnapshot, type StopReason } from './snapshot.ts';
 
 /** The most that one job can be charged, in tokens. No model takes as many. */
 const MOST_TOKENS = 1e9;
@@ -54,17 +54,7 @@ export interface Need {
 }
 
 /** QuotaReason says why no job may be sent to an upstream model right now. */
-export type QuotaReason =
-  | 'requests_per_minute'
-  | 'tokens_per_minute'
-  | 'max_in_flight'
-  /** The upstream answered 429, and said when to ask again. */
-  | 'rate_limited'
-  /** The upstream answered 429, because the account has no money left. */
-  | 'quota_exhausted'
-  | 'upstream_down'
-  /** The upstream does not have the model. */
-  | 'gone';
+export type QuotaReason = 'requests_per_minute' | 'tokens_per_minute' | 'max_in_flight' | StopReason;
 
 /** QuotaWait says why a job has to wait for a quota, and for how many milliseconds at least. */
 export interface QuotaWait {
@@ -76,19 +66,43 @@ export interface QuotaWait {
 export interface ReserveReply {
   /**
    * For each need that was looked at, in order: the tokens reserved, or `taken`: another dispatcher has a
-   * reservation.
+   * reservation. `skipped`: another one was preferred.
    */
-  answers: (number | 'taken')[];
+  answers: (number | 'taken' | 'skipped')[];
   /** The end of the leases, in Unix milliseconds. */
   untilMs: number;
   /** Why the other needs have to wait; undefined: there was enough for all. */
   wait: QuotaWait | undefined;
 }
 
-/** QuotaReport is what a create request has met. */
-export type QuotaReport =
-  | { what: 'rate_limited'; retryAfterMs: number }
-  | { what: 'quota_exhausted' | 'unreachable' | 'failed' | 'gone' };
+/** QuotaReport is what a job has met at the upstream that concerns every job. */
+export interface QuotaReport {
+  /**
+   * - `rate_limited`: a 429, `retryAfterMs` (undefined: it did not say) until the next try.
+   * - `quota_exhausted`: the account has no money left.
+   * - `credentials_refused`: the key, the account, the project or the place.
+   * - `wrong_address`: something answers that is not the API.
+   * - `unreachable`: no connection was possible.
+   * - `failed`: overloaded or broken.
+   * - `gone`: the upstream does not have the model. `isLast`: no fallback takes over.
+   */
+  what:
+    | 'rate_limited'
+    | 'quota_exhausted'
+    | 'credentials_refused'
+    | 'wrong_address'
+    | 'unreachable'
+    | 'failed'
+    | 'gone';
+  retryAfterMs?: number | undefined;
+  isLast?: boolean;
+  /** No single request is ever refused like this, so that no other job need try at once. */
+  isCertain?: boolean;
+  /** What the upstream said, for people. */
+  words?: string;
+  /** The upstream had accepted the job, and its response then failed. */
+  inside?: boolean;
+}
 
 /** AdvertisedLimits is what the upstream says about its own limits with each answer; undefined: nothing. */
 export interface AdvertisedLimits {
@@ -108,11 +122,12 @@ export interface Quota {
   /**
    * Reserves for some seconds only: the worker that gets the job renews the lease.
    * @param options.evenIfGone reserves even if the upstream does not have the model.
+   * @param options.most reserves for so many jobs at most. Default: for all.
    */
   reserve(
     needs: readonly Need[],
     limits: QuotaLimits,
-    options?: { evenIfGone?: boolean },
+    options?: { evenIfGone?: boolean; most?: number },
   ): Promise<ReserveReply>;
   /** Returns what jobs are expected to use, in their order, learned from what such jobs have used. */
   expect(needs: readonly Need[]): Promise<{ inputTokens: number; outputTokens: number }[]>;
@@ -139,7 +154,9 @@ export interface Quota {
    * @returns `alone`: it concerns this job only. Otherwise all workers wait now; `known`: they did before.
    */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
-  /** Ends the pause after `quota_exhausted`, by hand. @returns whether there was one. */
+  /** Records that a response has brought an answer. @returns whether this has ended a stop. */
+  answered(id: string): Promise<boolean>;
+  /** Ends every stop and pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
   /** Replaces a reservation by what the job has used; undefined: unknown, the reservation stays charged. */
   settle(
@@ -153,20 +170,24 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
   const keys = quotaKeysOf(prefix, upstreamModel);
   return {
     channel: keys.state,
-    async reserve(needs, limits, { evenIfGone = false } = {}) {
+    async reserve(needs, limits, { evenIfGone = false, most = needs.length } = {}) {
       const args = {
         maxRequests: limits.requestsPerMinute ?? '',
         maxTokens: limits.tokensPerMinute ?? '',
         maxInFlight: limits.maxInFlight ?? '',
         leaseMs: STARTING_LEASE_MS,
         evenIfGone: evenIfGone ? '1' : '',
+        most,
       };
       const rest = needs.flatMap((need) => [need.id, ...estimateOf(need)]);
       const reply = await quotaReserve.run(redis, { keys, args, rest });
       const [reason, waitMs, untilMs, ...answers] = reply as [QuotaReason | '', number, string, ...string[]];
       return {
         untilMs: Number(untilMs),
-        answers: answers.map((answer) => (answer === '-1' ? 'taken' : Number(answer))),
+        answers: answers.map((answer) => {
+          if (answer === '') return 'skipped';
+          return answer === '-1' ? 'taken' : Number(answer);
+        }),
         wait: reason === '' ? undefined : { reason, milliseconds: Math.max(1, waitMs) },
       };
     },
@@ -204,9 +225,15 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       return (await quotaAccepted.run(redis, { keys, args })) === 1;
     },
     async report(report, id = '') {
-      const milliseconds = report.what === 'rate_limited' ? Math.ceil(report.retryAfterMs) : 0;
-      const reply = await quotaReport.run(redis, { keys, args: { what: report.what, milliseconds, id } });
-      return reply as 'alone' | 'known' | 'new';
+      const { words = '', inside = false } = report;
+      const args = {
+        ...actionFor(report),
+        ...{ id, words: words.slice(0, MOST_WORDS), inside: inside ? '1' : '' },
+      };
+      return (await quotaReport.run(redis, { keys, args })) as 'alone' | 'known' | 'new';
+    },
+    async answered(id) {
+      return (await quotaAnswered.run(redis, { keys, args: { id } })) === 1;
     },
     async resume() {
       return (await quotaResume.run(redis, { keys, args: {} })) === 1;
@@ -224,6 +251,59 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       return decodeSnapshot(await quotaSnapshot.run(redis, { keys, args: {} }));
     },
   };
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60_000;
+/** How long all workers wait after a 429 that does not say for how long. */
+const DEFAULT_PAUSE_MS = 2 * SECOND_MS;
+/** The floor of a pause for a server that says how long: it may say 0. */
+const TOLD_FLOOR_MS = 250;
+const MOST_WORDS = 300;
+
+/** What the script `quota.report` does about a report. All times are in milliseconds. */
+interface Action {
+  kind: 'stop' | 'failure' | 'pause' | 'gone';
+  reason: StopReason;
+  firstMs: number;
+  lastMs: number;
+  floorMs: number;
+}
+
+/**
+ * The first probe comes after a second, by another job where there is one: it tells what concerns one job from
+ * what concerns all.
+ */
+function actionFor({ what, retryAfterMs, isLast = false, isCertain = false }: QuotaReport): Action {
+  const stop = { kind: 'stop', firstMs: SECOND_MS, lastMs: 10 * MINUTE_MS, floorMs: 0 } as const;
+  switch (what) {
+    case 'quota_exhausted':
+      return { ...stop, reason: 'quota_exhausted', firstMs: isCertain ? MINUTE_MS : SECOND_MS };
+    case 'credentials_refused':
+      return { ...stop, reason: 'credentials_refused' };
+    case 'wrong_address':
+      return { ...stop, reason: 'wrong_address', lastMs: MINUTE_MS };
+    case 'unreachable':
+      return { ...stop, reason: 'upstream_down', lastMs: MINUTE_MS };
+    case 'failed':
+      return {
+        ...{ kind: 'failure', reason: 'upstream_down', floorMs: 0 },
+        ...{ firstMs: 5 * SECOND_MS, lastMs: MINUTE_MS },
+      };
+    case 'gone':
+      return { ...stop, kind: isLast ? 'stop' : 'gone', reason: 'gone' };
+    case 'rate_limited': {
+      // A longer wait is probed.
+      if ((retryAfterMs ?? 0) > MINUTE_MS) return { ...stop, reason: 'rate_limited' };
+      const firstMs = Math.ceil(retryAfterMs ?? DEFAULT_PAUSE_MS);
+      const floorMs = retryAfterMs === undefined ? DEFAULT_PAUSE_MS : TOLD_FLOOR_MS;
+      return { kind: 'pause', reason: 'rate_limited', firstMs, lastMs: 0, floorMs };
+    }
+    default: {
+      const never: never = what;
+      throw new Error(`unknown report ${String(never)}`);
+    }
+  }
 }
 
 function estimateOf(need: Need): [number, string] {

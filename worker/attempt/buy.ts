@@ -96,7 +96,7 @@ async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<R
   } catch (error: unknown) {
     if (error instanceof PurchaseUncertainError) {
       // A connection that we closed ourselves says nothing about the upstream.
-      if (!active.signal.aborted) await reservation.report({ what: 'failed' });
+      if (!active.signal.aborted) await reservation.report({ what: 'failed', words: error.message });
       throw error;
     }
     const allWait = await reservation.refused(error);

@@ -63,29 +63,48 @@ export function logQuotaSignals(
   upstream: string,
   news: QuotaReport | { what: 'answered' },
 ): void {
+  const said = 'words' in news ? { said: news.words } : {};
   switch (news.what) {
     case 'rate_limited':
-      logger.warn({ upstream, waitMs: Math.ceil(news.retryAfterMs) }, 'throttled: all workers pause');
+      logger.warn({ upstream, waitMs: news.retryAfterMs, ...said }, 'throttled: all workers pause');
       return;
     case 'quota_exhausted':
       logger.error(
-        { upstream },
+        { upstream, ...said },
         'paused: the upstream account has no money left; one job probes now and then',
+      );
+      return;
+    case 'credentials_refused':
+      logger.error(
+        { upstream, ...said },
+        'paused: the upstream refuses the credentials; one job probes now and then',
+      );
+      return;
+    case 'wrong_address':
+      logger.error(
+        { upstream, ...said },
+        'paused: what answers at the upstream address is not the API; one job probes now and then',
       );
       return;
     case 'unreachable':
     case 'failed':
-      logger.error({ upstream }, 'the upstream is unreachable or overloaded; one job probes now and then');
+      logger.error(
+        { upstream, ...said },
+        'the upstream is unreachable or overloaded; one job probes now and then',
+      );
       return;
     case 'gone':
-      logger.error({ upstream }, 'the upstream has no such model; its fallbacks take over, if there are any');
+      logger.error(
+        { upstream, ...said },
+        'the upstream has no such model; its fallbacks take over, if there are any',
+      );
       return;
     case 'answered':
       logger.info({ upstream }, 'the upstream accepts jobs again');
       return;
     default: {
-      const never: never = news;
-      throw new Error(`unknown signal ${JSON.stringify(never)}`);
+      const never: never = news.what;
+      throw new Error(`unknown signal ${String(never)}`);
     }
   }
 }
