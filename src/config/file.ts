@@ -9,6 +9,7 @@ import {
   type PriceSettings,
   type TenantSettings,
 } from './schema.ts';
+import { textFrom } from './text-file.ts';
 
 const DEFAULT_PATH = 'o3q.config.json';
 
@@ -91,7 +92,7 @@ export function readConfigFile(named: string | undefined): FileConfig | { flaws:
   if (named === undefined && !existsSync(path)) return configFrom(fileSchema.parse({}));
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(path, 'utf8'));
+    content = JSON.parse(textFrom(readFileSync(path)));
   } catch (error: unknown) {
     const cause = error instanceof Error ? error.message : String(error);
     const isJson = error instanceof SyntaxError;

@@ -1,12 +1,6 @@
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
-import {
-  addToFairQueue,
-  nextInFairQueue,
-  pauseTenant,
-  resumeTenant,
-  startFromFairQueue,
-} from '../lua/fair-queue.ts';
+import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from '../lua/fair-queue.ts';
 import { PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -32,8 +26,6 @@ export interface QueuedJob {
   priority: number;
   /** The time (Unix milliseconds) after which the job is not started any more; undefined: none. */
   deadlineAt: number | undefined;
-  /** When a delayed job enters the queue, in milliseconds; undefined: at once. */
-  dueAt?: number | undefined;
 }
 
 /** NextJob is a job whose turn has come. */
@@ -63,11 +55,6 @@ interface ReservedJob {
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
-  /**
-   * add puts jobs into the queue that are about to be enqueued, or, with `dueAt`, keeps them until they are
-   * due. Their BullMQ job has to be parked.
-   */
-  add(jobs: readonly QueuedJob[]): Promise<void>;
   /**
    * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
    *
@@ -118,16 +105,6 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const weights = weightsOf(tenants);
   const scriptKeys = modelScriptKeys(keys);
   return {
-    async add(jobs) {
-      if (jobs.length === 0) return;
-      await addToFairQueue.run(redis, {
-        keys: scriptKeys,
-        args: { jobPrefix: keys.job('') },
-        rest: jobs.flatMap((job) => [
-          ...[job.id, job.tenant, orderOf(job), job.deadlineAt ?? '', job.dueAt ?? ''],
-        ]),
-      });
-    },
     async giveBack(job, lockToken, target) {
       const retry = target.kind === 'delayed' ? target : { dueAt: '', failedReason: '' };
       const answer = await giveBackJob.run(redis, {

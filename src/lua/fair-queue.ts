@@ -3,33 +3,6 @@ import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
- * addToFairQueue puts jobs into the fair queue before BullMQ gets them: a crash in between leaves an entry
- * without a job, which is passed over, and never a job without an entry. A delayed job gets its entry in
- * `due` instead. A job that BullMQ already has is left alone, unless it waits.
- *
- * `jobs` is for each job: id, tenant, order, deadline (ms, '' for none), due time (ms, '' for a job that is
- * not delayed).
- */
-export const addToFairQueue = defineScript({
-  name: 'fair-queue.add',
-  keys: ['deadlines'],
-  args: ['jobPrefix'],
-  rest: 'jobs',
-  uses: [fairQueueLibrary, parked],
-  lua: /* lua */ `
-for i = 1, #jobs, 5 do
-  local id, tenant, order, deadline, dueMs = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3], jobs[i + 4]
-  local isNew = redis.call('EXISTS', jobPrefix .. id) == 0
-  if isNew or isParkedWaiting(id) then
-    if dueMs == '' then enqueue(tenant, id, order)
-    elseif isNew then redis.call('ZADD', due, dueMs, id) end
-    if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
-  end
-end
-`,
-});
-
-/**
  * nextInFairQueue returns the next jobs in the order in which they would be started. It starts none of them,
  * but it tidies up:
  *

@@ -1,12 +1,6 @@
 import type { Script } from '../redis/script.ts';
 import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
-import {
-  addToFairQueue,
-  nextInFairQueue,
-  pauseTenant,
-  resumeTenant,
-  startFromFairQueue,
-} from './fair-queue.ts';
+import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
@@ -23,7 +17,7 @@ import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
  */
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
-  ...[addToFairQueue, nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
+  ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
+import { enlist } from '../../support/redis/enlist.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
 
@@ -30,7 +31,9 @@ beforeEach(async () => {
   fairQueue = createFairQueue(redis, keys, {});
 });
 
-const queued = (id: string, dueAt: number, more: Partial<QueuedJob> = {}): QueuedJob => ({
+type DelayedJob = QueuedJob & { dueAt: number | undefined };
+
+const queued = (id: string, dueAt: number, more: Partial<DelayedJob> = {}): DelayedJob => ({
   ...{ id, tenant: 'alice', createdAt: BASE, priority: 0, deadlineAt: undefined, dueAt },
   ...more,
 });
@@ -46,8 +49,8 @@ async function addToBullmq({ id, tenant, createdAt, priority }: QueuedJob): Prom
   } as object);
 }
 
-async function add(job: QueuedJob): Promise<void> {
-  await fairQueue.add([job]);
+async function add(job: DelayedJob): Promise<void> {
+  await enlist(redis, keys, [job]);
   await addToBullmq(job);
 }
 
@@ -85,7 +88,7 @@ describe('a delayed job', () => {
 
   it('may be slow on its way into BullMQ', async () => {
     const job = queued('slow', Date.now() - 1);
-    await fairQueue.add([job]);
+    await enlist(redis, keys, [job]);
     expect(await next()).toEqual([]);
     await addToBullmq(job);
     expect(await next()).toEqual(['slow']);
@@ -93,7 +96,7 @@ describe('a delayed job', () => {
   });
 
   it('leaves no entry when it never reaches BullMQ, or is removed there', async () => {
-    await fairQueue.add([queued('lost', Date.now() - 1)]);
+    await enlist(redis, keys, [queued('lost', Date.now() - 1)]);
     await add(queued('removed', Date.now() - 1));
     await bullmq.remove('removed');
     await next();
@@ -118,8 +121,8 @@ describe('a delayed job', () => {
 
   it('keeps its entry when it is enqueued again under the same id', async () => {
     await add(queued('twice', Date.now() + HOUR_MS));
-    await fairQueue.add([queued('twice', Date.now() - 1)]);
-    await fairQueue.add([queued('twice', 0, { dueAt: undefined })]);
+    await enlist(redis, keys, [queued('twice', Date.now() - 1)]);
+    await enlist(redis, keys, [queued('twice', 0, { dueAt: undefined })]);
     expect(await next()).toEqual([]);
   });
 
@@ -132,7 +135,7 @@ describe('a delayed job', () => {
 
   it('is one of hundreds that are due together, and of which each enters once', async () => {
     const jobs = Array.from({ length: 700 }, (_, i) => queued(`job${i}`, Date.now() - 1));
-    await fairQueue.add(jobs);
+    await enlist(redis, keys, jobs);
     await Promise.all(jobs.map(addToBullmq));
     await Promise.all([next(), next(), next()]);
     expect(await redis.zcard(`${keys.fairQueue('tenant')}:alice`)).toBe(700);

@@ -3,6 +3,7 @@ import { Redis } from 'ioredis';
 import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
+import { enlist } from '../../support/redis/enlist.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
 const keys = keysOf('o3q', 'o3');
@@ -38,7 +39,7 @@ async function add(tenant: string, count: number, { priority = 0, from = 0, at =
     priority,
     deadlineAt: undefined,
   }));
-  await fairQueue.add(jobs);
+  await enlist(redis, keys, jobs);
   await bullmq.addBulk(
     jobs.map(({ id, createdAt }) => ({
       name: id,
@@ -187,7 +188,7 @@ describe('a paused tenant', () => {
 
 it('an entry without a job, which a crash has left, is passed over and removed after a minute', async () => {
   // Entries of clients whose clocks are wrong.
-  await fairQueue.add([
+  await enlist(redis, keys, [
     { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
     { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
     { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
@@ -206,7 +207,7 @@ it('an entry without a job, which a crash has left, is passed over and removed a
 it('enqueueing a job again that BullMQ already has does not put it into the fair queue', async () => {
   await add('a', 1);
   await start(1);
-  await fairQueue.add([{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
+  await enlist(redis, keys, [{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
   expect(await next(5)).toEqual([]);
   expect(await redis.exists(`${keys.fairQueue('tenant')}:a`)).toBe(0);
 });

@@ -68,10 +68,10 @@ const cases: Case[] = [
         ? {}
         : { status: 'cancelled', purchases: count(trail, 'after purchase.store'), bullmq: 'failed' },
   },
-  { name: 'a job whose worker stops', metadata: slow(), meanwhile: 'leave', expected: () => ({}) },
+  { name: 'a job whose worker stops', metadata: slower(), meanwhile: 'leave', expected: () => ({}) },
   {
     name: 'a job that is cancelled while its worker gives it back',
-    metadata: slow(),
+    metadata: slower(),
     meanwhile: 'leave',
     afterwards: 'cancel',
     expected: (trail) => {
@@ -177,6 +177,11 @@ function quick(): Record<string, string> {
 /** Long enough that all jobs run at the same time. */
 function slow(): Record<string, string> {
   return { sim_think_ms: '2000', sim_deltas: '5' };
+}
+
+/** Still thinking when the next worker takes the job over, even on a busy machine. */
+function slower(): Record<string, string> {
+  return { sim_think_ms: '6000', sim_deltas: '5' };
 }
 
 function o3With(different: Partial<ModelConfig>): { models: Models['models'] } {
