@@ -66,7 +66,8 @@ function stopsIn(fields: ReadonlyMap<string, string>, at: number): QuotaStop[] {
   const timeOf = (field: string): number => Number(fields.get(field) ?? 0);
   const stop = fields.get('stop');
   return STOP_REASONS.flatMap((reason): QuotaStop[] => {
-    if (reason === stop) return [{ reason, until: timeOf('probe_at'), words: fields.get('stop_words') ?? '' }];
+    if (reason === stop)
+      return [{ reason, until: timeOf('probe_at'), words: fields.get('stop_words') ?? '' }];
     const until =
       reason === 'gone' ? timeOf('gone_until') : reason === 'rate_limited' ? timeOf('rate_limited_until') : 0;
     return until > at ? [{ reason, until, words: '' }] : [];

@@ -20,7 +20,8 @@ export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: At
     attempt.onPurchase('adopted');
     return attempt.purchase;
   }
-  if (attempt.number > 1) await attempt.record.append({ reason: reasonFor(record) }, {});
+  const isAgain = attempt.number > 1 || (record.purchases > 0 && record.error !== undefined);
+  if (isAgain) await attempt.record.append({ reason: reasonFor(record) }, {});
   return (await findEarlierPurchase(record.submitting, attempt)) ?? (await buyOnce(job, attempt));
 }
 

@@ -76,7 +76,12 @@ function obstacleOf({ reason, milliseconds }: QuotaWait, source: Source, model: 
 }
 
 function waitingReason(
-  { reason, until, words, model }: { reason: QuotaWait['reason']; until: number; words: string; model: string },
+  {
+    reason,
+    until,
+    words,
+    model,
+  }: { reason: QuotaWait['reason']; until: number; words: string; model: string },
   { limits: { requestsPerMinute, tokensPerMinute, maxInFlight }, name }: Source,
 ): string {
   const when = new Date(until).toISOString();

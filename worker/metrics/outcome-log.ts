@@ -21,6 +21,9 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
       logger.debug({ ...line, message: outcome.failure.message }, 'retry detail');
       logger.warn({ ...line, code: outcome.failure.code, attempt: outcome.attempt }, 'will be retried');
       return;
+    case 'held':
+      logger.debug({ ...line, message: outcome.failure.message }, 'held back');
+      return;
     case 'cancelled':
     case 'released':
       logger.info(line, outcome.kind);
@@ -52,7 +55,7 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
       return;
     default: {
       const never: never = what;
-      throw new Error(`unknown event ${String(never)}`);
+      throw new Error(`unknown event ${JSON.stringify(never)}`);
     }
   }
 }
@@ -103,8 +106,8 @@ export function logQuotaSignals(
       logger.info({ upstream }, 'the upstream accepts jobs again');
       return;
     default: {
-      const never: never = news.what;
-      throw new Error(`unknown signal ${String(never)}`);
+      const never: never = news;
+      throw new Error(`unknown signal ${JSON.stringify(never)}`);
     }
   }
 }

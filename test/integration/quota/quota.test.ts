@@ -41,7 +41,7 @@ beforeEach(async () => {
 
 const needs = (count: number, inputTokens = 0, first = 0): Need[] =>
   Array.from({ length: count }, (_, i) => ({ id: `job_${first + i}`, inputTokens, class: 'alice/high' }));
-const reservedIn = ({ answers }: { answers: (number | 'taken')[] }): number[] =>
+const reservedIn = ({ answers }: { answers: (number | 'taken' | 'skipped')[] }): number[] =>
   answers.filter((answer) => answer !== 'taken');
 
 describe('the window of a minute', () => {
@@ -271,9 +271,9 @@ describe('when all workers have to wait', () => {
       const { stops } = await quota.snapshot();
       return (stops.find(({ reason }) => reason === 'quota_exhausted')?.until ?? 0) - Date.now();
     };
-    await quota.report({ what: 'quota_exhausted' }, 'job_0');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_0');
     // Jobs that were on their way know nothing new.
-    await quota.report({ what: 'quota_exhausted' }, 'job_1');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_1');
     expect(await reasonOf()).toMatchObject({ reason: 'quota_exhausted' });
     expect(await probeIn()).toBeGreaterThan(55_000);
     expect(await probeIn()).toBeLessThanOrEqual(60_000);
@@ -281,7 +281,7 @@ describe('when all workers have to wait', () => {
     await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(5), NO_LIMITS))).toHaveLength(1);
     expect(await reasonOf()).toMatchObject({ reason: 'quota_exhausted' });
-    await quota.report({ what: 'quota_exhausted' }, 'job_0');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_0');
     expect(await probeIn()).toBeGreaterThan(115_000);
 
     expect(await quota.resume()).toBe(true);
@@ -303,7 +303,7 @@ describe('when all workers have to wait', () => {
   });
 
   it('a probe that is accepted ends the pause for all workers', async () => {
-    await quota.report({ what: 'quota_exhausted' }, 'job_0');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_0');
     await quota.accepted(NOTHING_ADVERTISED);
     expect(await reasonOf()).toBeUndefined();
   });
@@ -322,7 +322,7 @@ describe('when all workers have to wait', () => {
     const wait = (await reasonOf()) as { reason: string; milliseconds: number };
     expect(wait.reason).toBe('upstream_down');
     expect(wait.milliseconds).toBeLessThanOrEqual(1000);
-    await redis.hset(keys.state, { open_until: 1 });
+    await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(5), NO_LIMITS))).toHaveLength(1);
     expect(await reasonOf()).toMatchObject({ reason: 'upstream_down' });
   });
@@ -333,7 +333,7 @@ describe('when all workers have to wait', () => {
     ['ended without a verdict', async () => quota.settle('job_0', undefined)],
   ])('after a probe that %s the next job probes at once', async (_, end) => {
     await quota.report({ what: 'unreachable' }, 'another');
-    await redis.hset(keys.state, { open_until: 1 });
+    await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(1), NO_LIMITS))).toHaveLength(1);
     expect(await reasonOf()).toMatchObject({ reason: 'upstream_down' });
     await end();
@@ -342,7 +342,7 @@ describe('when all workers have to wait', () => {
   });
 
   it('after a probe that is answered 429 the next job waits for as long as that says, and no longer', async () => {
-    await quota.report({ what: 'quota_exhausted' }, 'another');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'another');
     await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(1), NO_LIMITS))).toHaveLength(1);
     await quota.report({ what: 'rate_limited', retryAfterMs: 1000 }, 'job_0');
@@ -354,12 +354,12 @@ describe('when all workers have to wait', () => {
 
   it('a report of another job is not taken for the verdict of the probe', async () => {
     await quota.report({ what: 'unreachable' }, 'another');
-    await redis.hset(keys.state, { open_until: 1 });
+    await redis.hset(keys.state, { probe_at: 1 });
     await quota.reserve(needs(1), NO_LIMITS);
     await quota.report({ what: 'unreachable' }, 'one that was on its way');
-    expect(await redis.hget(keys.state, 'open_ms')).toBe('1000');
+    expect(await redis.hget(keys.state, 'probe_ms')).toBe('1000');
     await quota.report({ what: 'unreachable' }, 'job_0');
-    expect(await redis.hget(keys.state, 'open_ms')).toBe('2000');
+    expect(await redis.hget(keys.state, 'probe_ms')).toBe('2000');
   });
 
   it('a model that is gone is asked only by jobs without a further fallback', async () => {

@@ -198,7 +198,7 @@ describe('a failure', () => {
   });
 
   it('cancels a response that can no longer be followed', async () => {
-    const { run, done } = attemptOf({}, { lookup: new TerminalError('authentication', '401') });
+    const { run, done } = attemptOf({}, { lookup: new RetryableError('authentication', '401') });
     expect(await run()).toMatchObject({ kind: 'failed', code: 'authentication' });
     expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'finish failed', 'cancel']);
   });

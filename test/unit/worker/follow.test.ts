@@ -216,7 +216,7 @@ describe('follow', () => {
   });
 
   it('fails when the upstream refuses a lookup for good', async () => {
-    const refusal = new TerminalError('authentication', '401');
+    const refusal = new RetryableError('authentication', '401');
     const { options } = scripted([], [refusal]);
     const polled = { response: thinking, background: true, streamed: false };
     expect(await outcomeOf(follow(polled, options))).toBe(refusal);
