@@ -66,7 +66,7 @@ export class RetryableError extends Error {
   constructor(
     code: CodeOf<'retryable'>,
     message: string,
-    options: ErrorOptions & { retryAfterMs?: number | undefined; refusal?: Refusal } = {},
+    options: ErrorOptions & { retryAfterMs?: number | undefined; refusal?: Refusal | undefined } = {},
   ) {
     super(message, options);
     this.code = code;
@@ -238,8 +238,8 @@ export function failureFromResponseError(error: {
   param?: string | null;
 }): Failure {
   const { code, type = null, param = null } = error;
-  const message = code === 'unknown' ? error.message : `${code}: ${error.message}`;
-  const refusal = { code: code === 'unknown' ? null : code, type, message: error.message, param };
+  const message = `${code}: ${error.message}`;
+  const refusal = { code, type, message: error.message, param };
   if (saysMoney(refusal)) return new RetryableError('quota_exhausted', message, { refusal });
   if (code === 'rate_limit_exceeded') {
     return saysTooLarge(refusal)

@@ -33,6 +33,8 @@ export interface Upstream {
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
   /** For how long a create whose signal has aborted may still return its id, in milliseconds. */
   readonly graceMs: number;
+  /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
+  readonly lostMs: number;
   /** One slot for each create request that may be under way in this process. */
   readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
   /** Limits how often this process looks responses up. */
@@ -56,7 +58,7 @@ export interface UpstreamOptions {
   createsAtOnce?: number;
 }
 
-const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000 };
+const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000, lostMs: 60_000 };
 /** With less a third of the work is lost under load; with more, timers are late. */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
@@ -136,7 +138,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   };
 
   return {
-    create: (body, createOptions) => judged(() => create(body, createOptions), String(body['model'])),
+    create: (body, createOptions) =>
+      judged(() => create(body, createOptions), {
+        upstreamModel: String(body['model']),
+        address: client.baseURL,
+      }),
 
     async retrieve(id, signal) {
       const response: unknown = await judged(() =>
@@ -183,12 +189,13 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         );
       } catch (error: unknown) {
         // Many servers have no such list.
-        if (isFailure(error) && !error.retryable) return undefined;
+        if (isFailure(error) && isForGood(error.refusal?.status)) return undefined;
         throw error;
       }
     },
 
     graceMs: patience.graceMs,
+    lostMs: patience.lostMs,
     slots: createSemaphore(options.createsAtOnce ?? CREATES_AT_ONCE),
     pace: createPace(POLLS_PER_SECOND),
 
@@ -196,6 +203,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       await Promise.all([agent.destroy(), cancelAgent.destroy()]);
     },
   };
+}
+
+/** Whether a server that answers a list with this status has none. */
+function isForGood(status: number | undefined): boolean {
+  return status !== undefined && status < 500 && status !== 408 && status !== 429;
 }
 
 function listedFrom(body: unknown): ListedModel[] | undefined {

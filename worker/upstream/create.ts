@@ -29,6 +29,11 @@ export interface Patience {
    * 3,000.
    */
   graceMs: number;
+  /**
+   * For how long lookups of a response may be answered with 404 before it is lost, and bought again: stores
+   * behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
+   */
+  lostMs: number;
 }
 
 export interface CreateOptions {

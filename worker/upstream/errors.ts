@@ -65,12 +65,26 @@ function outOfReach(error: Error): RetryableError {
   });
 }
 
-/** Whatever goes wrong in a call is the upstream's doing, in its words or in our own, unless we hung up. */
-export async function judged<Output>(call: () => Promise<Output>, upstreamModel?: string): Promise<Output> {
+/**
+ * judged makes a call and turns its errors into failures.
+ * @param asked.upstreamModel the model that the call asks for.
+ * @param asked.address the base URL, which a failure that may be its fault names.
+ */
+export async function judged<Output>(
+  call: () => Promise<Output>,
+  { upstreamModel, address }: { upstreamModel?: string; address?: string } = {},
+): Promise<Output> {
   try {
     return await call();
   } catch (error: unknown) {
-    throw failureFromSdk(error, upstreamModel) ?? error;
+    const failure = failureFromSdk(error, upstreamModel);
+    if (failure instanceof RetryableError && failure.code === 'wrong_address' && address !== undefined) {
+      const { code, message, refusal, retryAfterMs } = failure;
+      throw new RetryableError(code, `${message} (OPENAI_BASE_URL is ${address})`, {
+        ...{ refusal, retryAfterMs, cause: failure },
+      });
+    }
+    throw failure ?? error;
   }
 }
 
@@ -215,7 +229,7 @@ function bounded(milliseconds: number): number {
 function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;
   const found = errorIn({ error: body });
-  if (found === undefined) return refusalBodyFrom(error.message, '');
+  if (found === undefined) return refusalBodyFrom(error.message.replace(/^\d{3} /, ''), '');
   const form = typeof body === 'object' && body !== null && 'form' in body ? body.form : found.form;
   return { ...found, form: form as RefusalBody['form'] };
 }

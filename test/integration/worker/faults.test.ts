@@ -1,11 +1,13 @@
 import { eventually } from '../../support/eventually.ts';
-import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+import { startWorkerWorld, type WorkerWorld, type WorkerWorldOptions } from '../../support/worlds/worker-world.ts';
 
 /** Every fault of docs/SIMULATOR.md, and what becomes of a job that meets it. */
 describe('a job that meets a fault', () => {
   let world: WorkerWorld;
   beforeAll(async () => {
-    world = await startWorkerWorld({ patience: { answerMs: 400, silenceMs: 300, graceMs: 200 } });
+    world = await startWorkerWorld({
+      patience: { answerMs: 400, silenceMs: 300, graceMs: 200, lostMs: 300 },
+    });
   });
   afterAll(() => world.stop());
 
@@ -44,7 +46,7 @@ describe('a job that meets a fault', () => {
     ['eof', { ends: 'completed', more: { sim_events: '1', sim_connections: '9' } }],
     ['failed', { ends: 'completed', attempt: 2, bought: 2 }],
     ['failed', { ends: 'completed', attempt: 2, bought: 2, stream: false }],
-    ['failed', { ends: 'completed', attempt: 2, bought: 2, more: { sim_code: 'rate_limit_exceeded' } }],
+    ['failed', { ends: 'completed', bought: 2, more: { sim_code: 'rate_limit_exceeded' } }],
     ['failed', { ends: 'response_refused', more: { sim_code: 'invalid_prompt' } }],
     ['failed', { ends: 'response_refused', more: { sim_code: 'bio_policy' } }],
     ['error_event', { ends: 'completed', attempt: 2, bought: 2 }],
@@ -128,20 +130,18 @@ describe('a worker whose creates are refused', () => {
   let world: WorkerWorld;
   afterEach(() => world.stop());
 
-  it('fails a job whose key is refused', async () => {
-    world = await startWorkerWorld({ simulator: { apiKey: 'sk-right' }, apiKey: 'sk-wrong' });
-    const { id } = await world.ask('Whose key?');
-    expect(await world.finished(id)).toMatchObject({
-      status: 'failed',
-      attempt: 1,
-      error: { code: 'authentication', retryable: false },
-    });
-  });
-
-  it('fails a job whose model the upstream does not know', async () => {
-    world = await startWorkerWorld({ simulator: { models: ['gpt-5'] } });
-    const { id } = await world.ask('Which model?');
-    expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'model_not_found' } });
+  it.each<[string, WorkerWorldOptions, RegExp]>([
+    ['key', { simulator: { apiKey: 'sk-right' }, apiKey: 'sk-wrong' }, /^credentials refused: /],
+    ['model', { simulator: { models: ['gpt-5'] } }, /^o3 does not exist at the upstream.* set models\.o3\./],
+  ])('keeps a job whose %s is refused, uncharged, and says why it waits', async (_what, options, reason) => {
+    world = await startWorkerWorld(options);
+    const { id } = await world.ask('Who are you?');
+    await eventually(async () =>
+      expect(await world.queue.get(id)).toMatchObject({
+        ...{ status: 'waiting', attempt: 1, purchases: 0 },
+        waiting_for: expect.stringMatching(reason),
+      }),
+    );
   });
 });
 
