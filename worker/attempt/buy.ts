@@ -87,11 +87,12 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * answer keeps it.
  */
 async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<RunningResponse> {
-  const { upstream, record, active, reservation } = attempt;
+  const { upstream, record, active, reservation, model } = attempt;
+  const use = { background: model.background, stream: model.stream };
   try {
     // Writing the mark took a round trip, in which the job may have been cancelled.
     active.assertMayCreate();
-    const running = await upstream.create(body, { stream, signal: active.signal });
+    const running = await upstream.create(body, { stream, signal: active.signal, use });
     reservation.accepted(running.limits);
     return running;
   } catch (error: unknown) {

@@ -97,11 +97,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   });
 
   const yieldWhenBusy = createYieldWhenBusy(BUSY_MS);
-  const send: Send = async (parameters, { connection, signal, background }) => {
+  const send: Send = async (parameters, { connection, signal, answerMs }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
         signal: connection.signal,
-        timeout: background ? patience.answerMs : NO_LIMIT_MS,
+        timeout: Math.min(answerMs ?? NO_LIMIT_MS, NO_LIMIT_MS),
       })
       .asResponse();
     const limits = advertisedLimitsOf(reply.headers);
@@ -110,7 +110,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       return { kind: 'body', limits, body: await reply.text(), contentType };
     }
     const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
-    const silenceMs = background ? patience.silenceMs : undefined;
+    const silenceMs = answerMs === undefined ? undefined : patience.silenceMs;
     return {
       kind: 'events',
       limits,

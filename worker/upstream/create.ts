@@ -1,10 +1,12 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
 import { isUpstreamResponse } from '../../src/responses/response.ts';
+import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
   mayHaveBought,
   PurchaseUncertainError,
   refusalInAnswer,
   refusesBackground,
+  refusesStream,
   retryableFrom,
 } from './errors.ts';
 import type { AdvertisedLimits } from './rate-limit-headers.ts';
@@ -41,6 +43,8 @@ export interface CreateOptions {
   stream: boolean;
   /** Ends the connection, in background mode after a grace. The attempt aborts it at its own time limit. */
   signal: AbortSignal;
+  /** What the configuration says of the server. Default: `auto` for both. */
+  use?: { background: Use; stream: Use };
 }
 
 /**
@@ -61,64 +65,67 @@ export type Reply = { limits: AdvertisedLimits } & (
  */
 export type Send = (
   parameters: Record<string, unknown>,
-  options: { connection: AbortController; signal: AbortSignal; background: boolean },
+  options: {
+    connection: AbortController;
+    signal: AbortSignal;
+    /** How long the answer may take, in background mode; undefined: the foreground has no limit. */
+    answerMs: number | undefined;
+  },
 ) => Promise<Reply>;
 
 /**
- * After this time a server without background mode is asked for it again, because it may have been upgraded.
- */
-const FOREGROUND_FOR_MS = 600_000;
-
-/**
- * createCreateCall returns a create call that uses background mode where the server has it, and finds that
- * out once, not for each job.
+ * createCreateCall returns a create call that uses background mode and streams where the server has them. It
+ * finds that out by the first answers for a model, not for each job.
  */
 export function createCreateCall(send: Send, patience: Patience): CreateCall {
-  let backgroundWorks = false;
-  let foregroundUntil = 0;
-  const remember = (background: boolean): void => {
-    backgroundWorks = background;
-    if (!background) foregroundUntil = Date.now() + FOREGROUND_FOR_MS;
+  const byModel = new Map<unknown, Capabilities>();
+  const capabilitiesOf = (model: unknown): Capabilities => {
+    const capabilities = byModel.get(model) ?? createCapabilities(patience.answerMs);
+    byModel.set(model, capabilities);
+    return capabilities;
   };
-  return async (body, { stream, signal }) => {
-    let refused = false;
-    if (Date.now() >= foregroundUntil) {
+  return async (body, { stream, signal, use = { background: 'auto', stream: 'auto' } }) => {
+    const capabilities = capabilitiesOf(body['model']);
+    const mode = capabilities.modeFor(stream, use);
+    const refused: (keyof Mode)[] = [];
+    for (;;) {
       try {
-        // Streamed in any case until the server has shown that it has background mode. A server that ignores
-        // the flag would be silent for minutes, and look like one that hangs.
-        const probing = !backgroundWorks;
-        const running = await post(send, body, {
-          background: true,
-          stream: stream || probing,
-          signal,
-          patience,
-        });
-        remember(running.background);
+        const running = await post(send, body, { ...mode, signal, patience, capabilities });
+        // Only now is it certain that the server refused this, and not something else about the request.
+        for (const capability of refused)
+          if (capability === 'stream' || body['store'] !== false) capabilities.lacks(capability);
+        if (running.background) capabilities.hasBackground();
+        else if (mode.background) capabilities.lacks('background');
         return running;
       } catch (error: unknown) {
-        if (!refusesBackground(error)) throw error;
-        refused = true;
+        const capability = refusedBy(error, mode);
+        if (capability === undefined || use[capability] === 'always') throw error;
+        refused.push(capability);
+        mode[capability] = false;
       }
     }
-    // Streamed in any case: proxies cut a connection that is silent for minutes.
-    const running = await post(send, body, { background: false, stream: true, signal, patience });
-    // Only now is it certain that the server refused background mode, and not something else about this
-    // request.
-    if (refused && body['store'] !== false) remember(false);
-    return running;
   };
 }
 
-interface PostOptions extends CreateOptions {
-  background: boolean;
+/** Which capability a refusal is about; undefined: none that was asked for. */
+function refusedBy(error: unknown, mode: Mode): keyof Mode | undefined {
+  if (mode.stream && refusesStream(error)) return 'stream';
+  return mode.background && refusesBackground(error) ? 'background' : undefined;
+}
+
+interface PostOptions extends Mode {
+  signal: AbortSignal;
   patience: Patience;
+  capabilities: Capabilities;
 }
 
 async function post(
   send: Send,
   body: Record<string, unknown>,
-  { background, stream, signal, patience }: PostOptions,
+  { background, stream, signal, patience, capabilities }: PostOptions,
 ): Promise<RunningResponse> {
+  const sentAt = Date.now();
+  const answerMs = capabilities.answerMs();
   const connection = new AbortController();
   const end = (): void => connection.abort();
   let late = false;
@@ -126,7 +133,7 @@ async function post(
     late = true;
     end();
   };
-  const answerTimer = background ? setTimeout(giveUp, patience.answerMs) : undefined;
+  const answerTimer = background ? setTimeout(giveUp, answerMs) : undefined;
   let graceTimer: NodeJS.Timeout | undefined;
   const endSoon = (): void => {
     graceTimer = setTimeout(end, background ? patience.graceMs : 0);
@@ -135,13 +142,17 @@ async function post(
   signal.addEventListener('abort', endSoon, { once: true });
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
-    const reply = await send(parameters, { connection, signal, background });
+    const reply = await send(parameters, { connection, signal, answerMs: background ? answerMs : undefined });
     const running =
       reply.kind === 'body' ? fromBody(reply, stream, String(body['model'])) : await fromEvents(reply.events);
+    if (background) capabilities.answered(Date.now() - sentAt);
     return { ...running, limits: reply.limits };
   } catch (error: unknown) {
     end();
-    if (late) throw new PurchaseUncertainError(tooLate(patience.answerMs, error));
+    if (late) {
+      capabilities.answered(undefined);
+      throw new PurchaseUncertainError(tooLate(answerMs, error));
+    }
     if (mayHaveBought(error)) throw new PurchaseUncertainError(retryableFrom(error));
     throw error;
   } finally {

@@ -1,5 +1,9 @@
 import { eventually } from '../../support/eventually.ts';
-import { startWorkerWorld, type WorkerWorld, type WorkerWorldOptions } from '../../support/worlds/worker-world.ts';
+import {
+  startWorkerWorld,
+  type WorkerWorld,
+  type WorkerWorldOptions,
+} from '../../support/worlds/worker-world.ts';
 
 /** Every fault of docs/SIMULATOR.md, and what becomes of a job that meets it. */
 describe('a job that meets a fault', () => {

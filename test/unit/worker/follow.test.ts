@@ -209,7 +209,10 @@ describe('follow', () => {
 
   it('fails when lookups have found nothing for a minute', async () => {
     const missing = new TerminalError('not_found', '404');
-    const { options, polledAt } = scripted([], Array.from({ length: 99 }, () => missing));
+    const { options, polledAt } = scripted(
+      [],
+      Array.from({ length: 99 }, () => missing),
+    );
     const polled = { response: thinking, background: true, streamed: false };
     expect(await outcomeOf(follow(polled, options))).toMatchObject({
       code: 'response_lost',
