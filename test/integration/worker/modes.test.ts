@@ -1,3 +1,4 @@
+import type { ModelConfig } from '../../../src/config/file.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import {
@@ -87,8 +88,8 @@ describe('a worker', () => {
     [{ stream: 'never' }, 'background'],
     [{ background: 'never', stream: 'never' }, 'foreground'],
   ] as const)('does as the configuration says, whatever the server has: %j', async (settings, mode) => {
-    const { models } = quickModels();
-    await start({ models: { models: { o3: { ...models.o3, ...settings } } } });
+    const { o3 } = quickModels().models as Record<'o3', ModelConfig>;
+    await start({ models: { models: { o3: { ...o3, ...settings } } } });
     await complete('Known better?', true);
     expect(world.bought('Known better?').map((entry) => entry.mode)).toEqual([mode]);
   });
