@@ -52,7 +52,10 @@ export function decodeSnapshot(reply: unknown): QuotaSnapshot {
   const state = new Map([...fields].map(([field, value]) => [field, Number(value)] as const));
   const isAdvertised = at - (state.get('advertised_at') ?? 0) < ADVERTISED_FOR_MS;
   return {
-    ...{ at, requests, tokens, inFlight },
+    at,
+    requests,
+    tokens,
+    inFlight,
     advertisedRequests: isAdvertised ? state.get('advertised_requests') : undefined,
     advertisedTokens: isAdvertised ? state.get('advertised_tokens') : undefined,
     meanTokens: meanTokens === null ? undefined : Number(meanTokens),

@@ -1,16 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { Stream } from 'openai/streaming';
-import { Agent, type Dispatcher, Headers, Response, fetch as undiciFetch } from 'undici';
+import { Agent } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
-import { failureFromSdk, judged, NothingSentError, refusalInAnswer } from './errors.ts';
-import { connected, createYieldWhenBusy, inWholeLines, withConnection } from './event-stream.ts';
-import { advertisedLimitsOf } from './rate-limit-headers.ts';
-import { parsed, refusalBodyFrom } from './refusal-body.ts';
+import { failureFromSdk, judged, refusalInAnswer } from './errors.ts';
+import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
+import { baseOf, fetchThrough, isEventStream } from './fetch.ts';
+import { parsed } from './refusal-body.ts';
 import type { StreamEvent } from './running-response.ts';
 
 /** Upstream is the client of the server that answers: OpenAI, or another that speaks its Responses API. */
@@ -221,64 +222,18 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
   });
 }
 
-/**
- * Azure's base URL has a query, such as `?api-version=preview`: every path goes before it.
- */
-function baseOf(baseUrl: string | undefined): { baseURL?: string; defaultQuery?: Record<string, string> } {
-  if (baseUrl === undefined) return {};
-  const url = new URL(baseUrl);
-  const defaultQuery = Object.fromEntries(url.searchParams);
-  url.search = '';
-  url.hash = '';
-  return { baseURL: url.href.replace(/\/$/, ''), defaultQuery };
-}
-
-/**
- * undici's own fetch, so that it and its agents are of one version whatever Node brings along. A request may name another agent.
- *
- * It says of an error whether the request had left this machine. It follows no redirect, which would make a GET of a create, and
- * puts each refusal into OpenAI's envelope: of another body the SDK would keep nothing.
- */
-function fetchThrough(agent: Agent): typeof globalThis.fetch {
-  const fetch = async (url: string, { dispatcher = agent, ...init }: { dispatcher?: Dispatcher }) => {
-    const sent = { isSent: false };
-    try {
-      const reply = await undiciFetch(url, {
-        redirect: 'manual',
-        ...init,
-        dispatcher: watched(dispatcher, sent),
-      });
-      if (!reply.ok) return await enveloped(reply);
-      return isEventStream(reply) ? inWholeLines(reply) : reply;
-    } catch (error: unknown) {
-      if (sent.isSent || !(error instanceof Error) || error.name === 'AbortError') throw error;
-      throw new NothingSentError(error.message, { cause: error.cause ?? error });
-    }
+/** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
+function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
+  const count = (name: string): number | undefined => {
+    const text = headers.get(`x-ratelimit-${name}`);
+    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
   };
-  return fetch as unknown as typeof globalThis.fetch;
-}
-
-/** A dispatcher that notes when a request has a connection, which is right before its first byte is written. */
-function watched(dispatcher: Dispatcher, sent: { isSent: boolean }): Dispatcher {
-  return dispatcher.compose((dispatch) => (options, handler) => {
-    const onRequestStart = handler.onRequestStart?.bind(handler);
-    handler.onRequestStart = (controller, context) => {
-      sent.isSent = true;
-      onRequestStart?.(controller, context);
-    };
-    return dispatch(options, handler);
-  });
-}
-
-async function enveloped(reply: Response): Promise<Response> {
-  const body = await reply.text().catch(() => '');
-  const headers = new Headers(reply.headers);
-  for (const name of ['content-length', 'content-encoding']) headers.delete(name);
-  const error = refusalBodyFrom(body, headers.get('content-type') ?? '');
-  headers.set('content-type', 'application/json');
-  return new Response(JSON.stringify({ error }), { status: reply.status, headers });
-}
-
-function isEventStream(reply: { headers: { get(name: string): string | null } }): boolean {
-  return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
+  // Some servers send 0 for no limit. One that takes nothing says so by a refusal.
+  const limit = (name: string): number | undefined => count(name) || undefined;
+  return {
+    limitRequests: limit('limit-requests'),
+    limitTokens: limit('limit-tokens'),
+    remainingRequests: count('remaining-requests'),
+    remainingTokens: count('remaining-tokens'),
+  };
 }

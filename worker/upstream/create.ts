@@ -1,4 +1,5 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse } from '../../src/responses/response.ts';
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
@@ -9,7 +10,6 @@ import {
   refusesStream,
   retryableFrom,
 } from './errors.ts';
-import type { AdvertisedLimits } from './rate-limit-headers.ts';
 import { parsed } from './refusal-body.ts';
 import type { RunningResponse, StreamEvent } from './running-response.ts';
 

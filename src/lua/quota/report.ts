@@ -12,11 +12,11 @@ import { quotaReservations, quotaSignals } from './window.ts';
  * - `stop`: nothing is sent but one probe after `firstMs`, then after twice as long each time, up to `lastMs`.
  *   `reason` says why.
  * - `failure`: the same, once five different jobs in a row have failed.
- * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time that nobody has
+ * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job has
  *   passed since the last pause.
  * - `gone`: jobs with a further fallback do not ask for ten minutes. Nothing stops for the others.
  *
- * What one job meets while others pass is its own: the third time it stops nobody else.
+ * What one job meets while others pass is its own: the third time it stops no other job.
  *
  * Returns `alone` (it concerns only this job), `known` (all workers wait, and knew it before) or `new`.
  */
@@ -147,7 +147,7 @@ if redis.call('HGET', state, 'stop_inside') ~= '1' then
   redis.call('HDEL', state, 'failures', 'failing_jobs')
   wasStopped = endStop() or wasStopped
 elseif redis.call('HGET', state, 'probe_job') == id then
-  -- Its end is the verdict. Until then one more job tries now and again.
+  -- Its end is the verdict. Until then one more job tries every 20 seconds.
   redis.call('HSET', state, 'probe_at', text(now + INSIDE_VERDICT_MS))
 end
 if wasStopped then announceEndOfStop() end
