@@ -98,7 +98,7 @@ async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<R
   } catch (error: unknown) {
     if (error instanceof PurchaseUncertainError) {
       // A connection that we closed ourselves says nothing about the upstream.
-      if (!active.signal.aborted) await reservation.report({ what: 'failed', words: error.message });
+      if (!active.signal.aborted) await reservation.report({ what: 'failed' });
       throw error;
     }
     const allWait = await reservation.refused(error);

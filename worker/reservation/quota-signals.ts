@@ -68,7 +68,8 @@ export function quotaReportOf(
     case 'upstream_error':
     case 'upstream_overloaded':
     case 'response_failed':
-      return { what: 'failed', ...more };
+      // Without words: those about one job may quote its question.
+      return { what: 'failed', inside };
     default:
       return undefined;
   }
