@@ -1,5 +1,6 @@
 import type { Refusal } from '../errors/failure.ts';
 import { QueueError } from '../errors/problem.ts';
+import { parseExact } from '../job/exact-json.ts';
 import { parseJobData, responsesBodyFrom } from '../job/request.ts';
 import type { CompletedJob, JobResult, JobView } from '../job/view.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
@@ -55,7 +56,7 @@ export function jobDetailFrom(
 ): JobDetail {
   return {
     job: view,
-    request: requestFrom(JSON.parse(data), view.model),
+    request: requestFrom(parseExact(data), view.model),
     refusal,
     response: response === null ? undefined : (JSON.parse(response) as StoredResponse),
   };

@@ -5,6 +5,7 @@ import { Agent } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
+import { stringifyExact } from '../../src/job/exact-json.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
@@ -101,6 +102,9 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const send: Send = async (parameters, { connection, signal, answerMs }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
+        // Written here and not by the SDK, which would round large numbers.
+        body: stringifyExact(parameters),
+        headers: { 'content-type': 'application/json' },
         signal: connection.signal,
         timeout: Math.min(answerMs ?? NO_LIMIT_MS, NO_LIMIT_MS),
       })

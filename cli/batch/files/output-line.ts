@@ -1,3 +1,4 @@
+import { stringifyExact } from '../../../src/job/exact-json.ts';
 import type { JobResult } from '../../../src/job/view.ts';
 import type { Origin, Refusal } from './input-line.ts';
 import { type BatchKey, keyText } from './key.ts';
@@ -36,7 +37,7 @@ const NO_ERROR = '"error":null}';
  * ours.
  */
 export function answerLine(key: BatchKey, origin: Origin, outcome: LineOutcome): string {
-  return JSON.stringify(
+  return stringifyExact(
     origin.format === 'openai' ? openAiLine(key, origin, outcome) : ourLine(key, origin, outcome),
   );
 }
