@@ -24,6 +24,19 @@ const ONCE = { sim_times: '1' };
 /** FAULT_PLANS has every fault of the simulator by its name; a unit test keeps the two lists equal. */
 export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   400: { metadata: {} },
+  '200_error': { metadata: {} },
+  '200_html': { metadata: ONCE },
+  '400_billing': { metadata: ONCE },
+  '400_busy': { metadata: ONCE },
+  401: { metadata: ONCE },
+  402: { metadata: ONCE },
+  '403_html': { metadata: ONCE },
+  '404_path': { metadata: ONCE },
+  '422_detail': { metadata: {} },
+  '429_hour': { metadata: ONCE },
+  '429_large': { metadata: {} },
+  '429_zero': { metadata: ONCE },
+  498: { metadata: ONCE },
   429: { metadata: { ...ONCE, sim_retry_after_ms: '400' } },
   '429_bare': { metadata: ONCE },
   '429_quota': { metadata: {} },
@@ -47,16 +60,21 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   usage_null: { metadata: {} },
   late_completion: { metadata: {} },
   gone: { metadata: ONCE },
+  poll_401: { metadata: { sim_polls: '2' } },
+  poll_404: { metadata: { sim_polls: '2' } },
   poll_429: { metadata: { sim_polls: '2' } },
   poll_500: { metadata: { sim_polls: '2' } },
+  poll_html: { metadata: { sim_polls: '2' } },
   webhook_lost: { metadata: {} },
   webhook_twice: { metadata: {} },
   webhook_late: { metadata: {} },
   webhook_forged: { metadata: {} },
 };
 
-/** All jobs share the money: after one of these faults, all jobs wait for a minute, as they should. */
-const PAUSES_ALL_JOBS = new Set(['429_quota']);
+/** What all jobs share: after one of these faults all jobs wait for a probe, as they should. */
+const PAUSES_ALL_JOBS = new Set([
+  ...['429_quota', '400_billing', '402', '401', '403_html', '404_path', '200_html', '429_hour'],
+]);
 
 /** jobName makes names that sort in the order of enqueueing. */
 export function jobName(index: number): string {

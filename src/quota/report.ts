@@ -38,6 +38,7 @@ const MINUTE_MS = 60_000;
 const DEFAULT_PAUSE_MS = 2 * SECOND_MS;
 /** The floor of a pause for a server that says how long: it may say 0. */
 const TOLD_FLOOR_MS = 250;
+const LONGEST_PAUSE_MS = 30 * SECOND_MS;
 
 /** What the script `quota.report` does about a report. All times are in milliseconds. */
 interface Action {
@@ -75,7 +76,9 @@ export function actionFor({ what, retryAfterMs, isLast = false, isCertain = fals
       if ((retryAfterMs ?? 0) > MINUTE_MS) return { ...stop, reason: 'rate_limited' };
       const firstMs = Math.ceil(retryAfterMs ?? DEFAULT_PAUSE_MS);
       const floorMs = retryAfterMs === undefined ? DEFAULT_PAUSE_MS : TOLD_FLOOR_MS;
-      return { kind: 'pause', reason: 'rate_limited', firstMs, lastMs: 0, floorMs };
+      // A server that says how long is believed. The pause after any other grows.
+      const lastMs = firstMs > 0 && retryAfterMs !== undefined ? floorMs : LONGEST_PAUSE_MS;
+      return { kind: 'pause', reason: 'rate_limited', firstMs, lastMs, floorMs };
     }
     default: {
       const never: never = what;

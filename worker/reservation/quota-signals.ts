@@ -65,9 +65,12 @@ export function quotaReportOf(
       return { what: 'gone', isLast, ...more };
     case 'connection_lost':
       return inside ? undefined : { what: 'unreachable', ...more };
+    case 'response_failed':
+      // The files of this job.
+      if (error.refusal?.code === 'vector_store_timeout') return undefined;
+      return { what: 'failed', inside };
     case 'upstream_error':
     case 'upstream_overloaded':
-    case 'response_failed':
       // Without words: those about one job may quote its question.
       return { what: 'failed', inside };
     default:

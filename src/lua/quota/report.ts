@@ -13,7 +13,7 @@ import { quotaReservations, quotaSignals } from './window.ts';
  *   `reason` says why.
  * - `failure`: the same, once five different jobs in a row have failed.
  * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job has
- *   passed since the last pause.
+ *   passed since the last pause, up to `lastMs`.
  * - `gone`: jobs with a further fallback do not ask for ten minutes. Nothing stops for the others.
  *
  * What one job meets while others pass is its own: the third time it stops no other job.
@@ -26,7 +26,7 @@ export const quotaReport = defineScript({
   args: ['kind', 'reason', 'firstMs', 'lastMs', 'floorMs', 'id', 'words', 'inside'],
   uses: [quotaSignals, quotaStop],
   lua: /* lua */ `
-local BURST_MS, FAILURES, GONE_MS, LAST_FLOOR_MS = ${BURST_MS}, 5, 600000, 30000
+local BURST_MS, FAILURES, GONE_MS = ${BURST_MS}, 5, 600000
 local OWN_REFUSALS, MOST_REFUSALS, REFUSALS_KEPT_MS = 3, 10000, 86400000
 firstMs, lastMs, floorMs = tonumber(firstMs), tonumber(lastMs), tonumber(floorMs)
 local isInside = inside == '1'
@@ -63,7 +63,7 @@ if kind == 'pause' then
   local ms = firstMs
   if isNew then
     local pauses = redis.call('HINCRBY', state, 'pauses', 1)
-    ms = math.max(ms, math.min(floorMs * 2 ^ (pauses - 1), LAST_FLOOR_MS))
+    ms = math.max(ms, math.min(floorMs * 2 ^ (pauses - 1), lastMs))
     if isInside then redis.call('HSET', state, 'paused_inside', 1) end
   end
   local untilMs = math.max(known, now + ms)
