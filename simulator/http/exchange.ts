@@ -16,7 +16,7 @@ export type Exchange = {
   sendHtml(status: number): void;
   sendOdd(reply: OddReply, headers: ReplyHeaders): void;
   /** Sends the headers of an event stream at once. */
-  openStream(headers?: ReplyHeaders): void;
+  openStream(contentType: string, headers?: ReplyHeaders): void;
   /** Drops the connection as a crashed server does: a TCP reset and no answer. */
   reset(): void;
 };
@@ -65,11 +65,11 @@ export function createExchange(
     },
     sendHtml: (status) => send(status, 'text/html', BAD_GATEWAY, {}),
     sendOdd: ({ status, contentType, text }, headers) => send(status, contentType, text, headers),
-    openStream: (headers = {}) => {
+    openStream: (contentType, headers = {}) => {
       response.writeHead(200, {
         ...commonHeaders(),
         ...headers,
-        'content-type': 'text/event-stream; charset=utf-8',
+        'content-type': contentType,
         'cache-control': 'no-cache',
       });
       response.flushHeaders();

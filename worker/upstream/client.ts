@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import OpenAI from 'openai';
-import { Stream } from 'openai/streaming';
-import { Agent } from 'undici';
+import OpenAI, { APIError } from 'openai';
+import { Agent, type Response } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
@@ -11,9 +10,11 @@ import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/r
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { failureFromSdk, judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
-import { baseOf, fetchThrough, isEventStream } from './fetch.ts';
+import { baseOf, fetchThrough } from './fetch.ts';
 import { parsed } from './refusal-body.ts';
-import type { StreamEvent } from './running-response.ts';
+import { hasEnded, type StreamEvent } from './running-response.ts';
+import { bodyOf } from './server-sent-events.ts';
+import { streamEvents } from './stream-events.ts';
 
 /** Upstream is the client of the server that answers: OpenAI, or another that speaks its Responses API. */
 export interface Upstream {
@@ -110,11 +111,12 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       })
       .asResponse();
     const limits = advertisedLimitsOf(reply.headers);
-    if (!isEventStream(reply)) {
+    const body = await bodyOf(asUndici(reply), connection.signal);
+    if (body.kind === 'json') {
       const contentType = reply.headers.get('content-type') ?? '';
-      return { kind: 'body', limits, body: await reply.text(), contentType };
+      return { kind: 'body', limits, body: body.text, contentType };
     }
-    const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
+    const events = streamEvents(body.messages, errorIn(reply));
     const silenceMs = answerMs === undefined ? undefined : patience.silenceMs;
     return {
       kind: 'events',
@@ -174,10 +176,16 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       const query = { stream: true as const, ...(after !== undefined && { starting_after: after }) };
       return judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
-          const events = await client.responses.retrieve(id, query, { signal: connection.signal });
-          const typed = events as unknown as AsyncIterable<StreamEvent>;
+          const reply = await client.responses
+            .retrieve(id, query, { signal: connection.signal })
+            .asResponse();
+          const body = await bodyOf(asUndici(reply), connection.signal);
+          const events =
+            body.kind === 'json'
+              ? eventOf(JSON.parse(body.text))
+              : streamEvents(body.messages, errorIn(reply), after);
           const { silenceMs } = patience;
-          return connected(typed, { connection, signal, silenceMs, firstEventFirst: false, yieldWhenBusy });
+          return connected(events, { connection, signal, silenceMs, firstEventFirst: false, yieldWhenBusy });
         }),
       );
     },
@@ -224,6 +232,21 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
     const isDate = /^\d{4}-\d{2}-\d{2}$/.test(date) && !Number.isNaN(Date.parse(date));
     return [{ id: String(entry.id), shutdownDate: isDate ? date : undefined }];
   });
+}
+
+/** The SDK hands on what `fetchThrough` gave it. */
+function asUndici(reply: globalThis.Response): Response {
+  return reply as unknown as Response;
+}
+
+/** An error inside a reply becomes what the SDK would have thrown. */
+function errorIn({ headers }: globalThis.Response): (envelope: object) => Error {
+  return (envelope) => new APIError(undefined, envelope, undefined, headers);
+}
+
+/** Some servers answer with the response although its stream was asked for: that is an event where it has ended. */
+async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
+  if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
 }
 
 /** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */

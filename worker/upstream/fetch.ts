@@ -1,6 +1,5 @@
 import { type Agent, type Dispatcher, Headers, Response, fetch as undiciFetch } from 'undici';
 import { NothingSentError } from './errors.ts';
-import { inWholeLines } from './event-stream.ts';
 import { refusalBodyFrom } from './refusal-body.ts';
 
 /**
@@ -36,7 +35,7 @@ export function fetchThrough(agent: Agent): typeof globalThis.fetch {
         dispatcher: watched(dispatcher, sent),
       });
       if (!reply.ok) return await enveloped(reply);
-      return isEventStream(reply) ? inWholeLines(reply) : reply;
+      return reply;
     } catch (error: unknown) {
       if (sent.isSent || !(error instanceof Error) || error.name === 'AbortError') throw error;
       throw new NothingSentError(error.message, { cause: error.cause ?? error });
@@ -64,9 +63,4 @@ async function enveloped(reply: Response): Promise<Response> {
   const error = refusalBodyFrom(body, headers.get('content-type') ?? '');
   headers.set('content-type', 'application/json');
   return new Response(JSON.stringify({ error }), { status: reply.status, headers });
-}
-
-/** isEventStream says whether a reply is a stream of events, by its content type. */
-export function isEventStream(reply: { headers: { get(name: string): string | null } }): boolean {
-  return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
 }

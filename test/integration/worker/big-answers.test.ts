@@ -78,6 +78,7 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       model: 'o3',
       upstream_model: expect.stringContaining('o3'),
       incomplete_reason: null,
+      refusal: null,
       cost_usd: expect.any(Number),
       fallback_from: null,
       service_tier: 'default',
