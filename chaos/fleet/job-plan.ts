@@ -55,7 +55,7 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   webhook_forged: { metadata: {} },
 };
 
-/** All jobs share the money: after one of these faults, all jobs wait for a minute, as they should. */
+/** All jobs share one upstream account: after one of these faults, all jobs correctly wait for a minute. */
 const PAUSES_ALL_JOBS = new Set(['429_quota']);
 
 /** jobName makes names that sort in the order of enqueueing. */

@@ -11,8 +11,8 @@ export function jsonBody(): RequestHandler {
     limit: LIMIT,
     // `strict` would call a lone `null` malformed JSON, but it is valid JSON that is not a request.
     strict: false,
-    // The decoder replaces bytes that are not UTF-8: another question than the caller's would be stored and
-    // bought.
+    // The decoder would replace bytes that are not UTF-8, and a question that the caller never asked would be
+    // stored and bought.
     verify: (_request, _response, bytes, encoding) => {
       if (encoding === 'utf-8' && !isUtf8(bytes)) throw new Error('got bytes that are not UTF-8');
     },
@@ -25,7 +25,7 @@ export function jsonBody(): RequestHandler {
  */
 export function securityHeaders(): RequestHandler {
   return helmet({
-    // For JSON, which loads nothing.
+    // The strictest policy: the answers are JSON, which loads nothing.
     contentSecurityPolicy: {
       useDefaults: false,
       directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },

@@ -89,7 +89,8 @@ export function startEventStream(options: EventStreamOptions): EventStream {
 const PADDING = 'q7Rk0vYwXb3TzLmN8dHc5GfJ2sPaUe9i';
 
 /**
- * Padding that hides the length of a delta. It depends only on the number, so that every replay is identical.
+ * Padding that hides the length of a delta. It depends only on the event's number, so that every replay is
+ * identical.
  */
 function obfuscation(sequence: number): string {
   const start = (sequence * 7) % 16;

@@ -5,7 +5,7 @@ import { decodeQueueStatus, type QueueStatus } from './queue-status.ts';
  * answered.
  */
 export interface Position {
-  /** Jobs that start before this one, as things are. */
+  /** Jobs that start before this one, if nothing changes. */
   before: number;
   /** Those of its own tenant among them. */
   ownBefore: number;
@@ -39,7 +39,7 @@ export function positionFrom(
   };
 }
 
-/** slotsTaken is the reason for the pause of a tenant that has as many jobs in flight as it may. */
+/** slotsTaken is the reason for the pause of a tenant whose jobs in flight have reached its limit. */
 export function slotsTaken(tenant: string, maxInFlight: number): string {
   return `tenant ${tenant} is at its limit of ${jobs(maxInFlight)} in flight`;
 }
@@ -85,8 +85,9 @@ export function waitingIn(place: Position, owner: PositionOwner, paused: boolean
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
 
 /**
- * The time until the answer is the time until the job's turn plus the mean duration of an answer. The turn
- * comes by the speed of the queue, or by the tenant's limit of jobs in flight where that takes longer.
+ * The time until the answer is the time until the job's turn plus the mean duration of an answer. The time
+ * until the turn follows from the speed of the queue, or from the tenant's limit of jobs in flight if that
+ * takes longer.
  */
 function etaOf(
   { before, ownBefore, pause }: Position,

@@ -4,7 +4,10 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 import { indexesOf } from '../../src/redis/keys.ts';
 
 const HOUR_MS = 3_600_000;
-/** Bounded, because Redis does nothing else meanwhile: a thousand jobs take some milliseconds. */
+/**
+ * The most jobs that one call of the script deletes. Redis does nothing else meanwhile: a thousand jobs take
+ * some milliseconds.
+ */
 const AT_ONCE = 1000;
 
 /**
