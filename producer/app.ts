@@ -71,6 +71,7 @@ export function routesOf({
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
+      draining,
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
   ]);
