@@ -5,6 +5,7 @@ import express, {
   type RequestHandler,
   type Response,
 } from 'express';
+import { stringifyExact } from '../src/job/exact-json.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
@@ -70,6 +71,7 @@ export function routesOf({
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
+      draining,
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
   ]);
@@ -158,7 +160,7 @@ async function send(reply: Reply, response: Response): Promise<void> {
   if (headers !== undefined) response.set(headers);
   response.status(status);
   if (stream !== undefined) return sendStream(stream, response);
-  const bytes = json ?? (body === undefined ? undefined : Buffer.from(JSON.stringify(body)));
+  const bytes = json ?? (body === undefined ? undefined : Buffer.from(stringifyExact(body)));
   if (bytes === undefined) response.end();
   // Not Express' own `json`, which hashes the whole body for an ETag.
   else response.type('json').set('content-length', String(bytes.length)).end(bytes);

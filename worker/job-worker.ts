@@ -1,4 +1,5 @@
-import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { Job, type JobProgress, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { parseExact } from '../src/job/exact-json.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
 /**
@@ -33,6 +34,22 @@ export interface QueueWorker {
   abandon(): void;
 }
 
+/** ExactJob reads data with the digits that numbers were written with, by a client in any language. */
+class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
+  Data,
+  Result,
+  Name,
+  Progress
+> {
+  static override fromJSON<Data, Result, Name extends string>(
+    ...[queue, json, id]: Parameters<typeof Job.fromJSON>
+  ): Job<Data, Result, Name> {
+    const job = Job.fromJSON<Data, Result, Name>(queue, { ...json, data: '{}' }, id);
+    job.data = parseExact(json.data || '{}') as Data;
+    return job;
+  }
+}
+
 /**
  * JobWorker is BullMQ's worker, in which a job has one start at a time.
  *
@@ -56,6 +73,10 @@ export class JobWorker extends Worker {
   ) {
     super(name, processor, options);
     this.#onTakenAgain = onTakenAgain;
+  }
+
+  protected override get Job(): typeof Job {
+    return ExactJob;
   }
 
   override async processJob(

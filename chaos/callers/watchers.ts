@@ -143,7 +143,7 @@ function gather(
       progress(`${whole} of ${count} watchers have read the end`);
       const job = await client.get(id);
       const outcome = await client.result(id);
-      return { job, answer: outcome.status === 'completed' ? outcome.result.answer : '', watched };
+      return { job, answer: outcome.status === 'completed' ? (outcome.result.answer ?? '') : '', watched };
     },
   };
 }

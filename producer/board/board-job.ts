@@ -19,7 +19,7 @@ const MOST_ITEMS = 100;
 export function boardJobFrom(
   job: AppJob,
   view: JobView,
-  { longestText, answer }: { longestText: number; answer?: string | undefined },
+  { longestText, answer }: { longestText: number; answer?: string | null | undefined },
 ): AppJob {
   const failure = failureOf(view);
   const { attemptsStarted: _started, ...shown } = job;
@@ -63,7 +63,7 @@ function failureOf(view: JobView): string | undefined {
   return view.status === 'cancelled' ? 'cancelled: on request' : undefined;
 }
 
-function storyOf(view: JobView, answer: string | undefined): Record<string, unknown> {
+function storyOf(view: JobView, answer: string | null | undefined): Record<string, unknown> {
   const attempts = {
     attempt: view.attempt,
     max_attempts: view.max_attempts,

@@ -177,7 +177,7 @@ export class BoardQueue extends BullMQAdapter {
     await this.#jobs.delete(view.id);
   }
 
-  async #answer(id: string): Promise<string | undefined> {
+  async #answer(id: string): Promise<string | null | undefined> {
     const client = await this.getClient();
     const stored = await client?.get(this.#queue.keys.response(id));
     return stored ? answerOf(JSON.parse(stored) as UpstreamResponse) : undefined;

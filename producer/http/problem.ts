@@ -4,8 +4,8 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 
 /**
- * HTTP_PROBLEMS maps every code of a refusal to its HTTP status. docs/ERRORS.md explains the codes; a test
- * compares the two lists.
+ * HTTP_PROBLEMS are all codes of refusals with their HTTP status: those of the queue itself (PROBLEM_CODES in
+ * src/errors/problem.ts) and those of a producer. docs/ERRORS.md explains them; a test compares the two.
  */
 export const HTTP_PROBLEMS = {
   invalid_request: 400,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { stringifyExact } from '../../src/job/exact-json.ts';
 import type { TenantStorage } from '../../src/queue/tenant-queue.ts';
 
 /**
@@ -29,7 +30,7 @@ export function createSdkRetryKeys({ redis, prefix, guard, tenant }: TenantStora
   // An SDK sends the same bytes again, so the order of the fields is the same too.
   const keyOf = (body: unknown): string => {
     const hash = createHash('sha256')
-      .update(`${tenant}\0${JSON.stringify(body)}`)
+      .update(`${tenant}\0${stringifyExact(body)}`)
       .digest('hex');
     return `${prefix}:sdk-retry:{${hash}}`;
   };

@@ -3,7 +3,7 @@ export interface Semaphore {
   readonly inUse: number;
   readonly isFull: boolean;
   /**
-   * Waits for a slot, first come, first served.
+   * Waits for a slot, first come first served, until the signal aborts.
    * @returns true with a slot, which the caller must release; false when the signal aborted first.
    */
   acquire(signal: AbortSignal): Promise<boolean>;

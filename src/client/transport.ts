@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { types } from 'node:util';
+import { stringifyExact } from '../job/exact-json.ts';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
 /**
@@ -142,7 +143,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
     const init = {
       method,
       headers: { ...headers, ...(body !== undefined && { 'content-type': 'application/json' }), ...more },
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(body !== undefined && { body: stringifyExact(body) }),
     };
     return repeated(
       () => send(path, init, holdMs, signal),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { v4 as uuid } from 'uuid';
 import { refusalOf } from '../errors/input.ts';
+import { canonicalJson } from '../job/exact-json.ts';
 import { idempotencyKeyFlaw } from '../job/job-queue.ts';
 import type { ParsedRequest } from '../job/request.ts';
 import type { IdempotencyMark } from '../job/stored-options.ts';
@@ -27,17 +28,6 @@ export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): 
     id: `job_${sha256(JSON.stringify([tenantInView(tenant), key]))}`,
     mark: { fingerprint: sha256(canonicalJson(request)), call: uuid() },
   };
-}
-
-/** canonicalJson writes the same text for requests that differ only in the order of their fields. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part) ? sorted(part) : part,
-  );
-}
-
-function sorted(part: object): object {
-  return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 /** 128 bits in hexadecimal. */

@@ -1,5 +1,6 @@
 import type { Refusal } from '../errors/failure.ts';
 import { QueueError } from '../errors/problem.ts';
+import { parseExact } from '../job/exact-json.ts';
 import { parseJobData, responsesBodyFrom } from '../job/request.ts';
 import type { CompletedJob, JobResult, JobView } from '../job/view.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
@@ -32,8 +33,8 @@ export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
 }
 
 function aboutResult({ model, result }: CompletedJob): Omit<JobResult, 'answer' | 'response'> {
-  const { usage, cost_usd, service_tier, upstream_model, fallback_from, incomplete_reason } = result;
-  return { usage, cost_usd, service_tier, model, upstream_model, fallback_from, incomplete_reason };
+  const { answer_preview: _preview, usage, cost_usd, service_tier, ...rest } = result;
+  return { usage, cost_usd, service_tier, model, ...rest };
 }
 
 /** JobDetail is a job with what the Responses API shows of it. */
@@ -55,7 +56,7 @@ export function jobDetailFrom(
 ): JobDetail {
   return {
     job: view,
-    request: requestFrom(JSON.parse(data), view.model),
+    request: requestFrom(parseExact(data), view.model),
     refusal,
     response: response === null ? undefined : (JSON.parse(response) as StoredResponse),
   };

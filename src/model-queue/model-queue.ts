@@ -1,7 +1,8 @@
-import { Queue } from 'bullmq';
+import { Job, type JobProgress, Queue } from 'bullmq';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
+import { stringifyExact } from '../job/exact-json.ts';
 import type { JobData } from '../job/request.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
@@ -32,6 +33,29 @@ export interface ModelQueue {
  */
 const KEPT_EVENTS = 1000;
 
+/** ExactJob writes its data with the digits that numbers came with. */
+class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
+  Data,
+  Result,
+  Name,
+  Progress
+> {
+  override asJSON(): ReturnType<Job['asJSON']> {
+    const { data } = this;
+    // BullMQ would write the data too, and fails on a bigint.
+    Object.assign(this, { data: {} });
+    const written = super.asJSON();
+    this.data = data;
+    return { ...written, data: stringifyExact(data) };
+  }
+}
+
+class ExactQueue<Data> extends Queue<Data> {
+  protected override get Job(): typeof Job {
+    return ExactJob;
+  }
+}
+
 export function createModelQueue(
   redis: RedisClient,
   prefix: string,
@@ -42,7 +66,7 @@ export function createModelQueue(
   const config = models[model];
   if (config === undefined) throw new Error(`expected a configured model, got ${model}`);
   const keys = keysOf(prefix, model);
-  const bullmq = new Queue<JobData>(keys.queueName, {
+  const bullmq = new ExactQueue<JobData>(keys.queueName, {
     connection: redis,
     prefix,
     streams: { events: { maxLen: KEPT_EVENTS } },

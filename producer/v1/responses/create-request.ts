@@ -22,6 +22,12 @@ export const queueHeaders = z.object({
   'o3q-delay-ms': wholeNumber
     .optional()
     .describe('How long to wait before the request may start, in milliseconds.'),
+  'o3q-on-disconnect': z
+    .enum(['continue', 'cancel'])
+    .optional()
+    .describe(
+      'Whether the job continues (the default) or is cancelled when the caller disconnects before the end.',
+    ),
   'o3q-webhook-url': z
     .string()
     .optional()

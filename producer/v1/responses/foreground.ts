@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { WatchEvent } from '../../../src/events/watch.ts';
+import { stringifyExact } from '../../../src/job/exact-json.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
@@ -37,7 +38,7 @@ export async function foregroundReply(
   }
   async function* late(): AsyncGenerator<string> {
     await finished;
-    yield JSON.stringify(responseObject(await inspect()));
+    yield stringifyExact(responseObject(await inspect()));
   }
   // JSON may begin with any number of blanks: they keep the connection alive.
   return { status: 200, stream: { contentType: 'application/json', keepAlive: ' ', chunks: late() } };

@@ -71,6 +71,7 @@ it('a question is accepted at once, answered in the background, and the result c
       upstream_model: expect.stringMatching(/^o3/),
       fallback_from: null,
       incomplete_reason: null,
+      refusal: null,
     },
   });
   const result = await get(`/jobs/${id}/result`);
@@ -84,9 +85,11 @@ it('a question is accepted at once, answered in the background, and the result c
     upstream_model: job.result.upstream_model,
     fallback_from: null,
     incomplete_reason: null,
+    refusal: null,
     response: expect.objectContaining({ id: job.upstream_id, object: 'response', status: 'completed' }),
   });
-  expect((result.body as JobResult).answer.startsWith(job.result.answer_preview)).toBe(true);
+  const { answer } = result.body as JobResult;
+  expect(answer?.startsWith(String(job.result.answer_preview))).toBe(true);
 });
 
 it('every field of a question reaches the upstream, and no field of the queue does', async () => {
@@ -261,7 +264,7 @@ it('a completed job can be neither retried nor cancelled', async () => {
 it.each([
   ['completed', {}],
   ['failed', { metadata: { sim: '400' } }],
-] as const)('a %s job is forgotten with everything that it left in Redis', async (status, request) => {
+] as const)('a %s job is deleted with everything that it left in Redis', async (status, request) => {
   const { id } = await enqueue(instance.url, { question: 'Forget me?', ...request });
   await reached(instance.url, id, status);
   expect(await remove(id)).toMatchObject({ status: 204, body: '' });
@@ -283,7 +286,7 @@ it('a waiting job cannot be deleted', async () => {
   const refused = await remove(id);
   expectProblem(refused, 409, 'job_not_finished');
   expect(refused.body).toMatchObject({
-    detail: `Job ${id} is delayed: only a finished job can be retried or forgotten`,
+    detail: `Job ${id} is delayed: only a finished job can be retried or deleted`,
   });
   expect(await viewOf(instance.url, id)).toMatchObject({ status: 'delayed' });
 });

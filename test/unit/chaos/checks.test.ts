@@ -31,6 +31,7 @@ const result = {
   upstream_model: 'o3',
   fallback_from: null,
   incomplete_reason: null,
+  refusal: null,
 };
 const completed: JobView = { ...base, status: 'completed', result };
 const cancelled: JobView = { ...base, status: 'cancelled', usage: null };
