@@ -9,8 +9,8 @@ export interface QuotaKeys {
    * milliseconds. Fields:
    *
    * - `requests`, `tokens`: sums of the window.
-   * - `next_request`, `next_token`, `next_start`: when the even share allows the next one.
-   * - `ms_per_token`: the even share of tokens.
+   * - `next_request`, `next_token`, `next_start`: when an even spread over the minute allows the next one.
+   * - `ms_per_token`: the milliseconds for each token in an even spread.
    * - `advertised_requests`, `advertised_tokens`, `advertised_at`: the limits per minute that the upstream
    *   has advertised, and when.
    * - `drift`: tokens that the upstream counted beyond our charges.

@@ -9,7 +9,7 @@ export const STOP_REASONS = [
 ] as const;
 export type StopReason = (typeof STOP_REASONS)[number];
 
-/** QuotaStop is a reason for which no job is sent, and its end. */
+/** QuotaStop is a reason why no job is sent, and its end. */
 export interface QuotaStop {
   reason: StopReason;
   /** When one job tries again, in Unix milliseconds. In the past: the next job tries. */
@@ -34,11 +34,11 @@ export interface QuotaSnapshot {
   meanTokens: number | undefined;
   /** Mean time of a response, in milliseconds; undefined: no job has ended yet. */
   meanDurationMs: number | undefined;
-  /** The stops in force, the gravest first. */
+  /** The current stops, the most serious first. */
   stops: QuotaStop[];
 }
 
-/** The quota itself goes by an advertised limit for as long: see the script `quota.reserve`. */
+/** The quota itself uses an advertised limit for the same time: see the script `quota.reserve`. */
 const ADVERTISED_FOR_MS = 86_400_000;
 
 /** decodeSnapshot reads the reply of the script `quota.snapshot`. */

@@ -29,7 +29,7 @@ export interface DispatcherOptions {
  * time.
  */
 export interface Dispatcher {
-  /** Looks again, because there may be more room than before. */
+  /** Looks at the queue again, because the worker may have more room for jobs. */
   hearRoom(): void;
   /** Stops starting jobs. */
   stop(): Promise<void>;
@@ -99,7 +99,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
       };
     }
-    // Otherwise other dispatchers are starting these jobs right now.
+    // If none has started, other dispatchers are starting these jobs right now.
     return round.started > 0 || round.paused > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
   };
 
@@ -126,7 +126,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Subscribes to everything after which there may be more to start. */
+/** Subscribes to every message after which more jobs may be able to start. */
 function listen(
   { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
   pausedHere: Set<string>,

@@ -9,16 +9,16 @@ import { counted, createThroughput } from './throughput.ts';
  * obstacle.
  */
 export interface QueueStatusReporter {
-  /** The queue is empty: what was measured before does not say how fast it can move. */
+  /** Call this when the queue is empty. Earlier measurements then do not say how fast it can move. */
   empty(): void;
-  /** All workers hold as many jobs as they may. */
+  /** Call this when all workers hold as many jobs as they may. */
   noWorker(source: Source): void;
   /** @param wait undefined: nothing prevents the next start. */
   moved(source: Source, wait: QuotaWait | undefined): void;
 }
 
 interface Obstacle {
-  /** Tells obstacles apart. */
+  /** Identifies the obstacle: two obstacles of one kind count as the same. */
   kind: string;
   /** What users read as `waiting_for`. @param words what the upstream has said; '' for nothing. */
   reason: (words: string) => string;

@@ -41,7 +41,7 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
   }
 }
 
-/** logPurchase logs what an attempt has bought, adopted or lost track of. */
+/** logPurchase logs what an attempt has bought or adopted, and its uncertain purchases. */
 export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): void {
   switch (what) {
     case 'bought':
@@ -51,7 +51,7 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
       logger.info({ job }, 'adopted');
       return;
     case 'uncertain':
-      logger.warn({ job }, 'purchase uncertain: a create request was sent, and its answer never came');
+      logger.warn({ job }, 'uncertain purchase: a create request was sent, but its answer never came');
       return;
     default: {
       const never: never = what;
@@ -74,26 +74,26 @@ export function logQuotaSignals(
     case 'quota_exhausted':
       logger.error(
         { upstream, ...said },
-        'paused: the upstream account has no money left; one job probes now and then',
+        'paused: the upstream account has no money left; one job at a time probes the upstream',
       );
       return;
     case 'credentials_refused':
       logger.error(
         { upstream, ...said },
-        'paused: the upstream refuses the credentials; one job probes now and then',
+        'paused: the upstream refuses the credentials; one job at a time probes the upstream',
       );
       return;
     case 'wrong_address':
       logger.error(
         { upstream, ...said },
-        'paused: what answers at the upstream address is not the API; one job probes now and then',
+        'paused: what answers at the upstream address is not the API; one job at a time probes the upstream',
       );
       return;
     case 'unreachable':
     case 'failed':
       logger.error(
         { upstream, ...said },
-        'the upstream is unreachable or overloaded; one job probes now and then',
+        'the upstream is unreachable or overloaded; one job at a time probes it',
       );
       return;
     case 'gone':
