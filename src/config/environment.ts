@@ -131,7 +131,11 @@ const environmentSchema = z.object({
   HOST: z.string().default(VARIABLES.HOST.default),
   PORT: wholeNumber(0, 65_535).default(3000),
   O3Q_KEYS: z.string().transform(apiKeysFrom).default([]),
-  OPENAI_API_KEY: z.string().optional(),
+  // Anything else cannot be sent in a header.
+  OPENAI_API_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'expected a key without spaces, line breaks and letters beyond ASCII')
+    .optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   OPENAI_WEBHOOK_SECRET: z.string().optional(),
   O3Q_WEBHOOK_SECRET: webhookSecret.optional(),

@@ -124,7 +124,11 @@ export function mayHaveBought(error: unknown): boolean {
   return true;
 }
 
+/** What the SDK throws when a header or a URL cannot be written: before it calls `fetch`. */
+const UNSENDABLE = /invalid header|ByteString|Invalid URL|header (name|value)/i;
+
 function isNothingSent(error: unknown): error is Error {
+  if (error instanceof TypeError && UNSENDABLE.test(error.message)) return true;
   for (let cause = error; isError(cause); cause = cause.cause)
     if (cause.name === 'NothingSentError') return true;
   return false;

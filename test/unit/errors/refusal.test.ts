@@ -1,6 +1,11 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import { RetryableError } from '../../../src/errors/failure.ts';
-import { failureFromSdk, refusesBackground, retryAfterMs } from '../../../worker/upstream/errors.ts';
+import {
+  failureFromSdk,
+  mayHaveBought,
+  refusesBackground,
+  retryAfterMs,
+} from '../../../worker/upstream/errors.ts';
 
 const refused = (status: number | undefined, error: object, headers: Record<string, string> = {}): APIError =>
   APIError.generate(status, { error }, undefined, new Headers(headers));
@@ -64,6 +69,17 @@ describe('a refusal by the upstream', () => {
   it('does not keep a whole page of HTML', () => {
     const page = APIError.generate(502, undefined, `<html>${'x'.repeat(100_000)}`, new Headers());
     expect(failureFromSdk(page)?.message.length).toBeLessThan(600);
+  });
+});
+
+describe('a request that cannot be sent', () => {
+  it.each([
+    'Headers.append: "Bearer a\nb" is an invalid header value.',
+    'Cannot convert argument to a ByteString because the character at index 10 has a value of 1089',
+  ])('is out of reach, and nothing was bought: %j', (message) => {
+    const error = new TypeError(message);
+    expect(failureFromSdk(error)).toMatchObject({ code: 'connection_lost', retryable: true });
+    expect(mayHaveBought(error)).toBe(false);
   });
 });
 
