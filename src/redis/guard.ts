@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { QueueError } from '../errors/problem.ts';
+import { isRedisAway, isRedisRefusal } from './refusal.ts';
 import { maskRedisUrl } from './url.ts';
 
 /** How long the very first use may wait for the connection, in milliseconds. */
@@ -39,26 +40,15 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
     try {
       return await work();
     } catch (error: unknown) {
-      if (!isUnavailable(error)) throw error;
-      // A command on its way may have been carried out: a Redis that was only slow carries it out later.
+      if (!isRedisAway(error)) throw error;
+      // A command on its way may have been carried out: a Redis that was only slow carries it out later. A
+      // refused command changed nothing, but it may not have been the request's first.
+      const what = isRedisRefusal(error) ? 'Redis refuses to work now' : 'The connection to Redis broke';
       throw new QueueError(
         'redis_unavailable',
-        `The connection to Redis broke (${error.message}). ` +
-          'The request may have been carried out; check before you send it again',
+        `${what} (${error.message}). The request may have been carried out; check before you send it again`,
         { cause: error },
       );
     }
   };
-}
-
-/**
- * Lost connections as ioredis words them, and errors of a server that loads, is full, fails over or stops.
- */
-const UNAVAILABLE =
-  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS) )|ECONN|EPIPE|Failed to refresh slots/;
-
-function isUnavailable(error: unknown): error is Error {
-  return (
-    error instanceof Error && (UNAVAILABLE.test(error.message) || error.name === 'MaxRetriesPerRequestError')
-  );
 }
