@@ -7,6 +7,7 @@ import {
   isRedisRefusal,
   isRefusedSelect,
 } from './refusal.ts';
+import { defineScript } from './script.ts';
 import { RedisUnavailableError } from './unavailable-error.ts';
 import { maskRedisUrl } from './url.ts';
 
@@ -61,20 +62,24 @@ export async function assertRedisUsable(
   if (prefix !== undefined) await checkRights(client, url, { warn, prefix });
 }
 
-/** One command of each kind of key that BullMQ and our scripts write, and a message. */
-const CHECK_SCRIPT = /* lua */ `
+/** writeOfEachKind runs a command for each kind of key that BullMQ and our scripts write, and tells a channel. */
+const writeOfEachKind = defineScript({
+  name: 'redis.check',
+  keys: ['checked'],
+  lua: /* lua */ `
 local function write(...)
-  redis.call('DEL', KEYS[1])
+  redis.call('DEL', checked)
   redis.call(...)
 end
-write('HSET', KEYS[1], 'field', '1')
-write('RPUSH', KEYS[1], '1')
-write('SADD', KEYS[1], '1')
-write('ZADD', KEYS[1], '1', '1')
-write('XADD', KEYS[1], '*', 'field', '1')
-write('SET', KEYS[1], '', 'PX', '1000')
-return redis.call('PUBLISH', KEYS[1], '')
-`;
+write('HSET', checked, 'field', '1')
+write('RPUSH', checked, '1')
+write('SADD', checked, '1')
+write('ZADD', checked, '1', '1')
+write('XADD', checked, '*', 'field', '1')
+write('SET', checked, '', 'PX', '1000')
+return redis.call('PUBLISH', checked, '')
+`,
+});
 
 /** @throws {RedisUnavailableError} with the right that is missing. */
 async function checkRights(
@@ -91,7 +96,7 @@ async function checkRights(
       `&${prefix}:* +@pubsub`,
       () => client.publish(name, ''),
     ],
-    ['run scripts', '+@scripting', () => client.eval(CHECK_SCRIPT, 1, name)],
+    ['run scripts', '+@scripting', () => writeOfEachKind.run(client, { keys: { checked: name }, args: {} })],
   ];
   for (const [right, acl, use] of rights) {
     try {
