@@ -2,8 +2,10 @@ import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { eventually } from '../../support/eventually.ts';
+import { call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
-import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+import { startInstance } from '../../support/worlds/instance.ts';
+import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** A Redis that answers and takes no writes: how it comes to that, and how that ends. */
 interface Refusal {
@@ -75,7 +77,7 @@ const LONGER_THAN_A_LOCK_MS = 2500;
 describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
   let redis: TestRedis;
   let admin: Redis;
-  let world: WorkerWorld;
+  let stop: () => Promise<void>;
 
   beforeEach(async () => {
     redis = await startTestRedis();
@@ -85,7 +87,7 @@ describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
   });
   afterEach(async () => {
     await end(admin).catch(() => {});
-    await world.stop();
+    await stop();
     admin.disconnect();
     await redis.stop();
   });
@@ -96,7 +98,8 @@ describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
   ] as const)(
     'costs jobs that run %s nothing: their answers are written when it takes them',
     async (_mode, background) => {
-      world = await startWorkerWorld({ redis, workers: 2, simulator: { background } });
+      const world = await startWorkerWorld({ redis, workers: 2, simulator: { background } });
+      stop = () => world.stop();
       const jobs = await Promise.all(
         Array.from({ length: 8 }, (_, i) =>
           // Some end while it refuses, some afterwards.
@@ -126,4 +129,29 @@ describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
       expect(await worker?.redisTrouble()).toBeUndefined();
     },
   );
+
+  it('is answered with 503 and Retry-After by the producer, which takes jobs again when it takes writes', async () => {
+    const instance = await startInstance({ redis });
+    stop = () => instance.stop();
+    const { url } = instance;
+    const before = await enqueue(url, { question: 'Before?' });
+    await reached(url, before.id, 'completed');
+    await begin(admin);
+    for (const path of ['/jobs', '/jobs?wait=5']) {
+      const answer = await call(url, 'POST', path, { body: { question: 'Now?' } });
+      expectProblem(answer, 503, 'redis_unavailable');
+      expect(answer.headers).toMatchObject({ 'retry-after': '1', 'retry-after-ms': '1000' });
+    }
+    const { body } = await call(url, 'POST', '/v1/responses', {
+      body: { model: 'o3', input: 'Now?', background: true },
+    });
+    expect(body).toMatchObject({ error: { type: 'service_unavailable_error', code: 'redis_unavailable' } });
+    expectProblem(await call(url, 'GET', '/readyz'), 503, 'redis_unavailable');
+    await end(admin);
+    await eventually(async () => expect(await call(url, 'GET', '/readyz')).toMatchObject({ status: 200 }));
+    const after = await enqueue(url, { question: 'After?' });
+    await reached(url, after.id, 'completed');
+    expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
+    expect(instance.logLines.filter((line) => line.includes('unexpected'))).toEqual([]);
+  });
 });
