@@ -1,5 +1,4 @@
 import { Cluster, type Redis } from 'ioredis';
-import type { RedisClient } from './connection.ts';
 import { isRedisRefusal } from './refusal.ts';
 
 /** The time between two tries of the oldest command that Redis has refused, in milliseconds. */
@@ -27,7 +26,7 @@ interface HeldCommand {
  *
  * @param onRefused called with each refusal, until Redis takes commands again.
  */
-export function holdRefusedCommands(client: RedisClient, onRefused: (error: Error) => void): void {
+export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: Error) => void): void {
   const send: Send = client.sendCommand.bind(client);
   const known = new WeakSet<Command>();
   /** Commands that settle their turn of `tried` when they settle. */
@@ -102,6 +101,6 @@ export function holdRefusedCommands(client: RedisClient, onRefused: (error: Erro
 }
 
 /** Refusals of ioredis's own first commands (password, database) fail the connection, not a command. */
-function isInUse({ status }: RedisClient): boolean {
+function isInUse({ status }: Redis | Cluster): boolean {
   return !['connecting', 'connect', 'end'].includes(status);
 }

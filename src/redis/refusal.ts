@@ -7,7 +7,7 @@ const PASSING = [
   ...['CLUSTERDOWN', 'TRYAGAIN', 'ASK'],
 ].join('|');
 
-/** The codes of refusals that last until somebody changes the server, the user's rights or REDIS_URL. */
+/** The codes of refusals that last until an operator changes the server, the user's rights or REDIS_URL. */
 const LASTING = ['READONLY', 'MOVED', 'NOPERM', 'NOAUTH', 'WRONGPASS'].join('|');
 
 const REFUSED = beginningWith(`${PASSING}|${LASTING}`);
@@ -46,7 +46,7 @@ export function isRedisRefusal(error: unknown): error is Error {
   return LASTING_WORDS.test(message) || PASSING_WORDS.test(message);
 }
 
-/** isLastingRefusal tells whether a refusal lasts until somebody changes the server, its users or REDIS_URL. */
+/** isLastingRefusal tells whether a refusal lasts until an operator changes the server, its users or REDIS_URL. */
 export function isLastingRefusal(error: unknown): error is Error {
   if (!isRedisRefusal(error)) return false;
   return REFUSED_FOR_GOOD.test(error.message) || LASTING_WORDS.test(error.message);

@@ -105,7 +105,7 @@ async function checkRights(
       if (isRedisRefusal(error) && !isLastingRefusal(error)) {
         const where = `Redis at ${maskRedisUrl(url)}`;
         warn(
-          `${where} takes no writes now: ${causeOf(error)}. New jobs are refused, and answers wait, until it does.`,
+          `${where} takes no writes now (${causeOf(error)}). New jobs are refused, and answers wait, until it does.`,
         );
         return;
       }
