@@ -4,6 +4,7 @@ import { inspect } from 'node:util';
 import { O3Client } from '../src/client/o3-client.ts';
 import { printable } from '../src/client/terminal-text.ts';
 import { readClientConfig } from '../src/config/client.ts';
+import { readEnvFile } from '../src/config/text-file.ts';
 import { ownVersion } from '../src/process/own-version.ts';
 import type { CommandContext } from './command-context.ts';
 import { createTerminal } from './display/terminal.ts';
@@ -54,7 +55,7 @@ for (const stream of [process.stdout, process.stderr]) {
 
 try {
   // A variable that the environment sets wins over the file.
-  if (existsSync('.env')) process.loadEnvFile();
+  if (existsSync('.env')) readEnvFile('.env');
   const program = createProgram(context, ownVersion());
   registerProcessCommands(program, context);
   await program.parseAsync();

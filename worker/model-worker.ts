@@ -2,6 +2,7 @@ import type { Job } from 'bullmq';
 import type { Pace } from '../src/async/pace.ts';
 import type { Models, Retention } from '../src/config/file.ts';
 import { cancelJob } from '../src/job-store/actions.ts';
+import { bullmqError } from '../src/model-queue/job-view.ts';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
@@ -240,10 +241,9 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
  * follows.
  */
 async function endForBullmq(record: RunRecordWriter, { message }: Error): Promise<void> {
-  const code = message.startsWith('job stalled') ? 'stalled' : 'internal_error';
   await record.finish({
     status: 'failed',
-    error: { code, message, retryable: code === 'stalled' },
+    error: bullmqError(message),
     // The worker that knew the response is gone. What was running was bought.
     spent: { responseId: undefined, usage: null, costNano: null },
   });

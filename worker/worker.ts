@@ -16,7 +16,7 @@ import { createUsageStore } from '../src/usage/store.ts';
 import type { Recovery } from './job-worker.ts';
 import { leaveAll } from './leave.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
-import { sweepRetention } from './maintenance/retention.ts';
+import { keepRetention } from './maintenance/retention.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { createModelWorker } from './model-worker.ts';
 import { createQuotaSignals } from './reservation/quota-signals.ts';
@@ -43,7 +43,6 @@ export interface WorkerOptions extends Models {
 }
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
-const SWEEP_EVERY_MS = 600_000;
 /** How old the shared state may be when it is reported, and how long a caller waits for a fresh look. */
 const LOOK_FRESH_MS = 1000;
 const LOOK_TIMEOUT_MS = 1000;
@@ -97,8 +96,14 @@ export function createWorker(options: WorkerOptions): O3Worker {
       models: options.models,
       retention: options.retention,
       prices,
-      ...{ quotas, quotaSignals, tenantQuotas, tenantLimits },
-      ...{ upstream, openAiEvents, lostResponses, eventLogPace },
+      quotas,
+      quotaSignals,
+      tenantQuotas,
+      tenantLimits,
+      upstream,
+      openAiEvents,
+      lostResponses,
+      eventLogPace,
       metrics,
       concurrency,
       recovery,
@@ -110,8 +115,14 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const webhooksOut =
     options.webhooksOut &&
     createWebhooksOut(options.webhooksOut, {
-      ...{ redis, subscriber, prefix, queues, recovery, metrics, logger, onError },
-      retention: options.retention,
+      redis,
+      subscriber,
+      prefix,
+      queues,
+      recovery,
+      metrics,
+      logger,
+      onError,
       allowPrivateWebhooks: options.allowPrivateWebhooks,
     });
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
@@ -124,23 +135,18 @@ export function createWorker(options: WorkerOptions): O3Worker {
   metrics.watch(look);
   const catalog = keepCatalog({ redis, prefix, queues, quotas, upstream, logger, onError });
 
-  const sweep = (): void => {
-    webhooksOut?.sweep().catch(onError);
-    for (const queue of queues) {
-      sweepRetention(redis, queue, options.retention).then(
-        (forgotten) =>
-          forgotten > 0 &&
-          logger.info({ model: queue.model, jobs: forgotten }, 'forgotten: their retention is over'),
-        onError,
-      );
-    }
-  };
-  sweep();
-  const sweeping = setInterval(sweep, SWEEP_EVERY_MS);
+  const retention = keepRetention({
+    redis,
+    queues,
+    retention: options.retention,
+    deliveries: webhooksOut?.deliveries,
+    logger,
+    onError,
+  });
 
   let left: Promise<unknown> | undefined;
   const leave = (): Promise<unknown> => {
-    clearInterval(sweeping);
+    retention.stop();
     catalog.stop();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;

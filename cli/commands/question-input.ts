@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { textFrom } from '../../src/config/text-file.ts';
 import { UsageError } from '../exit-code.ts';
 
 export interface QuestionSource {
@@ -68,8 +69,8 @@ async function bytesOf(input: Input): Promise<Uint8Array> {
  */
 function utf8From(bytes: Uint8Array, source: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new UsageError(`expected text in UTF-8, got other bytes from ${source}`);
+    return textFrom(bytes);
+  } catch (error: unknown) {
+    throw new UsageError(`${source}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }

@@ -5,8 +5,8 @@ import type { JobView } from '../../src/job/view.ts';
 import { isRedisAway } from '../../src/redis/refusal.ts';
 
 /**
- * HTTP_PROBLEMS are all codes of refusals with their HTTP status. docs/ERRORS.md explains them; a test
- * compares the two.
+ * HTTP_PROBLEMS are all codes of refusals with their HTTP status: those of the queue itself (PROBLEM_CODES in
+ * src/errors/problem.ts) and those of a producer. docs/ERRORS.md explains them; a test compares the two.
  */
 export const HTTP_PROBLEMS = {
   invalid_request: 400,

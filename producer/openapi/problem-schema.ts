@@ -21,6 +21,8 @@ export const problem = z
       .min(1)
       .optional()
       .describe('Each thing that is wrong with the request.'),
-    job: jobView.optional().describe('The job that has no result.'),
+    job: jobView
+      .optional()
+      .describe('Only with `job_failed` and `job_cancelled`: the job whose result was asked for.'),
   })
   .meta({ id: 'Problem', description: 'A refusal in the form of RFC 9457.' });

@@ -3,8 +3,8 @@ export interface Semaphore {
   readonly inUse: number;
   readonly isFull: boolean;
   /**
-   * Waits for a slot, in the order of asking, but not past the end of the signal.
-   * @returns whether there is a slot, which the caller has to release; false when the signal ended first.
+   * Waits for a slot, first come first served, until the signal aborts.
+   * @returns true with a slot, which the caller must release; false when the signal aborted first.
    */
   acquire(signal: AbortSignal): Promise<boolean>;
   release(): void;

@@ -9,52 +9,45 @@ import {
   type PriceSettings,
   type TenantSettings,
 } from './schema.ts';
+import { textFrom } from './text-file.ts';
 
 const DEFAULT_PATH = 'o3q.config.json';
 
-/** Explicit makes optional fields present, with undefined as a value, and all fields read-only. */
-type Explicit<Settings> = {
-  readonly [Name in keyof Required<Settings>]: Settings[Name] extends readonly (infer Item)[]
-    ? readonly Item[]
-    : Settings[Name];
-};
+/** ReadonlyDeep makes everything in settings read-only. */
+type ReadonlyDeep<Settings> = Settings extends object
+  ? { readonly [Name in keyof Settings]: ReadonlyDeep<Settings[Name]> }
+  : Settings;
 
 /** ModelConfig is a configured model. schema.ts says what each field means. */
-export interface ModelConfig extends Explicit<Omit<ModelSettings, 'upstream'>> {
+export interface ModelConfig extends ReadonlyDeep<Omit<ModelSettings, 'upstream'>> {
   /** The upstream's own name of the model. */
   readonly upstream: string;
 }
 
 /** TenantConfig is what the owner of one API key may use. */
-export type TenantConfig = Explicit<TenantSettings>;
+export type TenantConfig = ReadonlyDeep<TenantSettings>;
 
 /** PriceConfig is US dollars for a million tokens of an upstream model. */
-export type PriceConfig = Explicit<PriceSettings>;
+export type PriceConfig = ReadonlyDeep<PriceSettings>;
 
 /** Retention is how many hours a finished job can be read. */
-export type Retention = Explicit<FileSettings['retention']>;
+export type Retention = ReadonlyDeep<FileSettings['retention']>;
+
+/** FileConfig is everything that the file can say. schema.ts says what each field means. */
+export interface FileConfig extends ReadonlyDeep<Omit<FileSettings, '$schema' | 'defaultModel' | 'models'>> {
+  readonly defaultModel: string;
+  readonly models: Readonly<Record<string, ModelConfig>>;
+}
 
 /**
  * Models is what can be asked for, and for how long answers are kept. All processes on one Redis need the
  * same.
  */
-export interface Models {
-  /** The model of callers that name none. */
-  readonly defaultModel: string;
-  readonly models: Readonly<Record<string, ModelConfig>>;
-  readonly retention: Retention;
-  /** Whether webhooks may go to this machine and to private networks. */
-  readonly allowPrivateWebhooks: boolean;
-  /** By the name of the tenant. Other tenants have the defaults. */
-  readonly tenants: Readonly<Record<string, TenantConfig>>;
-  /** By the upstream's name of the model. */
-  readonly prices: Readonly<Record<string, PriceConfig>>;
-}
+export type Models = Omit<FileConfig, 'http'>;
 
-/** FileConfig is everything that the file can say. */
-export interface FileConfig extends Models {
-  readonly http: Explicit<FileSettings['http']>;
-}
+const MODELS_FIELDS = Object.keys(fileSchema.shape).filter(
+  (name): name is keyof Models => name !== '$schema' && name !== 'http',
+);
 
 /** upstreamModelsOf lists the upstream's names of a model, in the order in which they are asked. */
 export function upstreamModelsOf({
@@ -65,20 +58,13 @@ export function upstreamModelsOf({
 }
 
 /** modelsOf picks the part of a configuration that every process needs. */
-export function modelsOf({
-  defaultModel,
-  models,
-  retention,
-  allowPrivateWebhooks,
-  tenants,
-  prices,
-}: Models): Models {
-  return { defaultModel, models, retention, allowPrivateWebhooks, tenants, prices };
+export function modelsOf(config: Models): Models {
+  return Object.fromEntries(MODELS_FIELDS.map((name) => [name, config[name]])) as unknown as Models;
 }
 
 /** defaultModels is the configuration without a file: one model, o3. */
 export function defaultModels(): Models {
-  return modelsFrom(fileSchema.parse({}));
+  return modelsOf(configFrom(fileSchema.parse({})));
 }
 
 /**
@@ -91,7 +77,7 @@ export function readConfigFile(named: string | undefined): FileConfig | { flaws:
   if (named === undefined && !existsSync(path)) return configFrom(fileSchema.parse({}));
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(path, 'utf8'));
+    content = JSON.parse(textFrom(readFileSync(path)));
   } catch (error: unknown) {
     const cause = error instanceof Error ? error.message : String(error);
     const isJson = error instanceof SyntaxError;
@@ -114,36 +100,15 @@ function flawFrom(file: string, { path, message, input }: z.core.$ZodIssue): Fla
   };
 }
 
-function configFrom(file: FileSettings): FileConfig {
-  return { ...modelsFrom(file), http: file.http };
-}
-
-function modelsFrom(file: FileSettings): Models {
-  const models = Object.entries(file.models).map(([name, model]) => [name, modelFrom(name, model)] as const);
-  const first = Object.hasOwn(file.models, 'o3') ? 'o3' : (models[0]?.[0] ?? 'o3');
+/** configFrom fills in the defaults that depend on other fields. A new field of the schema passes through. */
+function configFrom({ $schema: _, defaultModel, models, ...others }: FileSettings): FileConfig {
+  const names = Object.keys(models);
+  const first = names.includes('o3') ? 'o3' : (names[0] ?? 'o3');
   return {
-    defaultModel: file.defaultModel ?? first,
-    models: Object.fromEntries(models),
-    retention: file.retention,
-    allowPrivateWebhooks: file.allowPrivateWebhooks,
-    tenants: Object.fromEntries(
-      Object.entries(file.tenants).map(([name, { maxInFlight, dailyBudgetUsd, ...tenant }]) => [
-        name,
-        { ...tenant, maxInFlight, dailyBudgetUsd },
-      ]),
-    ),
-    prices: Object.fromEntries(
-      Object.entries(file.prices).map(([name, { cachedInput, ...price }]) => [
-        name,
-        { ...price, cachedInput },
-      ]),
+    ...others,
+    defaultModel: defaultModel ?? first,
+    models: Object.fromEntries(
+      Object.entries(models).map(([name, model]) => [name, { ...model, upstream: model.upstream ?? name }]),
     ),
   };
-}
-
-function modelFrom(
-  name: string,
-  { upstream = name, requestsPerMinute, tokensPerMinute, maxInFlight, ...model }: ModelSettings,
-): ModelConfig {
-  return { ...model, upstream, requestsPerMinute, tokensPerMinute, maxInFlight };
 }

@@ -1,8 +1,8 @@
 import { QueueError } from '../errors/problem.ts';
 import { DISPATCHER_LOOKS_EVERY_MS, orderOf } from '../fair-queue/fair-queue.ts';
+import type { BulkOutcome } from '../job/job-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
-import type { JobView } from '../job/view.ts';
 import { notFound } from '../job-store/find.ts';
 import { claimIdempotencyKeys, enlistJobs } from '../lua/enqueue.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -11,11 +11,8 @@ import { claimKey, jobScriptKeys } from '../redis/keys.ts';
 import type { JobKey } from './idempotency.ts';
 import { type NewJob, viewOfNewJob } from './new-job.ts';
 
-/**
- * EnqueueOutcome is what became of a request. `isNew` is false where its idempotency key already had this
- * job.
- */
-export type EnqueueOutcome = { ok: true; job: JobView; isNew: boolean } | { ok: false; error: QueueError };
+/** EnqueueOutcome is the outcome of one request. */
+export type EnqueueOutcome = BulkOutcome<QueueError>;
 
 /** RequestedJob is a request on its way into Redis. */
 export interface RequestedJob {

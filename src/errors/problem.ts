@@ -7,6 +7,10 @@ export interface Flaw {
   message: string;
 }
 
+/**
+ * PROBLEM_CODES are the codes with which the queue itself refuses a call. HTTP_PROBLEMS in
+ * producer/http/problem.ts has these, with a status, and the codes that only a producer answers with.
+ */
 export const PROBLEM_CODES = [
   'invalid_request',
   'unknown_model',

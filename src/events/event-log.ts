@@ -45,10 +45,6 @@ export class LogBatch {
     else this.#events[this.#events.length - 1] = both;
   }
 
-  get isEmpty(): boolean {
-    return this.#events.length === 0;
-  }
-
   /** Returns the batch as it is stored, and empties it. */
   take(): string {
     const written = this.#events.map((event) => this.#write(event));

@@ -10,10 +10,19 @@ export interface Position {
   /** Those of its own tenant among them. */
   ownBefore: number;
   /** The pause of its tenant, whose jobs wait while others start; undefined: the tenant is not paused. */
-  pause: { reason: string; until: number } | undefined;
+  pause: { reason: TenantPauseReason; until: number } | undefined;
   /** undefined: no dispatcher runs. */
   status: QueueStatus | undefined;
 }
+
+/**
+ * SLOTS_TAKEN is the reason for the pause of a tenant that has as many jobs in flight as it may. It is the
+ * one reason that the estimate looks at.
+ */
+export const SLOTS_TAKEN = 'slots_taken';
+
+/** TenantPauseReason is why a tenant is paused: SLOTS_TAKEN, or a sentence for people. */
+export type TenantPauseReason = typeof SLOTS_TAKEN | (string & {});
 
 /** Waiting is the part of a waiting job's view that says why it waits, and how long its answer takes. */
 export interface Waiting {
@@ -37,11 +46,6 @@ export function positionFrom(
     pause: reason === '' ? undefined : { reason, until: Number(until) },
     status: decodeQueueStatus(fields),
   };
-}
-
-/** slotsTaken is the reason for the pause of a tenant that has as many jobs in flight as it may. */
-export function slotsTaken(tenant: string, maxInFlight: number): string {
-  return `tenant ${tenant} is at its limit of ${jobs(maxInFlight)} in flight`;
 }
 
 /** waitingOutside says what a job waits for that is not in the fair queue. */
@@ -76,10 +80,16 @@ export function waitingIn(place: Position, owner: PositionOwner, paused: boolean
   if (status === undefined) return { ...waitingOutside(false), position };
   const turn = before === 0 ? 'its start' : `its turn: ${jobs(before)} before it`;
   return {
-    waiting_for: pause?.reason ?? (status.reason || turn),
+    waiting_for: pause === undefined ? status.reason || turn : pauseSentence(pause.reason, owner),
     position,
     ...etaOf(place, status, owner, now),
   };
+}
+
+/** pauseSentence says why a tenant is paused. */
+export function pauseSentence(reason: TenantPauseReason, { tenant, maxInFlight }: PositionOwner): string {
+  if (reason !== SLOTS_TAKEN) return reason;
+  return `tenant ${tenant} is at its limit of ${maxInFlight === undefined ? 'jobs' : jobs(maxInFlight)} in flight`;
 }
 
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
@@ -94,7 +104,7 @@ function etaOf(
   { tenant, maxInFlight }: PositionOwner,
   now: number,
 ): Eta {
-  const isFull = maxInFlight !== undefined && pause?.reason === slotsTaken(tenant, maxInFlight);
+  const isFull = maxInFlight !== undefined && pause?.reason === SLOTS_TAKEN;
   if (pause !== undefined && !isFull)
     return unknownEta('it is not known when its tenant may start jobs again');
   if (durationMs === undefined) return unknownEta('this model has not answered a job yet');

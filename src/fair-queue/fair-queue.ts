@@ -68,8 +68,8 @@ export interface FairQueue {
    */
   announce(): Promise<void>;
   /**
-   *   /** next returns up to `most` jobs in the order in which they would start, and starts none. Before that
-   * it puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
+   * next returns up to `most` jobs in the order in which they would start, and starts none. Before that it
+   * puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
    * minute.
    *
    * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
@@ -88,7 +88,7 @@ export interface FairQueue {
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /**
    * pauseTenant lets a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant, while
-   * others start.
+   * others start. `reason` is a sentence, or SLOTS_TAKEN.
    */
   pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
   /** resumeTenant ends a tenant's pause. @returns whether it was paused. */
@@ -110,8 +110,14 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const answer = await giveBackJob.run(redis, {
         keys: jobScriptKeys(keys, job.id, job.tenant),
         args: {
-          ...{ id: job.id, lockToken, target: target.kind, tenant: job.tenant, order: orderOf(job) },
-          ...{ deadline: job.deadlineAt ?? '', dueAt: retry.dueAt, failedReason: retry.failedReason },
+          id: job.id,
+          lockToken,
+          target: target.kind,
+          tenant: job.tenant,
+          order: orderOf(job),
+          deadline: job.deadlineAt ?? '',
+          dueAt: retry.dueAt,
+          failedReason: retry.failedReason,
           wakeChannel: needsWakeUp(target) ? keys.fairQueue('wake') : '',
         },
       });

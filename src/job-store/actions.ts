@@ -35,7 +35,10 @@ export async function cancelJob(
   const answer = (await cancelJobScript.run(redis, {
     keys: jobScriptKeys(keys, bullId, tenant),
     args: {
-      ...{ id: bullId, tenant, reason: CANCELLED_REASON, ttlSeconds: keepS },
+      id: bullId,
+      tenant,
+      reason: CANCELLED_REASON,
+      ttlSeconds: keepS,
       now: Date.now(),
       cancelChannel: keys.cancelChannel,
       finishedChannel: keys.finishedChannel,

@@ -96,7 +96,7 @@ export function notFound(id: string): QueueError {
 export function notFinished(id: string, status: string): QueueError {
   return new QueueError(
     'job_not_finished',
-    `Job ${id} is ${status}: only a finished job can be retried or forgotten`,
+    `Job ${id} is ${status}: only a finished job can be retried or deleted`,
   );
 }
 

@@ -1,8 +1,9 @@
 import { type Models, upstreamModelsOf } from '../config/file.ts';
+import { type PositionOwner, pauseSentence } from '../fair-queue/eta.ts';
 import { DELAYED_SCORE, dueMsOf, WAITING_SCORE } from '../fair-queue/parked.ts';
 import { optionsFrom } from '../job/stored-options.ts';
 import type { JobView } from '../job/view.ts';
-import { publicId, readJob } from '../model-queue/job-view.ts';
+import { iso, publicId, readJob } from '../model-queue/job-view.ts';
 import { quotaKeysOf, tenantQuotaKeysOf } from '../quota/keys.ts';
 import { quotaJobId } from '../quota/quota.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -95,7 +96,10 @@ export async function inspectJob(
         .catch((error: unknown) => ({ unreadable: error instanceof Error ? error.message : String(error) })),
       run,
       bullmq,
-      place: await placeOf(redis, keys, bullId, tenant ?? ''),
+      place: await placeOf(redis, keys, bullId, {
+        tenant: tenant ?? '',
+        maxInFlight: tenants[tenant ?? '']?.maxInFlight,
+      }),
       lock: await lockOf(redis, keys, bullId),
       reservations: await reservationsOf(redis, prefix, {
         upstreamModels: upstreamModelsOf(config),
@@ -120,7 +124,13 @@ async function keysOfJob(redis: RedisClient, keys: ModelKeys, id: string): Promi
   return found.filter(({ type }) => type !== 'none');
 }
 
-async function placeOf(redis: RedisClient, keys: ModelKeys, id: string, tenant: string): Promise<Place> {
+async function placeOf(
+  redis: RedisClient,
+  keys: ModelKeys,
+  id: string,
+  owner: PositionOwner,
+): Promise<Place> {
+  const { tenant } = owner;
   const tenantQueue = `${keys.fairQueue('tenant')}:${tenant}`;
   const [wait, active, prioritized, delayed, due, completed, failed, rank, length, pausedUntil, reason] =
     await Promise.all([
@@ -153,7 +163,10 @@ async function placeOf(redis: RedisClient, keys: ModelKeys, id: string, tenant: 
     due_at: delayed === null || isParked ? null : iso(dueMs),
     tenant_position: rank === null ? null : rank + 1,
     tenant_queue_length: length,
-    tenant_paused: pausedUntil === null ? null : { until: iso(Number(pausedUntil)), reason: reason ?? '' },
+    tenant_paused:
+      pausedUntil === null
+        ? null
+        : { until: iso(Number(pausedUntil)), reason: pauseSentence(reason ?? '', owner) },
   };
 }
 
@@ -212,8 +225,4 @@ function parsed(json: string | undefined): unknown {
   } catch {
     return {};
   }
-}
-
-function iso(milliseconds: number): string {
-  return new Date(milliseconds).toISOString();
 }

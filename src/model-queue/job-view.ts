@@ -159,7 +159,7 @@ export function viewFrom(facts: Facts): JobView {
         status,
         ...timesOf(facts),
         upstream_id: upstreamId,
-        error: run.error ?? errorOf(facts.failedReason),
+        error: run.error ?? bullmqError(facts.failedReason),
         usage: run.usage,
       };
     case 'cancelled':
@@ -211,8 +211,11 @@ function summaryOf({ run, returnValue }: Facts): ResultSummary {
   return run.summary ?? (JSON.parse(returnValue ?? 'null') as ResultSummary);
 }
 
-/** The error of a job that BullMQ failed by itself, before a worker could write why. */
-function errorOf(failedReason: string): JobError {
+/**
+ * bullmqError returns the error of a job that BullMQ has failed by itself: it was recovered too often
+ * (`job stalled more than allowable limit`, in bullmq 6.7.0), or our own code broke.
+ */
+export function bullmqError(failedReason: string): JobError {
   const code = failedReason.startsWith('job stalled') ? 'stalled' : 'internal_error';
   return { code, message: failedReason, retryable: code === 'stalled' };
 }
@@ -220,7 +223,10 @@ function errorOf(failedReason: string): JobError {
 /** The end of the year 9999: later times have a longer form in ISO 8601 that many readers do not know. */
 const LATEST_MS = 253_402_300_799_999;
 
-/** Another BullMQ client may give a job any time; one absurd job must not break the lists that show it. */
-function iso(milliseconds: number): string {
+/**
+ * iso formats Unix milliseconds, and clamps them to the years 1970 to 9999: another BullMQ client may give a
+ * job any time, and one absurd job must not break what shows it.
+ */
+export function iso(milliseconds: number): string {
   return new Date(Math.min(Math.max(milliseconds, 0), LATEST_MS) || 0).toISOString();
 }

@@ -1,4 +1,5 @@
 import { abortable } from '../async/abortable.ts';
+import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { refusalOf } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { jobEvents } from '../events/watch.ts';
@@ -6,7 +7,6 @@ import type { JobEvent } from '../job/event.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery } from '../job/job-queue.ts';
 import {
-  type BulkOutcome,
   type CallOptions,
   type EnqueueOptions,
   type EventOptions,
@@ -45,7 +45,7 @@ export class RedisJobQueue implements JobQueue {
   async enqueueBulk(
     requests: readonly BulkRequest[],
     { signal }: CallOptions = {},
-  ): Promise<BulkOutcome<QueueError>[]> {
+  ): Promise<EnqueueOutcome[]> {
     return abortable(signal, () => this.#queue.enqueueBulk(requests));
   }
 

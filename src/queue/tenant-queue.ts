@@ -74,7 +74,7 @@ export class TenantQueue {
     return this.#intake.enqueueBulk(requests);
   }
 
-  /** What the producer needs to keep keys of its own in the same Redis. */
+  /** The connection, the prefix and the tenant with which `/v1` stores Redis keys of its own. */
   get storage(): TenantStorage {
     const { redis, prefix, guard } = this.#core;
     return { redis, prefix, guard, tenant: this.#tenant };

@@ -90,7 +90,10 @@ export type QuotaReport =
   | { what: 'rate_limited'; retryAfterMs: number }
   | { what: 'quota_exhausted' | 'unreachable' | 'failed' | 'gone' };
 
-/** AdvertisedLimits is what the upstream says about its own limits with each answer; undefined: nothing. */
+/**
+ * AdvertisedLimits are the upstream's own limits, as it states them with each answer; undefined: it does not
+ * say.
+ */
 export interface AdvertisedLimits {
   limitRequests: number | undefined;
   limitTokens: number | undefined;
@@ -199,7 +202,8 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
         limitTokens: limitTokens ?? '',
         remainingRequests: remainingRequests ?? '',
         remainingTokens: remainingTokens ?? '',
-        ...{ id, leaseMs: RUNNING_LEASE_MS },
+        id,
+        leaseMs: RUNNING_LEASE_MS,
       };
       return (await quotaAccepted.run(redis, { keys, args })) === 1;
     },

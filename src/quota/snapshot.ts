@@ -42,7 +42,10 @@ export function decodeSnapshot(reply: unknown): QuotaSnapshot {
   for (let i = 0; i + 1 < flat.length; i += 2) state.set(flat[i] ?? '', Number(flat[i + 1]));
   const isAdvertised = at - (state.get('advertised_at') ?? 0) < ADVERTISED_FOR_MS;
   return {
-    ...{ at, requests, tokens, inFlight },
+    at,
+    requests,
+    tokens,
+    inFlight,
     advertisedRequests: isAdvertised ? state.get('advertised_requests') : undefined,
     advertisedTokens: isAdvertised ? state.get('advertised_tokens') : undefined,
     meanTokens: meanTokens === null ? undefined : Number(meanTokens),

@@ -103,9 +103,9 @@ function reconnectToMaster(): (error: Error) => boolean {
 }
 
 /**
- * After disconnect() of a client without a connection, or with a frozen Redis, ioredis keeps the process
- * alive for this long, by default 2 s. A CLI command must end when it has said that Redis is down, and a
- * worker when it has released its jobs.
+ * How long ioredis keeps the process alive after disconnect() without a connection, or with a frozen Redis.
+ * Its own default is 2 s. A CLI command must end when it has said that Redis is down, and a worker when it
+ * has released its jobs.
  */
 const DISCONNECT_TIMEOUT_MS = 200;
 

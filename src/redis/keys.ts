@@ -22,7 +22,7 @@ export interface ModelKeys {
    * - `tenant`: beginning of the name of each tenant's own queue, a sorted set of job ids. The queue of alice
    *   is `…:tenant:alice`; jobs without a tenant stand in `…:tenant:`.
    * - `paused`: sorted set of tenants that may not start, by the end of the pause (ms).
-   * - `reasons`: hash of the reasons of these pauses, by tenant.
+   * - `reasons`: hash of the reasons of these pauses, by tenant: `slots_taken`, or a sentence.
    * - `clock`: hash of the virtual time, each tenant's next tag and the number of starts.
    * - `due`: sorted set of the ids of delayed jobs, by the time at which they are due (ms).
    * - `deadlines`: sorted set of job ids by their deadline (ms).

@@ -70,15 +70,15 @@ export async function enqueueDelivery(
   );
 }
 
-/** forgetDeliveries deletes old deliveries. Any number of workers may run it at any time. */
-export async function forgetDeliveries(deliveries: DeliveryQueue, failedKeptMs: number): Promise<void> {
+/** deleteOldDeliveries deletes old deliveries. Any number of workers may run it at any time. */
+export async function deleteOldDeliveries(deliveries: DeliveryQueue, failedKeptMs: number): Promise<void> {
   for (const [state, keptMs] of [
     ['completed', DELIVERED_KEPT_MS],
     ['failed', failedKeptMs],
   ] as const) {
-    let forgotten: string[];
-    do forgotten = await deliveries.clean(keptMs, CLEANED_AT_ONCE, state);
-    while (forgotten.length === CLEANED_AT_ONCE);
+    let deleted: string[];
+    do deleted = await deliveries.clean(keptMs, CLEANED_AT_ONCE, state);
+    while (deleted.length === CLEANED_AT_ONCE);
   }
 }
 

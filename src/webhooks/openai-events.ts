@@ -23,7 +23,11 @@ export async function receiveWebhook(
     keys: { ended: keys.ended },
     args: {
       member: `${webhookId} ${responseId}`,
-      ...{ responseId, now: nowMs, oldest: nowMs - KEPT_MS, most: MOST_KEPT, channel: keys.channel },
+      responseId,
+      now: nowMs,
+      oldest: nowMs - KEPT_MS,
+      most: MOST_KEPT,
+      channel: keys.channel,
     },
   });
   return reply === 1;

@@ -109,7 +109,11 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   const eventLogWriter = createEventLogWriter({ record, active, pace: eventLogPace, identity });
   try {
     return await follow(running, {
-      ...{ upstream, openAiEvents, eventLogWriter, onProgress, ...position },
+      ...position,
+      upstream,
+      openAiEvents,
+      eventLogWriter,
+      onProgress,
       signal: active.signal,
       stallMs: model.stallMs,
     });

@@ -61,10 +61,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const pausedHere = new Set<string>();
   /** Signals heard since the round began. */
   const heard = new Set<Lack>();
-  let lacks: Lack | undefined;
+  let awaited: Lack | undefined;
   const hear = (lack: Lack): void => {
     heard.add(lack);
-    if (lack === lacks) waker.wake();
+    if (lack === awaited) waker.wake();
   };
   listen(options, pausedHere, hear);
 
@@ -86,7 +86,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
     const round = await reserveAndStart(jobs.slice(0, slots - untaken), {
-      ...{ model: queue.model, fairQueue, tenantLimits, sources, pausedHere },
+      model: queue.model,
+      fairQueue,
+      tenantLimits,
+      sources,
+      pausedHere,
     });
     const { wait } = round;
     reporter.moved(round.source, wait);
@@ -102,15 +106,15 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 
   const running = (async () => {
     while (!stopping.signal.aborted) {
-      lacks = undefined;
+      awaited = undefined;
       heard.clear();
-      const lack = await runRound().catch((error: Error) => {
+      const wait = await runRound().catch((error: Error) => {
         onError(error);
         return { lack: undefined, ms: AFTER_ERROR_MS };
       });
-      if (lack === undefined || (lack.lack !== undefined && heard.has(lack.lack))) continue;
-      lacks = lack.lack;
-      await waker.wait(lack.ms);
+      if (wait === undefined || (wait.lack !== undefined && heard.has(wait.lack))) continue;
+      awaited = wait.lack;
+      await waker.wait(wait.ms);
     }
   })();
 

@@ -82,8 +82,8 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
   const catalog = await readCatalog(redis, prefix);
   const dateOf = (name: string): string | undefined => shutdownDateIn(catalog, name);
 
-  const succeeded = new Set(queues.flatMap(({ upstreamModels }) => upstreamModels.slice(0, -1)));
-  for (const name of succeeded) {
+  const withFallback = new Set(queues.flatMap(({ upstreamModels }) => upstreamModels.slice(0, -1)));
+  for (const name of withFallback) {
     const date = dateOf(name);
     // A model without a fallback is asked on: there is nothing to gain from taking it for gone.
     if (date !== undefined && isPast(date, Date.now())) await quotas.of(name).report({ what: 'gone' });
@@ -143,7 +143,10 @@ async function giveNotice(
   if ((await redis.set(said, '', 'PX', DAY_MS, 'NX')) !== 'OK') return;
   logger.warn(
     {
-      ...{ model, upstream_model: upstreamModel, shutdown_date: date, days_left: daysLeft },
+      model,
+      upstream_model: upstreamModel,
+      shutdown_date: date,
+      days_left: daysLeft,
       ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
     },
     'the upstream will shut down a model',
@@ -170,7 +173,10 @@ async function warnOfOutliving(
   const { upstreamModel, date, successor } = end;
   logger.warn(
     {
-      ...{ model, upstream_model: upstreamModel, shutdown_date: date, jobs: inLine + later },
+      model,
+      upstream_model: upstreamModel,
+      shutdown_date: date,
+      jobs: inLine + later,
       ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
     },
     'jobs are queued beyond the shutdown of their model',

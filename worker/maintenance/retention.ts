@@ -1,11 +1,45 @@
 import type { Retention } from '../../src/config/file.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { indexesOf } from '../../src/redis/keys.ts';
+import { type DeliveryQueue, deleteOldDeliveries } from '../../src/webhooks/deliveries.ts';
 
 const HOUR_MS = 3_600_000;
 /** Bounded, because Redis does nothing else meanwhile: a thousand jobs take some milliseconds. */
 const AT_ONCE = 1000;
+
+const SWEEP_EVERY_MS = 600_000;
+
+export interface RetentionOptions {
+  redis: RedisClient;
+  queues: readonly ModelQueue[];
+  retention: Retention;
+  /** undefined: this worker delivers no webhooks. */
+  deliveries: DeliveryQueue | undefined;
+  logger: Logger;
+  onError: (error: Error) => void;
+}
+
+/**
+ * keepRetention deletes jobs and deliveries whose retention is over, at once and every ten minutes until
+ * `stop`. All workers do it.
+ */
+export function keepRetention(options: RetentionOptions): { stop(): void } {
+  const { redis, queues, retention, deliveries, logger, onError } = options;
+  const sweepAll = (): void => {
+    if (deliveries !== undefined)
+      deleteOldDeliveries(deliveries, retention.failedHours * HOUR_MS).catch(onError);
+    for (const queue of queues) {
+      sweepRetention(redis, queue, retention).then((jobs) => {
+        if (jobs > 0) logger.info({ model: queue.model, jobs }, 'deleted: their retention is over');
+      }, onError);
+    }
+  };
+  sweepAll();
+  const timer = setInterval(sweepAll, SWEEP_EVERY_MS);
+  return { stop: () => clearInterval(timer) };
+}
 
 /**
  * sweepRetention deletes the finished jobs of a model whose retention is over. Any number of workers may do

@@ -26,7 +26,7 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
       logger.info(line, outcome.kind);
       return;
     case 'postponed':
-      logger.debug(line, 'requeued');
+      logger.debug(line, 'postponed');
       return;
     case 'lost':
       logger.warn(line, 'lost to another worker');

@@ -20,7 +20,10 @@ export function registerQuotaGauges(
     samples: (reading: ModelsSnapshot) => Sample[],
   ): void => {
     new Gauge({
-      ...{ name, help, labelNames, registers: [registry] },
+      name,
+      help,
+      labelNames,
+      registers: [registry],
       async collect() {
         const reading = await look();
         this.reset();

@@ -1,5 +1,5 @@
 import type { Models } from '../../src/config/file.ts';
-import { slotsTaken } from '../../src/fair-queue/eta.ts';
+import { SLOTS_TAKEN } from '../../src/fair-queue/eta.ts';
 import type { TenantQuotas, TenantReserveReply } from '../../src/quota/tenant-quota.ts';
 import type { ExpectedUsage, PriceList } from '../../src/usage/price.ts';
 import type { UsageStore } from '../../src/usage/store.ts';
@@ -13,7 +13,8 @@ export interface TenantJob {
 }
 
 /**
- * TenantPause says in words why a tenant's jobs have to wait, and when to look again, in Unix milliseconds.
+ * TenantPause says why a tenant's jobs have to wait: in words, or SLOTS_TAKEN; and when to look again, in Unix
+ * milliseconds.
  */
 export interface TenantPause {
   reason: string;
@@ -127,15 +128,15 @@ export function createTenantLimits(
         const next = jobs[index];
         if (next === undefined) return undefined;
         if (index < answers.length) return budgetPause(tenant, budgetUsd ?? 0, priced[index]?.costNano ?? 0);
-        if (index < priced.length) return slotPause(tenant, maxInFlight ?? 0);
+        if (index < priced.length) return slotPause();
         return pricePause(tenant, next.expected.upstreamModel);
       }
     },
   };
 }
 
-function slotPause(tenant: string, maxInFlight: number): TenantPause {
-  return { reason: slotsTaken(tenant, maxInFlight), untilMs: Date.now() + LOOK_AGAIN_MS };
+function slotPause(): TenantPause {
+  return { reason: SLOTS_TAKEN, untilMs: Date.now() + LOOK_AGAIN_MS };
 }
 
 function pricePause(tenant: string, upstreamModel: string): TenantPause {

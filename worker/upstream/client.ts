@@ -5,11 +5,11 @@ import { Agent, fetch as undiciFetch } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { failureFromSdk, judged } from './errors.ts';
 import { connected, createYieldWhenBusy, inWholeLines, withConnection } from './event-stream.ts';
-import { advertisedLimitsOf } from './rate-limit-headers.ts';
 import type { StreamEvent } from './running-response.ts';
 
 /** Upstream is the client of the server that answers: OpenAI, or another that speaks its Responses API. */
@@ -214,4 +214,20 @@ function fetchThrough(agent: Agent): typeof globalThis.fetch {
 
 function isEventStream(reply: Pick<Response, 'headers'>): boolean {
   return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
+}
+
+/** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
+function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
+  const count = (name: string): number | undefined => {
+    const text = headers.get(`x-ratelimit-${name}`);
+    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
+  };
+  // Some servers send 0 for no limit. One that takes nothing says so by a refusal.
+  const limit = (name: string): number | undefined => count(name) || undefined;
+  return {
+    limitRequests: limit('limit-requests'),
+    limitTokens: limit('limit-tokens'),
+    remainingRequests: count('remaining-requests'),
+    remainingTokens: count('remaining-tokens'),
+  };
 }

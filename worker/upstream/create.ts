@@ -1,7 +1,7 @@
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse } from '../../src/responses/response.ts';
 import { mayHaveBought, PurchaseUncertainError, refusesBackground, retryableFrom } from './errors.ts';
-import type { AdvertisedLimits } from './rate-limit-headers.ts';
 import type { RunningResponse, StreamEvent } from './running-response.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */

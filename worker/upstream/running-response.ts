@@ -1,6 +1,6 @@
+import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
-import type { AdvertisedLimits } from './rate-limit-headers.ts';
 
 /** StreamEvent is one event of a response's stream. */
 export interface StreamEvent extends ResponseEvent {

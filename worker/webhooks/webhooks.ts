@@ -2,7 +2,7 @@ import type { Models } from '../../src/config/file.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import { createDeliveryQueue, forgetDeliveries } from '../../src/webhooks/deliveries.ts';
+import { createDeliveryQueue, type DeliveryQueue } from '../../src/webhooks/deliveries.ts';
 import type { QueueWorker, Recovery } from '../job-worker.ts';
 import { drainOutboxes } from '../maintenance/outbox-drain.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -17,7 +17,7 @@ export interface WebhooksOutOptions extends Omit<WebhookSenderOptions, 'allowPri
   retryDelaysMs?: readonly number[];
 }
 
-export interface WebhooksOutSurroundings extends Pick<Models, 'retention' | 'allowPrivateWebhooks'> {
+export interface WebhooksOutSurroundings extends Pick<Models, 'allowPrivateWebhooks'> {
   redis: RedisClient;
   /** A connection for messages, shared with others. */
   subscriber: RedisClient;
@@ -32,8 +32,7 @@ export interface WebhooksOutSurroundings extends Pick<Models, 'retention' | 'all
 export interface WebhooksOut {
   /** Stops together with the workers of the models. */
   readonly worker: QueueWorker;
-  /** Deletes deliveries whose retention is over. */
-  sweep(): Promise<void>;
+  readonly deliveries: DeliveryQueue;
   close(): Promise<unknown>;
 }
 
@@ -53,8 +52,7 @@ export function createWebhooksOut(
   { retryDelaysMs = RETRY_DELAYS_MS, ...sender }: WebhooksOutOptions,
   surroundings: WebhooksOutSurroundings,
 ): WebhooksOut {
-  const { redis, subscriber, prefix, queues, retention, allowPrivateWebhooks, logger, onError } =
-    surroundings;
+  const { redis, subscriber, prefix, queues, allowPrivateWebhooks, logger, onError } = surroundings;
   if (allowPrivateWebhooks) {
     logger.warn(
       'allowPrivateWebhooks is on: callers can have requests sent to this machine and to its network',
@@ -70,7 +68,7 @@ export function createWebhooksOut(
   const stop = drainOutboxes({ redis, subscriber, queues, deliveries, maxAttempts, onError });
   return {
     worker,
-    sweep: () => forgetDeliveries(deliveries, retention.failedHours * HOUR_MS),
+    deliveries,
     close() {
       stop();
       return deliveries.close();

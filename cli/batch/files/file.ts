@@ -85,8 +85,9 @@ export async function* linesOf(
   if (length > 0) yield { number, bytes: bytes(), end: end + length, ended: false };
 }
 
-export function isBlank({ number, bytes }: FileLine): boolean {
+/** isBlank takes a byte order mark for nothing, on any line: files that were joined have several. */
+export function isBlank({ bytes }: Pick<FileLine, 'bytes'>): boolean {
   if (bytes === undefined) return false;
-  const marked = number === 1 && bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);
+  const marked = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);
   return (marked ? bytes.subarray(3) : bytes).every((byte) => byte === 32 || byte === 9 || byte === 13);
 }

@@ -34,8 +34,7 @@ export function parseInputLine(bytes: Buffer | undefined, model: string | undefi
     return refused(NO_ORIGIN, 'line_too_long', 'Expected a line of at most 10 MB, got more');
   let value: unknown;
   try {
-    // TextDecoder also removes a byte order mark.
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    value = jsonOf(bytes);
   } catch (error: unknown) {
     const reason = error instanceof Error ? error.message : String(error);
     return refused(NO_ORIGIN, 'malformed_json', `Expected a line of JSON in UTF-8: ${reason}`);
@@ -47,6 +46,21 @@ export function parseInputLine(bytes: Buffer | undefined, model: string | undefi
   return Object.hasOwn(value, 'custom_id') && Object.hasOwn(value, 'body')
     ? fromOpenAi(value, model)
     : fromOurs(value, model);
+}
+
+/** customIdOf reads only the custom_id of a line; undefined: it has none, or is not JSON. */
+export function customIdOf(bytes: Buffer): unknown {
+  try {
+    const value = jsonOf(bytes);
+    return isRecord(value) ? value['custom_id'] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** TextDecoder also removes a byte order mark. */
+function jsonOf(bytes: Buffer): unknown {
+  return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 }
 
 function fromOpenAi(line: Record<string, unknown>, model: string | undefined): InputLine {

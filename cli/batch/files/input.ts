@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
+import { encodingFlaw } from '../../../src/config/text-file.ts';
+import { preview } from '../../../src/errors/preview.ts';
 import { BatchError, type FileLine, fileError, isBlank, linesOf } from './file.ts';
+import { customIdOf } from './input-line.ts';
 
 const LONGEST_LINE_BYTES = 10 * 1024 * 1024;
 
@@ -22,7 +25,12 @@ export async function* questionLines(
   for await (const line of linesOf(path, LONGEST_LINE_BYTES, onChunk)) if (!isBlank(line)) yield line;
 }
 
-/** surveyInput reads an input from end to end. @throws {BatchError} when it is not a readable file. */
+/**
+ * surveyInput reads an input from end to end.
+ *
+ * @throws {BatchError} when it is not a readable file, not JSON Lines in UTF-8, or has the same `custom_id`
+ * twice, so that no one could tell the two answers apart.
+ */
 export async function surveyInput(path: string): Promise<InputSurvey> {
   if (path === '-') throw notAFile('-');
   const found = await stat(path).catch((error: unknown) => {
@@ -30,15 +38,26 @@ export async function surveyInput(path: string): Promise<InputSurvey> {
   });
   if (!found.isFile()) throw notAFile(path);
   const hash = createHash('sha256');
+  const customIds = new Map<string, number>();
+  let chunks = 0;
   let questions = 0;
   let lastLine = 0;
+  const onChunk = (chunk: Buffer): void => {
+    const flaw = chunks === 0 ? encodingFlaw(chunk) : undefined;
+    if (flaw !== undefined) throw new BatchError(`${path}: ${flaw}`);
+    chunks += 1;
+    hash.update(chunk);
+  };
   try {
-    for await (const line of linesOf(path, LONGEST_LINE_BYTES, (chunk) => hash.update(chunk))) {
-      if (!isBlank(line)) questions += 1;
+    for await (const line of linesOf(path, LONGEST_LINE_BYTES, onChunk)) {
       lastLine = line.number;
+      if (isBlank(line)) continue;
+      questions += 1;
+      if (questions === 1) requireJsonLines(path, line);
+      requireNewCustomId(path, line, customIds);
     }
   } catch (error: unknown) {
-    throw fileError(path, 'read', error);
+    throw error instanceof BatchError ? error : fileError(path, 'read', error);
   }
   return { sha256: hash.digest('hex'), questions, lastLine };
 }
@@ -49,4 +68,30 @@ function notAFile(path: string): BatchError {
     `${path} was expected to be a file, got something else: a batch reads its input more than once, so save ` +
       'it to a file first',
   );
+}
+
+function requireJsonLines(path: string, { bytes = Buffer.alloc(0) }: FileLine): void {
+  const text = new TextDecoder().decode(bytes.subarray(0, 100)).trim();
+  if (!text.startsWith('[') && text !== '{') return;
+  throw new BatchError(
+    `${path}: expected JSON Lines, one question on each line, got one JSON ${text === '{' ? 'object' : 'array'} ` +
+      `over all lines: convert it first, for example with jq -c ${text === '{' ? '.' : "'.[]'"} ${path}`,
+  );
+}
+
+/** @param known the number of the line of each custom_id, by the hash of its JSON, which has 96 bits. */
+function requireNewCustomId(path: string, { number, bytes }: FileLine, known: Map<string, number>): void {
+  // A line that is no JSON is refused later, by itself.
+  const customId = bytes?.includes('"custom_id"') === true ? customIdOf(bytes) : undefined;
+  if (customId === undefined || customId === null) return;
+  const text = JSON.stringify(customId);
+  const hash = createHash('sha256').update(text).digest().toString('base64', 0, 12);
+  const earlier = known.get(hash);
+  if (earlier !== undefined) {
+    throw new BatchError(
+      `${path}: expected another custom_id on each line, got ${preview(text, 100)} on line ${earlier} and on ` +
+        `line ${number}`,
+    );
+  }
+  known.set(hash, number);
 }

@@ -6,8 +6,8 @@ import { defineLibrary } from '../../redis/script.ts';
  */
 export const clock = defineLibrary({
   lua: /* lua */ `
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 -- Formats a number of up to 14 digits without an exponent, which tostring would add.
 local function text(number) return string.format('%.14g', number) end

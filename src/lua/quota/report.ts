@@ -3,8 +3,8 @@ import { BURST_MS } from './quota.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * Records what a create request has met, for all workers that would send the next one. It is a circuit
- * breaker with four causes:
+ * Records what a create request has met, for all workers that would send the next one. Each of these five
+ * pauses the model; `unreachable` and `failed` are the circuit breaker:
  *
  * - `rate_limited`: no worker sends before the time that the upstream has named, in `milliseconds`.
  * - `quota_exhausted`: the account has no money left. A probe is sent after a minute, then after twice as

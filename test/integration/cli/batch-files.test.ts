@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type O3qRun, o3q } from '../../support/process/o3q.ts';
@@ -131,6 +132,17 @@ describe('a batch changes no file and asks nothing when the output', () => {
       expect(await read('out.jsonl')).toBe('');
     }
   });
+});
+
+it('a batch asks nothing of a file that is not JSON Lines in UTF-8, or that has a custom_id twice', async () => {
+  await writeFile(path('in.jsonl'), Buffer.from(QUESTION, 'utf16le'));
+  await refuses(/in\.jsonl: expected text in UTF-8, got zero bytes/, path('out.jsonl'));
+  await writeFile(path('in.jsonl'), gzipSync(QUESTION));
+  await refuses(/in\.jsonl: expected text in UTF-8, got data that is compressed/, path('out.jsonl'));
+  await writeFile(path('in.jsonl'), `[${QUESTION}]`);
+  await refuses(/got one JSON array over all lines/, path('out.jsonl'));
+  await writeFile(path('in.jsonl'), '{"question":"a","custom_id":"c"}\r\n'.repeat(2));
+  await refuses(/got "c" on line 1 and on line 2/, path('out.jsonl'));
 });
 
 it('a batch whose input is stdin is refused with what to do', async () => {

@@ -82,9 +82,11 @@ describe('o3q with an instance', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('finds it by a .env file, over which the environment wins', async () => {
-    await writeFile(join(folder, '.env'), `O3Q_URL=${instance.url}\n`);
-    expect(await o3q(['list', '--json'], { folder })).toMatchObject({ code: 0 });
+  it('finds it by a .env file, also one from Windows, over which the environment wins', async () => {
+    for (const text of [`O3Q_URL=${instance.url}\n`, `\ufeffO3Q_URL=${instance.url}\r\n`]) {
+      await writeFile(join(folder, '.env'), text);
+      expect(await o3q(['list', '--json'], { folder })).toMatchObject({ code: 0 });
+    }
     const url = await unusedUrl();
     const other = await o3q(['list'], { folder, environment: { O3Q_URL: url } });
     expect(other.stderr).toMatch(url);

@@ -261,7 +261,7 @@ it('a completed job can be neither retried nor cancelled', async () => {
 it.each([
   ['completed', {}],
   ['failed', { metadata: { sim: '400' } }],
-] as const)('a %s job is forgotten with everything that it left in Redis', async (status, request) => {
+] as const)('a %s job is deleted with everything that it left in Redis', async (status, request) => {
   const { id } = await enqueue(instance.url, { question: 'Forget me?', ...request });
   await reached(instance.url, id, status);
   expect(await remove(id)).toMatchObject({ status: 204, body: '' });
@@ -283,7 +283,7 @@ it('a waiting job cannot be deleted', async () => {
   const refused = await remove(id);
   expectProblem(refused, 409, 'job_not_finished');
   expect(refused.body).toMatchObject({
-    detail: `Job ${id} is delayed: only a finished job can be retried or forgotten`,
+    detail: `Job ${id} is delayed: only a finished job can be retried or deleted`,
   });
   expect(await viewOf(instance.url, id)).toMatchObject({ status: 'delayed' });
 });

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 import { defaultModels, type ModelConfig, type TenantConfig } from '../../../src/config/file.ts';
+import { SLOTS_TAKEN } from '../../../src/fair-queue/eta.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 import { createModelQueue, type ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
@@ -126,7 +127,7 @@ describe("a tenant's slots in flight", () => {
     expect(Object.keys(await reservedOfAlice())).toEqual([quotaJobId('o3', id)]);
     await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });
-    expect(await aliceWaitsFor()).toBe('tenant alice is at its limit of 1 job in flight');
+    expect(await aliceWaitsFor()).toBe(SLOTS_TAKEN);
   });
 
   it('slots are free again within seconds when their dispatcher dies, as the quota is', async () => {

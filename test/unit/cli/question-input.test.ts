@@ -59,7 +59,7 @@ describe('the question', () => {
 
   it('is refused when its bytes are not UTF-8', async () => {
     const input = piped(Buffer.from([0xff, 0xfe, 0x41, 0x00]));
-    await expect(readQuestion({ question: '-', ...noContext }, input)).rejects.toThrow(/UTF-8.* stdin/);
+    await expect(readQuestion({ question: '-', ...noContext }, input)).rejects.toThrow(/^stdin: .*UTF-8/);
   });
 });
 
@@ -92,7 +92,9 @@ describe('the context', () => {
 
   it('is refused with the name of the file when the file is not text', async () => {
     const context = await fileWith('picture.png', Buffer.from([0x89, 0x50, 0x4e, 0x47]));
-    await expect(readQuestion({ question: 'Why?', context }, piped())).rejects.toThrow(/UTF-8.*picture\.png/);
+    await expect(readQuestion({ question: 'Why?', context }, piped())).rejects.toThrow(
+      /picture\.png: .*UTF-8/,
+    );
   });
 });
 

@@ -230,7 +230,7 @@ test.each([
   [
     'process.env',
     /\bprocess\.env\b/,
-    ['src/config/client.ts', 'src/config/environment.ts'],
+    ['src/config/client.ts', 'src/config/text-file.ts', 'src/config/environment.ts'],
     'a variable that is read in the middle cannot be documented, checked at the start, or found. Add it to VARIABLES in src/config/environment.ts',
   ],
   [

@@ -1,4 +1,4 @@
-import { slotsTaken, waitingIn } from '../../../src/fair-queue/eta.ts';
+import { SLOTS_TAKEN, waitingIn } from '../../../src/fair-queue/eta.ts';
 
 const NOW = Date.parse('2026-11-23T12:00:00Z');
 /** A queue that starts two jobs per second, whose answers take ten seconds. */
@@ -44,7 +44,7 @@ it("waitingIn goes by the tenant's limit of jobs in flight where that takes long
     eta_basis: '19 jobs of alice before it, 1 at a time, then 10 s for the answer',
   });
   // At the limit, one of the jobs in flight has to end first.
-  const pause = { reason: slotsTaken('alice', 2), until: NOW + 1000 };
+  const pause = { reason: SLOTS_TAKEN, until: NOW + 1000 };
   expect(
     waitingIn(
       { ...position, ownBefore: 0, before: 0, pause },
@@ -77,7 +77,7 @@ it.each([
 });
 
 it('waitingIn names a free worker when no dispatcher has written a status lately, whatever its tenant waited for before', () => {
-  const pause = { reason: slotsTaken('alice', 1), until: NOW - 60_000 };
+  const pause = { reason: SLOTS_TAKEN, until: NOW - 60_000 };
   const position = { before: 0, ownBefore: 0, pause, status: undefined };
   expect(waitingIn(position, ALICE, false, NOW)).toMatchObject({
     waiting_for: 'a free worker',
