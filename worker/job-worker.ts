@@ -72,8 +72,13 @@ export class JobWorker extends Worker {
     const askedAt = Date.now();
     const lost = await this.#renewLocks(ids.map((id, i) => [id, tokens[i] ?? '']));
     if (Date.now() - askedAt < this.#lockMs / 3) return lost;
-    // Redis was away or took no writes, so that locks may have run out. BullMQ names only some of the jobs.
-    const held = [...this.#starts].map(([id, { token }]): [string, string] => [id, token]);
+    // Redis was away or took no writes, so that locks may have run out. BullMQ names only some of the jobs. A
+    // job whose end BullMQ is being told keeps no lock: if BullMQ refuses the completion for its lack, it must
+    // not be able to record a failure afterwards. The look for stalled jobs then repeats the end.
+    const running = new Set(this.lockManager.getTrackedJobIds());
+    const held = [...this.#starts].flatMap(([id, { token }]): [string, string][] =>
+      running.has(id) ? [[id, token]] : [],
+    );
     const gone = new Set(await this.#renewLocks(held, '1'));
     return ids.filter((id) => gone.has(id));
   }
