@@ -1,5 +1,6 @@
 import { CommanderError } from 'commander';
 import { O3ClientError } from '../src/client/client-error.ts';
+import { whyUnanswered } from '../src/client/unanswered.ts';
 import { QueueError } from '../src/errors/problem.ts';
 import { SetupError } from '../src/errors/setup-error.ts';
 import type { JobView } from '../src/job/view.ts';
@@ -10,7 +11,7 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 export const EXIT_CODES_HELP = `
 Exit codes:
   0    success
-  1    the job failed or was cancelled; or the instance refused or could not be reached
+  1    the job failed, was cancelled or has no answer; or the instance refused or could not be reached
   2    wrong usage
   3    the job is not finished yet
   130  interrupted while waiting; the job still runs`;
@@ -24,7 +25,7 @@ export class UsageError extends Error {
 export function exitCodeOfJob(job: JobView): ExitCode {
   switch (job.status) {
     case 'completed':
-      return EXIT.done;
+      return whyUnanswered(job.result) === undefined ? EXIT.done : EXIT.failed;
     case 'failed':
     case 'cancelled':
       return EXIT.failed;

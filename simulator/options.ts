@@ -18,7 +18,10 @@ export type SimulatorOptions = RateLimitOptions & {
    * Milliseconds from create to answer. Default 2000; `metadata.sim_think_ms` overrides it for one request.
    */
   readonly thinkMs?: number | undefined;
-  /** Share of `thinkMs` by which it varies, 0 to 1. Default 0: every response takes the same time. */
+  /**
+   * The share of `thinkMs` by which the think time varies, 0 to 1. Default 0: every response takes the same
+   * time.
+   */
   readonly jitter?: number | undefined;
   /** The seed of the jitter. The same seed gives the same sequence of think times. Default 1. */
   readonly seed?: number | undefined;

@@ -1,4 +1,5 @@
-import { type Job, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { Job, type JobProgress, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { parseExact } from '../src/job/exact-json.ts';
 import { forgivePause, renewLocks } from '../src/lua/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
@@ -32,6 +33,22 @@ export interface QueueWorker {
   hasUnrecoverableWork(): boolean;
   /** Closes all connections and releases nothing: for a Redis that does not answer. */
   abandon(): void;
+}
+
+/** ExactJob reads data with the digits that numbers were written with, by a client in any language. */
+class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
+  Data,
+  Result,
+  Name,
+  Progress
+> {
+  static override fromJSON<Data, Result, Name extends string>(
+    ...[queue, json, id]: Parameters<typeof Job.fromJSON>
+  ): Job<Data, Result, Name> {
+    const job = Job.fromJSON<Data, Result, Name>(queue, { ...json, data: '{}' }, id);
+    job.data = parseExact(json.data || '{}') as Data;
+    return job;
+  }
 }
 
 /**
@@ -103,6 +120,10 @@ export class JobWorker extends Worker {
       });
       return look();
     };
+  }
+
+  protected override get Job(): typeof Job {
+    return ExactJob;
   }
 
   override async processJob(

@@ -37,6 +37,19 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   cut: { metadata: { sim_connections: '10' } },
   eof: { metadata: { sim_connections: '3' } },
   mute: { metadata: {}, timeout_ms: 2 * SHORT_TIMEOUT_MS },
+  no_opening: { metadata: {} },
+  no_indexes: { metadata: {} },
+  no_types: { metadata: {} },
+  no_numbers: { metadata: {} },
+  no_deltas: { metadata: {} },
+  no_end: { metadata: {} },
+  end_bare: { metadata: {} },
+  end_in_progress: { metadata: {} },
+  done: { metadata: {} },
+  twice: { metadata: {} },
+  noise: { metadata: {} },
+  comments: { metadata: {} },
+  plain_text: { metadata: {} },
   stuck_queued: { metadata: {}, timeout_ms: SHORT_TIMEOUT_MS },
   // Without any event the worker would not learn the id of the response that it must stop.
   stall: { metadata: { sim_events: '2' }, timeout_ms: SHORT_TIMEOUT_MS },
@@ -45,6 +58,10 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   error_event_flat: { metadata: ONCE },
   incomplete: { metadata: {} },
   usage_null: { metadata: {} },
+  usage_empty: { metadata: {} },
+  refusal: { metadata: {} },
+  output_empty: { metadata: {} },
+  output_half: { metadata: {} },
   late_completion: { metadata: {} },
   gone: { metadata: ONCE },
   poll_429: { metadata: { sim_polls: '2' } },
@@ -55,8 +72,11 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   webhook_forged: { metadata: {} },
 };
 
-/** All jobs share the money: after one of these faults, all jobs wait for a minute, as they should. */
-const PAUSES_ALL_JOBS = new Set(['429_quota']);
+/**
+ * Faults that no storm has. `429_quota`: all jobs share the money, so that after it all jobs wait for a minute.
+ * `no_opening`: without the id of its response no worker can adopt it, so that a kill costs another purchase.
+ */
+const NOT_IN_STORMS = new Set(['429_quota', 'no_opening']);
 
 /** jobName makes names that sort in the order of enqueueing. */
 export function jobName(index: number): string {
@@ -94,7 +114,7 @@ export function planMixedJobs(
 ): PlannedJob[] {
   // Without webhooks, the simulator refuses the webhook faults.
   const faults = Object.keys(FAULT_PLANS).filter(
-    (fault) => (webhooks || !fault.startsWith('webhook_')) && !PAUSES_ALL_JOBS.has(fault),
+    (fault) => (webhooks || !fault.startsWith('webhook_')) && !NOT_IN_STORMS.has(fault),
   );
   return Array.from({ length: count }, (_, index) => {
     const fault = random.chance(0.5) ? random.pick(faults) : undefined;

@@ -9,7 +9,7 @@ import { BatchError } from './files/file.ts';
 import { type InputSurvey, questionLines, surveyInput } from './files/input.ts';
 import { hashOfLine } from './files/key.ts';
 import { type OutputSurvey, openOutput, surveyOutput } from './files/output.ts';
-import { costOf } from './files/output-line.ts';
+import { costOf, errorOf } from './files/output-line.ts';
 import { type BatchPaths, batchPaths, requireWritable } from './files/paths.ts';
 import { batchOf, type FoundRecord, openRecord, readRecord } from './files/record.ts';
 import { runBatch } from './run.ts';
@@ -101,7 +101,7 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
         concurrency: options.concurrency,
         onOutcome(outcome) {
           count.done += 1;
-          if (outcome.status !== 'completed') count.failed += 1;
+          if (errorOf(outcome) !== null) count.failed += 1;
           const cost = costOf(outcome);
           if (cost !== null) count.costUsd = (count.costUsd ?? 0) + cost;
           progress.update(count);

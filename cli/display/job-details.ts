@@ -1,4 +1,5 @@
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
+import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus } from './job-table.ts';
@@ -65,7 +66,8 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
         ...fallback(job.result.fallback_from),
         ...detail('tokens', job.result.usage === null ? '' : tokensText(job.result.usage)),
         ...detail('incomplete', oneLine(job.result.incomplete_reason ?? '')),
-        ['answer', printable(job.result.answer_preview).trim()],
+        ...detail('no answer', oneLine(whyUnanswered(job.result) ?? '')),
+        ...detail('answer', printable(job.result.answer_preview ?? '').trim()),
       ];
     case 'failed':
       return [

@@ -1,5 +1,6 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
-import type { JobView } from '../../src/job/view.ts';
+import { whyUnanswered } from '../../src/client/unanswered.ts';
+import type { JobView, ResultSummary } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';
 import type { Terminal } from './terminal.ts';
@@ -27,13 +28,17 @@ function reasonOf(job: JobView): string {
     case 'failed':
       return `${oneLine(job.error.code)}: ${oneLine(job.error.message)}`;
     case 'completed':
-      return job.result.incomplete_reason === null
-        ? ''
-        : `incomplete: ${oneLine(job.result.incomplete_reason)}`;
+      return oneLine(endingOf(job.result));
     case 'active':
     case 'cancelled':
       return '';
     default:
       return job satisfies never;
   }
+}
+
+function endingOf(result: ResultSummary): string {
+  const reason = whyUnanswered(result);
+  if (reason !== undefined) return `no answer: ${reason}`;
+  return result.incomplete_reason === null ? '' : `incomplete: ${result.incomplete_reason}`;
 }

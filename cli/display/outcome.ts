@@ -2,6 +2,7 @@ import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import { pause } from '../../src/client/transport.ts';
+import { whyUnanswered } from '../../src/client/unanswered.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { ResultOutcome } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
@@ -92,19 +93,24 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
   if (outcome.status === 'completed') {
     const { result } = outcome;
     if (json) printJson(context, result);
-    else if (form === 'text') output.foreignText(result.answer);
-    if (result.incomplete_reason !== null) {
-      const reason = oneLine(result.incomplete_reason);
-      notices.line(
-        notices.paint('yellow', `The answer is incomplete, because the upstream stopped: ${reason}`),
-      );
+    else if (form === 'text' && result.answer !== null) output.foreignText(result.answer);
+    const reason = whyUnanswered(result);
+    if (reason !== undefined) notices.line(notices.paint('yellow', `No answer: ${oneLine(reason)}`));
+    else if (result.incomplete_reason !== null) {
+      const why = oneLine(result.incomplete_reason);
+      notices.line(notices.paint('yellow', `The answer is incomplete, because the upstream stopped: ${why}`));
     }
     if (notices.isTerminal && !json) {
       const usage = result.usage === null ? '' : `, ${tokensText(result.usage)}`;
       const cost = result.cost_usd === null ? '' : `, ${formatUsd(result.cost_usd)}`;
-      notices.line(notices.paint('dim', `✅ ${oneLine(result.upstream_model)}${usage}${cost}`));
+      notices.line(
+        notices.paint(
+          'dim',
+          `${reason === undefined ? '✅' : '🚫'} ${oneLine(result.upstream_model)}${usage}${cost}`,
+        ),
+      );
     }
-    return EXIT.done;
+    return reason === undefined ? EXIT.done : EXIT.failed;
   }
   const { job } = outcome;
   if (json) printJson(context, job);

@@ -1,22 +1,38 @@
 import { isUtf8 } from 'node:buffer';
+import type { IncomingMessage } from 'node:http';
 import express, { type RequestHandler } from 'express';
 import helmet from 'helmet';
+import { hasInexactNumber, parseExact } from '../../src/job/exact-json.ts';
 
 /** The longest body, with room for images and files. */
 const LIMIT = '10mb';
 
-/** jsonBody reads a body of JSON, and refuses one that cannot be read exactly as it was sent. */
+/**
+ * jsonBody reads a body of JSON, and refuses one that cannot be read exactly as it was sent. A body with
+ * numbers that JavaScript would change is read once more, exactly.
+ */
 export function jsonBody(): RequestHandler {
-  return express.json({
+  const inexact = new WeakMap<IncomingMessage, string>();
+  const read = express.json({
     limit: LIMIT,
     // `strict` would call a lone `null` malformed JSON, but it is valid JSON that is not a request.
     strict: false,
     // The decoder replaces bytes that are not UTF-8: another question than the caller's would be stored and
     // bought.
-    verify: (_request, _response, bytes, encoding) => {
-      if (encoding === 'utf-8' && !isUtf8(bytes)) throw new Error('got bytes that are not UTF-8');
+    verify: (request, _response, bytes, encoding) => {
+      if (encoding !== 'utf-8') return;
+      if (!isUtf8(bytes)) throw new Error('got bytes that are not UTF-8');
+      // Latin-1 is copied and not decoded, and has the same bytes outside of strings.
+      if (hasInexactNumber(bytes.toString('latin1'))) inexact.set(request, new TextDecoder().decode(bytes));
     },
   });
+  return (request, response, next) => {
+    read(request, response, (error?: unknown) => {
+      const text = inexact.get(request);
+      if (error === undefined && text !== undefined) request.body = parseExact(text);
+      next(error);
+    });
+  };
 }
 
 /**
@@ -25,7 +41,7 @@ export function jsonBody(): RequestHandler {
  */
 export function securityHeaders(): RequestHandler {
   return helmet({
-    // For JSON, which loads nothing.
+    // The strictest policy: the answers are JSON, which loads nothing.
     contentSecurityPolicy: {
       useDefaults: false,
       directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },

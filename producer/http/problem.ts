@@ -74,7 +74,7 @@ export class HttpProblem extends Error {
   }
 }
 
-/** When a caller may try again while Redis is away, in milliseconds: about as long as a restart takes. */
+/** After how many milliseconds a caller may try again while Redis is away: about the time of a restart. */
 const REDIS_AWAY_MS = 1000;
 
 /** problemFrom turns an expected error into a refusal; undefined for an unexpected error. */
@@ -106,13 +106,12 @@ export function noResult(job: JobView): HttpProblem {
       job,
     });
   }
-  if (!isFinishedJob(job))
-    throw new Error(`job ${job.id} is ${job.status}, so that its result may still come`);
+  if (!isFinishedJob(job)) throw new Error(`job ${job.id} is ${job.status}: its result may still come`);
   return new HttpProblem('job_cancelled', `Job ${job.id} was cancelled at ${job.finished_at}`, { job });
 }
 
 /**
- * RefusedRequest is what Express and its body parser throw: an error with a status and, mostly, a documented
+ * RefusedRequest is what Express and its body parser throw: an error with a status and usually a documented
  * `type`.
  */
 interface RefusedRequest {

@@ -50,6 +50,7 @@ export const completedJobExample: CompletedJob = {
     upstream_model: 'o3-2025-04-16',
     fallback_from: null,
     incomplete_reason: null,
+    refusal: null,
   },
 };
 
@@ -62,6 +63,7 @@ export const resultExample: JobResult = {
   upstream_model: 'o3-2025-04-16',
   fallback_from: null,
   incomplete_reason: null,
+  refusal: null,
   response: {
     id: 'resp_68c0a1f2b3d4',
     object: 'response',

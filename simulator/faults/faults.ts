@@ -3,8 +3,9 @@ import { type Metadata, requireRange } from '../api/fields.ts';
 
 /**
  * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on
- * one stream's connection, in the response's life, in a later lookup, or in the webhook of the response's
- * end. One request may ask for one of each moment, as in `sim: "cut, gone"`.
+ * one stream's connection, in the form of all its streams, in the response's life, in a later lookup, or in
+ * the webhook of the response's end. One request may ask for one of each moment, as in `sim: "cut, gone"`, and
+ * for any number of the form.
  */
 const FAULTS = {
   create: [
@@ -21,6 +22,21 @@ const FAULTS = {
     'hang_created',
   ],
   stream: ['cut', 'eof', 'mute'],
+  form: [
+    'no_opening',
+    'no_indexes',
+    'no_types',
+    'no_numbers',
+    'no_deltas',
+    'no_end',
+    'end_bare',
+    'end_in_progress',
+    'done',
+    'twice',
+    'noise',
+    'comments',
+    'plain_text',
+  ],
   response: [
     'stuck_queued',
     'stall',
@@ -29,6 +45,10 @@ const FAULTS = {
     'error_event_flat',
     'incomplete',
     'usage_null',
+    'usage_empty',
+    'refusal',
+    'output_empty',
+    'output_half',
     'late_completion',
   ],
   lookup: ['gone', 'poll_429', 'poll_500'],
@@ -38,6 +58,7 @@ const FAULTS = {
 export type CreateFault = (typeof FAULTS.create)[number];
 type StreamFault = (typeof FAULTS.stream)[number];
 export type ResponseFault = (typeof FAULTS.response)[number];
+export type FormFault = (typeof FAULTS.form)[number];
 type LookupFault = (typeof FAULTS.lookup)[number];
 export type WebhookFault = (typeof FAULTS.webhook)[number];
 
@@ -82,10 +103,11 @@ export const PARAMETER_NAMES: readonly string[] = [
   ...Object.keys(NUMBER_RANGES),
 ];
 
-/** Faults are the faults of one create: at most one of each moment. */
+/** Faults are the faults of one create: at most one of each moment, and any number of the form. */
 export type Faults = {
   readonly create: CreateFault | undefined;
   readonly stream: StreamFault | undefined;
+  readonly form: readonly FormFault[];
   readonly response: ResponseFault | undefined;
   readonly lookup: LookupFault | undefined;
   readonly webhook: WebhookFault | undefined;
@@ -105,6 +127,7 @@ export type SimParameters = {
 export const NO_FAULTS: Faults = {
   create: undefined,
   stream: undefined,
+  form: [],
   response: undefined,
   lookup: undefined,
   webhook: undefined,
@@ -141,6 +164,7 @@ function readFaults(text: string | undefined): Faults {
   return {
     create: onlyOne(names, FAULTS.create),
     stream: onlyOne(names, FAULTS.stream),
+    form: FAULTS.form.filter((name) => names.includes(name)),
     response: onlyOne(names, FAULTS.response),
     lookup: onlyOne(names, FAULTS.lookup),
     webhook: onlyOne(names, FAULTS.webhook),

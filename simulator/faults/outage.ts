@@ -11,9 +11,9 @@ export type OutageChange = {
   readonly model?: string | undefined;
   /** `out`: every create is refused, because the account has no money. */
   readonly money?: Money | undefined;
-  /** Milliseconds from now during which every create is throttled and told when to come back. 0 ends it. */
+  /** For how many milliseconds from now every create gets 429 with Retry-After. 0 ends the throttle. */
   readonly throttle_ms?: number | undefined;
-  /** The server is down: connections are reset, those that are open too. */
+  /** The server is down: it resets new and open connections. */
   readonly down?: boolean | undefined;
   /** Every create is refused, because the servers are overloaded. */
   readonly overloaded?: boolean | undefined;
@@ -43,7 +43,9 @@ type OutageReport = {
 export type Outages = {
   change(change: OutageChange): void;
   report(): OutageReport & { readonly models: Readonly<Record<string, OutageReport>> };
-  /** Without a model: whether the whole server is down. With one: whether its creates are reset. */
+  /**
+   * Without a model: whether the whole server is down. With a model: whether creates of this model are reset.
+   */
   isDown(model?: string): boolean;
   /** Why a create that comes now is refused; undefined without an outage. */
   refusalOf(model: string): ApiError | undefined;

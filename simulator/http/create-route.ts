@@ -42,7 +42,7 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
   }
 }
 
-/** Whether a response is created; then the purchase counts the fault, unless a limit refuses it. */
+/** Whether a response is created. If so, the purchase counts the fault, unless a limit refuses the create. */
 function createsResponse(fault: CreateFault | undefined): boolean {
   return fault === undefined || fault === 'reset_created' || fault === 'hang_created';
 }

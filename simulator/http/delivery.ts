@@ -3,6 +3,7 @@ import type { Store } from '../response/store.ts';
 import { startEventStream } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
 import type { Reply } from './reply.ts';
+import { streamFormOf } from './stream-form.ts';
 
 /**
  * Delivery carries replies out on their connections, and ends those that are open when the simulator closes.
@@ -57,11 +58,12 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
   const sendEvents = (exchange: Exchange, reply: Extract<Reply, { kind: 'stream' }>): void => {
     const { run } = reply;
     const { response } = exchange;
-    exchange.openStream(reply.headers);
+    const form = streamFormOf(run.faults.form, reply.obfuscated);
+    exchange.openStream(form.contentType, reply.headers);
     const stream = startEventStream({
       run,
       startingAfter: reply.startingAfter,
-      obfuscated: reply.obfuscated,
+      form,
       eventLimit: nextEventLimit(run),
       now,
       write: (text) => response.write(text),

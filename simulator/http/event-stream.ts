@@ -1,12 +1,13 @@
 import { elapsedMs, type Run } from '../response/run.ts';
 import { isTerminal, type TimedEvent, timeline } from '../response/timeline.ts';
+import type { StreamForm } from './stream-form.ts';
 
 /** EventStreamOptions say which events one connection gets, and where they go. */
 export type EventStreamOptions = {
   readonly run: Run;
   /** The sequence number after which the stream starts. -1: from the beginning. */
   readonly startingAfter: number;
-  readonly obfuscated: boolean;
+  readonly form: Pick<StreamForm, 'write'>;
   /** The number of events that this connection gets before its stream fault. Infinity: no fault. */
   readonly eventLimit: number;
   readonly now: () => number;
@@ -56,7 +57,7 @@ export function startEventStream(options: EventStreamOptions): EventStream {
       const { event } = next;
       next = undefined;
       if (event.sequence_number > lastSequence) {
-        batch += formatEvent(event, options.obfuscated);
+        batch += options.form.write(event);
         lastSequence = event.sequence_number;
         sent += 1;
       }
@@ -84,22 +85,4 @@ export function startEventStream(options: EventStreamOptions): EventStream {
     },
     close,
   };
-}
-
-const PADDING = 'q7Rk0vYwXb3TzLmN8dHc5GfJ2sPaUe9i';
-
-/**
- * Padding that hides the length of a delta. It depends only on the number, so that every replay is identical.
- */
-function obfuscation(sequence: number): string {
-  const start = (sequence * 7) % 16;
-  return PADDING.slice(start, start + 4 + ((sequence * 5) % 12));
-}
-
-function formatEvent(event: TimedEvent['event'], obfuscated: boolean): string {
-  const padded =
-    obfuscated && event.type.endsWith('.delta')
-      ? { ...event, obfuscation: obfuscation(event.sequence_number) }
-      : event;
-  return `event: ${event.type}\ndata: ${JSON.stringify(padded)}\n\n`;
 }

@@ -14,7 +14,7 @@ export type Exchange = {
   sendError(error: unknown): void;
   sendHtml(status: number): void;
   /** Sends the headers of an event stream at once. */
-  openStream(headers?: ReplyHeaders): void;
+  openStream(contentType: string, headers?: ReplyHeaders): void;
   /** Drops the connection as a crashed server does: a TCP reset and no answer. */
   reset(): void;
 };
@@ -62,11 +62,11 @@ export function createExchange(
       else sendJson(500, { error: internalError(error) });
     },
     sendHtml: (status) => send(status, 'text/html', BAD_GATEWAY, {}),
-    openStream: (headers = {}) => {
+    openStream: (contentType, headers = {}) => {
       response.writeHead(200, {
         ...commonHeaders(),
         ...headers,
-        'content-type': 'text/event-stream; charset=utf-8',
+        'content-type': contentType,
         'cache-control': 'no-cache',
       });
       response.flushHeaders();

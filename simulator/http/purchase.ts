@@ -44,7 +44,7 @@ export function admit(body: unknown, { settings, store, faultCounts }: CreateDep
   checkPrevious(request, store);
   checkWebhooks(request, settings);
   const { key, faults, numbers } = request.sim;
-  const hasFault = Object.values(faults).some((fault) => fault !== undefined);
+  const hasFault = Object.values(faults).some((fault) => fault !== undefined && fault.length > 0);
   if (!hasFault || numbers.sim_times === undefined) return { request, faults, countKey: undefined };
   const countKey = key ?? questionKey(request);
   if (faultCounts.isLeft(countKey, numbers.sim_times)) return { request, faults, countKey };
@@ -109,7 +109,8 @@ function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store):
 }
 
 /**
- * A webhook fault that cannot happen is refused like a misspelt one: a test would pass for the wrong reason.
+ * A webhook fault that cannot happen is refused like a misspelt one: otherwise a test would pass for the
+ * wrong reason.
  */
 function checkWebhooks({ sim }: CreateRequest, { webhook }: Settings): void {
   const fault = sim.faults.webhook;

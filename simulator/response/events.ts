@@ -1,4 +1,4 @@
-import { closedItem, deltasOf, openedItem, summaryPart, textPart } from './output-items.ts';
+import { closedItem, contentPart, deltasOf, finalOutputOf, openedItem, summaryPart } from './output-items.ts';
 import { failureType, responseObject } from './response-object.ts';
 import type { PlannedItem, Script } from './script.ts';
 
@@ -63,13 +63,15 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
     }
     case 'message': {
       const at = { ...common, content_index: 0 };
-      yield step(fromMs, 'response.content_part.added', { ...at, part: textPart('') });
+      const kind = item.isRefusal ? 'response.refusal' : 'response.output_text';
+      const more = item.isRefusal ? {} : { logprobs: [] };
+      yield step(fromMs, 'response.content_part.added', { ...at, part: contentPart(item, '') });
       for (const [delta, atMs] of timed) {
-        yield step(atMs, 'response.output_text.delta', { ...at, delta, logprobs: [] });
+        yield step(atMs, `${kind}.delta`, { ...at, delta, ...more });
       }
       if (item.ending === 'broken') return;
-      yield step(toMs, 'response.output_text.done', { ...at, text, logprobs: [] });
-      yield step(toMs, 'response.content_part.done', { ...at, part: textPart(text) });
+      yield step(toMs, `${kind}.done`, { ...at, [item.isRefusal ? 'refusal' : 'text']: text, ...more });
+      yield step(toMs, 'response.content_part.done', { ...at, part: contentPart(item, text) });
       return;
     }
     case 'function_call': {
@@ -101,7 +103,7 @@ function spanOf(script: Script, item: PlannedItem): readonly [number, number] {
 function* closing(script: Script): Generator<Step> {
   const { ending, endMs } = script;
   if (ending.status === 'stalled') return;
-  const output = script.items.map(closedItem);
+  const output = finalOutputOf(script);
   const response = responseObject(script, { status: 'ended', ending, output });
   if (ending.status === 'failed' && ending.announced !== 'not') {
     yield { atMs: endMs, type: 'error', fields: errorFields(ending) };

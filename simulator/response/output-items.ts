@@ -1,8 +1,10 @@
-import type { PlannedItem } from './script.ts';
+import type { PlannedItem, Script } from './script.ts';
 import { groupIntoDeltas, stretch, tokensOf } from './text.ts';
 
 /** OutputItem is one item of a response's `output`. */
 export type OutputItem = { readonly id: string; readonly type: string; readonly [key: string]: unknown };
+
+type Message = Extract<PlannedItem, { kind: 'message' }>;
 
 /** deltasOf splits an item's text into its deltas, in order; a broken message has only the first half. */
 export function deltasOf(item: PlannedItem): string[] {
@@ -51,7 +53,7 @@ export function itemWithText(item: PlannedItem, text: string, status: string): O
     case 'function_call':
       return functionCall(item, status, text);
     case 'message':
-      return message(item.id, status, [textPart(text)]);
+      return message(item.id, status, [contentPart(item, text)]);
     default: {
       const never: never = item;
       return never;
@@ -67,8 +69,29 @@ function closedStatus(item: PlannedItem): string {
   return item.kind === 'message' && item.ending !== 'completed' ? 'incomplete' : 'completed';
 }
 
-export function textPart(text: string): object {
+/** contentPart is the part of a message that holds its text. */
+export function contentPart({ isRefusal }: Message, text: string): object {
+  if (isRefusal) return { type: 'refusal', refusal: text };
   return { type: 'output_text', text, annotations: [], logprobs: [] };
+}
+
+/** finalOutputOf is the output that a response has at its end. */
+export function finalOutputOf({ items, finalOutput }: Pick<Script, 'items' | 'finalOutput'>): OutputItem[] {
+  switch (finalOutput) {
+    case 'whole':
+      return items.map(closedItem);
+    case 'half':
+      return items.slice(-1).map((item) => {
+        const deltas = deltasOf(item);
+        return itemWithText(item, deltas.slice(0, deltas.length / 2).join(''), 'completed');
+      });
+    case 'empty':
+      return [];
+    default: {
+      const never: never = finalOutput;
+      return never;
+    }
+  }
 }
 
 export function summaryPart(text: string): object {

@@ -56,7 +56,7 @@ export function responseObject(script: Script, phase: Phase): object {
     truncation: body['truncation'] ?? 'disabled',
     frequency_penalty: 0,
     presence_penalty: 0,
-    usage: phase.status === 'ended' ? script.usage : null,
+    usage: phase.status === 'ended' ? (script.usage ?? script.noUsage) : null,
     user: body['user'] ?? null,
     metadata,
     ...optionalEcho(body),

@@ -21,6 +21,10 @@ export type Script = {
   readonly ending: Ending;
   /** The usage that the response reports; null: it reports none. */
   readonly usage: Usage | null;
+  /** What the response has in place of a usage that it does not report. */
+  readonly noUsage: Record<string, never> | null;
+  /** How much of the output the response has at its end, whatever was streamed. */
+  readonly finalOutput: 'whole' | 'half' | 'empty';
   /** All tokens that it uses, reported or not: the rate limits count them. */
   readonly tokens: number;
   /** Whether the response completes at its time although a cancel was accepted. */
@@ -39,6 +43,8 @@ export type PlannedItem =
       readonly deltas: number;
       /** `broken`: the response fails after half of the deltas. */
       readonly ending: 'completed' | 'incomplete' | 'broken';
+      /** Whether the text is the model's refusal to answer. */
+      readonly isRefusal: boolean;
     }
   | {
       readonly kind: 'function_call';
@@ -73,6 +79,7 @@ export type ScriptOptions = {
 };
 
 const QUEUED_SHARE = 0.1;
+const REFUSAL = 'I am a simulated model, and I decline to answer this.';
 
 export function writeScript(request: CreateRequest, options: ScriptOptions): Script {
   const fault = options.faults.response;
@@ -88,7 +95,9 @@ export function writeScript(request: CreateRequest, options: ScriptOptions): Scr
     thinkMs: options.thinkMs,
     items: planItems(request, options, budget),
     ending: planEnding(request, options, budget),
-    usage: fault === 'usage_null' || isFailure(fault) ? null : usage,
+    usage: fault === 'usage_empty' || fault === 'usage_null' || isFailure(fault) ? null : usage,
+    noUsage: fault === 'usage_empty' ? {} : null,
+    finalOutput: fault === 'output_empty' ? 'empty' : fault === 'output_half' ? 'half' : 'whole',
     tokens: usage.total_tokens,
     completesAfterCancel: fault === 'late_completion',
     keepaliveMs: options.keepaliveMs,
@@ -130,7 +139,8 @@ function planItems(request: CreateRequest, options: ScriptOptions, budget: Budge
   items.push({
     kind: 'message',
     id: `msg_${suffix}`,
-    text: options.answer,
+    text: options.faults.response === 'refusal' ? REFUSAL : options.answer,
+    isRefusal: options.faults.response === 'refusal',
     tokens: budget.visible,
     deltas: request.sim.numbers.sim_deltas ?? budget.visible,
     ending: isFailure(options.faults.response) ? 'broken' : budget.exhausted ? 'incomplete' : 'completed',
@@ -159,6 +169,10 @@ function planEnding(request: CreateRequest, { faults }: ScriptOptions, budget: B
       return { ...failure, announced: 'flat' };
     case 'incomplete':
     case 'usage_null':
+    case 'usage_empty':
+    case 'refusal':
+    case 'output_empty':
+    case 'output_half':
     case 'late_completion':
     case undefined:
       return budget.exhausted

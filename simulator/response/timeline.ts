@@ -1,5 +1,5 @@
 import { type Step, steps } from './events.ts';
-import { closedItem, itemWithText } from './output-items.ts';
+import { finalOutputOf, itemWithText } from './output-items.ts';
 import { type Phase, responseObject, type Status } from './response-object.ts';
 import type { Script } from './script.ts';
 
@@ -61,7 +61,7 @@ export function phaseAt(script: Script, elapsedMs: number, cancelledAtMs: number
   const { ending } = script;
   const status = statusAt(script, elapsedMs, cancelledAtMs);
   if (status === 'queued' || status === 'in_progress') return { status };
-  if (status === ending.status) return { status: 'ended', ending, output: script.items.map(closedItem) };
+  if (status === ending.status) return { status: 'ended', ending, output: finalOutputOf(script) };
   return cancelledPhase(script, cancelledAtMs ?? elapsedMs);
 }
 

@@ -31,7 +31,7 @@ export type Budget = { readonly reasoning: number; readonly visible: number; rea
 /** planTokens pays for the reasoning first; the rest of `max_output_tokens` limits the answer. */
 export function planTokens(request: CreateRequest, answer: string, fault: ResponseFault | undefined): Budget {
   const { numbers } = request.sim;
-  const call = calledFunction(request.body);
+  const call = fault === 'refusal' ? undefined : calledFunction(request.body);
   const wanted = call
     ? tokensOf(argumentsFor(call)).length
     : (numbers.sim_output_tokens ?? Math.max(tokensOf(answer).length, numbers.sim_deltas ?? 0));

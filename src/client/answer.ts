@@ -19,7 +19,11 @@ export function isJobPage(value: unknown): value is JobPage {
 }
 
 export function isJobResult(value: unknown): value is JobResult {
-  return isRecord(value) && typeof value['answer'] === 'string' && isRecord(value['response']);
+  return (
+    isRecord(value) &&
+    (typeof value['answer'] === 'string' || value['answer'] === null) &&
+    isRecord(value['response'])
+  );
 }
 
 export function isUsageReport(value: unknown): value is UsageReport {

@@ -2,7 +2,8 @@ import type { ModelConfig } from './file.ts';
 
 /**
  * backoffDelayMs is the wait before the next attempt: exponential with full jitter, so that a thousand jobs
- * that failed together do not come back together. The upstream's own Retry-After wins, without jitter.
+ * that failed together do not come back together. A Retry-After of the upstream is used instead, without
+ * jitter.
  *
  * @param attemptsMade the number of attempts that have ended, from 1.
  */

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { v4 as uuid } from 'uuid';
 import { refusalOf } from '../errors/input.ts';
+import { canonicalJson } from '../job/exact-json.ts';
 import { idempotencyKeyFlaw } from '../job/job-queue.ts';
 import type { ParsedRequest } from '../job/request.ts';
 import type { IdempotencyMark } from '../job/stored-options.ts';
 import { tenantInView } from '../job/tenant.ts';
 
-/** JobKey is an idempotency key, as far as it is stored: the key itself is not. */
+/** JobKey is what is stored of an idempotency key. The key itself is not stored. */
 export interface JobKey {
   /** The id of the only job that this key of this tenant can have. */
   id: string;
@@ -14,8 +15,8 @@ export interface JobKey {
 }
 
 /**
- * jobKeyOf makes the JobKey of one call. The key needs no store of its own: it is taken for as long as its
- * job exists, so that no crash can leave one without the other.
+ * jobKeyOf makes the JobKey of one call. The key needs no store of its own: it is in use while its job
+ * exists, so no crash can leave one without the other.
  *
  * @param tenant `NO_TENANT` for none.
  * @throws {QueueError} `invalid_request` for anything that is no idempotency key.
@@ -27,17 +28,6 @@ export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): 
     id: `job_${sha256(JSON.stringify([tenantInView(tenant), key]))}`,
     mark: { fingerprint: sha256(canonicalJson(request)), call: uuid() },
   };
-}
-
-/** canonicalJson writes the same text for requests that differ only in the order of their fields. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part) ? sorted(part) : part,
-  );
-}
-
-function sorted(part: object): object {
-  return Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1)));
 }
 
 /** 128 bits in hexadecimal. */

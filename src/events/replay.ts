@@ -1,6 +1,6 @@
 import type { ResponseEvent } from '../responses/event.ts';
 import { outputOf, type UpstreamResponse } from '../responses/response.ts';
-import { createStreamedItem, type StreamedItem } from '../responses/streamed-item.ts';
+import { createStreamedOutput } from '../responses/streamed-output.ts';
 import type { LogEntry } from './event-log.ts';
 
 /**
@@ -33,27 +33,21 @@ export function createReplay(): Replay {
   const events: ReplayEvent[] = [];
   let attempt = 1;
   let purchase: number | undefined;
-  /** The items of the current response, by the upstream's index. */
-  let items = new Map<number, StreamedItem>();
   /** How many items have an index in the replay. */
   let indexes = 0;
+  const nextIndex = (): number => indexes++;
+  /** What the current response has streamed. */
+  let streamed = createStreamedOutput(nextIndex);
 
-  const append = (event: ResponseEvent): void => void events.push({ kind: 'event', attempt, event });
-
-  const beginAnew = (next: number, reason: string): void => {
-    for (const item of items.values()) for (const event of item.closeIncomplete()) append(event);
-    items = new Map();
-    attempt = next;
-    events.push({ kind: 'attempt', attempt, reason });
+  const append = (added: readonly ResponseEvent[]): void => {
+    for (const event of added) events.push({ kind: 'event', attempt, event });
   };
 
-  const itemAt = (upstreamIndex: number): StreamedItem => {
-    const known = items.get(upstreamIndex);
-    if (known !== undefined) return known;
-    const item = createStreamedItem(indexes);
-    indexes += 1;
-    items.set(upstreamIndex, item);
-    return item;
+  const beginAnew = (next: number, reason: string): void => {
+    append(streamed.closeIncomplete());
+    streamed = createStreamedOutput(nextIndex);
+    attempt = next;
+    events.push({ kind: 'attempt', attempt, reason });
   };
 
   return {
@@ -61,23 +55,20 @@ export function createReplay(): Replay {
     add(entry) {
       // Without items, nothing was streamed since the attempt was announced: the entry belongs to its
       // response.
-      const isAnother = purchase !== undefined && entry.purchase !== purchase && items.size > 0;
+      const isAnother = purchase !== undefined && entry.purchase !== purchase && !streamed.isEmpty;
       if (entry.attempt > attempt && (entry.reason !== undefined || isAnother || purchase === undefined)) {
         beginAnew(entry.attempt, entry.reason ?? UNKNOWN_REASON);
       } else if (isAnother) beginAnew(entry.attempt, UNKNOWN_REASON);
       purchase = entry.purchase;
-      for (const event of entry.events) {
-        if (event.output_index === undefined) append(event);
-        else append(itemAt(event.output_index).apply(event));
-      }
+      for (const event of entry.events) append(streamed.add(event));
     },
     complete(response) {
       const output = outputOf(response);
+      const rest = streamed.complete(output);
+      if (rest !== undefined) return append(rest);
       // The final response is a later one than the one that was streamed, and was not streamed itself.
-      if ([...items].some(([i, item]) => !item.matches(output[i]))) beginAnew(attempt, UNKNOWN_REASON);
-      for (const [upstreamIndex, final] of output.entries()) {
-        for (const event of itemAt(upstreamIndex).complete(final)) append(event);
-      }
+      beginAnew(attempt, UNKNOWN_REASON);
+      append(streamed.complete(output) ?? []);
     },
   };
 }

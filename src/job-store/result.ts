@@ -1,5 +1,6 @@
 import type { Refusal } from '../errors/failure.ts';
 import { QueueError } from '../errors/problem.ts';
+import { parseExact } from '../job/exact-json.ts';
 import { parseJobData, responsesBodyFrom } from '../job/request.ts';
 import type { CompletedJob, JobResult, JobView } from '../job/view.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
@@ -14,9 +15,9 @@ export function resultFrom(job: CompletedJob, stored: Buffer): JobResult {
 }
 
 /**
- * resultJsonFrom returns the JSON of `resultFrom` without decoding the response as text, which for an answer
- * of 8 MB would block the process for 150 ms. The response goes out as the stored bytes, which a worker wrote
- * with JSON.stringify. To find the answer in them, each byte is read as one character: UTF-8 encodes
+ * resultJsonFrom returns the JSON of `resultFrom` without decoding the response as text, because decoding an
+ * answer of 8 MB would block the process for 150 ms. The response is sent as the stored bytes, which a worker
+ * wrote with JSON.stringify. To find the answer in them, each byte is read as one character: UTF-8 encodes
  * everything beyond ASCII in bytes above ASCII, which JSON passes unchanged.
  */
 export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
@@ -32,8 +33,8 @@ export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
 }
 
 function aboutResult({ model, result }: CompletedJob): Omit<JobResult, 'answer' | 'response'> {
-  const { usage, cost_usd, service_tier, upstream_model, fallback_from, incomplete_reason } = result;
-  return { usage, cost_usd, service_tier, model, upstream_model, fallback_from, incomplete_reason };
+  const { answer_preview: _preview, usage, cost_usd, service_tier, ...rest } = result;
+  return { usage, cost_usd, service_tier, model, ...rest };
 }
 
 /** JobDetail is a job with what the Responses API shows of it. */
@@ -55,15 +56,15 @@ export function jobDetailFrom(
 ): JobDetail {
   return {
     job: view,
-    request: requestFrom(JSON.parse(data), view.model),
+    request: requestFrom(parseExact(data), view.model),
     refusal,
     response: response === null ? undefined : (JSON.parse(response) as StoredResponse),
   };
 }
 
 /**
- * A job that was not enqueued through the Responses API goes on without its caller, so its `background` is
- * true. Data that is not a request (another BullMQ client may have written anything) becomes a request
+ * A job that was not enqueued through the Responses API runs independently of its caller, so its `background`
+ * is true. Data that is not a request (another BullMQ client may have written anything) becomes a request
  * without input.
  */
 function requestFrom(data: unknown, model: string): Record<string, unknown> {

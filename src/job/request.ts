@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
 import { preview } from '../errors/preview.ts';
+import { withPlainNumbers } from './exact-json.ts';
 import { metadata } from './metadata.ts';
 import { webhookUrl } from './webhook-url.ts';
 
@@ -159,9 +160,10 @@ declare const parsed: unique symbol;
 export type ParsedRequest = JobRequest & { readonly [parsed]: true };
 
 /** @throws {QueueError} `invalid_request`, with every flaw. */
-export function parseJobRequest(input: unknown): ParsedRequest {
+export function parseJobRequest(value: unknown): ParsedRequest {
+  const input = withPlainOptions(value);
   const request = hasRequest(input)
-    ? checkedInput('request', input, responsesRequest)
+    ? inOwnOrder(checkedInput('request', input, responsesRequest), input)
     : checkedInput('request', input, questionRequest);
   return request as ParsedRequest;
 }
@@ -170,10 +172,17 @@ export function parseJobRequest(input: unknown): ParsedRequest {
  * parseJobData checks the data of a stored job: a producer in another language may have written anything.
  * @throws {QueueError} `invalid_request`
  */
-export function parseJobData(data: unknown): JobData {
+export function parseJobData(value: unknown): JobData {
+  const data = withPlainOptions(value);
   return hasRequest(data)
-    ? checkedInput('request', data, requestData)
+    ? inOwnOrder(checkedInput('request', data, requestData), data)
     : checkedInput('request', data, questionData);
+}
+
+/** The schema puts the fields that it knows first; the upstream gets them in the order of the caller. */
+function inOwnOrder<Checked extends { request: object }>(checked: Checked, input: unknown): Checked {
+  const { request } = input as Checked;
+  return { ...checked, request: { ...request } };
 }
 
 /** requestedModel is the model that the caller named, beside or inside the body; undefined: none. */
@@ -237,6 +246,19 @@ function hasRequest(input: unknown): boolean {
     ]);
   }
   return request;
+}
+
+/** What this queue reads of a body; the numbers of all other fields go to the upstream as they came. */
+const READ_FIELDS = ['model', 'input', 'stream', 'background', 'metadata'] as const;
+
+/** withPlainOptions makes plain numbers of exact ones in all fields that this queue reads. */
+function withPlainOptions(value: unknown): unknown {
+  if (!isRecord(value) || Array.isArray(value)) return value;
+  const options = withPlainNumbers(value, Object.keys(value));
+  const { request } = options;
+  if (!isRecord(request) || Array.isArray(request)) return options;
+  const work = withPlainNumbers(request, READ_FIELDS);
+  return work === request ? options : { ...options, request: work };
 }
 
 function isDeeperThan(levels: number, value: unknown): boolean {

@@ -90,11 +90,15 @@ const responseFacts = {
     .string()
     .nullable()
     .describe('Why the upstream stopped early (`max_output_tokens`, `content_filter`, …); null: it did not.'),
+  refusal: z.string().nullable().describe('The model’s words when it refused to answer; null: it did not.'),
 };
 
 const resultSummary = z.strictObject({
   ...responseFacts,
-  answer_preview: z.string().describe('The first 500 characters of the answer.'),
+  answer_preview: z
+    .string()
+    .nullable()
+    .describe('The first 500 characters of the answer; null: there is no answer.'),
 });
 
 const finished = {
@@ -191,9 +195,19 @@ export const jobView = z
 export const jobResult = z
   .strictObject({
     ...responseFacts,
-    answer: z.string().describe('The whole text of the answer.'),
+    answer: z
+      .string()
+      .nullable()
+      .describe(
+        'The whole text of the answer. null: there is none, because the model refused (`refusal`), was stopped before ' +
+          'its first word (`incomplete_reason`), or said nothing. It is empty when the model only called tools.',
+      ),
     model: z.string().describe('The model that the caller asked for.'),
-    response: z.record(z.string(), z.unknown()).describe('The Responses API object, untouched.'),
+    response: z
+      .record(z.string(), z.unknown())
+      .describe(
+        'The Responses API object as the upstream sent it. What it lacks of the streamed output is filled in.',
+      ),
   })
   .meta({ id: 'JobResult' });
 

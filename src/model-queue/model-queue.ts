@@ -1,13 +1,17 @@
-import { Queue } from 'bullmq';
+import { Job, type JobProgress, Queue } from 'bullmq';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
+import { stringifyExact } from '../job/exact-json.ts';
 import type { JobData } from '../job/request.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { type JobReading, readJob } from './job-view.ts';
 
-/** ModelQueue is the queue of one model: BullMQ's queue, our keys beside it, and the fair queue before it. */
+/**
+ * ModelQueue is the queue of one model: BullMQ's queue, our own keys, and the fair queue in which jobs wait
+ * before BullMQ gives them to a worker.
+ */
 export interface ModelQueue {
   readonly model: string;
   readonly config: ModelConfig;
@@ -17,7 +21,7 @@ export interface ModelQueue {
   readonly bullmq: Queue<JobData>;
   /** fairQueue holds the jobs that wait for their turn. */
   readonly fairQueue: FairQueue;
-  /** bullmqSets reads the jobs that have not begun from BullMQ's sets. */
+  /** bullmqSets reads the jobs that have not started from BullMQ's sets. */
   readonly bullmqSets: BullmqSets;
   /** read reads a job by its id inside BullMQ; null when there is none. */
   read(id: string): Promise<JobReading | null>;
@@ -29,6 +33,29 @@ export interface ModelQueue {
  */
 const KEPT_EVENTS = 1000;
 
+/** ExactJob writes its data with the digits that numbers came with. */
+class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
+  Data,
+  Result,
+  Name,
+  Progress
+> {
+  override asJSON(): ReturnType<Job['asJSON']> {
+    const { data } = this;
+    // BullMQ would write the data too, and fails on a bigint.
+    Object.assign(this, { data: {} });
+    const written = super.asJSON();
+    this.data = data;
+    return { ...written, data: stringifyExact(data) };
+  }
+}
+
+class ExactQueue<Data> extends Queue<Data> {
+  protected override get Job(): typeof Job {
+    return ExactJob;
+  }
+}
+
 export function createModelQueue(
   redis: RedisClient,
   prefix: string,
@@ -39,7 +66,7 @@ export function createModelQueue(
   const config = models[model];
   if (config === undefined) throw new Error(`expected a configured model, got ${model}`);
   const keys = keysOf(prefix, model);
-  const bullmq = new Queue<JobData>(keys.queueName, {
+  const bullmq = new ExactQueue<JobData>(keys.queueName, {
     connection: redis,
     prefix,
     streams: { events: { maxLen: KEPT_EVENTS } },

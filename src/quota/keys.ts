@@ -9,22 +9,22 @@ export interface QuotaKeys {
    * milliseconds. Fields:
    *
    * - `requests`, `tokens`: sums of the window.
-   * - `next_request`, `next_token`, `next_start`: when the even share allows the next one.
-   * - `ms_per_token`: the even share of tokens.
+   * - `next_request`, `next_token`, `next_start`: when an even spread over the minute allows the next one.
+   * - `ms_per_token`: the milliseconds for each token in an even spread.
    * - `advertised_requests`, `advertised_tokens`, `advertised_at`: the limits per minute that the upstream
    *   has advertised, and when.
    * - `drift`: tokens that the upstream counted beyond our charges.
    * - `pending_tokens`: tokens reserved for jobs that the upstream has not counted yet.
    * - `over_estimate`: tokens reserved for jobs that it has counted, beyond their input.
    * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
-   * - `rate_limited_until`: end of the pause that a 429 has asked for.
+   * - `rate_limited_until`: the end of the pause that a 429 asked for.
    * - `probe_at`, `probe_ms`: while the account has no money, when the next probe is sent, and the pause
    *   before it.
    * - `open_until`, `open_ms`: while the circuit is open, when the next probe is sent, and the pause before
    *   it.
    * - `failures`, `failing_jobs`: jobs that failed in a row, and their ids. From five on the circuit is open.
    * - `probe_job`: the job that is sent as a probe.
-   * - `gone_until`: until then the upstream is taken not to have the model.
+   * - `gone_until`: until this time the model counts as missing at the upstream.
    */
   readonly state: string;
   /** A list of the charges of the last minute, in steps of 100 ms: `<step>:<requests>:<tokens>`. */

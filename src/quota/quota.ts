@@ -5,11 +5,11 @@ import type { RedisClient } from '../redis/connection.ts';
 import { quotaKeysOf } from './keys.ts';
 import { decodeSnapshot, type QuotaSnapshot } from './snapshot.ts';
 
-/** The most that one job can be charged, in tokens. No model takes as many. */
+/** The most tokens that one job can be charged. It is more than any model accepts. */
 const MOST_TOKENS = 1e9;
 /**
- * The lease of a reservation, in milliseconds: longer than the recovery of a dead worker's job takes, and
- * shorter than a user would want to wait for what a dead worker has reserved.
+ * The lease of a reservation, in milliseconds. It is longer than the recovery of a dead worker's job takes.
+ * It is short, because other jobs wait for what a dead worker has reserved.
  */
 export const LEASE_MS = 24_000;
 /**
@@ -18,8 +18,8 @@ export const LEASE_MS = 24_000;
  */
 export const RUNNING_LEASE_MS = 600_000;
 /**
- * The lease until a worker has the job, in milliseconds. When the dispatcher dies in between, all other jobs
- * wait for this reservation.
+ * The lease until a worker has the job, in milliseconds. When the dispatcher dies before that, other jobs
+ * must wait until this lease ends.
  */
 export const STARTING_LEASE_MS = 4000;
 
@@ -85,7 +85,7 @@ export interface ReserveReply {
   wait: QuotaWait | undefined;
 }
 
-/** QuotaReport is what a create request has met. */
+/** QuotaReport is a refusal or failure that may stop an upstream model for all workers. */
 export type QuotaReport =
   | { what: 'rate_limited'; retryAfterMs: number }
   | { what: 'quota_exhausted' | 'unreachable' | 'failed' | 'gone' };
@@ -109,7 +109,7 @@ export interface Quota {
   /** The channel on which dispatchers hear that the quota has changed. */
   readonly channel: string;
   /**
-   * Reserves for some seconds only: the worker that gets the job renews the lease.
+   * Reserves quota for some seconds only: the worker that gets the job renews the lease.
    * @param options.evenIfGone reserves even if the upstream does not have the model.
    */
   reserve(
@@ -117,7 +117,7 @@ export interface Quota {
     limits: QuotaLimits,
     options?: { evenIfGone?: boolean },
   ): Promise<ReserveReply>;
-  /** Returns what jobs are expected to use, in their order, learned from what such jobs have used. */
+  /** Returns what jobs are expected to use, in their order, learned from earlier jobs of the same class. */
   expect(needs: readonly Need[]): Promise<{ inputTokens: number; outputTokens: number }[]>;
   /** Returns whether the upstream has said lately that it does not have the model. */
   isGone(): Promise<boolean>;
@@ -135,11 +135,15 @@ export interface Quota {
   renew(jobs: readonly { id: string; running: boolean }[]): Promise<('reserved' | 'sent' | 'expired')[]>;
   /** Records that a create request is on its way: its reservation is spent. */
   sent(id: string): Promise<void>;
-  /** Records that the create request of job `id` was accepted. @returns whether this has ended a stop. */
+  /**
+   * Records that the create request of job `id` was accepted. @returns whether this has ended a stop of the
+   * model.
+   */
   accepted(advertised: AdvertisedLimits, id?: string): Promise<boolean>;
   /**
-   * Records what the create request of job `id` has met.
-   * @returns `alone`: it concerns this job only. Otherwise all workers wait now; `known`: they did before.
+   * Records a refusal of the create request of job `id`.
+   * @returns `alone`: the refusal concerns this job only. Otherwise all workers wait; `known`: they waited
+   * already.
    */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
   /** Ends the pause after `quota_exhausted`, by hand. @returns whether there was one. */

@@ -1,8 +1,8 @@
-/** STOP_REASONS are the reasons for which no job is sent to an upstream model, the gravest first. */
+/** STOP_REASONS are the reasons why no job is sent to an upstream model, the most serious first. */
 export const STOP_REASONS = ['gone', 'quota_exhausted', 'upstream_down', 'rate_limited'] as const;
 export type StopReason = (typeof STOP_REASONS)[number];
 
-/** QuotaStop is a reason for which no job is sent, and its end. */
+/** QuotaStop is a reason why no job is sent, and its end. */
 export interface QuotaStop {
   reason: StopReason;
   /** When one job tries again, in Unix milliseconds. In the past: the next job tries. */
@@ -25,11 +25,11 @@ export interface QuotaSnapshot {
   meanTokens: number | undefined;
   /** Mean time of a response, in milliseconds; undefined: no job has ended yet. */
   meanDurationMs: number | undefined;
-  /** The stops in force, the gravest first. */
+  /** The current stops, the most serious first. */
   stops: QuotaStop[];
 }
 
-/** The quota itself goes by an advertised limit for as long: see the script `quota.reserve`. */
+/** The quota itself uses an advertised limit for the same time: see the script `quota.reserve`. */
 const ADVERTISED_FOR_MS = 86_400_000;
 
 /** decodeSnapshot reads the reply of the script `quota.snapshot`. */
@@ -55,8 +55,8 @@ export function decodeSnapshot(reply: unknown): QuotaSnapshot {
 }
 
 /**
- * A pause without money lasts until a create request is accepted or a person resumes: its time is that of the
- * next probe.
+ * The pause of an account without money lasts until a create request is accepted or a person resumes the
+ * model. Its `untilMs` is the time of the next probe.
  */
 function stopsIn(state: ReadonlyMap<string, number>, at: number): QuotaStop[] {
   const untilBy: Record<StopReason, number | undefined> = {

@@ -25,15 +25,15 @@ const RESPONSE_EVENTS = new Set([
   'response.incomplete',
   'response.failed',
   'response.cancelled',
-  'keepalive',
-  'error',
+  'response.done',
 ]);
 
 /**
  * isPartOfAnswer is true for every event about a part of the answer, also for types that are not known yet.
+ * Types outside of `response.` (`keepalive`, `error`, what a proxy adds) say nothing of the answer.
  */
 export function isPartOfAnswer({ type }: ResponseEvent): boolean {
-  return !RESPONSE_EVENTS.has(type);
+  return type.startsWith('response.') && !RESPONSE_EVENTS.has(type);
 }
 
 /** joined makes one event of two consecutive deltas of the same part; undefined where they are not. */

@@ -1,4 +1,9 @@
+import type { ResponseEvent } from './event.ts';
+
 export type Fields = Record<string, unknown>;
+
+/** PartList is the field of an item that lists its parts. */
+export type PartList = 'content' | 'summary';
 
 /** Text is a streamed text of an output item. */
 export interface Text {
@@ -24,10 +29,78 @@ export const ITEM_TEXTS: Readonly<Record<string, Text>> = {
   custom_tool_call: { type: 'response.custom_tool_call_input', field: 'input' },
 };
 
-/** textOf tells which text a part of `content` is. */
+/** textOf tells which text a part of `content` or `summary` is. */
 export function textOf(part: Fields): Text {
-  if (part['type'] === 'refusal') return REFUSAL;
-  return part['type'] === 'reasoning_text' ? REASONING_TEXT : OUTPUT_TEXT;
+  switch (part['type']) {
+    case 'refusal':
+      return REFUSAL;
+    case 'reasoning_text':
+      return REASONING_TEXT;
+    case 'summary_text':
+      return SUMMARY_TEXT;
+    default:
+      return OUTPUT_TEXT;
+  }
+}
+
+/** Owner is what an event about a text belongs to, by the event's type alone. */
+export interface Owner {
+  /** The type of the item. */
+  item: string;
+  /** Where the text is a part of a list: the list, and the empty part. */
+  list?: PartList;
+  part?: Fields;
+  text: Text;
+}
+
+const OWNERS: Readonly<Record<string, Owner>> = {
+  [OUTPUT_TEXT.type]: {
+    ...{ item: 'message', list: 'content', text: OUTPUT_TEXT },
+    part: { type: 'output_text', text: '', annotations: [], logprobs: [] },
+  },
+  [REFUSAL.type]: {
+    ...{ item: 'message', list: 'content', text: REFUSAL },
+    part: { type: 'refusal', refusal: '' },
+  },
+  [REASONING_TEXT.type]: {
+    ...{ item: 'reasoning', list: 'content', text: REASONING_TEXT },
+    part: { type: 'reasoning_text', text: '' },
+  },
+  [SUMMARY_TEXT.type]: {
+    ...{ item: 'reasoning', list: 'summary', text: SUMMARY_TEXT },
+    part: { type: 'summary_text', text: '' },
+  },
+  ...Object.fromEntries(Object.entries(ITEM_TEXTS).map(([item, text]) => [text.type, { item, text }])),
+};
+
+/** ownerOf returns undefined for an event that is about no text. */
+export function ownerOf({ type, part }: ResponseEvent): Owner | undefined {
+  if (type.startsWith('response.content_part.') || type.startsWith('response.reasoning_summary_part.')) {
+    const isSummary = type.startsWith('response.reasoning_summary_part.');
+    return OWNERS[(isSummary ? SUMMARY_TEXT : textOf(isFields(part) ? part : {})).type];
+  }
+  // `response.output_text.annotation.added` belongs to `response.output_text`.
+  const stem = type.split('.', 2).join('.');
+  return Object.hasOwn(OWNERS, stem) ? OWNERS[stem] : undefined;
+}
+
+/** openedItem is an item of which nothing is known but its type and its id. */
+export function openedItem(type: string, id: string): Fields {
+  switch (type) {
+    case 'message':
+      return { id, type, status: 'in_progress', role: 'assistant', content: [] };
+    case 'reasoning':
+      return { id, type, summary: [] };
+    default:
+      return {
+        id,
+        type,
+        status: 'in_progress',
+        call_id: id,
+        name: '',
+        [ITEM_TEXTS[type]?.field ?? 'text']: '',
+      };
+  }
 }
 
 /** textsOf returns all texts of an item, by event type and index of the part. */
@@ -60,7 +133,7 @@ export function emptied(whole: Fields): Fields {
 
 const LISTS = ['content', 'summary', 'annotations', 'logprobs'];
 
-export function partsOf(item: Fields, field: 'content' | 'summary'): [number, Fields][] {
+export function partsOf(item: Fields, field: PartList): [number, Fields][] {
   const parts: unknown = item[field];
   return Array.isArray(parts)
     ? [...parts.entries()].filter((entry): entry is [number, Fields] => isFields(entry[1]))

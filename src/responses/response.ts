@@ -18,7 +18,7 @@ export interface UpstreamResponse {
     type?: string | null;
     param?: string | null;
   } | null;
-  incomplete_details?: { reason?: string } | null;
+  incomplete_details?: { reason?: string | null } | null;
   usage?: unknown;
   /** The tier that serves the response; before it has run, the requested one. */
   service_tier?: unknown;
@@ -34,39 +34,77 @@ export function outputOf({ output }: UpstreamResponse): unknown[] {
 }
 
 /**
- * answerOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is not on
- * the wire.
+ * answerTextOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is not
+ * on the wire.
  */
-export function answerOf(response: UpstreamResponse): string {
-  if (!Array.isArray(response.output)) return '';
-  return response.output
-    .filter((item) => isRecord(item) && item['type'] === 'message' && Array.isArray(item['content']))
-    .flatMap((item: { content: unknown[] }) => item.content)
-    .map((part) => (isRecord(part) && part['type'] === 'output_text' ? part['text'] : ''))
-    .filter((text) => typeof text === 'string')
-    .join('');
+export function answerTextOf(response: UpstreamResponse): string {
+  return contentTexts(response, 'output_text', 'text').join('');
+}
+
+/** refusalOf returns the model's words when it has refused to answer; null: it has not. */
+export function refusalOf(response: UpstreamResponse): string | null {
+  const refusals = contentTexts(response, 'refusal', 'refusal');
+  return refusals.length === 0 ? null : refusals.join('');
 }
 
 /**
- * usageOf returns null where the upstream did not report usage, as for a cancelled response: it is never
- * guessed, and never 0.
+ * answerOf returns the text of the answer; null: there is none, because the model has refused, was stopped
+ * before its first word, or has said nothing. A response that only calls tools has the empty text.
+ */
+export function answerOf(response: UpstreamResponse): string | null {
+  const text = answerTextOf(response);
+  if (text !== '') return text;
+  const isSilent = outputOf(response).every(
+    (item) => !isRecord(item) || item['type'] === 'message' || item['type'] === 'reasoning',
+  );
+  return isSilent ? null : text;
+}
+
+/** incompleteReasonOf says why the upstream stopped early; null: it did not. */
+export function incompleteReasonOf({ status, incomplete_details }: UpstreamResponse): string | null {
+  return incomplete_details?.reason ?? (status === 'incomplete' ? 'unknown' : null);
+}
+
+function contentTexts({ output }: UpstreamResponse, type: string, field: string): string[] {
+  if (!Array.isArray(output)) return [];
+  return output
+    .filter((item) => isRecord(item) && item['type'] === 'message' && Array.isArray(item['content']))
+    .flatMap((item: { content: unknown[] }) => item.content)
+    .map((part) => (isRecord(part) && part['type'] === type ? part[field] : undefined))
+    .filter((text) => typeof text === 'string');
+}
+
+/**
+ * usageOf returns null where the upstream did not report usage, as for a cancelled response, or reported no
+ * numbers of it: it is never guessed, and never 0. Some servers use the names of Chat Completions.
  */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
   if (!isRecord(usage)) return null;
-  const count = (value: unknown): number => (typeof value === 'number' ? value : 0);
-  const detail = (name: string, field: string): number => {
-    const details = usage[name];
-    return isRecord(details) ? count(details[field]) : 0;
+  const input = usage['input_tokens'] ?? usage['prompt_tokens'];
+  const output = usage['output_tokens'] ?? usage['completion_tokens'];
+  // Such counts were left at their beginning: no answer comes of nothing.
+  if (!isCount(input) || !isCount(output) || input + output === 0) return null;
+  if (output === 0 && answerTextOf(response) !== '') return null;
+  const detail = (names: readonly string[], field: string): number => {
+    const details = names.map((name) => usage[name]).find(isRecord);
+    const value = details?.[field];
+    return isCount(value) ? value : 0;
   };
+  const inputDetails = ['input_tokens_details', 'prompt_tokens_details'];
+  const total = usage['total_tokens'];
   return {
-    input_tokens: count(usage['input_tokens']),
-    cached_tokens: detail('input_tokens_details', 'cached_tokens'),
-    cache_write_tokens: detail('input_tokens_details', 'cache_write_tokens'),
-    output_tokens: count(usage['output_tokens']),
-    reasoning_tokens: detail('output_tokens_details', 'reasoning_tokens'),
-    total_tokens: count(usage['total_tokens']),
+    input_tokens: input,
+    cached_tokens: detail(inputDetails, 'cached_tokens'),
+    cache_write_tokens: detail(inputDetails, 'cache_write_tokens'),
+    output_tokens: output,
+    reasoning_tokens: detail(['output_tokens_details', 'completion_tokens_details'], 'reasoning_tokens'),
+    total_tokens: isCount(total) ? total : input + output,
   };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** serviceTierOf returns null where the upstream did not report a tier; few servers but OpenAI's do. */

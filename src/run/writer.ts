@@ -80,6 +80,11 @@ export interface RunRecordWriter {
    */
   append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
   /**
+   * eventLog returns the entries of the event log, each as the fields of a Redis stream, and the number of the
+   * response that was bought last. It needs no lock.
+   */
+  eventLog(): Promise<{ entries: string[][]; purchase: number }>;
+  /**
    * finish writes the final status. The first final status wins.
    *
    * @returns the status that the record has now.
@@ -226,6 +231,14 @@ export function createRunRecord({
         rest: fieldsOf(progress),
       })) as RunAnswer;
       return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
+    },
+
+    async eventLog() {
+      const [purchases, entries] = await Promise.all([
+        redis.hget(keys.run(id), 'purchases'),
+        redis.xrange(keys.eventLog(id), '-', '+'),
+      ]);
+      return { entries: entries.map(([, fields]) => fields), purchase: Number(purchases ?? 0) };
     },
 
     async finish(end) {

@@ -240,7 +240,7 @@ describe('the upstream', () => {
     ['a body that is cut', cutBody, 'connection_lost'],
     ['a stream without events', endedEvents(), 'connection_lost'],
     ['a stream that stays empty', events(), 'connection_lost'],
-    ['a stream of something else', events({ type: 'ping' }), 'upstream_error'],
+    ['a stream of something else', events({ type: 'ping' }), 'connection_lost'],
     ['a 5xx of a proxy', (response) => response.writeHead(504).end('<html>'), 'upstream_error'],
     ['a reset', (response) => response.destroy(), 'connection_lost'],
   ])('a create that is answered with %s is an uncertain purchase', async (_what, step, code) => {

@@ -5,9 +5,10 @@ import { Interruption } from './active-attempt.ts';
 import { type Attempt, type AttemptContext, spentByNow, startAttempt } from './attempt-state.ts';
 import { adoptOrBuy } from './buy.ts';
 import { type CheckedJob, checkJob } from './checked-job.ts';
-import { createEventLogWriter } from './event-log-writer.ts';
+import { createEventLogWriter, type EventLogWriter } from './event-log-writer.ts';
 import { outcomeOfError } from './failed-attempt.ts';
 import { follow } from './follow.ts';
+import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
 
@@ -107,16 +108,22 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   };
   active.signal.throwIfAborted();
   const eventLogWriter = createEventLogWriter({ record, active, pace: eventLogPace, identity });
+  const heard = createHeard(purchase.outputCharacters);
+  const add: EventLogWriter['add'] = (event, progress) => {
+    heard.add(event);
+    eventLogWriter.add(event, progress);
+  };
   try {
-    return await follow(running, {
+    const response = await follow(running, {
       ...position,
       upstream,
       openAiEvents,
-      eventLogWriter,
+      eventLogWriter: { add },
       onProgress,
       signal: active.signal,
       stallMs: model.stallMs,
     });
+    return await withHeard(response, heard, eventLogWriter, record);
   } finally {
     eventLogWriter.stop();
   }

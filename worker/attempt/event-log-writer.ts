@@ -12,6 +12,8 @@ export interface EventLogWriter {
    * the stream.
    */
   add(event: StreamEvent, progress: RunProgress): void;
+  /** Writes what has not been written by now, for a reader of the log. */
+  flush(): Promise<void>;
   /** Drops what has not been written by now: at the end of a response its readers get it whole. */
   stop(): void;
 }
@@ -86,6 +88,12 @@ export function createEventLogWriter({
       batch.add({ ...event });
       progress = now;
       writeSoon();
+    },
+    async flush() {
+      await writing;
+      clearTimeout(timer);
+      timer = undefined;
+      if (progress !== undefined && !closed) await write();
     },
     stop() {
       closed = true;

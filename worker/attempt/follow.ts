@@ -5,11 +5,14 @@ import {
   isFailure,
   RetryableError,
 } from '../../src/errors/failure.ts';
+import { isPartOfAnswer } from '../../src/responses/event.ts';
+import { isFields } from '../../src/responses/output-item-fields.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { OpenAiEvents } from '../upstream/openai-events.ts';
 import { hasEnded, type RunningResponse, type StreamEvent } from '../upstream/running-response.ts';
+import { endOf, STREAM_DONE } from '../upstream/stream-events.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
 /** FollowOptions say what to follow a response with, and from where. */
@@ -59,12 +62,14 @@ export async function follow(running: RunningResponse, options: FollowOptions): 
   let { events } = running;
   for (let fruitless = 0; fruitless < FRUITLESS_STREAMS; ) {
     const before = position.cursor;
-    const response = events && (await consume(events, position, running.background, options));
+    const response = events && (await consume(events, position, running, options));
     options.signal.throwIfAborted();
     if (response !== undefined) return response;
     if (!running.background)
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
     if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
+    // Without numbers a resumed stream begins anew, and would tell its text again.
+    if (position.cursor === undefined && position.outputCharacters > 0) break;
     if (events !== undefined && position.cursor === before) fruitless += 1;
     // Refused, or the upstream is unreachable: polling finds out which.
     events = await options.upstream
@@ -88,9 +93,12 @@ interface Position {
 async function consume(
   events: AsyncGenerator<StreamEvent>,
   position: Position,
-  background: boolean,
+  { response, background }: RunningResponse,
   { eventLogWriter }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
+  let hasAnswer = false;
+  /** Whether the answer is whole if the stream ends here. */
+  let isWhole = false;
   try {
     for await (const event of events) {
       position.seenAt = Date.now();
@@ -98,20 +106,33 @@ async function consume(
       if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
         position.outputCharacters += event.delta.length;
       }
-      if (event.response !== undefined && hasEnded(event.response)) return event.response;
+      const ended = endOf(event, response);
+      if (ended !== undefined) return ended;
       if (event.type === 'error' && !background) {
         throw failureFromResponseError({
           code: event.code ?? 'unknown',
           message: event.message ?? 'no message',
         });
       }
+      if (isPartOfAnswer(event)) {
+        hasAnswer = true;
+        isWhole = closesText(event);
+      } else if (event.type === STREAM_DONE) isWhole = hasAnswer;
       eventLogWriter.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
+    // Nothing else will ever tell more of it; its output is what was streamed.
+    if (isWhole && !background) return { ...response, status: 'completed', output: [] };
   } catch (error: unknown) {
     // A background response goes on when its stream breaks. A foreground response ends with it.
     if (!background || !isFailure(error)) throw error;
   }
   return undefined;
+}
+
+/** A stream that ends behind such an event, and not in the middle of a text, has sent its whole answer. */
+function closesText({ type, item }: StreamEvent): boolean {
+  if (type === 'response.output_item.done') return isFields(item) && item['type'] === 'message';
+  return type === 'response.output_text.done' || type === 'response.content_part.done';
 }
 
 /**

@@ -2,7 +2,13 @@ import { failureFromResponseError, type RetryableError, TerminalError } from '..
 import { preview } from '../../src/errors/preview.ts';
 import type { FinishedStatus } from '../../src/job/job.ts';
 import type { ResultSummary } from '../../src/job/view.ts';
-import { answerOf, serviceTierOf, type UpstreamResponse } from '../../src/responses/response.ts';
+import {
+  answerOf,
+  incompleteReasonOf,
+  refusalOf,
+  serviceTierOf,
+  type UpstreamResponse,
+} from '../../src/responses/response.ts';
 import type { RunEnd, RunRecord } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
@@ -55,6 +61,7 @@ export function endFrom(
     );
   }
   const spent = spentOn(response, prices);
+  const answer = answerOf(response);
   return {
     status: 'completed',
     response,
@@ -63,10 +70,11 @@ export function endFrom(
       usage: spent.usage,
       cost_usd: usdFrom(spent.costNano),
       service_tier: serviceTierOf(response),
-      answer_preview: preview(answerOf(response), 500),
+      answer_preview: answer === null ? null : preview(answer, 500),
       upstream_model: response.model ?? 'unknown',
       fallback_from: fallbackFrom,
-      incomplete_reason: response.incomplete_details?.reason ?? null,
+      incomplete_reason: incompleteReasonOf(response),
+      refusal: refusalOf(response),
     },
   };
 }

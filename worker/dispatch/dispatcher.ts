@@ -29,7 +29,7 @@ export interface DispatcherOptions {
  * time.
  */
 export interface Dispatcher {
-  /** Looks again, because there may be more room than before. */
+  /** Looks at the queue again, because the worker may have more room for jobs. */
   hearRoom(): void;
   /** Stops starting jobs. */
   stop(): Promise<void>;
@@ -39,7 +39,7 @@ export interface Dispatcher {
 type Lack = 'jobs' | 'quota' | 'room';
 
 const AT_ONCE = 32;
-/** The wait for a worker to take what was started. */
+/** How long a dispatcher waits for a worker to take the jobs that it started, in milliseconds. */
 const UNTAKEN_MS = 50;
 const AFTER_ERROR_MS = 1000;
 /** Spreads the workers of a fleet, so that they do not all ask in the same millisecond. */
@@ -69,7 +69,10 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   listen(options, pausedHere, hear);
 
   const reporter = createQueueStatusReporter(fairQueue, onError);
-  /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
+  /**
+   * @returns what to wait for, and for how many milliseconds at most; undefined: start the next round at
+   * once.
+   */
   const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());
     const {
@@ -100,7 +103,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
       };
     }
-    // Otherwise other dispatchers are starting these jobs right now.
+    // If none has started, other dispatchers are starting these jobs right now.
     return round.started > 0 || round.paused > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
   };
 
@@ -127,7 +130,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Subscribes to everything after which there may be more to start. */
+/** Subscribes to every message after which more jobs may be able to start. */
 function listen(
   { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
   pausedHere: Set<string>,

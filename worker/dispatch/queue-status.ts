@@ -8,20 +8,20 @@ import { counted, createThroughput } from './throughput.ts';
  * obstacle.
  */
 export interface QueueStatusReporter {
-  /** The queue is empty: what was measured before does not say how fast it can move. */
+  /** Call this when the queue is empty. Earlier measurements then do not say how fast it can move. */
   empty(): void;
-  /** All workers hold as many jobs as they may. */
+  /** Call this when all workers hold as many jobs as they may. */
   noWorker(source: Source): void;
   /** @param wait undefined: nothing prevents the next start. */
   moved(source: Source, wait: QuotaWait | undefined): void;
 }
 
 interface Obstacle {
-  /** Tells obstacles apart. */
+  /** Identifies the obstacle: two obstacles of one kind count as the same. */
   kind: string;
   /** What users read as `waiting_for`. */
   reason: string;
-  /** No job starts before, in Unix milliseconds; 0: unknown. */
+  /** The time before which no job starts, in Unix milliseconds; 0: unknown. */
   notBefore: number;
 }
 
@@ -58,7 +58,7 @@ export function createQueueStatusReporter(
 
 function obstacleOf({ reason, milliseconds }: QuotaWait, { limits, name }: Source): Obstacle {
   const until = Date.now() + milliseconds;
-  // These stop every start until then; the others let jobs start one after the other.
+  // These reasons stop every start until their end. The others let jobs start one after the other.
   const isStop = reason === 'rate_limited' || reason === 'quota_exhausted' || reason === 'upstream_down';
   return {
     kind: `${reason} of ${name}`,

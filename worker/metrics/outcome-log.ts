@@ -38,7 +38,7 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
   }
 }
 
-/** logPurchase logs what an attempt has bought, adopted or lost track of. */
+/** logPurchase logs what an attempt has bought or adopted, and its uncertain purchases. */
 export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): void {
   switch (what) {
     case 'bought':
@@ -48,7 +48,7 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
       logger.info({ job }, 'adopted');
       return;
     case 'uncertain':
-      logger.warn({ job }, 'purchase uncertain: a create request was sent, and its answer never came');
+      logger.warn({ job }, 'uncertain purchase: a create request was sent, but its answer never came');
       return;
     default: {
       const never: never = what;
@@ -70,12 +70,12 @@ export function logQuotaSignals(
     case 'quota_exhausted':
       logger.error(
         { upstream },
-        'paused: the upstream account has no money left; one job probes now and then',
+        'paused: the upstream account has no money left; one job at a time probes the upstream',
       );
       return;
     case 'unreachable':
     case 'failed':
-      logger.error({ upstream }, 'the upstream is unreachable or overloaded; one job probes now and then');
+      logger.error({ upstream }, 'the upstream is unreachable or overloaded; one job at a time probes it');
       return;
     case 'gone':
       logger.error({ upstream }, 'the upstream has no such model; its fallbacks take over, if there are any');

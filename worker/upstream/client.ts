@@ -1,16 +1,18 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import OpenAI from 'openai';
-import { Stream } from 'openai/streaming';
-import { Agent, fetch as undiciFetch } from 'undici';
+import OpenAI, { APIError } from 'openai';
+import { Agent, type Response, fetch as undiciFetch } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
+import { stringifyExact } from '../../src/job/exact-json.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { failureFromSdk, judged } from './errors.ts';
-import { connected, createYieldWhenBusy, inWholeLines, withConnection } from './event-stream.ts';
-import type { StreamEvent } from './running-response.ts';
+import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
+import { hasEnded, type StreamEvent } from './running-response.ts';
+import { bodyOf } from './server-sent-events.ts';
+import { streamEvents } from './stream-events.ts';
 
 /** Upstream is the client of the server that answers: OpenAI, or another that speaks its Responses API. */
 export interface Upstream {
@@ -97,13 +99,17 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const send: Send = async (parameters, { connection, signal, background }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
+        // Written here and not by the SDK, which would round large numbers.
+        body: stringifyExact(parameters),
+        headers: { 'content-type': 'application/json' },
         signal: connection.signal,
         timeout: background ? patience.answerMs : NO_LIMIT_MS,
       })
       .asResponse();
     const limits = advertisedLimitsOf(reply.headers);
-    if (!isEventStream(reply)) return { kind: 'json', limits, body: await reply.json() };
-    const events = Stream.fromSSEResponse<StreamEvent>(reply, connection, client);
+    const body = await bodyOf(asUndici(reply), connection.signal);
+    if (body.kind === 'json') return { kind: 'json', limits, body: JSON.parse(body.text) };
+    const events = streamEvents(body.messages, errorIn(reply));
     const silenceMs = background ? patience.silenceMs : undefined;
     return {
       kind: 'events',
@@ -154,10 +160,16 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       const query = { stream: true as const, ...(after !== undefined && { starting_after: after }) };
       return judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
-          const events = await client.responses.retrieve(id, query, { signal: connection.signal });
-          const typed = events as unknown as AsyncIterable<StreamEvent>;
+          const reply = await client.responses
+            .retrieve(id, query, { signal: connection.signal })
+            .asResponse();
+          const body = await bodyOf(asUndici(reply), connection.signal);
+          const events =
+            body.kind === 'json'
+              ? eventOf(JSON.parse(body.text))
+              : streamEvents(body.messages, errorIn(reply), after);
           const { silenceMs } = patience;
-          return connected(typed, { connection, signal, silenceMs, firstEventFirst: false, yieldWhenBusy });
+          return connected(events, { connection, signal, silenceMs, firstEventFirst: false, yieldWhenBusy });
         }),
       );
     },
@@ -205,15 +217,23 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
  * another agent.
  */
 function fetchThrough(agent: Agent): typeof globalThis.fetch {
-  const fetch = async (url: string, init: object) => {
-    const reply = await undiciFetch(url, { dispatcher: agent, ...init });
-    return isEventStream(reply) ? inWholeLines(reply) : reply;
-  };
+  const fetch = (url: string, init: object) => undiciFetch(url, { dispatcher: agent, ...init });
   return fetch as unknown as typeof globalThis.fetch;
 }
 
-function isEventStream(reply: Pick<Response, 'headers'>): boolean {
-  return reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
+/** The SDK hands on what `fetchThrough` gave it. */
+function asUndici(reply: globalThis.Response): Response {
+  return reply as unknown as Response;
+}
+
+/** An error inside a reply becomes what the SDK would have thrown. */
+function errorIn({ headers }: globalThis.Response): (envelope: object) => Error {
+  return (envelope) => new APIError(undefined, envelope, undefined, headers);
+}
+
+/** Some servers answer with the response although its stream was asked for: that is an event where it has ended. */
+async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
+  if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
 }
 
 /** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */

@@ -1,8 +1,11 @@
+import { randomUUID } from 'node:crypto';
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
-import { isUpstreamResponse } from '../../src/responses/response.ts';
+import { isPartOfAnswer } from '../../src/responses/event.ts';
+import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import { mayHaveBought, PurchaseUncertainError, refusesBackground, retryableFrom } from './errors.ts';
-import type { RunningResponse, StreamEvent } from './running-response.ts';
+import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
+import { endOf } from './stream-events.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
 export interface Patience {
@@ -124,7 +127,10 @@ async function post(
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
     const reply = await send(parameters, { connection, signal, background });
-    const running = reply.kind === 'json' ? fromJson(reply.body, stream) : await fromEvents(reply.events);
+    const running =
+      reply.kind === 'json'
+        ? fromJson(reply.body, { background, stream })
+        : await fromEvents(reply.events, () => answerTimer?.refresh());
     return { ...running, limits: reply.limits };
   } catch (error: unknown) {
     end();
@@ -144,33 +150,76 @@ function tooLate(answerMs: number, cause: unknown): RetryableError {
   });
 }
 
-/** Some servers answer with JSON although the request asks for a stream. */
-function fromJson(body: unknown, streamed: boolean): RunningResponse {
+/**
+ * Some servers answer with JSON although the request asks for a stream. An answer that comes at once and in
+ * the foreground is the whole answer, whatever its status says.
+ */
+function fromJson(body: unknown, asked: { background: boolean; stream: boolean }): RunningResponse {
   if (!isUpstreamResponse(body)) {
     throw new RetryableError(
       'upstream_error',
       'The upstream answered without a response object: is the base URL that of a Responses API?',
     );
   }
-  const background = body.background === true;
-  return { response: body, background, streamed: streamed && background };
+  const isEnded = hasEnded(body);
+  const isWhole = !isEnded && body.background !== true && outputOf(body).length > 0;
+  const response = isWhole ? { ...body, status: 'completed' } : body;
+  // Some servers take the flag without repeating it.
+  const background = body.background ?? (asked.background && !isEnded && !isWhole);
+  return { response, background, streamed: asked.stream && background };
 }
 
-async function fromEvents(events: AsyncGenerator<StreamEvent>): Promise<RunningResponse> {
+/**
+ * Some servers begin with the text, and never tell an id.
+ *
+ * @param onSignOfLife called for each event before the first that tells something.
+ */
+async function fromEvents(
+  events: AsyncGenerator<StreamEvent>,
+  onSignOfLife: () => void,
+): Promise<RunningResponse> {
   for (;;) {
     const { done, value } = await events.next();
     if (done)
       throw new RetryableError('connection_lost', 'The upstream ended the stream before its first event');
-    if (isUpstreamResponse(value.response)) {
-      const { response } = value;
+    const named = withId(value.response ?? {});
+    const ended = endOf(value, named);
+    if (ended !== undefined) {
+      await events.return(undefined);
+      return { response: withId(ended), background: ended.background === true, streamed: true };
+    }
+    if (isUpstreamResponse(named) && value.response !== undefined) {
+      // The type of the event says that it begins.
+      const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
     }
-    if (value.type === 'keepalive') continue;
     if (value.type === 'error')
       throw failureFromResponseError({
         code: value.code ?? 'unknown',
         message: value.message ?? 'no message',
       });
-    throw new RetryableError('upstream_error', `The stream began with ${value.type} instead of a response`);
+    if (isPartOfAnswer(value)) {
+      return { response: named, background: false, streamed: true, events: beginningWith(value, events) };
+    }
+    onSignOfLife();
+  }
+}
+
+/** A response without an id gets one: it cannot be looked up, and is booked under it. */
+function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
+  const { id } = response;
+  if (typeof id === 'string' && id !== '') return { ...response, id };
+  return { ...response, id: `resp_unnamed_${randomUUID().replaceAll('-', '')}` };
+}
+
+async function* beginningWith(
+  first: StreamEvent,
+  rest: AsyncGenerator<StreamEvent>,
+): AsyncGenerator<StreamEvent> {
+  try {
+    yield first;
+    yield* rest;
+  } finally {
+    await rest.return(undefined);
   }
 }

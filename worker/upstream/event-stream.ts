@@ -1,4 +1,3 @@
-import { Response } from 'undici';
 import { RetryableError } from '../../src/errors/failure.ts';
 import { failureFromSdk } from './errors.ts';
 import type { StreamEvent } from './running-response.ts';
@@ -75,7 +74,7 @@ export async function* connected(
   try {
     for await (const event of events) {
       reading = false;
-      obey();
+      if (event.type !== 'keepalive') obey();
       const pause = yieldWhenBusy();
       if (pause !== undefined) await pause;
       yield event;
@@ -88,31 +87,6 @@ export async function* connected(
     signal.removeEventListener('abort', end);
     end();
   }
-}
-
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
-
-/**
- * inWholeLines holds back the beginning of a line until the rest of it has come, since only a whole line can
- * end an event. The SDK copies and searches all it has of an unfinished event with each piece: 8 s of
- * computing for the last events of an answer of 8 MB, which arrive in hundreds of pieces.
- */
-export function inWholeLines(reply: Response): Response {
-  if (reply.body === null) return reply;
-  const held: Uint8Array[] = [];
-  const lines = new TransformStream<Uint8Array, Uint8Array>({
-    transform(piece, controller) {
-      held.push(piece);
-      if (!piece.includes(LINE_FEED) && !piece.includes(CARRIAGE_RETURN)) return;
-      controller.enqueue(held.length === 1 ? piece : Buffer.concat(held));
-      held.length = 0;
-    },
-    flush(controller) {
-      if (held.length > 0) controller.enqueue(Buffer.concat(held));
-    },
-  });
-  return new Response(reply.body.pipeThrough(lines), reply);
 }
 
 /**

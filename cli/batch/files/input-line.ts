@@ -1,4 +1,5 @@
 import { QueueError } from '../../../src/errors/problem.ts';
+import { parseExact } from '../../../src/job/exact-json.ts';
 import { type JobRequest, parseJobRequest } from '../../../src/job/request.ts';
 
 /** Origin is what an output line repeats of its input line. */
@@ -58,9 +59,9 @@ export function customIdOf(bytes: Buffer): unknown {
   }
 }
 
-/** TextDecoder also removes a byte order mark. */
+/** TextDecoder also removes a byte order mark. Numbers keep their digits on their way to the instance. */
 function jsonOf(bytes: Buffer): unknown {
-  return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  return parseExact(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 }
 
 function fromOpenAi(line: Record<string, unknown>, model: string | undefined): InputLine {

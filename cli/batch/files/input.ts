@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { encodingFlaw } from '../../../src/config/text-file.ts';
 import { preview } from '../../../src/errors/preview.ts';
+import { stringifyExact } from '../../../src/job/exact-json.ts';
 import { BatchError, type FileLine, fileError, isBlank, linesOf } from './file.ts';
 import { customIdOf } from './input-line.ts';
 
@@ -84,7 +85,7 @@ function requireNewCustomId(path: string, { number, bytes }: FileLine, known: Ma
   // A line that is no JSON is refused later, by itself.
   const customId = bytes?.includes('"custom_id"') === true ? customIdOf(bytes) : undefined;
   if (customId === undefined || customId === null) return;
-  const text = JSON.stringify(customId);
+  const text = stringifyExact(customId);
   const hash = createHash('sha256').update(text).digest().toString('base64', 0, 12);
   const earlier = known.get(hash);
   if (earlier !== undefined) {

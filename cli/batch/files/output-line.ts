@@ -1,3 +1,5 @@
+import { whyUnanswered } from '../../../src/client/unanswered.ts';
+import { stringifyExact } from '../../../src/job/exact-json.ts';
 import type { JobResult } from '../../../src/job/view.ts';
 import type { Origin, Refusal } from './input-line.ts';
 import { type BatchKey, keyText } from './key.ts';
@@ -36,7 +38,7 @@ const NO_ERROR = '"error":null}';
  * ours.
  */
 export function answerLine(key: BatchKey, origin: Origin, outcome: LineOutcome): string {
-  return JSON.stringify(
+  return stringifyExact(
     origin.format === 'openai' ? openAiLine(key, origin, outcome) : ourLine(key, origin, outcome),
   );
 }
@@ -44,6 +46,13 @@ export function answerLine(key: BatchKey, origin: Origin, outcome: LineOutcome):
 /** isAnswered says whether an output line holds an answer. @param ending the last characters of the line. */
 export function isAnswered(ending: string): boolean {
   return ending.endsWith(NO_ERROR);
+}
+
+/** errorOf says why a line has no answer; null: it has one. A model that refuses has not answered. */
+export function errorOf(outcome: LineOutcome): { code: string; message: string } | null {
+  if (outcome.status !== 'completed') return outcome.error;
+  const reason = whyUnanswered(outcome.result);
+  return reason === undefined ? null : { code: 'no_answer', message: reason };
 }
 
 function openAiLine(key: BatchKey, { customId }: Origin, outcome: LineOutcome): object {
@@ -54,7 +63,7 @@ function openAiLine(key: BatchKey, { customId }: Origin, outcome: LineOutcome): 
       outcome.status === 'completed'
         ? { status_code: 200, request_id: outcome.id, body: outcome.result.response }
         : null,
-    error: outcome.status === 'completed' ? null : outcome.error,
+    error: errorOf(outcome),
   };
 }
 
@@ -70,7 +79,8 @@ function ourLine(key: BatchKey, origin: Origin & { format: 'ours' }, outcome: Li
     usage: result?.usage ?? null,
     cost_usd: costOf(outcome),
     incomplete_reason: result?.incomplete_reason ?? null,
+    refusal: result?.refusal ?? null,
     ...(origin.metadata !== undefined && { metadata: origin.metadata }),
-    error: outcome.status === 'completed' ? null : outcome.error,
+    error: errorOf(outcome),
   };
 }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { WatchEvent } from '../../../src/events/watch.ts';
+import { stringifyExact } from '../../../src/job/exact-json.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
@@ -10,7 +11,9 @@ import { throughOutages } from '../retry-through-outage.ts';
 import { responseObject } from './response-object.ts';
 
 const LOOK_AGAIN_MS = 1000;
-/** The longest that a timer can wait: a wait ends with the client, not by time. */
+/**
+ * The longest time that a timer can wait. In effect a wait has no limit: it ends when the client disconnects.
+ */
 const LONG_MS = 2_147_483_647;
 
 export interface ForegroundOptions {
@@ -35,7 +38,7 @@ export async function foregroundReply(
   }
   async function* late(): AsyncGenerator<string> {
     await finished;
-    yield JSON.stringify(responseObject(await inspect()));
+    yield stringifyExact(responseObject(await inspect()));
   }
   // JSON may begin with any number of blanks: they keep the connection alive.
   return { status: 200, stream: { contentType: 'application/json', keepAlive: ' ', chunks: late() } };

@@ -92,6 +92,22 @@ describe('o3q ask', () => {
     expect(failing.stderr).toMatch(/❌ failed .*: .*\n +o3q retry \S+/);
   });
 
+  it('exits with 1 and says why there is no answer', async () => {
+    for (const [sim, reason] of [
+      ['refusal', /No answer: the model refused: .*decline to answer/],
+      ['incomplete', /No answer: the upstream stopped before the first word: max_output_tokens/],
+    ] as const) {
+      const id = await finished({ sim });
+      const result = await run(['result', id]);
+      expect(result).toMatchObject({ code: 1, stdout: '' });
+      expect(result.stderr).toMatch(reason);
+      const json = await run(['result', id, '--json']);
+      expect(json.code).toBe(1);
+      expect(JSON.parse(json.stdout)).toMatchObject({ answer: null });
+      expect((await run(['status', id])).stdout).toMatch(/no answer +the (model refused|upstream stopped)/);
+    }
+  });
+
   it('exits with 3 when the time is up, and says how to get the answer', async () => {
     const idle = await startInstance({ workers: 0 });
     const { code, stdout, stderr } = await run(['ask', 'Why?', '--wait', '0.2'], {
@@ -180,9 +196,10 @@ describe('o3q result', () => {
   });
 
   it('says that an answer is incomplete', async () => {
-    const id = await finished({ sim: 'incomplete' });
-    const { code, stderr } = await run(['result', id]);
+    const limits = ['--max-output-tokens', '20', '--reasoning-effort', 'none'];
+    const { code, stdout, stderr } = await run(['ask', 'Why?', ...limits, '--wait']);
     expect(code).toBe(0);
+    expect(stdout).not.toBe('');
     expect(stderr).toMatch('The answer is incomplete');
   });
 });

@@ -22,7 +22,7 @@ function textOf(events: readonly JobEvent[]): string {
   return events.map((event) => (event.type === 'delta' ? event.data.text : '')).join('');
 }
 
-async function answerOf(id: string): Promise<string> {
+async function answerOf(id: string): Promise<string | null> {
   const outcome = await client.result(id);
   if (outcome.status !== 'completed') throw new Error(`expected an answer, got ${outcome.status}`);
   return outcome.result.answer;

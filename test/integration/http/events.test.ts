@@ -12,7 +12,7 @@ afterAll(() => instance.stop());
 
 const eventsOf = (id: string): string => `${instance.url}/jobs/${id}/events`;
 
-async function answerOf(id: string): Promise<string> {
+async function answerOf(id: string): Promise<string | null> {
   return ((await call(instance.url, 'GET', `/jobs/${id}/result`)).body as JobResult).answer;
 }
 

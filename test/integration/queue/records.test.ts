@@ -36,6 +36,7 @@ const COMPLETED: RunEnd = {
     upstream_model: 'o3',
     fallback_from: null,
     incomplete_reason: null,
+    refusal: null,
   },
   spent: { responseId: 'resp_1', usage: null, costNano: null },
   response: {

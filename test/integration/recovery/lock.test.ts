@@ -153,6 +153,7 @@ describe('a job', () => {
       answer_preview: 'Yes.',
       upstream_model: 'o3',
       incomplete_reason: null,
+      refusal: null,
     };
     await dieAfterRecording(id, { status: 'completed', summary });
     world.addWorker();

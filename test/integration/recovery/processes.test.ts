@@ -123,7 +123,7 @@ describe('a process that cannot start', () => {
   );
 
   it.each([
-    ['producer', {}],
+    ['producer', { PORT: '0' }],
     ['worker', { OPENAI_BASE_URL: 'http://127.0.0.1:9/v1' }],
   ])(
     'is a %s whose Redis does not answer: it says which, but not the password, within 8 s',

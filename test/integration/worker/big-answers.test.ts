@@ -78,6 +78,7 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       model: 'o3',
       upstream_model: expect.stringContaining('o3'),
       incomplete_reason: null,
+      refusal: null,
       cost_usd: expect.any(Number),
       fallback_from: null,
       service_tier: 'default',
@@ -121,8 +122,10 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       const size = (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0;
       expect({ key, isLight: size < LIGHT, size }).toEqual({ key, isLight: true, size });
     }
-    // However many deltas it came in.
-    expect(await redis.xlen(keys.queue('events'))).toBeLessThan(20);
+    // BullMQ's own events of the job do not grow with the deltas of its answer. Those of an idle queue come with time.
+    const events = await redis.xrange(keys.queue('events'), '-', '+');
+    const ofJob = events.filter(([, fields]) => fields.includes(id));
+    expect(ofJob.length).toBeLessThan(20);
     // Kept once, and as compactly as it came.
     expect(await redis.strlen(keys.response(id))).toBeLessThan(BIG * 1.2);
   });

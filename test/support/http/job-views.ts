@@ -74,6 +74,7 @@ export const completed: CompletedJob = {
     upstream_model: 'o3-2025-04-16',
     fallback_from: null,
     incomplete_reason: null,
+    refusal: null,
   },
 };
 export const failed: FailedJob = {
@@ -93,5 +94,6 @@ export const result: JobResult = {
   upstream_model: 'o3-2025-04-16',
   fallback_from: null,
   incomplete_reason: null,
+  refusal: null,
   response: { id: 'resp_1' },
 };

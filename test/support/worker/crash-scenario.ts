@@ -181,7 +181,7 @@ async function endOf(world: WorkerWorld, place: number, jobs: readonly JobView[]
       purchases,
       uncertain_purchases,
       ...(job.status === 'failed' && { error: job.error.code }),
-      ...(job.status === 'completed' && { answered: (await world.answer(id)).includes(question) }),
+      ...(job.status === 'completed' && { answered: (await world.answer(id))?.includes(question) ?? false }),
       responses,
       bullmq,
       lock: await world.client.get(world.keys.lock(id)),

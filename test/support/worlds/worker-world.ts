@@ -47,7 +47,7 @@ export interface WorkerWorld {
   finished(id: string, limitMs?: number): Promise<FinishedJob>;
   /** Resolves with the job when it has a response at the upstream. */
   running(id: string): Promise<JobView & { status: 'active' }>;
-  answer(id: string): Promise<string>;
+  answer(id: string): Promise<string | null>;
   /** Resolves when the queue can use Redis again. */
   reconnected(): Promise<void>;
   /** The purchases for a question, oldest first. */

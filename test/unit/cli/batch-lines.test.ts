@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isBlank, linesOf } from '../../../cli/batch/files/file.ts';
 import { parseInputLine } from '../../../cli/batch/files/input-line.ts';
 import { hashOfLine, keyOfOutput, keyText } from '../../../cli/batch/files/key.ts';
-import { answerLine, isAnswered } from '../../../cli/batch/files/output-line.ts';
+import { answerLine, isAnswered, type LineOutcome } from '../../../cli/batch/files/output-line.ts';
 import { progressText } from '../../../cli/display/progress-bar.ts';
 import { result } from '../../support/http/job-views.ts';
 
@@ -167,6 +167,7 @@ describe('an output line', () => {
       usage: result.usage,
       cost_usd: result.cost_usd,
       incomplete_reason: null,
+      refusal: null,
       metadata: { a: 'b' },
       error: null,
     });
@@ -192,6 +193,14 @@ describe('an output line', () => {
       response: null,
       error: failed.error,
     });
+    const unanswered: LineOutcome = { ...completed, result: { ...result, answer: null, refusal: 'Never.' } };
+    for (const origin of [ours, openAi]) {
+      const line = answerLine(key, origin, unanswered);
+      expect(JSON.parse(line)).toMatchObject({
+        error: { code: 'no_answer', message: 'the model refused: Never.' },
+      });
+      expect(isAnswered(line)).toBe(false);
+    }
     const refused = { status: 'refused', error: { code: 'malformed_json', message: 'no JSON' } } as const;
     expect(JSON.parse(answerLine(key, ours, refused))).toMatchObject({ id: null, status: 'refused' });
   });

@@ -72,6 +72,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
         done.push(`store ${upstreamId}`);
         return answers.store?.() ?? 'ok';
       },
+      eventLog: async () => ({ entries: [], purchase: 0 }),
       save: async (progress, spent) => {
         if (spent) booked.push(spent);
         const withdrawn = 'submitting' in progress ? 'withdrawn' : undefined;

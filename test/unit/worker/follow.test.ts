@@ -7,7 +7,7 @@ import { type FollowOptions, follow } from '../../../worker/attempt/follow.ts';
 import type { RunningResponse, StreamEvent } from '../../../worker/upstream/running-response.ts';
 
 const MINUTE = 60_000;
-const done: UpstreamResponse = { id: 'resp_1', status: 'completed', output: [] };
+const done: UpstreamResponse = { id: 'resp_1', model: 'o3', status: 'completed', output: [] };
 const thinking: UpstreamResponse = { id: 'resp_1', status: 'in_progress' };
 const lost = new RetryableError('connection_lost', 'cut');
 
@@ -236,6 +236,33 @@ describe('follow', () => {
     const { options } = scripted([], []);
     const foreground = { ...streamed(stream(events, error)), background: false };
     expect(await outcomeOf(follow(foreground, options))).toMatchObject({ code });
+  });
+
+  it.each<[string, StreamEvent[]]>([
+    ['after its text', [delta(1, 'x'), { type: 'response.output_text.done', text: 'x' }]],
+    ['after its message', [delta(1, 'x'), { type: 'response.output_item.done', item: { type: 'message' } }]],
+    ['with [DONE]', [delta(1, 'x'), { type: '[DONE]' }]],
+  ])('completes a foreground response whose stream ends cleanly %s', async (_how, events) => {
+    const { options } = scripted([], []);
+    const foreground = { ...streamed(stream(events)), background: false };
+    expect(await outcomeOf(follow(foreground, options))).toMatchObject({ id: 'resp_1', status: 'completed' });
+  });
+
+  it.each<[string, StreamEvent[]]>([
+    ['[DONE] alone', [{ type: '[DONE]' }]],
+    ['its reasoning', [{ type: 'response.output_item.done', item: { type: 'reasoning' } }]],
+    ['the beginning of a second text', [{ type: 'response.output_text.done', text: 'x' }, delta(1, 'y')]],
+  ])('loses a foreground response whose stream ends with %s', async (_how, events) => {
+    const { options } = scripted([], []);
+    const foreground = { ...streamed(stream(events)), background: false };
+    expect(await outcomeOf(follow(foreground, options))).toMatchObject({ code: 'connection_lost' });
+  });
+
+  it('polls a background response whose events have no numbers, and does not read its text again', async () => {
+    const { options, resumedAfter } = scripted([], [done]);
+    const unnumbered: StreamEvent = { type: 'response.output_text.delta', delta: 'x' };
+    expect(await outcomeOf(follow(streamed(stream([unnumbered], lost)), options))).toBe(done);
+    expect(resumedAfter).toEqual([]);
   });
 
   it('stops polling when its signal aborts, and leaves no timer behind', async () => {

@@ -10,7 +10,7 @@ describe('endFrom', () => {
       endFrom({ id: 'r', status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } }, PRICES),
     ).toMatchObject({
       status: 'completed',
-      summary: { incomplete_reason: 'max_output_tokens', answer_preview: '', usage: null },
+      summary: { incomplete_reason: 'max_output_tokens', answer_preview: null, usage: null },
     });
   });
 
@@ -37,6 +37,7 @@ describe('endFrom', () => {
         upstream_model: 'unknown',
         fallback_from: null,
         incomplete_reason: null,
+        refusal: null,
       },
     });
   });
@@ -81,6 +82,7 @@ describe('outcomeOf', () => {
       upstream_model: 'o3',
       fallback_from: null,
       incomplete_reason: null,
+      refusal: null,
     };
     const error = { code: 'timeout', message: 'too long', retryable: false };
     expect(outcomeOf('completed', { summary, error: undefined })).toEqual({ kind: 'completed', summary });

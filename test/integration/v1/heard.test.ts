@@ -1,0 +1,116 @@
+import type { OpenAI } from 'openai';
+import type { JobResult } from '../../../src/job/view.ts';
+import { call, reached } from '../../support/http/http-calls.ts';
+import { readSse } from '../../support/http/sse-reader.ts';
+import { openSdk } from '../../support/openai/sdk.ts';
+import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+
+/**
+ * Servers and proxies that stream in another form than OpenAI: what was streamed is kept, and told to each
+ * reader once.
+ */
+
+const ANSWER = 'What was streamed is the answer, whatever the last event says of it.';
+const FORMS = [
+  'no_opening',
+  'no_indexes',
+  'no_types',
+  'no_numbers',
+  'no_deltas',
+  'no_end',
+  'no_end, no_indexes, no_opening, done',
+  'end_bare',
+  'end_in_progress, done',
+  'twice',
+  'noise',
+  'comments',
+  'plain_text',
+  'output_empty',
+  'output_empty, no_indexes',
+  'output_half',
+];
+
+describe.each(['supported', 'rejected'] as const)('an upstream whose background mode is %s', (background) => {
+  let instance: Instance;
+  let client: OpenAI;
+  beforeAll(async () => {
+    instance = await startInstance({ simulator: { background, answer: () => ANSWER, keepaliveMs: 10 } });
+    ({ client } = openSdk(instance.url));
+  });
+  afterAll(() => instance.stop());
+  beforeEach(() => instance.simulator.ledger.reset());
+
+  const asked = (sim: string) => ({
+    model: 'o3',
+    input: sim,
+    reasoning: { summary: 'auto' as const },
+    metadata: { sim },
+  });
+
+  it.each(FORMS)('and whose streams have the form %s: the answer is whole, and told once', async (sim) => {
+    const { body } = await call(instance.url, 'POST', '/jobs', { body: { request: asked(sim) } });
+    const { id } = body as { id: string };
+    const live = await readSse(`${instance.url}/jobs/${id}/events`);
+    const job = await reached(instance.url, id, 'completed');
+    expect(job).toMatchObject({ attempt: 1, uncertain_purchases: 0, result: { answer_preview: ANSWER } });
+    const { answer, response } = (await call(instance.url, 'GET', `/jobs/${id}/result`)).body as JobResult;
+    expect(answer).toBe(ANSWER);
+    expect(response['status']).toBe('completed');
+    for (const events of [live, await readSse(`${instance.url}/jobs/${id}/events`)]) {
+      const told = events.flatMap(({ event, data }) =>
+        event === 'delta' || event === 'attempt' ? [{ event, text: (data as { text: string }).text }] : [],
+      );
+      expect(told.filter(({ event }) => event === 'attempt')).toEqual([]);
+      expect(told.map(({ text }) => text).join('')).toBe(ANSWER);
+    }
+    expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, cancels: 0 });
+  });
+
+  it.each(FORMS)("and whose streams have the form %s: OpenAI's SDK puts its stream together", async (sim) => {
+    const stream = client.responses.stream(asked(sim));
+    let told = '';
+    stream.on('response.output_text.delta', ({ delta }) => {
+      told += delta;
+    });
+    const final = await stream.finalResponse();
+    expect(told).toBe(ANSWER);
+    expect(final.output_text).toBe(ANSWER);
+    expect((await client.responses.retrieve(final.id)).output_text).toBe(ANSWER);
+  });
+
+  it.each(['usage_null', 'usage_empty'])(
+    'and that says %s: the usage is unknown and unpriced',
+    async (sim) => {
+      const { body } = await call(instance.url, 'POST', '/jobs', { body: { request: asked(sim) } });
+      const job = await reached(instance.url, (body as { id: string }).id, 'completed');
+      expect(job).toMatchObject({ cost_usd: null, result: { usage: null, cost_usd: null } });
+    },
+  );
+
+  it.each(['refusal', 'refusal, no_indexes, no_opening', 'refusal, no_deltas'])(
+    'and whose model answers with %s: the job has the words of the refusal, and no answer',
+    async (sim) => {
+      const { body } = await call(instance.url, 'POST', '/jobs', { body: { request: asked(sim) } });
+      const { id } = body as { id: string };
+      const words = expect.stringContaining('I decline to answer');
+      expect(await reached(instance.url, id, 'completed')).toMatchObject({
+        result: { answer_preview: null, refusal: words, incomplete_reason: null },
+      });
+      expect((await call(instance.url, 'GET', `/jobs/${id}/result`)).body).toMatchObject({
+        answer: null,
+        refusal: words,
+      });
+      const events = await readSse(`${instance.url}/jobs/${id}/events`);
+      expect(events.filter(({ event }) => event === 'delta')).toEqual([]);
+    },
+  );
+
+  it('and that stops before the first word: the job has the reason, and no answer', async () => {
+    const { body } = await call(instance.url, 'POST', '/jobs', { body: { request: asked('incomplete') } });
+    const { id } = body as { id: string };
+    expect(await reached(instance.url, id, 'completed')).toMatchObject({
+      result: { answer_preview: null, refusal: null, incomplete_reason: 'max_output_tokens' },
+    });
+    expect((await call(instance.url, 'GET', `/jobs/${id}/result`)).body).toMatchObject({ answer: null });
+  });
+});

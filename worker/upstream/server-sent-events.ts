@@ -1,0 +1,119 @@
+import type { Response } from 'undici';
+
+/**
+ * SseMessage is one message of an event stream. A comment is one without data: it says that the server is
+ * alive.
+ */
+export interface SseMessage {
+  /** What `event:` says; undefined: nothing. */
+  name: string | undefined;
+  data: string | undefined;
+}
+
+/** ReplyBody is what a reply holds, whatever its content type says. */
+export type ReplyBody =
+  | { kind: 'events'; messages: AsyncGenerator<SseMessage> }
+  | { kind: 'json'; text: string };
+
+const COMMENT: SseMessage = { name: undefined, data: undefined };
+/** The beginning of an event stream. */
+const FIRST_LINE = /^(:|(data|event|id|retry)[ :\r\n])/;
+/** As many characters as `FIRST_LINE` needs. */
+const LONGEST_BEGINNING = 6;
+
+/**
+ * bodyOf reads a reply until its first characters tell a stream of events from JSON: proxies call streams
+ * `text/plain` or `application/json`, and some servers answer JSON although a stream was asked for.
+ *
+ * @param signal of the connection: a body that ends because it aborts ends without an error.
+ */
+export async function bodyOf(reply: Response, signal: AbortSignal): Promise<ReplyBody> {
+  const isDeclared = reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
+  const pieces = textPieces(reply, signal);
+  let text = '';
+  for (;;) {
+    const beginning = text.trimStart();
+    if (isDeclared ? beginning !== '' : beginning.length >= LONGEST_BEGINNING) break;
+    const { done, value } = await pieces.next();
+    if (done) break;
+    text += value;
+  }
+  const beginning = text.trimStart();
+  const isJson = isDeclared ? /^[{[<]/.test(beginning) : !FIRST_LINE.test(beginning);
+  if (!isJson) return { kind: 'events', messages: messagesIn(text, pieces) };
+  const all = [text];
+  for await (const piece of pieces) all.push(piece);
+  return { kind: 'json', text: all.join('') };
+}
+
+/** Decodes UTF-8, without a byte order mark. */
+async function* textPieces(reply: Response, signal: AbortSignal): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  try {
+    for await (const piece of reply.body ?? []) yield decoder.decode(piece as Uint8Array, { stream: true });
+    yield decoder.decode();
+  } catch (error: unknown) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+/**
+ * Reads messages as browsers do (https://html.spec.whatwg.org/multipage/server-sent-events.html), and also
+ * those that no blank line ends: the last one before the end, and one JSON object behind the other.
+ *
+ * A piece without a line end is kept until the rest of its line has come: an answer of 8 MB is one line, and
+ * arrives in hundreds of pieces.
+ */
+async function* messagesIn(beginning: string, pieces: AsyncGenerator<string>): AsyncGenerator<SseMessage> {
+  let unfinished: string[] = [];
+  let isAfterReturn = false;
+  let name: string | undefined;
+  let data: string[] = [];
+  const take = (): SseMessage => {
+    const message = { name, data: data.length === 1 ? data[0] : data.join('\n') };
+    name = undefined;
+    data = [];
+    return message;
+  };
+  for await (const piece of after(beginning, pieces)) {
+    if (piece === '') continue;
+    let text = isAfterReturn && piece.startsWith('\n') ? piece.slice(1) : piece;
+    isAfterReturn = piece.endsWith('\r');
+    if (text.includes('\r')) text = text.replaceAll(/\r\n?/g, '\n');
+    unfinished.push(text);
+    if (!text.includes('\n')) continue;
+    const lines: string[] = unfinished.join('').split('\n');
+    unfinished = [lines.pop() ?? ''];
+    for (const line of lines) {
+      if (line === '') {
+        if (data.length > 0) yield take();
+        name = undefined;
+      } else if (line.startsWith(':')) yield COMMENT;
+      else {
+        const { field, value } = fieldIn(line);
+        const isWhole = data.at(-1)?.endsWith('}') ?? false;
+        if (field === 'data') {
+          if (isWhole && value.startsWith('{')) yield take();
+          data.push(value);
+        } else if (field === 'event') {
+          if (isWhole && name !== undefined) yield take();
+          name = value;
+        }
+      }
+    }
+  }
+  const { field, value } = fieldIn(unfinished.join(''));
+  if (field === 'data') data.push(value);
+  if (data.length > 0) yield take();
+}
+
+async function* after(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+  yield first;
+  yield* rest;
+}
+
+function fieldIn(line: string): { field: string; value: string } {
+  const colon = line.indexOf(':');
+  if (colon === -1) return { field: line, value: '' };
+  return { field: line.slice(0, colon), value: line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1) };
+}

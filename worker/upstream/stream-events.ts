@@ -1,0 +1,128 @@
+import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { hasEnded, type StreamEvent } from './running-response.ts';
+import type { SseMessage } from './server-sent-events.ts';
+
+/** SIGN_OF_LIFE is what a comment becomes, and whatever else says nothing: the server is there. */
+const SIGN_OF_LIFE: StreamEvent = { type: 'keepalive' };
+
+/** STREAM_DONE is the type of the event that `[DONE]` becomes: the server has said all. */
+export const STREAM_DONE = '[DONE]';
+
+/** Events that end a response, and the status that each one means. */
+const ENDINGS: ReadonlyMap<string, string> = new Map([
+  ['response.completed', 'completed'],
+  ['response.done', 'completed'],
+  ['response.incomplete', 'incomplete'],
+  ['response.failed', 'failed'],
+  ['response.cancelled', 'cancelled'],
+]);
+/** Events about a response that goes on, whatever status they show. */
+const OPENINGS = new Set(['response.created', 'response.queued', 'response.in_progress']);
+
+/**
+ * streamEvents makes events of a stream's messages. It leaves out an event that has come before.
+ *
+ * @param errorOf makes the error that is thrown for one that the stream tells in OpenAI's envelope.
+ * @param cursor the number of the last event that has been seen; undefined: none.
+ */
+export async function* streamEvents(
+  messages: AsyncIterable<SseMessage>,
+  errorOf: (envelope: object) => Error,
+  cursor?: number,
+): AsyncGenerator<StreamEvent> {
+  let last = cursor;
+  let lastData: string | undefined;
+  // Some servers number all events 0.
+  let isCounting = cursor !== undefined;
+  for await (const { name, data } of messages) {
+    const event = eventFrom(name, data, errorOf);
+    const number = event.sequence_number;
+    if (number !== undefined && last !== undefined) {
+      const isRepeated = cursor !== undefined && number <= cursor;
+      isCounting ||= number > last;
+      const isTwice = isCounting && number === last && data === lastData;
+      if ((isRepeated || isTwice) && !ENDINGS.has(event.type)) continue;
+    }
+    last = number ?? last;
+    lastData = data;
+    yield event;
+  }
+}
+
+/** The fields that say where an event belongs, and whether they may be believed. */
+const PLACES = ['output_index', 'content_index', 'summary_index', 'sequence_number'] as const;
+
+function eventFrom(
+  name: string | undefined,
+  data: string | undefined,
+  errorOf: (envelope: object) => Error,
+): StreamEvent {
+  if (data === undefined) return SIGN_OF_LIFE;
+  if (data.trim() === '[DONE]') return { type: STREAM_DONE };
+  const value = parsed(data);
+  if (value === undefined) return SIGN_OF_LIFE;
+  const type = typeof value['type'] === 'string' ? value['type'] : typeFrom(name, value);
+  const error = value['error'];
+  if (isRecord(error) && !type.startsWith('response.')) throw errorOf(error);
+  const event = value as StreamEvent;
+  event.type = type;
+  for (const place of PLACES) if (place in event && !Number.isSafeInteger(event[place])) delete event[place];
+  if ('item_id' in event && typeof event.item_id !== 'string') delete event.item_id;
+  if ('response' in event && !isRecord(event.response)) delete event.response;
+  return event;
+}
+
+/** Some servers tell the type in `event:` alone, or leave it out where the fields tell it. */
+function typeFrom(name: string | undefined, fields: Record<string, unknown>): string {
+  if (name?.startsWith('response.') || name === 'error') return name;
+  return typeof fields['delta'] === 'string' ? 'response.output_text.delta' : '';
+}
+
+function parsed(data: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(data);
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * endOf returns the response that an event ends; undefined: it goes on. Some servers leave the status behind
+ * at `in_progress`, leave fields out that they have told before, or send the fields of the response without
+ * an object around them.
+ *
+ * @param known the response as it was told before.
+ */
+export function endOf(event: StreamEvent, known: UpstreamResponse): UpstreamResponse | undefined {
+  const { type, response } = event;
+  const meant = ENDINGS.get(type);
+  if (meant === undefined) {
+    return response !== undefined && hasEnded(response) && !OPENINGS.has(type) ? response : undefined;
+  }
+  const said = response ?? unwrapped(event);
+  const isWhole = typeof said.id === 'string' && typeof said.model === 'string';
+  const whole = isWhole ? said : { ...known, ...withoutNulls(said) };
+  const status = statusOf(said, meant);
+  return status === whole.status ? whole : { ...whole, status };
+}
+
+function statusOf({ status, incomplete_details: details }: UpstreamResponse, meant: string): string {
+  const isFinal = status !== undefined && hasEnded({ id: '', status });
+  if (isFinal && !(meant === 'failed' && status === 'completed')) return status;
+  return meant === 'completed' && typeof details?.reason === 'string' ? 'incomplete' : meant;
+}
+
+function unwrapped({ type: _type, sequence_number: _number, ...fields }: StreamEvent): UpstreamResponse {
+  return fields as unknown as UpstreamResponse;
+}
+
+function withoutNulls(response: UpstreamResponse): Partial<UpstreamResponse> {
+  return Object.fromEntries(
+    Object.entries(response).filter(([, value]) => value !== null && value !== undefined),
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
