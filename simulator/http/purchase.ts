@@ -40,6 +40,7 @@ export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 /** admit checks a create body and decides which faults the create meets. It buys nothing. */
 export function admit(body: unknown, { settings, store, faultCounts }: CreateDeps): Admission {
   const asked = readCreateRequest(body, settings.models);
+  checkStream(asked, settings);
   const request = applyProfile(asked, settings);
   checkPrevious(request, store);
   checkWebhooks(request, settings);
@@ -87,6 +88,7 @@ function applyProfile(request: CreateRequest, { background }: Settings): CreateR
     case 'supported':
       return request;
     case 'ignored':
+    case 'late':
       return { ...request, background: false };
     case 'rejected':
       throw badRequest("Unsupported parameter: 'background' is not supported by this server.", {
@@ -98,6 +100,11 @@ function applyProfile(request: CreateRequest, { background }: Settings): CreateR
       return never;
     }
   }
+}
+
+function checkStream({ stream }: CreateRequest, { streams }: Settings): void {
+  if (!stream || streams === 'supported') return;
+  throw badRequest('Streaming is not currently supported.', { param: 'stream', code: 'unsupported_value' });
 }
 
 function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store): void {

@@ -34,6 +34,8 @@ const backoffSchema = strictObject({
   maxMs: milliseconds.default(60_000).describe('The longest wait between two attempts, in milliseconds.'),
 });
 
+const useSchema = z.enum(['auto', 'always', 'never']).default('auto');
+
 const modelSchema = strictObject({
   upstream: z
     .string()
@@ -89,6 +91,14 @@ const modelSchema = strictObject({
       "How long an uncertain purchase waits for OpenAI's webhook to name the lost response, in milliseconds." +
         ' Used only with OPENAI_WEBHOOK_SECRET.',
     ),
+  background: useSchema.describe(
+    "Whether jobs run in the upstream's background mode, in which a response outlives its worker: auto finds out " +
+      'whether the server has it.',
+  ),
+  stream: useSchema.describe(
+    'Whether jobs follow the events of a response: auto where the job asks for it and the server streams. ' +
+      'Without, the worker polls.',
+  ),
   backoff: backoffSchema
     .prefault({})
     .describe('The wait between two attempts: exponential, with full jitter.'),

@@ -44,7 +44,7 @@ export interface NextJob {
 export type GiveBackTarget =
   | { kind: 'first' }
   | { kind: 'fair-queue' }
-  | { kind: 'delayed'; dueAt: number; failedReason: string };
+  | { kind: 'delayed' | 'held'; dueAt: number; failedReason: string };
 
 /** ReservedJob is a queued job with a reservation of an upstream model's quota. */
 interface ReservedJob {
@@ -106,7 +106,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const scriptKeys = modelScriptKeys(keys);
   return {
     async giveBack(job, lockToken, target) {
-      const retry = target.kind === 'delayed' ? target : { dueAt: '', failedReason: '' };
+      const retry = 'dueAt' in target ? target : { dueAt: '', failedReason: '' };
       const answer = await giveBackJob.run(redis, {
         keys: jobScriptKeys(keys, job.id, job.tenant),
         args: {
@@ -180,7 +180,7 @@ type NextReply = [
 ];
 
 function needsWakeUp(target: GiveBackTarget): boolean {
-  if (target.kind === 'delayed') return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
+  if ('dueAt' in target) return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
   return target.kind === 'fair-queue';
 }
 

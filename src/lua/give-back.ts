@@ -17,7 +17,8 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  *   response;
  * - 'fair-queue': the fair queue, in the order `order`;
  * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it
- *   failed.
+ *   failed;
+ * - 'held': the same, and the attempt does not count.
  *
  * `deadline` is in ms, '' for none. `wakeChannel` tells the dispatchers, '' for none. Returns a
  * `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
@@ -50,7 +51,7 @@ elseif target == 'fair-queue' then
   if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
   redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
 else
-  redis.call('HINCRBY', job, 'atm', 1)
+  if target == 'delayed' then redis.call('HINCRBY', job, 'atm', 1) end
   redis.call('HSET', job, 'failedReason', failedReason)
   parkDelayed(id, dueAt)
   redis.call('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', dueAt)

@@ -17,14 +17,17 @@ export interface QuotaKeys {
    * - `pending_tokens`: tokens reserved for jobs that the upstream has not counted yet.
    * - `over_estimate`: tokens reserved for jobs that it has counted, beyond their input.
    * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
-   * - `rate_limited_until`: the end of the pause that a 429 asked for.
-   * - `probe_at`, `probe_ms`: while the account has no money, when the next probe is sent, and the pause
-   *   before it.
-   * - `open_until`, `open_ms`: while the circuit is open, when the next probe is sent, and the pause before
-   *   it.
-   * - `failures`, `failing_jobs`: jobs that failed in a row, and their ids. From five on the circuit is open.
-   * - `probe_job`: the job that is sent as a probe.
-   * - `gone_until`: until this time the model counts as missing at the upstream.
+   * - `rate_limited_until`: end of the pause that a 429 has asked for.
+   * - `pauses`, `paused_inside`: such pauses in a row in which no job has passed; whether responses were
+   *   throttled that had been accepted.
+   * - `stop`, `stop_words`, `stop_inside`: why nothing is sent but probes, the upstream's words about it, and
+   *   '1' when it came from inside accepted responses. src/lua/quota/stop.ts says who writes and ends them.
+   * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the pause before it, and the job that is
+   *   the probe.
+   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: jobs that failed in a row, and their
+   *   ids; for create requests and for accepted responses. Five make a stop.
+   * - `passes`, `answers`: create requests that were accepted, and responses that brought an answer.
+   * - `gone_until`: until then the upstream is taken not to have the model.
    */
   readonly state: string;
   /** A list of the charges of the last minute, in steps of 100 ms: `<step>:<requests>:<tokens>`. */
@@ -38,6 +41,11 @@ export interface QuotaKeys {
   readonly reservations: string;
   /** A hash of what jobs have used: averages by class. */
   readonly usage: string;
+  /**
+   * A hash of the jobs that were refused for a reason that concerns all jobs, since they last passed:
+   * `<passes at the last one>:<refusals with passes in between>`. The field is the job, or `inside <job>`.
+   */
+  readonly refusals: string;
 }
 
 /** quotaKeysOf returns the keys of the quota of `upstreamModel` under `prefix` (`O3Q_PREFIX`). */
@@ -49,6 +57,7 @@ export function quotaKeysOf(prefix: string, upstreamModel: string): QuotaKeys {
     leases: `${state}:leases`,
     reservations: `${state}:reservations`,
     usage: `${state}:usage`,
+    refusals: `${state}:refusals`,
   };
 }
 

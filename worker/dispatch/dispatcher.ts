@@ -39,7 +39,9 @@ export interface Dispatcher {
 type Lack = 'jobs' | 'quota' | 'room';
 
 const AT_ONCE = 32;
-/** How long a dispatcher waits for a worker to take the jobs that it started, in milliseconds. */
+/** Jobs among which a probe is chosen, however little room there is. */
+const PROBE_CHOICE = 8;
+/** The wait for a worker to take what was started. */
 const UNTAKEN_MS = 50;
 const AFTER_ERROR_MS = 1000;
 /** Spreads the workers of a fleet, so that they do not all ask in the same millisecond. */
@@ -68,11 +70,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
   listen(options, pausedHere, hear);
 
-  const reporter = createQueueStatusReporter(fairQueue, onError);
-  /**
-   * @returns what to wait for, and for how many milliseconds at most; undefined: start the next round at
-   * once.
-   */
+  const reporter = createQueueStatusReporter(queue.model, fairQueue, onError);
+  /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
   const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());
     const {
@@ -80,7 +79,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       untaken,
       dueInMs = DISPATCHER_LOOKS_EVERY_MS,
       jobs,
-    } = await fairQueue.next(Math.max(1, slots));
+    } = await fairQueue.next(Math.max(PROBE_CHOICE, slots));
     if (jobs.length === 0) reporter.empty();
     if (jobs.length === 0 || paused)
       return { lack: 'jobs', ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
@@ -88,12 +87,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       reporter.noWorker(first);
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
-    const round = await reserveAndStart(jobs.slice(0, slots - untaken), {
-      model: queue.model,
-      fairQueue,
-      tenantLimits,
-      sources,
-      pausedHere,
+    const round = await reserveAndStart(jobs, {
+      ...{ model: queue.model, fairQueue, tenantLimits, sources, pausedHere },
+      most: slots - untaken,
     });
     const { wait } = round;
     reporter.moved(round.source, wait);

@@ -9,10 +9,11 @@ const headers = (fields: Record<string, string>): number | undefined => retryAft
 describe('a refusal by the upstream', () => {
   it.each<[string, unknown, string, boolean]>([
     ['400', refused(400, { message: 'no', code: 'invalid_value' }), 'invalid_request', false],
-    ['401', refused(401, { message: 'no' }), 'authentication', false],
-    ['403', refused(403, { message: 'no' }), 'permission', false],
-    ['404', refused(404, { message: 'no' }), 'not_found', false],
-    ['404 model', refused(404, { message: 'no', code: 'model_not_found' }), 'model_not_found', false],
+    ['401', refused(401, { message: 'no' }), 'authentication', true],
+    ['403', refused(403, { message: 'no' }), 'permission', true],
+    ['404', refused(404, { message: 'no' }), 'wrong_address', true],
+    ['404 thing', refused(404, { message: "No file 'file-1'", param: 'input' }), 'not_found', false],
+    ['404 model', refused(404, { message: 'no', code: 'model_not_found' }), 'model_not_found', true],
     ['409', refused(409, { message: 'no' }), 'conflict', true],
     ['422', refused(422, { message: 'no' }), 'invalid_request', false],
     ['429', refused(429, { message: 'no', type: 'requests' }), 'rate_limited', true],
@@ -81,9 +82,9 @@ describe('retry-after', () => {
     expect(headers({ 'retry-after': 'soon' })).toBeUndefined();
   });
 
-  it('is kept between 0 and a day', () => {
+  it('is kept between 0 and an hour', () => {
     expect(headers({ 'retry-after': '-5' })).toBe(0);
-    expect(headers({ 'retry-after': '99999999' })).toBe(86_400_000);
+    expect(headers({ 'retry-after': '99999999' })).toBe(3_600_000);
   });
 });
 
