@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { type Flaw, type ProblemCode, QueueError } from '../../src/errors/problem.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
+import { isRedisAway } from '../../src/redis/refusal.ts';
 
 /**
  * HTTP_PROBLEMS are all codes of refusals with their HTTP status: those of the queue itself (PROBLEM_CODES in
@@ -86,6 +87,14 @@ export function problemFrom(error: unknown): HttpProblem | undefined {
         ? {}
         : { 'retry-after': String(Math.ceil(waitMs / 1000)), 'retry-after-ms': String(waitMs) };
     return new HttpProblem(error.code, error.message, { flaws: error.flaws, headers });
+  }
+  if (isRedisAway(error)) {
+    return problemFrom(
+      new QueueError(
+        'redis_unavailable',
+        `Redis cannot be used now (${error.message}). Try again in a moment`,
+      ),
+    );
   }
   return requestProblemFrom(error);
 }

@@ -1,6 +1,7 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
+import { runOwner } from './locks.ts';
 import type { RunAnswer } from './run.ts';
 
 /** GiveBackAnswer is what `giveBackJob` did, or why it did nothing. */
@@ -29,15 +30,17 @@ export const giveBackJob = defineScript({
     ...['id', 'lockToken', 'target', 'tenant', 'order', 'deadline', 'dueAt', 'failedReason'],
     'wakeChannel',
   ],
-  uses: [fairQueueLibrary, parked],
+  uses: [runOwner, fairQueueLibrary, parked],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+if not ownsRun() then return 'lock-lost' end
 if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
+-- BullMQ has taken the job back from a worker whose lock had run out.
+if redis.call('LREM', active, -1, id) == 0 then return 'lock-lost' end
 -- What BullMQ does when it moves a job out of its active list (moveToDelayed and moveJobFromActiveToWait of
 -- bullmq 6.7.0).
 redis.call('DEL', lock)
 redis.call('SREM', stalled, id)
-redis.call('LREM', active, -1, id)
+redis.call('HDEL', run, 'holder')
 if target == 'first' then
   redis.call('RPUSH', wait, id)
   redis.call('ZADD', marker, 0, '0')

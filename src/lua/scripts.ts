@@ -3,6 +3,7 @@ import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
+import { forgivePause, renewLocks } from './locks.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/quota.ts';
@@ -19,6 +20,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
+  ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
   ...[quotaRenew, quotaSent, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
