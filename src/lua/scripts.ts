@@ -7,7 +7,7 @@ import { forgivePause, renewLocks } from './locks.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/quota.ts';
-import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
+import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
@@ -23,7 +23,16 @@ export const SCRIPTS: readonly Script[] = [
   ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
-  ...[quotaRenew, quotaSent, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
+  ...[
+    quotaRenew,
+    quotaSent,
+    quotaGiveBack,
+    quotaSettle,
+    quotaReport,
+    quotaResume,
+    quotaAccepted,
+    quotaAnswered,
+  ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox],
 ];
