@@ -80,7 +80,6 @@ const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
     /^src\/quota\/limits\.ts$/,
     'which limits hold for an upstream model: a rule of the quota, used by a worker',
   ],
-  [/^src\/lua\/scripts\.ts$/, 'the list of all scripts stands beside the scripts'],
   [/^cli\/commands\//, 'one file for each command: its name is the command'],
   [
     /^producer\/(routes|openapi\/operations)\//,
