@@ -38,8 +38,8 @@ export interface AppOptions {
   draining: AbortSignal;
   /**
    * How long a foreground call of `/v1` may take before the headers of its answer are sent, in milliseconds.
-   * After them a failure can no longer be an HTTP error. OpenAI's SDK for Node sends a request again when no
-   * headers have come for 300 s, and proxies give up sooner. Default 30,000.
+   * After the headers, a failure can no longer be an HTTP error. OpenAI's SDK for Node sends a request again
+   * when no headers have come for 300 s, and proxies give up sooner. Default 30,000.
    */
   headersMs?: number;
   logger: Logger;
@@ -50,8 +50,8 @@ const BOARD_PATH = '/board';
 const DOCS_PATH = '/docs';
 
 /**
- * routesOf lists the routes of the API document. The board, the documentation and the login are pages outside
- * it.
+ * routesOf lists the routes of the API document. The document leaves out the pages: the board, the
+ * documentation and the login.
  */
 export function routesOf({
   queue,
@@ -71,6 +71,7 @@ export function routesOf({
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
       headersMs,
+      draining,
     ),
     ...webhookRoutes(queue, webhookSecret, logger),
   ]);
@@ -91,7 +92,7 @@ export function createApp({ access, ...options }: AppOptions): Express {
     routes.filter(({ open }) => open === true),
     queueFor,
   );
-  // What follows is only for callers with access, who are known before any body is read.
+  // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl(access));
 
   app.use(BOARD_PATH, adminOnly);
@@ -180,15 +181,15 @@ function methodNotAllowed(routes: readonly Route[]): RequestHandler {
 }
 
 /**
- * The reason of a signal whose client has closed its connection. That is not a failure, and there is no one
- * to answer. One object serves all calls, since its stack says nothing, and every call ends with it, also an
- * answered one.
+ * CLIENT_GONE is the abort reason of a request's signal when its connection closes. It is not a failure, and
+ * no client is left to answer. All requests share one object: its stack says nothing, and the signal of every
+ * request aborts with it, even after an answer.
  */
 const CLIENT_GONE = new Error('The client has closed its connection');
 
 /**
- * answerErrors explains expected errors to the caller. Of an unexpected error the log tells everything, the
- * caller nothing.
+ * answerErrors explains expected errors to the caller. It writes the details of an unexpected error to the
+ * log and does not send them to the caller.
  */
 function answerErrors(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {

@@ -22,7 +22,7 @@ export interface ProducerOptions extends Models {
   webhooksOut?: boolean;
   /** The callers' keys. Default: none, so that the producer must listen on loopback. */
   keys?: readonly ApiKey[];
-  /** The limit of requests of each key. Default 60,000. */
+  /** How many requests a minute each key may make. Default 60,000. */
   requestsPerMinute?: number;
   /** See AppOptions. */
   headersMs?: number;
@@ -30,7 +30,7 @@ export interface ProducerOptions extends Models {
 }
 
 export interface Producer extends Stoppable {
-  /** The URL on which it listens. */
+  /** The URL on which the producer listens. */
   readonly url: string;
 }
 

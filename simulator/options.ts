@@ -10,7 +10,12 @@ type BackgroundProfile =
   /** It refuses the field with 400 `unsupported_parameter`. Responses cannot be looked up. */
   | 'rejected'
   /** It ignores the field and answers in the foreground. Responses cannot be looked up. */
-  | 'ignored';
+  | 'ignored'
+  /** It ignores the field and streams nothing: its first byte comes when the answer is there. */
+  | 'late';
+
+/** StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400. */
+type StreamProfile = 'supported' | 'rejected';
 
 /** SimulatorOptions are the options of `createSimulator`, as docs/SIMULATOR.md lists them. */
 export type SimulatorOptions = RateLimitOptions & {
@@ -18,7 +23,10 @@ export type SimulatorOptions = RateLimitOptions & {
    * Milliseconds from create to answer. Default 2000; `metadata.sim_think_ms` overrides it for one request.
    */
   readonly thinkMs?: number | undefined;
-  /** Share of `thinkMs` by which it varies, 0 to 1. Default 0: every response takes the same time. */
+  /**
+   * The share of `thinkMs` by which the think time varies, 0 to 1. Default 0: every response takes the same
+   * time.
+   */
   readonly jitter?: number | undefined;
   /** The seed of the jitter. The same seed gives the same sequence of think times. Default 1. */
   readonly seed?: number | undefined;
@@ -29,6 +37,8 @@ export type SimulatorOptions = RateLimitOptions & {
   readonly models?: readonly (string | SimulatedModel)[] | undefined;
   /** Default `supported`. */
   readonly background?: BackgroundProfile | undefined;
+  /** Default `supported`. */
+  readonly streams?: StreamProfile | undefined;
   /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
   /**
@@ -61,6 +71,7 @@ const OPTIONS: Readonly<Record<keyof SimulatorOptions, true>> = {
   tokensPerMinute: true,
   limits: true,
   background: true,
+  streams: true,
   apiKey: true,
   retentionMs: true,
   streamWindowMs: true,
@@ -78,6 +89,7 @@ export type Settings = {
   readonly models: Models;
   readonly limitOf: LimitOf;
   readonly background: BackgroundProfile;
+  readonly streams: StreamProfile;
   readonly apiKey: string | undefined;
   readonly retentionMs: number;
   readonly streamWindowMs: number;
@@ -107,6 +119,7 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     models,
     limitOf: resolveLimits(options, models.ids),
     background: options.background ?? 'supported',
+    streams: options.streams ?? 'supported',
     apiKey: options.apiKey,
     retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),
     streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),

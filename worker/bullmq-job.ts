@@ -41,8 +41,9 @@ export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {
     case 'postponed':
       return { kind: 'fair-queue' };
     case 'retry':
+    case 'held':
       return {
-        kind: 'delayed',
+        kind: outcome.kind === 'held' ? 'held' : 'delayed',
         dueAt: Date.now() + Math.round(outcome.delayMs),
         failedReason: outcome.failure.message,
       };
@@ -61,6 +62,7 @@ export function settle(outcome: Outcome): unknown {
     case 'cancelled':
       throw new RecordedEnd('cancelled: on request');
     case 'retry':
+    case 'held':
     case 'released':
     case 'postponed':
     case 'lost':

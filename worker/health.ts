@@ -19,7 +19,7 @@ export interface WorkerHealth extends Stoppable {
  * @param worker returns undefined until the worker is made, which is after the port is open.
  */
 export async function startWorkerHealth(
-  worker: () => Pick<O3Worker, 'isReady' | 'troubles' | 'metrics'> | undefined,
+  worker: () => Pick<O3Worker, 'redisTrouble' | 'troubles' | 'metrics'> | undefined,
   host: string,
   port: number,
 ): Promise<WorkerHealth> {
@@ -27,7 +27,9 @@ export async function startWorkerHealth(
   const sendReady = async (response: ServerResponse): Promise<void> => {
     const running = worker();
     if (draining) return sendWord(response, 503, 'draining');
-    if (running?.isReady() !== true) return sendWord(response, 503, 'no Redis');
+    if (running === undefined) return sendWord(response, 503, 'no Redis');
+    const trouble = await running.redisTrouble();
+    if (trouble !== undefined) return sendWord(response, 503, 'no Redis', { reasons: [trouble] });
     const reasons = await running.troubles();
     if (reasons.length === 0) sendWord(response, 200, 'ok');
     else sendWord(response, 200, 'degraded', { reasons });

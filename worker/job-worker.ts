@@ -1,5 +1,6 @@
 import { Job, type JobProgress, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import { parseExact } from '../src/job/exact-json.ts';
+import { forgivePause, renewLocks } from '../src/lua/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
 /**
@@ -56,9 +57,15 @@ class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> 
  * A worker that lost a lock may be given the same job again before it notices. BullMQ renews locks by job id,
  * and ends the renewal only when the start is over and it has asked for the next job: the end of the first
  * start then leaves the second one without renewal, to be lost too, and so on.
+ *
+ * While Redis takes no writes, no worker can renew a lock, and none can take a job: what expires then has not
+ * been lost. When Redis takes writes again, each worker takes the locks of its jobs again, and no worker takes
+ * over a job before that (`forgivePause`).
  */
 export class JobWorker extends Worker {
-  readonly #starts = new Map<string, Promise<unknown>>();
+  readonly #starts = new Map<string, { token: string; start: Promise<unknown> }>();
+  readonly #redis: RedisClient;
+  readonly #lockMs: number;
   readonly #onTakenAgain: (id: string) => void;
 
   /**
@@ -68,11 +75,51 @@ export class JobWorker extends Worker {
   constructor(
     name: string,
     processor: Processor,
-    options: WorkerOptions,
+    options: WorkerOptions & { connection: RedisClient; lockDuration: number },
     onTakenAgain: (id: string) => void,
   ) {
     super(name, processor, options);
+    this.#redis = options.connection;
+    this.#lockMs = options.lockDuration;
     this.#onTakenAgain = onTakenAgain;
+    this.#forgivePauses();
+  }
+
+  override async extendJobLocks(ids: string[], tokens: string[]): Promise<string[]> {
+    const askedAt = Date.now();
+    const lost = await this.#renewLocks(ids.map((id, i) => [id, tokens[i] ?? '']));
+    if (Date.now() - askedAt < this.#lockMs / 3) return lost;
+    // Redis was away or took no writes, so that locks may have run out. BullMQ names only some of the jobs. A
+    // job whose end BullMQ is being told keeps no lock: if BullMQ refuses the completion for its lack, it must
+    // not be able to record a failure afterwards. The look for stalled jobs then repeats the end.
+    const running = new Set(this.lockManager.getTrackedJobIds());
+    const held = [...this.#starts].flatMap(([id, { token }]): [string, string][] =>
+      running.has(id) ? [[id, token]] : [],
+    );
+    const gone = new Set(await this.#renewLocks(held, '1'));
+    return ids.filter((id) => gone.has(id));
+  }
+
+  async #renewLocks(held: readonly [id: string, token: string][], retake = ''): Promise<string[]> {
+    const lost = await renewLocks.run(this.#redis, {
+      keys: { active: this.toKey('active'), stalled: this.toKey('stalled') },
+      args: { lockPrefix: this.toKey(''), lockMs: this.#lockMs, retake },
+      rest: held.flat(),
+    });
+    return lost as string[];
+  }
+
+  /** BullMQ's look for stalled jobs. BullMQ keeps its own method private. */
+  #forgivePauses(): void {
+    const backend = this.getBackend();
+    const look = backend.moveStalledJobsToWait.bind(backend);
+    backend.moveStalledJobsToWait = async () => {
+      await forgivePause.run(this.#redis, {
+        keys: { meta: this.toKey('meta'), stalled: this.toKey('stalled') },
+        args: { pauseMs: this.#lockMs / 2 },
+      });
+      return look();
+    };
   }
 
   protected override get Job(): typeof Job {
@@ -88,14 +135,14 @@ export class JobWorker extends Worker {
     const earlier = this.#starts.get(id);
     if (earlier !== undefined) this.#onTakenAgain(id);
     const start = (async () => {
-      await earlier?.catch(() => {});
+      await earlier?.start.catch(() => {});
       return super.processJob(job, token, fetchNext);
     })();
-    this.#starts.set(id, start);
+    this.#starts.set(id, { token, start });
     try {
       return await start;
     } finally {
-      if (this.#starts.get(id) === start) this.#starts.delete(id);
+      if (this.#starts.get(id)?.start === start) this.#starts.delete(id);
     }
   }
 }

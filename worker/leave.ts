@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Logger } from '../src/process/log.ts';
-import type { RedisClient } from '../src/redis/connection.ts';
+import type { WriteProbe } from '../src/redis/write-probe.ts';
 import type { QueueWorker } from './job-worker.ts';
 
 /** Redis has said nothing for so long: a restart takes longer, a busy moment does not. */
@@ -8,19 +8,19 @@ const SILENCE_MS = 800;
 const TICK_MS = 50;
 
 /**
- * leaveAll stops the workers of all models. Without Redis no job can be given back, and a worker that waited
+ * leaveAll stops the workers of all models. Without a Redis that takes writes no job can be given back, and a worker that waited
  * for it would be ended by force. Their locks expire by themselves, and other workers adopt what runs. Only a
  * response that no other worker could adopt is worth the wait.
  */
 export async function leaveAll(
   workers: readonly QueueWorker[],
-  redis: RedisClient,
+  probe: WriteProbe,
   logger: Logger,
 ): Promise<void> {
   const gone = new AbortController();
   const leaving = Promise.all(workers.map((worker) => worker.leave())).finally(() => gone.abort());
   const isWorthWaiting = (): boolean => workers.some((worker) => worker.hasUnrecoverableWork());
-  const abandoning = silence(redis, isWorthWaiting, gone.signal).then((isSilent) => {
+  const abandoning = silence(probe, isWorthWaiting, gone.signal).then((isSilent) => {
     if (!isSilent) return leaving;
     logger.warn(
       'Redis does not answer, so no job can be released: leaving; other workers take over when the locks expire',
@@ -36,7 +36,7 @@ export async function leaveAll(
  * the event loop the timers fire before the answers are read.
  */
 async function silence(
-  redis: RedisClient,
+  probe: WriteProbe,
   isWorthWaiting: () => boolean,
   gone: AbortSignal,
 ): Promise<boolean> {
@@ -45,15 +45,10 @@ async function silence(
     if (ticks * TICK_MS >= SILENCE_MS && !isWorthWaiting()) return true;
     if (!isAsked) {
       isAsked = true;
-      redis.ping().then(
-        () => {
-          isAsked = false;
-          ticks = 0;
-        },
-        () => {
-          isAsked = false;
-        },
-      );
+      void probe().then((trouble) => {
+        isAsked = false;
+        if (trouble === undefined) ticks = 0;
+      });
     }
     await pause(TICK_MS);
   }

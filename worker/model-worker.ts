@@ -131,7 +131,10 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
         });
         // Otherwise the job's next worker takes the reservation over.
         if (outcome.kind !== 'released' && outcome.kind !== 'lost')
-          reservation.settle(outcome.kind === 'completed' ? outcome.summary.usage : null);
+          reservation.settle(
+            outcome.kind === 'completed' ? outcome.summary.usage : null,
+            outcome.kind === 'completed',
+          );
         return outcome;
       } finally {
         reservation.close();

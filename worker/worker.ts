@@ -10,6 +10,7 @@ import type { Stoppable } from '../src/process/shutdown.ts';
 import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
+import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
 import type { Recovery } from './job-worker.ts';
@@ -49,8 +50,7 @@ const LOOK_TIMEOUT_MS = 1000;
 const LOG_BATCHES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
-  /** Whether Redis can be used right now. */
-  isReady(): boolean;
+  readonly redisTrouble: WriteProbe;
   /**
    * Why jobs of configured models are not answered now, a sentence each. Empty also when Redis does not
    * answer in time.
@@ -127,6 +127,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
     });
   if (webhooksOut !== undefined) workers.push(webhooksOut.worker);
 
+  const redisTrouble = createWriteProbe(redis, prefix);
   const shared = cachedRead(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
   // Without Redis the command, and its caller, would wait until it is back.
   const look = async () =>
@@ -147,13 +148,13 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const leave = (): Promise<unknown> => {
     retention.stop();
     catalog.stop();
-    left ??= leaveAll(workers, redis, logger);
+    left ??= leaveAll(workers, redisTrouble, logger);
     return left;
   };
   return {
     name: 'worker',
     metrics,
-    isReady: () => redis.status === 'ready',
+    redisTrouble,
     async troubles() {
       const reading = await look();
       return reading === undefined ? [] : troublesIn(modelViewsFrom(reading));

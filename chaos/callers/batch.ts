@@ -145,7 +145,7 @@ async function judge(output: string, lines: number): Promise<{ answers: number; 
     if (got.length === 1 && got[0] === 'its answer') return [];
     return [
       {
-        rule: 'each line has its answer once',
+        rule: 'each line has exactly one answer, its own',
         about,
         expected: 'its answer',
         seen: got.join(', ') || 'nothing',

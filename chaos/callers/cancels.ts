@@ -73,9 +73,9 @@ export const runCancels = scenario({ workers: 2 }, async (world) => {
       },
       {
         ...purchaseRequirement(evidence, ACTIVE_JOBS + RANDOM_JOBS - neverBought),
-        what: 'purchases of the jobs that were bought',
+        what: 'purchases, one for each job that was sent to the upstream',
       },
-      exactly('ended in two states, or bought after the cancel', 0, violations.length),
+      exactly('jobs that ended in two statuses, or were bought after the cancel', 0, violations.length),
     ],
     violations,
   };
@@ -99,7 +99,7 @@ async function stopDelays(fleet: Fleet, answered: ReadonlyMap<string, number>): 
   const stopped = new Map(responses.map((entry) => [jobNameIn(entry.question), entry.cancelled_at]));
   return [...answered].map(([job, at]) => {
     const stoppedAt = stopped.get(job) ?? Number.POSITIVE_INFINITY;
-    // The worker may be faster than the answer.
+    // The worker may cancel at the upstream before the caller has the answer.
     return Math.max(0, stoppedAt - at);
   });
 }

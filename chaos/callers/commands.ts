@@ -8,11 +8,11 @@ import { scenario } from '../scenario.ts';
 
 const JOBS = 10;
 const THINK_MS = '1500';
-/** Longer than the last word that a worker has to say about a job. */
+/** Longer than a worker takes to write its last record of a job. */
 const QUIET_MS = 1500;
 const WAIT_MS = 20_000;
 
-/** Counts of what Redis was sent, without the commands that scripts call themselves. */
+/** How many commands and scripts Redis was sent, without the commands that scripts call. */
 interface Sent {
   commands: number;
   scripts: number;
@@ -55,9 +55,9 @@ export const runCommands = scenario({ workers: 1 }, async ({ fleet, signal, prog
     const requirements: Requirement[] = [];
     await ask(fleet, { what: '', key: false, request: { metadata: SIMULATED } }, 'warm-up');
     await pause(QUIET_MS, signal);
-    progress('nothing to do');
+    progress('measuring without jobs');
     const idle = await perSecond(sent, () => pause(8000, signal));
-    requirements.push(figureOf('idle, a second', idle));
+    requirements.push(figureOf('idle, per second', idle));
     for (const kind of KINDS) {
       progress(kind.what);
       const before = { ...sent };

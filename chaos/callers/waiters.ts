@@ -17,7 +17,7 @@ import { callUntilEnd, type LateAnswer } from './waiting-call.ts';
 /** Half of the callers ask for the result of an existing job; half enqueue a job and wait. */
 const WAITERS = 2000;
 const BURST = 200;
-/** Not faster than the worker creates: a job that waits in the queue ends later than planned. */
+/** Not faster than the worker sends creates: a job that waits in the queue ends later than planned. */
 const PER_SECOND = 100;
 /** From the start to the first end; all callers must be waiting by then. */
 const LEAD_MS = 40_000;
@@ -94,7 +94,7 @@ export const runWaiters = scenario({ workers: 1 }, async (world) => {
   return {
     requirements: [
       exactly('callers waiting at once', WAITERS, waiting),
-      exactly('answered 200, with an end or a result', WAITERS, answered.length),
+      exactly('answered 200, with a finished job or a result', WAITERS, answered.length),
       timing('from the end of the job to the answer', [...delays.values()]),
       timing(`the same for ${BURST} that end within ${together} ms`, burst),
       memory([rssFirst, rssBefore, rssWaiting], waiting),
@@ -199,8 +199,8 @@ function timing(what: string, delays: readonly number[]): Requirement {
 }
 
 /**
- * Counts from before the calls and from the beginning: enqueueing had made room in the heap that the calls
- * may have used, so the truth is in between.
+ * Measures the growth twice: from before the calls, and from the beginning. Enqueueing had already enlarged
+ * the heap, and the calls may have used that room, so the true value is in between.
  */
 function memory(bytes: readonly (number | undefined)[], count: number): Requirement {
   const [first = Number.NaN, before = Number.NaN, waiting = Number.NaN] = bytes;

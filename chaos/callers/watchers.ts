@@ -18,7 +18,10 @@ import { createWatcher, type Watched } from './watcher.ts';
 const WATCHERS = 200;
 /** A long answer. During the first half of the time it only reasons and sends no text. */
 const LONG = { deltas: 10_000, thinkMs: 45_000 };
-/** While the worker streams the answer, and so early that the next worker has a part left to stream. */
+/**
+ * When the worker is killed: while it streams the answer, and early enough that the next worker streams a
+ * part.
+ */
 const KILL_AT_MS = { least: 25_000, most: 27_000 };
 /** Jobs whose first response fails in the middle of its answer. */
 const FAILING = 5;
@@ -49,12 +52,17 @@ export const runWatchers = scenario({ workers: 1, producers: 2 }, async (world) 
   return {
     requirements: [
       ...wholeness(`${LONG.deltas} deltas, worker killed`, [long]),
-      { what: 'its attempt', required: '1', measured: `${long.job.attempt}`, met: long.job.attempt === 1 },
+      {
+        what: 'attempt of that job',
+        required: '1',
+        measured: `${long.job.attempt}`,
+        met: long.job.attempt === 1,
+      },
       timing(long),
       await eventLogSize(fleet, long.job.id),
       ...stalls,
       ...wholeness(`${FAILING} jobs that fail once`, failing),
-      exactly('of them with attempt 2', FAILING, attempts),
+      exactly('failing jobs with attempt 2', FAILING, attempts),
       // The failed responses were paid for, too.
       purchaseRequirement(evidence, 1 + 2 * FAILING),
     ],
@@ -144,7 +152,7 @@ function isWhole({ text, doneAt, flaws }: Watched, answer: string): boolean {
   return doneAt !== undefined && text === answer && answer !== '' && flaws.length === 0;
 }
 
-/** How many different sequences of events there are, where one for each route is right. */
+/** Counts the different sequences of events that watchers saw. One for each route is correct. */
 function sequences(audience: Audience): number {
   return new Set(audience.watched.map(({ route, lines }) => JSON.stringify([route, lines]))).size;
 }
@@ -178,7 +186,7 @@ function timing({ job, watched }: Audience): Requirement {
   const delays = present.map(({ doneAt }) => (doneAt ?? Number.POSITIVE_INFINITY) - endedAt);
   const last = Math.max(...watched.map(({ doneAt }) => doneAt ?? Number.POSITIVE_INFINITY)) - endedAt;
   return figure(
-    'from its end to `done`, for connected watchers; until all watchers had it, after their pauses',
+    'from the end of the job to `done`, for connected watchers; for all watchers, with their pauses',
     `p50 ${percentile(delays, 0.5)} ms, p99 ${percentile(delays, 0.99)} ms of ${delays.length}; ${last} ms`,
   );
 }
@@ -205,7 +213,10 @@ async function eventLogSize({ redis }: Fleet, jobId: string): Promise<Requiremen
   try {
     const key = keysOf('o3q', defaultModels().defaultModel).eventLog(jobId);
     const [entries, bytes] = await Promise.all([client.xlen(key), client.memory('USAGE', key, 'SAMPLES', 0)]);
-    return figure('its event log in Redis', `${entries} entries, ${Math.round((bytes ?? 0) / 1024)} KB`);
+    return figure(
+      'event log of the job in Redis',
+      `${entries} entries, ${Math.round((bytes ?? 0) / 1024)} KB`,
+    );
   } finally {
     client.disconnect();
   }

@@ -41,8 +41,8 @@ async function leases(world: World): Promise<Findings> {
     const quota = createQuota(redis, 'o3q', MODEL);
     const [model] = queue.queues;
     if (model === undefined) throw new Error('expected a model in the default configuration');
-    // As the board's button does it: all jobs are reserved at once, in the instant in which the worker is
-    // killed.
+    // The queue is paused as by the board's button. After the resume all jobs are reserved at once, and at
+    // that moment the worker is killed.
     await model.bullmq.pause();
     progress(`enqueueing ${JOBS} jobs`);
     await inParallel(planCalmJobs(random, JOBS, THINK_MS), CALLERS, callers.ask);
@@ -108,7 +108,7 @@ async function leases(world: World): Promise<Findings> {
   }
 }
 
-/** Killed is what was held, and what ran, when a worker was gone. */
+/** Killed is how many slots were held, and how many responses ran, when a worker had been killed. */
 interface Killed {
   at: number;
   held: number;

@@ -8,7 +8,10 @@ import { onTime, pause } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { type Disturbance, planStorm, type StormSize } from './storm-plan.ts';
 
-/** How long after the last disturbance: an expiring lock, a backoff and the longest answer may follow each other. */
+/**
+ * How long jobs may take after the last disturbance: an expiring lock, a backoff and the longest answer may
+ * follow each other.
+ */
 const CALM_LIMIT_MS = 150_000;
 
 /** runStorm plays jobs of every kind while processes are killed, Redis dies and connections break. */

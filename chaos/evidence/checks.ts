@@ -34,7 +34,7 @@ const RULES: Record<string, Rule> = {
         };
   },
 
-  'the record knows every purchase': ({ last, bought }) => {
+  'the job counts every purchase': ({ last, bought }) => {
     if (last === undefined) return undefined;
     const most = last.purchases + last.uncertain_purchases;
     return bought.length >= last.purchases && bought.length <= most
@@ -45,7 +45,7 @@ const RULES: Record<string, Rule> = {
         };
   },
 
-  'no cancelled job is bought after the answer, and a late purchase is stopped': (job, onItsWayMs) => {
+  'no job is bought after its cancel was answered, and a late purchase is stopped': (job, onItsWayMs) => {
     const late = lateAfterCancel(job, onItsWayMs);
     return late.length === 0
       ? undefined
@@ -63,7 +63,7 @@ const RULES: Record<string, Rule> = {
           seen: String(bullmq),
         },
 
-  'no job fails by an internal error': ({ last }) =>
+  'no job fails with an internal error': ({ last }) =>
     last?.status === 'failed' && last.error.code === 'internal_error'
       ? { expected: 'a failure of the upstream or the caller', seen: last.error.message }
       : undefined,

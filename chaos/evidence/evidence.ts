@@ -35,7 +35,8 @@ export interface Evidence {
 }
 
 /**
- * Time to become tidy: a response may still think to its end, and a worker may still write its last records.
+ * The time until everything must be cleaned up: a response may still run to its end, and a worker may still
+ * write its last records.
  */
 const TIDY_LIMIT_MS = 20_000;
 const LOOKS_AT_ONCE = 20;

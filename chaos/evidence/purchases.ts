@@ -13,8 +13,8 @@ export function totalPurchases({ jobs }: Evidence): { bought: number; uncertain:
 }
 
 /**
- * purchaseRequirement: without faults every job is bought once, and at most once more for each uncertain
- * purchase.
+ * purchaseRequirement requires of a run without faults that every job is bought once, and at most once more
+ * for each uncertain purchase.
  */
 export function purchaseRequirement(evidence: Evidence, required: number): Requirement {
   const { bought, uncertain } = totalPurchases(evidence);
@@ -33,7 +33,7 @@ export function uncertainRequirement({ jobs }: Evidence): Requirement {
   const again = uncertain.filter(({ bought }) => bought.length > 1).length;
   const more = uncertain.length > NAMED ? ` and ${uncertain.length - NAMED} more` : '';
   return {
-    what: 'jobs of uncertain purchase',
+    what: 'jobs with uncertain purchases',
     required: '',
     measured:
       uncertain.length === 0

@@ -64,8 +64,8 @@ export interface FleetOptions {
   /** Whether the upstream also sends webhooks at the end of responses. Default false. */
   webhooks?: boolean;
   /**
-   * Whether workers connect through proxies of this process, which can be cut and which listen. Default
-   * false: they take time of this process, which shows where milliseconds are measured.
+   * Whether workers connect through proxies of this process, which can cut connections and read the traffic.
+   * Default false: the proxies take CPU time of this process, which falsifies measurements of milliseconds.
    */
   proxies?: boolean;
   /** The content of o3q.config.json for producers and workers. Default: empty. */

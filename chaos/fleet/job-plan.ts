@@ -24,6 +24,19 @@ const ONCE = { sim_times: '1' };
 /** FAULT_PLANS has every fault of the simulator by its name; a unit test keeps the two lists equal. */
 export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   400: { metadata: {} },
+  '200_error': { metadata: {} },
+  '200_html': { metadata: ONCE },
+  '400_billing': { metadata: ONCE },
+  '400_busy': { metadata: ONCE },
+  401: { metadata: ONCE },
+  402: { metadata: ONCE },
+  '403_html': { metadata: ONCE },
+  '404_path': { metadata: ONCE },
+  '422_detail': { metadata: {} },
+  '429_hour': { metadata: ONCE },
+  '429_large': { metadata: {} },
+  '429_zero': { metadata: ONCE },
+  498: { metadata: ONCE },
   429: { metadata: { ...ONCE, sim_retry_after_ms: '400' } },
   '429_bare': { metadata: ONCE },
   '429_quota': { metadata: {} },
@@ -64,8 +77,11 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   output_half: { metadata: {} },
   late_completion: { metadata: {} },
   gone: { metadata: ONCE },
+  poll_401: { metadata: { sim_polls: '2' } },
+  poll_404: { metadata: { sim_polls: '2' } },
   poll_429: { metadata: { sim_polls: '2' } },
   poll_500: { metadata: { sim_polls: '2' } },
+  poll_html: { metadata: { sim_polls: '2' } },
   webhook_lost: { metadata: {} },
   webhook_twice: { metadata: {} },
   webhook_late: { metadata: {} },
@@ -73,10 +89,13 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
 };
 
 /**
- * Faults that no storm has. `429_quota`: all jobs share the money, so that after it all jobs wait for a minute.
- * `no_opening`: without the id of its response no worker can adopt it, so that a kill costs another purchase.
+ * Faults that no storm has. Most of them concern what all jobs share, such as money: after them all jobs wait for a
+ * probe, as they should. `no_opening`: without the id of its response no worker can adopt it, so that a kill costs
+ * another purchase.
  */
-const NOT_IN_STORMS = new Set(['429_quota', 'no_opening']);
+const NOT_IN_STORMS = new Set([
+  ...['429_quota', '400_billing', '402', '401', '403_html', '404_path', '200_html', '429_hour', 'no_opening'],
+]);
 
 /** jobName makes names that sort in the order of enqueueing. */
 export function jobName(index: number): string {

@@ -30,7 +30,7 @@ export async function startChaosRedis(server: ResolutionOptions, folder: string)
       await running.exited;
     },
     async restart() {
-      // The dead server's owner gives up the folder.
+      // Releases the folder, which still belongs to the dead server.
       await running.stop();
       let reason: unknown;
       const again = async (): Promise<boolean> => {

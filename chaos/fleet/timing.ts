@@ -44,8 +44,8 @@ export function limited(signal: AbortSignal, limitMs: number): AbortSignal {
 }
 
 /**
- * onTime acts on each thing at its time after now. A slow action does not delay the next ones. Resolves when
- * all are done.
+ * onTime acts on each item at its time, counted from now. A slow action does not delay the next ones.
+ * Resolves when all are done.
  */
 export async function onTime<Thing extends { atMs: number }>(
   things: readonly Thing[],

@@ -107,8 +107,8 @@ async function budget({ fleet, random, signal, progress, say }: World): Promise<
 }
 
 /**
- * One in five of another model, some of them served in another tier, with a part of the input from the cache,
- * or ended early.
+ * One job in five is for another model. Some of these are served in another tier, have a part of the input
+ * from the cache, or end early.
  */
 function requestFor(random: Random, tenant: string, index: number): JobRequest {
   const name = `${tenant}-${String(index).padStart(4, '0')}`;
@@ -131,7 +131,7 @@ export interface Sale {
   model: string;
   /** The day on which it ended, in UTC. */
   day: string;
-  /** Unix milliseconds: bought, and known to have ended; infinite: it runs. */
+  /** When it was bought, and below when it ended, in Unix milliseconds; infinite: it still runs. */
   at: number;
   endedAt: number;
   /** Nano-dollars. */
@@ -165,7 +165,7 @@ function saleOf(
   return { tenant: name.split('-')[0] ?? '', model: entry.model, day, at: entry.created_at, endedAt, nano };
 }
 
-/** When as much had ended as the budget is; infinite: never. */
+/** When the ended responses had cost as much as the budget; infinite: never. */
 function momentOf(sales: readonly Sale[]): number {
   let spent = 0;
   for (const { endedAt, nano } of sales.toSorted((left, right) => left.endedAt - right.endedAt)) {
@@ -175,7 +175,10 @@ function momentOf(sales: readonly Sale[]): number {
   return Number.POSITIVE_INFINITY;
 }
 
-/** By name, when nothing has run or been bought for a while. @throws when that does not come about. */
+/**
+ * The jobs by name, once nothing has run or been bought for a while. @throws when that takes longer than the
+ * limit.
+ */
 async function viewsWhenQuiet(
   { client, upstreamUrl }: Fleet,
   progress: (line: string) => void,

@@ -57,7 +57,7 @@ async function measure({ fleet, signal, progress }: World, waiting: number): Pro
     for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round += 1) {
       signal.throwIfAborted();
       if (round === 0) for (const subject of subjects) forget(subject);
-      // The order alternates: the first one profits or suffers from what the other one left behind.
+      // The order alternates, because the work on one queue affects the measurement of the next.
       for (const subject of round % 2 === 0 ? [few, many] : [many, few]) await once(subject);
       progress(`${round} of ${ROUNDS} rounds`);
     }
@@ -68,7 +68,7 @@ async function measure({ fleet, signal, progress }: World, waiting: number): Pro
           (await Promise.all([few, many].map((subject) => lengthOf(redis, subject)))).join(', '),
         ),
         figure(
-          'memory of Redis for the long one, and per job',
+          'memory of the long fair queue in Redis, and per job',
           `${(bytes / 2 ** 20).toFixed(0)} MB, ${(bytes / waiting).toFixed(0)} bytes`,
         ),
         figure('jobs per second while it was filled', Math.round((waiting * 1000) / filledMs)),

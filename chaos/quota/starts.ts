@@ -9,7 +9,8 @@ const ROUNDS = 50;
 /** This model may have one job in flight. */
 const SINGLE_SLOT = 'gpt-5';
 /**
- * A dispatcher that missed a message looks again after a second, so a start this late was not woken by one.
+ * A dispatcher that missed a message looks again after a second, so a start this late was not triggered by a
+ * message.
  */
 const LATE_MS = 800;
 const LIMIT_MS = 30_000;

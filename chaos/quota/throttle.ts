@@ -76,7 +76,7 @@ async function throttle({ fleet, random, signal, progress }: World): Promise<Fin
         met: throttledAt.length > 0 && totals.during_throttle === throttledAt.length,
       },
       {
-        what: 'later creates, while none may be sent',
+        what: 'later creates, before the throttle has ended',
         required: '0',
         measured:
           late.length === 0
@@ -88,19 +88,19 @@ async function throttle({ fleet, random, signal, progress }: World): Promise<Fin
         met: late.length === 0,
       },
       {
-        what: `from its end to a second with ≥ ${percent(BACK_AT)} of the creates before it`,
+        what: `from the end of the throttle to a second with ≥ ${percent(BACK_AT)} of the earlier creates`,
         required: `≤ ${BACK_WITHIN_MS} ms`,
         measured: `${backMs} ms`,
         met: backMs <= BACK_WITHIN_MS,
       },
       {
-        what: `creates per second, from ${BACK_WITHIN_MS / 1000} s after its end`,
+        what: `creates per second, from ${BACK_WITHIN_MS / 1000} s after the end of the throttle`,
         required: `≥ ${(before * BACK_AT).toFixed(1)}`,
         measured: after.toFixed(1),
         met: after >= before * BACK_AT,
       },
       figure(
-        'creates in the first seconds after it',
+        'creates in each of the first seconds after the throttle',
         [0, 1, 2, 3].map((s) => between(endsAt + s * 1000, endsAt + (s + 1) * 1000)).join(', '),
       ),
     ],

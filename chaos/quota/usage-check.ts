@@ -53,7 +53,7 @@ function compared(
   });
   return {
     what: `${what}, compared with the upstream's ledger`,
-    required: 'to the cent, none missing',
+    required: 'equal to the cent, no row missing',
     measured:
       wrong.length === 0
         ? `${names.length} rows agree; largest difference $${worst.toFixed(9)}`

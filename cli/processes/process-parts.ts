@@ -37,7 +37,10 @@ export async function startRedis({ config, logger, keep, died }: ProcessContext)
     onError: (error) => logger.debug({ error: error.message }, 'Redis connection'),
   });
   try {
-    await assertRedisUsable(client, url, { warn: (sentence) => logger.warn(sentence) });
+    await assertRedisUsable(client, url, {
+      warn: (sentence) => logger.warn(sentence),
+      prefix: config.prefix,
+    });
   } finally {
     client.disconnect();
   }

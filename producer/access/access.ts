@@ -16,12 +16,12 @@ export interface AccessOptions {
   keys: readonly ApiKey[];
   /** The address on which the producer listens. */
   host: string;
-  /** The limit of requests of each key to this process. */
+  /** How many requests a minute this process accepts with each key. */
   requestsPerMinute: number;
 }
 
 /**
- * createAccessControl lets only permitted requests through to what follows it. With keys it also sets the
+ * createAccessControl lets only permitted requests through to the next handlers. With keys it also sets the
  * caller, which `callerOf(response)` returns.
  */
 export function createAccessControl({ keys, host, requestsPerMinute }: AccessOptions): Router {
@@ -66,8 +66,8 @@ export function assertKeysOrLoopback({ keys, host }: Pick<AccessOptions, 'keys' 
 
 /**
  * rejectForeignOrigins protects an instance without keys from web pages. A page of any site can make a
- * browser on this machine send requests to the producer. Such a page may not change anything, nor be taken
- * for a page of ours.
+ * browser on this machine send requests to the producer. Such a page must not change anything, and must not
+ * pass for a page of this producer.
  *
  * @param host the address on which the producer listens.
  */

@@ -7,10 +7,7 @@ import type { Keyring } from './keyring.ts';
 import { isWrite, provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
-/**
- * authenticate finds the caller by its key, or by the session that was opened with one. A request with both
- * is judged by its key alone.
- */
+/** authenticate finds the caller by its key or its session. When a request has both, only the key counts. */
 export function authenticate(keyring: Keyring, sessions: Sessions): RequestHandler {
   return (request, response, next) => {
     const { authorization } = request.headers;
@@ -23,7 +20,7 @@ export function authenticate(keyring: Keyring, sessions: Sessions): RequestHandl
       if (!isPageVisit(request)) throw unauthorized(KEY_MISSING);
       return response.redirect(303, `${LOGIN_PATH}?next=${encodeURIComponent(request.originalUrl)}`);
     }
-    // A browser adds the cookie to every request, also to one that a page of another site makes it send.
+    // A browser adds the cookie to every request, even to a request that a page of another site triggers.
     if (isWrite(request.method) && provenanceOf(request.headers) !== 'same-origin') throw foreignPage();
     setCaller(response, caller);
     next();
@@ -50,8 +47,8 @@ function unauthorized(detail: string): HttpProblem {
 }
 
 /**
- * foreignPage refuses a request that a page of another site made a browser send. Only the author of that page
- * sees it.
+ * foreignPage refuses a request that a page of another site triggered. Only the author of that page sees the
+ * refusal.
  */
 export function foreignPage(): HttpProblem {
   return new HttpProblem(
@@ -67,7 +64,9 @@ export function foreignPage(): HttpProblem {
  */
 const PAGES = /^\/((board|docs)(\/.*)?)?$/i;
 
-/** isPageVisit says whether a browser opens a page. It must ask for HTML by name: curl accepts everything. */
+/**
+ * isPageVisit says whether a browser opens a page. The request must name text/html: curl accepts every type.
+ */
 export function isPageVisit({ method, headers, path, baseUrl }: Request): boolean {
   return (
     !isWrite(method) && (headers.accept?.includes('text/html') ?? false) && PAGES.test(`${baseUrl}${path}`)

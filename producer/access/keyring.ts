@@ -4,7 +4,10 @@ import type { Caller } from '../../src/job/tenant.ts';
 
 /** Keyring finds callers by their keys. */
 export interface Keyring {
-  /** Finds the caller with this secret. It takes as long for a nearly right secret as for a wrong one. */
+  /**
+   * Finds the caller with this secret. The search takes equally long for every secret, so its duration
+   * reveals nothing.
+   */
   callerOf(secret: string): Caller | undefined;
   callerNamed(tenant: string): Caller | undefined;
   /** Returns the key that signs the sessions of this tenant; undefined when the tenant has no key. */
@@ -15,7 +18,7 @@ export function createKeyring(keys: readonly ApiKey[]): Keyring {
   const entries = keys.map(({ name, secret }) => ({
     caller: { tenant: name, admin: name === ADMIN } satisfies Caller,
     digest: digestOf(secret),
-    // A key derived for this use: a signature must not help to find the digest of the secret.
+    // Signing has its own derived key, so that a signature reveals nothing about the digest of the secret.
     signingKey: createHmac('sha256', secret).update('o3-queue session').digest(),
   }));
   const named = new Map(entries.map((entry) => [entry.caller.tenant, entry]));
@@ -32,7 +35,7 @@ export function createKeyring(keys: readonly ApiKey[]): Keyring {
   };
 }
 
-/** digestOf makes secrets equally long, which the comparison needs. */
+/** digestOf hashes a secret, because the comparison needs values of equal length. */
 function digestOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }

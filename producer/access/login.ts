@@ -7,7 +7,7 @@ import { limitFailedLogins } from './request-rate.ts';
 import { provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
-/** loginRoutes gives a session to a browser, which cannot be told to send a key. */
+/** loginRoutes gives a browser a session, because a browser does not send an API key by itself. */
 export function loginRoutes(keyring: Keyring, sessions: Sessions): Router {
   const router = Router();
   router.get(LOGIN_PATH, (request, response) => {

@@ -45,8 +45,8 @@ function limit({ refusal, ...options }: Limit): RequestHandler {
     windowMs: MINUTE_MS,
     standardHeaders: false,
     legacyHeaders: false,
-    // Off: its advice about proxies would go to the console instead of the log. docs/OPERATIONS.md has the
-    // advice.
+    // Off: the library prints its advice about proxies to the console, not to the log. The advice is in
+    // docs/OPERATIONS.md.
     validate: false,
     handler: (request, _response, next) => next(tooMany(refusal, untilResetMs(request))),
   });

@@ -8,9 +8,10 @@ import { isIP, isIPv4 } from 'node:net';
 export type Provenance = 'same-origin' | 'foreign' | 'unknown';
 
 /**
- * provenanceOf reads the origin of a request. Another port of the same host is foreign, because it may be
- * another service. Only the browser can write `Sec-Fetch-Site`, which stays true behind a proxy that renames
- * the host; but browsers send it only to https and loopback. `Origin` decides for other addresses.
+ * provenanceOf reads the origin of a request. Another port of the same host counts as foreign, because
+ * another service may listen there. `Sec-Fetch-Site` decides where it is sent: only the browser can write it,
+ * and it stays correct behind a proxy that renames the host. Browsers send it only to https and loopback
+ * addresses; for other addresses `Origin` decides.
  */
 export function provenanceOf(headers: IncomingHttpHeaders): Provenance {
   const site = headers['sec-fetch-site'];
@@ -28,9 +29,9 @@ export function isWrite(method: string): boolean {
 }
 
 /**
- * isOwnHost says whether a Host header is an IP address or localhost. Any other name may have been pointed at
- * this machine by the author of a web page (DNS rebinding); to the browser that page and this instance are
- * then one origin.
+ * isOwnHost says whether a Host header is an IP address or localhost. The author of a web page may have
+ * pointed any other name at this machine (DNS rebinding). The browser then takes that page and this instance
+ * for one origin.
  */
 export function isOwnHost(host: string): boolean {
   const name = host.replace(/:\d*$/, '').toLowerCase();

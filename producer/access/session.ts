@@ -8,8 +8,8 @@ const COOKIE = 'o3q_session';
 const SESSION_MS = 12 * 3_600_000;
 
 /**
- * Sessions let a browser carry a signed cookie instead of a key: the tenant that logged in, and until when.
- * The producer stores nothing.
+ * Sessions let a browser send a signed cookie instead of a key. The cookie names the tenant that logged in,
+ * and when the session ends. The producer stores nothing.
  */
 export interface Sessions {
   /** Reads and writes the cookie. It must run before the other methods are called. */

@@ -3,8 +3,8 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 
 /**
- * The mark of a cut text or list. No text contains it by accident, so that a cut text is never saved as if
- * whole.
+ * The mark of a cut text or list. No text contains this mark by accident, so the board can refuse to save a
+ * cut text.
  */
 const CUT_MARK = /… \[\d+ more (characters|items)\]/;
 const MOST_ITEMS = 100;
@@ -14,7 +14,8 @@ const MOST_ITEMS = 100;
  * `GET /jobs/:id` for the rest. The board shows our details in one place, `returnValue`, whose first fields
  * are visible without scrolling.
  *
- * @param answer the whole answer if it is known; else its beginning is shown, which is enough in lists.
+ * @param answer the whole answer. Without it the job shows the beginning of its answer, which is enough in
+ * lists.
  */
 export function boardJobFrom(
   job: AppJob,
@@ -84,7 +85,7 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
     case 'active':
       return { ...view.progress, ...attempts, upstream_id: view.upstream_id };
     case 'completed': {
-      // Without the cost of the last response alone, which would stand beside the cost of the job.
+      // Leaves out the cost of the last response, which would be confused with the cost of the whole job.
       const { answer_preview, usage, cost_usd: _cost, ...rest } = view.result;
       return { answer: answer ?? answer_preview, usage, ...attempts, ...rest, upstream_id: view.upstream_id };
     }
@@ -105,8 +106,8 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
 }
 
 /**
- * How long after its creation the job is due, in milliseconds. BullMQ's own delay parks it until the year
- * 2039.
+ * How long after its creation the job is due, in milliseconds. BullMQ's own delay does not say this: it parks
+ * the job until the year 2039.
  */
 function delayOf(view: JobView): number {
   return view.status === 'delayed' ? Date.parse(view.due_at) - Date.parse(view.created_at) : 0;
@@ -137,9 +138,9 @@ function shortened(value: unknown, longestText: number): unknown {
 }
 
 /**
- * copyable removes the options that must not be copied when the board duplicates a job. With the job's id
- * BullMQ would take the copy for the job itself, and with its delay the copy would be parked outside the fair
- * queue.
+ * copyable removes the options that must not be copied when the board duplicates a job. With the id of the
+ * original, BullMQ would take the copy for the original. With the delay of the original, the copy would be
+ * parked outside the fair queue.
  */
 function copyable(options: unknown, view: JobView): unknown {
   if (typeof options !== 'object' || options === null) return options;

@@ -23,7 +23,7 @@ const UI: UIConfig = {
   hideDocsLink: true,
   // Off: each poll of a page would ask Redis for the list of all connections, for each queue.
   showWorkers: false,
-  // In seconds. A cancel takes about one.
+  // In seconds. A cancel takes about one second.
   pollingInterval: { forceInterval: 2, showSetting: false },
   theme: themeOf({
     'font-sans': 'Inter, "IBM Plex Sans", system-ui, -apple-system, "Segoe UI", sans-serif',
@@ -45,8 +45,8 @@ export function createBoard(queue: InstanceQueue, { basePath, logoutPath }: Boar
   const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, queue)]));
   const server = new BoardServer();
   server.setBasePath(basePath);
-  // Before Bull Board's own route, which would also run cancelled and completed jobs again, and buy them
-  // again.
+  // This route comes before Bull Board's own, which would also retry cancelled and completed jobs, and so buy
+  // them again.
   server.router.put('/api/queues/:queueName/retry/:queueStatus', retryAll(boardQueues));
   createBullBoard({
     // Sorted by name, as the board's other list always is.
@@ -113,8 +113,8 @@ function descriptionOf({ upstream_model: name, state: { reason, shutdown_date: d
 }
 
 /**
- * isLatest recognizes the board's list of latest jobs, which the board sorts by status, so that ten waiting
- * jobs hide the rest.
+ * isLatest recognizes the board's list of latest jobs. The board sorts that list by status, so that ten
+ * waiting jobs would hide all others.
  */
 function isLatest({ query }: BullBoardRequest): boolean {
   return query['status'] === undefined || query['status'] === 'latest';
@@ -137,7 +137,7 @@ const refuseCutData: BeforeHook = ({ method, request }) => {
 };
 
 /**
- * BoardDeliveries shows the queue of webhooks to callers as BullMQ has it: a retry sends the same bytes
+ * BoardDeliveries shows the queue of webhooks to callers, unchanged from BullMQ. A retry sends the same bytes
  * again.
  */
 class BoardDeliveries extends BullMQAdapter {

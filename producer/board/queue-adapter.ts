@@ -15,9 +15,11 @@ import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { answerOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import { boardJobFrom } from './board-job.ts';
 
-/** The board reads a list again every two seconds, so that a long question would be sent each time. */
+/**
+ * Characters of a text in a list. The board reads its lists again every two seconds, so long texts are cut.
+ */
 const LONGEST_TEXT_IN_LIST = 1000;
-/** The page of one job is for reading. */
+/** Characters of a text on the page of one job, where people read it. */
 const LONGEST_TEXT_ON_PAGE = 50_000;
 
 /** How many jobs a button of the board processes at the same time. */
@@ -26,18 +28,18 @@ const AT_ONCE = 50;
 type BullmqJob = NonNullable<Awaited<ReturnType<BullMQAdapter['getJob']>>>;
 
 /**
- * BoardQueue is a model's queue as the board shows it: under the model's name, since BullMQ's name has braces
- * for Redis Cluster, and with our statuses, since BullMQ holds a job of the fair queue as delayed until a
- * date far away.
+ * BoardQueue is a model's queue as the board shows it. It has the model's name, because BullMQ's name has
+ * braces for Redis Cluster. It has our statuses, because BullMQ keeps a job of the fair queue as delayed
+ * until a distant date.
  */
 export class BoardQueue extends BullMQAdapter {
   readonly #queue: ModelQueue;
   readonly #jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>;
 
-  /** @param jobs - does what the board's buttons do to a job, so that waiting callers hear of it. */
+  /** @param jobs - carries out the board's buttons, so that waiting callers learn of the change. */
   constructor(queue: ModelQueue, jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>) {
     const options = {
-      // A completed job that ran again would be bought again, and its answer lost.
+      // Retrying a completed job would buy it again and lose its answer.
       allowCompletedRetries: false,
       externalJobUrl: ({ id }: QueueJobJson) => ({
         href: `/jobs/${publicId(queue.model, String(id))}`,
@@ -77,7 +79,7 @@ export class BoardQueue extends BullMQAdapter {
 
   override async getJobs(statuses: JobStatus[], start = 0, end = -1): Promise<BullmqJob[]> {
     const lists = await Promise.all(statuses.map((status) => this.#jobsOf(status, start, end)));
-    // A job that has changed its status between the reads is in two lists.
+    // A job whose status changed between the reads is in two lists.
     const byId = new Map(lists.flat().map((job) => [job.id, job]));
     return [...byId.values()];
   }
@@ -167,7 +169,7 @@ export class BoardQueue extends BullMQAdapter {
     });
   }
 
-  /** Deletes a job that no worker holds. It cancels the job first, so that waiting callers are told. */
+  /** Deletes a job that no worker holds. It cancels the job first, so that waiting callers learn of it. */
   async #remove(id: string): Promise<void> {
     const view = (await this.#queue.read(id))?.view;
     if (view === undefined) return;
@@ -194,8 +196,8 @@ class NothingToPromote extends Error {
 }
 
 /**
- * inTurn runs the work for each id, some at a time. A job that has changed meanwhile does not count and is no
- * failure.
+ * inTurn runs the work for each id, a limited number at a time. It skips a job that has changed meanwhile,
+ * which is not a failure.
  *
  * @returns for how many ids the work returned true.
  */

@@ -15,8 +15,8 @@ const CONTENT_SECURITY_POLICY = [
 ].join('; ');
 
 /**
- * Bull Board loads a typeface from Google. The policy alone would also stop that, but with an error in the
- * browser's console.
+ * Bull Board loads a typeface from Google. The content policy alone would also block it, but the browser
+ * would log an error to its console.
  */
 const FOREIGN_STYLESHEET = /<link href="https:[^>]*>\s*/g;
 
@@ -54,7 +54,8 @@ export class BoardServer extends ExpressAdapter {
   constructor() {
     super();
     this.app.disable('x-powered-by');
-    // For the scripts too: one of them is a web worker, which obeys the policy of its own response.
+    // The scripts get the policy too: one of them is a web worker, which obeys the policy of its own
+    // response.
     this.app.use((_request, response, next) => {
       response.setHeader('content-security-policy', CONTENT_SECURITY_POLICY);
       next();

@@ -1,11 +1,12 @@
 /**
- * createAnySignal returns a function that makes a signal which aborts with either of two: a passing signal,
- * such as that of a request, or the lasting signal of the producer. It does not use `AbortSignal.any`: Node
- * 20 keeps a reference in the lasting signal for every signal ever made of it, and a producer answers
- * millions of requests. Nor does it add a listener for each: to remove one of thousands of listeners Node
- * searches them all.
+ * createAnySignal returns a function that combines two signals: a short-lived one, such as that of a request,
+ * and the lasting signal of the producer. The combined signal aborts when either of them aborts. It does not
+ * use `AbortSignal.any`: Node 20 keeps a reference in the lasting signal for every signal ever made of it,
+ * and a producer answers millions of requests. It does not add one listener for each signal either: to remove
+ * one of thousands of listeners, Node searches all of them.
  *
- * @returns a function of the passing signal, which must abort at some time; until then it is kept in memory.
+ * @returns a function of the short-lived signal. That signal must abort at some time; until then it stays in
+ * memory.
  */
 export function createAnySignal(lasting: AbortSignal): (passing: AbortSignal) => AbortSignal {
   const open = new Set<AbortController>();

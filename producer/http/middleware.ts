@@ -41,7 +41,7 @@ export function jsonBody(): RequestHandler {
  */
 export function securityHeaders(): RequestHandler {
   return helmet({
-    // For JSON, which loads nothing.
+    // The strictest policy: the answers are JSON, which loads nothing.
     contentSecurityPolicy: {
       useDefaults: false,
       directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },

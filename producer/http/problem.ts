@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { type Flaw, type ProblemCode, QueueError } from '../../src/errors/problem.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
+import { isRedisAway } from '../../src/redis/refusal.ts';
 
 /**
  * HTTP_PROBLEMS are all codes of refusals with their HTTP status: those of the queue itself (PROBLEM_CODES in
@@ -73,7 +74,7 @@ export class HttpProblem extends Error {
   }
 }
 
-/** When a caller may try again while Redis is away, in milliseconds: about as long as a restart takes. */
+/** After how many milliseconds a caller may try again while Redis is away: about the time of a restart. */
 const REDIS_AWAY_MS = 1000;
 
 /** problemFrom turns an expected error into a refusal; undefined for an unexpected error. */
@@ -87,6 +88,14 @@ export function problemFrom(error: unknown): HttpProblem | undefined {
         : { 'retry-after': String(Math.ceil(waitMs / 1000)), 'retry-after-ms': String(waitMs) };
     return new HttpProblem(error.code, error.message, { flaws: error.flaws, headers });
   }
+  if (isRedisAway(error)) {
+    return problemFrom(
+      new QueueError(
+        'redis_unavailable',
+        `Redis cannot be used now (${error.message}). Try again in a moment`,
+      ),
+    );
+  }
   return requestProblemFrom(error);
 }
 
@@ -97,13 +106,12 @@ export function noResult(job: JobView): HttpProblem {
       job,
     });
   }
-  if (!isFinishedJob(job))
-    throw new Error(`job ${job.id} is ${job.status}, so that its result may still come`);
+  if (!isFinishedJob(job)) throw new Error(`job ${job.id} is ${job.status}: its result may still come`);
   return new HttpProblem('job_cancelled', `Job ${job.id} was cancelled at ${job.finished_at}`, { job });
 }
 
 /**
- * RefusedRequest is what Express and its body parser throw: an error with a status and, mostly, a documented
+ * RefusedRequest is what Express and its body parser throw: an error with a status and usually a documented
  * `type`.
  */
 interface RefusedRequest {

@@ -43,7 +43,10 @@ export interface Route {
   method: Method;
   /** The path, with `:name` for parameters. */
   path: string;
-  /** The handler gets the body as bytes, at most this many (`100kb`). Default: as JSON, at most 10 MB. */
+  /**
+   * The largest body, such as `100kb`, of a route whose handler gets the body as bytes. Default: the handler
+   * gets JSON, of at most 10 MB.
+   */
   rawBodyLimit?: string;
   /** Whether the route needs no key, even if the instance has keys. Default false. */
   open?: boolean;

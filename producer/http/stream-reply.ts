@@ -13,7 +13,7 @@ export async function sendStream(
   response.set({
     'content-type': contentType,
     'cache-control': 'no-store, no-transform',
-    // nginx would buffer the stream.
+    // Without this header nginx would buffer the stream.
     'x-accel-buffering': 'no',
   });
   response.flushHeaders();

@@ -13,8 +13,8 @@ export type OpenApiDocument = oas31.OpenAPIObject;
 const DESCRIPTION = `A durable background queue for slow, expensive model calls. Enqueue a question and collect the answer later.
 A job survives crashes of the workers and of this server, and a response that is paid for is not bought again.
 
-A refusal is \`application/problem+json\` with a stable \`code\`. A field or parameter that a route
-does not know is refused, not ignored; under \`/v1\` it goes to the upstream untouched, which answers for it.`;
+A refusal is \`application/problem+json\` with a stable \`code\`. A route refuses a field or parameter that it
+does not know. Under \`/v1\` such a field goes to the upstream unchanged, and the upstream accepts or refuses it.`;
 
 /**
  * openApiDocument makes the OpenAPI document of these routes from their operations, with the refusals that
@@ -58,9 +58,11 @@ export function openApiDocument(routes: readonly Route[], version: string): Open
   );
 }
 
-/** READABLE drops what no reader needs: zod's pattern of a time has 300 characters. */
+/**
+ * READABLE drops details that no reader of the document needs: zod's pattern of a time has 300 characters.
+ */
 const READABLE: CreateDocumentOptions = {
-  // These are checked by rules in code; their own metadata describe them.
+  // Custom types are checked by code, so zod has no schema for them. Their metadata describes them.
   allowEmptySchema: { custom: true },
   override({ jsonSchema }) {
     if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;

@@ -18,7 +18,7 @@ const openAiError = z
   })
   .meta({ id: 'OpenAIError', description: 'A refusal in OpenAI’s form.' });
 
-/** Refusal is all that a route may refuse with one status, or with a range of statuses (`4XX`). */
+/** Refusal describes every refusal of a route with one status, or with a range of statuses (`4XX`). */
 export interface Refusal {
   status: string;
   description: string;

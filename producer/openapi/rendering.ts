@@ -43,7 +43,7 @@ function responsesObject(route: Route): ZodOpenApiResponsesObject {
   );
 }
 
-/** A status may stand for an answer, for refusals, or for both: their media types differ. */
+/** One status may belong to an answer, to refusals, or to both, which differ in media type. */
 function responseObject(answer: Answer | undefined, refusal: Refusal | undefined): ZodOpenApiResponseObject {
   const content = {
     ...(answer?.content !== undefined && contentObject(answer.content)),

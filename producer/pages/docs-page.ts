@@ -54,8 +54,8 @@ function pageAt(basePath: string): string {
 }
 
 /**
- * The script is a file of its own, since the policy forbids scripts inside the page. The validator is a
- * foreign server.
+ * The script is a file of its own, since the policy forbids scripts inside the page. The validator is off,
+ * because it is another company's server.
  */
 const START = `SwaggerUIBundle({
   url: '${DOCUMENT_PATH}',

@@ -42,8 +42,8 @@ ${LOGOUT_FORM}`,
 export const LOGOUT_FORM = `<form method="post" action="${LOGOUT_PATH}"><button type="submit">Log out</button></form>`;
 
 /**
- * ownPath returns a path of this instance, or `/` for any other address that a link to the login page may
- * contain.
+ * ownPath returns the path if it belongs to this instance, else `/`: a link to the login page may contain any
+ * address.
  */
 export function ownPath(next: unknown): string {
   const base = 'http://instance.invalid';
@@ -51,6 +51,6 @@ export function ownPath(next: unknown): string {
     return '/';
   }
   const { origin, pathname, search, hash } = new URL(next, base);
-  // Read as a browser reads it: `/\host`, `/⇥/host` and `/.//host` all become `//host`.
+  // The URL parser reads a path as a browser does: `/\host`, `/⇥/host` and `/.//host` all become `//host`.
   return origin === base && !pathname.startsWith('//') ? `${pathname}${search}${hash}` : '/';
 }

@@ -8,7 +8,7 @@ import { enqueueBulk } from '../openapi/operations/bulk.ts';
 import { noQuery } from './job-queries.ts';
 import { requireJson } from './jobs.ts';
 
-/** The schema checks the envelope only: an invalid request in it is refused by itself. */
+/** The schema checks the envelope only: an invalid job gets its own refusal. */
 const envelope = z.strictObject({ jobs: z.array(z.custom<BulkRequest>()) });
 
 export function bulkRoute(): Route {

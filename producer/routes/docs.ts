@@ -5,7 +5,10 @@ import { readDocument } from '../openapi/operations/instance.ts';
 
 export const DOCUMENT_PATH = '/openapi.json';
 
-/** documented adds a route to the given ones, whose answer describes all of them and itself. */
+/**
+ * documented adds the route of the OpenAPI document to the given routes. The document describes all of them,
+ * and itself.
+ */
 export function documented(routes: readonly Route[]): Route[] {
   let written: Buffer | undefined;
   const all: Route[] = [
@@ -15,7 +18,7 @@ export function documented(routes: readonly Route[]): Route[] {
       path: DOCUMENT_PATH,
       operation: readDocument,
       async handle() {
-        // Only at the first request: it takes about 30 ms, and few processes are ever asked.
+        // Made at the first request: it takes about 30 ms, and few processes ever get such a request.
         written ??= Buffer.from(JSON.stringify(openApiDocument(all, ownVersion())));
         return { status: 200, json: written };
       },

@@ -4,8 +4,8 @@ import { live, ready } from '../openapi/operations/instance.ts';
 
 /**
  * healthRoutes are for supervisors and load balancers. `/livez` answers while the process runs. `/readyz`
- * answers 200 while the producer can serve: it does not stop, and Redis takes writes. `degraded` is ready
- * too: jobs are accepted and kept, but the jobs of some model are not answered.
+ * answers 200 while the producer can serve: it is not stopping, and Redis accepts writes. `degraded` also has
+ * status 200: jobs are accepted and kept, but some model does not answer.
  */
 export function healthRoutes(queue: InstanceQueue, draining: AbortSignal): Route[] {
   return [
@@ -24,7 +24,7 @@ export function healthRoutes(queue: InstanceQueue, draining: AbortSignal): Route
       async handle() {
         if (draining.aborted) return { status: 503, body: { status: 'draining' } };
         await queue.ready();
-        // Redis answers; if the troubles cannot be read for another reason, this producer can still serve.
+        // Redis has answered. The producer can serve even if the list of troubles cannot be read.
         const reasons = await queue.troubles().catch(() => []);
         if (reasons.length > 0) return { status: 200, body: { status: 'degraded', reasons } };
         return { status: 200, body: { status: 'ok' } };

@@ -34,8 +34,8 @@ export const listQuery = z.strictObject({
 export const noQuery = z.strictObject({});
 
 /**
- * numberText parses a number of a query. JavaScript alone would also take `0x10`, a blank or an empty text
- * for one.
+ * numberText parses a number of a query. JavaScript's own conversion would also accept `0x10`, a blank or an
+ * empty text.
  */
 function numberText(form: RegExp, type: 'integer' | 'number', least: number, most: number, what: string) {
   const expected = `expected one ${what} from ${least} to ${most}`;

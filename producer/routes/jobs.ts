@@ -120,8 +120,8 @@ function replyWith(outcome: ResultJsonOutcome): Reply {
 }
 
 /**
- * asStored answers a wait that failed, perhaps because Redis went away, with the job as it was stored: after
- * an error the caller would enqueue the job again.
+ * asStored answers a failed wait, for example when Redis went away, with the job as it was stored. After an
+ * error the caller would enqueue the job again.
  */
 function asStored(job: JobView): (error: unknown) => JobView {
   return (error) => {

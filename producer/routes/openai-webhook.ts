@@ -54,7 +54,7 @@ const notConfigured: Unwrap = async () => {
 
 function createUnwrap(secret: string, logger: Logger): Unwrap {
   const warn = throttledErrors((error) => logger.warn({ error: error.message }, 'a webhook was refused'));
-  // Verifying a webhook sends no request, so that the key does not matter.
+  // Verifying a webhook sends no request, so the API key does not matter.
   const { webhooks } = new OpenAI({ apiKey: 'none', webhookSecret: secret, logLevel: 'off' });
   return async (headers, body) => {
     try {

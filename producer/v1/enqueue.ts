@@ -6,11 +6,11 @@ import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import { createSdkRetryKeys } from './sdk-retry-keys.ts';
 
-/** EnqueuedResponse is a request that has become a job, or has found the job that it became before. */
+/** EnqueuedResponse is a request with its job: a new one, or the one that the same request created before. */
 export interface EnqueuedResponse {
   job: JobView;
   isNew: boolean;
-  /** To be called when the whole answer has gone out: a retry need not find the job any more. */
+  /** Call this when the whole answer has been sent: from then on no retry needs to find the job. */
   delivered: () => void;
 }
 
@@ -26,7 +26,8 @@ export async function enqueueResponse(
   queue: TenantQueue,
 ): Promise<EnqueuedResponse> {
   const own = headers['idempotency-key'];
-  // OpenAI's SDKs say which try it is: 0 for the first. A caller that does not say so is not known to retry.
+  // OpenAI's SDKs send the number of the try, 0 for the first. Without this header the caller is not assumed
+  // to retry.
   const retryCount = headers['x-stainless-retry-count'];
   if (own !== undefined || retryCount === undefined) {
     const enqueued = await queue.enqueue(request, own === undefined ? undefined : String(own));
@@ -39,12 +40,13 @@ export async function enqueueResponse(
   try {
     return {
       ...(await queue.enqueue(request, key)),
-      // A key that cannot be cleared is only found by a caller that sends the same request again after a
-      // broken connection.
+      // A key that could not be removed does little harm: only a caller that sends the same request again
+      // after a broken connection finds it.
       delivered: () => void retryKeys.clear(body, key).catch(() => {}),
     };
   } catch (error: unknown) {
-    // A refused request has no job for a retry to find. While Redis is away it may have one.
+    // A refused request has no job for a retry to find. While Redis is away, the request may have created a
+    // job all the same.
     const isRefused = error instanceof QueueError && error.code !== 'redis_unavailable';
     if (isRefused && earlier === undefined) await retryKeys.clear(body, key).catch(() => {});
     throw error;

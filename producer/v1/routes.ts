@@ -13,8 +13,8 @@ export const OPENAI_PATH = '/v1';
  * openAiRoutes are OpenAI's own routes: code for one of its SDKs needs only another base URL to have durable
  * jobs.
  */
-export function openAiRoutes(models: readonly string[], headersMs: number): Route[] {
-  return [createResponseRoute(headersMs), ...lookupRoutes, ...modelRoutes(models)];
+export function openAiRoutes(models: readonly string[], headersMs: number, draining: AbortSignal): Route[] {
+  return [createResponseRoute(headersMs, draining), ...lookupRoutes, ...modelRoutes(models)];
 }
 
 /** withRequestId adds the id that OpenAI's SDKs show with every error. */

@@ -4,19 +4,19 @@ import type { TenantStorage } from '../../src/queue/tenant-queue.ts';
 
 /**
  * SdkRetryKeys remembers requests whose answer has not reached their caller yet. OpenAI's SDKs send a request
- * again when its connection breaks or takes too long, and without an idempotency key: the second request is
- * to find the job of the first.
+ * again when its connection breaks or takes too long, and without an idempotency key: the second request must
+ * find the job of the first.
  *
- * They are kept under a hash of the tenant and the body, as a sorted set of idempotency keys by time. A key
- * is remembered before its job is enqueued; a crash in between leaves a key without a job, and the retry that
+ * The keys are kept under a hash of the tenant and the body, as a sorted set of idempotency keys by time. A
+ * key is stored before its job is enqueued. A crash in between leaves a key without a job, and the retry that
  * finds the key enqueues the job. Two callers of one tenant that send the same request at the same time may
  * get each other's answers after a broken connection: they are answers to the same question.
  */
 export interface SdkRetryKeys {
   remember(body: unknown, idempotencyKey: string): Promise<void>;
   /**
-   * Finds the key that has waited longest, and remembers it anew, so that two retries find two keys;
-   * undefined: there is none.
+   * Returns the oldest key and stores it again with the current time, so that two retries get two different
+   * keys; undefined: there is no key.
    */
   find(body: unknown): Promise<string | undefined>;
   /** Removes a key: its answer has reached the caller. */

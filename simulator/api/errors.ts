@@ -11,7 +11,7 @@ export type ErrorBody = {
   readonly code: string | null;
 };
 
-/** ApiError is an HTTP error of the API. `response.error` is another thing: it travels in a 200. */
+/** ApiError is an HTTP error of the API. `response.error` is different: it is part of a 200 answer. */
 export class ApiError extends Error {
   readonly status: number;
   readonly body: ErrorBody;

@@ -1,6 +1,6 @@
 /** FaultCounts counts how often each question has met its fault, so that `sim_times` can end the faults. */
 export type FaultCounts = {
-  /** Whether one more create of this question is to meet its fault. */
+  /** Whether the next create of this question meets its fault. */
   isLeft(key: string, times: number): boolean;
   /** Counts a create of this question that met its fault. */
   add(key: string): void;

@@ -1,5 +1,6 @@
 import { badRequest, invalidValue } from '../api/errors.ts';
 import { type Metadata, requireRange } from '../api/fields.ts';
+import { ODD_REPLY_NAMES } from './odd-replies.ts';
 
 /**
  * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on
@@ -20,6 +21,7 @@ const FAULTS = {
     'hang',
     'reset_created',
     'hang_created',
+    ...ODD_REPLY_NAMES,
   ],
   stream: ['cut', 'eof', 'mute'],
   form: [
@@ -51,7 +53,7 @@ const FAULTS = {
     'output_half',
     'late_completion',
   ],
-  lookup: ['gone', 'poll_429', 'poll_500'],
+  lookup: ['gone', 'poll_401', 'poll_404', 'poll_429', 'poll_500', 'poll_html'],
   webhook: ['webhook_lost', 'webhook_twice', 'webhook_late', 'webhook_forged'],
 } as const;
 

@@ -1,5 +1,6 @@
 import type { ApiError } from '../api/errors.ts';
 import { booleanField, enumField, integerField, requireKnown } from '../api/fields.ts';
+import { ODD_REPLY_NAMES, type OddReplyName } from './odd-replies.ts';
 import { refusal } from './refusals.ts';
 
 const MONEY = ['in', 'out'] as const;
@@ -11,12 +12,14 @@ export type OutageChange = {
   readonly model?: string | undefined;
   /** `out`: every create is refused, because the account has no money. */
   readonly money?: Money | undefined;
-  /** Milliseconds from now during which every create is throttled and told when to come back. 0 ends it. */
+  /** For how many milliseconds from now every create gets 429 with Retry-After. 0 ends the throttle. */
   readonly throttle_ms?: number | undefined;
-  /** The server is down: connections are reset, those that are open too. */
+  /** The server is down: it resets new and open connections. */
   readonly down?: boolean | undefined;
   /** Every create is refused, because the servers are overloaded. */
   readonly overloaded?: boolean | undefined;
+  /** Every create is answered like this create fault; `none` ends it. */
+  readonly refuse?: OddReplyName | 'none' | undefined;
 };
 
 export const OUTAGE_FIELDS: readonly string[] = [
@@ -25,6 +28,7 @@ export const OUTAGE_FIELDS: readonly string[] = [
   'throttle_ms',
   'down',
   'overloaded',
+  'refuse',
 ] satisfies (keyof OutageChange)[];
 
 /** OutageReport is the outage of all models, or of one, as `GET /simulator/weather` shows it. */
@@ -34,6 +38,7 @@ type OutageReport = {
   readonly throttled_until: number | null;
   readonly down: boolean;
   readonly overloaded: boolean;
+  readonly refuse: OddReplyName | 'none';
 };
 
 /**
@@ -43,10 +48,14 @@ type OutageReport = {
 export type Outages = {
   change(change: OutageChange): void;
   report(): OutageReport & { readonly models: Readonly<Record<string, OutageReport>> };
-  /** Without a model: whether the whole server is down. With one: whether its creates are reset. */
+  /**
+   * Without a model: whether the whole server is down. With a model: whether creates of this model are reset.
+   */
   isDown(model?: string): boolean;
   /** Why a create that comes now is refused; undefined without an outage. */
   refusalOf(model: string): ApiError | undefined;
+  /** The odd reply to a create that comes now; undefined without such an outage. */
+  oddReplyOf(model: string): OddReplyName | undefined;
 };
 
 export type OutagesDeps = {
@@ -57,9 +66,16 @@ export type OutagesDeps = {
   readonly onThrottled: (atMs: number) => void;
 };
 
+const REFUSALS = ['none', ...ODD_REPLY_NAMES] as const;
 const LONGEST_THROTTLE_MS = 86_400_000;
 
-type Outage = { money: Money; throttledUntilMs: number; down: boolean; overloaded: boolean };
+type Outage = {
+  money: Money;
+  throttledUntilMs: number;
+  down: boolean;
+  overloaded: boolean;
+  refuse: OddReplyName | 'none';
+};
 
 export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outages {
   const ofAll = noOutage();
@@ -71,13 +87,14 @@ export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outage
     return outage;
   };
   return {
-    change: ({ model, money, throttle_ms: throttleMs, down, overloaded }) => {
+    change: ({ model, money, throttle_ms: throttleMs, down, overloaded, refuse }) => {
       const wasDown = ofAll.down;
       const outage = outageOf(model);
       outage.money = money ?? outage.money;
       if (throttleMs !== undefined) outage.throttledUntilMs = throttleMs === 0 ? 0 : now() + throttleMs;
       outage.down = down ?? outage.down;
       outage.overloaded = overloaded ?? outage.overloaded;
+      outage.refuse = refuse ?? outage.refuse;
       if (ofAll.down && !wasDown) onDown();
     },
     report: () => ({
@@ -85,6 +102,11 @@ export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outage
       models: Object.fromEntries([...byModel].map(([model, outage]) => [model, reportOf(outage, now())])),
     }),
     isDown: (model) => ofAll.down || (model !== undefined && byModel.get(model)?.down === true),
+    oddReplyOf: (model) => {
+      const { refuse } = byModel.get(model) ?? noOutage();
+      const name = refuse === 'none' ? ofAll.refuse : refuse;
+      return name === 'none' ? undefined : name;
+    },
     refusalOf: (model) => {
       const nowMs = now();
       const outages = [ofAll, byModel.get(model) ?? noOutage()];
@@ -105,14 +127,15 @@ export function readOutageChange(body: unknown, models: readonly string[]): Outa
     throttle_ms: integerField(change, 'throttle_ms', 0, LONGEST_THROTTLE_MS),
     down: booleanField(change, 'down'),
     overloaded: booleanField(change, 'overloaded'),
+    refuse: REFUSALS.find((name) => name === enumField(change, 'refuse', 'refuse', REFUSALS)),
   };
 }
 
 function noOutage(): Outage {
-  return { money: 'in', throttledUntilMs: 0, down: false, overloaded: false };
+  return { money: 'in', throttledUntilMs: 0, down: false, overloaded: false, refuse: 'none' };
 }
 
-function reportOf({ money, throttledUntilMs, down, overloaded }: Outage, nowMs: number): OutageReport {
+function reportOf({ throttledUntilMs, ...outage }: Outage, nowMs: number): OutageReport {
   const isThrottled = throttledUntilMs > nowMs;
-  return { money, throttled_until: isThrottled ? Math.round(throttledUntilMs) : null, down, overloaded };
+  return { ...outage, throttled_until: isThrottled ? Math.round(throttledUntilMs) : null };
 }

@@ -1,4 +1,5 @@
 import type { CreateFault } from '../faults/faults.ts';
+import { ODD_REPLIES, type OddReplyName, retryAfterOf } from '../faults/odd-replies.ts';
 import { refusal } from '../faults/refusals.ts';
 import { responseObject } from '../response/response-object.ts';
 import { admit, type CreateDeps, type Purchase, purchase } from './purchase.ts';
@@ -14,6 +15,8 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
   if (deps.outages.isDown(request.model.id)) return { kind: 'reset', run: undefined };
   const refused = deps.outages.refusalOf(request.model.id);
   if (refused) throw refused;
+  const odd = deps.outages.oddReplyOf(request.model.id);
+  if (odd !== undefined) return oddly(odd);
   if (!createsResponse(fault) && countKey !== undefined) deps.faultCounts.add(countKey);
   switch (fault) {
     case '400':
@@ -25,6 +28,20 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
       throw refusal(fault, request.model.id, request.sim.numbers.sim_retry_after_ms);
     case '502_html':
       return { kind: 'html', status: 502 };
+    case '200_error':
+    case '200_html':
+    case '400_billing':
+    case '400_busy':
+    case '401':
+    case '402':
+    case '403_html':
+    case '404_path':
+    case '422_detail':
+    case '429_hour':
+    case '429_large':
+    case '429_zero':
+    case '498':
+      return oddly(fault);
     case 'reset':
       return { kind: 'reset', run: undefined };
     case 'hang':
@@ -34,7 +51,7 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
     case 'hang_created':
       return { kind: 'hang', run: purchase(admission, deps).run };
     case undefined:
-      return firstReply(purchase(admission, deps));
+      return firstReply(purchase(admission, deps), deps.settings.background === 'late');
     default: {
       const never: never = fault;
       return never;
@@ -42,13 +59,20 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
   }
 }
 
+function oddly(name: OddReplyName): Reply {
+  const retryAfter = retryAfterOf(name);
+  const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+  return { kind: 'odd', reply: ODD_REPLIES[name], headers };
+}
+
 /** Whether a response is created; then the purchase counts the fault, unless a limit refuses it. */
 function createsResponse(fault: CreateFault | undefined): boolean {
   return fault === undefined || fault === 'reset_created' || fault === 'hang_created';
 }
 
-function firstReply({ run, headers }: Purchase): Reply {
+function firstReply({ run, headers }: Purchase, isLate: boolean): Reply {
   const { background, stream, wantsObfuscation } = run.script.request;
+  if (isLate) return { kind: 'wait', run, headers };
   if (stream) {
     return { kind: 'stream', run, startingAfter: FROM_THE_BEGINNING, obfuscated: wantsObfuscation, headers };
   }

@@ -88,6 +88,8 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
           return exchange.sendJson(200, reply.body, reply.headers);
         case 'html':
           return exchange.sendHtml(reply.status);
+        case 'odd':
+          return exchange.sendOdd(reply.reply, reply.headers);
         case 'wait':
           return sendWhenFinished(exchange, reply);
         case 'stream':

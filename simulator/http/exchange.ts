@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, badRequest, type ErrorBody, type ReplyHeaders, tooLarge } from '../api/errors.ts';
+import type { OddReply } from '../faults/odd-replies.ts';
 
 /** Exchange is one HTTP call: the request, and the ways to answer it. */
 export type Exchange = {
@@ -13,6 +14,7 @@ export type Exchange = {
   sendJson(status: number, body: object, headers?: ReplyHeaders): void;
   sendError(error: unknown): void;
   sendHtml(status: number): void;
+  sendOdd(reply: OddReply, headers: ReplyHeaders): void;
   /** Sends the headers of an event stream at once. */
   openStream(contentType: string, headers?: ReplyHeaders): void;
   /** Drops the connection as a crashed server does: a TCP reset and no answer. */
@@ -62,6 +64,7 @@ export function createExchange(
       else sendJson(500, { error: internalError(error) });
     },
     sendHtml: (status) => send(status, 'text/html', BAD_GATEWAY, {}),
+    sendOdd: ({ status, contentType, text }, headers) => send(status, contentType, text, headers),
     openStream: (contentType, headers = {}) => {
       response.writeHead(200, {
         ...commonHeaders(),

@@ -1,4 +1,5 @@
 import { badRequest, invalidType, responseNotFound } from '../api/errors.ts';
+import { ODD_REPLIES, type OddReply } from '../faults/odd-replies.ts';
 import { refusal } from '../faults/refusals.ts';
 import type { LedgerWriter } from '../ledger/ledger.ts';
 import type { Settings } from '../options.ts';
@@ -24,7 +25,8 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     run.polls += 1;
     deps.ledger.count('polls');
   }
-  refuseLookup(run);
+  const odd = oddLookup(run);
+  if (odd !== undefined) return { kind: 'odd', reply: odd, headers: {} };
   if (!isStream) return { kind: 'json', body: objectOf(run, deps.now()) };
   checkStreamable(run, deps);
   return {
@@ -62,16 +64,27 @@ function refuseIfGone(run: Run): void {
   if (run.faults.lookup === 'gone') throw responseNotFound(run.script.id);
 }
 
-/** Refuses a lookup if the response's faults say so. */
-function refuseLookup(run: Run): void {
+/** Refuses a lookup if the response's faults say so, or returns the reply of another server. */
+function oddLookup(run: Run): OddReply | undefined {
   refuseIfGone(run);
   const { lookup } = run.faults;
-  if (lookup !== 'poll_429' && lookup !== 'poll_500') return;
+  if (lookup === undefined) return undefined;
   const { request } = run.script;
-  if (run.failedPolls >= (request.sim.numbers.sim_polls ?? 1)) return;
+  if (run.failedPolls >= (request.sim.numbers.sim_polls ?? 1)) return undefined;
   run.failedPolls += 1;
-  const fault = lookup === 'poll_429' ? '429' : '500';
-  throw refusal(fault, request.model.id, request.sim.numbers.sim_retry_after_ms);
+  switch (lookup) {
+    case 'poll_401':
+      return ODD_REPLIES['401'];
+    case 'poll_html':
+      return ODD_REPLIES['403_html'];
+    case 'poll_429':
+    case 'poll_500': {
+      const fault = lookup === 'poll_429' ? '429' : '500';
+      throw refusal(fault, request.model.id, request.sim.numbers.sim_retry_after_ms);
+    }
+    default:
+      throw responseNotFound(run.script.id);
+  }
 }
 
 function checkStreamable(run: Run, { settings, now }: LookupDeps): void {

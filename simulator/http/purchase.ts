@@ -40,6 +40,7 @@ export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 /** admit checks a create body and decides which faults the create meets. It buys nothing. */
 export function admit(body: unknown, { settings, store, faultCounts }: CreateDeps): Admission {
   const asked = readCreateRequest(body, settings.models);
+  checkStream(asked, settings);
   const request = applyProfile(asked, settings);
   checkPrevious(request, store);
   checkWebhooks(request, settings);
@@ -87,6 +88,7 @@ function applyProfile(request: CreateRequest, { background }: Settings): CreateR
     case 'supported':
       return request;
     case 'ignored':
+    case 'late':
       return { ...request, background: false };
     case 'rejected':
       throw badRequest("Unsupported parameter: 'background' is not supported by this server.", {
@@ -100,6 +102,11 @@ function applyProfile(request: CreateRequest, { background }: Settings): CreateR
   }
 }
 
+function checkStream({ stream }: CreateRequest, { streams }: Settings): void {
+  if (!stream || streams === 'supported') return;
+  throw badRequest('Streaming is not currently supported.', { param: 'stream', code: 'unsupported_value' });
+}
+
 function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store): void {
   if (id === undefined || store.has(id)) return;
   throw badRequest(`Previous response with id '${id}' not found.`, {
@@ -109,7 +116,8 @@ function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store):
 }
 
 /**
- * A webhook fault that cannot happen is refused like a misspelt one: a test would pass for the wrong reason.
+ * A webhook fault that cannot happen is refused like a misspelt one: otherwise a test would pass for the
+ * wrong reason.
  */
 function checkWebhooks({ sim }: CreateRequest, { webhook }: Settings): void {
   const fault = sim.faults.webhook;

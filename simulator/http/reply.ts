@@ -1,10 +1,12 @@
 import type { ReplyHeaders } from '../api/errors.ts';
+import type { OddReply } from '../faults/odd-replies.ts';
 import type { Run } from '../response/run.ts';
 
 /** Reply is what a route decided, as data; `delivery.ts` carries it out on the connection. */
 export type Reply =
   | { readonly kind: 'json'; readonly body: object }
   | { readonly kind: 'html'; readonly status: number }
+  | { readonly kind: 'odd'; readonly reply: OddReply; readonly headers: ReplyHeaders }
   /** A response that was just created. */
   | { readonly kind: 'created'; readonly body: object; readonly headers: ReplyHeaders }
   /** A foreground response: its object is sent when it is finished. */

@@ -50,7 +50,8 @@ export function createRouter(deps: CreateDeps & LookupDeps): Router {
     let isPurchase = false;
     try {
       const reply = await dispatch(call);
-      isPurchase = reply.kind !== 'html' && !('run' in reply && reply.run === undefined);
+      isPurchase =
+        reply.kind !== 'html' && reply.kind !== 'odd' && !('run' in reply && reply.run === undefined);
       return reply;
     } finally {
       if (isCreate && !isPurchase) deps.ledger.count('rejected');

@@ -12,7 +12,7 @@ type LedgerEntry = {
   /** The model's id; `snapshot` is the dated name that the reply carries. */
   readonly model: string;
   readonly snapshot: string;
-  /** The tier that served it and set its price, which the reply shows at its end. */
+  /** The tier that served the response and sets its price. The response shows its tier when it has ended. */
   readonly service_tier: string;
   readonly mode: 'background' | 'background+stream' | 'foreground' | 'foreground+stream';
   readonly metadata: Metadata;
@@ -63,7 +63,7 @@ export type Ledger = {
   totals(): LedgerTotals;
   /** When the first 10,000 creates of `during_throttle` came, in Unix milliseconds. */
   throttledAt(): readonly number[];
-  /** Forgets everything. Responses in flight go on, unlisted. */
+  /** Forgets everything. Responses in flight continue, but are not listed. */
   reset(): void;
 };
 

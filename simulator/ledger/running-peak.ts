@@ -1,8 +1,8 @@
 import { endMs, isFinished, type Run } from '../response/run.ts';
 
 /**
- * RunningPeak knows the most responses that ran at once. It looks only when a response begins: a peak is
- * reached only then.
+ * RunningPeak records the largest number of responses that ran at once. It counts only when a response
+ * begins, because only then can the number reach a new peak.
  */
 export type RunningPeak = {
   /** A response was just created. */
@@ -55,7 +55,7 @@ export function createRunningPeak(now: () => number): RunningPeak {
       }
       const end = run.script.createdAtMs + endMs(run);
       if (Number.isFinite(end)) push(ends, { atMs: end, id });
-      // A cancel ends it sooner, unless it completes in spite of the cancel.
+      // A cancel ends the response sooner, unless the response completes in spite of the cancel.
       run.watchers.add(() => {
         if (isFinished(run, now())) leave(id);
       });

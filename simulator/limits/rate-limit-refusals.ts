@@ -41,8 +41,8 @@ export function overLimit(over: OverLimit, headers: ReplyHeaders): ApiError {
 }
 
 /**
- * overWholeLimit is the 429 of a create that is larger than the whole limit. It asks for no wait: waiting
- * does not help.
+ * overWholeLimit is the 429 of a create that is larger than the whole limit. It names no waiting time,
+ * because waiting does not help.
  */
 export function overWholeLimit({
   model,

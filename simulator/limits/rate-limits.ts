@@ -6,9 +6,9 @@ import { type Amount, createRateWindow, type RateWindow } from './rate-window.ts
 /** LimitReport is what `GET /simulator/limits` shows for one model, since the start or the last reset. */
 export type LimitReport = {
   readonly limits: { readonly requests_per_minute: number | null; readonly tokens_per_minute: number | null };
-  /** What was taken in the last 60 seconds. */
+  /** The requests and tokens of the last 60 seconds. */
   readonly used: Amount;
-  /** The most that was taken in any 60 seconds. */
+  /** The most requests and tokens of any 60 seconds. */
   readonly peak: Amount;
   /** Creates that were accepted, and creates that a limit refused. */
   readonly accepted: number;
@@ -29,7 +29,7 @@ export type RateLimits = {
   take(model: string, tokens: number): ReplyHeaders;
   /** Reports every model that has a limit or was asked for. */
   report(): Record<string, LimitReport>;
-  /** Forgets all that was taken. */
+  /** Forgets all creates. */
   reset(): void;
 };
 
@@ -119,7 +119,7 @@ function refusalOf(model: string, limit: RateLimit, window: RateWindow, tokens: 
   return overLimit({ model, kind, ...full, waitMs }, headersOf(limit, window, nowMs));
 }
 
-/** A peak is reached only when something is taken, so looking at no other moment keeps the peak exact. */
+/** The use grows only when a create is accepted, so checking for a peak at that moment is enough. */
 function accept(usage: ModelUsage, tokens: number, nowMs: number): void {
   usage.window.take(tokens, nowMs);
   const used = usage.window.used(nowMs);

@@ -2,9 +2,9 @@
 export type Amount = { readonly requests: number; readonly tokens: number };
 
 /**
- * RateWindow holds the creates of the last 60 seconds, each at its own instant. It has no buckets and no
- * edges, so no 60 seconds, wherever they begin, hold more than is allowed. A create costs two numbers for one
- * minute.
+ * RateWindow holds the creates of the last 60 seconds, each with its own time. It has no buckets, so no 60
+ * seconds contain more than the limit, wherever they begin. Each create takes the memory of two numbers for
+ * one minute.
  */
 export type RateWindow = {
   used(nowMs: number): Amount;
@@ -18,10 +18,15 @@ export type RateWindow = {
 };
 
 const WINDOW_MS = 60_000;
-/** Expired entries are dropped only when there are this many, and they are the larger half. */
+/**
+ * Expired entries are cut off only when there are at least this many and they make up at least half of the
+ * list.
+ */
 const MIN_CUT = 1024;
 
-/** `sum` is the tokens of this create and of all before it, so that any stretch is one subtraction. */
+/**
+ * `sum` is the tokens of this create and all earlier ones, so the tokens of any interval are one subtraction.
+ */
 type Entry = { readonly atMs: number; readonly sum: number };
 
 export function createRateWindow(): RateWindow {
@@ -74,8 +79,9 @@ export function createRateWindow(): RateWindow {
 }
 
 /**
- * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction is the one
- * in `untilLeft`: in another order it could round to "no wait" for a create that has not left.
+ * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction has the
+ * same order as in `untilLeft`: another order could round to "no wait" while the create is still in the
+ * window.
  */
 function hasLeft({ atMs }: Entry, nowMs: number): boolean {
   return nowMs - atMs >= WINDOW_MS;

@@ -14,20 +14,20 @@ export type SimulatedModel = {
 export type ModelChange = {
   /** `YYYY-MM-DD`; null removes the date. */
   readonly shutdownDate?: string | null | undefined;
-  /** A model that is gone is not listed and takes no creates. Responses created before go on. */
+  /** A model that is gone is not listed and takes no creates. Responses that already exist continue. */
   readonly gone?: boolean | undefined;
 };
 
 /** Models are the models of the server, with the changes made while it runs. */
 export type Models = {
   readonly defaultName: string;
-  /** The ids of all models, with those that are gone. */
+  /** The ids of all models, including those that are gone. */
   readonly ids: readonly string[];
   list(): object;
   describe(id: string): object;
   /** @throws OpenAI's 404 unless a model that is not gone has this id or snapshot name. */
   find(id: string): Required<Pick<SimulatedModel, 'id' | 'snapshot'>>;
-  /** @returns the changed model as it is listed, with `gone`. */
+  /** @returns the changed model as `GET /v1/models` lists it, with `gone` added. */
   change(id: string, change: ModelChange): object;
 };
 

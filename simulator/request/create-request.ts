@@ -96,8 +96,8 @@ export function readCreateRequest(body: unknown, models: Models): CreateRequest 
 }
 
 /**
- * Refuses more cached tokens than the input has: cutting them down would bill something else than was asked
- * for.
+ * Refuses more cached tokens than the input has: reducing the number would bill another amount than the
+ * request asks for.
  */
 export function readInputTokens(body: JsonObject, { numbers }: SimParameters): InputTokens {
   const total = numbers.sim_input_tokens ?? countInputTokens(body);
@@ -109,7 +109,7 @@ export function readInputTokens(body: JsonObject, { numbers }: SimParameters): I
   );
 }
 
-/** A stored prompt may carry the model. The simulator stores no prompts, so its default model stands in. */
+/** A stored prompt may carry the model. The simulator stores no prompts, so it uses its default model. */
 function readModelName(body: JsonObject, models: Models): string {
   const name = stringField(body, 'model');
   if (name !== undefined) return name;

@@ -36,7 +36,7 @@ export function simulatedSummary(question: string): string {
   return `**Weighing the question**\n\nThis is a simulated summary of reasoning about "${shorten(question)}". First the terms, then the cases, then the answer.`;
 }
 
-/** shorten puts a text on one line of at most so many characters. */
+/** shorten puts a text on one line and cuts it after `characters` characters. */
 export function shorten(text: string, characters = SHOWN_CHARACTERS): string {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.length > characters ? `${line.slice(0, characters)}...` : line;

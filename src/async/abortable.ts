@@ -1,6 +1,7 @@
 /**
- * abortable settles as `work` does, or rejects with the signal's reason as soon as the signal aborts: then
- * the work goes on, and its outcome is dropped. Work is not begun under a signal that has aborted already.
+ * abortable settles as `work` does, or rejects with the signal's reason as soon as the signal aborts: The
+ * work itself then continues, and its outcome is dropped. When the signal has already aborted, the work is
+ * not started.
  */
 export async function abortable<Value>(
   signal: AbortSignal | undefined,

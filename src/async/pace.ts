@@ -8,9 +8,9 @@ export interface Pace {
 }
 
 /**
- * createPace makes a Pace. A few jobs have their turns as often as they like; thousands share `perSecond`.
- * Each turn costs about a millisecond of this process or of Redis, and all of them at once would leave no
- * time for anything else.
+ * createPace makes a Pace. A few jobs have their turns without delay; thousands share `perSecond`. Each turn
+ * costs about a millisecond of this process or of Redis, so thousands of turns at once would leave no time
+ * for other work.
  *
  * @param perSecond the most turns per second.
  */

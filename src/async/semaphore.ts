@@ -1,4 +1,4 @@
-/** Semaphore limits how many things are under way at once: each holds a slot. */
+/** Semaphore limits how many operations run at once: each operation holds a slot. */
 export interface Semaphore {
   readonly inUse: number;
   readonly isFull: boolean;
@@ -8,7 +8,7 @@ export interface Semaphore {
    */
   acquire(signal: AbortSignal): Promise<boolean>;
   release(): void;
-  /** Resolves when no slot is in use, or when the signal ends. */
+  /** Resolves when no slot is in use, or when the signal aborts. */
   idle(signal: AbortSignal): Promise<void>;
 }
 
@@ -17,7 +17,7 @@ export function createSemaphore(slots: number): Semaphore {
   const acquiring = new Set<() => void>();
   const idling = new Set<() => void>();
 
-  /** Resolves to true when `waiting` is called up, to false when the signal ends first. */
+  /** Resolves to true when `waiting` gets a slot, to false when the signal aborts first. */
   const wait = (waiting: Set<() => void>, signal: AbortSignal): Promise<boolean> =>
     new Promise((resolve) => {
       const go = (): void => {
@@ -48,7 +48,7 @@ export function createSemaphore(slots: number): Semaphore {
     release() {
       const [next] = acquiring;
       if (next !== undefined) {
-        // The slot passes on, so that nothing that asks now can overtake.
+        // The slot goes directly to the next in line, so that a new call of `acquire` cannot overtake it.
         acquiring.delete(next);
         next();
         return;

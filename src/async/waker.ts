@@ -1,12 +1,12 @@
 /** Waker is a pause that can be cut short. */
 export interface Waker {
-  /** Waits so many milliseconds. @returns whether `wake` has cut the wait short. */
+  /** Waits the given number of milliseconds. @returns whether `wake` has cut the wait short. */
   wait(milliseconds: number): Promise<boolean>;
-  /** Ends the wait; while there is none, ends the next one at once. */
+  /** Ends the current wait. When there is no wait, the next one ends at once. */
   wake(): void;
 }
 
-/** createWaker makes a Waker. @param signal ends every wait. */
+/** createWaker makes a Waker. @param signal ends every wait when it aborts. */
 export function createWaker(signal: AbortSignal): Waker {
   let isWoken = false;
   let end: (() => void) | undefined;
@@ -36,7 +36,7 @@ export function createWaker(signal: AbortSignal): Waker {
   };
 }
 
-/** pause waits so many milliseconds, or until the signal ends it. */
+/** pause waits the given number of milliseconds, or until the signal aborts. */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await createWaker(signal).wait(milliseconds);
 }

@@ -1,6 +1,6 @@
 /**
  * withTimeout returns what `work` resolves to, or `otherwise` when that takes longer than `timeoutMs`, fails,
- * or the signal aborts first. The work itself goes on.
+ * or the signal aborts first. The work itself continues.
  */
 export async function withTimeout<Result, Otherwise>(
   work: Promise<Result>,

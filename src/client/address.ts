@@ -1,6 +1,6 @@
 import { O3ClientError } from './client-error.ts';
 
-/** Half a character, which no URL can hold. */
+/** A lone surrogate, half of a character, which no URL can contain. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 export function jobPath(id: string): string {

@@ -106,8 +106,8 @@ export async function listO3Tasks(...extra: never[]): Promise<Ok<TaskSummary[]> 
 
 /**
  * askO3 enqueues a question and waits for its result.
- * @param options.timeout in seconds. Default 300. After it the answer is an `err`, and the task goes on:
- * `listO3Tasks` shows it.
+ * @param options.timeout in seconds. Default 300. After this time the answer is an `err`, but the task
+ * continues: `listO3Tasks` shows it.
  */
 export async function askO3(
   question: string,
@@ -156,7 +156,7 @@ export async function cancelO3(id: string, ...extra: never[]): Promise<Ok<string
     if (isFinishedJob(job) && job.status !== 'cancelled') {
       return err(`Task ${id} was not cancelled: it is ${planStatusOf(job)}`);
     }
-    // A cancel that no worker has confirmed yet is on record, and nothing that happens later undoes it.
+    // A cancel that no worker has confirmed yet is stored, and no later event undoes it.
     return { ok: true, data: id, status: 'cancelled' };
   });
 }
@@ -230,8 +230,8 @@ function err(error: string): Err {
 }
 
 /**
- * JavaScript callers meet no compiler: an option that was passed over would be missed later, when the task
- * has been bought.
+ * JavaScript callers have no compiler: an option that is ignored would be noticed only after the task was
+ * bought.
  */
 function tooMany(usage: string, extra: readonly unknown[]): string | undefined {
   if (extra.length === 0) return undefined;

@@ -12,9 +12,9 @@ export const CLIENT_CODES = [
  * O3ClientError says why a call to an instance failed, and what to do. `code` is the refusal's code
  * (docs/ERRORS.md), or one of the client's:
  *
- * - `instance_unreachable`: nothing answers at the URL; nothing was done.
+ * - `instance_unreachable`: no server answers at the URL, so the call had no effect.
  * - `answer_lost`: the connection broke, or the time ran out, after a request that changes something was
- *   sent: whether it was carried out is unknown.
+ *   sent. It is unknown whether the request was carried out.
  * - `unexpected_response`: another server answers at the URL.
  * - `invalid_client_option`: the client was made with a URL, a key or a query that cannot be sent.
  *
@@ -27,7 +27,7 @@ export class O3ClientError extends Error {
   readonly status: number | undefined;
   /** For `invalid_request`: every field that was wrong. */
   readonly flaws: readonly Flaw[];
-  /** How long to wait before another try, in milliseconds; undefined: the instance did not say. */
+  /** After how many milliseconds to try again; undefined: the instance did not say. */
   readonly retryAfterMs: number | undefined;
   constructor(
     code: string,
@@ -60,7 +60,9 @@ export function errorFromResponse(
   );
 }
 
-/** errorFromProblem makes an error of a problem in the form of RFC 9457; undefined: it is none. */
+/**
+ * errorFromProblem makes an error of a problem in the form of RFC 9457; undefined: the body is not a problem.
+ */
 export function errorFromProblem(
   problem: unknown,
   about: { status: number; retryAfterMs?: number | undefined },

@@ -4,7 +4,10 @@ import { isJobView } from './answer.ts';
 import { isRecord, O3ClientError } from './client-error.ts';
 import { pause, type Transport } from './transport.ts';
 
-/** The instance sends something at least every 15 s: after three times that the connection counts as dead. */
+/**
+ * The instance sends at least a comment every 15 s. After three times as long without data the connection
+ * counts as dead.
+ */
 const SILENCE_MS = 45_000;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5000;
@@ -40,7 +43,8 @@ export async function* streamEvents(
         failures = 0;
         if ('number' in event) last = event.number;
         if (event.type === 'status') {
-          // Each connection begins with the job's status: after a break it is no news.
+          // Each connection begins with the job's status, which the caller has already seen after a
+          // reconnect.
           const standing = standingOf(event.data);
           if (standing === lastStanding) continue;
           lastStanding = standing;

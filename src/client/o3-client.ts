@@ -49,7 +49,7 @@ const WAIT_PATIENCE_MS = 60_000;
 
 export interface O3ClientOptions {
   /**
-   * Where the instance listens, such as `http://127.0.0.1:3000`. A path is kept, for an instance behind a
+   * The URL of the instance, such as `http://127.0.0.1:3000`. It may have a path, for an instance behind a
    * proxy.
    */
   url: string;
@@ -102,8 +102,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Enqueues up to 1,000 requests, about 10 MB in all. The call is repeated like a read where every request
-   * has an `idempotency_key`, and is sent once otherwise.
+   * Enqueues up to 1,000 requests, about 10 MB in all. The call is repeated like a read if every request has
+   * an `idempotency_key`; otherwise it is sent once.
    */
   async enqueueBulk(
     requests: readonly BulkRequest[],
@@ -135,7 +135,7 @@ export class O3Client implements JobQueue {
     // Not `timeoutMs <= 0`: NaN must not wait for ever.
     const waitMs = timeoutMs > 0 ? timeoutMs : 0;
     const endAt = performance.now() + waitMs;
-    // A wait of minutes survives a restart of the instance; but a wrong URL or id is reported at once.
+    // A wait of minutes survives a restart of the instance, but a wrong URL or id is reported at once.
     const isLong = waitMs > SHORT_WAIT_MS;
     if (isLong) await this.#read(id, signal, this.#patienceMs);
     const patienceMs = isLong ? WAIT_PATIENCE_MS : this.#patienceMs;
@@ -253,7 +253,7 @@ export class O3Client implements JobQueue {
       const problem = answer.status === 409 && isRecord(answer.body) ? answer.body['job'] : answer.body;
       const job = this.#viewFrom(problem, answer.status);
       if (job.status !== 'completed') return { status: job.status, job };
-      // The job completed between the look for its result and the view: the result is there now.
+      // The job completed between the two reads, of its result and of its view: the result exists now.
       await pause(100, signal);
     }
   }

@@ -2,7 +2,8 @@ import { type JobStatus, type PlanStatus, STATUS_TABLE } from '../job/job.ts';
 
 /**
  * Escape sequences could move the cursor, retitle the window or fake output; direction marks could reorder a
- * line. Tabs and line ends are left to the two functions below. The joiners inside emoji and scripts stay.
+ * line. Tabs and line ends are left to the two functions below. The joiner characters that emoji and some
+ * scripts need are kept.
  */
 const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 

@@ -10,9 +10,7 @@ import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from '
 const ANSWER_MS = 30_000;
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2000;
-/**
- * Statuses that pass: too many requests, no Redis for a moment, or a proxy whose producer restarts.
- */
+/** Temporary statuses: too many requests, Redis is away, or a proxy whose producer restarts. */
 const CANNOT_SERVE_NOW: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface TransportOptions {
@@ -44,10 +42,7 @@ export interface Write {
   headers?: Record<string, string>;
   holdMs?: number;
   signal: AbortSignal | undefined;
-  /**
-   * How long to retry a write that does no harm when it is done twice, in milliseconds. Default 0: it is sent
-   * once.
-   */
+  /** How long to retry a write that may safely be repeated, in milliseconds. Default 0: it is sent once. */
   patienceMs?: number;
 }
 
@@ -82,7 +77,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
     signal: AbortSignal | undefined,
   ): Promise<Reply> {
     return withDeadline(ANSWER_MS + holdMs, signal, async (abort) => {
-      // A followed redirect would turn a POST into a GET, and carry the key to wherever it points.
+      // Following a redirect would turn a POST into a GET, and send the key to another address.
       const response = await fetch(`${url}${path}`, { ...init, signal: abort, redirect: 'manual' });
       return { response, text: await response.text() };
     });

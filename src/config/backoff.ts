@@ -2,7 +2,8 @@ import type { ModelConfig } from './file.ts';
 
 /**
  * backoffDelayMs is the wait before the next attempt: exponential with full jitter, so that a thousand jobs
- * that failed together do not come back together. The upstream's own Retry-After wins, without jitter.
+ * that failed together do not come back together. A Retry-After of the upstream is used instead, without
+ * jitter.
  *
  * @param attemptsMade the number of attempts that have ended, from 1.
  */
@@ -15,4 +16,24 @@ export function backoffDelayMs(
   if (retryAfterMs !== undefined) return Math.ceil(retryAfterMs);
   const ceilingMs = Math.min(backoff.maxMs, backoff.baseMs * 2 ** (attemptsMade - 1));
   return Math.round(random() * ceilingMs);
+}
+
+/** How fast the waits grow after what may be the weather, and by how much they may exceed `maxMs`. */
+const WEATHER_FACTOR = 9;
+const WEATHER_REACH = 10;
+
+/**
+ * weatherDelayMs is the wait before the next attempt after a failure that may be the upstream's bad day. It grows
+ * faster than a backoff: five attempts reach over ten minutes, not over fifteen seconds. Retry-After may lengthen it.
+ *
+ * @param attemptsMade the number of attempts that have ended, from 1.
+ */
+export function weatherDelayMs(
+  { baseMs, maxMs }: ModelConfig['backoff'],
+  attemptsMade: number,
+  retryAfterMs: number | undefined,
+  random: () => number = Math.random,
+): number {
+  const ceilingMs = Math.min(maxMs * WEATHER_REACH, baseMs * WEATHER_FACTOR ** (attemptsMade - 1));
+  return Math.ceil(Math.max(retryAfterMs ?? 0, ceilingMs * (0.9 + random() / 10)));
 }

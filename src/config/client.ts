@@ -15,8 +15,8 @@ export function isHttpUrl(text: string): boolean {
 }
 
 /**
- * readClientConfig reads the variables of a client. It stands apart from environment.ts, whose schema needs
- * zod: that would more than double the time that an app needs to import the client.
+ * readClientConfig reads the variables of a client. It does not use environment.ts, whose schema needs zod:
+ * zod would more than double the time to import the client.
  * @throws {ConfigError}
  */
 export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): ClientConfig {

@@ -18,7 +18,7 @@ export interface Config extends FileConfig {
   readonly prefix: string;
   readonly host: string;
   readonly port: number;
-  /** The callers' keys. Without keys every caller is let in, and the producer listens on loopback only. */
+  /** The callers' keys. Without keys every caller has access, and the producer must listen on loopback. */
   readonly keys: readonly ApiKey[];
   /** Signs the webhooks to callers; undefined: no webhooks are sent. */
   readonly webhookSecret: string | undefined;
@@ -56,7 +56,7 @@ export const VARIABLES = {
   O3Q_KEYS: {
     default: '',
     meaning:
-      "callers' keys, `name:secret[,name:secret]`; `admin` sees all; unset: no key is needed, on loopback only",
+      "callers' keys, `name:secret[,name:secret]`; `admin` sees all; unset: no key is needed, loopback only",
   },
   OPENAI_API_KEY: { default: '', meaning: 'the key of the upstream' },
   OPENAI_BASE_URL: { default: '', meaning: 'any server that speaks the Responses API; unset: OpenAI' },
@@ -131,7 +131,11 @@ const environmentSchema = z.object({
   HOST: z.string().default(VARIABLES.HOST.default),
   PORT: wholeNumber(0, 65_535).default(3000),
   O3Q_KEYS: z.string().transform(apiKeysFrom).default([]),
-  OPENAI_API_KEY: z.string().optional(),
+  // Anything else cannot be sent in a header.
+  OPENAI_API_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'expected a key without spaces, line breaks and letters beyond ASCII')
+    .optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   OPENAI_WEBHOOK_SECRET: z.string().optional(),
   O3Q_WEBHOOK_SECRET: webhookSecret.optional(),
@@ -186,7 +190,10 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   });
 }
 
-/** What may never appear in a log. A password counts as it is written in its URL and as it is sent. */
+/**
+ * The texts that must never appear in a log. A password is in the list as its URL has it (encoded), and
+ * decoded.
+ */
 export function secretsOf({ redisUrl = '', openai, keys, webhookSecret = '' }: Config): string[] {
   const written = [redisUrl, openai.baseUrl ?? ''].map(
     (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',

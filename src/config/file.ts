@@ -40,8 +40,8 @@ export interface FileConfig extends ReadonlyDeep<Omit<FileSettings, '$schema' | 
 }
 
 /**
- * Models is what can be asked for, and for how long answers are kept. All processes on one Redis need the
- * same.
+ * Models is the part of the file that all processes on one Redis must share: the models, and how long answers
+ * are kept.
  */
 export type Models = Omit<FileConfig, 'http'>;
 
@@ -90,7 +90,8 @@ export function readConfigFile(named: string | undefined): FileConfig | { flaws:
 
 function flawFrom(file: string, { path, message, input }: z.core.$ZodIssue): Flaw {
   const place = path.map(String).join('.') || '(top)';
-  // Our own messages say what came; zod's say it of wrong types only, after "received".
+  // Our own messages quote the value that came. zod's messages name it only for a wrong type, after
+  // "received".
   const expected = message
     .replace(/^(?:Invalid input|Too big|Too small): /, '')
     .replace(/, received .*$/, '');

@@ -34,6 +34,8 @@ const backoffSchema = strictObject({
   maxMs: milliseconds.default(60_000).describe('The longest wait between two attempts, in milliseconds.'),
 });
 
+const useSchema = z.enum(['auto', 'always', 'never']).default('auto');
+
 const modelSchema = strictObject({
   upstream: z
     .string()
@@ -51,7 +53,7 @@ const modelSchema = strictObject({
     .optional()
     .describe(
       'Create requests in any 60 seconds, of all workers together. Default: the limit that the upstream ' +
-        'advertises, or none. The smaller of the two holds. Aliases of one upstream model share it.',
+        'advertises, or none. The smaller one applies. Aliases of one upstream model share it.',
     ),
   tokensPerMinute: positiveInt
     .optional()
@@ -66,7 +68,9 @@ const modelSchema = strictObject({
   timeoutMs: positiveInt
     .max(MAX_TIMER_MS)
     .default(HOUR_MS)
-    .describe('The longest one attempt may take, in milliseconds; then the upstream is told to cancel.'),
+    .describe(
+      'The longest one attempt may take, in milliseconds. Then its response is cancelled at the upstream.',
+    ),
   stallMs: positiveInt
     .max(MAX_TIMER_MS)
     .default(600_000)
@@ -87,6 +91,14 @@ const modelSchema = strictObject({
       "How long an uncertain purchase waits for OpenAI's webhook to name the lost response, in milliseconds." +
         ' Used only with OPENAI_WEBHOOK_SECRET.',
     ),
+  background: useSchema.describe(
+    "Whether jobs run in the upstream's background mode, in which a response outlives its worker: auto finds out " +
+      'whether the server has it.',
+  ),
+  stream: useSchema.describe(
+    'Whether jobs follow the events of a response: auto where the job asks for it and the server streams. ' +
+      'Without, the worker polls.',
+  ),
   backoff: backoffSchema
     .prefault({})
     .describe('The wait between two attempts: exponential, with full jitter.'),
@@ -98,10 +110,14 @@ const tenantSchema = strictObject({
     .min(0.001)
     .max(1000)
     .default(1)
-    .describe('Its share of the starts while other tenants wait too: 2 starts twice as many jobs as 1.'),
+    .describe(
+      'The share of starts while other tenants also have waiting jobs: 2 starts twice as many jobs as 1.',
+    ),
   maxInFlight: positiveInt
     .optional()
-    .describe('Its jobs that may run at once, of all models and workers together. Default: no limit.'),
+    .describe(
+      'Jobs of the tenant that may run at once, of all models and workers together. Default: no limit.',
+    ),
   dailyBudgetUsd: z
     .number()
     .min(0)
@@ -172,7 +188,7 @@ export const fileSchema = strictObject({
     .boolean()
     .default(false)
     .describe(
-      'Whether webhooks may go to this machine and to private networks, for development. With it each ' +
+      'Whether webhooks may go to this machine and to private networks, for development. If true, each ' +
         'caller can make a worker send requests to its neighbours. Link-local addresses stay refused.',
     ),
 })

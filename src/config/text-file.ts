@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { ConfigError } from '../errors/setup-error.ts';
 
-/** How files begin that are often given where text in UTF-8 is expected, and what to do with them. */
+/**
+ * The first bytes of files that users often give instead of text in UTF-8, and what to do with such a file.
+ */
 const FOREIGN_BEGINNINGS: readonly (readonly [bytes: readonly number[], flaw: string])[] = [
   [[0xff, 0xfe], 'text in UTF-16: save it as UTF-8'],
   [[0xfe, 0xff], 'text in UTF-16: save it as UTF-8'],
@@ -12,7 +14,7 @@ const FOREIGN_BEGINNINGS: readonly (readonly [bytes: readonly number[], flaw: st
 ];
 
 /**
- * encodingFlaw says why the beginning of a file is no text in UTF-8, and what to do; undefined: it may be.
+ * encodingFlaw says why the beginning of a file is not text in UTF-8, and what to do; undefined: it may be.
  * Text in UTF-16 without a byte order mark is known by its second or first byte, which is 0 for ASCII.
  */
 export function encodingFlaw(bytes: Uint8Array): string | undefined {

@@ -9,17 +9,17 @@ import { type EnqueueOutcome, type RequestedJob, storeJobs } from './store-jobs.
 
 const MOST_IN_BULK = 1000;
 
-/** Intake is where requests of one tenant become jobs. */
+/** Intake turns the requests of one tenant into jobs. */
 export interface Intake {
   /** @param idempotencyKey undefined: the request becomes a job of its own. */
   enqueue(request: ParsedRequest, idempotencyKey: string | undefined): Promise<EnqueueOutcome>;
-  /** Enqueues up to 1,000 requests as callers sent them; a bad one refuses only itself. */
+  /** Enqueues up to 1,000 requests as callers sent them. An invalid one does not affect the others. */
   enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
 }
 
 /** @param tenant `NO_TENANT` for none. */
 export function createIntake(access: QueueAccess, tenant: string): Intake {
-  /** @throws {QueueError} for a bad idempotency key. Other flaws of the request stand in its `job`. */
+  /** @throws {QueueError} for a bad idempotency key. Other flaws of the request are reported in its `job`. */
   const requested = (
     request: ParsedRequest,
     idempotencyKey: unknown,
@@ -30,8 +30,8 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
   };
 
   /**
-   * Stores the jobs, unless the tenant's budget is used up: then only jobs that their keys already have are
-   * found.
+   * Stores the jobs, unless the tenant's budget is used up: then it only finds the existing jobs of
+   * idempotency keys.
    */
   const store = (jobs: readonly RequestedJob[]): Promise<EnqueueOutcome[]> =>
     access.guard(async () => {
@@ -79,8 +79,8 @@ function isHopeless(requested: RequestedJob): requested is RequestedJob & { job:
 }
 
 /**
- * A caller may have sent anything as a request. A key that is given as undefined is no key, but one that is
- * given as null is a bad one.
+ * A caller may have sent anything as a request. The key undefined means that there is no key; the key null is
+ * invalid.
  */
 function splitKey(input: unknown): [request: unknown, idempotencyKey: unknown] {
   if (typeof input !== 'object' || input === null || !Object.hasOwn(input, 'idempotency_key')) {
@@ -101,8 +101,8 @@ function orRefusal<Value>(make: () => Value): Value | QueueError {
 
 /**
  * budgetRefusal is the refusal of a tenant whose daily budget is used up and whose `onBudgetExhausted` is
- * `refuse`; undefined otherwise. Reservations of running jobs are not counted: jobs that would not fit beside
- * them wait.
+ * `refuse`; undefined otherwise. Reservations of running jobs do not count here: a job that does not fit
+ * beside them waits instead.
  */
 async function budgetRefusal(
   { models, usage }: QueueAccess,

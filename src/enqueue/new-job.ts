@@ -37,7 +37,7 @@ export interface NewJob {
 }
 
 export interface NewJobOptions {
-  /** Whether an answer is streamed where the request does not say. */
+  /** Whether the answer is streamed when the request does not say. */
   streamByDefault: boolean;
   /** `NO_TENANT` for none. */
   tenant: string;

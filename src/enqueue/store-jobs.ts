@@ -17,30 +17,30 @@ export type EnqueueOutcome = BulkOutcome<QueueError>;
 /** RequestedJob is a request on its way into Redis. */
 export interface RequestedJob {
   /**
-   * The job, or why the request is refused. A repeat finds its job all the same, also after the deadline or
-   * the end of the budget.
+   * The job, or why the request is refused. A repeated request finds its job even if it is refused, for
+   * example after the deadline or when the budget is used up.
    */
   job: NewJob | QueueError;
   /** undefined: the request came without an idempotency key. */
   key: JobKey | undefined;
 }
 
-/** Longer than it takes to store a job, or to give up doing so. */
+/** Longer than a producer takes to store a job, or to give up. */
 const CLAIM_MS = 10_000;
 /** How often a job may be deleted while its key is looked up. */
 const MOST_TRIES = 3;
 
 /**
- * storeJobs stores the jobs of one tenant, and finds those that an idempotency key already has. The id of a
- * job with a key follows from the key, and BullMQ never adds a second job under one id. So of twenty calls at
- * once one becomes the job, and the stored job carries the mark of that call.
+ * storeJobs stores the jobs of one tenant, and finds the existing jobs of their idempotency keys. The id of a
+ * job with a key follows from the key, and BullMQ never adds a second job under one id. So of twenty
+ * simultaneous calls one creates the job, and the stored job carries the mark of that call.
  *
  * Each step is one round trip for each model, however many jobs there are:
  *
  * 1. *Claim* (only keys, only with two models or more): at most one model may store a key's job.
- * 2. *Look* (only keys): which of them have a job that step 3 would not find.
- * 3. *Enlist*: a script enters the jobs in the indexes and in the fair queue, unless a job of the same id is
- *    there.
+ * 2. *Look* (only keys): finds the jobs of keys that step 3 would not find.
+ * 3. *Enlist*: a script adds the jobs to the indexes and to the fair queue, unless a job of the same id
+ * exists.
  * 4. *Add*: BullMQ gets the jobs that were not there.
  * 5. *Compare* (only keys): whose mark the job carries.
  *
@@ -100,7 +100,7 @@ async function outcomeOf(
   const there = key === undefined ? undefined : found.get(key.id);
   if (key === undefined || there === undefined) {
     if (job instanceof QueueError) return { ok: false, error: job };
-    // It was added; where it is not found any more, it was deleted in the same instant.
+    // It was added. If it is not found any more, it was deleted in the same instant.
     if (claimed.has(job)) return { ok: true, job: viewOfNewJob(job), isNew: true };
     return { ok: false, error: reused('a job of another model is being enqueued with it') };
   }
@@ -122,9 +122,9 @@ function reused(why: string): QueueError {
 }
 
 /**
- * Claims keys for the models of their jobs. Without it the same key could be stored in two models at once,
- * and would be bought twice. With one model there is nothing to agree on. @returns the jobs that may be
- * stored.
+ * Claims keys for the models of their jobs. Without a claim two calls with the same key could store a job in
+ * two models at once, and the request would be bought twice. With one model no claim is needed. @returns the
+ * jobs that may be stored.
  */
 async function claim(
   { prefix, redis, queues }: QueueAccess,
@@ -142,7 +142,10 @@ async function claim(
   return allowed;
 }
 
-/** From now on the jobs themselves keep other models out. A claim that cannot be removed expires. */
+/**
+ * The stored jobs now block the key in other models, so the claims are removed. A claim that cannot be
+ * removed expires.
+ */
 function release({ prefix, redis, queues }: QueueAccess, wanted: readonly RequestedJob[]): void {
   const ids = wanted.flatMap(({ key }) => (key === undefined ? [] : [key.id]));
   if (queues.size === 1 || ids.length === 0) return;
@@ -151,8 +154,8 @@ function release({ prefix, redis, queues }: QueueAccess, wanted: readonly Reques
 
 /**
  * Finds the jobs of keys where enlisting will not: in other models, and in every model for a request that is
- * refused or whose claim failed. After the claim, so that a call that stored the key's job in another model
- * has done so by now.
+ * refused or whose claim failed. It must run after the claim: by then a call that stores the key's job in
+ * another model has stored it.
  */
 async function findStored(
   access: QueueAccess,

@@ -1,12 +1,21 @@
+import {
+  namesThing,
+  saysAddress,
+  saysBusy,
+  saysContent,
+  saysCredentials,
+  saysModel,
+  saysMoney,
+  saysThrottled,
+  saysTooLarge,
+} from './refusal-words.ts';
+
 /**
  * FAILURE_CODES lists all failures by kind. A **terminal** failure fails the job now, a **retryable** one may
  * cost another attempt. docs/ERRORS.md explains each code, and a test compares the two lists.
  */
 export const FAILURE_CODES = {
   invalid_request: 'terminal',
-  authentication: 'terminal',
-  permission: 'terminal',
-  model_not_found: 'terminal',
   not_found: 'terminal',
   request_too_large: 'terminal',
   timeout: 'terminal',
@@ -17,6 +26,10 @@ export const FAILURE_CODES = {
   internal_error: 'terminal',
   conflict: 'retryable',
   quota_exhausted: 'retryable',
+  authentication: 'retryable',
+  permission: 'retryable',
+  wrong_address: 'retryable',
+  model_not_found: 'retryable',
   rate_limited: 'retryable',
   upstream_error: 'retryable',
   upstream_overloaded: 'retryable',
@@ -53,7 +66,7 @@ export class RetryableError extends Error {
   constructor(
     code: CodeOf<'retryable'>,
     message: string,
-    options: ErrorOptions & { retryAfterMs?: number | undefined; refusal?: Refusal } = {},
+    options: ErrorOptions & { retryAfterMs?: number | undefined; refusal?: Refusal | undefined } = {},
   ) {
     super(message, options);
     this.code = code;
@@ -68,7 +81,36 @@ export function isFailure(error: unknown): error is Failure {
   return error instanceof TerminalError || error instanceof RetryableError;
 }
 
-/** Refusal is the upstream's own error, for the routes that pass it on in OpenAI's form. */
+/**
+ * Concern says whom a failure concerns. A refusal that concerns every job stops the model and charges no job;
+ * one that no other job meets is the job's own in the end.
+ *
+ * - `money`, `credentials`, `address`, `model`: every job, until a person mends it or it passes.
+ * - `weather`: every job, for a while.
+ * - `job for now`: this job, which waits until the upstream has finished something else.
+ * - `job`: this job.
+ */
+export type Concern = 'money' | 'credentials' | 'address' | 'model' | 'weather' | 'job for now' | 'job';
+
+const CONCERNS: Partial<Record<FailureCode, Concern>> = {
+  quota_exhausted: 'money',
+  authentication: 'credentials',
+  permission: 'credentials',
+  wrong_address: 'address',
+  model_not_found: 'model',
+  rate_limited: 'weather',
+  upstream_error: 'weather',
+  upstream_overloaded: 'weather',
+  connection_lost: 'weather',
+  response_failed: 'weather',
+  conflict: 'job for now',
+};
+
+export function concernOf({ code }: Failure): Concern {
+  return CONCERNS[code] ?? 'job';
+}
+
+/** Refusal is what the upstream said, in its own words. */
 export interface Refusal {
   /** The HTTP status; undefined: the upstream accepted the request, and the response failed. */
   status?: number | undefined;
@@ -84,20 +126,86 @@ export interface Refusal {
  */
 export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;
+  /**
+   * `envelope`: OpenAI's `{error: {message, …}}`, the default. `json`: JSON of another form. `text`: neither
+   * JSON nor a page. `page`: HTML, which some server on the way has sent.
+   */
+  form?: RefusalForm;
+  /** The upstream model that was asked for; undefined: unknown. */
+  upstreamModel?: string | undefined;
 }
 
-const MONEY_CODES = new Set([
-  'insufficient_quota',
-  'credit_balance_exhausted',
-  'organization_spend_limit_exceeded',
-  'project_spend_limit_exceeded',
-  'organization_usage_limit_exceeded',
-]);
+export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
 
 /**
- * The beginning of OpenAI's message for a request that exceeds a whole minute's limit; it has no Retry-After.
+ * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing else
+ * looks at them.
+ *
+ * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM, FastAPI
+ * and of the proxies before them, as users have reported them.
  */
-const TOO_LARGE = /^Request too large/;
+export function failureFromRefusal({
+  retryAfterMs,
+  form = 'envelope',
+  upstreamModel,
+  ...refusal
+}: UpstreamRefusal): Failure {
+  const { status } = refusal;
+  const message = describe(refusal);
+  const terminal = (code: CodeOf<'terminal'>): Failure => new TerminalError(code, message, { refusal });
+  const retryable = (code: CodeOf<'retryable'>): Failure =>
+    new RetryableError(code, message, { retryAfterMs, refusal });
+
+  if (status === undefined) {
+    return failureFromResponseError({ ...refusal, code: refusal.code ?? refusal.type ?? 'unknown' });
+  }
+  if (saysMoney(refusal)) return retryable('quota_exhausted');
+  if (form === 'page' && status < 500 && !STATUSES_OF_PAGES.has(status)) return retryable('wrong_address');
+  if (saysTooLarge(refusal)) return terminal('request_too_large');
+  if (saysBusy(refusal)) return retryable('conflict');
+  if (saysModel(refusal, upstreamModel)) return retryable('model_not_found');
+  if (status < 500 && saysThrottled(refusal)) return retryable('rate_limited');
+  if (status < 500 && saysContent(refusal)) return terminal('response_refused');
+  if (status < 500 && status !== 401 && saysCredentials(refusal)) return retryable('permission');
+  switch (status) {
+    case 401:
+    case 407:
+      return retryable('authentication');
+    case 403:
+      return retryable(form === 'envelope' ? 'permission' : 'wrong_address');
+    case 404:
+      return namesThing(refusal) ? terminal('not_found') : retryable('wrong_address');
+    case 405:
+    case 421:
+    case 426:
+    case 511:
+      return retryable('wrong_address');
+    case 408:
+    case 425:
+    case 499:
+      return retryable('upstream_error');
+    case 409:
+    case 423:
+      return retryable('conflict');
+    case 413:
+      return terminal('request_too_large');
+    case 420:
+    case 429:
+    case 430:
+      return retryable('rate_limited');
+    // Groq and others: a moment without capacity. 529 is Anthropic's and that of some proxies.
+    case 498:
+    case 503:
+    case 529:
+      return retryable('upstream_overloaded');
+    default:
+      if (status >= 500) return retryable('upstream_error');
+      return status < 400 || saysAddress(refusal) ? retryable('wrong_address') : terminal('invalid_request');
+  }
+}
+
+/** Pages with these statuses come from a proxy, too, and say what the status says. */
+const STATUSES_OF_PAGES = new Set([408, 413, 425, 429, 498, 499]);
 
 /**
  * Codes inside a response or an error event that another purchase cannot cure; the set is open, so unknown
@@ -106,44 +214,23 @@ const TOO_LARGE = /^Request too large/;
 const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
 
-/**
- * failureFromRefusal turns the upstream's refusals into failures. No other code looks at a status code.
- * Sources: OpenAI's error-codes guide for the 429 and 503 codes, the SDK's own retry rules for the rest.
- */
-export function failureFromRefusal({ retryAfterMs, ...refusal }: UpstreamRefusal): Failure {
-  const { status, code, type } = refusal;
-  const message = describe(refusal);
-  if (MONEY_CODES.has(code ?? '') || type === 'insufficient_quota')
-    return new RetryableError('quota_exhausted', message, { refusal });
-  if (code === 'model_not_found') return new TerminalError('model_not_found', message, { refusal });
-  switch (status) {
-    case undefined:
-      return failureFromResponseError({ ...refusal, code: code ?? 'unknown' });
-    case 401:
-      return new TerminalError('authentication', message, { refusal });
-    case 403:
-      return new TerminalError('permission', message, { refusal });
-    case 404:
-      return new TerminalError('not_found', message, { refusal });
-    case 408:
-      return new RetryableError('upstream_error', message, { retryAfterMs, refusal });
-    case 409:
-      return new RetryableError('conflict', message, { retryAfterMs, refusal });
-    case 429:
-      // The request alone exceeds the limit of a minute. If the model paused for it, it would pause for good.
-      if (TOO_LARGE.test(refusal.message))
-        return new TerminalError('request_too_large', message, { refusal });
-      return new RetryableError('rate_limited', message, { retryAfterMs, refusal });
-    case 503:
-      return new RetryableError('upstream_overloaded', message, { retryAfterMs, refusal });
-    default:
-      return status >= 500
-        ? new RetryableError('upstream_error', message, { retryAfterMs, refusal })
-        : new TerminalError('invalid_request', message, { refusal });
-  }
-}
+/** Statuses as codes or types of an error that came with another status, or inside a stream. */
+const STATUS_BY_TYPE: Readonly<Record<string, number>> = {
+  BadRequestError: 400,
+  AuthenticationError: 401,
+  authentication_error: 401,
+  PermissionDeniedError: 403,
+  permission_error: 403,
+  NotFoundError: 404,
+  not_found_error: 404,
+  ConflictError: 409,
+  UnprocessableEntityError: 422,
+  RateLimitError: 429,
+  rate_limit_error: 429,
+  overloaded_error: 529,
+};
 
-/** failureFromResponseError turns the `error` of an accepted response that failed into a failure. */
+/** Judges the `error` of a response that the upstream accepted and then failed, or of an error event. */
 export function failureFromResponseError(error: {
   code: string;
   message: string;
@@ -153,13 +240,26 @@ export function failureFromResponseError(error: {
   const { code, type = null, param = null } = error;
   const message = `${code}: ${error.message}`;
   const refusal = { code, type, message: error.message, param };
-  if (MONEY_CODES.has(code)) return new RetryableError('quota_exhausted', message, { refusal });
-  if (code === 'rate_limit_exceeded') return new RetryableError('rate_limited', message, { refusal });
+  if (saysMoney(refusal)) return new RetryableError('quota_exhausted', message, { refusal });
+  if (code === 'rate_limit_exceeded') {
+    return saysTooLarge(refusal)
+      ? new TerminalError('request_too_large', message, { refusal })
+      : new RetryableError('rate_limited', message, { refusal });
+  }
+  if (code === 'model_not_found') return new RetryableError('model_not_found', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });
-  return new RetryableError('response_failed', message, { refusal });
+  const status = statusIn(code, type);
+  if (status === undefined) return new RetryableError('response_failed', message, { refusal });
+  return failureFromRefusal({ ...refusal, status, retryAfterMs: undefined });
+}
+
+/** The HTTP status that an error names as its code or its type; undefined: none. */
+export function statusIn(code: string | null, type: string | null): number | undefined {
+  if (code !== null && /^[345]\d\d$/.test(code)) return Number(code);
+  return STATUS_BY_TYPE[type ?? ''] ?? STATUS_BY_TYPE[code ?? ''];
 }
 
 function describe({ status, code, message }: Refusal): string {
   const origin = status === undefined ? 'the upstream said' : `the upstream answered ${status}`;
-  return code === null ? `${origin}: ${message}` : `${origin} ${code}: ${message}`;
+  return code === null || code === String(status) ? `${origin}: ${message}` : `${origin} ${code}: ${message}`;
 }

@@ -3,12 +3,12 @@ import type { ModelKeys } from '../redis/keys.ts';
 import { DELAYED_SCORE, WAITING_SCORE } from './parked.ts';
 
 /**
- * BullmqSet names the jobs that have not begun by our states. BullMQ calls a job in the fair queue `delayed`,
- * and keeps jobs with a priority in a set of their own.
+ * BullmqSet names the sets of jobs that have not started by our statuses. BullMQ calls a job in the fair
+ * queue `delayed`, and keeps jobs with a priority in a set of their own.
  */
 export type BullmqSet = 'waiting' | 'delayed';
 
-/** BullmqSets reads the jobs of a model that have not begun from BullMQ's sets, for the board. */
+/** BullmqSets reads the jobs of a model that have not started from BullMQ's sets, for the board. */
 export interface BullmqSets {
   /** fairQueueLength returns the number of parked jobs. */
   fairQueueLength(): Promise<number>;
@@ -21,7 +21,7 @@ export interface BullmqSets {
 
 const ALL = Number.MAX_SAFE_INTEGER;
 
-/** One of the sets that hold the jobs of one state. */
+/** One of the sets that hold the jobs of one status. */
 interface Section {
   length(): Promise<number>;
   ids(offset: number, count: number): Promise<string[]>;
@@ -39,7 +39,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     ids: (offset, count) =>
       redis.zrevrangebyscore(delayedKey, `(${DELAYED_SCORE}`, WAITING_SCORE, 'LIMIT', offset, count),
   };
-  // Started and not taken by a worker yet, or on its way into the fair queue.
+  // These jobs were started but not yet taken by a worker, or are about to enter the fair queue.
   const wait: Section = {
     length: () => redis.llen(waitKey),
     ids: (offset, count) => redis.lrange(waitKey, offset, offset + count - 1),
@@ -72,7 +72,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
         }
         skipped += length;
       }
-      // A job that moved from one set to the next meanwhile is found twice.
+      // A job that moved from one set to the next between the reads is found twice.
       return [...new Set(found)];
     },
   };

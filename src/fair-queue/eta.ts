@@ -5,7 +5,7 @@ import { decodeQueueStatus, type QueueStatus } from './queue-status.ts';
  * answered.
  */
 export interface Position {
-  /** Jobs that start before this one, as things are. */
+  /** Jobs that start before this one, if nothing changes. */
   before: number;
   /** Those of its own tenant among them. */
   ownBefore: number;
@@ -95,8 +95,9 @@ export function pauseSentence(reason: TenantPauseReason, { tenant, maxInFlight }
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
 
 /**
- * The time until the answer is the time until the job's turn plus the mean duration of an answer. The turn
- * comes by the speed of the queue, or by the tenant's limit of jobs in flight where that takes longer.
+ * The time until the answer is the time until the job's turn plus the mean duration of an answer. The time
+ * until the turn follows from the speed of the queue, or from the tenant's limit of jobs in flight if that
+ * takes longer.
  */
 function etaOf(
   { before, ownBefore, pause }: Position,

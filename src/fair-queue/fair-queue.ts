@@ -9,7 +9,7 @@ import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-
 
 /**
  * DISPATCHER_LOOKS_EVERY_MS is how often a dispatcher looks at the queue at least, because a signal may be
- * lost while a connection is away. A due time further away than this needs no signal.
+ * lost while a connection is away. A due time later than this needs no signal.
  */
 export const DISPATCHER_LOOKS_EVERY_MS = 1000;
 /** The status expires when no dispatcher has renewed it for this long. */
@@ -38,15 +38,15 @@ export interface NextJob {
 }
 
 /**
- * GiveBackTarget is where a job goes that its worker gives back: before all other waiting jobs (`first`),
+ * GiveBackTarget is the place to which a worker gives back a job: before all other waiting jobs (`first`),
  * into the fair queue, or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
  */
 export type GiveBackTarget =
   | { kind: 'first' }
   | { kind: 'fair-queue' }
-  | { kind: 'delayed'; dueAt: number; failedReason: string };
+  | { kind: 'delayed' | 'held'; dueAt: number; failedReason: string };
 
-/** ReservedJob is a queued job that quota of an upstream model is reserved for. */
+/** ReservedJob is a queued job with a reservation of an upstream model's quota. */
 interface ReservedJob {
   id: string;
   tenant: string;
@@ -56,7 +56,7 @@ interface ReservedJob {
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
   /**
-   * giveBack takes an active job from its worker and puts it back among the jobs that have not begun.
+   * giveBack takes an active job from its worker and puts it back among the jobs that have not started.
    *
    * @param lockToken the worker's token of the job's lock.
    * @returns `cancel-requested`: a cancel has been requested, and the worker still holds the job, to end it.
@@ -81,7 +81,7 @@ export interface FairQueue {
     jobs: NextJob[];
   }>;
   /**
-   * start lets jobs run that quota is reserved for; `reservedModel` is the upstream model it is reserved of.
+   * start starts jobs that have a reservation; `reservedModel` is the upstream model whose quota is reserved.
    *
    * @returns for each job whether it was still in the queue and has started.
    */
@@ -106,7 +106,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   const scriptKeys = modelScriptKeys(keys);
   return {
     async giveBack(job, lockToken, target) {
-      const retry = target.kind === 'delayed' ? target : { dueAt: '', failedReason: '' };
+      const retry = 'dueAt' in target ? target : { dueAt: '', failedReason: '' };
       const answer = await giveBackJob.run(redis, {
         keys: jobScriptKeys(keys, job.id, job.tenant),
         args: {
@@ -180,7 +180,7 @@ type NextReply = [
 ];
 
 function needsWakeUp(target: GiveBackTarget): boolean {
-  if (target.kind === 'delayed') return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
+  if ('dueAt' in target) return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
   return target.kind === 'fair-queue';
 }
 

@@ -1,13 +1,13 @@
 import { defineLibrary } from '../redis/script.ts';
 
 /**
- * A job of ours that has not begun is parked: BullMQ holds it as a delayed job that is due in the year 2039,
- * so that no worker takes it, while Bull Board and other BullMQ clients still see it. A waiting job is due on
- * one day, a delayed job on the next; when a delayed job is really due stands in a sorted set of ours, from
- * which the dispatchers promote it.
+ * A job of ours that has not started is parked: BullMQ holds it as a delayed job that is due in the year
+ * 2039, so that no worker takes it, while Bull Board and other BullMQ clients still see it. A waiting job is
+ * due on one day, a delayed job on the next; the real due time of a delayed job is in our own sorted set,
+ * from which the dispatchers promote it.
  *
- * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0).
- * Three months after these dates such a score would no longer be an exact double.
+ * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0). For
+ * dates more than three months later such a score would no longer be an exact double.
  */
 const WAITING_UNTIL_MS = 2_190_000_000_000;
 const DELAYED_UNTIL_MS = WAITING_UNTIL_MS + 86_400_000;
@@ -43,7 +43,7 @@ export function dueMsOf(score: number): number {
 }
 
 /**
- * parked parks jobs in Lua, and tells how they are parked.
+ * parked is a Lua library that parks jobs, and tells waiting and delayed jobs apart.
  *
  * Keys: `delayed` (BullMQ's set), `due` (sorted set: due time in ms by id of our delayed jobs).
  */
@@ -65,7 +65,7 @@ local function parkDelayed(jobId, dueMs)
   redis.call('ZADD', due, dueMs, jobId)
 end
 
--- Returns whether the job was delayed or parked.
+-- Returns whether the job was in BullMQ's delayed set, parked or delayed.
 local function unpark(jobId)
   redis.call('ZREM', due, jobId)
   return redis.call('ZREM', delayed, jobId) == 1

@@ -1,9 +1,9 @@
 /**
- * QueueStatus says why the fair queue of a model stands and how fast it moves. The model's dispatchers write
- * it about once a second; it expires after some seconds without a dispatcher.
+ * QueueStatus says what holds up the fair queue of a model, and how fast its jobs start. The model's
+ * dispatchers write it about once a second; it expires after some seconds without a dispatcher.
  */
 export interface QueueStatus {
-  /** What every waiting job waits for; '' while the queue moves. */
+  /** What every waiting job waits for; '' while jobs start. */
   reason: string;
   /** Starts per second; undefined until it can be measured or computed from the limits. */
   startsPerSecond: number | undefined;

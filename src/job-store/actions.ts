@@ -15,12 +15,12 @@ const CANCELLED_REASON = 'cancelled: on request';
 
 /**
  * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: it was cancelled
- * before. `cancelling`: a worker holds the job and has been told.
+ * before. `cancelling`: a worker holds the job and has been notified.
  */
 export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
 
 /**
- * cancelJob cancels a job wherever it stands.
+ * cancelJob cancels a job in any unfinished status.
  *
  * @param keepS how long the record of a cancelled job is kept, in seconds.
  * @throws {QueueError} `job_not_found`, `job_finished`
@@ -58,9 +58,9 @@ export async function cancelJob(
 }
 
 /**
- * retryJob begins a new run of a failed or cancelled job. It tells BullMQ first and clears our record second;
- * the script `job.reopen` says what a crash in between leaves. Of two retries at once BullMQ lets one
- * through.
+ * retryJob begins a new run of a failed or cancelled job. It changes BullMQ's job first and clears our record
+ * second; the script `job.reopen` describes the state after a crash in between. Of two simultaneous retries
+ * BullMQ accepts one.
  *
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`
  */

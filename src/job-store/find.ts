@@ -12,16 +12,17 @@ export interface FoundJob {
 }
 
 /**
- * How long BullMQ may lag behind our record of an end, in milliseconds. The worker tells BullMQ right after.
+ * How long BullMQ may lag behind our record of a job's end, in milliseconds. The worker updates BullMQ right
+ * after the record.
  */
 const SETTLING_MS = 2000;
 
 /**
- * findJob finds a job by its public id. Our own ids do not name their model, so it reads every queue at once;
- * the ids of bare BullMQ clients do: `model:7`.
+ * findJob finds a job by its public id. Our own ids do not name their model, so it reads all queues at once.
+ * The ids of bare BullMQ clients name it: `model:7`.
  *
- * @param tenant the caller's tenant, to whom the jobs of others do not exist; undefined: a caller who sees
- * all jobs.
+ * @param tenant the caller's tenant: jobs of other tenants are not found. undefined: the caller sees all
+ * jobs.
  */
 export async function findJob(
   queues: ReadonlyMap<string, ModelQueue>,

@@ -39,7 +39,7 @@ export function indexFor(status: JobStatus | undefined): JobIndex {
 
 /**
  * newestFirst merges the indexes of several models into one list, newest first. Its cost grows with the
- * entries that are read, not with those that exist.
+ * number of entries that are read, not with the number that exist.
  *
  * @param indexes the key of each model's index.
  * @param after the entry behind which the list begins.
@@ -67,7 +67,7 @@ export async function* newestFirst(
 
 /**
  * Continues from an entry, not from an offset: jobs that come and go meanwhile move every offset, and a list
- * would skip some jobs and show others twice. Entries of the same millisecond are read again and passed over.
+ * would skip some jobs and show others twice. Entries of the same millisecond are read again and skipped.
  */
 async function* entriesOf(
   redis: Redis | Cluster,

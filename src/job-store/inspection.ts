@@ -12,8 +12,8 @@ import { notFound, splitId } from './find.ts';
 
 /**
  * JobInspection is everything that Redis holds of one job, as it is stored, for an operator who must find out
- * why a job does not move. All times are ISO 8601. The parts are read one after the other, so that a job that
- * moves meanwhile may look inconsistent: inspect it again.
+ * why a job makes no progress. All times are ISO 8601. The parts are read one after the other, so a job whose
+ * state changes meanwhile may look inconsistent: inspect it again.
  */
 export interface JobInspection {
   id: string;
@@ -35,7 +35,7 @@ export interface JobInspection {
   keys: { key: string; type: string; ttl_ms: number | null }[];
 }
 
-/** Place is where the job stands: in which of BullMQ's sets, and in the fair queue. */
+/** Place says which of BullMQ's sets hold the job, and its place in the fair queue. */
 export interface Place {
   /** BullMQ's sets that hold the job. More than one means that it moved while it was read, or is damaged. */
   bullmq_sets: string[];

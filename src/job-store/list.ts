@@ -9,7 +9,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
 
-/** How many jobs one call may look at. Further calls reach a rare match deep down; no call hangs. */
+/** How many jobs one call may look at. A rare match may need further calls, but no single call takes long. */
 const LOOKED_AT_MOST = 2000;
 const AT_ONCE = 50;
 const MOST_PER_PAGE = 100;
@@ -23,7 +23,7 @@ const MOST_BARE_JOBS = 100;
 
 /**
  * listJobs lists jobs of all models, newest first. A page may hold fewer jobs than its limit, even none,
- * while `next_cursor` goes on: a search stops after 2,000 jobs that do not match.
+ * although `next_cursor` leads to more: a search stops after 2,000 jobs that do not match.
  *
  * @throws {QueueError} `invalid_request`
  */
@@ -55,7 +55,7 @@ export async function listJobs(
   const entries = newestFirst(redis, indexes, after);
   let last: IndexEntry | undefined;
   let lookedAt = 0;
-  // At first as many as a page needs when all match; further steps are larger.
+  // The first step reads as many jobs as the page needs if all match; further steps are larger.
   for (let size = Math.min(AT_ONCE, limit + 1); ; size = AT_ONCE) {
     const batch = await take(entries, size);
     const views = await Promise.all(batch.map(({ model, id }) => queues.get(model)?.read(id)));
@@ -63,7 +63,8 @@ export async function listJobs(
       const view = views[i]?.view;
       if (view === undefined) await forget(redis, queues, entry);
       else if (matches(view)) {
-        // One more match than fits: there is a next page, and it begins with this one.
+        // There is one more match than fits on the page, so there is a next page, which begins with this
+        // match.
         if (jobs.length === limit) return { jobs, next_cursor: last === undefined ? null : cursorFrom(last) };
         jobs.push(view);
       }

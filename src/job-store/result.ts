@@ -15,9 +15,9 @@ export function resultFrom(job: CompletedJob, stored: Buffer): JobResult {
 }
 
 /**
- * resultJsonFrom returns the JSON of `resultFrom` without decoding the response as text, which for an answer
- * of 8 MB would block the process for 150 ms. The response goes out as the stored bytes, which a worker wrote
- * with JSON.stringify. To find the answer in them, each byte is read as one character: UTF-8 encodes
+ * resultJsonFrom returns the JSON of `resultFrom` without decoding the response as text, because decoding an
+ * answer of 8 MB would block the process for 150 ms. The response is sent as the stored bytes, which a worker
+ * wrote with JSON.stringify. To find the answer in them, each byte is read as one character: UTF-8 encodes
  * everything beyond ASCII in bytes above ASCII, which JSON passes unchanged.
  */
 export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
@@ -63,8 +63,8 @@ export function jobDetailFrom(
 }
 
 /**
- * A job that was not enqueued through the Responses API goes on without its caller, so its `background` is
- * true. Data that is not a request (another BullMQ client may have written anything) becomes a request
+ * A job that was not enqueued through the Responses API runs independently of its caller, so its `background`
+ * is true. Data that is not a request (another BullMQ client may have written anything) becomes a request
  * without input.
  */
 function requestFrom(data: unknown, model: string): Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
+import { runOwner } from './locks.ts';
 import type { RunAnswer } from './run.ts';
 
 /** GiveBackAnswer is what `giveBackJob` did, or why it did nothing. */
@@ -16,7 +17,8 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  *   response;
  * - 'fair-queue': the fair queue, in the order `order`;
  * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it
- *   failed.
+ *   failed;
+ * - 'held': the same, and the attempt does not count.
  *
  * `deadline` is in ms, '' for none. `wakeChannel` tells the dispatchers, '' for none. Returns a
  * `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
@@ -28,15 +30,17 @@ export const giveBackJob = defineScript({
     ...['id', 'lockToken', 'target', 'tenant', 'order', 'deadline', 'dueAt', 'failedReason'],
     'wakeChannel',
   ],
-  uses: [fairQueueLibrary, parked],
+  uses: [runOwner, fairQueueLibrary, parked],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+if not ownsRun() then return 'lock-lost' end
 if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
+-- BullMQ has taken the job back from a worker whose lock had run out.
+if redis.call('LREM', active, -1, id) == 0 then return 'lock-lost' end
 -- What BullMQ does when it moves a job out of its active list (moveToDelayed and moveJobFromActiveToWait of
 -- bullmq 6.7.0).
 redis.call('DEL', lock)
 redis.call('SREM', stalled, id)
-redis.call('LREM', active, -1, id)
+redis.call('HDEL', run, 'holder')
 if target == 'first' then
   redis.call('RPUSH', wait, id)
   redis.call('ZADD', marker, 0, '0')
@@ -47,7 +51,7 @@ elseif target == 'fair-queue' then
   if deadline ~= '' then redis.call('ZADD', deadlines, deadline, id) end
   redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
 else
-  redis.call('HINCRBY', job, 'atm', 1)
+  if target == 'delayed' then redis.call('HINCRBY', job, 'atm', 1) end
   redis.call('HSET', job, 'failedReason', failedReason)
   parkDelayed(id, dueAt)
   redis.call('XADD', events, '*', 'event', 'delayed', 'jobId', id, 'delay', dueAt)

@@ -1,4 +1,5 @@
 import { defineScript } from '../redis/script.ts';
+import { runOwner } from './locks.ts';
 
 /**
  * MarkAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived after
@@ -54,13 +55,14 @@ export const storePurchase = defineScript({
   keys: ['lock', 'run'],
   args: ['lockToken', 'fencingToken', 'responseId'],
   rest: 'fields',
+  uses: [runOwner],
   lua: /* lua */ `
 local known = redis.call('HMGET', run, 'submitting', 'upstream_id', 'status', 'cancel_requested_at')
 local pendingToken, storedId, status, cancelRequestedAt = unpack(known)
-local isLocked = redis.call('GET', lock) == lockToken
+local isOwner = ownsRun()
 -- A restarted Redis may have lost its last second, and with it the mark. The holder of the lock may write all
 -- the same.
-local isForgotten = isLocked and not pendingToken and not storedId and not status
+local isForgotten = isOwner and not pendingToken and not storedId and not status
 -- The same id again, after a reply that was lost with its connection.
 if storedId ~= responseId then
   if pendingToken ~= fencingToken and not isForgotten then return 'superseded' end
@@ -69,7 +71,7 @@ if storedId ~= responseId then
   redis.call('HSET', run, 'upstream_id', responseId, unpack(fields))
 end
 if status then return 'finished' end
-if not isLocked then return 'lock-lost' end
+if not isOwner then return 'lock-lost' end
 if cancelRequestedAt then return 'cancel-requested' end
 return 'ok'
 `,

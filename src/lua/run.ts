@@ -1,6 +1,7 @@
 import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
+import { runOwner } from './locks.ts';
 import { outboxLibrary } from './webhooks.ts';
 
 /**
@@ -93,7 +94,7 @@ local startedAt = redis.call('HGET', job, 'processedOn')
 if redis.call('HEXISTS', run, 'status') == 1 then
   -- A begin that is sent again after a lost reply gets the same answer.
   if not isRetriedByHand(job, run) or isBegun(job, run) then
-    redis.call('HSET', run, 'stalled', stalledCount(job), 'begun', startedAt)
+    redis.call('HSET', run, 'stalled', stalledCount(job), 'begun', startedAt, 'holder', lockToken)
     return { 'finished', redis.call('HGETALL', run) }
   end
   -- Retried by hand: a new run, a new purchase. BullMQ goes on counting its attempts; ours begin at one.
@@ -109,7 +110,7 @@ if tenant ~= '' then
 end
 local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
 local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
-redis.call('HSET', run, 'begun', startedAt)
+redis.call('HSET', run, 'begun', startedAt, 'holder', lockToken)
 if not (isRunning or isReserved or isCancelled) then return { 'unreserved', redis.call('HGETALL', run) } end
 redis.call('HSETNX', run, 'started_at', now)
 local before = redis.call('HGET', run, 'attempts_before') or 0
@@ -133,9 +134,9 @@ export const saveRun = defineScript({
   keys: ['lock'],
   args: ['lockToken'],
   rest: 'fields',
-  uses: [usageBooking, progressFields],
+  uses: [runOwner, usageBooking, progressFields],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+if not ownsRun() then return 'lock-lost' end
 bookUsage()
 writeProgress(fields)
 if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
@@ -162,9 +163,9 @@ export const appendToEventLog = defineScript({
   keys: ['lock', 'eventLog'],
   args: ['lockToken', 'entryId', 'previousEntryId', 'newEvents', 'reason', 'mostBytes'],
   rest: 'fields',
-  uses: [progressFields],
+  uses: [runOwner, progressFields],
   lua: /* lua */ `
-if redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+if not ownsRun() then return 'lock-lost' end
 local known = redis.call('HMGET', run, 'status', 'cancel_requested_at', 'attempt', 'purchases', 'last_entry')
 local status, cancelRequestedAt, attempt, purchases, lastEntryId = unpack(known)
 if status then return 'finished' end
@@ -206,12 +207,12 @@ export const finishRun = defineScript({
     ...['lockToken', 'wantedStatus', 'createdAt', 'ttlSeconds', 'finishedChannel'],
     ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse'],
   ],
-  uses: [runState, outboxLibrary, usageBooking],
+  uses: [runState, runOwner, outboxLibrary, usageBooking],
   lua: /* lua */ `
 if lockToken == '' then
   local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
   if not isEnded or redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'lock-lost' end
-elseif redis.call('GET', lock) ~= lockToken then return 'lock-lost' end
+elseif not ownsRun() then return 'lock-lost' end
 local known = redis.call('HGET', run, 'status')
 if known then
   -- The cancel was written before the upstream had said what the response used.

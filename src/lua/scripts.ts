@@ -3,10 +3,11 @@ import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
+import { forgivePause, renewLocks } from './locks.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/quota.ts';
-import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
+import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
@@ -19,9 +20,19 @@ export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
+  ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
-  ...[quotaRenew, quotaSent, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
+  ...[
+    quotaRenew,
+    quotaSent,
+    quotaGiveBack,
+    quotaSettle,
+    quotaReport,
+    quotaResume,
+    quotaAccepted,
+    quotaAnswered,
+  ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox],
 ];

@@ -13,7 +13,7 @@ import { usdFrom } from '../usage/usd.ts';
 
 /**
  * publicId returns a job's id outside of BullMQ. BullMQ numbers the jobs of a client that gives no id; a
- * number alone does not name the queue, so the model goes before it.
+ * number alone does not name the queue, so it gets the model's name as a prefix.
  */
 export function publicId(model: string, id: string): string {
   return /^\d+$/.test(id) ? `${model}:${id}` : id;
@@ -102,7 +102,7 @@ interface Facts {
   failedReason: string;
   returnValue: Field;
   state: BullState;
-  /** False: the record's final status holds, whatever BullMQ's state is. */
+  /** False: the final status of the record counts, whatever BullMQ's state is. */
   open: boolean;
   dueAt: number | undefined;
   paused: boolean;
@@ -177,8 +177,8 @@ function waitingOf({ place, tenant, maxInFlight, paused, now }: Facts): Waiting 
 }
 
 /**
- * While a job is active its mark is a create under way; at any other time it is a create with an unknown
- * outcome.
+ * The mark of an active job means a create under way. The mark of any other job means a create with an
+ * unknown outcome.
  */
 function uncertainPurchases({ uncertainPurchases, submitting }: RunRecord, status: JobStatus): number {
   return uncertainPurchases + (submitting !== undefined && status !== 'active' ? 1 : 0);
@@ -206,7 +206,10 @@ function timesOf({ run, finishedAt, now }: Facts): {
   };
 }
 
-/** The record has the summary first; BullMQ's copy stays readable when the record is gone. */
+/**
+ * The record has the summary earlier than BullMQ; BullMQ's copy is still readable when the record has
+ * expired.
+ */
 function summaryOf({ run, returnValue }: Facts): ResultSummary {
   return run.summary ?? (JSON.parse(returnValue ?? 'null') as ResultSummary);
 }

@@ -8,7 +8,10 @@ import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { type JobReading, readJob } from './job-view.ts';
 
-/** ModelQueue is the queue of one model: BullMQ's queue, our keys beside it, and the fair queue before it. */
+/**
+ * ModelQueue is the queue of one model: BullMQ's queue, our own keys, and the fair queue in which jobs wait
+ * before BullMQ gives them to a worker.
+ */
 export interface ModelQueue {
   readonly model: string;
   readonly config: ModelConfig;
@@ -18,7 +21,7 @@ export interface ModelQueue {
   readonly bullmq: Queue<JobData>;
   /** fairQueue holds the jobs that wait for their turn. */
   readonly fairQueue: FairQueue;
-  /** bullmqSets reads the jobs that have not begun from BullMQ's sets. */
+  /** bullmqSets reads the jobs that have not started from BullMQ's sets. */
   readonly bullmqSets: BullmqSets;
   /** read reads a job by its id inside BullMQ; null when there is none. */
   read(id: string): Promise<JobReading | null>;

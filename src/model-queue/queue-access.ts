@@ -5,8 +5,8 @@ import type { UsageStore } from '../usage/store.ts';
 import type { ModelQueue } from './model-queue.ts';
 
 /**
- * QueueAccess is what the rooms below src/queue need of it: the connection, the configuration, and a queue
- * for each model.
+ * QueueAccess is the part of QueueCore that the folders below src/queue use: the connection, the
+ * configuration, and a queue for each model.
  */
 export interface QueueAccess {
   /** `O3Q_PREFIX`, the first part of every key. */

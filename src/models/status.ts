@@ -94,6 +94,8 @@ export function troublesIn(views: readonly ModelView[]): string[] {
 const STATUS_BY_REASON: Record<StopReason, ModelStatus> = {
   gone: 'gone',
   quota_exhausted: 'paused',
+  credentials_refused: 'paused',
+  wrong_address: 'paused',
   upstream_down: 'down',
   rate_limited: 'rate_limited',
 };
@@ -123,20 +125,22 @@ function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 're
   };
 }
 
-function reasonOf({ reason, until }: QuotaStop, { model, upstreamModel, now }: Standing): string {
+function reasonOf({ reason, until, words }: QuotaStop, { model, upstreamModel, now }: Standing): string {
   const time = new Date(until).toISOString();
   const next = until > now ? `one job tries again at ${time}` : 'the next job tries again';
+  const resumption = `${next}, or all jobs after \`o3q resume ${model}\``;
+  const said = words === '' ? '' : `: ${words}`;
   switch (reason) {
-    case 'gone': {
-      const settings = `models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
-      return `${upstreamModel} does not exist at the upstream, and no fallback takes over: set ${settings}`;
-    }
-    case 'quota_exhausted': {
-      const resumption = `${next}, or all jobs after \`o3q resume ${model}\``;
-      return `quota exhausted (the upstream account of ${upstreamModel} has no money left); ${resumption}`;
-    }
+    case 'gone':
+      return goneReason(upstreamModel, model);
+    case 'quota_exhausted':
+      return `quota exhausted (the upstream account of ${upstreamModel} has no money left${said}); ${resumption}`;
+    case 'credentials_refused':
+      return `credentials refused (the upstream of ${upstreamModel} accepts neither key nor account${said}); ${resumption}`;
+    case 'wrong_address':
+      return `wrong address (what answers for ${upstreamModel} is not the API${said}); ${resumption}`;
     case 'upstream_down':
-      return `the upstream of ${upstreamModel} is unreachable or overloaded; ${next}`;
+      return `the upstream of ${upstreamModel} is unreachable or overloaded; ${next}${words === '' ? '' : ` (${words})`}`;
     case 'rate_limited':
       return `rate limited; the upstream accepts no request for ${upstreamModel} until ${time}`;
     default: {
@@ -144,4 +148,10 @@ function reasonOf({ reason, until }: QuotaStop, { model, upstreamModel, now }: S
       throw new Error(`unknown reason ${String(never)}`);
     }
   }
+}
+
+/** goneReason says which setting is missing while an upstream model does not exist and nothing takes over. */
+export function goneReason(upstreamModel: string, model: string): string {
+  const settings = `models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
+  return `${upstreamModel} does not exist at the upstream, and no fallback takes over: set ${settings}`;
 }

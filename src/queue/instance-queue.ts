@@ -28,12 +28,12 @@ export interface O3QueueOptions extends Partial<Models> {
 }
 
 const READY_KEY_MS = 1000;
-/** Readiness may be asked for by any caller at any rate, so models are read at most this often. */
+/** How often the models are read at most, in milliseconds: any caller may ask for readiness at any rate. */
 const FRESH_MS = 1000;
 
 /**
- * InstanceQueue is the queue as a producer holds it: all models, all callers, and the connections behind
- * them. Apps take `O3Queue`.
+ * InstanceQueue is the queue that a producer uses: for all models and all callers, with its connections. Apps
+ * use `O3Queue`.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
  */
@@ -99,7 +99,7 @@ export class InstanceQueue extends TenantQueue {
     return this.#core.guard(async () => modelViewsFrom(await readModels(redis, prefix, this.queues)));
   }
 
-  /** Lists the models as they stood up to a second ago, for frequent calls. */
+  /** Lists the models like `models`, but up to a second old, for frequent calls. */
   async modelsLately(): Promise<ModelView[]> {
     return this.#readModels();
   }
@@ -127,8 +127,8 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Ends every wait with the job as it stands, and closes the connections to Redis. Calling it again waits
-   * for the same end.
+   * Ends every wait with the job in its current state, and closes the connections to Redis. A second call
+   * waits for the first one.
    */
   close(): Promise<void> {
     this.#closing ??= this.#core.close();

@@ -6,7 +6,7 @@ import { InstanceQueue, type O3QueueOptions } from './instance-queue.ts';
 import { RedisJobQueue } from './redis-job-queue.ts';
 
 /**
- * O3Queue is a JobQueue straight on Redis, for apps that share the Redis of the workers: it needs no
+ * O3Queue is a JobQueue that uses Redis directly, for apps that share the Redis of the workers. It needs no
  * producer. It sees the jobs of every tenant; its own jobs belong to no tenant. While Redis is away every
  * method fails at once with `redis_unavailable`.
  *
@@ -52,8 +52,8 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends every wait with the job as it stands, and closes the connections to Redis. Calling it again waits
-   * for the same end.
+   * Ends every wait with the job in its current state, and closes the connections to Redis. A second call
+   * waits for the first one.
    */
   close(): Promise<void> {
     return this.#queue.close();

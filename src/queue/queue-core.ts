@@ -19,7 +19,7 @@ export interface QueueCoreOptions {
 }
 
 /**
- * QueueCore is what all faces of one queue share in this process: the connections, and a queue for each
+ * QueueCore is what all views of one queue share in this process: the connections, and a queue for each
  * model.
  */
 export interface QueueCore extends QueueAccess {

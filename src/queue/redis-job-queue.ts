@@ -20,8 +20,8 @@ import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { TenantQueue } from './tenant-queue.ts';
 
 /**
- * RedisJobQueue is a JobQueue straight on Redis, for apps. It hides what TenantQueue offers to the producer
- * alone, so that apps cannot depend on that.
+ * RedisJobQueue is a JobQueue that uses Redis directly, for apps. It hides the methods of TenantQueue that
+ * only the producer may use.
  *
  * @throws {QueueError} from every method, or the reason of the call's signal.
  */
@@ -75,7 +75,8 @@ export class RedisJobQueue implements JobQueue {
       if (event.type === 'done') return;
     }
     signal?.throwIfAborted();
-    // No `done` came: the caller has seen it before, the job has been deleted, or this queue was closed.
+    // The events ended without `done`: the caller has seen it before, the job was deleted, or this queue was
+    // closed.
     if (isFinishedJob(await this.#queue.get(id))) return;
     throw new QueueError('redis_unavailable', `The events of job ${id} broke off: the queue was closed`);
   }

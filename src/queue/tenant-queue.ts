@@ -60,8 +60,8 @@ export class TenantQueue {
   }
 
   /**
-   * Enqueues a request. `isNew` is false where the idempotency key already had this job: of many calls at
-   * once with one key and request, one is told `isNew`, and all get the same job.
+   * Enqueues a request. `isNew` is false when the idempotency key already belonged to this job. Of many
+   * simultaneous calls with one key and request, one gets `isNew`, and all get the same job.
    */
   async enqueue(request: ParsedRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
     const outcome = await this.#intake.enqueue(request, idempotencyKey);
@@ -69,7 +69,7 @@ export class TenantQueue {
     throw outcome.error;
   }
 
-  /** Enqueues up to 1,000 requests; a bad one refuses only itself. */
+  /** Enqueues up to 1,000 requests. An invalid one does not affect the others. */
   async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
     return this.#intake.enqueueBulk(requests);
   }
@@ -80,18 +80,18 @@ export class TenantQueue {
     return { redis, prefix, guard, tenant: this.#tenant };
   }
 
-  /** Reads a job as it stands; null: there is none. */
+  /** Reads a job; null: there is no such job. */
   async find(id: string): Promise<JobView | null> {
     const { guard, queues } = this.#core;
     return guard(async () => (await findJob(queues, id, this.#sees))?.reading.view ?? null);
   }
 
-  /** Reads a job as it stands. */
+  /** Reads a job. */
   async get(id: string): Promise<JobView> {
     return this.#core.guard(async () => (await this.#findJob(id)).reading.view);
   }
 
-  /** Reads a job's result, after waiting for its end. */
+  /** Waits for a job's end, and reads its result. */
   async result(id: string, waiting = NO_WAIT): Promise<ResultOutcome> {
     const located = await this.#finished(id, waiting);
     return this.#core.guard(async () => {
@@ -102,7 +102,7 @@ export class TenantQueue {
   }
 
   /**
-   * Reads a job's result as JSON, for a caller that only passes it on: of a big answer this costs a fraction
+   * Reads a job's result as JSON, for a caller that only passes it on: for a big answer this takes a fraction
    * of the time.
    */
   async resultJson(id: string, waiting: BoundedWait): Promise<ResultJsonOutcome> {
@@ -127,7 +127,7 @@ export class TenantQueue {
     });
   }
 
-  /** Waits for a job's end, and answers with the job as it stands then. */
+  /** Waits for a job's end, and returns the job in its state at that time. */
   async wait(id: string, waiting: BoundedWait): Promise<JobView> {
     return (await this.#finished(id, waiting)).reading.view;
   }

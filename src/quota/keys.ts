@@ -9,8 +9,8 @@ export interface QuotaKeys {
    * milliseconds. Fields:
    *
    * - `requests`, `tokens`: sums of the window.
-   * - `next_request`, `next_token`, `next_start`: when the even share allows the next one.
-   * - `ms_per_token`: the even share of tokens.
+   * - `next_request`, `next_token`, `next_start`: when an even spread over the minute allows the next one.
+   * - `ms_per_token`: the milliseconds for each token in an even spread.
    * - `advertised_requests`, `advertised_tokens`, `advertised_at`: the limits per minute that the upstream
    *   has advertised, and when.
    * - `drift`: tokens that the upstream counted beyond our charges.
@@ -18,12 +18,15 @@ export interface QuotaKeys {
    * - `over_estimate`: tokens reserved for jobs that it has counted, beyond their input.
    * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
    * - `rate_limited_until`: end of the pause that a 429 has asked for.
-   * - `probe_at`, `probe_ms`: while the account has no money, when the next probe is sent, and the pause
-   *   before it.
-   * - `open_until`, `open_ms`: while the circuit is open, when the next probe is sent, and the pause before
-   *   it.
-   * - `failures`, `failing_jobs`: jobs that failed in a row, and their ids. From five on the circuit is open.
-   * - `probe_job`: the job that is sent as a probe.
+   * - `pauses`, `paused_inside`: such pauses in a row in which no job has passed; whether responses were
+   *   throttled that had been accepted.
+   * - `stop`, `stop_words`, `stop_inside`: why nothing is sent but probes, the upstream's words about it, and
+   *   '1' when it came from inside accepted responses. src/lua/quota/stop.ts says who writes and ends them.
+   * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the pause before it, and the job that is
+   *   the probe.
+   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: jobs that failed in a row, and their
+   *   ids; for create requests and for accepted responses. Five make a stop.
+   * - `passes`, `answers`: create requests that were accepted, and responses that brought an answer.
    * - `gone_until`: until then the upstream is taken not to have the model.
    */
   readonly state: string;
@@ -38,6 +41,11 @@ export interface QuotaKeys {
   readonly reservations: string;
   /** A hash of what jobs have used: averages by class. */
   readonly usage: string;
+  /**
+   * A hash of the jobs that were refused for a reason that concerns all jobs, since they last passed:
+   * `<passes at the last one>:<refusals with passes in between>`. The field is the job, or `inside <job>`.
+   */
+  readonly refusals: string;
 }
 
 /** quotaKeysOf returns the keys of the quota of `upstreamModel` under `prefix` (`O3Q_PREFIX`). */
@@ -49,6 +57,7 @@ export function quotaKeysOf(prefix: string, upstreamModel: string): QuotaKeys {
     leases: `${state}:leases`,
     reservations: `${state}:reservations`,
     usage: `${state}:usage`,
+    refusals: `${state}:refusals`,
   };
 }
 

@@ -3,7 +3,7 @@ import type { QuotaLimits } from './quota.ts';
 
 /**
  * limitsOf returns the configured limits of one upstream model: the smallest of all models that lead to it,
- * because they share it. A fallback that no model has as its `upstream` has the limits of the model that
+ * because they share it. A fallback that is not the `upstream` of any model has the limits of the model that
  * falls back on it.
  */
 export function limitsOf(

@@ -1,15 +1,18 @@
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from '../lua/quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from '../lua/quota/quota.ts';
-import { quotaAccepted, quotaReport, quotaResume } from '../lua/quota/report.ts';
+import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from '../lua/quota/report.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { quotaKeysOf } from './keys.ts';
-import { decodeSnapshot, type QuotaSnapshot } from './snapshot.ts';
+import { actionFor, MOST_WORDS, type QuotaReport } from './report.ts';
+import { decodeSnapshot, type QuotaSnapshot, type StopReason } from './snapshot.ts';
 
-/** The most that one job can be charged, in tokens. No model takes as many. */
+export type { QuotaReport } from './report.ts';
+
+/** The most tokens that one job can be charged. It is more than any model accepts. */
 const MOST_TOKENS = 1e9;
 /**
- * The lease of a reservation, in milliseconds: longer than the recovery of a dead worker's job takes, and
- * shorter than a user would want to wait for what a dead worker has reserved.
+ * The lease of a reservation, in milliseconds. It is longer than the recovery of a dead worker's job takes.
+ * It is short, because other jobs wait for what a dead worker has reserved.
  */
 export const LEASE_MS = 24_000;
 /**
@@ -18,8 +21,8 @@ export const LEASE_MS = 24_000;
  */
 export const RUNNING_LEASE_MS = 600_000;
 /**
- * The lease until a worker has the job, in milliseconds. When the dispatcher dies in between, all other jobs
- * wait for this reservation.
+ * The lease until a worker has the job, in milliseconds. When the dispatcher dies before that, other jobs
+ * must wait until this lease ends.
  */
 export const STARTING_LEASE_MS = 4000;
 
@@ -54,17 +57,7 @@ export interface Need {
 }
 
 /** QuotaReason says why no job may be sent to an upstream model right now. */
-export type QuotaReason =
-  | 'requests_per_minute'
-  | 'tokens_per_minute'
-  | 'max_in_flight'
-  /** The upstream answered 429, and said when to ask again. */
-  | 'rate_limited'
-  /** The upstream answered 429, because the account has no money left. */
-  | 'quota_exhausted'
-  | 'upstream_down'
-  /** The upstream does not have the model. */
-  | 'gone';
+export type QuotaReason = 'requests_per_minute' | 'tokens_per_minute' | 'max_in_flight' | StopReason;
 
 /** QuotaWait says why a job has to wait for a quota, and for how many milliseconds at least. */
 export interface QuotaWait {
@@ -76,19 +69,14 @@ export interface QuotaWait {
 export interface ReserveReply {
   /**
    * For each need that was looked at, in order: the tokens reserved, or `taken`: another dispatcher has a
-   * reservation.
+   * reservation. `skipped`: another one was preferred.
    */
-  answers: (number | 'taken')[];
+  answers: (number | 'taken' | 'skipped')[];
   /** The end of the leases, in Unix milliseconds. */
   untilMs: number;
   /** Why the other needs have to wait; undefined: there was enough for all. */
   wait: QuotaWait | undefined;
 }
-
-/** QuotaReport is what a create request has met. */
-export type QuotaReport =
-  | { what: 'rate_limited'; retryAfterMs: number }
-  | { what: 'quota_exhausted' | 'unreachable' | 'failed' | 'gone' };
 
 /**
  * AdvertisedLimits are the upstream's own limits, as it states them with each answer; undefined: it does not
@@ -109,15 +97,16 @@ export interface Quota {
   /** The channel on which dispatchers hear that the quota has changed. */
   readonly channel: string;
   /**
-   * Reserves for some seconds only: the worker that gets the job renews the lease.
+   * Reserves quota for some seconds only: the worker that gets the job renews the lease.
    * @param options.evenIfGone reserves even if the upstream does not have the model.
+   * @param options.most reserves for so many jobs at most. Default: for all.
    */
   reserve(
     needs: readonly Need[],
     limits: QuotaLimits,
-    options?: { evenIfGone?: boolean },
+    options?: { evenIfGone?: boolean; most?: number },
   ): Promise<ReserveReply>;
-  /** Returns what jobs are expected to use, in their order, learned from what such jobs have used. */
+  /** Returns what jobs are expected to use, in their order, learned from earlier jobs of the same class. */
   expect(needs: readonly Need[]): Promise<{ inputTokens: number; outputTokens: number }[]>;
   /** Returns whether the upstream has said lately that it does not have the model. */
   isGone(): Promise<boolean>;
@@ -135,14 +124,20 @@ export interface Quota {
   renew(jobs: readonly { id: string; running: boolean }[]): Promise<('reserved' | 'sent' | 'expired')[]>;
   /** Records that a create request is on its way: its reservation is spent. */
   sent(id: string): Promise<void>;
-  /** Records that the create request of job `id` was accepted. @returns whether this has ended a stop. */
+  /**
+   * Records that the create request of job `id` was accepted. @returns whether this has ended a stop of the
+   * model.
+   */
   accepted(advertised: AdvertisedLimits, id?: string): Promise<boolean>;
   /**
-   * Records what the create request of job `id` has met.
-   * @returns `alone`: it concerns this job only. Otherwise all workers wait now; `known`: they did before.
+   * Records a refusal of the create request of job `id`.
+   * @returns `alone`: the refusal concerns this job only. Otherwise all workers wait; `known`: they waited
+   * already.
    */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
-  /** Ends the pause after `quota_exhausted`, by hand. @returns whether there was one. */
+  /** Records that a response has brought an answer. @returns whether this has ended a stop. */
+  answered(id: string): Promise<boolean>;
+  /** Ends every stop and pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
   /** Replaces a reservation by what the job has used; undefined: unknown, the reservation stays charged. */
   settle(
@@ -156,20 +151,24 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
   const keys = quotaKeysOf(prefix, upstreamModel);
   return {
     channel: keys.state,
-    async reserve(needs, limits, { evenIfGone = false } = {}) {
+    async reserve(needs, limits, { evenIfGone = false, most = needs.length } = {}) {
       const args = {
         maxRequests: limits.requestsPerMinute ?? '',
         maxTokens: limits.tokensPerMinute ?? '',
         maxInFlight: limits.maxInFlight ?? '',
         leaseMs: STARTING_LEASE_MS,
         evenIfGone: evenIfGone ? '1' : '',
+        most,
       };
       const rest = needs.flatMap((need) => [need.id, ...estimateOf(need)]);
       const reply = await quotaReserve.run(redis, { keys, args, rest });
       const [reason, waitMs, untilMs, ...answers] = reply as [QuotaReason | '', number, string, ...string[]];
       return {
         untilMs: Number(untilMs),
-        answers: answers.map((answer) => (answer === '-1' ? 'taken' : Number(answer))),
+        answers: answers.map((answer) => {
+          if (answer === '') return 'skipped';
+          return answer === '-1' ? 'taken' : Number(answer);
+        }),
         wait: reason === '' ? undefined : { reason, milliseconds: Math.max(1, waitMs) },
       };
     },
@@ -208,9 +207,15 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       return (await quotaAccepted.run(redis, { keys, args })) === 1;
     },
     async report(report, id = '') {
-      const milliseconds = report.what === 'rate_limited' ? Math.ceil(report.retryAfterMs) : 0;
-      const reply = await quotaReport.run(redis, { keys, args: { what: report.what, milliseconds, id } });
-      return reply as 'alone' | 'known' | 'new';
+      const { words = '', inside = false } = report;
+      const args = {
+        ...actionFor(report),
+        ...{ id, words: words.slice(0, MOST_WORDS), inside: inside ? '1' : '' },
+      };
+      return (await quotaReport.run(redis, { keys, args })) as 'alone' | 'known' | 'new';
+    },
+    async answered(id) {
+      return (await quotaAnswered.run(redis, { keys, args: { id } })) === 1;
     },
     async resume() {
       return (await quotaResume.run(redis, { keys, args: {} })) === 1;

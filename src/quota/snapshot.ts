@@ -1,12 +1,21 @@
 /** STOP_REASONS are the reasons for which no job is sent to an upstream model, the gravest first. */
-export const STOP_REASONS = ['gone', 'quota_exhausted', 'upstream_down', 'rate_limited'] as const;
+export const STOP_REASONS = [
+  'gone',
+  'quota_exhausted',
+  'credentials_refused',
+  'wrong_address',
+  'upstream_down',
+  'rate_limited',
+] as const;
 export type StopReason = (typeof STOP_REASONS)[number];
 
-/** QuotaStop is a reason for which no job is sent, and its end. */
+/** QuotaStop is a reason why no job is sent, and its end. */
 export interface QuotaStop {
   reason: StopReason;
   /** When one job tries again, in Unix milliseconds. In the past: the next job tries. */
   until: number;
+  /** What the upstream has said, for people; '' when it said nothing. */
+  words: string;
 }
 
 /** QuotaSnapshot is the quota of one upstream model at one instant, on the clock of Redis. */
@@ -25,11 +34,11 @@ export interface QuotaSnapshot {
   meanTokens: number | undefined;
   /** Mean time of a response, in milliseconds; undefined: no job has ended yet. */
   meanDurationMs: number | undefined;
-  /** The stops in force, the gravest first. */
+  /** The current stops, the most serious first. */
   stops: QuotaStop[];
 }
 
-/** The quota itself goes by an advertised limit for as long: see the script `quota.reserve`. */
+/** The quota itself uses an advertised limit for the same time: see the script `quota.reserve`. */
 const ADVERTISED_FOR_MS = 86_400_000;
 
 /** decodeSnapshot reads the reply of the script `quota.snapshot`. */
@@ -38,8 +47,9 @@ export function decodeSnapshot(reply: unknown): QuotaSnapshot {
     ...[number, number, number, number],
     ...[string[], string | null, string | null],
   ];
-  const state = new Map<string, number>();
-  for (let i = 0; i + 1 < flat.length; i += 2) state.set(flat[i] ?? '', Number(flat[i + 1]));
+  const fields = new Map<string, string>();
+  for (let i = 0; i + 1 < flat.length; i += 2) fields.set(flat[i] ?? '', flat[i + 1] ?? '');
+  const state = new Map([...fields].map(([field, value]) => [field, Number(value)] as const));
   const isAdvertised = at - (state.get('advertised_at') ?? 0) < ADVERTISED_FOR_MS;
   return {
     at,
@@ -50,27 +60,19 @@ export function decodeSnapshot(reply: unknown): QuotaSnapshot {
     advertisedTokens: isAdvertised ? state.get('advertised_tokens') : undefined,
     meanTokens: meanTokens === null ? undefined : Number(meanTokens),
     meanDurationMs: meanDurationMs === null ? undefined : Number(meanDurationMs),
-    stops: stopsIn(state, at),
+    stops: stopsIn(fields, at),
   };
 }
 
-/**
- * A pause without money lasts until a create request is accepted or a person resumes: its time is that of the
- * next probe.
- */
-function stopsIn(state: ReadonlyMap<string, number>, at: number): QuotaStop[] {
-  const untilBy: Record<StopReason, number | undefined> = {
-    gone: ifLater(state.get('gone_until'), at),
-    quota_exhausted: state.get('probe_at'),
-    upstream_down: ifLater(state.get('open_until'), at),
-    rate_limited: ifLater(state.get('rate_limited_until'), at),
-  };
-  return STOP_REASONS.flatMap((reason) => {
-    const until = untilBy[reason];
-    return until === undefined ? [] : [{ reason, until }];
+/** A stop lasts until it is ended: its time is that of the next probe. A pause has an end of its own. */
+function stopsIn(fields: ReadonlyMap<string, string>, at: number): QuotaStop[] {
+  const timeOf = (field: string): number => Number(fields.get(field) ?? 0);
+  const stop = fields.get('stop');
+  return STOP_REASONS.flatMap((reason): QuotaStop[] => {
+    if (reason === stop)
+      return [{ reason, until: timeOf('probe_at'), words: fields.get('stop_words') ?? '' }];
+    const until =
+      reason === 'gone' ? timeOf('gone_until') : reason === 'rate_limited' ? timeOf('rate_limited_until') : 0;
+    return until > at ? [{ reason, until, words: '' }] : [];
   });
-}
-
-function ifLater(time: number | undefined, at: number): number | undefined {
-  return time !== undefined && time > at ? time : undefined;
 }

@@ -3,11 +3,13 @@ import type { RedisClient } from '../redis/connection.ts';
 import { tenantQuotaKeysOf } from './keys.ts';
 import { LEASE_MS, RUNNING_LEASE_MS, STARTING_LEASE_MS } from './quota.ts';
 
-/** TenantReserveReply is what `TenantQuotas.reserve` has reserved. */
+/** TenantReserveReply says what `TenantQuotas.reserve` has reserved. */
 export interface TenantReserveReply {
-  /** For each job that has a slot, in order: `reserved`, or `taken` when it had one before. */
+  /**
+   * For each job that has a slot, in order: `reserved` for a new slot, `taken` for one that it had before.
+   */
   answers: ('reserved' | 'taken')[];
-  /** Reserved for all other jobs of the tenant, in nano-dollars. */
+  /** The amount that is reserved for all other jobs of the tenant, in nano-dollars. */
   reservedNano: number;
   /** The end of the leases, in Unix milliseconds. */
   untilMs: number;
@@ -21,7 +23,7 @@ export interface TenantQuotas {
   /** The channel on which dispatchers hear that a job of a tenant has ended; the message is the tenant. */
   readonly channel: string;
   /**
-   * Reserves for some seconds only: the worker that gets the job renews the lease.
+   * Reserves slots and cost for some seconds only: the worker that gets the job renews the lease.
    * @param options.dry reserves nothing, and returns what would be reserved.
    */
   reserve(

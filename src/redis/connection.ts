@@ -1,24 +1,27 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { throttledErrors } from '../async/throttled-errors.ts';
+import { holdRefusedCommands } from './held-commands.ts';
+import { isReadOnlyRefusal, isRefusedSelect } from './refusal.ts';
 import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
 
 /** RedisClient runs our own commands, and BullMQ's. */
 export type RedisClient = Redis | Cluster;
 
 /**
- * RedisRole says what a command does while Redis is away.
+ * RedisRole says what a command does while Redis is away, or refuses it (`isRedisRefusal`).
  *
  * - `fail-fast` (producer, CLI, library): it fails at once, so that a caller gets its 503 in milliseconds.
  *   Commands must wait for `ready` (see assertRedisUsable), because none is queued before.
- * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of its workers.
+ * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of its workers. No job is
+ *   charged, failed or ended for what Redis does not take.
  */
 export type RedisRole = 'fail-fast' | 'patient';
 
 /** ConnectRedisOptions configure one connection. */
 export type ConnectRedisOptions = {
   /**
-   * Called for lost and refused connections, at most once a second: ioredis repeats the error of a Redis that
-   * is down or misconfigured without a limit.
+   * Called for lost and refused connections and for refused commands of a patient client, at most once a
+   * second: ioredis repeats the error of a Redis that is down or misconfigured without a limit.
    */
   readonly onError: (error: Error) => void;
   /** The connection's name in `CLIENT LIST`. Default: none. */
@@ -32,7 +35,12 @@ export type ConnectRedisOptions = {
  */
 export function connectRedis(url: string, role: RedisRole, options: ConnectRedisOptions): RedisClient {
   const client = createClient(url, role, options.name);
-  client.on('error', throttledErrors(options.onError));
+  const onError = throttledErrors(options.onError);
+  client.on('error', (error: Error) => {
+    if (client instanceof Redis && isRefusedSelect(error)) client.disconnect(true);
+    onError(error);
+  });
+  if (role === 'patient') holdRefusedCommands(client, onError);
   return client;
 }
 
@@ -57,6 +65,7 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
         ...address.credentials,
         ...address.server,
         db: address.database,
+        reconnectOnError: reconnectToMaster(),
         ...(address.tls && { tls: tlsFor(address.server) }),
       });
     case 'sentinel':
@@ -68,14 +77,29 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
         name: address.masterName,
         db: address.database,
         sentinelRetryStrategy: behaviour.client.retryStrategy,
-        // After a failover the old master may continue as a replica: reconnect, and send the command again.
-        reconnectOnError: (error) => (error.message.includes('READONLY') ? 2 : false),
+        reconnectOnError: reconnectToMaster(),
       });
     case 'cluster':
       return clusterFrom(address.nodes, address.credentials, common, behaviour.client);
     default:
       return neverAddress(address);
   }
+}
+
+const RECONNECT_EVERY_MS = 1000;
+
+/**
+ * reconnectToMaster returns the option that connects again when the server turns out to be a replica: after a
+ * failover, behind one name or of Sentinel's, the old master may go on as a replica, and keep its
+ * connections. The refused command fails, which lets a patient client send it again.
+ */
+function reconnectToMaster(): (error: Error) => boolean {
+  let lastAt = 0;
+  return (error) => {
+    if (!isReadOnlyRefusal(error) || Date.now() - lastAt < RECONNECT_EVERY_MS) return false;
+    lastAt = Date.now();
+    return true;
+  };
 }
 
 /**

@@ -1,16 +1,22 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import { QueueError } from '../errors/problem.ts';
+import { isRedisAway, isRedisRefusal } from './refusal.ts';
 import { maskRedisUrl } from './url.ts';
 
 /** How long the very first use may wait for the connection, in milliseconds. */
 const FIRST_CONNECTION_MS = 2000;
+
+/** The time between two questions whether a silent Redis answers again, in milliseconds. */
+const ASK_AGAIN_MS = 100;
 
 /** RedisGuard runs work on Redis. */
 export type RedisGuard = <Output>(work: () => Promise<Output>) => Promise<Output>;
 
 /**
  * createRedisGuard makes work on Redis fail at once, and in one way, while Redis is away: with a QueueError
- * `redis_unavailable`. The first use may wait for the connection; no later use hangs.
+ * `redis_unavailable`. The first use may wait for the connection; no later use hangs. When Redis has left one
+ * command without an answer, further work fails in milliseconds until it answers again.
  */
 export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuard {
   // After the first connection, messages no longer name the address: callers over HTTP should not see it.
@@ -26,6 +32,19 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
       resolve();
     });
   });
+  /** A command was not answered in time, and none was answered since. */
+  let isSilent = false;
+  const untilAnswer = async (): Promise<void> => {
+    isSilent = true;
+    while (redis.status !== 'end') {
+      const [answer] = await Promise.all([
+        redis.ping().catch(() => undefined),
+        pause(ASK_AGAIN_MS, undefined, { ref: false }),
+      ]);
+      if (answer !== undefined) break;
+    }
+    isSilent = false;
+  };
   return async (work) => {
     if (first !== undefined && redis.status !== 'ready') await first;
     first = undefined;
@@ -36,29 +55,25 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
           'Nothing was changed; try again in a moment',
       );
     }
+    if (isSilent) {
+      throw new QueueError(
+        'redis_unavailable',
+        `Redis${where} does not answer. Nothing was changed; try again in a moment`,
+      );
+    }
     try {
       return await work();
     } catch (error: unknown) {
-      if (!isUnavailable(error)) throw error;
-      // A command on its way may have been carried out: a Redis that was only slow carries it out later.
+      if (!isRedisAway(error)) throw error;
+      if (error.message === 'Command timed out' && !isSilent) void untilAnswer();
+      // A command on its way may have been carried out: a Redis that was only slow carries it out later. A
+      // refused command changed nothing, but it may not have been the request's first.
+      const what = isRedisRefusal(error) ? 'Redis refuses to work now' : 'The connection to Redis broke';
       throw new QueueError(
         'redis_unavailable',
-        `The connection to Redis broke (${error.message}). ` +
-          'The request may have been carried out; check before you send it again',
+        `${what} (${error.message}). The request may have been carried out; check before you send it again`,
         { cause: error },
       );
     }
   };
-}
-
-/**
- * Lost connections as ioredis words them, and errors of a server that loads, is full, fails over or stops.
- */
-const UNAVAILABLE =
-  /^(Connection is closed|Command timed out|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|(LOADING|OOM|READONLY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY|MISCONF|NOREPLICAS) )|ECONN|EPIPE|Failed to refresh slots/;
-
-function isUnavailable(error: unknown): error is Error {
-  return (
-    error instanceof Error && (UNAVAILABLE.test(error.message) || error.name === 'MaxRetriesPerRequestError')
-  );
 }

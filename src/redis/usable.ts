@@ -1,20 +1,31 @@
 import type { RedisClient } from './connection.ts';
+import {
+  isLastingRefusal,
+  isMoved,
+  isReadOnlyRefusal,
+  isRedisAway,
+  isRedisRefusal,
+  isRefusedSelect,
+} from './refusal.ts';
+import { defineScript } from './script.ts';
 import { RedisUnavailableError } from './unavailable-error.ts';
 import { maskRedisUrl } from './url.ts';
 
 /** AssertRedisUsableOptions configure one check. */
 export type AssertRedisUsableOptions = {
-  /** Called with a sentence about a setting that can lose jobs. */
+  /** Called with a sentence about a setting that can lose jobs, or about a Redis that takes no writes now. */
   readonly warn: (sentence: string) => void;
   /** How long to wait for the first connection, in milliseconds. Default 5000. */
   readonly timeoutMs?: number;
+  /** The prefix of the keys and channels that this program uses. Default: it only reads. */
+  readonly prefix?: string;
 };
 
 const OLDEST_VERSION = [6, 2] as const;
 
 /**
- * assertRedisUsable waits until Redis answers, then checks that BullMQ can run on it. The embedded Redis
- * never replaces a configured one that does not answer, because that would hide its jobs. The caller
+ * assertRedisUsable waits until Redis answers, then checks that BullMQ and our scripts can run on it: its
+ * version, its database, and this user's rights, each by using it. The embedded Redis never replaces a configured one that does not answer, because that would hide its jobs. The caller
  * disconnects the client, also after a failure.
  *
  * @throws {RedisUnavailableError}
@@ -22,7 +33,7 @@ const OLDEST_VERSION = [6, 2] as const;
 export async function assertRedisUsable(
   client: RedisClient,
   url: string,
-  { warn, timeoutMs = 5000 }: AssertRedisUsableOptions,
+  { warn, timeoutMs = 5000, prefix }: AssertRedisUsableOptions,
 ): Promise<void> {
   await untilReady(client, url, timeoutMs);
   const info = await client.info().catch((error: unknown) => {
@@ -48,6 +59,74 @@ export async function assertRedisUsable(
         'configuration file).',
     );
   }
+  if (prefix !== undefined) await checkRights(client, url, { warn, prefix });
+}
+
+/** writeOfEachKind runs a command for each kind of key that BullMQ and our scripts write, and tells a channel. */
+const writeOfEachKind = defineScript({
+  name: 'redis.check',
+  keys: ['checked'],
+  lua: /* lua */ `
+local function write(...)
+  redis.call('DEL', checked)
+  redis.call(...)
+end
+write('HSET', checked, 'field', '1')
+write('RPUSH', checked, '1')
+write('SADD', checked, '1')
+write('ZADD', checked, '1', '1')
+write('XADD', checked, '*', 'field', '1')
+write('SET', checked, '', 'PX', '1000')
+return redis.call('PUBLISH', checked, '')
+`,
+});
+
+/** @throws {RedisUnavailableError} with the right that is missing. */
+async function checkRights(
+  client: RedisClient,
+  url: string,
+  { warn, prefix }: { warn: (sentence: string) => void; prefix: string },
+): Promise<void> {
+  const name = `${prefix}:check`;
+  const rights: readonly [right: string, acl: string, use: () => Promise<unknown>][] = [
+    [`write keys that begin with ${prefix}:`, `~${prefix}:* +@write`, () => client.set(name, '', 'PX', 1000)],
+    [`listen to channels that begin with ${prefix}:`, `&${prefix}:* +@pubsub`, () => hear(client, name)],
+    [
+      `publish to channels that begin with ${prefix}:`,
+      `&${prefix}:* +@pubsub`,
+      () => client.publish(name, ''),
+    ],
+    ['run scripts', '+@scripting', () => writeOfEachKind.run(client, { keys: { checked: name }, args: {} })],
+  ];
+  for (const [right, acl, use] of rights) {
+    try {
+      await use();
+    } catch (error: unknown) {
+      if (isRedisRefusal(error) && !isLastingRefusal(error)) {
+        const where = `Redis at ${maskRedisUrl(url)}`;
+        warn(
+          `${where} takes no writes now (${causeOf(error)}). New jobs are refused, and answers wait, until it does.`,
+        );
+        return;
+      }
+      throw new RedisUnavailableError(`Redis at ${maskRedisUrl(url)} ${lackOf(error, right, acl)}`);
+    }
+  }
+}
+
+function lackOf(error: unknown, right: string, acl: string): string {
+  const cause = causeOf(error);
+  if (!isRedisRefusal(error) && isRedisAway(error)) return `broke off: ${cause}. Start it again.`;
+  if (error instanceof Error && isReadOnlyRefusal(error))
+    return `is a replica, which takes no writes (${cause}). Point REDIS_URL at its master.`;
+  if (error instanceof Error && isMoved(error))
+    return `is a node of a cluster (${cause}). Write REDIS_URL as redis+cluster://.`;
+  return `does not let this user ${right} (${cause}). Allow it (ACL: ${acl}), then start again.`;
+}
+
+async function hear(client: RedisClient, channel: string): Promise<void> {
+  await client.subscribe(channel);
+  await client.unsubscribe(channel);
 }
 
 function untilReady(client: RedisClient, url: string, timeoutMs: number): Promise<void> {
@@ -56,26 +135,34 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
     let lastError: unknown;
     const remember = (error: unknown) => {
       lastError = error;
+      // No later try can do better.
+      if (isRefusedSelect(error)) fail();
     };
+    const fail = () => finish(() => reject(new RedisUnavailableError(unusable(url, lastError, timeoutMs))));
     const finish = (settle: () => void) => {
       clearTimeout(timer);
       client.off('ready', succeed).off('end', fail).off('error', remember).off('node error', remember);
       settle();
     };
     const succeed = () => finish(resolve);
-    const fail = () =>
-      finish(() =>
-        reject(
-          new RedisUnavailableError(
-            `Redis at ${maskRedisUrl(url)} cannot be used: ` +
-              `${lastError === undefined ? 'no answer' : causeOf(lastError)} (waited ${timeoutMs / 1000} s). ` +
-              'Start it or correct REDIS_URL; without REDIS_URL an embedded Redis is started.',
-          ),
-        ),
-      );
     const timer = setTimeout(fail, timeoutMs);
     client.on('ready', succeed).on('end', fail).on('error', remember).on('node error', remember);
   });
+}
+
+function unusable(url: string, error: unknown, timeoutMs: number): string {
+  const where = `Redis at ${maskRedisUrl(url)}`;
+  if (isRefusedSelect(error)) {
+    return (
+      `${where} does not have the database that REDIS_URL names, or keeps this user out of it ` +
+      `(${error.message}). Correct the number at the end of REDIS_URL.`
+    );
+  }
+  const cause = error === undefined ? 'no answer' : causeOf(error);
+  return (
+    `${where} cannot be used: ${cause} (waited ${timeoutMs / 1000} s). ` +
+    'Start it or correct REDIS_URL; without REDIS_URL an embedded Redis is started.'
+  );
 }
 
 function causeOf(error: unknown): string {

@@ -40,6 +40,8 @@ export interface RunRecord {
   seenAt: number | undefined;
   upstreamStatus: string | undefined;
   outputCharacters: number;
+  /** Since when the upstream has been busy with what this job builds on, in Unix milliseconds. */
+  busySince: number | undefined;
   cancelRequested: boolean;
   status: FinishedStatus | undefined;
   error: JobError | undefined;
@@ -74,6 +76,7 @@ export interface RunProgress {
   seenAt?: number | undefined;
   upstreamStatus?: string | undefined;
   outputCharacters?: number | undefined;
+  busySince?: number | undefined;
   error?: JobError | undefined;
 }
 
@@ -110,6 +113,7 @@ const FIELD_NAMES: Record<keyof RunProgress, string> = {
   seenAt: 'seen_at',
   upstreamStatus: 'upstream_status',
   outputCharacters: 'output_characters',
+  busySince: 'busy_since',
   error: 'error',
 };
 
@@ -177,6 +181,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     seenAt: number('seen_at'),
     upstreamStatus: fields.get('upstream_status'),
     outputCharacters: number('output_characters') ?? 0,
+    busySince: number('busy_since'),
     cancelRequested: fields.has('cancel_requested_at'),
     status: fields.get('status') as FinishedStatus | undefined,
     error: json<JobError>('error'),

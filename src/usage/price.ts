@@ -24,7 +24,7 @@ export interface ExpectedUsage {
 }
 
 /**
- * PriceList knows what responses cost, in whole nano-dollars, so that sums are exact. An unknown cost is
+ * PriceList computes what responses cost, in whole nano-dollars, so that sums are exact. An unknown cost is
  * null, never 0.
  */
 export interface PriceList {
@@ -39,9 +39,9 @@ const PICO_PER_NANO = 1000;
 const PICO_PER_TOKEN = 1e6;
 
 /**
- * createPriceList knows the configured prices and the public prices of OpenAI's models. The public prices are
+ * createPriceList uses the configured prices and the public prices of OpenAI's models. The public prices are
  * a table inside the package @pydantic/genai-prices, as of the day it was published; nothing is fetched.
- * Neither has prices of tools (searches, containers).
+ * Neither source has prices of tools (searches, containers).
  *
  * @param configured by the upstream's name of a model, with or without its date.
  */
@@ -64,7 +64,7 @@ export function createPriceList(configured: Readonly<Record<string, PriceConfig>
   };
 }
 
-/** The exact name, then the name without its date. */
+/** The exact name is looked up first, then the name without its date. */
 function namesOf(model: string): string[] {
   return [model, model.replace(SNAPSHOT, '')];
 }
@@ -77,7 +77,7 @@ function configuredCost({ input, cachedInput = input, output }: PriceConfig, usa
   return dollars * PICO_PER_TOKEN;
 }
 
-/** The table matches whole names, some with any date, so an unknown model has no price. */
+/** The table matches whole names (some of them with any date), so an unknown model has no price. */
 function knownCost(model: string, usage: Usage): number | null {
   for (const name of namesOf(model)) {
     const known = calcPrice(
@@ -91,8 +91,8 @@ function knownCost(model: string, usage: Usage): number | null {
       { providerId: 'openai' },
     );
     if (known === null) continue;
-    // Some models have only one of the two prices (embeddings, transcriptions): the other one would count as
-    // 0.
+    // Some models have only one of the two prices (embeddings, transcriptions). The missing one would count
+    // as 0.
     const { input_mtok: input, output_mtok: output } = known.model_price;
     return input === undefined || output === undefined ? null : known.total_price * PICO_PER_DOLLAR;
   }

@@ -25,7 +25,7 @@ export interface UsageSums {
   output_tokens: number;
   /** Part of `output_tokens`. */
   reasoning_tokens: number;
-  /** US dollars, of the responses with a known price and usage; null: there are only others. */
+  /** US dollars, of the responses with a known price and usage; null: there are no such responses. */
   cost_usd: number | null;
   /** Responses without a known usage or price. `cost_usd` does not include them. */
   unpriced_requests: number;
@@ -70,7 +70,7 @@ export interface UsageRange {
 }
 
 const DEFAULT_DAYS = 30;
-/** Sums are kept for as long. */
+/** Redis keeps the sums for the same time. */
 export const MOST_USAGE_DAYS = 400;
 
 /**

@@ -9,12 +9,13 @@ import { utcDay } from './utc-day.ts';
 export interface UsageStore {
   /**
    * Reads a hash for each day and model, however many jobs there were.
-   * @param tenant reports its usage only; undefined: of all tenants.
+   * @param tenant the only tenant to report; undefined: all tenants.
    * @throws {QueueError} `invalid_request`
    */
   report(query: UsageQuery, tenant: string | undefined): Promise<UsageReport>;
   /**
-   * Returns what a tenant has spent today (UTC) over all models, in nano-dollars, without what still runs.
+   * Returns what a tenant has spent today (UTC) over all models, in nano-dollars. Running responses do not
+   * count yet.
    */
   spentToday(tenant: string): Promise<number>;
   /**
@@ -25,7 +26,8 @@ export interface UsageStore {
 }
 
 /**
- * How old the set of models may be for `spentToday`: another process may have a model that this one does not.
+ * For how long `spentToday` may use the same set of models, in milliseconds. The set is read again because
+ * another process may have a model that this one does not have.
  */
 const MODELS_FRESH_MS = 60_000;
 
@@ -44,8 +46,8 @@ export function createUsageStore(
     async report(query, tenant) {
       const range = usageRange(query, Date.now());
       const entries: UsageEntry[] = [];
-      // One model after the other, its days together: at most 400 commands are under way, and in a cluster
-      // all of them go to one shard.
+      // Reads one model after the other, and all days of a model at once. So at most 400 commands are under
+      // way, and in a cluster all of them go to one shard.
       for (const model of await readModels()) {
         const days = range.days.map(async (day) => {
           const key = usageKey(prefix, model, day);

@@ -5,7 +5,7 @@ const FORMAT = new Intl.NumberFormat('en-US', {
   roundingPriority: 'morePrecision',
 });
 
-/** usdFrom converts nano-dollars, in which sums are kept, to dollars; unknown stays null. */
+/** usdFrom converts nano-dollars, the unit of the stored sums, to dollars; null (unknown) stays null. */
 export function usdFrom(nano: number | null | undefined): number | null {
   return nano === null || nano === undefined ? null : nano / NANO_PER_DOLLAR;
 }

@@ -26,8 +26,8 @@ export const DELIVERY_BACKOFF = 'webhook';
 
 const KEPT_EVENTS = 1000;
 /**
- * How long a delivered webhook is kept. While it is, it is not sent again, however often its job is found in
- * the outbox.
+ * How long a delivered webhook is kept. While it is kept, it is not sent again, however often its job is
+ * found in the outbox.
  */
 const DELIVERED_KEPT_MS = 24 * 3_600_000;
 const CLEANED_AT_ONCE = 1000;
@@ -64,7 +64,7 @@ export async function enqueueDelivery(
       jobId: webhookIdOf(job),
       attempts: maxAttempts,
       backoff: { type: DELIVERY_BACKOFF },
-      // The message has the receiver's answer; a stack trace through our code adds nothing.
+      // The error's message has the receiver's answer. A stack trace of our code would add nothing.
       stackTraceLimit: 0,
     },
   );

@@ -2,7 +2,9 @@ import { rememberOpenAiEvent } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { WebhookKeys } from '../redis/keys.ts';
 
-/** Longer than a worker looks back, which is a minute: for the end of a response whose id it never got. */
+/**
+ * How long an event is kept. A worker looks back one minute, for the end of a response whose id it never got.
+ */
 const KEPT_MS = 3_600_000;
 /** About a megabyte. */
 const MOST_KEPT = 10_000;

@@ -25,8 +25,8 @@ export interface OutboxDrain {
 
 /**
  * drainOutbox moves the jobs of a model's outbox into the delivery queue. Any number of workers may run it at
- * the same time. A crash between any two lines leaves a job in the outbox that may be in the delivery queue
- * as well: the next drain adds it under the same id, which BullMQ ignores.
+ * the same time. After a crash between any two lines, a job may be both in the outbox and in the delivery
+ * queue. The next drain adds it again under the same id, and BullMQ ignores the second one.
  */
 export async function drainOutbox(drain: OutboxDrain): Promise<void> {
   for (;;) {
@@ -52,9 +52,9 @@ export async function outboxEntries(
 }
 
 /**
- * passOn enqueues the webhook of an entry. It enqueues nothing for a job that was deleted meanwhile, or
- * retried by hand: its next end puts it into the outbox again. If that end comes between this read and the
- * removal of the entry, the removal leaves the entry in place.
+ * passOn enqueues the webhook of an entry. It enqueues nothing for a job that was meanwhile deleted or
+ * retried by hand: the next end of a retried job puts it into the outbox again. If that end comes between
+ * this read and the removal of the entry, the removal leaves the entry in place.
  */
 export async function passOn(
   { queue, deliveries, maxAttempts }: Omit<OutboxDrain, 'redis'>,

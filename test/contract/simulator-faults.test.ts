@@ -13,6 +13,17 @@ describe('the create faults', () => {
     ['500', OpenAI.InternalServerError, 500, null],
     ['503', OpenAI.InternalServerError, 503, 'server_is_overloaded'],
     ['502_html', OpenAI.InternalServerError, 502, undefined],
+    ['401', OpenAI.AuthenticationError, 401, 'invalid_api_key'],
+    ['402', OpenAI.APIError, 402, 402],
+    ['400_billing', OpenAI.BadRequestError, 400, 'billing_hard_limit_reached'],
+    ['403_html', OpenAI.PermissionDeniedError, 403, undefined],
+    ['404_path', OpenAI.NotFoundError, 404, undefined],
+    ['400_busy', OpenAI.BadRequestError, 400, 'conversation_locked'],
+    ['422_detail', OpenAI.UnprocessableEntityError, 422, undefined],
+    ['429_large', OpenAI.RateLimitError, 429, 'rate_limit_exceeded'],
+    ['429_hour', OpenAI.RateLimitError, 429, 'rate_limit_exceeded'],
+    ['429_zero', OpenAI.RateLimitError, 429, 'rate_limit_exceeded'],
+    ['498', OpenAI.APIError, 498, 'flex_capacity'],
   ])('a create with fault %s is refused and is no purchase', async (sim, type, status, code) => {
     await withSimulator({}, async ({ client, simulator }) => {
       const error = await refusal(client.responses.create({ ...REQUEST, metadata: { sim } }));
@@ -209,6 +220,9 @@ describe('the lookup faults', () => {
   });
 
   it.each([
+    ['poll_401', 401],
+    ['poll_404', 404],
+    ['poll_html', 403],
     ['poll_429', 429],
     ['poll_500', 500],
   ])('%s fails the first sim_polls lookups', async (sim, status) => {

@@ -19,7 +19,14 @@ describe('an outage of the simulator', () => {
     await withSimulator({}, async (world) => {
       expect(await put(world, 'weather', { money: 'out' })).toEqual({
         status: 200,
-        body: { money: 'out', throttled_until: null, down: false, overloaded: false, models: {} },
+        body: {
+          money: 'out',
+          throttled_until: null,
+          down: false,
+          overloaded: false,
+          refuse: 'none',
+          models: {},
+        },
       });
       expect(await refusal(world.client.responses.create(REQUEST))).toMatchObject({
         status: 429,

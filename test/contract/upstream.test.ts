@@ -17,7 +17,7 @@ import { closeScripted, json, type Step, startScripted } from '../support/worlds
  */
 
 /** Longer than a server needs to answer while its process is starting on a busy machine. */
-const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100 };
+const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100, lostMs: 300 };
 const never = new AbortController().signal;
 
 const asked = { model: 'o3', input: 'Why?' };
@@ -233,9 +233,9 @@ describe('the upstream', () => {
   const silent: Step = () => {};
 
   it.each<[string, Step, string]>([
-    ['HTML', html, 'upstream_error'],
-    ['JSON of something else', json(200, { models: [] }), 'upstream_error'],
     ['nothing', silent, 'connection_lost'],
+    ['an empty body', (response) => response.end(), 'upstream_error'],
+    ['half of a JSON', (response) => response.end('{"id": "resp_1"'), 'upstream_error'],
     ['a body that stops', halfBody, 'connection_lost'],
     ['a body that is cut', cutBody, 'connection_lost'],
     ['a stream without events', endedEvents(), 'connection_lost'],
@@ -260,7 +260,26 @@ describe('the upstream', () => {
   it.each<[string, Step, string]>([
     ['a 5xx of its own', refusal(500, { message: 'The server had an error' }), 'upstream_error'],
     ['a 501', (response) => response.writeHead(501).end(), 'upstream_error'],
-    ['a 4xx of a proxy', (response) => response.writeHead(403).end('<html>'), 'permission'],
+    ['a 4xx of a proxy', (response) => response.writeHead(403).end('<html>'), 'wrong_address'],
+    [
+      'a redirect',
+      (response) => response.writeHead(308, { location: '/v2/responses' }).end(),
+      'wrong_address',
+    ],
+    ['a 503 of a proxy', (response) => response.writeHead(503).end('<html>'), 'upstream_overloaded'],
+    ['HTML', html, 'wrong_address'],
+    ['plain text', (response) => response.end('It works!'), 'wrong_address'],
+    ['JSON of something else', json(200, { models: [] }), 'wrong_address'],
+    [
+      'an error object',
+      json(200, { object: 'error', message: 'No such file', code: 400 }),
+      'invalid_request',
+    ],
+    [
+      'an error of money',
+      json(200, { error: { message: 'Insufficient credits', code: 402 } }),
+      'quota_exhausted',
+    ],
     ['an error event', events({ type: 'error', code: 'server_error', message: 'x' }), 'response_failed'],
     ['a refusal event', events({ type: 'error', code: 'insufficient_quota' }), 'quota_exhausted'],
     [
@@ -280,12 +299,12 @@ describe('the upstream', () => {
   });
 
   it.each<[string, Step, string]>([
-    ['HTML', html, 'upstream_error'],
-    ['JSON of something else', json(200, { models: [] }), 'upstream_error'],
+    ['HTML', html, 'wrong_address'],
+    ['JSON of something else', json(200, { models: [] }), 'wrong_address'],
     ['nothing', silent, 'connection_lost'],
     ['a body that stops', halfBody, 'connection_lost'],
     ['a body that is cut', cutBody, 'connection_lost'],
-    ['404', refusal(404, {}), 'not_found'],
+    ['404', refusal(404, { message: "Response with id 'resp_1' not found." }), 'not_found'],
     ['429', refusal(429, {}, { 'retry-after': '3600' }), 'rate_limited'],
   ])('a lookup that is answered with %s has the expected outcome', async (_what, step, code) => {
     const { upstream, seen } = await scripted(step);

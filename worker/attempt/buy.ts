@@ -3,7 +3,7 @@ import type { RunRecord } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
-import { withPurchaseToken } from '../upstream/purchase-token.ts';
+import { withPurchaseToken } from '../upstream/lost-responses.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, stopPurchase } from './attempt-state.ts';
@@ -20,7 +20,8 @@ export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: At
     attempt.onPurchase('adopted');
     return attempt.purchase;
   }
-  if (attempt.number > 1) await attempt.record.append({ reason: reasonFor(record) }, {});
+  const isAgain = attempt.number > 1 || (record.purchases > 0 && record.error !== undefined);
+  if (isAgain) await attempt.record.append({ reason: reasonFor(record) }, {});
   return (await findEarlierPurchase(record.submitting, attempt)) ?? (await buyOnce(job, attempt));
 }
 
@@ -86,11 +87,12 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * answer keeps it.
  */
 async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<RunningResponse> {
-  const { upstream, record, active, reservation } = attempt;
+  const { upstream, record, active, reservation, model } = attempt;
+  const use = { background: model.background, stream: model.stream };
   try {
     // Writing the mark took a round trip, in which the job may have been cancelled.
     active.assertMayCreate();
-    const running = await upstream.create(body, { stream, signal: active.signal });
+    const running = await upstream.create(body, { stream, signal: active.signal, use });
     reservation.accepted(running.limits);
     return running;
   } catch (error: unknown) {

@@ -1,5 +1,11 @@
-import { backoffDelayMs } from '../../src/config/backoff.ts';
-import { type Failure, isFailure, RetryableError, TerminalError } from '../../src/errors/failure.ts';
+import { backoffDelayMs, weatherDelayMs } from '../../src/config/backoff.ts';
+import {
+  concernOf,
+  type Failure,
+  isFailure,
+  RetryableError,
+  TerminalError,
+} from '../../src/errors/failure.ts';
 import type { RunProgress, Spent } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
 import { quotaReportOf } from '../reservation/quota-signals.ts';
@@ -39,17 +45,55 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
     }
     if (cause instanceof PurchaseUncertainError)
       return await failed(cause.failure, null, attempt, CREATE_ABANDONED);
-    if (isFailure(cause)) {
-      if (cause.code === 'rate_limited' || cause.code === 'quota_exhausted')
-        await attempt.reservation.report(quotaReportOf(cause));
-      return await brokenOff(cause, attempt);
-    }
+    if (isFailure(cause)) return await failedWith(cause, attempt);
     if (cause instanceof LockLostError) return { kind: 'lost' };
   } catch (second: unknown) {
     if (second instanceof LockLostError) return { kind: 'lost' };
     throw second;
   }
   throw error;
+}
+
+/** Charges the job nothing for what all jobs meet, nor for what it only has to wait for. */
+async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> {
+  const { reservation, ended, purchase } = attempt;
+  const isInside = ended !== undefined || purchase !== undefined;
+  if (!isInside) return (await heldBack(failure, attempt)) ?? brokenOff(failure, attempt);
+  // What a create request has met is reported already.
+  const allWait = await reservation.report(quotaReportOf(failure, { inside: true }));
+  return allWait ? postponedInside(failure, attempt) : brokenOff(failure, attempt);
+}
+
+/** The response is over and booked, and the job waits with all others. Readers are told why it begins again. */
+async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outcome> {
+  const { record, ended, purchase, prices, alias } = attempt;
+  const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
+  const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
+  await record.save({ ...RESPONSE_GONE, reservedModel: undefined, error }, spent);
+  await stopPurchase(attempt);
+  return { kind: 'postponed' };
+}
+
+const LONGEST_HOLD_MS = 60_000;
+
+/**
+ * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure is
+ * another, or the job has waited for as long as an answer may take.
+ */
+async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | undefined> {
+  if (!(failure instanceof RetryableError) || concernOf(failure) !== 'job for now') return undefined;
+  const { record, model, deadlineAt } = attempt;
+  const now = Date.now();
+  const busySince = (await record.read()).busySince ?? now;
+  const waitedMs = now - busySince;
+  const delayMs = Math.max(
+    failure.retryAfterMs ?? 0,
+    Math.min(Math.max(waitedMs, model.backoff.baseMs), LONGEST_HOLD_MS),
+  );
+  if (waitedMs > model.timeoutMs || now + delayMs >= deadlineAt) return undefined;
+  const error = { code: failure.code, message: failure.message, retryable: true };
+  await record.save({ busySince, reservedModel: undefined, error });
+  return { kind: 'held', failure, delayMs };
 }
 
 async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<Outcome> {
@@ -114,7 +158,8 @@ async function failed(
   const { record, number, maxAttempts, alias, model, deadlineAt } = attempt;
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
   if (failure instanceof RetryableError && number < maxAttempts) {
-    const delayMs = backoffDelayMs(model.backoff, number, failure.retryAfterMs);
+    const delayOf = concernOf(failure) === 'weather' ? weatherDelayMs : backoffDelayMs;
+    const delayMs = delayOf(model.backoff, number, failure.retryAfterMs);
     if (Date.now() + delayMs >= deadlineAt)
       error.message += '; the next attempt would begin after the deadline';
     else {
@@ -122,7 +167,7 @@ async function failed(
       // The next attempt adopts a running response, under the reservation it was sent with.
       const kept = isRunning ? {} : { reservedModel: undefined };
       const { cancelRequested } = await record.save(
-        { ...progress, ...kept, error },
+        { ...progress, ...kept, busySince: undefined, error },
         isRunning ? null : spent,
       );
       if (!cancelRequested) return { kind: 'retry', failure, attempt: number, delayMs };

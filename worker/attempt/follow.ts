@@ -146,6 +146,7 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   pace.join();
   const stopListening = openAiEvents?.watch(id, pauses.wake);
   let seenAt = lastSeenAt;
+  let missingSince: number | undefined;
   let reported: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
   try {
     // A response that was just created has not ended yet. Many that are adopted together begin at different
@@ -154,9 +155,11 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
     await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
     signal.throwIfAborted();
     for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
-      const { response, refusal } = await look(id, upstream, signal);
+      const { response, refusal, isMissing } = await look(id, upstream, signal);
       signal.throwIfAborted();
       if (response !== undefined && hasEnded(response)) return response;
+      missingSince = isMissing ? (missingSince ?? Date.now()) : undefined;
+      if (missingSince !== undefined && Date.now() - missingSince >= upstream.lostMs) throw lost(id, refusal);
       // A rate limit is a sign of life, although it says nothing about the response.
       if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
       else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
@@ -167,7 +170,8 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
         reported = { status: response.status, at: seenAt };
         await onProgress({ upstreamStatus: response.status, seenAt });
       }
-      const askedForMs = Math.min(refusal?.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
+      const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
+      const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
       const pauseMs = Math.max(delayMs, pace.pauseMs());
       // Jitter: otherwise a thousand jobs that were adopted together would ask together each time.
       if (await pauses.wait(askedForMs + pauseMs * (0.75 + Math.random() / 2))) delayMs = FIRST_POLL_MS;
@@ -179,7 +183,12 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   }
 }
 
-function silent(id: string, stallMs: number, refusal: RetryableError | undefined): RetryableError {
+function lost(id: string, refusal: Failure | undefined): RetryableError {
+  const reason = refusal === undefined ? '' : `: ${refusal.message}`;
+  return new RetryableError('response_lost', `The upstream has lost response ${id}${reason}`);
+}
+
+function silent(id: string, stallMs: number, refusal: Failure | undefined): RetryableError {
   const reason = refusal === undefined ? '' : `; the last lookup said: ${refusal.message}`;
   return new RetryableError(
     'upstream_silent',
@@ -187,21 +196,20 @@ function silent(id: string, stallMs: number, refusal: RetryableError | undefined
   );
 }
 
-/** A retryable refusal says that the upstream cannot be asked now, and nothing about the response. */
+/**
+ * A refusal says nothing about the response: one look decides nothing. Only a 404, or a refusal of the lookup
+ * itself, may mean that the response is missing, if it is repeated for long enough.
+ */
 async function look(
   id: string,
   upstream: Upstream,
   signal: AbortSignal,
-): Promise<{ response?: UpstreamResponse; refusal?: RetryableError }> {
+): Promise<{ response?: UpstreamResponse; refusal?: Failure; isMissing?: boolean }> {
   try {
     return { response: await upstream.retrieve(id, signal) };
   } catch (error: unknown) {
     signal.throwIfAborted();
     if (!isFailure(error)) throw error;
-    const failure: Failure = error;
-    if (failure.retryable) return { refusal: failure };
-    if (failure.code === 'not_found')
-      throw new RetryableError('response_lost', `The upstream has lost response ${id}`);
-    throw failure;
+    return { refusal: error, isMissing: !error.retryable || error.refusal?.status === 404 };
   }
 }

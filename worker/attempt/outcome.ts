@@ -25,6 +25,8 @@ export type Outcome =
    * `delayMs`.
    */
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
+  /** This job waits for `delayMs`, uncharged: the upstream is busy with what it builds on. */
+  | { kind: 'held'; failure: RetryableError; delayMs: number }
   /** The worker stops, and gives the job back uncharged. */
   | { kind: 'released' }
   /**

@@ -29,7 +29,7 @@ export interface DispatcherOptions {
  * time.
  */
 export interface Dispatcher {
-  /** Looks again, because there may be more room than before. */
+  /** Looks at the queue again, because the worker may have more room for jobs. */
   hearRoom(): void;
   /** Stops starting jobs. */
   stop(): Promise<void>;
@@ -39,6 +39,8 @@ export interface Dispatcher {
 type Lack = 'jobs' | 'quota' | 'room';
 
 const AT_ONCE = 32;
+/** Jobs among which a probe is chosen, however little room there is. */
+const PROBE_CHOICE = 8;
 /** The wait for a worker to take what was started. */
 const UNTAKEN_MS = 50;
 const AFTER_ERROR_MS = 1000;
@@ -68,7 +70,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
   listen(options, pausedHere, hear);
 
-  const reporter = createQueueStatusReporter(fairQueue, onError);
+  const reporter = createQueueStatusReporter(queue.model, fairQueue, onError);
   /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
   const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());
@@ -77,7 +79,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       untaken,
       dueInMs = DISPATCHER_LOOKS_EVERY_MS,
       jobs,
-    } = await fairQueue.next(Math.max(1, slots));
+    } = await fairQueue.next(Math.max(PROBE_CHOICE, slots));
     if (jobs.length === 0) reporter.empty();
     if (jobs.length === 0 || paused)
       return { lack: 'jobs', ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
@@ -85,12 +87,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       reporter.noWorker(first);
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
-    const round = await reserveAndStart(jobs.slice(0, slots - untaken), {
-      model: queue.model,
-      fairQueue,
-      tenantLimits,
-      sources,
-      pausedHere,
+    const round = await reserveAndStart(jobs, {
+      ...{ model: queue.model, fairQueue, tenantLimits, sources, pausedHere },
+      most: slots - untaken,
     });
     const { wait } = round;
     reporter.moved(round.source, wait);
@@ -100,7 +99,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
       };
     }
-    // Otherwise other dispatchers are starting these jobs right now.
+    // If none has started, other dispatchers are starting these jobs right now.
     return round.started > 0 || round.paused > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
   };
 
@@ -127,7 +126,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Subscribes to everything after which there may be more to start. */
+/** Subscribes to every message after which more jobs may be able to start. */
 function listen(
   { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
   pausedHere: Set<string>,

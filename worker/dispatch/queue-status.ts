@@ -1,5 +1,6 @@
 import type { FairQueue } from '../../src/fair-queue/fair-queue.ts';
-import type { QuotaLimits, QuotaWait } from '../../src/quota/quota.ts';
+import { goneReason } from '../../src/models/status.ts';
+import type { QuotaWait } from '../../src/quota/quota.ts';
 import type { Source } from '../reservation/reserve.ts';
 import { counted, createThroughput } from './throughput.ts';
 
@@ -8,28 +9,29 @@ import { counted, createThroughput } from './throughput.ts';
  * obstacle.
  */
 export interface QueueStatusReporter {
-  /** The queue is empty: what was measured before does not say how fast it can move. */
+  /** Call this when the queue is empty. Earlier measurements then do not say how fast it can move. */
   empty(): void;
-  /** All workers hold as many jobs as they may. */
+  /** Call this when all workers hold as many jobs as they may. */
   noWorker(source: Source): void;
   /** @param wait undefined: nothing prevents the next start. */
   moved(source: Source, wait: QuotaWait | undefined): void;
 }
 
 interface Obstacle {
-  /** Tells obstacles apart. */
+  /** Identifies the obstacle: two obstacles of one kind count as the same. */
   kind: string;
-  /** What users read as `waiting_for`. */
-  reason: string;
+  /** What users read as `waiting_for`. @param words what the upstream has said; '' for nothing. */
+  reason: (words: string) => string;
   /** No job starts before, in Unix milliseconds; 0: unknown. */
   notBefore: number;
 }
 
 const EVERY_MS = 1000;
-const NOTHING: Obstacle = { kind: '', reason: '', notBefore: 0 };
-const NO_WORKER: Obstacle = { kind: 'no worker', reason: 'a free worker', notBefore: 0 };
+const NOTHING: Obstacle = { kind: '', reason: () => '', notBefore: 0 };
+const NO_WORKER: Obstacle = { kind: 'no worker', reason: () => 'a free worker', notBefore: 0 };
 
 export function createQueueStatusReporter(
+  model: string,
   fairQueue: FairQueue,
   onError: (error: Error) => void,
 ): QueueStatusReporter {
@@ -40,7 +42,8 @@ export function createQueueStatusReporter(
     throughput.observe(starts);
     const { startsPerSecond, basis } = throughput.now(limits, snapshot);
     const durationMs = snapshot.meanDurationMs;
-    await fairQueue.reportStatus({ reason, startsPerSecond, basis, durationMs, notBefore });
+    const words = snapshot.stops[0]?.words ?? '';
+    await fairQueue.reportStatus({ reason: reason(words), startsPerSecond, basis, durationMs, notBefore });
   };
   const report = (obstacle: Obstacle, source: Source): void => {
     const at = Date.now();
@@ -52,43 +55,56 @@ export function createQueueStatusReporter(
   return {
     empty: () => throughput.reset(),
     noWorker: (source) => report(NO_WORKER, source),
-    moved: (source, wait) => report(wait === undefined ? NOTHING : obstacleOf(wait, source), source),
+    moved: (source, wait) => report(wait === undefined ? NOTHING : obstacleOf(wait, source, model), source),
   };
 }
 
-function obstacleOf({ reason, milliseconds }: QuotaWait, { limits, name }: Source): Obstacle {
+/** These let jobs start one after the other; any other reason stops every start for a while. */
+const LIMITS: ReadonlySet<QuotaWait['reason']> = new Set([
+  'requests_per_minute',
+  'tokens_per_minute',
+  'max_in_flight',
+]);
+
+function obstacleOf({ reason, milliseconds }: QuotaWait, source: Source, model: string): Obstacle {
   const until = Date.now() + milliseconds;
-  // These stop every start until then; the others let jobs start one after the other.
-  const isStop = reason === 'rate_limited' || reason === 'quota_exhausted' || reason === 'upstream_down';
   return {
-    kind: `${reason} of ${name}`,
-    reason: waitingReason({ reason, until }, limits, name),
-    notBefore: isStop ? until : 0,
+    kind: `${reason} of ${source.name}`,
+    reason: (words) => waitingReason({ reason, until, words, model }, source),
+    notBefore: LIMITS.has(reason) ? 0 : until,
   };
 }
 
 function waitingReason(
-  { reason, until }: { reason: QuotaWait['reason']; until: number },
-  { requestsPerMinute, tokensPerMinute, maxInFlight }: QuotaLimits,
-  upstreamModel: string,
+  {
+    reason,
+    until,
+    words,
+    model,
+  }: { reason: QuotaWait['reason']; until: number; words: string; model: string },
+  { limits: { requestsPerMinute, tokensPerMinute, maxInFlight }, name }: Source,
 ): string {
   const when = new Date(until).toISOString();
-  const account = `the upstream account of ${upstreamModel}`;
+  const said = words === '' ? '' : ` (${words})`;
   switch (reason) {
     case 'requests_per_minute':
-      return `rate limit of ${upstreamModel} (${perMinute(requestsPerMinute, 'request')})`;
+      return `rate limit of ${name} (${perMinute(requestsPerMinute, 'request')})`;
     case 'tokens_per_minute':
-      return `rate limit of ${upstreamModel} (${perMinute(tokensPerMinute, 'token')})`;
+      return `rate limit of ${name} (${perMinute(tokensPerMinute, 'token')})`;
     case 'max_in_flight':
-      return `${upstreamModel} is at its limit of ${counted(maxInFlight, 'response')} in flight`;
+      return `${name} is at its limit of ${counted(maxInFlight, 'response')} in flight`;
     case 'rate_limited':
       return `rate limit until ${when}`;
     case 'quota_exhausted':
-      return `quota exhausted: ${account} has no money left; one job probes at ${when}`;
+      return `quota exhausted: the upstream account of ${name} has no money left; one job probes at ${when}${said}`;
+    case 'credentials_refused':
+      return `credentials refused: the upstream of ${name} accepts neither key nor account; one job probes at ${when}${said}`;
+    case 'wrong_address':
+      return `the right address: what answers for ${name} is not the API; one job probes at ${when}${said}`;
     case 'upstream_down':
-      return `the upstream is unreachable or overloaded; one job tries again at ${when}`;
+      return `the upstream is unreachable or overloaded; one job tries again at ${when}${said}`;
     case 'gone':
-      return `${upstreamModel} no longer exists at the upstream`;
+      return goneReason(name, model);
     default: {
       const never: never = reason;
       throw new Error(`unknown reason ${String(never)}`);

@@ -8,7 +8,7 @@ export interface Speed {
   basis: string;
 }
 
-/** Throughput measures how fast a fair queue moves. */
+/** Throughput measures how many jobs of a fair queue start per second. */
 export interface Throughput {
   /**
    * Takes a sample, again and again while jobs wait.

@@ -24,7 +24,7 @@ export interface CatalogOptions {
   onError: (error: Error) => void;
 }
 
-/** Catalog keeps in Redis what the upstream's list of models says about the configured models. */
+/** Catalog is what the upstream's list of models says about the configured models. It is stored in Redis. */
 export interface Catalog {
   stop(): void;
 }
@@ -32,7 +32,7 @@ export interface Catalog {
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /**
- * A model that is gone is asked again after ten minutes, unless a round reports before that it is still gone.
+ * Jobs try a gone model again after ten minutes, unless a round has reported again that the model is gone.
  */
 const ROUND_MS = 300_000;
 /** Spreads the workers of a fleet, so that they do not all begin in the same instant. */
@@ -40,9 +40,9 @@ const JITTER_MS = 2000;
 const LIST_ANSWER_MS = 30_000;
 
 /**
- * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, and never
- * before, so that their fallbacks take over. Once an hour one worker of the fleet also asks the upstream for
- * its list of models, and logs which models are about to be shut down.
+ * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, so that their
+ * fallbacks take over. It never reports a model earlier. Once an hour one worker of the fleet also asks the
+ * upstream for its list of models, and logs which models are about to be shut down.
  */
 export function keepCatalog(options: CatalogOptions): Catalog {
   const stopping = new AbortController();
@@ -75,8 +75,8 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
   const { redis, prefix, queues, quotas } = options;
   const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
   const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
-  // Until the next round only: a worker that stops or dies in the middle must not silence the fleet for an
-  // hour.
+  // The claim lasts only until the next round: a worker that stops or dies in the middle must not keep the
+  // fleet from asking for an hour.
   const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
   if (isMine && (await ask(names, options, signal))) await redis.pexpire(claim, HOUR_MS - JITTER_MS);
   const catalog = await readCatalog(redis, prefix);
@@ -85,7 +85,7 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
   const withFallback = new Set(queues.flatMap(({ upstreamModels }) => upstreamModels.slice(0, -1)));
   for (const name of withFallback) {
     const date = dateOf(name);
-    // A model without a fallback is asked on: there is nothing to gain from taking it for gone.
+    // A model without a fallback is not reported as gone, because no other model could take its jobs.
     if (date !== undefined && isPast(date, Date.now())) await quotas.of(name).report({ what: 'gone' });
   }
   if (!isMine) return;

@@ -7,7 +7,7 @@ export interface ModelEnd {
   upstreamModel: string;
   /** `YYYY-MM-DD` */
   date: string;
-  /** 0 or less: the day has come. */
+  /** The number of days until the shutdown; 0 or less: the day has come. */
   daysLeft: number;
   /** Whether the whole day is over. */
   isPast: boolean;
@@ -42,7 +42,8 @@ export function isWorthNotice({ daysLeft, isPast: over, successor }: ModelEnd): 
 
 /**
  * countOutliving estimates how many of the `waiting` jobs of a queue will not be answered before `end`, in
- * Unix milliseconds, if the queue keeps moving as its status says. 0 while its speed is unknown.
+ * Unix milliseconds, if the queue keeps moving as its status says. It returns 0 while the speed of the queue
+ * is unknown.
  */
 export function countOutliving(
   waiting: number,

@@ -18,7 +18,7 @@ const SWEEP_MS = 5000;
  */
 export function drainOutboxes({ subscriber, queues, onError, ...drain }: OutboxesOptions): () => void {
   let isStopped = false;
-  // The next worker finds again what is under way when the connections end.
+  // A drain that is under way when the connections end is repeated by the next worker.
   const report = (error: Error): void => {
     if (!isStopped) onError(error);
   };

@@ -6,7 +6,10 @@ import { indexesOf } from '../../src/redis/keys.ts';
 import { type DeliveryQueue, deleteOldDeliveries } from '../../src/webhooks/deliveries.ts';
 
 const HOUR_MS = 3_600_000;
-/** Bounded, because Redis does nothing else meanwhile: a thousand jobs take some milliseconds. */
+/**
+ * The most jobs that one call of the script deletes. Redis does nothing else meanwhile: a thousand jobs take
+ * some milliseconds.
+ */
 const AT_ONCE = 1000;
 
 const SWEEP_EVERY_MS = 600_000;

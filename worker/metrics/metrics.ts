@@ -12,7 +12,7 @@ export interface Metrics {
   /** @param held how many jobs of the model this worker holds right now. */
   of(model: string, held: () => number): ModelMetrics;
   /**
-   * Adds the gauges of what all workers share.
+   * Adds the gauges of values that all workers share.
    * @param look resolves to undefined while Redis cannot be read.
    */
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
@@ -42,13 +42,13 @@ export function createMetrics(): Metrics {
     }),
     adopted: new Counter({
       name: 'o3q_adoptions_total',
-      help: 'Responses that another attempt had bought, adopted instead of bought again',
+      help: 'Responses of an earlier attempt that were adopted instead of bought again',
       labelNames: ['model'],
       registers,
     }),
     uncertain: new Counter({
       name: 'o3q_uncertain_purchases_total',
-      help: 'Create requests with unknown outcome; each may be a purchase',
+      help: 'Create requests whose outcome is unknown; each may be a purchase',
       labelNames: ['model'],
       registers,
     }),
@@ -76,7 +76,7 @@ export function createMetrics(): Metrics {
   const held = new Map<string, () => number>();
   new Gauge({
     name: 'o3q_active_jobs',
-    help: 'Jobs that this worker holds active',
+    help: 'Active jobs of this worker',
     labelNames: ['model'],
     registers,
     collect() {
@@ -90,7 +90,8 @@ export function createMetrics(): Metrics {
     delivery: (result) => deliveries.inc({ result }),
     of(model, count) {
       held.set(model, count);
-      // A counter that is missing until its first event looks like one that is not scraped.
+      // Every counter starts at 0: a counter that is missing until its first event looks as if it were not
+      // scraped.
       for (const counter of [...Object.values(counters), throttled]) counter.inc({ model }, 0);
       return {
         purchase: (what) => counters[what].inc({ model }),

@@ -21,6 +21,9 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
       logger.debug({ ...line, message: outcome.failure.message }, 'retry detail');
       logger.warn({ ...line, code: outcome.failure.code, attempt: outcome.attempt }, 'will be retried');
       return;
+    case 'held':
+      logger.debug({ ...line, message: outcome.failure.message }, 'held back');
+      return;
     case 'cancelled':
     case 'released':
       logger.info(line, outcome.kind);
@@ -38,7 +41,7 @@ export function logOutcome(logger: Logger, job: string, outcome: Outcome): void 
   }
 }
 
-/** logPurchase logs what an attempt has bought, adopted or lost track of. */
+/** logPurchase logs what an attempt has bought or adopted, and its uncertain purchases. */
 export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): void {
   switch (what) {
     case 'bought':
@@ -48,11 +51,11 @@ export function logPurchase(logger: Logger, job: string, what: PurchaseEvent): v
       logger.info({ job }, 'adopted');
       return;
     case 'uncertain':
-      logger.warn({ job }, 'purchase uncertain: a create request was sent, and its answer never came');
+      logger.warn({ job }, 'uncertain purchase: a create request was sent, but its answer never came');
       return;
     default: {
       const never: never = what;
-      throw new Error(`unknown event ${String(never)}`);
+      throw new Error(`unknown event ${JSON.stringify(never)}`);
     }
   }
 }
@@ -63,22 +66,41 @@ export function logQuotaSignals(
   upstream: string,
   news: QuotaReport | { what: 'answered' },
 ): void {
+  const said = 'words' in news ? { said: news.words } : {};
   switch (news.what) {
     case 'rate_limited':
-      logger.warn({ upstream, waitMs: Math.ceil(news.retryAfterMs) }, 'throttled: all workers pause');
+      logger.warn({ upstream, waitMs: news.retryAfterMs, ...said }, 'throttled: all workers pause');
       return;
     case 'quota_exhausted':
       logger.error(
-        { upstream },
-        'paused: the upstream account has no money left; one job probes now and then',
+        { upstream, ...said },
+        'paused: the upstream account has no money left; one job at a time probes the upstream',
+      );
+      return;
+    case 'credentials_refused':
+      logger.error(
+        { upstream, ...said },
+        'paused: the upstream refuses the credentials; one job at a time probes the upstream',
+      );
+      return;
+    case 'wrong_address':
+      logger.error(
+        { upstream, ...said },
+        'paused: what answers at the upstream address is not the API; one job at a time probes the upstream',
       );
       return;
     case 'unreachable':
     case 'failed':
-      logger.error({ upstream }, 'the upstream is unreachable or overloaded; one job probes now and then');
+      logger.error(
+        { upstream, ...said },
+        'the upstream is unreachable or overloaded; one job at a time probes it',
+      );
       return;
     case 'gone':
-      logger.error({ upstream }, 'the upstream has no such model; its fallbacks take over, if there are any');
+      logger.error(
+        { upstream, ...said },
+        'the upstream has no such model; its fallbacks take over, if there are any',
+      );
       return;
     case 'answered':
       logger.info({ upstream }, 'the upstream accepts jobs again');

@@ -1,4 +1,5 @@
 import { isFailure, type RetryableError } from '../../src/errors/failure.ts';
+import { isMoneyCode } from '../../src/errors/refusal-words.ts';
 import type { Quota, QuotaReport } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 
@@ -36,30 +37,45 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
   };
 }
 
-/** How long all workers wait after a 429 that does not say for how long, in milliseconds. */
-const DEFAULT_RETRY_AFTER_MS = 2000;
-
 /**
- * quotaReportOf returns what the refusal of a create request means for the next one, of any worker; undefined
- * when it concerns only this job. A connection that broke after the request was sent is no refusal.
+ * quotaReportOf returns what a refusal means for the next job, of any worker; undefined when it concerns only
+ * this job.
+ * @param where.inside the upstream had accepted the job, and its response then failed.
+ * @param where.isLast no fallback takes over.
  */
-export function quotaReportOf(error: unknown): QuotaReport | undefined {
+export function quotaReportOf(
+  error: unknown,
+  { inside = false, isLast = false }: { inside?: boolean; isLast?: boolean } = {},
+): QuotaReport | undefined {
   if (!isFailure(error)) return undefined;
+  const more = { words: error.message, inside };
   switch (error.code) {
     case 'rate_limited': {
-      const { retryAfterMs = DEFAULT_RETRY_AFTER_MS }: Partial<RetryableError> = error;
-      return { what: 'rate_limited', retryAfterMs };
+      const { retryAfterMs }: Partial<RetryableError> = error;
+      return { what: 'rate_limited', retryAfterMs, ...more };
     }
     case 'quota_exhausted':
-      return { what: 'quota_exhausted' };
+      return { what: 'quota_exhausted', isCertain: isMoneyCode(error.refusal ?? NO_CODE), ...more };
+    case 'authentication':
+    case 'permission':
+      return { what: 'credentials_refused', ...more };
+    case 'wrong_address':
+      return { what: 'wrong_address', ...more };
     case 'model_not_found':
-      return { what: 'gone' };
+      return { what: 'gone', isLast, ...more };
     case 'connection_lost':
-      return { what: 'unreachable' };
+      return inside ? undefined : { what: 'unreachable', ...more };
+    case 'response_failed':
+      // The files of this job.
+      if (error.refusal?.code === 'vector_store_timeout') return undefined;
+      return { what: 'failed', inside };
     case 'upstream_error':
     case 'upstream_overloaded':
-      return { what: 'failed' };
+      // Without words: those about one job may quote its question.
+      return { what: 'failed', inside };
     default:
       return undefined;
   }
 }
+
+const NO_CODE = { code: null, type: null };

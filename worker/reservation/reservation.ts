@@ -48,8 +48,11 @@ export interface Reservation {
    * @returns whether all workers wait now, so that the job may wait too.
    */
   refused(error: unknown): Promise<boolean>;
-  /** Reports what concerns all workers, whatever has become of the create request. */
-  report(report: QuotaReport | undefined): Promise<void>;
+  /**
+   * Reports what concerns all workers, whatever has become of the create request.
+   * @returns whether all workers wait now, so that the job may wait too.
+   */
+  report(report: QuotaReport | undefined): Promise<boolean>;
 }
 
 /** OpenReservation is a reservation in the hands of a worker, which renews its lease until `close`. */
@@ -58,8 +61,9 @@ export interface OpenReservation extends Reservation {
    * Replaces the reservation by what the job has used, or gives it back when no create request was accepted.
    * Does not wait for Redis: what it could not settle ends with its lease.
    * @param usage null: unknown.
+   * @param isAnswered the response has brought an answer.
    */
-  settle(usage: Usage | null): void;
+  settle(usage: Usage | null, isAnswered?: boolean): void;
   /**
    * Stops renewing. A reservation that was not settled is there for the job's next worker, until its lease
    * ends.
@@ -228,16 +232,16 @@ export function createReservations({
         },
         async refused(error) {
           state.phase = 'refused';
-          const what = quotaReportOf(error);
+          const what = quotaReportOf(error, { isLast: state.upstreamModel === upstreamModels.at(-1) });
           if (what?.what === 'rate_limited') onThrottled();
-          if (what === undefined) return false;
-          const hasFallback = state.upstreamModel !== upstreamModels.at(-1);
-          return (await report(id, state, what)) && (what.what !== 'gone' || hasFallback);
+          return what === undefined ? false : report(id, state, what);
         },
         async report(what) {
-          if (what !== undefined) await report(id, state, what);
+          return what === undefined ? false : report(id, state, what);
         },
-        settle(usage) {
+        settle(usage, isAnswered = false) {
+          const answered = isAnswered ? state.quota?.answered(id) : undefined;
+          answered?.then((isOver) => isOver && onSignal(state.upstreamModel, { what: 'answered' }), onError);
           settle(id, state, usage).catch(onError);
         },
         close() {

@@ -27,6 +27,8 @@ export interface ReserveOptions {
    * it.
    */
   pausedHere: Set<string>;
+  /** Starts so many jobs at most. Default: all. */
+  most?: number;
 }
 
 /** Round is what a round of a dispatcher has done. */
@@ -65,6 +67,7 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
   const tenants = await reserveOfTenants(jobs, { ...options, source, needsOf });
   const { answers, untilMs, wait } = await source.quota.reserve(needsOf(tenants.allowed), source.limits, {
     evenIfGone: source === sources.at(-1),
+    most: options.most ?? jobs.length,
   });
   const reserved = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
   const { admitted, giveBack } = await tenants.admit(reserved);

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI, { APIError } from 'openai';
-import { Agent, type Response, fetch as undiciFetch } from 'undici';
+import { Agent, type Response } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
@@ -8,8 +8,10 @@ import { stringifyExact } from '../../src/job/exact-json.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
-import { failureFromSdk, judged } from './errors.ts';
+import { failureFromSdk, judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
+import { baseOf, fetchThrough } from './fetch.ts';
+import { parsed } from './refusal-body.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import { bodyOf } from './server-sent-events.ts';
 import { streamEvents } from './stream-events.ts';
@@ -34,6 +36,8 @@ export interface Upstream {
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
   /** For how long a create whose signal has aborted may still return its id, in milliseconds. */
   readonly graceMs: number;
+  /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
+  readonly lostMs: number;
   /** One slot for each create request that may be under way in this process. */
   readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
   /** Limits how often this process looks responses up. */
@@ -57,7 +61,7 @@ export interface UpstreamOptions {
   createsAtOnce?: number;
 }
 
-const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000 };
+const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000, lostMs: 60_000 };
 /** With less a third of the work is lost under load; with more, timers are late. */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
@@ -87,8 +91,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const cancelAgent = new Agent({ connections: CANCEL_CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
-    ...(baseUrl !== undefined && { baseURL: baseUrl }),
-    // No retries for lookups either: the SDK would sleep through any Retry-After, and no signal wakes it.
+    ...baseOf(baseUrl),
+    // Not for lookups either: the SDK would sleep through any Retry-After, and no signal wakes it.
     maxRetries: 0,
     // The SDK would print what the upstream sent, past our logger, which removes secrets.
     logLevel: 'off',
@@ -96,21 +100,24 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   });
 
   const yieldWhenBusy = createYieldWhenBusy(BUSY_MS);
-  const send: Send = async (parameters, { connection, signal, background }) => {
+  const send: Send = async (parameters, { connection, signal, answerMs }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
         // Written here and not by the SDK, which would round large numbers.
         body: stringifyExact(parameters),
         headers: { 'content-type': 'application/json' },
         signal: connection.signal,
-        timeout: background ? patience.answerMs : NO_LIMIT_MS,
+        timeout: Math.min(answerMs ?? NO_LIMIT_MS, NO_LIMIT_MS),
       })
       .asResponse();
     const limits = advertisedLimitsOf(reply.headers);
     const body = await bodyOf(asUndici(reply), connection.signal);
-    if (body.kind === 'json') return { kind: 'json', limits, body: JSON.parse(body.text) };
+    if (body.kind === 'json') {
+      const contentType = reply.headers.get('content-type') ?? '';
+      return { kind: 'body', limits, body: body.text, contentType };
+    }
     const events = streamEvents(body.messages, errorIn(reply));
-    const silenceMs = background ? patience.silenceMs : undefined;
+    const silenceMs = answerMs === undefined ? undefined : patience.silenceMs;
     return {
       kind: 'events',
       limits,
@@ -138,15 +145,24 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   };
 
   return {
-    create: (body, createOptions) => judged(() => create(body, createOptions)),
+    create: (body, createOptions) =>
+      judged(() => create(body, createOptions), {
+        upstreamModel: String(body['model']),
+        address: client.baseURL,
+      }),
 
     async retrieve(id, signal) {
       const response: unknown = await judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
           const reply = await client.responses.retrieve(id, {}, { signal: connection.signal }).asResponse();
-          // Unparsed by the SDK, which would add `output_text`, the whole answer again, and fails on a
-          // response without output.
-          return reply.json();
+          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
+          const body = await reply.text();
+          const value = parsed(body);
+          if (isUpstreamResponse(value)) return value;
+          throw (
+            refusalInAnswer(body, reply.headers.get('content-type') ?? '') ??
+            new SyntaxError(body.slice(0, 100))
+          );
         }),
       );
       if (isUpstreamResponse(response)) return response;
@@ -186,12 +202,13 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         );
       } catch (error: unknown) {
         // Many servers have no such list.
-        if (isFailure(error) && !error.retryable) return undefined;
+        if (isFailure(error) && isForGood(error.refusal?.status)) return undefined;
         throw error;
       }
     },
 
     graceMs: patience.graceMs,
+    lostMs: patience.lostMs,
     slots: createSemaphore(options.createsAtOnce ?? CREATES_AT_ONCE),
     pace: createPace(POLLS_PER_SECOND),
 
@@ -199,6 +216,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       await Promise.all([agent.destroy(), cancelAgent.destroy()]);
     },
   };
+}
+
+/** Whether a server that answers a list with this status has none. */
+function isForGood(status: number | undefined): boolean {
+  return status !== undefined && status < 500 && status !== 408 && status !== 429;
 }
 
 function listedFrom(body: unknown): ListedModel[] | undefined {
@@ -210,15 +232,6 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
     const isDate = /^\d{4}-\d{2}-\d{2}$/.test(date) && !Number.isNaN(Date.parse(date));
     return [{ id: String(entry.id), shutdownDate: isDate ? date : undefined }];
   });
-}
-
-/**
- * Wraps undici's own fetch, which has the version of its agents; Node's may have another. A request may name
- * another agent.
- */
-function fetchThrough(agent: Agent): typeof globalThis.fetch {
-  const fetch = (url: string, init: object) => undiciFetch(url, { dispatcher: agent, ...init });
-  return fetch as unknown as typeof globalThis.fetch;
 }
 
 /** The SDK hands on what `fetchThrough` gave it. */

@@ -3,7 +3,16 @@ import { failureFromResponseError, RetryableError } from '../../src/errors/failu
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
-import { mayHaveBought, PurchaseUncertainError, refusesBackground, retryableFrom } from './errors.ts';
+import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
+import {
+  mayHaveBought,
+  PurchaseUncertainError,
+  refusalInAnswer,
+  refusesBackground,
+  refusesStream,
+  retryableFrom,
+} from './errors.ts';
+import { parsed } from './refusal-body.ts';
 import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
 import { endOf } from './stream-events.ts';
 
@@ -25,6 +34,11 @@ export interface Patience {
    * 3,000.
    */
   graceMs: number;
+  /**
+   * For how long lookups of a response may be answered with 404 before it is lost, and bought again: stores
+   * behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
+   */
+  lostMs: number;
 }
 
 export interface CreateOptions {
@@ -32,6 +46,8 @@ export interface CreateOptions {
   stream: boolean;
   /** Ends the connection, in background mode after a grace. The attempt aborts it at its own time limit. */
   signal: AbortSignal;
+  /** What the configuration says of the server. Default: `auto` for both. */
+  use?: { background: Use; stream: Use };
 }
 
 /**
@@ -40,10 +56,10 @@ export interface CreateOptions {
  */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
-/** Reply is what the server answered: a stream, or one JSON value. */
+/** What the server answered: a stream, or a whole body. */
 export type Reply = { limits: AdvertisedLimits } & (
   | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
-  | { kind: 'json'; body: unknown }
+  | { kind: 'body'; body: string; contentType: string }
 );
 
 /**
@@ -52,64 +68,67 @@ export type Reply = { limits: AdvertisedLimits } & (
  */
 export type Send = (
   parameters: Record<string, unknown>,
-  options: { connection: AbortController; signal: AbortSignal; background: boolean },
+  options: {
+    connection: AbortController;
+    signal: AbortSignal;
+    /** How long the answer may take, in background mode; undefined: the foreground has no limit. */
+    answerMs: number | undefined;
+  },
 ) => Promise<Reply>;
 
 /**
- * After this time a server without background mode is asked for it again, because it may have been upgraded.
- */
-const FOREGROUND_FOR_MS = 600_000;
-
-/**
- * createCreateCall returns a create call that uses background mode where the server has it, and finds that
- * out once, not for each job.
+ * createCreateCall returns a create call that uses background mode and streams where the server has them. It
+ * finds that out by the first answers for a model, not for each job.
  */
 export function createCreateCall(send: Send, patience: Patience): CreateCall {
-  let backgroundWorks = false;
-  let foregroundUntil = 0;
-  const remember = (background: boolean): void => {
-    backgroundWorks = background;
-    if (!background) foregroundUntil = Date.now() + FOREGROUND_FOR_MS;
+  const byModel = new Map<unknown, Capabilities>();
+  const capabilitiesOf = (model: unknown): Capabilities => {
+    const capabilities = byModel.get(model) ?? createCapabilities(patience.answerMs);
+    byModel.set(model, capabilities);
+    return capabilities;
   };
-  return async (body, { stream, signal }) => {
-    let refused = false;
-    if (Date.now() >= foregroundUntil) {
+  return async (body, { stream, signal, use = { background: 'auto', stream: 'auto' } }) => {
+    const capabilities = capabilitiesOf(body['model']);
+    const mode = capabilities.modeFor(stream, use);
+    const refused: (keyof Mode)[] = [];
+    for (;;) {
       try {
-        // Streamed in any case until the server has shown that it has background mode. A server that ignores
-        // the flag would be silent for minutes, and look like one that hangs.
-        const probing = !backgroundWorks;
-        const running = await post(send, body, {
-          background: true,
-          stream: stream || probing,
-          signal,
-          patience,
-        });
-        remember(running.background);
+        const running = await post(send, body, { ...mode, signal, patience, capabilities });
+        // Only now is it certain that the server refused this, and not something else about the request.
+        for (const capability of refused)
+          if (capability === 'stream' || body['store'] !== false) capabilities.lacks(capability);
+        if (running.background) capabilities.hasBackground();
+        else if (mode.background) capabilities.lacks('background');
         return running;
       } catch (error: unknown) {
-        if (!refusesBackground(error)) throw error;
-        refused = true;
+        const capability = refusedBy(error, mode);
+        if (capability === undefined || use[capability] === 'always') throw error;
+        refused.push(capability);
+        mode[capability] = false;
       }
     }
-    // Streamed in any case: proxies cut a connection that is silent for minutes.
-    const running = await post(send, body, { background: false, stream: true, signal, patience });
-    // Only now is it certain that the server refused background mode, and not something else about this
-    // request.
-    if (refused && body['store'] !== false) remember(false);
-    return running;
   };
 }
 
-interface PostOptions extends CreateOptions {
-  background: boolean;
+/** Which capability a refusal is about; undefined: none that was asked for. */
+function refusedBy(error: unknown, mode: Mode): keyof Mode | undefined {
+  if (mode.stream && refusesStream(error)) return 'stream';
+  return mode.background && refusesBackground(error) ? 'background' : undefined;
+}
+
+interface PostOptions extends Mode {
+  signal: AbortSignal;
   patience: Patience;
+  capabilities: Capabilities;
 }
 
 async function post(
   send: Send,
   body: Record<string, unknown>,
-  { background, stream, signal, patience }: PostOptions,
+  { background, stream, signal, patience, capabilities }: PostOptions,
 ): Promise<RunningResponse> {
+  const sentAt = Date.now();
+  const answerMs = capabilities.answerMs();
   const connection = new AbortController();
   const end = (): void => connection.abort();
   let late = false;
@@ -117,7 +136,7 @@ async function post(
     late = true;
     end();
   };
-  const answerTimer = background ? setTimeout(giveUp, patience.answerMs) : undefined;
+  const answerTimer = background ? setTimeout(giveUp, answerMs) : undefined;
   let graceTimer: NodeJS.Timeout | undefined;
   const endSoon = (): void => {
     graceTimer = setTimeout(end, background ? patience.graceMs : 0);
@@ -126,15 +145,20 @@ async function post(
   signal.addEventListener('abort', endSoon, { once: true });
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
-    const reply = await send(parameters, { connection, signal, background });
+    const reply = await send(parameters, { connection, signal, answerMs: background ? answerMs : undefined });
+    const asked = { background, stream, upstreamModel: String(body['model']) };
     const running =
-      reply.kind === 'json'
-        ? fromJson(reply.body, { background, stream })
+      reply.kind === 'body'
+        ? fromBody(reply, asked)
         : await fromEvents(reply.events, () => answerTimer?.refresh());
+    if (background) capabilities.answered(Date.now() - sentAt);
     return { ...running, limits: reply.limits };
   } catch (error: unknown) {
     end();
-    if (late) throw new PurchaseUncertainError(tooLate(patience.answerMs, error));
+    if (late) {
+      capabilities.answered(undefined);
+      throw new PurchaseUncertainError(tooLate(answerMs, error));
+    }
     if (mayHaveBought(error)) throw new PurchaseUncertainError(retryableFrom(error));
     throw error;
   } finally {
@@ -154,18 +178,22 @@ function tooLate(answerMs: number, cause: unknown): RetryableError {
  * Some servers answer with JSON although the request asks for a stream. An answer that comes at once and in
  * the foreground is the whole answer, whatever its status says.
  */
-function fromJson(body: unknown, asked: { background: boolean; stream: boolean }): RunningResponse {
-  if (!isUpstreamResponse(body)) {
-    throw new RetryableError(
-      'upstream_error',
-      'The upstream answered without a response object: is the base URL that of a Responses API?',
+function fromBody(
+  { body, contentType }: { body: string; contentType: string },
+  asked: Mode & { upstreamModel: string },
+): RunningResponse {
+  const value = parsed(body);
+  if (!isUpstreamResponse(value)) {
+    throw (
+      refusalInAnswer(body, contentType, asked.upstreamModel) ??
+      new RetryableError('upstream_error', 'The upstream answered 200 with something that is no response')
     );
   }
-  const isEnded = hasEnded(body);
-  const isWhole = !isEnded && body.background !== true && outputOf(body).length > 0;
-  const response = isWhole ? { ...body, status: 'completed' } : body;
+  const isEnded = hasEnded(value);
+  const isWhole = !isEnded && value.background !== true && outputOf(value).length > 0;
+  const response = isWhole ? { ...value, status: 'completed' } : value;
   // Some servers take the flag without repeating it.
-  const background = body.background ?? (asked.background && !isEnded && !isWhole);
+  const background = value.background ?? (asked.background && !isEnded && !isWhole);
   return { response, background, streamed: asked.stream && background };
 }
 

@@ -1,5 +1,12 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
-import { type Failure, failureFromRefusal, isFailure, RetryableError } from '../../src/errors/failure.ts';
+import {
+  type Failure,
+  failureFromRefusal,
+  isFailure,
+  RetryableError,
+  statusIn,
+} from '../../src/errors/failure.ts';
+import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
 
 /**
  * PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is
@@ -14,28 +21,28 @@ export class PurchaseUncertainError extends Error {
   }
 }
 
+/** NothingSentError: a call failed before the first byte of its request left this machine. */
+export class NothingSentError extends Error {
+  override readonly name = 'NothingSentError';
+}
+
 /**
- * failureFromSdk turns what the SDK throws into one of our two kinds of failure.
- * @returns undefined for a connection that we ended ourselves, and for an error that is one of ours already.
+ * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves, and for what is
+ * judged already.
+ * @param upstreamModel the model that was asked for; undefined: the call names none.
  */
-export function failureFromSdk(error: unknown): Failure | undefined {
+export function failureFromSdk(error: unknown, upstreamModel?: string): Failure | undefined {
   if (isFailure(error)) return error;
   if (error instanceof APIUserAbortError || error instanceof PurchaseUncertainError) return undefined;
+  if (isNothingSent(error)) return outOfReach(error);
   if (error instanceof APIConnectionTimeoutError) {
     return new RetryableError('connection_lost', 'The upstream did not answer in time', { cause: error });
   }
-  if (error instanceof APIConnectionError) {
-    return new RetryableError('connection_lost', `The upstream could not be reached: ${causeOf(error)}`, {
-      cause: error,
-    });
-  }
+  if (error instanceof APIConnectionError) return outOfReach(error);
   if (error instanceof APIError) {
+    const { form, ...words } = bodyOf(error);
     return failureFromRefusal({
-      status: error.status,
-      code: error.code ?? null,
-      type: error.type ?? null,
-      param: error.param ?? null,
-      message: messageOf(error),
+      ...{ status: error.status, ...words, form, upstreamModel },
       retryAfterMs: retryAfterMs(error.headers),
     });
   }
@@ -45,19 +52,39 @@ export function failureFromSdk(error: unknown): Failure | undefined {
       cause: error,
     });
   }
-  // An HTML page where JSON was expected, an event that is cut in two, an object without its fields.
+  // An event that is cut in two, an object without its fields.
   const words = error instanceof Error ? error.message : String(error);
   return new RetryableError('upstream_error', `The upstream's answer could not be understood: ${words}`, {
     cause: error,
   });
 }
 
-/** judged turns every error of a call into a failure, unless we ended the connection ourselves. */
-export async function judged<Output>(call: () => Promise<Output>): Promise<Output> {
+function outOfReach(error: Error): RetryableError {
+  return new RetryableError('connection_lost', `The upstream could not be reached: ${causeOf(error)}`, {
+    cause: error,
+  });
+}
+
+/**
+ * judged makes a call and turns its errors into failures.
+ * @param asked.upstreamModel the model that the call asks for.
+ * @param asked.address the base URL, which a failure that may be its fault names.
+ */
+export async function judged<Output>(
+  call: () => Promise<Output>,
+  { upstreamModel, address }: { upstreamModel?: string; address?: string } = {},
+): Promise<Output> {
   try {
     return await call();
   } catch (error: unknown) {
-    throw failureFromSdk(error) ?? error;
+    const failure = failureFromSdk(error, upstreamModel);
+    if (failure instanceof RetryableError && failure.code === 'wrong_address' && address !== undefined) {
+      const { code, message, refusal, retryAfterMs } = failure;
+      throw new RetryableError(code, `${message} (OPENAI_BASE_URL is ${address})`, {
+        ...{ refusal, retryAfterMs, cause: failure },
+      });
+    }
+    throw failure ?? error;
   }
 }
 
@@ -72,20 +99,42 @@ const NEVER_SENT = new Set([
 ]);
 
 /**
- * mayHaveBought says whether a create that failed with this error may have been carried out. A refusal in
- * OpenAI's envelope says that it was not. A 5xx without the envelope comes from a proxy, which does not know.
+ * 5xx statuses by which a proxy says that it did not hand the request on. 521 to 523, 525, 526 and 530 are Cloudflare's: the server
+ * behind it refused the connection, its TLS or its name.
+ */
+const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
+
+/**
+ * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A refusal in words says
+ * that it was not. A 5xx without an envelope comes from a proxy, which knows as little as we do.
  */
 export function mayHaveBought(error: unknown): boolean {
-  if (isFailure(error)) return error.code === 'connection_lost' || error.code === 'upstream_error';
+  if (isNothingSent(error)) return false;
+  if (isFailure(error)) {
+    return (
+      error.refusal === undefined && (error.code === 'connection_lost' || error.code === 'upstream_error')
+    );
+  }
   if (error instanceof APIConnectionTimeoutError || error instanceof APIUserAbortError) return true;
   if (error instanceof APIConnectionError) return !NEVER_SENT.has(codeOf(error));
   if (error instanceof APIError && error.status !== undefined) {
-    return error.status >= 500 && error.status !== 501 && !isEnvelope(error.error);
+    if (error.status < 500 || NOT_HANDED_ON.has(error.status)) return false;
+    return bodyOf(error).form !== 'envelope';
   }
   return true;
 }
 
-/** retryableFrom returns the failure of a create for which `mayHaveBought` is true. */
+/** What the SDK throws when a header or a URL cannot be written: before it calls `fetch`. */
+const UNSENDABLE = /invalid header|ByteString|Invalid URL|header (name|value)/i;
+
+function isNothingSent(error: unknown): error is Error {
+  if (error instanceof TypeError && UNSENDABLE.test(error.message)) return true;
+  for (let cause = error; isError(cause); cause = cause.cause)
+    if (cause.name === 'NothingSentError') return true;
+  return false;
+}
+
+/** The failure of a create of which `mayHaveBought` is true. */
 export function retryableFrom(error: unknown): RetryableError {
   const failure = failureFromSdk(error);
   const code = failure instanceof RetryableError ? failure.code : 'connection_lost';
@@ -95,25 +144,70 @@ export function retryableFrom(error: unknown): RetryableError {
   });
 }
 
-function isEnvelope(body: unknown): boolean {
-  return typeof body === 'object' && body !== null && 'message' in body;
+/**
+ * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer. undefined: it may have
+ * been the answer of a purchase, and is damaged.
+ */
+export function refusalInAnswer(
+  body: string,
+  contentType: string,
+  upstreamModel?: string,
+): Failure | undefined {
+  const refuse = (status: number, words: RefusalBody): Failure =>
+    failureFromRefusal({ ...words, status, retryAfterMs: undefined, upstreamModel });
+  if (isPage(body, contentType)) return refuse(404, refusalBodyFrom(body, contentType));
+  const json = parsed(body);
+  if (json === undefined) {
+    const isCut = /^\s*([{["]|$)/.test(body);
+    return isCut ? undefined : refuse(404, refusalBodyFrom(body, contentType));
+  }
+  const error = errorIn(json);
+  if (error !== undefined && isError200(json)) {
+    // Without a status the words decide, and what they do not decide concerns this request.
+    const status = statusIn(error.code, error.type) ?? 400;
+    return refuse(status, { ...error, form: 'envelope' });
+  }
+  const looksBought =
+    typeof json === 'object' && json !== null && ('output' in json || 'choices' in json || 'id' in json);
+  if (looksBought) return undefined;
+  return refuse(404, {
+    ...{ type: null, param: null, code: null, form: 'json' },
+    message: `${error?.message ?? 'no response object'}: is the base URL that of a Responses API?`,
+  });
 }
 
-/**
- * refusesBackground says whether a refusal means that this server has no background mode, by its status and
- * the field that it names.
- */
+/** A lone `message` may say anything. */
+function isError200(json: unknown): boolean {
+  if (typeof json !== 'object' || json === null) return false;
+  return Array.isArray(json) || ['error', 'errors', 'detail', 'code', 'type'].some((field) => field in json);
+}
+
+/** refusesBackground says whether a refusal means that this server has no background mode: by the status and the field that it names. */
 export function refusesBackground(error: unknown): boolean {
-  if (!(error instanceof APIError) || ![400, 404, 422, 501].includes(error.status ?? 0)) return false;
+  const { message, param } = unsupported(error) ?? {};
   return (
-    error.param === 'background' ||
-    error.param === 'store' ||
-    /\bbackground\b|\bstore\b/i.test(messageOf(error))
+    param === 'background' ||
+    param === 'store' ||
+    (message !== undefined && /\bbackground\b|\bstore\b/i.test(message))
   );
 }
 
-/** A longer wait than a day is taken for a mistake of the server. */
-const LONGEST_RETRY_AFTER_MS = 24 * 3_600_000;
+/** refusesStream says whether a refusal means that this server does not stream. */
+export function refusesStream(error: unknown): boolean {
+  const { message, param } = unsupported(error) ?? {};
+  return param === 'stream' || (message !== undefined && /\bstream(ing|s|ed)?\b/i.test(message));
+}
+
+/** A refusal that may say that the server cannot do something. */
+function unsupported(error: unknown): RefusalBody | undefined {
+  if (error instanceof APIError && [400, 404, 422, 501].includes(error.status ?? 0)) return bodyOf(error);
+  if (!isFailure(error) || error.refusal === undefined) return undefined;
+  const { status, ...words } = error.refusal;
+  return [400, 404, 422, 501].includes(status ?? 0) ? { ...words, form: 'envelope' } : undefined;
+}
+
+/** A wait longer than an hour is a mistake of the server's, not a plan for the job. */
+const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /**
  * retryAfterMs reads `retry-after-ms` first, as the SDK does, then `retry-after`, in seconds or as a date.
@@ -133,12 +227,15 @@ function bounded(milliseconds: number): number {
 }
 
 /**
- * The upstream's own words. The SDK would put the status before them, or a whole HTML page in their place.
+ * The upstream's own words. `fetchThrough` (client.ts) has put every refusal into OpenAI's envelope, with its form. Errors inside
+ * a stream come as they were sent.
  */
-function messageOf(error: APIError): string {
+function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;
-  const words = typeof body === 'object' && body !== null && 'message' in body ? body.message : undefined;
-  return typeof words === 'string' ? words : error.message.slice(0, 500);
+  const found = errorIn({ error: body });
+  if (found === undefined) return refusalBodyFrom(error.message.replace(/^\d{3} /, ''), '');
+  const form = typeof body === 'object' && body !== null && 'form' in body ? body.form : found.form;
+  return { ...found, form: form as RefusalBody['form'] };
 }
 
 /** The innermost reason: "connect ECONNREFUSED 127.0.0.1:9", not "Connection error.". */

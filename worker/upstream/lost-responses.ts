@@ -1,7 +1,6 @@
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Upstream } from './client.ts';
 import type { OpenAiEvents } from './openai-events.ts';
-import { purchaseTokenOf } from './purchase-token.ts';
 
 /**
  * LostResponses finds responses that were bought and whose ids did not reach the worker. OpenAI lists no
@@ -53,4 +52,33 @@ export function createLostResponses(openAiEvents: OpenAiEvents, upstream: Upstre
       return undefined;
     },
   };
+}
+
+/**
+ * The only thing that o3-queue adds to a caller's request, and only where webhooks are in use. No caller sees
+ * it.
+ */
+const TOKEN_KEY = 'o3q_purchase';
+/** OpenAI accepts no more pairs, and the caller's own come first. */
+const MOST_PAIRS = 16;
+
+/**
+ * withPurchaseToken puts the token into the metadata of a body, by which a response is recognized when its id
+ * is lost.
+ */
+export function withPurchaseToken(body: Record<string, unknown>, token: string): Record<string, unknown> {
+  const metadata = body['metadata'] ?? {};
+  if (typeof metadata !== 'object' || Object.keys(metadata).length >= MOST_PAIRS) return body;
+  return { ...body, metadata: { ...metadata, [TOKEN_KEY]: token } };
+}
+
+/** purchaseTokenOf returns the token of the create that bought a response; undefined: it carried none. */
+export function purchaseTokenOf({ metadata }: UpstreamResponse): string | undefined {
+  return metadata?.[TOKEN_KEY];
+}
+
+/** withoutPurchaseToken returns the response as its caller would have received it. */
+export function withoutPurchaseToken(response: UpstreamResponse): UpstreamResponse {
+  const { [TOKEN_KEY]: token, ...metadata } = response.metadata ?? {};
+  return token === undefined ? response : { ...response, metadata };
 }

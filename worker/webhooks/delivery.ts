@@ -17,14 +17,17 @@ export interface WebhookDeliveryOptions {
   onError: (error: Error) => void;
 }
 
-/** A slow receiver holds one of these slots for 15 s at most. Jobs do not wait for them. */
+/**
+ * How many webhooks are delivered at the same time. A slow receiver takes one of these slots for 15 s at
+ * most. Jobs do not wait for webhooks.
+ */
 const DELIVERIES_AT_ONCE = 50;
 const MOST_RECOVERIES = 10;
 const JITTER = 0.2;
 
 /**
- * createWebhookDelivery delivers the webhooks of all models, each at least once: a receiver that has answered
- * gets a webhook again when this worker dies before it has recorded the answer.
+ * createWebhookDelivery delivers the webhooks of all models, each at least once: when this worker dies before
+ * it has recorded the receiver's answer, the receiver gets the webhook again.
  */
 export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWorker {
   const { redis, prefix, retryDelaysMs, recovery, metrics, logger, onError } = options;
@@ -35,7 +38,8 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
   const send = async (job: Job): Promise<Sent | 'released'> => {
     const parsed = delivery.safeParse(job.data);
     if (!parsed.success) return { kind: 'refused', why: 'its data is not a webhook' };
-    // A signal for each delivery: one that lives as long as the worker would collect their listeners.
+    // Each delivery has its own signal: a signal that lives as long as the worker would collect the listeners
+    // of all deliveries.
     const interruption = new AbortController();
     running.add(interruption);
     if (releasing.signal.aborted) interruption.abort();
@@ -52,8 +56,8 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
   const process = async (job: Job, token = ''): Promise<unknown> => {
     const sent = await send(job);
     if (sent === 'released') {
-      // Another worker sends it again, without a charged attempt. A receiver that has it already knows it by
-      // its id.
+      // Another worker sends the webhook again, and this try is not counted. A receiver that already has the
+      // webhook recognizes its id.
       await job.moveToWait(token);
       throw new WaitingError();
     }
@@ -65,8 +69,8 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     }
     const isLast = sent.kind === 'refused' || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
     metrics.delivery(isLast ? 'given_up' : 'failed');
-    if (isLast) logger.warn({ ...line, why: sent.why }, 'webhook given up');
-    else logger.warn({ ...line, why: sent.why }, 'webhook to be sent again');
+    if (isLast) logger.warn({ ...line, why: sent.why }, 'giving up on the webhook');
+    else logger.warn({ ...line, why: sent.why }, 'the webhook will be sent again');
     throw sent.kind === 'refused' ? new UnrecoverableError(sent.why) : new Error(sent.why);
   };
 
@@ -82,7 +86,7 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     },
   };
   const worker = new JobWorker(DELIVERY_QUEUE_IN_REDIS, process, bullmq, () => {
-    // Nothing to interrupt: each delivery ends by itself within the time that a receiver has.
+    // There is nothing to interrupt: each delivery ends by itself within the time limit of a receiver.
   });
   worker.on('error', (error) => {
     if (!error.message.startsWith('could not renew lock')) onError(error);

@@ -11,7 +11,7 @@ export interface GuardOptions {
   allowPrivate: boolean;
   /** Default: DNS; with `allowPrivate` the resolver of the system, which also reads the hosts file. */
   resolve?: Resolve;
-  /** How long it may take to connect, in milliseconds. */
+  /** The longest time to connect, in milliseconds. */
   timeoutMs: number;
 }
 
@@ -20,8 +20,9 @@ const DNS_TRIES = 2;
 
 /**
  * createGuardedConnect connects to public hosts only. It resolves a name once for each connection, checks all
- * its addresses, and connects to one of exactly these, so a name that resolves differently a moment later
- * gains nothing. One refused address refuses the name, because such a mix is no accident.
+ * its addresses, and connects to one of exactly these, so it is safe against a name that resolves differently
+ * a moment later. One refused address refuses the whole name, because an honest name does not mix public and
+ * private addresses.
  */
 export function createGuardedConnect({
   allowPrivate,
@@ -66,8 +67,8 @@ function refusal(hostname: string, address: string, range: string): Error {
 }
 
 /**
- * Includes the hosts file and search domains. It occupies one of the few threads of the process until the
- * answer comes.
+ * The resolver of the system, with the hosts file and search domains. It occupies one of the few threads of
+ * the process until the answer comes.
  */
 const resolveAsTheSystem: Resolve = async (hostname) =>
   (await lookup(hostname, { all: true })).map(({ address }) => address);

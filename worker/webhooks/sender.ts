@@ -64,8 +64,8 @@ export function createWebhookSender({
       if (flaw !== undefined) return { kind: 'refused', why: `webhook_url: ${flaw}` };
       const { origin } = new URL(webhook.url);
       // A connection for each delivery, so that its address is resolved and checked each time. Destroying the
-      // client ends a request at once; a signal that is given to the request takes effect only once the
-      // connection stands.
+      // client ends a request at once. A signal given to the request would take effect only after the
+      // connection is made.
       const client = new Client(origin, { connect, pipelining: 0 });
       const end = (): void => void client.destroy();
       let isLate = false;
@@ -109,7 +109,7 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
       if (bytes >= MOST_BYTES_READ) break;
     }
   } catch {
-    // The body broke off, or came too slowly.
+    // The body was cut off, or came too slowly.
   }
   return Buffer.concat(chunks).toString('utf8').slice(0, MOST_CHARACTERS_QUOTED);
 }

@@ -45,8 +45,8 @@ const RETRY_DELAYS_MS = [
 ];
 
 /**
- * createWebhooksOut tells callers of the ends of their jobs: it moves webhooks from the outboxes into one
- * queue, and sends them from there.
+ * createWebhooksOut notifies callers when their jobs end. It moves webhooks from the outboxes into one queue,
+ * and sends them from there.
  */
 export function createWebhooksOut(
   { retryDelaysMs = RETRY_DELAYS_MS, ...sender }: WebhooksOutOptions,

@@ -13,21 +13,23 @@ const keyed = {
     .string()
     .optional()
     .describe(
-      'What `Idempotency-Key` is for a single job: 1 to 255 printable ASCII characters with no blank at' +
-        ' either end.',
+      'Works like the header `Idempotency-Key` of `POST /jobs`: 1 to 255 printable ASCII characters ' +
+        'with no blank at either end.',
     ),
 };
 const [questionForm, responsesForm] = jobRequest.options;
 
-/** The envelope is accepted with anything in it: a bad job refuses only itself. */
-const refused = z.unknown().describe('Anything else is refused in its own outcome.');
+/** The envelope accepts any value as a job. An invalid job gets a refusal as its own outcome. */
+const refused = z.unknown().describe('Any other value is refused, and its outcome says why.');
 
 const outcomes = z
   .strictObject({
     outcomes: z.array(
       z.union([
         z.strictObject({
-          status: z.literal([200, 202]).describe('200: the `idempotency_key` already had this job.'),
+          status: z
+            .literal([200, 202])
+            .describe('202: the job is new. 200: the `idempotency_key` belongs to this existing job.'),
           job: jobView,
         }),
         z.strictObject({ status: z.int().min(400).max(499), problem }),

@@ -28,7 +28,9 @@ export const watchJob: Operation = {
       description: 'The events up to the job’s end',
       content: { schema: z.string(), mediaType: 'text/event-stream' },
     },
-    204: { description: 'The caller has seen every event: a browser does not reconnect' },
+    204: {
+      description: 'The caller has already seen every event. This status stops a browser from reconnecting',
+    },
   },
   problems: ['job_not_found', 'redis_unavailable'],
 };

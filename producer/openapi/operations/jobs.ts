@@ -40,7 +40,10 @@ export const enqueueJob: Operation = {
   },
   answers: {
     200: {
-      ...job('The job, finished within `wait`; or the job that the key already had', completedJobExample),
+      ...job(
+        'The job, if it finished within `wait`, or the existing job of the idempotency key',
+        completedJobExample,
+      ),
       headers: location,
     },
     202: { ...job('Enqueued', waitingJobExample), headers: location },
@@ -79,7 +82,7 @@ export const getResult: Operation = {
       description: 'The whole result of a completed job',
       content: { schema: jobResult, examples: { result: resultExample } },
     },
-    202: job('Not finished yet: the job'),
+    202: job('The job, which is not finished yet'),
   },
   problems: ['job_not_found', 'job_failed', 'job_cancelled', 'redis_unavailable'],
 };
@@ -92,8 +95,8 @@ export const cancelJob: Operation = {
     'Cancels the response at the upstream too, which stops its cost. A cancelled job stays cancelled.',
   query: noQuery,
   answers: {
-    200: job('Cancelled now, or before'),
-    202: job('A worker is running it: it is cancelled within a second'),
+    200: job('The job is cancelled, now or by an earlier call'),
+    202: job('A worker is running the job and cancels it within a second'),
   },
   problems: ['job_not_found', 'job_finished', 'redis_unavailable'],
 };

@@ -38,7 +38,9 @@ export const modelView = z
       .describe('Limits of the configuration; null: none.'),
     told_limits: z
       .strictObject({ requests_per_minute: limit, tokens_per_minute: limit })
-      .describe('Limits that the upstream reports; the smaller one of the two holds.'),
+      .describe(
+        'Limits that the upstream reports. The smaller of the reported and the configured limit applies.',
+      ),
     state: modelState,
   })
   .meta({ id: 'ConfiguredModel' });
@@ -68,7 +70,7 @@ export const listConfiguredModels: Operation = {
   id: 'listConfiguredModels',
   tag: 'instance',
   summary: 'List the configured models',
-  description: 'Their limits, their use, and the jobs that wait, with the reason. For `admin`.',
+  description: 'Each model with its limits, their use, its waiting jobs and why they wait. Only for `admin`.',
   query: noQuery,
   answers: {
     200: {
@@ -87,8 +89,8 @@ export const resumeModel: Operation = {
   tag: 'instance',
   summary: 'End the pause of a model',
   description:
-    'Use it when the upstream account has money again: the waiting jobs are sent at once. Without it ' +
-    'one job probes every minute, later every ten minutes. For `admin`.',
+    'Call this when the upstream account has money again: the waiting jobs are then sent at once. Else ' +
+    'one job probes the upstream every minute at first, and every ten minutes later. Only for `admin`.',
   query: noQuery,
   answers: {
     200: {
@@ -99,7 +101,7 @@ export const resumeModel: Operation = {
           upstream_models: z
             .array(z.string())
             .describe('The upstream models of the model and of its fallbacks.'),
-          resumed: z.boolean().describe('Whether one of them was paused.'),
+          resumed: z.boolean().describe('Whether any of these upstream models was paused.'),
         }),
         examples: { resumed: { model: 'o3', upstream_models: ['o3', 'gpt-5.6-sol'], resumed: true } },
       },

@@ -5,7 +5,7 @@ import type { Operation } from '../operation.ts';
 const day = z.iso.date();
 const count = z.int().min(0);
 
-/** Checked with the range as a whole, where the report is made. */
+/** The report checks the range as a whole, so the schema does not. */
 const dayText = z.string().max(100);
 
 export const usageQuery = z.strictObject({
@@ -16,7 +16,7 @@ export const usageQuery = z.strictObject({
   by: z
     .enum(USAGE_DIMENSIONS)
     .optional()
-    .describe('One row for each of these; default: for each day, model and tenant.'),
+    .describe('What the rows are grouped by; default: day, model and tenant.'),
 });
 
 const sums = {
@@ -29,9 +29,11 @@ const sums = {
     .number()
     .min(0)
     .nullable()
-    .describe('The cost of responses with known usage and price; null: all have unknown ones.'),
+    .describe(
+      'The cost of the responses whose usage and price are known; null: there are no such responses.',
+    ),
   unpriced_requests: count.describe(
-    'Responses with unknown usage, such as cancelled ones, or unknown price: they are not part of the cost.',
+    'Responses whose usage or price is unknown, such as cancelled ones. The cost does not include them.',
   ),
 };
 

@@ -68,7 +68,7 @@ export const retrieveResponse: Operation = {
       .optional()
       .describe('The `sequence_number` of the last event that the caller has seen.'),
   }),
-  answers: answered('The response as it stands', events),
+  answers: answered('The response in its current state', events),
   refusals: 'envelope',
   problems: ['job_not_found', 'redis_unavailable'],
 };

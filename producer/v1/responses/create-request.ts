@@ -22,6 +22,12 @@ export const queueHeaders = z.object({
   'o3q-delay-ms': wholeNumber
     .optional()
     .describe('How long to wait before the request may start, in milliseconds.'),
+  'o3q-on-disconnect': z
+    .enum(['continue', 'cancel'])
+    .optional()
+    .describe(
+      'Whether the job continues (the default) or is cancelled when the caller disconnects before the end.',
+    ),
   'o3q-webhook-url': z
     .string()
     .optional()
@@ -37,7 +43,7 @@ export function bodyFrom(body: unknown): Record<string, unknown> {
 }
 
 /**
- * jobRequestFrom makes a job of a body of the Responses API, without changing the body. Where
+ * jobRequestFrom turns a body of the Responses API into a job request, without changing the body. Where
  * `previous_response_id` names a response of this queue, the upstream gets its own id of that response.
  * @throws {QueueError | OpenAiError}
  */
@@ -50,7 +56,7 @@ export async function jobRequestFrom(
   const previous = await previousUpstreamId(body['previous_response_id'], queue);
   return parseJobRequest({
     request: body,
-    // Streaming tells the caller of a foreground response sooner that it has ended.
+    // A foreground response is streamed, because its caller then learns sooner that it has ended.
     stream: !isBackground(body) || body['stream'] === true,
     ...(previous !== undefined && { previous_upstream_id: previous }),
     ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
@@ -60,8 +66,8 @@ export async function jobRequestFrom(
 }
 
 /**
- * @returns undefined where there is no previous response, or where it is not ours and the upstream may know
- * it.
+ * @returns undefined when the request names no previous response, or one that is not ours, which the upstream
+ * may know.
  */
 async function previousUpstreamId(id: unknown, queue: TenantQueue): Promise<string | undefined> {
   const jobId = typeof id === 'string' ? jobIdOf(id) : undefined;

@@ -1,15 +1,22 @@
+import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../../http/route.ts';
 import { SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
 import { createResponse } from '../../openapi/operations/v1.ts';
 import { type EnqueuedResponse, enqueueResponse } from '../enqueue.ts';
 import { OpenAiError } from '../openai-error.ts';
+import { throughOutages } from '../retry-through-outage.ts';
 import { bodyFrom, jobRequestFrom } from './create-request.ts';
 import { type ForegroundOptions, foregroundReply, refuseLikeUpstream, withFirstWord } from './foreground.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 
-/** createResponseRoute is `POST /v1/responses`: in the background or in the foreground, streamed or not. */
-export function createResponseRoute(headersMs: number): Route {
+/**
+ * createResponseRoute is `POST /v1/responses`: in the background or in the foreground, streamed or not.
+ *
+ * @param draining aborts when the producer is about to stop: connections that close then were not closed by
+ * their callers.
+ */
+export function createResponseRoute(headersMs: number, draining: AbortSignal): Route {
   return {
     method: 'post',
     path: '/v1/responses',
@@ -17,7 +24,20 @@ export function createResponseRoute(headersMs: number): Route {
     async handle({ queue, headers, body: input, signal }: RouteInput) {
       const body = bodyFrom(input);
       const request = await jobRequestFrom(body, headers, queue);
-      const { delivered: sent, ...enqueued } = await enqueueResponse(request, body, headers, queue);
+      const { delivered, ...enqueued } = await enqueueResponse(request, body, headers, queue);
+      let isSent = false;
+      const sent = (): void => {
+        isSent = true;
+        delivered();
+      };
+      if (headers['o3q-on-disconnect'] === 'cancel') {
+        onAbort(signal, () => {
+          if (isSent || draining.aborted) return;
+          // The SDK that asks again, because its connection broke, must not find a cancelled job.
+          delivered();
+          cancelThrough(enqueued.job.id, queue, draining);
+        });
+      }
       try {
         return { ...(await replyTo(body, enqueued, { queue, signal, headersMs })), sent };
       } catch (error: unknown) {
@@ -27,6 +47,16 @@ export function createResponseRoute(headersMs: number): Route {
       }
     },
   };
+}
+
+function onAbort(signal: AbortSignal, action: () => void): void {
+  if (signal.aborted) action();
+  else signal.addEventListener('abort', action, { once: true });
+}
+
+/** A job that has ended in the meantime stays as it is. */
+function cancelThrough(id: string, queue: TenantQueue, signal: AbortSignal): void {
+  throughOutages(() => queue.cancel(id), signal).catch(() => {});
 }
 
 async function replyTo(

@@ -11,7 +11,9 @@ import { throughOutages } from '../retry-through-outage.ts';
 import { responseObject } from './response-object.ts';
 
 const LOOK_AGAIN_MS = 1000;
-/** The longest that a timer can wait: a wait ends with the client, not by time. */
+/**
+ * The longest time that a timer can wait. In effect a wait has no limit: it ends when the client disconnects.
+ */
 const LONG_MS = 2_147_483_647;
 
 export interface ForegroundOptions {

@@ -13,7 +13,7 @@ const DEFAULT_LIMIT = 20;
 const MOST_LIMIT = 100;
 
 /**
- * inputItemPage is a page of a request's input items, each with an id; the last item comes first unless
+ * inputItemPage makes a page of a request's input items, each with an id. The last item comes first unless
  * `order` is `asc`.
  */
 export function inputItemPage(responseId: string, input: unknown, query: Record<string, unknown>): object {

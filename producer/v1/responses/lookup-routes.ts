@@ -11,7 +11,7 @@ import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 
-/** lookupRoutes are the routes of an existing response. The id of another tenant's response is not found. */
+/** lookupRoutes are the routes of an existing response. A response of another tenant is answered with 404. */
 export const lookupRoutes: Route[] = [
   {
     method: 'get',

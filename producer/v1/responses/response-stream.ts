@@ -13,16 +13,16 @@ export type Asked = Pick<JobDetail, 'job' | 'request'>;
 export interface ResponseStreamOptions {
   /** `sequence_number` of the last event that the caller has; -1: none. */
   startingAfter: number;
-  /** Asked why a job has failed. */
+  /** Called to learn why the job failed. */
   queue: TenantQueue;
   /** Aborts when the client has disconnected. */
   signal: AbortSignal;
 }
 
 /**
- * responseEvents writes a job as a stream of the Responses API. An event has the same number on every
- * reading, live or later. Items of a lost response stay in the stream, ended as incomplete; the answer
- * follows in further items, and the last event holds the answer alone.
+ * responseEvents writes a job as a stream of the Responses API. An event has the same number each time that
+ * the stream is read. When a response is lost, its items stay in the stream and end as incomplete. The items
+ * of the next response follow. The last event holds only the final answer.
  *
  * @throws when there is no last event to send: a reader would take a stream that just ends for a complete
  * one.
@@ -62,8 +62,8 @@ export async function* responseEvents(
         break;
       }
       case 'end': {
-        // Also for a job that was cancelled before its start was seen, so that every reading has the same
-        // number of events.
+        // Sent even for a job that was cancelled before its start was seen, so that every reading has the
+        // same number of events.
         yield* start();
         const { view, response } = each;
         const ended =

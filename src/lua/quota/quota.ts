@@ -53,22 +53,25 @@ return expected
  * the model. `jobs` holds for each job its id, its estimated input tokens and its class.
  *
  * Returns `{reason, wait (ms), end of the leases (Unix ms), answers…}`. There is an answer for each job that
- * was looked at: the tokens reserved for it, or -1 when another dispatcher has reserved for it. The reason is
- * '' when there was enough for all.
+ * was looked at: the tokens reserved for it, -1 when another dispatcher has reserved for it, or '' when it was
+ * passed over. The reason is '' when there was enough for all, up to `most` jobs.
+ *
+ * Right after a stop or a pause, jobs that were refused before come last: what refuses one of them alone must
+ * not hold up the others.
  */
 export const quotaReserve = defineScript({
   name: 'quota.reserve',
-  args: ['maxRequests', 'maxTokens', 'maxInFlight', 'leaseMs', 'evenIfGone'],
+  keys: ['refusals'],
+  args: ['maxRequests', 'maxTokens', 'maxInFlight', 'leaseMs', 'evenIfGone', 'most'],
   uses: [quotaReservations, quotaEstimates],
   rest: 'jobs',
   lua: /* lua */ `
-local BURST_MS, CATCH_UP, FAILURES, PROBE_ANSWER_MS, ADVERTISED_FOR_MS = ${BURST_MS}, 1.1, 5, 60000, 86400000
+local BURST_MS, CATCH_UP, PROBE_ANSWER_MS, ADVERTISED_FOR_MS = ${BURST_MS}, 1.1, 60000, 86400000
 slideWindow()
 releaseExpiredLeases()
 
 local names = {
-  'rate_limited_until', 'probe_at', 'open_until', 'failures', 'gone_until', 'next_request', 'next_token',
-  'next_start', 'advertised_requests', 'advertised_tokens', 'advertised_at'
+  'rate_limited_until', 'probe_at', 'gone_until', 'next_request', 'next_token', 'next_start', 'advertised_requests', 'advertised_tokens', 'advertised_at'
 }
 local fields = {}
 for i, value in ipairs(redis.call('HMGET', state, unpack(names))) do fields[names[i]] = tonumber(value) end
@@ -89,14 +92,14 @@ local function reply(reason, wait)
   return { reason, math.ceil(wait), text(now + leaseMs), unpack(answers) }
 end
 
-if evenIfGone ~= '1' and at('gone_until') > now then return reply('gone', at('gone_until') - now) end
-local isExhausted, isDown = fields.probe_at ~= nil, at('failures') >= FAILURES
-if isExhausted and now < at('probe_at') then return reply('quota_exhausted', at('probe_at') - now) end
-if isDown and now < at('open_until') then return reply('upstream_down', at('open_until') - now) end
+local stop = redis.call('HGET', state, 'stop')
+if evenIfGone ~= '1' and (at('gone_until') > now or stop == 'gone') then
+  return reply('gone', math.max(1000, at('gone_until') - now))
+end
+if stop and now < at('probe_at') then return reply(stop, at('probe_at') - now) end
 if now < at('rate_limited_until') then return reply('rate_limited', at('rate_limited_until') - now) end
 -- The circuit breaker is half open: one job is sent as a probe.
-local isProbe = isExhausted or isDown
-local count = isProbe and math.min(1, #jobs / 3) or #jobs / 3
+local count = math.min(#jobs / 3, stop and 1 or tonumber(most))
 
 -- Milliseconds until so many charges of the window no longer count.
 local function windowWait(isRequests, excess, countsMs)
@@ -147,8 +150,30 @@ local function obstacleTo(tokens)
   return '', 0
 end
 
-for i = 1, count do
+local function refusalsOf(id)
+  local count = 0
+  for _, field in ipairs({ id, 'inside ' .. id }) do
+    local known = redis.call('HGET', refusals, field)
+    if known then count = math.max(count, tonumber(string.match(known, ':(%d+)$'))) end
+  end
+  return count
+end
+local order = {}
+for i = 1, #jobs / 3 do order[i] = i end
+if (stop or isWarmingUp) and redis.call('EXISTS', refusals) == 1 then
+  local counts = {}
+  for i = 1, #order do counts[i] = refusalsOf(jobs[3 * i - 2]) end
+  table.sort(order, function(a, b)
+    if counts[a] ~= counts[b] then return counts[a] < counts[b] end
+    return a < b
+  end)
+end
+
+local probe
+for place = 1, count do
+  local i = order[place]
   local id, input, class = jobs[3 * i - 2], tonumber(jobs[3 * i - 1]), jobs[3 * i]
+  for passed = #answers + 1, i - 1 do answers[passed] = '' end
   if redis.call('ZSCORE', leases, id) then answers[i] = '-1'
   else
     local tokens = math.ceil(expectedInput(input) + expectedOutput(class))
@@ -162,14 +187,14 @@ for i = 1, count do
     if tokenLimit then nextToken = math.max(nextToken, now) + tokens * msPerToken end
     nextStart = now + 20
     answers[i] = text(tokens)
+    probe = id
   end
 end
 redis.call('HSET', state,
   'next_request', text(nextRequest), 'next_token', text(nextToken), 'next_start', text(nextStart))
 -- The next probe is sent when this one has brought a verdict, or when none can come any more.
-if isProbe and answers[1] and answers[1] ~= '-1' then
-  local untilField = isExhausted and 'probe_at' or 'open_until'
-  redis.call('HSET', state, untilField, text(now + PROBE_ANSWER_MS), 'probe_job', jobs[1])
+if stop and probe then
+  redis.call('HSET', state, 'probe_at', text(now + PROBE_ANSWER_MS), 'probe_job', probe)
 end
 return reply(reason, wait)
 `,
@@ -181,7 +206,8 @@ export const quotaIsGone = defineScript({
   keys: ['state'],
   uses: [clock],
   lua: /* lua */ `
-return (tonumber(redis.call('HGET', state, 'gone_until')) or 0) > now and 1 or 0
+local isGone = redis.call('HGET', state, 'stop') == 'gone'
+return (isGone or (tonumber(redis.call('HGET', state, 'gone_until')) or 0) > now) and 1 or 0
 `,
 });
 

@@ -1,89 +1,129 @@
 import { defineScript } from '../../redis/script.ts';
 import { BURST_MS } from './quota.ts';
+import { quotaStop } from './stop.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * Records what a create request has met, for all workers that would send the next one. Each of these five
- * pauses the model; `unreachable` and `failed` are the circuit breaker:
+ * Records what a job has met at the upstream, for all workers that would send the next one. `inside` is '1' when
+ * the upstream had accepted the job's create request, and its response then failed.
  *
- * - `rate_limited`: no worker sends before the time that the upstream has named, in `milliseconds`.
- * - `quota_exhausted`: the account has no money left. A probe is sent after a minute, then after twice as
- *   long each time, up to ten minutes.
- * - `unreachable`: no connection was possible. A probe is sent after a second, then after twice as long each
- *   time, up to a minute.
- * - `failed`: overloaded or broken. After five different jobs in a row a probe is sent after 5 s, then after
- *   twice as long each time, up to a minute. One job that fails five times may be to blame itself.
- * - `gone`: the upstream does not have the model. It is asked again after ten minutes.
+ * `kind` is
+ *
+ * - `stop`: nothing is sent but one probe after `firstMs`, then after twice as long each time, up to `lastMs`.
+ *   `reason` says why.
+ * - `failure`: the same, once five different jobs in a row have failed.
+ * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job has
+ *   passed since the last pause, up to `lastMs`.
+ * - `gone`: jobs with a further fallback do not ask for ten minutes. Nothing stops for the others.
+ *
+ * What one job meets while others pass is its own: the third time it stops no other job.
  *
  * Returns `alone` (it concerns only this job), `known` (all workers wait, and knew it before) or `new`.
  */
 export const quotaReport = defineScript({
   name: 'quota.report',
-  args: ['what', 'milliseconds', 'id'],
-  uses: [quotaSignals],
+  keys: ['refusals'],
+  args: ['kind', 'reason', 'firstMs', 'lastMs', 'floorMs', 'id', 'words', 'inside'],
+  uses: [quotaSignals, quotaStop],
   lua: /* lua */ `
 local BURST_MS, FAILURES, GONE_MS = ${BURST_MS}, 5, 600000
-local FIRST_PROBE_MS, LAST_PROBE_MS = 60000, 600000
-local UNREACHABLE_MS, FIRST_OPEN_MS, LAST_OPEN_MS = 1000, 5000, 60000
-local isNew = false
+local OWN_REFUSALS, MOST_REFUSALS, REFUSALS_KEPT_MS = 3, 10000, 86400000
+firstMs, lastMs, floorMs = tonumber(firstMs), tonumber(lastMs), tonumber(floorMs)
+local isInside = inside == '1'
+local isProbe = redis.call('HGET', state, 'probe_job') == id
 
--- Doubles the time until the next probe, unless the report is not the probe's: of a job that was on its way
--- when the circuit opened.
-local function backOff(msField, untilField, first, last)
-  local ms = tonumber(redis.call('HGET', state, msField))
-  if not ms or redis.call('HGET', state, 'probe_job') == id then
-    ms = ms and math.min(ms * 2, last) or first
-    redis.call('HDEL', state, 'probe_job')
-    redis.call('HSET', state, msField, text(ms), untilField, text(now + ms))
-    isNew = true
-  end
-  announceStop(tonumber(redis.call('HGET', state, untilField)) - now)
+-- Counts the refusals of this job, each after others have passed since the one before it.
+local function isItsOwn()
+  if id == '' then return false end
+  local passed = tonumber(redis.call('HGET', state, isInside and 'answers' or 'passes')) or 0
+  local field = isInside and 'inside ' .. id or id
+  local before, count = string.match(redis.call('HGET', refusals, field) or '', '^(%d+):(%d+)$')
+  count = count and tonumber(count) + (passed > tonumber(before) and 1 or 0) or 1
+  if redis.call('HLEN', refusals) >= MOST_REFUSALS then redis.call('DEL', refusals) end
+  redis.call('HSET', refusals, field, text(passed) .. ':' .. text(count))
+  redis.call('PEXPIRE', refusals, REFUSALS_KEPT_MS)
+  return count >= OWN_REFUSALS
 end
 
-if what == 'rate_limited' then
+if reason == 'gone' then redis.call('HSET', state, 'gone_until', text(now + GONE_MS)) end
+if kind == 'gone' then return 'new' end
+
+if isItsOwn() then
+  -- The others pass, so there is nothing to wait for.
+  if isProbe then
+    endStop()
+    announceEndOfStop()
+  end
+  return 'alone'
+end
+
+if kind == 'pause' then
   local known = tonumber(redis.call('HGET', state, 'rate_limited_until')) or 0
-  isNew = known <= now
-  local untilMs = math.max(known, now + milliseconds)
+  local isNew = known <= now
+  local ms = firstMs
+  if isNew then
+    local pauses = redis.call('HINCRBY', state, 'pauses', 1)
+    ms = math.max(ms, math.min(floorMs * 2 ^ (pauses - 1), lastMs))
+    if isInside then redis.call('HSET', state, 'paused_inside', 1) end
+  end
+  local untilMs = math.max(known, now + ms)
   -- No burst after this pause: the jobs that waited must not arrive together.
   local evenly = text(untilMs + BURST_MS)
   redis.call('HSET', state, 'rate_limited_until', text(untilMs), 'next_request', evenly, 'next_token', evenly)
   announceStop(untilMs - now)
-elseif what == 'quota_exhausted' then
-  backOff('probe_ms', 'probe_at', FIRST_PROBE_MS, LAST_PROBE_MS)
-elseif what == 'unreachable' then
-  redis.call('HSET', state, 'failures', FAILURES)
-  backOff('open_ms', 'open_until', UNREACHABLE_MS, LAST_OPEN_MS)
-elseif what == 'failed' then
-  local failing = redis.call('HGET', state, 'failing_jobs') or ''
-  if not string.find(failing, id, 1, true) then
-    redis.call('HSET', state, 'failing_jobs', string.sub(failing .. ' ' .. id, -1000))
-    redis.call('HINCRBY', state, 'failures', 1)
-  end
-  if tonumber(redis.call('HGET', state, 'failures') or 0) < FAILURES then return 'alone' end
-  backOff('open_ms', 'open_until', FIRST_OPEN_MS, LAST_OPEN_MS)
-elseif what == 'gone' then
-  isNew = (tonumber(redis.call('HGET', state, 'gone_until')) or 0) <= now
-  redis.call('HSET', state, 'gone_until', text(now + GONE_MS))
+  return isNew and 'new' or 'known'
 end
-return isNew and 'new' or 'known'
+
+if kind == 'failure' then
+  local countField = isInside and 'inside_failures' or 'failures'
+  local jobsField = isInside and 'inside_failing_jobs' or 'failing_jobs'
+  local failing = redis.call('HGET', state, jobsField) or ''
+  if not string.find(failing, id, 1, true) then
+    redis.call('HSET', state, jobsField, string.sub(failing .. ' ' .. id, -1000))
+    redis.call('HINCRBY', state, countField, 1)
+  end
+  local isStopped = redis.call('HEXISTS', state, 'stop') == 1
+  if not isStopped and tonumber(redis.call('HGET', state, countField) or 0) < FAILURES then return 'alone' end
+end
+
+-- Only the report of the probe is a verdict: another job was on its way when the stop began.
+local known = redis.call('HGET', state, 'stop')
+if not known or isProbe then
+  local before = known and tonumber(redis.call('HGET', state, 'probe_ms')) or 0
+  local ms = math.min(math.max(before * 2, firstMs), lastMs)
+  redis.call('HDEL', state, 'probe_job')
+  redis.call('HSET', state, 'stop', reason, 'probe_ms', text(ms), 'probe_at', text(now + ms),
+    'stop_words', words, 'stop_inside', inside)
+end
+announceStop(tonumber(redis.call('HGET', state, 'probe_at')) - now)
+return known and not isProbe and 'known' or 'new'
 `,
 });
 
-/** Ends the pause after `quota_exhausted`, by hand. Returns 1 when there was one. */
+/** Ends every stop and pause by hand. Returns 1 when there was one. */
 export const quotaResume = defineScript({
   name: 'quota.resume',
-  uses: [quotaSignals],
+  keys: ['refusals'],
+  uses: [quotaSignals, quotaStop],
   lua: /* lua */ `
-if redis.call('HDEL', state, 'probe_at', 'probe_ms') == 0 then return 0 end
-redis.call('HDEL', state, 'probe_job')
+local isOver = endStop()
+for _, field in ipairs({ 'rate_limited_until', 'gone_until' }) do
+  if (tonumber(redis.call('HGET', state, field)) or 0) > now then
+    isOver = true
+    redis.call('HDEL', state, field)
+  end
+end
+-- A pause has also set the pace of what comes after it.
+if isOver then redis.call('HDEL', state, 'pauses', 'paused_inside', 'next_request', 'next_token') end
+redis.call('DEL', refusals)
 announceEndOfStop()
-return 1
+return isOver and 1 or 0
 `,
 });
 
 /**
- * Records that a create request was accepted, which ends every stop, and what the upstream advertised with
- * it.
+ * Records that a create request was accepted, which ends every stop but one that came from inside accepted
+ * responses, and what the upstream advertised with it.
  *
  * The upstream's count of tokens is the truth about running jobs and about other users of the key: what we
  * add to it is only what is reserved for jobs that it has not counted yet. Of requests we take only what
@@ -94,11 +134,22 @@ return 1
  */
 export const quotaAccepted = defineScript({
   name: 'quota.accepted',
+  keys: ['refusals'],
   args: ['limitRequests', 'limitTokens', 'remainingRequests', 'remainingTokens', 'id', 'leaseMs'],
-  uses: [quotaReservations, quotaSignals],
+  uses: [quotaReservations, quotaSignals, quotaStop],
   lua: /* lua */ `
-local wasStopped = redis.call('HDEL', state, 'open_until', 'probe_at', 'gone_until') > 0
-redis.call('HDEL', state, 'failures', 'failing_jobs', 'open_ms', 'probe_ms', 'probe_job')
+local INSIDE_VERDICT_MS = 20000
+redis.call('HINCRBY', state, 'passes', 1)
+redis.call('HDEL', refusals, id)
+if redis.call('HEXISTS', state, 'paused_inside') == 0 then redis.call('HDEL', state, 'pauses') end
+local wasStopped = redis.call('HDEL', state, 'gone_until') > 0
+if redis.call('HGET', state, 'stop_inside') ~= '1' then
+  redis.call('HDEL', state, 'failures', 'failing_jobs')
+  wasStopped = endStop() or wasStopped
+elseif redis.call('HGET', state, 'probe_job') == id then
+  -- Its end is the verdict. Until then one more job tries every 20 seconds.
+  redis.call('HSET', state, 'probe_at', text(now + INSIDE_VERDICT_MS))
+end
 if wasStopped then announceEndOfStop() end
 redis.call('ZADD', leases, 'XX', text(now + leaseMs), id)
 local reply = wasStopped and 1 or 0
@@ -123,5 +174,25 @@ redis.call('HSET', state, 'advertised_at', text(now))
 if limitRequests ~= '' then redis.call('HSET', state, 'advertised_requests', limitRequests) end
 if limitTokens ~= '' then redis.call('HSET', state, 'advertised_tokens', limitTokens) end
 return reply
+`,
+});
+
+/**
+ * Records that the response of a job has brought an answer: it ends a stop that came from inside accepted
+ * responses. Returns 1 when such a stop has ended.
+ */
+export const quotaAnswered = defineScript({
+  name: 'quota.answered',
+  keys: ['refusals'],
+  args: ['id'],
+  uses: [quotaSignals, quotaStop],
+  lua: /* lua */ `
+redis.call('HINCRBY', state, 'answers', 1)
+redis.call('HDEL', refusals, id, 'inside ' .. id)
+redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'pauses', 'paused_inside')
+if redis.call('HGET', state, 'stop_inside') ~= '1' then return 0 end
+endStop()
+announceEndOfStop()
+return 1
 `,
 });

@@ -188,9 +188,7 @@ local function overEstimateOf(reservation) return math.max(0, reservation.tokens
 -- The probe has ended without a verdict: the next job becomes the probe, at once.
 local function endProbe()
   redis.call('HDEL', state, 'probe_job')
-  for _, field in ipairs({ 'probe_at', 'open_until' }) do
-    if redis.call('HEXISTS', state, field) == 1 then redis.call('HSET', state, field, text(now)) end
-  end
+  if redis.call('HEXISTS', state, 'probe_at') == 1 then redis.call('HSET', state, 'probe_at', text(now)) end
 end
 
 local function releaseLease(id)

@@ -85,9 +85,10 @@ describe('o3q ask', () => {
   });
 
   it('exits with 1 and says why the job failed', async () => {
-    const slow = await startInstance({ simulator: { apiKey: 'another-key' } });
-    const failing = await run(['ask', 'Why?', '--wait'], { environment: { O3Q_URL: slow.url } });
-    await slow.stop();
+    const refusing = await startInstance();
+    refusing.simulator.setWeather({ refuse: '422_detail' });
+    const failing = await run(['ask', 'Why?', '--wait'], { environment: { O3Q_URL: refusing.url } });
+    await refusing.stop();
     expect(failing).toMatchObject({ code: 1, stdout: '' });
     expect(failing.stderr).toMatch(/❌ failed .*: .*\n +o3q retry \S+/);
   });

@@ -1,3 +1,4 @@
+import type { OddReplyName } from '../../../simulator/faults/odd-replies.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import type { ModelView } from '../../../src/models/view.ts';
@@ -227,18 +228,17 @@ describe('models that come and go', () => {
     expect((await o3q(['status', id], { environment })).stdout).toMatch(/fallback +for gpt-5\.1/);
   });
 
-  it('a job of a model that is gone and has no fallback fails with the name of the setting', async () => {
+  it('jobs of a model that is gone and has no fallback wait, and the setting that is missing is named', async () => {
     await change('gpt-5.5', { gone: true });
     const { id } = await client.enqueue({ question: 'And you?', model: 'lost' });
-    expect(await client.wait(id)).toMatchObject({
-      status: 'failed',
-      error: {
-        code: 'model_not_found',
-        message: expect.stringMatching(
-          /gpt-5\.5.*models\.lost\.upstream, .*models\.lost\.fallbacks, in o3q\.config\.json$/,
-        ),
-      },
-    });
+    const setting =
+      /gpt-5\.5 does not exist at the upstream.* set models\.lost\.upstream or models\.lost\.fallbacks/;
+    await eventually(async () =>
+      expect(await client.get(id)).toMatchObject({
+        ...{ status: 'waiting', attempt: 1, purchases: 0 },
+        waiting_for: expect.stringMatching(setting),
+      }),
+    );
     await eventually(async () => {
       for (const { status, reasons } of await readiness()) {
         expect(status).toBe('degraded');
@@ -246,10 +246,49 @@ describe('models that come and go', () => {
       }
     });
     await change('gpt-5.5', { gone: false });
-    const again = await client.enqueue({ question: 'Back again?', model: 'lost' });
-    expect(await client.wait(again.id)).toMatchObject({ status: 'completed' });
+    expect(await client.resume('lost')).toMatchObject({ resumed: true });
+    expect(await client.wait(id)).toMatchObject({ status: 'completed', attempt: 1 });
     await eventually(async () => expect((await readiness())[1]).toEqual({ status: 'ok' }));
   });
+
+  it.each<[OddReplyName, string, RegExp]>([
+    ['401', 'credentials_refused', /credentials refused.*Incorrect API key/],
+    ['402', 'quota_exhausted', /quota exhausted.*Insufficient credits/],
+    ['403_html', 'wrong_address', /wrong address.*OPENAI_BASE_URL is http/],
+    ['404_path', 'wrong_address', /wrong address.*Not Found/],
+    ['200_html', 'wrong_address', /wrong address.*a web page: Log in/],
+    ['429_hour', 'rate_limited', /rate limited/],
+  ])(
+    'what every job meets stops the model and charges none, and resume ends it: %s',
+    async (refuse, label, reason) => {
+      instance.simulator.setWeather({ model: 'o3', refuse });
+      const ids = await Promise.all(
+        [1, 2, 3].map(async (i) => (await client.enqueue({ question: `${refuse} ${i}?` })).id),
+      );
+      await eventually(async () => expect((await viewOf('o3')).state.reason).toMatch(reason));
+      await eventually(async () =>
+        expect(await metrics()).toContain(`o3q_quota_stopped{upstream_model="o3",reason="${label}"} 1`),
+      );
+      if (refuse !== '429_hour') {
+        await eventually(async () =>
+          expect((await readiness())[0]).toEqual({
+            status: 'degraded',
+            reasons: [expect.stringMatching(reason)],
+          }),
+        );
+      }
+      for (const id of ids)
+        expect(await client.get(id)).toMatchObject({
+          status: 'waiting',
+          purchases: 0,
+          uncertain_purchases: 0,
+        });
+      instance.simulator.setWeather({ model: 'o3', refuse: 'none' });
+      expect(await client.resume('o3')).toMatchObject({ resumed: true });
+      for (const id of ids)
+        expect(await client.wait(id, { timeoutMs: 8000 })).toMatchObject({ status: 'completed', attempt: 1 });
+    },
+  );
 
   it('a model is left when its last day is over and not before, without asking it, and the log warns before', async () => {
     await eventually(async () => {

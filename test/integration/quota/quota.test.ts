@@ -41,8 +41,8 @@ beforeEach(async () => {
 
 const needs = (count: number, inputTokens = 0, first = 0): Need[] =>
   Array.from({ length: count }, (_, i) => ({ id: `job_${first + i}`, inputTokens, class: 'alice/high' }));
-const reservedIn = ({ answers }: { answers: (number | 'taken')[] }): number[] =>
-  answers.filter((answer) => answer !== 'taken');
+const reservedIn = ({ answers }: { answers: (number | 'taken' | 'skipped')[] }): number[] =>
+  answers.filter((answer) => typeof answer === 'number');
 
 describe('the window of a minute', () => {
   it('a reservation counts for the next 60 seconds, so that no burst at the edge of a minute is twice the limit', async () => {
@@ -271,9 +271,9 @@ describe('when all workers have to wait', () => {
       const { stops } = await quota.snapshot();
       return (stops.find(({ reason }) => reason === 'quota_exhausted')?.until ?? 0) - Date.now();
     };
-    await quota.report({ what: 'quota_exhausted' }, 'job_0');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_0');
     // Jobs that were on their way know nothing new.
-    await quota.report({ what: 'quota_exhausted' }, 'job_1');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_1');
     expect(await reasonOf()).toMatchObject({ reason: 'quota_exhausted' });
     expect(await probeIn()).toBeGreaterThan(55_000);
     expect(await probeIn()).toBeLessThanOrEqual(60_000);
@@ -281,7 +281,7 @@ describe('when all workers have to wait', () => {
     await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(5), NO_LIMITS))).toHaveLength(1);
     expect(await reasonOf()).toMatchObject({ reason: 'quota_exhausted' });
-    await quota.report({ what: 'quota_exhausted' }, 'job_0');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_2');
     expect(await probeIn()).toBeGreaterThan(115_000);
 
     expect(await quota.resume()).toBe(true);
@@ -303,7 +303,7 @@ describe('when all workers have to wait', () => {
   });
 
   it('a probe that is accepted ends the pause for all workers', async () => {
-    await quota.report({ what: 'quota_exhausted' }, 'job_0');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_0');
     await quota.accepted(NOTHING_ADVERTISED);
     expect(await reasonOf()).toBeUndefined();
   });
@@ -322,7 +322,7 @@ describe('when all workers have to wait', () => {
     const wait = (await reasonOf()) as { reason: string; milliseconds: number };
     expect(wait.reason).toBe('upstream_down');
     expect(wait.milliseconds).toBeLessThanOrEqual(1000);
-    await redis.hset(keys.state, { open_until: 1 });
+    await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(5), NO_LIMITS))).toHaveLength(1);
     expect(await reasonOf()).toMatchObject({ reason: 'upstream_down' });
   });
@@ -333,7 +333,7 @@ describe('when all workers have to wait', () => {
     ['ended without a verdict', async () => quota.settle('job_0', undefined)],
   ])('after a probe that %s the next job probes at once', async (_, end) => {
     await quota.report({ what: 'unreachable' }, 'another');
-    await redis.hset(keys.state, { open_until: 1 });
+    await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(1), NO_LIMITS))).toHaveLength(1);
     expect(await reasonOf()).toMatchObject({ reason: 'upstream_down' });
     await end();
@@ -342,7 +342,7 @@ describe('when all workers have to wait', () => {
   });
 
   it('after a probe that is answered 429 the next job waits for as long as that says, and no longer', async () => {
-    await quota.report({ what: 'quota_exhausted' }, 'another');
+    await quota.report({ what: 'quota_exhausted', isCertain: true }, 'another');
     await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(1), NO_LIMITS))).toHaveLength(1);
     await quota.report({ what: 'rate_limited', retryAfterMs: 1000 }, 'job_0');
@@ -354,12 +354,12 @@ describe('when all workers have to wait', () => {
 
   it('a report of another job is not taken for the verdict of the probe', async () => {
     await quota.report({ what: 'unreachable' }, 'another');
-    await redis.hset(keys.state, { open_until: 1 });
+    await redis.hset(keys.state, { probe_at: 1 });
     await quota.reserve(needs(1), NO_LIMITS);
     await quota.report({ what: 'unreachable' }, 'one that was on its way');
-    expect(await redis.hget(keys.state, 'open_ms')).toBe('1000');
+    expect(await redis.hget(keys.state, 'probe_ms')).toBe('1000');
     await quota.report({ what: 'unreachable' }, 'job_0');
-    expect(await redis.hget(keys.state, 'open_ms')).toBe('2000');
+    expect(await redis.hget(keys.state, 'probe_ms')).toBe('2000');
   });
 
   it('a model that is gone is asked only by jobs without a further fallback', async () => {
@@ -367,4 +367,128 @@ describe('when all workers have to wait', () => {
     expect(await reasonOf()).toMatchObject({ reason: 'gone' });
     expect(reservedIn(await quota.reserve(needs(1, 0, 70), NO_LIMITS, { evenIfGone: true }))).toHaveLength(1);
   });
+});
+
+describe('a refusal that one job meets', () => {
+  const REFUSED = { what: 'credentials_refused', words: 'who are you?' } as const;
+  const another = async (id: string): Promise<boolean> => quota.accepted(NOTHING_ADVERTISED, id);
+  const stops = async () => (await quota.snapshot()).stops;
+
+  it('stops all jobs, and another job is the first probe', async () => {
+    expect(await quota.report(REFUSED, 'job_0')).toBe('new');
+    expect(await stops()).toMatchObject([{ reason: 'credentials_refused', words: 'who are you?' }]);
+    await redis.hset(keys.state, { probe_at: 1 });
+    expect(await quota.reserve(needs(3), NO_LIMITS)).toMatchObject({ answers: ['skipped', 1000] });
+    // Right after its answer all others go.
+    expect(await another('job_1')).toBe(true);
+    expect(await stops()).toEqual([]);
+    expect(reservedIn(await quota.reserve(needs(3, 0, 2), NO_LIMITS))).toHaveLength(3);
+  });
+
+  it('is its own the third time that others have passed in between, and stops nobody then', async () => {
+    expect(await quota.report(REFUSED, 'job_0')).toBe('new');
+    // While nobody passes it is the weather, however often one job meets it.
+    for (let i = 0; i < 4; i += 1) expect(await quota.report(REFUSED, 'job_0')).toBe('known');
+    await another('job_1');
+    expect(await quota.report(REFUSED, 'job_0')).toBe('new');
+    await another('job_2');
+    expect(await quota.report(REFUSED, 'job_0')).toBe('alone');
+    expect(await stops()).toEqual([]);
+  });
+
+  it('ends the stop when it is the verdict of the probe', async () => {
+    await quota.report(REFUSED, 'job_0');
+    await another('job_1');
+    await quota.report(REFUSED, 'job_0');
+    await redis.hset(keys.state, { probe_at: 1, passes: 9 });
+    await quota.reserve(needs(1), NO_LIMITS);
+    expect(await quota.report(REFUSED, 'job_0')).toBe('alone');
+    expect(await stops()).toEqual([]);
+  });
+
+  it('is forgotten when the job passes', async () => {
+    for (let i = 0; i < 5; i += 1) {
+      expect(await quota.report(REFUSED, 'job_0')).toBe('new');
+      await another('job_0');
+    }
+  });
+
+  it('steps aside when it is throttled for ever while others pass', async () => {
+    const throttled = { what: 'rate_limited', retryAfterMs: 1 } as const;
+    await quota.report(throttled, 'job_0');
+    await another('job_1');
+    await quota.report(throttled, 'job_0');
+    await another('job_1');
+    expect(await quota.report(throttled, 'job_0')).toBe('alone');
+  });
+});
+
+describe('the pauses of an upstream that throttles', () => {
+  const waitMs = async (): Promise<number> =>
+    (await quota.reserve(needs(1, 0, 90), NO_LIMITS)).wait?.milliseconds ?? 0;
+  const over = async () => redis.hset(keys.state, { rate_limited_until: 1 });
+
+  it('grow while nobody passes, also when it says to come back at once', async () => {
+    const pauses = [];
+    for (let i = 0; i < 5; i += 1) {
+      await quota.report({ what: 'rate_limited', retryAfterMs: 0 }, 'job_0');
+      pauses.push(await waitMs());
+      await over();
+    }
+    expect(pauses[0]).toBeGreaterThan(150);
+    expect(pauses[4]).toBeGreaterThan(3500);
+    await quota.accepted(NOTHING_ADVERTISED, 'job_1');
+    await quota.report({ what: 'rate_limited', retryAfterMs: 0 }, 'job_0');
+    expect(await waitMs()).toBeLessThanOrEqual(250);
+  });
+
+  it('are believed up to a minute; a longer one is probed, and a person ends it', async () => {
+    await quota.report({ what: 'rate_limited', retryAfterMs: 3_600_000 }, 'job_0');
+    expect(await waitMs()).toBeLessThanOrEqual(1000);
+    expect((await quota.snapshot()).stops).toMatchObject([{ reason: 'rate_limited' }]);
+    expect(await quota.resume()).toBe(true);
+    expect(await waitMs()).toBe(0);
+    await quota.report({ what: 'rate_limited', retryAfterMs: 59_000 }, 'job_0');
+    expect(await waitMs()).toBeGreaterThan(50_000);
+    expect(await quota.resume()).toBe(true);
+    expect(await waitMs()).toBe(0);
+  });
+});
+
+describe('trouble inside accepted responses', () => {
+  it('is not over when a create is accepted, only when a response brings an answer', async () => {
+    for (let i = 0; i < 5; i += 1) await quota.report({ what: 'failed', inside: true }, `job_${i}`);
+    expect((await quota.snapshot()).stops).toMatchObject([{ reason: 'upstream_down' }]);
+    await redis.hset(keys.state, { probe_at: 1 });
+    expect(reservedIn(await quota.reserve(needs(9), NO_LIMITS))).toHaveLength(1);
+    expect(await quota.accepted(NOTHING_ADVERTISED, 'job_5')).toBe(false);
+    const { wait } = await quota.reserve(needs(1, 0, 80), NO_LIMITS);
+    expect(wait).toMatchObject({ reason: 'upstream_down' });
+    expect(await quota.answered('job_5')).toBe(true);
+    expect((await quota.snapshot()).stops).toEqual([]);
+  });
+
+  it('does not count creates that were accepted as passing', async () => {
+    await quota.report({ what: 'rate_limited', inside: true }, 'job_0');
+    for (let i = 0; i < 4; i += 1) {
+      await quota.accepted(NOTHING_ADVERTISED, 'job_1');
+      await redis.hset(keys.state, { rate_limited_until: 1 });
+      expect(await quota.report({ what: 'rate_limited', inside: true }, 'job_0')).toBe('new');
+    }
+  });
+});
+
+it.each([
+  'quota_exhausted',
+  'credentials_refused',
+  'wrong_address',
+  'unreachable',
+  'gone',
+  'rate_limited',
+] as const)('a resume by hand ends the stop after %s', async (what) => {
+  await quota.report({ what, isLast: true }, 'job_0');
+  expect((await quota.snapshot()).stops.length).toBeGreaterThan(0);
+  expect(await quota.resume()).toBe(true);
+  expect((await quota.snapshot()).stops).toEqual([]);
+  expect(reservedIn(await quota.reserve(needs(3), NO_LIMITS))).toHaveLength(3);
 });

@@ -2,6 +2,7 @@ import { QueueError } from '../../../src/errors/problem.ts';
 import { connectRedis, type RedisClient } from '../../../src/redis/connection.ts';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { createRedisGuard } from '../../../src/redis/guard.ts';
+import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
 let server: TestRedis;
@@ -69,6 +70,26 @@ it('the error of a command that broke off says that it may have been carried out
     cause: expect.objectContaining({ message: 'Command timed out' }),
   });
   await server.kill('SIGCONT');
+});
+
+it('a guard waits once for a Redis that hangs, then refuses work without trying it until Redis answers', async () => {
+  const redis = connect();
+  const guard = createRedisGuard(redis, server.url);
+  await guard(() => redis.ping());
+  await server.kill('SIGSTOP');
+  await expect(guard(() => redis.ping())).rejects.toMatchObject(away);
+  let tried = 0;
+  const work = async (): Promise<void> => {
+    tried += 1;
+  };
+  await expect(guard(work)).rejects.toMatchObject({
+    ...away,
+    message: 'Redis does not answer. Nothing was changed; try again in a moment',
+  });
+  expect(tried).toBe(0);
+  await server.kill('SIGCONT');
+  await eventually(() => guard(work));
+  expect(tried).toBe(1);
 });
 
 it.each<[what: string, arrange: (redis: RedisClient) => Promise<unknown>, said: RegExp]>([

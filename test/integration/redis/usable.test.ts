@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { connectRedis, type RedisClient } from '../../../src/redis/connection.ts';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { assertRedisUsable } from '../../../src/redis/usable.ts';
+import { enqueue, reached } from '../../support/http/http-calls.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { startInstance } from '../../support/worlds/instance.ts';
 
 let redis: TestRedis;
 let clients: RedisClient[];
@@ -22,13 +25,14 @@ afterEach(() => {
 });
 
 /** Checks the server of a URL as a program does at its start. @returns the warnings. */
-async function checked(url: string, timeoutMs?: number): Promise<string[]> {
+async function checked(url: string, timeoutMs?: number, prefix?: string): Promise<string[]> {
   const warnings: string[] = [];
   const client = connectRedis(url, 'fail-fast', { onError: () => undefined });
   clients.push(client);
   await assertRedisUsable(client, url, {
     warn: (sentence) => warnings.push(sentence),
     ...(timeoutMs !== undefined && { timeoutMs }),
+    ...(prefix !== undefined && { prefix }),
   });
   return warnings;
 }
@@ -63,9 +67,103 @@ describe('the check of Redis at the start', () => {
     );
   });
 
+  it('a database that does not exist is an error that names it, at once', async () => {
+    await expect(checked(`${redis.url}/99`, 60_000)).rejects.toThrow(
+      `Redis at ${redis.url}/99 does not have the database that REDIS_URL names, or keeps this user out of it (ERR DB index is out of range). Correct the number at the end of REDIS_URL.`,
+    );
+  });
+
+  it('a database that does not exist is never replaced by database 0', async () => {
+    const client = connectRedis(`${redis.url}/99`, 'patient', { onError: () => undefined });
+    clients.push(client);
+    const written = client.set('o3q:lost', '1').catch(() => undefined);
+    await expect(checked(`${redis.url}/99`)).rejects.toThrow('does not have the database');
+    client.disconnect();
+    await written;
+    const admin = connectRedis(redis.url, 'patient', { onError: () => undefined });
+    clients.push(admin);
+    expect(await admin.exists('o3q:lost')).toBe(0);
+  });
+
   it('a malformed URL is an error', async () => {
     await expect(checked('localhost:6379')).rejects.toThrow('Not a Redis URL: localhost:6379');
   });
+});
+
+describe('the check of the rights that a program needs', () => {
+  let admin: RedisClient;
+
+  beforeEach(() => {
+    admin = connectRedis(redis.url, 'patient', { onError: () => undefined });
+    clients.push(admin);
+  });
+
+  it('lets the user of docs/OPERATIONS.md pass, as whom a whole instance then answers a job', async () => {
+    const page = readFileSync('docs/OPERATIONS.md', 'utf8');
+    const [, rights = 'off'] = /ACL SETUSER o3q on >PASSWORD ([^`]*)/.exec(page) ?? [];
+    const url = await urlOf(rights);
+    expect(await checked(url, undefined, 'o3q')).toEqual([]);
+    const instance = await startInstance({ redis: { ...redis, url } });
+    try {
+      const { id } = await enqueue(instance.url, { question: 'May I?' });
+      await reached(instance.url, id, 'completed');
+      expect(instance.logLines.filter((line) => line.includes('NOPERM'))).toEqual([]);
+    } finally {
+      await instance.stop();
+    }
+  });
+
+  it.each([
+    [
+      'write keys that begin with o3q:',
+      '~* resetchannels &* +@all -set',
+      'run the .set. command',
+      '~o3q:* +@write',
+    ],
+    ['write keys that begin with o3q:', '~other:* &* +@all', 'one of the keys', '~o3q:* +@write'],
+    [
+      'listen to channels that begin with o3q:',
+      '~* resetchannels +@all',
+      'one of the channels',
+      '&o3q:* +@pubsub',
+    ],
+    ['publish to channels that begin with o3q:', '~* &* +@all -publish', 'publish', '&o3q:* +@pubsub'],
+    ['run scripts', '~* &* +@all -@scripting', 'evalsha', '+@scripting'],
+    ['run scripts', '~* &* +@all -@stream', "user executing the script can't", '+@scripting'],
+  ])('names what is missing in one sentence: to %s', async (right, rights, cause, acl) => {
+    const url = await urlOf(rights);
+    const masked = url.replace('secret', '***');
+    const message = await checked(url, undefined, 'o3q').then(String, (error: Error) => error.message);
+    expect(message).toMatch(new RegExp(cause));
+    expect(message.replace(/ \(.*?\)\. Allow it/, '. Allow it')).toBe(
+      `Redis at ${masked} does not let this user ${right}. Allow it (ACL: ${acl}), then start again.`,
+    );
+  });
+
+  it('a replica is an error that sends to the master', async () => {
+    await admin.call('REPLICAOF', '127.0.0.1', '1');
+    await expect(checked(redis.url, undefined, 'o3q')).rejects.toThrow(
+      /is a replica, which takes no writes \(READONLY .*\)\. Point REDIS_URL at its master\.$/,
+    );
+    await admin.call('REPLICAOF', 'NO', 'ONE');
+  });
+
+  it('a Redis that is full passes with a warning, because that may pass', async () => {
+    await admin.config('SET', 'maxmemory', '1');
+    expect(await checked(redis.url, undefined, 'o3q')).toEqual([
+      `Redis at ${redis.url} takes no writes now (OOM command not allowed when used memory > 'maxmemory'.). New jobs are refused, and answers wait, until it does.`,
+    ]);
+    await admin.config('SET', 'maxmemory', '0');
+  });
+
+  it('a program that only reads needs no right to write', async () => {
+    expect(await checked(await urlOf('~* &* +@all -@write'))).toEqual([]);
+  });
+
+  async function urlOf(rights: string): Promise<string> {
+    await admin.call('ACL', 'SETUSER', 'tester', 'reset', 'on', '>secret', ...rights.split(' '));
+    return `redis://tester:secret@127.0.0.1:${redis.port}`;
+  }
 });
 
 describe('a Redis that is too old', () => {

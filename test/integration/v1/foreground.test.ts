@@ -100,6 +100,41 @@ describe('a foreground response', () => {
     expect(purchases()).toBe(1);
   });
 
+  it.each([true, false])(
+    '(streamed: %s) is cancelled when its client disconnects and asked for that',
+    async (stream) => {
+      const gone = new AbortController();
+      const headers = { 'O3Q-On-Disconnect': 'cancel' };
+      const asked = client.responses.create(
+        { ...asks('Stop?', 60_000), stream },
+        { headers, signal: gone.signal },
+      );
+      const broken = expect(
+        asked.then(async (reply) => {
+          if ('output' in reply) return;
+          for await (const _event of reply);
+          gone.signal.throwIfAborted();
+        }),
+      ).rejects.toThrow('aborted');
+      await bought(1);
+      gone.abort();
+      await broken;
+      await eventually(() =>
+        expect(instance.simulator.ledger.totals()).toMatchObject({ cancelled: 1, running: 0 }),
+      );
+    },
+  );
+
+  it('continues after its client has its answer, whatever it asked for at a disconnect', async () => {
+    const headers = { 'O3Q-On-Disconnect': 'cancel' };
+    const response = await client.responses.create(asks('Done?'), { headers });
+    expect(response.status).toBe('completed');
+    expect((await client.responses.retrieve(response.id)).status).toBe('completed');
+    await expect(
+      client.responses.create(asks('Done?'), { headers: { 'O3Q-On-Disconnect': 'stop' } }),
+    ).rejects.toThrow('400');
+  });
+
   it('is bought again when a caller repeats a request that was answered', async () => {
     const [first, second] = [
       await client.responses.create(asks('Again?')),

@@ -1,11 +1,17 @@
 import { eventually } from '../../support/eventually.ts';
-import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+import {
+  startWorkerWorld,
+  type WorkerWorld,
+  type WorkerWorldOptions,
+} from '../../support/worlds/worker-world.ts';
 
 /** Every fault of docs/SIMULATOR.md, and what becomes of a job that meets it. */
 describe('a job that meets a fault', () => {
   let world: WorkerWorld;
   beforeAll(async () => {
-    world = await startWorkerWorld({ patience: { answerMs: 400, silenceMs: 300, graceMs: 200 } });
+    world = await startWorkerWorld({
+      patience: { answerMs: 400, silenceMs: 300, graceMs: 200, lostMs: 300 },
+    });
   });
   afterAll(() => world.stop());
 
@@ -44,7 +50,7 @@ describe('a job that meets a fault', () => {
     ['eof', { ends: 'completed', more: { sim_events: '1', sim_connections: '9' } }],
     ['failed', { ends: 'completed', attempt: 2, bought: 2 }],
     ['failed', { ends: 'completed', attempt: 2, bought: 2, stream: false }],
-    ['failed', { ends: 'completed', attempt: 2, bought: 2, more: { sim_code: 'rate_limit_exceeded' } }],
+    ['failed', { ends: 'completed', bought: 2, more: { sim_code: 'rate_limit_exceeded' } }],
     ['failed', { ends: 'response_refused', more: { sim_code: 'invalid_prompt' } }],
     ['failed', { ends: 'response_refused', more: { sim_code: 'bio_policy' } }],
     ['error_event', { ends: 'completed', attempt: 2, bought: 2 }],
@@ -54,6 +60,20 @@ describe('a job that meets a fault', () => {
     ['cut, gone', { ends: 'completed', attempt: 2, bought: 2 }],
     ['poll_429', { ends: 'completed', stream: false, more: { sim_retry_after_ms: '20' } }],
     ['poll_500', { ends: 'completed', stream: false, more: { sim_polls: '2' } }],
+    ['poll_401', { ends: 'completed', stream: false, more: { sim_polls: '2' } }],
+    ['poll_404', { ends: 'completed', stream: false }],
+    ['poll_html', { ends: 'completed', stream: false, more: { sim_polls: '2' } }],
+    ['498', { ends: 'completed', attempt: 3, more: { sim_times: '2' } }],
+    ['429_zero', { ends: 'completed', more: { sim_times: '2' } }],
+    ['400_busy', { ends: 'completed', more: { sim_times: '3' } }],
+    ['429_large', { ends: 'request_too_large', bought: 0 }],
+    ['422_detail', { ends: 'invalid_request', bought: 0 }],
+    ['200_error', { ends: 'invalid_request', bought: 0 }],
+    ['401', { ends: 'completed' }],
+    ['402', { ends: 'completed' }],
+    ['403_html', { ends: 'completed' }],
+    ['404_path', { ends: 'completed' }],
+    ['200_html', { ends: 'completed' }],
     ['cut, poll_500', { ends: 'completed' }],
     ['stall', { ends: 'timeout', timeoutMs: 200, more: { sim_events: '3' } }],
     ['stall', { ends: 'timeout', timeoutMs: 900, more: { sim_events: '3' } }],
@@ -128,20 +148,18 @@ describe('a worker whose creates are refused', () => {
   let world: WorkerWorld;
   afterEach(() => world.stop());
 
-  it('fails a job whose key is refused', async () => {
-    world = await startWorkerWorld({ simulator: { apiKey: 'sk-right' }, apiKey: 'sk-wrong' });
-    const { id } = await world.ask('Whose key?');
-    expect(await world.finished(id)).toMatchObject({
-      status: 'failed',
-      attempt: 1,
-      error: { code: 'authentication', retryable: false },
-    });
-  });
-
-  it('fails a job whose model the upstream does not know', async () => {
-    world = await startWorkerWorld({ simulator: { models: ['gpt-5'] } });
-    const { id } = await world.ask('Which model?');
-    expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'model_not_found' } });
+  it.each<[string, WorkerWorldOptions, RegExp]>([
+    ['key', { simulator: { apiKey: 'sk-right' }, apiKey: 'sk-wrong' }, /^credentials refused: /],
+    ['model', { simulator: { models: ['gpt-5'] } }, /^o3 does not exist at the upstream.* set models\.o3\./],
+  ])('keeps a job whose %s is refused, uncharged, and says why it waits', async (_what, options, reason) => {
+    world = await startWorkerWorld(options);
+    const { id } = await world.ask('Who are you?');
+    await eventually(async () =>
+      expect(await world.queue.get(id)).toMatchObject({
+        ...{ status: 'waiting', attempt: 1, purchases: 0 },
+        waiting_for: expect.stringMatching(reason),
+      }),
+    );
   });
 });
 

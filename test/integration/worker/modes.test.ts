@@ -1,4 +1,6 @@
+import type { ModelConfig } from '../../../src/config/file.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
+import { quickModels } from '../../support/worlds/instance.ts';
 import {
   startWorkerWorld,
   type WorkerWorld,
@@ -62,6 +64,34 @@ describe('a worker', () => {
     await start({ simulator: { background: 'ignored', thinkMs: 600 }, patience: { answerMs: 200 } });
     await complete('Slow', false);
     expect(world.bought('Slow')).toHaveLength(1);
+  });
+
+  it('learns at the cost of one answer that a server sends its first byte with the answer', async () => {
+    await start({ simulator: { background: 'late', thinkMs: 600 }, patience: { answerMs: 200 } });
+    const { id } = await world.ask('First', {}, { stream: false });
+    expect(await world.finished(id, 15_000)).toMatchObject({ status: 'completed', attempt: 2 });
+    await complete('Second', false);
+    expect(world.bought('First')).toHaveLength(2);
+    expect(world.bought('Second')).toHaveLength(1);
+  });
+
+  it('polls at a server that has the background mode and no streams', async () => {
+    await start({ simulator: { streams: 'rejected' } });
+    await complete('First', false);
+    await complete('Second', true);
+    expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 1, purchases: 2 });
+    expect(world.simulator.ledger.entries().map(({ mode }) => mode)).toEqual(['background', 'background']);
+  });
+
+  it.each([
+    [{ background: 'never' }, 'foreground+stream'],
+    [{ stream: 'never' }, 'background'],
+    [{ background: 'never', stream: 'never' }, 'foreground'],
+  ] as const)('does as the configuration says, whatever the server has: %j', async (settings, mode) => {
+    const { o3 } = quickModels().models as Record<'o3', ModelConfig>;
+    await start({ models: { models: { o3: { ...o3, ...settings } } } });
+    await complete('Known better?', true);
+    expect(world.bought('Known better?').map((entry) => entry.mode)).toEqual([mode]);
   });
 
   it('does not give the background mode up for one request that may not be stored', async () => {

@@ -26,7 +26,7 @@ describe('a create without an answer', () => {
       uncertain_purchases: 1,
     });
     expect(world.bought('Twice?')).toHaveLength(2);
-    expect(world.logLines.join()).toContain('purchase uncertain');
+    expect(world.logLines.join()).toContain('uncertain purchase');
   });
 
   it('is not uncertain when the upstream refused it in its own words', async () => {
@@ -110,7 +110,7 @@ describe('an upstream that sends webhooks', () => {
       error: { code: 'deadline_passed', message: expect.stringContaining('may have been bought and go on') },
       uncertain_purchases: 1,
     });
-    expect(world.logLines.join()).toContain('purchase uncertain');
+    expect(world.logLines.join()).toContain('uncertain purchase');
   });
 
   it.each(['webhook_lost', 'webhook_forged'])(

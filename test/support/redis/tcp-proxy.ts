@@ -9,6 +9,8 @@ export interface TcpProxy {
   blackHole(): void;
   /** Passes on what was held back, as TCP does when a cable is back. */
   heal(): void;
+  /** Leads new connections to another server, as a name does after a failover. Open ones stay where they are. */
+  leadTo(target: string): void;
   /** Resets every open connection at both ends. */
   reset(): void;
   close(): Promise<void>;
@@ -31,7 +33,7 @@ export async function openTcpProxy(
   target: string,
   { onSent, onReceived }: TcpProxyOptions = {},
 ): Promise<TcpProxy> {
-  const { hostname, port: targetPort } = new URL(target);
+  let { hostname, port: targetPort } = new URL(target);
   const links = new Set<Link>();
   let dark = false;
 
@@ -94,6 +96,9 @@ export async function openTcpProxy(
         if (link.client.destroyed || link.server.destroyed) cut(link);
         else join(link);
       }
+    },
+    leadTo(next) {
+      ({ hostname, port: targetPort } = new URL(next));
     },
     reset() {
       for (const link of links) cut(link);

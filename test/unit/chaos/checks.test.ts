@@ -77,7 +77,7 @@ function rulesBroken(job: JobEvidence): string[] {
 const BOUGHT_ONCE =
   'a job is bought once, unless the upstream lost or failed it, or the purchase is uncertain';
 const ONE_END = 'a job ends once and keeps its final status';
-const NOT_AFTER_CANCEL = 'no cancelled job is bought after the answer, and a late purchase is stopped';
+const NOT_AFTER_CANCEL = 'no job is bought after its cancel was answered, and a late purchase is stopped';
 
 test('a job without problems breaks no rule', () => {
   expect(rulesBroken(evidenceOf([active, completed, completed]))).toEqual([]);
@@ -124,7 +124,7 @@ describe('two purchases of one job', () => {
 
 test('a purchase that is missing in the record is a violation', () => {
   const last = { ...completed, purchases: 0 };
-  expect(rulesBroken(evidenceOf([last]))).toEqual(['the record knows every purchase']);
+  expect(rulesBroken(evidenceOf([last]))).toEqual(['the job counts every purchase']);
 });
 
 test.each([
@@ -160,7 +160,7 @@ test('a state in BullMQ that differs from the view is a violation', () => {
 test('a job that failed with internal_error is a violation', () => {
   const error = { code: 'internal_error', message: 'no', retryable: false };
   expect(rulesBroken(evidenceOf([{ ...base, status: 'failed', error, usage: null }]))).toEqual([
-    'no job fails by an internal error',
+    'no job fails with an internal error',
   ]);
 });
 

@@ -1,4 +1,4 @@
-import { backoffDelayMs } from '../../../src/config/backoff.ts';
+import { backoffDelayMs, weatherDelayMs } from '../../../src/config/backoff.ts';
 
 const backoff = { baseMs: 1000, maxMs: 60_000 };
 
@@ -26,5 +26,18 @@ describe('the backoff between two attempts', () => {
     expect(backoffDelayMs(backoff, 1, 90_000)).toBe(90_000);
     expect(backoffDelayMs(backoff, 9, 0)).toBe(0);
     expect(backoffDelayMs(backoff, 1, 20.2)).toBe(21);
+  });
+});
+
+describe('the wait after what may be the weather', () => {
+  it('lets five attempts reach over ten minutes', () => {
+    const waits = [1, 2, 3, 4].map((attempt) => weatherDelayMs(backoff, attempt, undefined));
+    expect(waits[0]).toBeLessThanOrEqual(1000);
+    expect(waits.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThan(600_000);
+  });
+
+  it('is lengthened by Retry-After, and never shortened', () => {
+    expect(weatherDelayMs(backoff, 1, 90_000)).toBe(90_000);
+    expect(weatherDelayMs(backoff, 3, 0)).toBeGreaterThan(60_000);
   });
 });

@@ -75,13 +75,11 @@ const LARGE_FOLDERS: Record<string, string> = {
 /** Files that may be short although only one other file imports them, with the reason. */
 const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
   [/^src\/async\//, 'a tool for waiting knows nothing of its user'],
-  [/^src\/config\/backoff\.ts$/, 'the formula between two attempts, looked up by its name'],
   [/^src\/models\/resume\.ts$/, 'the one action on a model, beside its views'],
   [
     /^src\/quota\/limits\.ts$/,
     'which limits hold for an upstream model: a rule of the quota, used by a worker',
   ],
-  [/^src\/lua\/scripts\.ts$/, 'the list of all scripts stands beside the scripts'],
   [/^cli\/commands\//, 'one file for each command: its name is the command'],
   [
     /^producer\/(routes|openapi\/operations)\//,

@@ -22,20 +22,24 @@ const refusal = (status: number | undefined, more: Partial<UpstreamRefusal> = {}
 
 it.each([
   [400, 'invalid_request', false],
-  [401, 'authentication', false],
-  [402, 'invalid_request', false],
-  [403, 'permission', false],
-  [404, 'not_found', false],
+  [401, 'authentication', true],
+  [402, 'quota_exhausted', true],
+  [403, 'permission', true],
+  [404, 'wrong_address', true],
+  [405, 'wrong_address', true],
   [408, 'upstream_error', true],
   [409, 'conflict', true],
-  [413, 'invalid_request', false],
+  [413, 'request_too_large', false],
   [422, 'invalid_request', false],
   [429, 'rate_limited', true],
   [500, 'upstream_error', true],
   [502, 'upstream_error', true],
   [503, 'upstream_overloaded', true],
   [504, 'upstream_error', true],
-  [529, 'upstream_error', true],
+  [498, 'upstream_overloaded', true],
+  [499, 'upstream_error', true],
+  [529, 'upstream_overloaded', true],
+  [307, 'wrong_address', true],
 ])('a refusal with %i is %s, retryable: %s', (status, code, retryable) => {
   const failure = failureFromRefusal(refusal(status, { retryAfterMs: 1234 }));
   expect(failure).toMatchObject({
@@ -66,7 +70,7 @@ it('the code model_not_found decides, not the status', () => {
   for (const status of [400, 404, undefined]) {
     expect(failureFromRefusal(refusal(status, { code: 'model_not_found' }))).toMatchObject({
       code: 'model_not_found',
-      retryable: false,
+      retryable: true,
     });
   }
 });

@@ -1,6 +1,11 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import { RetryableError } from '../../../src/errors/failure.ts';
-import { failureFromSdk, refusesBackground, retryAfterMs } from '../../../worker/upstream/errors.ts';
+import {
+  failureFromSdk,
+  mayHaveBought,
+  refusesBackground,
+  retryAfterMs,
+} from '../../../worker/upstream/errors.ts';
 
 const refused = (status: number | undefined, error: object, headers: Record<string, string> = {}): APIError =>
   APIError.generate(status, { error }, undefined, new Headers(headers));
@@ -9,10 +14,11 @@ const headers = (fields: Record<string, string>): number | undefined => retryAft
 describe('a refusal by the upstream', () => {
   it.each<[string, unknown, string, boolean]>([
     ['400', refused(400, { message: 'no', code: 'invalid_value' }), 'invalid_request', false],
-    ['401', refused(401, { message: 'no' }), 'authentication', false],
-    ['403', refused(403, { message: 'no' }), 'permission', false],
-    ['404', refused(404, { message: 'no' }), 'not_found', false],
-    ['404 model', refused(404, { message: 'no', code: 'model_not_found' }), 'model_not_found', false],
+    ['401', refused(401, { message: 'no' }), 'authentication', true],
+    ['403', refused(403, { message: 'no' }), 'permission', true],
+    ['404', refused(404, { message: 'no' }), 'wrong_address', true],
+    ['404 thing', refused(404, { message: "No file 'file-1'", param: 'input' }), 'not_found', false],
+    ['404 model', refused(404, { message: 'no', code: 'model_not_found' }), 'model_not_found', true],
     ['409', refused(409, { message: 'no' }), 'conflict', true],
     ['422', refused(422, { message: 'no' }), 'invalid_request', false],
     ['429', refused(429, { message: 'no', type: 'requests' }), 'rate_limited', true],
@@ -66,6 +72,17 @@ describe('a refusal by the upstream', () => {
   });
 });
 
+describe('a request that cannot be sent', () => {
+  it.each([
+    'Headers.append: "Bearer a\nb" is an invalid header value.',
+    'Cannot convert argument to a ByteString because the character at index 10 has a value of 1089',
+  ])('is out of reach, and nothing was bought: %j', (message) => {
+    const error = new TypeError(message);
+    expect(failureFromSdk(error)).toMatchObject({ code: 'connection_lost', retryable: true });
+    expect(mayHaveBought(error)).toBe(false);
+  });
+});
+
 describe('retry-after', () => {
   it('is read in milliseconds, in seconds, or as a date', () => {
     expect(headers({ 'retry-after-ms': '1500', 'retry-after': '9' })).toBe(1500);
@@ -81,9 +98,9 @@ describe('retry-after', () => {
     expect(headers({ 'retry-after': 'soon' })).toBeUndefined();
   });
 
-  it('is kept between 0 and a day', () => {
+  it('is kept between 0 and an hour', () => {
     expect(headers({ 'retry-after': '-5' })).toBe(0);
-    expect(headers({ 'retry-after': '99999999' })).toBe(86_400_000);
+    expect(headers({ 'retry-after': '99999999' })).toBe(3_600_000);
   });
 });
 

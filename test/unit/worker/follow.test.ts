@@ -54,6 +54,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
       cancel: async () => null,
       listModels: async () => undefined,
       graceMs: 0,
+      lostMs: 60_000,
       slots: createSemaphore(1),
       pace: createPace(200),
       close: async () => {},
@@ -206,20 +207,30 @@ describe('follow', () => {
     expect((polledAt[1] ?? 0) - (polledAt[0] ?? 0)).toBeGreaterThanOrEqual(20_000);
   });
 
-  it('fails when the upstream has lost the response', async () => {
-    const { options } = scripted([], [new TerminalError('not_found', '404')]);
+  it('fails when lookups have found nothing for a minute', async () => {
+    const missing = new TerminalError('not_found', '404');
+    const { options, polledAt } = scripted(
+      [],
+      Array.from({ length: 99 }, () => missing),
+    );
     const polled = { response: thinking, background: true, streamed: false };
     expect(await outcomeOf(follow(polled, options))).toMatchObject({
       code: 'response_lost',
       retryable: true,
     });
+    expect((polledAt.at(-1) ?? 0) - (polledAt[0] ?? 0)).toBeGreaterThanOrEqual(60_000);
   });
 
-  it('fails when the upstream refuses a lookup for good', async () => {
-    const refusal = new TerminalError('authentication', '401');
-    const { options } = scripted([], [refusal]);
+  it.each([
+    ['404', new TerminalError('not_found', '404')],
+    ['400', new TerminalError('invalid_request', '400')],
+    ['401', new RetryableError('authentication', '401')],
+    ['403', new RetryableError('permission', '403')],
+    ['a web page', new RetryableError('wrong_address', 'a web page')],
+  ])('goes on after lookups that were answered with %s for a while', async (_what, refusal) => {
+    const { options } = scripted([], [refusal, refusal, refusal, done]);
     const polled = { response: thinking, background: true, streamed: false };
-    expect(await outcomeOf(follow(polled, options))).toBe(refusal);
+    expect(await outcomeOf(follow(polled, options))).toBe(done);
   });
 
   it.each([

@@ -1,0 +1,88 @@
+import type { StopReason } from './snapshot.ts';
+
+/** QuotaReport is what a job has met at the upstream that concerns every job. */
+export interface QuotaReport {
+  /**
+   * - `rate_limited`: a 429, `retryAfterMs` (undefined: it did not say) until the next try.
+   * - `quota_exhausted`: the account has no money left.
+   * - `credentials_refused`: the key, the account, the project or the place.
+   * - `wrong_address`: something answers that is not the API.
+   * - `unreachable`: no connection was possible.
+   * - `failed`: overloaded or broken.
+   * - `gone`: the upstream does not have the model. `isLast`: no fallback takes over.
+   */
+  what:
+    | 'rate_limited'
+    | 'quota_exhausted'
+    | 'credentials_refused'
+    | 'wrong_address'
+    | 'unreachable'
+    | 'failed'
+    | 'gone';
+  retryAfterMs?: number | undefined;
+  isLast?: boolean;
+  /** No single request is ever refused like this, so that no other job need try at once. */
+  isCertain?: boolean;
+  /** What the upstream said, for people. */
+  words?: string;
+  /** The upstream had accepted the job, and its response then failed. */
+  inside?: boolean;
+}
+
+/** The most characters of the upstream's words that are kept. */
+export const MOST_WORDS = 300;
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60_000;
+/** How long all workers wait after a 429 that does not say for how long. */
+const DEFAULT_PAUSE_MS = 2 * SECOND_MS;
+/** The floor of a pause for a server that says how long: it may say 0. */
+const TOLD_FLOOR_MS = 250;
+const LONGEST_PAUSE_MS = 30 * SECOND_MS;
+
+/** What the script `quota.report` does about a report. All times are in milliseconds. */
+interface Action {
+  kind: 'stop' | 'failure' | 'pause' | 'gone';
+  reason: StopReason;
+  firstMs: number;
+  lastMs: number;
+  floorMs: number;
+}
+
+/**
+ * actionFor returns what a report does. The first probe comes after a second, by another job where there is one: it tells what concerns one job from
+ * what concerns all.
+ */
+export function actionFor({ what, retryAfterMs, isLast = false, isCertain = false }: QuotaReport): Action {
+  const stop = { kind: 'stop', firstMs: SECOND_MS, lastMs: 10 * MINUTE_MS, floorMs: 0 } as const;
+  switch (what) {
+    case 'quota_exhausted':
+      return { ...stop, reason: 'quota_exhausted', firstMs: isCertain ? MINUTE_MS : SECOND_MS };
+    case 'credentials_refused':
+      return { ...stop, reason: 'credentials_refused' };
+    case 'wrong_address':
+      return { ...stop, reason: 'wrong_address', lastMs: MINUTE_MS };
+    case 'unreachable':
+      return { ...stop, reason: 'upstream_down', lastMs: MINUTE_MS };
+    case 'failed':
+      return {
+        ...{ kind: 'failure', reason: 'upstream_down', floorMs: 0 },
+        ...{ firstMs: 5 * SECOND_MS, lastMs: MINUTE_MS },
+      };
+    case 'gone':
+      return { ...stop, kind: isLast ? 'stop' : 'gone', reason: 'gone' };
+    case 'rate_limited': {
+      // A longer wait is probed.
+      if ((retryAfterMs ?? 0) > MINUTE_MS) return { ...stop, reason: 'rate_limited' };
+      const firstMs = Math.ceil(retryAfterMs ?? DEFAULT_PAUSE_MS);
+      const floorMs = retryAfterMs === undefined ? DEFAULT_PAUSE_MS : TOLD_FLOOR_MS;
+      // A server that says how long is believed. The pause after any other grows.
+      const lastMs = firstMs > 0 && retryAfterMs !== undefined ? floorMs : LONGEST_PAUSE_MS;
+      return { kind: 'pause', reason: 'rate_limited', firstMs, lastMs, floorMs };
+    }
+    default: {
+      const never: never = what;
+      throw new Error(`unknown report ${String(never)}`);
+    }
+  }
+}

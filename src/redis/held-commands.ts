@@ -1,0 +1,106 @@
+import { Cluster, type Redis } from 'ioredis';
+import { isRedisRefusal } from './refusal.ts';
+
+/** The time between two tries of the oldest command that Redis has refused, in milliseconds. */
+const TRY_AGAIN_MS = 250;
+
+type Send = Redis['sendCommand'];
+type Command = Parameters<Send>[0];
+
+interface HeldCommand {
+  readonly command: Command;
+  /** What ioredis calls with an error reply. ioredis wraps it anew whenever it sends a script. */
+  readonly reject: (error: Error) => void;
+  /** Fails the command for good. */
+  readonly fail: (error: Error) => void;
+}
+
+/**
+ * holdRefusedCommands keeps the commands that Redis refuses (`isRedisRefusal`) and sends them again, in their
+ * order, until Redis takes them or the client is closed. To the code that waits for an answer, a Redis that
+ * is full or read-only is then the same as one that is away, for which ioredis keeps the commands.
+ *
+ * A refused command has changed nothing: Redis refuses a script at its first write, and once it has let the
+ * first write pass it lets all others pass. The exception is a script in whose middle the user's rights end;
+ * assertRedisUsable checks these rights. Commands of pipelines and transactions are not held.
+ *
+ * @param onRefused called with each refusal, until Redis takes commands again.
+ */
+export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: Error) => void): void {
+  const send: Send = client.sendCommand.bind(client);
+  const known = new WeakSet<Command>();
+  /** Commands that settle their turn of `tried` when they settle. */
+  const watched = new WeakSet<Command>();
+  let held: HeldCommand[] = [];
+  /** The command that is being tried again; the others follow when it passes. */
+  let tried: HeldCommand | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const sendAgain = ({ command, reject }: HeldCommand): void => {
+    command.reject = reject;
+    send(command);
+  };
+
+  const sendAll = (): void => {
+    const all = held;
+    held = [];
+    for (const one of all) sendAgain(one);
+  };
+
+  const tryOldest = (): void => {
+    timer = undefined;
+    tried = held.shift();
+    if (tried === undefined) return;
+    const { command } = tried;
+    if (!watched.has(command)) {
+      watched.add(command);
+      const passed = (): void => {
+        if (tried?.command !== command) return;
+        tried = undefined;
+        sendAll();
+      };
+      command.promise.then(passed, passed);
+    }
+    sendAgain(tried);
+  };
+
+  const hold = (refused: HeldCommand, error: Error): void => {
+    // The sha of the script differs from command to command, and the log takes each message once a second.
+    const said = error.message.replace(/,? script: [0-9a-f]{40}.*/s, '');
+    onRefused(new Error(`Redis refuses commands, which wait until it takes them: ${said}`));
+    if (tried?.command === refused.command) {
+      tried = undefined;
+      held.unshift(refused);
+    } else held.push(refused);
+    // Redirections are followed by the first sending only.
+    if (client instanceof Cluster) client.refreshSlotsCache();
+    timer ??= setTimeout(tryOldest, TRY_AGAIN_MS);
+  };
+
+  client.sendCommand = (command: Command, ...rest: unknown[]): unknown => {
+    // A pipeline has a stream of its own, and its own way to collect the answers.
+    if (rest[0] === undefined && !known.has(command)) {
+      known.add(command);
+      const fail = command.reject.bind(command);
+      const reject = (error: Error): void => {
+        if (isRedisRefusal(error) && isInUse(client)) hold({ command, reject, fail }, error);
+        else fail(error);
+      };
+      command.reject = reject;
+    }
+    return (send as (...all: unknown[]) => unknown)(command, ...rest);
+  };
+
+  client.on('end', () => {
+    clearTimeout(timer);
+    timer = undefined;
+    const all = held;
+    held = [];
+    for (const { fail } of all) fail(new Error('Connection is closed.'));
+  });
+}
+
+/** Refusals of ioredis's own first commands (password, database) fail the connection, not a command. */
+function isInUse({ status }: Redis | Cluster): boolean {
+  return !['connecting', 'connect', 'end'].includes(status);
+}

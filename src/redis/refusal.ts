@@ -1,0 +1,88 @@
+/**
+ * The codes with which a Redis refuses commands for a reason of its own, which passes: it is full, loads, cannot
+ * save, misses replicas, runs a script, or fails over. Sources: the code of Redis 6.2 and 7.0.
+ */
+const PASSING = [
+  ...['OOM', 'LOADING', 'MISCONF', 'NOREPLICAS', 'BUSY', 'MASTERDOWN', 'UNBLOCKED'],
+  ...['CLUSTERDOWN', 'TRYAGAIN', 'ASK'],
+].join('|');
+
+/** The codes of refusals that last until an operator changes the server, the user's rights or REDIS_URL. */
+const LASTING = ['READONLY', 'MOVED', 'NOPERM', 'NOAUTH', 'WRONGPASS'].join('|');
+
+const REFUSED = beginningWith(`${PASSING}|${LASTING}`);
+const REFUSED_FOR_GOOD = beginningWith(LASTING);
+const READ_ONLY = beginningWith('READONLY');
+const MOVED = beginningWith('MOVED');
+
+/** Refusals without a code of their own, as Redis 6.2 and 7.0, Dragonfly and hosted services word them. */
+const LASTING_WORDS =
+  /\bthe user executing the script can't\b|\bACL failure in script\b|\bDB index is out of range\b|\binvalid DB index\b|\bSELECT is not allowed\b/i;
+const PASSING_WORDS =
+  /\bout of memory\b|\bnot enough memory\b|\bmax number of clients\b|\bmax (?:\w+ )?requests? limit exceeded\b|\bquota exceeded\b/i;
+
+/** How ioredis words connections that are lost, do not answer, or lead to no node of a cluster. */
+const DISCONNECTED =
+  /^(?:Connection is closed|Command timed out|Command aborted due to connection close|Socket timeout|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|Cluster is ended|Too many Cluster redirections|All sentinels are unreachable)|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|Failed to refresh slots/;
+
+/**
+ * isRedisAway tells whether an error says that Redis cannot be used now: it cannot be reached, or it answers
+ * and refuses. Such an error says nothing of the work that met it, which may be done as soon as Redis can be
+ * used again. It is the only judge of that, for producers and workers.
+ */
+export function isRedisAway(error: unknown): error is Error {
+  return isRedisRefusal(error) || (error instanceof Error && isDisconnected(error));
+}
+
+/** isRedisRefusal tells whether Redis has answered, and does not take the command now. */
+export function isRedisRefusal(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { name, message } = error;
+  if (REFUSED.test(message) || message.startsWith('Too many Cluster redirections')) return true;
+  if (name !== 'ReplyError') return false;
+  if ('previousErrors' in error && Array.isArray(error.previousErrors)) {
+    return error.previousErrors.some(isRedisRefusal);
+  }
+  return LASTING_WORDS.test(message) || PASSING_WORDS.test(message);
+}
+
+/** isLastingRefusal tells whether a refusal lasts until an operator changes the server, its users or REDIS_URL. */
+export function isLastingRefusal(error: unknown): error is Error {
+  if (!isRedisRefusal(error)) return false;
+  return REFUSED_FOR_GOOD.test(error.message) || LASTING_WORDS.test(error.message);
+}
+
+/**
+ * isRefusedSelect tells whether the server has no such database, or does not let this user into it. ioredis
+ * then goes on in database 0.
+ */
+export function isRefusedSelect(error: unknown): error is Error {
+  if (!(error instanceof Error) || !('command' in error)) return false;
+  const { command } = error;
+  return typeof command === 'object' && command !== null && 'name' in command && command.name === 'select';
+}
+
+/**
+ * isReadOnlyRefusal tells whether this connection has reached a replica. After a failover behind one name, or
+ * of Sentinel's, another connection reaches the new master.
+ */
+export function isReadOnlyRefusal({ message }: Error): boolean {
+  return READ_ONLY.test(message);
+}
+
+/**
+ * Redis 6.2 wraps the code that a script met: `ERR Error running script (call to f_…): @user_script:1:
+ * @user_script: 1: -OOM command not allowed …`. Redis 7 keeps the code in front.
+ */
+function beginningWith(codes: string): RegExp {
+  return new RegExp(`^(?:ERR Error running script\\b.*@user_script\\b.*?:\\s*-?)?(?:${codes})(?:\\s|$)`, 's');
+}
+
+/** isMoved tells whether a node of a cluster was addressed as if it were a single server. */
+export function isMoved({ message }: Error): boolean {
+  return MOVED.test(message);
+}
+
+function isDisconnected({ name, message }: Error): boolean {
+  return name === 'MaxRetriesPerRequestError' || DISCONNECTED.test(message);
+}

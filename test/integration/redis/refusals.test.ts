@@ -1,0 +1,157 @@
+import { mkdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { eventually } from '../../support/eventually.ts';
+import { call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
+import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { startInstance } from '../../support/worlds/instance.ts';
+import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
+
+/** A Redis that answers and takes no writes: how it comes to that, and how that ends. */
+interface Refusal {
+  code: string;
+  begin(admin: Redis): Promise<unknown>;
+  end(admin: Redis): Promise<unknown>;
+}
+
+const REFUSALS: [what: string, refusal: Refusal][] = [
+  [
+    'is full',
+    {
+      code: 'OOM',
+      begin: (admin) => admin.config('SET', 'maxmemory', '1'),
+      end: (admin) => admin.config('SET', 'maxmemory', '0'),
+    },
+  ],
+  [
+    'is a replica',
+    {
+      code: 'READONLY',
+      begin: (admin) => admin.call('REPLICAOF', '127.0.0.1', '1'),
+      end: (admin) => admin.call('REPLICAOF', 'NO', 'ONE'),
+    },
+  ],
+  [
+    'misses replicas',
+    {
+      code: 'NOREPLICAS',
+      begin: (admin) => admin.config('SET', 'min-replicas-to-write', '1'),
+      end: (admin) => admin.config('SET', 'min-replicas-to-write', '0'),
+    },
+  ],
+  [
+    'cannot save',
+    {
+      code: 'MISCONF',
+      async begin(admin) {
+        // A folder of the file's name keeps the file from being written.
+        await mkdir(await rdbFile(admin));
+        await admin.config('SET', 'save', '3600 1000000');
+        await admin.bgsave();
+        await eventually(async () => expect(await admin.info()).toContain('rdb_last_bgsave_status:err'));
+      },
+      async end(admin) {
+        await rmdir(await rdbFile(admin));
+        await admin.bgsave();
+      },
+    },
+  ],
+  [
+    'takes the right to write away',
+    {
+      code: 'NOPERM',
+      begin: (admin) => admin.call('ACL', 'SETUSER', 'default', '-@write'),
+      end: (admin) => admin.call('ACL', 'SETUSER', 'default', '+@all'),
+    },
+  ],
+];
+
+async function rdbFile(admin: Redis): Promise<string> {
+  const [, folder = ''] = (await admin.config('GET', 'dir')) as string[];
+  return join(folder, 'dump.rdb');
+}
+
+/** Longer than a lock of the test's workers lives. */
+const LONGER_THAN_A_LOCK_MS = 2500;
+
+describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
+  let redis: TestRedis;
+  let admin: Redis;
+  let stop: () => Promise<void>;
+
+  beforeEach(async () => {
+    redis = await startTestRedis();
+    admin = new Redis(redis.url);
+    await admin.call('ACL', 'SETUSER', 'admin', 'on', '>admin', '~*', '&*', '+@all');
+    await admin.call('AUTH', 'admin', 'admin');
+  });
+  afterEach(async () => {
+    await end(admin).catch(() => {});
+    await stop();
+    admin.disconnect();
+    await redis.stop();
+  });
+
+  it.each([
+    ['in the background', 'supported'],
+    ['in the foreground', 'rejected'],
+  ] as const)(
+    'costs jobs that run %s nothing: their answers are written when it takes them',
+    async (_mode, background) => {
+      const world = await startWorkerWorld({ redis, workers: 2, simulator: { background } });
+      stop = () => world.stop();
+      const jobs = await Promise.all(
+        Array.from({ length: 8 }, (_, i) =>
+          // Some end while it refuses, some afterwards.
+          world.ask(`Held ${i}?`, { sim_think_ms: i % 2 === 0 ? '3000' : '6500' }),
+        ),
+      );
+      await Promise.all(jobs.map(({ id }) => world.running(id)));
+      await begin(admin);
+      await eventually(() => expect(world.simulator.ledger.totals()).toMatchObject({ completed: 4 }));
+      const worker = world.workers[0];
+      expect(await worker?.redisTrouble()).toContain(code);
+      await new Promise((resolve) => setTimeout(resolve, LONGER_THAN_A_LOCK_MS));
+      await end(admin);
+      for (const [i, { id }] of jobs.entries()) {
+        expect(await world.finished(id, 20_000)).toMatchObject({
+          status: 'completed',
+          attempt: 1,
+          purchases: 1,
+          uncertain_purchases: 0,
+        });
+        expect(await world.answer(id)).toContain(`Held ${i}?`);
+      }
+      expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 8, completed: 8, cancels: 0 });
+      expect(world.logLines.join()).toContain(
+        `Redis refuses commands, which wait until it takes them: ${code}`,
+      );
+      expect(await worker?.redisTrouble()).toBeUndefined();
+    },
+  );
+
+  it('is answered with 503 and Retry-After by the producer, which takes jobs again when it takes writes', async () => {
+    const instance = await startInstance({ redis });
+    stop = () => instance.stop();
+    const { url } = instance;
+    const before = await enqueue(url, { question: 'Before?' });
+    await reached(url, before.id, 'completed');
+    await begin(admin);
+    for (const path of ['/jobs', '/jobs?wait=5']) {
+      const answer = await call(url, 'POST', path, { body: { question: 'Now?' } });
+      expectProblem(answer, 503, 'redis_unavailable');
+      expect(answer.headers).toMatchObject({ 'retry-after': '1', 'retry-after-ms': '1000' });
+    }
+    const { body } = await call(url, 'POST', '/v1/responses', {
+      body: { model: 'o3', input: 'Now?', background: true },
+    });
+    expect(body).toMatchObject({ error: { type: 'service_unavailable_error', code: 'redis_unavailable' } });
+    expectProblem(await call(url, 'GET', '/readyz'), 503, 'redis_unavailable');
+    await end(admin);
+    await eventually(async () => expect(await call(url, 'GET', '/readyz')).toMatchObject({ status: 200 }));
+    const after = await enqueue(url, { question: 'After?' });
+    await reached(url, after.id, 'completed');
+    expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
+    expect(instance.logLines.filter((line) => line.includes('unexpected'))).toEqual([]);
+  });
+});

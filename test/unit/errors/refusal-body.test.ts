@@ -1,0 +1,70 @@
+import { APIError } from 'openai';
+import { failureFromSdk, refusalInAnswer } from '../../../worker/upstream/errors.ts';
+import { refusalBodyFrom } from '../../../worker/upstream/refusal-body.ts';
+
+describe('the words of a refusal', () => {
+  it.each<[number, object | string, string]>([
+    [
+      422,
+      { detail: [{ loc: ['body', 'x'], msg: 'too small' }, { msg: 'too late' }] },
+      'x: too small; too late',
+    ],
+    [400, { detail: 'no' }, 'no'],
+    [400, { error: 'plain' }, 'plain'],
+    [400, { success: false, errors: [{ code: 7003, message: 'no route' }] }, 'no route'],
+    [400, { title: 'Bad', status: 400 }, 'Bad'],
+    [400, 'just text', 'just text'],
+    [500, '', 'it gave no reason'],
+    [
+      502,
+      '<html><head><title>502 Bad\nGateway</title><script>x</script></head></html>',
+      'a web page: 502 Bad Gateway',
+    ],
+    [
+      502,
+      `<html><body><style>p{}</style><p>Sorry</p>${'<br>'.repeat(9000)}</body></html>`,
+      'a web page: Sorry',
+    ],
+  ])('%d %j says: %s', (_status, body, words) => {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    expect(refusalBodyFrom(text, '').message).toBe(words);
+  });
+
+  it('are bounded', () => {
+    const refused = APIError.generate(
+      400,
+      { error: { message: 'x'.repeat(100_000) } },
+      undefined,
+      new Headers(),
+    );
+    expect(failureFromSdk(refused)?.message.length).toBeLessThan(1100);
+  });
+});
+
+describe('a 200 that is no response', () => {
+  it.each([
+    ['{"error": {"message": "Insufficient credits", "code": 402}}', 'application/json', 'quota_exhausted'],
+    [
+      '{"error": {"message": "No such key", "type": "AuthenticationError"}}',
+      'application/json',
+      'authentication',
+    ],
+    [
+      '{"object": "error", "message": "The model `x` does not exist.", "code": 404}',
+      'application/json',
+      'not_found',
+    ],
+    ['{"detail": "top_p must be below 1"}', 'application/json', 'invalid_request'],
+    ['{"message": "pong"}', 'application/json', 'wrong_address'],
+    ['{}', 'application/json', 'wrong_address'],
+    ['<!doctype html><title>Log in</title>', 'text/html', 'wrong_address'],
+    ['It works!', 'text/plain', 'wrong_address'],
+  ])('%s as %s is judged by what it says: %s', (body, type, code) => {
+    expect(refusalInAnswer(body, type, 'o3')).toMatchObject({ code });
+  });
+
+  it.each(['', '{"id": "resp_1", "stat', '{"choices": []}', '{"output": []}'])(
+    'may have been bought when it is %j',
+    (body) => expect(refusalInAnswer(body, 'application/json', 'o3')).toBeUndefined(),
+  );
+});

@@ -1,0 +1,61 @@
+/** Use says whether a capability is used: `auto` where the server has shown it, or has not been asked yet. */
+export type Use = 'auto' | 'always' | 'never';
+
+/** Mode is how one create request is sent. */
+export interface Mode {
+  background: boolean;
+  stream: boolean;
+}
+
+/** Capabilities are what a server can do for one upstream model, as far as its answers have shown. */
+export interface Capabilities {
+  /** @param wanted follow by events rather than by polling. */
+  modeFor(wanted: boolean, use: { background: Use; stream: Use }): Mode;
+  /** How long to wait for the answer to a create in background mode, in milliseconds. */
+  answerMs(): number;
+  /** Records that the server refuses or ignores a capability. */
+  lacks(capability: keyof Mode): void;
+  /** Records that a response runs in background mode. */
+  hasBackground(): void;
+  /** Records that a create in background mode was answered after so many milliseconds; undefined: it was given up. */
+  answered(afterMs: number | undefined): void;
+}
+
+/** After this time a server is asked again for what it did not have: it may have been upgraded. */
+const LACKS_FOR_MS = 600_000;
+/** How much longer to wait each time that a server was given up too soon, and at most. */
+const PATIENCE_FACTOR = 10;
+const MOST_PATIENCE = 100;
+
+/** @param firstAnswerMs how long to wait for an answer of a server that is not known to be slow. */
+export function createCapabilities(firstAnswerMs: number): Capabilities {
+  const lacksUntil: Record<keyof Mode, number> = { background: 0, stream: 0 };
+  let showedBackground = false;
+  let patience = 1;
+  const allows = (use: Use, capability: keyof Mode): boolean =>
+    use === 'always' || (use === 'auto' && Date.now() >= lacksUntil[capability]);
+  return {
+    modeFor(wanted, use) {
+      const background = allows(use.background, 'background');
+      // Streamed in any case until the server has shown that it has background mode: one that ignores the flag
+      // would be silent for minutes, and look like one that hangs. In the foreground, too: proxies cut a
+      // connection that is silent for minutes.
+      const isHelpful = wanted || !background || !showedBackground || use.stream === 'always';
+      return { background, stream: isHelpful && allows(use.stream, 'stream') };
+    },
+    answerMs: () => firstAnswerMs * patience,
+    lacks(capability) {
+      lacksUntil[capability] = Date.now() + LACKS_FOR_MS;
+      if (capability === 'background') showedBackground = false;
+    },
+    hasBackground() {
+      showedBackground = true;
+    },
+    answered(afterMs) {
+      // A server that is known to answer at once hangs. Another may think before its first byte.
+      if (afterMs === undefined && !showedBackground)
+        patience = Math.min(patience * PATIENCE_FACTOR, MOST_PATIENCE);
+      else if (afterMs !== undefined && afterMs < firstAnswerMs) patience = 1;
+    },
+  };
+}
