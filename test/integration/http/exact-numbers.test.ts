@@ -134,7 +134,7 @@ it('the same idempotency key is for the same numbers only, however they are writ
   expect(await status('small', '1')).toBe(200);
 });
 
-it('a number that is none of the queue’s own settings is refused as it would be without its digits', async () => {
+it('a number of an unknown field is refused with the same message, whatever its digits', async () => {
   const answer = await post('/jobs', '{"question":"x","priority":1.50}');
   expect({ status: answer.status, body: await answer.json() }).toMatchObject({
     status: 400,

@@ -385,9 +385,9 @@ describe('a refusal that one job meets', () => {
     expect(reservedIn(await quota.reserve(needs(3, 0, 2), NO_LIMITS))).toHaveLength(3);
   });
 
-  it('is its own the third time that others have passed in between, and stops nobody then', async () => {
+  it('charges a job, and stops no other job, when it fails a third time after others have passed', async () => {
     expect(await quota.report(REFUSED, 'job_0')).toBe('new');
-    // While nobody passes it is the weather, however often one job meets it.
+    // While no job passes, the failure counts as an outage, however often one job meets it.
     for (let i = 0; i < 4; i += 1) expect(await quota.report(REFUSED, 'job_0')).toBe('known');
     await another('job_1');
     expect(await quota.report(REFUSED, 'job_0')).toBe('new');
