@@ -1,7 +1,8 @@
 // An instance over HTTP; `o3-queue/client` has the same without the rest.
 
+export type { O3ClientOptions } from './client/address.ts';
 export { O3ClientError } from './client/client-error.ts';
-export { O3Client, type O3ClientOptions } from './client/o3-client.ts';
+export { O3Client } from './client/o3-client.ts';
 
 // The first plan's seven functions, over HTTP too.
 

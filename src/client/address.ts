@@ -1,13 +1,35 @@
+import { shown } from '../errors/input.ts';
+import { jobIdRefusal } from '../job/job-queue.ts';
 import { O3ClientError } from './client-error.ts';
+
+/** O3ClientOptions say which instance a client talks to. */
+export interface O3ClientOptions {
+  /**
+   * The URL of the instance, such as `http://127.0.0.1:3000`. It may have a path, for an instance behind a
+   * proxy.
+   */
+  url: string;
+  /** Sent as `Authorization: Bearer`. Default: none. */
+  apiKey?: string | undefined;
+  /**
+   * How long a read is repeated while the instance does not answer or has no Redis, in milliseconds. Default
+   * 2,000.
+   */
+  readPatienceMs?: number;
+}
+
+const CLIENT_OPTIONS: readonly string[] = [
+  'url',
+  'apiKey',
+  'readPatienceMs',
+] satisfies (keyof O3ClientOptions)[];
 
 /** A lone surrogate, half of a character, which no URL can contain. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 export function jobPath(id: string): string {
-  // No job has such an id: a URL drops dots, and an empty id would name the list.
-  if (typeof id !== 'string' || id === '' || id === '.' || id === '..' || LONE_SURROGATE.test(id)) {
-    throw new O3ClientError('job_not_found', `Expected the id of a job, got ${JSON.stringify(id)}`);
-  }
+  const refusal = jobIdRefusal(id);
+  if (refusal !== undefined) throw new O3ClientError('job_not_found', refusal);
   return `/jobs/${encodeURIComponent(id)}`;
 }
 
@@ -36,12 +58,32 @@ export function pathWith(path: string, query: object): string {
   return parameters.size === 0 ? path : `${path}?${parameters}`;
 }
 
+/** checkedClientOptions refuses options that the client does not know. It does not show their values. */
+export function checkedClientOptions(options: O3ClientOptions): O3ClientOptions {
+  if (typeof options !== 'object' || options === null) {
+    throw new O3ClientError('invalid_client_option', `Expected options like { url }, got ${shown(options)}`);
+  }
+  const unknown = Object.keys(options).find((name) => !CLIENT_OPTIONS.includes(name));
+  if (unknown !== undefined) {
+    throw new O3ClientError(
+      'invalid_client_option',
+      `Expected only ${CLIENT_OPTIONS.join(', ')} as options of the client, got ${shown(unknown)}`,
+    );
+  }
+  const { readPatienceMs } = options;
+  if (readPatienceMs === undefined || typeof readPatienceMs === 'number') return options;
+  throw new O3ClientError(
+    'invalid_client_option',
+    `Expected readPatienceMs to be a number of milliseconds, got ${shown(readPatienceMs)}`,
+  );
+}
+
 export function checkedUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol)) {
     throw new O3ClientError(
       'invalid_client_option',
-      `Expected the URL of an o3-queue like http://127.0.0.1:3000, got "${text}"`,
+      `Expected the URL of an o3-queue like http://127.0.0.1:3000, got ${shown(text)}`,
     );
   }
   if (url.username !== '' || url.password !== '') {
@@ -55,7 +97,7 @@ export function checkedUrl(text: string): string {
 
 /** checkedKey does not show the key in its error: messages end up in logs. */
 export function checkedKey(apiKey: string | undefined): string | undefined {
-  if (apiKey === undefined || /^[\x21-\x7e]+$/.test(apiKey)) return apiKey;
+  if (apiKey === undefined || (typeof apiKey === 'string' && /^[\x21-\x7e]+$/.test(apiKey))) return apiKey;
   throw new O3ClientError(
     'invalid_client_option',
     'Expected an API key (O3Q_API_KEY) of printable ASCII characters without spaces, got others',

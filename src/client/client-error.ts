@@ -1,3 +1,4 @@
+import { refusalMessage } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
 
 /** The client's own codes; docs/ERRORS.md explains them, and a test compares the two. */
@@ -16,7 +17,8 @@ export const CLIENT_CODES = [
  * - `answer_lost`: the connection broke, or the time ran out, after a request that changes something was
  *   sent. It is unknown whether the request was carried out.
  * - `unexpected_response`: another server answers at the URL.
- * - `invalid_client_option`: the client was made with a URL, a key or a query that cannot be sent.
+ * - `invalid_client_option`: the client was made with an option that it does not know, or
+ *   with a URL or a key that cannot be used.
  *
  * A failed job is data, never an O3ClientError.
  */
@@ -77,12 +79,11 @@ export function errorFromProblem(
 }
 
 /**
- * optionRefused is the refusal of an option before anything is sent, in the form in which an instance refuses
- * a field.
+ * argumentRefused is the refusal of an argument before anything is sent, in the words in which an instance
+ * refuses a request.
  */
-export function optionRefused(flaw: Flaw): O3ClientError {
-  const message = `The options were refused: ${flaw.path}: ${flaw.message}`;
-  return new O3ClientError('invalid_request', message, { flaws: [flaw] });
+export function argumentRefused(subject: string, flaw: Flaw): O3ClientError {
+  return new O3ClientError('invalid_request', refusalMessage(subject, [flaw]), { flaws: [flaw] });
 }
 
 export function unexpectedResponse(url: string, status: number, came: string): O3ClientError {

@@ -1,6 +1,7 @@
 // `o3-queue/client`: everything of o3-queue that talks HTTP. It loads neither BullMQ nor ioredis nor Express
 // nor zod.
 
+export type { O3ClientOptions } from './address.ts';
 export {
   askO3,
   askO3Async,
@@ -16,7 +17,7 @@ export {
   type TaskSummary,
 } from './ask-o3.ts';
 export { O3ClientError } from './client-error.ts';
-export { O3Client, type O3ClientOptions } from './o3-client.ts';
+export { O3Client } from './o3-client.ts';
 
 // What a JobQueue takes and gives.
 

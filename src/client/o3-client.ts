@@ -3,19 +3,32 @@ import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery } from '../job/job-queue.ts';
 import {
   type BulkOutcome,
+  bulkFlaw,
+  CALL_RULES,
   type CallOptions,
+  checkedOptions,
+  ENQUEUE_RULES,
   type EnqueueOptions,
+  EVENT_RULES,
   type EventOptions,
-  enqueueOptionFlaw,
   type JobQueue,
   jobsOfAllPages,
+  WAIT_RULES,
   type WaitOptions,
 } from '../job/job-queue.ts';
 import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
-import { checkedKey, checkedUrl, jobPath, modelPath, pathWith } from './address.ts';
+import {
+  checkedClientOptions,
+  checkedKey,
+  checkedUrl,
+  jobPath,
+  modelPath,
+  type O3ClientOptions,
+  pathWith,
+} from './address.ts';
 import {
   isBulkAnswer,
   isJobPage,
@@ -26,10 +39,10 @@ import {
   isUsageReport,
 } from './answer.ts';
 import {
+  argumentRefused,
   errorFromProblem,
   isRecord,
   type O3ClientError,
-  optionRefused,
   unexpectedResponse,
 } from './client-error.ts';
 import { streamEvents } from './event-stream.ts';
@@ -47,21 +60,6 @@ const SHORT_WAIT_MS = 5000;
 /** How long a wait or a stream of events tries again while the instance restarts. */
 const WAIT_PATIENCE_MS = 60_000;
 
-export interface O3ClientOptions {
-  /**
-   * The URL of the instance, such as `http://127.0.0.1:3000`. It may have a path, for an instance behind a
-   * proxy.
-   */
-  url: string;
-  /** Sent as `Authorization: Bearer`. Default: none. */
-  apiKey?: string | undefined;
-  /**
-   * How long a read is repeated while the instance does not answer or has no Redis, in milliseconds. Default
-   * 2,000.
-   */
-  readPatienceMs?: number;
-}
-
 /**
  * O3Client is a JobQueue over HTTP: one instance of o3-queue. Reads, and enqueues with an idempotency key,
  * are repeated while the instance restarts. Every other call is sent once, because a job that is enqueued
@@ -74,7 +72,8 @@ export class O3Client implements JobQueue {
   readonly #transport: Transport;
   readonly #patienceMs: number;
 
-  constructor({ url, apiKey, readPatienceMs = 2000 }: O3ClientOptions) {
+  constructor(options: O3ClientOptions) {
+    const { url, apiKey, readPatienceMs = 2000 } = checkedClientOptions(options);
     this.url = checkedUrl(url);
     this.#transport = createTransport({ url: this.url, apiKey: checkedKey(apiKey) });
     this.#patienceMs = readPatienceMs;
@@ -85,9 +84,7 @@ export class O3Client implements JobQueue {
    * `list` before you enqueue it again.
    */
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
-    const flaw = enqueueOptionFlaw(options);
-    if (flaw !== undefined) throw optionRefused(flaw);
-    const { idempotencyKey, signal } = options;
+    const { idempotencyKey, signal } = checkedOptions(options, ENQUEUE_RULES, argumentRefused);
     const { body, status } = await this.#transport.write({
       method: 'POST',
       path: '/jobs',
@@ -107,8 +104,11 @@ export class O3Client implements JobQueue {
    */
   async enqueueBulk(
     requests: readonly BulkRequest[],
-    { signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<BulkOutcome<O3ClientError>[]> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
+    const flaw = bulkFlaw(requests);
+    if (flaw !== undefined) throw argumentRefused('requests', flaw);
     const keyed = requests.every((request) => request?.idempotency_key !== undefined);
     const { body, status } = await this.#transport.write({
       method: 'POST',
@@ -127,11 +127,13 @@ export class O3Client implements JobQueue {
     });
   }
 
-  async get(id: string, { signal }: CallOptions = {}): Promise<JobView> {
+  async get(id: string, options: CallOptions = {}): Promise<JobView> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     return this.#read(id, signal, this.#patienceMs);
   }
 
-  async result(id: string, { timeoutMs = 0, signal }: WaitOptions = {}): Promise<ResultOutcome> {
+  async result(id: string, options: WaitOptions = {}): Promise<ResultOutcome> {
+    const { timeoutMs = 0, signal } = checkedOptions(options, WAIT_RULES, argumentRefused);
     // Not `timeoutMs <= 0`: NaN must not wait for ever.
     const waitMs = timeoutMs > 0 ? timeoutMs : 0;
     const endAt = performance.now() + waitMs;
@@ -150,10 +152,12 @@ export class O3Client implements JobQueue {
     }
   }
 
-  async wait(
-    id: string,
-    { timeoutMs = Number.POSITIVE_INFINITY, signal }: WaitOptions = {},
-  ): Promise<JobView> {
+  async wait(id: string, options: WaitOptions = {}): Promise<JobView> {
+    const { timeoutMs = Number.POSITIVE_INFINITY, signal } = checkedOptions(
+      options,
+      WAIT_RULES,
+      argumentRefused,
+    );
     const endAt = performance.now() + (timeoutMs > 0 ? timeoutMs : 0);
     for (;;) {
       const remainingMs = Math.max(0, endAt - performance.now());
@@ -166,10 +170,8 @@ export class O3Client implements JobQueue {
   }
 
   /** Follows a job to its end, over as many connections as that takes. Each event comes once. */
-  async *events(
-    id: string,
-    { after = 0, signal }: EventOptions = {},
-  ): AsyncGenerator<JobEvent, void, undefined> {
+  async *events(id: string, options: EventOptions = {}): AsyncGenerator<JobEvent, void, undefined> {
+    const { after = 0, signal } = checkedOptions(options, EVENT_RULES, argumentRefused);
     const path = `${jobPath(id)}/events`;
     yield* streamEvents(this.#transport, path, { after, patienceMs: WAIT_PATIENCE_MS, signal });
   }
@@ -182,11 +184,13 @@ export class O3Client implements JobQueue {
     return this.#act(id, 'retry', options);
   }
 
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+  async delete(id: string, options: CallOptions = {}): Promise<void> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     await this.#transport.write({ method: 'DELETE', path: jobPath(id), signal });
   }
 
-  async list(query: JobQuery = {}, { signal }: CallOptions = {}): Promise<JobPage> {
+  async list(query: JobQuery = {}, options: CallOptions = {}): Promise<JobPage> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = pathWith('/jobs', query);
     const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
     if (isJobPage(body)) return body;
@@ -201,7 +205,8 @@ export class O3Client implements JobQueue {
    * Reports what was used and what it cost: the caller's own jobs, or all jobs for an admin. Default: the
    * last 30 days, with a row for each day, model and tenant.
    */
-  async usage(query: UsageQuery = {}, { signal }: CallOptions = {}): Promise<UsageReport> {
+  async usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<UsageReport> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = pathWith('/usage', query);
     const { body, status } = await this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
     if (isUsageReport(body)) return body;
@@ -209,7 +214,8 @@ export class O3Client implements JobQueue {
   }
 
   /** Lists each configured model with its limits and its state. For an admin. */
-  async models({ signal }: CallOptions = {}): Promise<ModelView[]> {
+  async models(options: CallOptions = {}): Promise<ModelView[]> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const { body, status } = await this.#transport.read('/models', { signal, patienceMs: this.#patienceMs });
     if (isModelViews(body)) return body.models;
     throw unexpectedResponse(this.url, status, 'something that is not a list of models');
@@ -219,7 +225,8 @@ export class O3Client implements JobQueue {
    * Ends the pause of a model that stopped for lack of money, so that its jobs need not wait for a probe. For
    * an admin; may be repeated.
    */
-  async resume(model: string, { signal }: CallOptions = {}): Promise<ResumedModel> {
+  async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = `${modelPath(model)}/resume`;
     const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
     if (isResumedModel(body)) return body;
@@ -231,7 +238,8 @@ export class O3Client implements JobQueue {
     return this.#viewFrom(body, status);
   }
 
-  async #act(id: string, action: 'cancel' | 'retry', { signal }: CallOptions): Promise<JobView> {
+  async #act(id: string, action: 'cancel' | 'retry', options: CallOptions): Promise<JobView> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = `${jobPath(id)}/${action}`;
     const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
     return this.#viewFrom(body, status);

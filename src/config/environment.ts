@@ -72,7 +72,9 @@ export const VARIABLES = {
   },
   O3Q_CONFIG: {
     default: 'o3q.config.json',
-    meaning: 'the file of models, tenants, prices and retention; the default may be missing',
+    meaning:
+      'the file of models, tenants, prices and retention; must exist when set here; unset: the default, ' +
+      'if it exists',
   },
   O3Q_CONCURRENCY: {
     default: '2000',

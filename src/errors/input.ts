@@ -25,8 +25,13 @@ export function checkedInput<Output>(
 }
 
 export function refusalOf(subject: string, flaws: readonly Flaw[]): QueueError {
+  return new QueueError('invalid_request', refusalMessage(subject, flaws), { flaws });
+}
+
+/** refusalMessage is the message of a refusal. @param subject in the plural it ends with an s: `options`. */
+export function refusalMessage(subject: string, flaws: readonly Flaw[]): string {
   const list = flaws.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
-  return new QueueError('invalid_request', `The ${subject} was refused: ${list}`, { flaws });
+  return `The ${subject} ${subject.endsWith('s') ? 'were' : 'was'} refused: ${list}`;
 }
 
 /** The most unknown fields that a refusal names, so that it does not grow with the request. */

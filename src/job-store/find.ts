@@ -1,5 +1,6 @@
 import { QueueError } from '../errors/problem.ts';
 import { isFinishedJob } from '../job/job.ts';
+import { jobIdRefusal } from '../job/job-queue.ts';
 import type { JobReading } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 
@@ -50,6 +51,8 @@ export async function requireJob(
   id: string,
   tenant: string | undefined,
 ): Promise<FoundJob> {
+  const refusal = jobIdRefusal(id);
+  if (refusal !== undefined) throw new QueueError('job_not_found', refusal);
   const located = await findJob(queues, id, tenant);
   if (located === null) throw notFound(id);
   return located;

@@ -144,18 +144,89 @@ export async function* jobsOfAllPages(
   }
 }
 
-const ENQUEUE_OPTIONS: readonly string[] = ['idempotencyKey', 'signal'] satisfies (keyof EnqueueOptions)[];
+/** OptionRules has a check for each option that a method knows; undefined: the value is good. */
+type OptionRules<Options> = Readonly<Record<keyof Options, (value: unknown) => Flaw | undefined>>;
+
+/** CALL_RULES are the rules of CallOptions. */
+export const CALL_RULES: OptionRules<CallOptions> = {
+  signal: (value) => (isSignal(value) ? undefined : expected('signal', 'an AbortSignal', value)),
+};
+
+/** ENQUEUE_RULES are the rules of EnqueueOptions. */
+export const ENQUEUE_RULES: OptionRules<EnqueueOptions> = {
+  idempotencyKey: idempotencyKeyFlaw,
+  ...CALL_RULES,
+};
+
+/** WAIT_RULES are the rules of WaitOptions. */
+export const WAIT_RULES: OptionRules<WaitOptions> = {
+  timeoutMs: (value) =>
+    typeof value === 'number' ? undefined : expected('timeoutMs', 'a number of milliseconds', value),
+  ...CALL_RULES,
+};
+
+/** EVENT_RULES are the rules of EventOptions. */
+export const EVENT_RULES: OptionRules<EventOptions> = {
+  after: (value) =>
+    Number.isInteger(value) && Number(value) >= 0
+      ? undefined
+      : expected('after', 'a whole number from 0, the `number` of an event', value),
+  ...CALL_RULES,
+};
 
 /**
- * enqueueOptionFlaw says what is wrong with the options of `enqueue`; undefined: nothing. Names are checked
- * because a misspelt `idempotencyKey` that was passed over would buy a job twice.
+ * checkedOptions gives the options back, or throws what `refuse` makes of the first flaw. Names are checked
+ * because a misspelt option that was passed over costs money or time: without its `idempotencyKey` a request
+ * is bought twice, without its `timeoutMs` a wait has no end.
  */
-export function enqueueOptionFlaw(options: EnqueueOptions): Flaw | undefined {
-  const unknown = Object.keys(options).find((name) => !ENQUEUE_OPTIONS.includes(name));
-  if (unknown !== undefined) {
-    return { path: unknown, message: `expected only ${ENQUEUE_OPTIONS.join(' and ')} as options` };
+export function checkedOptions<Options extends CallOptions>(
+  options: Options,
+  rules: OptionRules<Options>,
+  refuse: (subject: 'options', flaw: Flaw) => Error,
+): Options {
+  const flaw = optionFlaw(options, rules);
+  if (flaw !== undefined) throw refuse('options', flaw);
+  return options;
+}
+
+function optionFlaw<Options>(options: unknown, rules: OptionRules<Options>): Flaw | undefined {
+  const names = Object.keys(rules).join(' and ');
+  // A signal has no keys of its own, and would pass for an object without options.
+  if (typeof options !== 'object' || options === null || Array.isArray(options) || isSignal(options)) {
+    return expected('', `an object with ${names}`, options);
   }
-  return options.idempotencyKey === undefined ? undefined : idempotencyKeyFlaw(options.idempotencyKey);
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(rules, name)) return { path: name, message: `expected only ${names} as options` };
+    const flaw = value === undefined ? undefined : rules[name as keyof Options](value);
+    if (flaw !== undefined) return flaw;
+  }
+  return undefined;
+}
+
+function expected(path: string, what: string, value: unknown): Flaw {
+  return { path, message: `expected ${what}, got ${isSignal(value) ? 'a signal' : shown(value)}` };
+}
+
+/** Not `instanceof`: the signal may come from another realm than this file, as in a test runner. */
+function isSignal(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value;
+}
+
+/** bulkFlaw says what is wrong with the requests of a bulk as a whole; undefined: nothing. */
+export function bulkFlaw(requests: unknown): Flaw | undefined {
+  return Array.isArray(requests) ? undefined : expected('', 'an array of requests', requests);
+}
+
+/** A lone surrogate, half of a character, which no URL can contain. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/**
+ * jobIdRefusal is the message of `job_not_found` for what cannot be the id of a job; undefined: it can. A URL
+ * drops `.` and `..`, and an empty id would name the list.
+ */
+export function jobIdRefusal(id: unknown): string | undefined {
+  const isId = typeof id === 'string' && !/^\.{0,2}$/.test(id) && !LONE_SURROGATE.test(id);
+  return isId ? undefined : `Expected the id of a job, got ${shown(id)}`;
 }
 
 /**

@@ -1,9 +1,12 @@
-import type { JobQueue } from '../job/job-queue.ts';
+import { abortable } from '../async/abortable.ts';
+import { defaultModels } from '../config/file.ts';
+import { refusalOf, shown } from '../errors/input.ts';
+import type { CallOptions, JobQueue } from '../job/job-queue.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import { InstanceQueue, type O3QueueOptions } from './instance-queue.ts';
-import { RedisJobQueue } from './redis-job-queue.ts';
+import { RedisJobQueue, signalOf } from './redis-job-queue.ts';
 
 /**
  * O3Queue is a JobQueue that uses Redis directly, for apps that share the Redis of the workers. It needs no
@@ -16,7 +19,7 @@ export class O3Queue extends RedisJobQueue {
   readonly #queue: InstanceQueue;
 
   constructor(options: O3QueueOptions) {
-    const queue = new InstanceQueue(options);
+    const queue = new InstanceQueue(checkedQueueOptions(options));
     super(queue);
     this.#queue = queue;
   }
@@ -33,13 +36,13 @@ export class O3Queue extends RedisJobQueue {
    * Reports what was used and what it cost. Default: the last 30 days, with a row for each day, model and
    * tenant.
    */
-  async usage(query: UsageQuery = {}): Promise<UsageReport> {
-    return this.#queue.usage(query);
+  async usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<UsageReport> {
+    return abortable(signalOf(options), () => this.#queue.usage(query));
   }
 
   /** Lists each configured model with its limits and its state. */
-  async models(): Promise<ModelView[]> {
-    return this.#queue.models();
+  async models(options: CallOptions = {}): Promise<ModelView[]> {
+    return abortable(signalOf(options), () => this.#queue.models());
   }
 
   /**
@@ -47,8 +50,8 @@ export class O3Queue extends RedisJobQueue {
    * at once.
    * @throws {QueueError} `model_not_configured`
    */
-  async resume(model: string): Promise<ResumedModel> {
-    return this.#queue.resume(model);
+  async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
+    return abortable(signalOf(options), () => this.#queue.resume(model));
   }
 
   /**
@@ -58,4 +61,18 @@ export class O3Queue extends RedisJobQueue {
   close(): Promise<void> {
     return this.#queue.close();
   }
+}
+
+/** @throws {QueueError} `invalid_request` for an option that the queue does not know, or without `redisUrl`. */
+function checkedQueueOptions(options: O3QueueOptions): O3QueueOptions {
+  const { redisUrl, ...others } = options ?? {};
+  const known = ['prefix', 'webhooksOut', 'onError', ...Object.keys(defaultModels())];
+  const unknown = Object.keys(others).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    const message = `expected only redisUrl, ${known.join(', ')} as options`;
+    throw refusalOf('options', [{ path: unknown, message }]);
+  }
+  if (typeof redisUrl === 'string') return options;
+  const message = `expected the URL of a Redis, got ${shown(redisUrl)}`;
+  throw refusalOf('options', [{ path: 'redisUrl', message }]);
 }

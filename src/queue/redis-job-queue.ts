@@ -1,18 +1,23 @@
 import { abortable } from '../async/abortable.ts';
 import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { refusalOf } from '../errors/input.ts';
-import { QueueError } from '../errors/problem.ts';
+import { type Flaw, QueueError } from '../errors/problem.ts';
 import { jobEvents } from '../events/watch.ts';
 import type { JobEvent } from '../job/event.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery } from '../job/job-queue.ts';
 import {
+  bulkFlaw,
+  CALL_RULES,
   type CallOptions,
+  checkedOptions,
+  ENQUEUE_RULES,
   type EnqueueOptions,
+  EVENT_RULES,
   type EventOptions,
-  enqueueOptionFlaw,
   type JobQueue,
   jobsOfAllPages,
+  WAIT_RULES,
   type WaitOptions,
 } from '../job/job-queue.ts';
 import { type BulkRequest, type JobRequest, parseJobRequest } from '../job/request.ts';
@@ -33,41 +38,36 @@ export class RedisJobQueue implements JobQueue {
   }
 
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
-    const flaw = enqueueOptionFlaw(options);
-    if (flaw !== undefined) throw refusalOf('options', [flaw]);
-    const { idempotencyKey, signal } = options;
+    const { idempotencyKey, signal } = checkedOptions(options, ENQUEUE_RULES, refused);
     return abortable(
       signal,
       async () => (await this.#queue.enqueue(parseJobRequest(request), idempotencyKey)).job,
     );
   }
 
-  async enqueueBulk(
-    requests: readonly BulkRequest[],
-    { signal }: CallOptions = {},
-  ): Promise<EnqueueOutcome[]> {
+  async enqueueBulk(requests: readonly BulkRequest[], options: CallOptions = {}): Promise<EnqueueOutcome[]> {
+    const { signal } = checkedOptions(options, CALL_RULES, refused);
+    const flaw = bulkFlaw(requests);
+    if (flaw !== undefined) throw refused('requests', flaw);
     return abortable(signal, () => this.#queue.enqueueBulk(requests));
   }
 
-  async get(id: string, { signal }: CallOptions = {}): Promise<JobView> {
-    return abortable(signal, () => this.#queue.get(id));
+  async get(id: string, options: CallOptions = {}): Promise<JobView> {
+    return abortable(signalOf(options), () => this.#queue.get(id));
   }
 
-  async result(id: string, { timeoutMs = 0, signal }: WaitOptions = {}): Promise<ResultOutcome> {
+  async result(id: string, options: WaitOptions = {}): Promise<ResultOutcome> {
+    const { timeoutMs = 0, signal } = checkedOptions(options, WAIT_RULES, refused);
     return abortable(signal, () => this.#queue.result(id, { timeoutMs, signal }));
   }
 
-  async wait(
-    id: string,
-    { timeoutMs = Number.POSITIVE_INFINITY, signal }: WaitOptions = {},
-  ): Promise<JobView> {
+  async wait(id: string, options: WaitOptions = {}): Promise<JobView> {
+    const { timeoutMs = Number.POSITIVE_INFINITY, signal } = checkedOptions(options, WAIT_RULES, refused);
     return abortable(signal, () => this.#queue.wait(id, { timeoutMs, signal }));
   }
 
-  async *events(
-    id: string,
-    { after = 0, signal }: EventOptions = {},
-  ): AsyncGenerator<JobEvent, void, undefined> {
+  async *events(id: string, options: EventOptions = {}): AsyncGenerator<JobEvent, void, undefined> {
+    const { after = 0, signal } = checkedOptions(options, EVENT_RULES, refused);
     signal?.throwIfAborted();
     const watching = { after, signal: signal ?? new AbortController().signal };
     for await (const event of jobEvents(await this.#queue.watch(id, watching))) {
@@ -81,23 +81,32 @@ export class RedisJobQueue implements JobQueue {
     throw new QueueError('redis_unavailable', `The events of job ${id} broke off: the queue was closed`);
   }
 
-  async cancel(id: string, { signal }: CallOptions = {}): Promise<JobView> {
-    return abortable(signal, async () => (await this.#queue.cancel(id)).job);
+  async cancel(id: string, options: CallOptions = {}): Promise<JobView> {
+    return abortable(signalOf(options), async () => (await this.#queue.cancel(id)).job);
   }
 
-  async retry(id: string, { signal }: CallOptions = {}): Promise<JobView> {
-    return abortable(signal, () => this.#queue.retry(id));
+  async retry(id: string, options: CallOptions = {}): Promise<JobView> {
+    return abortable(signalOf(options), () => this.#queue.retry(id));
   }
 
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    return abortable(signal, () => this.#queue.delete(id));
+  async delete(id: string, options: CallOptions = {}): Promise<void> {
+    return abortable(signalOf(options), () => this.#queue.delete(id));
   }
 
-  async list(query: JobQuery = {}, { signal }: CallOptions = {}): Promise<JobPage> {
-    return abortable(signal, () => this.#queue.list(query));
+  async list(query: JobQuery = {}, options: CallOptions = {}): Promise<JobPage> {
+    return abortable(signalOf(options), () => this.#queue.list(query));
   }
 
   jobs(query: JobQuery = {}, options: CallOptions = {}): AsyncGenerator<JobView, void, undefined> {
     return jobsOfAllPages((page) => this.list(page, options), query);
   }
+}
+
+/** signalOf checks the options of a call that takes no others than its signal. */
+export function signalOf(options: CallOptions): AbortSignal | undefined {
+  return checkedOptions(options, CALL_RULES, refused).signal;
+}
+
+function refused(subject: string, flaw: Flaw): QueueError {
+  return refusalOf(subject, [flaw]);
 }

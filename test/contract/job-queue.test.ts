@@ -43,3 +43,56 @@ it('O3Client and O3Queue have no method more than the other, except for their co
   };
   expect(methods(O3Queue.prototype)).toEqual(methods(O3Client.prototype));
 });
+
+it.each<[string, () => unknown, string]>([
+  ['O3Client without options', () => new O3Client(undefined as never), 'invalid_client_option'],
+  ['O3Client without a URL', () => new O3Client({} as never), 'invalid_client_option'],
+  [
+    'O3Client with an unknown option',
+    () => new O3Client(clientOptions('key', 'secret')),
+    'invalid_client_option',
+  ],
+  [
+    'O3Client with a key that is no text',
+    () => new O3Client(clientOptions('apiKey', 7)),
+    'invalid_client_option',
+  ],
+  [
+    'O3Client with a patience in words',
+    () => new O3Client(clientOptions('readPatienceMs', 'x')),
+    'invalid_client_option',
+  ],
+  ['O3Queue without options', () => new O3Queue(undefined as never), 'invalid_request'],
+  ['O3Queue without a URL', () => new O3Queue({} as never), 'invalid_request'],
+  [
+    'O3Queue with an unknown option',
+    () => new O3Queue({ redisUrl: 'redis://h', key: 'secret' } as never),
+    'invalid_request',
+  ],
+])('%s is refused with what was expected', (_what, make, code) => {
+  const refusal = expect.objectContaining({
+    code,
+    message: expect.stringMatching(/xpected .*(url|redisUrl|URL|key|Key|readPatienceMs)/),
+  });
+  expect(make).toThrow(refusal);
+  expect(make).not.toThrow(/secret/);
+});
+
+it.each(['usage', 'models', 'resume'] as const)(
+  '%s refuses unknown options like every method',
+  async (method) => {
+    for (const one of [client, queue]) {
+      const call =
+        method === 'models'
+          ? one.models({ timeout: 1 } as object)
+          : method === 'usage'
+            ? one.usage({}, { timeout: 1 } as object)
+            : one.resume('o3', { timeout: 1 } as object);
+      await expect(call).rejects.toMatchObject({ code: 'invalid_request', flaws: [{ path: 'timeout' }] });
+    }
+  },
+);
+
+function clientOptions(name: string, value: unknown): never {
+  return { url: 'http://127.0.0.1:3000', [name]: value } as never;
+}

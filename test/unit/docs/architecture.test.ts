@@ -74,7 +74,6 @@ const LARGE_FOLDERS: Record<string, string> = {
 
 /** Files that may be short although only one other file imports them, with the reason. */
 const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
-  [/^src\/async\//, 'a tool for waiting knows nothing of its user'],
   [/^src\/models\/resume\.ts$/, 'the one action on a model, beside its views'],
   [
     /^src\/quota\/limits\.ts$/,
