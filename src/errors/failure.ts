@@ -138,11 +138,11 @@ export interface UpstreamRefusal extends Refusal {
 export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
 
 /**
- * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing else
- * looks at them.
+ * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing
+ * else looks at them.
  *
- * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM, FastAPI
- * and of the proxies before them, as users have reported them.
+ * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM,
+ * FastAPI and of the proxies before them, as users have reported them.
  */
 export function failureFromRefusal({
   retryAfterMs,

@@ -109,7 +109,9 @@ const CREDENTIALS = [
   /\bmust be (a )?(member of an organi[sz]ation|verified)\b|\bip[ _](address )?(is )?not[ _](authorized|allowed)\b|\bunauthori[sz]ed\b|\bauthentication (failed|error|required)\b/,
 ];
 
-/** Whether the upstream has refused the key, the account, the project or the place from which it was asked. */
+/**
+ * Whether the upstream has refused the key, the account, the project or the place from which it was asked.
+ */
 export function saysCredentials(words: Words): boolean {
   return words.param === null && saysOneOf(CREDENTIALS, words);
 }

@@ -27,8 +27,8 @@ export class NothingSentError extends Error {
 }
 
 /**
- * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves, and for what is
- * judged already.
+ * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves,
+ * and for what is judged already.
  * @param upstreamModel the model that was asked for; undefined: the call names none.
  */
 export function failureFromSdk(error: unknown, upstreamModel?: string): Failure | undefined {
@@ -99,14 +99,15 @@ const NEVER_SENT = new Set([
 ]);
 
 /**
- * 5xx statuses by which a proxy says that it did not hand the request on. 521 to 523, 525, 526 and 530 are Cloudflare's: the server
- * behind it refused the connection, its TLS or its name.
+ * 5xx statuses by which a proxy says that it did not hand the request on. 521 to 523, 525, 526 and 530 are
+ * Cloudflare's: the server behind it refused the connection, its TLS or its name.
  */
 const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
 
 /**
- * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A refusal in words says
- * that it was not. A 5xx without an envelope comes from a proxy, which knows as little as we do.
+ * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A
+ * refusal in words says that it was not. A 5xx without an envelope comes from a proxy, which knows as little
+ * as we do.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isNothingSent(error)) return false;
@@ -145,8 +146,8 @@ export function retryableFrom(error: unknown): RetryableError {
 }
 
 /**
- * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer. undefined: it may have
- * been the answer of a purchase, and is damaged.
+ * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer.
+ * undefined: it may have been the answer of a purchase, and is damaged.
  */
 export function refusalInAnswer(
   body: string,
@@ -182,7 +183,10 @@ function isError200(json: unknown): boolean {
   return Array.isArray(json) || ['error', 'errors', 'detail', 'code', 'type'].some((field) => field in json);
 }
 
-/** refusesBackground says whether a refusal means that this server has no background mode: by the status and the field that it names. */
+/**
+ * refusesBackground says whether a refusal means that this server has no background mode: by the status and
+ * the field that it names.
+ */
 export function refusesBackground(error: unknown): boolean {
   const { message, param } = unsupported(error) ?? {};
   return (
@@ -227,8 +231,8 @@ function bounded(milliseconds: number): number {
 }
 
 /**
- * The upstream's own words. `fetchThrough` (client.ts) has put every refusal into OpenAI's envelope, with its form. Errors inside
- * a stream come as they were sent.
+ * The upstream's own words. `fetchThrough` (client.ts) has put every refusal into OpenAI's envelope, with its
+ * form. Errors inside a stream come as they were sent.
  */
 function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;

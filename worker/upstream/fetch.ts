@@ -3,8 +3,8 @@ import { NothingSentError } from './errors.ts';
 import { refusalBodyFrom } from './refusal-body.ts';
 
 /**
- * baseOf splits a base URL as the SDK takes it. Azure's has a query, such as `?api-version=preview`: every path goes
- * before it.
+ * baseOf splits a base URL as the SDK takes it. Azure's has a query, such as `?api-version=preview`: every
+ * path goes before it.
  */
 export function baseOf(baseUrl: string | undefined): {
   baseURL?: string;
@@ -19,11 +19,11 @@ export function baseOf(baseUrl: string | undefined): {
 }
 
 /**
- * fetchThrough returns undici's own fetch, which has the version of its agents; Node's may have another. A request
- * may name another agent.
+ * fetchThrough returns undici's own fetch, which has the version of its agents; Node's may have another. A
+ * request may name another agent.
  *
- * It says of an error whether the request had left this machine. It follows no redirect, which would make a GET of
- * a create. It puts each refusal into OpenAI's envelope: the SDK would keep nothing of another body.
+ * It says of an error whether the request had left this machine. It follows no redirect, which would make a
+ * GET of a create. It puts each refusal into OpenAI's envelope: the SDK would keep nothing of another body.
  */
 export function fetchThrough(agent: Agent): typeof globalThis.fetch {
   const fetch = async (url: string, { dispatcher = agent, ...init }: { dispatcher?: Dispatcher }) => {
@@ -44,7 +44,9 @@ export function fetchThrough(agent: Agent): typeof globalThis.fetch {
   return fetch as unknown as typeof globalThis.fetch;
 }
 
-/** A dispatcher that notes when a request has a connection, which is right before its first byte is written. */
+/**
+ * A dispatcher that notes when a request has a connection, which is right before its first byte is written.
+ */
 function watched(dispatcher: Dispatcher, sent: { isSent: boolean }): Dispatcher {
   return dispatcher.compose((dispatch) => (options, handler) => {
     const onRequestStart = handler.onRequestStart?.bind(handler);
