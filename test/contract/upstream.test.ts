@@ -17,7 +17,7 @@ import { closeScripted, json, type Step, startScripted } from '../support/worlds
  */
 
 /** Longer than a server needs to answer while its process is starting on a busy machine. */
-const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100, lostMs: 300 };
+const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100, slotMs: 100, lostMs: 300 };
 const never = new AbortController().signal;
 
 const asked = { model: 'o3', input: 'Why?' };
