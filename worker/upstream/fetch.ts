@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { type Agent, type Dispatcher, Headers, Response, fetch as undiciFetch } from 'undici';
 import { NothingSentError } from './errors.ts';
@@ -46,9 +47,7 @@ export function fetchThrough(agent: Agent): typeof globalThis.fetch {
       if (!(error instanceof Error) || error.name === 'AbortError') throw error;
       if (!progress.isSent) throw new NothingSentError(error.message, { cause: error.cause ?? error });
       if (!hasAnswered && url.startsWith('http:') && (await speaksTls(new URL(url)))) {
-        throw new NothingSentError('The port speaks TLS: the base URL should begin with https', {
-          cause: error,
-        });
+        throw new NothingSentError('its port speaks TLS, so the base URL should begin with https');
       }
       throw error;
     }
@@ -83,28 +82,25 @@ function watched(dispatcher: Dispatcher, progress: Progress): Dispatcher {
 const TLS_ANSWER_MS = 2000;
 
 /**
- * Whether a server completes a TLS handshake at the port of a URL. Most servers that expect TLS close a connection
- * that begins with plain HTTP without a word, which looks like a request that was lost on its way. Such a server
- * cannot read plain HTTP. It is not asked once anything has answered there in plain HTTP.
+ * Whether the port of a URL answers a TLS handshake, be it with an alert. Most servers that expect TLS close a
+ * connection that begins with plain HTTP without a word, which looks like a request that was lost on its way. Such
+ * a server cannot read plain HTTP. It is not asked once anything has answered there in plain HTTP.
  */
 function speaksTls({ hostname, port }: URL): Promise<boolean> {
   return new Promise((resolve) => {
     const host = hostname.replace(/^\[|\]$/g, '');
     const socket = connect({
-      host,
-      port: Number(port || 80),
-      rejectUnauthorized: false,
-      timeout: TLS_ANSWER_MS,
+      ...{ host, port: Number(port || 80), rejectUnauthorized: false, timeout: TLS_ANSWER_MS },
+      ...(isIP(host) === 0 && { servername: host }),
     });
-    const end = (isTls: boolean) => (): void => {
+    const end = (isTls: boolean): void => {
       socket.destroy();
       resolve(isTls);
     };
-    socket
-      .once('secureConnect', end(true))
-      .once('error', end(false))
-      .once('timeout', end(false))
-      .once('close', end(false));
+    socket.once('secureConnect', () => end(true));
+    socket.once('error', ({ code = '' }: NodeJS.ErrnoException) => end(code.includes('_ALERT_')));
+    socket.once('timeout', () => end(false));
+    socket.once('close', () => end(false));
   });
 }
 
