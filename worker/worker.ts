@@ -63,7 +63,11 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
-  const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:messages` });
+  const subscriber = connectRedis(redisUrl, 'patient', {
+    onError,
+    listens: true,
+    name: `${prefix}:messages`,
+  });
   // Each model listens on these.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);

@@ -89,7 +89,7 @@ export async function launchWorker(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, concurrency, workerPort, host, webhookSecret } = config;
+  const { prefix, concurrency, workerPort, host, signingSecret } = config;
   let worker: O3Worker | undefined;
   // The port comes first: a worker that cannot listen should not have taken jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
@@ -100,7 +100,7 @@ export async function launchWorker(
       prefix,
       concurrency,
       upstream,
-      webhooksOut: webhookSecret === undefined ? undefined : { secret: webhookSecret },
+      webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
       logger: logger.child({ part: 'worker' }),
     }),
   );
@@ -121,7 +121,7 @@ export async function launchProducer(
     keys,
     requestsPerMinute: http.requestsPerMinute,
     webhookSecret: openai.webhookSecret,
-    webhooksOut: config.webhookSecret !== undefined,
+    webhooksOut: config.signingSecret !== undefined,
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;

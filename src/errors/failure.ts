@@ -252,6 +252,9 @@ export function failureFromResponseError(error: {
       : new RetryableError('rate_limited', message, { refusal });
   }
   if (code === 'model_not_found') return new RetryableError('model_not_found', message, { refusal });
+  // By the code alone: the words may be those of a tool's server, about another key.
+  if (saysCredentials({ ...refusal, message: '' }))
+    return new RetryableError('permission', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });
   const status = statusIn(code, type);
   if (status === undefined) return new RetryableError('response_failed', message, { refusal });

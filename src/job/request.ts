@@ -105,7 +105,7 @@ const queueOptions = {
     .optional()
     .describe(
       'The URL that gets a signed webhook with the job’s view when the job has ended. Needs ' +
-        '`O3Q_WEBHOOK_SECRET`.',
+        '`O3Q_SIGNING_SECRET`.',
     ),
 };
 

@@ -17,7 +17,7 @@ export interface O3QueueOptions extends Partial<Models> {
   /** The workers' `O3Q_PREFIX`. Default `o3q`. */
   prefix?: string;
   /**
-   * Whether the workers have `O3Q_WEBHOOK_SECRET`. Without it no worker delivers webhooks, and a request with
+   * Whether the workers have `O3Q_SIGNING_SECRET`. Without it no worker delivers webhooks, and a request with
    * a `webhook_url` is refused. Default false.
    */
   webhooksOut?: boolean;

@@ -70,7 +70,13 @@ export interface UpstreamOptions {
   createsAtOnce?: number;
 }
 
-const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000, lostMs: 60_000 };
+const DEFAULT_PATIENCE: Patience = {
+  answerMs: 60_000,
+  silenceMs: 90_000,
+  graceMs: 3000,
+  slotMs: 2000,
+  lostMs: 60_000,
+};
 /** With less a third of the work is lost under load; with more, timers are late. */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;

@@ -36,6 +36,11 @@ export interface Patience {
    */
   graceMs: number;
   /**
+   * For how long a create in the foreground keeps its slot. There the answer to a create may come as late as the
+   * answer of the model. Default 2000.
+   */
+  slotMs: number;
+  /**
    * For how long lookups of a response may be answered with 404 before it is lost, and bought again: stores
    * behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
    */
@@ -47,6 +52,8 @@ export interface CreateOptions {
   stream: boolean;
   /** Ends the connection, in background mode after a grace. The attempt aborts it at its own time limit. */
   signal: AbortSignal;
+  /** Called when the create gives its slot up before it is answered. */
+  onSlow?: () => void;
   /** What the configuration says of the server. Default: `auto` for both. */
   use?: { background: Use; stream: Use };
   /** Default: none. */
@@ -91,13 +98,16 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     byModel.set(model, capabilities);
     return capabilities;
   };
-  return async (body, { stream, signal, use = { background: 'auto', stream: 'auto' }, headers = {} }) => {
+  return async (
+    body,
+    { stream, signal, onSlow, use = { background: 'auto', stream: 'auto' }, headers = {} },
+  ) => {
     const capabilities = capabilitiesOf(body['model']);
     const mode = capabilities.modeFor(stream, use);
     const refused: (keyof Mode)[] = [];
     for (;;) {
       try {
-        const running = await post(send, body, { ...mode, signal, patience, capabilities, headers });
+        const running = await post(send, body, { ...mode, signal, patience, capabilities, onSlow, headers });
         // Only now is it certain that the server refused this, and not something else about the request.
         for (const capability of refused)
           if (capability === 'stream' || body['store'] !== false) capabilities.lacks(capability);
@@ -124,13 +134,14 @@ interface PostOptions extends Mode {
   signal: AbortSignal;
   patience: Patience;
   capabilities: Capabilities;
+  onSlow: (() => void) | undefined;
   headers: UpstreamHeaders;
 }
 
 async function post(
   send: Send,
   body: Record<string, unknown>,
-  { background, stream, signal, patience, capabilities, headers }: PostOptions,
+  { background, stream, signal, patience, capabilities, onSlow, headers }: PostOptions,
 ): Promise<RunningResponse> {
   const sentAt = Date.now();
   const answerMs = capabilities.answerMs();
@@ -142,6 +153,7 @@ async function post(
     end();
   };
   const answerTimer = background ? setTimeout(giveUp, answerMs) : undefined;
+  const slotTimer = background || onSlow === undefined ? undefined : setTimeout(onSlow, patience.slotMs);
   let graceTimer: NodeJS.Timeout | undefined;
   const endSoon = (): void => {
     graceTimer = setTimeout(end, background ? patience.graceMs : 0);
@@ -169,6 +181,7 @@ async function post(
     throw error;
   } finally {
     clearTimeout(answerTimer);
+    clearTimeout(slotTimer);
     clearTimeout(graceTimer);
     signal.removeEventListener('abort', endSoon);
   }

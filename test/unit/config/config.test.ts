@@ -70,7 +70,7 @@ describe('the variables', () => {
         OPENAI_API_KEY: 'sk-1234',
         OPENAI_BASE_URL: 'https://example.test/v1',
         OPENAI_WEBHOOK_SECRET: 'whsec_1234',
-        O3Q_WEBHOOK_SECRET: WEBHOOK_SECRET,
+        O3Q_SIGNING_SECRET: WEBHOOK_SECRET,
         O3Q_CONFIG: file({ models: { mini: {} }, allowPrivateWebhooks: true }),
         O3Q_CONCURRENCY: '1',
         O3Q_WORKER_PORT: '3001',
@@ -151,9 +151,9 @@ describe('the variables', () => {
     `whsec_${Buffer.alloc(65, 7).toString('base64')}`,
     `${WEBHOOK_SECRET}A`,
     `${WEBHOOK_SECRET}=`,
-  ])('O3Q_WEBHOOK_SECRET=%s is refused and not quoted', (secret) => {
-    const [flaw = '', ...others] = flawsIn({ O3Q_WEBHOOK_SECRET: secret });
-    expect(flaw).toMatch(/^O3Q_WEBHOOK_SECRET: expected whsec_ and 24 to 64 bytes in base64/);
+  ])('O3Q_SIGNING_SECRET=%s is refused and not quoted', (secret) => {
+    const [flaw = '', ...others] = flawsIn({ O3Q_SIGNING_SECRET: secret });
+    expect(flaw).toMatch(/^O3Q_SIGNING_SECRET: expected whsec_ and 24 to 64 bytes in base64/);
     expect(flaw).not.toContain(secret);
     expect(others).toEqual([]);
   });
@@ -167,6 +167,12 @@ describe('the variables', () => {
       );
       expect(flaws[i]).toContain('O3Q_CONCURRENCY');
     }
+  });
+
+  it('with an old name are refused, and the new name is said', () => {
+    expect(flawsIn({ O3Q_WEBHOOK_SECRET: WEBHOOK_SECRET })).toEqual([
+      'O3Q_WEBHOOK_SECRET: is now called O3Q_SIGNING_SECRET; rename it and keep its value',
+    ]);
   });
 
   it('are checked together with the file, with every flaw in one message', () => {
@@ -223,7 +229,7 @@ describe('secrets', () => {
     const config = readConfig({
       OPENAI_API_KEY: 'sk-1234',
       OPENAI_WEBHOOK_SECRET: 'whsec_1234',
-      O3Q_WEBHOOK_SECRET: WEBHOOK_SECRET,
+      O3Q_SIGNING_SECRET: WEBHOOK_SECRET,
       REDIS_URL: 'redis://user:p%40ss%2Fword@localhost',
       OPENAI_BASE_URL: 'https://user:other@example.test/v1',
     });

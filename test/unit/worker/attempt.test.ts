@@ -98,6 +98,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
       sent: async () => {},
       accepted: () => {},
       refused: async () => answers.allWait ?? false,
+      failedInside: async () => answers.allWait ?? false,
       report: async () => answers.allWait ?? false,
     },
     onPurchase: (event) => void purchases.push(event),
