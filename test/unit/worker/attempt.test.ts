@@ -98,6 +98,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
       sent: async () => {},
       accepted: () => {},
       refused: async () => answers.allWait ?? false,
+      failedInside: async () => answers.allWait ?? false,
       report: async () => answers.allWait ?? false,
     },
     onPurchase: (event) => void purchases.push(event),
@@ -107,7 +108,8 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
 }
 
 function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
-  return {
+  const upstream: Upstream = {
+    withHeaders: () => upstream,
     create: async () => {
       done.push('create');
       if (create !== undefined) throw create;
@@ -125,6 +127,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
       done.push('cancel');
       return cancel?.() ?? null;
     },
+    delete: async () => true,
     listModels: async () => undefined,
     graceMs: 300,
     lostMs: 1000,
@@ -132,6 +135,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     pace: createPace(200),
     close: async () => {},
   };
+  return upstream;
 }
 
 describe('runAttempt', () => {
