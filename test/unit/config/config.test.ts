@@ -50,7 +50,7 @@ describe('the variables', () => {
       shutdownMs: 10_000,
       logLevel: 'info',
       openai: { apiKey: undefined, baseUrl: undefined, webhookSecret: undefined },
-      webhookSecret: undefined,
+      signingSecret: undefined,
     });
     expect(readClientConfig({})).toEqual({ url: 'http://127.0.0.1:3000', apiKey: undefined });
   });
@@ -89,7 +89,7 @@ describe('the variables', () => {
       port: 0,
       keys: [{ name: 'admin', secret: 'correct-horse-battery' }],
       openai: { apiKey: 'sk-1234', baseUrl: 'https://example.test/v1', webhookSecret: 'whsec_1234' },
-      webhookSecret: WEBHOOK_SECRET,
+      signingSecret: WEBHOOK_SECRET,
       allowPrivateWebhooks: true,
       defaultModel: 'mini',
       concurrency: 1,
