@@ -5,6 +5,12 @@ const MAX_TIMER_MS = 2_147_483_647;
 /** A century. Redis refuses much longer times to live, and then no result could be written. */
 const MOST_HOURS = 876_600;
 
+/**
+ * BUILT_IN_FALLBACKS take over from o3 where no file names models. OpenAI shuts o3 down on 2026-12-11. Its
+ * deprecations page names gpt-6.1-sol for models of the same class. gpt-6.2-sol costs the same and is newer.
+ */
+const BUILT_IN_FALLBACKS = ['gpt-6.1-sol', 'gpt-6.2-sol'] as const;
+
 /** strictObject refuses unknown fields, and its refusal lists the known ones. */
 function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   const names = Object.keys(shape).join(', ');
@@ -175,7 +181,7 @@ export const fileSchema = strictObject({
   models: z
     .record(modelName, modelSchema)
     .refine((models) => Object.keys(models).length > 0, 'expected at least one model, got none')
-    .prefault({ o3: {} })
+    .prefault({ o3: { fallbacks: [...BUILT_IN_FALLBACKS] } })
     .meta({ minProperties: 1, description: 'The models that callers can ask for, by name.' }),
   tenants: z
     .record(z.string().min(1), tenantSchema)

@@ -7,7 +7,7 @@ import { defaultModels, readConfigFile } from '../../../src/config/file.ts';
 import { ConfigError } from '../../../src/errors/setup-error.ts';
 
 /** What holds without a file. */
-const DEFAULTS = { ...defaultModels(), http: { requestsPerMinute: 60_000 } };
+const DEFAULTS = { ...defaultModels(), http: { requestsPerMinute: 60_000 }, hasBuiltInModels: true };
 
 /** The shortest that is taken: 24 bytes. */
 const WEBHOOK_SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
@@ -253,8 +253,17 @@ describe('secrets', () => {
 describe('the file', () => {
   it('may omit every setting', () => {
     expect(readConfigFile(file({}))).toEqual(DEFAULTS);
-    expect(readConfigFile(file({ models: { o3: {} } }))).toEqual(DEFAULTS);
     expect(readConfigFile(file({ http: {} }))).toEqual(DEFAULTS);
+  });
+
+  it('that names no models has the built-in o3, with fallbacks that a configured o3 does not have', () => {
+    const { o3 } = DEFAULTS.models;
+    expect(o3).toMatchObject({ upstream: 'o3', fallbacks: ['gpt-6.1-sol', 'gpt-6.2-sol'] });
+    expect(readConfigFile(file({ models: { o3: {} } }))).toEqual({
+      ...DEFAULTS,
+      models: { o3: { ...o3, fallbacks: [] } },
+      hasBuiltInModels: false,
+    });
   });
 
   it('gives each model its upstream, and names the default model', () => {
