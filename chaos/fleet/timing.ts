@@ -9,8 +9,7 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * becomes checks a condition again and again until it holds.
- * @returns false if it does not hold within the limit.
+ * becomes checks a condition repeatedly until it holds. @returns false if it does not hold within the limit.
  */
 export async function becomes(
   isSo: () => Promise<boolean>,

@@ -1,11 +1,13 @@
-/** OddReply is what some server or proxy answers to a create instead of a response. It buys nothing. */
+/**
+ * OddReply is an answer to a create that some server or proxy sends instead of a response. Nothing is bought.
+ */
 export type OddReply = {
   readonly status: number;
   readonly contentType: string;
   readonly text: string;
 };
 
-/** ODD_REPLIES are create faults in the words of other servers and of proxies, by their names. */
+/** ODD_REPLIES are the create faults that answer as other servers and proxies do, by the fault's name. */
 export const ODD_REPLIES = {
   '401': error(
     401,
