@@ -1,8 +1,8 @@
 import type { CreateFault } from '../faults/faults.ts';
-import { ODD_REPLIES, type OddReplyName, retryAfterOf } from '../faults/odd-replies.ts';
+import { ODD_REPLIES } from '../faults/odd-replies.ts';
 import { refusal } from '../faults/refusals.ts';
 import { responseObject } from '../response/response-object.ts';
-import { admit, type CreateDeps, type Purchase, purchase } from './purchase.ts';
+import { admit, type CreateDeps, lackReply, type Purchase, purchase } from './purchase.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
 
 /**
@@ -12,11 +12,13 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
   const admission = admit(body, deps);
   const { request, faults, countKey } = admission;
   const { create: fault } = faults;
+  const lack = lackReply(admission, deps);
+  if (lack !== undefined) return { kind: 'odd', reply: lack };
   if (deps.outages.isDown(request.model.id)) return { kind: 'reset', run: undefined };
   const refused = deps.outages.refusalOf(request.model.id);
   if (refused) throw refused;
   const odd = deps.outages.oddReplyOf(request.model.id);
-  if (odd !== undefined) return oddly(odd);
+  if (odd !== undefined) return { kind: 'odd', reply: odd };
   if (!createsResponse(fault) && countKey !== undefined) deps.faultCounts.add(countKey);
   switch (fault) {
     case '400':
@@ -41,7 +43,9 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
     case '429_large':
     case '429_zero':
     case '498':
-      return oddly(fault);
+      return { kind: 'odd', reply: ODD_REPLIES[fault] };
+    case 'refuse':
+      return { kind: 'odd', reply: request.sim.refusal };
     case 'reset':
       return { kind: 'reset', run: undefined };
     case 'hang':
@@ -57,12 +61,6 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
       return never;
     }
   }
-}
-
-function oddly(name: OddReplyName): Reply {
-  const retryAfter = retryAfterOf(name);
-  const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
-  return { kind: 'odd', reply: ODD_REPLIES[name], headers };
 }
 
 /** Whether a response is created; then the purchase counts the fault, unless a limit refuses it. */
