@@ -90,7 +90,8 @@ async function watchTheFailing(world: World): Promise<Audience[]> {
   world.progress(`${FAILING} jobs fail once, and ${FAILING * FAILING_WATCHERS} watchers come and go`);
   return Promise.all(
     Array.from({ length: FAILING }, async (_, i) => {
-      // A code of the job's own: five `server_error` in a row would count as an outage and be charged to no job.
+      // A code of the job's own: five `server_error` in a row would count as an outage and be charged to no
+      // job.
       const fault = { sim: 'failed', sim_times: '1', sim_code: 'vector_store_timeout' };
       const { id } = await enqueue(world, i + 1, SHORT, fault);
       return gather({ ...world, seed: world.seed + i + 1 }, id, FAILING_WATCHERS, SHORT.thinkMs).ended();

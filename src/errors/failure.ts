@@ -6,6 +6,7 @@ import {
   saysCredentials,
   saysModel,
   saysMoney,
+  saysNamedAccount,
   saysThrottled,
   saysTooLarge,
 } from './refusal-words.ts';
@@ -133,21 +134,24 @@ export interface UpstreamRefusal extends Refusal {
   form?: RefusalForm;
   /** The upstream model that was asked for; undefined: unknown. */
   upstreamModel?: string | undefined;
+  /** The job's own headers chose the organization or the project. Default: the upstream's key did. */
+  hasOwnAccount?: boolean | undefined;
 }
 
 export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
 
 /**
- * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing else
- * looks at them.
+ * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing
+ * else looks at them.
  *
- * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM, FastAPI
- * and of the proxies before them, as users have reported them.
+ * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM,
+ * FastAPI and of the proxies before them, as users have reported them.
  */
 export function failureFromRefusal({
   retryAfterMs,
   form = 'envelope',
   upstreamModel,
+  hasOwnAccount = false,
   ...refusal
 }: UpstreamRefusal): Failure {
   const { status } = refusal;
@@ -159,6 +163,7 @@ export function failureFromRefusal({
   if (status === undefined) {
     return failureFromResponseError({ ...refusal, code: refusal.code ?? refusal.type ?? 'unknown' });
   }
+  if (hasOwnAccount && saysNamedAccount(refusal)) return terminal('invalid_request');
   if (saysMoney(refusal)) return retryable('quota_exhausted');
   if (form === 'page' && status < 500 && !STATUSES_OF_PAGES.has(status)) return retryable('wrong_address');
   if (saysTooLarge(refusal)) return terminal('request_too_large');

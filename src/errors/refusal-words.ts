@@ -46,6 +46,22 @@ export function isMoneyCode({ code, type }: Pick<Words, 'code' | 'type'>): boole
   return MONEY_CODES.has(code ?? '') || MONEY_CODES.has(type ?? '');
 }
 
+/**
+ * OpenAI answers 401 `mismatched_organization`: "OpenAI-Organization header should match organization for API
+ * key".
+ */
+const NAMED_ACCOUNT = [
+  /\b(mismatched|invalid|unknown|no such|incorrect)[_ ](organization|project)\b/,
+  /\bopenai-(organization|project)\b/,
+  /\b(organization|project)\b.{0,40}\b(not found|does not exist|no access|not a member)\b/,
+  /\b(not a member of|no access to|access to)\b.{0,20}\b(organization|project)\b/,
+];
+
+/** Whether a refusal says that the key may not use the organization or the project that the request names. */
+export function saysNamedAccount(words: Words): boolean {
+  return (words.status === 401 || words.status === 403) && saysOneOf(NAMED_ACCOUNT, words);
+}
+
 const TOO_LARGE = [
   /\brequest (is )?too large\b|\bentity too large\b|\bpayload too large\b/,
   /\b(input|output|prompt|message|max_tokens|tokens)\b.{0,40}\bmust be reduced\b|\breduce (the length|your (message|prompt|input|request))\b/,
@@ -109,7 +125,9 @@ const CREDENTIALS = [
   /\bmust be (a )?(member of an organi[sz]ation|verified)\b|\bip[ _](address )?(is )?not[ _](authorized|allowed)\b|\bunauthori[sz]ed\b|\bauthentication (failed|error|required)\b/,
 ];
 
-/** Whether the upstream has refused the key, the account, the project or the place from which it was asked. */
+/**
+ * Whether the upstream has refused the key, the account, the project or the place from which it was asked.
+ */
 export function saysCredentials(words: Words): boolean {
   return words.param === null && saysOneOf(CREDENTIALS, words);
 }

@@ -63,7 +63,9 @@ export class O3Queue extends RedisJobQueue {
   }
 }
 
-/** @throws {QueueError} `invalid_request` for an option that the queue does not know, or without `redisUrl`. */
+/**
+ * @throws {QueueError} `invalid_request` for an option that the queue does not know, or without `redisUrl`.
+ */
 function checkedQueueOptions(options: O3QueueOptions): O3QueueOptions {
   const { redisUrl, ...others } = options ?? {};
   const known = ['prefix', 'webhooksOut', 'onError', ...Object.keys(defaultModels())];

@@ -22,10 +22,10 @@ export interface QuotaKeys {
    *   throttled that had been accepted.
    * - `stop`, `stop_words`, `stop_inside`: why nothing is sent but probes, the upstream's words about it, and
    *   '1' when it came from inside accepted responses. src/lua/quota/stop.ts says who writes and ends them.
-   * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the pause before it, and the job that is
-   *   the probe.
-   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: jobs that failed in a row, and their
-   *   ids; for create requests and for accepted responses. Five make a stop.
+   * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the pause before it, and the job that
+   *   is the probe.
+   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: jobs that failed in a row, and
+   *   their ids; for create requests and for accepted responses. Five make a stop.
    * - `passes`, `answers`: create requests that were accepted, and responses that brought an answer.
    * - `gone_until`: until then the upstream is taken not to have the model.
    */

@@ -50,8 +50,8 @@ interface Action {
 }
 
 /**
- * actionFor returns what a report does. The first probe comes after a second, by another job where there is one: it tells what concerns one job from
- * what concerns all.
+ * actionFor returns what a report does. The first probe comes after a second, by another job where there is
+ * one: it tells what concerns one job from what concerns all.
  */
 export function actionFor({ what, retryAfterMs, isLast = false, isCertain = false }: QuotaReport): Action {
   const stop = { kind: 'stop', firstMs: SECOND_MS, lastMs: 10 * MINUTE_MS, floorMs: 0 } as const;

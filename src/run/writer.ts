@@ -80,8 +80,8 @@ export interface RunRecordWriter {
    */
   append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
   /**
-   * eventLog returns the entries of the event log, each as the fields of a Redis stream, and the number of the
-   * response that was bought last. It needs no lock.
+   * eventLog returns the entries of the event log, each as the fields of a Redis stream, and the number of
+   * the response that was bought last. It needs no lock.
    */
   eventLog(): Promise<{ entries: string[][]; purchase: number }>;
   /**

@@ -1,7 +1,7 @@
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
-import { withoutPurchaseToken } from '../upstream/lost-responses.ts';
+import { withoutPurchaseToken } from '../upstream/openai-events.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, type AttemptContext, spentByNow, startAttempt } from './attempt-state.ts';
 import { adoptOrBuy } from './buy.ts';

@@ -3,7 +3,7 @@ import type { RunRecord } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
-import { withPurchaseToken } from '../upstream/lost-responses.ts';
+import { withPurchaseToken } from '../upstream/openai-events.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, stopPurchase } from './attempt-state.ts';

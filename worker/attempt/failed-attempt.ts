@@ -63,7 +63,9 @@ async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> 
   return allWait ? postponedInside(failure, attempt) : brokenOff(failure, attempt);
 }
 
-/** The response is over and booked, and the job waits with all others. Readers are told why it begins again. */
+/**
+ * The response is over and booked, and the job waits with all others. Readers are told why it begins again.
+ */
 async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outcome> {
   const { record, ended, purchase, prices, alias } = attempt;
   const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
@@ -76,8 +78,8 @@ async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outc
 const LONGEST_HOLD_MS = 60_000;
 
 /**
- * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure is
- * another, or the job has waited for as long as an answer may take.
+ * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure
+ * is another, or the job has waited for as long as an answer may take.
  */
 async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | undefined> {
   if (!(failure instanceof RetryableError) || concernOf(failure) !== 'job for now') return undefined;

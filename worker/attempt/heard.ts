@@ -43,7 +43,9 @@ export function createHeard(characters: number): Heard {
   };
 }
 
-/** Why an answer is incomplete of which a part is lost: Redis was away, and the upstream did not repeat it. */
+/**
+ * Why an answer is incomplete of which a part is lost: Redis was away, and the upstream did not repeat it.
+ */
 const STREAM_LOST = 'stream_lost';
 
 /**

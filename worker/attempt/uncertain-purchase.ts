@@ -56,7 +56,7 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
 }
 
 async function findByToken({ token, at }: Submission, attempt: Attempt): Promise<Purchase | undefined> {
-  const { active, lostResponses, model, onPurchase } = attempt;
+  const { active, lostResponses, model, onPurchase, upstream } = attempt;
   if (lostResponses === undefined) return undefined;
   // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nothing else
   // refers to, which then never fires.
@@ -65,10 +65,12 @@ async function findByToken({ token, at }: Submission, attempt: Attempt): Promise
   const timer = setTimeout(end, model.uncertainWaitMs);
   if (active.stopRequested.aborted) end();
   active.stopRequested.addEventListener('abort', end, { once: true });
-  const response = await lostResponses.findLostResponse(token, at, enough.signal).finally(() => {
-    clearTimeout(timer);
-    active.stopRequested.removeEventListener('abort', end);
-  });
+  const response = await lostResponses
+    .findLostResponse(token, { sinceMs: at, upstream, signal: enough.signal })
+    .finally(() => {
+      clearTimeout(timer);
+      active.stopRequested.removeEventListener('abort', end);
+    });
   if (response === undefined) return undefined;
   const purchase = newPurchase({ response, background: true, streamed: false }, at);
   await storeResponseId(purchase, token, attempt);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
@@ -55,6 +56,8 @@ export interface CreateOptions {
   onSlow?: () => void;
   /** What the configuration says of the server. Default: `auto` for both. */
   use?: { background: Use; stream: Use };
+  /** Default: none. */
+  headers?: UpstreamHeaders;
 }
 
 /**
@@ -80,6 +83,7 @@ export type Send = (
     signal: AbortSignal;
     /** How long the answer may take, in background mode; undefined: the foreground has no limit. */
     answerMs: number | undefined;
+    headers: UpstreamHeaders;
   },
 ) => Promise<Reply>;
 
@@ -94,13 +98,16 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     byModel.set(model, capabilities);
     return capabilities;
   };
-  return async (body, { stream, signal, onSlow, use = { background: 'auto', stream: 'auto' } }) => {
+  return async (
+    body,
+    { stream, signal, onSlow, use = { background: 'auto', stream: 'auto' }, headers = {} },
+  ) => {
     const capabilities = capabilitiesOf(body['model']);
     const mode = capabilities.modeFor(stream, use);
     const refused: (keyof Mode)[] = [];
     for (;;) {
       try {
-        const running = await post(send, body, { ...mode, signal, patience, capabilities, onSlow });
+        const running = await post(send, body, { ...mode, signal, patience, capabilities, onSlow, headers });
         // Only now is it certain that the server refused this, and not something else about the request.
         for (const capability of refused)
           if (capability === 'stream' || body['store'] !== false) capabilities.lacks(capability);
@@ -128,12 +135,13 @@ interface PostOptions extends Mode {
   patience: Patience;
   capabilities: Capabilities;
   onSlow: (() => void) | undefined;
+  headers: UpstreamHeaders;
 }
 
 async function post(
   send: Send,
   body: Record<string, unknown>,
-  { background, stream, signal, patience, capabilities, onSlow }: PostOptions,
+  { background, stream, signal, patience, capabilities, onSlow, headers }: PostOptions,
 ): Promise<RunningResponse> {
   const sentAt = Date.now();
   const answerMs = capabilities.answerMs();
@@ -154,7 +162,8 @@ async function post(
   signal.addEventListener('abort', endSoon, { once: true });
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
-    const reply = await send(parameters, { connection, signal, answerMs: background ? answerMs : undefined });
+    const limitMs = background ? answerMs : undefined;
+    const reply = await send(parameters, { connection, signal, answerMs: limitMs, headers });
     const asked = { background, stream, upstreamModel: String(body['model']) };
     const running =
       reply.kind === 'body'

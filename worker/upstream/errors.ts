@@ -29,9 +29,11 @@ export class NothingSentError extends Error {
 /**
  * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves, and for what is
  * judged already.
- * @param upstreamModel the model that was asked for; undefined: the call names none.
  */
-export function failureFromSdk(error: unknown, upstreamModel?: string): Failure | undefined {
+export function failureFromSdk(
+  error: unknown,
+  { upstreamModel, hasOwnAccount }: Asked = {},
+): Failure | undefined {
   if (isFailure(error)) return error;
   if (error instanceof APIUserAbortError || error instanceof PurchaseUncertainError) return undefined;
   if (isNothingSent(error)) return outOfReach(error);
@@ -42,7 +44,7 @@ export function failureFromSdk(error: unknown, upstreamModel?: string): Failure 
   if (error instanceof APIError) {
     const { form, ...words } = bodyOf(error);
     return failureFromRefusal({
-      ...{ status: error.status, ...words, form, upstreamModel },
+      ...{ status: error.status, ...words, form, upstreamModel, hasOwnAccount },
       retryAfterMs: retryAfterMs(error.headers),
     });
   }
@@ -65,19 +67,26 @@ function outOfReach(error: Error): RetryableError {
   });
 }
 
+/** Asked is what a call asks for. */
+interface Asked {
+  /** undefined: the call names none. */
+  upstreamModel?: string;
+  /** The headers of the job choose the organization or the project. Default: false. */
+  hasOwnAccount?: boolean;
+}
+
 /**
  * judged makes a call and turns its errors into failures.
- * @param asked.upstreamModel the model that the call asks for.
  * @param asked.address the base URL, which a failure that may be its fault names.
  */
 export async function judged<Output>(
   call: () => Promise<Output>,
-  { upstreamModel, address }: { upstreamModel?: string; address?: string } = {},
+  { address, ...asked }: Asked & { address?: string } = {},
 ): Promise<Output> {
   try {
     return await call();
   } catch (error: unknown) {
-    const failure = failureFromSdk(error, upstreamModel);
+    const failure = failureFromSdk(error, asked);
     if (failure instanceof RetryableError && failure.code === 'wrong_address' && address !== undefined) {
       const { code, message, refusal, retryAfterMs } = failure;
       throw new RetryableError(code, `${message} (OPENAI_BASE_URL is ${address})`, {

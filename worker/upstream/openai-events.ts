@@ -1,6 +1,8 @@
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { webhookKeysOf } from '../../src/redis/keys.ts';
+import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { endedSince } from '../../src/webhooks/openai-events.ts';
+import type { Upstream } from './client.ts';
 
 /** OpenAiEvents tells which responses have ended, by OpenAI's webhooks. */
 export interface OpenAiEvents {
@@ -113,4 +115,91 @@ export function listenForOpenAiEvents(
       }
     },
   };
+}
+
+/**
+ * LostResponses finds responses that were bought and whose ids did not reach the worker. OpenAI lists no
+ * responses; its webhooks are the only way to find one.
+ */
+export interface LostResponses {
+  /**
+   * Waits for a webhook about the response whose create carried this token.
+   * @param options.sinceMs responses that ended before this time are skipped.
+   * @param options.upstream looks responses up, with the headers of the create.
+   * @returns undefined when none came before the signal aborted.
+   */
+  findLostResponse(token: string, options: FindOptions): Promise<UpstreamResponse | undefined>;
+}
+
+interface FindOptions {
+  sinceMs: number;
+  upstream: Pick<Upstream, 'retrieve'>;
+  signal: AbortSignal;
+}
+
+/** Without this memory every job that searches would look up each response again. */
+const REMEMBERED = 10_000;
+
+export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
+  /** By response id: its token, or undefined when it has none. */
+  const tokens = new Map<string, string | undefined>();
+
+  const look = async (
+    id: string,
+    { upstream, signal }: FindOptions,
+  ): Promise<UpstreamResponse | undefined> => {
+    try {
+      const response = await upstream.retrieve(id, signal);
+      remember(id, purchaseTokenOf(response));
+      return response;
+    } catch {
+      // The upstream has forgotten it, or is out of reach: in either case it is not found.
+      return undefined;
+    }
+  };
+  const remember = (id: string, token: string | undefined): void => {
+    tokens.set(id, token);
+    const [oldest] = tokens.keys();
+    if (tokens.size > REMEMBERED && oldest !== undefined) tokens.delete(oldest);
+  };
+
+  return {
+    async findLostResponse(token, options) {
+      for await (const id of openAiEvents.ended(options.sinceMs, options.signal)) {
+        if (tokens.has(id) && tokens.get(id) !== token) continue;
+        const response = await look(id, options);
+        if (response !== undefined && purchaseTokenOf(response) === token) return response;
+      }
+      return undefined;
+    },
+  };
+}
+
+/**
+ * The only thing that o3-queue adds to a caller's request, and only where webhooks are in use. No caller sees
+ * it.
+ */
+const TOKEN_KEY = 'o3q_purchase';
+/** OpenAI accepts no more pairs, and the caller's own come first. */
+const MOST_PAIRS = 16;
+
+/**
+ * withPurchaseToken puts the token into the metadata of a body, by which a response is recognized when its id
+ * is lost.
+ */
+export function withPurchaseToken(body: Record<string, unknown>, token: string): Record<string, unknown> {
+  const metadata = body['metadata'] ?? {};
+  if (typeof metadata !== 'object' || Object.keys(metadata).length >= MOST_PAIRS) return body;
+  return { ...body, metadata: { ...metadata, [TOKEN_KEY]: token } };
+}
+
+/** purchaseTokenOf returns the token of the create that bought a response; undefined: it carried none. */
+export function purchaseTokenOf({ metadata }: UpstreamResponse): string | undefined {
+  return metadata?.[TOKEN_KEY];
+}
+
+/** withoutPurchaseToken returns the response as its caller would have received it. */
+export function withoutPurchaseToken(response: UpstreamResponse): UpstreamResponse {
+  const { [TOKEN_KEY]: token, ...metadata } = response.metadata ?? {};
+  return token === undefined ? response : { ...response, metadata };
 }

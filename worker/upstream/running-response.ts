@@ -20,9 +20,9 @@ export interface RunningResponse {
   streamed: boolean;
   /**
    * The upstream's limits, as the answer to the create stated them; undefined: another attempt sent the
-   * create.
+   * create, or the job's headers chose another project, whose limits are its own.
    */
-  limits?: AdvertisedLimits;
+  limits?: AdvertisedLimits | undefined;
   /**
    * Its events from the second on; undefined: it is to be polled, or has ended. The generator throws only
    * failures, and ends with the signal of its attempt. It holds a connection until it is read to its end or

@@ -53,8 +53,8 @@ return expected
  * the model. `jobs` holds for each job its id, its estimated input tokens and its class.
  *
  * Returns `{reason, wait (ms), end of the leases (Unix ms), answers…}`. There is an answer for each job that
- * was looked at: the tokens reserved for it, -1 when another dispatcher has reserved for it, or '' when it was
- * passed over. The reason is '' when there was enough for all, up to `most` jobs.
+ * was looked at: the tokens reserved for it, -1 when another dispatcher has reserved for it, or '' when it
+ * was passed over. The reason is '' when there was enough for all, up to `most` jobs.
  *
  * Right after a stop or a pause, jobs that were refused before come last: what refuses one of them alone must
  * not hold up the others.

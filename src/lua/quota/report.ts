@@ -4,16 +4,16 @@ import { quotaStop } from './stop.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * Records what a job has met at the upstream, for all workers that would send the next one. `inside` is '1' when
- * the upstream had accepted the job's create request, and its response then failed.
+ * Records what a job has met at the upstream, for all workers that would send the next one. `inside` is '1'
+ * when the upstream had accepted the job's create request, and its response then failed.
  *
  * `kind` is
  *
- * - `stop`: nothing is sent but one probe after `firstMs`, then after twice as long each time, up to `lastMs`.
- *   `reason` says why.
+ * - `stop`: nothing is sent but one probe after `firstMs`, then after twice as long each time, up to
+ *   `lastMs`. `reason` says why.
  * - `failure`: the same, once five different jobs in a row have failed.
- * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job has
- *   passed since the last pause, up to `lastMs`.
+ * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job
+ *   has passed since the last pause, up to `lastMs`.
  * - `gone`: jobs with a further fallback do not ask for ten minutes. Nothing stops for the others.
  *
  * What one job meets while others pass is its own: the third time it stops no other job.

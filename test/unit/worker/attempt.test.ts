@@ -108,7 +108,8 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
 }
 
 function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
-  return {
+  const upstream: Upstream = {
+    withHeaders: () => upstream,
     create: async () => {
       done.push('create');
       if (create !== undefined) throw create;
@@ -126,6 +127,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
       done.push('cancel');
       return cancel?.() ?? null;
     },
+    delete: async () => true,
     listModels: async () => undefined,
     graceMs: 300,
     lostMs: 1000,
@@ -133,6 +135,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     pace: createPace(200),
     close: async () => {},
   };
+  return upstream;
 }
 
 describe('runAttempt', () => {
