@@ -1,6 +1,6 @@
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
-import { withoutPurchaseToken } from '../upstream/lost-responses.ts';
+import { withoutFencingToken } from '../upstream/lost-responses.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, type AttemptContext, spentByNow, startAttempt } from './attempt-state.ts';
 import { adoptOrBuy } from './buy.ts';
@@ -136,5 +136,5 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
   attempt.ended = response;
   const { model, upstreamModel, prices } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
-  return writeDown(endFrom(withoutPurchaseToken(response), prices, fallbackFrom), attempt.record);
+  return writeDown(endFrom(withoutFencingToken(response), prices, fallbackFrom), attempt.record);
 }

@@ -64,7 +64,9 @@ async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> 
   return allWait ? postponedInside(failure, attempt) : brokenOff(failure, attempt);
 }
 
-/** The response is over and booked, and the job waits with all others. Readers are told why it begins again. */
+/**
+ * The response is over and booked, and the job waits with all others. Readers are told why it begins again.
+ */
 async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outcome> {
   const { record, ended, purchase, prices, alias } = attempt;
   const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
@@ -77,8 +79,8 @@ async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outc
 const LONGEST_HOLD_MS = 60_000;
 
 /**
- * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure is
- * another, or the job has waited for as long as an answer may take.
+ * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure
+ * is another, or the job has waited for as long as an answer may take.
  */
 async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | undefined> {
   if (!(failure instanceof RetryableError) || concernOf(failure) !== 'job for now') return undefined;
@@ -125,9 +127,10 @@ function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Atte
 }
 
 /**
- * The mark of the create stays, for a later search by its token. Its sender no longer waits for the answer.
+ * The purchase mark stays, for a later search by its fencing token. Its sender no longer waits for the
+ * answer.
  */
-const CREATE_ABANDONED: RunProgress = { submittingOver: true };
+const CREATE_ABANDONED: RunProgress = { purchaseMarkAbandoned: true };
 /** The next attempt must not adopt a response that has failed. */
 const RESPONSE_GONE: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 
