@@ -53,15 +53,21 @@ export function createWatcher({ route, producerUrls, random, startsAfterMs, sign
     doneAt: undefined,
   };
   let last: number | undefined;
+  /** Whether the last event was a part of the answer: the next one then follows it without a gap. */
+  let isInAnswer = false;
 
   const take = ({ number, line, text, restarts, isEnd }: StreamItem): void => {
     if (number !== undefined) {
       if (number <= (last ?? -1)) watched.flaws.push(`number ${number} came after ${last}`);
-      if (route.isGapless && number !== (last ?? -1) + 1) watched.flaws.push(`${number} follows ${last}`);
+      if (route.isOneAttempt && isInAnswer && number !== (last ?? -1) + 1) {
+        watched.flaws.push(`${number} follows ${last}`);
+      }
       last = number;
-      watched.lines.push(`${number} ${line}`);
+      isInAnswer = line !== undefined;
+      if (line !== undefined) watched.lines.push(`${number} ${line}`);
     }
     if (restarts) watched.text = '';
+    if (restarts && route.isOneAttempt) watched.lines.length = 0;
     watched.text += text;
     if (isEnd) watched.doneAt = Date.now();
   };

@@ -17,8 +17,6 @@ export interface StreamedOutput {
    * streamed is no part of it, because it comes from an earlier response.
    */
   complete(output: readonly unknown[]): ResponseEvent[] | undefined;
-  /** Returns the events that end all items as incomplete: their response is lost. */
-  closeIncomplete(): ResponseEvent[];
   /**
    * Returns the final output with everything that was streamed and that it lacks. A final output that
    * contradicts what was streamed stays as it is.
@@ -26,14 +24,13 @@ export interface StreamedOutput {
   merged(output: readonly unknown[]): unknown[];
 }
 
-/** @param nextIndex returns the index of the next item in the replay. */
-export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
+export function createStreamedOutput(): StreamedOutput {
   const items: StreamedItem[] = [];
   /** By the upstream's index: the item that had it last. */
   const byIndex = new Map<number, StreamedItem>();
 
   const begin = (upstreamIndex: number | undefined): StreamedItem => {
-    const item = createStreamedItem(nextIndex());
+    const item = createStreamedItem(items.length);
     items.push(item);
     if (upstreamIndex !== undefined) byIndex.set(upstreamIndex, item);
     return item;
@@ -111,7 +108,6 @@ export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
         ...others.flatMap((item) => item.closeIncomplete()),
       ];
     },
-    closeIncomplete: () => items.flatMap((item) => item.closeIncomplete()),
     merged(output) {
       const pairs = paired(output);
       const others = items.filter((item) => !pairs.includes(item));

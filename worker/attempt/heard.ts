@@ -70,8 +70,7 @@ export async function withHeard(
 async function streamedIn(record: Pick<RunRecordWriter, 'eventLog'>): Promise<StreamedOutput> {
   const { entries, purchase } = await record.eventLog();
   const read = createEventLogReader();
-  let items = 0;
-  const streamed = createStreamedOutput(() => items++);
+  const streamed = createStreamedOutput();
   for (const entry of entries.map(read)) {
     if (entry.purchase === purchase) for (const event of entry.events) streamed.add(event);
   }
