@@ -126,7 +126,7 @@ export type Bought = Required<
   Pick<RunProgress, 'background' | 'streamed' | 'responseCreatedAt' | 'upstreamStatus'>
 > & { upstreamId: string };
 
-export interface RunRecordOptions {
+export interface RunRecordWriterOptions {
   redis: Redis | Cluster;
   keys: ModelKeys;
   id: string;
@@ -141,7 +141,7 @@ export interface RunRecordOptions {
   keepSeconds: { completed: number; failed: number };
 }
 
-export function createRunRecord({
+export function createRunRecordWriter({
   redis,
   keys,
   id,
@@ -150,9 +150,9 @@ export function createRunRecord({
   tenant,
   usageKey,
   keepSeconds,
-}: RunRecordOptions): RunRecordWriter {
+}: RunRecordWriterOptions): RunRecordWriter {
   // Not the lock token: BullMQ may give a worker the same job again with the same token.
-  const writer = randomUUID();
+  const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
   return {
@@ -218,12 +218,12 @@ export function createRunRecord({
     },
 
     async append(entry, progress) {
-      const previousEntryId = entries === 0 ? '' : `${writer}:${entries}`;
+      const previousEntryId = entries === 0 ? '' : `${writerId}:${entries}`;
       entries += 1;
       const answer = (await appendToEventLog.run(redis, {
         keys: scriptKeys,
         args: {
-          ...{ lockToken, entryId: `${writer}:${entries}`, previousEntryId },
+          ...{ lockToken, entryId: `${writerId}:${entries}`, previousEntryId },
           newEvents: 'events' in entry ? entry.events : '',
           reason: 'reason' in entry ? entry.reason : '',
           mostBytes: MOST_LOG_BYTES,

@@ -21,7 +21,7 @@ export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: At
     return attempt.purchase;
   }
   const isAgain = attempt.number > 1 || (record.purchases > 0 && record.error !== undefined);
-  if (isAgain) await attempt.record.append({ reason: reasonFor(record) }, {});
+  if (isAgain) await attempt.writer.append({ reason: reasonFor(record) }, {});
   return (await findEarlierPurchase(record.purchaseMark, attempt)) ?? (await buyOnce(job, attempt));
 }
 
@@ -40,7 +40,7 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   } catch (error: unknown) {
     if (!(error instanceof PurchaseUncertainError)) throw error;
     attempt.isUncertain = true;
-    const own = await findOwnPurchase((await attempt.record.read()).purchaseMark, attempt);
+    const own = await findOwnPurchase((await attempt.writer.read()).purchaseMark, attempt);
     if (own === undefined) throw error;
     return own;
   }
@@ -65,10 +65,10 @@ async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * purchase for the next worker. After that it leaves a response that the next worker adopts.
  */
 async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
-  const { record, reservation, lostResponses } = attempt;
+  const { writer, reservation, lostResponses } = attempt;
   reservation.assertUnspent();
   const fencingToken = randomUUID();
-  const [marked] = await Promise.all([record.markPurchase(fencingToken), reservation.sent()]);
+  const [marked] = await Promise.all([writer.markPurchase(fencingToken), reservation.sent()]);
   if (marked.kind === 'finished' || marked.kind === 'cancel-requested') throw new Interruption('cancelled');
   const earlier = marked.kind === 'purchased' ? purchaseToAdopt(marked.record) : undefined;
   if (earlier !== undefined) return adoptLate(earlier, attempt);
@@ -87,7 +87,7 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * answer keeps it.
  */
 async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<RunningResponse> {
-  const { upstream, record, active, reservation, model } = attempt;
+  const { upstream, writer, active, reservation, model } = attempt;
   const use = { background: model.background, stream: model.stream };
   try {
     // Writing the mark took a round trip, in which the job may have been cancelled.
@@ -102,7 +102,7 @@ async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<R
       throw error;
     }
     const allWait = await reservation.refused(error);
-    await record.save({ purchaseMark: undefined });
+    await writer.save({ purchaseMark: undefined });
     throw allWait ? new PostponedError({ cause: error }) : error;
   }
 }

@@ -1,4 +1,4 @@
-import { pause } from '../../src/async/waker.ts';
+import { createWaker } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
 import type { PurchaseMark } from '../../src/run/record.ts';
 import type { Stored } from '../../src/run/writer.ts';
@@ -45,12 +45,13 @@ export async function findOwnPurchase(
 
 /** The sender may only have lost the job's lock. It then has a grace in which it can still store the id. */
 async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
-  const { record, upstream, active } = attempt;
+  const { writer, upstream, active } = attempt;
   const until = Date.now() + upstream.graceMs;
+  const waker = createWaker(active.stopRequested);
   while (Date.now() < until && !active.stopRequested.aborted) {
-    const purchase = purchaseToAdopt(await record.read());
+    const purchase = purchaseToAdopt(await writer.read());
     if (purchase !== undefined) return adoptLate(purchase, attempt);
-    await pause(LOOK_AGAIN_MS, active.stopRequested);
+    await waker.wait(LOOK_AGAIN_MS);
   }
   return undefined;
 }
@@ -94,7 +95,7 @@ export function adoptLate(purchase: Purchase, attempt: Attempt): Purchase {
 export function storeResponseId(
   purchase: Purchase,
   fencingToken: string,
-  { record }: Pick<Attempt, 'record'>,
+  { writer }: Pick<Attempt, 'writer'>,
 ): Promise<Stored> {
-  return record.storePurchase(fencingToken, identityOf(purchase));
+  return writer.storePurchase(fencingToken, identityOf(purchase));
 }

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI, { APIError } from 'openai';
 import { Agent, type Response } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
@@ -140,7 +140,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         // The response has ended or was deleted meanwhile, so there is nothing left to stop.
         if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
       }
-      await pause(CANCEL_PAUSE_MS * tries);
+      await sleep(CANCEL_PAUSE_MS * tries);
     }
   };
 
@@ -155,7 +155,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       const response: unknown = await judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
           const reply = await client.responses.retrieve(id, {}, { signal: connection.signal }).asResponse();
-          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
+          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a
+          // response without output.
           const body = await reply.text();
           const value = parsed(body);
           if (isUpstreamResponse(value)) return value;
@@ -244,7 +245,10 @@ function errorIn({ headers }: globalThis.Response): (envelope: object) => Error 
   return (envelope) => new APIError(undefined, envelope, undefined, headers);
 }
 
-/** Some servers answer with the response although its stream was asked for: that is an event where it has ended. */
+/**
+ * Some servers answer with the response although its stream was asked for: that is an event where it has
+ * ended.
+ */
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
 }

@@ -58,7 +58,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
     alias: 'o3',
     model: { ...defaultModels().models['o3'], ...policy } as ModelConfig,
     prices: createPriceList({}),
-    record: {
+    writer: {
       begin: async () => ({
         state: known.status === undefined ? 'open' : 'finished',
         record: { ...runRecordFrom([]), attempt: 1, ...known },
