@@ -26,8 +26,7 @@ import type { QuotaSignals } from './reservation/quota-signals.ts';
 import { createReservations } from './reservation/reservation.ts';
 import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
-import type { LostResponses } from './upstream/lost-responses.ts';
-import type { OpenAiEvents } from './upstream/openai-events.ts';
+import type { LostResponses, OpenAiEvents } from './upstream/openai-events.ts';
 
 export interface ModelWorkerOptions {
   redis: RedisClient;

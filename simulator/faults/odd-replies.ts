@@ -12,6 +12,11 @@ export const ODD_REPLIES = {
     'Incorrect API key provided: sk-****. You can find your key in your account.',
     'invalid_api_key',
   ),
+  '401_organization': error(
+    401,
+    'OpenAI-Organization header should match organization for API key',
+    'mismatched_organization',
+  ),
   '402': error(402, 'Insufficient credits. Add more credits and try again.', 402),
   '400_billing': error(400, 'Billing hard limit has been reached', 'billing_hard_limit_reached'),
   '403_html': page(403, '403 Forbidden'),

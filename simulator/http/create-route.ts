@@ -1,6 +1,7 @@
 import type { CreateFault } from '../faults/faults.ts';
 import { ODD_REPLIES, type OddReplyName, retryAfterOf } from '../faults/odd-replies.ts';
 import { refusal } from '../faults/refusals.ts';
+import type { Account } from '../request/account.ts';
 import { responseObject } from '../response/response-object.ts';
 import { admit, type CreateDeps, type Purchase, purchase } from './purchase.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
@@ -8,8 +9,8 @@ import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
 /**
  * createResponse answers `POST /v1/responses`: first the outages, then the create faults, then the purchase.
  */
-export function createResponse(body: unknown, deps: CreateDeps): Reply {
-  const admission = admit(body, deps);
+export function createResponse(body: unknown, account: Account, deps: CreateDeps): Reply {
+  const admission = admit(body, account, deps);
   const { request, faults, countKey } = admission;
   const { create: fault } = faults;
   if (deps.outages.isDown(request.model.id)) return { kind: 'reset', run: undefined };
@@ -33,6 +34,7 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
     case '400_billing':
     case '400_busy':
     case '401':
+    case '401_organization':
     case '402':
     case '403_html':
     case '404_path':

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, badRequest, type ErrorBody, type ReplyHeaders, tooLarge } from '../api/errors.ts';
 import type { OddReply } from '../faults/odd-replies.ts';
+import { type Account, accountOf } from '../request/account.ts';
 
 /** Exchange is one HTTP call: the request, and the ways to answer it. */
 export type Exchange = {
@@ -9,6 +10,7 @@ export type Exchange = {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly authorization: string | undefined;
+  readonly account: Account;
   readonly response: ServerResponse;
   readJson(): Promise<unknown>;
   sendJson(status: number, body: object, headers?: ReplyHeaders): void;
@@ -56,6 +58,7 @@ export function createExchange(
     path: url.pathname,
     query: url.searchParams,
     authorization: request.headers.authorization,
+    account: accountOf(request.headers),
     response,
     readJson: async () => parseJson(await readBody(request)),
     sendJson,

@@ -46,10 +46,12 @@ export function cancelResponse(id: string, { store, ledger, now }: LookupDeps): 
   return { kind: 'json', body: cancel(run, now()) };
 }
 
-export function deleteResponse(id: string, { store, now }: LookupDeps): Reply {
+export function deleteResponse(id: string, { store, ledger, now }: LookupDeps): Reply {
+  ledger.count('deletes');
   const run = store.find(id);
   refuseIfGone(run);
   if (!isFinished(run, now())) throw badRequest('Cannot delete an in-flight response.');
+  run.deletedAtMs = elapsedMs(run, now());
   store.remove(run);
   return { kind: 'json', body: { id, object: 'response', deleted: true } };
 }

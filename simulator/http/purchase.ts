@@ -6,6 +6,7 @@ import type { Outages } from '../faults/outage.ts';
 import type { LedgerWriter } from '../ledger/ledger.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Settings } from '../options.ts';
+import type { Account } from '../request/account.ts';
 import { type CreateRequest, readCreateRequest } from '../request/create-request.ts';
 import { questionText } from '../request/input.ts';
 import { shorten, simulatedSummary } from '../response/answer.ts';
@@ -38,11 +39,15 @@ export type Admission = {
 export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 
 /** admit checks a create body and decides which faults the create meets. It buys nothing. */
-export function admit(body: unknown, { settings, store, faultCounts }: CreateDeps): Admission {
-  const asked = readCreateRequest(body, settings.models);
+export function admit(
+  body: unknown,
+  account: Account,
+  { settings, store, faultCounts }: CreateDeps,
+): Admission {
+  const asked = readCreateRequest(body, account, settings.models);
   checkStream(asked, settings);
   const request = applyProfile(asked, settings);
-  checkPrevious(request, store);
+  checkPrevious(request, store.of(account));
   checkWebhooks(request, settings);
   const { key, faults, numbers } = request.sim;
   const hasFault = Object.values(faults).some((fault) => fault !== undefined && fault.length > 0);

@@ -6,6 +6,7 @@ import {
   saysCredentials,
   saysModel,
   saysMoney,
+  saysNamedAccount,
   saysThrottled,
   saysTooLarge,
 } from './refusal-words.ts';
@@ -133,6 +134,8 @@ export interface UpstreamRefusal extends Refusal {
   form?: RefusalForm;
   /** The upstream model that was asked for; undefined: unknown. */
   upstreamModel?: string | undefined;
+  /** The job's own headers chose the organization or the project. Default: the upstream's key did. */
+  hasOwnAccount?: boolean | undefined;
 }
 
 export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
@@ -148,6 +151,7 @@ export function failureFromRefusal({
   retryAfterMs,
   form = 'envelope',
   upstreamModel,
+  hasOwnAccount = false,
   ...refusal
 }: UpstreamRefusal): Failure {
   const { status } = refusal;
@@ -159,6 +163,7 @@ export function failureFromRefusal({
   if (status === undefined) {
     return failureFromResponseError({ ...refusal, code: refusal.code ?? refusal.type ?? 'unknown' });
   }
+  if (hasOwnAccount && saysNamedAccount(refusal)) return terminal('invalid_request');
   if (saysMoney(refusal)) return retryable('quota_exhausted');
   if (form === 'page' && status < 500 && !STATUSES_OF_PAGES.has(status)) return retryable('wrong_address');
   if (saysTooLarge(refusal)) return terminal('request_too_large');
@@ -247,6 +252,9 @@ export function failureFromResponseError(error: {
       : new RetryableError('rate_limited', message, { refusal });
   }
   if (code === 'model_not_found') return new RetryableError('model_not_found', message, { refusal });
+  // By the code alone: the words may be those of a tool's server, about another key.
+  if (saysCredentials({ ...refusal, message: '' }))
+    return new RetryableError('permission', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });
   const status = statusIn(code, type);
   if (status === undefined) return new RetryableError('response_failed', message, { refusal });

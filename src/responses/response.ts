@@ -12,6 +12,8 @@ export interface UpstreamResponse {
   background?: boolean | null;
   metadata?: Record<string, string> | null;
   output?: unknown;
+  /** OpenAI's SDK has this field and the wire does not; some servers send it in place of `output`. */
+  output_text?: unknown;
   error?: {
     code?: string | null;
     message?: string | null;

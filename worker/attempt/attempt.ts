@@ -1,6 +1,7 @@
 import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
-import { withoutFencingToken } from '../upstream/lost-responses.ts';
+import { withoutFencingToken } from '../upstream/openai-events.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, type AttemptContext, spentByNow, startAttempt } from './attempt-state.ts';
 import { adoptOrBuy } from './buy.ts';
@@ -123,7 +124,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       signal: active.signal,
       stallMs: model.stallMs,
     });
-    return await withHeard(response, heard, eventLogWriter, writer);
+    return await withHeard(wellFormed(response), heard, eventLogWriter, writer);
   } finally {
     eventLogWriter.stop();
   }

@@ -3,7 +3,7 @@ import type { RunRecord } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
-import { withFencingToken } from '../upstream/lost-responses.ts';
+import { withFencingToken } from '../upstream/openai-events.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, stopPurchase } from './attempt-state.ts';
@@ -48,12 +48,16 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 
 async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   const { slots } = attempt.upstream;
-  const hasSlot = await slots.acquire(attempt.active.stopRequested);
+  let hasSlot = await slots.acquire(attempt.active.stopRequested);
+  const release = (): void => {
+    if (hasSlot) slots.release();
+    hasSlot = false;
+  };
   try {
     attempt.active.assertMayCreate();
-    return await buy(job, attempt);
+    return await buy(job, attempt, release);
   } finally {
-    if (hasSlot) slots.release();
+    release();
   }
 }
 
@@ -64,7 +68,7 @@ async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * A crash before the mark leaves nothing. Between mark and id it leaves a mark without an id, an uncertain
  * purchase for the next worker. After that it leaves a response that the next worker adopts.
  */
-async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
+async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promise<Purchase> {
   const { writer, reservation, lostResponses } = attempt;
   reservation.assertUnspent();
   const fencingToken = randomUUID();
@@ -76,7 +80,7 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   attempt.isUncertain = false;
   // Without webhooks nothing could find a response by its token.
   const body = lostResponses === undefined ? job.body : withFencingToken(job.body, fencingToken);
-  const running = await create({ ...job, body }, attempt);
+  const running = await create({ ...job, body }, attempt, onSlow);
   attempt.purchase = newPurchase(running, Date.now());
   await keep(attempt.purchase, fencingToken, attempt);
   return attempt.purchase;
@@ -86,13 +90,17 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * A refusal in the upstream's own words means that nothing was bought, so the mark goes. A create without an
  * answer keeps it.
  */
-async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<RunningResponse> {
+async function create(
+  { body, stream }: CheckedJob,
+  attempt: Attempt,
+  onSlow: () => void,
+): Promise<RunningResponse> {
   const { upstream, writer, active, reservation, model } = attempt;
   const use = { background: model.background, stream: model.stream };
   try {
     // Writing the mark took a round trip, in which the job may have been cancelled.
     active.assertMayCreate();
-    const running = await upstream.create(body, { stream, signal: active.signal, use });
+    const running = await upstream.create(body, { stream, signal: active.signal, onSlow, use });
     reservation.accepted(running.limits);
     return running;
   } catch (error: unknown) {

@@ -8,7 +8,6 @@ import {
 } from '../../src/errors/failure.ts';
 import type { RunProgress, Spent } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
-import { quotaReportOf } from '../reservation/quota-signals.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
@@ -60,7 +59,7 @@ async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> 
   const isInside = ended !== undefined || purchase !== undefined;
   if (!isInside) return (await heldBack(failure, attempt)) ?? brokenOff(failure, attempt);
   // What a create request has met is reported already.
-  const allWait = await reservation.report(quotaReportOf(failure, { inside: true }));
+  const allWait = await reservation.failedInside(failure);
   return allWait ? postponedInside(failure, attempt) : brokenOff(failure, attempt);
 }
 

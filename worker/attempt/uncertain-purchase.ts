@@ -60,7 +60,7 @@ async function findByFencingToken(
   { fencingToken, at }: PurchaseMark,
   attempt: Attempt,
 ): Promise<Purchase | undefined> {
-  const { active, lostResponses, model, onPurchase } = attempt;
+  const { active, lostResponses, model, onPurchase, upstream } = attempt;
   if (lostResponses === undefined) return undefined;
   // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nothing else
   // refers to, which then never fires.
@@ -69,10 +69,12 @@ async function findByFencingToken(
   const timer = setTimeout(end, model.uncertainWaitMs);
   if (active.stopRequested.aborted) end();
   active.stopRequested.addEventListener('abort', end, { once: true });
-  const response = await lostResponses.findLostResponse(fencingToken, at, enough.signal).finally(() => {
-    clearTimeout(timer);
-    active.stopRequested.removeEventListener('abort', end);
-  });
+  const response = await lostResponses
+    .findLostResponse(fencingToken, { sinceMs: at, upstream, signal: enough.signal })
+    .finally(() => {
+      clearTimeout(timer);
+      active.stopRequested.removeEventListener('abort', end);
+    });
   if (response === undefined) return undefined;
   const purchase = newPurchase({ response, background: true, streamed: false }, at);
   await storeResponseId(purchase, fencingToken, attempt);

@@ -75,6 +75,17 @@ describe('a worker', () => {
     expect(world.bought('Second')).toHaveLength(1);
   });
 
+  it('asks more than eight questions at once of a server that sends its first byte with the answer', async () => {
+    await start({
+      simulator: { background: 'rejected', streams: 'rejected', thinkMs: 2000 },
+      patience: { slotMs: 100 },
+    });
+    const jobs = await Promise.all(Array.from({ length: 12 }, (_, i) => world.ask(`Number ${i}?`)));
+    for (const { id } of jobs)
+      expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 12, most_running: 12 });
+  });
+
   it('polls at a server that has the background mode and no streams', async () => {
     await start({ simulator: { streams: 'rejected' } });
     await complete('First', false);

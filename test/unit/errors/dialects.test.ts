@@ -78,7 +78,24 @@ describe('whom a refusal concerns', () => {
       'money',
     ],
     ['OpenRouter, a key', 403, openAi('Key limit exceeded (monthly limit).', 403), 'money'],
+    [
+      'Alibaba',
+      400,
+      { code: 'Arrearage', message: 'Access denied, please make sure your account is in good standing.' },
+      'money',
+    ],
     // Credentials.
+    [
+      'Fireworks',
+      412,
+      {
+        error: {
+          type: 'invalid_request_error',
+          message: 'Account acme is suspended, possibly due to reaching the monthly spending limit.',
+        },
+      },
+      'credentials',
+    ],
     ['OpenAI', 401, openAi('Incorrect API key provided: sk-c***.', 'invalid_api_key'), 'credentials'],
     [
       'Azure',
@@ -150,6 +167,7 @@ describe('whom a refusal concerns', () => {
     ['API Gateway', 403, { message: 'Forbidden' }, 'address'],
     ['a method', 405, { detail: 'Method Not Allowed' }, 'address'],
     ['a redirect', 301, '', 'address'],
+    ['LM Studio', 400, { error: 'Unexpected endpoint or method. (POST /responses)' }, 'address'],
     // The weather.
     [
       'OpenAI',
@@ -209,6 +227,30 @@ describe('whom a refusal concerns', () => {
       'model',
     ],
     ['Ollama', 404, openAi("model 'o3' not found", null, 'api_error'), 'model'],
+    [
+      'Azure, another operation',
+      400,
+      {
+        error: {
+          code: 'OperationNotSupported',
+          message: 'The responses operation does not work with the specified model, o3.',
+        },
+      },
+      'model',
+    ],
+    [
+      'OpenAI, another route',
+      404,
+      {
+        error: {
+          message: 'This model is only supported in v1/chat/completions and not in v1/responses.',
+          type: 'invalid_request_error',
+          param: 'model',
+          code: null,
+        },
+      },
+      'model',
+    ],
     // This job, for now.
     [
       'OpenAI',
@@ -263,6 +305,32 @@ describe('whom a refusal concerns', () => {
       'another name than the model’s',
       404,
       openAi('The model `qwen-nope` does not exist.', 404, 'NotFoundError'),
+      'job',
+    ],
+    [
+      'OpenRouter, in the words of a provider',
+      400,
+      {
+        error: {
+          message: 'Provider returned error',
+          code: 400,
+          metadata: { raw: '{"error":{"message":"max_tokens is too large: 999"}}', provider_name: 'OpenAI' },
+        },
+      },
+      'job',
+    ],
+    ['a tool of the model', 400, openAi('Image input is not supported with model o3'), 'job'],
+    [
+      'a server of tools',
+      424,
+      {
+        error: {
+          message: "Error retrieving tool list from MCP server: 'x'. Http status code: 401 (Unauthorized)",
+          type: 'external_connector_error',
+          param: 'tools',
+          code: 'http_error',
+        },
+      },
       'job',
     ],
     [

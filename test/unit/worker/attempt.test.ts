@@ -100,6 +100,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
       sent: async () => {},
       accepted: () => {},
       refused: async () => answers.allWait ?? false,
+      failedInside: async () => answers.allWait ?? false,
       report: async () => answers.allWait ?? false,
     },
     onPurchase: (event) => void purchases.push(event),
@@ -109,7 +110,8 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
 }
 
 function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
-  return {
+  const upstream: Upstream = {
+    withHeaders: () => upstream,
     create: async () => {
       done.push('create');
       if (create !== undefined) throw create;
@@ -127,6 +129,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
       done.push('cancel');
       return cancel?.() ?? null;
     },
+    delete: async () => true,
     listModels: async () => undefined,
     graceMs: 300,
     lostMs: 1000,
@@ -134,6 +137,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     pace: createPace(200),
     close: async () => {},
   };
+  return upstream;
 }
 
 describe('runAttempt', () => {
