@@ -14,7 +14,9 @@ type BackgroundProfile =
   /** It ignores the field and streams nothing: its first byte comes when the answer is there. */
   | 'late';
 
-/** StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400. */
+/**
+ * StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400.
+ */
 type StreamProfile = 'supported' | 'rejected';
 
 /** SimulatorOptions are the options of `createSimulator`, as docs/SIMULATOR.md lists them. */

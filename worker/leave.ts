@@ -8,8 +8,8 @@ const SILENCE_MS = 800;
 const TICK_MS = 50;
 
 /**
- * leaveAll stops the workers of all models. Without a Redis that takes writes no job can be given back, and
- * a worker that waited for it would be ended by force. Their locks expire by themselves, and other workers
+ * leaveAll stops the workers of all models. Without a Redis that takes writes no job can be given back, and a
+ * worker that waited for it would be ended by force. Their locks expire by themselves, and other workers
  * adopt what runs. Only a response that no other worker could adopt is worth the wait.
  */
 export async function leaveAll(

@@ -89,9 +89,9 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
 };
 
 /**
- * Faults that no storm has. Most of them concern what all jobs share, such as money: after them all jobs wait for a
- * probe, as they should. `no_opening`: without the id of its response no worker can adopt it, so that a kill costs
- * another purchase.
+ * Faults that no storm has. Most of them concern what all jobs share, such as money: after them all jobs wait
+ * for a probe, as they should. `no_opening`: without the id of its response no worker can adopt it, so that a
+ * kill costs another purchase.
  */
 const NOT_IN_STORMS = new Set([
   ...['429_quota', '400_billing', '402', '401', '403_html', '404_path', '200_html', '429_hour', 'no_opening'],

@@ -8,7 +8,7 @@ import type { ResultOutcome } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
-import { tokensText } from './job-details.ts';
+import { fallbackText, tokensText } from './job-details.ts';
 import { jobLine } from './job-line.ts';
 import { startLiveDisplay } from './live-display.ts';
 import type { Terminal } from './terminal.ts';
@@ -99,6 +99,10 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
     else if (result.incomplete_reason !== null) {
       const why = oneLine(result.incomplete_reason);
       notices.line(notices.paint('yellow', `The answer is incomplete, because the upstream stopped: ${why}`));
+    }
+    const fallback = fallbackText(result);
+    if (fallback !== undefined && !json) {
+      notices.line(notices.paint('yellow', oneLine(`${result.upstream_model} answered ${fallback}`)));
     }
     if (notices.isTerminal && !json) {
       const usage = result.usage === null ? '' : `, ${tokensText(result.usage)}`;

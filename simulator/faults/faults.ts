@@ -5,8 +5,8 @@ import { ODD_REPLY_NAMES } from './odd-replies.ts';
 /**
  * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on
  * one stream's connection, in the form of all its streams, in the response's life, in a later lookup, or in
- * the webhook of the response's end. One request may ask for one of each moment, as in `sim: "cut, gone"`, and
- * for any number of the form.
+ * the webhook of the response's end. One request may ask for one of each moment, as in `sim: "cut, gone"`,
+ * and for any number of the form.
  */
 const FAULTS = {
   create: [

@@ -125,14 +125,17 @@ function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 're
   };
 }
 
-function reasonOf({ reason, until, words }: QuotaPause, { model, upstreamModel, now }: Standing): string {
+function reasonOf(
+  { reason, until, words }: QuotaPause,
+  { model, config, upstreamModel, now }: Standing,
+): string {
   const time = new Date(until).toISOString();
   const next = until > now ? `one job tries again at ${time}` : 'the next job tries again';
   const resumption = `${next}, or all jobs after \`o3q resume ${model}\``;
   const said = words === '' ? '' : `: ${words}`;
   switch (reason) {
     case 'gone':
-      return goneReason(upstreamModel, model);
+      return goneReason(model, upstreamModelsOf(config));
     case 'quota_exhausted':
       return `quota exhausted (the upstream account of ${upstreamModel} has no money left${said}); ${resumption}`;
     case 'credentials_refused':
@@ -150,8 +153,16 @@ function reasonOf({ reason, until, words }: QuotaPause, { model, upstreamModel, 
   }
 }
 
-/** goneReason says which setting is missing while an upstream model does not exist and nothing takes over. */
-export function goneReason(upstreamModel: string, model: string): string {
+/**
+ * goneReason says which setting is missing while the upstream has neither a model nor any of its fallbacks.
+ *
+ * @param upstreamModels the upstream's name of the model, then its fallbacks.
+ */
+export function goneReason(model: string, [first = model, ...fallbacks]: readonly string[]): string {
   const settings = `models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
-  return `${upstreamModel} does not exist at the upstream, and no fallback takes over: set ${settings}`;
+  const others =
+    fallbacks.length === 0
+      ? 'and no fallback takes over'
+      : `and neither do its fallbacks (${fallbacks.join(', ')})`;
+  return `${first} does not exist at the upstream, ${others}: set ${settings}`;
 }

@@ -35,6 +35,7 @@ const COMPLETED: RunEnd = {
     answer_preview: 'Because.',
     upstream_model: 'o3',
     fallback_from: null,
+    fallback_extra_usd: null,
     incomplete_reason: null,
     refusal: null,
   },
