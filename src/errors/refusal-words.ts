@@ -47,13 +47,8 @@ export function isMoneyCode({ code, type }: Pick<Words, 'code' | 'type'>): boole
 }
 
 /**
-<<<<<<< HEAD
- * OpenAI answers 401 `mismatched_organization`: "OpenAI-Organization header should match organization for
- * API key".
-=======
  * OpenAI answers 401 `mismatched_organization`: "OpenAI-Organization header should match organization for API
  * key".
->>>>>>> main
  */
 const NAMED_ACCOUNT = [
   /\b(mismatched|invalid|unknown|no such|incorrect)[_ ](organization|project)\b/,

@@ -9,21 +9,12 @@ import { quotaReservations, quotaSignals } from './window.ts';
  *
  * `kind` is
  *
-<<<<<<< HEAD
  * - `breaker`: opens the circuit breaker; nothing is sent but one probe after `firstMs`, then after twice as
  *   long each time, up to `lastMs`. `reason` says why.
  * - `failure`: the same, once five different jobs in a row have failed.
  * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job
  *   has passed since the last pause, up to `lastMs`.
  * - `gone`: jobs with a further fallback do not ask for ten minutes. The others go on.
-=======
- * - `stop`: nothing is sent but one probe after `firstMs`, then after twice as long each time, up to
- *   `lastMs`. `reason` says why.
- * - `failure`: the same, once five different jobs in a row have failed.
- * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job
- *   has passed since the last pause, up to `lastMs`.
- * - `gone`: jobs with a further fallback do not ask for ten minutes. Nothing stops for the others.
->>>>>>> main
  *
  * What one job meets while others pass is its own: the third time it delays no other job.
  *
