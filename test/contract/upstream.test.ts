@@ -363,9 +363,16 @@ describe('the upstream', () => {
     await expect(create).rejects.toMatchObject({ name: 'PurchaseUncertainError' });
   });
 
-  it('a create without a listening server is no purchase', async () => {
-    const port = await findFreePort();
-    const unreachable = createUpstream({ apiKey: 'sk-test', baseUrl: `http://127.0.0.1:${port}/v1` });
+  it.each<[string, () => Promise<string>]>([
+    ['no server listens', async () => `http://127.0.0.1:${await findFreePort()}/v1`],
+    ['fetch refuses the port', async () => 'http://127.0.0.1:9/v1'],
+    ['the name does not exist', async () => 'http://no-such-host.invalid/v1'],
+    [
+      'a plain port is asked for TLS',
+      async () => (await startScripted(silent)).url.replace('http:', 'https:'),
+    ],
+  ])('a create is no purchase where %s', async (_, address) => {
+    const unreachable = createUpstream({ apiKey: 'sk-test', baseUrl: await address() });
     try {
       const create = unreachable.create(asked, { stream: true, signal: never });
       await expect(create).rejects.toMatchObject({ name: 'RetryableError', code: 'connection_lost' });
