@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../src/process/log.ts';
 import type { WriteProbe } from '../src/redis/write-probe.ts';
 import type { QueueWorker } from './job-worker.ts';
@@ -50,7 +50,7 @@ async function silence(
         if (trouble === undefined) ticks = 0;
       });
     }
-    await pause(TICK_MS);
+    await sleep(TICK_MS);
   }
   return false;
 }

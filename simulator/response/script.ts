@@ -1,4 +1,4 @@
-import type { Faults } from '../faults/faults.ts';
+import type { EndChange, Faults } from '../faults/faults.ts';
 import type { CreateRequest } from '../request/create-request.ts';
 import { argumentsFor, calledFunction } from './answer.ts';
 import { type Budget, countUsage, planTokens, type Usage } from './token-budget.ts';
@@ -31,6 +31,8 @@ export type Script = {
   readonly noUsage: Record<string, never> | null;
   /** How much of the output the finished response has. It may be less than was streamed. */
   readonly finalOutput: 'whole' | 'half' | 'empty';
+  /** The fields that are set or removed last of all in the finished response; undefined: none. */
+  readonly endChange: EndChange | undefined;
   /** The tokens that the response uses, whether it reports them or not. The rate limits count them. */
   readonly tokens: number;
   /** Whether the response completes as planned although a cancel was accepted. */
@@ -104,6 +106,7 @@ export function writeScript(request: CreateRequest, options: ScriptOptions): Scr
     usage: fault === 'usage_empty' || fault === 'usage_null' || isFailure(fault) ? null : usage,
     noUsage: fault === 'usage_empty' ? {} : null,
     finalOutput: fault === 'output_empty' ? 'empty' : fault === 'output_half' ? 'half' : 'whole',
+    endChange: fault === 'end' ? request.sim.end : undefined,
     tokens: usage.total_tokens,
     completesAfterCancel: fault === 'late_completion',
     keepaliveMs: options.keepaliveMs,
@@ -179,6 +182,7 @@ function planEnding(request: CreateRequest, { faults }: ScriptOptions, budget: B
     case 'refusal':
     case 'output_empty':
     case 'output_half':
+    case 'end':
     case 'late_completion':
     case undefined:
       return budget.exhausted

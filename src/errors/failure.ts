@@ -83,8 +83,8 @@ export function isFailure(error: unknown): error is Failure {
 }
 
 /**
- * Concern says whom a failure concerns. A refusal that concerns every job stops the model and charges no job;
- * one that no other job meets is the job's own in the end.
+ * Concern says whom a failure concerns. A refusal that concerns every job pauses the model and charges no
+ * job; one that no other job meets is the job's own in the end.
  *
  * - `money`, `credentials`, `address`, `model`: every job, until a person mends it or it passes.
  * - `weather`: every job, for a while.

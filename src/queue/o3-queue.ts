@@ -46,7 +46,7 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again
+   * Ends any pause of a model, and of its fallbacks: their jobs are sent again
    * at once.
    * @throws {QueueError} `model_not_configured`
    */
