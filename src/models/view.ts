@@ -1,7 +1,8 @@
 /**
  * - `open`: jobs are sent.
  * - `rate_limited`: the upstream has answered 429, and all workers wait.
- * - `paused`: the upstream account has no money left; one job probes from time to time.
+ * - `paused`: the upstream account has no money left; one job probes from time to time. Or Redis takes no
+ *   writes.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
  */
@@ -30,7 +31,10 @@ export interface ModelView {
 
 export interface ModelState {
   status: ModelStatus;
-  /** When one job tries again, ISO 8601; null: the model is open. In the past: the next job tries. */
+  /**
+   * When one job tries again, ISO 8601; null: the model is open, or the time is unknown. In the past: the next
+   * job tries.
+   */
   until: string | null;
   /** The status in words; null: nothing is wrong. */
   reason: string | null;

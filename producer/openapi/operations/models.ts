@@ -7,12 +7,14 @@ const count = z.int().min(0);
 const limit = z.number().nullable();
 
 const modelState = z.strictObject({
-  status: z.enum(MODEL_STATUSES).describe('`paused`: the upstream account has no money left.'),
+  status: z
+    .enum(MODEL_STATUSES)
+    .describe('`paused`: see `reason`; it is also the status while Redis takes no writes.'),
   until: z.iso
     .datetime()
     .nullable()
     .describe(
-      'When one job tries again; a time in the past means with the next job. null: the model is open.',
+      'When one job tries again; a time in the past means with the next job. null: the model is open, or the time is unknown.',
     ),
   reason: z.string().nullable(),
   waiting: count.describe('Jobs in the model’s fair queue.'),
