@@ -1,3 +1,4 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import { findViolations } from '../evidence/checks.ts';
@@ -7,7 +8,7 @@ import { purchaseRequirement, uncertainRequirement } from '../evidence/purchases
 import { exactly, figure, type Report, type Requirement, seconds } from '../evidence/report.ts';
 import { type PlannedJob, planCalmJobs } from '../fleet/job-plan.ts';
 import type { Stage } from '../fleet/stage.ts';
-import { becomes, onTime, pause } from '../fleet/timing.ts';
+import { becomes, onTime } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { FORECAST, MODEL, type Sky, SOURCES, type Source, type Weather } from './forecast.ts';
 import { createLookout, type Lookout } from './lookout.ts';
@@ -88,7 +89,7 @@ async function weather(world: World, size: WeatherSize): Promise<Findings> {
     const shareMs = size.durationMs / size.weathers.length;
     for (const [index, one] of size.weathers.entries()) {
       const fromAt = startedAt + index * shareMs;
-      await pause(fromAt + shareMs * SHARE.before - Date.now(), signal);
+      await sleep(fromAt + shareMs * SHARE.before - Date.now(), signal);
       passages.push(await pass(world, sky, one, Math.round(shareMs * SHARE.during)));
     }
     await load;
@@ -125,7 +126,7 @@ async function pass({ fleet, signal, say }: World, sky: Sky, one: Weather, forMs
       const [words] = pattern.exec(said) ?? [];
       if (words === undefined) {
         unnamed.set(source, said);
-        await pause(LOOK_EVERY_MS, signal);
+        await sleep(LOOK_EVERY_MS, signal);
         continue;
       }
       unnamed.delete(source);
@@ -133,7 +134,7 @@ async function pass({ fleet, signal, say }: World, sky: Sky, one: Weather, forMs
       say(`  ${source} after ${seconds(Date.now() - beganAt)}: ${words}`);
     }
   };
-  await Promise.all([...SOURCES.map(look), pause(forMs, signal)]);
+  await Promise.all([...SOURCES.map(look), sleep(forMs, signal)]);
   await one.end(sky);
   const endedAt = Date.now();
   say(`${one.name}: ends`);
@@ -163,7 +164,7 @@ async function askPatiently({ fleet, history, signal }: World, job: PlannedJob):
       return;
     } catch (error: unknown) {
       if (!(error instanceof O3ClientError) || !isForLater(error)) throw error;
-      await pause(ASK_AGAIN_MS, signal);
+      await sleep(ASK_AGAIN_MS, signal);
     }
   }
 }

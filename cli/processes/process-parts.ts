@@ -89,7 +89,8 @@ export async function launchWorker(
   redisUrl: string,
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
-  const { prefix, concurrency, workerPort, host, webhookSecret } = config;
+  const { prefix, concurrency, workerPort, host, signingSecret } = config;
+  if (config.hasBuiltInModels) warnOfBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port comes first: a worker that cannot listen should not have taken jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
@@ -100,10 +101,19 @@ export async function launchWorker(
       prefix,
       concurrency,
       upstream,
-      webhooksOut: webhookSecret === undefined ? undefined : { secret: webhookSecret },
+      webhooksOut: signingSecret === undefined ? undefined : { secret: signingSecret },
       logger: logger.child({ part: 'worker' }),
     }),
   );
+}
+
+function warnOfBuiltInFallbacks({ models }: Config, logger: Logger): void {
+  for (const [model, { fallbacks }] of Object.entries(models)) {
+    logger.warn(
+      { model, fallbacks, setting: `models.${model}.fallbacks` },
+      'built-in fallbacks answer, at their own prices, once the upstream lacks the model',
+    );
+  }
 }
 
 /** launchProducer starts a producer. @returns the URL on which it listens. */
@@ -121,7 +131,7 @@ export async function launchProducer(
     keys,
     requestsPerMinute: http.requestsPerMinute,
     webhookSecret: openai.webhookSecret,
-    webhooksOut: config.webhookSecret !== undefined,
+    webhooksOut: config.signingSecret !== undefined,
     logger: logger.child({ part: 'producer' }),
   });
   return keep(producer).url;

@@ -21,7 +21,7 @@ export interface Config extends FileConfig {
   /** The callers' keys. Without keys every caller has access, and the producer must listen on loopback. */
   readonly keys: readonly ApiKey[];
   /** Signs the webhooks to callers; undefined: no webhooks are sent. */
-  readonly webhookSecret: string | undefined;
+  readonly signingSecret: string | undefined;
   /** The port of a worker's `/livez`, `/readyz` and `/metrics`; undefined: the worker does not listen. */
   readonly workerPort: number | undefined;
   /** Jobs that a worker process holds at once, divided evenly among its models. */
@@ -64,7 +64,7 @@ export const VARIABLES = {
     default: '',
     meaning: 'what OpenAI signs its webhooks with, for producers and workers; unset: no webhooks',
   },
-  O3Q_WEBHOOK_SECRET: {
+  O3Q_SIGNING_SECRET: {
     default: '',
     meaning:
       'signs webhooks to `webhook_url`, on producers and workers: `whsec_` and 24 to 64 bytes in ' +
@@ -93,8 +93,14 @@ export const VARIABLES = {
     meaning: 'the instance that `o3q` and the seven functions talk to',
   },
   O3Q_API_KEY: { default: '', meaning: 'sent as `Authorization: Bearer` by `o3q` and the seven functions' },
-  LOG_LEVEL: { default: 'info', meaning: '`debug` (holds questions), `info`, `warn`, `error`, `silent`' },
+  LOG_LEVEL: {
+    default: 'info',
+    meaning: '`trace`, `debug` (both log questions), `info`, `warn`, `error`, `fatal`, `silent`',
+  },
 } as const satisfies Record<string, Variable>;
+
+/** Old names of variables, and their new ones. O3Q_WEBHOOK_SECRET was taken for OPENAI_WEBHOOK_SECRET. */
+const RENAMED_VARIABLES = new Map([['O3Q_WEBHOOK_SECRET', 'O3Q_SIGNING_SECRET']]);
 
 const wholeNumber = (least: number, most: number) =>
   z
@@ -106,7 +112,7 @@ const wholeNumber = (least: number, most: number) =>
 const httpUrl = z.string().refine(isHttpUrl, HTTP_URL_EXPECTED);
 
 /** The format and length of Standard Webhooks, whose shortest secret cannot be guessed. */
-const webhookSecret = z.string().refine((text) => {
+const signingSecret = z.string().refine((text) => {
   const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
   const bytes = Buffer.from(base64, 'base64').length;
   return base64.length % 4 === 0 && bytes >= 24 && bytes <= 64;
@@ -140,7 +146,7 @@ const environmentSchema = z.object({
     .optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   OPENAI_WEBHOOK_SECRET: z.string().optional(),
-  O3Q_WEBHOOK_SECRET: webhookSecret.optional(),
+  O3Q_SIGNING_SECRET: signingSecret.optional(),
   O3Q_CONFIG: z.string().optional(),
   O3Q_CONCURRENCY: wholeNumber(1, 100_000).default(2000),
   O3Q_WORKER_PORT: wholeNumber(1, 65_535).optional(),
@@ -178,7 +184,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
     host: values.HOST,
     port: values.PORT,
     keys: values.O3Q_KEYS,
-    webhookSecret: values.O3Q_WEBHOOK_SECRET,
+    signingSecret: values.O3Q_SIGNING_SECRET,
     workerPort: values.O3Q_WORKER_PORT,
     concurrency: values.O3Q_CONCURRENCY,
     shutdownMs: values.O3Q_SHUTDOWN_MS,
@@ -196,12 +202,12 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
  * The texts that must never appear in a log. A password is in the list as its URL has it (encoded), and
  * decoded.
  */
-export function secretsOf({ redisUrl = '', openai, keys, webhookSecret = '' }: Config): string[] {
+export function secretsOf({ redisUrl = '', openai, keys, signingSecret = '' }: Config): string[] {
   const written = [redisUrl, openai.baseUrl ?? ''].map(
     (url) => /:\/\/[^@/:]*:([^@/]*)@/.exec(url)?.[1] ?? '',
   );
   const callers = keys.map(({ secret }) => secret);
-  const ours = [openai.apiKey ?? '', openai.webhookSecret ?? '', webhookSecret];
+  const ours = [openai.apiKey ?? '', openai.webhookSecret ?? '', signingSecret];
   const secrets = [...ours, ...callers, ...written, ...written.map(decoded)];
   return [...new Set(secrets)].filter((secret) => secret !== '');
 }
@@ -226,10 +232,13 @@ function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 function unknownVariables(environment: NodeJS.ProcessEnv): Flaw[] {
   return Object.keys(environment)
     .filter((name) => name.startsWith('O3Q_') && !Object.hasOwn(VARIABLES, name))
-    .map((name) => ({
-      path: name,
-      message: `is not a variable of o3-queue; the variables are ${Object.keys(VARIABLES).join(', ')}`,
-    }));
+    .map((name) => ({ path: name, message: unknownVariable(name) }));
+}
+
+function unknownVariable(name: string): string {
+  const newName = RENAMED_VARIABLES.get(name);
+  if (newName !== undefined) return `is now called ${newName}; rename it and keep its value`;
+  return `is not a variable of o3-queue; the variables are ${Object.keys(VARIABLES).join(', ')}`;
 }
 
 function variableFlaws(error: z.ZodError, environment: NodeJS.ProcessEnv): Flaw[] {

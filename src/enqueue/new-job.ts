@@ -98,7 +98,7 @@ function checkWebhook(
   if (url === undefined) return;
   const message = webhooksOut
     ? webhookUrlFlaw(url, allowPrivate)
-    : 'expected nothing, since no webhooks are sent before O3Q_WEBHOOK_SECRET is set on producers and ' +
+    : 'expected nothing, since no webhooks are sent before O3Q_SIGNING_SECRET is set on producers and ' +
       'workers, got a URL';
   if (message !== undefined) throw refusalOf('request', [{ path: 'webhook_url', message }]);
 }

@@ -18,7 +18,7 @@ export interface O3QueueOptions extends Partial<Models> {
   /** The workers' `O3Q_PREFIX`. Default `o3q`. */
   prefix?: string;
   /**
-   * Whether the workers have `O3Q_WEBHOOK_SECRET`. Without it no worker delivers webhooks, and a request with
+   * Whether the workers have `O3Q_SIGNING_SECRET`. Without it no worker delivers webhooks, and a request with
    * a `webhook_url` is refused. Default false.
    */
   webhooksOut?: boolean;
@@ -117,7 +117,7 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again
+   * Ends any pause of a model, and of its fallbacks: their jobs are sent again
    * at once.
    * @throws {QueueError} `model_not_configured`
    */

@@ -9,7 +9,9 @@ const limit = z.number().nullable();
 const modelState = z.strictObject({
   status: z
     .enum(MODEL_STATUSES)
-    .describe('`paused`: see `reason`; it is also the status while Redis takes no writes.'),
+    .describe(
+      '`paused`: no money, refused credentials or a wrong address, and one job at a time probes; or Redis takes no writes.',
+    ),
   until: z.iso
     .datetime()
     .nullable()

@@ -92,7 +92,7 @@ describe('webhook URLs that lead to private addresses', () => {
       const asked = without.queue.enqueue(
         parseJobRequest({ question: 'Why?', webhook_url: 'https://example.com/' }),
       );
-      await expect(asked).rejects.toThrow('O3Q_WEBHOOK_SECRET');
+      await expect(asked).rejects.toThrow('O3Q_SIGNING_SECRET');
     } finally {
       await without.stop();
     }

@@ -183,7 +183,7 @@ it('a receiver that checks signatures as docs/OPERATIONS.md says accepts our web
     '.listen(0, function () { console.log(this.address().port); })',
   );
   const child = spawn(process.execPath, ['--input-type=module', '--eval', anywhere], {
-    env: { ...process.env, O3Q_WEBHOOK_SECRET: CALLERS_SECRET },
+    env: { ...process.env, O3Q_SIGNING_SECRET: CALLERS_SECRET },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines: string[] = [];
