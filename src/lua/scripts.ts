@@ -10,6 +10,7 @@ import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/q
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { endUndelivered, openUndelivered } from './undelivered.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 
 /**
@@ -35,4 +36,5 @@ export const SCRIPTS: readonly Script[] = [
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox],
+  ...[openUndelivered, endUndelivered],
 ];
