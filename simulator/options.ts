@@ -1,3 +1,4 @@
+import { type GivenReply, type OddReply, readReply } from './faults/odd-replies.ts';
 import { type LimitOf, type RateLimitOptions, resolveLimits } from './limits/rate-limit.ts';
 import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models/models.ts';
 import { type Question, simulatedAnswer } from './response/answer.ts';
@@ -11,10 +12,12 @@ type BackgroundProfile =
   | 'rejected'
   /** It ignores the field and answers in the foreground. Responses cannot be looked up. */
   | 'ignored'
-  /** It ignores the field and streams nothing: its first byte comes when the answer is there. */
+  /** It ignores the field and also `stream`: it sends its first byte when the whole answer is ready. */
   | 'late';
 
-/** StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400. */
+/**
+ * StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400.
+ */
 type StreamProfile = 'supported' | 'rejected';
 
 /** SimulatorOptions are the options of `createSimulator`, as docs/SIMULATOR.md lists them. */
@@ -31,21 +34,25 @@ export type SimulatorOptions = RateLimitOptions & {
   /** The seed of the jitter. The same seed gives the same sequence of think times. Default 1. */
   readonly seed?: number | undefined;
   /**
-   * The models of the server. A known id alone has its snapshot and shutdown date. Default: o3 and its
-   * successors.
+   * The models of the server. A model given by a known id alone gets its real snapshot and shutdown date.
+   * Default: o3 and its successors.
    */
   readonly models?: readonly (string | SimulatedModel)[] | undefined;
-  /** Default `supported`. */
-  readonly background?: BackgroundProfile | undefined;
-  /** Default `supported`. */
-  readonly streams?: StreamProfile | undefined;
+  /** Default `supported`. A reply: what `background: true` is refused with. */
+  readonly background?: BackgroundProfile | GivenReply | undefined;
+  /** Default `supported`. A reply: what `stream: true` is refused with. */
+  readonly streams?: StreamProfile | GivenReply | undefined;
   /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
   /**
-   * Milliseconds for which a finished response can be looked up; then it is forgotten. Default 10 minutes.
+   * The milliseconds for which a finished response can be looked up. Then the server forgets it. Default 10
+   * minutes.
    */
   readonly retentionMs?: number | undefined;
-  /** Milliseconds after creation in which a stream can be attached. Default 5 minutes, as at OpenAI. */
+  /**
+   * The milliseconds after its creation in which a response can still be streamed. Default 5 minutes, as at
+   * OpenAI.
+   */
   readonly streamWindowMs?: number | undefined;
   /** Milliseconds of silence on a stream before a `keepalive` event. Default 30 seconds. */
   readonly keepaliveMs?: number | undefined;
@@ -88,8 +95,8 @@ export type Settings = {
   readonly nextThinkMs: () => number;
   readonly models: Models;
   readonly limitOf: LimitOf;
-  readonly background: BackgroundProfile;
-  readonly streams: StreamProfile;
+  readonly background: BackgroundProfile | OddReply;
+  readonly streams: StreamProfile | OddReply;
   readonly apiKey: string | undefined;
   readonly retentionMs: number;
   readonly streamWindowMs: number;
@@ -118,8 +125,8 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     nextThinkMs: createThinkTimes(thinkMs, jitter, seed),
     models,
     limitOf: resolveLimits(options, models.ids),
-    background: options.background ?? 'supported',
-    streams: options.streams ?? 'supported',
+    background: profileOf(options.background ?? 'supported'),
+    streams: profileOf(options.streams ?? 'supported'),
     apiKey: options.apiKey,
     retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),
     streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),
@@ -127,6 +134,10 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     webhook: webhookTargetOf(options),
     answer: options.answer ?? simulatedAnswer,
   };
+}
+
+function profileOf<Profile extends string>(given: Profile | GivenReply): Profile | OddReply {
+  return typeof given === 'string' ? given : readReply(given);
 }
 
 /** Without jitter every think time is the same; with it, the seed fixes the sequence. */

@@ -15,6 +15,8 @@ import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
 import type { Recovery } from './job-worker.ts';
 import { leaveAll } from './leave.ts';
+import { drainDeletions } from './maintenance/deletions.ts';
+import { keepDrained } from './maintenance/drains.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { keepRetention } from './maintenance/retention.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -22,8 +24,7 @@ import { createModelWorker } from './model-worker.ts';
 import { createQuotaSignals } from './reservation/quota-signals.ts';
 import { createTenantLimits } from './reservation/tenant-limits.ts';
 import { createUpstream, type UpstreamOptions } from './upstream/client.ts';
-import { createLostResponses } from './upstream/lost-responses.ts';
-import { listenForOpenAiEvents } from './upstream/openai-events.ts';
+import { createLostResponses, listenForOpenAiEvents } from './upstream/openai-events.ts';
 import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.ts';
 
 export interface WorkerOptions extends Models {
@@ -64,7 +65,11 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
-  const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:messages` });
+  const subscriber = connectRedis(redisUrl, 'patient', {
+    onError,
+    listens: true,
+    name: `${prefix}:messages`,
+  });
   // Each model listens on these.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
@@ -81,7 +86,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)
     : undefined;
-  const lostResponses = openAiEvents && createLostResponses(openAiEvents, upstream);
+  const lostResponses = openAiEvents && createLostResponses(openAiEvents);
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.keys(options.models).map((model) =>
@@ -144,10 +149,18 @@ export function createWorker(options: WorkerOptions): O3Worker {
     onError,
   });
 
+  const deletions = { redis, upstream, metrics, logger };
+  const stopDeletions = keepDrained(
+    subscriber,
+    new Map(queues.map((queue) => [queue.keys.deletions, () => drainDeletions(queue, deletions)])),
+    onError,
+  );
+
   let left: Promise<unknown> | undefined;
   const leave = (): Promise<unknown> => {
     retention.stop();
     catalog.stop();
+    stopDeletions();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;
   };

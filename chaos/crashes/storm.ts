@@ -1,10 +1,11 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { findViolations, RULE_COUNT } from '../evidence/checks.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import { uncertainRequirement } from '../evidence/purchases.ts';
 import { figure, type Report, type Requirement } from '../evidence/report.ts';
 import type { Fleet, FleetWorker } from '../fleet/fleet.ts';
 import type { Stage } from '../fleet/stage.ts';
-import { onTime, pause } from '../fleet/timing.ts';
+import { onTime } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { type Disturbance, planStorm, type StormSize } from './storm-plan.ts';
 
@@ -25,7 +26,8 @@ async function storm(world: World, size: StormSize): Promise<Findings> {
   const plan = planStorm(seed, size);
   const over = new AbortController();
   const watching = callers.watch(over.signal);
-  // Awaited at the end. Until then an interruption is reported elsewhere.
+  // This promise is awaited at the end. The handler keeps an earlier rejection from being unhandled; another
+  // promise reports it.
   watching.catch(() => {});
   const startedAt = Date.now();
   const ticking = setInterval(() => {
@@ -86,12 +88,12 @@ async function strike(one: Disturbance, fleet: Fleet, signal: AbortSignal): Prom
       return fleet.replaceProducer();
     case 'redis killed':
       await fleet.redis.kill();
-      await pause(one.forMs, signal);
+      await sleep(one.forMs, signal);
       return fleet.redis.restart();
     case 'black hole': {
       const proxies = fleet.workers.flatMap((worker) => worker.proxies?.[one.towards] ?? []);
       for (const way of proxies) way.blackHole();
-      await pause(one.forMs, signal);
+      await sleep(one.forMs, signal);
       for (const way of proxies) way.heal();
       return;
     }
@@ -105,7 +107,7 @@ async function strike(one: Disturbance, fleet: Fleet, signal: AbortSignal): Prom
   }
 }
 
-/** undefined: all workers are being replaced at this moment. */
+/** Returns the worker of a disturbance; undefined: all workers are being replaced at this moment. */
 function chosen({ workers }: Fleet, number: number): FleetWorker | undefined {
   return workers[number % Math.max(1, workers.length)];
 }

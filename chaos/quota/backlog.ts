@@ -1,10 +1,13 @@
+import { sleep } from '../../src/async/sleep.ts';
 import type { JobRequest } from '../../src/job/request.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { pause } from '../fleet/timing.ts';
 
 /** Backlog keeps jobs waiting in the queue, so that it never becomes empty. */
 export interface Backlog {
-  /** The least number of jobs enqueued but not yet created at the upstream, since the backlog was full. */
+  /**
+   * The least number of jobs that were enqueued but not yet sent to the upstream, since the backlog was first
+   * full.
+   */
   readonly least: number;
   readonly enqueued: number;
   /** Enqueues until the signal aborts. */
@@ -50,7 +53,7 @@ export function createBacklog({ fleet, tenants, size, next, accepted }: BacklogO
         if (waiting < size) await enqueue(signal);
         else {
           wasFull = true;
-          await pause(LOOK_EVERY_MS, signal);
+          await sleep(LOOK_EVERY_MS, signal);
         }
       }
     },

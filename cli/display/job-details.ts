@@ -1,6 +1,6 @@
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
-import type { JobView, WaitingJob } from '../../src/job/view.ts';
+import type { JobView, ResultSummary, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus } from './job-table.ts';
 import { distanceText, durationText } from './quantity.ts';
@@ -29,7 +29,7 @@ export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): 
 }
 
 const INDENTATION = '    ';
-/** With less room than this the terminal's own line breaks are better than ours. */
+/** The fewest cells for which our line breaks are better than the terminal's own. */
 const NARROWEST = 20;
 
 /** inRoom breaks the text behind a label into lines that fit the terminal, and indents all but the first. */
@@ -63,7 +63,7 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
       return [
         ...ended(job, now),
         ...upstream(job.upstream_id, job.result.upstream_model),
-        ...fallback(job.result.fallback_from),
+        ...detail('fallback', oneLine(fallbackText(job.result) ?? '')),
         ...detail('tokens', job.result.usage === null ? '' : tokensText(job.result.usage)),
         ...detail('incomplete', oneLine(job.result.incomplete_reason ?? '')),
         ...detail('no answer', oneLine(whyUnanswered(job.result) ?? '')),
@@ -91,6 +91,21 @@ function expected({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Detail[] {
   return etaMs === null ? [] : detail('expected', `in ${durationText(etaMs)} (${oneLine(basis ?? '')})`);
 }
 
+/** fallbackText says that a fallback answered, and what that costs; undefined: the first choice answered. */
+export function fallbackText({
+  fallback_from: from,
+  fallback_extra_usd: extra,
+}: Pick<ResultSummary, 'fallback_from' | 'fallback_extra_usd'>): string | undefined {
+  if (from === null) return undefined;
+  return `for ${from}, which the upstream no longer has${extraText(from, extra)}`;
+}
+
+function extraText(from: string, extra: number | null): string {
+  if (extra === null) return '';
+  if (extra === 0) return `; it costs the same as ${from}`;
+  return `; it costs ${formatUsd(Math.abs(extra))} ${extra > 0 ? 'more' : 'less'} than ${from}`;
+}
+
 /** tokensText writes a number of tokens: `1,234 tokens, 1,000 of them reasoning`. */
 export function tokensText(usage: { total_tokens: number; reasoning_tokens: number }): string {
   const total = `${usage.total_tokens.toLocaleString('en-US')} tokens`;
@@ -102,7 +117,7 @@ function attempts(job: JobView): string {
   return `${job.attempt} of ${job.max_attempts}`;
 }
 
-/** purchases shows the number of purchases when it is not the ordinary one or none. */
+/** purchases shows the number of purchases, unless it is none or one and certain. */
 function purchases({ purchases: known, uncertain_purchases: uncertain }: JobView): Detail[] {
   if (known < 2 && uncertain === 0) return [];
   const responses = `${known} ${known === 1 ? 'response' : 'responses'}`;
@@ -130,10 +145,6 @@ function upstream(id: string | null, more: string | null): Detail[] {
       .map(oneLine)
       .join(', '),
   );
-}
-
-function fallback(from: string | null): Detail[] {
-  return detail('fallback', from === null ? '' : `for ${oneLine(from)}, which the upstream no longer has`);
 }
 
 function charactersOf(count: number): string {

@@ -4,7 +4,7 @@ import { canonicalJson } from '../../src/job/exact-json.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
 import { endUndelivered, openUndelivered } from '../../src/lua/undelivered.ts';
 import type { TenantStorage } from '../../src/queue/tenant-queue.ts';
-import { heartbeatKey, undeliveredKeysOf } from '../../src/redis/keys.ts';
+import { producerHeartbeatKey, undeliveredKeysOf } from '../../src/redis/keys.ts';
 import { throughOutages } from './retry-through-outage.ts';
 
 /**
@@ -135,7 +135,7 @@ function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): P
         known.set(producer, 'alive');
         return;
       }
-      const leftMs = await guard(() => redis.pttl(heartbeatKey(prefix, producer)));
+      const leftMs = await guard(() => redis.pttl(producerHeartbeatKey(prefix, producer)));
       const { leftMs: before, since } = seen.get(producer) ?? { leftMs, since: Date.now() };
       seen.set(producer, { leftMs, since });
       // PTTL is negative for a key that does not exist.
@@ -158,7 +158,8 @@ function createHeart(producer: string): Heart {
   let first: Promise<unknown> | undefined;
   return {
     async beatFor({ redis, prefix, guard }) {
-      const beat = (): Promise<unknown> => redis.set(heartbeatKey(prefix, producer), '', 'PX', LEFT_MS);
+      const beat = (): Promise<unknown> =>
+        redis.set(producerHeartbeatKey(prefix, producer), '', 'PX', LEFT_MS);
       calls += 1;
       let isOver = false;
       const stop = (): void => {

@@ -1,12 +1,13 @@
 import { badRequest, invalidValue } from '../api/errors.ts';
-import { type Metadata, requireRange } from '../api/fields.ts';
-import { ODD_REPLY_NAMES } from './odd-replies.ts';
+import { arrayField, type Metadata, objectField, requireKnown, requireRange } from '../api/fields.ts';
+import type { JsonObject } from '../api/json.ts';
+import { ODD_REPLY_NAMES, type OddReply, readReply } from './odd-replies.ts';
 
 /**
- * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on
- * one stream's connection, in the form of all its streams, in the response's life, in a later lookup, or in
- * the webhook of the response's end. One request may ask for one of each moment, as in `sim: "cut, gone"`, and
- * for any number of the form.
+ * FAULTS lists the faults that a caller can ask for, by the moment at which they happen: in the create
+ * request, on one connection of the stream, in the form of all streams, in the response's life, in a later
+ * lookup, or in the webhook at the response's end. One request may ask for one fault of each moment, as in
+ * `sim: "cut, gone"`, and for any number of `form`.
  */
 const FAULTS = {
   create: [
@@ -21,6 +22,7 @@ const FAULTS = {
     'hang',
     'reset_created',
     'hang_created',
+    'refuse',
     ...ODD_REPLY_NAMES,
   ],
   stream: ['cut', 'eof', 'mute'],
@@ -35,6 +37,8 @@ const FAULTS = {
     'end_in_progress',
     'done',
     'twice',
+    'crlf',
+    'other_ids',
     'noise',
     'comments',
     'plain_text',
@@ -51,9 +55,10 @@ const FAULTS = {
     'refusal',
     'output_empty',
     'output_half',
+    'end',
     'late_completion',
   ],
-  lookup: ['gone', 'poll_401', 'poll_404', 'poll_429', 'poll_500', 'poll_html'],
+  lookup: ['gone', 'poll_401', 'poll_404', 'poll_429', 'poll_500', 'poll_html', 'poll_refuse'],
   webhook: ['webhook_lost', 'webhook_twice', 'webhook_late', 'webhook_forged'],
 } as const;
 
@@ -74,13 +79,16 @@ const ERROR_CODES = [
   'bio_policy',
   'vector_store_timeout',
   'insufficient_quota',
+  'invalid_api_key',
+  'model_not_found',
+  'server_is_overloaded',
   'unknown_error',
 ] as const;
 
 const SERVED_TIERS = ['default', 'flex', 'scale', 'priority'] as const;
 export type ServedTier = (typeof SERVED_TIERS)[number];
 
-/** Whole numbers. They travel as strings, because metadata values are strings. */
+/** The ranges of the whole numbers. Requests have them as strings, because metadata values are strings. */
 const NUMBER_RANGES = {
   sim_times: [1, 1_000_000],
   sim_think_ms: [0, 86_400_000],
@@ -102,10 +110,15 @@ export const PARAMETER_NAMES: readonly string[] = [
   'sim_key',
   'sim_code',
   'sim_tier',
+  'sim_refusal',
+  'sim_end',
   ...Object.keys(NUMBER_RANGES),
 ];
 
-/** Faults are the faults of one create: at most one of each moment, and any number of the form. */
+/**
+ * Faults are the faults of one create: at most one for each moment, and any number that change the form of
+ * the stream.
+ */
 export type Faults = {
   readonly create: CreateFault | undefined;
   readonly stream: StreamFault | undefined;
@@ -118,13 +131,22 @@ export type Faults = {
 /** SimParameters are the `sim` and `sim_*` values of a request's metadata. */
 export type SimParameters = {
   readonly faults: Faults;
-  /** What counts as "the same question" for `sim_times`; undefined: the request's model, input and faults. */
+  /**
+   * The key by which `sim_times` recognizes a repeated question. Default: the request's model, input and
+   * faults.
+   */
   readonly key: string | undefined;
   readonly errorCode: string;
-  /** The tier that the response says it was served by; undefined: the requested one. */
+  /** The tier that the response names as its own. Default: the requested one. */
   readonly tier: ServedTier | undefined;
+  /** What `refuse` and `poll_refuse` answer. */
+  readonly refusal: OddReply;
+  readonly end: EndChange;
   readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
 };
+
+/** EndChange is what the fault `end` changes of the finished response: fields that it sets, and removes. */
+export type EndChange = { readonly set: JsonObject; readonly unset: readonly string[] };
 
 export const NO_FAULTS: Faults = {
   create: undefined,
@@ -136,8 +158,8 @@ export const NO_FAULTS: Faults = {
 };
 
 /**
- * readSimParameters refuses unknown names. A misspelt fault that silently did nothing would let a test pass
- * for the wrong reason.
+ * readSimParameters reads the parameters and refuses unknown names. If the simulator ignored a misspelt
+ * fault, a test could pass for the wrong reason.
  */
 export function readSimParameters(metadata: Metadata): SimParameters {
   for (const key of Object.keys(metadata)) {
@@ -153,6 +175,8 @@ export function readSimParameters(metadata: Metadata): SimParameters {
     key: metadata['sim_key'],
     errorCode: readErrorCode(metadata['sim_code']),
     tier: readTier(metadata['sim_tier']),
+    refusal: readReply(readJson('sim_refusal', metadata['sim_refusal'])),
+    end: readEnd(metadata['sim_end']),
     numbers: readNumbers(metadata),
   };
 }
@@ -180,6 +204,23 @@ function onlyOne<Name extends string>(names: readonly string[], kind: readonly N
     `Invalid 'metadata.sim': '${first}' and '${second}' happen at the same moment, so only one of them can. Choose one of: ${kind.join(', ')}.`,
     { param: 'metadata.sim', code: 'invalid_value' },
   );
+}
+
+/** A value in metadata is a string, so an object comes as JSON. */
+function readJson(name: string, text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '{}');
+  } catch {
+    throw badRequest(`Invalid 'metadata.${name}': expected JSON in a string, but got '${text}' instead.`, {
+      param: `metadata.${name}`,
+      code: 'invalid_value',
+    });
+  }
+}
+
+function readEnd(text: string | undefined): EndChange {
+  const change = requireKnown(readJson('sim_end', text), ['set', 'unset']);
+  return { set: objectField(change, 'set') ?? {}, unset: (arrayField(change, 'unset') ?? []).map(String) };
 }
 
 function readErrorCode(code: string | undefined): string {

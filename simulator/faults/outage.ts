@@ -1,6 +1,14 @@
 import type { ApiError } from '../api/errors.ts';
 import { booleanField, enumField, integerField, requireKnown } from '../api/fields.ts';
-import { ODD_REPLY_NAMES, type OddReplyName } from './odd-replies.ts';
+import { isObject } from '../api/json.ts';
+import {
+  type GivenReply,
+  ODD_REPLIES,
+  ODD_REPLY_NAMES,
+  type OddReply,
+  type OddReplyName,
+  readReply,
+} from './odd-replies.ts';
 import { refusal } from './refusals.ts';
 
 const MONEY = ['in', 'out'] as const;
@@ -18,8 +26,8 @@ export type OutageChange = {
   readonly down?: boolean | undefined;
   /** Every create is refused, because the servers are overloaded. */
   readonly overloaded?: boolean | undefined;
-  /** Every create is answered like this create fault; `none` ends it. */
-  readonly refuse?: OddReplyName | 'none' | undefined;
+  /** The create fault, or the reply, that answers every create; `none` ends it. */
+  readonly refuse?: OddReplyName | 'none' | GivenReply | undefined;
 };
 
 export const OUTAGE_FIELDS: readonly string[] = [
@@ -38,12 +46,12 @@ type OutageReport = {
   readonly throttled_until: number | null;
   readonly down: boolean;
   readonly overloaded: boolean;
-  readonly refuse: OddReplyName | 'none';
+  readonly refuse: OddReplyName | 'none' | OddReply;
 };
 
 /**
- * Outages are what an operator or a test switches on for the whole upstream, or for one model, while it runs.
- * A fault, in contrast, affects one create.
+ * Outages are switched on by an operator or a test while the simulator runs, for all models or for one. A
+ * fault, in contrast, affects one create.
  */
 export type Outages = {
   change(change: OutageChange): void;
@@ -52,17 +60,20 @@ export type Outages = {
    * Without a model: whether the whole server is down. With a model: whether creates of this model are reset.
    */
   isDown(model?: string): boolean;
-  /** Why a create that comes now is refused; undefined without an outage. */
+  /** Returns why a create is refused now; undefined: no outage refuses it. */
   refusalOf(model: string): ApiError | undefined;
-  /** The odd reply to a create that comes now; undefined without such an outage. */
-  oddReplyOf(model: string): OddReplyName | undefined;
+  /** Returns the odd reply that a create gets now; undefined: no outage sends one. */
+  oddReplyOf(model: string): OddReply | undefined;
 };
 
 export type OutagesDeps = {
   readonly now: () => number;
-  /** The whole server was up and is now down. */
+  /** Called when the whole server goes down. */
   readonly onDown: () => void;
-  /** A create came while an outage throttled its model, even if it is refused for another reason. */
+  /**
+   * Called for a create that comes while an outage throttles its model, even if it is refused for another
+   * reason.
+   */
   readonly onThrottled: (atMs: number) => void;
 };
 
@@ -74,7 +85,7 @@ type Outage = {
   throttledUntilMs: number;
   down: boolean;
   overloaded: boolean;
-  refuse: OddReplyName | 'none';
+  refuse: OddReplyName | 'none' | OddReply;
 };
 
 export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outages {
@@ -94,7 +105,7 @@ export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outage
       if (throttleMs !== undefined) outage.throttledUntilMs = throttleMs === 0 ? 0 : now() + throttleMs;
       outage.down = down ?? outage.down;
       outage.overloaded = overloaded ?? outage.overloaded;
-      outage.refuse = refuse ?? outage.refuse;
+      outage.refuse = typeof refuse === 'object' ? readReply(refuse) : (refuse ?? outage.refuse);
       if (ofAll.down && !wasDown) onDown();
     },
     report: () => ({
@@ -104,8 +115,9 @@ export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outage
     isDown: (model) => ofAll.down || (model !== undefined && byModel.get(model)?.down === true),
     oddReplyOf: (model) => {
       const { refuse } = byModel.get(model) ?? noOutage();
-      const name = refuse === 'none' ? ofAll.refuse : refuse;
-      return name === 'none' ? undefined : name;
+      const reply = refuse === 'none' ? ofAll.refuse : refuse;
+      if (reply === 'none') return undefined;
+      return typeof reply === 'string' ? ODD_REPLIES[reply] : reply;
     },
     refusalOf: (model) => {
       const nowMs = now();
@@ -127,7 +139,9 @@ export function readOutageChange(body: unknown, models: readonly string[]): Outa
     throttle_ms: integerField(change, 'throttle_ms', 0, LONGEST_THROTTLE_MS),
     down: booleanField(change, 'down'),
     overloaded: booleanField(change, 'overloaded'),
-    refuse: REFUSALS.find((name) => name === enumField(change, 'refuse', 'refuse', REFUSALS)),
+    refuse: isObject(change['refuse'])
+      ? (change['refuse'] as GivenReply)
+      : REFUSALS.find((name) => name === enumField(change, 'refuse', 'refuse', REFUSALS)),
   };
 }
 

@@ -26,7 +26,7 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     deps.ledger.count('polls');
   }
   const odd = oddLookup(run);
-  if (odd !== undefined) return { kind: 'odd', reply: odd, headers: {} };
+  if (odd !== undefined) return { kind: 'odd', reply: odd };
   if (!isStream) return { kind: 'json', body: objectOf(run, deps.now()) };
   checkStreamable(run, deps);
   return {
@@ -34,7 +34,7 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     run,
     startingAfter: readCursor(query) ?? FROM_THE_BEGINNING,
     obfuscated: readBoolean(query, 'include_obfuscation') ?? true,
-    // It is unknown whether OpenAI sends rate-limit headers at a lookup; the simulator sends none.
+    // The simulator sends no rate-limit headers with a lookup. Whether OpenAI does is unknown.
     headers: {},
   };
 }
@@ -46,10 +46,12 @@ export function cancelResponse(id: string, { store, ledger, now }: LookupDeps): 
   return { kind: 'json', body: cancel(run, now()) };
 }
 
-export function deleteResponse(id: string, { store, now }: LookupDeps): Reply {
+export function deleteResponse(id: string, { store, ledger, now }: LookupDeps): Reply {
+  ledger.count('deletes');
   const run = store.find(id);
   refuseIfGone(run);
   if (!isFinished(run, now())) throw badRequest('Cannot delete an in-flight response.');
+  run.deletedAtMs = elapsedMs(run, now());
   store.remove(run);
   return { kind: 'json', body: { id, object: 'response', deleted: true } };
 }
@@ -64,7 +66,7 @@ function refuseIfGone(run: Run): void {
   if (run.faults.lookup === 'gone') throw responseNotFound(run.script.id);
 }
 
-/** Refuses a lookup if the response's faults say so, or returns the reply of another server. */
+/** Throws the error that a lookup fault asks for, or returns its odd reply. */
 function oddLookup(run: Run): OddReply | undefined {
   refuseIfGone(run);
   const { lookup } = run.faults;
@@ -77,6 +79,8 @@ function oddLookup(run: Run): OddReply | undefined {
       return ODD_REPLIES['401'];
     case 'poll_html':
       return ODD_REPLIES['403_html'];
+    case 'poll_refuse':
+      return request.sim.refusal;
     case 'poll_429':
     case 'poll_500': {
       const fault = lookup === 'poll_429' ? '429' : '500';

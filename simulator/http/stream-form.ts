@@ -6,7 +6,7 @@ type Event = TimedEvent['event'] & { readonly [field: string]: unknown };
 /** StreamForm is how the events of one response are written. */
 export type StreamForm = {
   readonly contentType: string;
-  /** Returns the bytes of an event: none where the form leaves it out. */
+  /** Returns an event as it is sent; '' for an event that this form leaves out. */
   write(event: TimedEvent['event']): string;
 };
 
@@ -28,6 +28,7 @@ export function streamFormOf(faults: readonly FormFault[], obfuscated: boolean):
       ...(!has('no_types') && { type }),
       ...(!has('no_numbers') && { sequence_number }),
       ...(has('no_indexes') ? without(fields, PLACES) : fields),
+      ...(has('other_ids') && 'item_id' in event && { item_id: `item_of_event_${sequence_number}` }),
       ...(obfuscated && type.endsWith('.delta') && { obfuscation: obfuscation(sequence_number) }),
     };
   };
@@ -47,7 +48,10 @@ export function streamFormOf(faults: readonly FormFault[], obfuscated: boolean):
   };
   return {
     contentType: has('plain_text') ? 'text/plain; charset=utf-8' : 'text/event-stream; charset=utf-8',
-    write: (event) => messageOf(event) + (has('done') && isTerminal(event) ? 'data: [DONE]\n\n' : ''),
+    write: (event) => {
+      const text = messageOf(event) + (has('done') && isTerminal(event) ? 'data: [DONE]\n\n' : '');
+      return has('crlf') ? text.replaceAll('\n', '\r\n') : text;
+    },
   };
 }
 
@@ -58,7 +62,8 @@ function without(fields: object, names: readonly string[]): object {
 const PADDING = 'q7Rk0vYwXb3TzLmN8dHc5GfJ2sPaUe9i';
 
 /**
- * Padding that hides the length of a delta. It depends only on the number, so that every replay is identical.
+ * Padding that hides the length of a delta. It depends only on the event's number, so every replay is
+ * identical.
  */
 function obfuscation(sequence: number): string {
   const start = (sequence * 7) % 16;

@@ -12,12 +12,17 @@ type LedgerEntry = {
   /** The model's id; `snapshot` is the dated name that the reply carries. */
   readonly model: string;
   readonly snapshot: string;
-  /** The tier that served the response and sets its price. The response shows its tier when it has ended. */
+  /**
+   * The tier that served the response. It sets the price. The response itself shows it only after its end.
+   */
   readonly service_tier: string;
   readonly mode: 'background' | 'background+stream' | 'foreground' | 'foreground+stream';
   readonly metadata: Metadata;
   /** The first 100 characters of the question. */
   readonly question: string;
+  /** The headers `OpenAI-Organization` and `OpenAI-Project` of the create; null: it had none. */
+  readonly organization: string | null;
+  readonly project: string | null;
   /** The names of the request's top-level fields, as received. */
   readonly fields: readonly string[];
   /** Unix milliseconds. */
@@ -25,6 +30,8 @@ type LedgerEntry = {
   readonly state: Status;
   /** Unix milliseconds. */
   readonly cancelled_at: number | null;
+  /** Unix milliseconds. */
+  readonly deleted_at: number | null;
   readonly usage: Usage | null;
   /** Lookups by GET without `stream`. */
   readonly polls: number;
@@ -38,19 +45,21 @@ type LedgerTotals = {
   readonly failed: number;
   readonly cancelled: number;
   readonly running: number;
-  /** The most responses that ran at once: of all models together, and of each. */
+  /** The most responses that ran at once: of all models together, and below of each model. */
   readonly most_running: number;
   readonly most_running_by_model: Readonly<Record<string, number>>;
   readonly polls: number;
   /** Calls of the cancel route, accepted or refused. */
   readonly cancels: number;
+  /** Calls of the delete route, accepted or refused. */
+  readonly deletes: number;
   /** All calls under `/v1`. */
   readonly requests: number;
   /** Create calls that created no response. */
   readonly rejected: number;
-  /** Those of `rejected` that a rate limit of the simulator refused; the `429` faults do not count. */
+  /** The part of `rejected` that a rate limit of the simulator refused. The `429` faults do not count. */
   readonly throttled: number;
-  /** Those of `rejected` that came while an outage throttled their model. */
+  /** The part of `rejected` that came while an outage throttled the model. */
   readonly during_throttle: number;
   /** Webhooks that a receiver answered with 2xx. */
   readonly webhooks: number;
@@ -78,7 +87,7 @@ export type LedgerWriter = Ledger & {
 
 type Counts = Pick<
   LedgerTotals,
-  'polls' | 'cancels' | 'requests' | 'rejected' | 'throttled' | 'during_throttle' | 'webhooks'
+  'polls' | 'cancels' | 'deletes' | 'requests' | 'rejected' | 'throttled' | 'during_throttle' | 'webhooks'
 >;
 
 const MAX_SETTLED = 20_000;
@@ -150,7 +159,16 @@ export function createLedger(now: () => number): LedgerWriter {
 }
 
 function noCounts(): { -readonly [Event in keyof Counts]: number } {
-  return { polls: 0, cancels: 0, requests: 0, rejected: 0, throttled: 0, during_throttle: 0, webhooks: 0 };
+  return {
+    polls: 0,
+    cancels: 0,
+    deletes: 0,
+    requests: 0,
+    rejected: 0,
+    throttled: 0,
+    during_throttle: 0,
+    webhooks: 0,
+  };
 }
 
 function noStates(): Record<Status, number> {
@@ -158,7 +176,7 @@ function noStates(): Record<Status, number> {
 }
 
 function entryOf(run: Run, nowMs: number): LedgerEntry {
-  const { script, cancelledAtMs } = run;
+  const { script, cancelledAtMs, deletedAtMs } = run;
   const { request } = script;
   const state = statusOf(run, nowMs);
   return {
@@ -169,10 +187,12 @@ function entryOf(run: Run, nowMs: number): LedgerEntry {
     mode: `${request.background ? 'background' : 'foreground'}${request.stream ? '+stream' : ''}`,
     metadata: request.metadata,
     question: shorten(questionText(request.body['input']), QUESTION_CHARACTERS),
+    ...request.account,
     fields: Object.keys(request.body),
     created_at: Math.round(script.createdAtMs),
     state,
     cancelled_at: cancelledAtMs === undefined ? null : Math.round(script.createdAtMs + cancelledAtMs),
+    deleted_at: deletedAtMs === undefined ? null : Math.round(script.createdAtMs + deletedAtMs),
     usage: state === 'completed' || state === 'incomplete' ? script.usage : null,
     polls: run.polls,
   };

@@ -1,13 +1,19 @@
 import { responseNotFound } from '../api/errors.ts';
+import { type Account, isSameAccount } from '../request/account.ts';
 import { elapsedMs, endMs, isFinished, type Run } from './run.ts';
 
 /** Store keeps the responses. It forgets a finished one after `retentionMs`. */
 export type Store = {
+  /** The store as an account sees it. */
+  of(account: Account): Store;
   add(run: Run): void;
   /** @throws OpenAI's 404 for an unknown id, and for a foreground response in flight. */
   find(id: string): Run;
   has(id: string): boolean;
-  /** Like `find`, but it finds a foreground response in flight, too: its cancel has an answer of its own. */
+  /**
+   * Like `find`, but also finds a foreground response in flight. The cancel route needs it, because it
+   * answers for such a response with another error than 404.
+   */
   findAny(id: string): Run;
   remove(run: Run): void;
   close(): void;
@@ -16,7 +22,7 @@ export type Store = {
 export type StoreDeps = {
   readonly retentionMs: number;
   readonly now: () => number;
-  /** A response left the store: it expired or was deleted, or its caller hung up. */
+  /** Called when a response leaves the store: it expired or was deleted, or its caller hung up. */
   readonly onRemoved: (run: Run) => void;
 };
 
@@ -32,7 +38,8 @@ export function createStore({ retentionMs, now, onRemoved }: StoreDeps): Store {
   const sweep = (): void => {
     for (const run of runs.values()) if (isExpired(run)) remove(run);
   };
-  // Every lookup checks the expiry, so it is exact. This one timer only frees the memory.
+  // Every lookup checks whether the response has expired. This timer only frees memory, so it need not be
+  // exact.
   const sweeper = setInterval(sweep, Math.max(MIN_SWEEP_MS, Math.min(MAX_SWEEP_MS, retentionMs)));
   sweeper.unref();
   const get = (id: string): Run | undefined => {
@@ -45,19 +52,25 @@ export function createStore({ retentionMs, now, onRemoved }: StoreDeps): Store {
     const run = get(id);
     return run && isVisible(run, now()) ? run : undefined;
   };
-  return {
-    add: (run) => {
-      runs.set(run.script.id, run);
-    },
-    find: (id) => orNotFound(id, getVisible(id)),
-    has: (id) => getVisible(id) !== undefined,
-    findAny: (id) => orNotFound(id, get(id)),
-    remove,
-    close: () => {
-      clearInterval(sweeper);
-      runs.clear();
-    },
+  const storeOf = (account: Account | undefined): Store => {
+    const own = (run: Run | undefined): Run | undefined =>
+      run && (account === undefined || isSameAccount(run.script.request.account, account)) ? run : undefined;
+    return {
+      of: storeOf,
+      add: (run) => {
+        runs.set(run.script.id, run);
+      },
+      find: (id) => orNotFound(id, own(getVisible(id))),
+      has: (id) => own(getVisible(id)) !== undefined,
+      findAny: (id) => orNotFound(id, own(get(id))),
+      remove,
+      close: () => {
+        clearInterval(sweeper);
+        runs.clear();
+      },
+    };
   };
+  return storeOf(undefined);
 }
 
 function orNotFound(id: string, run: Run | undefined): Run {

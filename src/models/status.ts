@@ -1,7 +1,7 @@
 import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { createQuota } from '../quota/quota.ts';
-import type { QuotaSnapshot, QuotaStop, StopReason } from '../quota/snapshot.ts';
+import type { PauseReason, QuotaPause, QuotaSnapshot } from '../quota/snapshot.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
@@ -50,11 +50,11 @@ export async function readModels(
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
   return models.map(({ model, config, waiting }) => {
     const upstreamModels = upstreamModelsOf(config);
-    const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
-    // When all are gone, jobs are sent to the last one all the same.
+    const isGone = (name: string): boolean => quotas.get(name)?.pauses[0]?.reason === 'gone';
+    // When all upstream models are gone, jobs are still sent to the last one.
     const upstreamModel = upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1) ?? model;
     const quota = quotas.get(upstreamModel);
-    const stop = quota?.stops[0];
+    const pause = quota?.pauses[0];
     return {
       model,
       upstream: config.upstream,
@@ -70,7 +70,7 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
         tokens_per_minute: quota?.advertisedTokens ?? null,
       },
       state: {
-        ...statusOf({ model, config, upstreamModel, stop, now: quota?.at ?? 0 }),
+        ...statusOf({ model, config, upstreamModel, pause, now: quota?.at ?? 0 }),
         waiting,
         in_flight: quota?.inFlight ?? 0,
         requests_last_minute: quota?.requests ?? 0,
@@ -82,8 +82,8 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
 }
 
 /**
- * troublesIn returns a sentence for each model that cannot answer for a reason that a person may have to
- * mend. Waiting for the limit of a minute is not one.
+ * troublesIn returns a sentence for each model that cannot answer, if an operator may have to do something
+ * about it. Waiting for a limit per minute is no such reason.
  */
 export function troublesIn(views: readonly ModelView[]): string[] {
   return views
@@ -91,7 +91,7 @@ export function troublesIn(views: readonly ModelView[]): string[] {
     .map(({ model, state: { reason } }) => `${model}: ${reason}`);
 }
 
-const STATUS_BY_REASON: Record<StopReason, ModelStatus> = {
+const STATUS_BY_REASON: Record<PauseReason, ModelStatus> = {
   gone: 'gone',
   quota_exhausted: 'paused',
   credentials_refused: 'paused',
@@ -105,13 +105,13 @@ interface Standing {
   model: string;
   config: ModelConfig;
   upstreamModel: string;
-  stop: QuotaStop | undefined;
+  pause: QuotaPause | undefined;
   now: number;
 }
 
 function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 'reason'> {
-  const { config, upstreamModel, stop } = standing;
-  if (stop === undefined) {
+  const { config, upstreamModel, pause } = standing;
+  if (pause === undefined) {
     const isFallback = upstreamModel !== config.upstream;
     const reason = isFallback
       ? `${config.upstream} no longer exists at the upstream; ${upstreamModel} takes over`
@@ -119,20 +119,23 @@ function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 're
     return { status: 'open', until: null, reason };
   }
   return {
-    status: STATUS_BY_REASON[stop.reason],
-    until: new Date(stop.until).toISOString(),
-    reason: reasonOf(stop, standing),
+    status: STATUS_BY_REASON[pause.reason],
+    until: new Date(pause.until).toISOString(),
+    reason: reasonOf(pause, standing),
   };
 }
 
-function reasonOf({ reason, until, words }: QuotaStop, { model, upstreamModel, now }: Standing): string {
+function reasonOf(
+  { reason, until, words }: QuotaPause,
+  { model, config, upstreamModel, now }: Standing,
+): string {
   const time = new Date(until).toISOString();
   const next = until > now ? `one job tries again at ${time}` : 'the next job tries again';
   const resumption = `${next}, or all jobs after \`o3q resume ${model}\``;
   const said = words === '' ? '' : `: ${words}`;
   switch (reason) {
     case 'gone':
-      return goneReason(upstreamModel, model);
+      return goneReason(model, upstreamModelsOf(config));
     case 'quota_exhausted':
       return `quota exhausted (the upstream account of ${upstreamModel} has no money left${said}); ${resumption}`;
     case 'credentials_refused':
@@ -150,8 +153,16 @@ function reasonOf({ reason, until, words }: QuotaStop, { model, upstreamModel, n
   }
 }
 
-/** goneReason says which setting is missing while an upstream model does not exist and nothing takes over. */
-export function goneReason(upstreamModel: string, model: string): string {
+/**
+ * goneReason says which setting is missing while the upstream has neither a model nor any of its fallbacks.
+ *
+ * @param upstreamModels the upstream's name of the model, then its fallbacks.
+ */
+export function goneReason(model: string, [first = model, ...fallbacks]: readonly string[]): string {
   const settings = `models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
-  return `${upstreamModel} does not exist at the upstream, and no fallback takes over: set ${settings}`;
+  const others =
+    fallbacks.length === 0
+      ? 'and no fallback takes over'
+      : `and neither do its fallbacks (${fallbacks.join(', ')})`;
+  return `${first} does not exist at the upstream, ${others}: set ${settings}`;
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
@@ -35,8 +36,13 @@ export interface Patience {
    */
   graceMs: number;
   /**
-   * For how long lookups of a response may be answered with 404 before it is lost, and bought again: stores
-   * behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
+   * For how long a create in the foreground keeps its slot. There the answer to a create may come as late as the
+   * answer of the model. Default 2000.
+   */
+  slotMs: number;
+  /**
+   * For how long lookups of a response may be answered with 404 before the worker takes it for lost and buys
+   * again. The storage behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
    */
   lostMs: number;
 }
@@ -44,10 +50,17 @@ export interface Patience {
 export interface CreateOptions {
   /** Whether to follow by events rather than by polling, where the server can. */
   stream: boolean;
-  /** Ends the connection, in background mode after a grace. The attempt aborts it at its own time limit. */
+  /**
+   * Ends the connection, in background mode `graceMs` later. The attempt aborts this signal at its own time
+   * limit.
+   */
   signal: AbortSignal;
-  /** What the configuration says of the server. Default: `auto` for both. */
+  /** Called when the create gives its slot up before it is answered. */
+  onSlow?: () => void;
+  /** What the configuration says about the server's capabilities. Default: `auto` for both. */
   use?: { background: Use; stream: Use };
+  /** Default: none. */
+  headers?: UpstreamHeaders;
 }
 
 /**
@@ -56,15 +69,15 @@ export interface CreateOptions {
  */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
-/** What the server answered: a stream, or a whole body. */
+/** Reply is the server's answer: a stream, or a whole body. */
 export type Reply = { limits: AdvertisedLimits } & (
   | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
   | { kind: 'body'; body: string; contentType: string }
 );
 
 /**
- * Send sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and
- * in background mode when it has been silent for too long.
+ * Send sends one create request. Aborting `connection` ends it. `signal` ends a stream too, and in background
+ * mode so does a long silence.
  */
 export type Send = (
   parameters: Record<string, unknown>,
@@ -73,12 +86,13 @@ export type Send = (
     signal: AbortSignal;
     /** How long the answer may take, in background mode; undefined: the foreground has no limit. */
     answerMs: number | undefined;
+    headers: UpstreamHeaders;
   },
 ) => Promise<Reply>;
 
 /**
  * createCreateCall returns a create call that uses background mode and streams where the server has them. It
- * finds that out by the first answers for a model, not for each job.
+ * learns that from the first answers for a model, not anew for each job.
  */
 export function createCreateCall(send: Send, patience: Patience): CreateCall {
   const byModel = new Map<unknown, Capabilities>();
@@ -87,14 +101,17 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     byModel.set(model, capabilities);
     return capabilities;
   };
-  return async (body, { stream, signal, use = { background: 'auto', stream: 'auto' } }) => {
+  return async (
+    body,
+    { stream, signal, onSlow, use = { background: 'auto', stream: 'auto' }, headers = {} },
+  ) => {
     const capabilities = capabilitiesOf(body['model']);
     const mode = capabilities.modeFor(stream, use);
     const refused: (keyof Mode)[] = [];
     for (;;) {
       try {
-        const running = await post(send, body, { ...mode, signal, patience, capabilities });
-        // Only now is it certain that the server refused this, and not something else about the request.
+        const running = await post(send, body, { ...mode, signal, patience, capabilities, onSlow, headers });
+        // Only now is it certain that the server refused this capability, and nothing else about the request.
         for (const capability of refused)
           if (capability === 'stream' || body['store'] !== false) capabilities.lacks(capability);
         if (running.background) capabilities.hasBackground();
@@ -110,7 +127,7 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
   };
 }
 
-/** Which capability a refusal is about; undefined: none that was asked for. */
+/** Returns the capability that a refusal is about; undefined: none that the request used. */
 function refusedBy(error: unknown, mode: Mode): keyof Mode | undefined {
   if (mode.stream && refusesStream(error)) return 'stream';
   return mode.background && refusesBackground(error) ? 'background' : undefined;
@@ -120,12 +137,14 @@ interface PostOptions extends Mode {
   signal: AbortSignal;
   patience: Patience;
   capabilities: Capabilities;
+  onSlow: (() => void) | undefined;
+  headers: UpstreamHeaders;
 }
 
 async function post(
   send: Send,
   body: Record<string, unknown>,
-  { background, stream, signal, patience, capabilities }: PostOptions,
+  { background, stream, signal, patience, capabilities, onSlow, headers }: PostOptions,
 ): Promise<RunningResponse> {
   const sentAt = Date.now();
   const answerMs = capabilities.answerMs();
@@ -137,6 +156,7 @@ async function post(
     end();
   };
   const answerTimer = background ? setTimeout(giveUp, answerMs) : undefined;
+  const slotTimer = background || onSlow === undefined ? undefined : setTimeout(onSlow, patience.slotMs);
   let graceTimer: NodeJS.Timeout | undefined;
   const endSoon = (): void => {
     graceTimer = setTimeout(end, background ? patience.graceMs : 0);
@@ -145,7 +165,8 @@ async function post(
   signal.addEventListener('abort', endSoon, { once: true });
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
-    const reply = await send(parameters, { connection, signal, answerMs: background ? answerMs : undefined });
+    const limitMs = background ? answerMs : undefined;
+    const reply = await send(parameters, { connection, signal, answerMs: limitMs, headers });
     const asked = { background, stream, upstreamModel: String(body['model']) };
     const running =
       reply.kind === 'body'
@@ -163,6 +184,7 @@ async function post(
     throw error;
   } finally {
     clearTimeout(answerTimer);
+    clearTimeout(slotTimer);
     clearTimeout(graceTimer);
     signal.removeEventListener('abort', endSoon);
   }
@@ -192,15 +214,14 @@ function fromBody(
   const isEnded = hasEnded(value);
   const isWhole = !isEnded && value.background !== true && outputOf(value).length > 0;
   const response = isWhole ? { ...value, status: 'completed' } : value;
-  // Some servers take the flag without repeating it.
+  // Some servers accept the `background` flag without repeating it in the response.
   const background = value.background ?? (asked.background && !isEnded && !isWhole);
   return { response, background, streamed: asked.stream && background };
 }
 
 /**
- * Some servers begin with the text, and never tell an id.
- *
- * @param onSignOfLife called for each event before the first that tells something.
+ * Reads until the first event with content. Some servers begin with the text and never send an id. @param
+ * onSignOfLife called for each event before that one.
  */
 async function fromEvents(
   events: AsyncGenerator<StreamEvent>,
@@ -217,7 +238,7 @@ async function fromEvents(
       return { response: withId(ended), background: ended.background === true, streamed: true };
     }
     if (isUpstreamResponse(named) && value.response !== undefined) {
-      // The type of the event says that it begins.
+      // The type of the event says that the response begins.
       const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
     }
@@ -233,7 +254,10 @@ async function fromEvents(
   }
 }
 
-/** A response without an id gets one: it cannot be looked up, and is booked under it. */
+/**
+ * Gives an id to a response that has none. Its cost is booked under this id. The response cannot be looked
+ * up.
+ */
 function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
   const { id } = response;
   if (typeof id === 'string' && id !== '') return { ...response, id };

@@ -9,8 +9,8 @@ import {
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
 
 /**
- * PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is
- * unknown.
+ * PurchaseUncertainError says that a create broke off after it may have reached the upstream. Whether it
+ * bought a response is unknown.
  */
 export class PurchaseUncertainError extends Error {
   override readonly name = 'PurchaseUncertainError';
@@ -21,17 +21,19 @@ export class PurchaseUncertainError extends Error {
   }
 }
 
-/** NothingSentError: a call failed before the first byte of its request left this machine. */
+/** NothingSentError: a call failed before a server could read the first byte of its request. */
 export class NothingSentError extends Error {
   override readonly name = 'NothingSentError';
 }
 
 /**
- * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves, and for what is
- * judged already.
- * @param upstreamModel the model that was asked for; undefined: the call names none.
+ * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves,
+ * and for what is judged already.
  */
-export function failureFromSdk(error: unknown, upstreamModel?: string): Failure | undefined {
+export function failureFromSdk(
+  error: unknown,
+  { upstreamModel, hasOwnAccount }: Asked = {},
+): Failure | undefined {
   if (isFailure(error)) return error;
   if (error instanceof APIUserAbortError || error instanceof PurchaseUncertainError) return undefined;
   if (isNothingSent(error)) return outOfReach(error);
@@ -42,7 +44,7 @@ export function failureFromSdk(error: unknown, upstreamModel?: string): Failure 
   if (error instanceof APIError) {
     const { form, ...words } = bodyOf(error);
     return failureFromRefusal({
-      ...{ status: error.status, ...words, form, upstreamModel },
+      ...{ status: error.status, ...words, form, upstreamModel, hasOwnAccount },
       retryAfterMs: retryAfterMs(error.headers),
     });
   }
@@ -52,7 +54,7 @@ export function failureFromSdk(error: unknown, upstreamModel?: string): Failure 
       cause: error,
     });
   }
-  // An event that is cut in two, an object without its fields.
+  // For example an event that is cut in two, or an object without its fields.
   const words = error instanceof Error ? error.message : String(error);
   return new RetryableError('upstream_error', `The upstream's answer could not be understood: ${words}`, {
     cause: error,
@@ -65,19 +67,26 @@ function outOfReach(error: Error): RetryableError {
   });
 }
 
+/** Asked is what a call asks for. */
+interface Asked {
+  /** undefined: the call names none. */
+  upstreamModel?: string;
+  /** The headers of the job choose the organization or the project. Default: false. */
+  hasOwnAccount?: boolean;
+}
+
 /**
  * judged makes a call and turns its errors into failures.
- * @param asked.upstreamModel the model that the call asks for.
  * @param asked.address the base URL, which a failure that may be its fault names.
  */
 export async function judged<Output>(
   call: () => Promise<Output>,
-  { upstreamModel, address }: { upstreamModel?: string; address?: string } = {},
+  { address, ...asked }: Asked & { address?: string } = {},
 ): Promise<Output> {
   try {
     return await call();
   } catch (error: unknown) {
-    const failure = failureFromSdk(error, upstreamModel);
+    const failure = failureFromSdk(error, asked);
     if (failure instanceof RetryableError && failure.code === 'wrong_address' && address !== undefined) {
       const { code, message, refusal, retryAfterMs } = failure;
       throw new RetryableError(code, `${message} (OPENAI_BASE_URL is ${address})`, {
@@ -99,14 +108,15 @@ const NEVER_SENT = new Set([
 ]);
 
 /**
- * 5xx statuses by which a proxy says that it did not hand the request on. 521 to 523, 525, 526 and 530 are Cloudflare's: the server
- * behind it refused the connection, its TLS or its name.
+ * The 5xx statuses by which a proxy says that it did not forward the request. 521 to 523, 525, 526 and 530
+ * are Cloudflare's: it could not connect to the server behind it, or the server's TLS or name was wrong.
  */
 const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
 
 /**
- * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A refusal in words says
- * that it was not. A 5xx without an envelope comes from a proxy, which knows as little as we do.
+ * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A
+ * refusal in words says that it was not. A 5xx without an envelope comes from a proxy, which knows as little
+ * as we do.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isNothingSent(error)) return false;
@@ -124,7 +134,7 @@ export function mayHaveBought(error: unknown): boolean {
   return true;
 }
 
-/** What the SDK throws when a header or a URL cannot be written: before it calls `fetch`. */
+/** What the SDK throws before it calls `fetch`, when a header or a URL is invalid. */
 const UNSENDABLE = /invalid header|ByteString|Invalid URL|header (name|value)/i;
 
 function isNothingSent(error: unknown): error is Error {
@@ -134,7 +144,7 @@ function isNothingSent(error: unknown): error is Error {
   return false;
 }
 
-/** The failure of a create of which `mayHaveBought` is true. */
+/** The failure of a create for which `mayHaveBought` is true. */
 export function retryableFrom(error: unknown): RetryableError {
   const failure = failureFromSdk(error);
   const code = failure instanceof RetryableError ? failure.code : 'connection_lost';
@@ -145,8 +155,8 @@ export function retryableFrom(error: unknown): RetryableError {
 }
 
 /**
- * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer. undefined: it may have
- * been the answer of a purchase, and is damaged.
+ * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer.
+ * undefined: it may have been the answer of a purchase, and is damaged.
  */
 export function refusalInAnswer(
   body: string,
@@ -163,7 +173,7 @@ export function refusalInAnswer(
   }
   const error = errorIn(json);
   if (error !== undefined && isError200(json)) {
-    // Without a status the words decide, and what they do not decide concerns this request.
+    // There is no status, so the words decide. Where they do not, the failure concerns this request only.
     const status = statusIn(error.code, error.type) ?? 400;
     return refuse(status, { ...error, form: 'envelope' });
   }
@@ -176,13 +186,19 @@ export function refusalInAnswer(
   });
 }
 
-/** A lone `message` may say anything. */
+const ERROR_FIELDS = ['error', 'errors', 'detail', 'code', 'type', 'error_code', 'error_msg'];
+
+/** An object with nothing but a `message` may be anything. */
 function isError200(json: unknown): boolean {
   if (typeof json !== 'object' || json === null) return false;
-  return Array.isArray(json) || ['error', 'errors', 'detail', 'code', 'type'].some((field) => field in json);
+  if (Array.isArray(json) || ERROR_FIELDS.some((field) => field in json)) return true;
+  return ('success' in json && json.success === false) || ('status' in json && json.status === 'error');
 }
 
-/** refusesBackground says whether a refusal means that this server has no background mode: by the status and the field that it names. */
+/**
+ * refusesBackground says whether a refusal means that this server has no background mode: by the status and
+ * the field that it names.
+ */
 export function refusesBackground(error: unknown): boolean {
   const { message, param } = unsupported(error) ?? {};
   return (
@@ -198,15 +214,29 @@ export function refusesStream(error: unknown): boolean {
   return param === 'stream' || (message !== undefined && /\bstream(ing|s|ed)?\b/i.test(message));
 }
 
-/** A refusal that may say that the server cannot do something. */
+/** What a server says of a thing that it cannot do, or that this account may not use. */
+const UNSUPPORTED =
+  /unsupported|\bnot\b.{0,20}\b(support|enabled|available|implement|allowed|permitted)|\bmust be verified\b/i;
+
+/**
+ * Whether a refusal may mean that the server lacks a capability. With a status that mostly says something
+ * else (LiteLLM: 500, gateways: 403 and 405) it has to say so in words.
+ */
 function unsupported(error: unknown): RefusalBody | undefined {
-  if (error instanceof APIError && [400, 404, 422, 501].includes(error.status ?? 0)) return bodyOf(error);
-  if (!isFailure(error) || error.refusal === undefined) return undefined;
-  const { status, ...words } = error.refusal;
-  return [400, 404, 422, 501].includes(status ?? 0) ? { ...words, form: 'envelope' } : undefined;
+  const refusal = refusalIn(error);
+  if (refusal === undefined) return undefined;
+  const { status, ...words } = refusal;
+  if ([400, 404, 422, 501].includes(status ?? 0)) return words;
+  return [403, 405, 500].includes(status ?? 0) && UNSUPPORTED.test(words.message) ? words : undefined;
 }
 
-/** A wait longer than an hour is a mistake of the server's, not a plan for the job. */
+function refusalIn(error: unknown): (RefusalBody & { status: number | undefined }) | undefined {
+  if (error instanceof APIError) return { ...bodyOf(error), status: error.status };
+  if (!isFailure(error) || error.refusal === undefined) return undefined;
+  return { ...error.refusal, form: 'envelope', status: error.refusal.status };
+}
+
+/** The longest Retry-After that is believed. A longer one is a mistake of the server. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /**
@@ -227,8 +257,8 @@ function bounded(milliseconds: number): number {
 }
 
 /**
- * The upstream's own words. `fetchThrough` (client.ts) has put every refusal into OpenAI's envelope, with its form. Errors inside
- * a stream come as they were sent.
+ * Returns the upstream's own words. `fetchThrough` has put every refusal into OpenAI's envelope. Errors
+ * inside a stream come as they were sent.
  */
 function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;
@@ -255,7 +285,10 @@ function innermostOf(error: Error): Error {
   return innermost;
 }
 
-/** Goes by the shape: under some test runners an error of Node comes from another realm than ours. */
+/**
+ * Checks the shape and not the class. Under some test runners an error of Node has a class from another
+ * realm.
+ */
 function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value;
 }
