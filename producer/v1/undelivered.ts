@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { canonicalJson } from '../../src/job/exact-json.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
-import { endUndelivered, openUndelivered } from '../../src/lua/undelivered.ts';
+import { endUndelivered, openUndelivered } from '../../src/lua/enqueue/undelivered.ts';
 import type { TenantStorage } from '../../src/queue/tenant-queue.ts';
 import { producerHeartbeatKey, undeliveredKeysOf } from '../../src/redis/keys.ts';
 import { throughOutages } from './retry-through-outage.ts';

@@ -1,6 +1,7 @@
 import type { Script } from '../redis/script.ts';
 import { takeDeletions } from './deletions.ts';
-import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
+import { claimIdempotencyKeys, enlistJobs } from './enqueue/enqueue.ts';
+import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
@@ -11,7 +12,6 @@ import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/q
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
-import { endUndelivered, openUndelivered } from './undelivered.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 
 /**

@@ -1,5 +1,5 @@
-import { defineScript } from '../redis/script.ts';
-import { clock } from './quota/clock.ts';
+import { defineScript } from '../../redis/script.ts';
+import { clock } from '../quota/clock.ts';
 
 /**
  * openUndelivered gives a call the key of a job: that of an earlier call for the same request whose answer was
