@@ -26,13 +26,13 @@ export interface ItemSoFar {
   has(type: string, place: Fields): boolean;
   /** What the deltas of a text have said. @param type the beginning of their event type. */
   text(type: string, place: Fields): string;
-  /** Takes note of an event that is in its place. */
+  /** Records an event that has its place. */
   note(event: ResponseEvent): void;
   /** Returns whether a final item can be this one: none of its texts contradicts the streamed one. */
   matches(final: Fields): boolean;
   /**
-   * Returns the item with each text as long as it was streamed or as `final` has it; undefined for half a
-   * call.
+   * Returns the item with the longer of each streamed text and its text in `final`; undefined for an
+   * incomplete tool call.
    */
   merged(final?: Fields): Fields | undefined;
 }
@@ -94,7 +94,7 @@ export function createItemSoFar(): ItemSoFar {
     },
     merged(final) {
       const base = final ?? ended ?? opened;
-      // Half a call is none, and a search that goes on has nothing to say.
+      // An incomplete tool call is useless, and an unfinished search has no content.
       if (base === undefined || (base === opened && !isMessageOrReasoning(base))) return undefined;
       const whole = ITEM_TEXTS[String(base['type'])];
       if (whole !== undefined) {
@@ -122,7 +122,7 @@ function longer(final: unknown, streamed: string | undefined): unknown {
   return streamed?.startsWith(final) ? streamed : final;
 }
 
-/** keyOf tells the events of one type within an item apart. */
+/** keyOf returns a key that distinguishes events of one type within an item. */
 function keyOf(type: string, { summary_index, content_index, annotation_index }: Fields): string {
   const places = [summary_index ?? content_index, annotation_index].filter((place) => place !== undefined);
   return `${type} ${places.join(' ')}`;

@@ -51,7 +51,7 @@ export function createStreamedItem(index: number): StreamedItem {
     return all;
   };
 
-  /** An event with its place filled in, and before it what should have come before it. */
+  /** Returns the event with its place filled in, after the events that should have come before it. */
   function* placed(event: ResponseEvent): Generator<ResponseEvent> {
     const { type, item } = event;
     if (type === ITEM_ADDED) {
@@ -102,7 +102,7 @@ export function createStreamedItem(index: number): StreamedItem {
     } else yield* withRestOfText(whole, text);
   }
 
-  /** Some servers leave out the deltas: a text that is done says what they have not said. */
+  /** Some servers leave out deltas. The event that ends the text then supplies the rest. */
   function* withRestOfText(event: ResponseEvent, text: Text): Generator<ResponseEvent> {
     if (event.type === `${text.type}.done`) yield* restOfDeltas(text, event[text.field], placeIn(event));
     if (event.type.endsWith('.delta')) yield event;
@@ -194,7 +194,7 @@ export function createStreamedItem(index: number): StreamedItem {
     matches: soFar.matches,
     complete,
     closeIncomplete() {
-      // A client acts on a tool call when it is done, so half a call must never look done.
+      // A client acts on a finished tool call, so an incomplete one must never look finished.
       return isMessageOrReasoning(soFar.opened) ? complete({ ...soFar.merged(), status: 'incomplete' }) : [];
     },
     merged: soFar.merged,
