@@ -72,7 +72,8 @@ async function findByToken({ token, at }: Submission, attempt: Attempt): Promise
       active.stopRequested.removeEventListener('abort', end);
     });
   if (response === undefined) return undefined;
-  const purchase = newPurchase({ response, background: true, streamed: false }, at);
+  const simulated = upstream.isSimulated();
+  const purchase = newPurchase({ response, background: true, streamed: false, simulated }, at);
   await storeResponseId(purchase, token, attempt);
   // Its own worker could not count it.
   onPurchase('bought');
