@@ -4,8 +4,8 @@ import { openSse, type SseAnswer, type SseMessage } from '../../test/support/htt
 export interface StreamRoute {
   readonly name: string;
   /**
-   * Whether the route sends one attempt, without a gap in its numbers. Otherwise it sends all attempts, and not
-   * every number.
+   * Whether the route sends one attempt, without a gap in its numbers. Otherwise it sends all attempts, and
+   * not every number.
    */
   readonly isOneAttempt: boolean;
   /** @param after the number of the last event that was read; undefined: none. */

@@ -1,6 +1,6 @@
+import { sleep } from '../../src/async/sleep.ts';
 import type { SseAnswer } from '../../test/support/http/sse-reader.ts';
 import type { Random } from '../fleet/random.ts';
-import { pause } from '../fleet/timing.ts';
 import type { StreamItem, StreamRoute } from './stream-reader.ts';
 
 /**
@@ -102,10 +102,10 @@ export function createWatcher({ route, producerUrls, random, startsAfterMs, sign
   return {
     watched,
     async run() {
-      await pause(startsAfterMs, signal);
+      await sleep(startsAfterMs, signal);
       while (watched.doneAt === undefined) {
         await visit(random.between(STAY_MS.least, STAY_MS.most));
-        if (watched.doneAt === undefined) await pause(random.between(AWAY_MS.least, AWAY_MS.most), signal);
+        if (watched.doneAt === undefined) await sleep(random.between(AWAY_MS.least, AWAY_MS.most), signal);
       }
     },
   };

@@ -1,7 +1,7 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
-import { pause } from '../../src/client/transport.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { ResultOutcome } from '../../src/job/view.ts';
@@ -144,7 +144,7 @@ function showProgress(terminal: Terminal, client: O3Client, id: string): () => P
         display.show(
           `${jobLine(job, terminal)}\n${terminal.paint('dim', 'Ctrl-C stops waiting; the job still runs')}`,
         );
-        await pause(REDRAW_MS, end.signal);
+        await sleep(REDRAW_MS, end.signal);
       }
     } catch {
       // The display was ended, or the instance is away, which the caller's own wait survives or reports.

@@ -16,7 +16,7 @@ export type Exchange = {
   sendJson(status: number, body: object, headers?: ReplyHeaders): void;
   sendError(error: unknown): void;
   sendHtml(status: number): void;
-  sendOdd(reply: OddReply, headers: ReplyHeaders): void;
+  sendOdd(reply: OddReply): void;
   /** Sends the headers of an event stream at once. */
   openStream(contentType: string, headers?: ReplyHeaders): void;
   /** Drops the connection as a crashed server does: a TCP reset and no answer. */
@@ -68,7 +68,7 @@ export function createExchange(
       else sendJson(500, { error: internalError(error) });
     },
     sendHtml: (status) => send(status, 'text/html', BAD_GATEWAY, {}),
-    sendOdd: ({ status, contentType, text }, headers) => send(status, contentType, text, headers),
+    sendOdd: ({ status, contentType, text, headers = {} }) => send(status, contentType, text, headers),
     openStream: (contentType, headers = {}) => {
       response.writeHead(200, {
         ...commonHeaders(),

@@ -26,7 +26,7 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     deps.ledger.count('polls');
   }
   const odd = oddLookup(run);
-  if (odd !== undefined) return { kind: 'odd', reply: odd, headers: {} };
+  if (odd !== undefined) return { kind: 'odd', reply: odd };
   if (!isStream) return { kind: 'json', body: objectOf(run, deps.now()) };
   checkStreamable(run, deps);
   return {
@@ -79,6 +79,8 @@ function oddLookup(run: Run): OddReply | undefined {
       return ODD_REPLIES['401'];
     case 'poll_html':
       return ODD_REPLIES['403_html'];
+    case 'poll_refuse':
+      return request.sim.refusal;
     case 'poll_429':
     case 'poll_500': {
       const fault = lookup === 'poll_429' ? '429' : '500';

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { types } from 'node:util';
+import { sleep } from '../async/sleep.ts';
 import { stringifyExact } from '../job/exact-json.ts';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
@@ -118,7 +118,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
         if (broken) throw reply;
         return answerFrom(reply);
       }
-      await pause(waitMs, signal);
+      await sleep(waitMs, signal);
     }
   }
 
@@ -163,14 +163,6 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
   }
 
   return { read, open, write };
-}
-
-/** pause waits. When the signal aborts it throws the signal's reason, as fetch does. */
-export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
-    signal?.throwIfAborted();
-    throw error;
-  });
 }
 
 /**

@@ -166,6 +166,9 @@ const httpSchema = strictObject({
     .describe('Requests a minute that each key may make to one producer process.'),
 }).describe('How a producer treats its callers.');
 
+/** namedModels is enough of the file to check `defaultModel`. */
+const namedModels = z.object({ defaultModel: z.string(), models: z.record(z.string(), z.unknown()) });
+
 /**
  * fileSchema is the one source of the fields of `o3q.config.json`: their types, ranges, defaults and
  * meanings.
@@ -199,12 +202,18 @@ export const fileSchema = strictObject({
     ),
 })
   .describe('The configuration of o3-queue: models, tenants, prices and retention.')
-  .superRefine(({ defaultModel, models }, context) => {
+  .refine(({ defaultModel, models }) => defaultModel === undefined || Object.hasOwn(models, defaultModel), {
+    path: ['defaultModel'],
+    error: ({ input }) => {
+      const { defaultModel, models } = namedModels.parse(input);
+      return `expected one of ${Object.keys(models).join(', ')}, got "${defaultModel}"`;
+    },
+    // zod skips a rule of the whole file when a field has a flaw. This rule needs only the names.
+    when: ({ value }) => namedModels.safeParse(value).success,
+  })
+  .superRefine(({ models }, context) => {
     const refuse = (path: (string | number)[], message: string): void =>
       context.addIssue({ code: 'custom', path, message });
-    if (defaultModel !== undefined && !Object.hasOwn(models, defaultModel)) {
-      refuse(['defaultModel'], `expected one of ${Object.keys(models).join(', ')}, got "${defaultModel}"`);
-    }
     const upstreams = new Set(Object.entries(models).map(([name, { upstream = name }]) => upstream));
     for (const [name, { upstream = name, fallbacks }] of Object.entries(models)) {
       for (const [i, fallback] of fallbacks.entries()) {

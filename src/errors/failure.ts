@@ -83,8 +83,8 @@ export function isFailure(error: unknown): error is Failure {
 }
 
 /**
- * Concern says whom a failure concerns. A refusal that concerns every job stops the model and charges no job;
- * one that no other job meets is the job's own in the end.
+ * Concern says whom a failure concerns. A refusal that concerns every job pauses the model and charges no
+ * job; one that no other job meets is the job's own in the end.
  *
  * - `money`, `credentials`, `address`, `model`: every job, until a person mends it or it passes.
  * - `weather`: every job, for a while.
@@ -141,11 +141,11 @@ export interface UpstreamRefusal extends Refusal {
 export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
 
 /**
- * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing else
- * looks at them.
+ * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing
+ * else looks at them.
  *
- * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM, FastAPI
- * and of the proxies before them, as users have reported them.
+ * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM,
+ * FastAPI and of the proxies before them, as users have reported them.
  */
 export function failureFromRefusal({
   retryAfterMs,

@@ -46,7 +46,10 @@ export function isMoneyCode({ code, type }: Pick<Words, 'code' | 'type'>): boole
   return MONEY_CODES.has(code ?? '') || MONEY_CODES.has(type ?? '');
 }
 
-/** OpenAI answers 401 `mismatched_organization`: "OpenAI-Organization header should match organization for API key". */
+/**
+ * OpenAI answers 401 `mismatched_organization`: "OpenAI-Organization header should match organization for API
+ * key".
+ */
 const NAMED_ACCOUNT = [
   /\b(mismatched|invalid|unknown|no such|incorrect)[_ ](organization|project)\b/,
   /\bopenai-(organization|project)\b/,
@@ -122,7 +125,9 @@ const CREDENTIALS = [
   /\bmust be (a )?(member of an organi[sz]ation|verified)\b|\bip[ _](address )?(is )?not[ _](authorized|allowed)\b|\bunauthori[sz]ed\b|\bauthentication (failed|error|required)\b/,
 ];
 
-/** Whether the upstream has refused the key, the account, the project or the place from which it was asked. */
+/**
+ * Whether the upstream has refused the key, the account, the project or the place from which it was asked.
+ */
 export function saysCredentials(words: Words): boolean {
   return words.param === null && saysOneOf(CREDENTIALS, words);
 }

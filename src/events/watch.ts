@@ -6,8 +6,8 @@ import type { ReplayEvent } from './replay.ts';
 
 /**
  * WatchEvent is what a watcher sees of a job, in order. `number` counts replay events and the end from 1.
- * `isSuperseded` says that a later attempt had begun when the watcher took the event. Nothing follows `end`. A
- * watch may stop without it: the job was deleted, or this process stops.
+ * `isSuperseded` says that a later attempt had begun when the watcher took the event. Nothing follows `end`.
+ * A watch may stop without it: the job was deleted, or this process stops.
  */
 export type WatchEvent =
   | { kind: 'status'; view: JobView }

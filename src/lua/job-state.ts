@@ -1,5 +1,6 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineLibrary } from '../redis/script.ts';
+import { earlierResponses } from './deletions.ts';
 
 /**
  * jobState tells BullMQ's state of a job in our words, at a cost that does not grow with the backlog:
@@ -73,18 +74,21 @@ end
 /** freshRecord says with which record a new run of a job begins: what was spent on the job stays known. */
 export const freshRecord = defineLibrary({
   keys: ['run'],
+  uses: [earlierResponses],
   lua: /* lua */ `
 -- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now
 -- on.
 local function freshFields()
   local kept =
-    redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'submitting', 'cost_nano', 'simulated')
+    redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano', 'simulated')
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   local fields = {}
   local function keep(field, value)
     fields[#fields + 1] = field
     fields[#fields + 1] = value
   end
+  local bought = boughtResponses()
+  if #bought > 0 then keep('earlier_ids', cjson.encode(bought)) end
   if kept[1] then keep('purchases', kept[1]) end
   if kept[4] then keep('cost_nano', kept[4]) end
   if kept[5] then keep('simulated', kept[5]) end

@@ -5,8 +5,8 @@ import { createQuota } from '../quota/quota.ts';
 import type { ResumedModel } from './view.ts';
 
 /**
- * resumeModel ends the pause after `quota_exhausted`, by hand. Other models that lead to the same upstream
- * models resume too.
+ * resumeModel ends any pause of a model and its fallbacks, by hand. Other models that lead to the same
+ * upstream models resume too.
  * @throws {QueueError} `model_not_configured`
  */
 export async function resumeModel(

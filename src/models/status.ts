@@ -1,7 +1,7 @@
 import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { createQuota } from '../quota/quota.ts';
-import type { QuotaSnapshot, QuotaStop, StopReason } from '../quota/snapshot.ts';
+import type { PauseReason, QuotaPause, QuotaSnapshot } from '../quota/snapshot.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
@@ -50,11 +50,11 @@ export async function readModels(
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
   return models.map(({ model, config, waiting }) => {
     const upstreamModels = upstreamModelsOf(config);
-    const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
+    const isGone = (name: string): boolean => quotas.get(name)?.pauses[0]?.reason === 'gone';
     // When all are gone, jobs are sent to the last one all the same.
     const upstreamModel = upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1) ?? model;
     const quota = quotas.get(upstreamModel);
-    const stop = quota?.stops[0];
+    const pause = quota?.pauses[0];
     return {
       model,
       upstream: config.upstream,
@@ -70,7 +70,7 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
         tokens_per_minute: quota?.advertisedTokens ?? null,
       },
       state: {
-        ...statusOf({ model, config, upstreamModel, stop, now: quota?.at ?? 0 }),
+        ...statusOf({ model, config, upstreamModel, pause, now: quota?.at ?? 0 }),
         waiting,
         in_flight: quota?.inFlight ?? 0,
         requests_last_minute: quota?.requests ?? 0,
@@ -91,7 +91,7 @@ export function troublesIn(views: readonly ModelView[]): string[] {
     .map(({ model, state: { reason } }) => `${model}: ${reason}`);
 }
 
-const STATUS_BY_REASON: Record<StopReason, ModelStatus> = {
+const STATUS_BY_REASON: Record<PauseReason, ModelStatus> = {
   gone: 'gone',
   quota_exhausted: 'paused',
   credentials_refused: 'paused',
@@ -105,13 +105,13 @@ interface Standing {
   model: string;
   config: ModelConfig;
   upstreamModel: string;
-  stop: QuotaStop | undefined;
+  pause: QuotaPause | undefined;
   now: number;
 }
 
 function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 'reason'> {
-  const { config, upstreamModel, stop } = standing;
-  if (stop === undefined) {
+  const { config, upstreamModel, pause } = standing;
+  if (pause === undefined) {
     const isFallback = upstreamModel !== config.upstream;
     const reason = isFallback
       ? `${config.upstream} no longer exists at the upstream; ${upstreamModel} takes over`
@@ -119,14 +119,14 @@ function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 're
     return { status: 'open', until: null, reason };
   }
   return {
-    status: STATUS_BY_REASON[stop.reason],
-    until: new Date(stop.until).toISOString(),
-    reason: reasonOf(stop, standing),
+    status: STATUS_BY_REASON[pause.reason],
+    until: new Date(pause.until).toISOString(),
+    reason: reasonOf(pause, standing),
   };
 }
 
 function reasonOf(
-  { reason, until, words }: QuotaStop,
+  { reason, until, words }: QuotaPause,
   { model, config, upstreamModel, now }: Standing,
 ): string {
   const time = new Date(until).toISOString();

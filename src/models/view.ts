@@ -1,7 +1,8 @@
 /**
  * - `open`: jobs are sent.
  * - `rate_limited`: the upstream has answered 429, and all workers wait.
- * - `paused`: the upstream account has no money left; one job probes from time to time.
+ * - `paused`: the circuit breaker is open for money, credentials or a wrong address; one job at a time
+ *   probes.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
  */

@@ -110,7 +110,7 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Ends the pause of a model that stopped for lack of money, and of its fallbacks: their jobs are sent again
+   * Ends any pause of a model, and of its fallbacks: their jobs are sent again
    * at once.
    * @throws {QueueError} `model_not_configured`
    */

@@ -36,8 +36,8 @@ export function outputOf({ output }: UpstreamResponse): unknown[] {
 }
 
 /**
- * answerTextOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is not
- * on the wire.
+ * answerTextOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is
+ * not on the wire.
  */
 export function answerTextOf(response: UpstreamResponse): string {
   return contentTexts(response, 'output_text', 'text').join('');

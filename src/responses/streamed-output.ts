@@ -10,7 +10,9 @@ import { createStreamedItem, type StreamedItem } from './streamed-item.ts';
 export interface StreamedOutput {
   /** Whether there is no item yet. */
   readonly isEmpty: boolean;
-  /** Adds an event. @returns it and those that belong before it, each in its place; nothing for a repetition. */
+  /**
+   * Adds an event. @returns it and those that belong before it, each in its place; nothing for a repetition.
+   */
   add(event: ResponseEvent): ResponseEvent[];
   /**
    * Returns the events that are missing until the output looks like the final one; undefined: what was
@@ -42,7 +44,9 @@ export function createStreamedOutput(): StreamedOutput {
   const lastOpen = (type: string): StreamedItem | undefined =>
     items.findLast((item) => item.type === type && !item.isDone);
 
-  /** An event about a whole item: another item than the one at its index, where that has another id or type. */
+  /**
+   * An event about a whole item: another item than the one at its index, where that has another id or type.
+   */
   const itemOf = ({ type, output_index }: ResponseEvent, whole: Fields): StreamedItem => {
     const kind = String(whole['type']);
     const isSame = (item: StreamedItem | undefined): boolean =>

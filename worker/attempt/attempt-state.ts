@@ -34,7 +34,7 @@ export interface AttemptContext extends AttemptServices {
   attemptsMade: number;
   /** After this many attempts a retryable failure is final. */
   maxAttempts: number;
-  record: RunRecordWriter;
+  writer: RunRecordWriter;
   active: ActiveAttempt;
   reservation: Reservation;
   /** Called with each purchase event, for the log and the metrics. */
@@ -126,7 +126,7 @@ const CANCEL_ANSWER_MS = 500;
  * @returns how to stop listening.
  */
 function listenForCancel(
-  { active: { signal }, record }: AttemptContext,
+  { active: { signal }, writer }: AttemptContext,
   stop: () => Promise<unknown>,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
@@ -135,7 +135,7 @@ function listenForCancel(
     void stop();
     timer = setTimeout(() => {
       // The attempt itself meets a lost lock or an unreachable Redis.
-      record.finish({ status: 'cancelled', spent: null }).catch(() => {});
+      writer.finish({ status: 'cancelled', spent: null }).catch(() => {});
     }, CANCEL_ANSWER_MS);
   };
   signal.addEventListener('abort', onAbort, { once: true });

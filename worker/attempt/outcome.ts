@@ -101,8 +101,8 @@ function extraNano(
  * writeDown writes the end of a run into its record. The outcome is what the record says afterwards: the
  * first end that was written stands.
  */
-export async function writeDown(end: RunEnd, record: RunRecordWriter): Promise<Outcome> {
-  const status = await record.finish(end);
+export async function writeDown(end: RunEnd, writer: RunRecordWriter): Promise<Outcome> {
+  const status = await writer.finish(end);
   return outcomeOf(status, {
     summary: end.status === 'completed' ? end.summary : undefined,
     error: end.status === 'failed' ? end.error : undefined,

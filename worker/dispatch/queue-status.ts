@@ -44,7 +44,7 @@ export function createQueueStatusReporter(
     throughput.observe(starts);
     const { startsPerSecond, basis } = throughput.now(limits, snapshot);
     const durationMs = snapshot.meanDurationMs;
-    const words = snapshot.stops[0]?.words ?? '';
+    const words = snapshot.pauses[0]?.words ?? '';
     await fairQueue.reportStatus({ reason: reason(words), startsPerSecond, basis, durationMs, notBefore });
   };
   const report = (obstacle: Obstacle, source: Source): void => {
@@ -62,7 +62,7 @@ export function createQueueStatusReporter(
   };
 }
 
-/** These let jobs start one after the other; any other reason stops every start for a while. */
+/** These let jobs start one after the other; any other reason pauses the model. */
 const LIMITS: ReadonlySet<QuotaWait['reason']> = new Set([
   'requests_per_minute',
   'tokens_per_minute',

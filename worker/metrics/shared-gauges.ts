@@ -2,7 +2,7 @@ import { Gauge, type Registry } from 'prom-client';
 import { upstreamModelsOf } from '../../src/config/file.ts';
 import { shutdownTime } from '../../src/models/catalog.ts';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
-import { type QuotaSnapshot, STOP_REASONS } from '../../src/quota/snapshot.ts';
+import { PAUSE_REASONS, type QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
 /**
  * registerQuotaGauges registers the gauges of values that all workers share. Every worker reports the same
@@ -60,9 +60,9 @@ export function registerQuotaGauges(
     '1 while an upstream model is paused for this reason; at most one job probes',
     ['upstream_model', 'reason'],
     ({ quotas }) =>
-      [...quotas].flatMap(([name, { stops }]) =>
-        STOP_REASONS.map((reason): Sample => {
-          const holds = stops.some((stop) => stop.reason === reason);
+      [...quotas].flatMap(([name, { pauses }]) =>
+        PAUSE_REASONS.map((reason): Sample => {
+          const holds = pauses.some((pause) => pause.reason === reason);
           return [{ upstream_model: name, reason }, Number(holds)];
         }),
       ),

@@ -119,7 +119,7 @@ export interface ReservationsOptions {
   signals: QuotaSignals;
   /** The upstream model and its fallbacks. */
   upstreamModels: readonly string[];
-  /** Called when a stop of an upstream model begins or ends, in the worker that has found out. */
+  /** Called when a pause of an upstream model begins or ends, in the worker that has found out. */
   onSignal: (upstreamModel: string, signal: QuotaReport | { what: 'answered' }) => void;
   /** Called when a job has sent its create request, or has ended. */
   onRoom: () => void;
@@ -218,8 +218,8 @@ export function createReservations({
         },
         giveBack: () => giveBack(job),
         assertUnspent() {
-          const isStopped = state.quota !== undefined && signals.isStopped(state.quota);
-          if (state.isSpent || isStopped) throw new PostponedError();
+          const isPaused = state.quota !== undefined && signals.isPaused(state.quota);
+          if (state.isSpent || isPaused) throw new PostponedError();
         },
         async sent() {
           state.phase = 'sent';

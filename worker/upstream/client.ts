@@ -257,7 +257,10 @@ function errorIn({ headers }: globalThis.Response): (envelope: object) => Error 
   return (envelope) => new APIError(undefined, envelope, undefined, headers);
 }
 
-/** Some servers answer with the response although its stream was asked for: that is an event where it has ended. */
+/**
+ * Some servers answer with the response although its stream was asked for: that is an event where it has
+ * ended.
+ */
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
 }

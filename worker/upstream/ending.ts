@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { isFailure } from '../../src/errors/failure.ts';
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
@@ -51,7 +51,7 @@ export function createEndingCalls(sdk: SdkCalls): EndingCalls {
           // The response has ended or was deleted meanwhile, so there is nothing left to stop.
           if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
         }
-        await pause(CANCEL_PAUSE_MS * tries);
+        await sleep(CANCEL_PAUSE_MS * tries);
       }
     },
 

@@ -123,12 +123,12 @@ export function listenForOpenAiEvents(
  */
 export interface LostResponses {
   /**
-   * Waits for a webhook about the response whose create carried this token.
+   * Waits for a webhook about the response whose create carried this fencing token.
    * @param options.sinceMs responses that ended before this time are skipped.
    * @param options.upstream looks responses up, with the headers of the create.
    * @returns undefined when none came before the signal aborted.
    */
-  findLostResponse(token: string, options: FindOptions): Promise<UpstreamResponse | undefined>;
+  findLostResponse(fencingToken: string, options: FindOptions): Promise<UpstreamResponse | undefined>;
 }
 
 interface FindOptions {
@@ -141,8 +141,8 @@ interface FindOptions {
 const REMEMBERED = 10_000;
 
 export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
-  /** By response id: its token, or undefined when it has none. */
-  const tokens = new Map<string, string | undefined>();
+  /** By response id: its fencing token, or undefined when it has none. */
+  const fencingTokens = new Map<string, string | undefined>();
 
   const look = async (
     id: string,
@@ -150,25 +150,25 @@ export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
   ): Promise<UpstreamResponse | undefined> => {
     try {
       const response = await upstream.retrieve(id, signal);
-      remember(id, purchaseTokenOf(response));
+      remember(id, fencingTokenOf(response));
       return response;
     } catch {
       // The upstream has forgotten it, or is out of reach: in either case it is not found.
       return undefined;
     }
   };
-  const remember = (id: string, token: string | undefined): void => {
-    tokens.set(id, token);
-    const [oldest] = tokens.keys();
-    if (tokens.size > REMEMBERED && oldest !== undefined) tokens.delete(oldest);
+  const remember = (id: string, fencingToken: string | undefined): void => {
+    fencingTokens.set(id, fencingToken);
+    const [oldest] = fencingTokens.keys();
+    if (fencingTokens.size > REMEMBERED && oldest !== undefined) fencingTokens.delete(oldest);
   };
 
   return {
-    async findLostResponse(token, options) {
+    async findLostResponse(fencingToken, options) {
       for await (const id of openAiEvents.ended(options.sinceMs, options.signal)) {
-        if (tokens.has(id) && tokens.get(id) !== token) continue;
+        if (fencingTokens.has(id) && fencingTokens.get(id) !== fencingToken) continue;
         const response = await look(id, options);
-        if (response !== undefined && purchaseTokenOf(response) === token) return response;
+        if (response !== undefined && fencingTokenOf(response) === fencingToken) return response;
       }
       return undefined;
     },
@@ -179,27 +179,30 @@ export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
  * The only thing that o3-queue adds to a caller's request, and only where webhooks are in use. No caller sees
  * it.
  */
-const TOKEN_KEY = 'o3q_purchase';
+const FENCING_TOKEN_KEY = 'o3q_purchase';
 /** OpenAI accepts no more pairs, and the caller's own come first. */
 const MOST_PAIRS = 16;
 
 /**
- * withPurchaseToken puts the token into the metadata of a body, by which a response is recognized when its id
+ * withFencingToken puts the fencing token into the metadata of a body, by which a response is recognized when its id
  * is lost.
  */
-export function withPurchaseToken(body: Record<string, unknown>, token: string): Record<string, unknown> {
+export function withFencingToken(
+  body: Record<string, unknown>,
+  fencingToken: string,
+): Record<string, unknown> {
   const metadata = body['metadata'] ?? {};
   if (typeof metadata !== 'object' || Object.keys(metadata).length >= MOST_PAIRS) return body;
-  return { ...body, metadata: { ...metadata, [TOKEN_KEY]: token } };
+  return { ...body, metadata: { ...metadata, [FENCING_TOKEN_KEY]: fencingToken } };
 }
 
-/** purchaseTokenOf returns the token of the create that bought a response; undefined: it carried none. */
-export function purchaseTokenOf({ metadata }: UpstreamResponse): string | undefined {
-  return metadata?.[TOKEN_KEY];
+/** fencingTokenOf returns the fencing token of the create that bought a response; undefined: it carried none. */
+export function fencingTokenOf({ metadata }: UpstreamResponse): string | undefined {
+  return metadata?.[FENCING_TOKEN_KEY];
 }
 
-/** withoutPurchaseToken returns the response as its caller would have received it. */
-export function withoutPurchaseToken(response: UpstreamResponse): UpstreamResponse {
-  const { [TOKEN_KEY]: token, ...metadata } = response.metadata ?? {};
-  return token === undefined ? response : { ...response, metadata };
+/** withoutFencingToken returns the response as its caller would have received it. */
+export function withoutFencingToken(response: UpstreamResponse): UpstreamResponse {
+  const { [FENCING_TOKEN_KEY]: fencingToken, ...metadata } = response.metadata ?? {};
+  return fencingToken === undefined ? response : { ...response, metadata };
 }

@@ -11,7 +11,10 @@ export interface RefusalBody {
 
 const LONGEST_MESSAGE = 1000;
 
-/** refusalBodyFrom reads the body of a refusal: OpenAI's envelope, another server's JSON, a page or plain text. */
+/**
+ * refusalBodyFrom reads the body of a refusal: OpenAI's envelope, another server's JSON, a page or plain
+ * text.
+ */
 export function refusalBodyFrom(text: string, contentType: string): RefusalBody {
   if (isPage(text, contentType)) return plain(wordsOfPage(text), 'page');
   const json = parsed(text);

@@ -7,7 +7,9 @@ const count = z.int().min(0);
 const limit = z.number().nullable();
 
 const modelState = z.strictObject({
-  status: z.enum(MODEL_STATUSES).describe('`paused`: the upstream account has no money left.'),
+  status: z
+    .enum(MODEL_STATUSES)
+    .describe('`paused`: no money, refused credentials or a wrong address; one job at a time probes.'),
   until: z.iso
     .datetime()
     .nullable()

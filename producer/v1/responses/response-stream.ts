@@ -28,10 +28,10 @@ export interface ResponseStreamOptions {
  * responseEvents writes a job as a stream of the Responses API. A stream tells one attempt, because OpenAI's
  * SDKs put all deltas of a stream together.
  *
- * When an attempt fails after the stream has told a part of its answer, the stream ends with an `error` event,
- * `attempt_failed`. When it fails before that, the stream goes on with the next attempt, and the failed one
- * leaves no trace. Empty items are therefore held back until they have a text. A new reader begins with the
- * latest attempt.
+ * When an attempt fails after the stream has told a part of its answer, the stream ends with an `error`
+ * event, `attempt_failed`. When it fails before that, the stream goes on with the next attempt, and the
+ * failed one leaves no trace. Empty items are therefore held back until they have a text. A new reader begins
+ * with the latest attempt.
  *
  * An event has the same number each time that the stream is read, and no two events share a number: those of
  * an attempt come after those of the attempts before it and their `error` events. So a reader that asks for

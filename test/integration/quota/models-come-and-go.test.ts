@@ -265,7 +265,7 @@ describe('models that come and go', () => {
     ['200_html', 'wrong_address', /wrong address.*a web page: Log in/],
     ['429_hour', 'rate_limited', /rate limited/],
   ])(
-    'what every job meets stops the model and charges none, and resume ends it: %s',
+    'what every job meets pauses the model and charges none, and resume ends it: %s',
     async (refuse, label, reason) => {
       instance.simulator.setWeather({ model: 'o3', refuse });
       const ids = await Promise.all(

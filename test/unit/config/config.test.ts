@@ -124,7 +124,7 @@ describe('the variables', () => {
     ['O3Q_PREFIX', 'a:b', '1 to 64 letters'],
     ['O3Q_PREFIX', '{o3}', '1 to 64 letters'],
     ['O3Q_REDIS_DOWNLOAD', 'yes', '"0"|"1"'],
-    ['LOG_LEVEL', 'loud', '"debug"'],
+    ['LOG_LEVEL', 'loud', '"trace"|"debug"|"info"|"warn"|"error"|"fatal"|"silent"'],
     ['OPENAI_BASE_URL', 'example.test/v1', 'begins with http:// or https://'],
   ])('%s=%s is refused with what was expected and what came', (name, value, expected) => {
     const flaws = flawsIn({ [name]: value });
@@ -332,6 +332,20 @@ describe('the file', () => {
     const flaws = flawsIn({ O3Q_CONFIG: path });
     expect(flaws).toEqual([expect.stringMatching(said)]);
     expect(flaws[0]?.startsWith(where === '' ? `${path}: ` : `${path}: ${where}`)).toBe(true);
+  });
+
+  it('is refused with a wrong default model and all other flaws in one message', () => {
+    const path = file({
+      defaultModel: 'o9',
+      models: { o3: { maxAttempts: 0 } },
+      retention: { failedHours: -1 },
+    });
+    expect(flawsIn({ O3Q_CONFIG: path, PORT: 'x' })).toEqual([
+      expect.stringContaining('PORT'),
+      expect.stringContaining('models.o3.maxAttempts'),
+      expect.stringContaining('retention.failedHours'),
+      expect.stringContaining('defaultModel: expected one of o3, got "o9"'),
+    ]);
   });
 
   it('must exist when O3Q_CONFIG names it', () => {
