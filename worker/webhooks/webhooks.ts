@@ -31,7 +31,7 @@ export interface WebhooksOutSurroundings extends Pick<Models, 'allowPrivateWebho
 }
 
 export interface WebhooksOut {
-  /** Stops together with the workers of the models. */
+  /** The BullMQ worker that sends. The process stops it together with the workers of the models. */
   readonly worker: QueueWorker;
   readonly deliveries: DeliveryQueue;
   close(): Promise<unknown>;
