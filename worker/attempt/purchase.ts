@@ -38,6 +38,7 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
       response: { id: record.upstreamId, status: 'queued' },
       background: true,
       streamed: record.streamed,
+      simulated: record.simulated,
     },
     cursor: record.cursor,
     outputCharacters: record.outputCharacters,
@@ -46,12 +47,13 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
 }
 
 /** identityOf returns what the record must know of a purchase so that another worker can adopt it. */
-export function identityOf({ running: { response, background, streamed }, createdAt }: Purchase) {
+export function identityOf({ running: { response, background, streamed, simulated }, createdAt }: Purchase) {
   return {
     upstreamId: response.id,
     upstreamStatus: response.status ?? 'in_progress',
     background,
     streamed,
+    simulated,
     responseCreatedAt: createdAt,
   };
 }
