@@ -4,6 +4,7 @@ import { QueueError } from '../../src/errors/problem.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import { idempotencyKeyIn } from '../http/route.ts';
 import { createSdkRetryKeys } from './sdk-retry-keys.ts';
 
 /** EnqueuedResponse is a request with its job: a new one, or the one that the same request created before. */
@@ -25,12 +26,12 @@ export async function enqueueResponse(
   headers: IncomingHttpHeaders,
   queue: TenantQueue,
 ): Promise<EnqueuedResponse> {
-  const own = headers['idempotency-key'];
+  const own = idempotencyKeyIn(headers);
   // OpenAI's SDKs send the number of the try, 0 for the first. Without this header the caller is not assumed
   // to retry.
   const retryCount = headers['x-stainless-retry-count'];
   if (own !== undefined || retryCount === undefined) {
-    const enqueued = await queue.enqueue(request, own === undefined ? undefined : String(own));
+    const enqueued = await queue.enqueue(request, own);
     return { ...enqueued, delivered: () => {} };
   }
   const retryKeys = createSdkRetryKeys(queue.storage);

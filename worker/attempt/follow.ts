@@ -58,29 +58,29 @@ const LONGEST_RETRY_AFTER_MS = 60_000;
 export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
   if (hasEnded(running.response)) return running.response;
   const { cursor, outputCharacters } = options;
-  const position = { cursor, outputCharacters, seenAt: Date.now() };
+  const followed = { cursor, outputCharacters, seenAt: Date.now() };
   let { events } = running;
   for (let fruitless = 0; fruitless < FRUITLESS_STREAMS; ) {
-    const before = position.cursor;
-    const response = events && (await consume(events, position, running, options));
+    const before = followed.cursor;
+    const response = events && (await consume(events, followed, running, options));
     options.signal.throwIfAborted();
     if (response !== undefined) return response;
     if (!running.background)
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
     if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
     // Without numbers a resumed stream begins anew, and would tell its text again.
-    if (position.cursor === undefined && position.outputCharacters > 0) break;
-    if (events !== undefined && position.cursor === before) fruitless += 1;
+    if (followed.cursor === undefined && followed.outputCharacters > 0) break;
+    if (events !== undefined && followed.cursor === before) fruitless += 1;
     // Refused, or the upstream is unreachable: polling finds out which.
     events = await options.upstream
-      .resume(running.response.id, position.cursor, options.signal)
+      .resume(running.response.id, followed.cursor, options.signal)
       .catch(() => undefined);
     if (events === undefined) break;
   }
-  return poll(running.response.id, position.seenAt, options);
+  return poll(running.response.id, followed.seenAt, options);
 }
 
-interface Position {
+interface Followed {
   cursor: number | undefined;
   outputCharacters: number;
   seenAt: number;
@@ -92,7 +92,7 @@ interface Position {
  */
 async function consume(
   events: AsyncGenerator<StreamEvent>,
-  position: Position,
+  followed: Followed,
   { response, background }: RunningResponse,
   { eventLogWriter }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
@@ -101,10 +101,10 @@ async function consume(
   let isWhole = false;
   try {
     for await (const event of events) {
-      position.seenAt = Date.now();
-      position.cursor = event.sequence_number ?? position.cursor;
+      followed.seenAt = Date.now();
+      followed.cursor = event.sequence_number ?? followed.cursor;
       if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
-        position.outputCharacters += event.delta.length;
+        followed.outputCharacters += event.delta.length;
       }
       const ended = endOf(event, response);
       if (ended !== undefined) return ended;
@@ -118,7 +118,7 @@ async function consume(
         hasAnswer = true;
         isWhole = closesText(event);
       } else if (event.type === STREAM_DONE) isWhole = hasAnswer;
-      eventLogWriter.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
+      eventLogWriter.add(event, { ...followed, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
     // Nothing else will ever tell more of it; its output is what was streamed.
     if (isWhole && !background) return { ...response, status: 'completed', output: [] };

@@ -6,6 +6,7 @@ import {
   RetryableError,
   statusIn,
 } from '../../src/errors/failure.ts';
+import { retryAfterMs } from '../../src/errors/retry-after.ts';
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
 
 /**
@@ -27,8 +28,8 @@ export class NothingSentError extends Error {
 }
 
 /**
- * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves, and for what is
- * judged already.
+ * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended
+ * ourselves, and for what is judged already.
  */
 export function failureFromSdk(
   error: unknown,
@@ -45,7 +46,7 @@ export function failureFromSdk(
     const { form, ...words } = bodyOf(error);
     return failureFromRefusal({
       ...{ status: error.status, ...words, form, upstreamModel, hasOwnAccount },
-      retryAfterMs: retryAfterMs(error.headers),
+      retryAfterMs: upstreamWaitMs(error.headers),
     });
   }
   // The SDK passes on what undici throws when a body ends early ("terminated").
@@ -108,14 +109,15 @@ const NEVER_SENT = new Set([
 ]);
 
 /**
- * 5xx statuses by which a proxy says that it did not hand the request on. 521 to 523, 525, 526 and 530 are Cloudflare's: the server
- * behind it refused the connection, its TLS or its name.
+ * 5xx statuses by which a proxy says that it did not hand the request on. 521 to 523, 525, 526 and 530 are
+ * Cloudflare's: the server behind it refused the connection, its TLS or its name.
  */
 const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
 
 /**
- * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A refusal in words says
- * that it was not. A 5xx without an envelope comes from a proxy, which knows as little as we do.
+ * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A
+ * refusal in words says that it was not. A 5xx without an envelope comes from a proxy, which knows as little
+ * as we do.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isNothingSent(error)) return false;
@@ -154,8 +156,8 @@ export function retryableFrom(error: unknown): RetryableError {
 }
 
 /**
- * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer. undefined: it may have
- * been the answer of a purchase, and is damaged.
+ * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer.
+ * undefined: it may have been the answer of a purchase, and is damaged.
  */
 export function refusalInAnswer(
   body: string,
@@ -194,7 +196,10 @@ function isError200(json: unknown): boolean {
   return ('success' in json && json.success === false) || ('status' in json && json.status === 'error');
 }
 
-/** refusesBackground says whether a refusal means that this server has no background mode: by the status and the field that it names. */
+/**
+ * refusesBackground says whether a refusal means that this server has no background mode: by the status and
+ * the field that it names.
+ */
 export function refusesBackground(error: unknown): boolean {
   const { message, param } = unsupported(error) ?? {};
   return (
@@ -235,26 +240,15 @@ function refusalIn(error: unknown): (RefusalBody & { status: number | undefined 
 /** A wait longer than an hour is a mistake of the server's, not a plan for the job. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/**
- * retryAfterMs reads `retry-after-ms` first, as the SDK does, then `retry-after`, in seconds or as a date.
- */
-export function retryAfterMs(headers: Headers | undefined): number | undefined {
-  const milliseconds = Number.parseFloat(headers?.get('retry-after-ms') ?? '');
-  if (Number.isFinite(milliseconds)) return bounded(milliseconds);
-  const retryAfter = headers?.get('retry-after') ?? '';
-  const seconds = Number(retryAfter);
-  if (retryAfter !== '' && Number.isFinite(seconds)) return bounded(seconds * 1000);
-  const date = Date.parse(retryAfter);
-  return Number.isNaN(date) ? undefined : bounded(date - Date.now());
-}
-
-function bounded(milliseconds: number): number {
-  return Math.min(Math.max(0, milliseconds), LONGEST_RETRY_AFTER_MS);
+/** upstreamWaitMs returns how long the upstream asks to wait, in milliseconds. */
+export function upstreamWaitMs(headers: Headers | undefined): number | undefined {
+  const waitMs = retryAfterMs(headers);
+  return waitMs === undefined ? undefined : Math.min(waitMs, LONGEST_RETRY_AFTER_MS);
 }
 
 /**
- * The upstream's own words. `fetchThrough` (client.ts) has put every refusal into OpenAI's envelope, with its form. Errors inside
- * a stream come as they were sent.
+ * The upstream's own words. `fetchThrough` (client.ts) has put every refusal into OpenAI's envelope, with
+ * its form. Errors inside a stream come as they were sent.
  */
 function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;

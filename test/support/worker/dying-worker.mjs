@@ -9,7 +9,7 @@ import { Redis } from 'ioredis';
 import { Agent } from 'undici';
 import { SCRIPTS } from '../../../dist/src/lua/scripts.js';
 import { createLogger } from '../../../dist/src/process/log.js';
-import { createWorker } from '../../../dist/worker/worker.js';
+import { startWorker } from '../../../dist/worker/worker.js';
 
 const NEVER = new Promise(() => {});
 /** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
@@ -159,7 +159,7 @@ function untilHeld(handler, place, call) {
 learnScriptNames();
 watchRedis();
 watchUpstream();
-const worker = createWorker({
+const worker = startWorker({
   ...JSON.parse(process.argv[2]),
   logger: createLogger({ level: 'fatal', secrets: [], pretty: false }),
 });
