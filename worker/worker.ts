@@ -15,6 +15,8 @@ import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
 import type { Recovery } from './job-worker.ts';
 import { leaveAll } from './leave.ts';
+import { drainDeletions } from './maintenance/deletions.ts';
+import { keepDrained } from './maintenance/drains.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { keepRetention } from './maintenance/retention.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -136,6 +138,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const look = async () =>
     redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
   metrics.watch(look);
+  metrics.watchRedis(redisTrouble);
   const catalog = keepCatalog({ redis, prefix, queues, quotas, upstream, logger, onError });
 
   const retention = keepRetention({
@@ -147,10 +150,18 @@ export function startWorker(options: WorkerOptions): O3Worker {
     onError,
   });
 
+  const deletions = { redis, upstream, metrics, logger };
+  const stopDeletions = keepDrained(
+    subscriber,
+    new Map(queues.map((queue) => [queue.keys.deletions, () => drainDeletions(queue, deletions)])),
+    onError,
+  );
+
   let left: Promise<unknown> | undefined;
   const leave = (): Promise<unknown> => {
     retention.stop();
     catalog.stop();
+    stopDeletions();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;
   };

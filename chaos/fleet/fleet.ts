@@ -19,6 +19,8 @@ export interface FleetProducer {
 /** FleetWorker is a running worker. */
 export interface FleetWorker {
   readonly child: Child;
+  /** Where it answers `/readyz` and `/metrics`; undefined: nowhere. */
+  readonly healthUrl: string | undefined;
   /** The proxies before the upstream and Redis; undefined: the worker connects directly. */
   readonly proxies: WorkerProxies | undefined;
 }
@@ -45,7 +47,7 @@ export interface Fleet {
   readonly wiretap: Wiretap;
   /** The living workers, oldest first. */
   readonly workers: readonly FleetWorker[];
-  /** Starts a worker. It tries again while the worker does not come up: Redis may be away. */
+  /** Starts a worker. If the worker does not start, for example because Redis is away, it tries again. */
   addWorker(): Promise<FleetWorker>;
   /** Sends SIGKILL. The worker leaves `workers` at once. @returns when, in Unix milliseconds. */
   killWorker(worker: FleetWorker): number;
@@ -68,6 +70,8 @@ export interface FleetOptions {
    * Default false: the proxies take CPU time of this process, which falsifies measurements of milliseconds.
    */
   proxies?: boolean;
+  /** Whether workers answer `/readyz` and `/metrics`. Default false. */
+  health?: boolean;
   /** The content of o3q.config.json for producers and workers. Default: empty. */
   config?: object;
   /** The tenants, each with an API key. With tenants, calls without a key are refused. Default: no keys. */
@@ -78,11 +82,11 @@ export interface FleetOptions {
 
 /** How long the fleet tries to start a process while Redis is away. */
 const COME_UP_MS = 60_000;
-/** Longer than the worker's own deadline of 10 s. */
+/** How long a worker may take to exit. It is longer than the worker's own limit of 10 s. */
 const EXIT_LIMIT_MS = 15_000;
-/** The simulator's webhook secret; it protects nothing. */
+/** The simulator's webhook secret. It is public, because it protects nothing. */
 const WEBHOOK_SECRET = 'chaos';
-/** More than any scenario holds in one worker. */
+/** How many jobs a worker may hold: more than any scenario needs. */
 const CONCURRENCY = '4000';
 
 /** The key protects nothing, but is as long as a real one. */
@@ -200,14 +204,17 @@ export async function startFleet(
       started += 1;
       const name = `worker-${started}`;
       const proxies = options.proxies ? await openProxies(name) : undefined;
+      const healthPort = options.health ? String(await findFreePort()) : undefined;
       const environment = {
         ...common,
         REDIS_URL: proxies?.redis.url ?? redis.url,
         OPENAI_BASE_URL: proxies?.upstream.url ?? simulator.said,
         O3Q_CONCURRENCY: CONCURRENCY,
+        ...(healthPort !== undefined && { O3Q_WORKER_PORT: healthPort }),
       };
       const { child } = await startWithRetries(['worker'], environment, /worker ready/, name);
-      const worker = { child, proxies };
+      const healthUrl = healthPort === undefined ? undefined : `http://127.0.0.1:${healthPort}`;
+      const worker = { child, healthUrl, proxies };
       workers.push(worker);
       return worker;
     },

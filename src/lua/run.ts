@@ -1,5 +1,6 @@
 import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
+import { earlierResponses } from './deletions.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
 import { runOwner } from './locks.ts';
 import { outboxLibrary } from './webhooks.ts';
@@ -65,10 +66,13 @@ end
  */
 const progressFields = defineLibrary({
   keys: ['run'],
+  uses: [earlierResponses],
   lua: /* lua */ `
 local function writeProgress(fields)
   for i = 1, #fields, 2 do
-    if fields[i + 1] == '' then redis.call('HDEL', run, fields[i])
+    if fields[i + 1] == '' then
+      if fields[i] == 'upstream_id' then keepEarlierResponse() end
+      redis.call('HDEL', run, fields[i])
     else redis.call('HSET', run, fields[i], fields[i + 1]) end
   end
 end
@@ -110,7 +114,8 @@ if tenant ~= '' then
 end
 local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
 local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
-redis.call('HSET', run, 'begun', startedAt, 'holder', lockToken)
+-- As it is now: BullMQ may recover the job before this attempt, whose lock has run out, writes the end.
+redis.call('HSET', run, 'begun', startedAt, 'holder', lockToken, 'stalled', stalledCount(job))
 if not (isRunning or isReserved or isCancelled) then return { 'unreserved', redis.call('HGETALL', run) } end
 redis.call('HSETNX', run, 'started_at', now)
 local before = redis.call('HGET', run, 'attempts_before') or 0
@@ -235,7 +240,9 @@ if status == 'failed' then
 else
   redis.call('HDEL', run, 'error')
 end
-redis.call('HSET', run, 'status', status, 'finished_at', now, 'stalled', stalledCount(job))
+redis.call('HSET', run, 'status', status, 'finished_at', now)
+-- BullMQ fails a job by itself when it has recovered the job too often, without another attempt.
+if lockToken == '' then redis.call('HSET', run, 'stalled', stalledCount(job)) end
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)
 redis.call('ZREM', indexLive, id)

@@ -1,4 +1,5 @@
 import type { Script } from '../redis/script.ts';
+import { takeDeletions } from './deletions.ts';
 import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
@@ -34,5 +35,5 @@ export const SCRIPTS: readonly Script[] = [
     quotaAnswered,
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
-  ...[rememberOpenAiEvent, removeFromOutbox],
+  ...[rememberOpenAiEvent, removeFromOutbox, takeDeletions],
 ];

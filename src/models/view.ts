@@ -2,7 +2,7 @@
  * - `open`: jobs are sent.
  * - `rate_limited`: the upstream has answered 429, and all workers wait.
  * - `paused`: the circuit breaker is open for money, credentials or a wrong address; one job at a time
- *   probes.
+ *   probes. Or Redis takes no writes.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
  */
@@ -31,13 +31,19 @@ export interface ModelView {
 
 export interface ModelState {
   status: ModelStatus;
-  /** When one job tries again, ISO 8601; null: the model is open. In the past: the next job tries. */
+  /**
+   * When one job tries again, in ISO 8601; null: the model is open, or the time is unknown. A time in the past:
+   * the next job tries.
+   */
   until: string | null;
   /** The status in words; null: nothing is wrong. */
   reason: string | null;
   /** Jobs in the fair queue. */
   waiting: number;
-  /** Jobs in flight at the upstream model, of all models that lead to it. */
+  /**
+   * Jobs in flight at the upstream model. It includes the jobs of other models that use the same upstream
+   * model.
+   */
   in_flight: number;
   requests_last_minute: number;
   tokens_last_minute: number;

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
+import type { WriteProbe } from '../../src/redis/write-probe.ts';
 import type { Outcome } from '../attempt/outcome.ts';
 import type { PurchaseEvent } from '../attempt/purchase.ts';
 import { registerQuotaGauges } from './shared-gauges.ts';
@@ -16,12 +17,19 @@ export interface Metrics {
    * @param look resolves to undefined while Redis cannot be read.
    */
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
+  /** Adds the gauge that says whether Redis takes the writes of this worker. */
+  watchRedis(trouble: WriteProbe): void;
   /** Counts one try to deliver a webhook. */
   delivery(result: DeliveryResult): void;
+  /** Counts one try to delete a response at the upstream. */
+  deletion(result: DeletionResult): void;
 }
 
 /** A `failed` delivery is tried again; one that is `given_up` is not. */
 export type DeliveryResult = 'delivered' | 'failed' | 'given_up';
+
+/** `missing`: the upstream had nothing to delete. A `failed` try is repeated; one that is `given_up` is not. */
+export type DeletionResult = 'deleted' | 'missing' | 'failed' | 'given_up';
 
 export interface ModelMetrics {
   purchase(what: PurchaseEvent): void;
@@ -73,6 +81,14 @@ export function createMetrics(): Metrics {
   });
   for (const result of ['delivered', 'failed', 'given_up'] satisfies DeliveryResult[])
     deliveries.inc({ result }, 0);
+  const deletions = new Counter({
+    name: 'o3q_upstream_deletions_total',
+    help: 'Tries to delete a response of a deleted job at the upstream, by result',
+    labelNames: ['result'],
+    registers,
+  });
+  for (const result of ['deleted', 'missing', 'failed', 'given_up'] satisfies DeletionResult[])
+    deletions.inc({ result }, 0);
   const held = new Map<string, () => number>();
   new Gauge({
     name: 'o3q_active_jobs',
@@ -87,7 +103,18 @@ export function createMetrics(): Metrics {
     text: () => registry.metrics(),
     contentType: registry.contentType,
     watch: (look) => registerQuotaGauges(registry, look),
+    watchRedis(trouble) {
+      new Gauge({
+        name: 'o3q_redis_ready',
+        help: '1 while Redis takes the writes of this worker, 0 while it is away, full or read-only',
+        registers,
+        async collect() {
+          this.set((await trouble()) === undefined ? 1 : 0);
+        },
+      });
+    },
     delivery: (result) => deliveries.inc({ result }),
+    deletion: (result) => deletions.inc({ result }),
     of(model, count) {
       held.set(model, count);
       // Every counter starts at 0: a counter that is missing until its first event looks as if it were not

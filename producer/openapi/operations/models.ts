@@ -9,12 +9,14 @@ const limit = z.number().nullable();
 const modelState = z.strictObject({
   status: z
     .enum(MODEL_STATUSES)
-    .describe('`paused`: no money, refused credentials or a wrong address; one job at a time probes.'),
+    .describe(
+      '`paused`: no money, refused credentials or a wrong address, and one job at a time probes; or Redis takes no writes.',
+    ),
   until: z.iso
     .datetime()
     .nullable()
     .describe(
-      'When one job tries again; a time in the past means with the next job. null: the model is open.',
+      'When one job tries again; a time in the past means with the next job. null: the model is open, or the time is unknown.',
     ),
   reason: z.string().nullable(),
   waiting: count.describe('Jobs in the model’s fair queue.'),
