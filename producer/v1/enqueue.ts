@@ -26,7 +26,7 @@ export async function enqueueResponse(
   undelivered: Undelivered,
 ): Promise<EnqueuedResponse> {
   const own = idempotencyKeyIn(headers);
-  if (own !== undefined) return { ...(await queue.enqueue(request, String(own))), call: undefined };
+  if (own !== undefined) return { ...(await queue.enqueue(request, own)), call: undefined };
   // OpenAI's SDKs send the number of the try, 0 for the first.
   const isRetry = Number(headers['x-stainless-retry-count'] ?? 0) > 0;
   const options = { storage: queue.storage, isRetry, isAgain: headers['o3q-again'] === '1' };
