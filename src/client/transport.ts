@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { sleep } from '../async/sleep.ts';
+import { retryAfterMs } from '../errors/retry-after.ts';
 import { stringifyExact } from '../job/exact-json.ts';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
@@ -187,16 +188,6 @@ async function withDeadline<Value>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', follow);
   }
-}
-
-/** Reads `retry-after-ms`, which is exact, or Retry-After, which is in seconds or a date. */
-function retryAfterMs(headers: Headers): number | undefined {
-  const exactMs = Number.parseFloat(headers.get('retry-after-ms') ?? '');
-  if (exactMs >= 0) return exactMs;
-  const standard = headers.get('retry-after') ?? '';
-  if (/^\d+(\.\d+)?$/.test(standard)) return Number(standard) * 1000;
-  const date = Date.parse(standard);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
 /** Codes of errors that end a connection before it carries a request. */

@@ -189,7 +189,7 @@ async function warnOfOutliving(
   if (end === undefined) return;
   const endMs = shutdownTime(end.date);
   const [waiting, delayedByBullmq, delayed, status] = await Promise.all([
-    bullmqSets.fairQueueLength(),
+    bullmqSets.parkedCount(),
     redis.zcount(keys.queue('delayed'), delayedScore(endMs), `(${WAITING_SCORE}`),
     redis.zcount(keys.fairQueue('due'), endMs, '+inf'),
     fairQueue.status(),

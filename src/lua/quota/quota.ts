@@ -77,14 +77,14 @@ local fields = {}
 for i, value in ipairs(redis.call('HMGET', state, unpack(names))) do fields[names[i]] = tonumber(value) end
 local function at(field) return fields[field] or 0 end
 
-local function lower(configured, advertised)
+local function lowerLimit(configured, advertised)
   local one = tonumber(configured)
   if one and advertised then return math.min(one, advertised) end
   return one or advertised
 end
 local isAdvertised = now - at('advertised_at') < ADVERTISED_FOR_MS
-local requestLimit = lower(maxRequests, isAdvertised and fields.advertised_requests or nil)
-local tokenLimit = lower(maxTokens, isAdvertised and fields.advertised_tokens or nil)
+local requestLimit = lowerLimit(maxRequests, isAdvertised and fields.advertised_requests or nil)
+local tokenLimit = lowerLimit(maxTokens, isAdvertised and fields.advertised_tokens or nil)
 local slotLimit = tonumber(maxInFlight)
 
 local answers = {}
@@ -202,7 +202,7 @@ return reply(reason, wait)
 
 /** Returns 1 when the upstream has said lately that it does not have the model. */
 export const quotaIsGone = defineScript({
-  name: 'quota.isGone',
+  name: 'quota.is-gone',
   keys: ['state'],
   uses: [clock],
   lua: /* lua */ `
