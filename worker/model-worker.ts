@@ -115,8 +115,9 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     const maxAttempts = attemptsOf(job, config);
-    // How BullMQ retries after an unexpected error. Only this process sees these two; Redis keeps what the
-    // producer wrote.
+    // BullMQ retries by itself only after an unexpected error of ours, before or instead of an outcome. It
+    // knows no jitter and no Retry-After, so its wait is the shortest one. Only this process sees these two;
+    // Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
@@ -154,7 +155,7 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     return answer === 'cancel-requested' ? giveBack(await run(job, token), job, token) : outcome;
   };
 
-  const process = async (job: Job, token = ''): Promise<unknown> => {
+  const processJob = async (job: Job, token = ''): Promise<unknown> => {
     // BullMQ may be taking one more job when it is told to pause.
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
@@ -185,7 +186,9 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     // client gives back with a priority.
     drainDelay: 1,
   };
-  const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
+  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) =>
+    attempts.interrupt(id, 'lock lost'),
+  );
 
   const dispatcher = startDispatcher({
     models: options.models,
@@ -197,8 +200,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
-    // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among
-    // them, and nothing is wrong.
+    // BullMQ emits this error again for each job of `lockRenewalFailed`. Some of these jobs were just given
+    // back, so nothing is wrong.
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });
   worker.on('lockRenewalFailed', (ids: string[]) => {

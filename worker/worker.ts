@@ -44,7 +44,10 @@ export interface WorkerOptions extends Models {
 }
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
-/** How old the shared state may be when it is reported, and how long a caller waits for a fresh look. */
+/**
+ * How old the state of all models may be when it is reported, and below how long a caller waits for a new
+ * read.
+ */
 const LOOK_FRESH_MS = 1000;
 const LOOK_TIMEOUT_MS = 1000;
 /** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
@@ -60,8 +63,8 @@ export interface O3Worker extends Stoppable {
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
-/** Takes jobs of every configured model, from now on. */
-export function createWorker(options: WorkerOptions): O3Worker {
+/** startWorker takes jobs of every configured model, from now on. */
+export function startWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -81,7 +84,10 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const tenantQuotas = createTenantQuotas(redis, prefix);
   const usage = createUsageStore(redis, prefix, Object.keys(options.models));
   usage.rememberModels().catch(onError);
-  const tenantLimits = createTenantLimits(options.tenants, tenantQuotas, prices, usage);
+  const tenantLimits = createTenantLimits({
+    ...{ tenants: options.tenants, tenantQuotas, prices, usage },
+    isSimulated: upstream.isSimulated,
+  });
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
   const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)

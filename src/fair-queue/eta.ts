@@ -48,7 +48,7 @@ export function positionFrom(
   };
 }
 
-/** waitingOutside says what a job waits for that is not in the fair queue. */
+/** waitingOutside says what a job outside the fair queue waits for. */
 export function waitingOutside(paused: boolean): Waiting {
   return {
     waiting_for: paused ? 'the queue to be resumed' : 'a free worker',

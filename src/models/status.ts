@@ -34,7 +34,7 @@ export async function readModels(
       queues.map(async ({ model, config, bullmqSets }) => ({
         model,
         config,
-        waiting: await bullmqSets.fairQueueLength(),
+        waiting: await bullmqSets.parkedCount(),
       })),
     ),
   ]);

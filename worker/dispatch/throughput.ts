@@ -1,3 +1,4 @@
+import { lowerLimit } from '../../src/quota/limits.ts';
 import type { QuotaLimits } from '../../src/quota/quota.ts';
 import type { QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
@@ -54,8 +55,8 @@ export function createThroughput(): Throughput {
 
 /** The speed that the tightest limit allows. */
 function allowedSpeed(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
-  const requests = lower(limits.requestsPerMinute, quota.advertisedRequests);
-  const tokens = lower(limits.tokensPerMinute, quota.advertisedTokens);
+  const requests = lowerLimit(limits.requestsPerMinute, quota.advertisedRequests);
+  const tokens = lowerLimit(limits.tokensPerMinute, quota.advertisedTokens);
   const { meanTokens, meanDurationMs } = quota;
   const speeds: Speed[] = [
     {
@@ -78,11 +79,6 @@ function allowedSpeed(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
         : slow,
     { startsPerSecond: undefined, basis: '' },
   );
-}
-
-function lower(configured: number | undefined, advertised: number | undefined): number | undefined {
-  if (configured === undefined || advertised === undefined) return configured ?? advertised;
-  return Math.min(configured, advertised);
 }
 
 /** counted writes a number with its unit: `1 request`, `2 requests`. */
