@@ -167,8 +167,8 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
 }
 
 /**
- * Not `AbortSignal.any`, with which a signal that lives as long as its program would collect a listener for
- * each call.
+ * `AbortSignal.any` is not used here. With it, a signal that lives as long as the program would collect a
+ * listener for each call.
  */
 async function withDeadline<Value>(
   deadlineMs: number,
@@ -234,8 +234,8 @@ function answerLost(url: string, error: unknown): O3ClientError {
 }
 
 /**
- * The message of fetch is only "fetch failed". The reason is in its cause, which for a host with two
- * addresses has only a code.
+ * The error of fetch only says "fetch failed", and its cause has the reason. For a host with two addresses
+ * the cause has only a code.
  */
 function reasonOf(error: unknown): string {
   const cause = causeOf(error);

@@ -250,7 +250,9 @@ function hasRequest(input: unknown): boolean {
   return request;
 }
 
-/** What this queue reads of a body; the numbers of all other fields go to the upstream as they came. */
+/**
+ * The fields of a body that the queue reads. The numbers of all other fields go to the upstream unchanged.
+ */
 const READ_FIELDS = ['model', 'input', 'stream', 'background', 'metadata'] as const;
 
 /** withPlainOptions makes plain numbers of exact ones in all fields that this queue reads. */

@@ -38,8 +38,8 @@ export interface FollowOptions {
 }
 
 /**
- * OpenAI can resume a background stream until five minutes after its creation; half a minute less allows for
- * clocks.
+ * How long after its creation a background stream is resumed. OpenAI allows five minutes; half a minute less
+ * allows for clocks that differ.
  */
 const STREAMABLE_MS = 4.5 * 60_000;
 /** After this many streams that broke without a new event, polling is better. */
@@ -200,8 +200,8 @@ function silent(id: string, stallMs: number, refusal: Failure | undefined): Retr
 }
 
 /**
- * A refusal says nothing about the response: one look decides nothing. Only a 404, or a refusal of the lookup
- * itself, may mean that the response is missing, if it is repeated for long enough.
+ * One refused lookup does not show that the response is lost. Only a 404, or a refusal of the lookup itself,
+ * may mean that, and only if it is repeated for long enough.
  */
 async function look(
   id: string,

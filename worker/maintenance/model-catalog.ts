@@ -85,8 +85,8 @@ async function round(options: CatalogOptions, rounds: Rounds, signal: AbortSigna
   const { redis, prefix, queues, quotas } = options;
   const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
   const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
-  // The claim lasts only until the next round: a worker that stops or dies in the middle must not keep the
-  // fleet from asking for an hour.
+  // The claim lasts only until the next round. Otherwise a worker that dies while it asks would keep all
+  // workers from asking for an hour.
   const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
   // Each worker asks once: it learns whether the upstream is the simulator before it starts jobs by budgets.
   if (isMine || !rounds.hasAsked) {

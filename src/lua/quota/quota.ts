@@ -5,7 +5,7 @@ import { quotaReservations, quotaWindow } from './window.ts';
 /** How much of the even share may be used at once after a pause, in milliseconds of that share. */
 export const BURST_MS = 3000;
 
-/** quotaEstimates is what a job is expected to use, learned from what such jobs have used. */
+/** quotaEstimates estimates what a job will use from what similar jobs have used. */
 export const quotaEstimates = defineLibrary({
   keys: ['usage'],
   lua: /* lua */ `
