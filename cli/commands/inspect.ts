@@ -87,6 +87,7 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['upstream_id', 'upstream_status'], 'the response at the upstream, and its last known status'],
   [['earlier_ids'], 'the responses that earlier attempts and runs bought'],
   [['background', 'streamed'], 'whether another worker can adopt the response, and follow its stream'],
+  [['simulated'], 'whether the simulator made the response, which cost nothing'],
   [['response_created_at', 'seen_at'], 'when the response was bought, and when the upstream last told of it'],
   [['cursor', 'last_entry'], 'the last upstream event, and the last entry, that the event log holds'],
   [['event_log_bytes', 'output_characters'], 'the size of the event log, and of the answer so far'],
