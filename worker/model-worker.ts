@@ -19,6 +19,7 @@ import type { Outcome } from './attempt/outcome.ts';
 import type { PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
+import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
@@ -69,8 +70,11 @@ const MOST_RECOVERIES = 10;
  */
 const MOST_UNSENT = 64;
 
+/** ModelWorker is a worker of one model. */
+export interface ModelWorker extends QueueWorker, ServedModel {}
+
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
-export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
+export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
@@ -222,6 +226,9 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   });
 
   return {
+    queue,
+    slots: options.concurrency,
+    activeJobs: () => attempts.ids().length,
     async leave() {
       const paused = worker.pause(true);
       attempts.requestStop();

@@ -93,7 +93,7 @@ export async function launchWorker(
   let worker: O3Worker | undefined;
   // The port comes first: a worker that cannot listen should not have taken jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
-  worker = keep(
+  const launched = keep(
     createWorker({
       ...modelsOf(config),
       redisUrl,
@@ -104,6 +104,9 @@ export async function launchWorker(
       logger: logger.child({ part: 'worker' }),
     }),
   );
+  // Otherwise the first look at an instance could find that no worker is running.
+  await launched.alive;
+  worker = launched;
 }
 
 /** launchProducer starts a producer. @returns the URL on which it listens. */

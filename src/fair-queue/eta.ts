@@ -48,10 +48,21 @@ export function positionFrom(
   };
 }
 
+/** Hindrance is why no job of a model starts, wherever it stands. */
+export interface Hindrance {
+  /** The whole queue is paused by hand. */
+  paused: boolean;
+  /** No worker that takes the model's jobs has a heartbeat. */
+  noWorker: boolean;
+}
+
+export const NO_HINDRANCE: Hindrance = { paused: false, noWorker: false };
+
 /** waitingOutside says what a job waits for that is not in the fair queue. */
-export function waitingOutside(paused: boolean): Waiting {
+export function waitingOutside({ paused, noWorker }: Hindrance): Waiting {
+  const worker = noWorker ? 'a worker: none is running' : 'a free worker';
   return {
-    waiting_for: paused ? 'the queue to be resumed' : 'a free worker',
+    waiting_for: paused ? 'the queue to be resumed' : worker,
     position: null,
     eta_ms: null,
     eta_basis: null,
@@ -70,14 +81,13 @@ export interface PositionOwner {
 /**
  * waitingIn says what a job in the fair queue waits for, and when its answer is expected.
  *
- * @param paused whether the whole queue is paused by hand.
  * @param now in Unix milliseconds.
  */
-export function waitingIn(place: Position, owner: PositionOwner, paused: boolean, now: number): Waiting {
+export function waitingIn(place: Position, owner: PositionOwner, hindrance: Hindrance, now: number): Waiting {
   const { before, pause, status } = place;
   const position = before + 1;
-  if (paused) return { ...waitingOutside(true), position };
-  if (status === undefined) return { ...waitingOutside(false), position };
+  if (hindrance.paused || hindrance.noWorker || status === undefined)
+    return { ...waitingOutside(hindrance), position };
   const turn = before === 0 ? 'its start' : `its turn: ${jobs(before)} before it`;
   return {
     waiting_for: pause === undefined ? status.reason || turn : pauseSentence(pause.reason, owner),

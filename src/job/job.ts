@@ -19,6 +19,7 @@
  *   unrenewed.
  * - **pause**: nothing of a model or a tenant starts, for a stated reason, until a time or a resume by hand.
  * - **circuit breaker**: the pause of a model whose upstream is down, with one job at a time as a probe.
+ * - **heartbeat**: what a worker writes for each of its models every two seconds, to say that it lives.
  * - **event log**: what the upstream streamed for a job, kept in Redis. **replay**: the log read from its
  *   beginning.
  * - **outbox**: finished jobs whose webhook is still to be sent, written together with the final status.

@@ -2,13 +2,14 @@ import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
 import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
 import { outboxLibrary } from './webhooks.ts';
+import { livingWorkers } from './workers.ts';
 
 /**
  * readJobScript reads at one instant everything that a view of a job is made of.
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that
  * dispatchers write. Returns false when there is no such job, else `{state, open (1 or 0), due (ms or false),
- * paused (1 or 0), fields of the job, record, position}`. The record of a job that was retried by hand and
+ * paused (1 or 0), living workers of the model, fields of the job, record, position}`. The record of a job that was retried by hand and
  * has not begun is that of its new run. The position is false for a job that is not in the fair queue, else
  * `{jobs before it, those of its tenant among them, why its tenant is paused (or ''), until when, fields of
  * queueStatus…}`.
@@ -17,7 +18,7 @@ export const readJobScript = defineScript({
   name: 'job.read',
   keys: ['run', 'meta', 'queueStatus'],
   args: ['weights'],
-  uses: [jobState, runState, freshRecord, fairQueueLibrary],
+  uses: [jobState, runState, freshRecord, fairQueueLibrary, livingWorkers],
   lua: /* lua */ `
 local MOST_TENANTS = 200
 
@@ -52,7 +53,8 @@ local record = isReopened and freshFields() or redis.call('HGETALL', run)
 local fields =
   redis.call('HMGET', job, 'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue')
 local position = state == 'waiting' and redis.call('ZSCORE', delayed, id) and positionOf(tenantIn(fields[3]))
-return { state, open and 1 or 0, due, redis.call('HEXISTS', meta, 'paused'), fields, record, position }
+local paused = redis.call('HEXISTS', meta, 'paused')
+return { state, open and 1 or 0, due, paused, livingCount(), fields, record, position }
 `,
 });
 

@@ -11,6 +11,7 @@ import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+import { beatWorker, leaveWorkers, readWorkers } from './workers.ts';
 
 /**
  * SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a
@@ -35,4 +36,5 @@ export const SCRIPTS: readonly Script[] = [
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox],
+  ...[beatWorker, leaveWorkers, readWorkers],
 ];

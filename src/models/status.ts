@@ -1,17 +1,27 @@
 import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
+import type { WorkersReading } from '../model-queue/workers.ts';
 import { createQuota } from '../quota/quota.ts';
 import type { QuotaSnapshot, QuotaStop, StopReason } from '../quota/snapshot.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
 
+/** ModelReading is the state of one configured model. */
+interface ModelReading {
+  model: string;
+  config: ModelConfig;
+  /** Jobs in its fair queue. */
+  waiting: number;
+  workers: WorkersReading;
+}
+
 /**
  * ModelsSnapshot is the state of all configured models and their upstream models. Reading it costs the same
  * for any number of jobs.
  */
 export interface ModelsSnapshot {
-  models: readonly { model: string; config: ModelConfig; waiting: number }[];
+  models: readonly ModelReading[];
   /** By the upstream's name, fallbacks included. */
   quotas: ReadonlyMap<string, QuotaSnapshot>;
   /** By the upstream's name: `YYYY-MM-DD`. */
@@ -22,7 +32,7 @@ export interface ModelsSnapshot {
 export async function readModels(
   redis: RedisClient,
   prefix: string,
-  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'bullmqSets'>[],
+  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'bullmqSets' | 'workers'>[],
 ): Promise<ModelsSnapshot> {
   const upstreamModels = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
   const [catalog, quotas, models] = await Promise.all([
@@ -31,11 +41,10 @@ export async function readModels(
       upstreamModels.map(async (name) => [name, await createQuota(redis, prefix, name).snapshot()] as const),
     ),
     Promise.all(
-      queues.map(async ({ model, config, bullmqSets }) => ({
-        model,
-        config,
-        waiting: await bullmqSets.fairQueueLength(),
-      })),
+      queues.map(async ({ model, config, bullmqSets, workers }) => {
+        const [waiting, living] = await Promise.all([bullmqSets.fairQueueLength(), workers.read()]);
+        return { model, config, waiting, workers: living };
+      }),
     ),
   ]);
   const dates = upstreamModels.map((name) => [name, shutdownDateIn(catalog, name)] as const);
@@ -48,7 +57,7 @@ export async function readModels(
 
 /** modelViewsFrom returns what users see of a ModelsSnapshot. */
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
-  return models.map(({ model, config, waiting }) => {
+  return models.map(({ model, config, waiting, workers }) => {
     const upstreamModels = upstreamModelsOf(config);
     const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
     // When all are gone, jobs are sent to the last one all the same.
@@ -70,7 +79,9 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
         tokens_per_minute: quota?.advertisedTokens ?? null,
       },
       state: {
-        ...statusOf({ model, config, upstreamModel, stop, now: quota?.at ?? 0 }),
+        ...statusOf({ model, config, upstreamModel, stop, workers, now: quota?.at ?? 0 }),
+        workers: workers.count,
+        free_slots: workers.freeSlots,
         waiting,
         in_flight: quota?.inFlight ?? 0,
         requests_last_minute: quota?.requests ?? 0,
@@ -87,7 +98,7 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
  */
 export function troublesIn(views: readonly ModelView[]): string[] {
   return views
-    .filter(({ state: { status } }) => status === 'paused' || status === 'down' || status === 'gone')
+    .filter(({ state: { status } }) => status !== 'open' && status !== 'rate_limited')
     .map(({ model, state: { reason } }) => `${model}: ${reason}`);
 }
 
@@ -100,16 +111,29 @@ const STATUS_BY_REASON: Record<StopReason, ModelStatus> = {
   rate_limited: 'rate_limited',
 };
 
+const NO_WORKER = 'no worker is running';
+
 /** What the status of a model is derived from. */
 interface Standing {
   model: string;
   config: ModelConfig;
   upstreamModel: string;
   stop: QuotaStop | undefined;
+  workers: WorkersReading;
   now: number;
 }
 
-function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 'reason'> {
+type Status = Pick<ModelState, 'status' | 'until' | 'reason'>;
+
+function statusOf(standing: Standing): Status {
+  const status = upstreamStatusOf(standing);
+  if (standing.workers.count > 0) return status;
+  const reason = [NO_WORKER, ...(status.reason === null ? [] : [status.reason])].join('; ');
+  return { ...status, status: 'no_worker', reason };
+}
+
+/** upstreamStatusOf says whether the upstream takes the jobs of a model. */
+function upstreamStatusOf(standing: Standing): Status {
   const { config, upstreamModel, stop } = standing;
   if (stop === undefined) {
     const isFallback = upstreamModel !== config.upstream;

@@ -4,8 +4,9 @@
  * - `paused`: the upstream account has no money left; one job probes from time to time.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
+ * - `no_worker`: no worker that takes the model's jobs is running.
  */
-export const MODEL_STATUSES = ['open', 'rate_limited', 'paused', 'down', 'gone'] as const;
+export const MODEL_STATUSES = ['open', 'rate_limited', 'paused', 'down', 'gone', 'no_worker'] as const;
 export type ModelStatus = (typeof MODEL_STATUSES)[number];
 
 /** ModelView is what an admin sees of a configured model. */
@@ -34,6 +35,10 @@ export interface ModelState {
   until: string | null;
   /** The status in words; null: nothing is wrong. */
   reason: string | null;
+  /** Workers that take the model's jobs: those with a heartbeat in the last six seconds. */
+  workers: number;
+  /** Jobs of the model that these workers can take, besides those that they hold. */
+  free_slots: number;
   /** Jobs in the fair queue. */
   waiting: number;
   /** Jobs in flight at the upstream model, of all models that lead to it. */

@@ -31,6 +31,13 @@ export interface ModelKeys {
    * - `wake`: channel that tells dispatchers to look at the queue again.
    */
   fairQueue(part: FairQueuePart): string;
+  /**
+   * workers is a sorted set of the workers that take the model's jobs, by the end of their heartbeat (ms, on
+   * the clock of Redis). An entry whose end is past does not count.
+   */
+  readonly workers: string;
+  /** workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs. */
+  readonly workerDetails: string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
   /**
@@ -93,6 +100,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
     queue: (part) => `${prefix}:${queueName}:${part}`,
     fairQueue: (part) => `${prefix}:fair-queue:${queueName}:${part}`,
+    workers: `${prefix}:workers:${queueName}`,
+    workerDetails: `${prefix}:workers:${queueName}:details`,
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,
     eventLog: (id) => `${prefix}:event-log:${queueName}:${id}`,
@@ -133,6 +142,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     deadlines: keys.fairQueue('deadlines'),
     missing: keys.fairQueue('missing'),
     queueStatus: keys.fairQueue('status'),
+    workers: keys.workers,
     indexAll: keys.index('all'),
     indexLive: keys.index('live'),
     indexCompleted: keys.index('completed'),

@@ -37,6 +37,12 @@ export function registerQuotaGauges(
   gauge('o3q_waiting_jobs', 'Jobs in the fair queue of a model, of all workers', ['model'], ({ models }) =>
     models.map(({ model, waiting }): Sample => [{ model }, waiting]),
   );
+  gauge('o3q_workers', 'Living workers that take the jobs of a model', ['model'], ({ models }) =>
+    models.map(({ model, workers }): Sample => [{ model }, workers.count]),
+  );
+  gauge('o3q_free_slots', 'Jobs of a model that these workers can take now', ['model'], ({ models }) =>
+    models.map(({ model, workers }): Sample => [{ model }, workers.freeSlots]),
+  );
   gauge(
     'o3q_quota_in_flight',
     'Running responses of an upstream model, of all workers',

@@ -7,7 +7,11 @@ const count = z.int().min(0);
 const limit = z.number().nullable();
 
 const modelState = z.strictObject({
-  status: z.enum(MODEL_STATUSES).describe('`paused`: the upstream account has no money left.'),
+  status: z
+    .enum(MODEL_STATUSES)
+    .describe(
+      '`paused`: nothing is sent until it is resumed or a probe passes, see `reason`. `no_worker`: no worker is running.',
+    ),
   until: z.iso
     .datetime()
     .nullable()
@@ -15,6 +19,8 @@ const modelState = z.strictObject({
       'When one job tries again; a time in the past means with the next job. null: the model is open.',
     ),
   reason: z.string().nullable(),
+  workers: count.describe('Running workers that take the model’s jobs.'),
+  free_slots: count.describe('Jobs of the model that these workers can take now.'),
   waiting: count.describe('Jobs in the model’s fair queue.'),
   in_flight: count.describe('Jobs in flight at `upstream_model`, from all models that use it.'),
   requests_last_minute: z.number(),
@@ -58,6 +64,8 @@ const paused = {
     reason:
       'quota exhausted (the upstream account of o3 has no money left); one job tries again at ' +
       '2026-03-01T12:01:00.000Z, or all jobs after `o3q resume o3`',
+    workers: 2,
+    free_slots: 400,
     waiting: 212,
     in_flight: 0,
     requests_last_minute: 31,

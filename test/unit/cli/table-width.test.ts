@@ -53,6 +53,8 @@ const model: ModelView = {
     status: 'rate_limited',
     until: null,
     reason: 'all workers wait for the upstream '.repeat(5),
+    workers: 1000,
+    free_slots: 1_999_000,
     waiting: 123_456,
     in_flight: 1000,
     requests_last_minute: 9999,

@@ -51,6 +51,7 @@ const ORDER: Record<string, readonly string[]> = {
     'maintenance',
     'bullmq-job.ts',
     'job-worker.ts',
+    'heartbeat.ts',
     'webhooks',
     'model-worker.ts',
     'leave.ts',
