@@ -189,6 +189,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // In seconds, how long an idle worker sleeps at most: BullMQ wakes no worker for a job that another
     // client gives back with a priority.
     drainDelay: 1,
+    // How long a worker sleeps at most while a rate limit is set on Bull Board: nothing wakes it when that ends.
+    maximumRateLimitDelay: 1000,
   };
   const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
 

@@ -28,6 +28,7 @@ const STYLES: Record<ModelStatus, Style> = {
   rate_limited: 'yellow',
   paused: 'red',
   down: 'red',
+  limited: 'yellow',
   gone: 'red',
   no_worker: 'red',
 };

@@ -39,7 +39,11 @@ export function isModelViews(value: unknown): value is { models: ModelView[] } {
 }
 
 export function isResumedModel(value: unknown): value is ResumedModel {
-  return isRecord(value) && typeof value['resumed'] === 'boolean' && Array.isArray(value['upstream_models']);
+  return (
+    isRecord(value) &&
+    typeof value['resumed'] === 'boolean' &&
+    [value['upstream_models'], value['ended_on_board']].every(Array.isArray)
+  );
 }
 
 /** WireOutcome is an outcome of a bulk as an instance writes it. */

@@ -1,6 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Models } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
+import { type BoardLimitKind, type BoardMeta, boardLimitsFrom } from '../fair-queue/board-limits.ts';
 import {
   type Hindrance,
   type Position,
@@ -60,7 +61,7 @@ export async function readJob(
     args: { id, weights: weightsOf(tenants) },
   });
   if (reply === null) return null;
-  const [state, open, due, paused, workers, fields, run, place] = reply as RawReading;
+  const [state, open, due, [board, ...meta], workers, fields, run, place] = reply as RawReading;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
   const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
   const record = runRecordFrom(run);
@@ -77,7 +78,7 @@ export async function readJob(
     state,
     open: open === 1,
     dueAt: due === null ? undefined : Number(due),
-    hindrance: { paused: paused === 1, noWorker: workers === 0 },
+    hindrance: { board: board || undefined, limits: boardLimitsFrom(meta), noWorker: workers === 0 },
     place: positionFrom(place),
     maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
     run: record,
@@ -92,7 +93,7 @@ type RawReading = [
   BullState,
   0 | 1,
   Field,
-  0 | 1,
+  [BoardLimitKind | '', ...BoardMeta],
   number,
   [Field, Field, Field, Field, Field, Field],
   string[],

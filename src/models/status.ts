@@ -1,4 +1,5 @@
 import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
+import { type BoardLimits, concurrencyText, rateText, readBoardLimits } from '../fair-queue/board-limits.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { WorkersReading } from '../model-queue/workers.ts';
 import { createQuota } from '../quota/quota.ts';
@@ -14,6 +15,7 @@ interface ModelReading {
   /** Jobs in its fair queue. */
   waiting: number;
   workers: WorkersReading;
+  board: BoardLimits;
 }
 
 /**
@@ -32,7 +34,7 @@ export interface ModelsSnapshot {
 export async function readModels(
   redis: RedisClient,
   prefix: string,
-  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'bullmqSets' | 'workers'>[],
+  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'keys' | 'bullmqSets' | 'workers'>[],
 ): Promise<ModelsSnapshot> {
   const upstreamModels = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
   const [catalog, quotas, models] = await Promise.all([
@@ -41,9 +43,13 @@ export async function readModels(
       upstreamModels.map(async (name) => [name, await createQuota(redis, prefix, name).snapshot()] as const),
     ),
     Promise.all(
-      queues.map(async ({ model, config, bullmqSets, workers }) => {
-        const [waiting, living] = await Promise.all([bullmqSets.fairQueueLength(), workers.read()]);
-        return { model, config, waiting, workers: living };
+      queues.map(async ({ model, config, keys, ...queue }) => {
+        const [waiting, workers, board] = await Promise.all([
+          queue.bullmqSets.fairQueueLength(),
+          queue.workers.read(),
+          readBoardLimits(redis, keys),
+        ]);
+        return { model, config, waiting, workers, board };
       }),
     ),
   ]);
@@ -57,7 +63,7 @@ export async function readModels(
 
 /** modelViewsFrom returns what users see of a ModelsSnapshot. */
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
-  return models.map(({ model, config, waiting, workers }) => {
+  return models.map(({ model, config, waiting, workers, board }) => {
     const upstreamModels = upstreamModelsOf(config);
     const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
     // When all are gone, jobs are sent to the last one all the same.
@@ -78,8 +84,9 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
         requests_per_minute: quota?.advertisedRequests ?? null,
         tokens_per_minute: quota?.advertisedTokens ?? null,
       },
+      board,
       state: {
-        ...statusOf({ model, config, upstreamModel, stop, workers, now: quota?.at ?? 0 }),
+        ...statusOf({ model, config, upstreamModel, stop, workers, board, now: quota?.at ?? 0 }),
         workers: workers.count,
         free_slots: workers.freeSlots,
         waiting,
@@ -120,16 +127,39 @@ interface Standing {
   upstreamModel: string;
   stop: QuotaStop | undefined;
   workers: WorkersReading;
+  board: BoardLimits;
   now: number;
 }
 
 type Status = Pick<ModelState, 'status' | 'until' | 'reason'>;
 
 function statusOf(standing: Standing): Status {
-  const status = upstreamStatusOf(standing);
-  if (standing.workers.count > 0) return status;
-  const reason = [NO_WORKER, ...(status.reason === null ? [] : [status.reason])].join('; ');
-  return { ...status, status: 'no_worker', reason };
+  const { model, workers, board } = standing;
+  const upstream = upstreamStatusOf(standing);
+  const isHeldUp = upstream.status !== 'open' && upstream.status !== 'rate_limited';
+  const boardReason = boardReasonOf(board, model);
+  const reasons = [workers.count === 0 ? NO_WORKER : null, boardReason, upstream.reason];
+  const status = (): ModelStatus => {
+    if (workers.count === 0) return 'no_worker';
+    if (board.paused) return 'paused';
+    return boardReason === null || isHeldUp ? upstream.status : 'limited';
+  };
+  return {
+    status: status(),
+    until: upstream.until,
+    reason: reasons.filter((reason) => reason !== null).join('; ') || null,
+  };
+}
+
+/** boardReasonOf says what was set on Bull Board; null: nothing. */
+function boardReasonOf({ paused, concurrency, rate_limit: rate }: BoardLimits, model: string): string | null {
+  const limits = [
+    ...(concurrency === null ? [] : [concurrencyText(concurrency)]),
+    ...(rate === null ? [] : [rateText(rate)]),
+  ].join(' and ');
+  const end = `; \`o3q resume ${model}\` ends this`;
+  if (paused) return `paused on Bull Board${limits === '' ? '' : `, and limited there to ${limits}`}${end}`;
+  return limits === '' ? null : `limited on Bull Board to ${limits}${end}`;
 }
 
 /** upstreamStatusOf says whether the upstream takes the jobs of a model. */

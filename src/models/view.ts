@@ -1,12 +1,24 @@
+import type { BoardLimitKind, BoardLimits } from '../fair-queue/board-limits.ts';
+
 /**
  * - `open`: jobs are sent.
  * - `rate_limited`: the upstream has answered 429, and all workers wait.
- * - `paused`: the upstream account has no money left; one job probes from time to time.
+ * - `paused`: nothing is sent until a probe passes, for money, credentials or a wrong address; or the queue is
+ *   paused on Bull Board, until a resume.
+ * - `limited`: jobs are sent as a limit that was set on Bull Board allows, until a resume.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
  * - `no_worker`: no worker that takes the model's jobs is running.
  */
-export const MODEL_STATUSES = ['open', 'rate_limited', 'paused', 'down', 'gone', 'no_worker'] as const;
+export const MODEL_STATUSES = [
+  'open',
+  'rate_limited',
+  'limited',
+  'paused',
+  'down',
+  'gone',
+  'no_worker',
+] as const;
 export type ModelStatus = (typeof MODEL_STATUSES)[number];
 
 /** ModelView is what an admin sees of a configured model. */
@@ -26,6 +38,8 @@ export interface ModelView {
   };
   /** The limits that the upstream advertises; null: none lately. The smaller of the two applies. */
   told_limits: { requests_per_minute: number | null; tokens_per_minute: number | null };
+  /** What was set on Bull Board, or by another BullMQ client. */
+  board: BoardLimits;
   state: ModelState;
 }
 
@@ -55,6 +69,8 @@ export interface ModelState {
 export interface ResumedModel {
   model: string;
   upstream_models: string[];
-  /** Whether one of the upstream models was paused. */
+  /** Whether anything was ended: a stop of one of the upstream models, or what was set on Bull Board. */
   resumed: boolean;
+  /** What was set on Bull Board and is ended. */
+  ended_on_board: BoardLimitKind[];
 }

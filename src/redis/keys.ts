@@ -77,6 +77,7 @@ type BullmqPart =
   | 'failed'
   | 'events'
   | 'meta'
+  | 'limiter'
   | 'marker';
 type FairQueuePart =
   | 'tenants'
@@ -132,6 +133,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     failed: keys.queue('failed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),
+    limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),

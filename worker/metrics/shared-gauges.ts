@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import { upstreamModelsOf } from '../../src/config/file.ts';
+import { BOARD_LIMIT_KINDS, boardLimitKinds } from '../../src/fair-queue/board-limits.ts';
 import { shutdownTime } from '../../src/models/catalog.ts';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
 import { type QuotaSnapshot, STOP_REASONS } from '../../src/quota/snapshot.ts';
@@ -42,6 +43,17 @@ export function registerQuotaGauges(
   );
   gauge('o3q_free_slots', 'Jobs of a model that these workers can take now', ['model'], ({ models }) =>
     models.map(({ model, workers }): Sample => [{ model }, workers.freeSlots]),
+  );
+  gauge(
+    'o3q_board_limit',
+    '1 while a pause or a limit of this kind is set for a model on Bull Board',
+    ['model', 'kind'],
+    ({ models }) =>
+      models.flatMap(({ model, board }) =>
+        BOARD_LIMIT_KINDS.map(
+          (kind): Sample => [{ model, kind }, Number(boardLimitKinds(board).includes(kind))],
+        ),
+      ),
   );
   gauge(
     'o3q_quota_in_flight',

@@ -141,7 +141,10 @@ describe('models that come and go', () => {
     await eventually(async () => {
       expect(await readiness()).toEqual([{ status: 'ok' }, { status: 'ok' }]);
     });
-    expect(await client.resume('o3')).toEqual({ model: 'o3', upstream_models: ['o3'], resumed: false });
+    expect(await client.resume('o3')).toEqual({
+      ...{ model: 'o3', upstream_models: ['o3'] },
+      ...{ resumed: false, ended_on_board: [] },
+    });
     expect((await viewOf('o3')).state).toMatchObject({
       status: 'open',
       until: null,
