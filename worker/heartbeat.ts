@@ -13,7 +13,7 @@ export interface ServedModel {
   activeJobs(): number;
 }
 
-/** Heartbeat tells everyone who reads Redis that this worker lives. */
+/** Heartbeat says in Redis that this worker lives. */
 export interface Heartbeat {
   /** first resolves when Redis has the first heartbeat of every model. */
   readonly first: Promise<void>;

@@ -1,7 +1,6 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineScript } from '../redis/script.ts';
-import { boardLimits } from './board-limits.ts';
-import { fairQueueLibrary } from './fair-queue-library.ts';
+import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
  * nextInFairQueue returns the next jobs in the order in which they would be started. It starts none of them,

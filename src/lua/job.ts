@@ -1,6 +1,5 @@
 import { defineScript } from '../redis/script.ts';
-import { boardLimits } from './board-limits.ts';
-import { fairQueueLibrary } from './fair-queue-library.ts';
+import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { livingWorkers } from './workers.ts';

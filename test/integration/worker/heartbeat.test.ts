@@ -5,6 +5,7 @@ import { eventually } from '../../support/eventually.ts';
 import { call } from '../../support/http/http-calls.ts';
 import { createCliProcesses } from '../../support/process/cli-process.ts';
 import { o3q } from '../../support/process/o3q.ts';
+import { startTestRedis } from '../../support/redis/redis-server.ts';
 import { startWorkerChild } from '../../support/worker/worker-child.ts';
 import { startInstance } from '../../support/worlds/instance.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
@@ -127,10 +128,13 @@ it('an instance without a worker is degraded and says so everywhere, and is well
 it(
   'o3q start has a worker from its first moment on',
   async () => {
-    const started = await processes.start(['start'], { PORT: '0' });
+    const redis = await startTestRedis();
+    const started = await processes.start(['start'], { PORT: '0', REDIS_URL: redis.url });
     const url = await started.says(/o3-queue ready on (\S+)/);
     expect(await call(url, 'GET', '/readyz')).toMatchObject({ status: 200, body: { status: 'ok' } });
     expect(await new O3Client({ url }).models()).toMatchObject([{ state: { status: 'open', workers: 1 } }]);
+    await processes.end();
+    await redis.stop();
   },
   START_LIMIT_MS,
 );

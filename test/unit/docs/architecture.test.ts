@@ -75,7 +75,6 @@ const LARGE_FOLDERS: Record<string, string> = {
 
 /** Files that may be short although only one other file imports them, with the reason. */
 const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
-  [/^src\/models\/resume\.ts$/, 'the one action on a model, beside its views'],
   [
     /^src\/quota\/limits\.ts$/,
     'which limits hold for an upstream model: a rule of the quota, used by a worker',
