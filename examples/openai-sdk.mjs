@@ -28,7 +28,10 @@ const events = await client.responses.create({
 for await (const event of events) {
   if (event.type === 'response.created') id = event.response.id;
   last = event.sequence_number;
-  if (event.type === 'response.output_text.delta') break; // As if the connection had gone.
+  if (event.type === 'response.output_text.delta') {
+    process.stdout.write(event.delta);
+    break; // As if the connection had broken.
+  }
 }
 for await (const event of await client.responses.retrieve(id, { stream: true, starting_after: last })) {
   if (event.type === 'response.output_text.delta') process.stdout.write(event.delta);

@@ -1,3 +1,4 @@
+import { type GivenReply, type OddReply, readReply } from './faults/odd-replies.ts';
 import { type LimitOf, type RateLimitOptions, resolveLimits } from './limits/rate-limit.ts';
 import { createModels, DEFAULT_MODELS, type Models, type SimulatedModel } from './models/models.ts';
 import { type Question, simulatedAnswer } from './response/answer.ts';
@@ -14,7 +15,9 @@ type BackgroundProfile =
   /** It ignores the field and streams nothing: its first byte comes when the answer is there. */
   | 'late';
 
-/** StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400. */
+/**
+ * StreamProfile is what the simulated server does with `stream: true`: it may refuse the field with a 400.
+ */
 type StreamProfile = 'supported' | 'rejected';
 
 /** SimulatorOptions are the options of `createSimulator`, as docs/SIMULATOR.md lists them. */
@@ -35,10 +38,10 @@ export type SimulatorOptions = RateLimitOptions & {
    * successors.
    */
   readonly models?: readonly (string | SimulatedModel)[] | undefined;
-  /** Default `supported`. */
-  readonly background?: BackgroundProfile | undefined;
-  /** Default `supported`. */
-  readonly streams?: StreamProfile | undefined;
+  /** Default `supported`. A reply: what `background: true` is refused with. */
+  readonly background?: BackgroundProfile | GivenReply | undefined;
+  /** Default `supported`. A reply: what `stream: true` is refused with. */
+  readonly streams?: StreamProfile | GivenReply | undefined;
   /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
   /**
@@ -88,8 +91,8 @@ export type Settings = {
   readonly nextThinkMs: () => number;
   readonly models: Models;
   readonly limitOf: LimitOf;
-  readonly background: BackgroundProfile;
-  readonly streams: StreamProfile;
+  readonly background: BackgroundProfile | OddReply;
+  readonly streams: StreamProfile | OddReply;
   readonly apiKey: string | undefined;
   readonly retentionMs: number;
   readonly streamWindowMs: number;
@@ -118,8 +121,8 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     nextThinkMs: createThinkTimes(thinkMs, jitter, seed),
     models,
     limitOf: resolveLimits(options, models.ids),
-    background: options.background ?? 'supported',
-    streams: options.streams ?? 'supported',
+    background: profileOf(options.background ?? 'supported'),
+    streams: profileOf(options.streams ?? 'supported'),
     apiKey: options.apiKey,
     retentionMs: within('retentionMs', options.retentionMs ?? 10 * MINUTE, 0, MAX_TIMER_MS),
     streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),
@@ -127,6 +130,10 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     webhook: webhookTargetOf(options),
     answer: options.answer ?? simulatedAnswer,
   };
+}
+
+function profileOf<Profile extends string>(given: Profile | GivenReply): Profile | OddReply {
+  return typeof given === 'string' ? given : readReply(given);
 }
 
 /** Without jitter every think time is the same; with it, the seed fixes the sequence. */

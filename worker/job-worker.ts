@@ -59,8 +59,8 @@ class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> 
  * start then leaves the second one without renewal, to be lost too, and so on.
  *
  * While Redis takes no writes, no worker can renew a lock, and none can take a job: what expires then has not
- * been lost. When Redis takes writes again, each worker takes the locks of its jobs again, and no worker takes
- * over a job before that (`forgivePause`).
+ * been lost. When Redis takes writes again, each worker takes the locks of its jobs again, and no worker
+ * takes over a job before that (`forgivePause`).
  */
 export class JobWorker extends Worker {
   readonly #starts = new Map<string, { token: string; start: Promise<unknown> }>();
@@ -90,8 +90,8 @@ export class JobWorker extends Worker {
     const lost = await this.#renewLocks(ids.map((id, i) => [id, tokens[i] ?? '']));
     if (Date.now() - askedAt < this.#lockMs / 3) return lost;
     // Redis was away or took no writes, so that locks may have run out. BullMQ names only some of the jobs. A
-    // job whose end BullMQ is being told keeps no lock: if BullMQ refuses the completion for its lack, it must
-    // not be able to record a failure afterwards. The look for stalled jobs then repeats the end.
+    // job whose end BullMQ is being told keeps no lock: if BullMQ refuses the completion for its lack, it
+    // must not be able to record a failure afterwards. The look for stalled jobs then repeats the end.
     const running = new Set(this.lockManager.getTrackedJobIds());
     const held = [...this.#starts].flatMap(([id, { token }]): [string, string][] =>
       running.has(id) ? [[id, token]] : [],

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from '../src/process/log.ts';
 import type { WriteProbe } from '../src/redis/write-probe.ts';
 import type { QueueWorker } from './job-worker.ts';
@@ -8,9 +8,9 @@ const SILENCE_MS = 800;
 const TICK_MS = 50;
 
 /**
- * leaveAll stops the workers of all models. Without a Redis that takes writes no job can be given back, and a worker that waited
- * for it would be ended by force. Their locks expire by themselves, and other workers adopt what runs. Only a
- * response that no other worker could adopt is worth the wait.
+ * leaveAll stops the workers of all models. Without a Redis that takes writes no job can be given back, and a
+ * worker that waited for it would be ended by force. Their locks expire by themselves, and other workers
+ * adopt what runs. Only a response that no other worker could adopt is worth the wait.
  */
 export async function leaveAll(
   workers: readonly QueueWorker[],
@@ -50,7 +50,7 @@ async function silence(
         if (trouble === undefined) ticks = 0;
       });
     }
-    await pause(TICK_MS);
+    await sleep(TICK_MS);
   }
   return false;
 }

@@ -9,7 +9,7 @@ import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 import { keepSeconds } from '../src/run/record.ts';
-import { createRunRecord, type RunRecordWriter } from '../src/run/writer.ts';
+import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
 import { type ActiveAttempt, createActiveAttempts, listenForCancels } from './attempt/active-attempt.ts';
@@ -27,8 +27,7 @@ import type { QuotaSignals } from './reservation/quota-signals.ts';
 import { createReservations } from './reservation/reservation.ts';
 import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
-import type { LostResponses } from './upstream/lost-responses.ts';
-import type { OpenAiEvents } from './upstream/openai-events.ts';
+import type { LostResponses, OpenAiEvents } from './upstream/openai-events.ts';
 
 export interface ModelWorkerOptions {
   redis: RedisClient;
@@ -90,8 +89,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     onThrottled: () => metrics.throttled(),
   });
 
-  const recordOf = (job: Job, lockToken: string): RunRecordWriter =>
-    createRunRecord({
+  const writerOf = (job: Job, lockToken: string): RunRecordWriter =>
+    createRunRecordWriter({
       redis,
       keys,
       id: job.id ?? '',
@@ -130,7 +129,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         const outcome = await runAttempt({
           ...services,
           ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
-          ...{ record: recordOf(job, token), active, reservation },
+          ...{ writer: writerOf(job, token), active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });
         // Otherwise the job's next worker takes the reservation over.
@@ -173,7 +172,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
    * to be ended here.
    */
   const endIfCancelled = async (job: Job): Promise<void> => {
-    const [id, record] = [job.id ?? '', await recordOf(job, '').read()];
+    const [id, record] = [job.id ?? '', await writerOf(job, '').read()];
     const reading = record.cancelRequested ? await queue.read(id) : null;
     if (reading === null) return;
     await cancelJob(redis, { queue, bullId: id, reading }, keepSeconds(options.retention).failed);
@@ -223,7 +222,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       endIfCancelled(job).catch(onError);
     }
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
-    endForBullmq(recordOf(job, ''), error).catch(onError);
+    endForBullmq(writerOf(job, ''), error).catch(onError);
     reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
@@ -252,8 +251,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
  * BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record
  * follows.
  */
-async function endForBullmq(record: RunRecordWriter, { message }: Error): Promise<void> {
-  await record.finish({
+async function endForBullmq(writer: RunRecordWriter, { message }: Error): Promise<void> {
+  await writer.finish({
     status: 'failed',
     error: bullmqError(message),
     // The worker that knew the response is gone. What was running was bought.

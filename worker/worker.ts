@@ -23,8 +23,7 @@ import { createModelWorker } from './model-worker.ts';
 import { createQuotaSignals } from './reservation/quota-signals.ts';
 import { createTenantLimits } from './reservation/tenant-limits.ts';
 import { createUpstream, type UpstreamOptions } from './upstream/client.ts';
-import { createLostResponses } from './upstream/lost-responses.ts';
-import { listenForOpenAiEvents } from './upstream/openai-events.ts';
+import { createLostResponses, listenForOpenAiEvents } from './upstream/openai-events.ts';
 import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.ts';
 
 export interface WorkerOptions extends Models {
@@ -67,7 +66,11 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
-  const subscriber = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:messages` });
+  const subscriber = connectRedis(redisUrl, 'patient', {
+    onError,
+    listens: true,
+    name: `${prefix}:messages`,
+  });
   // Each model listens on these.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
@@ -84,7 +87,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)
     : undefined;
-  const lostResponses = openAiEvents && createLostResponses(openAiEvents, upstream);
+  const lostResponses = openAiEvents && createLostResponses(openAiEvents);
   // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.keys(options.models).map((model) =>

@@ -1,9 +1,9 @@
 import { performance } from 'node:perf_hooks';
+import { sleep } from '../../src/async/sleep.ts';
 import type { JobRequest } from '../../src/job/request.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
 import type { Requirement } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { pause } from '../fleet/timing.ts';
 import { scenario } from '../scenario.ts';
 
 const JOBS = 10;
@@ -54,16 +54,16 @@ export const runCommands = scenario({ workers: 1 }, async ({ fleet, signal, prog
   try {
     const requirements: Requirement[] = [];
     await ask(fleet, { what: '', key: false, request: { metadata: SIMULATED } }, 'warm-up');
-    await pause(QUIET_MS, signal);
+    await sleep(QUIET_MS, signal);
     progress('measuring without jobs');
-    const idle = await perSecond(sent, () => pause(8000, signal));
+    const idle = await perSecond(sent, () => sleep(8000, signal));
     requirements.push(figureOf('idle, per second', idle));
     for (const kind of KINDS) {
       progress(kind.what);
       const before = { ...sent };
       const begunAt = performance.now();
       for (let i = 0; i < JOBS; i += 1) await ask(fleet, kind, `${kind.what} ${i}`);
-      await pause(QUIET_MS, signal);
+      await sleep(QUIET_MS, signal);
       const seconds = (performance.now() - begunAt) / 1000;
       requirements.push(
         figureOf(`${kind.what}, beyond idle`, {

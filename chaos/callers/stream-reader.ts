@@ -3,8 +3,11 @@ import { openSse, type SseAnswer, type SseMessage } from '../../test/support/htt
 /** StreamRoute is one of the two routes that stream a job's answer. */
 export interface StreamRoute {
   readonly name: string;
-  /** Whether the route sends every number from the first one on. */
-  readonly isGapless: boolean;
+  /**
+   * Whether the route sends one attempt, without a gap in its numbers. Otherwise it sends all attempts, and
+   * not every number.
+   */
+  readonly isOneAttempt: boolean;
   /** @param after the number of the last event that was read; undefined: none. */
   open(producerUrl: string, after: number | undefined): Promise<SseAnswer>;
   read(message: SseMessage): StreamItem;
@@ -14,8 +17,8 @@ export interface StreamRoute {
 export interface StreamItem {
   /** Its number in the stream; undefined: it has none. */
   number: number | undefined;
-  /** Its content, for comparing. */
-  line: string;
+  /** Its content, for comparing; undefined: it is no part of the answer. */
+  line: string | undefined;
   text: string;
   /** Whether the text so far belongs to a response that was lost. */
   restarts: boolean;
@@ -26,7 +29,7 @@ export interface StreamItem {
 export function jobEventsRoute(jobId: string): StreamRoute {
   return {
     name: '/jobs',
-    isGapless: false,
+    isOneAttempt: false,
     open: (producerUrl, after) =>
       openSse(
         `${producerUrl}/jobs/${jobId}/events`,
@@ -45,12 +48,19 @@ export function jobEventsRoute(jobId: string): StreamRoute {
   };
 }
 
+const NO_PART_OF_ANSWER: ReadonlySet<string> = new Set([
+  'response.created',
+  'response.queued',
+  'response.in_progress',
+  'error',
+]);
+
 /** responsesRoute reads `GET /v1/responses/:id?stream=true` as the OpenAI SDK does. */
 export function responsesRoute(jobId: string): StreamRoute {
   const responseId = jobId.replace(/^job_/, 'resp_');
   return {
     name: '/v1',
-    isGapless: true,
+    isOneAttempt: true,
     open(producerUrl, after) {
       const url = new URL(`/v1/responses/${responseId}?stream=true`, producerUrl);
       if (after !== undefined) url.searchParams.set('starting_after', String(after));
@@ -60,18 +70,13 @@ export function responsesRoute(jobId: string): StreamRoute {
       const text = event === 'response.output_text.delta' ? textIn(data, 'delta') : '';
       return {
         number: numberIn(data),
-        line: `${event} ${text}`,
+        line: NO_PART_OF_ANSWER.has(event) ? undefined : `${event} ${text}`,
         text,
-        restarts: isAbandonedItem(event, data),
+        restarts: event === 'error',
         isEnd: ['response.completed', 'response.incomplete', 'response.failed'].includes(event),
       };
     },
   };
-}
-
-/** An item that a lost response had begun stays in the stream; it ends as incomplete. */
-function isAbandonedItem(event: string, data: unknown): boolean {
-  return event === 'response.output_item.done' && textIn(fieldOf(data, 'item'), 'status') === 'incomplete';
 }
 
 function textIn(data: unknown, field: string): string {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { sleep } from '../../src/async/sleep.ts';
 import { isJobView } from '../../src/client/answer.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobRequest } from '../../src/job/request.ts';
@@ -10,7 +11,7 @@ import { exactly, type Requirement } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import type { Random } from '../fleet/random.ts';
-import { becomes, limited, onTime, pause, percentile } from '../fleet/timing.ts';
+import { becomes, limited, onTime, percentile } from '../fleet/timing.ts';
 import { scenario } from '../scenario.ts';
 import { callUntilEnd, type LateAnswer } from './waiting-call.ts';
 
@@ -157,7 +158,7 @@ async function settledBytes({ producers }: Fleet, signal: AbortSignal): Promise<
     const bytes = await residentBytes(producer?.child.pid ?? 0);
     if (bytes === undefined) return undefined;
     seen.push(bytes);
-    await pause(LOOK_EVERY_MS, signal);
+    await sleep(LOOK_EVERY_MS, signal);
   }
   return Math.min(...seen);
 }

@@ -1,6 +1,6 @@
+import { sleep } from '../../src/async/sleep.ts';
 import type { SseAnswer } from '../../test/support/http/sse-reader.ts';
 import type { Random } from '../fleet/random.ts';
-import { pause } from '../fleet/timing.ts';
 import type { StreamItem, StreamRoute } from './stream-reader.ts';
 
 /**
@@ -53,15 +53,21 @@ export function createWatcher({ route, producerUrls, random, startsAfterMs, sign
     doneAt: undefined,
   };
   let last: number | undefined;
+  /** Whether the last event was a part of the answer: the next one then follows it without a gap. */
+  let isInAnswer = false;
 
   const take = ({ number, line, text, restarts, isEnd }: StreamItem): void => {
     if (number !== undefined) {
       if (number <= (last ?? -1)) watched.flaws.push(`number ${number} came after ${last}`);
-      if (route.isGapless && number !== (last ?? -1) + 1) watched.flaws.push(`${number} follows ${last}`);
+      if (route.isOneAttempt && isInAnswer && number !== (last ?? -1) + 1) {
+        watched.flaws.push(`${number} follows ${last}`);
+      }
       last = number;
-      watched.lines.push(`${number} ${line}`);
+      isInAnswer = line !== undefined;
+      if (line !== undefined) watched.lines.push(`${number} ${line}`);
     }
     if (restarts) watched.text = '';
+    if (restarts && route.isOneAttempt) watched.lines.length = 0;
     watched.text += text;
     if (isEnd) watched.doneAt = Date.now();
   };
@@ -96,10 +102,10 @@ export function createWatcher({ route, producerUrls, random, startsAfterMs, sign
   return {
     watched,
     async run() {
-      await pause(startsAfterMs, signal);
+      await sleep(startsAfterMs, signal);
       while (watched.doneAt === undefined) {
         await visit(random.between(STAY_MS.least, STAY_MS.most));
-        if (watched.doneAt === undefined) await pause(random.between(AWAY_MS.least, AWAY_MS.most), signal);
+        if (watched.doneAt === undefined) await sleep(random.between(AWAY_MS.least, AWAY_MS.most), signal);
       }
     },
   };

@@ -1,3 +1,4 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { defaultModels } from '../../src/config/file.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
@@ -9,7 +10,7 @@ import { exactly, figure, type Requirement, type Violation } from '../evidence/r
 import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import { createRandom } from '../fleet/random.ts';
-import { becomes, limited, pause, percentile } from '../fleet/timing.ts';
+import { becomes, limited, percentile } from '../fleet/timing.ts';
 import { scenario, type World } from '../scenario.ts';
 import { createStallMeter } from './stall-meter.ts';
 import { jobEventsRoute, responsesRoute } from './stream-reader.ts';
@@ -80,7 +81,7 @@ async function watchTheKilled(world: World): Promise<Audience> {
   // The second worker is idle until the first one is dead.
   await fleet.addWorker();
   progress(`${WATCHERS} watchers come and go`);
-  await pause(random.between(KILL_AT_MS.least, KILL_AT_MS.most), signal);
+  await sleep(random.between(KILL_AT_MS.least, KILL_AT_MS.most), signal);
   fleet.killWorker(worker);
   say(`${worker.child.name} killed`);
   return audience.ended();
@@ -90,7 +91,8 @@ async function watchTheFailing(world: World): Promise<Audience[]> {
   world.progress(`${FAILING} jobs fail once, and ${FAILING * FAILING_WATCHERS} watchers come and go`);
   return Promise.all(
     Array.from({ length: FAILING }, async (_, i) => {
-      // A code of the job's own: five `server_error` in a row would count as an outage and be charged to no job.
+      // A code of the job's own: five `server_error` in a row would count as an outage and be charged to no
+      // job.
       const fault = { sim: 'failed', sim_times: '1', sim_code: 'vector_store_timeout' };
       const { id } = await enqueue(world, i + 1, SHORT, fault);
       return gather({ ...world, seed: world.seed + i + 1 }, id, FAILING_WATCHERS, SHORT.thinkMs).ended();

@@ -1,10 +1,11 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { findViolations } from '../evidence/checks.ts';
 import { purchaseRequirement, uncertainRequirement } from '../evidence/purchases.ts';
 import { exactly, figure, seconds, type Violation } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { planCalmJobs } from '../fleet/job-plan.ts';
 import type { Random } from '../fleet/random.ts';
-import { inParallel, pause, percentile } from '../fleet/timing.ts';
+import { inParallel, percentile } from '../fleet/timing.ts';
 import { scenario } from '../scenario.ts';
 import { type Departure, endsOf, type Takeover, takeoversAfter } from './takeovers.ts';
 
@@ -73,7 +74,7 @@ async function killRepeatedly(
   const replacements: Promise<unknown>[] = [];
   const startedAt = Date.now();
   for (let number = 1; ; number += 1) {
-    await pause(startedAt + number * KILL_EVERY_MS - Date.now(), signal);
+    await sleep(startedAt + number * KILL_EVERY_MS - Date.now(), signal);
     if (over.aborted) break;
     // Drawn before a worker is chosen: the seed's sequence must not depend on how quickly replacements come
     // up.

@@ -1,3 +1,4 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { createQuota, type Quota } from '../../src/quota/quota.ts';
 import { connectRedis } from '../../src/redis/connection.ts';
@@ -7,7 +8,7 @@ import { purchaseRequirement, totalPurchases, uncertainRequirement } from '../ev
 import { type Requirement, seconds } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { planCalmJobs } from '../fleet/job-plan.ts';
-import { becomes, inParallel, pause } from '../fleet/timing.ts';
+import { becomes, inParallel } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 
 const MOST_IN_FLIGHT = 40;
@@ -57,7 +58,7 @@ async function leases(world: World): Promise<Findings> {
     const second = await fleet.addWorker();
     const firstRecovery = await waitForRecovery(fleet, quota, reserved, progress, signal);
 
-    await pause(FULL_FOR_MS, signal);
+    await sleep(FULL_FOR_MS, signal);
     const running = await kill(fleet, quota, second);
     await fleet.addWorker();
     const secondRecovery = await waitForRecovery(fleet, quota, running, progress, signal);

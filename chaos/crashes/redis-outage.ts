@@ -1,3 +1,4 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { isJobView } from '../../src/client/answer.ts';
 import { findViolations } from '../evidence/checks.ts';
 import type { History } from '../evidence/history.ts';
@@ -6,7 +7,7 @@ import { exactly, figure, type Requirement } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { type PlannedJob, planCalmJobs } from '../fleet/job-plan.ts';
 import type { Random } from '../fleet/random.ts';
-import { onTime, pause, percentile } from '../fleet/timing.ts';
+import { onTime, percentile } from '../fleet/timing.ts';
 import { scenario } from '../scenario.ts';
 
 const JOBS_PER_SECOND = 20;
@@ -37,12 +38,12 @@ export const runRedisOutage = scenario({ workers: 2, proxies: true }, async (wor
   load.catch(() => {});
 
   progress('load');
-  await pause(BEFORE_MS, signal);
+  await sleep(BEFORE_MS, signal);
   const workers = fleet.workers.map(({ child }) => child.name);
   const killedAt = Date.now();
   await fleet.redis.kill();
   say('Redis killed');
-  await pause(AWAY_MS, signal);
+  await sleep(AWAY_MS, signal);
   const returningAt = Date.now();
   await fleet.redis.restart();
   const readyAt = Date.now();

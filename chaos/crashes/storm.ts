@@ -1,10 +1,11 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { findViolations, RULE_COUNT } from '../evidence/checks.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import { uncertainRequirement } from '../evidence/purchases.ts';
 import { figure, type Report, type Requirement } from '../evidence/report.ts';
 import type { Fleet, FleetWorker } from '../fleet/fleet.ts';
 import type { Stage } from '../fleet/stage.ts';
-import { onTime, pause } from '../fleet/timing.ts';
+import { onTime } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { type Disturbance, planStorm, type StormSize } from './storm-plan.ts';
 
@@ -86,12 +87,12 @@ async function strike(one: Disturbance, fleet: Fleet, signal: AbortSignal): Prom
       return fleet.replaceProducer();
     case 'redis killed':
       await fleet.redis.kill();
-      await pause(one.forMs, signal);
+      await sleep(one.forMs, signal);
       return fleet.redis.restart();
     case 'black hole': {
       const proxies = fleet.workers.flatMap((worker) => worker.proxies?.[one.towards] ?? []);
       for (const way of proxies) way.blackHole();
-      await pause(one.forMs, signal);
+      await sleep(one.forMs, signal);
       for (const way of proxies) way.heal();
       return;
     }

@@ -1,7 +1,8 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { PlannedJob } from '../fleet/job-plan.ts';
-import { becomes, pause } from '../fleet/timing.ts';
+import { becomes } from '../fleet/timing.ts';
 import type { History } from './history.ts';
 
 /** Callers enqueue, cancel and look at jobs over HTTP. They are patient with an instance that is away. */
@@ -62,7 +63,7 @@ export function createCallers(fleet: Fleet, history: History, signal: AbortSigna
       await becomes(isDecided, REACH_LIMIT_MS, signal, 200);
       if (id === undefined) refused += 1;
       else if (cancelAfterMs !== undefined) {
-        await pause(cancelAfterMs, signal);
+        await sleep(cancelAfterMs, signal);
         await cancel(id);
       }
     },
@@ -73,7 +74,7 @@ export function createCallers(fleet: Fleet, history: History, signal: AbortSigna
           // An instance that is away cannot show its jobs.
           if (!(error instanceof O3ClientError)) throw error;
         });
-        await pause(LOOK_EVERY_MS, signal);
+        await sleep(LOOK_EVERY_MS, signal);
       }
     },
     allFinished: (limitMs) =>

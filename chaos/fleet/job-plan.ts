@@ -25,6 +25,7 @@ const ONCE = { sim_times: '1' };
 export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   400: { metadata: {} },
   '200_error': { metadata: {} },
+  refuse: { metadata: { ...ONCE, sim_refusal: '{"status": 425, "text": ""}' } },
   '200_html': { metadata: ONCE },
   '400_billing': { metadata: ONCE },
   '400_busy': { metadata: ONCE },
@@ -60,6 +61,8 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   end_in_progress: { metadata: {} },
   done: { metadata: {} },
   twice: { metadata: {} },
+  crlf: { metadata: {} },
+  other_ids: { metadata: {} },
   noise: { metadata: {} },
   comments: { metadata: {} },
   plain_text: { metadata: {} },
@@ -75,6 +78,7 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   refusal: { metadata: {} },
   output_empty: { metadata: {} },
   output_half: { metadata: {} },
+  end: { metadata: { sim_end: '{"set": {"status": null}, "unset": ["usage"]}' } },
   late_completion: { metadata: {} },
   gone: { metadata: ONCE },
   poll_401: { metadata: { sim_polls: '2' } },
@@ -82,6 +86,7 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   poll_429: { metadata: { sim_polls: '2' } },
   poll_500: { metadata: { sim_polls: '2' } },
   poll_html: { metadata: { sim_polls: '2' } },
+  poll_refuse: { metadata: { sim_polls: '2', sim_refusal: '{"status": 410}' } },
   webhook_lost: { metadata: {} },
   webhook_twice: { metadata: {} },
   webhook_late: { metadata: {} },
@@ -89,9 +94,9 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
 };
 
 /**
- * Faults that no storm has. Most of them concern what all jobs share, such as money: after them all jobs wait for a
- * probe, as they should. `no_opening`: without the id of its response no worker can adopt it, so that a kill costs
- * another purchase.
+ * Faults that no storm has. Most of them concern what all jobs share, such as money: after them all jobs wait
+ * for a probe, as they should. `no_opening`: without the id of its response no worker can adopt it, so that a
+ * kill costs another purchase.
  */
 const NOT_IN_STORMS = new Set([
   ...['429_quota', '400_billing', '402', '401', '403_html', '404_path', '200_html', '429_hour', 'no_opening'],

@@ -1,12 +1,7 @@
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '../../src/async/sleep.ts';
 
 const LOOK_AGAIN_MS = 50;
-
-/** @throws the signal's AbortError. */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(Math.max(0, ms), undefined, { signal });
-}
 
 /**
  * becomes checks a condition again and again until it holds.
@@ -22,7 +17,7 @@ export async function becomes(
   for (;;) {
     if (await isSo()) return true;
     if (Date.now() >= deadline) return false;
-    await pause(everyMs, signal);
+    await sleep(everyMs, signal);
   }
 }
 
@@ -55,7 +50,7 @@ export async function onTime<Thing extends { atMs: number }>(
   const startedAt = Date.now();
   await Promise.all(
     things.map(async (thing) => {
-      await pause(startedAt + thing.atMs - Date.now(), signal);
+      await sleep(startedAt + thing.atMs - Date.now(), signal);
       await act(thing);
     }),
   );

@@ -1,6 +1,6 @@
+import { sleep } from '../../src/async/sleep.ts';
 import type { JobRequest } from '../../src/job/request.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { pause } from '../fleet/timing.ts';
 
 /** Backlog keeps jobs waiting in the queue, so that it never becomes empty. */
 export interface Backlog {
@@ -50,7 +50,7 @@ export function createBacklog({ fleet, tenants, size, next, accepted }: BacklogO
         if (waiting < size) await enqueue(signal);
         else {
           wasFull = true;
-          await pause(LOOK_EVERY_MS, signal);
+          await sleep(LOOK_EVERY_MS, signal);
         }
       }
     },

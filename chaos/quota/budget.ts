@@ -1,3 +1,4 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
@@ -8,7 +9,7 @@ import { jobNameIn, type LedgerEntry, readLedger } from '../evidence/ledger.ts';
 import { exactly, figure, percent } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import type { Random } from '../fleet/random.ts';
-import { becomes, pause } from '../fleet/timing.ts';
+import { becomes } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { randomTokens, requestOfSize } from './job-sizes.ts';
 import { usageAgreesWithLedger } from './usage-check.ts';
@@ -49,7 +50,7 @@ export const runBudget = scenario(
 async function budget({ fleet, random, signal, progress, say }: World): Promise<Findings> {
   if (untilMidnightMs() < MIDNIGHT_MS) {
     say('Waiting for midnight (UTC), when a new daily budget begins');
-    await pause(untilMidnightMs() + 1000, signal);
+    await sleep(untilMidnightMs() + 1000, signal);
   }
   for (const { tenant, jobs } of [LIMITED, FREE]) {
     const requests = Array.from({ length: jobs }, (_, index) => requestFor(random, tenant, index));

@@ -1,10 +1,11 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { figure, percent } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import type { Random } from '../fleet/random.ts';
-import { becomes, pause, percentile } from '../fleet/timing.ts';
+import { becomes, percentile } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { loadOfViews } from './view-load.ts';
 
@@ -66,7 +67,7 @@ async function eta({ fleet, random, signal, progress }: World): Promise<Findings
   const times = Array.from({ length: ASKED_AT_RANDOM }, () => random.between(2 * ASK_AFTER_MS, lastMs * 0.8));
   const promised: Promised[] = [];
   for (const atMs of [ASK_AFTER_MS, ...times.toSorted((left, right) => left - right)]) {
-    await pause(enqueuedAt + atMs - Date.now(), signal);
+    await sleep(enqueuedAt + atMs - Date.now(), signal);
     promised.push(...(await ask(fleet, ids, signal)));
     progress(`${promised.length} ETAs read`);
   }

@@ -1,9 +1,9 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { figure, joined, percent, type Report } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { jobName } from '../fleet/job-plan.ts';
 import type { Random } from '../fleet/random.ts';
 import type { Stage } from '../fleet/stage.ts';
-import { pause } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 import { createBacklog } from './backlog.ts';
 import { randomTokens, requestOfSize, type SizeRange } from './job-sizes.ts';
@@ -82,7 +82,7 @@ async function quota(
       progress(
         `${binding}: ${fleet.workers.length} workers, ${percent(shareOf(limits))} used, ${limits.refused} refused`,
       );
-      await pause(LOOK_EVERY_MS, signal);
+      await sleep(LOOK_EVERY_MS, signal);
     }
   };
   const changing = changeWorkers(fleet, random, phaseMs, signal, say).finally(() => over.abort());
@@ -182,8 +182,8 @@ async function changeWorkers(
     const many = workers - fleet.workers.length;
     say(`${((Date.now() - startedAt) / 1000).toFixed(0)} s: ${workers} workers`);
     await Promise.all(Array.from({ length: Math.abs(many) }, () => (many > 0 ? fleet.addWorker() : leave())));
-    await pause(startedAt + (i + 0.5) * phaseMs - Date.now(), signal);
+    await sleep(startedAt + (i + 0.5) * phaseMs - Date.now(), signal);
     if (workers > 1) await Promise.all([leave(), fleet.addWorker()]);
-    await pause(startedAt + (i + 1) * phaseMs - Date.now(), signal);
+    await sleep(startedAt + (i + 1) * phaseMs - Date.now(), signal);
   }
 }

@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { sleep } from '../../src/async/sleep.ts';
 import { readLedger } from '../evidence/ledger.ts';
 import { figure, percent } from '../evidence/report.ts';
 import { jobName } from '../fleet/job-plan.ts';
-import { becomes, inParallel, pause } from '../fleet/timing.ts';
+import { becomes, inParallel } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
 
 const WORKERS = 4;
@@ -45,7 +46,7 @@ async function throttle({ fleet, random, signal, progress }: World): Promise<Fin
   const started = async (): Promise<boolean> => (await readLedger(fleet.upstreamUrl)).totals.purchases > 0;
   if (!(await becomes(started, 10_000, signal))) throw new Error('expected a create within 10 s, saw none');
   progress('full speed');
-  await pause(WARM_UP_MS + BEFORE_MS, signal);
+  await sleep(WARM_UP_MS + BEFORE_MS, signal);
 
   progress('429');
   const saidAt = Date.now();
@@ -55,7 +56,7 @@ async function throttle({ fleet, random, signal, progress }: World): Promise<Fin
     body: JSON.stringify({ throttle_ms: RETRY_AFTER_MS }),
   });
   const { throttled_until: endsAt } = outageSchema.parse(await answer.json());
-  await pause(endsAt + AFTER_MS - Date.now(), signal);
+  await sleep(endsAt + AFTER_MS - Date.now(), signal);
   const { responses, throttled_at: throttledAt, totals } = await readLedger(fleet.upstreamUrl);
 
   const times = responses.map(({ created_at: at }) => at);

@@ -1,7 +1,8 @@
 import { Agent, request } from 'node:http';
+import { sleep } from '../../src/async/sleep.ts';
 import type { Requirement } from '../evidence/report.ts';
 import type { Fleet } from '../fleet/fleet.ts';
-import { pause, percentile } from '../fleet/timing.ts';
+import { percentile } from '../fleet/timing.ts';
 
 const PER_SECOND = 1000;
 const FOR_MS = 10_000;
@@ -44,7 +45,7 @@ export async function loadOfViews(
         );
       }
       progress(`${latencies.length} views`);
-      await pause(STEP_MS, signal);
+      await sleep(STEP_MS, signal);
     }
     await Promise.all(open);
     const perSecond = (latencies.length * 1000) / (performance.now() - startedAt);

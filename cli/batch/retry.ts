@@ -1,5 +1,5 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
-import { pause } from '../../src/client/transport.ts';
 
 /**
  * Retry repeats a call for as long as the instance cannot be reached, cannot serve, or limits our requests.
@@ -36,7 +36,7 @@ export function createRetry(say: (text: string) => void, signal: AbortSignal): R
           waiting += 1;
         }
         const backoffMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
-        await pause(Math.max(backoffMs, error.retryAfterMs ?? 0), signal);
+        await sleep(Math.max(backoffMs, error.retryAfterMs ?? 0), signal);
       }
     }
   };

@@ -1,6 +1,6 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { pause } from '../../src/client/transport.ts';
 import type { JobRequest } from '../../src/job/request.ts';
 import type { AnswerCollector } from './collector.ts';
 import type { Origin } from './files/input-line.ts';
@@ -97,7 +97,7 @@ export function createSubmission(options: SubmissionOptions): Submission {
       gatheredBytes = 0;
       if (lines.length > 0) await enqueue(lines);
     },
-    linger: () => pause(LINGER_MS, signal),
+    linger: () => sleep(LINGER_MS, signal),
   };
   return submission;
 }

@@ -72,8 +72,48 @@ async function printScripts(context: CommandContext, json: boolean): Promise<voi
   else context.output.line(scripts.map(({ sha, name }) => `${sha}  ${name}`).join('\n'));
 }
 
+/** RUN_FIELDS explains each field of a run's hash in Redis. Fields that one sentence explains stand together. */
+export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: string])[] = [
+  [['started_at', 'finished_at'], 'when the first attempt started, and when the job ended'],
+  [['attempt'], 'the number of the attempt, from 1; a retry by hand begins at 1 again'],
+  [['attempts_before'], 'the attempts before the last retry by hand, which BullMQ still counts'],
+  [['begun', 'holder'], "BullMQ's start time of the attempt, and the lock token of its worker"],
+  [['stalled'], "BullMQ's count of stalls when the run ended"],
+  [['reserved_model'], 'the upstream model whose quota is reserved for the job'],
+  [['submitting', 'submitting_at'], 'the token and time of a create request whose answer has not come'],
+  [['submitting_over'], 'the worker no longer waits for that answer'],
+  [['purchases', 'uncertain_purchases'], 'responses that were bought, and that perhaps were bought'],
+  [['cost_nano', 'booked'], 'the cost in billionths of a US dollar, and the last response booked there'],
+  [['upstream_id', 'upstream_status'], 'the response at the upstream, and its last known status'],
+  [['background', 'streamed'], 'whether another worker can adopt the response, and follow its stream'],
+  [['response_created_at', 'seen_at'], 'when the response was bought, and when the upstream last told of it'],
+  [['cursor', 'last_entry'], 'the last upstream event, and the last entry, that the event log holds'],
+  [['event_log_bytes', 'output_characters'], 'the size of the event log, and of the answer so far'],
+  [['busy_since'], 'since when the upstream has refused the job because its conversation is in use'],
+  [['cancel_requested_at'], 'when a caller asked to cancel the job'],
+  [['status', 'summary', 'usage'], 'how the run ended, the result without its texts, and the tokens used'],
+  [['error', 'refusal'], 'the error of the last failed attempt, and what the upstream said'],
+];
+
 const HELP = `
 It reads REDIS_URL, O3Q_PREFIX and O3Q_CONFIG, which must be those of the producer and the workers.
+
+What it shows:
+  where it stands   BullMQ's set that holds the job, and the job's position in the fair queue
+  lock              the lock of the worker that holds the job; it expires unless the worker renews it
+  reservations      of a tenant: the expected cost of the job, in billionths of a US dollar
+                    of an upstream model, separated by colons: the time in steps of 100 ms, the tokens,
+                    the state (0 reserved, 1 sent, 2 counted by the upstream), the estimated input
+                    tokens, and the class of similar jobs from whose use the tokens are estimated
+  run               o3-queue's hash of the job, see below
+  BullMQ            BullMQ's hash of the job, in BullMQ's words: atm counts attempts made, ats attempts
+                    started, stc the times that a worker lost the job
+  event log         the last entries of what the upstream streamed: a is the attempt, p the number of
+                    responses bought by then, e the events, r the reason for a new attempt
+  keys              every key of the job, with its type and expiry
+
+Fields of the run (times are Unix milliseconds, 1 means yes):
+${RUN_FIELDS.map(([names, meaning]) => `  ${names.join(', ')}\n      ${meaning}`).join('\n')}
 
 Exit codes:
   0    success

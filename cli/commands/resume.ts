@@ -5,9 +5,9 @@ import { type CommandContext, printJson } from '../command-context.ts';
 export function registerResumeCommand(program: Command, context: CommandContext): void {
   program
     .command('resume')
-    .summary('end the stops of a model, and the pause and limits that were set on Bull Board')
+    .summary('end the pauses of a model, and the limits that were set on Bull Board')
     .description(
-      'Ends every stop of a model and its fallbacks, for example after you have added money to the upstream ' +
+      'Ends any pause of a model and its fallbacks, for example after you have added money to the upstream ' +
         'account, and the pause and limits that were set for its queue on Bull Board. Without it, one job probes the upstream once a minute at first and every ten minutes later. ' +
         'Needs the key of admin.',
     )

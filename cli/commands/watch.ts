@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
-import { pause } from '../../src/client/transport.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -91,7 +91,7 @@ async function watch(
         if (last === undefined || !isTransient(error)) throw error;
         screen.showTrouble(error.message);
       }
-      await pause(LOOK_MS, signal);
+      await sleep(LOOK_MS, signal);
     }
   } catch (error: unknown) {
     if (!signal.aborted) throw error;

@@ -1,6 +1,6 @@
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
-import type { JobView, WaitingJob } from '../../src/job/view.ts';
+import type { JobView, ResultSummary, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus } from './job-table.ts';
 import { distanceText, durationText } from './quantity.ts';
@@ -63,7 +63,7 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
       return [
         ...ended(job, now),
         ...upstream(job.upstream_id, job.result.upstream_model),
-        ...fallback(job.result.fallback_from),
+        ...detail('fallback', oneLine(fallbackText(job.result) ?? '')),
         ...detail('tokens', job.result.usage === null ? '' : tokensText(job.result.usage)),
         ...detail('incomplete', oneLine(job.result.incomplete_reason ?? '')),
         ...detail('no answer', oneLine(whyUnanswered(job.result) ?? '')),
@@ -89,6 +89,21 @@ function detailsByStatus(job: JobView, now: number): Detail[] {
 
 function expected({ eta_ms: etaMs, eta_basis: basis }: WaitingJob): Detail[] {
   return etaMs === null ? [] : detail('expected', `in ${durationText(etaMs)} (${oneLine(basis ?? '')})`);
+}
+
+/** fallbackText says that a fallback answered, and what that costs; undefined: the first choice answered. */
+export function fallbackText({
+  fallback_from: from,
+  fallback_extra_usd: extra,
+}: Pick<ResultSummary, 'fallback_from' | 'fallback_extra_usd'>): string | undefined {
+  if (from === null) return undefined;
+  return `for ${from}, which the upstream no longer has${extraText(from, extra)}`;
+}
+
+function extraText(from: string, extra: number | null): string {
+  if (extra === null) return '';
+  if (extra === 0) return `; it costs the same as ${from}`;
+  return `; it costs ${formatUsd(Math.abs(extra))} ${extra > 0 ? 'more' : 'less'} than ${from}`;
 }
 
 /** tokensText writes a number of tokens: `1,234 tokens, 1,000 of them reasoning`. */
@@ -130,10 +145,6 @@ function upstream(id: string | null, more: string | null): Detail[] {
       .map(oneLine)
       .join(', '),
   );
-}
-
-function fallback(from: string | null): Detail[] {
-  return detail('fallback', from === null ? '' : `for ${oneLine(from)}, which the upstream no longer has`);
 }
 
 function charactersOf(count: number): string {

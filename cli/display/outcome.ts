@@ -1,14 +1,14 @@
+import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { O3Client } from '../../src/client/o3-client.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
-import { pause } from '../../src/client/transport.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { ResultOutcome } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
-import { tokensText } from './job-details.ts';
+import { fallbackText, tokensText } from './job-details.ts';
 import { jobLine } from './job-line.ts';
 import { startLiveDisplay } from './live-display.ts';
 import type { Terminal } from './terminal.ts';
@@ -100,6 +100,10 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
       const why = oneLine(result.incomplete_reason);
       notices.line(notices.paint('yellow', `The answer is incomplete, because the upstream stopped: ${why}`));
     }
+    const fallback = fallbackText(result);
+    if (fallback !== undefined && !json) {
+      notices.line(notices.paint('yellow', oneLine(`${result.upstream_model} answered ${fallback}`)));
+    }
     if (notices.isTerminal && !json) {
       const usage = result.usage === null ? '' : `, ${tokensText(result.usage)}`;
       const cost = result.cost_usd === null ? '' : `, ${formatUsd(result.cost_usd)}`;
@@ -140,7 +144,7 @@ function showProgress(terminal: Terminal, client: O3Client, id: string): () => P
         display.show(
           `${jobLine(job, terminal)}\n${terminal.paint('dim', 'Ctrl-C stops waiting; the job still runs')}`,
         );
-        await pause(REDRAW_MS, end.signal);
+        await sleep(REDRAW_MS, end.signal);
       }
     } catch {
       // The display was ended, or the instance is away, which the caller's own wait survives or reports.

@@ -90,6 +90,7 @@ export async function launchWorker(
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
   const { prefix, concurrency, workerPort, host, signingSecret } = config;
+  if (config.hasBuiltInModels) warnOfBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port comes first: a worker that cannot listen should not have taken jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
@@ -107,6 +108,15 @@ export async function launchWorker(
   // Otherwise the first look at an instance could find that no worker is running.
   await launched.alive;
   worker = launched;
+}
+
+function warnOfBuiltInFallbacks({ models }: Config, logger: Logger): void {
+  for (const [model, { fallbacks }] of Object.entries(models)) {
+    logger.warn(
+      { model, fallbacks, setting: `models.${model}.fallbacks` },
+      'built-in fallbacks answer, at their own prices, once the upstream lacks the model',
+    );
+  }
 }
 
 /** launchProducer starts a producer. @returns the URL on which it listens. */

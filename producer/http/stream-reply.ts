@@ -5,7 +5,10 @@ import type { ReplyStream } from './route.ts';
 /** Shorter than the minute after which many proxies close a silent connection. */
 const KEEP_ALIVE_MS = 15_000;
 
-/** sendStream sends a stream as fast as its reader takes it, and resolves at its end. */
+/**
+ * sendStream sends a stream as fast as its reader takes it, and resolves at its end. When the chunks fail, it
+ * breaks the connection: a reader would take a part that just ends for the whole.
+ */
 export async function sendStream(
   { contentType, chunks, keepAlive }: ReplyStream,
   response: Response,
@@ -31,8 +34,11 @@ export async function sendStream(
         await once(response, 'drain', { signal: gone.signal }).catch(() => {});
       }
     }
+    response.end();
+  } catch (error: unknown) {
+    response.destroy();
+    throw error;
   } finally {
     clearInterval(beat);
-    response.end();
   }
 }

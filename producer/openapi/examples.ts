@@ -49,6 +49,7 @@ export const completedJobExample: CompletedJob = {
     answer_preview: answer,
     upstream_model: 'o3-2025-04-16',
     fallback_from: null,
+    fallback_extra_usd: null,
     incomplete_reason: null,
     refusal: null,
   },
@@ -62,6 +63,7 @@ export const resultExample: JobResult = {
   model: 'o3',
   upstream_model: 'o3-2025-04-16',
   fallback_from: null,
+  fallback_extra_usd: null,
   incomplete_reason: null,
   refusal: null,
   response: {

@@ -34,21 +34,24 @@ export async function enqueueResponse(
     return { ...enqueued, delivered: () => {} };
   }
   const retryKeys = createSdkRetryKeys(queue.storage);
-  const earlier = retryCount === '0' ? undefined : await retryKeys.find(body);
+  // An SDK sends the same headers again. Another project is another request.
+  const { upstream_headers } = request;
+  const asked = upstream_headers === undefined ? body : { body, upstream_headers };
+  const earlier = retryCount === '0' ? undefined : await retryKeys.find(asked);
   const key = earlier ?? `sdk-retry-${randomUUID()}`;
-  if (earlier === undefined) await retryKeys.remember(body, key);
+  if (earlier === undefined) await retryKeys.remember(asked, key);
   try {
     return {
       ...(await queue.enqueue(request, key)),
       // A key that could not be removed does little harm: only a caller that sends the same request again
       // after a broken connection finds it.
-      delivered: () => void retryKeys.clear(body, key).catch(() => {}),
+      delivered: () => void retryKeys.clear(asked, key).catch(() => {}),
     };
   } catch (error: unknown) {
     // A refused request has no job for a retry to find. While Redis is away, the request may have created a
     // job all the same.
     const isRefused = error instanceof QueueError && error.code !== 'redis_unavailable';
-    if (isRefused && earlier === undefined) await retryKeys.clear(body, key).catch(() => {});
+    if (isRefused && earlier === undefined) await retryKeys.clear(asked, key).catch(() => {});
     throw error;
   }
 }

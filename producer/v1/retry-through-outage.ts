@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { QueueError } from '../../src/errors/problem.ts';
 
 const TRY_AGAIN_MS = 1000;
@@ -14,7 +14,7 @@ export async function throughOutages<Found>(look: () => Promise<Found>, signal: 
     } catch (error: unknown) {
       signal.throwIfAborted();
       if (!(error instanceof QueueError) || error.code !== 'redis_unavailable') throw error;
-      await pause(TRY_AGAIN_MS, undefined, { signal });
+      await sleep(TRY_AGAIN_MS, undefined, { signal });
     }
   }
 }

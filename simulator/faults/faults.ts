@@ -1,12 +1,13 @@
 import { badRequest, invalidValue } from '../api/errors.ts';
-import { type Metadata, requireRange } from '../api/fields.ts';
-import { ODD_REPLY_NAMES } from './odd-replies.ts';
+import { arrayField, type Metadata, objectField, requireKnown, requireRange } from '../api/fields.ts';
+import type { JsonObject } from '../api/json.ts';
+import { ODD_REPLY_NAMES, type OddReply, readReply } from './odd-replies.ts';
 
 /**
  * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on
  * one stream's connection, in the form of all its streams, in the response's life, in a later lookup, or in
- * the webhook of the response's end. One request may ask for one of each moment, as in `sim: "cut, gone"`, and
- * for any number of the form.
+ * the webhook of the response's end. One request may ask for one of each moment, as in `sim: "cut, gone"`,
+ * and for any number of the form.
  */
 const FAULTS = {
   create: [
@@ -21,6 +22,7 @@ const FAULTS = {
     'hang',
     'reset_created',
     'hang_created',
+    'refuse',
     ...ODD_REPLY_NAMES,
   ],
   stream: ['cut', 'eof', 'mute'],
@@ -35,6 +37,8 @@ const FAULTS = {
     'end_in_progress',
     'done',
     'twice',
+    'crlf',
+    'other_ids',
     'noise',
     'comments',
     'plain_text',
@@ -51,9 +55,10 @@ const FAULTS = {
     'refusal',
     'output_empty',
     'output_half',
+    'end',
     'late_completion',
   ],
-  lookup: ['gone', 'poll_401', 'poll_404', 'poll_429', 'poll_500', 'poll_html'],
+  lookup: ['gone', 'poll_401', 'poll_404', 'poll_429', 'poll_500', 'poll_html', 'poll_refuse'],
   webhook: ['webhook_lost', 'webhook_twice', 'webhook_late', 'webhook_forged'],
 } as const;
 
@@ -74,6 +79,9 @@ const ERROR_CODES = [
   'bio_policy',
   'vector_store_timeout',
   'insufficient_quota',
+  'invalid_api_key',
+  'model_not_found',
+  'server_is_overloaded',
   'unknown_error',
 ] as const;
 
@@ -102,6 +110,8 @@ export const PARAMETER_NAMES: readonly string[] = [
   'sim_key',
   'sim_code',
   'sim_tier',
+  'sim_refusal',
+  'sim_end',
   ...Object.keys(NUMBER_RANGES),
 ];
 
@@ -123,8 +133,14 @@ export type SimParameters = {
   readonly errorCode: string;
   /** The tier that the response says it was served by; undefined: the requested one. */
   readonly tier: ServedTier | undefined;
+  /** What `refuse` and `poll_refuse` answer. */
+  readonly refusal: OddReply;
+  readonly end: EndChange;
   readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
 };
+
+/** EndChange is what the fault `end` changes of the finished response: fields that it sets, and removes. */
+export type EndChange = { readonly set: JsonObject; readonly unset: readonly string[] };
 
 export const NO_FAULTS: Faults = {
   create: undefined,
@@ -153,6 +169,8 @@ export function readSimParameters(metadata: Metadata): SimParameters {
     key: metadata['sim_key'],
     errorCode: readErrorCode(metadata['sim_code']),
     tier: readTier(metadata['sim_tier']),
+    refusal: readReply(readJson('sim_refusal', metadata['sim_refusal'])),
+    end: readEnd(metadata['sim_end']),
     numbers: readNumbers(metadata),
   };
 }
@@ -180,6 +198,23 @@ function onlyOne<Name extends string>(names: readonly string[], kind: readonly N
     `Invalid 'metadata.sim': '${first}' and '${second}' happen at the same moment, so only one of them can. Choose one of: ${kind.join(', ')}.`,
     { param: 'metadata.sim', code: 'invalid_value' },
   );
+}
+
+/** A value in metadata is a string, so an object comes as JSON. */
+function readJson(name: string, text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '{}');
+  } catch {
+    throw badRequest(`Invalid 'metadata.${name}': expected JSON in a string, but got '${text}' instead.`, {
+      param: `metadata.${name}`,
+      code: 'invalid_value',
+    });
+  }
+}
+
+function readEnd(text: string | undefined): EndChange {
+  const change = requireKnown(readJson('sim_end', text), ['set', 'unset']);
+  return { set: objectField(change, 'set') ?? {}, unset: (arrayField(change, 'unset') ?? []).map(String) };
 }
 
 function readErrorCode(code: string | undefined): string {

@@ -1,8 +1,21 @@
+import type { ReplyHeaders } from '../api/errors.ts';
+import { integerField, objectField, requireKnown, stringField } from '../api/fields.ts';
+
 /** OddReply is what some server or proxy answers to a create instead of a response. It buys nothing. */
 export type OddReply = {
   readonly status: number;
   readonly contentType: string;
   readonly text: string;
+  readonly headers?: ReplyHeaders;
+};
+
+/** GivenReply is an odd reply as a caller writes it: a status with one of `json`, `html` and `text`. */
+export type GivenReply = {
+  readonly status: number;
+  readonly json?: unknown;
+  readonly html?: string;
+  readonly text?: string;
+  readonly headers?: ReplyHeaders;
 };
 
 /** ODD_REPLIES are create faults in the words of other servers and of proxies, by their names. */
@@ -11,6 +24,11 @@ export const ODD_REPLIES = {
     401,
     'Incorrect API key provided: sk-****. You can find your key in your account.',
     'invalid_api_key',
+  ),
+  '401_organization': error(
+    401,
+    'OpenAI-Organization header should match organization for API key',
+    'mismatched_organization',
   ),
   '402': error(402, 'Insufficient credits. Add more credits and try again.', 402),
   '400_billing': error(400, 'Billing hard limit has been reached', 'billing_hard_limit_reached'),
@@ -32,8 +50,11 @@ export const ODD_REPLIES = {
     'litellm.RateLimitError: OpenAIException - Request too large on tokens per min (TPM): Limit 30000, Requested 36055.',
     'rate_limit_exceeded',
   ),
-  '429_hour': error(429, 'Please retry after 3600 seconds', 'rate_limit_exceeded'),
-  '429_zero': error(429, 'slow down', 'rate_limit_exceeded'),
+  '429_hour': {
+    ...error(429, 'Please retry after 3600 seconds', 'rate_limit_exceeded'),
+    headers: { 'retry-after': '3600' },
+  },
+  '429_zero': { ...error(429, 'slow down', 'rate_limit_exceeded'), headers: { 'retry-after': '0' } },
   '498': error(498, 'Flex tier capacity exceeded, please try again later', 'flex_capacity'),
   '200_error': json(200, {
     object: 'error',
@@ -48,10 +69,20 @@ export const ODD_REPLIES = {
 export type OddReplyName = keyof typeof ODD_REPLIES;
 export const ODD_REPLY_NAMES = Object.keys(ODD_REPLIES) as readonly OddReplyName[];
 
-/** retryAfterOf returns the Retry-After header of an odd reply, in seconds; undefined: none. */
-export function retryAfterOf(name: OddReplyName): string | undefined {
-  if (name === '429_hour') return '3600';
-  return name === '429_zero' ? '0' : undefined;
+const GIVEN_FIELDS = ['status', 'json', 'html', 'text', 'headers'];
+
+/** readReply checks a reply that a caller has written. */
+export function readReply(given: unknown): OddReply {
+  const body = requireKnown(given, GIVEN_FIELDS);
+  const headers = Object.fromEntries(
+    Object.entries(objectField(body, 'headers') ?? {}).map(([name, value]) => [name, String(value)]),
+  );
+  const status = integerField(body, 'status', 200, 599) ?? 400;
+  const html = stringField(body, 'html');
+  if (html !== undefined) return { status, contentType: 'text/html', text: html, headers };
+  const text = stringField(body, 'text');
+  if (text !== undefined) return { status, contentType: 'text/plain', text, headers };
+  return { ...json(status, body['json'] ?? {}), headers };
 }
 
 function error(
@@ -63,7 +94,7 @@ function error(
   return json(status, { error: { message, type: 'invalid_request_error', param, code } });
 }
 
-function json(status: number, body: object): OddReply {
+function json(status: number, body: unknown): OddReply {
   return { status, contentType: 'application/json', text: JSON.stringify(body) };
 }
 

@@ -1,6 +1,14 @@
 import type { ApiError } from '../api/errors.ts';
 import { booleanField, enumField, integerField, requireKnown } from '../api/fields.ts';
-import { ODD_REPLY_NAMES, type OddReplyName } from './odd-replies.ts';
+import { isObject } from '../api/json.ts';
+import {
+  type GivenReply,
+  ODD_REPLIES,
+  ODD_REPLY_NAMES,
+  type OddReply,
+  type OddReplyName,
+  readReply,
+} from './odd-replies.ts';
 import { refusal } from './refusals.ts';
 
 const MONEY = ['in', 'out'] as const;
@@ -18,8 +26,8 @@ export type OutageChange = {
   readonly down?: boolean | undefined;
   /** Every create is refused, because the servers are overloaded. */
   readonly overloaded?: boolean | undefined;
-  /** Every create is answered like this create fault; `none` ends it. */
-  readonly refuse?: OddReplyName | 'none' | undefined;
+  /** Every create is answered like this create fault, or with this reply; `none` ends it. */
+  readonly refuse?: OddReplyName | 'none' | GivenReply | undefined;
 };
 
 export const OUTAGE_FIELDS: readonly string[] = [
@@ -38,7 +46,7 @@ type OutageReport = {
   readonly throttled_until: number | null;
   readonly down: boolean;
   readonly overloaded: boolean;
-  readonly refuse: OddReplyName | 'none';
+  readonly refuse: OddReplyName | 'none' | OddReply;
 };
 
 /**
@@ -55,7 +63,7 @@ export type Outages = {
   /** Why a create that comes now is refused; undefined without an outage. */
   refusalOf(model: string): ApiError | undefined;
   /** The odd reply to a create that comes now; undefined without such an outage. */
-  oddReplyOf(model: string): OddReplyName | undefined;
+  oddReplyOf(model: string): OddReply | undefined;
 };
 
 export type OutagesDeps = {
@@ -74,7 +82,7 @@ type Outage = {
   throttledUntilMs: number;
   down: boolean;
   overloaded: boolean;
-  refuse: OddReplyName | 'none';
+  refuse: OddReplyName | 'none' | OddReply;
 };
 
 export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outages {
@@ -94,7 +102,7 @@ export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outage
       if (throttleMs !== undefined) outage.throttledUntilMs = throttleMs === 0 ? 0 : now() + throttleMs;
       outage.down = down ?? outage.down;
       outage.overloaded = overloaded ?? outage.overloaded;
-      outage.refuse = refuse ?? outage.refuse;
+      outage.refuse = typeof refuse === 'object' ? readReply(refuse) : (refuse ?? outage.refuse);
       if (ofAll.down && !wasDown) onDown();
     },
     report: () => ({
@@ -104,8 +112,9 @@ export function createOutages({ now, onDown, onThrottled }: OutagesDeps): Outage
     isDown: (model) => ofAll.down || (model !== undefined && byModel.get(model)?.down === true),
     oddReplyOf: (model) => {
       const { refuse } = byModel.get(model) ?? noOutage();
-      const name = refuse === 'none' ? ofAll.refuse : refuse;
-      return name === 'none' ? undefined : name;
+      const reply = refuse === 'none' ? ofAll.refuse : refuse;
+      if (reply === 'none') return undefined;
+      return typeof reply === 'string' ? ODD_REPLIES[reply] : reply;
     },
     refusalOf: (model) => {
       const nowMs = now();
@@ -127,7 +136,9 @@ export function readOutageChange(body: unknown, models: readonly string[]): Outa
     throttle_ms: integerField(change, 'throttle_ms', 0, LONGEST_THROTTLE_MS),
     down: booleanField(change, 'down'),
     overloaded: booleanField(change, 'overloaded'),
-    refuse: REFUSALS.find((name) => name === enumField(change, 'refuse', 'refuse', REFUSALS)),
+    refuse: isObject(change['refuse'])
+      ? (change['refuse'] as GivenReply)
+      : REFUSALS.find((name) => name === enumField(change, 'refuse', 'refuse', REFUSALS)),
   };
 }
 

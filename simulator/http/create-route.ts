@@ -1,22 +1,25 @@
 import type { CreateFault } from '../faults/faults.ts';
-import { ODD_REPLIES, type OddReplyName, retryAfterOf } from '../faults/odd-replies.ts';
+import { ODD_REPLIES } from '../faults/odd-replies.ts';
 import { refusal } from '../faults/refusals.ts';
+import type { Account } from '../request/account.ts';
 import { responseObject } from '../response/response-object.ts';
-import { admit, type CreateDeps, type Purchase, purchase } from './purchase.ts';
+import { admit, type CreateDeps, lackReply, type Purchase, purchase } from './purchase.ts';
 import { FROM_THE_BEGINNING, type Reply } from './reply.ts';
 
 /**
  * createResponse answers `POST /v1/responses`: first the outages, then the create faults, then the purchase.
  */
-export function createResponse(body: unknown, deps: CreateDeps): Reply {
-  const admission = admit(body, deps);
+export function createResponse(body: unknown, account: Account, deps: CreateDeps): Reply {
+  const admission = admit(body, account, deps);
   const { request, faults, countKey } = admission;
   const { create: fault } = faults;
+  const lack = lackReply(admission, deps);
+  if (lack !== undefined) return { kind: 'odd', reply: lack };
   if (deps.outages.isDown(request.model.id)) return { kind: 'reset', run: undefined };
   const refused = deps.outages.refusalOf(request.model.id);
   if (refused) throw refused;
   const odd = deps.outages.oddReplyOf(request.model.id);
-  if (odd !== undefined) return oddly(odd);
+  if (odd !== undefined) return { kind: 'odd', reply: odd };
   if (!createsResponse(fault) && countKey !== undefined) deps.faultCounts.add(countKey);
   switch (fault) {
     case '400':
@@ -33,6 +36,7 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
     case '400_billing':
     case '400_busy':
     case '401':
+    case '401_organization':
     case '402':
     case '403_html':
     case '404_path':
@@ -41,7 +45,9 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
     case '429_large':
     case '429_zero':
     case '498':
-      return oddly(fault);
+      return { kind: 'odd', reply: ODD_REPLIES[fault] };
+    case 'refuse':
+      return { kind: 'odd', reply: request.sim.refusal };
     case 'reset':
       return { kind: 'reset', run: undefined };
     case 'hang':
@@ -57,12 +63,6 @@ export function createResponse(body: unknown, deps: CreateDeps): Reply {
       return never;
     }
   }
-}
-
-function oddly(name: OddReplyName): Reply {
-  const retryAfter = retryAfterOf(name);
-  const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
-  return { kind: 'odd', reply: ODD_REPLIES[name], headers };
 }
 
 /** Whether a response is created; then the purchase counts the fault, unless a limit refuses it. */

@@ -89,7 +89,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
         case 'html':
           return exchange.sendHtml(reply.status);
         case 'odd':
-          return exchange.sendOdd(reply.reply, reply.headers);
+          return exchange.sendOdd(reply.reply);
         case 'wait':
           return sendWhenFinished(exchange, reply);
         case 'stream':

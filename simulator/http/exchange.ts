@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError, badRequest, type ErrorBody, type ReplyHeaders, tooLarge } from '../api/errors.ts';
 import type { OddReply } from '../faults/odd-replies.ts';
+import { type Account, accountOf } from '../request/account.ts';
 
 /** Exchange is one HTTP call: the request, and the ways to answer it. */
 export type Exchange = {
@@ -9,12 +10,13 @@ export type Exchange = {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly authorization: string | undefined;
+  readonly account: Account;
   readonly response: ServerResponse;
   readJson(): Promise<unknown>;
   sendJson(status: number, body: object, headers?: ReplyHeaders): void;
   sendError(error: unknown): void;
   sendHtml(status: number): void;
-  sendOdd(reply: OddReply, headers: ReplyHeaders): void;
+  sendOdd(reply: OddReply): void;
   /** Sends the headers of an event stream at once. */
   openStream(contentType: string, headers?: ReplyHeaders): void;
   /** Drops the connection as a crashed server does: a TCP reset and no answer. */
@@ -56,6 +58,7 @@ export function createExchange(
     path: url.pathname,
     query: url.searchParams,
     authorization: request.headers.authorization,
+    account: accountOf(request.headers),
     response,
     readJson: async () => parseJson(await readBody(request)),
     sendJson,
@@ -64,7 +67,7 @@ export function createExchange(
       else sendJson(500, { error: internalError(error) });
     },
     sendHtml: (status) => send(status, 'text/html', BAD_GATEWAY, {}),
-    sendOdd: ({ status, contentType, text }, headers) => send(status, contentType, text, headers),
+    sendOdd: ({ status, contentType, text, headers = {} }) => send(status, contentType, text, headers),
     openStream: (contentType, headers = {}) => {
       response.writeHead(200, {
         ...commonHeaders(),

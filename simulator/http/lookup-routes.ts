@@ -26,7 +26,7 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     deps.ledger.count('polls');
   }
   const odd = oddLookup(run);
-  if (odd !== undefined) return { kind: 'odd', reply: odd, headers: {} };
+  if (odd !== undefined) return { kind: 'odd', reply: odd };
   if (!isStream) return { kind: 'json', body: objectOf(run, deps.now()) };
   checkStreamable(run, deps);
   return {
@@ -46,10 +46,12 @@ export function cancelResponse(id: string, { store, ledger, now }: LookupDeps): 
   return { kind: 'json', body: cancel(run, now()) };
 }
 
-export function deleteResponse(id: string, { store, now }: LookupDeps): Reply {
+export function deleteResponse(id: string, { store, ledger, now }: LookupDeps): Reply {
+  ledger.count('deletes');
   const run = store.find(id);
   refuseIfGone(run);
   if (!isFinished(run, now())) throw badRequest('Cannot delete an in-flight response.');
+  run.deletedAtMs = elapsedMs(run, now());
   store.remove(run);
   return { kind: 'json', body: { id, object: 'response', deleted: true } };
 }
@@ -77,6 +79,8 @@ function oddLookup(run: Run): OddReply | undefined {
       return ODD_REPLIES['401'];
     case 'poll_html':
       return ODD_REPLIES['403_html'];
+    case 'poll_refuse':
+      return request.sim.refusal;
     case 'poll_429':
     case 'poll_500': {
       const fault = lookup === 'poll_429' ? '429' : '500';

@@ -2,10 +2,12 @@ import { createHash, randomBytes } from 'node:crypto';
 import { badRequest, type ReplyHeaders } from '../api/errors.ts';
 import type { FaultCounts } from '../faults/fault-count.ts';
 import { type Faults, NO_FAULTS } from '../faults/faults.ts';
+import type { OddReply } from '../faults/odd-replies.ts';
 import type { Outages } from '../faults/outage.ts';
 import type { LedgerWriter } from '../ledger/ledger.ts';
 import type { RateLimits } from '../limits/rate-limits.ts';
 import type { Settings } from '../options.ts';
+import type { Account } from '../request/account.ts';
 import { type CreateRequest, readCreateRequest } from '../request/create-request.ts';
 import { questionText } from '../request/input.ts';
 import { shorten, simulatedSummary } from '../response/answer.ts';
@@ -37,12 +39,25 @@ export type Admission = {
 
 export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 
+/** lackReply is the reply of a server that was told its own words for what it does not have; undefined: none applies. */
+export function lackReply(
+  { request: { background, stream } }: Admission,
+  { settings }: CreateDeps,
+): OddReply | undefined {
+  if (background && typeof settings.background === 'object') return settings.background;
+  return stream && typeof settings.streams === 'object' ? settings.streams : undefined;
+}
+
 /** admit checks a create body and decides which faults the create meets. It buys nothing. */
-export function admit(body: unknown, { settings, store, faultCounts }: CreateDeps): Admission {
-  const asked = readCreateRequest(body, settings.models);
+export function admit(
+  body: unknown,
+  account: Account,
+  { settings, store, faultCounts }: CreateDeps,
+): Admission {
+  const asked = readCreateRequest(body, account, settings.models);
   checkStream(asked, settings);
   const request = applyProfile(asked, settings);
-  checkPrevious(request, store);
+  checkPrevious(request, store.of(account));
   checkWebhooks(request, settings);
   const { key, faults, numbers } = request.sim;
   const hasFault = Object.values(faults).some((fault) => fault !== undefined && fault.length > 0);
@@ -83,7 +98,7 @@ export function purchase({ request, faults, countKey }: Admission, deps: CreateD
 }
 
 function applyProfile(request: CreateRequest, { background }: Settings): CreateRequest {
-  if (!request.background) return request;
+  if (!request.background || typeof background === 'object') return request;
   switch (background) {
     case 'supported':
       return request;
@@ -103,7 +118,7 @@ function applyProfile(request: CreateRequest, { background }: Settings): CreateR
 }
 
 function checkStream({ stream }: CreateRequest, { streams }: Settings): void {
-  if (!stream || streams === 'supported') return;
+  if (!stream || streams !== 'rejected') return;
   throw badRequest('Streaming is not currently supported.', { param: 'stream', code: 'unsupported_value' });
 }
 

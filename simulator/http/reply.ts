@@ -6,7 +6,7 @@ import type { Run } from '../response/run.ts';
 export type Reply =
   | { readonly kind: 'json'; readonly body: object }
   | { readonly kind: 'html'; readonly status: number }
-  | { readonly kind: 'odd'; readonly reply: OddReply; readonly headers: ReplyHeaders }
+  | { readonly kind: 'odd'; readonly reply: OddReply }
   /** A response that was just created. */
   | { readonly kind: 'created'; readonly body: object; readonly headers: ReplyHeaders }
   /** A foreground response: its object is sent when it is finished. */

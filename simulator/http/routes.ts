@@ -1,5 +1,6 @@
 import { invalidType, unauthorized, unknownUrl } from '../api/errors.ts';
 import { isObject } from '../api/json.ts';
+import type { Account } from '../request/account.ts';
 import { countInputTokens } from '../request/input.ts';
 import { controlRoutes } from './control-routes.ts';
 import { createResponse } from './create-route.ts';
@@ -18,6 +19,7 @@ type Call = {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly authorization: string | undefined;
+  readonly account: Account;
   readonly readJson: () => Promise<unknown>;
 };
 
@@ -61,7 +63,7 @@ export function createRouter(deps: CreateDeps & LookupDeps): Router {
 
 function createRoutes(deps: CreateDeps): Route[] {
   const { models } = deps.settings;
-  const create: Handler = async ({ readJson }) => createResponse(await readJson(), deps);
+  const create: Handler = async ({ readJson, account }) => createResponse(await readJson(), account, deps);
   const countTokens: Handler = async ({ readJson }) => {
     const body = await readJson();
     if (!isObject(body)) throw invalidType('body', 'an object', body);
@@ -76,11 +78,20 @@ function createRoutes(deps: CreateDeps): Route[] {
 }
 
 function lookupRoutes(deps: LookupDeps): Route[] {
+  const of = (account: Account): LookupDeps => ({ ...deps, store: deps.store.of(account) });
   return [
-    ['GET', /^\/v1\/responses\/([^/]+)\/?$/, ({ query }, id) => retrieveResponse(id, query, deps)],
-    ['DELETE', /^\/v1\/responses\/([^/]+)\/?$/, (_call, id) => deleteResponse(id, deps)],
-    ['POST', /^\/v1\/responses\/([^/]+)\/cancel\/?$/, (_call, id) => cancelResponse(id, deps)],
-    ['GET', /^\/v1\/responses\/([^/]+)\/input_items\/?$/, ({ query }, id) => inputItems(id, query, deps)],
+    [
+      'GET',
+      /^\/v1\/responses\/([^/]+)\/?$/,
+      ({ query, account }, id) => retrieveResponse(id, query, of(account)),
+    ],
+    ['DELETE', /^\/v1\/responses\/([^/]+)\/?$/, ({ account }, id) => deleteResponse(id, of(account))],
+    ['POST', /^\/v1\/responses\/([^/]+)\/cancel\/?$/, ({ account }, id) => cancelResponse(id, of(account))],
+    [
+      'GET',
+      /^\/v1\/responses\/([^/]+)\/input_items\/?$/,
+      ({ query, account }, id) => inputItems(id, query, of(account)),
+    ],
   ];
 }
 

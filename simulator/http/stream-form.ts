@@ -28,6 +28,7 @@ export function streamFormOf(faults: readonly FormFault[], obfuscated: boolean):
       ...(!has('no_types') && { type }),
       ...(!has('no_numbers') && { sequence_number }),
       ...(has('no_indexes') ? without(fields, PLACES) : fields),
+      ...(has('other_ids') && 'item_id' in event && { item_id: `item_of_event_${sequence_number}` }),
       ...(obfuscated && type.endsWith('.delta') && { obfuscation: obfuscation(sequence_number) }),
     };
   };
@@ -47,7 +48,10 @@ export function streamFormOf(faults: readonly FormFault[], obfuscated: boolean):
   };
   return {
     contentType: has('plain_text') ? 'text/plain; charset=utf-8' : 'text/event-stream; charset=utf-8',
-    write: (event) => messageOf(event) + (has('done') && isTerminal(event) ? 'data: [DONE]\n\n' : ''),
+    write: (event) => {
+      const text = messageOf(event) + (has('done') && isTerminal(event) ? 'data: [DONE]\n\n' : '');
+      return has('crlf') ? text.replaceAll('\n', '\r\n') : text;
+    },
   };
 }
 

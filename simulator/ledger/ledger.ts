@@ -18,6 +18,9 @@ type LedgerEntry = {
   readonly metadata: Metadata;
   /** The first 100 characters of the question. */
   readonly question: string;
+  /** The headers `OpenAI-Organization` and `OpenAI-Project` of the create; null: it had none. */
+  readonly organization: string | null;
+  readonly project: string | null;
   /** The names of the request's top-level fields, as received. */
   readonly fields: readonly string[];
   /** Unix milliseconds. */
@@ -25,6 +28,8 @@ type LedgerEntry = {
   readonly state: Status;
   /** Unix milliseconds. */
   readonly cancelled_at: number | null;
+  /** Unix milliseconds. */
+  readonly deleted_at: number | null;
   readonly usage: Usage | null;
   /** Lookups by GET without `stream`. */
   readonly polls: number;
@@ -44,6 +49,8 @@ type LedgerTotals = {
   readonly polls: number;
   /** Calls of the cancel route, accepted or refused. */
   readonly cancels: number;
+  /** Calls of the delete route, accepted or refused. */
+  readonly deletes: number;
   /** All calls under `/v1`. */
   readonly requests: number;
   /** Create calls that created no response. */
@@ -78,7 +85,7 @@ export type LedgerWriter = Ledger & {
 
 type Counts = Pick<
   LedgerTotals,
-  'polls' | 'cancels' | 'requests' | 'rejected' | 'throttled' | 'during_throttle' | 'webhooks'
+  'polls' | 'cancels' | 'deletes' | 'requests' | 'rejected' | 'throttled' | 'during_throttle' | 'webhooks'
 >;
 
 const MAX_SETTLED = 20_000;
@@ -150,7 +157,16 @@ export function createLedger(now: () => number): LedgerWriter {
 }
 
 function noCounts(): { -readonly [Event in keyof Counts]: number } {
-  return { polls: 0, cancels: 0, requests: 0, rejected: 0, throttled: 0, during_throttle: 0, webhooks: 0 };
+  return {
+    polls: 0,
+    cancels: 0,
+    deletes: 0,
+    requests: 0,
+    rejected: 0,
+    throttled: 0,
+    during_throttle: 0,
+    webhooks: 0,
+  };
 }
 
 function noStates(): Record<Status, number> {
@@ -158,7 +174,7 @@ function noStates(): Record<Status, number> {
 }
 
 function entryOf(run: Run, nowMs: number): LedgerEntry {
-  const { script, cancelledAtMs } = run;
+  const { script, cancelledAtMs, deletedAtMs } = run;
   const { request } = script;
   const state = statusOf(run, nowMs);
   return {
@@ -169,10 +185,12 @@ function entryOf(run: Run, nowMs: number): LedgerEntry {
     mode: `${request.background ? 'background' : 'foreground'}${request.stream ? '+stream' : ''}`,
     metadata: request.metadata,
     question: shorten(questionText(request.body['input']), QUESTION_CHARACTERS),
+    ...request.account,
     fields: Object.keys(request.body),
     created_at: Math.round(script.createdAtMs),
     state,
     cancelled_at: cancelledAtMs === undefined ? null : Math.round(script.createdAtMs + cancelledAtMs),
+    deleted_at: deletedAtMs === undefined ? null : Math.round(script.createdAtMs + deletedAtMs),
     usage: state === 'completed' || state === 'incomplete' ? script.usage : null,
     polls: run.polls,
   };

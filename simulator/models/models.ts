@@ -49,6 +49,10 @@ export const DEFAULT_MODELS: readonly SimulatedModel[] = [
   { id: 'gpt-6-astra' },
   { id: 'gpt-6-sol' },
   { id: 'gpt-6-luna' },
+  { id: 'gpt-6.1-sol' },
+  { id: 'gpt-6.1-terra' },
+  { id: 'gpt-6.2-sol' },
+  { id: 'gpt-6.2-astra' },
 ];
 
 export function createModels(models: readonly (string | SimulatedModel)[]): Models {

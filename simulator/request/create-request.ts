@@ -13,6 +13,7 @@ import {
 import { isObject, type JsonObject } from '../api/json.ts';
 import { readSimParameters, type SimParameters } from '../faults/faults.ts';
 import type { Models } from '../models/models.ts';
+import type { Account } from './account.ts';
 import { countInputTokens } from './input.ts';
 
 const EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;
@@ -31,6 +32,7 @@ export type InputTokens = { readonly total: number; readonly cached: number };
 export type CreateRequest = {
   /** The body as received. The response echoes it, with the fields that the simulator does not know. */
   readonly body: JsonObject;
+  readonly account: Account;
   readonly model: { readonly id: string; readonly snapshot: string };
   readonly background: boolean;
   readonly stream: boolean;
@@ -46,7 +48,7 @@ export type CreateRequest = {
   readonly inputTokens: InputTokens;
 };
 
-export function readCreateRequest(body: unknown, models: Models): CreateRequest {
+export function readCreateRequest(body: unknown, account: Account, models: Models): CreateRequest {
   if (!isObject(body)) throw invalidType('body', 'an object', body);
   const metadata = metadataField(body);
   const background = booleanField(body, 'background') ?? false;
@@ -79,6 +81,7 @@ export function readCreateRequest(body: unknown, models: Models): CreateRequest 
   const sim = readSimParameters(metadata);
   return {
     body,
+    account,
     model,
     background,
     stream,

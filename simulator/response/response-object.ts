@@ -19,6 +19,15 @@ export type Status = 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'fa
  * responseObject has every key, with null for no value, as OpenAI sends it; the schema requires fewer keys.
  */
 export function responseObject(script: Script, phase: Phase): object {
+  const response = wholeResponse(script, phase);
+  if (phase.status !== 'ended' || script.endChange === undefined) return response;
+  const { set, unset } = script.endChange;
+  return Object.fromEntries(
+    Object.entries({ ...response, ...set }).filter(([field]) => !unset.includes(field)),
+  );
+}
+
+function wholeResponse(script: Script, phase: Phase): object {
   const { body, model, metadata, effort } = script.request;
   const reasoning = isObject(body['reasoning']) ? body['reasoning'] : {};
   return {

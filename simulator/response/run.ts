@@ -10,6 +10,8 @@ export type Run = {
   readonly faults: Faults;
   /** Milliseconds since creation. */
   cancelledAtMs: number | undefined;
+  /** Milliseconds since creation. */
+  deletedAtMs: number | undefined;
   polls: number;
   /** Stream connections so far, and lookups that met a fault: the faults count them. */
   connections: number;
@@ -23,6 +25,7 @@ export function createRun(script: Script, faults: Faults): Run {
     script,
     faults,
     cancelledAtMs: undefined,
+    deletedAtMs: undefined,
     polls: 0,
     connections: 0,
     failedPolls: 0,

@@ -1,4 +1,4 @@
-import type { Faults } from '../faults/faults.ts';
+import type { EndChange, Faults } from '../faults/faults.ts';
 import type { CreateRequest } from '../request/create-request.ts';
 import { argumentsFor, calledFunction } from './answer.ts';
 import { type Budget, countUsage, planTokens, type Usage } from './token-budget.ts';
@@ -25,6 +25,8 @@ export type Script = {
   readonly noUsage: Record<string, never> | null;
   /** How much of the output the response has at its end, whatever was streamed. */
   readonly finalOutput: 'whole' | 'half' | 'empty';
+  /** What is set and removed of the finished response, behind all else; undefined: nothing. */
+  readonly endChange: EndChange | undefined;
   /** All tokens that it uses, reported or not: the rate limits count them. */
   readonly tokens: number;
   /** Whether the response completes at its time although a cancel was accepted. */
@@ -98,6 +100,7 @@ export function writeScript(request: CreateRequest, options: ScriptOptions): Scr
     usage: fault === 'usage_empty' || fault === 'usage_null' || isFailure(fault) ? null : usage,
     noUsage: fault === 'usage_empty' ? {} : null,
     finalOutput: fault === 'output_empty' ? 'empty' : fault === 'output_half' ? 'half' : 'whole',
+    endChange: fault === 'end' ? request.sim.end : undefined,
     tokens: usage.total_tokens,
     completesAfterCancel: fault === 'late_completion',
     keepaliveMs: options.keepaliveMs,
@@ -173,6 +176,7 @@ function planEnding(request: CreateRequest, { faults }: ScriptOptions, budget: B
     case 'refusal':
     case 'output_empty':
     case 'output_half':
+    case 'end':
     case 'late_completion':
     case undefined:
       return budget.exhausted

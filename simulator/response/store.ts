@@ -1,8 +1,11 @@
 import { responseNotFound } from '../api/errors.ts';
+import { type Account, isSameAccount } from '../request/account.ts';
 import { elapsedMs, endMs, isFinished, type Run } from './run.ts';
 
 /** Store keeps the responses. It forgets a finished one after `retentionMs`. */
 export type Store = {
+  /** The store as an account sees it. */
+  of(account: Account): Store;
   add(run: Run): void;
   /** @throws OpenAI's 404 for an unknown id, and for a foreground response in flight. */
   find(id: string): Run;
@@ -45,19 +48,25 @@ export function createStore({ retentionMs, now, onRemoved }: StoreDeps): Store {
     const run = get(id);
     return run && isVisible(run, now()) ? run : undefined;
   };
-  return {
-    add: (run) => {
-      runs.set(run.script.id, run);
-    },
-    find: (id) => orNotFound(id, getVisible(id)),
-    has: (id) => getVisible(id) !== undefined,
-    findAny: (id) => orNotFound(id, get(id)),
-    remove,
-    close: () => {
-      clearInterval(sweeper);
-      runs.clear();
-    },
+  const storeOf = (account: Account | undefined): Store => {
+    const own = (run: Run | undefined): Run | undefined =>
+      run && (account === undefined || isSameAccount(run.script.request.account, account)) ? run : undefined;
+    return {
+      of: storeOf,
+      add: (run) => {
+        runs.set(run.script.id, run);
+      },
+      find: (id) => orNotFound(id, own(getVisible(id))),
+      has: (id) => own(getVisible(id)) !== undefined,
+      findAny: (id) => orNotFound(id, own(get(id))),
+      remove,
+      close: () => {
+        clearInterval(sweeper);
+        runs.clear();
+      },
+    };
   };
+  return storeOf(undefined);
 }
 
 function orNotFound(id: string, run: Run | undefined): Run {

@@ -35,8 +35,3 @@ export function createWaker(signal: AbortSignal): Waker {
     },
   };
 }
-
-/** pause waits the given number of milliseconds, or until the signal aborts. */
-export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  await createWaker(signal).wait(milliseconds);
-}

@@ -27,6 +27,8 @@ export interface Err {
   ok: false;
   /** What happened and, where it is known, what to do. */
   error: string;
+  /** The id of the task, only after the timeout of `askO3`: the task continues. */
+  id?: string;
 }
 
 export interface TaskStatus {
@@ -106,8 +108,8 @@ export async function listO3Tasks(...extra: never[]): Promise<Ok<TaskSummary[]> 
 
 /**
  * askO3 enqueues a question and waits for its result.
- * @param options.timeout in seconds. Default 300. After this time the answer is an `err`, but the task
- * continues: `listO3Tasks` shows it.
+ * @param options.timeout in seconds. Default 300. After this time the answer is an `err` with the task's
+ * `id`, and the task continues: pass the id to `getO3Result` later.
  */
 export async function askO3(
   question: string,
@@ -124,7 +126,7 @@ export async function askO3(
     const outcome = await client.result(started.data, { timeoutMs: timeout * 1000 });
     if (outcome.status === 'completed') return completed(outcome.result);
     const answer = uncompleted(outcome.job);
-    return answer.ok ? err(`Timeout after ${timeout}s`) : answer;
+    return answer.ok ? { ...err(`Timeout after ${timeout}s`), id: started.data } : answer;
   });
 }
 

@@ -1,8 +1,9 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
+import { sleep } from '../async/sleep.ts';
 import { type JobEvent, standingOf } from '../job/event.ts';
 import { isJobView } from './answer.ts';
 import { isRecord, O3ClientError } from './client-error.ts';
-import { pause, type Transport } from './transport.ts';
+import type { Transport } from './transport.ts';
 
 /**
  * The instance sends at least a comment every 15 s. After three times as long without data the connection
@@ -56,7 +57,7 @@ export async function* streamEvents(
       signal?.throwIfAborted();
       if (!isPassing(error) || performance.now() - goodAt > patienceMs) throw error;
     }
-    await pause(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures), signal);
+    await sleep(Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** failures), signal);
   }
 }
 

@@ -1,3 +1,4 @@
+import { sleep } from '../async/sleep.ts';
 import type { JobEvent } from '../job/event.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery } from '../job/job-queue.ts';
@@ -46,7 +47,7 @@ import {
   unexpectedResponse,
 } from './client-error.ts';
 import { streamEvents } from './event-stream.ts';
-import { createTransport, pause, type Transport } from './transport.ts';
+import { createTransport, type Transport } from './transport.ts';
 
 /** The longest single poll: short of the 60 s after which many proxies cut a silent connection. */
 const LONGEST_POLL_MS = 50_000;
@@ -148,7 +149,7 @@ export class O3Client implements JobQueue {
       if (outcome.status === 'completed' || isFinishedJob(outcome.job)) return outcome;
       const now = performance.now();
       if (now >= endAt) return outcome;
-      await pause(Math.max(0, Math.min(startedAt + SHORTEST_POLL_MS, endAt) - now), signal);
+      await sleep(Math.max(0, Math.min(startedAt + SHORTEST_POLL_MS, endAt) - now), signal);
     }
   }
 
@@ -222,7 +223,7 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Ends every stop of a model, so that its jobs need not wait for a probe, and what was set for its queue on
+   * Ends any pause of a model, so that its jobs need not wait for a probe, and what was set for its queue on
    * Bull Board. For an admin; may be repeated.
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
@@ -262,7 +263,7 @@ export class O3Client implements JobQueue {
       const job = this.#viewFrom(problem, answer.status);
       if (job.status !== 'completed') return { status: job.status, job };
       // The job completed between the two reads, of its result and of its view: the result exists now.
-      await pause(100, signal);
+      await sleep(100, signal);
     }
   }
 

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { types } from 'node:util';
+import { sleep } from '../async/sleep.ts';
 import { stringifyExact } from '../job/exact-json.ts';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
@@ -118,7 +118,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
         if (broken) throw reply;
         return answerFrom(reply);
       }
-      await pause(waitMs, signal);
+      await sleep(waitMs, signal);
     }
   }
 
@@ -165,14 +165,6 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
   return { read, open, write };
 }
 
-/** pause waits. When the signal aborts it throws the signal's reason, as fetch does. */
-export async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, signal === undefined ? {} : { signal }).catch((error: unknown) => {
-    signal?.throwIfAborted();
-    throw error;
-  });
-}
-
 /**
  * Not `AbortSignal.any`, with which a signal that lives as long as its program would collect a listener for
  * each call.
@@ -207,13 +199,25 @@ function retryAfterMs(headers: Headers): number | undefined {
   return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
-/** Errors of connecting: the request was not sent. */
+/** Codes of errors that end a connection before it carries a request. */
 const NEVER_SENT =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|EPROTO|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
+/**
+ * Errors without a code of their own: fetch refuses the ports of other protocols (9, 6667, …), and a server
+ * closes the connection before TLS is agreed.
+ */
+const NEVER_SENT_WORDS = /^bad port$|before secure TLS connection was established/;
+const CONNECTING: ReadonlySet<unknown> = new Set(['connect', 'getaddrinfo']);
 
 function wasNeverSent(error: unknown): boolean {
   const cause = causeOf(error);
-  return cause !== undefined && 'code' in cause && NEVER_SENT.test(String(cause.code));
+  if (cause === undefined) return false;
+  if (NEVER_SENT_WORDS.test(cause.message)) return true;
+  if ('code' in cause && NEVER_SENT.test(String(cause.code))) return true;
+  // A host with several addresses has an error for each of them.
+  if ('errors' in cause && Array.isArray(cause.errors))
+    return cause.errors.length > 0 && cause.errors.every(wasNeverSent);
+  return 'syscall' in cause && CONNECTING.has(cause.syscall);
 }
 
 /** Not `instanceof`: fetch may come from another realm than this file, as in a test runner. */

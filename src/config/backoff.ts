@@ -23,8 +23,9 @@ const WEATHER_FACTOR = 9;
 const WEATHER_REACH = 10;
 
 /**
- * weatherDelayMs is the wait before the next attempt after a failure that may be the upstream's bad day. It grows
- * faster than a backoff: five attempts reach over ten minutes, not over fifteen seconds. Retry-After may lengthen it.
+ * weatherDelayMs is the wait before the next attempt after a failure that may be the upstream's bad day. It
+ * grows faster than a backoff: five attempts reach over ten minutes, not over fifteen seconds. Retry-After
+ * may lengthen it.
  *
  * @param attemptsMade the number of attempts that have ended, from 1.
  */

@@ -93,7 +93,10 @@ export const VARIABLES = {
     meaning: 'the instance that `o3q` and the seven functions talk to',
   },
   O3Q_API_KEY: { default: '', meaning: 'sent as `Authorization: Bearer` by `o3q` and the seven functions' },
-  LOG_LEVEL: { default: 'info', meaning: '`debug` (holds questions), `info`, `warn`, `error`, `silent`' },
+  LOG_LEVEL: {
+    default: 'info',
+    meaning: '`trace`, `debug` (both log questions), `info`, `warn`, `error`, `fatal`, `silent`',
+  },
 } as const satisfies Record<string, Variable>;
 
 /** Old names of variables, and their new ones. O3Q_WEBHOOK_SECRET was taken for OPENAI_WEBHOOK_SECRET. */

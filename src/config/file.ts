@@ -37,13 +37,15 @@ export type Retention = ReadonlyDeep<FileSettings['retention']>;
 export interface FileConfig extends ReadonlyDeep<Omit<FileSettings, '$schema' | 'defaultModel' | 'models'>> {
   readonly defaultModel: string;
   readonly models: Readonly<Record<string, ModelConfig>>;
+  /** Whether no file names models, so that there is the built-in o3 with its fallbacks. */
+  readonly hasBuiltInModels: boolean;
 }
 
 /**
  * Models is the part of the file that all processes on one Redis must share: the models, and how long answers
  * are kept.
  */
-export type Models = Omit<FileConfig, 'http'>;
+export type Models = Omit<FileConfig, 'http' | 'hasBuiltInModels'>;
 
 const MODELS_FIELDS = Object.keys(fileSchema.shape).filter(
   (name): name is keyof Models => name !== '$schema' && name !== 'http',
@@ -64,7 +66,7 @@ export function modelsOf(config: Models): Models {
 
 /** defaultModels is the configuration without a file: one model, o3. */
 export function defaultModels(): Models {
-  return modelsOf(configFrom(fileSchema.parse({})));
+  return modelsOf(configFrom({}, fileSchema.parse({})));
 }
 
 /**
@@ -74,7 +76,7 @@ export function defaultModels(): Models {
  */
 export function readConfigFile(named: string | undefined): FileConfig | { flaws: Flaw[] } {
   const path = named ?? DEFAULT_PATH;
-  if (named === undefined && !existsSync(path)) return configFrom(fileSchema.parse({}));
+  if (named === undefined && !existsSync(path)) return configFrom({}, fileSchema.parse({}));
   let content: unknown;
   try {
     content = JSON.parse(textFrom(readFileSync(path)));
@@ -84,7 +86,7 @@ export function readConfigFile(named: string | undefined): FileConfig | { flaws:
     return { flaws: [{ path, message: `cannot be read${isJson ? ' as JSON' : ''}: ${cause}` }] };
   }
   const parsed = fileSchema.safeParse(content, { reportInput: true });
-  if (parsed.success) return configFrom(parsed.data);
+  if (parsed.success) return configFrom(content, parsed.data);
   return { flaws: parsed.error.issues.map((issue) => flawFrom(path, issue)) };
 }
 
@@ -101,13 +103,21 @@ function flawFrom(file: string, { path, message, input }: z.core.$ZodIssue): Fla
   };
 }
 
-/** configFrom fills in the defaults that depend on other fields. A new field of the schema passes through. */
-function configFrom({ $schema: _, defaultModel, models, ...others }: FileSettings): FileConfig {
+/**
+ * configFrom fills in the defaults that depend on other fields. A new field of the schema passes through.
+ *
+ * @param content the file as it was read.
+ */
+function configFrom(
+  content: unknown,
+  { $schema: _, defaultModel, models, ...others }: FileSettings,
+): FileConfig {
   const names = Object.keys(models);
   const first = names.includes('o3') ? 'o3' : (names[0] ?? 'o3');
   return {
     ...others,
     defaultModel: defaultModel ?? first,
+    hasBuiltInModels: !(typeof content === 'object' && content !== null && 'models' in content),
     models: Object.fromEntries(
       Object.entries(models).map(([name, model]) => [name, { ...model, upstream: model.upstream ?? name }]),
     ),

@@ -5,6 +5,12 @@ const MAX_TIMER_MS = 2_147_483_647;
 /** A century. Redis refuses much longer times to live, and then no result could be written. */
 const MOST_HOURS = 876_600;
 
+/**
+ * BUILT_IN_FALLBACKS take over from o3 where no file names models. OpenAI shuts o3 down on 2026-12-11. Its
+ * deprecations page names gpt-6.1-sol for models of the same class. gpt-6.2-sol costs the same and is newer.
+ */
+const BUILT_IN_FALLBACKS = ['gpt-6.1-sol', 'gpt-6.2-sol'] as const;
+
 /** strictObject refuses unknown fields, and its refusal lists the known ones. */
 function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   const names = Object.keys(shape).join(', ');
@@ -160,6 +166,9 @@ const httpSchema = strictObject({
     .describe('Requests a minute that each key may make to one producer process.'),
 }).describe('How a producer treats its callers.');
 
+/** namedModels is enough of the file to check `defaultModel`. */
+const namedModels = z.object({ defaultModel: z.string(), models: z.record(z.string(), z.unknown()) });
+
 /**
  * fileSchema is the one source of the fields of `o3q.config.json`: their types, ranges, defaults and
  * meanings.
@@ -172,7 +181,7 @@ export const fileSchema = strictObject({
   models: z
     .record(modelName, modelSchema)
     .refine((models) => Object.keys(models).length > 0, 'expected at least one model, got none')
-    .prefault({ o3: {} })
+    .prefault({ o3: { fallbacks: [...BUILT_IN_FALLBACKS] } })
     .meta({ minProperties: 1, description: 'The models that callers can ask for, by name.' }),
   tenants: z
     .record(z.string().min(1), tenantSchema)
@@ -193,12 +202,18 @@ export const fileSchema = strictObject({
     ),
 })
   .describe('The configuration of o3-queue: models, tenants, prices and retention.')
-  .superRefine(({ defaultModel, models }, context) => {
+  .refine(({ defaultModel, models }) => defaultModel === undefined || Object.hasOwn(models, defaultModel), {
+    path: ['defaultModel'],
+    error: ({ input }) => {
+      const { defaultModel, models } = namedModels.parse(input);
+      return `expected one of ${Object.keys(models).join(', ')}, got "${defaultModel}"`;
+    },
+    // zod skips a rule of the whole file when a field has a flaw. This rule needs only the names.
+    when: ({ value }) => namedModels.safeParse(value).success,
+  })
+  .superRefine(({ models }, context) => {
     const refuse = (path: (string | number)[], message: string): void =>
       context.addIssue({ code: 'custom', path, message });
-    if (defaultModel !== undefined && !Object.hasOwn(models, defaultModel)) {
-      refuse(['defaultModel'], `expected one of ${Object.keys(models).join(', ')}, got "${defaultModel}"`);
-    }
     const upstreams = new Set(Object.entries(models).map(([name, { upstream = name }]) => upstream));
     for (const [name, { upstream = name, fallbacks }] of Object.entries(models)) {
       for (const [i, fallback] of fallbacks.entries()) {

@@ -6,6 +6,7 @@ import {
   saysCredentials,
   saysModel,
   saysMoney,
+  saysNamedAccount,
   saysThrottled,
   saysTooLarge,
 } from './refusal-words.ts';
@@ -82,8 +83,8 @@ export function isFailure(error: unknown): error is Failure {
 }
 
 /**
- * Concern says whom a failure concerns. A refusal that concerns every job stops the model and charges no job;
- * one that no other job meets is the job's own in the end.
+ * Concern says whom a failure concerns. A refusal that concerns every job pauses the model and charges no
+ * job; one that no other job meets is the job's own in the end.
  *
  * - `money`, `credentials`, `address`, `model`: every job, until a person mends it or it passes.
  * - `weather`: every job, for a while.
@@ -133,21 +134,24 @@ export interface UpstreamRefusal extends Refusal {
   form?: RefusalForm;
   /** The upstream model that was asked for; undefined: unknown. */
   upstreamModel?: string | undefined;
+  /** The job's own headers chose the organization or the project. Default: the upstream's key did. */
+  hasOwnAccount?: boolean | undefined;
 }
 
 export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
 
 /**
- * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing else
- * looks at them.
+ * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing
+ * else looks at them.
  *
- * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM, FastAPI
- * and of the proxies before them, as users have reported them.
+ * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM,
+ * FastAPI and of the proxies before them, as users have reported them.
  */
 export function failureFromRefusal({
   retryAfterMs,
   form = 'envelope',
   upstreamModel,
+  hasOwnAccount = false,
   ...refusal
 }: UpstreamRefusal): Failure {
   const { status } = refusal;
@@ -159,6 +163,7 @@ export function failureFromRefusal({
   if (status === undefined) {
     return failureFromResponseError({ ...refusal, code: refusal.code ?? refusal.type ?? 'unknown' });
   }
+  if (hasOwnAccount && saysNamedAccount(refusal)) return terminal('invalid_request');
   if (saysMoney(refusal)) return retryable('quota_exhausted');
   if (form === 'page' && status < 500 && !STATUSES_OF_PAGES.has(status)) return retryable('wrong_address');
   if (saysTooLarge(refusal)) return terminal('request_too_large');
@@ -247,6 +252,9 @@ export function failureFromResponseError(error: {
       : new RetryableError('rate_limited', message, { refusal });
   }
   if (code === 'model_not_found') return new RetryableError('model_not_found', message, { refusal });
+  // By the code alone: the words may be those of a tool's server, about another key.
+  if (saysCredentials({ ...refusal, message: '' }))
+    return new RetryableError('permission', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });
   const status = statusIn(code, type);
   if (status === undefined) return new RetryableError('response_failed', message, { refusal });

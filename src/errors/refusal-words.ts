@@ -19,9 +19,9 @@ const MONEY_CODES = new Set([
   'billing_limit_user_error',
 ]);
 
-/** OpenAI, OpenRouter, LiteLLM, xAI, DeepSeek, one-api and others. */
+/** OpenAI, OpenRouter, LiteLLM, xAI, DeepSeek, Alibaba, one-api and others. */
 const MONEY = [
-  /\bbilling\b|\bpayments?\b.{0,20}\b(required|method|failed|overdue|due)\b|\bunpaid\b|\barrears?\b|\boverdue\b/,
+  /\bbilling\b|\bpayments?\b.{0,20}\b(required|method|failed|overdue|due)\b|\bunpaid\b|\barrear(s|age)?\b|\boverdue\b|\bgood standing\b/,
   /\binsufficient[_ ](user[_ ])?(quota|funds?|balance|credits?)\b|\b(quota|balance|funds)\b.{0,20}\b(is )?(not enough|insufficient|too low|negative|empty)\b/,
   /\b(no|more|out of|not enough|purchase|buy|add|remaining|available|prepaid|prepayment)\b.{0,30}\bcredits?\b/,
   /\bcredits?\b.{0,40}\b(exhausted|depleted|used up|required|run out|ran out|expired|too low|insufficient)\b/,
@@ -44,6 +44,22 @@ export function saysMoney(words: Words): boolean {
 /** Whether a refusal has one of OpenAI's own codes of money, which never concern one request only. */
 export function isMoneyCode({ code, type }: Pick<Words, 'code' | 'type'>): boolean {
   return MONEY_CODES.has(code ?? '') || MONEY_CODES.has(type ?? '');
+}
+
+/**
+ * OpenAI answers 401 `mismatched_organization`: "OpenAI-Organization header should match organization for API
+ * key".
+ */
+const NAMED_ACCOUNT = [
+  /\b(mismatched|invalid|unknown|no such|incorrect)[_ ](organization|project)\b/,
+  /\bopenai-(organization|project)\b/,
+  /\b(organization|project)\b.{0,40}\b(not found|does not exist|no access|not a member)\b/,
+  /\b(not a member of|no access to|access to)\b.{0,20}\b(organization|project)\b/,
+];
+
+/** Whether a refusal says that the key may not use the organization or the project that the request names. */
+export function saysNamedAccount(words: Words): boolean {
+  return (words.status === 401 || words.status === 403) && saysOneOf(NAMED_ACCOUNT, words);
 }
 
 const TOO_LARGE = [
@@ -105,21 +121,25 @@ const CREDENTIALS = [
   ...ACCOUNT,
   /\bapi[ _-]?key\b.{0,40}\b(not valid|invalid|incorrect|expired|revoked|disabled|missing|required|not found|unknown|wrong|leaked)\b/,
   /\b(invalid|incorrect|expired|missing|revoked|disabled|unknown|wrong|no)\b.{0,20}\b(api[ _-]?keys?|credentials?|authentication|auth token|access token|bearer token|subscription key)\b/,
-  /\bunsupported_country|\b(country|region|territory|location)\b.{0,60}\bnot (supported|available|allowed)\b|\bnot (supported|available|allowed)\b.{0,40}\b(country|region|territory|location)\b/,
+  /\b(invalid_api_key|account_deactivated)\b|\bunsupported_country|\b(country|region|territory|location)\b.{0,60}\bnot (supported|available|allowed)\b|\bnot (supported|available|allowed)\b.{0,40}\b(country|region|territory|location)\b/,
   /\bmust be (a )?(member of an organi[sz]ation|verified)\b|\bip[ _](address )?(is )?not[ _](authorized|allowed)\b|\bunauthori[sz]ed\b|\bauthentication (failed|error|required)\b/,
 ];
 
-/** Whether the upstream has refused the key, the account, the project or the place from which it was asked. */
+/**
+ * Whether the upstream has refused the key, the account, the project or the place from which it was asked.
+ */
 export function saysCredentials(words: Words): boolean {
   return words.param === null && saysOneOf(CREDENTIALS, words);
 }
 
 const MODEL_CODES =
-  /^(model_not_found|deployment_?not_?found|model_decommissioned|model_not_available|model_not_active|invalid_model(_name)?|model_not_supported|unknown_model)$/i;
+  /^(model_not_found|deployment_?not_?found|model_decommissioned|model_not_available|model_not_active|invalid_model(_name)?|model_not_supported|unsupported_model|unknown_model)$/i;
 const MODEL = [
   /\b(model|deployment|engine)\b.{0,100}\b(does not exist|doesn't exist|not found|no longer|deprecated|decommissioned|retired|removed|shut ?down|not available|unavailable|not exist)\b/,
+  /\b(does|do) not work with the specified model\b|\bmodel [`'"]?[\w./:@-]+[`'"]? (is (not|only) supported|(cannot|can't|can not) be used)\b/,
   /\b(no such|unknown|invalid) model\b|\binvalid model name\b|\bnot a valid model\b|\bno (available )?(endpoints?|channels?|deployments?|providers?)\b.{0,40}\b(found|for|available)\b/,
 ];
+const WRONG_MODEL = [/\bmodel\b.{0,100}\b(is (not|only) supported|(cannot|can't|can not) be used)\b/];
 
 /**
  * Whether the upstream does not have the model: by its code, or by words that name the model which was asked
@@ -130,7 +150,10 @@ export function saysModel(words: Words, upstreamModel: string | undefined): bool
   if (words.status === undefined || words.status === 401 || words.status === 429) return false;
   if (words.param !== null && words.param !== 'model') return false;
   if (words.status >= 500 && words.status !== 503) return false;
-  return upstreamModel !== undefined && words.message.includes(upstreamModel) && saysOneOf(MODEL, words);
+  const isNamed = upstreamModel !== undefined && words.message.includes(upstreamModel);
+  if (isNamed && saysOneOf(MODEL, words)) return true;
+  // OpenAI names the field alone: "This model is only supported in v1/chat/completions".
+  return words.param === 'model' && saysOneOf(WRONG_MODEL, words);
 }
 
 /** Ids as OpenAI and its followers write them. */
@@ -145,7 +168,7 @@ export function namesThing(words: Words): boolean {
 }
 
 const ADDRESS = [
-  /\bunknown[_ ](request )?url\b|\binvalid url\b|\bno (such )?route\b|\bcannot (post|get)\b|\bpage not found\b|\bno handler\b|\bunknown (path|endpoint|route)\b/,
+  /\bunknown[_ ](request )?url\b|\binvalid url\b|\bno (such )?route\b|\bcannot (post|get)\b|\bpage not found\b|\bno handler\b|\b(unknown|unexpected) (path|endpoint|route)\b/,
   /\b(http request|plain http)\b.{0,40}\bhttps\b|\bmethod not allowed\b/,
 ];
 

@@ -5,7 +5,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { Subscriptions } from '../redis/subscriptions.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 import { createEventLogReader } from './event-log.ts';
-import { createReplay, type ReplayEvent } from './replay.ts';
+import { createReplay, type Replay } from './replay.ts';
 
 /**
  * LiveJob is a job that is being watched: its view and its replay. All watchers in this process share one.
@@ -13,7 +13,7 @@ import { createReplay, type ReplayEvent } from './replay.ts';
 export interface LiveJob {
   /** undefined before the first look. */
   readonly view: JobView | undefined;
-  readonly replay: readonly ReplayEvent[];
+  readonly replay: Pick<Replay, 'events' | 'latestBegins'>;
   readonly end: LiveJobEnd | undefined;
   /** Resolves at the next change of the view, the replay or the end. */
   changed(): Promise<void>;
@@ -173,7 +173,7 @@ function startSharedJob(
         get view() {
           return view;
         },
-        replay: replay.events,
+        replay,
         get end() {
           return end;
         },

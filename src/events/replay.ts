@@ -17,6 +17,8 @@ export type ReplayEvent =
  */
 export interface Replay {
   readonly events: readonly ReplayEvent[];
+  /** The index in `events` at which the latest attempt begins. */
+  readonly latestBegins: number;
   add(entry: LogEntry): void;
   /** Adds what the log lacks of the final answer: all of it where nothing was streamed. */
   complete(response: UpstreamResponse): void;
@@ -25,33 +27,33 @@ export interface Replay {
 const UNKNOWN_REASON = 'the worker of the attempt before it died';
 
 /**
- * createReplay numbers the items of all responses of a job in one sequence: those of a new response come
- * after those of the earlier one, which end as incomplete. Readers of OpenAI's streams expect an index of its
- * own for each item.
+ * createReplay makes an empty replay. The items of each response are numbered from 0. The items of a response
+ * that was lost stay open: nothing more is known of them.
  */
 export function createReplay(): Replay {
   const events: ReplayEvent[] = [];
   let attempt = 1;
+  let latestBegins = 0;
   let purchase: number | undefined;
-  /** How many items have an index in the replay. */
-  let indexes = 0;
-  const nextIndex = (): number => indexes++;
   /** What the current response has streamed. */
-  let streamed = createStreamedOutput(nextIndex);
+  let streamed = createStreamedOutput();
 
   const append = (added: readonly ResponseEvent[]): void => {
     for (const event of added) events.push({ kind: 'event', attempt, event });
   };
 
   const beginAnew = (next: number, reason: string): void => {
-    append(streamed.closeIncomplete());
-    streamed = createStreamedOutput(nextIndex);
+    streamed = createStreamedOutput();
     attempt = next;
+    latestBegins = events.length;
     events.push({ kind: 'attempt', attempt, reason });
   };
 
   return {
     events,
+    get latestBegins() {
+      return latestBegins;
+    },
     add(entry) {
       // Without items, nothing was streamed since the attempt was announced: the entry belongs to its
       // response.

@@ -6,11 +6,12 @@ import type { ReplayEvent } from './replay.ts';
 
 /**
  * WatchEvent is what a watcher sees of a job, in order. `number` counts replay events and the end from 1.
- * Nothing follows `end`. A watch may stop without it: the job was deleted, or this process stops.
+ * `isSuperseded` says that a later attempt had begun when the watcher took the event. Nothing follows `end`.
+ * A watch may stop without it: the job was deleted, or this process stops.
  */
 export type WatchEvent =
   | { kind: 'status'; view: JobView }
-  | { kind: 'replay'; number: number; entry: ReplayEvent }
+  | { kind: 'replay'; number: number; entry: ReplayEvent; isSuperseded: boolean }
   | { kind: 'end'; number: number; view: JobView; response: UpstreamResponse | undefined };
 
 /**
@@ -32,17 +33,20 @@ export async function* watch(
     for (let next = after; !signal.aborted; ) {
       // Taken before the look, so that no change in between is missed.
       const change = job.changed();
-      const { view, end, replay } = job;
+      const { view, end } = job;
+      const { events } = job.replay;
       if (view !== undefined && end === undefined && standingOf(view) !== lastStanding) {
         lastStanding = standingOf(view);
         yield { kind: 'status', view };
       }
-      for (; next < replay.length && !signal.aborted; next += 1) {
-        const entry = replay[next];
-        if (entry !== undefined) yield { kind: 'replay', number: next + 1, entry };
+      // Without a view, not all of the log has been read: attempts that are over may look like the latest.
+      for (; view !== undefined && next < events.length && !signal.aborted; next += 1) {
+        const entry = events[next];
+        if (entry === undefined) break;
+        yield { kind: 'replay', number: next + 1, entry, isSuperseded: next < job.replay.latestBegins };
       }
-      if (end?.kind === 'finished' && next <= replay.length) {
-        yield { kind: 'end', number: replay.length + 1, view: end.view, response: end.response };
+      if (end?.kind === 'finished' && next <= events.length) {
+        yield { kind: 'end', number: events.length + 1, view: end.view, response: end.response };
       }
       if (end !== undefined) return;
       if (signal.aborted) return;

@@ -1,24 +1,28 @@
 /**
  * Glossary. Each word has this one meaning in code, documents and messages.
  *
- * - **job**: one unit of work, a row on the board. **request**: what the caller sent. **result**: what comes
- *   back.
- * - **model**: the name a caller asks for. **upstream**: the server that answers. **upstream model**: its
- *   name there.
+ * - **job**: one unit of work, a row on the board. **request**: what the caller sent.
+ * - **model**: the name a caller asks for. **upstream**: the server that answers, which may have a name of
+ *   its own for the model: the upstream model.
  * - **tenant**: the owner of an API key, and of the jobs enqueued with it.
- * - **run**: a job from its enqueueing, or from a retry by hand, until its final status.
+ * - **run**: a job from its enqueueing, or from a retry by hand, until its final status. **record**: the
+ *   stored state of a run, beside BullMQ's job.
  * - **attempt**: one try of a run, counted from 1. **retry**: a further attempt, after a failure or by hand.
- * - **purchase**: a create request that the upstream accepted: what costs money.
- * - **uncertain purchase**: a create request whose outcome is unknown and stays unknown.
- * - **fencing token**: the random id of one create request, which tells a late answer from a current one.
+ * - **purchase**: a create request that the upstream accepted: what costs money. It is uncertain when the
+ *   outcome is unknown and stays unknown.
+ * - **fencing token**: the random id of one create request, which tells a late answer from a current one. It
+ *   is written into the record before the create is sent, as the purchase mark.
  * - **adopt**: follow a response that already runs at the upstream, instead of buying another.
  * - **release**: give an active job back to the queue, uncharged, because its worker stops.
  * - **fair queue**: the jobs that wait for their turn, ordered by start-time fair queueing over tenants.
  * - **position**: a waiting job's rank in the fair queue; 1 is next.
+ * - **dispatcher**: the part of a worker that takes the next jobs from the fair queue and starts them.
+ * - **quota**: what all workers together may send to one upstream model: requests, tokens, jobs in flight.
  * - **reservation**: what a job has taken of the quota before it starts. **lease**: how long that holds
  *   unrenewed.
  * - **pause**: nothing of a model or a tenant starts, for a stated reason, until a time or a resume by hand.
- * - **circuit breaker**: the pause of a model whose upstream is down, with one job at a time as a probe.
+ * - **circuit breaker**: a pause of a model without a known end: one job at a time is the probe, and a probe
+ *   that passes ends it. Only processes and attempts *stop*.
  * - **heartbeat**: what a worker writes for each of its models every two seconds, to say that it lives.
  * - **event log**: what the upstream streamed for a job, kept in Redis. **replay**: the log read from its
  *   beginning.

@@ -3,6 +3,7 @@ import { checkedInput, refusalOf } from '../errors/input.ts';
 import { preview } from '../errors/preview.ts';
 import { withPlainNumbers } from './exact-json.ts';
 import { metadata } from './metadata.ts';
+import { upstreamHeaders } from './upstream-headers.ts';
 import { webhookUrl } from './webhook-url.ts';
 
 /** BullMQ's largest priority: it cuts larger numbers silently. */
@@ -38,6 +39,7 @@ const runOptions = {
       'ISO 8601. At this time the job fails, in any status, and its response is cancelled. A waiting ' +
         'job fails when a worker takes it.',
     ),
+  upstream_headers: upstreamHeaders.optional(),
 };
 
 export const REASONING_EFFORTS = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'] as const;

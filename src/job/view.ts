@@ -86,6 +86,13 @@ const responseFacts = {
       'The upstream model that was the first choice but no longer exists, so that a fallback answered. ' +
         'null: the first choice answered.',
     ),
+  fallback_extra_usd: z
+    .number()
+    .nullable()
+    .describe(
+      'US dollars that the answer of the fallback costs more than the same tokens of `fallback_from` would; ' +
+        'negative: less. null: no fallback answered, or the usage or one of the two prices is unknown.',
+    ),
   incomplete_reason: z
     .string()
     .nullable()

@@ -77,7 +77,7 @@ export const freshRecord = defineLibrary({
 -- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now
 -- on.
 local function freshFields()
-  local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'submitting', 'cost_nano')
+  local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano')
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   local fields = {}
   local function keep(field, value)

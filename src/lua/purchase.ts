@@ -2,21 +2,22 @@ import { defineScript } from '../redis/script.ts';
 import { runOwner } from './locks.ts';
 
 /**
- * MarkAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived after
- * all. `ok`: the create may be sent; 1 when its mark replaced an earlier one, else 0. A record is a flat
- * list: field, value, …
+ * MarkPurchaseAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived
+ * after all. `ok`: the create may be sent; 1 when its mark replaced an earlier one, else 0. A record is a
+ * flat list: field, value, …
  */
-export type MarkAnswer =
+export type MarkPurchaseAnswer =
   | ['lock-lost' | 'finished' | 'cancel-requested']
   | ['purchased', record: string[]]
   | ['ok', replaced: 0 | 1];
 
 /**
- * markPurchase writes down that a create request is about to be sent: from here until the response's id is
- * stored, its outcome is unknown. The mark replaces that of an earlier create whose outcome stays unknown,
- * and counts that one as an uncertain purchase in the same step, so that no crash can hide it.
+ * markPurchase writes the purchase mark: a create request is about to be sent. From here until the
+ * response's id is stored, its outcome is unknown. The mark replaces that of an earlier create whose outcome
+ * stays unknown, and counts that one as an uncertain purchase in the same step, so that no crash can hide
+ * it.
  *
- * Returns a `MarkAnswer`.
+ * Returns a `MarkPurchaseAnswer`.
  */
 export const markPurchase = defineScript({
   name: 'purchase.mark',
@@ -25,19 +26,19 @@ export const markPurchase = defineScript({
   lua: /* lua */ `
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local known =
-  redis.call('HMGET', run, 'status', 'cancel_requested_at', 'upstream_id', 'background', 'submitting')
-local status, cancelRequestedAt, responseId, isBackground, pendingToken = unpack(known)
+  redis.call('HMGET', run, 'status', 'cancel_requested_at', 'upstream_id', 'background', 'purchase_mark')
+local status, cancelRequestedAt, responseId, isBackground, markedToken = unpack(known)
 if status then return { 'finished' } end
 if cancelRequestedAt then return { 'cancel-requested' } end
 -- A response in the foreground ended with its connection.
 if responseId and isBackground == '1' then return { 'purchased', redis.call('HGETALL', run) } end
 -- The same create again, after a reply that was lost with its connection.
-if pendingToken == fencingToken then return { 'ok', 0 } end
-if pendingToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
+if markedToken == fencingToken then return { 'ok', 0 } end
+if markedToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
 redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'seen_at')
-redis.call('HDEL', run, 'error', 'submitting_over')
-redis.call('HSET', run, 'submitting', fencingToken, 'submitting_at', now)
-return { 'ok', pendingToken and 1 or 0 }
+redis.call('HDEL', run, 'error', 'purchase_mark_abandoned')
+redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now)
+return { 'ok', markedToken and 1 or 0 }
 `,
 });
 
@@ -57,16 +58,16 @@ export const storePurchase = defineScript({
   rest: 'fields',
   uses: [runOwner],
   lua: /* lua */ `
-local known = redis.call('HMGET', run, 'submitting', 'upstream_id', 'status', 'cancel_requested_at')
-local pendingToken, storedId, status, cancelRequestedAt = unpack(known)
+local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at')
+local markedToken, storedId, status, cancelRequestedAt = unpack(known)
 local isOwner = ownsRun()
--- A restarted Redis may have lost its last second, and with it the mark. The holder of the lock may write all
--- the same.
-local isForgotten = isOwner and not pendingToken and not storedId and not status
+-- A restarted Redis may have lost its last second, and with it the purchase mark. The holder of the lock may
+-- write all the same.
+local isForgotten = isOwner and not markedToken and not storedId and not status
 -- The same id again, after a reply that was lost with its connection.
 if storedId ~= responseId then
-  if pendingToken ~= fencingToken and not isForgotten then return 'superseded' end
-  redis.call('HDEL', run, 'submitting', 'submitting_at', 'submitting_over')
+  if markedToken ~= fencingToken and not isForgotten then return 'superseded' end
+  redis.call('HDEL', run, 'purchase_mark', 'purchase_mark_at', 'purchase_mark_abandoned')
   redis.call('HINCRBY', run, 'purchases', 1)
   redis.call('HSET', run, 'upstream_id', responseId, unpack(fields))
 end

@@ -186,11 +186,11 @@ function waitingOf({ place, tenant, maxInFlight, hindrance, now }: Facts): Waiti
 }
 
 /**
- * The mark of an active job means a create under way. The mark of any other job means a create with an
+ * The purchase mark of an active job means a create under way. That of any other job means a create with an
  * unknown outcome.
  */
-function uncertainPurchases({ uncertainPurchases, submitting }: RunRecord, status: JobStatus): number {
-  return uncertainPurchases + (submitting !== undefined && status !== 'active' ? 1 : 0);
+function uncertainPurchases({ uncertainPurchases, purchaseMark }: RunRecord, status: JobStatus): number {
+  return uncertainPurchases + (purchaseMark !== undefined && status !== 'active' ? 1 : 0);
 }
 
 function delayOf({ dueAt, now, run }: Facts): { due_at: string; waiting_for: string } {

@@ -8,7 +8,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ResumedModel } from './view.ts';
 
 /**
- * resumeModel ends every stop of a model by hand, and what was set for its queue on Bull Board. Other models
+ * resumeModel ends any pause of a model by hand, and what was set for its queue on Bull Board. Other models
  * that lead to the same upstream models are sent again too, but what was set for their queues stays.
  * @throws {QueueError} `model_not_configured`
  */

@@ -3,7 +3,7 @@ import { type BoardLimits, concurrencyText, rateText, readBoardLimits } from '..
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { WorkersReading } from '../model-queue/workers.ts';
 import { createQuota } from '../quota/quota.ts';
-import type { QuotaSnapshot, QuotaStop, StopReason } from '../quota/snapshot.ts';
+import type { PauseReason, QuotaPause, QuotaSnapshot } from '../quota/snapshot.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
@@ -65,11 +65,11 @@ export async function readModels(
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
   return models.map(({ model, config, waiting, workers, board }) => {
     const upstreamModels = upstreamModelsOf(config);
-    const isGone = (name: string): boolean => quotas.get(name)?.stops[0]?.reason === 'gone';
+    const isGone = (name: string): boolean => quotas.get(name)?.pauses[0]?.reason === 'gone';
     // When all are gone, jobs are sent to the last one all the same.
     const upstreamModel = upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1) ?? model;
     const quota = quotas.get(upstreamModel);
-    const stop = quota?.stops[0];
+    const pause = quota?.pauses[0];
     return {
       model,
       upstream: config.upstream,
@@ -86,7 +86,7 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
       },
       board,
       state: {
-        ...statusOf({ model, config, upstreamModel, stop, workers, board, now: quota?.at ?? 0 }),
+        ...statusOf({ model, config, upstreamModel, pause, workers, board, now: quota?.at ?? 0 }),
         workers: workers.count,
         free_slots: workers.freeSlots,
         waiting,
@@ -109,7 +109,7 @@ export function troublesIn(views: readonly ModelView[]): string[] {
     .map(({ model, state: { reason } }) => `${model}: ${reason}`);
 }
 
-const STATUS_BY_REASON: Record<StopReason, ModelStatus> = {
+const STATUS_BY_REASON: Record<PauseReason, ModelStatus> = {
   gone: 'gone',
   quota_exhausted: 'paused',
   credentials_refused: 'paused',
@@ -125,7 +125,7 @@ interface Standing {
   model: string;
   config: ModelConfig;
   upstreamModel: string;
-  stop: QuotaStop | undefined;
+  pause: QuotaPause | undefined;
   workers: WorkersReading;
   board: BoardLimits;
   now: number;
@@ -164,8 +164,8 @@ function boardReasonOf({ paused, concurrency, rate_limit: rate }: BoardLimits, m
 
 /** upstreamStatusOf says whether the upstream takes the jobs of a model. */
 function upstreamStatusOf(standing: Standing): Status {
-  const { config, upstreamModel, stop } = standing;
-  if (stop === undefined) {
+  const { config, upstreamModel, pause } = standing;
+  if (pause === undefined) {
     const isFallback = upstreamModel !== config.upstream;
     const reason = isFallback
       ? `${config.upstream} no longer exists at the upstream; ${upstreamModel} takes over`
@@ -173,20 +173,23 @@ function upstreamStatusOf(standing: Standing): Status {
     return { status: 'open', until: null, reason };
   }
   return {
-    status: STATUS_BY_REASON[stop.reason],
-    until: new Date(stop.until).toISOString(),
-    reason: reasonOf(stop, standing),
+    status: STATUS_BY_REASON[pause.reason],
+    until: new Date(pause.until).toISOString(),
+    reason: reasonOf(pause, standing),
   };
 }
 
-function reasonOf({ reason, until, words }: QuotaStop, { model, upstreamModel, now }: Standing): string {
+function reasonOf(
+  { reason, until, words }: QuotaPause,
+  { model, config, upstreamModel, now }: Standing,
+): string {
   const time = new Date(until).toISOString();
   const next = until > now ? `one job tries again at ${time}` : 'the next job tries again';
   const resumption = `${next}, or all jobs after \`o3q resume ${model}\``;
   const said = words === '' ? '' : `: ${words}`;
   switch (reason) {
     case 'gone':
-      return goneReason(upstreamModel, model);
+      return goneReason(model, upstreamModelsOf(config));
     case 'quota_exhausted':
       return `quota exhausted (the upstream account of ${upstreamModel} has no money left${said}); ${resumption}`;
     case 'credentials_refused':
@@ -204,8 +207,16 @@ function reasonOf({ reason, until, words }: QuotaStop, { model, upstreamModel, n
   }
 }
 
-/** goneReason says which setting is missing while an upstream model does not exist and nothing takes over. */
-export function goneReason(upstreamModel: string, model: string): string {
+/**
+ * goneReason says which setting is missing while the upstream has neither a model nor any of its fallbacks.
+ *
+ * @param upstreamModels the upstream's name of the model, then its fallbacks.
+ */
+export function goneReason(model: string, [first = model, ...fallbacks]: readonly string[]): string {
   const settings = `models.${model}.upstream or models.${model}.fallbacks in o3q.config.json`;
-  return `${upstreamModel} does not exist at the upstream, and no fallback takes over: set ${settings}`;
+  const others =
+    fallbacks.length === 0
+      ? 'and no fallback takes over'
+      : `and neither do its fallbacks (${fallbacks.join(', ')})`;
+  return `${first} does not exist at the upstream, ${others}: set ${settings}`;
 }

@@ -3,8 +3,8 @@ import type { BoardLimitKind, BoardLimits } from '../fair-queue/board-limits.ts'
 /**
  * - `open`: jobs are sent.
  * - `rate_limited`: the upstream has answered 429, and all workers wait.
- * - `paused`: nothing is sent until a probe passes, for money, credentials or a wrong address; or the queue is
- *   paused on Bull Board, until a resume.
+ * - `paused`: the circuit breaker is open for money, credentials or a wrong address, and one job at a time
+ *   probes; or the queue is paused on Bull Board, until a resume.
  * - `limited`: jobs are sent as a limit that was set on Bull Board allows, until a resume.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
@@ -69,7 +69,7 @@ export interface ModelState {
 export interface ResumedModel {
   model: string;
   upstream_models: string[];
-  /** Whether anything was ended: a stop of one of the upstream models, or what was set on Bull Board. */
+  /** Whether anything was ended: a pause of one of the upstream models, or what was set on Bull Board. */
   resumed: boolean;
   /** What was set on Bull Board and is ended. */
   ended_on_board: BoardLimitKind[];

@@ -110,7 +110,7 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Ends every stop of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
+   * Ends any pause of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
    * sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */

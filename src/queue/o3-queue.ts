@@ -46,7 +46,7 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends every stop of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
+   * Ends any pause of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
    * sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */
@@ -63,7 +63,9 @@ export class O3Queue extends RedisJobQueue {
   }
 }
 
-/** @throws {QueueError} `invalid_request` for an option that the queue does not know, or without `redisUrl`. */
+/**
+ * @throws {QueueError} `invalid_request` for an option that the queue does not know, or without `redisUrl`.
+ */
 function checkedQueueOptions(options: O3QueueOptions): O3QueueOptions {
   const { redisUrl, ...others } = options ?? {};
   const known = ['prefix', 'webhooksOut', 'onError', ...Object.keys(defaultModels())];

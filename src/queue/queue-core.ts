@@ -46,7 +46,7 @@ export function createQueueCore({
   );
   const deliveries = webhooksOut ? createDeliveryQueue(redis, prefix, onError) : undefined;
   const subscriptions = createSubscriptions(() =>
-    connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:news` }),
+    connectRedis(redisUrl, 'patient', { onError, listens: true, name: `${prefix}:news` }),
   );
   const waiters = createCompletionWaiters(subscriptions);
   const liveJobs = createLiveJobs(redis, subscriptions);

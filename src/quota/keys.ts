@@ -18,14 +18,15 @@ export interface QuotaKeys {
    * - `over_estimate`: tokens reserved for jobs that it has counted, beyond their input.
    * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
    * - `rate_limited_until`: end of the pause that a 429 has asked for.
-   * - `pauses`, `paused_inside`: such pauses in a row in which no job has passed; whether responses were
-   *   throttled that had been accepted.
-   * - `stop`, `stop_words`, `stop_inside`: why nothing is sent but probes, the upstream's words about it, and
-   *   '1' when it came from inside accepted responses. src/lua/quota/stop.ts says who writes and ends them.
-   * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the pause before it, and the job that is
-   *   the probe.
-   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: jobs that failed in a row, and their
-   *   ids; for create requests and for accepted responses. Five make a stop.
+   * - `throttles`, `throttled_inside`: such pauses in a row in which no job has passed; whether responses
+   *   were throttled that had been accepted.
+   * - `breaker`, `breaker_words`, `breaker_inside`: why nothing is sent but probes, the upstream's words
+   *   about it, and '1' when it came from inside accepted responses. src/lua/quota/circuit-breaker.ts says
+   *   who writes and ends them.
+   * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the wait before it, and the job that
+   *   is the probe.
+   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: jobs that failed in a row, and
+   *   their ids; for create requests and for accepted responses. Five open the breaker.
    * - `passes`, `answers`: create requests that were accepted, and responses that brought an answer.
    * - `gone_until`: until then the upstream is taken not to have the model.
    */

@@ -4,7 +4,7 @@ import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from '../lua/q
 import type { RedisClient } from '../redis/connection.ts';
 import { quotaKeysOf } from './keys.ts';
 import { actionFor, MOST_WORDS, type QuotaReport } from './report.ts';
-import { decodeSnapshot, type QuotaSnapshot, type StopReason } from './snapshot.ts';
+import { decodeSnapshot, type PauseReason, type QuotaSnapshot } from './snapshot.ts';
 
 export type { QuotaReport } from './report.ts';
 
@@ -57,7 +57,7 @@ export interface Need {
 }
 
 /** QuotaReason says why no job may be sent to an upstream model right now. */
-export type QuotaReason = 'requests_per_minute' | 'tokens_per_minute' | 'max_in_flight' | StopReason;
+export type QuotaReason = 'requests_per_minute' | 'tokens_per_minute' | 'max_in_flight' | PauseReason;
 
 /** QuotaWait says why a job has to wait for a quota, and for how many milliseconds at least. */
 export interface QuotaWait {
@@ -125,7 +125,7 @@ export interface Quota {
   /** Records that a create request is on its way: its reservation is spent. */
   sent(id: string): Promise<void>;
   /**
-   * Records that the create request of job `id` was accepted. @returns whether this has ended a stop of the
+   * Records that the create request of job `id` was accepted. @returns whether this has ended a pause of the
    * model.
    */
   accepted(advertised: AdvertisedLimits, id?: string): Promise<boolean>;
@@ -135,9 +135,9 @@ export interface Quota {
    * already.
    */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
-  /** Records that a response has brought an answer. @returns whether this has ended a stop. */
+  /** Records that a response has brought an answer. @returns whether this has ended a pause. */
   answered(id: string): Promise<boolean>;
-  /** Ends every stop and pause, by hand. @returns whether there was one. */
+  /** Ends every pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
   /** Replaces a reservation by what the job has used; undefined: unknown, the reservation stays charged. */
   settle(

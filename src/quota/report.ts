@@ -1,4 +1,4 @@
-import type { StopReason } from './snapshot.ts';
+import type { PauseReason } from './snapshot.ts';
 
 /** QuotaReport is what a job has met at the upstream that concerns every job. */
 export interface QuotaReport {
@@ -42,38 +42,38 @@ const LONGEST_PAUSE_MS = 30 * SECOND_MS;
 
 /** What the script `quota.report` does about a report. All times are in milliseconds. */
 interface Action {
-  kind: 'stop' | 'failure' | 'pause' | 'gone';
-  reason: StopReason;
+  kind: 'breaker' | 'failure' | 'pause' | 'gone';
+  reason: PauseReason;
   firstMs: number;
   lastMs: number;
   floorMs: number;
 }
 
 /**
- * actionFor returns what a report does. The first probe comes after a second, by another job where there is one: it tells what concerns one job from
- * what concerns all.
+ * actionFor returns what a report does. The first probe comes after a second, by another job where there is
+ * one: it tells what concerns one job from what concerns all.
  */
 export function actionFor({ what, retryAfterMs, isLast = false, isCertain = false }: QuotaReport): Action {
-  const stop = { kind: 'stop', firstMs: SECOND_MS, lastMs: 10 * MINUTE_MS, floorMs: 0 } as const;
+  const breaker = { kind: 'breaker', firstMs: SECOND_MS, lastMs: 10 * MINUTE_MS, floorMs: 0 } as const;
   switch (what) {
     case 'quota_exhausted':
-      return { ...stop, reason: 'quota_exhausted', firstMs: isCertain ? MINUTE_MS : SECOND_MS };
+      return { ...breaker, reason: 'quota_exhausted', firstMs: isCertain ? MINUTE_MS : SECOND_MS };
     case 'credentials_refused':
-      return { ...stop, reason: 'credentials_refused' };
+      return { ...breaker, reason: 'credentials_refused' };
     case 'wrong_address':
-      return { ...stop, reason: 'wrong_address', lastMs: MINUTE_MS };
+      return { ...breaker, reason: 'wrong_address', lastMs: MINUTE_MS };
     case 'unreachable':
-      return { ...stop, reason: 'upstream_down', lastMs: MINUTE_MS };
+      return { ...breaker, reason: 'upstream_down', lastMs: MINUTE_MS };
     case 'failed':
       return {
         ...{ kind: 'failure', reason: 'upstream_down', floorMs: 0 },
         ...{ firstMs: 5 * SECOND_MS, lastMs: MINUTE_MS },
       };
     case 'gone':
-      return { ...stop, kind: isLast ? 'stop' : 'gone', reason: 'gone' };
+      return { ...breaker, kind: isLast ? 'breaker' : 'gone', reason: 'gone' };
     case 'rate_limited': {
       // A longer wait is probed.
-      if ((retryAfterMs ?? 0) > MINUTE_MS) return { ...stop, reason: 'rate_limited' };
+      if ((retryAfterMs ?? 0) > MINUTE_MS) return { ...breaker, reason: 'rate_limited' };
       const firstMs = Math.ceil(retryAfterMs ?? DEFAULT_PAUSE_MS);
       const floorMs = retryAfterMs === undefined ? DEFAULT_PAUSE_MS : TOLD_FLOOR_MS;
       // A server that says how long is believed. The pause after any other grows.

@@ -1,5 +1,5 @@
-/** STOP_REASONS are the reasons for which no job is sent to an upstream model, the gravest first. */
-export const STOP_REASONS = [
+/** PAUSE_REASONS are the reasons for which no job is sent to an upstream model, the gravest first. */
+export const PAUSE_REASONS = [
   'gone',
   'quota_exhausted',
   'credentials_refused',
@@ -7,12 +7,15 @@ export const STOP_REASONS = [
   'upstream_down',
   'rate_limited',
 ] as const;
-export type StopReason = (typeof STOP_REASONS)[number];
+export type PauseReason = (typeof PAUSE_REASONS)[number];
 
-/** QuotaStop is a reason why no job is sent, and its end. */
-export interface QuotaStop {
-  reason: StopReason;
-  /** When one job tries again, in Unix milliseconds. In the past: the next job tries. */
+/** QuotaPause is a reason why no job is sent to an upstream model, and its end. */
+export interface QuotaPause {
+  reason: PauseReason;
+  /**
+   * The end of the pause, or when the next probe is sent, in Unix milliseconds. In the past: the next job
+   * is the probe.
+   */
   until: number;
   /** What the upstream has said, for people; '' when it said nothing. */
   words: string;
@@ -34,8 +37,8 @@ export interface QuotaSnapshot {
   meanTokens: number | undefined;
   /** Mean time of a response, in milliseconds; undefined: no job has ended yet. */
   meanDurationMs: number | undefined;
-  /** The current stops, the most serious first. */
-  stops: QuotaStop[];
+  /** The current pauses, the most serious first. */
+  pauses: QuotaPause[];
 }
 
 /** The quota itself uses an advertised limit for the same time: see the script `quota.reserve`. */
@@ -60,17 +63,17 @@ export function decodeSnapshot(reply: unknown): QuotaSnapshot {
     advertisedTokens: isAdvertised ? state.get('advertised_tokens') : undefined,
     meanTokens: meanTokens === null ? undefined : Number(meanTokens),
     meanDurationMs: meanDurationMs === null ? undefined : Number(meanDurationMs),
-    stops: stopsIn(fields, at),
+    pauses: pausesIn(fields, at),
   };
 }
 
-/** A stop lasts until it is ended: its time is that of the next probe. A pause has an end of its own. */
-function stopsIn(fields: ReadonlyMap<string, string>, at: number): QuotaStop[] {
+/** The end of the circuit breaker's pause is unknown: its `until` is the time of the next probe. */
+function pausesIn(fields: ReadonlyMap<string, string>, at: number): QuotaPause[] {
   const timeOf = (field: string): number => Number(fields.get(field) ?? 0);
-  const stop = fields.get('stop');
-  return STOP_REASONS.flatMap((reason): QuotaStop[] => {
-    if (reason === stop)
-      return [{ reason, until: timeOf('probe_at'), words: fields.get('stop_words') ?? '' }];
+  const breaker = fields.get('breaker');
+  return PAUSE_REASONS.flatMap((reason): QuotaPause[] => {
+    if (reason === breaker)
+      return [{ reason, until: timeOf('probe_at'), words: fields.get('breaker_words') ?? '' }];
     const until =
       reason === 'gone' ? timeOf('gone_until') : reason === 'rate_limited' ? timeOf('rate_limited_until') : 0;
     return until > at ? [{ reason, until, words: '' }] : [];

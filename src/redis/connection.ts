@@ -1,5 +1,6 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { throttledErrors } from '../async/throttled-errors.ts';
+import { keepHeartbeat } from './heartbeat.ts';
 import { holdRefusedCommands } from './held-commands.ts';
 import { isReadOnlyRefusal, isRefusedSelect } from './refusal.ts';
 import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
@@ -24,6 +25,8 @@ export type ConnectRedisOptions = {
    * second: ioredis repeats the error of a Redis that is down or misconfigured without a limit.
    */
   readonly onError: (error: Error) => void;
+  /** Whether it subscribes to channels. Default false. */
+  readonly listens?: boolean;
   /** The connection's name in `CLIENT LIST`. Default: none. */
   readonly name?: string;
 };
@@ -40,6 +43,7 @@ export function connectRedis(url: string, role: RedisRole, options: ConnectRedis
     if (client instanceof Redis && isRefusedSelect(error)) client.disconnect(true);
     onError(error);
   });
+  keepHeartbeat(client, { listens: options.listens ?? false }, onError);
   if (role === 'patient') holdRefusedCommands(client, onError);
   return client;
 }
@@ -76,6 +80,7 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
         sentinels: [...address.sentinels],
         name: address.masterName,
         db: address.database,
+        sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
         sentinelRetryStrategy: behaviour.client.retryStrategy,
         reconnectOnError: reconnectToMaster(),
       });
@@ -109,6 +114,11 @@ function reconnectToMaster(): (error: Error) => boolean {
  */
 const DISCONNECT_TIMEOUT_MS = 200;
 
+/** How long a server may take to accept a connection, in milliseconds. A lost route accepts none. */
+const CONNECT_TIMEOUT_MS = 2000;
+/** How long a sentinel may take to name the master, before the next one is asked, in milliseconds. */
+const SENTINEL_TIMEOUT_MS = 1000;
+
 /**
  * Options of the whole client, and options of each of its connections: a cluster takes them in two places.
  */
@@ -131,7 +141,7 @@ function behaviourOf(role: RedisRole): Behaviour {
         node: {
           maxRetriesPerRequest: 1,
           commandTimeout: 2000,
-          connectTimeout: 2000,
+          connectTimeout: CONNECT_TIMEOUT_MS,
           disconnectTimeout: DISCONNECT_TIMEOUT_MS,
         },
       };
@@ -142,7 +152,11 @@ function behaviourOf(role: RedisRole): Behaviour {
           // At most a second: with BullMQ's own waits of up to 20 s, locks expire after a short outage.
           retryStrategy: (times) => Math.min(100 * 2 ** Math.min(times, 4), 1000),
         },
-        node: { maxRetriesPerRequest: null, disconnectTimeout: DISCONNECT_TIMEOUT_MS },
+        node: {
+          maxRetriesPerRequest: null,
+          connectTimeout: CONNECT_TIMEOUT_MS,
+          disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+        },
       };
     default:
       return neverRole(role);

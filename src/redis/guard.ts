@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import { QueueError } from '../errors/problem.ts';
 import { isRedisAway, isRedisRefusal } from './refusal.ts';
@@ -39,7 +39,7 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
     while (redis.status !== 'end') {
       const [answer] = await Promise.all([
         redis.ping().catch(() => undefined),
-        pause(ASK_AGAIN_MS, undefined, { ref: false }),
+        sleep(ASK_AGAIN_MS, undefined, { ref: false }),
       ]);
       if (answer !== undefined) break;
     }

@@ -1,6 +1,6 @@
 /**
- * The codes with which a Redis refuses commands for a reason of its own, which passes: it is full, loads, cannot
- * save, misses replicas, runs a script, or fails over. Sources: the code of Redis 6.2 and 7.0.
+ * The codes with which a Redis refuses commands for a reason of its own, which passes: it is full, loads,
+ * cannot save, misses replicas, runs a script, or fails over. Sources: the code of Redis 6.2 and 7.0.
  */
 const PASSING = [
   ...['OOM', 'LOADING', 'MISCONF', 'NOREPLICAS', 'BUSY', 'MASTERDOWN', 'UNBLOCKED'],
@@ -46,7 +46,10 @@ export function isRedisRefusal(error: unknown): error is Error {
   return LASTING_WORDS.test(message) || PASSING_WORDS.test(message);
 }
 
-/** isLastingRefusal tells whether a refusal lasts until an operator changes the server, its users or REDIS_URL. */
+/**
+ * isLastingRefusal tells whether a refusal lasts until an operator changes the server, its users or
+ * REDIS_URL.
+ */
 export function isLastingRefusal(error: unknown): error is Error {
   if (!isRedisRefusal(error)) return false;
   return REFUSED_FOR_GOOD.test(error.message) || LASTING_WORDS.test(error.message);

@@ -25,8 +25,9 @@ const OLDEST_VERSION = [6, 2] as const;
 
 /**
  * assertRedisUsable waits until Redis answers, then checks that BullMQ and our scripts can run on it: its
- * version, its database, and this user's rights, each by using it. The embedded Redis never replaces a configured one that does not answer, because that would hide its jobs. The caller
- * disconnects the client, also after a failure.
+ * version, its database, and this user's rights, each by using it. The embedded Redis never replaces a
+ * configured one that does not answer, because that would hide its jobs. The caller disconnects the client,
+ * also after a failure.
  *
  * @throws {RedisUnavailableError}
  */
@@ -62,7 +63,9 @@ export async function assertRedisUsable(
   if (prefix !== undefined) await checkRights(client, url, { warn, prefix });
 }
 
-/** writeOfEachKind runs a command for each kind of key that BullMQ and our scripts write, and tells a channel. */
+/**
+ * writeOfEachKind runs a command for each kind of key that BullMQ and our scripts write, and tells a channel.
+ */
 const writeOfEachKind = defineScript({
   name: 'redis.check',
   keys: ['checked'],

@@ -7,7 +7,8 @@ const ANSWER_MS = 1000;
 
 /**
  * WriteProbe returns why Redis takes no writes from this client now; undefined: it takes them. A ping would
- * not tell: a Redis that is full, and a replica, still answer it. A probe never waits for longer than a second.
+ * not tell: a Redis that is full, and a replica, still answer it. A probe never waits for longer than a
+ * second.
  */
 export type WriteProbe = () => Promise<string | undefined>;
 

@@ -120,6 +120,22 @@ export function textsOf(item: Fields): Map<string, string> {
   return new Map(texts.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
 }
 
+/**
+ * isEmptyFrame is true for an event that opens or closes a part of the answer in which there is no text. An
+ * item of a tool is never empty: it is itself a part of the answer.
+ */
+export function isEmptyFrame(event: ResponseEvent): boolean {
+  const { type, item, part, delta } = event;
+  if (isFields(item)) {
+    if (item['type'] !== 'message' && item['type'] !== 'reasoning') return false;
+    return [...textsOf(item).values()].every((text) => text === '');
+  }
+  if (isFields(part)) return !part[textOf(part).field];
+  if (type.endsWith('.delta')) return delta === '';
+  const owner = ownerOf(event);
+  return owner?.list !== undefined && type === `${owner.text.type}.done` && !event[owner.text.field];
+}
+
 /** emptied returns an item or a part as its first event shows it. */
 export function emptied(whole: Fields): Fields {
   const { field } = ITEM_TEXTS[String(whole['type'])] ?? textOf(whole);

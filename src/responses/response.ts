@@ -12,6 +12,8 @@ export interface UpstreamResponse {
   background?: boolean | null;
   metadata?: Record<string, string> | null;
   output?: unknown;
+  /** OpenAI's SDK has this field and the wire does not; some servers send it in place of `output`. */
+  output_text?: unknown;
   error?: {
     code?: string | null;
     message?: string | null;
@@ -34,8 +36,8 @@ export function outputOf({ output }: UpstreamResponse): unknown[] {
 }
 
 /**
- * answerTextOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is not
- * on the wire.
+ * answerTextOf joins every `output_text` part of every message: what the SDK calls `output_text`, which is
+ * not on the wire.
  */
 export function answerTextOf(response: UpstreamResponse): string {
   return contentTexts(response, 'output_text', 'text').join('');

@@ -31,7 +31,7 @@ export interface StreamedItem {
   matches(final: Fields): boolean;
   /** Returns the events that are missing until the item looks like `final`. */
   complete(final: unknown): ResponseEvent[];
-  /** Returns the events that end the item as incomplete: its response is lost. */
+  /** Returns the events that end the item as incomplete: the final output does not have it. */
   closeIncomplete(): ResponseEvent[];
   /**
    * Returns the item with each text as long as it was streamed or as `final` has it; undefined for half a

@@ -10,15 +10,15 @@ import { createStreamedItem, type StreamedItem } from './streamed-item.ts';
 export interface StreamedOutput {
   /** Whether there is no item yet. */
   readonly isEmpty: boolean;
-  /** Adds an event. @returns it and those that belong before it, each in its place; nothing for a repetition. */
+  /**
+   * Adds an event. @returns it and those that belong before it, each in its place; nothing for a repetition.
+   */
   add(event: ResponseEvent): ResponseEvent[];
   /**
    * Returns the events that are missing until the output looks like the final one; undefined: what was
    * streamed is no part of it, because it comes from an earlier response.
    */
   complete(output: readonly unknown[]): ResponseEvent[] | undefined;
-  /** Returns the events that end all items as incomplete: their response is lost. */
-  closeIncomplete(): ResponseEvent[];
   /**
    * Returns the final output with everything that was streamed and that it lacks. A final output that
    * contradicts what was streamed stays as it is.
@@ -26,14 +26,13 @@ export interface StreamedOutput {
   merged(output: readonly unknown[]): unknown[];
 }
 
-/** @param nextIndex returns the index of the next item in the replay. */
-export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
+export function createStreamedOutput(): StreamedOutput {
   const items: StreamedItem[] = [];
   /** By the upstream's index: the item that had it last. */
   const byIndex = new Map<number, StreamedItem>();
 
   const begin = (upstreamIndex: number | undefined): StreamedItem => {
-    const item = createStreamedItem(nextIndex());
+    const item = createStreamedItem(items.length);
     items.push(item);
     if (upstreamIndex !== undefined) byIndex.set(upstreamIndex, item);
     return item;
@@ -45,7 +44,9 @@ export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
   const lastOpen = (type: string): StreamedItem | undefined =>
     items.findLast((item) => item.type === type && !item.isDone);
 
-  /** An event about a whole item: another item than the one at its index, where that has another id or type. */
+  /**
+   * An event about a whole item: another item than the one at its index, where that has another id or type.
+   */
   const itemOf = ({ type, output_index }: ResponseEvent, whole: Fields): StreamedItem => {
     const kind = String(whole['type']);
     const isSame = (item: StreamedItem | undefined): boolean =>
@@ -111,7 +112,6 @@ export function createStreamedOutput(nextIndex: () => number): StreamedOutput {
         ...others.flatMap((item) => item.closeIncomplete()),
       ];
     },
-    closeIncomplete: () => items.flatMap((item) => item.closeIncomplete()),
     merged(output) {
       const pairs = paired(output);
       const others = items.filter((item) => !pairs.includes(item));

@@ -19,10 +19,10 @@ export interface RunRecord {
    */
   reservedModel: string | undefined;
   /** The create whose outcome is not written down: it is under way, or uncertain when its worker is gone. */
-  submitting: Submission | undefined;
+  purchaseMark: PurchaseMark | undefined;
   /** Responses known to be bought for this job in all its runs. */
   purchases: number;
-  /** Creates of this job in all its runs whose outcome stays unknown; `submitting` is not among them. */
+  /** Creates of this job in all its runs whose outcome stays unknown; `purchaseMark` is not among them. */
   uncertainPurchases: number;
   /** Nano-dollars known to be spent on this job in all its runs; undefined: none. */
   costNano: number | undefined;
@@ -51,14 +51,17 @@ export interface RunRecord {
   usage: Usage | null;
 }
 
-/** Submission is the mark of one create request. */
-export interface Submission {
-  /** The fencing token: random, so that a late answer to an earlier create can be told apart. */
-  token: string;
-  /** When it was sent, in Unix milliseconds. */
+/**
+ * PurchaseMark is what a create request leaves in the record before it is sent, until its response id is
+ * stored.
+ */
+export interface PurchaseMark {
+  /** Random, so that a late answer to an earlier create can be told apart. */
+  fencingToken: string;
+  /** When it was written, in Unix milliseconds. */
   at: number;
   /** The sender has given up on the answer; the response id will not arrive. */
-  over: boolean;
+  isAbandoned: boolean;
 }
 
 /** RunProgress are the fields that an attempt writes as it goes; `undefined` removes a field. */
@@ -66,8 +69,8 @@ export interface RunProgress {
   /** `undefined`: the reservation has been used, or given back. */
   reservedModel?: undefined;
   /** `undefined`: the upstream has refused the create, so nothing was bought. */
-  submitting?: undefined;
-  submittingOver?: true;
+  purchaseMark?: undefined;
+  purchaseMarkAbandoned?: true;
   upstreamId?: string | undefined;
   background?: boolean;
   streamed?: boolean;
@@ -103,8 +106,8 @@ export type RunEnd =
 /** Field names in Redis are in snake_case, for operators with redis-cli. */
 const FIELD_NAMES: Record<keyof RunProgress, string> = {
   reservedModel: 'reserved_model',
-  submitting: 'submitting',
-  submittingOver: 'submitting_over',
+  purchaseMark: 'purchase_mark',
+  purchaseMarkAbandoned: 'purchase_mark_abandoned',
   upstreamId: 'upstream_id',
   background: 'background',
   streamed: 'streamed',
@@ -169,7 +172,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     finishedAt: number('finished_at'),
     attempt: number('attempt') ?? 0,
     reservedModel: fields.get('reserved_model'),
-    submitting: submissionFrom(fields),
+    purchaseMark: purchaseMarkFrom(fields),
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
     costNano: number('cost_nano'),
@@ -191,10 +194,11 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
   };
 }
 
-function submissionFrom(fields: ReadonlyMap<string, string>): Submission | undefined {
-  const token = fields.get('submitting');
-  if (token === undefined) return undefined;
-  return { token, at: Number(fields.get('submitting_at') ?? 0), over: fields.has('submitting_over') };
+function purchaseMarkFrom(fields: ReadonlyMap<string, string>): PurchaseMark | undefined {
+  const fencingToken = fields.get('purchase_mark');
+  if (fencingToken === undefined) return undefined;
+  const at = Number(fields.get('purchase_mark_at') ?? 0);
+  return { fencingToken, at, isAbandoned: fields.has('purchase_mark_abandoned') };
 }
 
 const HOUR_S = 3600;

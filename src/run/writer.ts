@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 import type { FinishedStatus } from '../job/job.ts';
-import { type MarkAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
+import { type MarkPurchaseAnswer, markPurchase, storePurchase } from '../lua/purchase.ts';
 import {
   appendToEventLog,
   type BeginAnswer,
@@ -52,12 +52,12 @@ export interface RunRecordWriter {
   /** read returns the record as it is now, with or without the lock. */
   read(): Promise<RunRecord>;
   /**
-   * submit marks that a create is about to be sent. An earlier mark counts as an uncertain purchase from now
-   * on.
+   * markPurchase writes the purchase mark: a create is about to be sent. An earlier mark counts as an
+   * uncertain purchase from now on.
    *
    * @throws {LockLostError}
    */
-  submit(fencingToken: string): Promise<Submitted>;
+  markPurchase(fencingToken: string): Promise<MarkedPurchase>;
   /**
    * storePurchase writes down the response that a create has bought, with or without the lock.
    *
@@ -80,8 +80,8 @@ export interface RunRecordWriter {
    */
   append(entry: NewEntry, progress: RunProgress): Promise<{ cancelRequested: boolean }>;
   /**
-   * eventLog returns the entries of the event log, each as the fields of a Redis stream, and the number of the
-   * response that was bought last. It needs no lock.
+   * eventLog returns the entries of the event log, each as the fields of a Redis stream, and the number of
+   * the response that was bought last. It needs no lock.
    */
   eventLog(): Promise<{ entries: string[][]; purchase: number }>;
   /**
@@ -109,11 +109,11 @@ export interface Begun {
 export type NewEntry = { events: string } | { reason: string };
 
 /**
- * Submitted says whether the create may be sent. `ok`: it may; `replaced` when it replaced the mark of an
- * earlier create, whose outcome stays unknown. `purchased`: the response id of an earlier create has arrived
- * after all.
+ * MarkedPurchase says whether the create may be sent. `ok`: it may; `replaced` when it replaced the mark of
+ * an earlier create, whose outcome stays unknown. `purchased`: the response id of an earlier create has
+ * arrived after all.
  */
-export type Submitted =
+export type MarkedPurchase =
   | { kind: 'ok'; replaced: boolean }
   | { kind: 'finished' | 'cancel-requested' }
   | { kind: 'purchased'; record: RunRecord };
@@ -126,7 +126,7 @@ export type Bought = Required<
   Pick<RunProgress, 'background' | 'streamed' | 'responseCreatedAt' | 'upstreamStatus'>
 > & { upstreamId: string };
 
-export interface RunRecordOptions {
+export interface RunRecordWriterOptions {
   redis: Redis | Cluster;
   keys: ModelKeys;
   id: string;
@@ -141,7 +141,7 @@ export interface RunRecordOptions {
   keepSeconds: { completed: number; failed: number };
 }
 
-export function createRunRecord({
+export function createRunRecordWriter({
   redis,
   keys,
   id,
@@ -150,9 +150,9 @@ export function createRunRecord({
   tenant,
   usageKey,
   keepSeconds,
-}: RunRecordOptions): RunRecordWriter {
+}: RunRecordWriterOptions): RunRecordWriter {
   // Not the lock token: BullMQ may give a worker the same job again with the same token.
-  const writer = randomUUID();
+  const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
   return {
@@ -176,12 +176,12 @@ export function createRunRecord({
       return runRecordFrom(Object.entries(fields).flat());
     },
 
-    async submit(fencingToken) {
+    async markPurchase(fencingToken) {
       const reply = await markPurchase.run(redis, {
         keys: scriptKeys,
         args: { lockToken, fencingToken, now: Date.now() },
       });
-      const answer = reply as MarkAnswer;
+      const answer = reply as MarkPurchaseAnswer;
       switch (answer[0]) {
         case 'lock-lost':
           throw new LockLostError(id);
@@ -218,12 +218,12 @@ export function createRunRecord({
     },
 
     async append(entry, progress) {
-      const previousEntryId = entries === 0 ? '' : `${writer}:${entries}`;
+      const previousEntryId = entries === 0 ? '' : `${writerId}:${entries}`;
       entries += 1;
       const answer = (await appendToEventLog.run(redis, {
         keys: scriptKeys,
         args: {
-          ...{ lockToken, entryId: `${writer}:${entries}`, previousEntryId },
+          ...{ lockToken, entryId: `${writerId}:${entries}`, previousEntryId },
           newEvents: 'events' in entry ? entry.events : '',
           reason: 'reason' in entry ? entry.reason : '',
           mostBytes: MOST_LOG_BYTES,

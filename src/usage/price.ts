@@ -1,6 +1,7 @@
 import { calcPrice } from '@pydantic/genai-prices';
 import type { PriceConfig } from '../config/file.ts';
 import type { Usage } from '../job/view.ts';
+import { lacksFlex, latestCost } from './openai-prices.ts';
 
 /** ResponseUsage is what a response has used, according to the upstream. */
 export interface ResponseUsage {
@@ -40,7 +41,8 @@ const PICO_PER_TOKEN = 1e6;
 
 /**
  * createPriceList uses the configured prices and the public prices of OpenAI's models. The public prices are
- * a table inside the package @pydantic/genai-prices, as of the day it was published; nothing is fetched.
+ * those of openai-prices.ts and a table inside the package @pydantic/genai-prices, as of the day it was
+ * published; nothing is fetched.
  * Neither source has prices of tools (searches, containers).
  *
  * @param configured by the upstream's name of a model, with or without its date.
@@ -80,6 +82,8 @@ function configuredCost({ input, cachedInput = input, output }: PriceConfig, usa
 /** The table matches whole names (some of them with any date), so an unknown model has no price. */
 function knownCost(model: string, usage: Usage): number | null {
   for (const name of namesOf(model)) {
+    const latest = latestCost(name, usage);
+    if (latest !== undefined) return latest * PICO_PER_TOKEN;
     const known = calcPrice(
       {
         input_tokens: usage.input_tokens,
@@ -107,7 +111,7 @@ function tierFactor(tier: string | null, model: string): number | null {
     case 'default':
       return 1;
     case 'flex':
-      return 0.5;
+      return namesOf(model).some(lacksFlex) ? null : 0.5;
     case 'priority':
       return namesOf(model).includes('gpt-5.5') ? 2.5 : 2;
     default:

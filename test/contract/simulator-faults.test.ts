@@ -88,6 +88,54 @@ describe('the create faults', () => {
     });
   });
 
+  it('refuse and poll_refuse answer with the reply that sim_refusal describes', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const reply = {
+        status: 402,
+        json: { error: { message: 'No credits', code: 402 } },
+        headers: { 'retry-after': '7' },
+      };
+      const metadata = { sim: 'refuse', sim_refusal: JSON.stringify(reply) };
+      const refused = await refusal(client.responses.create({ ...REQUEST, metadata }));
+      expect(refused).toMatchObject({ status: 402, error: reply.json.error });
+      expect(refused.headers?.get('retry-after')).toBe('7');
+      const page = JSON.stringify({ status: 418, html: '<title>Tea</title>' });
+      const { id } = await client.responses.create({
+        ...REQUEST,
+        metadata: { sim: 'poll_refuse', sim_refusal: page },
+      });
+      expect(await refusal(client.responses.retrieve(id))).toMatchObject({ status: 418 });
+      expect((await client.responses.retrieve(id)).id).toBe(id);
+      const misspelt = { sim: 'refuse', sim_refusal: '{"statsu": 402}' };
+      expect((await refusal(client.responses.create({ ...REQUEST, metadata: misspelt }))).message).toContain(
+        'statsu',
+      );
+    });
+  });
+
+  it('a server refuses background mode and streams in the words that it was given', async () => {
+    const given = (words: string) => ({ status: 422, json: { detail: words } });
+    await withSimulator({ background: given('no background') }, async ({ client }) => {
+      await expect(client.responses.create(REQUEST)).rejects.toMatchObject({ status: 422 });
+      expect((await client.responses.create({ model: 'o3', input: 'x' })).status).toBe('completed');
+    });
+    await withSimulator({ streams: given('no streams') }, async ({ client }) => {
+      await expect(client.responses.create({ ...REQUEST, stream: true })).rejects.toMatchObject({
+        status: 422,
+      });
+      expect((await client.responses.create(REQUEST)).status).toBe('queued');
+    });
+  });
+
+  it('an outage answers every create with the reply that it was given', async () => {
+    await withSimulator({}, async ({ client, simulator }) => {
+      simulator.setWeather({ refuse: { status: 403, text: 'RBAC: access denied' } });
+      await expect(client.responses.create(REQUEST)).rejects.toMatchObject({ status: 403 });
+      simulator.setWeather({ refuse: 'none' });
+      expect((await client.responses.create(REQUEST)).status).toBe('queued');
+    });
+  });
+
   it('a misspelt fault or parameter is refused with the list of the right ones', async () => {
     await withSimulator({}, async ({ client }) => {
       const fault = await refusal(client.responses.create({ ...REQUEST, metadata: { sim: '42' } }));
@@ -195,6 +243,33 @@ describe('the response faults', () => {
       await finished(client, (await client.responses.create({ ...REQUEST })).id);
       await client.responses.cancel(simulator.ledger.entries()[0]?.response_id ?? '');
       expect((await seen).map((event) => event.sequence_number)).toEqual([0, 1, 2, 3, 4, 5]);
+    });
+  });
+
+  it('end sets and removes fields of the finished response, in its last event and in lookups', async () => {
+    await withSimulator({}, async ({ client }) => {
+      const change = { set: { output: [], status: 'in_progress' }, unset: ['usage'] };
+      const metadata = { sim: 'end', sim_end: JSON.stringify(change) };
+      const events = await collect(await client.responses.create({ ...REQUEST, stream: true, metadata }));
+      const last = events.at(-1);
+      if (last?.type !== 'response.completed') throw new Error(`ended with ${last?.type}`);
+      expect(last.response).toMatchObject(change.set);
+      expect(last.response).not.toHaveProperty('usage');
+      expect(await client.responses.retrieve(last.response.id)).toMatchObject(change.set);
+    });
+  });
+
+  it('crlf ends lines as Windows does, and other_ids names an item otherwise in each event', async () => {
+    await withSimulator({}, async ({ url }) => {
+      const metadata = { sim: 'crlf, other_ids' };
+      const reply = await fetch(`${url}/responses`, {
+        method: 'POST',
+        body: JSON.stringify({ ...REQUEST, stream: true, metadata }),
+      });
+      const lines = (await reply.text()).split('\n').slice(0, -1);
+      expect(lines.every((line) => line.endsWith('\r'))).toBe(true);
+      const ids = lines.flatMap((line) => /"item_id":"(\w+)"/.exec(line)?.[1] ?? []);
+      expect(new Set(ids).size).toBe(ids.length);
     });
   });
 

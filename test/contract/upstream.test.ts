@@ -1,5 +1,7 @@
 import { getEventListeners } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { findFreePort } from '../../src/redis/embedded/local-port.ts';
 import { answerOf } from '../../src/responses/response.ts';
@@ -17,7 +19,7 @@ import { closeScripted, json, type Step, startScripted } from '../support/worlds
  */
 
 /** Longer than a server needs to answer while its process is starting on a busy machine. */
-const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100, lostMs: 300 };
+const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100, slotMs: 100, lostMs: 300 };
 const never = new AbortController().signal;
 
 const asked = { model: 'o3', input: 'Why?' };
@@ -361,15 +363,77 @@ describe('the upstream', () => {
     await expect(create).rejects.toMatchObject({ name: 'PurchaseUncertainError' });
   });
 
-  it('a create without a listening server is no purchase', async () => {
-    const port = await findFreePort();
-    const unreachable = createUpstream({ apiKey: 'sk-test', baseUrl: `http://127.0.0.1:${port}/v1` });
+  it.each<[string, () => Promise<string>]>([
+    ['no server listens', async () => `http://127.0.0.1:${await findFreePort()}/v1`],
+    ['fetch refuses the port', async () => 'http://127.0.0.1:9/v1'],
+    ['the name does not exist', async () => 'http://no-such-host.invalid/v1'],
+    [
+      'a plain port is asked for TLS',
+      async () => (await startScripted(silent)).url.replace('http:', 'https:'),
+    ],
+  ])('a create is no purchase where %s', async (_, address) => {
+    const unreachable = createUpstream({ apiKey: 'sk-test', baseUrl: await address() });
     try {
       const create = unreachable.create(asked, { stream: true, signal: never });
       await expect(create).rejects.toMatchObject({ name: 'RetryableError', code: 'connection_lost' });
     } finally {
       await unreachable.close();
     }
+  });
+
+  it('a create in plain HTTP to a port that speaks TLS is no purchase, and says what is wrong', async () => {
+    const closed = createServer((socket) => socket.once('data', () => socket.destroy()));
+    // Without a certificate it answers a handshake with an alert, which is TLS, too.
+    const tls = createTlsServer({});
+    for (const [server, error] of [
+      [closed, { name: 'PurchaseUncertainError' }],
+      [tls, { code: 'connection_lost', message: expect.stringContaining('should begin with https') }],
+    ] as const) {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as AddressInfo;
+      const create = connect(`http://127.0.0.1:${port}/v1`).create(asked, { stream: true, signal: never });
+      await expect(create).rejects.toMatchObject(error);
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  it('a proxy that wants credentials refuses a create, and is not a broken connection', async () => {
+    const { upstream } = await scripted((response) => response.writeHead(407).end('<html>'));
+    await expect(upstream.create(asked, { stream: true, signal: never })).rejects.toMatchObject({
+      code: 'authentication',
+    });
+  });
+
+  it.each<[string, Step, boolean]>([
+    [
+      'LiteLLM’s 500',
+      refusal(500, { message: "UnsupportedParamsError: no support for ['background']" }),
+      false,
+    ],
+    ['a 403', refusal(403, { message: 'Background mode is not enabled for your organization' }), false],
+    ['a 405', refusal(405, { message: 'Background mode is not supported' }), false],
+    [
+      'a 403 of streams',
+      refusal(403, { message: 'Your organization must be verified to stream this' }),
+      true,
+    ],
+    ['a 500 of streams', refusal(500, { message: 'Streaming is not supported by this deployment' }), true],
+  ])('what a server cannot do is learned from %s', async (_what, refused, background) => {
+    const { upstream, bodies } = await bodiesOf(refused, json(200, { ...completed, background }));
+    await upstream.create(asked, { stream: true, signal: never });
+    await upstream.create(asked, { stream: true, signal: never });
+    expect(bodies.map((body) => body['background'] === true && body['stream'])).toEqual([
+      true,
+      ...Array(2).fill(background ? false : expect.anything()),
+    ]);
+  });
+
+  it('a 500 that only mentions the background is a failure', async () => {
+    const { upstream, seen } = await scripted(refusal(500, { message: 'A background task failed' }));
+    await expect(upstream.create(asked, { stream: true, signal: never })).rejects.toMatchObject({
+      code: 'upstream_error',
+    });
+    expect(seen).toHaveLength(1);
   });
 
   it('a cancel that failed is sent again, but not one that came too late', async () => {

@@ -1,13 +1,13 @@
 import type { Pace } from '../../src/async/pace.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
+import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Spent } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
-import type { LostResponses } from '../upstream/lost-responses.ts';
-import type { OpenAiEvents } from '../upstream/openai-events.ts';
+import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
 import { type Purchase, type PurchaseEvent, spentOn, spentUnseen } from './purchase.ts';
 
@@ -34,7 +34,7 @@ export interface AttemptContext extends AttemptServices {
   attemptsMade: number;
   /** After this many attempts a retryable failure is final. */
   maxAttempts: number;
-  record: RunRecordWriter;
+  writer: RunRecordWriter;
   active: ActiveAttempt;
   reservation: Reservation;
   /** Called with each purchase event, for the log and the metrics. */
@@ -73,6 +73,7 @@ export function startAttempt(context: AttemptContext): Attempt {
   const stopListening = listenForCancel(context, () => stopPurchase(attempt));
   const attempt: Attempt = {
     ...context,
+    upstream: context.upstream.withHeaders(upstreamHeadersIn(context.data)),
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
     deadlineAt: Number.POSITIVE_INFINITY,
@@ -125,7 +126,7 @@ const CANCEL_ANSWER_MS = 500;
  * @returns how to stop listening.
  */
 function listenForCancel(
-  { active: { signal }, record }: AttemptContext,
+  { active: { signal }, writer }: AttemptContext,
   stop: () => Promise<unknown>,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
@@ -134,7 +135,7 @@ function listenForCancel(
     void stop();
     timer = setTimeout(() => {
       // The attempt itself meets a lost lock or an unreachable Redis.
-      record.finish({ status: 'cancelled', spent: null }).catch(() => {});
+      writer.finish({ status: 'cancelled', spent: null }).catch(() => {});
     }, CANCEL_ANSWER_MS);
   };
   signal.addEventListener('abort', onAbort, { once: true });

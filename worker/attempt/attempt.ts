@@ -1,6 +1,7 @@
 import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
-import { withoutPurchaseToken } from '../upstream/lost-responses.ts';
+import { withoutFencingToken } from '../upstream/openai-events.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, type AttemptContext, spentByNow, startAttempt } from './attempt-state.ts';
 import { adoptOrBuy } from './buy.ts';
@@ -36,7 +37,7 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
 
 /** Reads the record, and returns the outcome of a job that needs no attempt. */
 async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: Outcome }> {
-  const { state, record } = await attempt.record.begin(attempt.attemptsMade);
+  const { state, record } = await attempt.writer.begin(attempt.attemptsMade);
   if (record.status !== 'completed') await bookLostResponse(record, attempt);
   // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given
   // back.
@@ -53,10 +54,10 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
 /** Books a foreground response that went down with its worker: it was bought, and its usage stays unknown. */
 async function bookLostResponse(
   { upstreamId, background }: RunRecord,
-  { record }: Pick<Attempt, 'record'>,
+  { writer }: Pick<Attempt, 'writer'>,
 ): Promise<void> {
   if (upstreamId === undefined || background) return;
-  await record.save({ upstreamId: undefined }, { responseId: upstreamId, usage: null, costNano: null });
+  await writer.save({ upstreamId: undefined }, { responseId: upstreamId, usage: null, costNano: null });
 }
 
 /** The outcome of a job that has no reservation. A job that can never run need not wait for one. */
@@ -72,7 +73,7 @@ function postponed(attempt: Attempt): Outcome {
  */
 async function repeatEnd(record: RunRecord, attempt: Attempt): Promise<Outcome> {
   if (record.status !== 'completed' && attempt.purchase !== undefined) {
-    await attempt.record.finish({ status: 'cancelled', spent: await spentByNow(attempt) });
+    await attempt.writer.finish({ status: 'cancelled', spent: await spentByNow(attempt) });
   }
   return outcomeOf(record.status ?? 'failed', record);
 }
@@ -97,17 +98,17 @@ function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt)
 }
 
 async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<UpstreamResponse> {
-  const { active, upstream, record, model, openAiEvents, eventLogPace } = attempt;
+  const { active, upstream, writer, model, openAiEvents, eventLogPace } = attempt;
   const { running, ...position } = purchase;
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase);
   const onProgress = async (progress: RunProgress): Promise<void> => {
     // The identity again: a Redis that was restarted may have forgotten its last second.
-    const { cancelRequested } = await record.save({ ...identity, ...progress });
+    const { cancelRequested } = await writer.save({ ...identity, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };
   active.signal.throwIfAborted();
-  const eventLogWriter = createEventLogWriter({ record, active, pace: eventLogPace, identity });
+  const eventLogWriter = createEventLogWriter({ writer, active, pace: eventLogPace, identity });
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
@@ -123,7 +124,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       signal: active.signal,
       stallMs: model.stallMs,
     });
-    return await withHeard(response, heard, eventLogWriter, record);
+    return await withHeard(wellFormed(response), heard, eventLogWriter, writer);
   } finally {
     eventLogWriter.stop();
   }
@@ -136,5 +137,5 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
   attempt.ended = response;
   const { model, upstreamModel, prices } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
-  return writeDown(endFrom(withoutPurchaseToken(response), prices, fallbackFrom), attempt.record);
+  return writeDown(endFrom(withoutFencingToken(response), prices, fallbackFrom), attempt.writer);
 }

@@ -3,7 +3,7 @@ import type { RunRecord } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
-import { withPurchaseToken } from '../upstream/lost-responses.ts';
+import { withFencingToken } from '../upstream/openai-events.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, stopPurchase } from './attempt-state.ts';
@@ -21,8 +21,8 @@ export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: At
     return attempt.purchase;
   }
   const isAgain = attempt.number > 1 || (record.purchases > 0 && record.error !== undefined);
-  if (isAgain) await attempt.record.append({ reason: reasonFor(record) }, {});
-  return (await findEarlierPurchase(record.submitting, attempt)) ?? (await buyOnce(job, attempt));
+  if (isAgain) await attempt.writer.append({ reason: reasonFor(record) }, {});
+  return (await findEarlierPurchase(record.purchaseMark, attempt)) ?? (await buyOnce(job, attempt));
 }
 
 /** What a reader of the job's events is told about the new attempt. */
@@ -40,7 +40,7 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   } catch (error: unknown) {
     if (!(error instanceof PurchaseUncertainError)) throw error;
     attempt.isUncertain = true;
-    const own = await findOwnPurchase((await attempt.record.read()).submitting, attempt);
+    const own = await findOwnPurchase((await attempt.writer.read()).purchaseMark, attempt);
     if (own === undefined) throw error;
     return own;
   }
@@ -48,37 +48,41 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 
 async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   const { slots } = attempt.upstream;
-  const hasSlot = await slots.acquire(attempt.active.stopRequested);
+  let hasSlot = await slots.acquire(attempt.active.stopRequested);
+  const release = (): void => {
+    if (hasSlot) slots.release();
+    hasSlot = false;
+  };
   try {
     attempt.active.assertMayCreate();
-    return await buy(job, attempt);
+    return await buy(job, attempt, release);
   } finally {
-    if (hasSlot) slots.release();
+    release();
   }
 }
 
 /**
- * Spends money, as the only place that does: mark the create, send it, store the response's id.
+ * Spends money, as the only place that does: write the purchase mark, send the create, store the response's
+ * id.
  *
  * A crash before the mark leaves nothing. Between mark and id it leaves a mark without an id, an uncertain
  * purchase for the next worker. After that it leaves a response that the next worker adopts.
  */
-async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
-  const { record, reservation, lostResponses } = attempt;
+async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promise<Purchase> {
+  const { writer, reservation, lostResponses } = attempt;
   reservation.assertUnspent();
-  const token = randomUUID();
-  const [submitted] = await Promise.all([record.submit(token), reservation.sent()]);
-  if (submitted.kind === 'finished' || submitted.kind === 'cancel-requested')
-    throw new Interruption('cancelled');
-  const earlier = submitted.kind === 'purchased' ? purchaseToAdopt(submitted.record) : undefined;
+  const fencingToken = randomUUID();
+  const [marked] = await Promise.all([writer.markPurchase(fencingToken), reservation.sent()]);
+  if (marked.kind === 'finished' || marked.kind === 'cancel-requested') throw new Interruption('cancelled');
+  const earlier = marked.kind === 'purchased' ? purchaseToAdopt(marked.record) : undefined;
   if (earlier !== undefined) return adoptLate(earlier, attempt);
-  if (submitted.kind === 'ok' && submitted.replaced) attempt.onPurchase('uncertain');
+  if (marked.kind === 'ok' && marked.replaced) attempt.onPurchase('uncertain');
   attempt.isUncertain = false;
   // Without webhooks nothing could find a response by its token.
-  const body = lostResponses === undefined ? job.body : withPurchaseToken(job.body, token);
-  const running = await create({ ...job, body }, attempt);
+  const body = lostResponses === undefined ? job.body : withFencingToken(job.body, fencingToken);
+  const running = await create({ ...job, body }, attempt, onSlow);
   attempt.purchase = newPurchase(running, Date.now());
-  await keep(attempt.purchase, token, attempt);
+  await keep(attempt.purchase, fencingToken, attempt);
   return attempt.purchase;
 }
 
@@ -86,13 +90,17 @@ async function buy(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * A refusal in the upstream's own words means that nothing was bought, so the mark goes. A create without an
  * answer keeps it.
  */
-async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<RunningResponse> {
-  const { upstream, record, active, reservation, model } = attempt;
+async function create(
+  { body, stream }: CheckedJob,
+  attempt: Attempt,
+  onSlow: () => void,
+): Promise<RunningResponse> {
+  const { upstream, writer, active, reservation, model } = attempt;
   const use = { background: model.background, stream: model.stream };
   try {
     // Writing the mark took a round trip, in which the job may have been cancelled.
     active.assertMayCreate();
-    const running = await upstream.create(body, { stream, signal: active.signal, use });
+    const running = await upstream.create(body, { stream, signal: active.signal, onSlow, use });
     reservation.accepted(running.limits);
     return running;
   } catch (error: unknown) {
@@ -102,15 +110,15 @@ async function create({ body, stream }: CheckedJob, attempt: Attempt): Promise<R
       throw error;
     }
     const allWait = await reservation.refused(error);
-    await record.save({ submitting: undefined });
+    await writer.save({ purchaseMark: undefined });
     throw allWait ? new PostponedError({ cause: error }) : error;
   }
 }
 
-async function keep(purchase: Purchase, token: string, attempt: Attempt): Promise<void> {
+async function keep(purchase: Purchase, fencingToken: string, attempt: Attempt): Promise<void> {
   const { active, onPurchase } = attempt;
   try {
-    const stored = await storeResponseId(purchase, token, attempt).finally(() => onPurchase('bought'));
+    const stored = await storeResponseId(purchase, fencingToken, attempt).finally(() => onPurchase('bought'));
     switch (stored) {
       case 'ok':
         break;

@@ -19,7 +19,7 @@ export interface EventLogWriter {
 }
 
 export interface EventLogWriterOptions {
-  record: Pick<RunRecordWriter, 'append'>;
+  writer: Pick<RunRecordWriter, 'append'>;
   active: Pick<ActiveAttempt, 'interrupt'>;
   pace: Pace;
   /** Written with each batch, because a Redis that was restarted may have lost it. */
@@ -38,7 +38,7 @@ const BATCH_MS = 100;
 const MOST_WAITING = 20_000;
 
 export function createEventLogWriter({
-  record,
+  writer,
   active,
   pace,
   identity,
@@ -58,7 +58,7 @@ export function createEventLogWriter({
     progress = undefined;
     waiting = 0;
     try {
-      const { cancelRequested } = await record.append({ events: batch.take() }, latest);
+      const { cancelRequested } = await writer.append({ events: batch.take() }, latest);
       if (cancelRequested) active.interrupt('cancelled');
     } catch (error: unknown) {
       closed = true;

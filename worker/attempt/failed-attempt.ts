@@ -8,7 +8,6 @@ import {
 } from '../../src/errors/failure.ts';
 import type { RunProgress, Spent } from '../../src/run/record.ts';
 import { LockLostError } from '../../src/run/writer.ts';
-import { quotaReportOf } from '../reservation/quota-signals.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
@@ -40,7 +39,7 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
   try {
     if (cause instanceof Interruption) return await interrupted(cause, attempt);
     if (cause instanceof PostponedError) {
-      await attempt.record.save({ reservedModel: undefined });
+      await attempt.writer.save({ reservedModel: undefined });
       return { kind: 'postponed' };
     }
     if (cause instanceof PurchaseUncertainError)
@@ -60,16 +59,18 @@ async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> 
   const isInside = ended !== undefined || purchase !== undefined;
   if (!isInside) return (await heldBack(failure, attempt)) ?? brokenOff(failure, attempt);
   // What a create request has met is reported already.
-  const allWait = await reservation.report(quotaReportOf(failure, { inside: true }));
+  const allWait = await reservation.failedInside(failure);
   return allWait ? postponedInside(failure, attempt) : brokenOff(failure, attempt);
 }
 
-/** The response is over and booked, and the job waits with all others. Readers are told why it begins again. */
+/**
+ * The response is over and booked, and the job waits with all others. Readers are told why it begins again.
+ */
 async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outcome> {
-  const { record, ended, purchase, prices, alias } = attempt;
+  const { writer, ended, purchase, prices, alias } = attempt;
   const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
-  await record.save({ ...RESPONSE_GONE, reservedModel: undefined, error }, spent);
+  await writer.save({ ...RESPONSE_GONE, reservedModel: undefined, error }, spent);
   await stopPurchase(attempt);
   return { kind: 'postponed' };
 }
@@ -77,14 +78,14 @@ async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outc
 const LONGEST_HOLD_MS = 60_000;
 
 /**
- * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure is
- * another, or the job has waited for as long as an answer may take.
+ * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure
+ * is another, or the job has waited for as long as an answer may take.
  */
 async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | undefined> {
   if (!(failure instanceof RetryableError) || concernOf(failure) !== 'job for now') return undefined;
-  const { record, model, deadlineAt } = attempt;
+  const { writer, model, deadlineAt } = attempt;
   const now = Date.now();
-  const busySince = (await record.read()).busySince ?? now;
+  const busySince = (await writer.read()).busySince ?? now;
   const waitedMs = now - busySince;
   const delayMs = Math.max(
     failure.retryAfterMs ?? 0,
@@ -92,14 +93,14 @@ async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | u
   );
   if (waitedMs > model.timeoutMs || now + delayMs >= deadlineAt) return undefined;
   const error = { code: failure.code, message: failure.message, retryable: true };
-  await record.save({ busySince, reservedModel: undefined, error });
+  await writer.save({ busySince, reservedModel: undefined, error });
   return { kind: 'held', failure, delayMs };
 }
 
 async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<Outcome> {
   switch (reason) {
     case 'cancelled':
-      return writeDown({ status: 'cancelled', spent: await spentByNow(attempt) }, attempt.record);
+      return writeDown({ status: 'cancelled', spent: await spentByNow(attempt) }, attempt.writer);
     case 'timeout':
     case 'deadline':
       return failed(tooLate(reason, attempt), await spentByNow(attempt), attempt);
@@ -125,9 +126,10 @@ function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Atte
 }
 
 /**
- * The mark of the create stays, for a later search by its token. Its sender no longer waits for the answer.
+ * The purchase mark stays, for a later search by its fencing token. Its sender no longer waits for the
+ * answer.
  */
-const CREATE_ABANDONED: RunProgress = { submittingOver: true };
+const CREATE_ABANDONED: RunProgress = { purchaseMarkAbandoned: true };
 /** The next attempt must not adopt a response that has failed. */
 const RESPONSE_GONE: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 
@@ -155,7 +157,7 @@ async function failed(
   attempt: Attempt,
   progress: RunProgress = {},
 ): Promise<Outcome> {
-  const { record, number, maxAttempts, alias, model, deadlineAt } = attempt;
+  const { writer, number, maxAttempts, alias, model, deadlineAt } = attempt;
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
   if (failure instanceof RetryableError && number < maxAttempts) {
     const delayOf = concernOf(failure) === 'weather' ? weatherDelayMs : backoffDelayMs;
@@ -166,14 +168,14 @@ async function failed(
       const isRunning = maybeStillRunning(failure, attempt);
       // The next attempt adopts a running response, under the reservation it was sent with.
       const kept = isRunning ? {} : { reservedModel: undefined };
-      const { cancelRequested } = await record.save(
+      const { cancelRequested } = await writer.save(
         { ...progress, ...kept, busySince: undefined, error },
         isRunning ? null : spent,
       );
       if (!cancelRequested) return { kind: 'retry', failure, attempt: number, delayMs };
     }
   }
-  return writeDown({ status: 'failed', error, spent, refusal: failure.refusal }, record);
+  return writeDown({ status: 'failed', error, spent, refusal: failure.refusal }, writer);
 }
 
 /** The upstream's own words, and the setting that helps where a setting helps. */

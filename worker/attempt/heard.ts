@@ -43,7 +43,9 @@ export function createHeard(characters: number): Heard {
   };
 }
 
-/** Why an answer is incomplete of which a part is lost: Redis was away, and the upstream did not repeat it. */
+/**
+ * Why an answer is incomplete of which a part is lost: Redis was away, and the upstream did not repeat it.
+ */
 const STREAM_LOST = 'stream_lost';
 
 /**
@@ -54,12 +56,12 @@ export async function withHeard(
   response: UpstreamResponse,
   heard: Heard,
   eventLogWriter: Pick<EventLogWriter, 'flush'>,
-  record: Pick<RunRecordWriter, 'eventLog'>,
+  writer: Pick<RunRecordWriter, 'eventLog'>,
 ): Promise<UpstreamResponse> {
   const isAnswer = response.status !== 'failed' && response.status !== 'cancelled';
   if (!isAnswer || !heard.exceeds(response)) return response;
   await eventLogWriter.flush();
-  const output = (await streamedIn(record)).merged(outputOf(response));
+  const output = (await streamedIn(writer)).merged(outputOf(response));
   const whole = { ...response, output };
   const isLost = outputOf(response).length === 0 && answerTextOf(whole) !== '' && heard.exceeds(whole);
   if (!isLost) return whole;
@@ -67,11 +69,10 @@ export async function withHeard(
 }
 
 /** Reads what the log has of the response that was bought last. */
-async function streamedIn(record: Pick<RunRecordWriter, 'eventLog'>): Promise<StreamedOutput> {
-  const { entries, purchase } = await record.eventLog();
+async function streamedIn(writer: Pick<RunRecordWriter, 'eventLog'>): Promise<StreamedOutput> {
+  const { entries, purchase } = await writer.eventLog();
   const read = createEventLogReader();
-  let items = 0;
-  const streamed = createStreamedOutput(() => items++);
+  const streamed = createStreamedOutput();
   for (const entry of entries.map(read)) {
     if (entry.purchase === purchase) for (const event of entry.events) streamed.add(event);
   }

@@ -9,7 +9,7 @@ import {
   serviceTierOf,
   type UpstreamResponse,
 } from '../../src/responses/response.ts';
-import type { RunEnd, RunRecord } from '../../src/run/record.ts';
+import type { RunEnd, RunRecord, Spent } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
@@ -75,18 +75,32 @@ export function endFrom(
       answer_preview: answer === null ? null : preview(answer, 500),
       upstream_model: response.model ?? 'unknown',
       fallback_from: fallbackFrom,
+      fallback_extra_usd: usdFrom(extraNano(response, spent, fallbackFrom, prices)),
       incomplete_reason: incompleteReasonOf(response),
       refusal: refusalOf(response),
     },
   };
 }
 
+/** What the answer costs more than the same tokens of the first choice; null: no fallback, or unknown. */
+function extraNano(
+  response: UpstreamResponse,
+  { usage, costNano }: Spent,
+  fallbackFrom: string | null,
+  prices: PriceList,
+): number | null {
+  if (fallbackFrom === null || costNano === null) return null;
+  const serviceTier = serviceTierOf(response);
+  const firstChoiceNano = prices.costOf({ upstreamModel: fallbackFrom, usage, serviceTier });
+  return firstChoiceNano === null ? null : costNano - firstChoiceNano;
+}
+
 /**
  * writeDown writes the end of a run into its record. The outcome is what the record says afterwards: the
  * first end that was written stands.
  */
-export async function writeDown(end: RunEnd, record: RunRecordWriter): Promise<Outcome> {
-  const status = await record.finish(end);
+export async function writeDown(end: RunEnd, writer: RunRecordWriter): Promise<Outcome> {
+  const status = await writer.finish(end);
   return outcomeOf(status, {
     summary: end.status === 'completed' ? end.summary : undefined,
     error: end.status === 'failed' ? end.error : undefined,

@@ -1,6 +1,6 @@
-import { pause } from '../../src/async/waker.ts';
+import { createWaker } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
-import type { Submission } from '../../src/run/record.ts';
+import type { PurchaseMark } from '../../src/run/record.ts';
 import type { Stored } from '../../src/run/writer.ts';
 import type { Attempt } from './attempt-state.ts';
 import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
@@ -8,21 +8,21 @@ import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purch
 const LOOK_AGAIN_MS = 250;
 
 /**
- * findEarlierPurchase looks for what an earlier create bought that left its mark and no id: its worker died
- * in the one round trip between them, or the answer was lost.
+ * findEarlierPurchase looks for what an earlier create bought that left its purchase mark and no id: its
+ * worker died in the one round trip between them, or the answer was lost.
  *
  * @returns undefined when there was no such create, or when the policy is to buy again. The new mark then
  * replaces the old one, and counts it as uncertain.
  * @throws {TerminalError} `purchase_uncertain` when the policy is to fail.
  */
 export async function findEarlierPurchase(
-  submitting: Submission | undefined,
+  purchaseMark: PurchaseMark | undefined,
   attempt: Attempt,
 ): Promise<Purchase | undefined> {
-  attempt.isUncertain = submitting !== undefined;
+  attempt.isUncertain = purchaseMark !== undefined;
   // Its sender has looked for it already.
-  if (submitting === undefined || submitting.over) return undefined;
-  return (await waitForSender(attempt)) ?? findOwnPurchase(submitting, attempt);
+  if (purchaseMark === undefined || purchaseMark.isAbandoned) return undefined;
+  return (await waitForSender(attempt)) ?? findOwnPurchase(purchaseMark, attempt);
 }
 
 /**
@@ -30,10 +30,10 @@ export async function findEarlierPurchase(
  * store its id.
  */
 export async function findOwnPurchase(
-  submitting: Submission | undefined,
+  purchaseMark: PurchaseMark | undefined,
   attempt: Attempt,
 ): Promise<Purchase | undefined> {
-  const found = submitting && (await findByToken(submitting, attempt));
+  const found = purchaseMark && (await findByFencingToken(purchaseMark, attempt));
   if (found !== undefined) return found;
   attempt.active.assertMayCreate();
   if (attempt.model.onUncertain === 'retry') return undefined;
@@ -45,18 +45,22 @@ export async function findOwnPurchase(
 
 /** The sender may only have lost the job's lock. It then has a grace in which it can still store the id. */
 async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
-  const { record, upstream, active } = attempt;
+  const { writer, upstream, active } = attempt;
   const until = Date.now() + upstream.graceMs;
+  const waker = createWaker(active.stopRequested);
   while (Date.now() < until && !active.stopRequested.aborted) {
-    const purchase = purchaseToAdopt(await record.read());
+    const purchase = purchaseToAdopt(await writer.read());
     if (purchase !== undefined) return adoptLate(purchase, attempt);
-    await pause(LOOK_AGAIN_MS, active.stopRequested);
+    await waker.wait(LOOK_AGAIN_MS);
   }
   return undefined;
 }
 
-async function findByToken({ token, at }: Submission, attempt: Attempt): Promise<Purchase | undefined> {
-  const { active, lostResponses, model, onPurchase } = attempt;
+async function findByFencingToken(
+  { fencingToken, at }: PurchaseMark,
+  attempt: Attempt,
+): Promise<Purchase | undefined> {
+  const { active, lostResponses, model, onPurchase, upstream } = attempt;
   if (lostResponses === undefined) return undefined;
   // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nothing else
   // refers to, which then never fires.
@@ -65,13 +69,15 @@ async function findByToken({ token, at }: Submission, attempt: Attempt): Promise
   const timer = setTimeout(end, model.uncertainWaitMs);
   if (active.stopRequested.aborted) end();
   active.stopRequested.addEventListener('abort', end, { once: true });
-  const response = await lostResponses.findLostResponse(token, at, enough.signal).finally(() => {
-    clearTimeout(timer);
-    active.stopRequested.removeEventListener('abort', end);
-  });
+  const response = await lostResponses
+    .findLostResponse(fencingToken, { sinceMs: at, upstream, signal: enough.signal })
+    .finally(() => {
+      clearTimeout(timer);
+      active.stopRequested.removeEventListener('abort', end);
+    });
   if (response === undefined) return undefined;
   const purchase = newPurchase({ response, background: true, streamed: false }, at);
-  await storeResponseId(purchase, token, attempt);
+  await storeResponseId(purchase, fencingToken, attempt);
   // Its own worker could not count it.
   onPurchase('bought');
   return adoptLate(purchase, attempt);
@@ -87,11 +93,11 @@ export function adoptLate(purchase: Purchase, attempt: Attempt): Purchase {
   return purchase;
 }
 
-/** storeResponseId writes down what the create with this token bought. */
+/** storeResponseId writes down what the create with this fencing token bought. */
 export function storeResponseId(
   purchase: Purchase,
-  token: string,
-  { record }: Pick<Attempt, 'record'>,
+  fencingToken: string,
+  { writer }: Pick<Attempt, 'writer'>,
 ): Promise<Stored> {
-  return record.storePurchase(token, identityOf(purchase));
+  return writer.storePurchase(fencingToken, identityOf(purchase));
 }

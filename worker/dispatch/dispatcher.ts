@@ -72,7 +72,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
   listen(options, pausedHere, hear);
 
-  const reporter = createQueueStatusReporter(queue.model, fairQueue, onError);
+  const reporter = createQueueStatusReporter(queue.model, queue.upstreamModels, fairQueue, onError);
   /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
   const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());

@@ -33,8 +33,10 @@ const EVERY_MS = 1000;
 const NOTHING: Obstacle = { kind: '', reason: () => '', notBefore: 0 };
 const NO_WORKER: Obstacle = { kind: 'no worker', reason: () => 'a free worker', notBefore: 0 };
 
+/** @param upstreamModels the upstream's name of the model, then its fallbacks. */
 export function createQueueStatusReporter(
   model: string,
+  upstreamModels: readonly string[],
   fairQueue: FairQueue,
   onError: (error: Error) => void,
 ): QueueStatusReporter {
@@ -49,7 +51,7 @@ export function createQueueStatusReporter(
     throughput.observe(starts);
     const { startsPerSecond, basis } = throughput.now(limits, snapshot, board);
     const durationMs = snapshot.meanDurationMs;
-    const words = snapshot.stops[0]?.words ?? '';
+    const words = snapshot.pauses[0]?.words ?? '';
     await fairQueue.reportStatus({ reason: reason(words), startsPerSecond, basis, durationMs, notBefore });
   };
   const report = (obstacle: Obstacle, source: Source, board = NO_BOARD_LIMITS): void => {
@@ -64,22 +66,31 @@ export function createQueueStatusReporter(
     noWorker: (source) => report(NO_WORKER, source),
     held: (source, board) => report(NOTHING, source, board),
     moved: (source, wait, board) =>
-      report(wait === undefined ? NOTHING : obstacleOf(wait, source, model), source, board),
+      report(
+        wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }),
+        source,
+        board,
+      ),
   };
 }
 
-/** These let jobs start one after the other; any other reason stops every start for a while. */
+/** These let jobs start one after the other; any other reason pauses the model. */
 const LIMITS: ReadonlySet<QuotaWait['reason']> = new Set([
   'requests_per_minute',
   'tokens_per_minute',
   'max_in_flight',
 ]);
 
-function obstacleOf({ reason, milliseconds }: QuotaWait, source: Source, model: string): Obstacle {
+interface Names {
+  model: string;
+  upstreamModels: readonly string[];
+}
+
+function obstacleOf({ reason, milliseconds }: QuotaWait, source: Source, names: Names): Obstacle {
   const until = Date.now() + milliseconds;
   return {
     kind: `${reason} of ${source.name}`,
-    reason: (words) => waitingReason({ reason, until, words, model }, source),
+    reason: (words) => waitingReason({ reason, until, words, ...names }, source),
     notBefore: LIMITS.has(reason) ? 0 : until,
   };
 }
@@ -90,7 +101,8 @@ function waitingReason(
     until,
     words,
     model,
-  }: { reason: QuotaWait['reason']; until: number; words: string; model: string },
+    upstreamModels,
+  }: Names & { reason: QuotaWait['reason']; until: number; words: string },
   { limits: { requestsPerMinute, tokensPerMinute, maxInFlight }, name }: Source,
 ): string {
   const when = new Date(until).toISOString();
@@ -113,7 +125,7 @@ function waitingReason(
     case 'upstream_down':
       return `the upstream is unreachable or overloaded; one job tries again at ${when}${said}`;
     case 'gone':
-      return goneReason(name, model);
+      return goneReason(model, upstreamModels);
     default: {
       const never: never = reason;
       throw new Error(`unknown reason ${String(never)}`);

@@ -12,7 +12,7 @@ import type { Logger } from '../../src/process/log.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import type { ListedModel, Upstream } from '../upstream/client.ts';
-import { countOutliving, endsOf, isWorthNotice, type ModelEnd } from './model-shutdown.ts';
+import { countOutliving, endsOf, isNearOrPast, isWorthNotice, type ModelEnd } from './model-shutdown.ts';
 
 export interface CatalogOptions {
   redis: RedisClient;
@@ -42,16 +42,18 @@ const LIST_ANSWER_MS = 30_000;
 /**
  * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, so that their
  * fallbacks take over. It never reports a model earlier. Once an hour one worker of the fleet also asks the
- * upstream for its list of models, and logs which models are about to be shut down.
+ * upstream for its list of models. Which models are about to be shut down is logged by each worker once, and
+ * by one worker of the fleet each day.
  */
 export function keepCatalog(options: CatalogOptions): Catalog {
   const stopping = new AbortController();
   const { signal } = stopping;
+  const warned = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   const begin = (inMs: number): void => {
     timer = setTimeout(
       () => {
-        round(options, signal)
+        round(options, warned, signal)
           .catch((error: Error) => {
             if (!signal.aborted) options.onError(error);
           })
@@ -71,7 +73,8 @@ export function keepCatalog(options: CatalogOptions): Catalog {
   };
 }
 
-async function round(options: CatalogOptions, signal: AbortSignal): Promise<void> {
+/** @param warned the shutdowns of which this worker has warned. */
+async function round(options: CatalogOptions, warned: Set<string>, signal: AbortSignal): Promise<void> {
   const { redis, prefix, queues, quotas } = options;
   const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
   const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
@@ -88,11 +91,15 @@ async function round(options: CatalogOptions, signal: AbortSignal): Promise<void
     // A model without a fallback is not reported as gone, because no other model could take its jobs.
     if (date !== undefined && isPast(date, Date.now())) await quotas.of(name).report({ what: 'gone' });
   }
-  if (!isMine) return;
   for (const queue of queues) {
     const ends = endsOf(queue.config, dateOf, Date.now());
-    for (const end of ends.filter(isWorthNotice)) await giveNotice(queue, end, options);
-    await warnOfOutliving(queue, ends, options);
+    for (const end of ends.filter(isNearOrPast)) {
+      const name = `${queue.model}:${end.upstreamModel}:${end.date}`;
+      const isDue = isMine && isWorthNotice(end) && (await isFirstToday(queue, end, options));
+      if (isDue || !warned.has(name)) giveNotice(queue, end, options);
+      warned.add(name);
+    }
+    if (isMine) await warnOfOutliving(queue, ends, options);
   }
 }
 
@@ -133,23 +140,31 @@ function entryOf(
   return found === undefined ? (known ?? GONE) : found.shutdownDate;
 }
 
-/** Warns once a day, in one worker of the fleet. */
-async function giveNotice(
+/** Whether no worker of the fleet has warned of it in the last day. */
+async function isFirstToday(
   { model }: ModelQueue,
-  { upstreamModel, date, daysLeft, successor }: ModelEnd,
-  { redis, prefix, logger }: CatalogOptions,
-): Promise<void> {
+  { upstreamModel }: ModelEnd,
+  { redis, prefix }: CatalogOptions,
+): Promise<boolean> {
   const said = `${catalogKey(prefix)}:said:${model}:${upstreamModel}`;
-  if ((await redis.set(said, '', 'PX', DAY_MS, 'NX')) !== 'OK') return;
+  return (await redis.set(said, '', 'PX', DAY_MS, 'NX')) === 'OK';
+}
+
+function giveNotice(
+  { model }: ModelQueue,
+  { upstreamModel, date, daysLeft, isPast: isOver, successor }: ModelEnd,
+  { logger }: CatalogOptions,
+): void {
   logger.warn(
     {
       model,
       upstream_model: upstreamModel,
       shutdown_date: date,
       days_left: daysLeft,
-      ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
+      takes_over: successor ?? null,
+      setting: `models.${model}.fallbacks`,
     },
-    'the upstream will shut down a model',
+    isOver ? 'the upstream has shut down a model' : 'the upstream will shut down a model',
   );
 }
 
@@ -177,7 +192,8 @@ async function warnOfOutliving(
       upstream_model: upstreamModel,
       shutdown_date: date,
       jobs: inLine + later,
-      ...(successor === undefined ? { setting: `models.${model}.fallbacks` } : { takes_over: successor }),
+      takes_over: successor ?? null,
+      setting: `models.${model}.fallbacks`,
     },
     'jobs are queued beyond the shutdown of their model',
   );

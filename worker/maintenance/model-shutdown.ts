@@ -35,9 +35,14 @@ export function endsOf(
   });
 }
 
-/** isWorthNotice returns whether to warn of a shutdown: not once a fallback has taken over as configured. */
-export function isWorthNotice({ daysLeft, isPast: over, successor }: ModelEnd): boolean {
-  return daysLeft <= NOTICE_DAYS && !(over && successor !== undefined);
+/** isNearOrPast returns whether the start of a worker warns of a shutdown, also of one that is over. */
+export function isNearOrPast({ daysLeft }: ModelEnd): boolean {
+  return daysLeft <= NOTICE_DAYS;
+}
+
+/** isWorthNotice returns whether to warn every day: not once a fallback has taken over as configured. */
+export function isWorthNotice(end: ModelEnd): boolean {
+  return isNearOrPast(end) && !(end.isPast && end.successor !== undefined);
 }
 
 /**

@@ -3,7 +3,7 @@ import { upstreamModelsOf } from '../../src/config/file.ts';
 import { BOARD_LIMIT_KINDS, boardLimitKinds } from '../../src/fair-queue/board-limits.ts';
 import { shutdownTime } from '../../src/models/catalog.ts';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
-import { type QuotaSnapshot, STOP_REASONS } from '../../src/quota/snapshot.ts';
+import { PAUSE_REASONS, type QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
 /**
  * registerQuotaGauges registers the gauges of values that all workers share. Every worker reports the same
@@ -78,9 +78,9 @@ export function registerQuotaGauges(
     '1 while an upstream model is paused for this reason; at most one job probes',
     ['upstream_model', 'reason'],
     ({ quotas }) =>
-      [...quotas].flatMap(([name, { stops }]) =>
-        STOP_REASONS.map((reason): Sample => {
-          const holds = stops.some((stop) => stop.reason === reason);
+      [...quotas].flatMap(([name, { pauses }]) =>
+        PAUSE_REASONS.map((reason): Sample => {
+          const holds = pauses.some((pause) => pause.reason === reason);
           return [{ upstream_model: name, reason }, Number(holds)];
         }),
       ),

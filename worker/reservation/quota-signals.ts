@@ -7,22 +7,22 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 export interface QuotaSignals {
   /** @param wake called when there may be more to reserve. */
   listen(quota: Quota, wake: () => void): void;
-  /** Returns whether all workers have been told to wait. A reservation may be older than that. */
-  isStopped(quota: Quota): boolean;
+  /** Returns whether the upstream model is paused. A reservation may be older than that. */
+  isPaused(quota: Quota): boolean;
 }
 
 export function createQuotaSignals(subscriber: RedisClient, onError: (error: Error) => void): QuotaSignals {
   const listeners = new Map<string, (() => void)[]>();
-  const stoppedUntil = new Map<string, number>();
+  const pausedUntil = new Map<string, number>();
   subscriber.on('message', (channel: string, message: string) => {
     const listening = listeners.get(channel);
     if (listening === undefined) return;
-    // The milliseconds of a stop, 0 at its end; or '': there may be more to reserve.
-    if (message !== '') stoppedUntil.set(channel, Date.now() + Number(message));
+    // The milliseconds of a pause, 0 at its end; or '': there may be more to reserve.
+    if (message !== '') pausedUntil.set(channel, Date.now() + Number(message));
     for (const wake of listening) wake();
   });
-  // Signals were lost while the connection was away; the end of a stop may have been among them.
-  subscriber.on('ready', () => stoppedUntil.clear());
+  // Signals were lost while the connection was away; the end of a pause may have been among them.
+  subscriber.on('ready', () => pausedUntil.clear());
   return {
     listen({ channel }, wake) {
       const listening = listeners.get(channel);
@@ -33,7 +33,7 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
       listeners.set(channel, [wake]);
       subscriber.subscribe(channel).catch(onError);
     },
-    isStopped: ({ channel }) => (stoppedUntil.get(channel) ?? 0) > Date.now(),
+    isPaused: ({ channel }) => (pausedUntil.get(channel) ?? 0) > Date.now(),
   };
 }
 

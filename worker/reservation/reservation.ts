@@ -48,11 +48,13 @@ export interface Reservation {
    * @returns whether all workers wait now, so that the job may wait too.
    */
   refused(error: unknown): Promise<boolean>;
+  /** Records that the response failed which the upstream had accepted. @returns as `refused` does. */
+  failedInside(error: unknown): Promise<boolean>;
   /**
    * Reports what concerns all workers, whatever has become of the create request.
    * @returns whether all workers wait now, so that the job may wait too.
    */
-  report(report: QuotaReport | undefined): Promise<boolean>;
+  report(report: QuotaReport): Promise<boolean>;
 }
 
 /** OpenReservation is a reservation in the hands of a worker, which renews its lease until `close`. */
@@ -117,7 +119,7 @@ export interface ReservationsOptions {
   signals: QuotaSignals;
   /** The upstream model and its fallbacks. */
   upstreamModels: readonly string[];
-  /** Called when a stop of an upstream model begins or ends, in the worker that has found out. */
+  /** Called when a pause of an upstream model begins or ends, in the worker that has found out. */
   onSignal: (upstreamModel: string, signal: QuotaReport | { what: 'answered' }) => void;
   /** Called when a job has sent its create request, or has ended. */
   onRoom: () => void;
@@ -169,6 +171,8 @@ export function createReservations({
     await settleTenant(tenant, quotaId);
   };
 
+  const isLast = ({ upstreamModel }: State): boolean => upstreamModel === upstreamModels.at(-1);
+
   const report = async (id: string, state: State, what: QuotaReport): Promise<boolean> => {
     const reply = (await state.quota?.report(what, id)) ?? 'alone';
     if (reply === 'new') onSignal(state.upstreamModel, what);
@@ -214,8 +218,8 @@ export function createReservations({
         },
         giveBack: () => giveBack(job),
         assertUnspent() {
-          const isStopped = state.quota !== undefined && signals.isStopped(state.quota);
-          if (state.isSpent || isStopped) throw new PostponedError();
+          const isPaused = state.quota !== undefined && signals.isPaused(state.quota);
+          if (state.isSpent || isPaused) throw new PostponedError();
         },
         async sent() {
           state.phase = 'sent';
@@ -232,13 +236,15 @@ export function createReservations({
         },
         async refused(error) {
           state.phase = 'refused';
-          const what = quotaReportOf(error, { isLast: state.upstreamModel === upstreamModels.at(-1) });
+          const what = quotaReportOf(error, { isLast: isLast(state) });
           if (what?.what === 'rate_limited') onThrottled();
           return what === undefined ? false : report(id, state, what);
         },
-        async report(what) {
+        async failedInside(error) {
+          const what = quotaReportOf(error, { inside: true, isLast: isLast(state) });
           return what === undefined ? false : report(id, state, what);
         },
+        report: (what) => report(id, state, what),
         settle(usage, isAnswered = false) {
           const answered = isAnswered ? state.quota?.answered(id) : undefined;
           answered?.then((isOver) => isOver && onSignal(state.upstreamModel, { what: 'answered' }), onError);

@@ -13,8 +13,8 @@ export interface TenantJob {
 }
 
 /**
- * TenantPause says why a tenant's jobs have to wait: in words, or SLOTS_TAKEN; and when to look again, in Unix
- * milliseconds.
+ * TenantPause says why a tenant's jobs have to wait: in words, or SLOTS_TAKEN; and when to look again, in
+ * Unix milliseconds.
  */
 export interface TenantPause {
   reason: string;

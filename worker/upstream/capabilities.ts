@@ -17,7 +17,10 @@ export interface Capabilities {
   lacks(capability: keyof Mode): void;
   /** Records that a response runs in background mode. */
   hasBackground(): void;
-  /** Records that a create in background mode was answered after so many milliseconds; undefined: it was given up. */
+  /**
+   * Records that a create in background mode was answered after so many milliseconds; undefined: it was given
+   * up.
+   */
   answered(afterMs: number | undefined): void;
 }
 
@@ -37,8 +40,8 @@ export function createCapabilities(firstAnswerMs: number): Capabilities {
   return {
     modeFor(wanted, use) {
       const background = allows(use.background, 'background');
-      // Streamed in any case until the server has shown that it has background mode: one that ignores the flag
-      // would be silent for minutes, and look like one that hangs. In the foreground, too: proxies cut a
+      // Streamed in any case until the server has shown that it has background mode: one that ignores the
+      // flag would be silent for minutes, and look like one that hangs. In the foreground, too: proxies cut a
       // connection that is silent for minutes.
       const isHelpful = wanted || !background || !showedBackground || use.stream === 'always';
       return { background, stream: isHelpful && allows(use.stream, 'stream') };

@@ -1,14 +1,15 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import OpenAI, { APIError } from 'openai';
 import { Agent, type Response } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
 import { isFailure, RetryableError } from '../../src/errors/failure.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
+import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
-import { failureFromSdk, judged, refusalInAnswer } from './errors.ts';
+import { createEndingCalls } from './ending.ts';
+import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
 import { baseOf, fetchThrough } from './fetch.ts';
 import { parsed } from './refusal-body.ts';
@@ -18,6 +19,8 @@ import { streamEvents } from './stream-events.ts';
 
 /** Upstream is the client of the server that answers: OpenAI, or another that speaks its Responses API. */
 export interface Upstream {
+  /** Returns this client with headers for every call about a response. */
+  withHeaders(headers: UpstreamHeaders): Upstream;
   /** Sends a create request, which buys a response. */
   create: CreateCall;
   /** @throws {Failure} `not_found` when the upstream does not have the response, or no longer has it. */
@@ -29,6 +32,12 @@ export interface Upstream {
    * @returns the response as the upstream left it; null: the upstream did not say.
    */
   cancel(id: string): Promise<UpstreamResponse | null>;
+  /**
+   * Deletes what the upstream stores of a response.
+   * @returns false when the upstream has nothing to delete.
+   * @throws {Failure} when a later try may succeed.
+   */
+  delete(id: string): Promise<boolean>;
   /**
    * Lists the upstream's models; undefined: it has no such list.
    * @throws {Failure} when a later try may succeed.
@@ -61,7 +70,13 @@ export interface UpstreamOptions {
   createsAtOnce?: number;
 }
 
-const DEFAULT_PATIENCE: Patience = { answerMs: 60_000, silenceMs: 90_000, graceMs: 3000, lostMs: 60_000 };
+const DEFAULT_PATIENCE: Patience = {
+  answerMs: 60_000,
+  silenceMs: 90_000,
+  graceMs: 3000,
+  slotMs: 2000,
+  lostMs: 60_000,
+};
 /** With less a third of the work is lost under load; with more, timers are late. */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
@@ -72,11 +87,6 @@ const POLLS_PER_SECOND = 200;
  * limits usually allow.
  */
 const CREATES_AT_ONCE = 8;
-const CANCEL_CONNECTIONS = 16;
-const KEPT_ALIVE_MS = 60_000;
-const CANCEL_ANSWER_MS = 10_000;
-const CANCEL_TRIES = 3;
-const CANCEL_PAUSE_MS = 500;
 /** The longest timer of Node. The attempt itself limits how long a foreground response may take. */
 const NO_LIMIT_MS = 2_147_483_647;
 
@@ -86,9 +96,6 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   // says, and the SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits
   // are the attempt's, not the agent's.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
-  // A small pool of its own: streams hold the other connections, and each of a hundred cancels would open one
-  // more.
-  const cancelAgent = new Agent({ connections: CANCEL_CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
     ...baseOf(baseUrl),
@@ -100,12 +107,12 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   });
 
   const yieldWhenBusy = createYieldWhenBusy(BUSY_MS);
-  const send: Send = async (parameters, { connection, signal, answerMs }) => {
+  const send: Send = async (parameters, { connection, signal, answerMs, headers }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
         // Written here and not by the SDK, which would round large numbers.
         body: stringifyExact(parameters),
-        headers: { 'content-type': 'application/json' },
+        headers: { ...headers, 'content-type': 'application/json' },
         signal: connection.signal,
         timeout: Math.min(answerMs ?? NO_LIMIT_MS, NO_LIMIT_MS),
       })
@@ -125,36 +132,30 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     };
   };
   const create = createCreateCall(send, patience);
+  const ending = createEndingCalls(client.responses);
 
-  const cancel = async (id: string): Promise<UpstreamResponse | null> => {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        const response: unknown = await withConnection(undefined, CANCEL_ANSWER_MS, (connection) =>
-          client.responses.cancel(id, {
-            signal: connection.signal,
-            fetchOptions: { dispatcher: cancelAgent } as object,
-          }),
-        );
-        return isUpstreamResponse(response) ? response : null;
-      } catch (error: unknown) {
-        // The response has ended or was deleted meanwhile, so there is nothing left to stop.
-        if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;
-      }
-      await pause(CANCEL_PAUSE_MS * tries);
-    }
-  };
+  const slots = createSemaphore(options.createsAtOnce ?? CREATES_AT_ONCE);
+  const pace = createPace(POLLS_PER_SECOND);
+  const withHeaders = (headers: UpstreamHeaders): Upstream => ({
+    withHeaders,
 
-  return {
-    create: (body, createOptions) =>
-      judged(() => create(body, createOptions), {
+    async create(body, createOptions) {
+      const hasOwnAccount = namesAccount(headers);
+      const running = await judged(() => create(body, { ...createOptions, headers }), {
         upstreamModel: String(body['model']),
         address: client.baseURL,
-      }),
+        hasOwnAccount,
+      });
+      // The limits of another project say nothing about the other jobs.
+      return hasOwnAccount ? { ...running, limits: undefined } : running;
+    },
 
     async retrieve(id, signal) {
       const response: unknown = await judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
-          const reply = await client.responses.retrieve(id, {}, { signal: connection.signal }).asResponse();
+          const reply = await client.responses
+            .retrieve(id, {}, { signal: connection.signal, headers })
+            .asResponse();
           // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
           const body = await reply.text();
           const value = parsed(body);
@@ -177,7 +178,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       return judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
           const reply = await client.responses
-            .retrieve(id, query, { signal: connection.signal })
+            .retrieve(id, query, { signal: connection.signal, headers })
             .asResponse();
           const body = await bodyOf(asUndici(reply), connection.signal);
           const events =
@@ -190,7 +191,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       );
     },
 
-    cancel,
+    cancel: (id) => ending.cancel(id, headers),
+    delete: (id) => ending.delete(id, headers),
 
     async listModels(signal) {
       try {
@@ -209,13 +211,14 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
 
     graceMs: patience.graceMs,
     lostMs: patience.lostMs,
-    slots: createSemaphore(options.createsAtOnce ?? CREATES_AT_ONCE),
-    pace: createPace(POLLS_PER_SECOND),
+    slots,
+    pace,
 
     async close() {
-      await Promise.all([agent.destroy(), cancelAgent.destroy()]);
+      await Promise.all([agent.destroy(), ending.close()]);
     },
-  };
+  });
+  return withHeaders({});
 }
 
 /** Whether a server that answers a list with this status has none. */
@@ -244,7 +247,10 @@ function errorIn({ headers }: globalThis.Response): (envelope: object) => Error 
   return (envelope) => new APIError(undefined, envelope, undefined, headers);
 }
 
-/** Some servers answer with the response although its stream was asked for: that is an event where it has ended. */
+/**
+ * Some servers answer with the response although its stream was asked for: that is an event where it has
+ * ended.
+ */
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
+import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
@@ -35,6 +36,11 @@ export interface Patience {
    */
   graceMs: number;
   /**
+   * For how long a create in the foreground keeps its slot. There the answer to a create may come as late as the
+   * answer of the model. Default 2000.
+   */
+  slotMs: number;
+  /**
    * For how long lookups of a response may be answered with 404 before it is lost, and bought again: stores
    * behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
    */
@@ -46,8 +52,12 @@ export interface CreateOptions {
   stream: boolean;
   /** Ends the connection, in background mode after a grace. The attempt aborts it at its own time limit. */
   signal: AbortSignal;
+  /** Called when the create gives its slot up before it is answered. */
+  onSlow?: () => void;
   /** What the configuration says of the server. Default: `auto` for both. */
   use?: { background: Use; stream: Use };
+  /** Default: none. */
+  headers?: UpstreamHeaders;
 }
 
 /**
@@ -73,6 +83,7 @@ export type Send = (
     signal: AbortSignal;
     /** How long the answer may take, in background mode; undefined: the foreground has no limit. */
     answerMs: number | undefined;
+    headers: UpstreamHeaders;
   },
 ) => Promise<Reply>;
 
@@ -87,13 +98,16 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     byModel.set(model, capabilities);
     return capabilities;
   };
-  return async (body, { stream, signal, use = { background: 'auto', stream: 'auto' } }) => {
+  return async (
+    body,
+    { stream, signal, onSlow, use = { background: 'auto', stream: 'auto' }, headers = {} },
+  ) => {
     const capabilities = capabilitiesOf(body['model']);
     const mode = capabilities.modeFor(stream, use);
     const refused: (keyof Mode)[] = [];
     for (;;) {
       try {
-        const running = await post(send, body, { ...mode, signal, patience, capabilities });
+        const running = await post(send, body, { ...mode, signal, patience, capabilities, onSlow, headers });
         // Only now is it certain that the server refused this, and not something else about the request.
         for (const capability of refused)
           if (capability === 'stream' || body['store'] !== false) capabilities.lacks(capability);
@@ -120,12 +134,14 @@ interface PostOptions extends Mode {
   signal: AbortSignal;
   patience: Patience;
   capabilities: Capabilities;
+  onSlow: (() => void) | undefined;
+  headers: UpstreamHeaders;
 }
 
 async function post(
   send: Send,
   body: Record<string, unknown>,
-  { background, stream, signal, patience, capabilities }: PostOptions,
+  { background, stream, signal, patience, capabilities, onSlow, headers }: PostOptions,
 ): Promise<RunningResponse> {
   const sentAt = Date.now();
   const answerMs = capabilities.answerMs();
@@ -137,6 +153,7 @@ async function post(
     end();
   };
   const answerTimer = background ? setTimeout(giveUp, answerMs) : undefined;
+  const slotTimer = background || onSlow === undefined ? undefined : setTimeout(onSlow, patience.slotMs);
   let graceTimer: NodeJS.Timeout | undefined;
   const endSoon = (): void => {
     graceTimer = setTimeout(end, background ? patience.graceMs : 0);
@@ -145,7 +162,8 @@ async function post(
   signal.addEventListener('abort', endSoon, { once: true });
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
-    const reply = await send(parameters, { connection, signal, answerMs: background ? answerMs : undefined });
+    const limitMs = background ? answerMs : undefined;
+    const reply = await send(parameters, { connection, signal, answerMs: limitMs, headers });
     const asked = { background, stream, upstreamModel: String(body['model']) };
     const running =
       reply.kind === 'body'
@@ -163,6 +181,7 @@ async function post(
     throw error;
   } finally {
     clearTimeout(answerTimer);
+    clearTimeout(slotTimer);
     clearTimeout(graceTimer);
     signal.removeEventListener('abort', endSoon);
   }

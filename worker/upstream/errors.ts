@@ -21,7 +21,7 @@ export class PurchaseUncertainError extends Error {
   }
 }
 
-/** NothingSentError: a call failed before the first byte of its request left this machine. */
+/** NothingSentError: a call failed before a server could read the first byte of its request. */
 export class NothingSentError extends Error {
   override readonly name = 'NothingSentError';
 }
@@ -29,9 +29,11 @@ export class NothingSentError extends Error {
 /**
  * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves, and for what is
  * judged already.
- * @param upstreamModel the model that was asked for; undefined: the call names none.
  */
-export function failureFromSdk(error: unknown, upstreamModel?: string): Failure | undefined {
+export function failureFromSdk(
+  error: unknown,
+  { upstreamModel, hasOwnAccount }: Asked = {},
+): Failure | undefined {
   if (isFailure(error)) return error;
   if (error instanceof APIUserAbortError || error instanceof PurchaseUncertainError) return undefined;
   if (isNothingSent(error)) return outOfReach(error);
@@ -42,7 +44,7 @@ export function failureFromSdk(error: unknown, upstreamModel?: string): Failure 
   if (error instanceof APIError) {
     const { form, ...words } = bodyOf(error);
     return failureFromRefusal({
-      ...{ status: error.status, ...words, form, upstreamModel },
+      ...{ status: error.status, ...words, form, upstreamModel, hasOwnAccount },
       retryAfterMs: retryAfterMs(error.headers),
     });
   }
@@ -65,19 +67,26 @@ function outOfReach(error: Error): RetryableError {
   });
 }
 
+/** Asked is what a call asks for. */
+interface Asked {
+  /** undefined: the call names none. */
+  upstreamModel?: string;
+  /** The headers of the job choose the organization or the project. Default: false. */
+  hasOwnAccount?: boolean;
+}
+
 /**
  * judged makes a call and turns its errors into failures.
- * @param asked.upstreamModel the model that the call asks for.
  * @param asked.address the base URL, which a failure that may be its fault names.
  */
 export async function judged<Output>(
   call: () => Promise<Output>,
-  { upstreamModel, address }: { upstreamModel?: string; address?: string } = {},
+  { address, ...asked }: Asked & { address?: string } = {},
 ): Promise<Output> {
   try {
     return await call();
   } catch (error: unknown) {
-    const failure = failureFromSdk(error, upstreamModel);
+    const failure = failureFromSdk(error, asked);
     if (failure instanceof RetryableError && failure.code === 'wrong_address' && address !== undefined) {
       const { code, message, refusal, retryAfterMs } = failure;
       throw new RetryableError(code, `${message} (OPENAI_BASE_URL is ${address})`, {
@@ -176,10 +185,13 @@ export function refusalInAnswer(
   });
 }
 
+const ERROR_FIELDS = ['error', 'errors', 'detail', 'code', 'type', 'error_code', 'error_msg'];
+
 /** A lone `message` may say anything. */
 function isError200(json: unknown): boolean {
   if (typeof json !== 'object' || json === null) return false;
-  return Array.isArray(json) || ['error', 'errors', 'detail', 'code', 'type'].some((field) => field in json);
+  if (Array.isArray(json) || ERROR_FIELDS.some((field) => field in json)) return true;
+  return ('success' in json && json.success === false) || ('status' in json && json.status === 'error');
 }
 
 /** refusesBackground says whether a refusal means that this server has no background mode: by the status and the field that it names. */
@@ -198,12 +210,26 @@ export function refusesStream(error: unknown): boolean {
   return param === 'stream' || (message !== undefined && /\bstream(ing|s|ed)?\b/i.test(message));
 }
 
-/** A refusal that may say that the server cannot do something. */
+/** What a server says of a thing that it cannot do, or that this account may not use. */
+const UNSUPPORTED =
+  /unsupported|\bnot\b.{0,20}\b(support|enabled|available|implement|allowed|permitted)|\bmust be verified\b/i;
+
+/**
+ * A refusal that may say that the server cannot do something. With a status that mostly says something else
+ * (LiteLLM: 500, gateways: 403 and 405) it has to say so in words.
+ */
 function unsupported(error: unknown): RefusalBody | undefined {
-  if (error instanceof APIError && [400, 404, 422, 501].includes(error.status ?? 0)) return bodyOf(error);
+  const refusal = refusalIn(error);
+  if (refusal === undefined) return undefined;
+  const { status, ...words } = refusal;
+  if ([400, 404, 422, 501].includes(status ?? 0)) return words;
+  return [403, 405, 500].includes(status ?? 0) && UNSUPPORTED.test(words.message) ? words : undefined;
+}
+
+function refusalIn(error: unknown): (RefusalBody & { status: number | undefined }) | undefined {
+  if (error instanceof APIError) return { ...bodyOf(error), status: error.status };
   if (!isFailure(error) || error.refusal === undefined) return undefined;
-  const { status, ...words } = error.refusal;
-  return [400, 404, 422, 501].includes(status ?? 0) ? { ...words, form: 'envelope' } : undefined;
+  return { ...error.refusal, form: 'envelope', status: error.refusal.status };
 }
 
 /** A wait longer than an hour is a mistake of the server's, not a plan for the job. */

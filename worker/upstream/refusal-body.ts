@@ -11,7 +11,10 @@ export interface RefusalBody {
 
 const LONGEST_MESSAGE = 1000;
 
-/** refusalBodyFrom reads the body of a refusal: OpenAI's envelope, another server's JSON, a page or plain text. */
+/**
+ * refusalBodyFrom reads the body of a refusal: OpenAI's envelope, another server's JSON, a page or plain
+ * text.
+ */
 export function refusalBodyFrom(text: string, contentType: string): RefusalBody {
   if (isPage(text, contentType)) return plain(wordsOfPage(text), 'page');
   const json = parsed(text);
@@ -30,7 +33,8 @@ export function isPage(text: string, contentType: string): boolean {
  * errorIn finds the error in a JSON body; undefined: it has none. It knows the forms of OpenAI
  * (`{error: {message, type, param, code}}`), vLLM (`{object: "error", message, type, code}`), FastAPI
  * (`{detail}`), xAI (`{code, error: "…"}`), Google (`[{error}]`), Cloudflare (`{errors: […]}`), problem+json
- * (`{title, detail}`) and gateways (`{message}`).
+ * (`{title, detail}`), OpenRouter (`{error: {message, metadata: {raw}}}`) and gateways (`{message}`,
+ * `{code, msg}`, `{error_code, error_msg}`).
  */
 export function errorIn(json: unknown): RefusalBody | undefined {
   if (Array.isArray(json)) return errorIn(json[0]);
@@ -39,8 +43,9 @@ export function errorIn(json: unknown): RefusalBody | undefined {
   if (isObject(error)) {
     const message = text(error['message']) ?? text(error['detail']) ?? text(error['metadata']);
     const isEnvelope = typeof error['message'] === 'string';
+    const provider = wordsOfProvider(error);
     return {
-      message: bounded(message ?? JSON.stringify(error)),
+      message: bounded([message ?? JSON.stringify(error), ...provider].join(': ')),
       type: text(error['type']) ?? text(error['status']) ?? null,
       param: text(error['param']) ?? null,
       code: text(error['code']) ?? null,
@@ -48,7 +53,7 @@ export function errorIn(json: unknown): RefusalBody | undefined {
     };
   }
   const base = { type: text(json['type']) ?? null, param: text(json['param']) ?? null };
-  const code = text(json['code']) ?? null;
+  const code = text(json['code']) ?? text(json['error_code']) ?? null;
   if (typeof error === 'string' && error !== '') {
     const more = text(json['message']) ?? text(json['error_description']);
     return {
@@ -72,8 +77,21 @@ export function errorIn(json: unknown): RefusalBody | undefined {
     return inner && { ...inner, form: 'json' };
   }
   const message =
-    text(json['message']) ?? text(json['Message']) ?? text(json['title']) ?? text(json['reason']);
+    text(json['message']) ??
+    text(json['Message']) ??
+    text(json['msg']) ??
+    text(json['error_msg']) ??
+    text(json['title']) ??
+    text(json['reason']);
   return message === undefined ? undefined : { ...base, code, message: bounded(message), form: 'json' };
+}
+
+/** What the provider behind OpenRouter said: its own message is "Provider returned error". */
+function wordsOfProvider(error: Record<string, unknown>): string[] {
+  const { metadata, message } = error;
+  const raw = isObject(metadata) && typeof message === 'string' ? metadata['raw'] : undefined;
+  if (typeof raw !== 'string' || raw === '') return [];
+  return [errorIn(parsed(raw))?.message ?? raw];
 }
 
 /** An entry of FastAPI's `detail`: `{loc: ["body", "max_output_tokens"], msg, type}`. */

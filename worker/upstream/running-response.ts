@@ -1,5 +1,6 @@
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
+import { isFields } from '../../src/responses/output-item-fields.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 
 /** StreamEvent is one event of a response's stream. */
@@ -19,9 +20,9 @@ export interface RunningResponse {
   streamed: boolean;
   /**
    * The upstream's limits, as the answer to the create stated them; undefined: another attempt sent the
-   * create.
+   * create, or the job's headers chose another project, whose limits are its own.
    */
-  limits?: AdvertisedLimits;
+  limits?: AdvertisedLimits | undefined;
   /**
    * Its events from the second on; undefined: it is to be polled, or has ended. The generator throws only
    * failures, and ends with the signal of its attempt. It holds a connection until it is read to its end or
@@ -32,9 +33,9 @@ export interface RunningResponse {
 
 /**
  * hasEnded says whether a response has its final status. A server without background mode may leave the
- * status out: then a response with an output has ended.
+ * status out: then a response with an output or an error has ended.
  */
-export function hasEnded({ status, output }: UpstreamResponse): boolean {
-  if (status === undefined) return Array.isArray(output) && output.length > 0;
+export function hasEnded({ status, output, error }: UpstreamResponse): boolean {
+  if (typeof status !== 'string') return (Array.isArray(output) && output.length > 0) || isFields(error);
   return status === 'completed' || status === 'failed' || status === 'incomplete' || status === 'cancelled';
 }

@@ -11,8 +11,8 @@ const modelState = z.strictObject({
   status: z
     .enum(MODEL_STATUSES)
     .describe(
-      '`paused`: nothing is sent until a resume, or until a probe passes. `limited`: a limit was set on Bull Board. ' +
-        '`no_worker`: no worker is running. `reason` says more.',
+      '`paused`: no money, refused credentials or a wrong address, and one job at a time probes; or paused on Bull ' +
+        'Board. `limited`: limited on Bull Board. `no_worker`: no worker is running. `reason` says more.',
     ),
   until: z.iso
     .datetime()
@@ -108,7 +108,7 @@ export const listConfiguredModels: Operation = {
 export const resumeModel: Operation = {
   id: 'resumeModel',
   tag: 'instance',
-  summary: 'End the stops and limits of a model',
+  summary: 'End the pauses and limits of a model',
   description:
     'Call this when the upstream account has money again: the waiting jobs are then sent at once. Else ' +
     'one job probes the upstream every minute at first, and every ten minutes later. It also ends a pause and ' +

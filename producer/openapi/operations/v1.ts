@@ -42,7 +42,9 @@ export const createResponse: Operation = {
   summary: 'Create a response, as OpenAI does',
   description:
     'In the background or in the foreground, streamed or not. In the foreground the connection is held ' +
-    'until the response has ended. The response is a job like any other.',
+    'until the response has ended. The response is a job like any other. A stream tells one attempt: when ' +
+    'an attempt fails after a part of its answer was sent, the stream ends with an `error` event whose code ' +
+    'is `attempt_failed`, and the response goes on with its next attempt.',
   headers: queueHeaders,
   body: {
     schema: body,
@@ -59,14 +61,17 @@ export const retrieveResponse: Operation = {
   tag: 'OpenAI',
   summary: 'Retrieve a response, as OpenAI does',
   description:
-    'With `stream=true` the answer is the response’s stream, from the beginning or after an event, for ' +
-    'as long as the job is kept.',
+    'With `stream=true` the answer is the response’s stream, for as long as the job is kept: the latest ' +
+    'attempt from its beginning, or what follows an event.',
   query: z.looseObject({
     stream: z.string().optional(),
     starting_after: z
       .string()
       .optional()
-      .describe('The `sequence_number` of the last event that the caller has seen.'),
+      .describe(
+        'The `sequence_number` of the last event that the caller has seen. After an event of an attempt that ' +
+          'has failed come the rest of that attempt and its `error` event.',
+      ),
   }),
   answers: answered('The response in its current state', events),
   refusals: 'envelope',

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import { checkedInput } from '../../../src/errors/input.ts';
 import { type ParsedRequest, parseJobRequest } from '../../../src/job/request.ts';
+import { UPSTREAM_HEADER_NAMES, type UpstreamHeaders } from '../../../src/job/upstream-headers.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { jobIdOf } from './response-id.ts';
@@ -32,6 +33,12 @@ export const queueHeaders = z.object({
     .string()
     .optional()
     .describe('The URL that gets a signed webhook when the response has ended.'),
+  ...Object.fromEntries(
+    UPSTREAM_HEADER_NAMES.map((name) => [
+      name,
+      z.string().optional().describe('Is handed on to the upstream at every call about this response.'),
+    ]),
+  ),
 });
 
 /** @throws {OpenAiError} for a body that is not a JSON object. */
@@ -54,15 +61,23 @@ export async function jobRequestFrom(
 ): Promise<ParsedRequest> {
   const options = checkedInput('header', headers, queueHeaders);
   const previous = await previousUpstreamId(body['previous_response_id'], queue);
+  const handedOn = upstreamHeadersOf(headers);
   return parseJobRequest({
     request: body,
     // A foreground response is streamed, because its caller then learns sooner that it has ended.
     stream: !isBackground(body) || body['stream'] === true,
+    ...(handedOn !== undefined && { upstream_headers: handedOn }),
     ...(previous !== undefined && { previous_upstream_id: previous }),
     ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
     ...(options['o3q-delay-ms'] !== undefined && { delay_ms: options['o3q-delay-ms'] }),
     ...(options['o3q-webhook-url'] !== undefined && { webhook_url: options['o3q-webhook-url'] }),
   });
+}
+
+/** @returns undefined when the caller sent none. An empty header is none. */
+function upstreamHeadersOf(headers: IncomingHttpHeaders): UpstreamHeaders | undefined {
+  const sent = UPSTREAM_HEADER_NAMES.flatMap((name) => (headers[name] ? [[name, headers[name]]] : []));
+  return sent.length === 0 ? undefined : (Object.fromEntries(sent) as UpstreamHeaders);
 }
 
 /**

@@ -25,8 +25,10 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
       const body = bodyFrom(input);
       const request = await jobRequestFrom(body, headers, queue);
       const { delivered, ...enqueued } = await enqueueResponse(request, body, headers, queue);
+      let isWhole = body['stream'] !== true;
       let isSent = false;
       const sent = (): void => {
+        if (!isWhole) return;
         isSent = true;
         delivered();
       };
@@ -39,9 +41,13 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
         });
       }
       try {
-        return { ...(await replyTo(body, enqueued, { queue, signal, headersMs })), sent };
+        const onEnd = (): void => {
+          isWhole = true;
+        };
+        return { ...(await replyTo(body, enqueued, { queue, signal, headersMs, onEnd })), sent };
       } catch (error: unknown) {
         if (!(error instanceof OpenAiError)) throw error;
+        isWhole = true;
         // A refusal is an answer like any other: once it has gone out, no retry needs to find the job.
         return { status: error.status, headers: error.headers, body: error, sent };
       }
@@ -62,9 +68,9 @@ function cancelThrough(id: string, queue: TenantQueue, signal: AbortSignal): voi
 async function replyTo(
   body: Record<string, unknown>,
   { job, isNew }: Pick<EnqueuedResponse, 'job' | 'isNew'>,
-  options: ForegroundOptions,
+  options: ForegroundOptions & { onEnd: () => void },
 ): Promise<Reply> {
-  const { queue, signal, headersMs } = options;
+  const { queue, signal, headersMs, onEnd } = options;
   const asked = { job, request: { ...body, model: job.model } };
   if (body['stream'] !== true) {
     if (!isBackground(body)) return foregroundReply(job.id, options);
@@ -77,6 +83,6 @@ async function replyTo(
     : await withFirstWord(watched, headersMs);
   signal.throwIfAborted();
   if (endedAtOnce) refuseLikeUpstream(await queue.inspect(job.id));
-  const chunks = responseEvents(asked, seen, { startingAfter: -1, queue, signal });
+  const chunks = responseEvents(asked, seen, { startingAfter: -1, queue, signal, onEnd });
   return { status: 200, stream: { contentType: SSE_TYPE, keepAlive: SSE_KEEP_ALIVE, chunks } };
 }

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { WatchEvent } from '../../../src/events/watch.ts';
 import { stringifyExact } from '../../../src/job/exact-json.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
@@ -31,7 +31,7 @@ export async function foregroundReply(
 ): Promise<Reply> {
   const inspect = () => throughOutages(() => queue.inspect(id), signal);
   const finished = untilFinished(id, queue, signal);
-  if ((await Promise.race([finished, pause(headersMs, undefined, { signal })])) !== undefined) {
+  if ((await Promise.race([finished, sleep(headersMs, undefined, { signal })])) !== undefined) {
     const ended = await inspect();
     refuseLikeUpstream(ended);
     return { status: 200, body: responseObject(ended) };
@@ -68,7 +68,7 @@ export async function withFirstWord(
 ): Promise<{ seen: AsyncGenerator<WatchEvent>; endedAtOnce: boolean }> {
   const before: WatchEvent[] = [];
   const timer = new AbortController();
-  const timeUp = pause(headersMs, 'time is up' as const, { signal: timer.signal }).catch(
+  const timeUp = sleep(headersMs, 'time is up' as const, { signal: timer.signal }).catch(
     () => 'time is up' as const,
   );
   let next = seen.next();
@@ -98,6 +98,6 @@ async function untilFinished(id: string, queue: TenantQueue, signal: AbortSignal
     const job = await throughOutages(() => queue.wait(id, { timeoutMs: LONG_MS, signal }), signal);
     if (isFinishedJob(job)) return job;
     // The wait ended early because this process stops; it is about to close the connection.
-    await pause(LOOK_AGAIN_MS, undefined, { signal });
+    await sleep(LOOK_AGAIN_MS, undefined, { signal });
   }
 }

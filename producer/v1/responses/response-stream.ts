@@ -3,8 +3,11 @@ import type { JobView } from '../../../src/job/view.ts';
 import { notFound } from '../../../src/job-store/find.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
+import type { ResponseEvent } from '../../../src/responses/event.ts';
+import { isEmptyFrame } from '../../../src/responses/output-item-fields.ts';
 import { sseMessage } from '../../http/sse.ts';
 import { throughOutages } from '../retry-through-outage.ts';
+import { responseIdOf } from './response-id.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
 
 /** Asked is the part of a job with which its stream begins; the rest comes from the events. */
@@ -17,12 +20,23 @@ export interface ResponseStreamOptions {
   queue: TenantQueue;
   /** Aborts when the client has disconnected. */
   signal: AbortSignal;
+  /** Called before the last event of a whole answer is sent; not before an `attempt_failed`. */
+  onEnd?: () => void;
 }
 
 /**
- * responseEvents writes a job as a stream of the Responses API. An event has the same number each time that
- * the stream is read. When a response is lost, its items stay in the stream and end as incomplete. The items
- * of the next response follow. The last event holds only the final answer.
+ * responseEvents writes a job as a stream of the Responses API. A stream tells one attempt, because OpenAI's
+ * SDKs put all deltas of a stream together.
+ *
+ * When an attempt fails after the stream has told a part of its answer, the stream ends with an `error`
+ * event, `attempt_failed`. When it fails before that, the stream goes on with the next attempt, and the
+ * failed one leaves no trace. Empty items are therefore held back until they have a text. A new reader begins
+ * with the latest attempt.
+ *
+ * An event has the same number each time that the stream is read, and no two events share a number: those of
+ * an attempt come after those of the attempts before it and their `error` events. So a reader that asks for
+ * what follows an event of a failed attempt gets the rest of that attempt, and is then told that it failed.
+ * One that asks for what follows the `error` event gets the next attempt.
  *
  * @throws when there is no last event to send: a reader would take a stream that just ends for a complete
  * one.
@@ -30,7 +44,7 @@ export interface ResponseStreamOptions {
 export async function* responseEvents(
   asked: Asked,
   seen: AsyncIterable<WatchEvent>,
-  { startingAfter, queue, signal }: ResponseStreamOptions,
+  { startingAfter, queue, signal, onEnd }: ResponseStreamOptions,
 ): AsyncGenerator<string> {
   let number = 0;
   const background = isBackground(asked.request);
@@ -49,6 +63,15 @@ export async function* responseEvents(
     yield* event('response.in_progress', inProgress);
   }
 
+  /** Events of the current attempt that are held back; undefined once it has told a part of the answer. */
+  let held: ResponseEvent[] | undefined = [];
+  /** Whether the current attempt is left out: it was over before this reader came. */
+  let isSkipped = false;
+  function* release(): Generator<string> {
+    for (const each of held ?? []) yield* event(each.type, each);
+    held = undefined;
+  }
+
   yield* event('response.created', opening);
   if (background) yield* event('response.queued', opening);
   for await (const each of seen) {
@@ -58,18 +81,44 @@ export async function* responseEvents(
         break;
       case 'replay': {
         yield* start();
-        if (each.entry.kind === 'event') yield* event(each.entry.event.type, each.entry.event);
+        const { entry, isSuperseded } = each;
+        if (entry.kind === 'event') {
+          if (held !== undefined && isEmptyFrame(entry.event)) {
+            held.push(entry.event);
+            break;
+          }
+          if (held !== undefined) isSkipped = isSuperseded && startingAfter < number;
+          if (isSkipped) {
+            number += (held?.length ?? 0) + 1;
+            held = undefined;
+            break;
+          }
+          yield* release();
+          yield* event(entry.event.type, entry.event);
+          break;
+        }
+        if (held === undefined) {
+          // The `error` event has a number, sent or not.
+          const isTold = !isSkipped && number > startingAfter;
+          if (isTold) yield* event('error', attemptFailed(asked, entry.reason));
+          else number += 1;
+          if (isTold) return;
+        }
+        held = [];
+        isSkipped = false;
         break;
       }
       case 'end': {
         // Sent even for a job that was cancelled before its start was seen, so that every reading has the
         // same number of events.
         yield* start();
+        yield* release();
         const { view, response } = each;
         const ended =
           response === undefined
             ? await throughOutages(() => queue.inspect(view.id), signal)
             : { ...asked, job: view, refusal: undefined, response: { ...response } };
+        onEnd?.();
         yield* event(endingOf(view, response?.status), { response: responseObject(ended) });
         return;
       }
@@ -81,6 +130,24 @@ export async function* responseEvents(
   }
   signal.throwIfAborted();
   throw notFound(asked.job.id);
+}
+
+/**
+ * attemptFailed has its fields twice: flat, as OpenAI documents an `error` event, and under `error`, without
+ * which OpenAI's SDK for Node (6.49) does not throw.
+ */
+function attemptFailed({ job }: Asked, reason: string): object {
+  const id = responseIdOf(job.id);
+  const error = {
+    code: 'attempt_failed',
+    message:
+      `An attempt at response ${id} failed after a part of its answer had been sent: ${reason}. The response ` +
+      'goes on with another attempt. To read it from its beginning, send the same request again, or ' +
+      `get /v1/responses/${id}?stream=true`,
+    param: null,
+    response_id: id,
+  };
+  return { ...error, error: { type: 'server_error', ...error } };
 }
 
 /**

@@ -53,10 +53,10 @@ return expected
  * the model. `jobs` holds for each job its id, its estimated input tokens and its class.
  *
  * Returns `{reason, wait (ms), end of the leases (Unix ms), answers…}`. There is an answer for each job that
- * was looked at: the tokens reserved for it, -1 when another dispatcher has reserved for it, or '' when it was
- * passed over. The reason is '' when there was enough for all, up to `most` jobs.
+ * was looked at: the tokens reserved for it, -1 when another dispatcher has reserved for it, or '' when it
+ * was passed over. The reason is '' when there was enough for all, up to `most` jobs.
  *
- * Right after a stop or a pause, jobs that were refused before come last: what refuses one of them alone must
+ * Right after a pause, jobs that were refused before come last: what refuses one of them alone must
  * not hold up the others.
  */
 export const quotaReserve = defineScript({
@@ -92,14 +92,14 @@ local function reply(reason, wait)
   return { reason, math.ceil(wait), text(now + leaseMs), unpack(answers) }
 end
 
-local stop = redis.call('HGET', state, 'stop')
-if evenIfGone ~= '1' and (at('gone_until') > now or stop == 'gone') then
+local breaker = redis.call('HGET', state, 'breaker')
+if evenIfGone ~= '1' and (at('gone_until') > now or breaker == 'gone') then
   return reply('gone', math.max(1000, at('gone_until') - now))
 end
-if stop and now < at('probe_at') then return reply(stop, at('probe_at') - now) end
+if breaker and now < at('probe_at') then return reply(breaker, at('probe_at') - now) end
 if now < at('rate_limited_until') then return reply('rate_limited', at('rate_limited_until') - now) end
 -- The circuit breaker is half open: one job is sent as a probe.
-local count = math.min(#jobs / 3, stop and 1 or tonumber(most))
+local count = math.min(#jobs / 3, breaker and 1 or tonumber(most))
 
 -- Milliseconds until so many charges of the window no longer count.
 local function windowWait(isRequests, excess, countsMs)
@@ -160,7 +160,7 @@ local function refusalsOf(id)
 end
 local order = {}
 for i = 1, #jobs / 3 do order[i] = i end
-if (stop or isWarmingUp) and redis.call('EXISTS', refusals) == 1 then
+if (breaker or isWarmingUp) and redis.call('EXISTS', refusals) == 1 then
   local counts = {}
   for i = 1, #order do counts[i] = refusalsOf(jobs[3 * i - 2]) end
   table.sort(order, function(a, b)
@@ -193,7 +193,7 @@ end
 redis.call('HSET', state,
   'next_request', text(nextRequest), 'next_token', text(nextToken), 'next_start', text(nextStart))
 -- The next probe is sent when this one has brought a verdict, or when none can come any more.
-if stop and probe then
+if breaker and probe then
   redis.call('HSET', state, 'probe_at', text(now + PROBE_ANSWER_MS), 'probe_job', probe)
 end
 return reply(reason, wait)
@@ -206,7 +206,7 @@ export const quotaIsGone = defineScript({
   keys: ['state'],
   uses: [clock],
   lua: /* lua */ `
-local isGone = redis.call('HGET', state, 'stop') == 'gone'
+local isGone = redis.call('HGET', state, 'breaker') == 'gone'
 return (isGone or (tonumber(redis.call('HGET', state, 'gone_until')) or 0) > now) and 1 or 0
 `,
 });

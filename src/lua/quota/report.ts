@@ -1,22 +1,22 @@
 import { defineScript } from '../../redis/script.ts';
+import { circuitBreaker } from './circuit-breaker.ts';
 import { BURST_MS } from './quota.ts';
-import { quotaStop } from './stop.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * Records what a job has met at the upstream, for all workers that would send the next one. `inside` is '1' when
- * the upstream had accepted the job's create request, and its response then failed.
+ * Records what a job has met at the upstream, for all workers that would send the next one. `inside` is '1'
+ * when the upstream had accepted the job's create request, and its response then failed.
  *
  * `kind` is
  *
- * - `stop`: nothing is sent but one probe after `firstMs`, then after twice as long each time, up to `lastMs`.
- *   `reason` says why.
+ * - `breaker`: opens the circuit breaker; nothing is sent but one probe after `firstMs`, then after twice as
+ *   long each time, up to `lastMs`. `reason` says why.
  * - `failure`: the same, once five different jobs in a row have failed.
- * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job has
- *   passed since the last pause, up to `lastMs`.
- * - `gone`: jobs with a further fallback do not ask for ten minutes. Nothing stops for the others.
+ * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job
+ *   has passed since the last pause, up to `lastMs`.
+ * - `gone`: jobs with a further fallback do not ask for ten minutes. The others go on.
  *
- * What one job meets while others pass is its own: the third time it stops no other job.
+ * What one job meets while others pass is its own: the third time it delays no other job.
  *
  * Returns `alone` (it concerns only this job), `known` (all workers wait, and knew it before) or `new`.
  */
@@ -24,7 +24,7 @@ export const quotaReport = defineScript({
   name: 'quota.report',
   keys: ['refusals'],
   args: ['kind', 'reason', 'firstMs', 'lastMs', 'floorMs', 'id', 'words', 'inside'],
-  uses: [quotaSignals, quotaStop],
+  uses: [quotaSignals, circuitBreaker],
   lua: /* lua */ `
 local BURST_MS, FAILURES, GONE_MS = ${BURST_MS}, 5, 600000
 local OWN_REFUSALS, MOST_REFUSALS, REFUSALS_KEPT_MS = 3, 10000, 86400000
@@ -51,8 +51,8 @@ if kind == 'gone' then return 'new' end
 if isItsOwn() then
   -- The others pass, so there is nothing to wait for.
   if isProbe then
-    endStop()
-    announceEndOfStop()
+    closeBreaker()
+    announceEndOfPause()
   end
   return 'alone'
 end
@@ -62,15 +62,15 @@ if kind == 'pause' then
   local isNew = known <= now
   local ms = firstMs
   if isNew then
-    local pauses = redis.call('HINCRBY', state, 'pauses', 1)
-    ms = math.max(ms, math.min(floorMs * 2 ^ (pauses - 1), lastMs))
-    if isInside then redis.call('HSET', state, 'paused_inside', 1) end
+    local throttles = redis.call('HINCRBY', state, 'throttles', 1)
+    ms = math.max(ms, math.min(floorMs * 2 ^ (throttles - 1), lastMs))
+    if isInside then redis.call('HSET', state, 'throttled_inside', 1) end
   end
   local untilMs = math.max(known, now + ms)
   -- No burst after this pause: the jobs that waited must not arrive together.
   local evenly = text(untilMs + BURST_MS)
   redis.call('HSET', state, 'rate_limited_until', text(untilMs), 'next_request', evenly, 'next_token', evenly)
-  announceStop(untilMs - now)
+  announcePause(untilMs - now)
   return isNew and 'new' or 'known'
 end
 
@@ -82,31 +82,31 @@ if kind == 'failure' then
     redis.call('HSET', state, jobsField, string.sub(failing .. ' ' .. id, -1000))
     redis.call('HINCRBY', state, countField, 1)
   end
-  local isStopped = redis.call('HEXISTS', state, 'stop') == 1
-  if not isStopped and tonumber(redis.call('HGET', state, countField) or 0) < FAILURES then return 'alone' end
+  local isOpen = redis.call('HEXISTS', state, 'breaker') == 1
+  if not isOpen and tonumber(redis.call('HGET', state, countField) or 0) < FAILURES then return 'alone' end
 end
 
--- Only the report of the probe is a verdict: another job was on its way when the stop began.
-local known = redis.call('HGET', state, 'stop')
+-- Only the report of the probe is a verdict: another job was on its way when the breaker opened.
+local known = redis.call('HGET', state, 'breaker')
 if not known or isProbe then
   local before = known and tonumber(redis.call('HGET', state, 'probe_ms')) or 0
   local ms = math.min(math.max(before * 2, firstMs), lastMs)
   redis.call('HDEL', state, 'probe_job')
-  redis.call('HSET', state, 'stop', reason, 'probe_ms', text(ms), 'probe_at', text(now + ms),
-    'stop_words', words, 'stop_inside', inside)
+  redis.call('HSET', state, 'breaker', reason, 'probe_ms', text(ms), 'probe_at', text(now + ms),
+    'breaker_words', words, 'breaker_inside', inside)
 end
-announceStop(tonumber(redis.call('HGET', state, 'probe_at')) - now)
+announcePause(tonumber(redis.call('HGET', state, 'probe_at')) - now)
 return known and not isProbe and 'known' or 'new'
 `,
 });
 
-/** Ends every stop and pause by hand. Returns 1 when there was one. */
+/** Ends every pause by hand. Returns 1 when there was one. */
 export const quotaResume = defineScript({
   name: 'quota.resume',
   keys: ['refusals'],
-  uses: [quotaSignals, quotaStop],
+  uses: [quotaSignals, circuitBreaker],
   lua: /* lua */ `
-local isOver = endStop()
+local isOver = closeBreaker()
 for _, field in ipairs({ 'rate_limited_until', 'gone_until' }) do
   if (tonumber(redis.call('HGET', state, field)) or 0) > now then
     isOver = true
@@ -114,45 +114,45 @@ for _, field in ipairs({ 'rate_limited_until', 'gone_until' }) do
   end
 end
 -- A pause has also set the pace of what comes after it.
-if isOver then redis.call('HDEL', state, 'pauses', 'paused_inside', 'next_request', 'next_token') end
+if isOver then redis.call('HDEL', state, 'throttles', 'throttled_inside', 'next_request', 'next_token') end
 redis.call('DEL', refusals)
-announceEndOfStop()
+announceEndOfPause()
 return isOver and 1 or 0
 `,
 });
 
 /**
- * Records that a create request was accepted, which ends every stop but one that came from inside accepted
- * responses, and what the upstream advertised with it.
+ * Records that a create request was accepted, which closes the circuit breaker unless accepted responses have
+ * opened it, and what the upstream advertised with it.
  *
  * The upstream's count of tokens is the truth about running jobs and about other users of the key: what we
  * add to it is only what is reserved for jobs that it has not counted yet. Of requests we take only what
  * exceeds our own count.
  *
  * The limits and the remaining amounts are '' where the upstream did not advertise them. Returns 1 when a
- * stop has ended.
+ * pause has ended.
  */
 export const quotaAccepted = defineScript({
   name: 'quota.accepted',
   keys: ['refusals'],
   args: ['limitRequests', 'limitTokens', 'remainingRequests', 'remainingTokens', 'id', 'leaseMs'],
-  uses: [quotaReservations, quotaSignals, quotaStop],
+  uses: [quotaReservations, quotaSignals, circuitBreaker],
   lua: /* lua */ `
 local INSIDE_VERDICT_MS = 20000
 redis.call('HINCRBY', state, 'passes', 1)
 redis.call('HDEL', refusals, id)
-if redis.call('HEXISTS', state, 'paused_inside') == 0 then redis.call('HDEL', state, 'pauses') end
-local wasStopped = redis.call('HDEL', state, 'gone_until') > 0
-if redis.call('HGET', state, 'stop_inside') ~= '1' then
+if redis.call('HEXISTS', state, 'throttled_inside') == 0 then redis.call('HDEL', state, 'throttles') end
+local wasPaused = redis.call('HDEL', state, 'gone_until') > 0
+if redis.call('HGET', state, 'breaker_inside') ~= '1' then
   redis.call('HDEL', state, 'failures', 'failing_jobs')
-  wasStopped = endStop() or wasStopped
+  wasPaused = closeBreaker() or wasPaused
 elseif redis.call('HGET', state, 'probe_job') == id then
   -- Its end is the verdict. Until then one more job tries every 20 seconds.
   redis.call('HSET', state, 'probe_at', text(now + INSIDE_VERDICT_MS))
 end
-if wasStopped then announceEndOfStop() end
+if wasPaused then announceEndOfPause() end
 redis.call('ZADD', leases, 'XX', text(now + leaseMs), id)
-local reply = wasStopped and 1 or 0
+local reply = wasPaused and 1 or 0
 if limitRequests == '' and limitTokens == '' then return reply end
 local requests, tokens = slideWindow()
 if limitTokens ~= '' and remainingTokens ~= '' then
@@ -178,21 +178,21 @@ return reply
 });
 
 /**
- * Records that the response of a job has brought an answer: it ends a stop that came from inside accepted
- * responses. Returns 1 when such a stop has ended.
+ * Records that the response of a job has brought an answer: it closes a circuit breaker that accepted
+ * responses have opened. Returns 1 when it was open.
  */
 export const quotaAnswered = defineScript({
   name: 'quota.answered',
   keys: ['refusals'],
   args: ['id'],
-  uses: [quotaSignals, quotaStop],
+  uses: [quotaSignals, circuitBreaker],
   lua: /* lua */ `
 redis.call('HINCRBY', state, 'answers', 1)
 redis.call('HDEL', refusals, id, 'inside ' .. id)
-redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'pauses', 'paused_inside')
-if redis.call('HGET', state, 'stop_inside') ~= '1' then return 0 end
-endStop()
-announceEndOfStop()
+redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'throttles', 'throttled_inside')
+if redis.call('HGET', state, 'breaker_inside') ~= '1' then return 0 end
+closeBreaker()
+announceEndOfPause()
 return 1
 `,
 });

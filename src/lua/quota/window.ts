@@ -133,10 +133,10 @@ export const quotaSignals = defineLibrary({
 local function wakeDispatchers() redis.call('PUBLISH', state, '') end
 
 -- No worker may send for so many milliseconds.
-local function announceStop(ms) redis.call('PUBLISH', state, text(math.max(1, ms))) end
+local function announcePause(ms) redis.call('PUBLISH', state, text(math.max(1, ms))) end
 
--- A stop is over, except for the time that a 429 has named.
-local function announceEndOfStop()
+-- A pause is over, except for the time that a 429 has named.
+local function announceEndOfPause()
   local limitedUntil = tonumber(redis.call('HGET', state, 'rate_limited_until')) or 0
   redis.call('PUBLISH', state, text(math.max(0, limitedUntil - now)))
 end

@@ -1,3 +1,4 @@
+import { RUN_FIELDS } from '../../../cli/commands/inspect.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import type { JobInspection } from '../../../src/job-store/inspection.ts';
 import { SCRIPTS } from '../../../src/lua/scripts.ts';
@@ -97,6 +98,23 @@ describe('o3q inspect', () => {
     expect(stdout).toMatch(/Why is the sky blue\?.*… \[[\d,]+ more characters; see --full\]/);
     expect(stdout).not.toContain(QUESTION.trim());
     expect((await run(id, '--full')).stdout).toContain(QUESTION.trim());
+  });
+
+  it('explains in --help each field of the run that it shows', async () => {
+    const worker = instance.addWorker();
+    const { id } = await client.enqueue({
+      question: QUESTION,
+      stream: true,
+      metadata: { sim: 'failed', sim_times: '1' },
+    });
+    await client.wait(id, { timeoutMs: 20_000 });
+    await instance.stopWorker(worker);
+
+    const explained = new Set(RUN_FIELDS.flatMap(([names]) => names));
+    const { run: fields } = await inspected(id);
+    expect(Object.keys(fields).filter((name) => !explained.has(name))).toEqual([]);
+    const help = (await run('--help')).stdout;
+    for (const name of explained) expect(help).toContain(name);
   });
 
   it('exits with 1 for a job that does not exist', async () => {

@@ -36,6 +36,39 @@ test(
   LIMIT_MS,
 );
 
+test(
+  'the start warns once of the built-in fallbacks, and of a model whose last day is near or over',
+  async () => {
+    const started = await processes.start(['start'], {
+      PORT: '0',
+      O3Q_REDIS_BIN: await redisOfThisMachine(),
+    });
+    await started.says(/o3-queue ready on (\S+)/);
+    const warnings = (): Record<string, unknown>[] =>
+      started
+        .stderr()
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+        .filter(({ level, model }) => level === 'warn' && model === 'o3');
+    await eventually(() =>
+      expect(warnings()).toEqual([
+        expect.objectContaining({
+          msg: 'built-in fallbacks answer, at their own prices, once the upstream lacks the model',
+          fallbacks: ['gpt-6.1-sol', 'gpt-6.2-sol'],
+          setting: 'models.o3.fallbacks',
+        }),
+        expect.objectContaining({
+          msg: expect.stringMatching(/^the upstream (will|has) shut down a model$/),
+          ...{ upstream_model: 'o3', shutdown_date: '2026-12-11', takes_over: 'gpt-6.1-sol' },
+          setting: 'models.o3.fallbacks',
+        }),
+      ]),
+    );
+  },
+  LIMIT_MS,
+);
+
 async function redisOfThisMachine(): Promise<string> {
   return (await resolveServer(serverOfThisMachine())).path;
 }

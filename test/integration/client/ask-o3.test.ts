@@ -122,18 +122,18 @@ describe('asking and waiting', () => {
     });
   });
 
-  it('answers with an err when the time is over, and the task goes on', async () => {
+  it('answers with an err and the id of the task when the time is over, and the task goes on', async () => {
     const slow = await startInstance({ workers: 0 });
     process.env['O3Q_URL'] = slow.url;
     try {
-      expect(await askO3('Why?', undefined, { timeout: 0.2 })).toEqual({
-        ok: false,
-        error: 'Timeout after 0.2s',
-      });
+      const answer = await askO3('Why?', undefined, { timeout: 0.2 });
+      expect(answer).toEqual({ ok: false, error: 'Timeout after 0.2s', id: expect.any(String) });
+      const id = answer.ok ? '' : (answer.id ?? '');
       slow.addWorker();
       await eventually(async () => {
-        expect(await listO3Tasks()).toMatchObject({ data: [{ status: 'completed', question: 'Why?' }] });
+        expect(await getO3Result(id)).toMatchObject({ ok: true, status: 'completed' });
       });
+      expect(await listO3Tasks()).toMatchObject({ data: [{ id, status: 'completed', question: 'Why?' }] });
     } finally {
       process.env['O3Q_URL'] = instance.url;
       await slow.stop();

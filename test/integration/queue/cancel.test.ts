@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FlowProducer, type Job, QueueEvents } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { GiveBackTarget } from '../../../src/fair-queue/fair-queue.ts';
@@ -208,7 +208,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
       const [answer, { outcome }] = await Promise.all(
         i % 2 === 0
           ? [giveBack(), queue.cancel(id)]
-          : [giveBack(), pause(i / 50).then(() => queue.cancel(id))],
+          : [giveBack(), sleep(i / 50).then(() => queue.cancel(id))],
       );
       expect([answer, outcome]).toEqual(answer === 'ok' ? ['ok', 'cancelled'] : ['cancel', 'cancelling']);
     }

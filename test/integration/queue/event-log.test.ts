@@ -19,6 +19,7 @@ const COMPLETED: RunEnd = {
     answer_preview: 'Because.',
     upstream_model: 'o3',
     fallback_from: null,
+    fallback_extra_usd: null,
     incomplete_reason: null,
     refusal: null,
   },
@@ -40,24 +41,24 @@ let redis: RecordWorld['redis'];
 let queue: RecordWorld['queue'];
 let o3: RecordWorld['o3'];
 let worker: RecordWorld['worker'];
-let recordOf: RecordWorld['recordOf'];
+let writerOf: RecordWorld['writerOf'];
 
 beforeAll(async () => {
   server = await startTestRedis();
 });
 beforeEach(async () => {
   world = await openRecordWorld(server);
-  ({ redis, queue, o3, worker, recordOf } = world);
+  ({ redis, queue, o3, worker, writerOf } = world);
 });
 afterEach(() => world.close());
 afterAll(() => server.stop());
 
-async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
+async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; writer: RunRecordWriter }> {
   const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
-  const record = recordOf(job, token);
-  await record.begin(0);
-  return { id, job, record };
+  const writer = writerOf(job, token);
+  await writer.begin(0);
+  return { id, job, writer };
 }
 
 /** An entry as a worker writes it, with these deltas one after the other. */
@@ -92,13 +93,13 @@ const cursorOf = (id: string): Promise<string | null> => redis.hget(o3.keys.run(
 const ttlOf = (key: string): Promise<number> => redis.pttl(key);
 
 it('an entry and the cursor are written in one step and announced to listeners', async () => {
-  const { id, record } = await begun();
+  const { id, writer } = await begun();
   const listener = redis.duplicate();
   const heard: string[] = [];
   listener.on('message', (_channel, message: string) => heard.push(message));
   await listener.subscribe(o3.keys.eventLog(id));
-  await record.append(said('It ', 'is '), { cursor: 5, upstreamStatus: 'in_progress' });
-  await record.append(said('dark.'), { cursor: 9 });
+  await writer.append(said('It ', 'is '), { cursor: 5, upstreamStatus: 'in_progress' });
+  await writer.append(said('dark.'), { cursor: 9 });
   expect(await linesOf(id)).toEqual(['1 It is ', '1 dark.']);
   expect(await cursorOf(id)).toBe('9');
   await eventually(() => expect(heard).toEqual(['entry', 'entry']));
@@ -106,20 +107,20 @@ it('an entry and the cursor are written in one step and announced to listeners',
 });
 
 it('an append without events writes the cursor only, and announces nothing', async () => {
-  const { id, record } = await begun();
-  await record.append({ events: '' }, { cursor: 3 });
+  const { id, writer } = await begun();
+  await writer.append({ events: '' }, { cursor: 3 });
   expect(await redis.exists(o3.keys.eventLog(id))).toBe(0);
   expect(await cursorOf(id)).toBe('3');
 });
 
 it('an unknown cursor is not written as the first one', async () => {
-  const { record } = await begun();
-  await record.append(said('x'), { cursor: undefined });
-  expect((await record.read()).cursor).toBeUndefined();
+  const { writer } = await begun();
+  await writer.append(said('x'), { cursor: undefined });
+  expect((await writer.read()).cursor).toBeUndefined();
 });
 
 it('an entry that is sent again after a lost reply is written once', async () => {
-  const { id, record } = await begun();
+  const { id, writer } = await begun();
   const { events } = said('twice?');
   const again = (): Promise<unknown> =>
     appendToEventLog.run(redis, {
@@ -133,22 +134,22 @@ it('an entry that is sent again after a lost reply is written once', async () =>
   expect([await again(), await again()]).toEqual(['ok', 'ok']);
   expect(await linesOf(id)).toEqual(['1 twice?']);
   expect(await redis.hget(o3.keys.run(id), 'event_log_bytes')).toBe(String(events.length));
-  expect((await record.read()).cursor).toBe(7);
+  expect((await writer.read()).cursor).toBe(7);
 });
 
 it('a worker that gets the job again with the same lock token writes new entries', async () => {
-  const { id, job, record } = await begun();
-  await record.append(said('first'), {});
-  const second = recordOf(job, 'a');
+  const { id, job, writer } = await begun();
+  await writer.append(said('first'), {});
+  const second = writerOf(job, 'a');
   await second.append({ reason: 'the first one failed' }, {});
   await second.append(said('second'), {});
   expect(await linesOf(id)).toEqual(['1 first', '1 the first one failed', '1 second']);
 });
 
 it('only the holder of the lock appends to the event log', async () => {
-  const { id, job, record } = await begun();
-  await record.append(said('mine'), { cursor: 1 });
-  const other = recordOf(job, 'b');
+  const { id, job, writer } = await begun();
+  await writer.append(said('mine'), { cursor: 1 });
+  const other = writerOf(job, 'b');
   await expect(other.append(said('theirs'), { cursor: 2 })).rejects.toThrow(LockLostError);
   expect(await linesOf(id)).toEqual(['1 mine']);
   expect(await cursorOf(id)).toBe('1');
@@ -160,28 +161,28 @@ it.each([
 ])(
   'nothing is appended after the job has %s, so that a reader of its event log has read all of it',
   async (_how, end) => {
-    const { id, record } = await begun();
-    await record.append(said('in time'), { cursor: 1 });
-    await record.finish(end);
-    expect(await record.append(said('too late'), { cursor: 2 })).toEqual({ cancelRequested: false });
+    const { id, writer } = await begun();
+    await writer.append(said('in time'), { cursor: 1 });
+    await writer.finish(end);
+    expect(await writer.append(said('too late'), { cursor: 2 })).toEqual({ cancelRequested: false });
     expect(await linesOf(id)).toEqual(['1 in time']);
     expect(await cursorOf(id)).toBe('1');
   },
 );
 
 it('an append says that a cancel has been requested', async () => {
-  const { id, record } = await begun();
+  const { id, writer } = await begun();
   await queue.cancel(id);
-  expect(await record.append(said('more'), {})).toEqual({ cancelRequested: true });
+  expect(await writer.append(said('more'), {})).toEqual({ cancelRequested: true });
 });
 
 it('an event log that is too large takes no more events, but cursor and attempts', async () => {
-  const { id, record } = await begun();
+  const { id, writer } = await begun();
   const big = 'x'.repeat(5 * MEGABYTE);
-  await record.append(said(big), { cursor: 1 });
-  await record.append(said(big), { cursor: 2 });
-  await record.append(said('small'), { cursor: 3 });
-  await record.append({ reason: 'another attempt' }, {});
+  await writer.append(said(big), { cursor: 1 });
+  await writer.append(said(big), { cursor: 2 });
+  await writer.append(said('small'), { cursor: 3 });
+  await writer.append({ reason: 'another attempt' }, {});
   expect((await linesOf(id)).map((line) => line.slice(0, 20))).toEqual([
     `1 ${'x'.repeat(18)}`,
     '1 another attempt',
@@ -190,11 +191,11 @@ it('an event log that is too large takes no more events, but cursor and attempts
 });
 
 it('after Redis has lost an entry no event is appended behind the hole', async () => {
-  const { id, record } = await begun();
-  await record.append(said('one '), { cursor: 1 });
+  const { id, writer } = await begun();
+  await writer.append(said('one '), { cursor: 1 });
   const [eventLog, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
   const kept = await redis.hgetall(run);
-  await record.append(said('two '), { cursor: 2 });
+  await writer.append(said('two '), { cursor: 2 });
   // As after a failover to a replica that was behind.
   const [, lost] = await redis.xrange(eventLog, '-', '+');
   await redis
@@ -203,25 +204,25 @@ it('after Redis has lost an entry no event is appended behind the hole', async (
     .del(run)
     .hset(run, kept)
     .exec();
-  await record.append(said('three '), { cursor: 3 });
-  await record.append(said('four'), { cursor: 4 });
+  await writer.append(said('three '), { cursor: 3 });
+  await writer.append(said('four'), { cursor: 4 });
   expect(await linesOf(id)).toEqual(['1 one ']);
   expect(await cursorOf(id)).toBe('4');
 });
 
 it('an event log lives as long as its job runs, then as long as its record', async () => {
-  const { id, job, record } = await begun();
+  const { id, job, writer } = await begun();
   const [eventLog, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
-  await record.append(said('one'), {});
+  await writer.append(said('one'), {});
   expect([await ttlOf(eventLog), await ttlOf(run)]).toEqual([-1, -1]);
-  await record.finish(FAILED);
+  await writer.finish(FAILED);
   expect(await ttlOf(eventLog)).toBeGreaterThan(0);
   expect(Math.abs((await ttlOf(eventLog)) - (await ttlOf(run)))).toBeLessThan(1000);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
 
   await queue.retry(id);
   expect(await redis.exists(eventLog)).toBe(0);
-  const next = recordOf(await worker.take('b'), 'b');
+  const next = writerOf(await worker.take('b'), 'b');
   await next.begin(0);
   await next.append(said('anew'), {});
   expect(await linesOf(id)).toEqual(['1 anew']);
@@ -229,12 +230,12 @@ it('an event log lives as long as its job runs, then as long as its record', asy
 });
 
 it('a job that was retried through BullMQ alone, as Bull Board does, begins an empty event log', async () => {
-  const { id, job, record } = await begun();
-  await record.append(said('old'), {});
-  await record.finish(FAILED);
+  const { id, job, writer } = await begun();
+  await writer.append(said('old'), {});
+  await writer.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
   await (await o3.bullmq.getJob(id))?.retry('failed');
-  const next = recordOf(await worker.take('b'), 'b');
+  const next = writerOf(await worker.take('b'), 'b');
   await next.begin(1);
   await next.append(said('new'), {});
   expect(await linesOf(id)).toEqual(['1 new']);
@@ -252,9 +253,9 @@ it.each([
     },
   ],
 ])('goes with its job: %s', async (_how, forget) => {
-  const { id, job, record } = await begun();
-  await record.append(said('words'), {});
-  await record.finish(COMPLETED);
+  const { id, job, writer } = await begun();
+  await writer.append(said('words'), {});
+  await writer.finish(COMPLETED);
   await job.moveToCompleted('completed', 'a');
   expect(await redis.exists(o3.keys.eventLog(id))).toBe(1);
   await forget(id);

@@ -14,14 +14,14 @@ let redis: RecordWorld['redis'];
 let queue: RecordWorld['queue'];
 let o3: RecordWorld['o3'];
 let worker: RecordWorld['worker'];
-let recordOf: RecordWorld['recordOf'];
+let writerOf: RecordWorld['writerOf'];
 
 beforeAll(async () => {
   server = await startTestRedis();
 });
 beforeEach(async () => {
   world = await openRecordWorld(server);
-  ({ redis, queue, o3, worker, recordOf } = world);
+  ({ redis, queue, o3, worker, writerOf } = world);
 });
 afterEach(() => world.close());
 afterAll(() => server.stop());
@@ -35,6 +35,7 @@ const COMPLETED: RunEnd = {
     answer_preview: 'Because.',
     upstream_model: 'o3',
     fallback_from: null,
+    fallback_extra_usd: null,
     incomplete_reason: null,
     refusal: null,
   },
@@ -50,19 +51,19 @@ const FAILED: RunEnd = {
   spent: null,
 };
 
-async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; record: RunRecordWriter }> {
+async function taken(token = 'a'): Promise<{ id: string; job: Job<JobData>; writer: RunRecordWriter }> {
   const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
   const job = await worker.take(token);
   expect(job.id).toBe(id);
-  return { id, job, record: recordOf(job, token) };
+  return { id, job, writer: writerOf(job, token) };
 }
 
 it('begin, save and finish of a worker without the lock fail and change nothing', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.save({ upstreamId: 'resp_1', background: true });
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.save({ upstreamId: 'resp_1', background: true });
   const before = await redis.hgetall(o3.keys.run(id));
-  const other = recordOf(job, 'b');
+  const other = writerOf(job, 'b');
   await expect(other.begin(0)).rejects.toThrow(LockLostError);
   await expect(other.save({ upstreamId: 'resp_2' })).rejects.toThrow(LockLostError);
   await expect(other.finish(COMPLETED)).rejects.toThrow(LockLostError);
@@ -71,56 +72,56 @@ it('begin, save and finish of a worker without the lock fail and change nothing'
 });
 
 it('the first final status wins', async () => {
-  const { id, record } = await taken();
-  await record.begin(0);
-  expect(await record.finish(COMPLETED)).toBe('completed');
-  expect(await record.finish(FAILED)).toBe('completed');
+  const { id, writer } = await taken();
+  await writer.begin(0);
+  expect(await writer.finish(COMPLETED)).toBe('completed');
+  expect(await writer.finish(FAILED)).toBe('completed');
   expect(await queue.get(id)).toMatchObject({ status: 'completed', result: { answer_preview: 'Because.' } });
   expect(await queue.result(id)).toMatchObject({ status: 'completed', result: { answer: 'Because.' } });
 });
 
 it('a cancel before the end wins over it, and the answer is not kept', async () => {
-  const { id, record } = await taken();
-  await record.begin(0);
+  const { id, writer } = await taken();
+  await writer.begin(0);
   expect(await queue.cancel(id)).toMatchObject({ outcome: 'cancelling', job: { cancelling: true } });
-  expect(await record.save({ upstreamStatus: 'in_progress' })).toEqual({ cancelRequested: true });
-  expect(await record.finish(COMPLETED)).toBe('cancelled');
+  expect(await writer.save({ upstreamStatus: 'in_progress' })).toEqual({ cancelRequested: true });
+  expect(await writer.finish(COMPLETED)).toBe('cancelled');
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
   expect(await redis.exists(o3.keys.response(id))).toBe(0);
   expect(await redis.hget(o3.keys.run(id), 'summary')).toBeNull();
 });
 
 it('a cancel after the end is too late, also before BullMQ knows of the end', async () => {
-  const { id, record } = await taken();
-  await record.begin(0);
-  await record.finish(COMPLETED);
+  const { id, writer } = await taken();
+  await writer.begin(0);
+  await writer.finish(COMPLETED);
   await expect(queue.cancel(id)).rejects.toMatchObject({ code: 'job_finished' });
   expect(await queue.get(id)).toMatchObject({ status: 'completed' });
 });
 
 it('the end of a run survives a worker that dies before it tells BullMQ', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.save({ upstreamId: 'resp_1', background: true });
-  await record.finish(COMPLETED);
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.save({ upstreamId: 'resp_1', background: true });
+  await writer.finish(COMPLETED);
   await worker.die(job);
   expect(await queue.get(id)).toMatchObject({ status: 'completed', attempt: 1 });
-  const next = recordOf(await worker.take('b'), 'b');
+  const next = writerOf(await worker.take('b'), 'b');
   expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
 });
 
 it('a begin that is sent again after a lost reply gets the same answer', async () => {
-  const { id, job, record } = await taken();
-  const first = await record.begin(0);
+  const { id, job, writer } = await taken();
+  const first = await writer.begin(0);
   expect(first).toMatchObject({ state: 'open', record: { attempt: 1 } });
-  await record.save({ upstreamId: 'resp_1', background: true });
-  expect(await record.begin(0)).toMatchObject({
+  await writer.save({ upstreamId: 'resp_1', background: true });
+  expect(await writer.begin(0)).toMatchObject({
     state: 'open',
     record: { attempt: 1, upstreamId: 'resp_1' },
   });
-  await record.finish(COMPLETED);
+  await writer.finish(COMPLETED);
   await worker.die(job);
-  const next = recordOf(await worker.take('b'), 'b');
+  const next = writerOf(await worker.take('b'), 'b');
   for (let i = 0; i < 3; i += 1) {
     // With the answer `open` the worker would delete the paid answer and buy another.
     expect(await next.begin(0)).toMatchObject({ state: 'finished', record: { status: 'completed' } });
@@ -129,21 +130,21 @@ it('a begin that is sent again after a lost reply gets the same answer', async (
 });
 
 it('a job that was retried through BullMQ alone, as Bull Board does, begins a new run', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.save({
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.save({
     upstreamId: 'resp_1',
     background: true,
     error: { code: 'x', message: 'y', retryable: true },
   });
-  await record.finish(FAILED);
+  await writer.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
   const failed = await o3.bullmq.getJob(id);
   await failed?.retry('failed');
   expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
   expect((await queue.list({ status: 'waiting' })).jobs).toMatchObject([{ id }]);
   expect((await queue.list({ status: 'failed' })).jobs).toEqual([]);
-  const next = recordOf(await worker.take('b'), 'b');
+  const next = writerOf(await worker.take('b'), 'b');
   const { state } = await next.begin(1);
   // Its reservation was for the earlier run.
   expect(state).toBe('unreserved');
@@ -154,9 +155,9 @@ it('a job that was retried through BullMQ alone, as Bull Board does, begins a ne
 });
 
 it('a job that was retried on Bull Board can be cancelled before it runs', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.finish(FAILED);
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
   await (await o3.bullmq.getJob(id))?.retry('failed');
   expect(await queue.cancel(id)).toMatchObject({
@@ -168,46 +169,46 @@ it('a job that was retried on Bull Board can be cancelled before it runs', async
 });
 
 it('a released job that is cancelled is final at once, its response is stopped later', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.save({ upstreamId: 'resp_1', background: true });
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.save({ upstreamId: 'resp_1', background: true });
   await job.moveToWait('a');
   expect(await queue.cancel(id)).toMatchObject({ outcome: 'cancelled', job: { status: 'cancelled' } });
   expect((await queue.list({ status: 'waiting' })).jobs).toEqual([]);
   const again = await worker.take('b');
   expect(again.id).toBe(id);
-  expect(await recordOf(again, 'b').begin(0)).toMatchObject({
+  expect(await writerOf(again, 'b').begin(0)).toMatchObject({
     state: 'finished',
     record: { status: 'cancelled', upstreamId: 'resp_1' },
   });
   await again.moveToFailed(new UnrecoverableError('cancelled: on request'), 'b');
   expect(await queue.get(id)).toMatchObject({ status: 'cancelled' });
   expect(await queue.retry(id)).toMatchObject({ status: 'waiting', attempt: 0 });
-  expect(await recordOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ state: 'unreserved' });
+  expect(await writerOf(await worker.take('c'), 'c').begin(0)).toMatchObject({ state: 'unreserved' });
 });
 
 it.each([
   ['failed', FAILED],
   ['cancelled', { status: 'cancelled', spent: null }],
 ] as const)('a job that is %s stays so when its worker dies while it tells BullMQ', async (status, end) => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.finish(end);
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.finish(end);
   // BullMQ retries after any error.
   await job.moveToFailed(new Error('a bug'), 'a');
   expect(await job.getState()).toBe('waiting');
   expect(await queue.get(id)).toMatchObject({ status });
   const again = await worker.take('b');
-  expect(await recordOf(again, 'b').begin(1)).toMatchObject({ state: 'finished', record: { status } });
+  expect(await writerOf(again, 'b').begin(1)).toMatchObject({ state: 'finished', record: { status } });
   await again.moveToFailed(new Error('the same bug'), 'b');
   expect(await queue.get(id)).toMatchObject({ status });
-  expect(await recordOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ state: 'finished' });
+  expect(await writerOf(await worker.take('c'), 'c').begin(2)).toMatchObject({ state: 'finished' });
 });
 
 it('a cancelled released job cannot be retried or deleted before a worker told BullMQ', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.save({ upstreamId: 'resp_1', background: true });
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.save({ upstreamId: 'resp_1', background: true });
   await job.moveToWait('a');
   await queue.cancel(id);
   const refused = {
@@ -221,30 +222,30 @@ it('a cancelled released job cannot be retried or deleted before a worker told B
 });
 
 it('a retry that dies after it told BullMQ leaves a job that begins a new run', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.finish(FAILED);
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
   const failed = await o3.bullmq.getJob(id);
   await failed?.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
   // The producer dies here.
   expect(await queue.get(id)).toMatchObject({ status: 'waiting', attempt: 0 });
-  expect(await recordOf(await worker.take('b'), 'b').begin(0)).toMatchObject({
+  expect(await writerOf(await worker.take('b'), 'b').begin(0)).toMatchObject({
     state: 'unreserved',
     record: { attempt: 0, status: undefined },
   });
 });
 
 it('a delete that read a job before its retry does not touch the new run', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  await record.finish(FAILED);
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  await writer.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
   const located = await requireSettled(new Map([['o3', o3]]), id, undefined);
   await queue.retry(id);
   const refused = { code: 'job_not_finished' };
   await expect(removeJob(redis, located)).rejects.toMatchObject(refused);
-  const next = recordOf(await worker.take('b'), 'b');
+  const next = writerOf(await worker.take('b'), 'b');
   await next.begin(0);
   await next.save({ upstreamId: 'resp_2', background: true });
   await expect(removeJob(redis, located)).rejects.toMatchObject(refused);
@@ -253,9 +254,9 @@ it('a delete that read a job before its retry does not touch the new run', async
 });
 
 it('a run that BullMQ ended by itself is finished without a lock, an open run is not', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
-  const byNobody = recordOf(job, '');
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
+  const byNobody = writerOf(job, '');
   await expect(byNobody.finish(FAILED)).rejects.toThrow(LockLostError);
   await job.moveToFailed(new UnrecoverableError('job stalled more than allowable limit'), 'a');
   expect(await queue.get(id)).toMatchObject({
@@ -268,10 +269,10 @@ it('a run that BullMQ ended by itself is finished without a lock, an open run is
 });
 
 it('finished records have the time to live of their retention, open records have none', async () => {
-  const { id, job, record } = await taken();
-  await record.begin(0);
+  const { id, job, writer } = await taken();
+  await writer.begin(0);
   expect(await redis.ttl(o3.keys.run(id))).toBe(-1);
-  await record.finish(COMPLETED);
+  await writer.finish(COMPLETED);
   expect(await redis.ttl(o3.keys.run(id))).toBeGreaterThan(0);
   expect(await redis.ttl(o3.keys.response(id))).toBeGreaterThan(0);
   await job.moveToCompleted(COMPLETED.status, 'a');

@@ -220,7 +220,11 @@ describe('models that come and go', () => {
     await Promise.all(['gpt-5.1', 'gpt-5.2'].map((id) => change(id, { gone: true })));
     const { id } = await client.enqueue({ question: 'Are you there?', model: 'moved' });
     const job = await client.wait(id, { timeoutMs: 8000 });
-    const said = { upstream_model: 'gpt-5.4', fallback_from: 'gpt-5.1' };
+    const said = {
+      upstream_model: 'gpt-5.4',
+      fallback_from: 'gpt-5.1',
+      fallback_extra_usd: expect.any(Number),
+    };
     expect(job).toMatchObject({ status: 'completed', attempt: 1, purchases: 1, result: said });
     expect(await client.result(id)).toMatchObject({ status: 'completed', result: said });
     expect((await viewOf('moved')).state.reason).toMatch(
@@ -228,7 +232,9 @@ describe('models that come and go', () => {
     );
     expect((await readiness())[0]).toEqual({ status: 'ok' });
     const environment = { O3Q_URL: instance.url, O3Q_API_KEY: KEYS.admin };
-    expect((await o3q(['status', id], { environment })).stdout).toMatch(/fallback +for gpt-5\.1/);
+    expect((await o3q(['status', id], { environment })).stdout).toMatch(
+      /fallback +for gpt-5\.1, which the upstream no longer has; it costs \$0\.\d+ more/,
+    );
   });
 
   it('jobs of a model that is gone and has no fallback wait, and the setting that is missing is named', async () => {
@@ -262,7 +268,7 @@ describe('models that come and go', () => {
     ['200_html', 'wrong_address', /wrong address.*a web page: Log in/],
     ['429_hour', 'rate_limited', /rate limited/],
   ])(
-    'what every job meets stops the model and charges none, and resume ends it: %s',
+    'what every job meets pauses the model and charges none, and resume ends it: %s',
     async (refuse, label, reason) => {
       instance.simulator.setWeather({ model: 'o3', refuse });
       const ids = await Promise.all(
@@ -313,7 +319,15 @@ describe('models that come and go', () => {
     const setting = 'models.near.fallbacks';
     await eventually(() => {
       expect(logged('the upstream will shut down a model')).toEqual([
-        expect.objectContaining({ level: 'warn', ...about, setting, days_left: expect.any(Number) }),
+        expect.objectContaining({
+          ...{ level: 'warn', ...about, setting, takes_over: null, days_left: expect.any(Number) },
+        }),
+      ]);
+      expect(logged('the upstream has shut down a model')).toEqual([
+        expect.objectContaining({
+          ...{ level: 'warn', model: 'old', upstream_model: 'o3-pro', shutdown_date: OVER },
+          ...{ takes_over: 'gpt-5.6-sol', setting: 'models.old.fallbacks' },
+        }),
       ]);
       expect(logged('jobs are queued beyond the shutdown of their model')).toEqual([
         expect.objectContaining({ level: 'warn', ...about, setting, jobs: 1 }),

@@ -252,7 +252,7 @@ describe('when all workers have to wait', () => {
   const reasonOf = async (id = 50): Promise<unknown> =>
     (await quota.reserve(needs(1, 0, id), NO_LIMITS)).wait;
 
-  it('a 429 stops all workers for as long as it says, and a shorter one does not shorten that', async () => {
+  it('a 429 pauses all workers for as long as it says, and a shorter one does not shorten that', async () => {
     expect(await quota.report({ what: 'rate_limited', retryAfterMs: 5000 }, 'job_0')).toBe('new');
     expect(await quota.report({ what: 'rate_limited', retryAfterMs: 1 }, 'job_1')).toBe('known');
     const wait = await reasonOf();
@@ -268,8 +268,8 @@ describe('when all workers have to wait', () => {
 
   it('without money one probe is sent after a minute, then after two, and a resume by hand ends the pause', async () => {
     const probeIn = async (): Promise<number> => {
-      const { stops } = await quota.snapshot();
-      return (stops.find(({ reason }) => reason === 'quota_exhausted')?.until ?? 0) - Date.now();
+      const { pauses } = await quota.snapshot();
+      return (pauses.find(({ reason }) => reason === 'quota_exhausted')?.until ?? 0) - Date.now();
     };
     await quota.report({ what: 'quota_exhausted', isCertain: true }, 'job_0');
     // Jobs that were on their way know nothing new.
@@ -317,7 +317,7 @@ describe('when all workers have to wait', () => {
     expect(await reasonOf(61)).toMatchObject({ reason: 'upstream_down' });
   });
 
-  it('an unreachable upstream stops all workers at once, and one job tries again after a second', async () => {
+  it('an unreachable upstream pauses all workers at once, and one job tries again after a second', async () => {
     expect(await quota.report({ what: 'unreachable' }, 'job_0')).toBe('new');
     const wait = (await reasonOf()) as { reason: string; milliseconds: number };
     expect(wait.reason).toBe('upstream_down');
@@ -372,20 +372,20 @@ describe('when all workers have to wait', () => {
 describe('a refusal that one job meets', () => {
   const REFUSED = { what: 'credentials_refused', words: 'who are you?' } as const;
   const another = async (id: string): Promise<boolean> => quota.accepted(NOTHING_ADVERTISED, id);
-  const stops = async () => (await quota.snapshot()).stops;
+  const pauses = async () => (await quota.snapshot()).pauses;
 
-  it('stops all jobs, and another job is the first probe', async () => {
+  it('pauses the model, and another job is the first probe', async () => {
     expect(await quota.report(REFUSED, 'job_0')).toBe('new');
-    expect(await stops()).toMatchObject([{ reason: 'credentials_refused', words: 'who are you?' }]);
+    expect(await pauses()).toMatchObject([{ reason: 'credentials_refused', words: 'who are you?' }]);
     await redis.hset(keys.state, { probe_at: 1 });
     expect(await quota.reserve(needs(3), NO_LIMITS)).toMatchObject({ answers: ['skipped', 1000] });
     // Right after its answer all others go.
     expect(await another('job_1')).toBe(true);
-    expect(await stops()).toEqual([]);
+    expect(await pauses()).toEqual([]);
     expect(reservedIn(await quota.reserve(needs(3, 0, 2), NO_LIMITS))).toHaveLength(3);
   });
 
-  it('charges a job, and stops no other job, when it fails a third time after others have passed', async () => {
+  it('charges a job, and delays no other job, when it fails a third time after others have passed', async () => {
     expect(await quota.report(REFUSED, 'job_0')).toBe('new');
     // While no job passes, the failure counts as an outage, however often one job meets it.
     for (let i = 0; i < 4; i += 1) expect(await quota.report(REFUSED, 'job_0')).toBe('known');
@@ -393,17 +393,17 @@ describe('a refusal that one job meets', () => {
     expect(await quota.report(REFUSED, 'job_0')).toBe('new');
     await another('job_2');
     expect(await quota.report(REFUSED, 'job_0')).toBe('alone');
-    expect(await stops()).toEqual([]);
+    expect(await pauses()).toEqual([]);
   });
 
-  it('ends the stop when it is the verdict of the probe', async () => {
+  it('ends the pause when it is the verdict of the probe', async () => {
     await quota.report(REFUSED, 'job_0');
     await another('job_1');
     await quota.report(REFUSED, 'job_0');
     await redis.hset(keys.state, { probe_at: 1, passes: 9 });
     await quota.reserve(needs(1), NO_LIMITS);
     expect(await quota.report(REFUSED, 'job_0')).toBe('alone');
-    expect(await stops()).toEqual([]);
+    expect(await pauses()).toEqual([]);
   });
 
   it('is forgotten when the job passes', async () => {
@@ -445,7 +445,7 @@ describe('the pauses of an upstream that throttles', () => {
   it('are believed up to a minute; a longer one is probed, and a person ends it', async () => {
     await quota.report({ what: 'rate_limited', retryAfterMs: 3_600_000 }, 'job_0');
     expect(await waitMs()).toBeLessThanOrEqual(1000);
-    expect((await quota.snapshot()).stops).toMatchObject([{ reason: 'rate_limited' }]);
+    expect((await quota.snapshot()).pauses).toMatchObject([{ reason: 'rate_limited' }]);
     expect(await quota.resume()).toBe(true);
     expect(await waitMs()).toBe(0);
     await quota.report({ what: 'rate_limited', retryAfterMs: 59_000 }, 'job_0');
@@ -458,14 +458,14 @@ describe('the pauses of an upstream that throttles', () => {
 describe('trouble inside accepted responses', () => {
   it('is not over when a create is accepted, only when a response brings an answer', async () => {
     for (let i = 0; i < 5; i += 1) await quota.report({ what: 'failed', inside: true }, `job_${i}`);
-    expect((await quota.snapshot()).stops).toMatchObject([{ reason: 'upstream_down' }]);
+    expect((await quota.snapshot()).pauses).toMatchObject([{ reason: 'upstream_down' }]);
     await redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await quota.reserve(needs(9), NO_LIMITS))).toHaveLength(1);
     expect(await quota.accepted(NOTHING_ADVERTISED, 'job_5')).toBe(false);
     const { wait } = await quota.reserve(needs(1, 0, 80), NO_LIMITS);
     expect(wait).toMatchObject({ reason: 'upstream_down' });
     expect(await quota.answered('job_5')).toBe(true);
-    expect((await quota.snapshot()).stops).toEqual([]);
+    expect((await quota.snapshot()).pauses).toEqual([]);
   });
 
   it('does not count creates that were accepted as passing', async () => {
@@ -485,10 +485,10 @@ it.each([
   'unreachable',
   'gone',
   'rate_limited',
-] as const)('a resume by hand ends the stop after %s', async (what) => {
+] as const)('a resume by hand ends the pause after %s', async (what) => {
   await quota.report({ what, isLast: true }, 'job_0');
-  expect((await quota.snapshot()).stops.length).toBeGreaterThan(0);
+  expect((await quota.snapshot()).pauses.length).toBeGreaterThan(0);
   expect(await quota.resume()).toBe(true);
-  expect((await quota.snapshot()).stops).toEqual([]);
+  expect((await quota.snapshot()).pauses).toEqual([]);
   expect(reservedIn(await quota.reserve(needs(3), NO_LIMITS))).toHaveLength(3);
 });

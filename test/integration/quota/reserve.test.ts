@@ -229,7 +229,7 @@ it('a job that three dispatchers see starts once, with one reservation', async (
   expect(await quotas.of('o3').snapshot()).toMatchObject({ requests: 1, inFlight: 1 });
 });
 
-it('a stop of all workers outlasts the end of jobs that were sent before it', async () => {
+it('a pause of all workers outlasts the end of jobs that were sent before it', async () => {
   await start({}, { maxInFlight: 1 });
   const quota = quotas.of('o3');
   const listener = new Redis(server.url);
@@ -245,11 +245,11 @@ it('a stop of all workers outlasts the end of jobs that were sent before it', as
     const [first] = [await ask('bob'), await ask('bob')];
     await dispatch();
     await quota.report({ what: 'rate_limited', retryAfterMs: 30_000 }, 'another');
-    await eventually(async () => expect(signals.isStopped(quota)).toBe(true));
+    await eventually(async () => expect(signals.isPaused(quota)).toBe(true));
     const before = woken;
     await quota.settle(quotaJobId('o3', first ?? ''), undefined);
     await eventually(async () => expect(woken).toBe(before + 1));
-    expect(signals.isStopped(quota)).toBe(true);
+    expect(signals.isPaused(quota)).toBe(true);
   } finally {
     listener.disconnect();
   }

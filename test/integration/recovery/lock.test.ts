@@ -99,7 +99,7 @@ describe('a job', () => {
     world.gate.shut(CREATES);
     const { id } = await world.ask('Ours?', { sim_think_ms: '60000' });
     await world.gate.holding(1);
-    await world.client.hset(world.keys.run(id), 'submitting', 'another-purchase');
+    await world.client.hset(world.keys.run(id), 'purchase_mark', 'another-purchase');
     world.gate.open();
     await eventually(() => expect(world.bought('Ours?')).toMatchObject([{ state: 'cancelled' }]));
     expect(await world.client.hgetall(world.keys.run(id))).not.toHaveProperty('upstream_id');

@@ -194,7 +194,7 @@ async function linesOf(route: StreamRoute, url: string): Promise<string[]> {
   const lines: string[] = [];
   for await (const message of messages) {
     const { number, line } = route.read(message);
-    if (number !== undefined) lines.push(`${number} ${line}`);
+    if (number !== undefined && line !== undefined) lines.push(`${number} ${line}`);
   }
   return lines;
 }

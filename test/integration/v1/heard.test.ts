@@ -25,9 +25,28 @@ const FORMS = [
   'noise',
   'comments',
   'plain_text',
+  'crlf',
+  'other_ids',
   'output_empty',
   'output_empty, no_indexes',
   'output_half',
+];
+
+const message = (content: unknown) => ({ id: 'msg_of_the_end', type: 'message', role: 'assistant', content });
+
+/** What last events have said. */
+const ENDS: readonly { set?: object; unset?: readonly string[] }[] = [
+  { unset: ['output'] },
+  { set: { output: null } },
+  { set: { output: 'none' } },
+  { set: { output: [message([])] } },
+  { set: { output: [message(ANSWER)] } },
+  { set: { output: [message([{ type: 'text', text: ANSWER }])] } },
+  { set: { output: [message([{ type: 'output_text', text: ANSWER.slice(0, 9) }])] } },
+  { set: { output: [], output_text: ANSWER } },
+  { set: { id: 'resp_of_the_end', output: [] } },
+  { unset: ['status'] },
+  { set: { status: null } },
 ];
 
 describe.each(['supported', 'rejected'] as const)('an upstream whose background mode is %s', (background) => {
@@ -66,6 +85,32 @@ describe.each(['supported', 'rejected'] as const)('an upstream whose background 
     expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, cancels: 0 });
   });
 
+  it.each(ENDS)('and whose last event has %j: the answer is whole, and told once', async (end) => {
+    const request = { ...asked('end'), metadata: { sim: 'end', sim_end: JSON.stringify(end) } };
+    const { body } = await call(instance.url, 'POST', '/jobs', { body: { request } });
+    const { id } = body as { id: string };
+    const job = await reached(instance.url, id, 'completed');
+    expect(job).toMatchObject({ attempt: 1, uncertain_purchases: 0, result: { answer_preview: ANSWER } });
+    const events = await readSse(`${instance.url}/jobs/${id}/events`);
+    const told = events.filter(({ event }) => event === 'delta');
+    expect(told.map(({ data }) => (data as { text: string }).text).join('')).toBe(ANSWER);
+    expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, cancels: 0 });
+  });
+
+  it.each<object | null>([
+    null,
+    {},
+    { input_tokens: 0, output_tokens: 0, total_tokens: 0 },
+    { input_tokens: '10', output_tokens: '20', total_tokens: '30' },
+    { input_tokens: -1, output_tokens: 5 },
+  ])('and whose last event has the usage %j: it is unknown and unpriced', async (usage) => {
+    const metadata = { sim: 'end', sim_end: JSON.stringify({ set: { usage } }) };
+    const request = { ...asked('end'), metadata };
+    const { body } = await call(instance.url, 'POST', '/jobs', { body: { request } });
+    const job = await reached(instance.url, (body as { id: string }).id, 'completed');
+    expect(job).toMatchObject({ cost_usd: null, result: { usage: null, cost_usd: null } });
+  });
+
   it.each(FORMS)("and whose streams have the form %s: OpenAI's SDK puts its stream together", async (sim) => {
     const stream = client.responses.stream(asked(sim));
     let told = '';
@@ -77,15 +122,6 @@ describe.each(['supported', 'rejected'] as const)('an upstream whose background 
     expect(final.output_text).toBe(ANSWER);
     expect((await client.responses.retrieve(final.id)).output_text).toBe(ANSWER);
   });
-
-  it.each(['usage_null', 'usage_empty'])(
-    'and that says %s: the usage is unknown and unpriced',
-    async (sim) => {
-      const { body } = await call(instance.url, 'POST', '/jobs', { body: { request: asked(sim) } });
-      const job = await reached(instance.url, (body as { id: string }).id, 'completed');
-      expect(job).toMatchObject({ cost_usd: null, result: { usage: null, cost_usd: null } });
-    },
-  );
 
   it.each(['refusal', 'refusal, no_indexes, no_opening', 'refusal, no_deltas'])(
     'and whose model answers with %s: the job has the words of the refusal, and no answer',

@@ -29,6 +29,19 @@ const idIn = (events: readonly ResponseStreamEvent[]): string => {
 const inOrder = (events: readonly ResponseStreamEvent[]): void =>
   expect(events.map(({ sequence_number }) => sequence_number)).toEqual(events.map((_, i) => i));
 
+const numbersOf = (events: readonly ResponseStreamEvent[]): number[] =>
+  events.map(({ sequence_number }) => sequence_number);
+/** Returns the events before the error with which the stream ends. */
+async function untilError(stream: AsyncIterable<ResponseStreamEvent>) {
+  const told: ResponseStreamEvent[] = [];
+  try {
+    for await (const event of stream) told.push(event);
+  } catch (error: unknown) {
+    return { told, error };
+  }
+  throw new Error('the stream was expected to end with an error');
+}
+
 describe('a stream', () => {
   it.each([true, false])(
     '(background: %s) has each event once, in order, and can be read again',
@@ -89,21 +102,74 @@ describe('a stream', () => {
     expect(await replayOf(client, id)).toEqual(events);
   });
 
-  it('over two attempts ends with the answer of the second, and reads the same later', async () => {
+  it('of a second attempt is whole, and has no number of the first', async () => {
     const asked = asks('Twice?', { ...LONG, sim: 'failed', sim_times: '1' });
-    const live = await allOf(await client.responses.create({ ...asked, stream: true }));
-    inOrder(live);
-    expect(await replayOf(client, idIn(live))).toEqual(live);
-    const stream = client.responses.stream({ response_id: idIn(live) });
-    const final = await stream.finalResponse();
+    const { told: first, error } = await untilError(
+      await client.responses.create({ ...asked, stream: true }),
+    );
+    inOrder(first);
+    const id = idIn(first);
+    expect(textIn(first)).not.toBe('');
+    expect(error).toMatchObject({
+      code: 'attempt_failed',
+      message: expect.stringContaining(`An attempt at response ${id} failed after a part of its answer`),
+      error: { response_id: id },
+    });
+    const second = await replayOf(client, id);
+    expect(second.map(({ type }) => type).slice(0, 2)).toEqual(['response.created', 'response.in_progress']);
+    const final = await client.responses.stream({ response_id: id }).finalResponse();
     expect(final).toMatchObject({ status: 'completed' });
-    // What was said in the first attempt stays in the stream, and is no part of the answer.
-    expect(textIn(live).endsWith(final.output_text)).toBe(true);
-    expect(textIn(live).length).toBeGreaterThan(final.output_text.length);
-    const ended = live.flatMap((event) => (event.type === 'response.output_item.done' ? [event] : []));
-    expect(ended.map(({ output_index }) => output_index)).toEqual([0, 1, 2, 3]);
-    expect(ended[1]?.item).toMatchObject({ type: 'message', status: 'incomplete' });
+    expect(textIn(second)).toBe(final.output_text);
+    expect(numbersOf(second).slice(0, 2)).toEqual([0, 1]);
+    // The `error` event has the number between the two attempts.
+    expect(second[2]?.sequence_number).toBe(first.length + 1);
+    expect(numbersOf(second.slice(2))).toEqual(second.slice(2).map((_, i) => first.length + 1 + i));
+    expect(await replayOf(client, id)).toEqual(second);
     expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
+  });
+
+  it('that is read on from an event of a failed attempt ends with the error, and after that with the next', async () => {
+    const asked = asks('Read on?', { ...LONG, sim: 'failed', sim_times: '1' });
+    const { told: first } = await untilError(await client.responses.create({ ...asked, stream: true }));
+    const id = idIn(first);
+    await reachedStatus(client, id, 'completed');
+    const whole = await replayOf(client, id);
+    const readOn = (starting_after: number) =>
+      client.responses.retrieve(id, { stream: true, starting_after });
+    const middle = first.findIndex(({ type }) => type === 'response.output_text.delta');
+    const rest = await untilError(await readOn(middle));
+    expect(rest.told).toEqual(first.slice(middle + 1));
+    expect(rest.error).toMatchObject({ code: 'attempt_failed' });
+    expect(await untilError(await readOn(first.length - 1))).toMatchObject({ told: [] });
+    expect(await allOf(await readOn(first.length))).toEqual(whole.slice(2));
+    // A reader that has seen none of the answer misses nothing by going on with the next attempt.
+    for (const opening of [0, 1]) {
+      expect(await allOf(await readOn(opening))).toEqual(whole.slice(opening + 1));
+    }
+  });
+
+  it('of an attempt that failed before its first word goes on with the next, without a trace of the first', async () => {
+    // The upstream has no background mode, so a response is lost with its connection.
+    const other = await startInstance({ simulator: { background: 'rejected' } });
+    const fault = { sim: 'cut', sim_events: '3', sim_times: '1' };
+    const asked = { ...asks('Silent?', { ...LONG, ...fault }), reasoning: {} };
+    const { client: its } = openSdk(other.url);
+    try {
+      const live = await allOf(await its.responses.create({ ...asked, stream: true }));
+      inOrder(live);
+      expect(live.filter(({ type }) => type === 'response.created')).toHaveLength(1);
+      const final = await its.responses.retrieve(idIn(live));
+      expect(textIn(live)).toBe(final.output_text);
+      expect(live.at(-1)).toMatchObject({ type: 'response.completed', response: { output: final.output } });
+      const opened = live.flatMap((event) =>
+        event.type === 'response.output_item.added' ? [event.item.id] : [],
+      );
+      expect(opened).toEqual(final.output.map(({ id }) => id));
+      expect(await replayOf(its, final.id)).toEqual(live);
+      expect(other.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
+    } finally {
+      await other.stop();
+    }
   });
 
   it('of a response that ran out of tokens ends as incomplete', async () => {

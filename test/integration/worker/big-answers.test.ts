@@ -81,6 +81,7 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       refusal: null,
       cost_usd: expect.any(Number),
       fallback_from: null,
+      fallback_extra_usd: null,
       service_tier: 'default',
     });
     // The text is there once: the SDK's `output_text`, which is not on the wire, would double it.

@@ -65,7 +65,7 @@ describe('cancelling an active job', () => {
     await start({ patience: { graceMs: 100 } });
     const { id } = await world.ask('Anybody there?', { sim: 'hang' });
     await eventually(async () =>
-      expect(await world.client.hexists(world.keys.run(id), 'submitting')).toBe(1),
+      expect(await world.client.hexists(world.keys.run(id), 'purchase_mark')).toBe(1),
     );
     await world.queue.cancel(id);
     expect(await world.finished(id, PROMPTLY_MS)).toMatchObject({ status: 'cancelled' });

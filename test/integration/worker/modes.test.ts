@@ -1,3 +1,4 @@
+import type { GivenReply } from '../../../simulator/faults/odd-replies.ts';
 import type { ModelConfig } from '../../../src/config/file.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
@@ -73,6 +74,45 @@ describe('a worker', () => {
     await complete('Second', false);
     expect(world.bought('First')).toHaveLength(2);
     expect(world.bought('Second')).toHaveLength(1);
+  });
+
+  it.each<[string, GivenReply]>([
+    ['OpenAI', { status: 400, json: { error: { message: 'Unknown parameter', param: 'background' } } }],
+    ['FastAPI', { status: 422, json: { detail: [{ loc: ['body', 'background'], msg: 'Extra inputs' }] } }],
+    ['LiteLLM', { status: 500, json: { error: { message: "does not support parameters: ['background']" } } }],
+    ['a gateway', { status: 405, text: 'background mode is not supported' }],
+    ['a 200', { status: 200, json: { error: { message: 'background is not supported', code: 400 } } }],
+  ])('learns from %s that a server has no background mode', async (_who, background) => {
+    await start({ simulator: { background } });
+    await complete('First', true);
+    await complete('Second', false);
+    expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 1, purchases: 2 });
+  });
+
+  it.each<[string, GivenReply]>([
+    [
+      'OpenAI',
+      { status: 400, json: { error: { message: 'Your organization must be verified', param: 'stream' } } },
+    ],
+    ['FastAPI', { status: 422, json: { detail: [{ loc: ['body', 'stream'], msg: 'not supported' }] } }],
+    ['a gateway', { status: 501, text: 'stream=true is not implemented' }],
+    ['a deployment', { status: 500, json: { error: { message: 'Streaming is not supported here' } } }],
+  ])('learns from %s that a server has no streams', async (_who, streams) => {
+    await start({ simulator: { streams } });
+    await complete('First', true);
+    await complete('Second', true);
+    expect(world.simulator.ledger.totals()).toMatchObject({ rejected: 1, purchases: 2 });
+  });
+
+  it('asks more than eight questions at once of a server that sends its first byte with the answer', async () => {
+    await start({
+      simulator: { background: 'rejected', streams: 'rejected', thinkMs: 2000 },
+      patience: { slotMs: 100 },
+    });
+    const jobs = await Promise.all(Array.from({ length: 12 }, (_, i) => world.ask(`Number ${i}?`)));
+    for (const { id } of jobs)
+      expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 12, most_running: 12 });
   });
 
   it('polls at a server that has the background mode and no streams', async () => {

@@ -1,4 +1,10 @@
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { eventually } from '../eventually.ts';
 
@@ -8,6 +14,8 @@ import { eventually } from '../eventually.ts';
  */
 export interface UpstreamGate {
   url: string;
+  /** Every call so far, oldest first. */
+  calls: { method: string; path: string; headers: IncomingHttpHeaders }[];
   /** Holds back the answers to matching calls from now on. */
   shut(matches: (call: { method: string; path: string }) => boolean): void;
   /** Sends the answers that were held back. */
@@ -24,9 +32,11 @@ export const CANCELS = ({ path }: { path: string }): boolean => path.endsWith('/
 export async function openUpstreamGate(target: string): Promise<UpstreamGate> {
   let isHeld: (call: { method: string; path: string }) => boolean = () => false;
   const held = new Set<() => void>();
+  const calls: UpstreamGate['calls'] = [];
 
   const forward = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     const { method = '', url = '', headers } = incoming;
+    calls.push({ method, path: url, headers });
     const { hostname, port } = new URL(target);
     const call = request({ hostname, port, method, path: url, headers }, (answer) => {
       const pass = (): void => {
@@ -47,6 +57,7 @@ export async function openUpstreamGate(target: string): Promise<UpstreamGate> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
 
   return {
+    calls,
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     shut(matches) {
       isHeld = matches;

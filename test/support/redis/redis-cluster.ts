@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,45 +9,108 @@ import { eventually } from '../eventually.ts';
 import { serverOfThisMachine } from './redis-server.ts';
 
 export interface TestCluster {
-  /** `redis+cluster://` */
+  /** `redis+cluster://`, with the addresses of all nodes. */
   url: string;
+  /** The masters in the order of their slots, then the replica of the first. */
+  nodes: readonly ClusterNode[];
   stop(): Promise<void>;
 }
 
-/** A cluster of one node, which refuses commands over several slots like any cluster. */
-export async function startTestCluster(): Promise<TestCluster> {
+export interface ClusterNode {
+  readonly port: number;
+  /** A connection to this node alone. */
+  readonly admin: Redis;
+  kill(signal: NodeJS.Signals): void;
+}
+
+const SLOTS = 16_384;
+const START_LIMIT_MS = 30_000;
+
+/**
+ * startTestCluster starts a cluster, which refuses commands over several slots.
+ *
+ * @param masters Default 1, which cannot fail over. With 3 the first has a replica, which takes its place
+ *   about a second after it has gone silent.
+ */
+export async function startTestCluster({ masters = 1 } = {}): Promise<TestCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'o3q-cluster-'));
   const { path } = await resolveServer(serverOfThisMachine());
+  const count = masters === 1 ? 1 : masters + 1;
+  const started = await Promise.all(Array.from({ length: count }, () => startNode(path, folder)));
+  const nodes = started.map(({ node }) => node);
+  const leaders = nodes.slice(0, masters);
+
+  const share = Math.ceil(SLOTS / masters);
+  for (const [i, { admin }] of leaders.entries()) {
+    const last = Math.min((i + 1) * share, SLOTS) - 1;
+    await admin.call('CLUSTER', 'ADDSLOTSRANGE', String(i * share), String(last));
+    await admin.call('CLUSTER', 'SET-CONFIG-EPOCH', String(i + 1));
+  }
+  for (const { busPort, node } of started.slice(1)) {
+    await nodes[0]?.admin.call('CLUSTER', 'MEET', '127.0.0.1', String(node.port), String(busPort));
+  }
+  const first = String(await nodes[0]?.admin.call('CLUSTER', 'MYID'));
+  const replica = nodes[masters]?.admin;
+  if (replica !== undefined) {
+    await eventually(() => replica.call('CLUSTER', 'REPLICATE', first), START_LIMIT_MS);
+    await eventually(
+      async () => expect(await replica.info('replication')).toContain('master_link_status:up'),
+      START_LIMIT_MS,
+    );
+  }
+  for (const { admin } of nodes) {
+    await eventually(async () => {
+      expect(await admin.call('CLUSTER', 'INFO')).toMatch(
+        new RegExp(`cluster_state:ok[^]*cluster_known_nodes:${count}`),
+      );
+    }, START_LIMIT_MS);
+  }
+
+  return {
+    url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
+    nodes,
+    async stop() {
+      await Promise.all(started.map(({ end }) => end()));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+interface StartedNode {
+  readonly node: ClusterNode;
+  readonly busPort: number;
+  end(): Promise<void>;
+}
+
+async function startNode(binary: string, folder: string): Promise<StartedNode> {
   const port = await findFreePort();
   // The bus would otherwise be at port + 10000, which may not exist.
   const busPort = await findFreePort();
   const server = spawn(
-    path,
+    binary,
     [
       ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
-      ...[
-        '--cluster-enabled',
-        'yes',
-        '--cluster-port',
-        String(busPort),
-        '--cluster-announce-ip',
-        '127.0.0.1',
-      ],
+      ...['--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${port}.conf`],
+      ...['--cluster-port', String(busPort), '--cluster-announce-ip', '127.0.0.1'],
+      ...['--cluster-node-timeout', '1000', '--cluster-replica-validity-factor', '0'],
+      ...['--repl-diskless-sync-delay', '0', '--dbfilename', `${port}.rdb`],
     ],
     { stdio: 'ignore' },
   );
-  const exited = new Promise((resolve) => server.once('exit', resolve));
   const admin = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: null });
   admin.on('error', () => undefined);
-  await admin.call('CLUSTER', 'ADDSLOTSRANGE', '0', '16383');
-  await eventually(async () => expect(await admin.call('CLUSTER', 'INFO')).toContain('cluster_state:ok'));
-  admin.disconnect();
   return {
-    url: `redis+cluster://127.0.0.1:${port}`,
-    async stop() {
-      server.kill('SIGKILL');
-      await exited;
-      await rm(folder, { recursive: true, force: true });
+    busPort,
+    node: { port, admin, kill: (signal) => server.kill(signal) },
+    async end() {
+      admin.disconnect();
+      await killed(server);
     },
   };
+}
+
+async function killed(server: ChildProcess): Promise<void> {
+  const exited = new Promise((resolve) => server.once('exit', resolve));
+  server.kill('SIGKILL');
+  await exited;
 }

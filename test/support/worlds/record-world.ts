@@ -2,7 +2,7 @@ import type { Job } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
-import { createRunRecord, type RunRecordWriter } from '../../../src/run/writer.ts';
+import { createRunRecordWriter, type RunRecordWriter } from '../../../src/run/writer.ts';
 import { usageKey } from '../../../src/usage/keys.ts';
 import type { TestRedis } from '../redis/redis-server.ts';
 import { type BareWorker, createBareWorker } from '../worker/bare-worker.ts';
@@ -15,7 +15,7 @@ export interface RecordWorld {
   queue: InstanceQueue;
   o3: ModelQueue;
   worker: BareWorker;
-  recordOf(job: Job, lockToken: string): RunRecordWriter;
+  writerOf(job: Job, lockToken: string): RunRecordWriter;
   close(): Promise<void>;
 }
 
@@ -31,8 +31,8 @@ export async function openRecordWorld(server: TestRedis): Promise<RecordWorld> {
     queue,
     o3,
     worker,
-    recordOf: (job, lockToken) =>
-      createRunRecord({
+    writerOf: (job, lockToken) =>
+      createRunRecordWriter({
         redis,
         keys: o3.keys,
         id: job.id ?? '',

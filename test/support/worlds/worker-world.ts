@@ -4,6 +4,7 @@ import { createSimulator, type Simulator, type SimulatorOptions } from '../../..
 import type { Models } from '../../../src/config/file.ts';
 import { isFinishedJob } from '../../../src/job/job.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
+import type { UpstreamHeaders } from '../../../src/job/upstream-headers.ts';
 import type { FinishedJob, JobView } from '../../../src/job/view.ts';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { createLogger } from '../../../src/process/log.ts';
@@ -66,6 +67,7 @@ export interface AskOptions {
   priority?: number;
   model?: string;
   webhook_url?: string;
+  upstream_headers?: UpstreamHeaders;
 }
 
 export interface WorkerWorldOptions {

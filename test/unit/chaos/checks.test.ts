@@ -30,6 +30,7 @@ const result = {
   answer_preview: '',
   upstream_model: 'o3',
   fallback_from: null,
+  fallback_extra_usd: null,
   incomplete_reason: null,
   refusal: null,
 };

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { onFastClock } from '../../support/fast-clock.ts';
@@ -22,6 +23,14 @@ async function errorOf(call: Promise<unknown>): Promise<O3ClientError> {
   );
   if (outcome instanceof O3ClientError) return outcome;
   throw new Error(`Expected an O3ClientError, got ${String(outcome)}`);
+}
+
+/** The address of a server that closes every connection at its first byte, which is that of TLS. */
+async function slammed(): Promise<string> {
+  const server = createServer((socket) => socket.once('data', () => socket.destroy()));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
+  return `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 describe('a read', () => {
@@ -78,6 +87,20 @@ describe('enqueue', () => {
     const { url } = await startScripted(cut);
     const lost = await errorOf(new O3Client({ url }).enqueue({ question: 'Why?' }));
     expect(lost.message).toMatch('look with `o3q list` before you repeat it');
+  });
+
+  it.each<[string, () => Promise<string>]>([
+    ['a port that fetch refuses', async () => 'http://127.0.0.1:9'],
+    ['a name that does not exist', async () => 'http://no-such-host.invalid'],
+    ['TLS on a plain port', async () => (await startScripted(cut)).url.replace('http:', 'https:')],
+    ['a server that closes before TLS is agreed', slammed],
+    ['an address to which no socket can be connected', async () => 'http://[fe80::1]:4000'],
+  ])('does not say that the call may have been carried out: %s', async (_, address) => {
+    const url = await address();
+    const error = await errorOf(new O3Client({ url }).enqueue({ question: 'Why?' }));
+    expect(error.code).toBe('instance_unreachable');
+    expect(error.message).toMatch(`No o3-queue answers at ${url} (`);
+    expect(error.message).not.toMatch('carried out');
   });
 
   it('names every flaw of a request that was refused', async () => {

@@ -7,7 +7,7 @@ import { defaultModels, readConfigFile } from '../../../src/config/file.ts';
 import { ConfigError } from '../../../src/errors/setup-error.ts';
 
 /** What holds without a file. */
-const DEFAULTS = { ...defaultModels(), http: { requestsPerMinute: 60_000 } };
+const DEFAULTS = { ...defaultModels(), http: { requestsPerMinute: 60_000 }, hasBuiltInModels: true };
 
 /** The shortest that is taken: 24 bytes. */
 const WEBHOOK_SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
@@ -50,7 +50,7 @@ describe('the variables', () => {
       shutdownMs: 10_000,
       logLevel: 'info',
       openai: { apiKey: undefined, baseUrl: undefined, webhookSecret: undefined },
-      webhookSecret: undefined,
+      signingSecret: undefined,
     });
     expect(readClientConfig({})).toEqual({ url: 'http://127.0.0.1:3000', apiKey: undefined });
   });
@@ -89,7 +89,7 @@ describe('the variables', () => {
       port: 0,
       keys: [{ name: 'admin', secret: 'correct-horse-battery' }],
       openai: { apiKey: 'sk-1234', baseUrl: 'https://example.test/v1', webhookSecret: 'whsec_1234' },
-      webhookSecret: WEBHOOK_SECRET,
+      signingSecret: WEBHOOK_SECRET,
       allowPrivateWebhooks: true,
       defaultModel: 'mini',
       concurrency: 1,
@@ -124,7 +124,7 @@ describe('the variables', () => {
     ['O3Q_PREFIX', 'a:b', '1 to 64 letters'],
     ['O3Q_PREFIX', '{o3}', '1 to 64 letters'],
     ['O3Q_REDIS_DOWNLOAD', 'yes', '"0"|"1"'],
-    ['LOG_LEVEL', 'loud', '"debug"'],
+    ['LOG_LEVEL', 'loud', '"trace"|"debug"|"info"|"warn"|"error"|"fatal"|"silent"'],
     ['OPENAI_BASE_URL', 'example.test/v1', 'begins with http:// or https://'],
   ])('%s=%s is refused with what was expected and what came', (name, value, expected) => {
     const flaws = flawsIn({ [name]: value });
@@ -253,8 +253,17 @@ describe('secrets', () => {
 describe('the file', () => {
   it('may omit every setting', () => {
     expect(readConfigFile(file({}))).toEqual(DEFAULTS);
-    expect(readConfigFile(file({ models: { o3: {} } }))).toEqual(DEFAULTS);
     expect(readConfigFile(file({ http: {} }))).toEqual(DEFAULTS);
+  });
+
+  it('that names no models has the built-in o3, with fallbacks that a configured o3 does not have', () => {
+    const { o3 } = DEFAULTS.models;
+    expect(o3).toMatchObject({ upstream: 'o3', fallbacks: ['gpt-6.1-sol', 'gpt-6.2-sol'] });
+    expect(readConfigFile(file({ models: { o3: {} } }))).toEqual({
+      ...DEFAULTS,
+      models: { o3: { ...o3, fallbacks: [] } },
+      hasBuiltInModels: false,
+    });
   });
 
   it('gives each model its upstream, and names the default model', () => {
@@ -323,6 +332,20 @@ describe('the file', () => {
     const flaws = flawsIn({ O3Q_CONFIG: path });
     expect(flaws).toEqual([expect.stringMatching(said)]);
     expect(flaws[0]?.startsWith(where === '' ? `${path}: ` : `${path}: ${where}`)).toBe(true);
+  });
+
+  it('is refused with a wrong default model and all other flaws in one message', () => {
+    const path = file({
+      defaultModel: 'o9',
+      models: { o3: { maxAttempts: 0 } },
+      retention: { failedHours: -1 },
+    });
+    expect(flawsIn({ O3Q_CONFIG: path, PORT: 'x' })).toEqual([
+      expect.stringContaining('PORT'),
+      expect.stringContaining('models.o3.maxAttempts'),
+      expect.stringContaining('retention.failedHours'),
+      expect.stringContaining('defaultModel: expected one of o3, got "o9"'),
+    ]);
   });
 
   it('must exist when O3Q_CONFIG names it', () => {

@@ -13,6 +13,22 @@ describe('the words of a refusal', () => {
     [400, { error: 'plain' }, 'plain'],
     [400, { success: false, errors: [{ code: 7003, message: 'no route' }] }, 'no route'],
     [400, { title: 'Bad', status: 400 }, 'Bad'],
+    [400, { code: 40001, msg: 'wrong top_p' }, 'wrong top_p'],
+    [
+      400,
+      {
+        error: {
+          message: 'Provider returned error',
+          metadata: { raw: '{"error":{"message":"too large: 999"}}', provider_name: 'OpenAI' },
+        },
+      },
+      'Provider returned error: too large: 999',
+    ],
+    [
+      502,
+      { error: { message: 'Provider returned error', metadata: { raw: 'busy' } } },
+      'Provider returned error: busy',
+    ],
     [400, 'just text', 'just text'],
     [500, '', 'it gave no reason'],
     [
@@ -55,6 +71,11 @@ describe('a 200 that is no response', () => {
       'not_found',
     ],
     ['{"detail": "top_p must be below 1"}', 'application/json', 'invalid_request'],
+    ['{"error_code": 336003, "error_msg": "the prompt is too short"}', 'application/json', 'invalid_request'],
+    ['{"status": "error", "message": "wrong top_p"}', 'application/json', 'invalid_request'],
+    ['{"success": false, "message": "Insufficient balance"}', 'application/json', 'quota_exhausted'],
+    ['{"code": 401, "msg": "invalid token", "data": null}', 'application/json', 'authentication'],
+    ['{"error": "Unexpected endpoint or method. (POST /responses)"}', 'application/json', 'wrong_address'],
     ['{"message": "pong"}', 'application/json', 'wrong_address'],
     ['{}', 'application/json', 'wrong_address'],
     ['<!doctype html><title>Log in</title>', 'text/html', 'wrong_address'],

@@ -47,6 +47,20 @@ describe('a refusal by the upstream', () => {
     expect(failureFromSdk(error)).toMatchObject({ code, retryable });
   });
 
+  it.each([
+    ['mismatched_organization', 'OpenAI-Organization header should match organization for API key'],
+    ['invalid_project', 'No such project: proj_x'],
+  ])('%s is the fault of a job that names its own account, and else of the key', (code, message) => {
+    const error = refused(401, { message, code });
+    expect(failureFromSdk(error, { hasOwnAccount: true })).toMatchObject({ code: 'invalid_request' });
+    expect(failureFromSdk(error)).toMatchObject({ code: 'authentication' });
+  });
+
+  it('a wrong key concerns every job, also one that names its own account', () => {
+    const error = refused(401, { message: 'Incorrect API key provided', code: 'invalid_api_key' });
+    expect(failureFromSdk(error, { hasOwnAccount: true })).toMatchObject({ code: 'authentication' });
+  });
+
   it('is not made of our own abort', () => {
     expect(failureFromSdk(new APIUserAbortError())).toBeUndefined();
   });

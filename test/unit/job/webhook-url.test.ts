@@ -1,6 +1,5 @@
-import { refusedRange } from '../../../src/job/public-address.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
-import { webhookUrlFlaw } from '../../../src/job/webhook-url.ts';
+import { refusedRange, webhookUrlFlaw } from '../../../src/job/webhook-url.ts';
 
 describe('an address', () => {
   it.each([

@@ -9,8 +9,7 @@ const OUTPUT = [
 ];
 
 function heard(events: readonly ResponseEvent[]) {
-  let index = 0;
-  const streamed = createStreamedOutput(() => index++);
+  const streamed = createStreamedOutput();
   return { streamed, events: events.flatMap((event) => streamed.add(event)) };
 }
 

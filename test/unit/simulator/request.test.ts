@@ -1,13 +1,14 @@
 import { ApiError } from '../../../simulator/api/errors.ts';
 import { createFaultCounts } from '../../../simulator/faults/fault-count.ts';
 import { createModels, DEFAULT_MODELS } from '../../../simulator/models/models.ts';
+import { accountOf } from '../../../simulator/request/account.ts';
 import { readCreateRequest } from '../../../simulator/request/create-request.ts';
 
 const GOOD = { model: 'o3', input: 'x' };
 
 function refusalOf(body: unknown) {
   try {
-    readCreateRequest(body, createModels(DEFAULT_MODELS));
+    readCreateRequest(body, accountOf({}), createModels(DEFAULT_MODELS));
   } catch (error: unknown) {
     if (error instanceof ApiError) return { status: error.status, ...error.body };
     throw error;

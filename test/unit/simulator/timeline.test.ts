@@ -1,4 +1,5 @@
 import { createModels, DEFAULT_MODELS } from '../../../simulator/models/models.ts';
+import { accountOf } from '../../../simulator/request/account.ts';
 import { readCreateRequest } from '../../../simulator/request/create-request.ts';
 import { type Script, writeScript } from '../../../simulator/response/script.ts';
 import { phaseAt, statusAt, timeline } from '../../../simulator/response/timeline.ts';
@@ -9,7 +10,7 @@ const KEEPALIVE_MS = 30_000;
 function scriptOf(metadata: Record<string, string> = {}, body: Record<string, unknown> = {}): Script {
   const models = createModels(DEFAULT_MODELS);
   const whole = { model: 'o3', input: 'x', background: true, metadata, ...body };
-  const request = readCreateRequest(whole, models);
+  const request = readCreateRequest(whole, accountOf({}), models);
   return writeScript(request, {
     id: `resp_${'0'.repeat(48)}`,
     createdAtMs: 1_795_392_000_000,

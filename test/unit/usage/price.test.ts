@@ -25,6 +25,11 @@ describe('the cost of a response', () => {
     ['gpt-5-nano', 1000 * 50 + 500 * 400],
     ['gpt-5.4', 1000 * 2500 + 500 * 15_000],
     ['o3-deep-research', 1000 * 10_000 + 500 * 40_000],
+    // Not in @pydantic/genai-prices.
+    ['gpt-6.1-sol', 1000 * 2000 + 500 * 10_000],
+    ['gpt-6.1-terra', 1000 * 1000 + 500 * 5000],
+    ['gpt-6.2-sol-2026-11-17', 1000 * 2000 + 500 * 10_000],
+    ['gpt-6.2-astra', 1000 * 8000 + 500 * 40_000],
   ])('%s costs its public price', (model, nano) => {
     expect(costOf(model)).toBe(nano);
   });
@@ -40,6 +45,15 @@ describe('the cost of a response', () => {
     expect(costOf('o3', null, cached)).toBe(600 * 2000 + 400 * 500 + 500 * 8000);
     const written = usage(1000, 500, { cached_tokens: 400, cache_write_tokens: 100 });
     expect(costOf('gpt-6-sol', null, written)).toBe(500 * 2000 + 400 * 200 + 100 * 2500 + 500 * 10_000);
+  });
+
+  it('the models that the package does not know have the same rules', () => {
+    const used = usage(1000, 500, { cached_tokens: 400, cache_write_tokens: 100 });
+    expect(costOf('gpt-6.1-sol', null, used)).toBe(500 * 2000 + 400 * 100 + 100 * 2500 + 500 * 10_000);
+    expect(costOf('gpt-6.1-sol', null, usage(300_000, 1000))).toBe(300_000 * 4000 + 1000 * 15_000);
+    expect(costOf('gpt-6.1-sol', 'flex')).toBe((costOf('gpt-6.1-sol') ?? 0) / 2);
+    // Not served in that tier.
+    expect(costOf('gpt-6.2-sol', 'flex')).toBeNull();
   });
 
   it('reasoning costs nothing extra, because it is part of the output', () => {
@@ -81,6 +95,7 @@ describe('an unknown cost is null', () => {
     'gpt-99',
     'o3-of-another',
     'my-model-2',
+    'gpt-6.2-astra-law',
     'llama3.2:3b',
     '',
     'toString',

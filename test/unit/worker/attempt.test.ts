@@ -39,7 +39,7 @@ interface Answers {
   cancel?: () => Promise<UpstreamResponse | null>;
   /** Whether nothing may be sent to the upstream after a refusal. */
   allWait?: boolean;
-  submit?: RunRecordWriter['submit'];
+  markPurchase?: RunRecordWriter['markPurchase'];
   store?: () => ReturnType<RunRecordWriter['storePurchase']>;
   save?: (progress: RunProgress) => { cancelRequested: boolean };
 }
@@ -58,15 +58,17 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
     alias: 'o3',
     model: { ...defaultModels().models['o3'], ...policy } as ModelConfig,
     prices: createPriceList({}),
-    record: {
+    writer: {
       begin: async () => ({
         state: known.status === undefined ? 'open' : 'finished',
         record: { ...runRecordFrom([]), attempt: 1, ...known },
       }),
       read: async () => ({ ...runRecordFrom([]), ...known, ...later }),
-      submit: async (token) => {
-        done.push('submit');
-        return answers.submit?.(token) ?? { kind: 'ok', replaced: known.submitting !== undefined };
+      markPurchase: async (fencingToken) => {
+        done.push('mark');
+        return (
+          answers.markPurchase?.(fencingToken) ?? { kind: 'ok', replaced: known.purchaseMark !== undefined }
+        );
       },
       storePurchase: async (_token, { upstreamId }) => {
         done.push(`store ${upstreamId}`);
@@ -75,7 +77,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
       eventLog: async () => ({ entries: [], purchase: 0 }),
       save: async (progress, spent) => {
         if (spent) booked.push(spent);
-        const withdrawn = 'submitting' in progress ? 'withdrawn' : undefined;
+        const withdrawn = 'purchaseMark' in progress ? 'withdrawn' : undefined;
         done.push(`save ${progress.error?.code ?? withdrawn ?? progress.upstreamStatus ?? ''}`);
         return answers.save?.(progress) ?? { cancelRequested: false };
       },
@@ -98,6 +100,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
       sent: async () => {},
       accepted: () => {},
       refused: async () => answers.allWait ?? false,
+      failedInside: async () => answers.allWait ?? false,
       report: async () => answers.allWait ?? false,
     },
     onPurchase: (event) => void purchases.push(event),
@@ -107,7 +110,8 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
 }
 
 function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
-  return {
+  const upstream: Upstream = {
+    withHeaders: () => upstream,
     create: async () => {
       done.push('create');
       if (create !== undefined) throw create;
@@ -125,6 +129,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
       done.push('cancel');
       return cancel?.() ?? null;
     },
+    delete: async () => true,
     listModels: async () => undefined,
     graceMs: 300,
     lostMs: 1000,
@@ -132,6 +137,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     pace: createPace(200),
     close: async () => {},
   };
+  return upstream;
 }
 
 describe('runAttempt', () => {
@@ -141,7 +147,7 @@ describe('runAttempt', () => {
       kind: 'completed',
       summary: { answer_preview: 'Yes.', upstream_model: 'o3-2025-04-16', usage: null },
     });
-    expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'finish completed']);
+    expect(done).toEqual(['mark', 'create', 'store resp_1', 'look', 'finish completed']);
     expect(purchases).toEqual(['bought']);
     expect(ends).toMatchObject([{ response: ANSWERED }]);
   });
@@ -178,7 +184,7 @@ describe('runAttempt', () => {
     const oom = new Error('OOM command not allowed');
     const { run, done } = attemptOf({}, { store: () => Promise.reject(oom) });
     await expect(run()).rejects.toBe(oom);
-    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
+    expect(done).toEqual(['mark', 'create', 'store resp_1', 'cancel']);
   });
 });
 
@@ -188,7 +194,7 @@ describe('a failure', () => {
   it('leads to a retry when a later attempt may succeed, until no attempt is left', async () => {
     const second = attemptOf({ attempt: 2 }, { create: down });
     expect(await second.run()).toMatchObject({ kind: 'retry', failure: down, attempt: 2 });
-    expect(second.done).toEqual(['submit', 'create', 'save withdrawn', 'save upstream_error']);
+    expect(second.done).toEqual(['mark', 'create', 'save withdrawn', 'save upstream_error']);
     const last = attemptOf({ attempt: 3 }, { create: down });
     expect(await last.run()).toMatchObject({ kind: 'failed', code: 'upstream_error' });
   });
@@ -196,13 +202,13 @@ describe('a failure', () => {
   it('leads to no retry when the job was cancelled meanwhile', async () => {
     const { run, done } = attemptOf({}, { create: down, save: () => ({ cancelRequested: true }) });
     await run();
-    expect(done).toEqual(['submit', 'create', 'save withdrawn', 'save upstream_error', 'finish failed']);
+    expect(done).toEqual(['mark', 'create', 'save withdrawn', 'save upstream_error', 'finish failed']);
   });
 
   it('cancels a response that can no longer be followed', async () => {
     const { run, done } = attemptOf({}, { lookup: new TerminalError('not_found', '404') });
     expect(await run()).toMatchObject({ kind: 'retry', failure: { code: 'response_lost' } });
-    expect(done.slice(0, 4)).toEqual(['submit', 'create', 'store resp_1', 'look']);
+    expect(done.slice(0, 4)).toEqual(['mark', 'create', 'store resp_1', 'look']);
     expect(done.slice(-2)).toEqual(['save response_lost', 'cancel']);
   });
 
@@ -210,7 +216,7 @@ describe('a failure', () => {
     const lookup = { id: 'resp_1', status: 'failed', error: { code: 'server_error', message: 'x' } };
     const { run, done } = attemptOf({}, { lookup });
     expect(await run()).toMatchObject({ kind: 'retry', failure: { code: 'response_failed' } });
-    expect(done).toEqual(['submit', 'create', 'store resp_1', 'look', 'save response_failed']);
+    expect(done).toEqual(['mark', 'create', 'store resp_1', 'look', 'save response_failed']);
   });
 
   it('keeps a silent response for the next attempt to adopt, and cancels it after the last attempt', async () => {
@@ -262,15 +268,18 @@ describe('a cancel', () => {
   });
 
   it('prevents the create when the mark of the create finds it', async () => {
-    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'cancel-requested' }) });
+    const { run, done, purchases } = attemptOf(
+      {},
+      { markPurchase: async () => ({ kind: 'cancel-requested' }) },
+    );
     expect(await run()).toEqual({ kind: 'cancelled' });
-    expect([done, purchases]).toEqual([['submit', 'finish cancelled'], []]);
+    expect([done, purchases]).toEqual([['mark', 'finish cancelled'], []]);
   });
 
   it('that comes while the response is bought is sent to the upstream once', async () => {
     const { run, done } = attemptOf({}, { store: async () => 'cancel-requested' });
     expect(await run()).toEqual({ kind: 'cancelled' });
-    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel', 'finish cancelled']);
+    expect(done).toEqual(['mark', 'create', 'store resp_1', 'cancel', 'finish cancelled']);
   });
 
   it('that comes while the response runs is sent to the upstream at once and once, and its usage is booked', async () => {
@@ -290,13 +299,13 @@ describe('a lost lock', () => {
   it('leaves a response whose id was stored to the worker that has the lock', async () => {
     const { run, done } = attemptOf({}, { store: () => Promise.reject(new LockLostError('job_1')) });
     expect(await run()).toEqual({ kind: 'lost' });
-    expect(done).toEqual(['submit', 'create', 'store resp_1']);
+    expect(done).toEqual(['mark', 'create', 'store resp_1']);
   });
 
   it('cancels a response whose create was superseded by another', async () => {
     const { run, done } = attemptOf({}, { store: async () => 'superseded' });
     expect(await run()).toEqual({ kind: 'lost' });
-    expect(done).toEqual(['submit', 'create', 'store resp_1', 'cancel']);
+    expect(done).toEqual(['mark', 'create', 'store resp_1', 'cancel']);
   });
 
   it('leaves an adopted response alone', async () => {
@@ -347,12 +356,12 @@ describe('a worker that stops', () => {
     };
     const world = attemptOf({}, { lookup: RUNNING, store });
     expect(await world.run()).toEqual({ kind: 'released' });
-    expect(world.done).toEqual(['submit', 'create', 'store resp_1']);
+    expect(world.done).toEqual(['mark', 'create', 'store resp_1']);
   });
 
   it('does not wait for the id of an earlier create', async () => {
-    const submitting = { token: 'purchase-0', at: Date.now(), over: false };
-    const { run, active, done, purchases } = attemptOf({ submitting });
+    const purchaseMark = { fencingToken: 'purchase-0', at: Date.now(), isAbandoned: false };
+    const { run, active, done, purchases } = attemptOf({ purchaseMark });
     const running = run();
     active.requestStop();
     expect(await running).toEqual({ kind: 'released' });
@@ -361,24 +370,24 @@ describe('a worker that stops', () => {
 });
 
 describe('an uncertain purchase', () => {
-  const submitting = { token: 'purchase-0', at: Date.now(), over: false };
+  const purchaseMark = { fencingToken: 'purchase-0', at: Date.now(), isAbandoned: false };
   const uncertain = new PurchaseUncertainError(new RetryableError('connection_lost', 'reset'));
 
   it('is counted when the job is bought again', async () => {
-    const { run, done, purchases } = attemptOf({ submitting: { ...submitting, over: true } });
+    const { run, done, purchases } = attemptOf({ purchaseMark: { ...purchaseMark, isAbandoned: true } });
     expect(await run()).toMatchObject({ kind: 'completed' });
-    expect(done[0]).toBe('submit');
+    expect(done[0]).toBe('mark');
     expect(purchases).toEqual(['uncertain', 'bought']);
   });
 
   it('fails the job when that is the policy', async () => {
-    const { run, done, purchases } = attemptOf({ submitting }, {}, { onUncertain: 'fail' });
+    const { run, done, purchases } = attemptOf({ purchaseMark }, {}, { onUncertain: 'fail' });
     expect(await run()).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
     expect([done, purchases]).toEqual([['finish failed'], ['uncertain']]);
   });
 
   it('is adopted when its sender stores the id late', async () => {
-    const { run, later, done, purchases } = attemptOf({ submitting });
+    const { run, later, done, purchases } = attemptOf({ purchaseMark });
     const running = run();
     Object.assign(later, ADOPTABLE);
     expect(await running).toMatchObject({ kind: 'completed' });
@@ -387,15 +396,18 @@ describe('an uncertain purchase', () => {
 
   it('is adopted when its sender stores the id just before another create', async () => {
     const record = { ...runRecordFrom([]), ...ADOPTABLE };
-    const { run, done, purchases } = attemptOf({}, { submit: async () => ({ kind: 'purchased', record }) });
+    const { run, done, purchases } = attemptOf(
+      {},
+      { markPurchase: async () => ({ kind: 'purchased', record }) },
+    );
     expect(await run()).toMatchObject({ kind: 'completed' });
-    expect([done, purchases]).toEqual([['submit', 'look', 'finish completed'], ['adopted']]);
+    expect([done, purchases]).toEqual([['mark', 'look', 'finish completed'], ['adopted']]);
   });
 
   it('keeps its mark for the next attempt, and is counted when there is none', async () => {
     const first = attemptOf({}, { create: uncertain });
     expect(await first.run()).toMatchObject({ kind: 'retry', failure: uncertain.failure });
-    expect([first.done, first.purchases]).toEqual([['submit', 'create', 'save connection_lost'], []]);
+    expect([first.done, first.purchases]).toEqual([['mark', 'create', 'save connection_lost'], []]);
     const careful = attemptOf({}, { create: uncertain }, { onUncertain: 'fail' });
     expect(await careful.run()).toMatchObject({ kind: 'failed', code: 'purchase_uncertain' });
     expect(careful.purchases).toEqual(['uncertain']);

@@ -15,13 +15,13 @@ interface Written {
   progress: RunProgress;
 }
 
-/** A journalist whose record does what the test says. */
+/** An event log writer whose run record writer does what the test says. */
 function newsroom({ perSecond = 1000, pace = createPace(perSecond) } = {}) {
   const written: Written[] = [];
   const interruptions: InterruptionReason[] = [];
   let answer = async (): Promise<{ cancelRequested: boolean }> => ({ cancelRequested: false });
   const eventLogWriter = createEventLogWriter({
-    record: {
+    writer: {
       async append(entry, progress) {
         written.push({ at: Date.now() - startedAt, texts: textsOf(entry), progress });
         return answer();

@@ -42,6 +42,9 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
   const controller = new AbortController();
   const options: FollowOptions = {
     upstream: {
+      withHeaders: (): never => {
+        throw new Error('expected no headers');
+      },
       create: async () => next([]),
       resume: async (_id, after) => {
         resumedAfter.push(after);
@@ -52,6 +55,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
         return next(lookups);
       },
       cancel: async () => null,
+      delete: async () => true,
       listModels: async () => undefined,
       graceMs: 0,
       lostMs: 60_000,

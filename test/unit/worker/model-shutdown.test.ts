@@ -1,5 +1,10 @@
 import { daysUntil, isPast, shutdownTime } from '../../../src/models/catalog.ts';
-import { countOutliving, endsOf, isWorthNotice } from '../../../worker/maintenance/model-shutdown.ts';
+import {
+  countOutliving,
+  endsOf,
+  isNearOrPast,
+  isWorthNotice,
+} from '../../../worker/maintenance/model-shutdown.ts';
 
 const DATE = '2026-12-11';
 const at = (time: string): number => Date.parse(`${time}Z`);
@@ -40,6 +45,13 @@ describe('announced shutdowns', () => {
         .filter(isWorthNotice)
         .map(({ upstreamModel }) => upstreamModel),
     ).toEqual(names);
+  });
+
+  it('the start of a worker also warns of a shutdown that is over', () => {
+    expect(ends('2026-11-10T00:00:00').filter(isNearOrPast)).toEqual([]);
+    expect(ends('2026-12-12T00:00:00').filter(isNearOrPast)).toMatchObject([
+      { upstreamModel: 'o3', isPast: true, successor: 'gpt-5' },
+    ]);
   });
 
   it('the log goes on warning when nothing takes over', () => {

@@ -28,6 +28,20 @@ describe('endFrom', () => {
     });
   });
 
+  it.each([
+    // 2 instead of 2 dollars for input, 10 instead of 8 for output.
+    ['gpt-6.1-sol', 'o3', 0.001],
+    ['o3', 'gpt-6.1-sol', -0.001],
+    ['gpt-6.1-sol', 'gpt-6.2-sol', 0],
+    ['gpt-6.1-sol', 'a-model-without-a-price', null],
+    ['a-model-without-a-price', 'o3', null],
+    ['gpt-6.1-sol', null, null],
+  ])('says what the answer of %s costs more than that of %s would: %s', (model, from, extra) => {
+    const usage = { input_tokens: 1000, output_tokens: 500 };
+    const end = endFrom({ id: 'r', status: 'completed', model, usage }, PRICES, from);
+    expect(end).toMatchObject({ summary: { fallback_from: from, fallback_extra_usd: extra } });
+  });
+
   it('returns an answer when a server sends no status', () => {
     const output = [{ type: 'message', content: [{ type: 'output_text', text: 'Yes.' }] }];
     expect(endFrom({ id: 'r', output }, PRICES)).toMatchObject({
@@ -36,6 +50,7 @@ describe('endFrom', () => {
         answer_preview: 'Yes.',
         upstream_model: 'unknown',
         fallback_from: null,
+        fallback_extra_usd: null,
         incomplete_reason: null,
         refusal: null,
       },
@@ -81,6 +96,7 @@ describe('outcomeOf', () => {
       answer_preview: '',
       upstream_model: 'o3',
       fallback_from: null,
+      fallback_extra_usd: null,
       incomplete_reason: null,
       refusal: null,
     };

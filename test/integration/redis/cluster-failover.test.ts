@@ -1,0 +1,71 @@
+import { connectRedis, type RedisClient, type RedisRole } from '../../../src/redis/connection.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type ClusterNode, startTestCluster, type TestCluster } from '../../support/redis/redis-cluster.ts';
+
+/** The replica is promoted about two seconds after its master hangs; the rest is for a busy machine. */
+const LIMIT_MS = 30_000;
+/** Its slot, 3300, belongs to the first master, which has a replica. */
+const KEY = 'b';
+
+let cluster: TestCluster;
+let clients: RedisClient[];
+let errors: string[];
+
+beforeEach(async () => {
+  cluster = await startTestCluster({ masters: 3 });
+  clients = [];
+  errors = [];
+}, 60_000);
+afterEach(async () => {
+  for (const client of clients) client.disconnect();
+  cluster.nodes[0]?.kill('SIGCONT');
+  await cluster.stop();
+});
+
+async function connected(role: RedisRole, listens = false): Promise<RedisClient> {
+  const client = connectRedis(cluster.url, role, {
+    onError: ({ message }) => errors.push(message),
+    listens,
+  });
+  clients.push(client);
+  await eventually(async () => expect(await client.set(KEY, 'before')).toBe('OK'));
+  return client;
+}
+
+it.each<RedisRole>(['fail-fast', 'patient'])(
+  'a %s connection reaches the new master of a cluster when the old one hangs',
+  async (role) => {
+    const client = await connected(role);
+    cluster.nodes[0]?.kill('SIGSTOP');
+    await eventually(async () => expect(await client.set(KEY, 'after')).toBe('OK'), LIMIT_MS);
+    expect(await cluster.nodes[3]?.admin.get(KEY)).toBe('after');
+  },
+);
+
+it('a connection that listens leaves a node of a cluster that hangs', async () => {
+  const { node, heard } = await listenerOnAnUnusedNode();
+  node.kill('SIGSTOP');
+  try {
+    await eventually(async () => {
+      await cluster.nodes[0]?.admin.publish('news', 'after');
+      expect(heard).toContain('after');
+    }, LIMIT_MS);
+  } finally {
+    node.kill('SIGCONT');
+  }
+});
+
+/** A client listens on a random node. On one that it sends no commands to, only its subscription can hang. */
+async function listenerOnAnUnusedNode(): Promise<{ node: ClusterNode; heard: string[] }> {
+  for (;;) {
+    const client = await connected('patient', true);
+    const heard: string[] = [];
+    client.on('message', (_channel: string, message: string) => heard.push(message));
+    await client.subscribe('news');
+    for (const node of cluster.nodes.slice(1)) {
+      const [, count] = await node.admin.pubsub('NUMSUB', 'news');
+      if (Number(count) > 0) return { node, heard };
+    }
+    client.disconnect();
+  }
+}

@@ -1,0 +1,65 @@
+import type { GivenReply } from '../../../simulator/faults/odd-replies.ts';
+import { O3Client } from '../../../src/client/o3-client.ts';
+import { eventually } from '../../support/eventually.ts';
+import { DIALECTS } from '../../support/openai/dialects.ts';
+import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+
+/** Why a job waits, by whom the refusal of its create concerns. */
+const WAITS = {
+  money: /^quota exhausted/,
+  credentials: /^credentials refused/,
+  address: /^the right address/,
+  model: /does not exist at the upstream/,
+  weather: /./,
+  'job for now': /./,
+};
+const FOR_EVERY_JOB = DIALECTS.filter(([, , , concern]) => concern !== 'job');
+const FOR_ONE_JOB = DIALECTS.filter(([, , , concern]) => concern === 'job');
+
+const replyOf = (status: number, body: object | string): GivenReply => {
+  if (typeof body !== 'string') return { status, json: body };
+  return body.startsWith('<') ? { status, html: body } : { status, text: body };
+};
+
+describe('an upstream that refuses in the words of another server', () => {
+  let instance: Instance;
+  let client: O3Client;
+  beforeAll(async () => {
+    instance = await startInstance({});
+    client = new O3Client({ url: instance.url });
+  });
+  afterAll(() => instance.stop());
+  beforeEach(() => instance.simulator.ledger.reset());
+
+  it.each(FOR_EVERY_JOB)(
+    '%s: %d %j concerns %s, so that the job waits',
+    async (who, status, body, concern) => {
+      instance.simulator.setWeather({ refuse: replyOf(status, body) });
+      const { id } = await client.enqueue({ question: `What does ${who} say?` });
+      await eventually(async () => {
+        expect(await client.get(id)).toMatchObject({
+          status: expect.stringMatching(/^(waiting|delayed)$/),
+          ...(concern in WAITS && {
+            waiting_for: expect.stringMatching(WAITS[concern as keyof typeof WAITS]),
+          }),
+        });
+      });
+      instance.simulator.setWeather({ refuse: 'none' });
+      await client.resume('o3');
+      const job = await client.wait(id, { timeoutMs: 15_000 });
+      expect(job).toMatchObject({ status: 'completed', purchases: 1, uncertain_purchases: 0 });
+      // A 5xx may be the job's own: it counts, until the circuit breaker knows better.
+      if (status < 500) expect(job).toMatchObject({ attempt: 1 });
+    },
+  );
+
+  it.each(FOR_ONE_JOB)('%s: %d %j concerns one %s, which fails at once', async (who, status, body) => {
+    instance.simulator.setWeather({ refuse: replyOf(status, body) });
+    const { id } = await client.enqueue({ question: `What does ${who} say?` });
+    expect(await client.wait(id)).toMatchObject({ status: 'failed', attempt: 1, uncertain_purchases: 0 });
+    expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 0, rejected: 1 });
+    instance.simulator.setWeather({ refuse: 'none' });
+    const next = await client.enqueue({ question: `And after ${who}?` });
+    expect(await client.wait(next.id)).toMatchObject({ status: 'completed' });
+  });
+});
