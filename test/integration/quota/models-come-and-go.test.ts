@@ -59,6 +59,7 @@ describe('models that come and go', () => {
     // Before a worker looks: one that will outlive its model.
     await client.enqueue({ question: 'And later?', model: 'near', delay_ms: 6 * DAY_MS });
     const worker = instance.addWorker();
+    await worker.alive;
     health = await startWorkerHealth(() => worker, '127.0.0.1', 0);
   });
   afterAll(async () => {
