@@ -10,7 +10,7 @@ import { type Fleet, type FleetOptions, startFleet } from './fleet/fleet.ts';
 import { createRandom, type Random } from './fleet/random.ts';
 import type { Stage } from './fleet/stage.ts';
 
-/** World is what a scenario plays with: its own fleet, and what the callers saw of it. */
+/** World is what a scenario works with: a fleet of its own, and the history that its callers write. */
 export interface World extends Stage {
   readonly fleet: Fleet;
   /** Random numbers that depend only on the seed. */
@@ -18,7 +18,7 @@ export interface World extends Stage {
   readonly history: History;
   /** Callers who write what they see into the history. */
   readonly callers: Callers;
-  /** Gathers all that is known of every job of the history, when all is quiet. */
+  /** Gathers what is known of every job in the history, once nothing runs any more. */
   evidence(): Promise<Evidence>;
 }
 
@@ -30,8 +30,8 @@ export interface Findings {
 }
 
 /**
- * scenario plays on a fleet of its own. It stops every process of the fleet, however the play ends, and
- * deletes the logs only if the report is clean.
+ * scenario runs on a fleet of its own. It stops every process of the fleet in any case, and deletes the logs
+ * only if the report is clean.
  */
 export function scenario(
   options: FleetOptions,

@@ -12,7 +12,7 @@ export interface CommandContext {
    */
   client(): O3Client;
   input: NodeJS.ReadStream;
-  /** stdout, for what the command answers. */
+  /** stdout, for the result of the command. */
   output: Terminal;
   /** stderr, for everything else, so that the answer can be piped. */
   notices: Terminal;

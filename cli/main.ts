@@ -22,7 +22,7 @@ const context: CommandContext = {
   notices,
   interruption() {
     const controller = new AbortController();
-    // Not `once`: a live display listens to signals too, and ends the process when it is the only listener.
+    // Not `once`: a live display also listens to signals, and ends the process when it is the only listener.
     process.on('SIGINT', () => {
       if (controller.signal.aborted) process.exit(EXIT.interrupted);
       controller.abort();
@@ -45,7 +45,7 @@ const context: CommandContext = {
   },
 };
 
-// The reader of the pipe has closed it, as in `o3q list | head -1`: that is not a failure.
+// The reader of the pipe has closed it, as in `o3q list | head -1`. That is no failure.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;

@@ -14,8 +14,8 @@ export interface WaitChoice {
 }
 
 /**
- * waitChoice interprets `--wait [seconds]`. commander takes the next word as the option's value, so that in
- * `ask --wait "Why?"` the question arrives there: a value that is not a number becomes the argument again.
+ * waitChoice interprets `--wait [seconds]`. In `ask --wait "Why?"` commander takes the question for the value
+ * of `--wait`. Therefore a value that is not a number becomes the argument again.
  */
 export function waitChoice(argument: string | undefined, wait: string | true | undefined): WaitChoice {
   if (wait === undefined) return { argument, timeoutMs: undefined };

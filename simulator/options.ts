@@ -12,7 +12,7 @@ type BackgroundProfile =
   | 'rejected'
   /** It ignores the field and answers in the foreground. Responses cannot be looked up. */
   | 'ignored'
-  /** It ignores the field and streams nothing: its first byte comes when the answer is there. */
+  /** It ignores the field and also `stream`: it sends its first byte when the whole answer is ready. */
   | 'late';
 
 /**
@@ -34,8 +34,8 @@ export type SimulatorOptions = RateLimitOptions & {
   /** The seed of the jitter. The same seed gives the same sequence of think times. Default 1. */
   readonly seed?: number | undefined;
   /**
-   * The models of the server. A known id alone has its snapshot and shutdown date. Default: o3 and its
-   * successors.
+   * The models of the server. A model given by a known id alone gets its real snapshot and shutdown date.
+   * Default: o3 and its successors.
    */
   readonly models?: readonly (string | SimulatedModel)[] | undefined;
   /** Default `supported`. A reply: what `background: true` is refused with. */
@@ -45,10 +45,14 @@ export type SimulatorOptions = RateLimitOptions & {
   /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
   /**
-   * Milliseconds for which a finished response can be looked up; then it is forgotten. Default 10 minutes.
+   * The milliseconds for which a finished response can be looked up. Then the server forgets it. Default 10
+   * minutes.
    */
   readonly retentionMs?: number | undefined;
-  /** Milliseconds after creation in which a stream can be attached. Default 5 minutes, as at OpenAI. */
+  /**
+   * The milliseconds after its creation in which a response can still be streamed. Default 5 minutes, as at
+   * OpenAI.
+   */
   readonly streamWindowMs?: number | undefined;
   /** Milliseconds of silence on a stream before a `keepalive` event. Default 30 seconds. */
   readonly keepaliveMs?: number | undefined;

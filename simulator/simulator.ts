@@ -20,12 +20,12 @@ export type { SimulatorOptions } from './options.ts';
 export type Simulator = {
   /** Port 0 takes a free port. @returns a URL that is a `baseURL` for any OpenAI SDK. */
   listen(port: number, host?: string): Promise<{ readonly url: string }>;
-  /** Cuts open connections and stops every timer. A second call waits for the same end. */
+  /** Cuts open connections and stops every timer. A second call waits until the first one has finished. */
   close(): Promise<void>;
   readonly ledger: Ledger;
   /**
-   * What `GET /simulator/limits` answers: for each model, what was accepted and how near that came to the
-   * limit.
+   * Returns what `GET /simulator/limits` answers: for each model, what was accepted and how near that came to
+   * the limit.
    */
   limits(): Record<string, LimitReport>;
   /** Starts, changes or ends an outage, as `PUT /simulator/weather` does. */
@@ -34,7 +34,10 @@ export type Simulator = {
 
 /** Thousands of clients connect at once; the default backlog of 511 would refuse some. */
 const BACKLOG = 4096;
-/** Longer than clients keep an idle connection, so that the server closes none under a request just sent. */
+/**
+ * Longer than clients keep an idle connection. The server could otherwise close a connection on which a
+ * client has just sent a request.
+ */
 const KEEP_ALIVE_MS = 65_000;
 
 export function createSimulator(options: SimulatorOptions = {}): Simulator {

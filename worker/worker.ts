@@ -16,6 +16,8 @@ import { createUsageStore } from '../src/usage/store.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import type { QueueWorker, Recovery } from './job-worker.ts';
 import { leaveAll } from './leave.ts';
+import { drainDeletions } from './maintenance/deletions.ts';
+import { keepDrained } from './maintenance/drains.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { keepRetention } from './maintenance/retention.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -152,10 +154,18 @@ export function createWorker(options: WorkerOptions): O3Worker {
     onError,
   });
 
+  const deletions = { redis, upstream, metrics, logger };
+  const stopDeletions = keepDrained(
+    subscriber,
+    new Map(queues.map((queue) => [queue.keys.deletions, () => drainDeletions(queue, deletions)])),
+    onError,
+  );
+
   let left: Promise<unknown> | undefined;
   const leave = (): Promise<unknown> => {
     retention.stop();
     catalog.stop();
+    stopDeletions();
     if (left === undefined) void heartbeat.stop();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;

@@ -12,12 +12,15 @@ const ACTIVE_JOBS = 300;
 const ACTIVE_THINK_MS = { least: 120_000, most: 120_000 };
 const STOP_LIMIT_MS = 100;
 const RANDOM_JOBS = 3000;
-/** Short enough that some jobs have ended when their cancel comes. */
+/** The think time. It is so short that some jobs have ended when their cancel comes. */
 const RANDOM_THINK_MS = { least: 100, most: 3000 };
 const LATEST_CANCEL_MS = 3500;
 const JOBS_PER_SECOND = 60;
 const CALLERS = 10;
-/** With more at once, the scenario would measure how long six processes wait for two cores. */
+/**
+ * How many callers cancel at once. With more, the scenario would measure how long six processes wait for two
+ * cores.
+ */
 const CANCELLERS = 2;
 const FIRST_ACTIVE = jobName(RANDOM_JOBS);
 const IN_FLIGHT_LIMIT_MS = 60_000;
@@ -27,7 +30,7 @@ const LIMIT_MS = 120_000;
 export const runCancels = scenario({ workers: 2 }, async (world) => {
   const { fleet, history, callers, random, signal, progress } = world;
 
-  // These come first, so that the workers are warm when milliseconds are measured.
+  // These cancels come first and warm the workers up, because milliseconds are measured afterwards.
   progress(`${RANDOM_JOBS} jobs, each cancelled at a random moment`);
   await onTime(jobsToCancel(random), callers.ask, signal);
   await callers.allFinished(LIMIT_MS);
@@ -93,7 +96,10 @@ function jobsToStop(random: Random): PlannedJob[] {
   return planCalmJobs(random, RANDOM_JOBS + ACTIVE_JOBS, ACTIVE_THINK_MS).slice(RANDOM_JOBS);
 }
 
-/** Milliseconds from each cancel's answer until the upstream's cancel; infinite: never. */
+/**
+ * Returns the milliseconds from the answer to each cancel until the cancel at the upstream. Infinity: it
+ * never came.
+ */
 async function stopDelays(fleet: Fleet, answered: ReadonlyMap<string, number>): Promise<number[]> {
   const { responses } = await readLedger(fleet.upstreamUrl);
   const stopped = new Map(responses.map((entry) => [jobNameIn(entry.question), entry.cancelled_at]));

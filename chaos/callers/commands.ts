@@ -12,7 +12,7 @@ const THINK_MS = '1500';
 const QUIET_MS = 1500;
 const WAIT_MS = 20_000;
 
-/** How many commands and scripts Redis was sent, without the commands that scripts call. */
+/** How many commands and scripts clients have sent to Redis. Commands that scripts call do not count. */
 interface Sent {
   commands: number;
   scripts: number;
@@ -38,8 +38,8 @@ const KINDS: readonly Kind[] = [
 ];
 
 /**
- * runCommands measures how many commands and scripts Redis is sent for one job, from its enqueueing until all
- * is quiet again.
+ * runCommands measures how many commands and scripts Redis gets for one job, from its enqueueing until its
+ * last record.
  */
 export const runCommands = scenario({ workers: 1 }, async ({ fleet, signal, progress }) => {
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });

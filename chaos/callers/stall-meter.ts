@@ -3,8 +3,8 @@ import { figure, type Requirement } from '../evidence/report.ts';
 import { percentile } from '../fleet/timing.ts';
 
 /**
- * StallMeter asks producers for /livez again and again. The longest answer time is the longest time that a
- * producer was blocked.
+ * StallMeter requests /livez of producers again and again. The longest answer shows for how long a producer
+ * was blocked.
  */
 export interface StallMeter {
   stop(): Requirement[];
@@ -23,7 +23,7 @@ export function createStallMeter(producerUrls: readonly string[]): StallMeter {
     answers.push(performance.now() - askedAt);
   };
   const timer = setInterval(() => {
-    // Other checks report a producer that is gone.
+    // A producer that is gone is reported by other checks.
     for (const url of producerUrls) ask(url).catch(() => {});
   }, ASK_EVERY_MS);
   return {

@@ -4,8 +4,8 @@ import { openSse, type SseAnswer, type SseMessage } from '../../test/support/htt
 export interface StreamRoute {
   readonly name: string;
   /**
-   * Whether the route sends one attempt, without a gap in its numbers. Otherwise it sends all attempts, and
-   * not every number.
+   * Whether a stream of this route has one attempt, and numbers without a gap. Otherwise it has all attempts,
+   * and numbers with gaps.
    */
   readonly isOneAttempt: boolean;
   /** @param after the number of the last event that was read; undefined: none. */

@@ -18,9 +18,12 @@ import { callUntilEnd, type LateAnswer } from './waiting-call.ts';
 /** Half of the callers ask for the result of an existing job; half enqueue a job and wait. */
 const WAITERS = 2000;
 const BURST = 200;
-/** Not faster than the worker sends creates: a job that waits in the queue ends later than planned. */
+/**
+ * The time between two jobs. If jobs came faster than the worker sends creates, they would wait in the queue
+ * and end later than planned.
+ */
 const PER_SECOND = 100;
-/** From the start to the first end; all callers must be waiting by then. */
+/** From the start to the first end of a job. By then all callers must be waiting. */
 const LEAD_MS = 40_000;
 const SPREAD_MS = 20_000;
 const SETTLE_MS = 3000;
@@ -125,7 +128,7 @@ function planWaiters(random: Random): Waiter[] {
   });
 }
 
-/** A job that is enqueued now and ends when the plan says. */
+/** Builds a job that is enqueued now and ends at the planned time. */
 function requestOf({ name, endsAfterMs }: Waiter, startedAt: number): JobRequest {
   const thinkMs = Math.max(1, startedAt + endsAfterMs - Date.now());
   return {
@@ -150,7 +153,10 @@ function postOf(
   };
 }
 
-/** The least memory of the producer within a few seconds: at its minimum most garbage has been collected. */
+/**
+ * Returns the least memory of the producer within a few seconds. At its minimum most garbage has been
+ * collected.
+ */
 async function settledBytes({ producers }: Fleet, signal: AbortSignal): Promise<number | undefined> {
   const [producer] = producers;
   const seen: number[] = [];
@@ -163,7 +169,7 @@ async function settledBytes({ producers }: Fleet, signal: AbortSignal): Promise<
   return Math.min(...seen);
 }
 
-/** Milliseconds from the end of a job to its answer, by the name of the job. */
+/** Returns the milliseconds from the end of each job to its answer, by the name of the job. */
 function delaysOf(
   jobs: readonly JobEvidence[],
   answers: ReadonlyMap<string, LateAnswer | Error>,
@@ -178,7 +184,7 @@ function delaysOf(
   return delays;
 }
 
-/** Milliseconds from the first end of some jobs to the last one. */
+/** Returns the milliseconds from the first to the last end of these jobs. */
 function spanOf(jobs: readonly JobEvidence[], some: readonly Waiter[]): number {
   const names = new Set(some.map(({ name }) => name));
   const ends = jobs.flatMap(({ history, last }) =>
@@ -200,8 +206,8 @@ function timing(what: string, delays: readonly number[]): Requirement {
 }
 
 /**
- * Measures the growth twice: from before the calls, and from the beginning. Enqueueing had already enlarged
- * the heap, and the calls may have used that room, so the true value is in between.
+ * Measures the growth twice: since before the calls, and since the beginning. Enqueueing has already enlarged
+ * the heap, and the calls may use that room, so the true value is in between.
  */
 function memory(bytes: readonly (number | undefined)[], count: number): Requirement {
   const [first = Number.NaN, before = Number.NaN, waiting = Number.NaN] = bytes;

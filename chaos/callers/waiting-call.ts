@@ -17,7 +17,8 @@ export interface LateAnswer {
 }
 
 /**
- * callUntilEnd uses node:http: fetch would share its connections, and its own time would be measured, too.
+ * callUntilEnd makes the call with node:http. fetch would share connections among callers, and its own time
+ * would be measured too.
  */
 export function callUntilEnd({ method, url, body, signal }: WaitingCall): Promise<LateAnswer> {
   const headers = body === undefined ? {} : { 'content-type': 'application/json' };

@@ -20,7 +20,7 @@ const WATCHERS = 200;
 /** A long answer. During the first half of the time it only reasons and sends no text. */
 const LONG = { deltas: 10_000, thinkMs: 45_000 };
 /**
- * When the worker is killed: while it streams the answer, and early enough that the next worker streams a
+ * When the worker is killed: while it streams the answer, and so early that the next worker also streams a
  * part.
  */
 const KILL_AT_MS = { least: 25_000, most: 27_000 };
@@ -91,8 +91,8 @@ async function watchTheFailing(world: World): Promise<Audience[]> {
   world.progress(`${FAILING} jobs fail once, and ${FAILING * FAILING_WATCHERS} watchers come and go`);
   return Promise.all(
     Array.from({ length: FAILING }, async (_, i) => {
-      // A code of the job's own: five `server_error` in a row would count as an outage and be charged to no
-      // job.
+      // This code concerns only one job. Five `server_error` in a row would count as an outage, and no job
+      // would be charged an attempt.
       const fault = { sim: 'failed', sim_times: '1', sim_code: 'vector_store_timeout' };
       const { id } = await enqueue(world, i + 1, SHORT, fault);
       return gather({ ...world, seed: world.seed + i + 1 }, id, FAILING_WATCHERS, SHORT.thinkMs).ended();
@@ -129,7 +129,7 @@ function gather(
       route: index % 4 === 0 ? responsesRoute(id) : jobEventsRoute(id),
       producerUrls,
       random,
-      // Most watchers come at the beginning, but some when much has been streamed.
+      // Most watchers come at the beginning. Some come when much has already been streamed.
       startsAfterMs: random.chance(0.8) ? random.between(0, 2000) : random.between(0, thinkMs),
       signal: limit,
     });

@@ -76,8 +76,8 @@ async function killRepeatedly(
   for (let number = 1; ; number += 1) {
     await sleep(startedAt + number * KILL_EVERY_MS - Date.now(), signal);
     if (over.aborted) break;
-    // Drawn before a worker is chosen: the seed's sequence must not depend on how quickly replacements come
-    // up.
+    // The random number is drawn before a worker is chosen. The sequence must not depend on how quickly
+    // replacements start.
     const choice = random.between(0, WORKERS - 1);
     const worker = fleet.workers[choice % Math.max(1, fleet.workers.length)];
     if (worker === undefined) continue;

@@ -17,10 +17,13 @@ const THINK_MS = { least: 5000, most: 25_000 };
 const CALLERS = 20;
 const MODEL = 'o3';
 const RECOVERY_LIMIT_MS = 30_000;
-/** Longer than is allowed, so that the table shows how long it took. */
+/**
+ * The limit of the wait. It is longer than the promise allows, so that the table can show how long the
+ * recovery took.
+ */
 const LOOK_FOR_MS = 90_000;
 const LOOK_EVERY_MS = 100;
-/** How long all slots are in use before the kill, so that some responses end soon after it. */
+/** How long all slots are in use before the kill. Some responses then end soon after it. */
 const FULL_FOR_MS = 5000;
 const FIRST_RESERVATION_LIMIT_MS = 10_000;
 const LIMIT_MS = 240_000;
@@ -42,8 +45,8 @@ async function leases(world: World): Promise<Findings> {
     const quota = createQuota(redis, 'o3q', MODEL);
     const [model] = queue.queues;
     if (model === undefined) throw new Error('expected a model in the default configuration');
-    // The queue is paused as by the board's button. After the resume all jobs are reserved at once, and at
-    // that moment the worker is killed.
+    // The scenario pauses the queue, as the board's button does. After the resume the worker reserves all
+    // jobs at once, and at that moment it is killed.
     await model.bullmq.pause();
     progress(`enqueueing ${JOBS} jobs`);
     await inParallel(planCalmJobs(random, JOBS, THINK_MS), CALLERS, callers.ask);
@@ -109,7 +112,7 @@ async function leases(world: World): Promise<Findings> {
   }
 }
 
-/** Killed is how many slots were held, and how many responses ran, when a worker had been killed. */
+/** Killed counts the slots that were held and the responses that ran just after a worker was killed. */
 interface Killed {
   at: number;
   held: number;

@@ -26,7 +26,8 @@ async function storm(world: World, size: StormSize): Promise<Findings> {
   const plan = planStorm(seed, size);
   const over = new AbortController();
   const watching = callers.watch(over.signal);
-  // Awaited at the end. Until then an interruption is reported elsewhere.
+  // This promise is awaited at the end. The handler keeps an earlier rejection from being unhandled; another
+  // promise reports it.
   watching.catch(() => {});
   const startedAt = Date.now();
   const ticking = setInterval(() => {
@@ -106,7 +107,7 @@ async function strike(one: Disturbance, fleet: Fleet, signal: AbortSignal): Prom
   }
 }
 
-/** undefined: all workers are being replaced at this moment. */
+/** Returns the worker of a disturbance; undefined: all workers are being replaced at this moment. */
 function chosen({ workers }: Fleet, number: number): FleetWorker | undefined {
   return workers[number % Math.max(1, workers.length)];
 }

@@ -12,7 +12,7 @@ export interface Departure {
 export interface Takeover {
   jobId: string;
   from: string;
-  /** Milliseconds until another worker had it; undefined: none ever did. */
+  /** Milliseconds until another worker had the job; undefined: no other worker ever had it. */
   afterMs: number | undefined;
 }
 

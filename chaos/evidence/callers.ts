@@ -15,7 +15,7 @@ export interface Callers {
   watch(until: AbortSignal): Promise<void>;
   /** @returns false if some jobs have not ended within the limit. */
   allFinished(limitMs: number): Promise<boolean>;
-  /** How many enqueueings were refused or got no answer. */
+  /** How many enqueue requests were refused or got no answer. */
   readonly refused: number;
 }
 
@@ -48,7 +48,8 @@ export function createCallers(fleet: Fleet, history: History, signal: AbortSigna
     },
     async ask({ request, cancelAfterMs }) {
       let id: string | undefined;
-      // Sends again only if the request certainly did not arrive: the same question twice would be two jobs.
+      // The request is repeated only if it certainly did not arrive. Otherwise the question could become two
+      // jobs.
       const isDecided = async (): Promise<boolean> => {
         try {
           const view = await fleet.client.enqueue(request, { signal });

@@ -93,7 +93,7 @@ export function uncertainPurchases(view: JobView | undefined): number {
   return view?.uncertain_purchases ?? 0;
 }
 
-/** Whether the upstream took the money but lost or failed the response, so that buying again is right. */
+/** Whether the upstream charged for the response but lost or failed it. Then another purchase is right. */
 function isSpoilt({ state, metadata }: LedgerEntry): boolean {
   return state === 'failed' || (metadata['sim'] ?? '').includes('gone');
 }
@@ -107,7 +107,8 @@ function lateAfterCancel({ history, last, bought }: JobEvidence, onItsWayMs: num
       entry.created_at > cancelAnsweredAt + onItsWayMs ||
       (canBeStopped(entry) && entry.cancelled_at === null),
   );
-  // An uncertain purchase was sent before the cancel and delayed so long that no worker waited for its id.
+  // This create was sent before the cancel, and delayed for so long that no worker waited for its id any
+  // more.
   return wrong.slice(uncertainPurchases(last));
 }
 
@@ -117,7 +118,8 @@ function canBeStopped({ metadata }: LedgerEntry): boolean {
 }
 
 /**
- * A response whose id never arrived cannot be stopped: a job may have as many as it has uncertain purchases.
+ * A response whose id never arrived cannot be stopped. A job may have one for each of its uncertain
+ * purchases.
  */
 function withoutUnknown(running: readonly string[], jobs: readonly JobEvidence[]): string[] {
   const unknown = new Map(jobs.map(({ history, last }) => [history.name, uncertainPurchases(last)]));

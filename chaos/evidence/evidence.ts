@@ -19,7 +19,8 @@ export interface JobEvidence {
 }
 
 /**
- * Leftovers should be empty when every job has ended. They are ids of jobs, and for `running` their names.
+ * Leftovers lists what is still there when every job has ended. All lists should be empty. They hold ids of
+ * jobs, and `running` holds names.
  */
 export interface Leftovers {
   locks: string[];
@@ -35,13 +36,13 @@ export interface Evidence {
 }
 
 /**
- * The time until everything must be cleaned up: a response may still run to its end, and a worker may still
- * write its last records.
+ * How long the clean-up may take: a response may still run to its end, and a worker may still write its last
+ * records.
  */
 const TIDY_LIMIT_MS = 20_000;
 const LOOKS_AT_ONCE = 20;
 
-/** gatherEvidence asks Redis, BullMQ, the instance and the ledger, when all is quiet. */
+/** gatherEvidence asks Redis, BullMQ, the instance and the ledger, once nothing runs any more. */
 export async function gatherEvidence(fleet: Fleet, history: History, signal: AbortSignal): Promise<Evidence> {
   const queue = new InstanceQueue({ redisUrl: fleet.redis.url });
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });

@@ -26,7 +26,9 @@ export function purchaseRequirement(evidence: Evidence, required: number): Requi
   };
 }
 
-/** uncertainRequirement names the jobs with uncertain purchases, and counts those that were bought again. */
+/**
+ * uncertainRequirement names the jobs with uncertain purchases, and counts the jobs that were bought again.
+ */
 export function uncertainRequirement({ jobs }: Evidence): Requirement {
   const uncertain = jobs.filter(({ last }) => uncertainPurchases(last) > 0);
   const names = uncertain.slice(0, NAMED).map(({ history }) => history.name);

@@ -3,7 +3,7 @@ import Table from 'cli-table3';
 /** Violation is a broken invariant. */
 export interface Violation {
   rule: string;
-  /** The name of the job, or of what else the rule is about. */
+  /** The job, or the other thing, that broke the rule. */
   about: string;
   expected: string;
   seen: string;
@@ -14,7 +14,7 @@ export interface Requirement {
   what: string;
   required: string;
   measured: string;
-  /** undefined: nothing was promised; the value is only worth knowing. */
+  /** What was promised; undefined: nothing, the value is only informative. */
   met: boolean | undefined;
 }
 

@@ -24,7 +24,7 @@ export interface ChildOptions {
   name: string;
   program: string;
   args: readonly string[];
-  /** The whole environment: other variables of this machine must not change the run. */
+  /** The whole environment of the process. Other variables of this machine must not influence the run. */
   environment: Record<string, string>;
   folder: string;
   /** Matches the output of a process that is ready. A group in it is returned. */

@@ -45,7 +45,7 @@ export interface Fleet {
   readonly wiretap: Wiretap;
   /** The living workers, oldest first. */
   readonly workers: readonly FleetWorker[];
-  /** Starts a worker. It tries again while the worker does not come up: Redis may be away. */
+  /** Starts a worker. If the worker does not start, for example because Redis is away, it tries again. */
   addWorker(): Promise<FleetWorker>;
   /** Sends SIGKILL. The worker leaves `workers` at once. @returns when, in Unix milliseconds. */
   killWorker(worker: FleetWorker): number;
@@ -78,11 +78,11 @@ export interface FleetOptions {
 
 /** How long the fleet tries to start a process while Redis is away. */
 const COME_UP_MS = 60_000;
-/** Longer than the worker's own deadline of 10 s. */
+/** How long a worker may take to exit. It is longer than the worker's own limit of 10 s. */
 const EXIT_LIMIT_MS = 15_000;
-/** The simulator's webhook secret; it protects nothing. */
+/** The simulator's webhook secret. It is public, because it protects nothing. */
 const WEBHOOK_SECRET = 'chaos';
-/** More than any scenario holds in one worker. */
+/** How many jobs a worker may hold: more than any scenario needs. */
 const CONCURRENCY = '4000';
 
 /** The key protects nothing, but is as long as a real one. */

@@ -17,7 +17,7 @@ interface FaultPlan {
   timeout_ms?: number;
 }
 
-/** For faults that would keep a job until its time limit. */
+/** A short time limit, for a fault that would otherwise keep a job for long. */
 const SHORT_TIMEOUT_MS = 4000;
 const ONCE = { sim_times: '1' };
 
@@ -94,9 +94,9 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
 };
 
 /**
- * Faults that no storm has. Most of them concern what all jobs share, such as money: after them all jobs wait
- * for a probe, as they should. `no_opening`: without the id of its response no worker can adopt it, so that a
- * kill costs another purchase.
+ * Faults that no storm has. Most of them affect what all jobs share, such as the account's money: after such
+ * a fault all jobs rightly wait for a probe. After `no_opening` no worker knows the id of the response. It
+ * cannot be adopted, and a kill costs another purchase.
  */
 const NOT_IN_STORMS = new Set([
   ...['429_quota', '400_billing', '402', '401', '403_html', '404_path', '200_html', '429_hour', 'no_opening'],

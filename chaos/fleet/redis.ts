@@ -30,7 +30,7 @@ export async function startChaosRedis(server: ResolutionOptions, folder: string)
       await running.exited;
     },
     async restart() {
-      // Releases the folder, which still belongs to the dead server.
+      // Releases the folder, which is still marked as owned by the dead server.
       await running.stop();
       let reason: unknown;
       const again = async (): Promise<boolean> => {

@@ -2,7 +2,7 @@ import type { ResolutionOptions } from '../../src/redis/embedded/resolution-orde
 
 /** Stage is what the entry point gives every scenario. */
 export interface Stage {
-  /** The seed of the plan: of the jobs, their faults, and what is broken when. */
+  /** The seed of the plan. It decides the jobs, their faults, and what is broken at which time. */
   seed: number;
   /** The path of the compiled command line, for child processes. */
   program: string;

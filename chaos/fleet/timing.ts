@@ -4,8 +4,7 @@ import { sleep } from '../../src/async/sleep.ts';
 const LOOK_AGAIN_MS = 50;
 
 /**
- * becomes checks a condition again and again until it holds.
- * @returns false if it does not hold within the limit.
+ * becomes checks a condition repeatedly until it holds. @returns false if it does not hold within the limit.
  */
 export async function becomes(
   isSo: () => Promise<boolean>,

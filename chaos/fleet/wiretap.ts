@@ -20,8 +20,8 @@ export interface Wiretap {
 
 const LOCK = /:(job_[0-9a-f]+):lock/g;
 /**
- * The end of BullMQ's answer to a worker that asks for a job: its id and a number. A list of ids has no
- * number after it.
+ * Matches the end of BullMQ's answer to a worker that asks for a job: the job's id and a number. A list of
+ * ids has no number after it.
  */
 const GIVEN = /\r\n(job_[0-9a-f]+)\r\n:/g;
 

@@ -4,7 +4,10 @@ import type { Fleet } from '../fleet/fleet.ts';
 
 /** Backlog keeps jobs waiting in the queue, so that it never becomes empty. */
 export interface Backlog {
-  /** The least number of jobs enqueued but not yet created at the upstream, since the backlog was full. */
+  /**
+   * The least number of jobs that were enqueued but not yet sent to the upstream, since the backlog was first
+   * full.
+   */
   readonly least: number;
   readonly enqueued: number;
   /** Enqueues until the signal aborts. */

@@ -23,7 +23,7 @@ const MODELS = ['o3', 'gpt-5'];
 const SIZES = { median: 1300, least: 300, most: 6000 };
 const STARTS_PER_SECOND = 10;
 const THINK_MS = { least: 1000, most: 4000 };
-/** How late a create may arrive that was sent before the last cent was booked. */
+/** How long after the last cent was booked a create may still arrive that was sent before. */
 const ON_ITS_WAY_MS = 1000;
 /** Twice as long as a dispatcher ignores a tenant whose budget is exhausted. */
 const QUIET_MS = 12_000;
@@ -166,7 +166,7 @@ function saleOf(
   return { tenant: name.split('-')[0] ?? '', model: entry.model, day, at: entry.created_at, endedAt, nano };
 }
 
-/** When the ended responses had cost as much as the budget; infinite: never. */
+/** Returns when the cost of the ended responses reached the budget. Infinity: never. */
 function momentOf(sales: readonly Sale[]): number {
   let spent = 0;
   for (const { endedAt, nano } of sales.toSorted((left, right) => left.endedAt - right.endedAt)) {
@@ -177,8 +177,8 @@ function momentOf(sales: readonly Sale[]): number {
 }
 
 /**
- * The jobs by name, once nothing has run or been bought for a while. @throws when that takes longer than the
- * limit.
+ * Waits until nothing has run or been bought for a while. @returns the jobs by name. @throws when that takes
+ * longer than the limit.
  */
 async function viewsWhenQuiet(
   { client, upstreamUrl }: Fleet,

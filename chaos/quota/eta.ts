@@ -12,12 +12,12 @@ import { loadOfViews } from './view-load.ts';
 const WORKERS = 2;
 const STARTS_PER_SECOND = 5;
 const THINK_MS = { least: 2000, most: 6000 };
-/** Jobs that run first, so that durations are known. */
+/** How many jobs run first, so that the ETA can use their durations. */
 const WARM_UP_JOBS = 40;
 const JOBS = 500;
 const ASK_AFTER_MS = 4000;
 const ASKED_AT_RANDOM = 5;
-/** Below this remaining time, a relative error means nothing. */
+/** The shortest remaining time for which a relative error means anything. */
 const LEAST_REMAINING_MS = 3000;
 const MOST_MEDIAN_ERROR = 0.25;
 const PAGE = 100;

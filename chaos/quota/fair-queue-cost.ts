@@ -16,7 +16,10 @@ const BULK = 1000;
 const BULKS_AT_ONCE = 4;
 const UPSTREAM_MODEL = 'o3';
 const NO_LIMITS = { requestsPerMinute: undefined, tokensPerMinute: undefined, maxInFlight: undefined };
-/** A search tree ten thousand times as large is four times as deep, but a call also has a fixed cost. */
+/**
+ * The most by which a call may be slower. A search tree ten thousand times as large is four times as deep,
+ * but a call also has a fixed cost.
+ */
 const MOST_TIMES = 1.5;
 const QUIET_LIMIT_MS = 300_000;
 
@@ -57,7 +60,8 @@ async function measure({ fleet, signal, progress }: World, waiting: number): Pro
     for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round += 1) {
       signal.throwIfAborted();
       if (round === 0) for (const subject of subjects) forget(subject);
-      // The order alternates, because the work on one queue affects the measurement of the next.
+      // The two queues take turns in going first, because the work on one queue affects the measurement of
+      // the other.
       for (const subject of round % 2 === 0 ? [few, many] : [many, few]) await once(subject);
       progress(`${round} of ${ROUNDS} rounds`);
     }
@@ -178,7 +182,7 @@ async function usedBytes(redis: RedisClient): Promise<number> {
   return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
 }
 
-/** While Redis saves, a child process of it takes a part of the machine's time. */
+/** Whether Redis is saving. While it does, its child process takes a part of the machine's time. */
 async function isSaving(redis: RedisClient): Promise<boolean> {
   return /^(aof_rewrite_in_progress|rdb_bgsave_in_progress|aof_rewrite_scheduled):1/m.test(
     await redis.info('persistence'),

@@ -62,7 +62,7 @@ async function fairness({ fleet, signal, progress }: World, weight: number): Pro
     progress(`1:${weight}: ${BACKLOG} jobs of ${FIRST}`);
     const bulks = Array.from({ length: BACKLOG / BULK }, () => BULK);
     await inParallel(bulks, BULKS_AT_ONCE, (count) => enqueue(FIRST, count));
-    // By then the burst that the quota allows at first is over, and starts are even.
+    // By then the quota's initial burst is over, and starts come evenly.
     const firstLook = await starts();
     await becomes(async () => (await starts()) >= firstLook + BEFORE, LIMIT_MS, signal);
     const before = await starts();
@@ -105,15 +105,15 @@ async function fairness({ fleet, signal, progress }: World, weight: number): Pro
   }
 }
 
-/** Start is one start of a tenant that came while jobs of others were waiting. */
+/** Start is one start of a tenant's job while jobs of other tenants were waiting. */
 export interface Start {
   /** Its place in the order of creates at the upstream, from 0. */
   place: number;
   /** Its number among the tenant's own starts, from 0. */
   turn: number;
-  /** All starts until the tenant's jobs were sent to the queue. */
+  /** How many jobs of all tenants had started when the tenant's jobs were sent. */
   before: number;
-  /** All starts until that was answered. */
+  /** How many jobs of all tenants had started when that request was answered. */
   after: number;
   /** The tenant's weight; the others together have weight 1. */
   weight: number;

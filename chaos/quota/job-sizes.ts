@@ -10,7 +10,7 @@ export interface SizeRange {
 
 /** `least` to `most` is five standard deviations of a log-normal distribution; values outside are cut off. */
 const DEVIATIONS = 5;
-/** How many numbers between 0 and 1 are added to make one that is normally distributed. */
+/** How many uniform numbers between 0 and 1 are added up to get one that is about normally distributed. */
 const SUMMANDS = 12;
 const FINE = 1_000_000;
 

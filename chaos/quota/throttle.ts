@@ -9,12 +9,12 @@ import { type Findings, scenario, type World } from '../scenario.ts';
 const WORKERS = 4;
 const STARTS_PER_SECOND = 40;
 const RETRY_AFTER_MS = 5000;
-/** How late a create may arrive that was sent before the first worker got the 429. */
+/** How long after the first 429 a create may still arrive that was sent before it. */
 const ON_THE_WIRE_MS = 50;
 const BACK_WITHIN_MS = 2000;
 const BACK_AT = 0.9;
 const THINK_MS = { least: 500, most: 2000 };
-/** The starts are not even at first: a quota allows a burst. */
+/** How long the fleet runs before the measurement. At first a quota allows a burst. */
 const WARM_UP_MS = 12_000;
 const BEFORE_MS = 10_000;
 const AFTER_MS = 10_000;
@@ -108,7 +108,7 @@ async function throttle({ fleet, random, signal, progress }: World): Promise<Fin
   };
 }
 
-/** The first moment at which the speed is back, in milliseconds; infinite: never. */
+/** Returns the first moment at which the speed is back, in milliseconds. Infinity: never. */
 function backAfter(isBack: (ms: number) => boolean): number {
   for (let ms = 0; ms <= AFTER_MS - 1000; ms += STEP_MS) if (isBack(ms)) return ms;
   return Number.POSITIVE_INFINITY;

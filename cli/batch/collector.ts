@@ -35,19 +35,22 @@ export interface CollectorOptions {
   signal: AbortSignal;
 }
 
-/** Calls that wait at the instance at the same time. */
+/** How many calls wait at the instance at the same time. */
 const LANES = 64;
 const LONGEST_WAIT_MS = 5000;
 const SHORTEST_WAIT_MS = 50;
-/** The time in which every job is asked about once: at best, and when there has been no answer for long. */
+/**
+ * The time in which the collector asks about every job once: the shortest, and the longest, after a long time
+ * without an answer.
+ */
 const QUICK_ROUND_MS = 2000;
 const SLOW_ROUND_MS = 60_000;
 
 /**
- * collectAnswers starts a collector. While there are no more jobs than lanes, each job has a lane of its own:
- * a call that the instance answers the moment the job ends. With more jobs they take turns, so that a job of
- * hours does not keep a lane from jobs that are finished. The longer there is no answer, the slower the
- * turns.
+ * collectAnswers starts a collector. A lane is one call at a time that the instance answers when a job ends.
+ * While there are no more jobs than lanes, each job has a lane of its own. More jobs take turns, so that a
+ * job of hours does not block a lane while other jobs have finished. The longer no answer comes, the slower
+ * the turns.
  */
 export function collectAnswers({ client, retry, window, settle, signal }: CollectorOptions): AnswerCollector {
   const lines: EnqueuedLine[] = [];
@@ -89,7 +92,8 @@ export function collectAnswers({ client, retry, window, settle, signal }: Collec
 
   signal.addEventListener('abort', wake, { once: true });
   const ended = Promise.all(Array.from({ length: LANES }, lane)).then(() => {});
-  // The batch awaits this promise, perhaps only after it has rejected: Node must not call that unhandled.
+  // The batch may await this promise only after it has rejected. Without this handler Node would report an
+  // unhandled rejection.
   ended.catch(() => {});
   return {
     add(line) {
@@ -104,7 +108,7 @@ export function collectAnswers({ client, retry, window, settle, signal }: Collec
   };
 }
 
-/** outcomeOfJob asks how a job ended; undefined when it has not. */
+/** outcomeOfJob asks how a job ended. @returns undefined for a job that has not ended. */
 async function outcomeOfJob(
   client: CollectorOptions['client'],
   retry: Retry,

@@ -34,7 +34,7 @@ export function registerBatchCommand(program: Command, context: CommandContext):
     .requiredOption(
       '-o, --out <file>',
       '(required) the file for the answers, one line each, in the order in which they arrive; it must be ' +
-        'absent, empty or the answers of this batch, and no other file is ever touched',
+        'absent, empty or hold answers of this batch; a batch never overwrites another file',
     )
     .option(
       '-m, --model <model>',

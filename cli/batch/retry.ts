@@ -2,7 +2,7 @@ import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 
 /**
- * Retry repeats a call for as long as the instance cannot be reached, cannot serve, or limits our requests.
+ * Retry repeats a call while the instance cannot be reached, cannot serve, or limits the rate of requests.
  */
 export type Retry = <Value>(call: () => Promise<Value>) => Promise<Value>;
 

@@ -16,7 +16,7 @@ import { createSubmission } from './submission.ts';
 export interface BatchRunOptions {
   client: Pick<O3Client, 'enqueueBulk' | 'result'>;
   input: string;
-  /** The hash of the input when it was surveyed. */
+  /** The hash of the input at the time of the survey. */
   sha256: string;
   /** The model for all lines; undefined when each line keeps its own. */
   model: string | undefined;
@@ -35,8 +35,8 @@ export interface BatchRunOptions {
 
 /**
  * runBatch enqueues the lines that have no output line yet, and writes answers as they arrive. A crash
- * between any two of its steps buys nothing twice: a line that was enqueued has the same idempotency key in
- * the next run, so that it is the same job, and a line that is in the output is not enqueued again.
+ * between any two of its steps buys nothing twice. The next run enqueues a line under the same idempotency
+ * key, so it gets the same job. It does not enqueue a line that is in the output.
  */
 export async function runBatch(options: BatchRunOptions): Promise<void> {
   const { client, input, model, done, output, record, concurrency, onOutcome, say } = options;
@@ -92,7 +92,7 @@ export async function runBatch(options: BatchRunOptions): Promise<void> {
     const working = [ask(), collector.ended];
     await Promise.all(working).catch(async (error: unknown) => {
       stop.abort(error);
-      // The caller closes the output next: no write may still be under way then.
+      // The caller closes the output next, so no write may be under way any more.
       await Promise.allSettled(working);
       throw error;
     });

@@ -24,7 +24,7 @@ export interface Submission {
   add(line: NewLine): Promise<void>;
   /** Enqueues the gathered lines. */
   send(): Promise<void>;
-  /** Waits for a moment, in which more jobs may end. */
+  /** Waits briefly, because more jobs may end in that time. */
   linger(): Promise<void>;
 }
 
@@ -59,8 +59,8 @@ export function createSubmission(options: SubmissionOptions): Submission {
       const outcome = outcomes[i];
       return outcome?.ok === true ? [{ key, origin, id: outcome.job.id }] : [];
     });
-    // The record is written before any answer is awaited. After a crash the next run could otherwise not tell
-    // a job that the instance has deleted from a line that was never enqueued.
+    // The record is written before the batch waits for answers. Otherwise, after a crash, the next run could
+    // not tell a job that the instance has deleted from a line that was never enqueued.
     if (enqueued.length > 0) await record.addJobs(enqueued.map(({ key, id }) => [key.line, id]));
     for (const line of enqueued) collector.add(line);
     for (const [i, { key, origin }] of lines.entries()) {
@@ -71,8 +71,8 @@ export function createSubmission(options: SubmissionOptions): Submission {
   }
 
   /**
-   * A proxy in front of the instance may accept smaller bodies than the instance does: halve the bulk and try
-   * again.
+   * A proxy in front of the instance may refuse a body that the instance would accept. Then the bulk is sent
+   * again in two halves.
    */
   async function enqueueLess(lines: readonly NewLine[], error: O3ClientError): Promise<void> {
     const [line] = lines;

@@ -23,12 +23,15 @@ import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
 
 const LOOK_MS = 1000;
 /**
- * The rows of a terminal that are not jobs: the head of the table, the lines around it and the line of the
- * cursor.
+ * The rows of a terminal that show no jobs: the table's head, the lines around the table, and the cursor's
+ * line.
  */
 const ROWS_AROUND = 5;
 
-/** Screen shows what a watch reads: redrawn in place on a terminal, as a line for each change elsewhere. */
+/**
+ * Screen shows the jobs of a watch: on a terminal as a table that is redrawn in place, elsewhere as a line
+ * for each change.
+ */
 interface Screen {
   show(look: Look): void;
   /** Says that the instance cannot be reached just now; the watch tries again. */
@@ -115,7 +118,7 @@ async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSig
     },
     end: () => {
       display.keep();
-      // The terminal has echoed ^C: what is printed next should begin on a new line.
+      // The terminal has echoed ^C, so the next output needs a new line.
       if (signal.aborted) output.line('');
     },
   };

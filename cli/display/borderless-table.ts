@@ -5,22 +5,23 @@ import { cellsOf } from './wrapped-text.ts';
 
 const GAP = 2;
 
-/** Column is a column of a table, and how it yields on a terminal that is too narrow. */
+/** Column is one column of a table, and says how it shrinks on a narrow terminal. */
 export interface Column {
   title: string;
   /** Default: left. */
   align?: 'left' | 'right';
   /**
-   * The fewest cells that the column is narrowed to; its longer texts end with `…`. Default: it is never cut.
+   * The narrowest that the column may become, in cells. Texts that are cut end with `…`. Default: the column
+   * is never cut.
    */
   shortest?: number;
-  /** Columns are left out in this order, lowest first. Default: it always stays. */
+  /** The order in which columns are left out, lowest first. Default: the column always stays. */
   leftOut?: number;
 }
 
 /**
- * borderlessTable renders rows, which have a text for each column, without borders and without blanks at the
- * ends of lines. On a terminal it keeps to the width of a line: it narrows columns, the last one first, and
+ * borderlessTable renders rows without borders and without blanks at the ends of lines. A row has a text for
+ * each column. On a terminal the table fits the width of a line: it narrows columns, the last one first, and
  * then leaves columns out, empty ones first. In a pipe every text is whole.
  */
 export function borderlessTable(
@@ -91,7 +92,7 @@ function widthOf(title: string, cells: readonly string[]): number {
 }
 
 function createTable(head: string[], alignments: ('left' | 'right')[], widths: (number | null)[]) {
-  // No colours of cli-table3, which ignores NO_COLOR.
+  // cli-table3 would colour the table even with NO_COLOR, so its colours are off.
   const style = { head: [], border: [], 'padding-left': 0, 'padding-right': GAP };
   return new Table({ head, colWidths: widths, colAligns: alignments, chars: NO_BORDERS, style });
 }

@@ -6,7 +6,7 @@ import type { Terminal } from './terminal.ts';
 /** Longer texts are cut: a question may be megabytes, and may be confidential. */
 const LONGEST_TEXT = 200;
 
-/** withoutLongTexts cuts the long texts of an inspection, and says how much is left out. */
+/** withoutLongTexts cuts the long texts of an inspection. The end of each says how much is left out. */
 export function withoutLongTexts(inspection: JobInspection): JobInspection {
   return {
     ...inspection,

@@ -29,7 +29,7 @@ export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): 
 }
 
 const INDENTATION = '    ';
-/** With less room than this the terminal's own line breaks are better than ours. */
+/** The fewest cells for which our line breaks are better than the terminal's own. */
 const NARROWEST = 20;
 
 /** inRoom breaks the text behind a label into lines that fit the terminal, and indents all but the first. */
@@ -117,7 +117,7 @@ function attempts(job: JobView): string {
   return `${job.attempt} of ${job.max_attempts}`;
 }
 
-/** purchases shows the number of purchases when it is not the ordinary one or none. */
+/** purchases shows the number of purchases, unless it is none or one and certain. */
 function purchases({ purchases: known, uncertain_purchases: uncertain }: JobView): Detail[] {
   if (known < 2 && uncertain === 0) return [];
   const responses = `${known} ${known === 1 ? 'response' : 'responses'}`;

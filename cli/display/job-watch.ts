@@ -4,7 +4,7 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 
 const PAGE = 100;
-/** The most jobs outside the two pages that one look reads individually. */
+/** The most jobs that one look reads individually, beside the two pages. */
 const SINGLE_READS = 20;
 
 export interface Look {
@@ -25,17 +25,17 @@ export interface JobWatch {
  */
 export function createJobWatch(client: Pick<O3Client, 'list' | 'get'>): JobWatch {
   const known = new Map<string, JobView>();
-  /** A finished job that was created before the first look is not a change. */
+  /** A job that had already finished before the first look is not reported as a change. */
   let newsSince: string | undefined;
 
   async function pages(signal: AbortSignal): Promise<Map<string, JobView>> {
-    // Not at the same time: for a job on both pages, the second page is the newer one.
+    // The pages are read one after the other: for a job on both, the second page is the newer one.
     const newest = await client.list({ limit: PAGE }, { signal });
     const active = await client.list({ status: 'active', limit: PAGE }, { signal });
     return new Map([...newest.jobs, ...active.jobs].map((job) => [job.id, job]));
   }
 
-  /** Reads in turn: the jobs that were read the longest time ago come first in `known`. */
+  /** The jobs take turns: those that were read the longest time ago come first in `known`. */
   async function unfinishedElsewhere(found: ReadonlyMap<string, JobView>, signal: AbortSignal) {
     const missing = [...known.values()].filter((job) => !found.has(job.id) && !isFinishedJob(job));
     const jobs: JobView[] = [];
@@ -89,7 +89,7 @@ export function createSingleWatch(client: Pick<O3Client, 'get'>, id: string): Jo
   };
 }
 
-/** stateOf returns what must differ for a job to count as changed; running time and output do not. */
+/** stateOf returns the part of a job whose change is reported. Running time and output are no part of it. */
 function stateOf(job: JobView): string {
   return `${job.status} ${job.attempt} ${job.status === 'active' && job.cancelling}`;
 }

@@ -44,7 +44,7 @@ export async function waitForOutcome(
   }
 }
 
-/** OutcomeForm is how an outcome is printed. `said`: the answer has already been printed. */
+/** OutcomeForm says how an outcome is printed. `said`: the answer has already been printed. */
 export type OutcomeForm = 'text' | 'json' | 'said';
 
 /**
@@ -147,7 +147,7 @@ function showProgress(terminal: Terminal, client: O3Client, id: string): () => P
         await sleep(REDRAW_MS, end.signal);
       }
     } catch {
-      // The display was ended, or the instance is away, which the caller's own wait survives or reports.
+      // The display has ended, or the instance is away. The caller's own wait handles the latter.
     } finally {
       display.clear();
     }

@@ -10,11 +10,13 @@ export interface BatchCount {
   done: number;
   /** The lines of the output that have an error. */
   failed: number;
-  /** The known cost in US dollars of the answers of this run; null: no answer has a known cost. */
+  /** The cost in US dollars of this run's answers, as far as it is known; null: no cost is known. */
   costUsd: number | null;
 }
 
-/** BatchProgress shows how far a batch is: as a bar on a terminal, as a line every ten seconds elsewhere. */
+/**
+ * BatchProgress shows the progress of a batch: as a bar on a terminal, elsewhere as a line every ten seconds.
+ */
 export interface BatchProgress {
   update(count: BatchCount): void;
   /** Prints a line beside the bar. */
@@ -86,8 +88,8 @@ async function startBar({ stream }: Terminal, { total, done }: BatchCount): Prom
     barCompleteChar: '█',
     barIncompleteChar: '░',
     barsize: 24,
-    // The entry point handles signals. The cursor stays visible, so that a killed process leaves the terminal
-    // usable.
+    // cli-progress must not handle signals, because the entry point does. The cursor stays visible, so that a
+    // killed process leaves the terminal usable.
     gracefulExit: false,
     hideCursor: null,
     linewrap: true,

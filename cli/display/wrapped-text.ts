@@ -6,8 +6,8 @@ const WIDE =
 const characters = new Intl.Segmenter(undefined, { granularity: 'grapheme' });
 
 /**
- * wrappedText breaks a text without colours into lines: between words, and within a word that is wider than a
- * line.
+ * wrappedText breaks a text without colours into lines. It breaks between words, and inside a word that is
+ * wider than a line.
  *
  * @param width the width of a line in cells.
  * @param first the width of the first line, which follows a label.
@@ -16,7 +16,9 @@ export function wrappedText(text: string, width: number, first: number): string[
   return text.split('\n').flatMap((line, index) => wrappedLine(line, width, index === 0 ? first : width));
 }
 
-/** linesOf breaks a text without colours into the lines that it takes on a terminal: one in a pipe. */
+/**
+ * linesOf breaks a text without colours into the lines that it takes on a terminal. In a pipe it is one line.
+ */
 export function linesOf(text: string, terminal: Terminal): string[] {
   const columns = terminal.columns();
   return columns === undefined ? [text] : wrappedText(text, columns, columns);
@@ -30,7 +32,7 @@ function wrappedLine(line: string, width: number, first: number): string[] {
     lines.push(current.trimEnd());
     current = '';
   };
-  // Each word with the blanks behind it; those before the first are a piece of their own.
+  // Each piece is a word with the blanks after it. Blanks before the first word are a piece of their own.
   for (const piece of line.split(/(?<=\s)(?=\S)/)) {
     const isTooWide = (): boolean => cellsOf(piece.trimEnd()) > room();
     if (isTooWide() && current.trim() !== '') breakLine();

@@ -44,7 +44,7 @@ export function registerProcessCommands(program: Command, context: CommandContex
     .option('--think-ms <milliseconds>', 'how long each answer takes', wholeNumber, 2000)
     .option(
       '--background <profile>',
-      'what background mode is: supported, rejected or ignored',
+      'how the server treats background mode: supported, rejected or ignored',
       profile,
       'supported',
     )

@@ -15,7 +15,7 @@ import { createWorker, type O3Worker, type WorkerOptions } from '../../worker/wo
 const DATA_DIR = '.data/redis';
 const CACHE_DIR = '.cache/embedded-redis';
 
-/** ProcessContext is what the parts of one process are made from. */
+/** ProcessContext holds what is needed to start the parts of one process. */
 export interface ProcessContext {
   config: Config;
   logger: Logger;
@@ -92,7 +92,7 @@ export async function launchWorker(
   const { prefix, concurrency, workerPort, host, signingSecret } = config;
   if (config.hasBuiltInModels) warnOfBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
-  // The port comes first: a worker that cannot listen should not have taken jobs.
+  // The port is opened first: a worker that cannot listen must not take jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
   const launched = keep(
     createWorker({

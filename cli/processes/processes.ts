@@ -30,7 +30,7 @@ export function runEverything(context: CommandContext): Promise<void> {
 
 export function runProducer(context: CommandContext): Promise<void> {
   return run(context, async (processContext) => {
-    // Before Redis: a producer that may not or cannot listen should not have started an embedded Redis.
+    // This comes before Redis: a producer that may not or cannot listen must not start an embedded Redis.
     assertKeysOrLoopback(processContext.config);
     await assertListenable(processContext.config);
     context.output.line(

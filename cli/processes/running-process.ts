@@ -24,7 +24,7 @@ export interface RunOptions {
   died: Promise<never>;
 }
 
-/** How long the parts that run may take to close when another part has failed, in milliseconds. */
+/** How long the other parts may take to close when one part has failed, in milliseconds. */
 const FAILED_SHUTDOWN_MS = 2000;
 
 /** runProcess starts a process, waits for a signal, and shuts down in phases. @returns its exit code. */
@@ -47,7 +47,7 @@ export async function runProcess({
   try {
     await Promise.race([start(keep).then(() => stopped), stopped, died]);
   } catch (error: unknown) {
-    // The whole time would be wasted: nothing can be written to a Redis that has died.
+    // The process does not wait for the whole time, because nothing can be written to a Redis that has died.
     await shutDown(parts, { deadlineMs: Math.min(shutdownMs, FAILED_SHUTDOWN_MS), hurry: signals.stop });
     throw error;
   }

@@ -1,6 +1,6 @@
 import { describeType } from './json.ts';
 
-/** ReplyHeaders are headers that a reply carries beside those of every reply. */
+/** ReplyHeaders are the headers of one reply, beside those that every reply has. */
 export type ReplyHeaders = Readonly<Record<string, string>>;
 
 /** ErrorBody is OpenAI's error envelope. All four keys are always there; `param` and `code` may be null. */
@@ -11,7 +11,9 @@ export type ErrorBody = {
   readonly code: string | null;
 };
 
-/** ApiError is an HTTP error of the API. `response.error` is different: it is part of a 200 answer. */
+/**
+ * ApiError is an HTTP error of the API. It is not the `error` of a response, which is part of a 200 answer.
+ */
 export class ApiError extends Error {
   readonly status: number;
   readonly body: ErrorBody;

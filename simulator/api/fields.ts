@@ -9,8 +9,8 @@ const MAX_KEY_LENGTH = 64;
 const MAX_VALUE_LENGTH = 512;
 
 /**
- * requireKnown refuses unknown fields in the bodies of the simulator's own routes. A misspelt field that
- * silently did nothing would let a test pass for the wrong reason.
+ * requireKnown refuses unknown fields in the bodies of the simulator's own routes. If they were ignored, a
+ * test with a misspelt field could pass for the wrong reason.
  */
 export function requireKnown(body: unknown, names: readonly string[]): JsonObject {
   if (!isObject(body)) throw invalidType('body', 'an object', body);

@@ -7,7 +7,10 @@ export type FaultCounts = {
   reset(): void;
 };
 
-/** Bounds the memory: beyond this count the oldest question is forgotten, and its faults begin anew. */
+/**
+ * The most questions that are remembered, to bound the memory. A question that is forgotten meets its faults
+ * again.
+ */
 const MAX_KEYS = 100_000;
 
 export function createFaultCounts(): FaultCounts {

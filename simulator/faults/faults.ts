@@ -4,10 +4,10 @@ import type { JsonObject } from '../api/json.ts';
 import { ODD_REPLY_NAMES, type OddReply, readReply } from './odd-replies.ts';
 
 /**
- * FAULTS are what a caller can ask to go wrong, by the moment at which it happens: in the create request, on
- * one stream's connection, in the form of all its streams, in the response's life, in a later lookup, or in
- * the webhook of the response's end. One request may ask for one of each moment, as in `sim: "cut, gone"`,
- * and for any number of the form.
+ * FAULTS lists the faults that a caller can ask for, by the moment at which they happen: in the create
+ * request, on one connection of the stream, in the form of all streams, in the response's life, in a later
+ * lookup, or in the webhook at the response's end. One request may ask for one fault of each moment, as in
+ * `sim: "cut, gone"`, and for any number of `form`.
  */
 const FAULTS = {
   create: [
@@ -88,7 +88,7 @@ const ERROR_CODES = [
 const SERVED_TIERS = ['default', 'flex', 'scale', 'priority'] as const;
 export type ServedTier = (typeof SERVED_TIERS)[number];
 
-/** Whole numbers. They travel as strings, because metadata values are strings. */
+/** The ranges of the whole numbers. Requests have them as strings, because metadata values are strings. */
 const NUMBER_RANGES = {
   sim_times: [1, 1_000_000],
   sim_think_ms: [0, 86_400_000],
@@ -115,7 +115,10 @@ export const PARAMETER_NAMES: readonly string[] = [
   ...Object.keys(NUMBER_RANGES),
 ];
 
-/** Faults are the faults of one create: at most one of each moment, and any number of the form. */
+/**
+ * Faults are the faults of one create: at most one for each moment, and any number that change the form of
+ * the stream.
+ */
 export type Faults = {
   readonly create: CreateFault | undefined;
   readonly stream: StreamFault | undefined;
@@ -128,10 +131,13 @@ export type Faults = {
 /** SimParameters are the `sim` and `sim_*` values of a request's metadata. */
 export type SimParameters = {
   readonly faults: Faults;
-  /** What counts as "the same question" for `sim_times`; undefined: the request's model, input and faults. */
+  /**
+   * The key by which `sim_times` recognizes a repeated question. Default: the request's model, input and
+   * faults.
+   */
   readonly key: string | undefined;
   readonly errorCode: string;
-  /** The tier that the response says it was served by; undefined: the requested one. */
+  /** The tier that the response names as its own. Default: the requested one. */
   readonly tier: ServedTier | undefined;
   /** What `refuse` and `poll_refuse` answer. */
   readonly refusal: OddReply;
@@ -152,8 +158,8 @@ export const NO_FAULTS: Faults = {
 };
 
 /**
- * readSimParameters refuses unknown names. A misspelt fault that silently did nothing would let a test pass
- * for the wrong reason.
+ * readSimParameters reads the parameters and refuses unknown names. If the simulator ignored a misspelt
+ * fault, a test could pass for the wrong reason.
  */
 export function readSimParameters(metadata: Metadata): SimParameters {
   for (const key of Object.keys(metadata)) {

@@ -1,7 +1,9 @@
 import type { ReplyHeaders } from '../api/errors.ts';
 import { integerField, objectField, requireKnown, stringField } from '../api/fields.ts';
 
-/** OddReply is what some server or proxy answers to a create instead of a response. It buys nothing. */
+/**
+ * OddReply is an answer to a create that some server or proxy sends instead of a response. Nothing is bought.
+ */
 export type OddReply = {
   readonly status: number;
   readonly contentType: string;
@@ -18,7 +20,7 @@ export type GivenReply = {
   readonly headers?: ReplyHeaders;
 };
 
-/** ODD_REPLIES are create faults in the words of other servers and of proxies, by their names. */
+/** ODD_REPLIES are the create faults that answer as other servers and proxies do, by the fault's name. */
 export const ODD_REPLIES = {
   '401': error(
     401,

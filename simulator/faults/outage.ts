@@ -26,7 +26,7 @@ export type OutageChange = {
   readonly down?: boolean | undefined;
   /** Every create is refused, because the servers are overloaded. */
   readonly overloaded?: boolean | undefined;
-  /** Every create is answered like this create fault, or with this reply; `none` ends it. */
+  /** The create fault, or the reply, that answers every create; `none` ends it. */
   readonly refuse?: OddReplyName | 'none' | GivenReply | undefined;
 };
 
@@ -50,8 +50,8 @@ type OutageReport = {
 };
 
 /**
- * Outages are what an operator or a test switches on for the whole upstream, or for one model, while it runs.
- * A fault, in contrast, affects one create.
+ * Outages are switched on by an operator or a test while the simulator runs, for all models or for one. A
+ * fault, in contrast, affects one create.
  */
 export type Outages = {
   change(change: OutageChange): void;
@@ -60,17 +60,20 @@ export type Outages = {
    * Without a model: whether the whole server is down. With a model: whether creates of this model are reset.
    */
   isDown(model?: string): boolean;
-  /** Why a create that comes now is refused; undefined without an outage. */
+  /** Returns why a create is refused now; undefined: no outage refuses it. */
   refusalOf(model: string): ApiError | undefined;
-  /** The odd reply to a create that comes now; undefined without such an outage. */
+  /** Returns the odd reply that a create gets now; undefined: no outage sends one. */
   oddReplyOf(model: string): OddReply | undefined;
 };
 
 export type OutagesDeps = {
   readonly now: () => number;
-  /** The whole server was up and is now down. */
+  /** Called when the whole server goes down. */
   readonly onDown: () => void;
-  /** A create came while an outage throttled its model, even if it is refused for another reason. */
+  /**
+   * Called for a create that comes while an outage throttles its model, even if it is refused for another
+   * reason.
+   */
   readonly onThrottled: (atMs: number) => void;
 };
 

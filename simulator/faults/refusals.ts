@@ -4,10 +4,10 @@ import type { CreateFault } from './faults.ts';
 
 const DEFAULT_RETRY_AFTER_MS = 1000;
 
-/** Refusal is a create fault that is an error answer of the API; the other faults send no such answer. */
+/** Refusal is a create fault that the simulator answers with an error of OpenAI's API. */
 export type Refusal = Extract<CreateFault, '400' | '429' | '429_bare' | '429_quota' | '500' | '503'>;
 
-/** refusal is the error answer of a fault. */
+/** refusal returns the error of a fault. */
 export function refusal(fault: Refusal, model: string, retryAfterMs = DEFAULT_RETRY_AFTER_MS): ApiError {
   switch (fault) {
     case '400':

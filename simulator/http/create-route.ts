@@ -65,7 +65,10 @@ export function createResponse(body: unknown, account: Account, deps: CreateDeps
   }
 }
 
-/** Whether a response is created; then the purchase counts the fault, unless a limit refuses it. */
+/**
+ * Whether the fault still creates a response. The purchase then counts the fault, unless a limit refuses the
+ * create.
+ */
 function createsResponse(fault: CreateFault | undefined): boolean {
   return fault === undefined || fault === 'reset_created' || fault === 'hang_created';
 }
@@ -77,6 +80,7 @@ function firstReply({ run, headers }: Purchase, isLate: boolean): Reply {
     return { kind: 'stream', run, startingAfter: FROM_THE_BEGINNING, obfuscated: wantsObfuscation, headers };
   }
   if (!background) return { kind: 'wait', run, headers };
-  // Always queued, even with no think time: a background create is answered before the response starts.
+  // The status is always `queued`, even without think time: OpenAI answers a background create before the
+  // response starts.
   return { kind: 'created', body: responseObject(run.script, { status: 'queued' }), headers };
 }

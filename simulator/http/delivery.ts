@@ -45,7 +45,8 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
     const wait = (): void => {
       const leftMs = endMs(run) - elapsedMs(run, now());
       if (leftMs <= 0) exchange.sendJson(200, objectOf(run, now()), headers);
-      // Timers may fire a little early, so this looks again. A response that never ends needs no timer.
+      // A timer may fire a little early, so this checks the time again. A response that never ends needs no
+      // timer.
       else if (Number.isFinite(leftMs)) timer = setTimeout(wait, Math.ceil(leftMs));
     };
     track(exchange, () => {
@@ -116,7 +117,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
   };
 }
 
-/** How many events this connection gets: all, or those before its stream fault. */
+/** Returns how many events this connection gets: all, or those before its stream fault. */
 function nextEventLimit(run: Run): number {
   const { stream: fault } = run.faults;
   const { sim_connections: faulty = 1, sim_events: events } = run.script.request.sim.numbers;
@@ -125,7 +126,9 @@ function nextEventLimit(run: Run): number {
   return events ?? DEFAULT_EVENTS_BEFORE_FAULT[fault];
 }
 
-/** The events before the cut must arrive, so the socket is destroyed only after the last one is written. */
+/**
+ * The events before the cut must arrive, so the socket is destroyed only after the last of them is written.
+ */
 function cutAfterFlush({ response }: Exchange): void {
   response.write('', () => response.destroy());
 }

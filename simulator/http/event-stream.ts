@@ -13,7 +13,7 @@ export type EventStreamOptions = {
   readonly now: () => number;
   /** @returns false when the reader is slow; the stream then waits for `resume`. */
   readonly write: (text: string) => boolean;
-  /** The last event is sent: the terminal one, or the last one before the fault. */
+  /** Called when the last event is sent: the final one, or the last one before the fault. */
   readonly onEnd: (reason: 'terminal' | 'limit') => void;
 };
 
@@ -22,8 +22,8 @@ export type EventStream = { resume(): void; close(): void };
 const BATCH_CHARACTERS = 64 * 1024;
 
 /**
- * startEventStream sends a response's events when they are due, on one timer. A cancel changes the rest of
- * the timeline but never its past, so the stream then continues after the last event that it sent.
+ * startEventStream sends a response's events when they are due, with one timer. A cancel changes only events
+ * that are not due yet, so the stream continues after the last event that it sent.
  */
 export function startEventStream(options: EventStreamOptions): EventStream {
   const { run, startingAfter, eventLimit, now, write } = options;

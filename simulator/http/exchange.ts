@@ -87,7 +87,8 @@ function parseTarget(target = '/'): URL {
 }
 
 /**
- * Reads a body to its end even if it is too large: a client that is still writing would never see the 413.
+ * Reads a body to its end even if it is too large. A client that is still writing would otherwise never see
+ * the 413.
  */
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
@@ -111,8 +112,8 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * The body of a 500 that is an error of the simulator itself, or of its `answer` option; not a fault a caller
- * asked for.
+ * The body of a 500 for an error in the simulator itself or in its `answer` option. A fault that a caller
+ * asked for has another body.
  */
 function internalError(error: unknown): ErrorBody {
   const reason = error instanceof Error ? error.message : String(error);

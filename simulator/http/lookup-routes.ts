@@ -34,7 +34,7 @@ export function retrieveResponse(id: string, query: URLSearchParams, deps: Looku
     run,
     startingAfter: readCursor(query) ?? FROM_THE_BEGINNING,
     obfuscated: readBoolean(query, 'include_obfuscation') ?? true,
-    // It is unknown whether OpenAI sends rate-limit headers at a lookup; the simulator sends none.
+    // The simulator sends no rate-limit headers with a lookup. Whether OpenAI does is unknown.
     headers: {},
   };
 }
@@ -66,7 +66,7 @@ function refuseIfGone(run: Run): void {
   if (run.faults.lookup === 'gone') throw responseNotFound(run.script.id);
 }
 
-/** Refuses a lookup if the response's faults say so, or returns the reply of another server. */
+/** Throws the error that a lookup fault asks for, or returns its odd reply. */
 function oddLookup(run: Run): OddReply | undefined {
   refuseIfGone(run);
   const { lookup } = run.faults;

@@ -131,8 +131,8 @@ function checkPrevious({ previousResponseId: id }: CreateRequest, store: Store):
 }
 
 /**
- * A webhook fault that cannot happen is refused like a misspelt one: otherwise a test would pass for the
- * wrong reason.
+ * A webhook fault is refused when the simulator sends no webhooks. If it were ignored, a test could pass for
+ * the wrong reason.
  */
 function checkWebhooks({ sim }: CreateRequest, { webhook }: Settings): void {
   const fault = sim.faults.webhook;

@@ -2,7 +2,7 @@ import type { ReplyHeaders } from '../api/errors.ts';
 import type { OddReply } from '../faults/odd-replies.ts';
 import type { Run } from '../response/run.ts';
 
-/** Reply is what a route decided, as data; `delivery.ts` carries it out on the connection. */
+/** Reply is the answer that a route has chosen, as data. `delivery.ts` sends it. */
 export type Reply =
   | { readonly kind: 'json'; readonly body: object }
   | { readonly kind: 'html'; readonly status: number }
@@ -19,8 +19,8 @@ export type Reply =
       readonly headers: ReplyHeaders;
     }
   /**
-   * No answer: the connection is reset, or stays open and silent. `run` is the response whose id is lost with
-   * it.
+   * There is no answer: the connection is reset, or stays open and silent. `run` is the response whose id the
+   * caller never gets.
    */
   | { readonly kind: 'reset' | 'hang'; readonly run: Run | undefined };
 

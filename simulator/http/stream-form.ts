@@ -6,7 +6,7 @@ type Event = TimedEvent['event'] & { readonly [field: string]: unknown };
 /** StreamForm is how the events of one response are written. */
 export type StreamForm = {
   readonly contentType: string;
-  /** Returns the bytes of an event: none where the form leaves it out. */
+  /** Returns an event as it is sent; '' for an event that this form leaves out. */
   write(event: TimedEvent['event']): string;
 };
 
@@ -62,7 +62,8 @@ function without(fields: object, names: readonly string[]): object {
 const PADDING = 'q7Rk0vYwXb3TzLmN8dHc5GfJ2sPaUe9i';
 
 /**
- * Padding that hides the length of a delta. It depends only on the number, so that every replay is identical.
+ * Padding that hides the length of a delta. It depends only on the event's number, so every replay is
+ * identical.
  */
 function obfuscation(sequence: number): string {
   const start = (sequence * 7) % 16;

@@ -12,7 +12,9 @@ type LedgerEntry = {
   /** The model's id; `snapshot` is the dated name that the reply carries. */
   readonly model: string;
   readonly snapshot: string;
-  /** The tier that served the response and sets its price. The response shows its tier when it has ended. */
+  /**
+   * The tier that served the response. It sets the price. The response itself shows it only after its end.
+   */
   readonly service_tier: string;
   readonly mode: 'background' | 'background+stream' | 'foreground' | 'foreground+stream';
   readonly metadata: Metadata;
@@ -43,7 +45,7 @@ type LedgerTotals = {
   readonly failed: number;
   readonly cancelled: number;
   readonly running: number;
-  /** The most responses that ran at once: of all models together, and of each. */
+  /** The most responses that ran at once: of all models together, and below of each model. */
   readonly most_running: number;
   readonly most_running_by_model: Readonly<Record<string, number>>;
   readonly polls: number;
@@ -55,9 +57,9 @@ type LedgerTotals = {
   readonly requests: number;
   /** Create calls that created no response. */
   readonly rejected: number;
-  /** Those of `rejected` that a rate limit of the simulator refused; the `429` faults do not count. */
+  /** The part of `rejected` that a rate limit of the simulator refused. The `429` faults do not count. */
   readonly throttled: number;
-  /** Those of `rejected` that came while an outage throttled their model. */
+  /** The part of `rejected` that came while an outage throttled the model. */
   readonly during_throttle: number;
   /** Webhooks that a receiver answered with 2xx. */
   readonly webhooks: number;

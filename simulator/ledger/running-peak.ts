@@ -1,8 +1,8 @@
 import { endMs, isFinished, type Run } from '../response/run.ts';
 
 /**
- * RunningPeak records the largest number of responses that ran at once. It counts only when a response
- * begins, because only then can the number reach a new peak.
+ * RunningPeak records the largest number of responses that ran at once. It counts when a response begins,
+ * because the number grows at no other time.
  */
 export type RunningPeak = {
   /** A response was just created. */
@@ -20,11 +20,14 @@ export function createRunningPeak(now: () => number): RunningPeak {
   const overall: Tally = { running: 0, most: 0 };
   const byModel = new Map<string, Tally>();
   /**
-   * The model of each running response, by the response's id. Holding the response would keep cancelled ones
-   * in memory.
+   * The model of each running response, by the response's id. A map of the responses themselves would keep
+   * cancelled ones in memory.
    */
   const running = new Map<string, string>();
-  /** A binary heap, the nearest end first: a list of ten thousand would have to be sorted at every create. */
+  /**
+   * A binary heap with the nearest end first. A plain list of ten thousand would have to be sorted at every
+   * create.
+   */
   const ends: End[] = [];
 
   const talliesOf = (model: string): Tally[] => {

@@ -22,7 +22,7 @@ const HOUR = 60 * MINUTE;
 const UNITS = { requests: 'requests per min (RPM)', tokens: 'tokens per min (TPM)' } as const;
 const MORE = 'Visit https://platform.openai.com/account/rate-limits to learn more.';
 
-/** overLimit is the 429 of a create that will fit later. */
+/** overLimit returns the 429 for a create that does not fit now but will fit later. */
 export function overLimit(over: OverLimit, headers: ReplyHeaders): ApiError {
   const { model, kind, limit, used, requested, waitMs } = over;
   const retryAfterMs = Math.ceil(waitMs);
@@ -41,7 +41,7 @@ export function overLimit(over: OverLimit, headers: ReplyHeaders): ApiError {
 }
 
 /**
- * overWholeLimit is the 429 of a create that is larger than the whole limit. It names no waiting time,
+ * overWholeLimit returns the 429 for a create that is larger than the whole limit. It names no waiting time,
  * because waiting does not help.
  */
 export function overWholeLimit({

@@ -1,9 +1,10 @@
 /** RateLimit is what an account may ask of one model in any 60 seconds. */
 export type RateLimit = {
-  /** Creates. Default: any number. */
+  /** The number of creates. Default: any number. */
   readonly requestsPerMinute?: number | undefined;
   /**
-   * Tokens of the creates (input, reasoning and output), counted when a create comes. Default: any number.
+   * The tokens of the creates: input, reasoning and output. They are counted when the create arrives.
+   * Default: any number.
    */
   readonly tokensPerMinute?: number | undefined;
 };
@@ -18,7 +19,9 @@ export type LimitOf = (model: string) => RateLimit;
 
 const NAMES = ['requestsPerMinute', 'tokensPerMinute'] as const;
 
-/** resolveLimits checks the limits. A value that a model's own entry omits is that of all models. */
+/**
+ * resolveLimits checks the limits. Where a model's own entry omits a value, the limit of all models applies.
+ */
 export function resolveLimits(options: RateLimitOptions, models: readonly string[]): LimitOf {
   const forAll = checked('', options);
   const own = new Map<string, RateLimit>();

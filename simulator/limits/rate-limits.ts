@@ -23,11 +23,11 @@ export type LimitReport = {
 /** RateLimits counts the creates of every model against its limits. */
 export type RateLimits = {
   /**
-   * Takes room for one create. @returns the headers of its reply.
-   * @throws OpenAI's 429, and takes nothing, when there is no room.
+   * Counts one create. @returns the headers of its reply. @throws OpenAI's 429 when the create does not fit;
+   * it is then not counted.
    */
   take(model: string, tokens: number): ReplyHeaders;
-  /** Reports every model that has a limit or was asked for. */
+  /** Reports every model that has a limit or has had a create. */
   report(): Record<string, LimitReport>;
   /** Forgets all creates. */
   reset(): void;
@@ -99,7 +99,8 @@ function newUsage(): ModelUsage {
 }
 
 /**
- * The refusal names the limit that takes longer to make room: a caller who waits for it has waited for both.
+ * The refusal names the limit that takes longer to make room. A caller who waits that long has waited for
+ * both.
  */
 function refusalOf(model: string, limit: RateLimit, window: RateWindow, tokens: number, nowMs: number) {
   const { requestsPerMinute: requestLimit, tokensPerMinute: tokenLimit } = limit;
@@ -133,7 +134,7 @@ function accept(usage: ModelUsage, tokens: number, nowMs: number): void {
   usage.lastAtMs = nowMs;
 }
 
-/** Headers of the limits that are set. `reset` is the time until nothing is used any more. */
+/** The headers of the limits that are set. `reset` is the time until the window is empty. */
 function headersOf(limit: RateLimit, window: RateWindow, nowMs: number): ReplyHeaders {
   const used = window.used(nowMs);
   const reset = goDuration(window.untilEmpty(nowMs));

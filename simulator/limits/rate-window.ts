@@ -1,4 +1,4 @@
-/** Amount is what was taken in 60 seconds. */
+/** Amount is what creates have used in 60 seconds. */
 export type Amount = { readonly requests: number; readonly tokens: number };
 
 /**
@@ -79,9 +79,8 @@ export function createRateWindow(): RateWindow {
 }
 
 /**
- * A create is in every window of 60 seconds that ends before it is 60 seconds old. The subtraction has the
- * same order as in `untilLeft`: another order could round to "no wait" while the create is still in the
- * window.
+ * A create counts until it is 60 seconds old. The subtraction has the same order as in `untilLeft`: another
+ * order could round to "no wait" while the create still counts.
  */
 function hasLeft({ atMs }: Entry, nowMs: number): boolean {
   return nowMs - atMs >= WINDOW_MS;

@@ -1,7 +1,7 @@
 import { type ApiError, badRequest, notFound } from '../api/errors.ts';
 import { booleanField, requireKnown, stringField } from '../api/fields.ts';
 
-/** SimulatedModel is a model that the simulator pretends to run. */
+/** SimulatedModel is one model that the simulator offers. */
 export type SimulatedModel = {
   readonly id: string;
   /** The dated name that replies carry, as OpenAI's do. Default: the id. */
@@ -14,7 +14,9 @@ export type SimulatedModel = {
 export type ModelChange = {
   /** `YYYY-MM-DD`; null removes the date. */
   readonly shutdownDate?: string | null | undefined;
-  /** A model that is gone is not listed and takes no creates. Responses that already exist continue. */
+  /**
+   * Whether the model is gone: it is not listed and takes no creates. Responses that already exist continue.
+   */
   readonly gone?: boolean | undefined;
 };
 
@@ -31,7 +33,7 @@ export type Models = {
   change(id: string, change: ModelChange): object;
 };
 
-/** Unix seconds. The date is fixed, so that two listings are equal. */
+/** The `created` of every model, in Unix seconds. It is fixed, so that two listings are equal. */
 const CREATED_AT_SECONDS = 1_744_761_600;
 
 export const DEFAULT_MODELS: readonly SimulatedModel[] = [

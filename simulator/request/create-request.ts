@@ -99,8 +99,8 @@ export function readCreateRequest(body: unknown, account: Account, models: Model
 }
 
 /**
- * Refuses more cached tokens than the input has: reducing the number would bill another amount than the
- * request asks for.
+ * Refuses more cached tokens than the input has. If the simulator reduced the number, it would bill another
+ * amount than the request asks for.
  */
 export function readInputTokens(body: JsonObject, { numbers }: SimParameters): InputTokens {
   const total = numbers.sim_input_tokens ?? countInputTokens(body);
@@ -112,7 +112,10 @@ export function readInputTokens(body: JsonObject, { numbers }: SimParameters): I
   );
 }
 
-/** A stored prompt may carry the model. The simulator stores no prompts, so it uses its default model. */
+/**
+ * At OpenAI a stored prompt may name the model. The simulator stores no prompts, so it uses its default
+ * model.
+ */
 function readModelName(body: JsonObject, models: Models): string {
   const name = stringField(body, 'model');
   if (name !== undefined) return name;

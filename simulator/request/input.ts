@@ -3,7 +3,7 @@ import { enumField, integerField } from '../api/fields.ts';
 import { isObject, type JsonObject } from '../api/json.ts';
 
 const CHARACTERS_PER_TOKEN = 4;
-/** Roughly what the chat format itself costs. */
+/** The tokens that the chat format itself costs, roughly. */
 const MESSAGE_OVERHEAD_TOKENS = 7;
 
 const DEFAULT_LIMIT = 20;
@@ -16,7 +16,7 @@ const ID_PREFIXES: Readonly<Record<string, string>> = {
   function_call_output: 'fco',
 };
 
-/** questionText is the text of the last user message; the items before it are history. */
+/** questionText returns the text of the last user message. Earlier items are history. */
 export function questionText(input: unknown): string {
   if (typeof input === 'string') return input;
   if (!Array.isArray(input)) return '';

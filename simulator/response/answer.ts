@@ -11,12 +11,12 @@ export type Question = {
 };
 
 const SHOWN_CHARACTERS = 200;
-/** Schemas come from outside and may nest without end; a sample is null below this depth. */
+/** The caller sends the schema, and may nest it without limit. Below this depth a sample is null. */
 const MAX_DEPTH = 6;
 
 /**
- * simulatedAnswer says in its first words that it is simulated, so that nothing takes it for a model's
- * answer.
+ * simulatedAnswer writes an answer that says in its first words that it is simulated. Neither a person nor a
+ * program should take it for a model's answer.
  */
 export function simulatedAnswer(question: Question): string {
   const format = isObject(question.body['text']) ? question.body['text']['format'] : undefined;
@@ -47,7 +47,8 @@ function seconds(milliseconds: number): string {
 }
 
 /**
- * calledFunction is the function that `tool_choice` forces the model to call: by `required`, or by its name.
+ * calledFunction returns the function that `tool_choice` forces the model to call: the named one, or with
+ * `required` the first one. undefined: the model is not forced.
  */
 export function calledFunction(body: JsonObject): JsonObject | undefined {
   const functions = (Array.isArray(body['tools']) ? body['tools'] : []).filter(
@@ -65,7 +66,8 @@ export function argumentsFor(call: JsonObject): string {
 }
 
 /**
- * sampleOf is a small value that fits the plain parts of a JSON schema: types, enums, required properties.
+ * sampleOf returns a small value that matches a JSON schema. It knows types, enums and required properties
+ * only.
  */
 function sampleOf(schema: unknown, depth = 0): unknown {
   if (!isObject(schema) || depth > MAX_DEPTH) return null;

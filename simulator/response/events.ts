@@ -2,12 +2,15 @@ import { closedItem, contentPart, deltasOf, finalOutputOf, openedItem, summaryPa
 import { failureType, responseObject } from './response-object.ts';
 import type { PlannedItem, Script } from './script.ts';
 
-/** Step is an event without its number, and the milliseconds since creation at which it happens. */
+/**
+ * Step is an event before it has its sequence number, with its time in milliseconds since the response's
+ * creation.
+ */
 export type Step = { readonly atMs: number; readonly type: string; readonly fields: object };
 
 /**
- * steps yields the events of a script in the order of the API. It makes one at a time: a stream that is cut
- * after ten of ten thousand events builds ten.
+ * steps yields the events of a script in the order of the API. It builds each event only when it is read: a
+ * stream that is cut after ten of ten thousand events builds ten.
  */
 export function* steps(script: Script): Generator<Step> {
   yield* opening(script);
@@ -111,7 +114,10 @@ function* closing(script: Script): Generator<Step> {
   yield { atMs: endMs, type: `response.${ending.status}`, fields: { response } };
 }
 
-/** The specification has flat fields; real servers were often seen to nest them. */
+/**
+ * OpenAI's specification has these fields at the top of the event. Real servers often nest them under
+ * `error`.
+ */
 function errorFields(ending: Extract<Script['ending'], { status: 'failed' }>): object {
   const { code, message } = ending;
   if (ending.announced === 'flat') return { code, message, param: null };

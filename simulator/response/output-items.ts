@@ -6,7 +6,10 @@ export type OutputItem = { readonly id: string; readonly type: string; readonly 
 
 type Message = Extract<PlannedItem, { kind: 'message' }>;
 
-/** deltasOf splits an item's text into its deltas, in order; a broken message has only the first half. */
+/**
+ * deltasOf splits an item's text into its deltas, in order. Of a broken message it returns only the first
+ * half.
+ */
 export function deltasOf(item: PlannedItem): string[] {
   switch (item.kind) {
     case 'reasoning':
@@ -24,7 +27,7 @@ export function deltasOf(item: PlannedItem): string[] {
   }
 }
 
-/** openedItem is the item as it is announced, before any of its text. */
+/** openedItem returns the item as its first event announces it, without any text. */
 export function openedItem(item: PlannedItem): OutputItem {
   switch (item.kind) {
     case 'reasoning':
@@ -40,7 +43,7 @@ export function openedItem(item: PlannedItem): OutputItem {
   }
 }
 
-/** itemWithText is the item with the text that was sent so far. */
+/** itemWithText returns the item with the text that was sent so far. */
 export function itemWithText(item: PlannedItem, text: string, status: string): OutputItem {
   switch (item.kind) {
     case 'reasoning':
@@ -69,13 +72,13 @@ function closedStatus(item: PlannedItem): string {
   return item.kind === 'message' && item.ending !== 'completed' ? 'incomplete' : 'completed';
 }
 
-/** contentPart is the part of a message that holds its text. */
+/** contentPart returns the part of a message that holds its text. */
 export function contentPart({ isRefusal }: Message, text: string): object {
   if (isRefusal) return { type: 'refusal', refusal: text };
   return { type: 'output_text', text, annotations: [], logprobs: [] };
 }
 
-/** finalOutputOf is the output that a response has at its end. */
+/** finalOutputOf returns the output that a response has at its end. */
 export function finalOutputOf({ items, finalOutput }: Pick<Script, 'items' | 'finalOutput'>): OutputItem[] {
   switch (finalOutput) {
     case 'whole':
@@ -117,7 +120,7 @@ function functionCall(
   };
 }
 
-/** Opaque to every client; it only has to be the same each time. */
+/** Stands for encrypted reasoning, which no client can read. It only has to be the same in every replay. */
 function sealedReasoning(id: string): string {
   return Buffer.from(`simulated reasoning of ${id}`).toString('base64');
 }

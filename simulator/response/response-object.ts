@@ -16,7 +16,8 @@ export type Phase =
 export type Status = 'queued' | 'in_progress' | 'completed' | 'incomplete' | 'failed' | 'cancelled';
 
 /**
- * responseObject has every key, with null for no value, as OpenAI sends it; the schema requires fewer keys.
+ * responseObject builds the response as OpenAI sends it: with every key, and null where there is no value.
+ * OpenAI's schema requires fewer keys.
  */
 export function responseObject(script: Script, phase: Phase): object {
   const response = wholeResponse(script, phase);
@@ -81,8 +82,8 @@ function seconds(milliseconds: number): number {
 }
 
 /**
- * `type` and `param` came later than `code` and `message`. One client reads the message only if `type` is
- * there.
+ * OpenAI added `type` and `param` later than `code` and `message`. One client reads the message only if
+ * `type` is there.
  */
 function errorOf(phase: Phase): object | null {
   if (phase.status !== 'ended' || phase.ending.status !== 'failed') return null;
@@ -105,7 +106,7 @@ export function failureType(code: string): string {
   }
 }
 
-/** servedTier is the tier that serves a response and sets its price. */
+/** servedTier returns the tier that serves a response. The tier sets the price. */
 export function servedTier({ body, sim }: CreateRequest): string {
   if (sim.tier !== undefined) return sim.tier;
   const asked = String(body['service_tier'] ?? 'auto');

@@ -13,7 +13,10 @@ export type Run = {
   /** Milliseconds since creation. */
   deletedAtMs: number | undefined;
   polls: number;
-  /** Stream connections so far, and lookups that met a fault: the faults count them. */
+  /**
+   * The stream connections so far, and below the lookups that met a fault. A fault ends after a number of
+   * them.
+   */
   connections: number;
   failedPolls: number;
   /** Called when a cancel changes the response's end. */
@@ -41,7 +44,7 @@ export function statusOf(run: Run, nowMs: number): Status {
   return statusAt(run.script, elapsedMs(run, nowMs), run.cancelledAtMs);
 }
 
-/** endMs is when the response ended or will end, in milliseconds since its creation. */
+/** endMs returns when the response ended or will end, in milliseconds since its creation. */
 export function endMs(run: Run): number {
   if (run.script.completesAfterCancel) return run.script.endMs;
   return Math.min(run.cancelledAtMs ?? Number.POSITIVE_INFINITY, run.script.endMs);
@@ -63,9 +66,9 @@ export function stop(run: Run, nowMs: number): void {
 }
 
 /**
- * cancel does what the cancel route does, with a difference that was seen at OpenAI: the cancel of a
- * completed response is answered with the response if it was created without `stream`, and refused if it was
- * created with it.
+ * cancel does what the cancel route does. As was seen at OpenAI, the cancel of a completed response depends
+ * on how the response was created: without `stream` the route answers with the response, with `stream` it
+ * refuses.
  */
 export function cancel(run: Run, nowMs: number): object {
   if (!run.script.request.background) throw badRequest('Cannot cancel a synchronous response.');

@@ -4,32 +4,38 @@ import { argumentsFor, calledFunction } from './answer.ts';
 import { type Budget, countUsage, planTokens, type Usage } from './token-budget.ts';
 
 /**
- * Script is all that will happen in one response, fixed when it is created. Its status, object and events are
- * computed from the script and the elapsed time, so a replay is exact and costs no storage.
+ * Script is the plan of one response. It is fixed when the response is created. The status, the object and
+ * the events are computed from the script and the elapsed time, so a replay is exact and needs no storage.
  */
 export type Script = {
   readonly id: string;
   readonly request: CreateRequest;
   /** Unix milliseconds. */
   readonly createdAtMs: number;
-  /** Milliseconds since creation: when `queued` ends, and when the response ends. Infinity: never. */
+  /**
+   * When `queued` ends, and below when the response ends, in milliseconds since its creation. Infinity:
+   * never.
+   */
   readonly startMs: number;
   readonly endMs: number;
-  /** Milliseconds over which the events are spread; a stalled response has this time, but no end. */
+  /**
+   * The milliseconds over which the events are spread. A stalled response has them too, although it never
+   * ends.
+   */
   readonly thinkMs: number;
   readonly items: readonly PlannedItem[];
   readonly ending: Ending;
   /** The usage that the response reports; null: it reports none. */
   readonly usage: Usage | null;
-  /** What the response has in place of a usage that it does not report. */
+  /** What `usage` is when the response reports none. */
   readonly noUsage: Record<string, never> | null;
-  /** How much of the output the response has at its end, whatever was streamed. */
+  /** How much of the output the finished response has. It may be less than was streamed. */
   readonly finalOutput: 'whole' | 'half' | 'empty';
-  /** What is set and removed of the finished response, behind all else; undefined: nothing. */
+  /** The fields that are set or removed last of all in the finished response; undefined: none. */
   readonly endChange: EndChange | undefined;
-  /** All tokens that it uses, reported or not: the rate limits count them. */
+  /** The tokens that the response uses, whether it reports them or not. The rate limits count them. */
   readonly tokens: number;
-  /** Whether the response completes at its time although a cancel was accepted. */
+  /** Whether the response completes as planned although a cancel was accepted. */
   readonly completesAfterCancel: boolean;
   readonly keepaliveMs: number;
 };
@@ -66,7 +72,7 @@ export type Ending =
       readonly message: string;
       readonly announced: 'not' | 'nested' | 'flat';
     }
-  /** No event after the first `events`, and no end: only a cancel ends it. */
+  /** The response sends its first `events` events and then nothing. Only a cancel ends it. */
   | { readonly status: 'stalled'; readonly events: number };
 
 /** ScriptOptions are what a script needs beside the request. */

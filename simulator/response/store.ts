@@ -10,7 +10,10 @@ export type Store = {
   /** @throws OpenAI's 404 for an unknown id, and for a foreground response in flight. */
   find(id: string): Run;
   has(id: string): boolean;
-  /** Like `find`, but it finds a foreground response in flight, too: its cancel has an answer of its own. */
+  /**
+   * Like `find`, but also finds a foreground response in flight. The cancel route needs it, because it
+   * answers for such a response with another error than 404.
+   */
   findAny(id: string): Run;
   remove(run: Run): void;
   close(): void;
@@ -19,7 +22,7 @@ export type Store = {
 export type StoreDeps = {
   readonly retentionMs: number;
   readonly now: () => number;
-  /** A response left the store: it expired or was deleted, or its caller hung up. */
+  /** Called when a response leaves the store: it expired or was deleted, or its caller hung up. */
   readonly onRemoved: (run: Run) => void;
 };
 
@@ -35,7 +38,8 @@ export function createStore({ retentionMs, now, onRemoved }: StoreDeps): Store {
   const sweep = (): void => {
     for (const run of runs.values()) if (isExpired(run)) remove(run);
   };
-  // Every lookup checks the expiry, so it is exact. This one timer only frees the memory.
+  // Every lookup checks whether the response has expired. This timer only frees memory, so it need not be
+  // exact.
   const sweeper = setInterval(sweep, Math.max(MIN_SWEEP_MS, Math.min(MAX_SWEEP_MS, retentionMs)));
   sweeper.unref();
   const get = (id: string): Run | undefined => {

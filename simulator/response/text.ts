@@ -6,8 +6,8 @@ export function tokensOf(text: string): string[] {
 const FILLER = tokensOf('and so on, as any simulated answer of this length would, ');
 
 /**
- * stretch makes a text `count` tokens long: it cuts it, or pads it with filler. A script keeps only the text
- * and the count, so that ten thousand long answers in flight cost no memory.
+ * stretch makes a text `count` tokens long: it cuts the text, or pads it with filler. A script keeps only the
+ * short text and the count, so ten thousand long answers in flight need little memory.
  */
 export function stretch(base: string, count: number): string[] {
   const tokens = tokensOf(base);

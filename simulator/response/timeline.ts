@@ -17,8 +17,8 @@ export function isTerminal(event: TimedEvent['event']): boolean {
 
 /**
  * timeline yields all events of a response with their numbers. It depends only on the script and the time of
- * the cancel, so every replay has the same numbers. The timeline of a stalled response just stops; that of a
- * response stuck in `queued` goes on with keepalives.
+ * the cancel, so every replay has the same numbers. For a stalled response it stops without a last event. For
+ * a response that stays `queued` it goes on with keepalives.
  */
 export function* timeline(script: Script, cancelledAtMs: number | undefined): Generator<TimedEvent> {
   const cutMs = cancelsAt(script, cancelledAtMs);
@@ -47,7 +47,10 @@ export function* timeline(script: Script, cancelledAtMs: number | undefined): Ge
   yield numbered({ atMs: cutMs, type: 'response.failed', fields: { response } });
 }
 
-/** statusAt is the status alone. It is cheap, because it does not write out the output as `phaseAt` does. */
+/**
+ * statusAt returns only the status after `elapsedMs`. It is cheaper than `phaseAt`, because it builds no
+ * output.
+ */
 export function statusAt(script: Script, elapsedMs: number, cancelledAtMs: number | undefined): Status {
   const { ending } = script;
   if (elapsedMs >= cancelsAt(script, cancelledAtMs)) return 'cancelled';
@@ -56,7 +59,7 @@ export function statusAt(script: Script, elapsedMs: number, cancelledAtMs: numbe
   return elapsedMs >= script.startMs ? 'in_progress' : 'queued';
 }
 
-/** phaseAt is what a GET shows after `elapsedMs`. */
+/** phaseAt returns what a GET shows after `elapsedMs`. */
 export function phaseAt(script: Script, elapsedMs: number, cancelledAtMs: number | undefined): Phase {
   const { ending } = script;
   const status = statusAt(script, elapsedMs, cancelledAtMs);
@@ -65,7 +68,10 @@ export function phaseAt(script: Script, elapsedMs: number, cancelledAtMs: number
   return cancelledPhase(script, cancelledAtMs ?? elapsedMs);
 }
 
-/** When a cancel ends the events. A response that completes in spite of the cancel is not ended by it. */
+/**
+ * The time at which a cancel ends the events. Infinity: no cancel does. A response that completes in spite of
+ * its cancel keeps all its events.
+ */
 function cancelsAt(script: Script, cancelledAtMs: number | undefined): number {
   return script.completesAfterCancel ? Number.POSITIVE_INFINITY : (cancelledAtMs ?? Number.POSITIVE_INFINITY);
 }
@@ -80,7 +86,7 @@ function* reachedSteps(script: Script): Generator<Step> {
   }
 }
 
-/** A cancelled response keeps what it had sent: the items that had begun, with their text so far. */
+/** A cancelled response keeps what it has sent: the items that have begun, with their text so far. */
 function cancelledPhase(script: Script, cancelledAtMs: number): Phase {
   const texts = new Map<number, { text: string; done: boolean }>();
   for (const { atMs, type, fields } of reachedSteps(script)) {

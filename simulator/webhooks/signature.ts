@@ -31,7 +31,7 @@ function webhookOf(secret: string): Webhook {
       ? new Webhook(secret)
       : new Webhook(Buffer.from(secret, 'utf8'), { format: 'raw' });
   } catch (error: unknown) {
-    // The secret itself stays out of the message.
+    // The message does not quote the secret.
     throw new Error(`webhookSecret must be ${PREFIX} and base64, or any text without that prefix`, {
       cause: error,
     });

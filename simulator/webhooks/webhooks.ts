@@ -9,7 +9,7 @@ import { createWebhookSignature, type WebhookSignature, type WebhookTarget } fro
  * Webhooks announces the end of background responses as OpenAI does: with the id only, signed, at least once.
  */
 export type Webhooks = {
-  /** A response was just created: its end will be announced. */
+  /** Takes a response that was just created, and sends a webhook when it ends. */
   follow(run: Run): void;
   /** Stops every timer and every call. */
   close(): void;
@@ -30,7 +30,7 @@ const TRIES = 12;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 30_000;
 const ANSWER_MS = 15_000;
-/** Thousands of responses may end together. */
+/** The most connections to the receiver: thousands of responses may end together. */
 const CONNECTIONS = 32;
 const DEFAULT_LATE_MS = 2000;
 const USER_AGENT = 'OpenAI/1.0 (+https://platform.openai.com/docs/webhooks)';
@@ -52,7 +52,7 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
     timers.add(timer);
     return timer;
   };
-  /** Never resolves after `close`, so that nothing follows. */
+  /** Never resolves after `close`, so that the code after it does not run. */
   const pause = (waitMs: number): Promise<void> => new Promise((resolve) => later(waitMs, resolve));
 
   const post = async ({ webhookId, payload, sign: signature }: Message): Promise<boolean> => {
@@ -96,7 +96,7 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
         later(lateMs, () => void deliver(message));
         return;
       case 'webhook_forged':
-        // Sent once: a forger would not retry.
+        // The forged webhook is sent once, because a forger would not retry.
         await post({ ...message, sign: forge }).catch(() => false);
         return;
       default: {

@@ -1,4 +1,5 @@
 import { QueueError } from '../errors/problem.ts';
+import { upstreamHeadersIn } from '../job/upstream-headers.ts';
 import {
   type CancelAnswer,
   cancelJobScript,
@@ -89,19 +90,32 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
 }
 
 /**
- * removeJob deletes a finished job with its record and its result.
+ * removeJob deletes a finished job with its record and its result. A worker then deletes its responses at the
+ * upstream, as best it can.
  *
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
 export async function removeJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
   const { id, tenant } = reading.view;
+  const data: unknown = JSON.parse((await redis.hget(queue.keys.job(bullId), 'data')) ?? 'null');
   const answer = (await forgetJobScript.run(redis, {
     keys: jobScriptKeys(queue.keys, bullId, tenant ?? ''),
-    args: { id: bullId },
+    args: {
+      id: bullId,
+      now: Date.now(),
+      deletionHeaders: isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '',
+    },
   })) as ForgetAnswer;
   if (answer === 'missing') throw notFound(id);
   // BullMQ removes no job that a worker holds: this one was retried in the last millisecond.
   if (answer === 'unfinished' || (await queue.bullmq.remove(bullId)) === 0) {
     throw notFinished(id, 'being retried');
   }
+}
+
+/** Whether the upstream stores the responses of a job with this data: a caller may have asked it not to. */
+function isStored(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null || !('request' in data)) return true;
+  const { request } = data;
+  return typeof request !== 'object' || request === null || !('store' in request) || request.store !== false;
 }

@@ -27,6 +27,7 @@
  * - **event log**: what the upstream streamed for a job, kept in Redis. **replay**: the log read from its
  *   beginning.
  * - **outbox**: finished jobs whose webhook is still to be sent, written together with the final status.
+ * - **deletion**: a response of a deleted job that is still to be deleted at the upstream.
  * - **idempotency key**: the caller's name for a request; it becomes one job however often it is sent.
  */
 

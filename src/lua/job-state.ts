@@ -1,5 +1,6 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineLibrary } from '../redis/script.ts';
+import { earlierResponses } from './deletions.ts';
 
 /**
  * jobState tells BullMQ's state of a job in our words, at a cost that does not grow with the backlog:
@@ -73,6 +74,7 @@ end
 /** freshRecord says with which record a new run of a job begins: what was spent on the job stays known. */
 export const freshRecord = defineLibrary({
   keys: ['run'],
+  uses: [earlierResponses],
   lua: /* lua */ `
 -- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now
 -- on.
@@ -84,6 +86,8 @@ local function freshFields()
     fields[#fields + 1] = field
     fields[#fields + 1] = value
   end
+  local bought = boughtResponses()
+  if #bought > 0 then keep('earlier_ids', cjson.encode(bought)) end
   if kept[1] then keep('purchases', kept[1]) end
   if kept[4] then keep('cost_nano', kept[4]) end
   if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end

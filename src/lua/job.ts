@@ -1,8 +1,9 @@
 import { defineScript } from '../redis/script.ts';
+import { deletionQueue } from './deletions.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
 import { outboxLibrary } from './webhooks.ts';
-import { livingWorkers } from './workers.ts';
+import { livingWorkers } from './workers/heartbeats.ts';
 
 /**
  * readJobScript reads at one instant everything that a view of a job is made of.
@@ -150,7 +151,7 @@ export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
 
 /**
  * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index
- * entries. It looks at the job's state in the same step, so that a job which is being retried at this moment
+ * entries. For each response that the upstream stores it makes a deletion in the same step. It looks at the job's state in the same step, so that a job which is being retried at this moment
  * keeps the record of its new run. A crash before BullMQ is told as well leaves a finished job that no list
  * shows; it can be deleted again, and its retention ends it anyway.
  *
@@ -159,11 +160,12 @@ export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
 export const forgetJobScript = defineScript({
   name: 'job.forget',
   keys: ['run', 'response', 'eventLog', 'indexAll', 'indexLive', 'tenantIndex'],
-  uses: [jobState, finishedIndexes],
+  uses: [jobState, finishedIndexes, deletionQueue],
   lua: /* lua */ `
 local state = stateOf()
 if state == 'missing' then return 'missing' end
 if state ~= 'completed' and state ~= 'failed' then return 'unfinished' end
+queueDeletions()
 redis.call('DEL', run, response, eventLog)
 redis.call('PUBLISH', eventLog, 'status')
 for _, index in ipairs({ indexAll, indexLive, tenantIndex }) do redis.call('ZREM', index, id) end

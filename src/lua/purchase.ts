@@ -1,5 +1,6 @@
 import { defineScript } from '../redis/script.ts';
-import { runOwner } from './locks.ts';
+import { earlierResponses } from './deletions.ts';
+import { runOwner } from './workers/locks.ts';
 
 /**
  * MarkPurchaseAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived
@@ -23,6 +24,7 @@ export const markPurchase = defineScript({
   name: 'purchase.mark',
   keys: ['lock', 'run'],
   args: ['lockToken', 'fencingToken', 'now'],
+  uses: [earlierResponses],
   lua: /* lua */ `
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local known =
@@ -35,6 +37,7 @@ if responseId and isBackground == '1' then return { 'purchased', redis.call('HGE
 -- The same create again, after a reply that was lost with its connection.
 if markedToken == fencingToken then return { 'ok', 0 } end
 if markedToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
+keepEarlierResponse()
 redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'seen_at')
 redis.call('HDEL', run, 'error', 'purchase_mark_abandoned')
 redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now)

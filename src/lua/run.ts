@@ -1,8 +1,9 @@
 import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
+import { earlierResponses } from './deletions.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
-import { runOwner } from './locks.ts';
 import { outboxLibrary } from './webhooks.ts';
+import { runOwner } from './workers/locks.ts';
 
 /**
  * RunAnswer is the answer of a script that writes the record of a run for an attempt:
@@ -65,10 +66,13 @@ end
  */
 const progressFields = defineLibrary({
   keys: ['run'],
+  uses: [earlierResponses],
   lua: /* lua */ `
 local function writeProgress(fields)
   for i = 1, #fields, 2 do
-    if fields[i + 1] == '' then redis.call('HDEL', run, fields[i])
+    if fields[i + 1] == '' then
+      if fields[i] == 'upstream_id' then keepEarlierResponse() end
+      redis.call('HDEL', run, fields[i])
     else redis.call('HSET', run, fields[i], fields[i + 1]) end
   end
 end

@@ -1,9 +1,9 @@
 import type { Script } from '../redis/script.ts';
+import { takeDeletions } from './deletions.ts';
 import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
-import { forgivePause, renewLocks } from './locks.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/quota.ts';
@@ -11,7 +11,8 @@ import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
-import { beatWorker, leaveWorkers, readWorkers } from './workers.ts';
+import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
+import { forgivePause, renewLocks } from './workers/locks.ts';
 
 /**
  * SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a
@@ -35,6 +36,6 @@ export const SCRIPTS: readonly Script[] = [
     quotaAnswered,
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
-  ...[rememberOpenAiEvent, removeFromOutbox],
+  ...[rememberOpenAiEvent, removeFromOutbox, takeDeletions],
   ...[beatWorker, leaveWorkers, readWorkers],
 ];

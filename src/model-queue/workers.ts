@@ -1,4 +1,4 @@
-import { beatWorker, leaveWorkers, readWorkers } from '../lua/workers.ts';
+import { beatWorker, leaveWorkers, readWorkers } from '../lua/workers/heartbeats.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
 

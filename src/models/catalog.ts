@@ -34,8 +34,8 @@ export function shutdownTime(date: string): number {
 }
 
 /**
- * isPast returns whether the whole day is over. The upstream does not announce an hour, and a model that is
- * still there should be used.
+ * isPast returns whether the whole day is over. The upstream announces no hour, and a model should be used
+ * until its end.
  */
 export function isPast(date: string, now: number): boolean {
   return now >= shutdownTime(date) + DAY_MS;
@@ -43,6 +43,6 @@ export function isPast(date: string, now: number): boolean {
 
 /** daysUntil returns the days until a day, counting the current one; 0 or less: the day has come. */
 export function daysUntil(date: string, now: number): number {
-  // Not -0, which some formatters print.
+  // Adding 0 turns -0 into 0. Some formatters print -0.
   return Math.ceil((shutdownTime(date) - now) / DAY_MS) || 0;
 }

@@ -66,7 +66,7 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
   return models.map(({ model, config, waiting, workers, board }) => {
     const upstreamModels = upstreamModelsOf(config);
     const isGone = (name: string): boolean => quotas.get(name)?.pauses[0]?.reason === 'gone';
-    // When all are gone, jobs are sent to the last one all the same.
+    // When all upstream models are gone, jobs are still sent to the last one.
     const upstreamModel = upstreamModels.find((name) => !isGone(name)) ?? upstreamModels.at(-1) ?? model;
     const quota = quotas.get(upstreamModel);
     const pause = quota?.pauses[0];
@@ -100,8 +100,8 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
 }
 
 /**
- * troublesIn returns a sentence for each model that cannot answer for a reason that a person may have to
- * mend. Waiting for the limit of a minute is not one.
+ * troublesIn returns a sentence for each model that cannot answer, if an operator may have to do something
+ * about it. Waiting for a limit per minute is no such reason.
  */
 export function troublesIn(views: readonly ModelView[]): string[] {
   return views

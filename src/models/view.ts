@@ -45,7 +45,9 @@ export interface ModelView {
 
 export interface ModelState {
   status: ModelStatus;
-  /** When one job tries again, ISO 8601; null: the model is open. In the past: the next job tries. */
+  /**
+   * When one job tries again, in ISO 8601; null: the model is open. A time in the past: the next job tries.
+   */
   until: string | null;
   /** The status in words; null: nothing is wrong. */
   reason: string | null;
@@ -55,7 +57,10 @@ export interface ModelState {
   free_slots: number;
   /** Jobs in the fair queue. */
   waiting: number;
-  /** Jobs in flight at the upstream model, of all models that lead to it. */
+  /**
+   * Jobs in flight at the upstream model. It includes the jobs of other models that use the same upstream
+   * model.
+   */
   in_flight: number;
   requests_last_minute: number;
   tokens_last_minute: number;

@@ -61,6 +61,11 @@ export interface ModelKeys {
    * Its name is also the channel that announces a new entry; the message is the job's id.
    */
   readonly outbox: string;
+  /**
+   * deletions is a sorted set of responses of deleted jobs that are still to be deleted at the upstream, by
+   * the time of the next try (ms). Its name is also the channel that announces new ones.
+   */
+  readonly deletions: string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -110,6 +115,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     tenantIndex: (tenant) => `${prefix}:index:${queueName}:tenant:${tenant}`,
     tenants: `${prefix}:tenants:${queueName}`,
     outbox: `${prefix}:outbox:${queueName}`,
+    deletions: `${prefix}:deletions:${queueName}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
@@ -152,6 +158,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     indexCancelled: keys.index('cancelled'),
     tenants: keys.tenants,
     outbox: keys.outbox,
+    deletions: keys.deletions,
   };
 }
 

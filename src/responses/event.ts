@@ -14,8 +14,8 @@ export interface ResponseEvent {
 }
 
 /**
- * Events about the response as a whole. The routes make their own: a job's response begins before anything is
- * bought, and outlives its attempts.
+ * Events about the response as a whole. The routes write these events themselves, because a job's response
+ * begins before the first purchase and continues over all attempts.
  */
 const RESPONSE_EVENTS = new Set([
   'response.created',
@@ -36,7 +36,10 @@ export function isPartOfAnswer({ type }: ResponseEvent): boolean {
   return type.startsWith('response.') && !RESPONSE_EVENTS.has(type);
 }
 
-/** joined makes one event of two consecutive deltas of the same part; undefined where they are not. */
+/**
+ * joined makes one event of two consecutive deltas of the same part; undefined: the events are no such
+ * deltas.
+ */
 export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent | undefined {
   const { delta: before, logprobs, ...place } = one;
   const { delta: after, logprobs: more, ...nextPlace } = next;
@@ -49,7 +52,7 @@ export function joined(one: ResponseEvent, next: ResponseEvent): ResponseEvent |
   };
 }
 
-/** Audio is base64, whose padding stands at the end: two pieces do not make one. */
+/** Audio is base64. Padding ends each piece, so two pieces cannot be joined. */
 function isText({ type }: ResponseEvent): boolean {
   return type !== 'response.audio.delta';
 }

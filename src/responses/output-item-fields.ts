@@ -11,7 +11,7 @@ export interface Text {
   type: string;
   /** The field that holds the whole text at the end. */
   field: string;
-  /** What its events carry beside the text: nothing, or an empty list of probabilities. */
+  /** The fields that its events have beside the text: none, or an empty list of probabilities. */
   logprobs?: { logprobs: [] };
 }
 
@@ -29,7 +29,7 @@ export const ITEM_TEXTS: Readonly<Record<string, Text>> = {
   custom_tool_call: { type: 'response.custom_tool_call_input', field: 'input' },
 };
 
-/** textOf tells which text a part of `content` or `summary` is. */
+/** textOf returns the kind of text that a part of `content` or `summary` holds. */
 export function textOf(part: Fields): Text {
   switch (part['type']) {
     case 'refusal':
@@ -43,11 +43,11 @@ export function textOf(part: Fields): Text {
   }
 }
 
-/** Owner is what an event about a text belongs to, by the event's type alone. */
+/** Owner is the item to which an event about a text belongs, as far as the event's type tells. */
 export interface Owner {
   /** The type of the item. */
   item: string;
-  /** Where the text is a part of a list: the list, and the empty part. */
+  /** For a text in a list of parts: the list, and an empty part. */
   list?: PartList;
   part?: Fields;
   text: Text;
@@ -84,7 +84,7 @@ export function ownerOf({ type, part }: ResponseEvent): Owner | undefined {
   return Object.hasOwn(OWNERS, stem) ? OWNERS[stem] : undefined;
 }
 
-/** openedItem is an item of which nothing is known but its type and its id. */
+/** openedItem returns an item of which only the type and the id are known. */
 export function openedItem(type: string, id: string): Fields {
   switch (type) {
     case 'message':

@@ -43,7 +43,7 @@ export function answerTextOf(response: UpstreamResponse): string {
   return contentTexts(response, 'output_text', 'text').join('');
 }
 
-/** refusalOf returns the model's words when it has refused to answer; null: it has not. */
+/** refusalOf returns the model's words when it has refused to answer; null: it has not refused. */
 export function refusalOf(response: UpstreamResponse): string | null {
   const refusals = contentTexts(response, 'refusal', 'refusal');
   return refusals.length === 0 ? null : refusals.join('');
@@ -62,7 +62,7 @@ export function answerOf(response: UpstreamResponse): string | null {
   return isSilent ? null : text;
 }
 
-/** incompleteReasonOf says why the upstream stopped early; null: it did not. */
+/** incompleteReasonOf returns why the upstream stopped early; null: it did not stop early. */
 export function incompleteReasonOf({ status, incomplete_details }: UpstreamResponse): string | null {
   return incomplete_details?.reason ?? (status === 'incomplete' ? 'unknown' : null);
 }
@@ -77,15 +77,15 @@ function contentTexts({ output }: UpstreamResponse, type: string, field: string)
 }
 
 /**
- * usageOf returns null where the upstream did not report usage, as for a cancelled response, or reported no
- * numbers of it: it is never guessed, and never 0. Some servers use the names of Chat Completions.
+ * usageOf returns null when the upstream did not report usage, as for a cancelled response, or reported no
+ * numbers. Usage is never guessed, and never 0. Some servers use the names of Chat Completions.
  */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
   if (!isRecord(usage)) return null;
   const input = usage['input_tokens'] ?? usage['prompt_tokens'];
   const output = usage['output_tokens'] ?? usage['completion_tokens'];
-  // Such counts were left at their beginning: no answer comes of nothing.
+  // Counts of 0 were never filled in, because no answer uses no tokens.
   if (!isCount(input) || !isCount(output) || input + output === 0) return null;
   if (output === 0 && answerTextOf(response) !== '') return null;
   const detail = (names: readonly string[], field: string): number => {
@@ -109,7 +109,7 @@ function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
-/** serviceTierOf returns null where the upstream did not report a tier; few servers but OpenAI's do. */
+/** serviceTierOf returns null when the upstream did not report a tier. Few servers except OpenAI's do. */
 export function serviceTierOf({ service_tier: tier }: UpstreamResponse): string | null {
   return typeof tier === 'string' ? tier : null;
 }

@@ -34,8 +34,8 @@ export interface StreamedItem {
   /** Returns the events that end the item as incomplete: the final output does not have it. */
   closeIncomplete(): ResponseEvent[];
   /**
-   * Returns the item with each text as long as it was streamed or as `final` has it; undefined for half a
-   * call.
+   * Returns the item with the longer of each streamed text and its text in `final`; undefined for an
+   * incomplete tool call.
    */
   merged(final?: Fields): Fields | undefined;
 }
@@ -53,7 +53,7 @@ export function createStreamedItem(index: number): StreamedItem {
   let ended: Fields | undefined;
   const id = (): string => String(opened?.['id'] ?? `item_${index}`);
 
-  /** Takes note of an event that is in its place. */
+  /** Records an event that has its place. */
   const note = (event: ResponseEvent): void => {
     const { type, content_index, summary_index, item, delta, part } = event;
     seen.add(keyOf(type, event));
@@ -77,7 +77,7 @@ export function createStreamedItem(index: number): StreamedItem {
     return all;
   };
 
-  /** An event with its place filled in, and before it what should have come before it. */
+  /** Returns the event with its place filled in, after the events that should have come before it. */
   function* placed(event: ResponseEvent): Generator<ResponseEvent> {
     const { type, item } = event;
     if (type === ITEM_ADDED) {
@@ -128,7 +128,7 @@ export function createStreamedItem(index: number): StreamedItem {
     } else yield* withRestOfText(whole, text);
   }
 
-  /** Some servers leave out the deltas: a text that is done says what they have not said. */
+  /** Some servers leave out deltas. The event that ends the text then supplies the rest. */
   function* withRestOfText(event: ResponseEvent, text: Text): Generator<ResponseEvent> {
     if (event.type === `${text.type}.done`) yield* restOfDeltas(text, event[text.field], placeIn(event));
     if (event.type.endsWith('.delta')) yield event;
@@ -215,7 +215,7 @@ export function createStreamedItem(index: number): StreamedItem {
 
   const merged = (final?: Fields): Fields | undefined => {
     const base = final ?? ended ?? opened;
-    // Half a call is none, and a search that goes on has nothing to say.
+    // An incomplete tool call is useless, and an unfinished search has no content.
     if (base === undefined || (base === opened && !isMessageOrReasoning(base))) return undefined;
     const whole = ITEM_TEXTS[String(base['type'])];
     if (whole !== undefined) {
@@ -257,7 +257,7 @@ export function createStreamedItem(index: number): StreamedItem {
     },
     complete,
     closeIncomplete() {
-      // A client acts on a tool call when it is done, so half a call must never look done.
+      // A client acts on a finished tool call, so an incomplete one must never look finished.
       return isMessageOrReasoning(opened) ? complete({ ...merged(), status: 'incomplete' }) : [];
     },
     merged,
@@ -283,7 +283,7 @@ function placeIn({ item_id, output_index, content_index, summary_index }: Respon
   };
 }
 
-/** keyOf tells the events of one type within an item apart. */
+/** keyOf returns a key that distinguishes events of one type within an item. */
 function keyOf(type: string, { summary_index, content_index, annotation_index }: Fields): string {
   const places = [summary_index ?? content_index, annotation_index].filter((place) => place !== undefined);
   return `${type} ${places.join(' ')}`;

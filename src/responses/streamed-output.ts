@@ -3,16 +3,14 @@ import { type Fields, isFields, ownerOf } from './output-item-fields.ts';
 import { createStreamedItem, type StreamedItem } from './streamed-item.ts';
 
 /**
- * StreamedOutput is the output of one response, as far as it has been streamed. It reads a stream as browsers
- * read HTML: where a server leaves out an index, an id, an opening or a closing event, or says one twice, it
- * fills in or leaves out what a correct server would have.
+ * StreamedOutput is the output of one response, as far as it has been streamed. It repairs a stream, as
+ * browsers repair HTML. If a server omits an index, an id, an opening or a closing event, it is filled in. If
+ * the server sends one twice, the second is dropped.
  */
 export interface StreamedOutput {
-  /** Whether there is no item yet. */
+  /** Whether no item has been streamed yet. */
   readonly isEmpty: boolean;
-  /**
-   * Adds an event. @returns it and those that belong before it, each in its place; nothing for a repetition.
-   */
+  /** Adds an event. @returns the event, after those that belong before it; nothing for a repetition. */
   add(event: ResponseEvent): ResponseEvent[];
   /**
    * Returns the events that are missing until the output looks like the final one; undefined: what was
@@ -28,7 +26,7 @@ export interface StreamedOutput {
 
 export function createStreamedOutput(): StreamedOutput {
   const items: StreamedItem[] = [];
-  /** By the upstream's index: the item that had it last. */
+  /** The last item that had each upstream index. */
   const byIndex = new Map<number, StreamedItem>();
 
   const begin = (upstreamIndex: number | undefined): StreamedItem => {
@@ -45,7 +43,8 @@ export function createStreamedOutput(): StreamedOutput {
     items.findLast((item) => item.type === type && !item.isDone);
 
   /**
-   * An event about a whole item: another item than the one at its index, where that has another id or type.
+   * Returns the item of an event about a whole item. If the item at the event's index has another id or type,
+   * it is a new one.
    */
   const itemOf = ({ type, output_index }: ResponseEvent, whole: Fields): StreamedItem => {
     const kind = String(whole['type']);
@@ -61,7 +60,7 @@ export function createStreamedOutput(): StreamedOutput {
     return open ?? begin(output_index);
   };
 
-  /** The item of an event about a text. */
+  /** Returns the item of an event about a text. */
   const itemOfText = ({ output_index, item_id }: ResponseEvent, kind: string): StreamedItem => {
     const fits = (item: StreamedItem | undefined): item is StreamedItem =>
       item !== undefined && (item.type ?? kind) === kind;
@@ -123,7 +122,7 @@ export function createStreamedOutput(): StreamedOutput {
       );
       if (isContradicted) return [...output];
       const whole = output.map((final, i) => pairs[i]?.merged(isFields(final) ? final : undefined) ?? final);
-      // Each item that is missing goes behind the one that was streamed before it.
+      // Each missing item is put after the item that was streamed before it.
       for (const item of others) {
         const missing = item.merged();
         if (missing === undefined) continue;

@@ -21,7 +21,7 @@ export type DeliveryQueue = Queue<Delivery>;
 /** The queue of all models' webhooks. No model can have this name. */
 export const DELIVERY_QUEUE = '_webhooks';
 export const DELIVERY_QUEUE_IN_REDIS = `{${DELIVERY_QUEUE}}`;
-/** The worker's own retry schedule, of which BullMQ stores only this name. */
+/** The name of the worker's own retry schedule. BullMQ stores only this name. */
 export const DELIVERY_BACKOFF = 'webhook';
 
 const KEPT_EVENTS = 1000;
@@ -70,7 +70,10 @@ export async function enqueueDelivery(
   );
 }
 
-/** deleteOldDeliveries deletes old deliveries. Any number of workers may run it at any time. */
+/**
+ * deleteOldDeliveries deletes deliveries that were kept for long enough. Any number of workers may run it at
+ * any time.
+ */
 export async function deleteOldDeliveries(deliveries: DeliveryQueue, failedKeptMs: number): Promise<void> {
   for (const [state, keptMs] of [
     ['completed', DELIVERED_KEPT_MS],
@@ -83,7 +86,8 @@ export async function deleteOldDeliveries(deliveries: DeliveryQueue, failedKeptM
 }
 
 /**
- * The id is the same for the same end of a job. A job that is retried by hand ends again, with another id.
+ * The id depends on the job and its end. A job that is retried by hand ends again, and that end has another
+ * id.
  */
 function webhookIdOf({ model, id, finished_at }: FinishedJob): string {
   const hash = createHash('sha256').update(JSON.stringify([model, id, finished_at]));

@@ -3,16 +3,16 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { WebhookKeys } from '../redis/keys.ts';
 
 /**
- * How long an event is kept. A worker looks back one minute, for the end of a response whose id it never got.
+ * How long an event is kept. A worker reads the events of the last minute to find a response whose id it
+ * never got.
  */
 const KEPT_MS = 3_600_000;
-/** About a megabyte. */
+/** The most events that are kept: about a megabyte. */
 const MOST_KEPT = 10_000;
 
 /**
- * receiveWebhook stores that a response has ended and announces it to the workers.
- *
- * @returns false when this webhook has been received before.
+ * receiveWebhook stores that a response has ended and tells the workers. @returns false for a webhook that
+ * was received before.
  */
 export async function receiveWebhook(
   redis: RedisClient,

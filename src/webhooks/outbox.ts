@@ -19,7 +19,7 @@ export interface OutboxDrain {
   redis: RedisClient;
   queue: ModelQueue;
   deliveries: DeliveryQueue;
-  /** How often each webhook is tried at most. */
+  /** The most tries of each webhook. */
   maxAttempts: number;
 }
 
@@ -65,7 +65,7 @@ export async function passOn(
   await enqueueDelivery(deliveries, reading.view, { url: reading.webhook, maxAttempts });
 }
 
-/** takeOut removes an entry whose webhook is enqueued. */
+/** takeOut removes the entry of a webhook that is enqueued. */
 export async function takeOut(
   redis: RedisClient,
   { keys }: ModelQueue,

@@ -397,6 +397,30 @@ describe('the upstream', () => {
     }
   });
 
+  it('a create over TLS to a port without TLS, or with a handshake that fails, is no purchase', async () => {
+    for (const server of [
+      createServer((socket) => socket.once('data', () => socket.destroy())),
+      createTlsServer({}),
+    ]) {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const { port } = server.address() as AddressInfo;
+      const create = connect(`https://127.0.0.1:${port}/v1`).create(asked, { stream: true, signal: never });
+      await expect(create).rejects.toMatchObject({ name: 'RetryableError', code: 'connection_lost' });
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+
+  it('a base URL may have a query, which stands behind each path', async () => {
+    const { url, seen } = await startScripted(json(200, completed));
+    const upstream = connect(`${url}/openai/v1?api-version=preview`);
+    await upstream.create(asked, { stream: true, signal: never });
+    await upstream.retrieve('resp_1', never);
+    expect(seen.map(({ path }) => path)).toEqual([
+      '/openai/v1/responses?api-version=preview',
+      '/openai/v1/responses/resp_1?api-version=preview',
+    ]);
+  });
+
   it('a proxy that wants credentials refuses a create, and is not a broken connection', async () => {
     const { upstream } = await scripted((response) => response.writeHead(407).end('<html>'));
     await expect(upstream.create(asked, { stream: true, signal: never })).rejects.toMatchObject({

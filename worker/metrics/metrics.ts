@@ -18,10 +18,15 @@ export interface Metrics {
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
   /** Counts one try to deliver a webhook. */
   delivery(result: DeliveryResult): void;
+  /** Counts one try to delete a response at the upstream. */
+  deletion(result: DeletionResult): void;
 }
 
 /** A `failed` delivery is tried again; one that is `given_up` is not. */
 export type DeliveryResult = 'delivered' | 'failed' | 'given_up';
+
+/** `missing`: the upstream had nothing to delete. A `failed` try is repeated; one that is `given_up` is not. */
+export type DeletionResult = 'deleted' | 'missing' | 'failed' | 'given_up';
 
 export interface ModelMetrics {
   purchase(what: PurchaseEvent): void;
@@ -73,6 +78,14 @@ export function createMetrics(): Metrics {
   });
   for (const result of ['delivered', 'failed', 'given_up'] satisfies DeliveryResult[])
     deliveries.inc({ result }, 0);
+  const deletions = new Counter({
+    name: 'o3q_upstream_deletions_total',
+    help: 'Tries to delete a response of a deleted job at the upstream, by result',
+    labelNames: ['result'],
+    registers,
+  });
+  for (const result of ['deleted', 'missing', 'failed', 'given_up'] satisfies DeletionResult[])
+    deletions.inc({ result }, 0);
   const held = new Map<string, () => number>();
   new Gauge({
     name: 'o3q_active_jobs',
@@ -88,6 +101,7 @@ export function createMetrics(): Metrics {
     contentType: registry.contentType,
     watch: (look) => registerQuotaGauges(registry, look),
     delivery: (result) => deliveries.inc({ result }),
+    deletion: (result) => deletions.inc({ result }),
     of(model, count) {
       held.set(model, count);
       // Every counter starts at 0: a counter that is missing until its first event looks as if it were not

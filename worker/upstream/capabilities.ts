@@ -1,4 +1,4 @@
-/** Use says whether a capability is used: `auto` where the server has shown it, or has not been asked yet. */
+/** Use says whether a capability is used. `auto`: unless the server has shown that it lacks it. */
 export type Use = 'auto' | 'always' | 'never';
 
 /** Mode is how one create request is sent. */
@@ -18,15 +18,17 @@ export interface Capabilities {
   /** Records that a response runs in background mode. */
   hasBackground(): void;
   /**
-   * Records that a create in background mode was answered after so many milliseconds; undefined: it was given
-   * up.
+   * Records after how many milliseconds a create in background mode was answered; undefined: the answer did
+   * not come in time.
    */
   answered(afterMs: number | undefined): void;
 }
 
-/** After this time a server is asked again for what it did not have: it may have been upgraded. */
+/** After this time the worker tries again what the server lacked. The server may have been upgraded. */
 const LACKS_FOR_MS = 600_000;
-/** How much longer to wait each time that a server was given up too soon, and at most. */
+/**
+ * How many times longer to wait after each answer that did not come in time, and below the most times longer.
+ */
 const PATIENCE_FACTOR = 10;
 const MOST_PATIENCE = 100;
 
@@ -40,9 +42,9 @@ export function createCapabilities(firstAnswerMs: number): Capabilities {
   return {
     modeFor(wanted, use) {
       const background = allows(use.background, 'background');
-      // Streamed in any case until the server has shown that it has background mode: one that ignores the
-      // flag would be silent for minutes, and look like one that hangs. In the foreground, too: proxies cut a
-      // connection that is silent for minutes.
+      // A create is streamed in any case until the server has shown that it has background mode. A server
+      // that ignores the flag would be silent for minutes, as if it hung. A foreground create is always
+      // streamed, because proxies cut a connection that is silent for minutes.
       const isHelpful = wanted || !background || !showedBackground || use.stream === 'always';
       return { background, stream: isHelpful && allows(use.stream, 'stream') };
     },
@@ -55,7 +57,8 @@ export function createCapabilities(firstAnswerMs: number): Capabilities {
       showedBackground = true;
     },
     answered(afterMs) {
-      // A server that is known to answer at once hangs. Another may think before its first byte.
+      // A server with background mode answers at once, so one that does not answer hangs. Another server may
+      // think before its first byte, so the next create waits longer.
       if (afterMs === undefined && !showedBackground)
         patience = Math.min(patience * PATIENCE_FACTOR, MOST_PATIENCE);
       else if (afterMs !== undefined && afterMs < firstAnswerMs) patience = 1;

@@ -17,7 +17,7 @@ import { hasEnded, type StreamEvent } from './running-response.ts';
 import { bodyOf } from './server-sent-events.ts';
 import { streamEvents } from './stream-events.ts';
 
-/** Upstream is the client of the server that answers: OpenAI, or another that speaks its Responses API. */
+/** Upstream is the client of OpenAI, or of another server that has its Responses API. */
 export interface Upstream {
   /** Returns this client with headers for every call about a response. */
   withHeaders(headers: UpstreamHeaders): Upstream;
@@ -28,8 +28,8 @@ export interface Upstream {
   /** Streams the events after the one with the sequence number `after`. @throws {Failure} */
   resume(id: string, after: number | undefined, signal: AbortSignal): Promise<AsyncGenerator<StreamEvent>>;
   /**
-   * Cancels a response, as best it can.
-   * @returns the response as the upstream left it; null: the upstream did not say.
+   * Tries to cancel a response. @returns the response as the upstream left it; null: the upstream did not
+   * say.
    */
   cancel(id: string): Promise<UpstreamResponse | null>;
   /**
@@ -47,7 +47,7 @@ export interface Upstream {
   readonly graceMs: number;
   /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
   readonly lostMs: number;
-  /** One slot for each create request that may be under way in this process. */
+  /** Limits how many create requests are under way in this process. Each takes one slot. */
   readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
   /** Limits how often this process looks responses up. */
   readonly pace: Pace;
@@ -77,14 +77,17 @@ const DEFAULT_PATIENCE: Patience = {
   slotMs: 2000,
   lostMs: 60_000,
 };
-/** With less a third of the work is lost under load; with more, timers are late. */
+/**
+ * For how long streams may be read without a pause. With less, a third of the throughput is lost under load.
+ * With more, timers are late.
+ */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
 /**
- * The limit of create requests under way. All of them are uncertain when the process is killed, and without a
+ * How many create requests may be under way. When the process is killed, all of them are uncertain. Without a
  * limit that could be hundreds: a burst of jobs would send all its creates together, and each would take as
- * long as all of them. OpenAI answers a create in some tenths of a second, so this is more than its rate
- * limits usually allow.
+ * long as all of them. OpenAI answers a create within some tenths of a second, so eight at once are already
+ * more than its rate limits usually allow.
  */
 const CREATES_AT_ONCE = 8;
 /** The longest timer of Node. The attempt itself limits how long a foreground response may take. */
@@ -99,9 +102,9 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
     ...baseOf(baseUrl),
-    // Not for lookups either: the SDK would sleep through any Retry-After, and no signal wakes it.
+    // The SDK does not retry lookups either: it would sleep for any Retry-After, and no signal would wake it.
     maxRetries: 0,
-    // The SDK would print what the upstream sent, past our logger, which removes secrets.
+    // The SDK's own log is off. It would print what the upstream sent, and only our logger removes secrets.
     logLevel: 'off',
     fetch: fetchThrough(agent),
   });
@@ -110,7 +113,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const send: Send = async (parameters, { connection, signal, answerMs, headers }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
-        // Written here and not by the SDK, which would round large numbers.
+        // The body is written here, because the SDK would round large numbers.
         body: stringifyExact(parameters),
         headers: { ...headers, 'content-type': 'application/json' },
         signal: connection.signal,
@@ -156,7 +159,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           const reply = await client.responses
             .retrieve(id, {}, { signal: connection.signal, headers })
             .asResponse();
-          // As it came: the SDK would add `output_text` to it, the whole answer again, and trip over a response without output.
+          // The response is parsed here. The SDK would add `output_text`, which is the whole answer again,
+          // and would throw for a response without output.
           const body = await reply.text();
           const value = parsed(body);
           if (isUpstreamResponse(value)) return value;
@@ -203,7 +207,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           }),
         );
       } catch (error: unknown) {
-        // Many servers have no such list.
+        // Many servers have no list of models.
         if (isFailure(error) && isForGood(error.refusal?.status)) return undefined;
         throw error;
       }
@@ -221,7 +225,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   return withHeaders({});
 }
 
-/** Whether a server that answers a list with this status has none. */
+/** Whether this status means that the server has no list of models. */
 function isForGood(status: number | undefined): boolean {
   return status !== undefined && status < 500 && status !== 408 && status !== 429;
 }
@@ -237,19 +241,19 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
   });
 }
 
-/** The SDK hands on what `fetchThrough` gave it. */
+/** The SDK returns the reply of `fetchThrough`, which is undici's class. */
 function asUndici(reply: globalThis.Response): Response {
   return reply as unknown as Response;
 }
 
-/** An error inside a reply becomes what the SDK would have thrown. */
+/** Makes the error that the SDK would have thrown of an error inside a reply. */
 function errorIn({ headers }: globalThis.Response): (envelope: object) => Error {
   return (envelope) => new APIError(undefined, envelope, undefined, headers);
 }
 
 /**
- * Some servers answer with the response although its stream was asked for: that is an event where it has
- * ended.
+ * Some servers answer with the response itself although the request asks for its stream. If the response has
+ * ended, it becomes the one event that says so.
  */
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
@@ -261,7 +265,7 @@ function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
     const text = headers.get(`x-ratelimit-${name}`);
     return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
   };
-  // Some servers send 0 for no limit. One that takes nothing says so by a refusal.
+  // Some servers send 0 when there is no limit. A server that accepts nothing refuses instead.
   const limit = (name: string): number | undefined => count(name) || undefined;
   return {
     limitRequests: limit('limit-requests'),

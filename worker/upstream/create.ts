@@ -41,8 +41,8 @@ export interface Patience {
    */
   slotMs: number;
   /**
-   * For how long lookups of a response may be answered with 404 before it is lost, and bought again: stores
-   * behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
+   * For how long lookups of a response may be answered with 404 before the worker takes it for lost and buys
+   * again. The storage behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
    */
   lostMs: number;
 }
@@ -50,11 +50,14 @@ export interface Patience {
 export interface CreateOptions {
   /** Whether to follow by events rather than by polling, where the server can. */
   stream: boolean;
-  /** Ends the connection, in background mode after a grace. The attempt aborts it at its own time limit. */
+  /**
+   * Ends the connection, in background mode `graceMs` later. The attempt aborts this signal at its own time
+   * limit.
+   */
   signal: AbortSignal;
   /** Called when the create gives its slot up before it is answered. */
   onSlow?: () => void;
-  /** What the configuration says of the server. Default: `auto` for both. */
+  /** What the configuration says about the server's capabilities. Default: `auto` for both. */
   use?: { background: Use; stream: Use };
   /** Default: none. */
   headers?: UpstreamHeaders;
@@ -66,15 +69,15 @@ export interface CreateOptions {
  */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
-/** What the server answered: a stream, or a whole body. */
+/** Reply is the server's answer: a stream, or a whole body. */
 export type Reply = { limits: AdvertisedLimits } & (
   | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
   | { kind: 'body'; body: string; contentType: string }
 );
 
 /**
- * Send sends one create request. The connection ends with `connection`; a stream ends with `signal` too, and
- * in background mode when it has been silent for too long.
+ * Send sends one create request. Aborting `connection` ends it. `signal` ends a stream too, and in background
+ * mode so does a long silence.
  */
 export type Send = (
   parameters: Record<string, unknown>,
@@ -89,7 +92,7 @@ export type Send = (
 
 /**
  * createCreateCall returns a create call that uses background mode and streams where the server has them. It
- * finds that out by the first answers for a model, not for each job.
+ * learns that from the first answers for a model, not anew for each job.
  */
 export function createCreateCall(send: Send, patience: Patience): CreateCall {
   const byModel = new Map<unknown, Capabilities>();
@@ -108,7 +111,7 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
     for (;;) {
       try {
         const running = await post(send, body, { ...mode, signal, patience, capabilities, onSlow, headers });
-        // Only now is it certain that the server refused this, and not something else about the request.
+        // Only now is it certain that the server refused this capability, and nothing else about the request.
         for (const capability of refused)
           if (capability === 'stream' || body['store'] !== false) capabilities.lacks(capability);
         if (running.background) capabilities.hasBackground();
@@ -124,7 +127,7 @@ export function createCreateCall(send: Send, patience: Patience): CreateCall {
   };
 }
 
-/** Which capability a refusal is about; undefined: none that was asked for. */
+/** Returns the capability that a refusal is about; undefined: none that the request used. */
 function refusedBy(error: unknown, mode: Mode): keyof Mode | undefined {
   if (mode.stream && refusesStream(error)) return 'stream';
   return mode.background && refusesBackground(error) ? 'background' : undefined;
@@ -211,15 +214,14 @@ function fromBody(
   const isEnded = hasEnded(value);
   const isWhole = !isEnded && value.background !== true && outputOf(value).length > 0;
   const response = isWhole ? { ...value, status: 'completed' } : value;
-  // Some servers take the flag without repeating it.
+  // Some servers accept the `background` flag without repeating it in the response.
   const background = value.background ?? (asked.background && !isEnded && !isWhole);
   return { response, background, streamed: asked.stream && background };
 }
 
 /**
- * Some servers begin with the text, and never tell an id.
- *
- * @param onSignOfLife called for each event before the first that tells something.
+ * Reads until the first event with content. Some servers begin with the text and never send an id. @param
+ * onSignOfLife called for each event before that one.
  */
 async function fromEvents(
   events: AsyncGenerator<StreamEvent>,
@@ -236,7 +238,7 @@ async function fromEvents(
       return { response: withId(ended), background: ended.background === true, streamed: true };
     }
     if (isUpstreamResponse(named) && value.response !== undefined) {
-      // The type of the event says that it begins.
+      // The type of the event says that the response begins.
       const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
     }
@@ -252,7 +254,10 @@ async function fromEvents(
   }
 }
 
-/** A response without an id gets one: it cannot be looked up, and is booked under it. */
+/**
+ * Gives an id to a response that has none. Its cost is booked under this id. The response cannot be looked
+ * up.
+ */
 function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
   const { id } = response;
   if (typeof id === 'string' && id !== '') return { ...response, id };

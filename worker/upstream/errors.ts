@@ -9,8 +9,8 @@ import {
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
 
 /**
- * PurchaseUncertainError: a create broke off after it may have reached the upstream, so that its outcome is
- * unknown.
+ * PurchaseUncertainError says that a create broke off after it may have reached the upstream. Whether it
+ * bought a response is unknown.
  */
 export class PurchaseUncertainError extends Error {
   override readonly name = 'PurchaseUncertainError';
@@ -27,8 +27,8 @@ export class NothingSentError extends Error {
 }
 
 /**
- * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves, and for what is
- * judged already.
+ * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves,
+ * and for what is judged already.
  */
 export function failureFromSdk(
   error: unknown,
@@ -54,7 +54,7 @@ export function failureFromSdk(
       cause: error,
     });
   }
-  // An event that is cut in two, an object without its fields.
+  // For example an event that is cut in two, or an object without its fields.
   const words = error instanceof Error ? error.message : String(error);
   return new RetryableError('upstream_error', `The upstream's answer could not be understood: ${words}`, {
     cause: error,
@@ -108,14 +108,15 @@ const NEVER_SENT = new Set([
 ]);
 
 /**
- * 5xx statuses by which a proxy says that it did not hand the request on. 521 to 523, 525, 526 and 530 are Cloudflare's: the server
- * behind it refused the connection, its TLS or its name.
+ * The 5xx statuses by which a proxy says that it did not forward the request. 521 to 523, 525, 526 and 530
+ * are Cloudflare's: it could not connect to the server behind it, or the server's TLS or name was wrong.
  */
 const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
 
 /**
- * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A refusal in words says
- * that it was not. A 5xx without an envelope comes from a proxy, which knows as little as we do.
+ * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A
+ * refusal in words says that it was not. A 5xx without an envelope comes from a proxy, which knows as little
+ * as we do.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isNothingSent(error)) return false;
@@ -133,7 +134,7 @@ export function mayHaveBought(error: unknown): boolean {
   return true;
 }
 
-/** What the SDK throws when a header or a URL cannot be written: before it calls `fetch`. */
+/** What the SDK throws before it calls `fetch`, when a header or a URL is invalid. */
 const UNSENDABLE = /invalid header|ByteString|Invalid URL|header (name|value)/i;
 
 function isNothingSent(error: unknown): error is Error {
@@ -143,7 +144,7 @@ function isNothingSent(error: unknown): error is Error {
   return false;
 }
 
-/** The failure of a create of which `mayHaveBought` is true. */
+/** The failure of a create for which `mayHaveBought` is true. */
 export function retryableFrom(error: unknown): RetryableError {
   const failure = failureFromSdk(error);
   const code = failure instanceof RetryableError ? failure.code : 'connection_lost';
@@ -154,8 +155,8 @@ export function retryableFrom(error: unknown): RetryableError {
 }
 
 /**
- * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer. undefined: it may have
- * been the answer of a purchase, and is damaged.
+ * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer.
+ * undefined: it may have been the answer of a purchase, and is damaged.
  */
 export function refusalInAnswer(
   body: string,
@@ -172,7 +173,7 @@ export function refusalInAnswer(
   }
   const error = errorIn(json);
   if (error !== undefined && isError200(json)) {
-    // Without a status the words decide, and what they do not decide concerns this request.
+    // There is no status, so the words decide. Where they do not, the failure concerns this request only.
     const status = statusIn(error.code, error.type) ?? 400;
     return refuse(status, { ...error, form: 'envelope' });
   }
@@ -187,14 +188,17 @@ export function refusalInAnswer(
 
 const ERROR_FIELDS = ['error', 'errors', 'detail', 'code', 'type', 'error_code', 'error_msg'];
 
-/** A lone `message` may say anything. */
+/** An object with nothing but a `message` may be anything. */
 function isError200(json: unknown): boolean {
   if (typeof json !== 'object' || json === null) return false;
   if (Array.isArray(json) || ERROR_FIELDS.some((field) => field in json)) return true;
   return ('success' in json && json.success === false) || ('status' in json && json.status === 'error');
 }
 
-/** refusesBackground says whether a refusal means that this server has no background mode: by the status and the field that it names. */
+/**
+ * refusesBackground says whether a refusal means that this server has no background mode: by the status and
+ * the field that it names.
+ */
 export function refusesBackground(error: unknown): boolean {
   const { message, param } = unsupported(error) ?? {};
   return (
@@ -215,8 +219,8 @@ const UNSUPPORTED =
   /unsupported|\bnot\b.{0,20}\b(support|enabled|available|implement|allowed|permitted)|\bmust be verified\b/i;
 
 /**
- * A refusal that may say that the server cannot do something. With a status that mostly says something else
- * (LiteLLM: 500, gateways: 403 and 405) it has to say so in words.
+ * Whether a refusal may mean that the server lacks a capability. With a status that mostly says something
+ * else (LiteLLM: 500, gateways: 403 and 405) it has to say so in words.
  */
 function unsupported(error: unknown): RefusalBody | undefined {
   const refusal = refusalIn(error);
@@ -232,7 +236,7 @@ function refusalIn(error: unknown): (RefusalBody & { status: number | undefined 
   return { ...error.refusal, form: 'envelope', status: error.refusal.status };
 }
 
-/** A wait longer than an hour is a mistake of the server's, not a plan for the job. */
+/** The longest Retry-After that is believed. A longer one is a mistake of the server. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /**
@@ -253,8 +257,8 @@ function bounded(milliseconds: number): number {
 }
 
 /**
- * The upstream's own words. `fetchThrough` (client.ts) has put every refusal into OpenAI's envelope, with its form. Errors inside
- * a stream come as they were sent.
+ * Returns the upstream's own words. `fetchThrough` has put every refusal into OpenAI's envelope. Errors
+ * inside a stream come as they were sent.
  */
 function bodyOf(error: APIError): RefusalBody {
   const body: unknown = error.error;
@@ -281,7 +285,10 @@ function innermostOf(error: Error): Error {
   return innermost;
 }
 
-/** Goes by the shape: under some test runners an error of Node comes from another realm than ours. */
+/**
+ * Checks the shape and not the class. Under some test runners an error of Node has a class from another
+ * realm.
+ */
 function isError(value: unknown): value is Error {
   return typeof value === 'object' && value !== null && 'message' in value;
 }

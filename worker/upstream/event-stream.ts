@@ -4,9 +4,8 @@ import type { StreamEvent } from './running-response.ts';
 
 /**
  * withConnection makes a call on a connection that ends with the signal, or when the answer takes too long.
- *
- * The SDK's own timeout ends when the headers come, and it adds a listener to the signal for every call and
- * never takes it off. An hour of polling is a thousand calls.
+ * The SDK's own timeout covers only the time until the headers. The SDK also adds a listener to the signal
+ * for every call and never removes it, and an hour of polling is a thousand calls.
  */
 export async function withConnection<Output>(
   signal: AbortSignal | undefined,
@@ -31,20 +30,23 @@ export async function withConnection<Output>(
   }
 }
 
-/** Connection is what ends a stream of events, and when. */
+/** Connection says what ends a stream of events, and when. */
 export interface Connection {
   connection: AbortController;
   signal: AbortSignal;
   /** The longest pause between two events; undefined: any pause will do. */
   silenceMs: number | undefined;
-  /** Whether the signal ends the stream only after its first event, which brings an id that costs money. */
+  /**
+   * Whether the signal ends the stream only after its first event. That event brings the id of a response
+   * that was paid for.
+   */
   firstEventFirst: boolean;
   yieldWhenBusy: YieldWhenBusy;
 }
 
 /**
- * connected yields events until the signal or a silence ends their connection; then it ends without an error.
- * The reader's own pauses are no silence.
+ * connected yields events until the signal or a long silence ends the connection. Then it ends without an
+ * error. A pause of the reader is no silence.
  */
 export async function* connected(
   events: AsyncIterable<StreamEvent>,
@@ -90,8 +92,8 @@ export async function* connected(
 }
 
 /**
- * YieldWhenBusy returns a promise when the process has been busy for long; then await it, and timers and
- * other connections get their turn.
+ * YieldWhenBusy returns a promise when the process has been busy for long. A reader awaits it, so that timers
+ * and other connections get their turn.
  */
 export type YieldWhenBusy = () => Promise<void> | undefined;
 

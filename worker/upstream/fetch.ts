@@ -62,7 +62,7 @@ interface Progress {
   status: number | undefined;
 }
 
-/** A dispatcher that notes when a request has a connection, which is right before its first byte is written. */
+/** A dispatcher that notes when a request gets its connection. Right after that its first byte is written. */
 function watched(dispatcher: Dispatcher, progress: Progress): Dispatcher {
   return dispatcher.compose((dispatch) => (options, handler) => {
     const onRequestStart = handler.onRequestStart?.bind(handler);

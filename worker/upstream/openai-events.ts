@@ -4,7 +4,7 @@ import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { endedSince } from '../../src/webhooks/openai-events.ts';
 import type { Upstream } from './client.ts';
 
-/** OpenAiEvents tells which responses have ended, by OpenAI's webhooks. */
+/** OpenAiEvents tells which responses have ended, according to OpenAI's webhooks. */
 export interface OpenAiEvents {
   /**
    * Calls `wake` each time a webhook says that this response has ended. Returns how to stop listening.
@@ -19,7 +19,7 @@ export interface OpenAiEvents {
   ended(sinceMs: number, signal: AbortSignal): AsyncGenerator<string>;
 }
 
-/** The clocks of producers and workers may differ by this much before an end is missed. */
+/** By how much the clocks of producers and workers may differ before an end is missed. */
 const CLOCK_SLACK_MS = 5000;
 
 /** One `ended()` that is being read. */
@@ -56,9 +56,9 @@ export function listenForOpenAiEvents(
     for (const id of ids) reader.tell(id);
   };
   const catchUp = async (): Promise<void> => {
-    // ioredis subscribes again by itself after a reconnect, but says `ready` before the server has: on
-    // another connection we would look too early. A second time costs nothing, and its answer comes after the
-    // first one's.
+    // After a reconnect ioredis subscribes again by itself, but emits `ready` before the server has done so.
+    // A read on another connection could come too early. This second subscribe costs nothing, and is answered
+    // after the first.
     await subscriber.subscribe(keys.channel);
     if (watchers.size > 0) {
       // At worst a response that ended long ago is looked up once more.
@@ -71,7 +71,7 @@ export function listenForOpenAiEvents(
 
   return {
     watch(responseId, wake) {
-      // A function of its own, so that a caller can register one function twice and remove it once.
+      // Each call stores a new function, so that a caller can register one function twice and remove it once.
       const own = (): void => wake();
       const together = watchers.get(responseId) ?? new Set();
       watchers.set(responseId, together.add(own));
@@ -95,7 +95,8 @@ export function listenForOpenAiEvents(
           wake();
         },
       };
-      // Registered before the remembered events are read, so that no event in between is missed.
+      // The reader is registered before the remembered events are read, so that no event in between is
+      // missed.
       readers.add(reader);
       signal.addEventListener('abort', awake, { once: true });
       recall(reader).catch(onError);

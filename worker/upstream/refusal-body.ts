@@ -1,6 +1,6 @@
 import type { RefusalForm } from '../../src/errors/failure.ts';
 
-/** RefusalBody is the body of a refusal in OpenAI's terms, whatever its form was. */
+/** RefusalBody is the content of a refusal in OpenAI's fields, for any form of body. */
 export interface RefusalBody {
   message: string;
   type: string | null;
@@ -106,7 +106,7 @@ function plain(message: string, form: RefusalForm): RefusalBody {
   return { message: bounded(message), type: null, param: null, code: null, form };
 }
 
-/** What a person would read of a page: its title, or else the beginning of its text. */
+/** Returns what a person would read on a page: its title, or else the beginning of its text. */
 function wordsOfPage(page: string): string {
   const start = page.slice(0, 20_000);
   const title =

@@ -24,7 +24,7 @@ export interface RunningResponse {
    */
   limits?: AdvertisedLimits | undefined;
   /**
-   * Its events from the second on; undefined: it is to be polled, or has ended. The generator throws only
+   * The response's events from the second on; undefined: poll it, or it has ended. The generator throws only
    * failures, and ends with the signal of its attempt. It holds a connection until it is read to its end or
    * `return()` is called.
    */

@@ -1,16 +1,16 @@
 import type { Response } from 'undici';
 
 /**
- * SseMessage is one message of an event stream. A comment is one without data: it says that the server is
- * alive.
+ * SseMessage is one message of an event stream. A message without data is a comment: it only shows that the
+ * server is alive.
  */
 export interface SseMessage {
-  /** What `event:` says; undefined: nothing. */
+  /** The value of `event:`; undefined: the message has none. */
   name: string | undefined;
   data: string | undefined;
 }
 
-/** ReplyBody is what a reply holds, whatever its content type says. */
+/** ReplyBody is the real content of a reply. The content type may be wrong. */
 export type ReplyBody =
   | { kind: 'events'; messages: AsyncGenerator<SseMessage> }
   | { kind: 'json'; text: string };
@@ -58,11 +58,10 @@ async function* textPieces(reply: Response, signal: AbortSignal): AsyncGenerator
 }
 
 /**
- * Reads messages as browsers do (https://html.spec.whatwg.org/multipage/server-sent-events.html), and also
- * those that no blank line ends: the last one before the end, and one JSON object behind the other.
- *
- * A piece without a line end is kept until the rest of its line has come: an answer of 8 MB is one line, and
- * arrives in hundreds of pieces.
+ * Reads messages as browsers do (https://html.spec.whatwg.org/multipage/server-sent-events.html). It also
+ * reads messages that no blank line ends: the last one, and JSON objects that follow one another. A piece
+ * without a line end is kept until the rest of its line arrives: an answer of 8 MB is one line, in hundreds
+ * of pieces.
  */
 async function* messagesIn(beginning: string, pieces: AsyncGenerator<string>): AsyncGenerator<SseMessage> {
   let unfinished: string[] = [];

@@ -2,10 +2,10 @@ import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import type { SseMessage } from './server-sent-events.ts';
 
-/** SIGN_OF_LIFE is what a comment becomes, and whatever else says nothing: the server is there. */
+/** SIGN_OF_LIFE stands for a comment or an empty message. It shows only that the server is alive. */
 const SIGN_OF_LIFE: StreamEvent = { type: 'keepalive' };
 
-/** STREAM_DONE is the type of the event that `[DONE]` becomes: the server has said all. */
+/** STREAM_DONE is the type of the event that stands for `[DONE]`: the server has sent everything. */
 export const STREAM_DONE = '[DONE]';
 
 /** Events that end a response, and the status that each one means. */
@@ -16,11 +16,11 @@ const ENDINGS: ReadonlyMap<string, string> = new Map([
   ['response.failed', 'failed'],
   ['response.cancelled', 'cancelled'],
 ]);
-/** Events about a response that goes on, whatever status they show. */
+/** Events of a response that continues, even if they show another status. */
 const OPENINGS = new Set(['response.created', 'response.queued', 'response.in_progress']);
 
 /**
- * streamEvents makes events of a stream's messages. It leaves out an event that has come before.
+ * streamEvents turns a stream's messages into events. It skips an event that has come before.
  *
  * @param errorOf makes the error that is thrown for one that the stream tells in OpenAI's envelope.
  * @param cursor the number of the last event that has been seen; undefined: none.
@@ -49,7 +49,7 @@ export async function* streamEvents(
   }
 }
 
-/** The fields that say where an event belongs, and whether they may be believed. */
+/** The fields that say to which part of the answer an event belongs. They are dropped if they are invalid. */
 const PLACES = ['output_index', 'content_index', 'summary_index', 'sequence_number'] as const;
 
 function eventFrom(
@@ -72,7 +72,7 @@ function eventFrom(
   return event;
 }
 
-/** Some servers tell the type in `event:` alone, or leave it out where the fields tell it. */
+/** Some servers give the type only in `event:`. Others leave it out where the fields imply it. */
 function typeFrom(name: string | undefined, fields: Record<string, unknown>): string {
   if (name?.startsWith('response.') || name === 'error') return name;
   return typeof fields['delta'] === 'string' ? 'response.output_text.delta' : '';
@@ -88,11 +88,9 @@ function parsed(data: string): Record<string, unknown> | undefined {
 }
 
 /**
- * endOf returns the response that an event ends; undefined: it goes on. Some servers leave the status behind
- * at `in_progress`, leave fields out that they have told before, or send the fields of the response without
- * an object around them.
- *
- * @param known the response as it was told before.
+ * endOf returns the response that an event ends; undefined: the response continues. Some servers leave the
+ * status at `in_progress`, omit fields that they have sent before, or send the response's fields without an
+ * object around them. @param known the response as earlier events described it.
  */
 export function endOf(event: StreamEvent, known: UpstreamResponse): UpstreamResponse | undefined {
   const { type, response } = event;

@@ -38,8 +38,8 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
   const send = async (job: Job): Promise<Sent | 'released'> => {
     const parsed = delivery.safeParse(job.data);
     if (!parsed.success) return { kind: 'refused', why: 'its data is not a webhook' };
-    // Each delivery has its own signal: a signal that lives as long as the worker would collect the listeners
-    // of all deliveries.
+    // Each delivery has its own signal. One signal for the worker's whole life would collect the listeners of
+    // all deliveries.
     const interruption = new AbortController();
     running.add(interruption);
     if (releasing.signal.aborted) interruption.abort();
@@ -86,7 +86,7 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     },
   };
   const worker = new JobWorker(DELIVERY_QUEUE_IN_REDIS, process, bullmq, () => {
-    // There is nothing to interrupt: each delivery ends by itself within the time limit of a receiver.
+    // Closing interrupts nothing, because each delivery ends by itself within the receiver's time limit.
   });
   worker.on('error', (error) => {
     if (!error.message.startsWith('could not renew lock')) onError(error);
@@ -112,7 +112,10 @@ function delayAfter(attemptsMade: number, delaysMs: readonly number[]): number {
   return delaysMs[attemptsMade - 1] ?? delaysMs.at(-1) ?? 0;
 }
 
-/** Up to a fifth longer, so that a receiver that was down does not get all webhooks at the same moment. */
+/**
+ * The wait is up to a fifth longer at random, so that a receiver that was down does not get all webhooks at
+ * once.
+ */
 function jittered(delayMs: number): number {
   return Math.round(delayMs * (1 + JITTER * Math.random()));
 }

@@ -7,7 +7,7 @@ import { refusedRange } from '../../src/job/webhook-url.ts';
 export type Resolve = (hostname: string) => Promise<string[]>;
 
 export interface GuardOptions {
-  /** Whether to allow loopback and private ranges. No other range that is not public is allowed. */
+  /** Whether to allow loopback and private ranges. Other ranges that are not public stay refused. */
   allowPrivate: boolean;
   /** Default: DNS; with `allowPrivate` the resolver of the system, which also reads the hosts file. */
   resolve?: Resolve;
@@ -19,10 +19,10 @@ const DNS_TIMEOUT_MS = 3000;
 const DNS_TRIES = 2;
 
 /**
- * createGuardedConnect connects to public hosts only. It resolves a name once for each connection, checks all
- * its addresses, and connects to one of exactly these, so it is safe against a name that resolves differently
- * a moment later. One refused address refuses the whole name, because an honest name does not mix public and
- * private addresses.
+ * createGuardedConnect connects to public hosts only. For each connection it resolves the name once, checks
+ * all addresses, and connects to one of them. A name that resolves differently a moment later can therefore
+ * do no harm. If one address is refused, the whole name is: an honest name does not mix public and private
+ * addresses.
  */
 export function createGuardedConnect({
   allowPrivate,

@@ -12,7 +12,7 @@ export interface WebhookSenderOptions extends Omit<GuardOptions, 'timeoutMs'> {
 
 /** OutgoingWebhook is one webhook as it is sent. */
 export interface OutgoingWebhook {
-  /** The same for each try, so that a receiver recognizes what it already has. */
+  /** The id of the webhook. It is the same for each try, so that a receiver recognizes a repetition. */
   id: string;
   url: string;
   body: string;
@@ -22,7 +22,7 @@ export interface OutgoingWebhook {
 export type Sent = { kind: 'delivered'; status: number } | { kind: 'failed' | 'refused'; why: string };
 
 export interface WebhookSender {
-  /** Rejects only when the signal aborts. */
+  /** Makes one try. Rejects only when the signal aborts. */
   send(webhook: OutgoingWebhook, signal: AbortSignal): Promise<Sent>;
 }
 
@@ -63,9 +63,9 @@ export function createWebhookSender({
       const flaw = webhookUrlFlaw(webhook.url, guard.allowPrivate);
       if (flaw !== undefined) return { kind: 'refused', why: `webhook_url: ${flaw}` };
       const { origin } = new URL(webhook.url);
-      // A connection for each delivery, so that its address is resolved and checked each time. Destroying the
-      // client ends a request at once. A signal given to the request would take effect only after the
-      // connection is made.
+      // Each delivery has a connection of its own, so that the address is resolved and checked each time.
+      // Destroying the client ends the request at once. A signal would take effect only after the connection
+      // is made.
       const client = new Client(origin, { connect, pipelining: 0 });
       const end = (): void => void client.destroy();
       let isLate = false;
@@ -98,7 +98,7 @@ function judged(origin: string, status: number, said: string): Sent {
   return { kind: status === 410 ? 'refused' : 'failed', why };
 }
 
-/** Reads the beginning of an answer, for the log. Never fails: the status alone decides. */
+/** Reads the beginning of an answer, for the log. It never fails, because only the status decides. */
 async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;

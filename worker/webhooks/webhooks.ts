@@ -3,8 +3,9 @@ import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { createDeliveryQueue, type DeliveryQueue } from '../../src/webhooks/deliveries.ts';
+import { drainOutbox } from '../../src/webhooks/outbox.ts';
 import type { QueueWorker, Recovery } from '../job-worker.ts';
-import { drainOutboxes } from '../maintenance/outbox-drain.ts';
+import { keepDrained } from '../maintenance/drains.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { createWebhookDelivery } from './delivery.ts';
 import type { WebhookSenderOptions } from './sender.ts';
@@ -30,7 +31,7 @@ export interface WebhooksOutSurroundings extends Pick<Models, 'allowPrivateWebho
 }
 
 export interface WebhooksOut {
-  /** Stops together with the workers of the models. */
+  /** The BullMQ worker that sends. The process stops it together with the workers of the models. */
   readonly worker: QueueWorker;
   readonly deliveries: DeliveryQueue;
   close(): Promise<unknown>;
@@ -65,7 +66,10 @@ export function createWebhooksOut(
     retryDelaysMs,
   });
   const maxAttempts = retryDelaysMs.length + 1;
-  const stop = drainOutboxes({ redis, subscriber, queues, deliveries, maxAttempts, onError });
+  const drains = queues.map(
+    (queue) => [queue.keys.outbox, () => drainOutbox({ redis, queue, deliveries, maxAttempts })] as const,
+  );
+  const stop = keepDrained(subscriber, new Map(drains), onError);
   return {
     worker,
     deliveries,

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { SetupError } from '../../../src/errors/setup-error.ts';
 import { hasCode } from '../../../src/redis/embedded/process-identity.ts';
 
-/** BatchError says why a batch cannot begin or continue: one of its files is not what it must be. */
+/** BatchError says why a batch cannot begin or continue: something is wrong with one of its files. */
 export class BatchError extends SetupError {
   override readonly name = 'BatchError';
 }
@@ -30,7 +30,7 @@ export async function fileAt(path: string): Promise<BigIntStats | undefined> {
   return found;
 }
 
-/** isSameFile says whether two paths or handles lead to one file, be it by links or by its other names. */
+/** isSameFile says whether two paths or handles lead to the same file. Links and hard links count. */
 export function isSameFile(one: BigIntStats, other: BigIntStats): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }
@@ -52,8 +52,8 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 
 /**
  * linesOf reads a file of any size line by line, and holds one line in memory. It does not use Node's
- * readline, which also ends lines at U+2028, which JSON allows inside strings, and which holds a line of any
- * length.
+ * readline for two reasons. readline also ends lines at U+2028, a character that JSON allows inside strings.
+ * And it holds a line of any length in memory.
  */
 export async function* linesOf(
   path: string,
@@ -85,7 +85,7 @@ export async function* linesOf(
   if (length > 0) yield { number, bytes: bytes(), end: end + length, ended: false };
 }
 
-/** isBlank takes a byte order mark for nothing, on any line: files that were joined have several. */
+/** isBlank ignores a byte order mark, on any line: files that were joined have several. */
 export function isBlank({ bytes }: Pick<FileLine, 'bytes'>): boolean {
   if (bytes === undefined) return false;
   const marked = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);

@@ -86,7 +86,8 @@ function fromOurs(line: Record<string, unknown>, model: string | undefined): Inp
 }
 
 /**
- * checked validates a request here, as the instance also does, so that an invalid line costs no round trip.
+ * checked validates a request before it is sent. The instance does so too, but an invalid line then costs no
+ * round trip.
  */
 function checked(origin: Origin, request: object, model: string | undefined): InputLine {
   try {

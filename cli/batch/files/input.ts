@@ -8,11 +8,11 @@ import { customIdOf } from './input-line.ts';
 
 const LONGEST_LINE_BYTES = 10 * 1024 * 1024;
 
-/** InputSurvey is what one reading of the whole input tells. */
+/** InputSurvey is what the batch learns by reading the whole input once. */
 export interface InputSurvey {
   /** The hash of all its bytes. */
   sha256: string;
-  /** The number of lines that are not blank, which is the number of answers there will be. */
+  /** The number of lines that are not blank. Each gets an answer. */
   questions: number;
   /** The number of the last line. */
   lastLine: number;
@@ -80,9 +80,9 @@ function requireJsonLines(path: string, { bytes = Buffer.alloc(0) }: FileLine): 
   );
 }
 
-/** @param known the number of the line of each custom_id, by the hash of its JSON, which has 96 bits. */
+/** @param known the line number of each custom_id, by the 96-bit hash of its JSON. */
 function requireNewCustomId(path: string, { number, bytes }: FileLine, known: Map<string, number>): void {
-  // A line that is no JSON is refused later, by itself.
+  // A line that is not JSON is refused later; the other lines are still asked.
   const customId = bytes?.includes('"custom_id"') === true ? customIdOf(bytes) : undefined;
   if (customId === undefined || customId === null) return;
   const text = stringifyExact(customId);

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 
 /**
- * BatchKey names one line of one batch. It is the line's idempotency key, so that a line that is sent again
- * is the same job. Each output line holds it, in the format of the ids of OpenAI's Batch API, so that the
- * output says which lines are done.
+ * BatchKey names one line of one batch. It is the line's idempotency key, so a line that is sent again gets
+ * the same job. Each output line also holds it, in the format of the ids of OpenAI's Batch API. So the output
+ * says which lines are done.
  */
 export interface BatchKey {
   batch: string;
@@ -15,7 +15,7 @@ export interface BatchKey {
 const KEY = 'batch_req_([0-9a-f]{16})_([0-9]{1,15})_([0-9a-f]{16})';
 /** An output line begins in one of two ways. */
 const OUTPUT_LINE = new RegExp(`^\\{(?:"line":[0-9]+,"key"|"id"):"${KEY}",`);
-/** A key after `batch_req_` that ends early. */
+/** The beginning of a key, after `batch_req_`. */
 const CUT_KEY = /^(?:[0-9a-f]{0,16}|[0-9a-f]{16}_[0-9]{0,15}|[0-9a-f]{16}_[0-9]{1,15}_[0-9a-f]{0,16}"?)$/;
 
 export function keyText({ batch, line, hash }: BatchKey): string {

@@ -13,7 +13,9 @@ export interface OutputSurvey {
   batch: string | undefined;
   /** The size of the file in bytes; undefined: there is no file. */
   size: number | undefined;
-  /** The bytes of its whole lines. It is less than `size` when a run was killed while it wrote a line. */
+  /**
+   * The size of its whole lines in bytes. It is less than `size` when a run was killed while it wrote a line.
+   */
   wholeBytes: number;
   has(line: number): boolean;
   /** Says whether the input line is still the one that the output answers. */
@@ -21,7 +23,7 @@ export interface OutputSurvey {
 }
 
 /**
- * The survey reads so many characters at the beginning of a line, for its key, and at its end, for its error.
+ * How many characters the survey reads: at the beginning of a line for its key, and at its end for its error.
  */
 const BEGINNING = 100;
 const ENDING = 30;
@@ -72,7 +74,7 @@ export interface BatchOutput {
   /** Resolves when the line is in the file. @throws {BatchError} when it cannot be written. */
   write(line: string): Promise<void>;
   /**
-   * Checks that the path still leads to the file with everything that was written.
+   * Checks that the path still leads to our file, and that the file has everything that was written.
    *
    * @throws {BatchError} when another program has moved, deleted, replaced or changed the file.
    */
@@ -82,7 +84,7 @@ export interface BatchOutput {
 
 /**
  * openOutput opens an output before any line is enqueued, and cuts off a last line that was not written
- * whole. It never empties a file: what another program writes meanwhile stays.
+ * whole. It never empties a file, so what another program writes meanwhile stays.
  *
  * @throws {BatchError} when it cannot be written, or has changed since the survey.
  */
@@ -129,8 +131,8 @@ export async function openOutput(path: string, { size, wholeBytes }: OutputSurve
       const there = await stat(path, { bigint: true }).catch(() => undefined);
       if (there !== undefined && isSameFile(there, written) && there.size === BigInt(expectedBytes)) return;
       throw new BatchError(
-        `${path} was moved, deleted or changed by another program during the batch: the same command gets ` +
-          'the answers that are missing there from the instance, and asks nothing again',
+        `${path} was moved, deleted or changed by another program during the batch: run the same command again; it ` +
+          'fetches the missing answers from the instance and asks no question twice',
       );
     },
     async close() {
@@ -141,7 +143,7 @@ export async function openOutput(path: string, { size, wholeBytes }: OutputSurve
   };
 }
 
-/** shortHash is never 0, which means that a line has no output line. */
+/** shortHash is never 0, because 0 means that the line has no output line. */
 function shortHash(hash: string): number {
   return Number.parseInt(hash.slice(0, 8), 16) || 1;
 }

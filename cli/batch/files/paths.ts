@@ -8,8 +8,8 @@ import { recordPath } from './record.ts';
 export interface BatchPaths {
   output: string;
   /**
-   * Beside the file itself and not beside a link to it: two commands that name one output by two paths must
-   * find one record.
+   * The record lies beside the file itself, not beside a link to it. Two commands that name one output by two
+   * paths must find the same record.
    */
   record: string;
 }
@@ -20,15 +20,14 @@ const STDIO = [
 ] as const;
 
 /**
- * batchPaths finds the files that a batch would write. It changes nothing.
- *
- * @throws {BatchError} when one of them is the input by whatever name, the file into which the shell puts
- * what this command prints, or no file.
+ * batchPaths finds the files that a batch would write. It changes nothing. @throws {BatchError} when one of
+ * them is the input, under any name; when the shell redirects this command's stdout or stderr into it; or
+ * when it is not a regular file.
  */
 export async function batchPaths(input: string, out: string): Promise<BatchPaths> {
   if (out === '-') {
     throw new BatchError(
-      '--out was expected to be a file, got -: a batch reads its output to continue; ./- names a file -',
+      '--out was expected to be a file, got -: a batch must read its output to continue; for a file of this name, write ./-',
     );
   }
   const output = await followed(out);
@@ -58,8 +57,8 @@ export async function batchPaths(input: string, out: string): Promise<BatchPaths
 }
 
 /**
- * requireWritable refuses an output that may not be written, before the instance is asked for anything.
- * Root may write any file; a file without any permission to write is refused for root too.
+ * requireWritable refuses an output that may not be written, before any request to the instance. Root could
+ * write any file, but a file that has no write permission at all is refused for root too.
  */
 export async function requireWritable({ output }: BatchPaths): Promise<void> {
   const found = await fileAt(output);
@@ -82,7 +81,7 @@ async function followed(out: string): Promise<string> {
   }
 }
 
-/** The command may have been started without the descriptor. */
+/** The command may have been started with this descriptor closed. */
 function descriptorStats(descriptor: number) {
   try {
     return fstatSync(descriptor, { bigint: true });

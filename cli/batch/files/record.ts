@@ -16,8 +16,8 @@ export interface BatchTerms {
 
 /**
  * BatchRecord is a file beside the output that exists until the batch is done. It holds what must survive a
- * crash and is not in the output, as JSON Lines: the terms, once; the process, at each start; and the job
- * that each line became.
+ * crash and is not in the output. Its JSON Lines are: the terms, once; the process, at each start; and the
+ * job that each line became.
  */
 export interface BatchRecord {
   readonly batch: string;
@@ -36,7 +36,7 @@ const entrySchema = z.union([
   z.object({ process: z.object({ pid: z.number(), startedAt: z.string().optional() }) }),
   z.object({ jobs: z.array(z.tuple([z.number(), z.string()])) }),
 ]);
-/** Where the name of the batch begins in the first entry. */
+/** The offset in the first entry at which the name of the batch begins. */
 const BATCH_AT = '{"batch":"'.length;
 type Entry = z.infer<typeof entrySchema>;
 
@@ -83,7 +83,7 @@ export async function readRecord(path: string, terms: BatchTerms): Promise<Found
   return { size: Number(found.size), entries, wholeBytes };
 }
 
-/** batchOf names the batch of a record; undefined: no run has come so far that it enqueued anything. */
+/** batchOf returns the name of a record's batch; undefined: no run has enqueued anything yet. */
 export function batchOf({ entries: [first] }: Pick<FoundRecord, 'entries'>): string | undefined {
   return first !== undefined && 'batch' in first ? first.batch : undefined;
 }
@@ -125,8 +125,8 @@ export async function openRecord(path: string, terms: BatchTerms, found: FoundRe
 }
 
 /**
- * isCutBeginning says whether a run with these terms may have written the text before it was killed, as a
- * part of the first entry.
+ * isCutBeginning says whether the text may be an incomplete first entry of a run with these terms that was
+ * killed while it wrote.
  */
 function isCutBeginning(text: string, terms: BatchTerms): boolean {
   const batch = text.slice(BATCH_AT, BATCH_AT + 16);

@@ -115,6 +115,7 @@ export const deleteJob: Operation = {
   id: 'deleteJob',
   tag: 'jobs',
   summary: 'Delete a finished job',
+  description: 'A worker then deletes the responses of the job at the upstream, as best it can.',
   query: noQuery,
   answers: { 204: { description: 'Deleted' } },
   problems: ['job_not_found', 'job_not_finished', 'redis_unavailable'],

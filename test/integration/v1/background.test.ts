@@ -1,4 +1,5 @@
 import { APIError, type OpenAI } from 'openai';
+import { eventually } from '../../support/eventually.ts';
 import { openSdk, reachedStatus, replayOf } from '../../support/openai/sdk.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
@@ -178,6 +179,15 @@ describe('deleting a response', () => {
     await client.responses.delete(id);
     expect(await refusalOf(client.responses.retrieve(id))).toMatchObject({ status: 404 });
     expect(await refusalOf(client.responses.delete(id))).toMatchObject({ status: 404 });
+  });
+
+  it('deletes what the upstream stores of it', async () => {
+    const { id } = await create('Delete there?');
+    await reachedStatus(client, id, 'completed');
+    await client.responses.delete(id);
+    await eventually(() =>
+      expect(instance.simulator.ledger.entries()).toMatchObject([{ deleted_at: expect.any(Number) }]),
+    );
   });
 
   it('is refused before its end', async () => {

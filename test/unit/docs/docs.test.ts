@@ -69,21 +69,42 @@ function guarantees(): { title: string; tests: string }[] {
   }));
 }
 
-test('every entry of docs/GUARANTEES.md names tests that exist', () => {
+/** The suites and titles that a text names, as `suite` "a part of a title", without those that exist. */
+function namedTests(text: string): { hasTests: boolean; missing: string[] } {
   const suites = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((path) =>
     path.endsWith('.test.ts'),
   );
+  const named = [...text.matchAll(/`([\w/-]+)` "([^"]+)"/g)];
+  const missing = named
+    .filter(([, suite = '', words = '']) => {
+      const path = suites.find((candidate) => candidate.endsWith(`/${suite}.test.ts`));
+      return path === undefined || !readFileSync(`test/${path}`, 'utf8').includes(words);
+    })
+    .map(([reference]) => reference);
+  return { hasTests: named.length > 0, missing };
+}
+
+test('every entry of docs/GUARANTEES.md names tests that exist', () => {
   expect(guarantees().length).toBeGreaterThan(20);
   for (const { title, tests } of guarantees()) {
-    const named = [...tests.matchAll(/`([\w/-]+)` "([^"]+)"/g)];
-    const missing = named
-      .filter(([, suite = '', words = '']) => {
-        const path = suites.find((candidate) => candidate.endsWith(`/${suite}.test.ts`));
-        return path === undefined || !readFileSync(`test/${path}`, 'utf8').includes(words);
-      })
-      .map(([reference]) => reference);
-    expect({ title, hasTests: named.length > 0, missing }).toEqual({ title, hasTests: true, missing: [] });
+    expect({ title, ...namedTests(tests) }).toEqual({ title, hasTests: true, missing: [] });
   }
+});
+
+test.each(['What is learned', 'What is tolerated', 'What is refused', 'Whom a refusal concerns'])(
+  'every row of "%s" in docs/SERVERS.md names tests that exist',
+  (heading) => {
+    const listed = rows('docs/SERVERS.md', heading);
+    expect(listed.length).toBeGreaterThan(5);
+    for (const cells of listed) {
+      const row = cells[0];
+      expect({ row, ...namedTests(cells.at(-1) ?? '') }).toEqual({ row, hasTests: true, missing: [] });
+    }
+  },
+);
+
+test('every test that the text of docs/SERVERS.md names exists', () => {
+  expect(namedTests(readFileSync('docs/SERVERS.md', 'utf8')).missing).toEqual([]);
 });
 
 test('every row of "What happens when" in the README is an entry of docs/GUARANTEES.md', () => {

@@ -1,4 +1,4 @@
-import { defineLibrary, defineScript } from '../redis/script.ts';
+import { defineLibrary, defineScript } from '../../redis/script.ts';
 
 /**
  * livingWorkers counts the workers of a model whose heartbeat has not expired, by the clock of Redis.

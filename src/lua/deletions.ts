@@ -1,0 +1,71 @@
+import { defineLibrary, defineScript } from '../redis/script.ts';
+
+/** How many responses of earlier attempts a record remembers. A job has few: each was paid for. */
+const MOST_EARLIER = 100;
+/** The limit of deletions that wait, of one model. What has been due for longest is dropped. */
+export const MOST_DELETIONS = 100_000;
+/** A list that no worker drains vanishes, as it does for a model that is no longer configured. */
+const KEPT_S = 7 * 86_400;
+
+/**
+ * earlierResponses keeps the ids of responses that the record of a run is about to forget, because another
+ * attempt buys another one: all of them are deleted with their job.
+ */
+export const earlierResponses = defineLibrary({
+  keys: ['run'],
+  lua: /* lua */ `
+-- The ids of all responses known to be bought, oldest first. An empty list for none.
+local function boughtResponses()
+  local known = redis.call('HMGET', run, 'earlier_ids', 'upstream_id')
+  local ids = known[1] and cjson.decode(known[1]) or {}
+  if known[2] then ids[#ids + 1] = known[2] end
+  while #ids > ${MOST_EARLIER} do table.remove(ids, 1) end
+  return ids
+end
+
+local function keepEarlierResponse()
+  if redis.call('HEXISTS', run, 'upstream_id') == 0 then return end
+  redis.call('HSET', run, 'earlier_ids', cjson.encode(boughtResponses()))
+end
+`,
+});
+
+/**
+ * deletionQueue makes a deletion of each response of a job, in the very step in which a script deletes the
+ * job. A deletion is a JSON list of texts: the response's id, the time (ms) since when it is wanted, and the
+ * headers of the job as JSON. Its score is when a worker may try it next (ms).
+ *
+ * `deletionHeaders` is JSON, or '' when the upstream stores nothing of the job.
+ */
+export const deletionQueue = defineLibrary({
+  keys: ['deletions'],
+  args: ['now', 'deletionHeaders'],
+  uses: [earlierResponses],
+  lua: /* lua */ `
+local function queueDeletions()
+  local ids = deletionHeaders == '' and {} or boughtResponses()
+  if #ids == 0 then return end
+  for _, responseId in ipairs(ids) do
+    redis.call('ZADD', deletions, now, cjson.encode({ responseId, now, deletionHeaders }))
+  end
+  redis.call('ZREMRANGEBYRANK', deletions, 0, -1 - ${MOST_DELETIONS})
+  redis.call('EXPIRE', deletions, ${KEPT_S})
+  redis.call('PUBLISH', deletions, '')
+end
+`,
+});
+
+/**
+ * takeDeletions takes deletions that are due, and lends them until `lentUntil` (ms): no other worker takes
+ * them before, and after the death of this one they are due again. Returns at most `most` members of the set.
+ */
+export const takeDeletions = defineScript({
+  name: 'deletions.take',
+  keys: ['deletions'],
+  args: ['now', 'lentUntil', 'most'],
+  lua: /* lua */ `
+local due = redis.call('ZRANGEBYSCORE', deletions, '-inf', now, 'LIMIT', 0, most)
+for _, deletion in ipairs(due) do redis.call('ZADD', deletions, 'XX', lentUntil, deletion) end
+return due
+`,
+});

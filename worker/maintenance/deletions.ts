@@ -1,0 +1,94 @@
+import { type Failure, isFailure, RetryableError } from '../../src/errors/failure.ts';
+import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
+import { takeDeletions } from '../../src/lua/deletions.ts';
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import type { Logger } from '../../src/process/log.ts';
+import type { RedisClient } from '../../src/redis/connection.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Upstream } from '../upstream/client.ts';
+
+export interface DeletionsOptions {
+  redis: RedisClient;
+  upstream: Upstream;
+  metrics: Pick<Metrics, 'deletion'>;
+  logger: Logger;
+}
+
+const SECOND_MS = 1000;
+const HOUR_MS = 3_600_000;
+/** How many are deleted together; each holds one connection to the upstream. */
+const AT_ONCE = 16;
+/** Longer than a try takes, with the cancel of a response that still runs. */
+const LENT_MS = 60 * SECOND_MS;
+/** The wait doubles from here, because it is as long as the deletion has been tried. */
+const FIRST_PAUSE_MS = 5 * SECOND_MS;
+const LONGEST_PAUSE_MS = HOUR_MS;
+/** Longer than most outages, and much shorter than the 30 days for which OpenAI keeps a response anyway. */
+const GIVE_UP_MS = 24 * HOUR_MS;
+
+/** Deletion is a response of a deleted job. */
+interface Deletion {
+  /** As it stands in the sorted set. */
+  member: string;
+  responseId: string;
+  /** Since when it is wanted, in Unix milliseconds. */
+  since: number;
+  headers: UpstreamHeaders;
+}
+
+/**
+ * drainDeletions deletes at the upstream what is due of a model's deletions. Any number of workers may run it
+ * at the same time. What a crash between any two lines leaves is in docs/ARCHITECTURE.md.
+ */
+export async function drainDeletions(queue: ModelQueue, options: DeletionsOptions): Promise<void> {
+  for (;;) {
+    const now = Date.now();
+    const members = (await takeDeletions.run(options.redis, {
+      keys: { deletions: queue.keys.deletions },
+      args: { now, lentUntil: now + LENT_MS, most: AT_ONCE },
+    })) as string[];
+    await Promise.all(members.map((member) => tryDeletion(deletionFrom(member), queue, options)));
+    if (members.length < AT_ONCE) return;
+  }
+}
+
+function deletionFrom(member: string): Deletion {
+  const [responseId, since, headers] = JSON.parse(member) as [string, string, string];
+  return { member, responseId, since: Number(since), headers: JSON.parse(headers) as UpstreamHeaders };
+}
+
+async function tryDeletion(
+  deletion: Deletion,
+  { model, keys }: ModelQueue,
+  { redis, upstream: shared, metrics, logger }: DeletionsOptions,
+): Promise<void> {
+  const { member, responseId, since, headers } = deletion;
+  const upstream = shared.withHeaders(headers);
+  try {
+    metrics.deletion((await upstream.delete(responseId)) ? 'deleted' : 'missing');
+    await redis.zrem(keys.deletions, member);
+  } catch (error: unknown) {
+    if (!isFailure(error)) throw error;
+    if (Date.now() - since > GIVE_UP_MS) {
+      // One worker removes it, and only that one says so.
+      if ((await redis.zrem(keys.deletions, member)) === 0) return;
+      metrics.deletion('given_up');
+      logger.warn(
+        { model, response: responseId, why: error.message },
+        'giving up on deleting a response at the upstream',
+      );
+      return;
+    }
+    metrics.deletion('failed');
+    // OpenAI deletes no response in flight. Its cancel was lost.
+    if (error.refusal?.status === 400 || error.refusal?.status === 409) await upstream.cancel(responseId);
+    // Not added again when another worker has removed it.
+    await redis.zadd(keys.deletions, 'XX', Date.now() + pauseMs(since, error), member);
+  }
+}
+
+function pauseMs(since: number, failure: Failure): number {
+  const triedForMs = Date.now() - since;
+  const ownMs = Math.min(Math.max(triedForMs, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+  return Math.max(ownMs, failure instanceof RetryableError ? (failure.retryAfterMs ?? 0) : 0);
+}
