@@ -21,6 +21,7 @@ import { runFairness } from './quota/fairness.ts';
 import { type Binding, runQuota } from './quota/quota.ts';
 import { runStarts } from './quota/starts.ts';
 import { runThrottle } from './quota/throttle.ts';
+import { runWeather } from './weather/weather.ts';
 
 const INTERRUPTED = 130;
 const MINUTE_MS = 60_000;
@@ -28,7 +29,7 @@ const MINUTE_MS = 60_000;
 const PROGRESS_EVERY_MS = 10_000;
 const ERASE_LINE = '\r\u001b[K';
 
-const line = createProgressLine(process.stdout);
+const line = createProgressLine(process.argv.includes('--json') ? process.stderr : process.stdout);
 const interruption = new AbortController();
 process.on('SIGINT', () => {
   if (interruption.signal.aborted) process.exit(INTERRUPTED);
@@ -44,32 +45,33 @@ const command = (name: string, description: string) =>
   program
     .command(name)
     .description(description)
-    .option('--seed <number>', 'the same seed plays the same plan; default: a random seed', wholeNumber);
+    .option('--seed <number>', 'the same seed plays the same plan; default: a random seed', wholeNumber)
+    .option('--json', 'print the report as JSON, and all else on standard error');
 
-command('kills', '500 jobs and 4 workers, one of which is killed every 2 s').action((options: Seeded) =>
+command('kills', '500 jobs and 4 workers, one of which is killed every 2 s').action((options: Common) =>
   play(options, runKills),
 );
-command('deploy', 'SIGTERM to a worker with 1,000 jobs in flight').action((options: Seeded) =>
+command('deploy', 'SIGTERM to a worker with 1,000 jobs in flight').action((options: Common) =>
   play(options, runDeploy),
 );
-command('redis', 'Redis is killed under load and comes back after 10 s').action((options: Seeded) =>
+command('redis', 'Redis is killed under load and comes back after 10 s').action((options: Common) =>
   play(options, runRedisOutage),
 );
 command('cancels', 'cancels of 300 active jobs, and of 3,000 jobs at random moments').action(
-  (options: Seeded) => play(options, runCancels),
+  (options: Common) => play(options, runCancels),
 );
 command('commands', 'what one job costs in commands to Redis: plain, keyed, delayed, retried').action(
-  (options: Seeded) => play(options, runCommands),
+  (options: Common) => play(options, runCommands),
 );
 command('watchers', '200 watchers of a long answer who come and go while its worker is killed').action(
-  (options: Seeded) => play(options, runWatchers),
+  (options: Common) => play(options, runWatchers),
 );
 command('waiters', '2,000 callers who wait at one producer, each for the end of a job').action(
-  (options: Seeded) => play(options, runWaiters),
+  (options: Common) => play(options, runWaiters),
 );
 command('batch', '50,000 lines through `o3q batch`, which is stopped by Ctrl-C and killed on the way')
   .option('--lines <number>', 'how many lines', wholeNumber, 50_000)
-  .action(({ lines, ...options }: Seeded & { lines: number }) =>
+  .action(({ lines, ...options }: Common & { lines: number }) =>
     play(options, (stage) => runBatchStops(stage, lines)),
   );
 command('quota', 'jobs of very different sizes under request and token limits, while workers join and leave')
@@ -80,41 +82,46 @@ command('quota', 'jobs of very different sizes under request and token limits, w
       'requests',
     ] satisfies Binding[]),
   )
-  .action(({ minutes, binding, ...options }: Seeded & { minutes: number; binding?: Binding }) =>
+  .action(({ minutes, binding, ...options }: Common & { minutes: number; binding?: Binding }) =>
     play(options, (stage) =>
       runQuota(stage, minutes, binding === undefined ? ['tokens', 'requests'] : [binding]),
     ),
   );
-command('throttle', 'a 429 with Retry-After while the fleet runs at full speed').action((options: Seeded) =>
+command('throttle', 'a 429 with Retry-After while the fleet runs at full speed').action((options: Common) =>
   play(options, runThrottle),
 );
 command('fairness', 'twenty jobs of one tenant beside ten thousand of another, and what a long queue costs')
   .option('--waiting <number>', 'how many jobs wait in the long queue', wholeNumber, 1_000_000)
-  .action(({ waiting, ...options }: Seeded & { waiting: number }) =>
+  .action(({ waiting, ...options }: Common & { waiting: number }) =>
     play(options, (stage) => runFairness(stage, waiting)),
   );
 command('starts', 'how soon a job starts when nothing waits, and when a slot becomes free').action(
-  (options: Seeded) => play(options, runStarts),
+  (options: Common) => play(options, runStarts),
 );
-command('leases', 'kills of workers that hold reservations and responses').action((options: Seeded) =>
+command('leases', 'kills of workers that hold reservations and responses').action((options: Common) =>
   play(options, runLeases),
 );
 command('eta', 'the ETAs of 500 waiting jobs, and a thousand requests for them per second').action(
-  (options: Seeded) => play(options, runEta),
+  (options: Common) => play(options, runEta),
 );
+command(
+  'weather',
+  '200 jobs while the upstream and Redis refuse everything, for eight reasons in turn',
+).action((options: Common) => play(options, runWeather));
 command(
   'budget',
   'a tenant with a budget of a dollar and jobs for three, and whether /usage agrees with the ledger',
-).action((options: Seeded) => play(options, runBudget));
+).action((options: Common) => play(options, runBudget));
 program
   .command('storm', { isDefault: true })
   .description('everything at once, at random')
   .option('--seed <number>', 'the same seed plays the same plan; default: a random seed', wholeNumber)
+  .option('--json', 'print the report as JSON, and all else on standard error')
   .option('--minutes <number>', 'how long the storm lasts', wholeNumber, 3)
   .option('--jobs <number>', 'how many jobs', wholeNumber, 300)
   .option('--workers <number>', 'how many workers', wholeNumber, 3)
   .option('--no-webhooks', 'the upstream sends no webhooks')
-  .action(({ minutes, jobs, workers, webhooks, ...options }: Seeded & Size) =>
+  .action(({ minutes, jobs, workers, webhooks, ...options }: Common & Size) =>
     play(options, (stage) =>
       runStorm(stage, {
         durationMs: minutes * MINUTE_MS,
@@ -131,8 +138,9 @@ interface ProgressLine {
   say(text: string): void;
   progress(text: string): void;
 }
-interface Seeded {
+interface Common {
   seed?: number;
+  json?: true;
 }
 interface Size {
   minutes: number;
@@ -143,12 +151,14 @@ interface Size {
 
 await program.parseAsync();
 
-async function play({ seed }: Seeded, run: (stage: Stage) => Promise<Report>): Promise<void> {
+async function play({ seed, json }: Common, run: (stage: Stage) => Promise<Report>): Promise<void> {
   const stage = stageOf(seed ?? Math.floor(Math.random() * 1_000_000));
   line.say(`Seed ${stage.seed}`);
   try {
     const report = await run(stage);
-    line.say(reportText(report));
+    if (json)
+      process.stdout.write(`${JSON.stringify({ seed: stage.seed, clean: isClean(report), ...report })}\n`);
+    else line.say(reportText(report));
     process.exitCode = isClean(report) ? 0 : 1;
   } catch (error: unknown) {
     if (!interruption.signal.aborted) throw error;

@@ -3,6 +3,7 @@ import { registerBatchCommand } from './batch/command.ts';
 import type { CommandContext } from './command-context.ts';
 import { registerAskCommand } from './commands/ask.ts';
 import { registerCancelCommand } from './commands/cancel.ts';
+import { registerDeleteCommand } from './commands/delete.ts';
 import { registerInspectCommand } from './commands/inspect.ts';
 import { registerListCommand } from './commands/list.ts';
 import { registerModelsCommand } from './commands/models.ts';
@@ -36,6 +37,7 @@ export function createProgram(context: CommandContext, version: string): Command
   registerWatchCommand(program, context);
   registerCancelCommand(program, context);
   registerRetryCommand(program, context);
+  registerDeleteCommand(program, context);
   registerBatchCommand(program, context);
   registerUsageCommand(program, context);
   registerModelsCommand(program, context);

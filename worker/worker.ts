@@ -143,6 +143,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const look = async () =>
     redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
   metrics.watch(look);
+  metrics.watchRedis(redisTrouble);
   const catalog = keepCatalog({ redis, prefix, queues, quotas, upstream, logger, onError });
 
   const retention = keepRetention({

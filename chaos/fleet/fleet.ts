@@ -19,6 +19,8 @@ export interface FleetProducer {
 /** FleetWorker is a running worker. */
 export interface FleetWorker {
   readonly child: Child;
+  /** Where it answers `/readyz` and `/metrics`; undefined: nowhere. */
+  readonly healthUrl: string | undefined;
   /** The proxies before the upstream and Redis; undefined: the worker connects directly. */
   readonly proxies: WorkerProxies | undefined;
 }
@@ -68,6 +70,8 @@ export interface FleetOptions {
    * Default false: the proxies take CPU time of this process, which falsifies measurements of milliseconds.
    */
   proxies?: boolean;
+  /** Whether workers answer `/readyz` and `/metrics`. Default false. */
+  health?: boolean;
   /** The content of o3q.config.json for producers and workers. Default: empty. */
   config?: object;
   /** The tenants, each with an API key. With tenants, calls without a key are refused. Default: no keys. */
@@ -200,14 +204,17 @@ export async function startFleet(
       started += 1;
       const name = `worker-${started}`;
       const proxies = options.proxies ? await openProxies(name) : undefined;
+      const healthPort = options.health ? String(await findFreePort()) : undefined;
       const environment = {
         ...common,
         REDIS_URL: proxies?.redis.url ?? redis.url,
         OPENAI_BASE_URL: proxies?.upstream.url ?? simulator.said,
         O3Q_CONCURRENCY: CONCURRENCY,
+        ...(healthPort !== undefined && { O3Q_WORKER_PORT: healthPort }),
       };
       const { child } = await startWithRetries(['worker'], environment, /worker ready/, name);
-      const worker = { child, proxies };
+      const healthUrl = healthPort === undefined ? undefined : `http://127.0.0.1:${healthPort}`;
+      const worker = { child, healthUrl, proxies };
       workers.push(worker);
       return worker;
     },

@@ -85,6 +85,7 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['purchases', 'uncertain_purchases'], 'responses that were bought, and that perhaps were bought'],
   [['cost_nano', 'booked'], 'the cost in billionths of a US dollar, and the last response booked there'],
   [['upstream_id', 'upstream_status'], 'the response at the upstream, and its last known status'],
+  [['earlier_ids'], 'the responses that earlier attempts and runs bought'],
   [['background', 'streamed'], 'whether another worker can adopt the response, and follow its stream'],
   [['response_created_at', 'seen_at'], 'when the response was bought, and when the upstream last told of it'],
   [['cursor', 'last_entry'], 'the last upstream event, and the last entry, that the event log holds'],

@@ -114,7 +114,8 @@ if tenant ~= '' then
 end
 local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
 local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
-redis.call('HSET', run, 'begun', startedAt, 'holder', lockToken)
+-- As it is now: BullMQ may recover the job before this attempt, whose lock has run out, writes the end.
+redis.call('HSET', run, 'begun', startedAt, 'holder', lockToken, 'stalled', stalledCount(job))
 if not (isRunning or isReserved or isCancelled) then return { 'unreserved', redis.call('HGETALL', run) } end
 redis.call('HSETNX', run, 'started_at', now)
 local before = redis.call('HGET', run, 'attempts_before') or 0
@@ -239,7 +240,9 @@ if status == 'failed' then
 else
   redis.call('HDEL', run, 'error')
 end
-redis.call('HSET', run, 'status', status, 'finished_at', now, 'stalled', stalledCount(job))
+redis.call('HSET', run, 'status', status, 'finished_at', now)
+-- BullMQ fails a job by itself when it has recovered the job too often, without another attempt.
+if lockToken == '' then redis.call('HSET', run, 'stalled', stalledCount(job)) end
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)
 redis.call('ZREM', indexLive, id)

@@ -16,6 +16,7 @@ import { optionsFrom } from '../job/stored-options.ts';
 import type { JobError, JobView, ResultSummary } from '../job/view.ts';
 import { readJobScript } from '../lua/job.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
+import type { WriteProbe } from '../redis/write-probe.ts';
 import { type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
 
@@ -35,6 +36,8 @@ export interface ReadOptions {
   /** The most attempts of a job without a limit of its own. */
   maxAttempts: number;
   tenants: Models['tenants'];
+  /** Asked only about a waiting job: a Redis that takes no writes lets none start. Default: not asked. */
+  redisTrouble?: WriteProbe;
 }
 
 /** JobReading is a job's view with what only this process needs. */
@@ -54,7 +57,7 @@ export interface JobReading {
 /** readJob reads one job of a model's queue at one instant; null when the queue has no such job. */
 export async function readJob(
   id: string,
-  { redis, keys, model, maxAttempts, tenants }: ReadOptions,
+  { redis, keys, model, maxAttempts, tenants, redisTrouble }: ReadOptions,
 ): Promise<JobReading | null> {
   const reply = await readJobScript.run(redis, {
     keys: jobScriptKeys(keys, id, ''),
@@ -84,6 +87,10 @@ export async function readJob(
     run: record,
     now: Date.now(),
   });
+  if (view.status === 'waiting') {
+    const trouble = await redisTrouble?.();
+    if (trouble !== undefined) Object.assign(view, { waiting_for: trouble, eta_ms: null, eta_basis: null });
+  }
   return { view, settled: state === 'completed' || state === 'failed', webhook, refusal: record.refusal };
 }
 

@@ -1,4 +1,5 @@
 import { Job, type JobProgress, Queue } from 'bullmq';
+import { cachedRead } from '../async/cached-read.ts';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
@@ -6,6 +7,7 @@ import { stringifyExact } from '../job/exact-json.ts';
 import type { JobData } from '../job/request.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
+import { createWriteProbe } from '../redis/write-probe.ts';
 import { type JobReading, readJob } from './job-view.ts';
 import { createWorkerRegister, type WorkerRegister } from './workers.ts';
 
@@ -35,6 +37,8 @@ export interface ModelQueue {
  * are never read.
  */
 const KEPT_EVENTS = 1000;
+/** How often waiting jobs that are read let Redis be probed at most, in milliseconds. */
+const PROBE_EVERY_MS = 1000;
 
 /** ExactJob writes its data with the digits that numbers came with. */
 class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
@@ -77,7 +81,8 @@ export function createModelQueue(
   bullmq.on('error', onError);
   const fairQueue = createFairQueue(redis, keys, tenants);
   const bullmqSets = createBullmqSets(redis, keys);
-  const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, tenants };
+  const redisTrouble = cachedRead(createWriteProbe(redis, prefix), PROBE_EVERY_MS);
+  const readOptions = { redis, keys, model, maxAttempts: config.maxAttempts, tenants, redisTrouble };
   const upstreamModels = upstreamModelsOf(config);
   return {
     model,

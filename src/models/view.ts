@@ -4,7 +4,7 @@ import type { BoardLimitKind, BoardLimits } from '../fair-queue/board-limits.ts'
  * - `open`: jobs are sent.
  * - `rate_limited`: the upstream has answered 429, and all workers wait.
  * - `paused`: the circuit breaker is open for money, credentials or a wrong address, and one job at a time
- *   probes; or the queue is paused on Bull Board, until a resume.
+ *   probes; or the queue is paused on Bull Board, until a resume; or Redis takes no writes.
  * - `limited`: jobs are sent as a limit that was set on Bull Board allows, until a resume.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
@@ -46,7 +46,8 @@ export interface ModelView {
 export interface ModelState {
   status: ModelStatus;
   /**
-   * When one job tries again, in ISO 8601; null: the model is open. A time in the past: the next job tries.
+   * When one job tries again, in ISO 8601; null: the model is open, or the time is unknown. A time in the past:
+   * the next job tries.
    */
   until: string | null;
   /** The status in words; null: nothing is wrong. */

@@ -6,6 +6,7 @@ import { resumeModel } from '../models/resume.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
+import { createWriteProbe, type WriteProbe } from '../redis/write-probe.ts';
 import type { DeliveryQueue } from '../webhooks/deliveries.ts';
 import { receiveWebhook } from '../webhooks/openai-events.ts';
 import { createQueueCore, type QueueCore } from './queue-core.ts';
@@ -41,6 +42,7 @@ export class InstanceQueue extends TenantQueue {
   readonly #core: QueueCore;
   readonly #readyKey: string;
   readonly #webhookKeys: WebhookKeys;
+  readonly #redisTrouble: WriteProbe;
   readonly #readModels: () => Promise<ModelView[]>;
   #closing: Promise<void> | undefined;
 
@@ -62,6 +64,7 @@ export class InstanceQueue extends TenantQueue {
     this.#core = core;
     this.#readyKey = `${prefix}:ready`;
     this.#webhookKeys = webhookKeysOf(prefix);
+    this.#redisTrouble = createWriteProbe(core.redis, prefix);
     this.#readModels = cachedRead(() => this.models(), FRESH_MS);
   }
 
@@ -93,10 +96,14 @@ export class InstanceQueue extends TenantQueue {
     await this.#core.guard(() => this.#core.redis.set(this.#readyKey, '', 'PX', READY_KEY_MS));
   }
 
-  /** Lists each configured model with its limits and its state. */
+  /** Lists each configured model with its limits and its state. All are paused while Redis takes no writes. */
   async models(): Promise<ModelView[]> {
     const { redis, prefix } = this.#core;
-    return this.#core.guard(async () => modelViewsFrom(await readModels(redis, prefix, this.queues)));
+    const views = await this.#core.guard(async () =>
+      modelViewsFrom(await readModels(redis, prefix, this.queues)),
+    );
+    const trouble = await this.#redisTrouble();
+    return trouble === undefined ? views : views.map((view) => pausedBy(view, trouble));
   }
 
   /** Lists the models like `models`, but up to a second old, for frequent calls. */
@@ -134,4 +141,8 @@ export class InstanceQueue extends TenantQueue {
     this.#closing ??= this.#core.close();
     return this.#closing;
   }
+}
+
+function pausedBy(view: ModelView, trouble: string): ModelView {
+  return { ...view, state: { ...view.state, status: 'paused', until: null, reason: trouble } };
 }

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
+import type { WriteProbe } from '../../src/redis/write-probe.ts';
 import type { Outcome } from '../attempt/outcome.ts';
 import type { PurchaseEvent } from '../attempt/purchase.ts';
 import { registerQuotaGauges } from './shared-gauges.ts';
@@ -16,6 +17,8 @@ export interface Metrics {
    * @param look resolves to undefined while Redis cannot be read.
    */
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
+  /** Adds the gauge that says whether Redis takes the writes of this worker. */
+  watchRedis(trouble: WriteProbe): void;
   /** Counts one try to deliver a webhook. */
   delivery(result: DeliveryResult): void;
   /** Counts one try to delete a response at the upstream. */
@@ -100,6 +103,16 @@ export function createMetrics(): Metrics {
     text: () => registry.metrics(),
     contentType: registry.contentType,
     watch: (look) => registerQuotaGauges(registry, look),
+    watchRedis(trouble) {
+      new Gauge({
+        name: 'o3q_redis_ready',
+        help: '1 while Redis takes the writes of this worker, 0 while it is away, full or read-only',
+        registers,
+        async collect() {
+          this.set((await trouble()) === undefined ? 1 : 0);
+        },
+      });
+    },
     delivery: (result) => deliveries.inc({ result }),
     deletion: (result) => deletions.inc({ result }),
     of(model, count) {

@@ -12,13 +12,13 @@ const modelState = z.strictObject({
     .enum(MODEL_STATUSES)
     .describe(
       '`paused`: no money, refused credentials or a wrong address, and one job at a time probes; or paused on Bull ' +
-        'Board. `limited`: limited on Bull Board. `no_worker`: no worker is running. `reason` says more.',
+        'Board; or Redis takes no writes. `limited`: limited on Bull Board. `no_worker`: no worker is running.',
     ),
   until: z.iso
     .datetime()
     .nullable()
     .describe(
-      'When one job tries again; a time in the past means with the next job. null: the model is open.',
+      'When one job tries again; a time in the past means with the next job. null: the model is open, or the time is unknown.',
     ),
   reason: z.string().nullable(),
   workers: count.describe('Running workers that take the model’s jobs.'),

@@ -241,6 +241,30 @@ describe('o3q list', () => {
   });
 });
 
+describe('o3q delete', () => {
+  it('deletes each job once with --yes, and names those that it could not delete', async () => {
+    const [first, second, unfinished] = [await finished(), await finished(), await delayed()];
+    const { code, stdout, stderr } = await run(['delete', first, unfinished, second, first, '--yes']);
+    expect({ code, stdout }).toEqual({
+      code: 1,
+      stdout: `🗑️ ${first} is deleted\n🗑️ ${second} is deleted\n`,
+    });
+    expect(stderr).toMatch(new RegExp(`^o3q: .*${unfinished}.*\n$`));
+    await expect(world.client.get(first)).rejects.toMatchObject({ code: 'job_not_found' });
+    expect(await world.client.get(unfinished)).toMatchObject({ status: 'delayed' });
+  });
+
+  it('deletes nothing without --yes where there is no terminal to ask on', async () => {
+    const id = await finished();
+    expect(await run(['delete', id])).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining('--yes'),
+    });
+    expect(await world.client.get(id)).toMatchObject({ status: 'completed' });
+  });
+});
+
 describe('o3q cancel and o3q retry', () => {
   it('stop a job and run it again', async () => {
     const id = await delayed();

@@ -29,6 +29,21 @@ describe('a job', () => {
     expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBeGreaterThanOrEqual(1);
   });
 
+  it('is not bought again when its answer comes after BullMQ has taken it from a worker whose lock ran out', async () => {
+    // One slot: the job waits for its next start until the first one has written the end. The locks are renewed too
+    // seldom for the worker to notice the loss.
+    await start({ workers: 1, concurrency: 1, recovery: { lockMs: 60_000, stalledMs: 100 } });
+    const { id } = await world.ask('Answered late?', { sim_think_ms: '3000', sim_deltas: '5' });
+    await world.running(id);
+    expect(await world.client.del(world.keys.lock(id))).toBe(1);
+    await eventually(async () => expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBe(1));
+    expect(world.simulator.ledger.totals()).toMatchObject({ completed: 0 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
+    await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
+    expect(await world.queue.get(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
+    expect(world.bought('Answered late?')).toMatchObject([{ state: 'completed' }]);
+  });
+
   it('keeps its second lock when the same worker takes it again before it notices the loss', async () => {
     // It looks for stalled jobs five times as often as it renews its locks.
     await start({ recovery: { lockMs: 2000, stalledMs: 100 } });

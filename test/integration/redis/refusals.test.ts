@@ -1,10 +1,12 @@
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import type { ModelConfig, Models } from '../../../src/config/file.ts';
+import { startWorkerHealth } from '../../../worker/health.ts';
 import { eventually } from '../../support/eventually.ts';
 import { call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
-import { startInstance } from '../../support/worlds/instance.ts';
+import { quickModels, startInstance } from '../../support/worlds/instance.ts';
 import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** A Redis that answers and takes no writes: how it comes to that, and how that ends. */
@@ -71,6 +73,8 @@ async function rdbFile(admin: Redis): Promise<string> {
   return join(folder, 'dump.rdb');
 }
 
+/** Longer than the answer that a second job waits for. */
+const AFTER_FIRST_MS = 15_000;
 /** Longer than a lock of the test's workers lives. */
 const LONGER_THAN_A_LOCK_MS = 2500;
 
@@ -154,4 +158,53 @@ describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
     expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
     expect(instance.logLines.filter((line) => line.includes('unexpected'))).toEqual([]);
   });
+
+  it('is named by a waiting job, by the list of models and by a metric, until it takes writes', async () => {
+    const { models, ...rest } = quickModels();
+    const world = await startInstance({
+      redis,
+      models: { ...rest, models: { o3: { ...modelOf(models), maxInFlight: 1 } } },
+    });
+    stop = () => world.stop();
+    const { url } = world;
+    const first = await enqueue(url, { question: 'First?', metadata: { sim_think_ms: '6000' } });
+    await reached(url, first.id, 'active');
+    const second = await enqueue(url, { question: 'Second?' });
+    const health = await startWorkerHealth(() => world.workers[0], '127.0.0.1', 0);
+    const metric = async (): Promise<string> =>
+      (await fetch(`http://127.0.0.1:${health.port}/metrics`)).text();
+    try {
+      await begin(admin);
+      const named = `Redis takes no writes: ${code}`;
+      await eventually(async () => {
+        const { body } = await call(url, 'GET', `/jobs/${second.id}`);
+        expect(body).toMatchObject({
+          status: 'waiting',
+          waiting_for: expect.stringContaining(named),
+          eta_ms: null,
+        });
+        const answer = await call(url, 'GET', '/models');
+        expect(answer.body).toMatchObject({
+          models: [{ state: { status: 'paused', until: null, reason: expect.stringContaining(named) } }],
+        });
+        expect(await metric()).toContain('\no3q_redis_ready 0\n');
+      });
+      await end(admin);
+      await eventually(async () => {
+        const { body: job } = await call(url, 'GET', `/jobs/${second.id}`);
+        expect(job).toMatchObject({ status: 'completed' });
+        const { body } = await call(url, 'GET', '/models');
+        expect(body).toMatchObject({ models: [{ state: { status: 'open', reason: null } }] });
+        expect(await metric()).toContain('\no3q_redis_ready 1\n');
+      }, AFTER_FIRST_MS);
+    } finally {
+      await health.close();
+    }
+  });
 });
+
+function modelOf(models: Models['models']): ModelConfig {
+  const { o3 } = models;
+  if (o3 === undefined) throw new Error('expected o3 among the models');
+  return o3;
+}

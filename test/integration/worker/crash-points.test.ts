@@ -101,6 +101,12 @@ const cases: Case[] = [
         : {},
   },
   {
+    name: 'a job whose lock runs out between its end and the call that tells BullMQ of it',
+    metadata: quick(),
+    runsOutOfLocks: true,
+    expected: () => ({}),
+  },
+  {
     name: 'a job of an upstream without background mode',
     metadata: quick(),
     world: { simulator: { background: 'rejected' } },

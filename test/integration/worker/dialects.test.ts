@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { GivenReply } from '../../../simulator/faults/odd-replies.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -62,4 +63,46 @@ describe('an upstream that refuses in the words of another server', () => {
     const next = await client.enqueue({ question: `And after ${who}?` });
     expect(await client.wait(next.id)).toMatchObject({ status: 'completed' });
   });
+
+  it.each<GivenReply>([
+    { status: 401, json: { error: { message: 'Incorrect API key provided', code: 'invalid_api_key' } } },
+    { status: 402, json: { error: { message: 'This request requires more credits', code: 402 } } },
+    { status: 403, html: '<title>Sorry, you have been blocked</title>' },
+    { status: 404, text: '404 page not found' },
+    { status: 429, json: { error: { message: 'slow down' } }, headers: { 'retry-after': '0' } },
+    { status: 429, json: { error: { message: 'slow down' } }, headers: { 'retry-after': '3600' } },
+    { status: 503, json: { error: { message: 'overloaded' } }, headers: { 'retry-after': '3600' } },
+  ])('%j to one job again and again: the others pass', async (reply) => {
+    const metadata = { sim: 'refuse', sim_refusal: JSON.stringify(reply) };
+    const poison = await client.enqueue({ question: 'Poison?', metadata });
+    const healthy = await Promise.all(
+      Array.from({ length: 10 }, (_, i) => client.enqueue({ question: `${reply.status}, number ${i}?` })),
+    );
+    for (const { id } of healthy)
+      expect(await client.wait(id, { timeoutMs: 20_000 })).toMatchObject({
+        ...{ status: 'completed', attempt: 1, uncertain_purchases: 0 },
+      });
+    await client.cancel(poison.id);
+    await client.resume('o3');
+  });
+
+  it.each([{ 'retry-after': '-5' }, { 'retry-after': 'soon' }, { 'retry-after-ms': '0' }])(
+    'a 429 with %j is a pause, and no reason to ask again at once',
+    async (headers) => {
+      instance.simulator.setWeather({
+        refuse: { status: 429, json: { error: { message: 'slow' } }, headers },
+      });
+      const { id } = await client.enqueue({ question: 'Already?' });
+      await eventually(async () => {
+        const { state } = (await client.models()).find(({ model }) => model === 'o3') ?? {};
+        expect(state?.status).toBe('rate_limited');
+      });
+      await pause(1500);
+      // 250 ms at least, and twice as long each time.
+      expect(instance.simulator.ledger.totals().rejected).toBeLessThanOrEqual(5);
+      instance.simulator.setWeather({ refuse: 'none' });
+      await client.resume('o3');
+      expect(await client.wait(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
+    },
+  );
 });

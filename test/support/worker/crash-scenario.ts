@@ -19,6 +19,8 @@ export interface CrashScenario {
    * the worker is killed when every job that comes so far has ended.
    */
   meanwhile?: 'cancel' | 'leave' | 'die';
+  /** Whether every job's lock runs out between the end of its record and the first call that tells BullMQ of it. */
+  runsOutOfLocks?: boolean;
   /** What befalls every unfinished job after the death of its worker, before the next one comes. */
   afterwards?: 'cancel';
 }
@@ -69,6 +71,7 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     // Those that are held in the middle of a purchase keep their slots.
     upstream: { apiKey: 'sk-test', baseUrl: world.gate.url, patience: PATIENCE, createsAtOnce: MOST_PLACES },
     recovery: QUICK_RECOVERY,
+    runsOutOfLocks: scenario.runsOutOfLocks ?? false,
   });
   try {
     const jobs = await bringToTheirPlaces(world, worker, scenario);
@@ -96,7 +99,7 @@ const questionOf = (place: number): string => `What if its worker dies at place 
 async function bringToTheirPlaces(
   world: WorkerWorld,
   worker: CrashWorker,
-  { metadata, stream = true, meanwhile }: CrashScenario,
+  { metadata, stream = true, meanwhile, runsOutOfLocks = false }: CrashScenario,
 ): Promise<JobView[]> {
   // From its first job a worker learns what its upstream can do, so that all later ones take the same way.
   await world.finished((await world.ask('Is there a background mode?')).id, RECOVERED_MS);
@@ -121,13 +124,20 @@ async function bringToTheirPlaces(
   if (meanwhile === 'die') return jobs;
   if (meanwhile === 'cancel') await Promise.all(jobs.map(({ id }) => world.queue.cancel(id)));
   if (meanwhile === 'leave') worker.leave();
-  await eachIsHeldOr(async (_id, trail) => isThrough(trail, meanwhile));
+  await eachIsHeldOr(
+    async (_id, trail) => isThrough(trail, meanwhile) && (!runsOutOfLocks || isToldAgain(trail)),
+  );
   return jobs;
 }
 
 /** Whether the worker is done with a job that it was to hold nowhere. */
 function isThrough(trail: readonly string[], meanwhile: 'cancel' | 'leave' | undefined): boolean {
   return trail.at(-1) === (meanwhile === 'leave' ? 'after job.give-back' : 'after moveToFinished');
+}
+
+/** Without its lock, BullMQ takes neither a completion nor a failure. The next start of the job tells it again. */
+function isToldAgain(trail: readonly string[]): boolean {
+  return trail.lastIndexOf('after moveToActive') > trail.indexOf('after moveToFinished');
 }
 
 function crashedPlaces(

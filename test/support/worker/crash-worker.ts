@@ -22,8 +22,13 @@ interface Passage {
   held: boolean;
 }
 
+interface CrashWorkerOptions extends Omit<WorkerOptions, 'logger'> {
+  /** Whether the lock of each job runs out between the end of its record and the first call that tells BullMQ of it. */
+  runsOutOfLocks: boolean;
+}
+
 /** Needs `npm run build`, which `npm test` does before it starts. */
-export async function startCrashWorker(options: Omit<WorkerOptions, 'logger'>): Promise<CrashWorker> {
+export async function startCrashWorker(options: CrashWorkerOptions): Promise<CrashWorker> {
   const script = join(__dirname, './dying-worker.mjs');
   const child = spawn(process.execPath, [script, JSON.stringify(options)], {
     stdio: ['pipe', 'pipe', 'inherit'],

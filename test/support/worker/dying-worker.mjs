@@ -12,8 +12,9 @@ import { createLogger } from '../../../dist/src/process/log.js';
 import { createWorker } from '../../../dist/worker/worker.js';
 
 const NEVER = new Promise(() => {});
+const { runsOutOfLocks, ...workerOptions } = JSON.parse(process.argv[2]);
 /** The renewal of locks, the look at cancel marks, what is written of a stream and what is told to its readers come with the clock, at any place. */
-const BY_THE_CLOCK = new Set(['extendLocks', 'hexists', 'run.append of events', 'publish']);
+const BY_THE_CLOCK = new Set(['extendLocks', 'locks.renew', 'hexists', 'run.append of events', 'publish']);
 /** The scripts of quotas, which are kept beside the job and mend themselves: a reservation ends with its lease. */
 const OF_QUOTAS = /^(quota|tenant)\./;
 /** What a dispatcher does is about many jobs at once. */
@@ -27,6 +28,8 @@ const held = new Set();
 /** By job id and by response id: the place where it is to be held. */
 const places = new Map();
 const scriptNames = new Map();
+/** By place, if locks run out before BullMQ is told of an end: the key of the lock, from the end of the record on. */
+const locks = new Map();
 
 /** @returns whether the job is to go no further. */
 function reach(place, name) {
@@ -71,8 +74,23 @@ function effectOf({ name, args }) {
 /** What a call of a script has for one of its named arguments. */
 function argument(args, name) {
   const keyCount = Number(args[1]);
-  const script = SCRIPTS.find(({ sha, lua }) => sha === args[0] || lua === args[0]);
-  return args[2 + keyCount + script.args.indexOf(name)];
+  return args[2 + keyCount + scriptOf(args).args.indexOf(name)];
+}
+
+/** The key that a call of a script has under one of its names. */
+function keyOf(args, name) {
+  return args[2 + scriptOf(args).keys.indexOf(name)];
+}
+
+function scriptOf(args) {
+  return SCRIPTS.find(({ sha, lua }) => sha === args[0] || lua === args[0]);
+}
+
+/** As if the lock's time were over: after the end of the record, and before BullMQ is told of it for the first time. */
+async function runOutOfLock(place) {
+  const lock = locks.get(place);
+  locks.delete(place);
+  if (runsOutOfLocks && lock !== undefined) await admin.del(lock);
 }
 
 /** Every word of a command that may be an id, alone or at the end of a key. */
@@ -93,8 +111,12 @@ function watchRedis() {
       // The worker can cancel the response from here on.
       if (effect === 'purchase.store') places.set(argument(command.args, 'responseId'), place);
       if (reach(place, `before ${effect}`)) return NEVER;
+      if (effect === 'run.finish') locks.set(place, keyOf(command.args, 'lock'));
     }
-    const answer = sendCommand.call(this, command, stream);
+    const answer =
+      effect === 'moveToFinished'
+        ? runOutOfLock(place).then(() => sendCommand.call(this, command, stream))
+        : sendCommand.call(this, command, stream);
     const mayTake = effect?.startsWith('moveTo');
     if (place === undefined && !mayTake) return answer;
     return answer.then((reply) => {
@@ -156,11 +178,12 @@ function untilHeld(handler, place, call) {
   };
 }
 
+const admin = new Redis(workerOptions.redisUrl);
 learnScriptNames();
 watchRedis();
 watchUpstream();
 const worker = createWorker({
-  ...JSON.parse(process.argv[2]),
+  ...workerOptions,
   logger: createLogger({ level: 'fatal', secrets: [], pretty: false }),
 });
 process.stdin.once('data', () => void worker.drain());
