@@ -84,7 +84,10 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const tenantQuotas = createTenantQuotas(redis, prefix);
   const usage = createUsageStore(redis, prefix, Object.keys(options.models));
   usage.rememberModels().catch(onError);
-  const tenantLimits = createTenantLimits(options.tenants, tenantQuotas, prices, usage);
+  const tenantLimits = createTenantLimits({
+    ...{ tenants: options.tenants, tenantQuotas, prices, usage },
+    isSimulated: upstream.isSimulated,
+  });
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
   const openAiEvents = options.upstream.webhooks
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)

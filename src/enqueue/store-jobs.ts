@@ -4,7 +4,7 @@ import type { BulkOutcome } from '../job/job-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import { notFound } from '../job-store/find.ts';
-import { claimIdempotencyKeys, enlistJobs } from '../lua/enqueue.ts';
+import { claimIdempotencyKeys, enlistJobs } from '../lua/enqueue/enqueue.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { claimKey, jobScriptKeys } from '../redis/keys.ts';

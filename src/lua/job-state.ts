@@ -79,7 +79,8 @@ export const freshRecord = defineLibrary({
 -- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now
 -- on.
 local function freshFields()
-  local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano')
+  local kept =
+    redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano', 'simulated')
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   local fields = {}
   local function keep(field, value)
@@ -90,6 +91,7 @@ local function freshFields()
   if #bought > 0 then keep('earlier_ids', cjson.encode(bought)) end
   if kept[1] then keep('purchases', kept[1]) end
   if kept[4] then keep('cost_nano', kept[4]) end
+  if kept[5] then keep('simulated', kept[5]) end
   if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end
   return fields
 end

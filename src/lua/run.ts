@@ -31,6 +31,8 @@ const USAGE_KEPT_DAYS = 400;
  * response is booked once: the record names the last response that was, and a command sent again after a lost
  * reply, or a second end, books nothing.
  *
+ * What the simulator answered costs nothing and is no usage: only the job's own cost becomes known, as 0.
+ *
  * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
  * record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced).
  */
@@ -41,10 +43,14 @@ const usageBooking = defineLibrary({
 local function bookUsage()
   if booking == '' then return end
   local booked = cjson.decode(booking)
-  local known = redis.call('HMGET', run, 'upstream_id', 'booked')
+  local known = redis.call('HMGET', run, 'upstream_id', 'booked', 'simulated')
   local response = booked.response ~= '' and booked.response or known[1]
   if not response or response == known[2] then return end
   redis.call('HSET', run, 'booked', response)
+  if known[3] == '1' then
+    redis.call('HINCRBY', run, 'cost_nano', 0)
+    return
+  end
   local function add(field, amount)
     if amount ~= '0' then redis.call('HINCRBY', usage, booked.tenant .. '\\0' .. field, amount) end
   end

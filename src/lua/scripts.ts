@@ -1,6 +1,7 @@
 import type { Script } from '../redis/script.ts';
 import { takeDeletions } from './deletions.ts';
-import { claimIdempotencyKeys, enlistJobs } from './enqueue.ts';
+import { claimIdempotencyKeys, enlistJobs } from './enqueue/enqueue.ts';
+import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
@@ -38,4 +39,5 @@ export const SCRIPTS: readonly Script[] = [
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, takeDeletions],
   ...[beatWorker, leaveWorkers, readWorkers],
+  ...[openUndelivered, endUndelivered],
 ];

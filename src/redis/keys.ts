@@ -189,6 +189,30 @@ export function claimKey(prefix: string, id: string): string {
 }
 
 /**
+ * UndeliveredKeys name what producers keep of the calls for one request whose answers are not delivered yet, in
+ * a slot of its own.
+ */
+export interface UndeliveredKeys {
+  /** left is a sorted set of what broken connections have left, by the time (ms) of the first call with it. */
+  readonly left: string;
+  /** producers is the set of the producers that have an open set. */
+  readonly producers: string;
+  /** openPrefix and a producer's id name the sorted set of the calls that it answers, by their time (ms). */
+  readonly openPrefix: string;
+}
+
+/** @param request a hash of the tenant and the request. */
+export function undeliveredKeysOf(prefix: string, request: string): UndeliveredKeys {
+  const name = `${prefix}:undelivered:{${request}}`;
+  return { left: `${name}:left`, producers: `${name}:producers`, openPrefix: `${name}:open:` };
+}
+
+/** producerHeartbeatKey names an empty string that a producer renews, and whose remaining time tells its age. */
+export function producerHeartbeatKey(prefix: string, producer: string): string {
+  return `${prefix}:producer:${producer}`;
+}
+
+/**
  * WebhookKeys name what producers keep of OpenAI's webhooks for the workers of all models, in a slot of its
  * own.
  */

@@ -123,7 +123,7 @@ export type Stored = Exclude<RunAnswer, 'lock-lost'>;
 
 /** Bought is what the record keeps of a bought response. */
 export type Bought = Required<
-  Pick<RunProgress, 'background' | 'streamed' | 'responseCreatedAt' | 'upstreamStatus'>
+  Pick<RunProgress, 'background' | 'streamed' | 'simulated' | 'responseCreatedAt' | 'upstreamStatus'>
 > & { upstreamId: string };
 
 export interface RunRecordWriterOptions {

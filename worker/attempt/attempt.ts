@@ -132,10 +132,14 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
 
 /** Writes down what the end of the response means for its job. */
 async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<Outcome> {
+  const simulated = attempt.purchase?.running.simulated ?? false;
   // It runs no more: a failure from here on does not cancel it.
   attempt.purchase = undefined;
   attempt.ended = response;
   const { model, upstreamModel, prices } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
-  return writeDown(endFrom(withoutFencingToken(response), prices, fallbackFrom), attempt.writer);
+  return writeDown(
+    endFrom(withoutFencingToken(response), prices, { fallbackFrom, simulated }),
+    attempt.writer,
+  );
 }

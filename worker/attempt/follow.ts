@@ -50,12 +50,15 @@ const SLOWEST_POLL_MS = 5000;
 /** A longer Retry-After is cut to this, because the response may have ended by then. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
+/** What following needs of a response. */
+type Followed = Omit<RunningResponse, 'limits' | 'simulated'>;
+
 /**
  * follow follows a response to its end: by its events, by resuming them where they broke off, and by polling
  * when neither works.
  * @throws {Failure} when the response is lost; the reason of the signal when it aborts.
  */
-export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
+export async function follow(running: Followed, options: FollowOptions): Promise<UpstreamResponse> {
   if (hasEnded(running.response)) return running.response;
   const { cursor, outputCharacters } = options;
   const position = { cursor, outputCharacters, seenAt: Date.now() };
@@ -93,7 +96,7 @@ interface Position {
 async function consume(
   events: AsyncGenerator<StreamEvent>,
   position: Position,
-  { response, background }: RunningResponse,
+  { response, background }: Followed,
   { eventLogWriter }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
   let hasAnswer = false;

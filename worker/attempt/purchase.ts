@@ -37,6 +37,7 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
       response: { id: record.upstreamId, status: 'queued' },
       background: true,
       streamed: record.streamed,
+      simulated: record.simulated,
     },
     cursor: record.cursor,
     outputCharacters: record.outputCharacters,
@@ -45,12 +46,13 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
 }
 
 /** identityOf returns what the record must know of a purchase so that another worker can adopt it. */
-export function identityOf({ running: { response, background, streamed }, createdAt }: Purchase) {
+export function identityOf({ running: { response, background, streamed, simulated }, createdAt }: Purchase) {
   return {
     upstreamId: response.id,
     upstreamStatus: response.status ?? 'in_progress',
     background,
     streamed,
+    simulated,
     responseCreatedAt: createdAt,
   };
 }

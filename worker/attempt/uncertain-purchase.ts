@@ -76,7 +76,8 @@ async function findByFencingToken(
       active.stopRequested.removeEventListener('abort', end);
     });
   if (response === undefined) return undefined;
-  const purchase = newPurchase({ response, background: true, streamed: false }, at);
+  const simulated = upstream.isSimulated();
+  const purchase = newPurchase({ response, background: true, streamed: false, simulated }, at);
   await storeResponseId(purchase, fencingToken, attempt);
   // Its own worker could not count it.
   onPurchase('bought');

@@ -64,7 +64,10 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   quotas = createQuotas(redis, 'o3q');
   tenantQuotas = createTenantQuotas(redis, 'o3q');
   const usage = createUsageStore(redis, 'o3q', ['o3']);
-  tenantLimits = createTenantLimits(tenants, tenantQuotas, createPriceList({}), usage);
+  tenantLimits = createTenantLimits({
+    ...{ tenants, tenantQuotas, prices: createPriceList({}), usage },
+    isSimulated: () => false,
+  });
   await subscriber.subscribe(tenantQuotas.channel);
 }
 

@@ -164,6 +164,7 @@ describe('a job', () => {
     const summary = {
       usage: null,
       cost_usd: null,
+      simulated: false,
       service_tier: null,
       answer_preview: 'Yes.',
       upstream_model: 'o3',

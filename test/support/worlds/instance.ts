@@ -58,7 +58,7 @@ const SHUTDOWN_MS = 5000;
 
 export async function startInstance(options: InstanceOptions = {}): Promise<Instance> {
   const redis = options.redis ?? (await startTestRedis());
-  const simulator = createSimulator({ thinkMs: 30, ...options.simulator });
+  const simulator = createSimulator({ thinkMs: 30, paid: true, ...options.simulator });
   const upstreamUrl = (await simulator.listen(0)).url;
   const models = {
     ...quickModels(),

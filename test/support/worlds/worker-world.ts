@@ -112,6 +112,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
     : undefined;
   const simulator = createSimulator({
     thinkMs: 30,
+    paid: true,
     ...(producer && { webhookUrl: `${producer.url}/webhooks/openai`, webhookSecret: WEBHOOK_SECRET }),
     ...options.simulator,
   });

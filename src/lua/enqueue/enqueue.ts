@@ -1,7 +1,7 @@
-import { parked } from '../fair-queue/parked.ts';
-import { defineScript } from '../redis/script.ts';
-import { fairQueueLibrary } from './fair-queue-library.ts';
-import { finishedIndexes } from './job-state.ts';
+import { parked } from '../../fair-queue/parked.ts';
+import { defineScript } from '../../redis/script.ts';
+import { fairQueueLibrary } from '../fair-queue-library.ts';
+import { finishedIndexes } from '../job-state.ts';
 
 /**
  * claimIdempotencyKeys lets the callers of one idempotency key put its job into one model at a time. Callers
