@@ -9,8 +9,8 @@ import type { RedisClient } from '../src/redis/connection.ts';
  */
 export interface Recovery {
   /**
-   * The life of a lock: longer than the longest pause of the event loop and the shortest outage of Redis that
-   * should do no harm.
+   * How long a lock lives. It is longer than the pauses of the event loop and the short outages of Redis that
+   * must do no harm.
    */
   lockMs: number;
   /**

@@ -203,8 +203,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
-    // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among
-    // them, and nothing is wrong.
+    // BullMQ emits this error again for each job of `lockRenewalFailed`. Some of these jobs were just given
+    // back, so nothing is wrong.
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });
   worker.on('lockRenewalFailed', (ids: string[]) => {

@@ -45,7 +45,10 @@ export interface WorkerOptions extends Models {
 }
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
-/** How old the shared state may be when it is reported, and how long a caller waits for a fresh look. */
+/**
+ * How old the state of all models may be when it is reported, and below how long a caller waits for a new
+ * read.
+ */
 const LOOK_FRESH_MS = 1000;
 const LOOK_TIMEOUT_MS = 1000;
 /** Of this process: with more than 200 answers being streamed at once, each is written down less often. */

@@ -1,7 +1,8 @@
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { InstanceQueue } from '../../src/queue/instance-queue.ts';
-import { connectRedis } from '../../src/redis/connection.ts';
+import { connectRedis, type RedisClient } from '../../src/redis/connection.ts';
+import type { ModelKeys } from '../../src/redis/keys.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { becomes, inParallel } from '../fleet/timing.ts';
 import type { History, JobHistory } from './history.ts';
@@ -56,7 +57,7 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
       leftovers = {
         locks: await redis.keys(keys.lock('*')),
         active: await redis.lrange(keys.queue('active'), '0', '-1'),
-        live: await redis.zrange(keys.index('live'), '0', '-1'),
+        live: await existing(redis, keys, await redis.zrange(keys.index('live'), '0', '-1')),
         running: responses.filter(isRunning).map(({ question }) => jobNameIn(question)),
       };
       return Object.values(leftovers).every((list) => list.length === 0);
@@ -77,6 +78,15 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
     redis.disconnect();
     await queue.close();
   }
+}
+
+/**
+ * An enqueueing that died before BullMQ had the job leaves entries without a job. No caller was told of it, and
+ * readers pass over it.
+ */
+async function existing(redis: RedisClient, keys: ModelKeys, ids: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(ids.map((id) => redis.exists(keys.job(id))));
+  return ids.filter((_, i) => found[i] === 1);
 }
 
 async function look({ client }: Fleet, id: string): Promise<JobView | undefined> {

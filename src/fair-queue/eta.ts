@@ -71,7 +71,7 @@ export const NO_HINDRANCE: Hindrance = {
   noWorker: false,
 };
 
-/** waitingOutside says what a job waits for that is not in the fair queue. */
+/** waitingOutside says what a job outside the fair queue waits for. */
 export function waitingOutside(hindrance: Hindrance): Waiting {
   return {
     waiting_for: hindranceText(hindrance) ?? 'a free worker',

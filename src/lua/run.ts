@@ -26,10 +26,10 @@ export type FinishAnswer = 'lock-lost' | FinishedStatus;
 const USAGE_KEPT_DAYS = 400;
 
 /**
- * usageBooking adds what a response cost to the usage of a day, in the very step in which the script writes
- * the response's end. A crash before that step leaves nothing booked, and the next worker books it. Each
- * response is booked once: the record names the last response that was, and a command sent again after a lost
- * reply, or a second end, books nothing.
+ * usageBooking adds the cost of a response to the usage of its day, in the same step that writes the
+ * response's end. After a crash before that step nothing is booked, and the next worker books it. Each
+ * response is booked once, because the record names the last booked response. A command that is sent again
+ * after a lost reply books nothing, and neither does a second end.
  *
  * What the simulator answered costs nothing and is no usage: only the job's own cost becomes known, as 0.
  *

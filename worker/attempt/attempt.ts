@@ -103,7 +103,8 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase);
   const onProgress = async (progress: RunProgress): Promise<void> => {
-    // The identity again: a Redis that was restarted may have forgotten its last second.
+    // The response's identity is written again, because a Redis that was restarted may have lost its last
+    // second.
     const { cancelRequested } = await writer.save({ ...identity, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };

@@ -25,7 +25,9 @@ export type Outcome =
    * `delayMs`.
    */
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
-  /** This job waits for `delayMs`, uncharged: the upstream is busy with what it builds on. */
+  /**
+   * This job waits for `delayMs`, uncharged: the conversation that it continues is in use at the upstream.
+   */
   | { kind: 'held'; failure: RetryableError; delayMs: number }
   /** The worker stops, and gives the job back uncharged. */
   | { kind: 'released' }

@@ -33,7 +33,8 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;
   return {
     running: {
-      // Not the status that was seen last: only the upstream has the output of a response that has ended.
+      // The last known status is not kept. Only the upstream has the output of a response that has ended, so
+      // it is looked up.
       response: { id: record.upstreamId, status: 'queued' },
       background: true,
       streamed: record.streamed,

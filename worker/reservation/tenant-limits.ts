@@ -38,9 +38,8 @@ export interface TenantLimits {
   isLimited(tenant: string): boolean;
   /**
    * Reserves what jobs of one tenant need of its limits, in their order, up to the first for which there is
-   * not enough.
-   * @param options.dry reserves nothing, and returns what would be reserved. It may take the spending from
-   *   the last reservation, which lets too much through at worst.
+   * not enough. @param options.dry reserves nothing, and returns what would be reserved. It may use the
+   * spending as the last reservation read it. At worst it then returns too much.
    */
   reserve(
     tenant: string,

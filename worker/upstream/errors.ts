@@ -67,7 +67,7 @@ function outOfReach(error: Error): RetryableError {
   });
 }
 
-/** Asked is what a call asks for. */
+/** Asked says which model a call names and to which address it goes. */
 interface Asked {
   /** undefined: the call names none. */
   upstreamModel?: string;

@@ -32,7 +32,7 @@ firstMs, lastMs, floorMs = tonumber(firstMs), tonumber(lastMs), tonumber(floorMs
 local isInside = inside == '1'
 local isProbe = redis.call('HGET', state, 'probe_job') == id
 
--- Counts the refusals of this job, each after others have passed since the one before it.
+-- Counts the refusals of this job between which other jobs have passed.
 local function isItsOwn()
   if id == '' then return false end
   local passed = tonumber(redis.call('HGET', state, isInside and 'answers' or 'passes')) or 0

@@ -185,7 +185,7 @@ local function addOverEstimate(tokens)
 end
 local function overEstimateOf(reservation) return math.max(0, reservation.tokens - reservation.input) end
 
--- The probe has ended without a verdict: the next job becomes the probe, at once.
+-- The probe has ended without a result: the next job becomes the probe at once.
 local function endProbe()
   redis.call('HDEL', state, 'probe_job')
   if redis.call('HEXISTS', state, 'probe_at') == 1 then redis.call('HSET', state, 'probe_at', text(now)) end

@@ -107,7 +107,7 @@ describe('the order of the fair queue', () => {
     expect(await start(4)).toEqual(['a1', 'a2', 'a0', 'a3']);
   });
 
-  it('starts what next has returned, and next takes nothing away', async () => {
+  it('starts the jobs that next has returned, and next removes none of them', async () => {
     weigh({ b: 3 });
     await add('a', 20);
     await add('b', 20);

@@ -61,7 +61,7 @@ describe('a refusal by the upstream', () => {
     expect(failureFromSdk(error, { hasOwnAccount: true })).toMatchObject({ code: 'authentication' });
   });
 
-  it('is not made of our own abort', () => {
+  it('is not made from our own abort', () => {
     expect(failureFromSdk(new APIUserAbortError())).toBeUndefined();
   });
 
@@ -90,7 +90,7 @@ describe('a request that cannot be sent', () => {
   it.each([
     'Headers.append: "Bearer a\nb" is an invalid header value.',
     'Cannot convert argument to a ByteString because the character at index 10 has a value of 1089',
-  ])('is out of reach, and nothing was bought: %j', (message) => {
+  ])('counts as unreachable, and bought nothing: %j', (message) => {
     const error = new TypeError(message);
     expect(failureFromSdk(error)).toMatchObject({ code: 'connection_lost', retryable: true });
     expect(mayHaveBought(error)).toBe(false);

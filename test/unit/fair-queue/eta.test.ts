@@ -11,7 +11,7 @@ const STATUS = {
 };
 const ALICE = { tenant: 'alice', maxInFlight: undefined };
 
-it('waitingIn says the turn of a job, and expects its answer by the speed of the queue', () => {
+it('waitingIn names the position of a job, and estimates its answer from the speed of the queue', () => {
   const position = { before: 20, ownBefore: 5, pause: undefined, status: STATUS };
   expect(waitingIn(position, ALICE, NO_HINDRANCE, NOW)).toEqual({
     waiting_for: 'its turn: 20 jobs before it',
@@ -37,7 +37,7 @@ it('waitingIn adds the time for which nothing of the queue may start', () => {
   });
 });
 
-it("waitingIn goes by the tenant's limit of jobs in flight where that takes longer than the queue", () => {
+it('waitingIn estimates from the limit of the tenant where that takes longer than the queue', () => {
   const position = { before: 20, ownBefore: 19, pause: undefined, status: STATUS };
   expect(waitingIn(position, { tenant: 'alice', maxInFlight: 1 }, NO_HINDRANCE, NOW)).toMatchObject({
     eta_ms: 200_000,
