@@ -148,9 +148,9 @@ export class JobWorker extends Worker {
 }
 
 /**
- * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to
- * tell, or never says `end` because it is between two tries to connect, BullMQ either does not wait for its
- * jobs, or waits for ever. Without Redis, use `abandon`.
+ * Call this only while Redis answers; otherwise use `abandon`. BullMQ closes its blocking connection first.
+ * If that connection is in error, BullMQ does not wait for its jobs. If it is between two tries to connect,
+ * BullMQ waits for ever.
  */
 export async function closeWorker(worker: JobWorker, redis: RedisClient): Promise<void> {
   const blocking = await worker.getBackend().blockingClient;

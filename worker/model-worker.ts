@@ -119,8 +119,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     const maxAttempts = attemptsOf(job, config);
-    // How BullMQ retries after an unexpected error. Only this process sees these two; Redis keeps what the
-    // producer wrote.
+    // BullMQ retries by itself only after an unexpected error of ours, before or instead of an outcome. It
+    // knows no jitter and no Retry-After, so its wait is the shortest one. Only this process sees these two;
+    // Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
@@ -158,7 +159,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     return answer === 'cancel-requested' ? giveBack(await run(job, token), job, token) : outcome;
   };
 
-  const process = async (job: Job, token = ''): Promise<unknown> => {
+  const processJob = async (job: Job, token = ''): Promise<unknown> => {
     // BullMQ may be taking one more job when it is told to pause.
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
@@ -191,7 +192,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // How long a worker sleeps at most while a rate limit is set on Bull Board: nothing wakes it when that ends.
     maximumRateLimitDelay: 1000,
   };
-  const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
+  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) =>
+    attempts.interrupt(id, 'lock lost'),
+  );
 
   const dispatcher = startDispatcher({
     models: options.models,

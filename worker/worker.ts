@@ -66,8 +66,8 @@ export interface O3Worker extends Stoppable {
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
-/** Takes jobs of every configured model, from now on. */
-export function createWorker(options: WorkerOptions): O3Worker {
+/** startWorker takes jobs of every configured model, from now on. */
+export function startWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });

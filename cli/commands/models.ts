@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import type { ModelStatus, ModelView } from '../../src/models/view.ts';
+import { lowerLimit } from '../../src/quota/limits.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { borderlessTable, type Column } from '../display/borderless-table.ts';
 import { numberText } from '../display/quantity.ts';
@@ -54,8 +55,8 @@ export function modelTable(models: readonly ModelView[], terminal: Terminal): st
     numberText(state.workers),
     numberText(state.waiting),
     usedOf(state.in_flight, limits.max_in_flight),
-    usedOf(state.requests_last_minute, lower(limits.requests_per_minute, told.requests_per_minute)),
-    usedOf(state.tokens_last_minute, lower(limits.tokens_per_minute, told.tokens_per_minute)),
+    usedOf(state.requests_last_minute, lowerLimit(limits.requests_per_minute, told.requests_per_minute)),
+    usedOf(state.tokens_last_minute, lowerLimit(limits.tokens_per_minute, told.tokens_per_minute)),
     oneLine(state.shutdown_date ?? ''),
   ]);
   const reasons = models.flatMap(({ model, state: { reason } }) =>
@@ -66,8 +67,4 @@ export function modelTable(models: readonly ModelView[], terminal: Terminal): st
 
 function usedOf(used: number, limit: number | null): string {
   return limit === null ? numberText(used) : `${numberText(used)} of ${numberText(limit)}`;
-}
-
-function lower(one: number | null, other: number | null): number | null {
-  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }

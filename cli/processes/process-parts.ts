@@ -9,7 +9,7 @@ import { startEmbeddedRedis } from '../../src/redis/embedded/embedded-redis.ts';
 import { RedisUnavailableError } from '../../src/redis/unavailable-error.ts';
 import { assertRedisUsable } from '../../src/redis/usable.ts';
 import { startWorkerHealth } from '../../worker/health.ts';
-import { createWorker, type O3Worker, type WorkerOptions } from '../../worker/worker.ts';
+import { type O3Worker, startWorker, type WorkerOptions } from '../../worker/worker.ts';
 
 /** Folders below the folder in which the process was started. */
 const DATA_DIR = '.data/redis';
@@ -95,7 +95,7 @@ export async function launchWorker(
   // The port is opened first: a worker that cannot listen must not take jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
   const launched = keep(
-    createWorker({
+    startWorker({
       ...modelsOf(config),
       redisUrl,
       prefix,

@@ -53,9 +53,9 @@ export interface JobQuery {
  * BulkOutcome is the outcome of one request of a bulk. `isNew` is false where the request's key already had
  * this job.
  */
-export type BulkOutcome<Refusal extends JobQueueError = JobQueueError> =
+export type BulkOutcome<Failure extends JobQueueError = JobQueueError> =
   | { ok: true; job: JobView; isNew: boolean }
-  | { ok: false; error: Refusal };
+  | { ok: false; error: Failure };
 
 /**
  * JobQueueError is how a JobQueue refuses a call: an `O3ClientError` over HTTP, a `QueueError` straight on

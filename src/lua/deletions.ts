@@ -31,11 +31,11 @@ end
 });
 
 /**
- * deletionQueue makes a deletion of each response of a job, in the very step in which a script deletes the
- * job. A deletion is a JSON list of texts: the response's id, the time (ms) since when it is wanted, and the
- * headers of the job as JSON. Its score is when a worker may try it next (ms).
+ * deletionQueue adds a deletion for each response of a job, in the same step that deletes the job. A deletion
+ * is a JSON list of texts: the response's id, the time (ms) since when it is wanted, and the headers of the
+ * job as JSON. Its score is when a worker may try it next (ms).
  *
- * `deletionHeaders` is JSON, or '' when the upstream stores nothing of the job.
+ * `deletionHeaders` is JSON, or '' for a job of which the upstream stores nothing.
  */
 export const deletionQueue = defineLibrary({
   keys: ['deletions'],
@@ -56,8 +56,8 @@ end
 });
 
 /**
- * takeDeletions takes deletions that are due, and lends them until `lentUntil` (ms): no other worker takes
- * them before, and after the death of this one they are due again. Returns at most `most` members of the set.
+ * takeDeletions reserves deletions that are due for this worker until `lentUntil` (ms). No other worker takes
+ * them before. If this worker dies, they are due again then. Returns at most `most` members of the set.
  */
 export const takeDeletions = defineScript({
   name: 'deletions.take',

@@ -67,7 +67,7 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, MOST_DUE)) do
   local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
   if not isParkedDelayed(id) then
-    -- Promoted on Bull Board, removed by a BullMQ client, or not there yet.
+    -- The job was promoted on Bull Board, was removed by a BullMQ client, or has not reached BullMQ yet.
     if job[2] or isGone(id) then redis.call('ZREM', due, id) end
   elseif needsNoReservation(runPrefix .. id) then handToWorkers(id)
   else
@@ -180,7 +180,7 @@ for i = 1, #jobs, 3 do
   end
 end
 redis.call('ZADD', marker, 0, '0')
--- The next tags of tenants without waiting jobs say nothing once the virtual time has passed them.
+-- Tags that the virtual time has passed no longer matter, so those of idle tenants are removed.
 if redis.call('HLEN', clock) > 2000 then
   local all, time = redis.call('HGETALL', clock), virtualTime()
   for i = 1, #all, 2 do

@@ -45,7 +45,7 @@ export async function readModels(
     Promise.all(
       queues.map(async ({ model, config, keys, ...queue }) => {
         const [waiting, workers, board] = await Promise.all([
-          queue.bullmqSets.fairQueueLength(),
+          queue.bullmqSets.parkedCount(),
           queue.workers.read(),
           readBoardLimits(redis, keys),
         ]);

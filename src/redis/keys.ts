@@ -189,11 +189,11 @@ export function claimKey(prefix: string, id: string): string {
 }
 
 /**
- * UndeliveredKeys name what producers keep of the calls for one request whose answers are not delivered yet, in
- * a slot of its own.
+ * UndeliveredKeys name what producers keep of the calls for one request whose answers are not delivered yet,
+ * in a slot of its own.
  */
 export interface UndeliveredKeys {
-  /** left is a sorted set of what broken connections have left, by the time (ms) of the first call with it. */
+  /** left is a sorted set of what broken connections have left, by the time (ms) of its first call. */
   readonly left: string;
   /** producers is the set of the producers that have an open set. */
   readonly producers: string;
@@ -207,7 +207,10 @@ export function undeliveredKeysOf(prefix: string, request: string): UndeliveredK
   return { left: `${name}:left`, producers: `${name}:producers`, openPrefix: `${name}:open:` };
 }
 
-/** producerHeartbeatKey names an empty string that a producer renews, and whose remaining time tells its age. */
+/**
+ * producerHeartbeatKey names an empty string that a producer renews, and whose remaining time tells its
+ * age.
+ */
 export function producerHeartbeatKey(prefix: string, producer: string): string {
   return `${prefix}:producer:${producer}`;
 }

@@ -14,8 +14,8 @@ import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
 
 /**
- * runAttempt runs one attempt of a job, from what its record knows to the outcome, which it writes down. It
- * adopts before it buys.
+ * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
+ * one, and stores the outcome.
  */
 export async function runAttempt(context: AttemptContext): Promise<Outcome> {
   const attempt = startAttempt(context);

@@ -62,7 +62,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 
   const stopping = new AbortController();
   const waker = createWaker(stopping.signal);
-  const pausedHere = new Set<string>();
+  const ownPausedTenants = new Set<string>();
   /** Signals heard since the round began. */
   const heard = new Set<Lack>();
   let awaited: Lack | undefined;
@@ -70,7 +70,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     heard.add(lack);
     if (lack === awaited) waker.wake();
   };
-  listen(options, pausedHere, hear);
+  listen(options, ownPausedTenants, hear);
 
   const reporter = createQueueStatusReporter(queue.model, queue.upstreamModels, fairQueue, onError);
   /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
@@ -93,7 +93,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
     const round = await reserveAndStart(jobs, {
-      ...{ model: queue.model, fairQueue, tenantLimits, sources, pausedHere },
+      ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
       most: Math.min(slots - untaken, board.room),
     });
     const { wait } = round;
@@ -134,14 +134,14 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 /** Subscribes to every message after which more jobs may be able to start. */
 function listen(
   { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
-  pausedHere: Set<string>,
+  ownPausedTenants: Set<string>,
   hear: (lack: Lack) => void,
 ): void {
   const { upstreamModels, fairQueue, keys } = queue;
   for (const name of upstreamModels) quotaSignals.listen(quotas.of(name), () => hear('quota'));
   subscriber.on('message', (channel: string, message: string) => {
     if (channel === keys.fairQueue('wake')) hear('jobs');
-    else if (channel === tenantQuotas.channel && pausedHere.delete(message))
+    else if (channel === tenantQuotas.channel && ownPausedTenants.delete(message))
       fairQueue.resumeTenant(message).then(() => hear('jobs'), onError);
   });
   // Signals before the subscription were not heard.

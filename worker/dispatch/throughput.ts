@@ -1,4 +1,5 @@
 import { type BoardLimits, concurrencyText, rateText } from '../../src/fair-queue/board-limits.ts';
+import { lowerLimit } from '../../src/quota/limits.ts';
 import type { QuotaLimits } from '../../src/quota/quota.ts';
 import type { QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
@@ -59,8 +60,8 @@ function allowedSpeed(
   quota: QuotaSnapshot,
   { concurrency, rate_limit: rate }: BoardLimits,
 ): Speed {
-  const requests = lower(limits.requestsPerMinute, quota.advertisedRequests);
-  const tokens = lower(limits.tokensPerMinute, quota.advertisedTokens);
+  const requests = lowerLimit(limits.requestsPerMinute, quota.advertisedRequests);
+  const tokens = lowerLimit(limits.tokensPerMinute, quota.advertisedTokens);
   const { meanTokens, meanDurationMs } = quota;
   const speeds: Speed[] = [
     {
@@ -91,11 +92,6 @@ function allowedSpeed(
         : slow,
     { startsPerSecond: undefined, basis: '' },
   );
-}
-
-function lower(configured: number | undefined, advertised: number | undefined): number | undefined {
-  if (configured === undefined || advertised === undefined) return configured ?? advertised;
-  return Math.min(configured, advertised);
 }
 
 /** counted writes a number with its unit: `1 request`, `2 requests`. */

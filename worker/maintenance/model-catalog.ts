@@ -85,8 +85,8 @@ async function round(options: CatalogOptions, rounds: Rounds, signal: AbortSigna
   const { redis, prefix, queues, quotas } = options;
   const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
   const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
-  // The claim lasts only until the next round: a worker that stops or dies in the middle must not keep the
-  // fleet from asking for an hour.
+  // The claim lasts only until the next round. Otherwise a worker that dies while it asks would keep all
+  // workers from asking for an hour.
   const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
   // Each worker asks once: it learns whether the upstream is the simulator before it starts jobs by budgets.
   if (isMine || !rounds.hasAsked) {
@@ -189,7 +189,7 @@ async function warnOfOutliving(
   if (end === undefined) return;
   const endMs = shutdownTime(end.date);
   const [waiting, delayedByBullmq, delayed, status] = await Promise.all([
-    bullmqSets.fairQueueLength(),
+    bullmqSets.parkedCount(),
     redis.zcount(keys.queue('delayed'), delayedScore(endMs), `(${WAITING_SCORE}`),
     redis.zcount(keys.fairQueue('due'), endMs, '+inf'),
     fairQueue.status(),

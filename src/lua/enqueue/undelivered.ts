@@ -2,24 +2,24 @@ import { defineScript } from '../../redis/script.ts';
 import { clock } from '../quota/clock.ts';
 
 /**
- * openUndelivered gives a call the key of a job: that of an earlier call for the same request whose answer was
- * not delivered, or a new one. From then on the call holds the key.
+ * openUndelivered gives a call the key of a job: that of an earlier call for the same request whose answer
+ * was not delivered, or a new one. From then on the call holds the key.
  *
  * A key is held by a call that is being answered, or it is left. It is taken from:
  *
  * 1. the left keys and those of dead producers, the newest key first;
- * 2. for a call that says that it is a retry (`isRetry`), a call that is still being answered, the oldest first:
- *    its producer has not noticed yet that the connection broke.
+ * 2. for a call that says that it is a retry (`isRetry`), a call that is still being answered, the oldest
+ *    first: its producer has not noticed yet that the connection broke.
  *
  * With `isAgain` no key is taken but, by a retry, the key of a call that had `isAgain` too.
  *
- * `states` is for each producer that the caller has looked at: id, `alive`, `dead` or `gone` (dead for so long
- * that its keys are void). Returns `new` or `joined` and the key; or `look` and the ids of producers of
+ * `states` is for each producer that the caller has looked at: id, `alive`, `dead` or `gone` (dead for so
+ * long that its keys are void). Returns `new` or `joined` and the key; or `look` and the ids of producers of
  * which the state must be known first. Nothing has changed then.
  *
- * A key ends with the time (ms) of its first call. Members of a producer's set are `KEY CALL`, by the time (ms)
- * at which the call began: of two retries, the second does not take the key of the first. Members of `left` are
- * `KEY TIME`, with the time (ms) at which the key was left, by the time in the key.
+ * A key ends with the time (ms) of its first call. Members of a producer's set are `KEY CALL`, by the time
+ * (ms) at which the call began: of two retries, the second does not take the key of the first. Members of
+ * `left` are `KEY TIME`, with the time (ms) at which the key was left, by the time in the key.
  */
 export const openUndelivered = defineScript({
   name: 'undelivered.open',
@@ -45,7 +45,8 @@ local function firstIn(set, range)
   local key, rest = string.match(found[1], '^(%S+) (%S+)$')
   if isAgain == '1' and string.sub(key, 1, 6) ~= 'again-' then return nil end
   local created = tonumber(string.match(key, '-(%d+)$'))
-  return { set = set, member = found[1], key = key, rest = rest, created = created, score = tonumber(found[2]) }
+  local score = tonumber(found[2])
+  return { set = set, member = found[1], key = key, rest = rest, created = created, score = score }
 end
 
 local function newestLeft()

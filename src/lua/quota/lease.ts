@@ -59,7 +59,7 @@ storeReservation(id, reservation, tonumber(redis.call('ZSCORE', leases, id)))
  * reservation of the same job alone; '' for any.
  */
 export const quotaGiveBack = defineScript({
-  name: 'quota.giveBack',
+  name: 'quota.give-back',
   args: ['isRefused', 'untilMs'],
   uses: [quotaReservations, quotaSignals],
   rest: 'ids',

@@ -5,7 +5,7 @@ import { quotaReservations, quotaWindow } from './window.ts';
 /** How much of the even share may be used at once after a pause, in milliseconds of that share. */
 export const BURST_MS = 3000;
 
-/** quotaEstimates is what a job is expected to use, learned from what such jobs have used. */
+/** quotaEstimates estimates what a job will use from what similar jobs have used. */
 export const quotaEstimates = defineLibrary({
   keys: ['usage'],
   lua: /* lua */ `
@@ -77,14 +77,14 @@ local fields = {}
 for i, value in ipairs(redis.call('HMGET', state, unpack(names))) do fields[names[i]] = tonumber(value) end
 local function at(field) return fields[field] or 0 end
 
-local function lower(configured, advertised)
+local function lowerLimit(configured, advertised)
   local one = tonumber(configured)
   if one and advertised then return math.min(one, advertised) end
   return one or advertised
 end
 local isAdvertised = now - at('advertised_at') < ADVERTISED_FOR_MS
-local requestLimit = lower(maxRequests, isAdvertised and fields.advertised_requests or nil)
-local tokenLimit = lower(maxTokens, isAdvertised and fields.advertised_tokens or nil)
+local requestLimit = lowerLimit(maxRequests, isAdvertised and fields.advertised_requests or nil)
+local tokenLimit = lowerLimit(maxTokens, isAdvertised and fields.advertised_tokens or nil)
 local slotLimit = tonumber(maxInFlight)
 
 local answers = {}
@@ -202,7 +202,7 @@ return reply(reason, wait)
 
 /** Returns 1 when the upstream has said lately that it does not have the model. */
 export const quotaIsGone = defineScript({
-  name: 'quota.isGone',
+  name: 'quota.is-gone',
   keys: ['state'],
   uses: [clock],
   lua: /* lua */ `

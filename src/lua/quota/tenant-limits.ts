@@ -65,7 +65,7 @@ for i = 1, #jobs, 2 do redis.call('ZADD', leases, now + jobs[i + 1], jobs[i]) en
  * were made, which leaves a later reservation of the same job alone.
  */
 export const tenantGiveBack = defineScript({
-  name: 'tenant.giveBack',
+  name: 'tenant.give-back',
   keys: ['leases', 'costs'],
   args: ['untilMs'],
   rest: 'ids',

@@ -95,7 +95,7 @@ async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Ro
     fairQueue,
     tenantLimits,
     sources,
-    pausedHere: new Set(),
+    ownPausedTenants: new Set(),
   });
 }
 

@@ -4,12 +4,12 @@ import {
   failureFromSdk,
   mayHaveBought,
   refusesBackground,
-  retryAfterMs,
+  upstreamWaitMs,
 } from '../../../worker/upstream/errors.ts';
 
 const refused = (status: number | undefined, error: object, headers: Record<string, string> = {}): APIError =>
   APIError.generate(status, { error }, undefined, new Headers(headers));
-const headers = (fields: Record<string, string>): number | undefined => retryAfterMs(new Headers(fields));
+const headers = (fields: Record<string, string>): number | undefined => upstreamWaitMs(new Headers(fields));
 
 describe('a refusal by the upstream', () => {
   it.each<[string, unknown, string, boolean]>([
@@ -107,7 +107,7 @@ describe('retry-after', () => {
   });
 
   it('is undefined when the header is missing or unreadable', () => {
-    expect(retryAfterMs(undefined)).toBeUndefined();
+    expect(upstreamWaitMs(undefined)).toBeUndefined();
     expect(headers({})).toBeUndefined();
     expect(headers({ 'retry-after': 'soon' })).toBeUndefined();
   });
