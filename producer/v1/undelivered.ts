@@ -25,7 +25,7 @@ export interface OpenOptions {
   storage: TenantStorage;
   /** Whether the caller says that it has sent this request before. */
   isRetry: boolean;
-  /** Whether the caller wants an answer of its own. */
+  /** Whether the caller wants a new answer, and not that of an earlier equal call. */
   isAgain: boolean;
 }
 

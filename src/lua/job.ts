@@ -151,9 +151,10 @@ export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
 
 /**
  * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index
- * entries. For each response that the upstream stores it makes a deletion in the same step. It looks at the job's state in the same step, so that a job which is being retried at this moment
- * keeps the record of its new run. A crash before BullMQ is told as well leaves a finished job that no list
- * shows; it can be deleted again, and its retention ends it anyway.
+ * entries. For each response that the upstream stores it makes a deletion in the same step. It looks at the
+ * job's state in the same step, so that a job which is being retried at this moment keeps the record of its
+ * new run. A crash before BullMQ's job is removed leaves a finished job that no list shows. It can be deleted
+ * again, and is removed at the end of its retention.
  *
  * Returns a `ForgetAnswer`.
  */
