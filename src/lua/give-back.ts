@@ -1,8 +1,8 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineScript } from '../redis/script.ts';
 import { fairQueueLibrary } from './fair-queue-library.ts';
-import { runOwner } from './locks.ts';
 import type { RunAnswer } from './run.ts';
+import { runOwner } from './workers/locks.ts';
 
 /** GiveBackAnswer is what `giveBackJob` did, or why it did nothing. */
 export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-requested'>;

@@ -1,24 +1,25 @@
 import { defineScript } from '../redis/script.ts';
 import { deletionQueue } from './deletions.ts';
-import { fairQueueLibrary } from './fair-queue-library.ts';
+import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
 import { outboxLibrary } from './webhooks.ts';
+import { livingWorkers } from './workers/heartbeats.ts';
 
 /**
  * readJobScript reads at one instant everything that a view of a job is made of.
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that
  * dispatchers write. Returns false when there is no such job, else `{state, open (1 or 0), due (ms or false),
- * paused (1 or 0), fields of the job, record, position}`. The record of a job that was retried by hand and
+ * {setting of Bull Board that allows no start ('' for none), its settings…}, living workers of the model, fields of the job, record, position}`. The record of a job that was retried by hand and
  * has not begun is that of its new run. The position is false for a job that is not in the fair queue, else
  * `{jobs before it, those of its tenant among them, why its tenant is paused (or ''), until when, fields of
  * queueStatus…}`.
  */
 export const readJobScript = defineScript({
   name: 'job.read',
-  keys: ['run', 'meta', 'queueStatus'],
+  keys: ['run', 'queueStatus'],
   args: ['weights'],
-  uses: [jobState, runState, freshRecord, fairQueueLibrary],
+  uses: [jobState, runState, freshRecord, fairQueueLibrary, livingWorkers, boardLimits],
   lua: /* lua */ `
 local MOST_TENANTS = 200
 
@@ -53,7 +54,9 @@ local record = isReopened and freshFields() or redis.call('HGETALL', run)
 local fields =
   redis.call('HMGET', job, 'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue')
 local position = state == 'waiting' and redis.call('ZSCORE', delayed, id) and positionOf(tenantIn(fields[3]))
-return { state, open and 1 or 0, due, redis.call('HEXISTS', meta, 'paused'), fields, record, position }
+local room, kind, _, set = boardRoom()
+local board = { room < 1 and kind or '', unpack(set) }
+return { state, open and 1 or 0, due, board, livingCount(), fields, record, position }
 `,
 });
 

@@ -1,6 +1,6 @@
 import { defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
-import { runOwner } from './locks.ts';
+import { runOwner } from './workers/locks.ts';
 
 /**
  * MarkPurchaseAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived

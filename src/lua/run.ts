@@ -2,8 +2,8 @@ import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
-import { runOwner } from './locks.ts';
 import { outboxLibrary } from './webhooks.ts';
+import { runOwner } from './workers/locks.ts';
 
 /**
  * RunAnswer is the answer of a script that writes the record of a run for an attempt:

@@ -31,6 +31,13 @@ export interface ModelKeys {
    * - `wake`: channel that tells dispatchers to look at the queue again.
    */
   fairQueue(part: FairQueuePart): string;
+  /**
+   * workers is a sorted set of the workers that take the model's jobs, by the end of their heartbeat (ms, on
+   * the clock of Redis). An entry whose end is past does not count.
+   */
+  readonly workers: string;
+  /** workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs. */
+  readonly workerDetails: string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
   /**
@@ -75,6 +82,7 @@ type BullmqPart =
   | 'failed'
   | 'events'
   | 'meta'
+  | 'limiter'
   | 'marker';
 type FairQueuePart =
   | 'tenants'
@@ -98,6 +106,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
     queue: (part) => `${prefix}:${queueName}:${part}`,
     fairQueue: (part) => `${prefix}:fair-queue:${queueName}:${part}`,
+    workers: `${prefix}:workers:${queueName}`,
+    workerDetails: `${prefix}:workers:${queueName}:details`,
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,
     eventLog: (id) => `${prefix}:event-log:${queueName}:${id}`,
@@ -129,6 +139,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     failed: keys.queue('failed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),
+    limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),
@@ -139,6 +150,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     deadlines: keys.fairQueue('deadlines'),
     missing: keys.fairQueue('missing'),
     queueStatus: keys.fairQueue('status'),
+    workers: keys.workers,
     indexAll: keys.index('all'),
     indexLive: keys.index('live'),
     indexCompleted: keys.index('completed'),

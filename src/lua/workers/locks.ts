@@ -1,4 +1,4 @@
-import { defineLibrary, defineScript } from '../redis/script.ts';
+import { defineLibrary, defineScript } from '../../redis/script.ts';
 
 /**
  * renewLocks renews the locks of active jobs, for the worker that holds them. It takes the place of BullMQ's
