@@ -64,6 +64,11 @@ export type SimulatorOptions = RateLimitOptions & {
   /** The secret that signs webhooks: `whsec_` and base64, as OpenAI's, or any text. Needs `webhookUrl`. */
   readonly webhookSecret?: string | undefined;
   /**
+   * Whether replies leave out the header `o3q-simulated`, as those of a paid upstream do. Default false: an
+   * o3-queue counts no cost.
+   */
+  readonly paid?: boolean | undefined;
+  /**
    * Writes the answer to a question. Default: an answer that says it is simulated and repeats the question.
    */
   readonly answer?: ((question: Question) => string) | undefined;
@@ -85,6 +90,7 @@ const OPTIONS: Readonly<Record<keyof SimulatorOptions, true>> = {
   keepaliveMs: true,
   webhookUrl: true,
   webhookSecret: true,
+  paid: true,
   answer: true,
 };
 export const OPTION_NAMES: readonly string[] = Object.keys(OPTIONS);
@@ -102,6 +108,7 @@ export type Settings = {
   readonly streamWindowMs: number;
   readonly keepaliveMs: number;
   readonly webhook: WebhookTarget | undefined;
+  readonly paid: boolean;
   readonly answer: (question: Question) => string;
 };
 
@@ -132,6 +139,7 @@ export function resolveOptions(options: SimulatorOptions): Settings {
     streamWindowMs: within('streamWindowMs', options.streamWindowMs ?? 5 * MINUTE, 0, MAX_TIMER_MS),
     keepaliveMs: within('keepaliveMs', options.keepaliveMs ?? 30 * SECOND, 1, MAX_TIMER_MS),
     webhook: webhookTargetOf(options),
+    paid: options.paid ?? false,
     answer: options.answer ?? simulatedAnswer,
   };
 }

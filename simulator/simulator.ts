@@ -70,7 +70,7 @@ export function createSimulator(options: SimulatorOptions = {}): Simulator {
   });
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const exchange = createExchange(request, response, now);
+    const exchange = createExchange(request, response, { now, paid: settings.paid });
     try {
       if (exchange.path.startsWith('/v1/')) ledger.count('requests');
       delivery.deliver(exchange, await route(exchange));

@@ -58,7 +58,9 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
       leftovers = {
         locks: await ofEach((keys) => keysLike(redis, keys.lock('*'))),
         active: await ofEach((keys) => redis.lrange(keys.queue('active'), '0', '-1')),
-        live: await ofEach((keys) => redis.zrange(keys.index('live'), '0', '-1')),
+        live: await ofEach(async (keys) =>
+          existing(redis, keys, await redis.zrange(keys.index('live'), '0', '-1')),
+        ),
         running: responses.filter(isRunning).map(({ question }) => jobNameIn(question)),
       };
       return Object.values(leftovers).every((list) => list.length === 0);
@@ -80,6 +82,15 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
     redis.disconnect();
     await queue.close();
   }
+}
+
+/**
+ * An enqueueing that died before BullMQ had the job leaves entries without a job. No caller was told of it, and
+ * readers pass over it.
+ */
+async function existing(redis: RedisClient, keys: ModelKeys, ids: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(ids.map((id) => redis.exists(keys.job(id))));
+  return ids.filter((_, i) => found[i] === 1);
 }
 
 async function look({ client }: Fleet, id: string): Promise<JobView | undefined> {

@@ -149,7 +149,14 @@ export async function startFleet(
     WEBHOOK_SECRET,
   ];
   const simulator = await start(
-    ['simulator', '--port', '0', ...(options.webhooks ? webhooks : []), ...(options.simulator ?? [])],
+    [
+      'simulator',
+      '--paid',
+      '--port',
+      '0',
+      ...(options.webhooks ? webhooks : []),
+      ...(options.simulator ?? []),
+    ],
     {},
     /simulator ready on (http:\S+)/,
   );

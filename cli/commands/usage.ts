@@ -38,7 +38,9 @@ export function registerUsageCommand(program: Command, context: CommandContext):
       const { output, notices } = context;
       if (json) printJson(context, report);
       else if (report.rows.length === 0) {
-        notices.line(`Nothing was used from ${oneLine(report.from)} to ${oneLine(report.to)}.`);
+        notices.line(
+          `Nothing was used from ${oneLine(report.from)} to ${oneLine(report.to)}. Simulated answers cost nothing and do not count.`,
+        );
       } else output.line(usageTable(report, query.by, output));
     });
 }

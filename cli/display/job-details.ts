@@ -3,7 +3,7 @@ import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus } from './job-table.ts';
-import { distanceText, durationText } from './quantity.ts';
+import { costText, distanceText, durationText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 import { wrappedText } from './wrapped-text.ts';
 
@@ -16,7 +16,7 @@ export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): 
     ['model', oneLine(job.model)],
     ['attempt', job.attempt === 0 ? `none yet, at most ${job.max_attempts}` : attempts(job)],
     ...purchases(job),
-    ...detail('cost', job.cost_usd === null ? '' : formatUsd(job.cost_usd)),
+    ...detail('cost', costText(job)),
     ['created', moment(job.created_at, now)],
     ...detailsByStatus(job, now),
   ];

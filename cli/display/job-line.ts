@@ -1,8 +1,8 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary } from '../../src/job/view.ts';
-import { formatUsd } from '../../src/usage/usd.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';
+import { costText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 /** jobLine shows a job in one line, without its question: `🔄 active  ID  o3  attempt 1/5  12s`. */
@@ -13,7 +13,7 @@ export function jobLine(job: JobView, terminal: Terminal): string {
     oneLine(job.model),
     job.attempt === 0 ? '' : `attempt ${job.attempt}/${job.max_attempts}`,
     timeSpent(job),
-    job.cost_usd === null ? '' : formatUsd(job.cost_usd),
+    costText(job),
     reasonOf(job),
   ]
     .filter((part) => part !== '')

@@ -1,9 +1,8 @@
 import { iconOf, oneLine } from '../../src/client/terminal-text.ts';
 import type { JobStatus } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
-import { formatUsd } from '../../src/usage/usd.ts';
 import { borderlessTable, type Column } from './borderless-table.ts';
-import { durationText } from './quantity.ts';
+import { costText, durationText } from './quantity.ts';
 import type { Style, Terminal } from './terminal.ts';
 
 /** Statuses and ids always stay; the id is what other commands take. */
@@ -56,7 +55,7 @@ export function timeSpent(job: JobView): string {
 
 /** jobTable shows jobs as a table. On a terminal the table fits a line; in a pipe every text is whole. */
 export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
-  const hasCosts = jobs.some((job) => job.cost_usd !== null);
+  const hasCosts = jobs.some((job) => costText(job) !== '');
   const rows = jobs.map((job) => [
     paintedStatus(job, terminal),
     oneLine(job.id),
@@ -73,10 +72,6 @@ export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
 function positionText({ position, eta_ms: etaMs }: WaitingJob): string {
   if (position === null) return '';
   return etaMs === null ? `#${position}` : `#${position} in ${durationText(etaMs)}`;
-}
-
-function costText({ cost_usd: cost }: JobView): string {
-  return cost === null ? '' : formatUsd(cost);
 }
 
 function attemptText(job: JobView): string {

@@ -5,12 +5,12 @@ import { oneLine } from '../../src/client/terminal-text.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { ResultOutcome } from '../../src/job/view.ts';
-import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
 import { fallbackText, tokensText } from './job-details.ts';
 import { jobLine } from './job-line.ts';
 import { startLiveDisplay } from './live-display.ts';
+import { costText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 const REDRAW_MS = 1000;
@@ -106,11 +106,11 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
     }
     if (notices.isTerminal && !json) {
       const usage = result.usage === null ? '' : `, ${tokensText(result.usage)}`;
-      const cost = result.cost_usd === null ? '' : `, ${formatUsd(result.cost_usd)}`;
+      const cost = costText(result);
       notices.line(
         notices.paint(
           'dim',
-          `${reason === undefined ? '✅' : '🚫'} ${oneLine(result.upstream_model)}${usage}${cost}`,
+          `${reason === undefined ? '✅' : '🚫'} ${oneLine(result.upstream_model)}${usage}${cost === '' ? '' : `, ${cost}`}`,
         ),
       );
     }

@@ -1,3 +1,6 @@
+import type { JobView } from '../../src/job/view.ts';
+import { formatUsd } from '../../src/usage/usd.ts';
+
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -32,4 +35,10 @@ export function distanceText(time: string, now: number): string {
 function twoUnits(ms: number, largeMs: number, large: string, smallMs: number, small: string): string {
   const rest = Math.floor((ms % largeMs) / smallMs);
   return `${Math.floor(ms / largeMs)}${large} ${String(rest).padStart(2, '0')}${small}`;
+}
+
+/** costText writes what was paid, or `simulated` in its place; '' when it is unknown. */
+export function costText({ simulated, cost_usd: cost }: Pick<JobView, 'simulated' | 'cost_usd'>): string {
+  if (simulated && !cost) return 'simulated';
+  return cost === null ? '' : formatUsd(cost);
 }

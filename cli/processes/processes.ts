@@ -60,6 +60,7 @@ export interface SimulatorChoice {
   port: number;
   host: string;
   thinkMs: number;
+  paid?: true;
   background: NonNullable<SimulatorOptions['background']>;
   requestsPerMinute?: number;
   tokensPerMinute?: number;

@@ -75,7 +75,7 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
   const attempts = {
     attempt: view.attempt,
     max_attempts: view.max_attempts,
-    ...(view.cost_usd !== null && { cost_usd: view.cost_usd }),
+    ...(view.simulated ? { simulated: true } : view.cost_usd !== null && { cost_usd: view.cost_usd }),
   };
   switch (view.status) {
     case 'waiting':

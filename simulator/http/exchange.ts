@@ -31,7 +31,7 @@ const BAD_GATEWAY =
 export function createExchange(
   request: IncomingMessage,
   response: ServerResponse,
-  now: () => number,
+  { now, paid }: { now: () => number; paid: boolean },
 ): Exchange {
   const startedAtMs = now();
   const url = parseTarget(request.url);
@@ -40,6 +40,7 @@ export function createExchange(
     'openai-processing-ms': String(Math.max(1, Math.round(now() - startedAtMs))),
     'openai-version': '2020-10-01',
     'openai-organization': 'org-simulator',
+    ...(paid ? {} : { 'o3q-simulated': 'true' }),
   });
   const send = (status: number, type: string, text: string, headers: ReplyHeaders): void => {
     if (response.headersSent || response.destroyed) return;

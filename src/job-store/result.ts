@@ -33,8 +33,8 @@ export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
 }
 
 function aboutResult({ model, result }: CompletedJob): Omit<JobResult, 'answer' | 'response'> {
-  const { answer_preview: _preview, usage, cost_usd, service_tier, ...rest } = result;
-  return { usage, cost_usd, service_tier, model, ...rest };
+  const { answer_preview: _preview, usage, cost_usd, simulated, service_tier, ...rest } = result;
+  return { usage, cost_usd, simulated, service_tier, model, ...rest };
 }
 
 /** JobDetail is a job with what the Responses API shows of it. */

@@ -60,6 +60,9 @@ const jobBase = {
     'US dollars known to be spent on the job, including earlier attempts and retries by hand. null: nothing is known, or the price is. ' +
       'It is less than the whole cost where the upstream does not report usage, as for a cancelled response.',
   ),
+  simulated: z
+    .boolean()
+    .describe('Whether the last response for the job came from the simulator, which costs nothing.'),
 };
 
 const upstreamId = z
@@ -74,6 +77,9 @@ const responseFacts = {
     'US dollars for this response, by the price of its model and service tier. null: the upstream did ' +
       'not report usage, or the price is unknown.',
   ),
+  simulated: z
+    .boolean()
+    .describe('Whether the simulator answered and no model was asked. `cost_usd` is then 0.'),
   service_tier: z
     .string()
     .nullable()
@@ -91,7 +97,7 @@ const responseFacts = {
     .nullable()
     .describe(
       'US dollars that the answer of the fallback costs more than the same tokens of `fallback_from` would; ' +
-        'negative: less. null: no fallback answered, or the usage or one of the two prices is unknown.',
+        'negative: less. null: no fallback answered, the answer is simulated, or the usage or one of the two prices is unknown.',
     ),
   incomplete_reason: z
     .string()

@@ -94,9 +94,9 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
 const RECONNECT_EVERY_MS = 1000;
 
 /**
- * reconnectToMaster returns the option that connects again when the server turns out to be a replica: after a
- * failover, behind one name or of Sentinel's, the old master may go on as a replica, and keep its
- * connections. The refused command fails, which lets a patient client send it again.
+ * reconnectToMaster returns the option that connects again when the server turns out to be a replica. After a
+ * failover the old master may continue as a replica and keep its connections. The refused command fails, and
+ * a patient client sends it again.
  */
 function reconnectToMaster(): (error: Error) => boolean {
   let lastAt = 0;
@@ -149,7 +149,8 @@ function behaviourOf(role: RedisRole): Behaviour {
       return {
         client: {
           enableOfflineQueue: true,
-          // At most a second: with BullMQ's own waits of up to 20 s, locks expire after a short outage.
+          // The wait between two tries is at most a second. With BullMQ's waits of up to 20 s, locks would
+          // expire after a short outage.
           retryStrategy: (times) => Math.min(100 * 2 ** Math.min(times, 4), 1000),
         },
         node: {

@@ -13,15 +13,16 @@ type Cut = (error: Error) => void;
 /**
  * keepHeartbeat ends connections on which a server gives no sign of life, so that ioredis connects again: to
  * the new master, which a sentinel, a cluster or a name leads to. Without it a server that hangs (a stopped
- * process, a lost route) is noticed only when the system gives up the connection, many minutes later, and
- * jobs that it takes after its thaw are lost if another server was promoted meanwhile.
+ * process, a lost route) is noticed only when the system gives up the connection, many minutes later. If
+ * another server was promoted meanwhile, jobs that the old one accepts when it continues are lost.
  *
- * Each second a connection is asked for an answer. Any byte is a sign of life, so that a long queue of replies
- * is not taken for silence. Time in which this process itself stood still does not count. The commands on
- * their way are sent again by a patient client, and fail in a fail-fast one.
+ * Each second a connection is asked for an answer. Any byte is a sign of life, so that a long queue of
+ * replies is not taken for silence. Time in which this process itself stood still does not count. The
+ * commands on their way are sent again by a patient client, and fail in a fail-fast one.
  *
- * ioredis has `socketTimeout`, which counts the time in which the process stood still, and `failoverDetector`,
- * which hears of failovers by Sentinel only and left workers without a connection when it was tried.
+ * ioredis has `socketTimeout`, which counts the time in which the process stood still, and
+ * `failoverDetector`, which hears of failovers by Sentinel only and left workers without a connection when it
+ * was tried.
  *
  * @param listens whether the client subscribes to channels.
  * @param onSilent called with each connection that is cut.

@@ -17,13 +17,13 @@ interface HeldCommand {
 
 /**
  * holdRefusedCommands keeps the commands that Redis refuses (`isRedisRefusal`) and sends them again, in their
- * order, until Redis takes them or the client is closed. To the code that waits for an answer, a Redis that
- * is full or read-only is then the same as one that is away, for which ioredis keeps the commands. For a
- * cluster ioredis does not: while it looks for the new master it fails them, so that they are kept here too.
+ * order, until Redis takes them or the client is closed. ioredis itself keeps commands only while Redis is
+ * away, and those of a cluster not even then: it fails them while it looks for the new master. With this
+ * function, callers see no difference when Redis is full, read-only or fails over.
  *
- * A refused command has changed nothing: Redis refuses a script at its first write, and once it has let the
- * first write pass it lets all others pass. The exception is a script in whose middle the user's rights end;
- * assertRedisUsable checks these rights. Commands of pipelines and transactions are not held.
+ * A refused command has changed nothing: Redis either refuses a script at its first write or accepts all its
+ * writes. The exception is a script whose user lacks the right to a later command. assertRedisUsable checks
+ * these rights at the start. Commands of pipelines and transactions are not held.
  *
  * @param onRefused called with each refusal, until Redis takes commands again.
  */

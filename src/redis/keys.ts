@@ -31,6 +31,13 @@ export interface ModelKeys {
    * - `wake`: channel that tells dispatchers to look at the queue again.
    */
   fairQueue(part: FairQueuePart): string;
+  /**
+   * workers is a sorted set of the workers that take the model's jobs, by the end of their heartbeat (ms, on
+   * the clock of Redis). An entry whose end is past does not count.
+   */
+  readonly workers: string;
+  /** workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs. */
+  readonly workerDetails: string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
   /**
@@ -75,6 +82,7 @@ type BullmqPart =
   | 'failed'
   | 'events'
   | 'meta'
+  | 'limiter'
   | 'marker';
 type FairQueuePart =
   | 'tenants'
@@ -98,6 +106,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
     queue: (part) => `${prefix}:${queueName}:${part}`,
     fairQueue: (part) => `${prefix}:fair-queue:${queueName}:${part}`,
+    workers: `${prefix}:workers:${queueName}`,
+    workerDetails: `${prefix}:workers:${queueName}:details`,
     run: (id) => `${prefix}:run:${queueName}:${id}`,
     response: (id) => `${prefix}:response:${queueName}:${id}`,
     eventLog: (id) => `${prefix}:event-log:${queueName}:${id}`,
@@ -129,6 +139,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     failed: keys.queue('failed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),
+    limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),
@@ -139,6 +150,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     deadlines: keys.fairQueue('deadlines'),
     missing: keys.fairQueue('missing'),
     queueStatus: keys.fairQueue('status'),
+    workers: keys.workers,
     indexAll: keys.index('all'),
     indexLive: keys.index('live'),
     indexCompleted: keys.index('completed'),
@@ -174,6 +186,33 @@ export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
  */
 export function claimKey(prefix: string, id: string): string {
   return `${prefix}:claim:{idempotency}:${id}`;
+}
+
+/**
+ * UndeliveredKeys name what producers keep of the calls for one request whose answers are not delivered yet,
+ * in a slot of its own.
+ */
+export interface UndeliveredKeys {
+  /** left is a sorted set of what broken connections have left, by the time (ms) of its first call. */
+  readonly left: string;
+  /** producers is the set of the producers that have an open set. */
+  readonly producers: string;
+  /** openPrefix and a producer's id name the sorted set of the calls that it answers, by their time (ms). */
+  readonly openPrefix: string;
+}
+
+/** @param request a hash of the tenant and the request. */
+export function undeliveredKeysOf(prefix: string, request: string): UndeliveredKeys {
+  const name = `${prefix}:undelivered:{${request}}`;
+  return { left: `${name}:left`, producers: `${name}:producers`, openPrefix: `${name}:open:` };
+}
+
+/**
+ * producerHeartbeatKey names an empty string that a producer renews, and whose remaining time tells its
+ * age.
+ */
+export function producerHeartbeatKey(prefix: string, producer: string): string {
+  return `${prefix}:producer:${producer}`;
 }
 
 /**

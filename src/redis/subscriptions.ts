@@ -14,8 +14,8 @@ export interface Subscriptions {
 /** Subscription is one listener of one channel. */
 export interface Subscription {
   /**
-   * Resolves when the subscription is active, or has failed for now; then `onNews` is called once it is
-   * active.
+   * Resolves when the subscription is active or its first try has failed. After a failure `onNews` is called
+   * when it becomes active.
    */
   readonly standing: Promise<unknown>;
   end(): void;

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../job/exact-json.ts';
 import type { Usage } from '../job/view.ts';
 
 /**
@@ -27,7 +28,7 @@ export interface UpstreamResponse {
 }
 
 export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
-  return isRecord(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
+  return isJsonObject(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
 }
 
 /** outputOf returns the items of the answer, unparsed. */
@@ -57,7 +58,7 @@ export function answerOf(response: UpstreamResponse): string | null {
   const text = answerTextOf(response);
   if (text !== '') return text;
   const isSilent = outputOf(response).every(
-    (item) => !isRecord(item) || item['type'] === 'message' || item['type'] === 'reasoning',
+    (item) => !isJsonObject(item) || item['type'] === 'message' || item['type'] === 'reasoning',
   );
   return isSilent ? null : text;
 }
@@ -70,9 +71,9 @@ export function incompleteReasonOf({ status, incomplete_details }: UpstreamRespo
 function contentTexts({ output }: UpstreamResponse, type: string, field: string): string[] {
   if (!Array.isArray(output)) return [];
   return output
-    .filter((item) => isRecord(item) && item['type'] === 'message' && Array.isArray(item['content']))
+    .filter((item) => isJsonObject(item) && item['type'] === 'message' && Array.isArray(item['content']))
     .flatMap((item: { content: unknown[] }) => item.content)
-    .map((part) => (isRecord(part) && part['type'] === type ? part[field] : undefined))
+    .map((part) => (isJsonObject(part) && part['type'] === type ? part[field] : undefined))
     .filter((text) => typeof text === 'string');
 }
 
@@ -82,14 +83,14 @@ function contentTexts({ output }: UpstreamResponse, type: string, field: string)
  */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
-  if (!isRecord(usage)) return null;
+  if (!isJsonObject(usage)) return null;
   const input = usage['input_tokens'] ?? usage['prompt_tokens'];
   const output = usage['output_tokens'] ?? usage['completion_tokens'];
   // Counts of 0 were never filled in, because no answer uses no tokens.
   if (!isCount(input) || !isCount(output) || input + output === 0) return null;
   if (output === 0 && answerTextOf(response) !== '') return null;
   const detail = (names: readonly string[], field: string): number => {
-    const details = names.map((name) => usage[name]).find(isRecord);
+    const details = names.map((name) => usage[name]).find(isJsonObject);
     const value = details?.[field];
     return isCount(value) ? value : 0;
   };
@@ -112,8 +113,4 @@ function isCount(value: unknown): value is number {
 /** serviceTierOf returns null when the upstream did not report a tier. Few servers except OpenAI's do. */
 export function serviceTierOf({ service_tier: tier }: UpstreamResponse): string | null {
   return typeof tier === 'string' ? tier : null;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

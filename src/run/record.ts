@@ -32,6 +32,8 @@ export interface RunRecord {
   background: boolean;
   /** The response was created with a stream, so that it can be followed by events again. */
   streamed: boolean;
+  /** The response came from our simulator: it costs nothing, and is no usage. */
+  simulated: boolean;
   /** The sequence number of the last stream event in the event log. */
   cursor: number | undefined;
   /** When the response was created, by the worker's clock, in Unix milliseconds. */
@@ -74,6 +76,7 @@ export interface RunProgress {
   upstreamId?: string | undefined;
   background?: boolean;
   streamed?: boolean;
+  simulated?: boolean;
   cursor?: number | undefined;
   responseCreatedAt?: number | undefined;
   seenAt?: number | undefined;
@@ -95,8 +98,8 @@ export interface Spent {
 }
 
 /**
- * RunEnd says how a run ended. `spent` is null when no response has ended with it: none was bought, or the
- * response is still to be stopped and a second call books it.
+ * RunEnd says how a run ended. `spent` is the response that ended with the run. It is null if none was
+ * bought, or if the response has still to be stopped; a second call then books it.
  */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
@@ -111,6 +114,7 @@ const FIELD_NAMES: Record<keyof RunProgress, string> = {
   upstreamId: 'upstream_id',
   background: 'background',
   streamed: 'streamed',
+  simulated: 'simulated',
   cursor: 'cursor',
   responseCreatedAt: 'response_created_at',
   seenAt: 'seen_at',
@@ -179,6 +183,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     upstreamId: fields.get('upstream_id'),
     background: fields.get('background') === '1',
     streamed: fields.get('streamed') === '1',
+    simulated: fields.get('simulated') === '1',
     cursor: number('cursor'),
     responseCreatedAt: number('response_created_at'),
     seenAt: number('seen_at'),

@@ -98,6 +98,29 @@ describe('the simulator as a server', () => {
     });
   });
 
+  it.each([
+    [{}, 'true'],
+    [{ paid: true }, null],
+  ])(
+    'every reply says that it is simulated, unless it stands in for a paid one: %j',
+    async (options, said) => {
+      await withSimulator({ ...options, models: ['o3'] }, async ({ url }) => {
+        const create = (model: string, stream: boolean): Promise<Response> =>
+          fetch(`${url}/responses`, { method: 'POST', body: JSON.stringify({ model, input: 'x', stream }) });
+        const replies = [
+          create('o3', false),
+          create('o3', true),
+          create('o4', false),
+          fetch(`${url}/models`),
+        ];
+        for (const reply of await Promise.all(replies)) {
+          expect(reply.headers.get('o3q-simulated')).toBe(said);
+          await reply.text();
+        }
+      });
+    },
+  );
+
   it('the answer option writes the answers', async () => {
     const answer = ({ text }: { text: string }) => text.toUpperCase();
     await withSimulator({ answer }, async ({ client }) => {

@@ -14,8 +14,8 @@ import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
 
 /**
- * runAttempt runs one attempt of a job, from what its record knows to the outcome, which it writes down. It
- * adopts before it buys.
+ * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
+ * one, and stores the outcome.
  */
 export async function runAttempt(context: AttemptContext): Promise<Outcome> {
   const attempt = startAttempt(context);
@@ -103,7 +103,8 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase);
   const onProgress = async (progress: RunProgress): Promise<void> => {
-    // The identity again: a Redis that was restarted may have forgotten its last second.
+    // The response's identity is written again, because a Redis that was restarted may have lost its last
+    // second.
     const { cancelRequested } = await writer.save({ ...identity, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };
@@ -132,10 +133,14 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
 
 /** Writes down what the end of the response means for its job. */
 async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<Outcome> {
+  const simulated = attempt.purchase?.running.simulated ?? false;
   // It runs no more: a failure from here on does not cancel it.
   attempt.purchase = undefined;
   attempt.ended = response;
   const { model, upstreamModel, prices } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
-  return writeDown(endFrom(withoutFencingToken(response), prices, fallbackFrom), attempt.writer);
+  return writeDown(
+    endFrom(withoutFencingToken(response), prices, { fallbackFrom, simulated }),
+    attempt.writer,
+  );
 }

@@ -16,9 +16,9 @@ import { type Outcome, writeDown } from './outcome.ts';
 import { spentOn, spentUnseen } from './purchase.ts';
 
 /**
- * outcomeOfError turns an error that ended an attempt into its outcome, and writes it down. It throws an
- * unexpected error on: BullMQ tries the job again, as often as attempts are allowed, and a response that is
- * known by then is adopted.
+ * outcomeOfError turns the error that ended an attempt into the attempt's outcome, and stores it. It rethrows
+ * an unexpected error. BullMQ then tries the job again while attempts are left, and the next attempt adopts a
+ * response whose id is stored.
  */
 export async function outcomeOfError(error: unknown, attempt: Attempt): Promise<Outcome> {
   const outcome = await outcomeOfCause(error, attempt);
@@ -178,7 +178,7 @@ async function failed(
   return writeDown({ status: 'failed', error, spent, refusal: failure.refusal }, writer);
 }
 
-/** The upstream's own words, and the setting that helps where a setting helps. */
+/** Returns the upstream's own words and, if a setting would help, the name of the setting. */
 function messageOf({ code, message }: Failure, alias: string): string {
   if (code !== 'model_not_found') return message;
   const end = /[.!?]$/.test(message) ? '' : '.';

@@ -38,8 +38,8 @@ export interface FollowOptions {
 }
 
 /**
- * OpenAI can resume a background stream until five minutes after its creation; half a minute less allows for
- * clocks.
+ * How long after its creation a background stream is resumed. OpenAI allows five minutes; half a minute less
+ * allows for clocks that differ.
  */
 const STREAMABLE_MS = 4.5 * 60_000;
 /** After this many streams that broke without a new event, polling is better. */
@@ -50,37 +50,40 @@ const SLOWEST_POLL_MS = 5000;
 /** A longer Retry-After is cut to this, because the response may have ended by then. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
+/** What following needs of a response. */
+type Followed = Omit<RunningResponse, 'limits' | 'simulated'>;
+
 /**
  * follow follows a response to its end: by its events, by resuming them where they broke off, and by polling
  * when neither works.
  * @throws {Failure} when the response is lost; the reason of the signal when it aborts.
  */
-export async function follow(running: RunningResponse, options: FollowOptions): Promise<UpstreamResponse> {
+export async function follow(running: Followed, options: FollowOptions): Promise<UpstreamResponse> {
   if (hasEnded(running.response)) return running.response;
   const { cursor, outputCharacters } = options;
-  const position = { cursor, outputCharacters, seenAt: Date.now() };
+  const soFar = { cursor, outputCharacters, seenAt: Date.now() };
   let { events } = running;
   for (let fruitless = 0; fruitless < FRUITLESS_STREAMS; ) {
-    const before = position.cursor;
-    const response = events && (await consume(events, position, running, options));
+    const before = soFar.cursor;
+    const response = events && (await consume(events, soFar, running, options));
     options.signal.throwIfAborted();
     if (response !== undefined) return response;
     if (!running.background)
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
     if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
     // Without numbers a resumed stream begins anew, and would tell its text again.
-    if (position.cursor === undefined && position.outputCharacters > 0) break;
-    if (events !== undefined && position.cursor === before) fruitless += 1;
+    if (soFar.cursor === undefined && soFar.outputCharacters > 0) break;
+    if (events !== undefined && soFar.cursor === before) fruitless += 1;
     // Refused, or the upstream is unreachable: polling finds out which.
     events = await options.upstream
-      .resume(running.response.id, position.cursor, options.signal)
+      .resume(running.response.id, soFar.cursor, options.signal)
       .catch(() => undefined);
     if (events === undefined) break;
   }
-  return poll(running.response.id, position.seenAt, options);
+  return poll(running.response.id, soFar.seenAt, options);
 }
 
-interface Position {
+interface FollowState {
   cursor: number | undefined;
   outputCharacters: number;
   seenAt: number;
@@ -92,8 +95,8 @@ interface Position {
  */
 async function consume(
   events: AsyncGenerator<StreamEvent>,
-  position: Position,
-  { response, background }: RunningResponse,
+  soFar: FollowState,
+  { response, background }: Followed,
   { eventLogWriter }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
   let hasAnswer = false;
@@ -101,10 +104,10 @@ async function consume(
   let isWhole = false;
   try {
     for await (const event of events) {
-      position.seenAt = Date.now();
-      position.cursor = event.sequence_number ?? position.cursor;
+      soFar.seenAt = Date.now();
+      soFar.cursor = event.sequence_number ?? soFar.cursor;
       if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
-        position.outputCharacters += event.delta.length;
+        soFar.outputCharacters += event.delta.length;
       }
       const ended = endOf(event, response);
       if (ended !== undefined) return ended;
@@ -118,7 +121,7 @@ async function consume(
         hasAnswer = true;
         isWhole = closesText(event);
       } else if (event.type === STREAM_DONE) isWhole = hasAnswer;
-      eventLogWriter.add(event, { ...position, upstreamStatus: event.response?.status ?? 'in_progress' });
+      eventLogWriter.add(event, { ...soFar, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
     // Nothing else will ever tell more of it; its output is what was streamed.
     if (isWhole && !background) return { ...response, status: 'completed', output: [] };
@@ -197,8 +200,8 @@ function silent(id: string, stallMs: number, refusal: Failure | undefined): Retr
 }
 
 /**
- * A refusal says nothing about the response: one look decides nothing. Only a 404, or a refusal of the lookup
- * itself, may mean that the response is missing, if it is repeated for long enough.
+ * One refused lookup does not show that the response is lost. Only a 404, or a refusal of the lookup itself,
+ * may mean that, and only if it is repeated for long enough.
  */
 async function look(
   id: string,

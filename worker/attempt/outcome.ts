@@ -25,7 +25,9 @@ export type Outcome =
    * `delayMs`.
    */
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
-  /** This job waits for `delayMs`, uncharged: the upstream is busy with what it builds on. */
+  /**
+   * This job waits for `delayMs`, uncharged: the conversation that it continues is in use at the upstream.
+   */
   | { kind: 'held'; failure: RetryableError; delayMs: number }
   /** The worker stops, and gives the job back uncharged. */
   | { kind: 'released' }
@@ -40,13 +42,14 @@ export type Outcome =
 /**
  * endFrom returns what the end of a response means for its job. An answer that was cut short is an answer,
  * with its reason.
- * @param fallbackFrom the upstream model that was the first choice, when another one has answered.
+ * @param options.fallbackFrom the upstream model that was the first choice, when another one has answered.
+ * @param options.simulated the simulator has answered, which costs nothing.
  * @throws {Failure} when the response ended without an answer.
  */
 export function endFrom(
   response: UpstreamResponse,
   prices: PriceList,
-  fallbackFrom: string | null = null,
+  { fallbackFrom = null, simulated = false }: { fallbackFrom?: string | null; simulated?: boolean } = {},
 ): RunEnd {
   if (response.status === 'failed') {
     const { code, message, ...rest } = response.error ?? {};
@@ -70,12 +73,13 @@ export function endFrom(
     spent,
     summary: {
       usage: spent.usage,
-      cost_usd: usdFrom(spent.costNano),
+      simulated,
+      cost_usd: simulated ? 0 : usdFrom(spent.costNano),
       service_tier: serviceTierOf(response),
       answer_preview: answer === null ? null : preview(answer, 500),
       upstream_model: response.model ?? 'unknown',
       fallback_from: fallbackFrom,
-      fallback_extra_usd: usdFrom(extraNano(response, spent, fallbackFrom, prices)),
+      fallback_extra_usd: simulated ? null : usdFrom(extraNano(response, spent, fallbackFrom, prices)),
       incomplete_reason: incompleteReasonOf(response),
       refusal: refusalOf(response),
     },

@@ -33,10 +33,12 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;
   return {
     running: {
-      // Not the status that was seen last: only the upstream has the output of a response that has ended.
+      // The last known status is not kept. Only the upstream has the output of a response that has ended, so
+      // it is looked up.
       response: { id: record.upstreamId, status: 'queued' },
       background: true,
       streamed: record.streamed,
+      simulated: record.simulated,
     },
     cursor: record.cursor,
     outputCharacters: record.outputCharacters,
@@ -45,12 +47,13 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
 }
 
 /** identityOf returns what the record must know of a purchase so that another worker can adopt it. */
-export function identityOf({ running: { response, background, streamed }, createdAt }: Purchase) {
+export function identityOf({ running: { response, background, streamed, simulated }, createdAt }: Purchase) {
   return {
     upstreamId: response.id,
     upstreamStatus: response.status ?? 'in_progress',
     background,
     streamed,
+    simulated,
     responseCreatedAt: createdAt,
   };
 }

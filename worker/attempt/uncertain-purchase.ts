@@ -1,7 +1,7 @@
 import { createWaker } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
 import type { PurchaseMark } from '../../src/run/record.ts';
-import type { Stored } from '../../src/run/writer.ts';
+import type { StorePurchaseAnswer } from '../../src/run/writer.ts';
 import type { Attempt } from './attempt-state.ts';
 import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 
@@ -76,7 +76,8 @@ async function findByFencingToken(
       active.stopRequested.removeEventListener('abort', end);
     });
   if (response === undefined) return undefined;
-  const purchase = newPurchase({ response, background: true, streamed: false }, at);
+  const simulated = upstream.isSimulated();
+  const purchase = newPurchase({ response, background: true, streamed: false, simulated }, at);
   await storeResponseId(purchase, fencingToken, attempt);
   // Its own worker could not count it.
   onPurchase('bought');
@@ -98,6 +99,6 @@ export function storeResponseId(
   purchase: Purchase,
   fencingToken: string,
   { writer }: Pick<Attempt, 'writer'>,
-): Promise<Stored> {
+): Promise<StorePurchaseAnswer> {
   return writer.storePurchase(fencingToken, identityOf(purchase));
 }

@@ -1,3 +1,4 @@
+import { type BoardLimits, NO_BOARD_LIMITS } from '../../src/fair-queue/board-limits.ts';
 import type { FairQueue } from '../../src/fair-queue/fair-queue.ts';
 import { goneReason } from '../../src/models/status.ts';
 import type { QuotaWait } from '../../src/quota/quota.ts';
@@ -13,8 +14,10 @@ export interface QueueStatusReporter {
   empty(): void;
   /** Call this when all workers hold as many jobs as they may. */
   noWorker(source: Source): void;
+  /** Call this when what was set on Bull Board allows no start. Views of jobs say so without a status. */
+  held(source: Source, board: BoardLimits): void;
   /** @param wait undefined: nothing prevents the next start. */
-  moved(source: Source, wait: QuotaWait | undefined): void;
+  moved(source: Source, wait: QuotaWait | undefined, board: BoardLimits): void;
 }
 
 interface Obstacle {
@@ -39,26 +42,35 @@ export function createQueueStatusReporter(
 ): QueueStatusReporter {
   const throughput = createThroughput();
   let last = { kind: '', at: 0 };
-  const write = async ({ reason, notBefore }: Obstacle, { quota, limits }: Source): Promise<void> => {
+  const write = async (
+    { reason, notBefore }: Obstacle,
+    { quota, limits }: Source,
+    board: BoardLimits,
+  ): Promise<void> => {
     const [starts, snapshot] = await Promise.all([fairQueue.starts(), quota.snapshot()]);
     throughput.observe(starts);
-    const { startsPerSecond, basis } = throughput.now(limits, snapshot);
+    const { startsPerSecond, basis } = throughput.now(limits, snapshot, board);
     const durationMs = snapshot.meanDurationMs;
     const words = snapshot.pauses[0]?.words ?? '';
     await fairQueue.reportStatus({ reason: reason(words), startsPerSecond, basis, durationMs, notBefore });
   };
-  const report = (obstacle: Obstacle, source: Source): void => {
+  const report = (obstacle: Obstacle, source: Source, board = NO_BOARD_LIMITS): void => {
     const at = Date.now();
     const isNew = obstacle.kind !== '' && obstacle.kind !== last.kind;
     if (at - last.at < EVERY_MS && !isNew) return;
     last = { kind: obstacle.kind, at };
-    write(obstacle, source).catch(onError);
+    write(obstacle, source, board).catch(onError);
   };
   return {
     empty: () => throughput.reset(),
     noWorker: (source) => report(NO_WORKER, source),
-    moved: (source, wait) =>
-      report(wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }), source),
+    held: (source, board) => report(NOTHING, source, board),
+    moved: (source, wait, board) =>
+      report(
+        wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }),
+        source,
+        board,
+      ),
   };
 }
 

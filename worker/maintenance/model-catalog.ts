@@ -41,19 +41,19 @@ const LIST_ANSWER_MS = 30_000;
 
 /**
  * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, so that their
- * fallbacks take over. It never reports a model earlier. Once an hour one worker of the fleet also asks the
- * upstream for its list of models. Which models are about to be shut down is logged by each worker once, and
+ * fallbacks take over. It never reports a model earlier. Each worker once, and one worker of the fleet once an
+ * hour, also asks the upstream for its list of models. Which models are about to be shut down is logged by each worker once, and
  * by one worker of the fleet each day.
  */
 export function keepCatalog(options: CatalogOptions): Catalog {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const warned = new Set<string>();
+  const rounds: Rounds = { warned: new Set(), hasAsked: false };
   let timer: NodeJS.Timeout | undefined;
   const begin = (inMs: number): void => {
     timer = setTimeout(
       () => {
-        round(options, warned, signal)
+        round(options, rounds, signal)
           .catch((error: Error) => {
             if (!signal.aborted) options.onError(error);
           })
@@ -73,15 +73,27 @@ export function keepCatalog(options: CatalogOptions): Catalog {
   };
 }
 
-/** @param warned the shutdowns of which this worker has warned. */
-async function round(options: CatalogOptions, warned: Set<string>, signal: AbortSignal): Promise<void> {
+interface Rounds {
+  /** The shutdowns of which this worker has warned. */
+  warned: Set<string>;
+  /** Whether the upstream has answered this worker. */
+  hasAsked: boolean;
+}
+
+async function round(options: CatalogOptions, rounds: Rounds, signal: AbortSignal): Promise<void> {
+  const { warned } = rounds;
   const { redis, prefix, queues, quotas } = options;
   const names = [...new Set(queues.flatMap(({ upstreamModels }) => upstreamModels))];
   const claim = `${catalogKey(prefix)}:claim:${names.join(',')}`;
-  // The claim lasts only until the next round: a worker that stops or dies in the middle must not keep the
-  // fleet from asking for an hour.
+  // The claim lasts only until the next round. Otherwise a worker that dies while it asks would keep all
+  // workers from asking for an hour.
   const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
-  if (isMine && (await ask(names, options, signal))) await redis.pexpire(claim, HOUR_MS - JITTER_MS);
+  // Each worker asks once: it learns whether the upstream is the simulator before it starts jobs by budgets.
+  if (isMine || !rounds.hasAsked) {
+    const isAnswered = await ask(names, options, signal);
+    rounds.hasAsked ||= isAnswered;
+    if (isMine && isAnswered) await redis.pexpire(claim, HOUR_MS - JITTER_MS);
+  }
   const catalog = await readCatalog(redis, prefix);
   const dateOf = (name: string): string | undefined => shutdownDateIn(catalog, name);
 
@@ -177,7 +189,7 @@ async function warnOfOutliving(
   if (end === undefined) return;
   const endMs = shutdownTime(end.date);
   const [waiting, delayedByBullmq, delayed, status] = await Promise.all([
-    bullmqSets.fairQueueLength(),
+    bullmqSets.parkedCount(),
     redis.zcount(keys.queue('delayed'), delayedScore(endMs), `(${WAITING_SCORE}`),
     redis.zcount(keys.fairQueue('due'), endMs, '+inf'),
     fairQueue.status(),

@@ -48,7 +48,10 @@ export interface Reservation {
    * @returns whether all workers wait now, so that the job may wait too.
    */
   refused(error: unknown): Promise<boolean>;
-  /** Records that the response failed which the upstream had accepted. @returns as `refused` does. */
+  /**
+   * Records that a response failed after the upstream had accepted its create. @returns the same as
+   * `refused`.
+   */
   failedInside(error: unknown): Promise<boolean>;
   /**
    * Reports what concerns all workers, whatever has become of the create request.

@@ -26,7 +26,7 @@ export interface ReserveOptions {
    * Tenants that this dispatcher has paused. The listener for their ended jobs takes a tenant out and resumes
    * it.
    */
-  pausedHere: Set<string>;
+  ownPausedTenants: Set<string>;
   /** Starts so many jobs at most. Default: all. */
   most?: number;
 }
@@ -106,7 +106,7 @@ async function reserveOfTenants(
   {
     fairQueue,
     tenantLimits,
-    pausedHere,
+    ownPausedTenants,
     source: { name, quota },
     needsOf,
   }: ReserveOptions & { source: Source; needsOf: (jobs: readonly NextJob[]) => Need[] },
@@ -133,7 +133,7 @@ async function reserveOfTenants(
     for (const tenant of new Set(some.filter((job) => tenantJobs.has(job)).map((job) => job.tenant))) {
       // Before the limits are read, so that no end of a job is missed from here on.
       looked.add(tenant);
-      pausedHere.add(tenant);
+      ownPausedTenants.add(tenant);
       const own = some.filter((job) => job.tenant === tenant);
       const reservation = await tenantLimits.reserve(
         tenant,
@@ -166,13 +166,13 @@ async function reserveOfTenants(
         // No pause while a job that its limits allow has not started: the tenant waits for the quota, like
         // all others.
         if (pause === undefined || allowed.some((job) => job.tenant === tenant && !started.has(job))) {
-          pausedHere.delete(tenant);
+          ownPausedTenants.delete(tenant);
           continue;
         }
         count += 1;
         await fairQueue.pauseTenant(tenant, pause.untilMs, pause.reason);
         // One of its jobs has ended since.
-        if (!pausedHere.has(tenant)) await fairQueue.resumeTenant(tenant);
+        if (!ownPausedTenants.has(tenant)) await fairQueue.resumeTenant(tenant);
       }
       return count;
     },

@@ -38,9 +38,8 @@ export interface TenantLimits {
   isLimited(tenant: string): boolean;
   /**
    * Reserves what jobs of one tenant need of its limits, in their order, up to the first for which there is
-   * not enough.
-   * @param options.dry reserves nothing, and returns what would be reserved. It may take the spending from
-   *   the last reservation, which lets too much through at worst.
+   * not enough. @param options.dry reserves nothing, and returns what would be reserved. It may use the
+   * spending as the last reservation read it. At worst it then returns too much.
    */
   reserve(
     tenant: string,
@@ -53,12 +52,22 @@ const LOOK_AGAIN_MS = 1000;
 /** Budget becomes free when jobs have cost less than expected, and at midnight UTC. */
 const LOOK_AT_BUDGET_MS = 5000;
 
-export function createTenantLimits(
-  tenants: Models['tenants'],
-  tenantQuotas: TenantQuotas,
-  prices: PriceList,
-  usage: UsageStore,
-): TenantLimits {
+export interface TenantLimitsOptions {
+  tenants: Models['tenants'];
+  tenantQuotas: TenantQuotas;
+  prices: PriceList;
+  usage: UsageStore;
+  /** Whether the upstream is the simulator: its answers cost nothing, and budgets do not count. */
+  isSimulated: () => boolean;
+}
+
+export function createTenantLimits({
+  tenants,
+  tenantQuotas,
+  prices,
+  usage,
+  isSimulated,
+}: TenantLimitsOptions): TenantLimits {
   const limitsOf = (tenant: string) => (Object.hasOwn(tenants, tenant) ? tenants[tenant] : undefined);
   /** What each tenant had spent by the last reservation, in nano-dollars. */
   const lastSpent = new Map<string, { day: string; nano: number }>();
@@ -101,7 +110,8 @@ export function createTenantLimits(
     },
 
     async reserve(tenant, jobs, { dry = false } = {}) {
-      const { maxInFlight, dailyBudgetUsd: budgetUsd } = limitsOf(tenant) ?? {};
+      const { maxInFlight, dailyBudgetUsd } = limitsOf(tenant) ?? {};
+      const budgetUsd = isSimulated() ? undefined : dailyBudgetUsd;
       // Without a budget the cost of a job does not matter.
       const priced = budgetUsd === undefined ? jobs.map(({ id }) => ({ id, costNano: 0 })) : costsOf(jobs);
       const reply = await tenantQuotas.reserve(tenant, priced, { maxInFlight, dry });

@@ -11,7 +11,7 @@ import { type CreateCall, createCreateCall, type Patience, type Send } from './c
 import { createEndingCalls } from './ending.ts';
 import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
-import { baseOf, fetchThrough } from './fetch.ts';
+import { baseOf, fetchThrough, isSimulated } from './fetch.ts';
 import { parsed } from './refusal-body.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import { bodyOf } from './server-sent-events.ts';
@@ -43,6 +43,8 @@ export interface Upstream {
    * @throws {Failure} when a later try may succeed.
    */
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
+  /** Whether the latest successful reply came from our simulator. */
+  isSimulated(): boolean;
   /** For how long a create whose signal has aborted may still return its id, in milliseconds. */
   readonly graceMs: number;
   /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
@@ -110,6 +112,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   });
 
   const yieldWhenBusy = createYieldWhenBusy(BUSY_MS);
+  let simulated = false;
+  const note = (reply: globalThis.Response): boolean => {
+    simulated = isSimulated(reply);
+    return simulated;
+  };
   const send: Send = async (parameters, { connection, signal, answerMs, headers }) => {
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
@@ -120,17 +127,17 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         timeout: Math.min(answerMs ?? NO_LIMIT_MS, NO_LIMIT_MS),
       })
       .asResponse();
-    const limits = advertisedLimitsOf(reply.headers);
+    const said = { limits: advertisedLimitsOf(reply.headers), simulated: note(reply) };
     const body = await bodyOf(asUndici(reply), connection.signal);
     if (body.kind === 'json') {
       const contentType = reply.headers.get('content-type') ?? '';
-      return { kind: 'body', limits, body: body.text, contentType };
+      return { kind: 'body', ...said, body: body.text, contentType };
     }
     const events = streamEvents(body.messages, errorIn(reply));
     const silenceMs = answerMs === undefined ? undefined : patience.silenceMs;
     return {
       kind: 'events',
-      limits,
+      ...said,
       events: connected(events, { connection, signal, silenceMs, firstEventFirst: true, yieldWhenBusy }),
     };
   };
@@ -149,7 +156,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         address: client.baseURL,
         hasOwnAccount,
       });
-      // The limits of another project say nothing about the other jobs.
+      // A job that names a project of its own gets that project's limits, which do not apply to other jobs.
       return hasOwnAccount ? { ...running, limits: undefined } : running;
     },
 
@@ -159,6 +166,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           const reply = await client.responses
             .retrieve(id, {}, { signal: connection.signal, headers })
             .asResponse();
+          note(reply);
           // The response is parsed here. The SDK would add `output_text`, which is the whole answer again,
           // and would throw for a response without output.
           const body = await reply.text();
@@ -203,6 +211,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         return await judged(() =>
           withConnection(signal, patience.answerMs, async (connection) => {
             const reply = await client.models.list({ signal: connection.signal }).asResponse();
+            note(reply);
             return listedFrom(await reply.json());
           }),
         );
@@ -213,6 +222,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       }
     },
 
+    isSimulated: () => simulated,
     graceMs: patience.graceMs,
     lostMs: patience.lostMs,
     slots,

@@ -70,7 +70,7 @@ export interface CreateOptions {
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
 /** Reply is the server's answer: a stream, or a whole body. */
-export type Reply = { limits: AdvertisedLimits } & (
+export type Reply = { limits: AdvertisedLimits; simulated: boolean } & (
   | { kind: 'events'; events: AsyncGenerator<StreamEvent> }
   | { kind: 'body'; body: string; contentType: string }
 );
@@ -173,7 +173,7 @@ async function post(
         ? fromBody(reply, asked)
         : await fromEvents(reply.events, () => answerTimer?.refresh());
     if (background) capabilities.answered(Date.now() - sentAt);
-    return { ...running, limits: reply.limits };
+    return { ...running, limits: reply.limits, simulated: reply.simulated };
   } catch (error: unknown) {
     end();
     if (late) {
@@ -196,6 +196,9 @@ function tooLate(answerMs: number, cause: unknown): RetryableError {
   });
 }
 
+/** What the answer itself says, beside its headers. */
+type Bought = Omit<RunningResponse, 'limits' | 'simulated'>;
+
 /**
  * Some servers answer with JSON although the request asks for a stream. An answer that comes at once and in
  * the foreground is the whole answer, whatever its status says.
@@ -203,7 +206,7 @@ function tooLate(answerMs: number, cause: unknown): RetryableError {
 function fromBody(
   { body, contentType }: { body: string; contentType: string },
   asked: Mode & { upstreamModel: string },
-): RunningResponse {
+): Bought {
   const value = parsed(body);
   if (!isUpstreamResponse(value)) {
     throw (
@@ -223,10 +226,7 @@ function fromBody(
  * Reads until the first event with content. Some servers begin with the text and never send an id. @param
  * onSignOfLife called for each event before that one.
  */
-async function fromEvents(
-  events: AsyncGenerator<StreamEvent>,
-  onSignOfLife: () => void,
-): Promise<RunningResponse> {
+async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () => void): Promise<Bought> {
   for (;;) {
     const { done, value } = await events.next();
     if (done)

@@ -104,6 +104,14 @@ function speaksTls({ hostname, port }: URL): Promise<boolean> {
   });
 }
 
+/**
+ * isSimulated says whether a reply came from our simulator, by a header that no other server sends. A
+ * simulator that stands in for a paid upstream leaves it out.
+ */
+export function isSimulated({ headers }: { headers: Pick<Headers, 'get'> }): boolean {
+  return headers.get('o3q-simulated') === 'true';
+}
+
 async function enveloped(reply: Response): Promise<Response> {
   const body = await reply.text().catch(() => '');
   const headers = new Headers(reply.headers);

@@ -18,6 +18,8 @@ export interface RunningResponse {
   background: boolean;
   /** It was created with a stream, and can be streamed again. */
   streamed: boolean;
+  /** The server has said that it is our simulator, so that nothing is paid. */
+  simulated: boolean;
   /**
    * The upstream's limits, as the answer to the create stated them; undefined: another attempt sent the
    * create, or the job's headers chose another project, whose limits are its own.

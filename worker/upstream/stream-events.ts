@@ -1,3 +1,4 @@
+import { isJsonObject } from '../../src/job/exact-json.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import type { SseMessage } from './server-sent-events.ts';
@@ -63,12 +64,12 @@ function eventFrom(
   if (value === undefined) return SIGN_OF_LIFE;
   const type = typeof value['type'] === 'string' ? value['type'] : typeFrom(name, value);
   const error = value['error'];
-  if (isRecord(error) && !type.startsWith('response.')) throw errorOf(error);
+  if (isJsonObject(error) && !type.startsWith('response.')) throw errorOf(error);
   const event = value as StreamEvent;
   event.type = type;
   for (const place of PLACES) if (place in event && !Number.isSafeInteger(event[place])) delete event[place];
   if ('item_id' in event && typeof event.item_id !== 'string') delete event.item_id;
-  if ('response' in event && !isRecord(event.response)) delete event.response;
+  if ('response' in event && !isJsonObject(event.response)) delete event.response;
   return event;
 }
 
@@ -81,7 +82,7 @@ function typeFrom(name: string | undefined, fields: Record<string, unknown>): st
 function parsed(data: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(data);
-    return isRecord(value) ? value : undefined;
+    return isJsonObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -119,8 +120,4 @@ function withoutNulls(response: UpstreamResponse): Partial<UpstreamResponse> {
   return Object.fromEntries(
     Object.entries(response).filter(([, value]) => value !== null && value !== undefined),
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -53,7 +53,7 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     }
   };
 
-  const process = async (job: Job, token = ''): Promise<unknown> => {
+  const processWebhook = async (job: Job, token = ''): Promise<unknown> => {
     const sent = await send(job);
     if (sent === 'released') {
       // Another worker sends the webhook again, and this try is not counted. A receiver that already has the
@@ -85,7 +85,7 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
       backoffStrategy: (attemptsMade: number) => jittered(delayAfter(attemptsMade, retryDelaysMs)),
     },
   };
-  const worker = new JobWorker(DELIVERY_QUEUE_IN_REDIS, process, bullmq, () => {
+  const worker = new JobWorker(DELIVERY_QUEUE_IN_REDIS, processWebhook, bullmq, () => {
     // Closing interrupts nothing, because each delivery ends by itself within the receiver's time limit.
   });
   worker.on('error', (error) => {

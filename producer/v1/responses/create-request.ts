@@ -23,6 +23,13 @@ export const queueHeaders = z.object({
   'o3q-delay-ms': wholeNumber
     .optional()
     .describe('How long to wait before the request may start, in milliseconds.'),
+  'o3q-again': z
+    .enum(['0', '1'])
+    .optional()
+    .describe(
+      '1: a new answer. By default a call without an Idempotency-Key gets the job of an earlier call with the ' +
+        'same request whose connection broke less than ten minutes ago, before its answer was delivered.',
+    ),
   'o3q-on-disconnect': z
     .enum(['continue', 'cancel'])
     .optional()

@@ -1,10 +1,10 @@
-import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../../http/route.ts';
 import { SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
 import { createResponse } from '../../openapi/operations/v1.ts';
 import { type EnqueuedResponse, enqueueResponse } from '../enqueue.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { throughOutages } from '../retry-through-outage.ts';
+import { createUndelivered, type UndeliveredCall } from '../undelivered.ts';
 import { bodyFrom, jobRequestFrom } from './create-request.ts';
 import { type ForegroundOptions, foregroundReply, refuseLikeUpstream, withFirstWord } from './foreground.ts';
 import { isBackground, responseObject } from './response-object.ts';
@@ -17,6 +17,7 @@ import { responseEvents } from './response-stream.ts';
  * their callers.
  */
 export function createResponseRoute(headersMs: number, draining: AbortSignal): Route {
+  const undelivered = createUndelivered(draining);
   return {
     method: 'post',
     path: '/v1/responses',
@@ -24,31 +25,35 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
     async handle({ queue, headers, body: input, signal }: RouteInput) {
       const body = bodyFrom(input);
       const request = await jobRequestFrom(body, headers, queue);
-      const { delivered, ...enqueued } = await enqueueResponse(request, body, headers, queue);
+      const { call, ...enqueued } = await enqueueResponse(request, headers, queue, undelivered);
+      /** Whether what is being sent is the whole answer: a stream may end without it. */
       let isWhole = body['stream'] !== true;
-      let isSent = false;
+      let isDelivered = false;
+      /** Whether this producer ended the call without an answer: its caller did not disconnect. */
+      let isGivenUp = false;
       const sent = (): void => {
-        if (!isWhole) return;
-        isSent = true;
-        delivered();
+        isGivenUp = !isWhole;
+        if (isGivenUp) return;
+        isDelivered = true;
+        call?.end('forgotten').catch(() => {});
       };
-      if (headers['o3q-on-disconnect'] === 'cancel') {
-        onAbort(signal, () => {
-          if (isSent || draining.aborted) return;
-          // The SDK that asks again, because its connection broke, must not find a cancelled job.
-          delivered();
-          cancelThrough(enqueued.job.id, queue, draining);
-        });
-      }
+      onAbort(signal, () => {
+        if (isDelivered) return;
+        const isDisconnect = !isGivenUp && !draining.aborted;
+        const isCancelled = headers['o3q-on-disconnect'] === 'cancel' && isDisconnect;
+        const id = isCancelled ? enqueued.job.id : undefined;
+        breakOff(call, id, { queue, signal: draining }).catch(() => {});
+      });
       try {
         const onEnd = (): void => {
           isWhole = true;
         };
         return { ...(await replyTo(body, enqueued, { queue, signal, headersMs, onEnd })), sent };
       } catch (error: unknown) {
+        isGivenUp = true;
         if (!(error instanceof OpenAiError)) throw error;
+        // A refusal is an answer like any other: once it has gone out, no later call gets this job.
         isWhole = true;
-        // A refusal is an answer like any other: once it has gone out, no retry needs to find the job.
         return { status: error.status, headers: error.headers, body: error, sent };
       }
     },
@@ -60,9 +65,18 @@ function onAbort(signal: AbortSignal, action: () => void): void {
   else signal.addEventListener('abort', action, { once: true });
 }
 
-/** A job that has ended in the meantime stays as it is. */
-function cancelThrough(id: string, queue: TenantQueue, signal: AbortSignal): void {
-  throughOutages(() => queue.cancel(id), signal).catch(() => {});
+/**
+ * breakOff ends a call whose connection has closed before the answer was delivered.
+ * @param cancelled the job to cancel, unless a retry has taken it or it has ended; undefined: none.
+ */
+async function breakOff(
+  call: UndeliveredCall | undefined,
+  cancelled: string | undefined,
+  { queue, signal }: Pick<ForegroundOptions, 'queue' | 'signal'>,
+): Promise<void> {
+  const isHeld = await call?.end(cancelled === undefined ? 'left' : 'forgotten');
+  if (cancelled === undefined || isHeld === false) return;
+  await throughOutages(() => queue.cancel(cancelled), signal);
 }
 
 async function replyTo(

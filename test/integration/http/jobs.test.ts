@@ -29,7 +29,7 @@ const remove = (id: string): Promise<Answer> => call(instance.url, 'DELETE', `/j
 
 /** Everything that a view of that status has, and nothing else. */
 function base(id: string, question: string): Record<string, unknown> {
-  const spent = { purchases: 1, uncertain_purchases: 0, cost_usd: null };
+  const spent = { purchases: 1, uncertain_purchases: 0, cost_usd: null, simulated: false };
   return { id, model: 'o3', tenant: null, question, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
 const cost = { cost_usd: expect.any(Number) };
@@ -66,6 +66,7 @@ it('a question is accepted at once, answered in the background, and the result c
     result: {
       usage,
       cost_usd: job.cost_usd,
+      simulated: false,
       service_tier: 'default',
       answer_preview: expect.stringContaining('Why is the sky dark at night?'),
       upstream_model: expect.stringMatching(/^o3/),
@@ -81,6 +82,7 @@ it('a question is accepted at once, answered in the background, and the result c
     answer: expect.stringContaining('Why is the sky dark at night?'),
     usage,
     cost_usd: job.cost_usd,
+    simulated: false,
     service_tier: 'default',
     model: 'o3',
     upstream_model: job.result.upstream_model,

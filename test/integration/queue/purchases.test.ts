@@ -37,6 +37,7 @@ const bought = (upstreamId: string): Bought => ({
   upstreamStatus: 'queued',
   background: true,
   streamed: true,
+  simulated: false,
   responseCreatedAt: Date.now(),
 });
 

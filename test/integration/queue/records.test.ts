@@ -31,6 +31,7 @@ const COMPLETED: RunEnd = {
   summary: {
     usage: null,
     cost_usd: null,
+    simulated: false,
     service_tier: null,
     answer_preview: 'Because.',
     upstream_model: 'o3',

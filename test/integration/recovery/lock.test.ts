@@ -70,7 +70,7 @@ describe('a job', () => {
     expect(world.bought('Whose?')).toHaveLength(1);
   });
 
-  it('hands over what was bought without the lock: the worker that has it adopts it', async () => {
+  it('hands over what was bought without the lock: the worker that has the lock adopts it', async () => {
     await start({ workers: 1 });
     world.gate.shut(CREATES);
     const { id } = await world.ask('Mine?', { sim_think_ms: '2000' });
@@ -164,6 +164,7 @@ describe('a job', () => {
     const summary = {
       usage: null,
       cost_usd: null,
+      simulated: false,
       service_tier: null,
       answer_preview: 'Yes.',
       upstream_model: 'o3',

@@ -1,4 +1,5 @@
 import { O3Client } from '../../../src/client/o3-client.ts';
+import { eventually } from '../../support/eventually.ts';
 import { startTestCluster, type TestCluster } from '../../support/redis/redis-cluster.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
 
@@ -39,6 +40,13 @@ test('on a Redis Cluster, jobs of two models run, are listed together, cancelled
   expect((await client.list()).jobs.map(({ id }) => id)).toEqual([later.id, second.id]);
 });
 
+test('on a Redis Cluster, each model has the heartbeat of the worker', async () => {
+  expect(await client.models()).toMatchObject([
+    { model: 'o3', state: { status: 'open', workers: 1, free_slots: 50 } },
+    { model: 'sol', state: { status: 'open', workers: 1, free_slots: 50 } },
+  ]);
+});
+
 test('on a Redis Cluster, an active job is cancelled by another node', async () => {
   const { id } = await client.enqueue({ question: 'Think for ever', metadata: { sim: 'stall' } });
   const waiting = client.wait(id);
@@ -54,4 +62,22 @@ test('on a Redis Cluster, an idempotency key belongs to one job across all model
   expect(ids).toHaveLength(2);
   expect(new Set(ids).size).toBe(1);
   expect((await client.list({ q: 'once?' })).jobs).toHaveLength(1);
+});
+
+test('on a Redis Cluster, a call of /v1 whose connection broke leaves its job to the next one', async () => {
+  const ask = (signal?: AbortSignal) =>
+    fetch(`${instance.url}/v1/responses`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'o3', input: 'Broken?', metadata: { sim_think_ms: '1000' } }),
+      ...(signal !== undefined && { signal }),
+    });
+  instance.simulator.ledger.reset();
+  const gone = new AbortController();
+  const broken = ask(gone.signal).catch(() => 'broken');
+  await eventually(() => expect(instance.simulator.ledger.totals().purchases).toBe(1));
+  gone.abort();
+  expect(await broken).toBe('broken');
+  expect(await (await ask()).json()).toMatchObject({ status: 'completed' });
+  expect(instance.simulator.ledger.totals().purchases).toBe(1);
 });

@@ -80,6 +80,7 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       incomplete_reason: null,
       refusal: null,
       cost_usd: expect.any(Number),
+      simulated: false,
       fallback_from: null,
       fallback_extra_usd: null,
       service_tier: 'default',

@@ -20,6 +20,7 @@ const base = {
   purchases: 1,
   uncertain_purchases: 0,
   cost_usd: null,
+  simulated: false,
 };
 const finished = {
   started_at: '2025-11-23T03:00:01.000Z',
@@ -66,9 +67,11 @@ export const completed: CompletedJob = {
   ...finished,
   status: 'completed',
   cost_usd: 0.009812,
+  simulated: false,
   result: {
     usage,
     cost_usd: 0.009812,
+    simulated: false,
     service_tier: 'default',
     answer_preview: 'Rayleigh scattering.',
     upstream_model: 'o3-2025-04-16',
@@ -90,6 +93,7 @@ export const result: JobResult = {
   answer: 'Rayleigh scattering.',
   usage,
   cost_usd: 0.009812,
+  simulated: false,
   service_tier: 'default',
   model: 'o3',
   upstream_model: 'o3-2025-04-16',

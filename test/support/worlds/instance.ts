@@ -7,7 +7,7 @@ import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import type { Recovery } from '../../../worker/job-worker.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
-import { createWorker, type O3Worker } from '../../../worker/worker.ts';
+import { type O3Worker, startWorker } from '../../../worker/worker.ts';
 import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
 
 export interface InstanceOptions {
@@ -58,7 +58,7 @@ const SHUTDOWN_MS = 5000;
 
 export async function startInstance(options: InstanceOptions = {}): Promise<Instance> {
   const redis = options.redis ?? (await startTestRedis());
-  const simulator = createSimulator({ thinkMs: 30, ...options.simulator });
+  const simulator = createSimulator({ thinkMs: 30, paid: true, ...options.simulator });
   const upstreamUrl = (await simulator.listen(0)).url;
   const models = {
     ...quickModels(),
@@ -90,7 +90,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     workers,
     logLines,
     addWorker() {
-      const worker = createWorker({
+      const worker = startWorker({
         ...common,
         concurrency: options.concurrency ?? 100,
         upstream: { apiKey: 'sk-test-key', baseUrl: upstreamUrl },
@@ -111,6 +111,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     },
   };
   for (let i = 0; i < (options.workers ?? 1); i += 1) instance.addWorker();
+  await Promise.all(workers.map(({ alive }) => alive));
   return instance;
 }
 

@@ -22,10 +22,12 @@ const base = {
   purchases: 1,
   uncertain_purchases: 0,
   cost_usd: null,
+  simulated: false,
 };
 const result = {
   usage: null,
   cost_usd: null,
+  simulated: false,
   service_tier: null,
   answer_preview: '',
   upstream_model: 'o3',

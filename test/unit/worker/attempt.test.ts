@@ -112,10 +112,12 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
 function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
   const upstream: Upstream = {
     withHeaders: () => upstream,
+    isSimulated: () => false,
     create: async () => {
       done.push('create');
       if (create !== undefined) throw create;
-      return { response: { id: 'resp_1', status: 'queued' }, background: true, streamed: false };
+      const response = { id: 'resp_1', status: 'queued' };
+      return { response, background: true, streamed: false, simulated: false };
     },
     retrieve: async () => {
       done.push('look');

@@ -57,6 +57,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
       cancel: async () => null,
       delete: async () => true,
       listModels: async () => undefined,
+      isSimulated: () => false,
       graceMs: 0,
       lostMs: 60_000,
       slots: createSemaphore(1),
@@ -75,7 +76,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
   return { options, resumedAfter, progress, polledAt, controller };
 }
 
-const streamed = (events?: AsyncGenerator<StreamEvent>): RunningResponse => ({
+const streamed = (events?: AsyncGenerator<StreamEvent>): Omit<RunningResponse, 'simulated'> => ({
   response: thinking,
   background: true,
   streamed: true,

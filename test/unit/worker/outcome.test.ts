@@ -38,7 +38,7 @@ describe('endFrom', () => {
     ['gpt-6.1-sol', null, null],
   ])('says what the answer of %s costs more than that of %s would: %s', (model, from, extra) => {
     const usage = { input_tokens: 1000, output_tokens: 500 };
-    const end = endFrom({ id: 'r', status: 'completed', model, usage }, PRICES, from);
+    const end = endFrom({ id: 'r', status: 'completed', model, usage }, PRICES, { fallbackFrom: from });
     expect(end).toMatchObject({ summary: { fallback_from: from, fallback_extra_usd: extra } });
   });
 
@@ -92,6 +92,7 @@ describe('outcomeOf', () => {
     const summary = {
       usage: null,
       cost_usd: null,
+      simulated: false,
       service_tier: null,
       answer_preview: '',
       upstream_model: 'o3',

@@ -121,14 +121,14 @@ describe('the events of a stream', () => {
     ]);
   });
 
-  it('are signs of life where they say nothing', async () => {
+  it('are signs of life when they have no content', async () => {
     const alive = { type: 'keepalive' };
     const nothing = [undefined, '', 'null', '7', '[]', '{"type": "response.cr'];
     expect(await eventsIn(nothing.map((data) => ({ name: 'ping', data })))).toEqual(nothing.map(() => alive));
     expect(await eventsIn([{ name: undefined, data: ' [DONE]' }])).toEqual([{ type: STREAM_DONE }]);
   });
 
-  it('have no places that are no numbers', async () => {
+  it('lose places that are not numbers', async () => {
     const [event] = await eventsIn([
       message({
         type: 'x',

@@ -1,0 +1,189 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { canonicalJson } from '../../src/job/exact-json.ts';
+import type { ParsedRequest } from '../../src/job/request.ts';
+import { endUndelivered, openUndelivered } from '../../src/lua/enqueue/undelivered.ts';
+import type { TenantStorage } from '../../src/queue/tenant-queue.ts';
+import { producerHeartbeatKey, undeliveredKeysOf } from '../../src/redis/keys.ts';
+import { throughOutages } from './retry-through-outage.ts';
+
+/**
+ * Undelivered remembers calls without an idempotency key until their answer is delivered. When a connection
+ * breaks before that, the next call with the same request gets the same idempotency key, and with it the job
+ * of the first one.
+ *
+ * Two calls that are answered at the same time never share a key. So a producer must be told apart from one
+ * that was killed with its calls: while it answers calls it renews a heartbeat. ARCHITECTURE.md has the
+ * states.
+ */
+export interface Undelivered {
+  /** Begins a call. Its record is in Redis before its job can be. */
+  open(request: ParsedRequest, options: OpenOptions): Promise<UndeliveredCall>;
+}
+
+export interface OpenOptions {
+  storage: TenantStorage;
+  /** Whether the caller says that it has sent this request before. */
+  isRetry: boolean;
+  /** Whether the caller wants a new answer, and not that of an earlier equal call. */
+  isAgain: boolean;
+}
+
+export interface UndeliveredCall {
+  readonly idempotencyKey: string;
+  /**
+   * Ends the call. Its key is `left` to the next call with the same request, or `forgotten`: the answer is
+   * delivered, or no other call may get this job. While Redis is away, the call goes on until it is back.
+   * @returns whether the call still held the key. A retry may have taken it.
+   */
+  end(key: 'left' | 'forgotten'): Promise<boolean>;
+}
+
+/** How long a job is left for the next call, and how long the last heartbeat of a producer is kept. */
+const LEFT_MS = 10 * 60 * 1000;
+/** How many jobs are left for one request at most: the newest ones. */
+const MOST_LEFT = 100;
+/** How long a call is remembered while its producer answers it. */
+const OPEN_MS = 24 * 3600 * 1000;
+const HEARTBEAT_MS = 500;
+/** The age of the last heartbeat of a producer that counts as dead: eight were missed. */
+const DEAD_MS = 4000;
+const LOOK_EVERY_MS = 100;
+
+/**
+ * createUndelivered makes the record for one producer process.
+ * @param draining aborts when the producer is about to stop, and no longer waits for a Redis that is away.
+ */
+export function createUndelivered(draining: AbortSignal): Undelivered {
+  const producer = randomUUID();
+  const heart = createHeart(producer);
+  return {
+    async open(request, { storage, isRetry, isAgain }) {
+      const { redis, guard } = storage;
+      const keys = { ...undeliveredKeysOf(storage.prefix, hashOf(storage.tenant, request)) };
+      const call = randomUUID();
+      const args = { producer, call, leftMs: LEFT_MS, openMs: OPEN_MS };
+      const newKey = `${isAgain ? 'again' : 'asked'}-${randomUUID()}`;
+      const flags = { newKey, isRetry: isRetry ? '1' : '0', isAgain: isAgain ? '1' : '0' };
+      const producers = watchProducers(producer, storage);
+      /** Takes or makes a key. */
+      const hold = async (): Promise<string> => {
+        for (;;) {
+          const answer = await guard(() =>
+            openUndelivered.run(redis, { keys, args: { ...args, ...flags }, rest: producers.states() }),
+          );
+          const [outcome, ...values] = answer as string[];
+          if (outcome !== 'look') return values[0] ?? newKey;
+          await Promise.all(values.map((id) => producers.look(id)));
+          // In this time a producer notices that a connection has closed, and its call leaves the key.
+          await pause(LOOK_EVERY_MS);
+        }
+      };
+      const stopHeart = await heart.beatFor(storage);
+      let key: string;
+      try {
+        key = await hold();
+      } catch (error: unknown) {
+        stopHeart();
+        throw error;
+      }
+      return {
+        idempotencyKey: key,
+        async end(what) {
+          const isLeft = what === 'left' ? '1' : '0';
+          const ends = { producer, call, key, isLeft, leftMs: LEFT_MS, mostLeft: MOST_LEFT };
+          try {
+            const held = await throughOutages(
+              () => guard(() => endUndelivered.run(redis, { keys, args: ends })),
+              draining,
+            );
+            return held === 1;
+          } finally {
+            stopHeart();
+          }
+        },
+      };
+    },
+  };
+}
+
+function hashOf(tenant: string, request: ParsedRequest): string {
+  return createHash('sha256')
+    .update(`${tenant}\0${canonicalJson(request)}`)
+    .digest('hex');
+}
+
+/** Producers tells which producers are alive. */
+interface Producers {
+  /** Looks once at a producer whose state is not known. */
+  look(producer: string): Promise<void>;
+  /** Each producer whose state is known by now, followed by its state. */
+  states(): string[];
+}
+
+/**
+ * watchProducers begins to look, for the producer `own`. Another producer is alive if a heartbeat comes after
+ * the first look: it may have been killed right after an earlier one. That takes as long as a heartbeat, and
+ * for a dead producer some seconds. `gone`: the last heartbeat is so old that it is no longer kept.
+ */
+function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): Producers {
+  const known = new Map<string, 'alive' | 'dead' | 'gone'>();
+  /** What PTTL said at the last look, and when the first one was. */
+  const seen = new Map<string, { leftMs: number; since: number }>();
+  return {
+    async look(producer) {
+      if (producer === own) {
+        known.set(producer, 'alive');
+        return;
+      }
+      const leftMs = await guard(() => redis.pttl(producerHeartbeatKey(prefix, producer)));
+      const { leftMs: before, since } = seen.get(producer) ?? { leftMs, since: Date.now() };
+      seen.set(producer, { leftMs, since });
+      // PTTL is negative for a key that does not exist.
+      const isOld = leftMs >= 0 && LEFT_MS - leftMs >= DEAD_MS;
+      if (leftMs > before) known.set(producer, 'alive');
+      else if (isOld || Date.now() - since >= DEAD_MS) known.set(producer, leftMs < 0 ? 'gone' : 'dead');
+    },
+    states: () => [...known].flat(),
+  };
+}
+
+interface Heart {
+  /** Beats until the returned function is called, for the first time before it resolves. */
+  beatFor(storage: TenantStorage): Promise<() => void>;
+}
+
+function createHeart(producer: string): Heart {
+  let calls = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let first: Promise<unknown> | undefined;
+  return {
+    async beatFor({ redis, prefix, guard }) {
+      const beat = (): Promise<unknown> =>
+        redis.set(producerHeartbeatKey(prefix, producer), '', 'PX', LEFT_MS);
+      calls += 1;
+      let isOver = false;
+      const stop = (): void => {
+        if (isOver) return;
+        isOver = true;
+        calls -= 1;
+        if (calls > 0) return;
+        clearInterval(timer);
+        timer = undefined;
+        first = undefined;
+      };
+      if (timer === undefined) {
+        timer = setInterval(() => void beat().catch(() => {}), HEARTBEAT_MS);
+        timer.unref();
+        first = guard(beat);
+      }
+      try {
+        await first;
+      } catch (error: unknown) {
+        stop();
+        throw error;
+      }
+      return stop;
+    },
+  };
+}
