@@ -15,10 +15,7 @@ import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
 import { forgivePause, renewLocks } from './workers/locks.ts';
 
-/**
- * SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a
- * script's `sha`.
- */
+/** SCRIPTS lists every script that o3-queue runs in Redis. MONITOR and SLOWLOG name a script by its `sha`. */
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],

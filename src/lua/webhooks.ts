@@ -2,8 +2,8 @@ import { defineLibrary, defineScript } from '../redis/script.ts';
 
 /**
  * outboxLibrary puts a job into the outbox in the same step in which a script writes its final status, so
- * that no crash can end a job and lose its webhook. It only checks that the job's options name a webhook,
- * whichever BullMQ client wrote them; the drain of the outbox looks closer.
+ * that no crash can end a job and lose its webhook. It only checks that the job's options contain a webhook,
+ * because any BullMQ client may have written them. The drain of the outbox validates it.
  */
 export const outboxLibrary = defineLibrary({
   keys: ['job', 'outbox'],
@@ -19,9 +19,9 @@ end
 });
 
 /**
- * removeFromOutbox takes a job out of the outbox, unless the job has ended again since its entry was read:
- * the webhook of that end is still to be sent. `endedAt` is the time of the end (ms) whose webhook has been
- * enqueued.
+ * removeFromOutbox takes a job out of the outbox. If the job has ended again since its entry was read, the
+ * entry stays, because the webhook of that end is still to be sent. `endedAt` is the time of the end (ms)
+ * whose webhook has been enqueued.
  */
 export const removeFromOutbox = defineScript({
   name: 'webhooks.remove-from-outbox',
@@ -77,11 +77,11 @@ return turn
 
 /**
  * rememberOpenAiEvent stores that a response has ended and announces it, once for each webhook: OpenAI sends
- * a webhook again until it gets an answer. Both happen in one step, so that what is stored was also
- * announced, and the other way round.
+ * a webhook again until it gets an answer. Both happen in one step, so that neither can happen without the
+ * other.
  *
- * `member` names webhook and response, `oldest` is the oldest time (ms) that is kept, `most` the number that
- * is kept. Returns 1, or 0 for a webhook that is known.
+ * `member` names the webhook and its response. `oldest` is the oldest time (ms) that is kept, and `most` is
+ * how many are kept. Returns 1, or 0 for a webhook that is known.
  */
 export const rememberOpenAiEvent = defineScript({
   name: 'webhooks.remember-openai-event',
