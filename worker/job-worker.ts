@@ -1,6 +1,6 @@
 import { Job, type JobProgress, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import { parseExact } from '../src/job/exact-json.ts';
-import { forgivePause, renewLocks } from '../src/lua/locks.ts';
+import { forgivePause, renewLocks } from '../src/lua/workers/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
 /**

@@ -19,6 +19,7 @@ import type { Outcome } from './attempt/outcome.ts';
 import type { PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
+import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
@@ -68,8 +69,11 @@ const MOST_RECOVERIES = 10;
  */
 const MOST_UNSENT = 64;
 
+/** ModelWorker is a worker of one model. */
+export interface ModelWorker extends QueueWorker, ServedModel {}
+
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
-export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
+export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
@@ -185,6 +189,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     // In seconds, how long an idle worker sleeps at most: BullMQ wakes no worker for a job that another
     // client gives back with a priority.
     drainDelay: 1,
+    // How long a worker sleeps at most while a rate limit is set on Bull Board: nothing wakes it when that ends.
+    maximumRateLimitDelay: 1000,
   };
   const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) =>
     attempts.interrupt(id, 'lock lost'),
@@ -224,6 +230,9 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   });
 
   return {
+    queue,
+    slots: options.concurrency,
+    activeJobs: () => attempts.ids().length,
     async leave() {
       const paused = worker.pause(true);
       attempts.requestStop();

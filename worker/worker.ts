@@ -13,7 +13,8 @@ import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
-import type { Recovery } from './job-worker.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import type { QueueWorker, Recovery } from './job-worker.ts';
 import { leaveAll } from './leave.ts';
 import { drainDeletions } from './maintenance/deletions.ts';
 import { keepDrained } from './maintenance/drains.ts';
@@ -54,6 +55,8 @@ const LOOK_TIMEOUT_MS = 1000;
 const LOG_BATCHES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
+  /** alive resolves when Redis has this worker's first heartbeat. */
+  readonly alive: Promise<void>;
   readonly redisTrouble: WriteProbe;
   /**
    * Why jobs of configured models are not answered now, a sentence each. Empty also when Redis does not
@@ -98,7 +101,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const queues = Object.keys(options.models).map((model) =>
     createModelQueue(redis, prefix, model, options, onError),
   );
-  const workers = queues.map((queue) =>
+  const modelWorkers = queues.map((queue) =>
     createModelWorker({
       redis,
       subscriber,
@@ -122,6 +125,8 @@ export function startWorker(options: WorkerOptions): O3Worker {
       onError,
     }),
   );
+  const workers: QueueWorker[] = [...modelWorkers];
+  const heartbeat = startHeartbeat(modelWorkers, onError);
 
   const webhooksOut =
     options.webhooksOut &&
@@ -168,11 +173,13 @@ export function startWorker(options: WorkerOptions): O3Worker {
     retention.stop();
     catalog.stop();
     stopDeletions();
+    if (left === undefined) void heartbeat.stop();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;
   };
   return {
     name: 'worker',
+    alive: heartbeat.first,
     metrics,
     redisTrouble,
     async troubles() {

@@ -14,7 +14,7 @@ export function registerModelsCommand(program: Command, context: CommandContext)
     .summary('show the state of the configured models')
     .description(
       'Shows each configured model: its upstream model, how much of its limits the last minute has used, ' +
-        'how many jobs wait, and why. Needs the key of admin.',
+        'how many workers take its jobs, how many jobs wait, and why. Needs the key of admin.',
     )
     .option('--json', 'print the JSON of the API: a list of models')
     .action(async (options: { json?: true }) => {
@@ -29,13 +29,16 @@ const STYLES: Record<ModelStatus, Style> = {
   rate_limited: 'yellow',
   paused: 'red',
   down: 'red',
+  limited: 'yellow',
   gone: 'red',
+  no_worker: 'red',
 };
 
 const COLUMNS: Column[] = [
   { title: 'MODEL', shortest: 8 },
   { title: 'UPSTREAM', shortest: 8, leftOut: 1 },
   { title: 'STATUS' },
+  { title: 'WORKERS', align: 'right' },
   { title: 'WAITING', align: 'right' },
   { title: 'IN FLIGHT', align: 'right', leftOut: 3 },
   { title: 'REQUESTS/MIN', align: 'right', leftOut: 2 },
@@ -49,6 +52,7 @@ export function modelTable(models: readonly ModelView[], terminal: Terminal): st
     oneLine(model),
     oneLine(upstreamModel),
     terminal.paint(STYLES[state.status], state.status.replace('_', ' ')),
+    numberText(state.workers),
     numberText(state.waiting),
     usedOf(state.in_flight, limits.max_in_flight),
     usedOf(state.requests_last_minute, lowerLimit(limits.requests_per_minute, told.requests_per_minute)),

@@ -94,7 +94,7 @@ export async function launchWorker(
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
-  worker = keep(
+  const launched = keep(
     startWorker({
       ...modelsOf(config),
       redisUrl,
@@ -105,6 +105,9 @@ export async function launchWorker(
       logger: logger.child({ part: 'worker' }),
     }),
   );
+  // Otherwise the first look at an instance could find that no worker is running.
+  await launched.alive;
+  worker = launched;
 }
 
 function warnOfBuiltInFallbacks({ models }: Config, logger: Logger): void {

@@ -15,8 +15,8 @@ export interface EnqueuedResponse {
 }
 
 /**
- * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours, which
- * passes to the next call with the same request when the answer is not delivered.
+ * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours,
+ * which passes to the next call with the same request when the answer is not delivered.
  * @throws {QueueError}
  */
 export async function enqueueResponse(

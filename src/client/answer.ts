@@ -40,7 +40,9 @@ export function isModelViews(value: unknown): value is { models: ModelView[] } {
 
 export function isResumedModel(value: unknown): value is ResumedModel {
   return (
-    isJsonObject(value) && typeof value['resumed'] === 'boolean' && Array.isArray(value['upstream_models'])
+    isJsonObject(value) &&
+    typeof value['resumed'] === 'boolean' &&
+    [value['upstream_models'], value['ended_on_board']].every(Array.isArray)
   );
 }
 

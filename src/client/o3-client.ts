@@ -218,7 +218,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Ends any pause of a model, so that its jobs need not wait for a probe. For an admin; may be repeated.
+   * Ends any pause of a model, so that its jobs need not wait for a probe, and what was set for its queue on
+   * Bull Board. For an admin; may be repeated.
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);

@@ -20,7 +20,7 @@ import {
 import { endOf, STREAM_DONE } from '../upstream/stream-events.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
-/** FollowOptions say what to follow a response with, and from where. */
+/** FollowOptions say how to follow a response, and from which event on. */
 export interface FollowOptions {
   upstream: Upstream;
   signal: AbortSignal;
@@ -32,22 +32,22 @@ export interface FollowOptions {
   /** How long the upstream may send neither an event nor an answer to a lookup, in milliseconds. */
   stallMs: number;
   /**
-   * Ends the pause between two lookups when a webhook says that the response has ended; undefined: there are
+   * Ends the pause between two lookups when a webhook announces the end of the response; undefined: there are
    * no webhooks.
    */
   openAiEvents: OpenAiEvents | undefined;
-  /** Records the events, and how far the follower has come. */
+  /** Records the events and the progress. */
   eventLogWriter: Pick<EventLogWriter, 'add'>;
-  /** Called when a lookup says that something has changed, and once a minute while nothing does. */
+  /** Called when a lookup shows a change, and once a minute while nothing changes. */
   onProgress: (progress: RunProgress) => Promise<void>;
 }
 
 /**
- * How long after its creation a background stream is resumed. OpenAI allows five minutes; half a minute less
- * allows for clocks that differ.
+ * How long after its creation the stream of a background response can be resumed, in milliseconds. OpenAI
+ * allows five minutes; half a minute is left for clocks that differ.
  */
 const STREAMABLE_MS = 4.5 * 60_000;
-/** After this many streams that broke without a new event, polling is better. */
+/** After this many streams that broke without a new event, the response is polled. */
 const FRUITLESS_STREAMS = 3;
 const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
@@ -55,11 +55,11 @@ const SLOWEST_POLL_MS = 5000;
 /** A longer Retry-After is cut to this, because the response may have ended by then. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
-/** What following needs of a response. */
+/** Followed is the part of a response that `follow` needs. */
 type Followed = Omit<RunningResponse, 'limits' | 'simulated'>;
 
 /**
- * follow follows a response to its end: by its events, by resuming them where they broke off, and by polling
+ * follow follows a response to its end. It reads its events, resumes the stream where it broke off, and polls
  * when neither works.
  * @throws {Failure} when the response is lost; the reason of the signal when it aborts.
  */
@@ -76,10 +76,10 @@ export async function follow(running: Followed, options: FollowOptions): Promise
     if (!running.background)
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
     if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
-    // Without numbers a resumed stream begins anew, and would tell its text again.
+    // Without sequence numbers a resumed stream starts at its beginning, and its text would be added twice.
     if (soFar.cursor === undefined && soFar.outputCharacters > 0) break;
     if (events !== undefined && soFar.cursor === before) fruitless += 1;
-    // Refused, or the upstream is unreachable: polling finds out which.
+    // When the resume fails, polling finds out whether it was refused or the upstream is unreachable.
     events = await options.upstream
       .resume(running.response.id, soFar.cursor, options.signal)
       .catch(() => undefined);
@@ -95,8 +95,8 @@ interface FollowState {
 }
 
 /**
- * @returns the final response; undefined when the events broke off, so that only a lookup can tell its
- * status.
+ * @returns the final response; undefined when the stream broke off, so that only a lookup shows the
+ * response's status.
  */
 async function consume(
   events: AsyncGenerator<StreamEvent>,
@@ -128,7 +128,7 @@ async function consume(
       } else if (event.type === STREAM_DONE) isWhole = hasAnswer;
       eventLogWriter.add(event, { ...soFar, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
-    // Nothing else will ever tell more of it; its output is what was streamed.
+    // No lookup can return a foreground response, so its output is what was streamed.
     if (isWhole && !background) return { ...response, status: 'completed', output: [] };
   } catch (error: unknown) {
     // A background response goes on when its stream breaks. A foreground response ends with it.
@@ -137,15 +137,15 @@ async function consume(
   return undefined;
 }
 
-/** A stream that ends behind such an event, and not in the middle of a text, has sent its whole answer. */
+/** closesText tells whether a stream that ends after this event has sent its whole answer. */
 function closesText({ type, item }: StreamEvent): boolean {
   if (type === 'response.output_item.done') return isFields(item) && item['type'] === 'message';
   return type === 'response.output_text.done' || type === 'response.content_part.done';
 }
 
 /**
- * Looks the response up until it has ended: often at first, then less, and no more than the shared pace
- * allows.
+ * poll looks the response up until it has ended: often at first, then less often, and never faster than the
+ * shared pace allows.
  */
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
   const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs } = options;
@@ -158,7 +158,7 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   let unknownSince: number | undefined;
   let reported: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
   try {
-    // A response that was just created has not ended yet. Many that are adopted together begin at different
+    // A response that was just created has not ended yet. Responses that are adopted together start at random
     // times.
     const freshMs = createdAt + FIRST_POLL_MS - Date.now();
     await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
@@ -173,7 +173,7 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       } else if (response !== undefined) unknownSince = undefined;
       missingSince = isMissing ? (missingSince ?? Date.now()) : undefined;
       if (missingSince !== undefined && Date.now() - missingSince >= upstream.lostMs) throw lost(id, refusal);
-      // A rate limit is a sign of life, although it says nothing about the response.
+      // A rate limit shows that the upstream is there, although it says nothing about the response.
       if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
       else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
       if (
@@ -186,7 +186,8 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
       const pauseMs = Math.max(delayMs, pace.pauseMs());
-      // Jitter: otherwise a thousand jobs that were adopted together would ask together each time.
+      // The jitter keeps a thousand jobs that were adopted together from sending their lookups together each
+      // time.
       if (await pauses.wait(askedForMs + pauseMs * (0.75 + Math.random() / 2))) delayMs = FIRST_POLL_MS;
       signal.throwIfAborted();
     }
@@ -217,8 +218,8 @@ function silent(id: string, stallMs: number, refusal: Failure | undefined): Retr
 }
 
 /**
- * One refused lookup does not show that the response is lost. Only a 404, or a refusal of the lookup itself,
- * may mean that, and only if it is repeated for long enough.
+ * look looks a response up once. One refused lookup does not show that the response is lost. Only a 404, or a
+ * refusal that no retry can change, may mean that, and only if it repeats for long enough.
  */
 async function look(
   id: string,

@@ -164,7 +164,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         address: client.baseURL,
         hasOwnAccount,
       });
-      // The limits of another project say nothing about the other jobs.
+      // A job that names a project of its own gets that project's limits, which do not apply to other jobs.
       return hasOwnAccount ? { ...running, limits: undefined } : running;
     },
 

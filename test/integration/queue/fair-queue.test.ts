@@ -215,5 +215,5 @@ it('enqueueing a job again that BullMQ already has does not put it into the fair
 it('next says when the queue is paused', async () => {
   await add('a', 1);
   await bullmq.pause();
-  expect(await fairQueue.next(1)).toMatchObject({ paused: true });
+  expect(await fairQueue.next(1)).toMatchObject({ board: { room: 0, limits: { paused: true } } });
 });

@@ -114,6 +114,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
     },
   };
   for (let i = 0; i < (options.workers ?? 1); i += 1) instance.addWorker();
+  await Promise.all(workers.map(({ alive }) => alive));
   return instance;
 }
 

@@ -210,5 +210,6 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
     },
   };
   for (let i = 0; i < (options.workers ?? 1); i += 1) world.addWorker();
+  await Promise.all(workers.map(({ alive }) => alive));
   return world;
 }
