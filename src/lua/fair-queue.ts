@@ -127,7 +127,7 @@ return reply
  * them into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each
  * still stands in the fair queue, because its caller may have cancelled it.
  *
- * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of. Returns for each job 1,
+ * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of, the tokens. Returns for each job 1,
  * or 0 when it is no longer in the fair queue.
  */
 export const startFromFairQueue = defineScript({
@@ -139,8 +139,8 @@ export const startFromFairQueue = defineScript({
   lua: /* lua */ `
 local weightOf = cjson.decode(weights)
 local started = {}
-for i = 1, #jobs, 3 do
-  local id, tenant, upstreamModel = jobs[i], jobs[i + 1], jobs[i + 2]
+for i = 1, #jobs, 4 do
+  local id, tenant, upstreamModel, tokens = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3]
   started[#started + 1] = 0
   if isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
     local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
@@ -151,7 +151,7 @@ for i = 1, #jobs, 3 do
     dequeue(tenant, id)
     redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
-    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel)
+    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens)
     redis.call('LPUSH', wait, id)
     redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
     started[#started] = 1

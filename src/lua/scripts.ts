@@ -12,6 +12,7 @@ import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/q
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { settleEstimate, takeEstimates } from './usage.ts';
 import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 
 /**
@@ -37,5 +38,6 @@ export const SCRIPTS: readonly Script[] = [
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, takeDeletions],
+  ...[takeEstimates, settleEstimate],
   ...[openUndelivered, endUndelivered],
 ];

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';
@@ -31,6 +32,18 @@ export interface RunningResponse {
    * `return()` is called.
    */
   events?: AsyncGenerator<StreamEvent>;
+}
+
+const UNNAMED = 'resp_unnamed_';
+
+/** unnamedId returns an id for a response that the upstream gave none. It cannot be looked up. */
+export function unnamedId(): string {
+  return `${UNNAMED}${randomUUID().replaceAll('-', '')}`;
+}
+
+/** isUnnamed says whether the upstream has given the response no id. */
+export function isUnnamed({ id }: UpstreamResponse): boolean {
+  return id.startsWith(UNNAMED);
 }
 
 /**
