@@ -1,6 +1,6 @@
 import { Job, type JobProgress, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import { parseExact } from '../src/job/exact-json.ts';
-import { forgivePause, renewLocks } from '../src/lua/locks.ts';
+import { forgivePause, renewLocks } from '../src/lua/workers/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
 /**
@@ -9,8 +9,8 @@ import type { RedisClient } from '../src/redis/connection.ts';
  */
 export interface Recovery {
   /**
-   * The life of a lock: longer than the longest pause of the event loop and the shortest outage of Redis that
-   * should do no harm.
+   * How long a lock lives. It is longer than the pauses of the event loop and the short outages of Redis that
+   * must do no harm.
    */
   lockMs: number;
   /**
@@ -148,9 +148,9 @@ export class JobWorker extends Worker {
 }
 
 /**
- * Not before Redis is there: BullMQ interrupts its blocking connection, and when that one has an error to
- * tell, or never says `end` because it is between two tries to connect, BullMQ either does not wait for its
- * jobs, or waits for ever. Without Redis, use `abandon`.
+ * Call this only while Redis answers; otherwise use `abandon`. BullMQ closes its blocking connection first.
+ * If that connection is in error, BullMQ does not wait for its jobs. If it is between two tries to connect,
+ * BullMQ waits for ever.
  */
 export async function closeWorker(worker: JobWorker, redis: RedisClient): Promise<void> {
   const blocking = await worker.getBackend().blockingClient;

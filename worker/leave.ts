@@ -32,8 +32,8 @@ export async function leaveAll(
 }
 
 /**
- * Whether Redis fell silent before the signal came. Counted in ticks and not in time, since after a pause of
- * the event loop the timers fire before the answers are read.
+ * Whether Redis stopped answering before the signal came. It counts ticks and not time: after a pause of the
+ * event loop, timers fire before answers are read.
  */
 async function silence(
   probe: WriteProbe,

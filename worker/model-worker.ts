@@ -19,6 +19,7 @@ import type { Outcome } from './attempt/outcome.ts';
 import { estimateOf, type PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
+import type { ServedModel } from './heartbeat.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-worker.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
@@ -68,8 +69,11 @@ const MOST_RECOVERIES = 10;
  */
 const MOST_UNSENT = 64;
 
+/** ModelWorker is a worker of one model. */
+export interface ModelWorker extends QueueWorker, ServedModel {}
+
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
-export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
+export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
   const { quotas, quotaSignals, tenantQuotas, tenantLimits } = options;
@@ -115,8 +119,9 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     const maxAttempts = attemptsOf(job, config);
-    // How BullMQ retries after an unexpected error. Only this process sees these two; Redis keeps what the
-    // producer wrote.
+    // BullMQ retries by itself only after an unexpected error of ours, before or instead of an outcome. It
+    // knows no jitter and no Retry-After, so its wait is the shortest one. Only this process sees these two;
+    // Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
@@ -154,7 +159,7 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     return answer === 'cancel-requested' ? giveBack(await run(job, token), job, token) : outcome;
   };
 
-  const process = async (job: Job, token = ''): Promise<unknown> => {
+  const processJob = async (job: Job, token = ''): Promise<unknown> => {
     // BullMQ may be taking one more job when it is told to pause.
     const ran: Outcome = attempts.isStopRequested() ? { kind: 'released' } : await run(job, token);
     const outcome = await giveBack(ran, job, token);
@@ -203,8 +208,12 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
     // In seconds, how long an idle worker sleeps at most: BullMQ wakes no worker for a job that another
     // client gives back with a priority.
     drainDelay: 1,
+    // How long a worker sleeps at most while a rate limit is set on Bull Board: nothing wakes it when that ends.
+    maximumRateLimitDelay: 1000,
   };
-  const worker = new JobWorker(keys.queueName, process, bullmq, (id) => attempts.interrupt(id, 'lock lost'));
+  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) =>
+    attempts.interrupt(id, 'lock lost'),
+  );
 
   const dispatcher = startDispatcher({
     models: options.models,
@@ -216,8 +225,8 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
-    // Said once more for each job that `lockRenewalFailed` names: those that were just given back are among
-    // them, and nothing is wrong.
+    // BullMQ emits this error again for each job of `lockRenewalFailed`. Some of these jobs were just given
+    // back, so nothing is wrong.
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });
   worker.on('lockRenewalFailed', (ids: string[]) => {
@@ -240,6 +249,9 @@ export function createModelWorker(options: ModelWorkerOptions): QueueWorker {
   });
 
   return {
+    queue,
+    slots: options.concurrency,
+    activeJobs: () => attempts.ids().length,
     async leave() {
       const paused = worker.pause(true);
       attempts.requestStop();

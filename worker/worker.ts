@@ -13,7 +13,8 @@ import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
-import type { Recovery } from './job-worker.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import type { QueueWorker, Recovery } from './job-worker.ts';
 import { leaveAll } from './leave.ts';
 import { drainDeletions } from './maintenance/deletions.ts';
 import { keepDrained } from './maintenance/drains.ts';
@@ -45,13 +46,18 @@ export interface WorkerOptions extends Models {
 }
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
-/** How old the shared state may be when it is reported, and how long a caller waits for a fresh look. */
+/**
+ * How old the state of all models may be when it is reported, and below how long a caller waits for a new
+ * read.
+ */
 const LOOK_FRESH_MS = 1000;
 const LOOK_TIMEOUT_MS = 1000;
 /** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
 const LOG_BATCHES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
+  /** alive resolves when Redis has this worker's first heartbeat. */
+  readonly alive: Promise<void>;
   readonly redisTrouble: WriteProbe;
   /**
    * Why jobs of configured models are not answered now, a sentence each. Empty also when Redis does not
@@ -61,8 +67,8 @@ export interface O3Worker extends Stoppable {
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
-/** Takes jobs of every configured model, from now on. */
-export function createWorker(options: WorkerOptions): O3Worker {
+/** startWorker takes jobs of every configured model, from now on. */
+export function startWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
@@ -96,7 +102,7 @@ export function createWorker(options: WorkerOptions): O3Worker {
   const queues = Object.keys(options.models).map((model) =>
     createModelQueue(redis, prefix, model, options, onError),
   );
-  const workers = queues.map((queue) =>
+  const modelWorkers = queues.map((queue) =>
     createModelWorker({
       redis,
       subscriber,
@@ -120,6 +126,8 @@ export function createWorker(options: WorkerOptions): O3Worker {
       onError,
     }),
   );
+  const workers: QueueWorker[] = [...modelWorkers];
+  const heartbeat = startHeartbeat(modelWorkers, onError);
 
   const webhooksOut =
     options.webhooksOut &&
@@ -172,11 +180,13 @@ export function createWorker(options: WorkerOptions): O3Worker {
     retention.stop();
     catalog.stop();
     stopDrains();
+    if (left === undefined) void heartbeat.stop();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;
   };
   return {
     name: 'worker',
+    alive: heartbeat.first,
     metrics,
     redisTrouble,
     async troubles() {

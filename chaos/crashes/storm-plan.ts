@@ -1,5 +1,6 @@
 import { type PlannedJob, planMixedJobs } from '../fleet/job-plan.ts';
 import { createRandom, type Random } from '../fleet/random.ts';
+import { FORECAST } from '../weather/forecast.ts';
 
 /**
  * Disturbance is something that is broken on purpose. `worker` is an index into the workers that live at that
@@ -12,6 +13,7 @@ export type Disturbance = { atMs: number } & (
   | { kind: 'redis killed'; forMs: number }
   | { kind: 'black hole'; towards: 'upstream' | 'redis'; forMs: number }
   | { kind: 'connections reset'; towards: 'upstream' | 'redis' }
+  | { kind: 'weather'; name: string; forMs: number }
 );
 
 /** DisturbanceCounts say how often each kind of disturbance happens in a storm. */
@@ -76,6 +78,8 @@ function disturbance(random: Random, kind: Disturbance['kind'], limits: Limits):
       return { kind, atMs, towards, forMs };
     case 'connections reset':
       return { kind, atMs, towards };
+    case 'weather':
+      return { kind, atMs, name: random.pick(FORECAST).name, forMs };
     default: {
       const never: never = kind;
       throw new Error(`unknown disturbance ${String(never)}`);
@@ -92,5 +96,6 @@ export function disturbanceCounts(minutes: number): DisturbanceCounts {
     'redis killed': minutes,
     'black hole': 2 * minutes,
     'connections reset': 2 * minutes,
+    weather: 2 * minutes,
   };
 }

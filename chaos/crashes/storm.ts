@@ -1,4 +1,5 @@
 import { sleep } from '../../src/async/sleep.ts';
+import { connectRedis } from '../../src/redis/connection.ts';
 import { findViolations, RULE_COUNT } from '../evidence/checks.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import { uncertainRequirement } from '../evidence/purchases.ts';
@@ -7,6 +8,7 @@ import type { Fleet, FleetWorker } from '../fleet/fleet.ts';
 import type { Stage } from '../fleet/stage.ts';
 import { onTime } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
+import { FORECAST, skyOver } from '../weather/forecast.ts';
 import { type Disturbance, planStorm, type StormSize } from './storm-plan.ts';
 
 /**
@@ -97,6 +99,8 @@ async function strike(one: Disturbance, fleet: Fleet, signal: AbortSignal): Prom
       for (const way of proxies) way.heal();
       return;
     }
+    case 'weather':
+      return passWeather(one, fleet, signal);
     case 'connections reset':
       for (const worker of fleet.workers) worker.proxies?.[one.towards].reset();
       return;
@@ -107,6 +111,25 @@ async function strike(one: Disturbance, fleet: Fleet, signal: AbortSignal): Prom
   }
 }
 
+/** A Redis that is killed meanwhile comes back without its part of the weather. */
+async function passWeather(
+  { name, forMs }: Extract<Disturbance, { kind: 'weather' }>,
+  fleet: Fleet,
+  signal: AbortSignal,
+): Promise<void> {
+  const weather = FORECAST.find((one) => one.name === name);
+  if (weather === undefined) throw new Error(`expected a weather of the forecast, got ${name}`);
+  const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
+  try {
+    const sky = skyOver(fleet, redis);
+    await weather.begin(sky, forMs);
+    await sleep(forMs, signal);
+    await weather.end(sky);
+  } finally {
+    redis.disconnect();
+  }
+}
+
 /** Returns the worker of a disturbance; undefined: all workers are being replaced at this moment. */
 function chosen({ workers }: Fleet, number: number): FleetWorker | undefined {
   return workers[number % Math.max(1, workers.length)];
@@ -114,7 +137,8 @@ function chosen({ workers }: Fleet, number: number): FleetWorker | undefined {
 
 function disturbanceText(one: Disturbance): string {
   const duration = 'forMs' in one ? ` for ${(one.forMs / 1000).toFixed(1)} s` : '';
-  return `${one.kind}${'towards' in one ? ` towards ${one.towards}` : ''}${duration}`;
+  const what = one.kind === 'weather' ? `weather, ${one.name}` : one.kind;
+  return `${what}${'towards' in one ? ` towards ${one.towards}` : ''}${duration}`;
 }
 
 function disturbanceCountsText(disturbances: readonly Disturbance[]): string {

@@ -30,6 +30,7 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
   '400_billing': { metadata: ONCE },
   '400_busy': { metadata: ONCE },
   401: { metadata: ONCE },
+  '401_organization': { metadata: ONCE },
   402: { metadata: ONCE },
   '403_html': { metadata: ONCE },
   '404_path': { metadata: ONCE },
@@ -99,7 +100,18 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
  * cannot be adopted, and a kill costs another purchase.
  */
 const NOT_IN_STORMS = new Set([
-  ...['429_quota', '400_billing', '402', '401', '403_html', '404_path', '200_html', '429_hour', 'no_opening'],
+  ...[
+    '429_quota',
+    '400_billing',
+    '402',
+    '401',
+    '401_organization',
+    '403_html',
+    '404_path',
+    '200_html',
+    '429_hour',
+    'no_opening',
+  ],
 ]);
 
 /** jobName makes names that sort in the order of enqueueing. */

@@ -1,4 +1,5 @@
 import type { RedisClient } from '../../src/redis/connection.ts';
+import type { Fleet } from '../fleet/fleet.ts';
 
 /** SOURCES are the places where an operator or a caller reads why jobs stand still. */
 export const SOURCES = ['waiting_for', '/readyz', 'GET /models', 'metric', 'log'] as const;
@@ -21,6 +22,24 @@ export interface Sky {
   /** Removes a model from the simulator, or brings it back. */
   model(id: string, change: object): Promise<void>;
   readonly redis: RedisClient;
+}
+
+/** skyOver gives the sky over a fleet. @param redis must not go through a proxy. */
+export function skyOver({ upstreamUrl }: Pick<Fleet, 'upstreamUrl'>, redis: RedisClient): Sky {
+  return {
+    redis,
+    upstream: (change) => put(new URL('/simulator/weather', upstreamUrl), change),
+    model: (id, change) => put(new URL(`/simulator/models/${id}`, upstreamUrl), change),
+  };
+}
+
+async function put(url: URL, change: object): Promise<void> {
+  const answer = await fetch(url, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(change),
+  });
+  if (!answer.ok) throw new Error(`the simulator refused ${JSON.stringify(change)}: ${await answer.text()}`);
 }
 
 /** The model of all jobs. It has no fallback. */

@@ -10,7 +10,7 @@ import { type PlannedJob, planCalmJobs } from '../fleet/job-plan.ts';
 import type { Stage } from '../fleet/stage.ts';
 import { becomes, onTime } from '../fleet/timing.ts';
 import { type Findings, scenario, type World } from '../scenario.ts';
-import { FORECAST, MODEL, type Sky, SOURCES, type Source, type Weather } from './forecast.ts';
+import { FORECAST, MODEL, type Sky, SOURCES, type Source, skyOver, type Weather } from './forecast.ts';
 import { createLookout, type Lookout } from './lookout.ts';
 
 /** WeatherSize says how many jobs meet which weathers, and how long that takes. */
@@ -69,11 +69,7 @@ export function runWeather(stage: Stage, size: WeatherSize = FULL_WEATHER): Prom
 async function weather(world: World, size: WeatherSize): Promise<Findings> {
   const { fleet, history, random, callers, signal, progress } = world;
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
-  const sky: Sky = {
-    redis,
-    upstream: (change) => put(new URL('/simulator/weather', fleet.upstreamUrl), change),
-    model: (id, change) => put(new URL(`/simulator/models/${id}`, fleet.upstreamUrl), change),
-  };
+  const sky = skyOver(fleet, redis);
   const startedAt = Date.now();
   const jobs = planCalmJobs(random, size.jobs, THINK_MS).map((job, index) => ({
     ...job,
@@ -145,15 +141,6 @@ async function pass({ fleet, signal, say }: World, sky: Sky, one: Weather, forMs
 async function saysFair(lookout: Lookout): Promise<boolean> {
   const [ready, models] = await Promise.all([lookout.read('/readyz'), lookout.read('GET /models')]);
   return ready === '200 {"status":"ok"}' && models === 'open: ';
-}
-
-async function put(url: URL, change: object): Promise<void> {
-  const answer = await fetch(url, {
-    method: 'PUT',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(change),
-  });
-  if (!answer.ok) throw new Error(`the simulator refused ${JSON.stringify(change)}: ${await answer.text()}`);
 }
 
 /** Asks until the job is accepted, as a caller does who has an idempotency key. */

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import type { ModelStatus, ModelView } from '../../src/models/view.ts';
+import { lowerLimit } from '../../src/quota/limits.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { borderlessTable, type Column } from '../display/borderless-table.ts';
 import { numberText } from '../display/quantity.ts';
@@ -13,7 +14,7 @@ export function registerModelsCommand(program: Command, context: CommandContext)
     .summary('show the state of the configured models')
     .description(
       'Shows each configured model: its upstream model, how much of its limits the last minute has used, ' +
-        'how many jobs wait, and why. Needs the key of admin.',
+        'how many workers take its jobs, how many jobs wait, and why. Needs the key of admin.',
     )
     .option('--json', 'print the JSON of the API: a list of models')
     .action(async (options: { json?: true }) => {
@@ -28,13 +29,16 @@ const STYLES: Record<ModelStatus, Style> = {
   rate_limited: 'yellow',
   paused: 'red',
   down: 'red',
+  limited: 'yellow',
   gone: 'red',
+  no_worker: 'red',
 };
 
 const COLUMNS: Column[] = [
   { title: 'MODEL', shortest: 8 },
   { title: 'UPSTREAM', shortest: 8, leftOut: 1 },
   { title: 'STATUS' },
+  { title: 'WORKERS', align: 'right' },
   { title: 'WAITING', align: 'right' },
   { title: 'IN FLIGHT', align: 'right', leftOut: 3 },
   { title: 'REQUESTS/MIN', align: 'right', leftOut: 2 },
@@ -48,10 +52,11 @@ export function modelTable(models: readonly ModelView[], terminal: Terminal): st
     oneLine(model),
     oneLine(upstreamModel),
     terminal.paint(STYLES[state.status], state.status.replace('_', ' ')),
+    numberText(state.workers),
     numberText(state.waiting),
     usedOf(state.in_flight, limits.max_in_flight),
-    usedOf(state.requests_last_minute, lower(limits.requests_per_minute, told.requests_per_minute)),
-    usedOf(state.tokens_last_minute, lower(limits.tokens_per_minute, told.tokens_per_minute)),
+    usedOf(state.requests_last_minute, lowerLimit(limits.requests_per_minute, told.requests_per_minute)),
+    usedOf(state.tokens_last_minute, lowerLimit(limits.tokens_per_minute, told.tokens_per_minute)),
     oneLine(state.shutdown_date ?? ''),
   ]);
   const reasons = models.flatMap(({ model, state: { reason } }) =>
@@ -62,8 +67,4 @@ export function modelTable(models: readonly ModelView[], terminal: Terminal): st
 
 function usedOf(used: number, limit: number | null): string {
   return limit === null ? numberText(used) : `${numberText(used)} of ${numberText(limit)}`;
-}
-
-function lower(one: number | null, other: number | null): number | null {
-  return one === null || other === null ? (one ?? other) : Math.min(one, other);
 }

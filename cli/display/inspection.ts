@@ -1,5 +1,5 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
-import type { JobInspection, LoggedEntry, Place, Reservation } from '../../src/job-store/inspection.ts';
+import type { JobInspection, LoggedEntry, Place, ReservationEntry } from '../../src/job-store/inspection.ts';
 import { countText, durationText, numberText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -95,7 +95,7 @@ function placeLines(place: Place): string[] {
   });
 }
 
-function reservationLine({ of, lease_ends_at: end, value }: Reservation): string {
+function reservationLine({ of, lease_ends_at: end, value }: ReservationEntry): string {
   return `${oneLine(of)}: ${value === null ? 'no value' : oneLine(value)}, ${end === null ? 'without a lease' : `lease until ${end}`}`;
 }
 

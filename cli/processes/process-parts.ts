@@ -9,7 +9,7 @@ import { startEmbeddedRedis } from '../../src/redis/embedded/embedded-redis.ts';
 import { RedisUnavailableError } from '../../src/redis/unavailable-error.ts';
 import { assertRedisUsable } from '../../src/redis/usable.ts';
 import { startWorkerHealth } from '../../worker/health.ts';
-import { createWorker, type O3Worker, type WorkerOptions } from '../../worker/worker.ts';
+import { type O3Worker, startWorker, type WorkerOptions } from '../../worker/worker.ts';
 
 /** Folders below the folder in which the process was started. */
 const DATA_DIR = '.data/redis';
@@ -94,8 +94,8 @@ export async function launchWorker(
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
-  worker = keep(
-    createWorker({
+  const launched = keep(
+    startWorker({
       ...modelsOf(config),
       redisUrl,
       prefix,
@@ -105,6 +105,9 @@ export async function launchWorker(
       logger: logger.child({ part: 'worker' }),
     }),
   );
+  // Otherwise the first look at an instance could find that no worker is running.
+  await launched.alive;
+  worker = launched;
 }
 
 function warnOfBuiltInFallbacks({ models }: Config, logger: Logger): void {

@@ -45,8 +45,8 @@ function limit({ refusal, ...options }: Limit): RequestHandler {
     windowMs: MINUTE_MS,
     standardHeaders: false,
     legacyHeaders: false,
-    // Off: the library prints its advice about proxies to the console, not to the log. The advice is in
-    // docs/OPERATIONS.md.
+    // The library's validation is off, because it prints advice about proxies to the console and not to the
+    // log. docs/OPERATIONS.md has the advice.
     validate: false,
     handler: (request, _response, next) => next(tooMany(refusal, untilResetMs(request))),
   });

@@ -65,9 +65,7 @@ function createSigner(keyring: Keyring): Signer {
   return { sign, verify, index: (cookie, signature) => (verify(cookie, signature) ? 0 : -1) };
 }
 
-/**
- * tenantIn reads the tenant that a cookie (`name=base64`) claims; its signature decides whether that is true.
- */
+/** tenantIn reads the tenant's name from a cookie (`name=base64`). It does not check the signature. */
 function tenantIn(cookie: string): string {
   try {
     const session: unknown = JSON.parse(

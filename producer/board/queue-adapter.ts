@@ -8,7 +8,7 @@ import type {
   QueueJobJson,
 } from '@bull-board/api/typings/app';
 import { QueueError } from '../../src/errors/problem.ts';
-import type { BullmqSet } from '../../src/fair-queue/bullmq-sets.ts';
+import type { UnstartedStatus } from '../../src/fair-queue/bullmq-sets.ts';
 import { publicId } from '../../src/model-queue/job-view.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
@@ -64,10 +64,7 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   override async getJobCounts(): Promise<JobCounts> {
-    const [counts, inLine] = await Promise.all([
-      super.getJobCounts(),
-      this.#queue.bullmqSets.fairQueueLength(),
-    ]);
+    const [counts, inLine] = await Promise.all([super.getJobCounts(), this.#queue.bullmqSets.parkedCount()]);
     const { waiting = 0, prioritized = 0, delayed = 0 } = counts;
     return {
       ...counts,
@@ -160,7 +157,7 @@ export class BoardQueue extends BullMQAdapter {
     return jobs.filter((job) => job !== undefined);
   }
 
-  async #clear(part: BullmqSet, createdBefore: number): Promise<void> {
+  async #clear(part: UnstartedStatus, createdBefore: number): Promise<void> {
     await inTurn(await this.#queue.bullmqSets.ids(part), async (id) => {
       const view = (await this.#queue.read(id))?.view;
       if (view?.status !== part || Date.parse(view.created_at) >= createdBefore) return false;

@@ -54,3 +54,9 @@ export interface Route {
   operation: Operation;
   handle: (input: RouteInput) => Promise<Reply>;
 }
+
+/** idempotencyKeyIn returns the caller's own idempotency key, unchecked; undefined: it has sent none. */
+export function idempotencyKeyIn(headers: IncomingHttpHeaders): string | undefined {
+  const key = headers['idempotency-key'];
+  return key === undefined ? undefined : String(key);
+}

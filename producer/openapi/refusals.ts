@@ -18,15 +18,15 @@ const openAiError = z
   })
   .meta({ id: 'OpenAIError', description: 'A refusal in OpenAI’s form.' });
 
-/** Refusal describes every refusal of a route with one status, or with a range of statuses (`4XX`). */
-export interface Refusal {
+/** RouteRefusal describes every refusal of a route with one status, or with a range of statuses (`4XX`). */
+export interface RouteRefusal {
   status: string;
   description: string;
   content: ZodOpenApiContentObject;
 }
 
 /** refusalsOf lists what a route may refuse, in the form that its operation names. */
-export function refusalsOf(route: Route): Refusal[] {
+export function refusalsOf(route: Route): RouteRefusal[] {
   const codes = problemCodes(route);
   const { refusals = 'problem', passesRefusalsOn = false } = route.operation;
   switch (refusals) {
@@ -57,7 +57,7 @@ export function refusalsOf(route: Route): Refusal[] {
 
 const ENVELOPE: ZodOpenApiContentObject = { 'application/json': { schema: openAiError } };
 
-function fromUpstream(status: string): Refusal {
+function fromUpstream(status: string): RouteRefusal {
   return { status, description: 'A refusal of the upstream, in its own words', content: ENVELOPE };
 }
 

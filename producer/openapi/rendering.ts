@@ -7,7 +7,7 @@ import type {
 } from 'zod-openapi';
 import type { Route } from '../http/route.ts';
 import type { Answer, Content } from './operation.ts';
-import { type Refusal, refusalsOf } from './refusals.ts';
+import { type RouteRefusal, refusalsOf } from './refusals.ts';
 
 /** pathTemplate turns Express' `/jobs/:id` into OpenAPI's `/jobs/{id}`. */
 export function pathTemplate(path: string): string {
@@ -44,7 +44,10 @@ function responsesObject(route: Route): ZodOpenApiResponsesObject {
 }
 
 /** One status may belong to an answer, to refusals, or to both, which differ in media type. */
-function responseObject(answer: Answer | undefined, refusal: Refusal | undefined): ZodOpenApiResponseObject {
+function responseObject(
+  answer: Answer | undefined,
+  refusal: RouteRefusal | undefined,
+): ZodOpenApiResponseObject {
   const content = {
     ...(answer?.content !== undefined && contentObject(answer.content)),
     ...refusal?.content,

@@ -20,12 +20,12 @@ export function bulkRoute(): Route {
       checkedInput('query', query, noQuery);
       const { jobs } = checkedInput('bulk', requireJson(body), envelope);
       const outcomes = await queue.enqueueBulk(jobs);
-      return { status: 207, body: { outcomes: outcomes.map(outcomeOf) } };
+      return { status: 207, body: { outcomes: outcomes.map(bulkAnswerOf) } };
     },
   };
 }
 
-function outcomeOf(outcome: EnqueueOutcome): { status: number } & Record<string, unknown> {
+function bulkAnswerOf(outcome: EnqueueOutcome): { status: number } & Record<string, unknown> {
   if (outcome.ok) return { status: outcome.isNew ? 202 : 200, job: outcome.job };
   const problem = problemFrom(outcome.error);
   if (problem === undefined) throw outcome.error;

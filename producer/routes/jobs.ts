@@ -7,7 +7,7 @@ import type { JobView } from '../../src/job/view.ts';
 import { type BoundedWait, NO_WAIT, type ResultJsonOutcome } from '../../src/queue/tenant-queue.ts';
 import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/problem.ts';
-import type { Reply, Route, RouteInput } from '../http/route.ts';
+import { idempotencyKeyIn, type Reply, type Route, type RouteInput } from '../http/route.ts';
 import * as operations from '../openapi/operations/jobs.ts';
 import { listQuery, noQuery, waitQuery } from './job-queries.ts';
 
@@ -41,8 +41,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       async handle({ queue, query, headers, body, signal }) {
         const { wait } = checkedInput('query', query, waitQuery);
         const request = parseJobRequest(requireJson(body));
-        const key = headers['idempotency-key'];
-        const { job, isNew } = await queue.enqueue(request, key === undefined ? undefined : String(key));
+        const { job, isNew } = await queue.enqueue(request, idempotencyKeyIn(headers));
         const look = (waiting: BoundedWait): Promise<JobView> => queue.wait(job.id, waiting);
         const latest = wait > 0 ? await waitFor(signal, wait, look).catch(asStored(job)) : job;
         return {

@@ -3,6 +3,7 @@ import { QueueError } from '../../src/errors/problem.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
+import { idempotencyKeyIn } from '../http/route.ts';
 import type { Undelivered, UndeliveredCall } from './undelivered.ts';
 
 /** EnqueuedResponse is a request with its job: a new one, or the one that the same request created before. */
@@ -14,8 +15,8 @@ export interface EnqueuedResponse {
 }
 
 /**
- * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours, which
- * passes to the next call with the same request when the answer is not delivered.
+ * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours,
+ * which passes to the next call with the same request when the answer is not delivered.
  * @throws {QueueError}
  */
 export async function enqueueResponse(
@@ -24,8 +25,8 @@ export async function enqueueResponse(
   queue: TenantQueue,
   undelivered: Undelivered,
 ): Promise<EnqueuedResponse> {
-  const own = headers['idempotency-key'];
-  if (own !== undefined) return { ...(await queue.enqueue(request, String(own))), call: undefined };
+  const own = idempotencyKeyIn(headers);
+  if (own !== undefined) return { ...(await queue.enqueue(request, own)), call: undefined };
   // OpenAI's SDKs send the number of the try, 0 for the first.
   const isRetry = Number(headers['x-stainless-retry-count'] ?? 0) > 0;
   const options = { storage: queue.storage, isRetry, isAgain: headers['o3q-again'] === '1' };

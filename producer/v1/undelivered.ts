@@ -9,11 +9,12 @@ import { throughOutages } from './retry-through-outage.ts';
 
 /**
  * Undelivered remembers calls without an idempotency key until their answer is delivered. When a connection
- * breaks before that, the next call with the same request gets the same idempotency key, and with it the job of
- * the first one.
+ * breaks before that, the next call with the same request gets the same idempotency key, and with it the job
+ * of the first one.
  *
- * Two calls that are answered at the same time never share a key. So a producer must be told apart from one that
- * was killed with its calls: while it answers calls it renews a heartbeat. ARCHITECTURE.md has the states.
+ * Two calls that are answered at the same time never share a key. So a producer must be told apart from one
+ * that was killed with its calls: while it answers calls it renews a heartbeat. ARCHITECTURE.md has the
+ * states.
  */
 export interface Undelivered {
   /** Begins a call. Its record is in Redis before its job can be. */
@@ -24,7 +25,7 @@ export interface OpenOptions {
   storage: TenantStorage;
   /** Whether the caller says that it has sent this request before. */
   isRetry: boolean;
-  /** Whether the caller wants an answer of its own. */
+  /** Whether the caller wants a new answer, and not that of an earlier equal call. */
   isAgain: boolean;
 }
 
@@ -121,9 +122,9 @@ interface Producers {
 }
 
 /**
- * watchProducers begins to look, for the producer `own`. Another producer is alive if a heartbeat comes after the first look: it may have been
- * killed right after an earlier one. That takes as long as a heartbeat, and for a dead producer some seconds.
- * `gone`: the last heartbeat is so old that it is no longer kept.
+ * watchProducers begins to look, for the producer `own`. Another producer is alive if a heartbeat comes after
+ * the first look: it may have been killed right after an earlier one. That takes as long as a heartbeat, and
+ * for a dead producer some seconds. `gone`: the last heartbeat is so old that it is no longer kept.
  */
 function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): Producers {
   const known = new Map<string, 'alive' | 'dead' | 'gone'>();

@@ -4,11 +4,11 @@ import type { CreateFault } from './faults.ts';
 
 const DEFAULT_RETRY_AFTER_MS = 1000;
 
-/** Refusal is a create fault that the simulator answers with an error of OpenAI's API. */
-export type Refusal = Extract<CreateFault, '400' | '429' | '429_bare' | '429_quota' | '500' | '503'>;
+/** RefusalFault is a create fault that the simulator answers with an error of OpenAI's API. */
+export type RefusalFault = Extract<CreateFault, '400' | '429' | '429_bare' | '429_quota' | '500' | '503'>;
 
 /** refusal returns the error of a fault. */
-export function refusal(fault: Refusal, model: string, retryAfterMs = DEFAULT_RETRY_AFTER_MS): ApiError {
+export function refusal(fault: RefusalFault, model: string, retryAfterMs = DEFAULT_RETRY_AFTER_MS): ApiError {
   switch (fault) {
     case '400':
       return badRequest("Invalid 'input': refused, because metadata.sim asked for it.", {

@@ -1,8 +1,8 @@
+import { isJsonObject } from '../job/exact-json.ts';
 import { JOB_STATUSES } from '../job/job.ts';
 import type { JobPage, JobResult, JobView } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageReport } from '../usage/report.ts';
-import { isRecord } from './client-error.ts';
 
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
 
@@ -11,35 +11,39 @@ const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
  * schemas of job/view.ts need zod, which the client does not load.
  */
 export function isJobView(value: unknown): value is JobView {
-  return isRecord(value) && typeof value['id'] === 'string' && STATUSES.has(value['status']);
+  return isJsonObject(value) && typeof value['id'] === 'string' && STATUSES.has(value['status']);
 }
 
 export function isJobPage(value: unknown): value is JobPage {
-  return isRecord(value) && Array.isArray(value['jobs']) && value['jobs'].every(isJobView);
+  return isJsonObject(value) && Array.isArray(value['jobs']) && value['jobs'].every(isJobView);
 }
 
 export function isJobResult(value: unknown): value is JobResult {
   return (
-    isRecord(value) &&
+    isJsonObject(value) &&
     (typeof value['answer'] === 'string' || value['answer'] === null) &&
-    isRecord(value['response'])
+    isJsonObject(value['response'])
   );
 }
 
 export function isUsageReport(value: unknown): value is UsageReport {
-  return isRecord(value) && isRecord(value['total']) && Array.isArray(value['rows']);
+  return isJsonObject(value) && isJsonObject(value['total']) && Array.isArray(value['rows']);
 }
 
 export function isModelViews(value: unknown): value is { models: ModelView[] } {
   return (
-    isRecord(value) &&
+    isJsonObject(value) &&
     Array.isArray(value['models']) &&
-    value['models'].every((model: unknown) => isRecord(model) && isRecord(model['state']))
+    value['models'].every((model: unknown) => isJsonObject(model) && isJsonObject(model['state']))
   );
 }
 
 export function isResumedModel(value: unknown): value is ResumedModel {
-  return isRecord(value) && typeof value['resumed'] === 'boolean' && Array.isArray(value['upstream_models']);
+  return (
+    isJsonObject(value) &&
+    typeof value['resumed'] === 'boolean' &&
+    [value['upstream_models'], value['ended_on_board']].every(Array.isArray)
+  );
 }
 
 /** WireOutcome is an outcome of a bulk as an instance writes it. */
@@ -48,14 +52,14 @@ export type WireOutcome = { status: number; job: JobView } | { status: number; p
 /** @param count the number of requests that were sent. */
 export function isBulkAnswer(value: unknown, count: number): value is { outcomes: WireOutcome[] } {
   return (
-    isRecord(value) &&
+    isJsonObject(value) &&
     Array.isArray(value['outcomes']) &&
     value['outcomes'].length === count &&
     value['outcomes'].every(
       (outcome: unknown) =>
-        isRecord(outcome) &&
+        isJsonObject(outcome) &&
         typeof outcome['status'] === 'number' &&
-        (isJobView(outcome['job']) || isRecord(outcome['problem'])),
+        (isJobView(outcome['job']) || isJsonObject(outcome['problem'])),
     )
   );
 }

@@ -1,5 +1,6 @@
 import { refusalMessage } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
+import { isJsonObject } from '../job/exact-json.ts';
 
 /** The client's own codes; docs/ERRORS.md explains them, and a test compares the two. */
 export const CLIENT_CODES = [
@@ -69,7 +70,7 @@ export function errorFromProblem(
   problem: unknown,
   about: { status: number; retryAfterMs?: number | undefined },
 ): O3ClientError | undefined {
-  if (!isRecord(problem) || typeof problem['code'] !== 'string') return undefined;
+  if (!isJsonObject(problem) || typeof problem['code'] !== 'string') return undefined;
   const flaws = flawsIn(problem['flaws']);
   const detail = [problem['detail'], problem['title']].find(
     (text) => typeof text === 'string' && text !== '',
@@ -102,14 +103,10 @@ export function jsonFrom(text: string): unknown {
   }
 }
 
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function flawsIn(value: unknown): Flaw[] {
   if (!Array.isArray(value)) return [];
   return value
-    .filter(isRecord)
+    .filter(isJsonObject)
     .map((flaw) => ({ path: String(flaw['path'] ?? ''), message: String(flaw['message'] ?? '') }));
 }
 

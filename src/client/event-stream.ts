@@ -1,8 +1,9 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream';
 import { sleep } from '../async/sleep.ts';
 import { type JobEvent, standingOf } from '../job/event.ts';
+import { isJsonObject } from '../job/exact-json.ts';
 import { isJobView } from './answer.ts';
-import { isRecord, O3ClientError } from './client-error.ts';
+import { O3ClientError } from './client-error.ts';
 import type { Transport } from './transport.ts';
 
 /**
@@ -119,7 +120,7 @@ interface Message {
 function eventFrom(type: string | undefined, data: unknown, number: number): JobEvent | undefined {
   if (type === 'status' && isJobView(data)) return { type, data };
   if (type === 'done' && isJobView(data)) return { type, number, data };
-  if (!isRecord(data) || typeof data['attempt'] !== 'number') return undefined;
+  if (!isJsonObject(data) || typeof data['attempt'] !== 'number') return undefined;
   const { attempt, text, reason } = data as { attempt: number; text: unknown; reason: unknown };
   if ((type === 'delta' || type === 'reasoning') && typeof text === 'string') {
     return { type, number, data: { text, attempt } };

@@ -1,5 +1,6 @@
 import { sleep } from '../async/sleep.ts';
 import type { JobEvent } from '../job/event.ts';
+import { isJsonObject } from '../job/exact-json.ts';
 import { isFinishedJob } from '../job/job.ts';
 import type { JobQuery } from '../job/job-queue.ts';
 import {
@@ -39,13 +40,7 @@ import {
   isResumedModel,
   isUsageReport,
 } from './answer.ts';
-import {
-  argumentRefused,
-  errorFromProblem,
-  isRecord,
-  type O3ClientError,
-  unexpectedResponse,
-} from './client-error.ts';
+import { argumentRefused, errorFromProblem, type O3ClientError, unexpectedResponse } from './client-error.ts';
 import { streamEvents } from './event-stream.ts';
 import { createTransport, type Transport } from './transport.ts';
 
@@ -223,7 +218,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Ends any pause of a model, so that its jobs need not wait for a probe. For an admin; may be repeated.
+   * Ends any pause of a model, so that its jobs need not wait for a probe, and what was set for its queue on
+   * Bull Board. For an admin; may be repeated.
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
@@ -258,7 +254,7 @@ export class O3Client implements JobQueue {
         if (isJobResult(answer.body)) return { status: 'completed', result: answer.body };
         throw unexpectedResponse(this.url, 200, 'something that is not a result');
       }
-      const problem = answer.status === 409 && isRecord(answer.body) ? answer.body['job'] : answer.body;
+      const problem = answer.status === 409 && isJsonObject(answer.body) ? answer.body['job'] : answer.body;
       const job = this.#viewFrom(problem, answer.status);
       if (job.status !== 'completed') return { status: job.status, job };
       // The job completed between the two reads, of its result and of its view: the result exists now.

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { sleep } from '../async/sleep.ts';
+import { retryAfterMs } from '../errors/retry-after.ts';
 import { stringifyExact } from '../job/exact-json.ts';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
@@ -166,8 +167,8 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
 }
 
 /**
- * Not `AbortSignal.any`, with which a signal that lives as long as its program would collect a listener for
- * each call.
+ * `AbortSignal.any` is not used here. With it, a signal that lives as long as the program would collect a
+ * listener for each call.
  */
 async function withDeadline<Value>(
   deadlineMs: number,
@@ -187,16 +188,6 @@ async function withDeadline<Value>(
     clearTimeout(timer);
     signal?.removeEventListener('abort', follow);
   }
-}
-
-/** Reads `retry-after-ms`, which is exact, or Retry-After, which is in seconds or a date. */
-function retryAfterMs(headers: Headers): number | undefined {
-  const exactMs = Number.parseFloat(headers.get('retry-after-ms') ?? '');
-  if (exactMs >= 0) return exactMs;
-  const standard = headers.get('retry-after') ?? '';
-  if (/^\d+(\.\d+)?$/.test(standard)) return Number(standard) * 1000;
-  const date = Date.parse(standard);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
 /** Codes of errors that end a connection before it carries a request. */
@@ -243,8 +234,8 @@ function answerLost(url: string, error: unknown): O3ClientError {
 }
 
 /**
- * The message of fetch is only "fetch failed". The reason is in its cause, which for a host with two
- * addresses has only a code.
+ * The error of fetch only says "fetch failed", and its cause has the reason. For a host with two addresses
+ * the cause has only a code.
  */
 function reasonOf(error: unknown): string {
   const cause = causeOf(error);

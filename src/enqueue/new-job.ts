@@ -1,6 +1,7 @@
 import { v7 as uuid } from 'uuid';
 import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
+import { NO_HINDRANCE } from '../fair-queue/eta.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
 import {
   type JobData,
@@ -118,7 +119,7 @@ export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: N
     state: delayMs > 0 ? 'delayed' : 'waiting',
     open: true,
     dueAt: createdAt + delayMs,
-    paused: false,
+    hindrance: NO_HINDRANCE,
     place: undefined,
     maxInFlight: undefined,
     run: runRecordFrom([]),

@@ -76,7 +76,7 @@ export async function storeJobs(
   release(access, wanted);
   return Promise.all(
     requested.map(async (each): Promise<EnqueueOutcome> => {
-      const outcome = await outcomeOf(each, found, claimed);
+      const outcome = await enqueueOutcomeOf(each, found, claimed);
       if (outcome !== undefined) return outcome;
       const [again] = tries > 1 ? await storeJobs(access, [each], tries - 1) : [];
       return again ?? { ok: false, error: notFound(each.key?.id ?? '') };
@@ -89,10 +89,10 @@ interface StoredJob {
   /** undefined: another BullMQ client stored it, without a key. */
   mark: StoredOptions['idempotency'];
 }
-type Stored = readonly [id: string, job: StoredJob];
+type StoredEntry = readonly [id: string, job: StoredJob];
 
 /** @returns undefined when the job was deleted in this instant, so that its key is free again. */
-async function outcomeOf(
+async function enqueueOutcomeOf(
   { job, key }: RequestedJob,
   found: ReadonlyMap<string, StoredJob>,
   claimed: ReadonlySet<NewJob>,
@@ -181,12 +181,12 @@ async function storedIn(
   { redis }: QueueAccess,
   queue: ModelQueue,
   ids: readonly string[],
-): Promise<Stored[]> {
+): Promise<StoredEntry[]> {
   const options = await Promise.all(ids.map((id) => redis.hget(queue.keys.job(id), 'opts')));
   return ids.flatMap((id, i) => stored(queue, id, options[i] ?? undefined));
 }
 
-function stored(queue: ModelQueue, id: string, options: string | undefined): Stored[] {
+function stored(queue: ModelQueue, id: string, options: string | undefined): StoredEntry[] {
   if (options === undefined) return [];
   return [[id, { queue, mark: optionsFrom(JSON.parse(options)).idempotency }]];
 }

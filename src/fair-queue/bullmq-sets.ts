@@ -3,20 +3,20 @@ import type { ModelKeys } from '../redis/keys.ts';
 import { DELAYED_SCORE, WAITING_SCORE } from './parked.ts';
 
 /**
- * BullmqSet names the sets of jobs that have not started by our statuses. BullMQ calls a job in the fair
+ * UnstartedStatus names the two sets of BullmqSets by our statuses. BullMQ calls a job in the fair
  * queue `delayed`, and keeps jobs with a priority in a set of their own.
  */
-export type BullmqSet = 'waiting' | 'delayed';
+export type UnstartedStatus = 'waiting' | 'delayed';
 
 /** BullmqSets reads the jobs of a model that have not started from BullMQ's sets, for the board. */
 export interface BullmqSets {
-  /** fairQueueLength returns the number of parked jobs. */
-  fairQueueLength(): Promise<number>;
+  /** parkedCount returns the number of parked jobs. */
+  parkedCount(): Promise<number>;
   /**
    * ids returns the jobs' ids in BullMQ: of waiting jobs the newest first, of delayed jobs the last due
    * first.
    */
-  ids(part: BullmqSet, offset?: number, count?: number): Promise<string[]>;
+  ids(part: UnstartedStatus, offset?: number, count?: number): Promise<string[]>;
 }
 
 const ALL = Number.MAX_SAFE_INTEGER;
@@ -60,7 +60,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
   };
   const sections = { waiting: [fairQueue, wait, prioritized], delayed: [delayed, delayedByBullmq] };
   return {
-    fairQueueLength: fairQueue.length,
+    parkedCount: fairQueue.length,
     async ids(part, offset = 0, count = ALL) {
       const found: string[] = [];
       let skipped = 0;

@@ -1,3 +1,11 @@
+import {
+  type BoardLimitKind,
+  type BoardLimits,
+  concurrencyText,
+  jobsText,
+  NO_BOARD_LIMITS,
+  rateText,
+} from './board-limits.ts';
 import { decodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
@@ -48,14 +56,40 @@ export function positionFrom(
   };
 }
 
-/** waitingOutside says what a job waits for that is not in the fair queue. */
-export function waitingOutside(paused: boolean): Waiting {
+/** Hindrance is why no job of a model starts, wherever it stands. */
+export interface Hindrance {
+  /** The setting of Bull Board that allows no start; undefined: none. */
+  board: BoardLimitKind | undefined;
+  limits: BoardLimits;
+  /** No worker that takes the model's jobs has a heartbeat. */
+  noWorker: boolean;
+}
+
+export const NO_HINDRANCE: Hindrance = {
+  board: undefined,
+  limits: NO_BOARD_LIMITS,
+  noWorker: false,
+};
+
+/** waitingOutside says what a job outside the fair queue waits for. */
+export function waitingOutside(hindrance: Hindrance): Waiting {
   return {
-    waiting_for: paused ? 'the queue to be resumed' : 'a free worker',
+    waiting_for: hindranceText(hindrance) ?? 'a free worker',
     position: null,
     eta_ms: null,
     eta_basis: null,
   };
+}
+
+/** hindranceText says what no job starts for; undefined: nothing hinders the start. */
+function hindranceText({ board, limits, noWorker }: Hindrance): string | undefined {
+  const { concurrency, rate_limit: rate } = limits;
+  if (board === 'pause') return 'the queue to be resumed: it is paused on Bull Board';
+  if (noWorker) return 'a worker: none is running';
+  if (board === 'concurrency' && concurrency !== null)
+    return `the limit of ${concurrencyText(concurrency)}, set on Bull Board`;
+  if (board === 'rate_limit' && rate !== null) return `the limit of ${rateText(rate)}, set on Bull Board`;
+  return undefined;
 }
 
 /**
@@ -70,17 +104,17 @@ export interface PositionOwner {
 /**
  * waitingIn says what a job in the fair queue waits for, and when its answer is expected.
  *
- * @param paused whether the whole queue is paused by hand.
  * @param now in Unix milliseconds.
  */
-export function waitingIn(place: Position, owner: PositionOwner, paused: boolean, now: number): Waiting {
+export function waitingIn(place: Position, owner: PositionOwner, hindrance: Hindrance, now: number): Waiting {
   const { before, pause, status } = place;
   const position = before + 1;
-  if (paused) return { ...waitingOutside(true), position };
-  if (status === undefined) return { ...waitingOutside(false), position };
-  const turn = before === 0 ? 'its start' : `its turn: ${jobs(before)} before it`;
+  if (hindrance.board === 'pause' || hindrance.noWorker || status === undefined)
+    return { ...waitingOutside(hindrance), position };
+  const turn = before === 0 ? 'its start' : `its turn: ${jobsText(before)} before it`;
+  const reason = hindranceText(hindrance) ?? (status.reason || turn);
   return {
-    waiting_for: pause === undefined ? status.reason || turn : pauseSentence(pause.reason, owner),
+    waiting_for: pause === undefined ? reason : pauseSentence(pause.reason, owner),
     position,
     ...etaOf(place, status, owner, now),
   };
@@ -89,7 +123,7 @@ export function waitingIn(place: Position, owner: PositionOwner, paused: boolean
 /** pauseSentence says why a tenant is paused. */
 export function pauseSentence(reason: TenantPauseReason, { tenant, maxInFlight }: PositionOwner): string {
   if (reason !== SLOTS_TAKEN) return reason;
-  return `tenant ${tenant} is at its limit of ${maxInFlight === undefined ? 'jobs' : jobs(maxInFlight)} in flight`;
+  return `tenant ${tenant} is at its limit of ${maxInFlight === undefined ? 'jobs' : jobsText(maxInFlight)} in flight`;
 }
 
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
@@ -119,17 +153,13 @@ function etaOf(
   if (ownMs > turnMs) {
     return {
       eta_ms: Math.round(ownMs + durationMs),
-      eta_basis: `${jobs(ownBefore)} of ${tenant} before it, ${maxInFlight} at a time, ${answer}`,
+      eta_basis: `${jobsText(ownBefore)} of ${tenant} before it, ${maxInFlight} at a time, ${answer}`,
     };
   }
   return {
     eta_ms: Math.round(turnMs + durationMs),
-    eta_basis: `${jobs(before)} before it at ${round(startsPerSecond)} starts per second (${basis}), ${answer}`,
+    eta_basis: `${jobsText(before)} before it at ${round(startsPerSecond)} starts per second (${basis}), ${answer}`,
   };
-}
-
-function jobs(count: number): string {
-  return count === 1 ? '1 job' : `${count} jobs`;
 }
 
 function unknownEta(why: string): Eta {

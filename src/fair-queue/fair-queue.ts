@@ -5,6 +5,7 @@ import { PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limits.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
@@ -46,6 +47,15 @@ export type GiveBackTarget =
   | { kind: 'fair-queue' }
   | { kind: 'delayed' | 'held'; dueAt: number; failedReason: string };
 
+/** BoardRoom is how many jobs may start by what was set on Bull Board. */
+export interface BoardRoom {
+  /** Infinity: any number. */
+  room: number;
+  /** When more may start, in milliseconds; 0: not known. */
+  waitMs: number;
+  limits: BoardLimits;
+}
+
 /** ReservedJob is a queued job with a reservation of an upstream model's quota. */
 interface ReservedJob {
   id: string;
@@ -77,13 +87,14 @@ export interface FairQueue {
    * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
    */
   next(most: number): Promise<{
-    paused: boolean;
+    board: BoardRoom;
     untaken: number;
     dueInMs: number | undefined;
     jobs: NextJob[];
   }>;
   /**
-   * start starts jobs that have a reservation; `reservedModel` is the upstream model whose quota is reserved.
+   * start starts jobs that have a reservation, as many as Bull Board allows; `reservedModel` is the upstream
+   * model whose quota is reserved.
    *
    * @returns for each job whether it was still in the queue and has started.
    */
@@ -133,9 +144,9 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         keys: scriptKeys,
         args: { now: Date.now(), most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
       });
-      const [paused, untaken, dueInMs, ...jobs] = reply as NextReply;
+      const [[room, waitMs, ...meta], untaken, dueInMs, ...jobs] = reply as NextReply;
       return {
-        paused: paused === 1,
+        board: { room: room < 0 ? Number.POSITIVE_INFINITY : room, waitMs, limits: boardLimitsFrom(meta) },
         untaken,
         dueInMs: dueInMs < 0 ? undefined : dueInMs,
         jobs: jobs.map(([id, tenant, options, dataBytes]) => ({
@@ -175,7 +186,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
 }
 
 type NextReply = [
-  paused: 0 | 1,
+  board: [room: number, waitMs: number, ...meta: BoardMeta],
   untaken: number,
   dueInMs: number,
   ...jobs: [id: string, tenant: string, options: string, dataBytes: number][],

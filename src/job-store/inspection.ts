@@ -29,7 +29,7 @@ export interface JobInspection {
   /** The lock of the worker that holds the job; null: no worker does. */
   lock: { token: string; expires_in_ms: number } | null;
   /** What the job has reserved, of each upstream model's quota and of its tenant's. */
-  reservations: Reservation[];
+  reservations: ReservationEntry[];
   event_log: { entries: number; last: LoggedEntry[] };
   /** Each existing key of the job, with its time to live in milliseconds; null: it does not expire. */
   keys: { key: string; type: string; ttl_ms: number | null }[];
@@ -49,7 +49,7 @@ export interface Place {
   tenant_paused: { until: string; reason: string } | null;
 }
 
-export interface Reservation {
+export interface ReservationEntry {
   /** `upstream model gpt-5` or `tenant alice`. */
   of: string;
   lease_ends_at: string | null;
@@ -179,7 +179,7 @@ async function reservationsOf(
   redis: RedisClient,
   prefix: string,
   { upstreamModels, tenant, holder }: { upstreamModels: string[]; tenant: string | null; holder: string },
-): Promise<Reservation[]> {
+): Promise<ReservationEntry[]> {
   const sources = upstreamModels.map((upstreamModel) => {
     const { leases, reservations } = quotaKeysOf(prefix, upstreamModel);
     return { of: `upstream model ${upstreamModel}`, leases, values: reservations };

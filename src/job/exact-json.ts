@@ -109,7 +109,7 @@ export function withPlainNumbers(
   const changed = fields.flatMap((field): [string, unknown][] => {
     const value = Object.hasOwn(record, field) ? record[field] : undefined;
     const plain =
-      field === 'metadata' && isRecord(value)
+      field === 'metadata' && isJsonObject(value)
         ? withPlainNumbers(value, Object.keys(value))
         : plainNumber(value);
     return plain === value ? [] : [[field, plain]];
@@ -121,7 +121,8 @@ function plainNumber(value: unknown): unknown {
   return value instanceof ExactNumber ? value.valueOf() : value;
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** isJsonObject says whether a value is an object of JSON: not null, no list and no ExactNumber. */
+export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return (
     typeof value === 'object' && value !== null && !(value instanceof ExactNumber) && !Array.isArray(value)
   );

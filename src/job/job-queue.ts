@@ -53,9 +53,9 @@ export interface JobQuery {
  * BulkOutcome is the outcome of one request of a bulk. `isNew` is false where the request's key already had
  * this job.
  */
-export type BulkOutcome<Refusal extends JobQueueError = JobQueueError> =
+export type BulkOutcome<Failure extends JobQueueError = JobQueueError> =
   | { ok: true; job: JobView; isNew: boolean }
-  | { ok: false; error: Refusal };
+  | { ok: false; error: Failure };
 
 /**
  * JobQueueError is how a JobQueue refuses a call: an `O3ClientError` over HTTP, a `QueueError` straight on
@@ -144,7 +144,10 @@ export async function* jobsOfAllPages(
   }
 }
 
-/** OptionRules has a check for each option that a method knows; undefined: the value is good. */
+/**
+ * OptionRules has a check for each option of a method. A check returns what is wrong; undefined: the value is
+ * good.
+ */
 type OptionRules<Options> = Readonly<Record<keyof Options, (value: unknown) => Flaw | undefined>>;
 
 /** CALL_RULES are the rules of CallOptions. */
@@ -158,7 +161,7 @@ export const ENQUEUE_RULES: OptionRules<EnqueueOptions> = {
   ...CALL_RULES,
 };
 
-/** WAIT_RULES are the rules of WaitOptions. */
+/** WAIT_RULES checks each option of WaitOptions. */
 export const WAIT_RULES: OptionRules<WaitOptions> = {
   timeoutMs: (value) =>
     typeof value === 'number' ? undefined : expected('timeoutMs', 'a number of milliseconds', value),
@@ -175,9 +178,9 @@ export const EVENT_RULES: OptionRules<EventOptions> = {
 };
 
 /**
- * checkedOptions gives the options back, or throws what `refuse` makes of the first flaw. Names are checked
- * because a misspelt option that was passed over costs money or time: without its `idempotencyKey` a request
- * is bought twice, without its `timeoutMs` a wait has no end.
+ * checkedOptions returns the options, or throws the error that `refuse` makes of the first flaw. It also
+ * refuses unknown names, because a misspelt option that is ignored costs money or time. Without its
+ * `idempotencyKey` a request may be bought twice; without its `timeoutMs` a wait has no end.
  */
 export function checkedOptions<Options extends CallOptions>(
   options: Options,

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { checkedInput, refusalOf } from '../errors/input.ts';
 import { preview } from '../errors/preview.ts';
-import { withPlainNumbers } from './exact-json.ts';
+import { isJsonObject, withPlainNumbers } from './exact-json.ts';
 import { metadata } from './metadata.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 import { webhookUrl } from './webhook-url.ts';
@@ -241,7 +241,7 @@ export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<
  */
 function hasRequest(input: unknown): boolean {
   const [question, request] = [hasOwn(input, 'question'), hasOwn(input, 'request')];
-  if (isRecord(input) && !Array.isArray(input) && question === request) {
+  if (isJsonObject(input) && question === request) {
     const came = question ? 'both' : 'neither';
     throw refusalOf('request', [
       { path: '', message: `expected either "question" or "request", got ${came}` },
@@ -250,26 +250,28 @@ function hasRequest(input: unknown): boolean {
   return request;
 }
 
-/** What this queue reads of a body; the numbers of all other fields go to the upstream as they came. */
+/**
+ * The fields of a body that the queue reads. The numbers of all other fields go to the upstream unchanged.
+ */
 const READ_FIELDS = ['model', 'input', 'stream', 'background', 'metadata'] as const;
 
 /** withPlainOptions makes plain numbers of exact ones in all fields that this queue reads. */
 function withPlainOptions(value: unknown): unknown {
-  if (!isRecord(value) || Array.isArray(value)) return value;
+  if (!isJsonObject(value)) return value;
   const options = withPlainNumbers(value, Object.keys(value));
   const { request } = options;
-  if (!isRecord(request) || Array.isArray(request)) return options;
+  if (!isJsonObject(request)) return options;
   const work = withPlainNumbers(request, READ_FIELDS);
   return work === request ? options : { ...options, request: work };
 }
 
 function isDeeperThan(levels: number, value: unknown): boolean {
-  if (!isRecord(value)) return false;
+  if (!isJsonObject(value) && !Array.isArray(value)) return false;
   return levels === 0 || Object.values(value).some((part) => isDeeperThan(levels - 1, part));
 }
 
 function hasOwn(value: unknown, key: string): boolean {
-  return isRecord(value) && Object.hasOwn(value, key);
+  return isJsonObject(value) && Object.hasOwn(value, key);
 }
 
 /**
@@ -280,17 +282,13 @@ function questionOf(input: unknown): string {
   if (typeof input === 'string') return input;
   if (!Array.isArray(input)) return '(prompt template)';
   for (const item of input.toReversed()) {
-    if (!isRecord(item) || (item['role'] ?? 'user') !== 'user') continue;
+    if (!isJsonObject(item) || (item['role'] ?? 'user') !== 'user') continue;
     if (typeof item['content'] === 'string') return item['content'];
     if (Array.isArray(item['content'])) {
-      const texts = item['content'].filter(isRecord).map((part) => part['text']);
+      const texts = item['content'].filter(isJsonObject).map((part) => part['text']);
       const text = texts.filter((part) => typeof part === 'string').join(' ');
       if (text !== '') return text;
     }
   }
   return '(no text)';
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

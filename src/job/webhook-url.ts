@@ -66,8 +66,8 @@ const PRIVATE_RANGES = new Set(['loopback', 'private', 'uniqueLocal']);
  */
 const METADATA_ADDRESSES = new Set(['168.63.129.16', 'fd00:ec2::254']);
 /**
- * The allocated part of IPv6. An address outside is no host of the internet, such as `::7f00:1`, which holds
- * an IPv4 address.
+ * The part of IPv6 that is allocated to hosts on the internet. An address outside it may be an IPv4 address
+ * in disguise, such as `::7f00:1`.
  */
 const GLOBAL_UNICAST = 0x2000;
 const GLOBAL_UNICAST_MASK = 0xe000;

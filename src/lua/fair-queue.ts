@@ -1,25 +1,27 @@
 import { parked } from '../fair-queue/parked.ts';
 import { defineScript } from '../redis/script.ts';
-import { fairQueueLibrary } from './fair-queue-library.ts';
+import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
  * nextInFairQueue returns the next jobs in the order in which they would be started. It starts none of them,
  * but it tidies up:
  *
  * - delayed jobs that are due enter the fair queue. A job that needs no reservation goes to BullMQ's workers
- *   at once: its response still runs at the upstream, or its run has ended and BullMQ is still to be told;
- * - jobs whose deadline has passed go to BullMQ's workers without a reservation, which can only end them;
- * - pauses that are over end, and entries whose job has been missing for a minute are removed.
+ *   at once: its response still runs at the upstream, or its run has ended and BullMQ does not know yet;
+ * - jobs whose deadline has passed go to BullMQ's workers without a reservation: a worker can only end them;
+ * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
+ * - pauses whose time is over end, and entries whose job has been missing for a minute are removed.
  *
- * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{paused (1 or 0),
- * started jobs that no worker has taken yet, ms until the next delayed job is due (-1 for none), {id, tenant,
- * options, bytes of data}…}`.
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{{jobs that Bull Board
+ * allows to start (-1 for any number), ms until it allows more (0: not known), its settings…}, started jobs
+ * that no worker has taken yet, ms until the next delayed job is due (-1 for none), {id, tenant, options,
+ * bytes of data}…}`.
  */
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',
-  keys: ['meta', 'wait', 'marker', 'deadlines', 'missing'],
+  keys: ['marker', 'deadlines', 'missing'],
   args: ['now', 'most', 'jobPrefix', 'runPrefix', 'weights'],
-  uses: [fairQueueLibrary, parked],
+  uses: [fairQueueLibrary, parked, boardLimits],
   lua: /* lua */ `
 local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE = 60000, 200, 500, 16, 16
 local limit, weightOf = tonumber(most), cjson.decode(weights)
@@ -44,8 +46,8 @@ end
 
 local goneCount = 0
 
--- Whether the job of an entry has been missing for a minute. Until then a slow client may still be adding it.
--- Measured by the clock of Redis, because the clocks of clients may say anything.
+-- Returns whether the job of an entry has been missing for a minute. Until then a slow client may still be
+-- adding it. The clock of Redis measures the minute, because the clocks of clients may be wrong.
 local function isGone(id)
   local time = redis.call('TIME')
   local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -65,7 +67,7 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, MOST_DUE)) do
   local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
   if not isParkedDelayed(id) then
-    -- Promoted on Bull Board, removed by a BullMQ client, or not there yet.
+    -- The job was promoted on Bull Board, was removed by a BullMQ client, or has not reached BullMQ yet.
     if job[2] or isGone(id) then redis.call('ZREM', due, id) end
   elseif needsNoReservation(runPrefix .. id) then handToWorkers(id)
   else
@@ -74,7 +76,24 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, MO
   end
 end
 
--- An iterator over the jobs in one tenant's queue.
+-- Puts started jobs back, the newest first: their reservations would end before a worker may take them.
+local room, _, waitMs, set = boardRoom()
+if room < 0 then
+  local excess = -room
+  for _, id in ipairs(redis.call('LRANGE', wait, 0, MOST_DUE - 1)) do
+    local fields = redis.call('HMGET', runPrefix .. id, 'reserved_model', 'upstream_id', 'status')
+    local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
+    if excess > 0 and job[2] and fields[1] and not fields[2] and not fields[3] then
+      redis.call('LREM', wait, 1, id)
+      redis.call('HDEL', runPrefix .. id, 'reserved_model')
+      parkWaiting(id)
+      enqueue(tenantIn(job[1]), id, orderOf(job[2], job[3]))
+      excess = excess - 1
+    end
+  end
+end
+
+-- Returns an iterator over the jobs in one tenant's queue.
 local function jobsOf(tenant)
   local offset, chunk, i = 0, {}, 0
   return function()
@@ -96,7 +115,7 @@ local function jobsOf(tenant)
   end
 end
 
--- Some more than the limit, because a tenant's queue may hold only entries without a job.
+-- Reads more tenants than the limit, because a tenant's queue may hold only entries without a job.
 local first = redis.call('ZRANGE', queuedTenants, 0, limit + SPARE - 1, 'WITHSCORES')
 local queues = {}
 for i = 1, #first, 2 do
@@ -107,7 +126,8 @@ for i = 1, #first, 2 do
   if queue.id then queues[#queues + 1] = queue end
 end
 local nextDue = redis.call('ZRANGEBYSCORE', due, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
-local reply = { redis.call('HEXISTS', meta, 'paused'), redis.call('LLEN', wait), nextDue and nextDue - now or -1 }
+local board = { room == math.huge and -1 or math.max(0, room), waitMs, unpack(set) }
+local reply = { board, redis.call('LLEN', wait), nextDue and nextDue - now or -1 }
 while #reply - 3 < limit and #queues > 0 do
   local best = 1
   for i = 2, #queues do if queues[i].tag < queues[best].tag then best = i end end
@@ -123,26 +143,28 @@ return reply
 });
 
 /**
- * startFromFairQueue starts jobs that quota is reserved for: it takes them out of the fair queue and puts
- * them into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each
- * still stands in the fair queue, because its caller may have cancelled it.
+ * startFromFairQueue starts jobs that have a reservation: it takes them out of the fair queue and puts them
+ * into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each job
+ * is still in the fair queue, because its caller may have cancelled it, and that Bull Board's settings allow
+ * the start.
  *
- * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of, the tokens. Returns for each job 1,
- * or 0 when it is no longer in the fair queue.
+ * `jobs` has for each job: its id, its tenant, the upstream model whose quota it has reserved, and how many
+ * tokens. Returns for each job 1, or 0 when it may not start.
  */
 export const startFromFairQueue = defineScript({
   name: 'fair-queue.start',
-  keys: ['wait', 'marker', 'events'],
+  keys: ['marker', 'events'],
   args: ['jobPrefix', 'runPrefix', 'weights'],
   rest: 'jobs',
-  uses: [fairQueueLibrary, parked],
+  uses: [fairQueueLibrary, parked, boardLimits],
   lua: /* lua */ `
 local weightOf = cjson.decode(weights)
-local started = {}
+local room, started = boardRoom(), {}
 for i = 1, #jobs, 4 do
   local id, tenant, upstreamModel, tokens = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3]
   started[#started + 1] = 0
-  if isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
+  if room >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
+    room = room - 1
     local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
     local after = tag + 1 / (tonumber(weightOf[tenant]) or 1)
     redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
@@ -158,7 +180,7 @@ for i = 1, #jobs, 4 do
   end
 end
 redis.call('ZADD', marker, 0, '0')
--- The next tags of tenants without waiting jobs say nothing once the virtual time has passed them.
+-- Tags that the virtual time has passed no longer matter, so those of idle tenants are removed.
 if redis.call('HLEN', clock) > 2000 then
   local all, time = redis.call('HGETALL', clock), virtualTime()
   for i = 1, #all, 2 do
@@ -170,7 +192,10 @@ return started
 `,
 });
 
-/** pauseTenant lets a tenant's jobs wait until a time (ms) while the jobs of other tenants start. */
+/**
+ * pauseTenant keeps a tenant's jobs from starting until a time (ms). The jobs of other tenants start
+ * meanwhile.
+ */
 export const pauseTenant = defineScript({
   name: 'fair-queue.pause-tenant',
   args: ['tenant', 'untilMs', 'reason'],

@@ -5,7 +5,6 @@ import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
-import { forgivePause, renewLocks } from './locks.ts';
 import { markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/quota.ts';
@@ -13,12 +12,11 @@ import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';
-import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
+import { forgivePause, renewLocks } from './workers/locks.ts';
 
-/**
- * SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a
- * script's `sha`.
- */
+/** SCRIPTS lists every script that o3-queue runs in Redis. MONITOR and SLOWLOG name a script by its `sha`. */
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
@@ -37,7 +35,8 @@ export const SCRIPTS: readonly Script[] = [
     quotaAnswered,
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
-  ...[rememberOpenAiEvent, removeFromOutbox, takeDeletions],
+  ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
   ...[takeEstimates, settleEstimate],
+  ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered],
 ];

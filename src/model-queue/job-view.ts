@@ -1,7 +1,15 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Models } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
-import { type Position, positionFrom, type Waiting, waitingIn, waitingOutside } from '../fair-queue/eta.ts';
+import { type BoardLimitKind, type BoardMeta, boardLimitsFrom } from '../fair-queue/board-limits.ts';
+import {
+  type Hindrance,
+  type Position,
+  positionFrom,
+  type Waiting,
+  waitingIn,
+  waitingOutside,
+} from '../fair-queue/eta.ts';
 import { weightsOf } from '../fair-queue/fair-queue.ts';
 import type { JobStatus } from '../job/job.ts';
 import { optionsFrom } from '../job/stored-options.ts';
@@ -56,7 +64,7 @@ export async function readJob(
     args: { id, weights: weightsOf(tenants) },
   });
   if (reply === null) return null;
-  const [state, open, due, paused, fields, run, place] = reply as RawReading;
+  const [state, open, due, [board, ...meta], workers, fields, run, place] = reply as RawReading;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
   const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
   const record = runRecordFrom(run);
@@ -73,7 +81,7 @@ export async function readJob(
     state,
     open: open === 1,
     dueAt: due === null ? undefined : Number(due),
-    paused: paused === 1,
+    hindrance: { board: board || undefined, limits: boardLimitsFrom(meta), noWorker: workers === 0 },
     place: positionFrom(place),
     maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
     run: record,
@@ -92,7 +100,8 @@ type RawReading = [
   BullState,
   0 | 1,
   Field,
-  0 | 1,
+  [BoardLimitKind | '', ...BoardMeta],
+  number,
   [Field, Field, Field, Field, Field, Field],
   string[],
   Parameters<typeof positionFrom>[0],
@@ -112,7 +121,7 @@ interface Facts {
   /** False: the final status of the record counts, whatever BullMQ's state is. */
   open: boolean;
   dueAt: number | undefined;
-  paused: boolean;
+  hindrance: Hindrance;
   /** undefined: the job is not in the fair queue. */
   place: Position | undefined;
   /** How many jobs of its tenant may be in flight; undefined: any number. */
@@ -180,9 +189,9 @@ export function viewFrom(facts: Facts): JobView {
   }
 }
 
-function waitingOf({ place, tenant, maxInFlight, paused, now }: Facts): Waiting {
-  if (place === undefined) return waitingOutside(paused);
-  return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, paused, now);
+function waitingOf({ place, tenant, maxInFlight, hindrance, now }: Facts): Waiting {
+  if (place === undefined) return waitingOutside(hindrance);
+  return waitingIn(place, { tenant: tenant ?? '', maxInFlight }, hindrance, now);
 }
 
 /**

@@ -9,6 +9,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { createWriteProbe } from '../redis/write-probe.ts';
 import { type JobReading, readJob } from './job-view.ts';
+import { createWorkerRegister, type WorkerRegister } from './workers.ts';
 
 /**
  * ModelQueue is the queue of one model: BullMQ's queue, our own keys, and the fair queue in which jobs wait
@@ -25,6 +26,8 @@ export interface ModelQueue {
   readonly fairQueue: FairQueue;
   /** bullmqSets reads the jobs that have not started from BullMQ's sets. */
   readonly bullmqSets: BullmqSets;
+  /** workers has the heartbeats of the workers that take this model's jobs. */
+  readonly workers: WorkerRegister;
   /** read reads a job by its id inside BullMQ; null when there is none. */
   read(id: string): Promise<JobReading | null>;
 }
@@ -89,6 +92,7 @@ export function createModelQueue(
     bullmq,
     fairQueue,
     bullmqSets,
+    workers: createWorkerRegister(redis, keys),
     read: (id) => readJob(id, readOptions),
   };
 }

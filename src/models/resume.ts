@@ -1,12 +1,15 @@
 import { shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
+import { type BoardLimitKind, boardLimitKinds, readBoardLimits } from '../fair-queue/board-limits.ts';
+import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createQuota } from '../quota/quota.ts';
+import type { RedisClient } from '../redis/connection.ts';
 import type { ResumedModel } from './view.ts';
 
 /**
- * resumeModel ends any pause of a model and its fallbacks, by hand. Other models that lead to the same
- * upstream models resume too.
+ * resumeModel ends any pause of a model by hand, and what was set for its queue on Bull Board. Other models
+ * that lead to the same upstream models are sent again too, but what was set for their queues stays.
  * @throws {QueueError} `model_not_configured`
  */
 export async function resumeModel(
@@ -22,6 +25,27 @@ export async function resumeModel(
     );
   }
   const { upstreamModels } = queue;
-  const paused = await Promise.all(upstreamModels.map((name) => createQuota(redis, prefix, name).resume()));
-  return { model, upstream_models: [...upstreamModels], resumed: paused.includes(true) };
+  const endedOnBoard = await endBoardLimits(redis, queue);
+  const ended = await Promise.all(upstreamModels.map((name) => createQuota(redis, prefix, name).resume()));
+  return {
+    model,
+    upstream_models: [...upstreamModels],
+    resumed: ended.includes(true) || endedOnBoard.length > 0,
+    ended_on_board: endedOnBoard,
+  };
+}
+
+/**
+ * A crash in between leaves a part of what was set, which a second resume ends. The pause is ended last, so
+ * that nothing starts before the limits are gone. @returns what was set.
+ */
+async function endBoardLimits(redis: RedisClient, { keys, bullmq }: ModelQueue): Promise<BoardLimitKind[]> {
+  const kinds = boardLimitKinds(await readBoardLimits(redis, keys));
+  if (kinds.includes('concurrency')) await bullmq.removeGlobalConcurrency();
+  if (kinds.includes('rate_limit')) {
+    await bullmq.removeGlobalRateLimit();
+    await bullmq.removeRateLimitKey();
+  }
+  if (kinds.includes('pause')) await bullmq.resume();
+  return kinds;
 }

@@ -1,17 +1,29 @@
 import { type ModelConfig, upstreamModelsOf } from '../config/file.ts';
+import { type BoardLimits, concurrencyText, rateText, readBoardLimits } from '../fair-queue/board-limits.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
+import type { WorkersReading } from '../model-queue/workers.ts';
 import { createQuota } from '../quota/quota.ts';
 import type { PauseReason, QuotaPause, QuotaSnapshot } from '../quota/snapshot.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { readCatalog, shutdownDateIn } from './catalog.ts';
 import type { ModelState, ModelStatus, ModelView } from './view.ts';
 
+/** ModelReading is the state of one configured model. */
+interface ModelReading {
+  model: string;
+  config: ModelConfig;
+  /** Jobs in its fair queue. */
+  waiting: number;
+  workers: WorkersReading;
+  board: BoardLimits;
+}
+
 /**
  * ModelsSnapshot is the state of all configured models and their upstream models. Reading it costs the same
  * for any number of jobs.
  */
 export interface ModelsSnapshot {
-  models: readonly { model: string; config: ModelConfig; waiting: number }[];
+  models: readonly ModelReading[];
   /** By the upstream's name, fallbacks included. */
   quotas: ReadonlyMap<string, QuotaSnapshot>;
   /** By the upstream's name: `YYYY-MM-DD`. */
@@ -22,7 +34,7 @@ export interface ModelsSnapshot {
 export async function readModels(
   redis: RedisClient,
   prefix: string,
-  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'bullmqSets'>[],
+  queues: readonly Pick<ModelQueue, 'model' | 'config' | 'keys' | 'bullmqSets' | 'workers'>[],
 ): Promise<ModelsSnapshot> {
   const upstreamModels = [...new Set(queues.flatMap(({ config }) => upstreamModelsOf(config)))];
   const [catalog, quotas, models] = await Promise.all([
@@ -31,11 +43,14 @@ export async function readModels(
       upstreamModels.map(async (name) => [name, await createQuota(redis, prefix, name).snapshot()] as const),
     ),
     Promise.all(
-      queues.map(async ({ model, config, bullmqSets }) => ({
-        model,
-        config,
-        waiting: await bullmqSets.fairQueueLength(),
-      })),
+      queues.map(async ({ model, config, keys, ...queue }) => {
+        const [waiting, workers, board] = await Promise.all([
+          queue.bullmqSets.parkedCount(),
+          queue.workers.read(),
+          readBoardLimits(redis, keys),
+        ]);
+        return { model, config, waiting, workers, board };
+      }),
     ),
   ]);
   const dates = upstreamModels.map((name) => [name, shutdownDateIn(catalog, name)] as const);
@@ -48,7 +63,7 @@ export async function readModels(
 
 /** modelViewsFrom returns what users see of a ModelsSnapshot. */
 export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot): ModelView[] {
-  return models.map(({ model, config, waiting }) => {
+  return models.map(({ model, config, waiting, workers, board }) => {
     const upstreamModels = upstreamModelsOf(config);
     const isGone = (name: string): boolean => quotas.get(name)?.pauses[0]?.reason === 'gone';
     // When all upstream models are gone, jobs are still sent to the last one.
@@ -69,8 +84,11 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
         requests_per_minute: quota?.advertisedRequests ?? null,
         tokens_per_minute: quota?.advertisedTokens ?? null,
       },
+      board,
       state: {
-        ...statusOf({ model, config, upstreamModel, pause, now: quota?.at ?? 0 }),
+        ...statusOf({ model, config, upstreamModel, pause, workers, board, now: quota?.at ?? 0 }),
+        workers: workers.count,
+        free_slots: workers.freeSlots,
         waiting,
         in_flight: quota?.inFlight ?? 0,
         requests_last_minute: quota?.requests ?? 0,
@@ -87,7 +105,7 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
  */
 export function troublesIn(views: readonly ModelView[]): string[] {
   return views
-    .filter(({ state: { status } }) => status === 'paused' || status === 'down' || status === 'gone')
+    .filter(({ state: { status } }) => status !== 'open' && status !== 'rate_limited')
     .map(({ model, state: { reason } }) => `${model}: ${reason}`);
 }
 
@@ -100,16 +118,52 @@ const STATUS_BY_REASON: Record<PauseReason, ModelStatus> = {
   rate_limited: 'rate_limited',
 };
 
+const NO_WORKER = 'no worker is running';
+
 /** What the status of a model is derived from. */
 interface Standing {
   model: string;
   config: ModelConfig;
   upstreamModel: string;
   pause: QuotaPause | undefined;
+  workers: WorkersReading;
+  board: BoardLimits;
   now: number;
 }
 
-function statusOf(standing: Standing): Pick<ModelState, 'status' | 'until' | 'reason'> {
+type Status = Pick<ModelState, 'status' | 'until' | 'reason'>;
+
+function statusOf(standing: Standing): Status {
+  const { model, workers, board } = standing;
+  const upstream = upstreamStatusOf(standing);
+  const isHeldUp = upstream.status !== 'open' && upstream.status !== 'rate_limited';
+  const boardReason = boardReasonOf(board, model);
+  const reasons = [workers.count === 0 ? NO_WORKER : null, boardReason, upstream.reason];
+  const status = (): ModelStatus => {
+    if (workers.count === 0) return 'no_worker';
+    if (board.paused) return 'paused';
+    return boardReason === null || isHeldUp ? upstream.status : 'limited';
+  };
+  return {
+    status: status(),
+    until: upstream.until,
+    reason: reasons.filter((reason) => reason !== null).join('; ') || null,
+  };
+}
+
+/** boardReasonOf says what was set on Bull Board; null: nothing. */
+function boardReasonOf({ paused, concurrency, rate_limit: rate }: BoardLimits, model: string): string | null {
+  const limits = [
+    ...(concurrency === null ? [] : [concurrencyText(concurrency)]),
+    ...(rate === null ? [] : [rateText(rate)]),
+  ].join(' and ');
+  const end = `; \`o3q resume ${model}\` ends this`;
+  if (paused) return `paused on Bull Board${limits === '' ? '' : `, and limited there to ${limits}`}${end}`;
+  return limits === '' ? null : `limited on Bull Board to ${limits}${end}`;
+}
+
+/** upstreamStatusOf says whether the upstream takes the jobs of a model. */
+function upstreamStatusOf(standing: Standing): Status {
   const { config, upstreamModel, pause } = standing;
   if (pause === undefined) {
     const isFallback = upstreamModel !== config.upstream;

@@ -1,12 +1,24 @@
+import type { BoardLimitKind, BoardLimits } from '../fair-queue/board-limits.ts';
+
 /**
  * - `open`: jobs are sent.
  * - `rate_limited`: the upstream has answered 429, and all workers wait.
- * - `paused`: the circuit breaker is open for money, credentials or a wrong address; one job at a time
- *   probes. Or Redis takes no writes.
+ * - `paused`: the circuit breaker is open for money, credentials or a wrong address, and one job at a time
+ *   probes; or the queue is paused on Bull Board, until a resume; or Redis takes no writes.
+ * - `limited`: jobs are sent as a limit that was set on Bull Board allows, until a resume.
  * - `down`: the upstream is unreachable or overloaded.
  * - `gone`: the upstream has neither the model nor any of its fallbacks.
+ * - `no_worker`: no worker that takes the model's jobs is running.
  */
-export const MODEL_STATUSES = ['open', 'rate_limited', 'paused', 'down', 'gone'] as const;
+export const MODEL_STATUSES = [
+  'open',
+  'rate_limited',
+  'limited',
+  'paused',
+  'down',
+  'gone',
+  'no_worker',
+] as const;
 export type ModelStatus = (typeof MODEL_STATUSES)[number];
 
 /** ModelView is what an admin sees of a configured model. */
@@ -26,6 +38,8 @@ export interface ModelView {
   };
   /** The limits that the upstream advertises; null: none lately. The smaller of the two applies. */
   told_limits: { requests_per_minute: number | null; tokens_per_minute: number | null };
+  /** What was set on Bull Board, or by another BullMQ client. */
+  board: BoardLimits;
   state: ModelState;
 }
 
@@ -38,6 +52,10 @@ export interface ModelState {
   until: string | null;
   /** The status in words; null: nothing is wrong. */
   reason: string | null;
+  /** Workers that take the model's jobs: those with a heartbeat in the last six seconds. */
+  workers: number;
+  /** Jobs of the model that these workers can take, besides those that they hold. */
+  free_slots: number;
   /** Jobs in the fair queue. */
   waiting: number;
   /**
@@ -57,6 +75,8 @@ export interface ModelState {
 export interface ResumedModel {
   model: string;
   upstream_models: string[];
-  /** Whether one of the upstream models was paused. */
+  /** Whether anything was ended: a pause of one of the upstream models, or what was set on Bull Board. */
   resumed: boolean;
+  /** What was set on Bull Board and is ended. */
+  ended_on_board: BoardLimitKind[];
 }

@@ -5,7 +5,7 @@ export type { Logger };
 
 export interface LogOptions {
   level: string;
-  /** Replaced by `***` in every line, in whatever field they stand: the last gate before the outside. */
+  /** The secrets that the log replaces by `***` in every line and every field. */
   secrets: readonly string[];
   /** Whether lines are written for a terminal instead of as JSON. */
   pretty: boolean;

@@ -117,8 +117,8 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Ends any pause of a model, and of its fallbacks: their jobs are sent again
-   * at once.
+   * Ends any pause of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
+   * sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */
   async resume(model: string): Promise<ResumedModel> {

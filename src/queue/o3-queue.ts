@@ -46,8 +46,8 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends any pause of a model, and of its fallbacks: their jobs are sent again
-   * at once.
+   * Ends any pause of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
+   * sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {

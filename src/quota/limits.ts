@@ -23,3 +23,12 @@ export function limitsOf(
     maxInFlight: smallest(all.map(({ maxInFlight }) => maxInFlight)),
   };
 }
+
+/** lowerLimit returns the lower of two limits of one thing, of which either may be unknown. */
+export function lowerLimit<Unknown extends null | undefined>(
+  configured: number | Unknown,
+  advertised: number | Unknown,
+): number | Unknown {
+  if (typeof configured !== 'number' || typeof advertised !== 'number') return configured ?? advertised;
+  return Math.min(configured, advertised);
+}

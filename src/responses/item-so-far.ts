@@ -12,7 +12,7 @@ import {
 export const ITEM_ADDED = 'response.output_item.added';
 export const ITEM_DONE = 'response.output_item.done';
 
-/** ItemSoFar is what the events of one output item have said, and the item that they make. */
+/** ItemSoFar collects the events of one output item, and builds the item from them. */
 export interface ItemSoFar {
   /** The item as its first event shows it; undefined: that event has not come. */
   readonly opened: Fields | undefined;

@@ -1,3 +1,5 @@
+import { z } from 'zod';
+import { isJsonObject } from '../job/exact-json.ts';
 import type { Usage } from '../job/view.ts';
 
 /**
@@ -26,8 +28,47 @@ export interface UpstreamResponse {
   service_tier?: unknown;
 }
 
-export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
-  return isRecord(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
+/** Numbers as texts, other values as JSON. */
+const words = z
+  .unknown()
+  .transform((value) => (value === null || value === undefined ? null : textFrom(value)))
+  .optional();
+const name = z.string().optional().catch(undefined);
+/** The fields that are read here, each as OpenAI has it. A field of another type is as good as missing. */
+const fields = z.object({
+  status: name,
+  model: z.preprocess((value) => (isJsonObject(value) ? value['id'] : value), name),
+  background: z.boolean().nullish().catch(undefined),
+  metadata: z.record(z.string(), z.unknown().transform(textFrom)).nullish().catch(undefined),
+  error: z.preprocess(
+    (value) => (value === false || isJsonObject(value) ? value || null : value && { message: value }),
+    z.looseObject({ code: words, message: words, type: words, param: words }).nullish().catch(undefined),
+  ),
+  incomplete_details: z.looseObject({ reason: words }).nullish().catch(undefined),
+});
+
+function textFrom(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+}
+
+/**
+ * wellTyped gives the fields that are read here the types of OpenAI's. It leaves all others alone, and adds
+ * none.
+ */
+export function wellTyped(response: Record<string, unknown>): Partial<UpstreamResponse> {
+  const typed = fields.parse(response);
+  const changed = Object.entries(typed).filter(
+    ([field, value]) => field in response && value !== response[field],
+  );
+  return { ...response, ...Object.fromEntries(changed) };
+}
+
+/** upstreamResponseFrom returns the response in an upstream's JSON; undefined: the JSON is no response. */
+export function upstreamResponseFrom(value: unknown): UpstreamResponse | undefined {
+  if (!isJsonObject(value) || value['object'] === 'error') return undefined;
+  const { id } = value;
+  if (typeof id !== 'string' && typeof id !== 'number') return undefined;
+  return { ...wellTyped(value), id: String(id) };
 }
 
 /** outputOf returns the items of the answer, unparsed. */
@@ -57,7 +98,7 @@ export function answerOf(response: UpstreamResponse): string | null {
   const text = answerTextOf(response);
   if (text !== '') return text;
   const isSilent = outputOf(response).every(
-    (item) => !isRecord(item) || item['type'] === 'message' || item['type'] === 'reasoning',
+    (item) => !isJsonObject(item) || item['type'] === 'message' || item['type'] === 'reasoning',
   );
   return isSilent ? null : text;
 }
@@ -70,9 +111,9 @@ export function incompleteReasonOf({ status, incomplete_details }: UpstreamRespo
 function contentTexts({ output }: UpstreamResponse, type: string, field: string): string[] {
   if (!Array.isArray(output)) return [];
   return output
-    .filter((item) => isRecord(item) && item['type'] === 'message' && Array.isArray(item['content']))
+    .filter((item) => isJsonObject(item) && item['type'] === 'message' && Array.isArray(item['content']))
     .flatMap((item: { content: unknown[] }) => item.content)
-    .map((part) => (isRecord(part) && part['type'] === type ? part[field] : undefined))
+    .map((part) => (isJsonObject(part) && part['type'] === type ? part[field] : undefined))
     .filter((text) => typeof text === 'string');
 }
 
@@ -83,14 +124,14 @@ function contentTexts({ output }: UpstreamResponse, type: string, field: string)
  */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
-  if (!isRecord(usage)) return null;
+  if (!isJsonObject(usage)) return null;
   const input = countIn(usage['input_tokens'] ?? usage['prompt_tokens']);
   const output = countIn(usage['output_tokens'] ?? usage['completion_tokens']);
   // Counts of 0 were never filled in, because no answer uses no tokens.
   if (input === undefined || output === undefined || input + output === 0) return null;
   if (output === 0 && answerTextOf(response) !== '') return null;
   const detail = (names: readonly string[], field: string): number => {
-    const details = names.map((name) => usage[name]).find(isRecord);
+    const details = names.map((name) => usage[name]).find(isJsonObject);
     return countIn(details?.[field]) ?? 0;
   };
   const inputDetails = ['input_tokens_details', 'prompt_tokens_details'];
@@ -112,8 +153,4 @@ function countIn(value: unknown): number | undefined {
 /** serviceTierOf returns null when the upstream did not report a tier. Few servers except OpenAI's do. */
 export function serviceTierOf({ service_tier: tier }: UpstreamResponse): string | null {
   return typeof tier === 'string' ? tier : null;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }

@@ -120,8 +120,8 @@ export interface Estimate {
 }
 
 /**
- * RunEnd says how a run ended. `spent` is null when no response has ended with it: none was bought, or the
- * response is still to be stopped and a second call books it.
+ * RunEnd says how a run ended. `spent` is the response that ended with the run. It is null if none was
+ * bought, or if the response has still to be stopped; a second call then books it.
  */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }

@@ -64,7 +64,7 @@ export interface RunRecordWriter {
    * @returns `superseded`: not written, because another create was sent since. Otherwise written.
    * @throws {LockLostError} when it is written, and another worker will follow the response.
    */
-  storePurchase(fencingToken: string, bought: Bought): Promise<Stored>;
+  storePurchase(fencingToken: string, bought: Bought): Promise<StorePurchaseAnswer>;
   /**
    * save writes fields of the record.
    *
@@ -118,8 +118,8 @@ export type MarkedPurchase =
   | { kind: 'finished' | 'cancel-requested' }
   | { kind: 'purchased'; record: RunRecord };
 
-/** Stored is the answer of `storePurchase`. */
-export type Stored = Exclude<RunAnswer, 'lock-lost'>;
+/** StorePurchaseAnswer is the answer of `storePurchase`. */
+export type StorePurchaseAnswer = Exclude<RunAnswer, 'lock-lost'>;
 
 /** Bought is what the record keeps of a bought response. */
 export type Bought = Required<

@@ -77,7 +77,8 @@ type TenantSums = Omit<UsageEntry, 'day' | 'model'>;
 async function allTenants(redis: RedisClient, key: string): Promise<TenantSums[]> {
   const byTenant = new Map<string, Map<string, string>>();
   for (const [name, value] of Object.entries(await redis.hgetall(key))) {
-    // The last zero byte: a tenant's name that another BullMQ client chose may contain some.
+    // The field is split at the last zero byte, because a tenant's name from another BullMQ client may
+    // contain zero bytes.
     const end = name.lastIndexOf('\0');
     const tenant = name.slice(0, end);
     const fields = byTenant.get(tenant) ?? new Map<string, string>();

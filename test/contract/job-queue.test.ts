@@ -33,7 +33,7 @@ it('O3Client and O3Queue tell the same events of one job', async () => {
   expect(await read(queue)).toEqual(await read(client));
 });
 
-it('O3Client and O3Queue have no method more than the other, except for their connections', () => {
+it('O3Client and O3Queue have the same methods, except those for their connections', () => {
   const methods = (of: object): string[] => {
     const names = new Set<string>();
     for (let proto = of; proto !== Object.prototype; proto = Object.getPrototypeOf(proto)) {
@@ -79,7 +79,7 @@ it.each<[string, () => unknown, string]>([
 });
 
 it.each(['usage', 'models', 'resume'] as const)(
-  '%s refuses unknown options like every method',
+  '%s refuses unknown options, as every other method does',
   async (method) => {
     for (const one of [client, queue]) {
       const call =

@@ -147,7 +147,7 @@ describe('what a response uses', () => {
   it.each([
     [{ sim_input_tokens: '10', sim_cached_tokens: '11' }, 'metadata.sim_cached_tokens'],
     [{ sim_tier: 'auto' }, 'metadata.sim_tier'],
-  ])('a usage that cannot be is refused: %j', async (metadata, param) => {
+  ])('an impossible usage is refused: %j', async (metadata, param) => {
     await withSimulator({}, async ({ client }) => {
       const error = await refusal(client.responses.create({ ...REQUEST, metadata }));
       expect(error).toMatchObject({ status: 400, code: 'invalid_value', param });

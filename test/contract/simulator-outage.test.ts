@@ -121,7 +121,7 @@ describe('an outage of the simulator', () => {
 });
 
 describe('the models of the simulator', () => {
-  it('a model gets a shutdown date, goes, and comes back', async () => {
+  it('a model gets a shutdown date, disappears and comes back', async () => {
     await withSimulator({ models: ['gpt-5.5', 'o3'] }, async (world) => {
       const { client } = world;
       const create = (model: string) => client.responses.create({ ...REQUEST, model });

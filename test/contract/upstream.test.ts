@@ -338,7 +338,7 @@ describe('the upstream', () => {
     expect(read.map(({ type }) => type)).toEqual(['one', 'two']);
   });
 
-  it('the upstream notices at once that the reader has left', async () => {
+  it('the upstream sees at once that the reader has left', async () => {
     let connection: ServerResponse | undefined;
     const { upstream } = await scripted((response, request) => {
       connection = response;
@@ -351,13 +351,13 @@ describe('the upstream', () => {
     expect(await collect(stream)).toEqual([]);
   });
 
-  it('an abandoned create still has a moment to return its response id', async () => {
+  it('an aborted create may still return its response id for a moment', async () => {
     const { upstream } = await scripted(later(PATIENCE.graceMs / 2, json(200, queued)));
     const running = await upstream.create(asked, { stream: false, signal: AbortSignal.abort() });
     expect(running.response.id).toBe('resp_1');
   });
 
-  it('an abandoned create that returns no id in that time is ended', async () => {
+  it('an aborted create that returns no id in that time is ended', async () => {
     const { upstream } = await scripted(silent);
     const create = upstream.create(asked, { stream: false, signal: AbortSignal.abort(new Error('stop')) });
     await expect(create).rejects.toMatchObject({ name: 'PurchaseUncertainError' });
@@ -442,7 +442,7 @@ describe('the upstream', () => {
       true,
     ],
     ['a 500 of streams', refusal(500, { message: 'Streaming is not supported by this deployment' }), true],
-  ])('what a server cannot do is learned from %s', async (_what, refused, background) => {
+  ])('the client learns from %s what a server cannot do', async (_what, refused, background) => {
     const { upstream, bodies } = await bodiesOf(refused, json(200, { ...completed, background }));
     await upstream.create(asked, { stream: true, signal: never });
     await upstream.create(asked, { stream: true, signal: never });

@@ -37,7 +37,7 @@ describe('the data of the board', () => {
   const shown = async (id: string): Promise<ShownJob> =>
     ((await (await ask(`/o3/${id}`)).json()) as { job: ShownJob }).job;
 
-  it('are cut in lists, whole on the page of the job, and never saved when cut', async () => {
+  it('are cut in lists, are whole on the page of the job, and are never saved cut', async () => {
     const context = 'x'.repeat(60_000);
     const { id } = await client.enqueue({ question: 'What is in this book?', context });
     await client.wait(id);

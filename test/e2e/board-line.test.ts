@@ -106,7 +106,7 @@ describe('the board of a fair queue without workers', () => {
   });
 
   describeInChromium('in a browser', (windows) => {
-    it('has our tabs, and says how many jobs are before a waiting one', async () => {
+    it('has tabs for our statuses, and says how many jobs are before a waiting one', async () => {
       for (const question of ['First?', 'Second?']) await enqueue(question);
       const page = await windows.open();
       page.setDefaultTimeout(3 * TIME_LIMIT_MS);

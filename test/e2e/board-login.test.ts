@@ -96,7 +96,7 @@ describeInChromium('the board behind its login', (windows) => {
     await page.getByLabel('Your key').waitFor();
   });
 
-  it('gives nothing to the page of another site, and does nothing for it', async () => {
+  it('shows nothing to the page of another site, and does nothing for it', async () => {
     const page = await open('/login');
     await logIn(page, ADMIN);
     await page.waitForURL(`${instance.url}/board`);

@@ -25,8 +25,8 @@ export interface DispatcherOptions {
 }
 
 /**
- * Dispatcher starts the jobs of one model's fair queue. Each worker has one; all of them run at the same
- * time.
+ * Dispatcher starts the jobs of one model's fair queue. Each worker has one for each model. All of them run
+ * at the same time.
  */
 export interface Dispatcher {
   /** Looks at the queue again, because the worker may have more room for jobs. */
@@ -35,16 +35,20 @@ export interface Dispatcher {
   stop(): Promise<void>;
 }
 
-/** What a dispatcher waits for. Other signals do not wake it: a newly enqueued job adds no quota. */
-type Lack = 'jobs' | 'quota' | 'room';
+/** Lack is what a dispatcher waits for. Other signals do not wake it: a newly enqueued job adds no quota. */
+type Lack = 'jobs' | 'quota' | 'room' | 'board';
 
 const AT_ONCE = 32;
-/** Jobs among which a probe is chosen, however little room there is. */
+/** How many jobs are read at least, so that a probe can be chosen among them even with little room. */
 const PROBE_CHOICE = 8;
-/** The wait for a worker to take what was started. */
+/** How long to wait until a worker takes the started jobs. */
 const UNTAKEN_MS = 50;
+/**
+ * How long to wait for a job to end under a concurrency limit of Bull Board, because no message announces it.
+ */
+const BOARD_MS = 100;
 const AFTER_ERROR_MS = 1000;
-/** Spreads the workers of a fleet, so that they do not all ask in the same millisecond. */
+/** Spreads the workers of a fleet, so that they do not all reserve in the same millisecond. */
 const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
@@ -60,46 +64,49 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
 
   const stopping = new AbortController();
   const waker = createWaker(stopping.signal);
-  const pausedHere = new Set<string>();
-  /** Signals heard since the round began. */
+  const ownPausedTenants = new Set<string>();
+  /** The signals that arrived since the round began. */
   const heard = new Set<Lack>();
   let awaited: Lack | undefined;
   const hear = (lack: Lack): void => {
     heard.add(lack);
     if (lack === awaited) waker.wake();
   };
-  listen(options, pausedHere, hear);
+  listen(options, ownPausedTenants, hear);
 
   const reporter = createQueueStatusReporter(queue.model, queue.upstreamModels, fairQueue, onError);
-  /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
+  /** @returns what to wait for, and for how many milliseconds at most; undefined: continue at once. */
   const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());
     const {
-      paused,
+      board,
       untaken,
       dueInMs = DISPATCHER_LOOKS_EVERY_MS,
       jobs,
     } = await fairQueue.next(Math.max(PROBE_CHOICE, slots));
     if (jobs.length === 0) reporter.empty();
-    if (jobs.length === 0 || paused)
-      return { lack: 'jobs', ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
+    if (jobs.length === 0) return { lack: 'jobs', ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
+    if (board.room === 0) {
+      reporter.held(first, board.limits);
+      return { lack: 'board', ms: Math.min(board.waitMs || BOARD_MS, DISPATCHER_LOOKS_EVERY_MS) };
+    }
     if (slots <= untaken) {
       reporter.noWorker(first);
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
     const round = await reserveAndStart(jobs, {
-      ...{ model: queue.model, fairQueue, tenantLimits, sources, pausedHere },
-      most: slots - untaken,
+      ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
+      most: Math.min(slots - untaken, board.room),
     });
     const { wait } = round;
-    reporter.moved(round.source, wait);
+    reporter.moved(round.source, wait, board.limits);
     if (wait !== undefined) {
       return {
         lack: 'quota',
         ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
       };
     }
-    // If none has started, other dispatchers are starting these jobs right now.
+    // If no job has started, other dispatchers are starting these jobs right now.
     return round.started > 0 || round.paused > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
   };
 
@@ -126,20 +133,20 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Subscribes to every message after which more jobs may be able to start. */
+/** Subscribes to every message that may allow more jobs to start. */
 function listen(
   { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
-  pausedHere: Set<string>,
+  ownPausedTenants: Set<string>,
   hear: (lack: Lack) => void,
 ): void {
   const { upstreamModels, fairQueue, keys } = queue;
   for (const name of upstreamModels) quotaSignals.listen(quotas.of(name), () => hear('quota'));
   subscriber.on('message', (channel: string, message: string) => {
     if (channel === keys.fairQueue('wake')) hear('jobs');
-    else if (channel === tenantQuotas.channel && pausedHere.delete(message))
+    else if (channel === tenantQuotas.channel && ownPausedTenants.delete(message))
       fairQueue.resumeTenant(message).then(() => hear('jobs'), onError);
   });
-  // Signals before the subscription were not heard.
+  // Signals before the subscription were missed.
   const hearAll = (): void => {
     for (const lack of ['jobs', 'quota'] as const) hear(lack);
   };

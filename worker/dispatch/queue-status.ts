@@ -1,3 +1,4 @@
+import { type BoardLimits, NO_BOARD_LIMITS } from '../../src/fair-queue/board-limits.ts';
 import type { FairQueue } from '../../src/fair-queue/fair-queue.ts';
 import { goneReason } from '../../src/models/status.ts';
 import type { QuotaWait } from '../../src/quota/quota.ts';
@@ -5,24 +6,26 @@ import type { Source } from '../reservation/reserve.ts';
 import { counted, createThroughput } from './throughput.ts';
 
 /**
- * QueueStatusReporter writes the status of a fair queue: about once a second, and at once when there is a new
- * obstacle.
+ * QueueStatusReporter writes the status of a fair queue about once a second, and at once when a new obstacle
+ * appears.
  */
 export interface QueueStatusReporter {
   /** Call this when the queue is empty. Earlier measurements then do not say how fast it can move. */
   empty(): void;
   /** Call this when all workers hold as many jobs as they may. */
   noWorker(source: Source): void;
+  /** Call this when Bull Board's settings allow no start. Views of jobs show that without a status. */
+  held(source: Source, board: BoardLimits): void;
   /** @param wait undefined: nothing prevents the next start. */
-  moved(source: Source, wait: QuotaWait | undefined): void;
+  moved(source: Source, wait: QuotaWait | undefined, board: BoardLimits): void;
 }
 
 interface Obstacle {
   /** Identifies the obstacle: two obstacles of one kind count as the same. */
   kind: string;
-  /** What users read as `waiting_for`. @param words what the upstream has said; '' for nothing. */
+  /** What users read as `waiting_for`. @param words the upstream's own words; '' for none. */
   reason: (words: string) => string;
-  /** No job starts before, in Unix milliseconds; 0: unknown. */
+  /** When the next job can start at the earliest, in Unix milliseconds; 0: unknown. */
   notBefore: number;
 }
 
@@ -30,7 +33,7 @@ const EVERY_MS = 1000;
 const NOTHING: Obstacle = { kind: '', reason: () => '', notBefore: 0 };
 const NO_WORKER: Obstacle = { kind: 'no worker', reason: () => 'a free worker', notBefore: 0 };
 
-/** @param upstreamModels the upstream's name of the model, then its fallbacks. */
+/** @param upstreamModels the upstream model, then its fallbacks. */
 export function createQueueStatusReporter(
   model: string,
   upstreamModels: readonly string[],
@@ -39,30 +42,39 @@ export function createQueueStatusReporter(
 ): QueueStatusReporter {
   const throughput = createThroughput();
   let last = { kind: '', at: 0 };
-  const write = async ({ reason, notBefore }: Obstacle, { quota, limits }: Source): Promise<void> => {
+  const write = async (
+    { reason, notBefore }: Obstacle,
+    { quota, limits }: Source,
+    board: BoardLimits,
+  ): Promise<void> => {
     const [starts, snapshot] = await Promise.all([fairQueue.starts(), quota.snapshot()]);
     throughput.observe(starts);
-    const { startsPerSecond, basis } = throughput.now(limits, snapshot);
+    const { startsPerSecond, basis } = throughput.now(limits, snapshot, board);
     const durationMs = snapshot.meanDurationMs;
     const words = snapshot.pauses[0]?.words ?? '';
     await fairQueue.reportStatus({ reason: reason(words), startsPerSecond, basis, durationMs, notBefore });
   };
-  const report = (obstacle: Obstacle, source: Source): void => {
+  const report = (obstacle: Obstacle, source: Source, board = NO_BOARD_LIMITS): void => {
     const at = Date.now();
     const isNew = obstacle.kind !== '' && obstacle.kind !== last.kind;
     if (at - last.at < EVERY_MS && !isNew) return;
     last = { kind: obstacle.kind, at };
-    write(obstacle, source).catch(onError);
+    write(obstacle, source, board).catch(onError);
   };
   return {
     empty: () => throughput.reset(),
     noWorker: (source) => report(NO_WORKER, source),
-    moved: (source, wait) =>
-      report(wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }), source),
+    held: (source, board) => report(NOTHING, source, board),
+    moved: (source, wait, board) =>
+      report(
+        wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }),
+        source,
+        board,
+      ),
   };
 }
 
-/** These let jobs start one after the other; any other reason pauses the model. */
+/** Under these limits jobs still start, one after the other. Any other reason pauses the model. */
 const LIMITS: ReadonlySet<QuotaWait['reason']> = new Set([
   'requests_per_minute',
   'tokens_per_minute',

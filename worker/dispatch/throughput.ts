@@ -1,7 +1,9 @@
+import { type BoardLimits, concurrencyText, rateText } from '../../src/fair-queue/board-limits.ts';
+import { lowerLimit } from '../../src/quota/limits.ts';
 import type { QuotaLimits } from '../../src/quota/quota.ts';
 import type { QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
-/** Speed is how fast a fair queue moves. */
+/** Speed is how many jobs of a fair queue start per second. */
 export interface Speed {
   startsPerSecond: number | undefined;
   /** What `startsPerSecond` is based on, in words. */
@@ -11,14 +13,14 @@ export interface Speed {
 /** Throughput measures how many jobs of a fair queue start per second. */
 export interface Throughput {
   /**
-   * Takes a sample, again and again while jobs wait.
-   * @param starts the number of jobs ever started from the queue.
+   * Takes a sample. Call it repeatedly while jobs wait.
+   * @param starts the number of jobs that have ever started from the queue.
    */
   observe(starts: number): void;
-  /** Drops the samples, because the queue was empty: they do not say how fast it can move. */
+  /** Drops the samples because the queue was empty: they do not show how fast it can move. */
   reset(): void;
   /** Returns the measured speed if there are enough samples, else the speed that the limits allow. */
-  now(limits: QuotaLimits, quota: QuotaSnapshot): Speed;
+  now(limits: QuotaLimits, quota: QuotaSnapshot, board: BoardLimits): Speed;
 }
 
 const OBSERVED_FOR_MS = 30_000;
@@ -36,7 +38,7 @@ export function createThroughput(): Throughput {
     reset() {
       samples = [];
     },
-    now(limits, quota) {
+    now(limits, quota, board) {
       const [first, last] = [samples[0], samples.at(-1)];
       if (first !== undefined && last !== undefined) {
         const [starts, ms] = [last.starts - first.starts, last.at - first.at];
@@ -47,15 +49,19 @@ export function createThroughput(): Throughput {
           };
         }
       }
-      return allowedSpeed(limits, quota);
+      return allowedSpeed(limits, quota, board);
     },
   };
 }
 
 /** The speed that the tightest limit allows. */
-function allowedSpeed(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
-  const requests = lower(limits.requestsPerMinute, quota.advertisedRequests);
-  const tokens = lower(limits.tokensPerMinute, quota.advertisedTokens);
+function allowedSpeed(
+  limits: QuotaLimits,
+  quota: QuotaSnapshot,
+  { concurrency, rate_limit: rate }: BoardLimits,
+): Speed {
+  const requests = lowerLimit(limits.requestsPerMinute, quota.advertisedRequests);
+  const tokens = lowerLimit(limits.tokensPerMinute, quota.advertisedTokens);
   const { meanTokens, meanDurationMs } = quota;
   const speeds: Speed[] = [
     {
@@ -70,6 +76,14 @@ function allowedSpeed(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
       startsPerSecond: limits.maxInFlight && meanDurationMs && (limits.maxInFlight * 1000) / meanDurationMs,
       basis: `limit of ${limits.maxInFlight} in flight`,
     },
+    {
+      startsPerSecond: rate === null ? undefined : (rate.max * 1000) / rate.duration_ms,
+      basis: rate === null ? '' : `limit of ${rateText(rate)}, set on Bull Board`,
+    },
+    {
+      startsPerSecond: (concurrency && meanDurationMs && (concurrency * 1000) / meanDurationMs) || undefined,
+      basis: concurrency === null ? '' : `limit of ${concurrencyText(concurrency)}, set on Bull Board`,
+    },
   ];
   return speeds.reduce(
     (slow, speed) =>
@@ -78,11 +92,6 @@ function allowedSpeed(limits: QuotaLimits, quota: QuotaSnapshot): Speed {
         : slow,
     { startsPerSecond: undefined, basis: '' },
   );
-}
-
-function lower(configured: number | undefined, advertised: number | undefined): number | undefined {
-  if (configured === undefined || advertised === undefined) return configured ?? advertised;
-  return Math.min(configured, advertised);
 }
 
 /** counted writes a number with its unit: `1 request`, `2 requests`. */

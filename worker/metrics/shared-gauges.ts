@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import { upstreamModelsOf } from '../../src/config/file.ts';
+import { BOARD_LIMIT_KINDS, boardLimitKinds } from '../../src/fair-queue/board-limits.ts';
 import { shutdownTime } from '../../src/models/catalog.ts';
 import type { ModelsSnapshot } from '../../src/models/status.ts';
 import { PAUSE_REASONS, type QuotaSnapshot } from '../../src/quota/snapshot.ts';
@@ -36,6 +37,23 @@ export function registerQuotaGauges(
 
   gauge('o3q_waiting_jobs', 'Jobs in the fair queue of a model, of all workers', ['model'], ({ models }) =>
     models.map(({ model, waiting }): Sample => [{ model }, waiting]),
+  );
+  gauge('o3q_workers', 'Living workers that take the jobs of a model', ['model'], ({ models }) =>
+    models.map(({ model, workers }): Sample => [{ model }, workers.count]),
+  );
+  gauge('o3q_free_slots', 'Jobs of a model that these workers can take now', ['model'], ({ models }) =>
+    models.map(({ model, workers }): Sample => [{ model }, workers.freeSlots]),
+  );
+  gauge(
+    'o3q_board_limit',
+    '1 while a pause or a limit of this kind is set for a model on Bull Board',
+    ['model', 'kind'],
+    ({ models }) =>
+      models.flatMap(({ model, board }) =>
+        BOARD_LIMIT_KINDS.map(
+          (kind): Sample => [{ model, kind }, Number(boardLimitKinds(board).includes(kind))],
+        ),
+      ),
   );
   gauge(
     'o3q_quota_in_flight',

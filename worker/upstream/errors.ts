@@ -5,7 +5,9 @@ import {
   isFailure,
   RetryableError,
   statusIn,
+  TerminalError,
 } from '../../src/errors/failure.ts';
+import { retryAfterMs } from '../../src/errors/retry-after.ts';
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
 
 /**
@@ -27,6 +29,21 @@ export class NothingSentError extends Error {
 }
 
 /**
+ * AnswerTooLargeError says that the upstream's answer is larger than `largestBytes`. The answer was paid for.
+ */
+export class AnswerTooLargeError extends TerminalError {
+  /** The id of the response, as far as the beginning of the answer has it; undefined: it has none. */
+  readonly responseId: string | undefined;
+  constructor(largestBytes: number, beginning: string) {
+    super(
+      'answer_too_large',
+      `The answer is larger than ${largestBytes / 1024 ** 2} MB, the most that o3-queue takes; it was paid for`,
+    );
+    this.responseId = /"id"\s*:\s*"(resp_[\w-]+)"/.exec(beginning)?.[1];
+  }
+}
+
+/**
  * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves,
  * and for what is judged already.
  */
@@ -45,7 +62,7 @@ export function failureFromSdk(
     const { form, ...words } = bodyOf(error);
     return failureFromRefusal({
       ...{ status: error.status, ...words, form, upstreamModel, hasOwnAccount },
-      retryAfterMs: retryAfterMs(error.headers),
+      retryAfterMs: upstreamWaitMs(error.headers),
     });
   }
   // The SDK passes on what undici throws when a body ends early ("terminated").
@@ -67,7 +84,7 @@ function outOfReach(error: Error): RetryableError {
   });
 }
 
-/** Asked is what a call asks for. */
+/** Asked says which model a call names and to which address it goes. */
 interface Asked {
   /** undefined: the call names none. */
   upstreamModel?: string;
@@ -239,21 +256,10 @@ function refusalIn(error: unknown): (RefusalBody & { status: number | undefined 
 /** The longest Retry-After that is believed. A longer one is a mistake of the server. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/**
- * retryAfterMs reads `retry-after-ms` first, as the SDK does, then `retry-after`, in seconds or as a date.
- */
-export function retryAfterMs(headers: Headers | undefined): number | undefined {
-  const milliseconds = Number.parseFloat(headers?.get('retry-after-ms') ?? '');
-  if (Number.isFinite(milliseconds)) return bounded(milliseconds);
-  const retryAfter = headers?.get('retry-after') ?? '';
-  const seconds = Number(retryAfter);
-  if (retryAfter !== '' && Number.isFinite(seconds)) return bounded(seconds * 1000);
-  const date = Date.parse(retryAfter);
-  return Number.isNaN(date) ? undefined : bounded(date - Date.now());
-}
-
-function bounded(milliseconds: number): number {
-  return Math.min(Math.max(0, milliseconds), LONGEST_RETRY_AFTER_MS);
+/** upstreamWaitMs returns how long the upstream asks to wait, in milliseconds. */
+export function upstreamWaitMs(headers: Headers | undefined): number | undefined {
+  const waitMs = retryAfterMs(headers);
+  return waitMs === undefined ? undefined : Math.min(waitMs, LONGEST_RETRY_AFTER_MS);
 }
 
 /**

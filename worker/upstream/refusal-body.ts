@@ -38,9 +38,9 @@ export function isPage(text: string, contentType: string): boolean {
  */
 export function errorIn(json: unknown): RefusalBody | undefined {
   if (Array.isArray(json)) return errorIn(json[0]);
-  if (!isObject(json)) return undefined;
+  if (!hasFields(json)) return undefined;
   const { error, detail, errors } = json;
-  if (isObject(error)) {
+  if (hasFields(error)) {
     const message = text(error['message']) ?? text(error['detail']) ?? text(error['metadata']);
     const isEnvelope = typeof error['message'] === 'string';
     const provider = wordsOfProvider(error);
@@ -63,7 +63,7 @@ export function errorIn(json: unknown): RefusalBody | undefined {
       form: 'json',
     };
   }
-  if (isObject(detail) && !Array.isArray(detail)) {
+  if (hasFields(detail) && !Array.isArray(detail)) {
     const inner = errorIn(detail) ?? plain(JSON.stringify(detail), 'json');
     return { ...inner, form: 'json' };
   }
@@ -73,7 +73,7 @@ export function errorIn(json: unknown): RefusalBody | undefined {
   }
   if (Array.isArray(errors) && errors.length > 0) {
     const [first] = errors;
-    const inner = isObject(first) ? errorIn({ error: first }) : plain(String(first), 'json');
+    const inner = hasFields(first) ? errorIn({ error: first }) : plain(String(first), 'json');
     return inner && { ...inner, form: 'json' };
   }
   const message =
@@ -89,14 +89,14 @@ export function errorIn(json: unknown): RefusalBody | undefined {
 /** What the provider behind OpenRouter said: its own message is "Provider returned error". */
 function wordsOfProvider(error: Record<string, unknown>): string[] {
   const { metadata, message } = error;
-  const raw = isObject(metadata) && typeof message === 'string' ? metadata['raw'] : undefined;
+  const raw = hasFields(metadata) && typeof message === 'string' ? metadata['raw'] : undefined;
   if (typeof raw !== 'string' || raw === '') return [];
   return [errorIn(parsed(raw))?.message ?? raw];
 }
 
 /** An entry of FastAPI's `detail`: `{loc: ["body", "max_output_tokens"], msg, type}`. */
 function flaw(entry: unknown): string {
-  if (!isObject(entry)) return String(entry);
+  if (!hasFields(entry)) return String(entry);
   const place = Array.isArray(entry['loc']) ? entry['loc'].filter((part) => part !== 'body').join('.') : '';
   const message = text(entry['msg']) ?? text(entry['message']) ?? JSON.stringify(entry);
   return place === '' ? message : `${place}: ${message}`;
@@ -134,6 +134,7 @@ export function parsed(body: string): unknown {
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** hasFields takes lists too: their words are quoted as they came. */
+function hasFields(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }

@@ -1,4 +1,5 @@
-import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { isJsonObject } from '../../src/job/exact-json.ts';
+import { type UpstreamResponse, wellTyped } from '../../src/responses/response.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import type { SseMessage } from './server-sent-events.ts';
 
@@ -52,6 +53,9 @@ export async function* streamEvents(
 /** The fields that say to which part of the answer an event belongs. They are dropped if they are invalid. */
 const PLACES = ['output_index', 'content_index', 'summary_index', 'sequence_number'] as const;
 
+/** The fields of an error event that are read as text. */
+const WORDS = ['code', 'message'] as const;
+
 function eventFrom(
   name: string | undefined,
   data: string | undefined,
@@ -63,12 +67,18 @@ function eventFrom(
   if (value === undefined) return SIGN_OF_LIFE;
   const type = typeof value['type'] === 'string' ? value['type'] : typeFrom(name, value);
   const error = value['error'];
-  if (isRecord(error) && !type.startsWith('response.')) throw errorOf(error);
+  if (isJsonObject(error) && !type.startsWith('response.')) throw errorOf(error);
   const event = value as StreamEvent;
   event.type = type;
+  for (const field of type === 'error' ? WORDS : []) {
+    if (typeof value[field] === 'object') delete event[field];
+    else if (field in event) event[field] = String(value[field]);
+  }
   for (const place of PLACES) if (place in event && !Number.isSafeInteger(event[place])) delete event[place];
   if ('item_id' in event && typeof event.item_id !== 'string') delete event.item_id;
-  if ('response' in event && !isRecord(event.response)) delete event.response;
+  const { response } = value;
+  if (isJsonObject(response)) event.response = wellTyped(response) as UpstreamResponse;
+  else delete event.response;
   return event;
 }
 
@@ -81,7 +91,7 @@ function typeFrom(name: string | undefined, fields: Record<string, unknown>): st
 function parsed(data: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(data);
-    return isRecord(value) ? value : undefined;
+    return isJsonObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -112,15 +122,11 @@ function statusOf({ status, incomplete_details: details }: UpstreamResponse, mea
 }
 
 function unwrapped({ type: _type, sequence_number: _number, ...fields }: StreamEvent): UpstreamResponse {
-  return fields as unknown as UpstreamResponse;
+  return wellTyped(fields) as UpstreamResponse;
 }
 
 function withoutNulls(response: UpstreamResponse): Partial<UpstreamResponse> {
   return Object.fromEntries(
     Object.entries(response).filter(([, value]) => value !== null && value !== undefined),
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,5 @@
 import { QueueError } from '../../../src/errors/problem.ts';
-import { parseExact } from '../../../src/job/exact-json.ts';
+import { isJsonObject, parseExact } from '../../../src/job/exact-json.ts';
 import { type JobRequest, parseJobRequest } from '../../../src/job/request.ts';
 
 /** Origin is what an output line repeats of its input line. */
@@ -7,7 +7,8 @@ export type Origin =
   | { format: 'openai'; customId: unknown }
   | { format: 'ours'; customId: unknown; metadata: unknown };
 
-export interface Refusal {
+/** LineError says why a line of the input has no answer. */
+export interface LineError {
   code: string;
   message: string;
 }
@@ -15,7 +16,7 @@ export interface Refusal {
 /** InputLine is a parsed line of the input: the request that it makes, or why it is refused. */
 export type InputLine = { origin: Origin } & (
   | { ok: true; request: JobRequest }
-  | { ok: false; error: Refusal }
+  | { ok: false; error: LineError }
 );
 
 /** The endpoint of OpenAI's Batch API that o3-queue serves. */
@@ -41,7 +42,7 @@ export function parseInputLine(bytes: Buffer | undefined, model: string | undefi
     return refused(NO_ORIGIN, 'malformed_json', `Expected a line of JSON in UTF-8: ${reason}`);
   }
   if (typeof value === 'string') return checked(NO_ORIGIN, { question: value }, model);
-  if (!isRecord(value)) {
+  if (!isJsonObject(value)) {
     return refused(NO_ORIGIN, 'invalid_request', 'Expected a JSON string or object, got another JSON value');
   }
   return Object.hasOwn(value, 'custom_id') && Object.hasOwn(value, 'body')
@@ -53,7 +54,7 @@ export function parseInputLine(bytes: Buffer | undefined, model: string | undefi
 export function customIdOf(bytes: Buffer): unknown {
   try {
     const value = jsonOf(bytes);
-    return isRecord(value) ? value['custom_id'] : undefined;
+    return isJsonObject(value) ? value['custom_id'] : undefined;
   } catch {
     return undefined;
   }
@@ -81,7 +82,7 @@ function fromOpenAi(line: Record<string, unknown>, model: string | undefined): I
 
 function fromOurs(line: Record<string, unknown>, model: string | undefined): InputLine {
   const { custom_id: customId, ...request } = line;
-  const inner = isRecord(request['request']) ? request['request'] : request;
+  const inner = isJsonObject(request['request']) ? request['request'] : request;
   return checked({ format: 'ours', customId, metadata: inner['metadata'] }, request, model);
 }
 
@@ -104,8 +105,4 @@ function checked(origin: Origin, request: object, model: string | undefined): In
 
 function refused(origin: Origin, code: string, message: string): InputLine {
   return { ok: false, origin, error: { code, message } };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

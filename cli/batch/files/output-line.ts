@@ -1,7 +1,7 @@
 import { whyUnanswered } from '../../../src/client/unanswered.ts';
 import { stringifyExact } from '../../../src/job/exact-json.ts';
 import type { JobResult } from '../../../src/job/view.ts';
-import type { Origin, Refusal } from './input-line.ts';
+import type { LineError, Origin } from './input-line.ts';
 import { type BatchKey, keyText } from './key.ts';
 
 /**
@@ -10,9 +10,9 @@ import { type BatchKey, keyText } from './key.ts';
  */
 export type LineOutcome =
   | { status: 'completed'; id: string; result: JobResult }
-  | { status: 'failed' | 'cancelled'; id: string; error: Refusal; costUsd: number | null }
-  | { status: 'gone'; id: string; error: Refusal }
-  | { status: 'refused'; error: Refusal };
+  | { status: 'failed' | 'cancelled'; id: string; error: LineError; costUsd: number | null }
+  | { status: 'gone'; id: string; error: LineError }
+  | { status: 'refused'; error: LineError };
 
 /** costOf returns what a line cost in US dollars; null when it cost nothing or the cost is unknown. */
 export function costOf(outcome: LineOutcome): number | null {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BOARD_LIMIT_KINDS } from '../../../src/fair-queue/board-limits.ts';
 import { MODEL_STATUSES } from '../../../src/models/view.ts';
 import { noQuery } from '../../routes/job-queries.ts';
 import type { Operation } from '../operation.ts';
@@ -10,7 +11,8 @@ const modelState = z.strictObject({
   status: z
     .enum(MODEL_STATUSES)
     .describe(
-      '`paused`: no money, refused credentials or a wrong address, and one job at a time probes; or Redis takes no writes.',
+      '`paused`: no money, refused credentials or a wrong address, and one job at a time probes; or paused on Bull ' +
+        'Board; or Redis takes no writes. `limited`: limited on Bull Board. `no_worker`: no worker is running.',
     ),
   until: z.iso
     .datetime()
@@ -19,6 +21,8 @@ const modelState = z.strictObject({
       'When one job tries again; a time in the past means with the next job. null: the model is open, or the time is unknown.',
     ),
   reason: z.string().nullable(),
+  workers: count.describe('Running workers that take the model’s jobs.'),
+  free_slots: count.describe('Jobs of the model that these workers can take now.'),
   waiting: count.describe('Jobs in the model’s fair queue.'),
   in_flight: count.describe('Jobs in flight at `upstream_model`, from all models that use it.'),
   requests_last_minute: z.number(),
@@ -45,6 +49,16 @@ export const modelView = z
       .describe(
         'Limits that the upstream reports. The smaller of the reported and the configured limit applies.',
       ),
+    board: z
+      .strictObject({
+        paused: z.boolean(),
+        concurrency: limit.describe('The most jobs that all workers hold at once; null: no limit.'),
+        rate_limit: z
+          .strictObject({ max: z.number(), duration_ms: z.number() })
+          .nullable()
+          .describe('The most jobs that start within a duration; null: no limit.'),
+      })
+      .describe('What was set on Bull Board, or by a BullMQ client. A resume ends it.'),
     state: modelState,
   })
   .meta({ id: 'ConfiguredModel' });
@@ -56,12 +70,15 @@ const paused = {
   upstream_model: 'o3',
   limits: { requests_per_minute: 600, tokens_per_minute: null, max_in_flight: null },
   told_limits: { requests_per_minute: 500, tokens_per_minute: 30_000 },
+  board: { paused: false, concurrency: null, rate_limit: null },
   state: {
     status: 'paused',
     until: '2026-03-01T12:01:00.000Z',
     reason:
       'quota exhausted (the upstream account of o3 has no money left); one job tries again at ' +
       '2026-03-01T12:01:00.000Z, or all jobs after `o3q resume o3`',
+    workers: 2,
+    free_slots: 400,
     waiting: 212,
     in_flight: 0,
     requests_last_minute: 31,
@@ -91,23 +108,34 @@ export const listConfiguredModels: Operation = {
 export const resumeModel: Operation = {
   id: 'resumeModel',
   tag: 'instance',
-  summary: 'End the pause of a model',
+  summary: 'End the pauses and limits of a model',
   description:
     'Call this when the upstream account has money again: the waiting jobs are then sent at once. Else ' +
-    'one job probes the upstream every minute at first, and every ten minutes later. Only for `admin`.',
+    'one job probes the upstream every minute at first, and every ten minutes later. It also ends a pause and ' +
+    'limits that were set on Bull Board. Only for `admin`.',
   query: noQuery,
   answers: {
     200: {
-      description: 'The model is not paused any more',
+      description: 'Nothing stops or limits the model any more',
       content: {
         schema: z.strictObject({
           model: z.string(),
           upstream_models: z
             .array(z.string())
             .describe('The upstream models of the model and of its fallbacks.'),
-          resumed: z.boolean().describe('Whether any of these upstream models was paused.'),
+          resumed: z.boolean().describe('Whether anything was ended.'),
+          ended_on_board: z
+            .array(z.enum(BOARD_LIMIT_KINDS))
+            .describe('What was set on Bull Board and is ended.'),
         }),
-        examples: { resumed: { model: 'o3', upstream_models: ['o3', 'gpt-5.6-sol'], resumed: true } },
+        examples: {
+          resumed: {
+            model: 'o3',
+            upstream_models: ['o3', 'gpt-5.6-sol'],
+            resumed: true,
+            ended_on_board: ['concurrency'],
+          },
+        },
       },
     },
   },

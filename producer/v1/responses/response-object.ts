@@ -11,10 +11,10 @@ export type ResponseObject = Record<string, unknown> & { id: string; status: str
 export function responseObject({ job, request, refusal, response }: JobDetail): ResponseObject {
   const status = statusOf(job, request);
   if (response !== undefined) {
-    return { ...response, ...identityOf(job, request), status: response.status ?? status };
+    return { ...response, ...jobFieldsOf(job, request), status: response.status ?? status };
   }
   return {
-    ...identityOf(job, request),
+    ...jobFieldsOf(job, request),
     status,
     ...skeletonOf(request),
     ...(job.status === 'failed' && { error: errorOf(job.error, refusal) }),
@@ -26,7 +26,7 @@ export function unansweredObject(
   { job, request }: Pick<JobDetail, 'job' | 'request'>,
   status: 'queued' | 'in_progress',
 ): ResponseObject {
-  return { ...identityOf(job, request), status, ...skeletonOf(request) };
+  return { ...jobFieldsOf(job, request), status, ...skeletonOf(request) };
 }
 
 export function isBackground({ background }: Record<string, unknown>): boolean {
@@ -42,7 +42,7 @@ function statusOf(job: JobDetail['job'], request: Record<string, unknown>): stri
 }
 
 /** The fields that come from the request and the job, not from the upstream. */
-function identityOf(job: JobDetail['job'], request: Record<string, unknown>) {
+function jobFieldsOf(job: JobDetail['job'], request: Record<string, unknown>) {
   return {
     id: responseIdOf(job.id),
     object: 'response',

@@ -18,7 +18,7 @@ it('o3-queue/client loads one package, and neither BullMQ nor ioredis nor Expres
   expect(packagesAmong(urls)).toEqual(['eventsource-parser']);
 });
 
-it('o3-queue loads BullMQ and ioredis, so that this way of looking can see them', () => {
+it('o3-queue loads BullMQ and ioredis, which shows that this check can see them', () => {
   expect(packagesAmong(loadedBy('o3-queue'))).toEqual(expect.arrayContaining(['bullmq', 'ioredis', 'zod']));
 });
 

@@ -35,7 +35,7 @@ test.each(['client.mjs', 'functions.mjs', 'openai-sdk.mjs', 'queue.mjs'])(
   },
 );
 
-test('examples/curl.sh runs and prints the whole result, the events of both doors and the response', async () => {
+test('examples/curl.sh runs and prints the whole result, the events of both routes and the response', async () => {
   const { exitCode, output } = await run('sh', ['examples/curl.sh']);
   expect({ exitCode, output }).toEqual({
     exitCode: 0,

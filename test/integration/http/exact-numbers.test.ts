@@ -7,7 +7,7 @@ import { O3Client } from '../../../src/client/o3-client.ts';
 import { createLogger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import { O3Queue } from '../../../src/queue/o3-queue.ts';
-import { createWorker, type O3Worker } from '../../../worker/worker.ts';
+import { type O3Worker, startWorker } from '../../../worker/worker.ts';
 import { eventually } from '../../support/eventually.ts';
 import { openRecordingUpstream, type RecordingUpstream } from '../../support/openai/recording-upstream.ts';
 import { o3q } from '../../support/process/o3q.ts';
@@ -21,7 +21,7 @@ let worker: O3Worker;
 beforeAll(async () => {
   upstream = await openRecordingUpstream();
   instance = await startInstance({ workers: 0 });
-  worker = createWorker({
+  worker = startWorker({
     ...instance.models,
     redisUrl: instance.redis.url,
     prefix: 'o3q',

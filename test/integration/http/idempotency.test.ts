@@ -59,7 +59,7 @@ it.each([
   expect(purchases()).toBe(1);
 });
 
-it('of twenty at once, over two producers, one gets 202 and one response is bought', async () => {
+it('of twenty equal requests at once, over two producers, one gets 202, and one response is bought', async () => {
   for (let round = 0; round < 5; round += 1) {
     instance.simulator.ledger.reset();
     const answers = await Promise.all(

@@ -101,7 +101,7 @@ describe.each([
   });
 });
 
-it('listeners to BullMQ learn of a cancelled job as of any failure', async () => {
+it('listeners to BullMQ get the event of a failed job for a cancelled one', async () => {
   const connection = redis.duplicate({ maxRetriesPerRequest: null });
   const events = new QueueEvents('{o3}', { connection, prefix: 'o3q' });
   await events.waitUntilReady();
@@ -223,7 +223,7 @@ describe.each(TARGETS)('a worker that gives a job back ($kind)', (target) => {
   });
 });
 
-it('a cancelled child job reaches its BullMQ parent, which only BullMQ can tell', async () => {
+it('BullMQ tells the parent of a child job that the child was cancelled', async () => {
   const flows = new FlowProducer({ connection: redis, prefix: 'o3q' });
   const flow = await flows.add({
     name: 'Parent?',
@@ -350,7 +350,7 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-it('a retry never answers the old end, however quick the worker is', async () => {
+it('the answer to a retry never shows the old end, however quick the worker is', async () => {
   instance.addWorker();
   for (let round = 0; round < 30; round += 1) {
     const { id } = await enqueue(instance.url, { question: 'Again?', delay_ms: 3_600_000 });

@@ -86,7 +86,7 @@ describe('a delayed job', () => {
     expect(await next()).toEqual(['old', 'young', 'unimportant']);
   });
 
-  it('may be slow on its way into BullMQ', async () => {
+  it('starts even if BullMQ gets it after its entry was found due', async () => {
     const job = queued('slow', Date.now() - 1);
     await enlist(redis, keys, [job]);
     expect(await next()).toEqual([]);
@@ -133,7 +133,7 @@ describe('a delayed job', () => {
     expect(await due()).toEqual([]);
   });
 
-  it('is one of hundreds that are due together, and of which each enters once', async () => {
+  it('enters the fair queue once, also when hundreds are due together', async () => {
     const jobs = Array.from({ length: 700 }, (_, i) => queued(`job${i}`, Date.now() - 1));
     await enlist(redis, keys, jobs);
     await Promise.all(jobs.map(addToBullmq));

@@ -72,7 +72,7 @@ describe('what a job costs Redis when it is enqueued', () => {
     expect(await commandsOf(() => queue.enqueue(request))).toEqual(['EVALSHA', 'EVALSHA', 'PUBLISH']);
   });
 
-  it('is one more with a new idempotency key: whose call the job became', async () => {
+  it('is one more with a new idempotency key: the question whose call created the job', async () => {
     const commands = await commandsOf(() => queue.enqueue(request, 'new'));
     expect(commands.toSorted()).toEqual(['EVALSHA', 'EVALSHA', 'HGET', 'PUBLISH']);
   });
@@ -83,7 +83,7 @@ describe('what a job costs Redis when it is enqueued', () => {
 });
 
 describe('a crash between the entries and the job', () => {
-  it('leaves a key free: a repeat is told that its job is new, and there is one job with one entry', async () => {
+  it('leaves a key free: the repeat counts as the first call, and there is one job with one entry', async () => {
     crashBeforeBullmq();
     await expect(queue.enqueue(request, 'key')).rejects.toThrow('died');
     const [id] = await entries();

@@ -253,7 +253,7 @@ it.each([
       await eventually(async () => expect(await sweepRetention(redis, o3, retention)).toBe(1));
     },
   ],
-])('goes with its job: %s', async (_how, forget) => {
+])('is deleted with its job: %s', async (_how, forget) => {
   const { id, job, writer } = await begun();
   await writer.append(said('words'), {});
   await writer.finish(COMPLETED);

@@ -107,7 +107,7 @@ describe('the order of the fair queue', () => {
     expect(await start(4)).toEqual(['a1', 'a2', 'a0', 'a3']);
   });
 
-  it('starts what next has returned, and next takes nothing away', async () => {
+  it('starts the jobs that next has returned, and next removes none of them', async () => {
     weigh({ b: 3 });
     await add('a', 20);
     await add('b', 20);
@@ -215,5 +215,5 @@ it('enqueueing a job again that BullMQ already has does not put it into the fair
 it('next says when the queue is paused', async () => {
   await add('a', 1);
   await bullmq.pause();
-  expect(await fairQueue.next(1)).toMatchObject({ paused: true });
+  expect(await fairQueue.next(1)).toMatchObject({ board: { room: 0, limits: { paused: true } } });
 });

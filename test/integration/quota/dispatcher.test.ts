@@ -51,7 +51,7 @@ async function scriptsPerSecond(
   return { count, rate: count / ((performance.now() - startedAt) / 1000) };
 }
 
-describe('dispatchers of a queue that stands', () => {
+describe('dispatchers of a queue in which no job can start', () => {
   it('dispatchers ask a few times a second, also when the limits of a tenant and of the upstream are both used up', async () => {
     await start({ maxInFlight: 1 }, 2);
     await world.running((await ask('bob')).id);

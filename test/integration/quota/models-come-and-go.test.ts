@@ -59,6 +59,7 @@ describe('models that come and go', () => {
     // Before a worker looks: one that will outlive its model.
     await client.enqueue({ question: 'And later?', model: 'near', delay_ms: 6 * DAY_MS });
     const worker = instance.addWorker();
+    await worker.alive;
     health = await startWorkerHealth(() => worker, '127.0.0.1', 0);
   });
   afterAll(async () => {
@@ -141,7 +142,10 @@ describe('models that come and go', () => {
     await eventually(async () => {
       expect(await readiness()).toEqual([{ status: 'ok' }, { status: 'ok' }]);
     });
-    expect(await client.resume('o3')).toEqual({ model: 'o3', upstream_models: ['o3'], resumed: false });
+    expect(await client.resume('o3')).toEqual({
+      ...{ model: 'o3', upstream_models: ['o3'] },
+      ...{ resumed: false, ended_on_board: [] },
+    });
     expect((await viewOf('o3')).state).toMatchObject({
       status: 'open',
       until: null,

@@ -352,7 +352,7 @@ describe('when all workers have to wait', () => {
     expect((wait as { milliseconds: number }).milliseconds).toBeLessThanOrEqual(1000);
   });
 
-  it('a report of another job is not taken for the verdict of the probe', async () => {
+  it('a report of another job is not taken for the result of the probe', async () => {
     await quota.report({ what: 'unreachable' }, 'another');
     await redis.hset(keys.state, { probe_at: 1 });
     await quota.reserve(needs(1), NO_LIMITS);
@@ -413,7 +413,7 @@ describe('a refusal that one job meets', () => {
     }
   });
 
-  it('steps aside when it is throttled for ever while others pass', async () => {
+  it('waits alone when it is throttled again and again while other jobs pass', async () => {
     const throttled = { what: 'rate_limited', retryAfterMs: 1 } as const;
     await quota.report(throttled, 'job_0');
     await another('job_1');
@@ -428,7 +428,7 @@ describe('the pauses of an upstream that throttles', () => {
     (await quota.reserve(needs(1, 0, 90), NO_LIMITS)).wait?.milliseconds ?? 0;
   const over = async () => redis.hset(keys.state, { rate_limited_until: 1 });
 
-  it('grow while nobody passes, also when it says to come back at once', async () => {
+  it('grow while no job passes, also when the upstream asks for no wait', async () => {
     const pauses = [];
     for (let i = 0; i < 5; i += 1) {
       await quota.report({ what: 'rate_limited', retryAfterMs: 0 }, 'job_0');
@@ -442,7 +442,7 @@ describe('the pauses of an upstream that throttles', () => {
     expect(await waitMs()).toBeLessThanOrEqual(250);
   });
 
-  it('are believed up to a minute; a longer one is probed, and a person ends it', async () => {
+  it('are taken as they are up to a minute; a longer one is probed, and ends with a resume by hand', async () => {
     await quota.report({ what: 'rate_limited', retryAfterMs: 3_600_000 }, 'job_0');
     expect(await waitMs()).toBeLessThanOrEqual(1000);
     expect((await quota.snapshot()).pauses).toMatchObject([{ reason: 'rate_limited' }]);

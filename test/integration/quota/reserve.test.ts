@@ -95,7 +95,7 @@ async function dispatch(jobs?: Awaited<ReturnType<typeof nextJobs>>): Promise<Ro
     fairQueue,
     tenantLimits,
     sources,
-    pausedHere: new Set(),
+    ownPausedTenants: new Set(),
   });
 }
 
@@ -133,7 +133,7 @@ describe("a tenant's slots in flight", () => {
     expect(await aliceWaitsFor()).toBe(SLOTS_TAKEN);
   });
 
-  it('slots are free again within seconds when their dispatcher dies, as the quota is', async () => {
+  it('slots are free again within seconds of the death of their dispatcher, and so is the quota', async () => {
     await start({ maxInFlight: 1 });
     await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 1 });
@@ -210,7 +210,7 @@ describe('a budget', () => {
     );
   });
 
-  it('a budget is judged by the model that will answer, not by the one that is gone', async () => {
+  it('a budget is checked with the price of the model that will answer, not of the one that is gone', async () => {
     await start({ dailyBudgetUsd: 1 }, { upstream: 'model-without-price', fallbacks: ['o3'] });
     const id = await ask('alice');
     expect(await dispatch()).toMatchObject({ started: 0, paused: 1 });

@@ -55,7 +55,7 @@ describe('a job says why it waits', () => {
   it('a job waits for a worker when there is none', async () => {
     world = await startWorkerWorld({ workers: 0 });
     const { id } = await world.ask('Anybody?');
-    expect(await waitsFor(id, 'a free worker')).toMatchObject({ position: 1, eta_ms: null });
+    expect(await waitsFor(id, 'a worker: none is running')).toMatchObject({ position: 1, eta_ms: null });
   });
 
   it('a job waits for a worker when each has as many jobs as it may hold', async () => {

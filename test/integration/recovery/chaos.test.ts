@@ -21,6 +21,7 @@ const SHORT = {
     'redis killed': 1,
     'black hole': 0,
     'connections reset': 1,
+    weather: 0,
   },
 };
 

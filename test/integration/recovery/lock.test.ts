@@ -70,7 +70,7 @@ describe('a job', () => {
     expect(world.bought('Whose?')).toHaveLength(1);
   });
 
-  it('hands over what was bought without the lock: the worker that has it adopts it', async () => {
+  it('hands over what was bought without the lock: the worker that has the lock adopts it', async () => {
     await start({ workers: 1 });
     world.gate.shut(CREATES);
     const { id } = await world.ask('Mine?', { sim_think_ms: '2000' });

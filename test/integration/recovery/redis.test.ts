@@ -14,7 +14,7 @@ describe('a Redis that restarts under running jobs', () => {
     await redis.stop();
   });
 
-  it.each(['SIGTERM', 'SIGKILL'] as const)('costs them nothing, stopped by %s', async (signal) => {
+  it.each(['SIGTERM', 'SIGKILL'] as const)('costs the jobs nothing, stopped by %s', async (signal) => {
     const jobs = await Promise.all(
       Array.from({ length: 12 }, (_, i) =>
         // Some end while it is away, some after it is back.

@@ -40,6 +40,13 @@ test('on a Redis Cluster, jobs of two models run, are listed together, cancelled
   expect((await client.list()).jobs.map(({ id }) => id)).toEqual([later.id, second.id]);
 });
 
+test('on a Redis Cluster, each model has the heartbeat of the worker', async () => {
+  expect(await client.models()).toMatchObject([
+    { model: 'o3', state: { status: 'open', workers: 1, free_slots: 50 } },
+    { model: 'sol', state: { status: 'open', workers: 1, free_slots: 50 } },
+  ]);
+});
+
 test('on a Redis Cluster, an active job is cancelled by another node', async () => {
   const { id } = await client.enqueue({ question: 'Think for ever', metadata: { sim: 'stall' } });
   const waiting = client.wait(id);

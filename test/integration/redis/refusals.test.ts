@@ -100,7 +100,7 @@ describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
     ['in the background', 'supported'],
     ['in the foreground', 'rejected'],
   ] as const)(
-    'costs jobs that run %s nothing: their answers are written when it takes them',
+    'costs running jobs (%s) nothing: their answers are written when it takes writes again',
     async (_mode, background) => {
       const world = await startWorkerWorld({ redis, workers: 2, simulator: { background } });
       stop = () => world.stop();

@@ -98,7 +98,7 @@ describe('the check of the rights that a program needs', () => {
     clients.push(admin);
   });
 
-  it('lets the user of docs/OPERATIONS.md pass, as whom a whole instance then answers a job', async () => {
+  it('accepts the user of docs/OPERATIONS.md, and an instance with this user answers a job', async () => {
     const page = readFileSync('docs/OPERATIONS.md', 'utf8');
     const [, rights = 'off'] = /ACL SETUSER o3q on >PASSWORD ([^`]*)/.exec(page) ?? [];
     const url = await urlOf(rights);
@@ -140,7 +140,7 @@ describe('the check of the rights that a program needs', () => {
     );
   });
 
-  it('a replica is an error that sends to the master', async () => {
+  it('a replica is an error that points to the master', async () => {
     await admin.call('REPLICAOF', '127.0.0.1', '1');
     await expect(checked(redis.url, undefined, 'o3q')).rejects.toThrow(
       /is a replica, which takes no writes \(READONLY .*\)\. Point REDIS_URL at its master\.$/,
@@ -151,7 +151,7 @@ describe('the check of the rights that a program needs', () => {
   it('a Redis that is full passes with a warning, because that may pass', async () => {
     await admin.config('SET', 'maxmemory', '1');
     expect(await checked(redis.url, undefined, 'o3q')).toEqual([
-      `Redis at ${redis.url} takes no writes now (OOM command not allowed when used memory > 'maxmemory'.). New jobs are refused, and answers wait, until it does.`,
+      `Redis at ${redis.url} accepts no writes now (OOM command not allowed when used memory > 'maxmemory'.). Until it does, new jobs are refused and answers wait.`,
     ]);
     await admin.config('SET', 'maxmemory', '0');
   });

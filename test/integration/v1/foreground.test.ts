@@ -101,7 +101,7 @@ describe('a foreground response', () => {
   });
 
   it.each([true, false])(
-    '(streamed: %s) is cancelled when its client disconnects and asked for that',
+    '(streamed: %s) is cancelled when its client disconnects, if the client asked for that',
     async (stream) => {
       const gone = new AbortController();
       const headers = { 'O3Q-On-Disconnect': 'cancel' };
@@ -125,7 +125,7 @@ describe('a foreground response', () => {
     },
   );
 
-  it('continues after its client has its answer, whatever it asked for at a disconnect', async () => {
+  it('is not cancelled when its client disconnects after it got the answer', async () => {
     const headers = { 'O3Q-On-Disconnect': 'cancel' };
     const response = await client.responses.create(asks('Done?'), { headers });
     expect(response.status).toBe('completed');
@@ -143,7 +143,7 @@ describe('a foreground response', () => {
     expect(second.id).not.toBe(first.id);
   });
 
-  it('is not mixed up with an earlier one whose refusal has reached its caller', async () => {
+  it('is a new job after an equal call was refused and its caller got the refusal', async () => {
     const body = asks('Refused at first?', 1000, { sim: '400', sim_times: '1' });
     await expect(client.responses.create(body)).rejects.toThrow('400');
     const proxy = await openTcpProxy(instance.url);

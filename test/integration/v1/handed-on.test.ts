@@ -27,7 +27,7 @@ it.each([
   await eventually(() => expect(entriesOf(`Where, ${how}?`)).toMatchObject([here, here]));
 });
 
-it('a header without a value is not handed on', async () => {
+it('a header without a value is not sent to the upstream', async () => {
   await client.responses.create(
     { model: 'o3', input: 'Nowhere?' },
     { headers: { 'OpenAI-Organization': '', 'OpenAI-Project': '' } },

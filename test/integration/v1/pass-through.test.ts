@@ -1,7 +1,7 @@
 import type { OpenAI } from 'openai';
 import { createLogger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
-import { createWorker, type O3Worker } from '../../../worker/worker.ts';
+import { type O3Worker, startWorker } from '../../../worker/worker.ts';
 import { eventually } from '../../support/eventually.ts';
 import { openRecordingUpstream, type RecordingUpstream } from '../../support/openai/recording-upstream.ts';
 import { openSdk } from '../../support/openai/sdk.ts';
@@ -16,7 +16,7 @@ let client: OpenAI;
 beforeAll(async () => {
   upstream = await openRecordingUpstream();
   instance = await startInstance({ workers: 0 });
-  worker = createWorker({
+  worker = startWorker({
     ...instance.models,
     redisUrl: instance.redis.url,
     prefix: 'o3q',

@@ -102,7 +102,7 @@ describe('a stream', () => {
     expect(await replayOf(client, id)).toEqual(events);
   });
 
-  it('of a second attempt is whole, and has no number of the first', async () => {
+  it('of a second attempt is whole, and shares no number with the first', async () => {
     const asked = asks('Twice?', { ...LONG, sim: 'failed', sim_times: '1' });
     const { told: first, error } = await untilError(
       await client.responses.create({ ...asked, stream: true }),
@@ -128,7 +128,7 @@ describe('a stream', () => {
     expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
   });
 
-  it('that is read on from an event of a failed attempt ends with the error, and after that with the next', async () => {
+  it('that resumes after an event of a failed attempt ends with the error; resumed after the error it has the next attempt', async () => {
     const asked = asks('Read on?', { ...LONG, sim: 'failed', sim_times: '1' });
     const { told: first } = await untilError(await client.responses.create({ ...asked, stream: true }));
     const id = idIn(first);

@@ -36,7 +36,7 @@ describe('a create without an answer', () => {
     expect(world.bought('Refused?')).toHaveLength(1);
   });
 
-  it('fails the job when the model says so', async () => {
+  it('fails the job when the configuration of the model says so', async () => {
     await start({ patience: { answerMs: 300 }, models: modelsWith({ onUncertain: 'fail' }) });
     const { id } = await world.ask('Careful?', { sim: 'reset_created', sim_times: '1' });
     expect(await world.finished(id)).toMatchObject({
@@ -74,7 +74,7 @@ describe('an upstream that sends webhooks', () => {
   let world: WorkerWorld;
   afterEach(() => world.stop());
 
-  it('gives back a response whose id was lost: it is adopted by what its create carried', async () => {
+  it('makes a response whose id was lost known again: a worker recognizes it by the token of its create and adopts it', async () => {
     world = await startWorkerWorld({ webhooks: true });
     const metadata = { sim: 'reset_created', sim_times: '1', sim_think_ms: '2000', owner: 'anna' };
     const { id } = await world.ask('Lost and found?', metadata);
@@ -88,7 +88,7 @@ describe('an upstream that sends webhooks', () => {
     expect(await world.queue.result(id)).toMatchObject({ result: { response: { metadata } } });
   });
 
-  it('gives a lost response back to the last attempt, too', async () => {
+  it('makes a lost response known to the last attempt, too', async () => {
     world = await startWorkerWorld({ webhooks: true });
     const metadata = { sim: 'reset_created', sim_think_ms: '500' };
     const { id } = await world.ask('Last, and found?', metadata, { max_attempts: 1 });
@@ -100,7 +100,7 @@ describe('an upstream that sends webhooks', () => {
     });
   });
 
-  it('is not told of a deadline when the id is unknown, and the job says so', async () => {
+  it('is not asked to cancel at the deadline when the id is unknown, and the job says so', async () => {
     world = await startWorkerWorld({ webhooks: true });
     const deadline = new Date(Date.now() + 2000).toISOString();
     const metadata = { sim: 'reset_created', sim_think_ms: '20000' };
@@ -140,7 +140,7 @@ describe('an upstream that sends webhooks', () => {
     expect(world.simulator.ledger.totals().polls - before).toBeLessThan(15);
   });
 
-  it('gets no token from a caller whose metadata has no room', async () => {
+  it('gets no token when the metadata of the caller has no room for it', async () => {
     world = await startWorkerWorld({ webhooks: true });
     const metadata = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`key-${i}`, 'value']));
     const { id } = await world.ask('Full?', metadata);
@@ -186,7 +186,7 @@ describe('the deadline and the timeout of a job', () => {
     });
   });
 
-  it('are not shortened by a silence in which the upstream says that it still thinks', async () => {
+  it('are not cut short while the upstream sends no event but says that it still thinks', async () => {
     world = await startWorkerWorld({
       models: modelsWith({ stallMs: 300 }),
       patience: { silenceMs: 100 },
@@ -201,7 +201,7 @@ describe('the deadline and the timeout of a job', () => {
     await eventually(() => expect(world.bought('Hm?')).toMatchObject([{ state: 'cancelled' }]));
   });
 
-  it('goes on where it was when the upstream has given no sign of life: it is looked up, not bought', async () => {
+  it('continues after the upstream gave no sign of life: its response is looked up, not bought again', async () => {
     world = await startWorkerWorld({ models: modelsWith({ stallMs: 200 }), patience: { answerMs: 200 } });
     // Streamed in any case: whether there is a background mode is not known before the first.
     await world.finished((await world.ask('Is there a background mode?')).id);

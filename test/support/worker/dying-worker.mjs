@@ -9,7 +9,7 @@ import { Redis } from 'ioredis';
 import { Agent } from 'undici';
 import { SCRIPTS } from '../../../dist/src/lua/scripts.js';
 import { createLogger } from '../../../dist/src/process/log.js';
-import { createWorker } from '../../../dist/worker/worker.js';
+import { startWorker } from '../../../dist/worker/worker.js';
 
 const NEVER = new Promise(() => {});
 const { runsOutOfLocks, ...workerOptions } = JSON.parse(process.argv[2]);
@@ -182,7 +182,7 @@ const admin = new Redis(workerOptions.redisUrl);
 learnScriptNames();
 watchRedis();
 watchUpstream();
-const worker = createWorker({
+const worker = startWorker({
   ...workerOptions,
   logger: createLogger({ level: 'fatal', secrets: [], pretty: false }),
 });

@@ -1,10 +1,10 @@
 // A worker in a process of its own, so that it can be killed. Runs the compiled code: Node 20 reads no TypeScript.
 import { defaultModels } from '../../../dist/src/config/file.js';
 import { createLogger } from '../../../dist/src/process/log.js';
-import { createWorker } from '../../../dist/worker/worker.js';
+import { startWorker } from '../../../dist/worker/worker.js';
 
 const [redisUrl, baseUrl, lockMs, stalledMs, webhookSecret] = process.argv.slice(2);
-createWorker({
+startWorker({
   ...defaultModels(),
   redisUrl,
   prefix: 'o3q',

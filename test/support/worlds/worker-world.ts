@@ -13,7 +13,7 @@ import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf, type ModelKeys } from '../../../src/redis/keys.ts';
 import type { Patience } from '../../../worker/upstream/create.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
-import { createWorker, type O3Worker } from '../../../worker/worker.ts';
+import { type O3Worker, startWorker } from '../../../worker/worker.ts';
 import { eventually } from '../eventually.ts';
 import { openUpstreamGate, type UpstreamGate } from '../openai/upstream-gate.ts';
 import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
@@ -149,7 +149,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
         webhooksOut,
         gated = true,
       } = merged;
-      const worker = createWorker({
+      const worker = startWorker({
         ...models,
         redisUrl: redis.url,
         prefix: 'o3q',
@@ -210,5 +210,6 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
     },
   };
   for (let i = 0; i < (options.workers ?? 1); i += 1) world.addWorker();
+  await Promise.all(workers.map(({ alive }) => alive));
   return world;
 }

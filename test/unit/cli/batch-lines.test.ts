@@ -127,7 +127,7 @@ describe('parseInputLine', () => {
     ['unsupported_url', openAi({ url: '/v1/chat/completions' })],
     ['invalid_request', openAi({ body: null })],
     ['invalid_request', openAi({ body: 'Why?' })],
-  ])('nothing, which is %s: %s', (code, line) => {
+  ])('answers with the code %s for the line %s', (code, line) => {
     expect(asked(line)).toMatchObject({ ok: false, error: { code, message: expect.stringMatching(/\S/) } });
   });
 
@@ -208,7 +208,7 @@ describe('an output line', () => {
   it.each([
     ['ours', ours],
     ['OpenAI’s', openAi],
-  ])('tells by itself whose it is, and whether it is one: %s', (_name, origin) => {
+  ])('shows which line it answers, and whether it is an answer: %s', (_name, origin) => {
     expect(keyOfOutput(answerLine(key, origin, completed).slice(0, 100))).toEqual(key);
     expect(isAnswered(answerLine(key, origin, completed).slice(-30))).toBe(true);
     expect(isAnswered(answerLine(key, origin, failed).slice(-30))).toBe(false);

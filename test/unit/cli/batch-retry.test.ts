@@ -16,7 +16,7 @@ describe('createRetry', () => {
     ['redis_unavailable', { status: 503 }],
     ['too_many_requests', { status: 429 }],
     ['unexpected_response', { status: 502 }],
-  ])('waits for what passes: %s', async (code, options) => {
+  ])('waits for a failure that ends by itself: %s', async (code, options) => {
     const said: string[] = [];
     let calls = 0;
     const retry = createRetry((text) => said.push(text), never);
@@ -61,7 +61,7 @@ describe('createRetry', () => {
     ['job_not_found', { status: 404 }],
     ['unexpected_response', { status: 200 }],
     ['internal_error', { status: 500 }],
-  ])('has an end at once with what does not pass: %s', async (code, options) => {
+  ])('ends at once with a failure that no wait can end: %s', async (code, options) => {
     const retry = createRetry(() => {}, never);
     await expect(retry(() => Promise.reject(away(code, options)))).rejects.toMatchObject({ code });
   });

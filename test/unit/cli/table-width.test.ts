@@ -51,10 +51,13 @@ const model: ModelView = {
   upstream_model: 'gpt-6.1-sol-2026-11-20',
   limits: { requests_per_minute: 10_000, tokens_per_minute: 30_000_000, max_in_flight: 1000 },
   told_limits: { requests_per_minute: null, tokens_per_minute: null },
+  board: { paused: true, concurrency: 1000, rate_limit: { max: 1000, duration_ms: 60_000 } },
   state: {
     status: 'rate_limited',
     until: null,
     reason: 'all workers wait for the upstream '.repeat(5),
+    workers: 1000,
+    free_slots: 1_999_000,
     waiting: 123_456,
     in_flight: 1000,
     requests_last_minute: 9999,

@@ -145,7 +145,7 @@ describe('the line of a job', () => {
     [completed, '✅ completed  job-1  o3  attempt 1/5  3m 04s  $0.009812'],
     [failed, '❌ failed  job-1  o3  attempt 1/5  3m 04s  upstream_refused: no such model'],
     [cancelled, '🚫 cancelled  job-1  o3  attempt 1/5  3m 04s'],
-  ])('tells how $status goes', (job, line) => {
+  ])('shows a job that is $status', (job, line) => {
     expect(jobLine(job, pipe)).toBe(line);
   });
 });

@@ -53,7 +53,7 @@ describe('an exit code', () => {
     [waiting, EXIT.unfinished],
     [delayed, EXIT.unfinished],
     [active, EXIT.unfinished],
-  ])('tells the fate of a job', (job, exitCode) => {
+  ])('says how a job ended', (job, exitCode) => {
     expect(exitCodeOfJob(job)).toBe(exitCode);
   });
 

@@ -29,7 +29,7 @@ describe('the backoff between two attempts', () => {
   });
 });
 
-describe('the wait after what may be the weather', () => {
+describe('the wait after a failure that may be an outage', () => {
   it('lets five attempts reach over ten minutes', () => {
     const waits = [1, 2, 3, 4].map((attempt) => weatherDelayMs(backoff, attempt, undefined));
     expect(waits[0]).toBeLessThanOrEqual(1000);

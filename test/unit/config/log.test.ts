@@ -49,7 +49,7 @@ it('the log masks a secret anywhere in a line', () => {
 });
 
 it.each(['with "quotes"', 'back\\slash', 'täb\tand ümläut', 'line\nbreak'])(
-  'lets a secret %j not out in the spelling of JSON either',
+  'the log masks the secret %j in the spelling of JSON too',
   (secret) => {
     const { logger, lines } = logged([secret]);
     logger.info({ url: `redis://:${secret}@host` }, `password ${secret}`);

@@ -51,6 +51,7 @@ const ORDER: Record<string, readonly string[]> = {
     'maintenance',
     'bullmq-job.ts',
     'job-worker.ts',
+    'heartbeat.ts',
     'webhooks',
     'model-worker.ts',
     'leave.ts',
@@ -74,11 +75,6 @@ const LARGE_FOLDERS: Record<string, string> = {
 
 /** Files that may be short although only one other file imports them, with the reason. */
 const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
-  [/^src\/models\/resume\.ts$/, 'the one action on a model, beside its views'],
-  [
-    /^src\/quota\/limits\.ts$/,
-    'which limits hold for an upstream model: a rule of the quota, used by a worker',
-  ],
   [/^cli\/commands\//, 'one file for each command: its name is the command'],
   [
     /^producer\/(routes|openapi\/operations)\//,

@@ -54,10 +54,10 @@ describe('docs/OPERATIONS.md', () => {
     expect(services).toMatchObject({ services: { producer: {}, worker: {} } });
   });
 
-  it('names the variables that docker-compose.yml hands on', () => {
+  it('names the variables that docker-compose.yml passes on', () => {
     const compose = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
     const handedOn = new Set([...compose.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? ''));
-    const [, sentence = ''] = /compose hands on ([^.]+)\./.exec(PAGE) ?? [];
+    const [, sentence = ''] = /Compose passes on ([^.]+)\./.exec(PAGE) ?? [];
     const named = [...sentence.matchAll(/`(\w+)`/g)].map((match) => match[1] ?? '');
     expect(named.sort()).toEqual([...handedOn].sort());
   });

@@ -85,7 +85,7 @@ describe('a 200 that is no response', () => {
   });
 
   it.each(['', '{"id": "resp_1", "stat', '{"choices": []}', '{"output": []}'])(
-    'may have been bought when it is %j',
+    'may be the answer of a purchase when it is %j',
     (body) => expect(refusalInAnswer(body, 'application/json', 'o3')).toBeUndefined(),
   );
 });

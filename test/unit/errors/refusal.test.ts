@@ -4,12 +4,12 @@ import {
   failureFromSdk,
   mayHaveBought,
   refusesBackground,
-  retryAfterMs,
+  upstreamWaitMs,
 } from '../../../worker/upstream/errors.ts';
 
 const refused = (status: number | undefined, error: object, headers: Record<string, string> = {}): APIError =>
   APIError.generate(status, { error }, undefined, new Headers(headers));
-const headers = (fields: Record<string, string>): number | undefined => retryAfterMs(new Headers(fields));
+const headers = (fields: Record<string, string>): number | undefined => upstreamWaitMs(new Headers(fields));
 
 describe('a refusal by the upstream', () => {
   it.each<[string, unknown, string, boolean]>([
@@ -61,7 +61,7 @@ describe('a refusal by the upstream', () => {
     expect(failureFromSdk(error, { hasOwnAccount: true })).toMatchObject({ code: 'authentication' });
   });
 
-  it('is not made of our own abort', () => {
+  it('is not made from our own abort', () => {
     expect(failureFromSdk(new APIUserAbortError())).toBeUndefined();
   });
 
@@ -90,7 +90,7 @@ describe('a request that cannot be sent', () => {
   it.each([
     'Headers.append: "Bearer a\nb" is an invalid header value.',
     'Cannot convert argument to a ByteString because the character at index 10 has a value of 1089',
-  ])('is out of reach, and nothing was bought: %j', (message) => {
+  ])('counts as unreachable, and bought nothing: %j', (message) => {
     const error = new TypeError(message);
     expect(failureFromSdk(error)).toMatchObject({ code: 'connection_lost', retryable: true });
     expect(mayHaveBought(error)).toBe(false);
@@ -107,7 +107,7 @@ describe('retry-after', () => {
   });
 
   it('is undefined when the header is missing or unreadable', () => {
-    expect(retryAfterMs(undefined)).toBeUndefined();
+    expect(upstreamWaitMs(undefined)).toBeUndefined();
     expect(headers({})).toBeUndefined();
     expect(headers({ 'retry-after': 'soon' })).toBeUndefined();
   });

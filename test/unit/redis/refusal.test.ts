@@ -28,7 +28,7 @@ it.each([
   'ERR max number of clients reached',
   'ERR max requests limit exceeded. Limit: 500000, Usage: 500000.',
   'Out of memory',
-])('"%s" is a refusal that passes', (message) => {
+])('"%s" is a refusal that ends by itself', (message) => {
   expect(isRedisAway(reply(message))).toBe(true);
   expect(isRedisRefusal(reply(message))).toBe(true);
   expect(isLastingRefusal(reply(message))).toBe(false);
@@ -50,7 +50,7 @@ it.each([
   `ERR ACL failure in script: User queue has no permissions to run the 'publish' command script: ${SHA}, on @user_script:1.`,
   'ERR DB index is out of range',
   'MOVED 3999 127.0.0.1:6381',
-])('"%s" is a refusal that lasts until somebody acts', (message) => {
+])('"%s" is a refusal that lasts until an operator acts', (message) => {
   expect(isRedisAway(reply(message))).toBe(true);
   expect(isLastingRefusal(reply(message))).toBe(true);
 });
@@ -67,7 +67,7 @@ it.each([
   expect(isRedisRefusal(new Error(message))).toBe(false);
 });
 
-it('a cluster that sends a command round in circles is away', () => {
+it('a cluster that redirects a command again and again is unavailable', () => {
   const error = new Error('Too many Cluster redirections. Last error: ReplyError: MOVED 1 127.0.0.1:1');
   expect(isRedisAway(error)).toBe(true);
 });
@@ -90,7 +90,7 @@ it.each([
   expect(isRedisAway(reply(message))).toBe(false);
 });
 
-it('words of the upstream that look like those of Redis say nothing of Redis', () => {
+it('words of the upstream that look like those of Redis are not taken for an error of Redis', () => {
   expect(isRedisAway(new Error('the upstream answered 503: OOM command not allowed'))).toBe(false);
   expect(isRedisAway(new Error('the upstream is out of memory'))).toBe(false);
 });

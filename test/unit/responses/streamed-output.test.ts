@@ -46,7 +46,7 @@ describe('what was streamed', () => {
     expect(new Set(ended).size).toBe(ended.length);
   });
 
-  it('by its deltas alone is opened by us, and closed at the end', () => {
+  it('by its deltas alone gets the opening and closing events that the server left out', () => {
     const { streamed, events } = heard([
       { type: 'response.output_text.delta', delta: 'It ' },
       { type: 'response.output_text.delta', delta: 'is.' },
@@ -74,7 +74,7 @@ describe('what was streamed', () => {
     expect(streamed.merged([message('msg_1', 'It is'), { ...third, content: [] }])).toEqual(OUTPUT);
   });
 
-  it('gives way to a final output that says more, or something else', () => {
+  it('is replaced by a final output that has more, or something else', () => {
     const { streamed } = heard(all.slice(0, 9));
     const more = [OUTPUT[0], message('other', 'It is heavy, I think.')];
     expect(streamed.merged(more)).toEqual(more);
@@ -82,7 +82,7 @@ describe('what was streamed', () => {
     expect(heard(all).streamed.merged(other)).toEqual(other);
   });
 
-  it('keeps a refusal, and never half a call', () => {
+  it('keeps a refusal, and never an incomplete tool call', () => {
     const events = [...streamOf([refusal('msg_1', 'Never.')]), ...streamOf([call('fc_1', 'pay', '{"a":1}')])];
     const { streamed } = heard(without(events.slice(0, -2), 'output_index'));
     expect(streamed.merged([])).toEqual([refusal('msg_1', 'Never.')]);

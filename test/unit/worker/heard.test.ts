@@ -48,13 +48,13 @@ it.each([
   ['no output', undefined],
   ['half of its text', [message('msg_1', 'It is')]],
   ['an empty message', [message('msg_1', '')]],
-])('A response that ends with %s gets what the log has of it', async (_what, output) => {
+])('A response that ends with %s is completed from the event log', async (_what, output) => {
   const { end, done } = after(streamOf([item]));
   expect(await end({ ...ended, output })).toEqual({ ...ended, output: [item] });
   expect(done).toEqual(['flush', 'read']);
 });
 
-it('A worker that has adopted the response has what the worker before it has heard', async () => {
+it('A worker that adopts a response keeps what the worker before it received', async () => {
   const events = streamOf([item]);
   const { end } = after(events.slice(4), events, 'It is '.length);
   expect(answerOf(await end({ ...ended, output: [] }))).toBe('It is heavy.');
