@@ -214,7 +214,7 @@ it('a cancelled released job cannot be retried or deleted before a worker told B
   await queue.cancel(id);
   const refused = {
     code: 'job_not_finished',
-    message: expect.stringContaining('is cancelled, but no worker has told BullMQ yet'),
+    message: expect.stringContaining('is cancelled, but BullMQ does not know it yet'),
   };
   await Promise.all([
     expect(queue.retry(id)).rejects.toMatchObject(refused),
