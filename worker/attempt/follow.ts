@@ -7,11 +7,16 @@ import {
 } from '../../src/errors/failure.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';
-import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { OpenAiEvents } from '../upstream/openai-events.ts';
-import { hasEnded, type RunningResponse, type StreamEvent } from '../upstream/running-response.ts';
+import {
+  hasEnded,
+  hasUnknownStatus,
+  type RunningResponse,
+  type StreamEvent,
+} from '../upstream/running-response.ts';
 import { endOf, STREAM_DONE } from '../upstream/stream-events.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
@@ -127,7 +132,7 @@ async function consume(
     if (isWhole && !background) return { ...response, status: 'completed', output: [] };
   } catch (error: unknown) {
     // A background response goes on when its stream breaks. A foreground response ends with it.
-    if (!background || !isFailure(error)) throw error;
+    if (!background || !isFailure(error) || error.code === 'answer_too_large') throw error;
   }
   return undefined;
 }
@@ -150,6 +155,7 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   const stopListening = openAiEvents?.watch(id, pauses.wake);
   let seenAt = lastSeenAt;
   let missingSince: number | undefined;
+  let unknownSince: number | undefined;
   let reported: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
   try {
     // A response that was just created has not ended yet. Responses that are adopted together start at random
@@ -161,6 +167,10 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       const { response, refusal, isMissing } = await look(id, upstream, signal);
       signal.throwIfAborted();
       if (response !== undefined && hasEnded(response)) return response;
+      if (response !== undefined && hasUnknownStatus(response)) {
+        unknownSince ??= Date.now();
+        if (Date.now() - unknownSince >= upstream.lostMs) return endOfUnknown(response);
+      } else if (response !== undefined) unknownSince = undefined;
       missingSince = isMissing ? (missingSince ?? Date.now()) : undefined;
       if (missingSince !== undefined && Date.now() - missingSince >= upstream.lostMs) throw lost(id, refusal);
       // A rate limit shows that the upstream is there, although it says nothing about the response.
@@ -185,6 +195,13 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
     stopListening?.();
     pace.leave();
   }
+}
+
+/** A status that OpenAI does not have, and that lasts, is the end: with an output of an answer, or of a failure. */
+function endOfUnknown(response: UpstreamResponse): UpstreamResponse {
+  if (outputOf(response).length > 0) return { ...response, status: 'completed' };
+  const message = `the response has the status ${JSON.stringify(response.status)}, which OpenAI does not have`;
+  return { ...response, status: 'failed', error: { code: 'unknown_status', message } };
 }
 
 function lost(id: string, refusal: Failure | undefined): RetryableError {
@@ -213,7 +230,7 @@ async function look(
     return { response: await upstream.retrieve(id, signal) };
   } catch (error: unknown) {
     signal.throwIfAborted();
-    if (!isFailure(error)) throw error;
+    if (!isFailure(error) || error.code === 'answer_too_large') throw error;
     return { refusal: error, isMissing: !error.retryable || error.refusal?.status === 404 };
   }
 }
