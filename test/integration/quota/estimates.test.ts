@@ -13,7 +13,7 @@ import { drainEstimates } from '../../../worker/maintenance/estimates.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
-import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-world.ts';
+import { , type RecordWorld } from '../../support/worlds/record-world.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** All that there is, also when midnight is in between. */
@@ -118,7 +118,7 @@ describe('an estimate', () => {
     server = await startTestRedis();
   });
   beforeEach(async () => {
-    world = await openRecordWorld(server);
+    world = await (server);
   });
   afterEach(() => world.close());
   afterAll(() => server.stop());
