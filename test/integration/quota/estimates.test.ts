@@ -1,19 +1,16 @@
-import type { Job } from 'bullmq';
 import { RetryableError } from '../../../src/errors/failure.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 import { webhookKeysOf } from '../../../src/redis/keys.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import type { Spent } from '../../../src/run/record.ts';
-import type { RunRecordWriter } from '../../../src/run/writer.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 import { createUsageStore } from '../../../src/usage/store.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
 import { receiveWebhook } from '../../../src/webhooks/openai-events.ts';
 import { drainEstimates } from '../../../worker/maintenance/estimates.ts';
 import { eventually } from '../../support/eventually.ts';
-import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
-import { , type RecordWorld } from '../../support/worlds/record-world.ts';
+import { useRecordWorld } from '../../support/worlds/record-world.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** All that there is, also when midnight is in between. */
@@ -112,16 +109,7 @@ describe('a budget', () => {
 });
 
 describe('an estimate', () => {
-  let server: TestRedis;
-  let world: RecordWorld;
-  beforeAll(async () => {
-    server = await startTestRedis();
-  });
-  beforeEach(async () => {
-    world = await (server);
-  });
-  afterEach(() => world.close());
-  afterAll(() => server.stop());
+  const world = useRecordWorld();
 
   const estimate = { inputTokens: 100, outputTokens: 900, costNano: 7_400_000, isOpen: true, headers: {} };
   const lost = (responseId = 'resp_1'): Spent => ({ responseId, usage: null, costNano: null, estimate });
@@ -131,13 +119,6 @@ describe('an estimate', () => {
   };
   const COST_NANO = 10 * 2000 + 20 * 8000;
 
-  async function begun(): Promise<{ id: string; job: Job; writer: RunRecordWriter }> {
-    const { id } = (await world.queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
-    const job = await world.worker.take('a');
-    const writer = world.writerOf(job, 'a');
-    await writer.begin(0);
-    return { id, job, writer };
-  }
   const totals = async () => (await world.queue.usage(RANGE)).total;
   /** Makes every estimate due, and runs the drain against an upstream that answers so. */
   async function drain(answer: UpstreamResponse | Error, { due = true } = {}): Promise<string[]> {
@@ -157,7 +138,7 @@ describe('an estimate', () => {
   const isKept = async (id = 'resp_1') => (await world.redis.hexists(world.o3.keys.estimates, id)) === 1;
 
   it('is booked once, and replaced once by what a look-up says', async () => {
-    const { id, writer } = await begun();
+    const { id, writer } = await world.begun();
     for (const _ of ['once', 'and again, after a lost reply'])
       await writer.finish({ status: 'cancelled', spent: lost() });
     expect(await totals()).toMatchObject({
@@ -185,7 +166,7 @@ describe('an estimate', () => {
   });
 
   it('is replaced once by what the upstream says to the attempt itself', async () => {
-    const { writer } = await begun();
+    const { writer } = await world.begun();
     await writer.finish({ status: 'cancelled', spent: lost() });
     const usage = {
       ...{ input_tokens: 10, cached_tokens: 0, cache_write_tokens: 0 },
@@ -203,7 +184,7 @@ describe('an estimate', () => {
   });
 
   it('of an earlier attempt is replaced although another response was booked since', async () => {
-    const { id, writer } = await begun();
+    const { id, writer } = await world.begun();
     await writer.save({ upstreamId: undefined }, lost());
     await writer.finish({ status: 'cancelled', spent: lost('resp_2') });
     expect(await totals()).toMatchObject({ requests: 2, estimated_requests: 2 });
@@ -217,7 +198,7 @@ describe('an estimate', () => {
 
   it('counts as spent, and its correction lowers the day on which it was booked', async () => {
     const { redis, o3 } = world;
-    const { writer } = await begun();
+    const { writer } = await world.begun();
     await writer.finish({ status: 'cancelled', spent: lost() });
     const usage = createUsageStore(redis, 'o3q', ['o3']);
     expect(await usage.spentToday('')).toBe(estimate.costNano);
@@ -232,7 +213,7 @@ describe('an estimate', () => {
   });
 
   it('is corrected after its job was deleted', async () => {
-    const { id, writer } = await begun();
+    const { id, writer } = await world.begun();
     await writer.finish({ status: 'cancelled', spent: lost() });
     await world.redis.del(world.o3.keys.run(id));
     await drain(told);
@@ -242,7 +223,7 @@ describe('an estimate', () => {
 
   it('stays until the upstream tells the usage, and for good once the response has ended without it', async () => {
     const { redis, o3 } = world;
-    const { writer } = await begun();
+    const { writer } = await world.begun();
     await writer.finish({ status: 'cancelled', spent: lost() });
     const since = async (ageMs: number): Promise<void> => {
       const kept = JSON.parse((await redis.hget(o3.keys.estimates, 'resp_1')) ?? '{}') as object;
@@ -261,7 +242,7 @@ describe('an estimate', () => {
   });
 
   it('is looked up at once after a webhook of OpenAI', async () => {
-    const { writer } = await begun();
+    const { writer } = await world.begun();
     await writer.finish({ status: 'cancelled', spent: lost() });
     expect(await drain(told, { due: false })).toEqual([]);
     await receiveWebhook(world.redis, webhookKeysOf('o3q'), 'wh_1', 'resp_1');
@@ -271,7 +252,7 @@ describe('an estimate', () => {
 
   it('lent to a worker that dies is due again', async () => {
     const { redis, o3 } = world;
-    const { writer } = await begun();
+    const { writer } = await world.begun();
     await writer.finish({ status: 'cancelled', spent: lost() });
     await expect(drain(new Error('killed'))).rejects.toThrow('killed');
     expect(Number(await redis.zscore(o3.keys.estimatesDue, 'resp_1'))).toBeGreaterThan(Date.now());
