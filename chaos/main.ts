@@ -14,6 +14,8 @@ import { runRedisOutage } from './crashes/redis-outage.ts';
 import { runStorm } from './crashes/storm.ts';
 import { disturbanceCounts } from './crashes/storm-plan.ts';
 import { isClean, type Report, reportText } from './evidence/report.ts';
+import { FULL_FAILOVER, runFailover } from './failover/failover.ts';
+import { VARIANTS } from './failover/variants.ts';
 import type { Stage } from './fleet/stage.ts';
 import { runBudget } from './quota/budget.ts';
 import { runEta } from './quota/eta.ts';
@@ -108,6 +110,21 @@ command(
   'weather',
   '200 jobs while the upstream and Redis refuse everything, for eight reasons in turn',
 ).action((options: Common) => play(options, runWeather));
+command(
+  'failover',
+  'Redis fails in twelve ways (killed, hung, failed over, slots moved) while callers enqueue all the time',
+)
+  .addOption(
+    new Option('--only <variants...>', 'only these variants').choices(VARIANTS.map(({ name }) => name)),
+  )
+  .action(({ only, ...options }: Common & { only?: string[] }) =>
+    play(options, (stage) =>
+      runFailover(stage, {
+        ...FULL_FAILOVER,
+        variants: VARIANTS.filter(({ name }) => only?.includes(name) ?? true),
+      }),
+    ),
+  );
 command(
   'budget',
   'a tenant with a budget of a dollar and jobs for three, and whether /usage agrees with the ledger',

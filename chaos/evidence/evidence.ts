@@ -1,3 +1,4 @@
+import { Cluster } from 'ioredis';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { InstanceQueue } from '../../src/queue/instance-queue.ts';
@@ -45,19 +46,21 @@ const LOOKS_AT_ONCE = 20;
 
 /** gatherEvidence asks Redis, BullMQ, the instance and the ledger, once nothing runs any more. */
 export async function gatherEvidence(fleet: Fleet, history: History, signal: AbortSignal): Promise<Evidence> {
-  const queue = new InstanceQueue({ redisUrl: fleet.redis.url });
+  const queue = new InstanceQueue({ redisUrl: fleet.redis.url, ...fleet.models });
   const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
   try {
-    const [model] = queue.queues;
-    if (model === undefined) throw new Error('expected a model in the default configuration');
-    const { keys, bullmq } = model;
+    const { queues } = queue;
+    const ofEach = async (read: (keys: ModelKeys) => Promise<string[]>): Promise<string[]> =>
+      (await Promise.all(queues.map(({ keys }) => read(keys)))).flat();
     let leftovers: Leftovers = { locks: [], active: [], live: [], running: [] };
     const isTidy = async (): Promise<boolean> => {
       const { responses } = await readLedger(fleet.upstreamUrl);
       leftovers = {
-        locks: await redis.keys(keys.lock('*')),
-        active: await redis.lrange(keys.queue('active'), '0', '-1'),
-        live: await existing(redis, keys, await redis.zrange(keys.index('live'), '0', '-1')),
+        locks: await ofEach((keys) => keysLike(redis, keys.lock('*'))),
+        active: await ofEach((keys) => redis.lrange(keys.queue('active'), '0', '-1')),
+        live: await ofEach(async (keys) =>
+          existing(redis, keys, await redis.zrange(keys.index('live'), '0', '-1')),
+        ),
         running: responses.filter(isRunning).map(({ question }) => jobNameIn(question)),
       };
       return Object.values(leftovers).every((list) => list.length === 0);
@@ -70,7 +73,8 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
       signal.throwIfAborted();
       const last = job.id === undefined ? undefined : await look(fleet, job.id);
       if (last !== undefined) history.saw(last);
-      const state = job.id === undefined ? undefined : await bullmq.getJobState(job.id);
+      const model = queues.find((one) => one.model === last?.model);
+      const state = job.id === undefined ? undefined : await model?.bullmq.getJobState(job.id);
       jobs.push({ history: job, last, bullmq: state, bought: bought.get(job.name) ?? [] });
     });
     return { jobs, leftovers };
@@ -96,4 +100,9 @@ async function look({ client }: Fleet, id: string): Promise<JobView | undefined>
     if (error instanceof O3ClientError && error.status === 404) return undefined;
     throw error;
   }
+}
+
+async function keysLike(redis: RedisClient, pattern: string): Promise<string[]> {
+  const servers = redis instanceof Cluster ? redis.nodes('master') : [redis];
+  return (await Promise.all(servers.map((server) => server.keys(pattern)))).flat();
 }

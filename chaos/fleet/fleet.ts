@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { O3Client } from '../../src/client/o3-client.ts';
 import { ADMIN } from '../../src/config/api-keys.ts';
+import { type Models, modelsOf, readConfigFile } from '../../src/config/file.ts';
 import { findFreePort } from '../../src/redis/embedded/local-port.ts';
 import { openTcpProxy, type TcpProxy } from '../../test/support/redis/tcp-proxy.ts';
 import { type Child, startChild } from './child.ts';
@@ -35,6 +36,8 @@ export interface Fleet {
   /** The folder of every log and of Redis's data. */
   readonly folder: string;
   readonly redis: ChaosRedis;
+  /** The models of producers and workers. */
+  readonly models: Models;
   /** The simulator's URL, not through a proxy. */
   readonly upstreamUrl: string;
   /** The URL of the first producer. */
@@ -61,6 +64,8 @@ export interface Fleet {
 export interface FleetOptions {
   /** How many workers to begin with. */
   workers: number;
+  /** Default: one server, with an append-only file. The fleet stops it. */
+  redis?: ChaosRedis;
   /** How many producers. Default 1. */
   producers?: number;
   /** Whether the upstream also sends webhooks at the end of responses. Default false. */
@@ -101,7 +106,7 @@ export async function startFleet(
   folder: string,
   closers: (() => Promise<void>)[],
 ): Promise<Fleet> {
-  const redis = await startChaosRedis(redisServer, folder);
+  const redis = options.redis ?? (await startChaosRedis(redisServer, folder));
   closers.push(redis.stop);
   const wiretap = createWiretap();
   const workers: FleetWorker[] = [];
@@ -197,6 +202,7 @@ export async function startFleet(
   const fleet: Fleet = {
     folder,
     redis,
+    models: modelsIn(configPath),
     upstreamUrl: simulator.said,
     producerUrl: producer.url,
     producers,
@@ -248,4 +254,10 @@ export async function startFleet(
   };
   await Promise.all(Array.from({ length: options.workers }, () => fleet.addWorker()));
   return fleet;
+}
+
+function modelsIn(configPath: string): Models {
+  const config = readConfigFile(configPath);
+  if ('flaws' in config) throw new Error(JSON.stringify(config.flaws));
+  return modelsOf(config);
 }

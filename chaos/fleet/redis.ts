@@ -13,6 +13,8 @@ export interface ChaosRedis {
   kill(): Promise<void>;
   /** Resolves when the server accepts commands again. */
   restart(): Promise<void>;
+  /** Sends a signal that does not end the server. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   stop(): Promise<void>;
 }
 
@@ -23,10 +25,12 @@ export async function startChaosRedis(server: ResolutionOptions, folder: string)
   const options = { ...server, dataDir: join(folder, 'redis'), appendOnly: true };
   let running = await startEmbeddedRedis(options);
   const { url, port } = running;
+  let isRunning = true;
   return {
     url,
     async kill() {
       process.kill(running.pid, 'SIGKILL');
+      isRunning = false;
       await running.exited;
     },
     async restart() {
@@ -36,6 +40,7 @@ export async function startChaosRedis(server: ResolutionOptions, folder: string)
       const again = async (): Promise<boolean> => {
         try {
           running = await startEmbeddedRedis({ ...options, choosePort: async () => port });
+          isRunning = true;
           return true;
         } catch (error: unknown) {
           reason = error;
@@ -46,6 +51,10 @@ export async function startChaosRedis(server: ResolutionOptions, folder: string)
         throw new Error(`Redis did not start again on port ${port}`, { cause: reason });
       }
     },
-    stop: () => running.stop(),
+    signal: (signal) => void process.kill(running.pid, signal),
+    async stop() {
+      if (isRunning) process.kill(running.pid, 'SIGCONT');
+      await running.stop();
+    },
   };
 }

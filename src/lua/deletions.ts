@@ -2,19 +2,22 @@ import { defineLibrary, defineScript } from '../redis/script.ts';
 
 /** How many responses of earlier attempts a record remembers. A job has few: each was paid for. */
 const MOST_EARLIER = 100;
-/** The limit of deletions that wait, of one model. What has been due for longest is dropped. */
+/**
+ * MOST_DELETIONS limits the deletions that wait for one model. Beyond it, those that are due longest are
+ * dropped.
+ */
 export const MOST_DELETIONS = 100_000;
-/** A list that no worker drains vanishes, as it does for a model that is no longer configured. */
+/** The list of a model expires when no worker uses it any more, for example because the model was removed. */
 const KEPT_S = 7 * 86_400;
 
 /**
- * earlierResponses keeps the ids of responses that the record of a run is about to forget, because another
- * attempt buys another one: all of them are deleted with their job.
+ * earlierResponses keeps the ids of responses that a new attempt removes from the record of a run when it
+ * buys another one. All of these responses are deleted with their job.
  */
 export const earlierResponses = defineLibrary({
   keys: ['run'],
   lua: /* lua */ `
--- The ids of all responses known to be bought, oldest first. An empty list for none.
+-- Returns the ids of all responses known to be bought, oldest first.
 local function boughtResponses()
   local known = redis.call('HMGET', run, 'earlier_ids', 'upstream_id')
   local ids = known[1] and cjson.decode(known[1]) or {}
@@ -32,10 +35,10 @@ end
 
 /**
  * deletionQueue adds a deletion for each response of a job, in the same step that deletes the job. A deletion
- * is a JSON list of texts: the response's id, the time (ms) since when it is wanted, and the headers of the
- * job as JSON. Its score is when a worker may try it next (ms).
+ * is a JSON list of strings: the response's id, when it was requested (ms), and the headers of the job as
+ * JSON. Its score is when a worker may try it next (ms).
  *
- * `deletionHeaders` is JSON, or '' for a job of which the upstream stores nothing.
+ * `deletionHeaders` is JSON, or '' for a job whose responses the upstream does not store.
  */
 export const deletionQueue = defineLibrary({
   keys: ['deletions'],
@@ -56,8 +59,9 @@ end
 });
 
 /**
- * takeDeletions reserves deletions that are due for this worker until `lentUntil` (ms). No other worker takes
- * them before. If this worker dies, they are due again then. Returns at most `most` members of the set.
+ * takeDeletions reserves due deletions for this worker until `lentUntil` (ms). Until then no other worker
+ * takes them. If this worker dies, they are due again at that time. Returns at most `most` members of the
+ * set.
  */
 export const takeDeletions = defineScript({
   name: 'deletions.take',

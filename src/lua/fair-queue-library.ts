@@ -9,16 +9,15 @@ export const PRIORITY_STEP_MS = 60_000;
 /**
  * fairQueueLibrary is the fair queue of one model in Lua: every job that waits for its turn, in the order of
  * start-time fair queueing. A tenant with waiting jobs has a tag, the virtual time at which its first job is
- * due; each start moves the tenant's next tag on by 1 / weight, and the virtual time to the tag of the
- * started job. A tenant that enqueues ten thousand jobs therefore waits with them behind one job of each
- * other tenant, and no tenant can be starved.
+ * due. Each start moves the tenant's next tag on by 1 / weight, and moves the virtual time on to the tag of
+ * the started job. The ten thousand jobs of one tenant therefore delay another tenant's first job by one
+ * start, and no tenant can be starved.
  *
- * A job is in the fair queue when it stands in its tenant's queue and is parked in BullMQ's delayed set as
- * well.
+ * A job is in the fair queue when it stands in its tenant's queue and is also parked in BullMQ's delayed set.
  *
  * Keys: `queuedTenants` (sorted set: tag by tenant), `clock` (hash: virtual time, next tag by tenant),
  * `pausedTenants` (sorted set: end of the pause by tenant), `pauseReasons` (hash by tenant),
- * `tenantQueuePrefix` (beginning of the names of the tenants' own queues).
+ * `tenantQueuePrefix` (prefix of the names of the tenants' own queues).
  */
 export const fairQueueLibrary = defineLibrary({
   keys: ['queuedTenants', 'clock', 'pausedTenants', 'pauseReasons', 'tenantQueuePrefix'],
@@ -26,7 +25,7 @@ export const fairQueueLibrary = defineLibrary({
 local function exact(number) return string.format('%.17g', number) end
 local function tenantQueue(tenant) return tenantQueuePrefix .. ':' .. tenant end
 
--- The tenant in a job's options, '' for none. Another BullMQ client may have written anything there.
+-- Returns the tenant in a job's options, '' for none. Another BullMQ client may have written anything there.
 local function tenantIn(options)
   local isJson, parsed = pcall(cjson.decode, options or '')
   local group = isJson and type(parsed) == 'table' and parsed.group
@@ -45,7 +44,7 @@ local function enqueueTenant(tenant)
   redis.call('ZADD', queuedTenants, 'NX', exact(nextTag(tenant)), tenant)
 end
 
--- The order within a tenant, as text. orderOf in fair-queue.ts says the same in TypeScript.
+-- Returns the order within a tenant, as text. orderOf in fair-queue.ts does the same in TypeScript.
 local function orderOf(createdMs, priority)
   return string.format('%.0f', createdMs + (tonumber(priority) or 0) * ${PRIORITY_STEP_MS})
 end
@@ -74,22 +73,25 @@ end
 });
 
 /**
- * boardLimits says how many jobs may start by what was set on Bull Board, by the same rules as BullMQ's own
- * fetch of a job (moveToActive of bullmq 6.7.0). A job that was started and that no worker has taken yet
+ * boardLimits computes how many jobs may start under the settings of Bull Board, by the same rules as
+ * BullMQ's own fetch of a job (moveToActive of bullmq 6.7.0). A started job that no worker has taken yet
  * counts as one that a worker holds.
  *
- * | what is set | written by | ended by | a crash in between leaves |
- * |---|---|---|---|
- * | `paused`, `concurrency`, `max` with `duration` | Bull Board, a BullMQ client | the same, or a resume by hand, one after the other | the rest of them, which a second resume ends |
- * | `limiter`, the starts in the current duration | BullMQ, when a worker takes a job | its expiry, or a resume | the intended state |
+ * - `paused`, `concurrency`, `max` with `duration`: written and ended by Bull Board or a BullMQ client. A
+ *   resume by hand also ends them, one after the other: a crash in between leaves the rest, which a second
+ *   resume ends.
+ * - `limiter`, the starts in the current duration: written by BullMQ when a worker takes a job; ended by its
+ *   expiry or by a resume.
  *
- * Keys: `meta` (BullMQ's hash of the queue's settings), `limiter` (BullMQ's count of starts), `active`, `wait`.
+ * Keys: `meta` (BullMQ's hash of the queue's settings), `limiter` (BullMQ's count of starts), `active`,
+ * `wait`.
  */
 export const boardLimits = defineLibrary({
   keys: ['meta', 'limiter', 'active', 'wait'],
   lua: /* lua */ `
--- Returns how many more jobs may start (less than 0: so many started jobs have to go back), which setting
--- allows no more ('' for none), in how many ms the next job may start (0: not known), and the settings.
+-- Returns how many more jobs may start (a negative number: how many started jobs have to go back), which
+-- setting allows no more ('' for none), in how many ms the next job may start (0: not known), and the
+-- settings.
 local function boardRoom()
   local set = redis.call('HMGET', meta, 'paused', 'concurrency', 'max', 'duration')
   local started = redis.call('LLEN', wait)

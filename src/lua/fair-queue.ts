@@ -7,10 +7,10 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * but it tidies up:
  *
  * - delayed jobs that are due enter the fair queue. A job that needs no reservation goes to BullMQ's workers
- *   at once: its response still runs at the upstream, or its run has ended and BullMQ is still to be told;
- * - jobs whose deadline has passed go to BullMQ's workers without a reservation, which can only end them;
- * - started jobs that no worker may take, because of what was set on Bull Board, go back to their places;
- * - pauses that are over end, and entries whose job has been missing for a minute are removed.
+ *   at once: its response still runs at the upstream, or its run has ended and BullMQ does not know yet;
+ * - jobs whose deadline has passed go to BullMQ's workers without a reservation: a worker can only end them;
+ * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
+ * - pauses whose time is over end, and entries whose job has been missing for a minute are removed.
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{{jobs that Bull Board
  * allows to start (-1 for any number), ms until it allows more (0: not known), its settings…}, started jobs
@@ -46,8 +46,8 @@ end
 
 local goneCount = 0
 
--- Whether the job of an entry has been missing for a minute. Until then a slow client may still be adding it.
--- Measured by the clock of Redis, because the clocks of clients may say anything.
+-- Returns whether the job of an entry has been missing for a minute. Until then a slow client may still be
+-- adding it. The clock of Redis measures the minute, because the clocks of clients may be wrong.
 local function isGone(id)
   local time = redis.call('TIME')
   local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -76,7 +76,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, MO
   end
 end
 
--- Puts started jobs back, the last one first: their reservation would end before a worker may take them.
+-- Puts started jobs back, the newest first: their reservations would end before a worker may take them.
 local room, _, waitMs, set = boardRoom()
 if room < 0 then
   local excess = -room
@@ -93,7 +93,7 @@ if room < 0 then
   end
 end
 
--- An iterator over the jobs in one tenant's queue.
+-- Returns an iterator over the jobs in one tenant's queue.
 local function jobsOf(tenant)
   local offset, chunk, i = 0, {}, 0
   return function()
@@ -115,7 +115,7 @@ local function jobsOf(tenant)
   end
 end
 
--- Some more than the limit, because a tenant's queue may hold only entries without a job.
+-- Reads more tenants than the limit, because a tenant's queue may hold only entries without a job.
 local first = redis.call('ZRANGE', queuedTenants, 0, limit + SPARE - 1, 'WITHSCORES')
 local queues = {}
 for i = 1, #first, 2 do
@@ -143,13 +143,13 @@ return reply
 });
 
 /**
- * startFromFairQueue starts jobs that quota is reserved for: it takes them out of the fair queue and puts
- * them into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each
- * still stands in the fair queue, because its caller may have cancelled it, and that what was set on Bull Board
- * allows the start.
+ * startFromFairQueue starts jobs that have a reservation: it takes them out of the fair queue and puts them
+ * into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each job
+ * is still in the fair queue, because its caller may have cancelled it, and that Bull Board's settings allow
+ * the start.
  *
- * `jobs` is for each job: id, tenant, the upstream model that quota is reserved of. Returns for each job 1,
- * or 0 when it may not start.
+ * `jobs` has for each job: its id, its tenant, and the upstream model whose quota it has reserved. Returns
+ * for each job 1, or 0 when it may not start.
  */
 export const startFromFairQueue = defineScript({
   name: 'fair-queue.start',
@@ -192,7 +192,10 @@ return started
 `,
 });
 
-/** pauseTenant lets a tenant's jobs wait until a time (ms) while the jobs of other tenants start. */
+/**
+ * pauseTenant keeps a tenant's jobs from starting until a time (ms). The jobs of other tenants start
+ * meanwhile.
+ */
 export const pauseTenant = defineScript({
   name: 'fair-queue.pause-tenant',
   args: ['tenant', 'untilMs', 'reason'],

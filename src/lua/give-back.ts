@@ -8,9 +8,9 @@ import { runOwner } from './workers/locks.ts';
 export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-requested'>;
 
 /**
- * giveBackJob takes an active job from its worker and puts it back among the jobs that have not begun, in one
- * step with a look at the cancel mark. A cancel therefore comes either before this step, and the worker ends
- * the job, or after it, and the cancel finds a job that is not active and ends it itself.
+ * giveBackJob takes an active job from its worker and puts it back among the jobs that have not begun. In the
+ * same step it checks for a cancel mark. A cancel that comes before this step leaves the mark, and the worker
+ * ends the job. A cancel that comes after it finds a job that is not active, and ends it itself.
  *
  * `target` is
  * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running
@@ -20,8 +20,8 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
  *   failed;
  * - 'held': the same, and the attempt does not count.
  *
- * `deadline` is in ms, '' for none. `wakeChannel` tells the dispatchers, '' for none. Returns a
- * `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
+ * `deadline` is in ms, '' for none. `wakeChannel` is where a message wakes the dispatchers, '' for none.
+ * Returns a `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.
  */
 export const giveBackJob = defineScript({
   name: 'job.give-back',
@@ -34,10 +34,10 @@ export const giveBackJob = defineScript({
   lua: /* lua */ `
 if not ownsRun() then return 'lock-lost' end
 if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then return 'cancel-requested' end
--- BullMQ has taken the job back from a worker whose lock had run out.
+-- The lock had run out, and BullMQ has taken the job from this worker.
 if redis.call('LREM', active, -1, id) == 0 then return 'lock-lost' end
--- What BullMQ does when it moves a job out of its active list (moveToDelayed and moveJobFromActiveToWait of
--- bullmq 6.7.0).
+-- This is what BullMQ does when it moves a job out of its active list (moveToDelayed and
+-- moveJobFromActiveToWait of bullmq 6.7.0).
 redis.call('DEL', lock)
 redis.call('SREM', stalled, id)
 redis.call('HDEL', run, 'holder')

@@ -3,9 +3,9 @@ import { defineLibrary } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
 
 /**
- * jobState tells BullMQ's state of a job in our words, at a cost that does not grow with the backlog:
- * BullMQ's own getState looks a waiting job up in the whole list, while the job's fields and its lock say the
- * same.
+ * jobState gives BullMQ's state of a job in our words, at a cost that does not grow with the backlog.
+ * BullMQ's own getState searches the whole list for a waiting job; here the job's fields and its lock are
+ * enough.
  */
 export const jobState = defineLibrary({
   keys: ['job', 'lock', 'prioritized', 'active'],
@@ -34,12 +34,12 @@ end
 });
 
 /**
- * runState tells whether a job's run may still change: its record has no final status, or BullMQ holds the
- * job for another run although the record has one. The latter is a retry by hand, on Bull Board or by any
- * BullMQ client. Two facts tell a retry by hand from other restarts:
+ * runState says whether a job's run may still change: its record has no final status, or the job was retried
+ * by hand since, on Bull Board or by any BullMQ client. Two facts distinguish a retry by hand from other
+ * restarts:
  *
  * - a recovery after a crash raises BullMQ's stalled counter, and a retry by hand does not;
- * - a worker that died while it told BullMQ of a failure or a cancel leaves BullMQ's failedReason, and a
+ * - a worker that died while it reported a failure or a cancel to BullMQ leaves BullMQ's failedReason, and a
  *   retry by hand removes it.
  *
  * Its functions take the keys of the job's hash and of its run's record, because one script looks at many
@@ -57,7 +57,7 @@ local function isRetriedByHand(jobKey, runKey)
   return fields[1] == 'completed' or redis.call('HEXISTS', jobKey, 'failedReason') == 0
 end
 
--- Whether the record has seen the job's latest start.
+-- Returns whether the record has seen the job's latest start.
 local function isBegun(jobKey, runKey)
   return redis.call('HGET', runKey, 'begun') == redis.call('HGET', jobKey, 'processedOn')
 end
@@ -65,19 +65,22 @@ end
 local function isOpen(jobKey, runKey, state)
   if redis.call('HEXISTS', runKey, 'status') == 0 then return true end
   if state == 'completed' or state == 'failed' or not isRetriedByHand(jobKey, runKey) then return false end
-  -- An active job: did this start write that status, or is it the next start, which has not begun yet?
+  -- The job is active. Either this start wrote that status, or the job was started again and has not begun
+  -- yet.
   return state ~= 'active' or not isBegun(jobKey, runKey)
 end
 `,
 });
 
-/** freshRecord says with which record a new run of a job begins: what was spent on the job stays known. */
+/**
+ * freshRecord gives the record with which a new run of a job begins: what was spent on the job stays known.
+ */
 export const freshRecord = defineLibrary({
   keys: ['run'],
   uses: [earlierResponses],
   lua: /* lua */ `
--- A flat list: field, value, ... A create whose outcome is not known counts as an uncertain purchase from now
--- on.
+-- Returns a flat list: field, value, ... A create whose outcome is unknown counts as an uncertain purchase
+-- from now on.
 local function freshFields()
   local kept =
     redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano', 'simulated')

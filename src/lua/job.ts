@@ -10,10 +10,12 @@ import { livingWorkers } from './workers/heartbeats.ts';
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. `queueStatus` is the hash that
  * dispatchers write. Returns false when there is no such job, else `{state, open (1 or 0), due (ms or false),
- * {setting of Bull Board that allows no start ('' for none), its settings…}, living workers of the model, fields of the job, record, position}`. The record of a job that was retried by hand and
- * has not begun is that of its new run. The position is false for a job that is not in the fair queue, else
- * `{jobs before it, those of its tenant among them, why its tenant is paused (or ''), until when, fields of
- * queueStatus…}`.
+ * {setting of Bull Board that allows no start ('' for none), its settings…}, living workers of the model,
+ * fields of the job, record, position}`.
+ *
+ * After a retry by hand that has not begun yet, the record is that of the new run. The position is false for
+ * a job that is not in the fair queue, else `{jobs before it, those of its tenant among them, why its tenant
+ * is paused (or ''), until when, fields of queueStatus…}`.
  */
 export const readJobScript = defineScript({
   name: 'job.read',
@@ -23,7 +25,7 @@ export const readJobScript = defineScript({
   lua: /* lua */ `
 local MOST_TENANTS = 200
 
--- How many jobs start before this one, by the rule by which they are started.
+-- Returns how many jobs start before this one, by the same rule that starts them.
 local function positionOf(tenant)
   local rank = redis.call('ZRANK', tenantQueue(tenant), id)
   if not rank then return false end
@@ -66,16 +68,16 @@ export type CancelAnswer = 'missing' | 'finished' | 'already' | 'cancelled' | 'c
 /**
  * cancelJobScript cancels a job wherever it stands, in one step, so that no worker can take it in between.
  *
- * - A job that is not active is final at once, whether or not a worker runs: it leaves the fair queue and
- *   goes among BullMQ's failed jobs, with BullMQ's own event, so that the board and other BullMQ clients
- *   learn of it like of any other end. Some jobs keep their place, where the next worker finds them and tells
- *   BullMQ: a released job, whose response may still run at the upstream and has to be stopped; and jobs of
- *   bare BullMQ clients with a parent or a deduplication, which only BullMQ can account for. A `stalled` mark
- *   of -1 keeps them final until then.
- * - An active job gets a durable mark, then its worker is told.
+ * - A job that is not active is final at once, even if no worker runs. It leaves the fair queue and becomes a
+ *   failed job of BullMQ, with BullMQ's own event, so that the board and other BullMQ clients see the end
+ *   like any other. Some jobs keep their place, where the next worker finds them and reports the end to
+ *   BullMQ: a released job, because its response may still run at the upstream and must be stopped; and a job
+ *   of another BullMQ client that has a parent or a deduplication, which only BullMQ can account for. A
+ *   `stalled` value of -1 keeps such a job final until then.
+ * - An active job gets a durable mark, then its worker gets a message.
  *
- * Returns a `CancelAnswer`; 'finished' means completed or failed, 'already' cancelled before, 'cancelling'
- * active.
+ * Returns a `CancelAnswer`. 'finished': the job has completed or failed. 'already': it was cancelled before.
+ * 'cancelling': it is active.
  */
 export const cancelJobScript = defineScript({
   name: 'job.cancel',
@@ -89,7 +91,7 @@ if not isOpen(job, run, state) then
   return redis.call('HGET', run, 'status') == 'cancelled' and 'already' or 'finished'
 end
 if state == 'completed' or state == 'failed' then return 'finished' end
--- Retried by hand and not begun yet: what the earlier run left behind would hide the mark.
+-- The job was retried by hand and has not begun yet: the final status of its earlier run would hide the mark.
 if redis.call('HEXISTS', run, 'status') == 1 then clearRun() end
 if state == 'active' then
   redis.call('HSETNX', run, 'cancel_requested_at', now)
@@ -126,10 +128,9 @@ return 'cancelled'
 });
 
 /**
- * reopenJobScript clears the record of a job that BullMQ has just been told to run again, so that it shows
- * and is listed as waiting. A crash before this leaves what a retry on Bull Board leaves: a job that runs
- * anew, and whose first start clears the record. A worker may have been quicker: a job that has started since
- * is not touched.
+ * reopenJobScript clears the record of a job that was just retried by hand in BullMQ, so that the job is
+ * shown and listed as waiting. A crash before this step leaves what a retry on Bull Board leaves: a job that
+ * runs again, and whose first start clears the record. A job that has started in the meantime is not touched.
  */
 export const reopenJobScript = defineScript({
   name: 'job.reopen',
@@ -151,8 +152,8 @@ export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
 
 /**
  * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index
- * entries. For each response that the upstream stores it makes a deletion in the same step. It looks at the
- * job's state in the same step, so that a job which is being retried at this moment keeps the record of its
+ * entries. For each response that the upstream stores it adds a deletion in the same step. It also checks the
+ * job's state in the same step, so that a job that is being retried at this moment keeps the record of its
  * new run. A crash before BullMQ's job is removed leaves a finished job that no list shows. It can be deleted
  * again, and is removed at the end of its retention.
  *
@@ -176,11 +177,11 @@ return 'ok'
 });
 
 /**
- * listBareJobs puts the newest unfinished jobs of a model into its indexes: a job that a bare BullMQ client
- * added is in no index until it starts, and one that was retried on Bull Board is listed as finished until
- * then.
+ * listBareJobs puts the newest unfinished jobs of a model into its indexes. A job that another BullMQ client
+ * added is in no index until it starts, and a job that was retried on Bull Board is listed as finished until
+ * it starts.
  *
- * It looks at `most` jobs of each of BullMQ's sets, because lists are read often and a queue may be long: a
+ * It looks at `most` jobs of each of BullMQ's sets, because lists are read often and a queue may be long. A
  * job further back is listed when it starts.
  */
 export const listBareJobs = defineScript({

@@ -4,8 +4,8 @@ import { runOwner } from './workers/locks.ts';
 
 /**
  * MarkPurchaseAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived
- * after all. `ok`: the create may be sent; 1 when its mark replaced an earlier one, else 0. A record is a
- * flat list: field, value, …
+ * after all. `ok`: the create may be sent; `replaced` is 1 when its mark replaced an earlier mark. A record
+ * is a flat list: field, value, …
  */
 export type MarkPurchaseAnswer =
   | ['lock-lost' | 'finished' | 'cancel-requested']
@@ -13,10 +13,10 @@ export type MarkPurchaseAnswer =
   | ['ok', replaced: 0 | 1];
 
 /**
- * markPurchase writes the purchase mark: a create request is about to be sent. From here until the
- * response's id is stored, its outcome is unknown. The mark replaces that of an earlier create whose outcome
- * stays unknown, and counts that one as an uncertain purchase in the same step, so that no crash can hide
- * it.
+ * markPurchase writes the purchase mark right before a create request is sent. From here until the response's
+ * id is stored, the outcome of the create is unknown. The new mark replaces the mark of an earlier create
+ * whose outcome stays unknown. In the same step it counts the earlier create as an uncertain purchase, so
+ * that no crash can hide it.
  *
  * Returns a `MarkPurchaseAnswer`.
  */
@@ -32,9 +32,9 @@ local known =
 local status, cancelRequestedAt, responseId, isBackground, markedToken = unpack(known)
 if status then return { 'finished' } end
 if cancelRequestedAt then return { 'cancel-requested' } end
--- A response in the foreground ended with its connection.
+-- A stored response in the foreground does not count: it ended with its connection.
 if responseId and isBackground == '1' then return { 'purchased', redis.call('HGETALL', run) } end
--- The same create again, after a reply that was lost with its connection.
+-- The client sends the same mark again when the reply was lost with its connection.
 if markedToken == fencingToken then return { 'ok', 0 } end
 if markedToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
 keepEarlierResponse()
@@ -51,8 +51,8 @@ return { 'ok', markedToken and 1 or 0 }
  * another. Once a later create has replaced the mark, nothing is written, because no worker waits for this
  * response any more.
  *
- * `fields` are further fields of the response: field, value, … Returns a `RunAnswer`. `superseded`: not
- * written. Every other answer: written, and how the job stands.
+ * `fields` are further fields of the response: field, value, … Returns a `RunAnswer`. After `superseded`
+ * nothing was written. Every other answer says that the id is stored, and what state the job is in.
  */
 export const storePurchase = defineScript({
   name: 'purchase.store',
@@ -64,10 +64,10 @@ export const storePurchase = defineScript({
 local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at')
 local markedToken, storedId, status, cancelRequestedAt = unpack(known)
 local isOwner = ownsRun()
--- A restarted Redis may have lost its last second, and with it the purchase mark. The holder of the lock may
--- write all the same.
+-- A restarted Redis may have lost its last second, and with it the purchase mark. The owner of the run may
+-- write without a mark then.
 local isForgotten = isOwner and not markedToken and not storedId and not status
--- The same id again, after a reply that was lost with its connection.
+-- The client sends the same id again when the reply was lost with its connection.
 if storedId ~= responseId then
   if markedToken ~= fencingToken and not isForgotten then return 'superseded' end
   redis.call('HDEL', run, 'purchase_mark', 'purchase_mark_at', 'purchase_mark_abandoned')

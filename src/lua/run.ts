@@ -27,14 +27,16 @@ const USAGE_KEPT_DAYS = 400;
 
 /**
  * usageBooking adds the cost of a response to the usage of its day, in the same step that writes the
- * response's end. After a crash before that step nothing is booked, and the next worker books it. Each
- * response is booked once, because the record names the last booked response. A command that is sent again
- * after a lost reply books nothing, and neither does a second end.
+ * response's end. After a crash before that step nothing is booked, and the next worker books it. The record
+ * names the last booked response, so that each response is booked once: neither a command repeated after a
+ * lost reply nor a second final status books it again.
  *
- * What the simulator answered costs nothing and is no usage: only the job's own cost becomes known, as 0.
+ * A response of the simulator costs nothing and is not booked as usage. It only makes the job's own cost
+ * known, as 0.
  *
- * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
- * record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced).
+ * `booking` is '' when no response has ended, else a JSON object of strings: `response` ('' for the response
+ * in the record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for
+ * unpriced).
  */
 const usageBooking = defineLibrary({
   keys: ['run', 'usage'],
@@ -87,11 +89,11 @@ end
 
 /**
  * beginRun is the first step of every attempt: it claims the record for the worker that holds the job's lock,
- * and returns what is known. A job of a bare BullMQ client gets its index entries here.
+ * and returns the record. A job that another BullMQ client added gets its index entries here.
  *
  * `attemptsMade` is BullMQ's count; `createdAt` (ms) is when the job was enqueued; `tenant` is '' for none.
- * Returns a `BeginAnswer`. `finished`: the run ended before a crash could tell BullMQ. `unreserved`: the job
- * has not had its turn in the fair queue. `open`: the attempt begins.
+ * Returns a `BeginAnswer`. `finished`: the run ended, but a crash kept the worker from reporting it to
+ * BullMQ. `unreserved`: the job has not had its turn in the fair queue. `open`: the attempt begins.
  */
 export const beginRun = defineScript({
   name: 'run.begin',
@@ -102,12 +104,13 @@ export const beginRun = defineScript({
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local startedAt = redis.call('HGET', job, 'processedOn')
 if redis.call('HEXISTS', run, 'status') == 1 then
-  -- A begin that is sent again after a lost reply gets the same answer.
+  -- The client repeats this script after a lost reply, and then gets the same answer.
   if not isRetriedByHand(job, run) or isBegun(job, run) then
     redis.call('HSET', run, 'stalled', stalledCount(job), 'begun', startedAt, 'holder', lockToken)
     return { 'finished', redis.call('HGETALL', run) }
   end
-  -- Retried by hand: a new run, a new purchase. BullMQ goes on counting its attempts; ours begin at one.
+  -- The job was retried by hand: this is a new run, with a new purchase. BullMQ continues its count of
+  -- attempts; our count starts at 1 again.
   clearRun()
   redis.call('HSET', run, 'attempts_before', attemptsMade)
   removeFromFinished(id)
@@ -120,7 +123,8 @@ if tenant ~= '' then
 end
 local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
 local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
--- As it is now: BullMQ may recover the job before this attempt, whose lock has run out, writes the end.
+-- The stalled count is stored here and not at the end, because BullMQ may recover the job while this attempt
+-- still has to write the end: its lock may have run out by then.
 redis.call('HSET', run, 'begun', startedAt, 'holder', lockToken, 'stalled', stalledCount(job))
 if not (isRunning or isReserved or isCancelled) then return { 'unreserved', redis.call('HGETALL', run) } end
 redis.call('HSETNX', run, 'started_at', now)
@@ -134,9 +138,9 @@ return { 'open', redis.call('HGETALL', run) }
 });
 
 /**
- * saveRun writes fields of a record, for the holder of the lock only: a worker that has lost it must not
- * touch what is now another worker's. It books a response that has ended without ending its job in the same
- * step.
+ * saveRun writes fields of a record, if the attempt still owns the run: a worker that has lost the job must
+ * not change the record of the next one. In the same step it books the usage of a response that has ended
+ * without ending its job.
  *
  * Returns `lock-lost` (not written), `cancel-requested` or `ok` (written).
  */
@@ -156,18 +160,18 @@ return 'ok'
 });
 
 /**
- * appendToEventLog adds an entry to the event log and writes how far the follower has come, in one step:
- * after a crash the next worker resumes the upstream's stream just behind the last event in the log. It
- * writes for the holder of the lock only, and nothing after the end: a reader of a finished job's log has
- * read all of it.
+ * appendToEventLog adds an entry to the event log and writes how far the attempt has followed the stream, in
+ * one step. After a crash the next worker resumes the upstream's stream right after the last event in the
+ * log. Only the owner of the run may write, and nothing is written after the final status, so that a reader
+ * of a finished job's log has read all of it.
  *
- * A log that has grown too large takes no more events; its readers get the rest from the response, at the
- * end. The same holds where Redis has lost its last second: what comes after a hole would be read as if it
- * followed what is before it.
+ * A log that has reached its size limit takes no more events: its readers get the rest from the response, at
+ * the end. A log with a hole, left by a Redis that lost its last second, takes no more events either: readers
+ * would take the events after the hole for the continuation of those before it.
  *
- * `entryId` and `previousEntryId` ('' for none) are of the same writer, `events` is JSON or '', `reason` says
- * why a new attempt begins or is '', `mostBytes` limits the log. Returns `lock-lost` or `finished` (not
- * written), `cancel-requested` or `ok` (written).
+ * `entryId` and `previousEntryId` ('' for none) come from the same writer. `newEvents` is JSON or ''.
+ * `reason` says why a new attempt begins, or is ''. `mostBytes` limits the log. Returns `lock-lost` or
+ * `finished` (not written), `cancel-requested` or `ok` (written).
  */
 export const appendToEventLog = defineScript({
   name: 'run.append',
@@ -180,7 +184,7 @@ if not ownsRun() then return 'lock-lost' end
 local known = redis.call('HMGET', run, 'status', 'cancel_requested_at', 'attempt', 'purchases', 'last_entry')
 local status, cancelRequestedAt, attempt, purchases, lastEntryId = unpack(known)
 if status then return 'finished' end
--- The same entry again, after a reply that was lost with its connection.
+-- The client sends the same entry again when the reply was lost with its connection.
 local isRepeated = lastEntryId == entryId
 local isAfterHole = not isRepeated and previousEntryId ~= '' and lastEntryId ~= previousEntryId
 if isAfterHole then redis.call('HSET', run, 'event_log_bytes', mostBytes) end
@@ -203,13 +207,13 @@ return 'ok'
 });
 
 /**
- * finishRun writes a final status, once: for the holder of the lock only, and never over another final
- * status. A cancel that was requested before this instant wins over whatever the attempt achieved; the usage
- * is kept.
+ * finishRun writes a final status, once: only for the owner of the run, and never over another final status.
+ * A cancel that was requested before this step wins over the result of the attempt. The usage is stored in
+ * any case.
  *
  * `lockToken` is '' for a job that BullMQ has failed by itself. `newUsage` is JSON, `null` for unknown.
- * `summary`, `failure` and `refusal` are JSON, '' for none; they are written only with the status that they
- * belong to. `newResponse` is JSON. Returns a `FinishAnswer`.
+ * `summary`, `failure` and `refusal` are JSON, '' for none. Each is written only with the status that it
+ * belongs to. `newResponse` is JSON. Returns a `FinishAnswer`.
  */
 export const finishRun = defineScript({
   name: 'run.finish',
@@ -226,7 +230,7 @@ if lockToken == '' then
 elseif not ownsRun() then return 'lock-lost' end
 local known = redis.call('HGET', run, 'status')
 if known then
-  -- The cancel was written before the upstream had said what the response used.
+  -- The cancel set the final status before the upstream reported the usage of the response.
   if known == 'cancelled' and wantedStatus == 'cancelled' and newUsage ~= 'null' then
     redis.call('HSET', run, 'usage', newUsage)
   end
@@ -247,7 +251,7 @@ else
   redis.call('HDEL', run, 'error')
 end
 redis.call('HSET', run, 'status', status, 'finished_at', now)
--- BullMQ fails a job by itself when it has recovered the job too often, without another attempt.
+-- BullMQ itself fails a job that it has recovered too often. No attempt has stored its last stalled count.
 if lockToken == '' then redis.call('HSET', run, 'stalled', stalledCount(job)) end
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)

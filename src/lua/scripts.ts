@@ -11,14 +11,11 @@ import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/q
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
-import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
 import { forgivePause, renewLocks } from './workers/locks.ts';
 
-/**
- * SCRIPTS lists every script that o3-queue runs in Redis, by name: what MONITOR and SLOWLOG show is a
- * script's `sha`.
- */
+/** SCRIPTS lists every script that o3-queue runs in Redis. MONITOR and SLOWLOG name a script by its `sha`. */
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, enlistJobs],
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
@@ -37,7 +34,7 @@ export const SCRIPTS: readonly Script[] = [
     quotaAnswered,
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
-  ...[rememberOpenAiEvent, removeFromOutbox, takeDeletions],
+  ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered],
 ];

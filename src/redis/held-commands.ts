@@ -1,5 +1,5 @@
 import { Cluster, type Redis } from 'ioredis';
-import { isRedisRefusal } from './refusal.ts';
+import { isRedisAway, isRedisRefusal } from './refusal.ts';
 
 /** The time between two tries of the oldest command that Redis has refused, in milliseconds. */
 const TRY_AGAIN_MS = 250;
@@ -18,7 +18,8 @@ interface HeldCommand {
 /**
  * holdRefusedCommands keeps the commands that Redis refuses (`isRedisRefusal`) and sends them again, in their
  * order, until Redis takes them or the client is closed. ioredis itself keeps commands only while Redis is
- * away. With this function, callers see no difference when Redis is full or read-only.
+ * away, and those of a cluster not even then: it fails them while it looks for the new master. With this
+ * function, callers see no difference when Redis is full, read-only or fails over.
  *
  * A refused command has changed nothing: Redis either refuses a script at its first write or accepts all its
  * writes. The exception is a script whose user lacks the right to a later command. assertRedisUsable checks
@@ -83,7 +84,7 @@ export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: 
       known.add(command);
       const fail = command.reject.bind(command);
       const reject = (error: Error): void => {
-        if (isRedisRefusal(error) && isInUse(client)) hold({ command, reject, fail }, error);
+        if (mustWait(client, error)) hold({ command, reject, fail }, error);
         else fail(error);
       };
       command.reject = reject;
@@ -100,7 +101,9 @@ export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: 
   });
 }
 
-/** Refusals of ioredis's own first commands (password, database) fail the connection, not a command. */
-function isInUse({ status }: Redis | Cluster): boolean {
-  return !['connecting', 'connect', 'end'].includes(status);
+function mustWait(client: Redis | Cluster, error: Error): boolean {
+  // A cluster sends the first commands of its connections without this client.
+  if (client instanceof Cluster) return client.status !== 'end' && isRedisAway(error);
+  // Refusals of ioredis's own first commands (password, database) fail the connection, not a command.
+  return !['connecting', 'connect', 'end'].includes(client.status) && isRedisRefusal(error);
 }

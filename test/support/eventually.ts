@@ -18,3 +18,15 @@ export async function eventually<T>(assertion: () => T | Promise<T>, limitMs = T
     await delay(RETRY_MS);
   }
 }
+
+/** Waits until a text matches, without Jest, so that `npm run chaos` can use it too. */
+export function eventuallyMatches(
+  read: () => Promise<unknown>,
+  pattern: RegExp,
+  limitMs = TIME_LIMIT_MS,
+): Promise<void> {
+  return eventually(async () => {
+    const text = String(await read());
+    if (!pattern.test(text)) throw new Error(`expected ${pattern}, got ${text}`);
+  }, limitMs);
+}

@@ -4,11 +4,11 @@ import { fairQueueLibrary } from '../fair-queue-library.ts';
 import { finishedIndexes } from '../job-state.ts';
 
 /**
- * claimIdempotencyKeys lets the callers of one idempotency key put its job into one model at a time. Callers
- * who chose the same model may all go on: BullMQ takes one of their jobs.
+ * claimIdempotencyKeys makes sure that calls with one idempotency key put its job into only one model at a
+ * time. Calls that chose the same model may all go on: BullMQ takes only one of their jobs.
  *
- * `claims` is for each job: its id, its model. Returns for each 1, or 0 where a job of another model is being
- * put in.
+ * `claims` has for each job its id and its model. Returns for each 1, or 0 while another call puts the job
+ * into another model.
  */
 export const claimIdempotencyKeys = defineScript({
   name: 'enqueue.claim',
@@ -31,16 +31,16 @@ return granted
 });
 
 /**
- * enlistJobs enters jobs that BullMQ gets next into the indexes and into the fair queue, or, while they are
- * delayed, into `due`. A job that BullMQ already has is left alone: it may be finished by now, and must not
- * be listed as unfinished again. A crash right after leaves entries without a job, which readers pass over,
- * and never a job without an entry.
+ * enlistJobs enters jobs into the indexes and into the fair queue (delayed jobs: into `due`) right before
+ * they are added to BullMQ. A job that BullMQ already has is not touched: it may be finished by now, and must
+ * not be listed as unfinished again. A crash right after this step leaves entries without a job, which
+ * readers skip. There is never a job without an entry.
  *
- * `jobs` is for each job: id, time of creation (ms), order within the tenant, deadline (ms, '' for none), due
- * time (ms, '' for a job that is not delayed), mayExist. mayExist is '1' when the id follows from an
- * idempotency key: then the script clears what an earlier job of the same id left behind when it was removed
- * through BullMQ alone. `tenant` is '' for none. Returns for each job the options of the job that is already
- * there, or ''.
+ * `jobs` has for each job: id, time of creation (ms), order within the tenant, deadline (ms, '' for none),
+ * due time (ms, '' for a job that is not delayed), mayExist. mayExist is '1' when the id is derived from an
+ * idempotency key: then the script clears what an earlier job of the same id left when a BullMQ client
+ * removed it. `tenant` is '' for none. Returns for each job the options of the job that already exists, or
+ * ''.
  */
 export const enlistJobs = defineScript({
   name: 'enqueue.enlist',

@@ -2,24 +2,25 @@ import { defineScript } from '../../redis/script.ts';
 import { clock } from '../quota/clock.ts';
 
 /**
- * openUndelivered gives a call the key of a job: that of an earlier call for the same request whose answer
- * was not delivered, or a new one. From then on the call holds the key.
+ * openUndelivered gives a call the idempotency key of a job: the key of an earlier call with the same request
+ * whose answer was not delivered, or a new key. From then on the call holds the key.
  *
- * A key is held by a call that is being answered, or it is left. It is taken from:
+ * A key is held by a call that is being answered, or it is left over. A call takes a key from
  *
- * 1. the left keys and those of dead producers, the newest key first;
- * 2. for a call that says that it is a retry (`isRetry`), a call that is still being answered, the oldest
- *    first: its producer has not noticed yet that the connection broke.
+ * 1. the left keys and the keys that dead producers held, the newest key first; 2. if the call says that it
+ * is a retry (`isRetry`): a call that is still being answered, the oldest first. Its producer has not noticed
+ * yet that the connection broke.
  *
- * With `isAgain` no key is taken but, by a retry, the key of a call that had `isAgain` too.
+ * A call with `isAgain` takes no key, except that a retry takes the key of a call that had `isAgain` too.
  *
- * `states` is for each producer that the caller has looked at: id, `alive`, `dead` or `gone` (dead for so
- * long that its keys are void). Returns `new` or `joined` and the key; or `look` and the ids of producers of
- * which the state must be known first. Nothing has changed then.
+ * `states` has for each producer that the caller has checked: its id, and `alive`, `dead` or `gone` (dead for
+ * so long that its keys are void). Returns `new` or `joined` and the key. Or it changes nothing and returns
+ * `look` and the ids of the producers whose state it needs to know first.
  *
- * A key ends with the time (ms) of its first call. Members of a producer's set are `KEY CALL`, by the time
- * (ms) at which the call began: of two retries, the second does not take the key of the first. Members of
- * `left` are `KEY TIME`, with the time (ms) at which the key was left, by the time in the key.
+ * A key ends with the time (ms) of its first call. Members of a producer's set are `KEY CALL`, scored by the
+ * time (ms) at which the call began, so that the second of two retries does not take the key of the first.
+ * Members of `left` are `KEY TIME`, with the time (ms) at which the key was left, scored by the time in the
+ * key.
  */
 export const openUndelivered = defineScript({
   name: 'undelivered.open',
@@ -100,7 +101,7 @@ return { 'new', key }
 
 /**
  * endUndelivered ends a call that holds a key. With `isLeft` the key is left for the next call with the same
- * request, and otherwise forgotten. Returns whether the call still held the key.
+ * request; otherwise it is forgotten. Returns 1 if the call still held the key, else 0.
  */
 export const endUndelivered = defineScript({
   name: 'undelivered.end',

@@ -1,8 +1,7 @@
 import { defineLibrary } from '../../redis/script.ts';
 
 /**
- * clock gives Lua the time of Redis in Unix milliseconds, as the local `now`: the clock that all processes
- * share.
+ * clock gives Lua the time of Redis in Unix milliseconds, as the local `now`. All processes share this clock.
  */
 export const clock = defineLibrary({
   lua: /* lua */ `

@@ -3,11 +3,10 @@ import { quotaEstimates } from './quota.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * Renews the leases of jobs. A job without a lease gets a new one, whatever the limits say, if its response
- * runs at the upstream. `jobs` holds for each job its id and '1' when its response runs.
+ * quotaRenew renews the leases of jobs. A job without a lease whose response runs at the upstream gets a new
+ * lease, even beyond the limits. `jobs` has for each job its id and '1' when its response runs.
  *
- * Returns for each job `reserved`, `sent` (it has a lease, and a create request was sent with it) or
- * `expired`.
+ * Returns for each job `reserved`, `sent` (it has a lease, and its create request was sent) or `expired`.
  */
 export const quotaRenew = defineScript({
   name: 'quota.renew',
@@ -33,8 +32,9 @@ return answers
 });
 
 /**
- * Records that a create request is on its way: its reservation counts as spent from here on. One that was
- * made a while ago is charged to the present step, because the upstream counts it from now on, too.
+ * quotaSent records that a create request is on its way: from here on its reservation counts as spent. A
+ * reservation that was made a while ago is charged to the present step, because the upstream counts it from
+ * now on, too.
  */
 export const quotaSent = defineScript({
   name: 'quota.sent',
@@ -54,9 +54,9 @@ storeReservation(id, reservation, tonumber(redis.call('ZSCORE', leases, id)))
 });
 
 /**
- * Gives reservations back. `isRefused` is '1' when the upstream has refused the create requests: then only
- * the tokens are given back. `untilMs` is the end of the leases as they were made, which leaves a later
- * reservation of the same job alone; '' for any.
+ * quotaGiveBack gives reservations back. `isRefused` is '1' when the upstream has refused the create
+ * requests: then only the tokens are given back. `untilMs` is the end that the leases got when they were
+ * made, '' for any. A later reservation of the same job has another end, and stays.
  */
 export const quotaGiveBack = defineScript({
   name: 'quota.give-back',
@@ -77,9 +77,9 @@ if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
 });
 
 /**
- * Ends a reservation: what the job has used replaces what was reserved, and the next estimates learn from it.
- * `inputTokens` and `outputTokens` are '' when unknown: the charge stays. `durationMs` is how long the
- * response took, or ''.
+ * quotaSettle ends a reservation: the job's usage replaces what was reserved, and the next estimates learn
+ * from it. `inputTokens` and `outputTokens` are '' when unknown: the charge stays. `durationMs` is how long
+ * the response took, or ''.
  */
 export const quotaSettle = defineScript({
   name: 'quota.settle',
@@ -95,17 +95,17 @@ local input, output = tonumber(inputTokens), tonumber(outputTokens)
 local _, before = windowSums()
 correctCharge(reservation.step, 0, math.floor(input + output - reservation.tokens))
 local _, after = windowSums()
--- The upstream had advertised these tokens before: the sum stays as it was.
+-- The upstream had counted these tokens before, so the sum stays as it was.
 if reservation.isCounted then setDrift(drift() + before - after) end
 
--- The mean of the first ten values, then a moving average that each new one enters with a tenth.
+-- Learns the mean of the first ten values, then a moving average in which each new value weighs a tenth.
 local function learn(field, value)
   local count = redis.call('HINCRBY', usage, 'n:' .. field, 1)
   local old = average(field) or value
   redis.call('HSET', usage, field, text(old + (value - old) / math.min(count, 10)))
 end
--- How much more the largest of the last hundreds of jobs have used than is usual for their class: such a job
--- fits only where there is that much room left.
+-- The excess is how much more than usual for its class the largest of the last few hundred jobs has used.
+-- Such a job fits only where this much room is left.
 local usual = average('output:' .. reservation.class)
 if usual then
   local excess = input - expectedInput(reservation.input) + output - usual

@@ -2,7 +2,9 @@ import { defineLibrary, defineScript } from '../../redis/script.ts';
 import { clock } from './clock.ts';
 import { quotaReservations, quotaWindow } from './window.ts';
 
-/** How much of the even share may be used at once after a pause, in milliseconds of that share. */
+/**
+ * BURST_MS is how much of the even share may be used at once after a pause, in milliseconds of that share.
+ */
 export const BURST_MS = 3000;
 
 /** quotaEstimates estimates what a job will use from what similar jobs have used. */
@@ -22,8 +24,8 @@ end
 });
 
 /**
- * Returns what jobs are expected to use, and changes nothing. `jobs` holds for each job its estimated input
- * tokens and its class; the reply holds for each job its expected input and output tokens.
+ * quotaExpect returns what jobs are expected to use, and changes nothing. `jobs` has for each job its
+ * estimated input tokens and its class. The reply has for each job its expected input and output tokens.
  */
 export const quotaExpect = defineScript({
   name: 'quota.expect',
@@ -40,24 +42,25 @@ return expected
 });
 
 /**
- * Reserves requests, tokens and slots in flight for jobs, in their order: all three for a job or nothing.
+ * quotaReserve reserves requests, tokens and slots in flight for jobs, in their order. A job gets all three
+ * or nothing.
  *
  * Starts are spread evenly over the minute, with a few seconds' worth at once after a pause: a limit that is
- * used up in its first second leaves the queue idle for the other 59. Pacing may be exceeded by one job,
- * which the next one waits out; the 60-second window never is. A job has to fit into the window even if it
- * turns out to be one of the large ones, for which up to a twentieth of the limit is left free. The pace of
- * tokens is a tenth faster than the even share, to make up for what a pause has left unused. Only tokens need
- * this: the larger a job, the longer it waits.
+ * used up in its first second leaves the queue idle for the other 59. One job may exceed the pace, and the
+ * next one waits that long. The 60-second window is never exceeded. Up to a twentieth of the token limit
+ * stays free, because a job may turn out to be one of the large ones. The pace of tokens is a tenth faster
+ * than the even share, to make up for what a pause has left unused. Requests need no such factor: only tokens
+ * make a larger job wait longer.
  *
- * `max*` are the configured limits, '' for none. `evenIfGone` is '1' to ask an upstream that does not have
- * the model. `jobs` holds for each job its id, its estimated input tokens and its class.
+ * `max*` are the configured limits, '' for none. `evenIfGone` is '1' to reserve even though the upstream does
+ * not have the model. `jobs` has for each job its id, its estimated input tokens and its class.
  *
  * Returns `{reason, wait (ms), end of the leases (Unix ms), answers…}`. There is an answer for each job that
- * was looked at: the tokens reserved for it, -1 when another dispatcher has reserved for it, or '' when it
+ * was considered: the tokens reserved for it, -1 when another dispatcher has reserved for it, or '' when it
  * was passed over. The reason is '' when there was enough for all, up to `most` jobs.
  *
- * Right after a pause, jobs that were refused before come last: what refuses one of them alone must
- * not hold up the others.
+ * Right after a pause, jobs that were refused before come last: a job that the upstream refuses for its own
+ * reasons must not hold up the others.
  */
 export const quotaReserve = defineScript({
   name: 'quota.reserve',
@@ -98,10 +101,10 @@ if evenIfGone ~= '1' and (at('gone_until') > now or breaker == 'gone') then
 end
 if breaker and now < at('probe_at') then return reply(breaker, at('probe_at') - now) end
 if now < at('rate_limited_until') then return reply('rate_limited', at('rate_limited_until') - now) end
--- The circuit breaker is half open: one job is sent as a probe.
+-- While the circuit breaker is open, one job is sent as a probe.
 local count = math.min(#jobs / 3, breaker and 1 or tonumber(most))
 
--- Milliseconds until so many charges of the window no longer count.
+-- Returns the milliseconds until so many charges of the window no longer count.
 local function windowWait(isRequests, excess, countsMs)
   for _, entry in ipairs(redis.call('LRANGE', window, 0, -1)) do
     local step, requests, tokens = parseStep(entry)
@@ -113,21 +116,21 @@ local function windowWait(isRequests, excess, countsMs)
   return 500
 end
 
--- The margin for very large jobs: half as much again as the largest so far, since the largest is still to
--- come.
+-- The margin for very large jobs is one and a half times the largest excess so far, because a larger one may
+-- still come.
 local spareTokens = tokenLimit and math.min((average('excess') or 0) * 1.5, tokenLimit / 20) or 0
--- The same margin serves jobs that were long on their way.
+-- The same margin serves jobs whose requests were long on their way.
 local margin = math.max(0, spareTokens - tokensPastMinute())
 local tokensCountMs = margin > 0 and MINUTE_MS or COUNTS_MS
 local msPerToken = tokenLimit and 60000 / tokenLimit / CATCH_UP
 if msPerToken then redis.call('HSET', state, 'ms_per_token', text(msPerToken)) end
 
--- Right after a 429's time is over, jobs start one by one: those that waited must not arrive together.
+-- Right after a 429's time is over, jobs start one by one: those that waited must not all arrive together.
 local isWarmingUp = at('rate_limited_until') > 0 and now < at('rate_limited_until') + 1500
 local inFlight = redis.call('ZCARD', leases)
 if inFlight == 0 then redis.call('HDEL', state, 'pending_tokens', 'over_estimate') end
 local nextRequest, nextStart = at('next_request'), at('next_start')
--- A wrong estimate, or a limit that was raised since, delays the next job by a minute at most.
+-- The next job waits a minute at most, even after a wrong estimate or when the limit was raised since.
 local nextToken = math.min(at('next_token'), now + BURST_MS + 60000)
 local reason, wait = '', 0
 
@@ -192,7 +195,7 @@ for place = 1, count do
 end
 redis.call('HSET', state,
   'next_request', text(nextRequest), 'next_token', text(nextToken), 'next_start', text(nextStart))
--- The next probe is sent when this one has brought a verdict, or when none can come any more.
+-- The next probe is sent when this one has brought a verdict, or when it can no longer bring one.
 if breaker and probe then
   redis.call('HSET', state, 'probe_at', text(now + PROBE_ANSWER_MS), 'probe_job', probe)
 end
@@ -200,7 +203,7 @@ return reply(reason, wait)
 `,
 });
 
-/** Returns 1 when the upstream has said lately that it does not have the model. */
+/** quotaIsGone returns 1 while the upstream is known not to have the model. */
 export const quotaIsGone = defineScript({
   name: 'quota.is-gone',
   keys: ['state'],
@@ -212,8 +215,8 @@ return (isGone or (tonumber(redis.call('HGET', state, 'gone_until')) or 0) > now
 });
 
 /**
- * Reads a quota as it is now: the sums in its state are only as recent as the last reservation. Writes
- * nothing, so that it also works when the memory of Redis is full.
+ * quotaSnapshot reads a quota as it is now: the sums in its state are only as recent as the last reservation.
+ * It writes nothing, so that it also works when the memory of Redis is full.
  *
  * Returns `{now (ms), requests and tokens that count, jobs in flight, fields of the state, mean tokens, mean
  * duration}`.

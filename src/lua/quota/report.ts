@@ -4,19 +4,20 @@ import { BURST_MS } from './quota.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * Records what a job has met at the upstream, for all workers that would send the next one. `inside` is '1'
- * when the upstream had accepted the job's create request, and its response then failed.
+ * quotaReport records how the upstream refused or failed a job, for all workers that would send the next one.
+ * `inside` is '1' when the upstream had accepted the job's create request, and its response then failed.
  *
  * `kind` is
  *
- * - `breaker`: opens the circuit breaker; nothing is sent but one probe after `firstMs`, then after twice as
- *   long each time, up to `lastMs`. `reason` says why.
+ * - `breaker`: opens the circuit breaker. Only a probe is sent: after `firstMs`, then after twice as long
+ *   each time, up to `lastMs`. `reason` says why.
  * - `failure`: the same, once five different jobs in a row have failed.
- * - `pause`: nothing is sent for `firstMs`, or for longer: `floorMs`, twice as long each time while no job
- *   has passed since the last pause, up to `lastMs`.
- * - `gone`: jobs with a further fallback do not ask for ten minutes. The others go on.
+ * - `pause`: nothing is sent for `firstMs` or, if that is longer, for `floorMs`, which doubles with each
+ *   pause while no job passes, up to `lastMs`.
+ * - `gone`: jobs with a further fallback do not try this model for ten minutes. Other jobs still do.
  *
- * What one job meets while others pass is its own: the third time it delays no other job.
+ * A refusal that a job meets while other jobs pass concerns this job alone. From its third such refusal on,
+ * it delays no other job.
  *
  * Returns `alone` (it concerns only this job), `known` (all workers wait, and knew it before) or `new`.
  */
@@ -32,7 +33,7 @@ firstMs, lastMs, floorMs = tonumber(firstMs), tonumber(lastMs), tonumber(floorMs
 local isInside = inside == '1'
 local isProbe = redis.call('HGET', state, 'probe_job') == id
 
--- Counts the refusals of this job between which other jobs have passed.
+-- Counts this job's refusals with other jobs passing in between, and returns whether the problem is its own.
 local function isItsOwn()
   if id == '' then return false end
   local passed = tonumber(redis.call('HGET', state, isInside and 'answers' or 'passes')) or 0
@@ -49,7 +50,7 @@ if reason == 'gone' then redis.call('HSET', state, 'gone_until', text(now + GONE
 if kind == 'gone' then return 'new' end
 
 if isItsOwn() then
-  -- The others pass, so there is nothing to wait for.
+  -- Other jobs pass, so there is no reason to wait.
   if isProbe then
     closeBreaker()
     announceEndOfPause()
@@ -86,7 +87,7 @@ if kind == 'failure' then
   if not isOpen and tonumber(redis.call('HGET', state, countField) or 0) < FAILURES then return 'alone' end
 end
 
--- Only the report of the probe is a verdict: another job was on its way when the breaker opened.
+-- Only the probe's report is a verdict: any other job was sent before the breaker opened.
 local known = redis.call('HGET', state, 'breaker')
 if not known or isProbe then
   local before = known and tonumber(redis.call('HGET', state, 'probe_ms')) or 0
@@ -100,7 +101,7 @@ return known and not isProbe and 'known' or 'new'
 `,
 });
 
-/** Ends every pause by hand. Returns 1 when there was one. */
+/** quotaResume ends every pause by hand. Returns 1 when there was one. */
 export const quotaResume = defineScript({
   name: 'quota.resume',
   keys: ['refusals'],
@@ -122,12 +123,12 @@ return isOver and 1 or 0
 });
 
 /**
- * Records that a create request was accepted, which closes the circuit breaker unless accepted responses have
- * opened it, and what the upstream advertised with it.
+ * quotaAccepted records that a create request was accepted, and the limits that the upstream advertised with
+ * it. It closes the circuit breaker, unless accepted responses that failed have opened it.
  *
- * The upstream's count of tokens is the truth about running jobs and about other users of the key: what we
- * add to it is only what is reserved for jobs that it has not counted yet. Of requests we take only what
- * exceeds our own count.
+ * The upstream's count of tokens is right about running jobs and about other users of the key, so we add to
+ * it only what is reserved for jobs that it has not counted yet. Of the upstream's count of requests we add
+ * only what exceeds our own count.
  *
  * The limits and the remaining amounts are '' where the upstream did not advertise them. Returns 1 when a
  * pause has ended.
@@ -147,7 +148,7 @@ if redis.call('HGET', state, 'breaker_inside') ~= '1' then
   redis.call('HDEL', state, 'failures', 'failing_jobs')
   wasPaused = closeBreaker() or wasPaused
 elseif redis.call('HGET', state, 'probe_job') == id then
-  -- Its end is the verdict. Until then one more job tries every 20 seconds.
+  -- The end of the probe's response is the verdict. Until then one more job tries every 20 seconds.
   redis.call('HSET', state, 'probe_at', text(now + INSIDE_VERDICT_MS))
 end
 if wasPaused then announceEndOfPause() end
@@ -178,8 +179,8 @@ return reply
 });
 
 /**
- * Records that the response of a job has brought an answer: it closes a circuit breaker that accepted
- * responses have opened. Returns 1 when it was open.
+ * quotaAnswered records that the response of a job has brought an answer. This closes a circuit breaker that
+ * accepted responses which then failed have opened. Returns 1 when it was open.
  */
 export const quotaAnswered = defineScript({
   name: 'quota.answered',

@@ -2,13 +2,13 @@ import { defineScript } from '../../redis/script.ts';
 import { clock } from './clock.ts';
 
 /**
- * Reserves slots in flight for jobs of a tenant, in their order, and what the jobs are expected to cost;
- * stops at the first job for which there is no slot. The caller judges whether the cost is within the budget.
- * It reads the spending after this, so that a job that ends now may count twice but is never missed. A job
- * that has a slot keeps it, and what was reserved for it.
+ * tenantReserve reserves slots in flight for jobs of a tenant, in their order, and what the jobs are expected
+ * to cost. It stops at the first job for which there is no slot. The caller judges whether the cost is within
+ * the budget. It reads the spending after this, so that a job that ends now may count twice but is never
+ * missed. A job that has a slot keeps it, and the cost reserved with it.
  *
- * `maxInFlight` is '' for no limit. `leaseMs` is '' to reserve nothing and only look. `jobs` holds for each
- * job its id and its cost in nano-dollars.
+ * `maxInFlight` is '' for no limit. `leaseMs` is '' to reserve nothing and only look. `jobs` has for each job
+ * its id and its cost in nano-dollars.
  *
  * Returns `{reserved for all other jobs (nano-dollars), end of the leases (Unix ms), answers…}`. There is an
  * answer for each job that has a slot: 1 for a new one, 0 when it had one before.
@@ -35,7 +35,7 @@ for i = 1, #jobs, 2 do
   local isNew = not redis.call('ZSCORE', leases, id)
   if isNew and slots and inFlight >= slots then break end
   if isReal then
-    -- A slot that exists is prolonged too: then the dispatcher that made it does not give it back.
+    -- An existing slot is prolonged too, so that the dispatcher that made it does not give it back.
     redis.call('ZADD', leases, 'GT', untilMs, id)
     if isNew then redis.call('HSET', costs, id, cost) end
   end
@@ -47,8 +47,8 @@ return reply
 });
 
 /**
- * Renews the leases of a tenant's jobs. `jobs` holds for each job its id and the length of its lease in
- * milliseconds.
+ * tenantRenew renews the leases of a tenant's jobs. `jobs` has for each job its id and the length of its
+ * lease in milliseconds.
  */
 export const tenantRenew = defineScript({
   name: 'tenant.renew',
@@ -61,8 +61,8 @@ for i = 1, #jobs, 2 do redis.call('ZADD', leases, now + jobs[i + 1], jobs[i]) en
 });
 
 /**
- * Gives back the slots of jobs that were not started after all. `untilMs` is the end of the leases as they
- * were made, which leaves a later reservation of the same job alone.
+ * tenantGiveBack gives back the slots of jobs that were not started after all. `untilMs` is the end that the
+ * leases got when they were made. A later reservation of the same job has another end, and stays.
  */
 export const tenantGiveBack = defineScript({
   name: 'tenant.give-back',
@@ -79,7 +79,7 @@ end
 `,
 });
 
-/** Ends the reservation of a job that has ended, and announces the free slot on `channel`. */
+/** tenantSettle ends the reservation of a job that has ended, and announces the free slot on `channel`. */
 export const tenantSettle = defineScript({
   name: 'tenant.settle',
   keys: ['leases', 'costs'],

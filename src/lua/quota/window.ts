@@ -4,8 +4,8 @@ import { clock } from './clock.ts';
 /**
  * quotaWindow is the sliding window of a quota: what was charged in the last minute.
  *
- * A minute is any 60 seconds. Charges are kept in steps of 100 ms, and each counts for 61 seconds: one more
- * second for the length of the step and for the way to the upstream, which varies.
+ * A minute is any 60 seconds. Charges are kept in steps of 100 ms, and each counts for 61 seconds: the extra
+ * second covers the length of the step and the varying time that a request takes to the upstream.
  */
 export const quotaWindow = defineLibrary({
   keys: ['state', 'window'],
@@ -48,15 +48,15 @@ local function charge(requests, tokens)
   return step
 end
 
--- Moves the time at which the next tokens are due, as the even share of the minute has it.
+-- Moves the time at which the next tokens may be used, when the tokens of the minute are spread evenly.
 local function shiftPace(tokens)
   local pace = redis.call('HMGET', state, 'next_token', 'ms_per_token')
   if not pace[2] then return end
   redis.call('HSET', state, 'next_token', text((tonumber(pace[1]) or 0) + tokens * pace[2]))
 end
 
--- Changes a step that still counts. A binary search, because there are hundreds of steps and thousands of
--- changes.
+-- Changes a step that still counts. The search is binary, because there are hundreds of steps and thousands
+-- of changes.
 local function amendStep(step, requests, tokens)
   local low, high = 0, redis.call('LLEN', window) - 1
   while low <= high do
@@ -72,13 +72,13 @@ local function amendStep(step, requests, tokens)
   end
 end
 
--- Corrects a charge. Even when its step no longer counts, it has set the pace of what comes next.
+-- Corrects a charge. It also corrects the pace, which the charge has set even if its step no longer counts.
 local function correctCharge(step, requests, tokens)
   amendStep(step, requests, tokens)
   shiftPace(tokens)
 end
 
--- Tokens that the upstream counted beyond our own charges: of running jobs, and of other users of the key.
+-- Tokens that the upstream counted beyond our own charges, for running jobs and for other users of the key.
 local function drift() return tonumber(redis.call('HGET', state, 'drift')) or 0 end
 
 local function setDrift(tokens)
@@ -108,7 +108,8 @@ local function slideWindow()
   return requests, tokens
 end
 
--- Tokens older than a minute, which count here only because the way to the upstream varies.
+-- Returns the tokens that are older than a minute and still count here, because the way to the upstream
+-- varies.
 local function tokensPastMinute()
   local past = 0
   for _, entry in ipairs(redis.call('LRANGE', window, 0, 11)) do
@@ -122,20 +123,20 @@ end
 });
 
 /**
- * quotaSignals is how workers tell each other that a quota has changed: messages on the channel named like
- * its state.
+ * quotaSignals is how workers announce to each other that a quota has changed: as messages on a channel that
+ * has the name of the quota's state.
  */
 export const quotaSignals = defineLibrary({
   keys: ['state'],
   uses: [clock],
   lua: /* lua */ `
--- There may be more to reserve.
+-- Announces that there may be more to reserve.
 local function wakeDispatchers() redis.call('PUBLISH', state, '') end
 
--- No worker may send for so many milliseconds.
+-- Announces that no worker may send for this many milliseconds.
 local function announcePause(ms) redis.call('PUBLISH', state, text(math.max(1, ms))) end
 
--- A pause is over, except for the time that a 429 has named.
+-- Announces that a pause is over, except for the time that a 429 has named.
 local function announceEndOfPause()
   local limitedUntil = tonumber(redis.call('HGET', state, 'rate_limited_until')) or 0
   redis.call('PUBLISH', state, text(math.max(0, limitedUntil - now)))
@@ -175,8 +176,8 @@ local function addPendingTokens(tokens)
   redis.call('HSET', state, 'pending_tokens', text(math.max(0, pendingTokens() + tokens)))
 end
 
--- Tokens reserved for jobs that the upstream has counted, beyond their input: our charges can exceed its
--- count by so much at most.
+-- Tokens reserved beyond their input for jobs that the upstream has counted. Our charges can exceed the
+-- upstream's count by at most this number.
 local function overEstimate()
   return math.max(0, tonumber(redis.call('HGET', state, 'over_estimate')) or 0)
 end

@@ -19,8 +19,7 @@ local function livingCount() return redis.call('ZCOUNT', workers, '(' .. redisTi
 
 /**
  * beatWorker writes the heartbeat of one worker for one model, and removes the workers whose heartbeat has
- * expired. `details` is JSON. Both keys expire with the last heartbeat. docs/ARCHITECTURE.md
- * has the states.
+ * expired. `details` is JSON. Both keys expire with the last heartbeat. docs/ARCHITECTURE.md has the states.
  */
 export const beatWorker = defineScript({
   name: 'workers.beat',
@@ -51,7 +50,7 @@ redis.call('HDEL', workerDetails, worker)
 `,
 });
 
-/** readWorkers returns the details of the living workers, as `beatWorker` was given them. */
+/** readWorkers returns the details of the living workers, as they were passed to `beatWorker`. */
 export const readWorkers = defineScript({
   name: 'workers.read',
   keys: ['workerDetails'],

@@ -2,13 +2,13 @@ import { defineLibrary, defineScript } from '../../redis/script.ts';
 
 /**
  * renewLocks renews the locks of active jobs, for the worker that holds them. It takes the place of BullMQ's
- * extendLocks (bullmq 6.7.0), which a full Redis refuses: PEXPIRE needs no memory, so that locks live on
- * while nothing else can be written.
+ * extendLocks (bullmq 6.7.0), which a full Redis refuses. PEXPIRE needs no memory, so that locks are renewed
+ * even while Redis accepts no other write.
  *
- * `lockPrefix` stands before the job's id in the name of its lock, and `:lock` behind it; `lockMs` is the
- * life of a lock. `held` is a list: id, token, id, token, … With `retake` ('1') a lock that has run out is
- * taken again, as long as the job stands in BullMQ's active list: no other worker has taken it. Returns the
- * ids whose locks the worker does not hold.
+ * The name of a job's lock is `lockPrefix`, the job's id and `:lock`. `lockMs` is how long a lock lasts.
+ * `held` is a list: id, token, id, token, … With `retake` ('1') a lock that has run out is taken again if the
+ * job is still in BullMQ's active list, which shows that no other worker has taken the job. Returns the ids
+ * of the jobs whose locks the worker does not hold.
  */
 export const renewLocks = defineScript({
   name: 'locks.renew',
@@ -36,10 +36,10 @@ return lost
 });
 
 /**
- * forgivePause stands before BullMQ's look for stalled jobs, of which BullMQ marks the active ones at one
- * look and takes those that are still marked and without a lock at the next. When no worker could look for
- * `pauseMs`, Redis took no writes, and no worker could renew its locks either: the marks go, so that the
- * workers that live have until the next look to take their locks again.
+ * forgivePause runs before BullMQ's check for stalled jobs. BullMQ marks all active jobs at one check, and at
+ * the next recovers those that are still marked and have no lock. When no worker has checked for `pauseMs`,
+ * Redis took no writes, so no worker could renew its locks. Then the marks are removed, and living workers
+ * have until the next check to take their locks again.
  */
 export const forgivePause = defineScript({
   name: 'locks.forgive-pause',
@@ -55,10 +55,10 @@ if last and now - last > tonumber(pauseMs) then redis.call('DEL', stalled) end
 });
 
 /**
- * runOwner tells whether an attempt may write the record of its job's run: it holds the job's lock, or the
- * lock has run out and no other attempt has begun since. The lock tells other workers that this one lives;
- * while Redis takes no writes it cannot be renewed, and what was bought meanwhile is still this attempt's.
- * The record's `holder` is the lock token of the last attempt that has begun.
+ * runOwner says whether an attempt may write the record of its job's run: it holds the job's lock, or the
+ * lock has run out and no other attempt has begun since. The lock shows other workers that this one lives.
+ * While Redis takes no writes the lock cannot be renewed, but what was bought meanwhile still belongs to this
+ * attempt. The record's `holder` is the lock token of the last attempt that has begun.
  */
 export const runOwner = defineLibrary({
   keys: ['lock', 'run'],

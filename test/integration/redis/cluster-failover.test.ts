@@ -42,6 +42,26 @@ it.each<RedisRole>(['fail-fast', 'patient'])(
   },
 );
 
+it('a patient connection loses no command of all that it is given while a master is killed', async () => {
+  const client = await connected('patient');
+  const answers: Promise<unknown>[] = [];
+  const failures: string[] = [];
+  const writing = setInterval(() => {
+    const answer = client.set(KEY, 'written').catch(({ message }: Error) => failures.push(message));
+    answers.push(answer);
+  }, 5);
+  cluster.nodes[0]?.kill('SIGKILL');
+  await eventually(
+    async () => expect(await cluster.nodes[3]?.admin.info('replication')).toContain('role:master'),
+    LIMIT_MS,
+  );
+  await client.set(KEY, 'after');
+  clearInterval(writing);
+  await Promise.all(answers);
+  expect(failures).toEqual([]);
+  expect(answers.length).toBeGreaterThan(50);
+});
+
 it('a connection that listens leaves a node of a cluster that hangs', async () => {
   const { node, heard } = await listenerOnAnUnusedNode();
   node.kill('SIGSTOP');

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { resolveServer } from '../../../src/redis/embedded/resolution-order.ts';
-import { eventually } from '../eventually.ts';
+import { eventually, eventuallyMatches } from '../eventually.ts';
 import { serverOfThisMachine } from './redis-server.ts';
 
 export interface TestCluster {
   /** `redis+cluster://`, with the addresses of all nodes. */
   url: string;
-  /** The masters in the order of their slots, then the replica of the first. */
+  /** The masters in the order of their slots, then the replica. */
   nodes: readonly ClusterNode[];
   stop(): Promise<void>;
 }
@@ -21,6 +21,8 @@ export interface ClusterNode {
   /** A connection to this node alone. */
   readonly admin: Redis;
   kill(signal: NodeJS.Signals): void;
+  /** Starts the node again on its port and its folder, after it was killed. */
+  restart(): Promise<void>;
 }
 
 const SLOTS = 16_384;
@@ -29,10 +31,11 @@ const START_LIMIT_MS = 30_000;
 /**
  * startTestCluster starts a cluster, which refuses commands over several slots.
  *
- * @param masters Default 1, which cannot fail over. With 3 the first has a replica, which takes its place
+ * @param masters Default 1, which cannot fail over. With 3 one of them has a replica, which takes its place
  *   about a second after it has gone silent.
+ * @param replicated which of three masters has the replica. Default 0.
  */
-export async function startTestCluster({ masters = 1 } = {}): Promise<TestCluster> {
+export async function startTestCluster({ masters = 1, replicated = 0 } = {}): Promise<TestCluster> {
   const folder = await mkdtemp(join(tmpdir(), 'o3q-cluster-'));
   const { path } = await resolveServer(serverOfThisMachine());
   const count = masters === 1 ? 1 : masters + 1;
@@ -49,21 +52,18 @@ export async function startTestCluster({ masters = 1 } = {}): Promise<TestCluste
   for (const { busPort, node } of started.slice(1)) {
     await nodes[0]?.admin.call('CLUSTER', 'MEET', '127.0.0.1', String(node.port), String(busPort));
   }
-  const first = String(await nodes[0]?.admin.call('CLUSTER', 'MYID'));
+  const master = String(await nodes[replicated]?.admin.call('CLUSTER', 'MYID'));
   const replica = nodes[masters]?.admin;
   if (replica !== undefined) {
-    await eventually(() => replica.call('CLUSTER', 'REPLICATE', first), START_LIMIT_MS);
-    await eventually(
-      async () => expect(await replica.info('replication')).toContain('master_link_status:up'),
-      START_LIMIT_MS,
-    );
+    await eventually(() => replica.call('CLUSTER', 'REPLICATE', master), START_LIMIT_MS);
+    await eventuallyMatches(() => replica.info('replication'), /master_link_status:up/, START_LIMIT_MS);
   }
   for (const { admin } of nodes) {
-    await eventually(async () => {
-      expect(await admin.call('CLUSTER', 'INFO')).toMatch(
-        new RegExp(`cluster_state:ok[^]*cluster_known_nodes:${count}`),
-      );
-    }, START_LIMIT_MS);
+    await eventuallyMatches(
+      () => admin.call('CLUSTER', 'INFO'),
+      new RegExp(`cluster_state:ok[^]*cluster_known_nodes:${count}`),
+      START_LIMIT_MS,
+    );
   }
 
   return {
@@ -86,22 +86,28 @@ async function startNode(binary: string, folder: string): Promise<StartedNode> {
   const port = await findFreePort();
   // The bus would otherwise be at port + 10000, which may not exist.
   const busPort = await findFreePort();
-  const server = spawn(
-    binary,
-    [
-      ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
-      ...['--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${port}.conf`],
-      ...['--cluster-port', String(busPort), '--cluster-announce-ip', '127.0.0.1'],
-      ...['--cluster-node-timeout', '1000', '--cluster-replica-validity-factor', '0'],
-      ...['--repl-diskless-sync-delay', '0', '--dbfilename', `${port}.rdb`],
-    ],
-    { stdio: 'ignore' },
-  );
+  const args = [
+    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
+    ...['--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${port}.conf`],
+    ...['--cluster-port', String(busPort), '--cluster-announce-ip', '127.0.0.1'],
+    ...['--cluster-node-timeout', '1000', '--cluster-replica-validity-factor', '0'],
+    ...['--repl-diskless-sync-delay', '0', '--dbfilename', `${port}.rdb`],
+  ];
+  let server = spawn(binary, args, { stdio: 'ignore' });
   const admin = new Redis(port, '127.0.0.1', { maxRetriesPerRequest: null });
   admin.on('error', () => undefined);
   return {
     busPort,
-    node: { port, admin, kill: (signal) => server.kill(signal) },
+    node: {
+      port,
+      admin,
+      kill: (signal) => void server.kill(signal),
+      async restart() {
+        await killed(server);
+        server = spawn(binary, args, { stdio: 'ignore' });
+        await admin.ping();
+      },
+    },
     async end() {
       admin.disconnect();
       await killed(server);
@@ -110,6 +116,7 @@ async function startNode(binary: string, folder: string): Promise<StartedNode> {
 }
 
 async function killed(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return;
   const exited = new Promise((resolve) => server.once('exit', resolve));
   server.kill('SIGKILL');
   await exited;

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { resolveServer } from '../../../src/redis/embedded/resolution-order.ts';
-import { eventually } from '../eventually.ts';
+import { eventuallyMatches } from '../eventually.ts';
 import { serverOfThisMachine, startTestRedis, type TestRedis } from './redis-server.ts';
 
 export interface TestSentinels {
-  /** `redis+sentinel://`, with the addresses of both sentinels. */
+  /** `redis+sentinel://`, with the addresses of all sentinels. */
   readonly url: string;
   readonly master: TestRedis;
   readonly replica: TestRedis;
@@ -24,37 +24,40 @@ const START_LIMIT_MS = 30_000;
 const DOWN_AFTER_MS = 1000;
 
 /**
- * startTestSentinels starts a master, its replica and two sentinels. One sentinel decides alone that the
- * master is down, a second after the master's last answer, and needs the other to elect it for a failover.
+ * startTestSentinels starts a master, its replica and sentinels. One sentinel decides alone that the master
+ * is down, a second after the master's last answer, and needs a majority to elect it for a failover.
+ *
+ * @param sentinels Default 2, which must both live for a failover.
+ * @param appendOnly whether the servers keep their data over a restart. Default false.
  */
-export async function startTestSentinels(): Promise<TestSentinels> {
-  const [master, replica] = await Promise.all([startTestRedis(), startTestRedis()]);
+export async function startTestSentinels({ sentinels = 2, appendOnly = false } = {}): Promise<TestSentinels> {
+  const [master, replica] = await Promise.all([
+    startTestRedis({ appendOnly }),
+    startTestRedis({ appendOnly }),
+  ]);
   const replicaAdmin = new Redis(replica.url, { maxRetriesPerRequest: null });
   replicaAdmin.on('error', () => undefined);
   const masterAdmin = new Redis(master.url);
   await masterAdmin.config('SET', 'repl-diskless-sync-delay', '0');
   masterAdmin.disconnect();
   await replicaAdmin.call('REPLICAOF', '127.0.0.1', String(master.port));
-  await eventually(
-    async () => expect(await replicaAdmin.info('replication')).toContain('master_link_status:up'),
-    START_LIMIT_MS,
-  );
+  await eventuallyMatches(() => replicaAdmin.info('replication'), /master_link_status:up/, START_LIMIT_MS);
   const folder = await mkdtemp(join(tmpdir(), 'o3q-sentinel-'));
-  const first = await startSentinel(folder, master.port);
-  const second = await startSentinel(folder, master.port);
-  const all = [first, second];
+  const all = await Promise.all(Array.from({ length: sentinels }, () => startSentinel(folder, master.port)));
   for (const { admin } of all) {
-    await eventually(async () => {
+    const knows = async (): Promise<string> => {
       const [state] = (await admin.call('SENTINEL', 'MASTERS')) as string[][];
-      expect(fieldsOf(state)).toMatchObject({ 'num-slaves': '1', 'num-other-sentinels': '1' });
-    }, START_LIMIT_MS);
+      const fields = fieldsOf(state);
+      return `${fields['num-slaves']} replica, ${fields['num-other-sentinels']} other sentinels`;
+    };
+    await eventuallyMatches(knows, new RegExp(`^1 replica, ${sentinels - 1} other`), START_LIMIT_MS);
   }
   return {
     url: `redis+sentinel://${all.map(({ port }) => `127.0.0.1:${port}`).join(',')}/main`,
     master,
     replica,
     replicaAdmin,
-    killFirstSentinel: first.kill,
+    killFirstSentinel: (signal) => all[0]?.kill(signal),
     async stop() {
       replicaAdmin.disconnect();
       await Promise.all([...all.map(({ end }) => end()), master.stop(), replica.stop()]);

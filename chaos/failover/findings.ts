@@ -1,0 +1,151 @@
+import { findViolations, uncertainPurchases } from '../evidence/checks.ts';
+import type { Evidence, JobEvidence } from '../evidence/evidence.ts';
+import { jobNameIn, type LedgerEntry } from '../evidence/ledger.ts';
+import { exactly, figure, type Requirement, seconds } from '../evidence/report.ts';
+import { percentile } from '../fleet/timing.ts';
+import type { Findings } from '../scenario.ts';
+import type { Asked } from './steady-callers.ts';
+import { BACKGROUND, FOREGROUND, type Strike, type Variant } from './variants.ts';
+
+/** Seen is all that is known after a variant. */
+interface Seen {
+  variant: Variant;
+  strike: Strike;
+  asked: readonly Asked[];
+  evidence: Evidence;
+  /** The ledger of the upstream. */
+  responses: readonly LedgerEntry[];
+}
+
+const AT_WORK_LIMIT_MS = 5000;
+
+/** findingsOf says what a failure of Redis has cost. */
+export function findingsOf(seen: Seen): Findings {
+  const { variant, asked, evidence, strike } = seen;
+  const isExcused = excuse(seen);
+  const others = evidence.jobs.filter((job) => !isExcused(job));
+  const rows: Requirement[] = [
+    figure(
+      'accepted',
+      byModel(asked, (one) => one.acceptedAt !== undefined, asked),
+    ),
+    ...lossRequirements(seen, isExcused),
+    ...purchaseRequirements(seen),
+    exactly('answered with 500', 0, answersOf(asked).filter(({ status }) => isBroken(status)).length),
+    ...darkness(seen),
+    figure('what callers saw', callersSaw(asked)),
+  ];
+  return {
+    requirements: rows.map((row) => ({ ...row, what: `${variant.name}: ${row.what}` })),
+    violations: findViolations(
+      { ...evidence, jobs: others },
+      strike.backAt - strike.faultAt + AT_WORK_LIMIT_MS,
+    ),
+  };
+}
+
+/** Whether asynchronous replication alone has taken a job away. */
+function excuse({ asked, strike: { unreplicated } }: Seen): (job: JobEvidence) => boolean {
+  const acceptedAt = new Map(asked.map((one) => [one.name, one.acceptedAt]));
+  return ({ history, last }) => {
+    const at = acceptedAt.get(history.name);
+    if (unreplicated === undefined || at === undefined || last !== undefined) return false;
+    return at >= unreplicated.from && at <= unreplicated.to;
+  };
+}
+
+function lossRequirements(
+  { asked, evidence, strike: { unreplicated } }: Seen,
+  isExcused: (job: JobEvidence) => boolean,
+): Requirement[] {
+  const lost = evidence.jobs.filter(({ history, last }) => history.accepted && last?.status !== 'completed');
+  const excused = lost.filter(isExcused);
+  const names = new Set(lost.map(({ history }) => history.name));
+  const rest = exactly('accepted and lost', 0, lost.length - excused.length);
+  if (unreplicated === undefined)
+    return [{ ...rest, measured: byModel(asked, ({ name }) => names.has(name)) }];
+  const { from, to } = unreplicated;
+  const unsafe = asked.filter(({ acceptedAt = 0 }) => acceptedAt >= from && acceptedAt <= to);
+  return [rest, figure('accepted while the replica stood still', `${unsafe.length}, lost ${excused.length}`)];
+}
+
+function purchaseRequirements({ asked, evidence, responses }: Seen): Requirement[] {
+  const bought = new Map<string, number>();
+  for (const { question } of responses) {
+    const name = jobNameIn(question);
+    bought.set(name, (bought.get(name) ?? 0) + 1);
+  }
+  const marks = new Map(evidence.jobs.map(({ history, last }) => [history.name, uncertainPurchases(last)]));
+  const again = (name: string): number => Math.max(0, (bought.get(name) ?? 0) - 1);
+  const isUnmarked = ({ name }: Asked): boolean => again(name) > (marks.get(name) ?? 0);
+  return [
+    figure(
+      'bought twice',
+      byModel(asked, ({ name }) => again(name) > 0),
+    ),
+    {
+      ...exactly('bought twice and not marked', 0, asked.filter(isUnmarked).length),
+      measured: byModel(asked, isUnmarked),
+    },
+  ];
+}
+
+function darkness({ asked, evidence, responses, strike: { faultAt, backAt } }: Seen): Requirement[] {
+  const acceptedAt = asked.flatMap((one) => one.acceptedAt ?? []);
+  const completedAt = evidence.jobs.flatMap(({ last }) =>
+    last?.status === 'completed' ? Date.parse(last.finished_at) : [],
+  );
+  const boughtAt = responses.map(({ created_at }) => created_at);
+  const rows = Object.entries({ accepted: acceptedAt, bought: boughtAt, completed: completedAt });
+  const next = (times: readonly number[], after: number): number =>
+    Math.min(...times.filter((at) => at > after)) - after;
+  const slowest = Math.max(...rows.map(([, times]) => next(times, backAt)));
+  return [
+    {
+      what: 'from the return of Redis until a job was accepted, bought, completed',
+      required: `≤ ${seconds(AT_WORK_LIMIT_MS)}`,
+      measured: rows.map(([, times]) => seconds(next(times, backAt))).join(', '),
+      met: slowest <= AT_WORK_LIMIT_MS,
+    },
+    figure(
+      'dark: the longest time in which no job was accepted, bought, completed',
+      rows.map(([, times]) => seconds(longestGap(times, faultAt))).join(', '),
+    ),
+  ];
+}
+
+/** The longest time between two moments, of which the second lies behind the fault. */
+function longestGap(times: readonly number[], faultAt: number): number {
+  const sorted = times.toSorted((left, right) => left - right);
+  return Math.max(0, ...sorted.map((at, i) => (at > faultAt && i > 0 ? at - (sorted[i - 1] ?? at) : 0)));
+}
+
+function callersSaw(asked: readonly Asked[]): string {
+  const answers = answersOf(asked);
+  const statuses = [...new Set(answers.map(({ status }) => status))].toSorted();
+  return statuses
+    .map((status) => {
+      const took = answers.filter((one) => one.status === status).map(({ tookMs }) => tookMs);
+      return `${took.length} × ${status} (median ${percentile(took, 0.5)} ms, longest ${Math.max(...took)} ms)`;
+    })
+    .join('\n');
+}
+
+function answersOf(asked: readonly Asked[]) {
+  return asked.flatMap(({ answers }) => answers);
+}
+
+/** 503 says that Redis is away. Any other 5xx is a fault of ours. */
+function isBroken(status: number | 'none'): boolean {
+  return status !== 'none' && status >= 500 && status !== 503;
+}
+
+/** How many are so, in the background and in the foreground. */
+function byModel(asked: readonly Asked[], isSo: (one: Asked) => boolean, of: readonly Asked[] = []): string {
+  const count = (model: string): string => {
+    const ofModel = (list: readonly Asked[]): Asked[] => list.filter((one) => one.model === model);
+    const total = of.length === 0 ? '' : ` of ${ofModel(of).length}`;
+    return `${ofModel(asked).filter(isSo).length}${total}`;
+  };
+  return `${count(BACKGROUND)} in the background, ${count(FOREGROUND)} in the foreground`;
+}
