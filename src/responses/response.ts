@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { isJsonObject } from '../job/exact-json.ts';
 import type { Usage } from '../job/view.ts';
 
@@ -27,8 +28,47 @@ export interface UpstreamResponse {
   service_tier?: unknown;
 }
 
-export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
-  return isJsonObject(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
+/** Numbers as texts, other values as JSON. */
+const words = z
+  .unknown()
+  .transform((value) => (value === null || value === undefined ? null : textFrom(value)))
+  .optional();
+const name = z.string().optional().catch(undefined);
+/** The fields that are read here, each as OpenAI has it. A field of another type is as good as missing. */
+const fields = z.object({
+  status: name,
+  model: z.preprocess((value) => (isJsonObject(value) ? value['id'] : value), name),
+  background: z.boolean().nullish().catch(undefined),
+  metadata: z.record(z.string(), z.unknown().transform(textFrom)).nullish().catch(undefined),
+  error: z.preprocess(
+    (value) => (value === false || isJsonObject(value) ? value || null : value && { message: value }),
+    z.looseObject({ code: words, message: words, type: words, param: words }).nullish().catch(undefined),
+  ),
+  incomplete_details: z.looseObject({ reason: words }).nullish().catch(undefined),
+});
+
+function textFrom(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+}
+
+/**
+ * wellTyped gives the fields that are read here the types of OpenAI's. It leaves all others alone, and adds
+ * none.
+ */
+export function wellTyped(response: Record<string, unknown>): Partial<UpstreamResponse> {
+  const typed = fields.parse(response);
+  const changed = Object.entries(typed).filter(
+    ([field, value]) => field in response && value !== response[field],
+  );
+  return { ...response, ...Object.fromEntries(changed) };
+}
+
+/** upstreamResponseFrom returns the response in an upstream's JSON; undefined: the JSON is no response. */
+export function upstreamResponseFrom(value: unknown): UpstreamResponse | undefined {
+  if (!isJsonObject(value) || value['object'] === 'error') return undefined;
+  const { id } = value;
+  if (typeof id !== 'string' && typeof id !== 'number') return undefined;
+  return { ...wellTyped(value), id: String(id) };
 }
 
 /** outputOf returns the items of the answer, unparsed. */

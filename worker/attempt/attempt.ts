@@ -39,8 +39,7 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
 async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: Outcome }> {
   const { state, record } = await attempt.writer.begin(attempt.attemptsMade);
   if (record.status !== 'completed') await bookLostResponse(record, attempt);
-  // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given
-  // back.
+  // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
@@ -51,7 +50,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   return { record };
 }
 
-/** Books a foreground response that went down with its worker: it was bought, and its usage stays unknown. */
+/** Books a foreground response that was lost with its worker: it was bought, but its usage stays unknown. */
 async function bookLostResponse(
   { upstreamId, background }: RunRecord,
   { writer }: Pick<Attempt, 'writer'>,
@@ -60,7 +59,10 @@ async function bookLostResponse(
   await writer.save({ upstreamId: undefined }, { responseId: upstreamId, usage: null, costNano: null });
 }
 
-/** The outcome of a job that has no reservation. A job that can never run need not wait for one. */
+/**
+ * Returns the outcome of a job without a reservation. A job whose data is invalid or whose deadline has
+ * passed need not wait for one.
+ */
 function postponed(attempt: Attempt): Outcome {
   attempt.deadlineAt = checkJob(attempt).deadlineAt;
   if (Date.now() >= attempt.deadlineAt) throw new Interruption('deadline');
@@ -68,8 +70,8 @@ function postponed(attempt: Attempt): Outcome {
 }
 
 /**
- * The outcome of a run that had its final status when its worker died, before BullMQ was told. That worker
- * may have left a response running, and unbooked.
+ * Returns the outcome of a run that already had its final status when its worker died, before that worker
+ * reported it to BullMQ. The worker may have left a response that still runs and is not booked.
  */
 async function repeatEnd(record: RunRecord, attempt: Attempt): Promise<Outcome> {
   if (record.status !== 'completed' && attempt.purchase !== undefined) {
@@ -103,8 +105,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase);
   const onProgress = async (progress: RunProgress): Promise<void> => {
-    // The response's identity is written again, because a Redis that was restarted may have lost its last
-    // second.
+    // The response's identity is written again, because a restarted Redis may have lost its last second.
     const { cancelRequested } = await writer.save({ ...identity, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };
@@ -131,10 +132,10 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   }
 }
 
-/** Writes down what the end of the response means for its job. */
+/** Stores what the end of the response means for its job. */
 async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<Outcome> {
   const simulated = attempt.purchase?.running.simulated ?? false;
-  // It runs no more: a failure from here on does not cancel it.
+  // The response has ended: a failure from here on does not cancel it.
   attempt.purchase = undefined;
   attempt.ended = response;
   const { model, upstreamModel, prices } = attempt;

@@ -21,12 +21,13 @@ export type Outcome =
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
   /**
-   * A later attempt may succeed. `attempt` is the number of the one that failed; the next one begins after
+   * A later attempt may succeed. `attempt` is the number of the failed attempt; the next one begins after
    * `delayMs`.
    */
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
   /**
-   * This job waits for `delayMs`, uncharged: the conversation that it continues is in use at the upstream.
+   * The job waits for `delayMs`, uncharged, because the conversation that it continues is in use at the
+   * upstream.
    */
   | { kind: 'held'; failure: RetryableError; delayMs: number }
   /** The worker stops, and gives the job back uncharged. */
@@ -36,14 +37,14 @@ export type Outcome =
    * upstream now.
    */
   | { kind: 'postponed' }
-  /** Another worker has the job, so this one writes nothing. */
+  /** Another worker holds the job, so this one writes nothing. */
   | { kind: 'lost' };
 
 /**
- * endFrom returns what the end of a response means for its job. An answer that was cut short is an answer,
- * with its reason.
- * @param options.fallbackFrom the upstream model that was the first choice, when another one has answered.
- * @param options.simulated the simulator has answered, which costs nothing.
+ * endFrom returns what the end of a response means for its job. An answer that was cut short is still an
+ * answer; it gets its reason.
+ * @param options.fallbackFrom the upstream model that was the first choice, when a fallback has answered.
+ * @param options.simulated whether the simulator has answered, which costs nothing.
  * @throws {Failure} when the response ended without an answer.
  */
 export function endFrom(
@@ -86,7 +87,10 @@ export function endFrom(
   };
 }
 
-/** What the answer costs more than the same tokens of the first choice; null: no fallback, or unknown. */
+/**
+ * Returns how much more the answer cost than its tokens would with the first choice; null: no fallback, or
+ * unknown.
+ */
 function extraNano(
   response: UpstreamResponse,
   { usage, costNano }: Spent,
@@ -100,8 +104,8 @@ function extraNano(
 }
 
 /**
- * writeDown writes the end of a run into its record. The outcome is what the record says afterwards: the
- * first end that was written stands.
+ * writeDown stores the end of a run in its record. It returns the outcome that the record has afterwards: the
+ * first end that was stored stays.
  */
 export async function writeDown(end: RunEnd, writer: RunRecordWriter): Promise<Outcome> {
   const status = await writer.finish(end);

@@ -3,7 +3,7 @@ import type { RunRecord, Spent } from '../../src/run/record.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
 
-/** Purchase is a response that is paid for, and how far it has been followed. */
+/** Purchase is a response that was paid for, and how far it has been followed. */
 export interface Purchase {
   running: RunningResponse;
   /** The sequence number of the last stream event that was seen. */
@@ -20,21 +20,21 @@ export interface Purchase {
  */
 export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
 
-/** newPurchase is a purchase of which nothing has been followed yet. */
+/** newPurchase returns a purchase that has not been followed yet. */
 export function newPurchase(running: RunningResponse, createdAt: number): Purchase {
   return { running, cursor: undefined, outputCharacters: 0, createdAt };
 }
 
 /**
- * purchaseToAdopt returns what an earlier attempt bought, as the record knows it. Only a background response
- * outlives its worker: a foreground response goes down with its connection.
+ * purchaseToAdopt returns the response that an earlier attempt bought, if the record has one. Only a
+ * background response survives its worker: a foreground response ends with its connection.
  */
 export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;
   return {
     running: {
-      // The last known status is not kept. Only the upstream has the output of a response that has ended, so
-      // it is looked up.
+      // The last known status is not used. Only the upstream has the output of a response that has ended, so
+      // the response is looked up.
       response: { id: record.upstreamId, status: 'queued' },
       background: true,
       streamed: record.streamed,
@@ -46,7 +46,7 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   };
 }
 
-/** identityOf returns what the record must know of a purchase so that another worker can adopt it. */
+/** identityOf returns what the record needs of a purchase so that another worker can adopt it. */
 export function identityOf({ running: { response, background, streamed, simulated }, createdAt }: Purchase) {
   return {
     upstreamId: response.id,
@@ -58,7 +58,7 @@ export function identityOf({ running: { response, background, streamed, simulate
   };
 }
 
-/** spentOn returns what a response has cost, by what it says of itself when it has ended. */
+/** spentOn returns what an ended response has cost, by the usage, model and service tier that it reports. */
 export function spentOn(response: UpstreamResponse, prices: PriceList): Spent {
   const usage = usageOf(response);
   const serviceTier = serviceTierOf(response);
@@ -69,7 +69,7 @@ export function spentOn(response: UpstreamResponse, prices: PriceList): Spent {
   return { responseId: response.id, usage, costNano };
 }
 
-/** spentUnseen books a purchase whose end was not seen: it was bought, at an unknown cost. */
+/** spentUnseen returns the cost of a purchase whose end was not seen: it was bought, at an unknown cost. */
 export function spentUnseen(purchase: Purchase | undefined): Spent | null {
   if (purchase === undefined) return null;
   return { responseId: purchase.running.response.id, usage: null, costNano: null };

@@ -3,9 +3,10 @@ import { failureFromResponseError, RetryableError } from '../../src/errors/failu
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
-import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
+import { outputOf, type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
+  AnswerTooLargeError,
   mayHaveBought,
   PurchaseUncertainError,
   refusalInAnswer,
@@ -176,6 +177,7 @@ async function post(
     return { ...running, limits: reply.limits, simulated: reply.simulated };
   } catch (error: unknown) {
     end();
+    if (error instanceof AnswerTooLargeError) return boughtButTooLarge(error);
     if (late) {
       capabilities.answered(undefined);
       throw new PurchaseUncertainError(tooLate(answerMs, error));
@@ -188,6 +190,20 @@ async function post(
     clearTimeout(graceTimer);
     signal.removeEventListener('abort', endSoon);
   }
+}
+
+/** What was bought, and is booked before it fails. Nothing of it runs on: its answer was on the way. */
+function boughtButTooLarge(error: AnswerTooLargeError): RunningResponse {
+  const { responseId } = error;
+  return {
+    response: { ...withId(responseId === undefined ? {} : { id: responseId }), status: 'in_progress' },
+    ...{ background: false, streamed: true, simulated: false, events: failing(error) },
+  };
+}
+
+// biome-ignore lint/correctness/useYield: it fails before its first event.
+async function* failing(error: Error): AsyncGenerator<StreamEvent> {
+  throw error;
 }
 
 function tooLate(answerMs: number, cause: unknown): RetryableError {
@@ -207,8 +223,8 @@ function fromBody(
   { body, contentType }: { body: string; contentType: string },
   asked: Mode & { upstreamModel: string },
 ): Bought {
-  const value = parsed(body);
-  if (!isUpstreamResponse(value)) {
+  const value = upstreamResponseFrom(parsed(body));
+  if (value === undefined) {
     throw (
       refusalInAnswer(body, contentType, asked.upstreamModel) ??
       new RetryableError('upstream_error', 'The upstream answered 200 with something that is no response')
@@ -237,7 +253,7 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
       await events.return(undefined);
       return { response: withId(ended), background: ended.background === true, streamed: true };
     }
-    if (isUpstreamResponse(named) && value.response !== undefined) {
+    if (value.response !== undefined) {
       // The type of the event says that the response begins.
       const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
