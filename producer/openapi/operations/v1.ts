@@ -71,8 +71,8 @@ export const retrieveResponse: Operation = {
       .string()
       .optional()
       .describe(
-        'The `sequence_number` of the last event that the caller has seen. After an event of an attempt that ' +
-          'has failed come the rest of that attempt and its `error` event.',
+        'The `sequence_number` of the last event that the caller has seen. After an event of a failed attempt ' +
+          'the stream has the rest of that attempt and its `error` event.',
       ),
   }),
   answers: answered('The response in its current state', events),
