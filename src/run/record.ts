@@ -5,8 +5,8 @@ import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 
 /**
- * RunRecord is what we know of a job's run beside BullMQ's job. Only the holder of the job's lock writes it,
- * except for a cancel and for the id of a bought response.
+ * RunRecord is what is stored about a job's run, beside BullMQ's job. Only the holder of the job's lock
+ * writes it. The exceptions are a cancel and the id of a bought response.
  */
 export interface RunRecord {
   startedAt: number | undefined;
@@ -14,11 +14,11 @@ export interface RunRecord {
   /** The current or last attempt of the run, counted from 1; 0 before the first. */
   attempt: number;
   /**
-   * The upstream model that quota is reserved of for this job; undefined: the job has not had its turn in the
+   * The upstream model whose quota is reserved for this job; undefined: the job has not had its turn in the
    * fair queue.
    */
   reservedModel: string | undefined;
-  /** The create whose outcome is not written down: it is under way, or uncertain when its worker is gone. */
+  /** A create whose outcome is not stored: it is under way, or uncertain if its worker is gone. */
   purchaseMark: PurchaseMark | undefined;
   /** Responses known to be bought for this job in all its runs. */
   purchases: number;
@@ -28,21 +28,24 @@ export interface RunRecord {
   costNano: number | undefined;
   /** The id of the bought response, which may still be running. */
   upstreamId: string | undefined;
-  /** The response runs in the background of the upstream, so that another worker can adopt it. */
+  /** Whether the response runs in the background of the upstream, so that another worker can adopt it. */
   background: boolean;
-  /** The response was created with a stream, so that it can be followed by events again. */
+  /** Whether the response was created with a stream, so that its events can be read again. */
   streamed: boolean;
-  /** The response came from our simulator: it costs nothing, and is no usage. */
+  /** Whether the response came from our simulator: it costs nothing and is not booked as usage. */
   simulated: boolean;
   /** The sequence number of the last stream event in the event log. */
   cursor: number | undefined;
   /** When the response was created, by the worker's clock, in Unix milliseconds. */
   responseCreatedAt: number | undefined;
-  /** The last event or answered lookup of the response, by the worker's clock, in Unix milliseconds. */
+  /** The time of the last event or answered lookup, by the worker's clock, in Unix milliseconds. */
   seenAt: number | undefined;
   upstreamStatus: string | undefined;
   outputCharacters: number;
-  /** Since when the upstream has been busy with what this job builds on, in Unix milliseconds. */
+  /**
+   * Since when the upstream has been busy with the conversation that this job continues, in Unix
+   * milliseconds.
+   */
   busySince: number | undefined;
   cancelRequested: boolean;
   status: FinishedStatus | undefined;
@@ -54,21 +57,21 @@ export interface RunRecord {
 }
 
 /**
- * PurchaseMark is what a create request leaves in the record before it is sent, until its response id is
- * stored.
+ * PurchaseMark is written into the record before a create request is sent, and removed when its response id
+ * is stored.
  */
 export interface PurchaseMark {
-  /** Random, so that a late answer to an earlier create can be told apart. */
+  /** A random id that distinguishes a late answer to an earlier create from a current one. */
   fencingToken: string;
   /** When it was written, in Unix milliseconds. */
   at: number;
-  /** The sender has given up on the answer; the response id will not arrive. */
+  /** Whether the sender no longer waits for the answer, so that the response id will not arrive. */
   isAbandoned: boolean;
 }
 
-/** RunProgress are the fields that an attempt writes as it goes; `undefined` removes a field. */
+/** RunProgress has the fields that an attempt writes while it runs; `undefined` removes a field. */
 export interface RunProgress {
-  /** `undefined`: the reservation has been used, or given back. */
+  /** `undefined`: the reservation was used, or was given back. */
   reservedModel?: undefined;
   /** `undefined`: the upstream has refused the create, so nothing was bought. */
   purchaseMark?: undefined;
@@ -87,8 +90,8 @@ export interface RunProgress {
 }
 
 /**
- * Spent is a response that has ended, and its cost. The step that writes it down books it, unless it is
- * booked already.
+ * Spent is a response that has ended, and its cost. The script that stores the end also books it, unless it
+ * is booked already.
  */
 export interface Spent {
   /** undefined: the response in the record, if there is one. */
@@ -98,8 +101,8 @@ export interface Spent {
 }
 
 /**
- * RunEnd says how a run ended. `spent` is the response that ended with the run. It is null if none was
- * bought, or if the response has still to be stopped; a second call then books it.
+ * RunEnd says how a run ended. `spent` is the response that ended with the run. It is null if nothing was
+ * bought, or if the response still has to be stopped; a second call then books it.
  */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
@@ -124,7 +127,10 @@ const FIELD_NAMES: Record<keyof RunProgress, string> = {
   error: 'error',
 };
 
-/** fieldsOf returns the fields as the scripts take them: field, value, … An empty value removes its field. */
+/**
+ * fieldsOf returns the fields in the form that scripts take: field, value, … An empty value removes its
+ * field.
+ */
 export function fieldsOf(progress: RunProgress): string[] {
   return Object.entries(progress).flatMap(([name, value]) => [
     FIELD_NAMES[name as keyof RunProgress],
@@ -156,7 +162,7 @@ export function usageBookingOf(spent: Spent | null, tenant: string | undefined):
   });
 }
 
-/** Redis adds up whole numbers only, and other servers may report anything. */
+/** Redis adds only whole numbers, and other servers may report anything. */
 function wholeText(value: number): string {
   return Number.isSafeInteger(Math.round(value)) ? String(Math.round(value)) : '0';
 }
@@ -208,14 +214,14 @@ function purchaseMarkFrom(fields: ReadonlyMap<string, string>): PurchaseMark | u
 
 const HOUR_S = 3600;
 /**
- * Our records outlive BullMQ's jobs by this much, so that a listed job never lacks its record. The worker's
- * retention sweep removes both.
+ * Our records outlive BullMQ's jobs by this many seconds, so that a listed job always has its record. The
+ * worker's retention sweep removes both.
  */
 const SLACK_S = 24 * HOUR_S;
 
 /**
- * keepSeconds returns the time to live of a finished record, in seconds, for the case that no worker runs to
- * sweep it.
+ * keepSeconds returns the time to live of a finished record, in seconds. It applies only when no worker runs
+ * to sweep the record.
  */
 export function keepSeconds(retention: Retention): { completed: number; failed: number } {
   return {

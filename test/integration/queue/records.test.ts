@@ -169,7 +169,7 @@ it('a cancelled released job cannot be retried or deleted before a worker told B
   await world.queue.cancel(id);
   const refused = {
     code: 'job_not_finished',
-    message: expect.stringContaining('is cancelled, but no worker has told BullMQ yet'),
+    message: expect.stringContaining('is cancelled, but BullMQ does not know it yet'),
   };
   await Promise.all([
     expect(world.queue.retry(id)).rejects.toMatchObject(refused),
