@@ -26,7 +26,17 @@ export function oneLine(text: string): string {
   return text.replace(/\s+/gu, ' ').replace(UNPRINTABLE, '').trim();
 }
 
-/** printable does the same for a text, and keeps its lines and its indentation. */
+/**
+ * printableJson writes a value as JSON. It escapes characters that a terminal would obey and that JSON
+ * allows, so that a reader of the JSON gets the same value.
+ */
+export function printableJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(UNPRINTABLE, (character) =>
+    character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** printable makes a text safe as oneLine does, and keeps its lines and its indentation. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) =>
     character === '\n' || character === '\t' ? character : '',

@@ -62,6 +62,8 @@ interface ReservedJob {
   id: string;
   tenant: string;
   reservedModel: string;
+  /** Input and output that are reserved, in tokens. Default: 0. */
+  reservedTokens?: number;
 }
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
@@ -161,7 +163,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const started = await startFromFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap(({ id, tenant, reservedModel }) => [id, tenant, reservedModel]),
+        rest: jobs.flatMap((job) => [job.id, job.tenant, job.reservedModel, job.reservedTokens ?? 0]),
       });
       return (started as number[]).map((one) => one === 1);
     },

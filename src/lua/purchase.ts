@@ -38,7 +38,7 @@ if responseId and isBackground == '1' then return { 'purchased', redis.call('HGE
 if markedToken == fencingToken then return { 'ok', 0 } end
 if markedToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
 keepEarlierResponse()
-redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'seen_at')
+redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'streamed_bytes', 'seen_at')
 redis.call('HDEL', run, 'error', 'purchase_mark_abandoned')
 redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now)
 return { 'ok', markedToken and 1 or 0 }

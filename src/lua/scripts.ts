@@ -11,6 +11,7 @@ import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/q
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { settleEstimate, takeEstimates } from './usage.ts';
 import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
 import { forgivePause, renewLocks } from './workers/locks.ts';
@@ -35,6 +36,7 @@ export const SCRIPTS: readonly Script[] = [
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
+  ...[takeEstimates, settleEstimate],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered],
 ];

@@ -66,6 +66,13 @@ export interface ModelKeys {
    * the time of the next try (ms). Its name is also the channel that announces new ones.
    */
   readonly deletions: string;
+  /**
+   * estimates is a hash: what was booked for a response whose usage the upstream has not told yet, as JSON, by
+   * the response's id.
+   */
+  readonly estimates: string;
+  /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
+  readonly estimatesDue: string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -116,6 +123,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     tenants: `${prefix}:tenants:${queueName}`,
     outbox: `${prefix}:outbox:${queueName}`,
     deletions: `${prefix}:deletions:${queueName}`,
+    estimates: `${prefix}:estimates:${queueName}`,
+    estimatesDue: `${prefix}:estimates:${queueName}:due`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
@@ -157,6 +166,8 @@ export function modelScriptKeys(keys: ModelKeys) {
     tenants: keys.tenants,
     outbox: keys.outbox,
     deletions: keys.deletions,
+    estimates: keys.estimates,
+    estimatesDue: keys.estimatesDue,
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
 import type { FinishedStatus } from '../job/job.ts';
+import type { UpstreamHeaders } from '../job/upstream-headers.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 
@@ -18,14 +19,18 @@ export interface RunRecord {
    * fair queue.
    */
   reservedModel: string | undefined;
+  /** Input and output tokens that were reserved for the job when its turn came; 0: unknown. */
+  reservedTokens: number;
   /** A create whose outcome is not stored: it is under way, or uncertain if its worker is gone. */
   purchaseMark: PurchaseMark | undefined;
   /** Responses known to be bought for this job in all its runs. */
   purchases: number;
   /** Creates of this job in all its runs whose outcome stays unknown; `purchaseMark` is not among them. */
   uncertainPurchases: number;
-  /** Nano-dollars known to be spent on this job in all its runs; undefined: none. */
+  /** Nano-dollars spent on this job in all its runs, estimates included; undefined: none are known. */
   costNano: number | undefined;
+  /** Of how many responses the usage is estimated. */
+  estimates: number;
   /** The id of the bought response, which may still be running. */
   upstreamId: string | undefined;
   /** Whether the response runs in the background of the upstream, so that another worker can adopt it. */
@@ -42,6 +47,8 @@ export interface RunRecord {
   seenAt: number | undefined;
   upstreamStatus: string | undefined;
   outputCharacters: number;
+  /** The length of all that the response has streamed: text, reasoning, arguments of calls. */
+  streamedBytes: number;
   /**
    * Since when the upstream has been busy with the conversation that this job continues, in Unix
    * milliseconds.
@@ -85,6 +92,7 @@ export interface RunProgress {
   seenAt?: number | undefined;
   upstreamStatus?: string | undefined;
   outputCharacters?: number | undefined;
+  streamedBytes?: number;
   busySince?: number | undefined;
   error?: JobError | undefined;
 }
@@ -98,6 +106,20 @@ export interface Spent {
   responseId: string | undefined;
   usage: Usage | null;
   costNano: number | null;
+  /** What is booked in place of a usage that is unknown; undefined: an unpriced request without tokens. */
+  estimate?: Estimate | undefined;
+}
+
+/** Estimate is what a response has probably used, of which the upstream has told no usage. */
+export interface Estimate {
+  inputTokens: number;
+  outputTokens: number;
+  /** null: the price is unknown. */
+  costNano: number | null;
+  /** Whether the upstream may still say what was used, so that a worker has to look the response up. */
+  isOpen: boolean;
+  /** Sent with such a look-up. */
+  headers: UpstreamHeaders;
 }
 
 /**
@@ -123,6 +145,7 @@ const FIELD_NAMES: Record<keyof RunProgress, string> = {
   seenAt: 'seen_at',
   upstreamStatus: 'upstream_status',
   outputCharacters: 'output_characters',
+  streamedBytes: 'streamed_bytes',
   busySince: 'busy_since',
   error: 'error',
 };
@@ -146,21 +169,33 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
 
 /**
  * usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in
- * src/lua/run.ts.
+ * src/lua/usage.ts.
  */
-export function usageBookingOf(spent: Spent | null, tenant: string | undefined): string {
+export function usageBookingOf(
+  spent: Spent | null,
+  { id, tenant = '' }: { id: string; tenant: string | undefined },
+): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
+  const estimate = usage === null ? spent.estimate : undefined;
+  const now = Date.now();
+  const nano = estimate === undefined ? costNano : estimate.costNano;
   return JSON.stringify({
-    response: responseId ?? '',
-    tenant: tenant ?? '',
-    input: wholeText(usage?.input_tokens ?? 0),
+    ...{ response: responseId ?? '', tenant, job: id, usage: JSON.stringify(usage) },
+    input: wholeText(usage?.input_tokens ?? estimate?.inputTokens ?? 0),
     cached: wholeText(usage?.cached_tokens ?? 0),
-    output: wholeText(usage?.output_tokens ?? 0),
+    output: wholeText(usage?.output_tokens ?? estimate?.outputTokens ?? 0),
     reasoning: wholeText(usage?.reasoning_tokens ?? 0),
-    nano_usd: costNano === null ? '' : wholeText(costNano),
+    nano_usd: nano === null ? '' : wholeText(nano),
+    estimated: estimate === undefined ? '' : '1',
+    look_at: estimate?.isOpen ? String(now + FIRST_LOOK_MS) : '',
+    since: String(now),
+    headers: JSON.stringify(estimate?.headers ?? {}),
   });
 }
+
+/** Most upstreams know by then what a response has used that was cancelled. */
+const FIRST_LOOK_MS = 5000;
 
 /** Redis adds only whole numbers, and other servers may report anything. */
 function wholeText(value: number): string {
@@ -182,10 +217,12 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     finishedAt: number('finished_at'),
     attempt: number('attempt') ?? 0,
     reservedModel: fields.get('reserved_model'),
+    reservedTokens: number('reserved_tokens') ?? 0,
     purchaseMark: purchaseMarkFrom(fields),
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
     costNano: number('cost_nano'),
+    estimates: number('estimates') ?? 0,
     upstreamId: fields.get('upstream_id'),
     background: fields.get('background') === '1',
     streamed: fields.get('streamed') === '1',
@@ -195,6 +232,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     seenAt: number('seen_at'),
     upstreamStatus: fields.get('upstream_status'),
     outputCharacters: number('output_characters') ?? 0,
+    streamedBytes: number('streamed_bytes') ?? 0,
     busySince: number('busy_since'),
     cancelRequested: fields.has('cancel_requested_at'),
     status: fields.get('status') as FinishedStatus | undefined,

@@ -212,7 +212,7 @@ export function createRunRecordWriter({
     async save(progress, spent = null) {
       const answer = (await saveRun.run(redis, {
         keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
-        args: { lockToken, booking: usageBookingOf(spent, tenant) },
+        args: { lockToken, booking: usageBookingOf(spent, { id, tenant }) },
         rest: fieldsOf(progress),
       })) as RunAnswer;
       return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
@@ -257,7 +257,7 @@ export function createRunRecordWriter({
           newResponse: isCompleted ? JSON.stringify(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
-          booking: usageBookingOf(end.spent, tenant),
+          booking: usageBookingOf(end.spent, { id, tenant }),
         },
       });
       return requireLock(answer as FinishAnswer, id);

@@ -1,5 +1,6 @@
 import type { Pace } from '../../src/async/pace.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
+import type { Failure } from '../../src/errors/failure.ts';
 import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Spent } from '../../src/run/record.ts';
@@ -9,7 +10,7 @@ import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
-import { type Purchase, type PurchaseEvent, spentOn, spentUnseen } from './purchase.ts';
+import { estimateOf, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
 
 /** AttemptServices are what all attempts of one model share. */
 export interface AttemptServices {
@@ -59,6 +60,10 @@ export interface Attempt extends AttemptContext {
   deadlineAt: number;
   /** A response that may be running at the upstream. */
   purchase: Purchase | undefined;
+  /** Input and output tokens that were reserved for the job; 0: unknown. */
+  reservedTokens: number;
+  /** The length of all that the purchase has streamed. */
+  streamedBytes: number;
   /** The response, once it has ended and before the end of its job is stored. */
   ended: UpstreamResponse | undefined;
   /** Whether a create was sent whose outcome is unknown. */
@@ -83,6 +88,8 @@ export function startAttempt(context: AttemptContext): Attempt {
     upstreamModel: context.model.upstream,
     deadlineAt: Number.POSITIVE_INFINITY,
     purchase: undefined,
+    reservedTokens: 0,
+    streamedBytes: 0,
     ended: undefined,
     isUncertain: false,
     stopping: undefined,
@@ -112,7 +119,24 @@ export async function stopPurchase(attempt: Attempt): Promise<UpstreamResponse |
 /** spentByNow stops the response if it still runs, and returns what the attempt has spent. */
 export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
   const response = attempt.ended ?? (await stopPurchase(attempt));
-  return response === null ? spentUnseen(attempt.purchase) : spentOn(response, attempt.prices);
+  return response === null ? spentUnseen(attempt) : spentAt(response, attempt);
+}
+
+/** spentAt returns what a response of the attempt has cost that has ended. */
+export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
+  return spentOn(response, attempt.prices, estimateOf(attempt, response));
+}
+
+/**
+ * spentUnseen returns what a purchase has cost whose end was not seen, by an estimate.
+ * @param failure why it was not; with the upstream's words, the upstream has failed the response.
+ */
+export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
+  const response = attempt.purchase?.running.response;
+  if (response === undefined) return null;
+  const { id } = response;
+  const estimate = estimateOf(attempt, { id }, { hasFailed: failure?.refusal !== undefined });
+  return { responseId: id, usage: null, costNano: null, estimate };
 }
 
 /**

@@ -11,7 +11,7 @@ import { outcomeOfError } from './failed-attempt.ts';
 import { follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
-import { identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { bytesIn, estimateOf, identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
 
 /**
  * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
@@ -38,25 +38,27 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
 /** Reads the record, and returns the outcome of a job that needs no attempt. */
 async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: Outcome }> {
   const { state, record } = await attempt.writer.begin(attempt.attemptsMade);
+  attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
+  attempt.reservedTokens = record.reservedTokens;
   if (record.status !== 'completed') await bookLostResponse(record, attempt);
   // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
   attempt.purchase = purchaseToAdopt(record);
+  if (attempt.purchase !== undefined) attempt.streamedBytes = record.streamedBytes;
   if (state === 'finished') return { record, outcome: await repeatEnd(record, attempt) };
   if (record.cancelRequested) throw new Interruption('cancelled');
-  attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   return { record };
 }
 
-/** Books a foreground response that was lost with its worker: it was bought, but its usage stays unknown. */
-async function bookLostResponse(
-  { upstreamId, background }: RunRecord,
-  { writer }: Pick<Attempt, 'writer'>,
-): Promise<void> {
+/** Books a foreground response that was lost with its worker: it was bought, and its usage is estimated. */
+async function bookLostResponse(record: RunRecord, attempt: Attempt): Promise<void> {
+  const { upstreamId, background, streamedBytes } = record;
   if (upstreamId === undefined || background) return;
-  await writer.save({ upstreamId: undefined }, { responseId: upstreamId, usage: null, costNano: null });
+  const estimate = estimateOf({ ...attempt, streamedBytes }, { id: upstreamId });
+  const spent = { responseId: upstreamId, usage: null, costNano: null, estimate };
+  await attempt.writer.save({ upstreamId: undefined }, spent);
 }
 
 /**
@@ -114,7 +116,8 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
-    eventLogWriter.add(event, progress);
+    attempt.streamedBytes += bytesIn(event);
+    eventLogWriter.add(event, { ...progress, streamedBytes: attempt.streamedBytes });
   };
   try {
     const response = await follow(running, {
@@ -141,7 +144,10 @@ async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<O
   const { model, upstreamModel, prices } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
   return writeDown(
-    endFrom(withoutFencingToken(response), prices, { fallbackFrom, simulated }),
+    endFrom(withoutFencingToken(response), prices, {
+      ...{ fallbackFrom, simulated },
+      estimate: estimateOf(attempt, response),
+    }),
     attempt.writer,
   );
 }

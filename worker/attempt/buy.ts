@@ -82,6 +82,7 @@ async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promi
   const body = lostResponses === undefined ? job.body : withFencingToken(job.body, fencingToken);
   const running = await create({ ...job, body }, attempt, onSlow);
   attempt.purchase = newPurchase(running, Date.now());
+  attempt.streamedBytes = 0;
   await keep(attempt.purchase, fencingToken, attempt);
   return attempt.purchase;
 }

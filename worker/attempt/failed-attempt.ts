@@ -11,9 +11,8 @@ import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
-import { type Attempt, spentByNow, stopPurchase } from './attempt-state.ts';
+import { type Attempt, spentAt, spentByNow, spentUnseen, stopPurchase } from './attempt-state.ts';
 import { type Outcome, writeDown } from './outcome.ts';
-import { spentOn, spentUnseen } from './purchase.ts';
 
 /**
  * outcomeOfError turns the error that ended an attempt into the attempt's outcome, and stores it. It rethrows
@@ -71,8 +70,8 @@ async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> 
  * shows readers why it begins again.
  */
 async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outcome> {
-  const { writer, ended, purchase, prices, alias } = attempt;
-  const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
+  const { writer, ended, alias } = attempt;
+  const spent = ended === undefined ? spentUnseen(attempt, failure) : spentAt(ended, attempt);
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
   await writer.save({ ...RESPONSE_GONE, reservedModel: undefined, error }, spent);
   await stopPurchase(attempt);
@@ -138,9 +137,9 @@ const CREATE_ABANDONED: RunProgress = { purchaseMarkAbandoned: true };
 const RESPONSE_GONE: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 
 async function brokenOff(failure: Failure, attempt: Attempt): Promise<Outcome> {
-  const { ended, purchase, prices } = attempt;
+  const { ended } = attempt;
   const isRunning = maybeStillRunning(failure, attempt);
-  const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
+  const spent = ended === undefined ? spentUnseen(attempt, failure) : spentAt(ended, attempt);
   const outcome = await failed(failure, spent, attempt, isRunning ? {} : RESPONSE_GONE);
   // Only now is it certain that no other worker follows the response.
   if (!isRunning || isEnd(outcome)) await stopPurchase(attempt);

@@ -9,7 +9,7 @@ import {
   serviceTierOf,
   type UpstreamResponse,
 } from '../../src/responses/response.ts';
-import type { RunEnd, RunRecord, Spent } from '../../src/run/record.ts';
+import type { Estimate, RunEnd, RunRecord, Spent } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
@@ -40,17 +40,24 @@ export type Outcome =
   /** Another worker holds the job, so this one writes nothing. */
   | { kind: 'lost' };
 
+export interface EndOptions {
+  /** The upstream model that was the first choice, when another one has answered. */
+  fallbackFrom?: string | null;
+  /** The simulator has answered, which costs nothing. */
+  simulated?: boolean;
+  /** What is booked when the response tells no usage. */
+  estimate?: Estimate | undefined;
+}
+
 /**
  * endFrom returns what the end of a response means for its job. An answer that was cut short is still an
  * answer; it gets its reason.
- * @param options.fallbackFrom the upstream model that was the first choice, when a fallback has answered.
- * @param options.simulated whether the simulator has answered, which costs nothing.
  * @throws {Failure} when the response ended without an answer.
  */
 export function endFrom(
   response: UpstreamResponse,
   prices: PriceList,
-  { fallbackFrom = null, simulated = false }: { fallbackFrom?: string | null; simulated?: boolean } = {},
+  { fallbackFrom = null, simulated = false, estimate }: EndOptions = {},
 ): RunEnd {
   if (response.status === 'failed') {
     const { code, message, ...rest } = response.error ?? {};
@@ -66,7 +73,7 @@ export function endFrom(
       `Response ${response.id} was cancelled at the upstream, not by this queue`,
     );
   }
-  const spent = spentOn(response, prices);
+  const spent = spentOn(response, prices, estimate);
   const answer = answerOf(response);
   return {
     status: 'completed',

@@ -1,7 +1,11 @@
+import { needOf } from '../../src/job/token-estimate.ts';
+import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
+import type { ResponseEvent } from '../../src/responses/event.ts';
+import { isFields } from '../../src/responses/output-item-fields.ts';
 import { serviceTierOf, type UpstreamResponse, usageOf } from '../../src/responses/response.ts';
-import type { RunRecord, Spent } from '../../src/run/record.ts';
+import type { Estimate, RunRecord, Spent } from '../../src/run/record.ts';
 import type { PriceList } from '../../src/usage/price.ts';
-import type { RunningResponse } from '../upstream/running-response.ts';
+import { hasEnded, isUnnamed, type RunningResponse } from '../upstream/running-response.ts';
 
 /** Purchase is a response that was paid for, and how far it has been followed. */
 export interface Purchase {
@@ -58,19 +62,71 @@ export function identityOf({ running: { response, background, streamed, simulate
   };
 }
 
-/** spentOn returns what an ended response has cost, by the usage, model and service tier that it reports. */
-export function spentOn(response: UpstreamResponse, prices: PriceList): Spent {
+/**
+ * spentOn returns what an ended response has cost, by the usage, model and service tier that it reports.
+ * @param estimate what is booked when the response tells no usage.
+ */
+export function spentOn(
+  response: UpstreamResponse,
+  prices: PriceList,
+  estimate: Estimate | undefined = undefined,
+): Spent {
   const usage = usageOf(response);
   const serviceTier = serviceTierOf(response);
   const costNano =
     response.model === undefined
       ? null
       : prices.costOf({ upstreamModel: response.model, usage, serviceTier });
-  return { responseId: response.id, usage, costNano };
+  return { responseId: response.id, usage, costNano, ...(usage === null && { estimate }) };
 }
 
-/** spentUnseen returns the cost of a purchase whose end was not seen: it was bought, at an unknown cost. */
-export function spentUnseen(purchase: Purchase | undefined): Spent | null {
-  if (purchase === undefined) return null;
-  return { responseId: purchase.running.response.id, usage: null, costNano: null };
+/** Estimated is what an estimate is made of. */
+export interface Estimated {
+  /** The job's data, unchecked. */
+  data: unknown;
+  upstreamModel: string;
+  prices: PriceList;
+  /** Input and output tokens; 0: unknown. */
+  reservedTokens: number;
+  /** The length of all that the response has streamed. */
+  streamedBytes: number;
+}
+
+/**
+ * estimateOf returns what a response has probably used: what was reserved for it or what it has streamed,
+ * whichever is more.
+ * @param response as the upstream left it; only its id is needed when its end was not seen.
+ * @param options.hasFailed the upstream says that the response has failed.
+ * @returns undefined for a response that the upstream has failed: upstreams do not bill those.
+ */
+export function estimateOf(
+  { data, upstreamModel, prices, reservedTokens, streamedBytes }: Estimated,
+  response: UpstreamResponse,
+  { hasFailed = response.status === 'failed' }: { hasFailed?: boolean } = {},
+): Estimate | undefined {
+  if (hasFailed) return undefined;
+  const { input: inputTokens, tier: serviceTier = null } = needOf(bodyIn(data));
+  const streamed = Math.ceil(streamedBytes / BYTES_PER_TOKEN);
+  const outputTokens = Math.max(reservedTokens - inputTokens, streamed, 0);
+  const isFinal = hasEnded(response) && response.status !== 'cancelled';
+  return {
+    inputTokens,
+    outputTokens,
+    costNano: prices.expectedCostOf({ upstreamModel, inputTokens, outputTokens, serviceTier }),
+    isOpen: !isFinal && !isUnnamed(response),
+    headers: upstreamHeadersIn(data),
+  };
+}
+
+/** English text has as many bytes as characters. Other scripts have more of both, and more tokens. */
+const BYTES_PER_TOKEN = 4;
+
+function bodyIn(data: unknown): Record<string, unknown> {
+  if (!isFields(data)) return {};
+  return isFields(data['request']) ? data['request'] : data;
+}
+
+/** bytesIn returns how much of an answer an event tells. Audio is billed by its length in time. */
+export function bytesIn({ type, delta }: ResponseEvent): number {
+  return typeof delta === 'string' && type !== 'response.audio.delta' ? Buffer.byteLength(delta) : 0;
 }

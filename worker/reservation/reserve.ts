@@ -69,10 +69,14 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
     evenIfGone: source === sources.at(-1),
     most: options.most ?? jobs.length,
   });
-  const reserved = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
+  const tokens = new Map(tenants.allowed.map((job, i) => [job, answers[i]]));
+  const reserved = tenants.allowed.filter((job) => typeof tokens.get(job) === 'number');
   const { admitted, giveBack } = await tenants.admit(reserved);
   const starts = await fairQueue.start(
-    admitted.map(({ id, tenant }) => ({ id, tenant, reservedModel: source.name })),
+    admitted.map((job) => ({
+      ...{ id: job.id, tenant: job.tenant, reservedModel: source.name },
+      reservedTokens: Number(tokens.get(job)),
+    })),
   );
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
   const unused = idsOf(reserved.filter((job) => !started.has(job)));

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
@@ -15,7 +14,7 @@ import {
   retryableFrom,
 } from './errors.ts';
 import { parsed } from './refusal-body.ts';
-import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
+import { hasEnded, type RunningResponse, type StreamEvent, unnamedId } from './running-response.ts';
 import { endOf } from './stream-events.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
@@ -277,7 +276,7 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
 function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
   const { id } = response;
   if (typeof id === 'string' && id !== '') return { ...response, id };
-  return { ...response, id: `resp_unnamed_${randomUUID().replaceAll('-', '')}` };
+  return { ...response, id: unnamedId() };
 }
 
 async function* beginningWith(

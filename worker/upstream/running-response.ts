@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';
@@ -33,6 +34,17 @@ export interface RunningResponse {
   events?: AsyncGenerator<StreamEvent>;
 }
 
+const UNNAMED = 'resp_unnamed_';
+
+/** unnamedId returns an id for a response that the upstream gave none. It cannot be looked up. */
+export function unnamedId(): string {
+  return `${UNNAMED}${randomUUID().replaceAll('-', '')}`;
+}
+
+/** isUnnamed says whether the upstream has given the response no id. */
+export function isUnnamed({ id }: UpstreamResponse): boolean {
+  return id.startsWith(UNNAMED);
+}
 const FINAL: ReadonlySet<string> = new Set(['completed', 'failed', 'incomplete', 'cancelled']);
 const RUNNING: ReadonlySet<string> = new Set(['queued', 'in_progress']);
 

@@ -27,7 +27,10 @@ const get = (path: string): Promise<Answer> => call(instance.url, 'GET', path);
 
 /** Everything that a view of that status has, and nothing else. */
 function base(id: string, question: string): Record<string, unknown> {
-  const spent = { purchases: 1, uncertain_purchases: 0, cost_usd: null, simulated: false };
+  const spent = {
+    ...{ purchases: 1, uncertain_purchases: 0 },
+    ...{ cost_usd: null, cost_estimated: false, simulated: false },
+  };
   return { id, model: 'o3', tenant: null, question, created_at: iso, attempt: 1, max_attempts: 5, ...spent };
 }
 const cost = { cost_usd: expect.any(Number) };
@@ -185,6 +188,7 @@ it('an active job shows its progress; after a cancel it stays cancelled, and the
   const view = {
     ...base(id, 'For ever?'),
     ...ended,
+    ...{ ...cost, cost_estimated: true },
     status: 'cancelled',
     upstream_id: job.upstream_id,
     usage: null,
