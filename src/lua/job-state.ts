@@ -96,6 +96,7 @@ local function freshFields()
   if kept[4] then keep('cost_nano', kept[4]) end
   if kept[5] then keep('simulated', kept[5]) end
   if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end
+  if kept[3] or kept[5] then keep('uncertain_mark', kept[3] or kept[5]) end
   return fields
 end
 `,

@@ -24,6 +24,8 @@ export interface AttemptServices {
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  /** How long a worker that lives may take to take back a job whose lock it has lost, in milliseconds. */
+  takeBackMs: number;
 }
 
 /** AttemptContext is all that one attempt needs. Nothing of it is BullMQ's. */

@@ -12,6 +12,7 @@ import { follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { waitForFollower } from './uncertain-purchase.ts';
 
 /**
  * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
@@ -38,7 +39,7 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
 /** Reads the record, and returns the outcome of a job that needs no attempt. */
 async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: Outcome }> {
   const { state, record } = await attempt.writer.begin(attempt.attemptsMade);
-  if (record.status !== 'completed') await bookLostResponse(record, attempt);
+  if (record.status !== 'completed') await loseForegroundResponse(record, attempt);
   // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given
   // back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
@@ -51,13 +52,16 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   return { record };
 }
 
-/** Books a foreground response that went down with its worker: it was bought, and its usage stays unknown. */
-async function bookLostResponse(
-  { upstreamId, background }: RunRecord,
-  { writer }: Pick<Attempt, 'writer'>,
-): Promise<void> {
+/**
+ * Books a foreground response that went down with its worker: it was bought, and its usage stays unknown.
+ * @throws {LockLostError} when its worker lives and takes the job back.
+ */
+async function loseForegroundResponse(record: RunRecord, attempt: Attempt): Promise<void> {
+  const { upstreamId, background, status, cancelRequested } = record;
   if (upstreamId === undefined || background) return;
-  await writer.save({ upstreamId: undefined }, { responseId: upstreamId, usage: null, costNano: null });
+  if (status === undefined && !cancelRequested) await waitForFollower(attempt);
+  const spent = { responseId: upstreamId, usage: null, costNano: null };
+  await attempt.writer.save({ upstreamId: undefined }, spent);
 }
 
 /** The outcome of a job that has no reservation. A job that can never run need not wait for one. */

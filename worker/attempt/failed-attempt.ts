@@ -105,6 +105,7 @@ async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<
     case 'deadline':
       return failed(tooLate(reason, attempt), await spentByNow(attempt), attempt);
     case 'shutdown':
+      await giveUpForeground(attempt);
       return { kind: 'released' };
     case 'lock lost':
       return { kind: 'lost' };
@@ -113,6 +114,12 @@ async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<
       throw new Error(`unknown interruption ${String(never)}`);
     }
   }
+}
+
+/** A response in the foreground ends here: the next worker need not wait for a sign of this one. */
+async function giveUpForeground({ purchase, ended, writer, prices }: Attempt): Promise<void> {
+  if (purchase?.running.background !== false) return;
+  await writer.save(RESPONSE_GONE, ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices));
 }
 
 function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Attempt): TerminalError {

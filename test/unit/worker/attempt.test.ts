@@ -74,6 +74,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
         done.push(`store ${upstreamId}`);
         return answers.store?.() ?? 'ok';
       },
+      takeBack: async () => false,
       eventLog: async () => ({ entries: [], purchase: 0 }),
       save: async (progress, spent) => {
         if (spent) booked.push(spent);
@@ -93,6 +94,7 @@ function attemptOf(known: Partial<RunRecord> = {}, answers: Answers = {}, policy
     lostResponses: undefined,
     active: createActiveAttempt(),
     eventLogPace: createPace(2000),
+    takeBackMs: 1000,
     reservation: {
       renew: async () => {},
       giveBack: async () => {},
