@@ -16,7 +16,7 @@ import { type ActiveAttempt, createActiveAttempts, listenForCancels } from './at
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import type { PurchaseEvent } from './attempt/purchase.ts';
+import { estimateOf, type PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
@@ -188,6 +188,25 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     await cancelJob(redis, { queue, bullId: id, reading }, keepSeconds(options.retention).failed);
   };
 
+  /**
+   * BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record
+   * follows. The worker that knew the response is gone. What was running was bought.
+   */
+  const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
+    const writer = writerOf(job, '');
+    const { reservedModel: upstreamModel = config.upstream, upstreamId, ...record } = await writer.read();
+    const { data } = job;
+    const estimate =
+      upstreamId === undefined
+        ? undefined
+        : estimateOf({ ...record, data, upstreamModel, prices: options.prices }, { id: upstreamId });
+    await writer.finish({
+      status: 'failed',
+      error: bullmqError(message),
+      spent: { responseId: undefined, usage: null, costNano: null, estimate },
+    });
+  };
+
   const bullmq = {
     connection: redis,
     prefix,
@@ -232,7 +251,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       endIfCancelled(job).catch(onError);
     }
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
-    endForBullmq(writerOf(job, ''), error).catch(onError);
+    endForBullmq(job, error).catch(onError);
     reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
@@ -255,17 +274,4 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       worker.close(true).catch(onError);
     },
   };
-}
-
-/**
- * BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record
- * follows.
- */
-async function endForBullmq(writer: RunRecordWriter, { message }: Error): Promise<void> {
-  await writer.finish({
-    status: 'failed',
-    error: bullmqError(message),
-    // The worker that knew the response is gone. What was running was bought.
-    spent: { responseId: undefined, usage: null, costNano: null },
-  });
 }

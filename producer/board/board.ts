@@ -151,7 +151,7 @@ class BoardDeliveries extends BullMQAdapter {
   }
 
   override getJobStatuses(): JobStatus[] {
-    return ['active', 'waiting', 'completed', 'failed', 'delayed'];
+    return ['active', 'waiting', 'prioritized', 'completed', 'failed', 'delayed'];
   }
 }
 

@@ -9,11 +9,11 @@ import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limit
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * DISPATCHER_LOOKS_EVERY_MS is how often a dispatcher looks at the queue at least, because a signal may be
- * lost while a connection is away. A due time later than this needs no signal.
+ * DISPATCHER_LOOKS_EVERY_MS is the longest time between two looks of a dispatcher at the queue, because a
+ * signal may be lost while a connection is away. A job that is due later than this needs no signal.
  */
 export const DISPATCHER_LOOKS_EVERY_MS = 1000;
-/** The status expires when no dispatcher has renewed it for this long. */
+/** The status expires after this time, in milliseconds, if no dispatcher renews it. */
 const STATUS_EXPIRES_MS = 5000;
 
 /** QueuedJob is a job that waits for its turn. */
@@ -40,14 +40,15 @@ export interface NextJob {
 
 /**
  * GiveBackTarget is the place to which a worker gives back a job: before all other waiting jobs (`first`),
- * into the fair queue, or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
+ * into the fair queue, or into the fair queue at a later time, `dueAt` (Unix milliseconds). `held` is such a
+ * delay without a failed attempt.
  */
 export type GiveBackTarget =
   | { kind: 'first' }
   | { kind: 'fair-queue' }
   | { kind: 'delayed' | 'held'; dueAt: number; failedReason: string };
 
-/** BoardRoom is how many jobs may start by what was set on Bull Board. */
+/** BoardRoom is how many jobs may start under the settings of Bull Board. */
 export interface BoardRoom {
   /** Infinity: any number. */
   room: number;
@@ -61,6 +62,8 @@ interface ReservedJob {
   id: string;
   tenant: string;
   reservedModel: string;
+  /** Input and output that are reserved, in tokens. Default: 0. */
+  reservedTokens?: number;
 }
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
@@ -73,8 +76,8 @@ export interface FairQueue {
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
-   * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers
-   * pass over an entry without a job.
+   * announce wakes the dispatchers after jobs were added. Call it once BullMQ has the jobs too: dispatchers
+   * skip an entry without a job.
    */
   announce(): Promise<void>;
   /**
@@ -91,15 +94,15 @@ export interface FairQueue {
     jobs: NextJob[];
   }>;
   /**
-   * start starts jobs that have a reservation, as many as Bull Board allows; `reservedModel` is the upstream
+   * start starts jobs that have a reservation, as many as Bull Board allows. `reservedModel` is the upstream
    * model whose quota is reserved.
    *
-   * @returns for each job whether it was still in the queue and has started.
+   * @returns for each job whether it has started. A job that has left the queue does not start.
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /**
-   * pauseTenant lets a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant, while
-   * others start. `reason` is a sentence, or SLOTS_TAKEN.
+   * pauseTenant makes a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant. The
+   * jobs of other tenants start meanwhile. `reason` is a sentence, or SLOTS_TAKEN.
    */
   pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
   /** resumeTenant ends a tenant's pause. @returns whether it was paused. */
@@ -160,7 +163,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const started = await startFromFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap(({ id, tenant, reservedModel }) => [id, tenant, reservedModel]),
+        rest: jobs.flatMap((job) => [job.id, job.tenant, job.reservedModel, job.reservedTokens ?? 0]),
       });
       return (started as number[]).map((one) => one === 1);
     },

@@ -42,7 +42,7 @@ if markedToken then
   redis.call('HSET', run, 'uncertain_mark', markedToken)
 end
 keepEarlierResponse()
-redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'seen_at')
+redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'streamed_bytes', 'seen_at')
 redis.call('HDEL', run, 'error', 'purchase_mark_abandoned')
 redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now)
 return { 'ok', markedToken and 1 or 0 }

@@ -11,7 +11,8 @@ import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/q
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
-import { rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
+import { settleEstimate, takeEstimates } from './usage.ts';
+import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
 import { forgivePause, renewLocks } from './workers/locks.ts';
 
@@ -34,7 +35,8 @@ export const SCRIPTS: readonly Script[] = [
     quotaAnswered,
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
-  ...[rememberOpenAiEvent, removeFromOutbox, takeDeletions],
+  ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
+  ...[takeEstimates, settleEstimate],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered],
 ];

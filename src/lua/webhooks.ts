@@ -33,6 +33,49 @@ if redis.call('ZSCORE', outbox, id) == endedAt then redis.call('ZREM', outbox, i
 });
 
 /**
+ * deliveryTurn returns the turn of a tenant's next webhook as a priority of BullMQ, by start-time fair
+ * queueing: the lowest is delivered first. A tenant with a thousand waiting webhooks delays another one's
+ * first by a single delivery. The virtual time is the priority of the first waiting webhook, or the latest
+ * turn when none waits. When none has waited or been enqueued for ten seconds, turns begin again at 0, which
+ * is no priority in BullMQ.
+ *
+ * A crash between this and the enqueueing leaves an unused turn, which costs the tenant one delivery. When
+ * there were `last` turns without such ten seconds, all further webhooks are delivered in the order of their
+ * enqueueing.
+ *
+ * Keys: `wait`, `prioritized` (BullMQ's), `turns` (hash: `latest` turn, `at` which time in seconds, and
+ * `next:<tenant>`).
+ */
+export const deliveryTurn = defineScript({
+  name: 'webhooks.turn',
+  keys: ['wait', 'prioritized', 'turns'],
+  args: ['tenant', 'last'],
+  lua: /* lua */ `
+local MOST_FIELDS, PER_PRIORITY, IDLE_S = 1000, 4294967296, 10
+local first = redis.call('ZRANGE', prioritized, 0, 0, 'WITHSCORES')[2]
+local time = tonumber(redis.call('TIME')[1])
+local isEmpty = not first and redis.call('LLEN', wait) == 0
+local at = tonumber(redis.call('HGET', turns, 'at')) or 0
+if isEmpty and time - at >= IDLE_S then redis.call('DEL', turns) end
+local latest = tonumber(redis.call('HGET', turns, 'latest')) or 0
+local now = first and math.floor(tonumber(first) / PER_PRIORITY) or isEmpty and latest or 0
+if redis.call('HLEN', turns) > MOST_FIELDS then
+  local all = redis.call('HGETALL', turns)
+  for i = 1, #all, 2 do
+    local isNext = string.sub(all[i], 1, 5) == 'next:'
+    if isNext and tonumber(all[i + 1]) <= now then redis.call('HDEL', turns, all[i]) end
+  end
+end
+local turn = math.max(now, tonumber(redis.call('HGET', turns, 'next:' .. tenant)) or 0)
+turn = math.min(turn, tonumber(last))
+local function text(number) return string.format('%.0f', number) end
+redis.call('HSET', turns,
+  'latest', text(math.max(turn, latest)), 'at', text(time), 'next:' .. tenant, text(turn + 1))
+return turn
+`,
+});
+
+/**
  * rememberOpenAiEvent stores that a response has ended and announces it, once for each webhook: OpenAI sends
  * a webhook again until it gets an answer. Both happen in one step, so that neither can happen without the
  * other.

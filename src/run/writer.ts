@@ -25,7 +25,8 @@ import {
 } from './record.ts';
 
 /**
- * The size of one job's event log. A reader of a larger answer gets the rest from the response, at the end.
+ * The size limit of one job's event log. A reader of a larger answer gets the rest from the response, at the
+ * end.
  */
 const MOST_LOG_BYTES = 8 * 1024 * 1024;
 
@@ -40,8 +41,8 @@ export class LockLostError extends Error {
 }
 
 /**
- * RunRecordWriter writes the record of one job for one attempt, which proves by its lock token that it may, and
- * takes a lost lock back by its purchase where that is possible (see `PurchaseHold`).
+ * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that it may. If
+ * the lock is lost, the attempt may take it back by its purchase (see `PurchaseHold`).
  */
 export interface RunRecordWriter {
   /**
@@ -51,27 +52,27 @@ export interface RunRecordWriter {
    * @throws {LockLostError}
    */
   begin(attemptsMade: number): Promise<Begun>;
-  /** read returns the record as it is now, with or without the lock. */
+  /** read returns the record as it is now. It needs no lock. */
   read(): Promise<RunRecord>;
   /**
-   * markPurchase writes the purchase mark: a create is about to be sent. An earlier mark counts as an
-   * uncertain purchase from now on.
+   * markPurchase writes the purchase mark. Call it right before a create is sent. If there is an earlier
+   * mark, its create counts as an uncertain purchase from now on.
    *
    * @throws {LockLostError}
    */
   markPurchase(fencingToken: string): Promise<MarkedPurchase>;
   /**
-   * storePurchase writes down the response that a create has bought, with or without the lock.
+   * storePurchase stores the response that a create has bought. It needs no lock.
    *
-   * @returns `superseded`: not written, because another create was sent since. Otherwise written.
-   * @throws {LockLostError} when it is written, and another worker will follow the response.
+   * @returns `superseded`: not stored, because another create was sent since. Any other answer: stored.
+   * @throws {LockLostError} when the response is stored, but another worker will follow it.
    */
   storePurchase(fencingToken: string, bought: Bought): Promise<StorePurchaseAnswer>;
   takeBack: PurchaseHold['takeBack'];
   /**
    * save writes fields of the record.
    *
-   * @param spent a response that has ended without ending the job; null: none has.
+   * @param spent a response that has ended without ending the job; null: none.
    * @throws {LockLostError}
    */
   save(progress: RunProgress, spent?: Spent | null): Promise<{ cancelRequested: boolean }>;
@@ -97,8 +98,8 @@ export interface RunRecordWriter {
 }
 
 /**
- * Begun is the record at the beginning of an attempt. `unreserved`: the job has to wait for its turn in the
- * fair queue first. `finished`: the job has its final status already.
+ * Begun is the record at the beginning of an attempt. `unreserved`: the job first has to wait for its turn in
+ * the fair queue. `finished`: the job already has its final status.
  */
 export interface Begun {
   state: 'open' | 'unreserved' | 'finished';
@@ -106,13 +107,13 @@ export interface Begun {
 }
 
 /**
- * NewEntry is an entry of the event log: events as a `LogBatch` writes them, or the reason why another
+ * NewEntry is a new entry of the event log: events as a `LogBatch` writes them, or the reason why another
  * attempt begins.
  */
 export type NewEntry = { events: string } | { reason: string };
 
 /**
- * MarkedPurchase says whether the create may be sent. `ok`: it may; `replaced` when it replaced the mark of
+ * MarkedPurchase says whether the create may be sent. `ok`: it may. `replaced`: its mark replaced the mark of
  * an earlier create, whose outcome stays unknown. `purchased`: the response id of an earlier create has
  * arrived after all.
  */
@@ -157,7 +158,7 @@ export function createRunRecordWriter({
   usageKey,
   keepSeconds,
 }: RunRecordWriterOptions): RunRecordWriter {
-  // Not the lock token: BullMQ may give a worker the same job again with the same token.
+  // Entries need an id of their own: BullMQ may give a worker the same job again with the same lock token.
   const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
@@ -232,7 +233,7 @@ export function createRunRecordWriter({
       const answer = await asOwner<RunAnswer>(() =>
         saveRun.run(redis, {
           keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
-          args: { lockToken, booking: usageBookingOf(spent, tenant) },
+          args: { lockToken, booking: usageBookingOf(spent, { id, tenant }) },
           rest: fieldsOf(progress),
         }),
       );
@@ -280,7 +281,7 @@ export function createRunRecordWriter({
           newResponse: isCompleted ? JSON.stringify(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
-          booking: usageBookingOf(end.spent, tenant),
+          booking: usageBookingOf(end.spent, { id, tenant }),
         },
       };
       return asOwner<FinishAnswer>(() => finishRun.run(redis, call));

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Queue } from 'bullmq';
 import { z } from 'zod';
 import type { FinishedJob } from '../job/view.ts';
+import { deliveryTurn } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';
 
 /**
@@ -14,6 +15,8 @@ export const delivery = z.object({
   body: z.string(),
   /** The id of the finished job. */
   job: z.string(),
+  /** The tenant of that job; '' or undefined for none. */
+  tenant: z.string().optional(),
 });
 export type Delivery = z.infer<typeof delivery>;
 export type DeliveryQueue = Queue<Delivery>;
@@ -31,6 +34,8 @@ const KEPT_EVENTS = 1000;
  */
 const DELIVERED_KEPT_MS = 24 * 3_600_000;
 const CLEANED_AT_ONCE = 1000;
+/** The largest priority of BullMQ 6.7.0. */
+const LAST_TURN = 2_097_152;
 
 export function createDeliveryQueue(
   redis: RedisClient,
@@ -47,21 +52,32 @@ export function createDeliveryQueue(
 }
 
 /**
- * enqueueDelivery enqueues the webhook of a job's end. A second call for the same end does nothing while the
- * first is kept.
+ * enqueueDelivery enqueues the webhook of a job's end, with its turn among the tenants as its priority. A
+ * second call for the same end does nothing while the first is kept.
  */
 export async function enqueueDelivery(
+  redis: RedisClient,
   deliveries: DeliveryQueue,
   job: FinishedJob,
   { url, maxAttempts }: { url: string; maxAttempts: number },
 ): Promise<void> {
   const type = `job.${job.status}`;
   const body = JSON.stringify({ type, timestamp: job.finished_at, data: job });
+  const tenant = job.tenant ?? '';
+  const priority = await deliveryTurn.run(redis, {
+    keys: {
+      wait: deliveries.toKey('wait'),
+      prioritized: deliveries.toKey('prioritized'),
+      turns: deliveries.toKey('turns'),
+    },
+    args: { tenant, last: LAST_TURN },
+  });
   await deliveries.add(
     `${type} · ${job.id}`,
-    { url, body, job: job.id },
+    { url, body, job: job.id, tenant },
     {
       jobId: webhookIdOf(job),
+      priority: Number(priority),
       attempts: maxAttempts,
       backoff: { type: DELIVERY_BACKOFF },
       // The error's message has the receiver's answer. A stack trace of our code would add nothing.

@@ -57,12 +57,12 @@ export async function outboxEntries(
  * this read and the removal of the entry, the removal leaves the entry in place.
  */
 export async function passOn(
-  { queue, deliveries, maxAttempts }: Omit<OutboxDrain, 'redis'>,
+  { redis, queue, deliveries, maxAttempts }: OutboxDrain,
   { id }: OutboxEntry,
 ): Promise<void> {
   const reading = await queue.read(id);
   if (reading?.webhook === undefined || !isFinishedJob(reading.view)) return;
-  await enqueueDelivery(deliveries, reading.view, { url: reading.webhook, maxAttempts });
+  await enqueueDelivery(redis, deliveries, reading.view, { url: reading.webhook, maxAttempts });
 }
 
 /** takeOut removes the entry of a webhook that is enqueued. */

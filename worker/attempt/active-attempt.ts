@@ -4,7 +4,7 @@ import type { ModelKeys } from '../../src/redis/keys.ts';
 /** InterruptionReason says why an attempt stops before its response has ended. */
 export type InterruptionReason = 'cancelled' | 'shutdown' | 'lock lost' | 'timeout' | 'deadline';
 
-/** Interruption is the reason with which the signal of an attempt aborts. */
+/** Interruption is the error with which the signal of an attempt aborts. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
   readonly reason: InterruptionReason;
@@ -15,23 +15,23 @@ export class Interruption extends Error {
 }
 
 /**
- * ActiveAttempt lets the rest of the worker stop an attempt.
+ * ActiveAttempt lets other parts of the worker stop an attempt.
  *
- * A shutdown asks twice. `requestStop` stops an attempt that loses nothing by it: one that has bought
- * nothing, or whose response another worker can adopt. The answer of a foreground response would be lost, so
- * such an attempt goes on until `interrupt('shutdown')`.
+ * A shutdown has two steps. `requestStop` stops an attempt that loses nothing: one that has bought nothing,
+ * or whose response another worker can adopt. The answer of a foreground response would be lost, so such an
+ * attempt goes on until `interrupt('shutdown')`.
  */
 export interface ActiveAttempt {
   /** Aborts with an `Interruption`. */
   readonly signal: AbortSignal;
-  /** Aborts together with `signal`, and already at `requestStop`: for waits that lose nothing by ending. */
+  /** Aborts together with `signal`, or earlier at `requestStop`: for waits that can end without a loss. */
   readonly stopRequested: AbortSignal;
   /** The first reason stands; later calls do nothing. */
   interrupt(reason: InterruptionReason): void;
   requestStop(): void;
   /** Says that another worker may have the job. Interrupts the attempt, unless it can take the job back. */
   loseLock(): void;
-  /** Call it before each create. @throws {Interruption} when the attempt is to stop. */
+  /** Call it before each create. @throws {Interruption} when the attempt has to stop. */
   assertMayCreate(): void;
   /** Call it once another worker could adopt the response. */
   markAdoptable(): void;
@@ -92,7 +92,7 @@ export interface ActiveAttempts {
   interrupt(id: string, reason: InterruptionReason): void;
   loseLock(id: string): void;
   interruptAll(reason: InterruptionReason): void;
-  /** Calls `requestStop` of each attempt, also of those that begin later. */
+  /** Calls `requestStop` on each attempt, including those that begin later. */
   requestStop(): void;
   isStopRequested(): boolean;
   /** Whether any attempt has unrecoverable work. */
@@ -131,15 +131,15 @@ export function createActiveAttempts(): ActiveAttempts {
 /** CancelListener interrupts the attempts whose jobs are cancelled. */
 export interface CancelListener {
   /**
-   * Interrupts those of the given jobs whose record carries a cancel mark, because a message may have been
-   * lost.
+   * Interrupts those of the given jobs whose record has a cancel mark, because the message of a cancel may
+   * have been lost.
    */
   checkMarks(ids: readonly string[]): Promise<void>;
 }
 
 /**
- * listenForCancels interrupts attempts as the jobs of one model are cancelled. The mark in the run record is
- * what counts. The message only makes it quick, and is lost while the connection is away.
+ * listenForCancels interrupts attempts when the jobs of one model are cancelled. A cancel is a mark in the
+ * run record. The message only makes it quick, and is lost while there is no connection.
  */
 export function listenForCancels(
   redis: RedisClient,

@@ -1,9 +1,10 @@
-import { type Job, UnrecoverableError, WaitingError } from 'bullmq';
+import { DelayedError, type Job, UnrecoverableError, WaitingError } from 'bullmq';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import { DELIVERY_QUEUE_IN_REDIS, delivery } from '../../src/webhooks/deliveries.ts';
+import { DELIVERY_QUEUE_IN_REDIS, type Delivery, delivery } from '../../src/webhooks/deliveries.ts';
 import { closeWorker, JobWorker, type QueueWorker, type Recovery } from '../job-worker.ts';
 import type { Metrics } from '../metrics/metrics.ts';
+import { createReceivers, type TryEnd } from './receivers.ts';
 import { createWebhookSender, type Sent, type WebhookSenderOptions } from './sender.ts';
 
 export interface WebhookDeliveryOptions {
@@ -18,10 +19,10 @@ export interface WebhookDeliveryOptions {
 }
 
 /**
- * How many webhooks are delivered at the same time. A slow receiver takes one of these slots for 15 s at
- * most. Jobs do not wait for webhooks.
+ * How many webhooks are delivered at the same time. `Receivers` bounds how many of them are of one receiver
+ * or tenant. Jobs do not wait for webhooks.
  */
-const DELIVERIES_AT_ONCE = 50;
+const DELIVERIES_AT_ONCE = 100;
 const MOST_RECOVERIES = 10;
 const JITTER = 0.2;
 
@@ -32,19 +33,18 @@ const JITTER = 0.2;
 export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWorker {
   const { redis, prefix, retryDelaysMs, recovery, metrics, logger, onError } = options;
   const sender = createWebhookSender(options.sender);
+  const receivers = createReceivers();
   const releasing = new AbortController();
   const running = new Set<AbortController>();
 
-  const send = async (job: Job): Promise<Sent | 'released'> => {
-    const parsed = delivery.safeParse(job.data);
-    if (!parsed.success) return { kind: 'refused', why: 'its data is not a webhook' };
+  const send = async (id: string, webhook: Delivery): Promise<Sent | 'released'> => {
     // Each delivery has its own signal. One signal for the worker's whole life would collect the listeners of
     // all deliveries.
     const interruption = new AbortController();
     running.add(interruption);
     if (releasing.signal.aborted) interruption.abort();
     try {
-      return await sender.send({ id: job.id ?? '', ...parsed.data }, interruption.signal);
+      return await sender.send({ id, ...webhook }, interruption.signal);
     } catch (error: unknown) {
       if (interruption.signal.aborted) return 'released';
       throw error;
@@ -53,8 +53,33 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     }
   };
 
+  /** Sends a webhook when it is the turn of its receiver and its tenant, or puts it off by milliseconds. */
+  const sendInTurn = async (job: Job, isLast: boolean): Promise<Sent | 'released' | { waitMs: number }> => {
+    const parsed = delivery.safeParse(job.data);
+    if (!parsed.success) return { kind: 'refused', why: 'its data is not a webhook' };
+    const [id, webhook] = [job.id ?? '', parsed.data];
+    const turn = receivers.turnOf({ id, url: webhook.url, tenant: webhook.tenant ?? '', isLast });
+    if (turn.kind === 'wait') return { waitMs: turn.ms };
+    if (turn.kind === 'skip') return { kind: 'failed', why: turn.why };
+    let end: [TryEnd, string?] = [undefined];
+    try {
+      const sent = await send(id, webhook);
+      if (sent !== 'released' && sent.kind === 'delivered') end = ['delivered'];
+      else if (sent !== 'released' && sent.kind === 'failed') end = ['failed', sent.why];
+      return sent;
+    } finally {
+      turn.end(...end);
+    }
+  };
+
   const processWebhook = async (job: Job, token = ''): Promise<unknown> => {
-    const sent = await send(job);
+    const isLastTry = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+    const sent = await sendInTurn(job, isLastTry);
+    if (sent !== 'released' && 'waitMs' in sent) {
+      // The try is not counted.
+      await job.moveToDelayed(Date.now() + sent.waitMs, token);
+      throw new DelayedError();
+    }
     if (sent === 'released') {
       // Another worker sends the webhook again, and this try is not counted. A receiver that already has the
       // webhook recognizes its id.
@@ -67,7 +92,7 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
       logger.info({ ...line, status: sent.status }, 'webhook delivered');
       return { status: sent.status };
     }
-    const isLast = sent.kind === 'refused' || job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
+    const isLast = sent.kind === 'refused' || isLastTry;
     metrics.delivery(isLast ? 'given_up' : 'failed');
     if (isLast) logger.warn({ ...line, why: sent.why }, 'giving up on the webhook');
     else logger.warn({ ...line, why: sent.why }, 'the webhook will be sent again');

@@ -30,7 +30,15 @@ describe('the delivery of webhooks after a crash', () => {
     const { url, received } = await here.receiver();
     await here.cancelledJob(url);
     const [entry = { id: '', endedAt: '' }] = await outboxEntries(here.world.client, here.world.model(), 10);
-    await passOn({ queue: here.world.model(), deliveries: here.deliveries, maxAttempts: 1 }, entry);
+    await passOn(
+      {
+        redis: here.world.client,
+        queue: here.world.model(),
+        deliveries: here.deliveries,
+        maxAttempts: 1,
+      },
+      entry,
+    );
     here.world.addWorker();
     expect(await here.settled()).toEqual({ completed: 1, failed: 0 });
     expect(received).toHaveLength(1);
@@ -56,7 +64,15 @@ describe('the delivery of webhooks after a crash', () => {
     const { url, received } = await here.receiver();
     const id = await here.cancelledJob(url);
     const [entry = { id: '', endedAt: '' }] = await outboxEntries(here.world.client, here.world.model(), 10);
-    await passOn({ queue: here.world.model(), deliveries: here.deliveries, maxAttempts: 1 }, entry);
+    await passOn(
+      {
+        redis: here.world.client,
+        queue: here.world.model(),
+        deliveries: here.deliveries,
+        maxAttempts: 1,
+      },
+      entry,
+    );
     await eventually(() => expect(Date.now()).toBeGreaterThan(Number(entry.endedAt)));
     await here.world.queue.retry(id);
     await here.world.queue.cancel(id);

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Queue } from 'bullmq';
-import { outboxEntries } from '../../../src/webhooks/outbox.ts';
+import { drainOutbox, outboxEntries } from '../../../src/webhooks/outbox.ts';
+import { RECEIVER_LIMITS } from '../../../worker/webhooks/receivers.ts';
 import { eventually } from '../../support/eventually.ts';
 import { call, expectProblem } from '../../support/http/http-calls.ts';
 import {
@@ -17,6 +18,8 @@ import { startInstance } from '../../support/worlds/instance.ts';
 
 /** How often workers sweep the outboxes, in milliseconds. */
 const SWEEP_MS = 5000;
+/** Webhooks to a receiver that never answers. */
+const SILENT = 400;
 
 interface ShownJob {
   id: string;
@@ -173,6 +176,31 @@ describe('the receiver of a webhook', () => {
     expect(await here.settled()).toMatchObject({ completed: 1 });
     const [given] = await here.deliveries.getFailed(0, 0);
     expect(given?.failedReason).toContain('no answer within 0.3 s');
+  });
+
+  it('400 webhooks to a receiver that never answers delay one to another receiver by less than 2 s', async () => {
+    const silent = await here.receiver(() => 0);
+    const good = await here.receiver();
+    here.world.addWorker({ webhooksOut: { secret: CALLERS_SECRET } });
+    for (let i = 0; i < SILENT; i += 1) await here.cancelledJob(silent.url);
+    await eventually(async () => expect(await here.world.client.zcard(here.world.keys.outbox)).toBe(0));
+    const sentAt = Date.now();
+    await here.cancelledJob(good.url);
+    await eventually(() => expect(good.received).toHaveLength(1));
+    expect(Date.now() - sentAt).toBeLessThan(2000);
+    expect(silent.connections).toBeLessThanOrEqual(RECEIVER_LIMITS.perReceiver);
+  }, 30_000);
+
+  it('a webhook of one tenant is sent before the many that another tenant has waiting', async () => {
+    const [many, one] = [await here.receiver(), await here.receiver()];
+    for (let i = 0; i < 100; i += 1) await here.cancelledJob(many.url, 'ann');
+    const drain = { redis: here.world.client, deliveries: here.deliveries, maxAttempts: 1 };
+    await drainOutbox({ ...drain, queue: here.world.model() });
+    await here.cancelledJob(one.url, 'ben');
+    await drainOutbox({ ...drain, queue: here.world.model() });
+    const waiting = [...(await here.deliveries.getWaiting()), ...(await here.deliveries.getPrioritized())];
+    const place = waiting.findIndex(({ data }) => data.tenant === 'ben');
+    expect({ place, waiting: waiting.length }).toEqual({ place: 2, waiting: 101 });
   });
 });
 

@@ -1,4 +1,5 @@
 import { Webhook } from 'standardwebhooks';
+import { parseJobRequest } from '../../../src/job/request.ts';
 import type { FinishedJob } from '../../../src/job/view.ts';
 import { createDeliveryQueue, type DeliveryQueue } from '../../../src/webhooks/deliveries.ts';
 import { eventually } from '../eventually.ts';
@@ -16,8 +17,8 @@ export interface CallersWorld {
   readonly deliveries: DeliveryQueue;
   /** @param answer see openWebhookReceiver. */
   receiver(answer?: (n: number) => number): Promise<WebhookReceiver>;
-  /** Makes a job that is finished at once, without a worker. */
-  cancelledJob(url: string): Promise<string>;
+  /** Makes a job that is finished at once, without a worker. @param tenant undefined: none. */
+  cancelledJob(url: string, tenant?: string): Promise<string>;
   /** Returns how many webhooks were delivered and abandoned, when none is left to deliver. */
   settled(): Promise<{ completed: number; failed: number }>;
   /** Stops what a test has started, and empties Redis. */
@@ -40,17 +41,25 @@ export async function openCallersWorld(): Promise<CallersWorld> {
       receivers.push(opened);
       return opened;
     },
-    async cancelledJob(url) {
-      const { id } = await world.ask('Never?', {}, { delay_ms: 3_600_000, webhook_url: url });
+    async cancelledJob(url, tenant) {
+      const queue = tenant === undefined ? world.queue : world.queue.as({ tenant, admin: false });
+      const request = { question: 'Never?', delay_ms: 3_600_000, webhook_url: url };
+      const { id } = (await queue.enqueue(parseJobRequest(request))).job;
       await world.queue.cancel(id);
       return id;
     },
     settled: () =>
       eventually(async () => {
         const inOutbox = await world.client.zcard(world.keys.outbox);
-        const states = ['completed', 'failed', 'active', 'waiting', 'delayed'] as const;
+        const states = ['completed', 'failed', 'active', 'waiting', 'prioritized', 'delayed'] as const;
         const { completed = 0, failed = 0, ...unfinished } = await deliveries.getJobCounts(...states);
-        expect({ inOutbox, ...unfinished }).toEqual({ inOutbox: 0, active: 0, waiting: 0, delayed: 0 });
+        expect({ inOutbox, ...unfinished }).toEqual({
+          inOutbox: 0,
+          active: 0,
+          waiting: 0,
+          prioritized: 0,
+          delayed: 0,
+        });
         return { completed, failed };
       }, RECOVERED_MS),
     async clear() {
