@@ -73,6 +73,12 @@ const MOST_UNSENT = 64;
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {}
 
+/**
+ * How long a worker may need to take a job back after it has noticed the loss of the lock, in milliseconds.
+ * BullMQ renews a lock before half of its life is over.
+ */
+const TAKE_BACK_MS = 1000;
+
 /** createModelWorker connects BullMQ's worker for one model with the attempts and their outcomes. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
@@ -96,6 +102,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       keys,
       id: job.id ?? '',
       lockToken,
+      lockMs: recovery.lockMs,
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
@@ -110,6 +117,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     openAiEvents: options.openAiEvents,
     lostResponses: options.lostResponses,
     eventLogPace: options.eventLogPace,
+    takeBackMs: recovery.lockMs / 2 + TAKE_BACK_MS,
   };
 
   const notePurchase = (id: string, what: PurchaseEvent): void => {
@@ -125,13 +133,14 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+    const writer = writerOf(job, token);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
         const outcome = await runAttempt({
           ...services,
           ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
-          ...{ writer: writerOf(job, token), active, reservation },
+          ...{ writer, active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });
         // Otherwise the job's next worker takes over the reservation.
@@ -145,7 +154,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         reservation.close();
       }
     };
-    return attempts.run(id, attempt);
+    return attempts.run(id, attempt, writer.takeBack);
   };
 
   /**
@@ -213,9 +222,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // limit ends.
     maximumRateLimitDelay: 1000,
   };
-  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) =>
-    attempts.interrupt(id, 'lock lost'),
-  );
+  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
 
   const dispatcher = startDispatcher({
     models: options.models,
@@ -232,7 +239,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });
   worker.on('lockRenewalFailed', (ids: string[]) => {
-    for (const id of ids) attempts.interrupt(id, 'lock lost');
+    for (const id of ids) attempts.loseLock(id);
   });
   worker.on('locksRenewed', ({ jobIds }) => {
     cancels.checkMarks(jobIds).catch(onError);
