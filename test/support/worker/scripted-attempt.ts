@@ -76,6 +76,7 @@ export function attemptOf(
         done.push(`store ${upstreamId}`);
         return answers.store?.() ?? 'ok';
       },
+      takeBack: async () => false,
       eventLog: async () => ({ entries: [], purchase: 0 }),
       save: async (progress, spent) => {
         if (spent) booked.push(spent);
@@ -95,6 +96,7 @@ export function attemptOf(
     lostResponses: undefined,
     active: createActiveAttempt(),
     eventLogPace: createPace(2000),
+    takeBackMs: 1000,
     reservation: {
       renew: async () => {},
       giveBack: async () => {},
