@@ -1,5 +1,4 @@
 import { createPace } from '../../../src/async/pace.ts';
-import { createSemaphore } from '../../../src/async/semaphore.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import {
@@ -15,6 +14,7 @@ import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
 import { runAttempt } from '../../../worker/attempt/attempt.ts';
 import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
+import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
 import { onFastClock } from '../fast-clock.ts';
 
 export const ANSWERED: UpstreamResponse = {
@@ -55,6 +55,7 @@ export function attemptOf(
   const later: Partial<RunRecord> = {};
   const context: AttemptContext = {
     data: DATA,
+    tenant: '',
     attemptsMade: 0,
     maxAttempts: 3,
     alias: 'o3',
@@ -137,7 +138,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     listModels: async () => undefined,
     graceMs: 300,
     lostMs: 1000,
-    slots: createSemaphore(1),
+    slots: createCreateSlots(1, []),
     pace: createPace(200),
     close: async () => {},
   };

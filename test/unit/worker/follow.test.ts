@@ -1,9 +1,9 @@
 import { createPace } from '../../../src/async/pace.ts';
-import { createSemaphore } from '../../../src/async/semaphore.ts';
 import { RetryableError, TerminalError } from '../../../src/errors/failure.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import type { RunProgress } from '../../../src/run/record.ts';
 import { type FollowOptions, follow } from '../../../worker/attempt/follow.ts';
+import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
 import type { RunningResponse, StreamEvent } from '../../../worker/upstream/running-response.ts';
 
 const MINUTE = 60_000;
@@ -60,7 +60,7 @@ function scripted(resumes: (AsyncGenerator<StreamEvent> | Error)[], lookups: (Up
       isSimulated: () => false,
       graceMs: 0,
       lostMs: 60_000,
-      slots: createSemaphore(1),
+      slots: createCreateSlots(1, []),
       pace: createPace(200),
       close: async () => {},
     },
