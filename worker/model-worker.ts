@@ -74,6 +74,12 @@ const MOST_UNSENT_OF_TENANT = 48;
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {}
 
+/**
+ * How long a worker may take to take a job back, once it has noticed the loss of the lock. BullMQ renews locks
+ * after half of their life at the latest.
+ */
+const TAKE_BACK_MS = 1000;
+
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
@@ -97,6 +103,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       keys,
       id: job.id ?? '',
       lockToken,
+      lockMs: recovery.lockMs,
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
@@ -111,6 +118,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     openAiEvents: options.openAiEvents,
     lostResponses: options.lostResponses,
     eventLogPace: options.eventLogPace,
+    takeBackMs: recovery.lockMs / 2 + TAKE_BACK_MS,
   };
 
   const notePurchase = (id: string, what: PurchaseEvent): void => {
@@ -126,13 +134,14 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+    const writer = writerOf(job, token);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
         const outcome = await runAttempt({
           ...services,
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
-          ...{ writer: writerOf(job, token), active, reservation },
+          ...{ writer, active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });
         // Otherwise the job's next worker takes the reservation over.
@@ -146,7 +155,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         reservation.close();
       }
     };
-    return attempts.run(id, attempt);
+    return attempts.run(id, attempt, writer.takeBack);
   };
 
   /**
@@ -213,9 +222,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // How long a worker sleeps at most while a rate limit is set on Bull Board: nothing wakes it when that ends.
     maximumRateLimitDelay: 1000,
   };
-  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) =>
-    attempts.interrupt(id, 'lock lost'),
-  );
+  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
 
   const dispatcher = startDispatcher({
     models: options.models,
@@ -234,7 +241,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });
   worker.on('lockRenewalFailed', (ids: string[]) => {
-    for (const id of ids) attempts.interrupt(id, 'lock lost');
+    for (const id of ids) attempts.loseLock(id);
   });
   worker.on('locksRenewed', ({ jobIds }) => {
     cancels.checkMarks(jobIds).catch(onError);

@@ -27,6 +27,8 @@ export interface AttemptServices {
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  /** How long a worker that lives may take to take back a job whose lock it has lost, in milliseconds. */
+  takeBackMs: number;
 }
 
 /** AttemptContext is everything that one attempt needs. It contains nothing of BullMQ. */

@@ -1,13 +1,13 @@
 import OpenAI, { APIError } from 'openai';
 import { Agent, type Response } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
+import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
-import { type CreateSlots, createCreateSlots } from './create-slots.ts';
 import { createEndingCalls } from './ending.ts';
 import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
@@ -50,7 +50,7 @@ export interface Upstream {
   /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
   readonly lostMs: number;
   /** Limits how many create requests are under way in this process. Each takes one slot. */
-  readonly slots: CreateSlots;
+  readonly slots: SharedSlots;
   /** Limits how often this process looks responses up. */
   readonly pace: Pace;
   close(): Promise<void>;
@@ -154,7 +154,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const create = createCreateCall(send, patience);
   const ending = createEndingCalls(client.responses, (reply) => textOf(asUndici(reply), reading));
 
-  const slots = createCreateSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
+  const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
   const pace = createPace(POLLS_PER_SECOND);
   const withHeaders = (headers: UpstreamHeaders): Upstream => ({
     withHeaders,

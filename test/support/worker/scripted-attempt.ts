@@ -1,4 +1,5 @@
 import { createPace } from '../../../src/async/pace.ts';
+import { createSharedSlots } from '../../../src/async/shared-slots.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import {
@@ -14,7 +15,6 @@ import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
 import { runAttempt } from '../../../worker/attempt/attempt.ts';
 import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
-import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
 import { onFastClock } from '../fast-clock.ts';
 
 export const ANSWERED: UpstreamResponse = {
@@ -77,6 +77,7 @@ export function attemptOf(
         done.push(`store ${upstreamId}`);
         return answers.store?.() ?? 'ok';
       },
+      takeBack: async () => false,
       eventLog: async () => ({ entries: [], purchase: 0 }),
       save: async (progress, spent) => {
         if (spent) booked.push(spent);
@@ -96,6 +97,7 @@ export function attemptOf(
     lostResponses: undefined,
     active: createActiveAttempt(),
     eventLogPace: createPace(2000),
+    takeBackMs: 1000,
     reservation: {
       renew: async () => {},
       giveBack: async () => {},
@@ -138,7 +140,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     listModels: async () => undefined,
     graceMs: 300,
     lostMs: 1000,
-    slots: createCreateSlots(1, []),
+    slots: createSharedSlots(1, []),
     pace: createPace(200),
     close: async () => {},
   };

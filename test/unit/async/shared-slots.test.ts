@@ -1,8 +1,8 @@
-import { createCreateSlots } from '../../../worker/upstream/create-slots.ts';
+import { createSharedSlots } from '../../../src/async/shared-slots.ts';
 
 /** Slots, of which each call says whether it got one before anything else happens. */
 function opened(slots: number, models: string[]) {
-  const shared = createCreateSlots(slots, models);
+  const shared = createSharedSlots(slots, models);
   const got: string[] = [];
   const releases = new Map<string, (() => void)[]>();
   const take = async (

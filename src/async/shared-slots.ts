@@ -1,14 +1,11 @@
-/** SlotOwner is the model and the tenant of the job whose create takes a slot; '' for no tenant. */
+/** SlotOwner is the model and the tenant of the job that takes a slot; '' for no tenant. */
 export interface SlotOwner {
   model: string;
   tenant: string;
 }
 
-/**
- * CreateSlots limit how many create requests are under way in this process. When the process is killed, all of
- * them are uncertain.
- */
-export interface CreateSlots {
+/** SharedSlots limit how many operations run at once, in fair shares for models and tenants. */
+export interface SharedSlots {
   /**
    * acquire waits for a slot until the signal aborts.
    * @returns how to release it, which may be called again; undefined when the signal aborted first.
@@ -21,7 +18,7 @@ interface Waiting extends SlotOwner {
 }
 
 /**
- * createCreateSlots shares slots between models and tenants, so that creates that hang hold up only their like:
+ * createSharedSlots shares slots between models and tenants, so that operations that hang hold up only their like:
  *
  * - half of the slots belong to the models in even shares, at least one each; the other half is for any model;
  * - a tenant that has a slot of a model leaves the last one to other tenants of that model. Jobs without a
@@ -31,7 +28,7 @@ interface Waiting extends SlotOwner {
  *
  * @param slots in all; with more models than that there are as many slots as models.
  */
-export function createCreateSlots(slots: number, models: readonly string[]): CreateSlots {
+export function createSharedSlots(slots: number, models: readonly string[]): SharedSlots {
   const share = Math.max(1, Math.floor(slots / 2 / Math.max(1, models.length)));
   const held: SlotOwner[] = [];
   const waiting = new Set<Waiting>();
