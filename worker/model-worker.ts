@@ -68,6 +68,8 @@ const MOST_RECOVERIES = 10;
  * enough to be sent soon.
  */
 const MOST_UNSENT = 64;
+/** The same for one tenant, so that other tenants have room while its creates hang. */
+const MOST_UNSENT_OF_TENANT = 48;
 
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {}
@@ -138,7 +140,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       try {
         const outcome = await runAttempt({
           ...services,
-          ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
+          ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           ...{ writer, active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });
@@ -229,6 +231,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       attempts.isStopRequested()
         ? 0
         : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - reservations.unsent()),
+    tenantRoom: (tenant) =>
+      tenant === '' ? MOST_UNSENT : MOST_UNSENT_OF_TENANT - reservations.unsent(tenant),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {

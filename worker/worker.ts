@@ -80,7 +80,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   // Each model listens on these.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
-  const upstream = createUpstream(options.upstream);
+  const upstream = createUpstream({ ...options.upstream, models: Object.keys(options.models) });
   const metrics = createMetrics();
   const prices = createPriceList(options.prices);
   const quotas = createQuotas(redis, prefix);
