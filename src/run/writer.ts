@@ -13,6 +13,7 @@ import {
 } from '../lua/run.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { utcDay } from '../usage/utc-day.ts';
+import { createPurchaseHold, type PurchaseHold } from './purchase-hold.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -40,7 +41,8 @@ export class LockLostError extends Error {
 }
 
 /**
- * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that it may.
+ * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that it may. If
+ * the lock is lost, the attempt may take it back by its purchase (see `PurchaseHold`).
  */
 export interface RunRecordWriter {
   /**
@@ -66,6 +68,7 @@ export interface RunRecordWriter {
    * @throws {LockLostError} when the response is stored, but another worker will follow it.
    */
   storePurchase(fencingToken: string, bought: Bought): Promise<StorePurchaseAnswer>;
+  takeBack: PurchaseHold['takeBack'];
   /**
    * save writes fields of the record.
    *
@@ -132,6 +135,8 @@ export interface RunRecordWriterOptions {
   keys: ModelKeys;
   id: string;
   lockToken: string;
+  /** The life of a lock, in milliseconds. */
+  lockMs: number;
   /** When the job was enqueued, in Unix milliseconds; the indexes are ordered by it. */
   jobCreatedAt: number;
   /** undefined: none. */
@@ -147,6 +152,7 @@ export function createRunRecordWriter({
   keys,
   id,
   lockToken,
+  lockMs,
   jobCreatedAt,
   tenant,
   usageKey,
@@ -156,7 +162,15 @@ export function createRunRecordWriter({
   const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
+  const purchase = createPurchaseHold({ redis, keys: scriptKeys, id, lockToken, lockMs });
+  /** Writes again when the job could be taken back. @throws {LockLostError} */
+  const asOwner = async <Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) => {
+    const answer = (await write()) as Answer;
+    if (answer !== 'lock-lost' || !(await purchase.takeBack())) return requireLock(answer, id);
+    return requireLock((await write()) as Answer, id);
+  };
   return {
+    takeBack: purchase.takeBack,
     async begin(attemptsMade) {
       const reply = await beginRun.run(redis, {
         keys: scriptKeys,
@@ -192,6 +206,7 @@ export function createRunRecordWriter({
         case 'purchased':
           return { kind: 'purchased', record: runRecordFrom(answer[1]) };
         case 'ok':
+          purchase.hold({ fencingToken, responseId: '', isAdoptable: false, fields: [] });
           return { kind: 'ok', replaced: answer[1] === 1 };
         default: {
           const never: never = answer;
@@ -201,27 +216,35 @@ export function createRunRecordWriter({
     },
 
     async storePurchase(fencingToken, { upstreamId, ...bought }) {
-      const answer = (await storePurchase.run(redis, {
-        keys: scriptKeys,
-        args: { lockToken, fencingToken, responseId: upstreamId },
-        rest: fieldsOf(bought),
-      })) as RunAnswer;
-      return requireLock(answer, id);
+      const fields = fieldsOf(bought);
+      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: bought.background, fields });
+      const stored = await asOwner<RunAnswer>(() =>
+        storePurchase.run(redis, {
+          keys: scriptKeys,
+          args: { lockToken, fencingToken, responseId: upstreamId },
+          rest: fields,
+        }),
+      );
+      if (stored === 'superseded') purchase.release();
+      return stored;
     },
 
     async save(progress, spent = null) {
-      const answer = (await saveRun.run(redis, {
-        keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
-        args: { lockToken, booking: usageBookingOf(spent, { id, tenant }) },
-        rest: fieldsOf(progress),
-      })) as RunAnswer;
-      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
+      const answer = await asOwner<RunAnswer>(() =>
+        saveRun.run(redis, {
+          keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
+          args: { lockToken, booking: usageBookingOf(spent, { id, tenant }) },
+          rest: fieldsOf(progress),
+        }),
+      );
+      purchase.saved(progress);
+      return { cancelRequested: answer === 'cancel-requested' };
     },
 
     async append(entry, progress) {
       const previousEntryId = entries === 0 ? '' : `${writerId}:${entries}`;
       entries += 1;
-      const answer = (await appendToEventLog.run(redis, {
+      const call = {
         keys: scriptKeys,
         args: {
           ...{ lockToken, entryId: `${writerId}:${entries}`, previousEntryId },
@@ -230,8 +253,9 @@ export function createRunRecordWriter({
           mostBytes: MOST_LOG_BYTES,
         },
         rest: fieldsOf(progress),
-      })) as RunAnswer;
-      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
+      };
+      const answer = await asOwner<RunAnswer>(() => appendToEventLog.run(redis, call));
+      return { cancelRequested: answer === 'cancel-requested' };
     },
 
     async eventLog() {
@@ -245,7 +269,7 @@ export function createRunRecordWriter({
     async finish(end) {
       const now = Date.now();
       const isCompleted = end.status === 'completed';
-      const answer = await finishRun.run(redis, {
+      const call = {
         keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
         args: {
           ...{ id, lockToken, now, createdAt: jobCreatedAt },
@@ -259,8 +283,8 @@ export function createRunRecordWriter({
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
           booking: usageBookingOf(end.spent, { id, tenant }),
         },
-      });
-      return requireLock(answer as FinishAnswer, id);
+      };
+      return asOwner<FinishAnswer>(() => finishRun.run(redis, call));
     },
   };
 }

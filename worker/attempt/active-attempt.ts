@@ -29,6 +29,8 @@ export interface ActiveAttempt {
   /** The first reason stands; later calls do nothing. */
   interrupt(reason: InterruptionReason): void;
   requestStop(): void;
+  /** Says that another worker may have the job. Interrupts the attempt, unless it can take the job back. */
+  loseLock(): void;
   /** Call it before each create. @throws {Interruption} when the attempt has to stop. */
   assertMayCreate(): void;
   /** Call it once another worker could adopt the response. */
@@ -37,7 +39,10 @@ export interface ActiveAttempt {
   hasUnrecoverableWork(): boolean;
 }
 
-export function createActiveAttempt(): ActiveAttempt {
+type TakeBack = () => Promise<boolean>;
+
+/** @param takeBack takes the job back; false: the attempt has nothing that is worth it, or is too late. */
+export function createActiveAttempt(takeBack: TakeBack = async () => false): ActiveAttempt {
   const controller = new AbortController();
   const stopping = new AbortController();
   let creating = false;
@@ -55,6 +60,13 @@ export function createActiveAttempt(): ActiveAttempt {
       stopping.abort();
       if (adoptable) interrupt('shutdown');
     },
+    loseLock() {
+      const endUnless = (isKept: boolean): void => {
+        if (!isKept) interrupt('lock lost');
+      };
+      // When Redis gives no answer, the next renewal of the lock asks again.
+      takeBack().then(endUnless, () => {});
+    },
     assertMayCreate() {
       controller.signal.throwIfAborted();
       if (stopping.signal.aborted) throw new Interruption('shutdown');
@@ -71,9 +83,14 @@ export function createActiveAttempt(): ActiveAttempt {
 /** ActiveAttempts are the attempts that run in this process for one model, by job id. */
 export interface ActiveAttempts {
   ids(): string[];
-  /** Runs `work` as the attempt of a job that has no other attempt here. */
-  run<Output>(id: string, work: (attempt: ActiveAttempt) => Promise<Output>): Promise<Output>;
+  /** Runs `work` as the attempt of a job that has no other attempt here. `takeBack`: see `loseLock`. */
+  run<Output>(
+    id: string,
+    work: (attempt: ActiveAttempt) => Promise<Output>,
+    takeBack?: TakeBack,
+  ): Promise<Output>;
   interrupt(id: string, reason: InterruptionReason): void;
+  loseLock(id: string): void;
   interruptAll(reason: InterruptionReason): void;
   /** Calls `requestStop` on each attempt, including those that begin later. */
   requestStop(): void;
@@ -87,8 +104,8 @@ export function createActiveAttempts(): ActiveAttempts {
   let stopRequested = false;
   return {
     ids: () => [...active.keys()],
-    async run(id, work) {
-      const attempt = createActiveAttempt();
+    async run(id, work, takeBack) {
+      const attempt = createActiveAttempt(takeBack);
       if (stopRequested) attempt.requestStop();
       active.set(id, attempt);
       try {
@@ -98,6 +115,7 @@ export function createActiveAttempts(): ActiveAttempts {
       }
     },
     interrupt: (id, reason) => active.get(id)?.interrupt(reason),
+    loseLock: (id) => active.get(id)?.loseLock(),
     interruptAll(reason) {
       for (const attempt of active.values()) attempt.interrupt(reason);
     },

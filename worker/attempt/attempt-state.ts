@@ -27,12 +27,16 @@ export interface AttemptServices {
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  /** How long a worker that lives may take to take back a job whose lock it has lost, in milliseconds. */
+  takeBackMs: number;
 }
 
 /** AttemptContext is everything that one attempt needs. It contains nothing of BullMQ. */
 export interface AttemptContext extends AttemptServices {
   /** The job's data as it is stored in Redis, unchecked: any BullMQ client may have written it. */
   data: unknown;
+  /** The tenant of the job; '' for none. */
+  tenant: string;
   /** The attempts before this one, as BullMQ counts them. */
   attemptsMade: number;
   /** After this many attempts a retryable failure is final. */

@@ -12,6 +12,7 @@ import { follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
 import { bytesIn, estimateOf, identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { waitForFollower } from './uncertain-purchase.ts';
 
 /**
  * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
@@ -40,7 +41,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   const { state, record } = await attempt.writer.begin(attempt.attemptsMade);
   attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   attempt.reservedTokens = record.reservedTokens;
-  if (record.status !== 'completed') await bookLostResponse(record, attempt);
+  if (record.status !== 'completed') await loseForegroundResponse(record, attempt);
   // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
@@ -52,10 +53,14 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   return { record };
 }
 
-/** Books a foreground response that was lost with its worker: it was bought, and its usage is estimated. */
-async function bookLostResponse(record: RunRecord, attempt: Attempt): Promise<void> {
-  const { upstreamId, background, streamedBytes } = record;
+/**
+ * Books a foreground response that was lost with its worker: it was bought, and its usage is estimated.
+ * @throws {LockLostError} when its worker lives and takes the job back.
+ */
+async function loseForegroundResponse(record: RunRecord, attempt: Attempt): Promise<void> {
+  const { upstreamId, background, streamedBytes, status, cancelRequested } = record;
   if (upstreamId === undefined || background) return;
+  if (status === undefined && !cancelRequested) await waitForFollower(attempt);
   const estimate = estimateOf({ ...attempt, streamedBytes }, { id: upstreamId });
   const spent = { responseId: upstreamId, usage: null, costNano: null, estimate };
   await attempt.writer.save({ upstreamId: undefined }, spent);

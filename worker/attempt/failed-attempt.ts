@@ -108,6 +108,7 @@ async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<
     case 'deadline':
       return failed(tooLate(reason, attempt), await spentByNow(attempt), attempt);
     case 'shutdown':
+      await giveUpForeground(attempt);
       return { kind: 'released' };
     case 'lock lost':
       return { kind: 'lost' };
@@ -116,6 +117,13 @@ async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<
       throw new Error(`unknown interruption ${String(never)}`);
     }
   }
+}
+
+/** A response in the foreground ends here: the next worker need not wait for a sign of this one. */
+async function giveUpForeground(attempt: Attempt): Promise<void> {
+  const { purchase, ended, writer } = attempt;
+  if (purchase?.running.background !== false) return;
+  await writer.save(RESPONSE_GONE, ended === undefined ? spentUnseen(attempt) : spentAt(ended, attempt));
 }
 
 function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Attempt): TerminalError {
@@ -154,7 +162,7 @@ function maybeStillRunning({ code }: Failure, { purchase }: Attempt): boolean {
   return code === 'upstream_silent' && purchase?.running.background !== false;
 }
 
-/** Fails the job, or returns when its next attempt begins. Until then the record shows this failure. */
+/** Fails the job, or returns the delay until its next attempt. Until then the record shows this failure. */
 async function failed(
   failure: Failure,
   spent: Spent | null,

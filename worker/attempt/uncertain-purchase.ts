@@ -2,6 +2,7 @@ import { createWaker } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
 import type { PurchaseMark } from '../../src/run/record.ts';
 import type { StorePurchaseAnswer } from '../../src/run/writer.ts';
+import { Interruption } from './active-attempt.ts';
 import type { Attempt } from './attempt-state.ts';
 import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 
@@ -54,6 +55,24 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
     await waker.wait(LOOK_AGAIN_MS);
   }
   return undefined;
+}
+
+/**
+ * waitForFollower waits for the worker that follows a foreground response. It may only have lost the job's
+ * lock, and then takes the job back as soon as it notices.
+ *
+ * @throws {LockLostError} when it has done so.
+ * @throws {Interruption} when the attempt is to stop.
+ */
+export async function waitForFollower({ writer, active, takeBackMs }: Attempt): Promise<void> {
+  const until = Date.now() + takeBackMs;
+  const waker = createWaker(active.stopRequested);
+  while (Date.now() < until) {
+    const { cancelRequested } = await writer.save({});
+    if (cancelRequested) return;
+    if (active.stopRequested.aborted) throw new Interruption('shutdown');
+    await waker.wait(LOOK_AGAIN_MS);
+  }
 }
 
 async function findByFencingToken(

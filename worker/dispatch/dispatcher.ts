@@ -1,6 +1,6 @@
 import { createWaker } from '../../src/async/waker.ts';
 import type { Models } from '../../src/config/file.ts';
-import { DISPATCHER_LOOKS_EVERY_MS } from '../../src/fair-queue/fair-queue.ts';
+import { DISPATCHER_LOOKS_EVERY_MS, type NextJob } from '../../src/fair-queue/fair-queue.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
@@ -21,6 +21,8 @@ export interface DispatcherOptions {
   subscriber: RedisClient;
   /** Returns how many more jobs this worker may hold. */
   room: () => number;
+  /** Returns how many of them may be of one tenant. */
+  tenantRoom: (tenant: string) => number;
   onError: (error: Error) => void;
 }
 
@@ -94,7 +96,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       reporter.noWorker(first);
       return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
-    const round = await reserveAndStart(jobs, {
+    const startable = withinRoomOfTenants(jobs, options.tenantRoom);
+    if (startable.length === 0) return { lack: 'room', ms: DISPATCHER_LOOKS_EVERY_MS };
+    const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
       most: Math.min(slots - untaken, board.room),
     });
@@ -131,6 +135,18 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       await running;
     },
   };
+}
+
+function withinRoomOfTenants(
+  jobs: readonly NextJob[],
+  tenantRoom: (tenant: string) => number,
+): readonly NextJob[] {
+  const room = new Map<string, number>();
+  return jobs.filter(({ tenant }) => {
+    const left = room.get(tenant) ?? tenantRoom(tenant);
+    room.set(tenant, left - 1);
+    return left > 0;
+  });
 }
 
 /** Subscribes to every message that may allow more jobs to start. */

@@ -1,7 +1,7 @@
 import OpenAI, { APIError } from 'openai';
 import { Agent, type Response } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
-import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
+import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
@@ -50,7 +50,7 @@ export interface Upstream {
   /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
   readonly lostMs: number;
   /** Limits how many create requests are under way in this process. Each takes one slot. */
-  readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
+  readonly slots: SharedSlots;
   /** Limits how often this process looks responses up. */
   readonly pace: Pace;
   close(): Promise<void>;
@@ -72,6 +72,8 @@ export interface UpstreamOptions {
   largestAnswerBytes?: number;
   /** Creates that may be under way at once. Each is uncertain if the process is killed. Default 8. */
   createsAtOnce?: number;
+  /** The models that share these creates. Default: one model. */
+  models?: readonly string[];
 }
 
 const DEFAULT_PATIENCE: Patience = {
@@ -152,7 +154,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const create = createCreateCall(send, patience);
   const ending = createEndingCalls(client.responses, (reply) => textOf(asUndici(reply), reading));
 
-  const slots = createSemaphore(options.createsAtOnce ?? CREATES_AT_ONCE);
+  const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
   const pace = createPace(POLLS_PER_SECOND);
   const withHeaders = (headers: UpstreamHeaders): Upstream => ({
     withHeaders,

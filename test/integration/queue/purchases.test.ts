@@ -67,12 +67,41 @@ it('a response id whose mark was replaced is not stored', async () => {
   expect(await next.read()).toMatchObject({ upstreamId: 'resp_2', purchases: 1, uncertainPurchases: 1 });
 });
 
-it('after Redis has lost the mark, only the holder of the lock stores its response id', async () => {
+it('after Redis has lost the mark, the response id is stored all the same, by the holder of the lock', async () => {
+  const { id, writer } = await world.begun();
+  await writer.markPurchase('p1');
+  await world.redis.hdel(world.o3.keys.run(id), 'purchase_mark', 'purchase_mark_at');
+  expect(await writer.storePurchase('p1', bought('resp_1'))).toBe('ok');
+});
+
+it('after Redis has lost the mark, the response id is stored for the worker that has the job now', async () => {
   const { id, job, writer } = await world.begun();
   await writer.markPurchase('p1');
   await world.redis.hdel(world.o3.keys.run(id), 'purchase_mark', 'purchase_mark_at');
-  expect(await world.writerOf(job, 'b').storePurchase('p2', bought('resp_2'))).toBe('superseded');
-  expect(await writer.storePurchase('p1', bought('resp_1'))).toBe('ok');
+  await world.redis.set(world.o3.keys.lock(id), 'b');
+  await expect(writer.storePurchase('p1', bought('resp_1'))).rejects.toThrow(LockLostError);
+  expect(await world.writerOf(job, 'b').markPurchase('p2')).toMatchObject({ kind: 'purchased' });
+});
+
+it('a response that Redis has forgotten, and whose job was bought again, counts as uncertain once', async () => {
+  const { id, job, writer } = await world.begun();
+  await writer.markPurchase('p1');
+  await world.redis.hdel(world.o3.keys.run(id), 'purchase_mark', 'purchase_mark_at');
+  await world.redis.set(world.o3.keys.lock(id), 'b');
+  const next = world.writerOf(job, 'b');
+  expect(await next.markPurchase('p2')).toEqual({ kind: 'ok', replaced: false });
+  expect(await writer.storePurchase('p1', bought('resp_1'))).toBe('superseded');
+  await next.storePurchase('p2', bought('resp_2'));
+  expect(await writer.storePurchase('p1', bought('resp_1'))).toBe('superseded');
+  expect(await next.read()).toMatchObject({ upstreamId: 'resp_2', purchases: 1, uncertainPurchases: 1 });
+});
+
+it('a response id of a job that is gone is not stored', async () => {
+  const { id, writer } = await world.begun();
+  await writer.markPurchase('p1');
+  await world.redis.del(world.o3.keys.run(id), world.o3.keys.job(id), world.o3.keys.lock(id));
+  expect(await writer.storePurchase('p1', bought('resp_1'))).toBe('superseded');
+  expect(await world.redis.exists(world.o3.keys.run(id))).toBe(0);
 });
 
 it('after a cancel no purchase is marked, but a response id is stored', async () => {

@@ -87,6 +87,7 @@ async function openRecordWorld(server: TestRedis): Promise<RecordWorld> {
       keys: o3.keys,
       id: job.id ?? '',
       lockToken,
+      lockMs: 60_000,
       jobCreatedAt: job.timestamp,
       tenant: undefined,
       usageKey: (day) => usageKey('o3q', o3.model, day),
