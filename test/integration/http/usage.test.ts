@@ -297,8 +297,7 @@ test('a job whose worker was killed is booked once, at every point of its run', 
     });
     await child.kill();
     world.addWorker();
-    for (const { id } of jobs)
-      expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed' });
+    for (const { id } of jobs) expect(await world.finished(id)).toMatchObject({ status: 'completed' });
     const { total } = await world.queue.usage({ to: daysBefore(utcDay(Date.now()), -1) });
     expect(billIn(total)).toEqual(billOf(world.simulator.ledger.entries()));
     expect(total).toMatchObject({ requests: 24, unpriced_requests: 0 });
