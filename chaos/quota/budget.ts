@@ -132,8 +132,9 @@ export interface Sale {
   model: string;
   /** The day on which it ended, in UTC. */
   day: string;
-  /** When it was bought, and below when it ended, in Unix milliseconds; infinite: it still runs. */
+  /** When it was bought, in Unix milliseconds. */
   at: number;
+  /** When it ended, in Unix milliseconds; infinite: it still runs. */
   endedAt: number;
   /** Nano-dollars. */
   nano: number;

@@ -21,7 +21,7 @@ import { BoardServer } from './server.ts';
 const UI: UIConfig = {
   boardTitle: 'o3-queue',
   hideDocsLink: true,
-  // Off: each poll of a page would ask Redis for the list of all connections, for each queue.
+  // This is off: each poll of a page would read the list of all connections from Redis, once for each queue.
   showWorkers: false,
   // In seconds. A cancel takes about one second.
   pollingInterval: { forceInterval: 2, showSetting: false },

@@ -223,7 +223,7 @@ export function undeliveredKeysOf(prefix: string, request: string): UndeliveredK
 
 /**
  * producerHeartbeatKey names an empty string that a producer renews. Its remaining time to live shows how
- * long ago that was.
+ * long ago the producer last renewed it.
  */
 export function producerHeartbeatKey(prefix: string, producer: string): string {
   return `${prefix}:producer:${producer}`;

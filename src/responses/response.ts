@@ -34,7 +34,7 @@ const words = z
   .transform((value) => (value === null || value === undefined ? null : textFrom(value)))
   .optional();
 const name = z.string().optional().catch(undefined);
-/** The fields that are read here, each as OpenAI has it. A field of another type is as good as missing. */
+/** The fields that are read here, with OpenAI's types. A field of another type counts as missing. */
 const fields = z.object({
   status: name,
   model: z.preprocess((value) => (isJsonObject(value) ? value['id'] : value), name),

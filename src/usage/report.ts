@@ -37,7 +37,7 @@ export interface UsageSums {
 
 export interface UsageRow extends UsageSums {
   day?: string;
-  /** The model that was asked for. */
+  /** The model that the caller asked for. */
   model?: string;
   /** null: jobs without a tenant. */
   tenant?: string | null;

@@ -82,9 +82,10 @@ function watched(dispatcher: Dispatcher, progress: Progress): Dispatcher {
 const TLS_ANSWER_MS = 2000;
 
 /**
- * Whether the port of a URL answers a TLS handshake, be it with an alert. Most servers that expect TLS close a
- * connection that begins with plain HTTP without a word, which looks like a request that was lost on its way. Such
- * a server cannot read plain HTTP. It is not asked once anything has answered there in plain HTTP.
+ * speaksTls tells whether the port of a URL answers a TLS handshake, even with an alert. When a connection
+ * begins with plain HTTP, most TLS servers close it without an answer, which looks like a request that was
+ * lost on its way. Such a server cannot read plain HTTP. A port that has once answered plain HTTP is not
+ * asked.
  */
 function speaksTls({ hostname, port }: URL): Promise<boolean> {
   return new Promise((resolve) => {
