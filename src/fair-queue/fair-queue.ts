@@ -36,6 +36,9 @@ export interface NextJob {
   options: StoredOptions;
   /** Length of the request as JSON. */
   dataBytes: number;
+  /** The tenant's tag: the virtual time at which its first job is due. */
+  tag: number;
+  weight: number;
 }
 
 /**
@@ -61,6 +64,8 @@ interface ReservedJob {
   id: string;
   tenant: string;
   reservedModel: string;
+  /** What the reservation costs the tenant, in minutes of the limits. */
+  cost: number;
 }
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
@@ -78,8 +83,9 @@ export interface FairQueue {
    */
   announce(): Promise<void>;
   /**
-   * next returns up to `most` jobs in the order in which they would start, and starts none. Before that it
-   * puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
+   * next returns up to `most` jobs in the order in which they would start, and starts none. Behind them
+   * comes the first job of up to eight further tenants, which may pass jobs that are too large now. Before
+   * that it puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
    * minute.
    *
    * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
@@ -147,11 +153,13 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         board: { room: room < 0 ? Number.POSITIVE_INFINITY : room, waitMs, limits: boardLimitsFrom(meta) },
         untaken,
         dueInMs: dueInMs < 0 ? undefined : dueInMs,
-        jobs: jobs.map(([id, tenant, options, dataBytes]) => ({
+        jobs: jobs.map(([id, tenant, options, dataBytes, tag]) => ({
           id,
           tenant,
           options: optionsFrom(JSON.parse(options)),
           dataBytes,
+          tag: Number(tag),
+          weight: Object.hasOwn(tenants, tenant) ? (tenants[tenant]?.weight ?? 1) : 1,
         })),
       };
     },
@@ -160,7 +168,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const started = await startFromFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap(({ id, tenant, reservedModel }) => [id, tenant, reservedModel]),
+        rest: jobs.flatMap(({ id, tenant, reservedModel, cost }) => [id, tenant, reservedModel, cost]),
       });
       return (started as number[]).map((one) => one === 1);
     },
@@ -187,7 +195,7 @@ type NextReply = [
   board: [room: number, waitMs: number, ...meta: BoardMeta],
   untaken: number,
   dueInMs: number,
-  ...jobs: [id: string, tenant: string, options: string, dataBytes: number][],
+  ...jobs: [id: string, tenant: string, options: string, dataBytes: number, tag: string][],
 ];
 
 function needsWakeUp(target: GiveBackTarget): boolean {

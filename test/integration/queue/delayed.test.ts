@@ -59,7 +59,7 @@ const due = (): Promise<string[]> => redis.zrange(keys.fairQueue('due'), '0', '-
 
 /** A job in the hands of a worker. */
 async function take(id: string): Promise<string> {
-  await fairQueue.start([{ id, tenant: 'alice', reservedModel: 'o3' }]);
+  await fairQueue.start([{ id, tenant: 'alice', reservedModel: 'o3', cost: 1 }]);
   const worker = new Worker(keys.queueName, null, { connection: redis, prefix: 'o3q' });
   const job = await worker.getNextJob('token', { block: false });
   expect(job?.id).toBe(id);

@@ -2,6 +2,7 @@ import { Queue, Worker } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
+import { COST_WITHOUT_LIMIT } from '../../../src/lua/fair-queue-library.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { enlist } from '../../support/redis/enlist.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
@@ -57,7 +58,9 @@ async function start(count: number): Promise<string[]> {
     const { jobs } = await fairQueue.next(1);
     const [job] = jobs;
     if (job === undefined) break;
-    expect(await fairQueue.start([{ ...job, reservedModel: 'o3' }])).toEqual([true]);
+    expect(await fairQueue.start([{ ...job, reservedModel: 'o3', cost: COST_WITHOUT_LIMIT }])).toEqual([
+      true,
+    ]);
     started.push(job.id);
   }
   return started;
@@ -99,6 +102,29 @@ describe('the order of the fair queue', () => {
     expect(order.filter((id) => id.startsWith('a'))).toHaveLength(10);
   });
 
+  it('lets a tenant wait for as long as others need for jobs of the same cost', async () => {
+    await add('a', 3);
+    await add('b', 20);
+    const order: string[] = [];
+    for (let i = 0; i < 12; i += 1) {
+      const { jobs } = await fairQueue.next(1);
+      const [job] = jobs;
+      if (job === undefined) break;
+      const cost = job.tenant === 'a' ? 0.01 : 0.002;
+      await fairQueue.start([{ ...job, reservedModel: 'o3', cost }]);
+      order.push(job.tenant);
+    }
+    expect(order.join('')).toMatch(/^(ab{5}|b{5}a|ba?b{4}){2}$/);
+  });
+
+  it('names the first job of each tenant, so that small jobs can pass large ones', async () => {
+    await add('a', 10);
+    await add('b', 10);
+    await start(1);
+    await redis.hset(keys.fairQueue('clock'), 'cost:a', '0.000001');
+    expect(await next(4)).toContain('b0');
+  });
+
   it('goes by priority within a tenant; a step is worth a minute, so that no job starves', async () => {
     await add('a', 1, { priority: 2 });
     await add('a', 1, { from: 1, at: BASE + 60_000 });
@@ -132,7 +158,7 @@ describe('a started job', () => {
   it('is started once, however many dispatchers have seen it', async () => {
     await add('a', 3);
     const { jobs } = await fairQueue.next(3);
-    const grants = jobs.map((job) => ({ ...job, reservedModel: 'o3' }));
+    const grants = jobs.map((job) => ({ ...job, reservedModel: 'o3', cost: COST_WITHOUT_LIMIT }));
     const answers = await Promise.all([
       fairQueue.start(grants),
       fairQueue.start(grants),
@@ -146,7 +172,9 @@ describe('a started job', () => {
     await add('a', 3);
     const { jobs } = await fairQueue.next(1);
     await bullmq.remove('a0');
-    expect(await fairQueue.start(jobs.map((job) => ({ ...job, reservedModel: 'o3' })))).toEqual([false]);
+    expect(
+      await fairQueue.start(jobs.map((job) => ({ ...job, reservedModel: 'o3', cost: COST_WITHOUT_LIMIT }))),
+    ).toEqual([false]);
     expect(await start(5)).toEqual(['a1', 'a2']);
   });
 

@@ -201,7 +201,7 @@ describe('a job', () => {
       prefix: 'o3q',
       lockDuration: 300,
     });
-    await world.model().fairQueue.start([{ id, tenant: '', reservedModel: 'o3' }]);
+    await world.model().fairQueue.start([{ id, tenant: '', reservedModel: 'o3', cost: 1 }]);
     expect((await taker.getNextJob('dead:0'))?.id).toBe(id);
     const flat = Object.entries(fields).flatMap(([name, value]) => [
       name,
