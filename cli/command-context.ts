@@ -1,4 +1,5 @@
 import type { O3Client } from '../src/client/o3-client.ts';
+import { printableJson } from '../src/client/terminal-text.ts';
 import type { Terminal } from './display/terminal.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { StopSignals } from './processes/running-process.ts';
@@ -30,5 +31,5 @@ export interface CommandContext {
 
 /** printJson prints a value as indented JSON. */
 export function printJson(context: CommandContext, value: unknown): void {
-  context.output.line(JSON.stringify(value, null, 2));
+  context.output.line(printableJson(value, 2));
 }

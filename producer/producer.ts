@@ -1,8 +1,9 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
 import type { ApiKey } from '../src/config/api-keys.ts';
 import { type Models, modelsOf } from '../src/config/file.ts';
+import { createHttpServer } from '../src/process/http-server.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { InstanceQueue } from '../src/queue/instance-queue.ts';
@@ -49,7 +50,7 @@ export async function startProducer(options: ProducerOptions): Promise<Producer>
   if (keys.length > 0 && keyless.length > 0)
     logger.warn({ tenants: keyless }, 'tenants of o3q.config.json that have no key');
   // The address comes first: a producer that cannot listen should not connect to Redis.
-  const server = createServer();
+  const server = createHttpServer();
   await listen(server, host, port);
   try {
     return producerOn(server, options);
@@ -77,7 +78,7 @@ function producerOn(
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
   const draining = new AbortController();
-  const access = { keys, host, requestsPerMinute };
+  const access = { keys, host, requestsPerMinute, logger };
   const app = createApp({
     queue,
     access,

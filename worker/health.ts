@@ -1,6 +1,7 @@
-import { createServer, type ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { SetupError } from '../src/errors/setup-error.ts';
+import { createHttpServer } from '../src/process/http-server.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import type { O3Worker } from './worker.ts';
 
@@ -34,7 +35,7 @@ export async function startWorkerHealth(
     if (reasons.length === 0) sendWord(response, 200, 'ok');
     else sendWord(response, 200, 'degraded', { reasons });
   };
-  const server = createServer((request, response) => {
+  const server = createHttpServer((request, response) => {
     const metrics = worker()?.metrics;
     if (request.url === '/livez') sendWord(response, 200, 'ok');
     else if (request.url === '/readyz') void sendReady(response);

@@ -16,7 +16,7 @@ import { type ActiveAttempt, createActiveAttempts, listenForCancels } from './at
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import type { PurchaseEvent } from './attempt/purchase.ts';
+import { estimateOf, type PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
@@ -68,9 +68,17 @@ const MOST_RECOVERIES = 10;
  * enough to be sent soon.
  */
 const MOST_UNSENT = 64;
+/** The same for one tenant, so that other tenants have room while its creates hang. */
+const MOST_UNSENT_OF_TENANT = 48;
 
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {}
+
+/**
+ * How long a worker may take to take a job back, once it has noticed the loss of the lock. BullMQ renews locks
+ * after half of their life at the latest.
+ */
+const TAKE_BACK_MS = 1000;
 
 /** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
@@ -95,6 +103,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       keys,
       id: job.id ?? '',
       lockToken,
+      lockMs: recovery.lockMs,
       jobCreatedAt: job.timestamp,
       tenant: tenantOf(job) || undefined,
       usageKey: (day) => usageKey(prefix, queue.model, day),
@@ -109,6 +118,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     openAiEvents: options.openAiEvents,
     lostResponses: options.lostResponses,
     eventLogPace: options.eventLogPace,
+    takeBackMs: recovery.lockMs / 2 + TAKE_BACK_MS,
   };
 
   const notePurchase = (id: string, what: PurchaseEvent): void => {
@@ -124,13 +134,14 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // Redis keeps what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
+    const writer = writerOf(job, token);
     const attempt = async (active: ActiveAttempt): Promise<Outcome> => {
       const reservation = reservations.open({ id, tenant: tenantOf(job) });
       try {
         const outcome = await runAttempt({
           ...services,
-          ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
-          ...{ writer: writerOf(job, token), active, reservation },
+          ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
+          ...{ writer, active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });
         // Otherwise the job's next worker takes the reservation over.
@@ -144,7 +155,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         reservation.close();
       }
     };
-    return attempts.run(id, attempt);
+    return attempts.run(id, attempt, writer.takeBack);
   };
 
   /**
@@ -179,6 +190,25 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     await cancelJob(redis, { queue, bullId: id, reading }, keepSeconds(options.retention).failed);
   };
 
+  /**
+   * BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record
+   * follows. The worker that knew the response is gone. What was running was bought.
+   */
+  const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
+    const writer = writerOf(job, '');
+    const { reservedModel: upstreamModel = config.upstream, upstreamId, ...record } = await writer.read();
+    const { data } = job;
+    const estimate =
+      upstreamId === undefined
+        ? undefined
+        : estimateOf({ ...record, data, upstreamModel, prices: options.prices }, { id: upstreamId });
+    await writer.finish({
+      status: 'failed',
+      error: bullmqError(message),
+      spent: { responseId: undefined, usage: null, costNano: null, estimate },
+    });
+  };
+
   const bullmq = {
     connection: redis,
     prefix,
@@ -192,9 +222,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     // How long a worker sleeps at most while a rate limit is set on Bull Board: nothing wakes it when that ends.
     maximumRateLimitDelay: 1000,
   };
-  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) =>
-    attempts.interrupt(id, 'lock lost'),
-  );
+  const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
 
   const dispatcher = startDispatcher({
     models: options.models,
@@ -203,6 +231,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       attempts.isStopRequested()
         ? 0
         : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - reservations.unsent()),
+    tenantRoom: (tenant) =>
+      tenant === '' ? MOST_UNSENT : MOST_UNSENT_OF_TENANT - reservations.unsent(tenant),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
@@ -211,7 +241,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });
   worker.on('lockRenewalFailed', (ids: string[]) => {
-    for (const id of ids) attempts.interrupt(id, 'lock lost');
+    for (const id of ids) attempts.loseLock(id);
   });
   worker.on('locksRenewed', ({ jobIds }) => {
     cancels.checkMarks(jobIds).catch(onError);
@@ -225,7 +255,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       endIfCancelled(job).catch(onError);
     }
     if (job?.finishedOn === undefined || error instanceof RecordedEnd) return;
-    endForBullmq(writerOf(job, ''), error).catch(onError);
+    endForBullmq(job, error).catch(onError);
     reservations.giveBack({ id: job.id ?? '', tenant: tenantOf(job) }).catch(onError);
   });
 
@@ -248,17 +278,4 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       worker.close(true).catch(onError);
     },
   };
-}
-
-/**
- * BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record
- * follows.
- */
-async function endForBullmq(writer: RunRecordWriter, { message }: Error): Promise<void> {
-  await writer.finish({
-    status: 'failed',
-    error: bullmqError(message),
-    // The worker that knew the response is gone. What was running was bought.
-    spent: { responseId: undefined, usage: null, costNano: null },
-  });
 }

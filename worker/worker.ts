@@ -18,6 +18,7 @@ import type { QueueWorker, Recovery } from './job-worker.ts';
 import { leaveAll } from './leave.ts';
 import { drainDeletions } from './maintenance/deletions.ts';
 import { keepDrained } from './maintenance/drains.ts';
+import { drainEstimates } from './maintenance/estimates.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { keepRetention } from './maintenance/retention.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -79,7 +80,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   // Each model listens on these.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
-  const upstream = createUpstream(options.upstream);
+  const upstream = createUpstream({ ...options.upstream, models: Object.keys(options.models) });
   const metrics = createMetrics();
   const prices = createPriceList(options.prices);
   const quotas = createQuotas(redis, prefix);
@@ -162,9 +163,15 @@ export function startWorker(options: WorkerOptions): O3Worker {
   });
 
   const deletions = { redis, upstream, metrics, logger };
-  const stopDeletions = keepDrained(
+  const estimates = { redis, prefix, upstream, prices };
+  const stopDrains = keepDrained(
     subscriber,
-    new Map(queues.map((queue) => [queue.keys.deletions, () => drainDeletions(queue, deletions)])),
+    new Map(
+      queues.flatMap((queue) => [
+        [queue.keys.deletions, () => drainDeletions(queue, deletions)],
+        [queue.keys.estimates, () => drainEstimates(queue, estimates)],
+      ]),
+    ),
     onError,
   );
 
@@ -172,7 +179,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const leave = (): Promise<unknown> => {
     retention.stop();
     catalog.stop();
-    stopDeletions();
+    stopDrains();
     if (left === undefined) void heartbeat.stop();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;

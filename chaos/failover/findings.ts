@@ -66,7 +66,7 @@ function lossRequirements(
     return [{ ...rest, measured: byModel(asked, ({ name }) => names.has(name)) }];
   const { from, to } = unreplicated;
   const unsafe = asked.filter(({ acceptedAt = 0 }) => acceptedAt >= from && acceptedAt <= to);
-  return [rest, figure('accepted while the replica stood still', `${unsafe.length}, lost ${excused.length}`)];
+  return [rest, figure('accepted while the replica was cut off', `${unsafe.length}, lost ${excused.length}`)];
 }
 
 function purchaseRequirements({ asked, evidence, responses }: Seen): Requirement[] {

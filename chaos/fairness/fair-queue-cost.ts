@@ -139,7 +139,7 @@ async function once(subject: Subject): Promise<void> {
   const need = { id: job.id, inputTokens: job.options.need?.input ?? 0, class: '/' };
   const { answers } = await quota.reserve([need], NO_LIMITS);
   const [started] = await model.fairQueue.start([
-    { id: job.id, tenant: job.tenant, reservedModel: UPSTREAM_MODEL, cost: 1 },
+    { id: job.id, tenant: job.tenant, reservedModel: UPSTREAM_MODEL },
   ]);
   const endedAt = performance.now();
   if (typeof answers[0] !== 'number' || started !== true) throw new Error(`expected ${job.id} to be started`);

@@ -10,8 +10,6 @@ import { becomes } from './timing.ts';
 export interface ReplicatedRedis extends ChaosRedis {
   /** A connection to the first master alone, whatever it has become. */
   readonly masterAdmin: Redis;
-  /** Sends a signal to the replica. */
-  signalReplica(signal: NodeJS.Signals): void;
   /** Resolves when the replica has become a master. @returns when, in Unix milliseconds. */
   promoted(signal: AbortSignal): Promise<number>;
 }
@@ -37,7 +35,6 @@ export async function startSentinelRedis(): Promise<SentinelRedis> {
     kill: () => sentinels.master.kill('SIGKILL'),
     restart: () => sentinels.master.restart(),
     signal: (signal) => void process.kill(sentinels.master.pid, signal),
-    signalReplica: (signal) => void process.kill(sentinels.replica.pid, signal),
     promoted: (signal) => promoted(sentinels.replicaAdmin, signal),
     hangFirstSentinel: () => sentinels.killFirstSentinel('SIGSTOP'),
     async stop() {
@@ -71,7 +68,6 @@ export async function startNamedRedis(): Promise<NamedRedis> {
     kill: () => master.kill('SIGKILL'),
     restart: () => master.restart(),
     signal: (signal) => void process.kill(master.pid, signal),
-    signalReplica: (signal) => void process.kill(replica.pid, signal),
     promoted: (signal) => promoted(replicaAdmin, signal),
     async failOver() {
       await replicaAdmin.call('REPLICAOF', 'NO', 'ONE');
@@ -110,7 +106,6 @@ export async function startClusterRedis(models: readonly string[]): Promise<Clus
     },
     restart: () => master.restart(),
     signal: (signal) => master.kill(signal),
-    signalReplica: (signal) => replica.kill(signal),
     promoted: (signal) => promoted(replica.admin, signal),
     async moveSlots() {
       for (const slot of slots) await moveSlot(slot, master, other, cluster.nodes);

@@ -84,6 +84,11 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['purchase_mark_abandoned'], 'the worker no longer waits for that answer'],
   [['purchases', 'uncertain_purchases'], 'responses that were bought, and that perhaps were bought'],
   [['cost_nano', 'booked'], 'the cost in billionths of a US dollar, and the last response booked there'],
+  [['estimates'], 'how many responses are booked there by an estimate'],
+  [
+    ['reserved_tokens', 'streamed_bytes'],
+    'what such an estimate is made of: input and output, and what came',
+  ],
   [['upstream_id', 'upstream_status'], 'the response at the upstream, and its last known status'],
   [['earlier_ids'], 'the responses that earlier attempts and runs bought'],
   [['background', 'streamed'], 'whether another worker can adopt the response, and follow its stream'],

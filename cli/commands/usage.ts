@@ -59,11 +59,12 @@ const NUMBERS: Column[] = [
   { title: 'COST', align: 'right' },
 ];
 const UNPRICED: Column = { title: 'UNPRICED', align: 'right', leftOut: 6 };
+const ESTIMATED: Column = { title: 'ESTIMATED', align: 'right', leftOut: 0 };
 const NO_TENANT = '(no tenant)';
 
 /**
- * usageTable shows a report as a table. Its last line is the total; it counts unpriced requests if there are
- * any.
+ * usageTable shows a report as a table. Its last line is the total; it shows estimated costs and unpriced
+ * requests if there are any.
  */
 export function usageTable(
   { rows, total }: UsageReport,
@@ -72,14 +73,17 @@ export function usageTable(
 ): string {
   const dimensions = by === undefined ? USAGE_DIMENSIONS : [by];
   const hasUnpriced = total.unpriced_requests > 0;
+  const hasEstimates = total.estimated_requests > 0;
   const columns = [
     ...dimensions.map((dimension) => NAMES[dimension]),
     ...NUMBERS,
+    ...(hasEstimates ? [ESTIMATED] : []),
     ...(hasUnpriced ? [UNPRICED] : []),
   ];
   const numbers = (sums: UsageSums): string[] => {
-    const all = numbersOf(sums);
-    return hasUnpriced ? [...all, numberText(sums.unpriced_requests)] : all;
+    const estimated = hasEstimates ? [formatUsd(sums.estimated_usd)] : [];
+    const unpriced = hasUnpriced ? [numberText(sums.unpriced_requests)] : [];
+    return [...numbersOf(sums), ...estimated, ...unpriced];
   };
   const lines = rows.map((row) => [
     ...dimensions.map((dimension) => oneLine(row[dimension] ?? NO_TENANT)),

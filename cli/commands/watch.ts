@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
-import { oneLine, printable } from '../../src/client/terminal-text.ts';
+import { oneLine, printable, printableJson } from '../../src/client/terminal-text.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import type { CommandContext } from '../command-context.ts';
@@ -152,7 +152,7 @@ function lineScreen({ output, notices }: CommandContext, json: boolean): Screen 
   return {
     show({ changes }) {
       trouble = '';
-      for (const job of changes) output.line(json ? JSON.stringify(job) : changeLine(job, output));
+      for (const job of changes) output.line(json ? printableJson(job) : changeLine(job, output));
     },
     showTrouble(message) {
       if (message !== trouble) notices.line(`${printable(message)}; trying again`);

@@ -37,8 +37,12 @@ function twoUnits(ms: number, largeMs: number, large: string, smallMs: number, s
   return `${Math.floor(ms / largeMs)}${large} ${String(rest).padStart(2, '0')}${small}`;
 }
 
-/** costText writes what was paid, or `simulated` in its place; '' when it is unknown. */
-export function costText({ simulated, cost_usd: cost }: Pick<JobView, 'simulated' | 'cost_usd'>): string {
+/** costText writes what was paid, `~` before an estimate, or `simulated`; '' when it is unknown. */
+export function costText({
+  simulated,
+  cost_usd: cost,
+  cost_estimated: isEstimated = false,
+}: Pick<JobView, 'simulated' | 'cost_usd'> & { cost_estimated?: boolean }): string {
   if (simulated && !cost) return 'simulated';
-  return cost === null ? '' : formatUsd(cost);
+  return cost === null ? '' : `${isEstimated ? '~' : ''}${formatUsd(cost)}`;
 }

@@ -1,4 +1,5 @@
 import { startProducer } from '../../producer/producer.ts';
+import { DEFAULT_MODELS } from '../../simulator/models/models.ts';
 import { createSimulator } from '../../simulator/simulator.ts';
 import type { Config } from '../../src/config/environment.ts';
 import { modelsOf } from '../../src/config/file.ts';
@@ -64,6 +65,11 @@ async function embeddedRedis({ config, logger, keep, died }: ProcessContext): Pr
   return redis.url;
 }
 
+/** hasUpstream returns whether an upstream is configured. */
+export function hasUpstream({ openai }: Config): boolean {
+  return openai.apiKey !== undefined || openai.baseUrl !== undefined;
+}
+
 /** configuredUpstream returns the upstream of the configuration. */
 export function configuredUpstream({
   openai: { apiKey, baseUrl, webhookSecret },
@@ -71,9 +77,13 @@ export function configuredUpstream({
   return { apiKey, baseUrl, webhooks: webhookSecret !== undefined };
 }
 
-/** startSimulator starts a stand-in for the model, for an instance without an upstream. */
+/**
+ * startSimulator starts a stand-in for the model, for an instance without an upstream. Its models have no
+ * shutdown date: the first question of a newcomer is about o3, also after OpenAI has shut o3 down.
+ */
 export async function startSimulator({ logger, keep }: ProcessContext): Promise<WorkerOptions['upstream']> {
-  const simulator = createSimulator();
+  const models = DEFAULT_MODELS.map(({ shutdownDate: _, ...model }) => model);
+  const simulator = createSimulator({ models });
   const { url } = await simulator.listen(0);
   keep({ name: 'simulator', close: () => simulator.close() });
   logger.warn(
@@ -90,7 +100,7 @@ export async function launchWorker(
   upstream: WorkerOptions['upstream'],
 ): Promise<void> {
   const { prefix, concurrency, workerPort, host, signingSecret } = config;
-  if (config.hasBuiltInModels) warnOfBuiltInFallbacks(config, logger);
+  if (config.hasBuiltInModels && hasUpstream(config)) logBuiltInFallbacks(config, logger);
   let worker: O3Worker | undefined;
   // The port is opened first: a worker that cannot listen must not take jobs.
   if (workerPort !== undefined) keep(await startWorkerHealth(() => worker, host, workerPort));
@@ -110,9 +120,10 @@ export async function launchWorker(
   worker = launched;
 }
 
-function warnOfBuiltInFallbacks({ models }: Config, logger: Logger): void {
+/** A warning comes when a model is about to be shut down: worker/maintenance/model-catalog.ts. */
+function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
   for (const [model, { fallbacks }] of Object.entries(models)) {
-    logger.warn(
+    logger.info(
       { model, fallbacks, setting: `models.${model}.fallbacks` },
       'built-in fallbacks answer, at their own prices, once the upstream lacks the model',
     );

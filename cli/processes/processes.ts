@@ -7,6 +7,7 @@ import type { CommandContext } from '../command-context.ts';
 import { UsageError } from '../exit-code.ts';
 import {
   configuredUpstream,
+  hasUpstream,
   launchProducer,
   launchWorker,
   type ProcessContext,
@@ -90,10 +91,6 @@ function simulatorFrom(options: SimulatorOptions): Simulator {
   } catch (error: unknown) {
     throw new UsageError(error instanceof Error ? error.message : String(error));
   }
-}
-
-function hasUpstream({ openai }: Config): boolean {
-  return openai.apiKey !== undefined || openai.baseUrl !== undefined;
 }
 
 async function run(

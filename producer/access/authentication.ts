@@ -1,18 +1,28 @@
 import type { Request, RequestHandler } from 'express';
-import type { Caller } from '../../src/job/tenant.ts';
+import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/problem.ts';
 import { LOGIN_PATH } from '../pages/login-page.ts';
 import { setCaller } from './caller.ts';
 import type { Keyring } from './keyring.ts';
+import { limitUnknownKeys } from './request-rate.ts';
 import { isWrite, provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
 /** authenticate finds the caller by its key or its session. When a request has both, only the key counts. */
-export function authenticate(keyring: Keyring, sessions: Sessions): RequestHandler {
+export function authenticate(keyring: Keyring, sessions: Sessions, logger: Logger): RequestHandler {
+  const countUnknown = limitUnknownKeys(logger);
   return (request, response, next) => {
     const { authorization } = request.headers;
     if (authorization !== undefined) {
-      setCaller(response, callerWithKey(keyring, authorization));
+      const [, secret] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
+      if (secret === undefined) throw unauthorized(KEY_MISSING);
+      const known = keyring.callerOf(secret);
+      if (known === undefined) {
+        return void countUnknown(request, response, (refusal?: unknown) =>
+          next(refusal ?? unauthorized(KEY_UNKNOWN)),
+        );
+      }
+      setCaller(response, known);
       return next();
     }
     const caller = sessions.callerOf(request);
@@ -31,16 +41,9 @@ const KEY_MISSING =
   'Expected a key, got none: send "Authorization: Bearer SECRET" with a secret of O3Q_KEYS of this ' +
   'instance; for o3q and the client, set O3Q_API_KEY to it';
 
-function callerWithKey(keyring: Keyring, authorization: string): Caller {
-  const [, secret] = /^Bearer +(\S+) *$/i.exec(authorization) ?? [];
-  if (secret === undefined) throw unauthorized(KEY_MISSING);
-  const caller = keyring.callerOf(secret);
-  if (caller !== undefined) return caller;
-  throw unauthorized(
-    'Expected a secret of O3Q_KEYS of this instance, got an unknown key: check it; for o3q and the client, ' +
-      'check O3Q_API_KEY',
-  );
-}
+const KEY_UNKNOWN =
+  'Expected a secret of O3Q_KEYS of this instance, got an unknown key: check it; for o3q and the client, ' +
+  'check O3Q_API_KEY';
 
 function unauthorized(detail: string): HttpProblem {
   return new HttpProblem('unauthorized', detail, { headers: { 'www-authenticate': 'Bearer' } });

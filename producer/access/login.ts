@@ -1,4 +1,5 @@
 import express, { type RequestHandler, type Response, Router } from 'express';
+import type { Logger } from '../../src/process/log.ts';
 import { LOGIN_PATH, LOGOUT_PATH, loggedInPage, loginPage, ownPath } from '../pages/login-page.ts';
 import type { Page } from '../pages/page.ts';
 import { foreignPage } from './authentication.ts';
@@ -8,8 +9,9 @@ import { provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
 /** loginRoutes gives a browser a session, because a browser does not send an API key by itself. */
-export function loginRoutes(keyring: Keyring, sessions: Sessions): Router {
+export function loginRoutes(keyring: Keyring, sessions: Sessions, logger: Logger): Router {
   const router = Router();
+  const countFailed = limitFailedLogins(logger);
   router.get(LOGIN_PATH, (request, response) => {
     const caller = sessions.callerOf(request);
     sendPage(
@@ -21,21 +23,20 @@ export function loginRoutes(keyring: Keyring, sessions: Sessions): Router {
   router.post(
     LOGIN_PATH,
     refuseForeignPages,
-    limitFailedLogins(),
     express.urlencoded({ extended: false, limit: '10kb' }),
-    (request, response) => {
+    (request, response, next) => {
       const { key, next: wanted } = formOf(request.body);
       const caller = keyring.callerOf(typeof key === 'string' ? key : '');
-      const next = ownPath(wanted);
+      const path = ownPath(wanted);
       if (caller === undefined) {
-        return sendPage(
-          response,
-          401,
-          loginPage(next, 'This key is unknown. Enter the secret of one of the keys in O3Q_KEYS.'),
-        );
+        const words = 'This key is unknown. Enter the secret of one of the keys in O3Q_KEYS.';
+        return void countFailed(request, response, (refusal?: unknown) => {
+          if (refusal !== undefined) next(refusal);
+          else sendPage(response, 401, loginPage(path, words));
+        });
       }
       sessions.open(request, caller);
-      response.redirect(303, next);
+      response.redirect(303, path);
     },
   );
   router.post(LOGOUT_PATH, refuseForeignPages, (request, response) => {

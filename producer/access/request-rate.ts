@@ -1,10 +1,12 @@
 import type { Request, RequestHandler } from 'express';
 import { ipKeyGenerator, rateLimit, type ValueDeterminingMiddleware } from 'express-rate-limit';
+import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/problem.ts';
 import { callerOf } from './caller.ts';
 
 const MINUTE_MS = 60_000;
 const FAILED_LOGINS_PER_MINUTE = 10;
+const WRONG_KEYS_PER_MINUTE = 300;
 
 /**
  * limitRequests limits the requests of each key to this process. The minute of a key begins with its first
@@ -19,23 +21,41 @@ export function limitRequests(perMinute: number): RequestHandler {
 }
 
 /**
- * limitFailedLogins limits the guesses of keys on the login page, per IP address. It does not count
- * successful logins.
+ * limitFailedLogins counts the wrong keys that an address enters on the login page. Call it for a wrong key only:
+ * callers behind the same address, such as a proxy's, go on with the right ones. Secrets of 16 characters cannot be
+ * guessed; the limit keeps guessing cheap to answer and easy to see.
  */
-export function limitFailedLogins(): RequestHandler {
-  return limit({
-    limit: FAILED_LOGINS_PER_MINUTE,
+export function limitFailedLogins(logger: Logger): RequestHandler {
+  return limitWrongKeys('failed logins', FAILED_LOGINS_PER_MINUTE, logger);
+}
+
+/** limitUnknownKeys does the same for the keys of requests. */
+export function limitUnknownKeys(logger: Logger): RequestHandler {
+  return limitWrongKeys('requests with a wrong key', WRONG_KEYS_PER_MINUTE, logger);
+}
+
+/** Logs the first wrong key of each minute, and that the limit was passed. */
+function limitWrongKeys(what: string, perMinute: number, logger: Logger): RequestHandler {
+  const count = limit({
+    limit: perMinute,
     keyGenerator: ({ ip = '' }) => ipKeyGenerator(ip),
-    skipSuccessfulRequests: true,
-    refusal: `Expected at most ${FAILED_LOGINS_PER_MINUTE} failed logins a minute, got more`,
+    refusal: `Expected at most ${perMinute} ${what} a minute from this address, got more`,
   });
+  return (request, response, next) =>
+    void count(request, response, (refusal?: unknown) => {
+      const about = { address: request.ip, path: request.path.slice(0, 100) };
+      const used = usedOf(request);
+      if (used === 1) logger.warn(about, 'a wrong key was sent');
+      if (used === perMinute + 1)
+        logger.warn(about, 'too many wrong keys: this address gets 429 for a minute');
+      next(refusal);
+    });
 }
 
 interface Limit {
   limit: number;
   /** Requests with the same value are counted together. */
   keyGenerator: ValueDeterminingMiddleware<string>;
-  skipSuccessfulRequests?: boolean;
   refusal: string;
 }
 
@@ -52,9 +72,15 @@ function limit({ refusal, ...options }: Limit): RequestHandler {
   });
 }
 
-function untilResetMs(request: Request): number {
-  const { rateLimit: info } = request as Request & { rateLimit?: { resetTime?: Date } };
+/** What express-rate-limit adds to a request that it counts. */
+type Counted = Request & { rateLimit?: { resetTime?: Date; used?: number } };
+
+function untilResetMs({ rateLimit: info }: Counted): number {
   return Math.max(1, (info?.resetTime?.getTime() ?? Date.now() + MINUTE_MS) - Date.now());
+}
+
+function usedOf({ rateLimit: info }: Counted): number {
+  return info?.used ?? 0;
 }
 
 function tooMany(refusal: string, waitMs: number): HttpProblem {

@@ -76,6 +76,7 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
     attempt: view.attempt,
     max_attempts: view.max_attempts,
     ...(view.simulated ? { simulated: true } : view.cost_usd !== null && { cost_usd: view.cost_usd }),
+    ...(view.cost_estimated && { cost_estimated: true }),
   };
   switch (view.status) {
     case 'waiting':

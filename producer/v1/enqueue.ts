@@ -15,8 +15,8 @@ export interface EnqueuedResponse {
 }
 
 /**
- * enqueueResponse enqueues a request once: under the caller's own idempotency key, or under one of ours,
- * which passes to the next call with the same request when the answer is not delivered.
+ * enqueueResponse enqueues a request once. It uses the caller's own idempotency key, or one of ours: the next
+ * call with the same request gets that key if this call's answer is not delivered.
  * @throws {QueueError}
  */
 export async function enqueueResponse(
@@ -27,7 +27,7 @@ export async function enqueueResponse(
 ): Promise<EnqueuedResponse> {
   const own = idempotencyKeyIn(headers);
   if (own !== undefined) return { ...(await queue.enqueue(request, own)), call: undefined };
-  // OpenAI's SDKs send the number of the try, 0 for the first.
+  // OpenAI's SDKs send the number of retries so far: 0 at the first try.
   const isRetry = Number(headers['x-stainless-retry-count'] ?? 0) > 0;
   const options = { storage: queue.storage, isRetry, isAgain: headers['o3q-again'] === '1' };
   for (;;) {
@@ -36,17 +36,17 @@ export async function enqueueResponse(
       const enqueued = await queue.enqueue(request, call.idempotencyKey);
       if (enqueued.isNew || !isLost(enqueued.job)) return { ...enqueued, call };
     } catch (error: unknown) {
-      // A refused request has no job. While Redis is away, the request may have created one all the same.
+      // A refused request has no job. While Redis is away, the request may have created one nevertheless.
       const isRefused = error instanceof QueueError && error.code !== 'redis_unavailable';
       void call.end(isRefused ? 'forgotten' : 'left').catch(() => {});
       throw error;
     }
-    // Each turn takes a key away, so the loop ends with a new one.
+    // Each turn of the loop uses up a key, so the loop ends with a new one.
     await call.end('forgotten');
   }
 }
 
-/** isLost is true for a job that no later caller wants: it has failed, or was cancelled. */
+/** isLost is true for a job that has failed or was cancelled: no later caller wants it. */
 function isLost(job: JobView): boolean {
   return job.status === 'failed' || job.status === 'cancelled' || (job.status === 'active' && job.cancelling);
 }

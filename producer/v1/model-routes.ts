@@ -2,7 +2,7 @@ import type { Route } from '../http/route.ts';
 import { listModels, retrieveModel } from '../openapi/operations/v1.ts';
 import { OpenAiError } from './openai-error.ts';
 
-/** modelRoutes lists the configured models under the names by which callers ask for them. */
+/** modelRoutes lists the configured models under the names that callers use. */
 export function modelRoutes(models: readonly string[]): Route[] {
   return [
     {
@@ -28,7 +28,7 @@ export function modelRoutes(models: readonly string[]): Route[] {
   ];
 }
 
-/** Only the upstream knows when a model was created, but the field is required: it is 0. */
+/** The field `created` is required. It is 0, because only the upstream knows when a model was created. */
 function modelObject(id: string): object {
   return { id, object: 'model', created: 0, owned_by: 'o3-queue' };
 }

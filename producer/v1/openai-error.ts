@@ -35,12 +35,12 @@ export class OpenAiError extends Error {
   }
 }
 
-/** DO_NOT_RETRY keeps OpenAI's SDKs from retrying: a job that failed has had all its attempts. */
+/** DO_NOT_RETRY keeps OpenAI's SDKs from retrying: a failed job has used up all its attempts. */
 export const DO_NOT_RETRY = { 'x-should-retry': 'false' };
 
 /**
- * openAiErrorFrom writes a refusal of ours in OpenAI's envelope, with the status and code at which its SDKs
- * throw the right class.
+ * openAiErrorFrom turns a refusal of ours into OpenAI's envelope, with the status and code for which its SDKs
+ * throw the matching error class.
  */
 export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
   const { status, message, headers } = problem;

@@ -10,14 +10,14 @@ import { lookupRoutes } from './responses/lookup-routes.ts';
 export const OPENAI_PATH = '/v1';
 
 /**
- * openAiRoutes are OpenAI's own routes: code for one of its SDKs needs only another base URL to have durable
+ * openAiRoutes are OpenAI's own routes: code for one of its SDKs needs only another base URL to get durable
  * jobs.
  */
 export function openAiRoutes(models: readonly string[], headersMs: number, draining: AbortSignal): Route[] {
   return [createResponseRoute(headersMs, draining), ...lookupRoutes, ...modelRoutes(models)];
 }
 
-/** withRequestId adds the id that OpenAI's SDKs show with every error. */
+/** withRequestId adds the request id that OpenAI's SDKs include in every error. */
 export const withRequestId: RequestHandler = (_request, response, next) => {
   response.setHeader('x-request-id', `req_${randomUUID().replaceAll('-', '')}`);
   next();

@@ -9,15 +9,15 @@ import { throughOutages } from './retry-through-outage.ts';
 
 /**
  * Undelivered remembers calls without an idempotency key until their answer is delivered. When a connection
- * breaks before that, the next call with the same request gets the same idempotency key, and with it the job
- * of the first one.
+ * breaks before that, the next call with the same request gets the same idempotency key, and so the job of
+ * the first call.
  *
- * Two calls that are answered at the same time never share a key. So a producer must be told apart from one
- * that was killed with its calls: while it answers calls it renews a heartbeat. ARCHITECTURE.md has the
- * states.
+ * Two calls that are answered at the same time never share a key. Other producers must therefore know whether
+ * a call's producer is alive or was killed: it renews a heartbeat while it answers calls. ARCHITECTURE.md has
+ * the states.
  */
 export interface Undelivered {
-  /** Begins a call. Its record is in Redis before its job can be. */
+  /** Begins a call. It is recorded in Redis before its job can be enqueued. */
   open(request: ParsedRequest, options: OpenOptions): Promise<UndeliveredCall>;
 }
 
@@ -25,7 +25,7 @@ export interface OpenOptions {
   storage: TenantStorage;
   /** Whether the caller says that it has sent this request before. */
   isRetry: boolean;
-  /** Whether the caller wants a new answer, and not that of an earlier equal call. */
+  /** Whether the caller wants a new answer instead of that of an earlier equal call. */
   isAgain: boolean;
 }
 
@@ -33,26 +33,26 @@ export interface UndeliveredCall {
   readonly idempotencyKey: string;
   /**
    * Ends the call. Its key is `left` to the next call with the same request, or `forgotten`: the answer is
-   * delivered, or no other call may get this job. While Redis is away, the call goes on until it is back.
+   * delivered, or no other call may get this job. While Redis is away, this waits until it is back.
    * @returns whether the call still held the key. A retry may have taken it.
    */
   end(key: 'left' | 'forgotten'): Promise<boolean>;
 }
 
-/** How long a job is left for the next call, and how long the last heartbeat of a producer is kept. */
+/** How long a job is left for the next call, and how long a producer's last heartbeat is kept. */
 const LEFT_MS = 10 * 60 * 1000;
 /** How many jobs are left for one request at most: the newest ones. */
 const MOST_LEFT = 100;
 /** How long a call is remembered while its producer answers it. */
 const OPEN_MS = 24 * 3600 * 1000;
 const HEARTBEAT_MS = 500;
-/** The age of the last heartbeat of a producer that counts as dead: eight were missed. */
+/** A producer counts as dead when its last heartbeat is this old: it has missed eight. */
 const DEAD_MS = 4000;
 const LOOK_EVERY_MS = 100;
 
 /**
- * createUndelivered makes the record for one producer process.
- * @param draining aborts when the producer is about to stop, and no longer waits for a Redis that is away.
+ * createUndelivered makes the record of one producer process.
+ * @param draining aborts when the producer is about to stop: from then on it does not wait for Redis.
  */
 export function createUndelivered(draining: AbortSignal): Undelivered {
   const producer = randomUUID();
@@ -75,7 +75,7 @@ export function createUndelivered(draining: AbortSignal): Undelivered {
           const [outcome, ...values] = answer as string[];
           if (outcome !== 'look') return values[0] ?? newKey;
           await Promise.all(values.map((id) => producers.look(id)));
-          // In this time a producer notices that a connection has closed, and its call leaves the key.
+          // During this pause a producer notices a closed connection, and its call leaves the key.
           await pause(LOOK_EVERY_MS);
         }
       };
@@ -113,22 +113,23 @@ function hashOf(tenant: string, request: ParsedRequest): string {
     .digest('hex');
 }
 
-/** Producers tells which producers are alive. */
+/** Producers finds out which producers are alive. */
 interface Producers {
-  /** Looks once at a producer whose state is not known. */
+  /** Reads the heartbeat of a producer whose state is not known. */
   look(producer: string): Promise<void>;
-  /** Each producer whose state is known by now, followed by its state. */
+  /** Returns each producer whose state is known by now, followed by its state. */
   states(): string[];
 }
 
 /**
- * watchProducers begins to look, for the producer `own`. Another producer is alive if a heartbeat comes after
- * the first look: it may have been killed right after an earlier one. That takes as long as a heartbeat, and
- * for a dead producer some seconds. `gone`: the last heartbeat is so old that it is no longer kept.
+ * watchProducers starts to watch other producers, for the producer `own`. A producer is alive if a heartbeat
+ * comes after the first look, because the heartbeat at the first look may be its last. This takes as long as
+ * a heartbeat, and some seconds for a dead producer. `gone`: the last heartbeat is so old that it is no
+ * longer kept.
  */
 function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): Producers {
   const known = new Map<string, 'alive' | 'dead' | 'gone'>();
-  /** What PTTL said at the last look, and when the first one was. */
+  /** The PTTL of the heartbeat at the last look, and the time of the first look. */
   const seen = new Map<string, { leftMs: number; since: number }>();
   return {
     async look(producer) {
@@ -149,7 +150,7 @@ function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): P
 }
 
 interface Heart {
-  /** Beats until the returned function is called, for the first time before it resolves. */
+  /** Beats until the returned function is called. It resolves after the first beat. */
   beatFor(storage: TenantStorage): Promise<() => void>;
 }
 

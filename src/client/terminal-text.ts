@@ -26,6 +26,16 @@ export function oneLine(text: string): string {
   return text.replace(/\s+/gu, ' ').replace(UNPRINTABLE, '').trim();
 }
 
+/**
+ * printableJson writes a value as JSON. It escapes what a terminal would obey and JSON leaves as it is, so that a
+ * reader of the JSON gets the same value.
+ */
+export function printableJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(UNPRINTABLE, (character) =>
+    character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** printable does the same for a text that keeps its lines and its indentation. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) =>

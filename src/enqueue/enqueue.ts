@@ -11,13 +11,13 @@ const MOST_IN_BULK = 1000;
 
 /** Intake turns the requests of one tenant into jobs. */
 export interface Intake {
-  /** @param idempotencyKey undefined: the request becomes a job of its own. */
+  /** @param idempotencyKey undefined: each call creates a new job. */
   enqueue(request: ParsedRequest, idempotencyKey: string | undefined): Promise<EnqueueOutcome>;
   /** Enqueues up to 1,000 requests as callers sent them. An invalid one does not affect the others. */
   enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
 }
 
-/** @param tenant `NO_TENANT` for none. */
+/** @param tenant the owner of the jobs; `NO_TENANT` for none. */
 export function createIntake(access: QueueAccess, tenant: string): Intake {
   /** @throws {QueueError} for a bad idempotency key. Other flaws of the request are reported in its `job`. */
   const requested = (
@@ -73,14 +73,14 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
   };
 }
 
-/** isHopeless is true for a refused request without a key: there is nothing to look for in Redis. */
+/** isHopeless is true for a refused request without a key: Redis cannot have a job of it. */
 function isHopeless(requested: RequestedJob): requested is RequestedJob & { job: QueueError } {
   return requested.job instanceof QueueError && requested.key === undefined;
 }
 
 /**
- * A caller may have sent anything as a request. The key undefined means that there is no key; the key null is
- * invalid.
+ * Separates the idempotency key from a request of a bulk, which may be anything. The key is undefined if
+ * there is none; null is an invalid key.
  */
 function splitKey(input: unknown): [request: unknown, idempotencyKey: unknown] {
   if (typeof input !== 'object' || input === null || !Object.hasOwn(input, 'idempotency_key')) {
@@ -100,8 +100,8 @@ function orRefusal<Value>(make: () => Value): Value | QueueError {
 }
 
 /**
- * budgetRefusal is the refusal of a tenant whose daily budget is used up and whose `onBudgetExhausted` is
- * `refuse`; undefined otherwise. Reservations of running jobs do not count here: a job that does not fit
+ * budgetRefusal returns the refusal for a tenant whose daily budget is used up and whose `onBudgetExhausted`
+ * is `refuse`; undefined otherwise. Reservations of running jobs do not count here: a job that does not fit
  * beside them waits instead.
  */
 async function budgetRefusal(

@@ -7,7 +7,7 @@ import type { ParsedRequest } from '../job/request.ts';
 import type { IdempotencyMark } from '../job/stored-options.ts';
 import { tenantInView } from '../job/tenant.ts';
 
-/** JobKey is what is stored of an idempotency key. The key itself is not stored. */
+/** JobKey is what a job stores about its idempotency key. The key itself is not stored. */
 export interface JobKey {
   /** The id of the only job that this key of this tenant can have. */
   id: string;
@@ -15,11 +15,11 @@ export interface JobKey {
 }
 
 /**
- * jobKeyOf makes the JobKey of one call. The key needs no store of its own: it is in use while its job
- * exists, so no crash can leave one without the other.
+ * jobKeyOf makes the JobKey of one call. The key has no record of its own: it is in use while its job exists,
+ * so a crash cannot leave one without the other.
  *
  * @param tenant `NO_TENANT` for none.
- * @throws {QueueError} `invalid_request` for anything that is no idempotency key.
+ * @throws {QueueError} `invalid_request` for anything that is not an idempotency key.
  */
 export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): JobKey {
   const flaw = idempotencyKeyFlaw(key);

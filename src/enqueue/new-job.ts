@@ -31,14 +31,14 @@ export interface NewJob {
   createdAt: number;
   /** How long the job waits before it may enter the fair queue, in milliseconds. */
   delayMs: number;
-  /** What the board shows: the beginning of the question. */
+  /** The name on the board: the beginning of the question. */
   name: string;
   data: JobData;
   options: OurOptions;
 }
 
 export interface NewJobOptions {
-  /** Whether the answer is streamed when the request does not say. */
+  /** Whether the answer is streamed when the request does not specify it. */
   streamByDefault: boolean;
   /** `NO_TENANT` for none. */
   tenant: string;
@@ -47,7 +47,7 @@ export interface NewJobOptions {
 }
 
 /**
- * newJobFrom makes a job of a request, without storing it.
+ * newJobFrom makes a job from a request, without storing it.
  * @throws {QueueError} `invalid_request` or `unknown_model`, for a job that could never run.
  */
 export function newJobFrom(
@@ -99,12 +99,12 @@ function checkWebhook(
   if (url === undefined) return;
   const message = webhooksOut
     ? webhookUrlFlaw(url, allowPrivate)
-    : 'expected nothing, since no webhooks are sent before O3Q_SIGNING_SECRET is set on producers and ' +
+    : 'expected nothing, since no webhooks are sent until O3Q_SIGNING_SECRET is set on producers and ' +
       'workers, got a URL';
   if (message !== undefined) throw refusalOf('request', [{ path: 'webhook_url', message }]);
 }
 
-/** viewOfNewJob is the view of a job that was stored this instant, without reading it back from Redis. */
+/** viewOfNewJob returns the view of a job that was stored just now, without reading it from Redis. */
 export function viewOfNewJob({ queue, id, createdAt, delayMs, name, options }: NewJob): JobView {
   return viewFrom({
     id,

@@ -14,7 +14,7 @@ import { type NewJob, viewOfNewJob } from './new-job.ts';
 /** EnqueueOutcome is the outcome of one request. */
 export type EnqueueOutcome = BulkOutcome<QueueError>;
 
-/** RequestedJob is a request on its way into Redis. */
+/** RequestedJob is a request that is about to be stored. */
 export interface RequestedJob {
   /**
    * The job, or why the request is refused. A repeated request finds its job even if it is refused, for
@@ -25,29 +25,27 @@ export interface RequestedJob {
   key: JobKey | undefined;
 }
 
-/** Longer than a producer takes to store a job, or to give up. */
+/** How long a claim lasts, in milliseconds: longer than a producer takes to store a job, or to give up. */
 const CLAIM_MS = 10_000;
-/** How often a job may be deleted while its key is looked up. */
+/** How often a lookup is repeated because the job was deleted meanwhile. */
 const MOST_TRIES = 3;
 
 /**
  * storeJobs stores the jobs of one tenant, and finds the existing jobs of their idempotency keys. The id of a
- * job with a key follows from the key, and BullMQ never adds a second job under one id. So of twenty
- * simultaneous calls one creates the job, and the stored job carries the mark of that call.
+ * job with a key is computed from the key, and BullMQ never adds a second job with the same id. So of twenty
+ * simultaneous calls only one creates the job, and the stored job has the mark of that call.
  *
- * Each step is one round trip for each model, however many jobs there are:
+ * Each step is one round trip for each model, for any number of jobs:
  *
- * 1. *Claim* (only keys, only with two models or more): at most one model may store a key's job.
- * 2. *Look* (only keys): finds the jobs of keys that step 3 would not find.
- * 3. *Enlist*: a script adds the jobs to the indexes and to the fair queue, unless a job of the same id
- * exists.
- * 4. *Add*: BullMQ gets the jobs that were not there.
- * 5. *Compare* (only keys): whose mark the job carries.
+ * 1. *Claim* (only with keys and two models or more): only one model may store a key's job. 2. *Look* (only
+ * with keys): finds the jobs of keys that step 3 would not find. 3. *Enlist*: a script adds the jobs to the
+ * indexes and to the fair queue, unless a job of the same id exists. 4. *Add*: BullMQ gets the jobs that did
+ * not exist. 5. *Compare* (only with keys): checks which call's mark the job has.
  *
- * A crash before 4 leaves at most index and queue entries without a job, which readers pass over and drop in
- * time, and a claim, which expires; a repeat enlists and adds the job again. A crash after 4 leaves a job of
- * which no caller knows; a repeat finds it. The order of 3 and 4 matters: a job without an entry in the fair
- * queue would wait for ever.
+ * A crash before 4 leaves at most index and queue entries without a job, which readers skip and later drop,
+ * and a claim, which expires. A repeated call enlists and adds the job again. A crash after 4 leaves a job
+ * that no caller knows; a repeated call finds it. Step 3 must come before 4: a job without an entry in the
+ * fair queue would wait for ever.
  */
 export async function storeJobs(
   access: QueueAccess,
@@ -86,12 +84,12 @@ export async function storeJobs(
 
 interface StoredJob {
   queue: ModelQueue;
-  /** undefined: another BullMQ client stored it, without a key. */
+  /** The mark of the call that stored the job; undefined: another BullMQ client stored it, without a key. */
   mark: StoredOptions['idempotency'];
 }
 type StoredEntry = readonly [id: string, job: StoredJob];
 
-/** @returns undefined when the job was deleted in this instant, so that its key is free again. */
+/** @returns undefined when the job was deleted just now, so that its key is free again. */
 async function enqueueOutcomeOf(
   { job, key }: RequestedJob,
   found: ReadonlyMap<string, StoredJob>,
@@ -100,7 +98,7 @@ async function enqueueOutcomeOf(
   const there = key === undefined ? undefined : found.get(key.id);
   if (key === undefined || there === undefined) {
     if (job instanceof QueueError) return { ok: false, error: job };
-    // It was added. If it is not found any more, it was deleted in the same instant.
+    // The job was added. If it is not found, it was deleted at the same moment.
     if (claimed.has(job)) return { ok: true, job: viewOfNewJob(job), isNew: true };
     return { ok: false, error: reused('a job of another model is being enqueued with it') };
   }
@@ -117,14 +115,14 @@ async function enqueueOutcomeOf(
 function reused(why: string): QueueError {
   return new QueueError(
     'idempotency_key_reused',
-    `The idempotency key is taken: ${why}. Send the same request to find its job, or take another key`,
+    `The idempotency key is taken: ${why}. Send the same request to get its job, or use another key`,
   );
 }
 
 /**
  * Claims keys for the models of their jobs. Without a claim two calls with the same key could store a job in
- * two models at once, and the request would be bought twice. With one model no claim is needed. @returns the
- * jobs that may be stored.
+ * two models at once, and the request would be bought twice. With only one model no claim is needed.
+ * @returns the jobs that may be stored.
  */
 async function claim(
   { prefix, redis, queues }: QueueAccess,
@@ -143,8 +141,8 @@ async function claim(
 }
 
 /**
- * The stored jobs now block the key in other models, so the claims are removed. A claim that cannot be
- * removed expires.
+ * Removes the claims, because from now on the stored jobs themselves keep their keys from being used in other
+ * models. A claim that cannot be removed expires.
  */
 function release({ prefix, redis, queues }: QueueAccess, wanted: readonly RequestedJob[]): void {
   const ids = wanted.flatMap(({ key }) => (key === undefined ? [] : [key.id]));
@@ -153,8 +151,8 @@ function release({ prefix, redis, queues }: QueueAccess, wanted: readonly Reques
 }
 
 /**
- * Finds the jobs of keys where enlisting will not: in other models, and in every model for a request that is
- * refused or whose claim failed. It must run after the claim: by then a call that stores the key's job in
+ * Finds the jobs of keys that enlisting does not find: in other models, and in every model for a request that
+ * is refused or whose claim failed. It must run after the claim: by then, a call that stores the key's job in
  * another model has stored it.
  */
 async function findStored(
@@ -192,7 +190,7 @@ function stored(queue: ModelQueue, id: string, options: string | undefined): Sto
 }
 
 /**
- * @returns for each job the options of the job that is already there under its id; undefined: there was none.
+ * @returns for each job the options of the job that already exists under its id; undefined: there was none.
  */
 async function enlist(
   { redis }: QueueAccess,
@@ -227,6 +225,6 @@ async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly New
   if (job === undefined) return;
   if (jobs.length === 1) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
-  // Not awaited: a dispatcher that misses it looks within a second.
+  // The message is not awaited: a dispatcher that misses it looks at the queue within a second.
   if (jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS)) fairQueue.announce().catch(() => {});
 }

@@ -24,6 +24,7 @@ export const FAILURE_CODES = {
   purchase_uncertain: 'terminal',
   response_cancelled: 'terminal',
   response_refused: 'terminal',
+  answer_too_large: 'terminal',
   internal_error: 'terminal',
   conflict: 'retryable',
   quota_exhausted: 'retryable',

@@ -1,8 +1,8 @@
 import type { Subscription, Subscriptions } from '../redis/subscriptions.ts';
 
 /**
- * How often each waiter looks without a message: a message lost in a reconnect must not cost a caller its
- * whole wait.
+ * How often each waiter looks without a message, in milliseconds. A message may be lost in a reconnect, and
+ * must not cost a caller its whole wait.
  */
 const LOOK_AGAIN_MS = 15_000;
 /** How long the first look waits for the subscription. */
@@ -11,8 +11,8 @@ const SUBSCRIBING_MS = 1000;
 /** CompletionWaiters let callers wait for the end of jobs. */
 export interface CompletionWaiters {
   /**
-   * Calls `look` now, and again whenever the job may have finished, until it returns something. @returns null
-   * when the time is up or the waiters are closed.
+   * Calls `look` now, and again whenever the job may have finished, until it returns something.
+   * @returns null when the time is up or the waiters are closed.
    * @throws the signal's reason when it aborts.
    */
   wait<Found>(

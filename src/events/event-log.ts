@@ -1,13 +1,13 @@
 import { isPartOfAnswer, joined, type ResponseEvent } from '../responses/event.ts';
 
 /**
- * LogEntry is one entry of a job's event log: what the upstream streamed, in order, over all attempts. The
- * worker that holds the job's lock writes it in batches, watchers read it, and it is kept for as long as the
- * job.
+ * LogEntry is one entry of a job's event log. The log has what the upstream streamed, in order, over all
+ * attempts. The worker that holds the job's lock writes it in batches, watchers read it, and it is kept as
+ * long as the job.
  *
  * An entry of the Redis stream has the fields `a` (the attempt), `p` (how many responses had been bought for
- * the job by then, which tells one response from the next), and `e` (events as JSON) or `r` (why a new
- * attempt begins).
+ * the job by then, which distinguishes one response from the next), and `e` (events as JSON) or `r` (why a
+ * new attempt begins).
  */
 export interface LogEntry {
   attempt: number;
@@ -19,13 +19,13 @@ export interface LogEntry {
 
 /**
  * Written is an event as it is stored. Deltas of the text are most of a log, so they are stored as `[output
- * index, content index, delta]` once an earlier event has told which item has that index.
+ * index, content index, delta]` if an earlier event had the id of the item at that index.
  */
 type Written = ResponseEvent | [number, number, string];
 
 const TEXT_DELTA = 'response.output_text.delta';
 
-/** Item ids by index, which writer and reader both learn from earlier events. */
+/** Item ids by output index. The writer and the reader both learn them from earlier events. */
 type ItemIds = Map<number, string>;
 
 /** LogBatch collects events of one response that are not written yet. */
@@ -34,8 +34,7 @@ export class LogBatch {
   #events: ResponseEvent[] = [];
 
   /**
-   * Adds an event. Consecutive deltas become one; padding, and events that are no part of the answer, are
-   * dropped.
+   * Adds an event. It joins consecutive deltas, and drops padding and events that are not part of the answer.
    */
   add({ obfuscation: _padding, sequence_number: _number, ...event }: ResponseEvent): void {
     if (!isPartOfAnswer(event)) return;

@@ -8,20 +8,21 @@ import { createEventLogReader } from './event-log.ts';
 import { createReplay, type Replay } from './replay.ts';
 
 /**
- * LiveJob is a job that is being watched: its view and its replay. All watchers in this process share one.
+ * LiveJob is the view and the replay of a job that is being watched. All its watchers in this process share
+ * one.
  */
 export interface LiveJob {
-  /** undefined before the first look. */
+  /** undefined until the job has been read for the first time. */
   readonly view: JobView | undefined;
   readonly replay: Pick<Replay, 'events' | 'latestBegins'>;
   readonly end: LiveJobEnd | undefined;
   /** Resolves at the next change of the view, the replay or the end. */
   changed(): Promise<void>;
-  /** Ends one watcher's use; to be called once for each `open`. */
+  /** Ends one watcher's use. Call it once for each `open`. */
   leave(): void;
 }
 
-/** LiveJobEnd says why nothing more follows. `gone`: the job was deleted. `closed`: this process stops. */
+/** LiveJobEnd says why nothing follows. `gone`: the job was deleted. `closed`: this process stops. */
 export type LiveJobEnd =
   | { kind: 'finished'; view: JobView; response: UpstreamResponse | undefined }
   | { kind: 'gone' }
@@ -35,11 +36,11 @@ export interface LiveJobs {
 }
 
 /**
- * How often a job is read without a message, in milliseconds: a message may be lost in a reconnect, and not
- * every change of status is announced.
+ * How often a job is read without a message, in milliseconds: a message may be lost in a reconnect, and some
+ * changes of status are not announced.
  */
 const LOOK_AGAIN_MS = 10_000;
-/** The same for a waiting job: its position changes without a message. */
+/** The same for a waiting job, whose position changes without a message. */
 const WAITING_MS = 2000;
 /** The pause after Redis could not be read. */
 const TRY_AGAIN_MS = 1000;
@@ -79,6 +80,8 @@ interface SharedJobOptions {
 }
 
 /**
+ * startSharedJob reads one job for all its watchers.
+ *
  * @param onOver called when no watcher may join any more: the job has ended, or the last watcher has left.
  */
 function startSharedJob(
@@ -93,7 +96,7 @@ function startSharedJob(
   let end: LiveJobEnd | undefined;
   let watchers = 0;
   let change = deferred();
-  /** Whether the next look reads the job too: a new log entry alone does not change its status. */
+  /** Whether the next look also reads the job. A new log entry alone does not change its status. */
   let lookAtJob = true;
   let news = deferred();
 
@@ -201,7 +204,7 @@ function deferred(): Deferred {
   return { promise, resolve };
 }
 
-/** Waits for a promise, but no longer than `limitMs`. @returns whether the time was up first. */
+/** Waits for a promise, but for `limitMs` at most. @returns whether the time was up first. */
 async function soonest(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<true>((resolve) => {

@@ -4,31 +4,31 @@ import { createStreamedOutput } from '../responses/streamed-output.ts';
 import type { LogEntry } from './event-log.ts';
 
 /**
- * ReplayEvent is one event of a replay. `attempt` says that the events before it belong to a response that
- * was lost or failed; the events after it belong to the next one.
+ * ReplayEvent is one event of a replay. `attempt` separates two responses: the one before it was lost or
+ * failed, and the events after it belong to the next one.
  */
 export type ReplayEvent =
   | { kind: 'attempt'; attempt: number; reason: string }
   | { kind: 'event'; attempt: number; event: ResponseEvent };
 
 /**
- * Replay is a job's event log as one list of events, each once and in order. The list is the same whenever it
- * is built; it only grows.
+ * Replay is a job's event log as one list of events, each once and in order. The list only grows, and it is
+ * the same each time it is built.
  */
 export interface Replay {
   readonly events: readonly ReplayEvent[];
   /** The index in `events` at which the latest attempt begins. */
   readonly latestBegins: number;
   add(entry: LogEntry): void;
-  /** Adds what the log lacks of the final answer: all of it where nothing was streamed. */
+  /** Adds what the final answer has and the log lacks: all of it if nothing was streamed. */
   complete(response: UpstreamResponse): void;
 }
 
-const UNKNOWN_REASON = 'the worker of the attempt before it died';
+const UNKNOWN_REASON = 'the worker of the previous attempt died';
 
 /**
- * createReplay makes an empty replay. The items of each response are numbered from 0. The items of a response
- * that was lost stay open: nothing more is known of them.
+ * createReplay makes an empty replay. The items of each response are numbered from 0. The items of a lost
+ * response stay without an end, because nothing more is known about them.
  */
 export function createReplay(): Replay {
   const events: ReplayEvent[] = [];
@@ -55,8 +55,8 @@ export function createReplay(): Replay {
       return latestBegins;
     },
     add(entry) {
-      // Without items, nothing was streamed since the attempt was announced: the entry belongs to its
-      // response.
+      // Without items, nothing was streamed since the attempt was announced, so the entry belongs to that
+      // attempt's response.
       const isAnother = purchase !== undefined && entry.purchase !== purchase && !streamed.isEmpty;
       if (entry.attempt > attempt && (entry.reason !== undefined || isAnother || purchase === undefined)) {
         beginAnew(entry.attempt, entry.reason ?? UNKNOWN_REASON);
@@ -68,7 +68,7 @@ export function createReplay(): Replay {
       const output = outputOf(response);
       const rest = streamed.complete(output);
       if (rest !== undefined) return append(rest);
-      // The final response is a later one than the one that was streamed, and was not streamed itself.
+      // The final response was bought after the one that was streamed, and was not streamed itself.
       beginAnew(attempt, UNKNOWN_REASON);
       append(streamed.complete(output) ?? []);
     },

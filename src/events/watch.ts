@@ -5,9 +5,9 @@ import type { LiveJob } from './live-job.ts';
 import type { ReplayEvent } from './replay.ts';
 
 /**
- * WatchEvent is what a watcher sees of a job, in order. `number` counts replay events and the end from 1.
- * `isSuperseded` says that a later attempt had begun when the watcher took the event. Nothing follows `end`.
- * A watch may stop without it: the job was deleted, or this process stops.
+ * WatchEvent is what a watcher gets about a job, in order. `number` counts replay events and the end from 1.
+ * `isSuperseded` says that a later attempt had already begun. Nothing follows `end`. A watch may stop without
+ * it, because the job was deleted or this process stops.
  */
 export type WatchEvent =
   | { kind: 'status'; view: JobView }
@@ -31,7 +31,7 @@ export async function* watch(
   try {
     let lastStanding: string | undefined;
     for (let next = after; !signal.aborted; ) {
-      // Taken before the look, so that no change in between is missed.
+      // The promise is taken before the state is read, so that no change in between is missed.
       const change = job.changed();
       const { view, end } = job;
       const { events } = job.replay;
@@ -39,7 +39,8 @@ export async function* watch(
         lastStanding = standingOf(view);
         yield { kind: 'status', view };
       }
-      // Without a view, not all of the log has been read: attempts that are over may look like the latest.
+      // Until there is a view, the log may not be read to its end, and an earlier attempt could look like the
+      // latest one.
       for (; view !== undefined && next < events.length && !signal.aborted; next += 1) {
         const entry = events[next];
         if (entry === undefined) break;
@@ -62,7 +63,7 @@ export async function* watch(
 }
 
 /**
- * jobEvents turns what a watcher sees into the events that callers get: the texts of the answer, without the
+ * jobEvents turns a watcher's events into the events that callers get: the text of the answer, without the
  * upstream's event types.
  */
 export async function* jobEvents(watched: AsyncGenerator<WatchEvent>): AsyncGenerator<JobEvent> {

@@ -2,8 +2,9 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
 
 /**
- * BoardLimits is what a person has set for a model's queue on Bull Board, or a program through another BullMQ
- * client. BullMQ keeps it in the queue's `meta` hash, for good. `o3q resume` ends it.
+ * BoardLimits are the settings of a model's queue that a person made on Bull Board, or a program through
+ * another BullMQ client. BullMQ keeps them in the queue's `meta` hash until they are removed. `o3q resume`
+ * removes them.
  */
 export interface BoardLimits {
   paused: boolean;
@@ -13,14 +14,14 @@ export interface BoardLimits {
   rate_limit: { max: number; duration_ms: number } | null;
 }
 
-/** NO_BOARD_LIMITS: nothing was set. */
+/** NO_BOARD_LIMITS are the limits when nothing is set. */
 export const NO_BOARD_LIMITS: BoardLimits = { paused: false, concurrency: null, rate_limit: null };
 
 /** BOARD_LIMIT_KINDS are the settings of BoardLimits. */
 export const BOARD_LIMIT_KINDS = ['pause', 'concurrency', 'rate_limit'] as const;
 export type BoardLimitKind = (typeof BOARD_LIMIT_KINDS)[number];
 
-/** BoardMeta is the fields of BullMQ's `meta` hash that hold the limits, in the order of BOARD_META. */
+/** BoardMeta has the fields of BullMQ's `meta` hash with the limits, in the order of BOARD_META. */
 export type BoardMeta = readonly [
   paused: string | null,
   concurrency: string | null,
@@ -34,7 +35,7 @@ export async function readBoardLimits(redis: RedisClient, keys: ModelKeys): Prom
   return boardLimitsFrom((await redis.hmget(keys.queue('meta'), ...BOARD_META)) as unknown as BoardMeta);
 }
 
-/** boardLimitsFrom decodes the limits. */
+/** boardLimitsFrom decodes the fields of BullMQ's `meta` hash. */
 export function boardLimitsFrom([paused, concurrency, max, duration]: BoardMeta): BoardLimits {
   return {
     paused: paused !== null,
@@ -43,23 +44,23 @@ export function boardLimitsFrom([paused, concurrency, max, duration]: BoardMeta)
   };
 }
 
-/** boardLimitKinds lists what is set. */
+/** boardLimitKinds lists the settings that are in force. */
 export function boardLimitKinds({ paused, concurrency, rate_limit: rate }: BoardLimits): BoardLimitKind[] {
   const isSet = { pause: paused, concurrency: concurrency !== null, rate_limit: rate !== null };
   return BOARD_LIMIT_KINDS.filter((kind) => isSet[kind]);
 }
 
-/** concurrencyText says a limit of jobs at once: `2 jobs at once`. */
+/** concurrencyText writes a limit of jobs at once: `2 jobs at once`. */
 export function concurrencyText(concurrency: number): string {
   return `${jobsText(concurrency)} at once`;
 }
 
-/** rateText says a rate limit: `5 jobs per 60 s`. */
+/** rateText writes a rate limit: `5 jobs per 60 s`. */
 export function rateText({ max, duration_ms: ms }: NonNullable<BoardLimits['rate_limit']>): string {
   return `${jobsText(max)} per ${ms / 1000} s`;
 }
 
-/** jobsText counts jobs: `1 job`, `2 jobs`. */
+/** jobsText writes a number of jobs: `1 job`, `2 jobs`. */
 export function jobsText(count: number): string {
   return count === 1 ? '1 job' : `${count} jobs`;
 }

@@ -3,8 +3,8 @@ import type { ModelKeys } from '../redis/keys.ts';
 import { DELAYED_SCORE, WAITING_SCORE } from './parked.ts';
 
 /**
- * UnstartedStatus names the two sets of BullmqSets by our statuses. BullMQ calls a job in the fair
- * queue `delayed`, and keeps jobs with a priority in a set of their own.
+ * UnstartedStatus is our status of the jobs that have not started. BullMQ's sets are divided differently: it
+ * calls a job in the fair queue `delayed`, and keeps jobs with a priority in a set of their own.
  */
 export type UnstartedStatus = 'waiting' | 'delayed';
 
@@ -13,7 +13,7 @@ export interface BullmqSets {
   /** parkedCount returns the number of parked jobs. */
   parkedCount(): Promise<number>;
   /**
-   * ids returns the jobs' ids in BullMQ: of waiting jobs the newest first, of delayed jobs the last due
+   * ids returns the jobs' ids in BullMQ: the newest waiting job first, and the delayed job that is due last
    * first.
    */
   ids(part: UnstartedStatus, offset?: number, count?: number): Promise<string[]>;
@@ -52,7 +52,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
     length: () => redis.zcard(dueKey),
     ids: (offset, count) => redis.zrevrange(dueKey, offset, offset + count - 1),
   };
-  // Jobs of bare BullMQ clients, and jobs that BullMQ itself delays after an unexpected error.
+  // Jobs of other BullMQ clients, and jobs that BullMQ itself delays after an unexpected error.
   const delayedByBullmq: Section = {
     length: () => redis.zcount(delayedKey, '-inf', `(${WAITING_SCORE}`),
     ids: (offset, count) =>
@@ -72,7 +72,7 @@ export function createBullmqSets(redis: RedisClient, keys: ModelKeys): BullmqSet
         }
         skipped += length;
       }
-      // A job that moved from one set to the next between the reads is found twice.
+      // A job that moved from one set to another between the reads is found twice.
       return [...new Set(found)];
     },
   };

@@ -25,7 +25,7 @@ export interface Position {
 
 /**
  * SLOTS_TAKEN is the reason for the pause of a tenant that has as many jobs in flight as it may. It is the
- * one reason that the estimate looks at.
+ * only reason that the estimate depends on.
  */
 export const SLOTS_TAKEN = 'slots_taken';
 
@@ -56,12 +56,12 @@ export function positionFrom(
   };
 }
 
-/** Hindrance is why no job of a model starts, wherever it stands. */
+/** Hindrance is why no job of a model starts at all. */
 export interface Hindrance {
   /** The setting of Bull Board that allows no start; undefined: none. */
   board: BoardLimitKind | undefined;
   limits: BoardLimits;
-  /** No worker that takes the model's jobs has a heartbeat. */
+  /** Whether no worker that takes the model's jobs has a heartbeat. */
   noWorker: boolean;
 }
 
@@ -81,7 +81,7 @@ export function waitingOutside(hindrance: Hindrance): Waiting {
   };
 }
 
-/** hindranceText says what no job starts for; undefined: nothing hinders the start. */
+/** hindranceText names what a job waits for when no job of the model starts; undefined: jobs can start. */
 function hindranceText({ board, limits, noWorker }: Hindrance): string | undefined {
   const { concurrency, rate_limit: rate } = limits;
   if (board === 'pause') return 'the queue to be resumed: it is paused on Bull Board';
@@ -129,9 +129,9 @@ export function pauseSentence(reason: TenantPauseReason, { tenant, maxInFlight }
 type Eta = Pick<Waiting, 'eta_ms' | 'eta_basis'>;
 
 /**
- * The time until the answer is the time until the job's turn plus the mean duration of an answer. The time
- * until the turn follows from the speed of the queue, or from the tenant's limit of jobs in flight if that
- * takes longer.
+ * etaOf estimates the time until the answer: the time until the job's turn plus the mean duration of an
+ * answer. The time until the turn depends on the speed of the queue, or on the tenant's limit of jobs in
+ * flight if that takes longer.
  */
 function etaOf(
   { before, ownBefore, pause }: Position,

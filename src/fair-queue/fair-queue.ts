@@ -1,7 +1,7 @@
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from '../lua/fair-queue.ts';
-import { PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
+import { COST_WITHOUT_LIMIT, PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
@@ -9,11 +9,11 @@ import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limit
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * DISPATCHER_LOOKS_EVERY_MS is how often a dispatcher looks at the queue at least, because a signal may be
- * lost while a connection is away. A due time later than this needs no signal.
+ * DISPATCHER_LOOKS_EVERY_MS is the longest time between two looks of a dispatcher at the queue, because a
+ * signal may be lost while a connection is away. A job that is due later than this needs no signal.
  */
 export const DISPATCHER_LOOKS_EVERY_MS = 1000;
-/** The status expires when no dispatcher has renewed it for this long. */
+/** The status expires after this time, in milliseconds, if no dispatcher renews it. */
 const STATUS_EXPIRES_MS = 5000;
 
 /** QueuedJob is a job that waits for its turn. */
@@ -43,14 +43,15 @@ export interface NextJob {
 
 /**
  * GiveBackTarget is the place to which a worker gives back a job: before all other waiting jobs (`first`),
- * into the fair queue, or, after a failed attempt, into the fair queue once it is due (Unix milliseconds).
+ * into the fair queue, or into the fair queue at a later time, `dueAt` (Unix milliseconds). `held` is such a
+ * delay without a failed attempt.
  */
 export type GiveBackTarget =
   | { kind: 'first' }
   | { kind: 'fair-queue' }
   | { kind: 'delayed' | 'held'; dueAt: number; failedReason: string };
 
-/** BoardRoom is how many jobs may start by what was set on Bull Board. */
+/** BoardRoom is how many jobs may start under the settings of Bull Board. */
 export interface BoardRoom {
   /** Infinity: any number. */
   room: number;
@@ -64,8 +65,10 @@ interface ReservedJob {
   id: string;
   tenant: string;
   reservedModel: string;
-  /** What the reservation costs the tenant, in minutes of the limits. */
-  cost: number;
+  /** What the reservation costs the tenant, in minutes of the limits. Default: COST_WITHOUT_LIMIT. */
+  cost?: number | undefined;
+  /** Input and output that are reserved, in tokens. Default: 0. */
+  reservedTokens?: number;
 }
 
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
@@ -78,8 +81,8 @@ export interface FairQueue {
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
-   * announce wakes the dispatchers after jobs were added. Call it when BullMQ has the jobs too: dispatchers
-   * pass over an entry without a job.
+   * announce wakes the dispatchers after jobs were added. Call it once BullMQ has the jobs too: dispatchers
+   * skip an entry without a job.
    */
   announce(): Promise<void>;
   /**
@@ -97,15 +100,15 @@ export interface FairQueue {
     jobs: NextJob[];
   }>;
   /**
-   * start starts jobs that have a reservation, as many as Bull Board allows; `reservedModel` is the upstream
+   * start starts jobs that have a reservation, as many as Bull Board allows. `reservedModel` is the upstream
    * model whose quota is reserved.
    *
-   * @returns for each job whether it was still in the queue and has started.
+   * @returns for each job whether it has started. A job that has left the queue does not start.
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
   /**
-   * pauseTenant lets a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant, while
-   * others start. `reason` is a sentence, or SLOTS_TAKEN.
+   * pauseTenant makes a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant. The
+   * jobs of other tenants start meanwhile. `reason` is a sentence, or SLOTS_TAKEN.
    */
   pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
   /** resumeTenant ends a tenant's pause. @returns whether it was paused. */
@@ -168,7 +171,9 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const started = await startFromFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap(({ id, tenant, reservedModel, cost }) => [id, tenant, reservedModel, cost]),
+        rest: jobs.flatMap(({ id, tenant, reservedModel, reservedTokens = 0, cost = COST_WITHOUT_LIMIT }) => [
+          ...[id, tenant, reservedModel, reservedTokens, cost],
+        ]),
       });
       return (started as number[]).map((one) => one === 1);
     },

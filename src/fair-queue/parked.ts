@@ -2,9 +2,9 @@ import { defineLibrary } from '../redis/script.ts';
 
 /**
  * A job of ours that has not started is parked: BullMQ holds it as a delayed job that is due in the year
- * 2039, so that no worker takes it, while Bull Board and other BullMQ clients still see it. A waiting job is
- * due on one day, a delayed job on the next; the real due time of a delayed job is in our own sorted set,
- * from which the dispatchers promote it.
+ * 2039. So no worker takes it, but Bull Board and other BullMQ clients still see it. Waiting jobs are due on
+ * one day of that year, delayed jobs on the next day. The real due time of a delayed job is in our own sorted
+ * set, and the dispatchers promote it from there.
  *
  * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0). For
  * dates more than three months later such a score would no longer be an exact double.
@@ -14,7 +14,7 @@ const DELAYED_UNTIL_MS = WAITING_UNTIL_MS + 86_400_000;
 const SCORES_PER_MS = 4096;
 
 /**
- * WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set, and thereby of any parked job.
+ * WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set. No parked job has a lower one.
  */
 export const WAITING_SCORE = delayedScore(WAITING_UNTIL_MS);
 
@@ -43,7 +43,7 @@ export function dueMsOf(score: number): number {
 }
 
 /**
- * parked is a Lua library that parks jobs, and tells waiting and delayed jobs apart.
+ * parked is a Lua library that parks jobs, and distinguishes waiting jobs from delayed ones.
  *
  * Keys: `delayed` (BullMQ's set), `due` (sorted set: due time in ms by id of our delayed jobs).
  */
@@ -71,8 +71,8 @@ local function unpark(jobId)
   return redis.call('ZREM', delayed, jobId) == 1
 end
 
--- When a delayed job is due, in Unix milliseconds, as text. A job of a bare BullMQ client is delayed by
--- BullMQ.
+-- Returns when a delayed job is due, in Unix milliseconds, as text. BullMQ itself delays the jobs of other
+-- BullMQ clients.
 local function dueTime(jobId)
   local dueMs = isParkedDelayed(jobId) and redis.call('ZSCORE', due, jobId)
   return string.format('%.0f', dueMs or math.floor(scoreOf(jobId) / ${SCORES_PER_MS}))

@@ -11,12 +11,12 @@ import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys } from '../redis/keys.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
 
-/** BullMQ's failure reason of a cancelled job, which the board shows. */
+/** BullMQ's failure reason for a cancelled job, which the board shows. */
 const CANCELLED_REASON = 'cancelled: on request';
 
 /**
  * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: it was cancelled
- * before. `cancelling`: a worker holds the job and has been notified.
+ * before. `cancelling`: a worker holds the job and was sent a message.
  */
 export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
 
@@ -59,9 +59,9 @@ export async function cancelJob(
 }
 
 /**
- * retryJob begins a new run of a failed or cancelled job. It changes BullMQ's job first and clears our record
- * second; the script `job.reopen` describes the state after a crash in between. Of two simultaneous retries
- * BullMQ accepts one.
+ * retryJob begins a new run of a failed or cancelled job. It changes BullMQ's job first and then clears our
+ * record; the script `job.reopen` describes the state after a crash in between. Of two simultaneous retries
+ * BullMQ accepts only one.
  *
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`
  */
@@ -90,8 +90,8 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
 }
 
 /**
- * removeJob deletes a finished job with its record and its result. A worker then deletes its responses at the
- * upstream, as best it can.
+ * removeJob deletes a finished job with its record and its result. A worker then tries to delete its
+ * responses at the upstream.
  *
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
@@ -107,13 +107,13 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
     },
   })) as ForgetAnswer;
   if (answer === 'missing') throw notFound(id);
-  // BullMQ removes no job that a worker holds: this one was retried in the last millisecond.
+  // BullMQ does not remove a job that a worker holds: this job was retried a moment ago.
   if (answer === 'unfinished' || (await queue.bullmq.remove(bullId)) === 0) {
     throw notFinished(id, 'being retried');
   }
 }
 
-/** Whether the upstream stores the responses of a job with this data: a caller may have asked it not to. */
+/** Returns whether the upstream stores the responses of a job. The caller may have set `store: false`. */
 function isStored(data: unknown): boolean {
   if (typeof data !== 'object' || data === null || !('request' in data)) return true;
   const { request } = data;

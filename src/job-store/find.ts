@@ -19,8 +19,8 @@ export interface FoundJob {
 const SETTLING_MS = 2000;
 
 /**
- * findJob finds a job by its public id. Our own ids do not name their model, so it reads all queues at once.
- * The ids of bare BullMQ clients name it: `model:7`.
+ * findJob finds a job by its public id. Our own ids do not contain their model, so it reads all queues at
+ * once. The ids of other BullMQ clients' jobs contain it: `model:7`.
  *
  * @param tenant the caller's tenant: jobs of other tenants are not found. undefined: the caller sees all
  * jobs.
@@ -70,7 +70,7 @@ export async function readAgain({ queue, bullId, reading }: FoundJob): Promise<F
 }
 
 /**
- * requireSettled finds a finished job that BullMQ has finished as well, and waits some seconds for BullMQ.
+ * requireSettled finds a finished job, and waits up to 2 s until BullMQ has it as finished too.
  *
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
@@ -85,7 +85,7 @@ export async function requireSettled(
     const { view, settled } = located.reading;
     if (settled) return located;
     if (!isFinishedJob(view)) throw notFinished(id, view.status);
-    if (Date.now() > deadline) throw notFinished(id, `${view.status}, but no worker has told BullMQ yet`);
+    if (Date.now() > deadline) throw notFinished(id, `${view.status}, but BullMQ does not know it yet`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
@@ -105,7 +105,7 @@ export function notFinished(id: string, status: string): QueueError {
 }
 
 /**
- * splitId separates the model of a bare BullMQ client's job from its id: `o3:7`. Our own ids have no model.
+ * splitId separates the model from the id of another BullMQ client's job: `o3:7`. Our own ids have no model.
  */
 export function splitId(id: string): [model: string | undefined, bullId: string] {
   const match = /^([^:]+):(\d+)$/.exec(id);

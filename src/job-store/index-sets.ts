@@ -15,8 +15,8 @@ export interface IndexEntry {
 const BATCH = 100;
 
 /**
- * indexFor names the index that holds all jobs of a status. Unfinished jobs change their state inside BullMQ,
- * where our indexes cannot follow, so they share one.
+ * indexFor returns the index that has all jobs of a status. Unfinished jobs change their status inside
+ * BullMQ, where our indexes cannot follow, so they share one index.
  */
 export function indexFor(status: JobStatus | undefined): JobIndex {
   switch (status) {
@@ -42,7 +42,7 @@ export function indexFor(status: JobStatus | undefined): JobIndex {
  * number of entries that are read, not with the number that exist.
  *
  * @param indexes the key of each model's index.
- * @param after the entry behind which the list begins.
+ * @param after the entry after which the list begins.
  */
 export async function* newestFirst(
   redis: Redis | Cluster,
@@ -66,8 +66,9 @@ export async function* newestFirst(
 }
 
 /**
- * Continues from an entry, not from an offset: jobs that come and go meanwhile move every offset, and a list
- * would skip some jobs and show others twice. Entries of the same millisecond are read again and skipped.
+ * Continues from an entry, not from an offset: every job that comes or goes meanwhile shifts the offsets, and
+ * a list would skip some jobs and show others twice. Entries of the same millisecond are read again and
+ * skipped.
  */
 async function* entriesOf(
   redis: Redis | Cluster,
@@ -109,7 +110,7 @@ export function cursorFrom(entry: IndexEntry): string {
 /**
  * entryFrom decodes a cursor.
  *
- * @throws {QueueError} `invalid_request` for a text that `cursorFrom` did not make.
+ * @throws {QueueError} `invalid_request` for a string that `cursorFrom` did not make.
  */
 export function entryFrom(cursor: string): IndexEntry {
   try {

@@ -11,9 +11,9 @@ import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { notFound, splitId } from './find.ts';
 
 /**
- * JobInspection is everything that Redis holds of one job, as it is stored, for an operator who must find out
- * why a job makes no progress. All times are ISO 8601. The parts are read one after the other, so a job whose
- * state changes meanwhile may look inconsistent: inspect it again.
+ * JobInspection is everything that Redis holds of one job, as it is stored. It is for an operator who must
+ * find out why a job makes no progress. All times are ISO 8601. The parts are read one after the other, so a
+ * job that changes meanwhile may look inconsistent: inspect it again.
  */
 export interface JobInspection {
   id: string;
@@ -28,18 +28,18 @@ export interface JobInspection {
   place: Place;
   /** The lock of the worker that holds the job; null: no worker does. */
   lock: { token: string; expires_in_ms: number } | null;
-  /** What the job has reserved, of each upstream model's quota and of its tenant's. */
+  /** What the job has reserved of each upstream model's quota and of its tenant's limits. */
   reservations: ReservationEntry[];
   event_log: { entries: number; last: LoggedEntry[] };
   /** Each existing key of the job, with its time to live in milliseconds; null: it does not expire. */
   keys: { key: string; type: string; ttl_ms: number | null }[];
 }
 
-/** Place says which of BullMQ's sets hold the job, and its place in the fair queue. */
+/** Place says which of BullMQ's sets hold the job, and where it stands in the fair queue. */
 export interface Place {
   /** BullMQ's sets that hold the job. More than one means that it moved while it was read, or is damaged. */
   bullmq_sets: string[];
-  /** When a delayed job is due; null for a job that is not delayed, or that is parked in the fair queue. */
+  /** When a delayed job is due; null for a job that is not delayed, or is parked in the fair queue. */
   due_at: string | null;
   /** Its rank within its tenant's part of the fair queue, 1 is next; null: it is not in the fair queue. */
   tenant_position: number | null;

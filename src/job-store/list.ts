@@ -9,20 +9,19 @@ import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
 
-/** How many jobs one call may look at. A rare match may need further calls, but no single call takes long. */
+/** The most jobs that one call reads. A rare match may need further calls, but no single call takes long. */
 const LOOKED_AT_MOST = 2000;
 const AT_ONCE = 50;
 const MOST_PER_PAGE = 100;
 /**
- * An index entry is written before its job. An entry without a job that is younger than this (ms) may still
- * get its job.
+ * An entry without a job that is younger than this (ms) is kept: an index entry is written before its job.
  */
 const ENTRY_BEFORE_JOB_MS = 3_600_000;
 /** How many of the newest jobs of each of BullMQ's sets are checked for missing index entries. */
 const MOST_BARE_JOBS = 100;
 
 /**
- * listJobs lists jobs of all models, newest first. A page may hold fewer jobs than its limit, even none,
+ * listJobs lists jobs of all models, newest first. A page may have fewer jobs than its limit, or none,
  * although `next_cursor` leads to more: a search stops after 2,000 jobs that do not match.
  *
  * @throws {QueueError} `invalid_request`
@@ -63,7 +62,7 @@ export async function listJobs(
       const view = views[i]?.view;
       if (view === undefined) await forget(redis, queues, entry);
       else if (matches(view)) {
-        // There is one more match than fits on the page, so there is a next page, which begins with this
+        // This match does not fit on the page any more, so there is a next page, and it begins with this
         // match.
         if (jobs.length === limit) return { jobs, next_cursor: last === undefined ? null : cursorFrom(last) };
         jobs.push(view);
@@ -83,7 +82,10 @@ async function indexBareJobs(redis: RedisClient, keys: ModelKeys): Promise<void>
   });
 }
 
-/** A crash while enqueueing, or a job removed by another BullMQ client, leaves an entry without a job. */
+/**
+ * Removes an entry without a job. A crash while enqueueing leaves one, and so does a BullMQ client that
+ * removes a job.
+ */
 async function forget(
   redis: RedisClient,
   queues: ReadonlyMap<string, ModelQueue>,

@@ -57,9 +57,15 @@ const jobBase = {
     'Create requests whose outcome is unknown and stays unknown. Each may be one more purchase.',
   ),
   cost_usd: usd.describe(
-    'US dollars known to be spent on the job, including earlier attempts and retries by hand. null: nothing is known, or the price is. ' +
-      'It is less than the whole cost where the upstream does not report usage, as for a cancelled response.',
+    'US dollars spent on the job, including earlier attempts and retries by hand. null: nothing is known, or ' +
+      'the price is unknown.',
   ),
+  cost_estimated: z
+    .boolean()
+    .describe(
+      'Whether `cost_usd` has an estimate in it: the upstream did not report the usage of a response that was ' +
+        'cancelled or lost, and what was reserved for it, or streamed, stands in. It is corrected when the upstream says.',
+    ),
   simulated: z
     .boolean()
     .describe('Whether the last response for the job came from the simulator, which costs nothing.'),

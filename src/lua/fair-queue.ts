@@ -164,9 +164,8 @@ return reply
  * is still in the fair queue, because its caller may have cancelled it, and that Bull Board's settings allow
  * the start.
  *
- * `jobs` has for each job: its id, its tenant, the upstream model whose quota it has reserved,
- * and its cost. Returns
- * for each job 1, or 0 when it may not start.
+ * `jobs` has for each job: its id, its tenant, the upstream model whose quota it has reserved, how many
+ * tokens, and its cost. Returns for each job 1, or 0 when it may not start.
  */
 export const startFromFairQueue = defineScript({
   name: 'fair-queue.start',
@@ -177,8 +176,9 @@ export const startFromFairQueue = defineScript({
   lua: /* lua */ `
 local weightOf = cjson.decode(weights)
 local room, started = boardRoom(), {}
-for i = 1, #jobs, 4 do
-  local id, tenant, upstreamModel, cost = jobs[i], jobs[i + 1], jobs[i + 2], tonumber(jobs[i + 3])
+for i = 1, #jobs, 5 do
+  local id, tenant, upstreamModel = jobs[i], jobs[i + 1], jobs[i + 2]
+  local tokens, cost = jobs[i + 3], tonumber(jobs[i + 4])
   started[#started + 1] = 0
   if room >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
     room = room - 1
@@ -191,7 +191,7 @@ for i = 1, #jobs, 4 do
     dequeue(tenant, id)
     redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
-    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel)
+    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens)
     redis.call('LPUSH', wait, id)
     redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
     started[#started] = 1

@@ -82,8 +82,8 @@ export const freshRecord = defineLibrary({
 -- Returns a flat list: field, value, ... A create whose outcome is unknown counts as an uncertain purchase
 -- from now on.
 local function freshFields()
-  local kept =
-    redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano', 'simulated')
+  local kept = redis.call('HMGET', run, 'purchases', 'uncertain_purchases', 'purchase_mark', 'cost_nano',
+    'simulated', 'estimates', 'uncertain_mark')
   local uncertain = (tonumber(kept[2]) or 0) + (kept[3] and 1 or 0)
   local fields = {}
   local function keep(field, value)
@@ -95,7 +95,10 @@ local function freshFields()
   if kept[1] then keep('purchases', kept[1]) end
   if kept[4] then keep('cost_nano', kept[4]) end
   if kept[5] then keep('simulated', kept[5]) end
+  if kept[6] then keep('estimates', kept[6]) end
   if uncertain > 0 then keep('uncertain_purchases', tostring(uncertain)) end
+  local counted = kept[3] or kept[7]
+  if counted then keep('uncertain_mark', counted) end
   return fields
 end
 `,

@@ -1,5 +1,6 @@
-import { defineScript } from '../redis/script.ts';
+import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
+import { runState } from './job-state.ts';
 import { runOwner } from './workers/locks.ts';
 
 /**
@@ -36,12 +37,55 @@ if cancelRequestedAt then return { 'cancel-requested' } end
 if responseId and isBackground == '1' then return { 'purchased', redis.call('HGETALL', run) } end
 -- The client sends the same mark again when the reply was lost with its connection.
 if markedToken == fencingToken then return { 'ok', 0 } end
-if markedToken then redis.call('HINCRBY', run, 'uncertain_purchases', 1) end
+if markedToken then
+  redis.call('HINCRBY', run, 'uncertain_purchases', 1)
+  redis.call('HSET', run, 'uncertain_mark', markedToken)
+end
 keepEarlierResponse()
-redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'seen_at')
+redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'streamed_bytes', 'seen_at')
 redis.call('HDEL', run, 'error', 'purchase_mark_abandoned')
 redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now)
 return { 'ok', markedToken and 1 or 0 }
+`,
+});
+
+/**
+ * forgottenPurchase tells whether a record has lost a purchase: a failover or a restart takes the last writes
+ * away, and with them a purchase mark or the id of a response. `fencingToken` and `responseId` ('' while the
+ * create is under way) are the purchase's.
+ */
+const forgottenPurchase = defineLibrary({
+  keys: ['job', 'run'],
+  args: ['fencingToken', 'responseId'],
+  uses: [earlierResponses],
+  lua: /* lua */ `
+local function isKnownResponse()
+  for _, known in ipairs(boughtResponses()) do
+    if known == responseId then return true end
+  end
+  return false
+end
+
+-- Nothing was bought since, so that the record may take the purchase back.
+local function isForgotten()
+  local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status')
+  if known[1] or known[2] or known[3] or responseId == '' then return false end
+  return redis.call('EXISTS', job) == 1 and not isKnownResponse()
+end
+
+-- Another create was sent since. A record that had lost the mark did not count it as uncertain then.
+local function countIfForgotten()
+  if redis.call('EXISTS', run) == 0 or isKnownResponse() then return end
+  if redis.call('HGET', run, 'uncertain_mark') == fencingToken then return end
+  redis.call('HINCRBY', run, 'uncertain_purchases', 1)
+  redis.call('HSET', run, 'uncertain_mark', fencingToken)
+end
+
+local function storeResponse(fields)
+  redis.call('HDEL', run, 'purchase_mark', 'purchase_mark_at', 'purchase_mark_abandoned')
+  redis.call('HINCRBY', run, 'purchases', 1)
+  redis.call('HSET', run, 'upstream_id', responseId, unpack(fields))
+end
 `,
 });
 
@@ -51,32 +95,67 @@ return { 'ok', markedToken and 1 or 0 }
  * another. Once a later create has replaced the mark, nothing is written, because no worker waits for this
  * response any more.
  *
- * `fields` are further fields of the response: field, value, … Returns a `RunAnswer`. After `superseded`
- * nothing was written. Every other answer says that the id is stored, and what state the job is in.
+ * `fields` are further fields of the response: field, value, … Returns a `RunAnswer`. `superseded`: not
+ * written. Every other answer: written, and how the job stands.
  */
 export const storePurchase = defineScript({
   name: 'purchase.store',
   keys: ['lock', 'run'],
-  args: ['lockToken', 'fencingToken', 'responseId'],
+  args: ['lockToken'],
   rest: 'fields',
-  uses: [runOwner],
+  uses: [runOwner, forgottenPurchase],
   lua: /* lua */ `
 local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at')
 local markedToken, storedId, status, cancelRequestedAt = unpack(known)
-local isOwner = ownsRun()
--- A restarted Redis may have lost its last second, and with it the purchase mark. The owner of the run may
--- write without a mark then.
-local isForgotten = isOwner and not markedToken and not storedId and not status
--- The client sends the same id again when the reply was lost with its connection.
+-- The same id again, after a reply that was lost with its connection.
 if storedId ~= responseId then
-  if markedToken ~= fencingToken and not isForgotten then return 'superseded' end
-  redis.call('HDEL', run, 'purchase_mark', 'purchase_mark_at', 'purchase_mark_abandoned')
-  redis.call('HINCRBY', run, 'purchases', 1)
-  redis.call('HSET', run, 'upstream_id', responseId, unpack(fields))
+  if markedToken ~= fencingToken and not isForgotten() then
+    countIfForgotten()
+    return 'superseded'
+  end
+  storeResponse(fields)
 end
 if status then return 'finished' end
-if not isOwner then return 'lock-lost' end
+if not ownsRun() then return 'lock-lost' end
 if cancelRequestedAt then return 'cancel-requested' end
 return 'ok'
+`,
+});
+
+/**
+ * claimPurchase takes a job back from another worker, for the worker that has its current purchase: the
+ * create under way, or a response in the foreground, which no other worker can follow. The lock says which
+ * worker lives; the fencing token says whose answer is paid for. A response in the background stays with the
+ * other worker, which adopts it; if the record has forgotten it, it is written again for that worker.
+ *
+ * `isAdoptable` is '1' for a response in the background. `fields` are the fields of the response: field,
+ * value, … Returns 1 when the worker has the job and its lock again, else 0.
+ */
+export const claimPurchase = defineScript({
+  name: 'purchase.claim',
+  keys: ['lock', 'active', 'wait', 'stalled'],
+  args: ['id', 'lockToken', 'lockMs', 'isAdoptable'],
+  rest: 'fields',
+  uses: [runState, forgottenPurchase],
+  lua: /* lua */ `
+if isForgotten() then storeResponse(fields) end
+local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status')
+local markedToken, storedId, status = unpack(known)
+if status then return 0 end
+if markedToken ~= fencingToken and storedId ~= responseId then
+  countIfForgotten()
+  return 0
+end
+if isAdoptable == '1' then return 0 end
+if not redis.call('LPOS', active, id) then
+  -- The job was recovered, or its start forgotten, and no worker has taken it yet.
+  if redis.call('LREM', wait, 1, id) == 0 then return 0 end
+  redis.call('LPUSH', active, id)
+end
+redis.call('SET', lock, lockToken, 'PX', lockMs)
+redis.call('SREM', stalled, id)
+local begun = redis.call('HGET', job, 'processedOn') or ''
+redis.call('HSET', run, 'holder', lockToken, 'begun', begun, 'stalled', stalledCount(job))
+return 1
 `,
 });

@@ -2,6 +2,7 @@ import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
+import { usageBooking } from './usage.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { runOwner } from './workers/locks.ts';
 
@@ -21,52 +22,6 @@ export type BeginAnswer = ['lock-lost'] | ['finished' | 'unreserved' | 'open', r
 
 /** FinishAnswer is the answer of `finishRun`: the status that the record now has. */
 export type FinishAnswer = 'lock-lost' | FinishedStatus;
-
-/** How long the usage of a day is kept, in days. */
-const USAGE_KEPT_DAYS = 400;
-
-/**
- * usageBooking adds the cost of a response to the usage of its day, in the same step that writes the
- * response's end. After a crash before that step nothing is booked, and the next worker books it. The record
- * names the last booked response, so that each response is booked once: neither a command repeated after a
- * lost reply nor a second final status books it again.
- *
- * A response of the simulator costs nothing and is not booked as usage. It only makes the job's own cost
- * known, as 0.
- *
- * `booking` is '' when no response has ended, else a JSON object of strings: `response` ('' for the response
- * in the record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for
- * unpriced).
- */
-const usageBooking = defineLibrary({
-  keys: ['run', 'usage'],
-  args: ['booking'],
-  lua: /* lua */ `
-local function bookUsage()
-  if booking == '' then return end
-  local booked = cjson.decode(booking)
-  local known = redis.call('HMGET', run, 'upstream_id', 'booked', 'simulated')
-  local response = booked.response ~= '' and booked.response or known[1]
-  if not response or response == known[2] then return end
-  redis.call('HSET', run, 'booked', response)
-  if known[3] == '1' then
-    redis.call('HINCRBY', run, 'cost_nano', 0)
-    return
-  end
-  local function add(field, amount)
-    if amount ~= '0' then redis.call('HINCRBY', usage, booked.tenant .. '\\0' .. field, amount) end
-  end
-  add('requests', '1')
-  for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning' }) do add(field, booked[field]) end
-  if booked.nano_usd == '' then add('unpriced', '1')
-  else
-    add('nano_usd', booked.nano_usd)
-    redis.call('HINCRBY', run, 'cost_nano', booked.nano_usd)
-  end
-  redis.call('EXPIRE', usage, ${USAGE_KEPT_DAYS * 86_400})
-end
-`,
-});
 
 /**
  * progressFields writes `fields` (field, value, field, value, …) into a run's record. An empty value removes

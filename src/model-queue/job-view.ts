@@ -144,6 +144,7 @@ export function viewFrom(facts: Facts): JobView {
     purchases: run.purchases,
     uncertain_purchases: uncertainPurchases(run, status),
     cost_usd: usdFrom(run.costNano),
+    cost_estimated: run.estimates > 0,
     simulated: run.simulated,
   };
   const upstreamId = run.upstreamId ?? null;

@@ -29,11 +29,14 @@ export interface O3QueueOptions extends Partial<Models> {
 }
 
 const READY_KEY_MS = 1000;
-/** How often the models are read at most, in milliseconds: any caller may ask for readiness at any rate. */
+/**
+ * How old the models may be that readiness reads, in milliseconds. It limits the reads of Redis, because any
+ * caller may ask for readiness at any rate.
+ */
 const FRESH_MS = 1000;
 
 /**
- * InstanceQueue is the queue that a producer uses: for all models and all callers, with its connections. Apps
+ * InstanceQueue is the queue of a producer: for all models and all callers, with its own connections. Apps
  * use `O3Queue`.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
@@ -68,7 +71,7 @@ export class InstanceQueue extends TenantQueue {
     this.#readModels = cachedRead(() => this.models(), FRESH_MS);
   }
 
-  /** Gives the queue as this caller sees it, on the same connections. */
+  /** Returns the queue as this caller sees it, on the same connections. */
   as(caller: Caller): TenantQueue {
     return new TenantQueue(this.#core, caller);
   }
@@ -78,7 +81,7 @@ export class InstanceQueue extends TenantQueue {
     return [...this.#core.queues.values()];
   }
 
-  /** The webhooks on their way to callers; undefined: none are delivered. */
+  /** The webhooks that still have to be delivered to callers; undefined: none are delivered. */
   get deliveries(): DeliveryQueue | undefined {
     return this.#core.deliveries;
   }
@@ -89,14 +92,14 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Resolves when Redis accepts writes, for readiness: a Redis that is full, and a replica, still answer a
-   * ping.
+   * Resolves when Redis accepts writes. Readiness needs this, because a full Redis and a replica still answer
+   * a ping.
    */
   async ready(): Promise<void> {
     await this.#core.guard(() => this.#core.redis.set(this.#readyKey, '', 'PX', READY_KEY_MS));
   }
 
-  /** Lists each configured model with its limits and its state. All are paused while Redis takes no writes. */
+  /** Lists each configured model with its limits and state. All are paused while Redis accepts no writes. */
   async models(): Promise<ModelView[]> {
     const { redis, prefix } = this.#core;
     const views = await this.#core.guard(async () =>
@@ -106,18 +109,21 @@ export class InstanceQueue extends TenantQueue {
     return trouble === undefined ? views : views.map((view) => pausedBy(view, trouble));
   }
 
-  /** Lists the models like `models`, but up to a second old, for frequent calls. */
+  /** Lists the models like `models`, for frequent calls: the list may be up to a second old. */
   async modelsLately(): Promise<ModelView[]> {
     return this.#readModels();
   }
 
-  /** Says why configured models do not answer right now, a sentence for each; up to a second old. */
+  /**
+   * Returns a sentence for each configured model that does not answer right now. It may be up to a second
+   * old.
+   */
   async troubles(): Promise<string[]> {
     return troublesIn(await this.#readModels());
   }
 
   /**
-   * Ends any pause of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
+   * Ends any pause of a model and of its fallbacks, and the settings of its queue on Bull Board. Jobs are
    * sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */
@@ -127,15 +133,16 @@ export class InstanceQueue extends TenantQueue {
 
   /**
    * Receives a webhook of OpenAI whose signature has been checked: a response has ended. The worker that
-   * follows the response is notified. @returns false when this webhook had been received before.
+   * follows the response gets a message.
+   * @returns false when this webhook was received before.
    */
   async receiveWebhook(webhookId: string, responseId: string): Promise<boolean> {
     return this.#core.guard(() => receiveWebhook(this.#core.redis, this.#webhookKeys, webhookId, responseId));
   }
 
   /**
-   * Ends every wait with the job in its current state, and closes the connections to Redis. A second call
-   * waits for the first one.
+   * Ends all waits and closes the connections to Redis. Each wait returns the job in its current state. A
+   * second call waits for the first one.
    */
   close(): Promise<void> {
     this.#closing ??= this.#core.close();

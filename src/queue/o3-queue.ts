@@ -25,8 +25,8 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Gives the queue as one caller sees it, on the same connections: with the caller's jobs only, unless it is
-   * an admin.
+   * Returns the queue as one caller sees it, on the same connections: with the caller's own jobs only, unless
+   * it is an admin.
    */
   as(caller: Caller): JobQueue {
     return new RedisJobQueue(this.#queue.as(caller));
@@ -46,7 +46,7 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends any pause of a model and of its fallbacks, and what was set for its queue on Bull Board: the jobs are
+   * Ends any pause of a model and of its fallbacks, and the settings of its queue on Bull Board. Jobs are
    * sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */
@@ -55,8 +55,8 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends every wait with the job in its current state, and closes the connections to Redis. A second call
-   * waits for the first one.
+   * Ends all waits and closes the connections to Redis. Each wait returns the job in its current state. A
+   * second call waits for the first one.
    */
   close(): Promise<void> {
     return this.#queue.close();

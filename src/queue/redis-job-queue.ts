@@ -75,7 +75,7 @@ export class RedisJobQueue implements JobQueue {
       if (event.type === 'done') return;
     }
     signal?.throwIfAborted();
-    // The events ended without `done`: the caller has seen it before, the job was deleted, or this queue was
+    // The events ended without `done`: the caller has already seen it, the job was deleted, or this queue was
     // closed.
     if (isFinishedJob(await this.#queue.get(id))) return;
     throw new QueueError('redis_unavailable', `The events of job ${id} broke off: the queue was closed`);
@@ -102,7 +102,7 @@ export class RedisJobQueue implements JobQueue {
   }
 }
 
-/** signalOf checks the options of a call that takes no others than its signal. */
+/** signalOf checks the options of a call whose only option is its signal. */
 export function signalOf(options: CallOptions): AbortSignal | undefined {
   return checkedOptions(options, CALL_RULES, refused).signal;
 }

@@ -22,12 +22,12 @@ import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
 
-/** ResultJsonOutcome is a ResultOutcome whose result is JSON already, in UTF-8. */
+/** ResultJsonOutcome is a ResultOutcome whose result is already JSON, in UTF-8. */
 export type ResultJsonOutcome =
   | { status: 'completed'; json: Buffer }
   | { status: UncompletedJob['status']; job: UncompletedJob };
 
-/** TenantStorage is the Redis of a queue, for one tenant. */
+/** TenantStorage gives one tenant access to the Redis of a queue. */
 export type TenantStorage = Pick<QueueAccess, 'redis' | 'prefix' | 'guard'> & {
   /** `NO_TENANT` without a caller. */
   readonly tenant: string;
@@ -40,9 +40,9 @@ export type BoundedWait = WaitOptions & { timeoutMs: number };
 export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
 
 /**
- * TenantQueue is the queue as one caller sees it, with all that the producer needs to know. The caller owns
- * what it enqueues; another tenant's job is `job_not_found` to it. Without a caller every job is visible, and
- * what is enqueued belongs to no tenant.
+ * TenantQueue is the queue as one caller sees it, with everything that the producer needs. The caller owns
+ * the jobs that it enqueues; for another tenant's job it gets `job_not_found`. Without a caller every job is
+ * visible, and new jobs belong to no tenant.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
  */
@@ -60,8 +60,8 @@ export class TenantQueue {
   }
 
   /**
-   * Enqueues a request. `isNew` is false when the idempotency key already belonged to this job. Of many
-   * simultaneous calls with one key and request, one gets `isNew`, and all get the same job.
+   * Enqueues a request. `isNew` is false when the job of the idempotency key already existed. Of many
+   * simultaneous calls with the same key and request, only one gets `isNew`, and all get the same job.
    */
   async enqueue(request: ParsedRequest, idempotencyKey?: string): Promise<{ job: JobView; isNew: boolean }> {
     const outcome = await this.#intake.enqueue(request, idempotencyKey);
@@ -91,7 +91,7 @@ export class TenantQueue {
     return this.#core.guard(async () => (await this.#findJob(id)).reading.view);
   }
 
-  /** Waits for a job's end, and reads its result. */
+  /** Waits until a job has ended, and reads its result. */
   async result(id: string, waiting = NO_WAIT): Promise<ResultOutcome> {
     const located = await this.#finished(id, waiting);
     return this.#core.guard(async () => {
@@ -102,8 +102,8 @@ export class TenantQueue {
   }
 
   /**
-   * Reads a job's result as JSON, for a caller that only passes it on: for a big answer this takes a fraction
-   * of the time.
+   * Reads a job's result as JSON, for a caller that only passes it on. For a large answer this takes a
+   * fraction of the time.
    */
   async resultJson(id: string, waiting: BoundedWait): Promise<ResultJsonOutcome> {
     const located = await this.#finished(id, waiting);
@@ -127,7 +127,7 @@ export class TenantQueue {
     });
   }
 
-  /** Waits for a job's end, and returns the job in its state at that time. */
+  /** Waits until a job has ended, and returns its view. */
   async wait(id: string, waiting: BoundedWait): Promise<JobView> {
     return (await this.#finished(id, waiting)).reading.view;
   }
@@ -151,7 +151,7 @@ export class TenantQueue {
     return { outcome, job: await this.get(id) };
   }
 
-  /** Runs a failed or cancelled job again from its first attempt: a fresh purchase. */
+  /** Runs a failed or cancelled job again from its first attempt, with a new purchase. */
   async retry(id: string): Promise<JobView> {
     await this.#core.guard(async () =>
       retryJob(this.#core.redis, await requireSettled(this.#core.queues, id, this.#sees)),
@@ -192,7 +192,7 @@ export class TenantQueue {
     return { completed: true, job, stored };
   }
 
-  /** Finds a job, and waits for its end. */
+  /** Finds a job, and waits until it has ended. */
   async #finished(id: string, { timeoutMs, signal }: BoundedWait): Promise<FoundJob> {
     const { guard, waiters } = this.#core;
     let latest = await guard(() => this.#findJob(id));

@@ -1,7 +1,7 @@
 /**
  * QuotaKeys names the Redis keys of the quota of one upstream model, under one upstream key. Models and
- * fallbacks that lead to the same upstream model share it. The keys have a hash tag of their own, so that a
- * Redis Cluster keeps them in one slot, wherever the queues are.
+ * fallbacks that use the same upstream model share it. The keys have a hash tag of their own, so that a Redis
+ * Cluster keeps them in one slot, wherever the queues are.
  */
 export interface QuotaKeys {
   /**
@@ -9,7 +9,7 @@ export interface QuotaKeys {
    * milliseconds. Fields:
    *
    * - `requests`, `tokens`: sums of the window.
-   * - `next_request`, `next_token`, `next_large`, `next_start`: when an even spread over the minute allows the
+   * - `next_request`, `next_token`, `next_large`, `next_start`: the times from which an even spread allows the
    *   next one; `next_large` is for large jobs.
    * - `claim`: the job that other queues must leave tokens for: `<job> <tokens> <since> <last asked for>`.
    * - `ms_per_token`: the milliseconds for each token in an even spread.
@@ -17,20 +17,20 @@ export interface QuotaKeys {
    *   has advertised, and when.
    * - `drift`: tokens that the upstream counted beyond our charges.
    * - `pending_tokens`: tokens reserved for jobs that the upstream has not counted yet.
-   * - `over_estimate`: tokens reserved for jobs that it has counted, beyond their input.
+   * - `over_estimate`: tokens reserved beyond their input for jobs that the upstream has counted.
    * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
    * - `rate_limited_until`: end of the pause that a 429 has asked for.
-   * - `throttles`, `throttled_inside`: such pauses in a row in which no job has passed; whether responses
-   *   were throttled that had been accepted.
-   * - `breaker`, `breaker_words`, `breaker_inside`: why nothing is sent but probes, the upstream's words
-   *   about it, and '1' when it came from inside accepted responses. src/lua/quota/circuit-breaker.ts says
-   *   who writes and ends them.
+   * - `throttles`, `throttled_inside`: how many such pauses followed each other without a job passing;
+   *   whether accepted responses were throttled.
+   * - `breaker`, `breaker_words`, `breaker_inside`: why only probes are sent, the upstream's words about it,
+   *   and '1' when accepted responses have opened it. src/lua/quota/circuit-breaker.ts says who writes and
+   *   ends them.
    * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the wait before it, and the job that
    *   is the probe.
-   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: jobs that failed in a row, and
-   *   their ids; for create requests and for accepted responses. Five open the breaker.
+   * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: how many jobs failed in a row,
+   *   and their ids; for create requests and for accepted responses. Five open the breaker.
    * - `passes`, `answers`: create requests that were accepted, and responses that brought an answer.
-   * - `gone_until`: until then the upstream is taken not to have the model.
+   * - `gone_until`: until then the upstream is assumed not to have the model.
    */
   readonly state: string;
   /** A list of the charges of the last minute, in steps of 100 ms: `<step>:<requests>:<tokens>`. */
@@ -42,11 +42,12 @@ export interface QuotaKeys {
    * status is 0 for reserved, 1 for sent, 2 for counted by the upstream.
    */
   readonly reservations: string;
-  /** A hash of what jobs have used: averages by class. */
+  /** A hash of averages by class: what jobs have used. */
   readonly usage: string;
   /**
-   * A hash of the jobs that were refused for a reason that concerns all jobs, since they last passed:
-   * `<passes at the last one>:<refusals with passes in between>`. The field is the job, or `inside <job>`.
+   * A hash of the jobs that were refused for a reason that may concern all jobs, since they last passed:
+   * `<passes at the last refusal>:<refusals with passes in between>`. The field is the job, or `inside
+   * <job>`.
    */
   readonly refusals: string;
 }
@@ -65,7 +66,8 @@ export function quotaKeysOf(prefix: string, upstreamModel: string): QuotaKeys {
 }
 
 /**
- * TenantQuotaKeys names the Redis keys of what a tenant has reserved over all models, in a slot of its own.
+ * TenantQuotaKeys names the Redis keys of what a tenant has reserved over all models. Each tenant has its own
+ * slot.
  */
 export interface TenantQuotaKeys {
   /** A sorted set of the tenant's jobs that have a slot in flight, by the end of their lease (ms). */

@@ -2,7 +2,7 @@ import type { ModelConfig, Models } from '../config/file.ts';
 import type { QuotaLimits } from './quota.ts';
 
 /**
- * limitsOf returns the configured limits of one upstream model: the smallest of all models that lead to it,
+ * limitsOf returns the configured limits of one upstream model: the smallest of all models that use it,
  * because they share it. A fallback that is not the `upstream` of any model has the limits of the model that
  * falls back on it.
  */
@@ -24,7 +24,7 @@ export function limitsOf(
   };
 }
 
-/** lowerLimit returns the lower of two limits of one thing, of which either may be unknown. */
+/** lowerLimit returns the lower of two limits of the same thing. Either may be unknown. */
 export function lowerLimit<Unknown extends null | undefined>(
   configured: number | Unknown,
   advertised: number | Unknown,

@@ -9,11 +9,11 @@ import { decodeSnapshot, type PauseReason, type QuotaSnapshot } from './snapshot
 
 export type { QuotaReport } from './report.ts';
 
-/** The most tokens that one job can be charged. It is more than any model accepts. */
+/** The most tokens that one job can be charged, more than any model accepts. */
 const MOST_TOKENS = 1e9;
 /**
  * The lease of a reservation, in milliseconds. It is longer than the recovery of a dead worker's job takes.
- * It is short, because other jobs wait for what a dead worker has reserved.
+ * It is not longer than that, because other jobs wait for what a dead worker has reserved.
  */
 export const LEASE_MS = 24_000;
 /**
@@ -40,8 +40,8 @@ export interface QuotaLimits {
 }
 
 /**
- * quotaJobId is the id by which quotas know a job: models that lead to one upstream model share its quota,
- * and bare BullMQ clients number the jobs of each queue from 1.
+ * quotaJobId returns a job's id in quotas. It contains the model, because several models may share a quota,
+ * and because other BullMQ clients number the jobs of each queue from 1.
  */
 export function quotaJobId(model: string, id: string): string {
   return `${model}:${id}`;
@@ -49,7 +49,7 @@ export function quotaJobId(model: string, id: string): string {
 
 /** Need is what a job needs of a quota. */
 export interface Need {
-  /** As `quotaJobId` makes it; so are all ids below. */
+  /** The id, as `quotaJobId` makes it. So are all ids below. */
   id: string;
   /** Estimated from the length of the text. */
   inputTokens: number;
@@ -74,8 +74,8 @@ export interface QuotaWait {
 /** ReserveReply is what `Quota.reserve` has reserved. */
 export interface ReserveReply {
   /**
-   * For each need that was looked at, in order: the tokens reserved, or `taken`: another dispatcher has a
-   * reservation. `skipped`: another one was preferred.
+   * For each need that was considered, in order: the tokens reserved, or `taken`: another dispatcher has
+   * reserved for the job, or `skipped`: another job was preferred.
    */
   answers: (number | 'taken' | 'skipped')[];
   /**
@@ -92,8 +92,8 @@ export interface ReserveReply {
 }
 
 /**
- * AdvertisedLimits are the upstream's own limits, as it states them with each answer; undefined: it does not
- * say.
+ * AdvertisedLimits are the upstream's own limits, from the headers of an answer; undefined: the header is
+ * missing.
  */
 export interface AdvertisedLimits {
   limitRequests: number | undefined;
@@ -111,8 +111,8 @@ export interface Quota {
   readonly channel: string;
   /**
    * Reserves quota for some seconds only: the worker that gets the job renews the lease.
-   * @param options.evenIfGone reserves even if the upstream does not have the model.
-   * @param options.most reserves for so many jobs at most. Default: for all.
+   * @param options.evenIfGone whether to reserve even if the upstream does not have the model.
+   * @param options.most how many jobs to reserve for at most. Default: all.
    */
   reserve(
     needs: readonly Need[],
@@ -125,21 +125,22 @@ export interface Quota {
   isGone(): Promise<boolean>;
   /**
    * Gives back reservations that were not used.
-   * @param options.refused the upstream has refused the create requests: these stay charged as requests.
-   * @param options.untilMs as `reserve` returned it: a later reservation of the same job is left alone.
-   *   Default: any.
+   * @param options.refused whether the upstream has refused the create requests. These stay charged as
+   * requests.
+   * @param options.untilMs as `reserve` returned it. A later reservation of the same job stays. Default: any.
    */
   giveBack(ids: readonly string[], options?: { refused?: boolean; untilMs?: number }): Promise<void>;
   /**
-   * Renews the leases of jobs; `running`: its response runs at the upstream, and the lease is much longer.
+   * Renews the leases of jobs. `running`: the job's response runs at the upstream, and its lease is much
+   * longer.
    * @returns for each job whether it has a reservation, and whether a create request was sent with it.
    */
   renew(jobs: readonly { id: string; running: boolean }[]): Promise<('reserved' | 'sent' | 'expired')[]>;
   /** Records that a create request is on its way: its reservation is spent. */
   sent(id: string): Promise<void>;
   /**
-   * Records that the create request of job `id` was accepted. @returns whether this has ended a pause of the
-   * model.
+   * Records that the create request of job `id` was accepted.
+   * @returns whether this has ended a pause of the model.
    */
   accepted(advertised: AdvertisedLimits, id?: string): Promise<boolean>;
   /**
@@ -152,7 +153,9 @@ export interface Quota {
   answered(id: string): Promise<boolean>;
   /** Ends every pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
-  /** Replaces a reservation by what the job has used; undefined: unknown, the reservation stays charged. */
+  /**
+   * Replaces a reservation by the job's usage; undefined: it is unknown, and the reservation stays charged.
+   */
   settle(
     id: string,
     used: { inputTokens: number; outputTokens: number; durationMs: number | undefined } | undefined,
@@ -267,7 +270,8 @@ function estimateOf(need: Need): [number, string] {
 }
 
 /**
- * Other servers and other BullMQ clients may send any number; a script could not calculate with some of them.
+ * Returns a usable token count: other servers and other BullMQ clients may send any number, and a script
+ * cannot calculate with some of them.
  */
 function tokenCount(value: number): number {
   return Number.isFinite(value) ? Math.min(Math.max(0, Math.ceil(value)), MOST_TOKENS) : 0;

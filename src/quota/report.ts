@@ -1,15 +1,15 @@
 import type { PauseReason } from './snapshot.ts';
 
-/** QuotaReport is what a job has met at the upstream that concerns every job. */
+/** QuotaReport is a failure of one job at the upstream that concerns every job. */
 export interface QuotaReport {
   /**
-   * - `rate_limited`: a 429, `retryAfterMs` (undefined: it did not say) until the next try.
+   * - `rate_limited`: a 429; `retryAfterMs` is its wait, undefined if it named none.
    * - `quota_exhausted`: the account has no money left.
-   * - `credentials_refused`: the key, the account, the project or the place.
-   * - `wrong_address`: something answers that is not the API.
+   * - `credentials_refused`: the upstream refused the key, the account, the project or the location.
+   * - `wrong_address`: the server that answers is not the API.
    * - `unreachable`: no connection was possible.
-   * - `failed`: overloaded or broken.
-   * - `gone`: the upstream does not have the model. `isLast`: no fallback takes over.
+   * - `failed`: the upstream is overloaded or broken.
+   * - `gone`: the upstream does not have the model. `isLast`: no fallback is left.
    */
   what:
     | 'rate_limited'
@@ -21,26 +21,26 @@ export interface QuotaReport {
     | 'gone';
   retryAfterMs?: number | undefined;
   isLast?: boolean;
-  /** No single request is ever refused like this, so that no other job need try at once. */
+  /** True for a refusal that never concerns a single request, so that no other job need try at once. */
   isCertain?: boolean;
-  /** What the upstream said, for people. */
+  /** The upstream's own words, for people. */
   words?: string;
-  /** The upstream had accepted the job, and its response then failed. */
+  /** Whether the upstream had accepted the job, and its response then failed. */
   inside?: boolean;
 }
 
-/** The most characters of the upstream's words that are kept. */
+/** MOST_WORDS is how many characters of the upstream's words are kept at most. */
 export const MOST_WORDS = 300;
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
-/** How long all workers wait after a 429 that does not say for how long. */
+/** How long all workers wait after a 429 that names no time. */
 const DEFAULT_PAUSE_MS = 2 * SECOND_MS;
-/** The floor of a pause for a server that says how long: it may say 0. */
+/** The shortest pause when a server names a time, in milliseconds: the time may be 0. */
 const TOLD_FLOOR_MS = 250;
 const LONGEST_PAUSE_MS = 30 * SECOND_MS;
 
-/** What the script `quota.report` does about a report. All times are in milliseconds. */
+/** What the script `quota.report` does with a report. All times are in milliseconds. */
 interface Action {
   kind: 'breaker' | 'failure' | 'pause' | 'gone';
   reason: PauseReason;
@@ -50,8 +50,8 @@ interface Action {
 }
 
 /**
- * actionFor returns what a report does. The first probe comes after a second, by another job where there is
- * one: it tells what concerns one job from what concerns all.
+ * actionFor returns what a report does. The first probe comes after a second, and is another job if there is
+ * one: the probe shows whether the problem concerns one job or all.
  */
 export function actionFor({ what, retryAfterMs, isLast = false, isCertain = false }: QuotaReport): Action {
   const breaker = { kind: 'breaker', firstMs: SECOND_MS, lastMs: 10 * MINUTE_MS, floorMs: 0 } as const;
@@ -72,11 +72,11 @@ export function actionFor({ what, retryAfterMs, isLast = false, isCertain = fals
     case 'gone':
       return { ...breaker, kind: isLast ? 'breaker' : 'gone', reason: 'gone' };
     case 'rate_limited': {
-      // A longer wait is probed.
+      // A wait of more than a minute is probed.
       if ((retryAfterMs ?? 0) > MINUTE_MS) return { ...breaker, reason: 'rate_limited' };
       const firstMs = Math.ceil(retryAfterMs ?? DEFAULT_PAUSE_MS);
       const floorMs = retryAfterMs === undefined ? DEFAULT_PAUSE_MS : TOLD_FLOOR_MS;
-      // A server that says how long is believed. The pause after any other grows.
+      // A time that the server names is used as it is. Any other pause grows.
       const lastMs = firstMs > 0 && retryAfterMs !== undefined ? floorMs : LONGEST_PAUSE_MS;
       return { kind: 'pause', reason: 'rate_limited', firstMs, lastMs, floorMs };
     }

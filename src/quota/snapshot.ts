@@ -1,4 +1,4 @@
-/** PAUSE_REASONS are the reasons for which no job is sent to an upstream model, the gravest first. */
+/** PAUSE_REASONS are the reasons why no job is sent to an upstream model, the most serious first. */
 export const PAUSE_REASONS = [
   'gone',
   'quota_exhausted',
@@ -13,11 +13,11 @@ export type PauseReason = (typeof PAUSE_REASONS)[number];
 export interface QuotaPause {
   reason: PauseReason;
   /**
-   * The end of the pause, or when the next probe is sent, in Unix milliseconds. In the past: the next job
+   * The end of the pause, or the time of the next probe, in Unix milliseconds. When it is past, the next job
    * is the probe.
    */
   until: number;
-  /** What the upstream has said, for people; '' when it said nothing. */
+  /** The upstream's own words, for people; '' for none. */
   words: string;
 }
 
@@ -25,7 +25,7 @@ export interface QuotaPause {
 export interface QuotaSnapshot {
   /** Unix milliseconds. */
   at: number;
-  /** Charged in the last minute. */
+  /** Requests charged in the last minute. */
   requests: number;
   tokens: number;
   /** Jobs with a reservation. */
@@ -41,7 +41,7 @@ export interface QuotaSnapshot {
   pauses: QuotaPause[];
 }
 
-/** The quota itself uses an advertised limit for the same time: see the script `quota.reserve`. */
+/** The quota itself uses an advertised limit for the same time; see the script `quota.reserve`. */
 const ADVERTISED_FOR_MS = 86_400_000;
 
 /** decodeSnapshot reads the reply of the script `quota.snapshot`. */
@@ -67,7 +67,7 @@ export function decodeSnapshot(reply: unknown): QuotaSnapshot {
   };
 }
 
-/** The end of the circuit breaker's pause is unknown: its `until` is the time of the next probe. */
+/** The end of an open circuit breaker is not known, so `until` is the time of its next probe. */
 function pausesIn(fields: ReadonlyMap<string, string>, at: number): QuotaPause[] {
   const timeOf = (field: string): number => Number(fields.get(field) ?? 0);
   const breaker = fields.get('breaker');

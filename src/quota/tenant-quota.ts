@@ -16,8 +16,8 @@ export interface TenantReserveReply {
 }
 
 /**
- * TenantQuotas are what tenants have reserved over all models: slots in flight, and the expected cost of
- * these jobs.
+ * TenantQuotas are what tenants have reserved over all models: slots in flight, and the expected cost of the
+ * jobs that have them.
  */
 export interface TenantQuotas {
   /** The channel on which dispatchers hear that a job of a tenant has ended; the message is the tenant. */
@@ -32,12 +32,13 @@ export interface TenantQuotas {
     options: { maxInFlight: number | undefined; dry?: boolean },
   ): Promise<TenantReserveReply>;
   /**
-   * Gives back what was reserved for jobs that were not started; announces nothing. @param untilMs as
-   * `reserve` returned it.
+   * Gives back what was reserved for jobs that were not started. It announces nothing.
+   * @param untilMs as `reserve` returned it.
    */
   giveBack(tenant: string, ids: readonly string[], untilMs: number): Promise<void>;
   /**
-   * Renews the leases of jobs; `running`: its response runs at the upstream, and the lease is much longer.
+   * Renews the leases of jobs. `running`: the job's response runs at the upstream, and its lease is much
+   * longer.
    */
   renew(tenant: string, jobs: readonly { id: string; running: boolean }[]): Promise<void>;
   /** Ends the reservation of a job that has ended, and announces it. */

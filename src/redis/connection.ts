@@ -5,34 +5,35 @@ import { holdRefusedCommands } from './held-commands.ts';
 import { isReadOnlyRefusal, isRefusedSelect } from './refusal.ts';
 import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
 
-/** RedisClient runs our own commands, and BullMQ's. */
+/** RedisClient is a connection for our own commands and for BullMQ's. */
 export type RedisClient = Redis | Cluster;
 
 /**
- * RedisRole says what a command does while Redis is away, or refuses it (`isRedisRefusal`).
+ * RedisRole says what happens to a command while Redis is away or refuses it (`isRedisRefusal`).
  *
  * - `fail-fast` (producer, CLI, library): it fails at once, so that a caller gets its 503 in milliseconds.
- *   Commands must wait for `ready` (see assertRedisUsable), because none is queued before.
- * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of its workers. No job is
- *   charged, failed or ended for what Redis does not take.
+ *   Before the first command the caller must wait for `ready` (see assertRedisUsable), because no command is
+ *   queued.
+ * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of its workers. No attempt of
+ *   a job is counted and no job fails because Redis is away.
  */
 export type RedisRole = 'fail-fast' | 'patient';
 
 /** ConnectRedisOptions configure one connection. */
 export type ConnectRedisOptions = {
   /**
-   * Called for lost and refused connections and for refused commands of a patient client, at most once a
-   * second: ioredis repeats the error of a Redis that is down or misconfigured without a limit.
+   * Called with the errors of lost and refused connections, and of refused commands of a patient client. It
+   * is called once a second at most, because ioredis repeats such errors without a limit.
    */
   readonly onError: (error: Error) => void;
-  /** Whether it subscribes to channels. Default false. */
+  /** Whether the client subscribes to channels. Default false. */
   readonly listens?: boolean;
   /** The connection's name in `CLIENT LIST`. Default: none. */
   readonly name?: string;
 };
 
 /**
- * connectRedis begins to connect and returns at once. The caller disconnects.
+ * connectRedis starts to connect and returns at once. The caller ends the connection with disconnectRedis.
  *
  * @throws {RedisUnavailableError} when the URL is malformed.
  */
@@ -49,8 +50,8 @@ export function connectRedis(url: string, role: RedisRole, options: ConnectRedis
 }
 
 /**
- * disconnectRedis ends a connection and fails the commands that wait for it, which ioredis forgets between
- * two tries to connect.
+ * disconnectRedis ends a connection and fails the commands that wait for it. ioredis alone would leave them
+ * waiting if it is closed between two tries to connect.
  */
 export function disconnectRedis(client: RedisClient): void {
   if (client.status === 'reconnecting') client.connect().catch(() => {});
@@ -94,9 +95,9 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
 const RECONNECT_EVERY_MS = 1000;
 
 /**
- * reconnectToMaster returns the option that connects again when the server turns out to be a replica. After a
- * failover the old master may continue as a replica and keep its connections. The refused command fails, and
- * a patient client sends it again.
+ * reconnectToMaster returns the ioredis option that connects again when the server turns out to be a replica.
+ * After a failover the old master may continue as a replica and keep its connections. The refused command
+ * fails, and a patient client sends it again.
  */
 function reconnectToMaster(): (error: Error) => boolean {
   let lastAt = 0;
@@ -108,19 +109,20 @@ function reconnectToMaster(): (error: Error) => boolean {
 }
 
 /**
- * How long ioredis keeps the process alive after disconnect() without a connection, or with a frozen Redis.
- * Its own default is 2 s. A CLI command must end when it has said that Redis is down, and a worker when it
- * has released its jobs.
+ * How long ioredis keeps the process alive after disconnect() when there is no connection or Redis hangs, in
+ * milliseconds. Its own default is 2 s. A CLI command must end right after it has printed that Redis is down,
+ * and a worker right after it has released its jobs.
  */
 const DISCONNECT_TIMEOUT_MS = 200;
 
-/** How long a server may take to accept a connection, in milliseconds. A lost route accepts none. */
+/** How long a server may take to accept a connection, in milliseconds. Over a lost route none is accepted. */
 const CONNECT_TIMEOUT_MS = 2000;
-/** How long a sentinel may take to name the master, before the next one is asked, in milliseconds. */
+/** How long a sentinel may take to name the master, in milliseconds. After that the next one is asked. */
 const SENTINEL_TIMEOUT_MS = 1000;
 
 /**
- * Options of the whole client, and options of each of its connections: a cluster takes them in two places.
+ * Behaviour has the options of the whole client and those of each of its connections: a cluster takes them in
+ * two places.
  */
 type Behaviour = {
   readonly client: {

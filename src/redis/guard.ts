@@ -7,19 +7,19 @@ import { maskRedisUrl } from './url.ts';
 /** How long the very first use may wait for the connection, in milliseconds. */
 const FIRST_CONNECTION_MS = 2000;
 
-/** The time between two questions whether a silent Redis answers again, in milliseconds. */
+/** How often a silent Redis is pinged, in milliseconds. */
 const ASK_AGAIN_MS = 100;
 
-/** RedisGuard runs work on Redis. */
+/** RedisGuard runs work on Redis, and fails it while Redis is away. */
 export type RedisGuard = <Output>(work: () => Promise<Output>) => Promise<Output>;
 
 /**
- * createRedisGuard makes work on Redis fail at once, and in one way, while Redis is away: with a QueueError
- * `redis_unavailable`. The first use may wait for the connection; no later use hangs. When Redis has left one
- * command without an answer, further work fails in milliseconds until it answers again.
+ * createRedisGuard makes work on Redis fail at once while Redis is away, always with a QueueError
+ * `redis_unavailable`. The first use may wait for the connection; no later use waits. When one command gets
+ * no answer in time, further work fails within milliseconds until Redis answers a ping.
  */
 export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuard {
-  // After the first connection, messages no longer name the address: callers over HTTP should not see it.
+  // After the first connection, messages no longer contain the address: callers over HTTP should not see it.
   let where = redis.status === 'ready' ? '' : ` at ${maskRedisUrl(url)}`;
   redis.once('ready', () => {
     where = '';
@@ -32,7 +32,7 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
       resolve();
     });
   });
-  /** A command was not answered in time, and none was answered since. */
+  /** True after a command was not answered in time, until a ping is answered. */
   let isSilent = false;
   const untilAnswer = async (): Promise<void> => {
     isSilent = true;
@@ -66,8 +66,8 @@ export function createRedisGuard(redis: Redis | Cluster, url: string): RedisGuar
     } catch (error: unknown) {
       if (!isRedisAway(error)) throw error;
       if (error.message === 'Command timed out' && !isSilent) void untilAnswer();
-      // A command on its way may have been carried out: a Redis that was only slow carries it out later. A
-      // refused command changed nothing, but it may not have been the request's first.
+      // The command may still be carried out, by a Redis that was only slow. A refused command changed
+      // nothing, but earlier commands of the same request may have.
       const what = isRedisRefusal(error) ? 'Redis refuses to work now' : 'The connection to Redis broke';
       throw new QueueError(
         'redis_unavailable',

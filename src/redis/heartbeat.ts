@@ -2,30 +2,31 @@ import { Cluster, type Redis } from 'ioredis';
 
 /** The time between two beats, in milliseconds. */
 const BEAT_MS = 1000;
-/** A connection on which the server has sent nothing for so long, though asked, is cut; in milliseconds. */
+/** How long the server may send nothing, in milliseconds. Then the connection is cut. */
 const SILENT_MS = 2000;
-/** The same for BullMQ's blocking connections: a ping behind a BZPOPMIN is answered after at most 10 s. */
+/** The same for BullMQ's blocking connections: a ping after a BZPOPMIN is answered after at most 10 s. */
 const BLOCKING_SILENT_MS = 12_000;
 
 /** Cut ends a silent connection, so that ioredis makes a new one. */
 type Cut = (error: Error) => void;
 
 /**
- * keepHeartbeat ends connections on which a server gives no sign of life, so that ioredis connects again: to
- * the new master, which a sentinel, a cluster or a name leads to. Without it a server that hangs (a stopped
- * process, a lost route) is noticed only when the system gives up the connection, many minutes later. If
- * another server was promoted meanwhile, jobs that the old one accepts when it continues are lost.
+ * keepHeartbeat cuts connections on which the server sends nothing, so that ioredis connects again: to the
+ * new master, if a sentinel, a cluster or a DNS name now leads to it. Without it a server that hangs (a
+ * stopped process, a lost route) is noticed only when the operating system gives up the connection, many
+ * minutes later. If another server was promoted meanwhile, jobs that the old one accepts when it continues
+ * are lost.
  *
- * Each second a connection is asked for an answer. Any byte is a sign of life, so that a long queue of
- * replies is not taken for silence. Time in which this process itself stood still does not count. The
- * commands on their way are sent again by a patient client, and fail in a fail-fast one.
+ * Each connection is pinged every second. Any byte from the server counts as an answer, so a long queue of
+ * replies is not taken for silence. Time in which this process itself was stopped does not count. A patient
+ * client sends its unanswered commands again; in a fail-fast client they fail.
  *
- * ioredis has `socketTimeout`, which counts the time in which the process stood still, and
- * `failoverDetector`, which hears of failovers by Sentinel only and left workers without a connection when it
- * was tried.
+ * Two options of ioredis were rejected. `socketTimeout` counts the time in which the process was stopped.
+ * `failoverDetector` only learns of failovers by Sentinel, and left workers without a connection when it was
+ * tried.
  *
  * @param listens whether the client subscribes to channels.
- * @param onSilent called with each connection that is cut.
+ * @param onSilent called with the error of each connection that is cut.
  */
 export function keepHeartbeat(
   client: Redis | Cluster,
@@ -36,10 +37,10 @@ export function keepHeartbeat(
   const copies = new Set<Redis | Cluster>();
   watch(client, SILENT_MS, (error) => {
     onSilent(error);
-    // The copies reach the same server, and would find out later.
+    // The copies are connected to the same server, and would notice only later.
     for (const copy of copies) reconnect(copy);
   });
-  // BullMQ makes its blocking connections as copies of the client that it is given.
+  // BullMQ makes its blocking connections as copies of the client that it gets.
   const duplicate = client.duplicate.bind(client) as (...options: unknown[]) => Redis | Cluster;
   client.duplicate = ((...options: unknown[]) => {
     const copy = duplicate(...options);
@@ -58,7 +59,7 @@ function watch(client: Redis | Cluster, silentMs: number, onCut: Cut): void {
     });
     return;
   }
-  // A cluster forgets a node whose connection has ended, and asks the others where its slots are now.
+  // A cluster's client forgets a node whose connection has ended, and asks the other nodes for its slots.
   client.on('+node', (node: Redis) => {
     watchConnection(node, silentMs, (error) => {
       onCut(error);
@@ -85,7 +86,7 @@ function watchConnection(connection: Redis, silentMs: number, cut: Cut): void {
       );
       return;
     }
-    // A pipeline, because a patient client holds single commands that are refused.
+    // The ping is a pipeline, because a patient client holds single commands that Redis refuses.
     if (connection.status === 'ready')
       connection
         .pipeline()
@@ -102,15 +103,15 @@ function watchConnection(connection: Redis, silentMs: number, cut: Cut): void {
   };
   const stop = (): void => clearInterval(timer);
 
-  // From the first moment of a connection: a server that hangs takes connections, and answers none.
+  // The check starts when the connection opens: a server that hangs accepts connections and answers none.
   connection.on('connect', start);
   connection.on('close', stop);
   connection.on('end', stop);
 }
 
 /**
- * A cluster's client listens on a connection of its own, which it does not show. It answers `UNSUBSCRIBE`, also
- * for a channel without a subscription.
+ * watchSubscriber pings the connection on which a cluster's client subscribes. The client does not expose
+ * that connection, but the server answers `UNSUBSCRIBE` there, even for a channel without a subscription.
  */
 function watchSubscriber(cluster: Cluster, onCut: Cut): void {
   let askedAt: number | undefined;

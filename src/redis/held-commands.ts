@@ -1,7 +1,7 @@
 import { Cluster, type Redis } from 'ioredis';
 import { isRedisAway, isRedisRefusal } from './refusal.ts';
 
-/** The time between two tries of the oldest command that Redis has refused, in milliseconds. */
+/** How often the oldest refused command is tried again, in milliseconds. */
 const TRY_AGAIN_MS = 250;
 
 type Send = Redis['sendCommand'];
@@ -9,7 +9,7 @@ type Command = Parameters<Send>[0];
 
 interface HeldCommand {
   readonly command: Command;
-  /** What ioredis calls with an error reply. ioredis wraps it anew whenever it sends a script. */
+  /** What ioredis calls with an error reply. ioredis wraps it again each time it sends a script. */
   readonly reject: (error: Error) => void;
   /** Fails the command for good. */
   readonly fail: (error: Error) => void;
@@ -17,20 +17,20 @@ interface HeldCommand {
 
 /**
  * holdRefusedCommands keeps the commands that Redis refuses (`isRedisRefusal`) and sends them again, in their
- * order, until Redis takes them or the client is closed. ioredis itself keeps commands only while Redis is
- * away, and those of a cluster not even then: it fails them while it looks for the new master. With this
- * function, callers see no difference when Redis is full, read-only or fails over.
+ * order, until Redis accepts them or the client is closed. ioredis itself keeps commands only while it has no
+ * connection. In a cluster it does not even keep those: it fails them while it looks for the new master. With
+ * this function, callers only wait longer when Redis is full, read-only or fails over.
  *
  * A refused command has changed nothing: Redis either refuses a script at its first write or accepts all its
- * writes. The exception is a script whose user lacks the right to a later command. assertRedisUsable checks
+ * writes. The exception is a script whose user lacks the right to a later command; assertRedisUsable checks
  * these rights at the start. Commands of pipelines and transactions are not held.
  *
- * @param onRefused called with each refusal, until Redis takes commands again.
+ * @param onRefused called with each refusal, until Redis accepts commands again.
  */
 export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: Error) => void): void {
   const send: Send = client.sendCommand.bind(client);
   const known = new WeakSet<Command>();
-  /** Commands that settle their turn of `tried` when they settle. */
+  /** Commands that already have a handler for the end of their turn as `tried`. */
   const watched = new WeakSet<Command>();
   let held: HeldCommand[] = [];
   /** The command that is being tried again; the others follow when it passes. */
@@ -66,20 +66,22 @@ export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: 
   };
 
   const hold = (refused: HeldCommand, error: Error): void => {
-    // The sha of the script differs from command to command, and the log takes each message once a second.
+    // The script's sha is cut off: it differs from command to command, and equal messages are logged only
+    // once a second.
     const said = error.message.replace(/,? script: [0-9a-f]{40}.*/s, '');
     onRefused(new Error(`Redis refuses commands, which wait until it takes them: ${said}`));
     if (tried?.command === refused.command) {
       tried = undefined;
       held.unshift(refused);
     } else held.push(refused);
-    // Redirections are followed by the first sending only.
+    // The cluster's slots are read again here, because ioredis follows a redirection only for a command's
+    // first sending.
     if (client instanceof Cluster) client.refreshSlotsCache();
     timer ??= setTimeout(tryOldest, TRY_AGAIN_MS);
   };
 
   client.sendCommand = (command: Command, ...rest: unknown[]): unknown => {
-    // A pipeline has a stream of its own, and its own way to collect the answers.
+    // Commands of a pipeline are not held: it writes to its own stream and collects its answers itself.
     if (rest[0] === undefined && !known.has(command)) {
       known.add(command);
       const fail = command.reject.bind(command);

@@ -1,7 +1,7 @@
 /**
- * ModelKeys names every Redis key of one model, ours and BullMQ's. All of them share the hash tag `{model}`:
- * a Redis Cluster keeps them in one slot, because our scripts touch several at once, and may spread models
- * over shards.
+ * ModelKeys names every Redis key of one model, ours and BullMQ's. All of them share the hash tag `{model}`,
+ * so a Redis Cluster keeps them in one slot: our scripts need several of them at once. Different models may
+ * be on different shards.
  *
  * BullMQ's keys begin with `<prefix>:{model}:`, ours with `<prefix>:<kind>:{model}:`, so the two can never
  * collide.
@@ -27,8 +27,8 @@ export interface ModelKeys {
    * - `due`: sorted set of the ids of delayed jobs, by the time at which they are due (ms).
    * - `deadlines`: sorted set of job ids by their deadline (ms).
    * - `missing`: sorted set of entries whose job does not exist, by the time this was first noticed (ms).
-   * - `status`: hash that tells readers why the queue stands and how fast it moves.
-   * - `wake`: channel that tells dispatchers to look at the queue again.
+   * - `status`: hash that says why no job starts and how fast jobs start.
+   * - `wake`: channel whose messages make dispatchers look at the queue again.
    */
   fairQueue(part: FairQueuePart): string;
   /**
@@ -66,6 +66,13 @@ export interface ModelKeys {
    * the time of the next try (ms). Its name is also the channel that announces new ones.
    */
   readonly deletions: string;
+  /**
+   * estimates is a hash: what was booked for a response whose usage the upstream has not told yet, as JSON, by
+   * the response's id.
+   */
+  readonly estimates: string;
+  /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
+  readonly estimatesDue: string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -116,6 +123,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     tenants: `${prefix}:tenants:${queueName}`,
     outbox: `${prefix}:outbox:${queueName}`,
     deletions: `${prefix}:deletions:${queueName}`,
+    estimates: `${prefix}:estimates:${queueName}`,
+    estimatesDue: `${prefix}:estimates:${queueName}:due`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
@@ -126,9 +135,7 @@ export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
 
-/**
- * modelScriptKeys returns the keys of a model under the names by which the scripts of src/lua ask for them.
- */
+/** modelScriptKeys returns the keys of a model under the names that the scripts of src/lua use. */
 export function modelScriptKeys(keys: ModelKeys) {
   return {
     wait: keys.queue('wait'),
@@ -159,12 +166,13 @@ export function modelScriptKeys(keys: ModelKeys) {
     tenants: keys.tenants,
     outbox: keys.outbox,
     deletions: keys.deletions,
+    estimates: keys.estimates,
+    estimatesDue: keys.estimatesDue,
   };
 }
 
 /**
- * jobScriptKeys returns the keys of a job and of its model under the names by which the scripts of src/lua
- * ask for them.
+ * jobScriptKeys returns the keys of a job and of its model under the names that the scripts of src/lua use.
  *
  * @param tenant the job's tenant; '' for none.
  */
@@ -181,46 +189,52 @@ export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
 }
 
 /**
- * claimKey names the string that says into which model a job with an idempotency key is being put. It lives
- * for moments. All models share one slot because they must agree on it.
+ * claimKey names the string with the model into which a job with an idempotency key is being put. It exists
+ * only while the job is enqueued. All models share one slot, because they must agree on it.
  */
 export function claimKey(prefix: string, id: string): string {
   return `${prefix}:claim:{idempotency}:${id}`;
 }
 
 /**
- * UndeliveredKeys name what producers keep of the calls for one request whose answers are not delivered yet,
- * in a slot of its own.
+ * UndeliveredKeys name what producers store about the calls for one request whose answers are not delivered
+ * yet. Each request has a slot of its own.
  */
 export interface UndeliveredKeys {
-  /** left is a sorted set of what broken connections have left, by the time (ms) of its first call. */
+  /**
+   * left is a sorted set of the keys that calls left when their connection broke, by the time (ms) of the
+   * first call.
+   */
   readonly left: string;
   /** producers is the set of the producers that have an open set. */
   readonly producers: string;
-  /** openPrefix and a producer's id name the sorted set of the calls that it answers, by their time (ms). */
+  /**
+   * openPrefix, followed by a producer's id, names the sorted set of the calls that it answers, by their time
+   * (ms).
+   */
   readonly openPrefix: string;
 }
 
-/** @param request a hash of the tenant and the request. */
+/** undeliveredKeysOf names the keys of one request; `request` is a hash of the tenant and the request. */
 export function undeliveredKeysOf(prefix: string, request: string): UndeliveredKeys {
   const name = `${prefix}:undelivered:{${request}}`;
   return { left: `${name}:left`, producers: `${name}:producers`, openPrefix: `${name}:open:` };
 }
 
 /**
- * producerHeartbeatKey names an empty string that a producer renews, and whose remaining time tells its
- * age.
+ * producerHeartbeatKey names an empty string that a producer renews. Its remaining time to live shows how
+ * long ago that was.
  */
 export function producerHeartbeatKey(prefix: string, producer: string): string {
   return `${prefix}:producer:${producer}`;
 }
 
 /**
- * WebhookKeys name what producers keep of OpenAI's webhooks for the workers of all models, in a slot of its
- * own.
+ * WebhookKeys name what producers store about OpenAI's webhooks for the workers of all models. They have a
+ * slot of their own.
  */
 export interface WebhookKeys {
-  /** ended is a sorted set of `<webhook id> <response id>` by arrival time: the last hour. */
+  /** ended is a sorted set of `<webhook id> <response id>` by arrival time. It covers the last hour. */
   readonly ended: string;
   /** channel announces that a response has ended; the message is the response's id. */
   readonly channel: string;

@@ -1,6 +1,6 @@
 /**
- * The codes with which a Redis refuses commands for a reason of its own, which passes: it is full, loads,
- * cannot save, misses replicas, runs a script, or fails over. Sources: the code of Redis 6.2 and 7.0.
+ * PASSING has the codes of refusals that end without an operator: Redis is full, is loading, cannot save,
+ * lacks replicas, runs a script, or fails over. Sources: the code of Redis 6.2 and 7.0.
  */
 const PASSING = [
   ...['OOM', 'LOADING', 'MISCONF', 'NOREPLICAS', 'BUSY', 'MASTERDOWN', 'UNBLOCKED'],
@@ -15,26 +15,26 @@ const REFUSED_FOR_GOOD = beginningWith(LASTING);
 const READ_ONLY = beginningWith('READONLY');
 const MOVED = beginningWith('MOVED');
 
-/** Refusals without a code of their own, as Redis 6.2 and 7.0, Dragonfly and hosted services word them. */
+/** Refusals without a code of their own, in the words of Redis 6.2 and 7.0, Dragonfly and hosted services. */
 const LASTING_WORDS =
   /\bthe user executing the script can't\b|\bACL failure in script\b|\bDB index is out of range\b|\binvalid DB index\b|\bSELECT is not allowed\b/i;
 const PASSING_WORDS =
   /\bout of memory\b|\bnot enough memory\b|\bmax number of clients\b|\bmax (?:\w+ )?requests? limit exceeded\b|\bquota exceeded\b/i;
 
-/** How ioredis words connections that are lost, do not answer, or lead to no node of a cluster. */
+/** ioredis's messages for connections that are lost, get no answer, or reach no node of a cluster. */
 const DISCONNECTED =
   /^(?:Connection is closed|Command timed out|Command aborted due to connection close|Socket timeout|Stream isn't writeable|Reached the max retries|None of startup nodes|Cluster isn't ready|Cluster is ended|Too many Cluster redirections|All sentinels are unreachable)|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|Failed to refresh slots/;
 
 /**
- * isRedisAway tells whether an error says that Redis cannot be used now: it cannot be reached, or it answers
- * and refuses. Such an error says nothing of the work that met it, which may be done as soon as Redis can be
- * used again. It is the only judge of that, for producers and workers.
+ * isRedisAway tells whether an error means that Redis cannot be used now: it cannot be reached, or it refuses
+ * commands. Such an error does not mean that the work itself is faulty: it can be done once Redis is back.
+ * All producers and workers use this function to judge it.
  */
 export function isRedisAway(error: unknown): error is Error {
   return isRedisRefusal(error) || (error instanceof Error && isDisconnected(error));
 }
 
-/** isRedisRefusal tells whether Redis has answered, and does not take the command now. */
+/** isRedisRefusal tells whether Redis has answered, but does not accept the command now. */
 export function isRedisRefusal(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   const { name, message } = error;
@@ -56,8 +56,8 @@ export function isLastingRefusal(error: unknown): error is Error {
 }
 
 /**
- * isRefusedSelect tells whether the server has no such database, or does not let this user into it. ioredis
- * then goes on in database 0.
+ * isRefusedSelect tells whether the server has no such database, or does not let this user select it. ioredis
+ * would then continue in database 0.
  */
 export function isRefusedSelect(error: unknown): error is Error {
   if (!(error instanceof Error) || !('command' in error)) return false;
@@ -66,22 +66,23 @@ export function isRefusedSelect(error: unknown): error is Error {
 }
 
 /**
- * isReadOnlyRefusal tells whether this connection has reached a replica. After a failover behind one name, or
- * of Sentinel's, another connection reaches the new master.
+ * isReadOnlyRefusal tells whether this connection has reached a replica. After a failover (by Sentinel, or
+ * behind one DNS name) a new connection reaches the new master.
  */
 export function isReadOnlyRefusal({ message }: Error): boolean {
   return READ_ONLY.test(message);
 }
 
 /**
- * Redis 6.2 wraps the code that a script met: `ERR Error running script (call to f_…): @user_script:1:
- * @user_script: 1: -OOM command not allowed …`. Redis 7 keeps the code in front.
+ * beginningWith matches messages that begin with one of the codes. Redis 6.2 puts text before the code of an
+ * error inside a script: `ERR Error running script (call to f_…): @user_script:1: @user_script: 1: -OOM
+ * command not allowed …`. Redis 7 keeps the code in front.
  */
 function beginningWith(codes: string): RegExp {
   return new RegExp(`^(?:ERR Error running script\\b.*@user_script\\b.*?:\\s*-?)?(?:${codes})(?:\\s|$)`, 's');
 }
 
-/** isMoved tells whether a node of a cluster was addressed as if it were a single server. */
+/** isMoved tells whether the error came from a node of a cluster that was addressed as a single server. */
 export function isMoved({ message }: Error): boolean {
   return MOVED.test(message);
 }

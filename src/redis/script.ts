@@ -1,39 +1,39 @@
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
 
-/** ScriptValue is what a script takes as an argument; Redis hands it over as text. */
+/** ScriptValue is an argument of a script. Redis passes it to Lua as a string. */
 export type ScriptValue = string | number;
 
 /**
- * LuaLibrary is Lua that several scripts share: local functions, written against named keys and arguments. A
- * script that uses a library takes the library's keys and arguments too, under the same names.
+ * LuaLibrary is Lua that several scripts share: local functions that use named keys and arguments. A script
+ * that uses a library takes the library's keys and arguments too, under the same names.
  */
 export interface LuaLibrary<Key extends string = string, Arg extends string = string> {
   readonly keys: readonly Key[];
   readonly args: readonly Arg[];
   /**
-   * texts are the Lua of the libraries it uses, then its own. Each stands once in a script, however many
+   * texts are the Lua of the libraries it uses, then its own. Each occurs once in a script, even when several
    * libraries use it.
    */
   readonly texts: readonly string[];
 }
 
-/** ScriptCall gives a script its keys and arguments by name. */
+/** ScriptCall has the keys and arguments of one call of a script, by name. */
 export interface ScriptCall<Key extends string, Arg extends string> {
   readonly keys: Readonly<Record<Key, string>>;
   readonly args: Readonly<Record<Arg, ScriptValue>>;
-  /** rest is the list behind the named arguments, for a script that declares one. */
+  /** rest holds the further arguments of a script that declares `rest`. */
   readonly rest?: readonly ScriptValue[];
 }
 
 /**
- * Script is a piece of Lua that Redis runs as one step: no other command and no crash can fall between two of
- * its lines.
+ * Script is a piece of Lua that Redis runs as one step: no other command runs between two of its lines, and
+ * no crash leaves half of its writes.
  */
 export interface Script<Key extends string = string, Arg extends string = string> {
-  /** name stands in the script's first line, and tells scripts apart: `run.finish`. */
+  /** name is unique, stands in the script's first line, and looks like `run.finish`. */
   readonly name: string;
-  /** sha is the name under which MONITOR and SLOWLOG show the script. */
+  /** sha identifies the script in MONITOR and SLOWLOG. */
   readonly sha: string;
   readonly keys: readonly Key[];
   readonly args: readonly Arg[];
@@ -42,9 +42,9 @@ export interface Script<Key extends string = string, Arg extends string = string
 }
 
 interface LuaDefinition<Key extends string, Arg extends string, Used extends LuaLibrary> {
-  /** keys are names of Redis keys. The Lua text sees each as a local of that name. */
+  /** keys are the names of Redis keys. Each is a local variable in the Lua text. */
   readonly keys?: readonly Key[];
-  /** args are names of arguments, likewise locals. */
+  /** args are the names of arguments, also local variables. */
   readonly args?: readonly Arg[];
   /** uses lists the libraries whose functions the Lua text calls. */
   readonly uses?: readonly Used[];
@@ -54,7 +54,7 @@ interface LuaDefinition<Key extends string, Arg extends string, Used extends Lua
 interface ScriptDefinition<Key extends string, Arg extends string, Used extends LuaLibrary>
   extends LuaDefinition<Key, Arg, Used> {
   readonly name: string;
-  /** rest names the list that holds all further arguments. */
+  /** rest names the list of all further arguments. */
   readonly rest?: string;
 }
 
@@ -79,9 +79,9 @@ export function defineLibrary<
 }
 
 /**
- * Declares a script. Its names become locals in front of the Lua text, so that neither language counts
- * positions: `keys: ['lock']` lets the text say `redis.call('GET', lock)` and makes `run` ask for `{ keys: {
- * lock } }`.
+ * defineScript declares a script. Its names become locals in front of the Lua text, so that neither Lua nor
+ * TypeScript counts positions: with `keys: ['lock']` the text says `redis.call('GET', lock)`, and `run`
+ * requires `{ keys: { lock } }`.
  */
 export function defineScript<
   const Key extends string = never,
@@ -129,7 +129,7 @@ function locals(list: 'KEYS' | 'ARGV', names: readonly string[]): string {
   return `local ${names.join(', ')} = ${names.map((_, i) => `${list}[${i + 1}]`).join(', ')}`;
 }
 
-/** A loop, because `unpack` fails on lists of thousands. */
+/** restOf copies the arguments in a loop, because `unpack` fails on lists of thousands. */
 function restOf(name: string | undefined, named: number): string {
   if (name === undefined) return '';
   return `local ${name} = {}\nfor i = ${named + 1}, #ARGV do ${name}[i - ${named}] = ARGV[i] end`;

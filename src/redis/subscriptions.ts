@@ -5,7 +5,7 @@ export interface Subscriptions {
   /**
    * listen subscribes to a channel.
    *
-   * @param onNews called with each message, and without one when messages may have been missed.
+   * @param onNews called with each message, and without a message when some may have been lost.
    */
   listen(channel: string, onNews: (message?: string) => void): Subscription;
   close(): void;
@@ -22,7 +22,7 @@ export interface Subscription {
 }
 
 /**
- * createSubscriptions makes subscriptions on a connection of their own.
+ * createSubscriptions makes subscriptions that share one connection.
  *
  * @param connect called once, for the first listener.
  */
@@ -44,7 +44,8 @@ export function createSubscriptions(connect: () => Redis | Cluster): Subscriptio
     return subscribing;
   };
   /**
-   * Messages were lost with the connection: all listeners are told, once the subscriptions are active again.
+   * After a reconnect, messages may have been lost: all listeners are called once the subscriptions are
+   * active.
    */
   const subscribeAgain = async (client: Redis | Cluster): Promise<void> => {
     await Promise.all([...listeners.keys()].map((channel) => subscribe(client, channel)));
@@ -55,7 +56,7 @@ export function createSubscriptions(connect: () => Redis | Cluster): Subscriptio
     const client = connect();
     let lost = false;
     client.on('message', tell);
-    // Listeners then look, and learn at once that Redis is away.
+    // All listeners are called, so that their next read fails at once while Redis is away.
     client.on('close', () => {
       lost = true;
       tellAll();

@@ -2,7 +2,7 @@ import { SetupError } from '../errors/setup-error.ts';
 
 /**
  * RedisUnavailableError says that there is no usable Redis. Its message says what was expected, what was
- * found and what to do. Entry points print the message alone, because a stack would only hide it, and exit
+ * found and what to do. Entry points print only the message, because a stack trace would bury it, and exit
  * with code 1.
  */
 export class RedisUnavailableError extends SetupError {

@@ -3,7 +3,7 @@ import { RedisUnavailableError } from './unavailable-error.ts';
 /** HostAndPort is the address of one server. */
 export type HostAndPort = { readonly host: string; readonly port: number };
 
-/** RedisCredentials are sent to the Redis servers. */
+/** RedisCredentials are the user and password for the Redis servers. */
 export type RedisCredentials = { readonly username?: string; readonly password?: string };
 
 /** RedisAddress says where Redis is, in one shape per accepted form of URL. */
@@ -20,7 +20,7 @@ export type RedisAddress =
       readonly sentinels: readonly HostAndPort[];
       readonly masterName: string;
       readonly database: number;
-      /** The Redis servers get them; the sentinels are asked without a password. */
+      /** Only for the Redis servers: the sentinels are asked without a password. */
       readonly credentials: RedisCredentials;
     }
   | {
@@ -45,7 +45,7 @@ const HOST_AND_PORT = /^(?<host>\[[0-9a-f:.]+\]|[^:[\]\s]+)(?::(?<port>\d+))?$/i
 /**
  * parseRedisUrl reads a Redis URL. It does no I/O.
  *
- * @throws {RedisUnavailableError} with the accepted forms, for any other text.
+ * @throws {RedisUnavailableError} with the accepted forms, for any other string.
  */
 export function parseRedisUrl(url: string): RedisAddress {
   const refuse = (reason: string): never => {
@@ -53,7 +53,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   };
   const parts = URL_PARTS.exec(url.trim())?.groups;
   if (parts === undefined) return refuse(reasonOfMismatch(url));
-  // Refused here, because the reasons below would quote pieces of that password.
+  // This is refused first, because the reasons below would quote parts of that password.
   if (parts['path']?.includes('@')) return refuse('there is a / before the @: is it part of a password?');
   const scheme = parts['scheme']?.toLowerCase();
   const defaultPort = scheme === 'redis+sentinel' ? 26379 : 6379;
@@ -73,14 +73,14 @@ export function parseRedisUrl(url: string): RedisAddress {
     case 'rediss': {
       const [server, ...others] = servers;
       if (server === undefined || others.length > 0) return refuse(`${scheme}:// takes one host`);
-      if (path.length > 1) return refuse('after the host comes a database number only');
+      if (path.length > 1) return refuse('only a database number may follow the host');
       const database = databaseFrom(path[0] ?? '', refuse);
       return { kind: 'single', tls: scheme === 'rediss', server, database, credentials };
     }
     case 'redis+sentinel': {
       const [masterName = '', databaseText = '', ...rest] = path;
       if (masterName === '') return refuse('the name of the master is missing after the hosts');
-      if (rest.length > 0) return refuse('after the name of the master comes a database number only');
+      if (rest.length > 0) return refuse('only a database number may follow the name of the master');
       const database = databaseFrom(databaseText, refuse);
       return { kind: 'sentinel', sentinels: servers, masterName, database, credentials };
     }
@@ -95,10 +95,10 @@ export function parseRedisUrl(url: string): RedisAddress {
 }
 
 /**
- * maskRedisUrl returns the URL as it may be printed: without the password, and without what follows a `?`.
+ * maskRedisUrl returns the URL in the form that may be printed: without its password and without its query.
  */
 export function maskRedisUrl(url: string): string {
-  // Greedy up to the last @: a password with an unencoded @ or / in it must not leak its tail.
+  // The match goes up to the last @, so that a password with an unencoded @ or / does not leak its end.
   return url
     .trim()
     .replace(/^((?:[a-z0-9+.-]+:\/\/)?[^:@]*):(.*)@/i, '$1:***@')

@@ -13,21 +13,21 @@ import { maskRedisUrl } from './url.ts';
 
 /** AssertRedisUsableOptions configure one check. */
 export type AssertRedisUsableOptions = {
-  /** Called with a sentence about a setting that can lose jobs, or about a Redis that takes no writes now. */
+  /** Called with a warning: a setting that can lose jobs, or a Redis that accepts no writes now. */
   readonly warn: (sentence: string) => void;
   /** How long to wait for the first connection, in milliseconds. Default 5000. */
   readonly timeoutMs?: number;
-  /** The prefix of the keys and channels that this program uses. Default: it only reads. */
+  /** The prefix of the keys and channels that this program uses. Default: no write is tried. */
   readonly prefix?: string;
 };
 
 const OLDEST_VERSION = [6, 2] as const;
 
 /**
- * assertRedisUsable waits until Redis answers, then checks that BullMQ and our scripts can run on it: its
- * version, its database, and this user's rights, each by using it. The embedded Redis never replaces a
- * configured one that does not answer, because that would hide its jobs. The caller disconnects the client,
- * also after a failure.
+ * assertRedisUsable waits until Redis answers, then checks that BullMQ and our scripts can run on it: the
+ * version, the database, and each right of this user, by using it. When a configured Redis does not answer,
+ * the embedded Redis does not replace it, because that would hide its jobs. The caller disconnects the
+ * client, also after a failure.
  *
  * @throws {RedisUnavailableError}
  */
@@ -63,9 +63,7 @@ export async function assertRedisUsable(
   if (prefix !== undefined) await checkRights(client, url, { warn, prefix });
 }
 
-/**
- * writeOfEachKind runs a command for each kind of key that BullMQ and our scripts write, and tells a channel.
- */
+/** writeOfEachKind writes one key of each type that BullMQ and our scripts use, and publishes a message. */
 const writeOfEachKind = defineScript({
   name: 'redis.check',
   keys: ['checked'],
@@ -84,7 +82,7 @@ return redis.call('PUBLISH', checked, '')
 `,
 });
 
-/** @throws {RedisUnavailableError} with the right that is missing. */
+/** @throws {RedisUnavailableError} naming the right that is missing. */
 async function checkRights(
   client: RedisClient,
   url: string,
@@ -108,7 +106,8 @@ async function checkRights(
       if (isRedisRefusal(error) && !isLastingRefusal(error)) {
         const where = `Redis at ${maskRedisUrl(url)}`;
         warn(
-          `${where} takes no writes now (${causeOf(error)}). New jobs are refused, and answers wait, until it does.`,
+          `${where} accepts no writes now (${causeOf(error)}). Until it does, new jobs are refused and answers ` +
+            'wait.',
         );
         return;
       }
@@ -138,7 +137,7 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
     let lastError: unknown;
     const remember = (error: unknown) => {
       lastError = error;
-      // No later try can do better.
+      // No later try can succeed.
       if (isRefusedSelect(error)) fail();
     };
     const fail = () => finish(() => reject(new RedisUnavailableError(unusable(url, lastError, timeoutMs))));
@@ -182,7 +181,7 @@ function field(info: string, name: string): string | undefined {
   return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
 }
 
-/** An unknown version passes: BullMQ checks the version again by its own rules. */
+/** isOlder is false for an unknown version: BullMQ checks the version again by its own rules. */
 function isOlder(version: string | undefined): boolean {
   const [major = Number.NaN, minor = Number.NaN] = (version ?? '').split('.').map(Number);
   return major < OLDEST_VERSION[0] || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1]);

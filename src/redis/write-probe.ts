@@ -6,17 +6,16 @@ const KEY_MS = 1000;
 const ANSWER_MS = 1000;
 
 /**
- * WriteProbe returns why Redis takes no writes from this client now; undefined: it takes them. A ping would
- * not tell: a Redis that is full, and a replica, still answer it. A probe never waits for longer than a
- * second.
+ * WriteProbe returns why Redis accepts no writes from this client now; undefined when it accepts them. A ping
+ * would not show it: a full Redis and a replica still answer pings. A probe waits a second at most.
  */
 export type WriteProbe = () => Promise<string | undefined>;
 
-/** createWriteProbe makes a probe that writes `<prefix>:ready`. Probes that overlap are one. */
+/** createWriteProbe makes a probe that writes `<prefix>:ready`. Calls that overlap share one write. */
 export function createWriteProbe(client: RedisClient, prefix: string): WriteProbe {
   let running: Promise<string | undefined> | undefined;
   const write = async (): Promise<string | undefined> => {
-    // A pipeline, because a patient client would hold a single command until Redis takes it.
+    // The write is a pipeline, because a patient client would hold a single command that Redis refuses.
     const replies = await client.pipeline().set(`${prefix}:ready`, '', 'PX', KEY_MS).exec();
     return replies?.[0]?.[0]?.message;
   };

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { isJsonObject } from '../job/exact-json.ts';
 import type { Usage } from '../job/view.ts';
 
@@ -27,8 +28,47 @@ export interface UpstreamResponse {
   service_tier?: unknown;
 }
 
-export function isUpstreamResponse(value: unknown): value is UpstreamResponse {
-  return isJsonObject(value) && typeof value['id'] === 'string' && value['object'] !== 'error';
+/** Numbers as texts, other values as JSON. */
+const words = z
+  .unknown()
+  .transform((value) => (value === null || value === undefined ? null : textFrom(value)))
+  .optional();
+const name = z.string().optional().catch(undefined);
+/** The fields that are read here, each as OpenAI has it. A field of another type is as good as missing. */
+const fields = z.object({
+  status: name,
+  model: z.preprocess((value) => (isJsonObject(value) ? value['id'] : value), name),
+  background: z.boolean().nullish().catch(undefined),
+  metadata: z.record(z.string(), z.unknown().transform(textFrom)).nullish().catch(undefined),
+  error: z.preprocess(
+    (value) => (value === false || isJsonObject(value) ? value || null : value && { message: value }),
+    z.looseObject({ code: words, message: words, type: words, param: words }).nullish().catch(undefined),
+  ),
+  incomplete_details: z.looseObject({ reason: words }).nullish().catch(undefined),
+});
+
+function textFrom(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+}
+
+/**
+ * wellTyped gives the fields that are read here the types of OpenAI's. It leaves all others alone, and adds
+ * none.
+ */
+export function wellTyped(response: Record<string, unknown>): Partial<UpstreamResponse> {
+  const typed = fields.parse(response);
+  const changed = Object.entries(typed).filter(
+    ([field, value]) => field in response && value !== response[field],
+  );
+  return { ...response, ...Object.fromEntries(changed) };
+}
+
+/** upstreamResponseFrom returns the response in an upstream's JSON; undefined: the JSON is no response. */
+export function upstreamResponseFrom(value: unknown): UpstreamResponse | undefined {
+  if (!isJsonObject(value) || value['object'] === 'error') return undefined;
+  const { id } = value;
+  if (typeof id !== 'string' && typeof id !== 'number') return undefined;
+  return { ...wellTyped(value), id: String(id) };
 }
 
 /** outputOf returns the items of the answer, unparsed. */
@@ -79,35 +119,35 @@ function contentTexts({ output }: UpstreamResponse, type: string, field: string)
 
 /**
  * usageOf returns null when the upstream did not report usage, as for a cancelled response, or reported no
- * numbers. Usage is never guessed, and never 0. Some servers use the names of Chat Completions.
+ * numbers. Usage is never guessed, and never 0. Some servers use the names of Chat Completions, and some write
+ * numbers as texts.
  */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;
   if (!isJsonObject(usage)) return null;
-  const input = usage['input_tokens'] ?? usage['prompt_tokens'];
-  const output = usage['output_tokens'] ?? usage['completion_tokens'];
+  const input = countIn(usage['input_tokens'] ?? usage['prompt_tokens']);
+  const output = countIn(usage['output_tokens'] ?? usage['completion_tokens']);
   // Counts of 0 were never filled in, because no answer uses no tokens.
-  if (!isCount(input) || !isCount(output) || input + output === 0) return null;
+  if (input === undefined || output === undefined || input + output === 0) return null;
   if (output === 0 && answerTextOf(response) !== '') return null;
   const detail = (names: readonly string[], field: string): number => {
     const details = names.map((name) => usage[name]).find(isJsonObject);
-    const value = details?.[field];
-    return isCount(value) ? value : 0;
+    return countIn(details?.[field]) ?? 0;
   };
   const inputDetails = ['input_tokens_details', 'prompt_tokens_details'];
-  const total = usage['total_tokens'];
   return {
     input_tokens: input,
     cached_tokens: detail(inputDetails, 'cached_tokens'),
     cache_write_tokens: detail(inputDetails, 'cache_write_tokens'),
     output_tokens: output,
     reasoning_tokens: detail(['output_tokens_details', 'completion_tokens_details'], 'reasoning_tokens'),
-    total_tokens: isCount(total) ? total : input + output,
+    total_tokens: countIn(usage['total_tokens']) ?? input + output,
   };
 }
 
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
+function countIn(value: unknown): number | undefined {
+  const count = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
 }
 
 /** serviceTierOf returns null when the upstream did not report a tier. Few servers except OpenAI's do. */

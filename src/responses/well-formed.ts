@@ -4,14 +4,15 @@ import { outputOf, type UpstreamResponse } from './response.ts';
 /**
  * wellFormed returns a final response with its answer where OpenAI has it. Some servers put it elsewhere: as the
  * whole `content` of a message, in a part of type `text`, or in `output_text` of the response, which is a field of
- * OpenAI's SDK. Without a status, a response with an error has failed.
+ * OpenAI's SDK. With an error, and without a status that OpenAI has, a response has failed.
  */
 export function wellFormed(response: UpstreamResponse): UpstreamResponse {
   const { status, error, output_text: text } = response;
   const output = outputOf(response).map(itemWithParts);
   const isAnswered = output.some((item) => isFields(item) && item['type'] === 'message');
   if (typeof text === 'string' && text !== '' && !isAnswered) output.push(messageWith(text, response));
-  const isFailed = typeof status !== 'string' && isFields(error);
+  const hasEnd = status === 'completed' || status === 'incomplete' || status === 'cancelled';
+  const isFailed = !hasEnd && isFields(error);
   return {
     ...response,
     ...(Array.isArray(response.output) || output.length > 0 ? { output } : {}),

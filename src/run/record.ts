@@ -1,12 +1,13 @@
 import type { Retention } from '../config/file.ts';
 import type { Refusal } from '../errors/failure.ts';
 import type { FinishedStatus } from '../job/job.ts';
+import type { UpstreamHeaders } from '../job/upstream-headers.ts';
 import type { JobError, ResultSummary, Usage } from '../job/view.ts';
 import type { UpstreamResponse } from '../responses/response.ts';
 
 /**
- * RunRecord is what we know of a job's run beside BullMQ's job. Only the holder of the job's lock writes it,
- * except for a cancel and for the id of a bought response.
+ * RunRecord is what is stored about a job's run, beside BullMQ's job. Only the holder of the job's lock
+ * writes it. The exceptions are a cancel and the id of a bought response.
  */
 export interface RunRecord {
   startedAt: number | undefined;
@@ -14,35 +15,44 @@ export interface RunRecord {
   /** The current or last attempt of the run, counted from 1; 0 before the first. */
   attempt: number;
   /**
-   * The upstream model that quota is reserved of for this job; undefined: the job has not had its turn in the
+   * The upstream model whose quota is reserved for this job; undefined: the job has not had its turn in the
    * fair queue.
    */
   reservedModel: string | undefined;
-  /** The create whose outcome is not written down: it is under way, or uncertain when its worker is gone. */
+  /** Input and output tokens that were reserved for the job when its turn came; 0: unknown. */
+  reservedTokens: number;
+  /** A create whose outcome is not stored: it is under way, or uncertain if its worker is gone. */
   purchaseMark: PurchaseMark | undefined;
   /** Responses known to be bought for this job in all its runs. */
   purchases: number;
   /** Creates of this job in all its runs whose outcome stays unknown; `purchaseMark` is not among them. */
   uncertainPurchases: number;
-  /** Nano-dollars known to be spent on this job in all its runs; undefined: none. */
+  /** Nano-dollars spent on this job in all its runs, estimates included; undefined: none are known. */
   costNano: number | undefined;
+  /** Of how many responses the usage is estimated. */
+  estimates: number;
   /** The id of the bought response, which may still be running. */
   upstreamId: string | undefined;
-  /** The response runs in the background of the upstream, so that another worker can adopt it. */
+  /** Whether the response runs in the background of the upstream, so that another worker can adopt it. */
   background: boolean;
-  /** The response was created with a stream, so that it can be followed by events again. */
+  /** Whether the response was created with a stream, so that its events can be read again. */
   streamed: boolean;
-  /** The response came from our simulator: it costs nothing, and is no usage. */
+  /** Whether the response came from our simulator: it costs nothing and is not booked as usage. */
   simulated: boolean;
   /** The sequence number of the last stream event in the event log. */
   cursor: number | undefined;
   /** When the response was created, by the worker's clock, in Unix milliseconds. */
   responseCreatedAt: number | undefined;
-  /** The last event or answered lookup of the response, by the worker's clock, in Unix milliseconds. */
+  /** The time of the last event or answered lookup, by the worker's clock, in Unix milliseconds. */
   seenAt: number | undefined;
   upstreamStatus: string | undefined;
   outputCharacters: number;
-  /** Since when the upstream has been busy with what this job builds on, in Unix milliseconds. */
+  /** The length of all that the response has streamed: text, reasoning, arguments of calls. */
+  streamedBytes: number;
+  /**
+   * Since when the upstream has been busy with the conversation that this job continues, in Unix
+   * milliseconds.
+   */
   busySince: number | undefined;
   cancelRequested: boolean;
   status: FinishedStatus | undefined;
@@ -54,21 +64,21 @@ export interface RunRecord {
 }
 
 /**
- * PurchaseMark is what a create request leaves in the record before it is sent, until its response id is
- * stored.
+ * PurchaseMark is written into the record before a create request is sent, and removed when its response id
+ * is stored.
  */
 export interface PurchaseMark {
-  /** Random, so that a late answer to an earlier create can be told apart. */
+  /** A random id that distinguishes a late answer to an earlier create from a current one. */
   fencingToken: string;
   /** When it was written, in Unix milliseconds. */
   at: number;
-  /** The sender has given up on the answer; the response id will not arrive. */
+  /** Whether the sender no longer waits for the answer, so that the response id will not arrive. */
   isAbandoned: boolean;
 }
 
-/** RunProgress are the fields that an attempt writes as it goes; `undefined` removes a field. */
+/** RunProgress has the fields that an attempt writes while it runs; `undefined` removes a field. */
 export interface RunProgress {
-  /** `undefined`: the reservation has been used, or given back. */
+  /** `undefined`: the reservation was used, or was given back. */
   reservedModel?: undefined;
   /** `undefined`: the upstream has refused the create, so nothing was bought. */
   purchaseMark?: undefined;
@@ -82,24 +92,39 @@ export interface RunProgress {
   seenAt?: number | undefined;
   upstreamStatus?: string | undefined;
   outputCharacters?: number | undefined;
+  streamedBytes?: number;
   busySince?: number | undefined;
   error?: JobError | undefined;
 }
 
 /**
- * Spent is a response that has ended, and its cost. The step that writes it down books it, unless it is
- * booked already.
+ * Spent is a response that has ended, and its cost. The script that stores the end also books it, unless it
+ * is booked already.
  */
 export interface Spent {
   /** undefined: the response in the record, if there is one. */
   responseId: string | undefined;
   usage: Usage | null;
   costNano: number | null;
+  /** What is booked in place of a usage that is unknown; undefined: an unpriced request without tokens. */
+  estimate?: Estimate | undefined;
+}
+
+/** Estimate is what a response has probably used, of which the upstream has told no usage. */
+export interface Estimate {
+  inputTokens: number;
+  outputTokens: number;
+  /** null: the price is unknown. */
+  costNano: number | null;
+  /** Whether the upstream may still say what was used, so that a worker has to look the response up. */
+  isOpen: boolean;
+  /** Sent with such a look-up. */
+  headers: UpstreamHeaders;
 }
 
 /**
- * RunEnd says how a run ended. `spent` is the response that ended with the run. It is null if none was
- * bought, or if the response has still to be stopped; a second call then books it.
+ * RunEnd says how a run ended. `spent` is the response that ended with the run. It is null if nothing was
+ * bought, or if the response still has to be stopped; a second call then books it.
  */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
@@ -120,11 +145,15 @@ const FIELD_NAMES: Record<keyof RunProgress, string> = {
   seenAt: 'seen_at',
   upstreamStatus: 'upstream_status',
   outputCharacters: 'output_characters',
+  streamedBytes: 'streamed_bytes',
   busySince: 'busy_since',
   error: 'error',
 };
 
-/** fieldsOf returns the fields as the scripts take them: field, value, … An empty value removes its field. */
+/**
+ * fieldsOf returns the fields in the form that scripts take: field, value, … An empty value removes its
+ * field.
+ */
 export function fieldsOf(progress: RunProgress): string[] {
   return Object.entries(progress).flatMap(([name, value]) => [
     FIELD_NAMES[name as keyof RunProgress],
@@ -140,23 +169,35 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
 
 /**
  * usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in
- * src/lua/run.ts.
+ * src/lua/usage.ts.
  */
-export function usageBookingOf(spent: Spent | null, tenant: string | undefined): string {
+export function usageBookingOf(
+  spent: Spent | null,
+  { id, tenant = '' }: { id: string; tenant: string | undefined },
+): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
+  const estimate = usage === null ? spent.estimate : undefined;
+  const now = Date.now();
+  const nano = estimate === undefined ? costNano : estimate.costNano;
   return JSON.stringify({
-    response: responseId ?? '',
-    tenant: tenant ?? '',
-    input: wholeText(usage?.input_tokens ?? 0),
+    ...{ response: responseId ?? '', tenant, job: id, usage: JSON.stringify(usage) },
+    input: wholeText(usage?.input_tokens ?? estimate?.inputTokens ?? 0),
     cached: wholeText(usage?.cached_tokens ?? 0),
-    output: wholeText(usage?.output_tokens ?? 0),
+    output: wholeText(usage?.output_tokens ?? estimate?.outputTokens ?? 0),
     reasoning: wholeText(usage?.reasoning_tokens ?? 0),
-    nano_usd: costNano === null ? '' : wholeText(costNano),
+    nano_usd: nano === null ? '' : wholeText(nano),
+    estimated: estimate === undefined ? '' : '1',
+    look_at: estimate?.isOpen ? String(now + FIRST_LOOK_MS) : '',
+    since: String(now),
+    headers: JSON.stringify(estimate?.headers ?? {}),
   });
 }
 
-/** Redis adds up whole numbers only, and other servers may report anything. */
+/** Most upstreams know by then what a response has used that was cancelled. */
+const FIRST_LOOK_MS = 5000;
+
+/** Redis adds only whole numbers, and other servers may report anything. */
 function wholeText(value: number): string {
   return Number.isSafeInteger(Math.round(value)) ? String(Math.round(value)) : '0';
 }
@@ -176,10 +217,12 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     finishedAt: number('finished_at'),
     attempt: number('attempt') ?? 0,
     reservedModel: fields.get('reserved_model'),
+    reservedTokens: number('reserved_tokens') ?? 0,
     purchaseMark: purchaseMarkFrom(fields),
     purchases: number('purchases') ?? 0,
     uncertainPurchases: number('uncertain_purchases') ?? 0,
     costNano: number('cost_nano'),
+    estimates: number('estimates') ?? 0,
     upstreamId: fields.get('upstream_id'),
     background: fields.get('background') === '1',
     streamed: fields.get('streamed') === '1',
@@ -189,6 +232,7 @@ export function runRecordFrom(flat: readonly string[]): RunRecord {
     seenAt: number('seen_at'),
     upstreamStatus: fields.get('upstream_status'),
     outputCharacters: number('output_characters') ?? 0,
+    streamedBytes: number('streamed_bytes') ?? 0,
     busySince: number('busy_since'),
     cancelRequested: fields.has('cancel_requested_at'),
     status: fields.get('status') as FinishedStatus | undefined,
@@ -208,14 +252,14 @@ function purchaseMarkFrom(fields: ReadonlyMap<string, string>): PurchaseMark | u
 
 const HOUR_S = 3600;
 /**
- * Our records outlive BullMQ's jobs by this much, so that a listed job never lacks its record. The worker's
- * retention sweep removes both.
+ * Our records outlive BullMQ's jobs by this many seconds, so that a listed job always has its record. The
+ * worker's retention sweep removes both.
  */
 const SLACK_S = 24 * HOUR_S;
 
 /**
- * keepSeconds returns the time to live of a finished record, in seconds, for the case that no worker runs to
- * sweep it.
+ * keepSeconds returns the time to live of a finished record, in seconds. It applies only when no worker runs
+ * to sweep the record.
  */
 export function keepSeconds(retention: Retention): { completed: number; failed: number } {
   return {

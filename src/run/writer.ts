@@ -13,6 +13,7 @@ import {
 } from '../lua/run.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { utcDay } from '../usage/utc-day.ts';
+import { createPurchaseHold, type PurchaseHold } from './purchase-hold.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -24,7 +25,8 @@ import {
 } from './record.ts';
 
 /**
- * The size of one job's event log. A reader of a larger answer gets the rest from the response, at the end.
+ * The size limit of one job's event log. A reader of a larger answer gets the rest from the response, at the
+ * end.
  */
 const MOST_LOG_BYTES = 8 * 1024 * 1024;
 
@@ -39,7 +41,8 @@ export class LockLostError extends Error {
 }
 
 /**
- * RunRecordWriter writes the record of one job for one attempt, which proves by its lock token that it may.
+ * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that it may. If
+ * the lock is lost, the attempt may take it back by its purchase (see `PurchaseHold`).
  */
 export interface RunRecordWriter {
   /**
@@ -49,26 +52,27 @@ export interface RunRecordWriter {
    * @throws {LockLostError}
    */
   begin(attemptsMade: number): Promise<Begun>;
-  /** read returns the record as it is now, with or without the lock. */
+  /** read returns the record as it is now. It needs no lock. */
   read(): Promise<RunRecord>;
   /**
-   * markPurchase writes the purchase mark: a create is about to be sent. An earlier mark counts as an
-   * uncertain purchase from now on.
+   * markPurchase writes the purchase mark. Call it right before a create is sent. If there is an earlier
+   * mark, its create counts as an uncertain purchase from now on.
    *
    * @throws {LockLostError}
    */
   markPurchase(fencingToken: string): Promise<MarkedPurchase>;
   /**
-   * storePurchase writes down the response that a create has bought, with or without the lock.
+   * storePurchase stores the response that a create has bought. It needs no lock.
    *
-   * @returns `superseded`: not written, because another create was sent since. Otherwise written.
-   * @throws {LockLostError} when it is written, and another worker will follow the response.
+   * @returns `superseded`: not stored, because another create was sent since. Any other answer: stored.
+   * @throws {LockLostError} when the response is stored, but another worker will follow it.
    */
   storePurchase(fencingToken: string, bought: Bought): Promise<StorePurchaseAnswer>;
+  takeBack: PurchaseHold['takeBack'];
   /**
    * save writes fields of the record.
    *
-   * @param spent a response that has ended without ending the job; null: none has.
+   * @param spent a response that has ended without ending the job; null: none.
    * @throws {LockLostError}
    */
   save(progress: RunProgress, spent?: Spent | null): Promise<{ cancelRequested: boolean }>;
@@ -94,8 +98,8 @@ export interface RunRecordWriter {
 }
 
 /**
- * Begun is the record at the beginning of an attempt. `unreserved`: the job has to wait for its turn in the
- * fair queue first. `finished`: the job has its final status already.
+ * Begun is the record at the beginning of an attempt. `unreserved`: the job first has to wait for its turn in
+ * the fair queue. `finished`: the job already has its final status.
  */
 export interface Begun {
   state: 'open' | 'unreserved' | 'finished';
@@ -103,13 +107,13 @@ export interface Begun {
 }
 
 /**
- * NewEntry is an entry of the event log: events as a `LogBatch` writes them, or the reason why another
+ * NewEntry is a new entry of the event log: events as a `LogBatch` writes them, or the reason why another
  * attempt begins.
  */
 export type NewEntry = { events: string } | { reason: string };
 
 /**
- * MarkedPurchase says whether the create may be sent. `ok`: it may; `replaced` when it replaced the mark of
+ * MarkedPurchase says whether the create may be sent. `ok`: it may. `replaced`: its mark replaced the mark of
  * an earlier create, whose outcome stays unknown. `purchased`: the response id of an earlier create has
  * arrived after all.
  */
@@ -131,6 +135,8 @@ export interface RunRecordWriterOptions {
   keys: ModelKeys;
   id: string;
   lockToken: string;
+  /** The life of a lock, in milliseconds. */
+  lockMs: number;
   /** When the job was enqueued, in Unix milliseconds; the indexes are ordered by it. */
   jobCreatedAt: number;
   /** undefined: none. */
@@ -146,16 +152,25 @@ export function createRunRecordWriter({
   keys,
   id,
   lockToken,
+  lockMs,
   jobCreatedAt,
   tenant,
   usageKey,
   keepSeconds,
 }: RunRecordWriterOptions): RunRecordWriter {
-  // Not the lock token: BullMQ may give a worker the same job again with the same token.
+  // Entries need an id of their own: BullMQ may give a worker the same job again with the same lock token.
   const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
+  const purchase = createPurchaseHold({ redis, keys: scriptKeys, id, lockToken, lockMs });
+  /** Writes again when the job could be taken back. @throws {LockLostError} */
+  const asOwner = async <Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) => {
+    const answer = (await write()) as Answer;
+    if (answer !== 'lock-lost' || !(await purchase.takeBack())) return requireLock(answer, id);
+    return requireLock((await write()) as Answer, id);
+  };
   return {
+    takeBack: purchase.takeBack,
     async begin(attemptsMade) {
       const reply = await beginRun.run(redis, {
         keys: scriptKeys,
@@ -191,6 +206,7 @@ export function createRunRecordWriter({
         case 'purchased':
           return { kind: 'purchased', record: runRecordFrom(answer[1]) };
         case 'ok':
+          purchase.hold({ fencingToken, responseId: '', isAdoptable: false, fields: [] });
           return { kind: 'ok', replaced: answer[1] === 1 };
         default: {
           const never: never = answer;
@@ -200,27 +216,35 @@ export function createRunRecordWriter({
     },
 
     async storePurchase(fencingToken, { upstreamId, ...bought }) {
-      const answer = (await storePurchase.run(redis, {
-        keys: scriptKeys,
-        args: { lockToken, fencingToken, responseId: upstreamId },
-        rest: fieldsOf(bought),
-      })) as RunAnswer;
-      return requireLock(answer, id);
+      const fields = fieldsOf(bought);
+      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: bought.background, fields });
+      const stored = await asOwner<RunAnswer>(() =>
+        storePurchase.run(redis, {
+          keys: scriptKeys,
+          args: { lockToken, fencingToken, responseId: upstreamId },
+          rest: fields,
+        }),
+      );
+      if (stored === 'superseded') purchase.release();
+      return stored;
     },
 
     async save(progress, spent = null) {
-      const answer = (await saveRun.run(redis, {
-        keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
-        args: { lockToken, booking: usageBookingOf(spent, tenant) },
-        rest: fieldsOf(progress),
-      })) as RunAnswer;
-      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
+      const answer = await asOwner<RunAnswer>(() =>
+        saveRun.run(redis, {
+          keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
+          args: { lockToken, booking: usageBookingOf(spent, { id, tenant }) },
+          rest: fieldsOf(progress),
+        }),
+      );
+      purchase.saved(progress);
+      return { cancelRequested: answer === 'cancel-requested' };
     },
 
     async append(entry, progress) {
       const previousEntryId = entries === 0 ? '' : `${writerId}:${entries}`;
       entries += 1;
-      const answer = (await appendToEventLog.run(redis, {
+      const call = {
         keys: scriptKeys,
         args: {
           ...{ lockToken, entryId: `${writerId}:${entries}`, previousEntryId },
@@ -229,8 +253,9 @@ export function createRunRecordWriter({
           mostBytes: MOST_LOG_BYTES,
         },
         rest: fieldsOf(progress),
-      })) as RunAnswer;
-      return { cancelRequested: requireLock(answer, id) === 'cancel-requested' };
+      };
+      const answer = await asOwner<RunAnswer>(() => appendToEventLog.run(redis, call));
+      return { cancelRequested: answer === 'cancel-requested' };
     },
 
     async eventLog() {
@@ -244,7 +269,7 @@ export function createRunRecordWriter({
     async finish(end) {
       const now = Date.now();
       const isCompleted = end.status === 'completed';
-      const answer = await finishRun.run(redis, {
+      const call = {
         keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
         args: {
           ...{ id, lockToken, now, createdAt: jobCreatedAt },
@@ -256,10 +281,10 @@ export function createRunRecordWriter({
           newResponse: isCompleted ? JSON.stringify(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
-          booking: usageBookingOf(end.spent, tenant),
+          booking: usageBookingOf(end.spent, { id, tenant }),
         },
-      });
-      return requireLock(answer as FinishAnswer, id);
+      };
+      return asOwner<FinishAnswer>(() => finishRun.run(redis, call));
     },
   };
 }

@@ -26,6 +26,8 @@ export const USAGE_FIELDS = [
   'reasoning',
   'nano_usd',
   'unpriced',
+  'estimated',
+  'estimated_nano',
 ] as const;
 export type UsageField = (typeof USAGE_FIELDS)[number];
 

@@ -25,10 +25,14 @@ export interface UsageSums {
   output_tokens: number;
   /** Part of `output_tokens`. */
   reasoning_tokens: number;
-  /** US dollars, of the responses with a known price and usage; null: there are no such responses. */
+  /** US dollars, of the responses with a price and a usage, known or estimated; null: there are none. */
   cost_usd: number | null;
-  /** Responses without a known usage or price. `cost_usd` does not include them. */
+  /** Responses without a usage or a price. `cost_usd` does not include them. */
   unpriced_requests: number;
+  /** Responses whose usage the upstream did not tell, and is estimated. */
+  estimated_requests: number;
+  /** The part of `cost_usd` that is estimated. */
+  estimated_usd: number;
 }
 
 export interface UsageRow extends UsageSums {
@@ -60,6 +64,8 @@ export interface UsageEntry {
   reasoning: number;
   nanoUsd: number;
   unpriced: number;
+  estimated: number;
+  estimatedNano: number;
 }
 
 export interface UsageRange {
@@ -129,6 +135,8 @@ function sumsOf(entries: readonly UsageEntry[]): UsageSums {
     reasoning_tokens: sum('reasoning'),
     cost_usd: requests > 0 && unpriced === requests ? null : usdFrom(sum('nanoUsd')),
     unpriced_requests: unpriced,
+    estimated_requests: sum('estimated'),
+    estimated_usd: usdFrom(sum('estimatedNano')) ?? 0,
   };
 }
 

@@ -14,8 +14,8 @@ export interface UsageStore {
    */
   report(query: UsageQuery, tenant: string | undefined): Promise<UsageReport>;
   /**
-   * Returns what a tenant has spent today (UTC) over all models, in nano-dollars. Running responses do not
-   * count yet.
+   * Returns what a tenant has spent today (UTC) over all models, in nano-dollars, estimates included. Running
+   * responses do not count yet.
    */
   spentToday(tenant: string): Promise<number>;
   /**
@@ -104,5 +104,7 @@ function sumsFrom(tenant: string, field: (name: UsageField) => string | undefine
     reasoning: number('reasoning'),
     nanoUsd: number('nano_usd'),
     unpriced: number('unpriced'),
+    estimated: number('estimated'),
+    estimatedNano: number('estimated_nano'),
   };
 }

@@ -1,5 +1,5 @@
 /**
- * How long a test waits for a fact before it fails, in milliseconds. One constant scales them all: CI
- * machines are slow, and a person wants to see a failure soon.
+ * TIME_LIMIT_MS is how long a test waits for a fact before it fails. It only ends a wait that is in vain, and
+ * says nothing about how fast the product is. At 3 s a machine with a load of ten failed tests of right code.
  */
-export const TIME_LIMIT_MS = process.env['CI'] === undefined ? 3_000 : 10_000;
+export const TIME_LIMIT_MS = 15_000;

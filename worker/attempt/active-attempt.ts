@@ -4,7 +4,7 @@ import type { ModelKeys } from '../../src/redis/keys.ts';
 /** InterruptionReason says why an attempt stops before its response has ended. */
 export type InterruptionReason = 'cancelled' | 'shutdown' | 'lock lost' | 'timeout' | 'deadline';
 
-/** Interruption is the reason with which the signal of an attempt aborts. */
+/** Interruption is the error with which the signal of an attempt aborts. */
 export class Interruption extends Error {
   override readonly name = 'Interruption';
   readonly reason: InterruptionReason;
@@ -15,21 +15,23 @@ export class Interruption extends Error {
 }
 
 /**
- * ActiveAttempt lets the rest of the worker stop an attempt.
+ * ActiveAttempt lets other parts of the worker stop an attempt.
  *
- * A shutdown asks twice. `requestStop` stops an attempt that loses nothing by it: one that has bought
- * nothing, or whose response another worker can adopt. The answer of a foreground response would be lost, so
- * such an attempt goes on until `interrupt('shutdown')`.
+ * A shutdown has two steps. `requestStop` stops an attempt that loses nothing: one that has bought nothing,
+ * or whose response another worker can adopt. The answer of a foreground response would be lost, so such an
+ * attempt goes on until `interrupt('shutdown')`.
  */
 export interface ActiveAttempt {
   /** Aborts with an `Interruption`. */
   readonly signal: AbortSignal;
-  /** Aborts together with `signal`, and already at `requestStop`: for waits that lose nothing by ending. */
+  /** Aborts together with `signal`, or earlier at `requestStop`: for waits that can end without a loss. */
   readonly stopRequested: AbortSignal;
   /** The first reason stands; later calls do nothing. */
   interrupt(reason: InterruptionReason): void;
   requestStop(): void;
-  /** Call it before each create. @throws {Interruption} when the attempt is to stop. */
+  /** Says that another worker may have the job. Interrupts the attempt, unless it can take the job back. */
+  loseLock(): void;
+  /** Call it before each create. @throws {Interruption} when the attempt has to stop. */
   assertMayCreate(): void;
   /** Call it once another worker could adopt the response. */
   markAdoptable(): void;
@@ -37,7 +39,10 @@ export interface ActiveAttempt {
   hasUnrecoverableWork(): boolean;
 }
 
-export function createActiveAttempt(): ActiveAttempt {
+type TakeBack = () => Promise<boolean>;
+
+/** @param takeBack takes the job back; false: the attempt has nothing that is worth it, or is too late. */
+export function createActiveAttempt(takeBack: TakeBack = async () => false): ActiveAttempt {
   const controller = new AbortController();
   const stopping = new AbortController();
   let creating = false;
@@ -55,6 +60,13 @@ export function createActiveAttempt(): ActiveAttempt {
       stopping.abort();
       if (adoptable) interrupt('shutdown');
     },
+    loseLock() {
+      const endUnless = (isKept: boolean): void => {
+        if (!isKept) interrupt('lock lost');
+      };
+      // When Redis gives no answer, the next renewal of the lock asks again.
+      takeBack().then(endUnless, () => {});
+    },
     assertMayCreate() {
       controller.signal.throwIfAborted();
       if (stopping.signal.aborted) throw new Interruption('shutdown');
@@ -71,11 +83,16 @@ export function createActiveAttempt(): ActiveAttempt {
 /** ActiveAttempts are the attempts that run in this process for one model, by job id. */
 export interface ActiveAttempts {
   ids(): string[];
-  /** Runs `work` as the attempt of a job that has no other attempt here. */
-  run<Output>(id: string, work: (attempt: ActiveAttempt) => Promise<Output>): Promise<Output>;
+  /** Runs `work` as the attempt of a job that has no other attempt here. `takeBack`: see `loseLock`. */
+  run<Output>(
+    id: string,
+    work: (attempt: ActiveAttempt) => Promise<Output>,
+    takeBack?: TakeBack,
+  ): Promise<Output>;
   interrupt(id: string, reason: InterruptionReason): void;
+  loseLock(id: string): void;
   interruptAll(reason: InterruptionReason): void;
-  /** Calls `requestStop` of each attempt, also of those that begin later. */
+  /** Calls `requestStop` on each attempt, including those that begin later. */
   requestStop(): void;
   isStopRequested(): boolean;
   /** Whether any attempt has unrecoverable work. */
@@ -87,8 +104,8 @@ export function createActiveAttempts(): ActiveAttempts {
   let stopRequested = false;
   return {
     ids: () => [...active.keys()],
-    async run(id, work) {
-      const attempt = createActiveAttempt();
+    async run(id, work, takeBack) {
+      const attempt = createActiveAttempt(takeBack);
       if (stopRequested) attempt.requestStop();
       active.set(id, attempt);
       try {
@@ -98,6 +115,7 @@ export function createActiveAttempts(): ActiveAttempts {
       }
     },
     interrupt: (id, reason) => active.get(id)?.interrupt(reason),
+    loseLock: (id) => active.get(id)?.loseLock(),
     interruptAll(reason) {
       for (const attempt of active.values()) attempt.interrupt(reason);
     },
@@ -113,15 +131,15 @@ export function createActiveAttempts(): ActiveAttempts {
 /** CancelListener interrupts the attempts whose jobs are cancelled. */
 export interface CancelListener {
   /**
-   * Interrupts those of the given jobs whose record carries a cancel mark, because a message may have been
-   * lost.
+   * Interrupts those of the given jobs whose record has a cancel mark, because the message of a cancel may
+   * have been lost.
    */
   checkMarks(ids: readonly string[]): Promise<void>;
 }
 
 /**
- * listenForCancels interrupts attempts as the jobs of one model are cancelled. The mark in the run record is
- * what counts. The message only makes it quick, and is lost while the connection is away.
+ * listenForCancels interrupts attempts when the jobs of one model are cancelled. A cancel is a mark in the
+ * run record. The message only makes it quick, and is lost while there is no connection.
  */
 export function listenForCancels(
   redis: RedisClient,

@@ -1,5 +1,6 @@
 import type { Pace } from '../../src/async/pace.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
+import type { Failure } from '../../src/errors/failure.ts';
 import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Spent } from '../../src/run/record.ts';
@@ -9,7 +10,7 @@ import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
-import { type Purchase, type PurchaseEvent, spentOn, spentUnseen } from './purchase.ts';
+import { estimateOf, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
 
 /** AttemptServices are what all attempts of one model share. */
 export interface AttemptServices {
@@ -20,16 +21,22 @@ export interface AttemptServices {
   upstream: Upstream;
   /** undefined: the upstream sends no webhooks. */
   openAiEvents: OpenAiEvents | undefined;
-  /** undefined: the upstream sends no webhooks, by which alone a lost response could be found. */
+  /**
+   * Finds responses whose create got no answer; undefined: the upstream sends no webhooks, which it needs.
+   */
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  /** How long a worker that lives may take to take back a job whose lock it has lost, in milliseconds. */
+  takeBackMs: number;
 }
 
-/** AttemptContext is all that one attempt needs. Nothing of it is BullMQ's. */
+/** AttemptContext is everything that one attempt needs. It contains nothing of BullMQ. */
 export interface AttemptContext extends AttemptServices {
-  /** The job's data as it lies in Redis, unchecked: any BullMQ client may have written it. */
+  /** The job's data as it is stored in Redis, unchecked: any BullMQ client may have written it. */
   data: unknown;
+  /** The tenant of the job; '' for none. */
+  tenant: string;
   /** The attempts before this one, as BullMQ counts them. */
   attemptsMade: number;
   /** After this many attempts a retryable failure is final. */
@@ -42,11 +49,14 @@ export interface AttemptContext extends AttemptServices {
 }
 
 /**
- * Attempt is what an attempt was given, and how far it has come. `outcomeOfError` goes by it when a step
- * fails.
+ * Attempt is the state of one attempt: what it was given, and how far it has come. `outcomeOfError` uses it
+ * when a step fails.
  */
 export interface Attempt extends AttemptContext {
-  /** Counts from 1, and again from 1 after a retry by hand. Until the record is read: `maxAttempts`. */
+  /**
+   * Counts from 1, and again from 1 after a retry by hand. It is `maxAttempts` until the record has been
+   * read.
+   */
   number: number;
   /** The upstream's name of the model that the job is sent to: the first choice, or a fallback. */
   upstreamModel: string;
@@ -54,20 +64,24 @@ export interface Attempt extends AttemptContext {
   deadlineAt: number;
   /** A response that may be running at the upstream. */
   purchase: Purchase | undefined;
-  /** The response once it has ended, while its job has not. */
+  /** Input and output tokens that were reserved for the job; 0: unknown. */
+  reservedTokens: number;
+  /** The length of all that the purchase has streamed. */
+  streamedBytes: number;
+  /** The response, once it has ended and before the end of its job is stored. */
   ended: UpstreamResponse | undefined;
   /** Whether a create was sent whose outcome is unknown. */
   isUncertain: boolean;
   /** The upstream's answer to the cancel of the purchase; undefined: no cancel was sent. */
   stopping: Promise<UpstreamResponse | null> | undefined;
   timeLimit: NodeJS.Timeout | undefined;
-  /** Takes this attempt's listeners and timers down. */
+  /** Removes this attempt's listeners and timers. */
   close(): void;
 }
 
 /**
- * startAttempt returns an attempt that has done nothing yet, and that acts on a cancel at once. Call its
- * `close`.
+ * startAttempt returns an attempt that has done nothing yet, and that already reacts to a cancel. Call its
+ * `close` at the end.
  */
 export function startAttempt(context: AttemptContext): Attempt {
   const stopListening = listenForCancel(context, () => stopPurchase(attempt));
@@ -78,6 +92,8 @@ export function startAttempt(context: AttemptContext): Attempt {
     upstreamModel: context.model.upstream,
     deadlineAt: Number.POSITIVE_INFINITY,
     purchase: undefined,
+    reservedTokens: 0,
+    streamedBytes: 0,
     ended: undefined,
     isUncertain: false,
     stopping: undefined,
@@ -91,11 +107,11 @@ export function startAttempt(context: AttemptContext): Attempt {
 }
 
 /**
- * stopPurchase cancels the response at the upstream, at most once. Nothing else sends a cancel.
+ * stopPurchase cancels the response at the upstream, at most once. No other function sends a cancel.
  *
  * A foreground response ends with its connection, which the attempt's signal closes.
  *
- * @returns the response as the upstream left it; null: nothing was running, or the upstream did not say.
+ * @returns the response after the cancel; null: nothing was running, or the upstream did not answer.
  */
 export async function stopPurchase(attempt: Attempt): Promise<UpstreamResponse | null> {
   const { purchase, upstream } = attempt;
@@ -104,26 +120,43 @@ export async function stopPurchase(attempt: Attempt): Promise<UpstreamResponse |
   return attempt.stopping;
 }
 
-/** spentByNow stops what still runs, and returns what the attempt has spent. */
+/** spentByNow stops the response if it still runs, and returns what the attempt has spent. */
 export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
   const response = attempt.ended ?? (await stopPurchase(attempt));
-  return response === null ? spentUnseen(attempt.purchase) : spentOn(response, attempt.prices);
+  return response === null ? spentUnseen(attempt) : spentAt(response, attempt);
+}
+
+/** spentAt returns what a response of the attempt has cost that has ended. */
+export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
+  return spentOn(response, attempt.prices, estimateOf(attempt, response));
 }
 
 /**
- * Long enough for most upstreams to say what was used, and no caller waits longer for an upstream that does
- * not.
+ * spentUnseen returns what a purchase has cost whose end was not seen, by an estimate.
+ * @param failure why it was not; with the upstream's words, the upstream has failed the response.
+ */
+export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
+  const response = attempt.purchase?.running.response;
+  if (response === undefined) return null;
+  const { id } = response;
+  const estimate = estimateOf(attempt, { id }, { hasFailed: failure?.refusal !== undefined });
+  return { responseId: id, usage: null, costNano: null, estimate };
+}
+
+/**
+ * How long a cancelled job waits for its usage, in milliseconds. Most upstreams report it within this time,
+ * and callers should not wait longer for the others.
  */
 const CANCEL_ANSWER_MS = 500;
 
 /**
- * Acts on a cancel before the attempt has unwound, which takes a while when hundreds are cancelled together.
- * It tells the upstream at once. After `CANCEL_ANSWER_MS` it writes the cancel down although the upstream has
- * not answered: that may take half a minute when the upstream hangs, or when the create has not returned the
- * id yet. The attempt goes on until the upstream has answered; after a crash its successor tells the
- * upstream.
+ * listenForCancel handles a cancel before the attempt itself does, which takes a while when hundreds are
+ * cancelled together. It cancels the response at the upstream at once. After `CANCEL_ANSWER_MS` it writes the
+ * cancelled status even if the upstream has not answered: the answer may take half a minute when the upstream
+ * hangs, or when the create has not returned the id yet. The attempt goes on until the upstream has answered.
+ * After a crash the next attempt cancels the response.
  *
- * @returns how to stop listening.
+ * @returns a function that stops listening.
  */
 function listenForCancel(
   { active: { signal }, writer }: AttemptContext,
@@ -134,7 +167,7 @@ function listenForCancel(
     if (!(signal.reason instanceof Interruption) || signal.reason.reason !== 'cancelled') return;
     void stop();
     timer = setTimeout(() => {
-      // The attempt itself meets a lost lock or an unreachable Redis.
+      // The attempt itself handles a lost lock or an unreachable Redis.
       writer.finish({ status: 'cancelled', spent: null }).catch(() => {});
     }, CANCEL_ANSWER_MS);
   };

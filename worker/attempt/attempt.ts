@@ -11,7 +11,8 @@ import { outcomeOfError } from './failed-attempt.ts';
 import { follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
-import { identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { bytesIn, estimateOf, identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
+import { waitForFollower } from './uncertain-purchase.ts';
 
 /**
  * runAttempt runs one attempt of a job. It begins with the job's record, adopts a running response or buys
@@ -38,29 +39,37 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
 /** Reads the record, and returns the outcome of a job that needs no attempt. */
 async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: Outcome }> {
   const { state, record } = await attempt.writer.begin(attempt.attemptsMade);
-  if (record.status !== 'completed') await bookLostResponse(record, attempt);
-  // Nothing is bought now, or only much later: what a worker that is gone has reserved for the job is given
-  // back.
+  attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
+  attempt.reservedTokens = record.reservedTokens;
+  if (record.status !== 'completed') await loseForegroundResponse(record, attempt);
+  // Nothing is bought now, or only much later, so the reservation of an earlier worker is given back.
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
   attempt.purchase = purchaseToAdopt(record);
+  if (attempt.purchase !== undefined) attempt.streamedBytes = record.streamedBytes;
   if (state === 'finished') return { record, outcome: await repeatEnd(record, attempt) };
   if (record.cancelRequested) throw new Interruption('cancelled');
-  attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   return { record };
 }
 
-/** Books a foreground response that went down with its worker: it was bought, and its usage stays unknown. */
-async function bookLostResponse(
-  { upstreamId, background }: RunRecord,
-  { writer }: Pick<Attempt, 'writer'>,
-): Promise<void> {
+/**
+ * Books a foreground response that was lost with its worker: it was bought, and its usage is estimated.
+ * @throws {LockLostError} when its worker lives and takes the job back.
+ */
+async function loseForegroundResponse(record: RunRecord, attempt: Attempt): Promise<void> {
+  const { upstreamId, background, streamedBytes, status, cancelRequested } = record;
   if (upstreamId === undefined || background) return;
-  await writer.save({ upstreamId: undefined }, { responseId: upstreamId, usage: null, costNano: null });
+  if (status === undefined && !cancelRequested) await waitForFollower(attempt);
+  const estimate = estimateOf({ ...attempt, streamedBytes }, { id: upstreamId });
+  const spent = { responseId: upstreamId, usage: null, costNano: null, estimate };
+  await attempt.writer.save({ upstreamId: undefined }, spent);
 }
 
-/** The outcome of a job that has no reservation. A job that can never run need not wait for one. */
+/**
+ * Returns the outcome of a job without a reservation. A job whose data is invalid or whose deadline has
+ * passed need not wait for one.
+ */
 function postponed(attempt: Attempt): Outcome {
   attempt.deadlineAt = checkJob(attempt).deadlineAt;
   if (Date.now() >= attempt.deadlineAt) throw new Interruption('deadline');
@@ -68,8 +77,8 @@ function postponed(attempt: Attempt): Outcome {
 }
 
 /**
- * The outcome of a run that had its final status when its worker died, before BullMQ was told. That worker
- * may have left a response running, and unbooked.
+ * Returns the outcome of a run that already had its final status when its worker died, before that worker
+ * reported it to BullMQ. The worker may have left a response that still runs and is not booked.
  */
 async function repeatEnd(record: RunRecord, attempt: Attempt): Promise<Outcome> {
   if (record.status !== 'completed' && attempt.purchase !== undefined) {
@@ -103,8 +112,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase);
   const onProgress = async (progress: RunProgress): Promise<void> => {
-    // The response's identity is written again, because a Redis that was restarted may have lost its last
-    // second.
+    // The response's identity is written again, because a restarted Redis may have lost its last second.
     const { cancelRequested } = await writer.save({ ...identity, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };
@@ -113,7 +121,8 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
-    eventLogWriter.add(event, progress);
+    attempt.streamedBytes += bytesIn(event);
+    eventLogWriter.add(event, { ...progress, streamedBytes: attempt.streamedBytes });
   };
   try {
     const response = await follow(running, {
@@ -131,16 +140,19 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   }
 }
 
-/** Writes down what the end of the response means for its job. */
+/** Stores what the end of the response means for its job. */
 async function conclude(response: UpstreamResponse, attempt: Attempt): Promise<Outcome> {
   const simulated = attempt.purchase?.running.simulated ?? false;
-  // It runs no more: a failure from here on does not cancel it.
+  // The response has ended: a failure from here on does not cancel it.
   attempt.purchase = undefined;
   attempt.ended = response;
   const { model, upstreamModel, prices } = attempt;
   const fallbackFrom = upstreamModel === model.upstream ? null : model.upstream;
   return writeDown(
-    endFrom(withoutFencingToken(response), prices, { fallbackFrom, simulated }),
+    endFrom(withoutFencingToken(response), prices, {
+      ...{ fallbackFrom, simulated },
+      estimate: estimateOf(attempt, response),
+    }),
     attempt.writer,
   );
 }

@@ -12,8 +12,8 @@ import { newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 import { adoptLate, findEarlierPurchase, findOwnPurchase, storeResponseId } from './uncertain-purchase.ts';
 
 /**
- * adoptOrBuy returns the response to follow. It buys only what no earlier create has bought, as far as that
- * can be found out.
+ * adoptOrBuy returns the response to follow. It first looks for what an earlier create may have bought, and
+ * buys only when it finds nothing.
  */
 export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: Attempt): Promise<Purchase> {
   if (attempt.purchase !== undefined) {
@@ -25,14 +25,14 @@ export async function adoptOrBuy(job: CheckedJob, record: RunRecord, attempt: At
   return (await findEarlierPurchase(record.purchaseMark, attempt)) ?? (await buyOnce(job, attempt));
 }
 
-/** What a reader of the job's events is told about the new attempt. */
+/** Returns why the new attempt begins, for readers of the job's events. */
 function reasonFor({ error }: RunRecord): string {
-  return error === undefined ? 'the attempt before it broke off' : `${error.code}: ${error.message}`;
+  return error === undefined ? 'the previous attempt broke off' : `${error.code}: ${error.message}`;
 }
 
 /**
- * Sends one create. When its answer is lost, looks for what it bought.
- * @throws {PurchaseUncertainError} when that is not found.
+ * Sends one create. When its answer is lost, looks for the response that it bought.
+ * @throws {PurchaseUncertainError} when that response is not found.
  */
 async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   try {
@@ -47,14 +47,10 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 }
 
 async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
-  const { slots } = attempt.upstream;
-  let hasSlot = await slots.acquire(attempt.active.stopRequested);
-  const release = (): void => {
-    if (hasSlot) slots.release();
-    hasSlot = false;
-  };
+  const { upstream, active, alias: model, tenant } = attempt;
+  const release = (await upstream.slots.acquire({ model, tenant }, active.stopRequested)) ?? (() => {});
   try {
-    attempt.active.assertMayCreate();
+    active.assertMayCreate();
     return await buy(job, attempt, release);
   } finally {
     release();
@@ -62,11 +58,11 @@ async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 }
 
 /**
- * Spends money, as the only place that does: write the purchase mark, send the create, store the response's
- * id.
+ * buy is the only function that spends money. It writes the purchase mark, sends the create, and stores the
+ * response's id.
  *
- * A crash before the mark leaves nothing. Between mark and id it leaves a mark without an id, an uncertain
- * purchase for the next worker. After that it leaves a response that the next worker adopts.
+ * A crash before the mark leaves nothing. A crash between mark and id leaves a mark without an id: an
+ * uncertain purchase for the next worker. A crash after the id leaves a response that the next worker adopts.
  */
 async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promise<Purchase> {
   const { writer, reservation, lostResponses } = attempt;
@@ -78,17 +74,18 @@ async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promi
   if (earlier !== undefined) return adoptLate(earlier, attempt);
   if (marked.kind === 'ok' && marked.replaced) attempt.onPurchase('uncertain');
   attempt.isUncertain = false;
-  // Without webhooks nothing could find a response by its token.
+  // Only a webhook can lead to a response by its token, so without webhooks the token is not sent.
   const body = lostResponses === undefined ? job.body : withFencingToken(job.body, fencingToken);
   const running = await create({ ...job, body }, attempt, onSlow);
   attempt.purchase = newPurchase(running, Date.now());
+  attempt.streamedBytes = 0;
   await keep(attempt.purchase, fencingToken, attempt);
   return attempt.purchase;
 }
 
 /**
- * A refusal in the upstream's own words means that nothing was bought, so the mark goes. A create without an
- * answer keeps it.
+ * Sends the create. When the upstream itself refuses it, nothing was bought, so the purchase mark is removed.
+ * A create without an answer keeps its mark.
  */
 async function create(
   { body, stream }: CheckedJob,
@@ -98,7 +95,7 @@ async function create(
   const { upstream, writer, active, reservation, model } = attempt;
   const use = { background: model.background, stream: model.stream };
   try {
-    // Writing the mark took a round trip, in which the job may have been cancelled.
+    // The job may have been cancelled while the mark was written.
     active.assertMayCreate();
     const running = await upstream.create(body, { stream, signal: active.signal, onSlow, use });
     reservation.accepted(running.limits);
@@ -135,8 +132,8 @@ async function keep(purchase: Purchase, fencingToken: string, attempt: Attempt):
     }
   } catch (error: unknown) {
     await purchase.running.events?.return(undefined);
-    // After a lost lock the successor knows the id and adopts the response. Otherwise no record has the id,
-    // and none ever will.
+    // After a lost lock, the record has the id, and the next worker adopts the response. Otherwise no record
+    // has the id, so the response is cancelled here.
     if (!(error instanceof LockLostError)) await stopPurchase(attempt);
     throw error;
   }

@@ -3,7 +3,7 @@ import { QueueError } from '../../src/errors/problem.ts';
 import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/request.ts';
 import type { Attempt } from './attempt-state.ts';
 
-/** CheckedJob is a job's data, checked, in the shape in which an attempt uses it. */
+/** CheckedJob is a job's data after its check, in the form that an attempt uses. */
 export interface CheckedJob {
   /** The body of the create request. */
   body: Record<string, unknown>;
@@ -14,7 +14,7 @@ export interface CheckedJob {
 }
 
 /**
- * checkJob checks a job's data, since any BullMQ client may have written it.
+ * checkJob checks a job's data, because any BullMQ client may have written it.
  * @throws {TerminalError} `invalid_request`.
  */
 export function checkJob({ data, model, upstreamModel }: Attempt): CheckedJob {

@@ -8,13 +8,13 @@ import type { ActiveAttempt } from './active-attempt.ts';
 /** EventLogWriter writes the event log of one response while it is streamed. */
 export interface EventLogWriter {
   /**
-   * Adds an event, and how far the follower has come with it. Never waits, so a slow Redis does not hold up
+   * Adds an event and the progress that it stands for. It never waits, so that a slow Redis does not hold up
    * the stream.
    */
   add(event: StreamEvent, progress: RunProgress): void;
-  /** Writes what has not been written by now, for a reader of the log. */
+  /** Writes the events that are still in memory, for a reader of the log. */
   flush(): Promise<void>;
-  /** Drops what has not been written by now: at the end of a response its readers get it whole. */
+  /** Drops the events that are still in memory: readers get the whole response at its end. */
   stop(): void;
 }
 
@@ -22,18 +22,18 @@ export interface EventLogWriterOptions {
   writer: Pick<RunRecordWriter, 'append'>;
   active: Pick<ActiveAttempt, 'interrupt'>;
   pace: Pace;
-  /** Written with each batch, because a Redis that was restarted may have lost it. */
+  /** Written with each batch, because a restarted Redis may have lost it. */
   identity: RunProgress;
 }
 
 /**
- * In milliseconds: short enough that a reader sees words come, long enough that Redis is not written to for
+ * How often events are written, in milliseconds: often enough that readers see words appear, and not once for
  * each word.
  */
 const BATCH_MS = 100;
 /**
- * Events of one response that are kept for a Redis that is away. After that the log stays incomplete until
- * the end.
+ * How many events of one response are kept in memory while Redis is away. After that the log stays
+ * incomplete, and readers get the rest at the end.
  */
 const MOST_WAITING = 20_000;
 
@@ -48,7 +48,7 @@ export function createEventLogWriter({
   let waiting = 0;
   let timer: NodeJS.Timeout | undefined;
   let writing: Promise<void> | undefined;
-  /** After one lost batch nothing more is written: an event log has no holes. */
+  /** Set after one lost batch: nothing more is written, because an event log must not have holes. */
   let closed = false;
   let isFull = false;
   pace.join();
@@ -63,7 +63,7 @@ export function createEventLogWriter({
     } catch (error: unknown) {
       closed = true;
       if (error instanceof LockLostError) active.interrupt('lock lost');
-      // Any other error is of Redis; the next step of the attempt meets it and reports it.
+      // Any other error comes from Redis. The next step of the attempt gets it as well, and reports it.
     }
   };
   const writeSoon = (): void => {

@@ -11,18 +11,17 @@ import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
-import { type Attempt, spentByNow, stopPurchase } from './attempt-state.ts';
+import { type Attempt, spentAt, spentByNow, spentUnseen, stopPurchase } from './attempt-state.ts';
 import { type Outcome, writeDown } from './outcome.ts';
-import { spentOn, spentUnseen } from './purchase.ts';
 
 /**
  * outcomeOfError turns the error that ended an attempt into the attempt's outcome, and stores it. It rethrows
- * an unexpected error. BullMQ then tries the job again while attempts are left, and the next attempt adopts a
- * response whose id is stored.
+ * an unexpected error. BullMQ then tries the job again while attempts are left, and the next attempt adopts
+ * the response if its id is stored.
  */
 export async function outcomeOfError(error: unknown, attempt: Attempt): Promise<Outcome> {
   const outcome = await outcomeOfCause(error, attempt);
-  // A next attempt, or a next worker, would still look for what was bought. After an end nothing does.
+  // Only after an end is the purchase counted as uncertain: until then a next attempt or worker looks for it.
   if (attempt.isUncertain && isEnd(outcome)) attempt.onPurchase('uncertain');
   return outcome;
 }
@@ -32,8 +31,8 @@ function isEnd({ kind }: Outcome): boolean {
 }
 
 async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome> {
-  // An aborted signal explains every error after it, since connections that were closed throw all sorts of
-  // errors.
+  // An aborted signal is the cause of every later error, because closed connections throw errors of many
+  // kinds.
   const { signal } = attempt.active;
   const cause: unknown = signal.aborted && !(error instanceof LockLostError) ? signal.reason : error;
   try {
@@ -53,22 +52,26 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
   throw error;
 }
 
-/** Charges the job nothing for what all jobs meet, nor for what it only has to wait for. */
+/**
+ * Decides who pays for a failure: the job is not charged for one that all jobs meet, or that it only has to
+ * wait out.
+ */
 async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> {
   const { reservation, ended, purchase } = attempt;
   const isInside = ended !== undefined || purchase !== undefined;
   if (!isInside) return (await heldBack(failure, attempt)) ?? brokenOff(failure, attempt);
-  // What a create request has met is reported already.
+  // The failure of a create request has been reported already.
   const allWait = await reservation.failedInside(failure);
   return allWait ? postponedInside(failure, attempt) : brokenOff(failure, attempt);
 }
 
 /**
- * The response is over and booked, and the job waits with all others. Readers are told why it begins again.
+ * postponedInside books the ended response, and puts the job back to wait with all others. The stored error
+ * shows readers why it begins again.
  */
 async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outcome> {
-  const { writer, ended, purchase, prices, alias } = attempt;
-  const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
+  const { writer, ended, alias } = attempt;
+  const spent = ended === undefined ? spentUnseen(attempt, failure) : spentAt(ended, attempt);
   const error = { code: failure.code, message: messageOf(failure, alias), retryable: failure.retryable };
   await writer.save({ ...RESPONSE_GONE, reservedModel: undefined, error }, spent);
   await stopPurchase(attempt);
@@ -78,8 +81,8 @@ async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outc
 const LONGEST_HOLD_MS = 60_000;
 
 /**
- * A job whose conversation is busy tries again after as long as it has waited so far. undefined: the failure
- * is another, or the job has waited for as long as an answer may take.
+ * heldBack delays a job whose conversation is busy by as long as the job has waited so far. It returns
+ * undefined for any other failure, and when the job has waited longer than an answer may take.
  */
 async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | undefined> {
   if (!(failure instanceof RetryableError) || concernOf(failure) !== 'job for now') return undefined;
@@ -105,6 +108,7 @@ async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<
     case 'deadline':
       return failed(tooLate(reason, attempt), await spentByNow(attempt), attempt);
     case 'shutdown':
+      await giveUpForeground(attempt);
       return { kind: 'released' };
     case 'lock lost':
       return { kind: 'lost' };
@@ -115,9 +119,16 @@ async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<
   }
 }
 
+/** A response in the foreground ends here: the next worker need not wait for a sign of this one. */
+async function giveUpForeground(attempt: Attempt): Promise<void> {
+  const { purchase, ended, writer } = attempt;
+  if (purchase?.running.background !== false) return;
+  await writer.save(RESPONSE_GONE, ended === undefined ? spentUnseen(attempt) : spentAt(ended, attempt));
+}
+
 function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Attempt): TerminalError {
   const unbought = isUncertain
-    ? 'a request had been sent and its answer lost, so that something may have been bought and go on'
+    ? 'a create request was sent and its answer was lost, so a response may have been bought and may still run'
     : 'nothing was running';
   const fate = purchase === undefined ? unbought : 'its response was cancelled';
   return reason === 'timeout'
@@ -126,17 +137,17 @@ function tooLate(reason: 'timeout' | 'deadline', { purchase, isUncertain }: Atte
 }
 
 /**
- * The purchase mark stays, for a later search by its fencing token. Its sender no longer waits for the
- * answer.
+ * The purchase mark stays, so that the response can still be found by its fencing token. The sender of the
+ * create no longer waits for the answer.
  */
 const CREATE_ABANDONED: RunProgress = { purchaseMarkAbandoned: true };
 /** The next attempt must not adopt a response that has failed. */
 const RESPONSE_GONE: RunProgress = { upstreamId: undefined, upstreamStatus: undefined };
 
 async function brokenOff(failure: Failure, attempt: Attempt): Promise<Outcome> {
-  const { ended, purchase, prices } = attempt;
+  const { ended } = attempt;
   const isRunning = maybeStillRunning(failure, attempt);
-  const spent = ended === undefined ? spentUnseen(purchase) : spentOn(ended, prices);
+  const spent = ended === undefined ? spentUnseen(attempt, failure) : spentAt(ended, attempt);
   const outcome = await failed(failure, spent, attempt, isRunning ? {} : RESPONSE_GONE);
   // Only now is it certain that no other worker follows the response.
   if (!isRunning || isEnd(outcome)) await stopPurchase(attempt);
@@ -144,13 +155,14 @@ async function brokenOff(failure: Failure, attempt: Attempt): Promise<Outcome> {
 }
 
 /**
- * An upstream that is out of reach may still have the response: the next attempt looks it up before it buys.
+ * An upstream that cannot be reached may still have the response. The next attempt looks it up before it
+ * buys.
  */
 function maybeStillRunning({ code }: Failure, { purchase }: Attempt): boolean {
   return code === 'upstream_silent' && purchase?.running.background !== false;
 }
 
-/** Fails the job, or says when its next attempt begins. Until then the record shows this failure. */
+/** Fails the job, or returns when its next attempt begins. Until then the record shows this failure. */
 async function failed(
   failure: Failure,
   spent: Spent | null,
@@ -166,7 +178,7 @@ async function failed(
       error.message += '; the next attempt would begin after the deadline';
     else {
       const isRunning = maybeStillRunning(failure, attempt);
-      // The next attempt adopts a running response, under the reservation it was sent with.
+      // The next attempt adopts a running response, under the reservation of its create.
       const kept = isRunning ? {} : { reservedModel: undefined };
       const { cancelRequested } = await writer.save(
         { ...progress, ...kept, busySince: undefined, error },
@@ -178,9 +190,10 @@ async function failed(
   return writeDown({ status: 'failed', error, spent, refusal: failure.refusal }, writer);
 }
 
-/** Returns the upstream's own words and, if a setting would help, the name of the setting. */
+/** Returns the upstream's own message, and the setting to change if a setting would help. */
 function messageOf({ code, message }: Failure, alias: string): string {
   if (code !== 'model_not_found') return message;
   const end = /[.!?]$/.test(message) ? '' : '.';
-  return `${message}${end} Nothing takes over: set models.${alias}.upstream, or name what does in models.${alias}.fallbacks, in o3q.config.json`;
+  const setting = `models.${alias}`;
+  return `${message}${end} No fallback is left: set ${setting}.upstream, or add to ${setting}.fallbacks, in o3q.config.json`;
 }

@@ -7,15 +7,20 @@ import {
 } from '../../src/errors/failure.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';
-import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
 import type { RunProgress } from '../../src/run/record.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { OpenAiEvents } from '../upstream/openai-events.ts';
-import { hasEnded, type RunningResponse, type StreamEvent } from '../upstream/running-response.ts';
+import {
+  hasEnded,
+  hasUnknownStatus,
+  type RunningResponse,
+  type StreamEvent,
+} from '../upstream/running-response.ts';
 import { endOf, STREAM_DONE } from '../upstream/stream-events.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
-/** FollowOptions say what to follow a response with, and from where. */
+/** FollowOptions say how to follow a response, and from which event on. */
 export interface FollowOptions {
   upstream: Upstream;
   signal: AbortSignal;
@@ -27,22 +32,22 @@ export interface FollowOptions {
   /** How long the upstream may send neither an event nor an answer to a lookup, in milliseconds. */
   stallMs: number;
   /**
-   * Ends the pause between two lookups when a webhook says that the response has ended; undefined: there are
+   * Ends the pause between two lookups when a webhook announces the end of the response; undefined: there are
    * no webhooks.
    */
   openAiEvents: OpenAiEvents | undefined;
-  /** Records the events, and how far the follower has come. */
+  /** Records the events and the progress. */
   eventLogWriter: Pick<EventLogWriter, 'add'>;
-  /** Called when a lookup says that something has changed, and once a minute while nothing does. */
+  /** Called when a lookup shows a change, and once a minute while nothing changes. */
   onProgress: (progress: RunProgress) => Promise<void>;
 }
 
 /**
- * How long after its creation a background stream is resumed. OpenAI allows five minutes; half a minute less
- * allows for clocks that differ.
+ * How long after its creation the stream of a background response can be resumed, in milliseconds. OpenAI
+ * allows five minutes; half a minute is left for clocks that differ.
  */
 const STREAMABLE_MS = 4.5 * 60_000;
-/** After this many streams that broke without a new event, polling is better. */
+/** After this many streams that broke without a new event, the response is polled. */
 const FRUITLESS_STREAMS = 3;
 const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
@@ -50,11 +55,11 @@ const SLOWEST_POLL_MS = 5000;
 /** A longer Retry-After is cut to this, because the response may have ended by then. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
-/** What following needs of a response. */
+/** Followed is the part of a response that `follow` needs. */
 type Followed = Omit<RunningResponse, 'limits' | 'simulated'>;
 
 /**
- * follow follows a response to its end: by its events, by resuming them where they broke off, and by polling
+ * follow follows a response to its end. It reads its events, resumes the stream where it broke off, and polls
  * when neither works.
  * @throws {Failure} when the response is lost; the reason of the signal when it aborts.
  */
@@ -71,10 +76,10 @@ export async function follow(running: Followed, options: FollowOptions): Promise
     if (!running.background)
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
     if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
-    // Without numbers a resumed stream begins anew, and would tell its text again.
+    // Without sequence numbers a resumed stream starts at its beginning, and its text would be added twice.
     if (soFar.cursor === undefined && soFar.outputCharacters > 0) break;
     if (events !== undefined && soFar.cursor === before) fruitless += 1;
-    // Refused, or the upstream is unreachable: polling finds out which.
+    // When the resume fails, polling finds out whether it was refused or the upstream is unreachable.
     events = await options.upstream
       .resume(running.response.id, soFar.cursor, options.signal)
       .catch(() => undefined);
@@ -90,8 +95,8 @@ interface FollowState {
 }
 
 /**
- * @returns the final response; undefined when the events broke off, so that only a lookup can tell its
- * status.
+ * @returns the final response; undefined when the stream broke off, so that only a lookup shows the
+ * response's status.
  */
 async function consume(
   events: AsyncGenerator<StreamEvent>,
@@ -123,24 +128,24 @@ async function consume(
       } else if (event.type === STREAM_DONE) isWhole = hasAnswer;
       eventLogWriter.add(event, { ...soFar, upstreamStatus: event.response?.status ?? 'in_progress' });
     }
-    // Nothing else will ever tell more of it; its output is what was streamed.
+    // No lookup can return a foreground response, so its output is what was streamed.
     if (isWhole && !background) return { ...response, status: 'completed', output: [] };
   } catch (error: unknown) {
     // A background response goes on when its stream breaks. A foreground response ends with it.
-    if (!background || !isFailure(error)) throw error;
+    if (!background || !isFailure(error) || error.code === 'answer_too_large') throw error;
   }
   return undefined;
 }
 
-/** A stream that ends behind such an event, and not in the middle of a text, has sent its whole answer. */
+/** closesText tells whether a stream that ends after this event has sent its whole answer. */
 function closesText({ type, item }: StreamEvent): boolean {
   if (type === 'response.output_item.done') return isFields(item) && item['type'] === 'message';
   return type === 'response.output_text.done' || type === 'response.content_part.done';
 }
 
 /**
- * Looks the response up until it has ended: often at first, then less, and no more than the shared pace
- * allows.
+ * poll looks the response up until it has ended: often at first, then less often, and never faster than the
+ * shared pace allows.
  */
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
   const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs } = options;
@@ -150,9 +155,10 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   const stopListening = openAiEvents?.watch(id, pauses.wake);
   let seenAt = lastSeenAt;
   let missingSince: number | undefined;
+  let unknownSince: number | undefined;
   let reported: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
   try {
-    // A response that was just created has not ended yet. Many that are adopted together begin at different
+    // A response that was just created has not ended yet. Responses that are adopted together start at random
     // times.
     const freshMs = createdAt + FIRST_POLL_MS - Date.now();
     await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
@@ -161,9 +167,13 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       const { response, refusal, isMissing } = await look(id, upstream, signal);
       signal.throwIfAborted();
       if (response !== undefined && hasEnded(response)) return response;
+      if (response !== undefined && hasUnknownStatus(response)) {
+        unknownSince ??= Date.now();
+        if (Date.now() - unknownSince >= upstream.lostMs) return endOfUnknown(response);
+      } else if (response !== undefined) unknownSince = undefined;
       missingSince = isMissing ? (missingSince ?? Date.now()) : undefined;
       if (missingSince !== undefined && Date.now() - missingSince >= upstream.lostMs) throw lost(id, refusal);
-      // A rate limit is a sign of life, although it says nothing about the response.
+      // A rate limit shows that the upstream is there, although it says nothing about the response.
       if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
       else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
       if (
@@ -176,7 +186,8 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
       const pauseMs = Math.max(delayMs, pace.pauseMs());
-      // Jitter: otherwise a thousand jobs that were adopted together would ask together each time.
+      // The jitter keeps a thousand jobs that were adopted together from sending their lookups together each
+      // time.
       if (await pauses.wait(askedForMs + pauseMs * (0.75 + Math.random() / 2))) delayMs = FIRST_POLL_MS;
       signal.throwIfAborted();
     }
@@ -184,6 +195,13 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
     stopListening?.();
     pace.leave();
   }
+}
+
+/** A status that OpenAI does not have, and that lasts, is the end: with an output of an answer, or of a failure. */
+function endOfUnknown(response: UpstreamResponse): UpstreamResponse {
+  if (outputOf(response).length > 0) return { ...response, status: 'completed' };
+  const message = `the response has the status ${JSON.stringify(response.status)}, which OpenAI does not have`;
+  return { ...response, status: 'failed', error: { code: 'unknown_status', message } };
 }
 
 function lost(id: string, refusal: Failure | undefined): RetryableError {
@@ -200,8 +218,8 @@ function silent(id: string, stallMs: number, refusal: Failure | undefined): Retr
 }
 
 /**
- * One refused lookup does not show that the response is lost. Only a 404, or a refusal of the lookup itself,
- * may mean that, and only if it is repeated for long enough.
+ * look looks a response up once. One refused lookup does not show that the response is lost. Only a 404, or a
+ * refusal that no retry can change, may mean that, and only if it repeats for long enough.
  */
 async function look(
   id: string,
@@ -212,7 +230,7 @@ async function look(
     return { response: await upstream.retrieve(id, signal) };
   } catch (error: unknown) {
     signal.throwIfAborted();
-    if (!isFailure(error)) throw error;
+    if (!isFailure(error) || error.code === 'answer_too_large') throw error;
     return { refusal: error, isMissing: !error.retryable || error.refusal?.status === 404 };
   }
 }

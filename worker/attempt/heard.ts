@@ -6,16 +6,16 @@ import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { EventLogWriter } from './event-log-writer.ts';
 
 /**
- * Heard counts what a response has streamed, so that its end can be compared with it. The texts themselves
- * are in the event log: a worker that holds thousands of responses keeps none of them.
+ * Heard counts what a response has streamed, so that the final response can be compared with it. The texts
+ * themselves are in the event log: a worker that holds thousands of responses keeps no text in memory.
  */
 export interface Heard {
   add(event: ResponseEvent): void;
-  /** Whether a final response has less than was streamed. */
+  /** Whether more was streamed than the final response contains. */
   exceeds(response: UpstreamResponse): boolean;
 }
 
-/** @param characters of the answer that an earlier follower of the response has heard. */
+/** createHeard starts the count. `characters` is how much of the answer an earlier attempt has read. */
 export function createHeard(characters: number): Heard {
   let inDeltas = characters;
   let inWholeTexts = 0;
@@ -43,14 +43,13 @@ export function createHeard(characters: number): Heard {
   };
 }
 
-/**
- * Why an answer is incomplete of which a part is lost: Redis was away, and the upstream did not repeat it.
- */
+/** The reason of an answer that lost a part: Redis was away, and the upstream did not repeat the part. */
 const STREAM_LOST = 'stream_lost';
 
 /**
- * withHeard returns the final response with what was streamed and that it lacks: some servers end a stream
- * with an empty or partial `output`, or without one. What contradicts the end is not added.
+ * withHeard adds to the final response what was streamed but is missing there: some servers end a stream with
+ * an empty or partial `output`, or without one. Streamed text that contradicts the final response is not
+ * added.
  */
 export async function withHeard(
   response: UpstreamResponse,
@@ -68,7 +67,7 @@ export async function withHeard(
   return { ...whole, status: 'incomplete', incomplete_details: { reason: STREAM_LOST } };
 }
 
-/** Reads what the log has of the response that was bought last. */
+/** Reads the events of the last bought response from the log. */
 async function streamedIn(writer: Pick<RunRecordWriter, 'eventLog'>): Promise<StreamedOutput> {
   const { entries, purchase } = await writer.eventLog();
   const read = createEventLogReader();

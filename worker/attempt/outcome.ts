@@ -9,7 +9,7 @@ import {
   serviceTierOf,
   type UpstreamResponse,
 } from '../../src/responses/response.ts';
-import type { RunEnd, RunRecord, Spent } from '../../src/run/record.ts';
+import type { Estimate, RunEnd, RunRecord, Spent } from '../../src/run/record.ts';
 import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { PriceList } from '../../src/usage/price.ts';
 import { usdFrom } from '../../src/usage/usd.ts';
@@ -21,12 +21,13 @@ export type Outcome =
   | { kind: 'failed'; code: string; message: string }
   | { kind: 'cancelled' }
   /**
-   * A later attempt may succeed. `attempt` is the number of the one that failed; the next one begins after
+   * A later attempt may succeed. `attempt` is the number of the failed attempt; the next one begins after
    * `delayMs`.
    */
   | { kind: 'retry'; failure: RetryableError; attempt: number; delayMs: number }
   /**
-   * This job waits for `delayMs`, uncharged: the conversation that it continues is in use at the upstream.
+   * The job waits for `delayMs`, uncharged, because the conversation that it continues is in use at the
+   * upstream.
    */
   | { kind: 'held'; failure: RetryableError; delayMs: number }
   /** The worker stops, and gives the job back uncharged. */
@@ -36,20 +37,27 @@ export type Outcome =
    * upstream now.
    */
   | { kind: 'postponed' }
-  /** Another worker has the job, so this one writes nothing. */
+  /** Another worker holds the job, so this one writes nothing. */
   | { kind: 'lost' };
 
+export interface EndOptions {
+  /** The upstream model that was the first choice, when another one has answered. */
+  fallbackFrom?: string | null;
+  /** The simulator has answered, which costs nothing. */
+  simulated?: boolean;
+  /** What is booked when the response tells no usage. */
+  estimate?: Estimate | undefined;
+}
+
 /**
- * endFrom returns what the end of a response means for its job. An answer that was cut short is an answer,
- * with its reason.
- * @param options.fallbackFrom the upstream model that was the first choice, when another one has answered.
- * @param options.simulated the simulator has answered, which costs nothing.
+ * endFrom returns what the end of a response means for its job. An answer that was cut short is still an
+ * answer; it gets its reason.
  * @throws {Failure} when the response ended without an answer.
  */
 export function endFrom(
   response: UpstreamResponse,
   prices: PriceList,
-  { fallbackFrom = null, simulated = false }: { fallbackFrom?: string | null; simulated?: boolean } = {},
+  { fallbackFrom = null, simulated = false, estimate }: EndOptions = {},
 ): RunEnd {
   if (response.status === 'failed') {
     const { code, message, ...rest } = response.error ?? {};
@@ -65,7 +73,7 @@ export function endFrom(
       `Response ${response.id} was cancelled at the upstream, not by this queue`,
     );
   }
-  const spent = spentOn(response, prices);
+  const spent = spentOn(response, prices, estimate);
   const answer = answerOf(response);
   return {
     status: 'completed',
@@ -86,7 +94,10 @@ export function endFrom(
   };
 }
 
-/** What the answer costs more than the same tokens of the first choice; null: no fallback, or unknown. */
+/**
+ * Returns how much more the answer cost than its tokens would with the first choice; null: no fallback, or
+ * unknown.
+ */
 function extraNano(
   response: UpstreamResponse,
   { usage, costNano }: Spent,
@@ -100,8 +111,8 @@ function extraNano(
 }
 
 /**
- * writeDown writes the end of a run into its record. The outcome is what the record says afterwards: the
- * first end that was written stands.
+ * writeDown stores the end of a run in its record. It returns the outcome that the record has afterwards: the
+ * first end that was stored stays.
  */
 export async function writeDown(end: RunEnd, writer: RunRecordWriter): Promise<Outcome> {
   const status = await writer.finish(end);

@@ -1,9 +1,13 @@
+import { needOf } from '../../src/job/token-estimate.ts';
+import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
+import type { ResponseEvent } from '../../src/responses/event.ts';
+import { isFields } from '../../src/responses/output-item-fields.ts';
 import { serviceTierOf, type UpstreamResponse, usageOf } from '../../src/responses/response.ts';
-import type { RunRecord, Spent } from '../../src/run/record.ts';
+import type { Estimate, RunRecord, Spent } from '../../src/run/record.ts';
 import type { PriceList } from '../../src/usage/price.ts';
-import type { RunningResponse } from '../upstream/running-response.ts';
+import { hasEnded, isUnnamed, type RunningResponse } from '../upstream/running-response.ts';
 
-/** Purchase is a response that is paid for, and how far it has been followed. */
+/** Purchase is a response that was paid for, and how far it has been followed. */
 export interface Purchase {
   running: RunningResponse;
   /** The sequence number of the last stream event that was seen. */
@@ -20,21 +24,21 @@ export interface Purchase {
  */
 export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
 
-/** newPurchase is a purchase of which nothing has been followed yet. */
+/** newPurchase returns a purchase that has not been followed yet. */
 export function newPurchase(running: RunningResponse, createdAt: number): Purchase {
   return { running, cursor: undefined, outputCharacters: 0, createdAt };
 }
 
 /**
- * purchaseToAdopt returns what an earlier attempt bought, as the record knows it. Only a background response
- * outlives its worker: a foreground response goes down with its connection.
+ * purchaseToAdopt returns the response that an earlier attempt bought, if the record has one. Only a
+ * background response survives its worker: a foreground response ends with its connection.
  */
 export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;
   return {
     running: {
-      // The last known status is not kept. Only the upstream has the output of a response that has ended, so
-      // it is looked up.
+      // The last known status is not used. Only the upstream has the output of a response that has ended, so
+      // the response is looked up.
       response: { id: record.upstreamId, status: 'queued' },
       background: true,
       streamed: record.streamed,
@@ -46,7 +50,7 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
   };
 }
 
-/** identityOf returns what the record must know of a purchase so that another worker can adopt it. */
+/** identityOf returns what the record needs of a purchase so that another worker can adopt it. */
 export function identityOf({ running: { response, background, streamed, simulated }, createdAt }: Purchase) {
   return {
     upstreamId: response.id,
@@ -58,19 +62,71 @@ export function identityOf({ running: { response, background, streamed, simulate
   };
 }
 
-/** spentOn returns what a response has cost, by what it says of itself when it has ended. */
-export function spentOn(response: UpstreamResponse, prices: PriceList): Spent {
+/**
+ * spentOn returns what an ended response has cost, by the usage, model and service tier that it reports.
+ * @param estimate what is booked when the response tells no usage.
+ */
+export function spentOn(
+  response: UpstreamResponse,
+  prices: PriceList,
+  estimate: Estimate | undefined = undefined,
+): Spent {
   const usage = usageOf(response);
   const serviceTier = serviceTierOf(response);
   const costNano =
     response.model === undefined
       ? null
       : prices.costOf({ upstreamModel: response.model, usage, serviceTier });
-  return { responseId: response.id, usage, costNano };
+  return { responseId: response.id, usage, costNano, ...(usage === null && { estimate }) };
 }
 
-/** spentUnseen books a purchase whose end was not seen: it was bought, at an unknown cost. */
-export function spentUnseen(purchase: Purchase | undefined): Spent | null {
-  if (purchase === undefined) return null;
-  return { responseId: purchase.running.response.id, usage: null, costNano: null };
+/** Estimated is what an estimate is made of. */
+export interface Estimated {
+  /** The job's data, unchecked. */
+  data: unknown;
+  upstreamModel: string;
+  prices: PriceList;
+  /** Input and output tokens; 0: unknown. */
+  reservedTokens: number;
+  /** The length of all that the response has streamed. */
+  streamedBytes: number;
+}
+
+/**
+ * estimateOf returns what a response has probably used: what was reserved for it or what it has streamed,
+ * whichever is more.
+ * @param response as the upstream left it; only its id is needed when its end was not seen.
+ * @param options.hasFailed the upstream says that the response has failed.
+ * @returns undefined for a response that the upstream has failed: upstreams do not bill those.
+ */
+export function estimateOf(
+  { data, upstreamModel, prices, reservedTokens, streamedBytes }: Estimated,
+  response: UpstreamResponse,
+  { hasFailed = response.status === 'failed' }: { hasFailed?: boolean } = {},
+): Estimate | undefined {
+  if (hasFailed) return undefined;
+  const { input: inputTokens, tier: serviceTier = null } = needOf(bodyIn(data));
+  const streamed = Math.ceil(streamedBytes / BYTES_PER_TOKEN);
+  const outputTokens = Math.max(reservedTokens - inputTokens, streamed, 0);
+  const isFinal = hasEnded(response) && response.status !== 'cancelled';
+  return {
+    inputTokens,
+    outputTokens,
+    costNano: prices.expectedCostOf({ upstreamModel, inputTokens, outputTokens, serviceTier }),
+    isOpen: !isFinal && !isUnnamed(response),
+    headers: upstreamHeadersIn(data),
+  };
+}
+
+/** English text has as many bytes as characters. Other scripts have more of both, and more tokens. */
+const BYTES_PER_TOKEN = 4;
+
+function bodyIn(data: unknown): Record<string, unknown> {
+  if (!isFields(data)) return {};
+  return isFields(data['request']) ? data['request'] : data;
+}
+
+/** bytesIn returns how much of an answer an event tells. Audio is billed by its length in time. */
+export function bytesIn({ type, delta }: ResponseEvent): number {
+  return typeof delta === 'string' && type !== 'response.audio.delta' ? Buffer.byteLength(delta) : 0;
 }

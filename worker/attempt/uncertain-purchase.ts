@@ -2,17 +2,18 @@ import { createWaker } from '../../src/async/waker.ts';
 import { TerminalError } from '../../src/errors/failure.ts';
 import type { PurchaseMark } from '../../src/run/record.ts';
 import type { StorePurchaseAnswer } from '../../src/run/writer.ts';
+import { Interruption } from './active-attempt.ts';
 import type { Attempt } from './attempt-state.ts';
 import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 
 const LOOK_AGAIN_MS = 250;
 
 /**
- * findEarlierPurchase looks for what an earlier create bought that left its purchase mark and no id: its
+ * findEarlierPurchase looks for the response of an earlier create that left its purchase mark and no id: its
  * worker died in the one round trip between them, or the answer was lost.
  *
  * @returns undefined when there was no such create, or when the policy is to buy again. The new mark then
- * replaces the old one, and counts it as uncertain.
+ * replaces the old one, which counts as uncertain.
  * @throws {TerminalError} `purchase_uncertain` when the policy is to fail.
  */
 export async function findEarlierPurchase(
@@ -20,14 +21,14 @@ export async function findEarlierPurchase(
   attempt: Attempt,
 ): Promise<Purchase | undefined> {
   attempt.isUncertain = purchaseMark !== undefined;
-  // Its sender has looked for it already.
+  // The attempt that sent the create has looked for it already.
   if (purchaseMark === undefined || purchaseMark.isAbandoned) return undefined;
   return (await waitForSender(attempt)) ?? findOwnPurchase(purchaseMark, attempt);
 }
 
 /**
- * findOwnPurchase does the same for a create of this attempt whose answer was lost: no other sender will
- * store its id.
+ * findOwnPurchase looks for the response of a create of this attempt whose answer was lost. No other sender
+ * will store its id, so it waits for none.
  */
 export async function findOwnPurchase(
   purchaseMark: PurchaseMark | undefined,
@@ -39,11 +40,11 @@ export async function findOwnPurchase(
   if (attempt.model.onUncertain === 'retry') return undefined;
   throw new TerminalError(
     'purchase_uncertain',
-    'A request was sent and its answer lost, so that it may have been bought; "onUncertain" of this model is "fail". A retry by hand buys it again',
+    'A create request was sent and its answer was lost, so a response may have been bought. "onUncertain" of this model is "fail"; a retry by hand buys again',
   );
 }
 
-/** The sender may only have lost the job's lock. It then has a grace in which it can still store the id. */
+/** The sender may only have lost the job's lock. For a grace period it can still store the id. */
 async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
   const { writer, upstream, active } = attempt;
   const until = Date.now() + upstream.graceMs;
@@ -56,14 +57,32 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
   return undefined;
 }
 
+/**
+ * waitForFollower waits for the worker that follows a foreground response. It may only have lost the job's
+ * lock, and then takes the job back as soon as it notices.
+ *
+ * @throws {LockLostError} when it has done so.
+ * @throws {Interruption} when the attempt is to stop.
+ */
+export async function waitForFollower({ writer, active, takeBackMs }: Attempt): Promise<void> {
+  const until = Date.now() + takeBackMs;
+  const waker = createWaker(active.stopRequested);
+  while (Date.now() < until) {
+    const { cancelRequested } = await writer.save({});
+    if (cancelRequested) return;
+    if (active.stopRequested.aborted) throw new Interruption('shutdown');
+    await waker.wait(LOOK_AGAIN_MS);
+  }
+}
+
 async function findByFencingToken(
   { fencingToken, at }: PurchaseMark,
   attempt: Attempt,
 ): Promise<Purchase | undefined> {
   const { active, lostResponses, model, onPurchase, upstream } = attempt;
   if (lostResponses === undefined) return undefined;
-  // A timer and a controller: Node collects AbortSignal.any() of an AbortSignal.timeout() that nothing else
-  // refers to, which then never fires.
+  // This uses a timer and a controller, because Node may garbage-collect an AbortSignal.timeout() that only
+  // AbortSignal.any() refers to. It then never fires.
   const enough = new AbortController();
   const end = (): void => enough.abort();
   const timer = setTimeout(end, model.uncertainWaitMs);
@@ -79,22 +98,22 @@ async function findByFencingToken(
   const simulated = upstream.isSimulated();
   const purchase = newPurchase({ response, background: true, streamed: false, simulated }, at);
   await storeResponseId(purchase, fencingToken, attempt);
-  // Its own worker could not count it.
+  // The worker that sent the create could not count the purchase.
   onPurchase('bought');
   return adoptLate(purchase, attempt);
 }
 
-/** adoptLate adopts a response of which nothing was known when the attempt began. */
+/** adoptLate adopts a response that was not known when the attempt began. */
 export function adoptLate(purchase: Purchase, attempt: Attempt): Purchase {
   attempt.purchase = purchase;
   attempt.isUncertain = false;
   attempt.onPurchase('adopted');
-  // The lease is renewed every few seconds in any case, so that a Redis that is away just now does no harm.
+  // A failed renewal does no harm: the lease is renewed every few seconds anyway.
   attempt.reservation.renew(attempt.upstreamModel, true).catch(() => {});
   return purchase;
 }
 
-/** storeResponseId writes down what the create with this fencing token bought. */
+/** storeResponseId stores the id of the response that the create with this fencing token bought. */
 export function storeResponseId(
   purchase: Purchase,
   fencingToken: string,

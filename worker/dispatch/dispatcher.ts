@@ -1,6 +1,6 @@
 import { createWaker } from '../../src/async/waker.ts';
 import type { Models } from '../../src/config/file.ts';
-import { DISPATCHER_LOOKS_EVERY_MS } from '../../src/fair-queue/fair-queue.ts';
+import { DISPATCHER_LOOKS_EVERY_MS, type NextJob } from '../../src/fair-queue/fair-queue.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
@@ -21,12 +21,14 @@ export interface DispatcherOptions {
   subscriber: RedisClient;
   /** Returns how many more jobs this worker may hold. */
   room: () => number;
+  /** Returns how many of them may be of one tenant. */
+  tenantRoom: (tenant: string) => number;
   onError: (error: Error) => void;
 }
 
 /**
- * Dispatcher starts the jobs of one model's fair queue. Each worker has one; all of them run at the same
- * time.
+ * Dispatcher starts the jobs of one model's fair queue. Each worker has one for each model. All of them run
+ * at the same time.
  */
 export interface Dispatcher {
   /** Looks at the queue again, because the worker may have more room for jobs. */
@@ -35,18 +37,20 @@ export interface Dispatcher {
   stop(): Promise<void>;
 }
 
-/** What a dispatcher waits for. Other signals do not wake it: a newly enqueued job adds no quota. */
+/** Lack is what a dispatcher waits for. Other signals do not wake it: a newly enqueued job adds no quota. */
 type Lack = 'jobs' | 'quota' | 'room' | 'board';
 
 const AT_ONCE = 32;
-/** Jobs among which a probe is chosen, however little room there is. */
+/** How many jobs are read at least, so that a probe can be chosen among them even with little room. */
 const PROBE_CHOICE = 8;
-/** The wait for a worker to take what was started. */
+/** How long to wait until a worker takes the started jobs. */
 const UNTAKEN_MS = 50;
-/** The wait for a job to end while a limit of jobs at once is set on Bull Board: no message tells of it. */
+/**
+ * How long to wait for a job to end under a concurrency limit of Bull Board, because no message announces it.
+ */
 const BOARD_MS = 100;
 const AFTER_ERROR_MS = 1000;
-/** Spreads the workers of a fleet, so that they do not all ask in the same millisecond. */
+/** Spreads the workers of a fleet, so that they do not all reserve in the same millisecond. */
 const JITTER_MS = 20;
 
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
@@ -63,7 +67,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const stopping = new AbortController();
   const waker = createWaker(stopping.signal);
   const ownPausedTenants = new Set<string>();
-  /** Signals heard since the round began. */
+  /** The signals that arrived since the round began. */
   const heard = new Set<Lack>();
   let awaited: readonly Lack[] = [];
   const hear = (lack: Lack): void => {
@@ -73,7 +77,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   listen(options, ownPausedTenants, hear);
 
   const reporter = createQueueStatusReporter(queue.model, queue.upstreamModels, fairQueue, onError);
-  /** @returns what to wait for, and for how many milliseconds at most; undefined: go on at once. */
+  /** @returns what to wait for, and for how many milliseconds at most; undefined: continue at once. */
   const runRound = async (): Promise<{ lacks: readonly Lack[]; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());
     const {
@@ -92,7 +96,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       reporter.noWorker(first);
       return { lacks: ['room'], ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
-    const round = await reserveAndStart(jobs, {
+    const startable = withinRoomOfTenants(jobs, options.tenantRoom);
+    if (startable.length === 0) return { lacks: ['room'], ms: DISPATCHER_LOOKS_EVERY_MS };
+    const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
       most: Math.min(slots - untaken, board.room),
     });
@@ -106,7 +112,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
         ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
       };
     }
-    // If none has started, other dispatchers are starting these jobs right now.
+    // If no job has started, other dispatchers are starting these jobs right now.
     return round.started > 0 || round.paused > 0 ? undefined : { lacks: ['jobs'], ms: JITTER_MS };
   };
 
@@ -133,7 +139,19 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-/** Subscribes to every message after which more jobs may be able to start. */
+function withinRoomOfTenants(
+  jobs: readonly NextJob[],
+  tenantRoom: (tenant: string) => number,
+): readonly NextJob[] {
+  const room = new Map<string, number>();
+  return jobs.filter(({ tenant }) => {
+    const left = room.get(tenant) ?? tenantRoom(tenant);
+    room.set(tenant, left - 1);
+    return left > 0;
+  });
+}
+
+/** Subscribes to every message that may allow more jobs to start. */
 function listen(
   { queue, quotas, quotaSignals, tenantQuotas, subscriber, onError }: DispatcherOptions,
   ownPausedTenants: Set<string>,
@@ -146,7 +164,7 @@ function listen(
     else if (channel === tenantQuotas.channel && ownPausedTenants.delete(message))
       fairQueue.resumeTenant(message).then(() => hear('jobs'), onError);
   });
-  // Signals before the subscription were not heard.
+  // Signals before the subscription were missed.
   const hearAll = (): void => {
     for (const lack of ['jobs', 'quota'] as const) hear(lack);
   };

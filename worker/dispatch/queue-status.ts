@@ -6,15 +6,15 @@ import type { Source } from '../reservation/reserve.ts';
 import { counted, createThroughput } from './throughput.ts';
 
 /**
- * QueueStatusReporter writes the status of a fair queue: about once a second, and at once when there is a new
- * obstacle.
+ * QueueStatusReporter writes the status of a fair queue about once a second, and at once when a new obstacle
+ * appears.
  */
 export interface QueueStatusReporter {
   /** Call this when the queue is empty. Earlier measurements then do not say how fast it can move. */
   empty(): void;
   /** Call this when all workers hold as many jobs as they may. */
   noWorker(source: Source): void;
-  /** Call this when what was set on Bull Board allows no start. Views of jobs say so without a status. */
+  /** Call this when Bull Board's settings allow no start. Views of jobs show that without a status. */
   held(source: Source, board: BoardLimits): void;
   /** @param wait undefined: nothing prevents the next start. */
   moved(source: Source, wait: QuotaWait | undefined, board: BoardLimits): void;
@@ -23,9 +23,9 @@ export interface QueueStatusReporter {
 interface Obstacle {
   /** Identifies the obstacle: two obstacles of one kind count as the same. */
   kind: string;
-  /** What users read as `waiting_for`. @param words what the upstream has said; '' for nothing. */
+  /** What users read as `waiting_for`. @param words the upstream's own words; '' for none. */
   reason: (words: string) => string;
-  /** No job starts before, in Unix milliseconds; 0: unknown. */
+  /** When the next job can start at the earliest, in Unix milliseconds; 0: unknown. */
   notBefore: number;
 }
 
@@ -33,7 +33,7 @@ const EVERY_MS = 1000;
 const NOTHING: Obstacle = { kind: '', reason: () => '', notBefore: 0 };
 const NO_WORKER: Obstacle = { kind: 'no worker', reason: () => 'a free worker', notBefore: 0 };
 
-/** @param upstreamModels the upstream's name of the model, then its fallbacks. */
+/** @param upstreamModels the upstream model, then its fallbacks. */
 export function createQueueStatusReporter(
   model: string,
   upstreamModels: readonly string[],
@@ -74,7 +74,7 @@ export function createQueueStatusReporter(
   };
 }
 
-/** These let jobs start one after the other; any other reason pauses the model. */
+/** Under these limits jobs still start, one after the other. Any other reason pauses the model. */
 const LIMITS: ReadonlySet<QuotaWait['reason']> = new Set([
   'requests_per_minute',
   'tokens_per_minute',

@@ -3,7 +3,7 @@ import { lowerLimit } from '../../src/quota/limits.ts';
 import type { QuotaLimits } from '../../src/quota/quota.ts';
 import type { QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
-/** Speed is how fast a fair queue moves. */
+/** Speed is how many jobs of a fair queue start per second. */
 export interface Speed {
   startsPerSecond: number | undefined;
   /** What `startsPerSecond` is based on, in words. */
@@ -13,11 +13,11 @@ export interface Speed {
 /** Throughput measures how many jobs of a fair queue start per second. */
 export interface Throughput {
   /**
-   * Takes a sample, again and again while jobs wait.
-   * @param starts the number of jobs ever started from the queue.
+   * Takes a sample. Call it repeatedly while jobs wait.
+   * @param starts the number of jobs that have ever started from the queue.
    */
   observe(starts: number): void;
-  /** Drops the samples, because the queue was empty: they do not say how fast it can move. */
+  /** Drops the samples because the queue was empty: they do not show how fast it can move. */
   reset(): void;
   /** Returns the measured speed if there are enough samples, else the speed that the limits allow. */
   now(limits: QuotaLimits, quota: QuotaSnapshot, board: BoardLimits): Speed;

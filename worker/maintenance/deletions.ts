@@ -16,29 +16,35 @@ export interface DeletionsOptions {
 
 const SECOND_MS = 1000;
 const HOUR_MS = 3_600_000;
-/** How many are deleted together; each holds one connection to the upstream. */
+/** How many responses are deleted at once. Each needs a connection to the upstream. */
 const AT_ONCE = 16;
-/** Longer than a try takes, with the cancel of a response that still runs. */
+/**
+ * How long a worker may take for a deletion, in milliseconds. A try takes less, even with the cancel of a
+ * running response.
+ */
 const LENT_MS = 60 * SECOND_MS;
-/** The wait doubles from here, because it is as long as the deletion has been tried. */
+/** The first pause. Each pause is as long as the deletion has been tried so far, so the pauses double. */
 const FIRST_PAUSE_MS = 5 * SECOND_MS;
 const LONGEST_PAUSE_MS = HOUR_MS;
-/** Longer than most outages, and much shorter than the 30 days for which OpenAI keeps a response anyway. */
+/**
+ * After this time a deletion is given up: longer than most outages, and much shorter than the 30 days for
+ * which OpenAI keeps a response anyway.
+ */
 const GIVE_UP_MS = 24 * HOUR_MS;
 
-/** Deletion is a response of a deleted job. */
+/** Deletion is a response of a deleted job that is still to be deleted at the upstream. */
 interface Deletion {
-  /** As it stands in the sorted set. */
+  /** The member of the sorted set. */
   member: string;
   responseId: string;
-  /** Since when it is wanted, in Unix milliseconds. */
+  /** When the deletion was requested, in Unix milliseconds. */
   since: number;
   headers: UpstreamHeaders;
 }
 
 /**
- * drainDeletions deletes at the upstream what is due of a model's deletions. Any number of workers may run it
- * at the same time. What a crash between any two lines leaves is in docs/ARCHITECTURE.md.
+ * drainDeletions carries out a model's due deletions at the upstream. Any number of workers may run it at the
+ * same time. docs/ARCHITECTURE.md says what a crash between any two lines leaves.
  */
 export async function drainDeletions(queue: ModelQueue, options: DeletionsOptions): Promise<void> {
   for (;;) {
@@ -70,7 +76,7 @@ async function tryDeletion(
   } catch (error: unknown) {
     if (!isFailure(error)) throw error;
     if (Date.now() - since > GIVE_UP_MS) {
-      // One worker removes it, and only that one says so.
+      // Only the worker that removes the deletion logs it.
       if ((await redis.zrem(keys.deletions, member)) === 0) return;
       metrics.deletion('given_up');
       logger.warn(
@@ -80,9 +86,9 @@ async function tryDeletion(
       return;
     }
     metrics.deletion('failed');
-    // OpenAI deletes no response in flight. Its cancel was lost.
+    // OpenAI deletes no running response. The job's cancel did not reach the upstream, so it is sent again.
     if (error.refusal?.status === 400 || error.refusal?.status === 409) await upstream.cancel(responseId);
-    // Not added again when another worker has removed it.
+    // A deletion that another worker has removed is not added again.
     await redis.zadd(keys.deletions, 'XX', Date.now() + pauseMs(since, error), member);
   }
 }

@@ -1,14 +1,14 @@
 import type { RedisClient } from '../../src/redis/connection.ts';
 
-/** A message may be lost, and a drain may fail, so every worker looks again this often. */
+/** How often every worker runs each drain, because a message may be lost and a drain may fail. */
 const SWEEP_MS = 5000;
 
 /**
- * keepDrained runs each drain when a message comes on its channel, and every few seconds.
+ * keepDrained runs each drain when a message arrives on its channel, and every few seconds.
  *
  * @param subscriber a connection for messages, shared with others.
  * @param drains the drains by their channels.
- * @returns a function that stops it.
+ * @returns a function that stops them.
  */
 export function keepDrained(
   subscriber: RedisClient,
@@ -16,7 +16,7 @@ export function keepDrained(
   onError: (error: Error) => void,
 ): () => void {
   let isStopped = false;
-  // A drain that is under way when the connections end is repeated by the next worker.
+  // Errors after the stop are ignored: the next worker repeats a drain that lost its connection.
   const report = (error: Error): void => {
     if (!isStopped) onError(error);
   };
@@ -37,7 +37,7 @@ export function keepDrained(
   };
 }
 
-/** Runs one at a time. Any number of calls during a run cause one more run after it. */
+/** Runs `run` once at a time. Any number of calls during a run cause one more run after it. */
 function createExclusiveRun(run: () => Promise<void>, onError: (error: Error) => void): () => void {
   let isRunning = false;
   let isWanted = false;

@@ -32,18 +32,19 @@ export interface Catalog {
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /**
- * Jobs try a gone model again after ten minutes, unless a round has reported again that the model is gone.
+ * The time between two rounds. Jobs try a gone model again after ten minutes, unless a round reports in time
+ * that it is still gone.
  */
 const ROUND_MS = 300_000;
-/** Spreads the workers of a fleet, so that they do not all begin in the same instant. */
+/** Spreads the workers of a fleet, so that they do not all begin at the same instant. */
 const JITTER_MS = 2000;
 const LIST_ANSWER_MS = 30_000;
 
 /**
- * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, so that their
- * fallbacks take over. It never reports a model earlier. Each worker once, and one worker of the fleet once an
- * hour, also asks the upstream for its list of models. Which models are about to be shut down is logged by each worker once, and
- * by one worker of the fleet each day.
+ * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, and never
+ * earlier, so that their fallbacks take over. Every worker asks the upstream for its list of models once;
+ * after that, one worker of the fleet asks once an hour. Every worker logs each coming shutdown once; after
+ * that, one worker of the fleet logs it every day.
  */
 export function keepCatalog(options: CatalogOptions): Catalog {
   const stopping = new AbortController();
@@ -74,7 +75,7 @@ export function keepCatalog(options: CatalogOptions): Catalog {
 }
 
 interface Rounds {
-  /** The shutdowns of which this worker has warned. */
+  /** The shutdowns that this worker has logged. */
   warned: Set<string>;
   /** Whether the upstream has answered this worker. */
   hasAsked: boolean;
@@ -88,7 +89,7 @@ async function round(options: CatalogOptions, rounds: Rounds, signal: AbortSigna
   // The claim lasts only until the next round. Otherwise a worker that dies while it asks would keep all
   // workers from asking for an hour.
   const isMine = (await redis.set(claim, '', 'PX', ROUND_MS - JITTER_MS, 'NX')) === 'OK';
-  // Each worker asks once: it learns whether the upstream is the simulator before it starts jobs by budgets.
+  // Each worker asks once, because it must know whether the upstream is the simulator before budgets count.
   if (isMine || !rounds.hasAsked) {
     const isAnswered = await ask(names, options, signal);
     rounds.hasAsked ||= isAnswered;
@@ -141,7 +142,7 @@ async function ask(
   return true;
 }
 
-/** @param known the day that was announced while the model was still in the list. */
+/** @param known the shutdown date that was announced while the model was still in the list. */
 function entryOf(
   name: string,
   listed: readonly ListedModel[] | undefined,
@@ -152,7 +153,7 @@ function entryOf(
   return found === undefined ? (known ?? GONE) : found.shutdownDate;
 }
 
-/** Whether no worker of the fleet has warned of it in the last day. */
+/** Returns whether no worker of the fleet has logged this shutdown in the last day. */
 async function isFirstToday(
   { model }: ModelQueue,
   { upstreamModel }: ModelEnd,

@@ -2,12 +2,12 @@ import { type ModelConfig, upstreamModelsOf } from '../../src/config/file.ts';
 import type { QueueStatus } from '../../src/fair-queue/queue-status.ts';
 import { daysUntil, isPast } from '../../src/models/catalog.ts';
 
-/** ModelEnd is the announced shutdown of an upstream model that a model leads to. */
+/** ModelEnd is the announced shutdown of an upstream model that a configured model uses. */
 export interface ModelEnd {
   upstreamModel: string;
   /** `YYYY-MM-DD` */
   date: string;
-  /** The number of days until the shutdown; 0 or less: the day has come. */
+  /** The number of days until the shutdown; 0 or less: the day has been reached. */
   daysLeft: number;
   /** Whether the whole day is over. */
   isPast: boolean;
@@ -35,20 +35,19 @@ export function endsOf(
   });
 }
 
-/** isNearOrPast returns whether the start of a worker warns of a shutdown, also of one that is over. */
+/** isNearOrPast returns whether a worker logs a shutdown when it starts, including one that is over. */
 export function isNearOrPast({ daysLeft }: ModelEnd): boolean {
   return daysLeft <= NOTICE_DAYS;
 }
 
-/** isWorthNotice returns whether to warn every day: not once a fallback has taken over as configured. */
+/** isWorthNotice returns whether to log it every day. This ends when a configured fallback has taken over. */
 export function isWorthNotice(end: ModelEnd): boolean {
   return isNearOrPast(end) && !(end.isPast && end.successor !== undefined);
 }
 
 /**
- * countOutliving estimates how many of the `waiting` jobs of a queue will not be answered before `end`, in
- * Unix milliseconds, if the queue keeps moving as its status says. It returns 0 while the speed of the queue
- * is unknown.
+ * countOutliving estimates how many of a queue's `waiting` jobs will not be answered before `end` (Unix
+ * milliseconds), if the queue keeps the speed of its status. It returns 0 while that speed is unknown.
  */
 export function countOutliving(
   waiting: number,

@@ -8,7 +8,7 @@ import { type DeliveryQueue, deleteOldDeliveries } from '../../src/webhooks/deli
 const HOUR_MS = 3_600_000;
 /**
  * The most jobs that one call of the script deletes. Redis does nothing else meanwhile: a thousand jobs take
- * some milliseconds.
+ * a few milliseconds.
  */
 const AT_ONCE = 1000;
 

@@ -3,11 +3,11 @@ import { isMoneyCode } from '../../src/errors/refusal-words.ts';
 import type { Quota, QuotaReport } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 
-/** QuotaSignals passes on what other workers learn about the quotas, as soon as they learn it. */
+/** QuotaSignals delivers what other workers report about the quotas, as soon as they report it. */
 export interface QuotaSignals {
   /** @param wake called when there may be more to reserve. */
   listen(quota: Quota, wake: () => void): void;
-  /** Returns whether the upstream model is paused. A reservation may be older than that. */
+  /** Returns whether the upstream model is paused. The pause may have begun after a job's reservation. */
   isPaused(quota: Quota): boolean;
 }
 
@@ -17,11 +17,12 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
   subscriber.on('message', (channel: string, message: string) => {
     const listening = listeners.get(channel);
     if (listening === undefined) return;
-    // The milliseconds of a pause, 0 at its end; or '': there may be more to reserve.
+    // The message has the milliseconds of a pause, or 0 at its end. An empty message: there may be more to
+    // reserve.
     if (message !== '') pausedUntil.set(channel, Date.now() + Number(message));
     for (const wake of listening) wake();
   });
-  // Signals were lost while the connection was away; the end of a pause may have been among them.
+  // Signals were lost while there was no connection, and the end of a pause may have been among them.
   subscriber.on('ready', () => pausedUntil.clear());
   return {
     listen({ channel }, wake) {
@@ -38,10 +39,10 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
 }
 
 /**
- * quotaReportOf returns what a refusal means for the next job, of any worker; undefined when it concerns only
+ * quotaReportOf returns what a refusal means for the next job of any worker; undefined when it concerns only
  * this job.
- * @param where.inside the upstream had accepted the job, and its response then failed.
- * @param where.isLast no fallback takes over.
+ * @param where.inside whether the upstream had accepted the job, and its response then failed.
+ * @param where.isLast whether no fallback is left.
  */
 export function quotaReportOf(
   error: unknown,
@@ -66,12 +67,12 @@ export function quotaReportOf(
     case 'connection_lost':
       return inside ? undefined : { what: 'unreachable', ...more };
     case 'response_failed':
-      // The files of this job.
+      // This failure concerns the files of this job only.
       if (error.refusal?.code === 'vector_store_timeout') return undefined;
       return { what: 'failed', inside };
     case 'upstream_error':
     case 'upstream_overloaded':
-      // Without words: those about one job may quote its question.
+      // The words are left out, because an error about one job may quote its question.
       return { what: 'failed', inside };
     default:
       return undefined;

@@ -11,8 +11,8 @@ import { type QuotaSignals, quotaReportOf } from './quota-signals.ts';
 import type { TenantLimits } from './tenant-limits.ts';
 
 /**
- * PostponedError sends a job back to the fair queue, uncharged: nothing may be sent right now, for a reason
- * that is not the job's own, or the lease of its reservation has ended.
+ * PostponedError sends a job back to the fair queue, uncharged. Either nothing may be sent right now, for a
+ * reason that is not the job's own, or the lease of its reservation has ended.
  */
 export class PostponedError extends Error {
   override readonly name = 'PostponedError';
@@ -21,22 +21,20 @@ export class PostponedError extends Error {
   }
 }
 
-/**
- * Reservation is what one job has reserved of the quotas. A dispatcher has made it before the job started.
- */
+/** Reservation is what one job has reserved of the quotas. A dispatcher made it before the job started. */
 export interface Reservation {
   /**
    * Takes the reservation over from the dispatcher, or from an earlier attempt, and renews its lease.
-   * @param running whether the response runs already: then the job needs no reservation to go on.
+   * @param running whether the response already runs: then the job can continue without a reservation.
    * @throws {PostponedError} when the lease has ended.
    */
   renew(upstreamModel: string, running: boolean): Promise<void>;
   /** Gives back all that was reserved for the job, as `Reservations.giveBack` does. */
   giveBack(): Promise<void>;
   /**
-   * Checks right before a create request.
-   * @throws {PostponedError} when all workers have been told to wait since the reservation was made, or when
-   *   an earlier attempt has sent a create request with it.
+   * Checks that the reservation may still be used. Call it right before a create request.
+   * @throws {PostponedError} when the upstream model was paused since the reservation was made, or when an
+   * earlier attempt has sent a create request with it.
    */
   assertUnspent(): void;
   /** Records that a create request is about to be sent. */
@@ -49,47 +47,51 @@ export interface Reservation {
    */
   refused(error: unknown): Promise<boolean>;
   /**
-   * Records that a response failed after the upstream had accepted its create. @returns the same as
-   * `refused`.
+   * Records that a response failed after the upstream had accepted its create.
+   * @returns the same as `refused`.
    */
   failedInside(error: unknown): Promise<boolean>;
   /**
-   * Reports what concerns all workers, whatever has become of the create request.
+   * Reports a problem that concerns all workers, whatever the create request's outcome is.
    * @returns whether all workers wait now, so that the job may wait too.
    */
   report(report: QuotaReport): Promise<boolean>;
 }
 
-/** OpenReservation is a reservation in the hands of a worker, which renews its lease until `close`. */
+/** OpenReservation is a reservation that a worker holds. The worker renews its lease until `close`. */
 export interface OpenReservation extends Reservation {
   /**
-   * Replaces the reservation by what the job has used, or gives it back when no create request was accepted.
-   * Does not wait for Redis: what it could not settle ends with its lease.
+   * Replaces the reservation by the job's usage, or gives it back when no create request was accepted. It
+   * does not wait for Redis: a reservation that it could not settle ends with its lease.
    * @param usage null: unknown.
-   * @param isAnswered the response has brought an answer.
+   * @param isAnswered whether the response has brought an answer.
    */
   settle(usage: Usage | null, isAnswered?: boolean): void;
   /**
-   * Stops renewing. A reservation that was not settled is there for the job's next worker, until its lease
-   * ends.
+   * Stops renewing. A reservation that was not settled stays available to the job's next worker until its
+   * lease ends.
    */
   close(): void;
 }
 
 export interface Reservations {
   open(job: { id: string; tenant: string }): OpenReservation;
-  /** Gives back all that any worker, dead ones included, has reserved for a job of any upstream model. */
+  /**
+   * Gives back everything that any worker, even a dead one, has reserved for a job, for all upstream models.
+   */
   giveBack(job: { id: string; tenant: string }): Promise<void>;
   /** Returns how many jobs of this worker have a reservation and have not sent their create request. */
-  unsent(): number;
+  unsent(tenant?: string): number;
   close(): void;
 }
 
 /**
+ * Phase is how far a job has come with its reservation.
+ *
  * - `none`: not taken over yet.
  * - `reserved`: no create request was sent.
  * - `sent`: a create request was sent, and its outcome is not known.
- * - `refused`: the upstream has refused it.
+ * - `refused`: the upstream has refused the create request.
  * - `running`: the response runs at the upstream.
  */
 type Phase = 'none' | 'reserved' | 'sent' | 'refused' | 'running';
@@ -111,7 +113,7 @@ const NOTHING_ADVERTISED: AdvertisedLimits = {
   remainingTokens: undefined,
 };
 
-/** A fourth of the length of a lease. */
+/** A quarter of a lease. */
 const RENEW_EVERY_MS = 6000;
 
 export interface ReservationsOptions {
@@ -122,7 +124,7 @@ export interface ReservationsOptions {
   signals: QuotaSignals;
   /** The upstream model and its fallbacks. */
   upstreamModels: readonly string[];
-  /** Called when a pause of an upstream model begins or ends, in the worker that has found out. */
+  /** Called when a pause of an upstream model begins or ends, in the worker that reported it. */
   onSignal: (upstreamModel: string, signal: QuotaReport | { what: 'answered' }) => void;
   /** Called when a job has sent its create request, or has ended. */
   onRoom: () => void;
@@ -254,14 +256,17 @@ export function createReservations({
           settle(id, state, usage).catch(onError);
         },
         close() {
-          // A later attempt of the same job may have opened its own.
+          // A later attempt of the same job may have opened its own reservation.
           if (open.get(id) === state) open.delete(id);
           onRoom();
         },
       };
     },
     giveBack,
-    unsent: () => [...open.values()].filter(({ phase }) => phase === 'reserved').length,
+    unsent: (tenant) =>
+      [...open.values()].filter(
+        (state) => state.phase === 'reserved' && (tenant === undefined || state.tenant === tenant),
+      ).length,
     close: () => clearInterval(timer),
   };
 }

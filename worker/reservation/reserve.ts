@@ -8,7 +8,7 @@ import {
 } from '../../src/quota/quota.ts';
 import type { TenantJob, TenantLimits, TenantPause } from './tenant-limits.ts';
 
-/** Source is an upstream model that can answer the jobs of a model, and what may be sent to it. */
+/** Source is an upstream model that can answer the jobs of a model, with its quota and limits. */
 export interface Source {
   /** Its name at the upstream. */
   name: string;
@@ -23,15 +23,15 @@ export interface ReserveOptions {
   /** The upstream model and its fallbacks. */
   sources: readonly Source[];
   /**
-   * Tenants that this dispatcher has paused. The listener for their ended jobs takes a tenant out and resumes
-   * it.
+   * Tenants that this dispatcher has paused. When a job of a tenant ends, the dispatcher's listener removes
+   * the tenant from this set and resumes it.
    */
   ownPausedTenants: Set<string>;
-  /** Starts so many jobs at most. Default: all. */
+  /** How many jobs may start. Default: all. */
   most?: number;
 }
 
-/** Round is what a round of a dispatcher has done. */
+/** Round is the result of one round of a dispatcher. */
 export interface Round {
   source: Source;
   started: number;
@@ -44,20 +44,20 @@ export interface Round {
 }
 
 /**
- * reserveAndStart reserves what the jobs need, of the first source that has the model, and starts the jobs
+ * reserveAndStart reserves what the jobs need from the first source that has the model, and starts the jobs
  * for which there was enough.
  *
- * The upstream's quota is reserved before the tenant's limits, which are only looked at before: what is
- * reserved of a tenant is for jobs that start, and never keeps another dispatcher from starting one.
+ * The tenant's limits are checked before the upstream's quota is reserved, and reserved after it. Only jobs
+ * that start therefore use up a tenant's limits, and no dispatcher keeps another from starting a job.
  *
  * A crash
- * - after a reservation leaves it for some seconds. The jobs are in the fair queue; other dispatchers are
- *   told `taken` until the lease ends.
- * - after the start leaves a started job to BullMQ. The worker that takes it renews the reservation, or
- *   requeues the job when the lease has ended.
+ * - after a reservation leaves it for some seconds. The jobs are in the fair queue; other dispatchers get the
+ *   answer `taken` until the lease ends.
+ * - after the start leaves a started job to BullMQ. The worker that takes it renews the reservation, or puts
+ *   the job back when the lease has ended.
  *
- * Two dispatchers with the same job: only one of them gets the reservation, and the fair queue starts no job
- * twice.
+ * When two dispatchers have the same job, only one of them gets the reservation, and the fair queue starts no
+ * job twice.
  */
 export async function reserveAndStart(jobs: readonly NextJob[], options: ReserveOptions): Promise<Round> {
   const { model, fairQueue, sources } = options;
@@ -72,13 +72,15 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
     most: options.most ?? jobs.length,
   });
   const { answers, untilMs, wait, onlyLarge } = reply;
-  const reserved = tenants.allowed.filter((_, i) => typeof answers[i] === 'number');
-  const costs = new Map(tenants.allowed.map((job, i) => [job, reply.costs[i] ?? 0]));
+  const costs = new Map(tenants.allowed.map((job, i) => [job, reply.costs[i]]));
+  const tokens = new Map(tenants.allowed.map((job, i) => [job, answers[i]]));
+  const reserved = tenants.allowed.filter((job) => typeof tokens.get(job) === 'number');
   const { admitted, giveBack } = await tenants.admit(reserved);
   const starts = await fairQueue.start(
     admitted.map((job) => ({
       ...{ id: job.id, tenant: job.tenant, reservedModel: source.name },
-      cost: costs.get(job) ?? 0,
+      cost: costs.get(job),
+      reservedTokens: Number(tokens.get(job)),
     })),
   );
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
@@ -87,7 +89,7 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
   return { source, started: started.size, paused: await tenants.pause(started), wait, onlyLarge };
 }
 
-/** The last source when none has the model: some job has to find out whether the model is back. */
+/** Returns the last source when no source has the model: one job must find out whether the model is back. */
 async function firstAvailable(sources: readonly Source[]): Promise<Source> {
   for (const [i, source] of sources.entries()) {
     if (i === sources.length - 1 || !(await source.quota.isGone())) return source;
@@ -96,14 +98,15 @@ async function firstAvailable(sources: readonly Source[]): Promise<Source> {
 }
 
 interface TenantRound {
-  /** Jobs that the limits of their tenants would let through. */
+  /** Jobs that the limits of their tenants allow. */
   allowed: NextJob[];
-  /** Reserves for jobs that have a quota. */
+  /** Reserves the tenants' limits for jobs that have a quota. */
   admit(
     jobs: readonly NextJob[],
   ): Promise<{ admitted: NextJob[]; giveBack(ids: readonly string[]): Promise<void> }>;
   /**
-   * Pauses the tenants whose limits let no further job through, after these were started. @returns how many.
+   * Pauses the tenants whose limits allow no further job after the started ones.
+   * @returns how many were paused.
    */
   pause(started: ReadonlySet<NextJob>): Promise<number>;
 }
@@ -138,7 +141,7 @@ async function reserveOfTenants(
     const reservations = [];
     const refused = new Set<NextJob>();
     for (const tenant of new Set(some.filter((job) => tenantJobs.has(job)).map((job) => job.tenant))) {
-      // Before the limits are read, so that no end of a job is missed from here on.
+      // This comes before the limits are read, so that no job's end is missed from here on.
       looked.add(tenant);
       ownPausedTenants.add(tenant);
       const own = some.filter((job) => job.tenant === tenant);
@@ -170,7 +173,7 @@ async function reserveOfTenants(
       let count = 0;
       for (const tenant of looked) {
         const pause = pauses.get(tenant);
-        // No pause while a job that its limits allow has not started: the tenant waits for the quota, like
+        // A tenant is not paused while one of its allowed jobs has not started: it waits for the quota, like
         // all others.
         if (pause === undefined || allowed.some((job) => job.tenant === tenant && !started.has(job))) {
           ownPausedTenants.delete(tenant);
@@ -178,7 +181,7 @@ async function reserveOfTenants(
         }
         count += 1;
         await fairQueue.pauseTenant(tenant, pause.untilMs, pause.reason);
-        // One of its jobs has ended since.
+        // The tenant is resumed at once if one of its jobs has ended since.
         if (!ownPausedTenants.has(tenant)) await fairQueue.resumeTenant(tenant);
       }
       return count;
@@ -186,7 +189,7 @@ async function reserveOfTenants(
   };
 }
 
-/** A job of another BullMQ client is estimated from the length of its data. */
+/** The input of another BullMQ client's job is estimated from the length of its data. */
 function needOf(model: string, { id, tenant, options, dataBytes, tag, weight }: NextJob): Need {
   return {
     id: quotaJobId(model, id),

@@ -6,15 +6,15 @@ import type { UsageStore } from '../../src/usage/store.ts';
 import { formatUsd, NANO_PER_DOLLAR } from '../../src/usage/usd.ts';
 import { nextUtcDay, utcDay } from '../../src/usage/utc-day.ts';
 
-/** TenantJob is a job that may be started, and what it is expected to use. */
+/** TenantJob is a job that may start, and its expected usage. */
 export interface TenantJob {
   id: string;
   expected: ExpectedUsage;
 }
 
 /**
- * TenantPause says why a tenant's jobs have to wait: in words, or SLOTS_TAKEN; and when to look again, in
- * Unix milliseconds.
+ * TenantPause says why a tenant's jobs have to wait: a sentence, or SLOTS_TAKEN. `untilMs` is when to check
+ * again, in Unix milliseconds.
  */
 export interface TenantPause {
   reason: string;
@@ -27,19 +27,19 @@ export interface TenantReservation {
   count: number;
   /** Why the next job may not be started; undefined: there is none. */
   pause: TenantPause | undefined;
-  /**
-   * Gives back what was reserved for jobs that are not started. What another dispatcher has reserved stays.
-   */
+  /** Gives back what was reserved for jobs that are not started. Reservations of other dispatchers stay. */
   giveBack(ids: readonly string[]): Promise<void>;
 }
 
-/** TenantLimits are the configured limits of tenants, which hold beside the quotas of upstream models. */
+/**
+ * TenantLimits are the configured limits of tenants. They apply in addition to the quotas of upstream models.
+ */
 export interface TenantLimits {
   isLimited(tenant: string): boolean;
   /**
    * Reserves what jobs of one tenant need of its limits, in their order, up to the first for which there is
    * not enough. @param options.dry reserves nothing, and returns what would be reserved. It may use the
-   * spending as the last reservation read it. At worst it then returns too much.
+   * spending that the last reservation read, so it may return too much.
    */
   reserve(
     tenant: string,
@@ -49,7 +49,7 @@ export interface TenantLimits {
 }
 
 const LOOK_AGAIN_MS = 1000;
-/** Budget becomes free when jobs have cost less than expected, and at midnight UTC. */
+/** Budget is freed when jobs cost less than expected, and at midnight UTC. */
 const LOOK_AT_BUDGET_MS = 5000;
 
 export interface TenantLimitsOptions {
@@ -69,7 +69,7 @@ export function createTenantLimits({
   isSimulated,
 }: TenantLimitsOptions): TenantLimits {
   const limitsOf = (tenant: string) => (Object.hasOwn(tenants, tenant) ? tenants[tenant] : undefined);
-  /** What each tenant had spent by the last reservation, in nano-dollars. */
+  /** What each tenant had spent at the last reservation, in nano-dollars. */
   const lastSpent = new Map<string, { day: string; nano: number }>();
 
   const spentNano = async (tenant: string, dry: boolean): Promise<number> => {
@@ -81,14 +81,14 @@ export function createTenantLimits({
     return nano;
   };
 
-  /** Costs of the jobs up to the first without a known price. */
+  /** Returns the costs of the jobs up to the first without a known price. */
   const costsOf = (jobs: readonly TenantJob[]): { id: string; costNano: number }[] => {
     const costs = jobs.map(({ expected }) => prices.expectedCostOf(expected));
     const known = costs.includes(null) ? costs.indexOf(null) : costs.length;
     return jobs.slice(0, known).map(({ id }, i) => ({ id, costNano: costs[i] ?? 0 }));
   };
 
-  /** How many of the jobs with a slot are within the budget. */
+  /** Returns how many of the jobs with a slot are within the budget. */
   const countWithin = async (
     budgetUsd: number,
     jobs: readonly { costNano: number }[],

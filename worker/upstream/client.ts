@@ -1,17 +1,17 @@
 import OpenAI, { APIError } from 'openai';
 import { Agent, type Response } from 'undici';
 import { createPace, type Pace } from '../../src/async/pace.ts';
-import { createSemaphore, type Semaphore } from '../../src/async/semaphore.ts';
-import { isFailure, RetryableError } from '../../src/errors/failure.ts';
+import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
+import { isFailure } from '../../src/errors/failure.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
-import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
+import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { createEndingCalls } from './ending.ts';
 import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
-import { baseOf, fetchThrough, isSimulated } from './fetch.ts';
+import { baseOf, fetchThrough, isSimulated, maskOf, textOf } from './fetch.ts';
 import { parsed } from './refusal-body.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import { bodyOf } from './server-sent-events.ts';
@@ -50,7 +50,7 @@ export interface Upstream {
   /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
   readonly lostMs: number;
   /** Limits how many create requests are under way in this process. Each takes one slot. */
-  readonly slots: Pick<Semaphore, 'acquire' | 'release'>;
+  readonly slots: SharedSlots;
   /** Limits how often this process looks responses up. */
   readonly pace: Pace;
   close(): Promise<void>;
@@ -68,8 +68,12 @@ export interface UpstreamOptions {
   /** undefined: OpenAI. */
   baseUrl: string | undefined;
   patience?: Partial<Patience>;
+  /** The largest answer, in bytes. Default 64 MiB. */
+  largestAnswerBytes?: number;
   /** Creates that may be under way at once. Each is uncertain if the process is killed. Default 8. */
   createsAtOnce?: number;
+  /** The models that share these creates. Default: one model. */
+  models?: readonly string[];
 }
 
 const DEFAULT_PATIENCE: Patience = {
@@ -85,6 +89,8 @@ const DEFAULT_PATIENCE: Patience = {
  */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
+/** An answer is kept as one value in Redis, and read as one text. The largest that models write is about 1 MB. */
+const LARGEST_ANSWER_BYTES = 64 * 1024 ** 2;
 /**
  * How many create requests may be under way. When the process is killed, all of them are uncertain. Without a
  * limit that could be hundreds: a burst of jobs would send all its creates together, and each would take as
@@ -101,6 +107,10 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   // says, and the SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits
   // are the attempt's, not the agent's.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  const reading = {
+    largestBytes: options.largestAnswerBytes ?? LARGEST_ANSWER_BYTES,
+    masked: maskOf(apiKey),
+  };
   const client = new OpenAI({
     apiKey: apiKey ?? 'none',
     ...baseOf(baseUrl),
@@ -108,7 +118,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     maxRetries: 0,
     // The SDK's own log is off. It would print what the upstream sent, and only our logger removes secrets.
     logLevel: 'off',
-    fetch: fetchThrough(agent),
+    fetch: fetchThrough(agent, reading),
   });
 
   const yieldWhenBusy = createYieldWhenBusy(BUSY_MS);
@@ -128,7 +138,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
       })
       .asResponse();
     const said = { limits: advertisedLimitsOf(reply.headers), simulated: note(reply) };
-    const body = await bodyOf(asUndici(reply), connection.signal);
+    const body = await bodyOf(asUndici(reply), connection.signal, reading);
     if (body.kind === 'json') {
       const contentType = reply.headers.get('content-type') ?? '';
       return { kind: 'body', ...said, body: body.text, contentType };
@@ -142,9 +152,9 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     };
   };
   const create = createCreateCall(send, patience);
-  const ending = createEndingCalls(client.responses);
+  const ending = createEndingCalls(client.responses, (reply) => textOf(asUndici(reply), reading));
 
-  const slots = createSemaphore(options.createsAtOnce ?? CREATES_AT_ONCE);
+  const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
   const pace = createPace(POLLS_PER_SECOND);
   const withHeaders = (headers: UpstreamHeaders): Upstream => ({
     withHeaders,
@@ -161,7 +171,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     },
 
     async retrieve(id, signal) {
-      const response: unknown = await judged(() =>
+      return judged(() =>
         withConnection(signal, patience.answerMs, async (connection) => {
           const reply = await client.responses
             .retrieve(id, {}, { signal: connection.signal, headers })
@@ -169,19 +179,14 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           note(reply);
           // The response is parsed here. The SDK would add `output_text`, which is the whole answer again,
           // and would throw for a response without output.
-          const body = await reply.text();
-          const value = parsed(body);
-          if (isUpstreamResponse(value)) return value;
+          const body = await textOf(asUndici(reply), reading);
+          const response = upstreamResponseFrom(parsed(body));
+          if (response !== undefined) return response;
           throw (
             refusalInAnswer(body, reply.headers.get('content-type') ?? '') ??
             new SyntaxError(body.slice(0, 100))
           );
         }),
-      );
-      if (isUpstreamResponse(response)) return response;
-      throw new RetryableError(
-        'upstream_error',
-        `The upstream answered a lookup of ${id} with something else`,
       );
     },
 
@@ -192,7 +197,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           const reply = await client.responses
             .retrieve(id, query, { signal: connection.signal, headers })
             .asResponse();
-          const body = await bodyOf(asUndici(reply), connection.signal);
+          const body = await bodyOf(asUndici(reply), connection.signal, reading);
           const events =
             body.kind === 'json'
               ? eventOf(JSON.parse(body.text))
@@ -212,7 +217,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           withConnection(signal, patience.answerMs, async (connection) => {
             const reply = await client.models.list({ signal: connection.signal }).asResponse();
             note(reply);
-            return listedFrom(await reply.json());
+            return listedFrom(JSON.parse(await textOf(asUndici(reply), reading)));
           }),
         );
       } catch (error: unknown) {
@@ -266,7 +271,8 @@ function errorIn({ headers }: globalThis.Response): (envelope: object) => Error 
  * ended, it becomes the one event that says so.
  */
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
-  if (isUpstreamResponse(body) && hasEnded(body)) yield { type: `response.${body.status}`, response: body };
+  const response = upstreamResponseFrom(body);
+  if (response !== undefined && hasEnded(response)) yield { type: `response.${response.status}`, response };
 }
 
 /** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */

@@ -1,11 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { failureFromResponseError, RetryableError } from '../../src/errors/failure.ts';
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
-import { isUpstreamResponse, outputOf, type UpstreamResponse } from '../../src/responses/response.ts';
+import { outputOf, type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
+  AnswerTooLargeError,
   mayHaveBought,
   PurchaseUncertainError,
   refusalInAnswer,
@@ -14,7 +14,7 @@ import {
   retryableFrom,
 } from './errors.ts';
 import { parsed } from './refusal-body.ts';
-import { hasEnded, type RunningResponse, type StreamEvent } from './running-response.ts';
+import { hasEnded, type RunningResponse, type StreamEvent, unnamedId } from './running-response.ts';
 import { endOf } from './stream-events.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
@@ -176,6 +176,7 @@ async function post(
     return { ...running, limits: reply.limits, simulated: reply.simulated };
   } catch (error: unknown) {
     end();
+    if (error instanceof AnswerTooLargeError) return boughtButTooLarge(error);
     if (late) {
       capabilities.answered(undefined);
       throw new PurchaseUncertainError(tooLate(answerMs, error));
@@ -188,6 +189,20 @@ async function post(
     clearTimeout(graceTimer);
     signal.removeEventListener('abort', endSoon);
   }
+}
+
+/** What was bought, and is booked before it fails. Nothing of it runs on: its answer was on the way. */
+function boughtButTooLarge(error: AnswerTooLargeError): RunningResponse {
+  const { responseId } = error;
+  return {
+    response: { ...withId(responseId === undefined ? {} : { id: responseId }), status: 'in_progress' },
+    ...{ background: false, streamed: true, simulated: false, events: failing(error) },
+  };
+}
+
+// biome-ignore lint/correctness/useYield: it fails before its first event.
+async function* failing(error: Error): AsyncGenerator<StreamEvent> {
+  throw error;
 }
 
 function tooLate(answerMs: number, cause: unknown): RetryableError {
@@ -207,8 +222,8 @@ function fromBody(
   { body, contentType }: { body: string; contentType: string },
   asked: Mode & { upstreamModel: string },
 ): Bought {
-  const value = parsed(body);
-  if (!isUpstreamResponse(value)) {
+  const value = upstreamResponseFrom(parsed(body));
+  if (value === undefined) {
     throw (
       refusalInAnswer(body, contentType, asked.upstreamModel) ??
       new RetryableError('upstream_error', 'The upstream answered 200 with something that is no response')
@@ -237,7 +252,7 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
       await events.return(undefined);
       return { response: withId(ended), background: ended.background === true, streamed: true };
     }
-    if (isUpstreamResponse(named) && value.response !== undefined) {
+    if (value.response !== undefined) {
       // The type of the event says that the response begins.
       const response = hasEnded(named) ? { ...named, status: 'in_progress' } : named;
       return { response, background: response.background === true, streamed: true, events };
@@ -261,7 +276,7 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
 function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
   const { id } = response;
   if (typeof id === 'string' && id !== '') return { ...response, id };
-  return { ...response, id: `resp_unnamed_${randomUUID().replaceAll('-', '')}` };
+  return { ...response, id: unnamedId() };
 }
 
 async function* beginningWith(

@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { isFailure } from '../../src/errors/failure.ts';
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
-import { isUpstreamResponse, type UpstreamResponse } from '../../src/responses/response.ts';
+import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { failureFromSdk, judged } from './errors.ts';
 import { withConnection } from './event-stream.ts';
+import { parsed } from './refusal-body.ts';
 
 const CONNECTIONS = 16;
 const KEPT_ALIVE_MS = 60_000;
@@ -26,27 +27,31 @@ interface CallOptions {
   fetchOptions: object;
 }
 
-/** SdkCalls are the calls of OpenAI's SDK. */
-interface SdkCalls {
-  cancel(id: string, options: CallOptions): PromiseLike<unknown>;
-  delete(id: string, options: CallOptions): PromiseLike<unknown>;
+interface SdkReply {
+  asResponse(): Promise<Response>;
 }
 
-export function createEndingCalls(sdk: SdkCalls): EndingCalls {
+/** SdkCalls are the calls of OpenAI's SDK. */
+interface SdkCalls {
+  cancel(id: string, options: CallOptions): SdkReply;
+  delete(id: string, options: CallOptions): SdkReply;
+}
+
+/** @param textOf reads a reply. */
+export function createEndingCalls(sdk: SdkCalls, textOf: (reply: Response) => Promise<string>): EndingCalls {
   // A small pool: streams hold the other connections, and each of a hundred cancels would open one more.
   const agent = new Agent({ connections: CONNECTIONS, keepAliveTimeout: KEPT_ALIVE_MS });
   const fetchOptions = { dispatcher: agent } as object;
-  const call = (name: keyof SdkCalls, id: string, headers: UpstreamHeaders): Promise<unknown> =>
+  const call = (name: keyof SdkCalls, id: string, headers: UpstreamHeaders): Promise<string> =>
     withConnection(undefined, ANSWER_MS, async ({ signal }) =>
-      sdk[name](id, { signal, headers, fetchOptions }),
+      textOf(await sdk[name](id, { signal, headers, fetchOptions }).asResponse()),
     );
 
   return {
     async cancel(id, headers) {
       for (let tries = 1; ; tries += 1) {
         try {
-          const response: unknown = await call('cancel', id, headers);
-          return isUpstreamResponse(response) ? response : null;
+          return upstreamResponseFrom(parsed(await call('cancel', id, headers))) ?? null;
         } catch (error: unknown) {
           // The response has ended or was deleted meanwhile, so there is nothing left to stop.
           if (failureFromSdk(error)?.retryable !== true || tries === CANCEL_TRIES) return null;

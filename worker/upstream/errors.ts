@@ -5,6 +5,7 @@ import {
   isFailure,
   RetryableError,
   statusIn,
+  TerminalError,
 } from '../../src/errors/failure.ts';
 import { retryAfterMs } from '../../src/errors/retry-after.ts';
 import { errorIn, isPage, parsed, type RefusalBody, refusalBodyFrom } from './refusal-body.ts';
@@ -25,6 +26,21 @@ export class PurchaseUncertainError extends Error {
 /** NothingSentError: a call failed before a server could read the first byte of its request. */
 export class NothingSentError extends Error {
   override readonly name = 'NothingSentError';
+}
+
+/**
+ * AnswerTooLargeError says that the upstream's answer is larger than `largestBytes`. The answer was paid for.
+ */
+export class AnswerTooLargeError extends TerminalError {
+  /** The id of the response, as far as the beginning of the answer has it; undefined: it has none. */
+  readonly responseId: string | undefined;
+  constructor(largestBytes: number, beginning: string) {
+    super(
+      'answer_too_large',
+      `The answer is larger than ${largestBytes / 1024 ** 2} MB, the most that o3-queue takes; it was paid for`,
+    );
+    this.responseId = /"id"\s*:\s*"(resp_[\w-]+)"/.exec(beginning)?.[1];
+  }
 }
 
 /**

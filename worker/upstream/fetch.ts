@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { type Agent, type Dispatcher, Headers, Response, fetch as undiciFetch } from 'undici';
-import { NothingSentError } from './errors.ts';
+import { AnswerTooLargeError, NothingSentError } from './errors.ts';
 import { refusalBodyFrom } from './refusal-body.ts';
 
 /**
@@ -27,7 +27,7 @@ export function baseOf(baseUrl: string | undefined): {
  * It says of an error whether a server may have read the request. It follows no redirect, which would make a GET of
  * a create. It puts each refusal into OpenAI's envelope: the SDK would keep nothing of another body.
  */
-export function fetchThrough(agent: Agent): typeof globalThis.fetch {
+export function fetchThrough(agent: Agent, { masked }: Pick<Reading, 'masked'>): typeof globalThis.fetch {
   let hasAnswered = false;
   const fetch = async (url: string, { dispatcher = agent, ...init }: { dispatcher?: Dispatcher }) => {
     const progress: Progress = { isSent: false, status: undefined };
@@ -38,12 +38,12 @@ export function fetchThrough(agent: Agent): typeof globalThis.fetch {
         dispatcher: watched(dispatcher, progress),
       });
       hasAnswered = true;
-      if (!reply.ok) return await enveloped(reply);
+      if (!reply.ok) return await enveloped(reply, masked);
       return reply;
     } catch (error: unknown) {
       // undici makes an error of this status, as browsers do.
       if (progress.status === 407)
-        return await enveloped(new Response('The proxy wants credentials', { status: 407 }));
+        return await enveloped(new Response('The proxy wants credentials', { status: 407 }), masked);
       if (!(error instanceof Error) || error.name === 'AbortError') throw error;
       if (!progress.isSent) throw new NothingSentError(error.message, { cause: error.cause ?? error });
       if (!hasAnswered && url.startsWith('http:') && (await speaksTls(new URL(url)))) {
@@ -112,11 +112,92 @@ export function isSimulated({ headers }: { headers: Pick<Headers, 'get'> }): boo
   return headers.get('o3q-simulated') === 'true';
 }
 
-async function enveloped(reply: Response): Promise<Response> {
-  const body = await reply.text().catch(() => '');
+async function enveloped(reply: Response, masked: Reading['masked']): Promise<Response> {
+  const body = masked(await beginningOf(reply, LARGEST_REFUSAL_BYTES).catch(() => ''));
   const headers = new Headers(reply.headers);
   for (const name of ['content-length', 'content-encoding']) headers.delete(name);
   const error = refusalBodyFrom(body, headers.get('content-type') ?? '');
   headers.set('content-type', 'application/json');
   return new Response(JSON.stringify({ error }), { status: reply.status, headers });
+}
+
+/** Reading says how the replies of the upstream are read. */
+export interface Reading {
+  /**
+   * The largest answer that is read, in bytes after decompression. A stream may have `STREAM_FACTOR` times as
+   * many in all, but no more than this in one event.
+   */
+  largestBytes: number;
+  /** Takes the upstream's API key out of a text, which some servers repeat in their refusals. */
+  masked(text: string): string;
+}
+
+/**
+ * A stream repeats its answer: in deltas of a few characters with 200 bytes around each, in the events that end
+ * a part and an item, and in the final response.
+ */
+export const STREAM_FACTOR = 4;
+/** A refusal is quoted with its first 1000 characters. A page has its words further down. */
+const LARGEST_REFUSAL_BYTES = 256 * 1024;
+const BEGINNING_CHARACTERS = 1000;
+/** Shorter values are placeholders, such as `ollama` or `lm-studio`, which an answer may mention. */
+const SHORTEST_KEY = 16;
+
+/** maskOf returns a function that takes an API key out of a text, also where JSON or a URL has escaped it. */
+export function maskOf(apiKey: string | undefined): (text: string) => string {
+  if (apiKey === undefined || apiKey.length < SHORTEST_KEY) return (text) => text;
+  const inJson = JSON.stringify(apiKey).slice(1, -1);
+  const forms = new Set([apiKey, inJson, inJson.replaceAll('/', '\\/'), encodeURIComponent(apiKey)]);
+  return (text) => {
+    let masked = text;
+    for (const form of forms) if (masked.includes(form)) masked = masked.replaceAll(form, '[API key]');
+    return masked;
+  };
+}
+
+/**
+ * textPieces decodes a reply's UTF-8, without a byte order mark. Decompression goes on only as pieces are read,
+ * so that a small reply that unpacks to gigabytes is ended at the limit.
+ *
+ * @param signal of the connection: a body that ends because it aborts ends without an error.
+ * @throws {AnswerTooLargeError}
+ */
+export async function* textPieces(
+  reply: Response,
+  signal: AbortSignal | undefined,
+  mostBytes: number,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let bytes = 0;
+  let beginning = '';
+  try {
+    for await (const piece of reply.body ?? []) {
+      bytes += (piece as Uint8Array).byteLength;
+      if (bytes > mostBytes) throw new AnswerTooLargeError(mostBytes, beginning);
+      const text = decoder.decode(piece as Uint8Array, { stream: true });
+      if (beginning.length < BEGINNING_CHARACTERS) beginning += text.slice(0, BEGINNING_CHARACTERS);
+      yield text;
+    }
+    yield decoder.decode();
+  } catch (error: unknown) {
+    if (error instanceof AnswerTooLargeError || !signal?.aborted) throw error;
+  }
+}
+
+/** textOf reads a whole reply. @throws {AnswerTooLargeError} */
+export async function textOf(reply: Response, { largestBytes, masked }: Reading): Promise<string> {
+  const pieces: string[] = [];
+  for await (const piece of textPieces(reply, undefined, largestBytes)) pieces.push(piece);
+  return masked(pieces.join(''));
+}
+
+/** Reads a reply up to a limit, and leaves the rest. */
+async function beginningOf(reply: Response, mostBytes: number): Promise<string> {
+  const pieces: string[] = [];
+  try {
+    for await (const piece of textPieces(reply, undefined, mostBytes)) pieces.push(piece);
+  } catch (error: unknown) {
+    if (!(error instanceof AnswerTooLargeError)) throw error;
+  }
+  return pieces.join('');
 }

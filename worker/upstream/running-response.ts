@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';
@@ -33,11 +34,32 @@ export interface RunningResponse {
   events?: AsyncGenerator<StreamEvent>;
 }
 
+const UNNAMED = 'resp_unnamed_';
+
+/** unnamedId returns an id for a response that the upstream gave none. It cannot be looked up. */
+export function unnamedId(): string {
+  return `${UNNAMED}${randomUUID().replaceAll('-', '')}`;
+}
+
+/** isUnnamed says whether the upstream has given the response no id. */
+export function isUnnamed({ id }: UpstreamResponse): boolean {
+  return id.startsWith(UNNAMED);
+}
+const FINAL: ReadonlySet<string> = new Set(['completed', 'failed', 'incomplete', 'cancelled']);
+const RUNNING: ReadonlySet<string> = new Set(['queued', 'in_progress']);
+
 /**
  * hasEnded says whether a response has its final status. A server without background mode may leave the
- * status out: then a response with an output or an error has ended.
+ * status out: then a response with an output or an error has ended. With a status that OpenAI does not have, only
+ * a response with an error has ended.
  */
-export function hasEnded({ status, output, error }: UpstreamResponse): boolean {
-  if (typeof status !== 'string') return (Array.isArray(output) && output.length > 0) || isFields(error);
-  return status === 'completed' || status === 'failed' || status === 'incomplete' || status === 'cancelled';
+export function hasEnded(response: UpstreamResponse): boolean {
+  const { status, output, error } = response;
+  if (status === undefined) return (Array.isArray(output) && output.length > 0) || isFields(error);
+  return FINAL.has(status) || (hasUnknownStatus(response) && isFields(error));
+}
+
+/** hasUnknownStatus says whether a response has a status that OpenAI does not have. */
+export function hasUnknownStatus({ status }: UpstreamResponse): boolean {
+  return status !== undefined && !FINAL.has(status) && !RUNNING.has(status);
 }

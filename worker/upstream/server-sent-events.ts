@@ -1,4 +1,6 @@
 import type { Response } from 'undici';
+import { AnswerTooLargeError } from './errors.ts';
+import { type Reading, STREAM_FACTOR, textPieces } from './fetch.ts';
 
 /**
  * SseMessage is one message of an event stream. A message without data is a comment: it only shows that the
@@ -26,35 +28,30 @@ const LONGEST_BEGINNING = 6;
  * `text/plain` or `application/json`, and some servers answer JSON although a stream was asked for.
  *
  * @param signal of the connection: a body that ends because it aborts ends without an error.
+ * @throws {AnswerTooLargeError} here, or while the messages are read.
  */
-export async function bodyOf(reply: Response, signal: AbortSignal): Promise<ReplyBody> {
+export async function bodyOf(reply: Response, signal: AbortSignal, reading: Reading): Promise<ReplyBody> {
   const isDeclared = reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
-  const pieces = textPieces(reply, signal);
+  const { largestBytes, masked } = reading;
+  const pieces = textPieces(reply, signal, largestBytes * STREAM_FACTOR);
   let text = '';
   for (;;) {
-    const beginning = text.trimStart();
-    if (isDeclared ? beginning !== '' : beginning.length >= LONGEST_BEGINNING) break;
+    if (isDeclared ? text !== '' : text.length >= LONGEST_BEGINNING) break;
     const { done, value } = await pieces.next();
     if (done) break;
-    text += value;
+    // Some servers send spaces while the model thinks. They are dropped as they come.
+    text = (text + value).trimStart();
   }
-  const beginning = text.trimStart();
-  const isJson = isDeclared ? /^[{[<]/.test(beginning) : !FIRST_LINE.test(beginning);
-  if (!isJson) return { kind: 'events', messages: messagesIn(text, pieces) };
+  const isJson = isDeclared ? /^[{[<]/.test(text) : !FIRST_LINE.test(text);
+  if (!isJson) return { kind: 'events', messages: messagesIn(text, pieces, reading) };
   const all = [text];
-  for await (const piece of pieces) all.push(piece);
-  return { kind: 'json', text: all.join('') };
-}
-
-/** Decodes UTF-8, without a byte order mark. */
-async function* textPieces(reply: Response, signal: AbortSignal): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  try {
-    for await (const piece of reply.body ?? []) yield decoder.decode(piece as Uint8Array, { stream: true });
-    yield decoder.decode();
-  } catch (error: unknown) {
-    if (!signal.aborted) throw error;
+  let characters = text.length;
+  for await (const piece of pieces) {
+    characters += piece.length;
+    if (characters > largestBytes) throw new AnswerTooLargeError(largestBytes, text);
+    all.push(piece);
   }
+  return { kind: 'json', text: masked(all.join('')) };
 }
 
 /**
@@ -63,15 +60,22 @@ async function* textPieces(reply: Response, signal: AbortSignal): AsyncGenerator
  * without a line end is kept until the rest of its line arrives: an answer of 8 MB is one line, in hundreds
  * of pieces.
  */
-async function* messagesIn(beginning: string, pieces: AsyncGenerator<string>): AsyncGenerator<SseMessage> {
+async function* messagesIn(
+  beginning: string,
+  pieces: AsyncGenerator<string>,
+  { largestBytes, masked }: Reading,
+): AsyncGenerator<SseMessage> {
   let unfinished: string[] = [];
+  /** Characters of the message that is being read. */
+  let characters = 0;
   let isAfterReturn = false;
   let name: string | undefined;
   let data: string[] = [];
   const take = (): SseMessage => {
-    const message = { name, data: data.length === 1 ? data[0] : data.join('\n') };
+    const message = { name, data: masked(data.length === 1 ? (data[0] ?? '') : data.join('\n')) };
     name = undefined;
     data = [];
+    characters = 0;
     return message;
   };
   for await (const piece of after(beginning, pieces)) {
@@ -80,6 +84,8 @@ async function* messagesIn(beginning: string, pieces: AsyncGenerator<string>): A
     isAfterReturn = piece.endsWith('\r');
     if (text.includes('\r')) text = text.replaceAll(/\r\n?/g, '\n');
     unfinished.push(text);
+    characters += text.length;
+    if (characters > largestBytes) throw new AnswerTooLargeError(largestBytes, unfinished[0] ?? '');
     if (!text.includes('\n')) continue;
     const lines: string[] = unfinished.join('').split('\n');
     unfinished = [lines.pop() ?? ''];

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../src/job/exact-json.ts';
-import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { type UpstreamResponse, wellTyped } from '../../src/responses/response.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
 import type { SseMessage } from './server-sent-events.ts';
 
@@ -53,6 +53,9 @@ export async function* streamEvents(
 /** The fields that say to which part of the answer an event belongs. They are dropped if they are invalid. */
 const PLACES = ['output_index', 'content_index', 'summary_index', 'sequence_number'] as const;
 
+/** The fields of an error event that are read as text. */
+const WORDS = ['code', 'message'] as const;
+
 function eventFrom(
   name: string | undefined,
   data: string | undefined,
@@ -67,9 +70,15 @@ function eventFrom(
   if (isJsonObject(error) && !type.startsWith('response.')) throw errorOf(error);
   const event = value as StreamEvent;
   event.type = type;
+  for (const field of type === 'error' ? WORDS : []) {
+    if (typeof value[field] === 'object') delete event[field];
+    else if (field in event) event[field] = String(value[field]);
+  }
   for (const place of PLACES) if (place in event && !Number.isSafeInteger(event[place])) delete event[place];
   if ('item_id' in event && typeof event.item_id !== 'string') delete event.item_id;
-  if ('response' in event && !isJsonObject(event.response)) delete event.response;
+  const { response } = value;
+  if (isJsonObject(response)) event.response = wellTyped(response) as UpstreamResponse;
+  else delete event.response;
   return event;
 }
 
@@ -113,7 +122,7 @@ function statusOf({ status, incomplete_details: details }: UpstreamResponse, mea
 }
 
 function unwrapped({ type: _type, sequence_number: _number, ...fields }: StreamEvent): UpstreamResponse {
-  return fields as unknown as UpstreamResponse;
+  return wellTyped(fields) as UpstreamResponse;
 }
 
 function withoutNulls(response: UpstreamResponse): Partial<UpstreamResponse> {

@@ -30,11 +30,16 @@ const sums = {
     .min(0)
     .nullable()
     .describe(
-      'The cost of the responses whose usage and price are known; null: there are no such responses.',
+      'The cost of the responses with a price and a usage, known or estimated; null: there are no such responses.',
     ),
   unpriced_requests: count.describe(
-    'Responses whose usage or price is unknown, such as cancelled ones. The cost does not include them.',
+    'Responses that failed, and those without a known price. The cost does not include them.',
   ),
+  estimated_requests: count.describe(
+    'Responses whose usage is estimated, such as cancelled ones: the upstream did not report it. What was ' +
+      'reserved for the response, or streamed, counts in all sums, until the upstream says what was used.',
+  ),
+  estimated_usd: z.number().min(0).describe('The part of `cost_usd` that is estimated.'),
 };
 
 const report = z
@@ -62,6 +67,8 @@ const used = {
   reasoning_tokens: 832,
   cost_usd: 0.00677,
   unpriced_requests: 0,
+  estimated_requests: 0,
+  estimated_usd: 0,
 };
 
 export const getUsage: Operation = {

@@ -13,7 +13,7 @@ const wholeNumber = z
   .regex(/^\d{1,15}$/, 'expected a whole number')
   .transform(Number);
 
-/** queueHeaders are the options of the queue: the body is OpenAI's and has no room for them. */
+/** queueHeaders are options for the queue. They are headers because OpenAI's body has no fields for them. */
 export const queueHeaders = z.object({
   'idempotency-key': z
     .string()
@@ -43,7 +43,7 @@ export const queueHeaders = z.object({
   ...Object.fromEntries(
     UPSTREAM_HEADER_NAMES.map((name) => [
       name,
-      z.string().optional().describe('Is handed on to the upstream at every call about this response.'),
+      z.string().optional().describe('Is passed to the upstream with every call about this response.'),
     ]),
   ),
 });
@@ -57,8 +57,9 @@ export function bodyFrom(body: unknown): Record<string, unknown> {
 }
 
 /**
- * jobRequestFrom turns a body of the Responses API into a job request, without changing the body. Where
- * `previous_response_id` names a response of this queue, the upstream gets its own id of that response.
+ * jobRequestFrom turns a body of the Responses API into a job request, and leaves the body unchanged. When
+ * `previous_response_id` names a response of this queue, the job request also gets the upstream's own id of
+ * that response.
  * @throws {QueueError | OpenAiError}
  */
 export async function jobRequestFrom(
@@ -71,7 +72,7 @@ export async function jobRequestFrom(
   const handedOn = upstreamHeadersOf(headers);
   return parseJobRequest({
     request: body,
-    // A foreground response is streamed, because its caller then learns sooner that it has ended.
+    // A foreground response is streamed, because a stream shows its end sooner.
     stream: !isBackground(body) || body['stream'] === true,
     ...(handedOn !== undefined && { upstream_headers: handedOn }),
     ...(previous !== undefined && { previous_upstream_id: previous }),
@@ -81,15 +82,15 @@ export async function jobRequestFrom(
   });
 }
 
-/** @returns undefined when the caller sent none. An empty header is none. */
+/** @returns undefined when the caller sent none. An empty header counts as none. */
 function upstreamHeadersOf(headers: IncomingHttpHeaders): UpstreamHeaders | undefined {
   const sent = UPSTREAM_HEADER_NAMES.flatMap((name) => (headers[name] ? [[name, headers[name]]] : []));
   return sent.length === 0 ? undefined : (Object.fromEntries(sent) as UpstreamHeaders);
 }
 
 /**
- * @returns undefined when the request names no previous response, or one that is not ours, which the upstream
- * may know.
+ * @returns undefined when the request names no previous response, or one that is not ours: the upstream may
+ * know it.
  */
 async function previousUpstreamId(id: unknown, queue: TenantQueue): Promise<string | undefined> {
   const jobId = typeof id === 'string' ? jobIdOf(id) : undefined;

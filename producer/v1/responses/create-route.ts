@@ -13,8 +13,8 @@ import { responseEvents } from './response-stream.ts';
 /**
  * createResponseRoute is `POST /v1/responses`: in the background or in the foreground, streamed or not.
  *
- * @param draining aborts when the producer is about to stop: connections that close then were not closed by
- * their callers.
+ * @param draining aborts when the producer is about to stop. Connections that close after that were not
+ * closed by their callers.
  */
 export function createResponseRoute(headersMs: number, draining: AbortSignal): Route {
   const undelivered = createUndelivered(draining);
@@ -26,10 +26,10 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
       const body = bodyFrom(input);
       const request = await jobRequestFrom(body, headers, queue);
       const { call, ...enqueued } = await enqueueResponse(request, headers, queue, undelivered);
-      /** Whether what is being sent is the whole answer: a stream may end without it. */
+      /** Whether what is being sent is the complete answer. A stream may end without it. */
       let isWhole = body['stream'] !== true;
       let isDelivered = false;
-      /** Whether this producer ended the call without an answer: its caller did not disconnect. */
+      /** Whether this producer ended the call without an answer: then its caller did not disconnect. */
       let isGivenUp = false;
       const sent = (): void => {
         isGivenUp = !isWhole;
@@ -52,7 +52,7 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
       } catch (error: unknown) {
         isGivenUp = true;
         if (!(error instanceof OpenAiError)) throw error;
-        // A refusal is an answer like any other: once it has gone out, no later call gets this job.
+        // A refusal counts as an answer: once it has been sent, no later call gets this job.
         isWhole = true;
         return { status: error.status, headers: error.headers, body: error, sent };
       }
@@ -66,8 +66,8 @@ function onAbort(signal: AbortSignal, action: () => void): void {
 }
 
 /**
- * breakOff ends a call whose connection has closed before the answer was delivered.
- * @param cancelled the job to cancel, unless a retry has taken it or it has ended; undefined: none.
+ * breakOff ends a call whose connection closed before the answer was delivered.
+ * @param cancelled the job to cancel, unless it has ended or a retry has taken it; undefined: none.
  */
 async function breakOff(
   call: UndeliveredCall | undefined,

@@ -12,7 +12,8 @@ import { responseObject } from './response-object.ts';
 
 const LOOK_AGAIN_MS = 1000;
 /**
- * The longest time that a timer can wait. In effect a wait has no limit: it ends when the client disconnects.
+ * The longest time that a timer can wait, in milliseconds. A wait has no real limit: it ends when the client
+ * disconnects.
  */
 const LONG_MS = 2_147_483_647;
 
@@ -24,7 +25,7 @@ export interface ForegroundOptions {
   headersMs: number;
 }
 
-/** foregroundReply holds the connection until the response has ended, for as long as that takes. */
+/** foregroundReply keeps the connection open until the response has ended, with no time limit. */
 export async function foregroundReply(
   id: string,
   { queue, signal, headersMs }: ForegroundOptions,
@@ -40,12 +41,13 @@ export async function foregroundReply(
     await finished;
     yield stringifyExact(responseObject(await inspect()));
   }
-  // JSON may begin with any number of blanks: they keep the connection alive.
+  // JSON may begin with any number of spaces, so spaces keep the connection alive.
   return { status: 200, stream: { contentType: 'application/json', keepAlive: ' ', chunks: late() } };
 }
 
 /**
- * @throws {OpenAiError} with the upstream's own status and words, where the upstream has refused the request.
+ * refuseLikeUpstream throws the upstream's own error if the upstream has refused the request.
+ * @throws {OpenAiError} with the upstream's status and words.
  */
 export function refuseLikeUpstream({ refusal }: JobDetail): void {
   if (refusal?.status === undefined) return;
@@ -58,9 +60,9 @@ export function refuseLikeUpstream({ refusal }: JobDetail): void {
 }
 
 /**
- * withFirstWord waits for the first event of the answer, or for the end, so that a refusal can still be an
- * HTTP error. It waits for `headersMs` at most. @returns all events from the beginning, and whether the first
- * one was the end.
+ * withFirstWord waits up to `headersMs` for the first event of the answer or for the end, so that a refusal
+ * can still become an HTTP error.
+ * @returns all events from the beginning, and whether the first one was the end.
  */
 export async function withFirstWord(
   seen: AsyncGenerator<WatchEvent>,
@@ -97,7 +99,7 @@ async function untilFinished(id: string, queue: TenantQueue, signal: AbortSignal
   for (;;) {
     const job = await throughOutages(() => queue.wait(id, { timeoutMs: LONG_MS, signal }), signal);
     if (isFinishedJob(job)) return job;
-    // The wait ended early because this process stops; it is about to close the connection.
+    // The wait ended early because this process stops. It closes the connection in a moment.
     await sleep(LOOK_AGAIN_MS, undefined, { signal });
   }
 }

@@ -2,7 +2,7 @@ import { OpenAiError } from '../openai-error.ts';
 
 type Item = Record<string, unknown>;
 
-/** The beginnings of OpenAI's item ids, by the item's type. */
+/** The prefixes of OpenAI's item ids, by the item's type. */
 const ID_PREFIXES: Readonly<Record<string, string>> = {
   message: 'msg',
   reasoning: 'rs',
@@ -46,7 +46,7 @@ function limitFrom(text: unknown): number {
   });
 }
 
-/** An item's id follows from the response's id and the item's index, so that it is the same on every page. */
+/** An item's id is made from the response's id and the item's index, so that it is the same on every page. */
 function inputItems(responseId: string, input: unknown): Item[] {
   const given: unknown[] = typeof input === 'string' ? [{ role: 'user', content: input }] : asArray(input);
   return given.filter(isItem).map((item, place) => {

@@ -11,7 +11,7 @@ import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 
-/** lookupRoutes are the routes of an existing response. A response of another tenant is answered with 404. */
+/** lookupRoutes are the routes for an existing response. They answer 404 for a response of another tenant. */
 export const lookupRoutes: Route[] = [
   {
     method: 'get',
@@ -56,8 +56,8 @@ export const lookupRoutes: Route[] = [
 ];
 
 /**
- * cancel answers as OpenAI does, including its contradictions. A response that is being cancelled is reported
- * as cancelled, because nothing can undo the cancel.
+ * cancel answers as OpenAI does, even where OpenAI contradicts itself. A response that is being cancelled is
+ * reported as cancelled, because the cancel cannot be undone.
  * @throws {OpenAiError} for a response that cannot be cancelled.
  */
 async function cancel(found: JobDetail, queue: TenantQueue): Promise<Reply> {

@@ -1,6 +1,6 @@
 /**
- * A response's id follows from its job's id, and the other way round. A job of another BullMQ client may have
- * any id.
+ * A response's id is computed from its job's id, and the job's id from the response's id. A job of another
+ * BullMQ client may have any id.
  */
 const OURS = /^job_([0-9a-f]{32})$/;
 const FROM_OURS = /^resp_([0-9a-f]{32})$/;
@@ -11,7 +11,7 @@ export function responseIdOf(jobId: string): string {
   return ours === undefined ? `resp_x${Buffer.from(jobId).toString('hex')}` : `resp_${ours}`;
 }
 
-/** jobIdOf returns the id of a response's job; undefined: no job can have such a response. */
+/** jobIdOf returns the id of a response's job; undefined: no job has such a response id. */
 export function jobIdOf(responseId: string): string | undefined {
   const ours = FROM_OURS.exec(responseId)?.[1];
   if (ours !== undefined) return `job_${ours}`;

@@ -5,8 +5,8 @@ import { responseIdOf } from './response-id.ts';
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
 
 /**
- * responseObject writes a job as a Response of OpenAI's. It has every key that OpenAI sends, null where there
- * is no value. For a completed job it is the upstream's own object under our id.
+ * responseObject turns a job into a Response of OpenAI's API. It has every key that OpenAI sends, with null
+ * where there is no value. For a completed job it is the upstream's own object under our id.
  */
 export function responseObject({ job, request, refusal, response }: JobDetail): ResponseObject {
   const status = statusOf(job, request);
@@ -21,7 +21,7 @@ export function responseObject({ job, request, refusal, response }: JobDetail): 
   };
 }
 
-/** unansweredObject is the Response with which a stream begins: nothing of the answer is known yet. */
+/** unansweredObject is the Response at the beginning of a stream: nothing of the answer is known yet. */
 export function unansweredObject(
   { job, request }: Pick<JobDetail, 'job' | 'request'>,
   status: 'queued' | 'in_progress',
@@ -34,7 +34,7 @@ export function isBackground({ background }: Record<string, unknown>): boolean {
 }
 
 function statusOf(job: JobDetail['job'], request: Record<string, unknown>): string {
-  // A requested cancel is never undone, and its caller has been told that the response is cancelled.
+  // A requested cancel cannot be undone, and its caller was already told that the response is cancelled.
   if (job.status === 'active' && job.cancelling) return 'cancelled';
   const { responses } = STATUS_TABLE[job.status];
   // OpenAI never shows a foreground response as queued.
@@ -54,7 +54,7 @@ function jobFieldsOf(job: JobDetail['job'], request: Record<string, unknown>) {
 }
 
 function errorOf(error: { code: string; message: string }, refusal: JobDetail['refusal']) {
-  // Some clients read the message only when there is a type.
+  // Some clients read the message only if there is a type.
   const { code, message, type, param } = refusal ?? { ...error, type: null, param: null };
   return { code: code ?? error.code, message, type: type ?? 'server_error', param };
 }

@@ -10,33 +10,33 @@ import { throughOutages } from '../retry-through-outage.ts';
 import { responseIdOf } from './response-id.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
 
-/** Asked is the part of a job with which its stream begins; the rest comes from the events. */
+/** Asked is the part of a job that is known when its stream begins. Everything else comes from the events. */
 export type Asked = Pick<JobDetail, 'job' | 'request'>;
 
 export interface ResponseStreamOptions {
   /** `sequence_number` of the last event that the caller has; -1: none. */
   startingAfter: number;
-  /** Called to learn why the job failed. */
+  /** Used to read why the job failed. */
   queue: TenantQueue;
   /** Aborts when the client has disconnected. */
   signal: AbortSignal;
-  /** Called before the last event of a whole answer is sent; not before an `attempt_failed`. */
+  /** Called before the last event of a complete answer is sent, and not before an `attempt_failed`. */
   onEnd?: () => void;
 }
 
 /**
- * responseEvents writes a job as a stream of the Responses API. A stream tells one attempt, because OpenAI's
- * SDKs put all deltas of a stream together.
+ * responseEvents writes a job as a stream of the Responses API. A stream contains the answer of only one
+ * attempt, because OpenAI's SDKs join all deltas of a stream.
  *
- * When an attempt fails after the stream has told a part of its answer, the stream ends with an `error`
- * event, `attempt_failed`. When it fails before that, the stream goes on with the next attempt, and the
- * failed one leaves no trace. Empty items are therefore held back until they have a text. A new reader begins
- * with the latest attempt.
+ * When an attempt fails after part of its answer was sent, the stream ends with an `error` event,
+ * `attempt_failed`. When it fails before that, the stream continues with the next attempt, and nothing of the
+ * failed one is sent. Items without content are therefore held back until their first text. A new reader
+ * starts with the latest attempt.
  *
- * An event has the same number each time that the stream is read, and no two events share a number: those of
- * an attempt come after those of the attempts before it and their `error` events. So a reader that asks for
- * what follows an event of a failed attempt gets the rest of that attempt, and is then told that it failed.
- * One that asks for what follows the `error` event gets the next attempt.
+ * An event has the same number each time the stream is read, and no two events share a number. The numbers of
+ * an attempt come after those of earlier attempts and their `error` events. A reader that continues after an
+ * event of a failed attempt gets the rest of that attempt, and then its `error` event. A reader that
+ * continues after the `error` event gets the next attempt.
  *
  * @throws when there is no last event to send: a reader would take a stream that just ends for a complete
  * one.
@@ -63,9 +63,9 @@ export async function* responseEvents(
     yield* event('response.in_progress', inProgress);
   }
 
-  /** Events of the current attempt that are held back; undefined once it has told a part of the answer. */
+  /** Events of the current attempt that are held back; undefined once part of its answer was sent. */
   let held: ResponseEvent[] | undefined = [];
-  /** Whether the current attempt is left out: it was over before this reader came. */
+  /** Whether the current attempt is left out, because it was over before this reader came. */
   let isSkipped = false;
   function* release(): Generator<string> {
     for (const each of held ?? []) yield* event(each.type, each);
@@ -98,19 +98,19 @@ export async function* responseEvents(
           break;
         }
         if (held === undefined) {
-          // The `error` event has a number, sent or not.
-          const isTold = !isSkipped && number > startingAfter;
-          if (isTold) yield* event('error', attemptFailed(asked, entry.reason));
+          // The `error` event takes a number even when it is not sent.
+          const isSent = !isSkipped && number > startingAfter;
+          if (isSent) yield* event('error', attemptFailed(asked, entry.reason));
           else number += 1;
-          if (isTold) return;
+          if (isSent) return;
         }
         held = [];
         isSkipped = false;
         break;
       }
       case 'end': {
-        // Sent even for a job that was cancelled before its start was seen, so that every reading has the
-        // same number of events.
+        // This is sent even for a job that was cancelled before its start was seen, so that the stream always
+        // has the same number of events.
         yield* start();
         yield* release();
         const { view, response } = each;
@@ -133,8 +133,8 @@ export async function* responseEvents(
 }
 
 /**
- * attemptFailed has its fields twice: flat, as OpenAI documents an `error` event, and under `error`, without
- * which OpenAI's SDK for Node (6.49) does not throw.
+ * attemptFailed returns its fields twice: at the top, as OpenAI documents an `error` event, and under
+ * `error`, without which OpenAI's SDK for Node (6.49) does not throw.
  */
 function attemptFailed({ job }: Asked, reason: string): object {
   const id = responseIdOf(job.id);

@@ -5,7 +5,7 @@ import { type CommandOutcome, runCommand } from './command.ts';
 /** AptTools are the paths of three programs that every Debian and Ubuntu has. */
 export type AptTools = { readonly aptGet: string; readonly aptCache: string; readonly dpkgDeb: string };
 
-/** Apt is apt with a private package index or the system's. It does only what needs no root. */
+/** Apt runs apt on the system's package index or a private one. It does only what needs no root. */
 export type Apt = {
   /** The version that apt would install; undefined if the index has no such package. */
   candidateVersion(packageName: string): Promise<string | undefined>;
@@ -83,7 +83,7 @@ export async function fetchPrivateIndex(
   const cache = join(folder, 'cache');
   await mkdir(join(lists, 'partial'), { recursive: true });
   await mkdir(join(cache, 'archives', 'partial'), { recursive: true });
-  // The machine's hooks after an update concern its own index and may need root.
+  // The machine's own hooks after an update are switched off: they concern its own index and may need root.
   const settings = join(folder, 'apt.conf');
   await writeFile(settings, '#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n');
   const options = [

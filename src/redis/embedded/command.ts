@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 export type CommandOutcome =
   /** `warnings` is what a successful program wrote to stderr. */
   | { readonly ok: true; readonly output: string; readonly warnings: string }
-  /** `reason` is one line: the last thing the program said, or why it could not be run. */
+  /** `reason` is one line: the last line that the program wrote, or why it could not be run. */
   | { readonly ok: false; readonly reason: string };
 
 export type CommandOptions = {
@@ -41,7 +41,7 @@ function reasonOf(
   timeoutMs: number,
 ): string {
   if (error.killed === true) return `it did not end within ${timeoutMs / 1000} s`;
-  // A word (ENOENT, EACCES) means that the program was never run; a number is its exit code.
+  // A code that is a string (ENOENT, EACCES) means that the program was never run. A number is its exit code.
   if (typeof error.code === 'string') return error.code;
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   const said = lines.find((line) => line.startsWith('E: ')) ?? lines.at(-1);

@@ -51,7 +51,7 @@ async function fetchWithAnyIndex(
   try {
     return await fetchFrom(systemIndex, join(privateFolder, 'system'), options);
   } catch (error: unknown) {
-    // There is no index (in a container), or it names packages that the mirror has replaced since.
+    // There is no index (as in a container), or it names packages that the mirror has replaced since.
     if (!(error instanceof AptError)) throw error;
     options.log('[redis] reading the package index of your distribution (no root needed)');
     const { options: aptOptions, complaint } = await fetchPrivateIndex(options.tools, privateFolder, isRoot);
@@ -115,8 +115,8 @@ async function choosePackage(apt: Apt): Promise<ServerPackage> {
 }
 
 /**
- * The wrapper lets the unpacked server run by its path alone, wherever the folder is, and `exec` keeps its
- * pid.
+ * writeWrapper writes a script that runs the unpacked server by its path alone, in any folder. Its `exec`
+ * keeps the pid.
  */
 async function writeWrapper(folder: string, program: string): Promise<void> {
   const libraries: string[] = [];
@@ -145,7 +145,7 @@ async function moveIntoPlace(unpacked: Unpacked, cacheDir: string): Promise<Serv
   try {
     await rename(unpacked.folder, target);
   } catch (error: unknown) {
-    // Another process was first. Its folder is as good as ours, unless its server does not run.
+    // Another process was first. Its folder is used, unless its server does not run.
     if (!(await inspectServerBinary(join(target, 'redis-server'))).usable) {
       await rm(target, { recursive: true, force: true });
       await rename(unpacked.folder, target).catch(() => {

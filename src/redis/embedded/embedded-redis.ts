@@ -102,8 +102,8 @@ async function launchOnFreePort(
 ): Promise<LaunchedServer> {
   for (let tries = 1; ; tries += 1) {
     const port = await choosePort();
-    // Written first: after a crash, the process that takes over must find the server even if it is just
-    // starting.
+    // The port is written first: after a crash, the process that takes over must find the server even if it
+    // was just starting.
     await ownership.setPort(port);
     try {
       return await launchServer({ ...options, binary, port });

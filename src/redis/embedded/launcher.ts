@@ -41,12 +41,14 @@ export type LaunchOptions = {
 export class PortInUseError extends RedisUnavailableError {}
 
 /**
- * A shell around the server. It has a process group of its own, and a pipe from this process on fd 3.
- * - Because of its own group, Ctrl-C in the terminal leaves Redis up until the workers have closed.
- * - The pipe ends whenever this process ends, even by SIGKILL, and then the shell stops the server in order.
- *   stdout carries one line, the server's pid. The log goes to a file, so that no slow reader can block the
- *   server. The waiting subshell is killed at the end: otherwise it could signal a pid that now belongs to
- *   another process.
+ * SHELL_SCRIPT is a shell around the server. It has a process group of its own, and a pipe from this process
+ * on fd 3.
+ * - Because of its own group, Ctrl-C in the terminal leaves Redis running until the workers have closed.
+ * - The pipe ends whenever this process ends, even by SIGKILL, and then the shell stops the server cleanly.
+ * - stdout carries one line, the server's pid. The log goes to a file, so that no slow reader can block the
+ *   server.
+ * - The waiting subshell is killed at the end: otherwise it could signal a pid that now belongs to another
+ *   process.
  */
 const SHELL_SCRIPT = `exec 3<&0 2>>"$1"
 shift
@@ -74,7 +76,7 @@ const LOG_TAIL_LINES = 6;
  */
 export async function launchServer(options: LaunchOptions): Promise<LaunchedServer> {
   const logFile = join(options.dataDir, 'redis.log');
-  // Created here and not by the shell, so that the error names a folder that cannot be written.
+  // This process creates the log, not the shell, so that the error names a folder that cannot be written.
   await writeFile(logFile, '', { mode: 0o600 });
   const shellArgs = ['-c', SHELL_SCRIPT, options.binary.path, logFile, ...serverArguments(options)];
   const shell = spawn('/bin/sh', shellArgs, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });

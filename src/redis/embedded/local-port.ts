@@ -3,8 +3,8 @@ import { connect, createServer } from 'node:net';
 const ANSWER_TIMEOUT_MS = 1000;
 
 /**
- * findFreePort returns a port that was free a moment ago. The caller must still handle losing the race for
- * it.
+ * findFreePort returns a port that was free a moment ago. Another program may still take it first, and the
+ * caller must handle that.
  */
 export function findFreePort(): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -23,7 +23,7 @@ export function findFreePort(): Promise<number> {
 /** PortHolder is what listens on a port of this machine. */
 export type PortHolder =
   | { readonly kind: 'none' }
-  /** It accepts connections and sends nothing: it is stopped, too busy, or no Redis. */
+  /** It accepts connections and sends nothing: it is stopped, too busy, or not a Redis. */
   | { readonly kind: 'silent' }
   /** It answers, but not as a Redis that we started. */
   | { readonly kind: 'other' }
@@ -62,7 +62,7 @@ function replyTo(port: number, commands: string): Promise<string | undefined> {
     socket.on('data', (text: string) => {
       reply += text;
     });
-    // 'close' follows, with what has arrived until then.
+    // 'close' follows, and resolves with what has arrived until then.
     socket.on('error', () => socket.destroy());
     socket.on('close', () => resolve(connected ? reply : undefined));
   });

@@ -6,8 +6,8 @@ import { askLocalPort } from './local-port.ts';
 import { hasCode, isSameProcess, type ProcessIdentity, processIdentity } from './process-identity.ts';
 
 /**
- * Owner is the process that runs the server of a data folder. It writes the port before it starts the server
- * on it.
+ * Owner is the process that runs the server of a data folder. It writes the port to the owner file before it
+ * starts the server on that port.
  */
 type Owner = ProcessIdentity & { readonly port?: number };
 
@@ -17,20 +17,22 @@ export type Ownership = {
   release(): Promise<void>;
 };
 
-/** Long enough for a stopped server to write its last second to disk. */
+/** How long a stopped server may take to write its last second to disk, in milliseconds. */
 const OLD_SERVER_LIMIT_MS = 15_000;
 const POLL_MS = 20;
 /**
- * Writing an owner file takes microseconds, and a takeover milliseconds; one that takes longer was abandoned.
+ * An owner file is written in microseconds, and a takeover takes milliseconds. What takes longer was
+ * abandoned.
  */
 const ABANDONED_AFTER_MS = 5_000;
 
 /**
  * takeOwnership makes this process the only owner of the folder, until it releases the folder or ends.
- * Without an owner, two servers on one append-only file would lose each other's writes, without any error.
+ * Without an owner file, two servers on one append-only file would lose each other's writes without any
+ * error.
  * @param dataDir the real path of the folder, as its server reports it.
- * @throws RedisUnavailableError when a living process owns the folder, or the server of a dead one does not
- * end.
+ * @throws RedisUnavailableError when a living process owns the folder, or when the server of a dead owner
+ * does not end.
  */
 export async function takeOwnership(dataDir: string): Promise<Ownership> {
   const file = join(dataDir, 'owner.json');
@@ -45,8 +47,8 @@ export async function takeOwnership(dataDir: string): Promise<Ownership> {
       continue;
     }
     if (owner !== undefined && (await isSameProcess(owner))) throw ownedByAnother(owner, dataDir);
-    // The dead owner's server outlives it by a moment: it stops when its pipe ends. This waits before the
-    // takeover, so that a start that gives up here leaves the file to warn the next start.
+    // The dead owner's server lives a moment longer: it stops when its pipe ends. The wait comes before the
+    // takeover, so that a start that gives up here leaves the file, which warns the next start.
     if (owner?.port !== undefined) await untilOldServerIsGone(owner.port, dataDir);
     if (await takeOver(file, text, self)) return ownershipOf(file, self);
     await delay(POLL_MS);

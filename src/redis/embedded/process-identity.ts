@@ -4,7 +4,7 @@ import { runCommand } from './command.ts';
 /** ProcessIdentity names a process, and distinguishes it from a later process with the same pid. */
 export type ProcessIdentity = {
   readonly pid: number;
-  /** An opaque text; absent if the system does not provide the start time. */
+  /** An opaque string; absent if the system does not provide the start time. */
   readonly startedAt?: string;
 };
 

@@ -31,9 +31,10 @@ export type ResolvedServer = ServerBinary & { readonly origin: 'O3Q_REDIS_BIN' |
 const USUAL_FOLDERS = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin', '/opt/local/bin'];
 
 /**
- * resolveServer finds a real Redis or Valkey. The first hit wins. An installed server comes before an
- * unpacked one, because it gets security updates. These are not tried, on purpose: compiling, starting
- * containers, a server that listens on 6379 (it may hold other data), and programs that imitate Redis.
+ * resolveServer finds a real Redis or Valkey, and takes the first one it finds. An installed server comes
+ * before an unpacked one, because it gets security updates. Four ways are left out on purpose: compiling,
+ * starting containers, a server that already listens on 6379 (it may hold other data), and programs that
+ * imitate Redis.
  * @throws RedisUnavailableError with the ways to install a server, and with what was tried.
  */
 export async function resolveServer(options: ResolutionOptions): Promise<ResolvedServer> {
@@ -150,7 +151,7 @@ async function ownSearchPath(): Promise<string> {
 }
 
 /**
- * noRedisText is the error text when no server was found: what to do on this platform, and what was tried.
+ * noRedisText is the error message when no server was found: what to do on this platform, and what was tried.
  */
 export function noRedisText(platform: NodeJS.Platform, refusals: readonly string[]): string {
   return `This program needs a Redis server (version 6.2 or newer) and found none.

@@ -1,13 +1,13 @@
 import { runCommand } from './command.ts';
 
-/** ServerBinary is a program whose `--version` says that it is a Redis or Valkey that is new enough. */
+/** ServerBinary is a program whose `--version` output shows a Redis or Valkey that is new enough. */
 export type ServerBinary = {
   readonly path: string;
   readonly name: 'Redis' | 'Valkey';
   readonly version: string;
 };
 
-/** BinaryInspection says whether a program is a usable server, and if not, why. */
+/** BinaryInspection says whether a program is a usable server, and if not, why not. */
 export type BinaryInspection =
   | { readonly usable: true; readonly binary: ServerBinary }
   | { readonly usable: false; readonly reason: string };
@@ -18,7 +18,7 @@ export const OLDEST_REDIS = '6.2.0';
 const VERSION_TIMEOUT_MS = 10_000;
 const VERSION_LINE = /\b(Redis|Valkey) server v=(\d+)\.(\d+)\.(\d+)/;
 
-/** inspectServerBinary runs a program with `--version` and reads what it says. */
+/** inspectServerBinary runs a program with `--version` and parses its output. */
 export async function inspectServerBinary(path: string): Promise<BinaryInspection> {
   const outcome = await runCommand(path, ['--version'], { timeoutMs: VERSION_TIMEOUT_MS });
   if (!outcome.ok) return { usable: false, reason: unrunnable(outcome.reason) };
@@ -36,7 +36,7 @@ export async function inspectServerBinary(path: string): Promise<BinaryInspectio
   return { usable: true, binary: { path, name: 'Redis', version } };
 }
 
-/** isOldRedis takes any version that begins with `major.minor`. */
+/** isOldRedis accepts any version that begins with `major.minor`. */
 export function isOldRedis(version: string): boolean {
   return version.localeCompare(OLDEST_REDIS, 'en', { numeric: true }) < 0;
 }

@@ -234,6 +234,31 @@ describe('o3q and the client', () => {
   });
 });
 
+describe('wrong keys', () => {
+  it('are limited and logged by address, and right keys from there go on', async () => {
+    const own = await startInstance({ keys, workers: 0, redis: instance.redis });
+    try {
+      const list = (secret: string) =>
+        call(own.url, 'GET', '/jobs', { headers: { authorization: `Bearer ${secret}` } });
+      const statuses: number[] = [];
+      for (let i = 0; i < 301; i += 1) statuses.push((await list(`a-wrong-key-${i}-of-many`)).status);
+      expect(statuses).toEqual([...Array(300).fill(401), 429]);
+      const refused = await list('a-wrong-key-too-many');
+      expectProblem(refused, 429, 'too_many_requests');
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+      expect(await list(keys[0]?.secret ?? '')).toMatchObject({ status: 200 });
+      const logged = own.logLines.filter((line) => line.includes('wrong key'));
+      expect(logged.map((line) => JSON.parse(line) as object)).toEqual([
+        expect.objectContaining({ msg: 'a wrong key was sent', address: '127.0.0.1', path: '/jobs' }),
+        expect.objectContaining({ msg: 'too many wrong keys: this address gets 429 for a minute' }),
+      ]);
+      expect(own.logLines.filter((line) => line.includes('a-wrong-key'))).toEqual([]);
+    } finally {
+      await own.stop();
+    }
+  });
+});
+
 describe('the rate of requests', () => {
   it('is limited for each key separately, and health is not counted', async () => {
     const slow = await startInstance({ keys, requestsPerMinute: 3, workers: 0, redis: instance.redis });

@@ -279,8 +279,16 @@ it('a client that guesses keys has to wait, and one that knows a key does not', 
     const refused = await logIn('one-guess-too-many', { url: guarded.url });
     expectProblem(refused, 429, 'too_many_requests');
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    // Others behind the same address go on, with their keys and with new sessions.
+    expect(await logIn(ALICE, { url: guarded.url })).toMatchObject({ status: 303 });
     const headers = { authorization: `Bearer ${ALICE}` };
     expect(await call(guarded.url, 'GET', '/jobs', { headers })).toMatchObject({ status: 200 });
+    const logged = guarded.logLines.filter((line) => line.includes('wrong key'));
+    expect(logged.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
+      'a wrong key was sent',
+      'too many wrong keys: this address gets 429 for a minute',
+    ]);
+    expect(guarded.logLines.filter((line) => line.includes('guess'))).toEqual([]);
   } finally {
     await guarded.stop();
   }

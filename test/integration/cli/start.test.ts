@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import { createSimulator } from '../../../simulator/simulator.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
 import { resolveServer } from '../../../src/redis/embedded/resolution-order.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -37,37 +38,60 @@ test(
 );
 
 test(
-  'the start warns once of the built-in fallbacks, and of a model whose last day is near or over',
+  'the first start, without an upstream and without keys, warns of these two and of nothing else',
   async () => {
     const started = await processes.start(['start'], {
       PORT: '0',
       O3Q_REDIS_BIN: await redisOfThisMachine(),
     });
+    const client = new O3Client({ url: await started.says(/o3-queue ready on (\S+)/) });
+    const { id } = await client.enqueue({ question: 'Which model are you?' });
+    expect(await client.wait(id)).toMatchObject({ status: 'completed', result: { fallback_from: null } });
+    expect(logged(started.stderr()).filter(({ level }) => level !== 'info')).toEqual([
+      expect.objectContaining({ level: 'warn', msg: expect.stringContaining('THE ANSWERS ARE SIMULATED') }),
+      expect.objectContaining({ level: 'warn', msg: expect.stringContaining('O3Q_KEYS is not set') }),
+    ]);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a start with an upstream names the built-in fallbacks, and warns of a model whose last day is near or over',
+  async () => {
+    const upstream = createSimulator();
+    const started = await processes.start(['start'], {
+      PORT: '0',
+      O3Q_REDIS_BIN: await redisOfThisMachine(),
+      OPENAI_BASE_URL: (await upstream.listen(0)).url,
+    });
     await started.says(/o3-queue ready on (\S+)/);
-    const warnings = (): Record<string, unknown>[] =>
-      started
-        .stderr()
-        .split('\n')
-        .filter((line) => line.startsWith('{'))
-        .map((line) => JSON.parse(line) as Record<string, unknown>)
-        .filter(({ level, model }) => level === 'warn' && model === 'o3');
     await eventually(() =>
-      expect(warnings()).toEqual([
+      expect(logged(started.stderr()).filter(({ model }) => model === 'o3')).toEqual([
         expect.objectContaining({
+          level: 'info',
           msg: 'built-in fallbacks answer, at their own prices, once the upstream lacks the model',
           fallbacks: ['gpt-6.1-sol', 'gpt-6.2-sol'],
           setting: 'models.o3.fallbacks',
         }),
         expect.objectContaining({
+          level: 'warn',
           msg: expect.stringMatching(/^the upstream (will|has) shut down a model$/),
           ...{ upstream_model: 'o3', shutdown_date: '2026-12-11', takes_over: 'gpt-6.1-sol' },
           setting: 'models.o3.fallbacks',
         }),
       ]),
     );
+    await upstream.close();
   },
   LIMIT_MS,
 );
+
+function logged(stderr: string): Record<string, unknown>[] {
+  return stderr
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
 
 async function redisOfThisMachine(): Promise<string> {
   return (await resolveServer(serverOfThisMachine())).path;

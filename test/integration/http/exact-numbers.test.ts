@@ -4,38 +4,14 @@ import { join } from 'node:path';
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { O3Client } from '../../../src/client/o3-client.ts';
-import { createLogger } from '../../../src/process/log.ts';
-import { shutDown } from '../../../src/process/shutdown.ts';
 import { O3Queue } from '../../../src/queue/o3-queue.ts';
-import { type O3Worker, startWorker } from '../../../worker/worker.ts';
 import { eventually } from '../../support/eventually.ts';
-import { openRecordingUpstream, type RecordingUpstream } from '../../support/openai/recording-upstream.ts';
 import { o3q } from '../../support/process/o3q.ts';
-import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+import { useRecordingWorld } from '../../support/worlds/recording-world.ts';
 
 /** The numbers of a body, as a caller wrote them and as the upstream is sent them, by every door. */
 
-let upstream: RecordingUpstream;
-let instance: Instance;
-let worker: O3Worker;
-beforeAll(async () => {
-  upstream = await openRecordingUpstream();
-  instance = await startInstance({ workers: 0 });
-  worker = startWorker({
-    ...instance.models,
-    redisUrl: instance.redis.url,
-    prefix: 'o3q',
-    logger: createLogger({ level: 'silent', secrets: [], pretty: false }),
-    concurrency: 10,
-    upstream: { apiKey: 'sk-of-the-instance', baseUrl: upstream.url },
-  });
-});
-afterAll(async () => {
-  await shutDown([worker], { deadlineMs: 5000, hurry: new AbortController().signal });
-  await instance.stop();
-  await upstream.close();
-});
-beforeEach(() => upstream.received.splice(0));
+const world = useRecordingWorld();
 
 const FIELDS =
   '"temperature":1.0,"top_p":0.90,"seed":9007199254740993,"metadata":{"n":"1.0"},' +
@@ -44,7 +20,7 @@ const FIELDS =
 const BODY = `{"input":"x",${FIELDS}}`;
 
 async function post(path: string, body: string, headers: Record<string, string> = {}): Promise<Response> {
-  return fetch(`${instance.url}${path}`, {
+  return fetch(`${world.instance.url}${path}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body,
@@ -52,9 +28,9 @@ async function post(path: string, body: string, headers: Record<string, string> 
 }
 /** The worker adds what it sets behind the fields of the caller. */
 async function expectSent(fields = `{"input":"x",${FIELDS},"model":"o3"`): Promise<void> {
-  await eventually(() => expect(upstream.received).toHaveLength(1));
-  expect(upstream.received[0]?.text.slice(0, fields.length)).toBe(fields);
-  expect(upstream.received[0]?.headers['content-type']).toBe('application/json');
+  await eventually(() => expect(world.upstream.received).toHaveLength(1));
+  expect(world.upstream.received[0]?.text.slice(0, fields.length)).toBe(fields);
+  expect(world.upstream.received[0]?.headers['content-type']).toBe('application/json');
 }
 
 it('POST /jobs', async () => {
@@ -87,7 +63,7 @@ it('o3q batch, which also repeats its custom_id as it came', async () => {
   const [input, output] = [join(folder, 'in.jsonl'), join(folder, 'out.jsonl')];
   await writeFile(input, `{"custom_id":9007199254740993,"request":${BODY}}\n`);
   expect(
-    await o3q(['batch', input, '--out', output], { environment: { O3Q_URL: instance.url } }),
+    await o3q(['batch', input, '--out', output], { environment: { O3Q_URL: world.instance.url } }),
   ).toMatchObject({
     code: 0,
   });
@@ -97,23 +73,23 @@ it('o3q batch, which also repeats its custom_id as it came', async () => {
 });
 
 it('O3Queue and O3Client, to which a program gives large integers as bigints', async () => {
-  const queue = new O3Queue({ redisUrl: instance.redis.url });
-  const client = new O3Client({ url: instance.url });
+  const queue = new O3Queue({ redisUrl: world.instance.redis.url });
+  const client = new O3Client({ url: world.instance.url });
   const request = { request: { input: 'x', tools: [{ maximum: 9223372036854775807n }] } };
   const sent = '{"input":"x","tools":[{"maximum":9223372036854775807}],"model":"o3"';
   await queue.enqueue(request);
   await expectSent(sent);
-  upstream.received.splice(0);
+  world.upstream.received.splice(0);
   await client.enqueue(request);
   await expectSent(sent);
-  upstream.received.splice(0);
+  world.upstream.received.splice(0);
   await client.enqueueBulk([request]);
   await expectSent(sent);
   await queue.close();
 });
 
 it('a BullMQ client in a language that writes such numbers', async () => {
-  const redis = new Redis(instance.redis.url);
+  const redis = new Redis(world.instance.redis.url);
   const bare = new Queue('{o3}', { prefix: 'o3q', connection: redis });
   // BullMQ for Node cannot write them, so the data is put in its place before the job is due.
   const job = await bare.add('x', {}, { delay: 2000 });

@@ -156,9 +156,7 @@ describe('the usage of two models by two tenants', () => {
       // Asked for at the lower price, and served at the other one.
       finishedIn('flex', 'bob', 'o3', { sim_tier: 'default' }),
       finished('bob', 'Once more?', { metadata: { sim: 'failed', sim_times: '1' } }),
-      finished('bob', 'What for?', { metadata: { sim: 'usage_null' } }),
       failedAndRetried(),
-      cancelled(),
     ]);
   }
 
@@ -170,10 +168,10 @@ describe('the usage of two models by two tenants', () => {
 
   it('equals the bill to the nano-dollar: by tenant, by model, by day and by job', async () => {
     const jobs = await everything();
-    expect(jobs.map(({ status }) => status)).toEqual([...Array(9).fill('completed'), 'cancelled']);
+    expect(jobs.map(({ status }) => status)).toEqual(Array(8).fill('completed'));
     const admin = asking('admin');
     const firstBill = billOf(entriesOf());
-    expect(firstBill).toMatchObject({ requests: 12, unpriced: 4 });
+    expect(firstBill).toMatchObject({ requests: 10, unpriced: 2 });
     const report = await admin.usage(range);
     expect(billIn(report.total)).toEqual(firstBill);
     for (const { tenant, model, ...sums } of report.rows)
@@ -253,6 +251,30 @@ describe('the usage of two models by two tenants', () => {
     expect(stdout).toMatch(/^TENANT +REQUESTS .*\nalice .*\$\d+\.\d+.*\nbob .*\ntotal .*\n$/);
     const json = await o3q(['usage', '--json', '--from', range.from, '--to', range.to], { environment });
     expect(JSON.parse(json.stdout)).toEqual(await asking('admin').usage(range));
+  });
+
+  it('has an estimate for a response that was cancelled, and for one whose usage is not reported', async () => {
+    const before = (await asking('alice').usage(range)).total;
+    expect(before).toMatchObject({ estimated_requests: 0, estimated_usd: 0 });
+    const jobs = [
+      await finished('alice', 'What for?', { metadata: { sim: 'usage_null' } }),
+      await cancelled(),
+    ];
+    const after = await eventually(async () => {
+      const { total } = await asking('alice').usage(range);
+      expect(total.estimated_requests).toBe(2);
+      return total;
+    });
+    expect(after.unpriced_requests).toBe(before.unpriced_requests);
+    expect(after.output_tokens).toBeGreaterThan(before.output_tokens);
+    const views = await Promise.all(jobs.map(({ id }) => asking('alice').get(id)));
+    expect(views).toMatchObject([
+      { status: 'completed', cost_estimated: true, result: { usage: null, cost_usd: null } },
+      { status: 'cancelled', cost_estimated: true, usage: null },
+    ]);
+    const cost = views.reduce((sum, view) => sum + (view.cost_usd ?? 0), 0);
+    expect(after.estimated_usd).toBeCloseTo(cost, 9);
+    expect(after.cost_usd).toBeCloseTo((before.cost_usd ?? 0) + cost, 9);
   });
 });
 

@@ -73,7 +73,7 @@ it('jobs that were started, but not taken before the pause, go back to their pla
     jobs.map(({ id }) => ({ id: `o3:${id}`, inputTokens: 1, class: '/' })),
     { requestsPerMinute: undefined, tokensPerMinute: undefined, maxInFlight: undefined },
   );
-  await model.fairQueue.start(jobs.map(({ id, tenant }) => ({ id, tenant, reservedModel: 'o3', cost: 1 })));
+  await model.fairQueue.start(jobs.map(({ id, tenant }) => ({ id, tenant, reservedModel: 'o3' })));
   expect(await world.client.llen(world.keys.queue('wait'))).toBe(2);
   await model.bullmq.pause();
   await model.fairQueue.next(2);
@@ -94,7 +94,7 @@ it('no job starts between a look at the queue and a pause', async () => {
   const { jobs } = await model.fairQueue.next(1);
   await model.bullmq.pause();
   const started = await model.fairQueue.start(
-    jobs.map((job) => ({ id: job.id, tenant: job.tenant, reservedModel: 'o3', cost: 1 })),
+    jobs.map((job) => ({ id: job.id, tenant: job.tenant, reservedModel: 'o3' })),
   );
   expect(started).toEqual([false]);
   expect(await world.queue.get(id)).toMatchObject({ status: 'waiting', position: 1 });

@@ -1,35 +1,14 @@
-import { Queue, Worker } from 'bullmq';
-import { Redis } from 'ioredis';
-import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
+import { Worker } from 'bullmq';
+import type { QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
-import { keysOf } from '../../../src/redis/keys.ts';
 import { enlist } from '../../support/redis/enlist.ts';
-import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
 import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
 
-const keys = keysOf('o3q', 'o3');
+const world = useFairQueueWorld();
+
 const HOUR_MS = 3_600_000;
 const BASE = Date.now() - HOUR_MS;
-
-let server: TestRedis;
-let redis: Redis;
-let bullmq: Queue;
-let fairQueue: FairQueue;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = new Redis(server.url, { maxRetriesPerRequest: null });
-  bullmq = new Queue(keys.queueName, { connection: redis, prefix: 'o3q' });
-});
-afterAll(async () => {
-  await bullmq.close();
-  redis.disconnect();
-  await server.stop();
-});
-beforeEach(async () => {
-  await redis.flushall();
-  fairQueue = createFairQueue(redis, keys, {});
-});
 
 type DelayedJob = QueuedJob & { dueAt: number | undefined };
 
@@ -40,7 +19,7 @@ const queued = (id: string, dueAt: number, more: Partial<DelayedJob> = {}): Dela
 
 async function addToBullmq({ id, tenant, createdAt, priority }: QueuedJob): Promise<void> {
   const delay = parkedDelayMs(createdAt, 'delayed');
-  await bullmq.add(id, { question: id }, {
+  await world.bullmq.add(id, { question: id }, {
     jobId: id,
     timestamp: createdAt,
     delay,
@@ -50,17 +29,17 @@ async function addToBullmq({ id, tenant, createdAt, priority }: QueuedJob): Prom
 }
 
 async function add(job: DelayedJob): Promise<void> {
-  await enlist(redis, keys, [job]);
+  await enlist(world.redis, keys, [job]);
   await addToBullmq(job);
 }
 
-const next = async (): Promise<string[]> => (await fairQueue.next(10)).jobs.map(({ id }) => id);
-const due = (): Promise<string[]> => redis.zrange(keys.fairQueue('due'), '0', '-1');
+const next = (): Promise<string[]> => world.next(10);
+const due = (): Promise<string[]> => world.redis.zrange(keys.fairQueue('due'), '0', '-1');
 
 /** A job in the hands of a worker. */
 async function take(id: string): Promise<string> {
-  await fairQueue.start([{ id, tenant: 'alice', reservedModel: 'o3', cost: 1 }]);
-  const worker = new Worker(keys.queueName, null, { connection: redis, prefix: 'o3q' });
+  await world.fairQueue.start([{ id, tenant: 'alice', reservedModel: 'o3' }]);
+  const worker = new Worker(keys.queueName, null, { connection: world.redis, prefix: 'o3q' });
   const job = await worker.getNextJob('token', { block: false });
   expect(job?.id).toBe(id);
   await worker.close();
@@ -71,12 +50,12 @@ describe('a delayed job', () => {
   it('enters the fair queue when it is due, and not before', async () => {
     await add(queued('later', Date.now() + HOUR_MS));
     await add(queued('now', Date.now() - 1));
-    const { jobs, dueInMs = 0 } = await fairQueue.next(10);
+    const { jobs, dueInMs = 0 } = await world.fairQueue.next(10);
     expect(jobs.map(({ id }) => id)).toEqual(['now']);
     expect(dueInMs).toBeGreaterThan(HOUR_MS - 60_000);
     expect(dueInMs).toBeLessThanOrEqual(HOUR_MS);
     expect(await due()).toEqual(['later']);
-    expect((await bullmq.getJob('now'))?.attemptsStarted).toBe(0);
+    expect((await world.bullmq.getJob('now'))?.attemptsStarted).toBe(0);
   });
 
   it('has the place that its age and its priority give it', async () => {
@@ -88,7 +67,7 @@ describe('a delayed job', () => {
 
   it('starts even if BullMQ gets it after its entry was found due', async () => {
     const job = queued('slow', Date.now() - 1);
-    await enlist(redis, keys, [job]);
+    await enlist(world.redis, keys, [job]);
     expect(await next()).toEqual([]);
     await addToBullmq(job);
     expect(await next()).toEqual(['slow']);
@@ -96,49 +75,49 @@ describe('a delayed job', () => {
   });
 
   it('leaves no entry when it never reaches BullMQ, or is removed there', async () => {
-    await enlist(redis, keys, [queued('lost', Date.now() - 1)]);
+    await enlist(world.redis, keys, [queued('lost', Date.now() - 1)]);
     await add(queued('removed', Date.now() - 1));
-    await bullmq.remove('removed');
+    await world.bullmq.remove('removed');
     await next();
     expect((await due()).toSorted()).toEqual(['lost', 'removed']);
     // Both have been missing for more than a minute.
-    for (const id of ['lost', 'removed']) await redis.zincrby(keys.fairQueue('missing'), -61_000, id);
+    for (const id of ['lost', 'removed']) await world.redis.zincrby(keys.fairQueue('missing'), -61_000, id);
     await next();
-    expect([await due(), await redis.zcard(keys.fairQueue('missing'))]).toEqual([[], 0]);
+    expect([await due(), await world.redis.zcard(keys.fairQueue('missing'))]).toEqual([[], 0]);
   });
 
   it('does not become due again when it was promoted on Bull Board', async () => {
     await add(queued('promoted', Date.now() + HOUR_MS));
-    await (await bullmq.getJob('promoted'))?.promote();
-    const worker = new Worker(keys.queueName, null, { connection: redis, prefix: 'o3q' });
+    await (await world.bullmq.getJob('promoted'))?.promote();
+    const worker = new Worker(keys.queueName, null, { connection: world.redis, prefix: 'o3q' });
     expect((await worker.getNextJob('token', { block: false }))?.id).toBe('promoted');
     await worker.close();
     const job = queued('promoted', 0);
-    expect(await fairQueue.giveBack(job, 'token', { kind: 'fair-queue' })).toBe('ok');
+    expect(await world.fairQueue.giveBack(job, 'token', { kind: 'fair-queue' })).toBe('ok');
     expect(await due()).toEqual([]);
     expect(await next()).toEqual(['promoted']);
   });
 
   it('keeps its entry when it is enqueued again under the same id', async () => {
     await add(queued('twice', Date.now() + HOUR_MS));
-    await enlist(redis, keys, [queued('twice', Date.now() - 1)]);
-    await enlist(redis, keys, [queued('twice', 0, { dueAt: undefined })]);
+    await enlist(world.redis, keys, [queued('twice', Date.now() - 1)]);
+    await enlist(world.redis, keys, [queued('twice', 0, { dueAt: undefined })]);
     expect(await next()).toEqual([]);
   });
 
   it('goes to a worker when its deadline has passed', async () => {
     await add(queued('late', Date.now() + HOUR_MS, { deadlineAt: Date.now() - 1 }));
     expect(await next()).toEqual([]);
-    expect(await bullmq.getJobState('late')).toBe('waiting');
+    expect(await world.bullmq.getJobState('late')).toBe('waiting');
     expect(await due()).toEqual([]);
   });
 
   it('enters the fair queue once, also when hundreds are due together', async () => {
     const jobs = Array.from({ length: 700 }, (_, i) => queued(`job${i}`, Date.now() - 1));
-    await enlist(redis, keys, jobs);
+    await enlist(world.redis, keys, jobs);
     await Promise.all(jobs.map(addToBullmq));
     await Promise.all([next(), next(), next()]);
-    expect(await redis.zcard(`${keys.fairQueue('tenant')}:alice`)).toBe(700);
+    expect(await world.redis.zcard(`${keys.fairQueue('tenant')}:alice`)).toBe(700);
     expect(await due()).toEqual([]);
   });
 });
@@ -150,10 +129,10 @@ describe('a job that waits for its next attempt', () => {
     await add(queued('again', Date.now() - 1));
     await next();
     const token = await take('again');
-    await redis.hdel(keys.run('again'), 'reserved_model');
-    expect(await fairQueue.giveBack(queued('again', 0), token, retry)).toBe('ok');
+    await world.redis.hdel(keys.run('again'), 'reserved_model');
+    expect(await world.fairQueue.giveBack(queued('again', 0), token, retry)).toBe('ok');
     expect(await next()).toEqual(['again']);
-    expect(await bullmq.getJob('again')).toMatchObject({ attemptsMade: 1, failedReason: 'a reset' });
+    expect(await world.bullmq.getJob('again')).toMatchObject({ attemptsMade: 1, failedReason: 'a reset' });
   });
 
   it.each([
@@ -164,11 +143,11 @@ describe('a job that waits for its next attempt', () => {
     await add(queued('again', Date.now() - 1));
     await next();
     const token = await take('again');
-    await redis.del(keys.run('again'));
-    expect(await fairQueue.giveBack(queued('again', 0), token, retry)).toBe('ok');
-    await redis.hset(keys.run('again'), run);
+    await world.redis.del(keys.run('again'));
+    expect(await world.fairQueue.giveBack(queued('again', 0), token, retry)).toBe('ok');
+    await world.redis.hset(keys.run('again'), run);
     expect(await next()).toEqual([]);
-    expect(await bullmq.getJobState('again')).toBe('waiting');
+    expect(await world.bullmq.getJobState('again')).toBe('waiting');
     expect(await due()).toEqual([]);
   });
 });

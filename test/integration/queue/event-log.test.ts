@@ -1,66 +1,14 @@
-import { type Job, UnrecoverableError } from 'bullmq';
+import { UnrecoverableError } from 'bullmq';
 import { createEventLogReader, LogBatch, type LogEntry } from '../../../src/events/event-log.ts';
-import { type JobData, parseJobRequest } from '../../../src/job/request.ts';
 import { appendToEventLog } from '../../../src/lua/run.ts';
-import type { RunEnd } from '../../../src/run/record.ts';
-import { LockLostError, type RunRecordWriter } from '../../../src/run/writer.ts';
+import { LockLostError } from '../../../src/run/writer.ts';
 import { sweepRetention } from '../../../worker/maintenance/retention.ts';
 import { eventually } from '../../support/eventually.ts';
-import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
-import { openRecordWorld, type RecordWorld } from '../../support/worlds/record-world.ts';
+import { COMPLETED, FAILED, useRecordWorld } from '../../support/worlds/record-world.ts';
+
+const world = useRecordWorld();
 
 const MEGABYTE = 1024 * 1024;
-const COMPLETED: RunEnd = {
-  status: 'completed',
-  summary: {
-    usage: null,
-    cost_usd: null,
-    simulated: false,
-    service_tier: null,
-    answer_preview: 'Because.',
-    upstream_model: 'o3',
-    fallback_from: null,
-    fallback_extra_usd: null,
-    incomplete_reason: null,
-    refusal: null,
-  },
-  spent: { responseId: 'resp_1', usage: null, costNano: null },
-  response: {
-    id: 'resp_1',
-    output: [{ type: 'message', content: [{ type: 'output_text', text: 'Because.' }] }],
-  },
-};
-const FAILED: RunEnd = {
-  status: 'failed',
-  error: { code: 'upstream_error', message: 'a bad day', retryable: true },
-  spent: null,
-};
-
-let server: TestRedis;
-let world: RecordWorld;
-let redis: RecordWorld['redis'];
-let queue: RecordWorld['queue'];
-let o3: RecordWorld['o3'];
-let worker: RecordWorld['worker'];
-let writerOf: RecordWorld['writerOf'];
-
-beforeAll(async () => {
-  server = await startTestRedis();
-});
-beforeEach(async () => {
-  world = await openRecordWorld(server);
-  ({ redis, queue, o3, worker, writerOf } = world);
-});
-afterEach(() => world.close());
-afterAll(() => server.stop());
-
-async function begun(token = 'a'): Promise<{ id: string; job: Job<JobData>; writer: RunRecordWriter }> {
-  const { id } = (await queue.enqueue(parseJobRequest({ question: 'Why?' }))).job;
-  const job = await worker.take(token);
-  const writer = writerOf(job, token);
-  await writer.begin(0);
-  return { id, job, writer };
-}
 
 /** An entry as a worker writes it, with these deltas one after the other. */
 function said(...texts: string[]): { events: string } {
@@ -79,7 +27,7 @@ function said(...texts: string[]): { events: string } {
 
 async function entriesOf(id: string): Promise<LogEntry[]> {
   const read = createEventLogReader();
-  return (await redis.xrange(o3.keys.eventLog(id), '-', '+')).map(([, fields]) => read(fields));
+  return (await world.redis.xrange(world.o3.keys.eventLog(id), '-', '+')).map(([, fields]) => read(fields));
 }
 
 /** The entries of the event log, as one line each. */
@@ -89,16 +37,16 @@ async function linesOf(id: string): Promise<string[]> {
   );
 }
 
-const cursorOf = (id: string): Promise<string | null> => redis.hget(o3.keys.run(id), 'cursor');
+const cursorOf = (id: string): Promise<string | null> => world.redis.hget(world.o3.keys.run(id), 'cursor');
 /** The time to live in milliseconds; -1: none. */
-const ttlOf = (key: string): Promise<number> => redis.pttl(key);
+const ttlOf = (key: string): Promise<number> => world.redis.pttl(key);
 
 it('an entry and the cursor are written in one step and announced to listeners', async () => {
-  const { id, writer } = await begun();
-  const listener = redis.duplicate();
+  const { id, writer } = await world.begun();
+  const listener = world.redis.duplicate();
   const heard: string[] = [];
   listener.on('message', (_channel, message: string) => heard.push(message));
-  await listener.subscribe(o3.keys.eventLog(id));
+  await listener.subscribe(world.o3.keys.eventLog(id));
   await writer.append(said('It ', 'is '), { cursor: 5, upstreamStatus: 'in_progress' });
   await writer.append(said('dark.'), { cursor: 9 });
   expect(await linesOf(id)).toEqual(['1 It is ', '1 dark.']);
@@ -108,24 +56,28 @@ it('an entry and the cursor are written in one step and announced to listeners',
 });
 
 it('an append without events writes the cursor only, and announces nothing', async () => {
-  const { id, writer } = await begun();
+  const { id, writer } = await world.begun();
   await writer.append({ events: '' }, { cursor: 3 });
-  expect(await redis.exists(o3.keys.eventLog(id))).toBe(0);
+  expect(await world.redis.exists(world.o3.keys.eventLog(id))).toBe(0);
   expect(await cursorOf(id)).toBe('3');
 });
 
 it('an unknown cursor is not written as the first one', async () => {
-  const { writer } = await begun();
+  const { writer } = await world.begun();
   await writer.append(said('x'), { cursor: undefined });
   expect((await writer.read()).cursor).toBeUndefined();
 });
 
 it('an entry that is sent again after a lost reply is written once', async () => {
-  const { id, writer } = await begun();
+  const { id, writer } = await world.begun();
   const { events } = said('twice?');
   const again = (): Promise<unknown> =>
-    appendToEventLog.run(redis, {
-      keys: { lock: o3.keys.lock(id), run: o3.keys.run(id), eventLog: o3.keys.eventLog(id) },
+    appendToEventLog.run(world.redis, {
+      keys: {
+        lock: world.o3.keys.lock(id),
+        run: world.o3.keys.run(id),
+        eventLog: world.o3.keys.eventLog(id),
+      },
       args: {
         ...{ lockToken: 'a', entryId: 'writer:1', previousEntryId: '' },
         ...{ newEvents: events, reason: '', mostBytes: MEGABYTE },
@@ -134,23 +86,23 @@ it('an entry that is sent again after a lost reply is written once', async () =>
     });
   expect([await again(), await again()]).toEqual(['ok', 'ok']);
   expect(await linesOf(id)).toEqual(['1 twice?']);
-  expect(await redis.hget(o3.keys.run(id), 'event_log_bytes')).toBe(String(events.length));
+  expect(await world.redis.hget(world.o3.keys.run(id), 'event_log_bytes')).toBe(String(events.length));
   expect((await writer.read()).cursor).toBe(7);
 });
 
 it('a worker that gets the job again with the same lock token writes new entries', async () => {
-  const { id, job, writer } = await begun();
+  const { id, job, writer } = await world.begun();
   await writer.append(said('first'), {});
-  const second = writerOf(job, 'a');
+  const second = world.writerOf(job, 'a');
   await second.append({ reason: 'the first one failed' }, {});
   await second.append(said('second'), {});
   expect(await linesOf(id)).toEqual(['1 first', '1 the first one failed', '1 second']);
 });
 
 it('only the holder of the lock appends to the event log', async () => {
-  const { id, job, writer } = await begun();
+  const { id, job, writer } = await world.begun();
   await writer.append(said('mine'), { cursor: 1 });
-  const other = writerOf(job, 'b');
+  const other = world.writerOf(job, 'b');
   await expect(other.append(said('theirs'), { cursor: 2 })).rejects.toThrow(LockLostError);
   expect(await linesOf(id)).toEqual(['1 mine']);
   expect(await cursorOf(id)).toBe('1');
@@ -162,7 +114,7 @@ it.each([
 ])(
   'nothing is appended after the job has %s, so that a reader of its event log has read all of it',
   async (_how, end) => {
-    const { id, writer } = await begun();
+    const { id, writer } = await world.begun();
     await writer.append(said('in time'), { cursor: 1 });
     await writer.finish(end);
     expect(await writer.append(said('too late'), { cursor: 2 })).toEqual({ cancelRequested: false });
@@ -172,13 +124,13 @@ it.each([
 );
 
 it('an append says that a cancel has been requested', async () => {
-  const { id, writer } = await begun();
-  await queue.cancel(id);
+  const { id, writer } = await world.begun();
+  await world.queue.cancel(id);
   expect(await writer.append(said('more'), {})).toEqual({ cancelRequested: true });
 });
 
 it('an event log that is too large takes no more events, but cursor and attempts', async () => {
-  const { id, writer } = await begun();
+  const { id, writer } = await world.begun();
   const big = 'x'.repeat(5 * MEGABYTE);
   await writer.append(said(big), { cursor: 1 });
   await writer.append(said(big), { cursor: 2 });
@@ -192,14 +144,14 @@ it('an event log that is too large takes no more events, but cursor and attempts
 });
 
 it('after Redis has lost an entry no event is appended behind the hole', async () => {
-  const { id, writer } = await begun();
+  const { id, writer } = await world.begun();
   await writer.append(said('one '), { cursor: 1 });
-  const [eventLog, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
-  const kept = await redis.hgetall(run);
+  const [eventLog, run] = [world.o3.keys.eventLog(id), world.o3.keys.run(id)];
+  const kept = await world.redis.hgetall(run);
   await writer.append(said('two '), { cursor: 2 });
   // As after a failover to a replica that was behind.
-  const [, lost] = await redis.xrange(eventLog, '-', '+');
-  await redis
+  const [, lost] = await world.redis.xrange(eventLog, '-', '+');
+  await world.redis
     .multi()
     .xdel(eventLog, lost?.[0] ?? '')
     .del(run)
@@ -212,8 +164,8 @@ it('after Redis has lost an entry no event is appended behind the hole', async (
 });
 
 it('an event log lives as long as its job runs, then as long as its record', async () => {
-  const { id, job, writer } = await begun();
-  const [eventLog, run] = [o3.keys.eventLog(id), o3.keys.run(id)];
+  const { id, job, writer } = await world.begun();
+  const [eventLog, run] = [world.o3.keys.eventLog(id), world.o3.keys.run(id)];
   await writer.append(said('one'), {});
   expect([await ttlOf(eventLog), await ttlOf(run)]).toEqual([-1, -1]);
   await writer.finish(FAILED);
@@ -221,9 +173,9 @@ it('an event log lives as long as its job runs, then as long as its record', asy
   expect(Math.abs((await ttlOf(eventLog)) - (await ttlOf(run)))).toBeLessThan(1000);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
 
-  await queue.retry(id);
-  expect(await redis.exists(eventLog)).toBe(0);
-  const next = writerOf(await worker.take('b'), 'b');
+  await world.queue.retry(id);
+  expect(await world.redis.exists(eventLog)).toBe(0);
+  const next = world.writerOf(await world.worker.take('b'), 'b');
   await next.begin(0);
   await next.append(said('anew'), {});
   expect(await linesOf(id)).toEqual(['1 anew']);
@@ -231,34 +183,34 @@ it('an event log lives as long as its job runs, then as long as its record', asy
 });
 
 it('a job that was retried through BullMQ alone, as Bull Board does, begins an empty event log', async () => {
-  const { id, job, writer } = await begun();
+  const { id, job, writer } = await world.begun();
   await writer.append(said('old'), {});
   await writer.finish(FAILED);
   await job.moveToFailed(new UnrecoverableError('upstream_error: a bad day'), 'a');
-  await (await o3.bullmq.getJob(id))?.retry('failed');
-  const next = writerOf(await worker.take('b'), 'b');
+  await (await world.o3.bullmq.getJob(id))?.retry('failed');
+  const next = world.writerOf(await world.worker.take('b'), 'b');
   await next.begin(1);
   await next.append(said('new'), {});
   expect(await linesOf(id)).toEqual(['1 new']);
-  expect(await ttlOf(o3.keys.eventLog(id))).toBe(-1);
+  expect(await ttlOf(world.o3.keys.eventLog(id))).toBe(-1);
 });
 
 it.each([
-  ['deleted by hand', (id: string) => queue.delete(id)],
+  ['deleted by hand', (id: string) => world.queue.delete(id)],
   [
     'swept when its retention is over',
     async () => {
       const instant = 1 / 3_600_000;
       const retention = { completedHours: instant, failedHours: instant };
-      await eventually(async () => expect(await sweepRetention(redis, o3, retention)).toBe(1));
+      await eventually(async () => expect(await sweepRetention(world.redis, world.o3, retention)).toBe(1));
     },
   ],
 ])('is deleted with its job: %s', async (_how, forget) => {
-  const { id, job, writer } = await begun();
+  const { id, job, writer } = await world.begun();
   await writer.append(said('words'), {});
   await writer.finish(COMPLETED);
   await job.moveToCompleted('completed', 'a');
-  expect(await redis.exists(o3.keys.eventLog(id))).toBe(1);
+  expect(await world.redis.exists(world.o3.keys.eventLog(id))).toBe(1);
   await forget(id);
-  expect(await redis.exists(o3.keys.eventLog(id))).toBe(0);
+  expect(await world.redis.exists(world.o3.keys.eventLog(id))).toBe(0);
 });

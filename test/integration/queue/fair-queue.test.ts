@@ -1,35 +1,13 @@
-import { Queue, Worker } from 'bullmq';
-import { Redis } from 'ioredis';
-import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
+import { Worker } from 'bullmq';
+import type { QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
-import { COST_WITHOUT_LIMIT } from '../../../src/lua/fair-queue-library.ts';
-import { keysOf } from '../../../src/redis/keys.ts';
 import { enlist } from '../../support/redis/enlist.ts';
-import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
+import { keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
 
-const keys = keysOf('o3q', 'o3');
+const world = useFairQueueWorld();
+
 /** Long enough ago that no order is negative. */
 const BASE = Date.now() - 3_600_000;
-
-let server: TestRedis;
-let redis: Redis;
-let bullmq: Queue;
-let fairQueue: FairQueue;
-
-beforeAll(async () => {
-  server = await startTestRedis();
-  redis = new Redis(server.url);
-  bullmq = new Queue(keys.queueName, { connection: redis, prefix: 'o3q' });
-});
-afterAll(async () => {
-  await bullmq.close();
-  redis.disconnect();
-  await server.stop();
-});
-beforeEach(async () => {
-  await redis.flushall();
-  fairQueue = createFairQueue(redis, keys, {});
-});
 
 /** Adds jobs of one tenant, named by it and numbered, one per millisecond. */
 async function add(tenant: string, count: number, { priority = 0, from = 0, at = BASE } = {}): Promise<void> {
@@ -40,8 +18,8 @@ async function add(tenant: string, count: number, { priority = 0, from = 0, at =
     priority,
     deadlineAt: undefined,
   }));
-  await enlist(redis, keys, jobs);
-  await bullmq.addBulk(
+  await enlist(world.redis, keys, jobs);
+  await world.bullmq.addBulk(
     jobs.map(({ id, createdAt }) => ({
       name: id,
       data: { question: id },
@@ -50,27 +28,17 @@ async function add(tenant: string, count: number, { priority = 0, from = 0, at =
   );
 }
 
-const next = async (most: number): Promise<string[]> => (await fairQueue.next(most)).jobs.map(({ id }) => id);
-
 async function start(count: number): Promise<string[]> {
   const started: string[] = [];
   for (let i = 0; i < count; i += 1) {
-    const { jobs } = await fairQueue.next(1);
+    const { jobs } = await world.fairQueue.next(1);
     const [job] = jobs;
     if (job === undefined) break;
-    expect(await fairQueue.start([{ ...job, reservedModel: 'o3', cost: COST_WITHOUT_LIMIT }])).toEqual([
-      true,
-    ]);
+    expect(await world.fairQueue.start([{ ...job, reservedModel: 'o3' }])).toEqual([true]);
     started.push(job.id);
   }
   return started;
 }
-
-const weigh = (weights: Record<string, number>): void => {
-  const others = { maxInFlight: undefined, dailyBudgetUsd: undefined, onBudgetExhausted: 'wait' } as const;
-  const tenants = Object.entries(weights).map(([name, weight]) => [name, { weight, ...others }]);
-  fairQueue = createFairQueue(redis, keys, Object.fromEntries(tenants));
-};
 
 describe('the order of the fair queue', () => {
   it('takes one job of each tenant after the other, whatever their backlogs', async () => {
@@ -82,7 +50,7 @@ describe('the order of the fair queue', () => {
   });
 
   it.each([1, 2, 3, 0.5])('gives a tenant of weight %d that share of the starts', async (weight) => {
-    weigh({ b: weight });
+    world.weigh({ b: weight });
     await add('a', 100);
     await add('b', 100);
     const order = await start(60);
@@ -107,11 +75,10 @@ describe('the order of the fair queue', () => {
     await add('b', 20);
     const order: string[] = [];
     for (let i = 0; i < 12; i += 1) {
-      const { jobs } = await fairQueue.next(1);
-      const [job] = jobs;
+      const [job] = (await world.fairQueue.next(1)).jobs;
       if (job === undefined) break;
       const cost = job.tenant === 'a' ? 0.01 : 0.002;
-      await fairQueue.start([{ ...job, reservedModel: 'o3', cost }]);
+      await world.fairQueue.start([{ ...job, reservedModel: 'o3', cost }]);
       order.push(job.tenant);
     }
     expect(order.join('')).toMatch(/^(ab{5}|b{5}a|ba?b{4}){2}$/);
@@ -121,8 +88,8 @@ describe('the order of the fair queue', () => {
     await add('a', 10);
     await add('b', 10);
     await start(1);
-    await redis.hset(keys.fairQueue('clock'), 'cost:a', '0.000001');
-    expect(await next(4)).toContain('b0');
+    await world.redis.hset(keys.fairQueue('clock'), 'cost:a', '0.000001');
+    expect((await world.fairQueue.next(4)).jobs.map(({ id }) => id)).toContain('b0');
   });
 
   it('goes by priority within a tenant; a step is worth a minute, so that no job starves', async () => {
@@ -134,12 +101,12 @@ describe('the order of the fair queue', () => {
   });
 
   it('starts the jobs that next has returned, and next removes none of them', async () => {
-    weigh({ b: 3 });
+    world.weigh({ b: 3 });
     await add('a', 20);
     await add('b', 20);
     await add('c', 2);
-    const seen = await next(30);
-    expect(await next(30)).toEqual(seen);
+    const seen = await world.next(30);
+    expect(await world.next(30)).toEqual(seen);
     expect(await start(30)).toEqual(seen);
   });
 });
@@ -147,46 +114,46 @@ describe('the order of the fair queue', () => {
 describe('a started job', () => {
   it('stands in BullMQ for any worker, with its reservation in the record', async () => {
     await add('a', 1);
-    expect(await (await bullmq.getJob('a0'))?.getState()).toBe('delayed');
+    expect(await (await world.bullmq.getJob('a0'))?.getState()).toBe('delayed');
     await start(1);
-    expect(await (await bullmq.getJob('a0'))?.getState()).toBe('waiting');
-    expect(await redis.hget(keys.run('a0'), 'reserved_model')).toBe('o3');
-    expect(await next(1)).toEqual([]);
-    expect(await fairQueue.starts()).toBe(1);
+    expect(await (await world.bullmq.getJob('a0'))?.getState()).toBe('waiting');
+    expect(await world.redis.hget(keys.run('a0'), 'reserved_model')).toBe('o3');
+    expect(await world.next(1)).toEqual([]);
+    expect(await world.fairQueue.starts()).toBe(1);
   });
 
   it('is started once, however many dispatchers have seen it', async () => {
     await add('a', 3);
-    const { jobs } = await fairQueue.next(3);
-    const grants = jobs.map((job) => ({ ...job, reservedModel: 'o3', cost: COST_WITHOUT_LIMIT }));
+    const { jobs } = await world.fairQueue.next(3);
+    const grants = jobs.map((job) => ({ ...job, reservedModel: 'o3' }));
     const answers = await Promise.all([
-      fairQueue.start(grants),
-      fairQueue.start(grants),
-      fairQueue.start(grants),
+      world.fairQueue.start(grants),
+      world.fairQueue.start(grants),
+      world.fairQueue.start(grants),
     ]);
     expect(answers.flat().filter(Boolean)).toHaveLength(3);
-    expect(await bullmq.getWaitingCount()).toBe(3);
+    expect(await world.bullmq.getWaitingCount()).toBe(3);
   });
 
   it('does not start, and holds up no other, when it was cancelled or removed meanwhile', async () => {
     await add('a', 3);
-    const { jobs } = await fairQueue.next(1);
-    await bullmq.remove('a0');
-    expect(
-      await fairQueue.start(jobs.map((job) => ({ ...job, reservedModel: 'o3', cost: COST_WITHOUT_LIMIT }))),
-    ).toEqual([false]);
+    const { jobs } = await world.fairQueue.next(1);
+    await world.bullmq.remove('a0');
+    expect(await world.fairQueue.start(jobs.map((job) => ({ ...job, reservedModel: 'o3' })))).toEqual([
+      false,
+    ]);
     expect(await start(5)).toEqual(['a1', 'a2']);
   });
 
   it('gets its old position again when it has to wait again', async () => {
     await add('a', 3);
     await start(1);
-    const connection = redis.duplicate({ maxRetriesPerRequest: null });
+    const connection = world.redis.duplicate({ maxRetriesPerRequest: null });
     const worker = new Worker(keys.queueName, null, { connection, prefix: 'o3q' });
     const job = await worker.getNextJob('token', { block: false });
     expect(job?.id).toBe('a0');
     const queued = { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined };
-    expect(await fairQueue.giveBack(queued, 'token', { kind: 'fair-queue' })).toBe('ok');
+    expect(await world.fairQueue.giveBack(queued, 'token', { kind: 'fair-queue' })).toBe('ok');
     await worker.close();
     connection.disconnect();
     expect(await start(3)).toEqual(['a0', 'a1', 'a2']);
@@ -197,51 +164,53 @@ describe('a paused tenant', () => {
   it('waits while others start, until its time or a resume', async () => {
     await add('a', 5);
     await add('b', 3);
-    await fairQueue.pauseTenant('a', Date.now() + 60_000, 'one of the 2 jobs to end');
+    await world.fairQueue.pauseTenant('a', Date.now() + 60_000, 'one of the 2 jobs to end');
     expect(await start(9)).toEqual(['b0', 'b1', 'b2']);
-    expect(await fairQueue.resumeTenant('a')).toBe(true);
-    expect(await fairQueue.resumeTenant('a')).toBe(false);
+    expect(await world.fairQueue.resumeTenant('a')).toBe(true);
+    expect(await world.fairQueue.resumeTenant('a')).toBe(false);
     expect(await start(1)).toEqual(['a0']);
-    await fairQueue.pauseTenant('a', Date.now() - 1, 'over already');
+    await world.fairQueue.pauseTenant('a', Date.now() - 1, 'over already');
     expect(await start(1)).toEqual(['a1']);
   });
 
   it('stays paused when it enqueues more', async () => {
     await add('a', 1);
-    await fairQueue.pauseTenant('a', Date.now() + 60_000, 'why');
+    await world.fairQueue.pauseTenant('a', Date.now() + 60_000, 'why');
     await add('a', 1, { from: 1 });
-    expect(await next(5)).toEqual([]);
+    expect(await world.next(5)).toEqual([]);
   });
 });
 
 it('an entry without a job, which a crash has left, is passed over and removed after a minute', async () => {
   // Entries of clients whose clocks are wrong.
-  await enlist(redis, keys, [
+  await enlist(world.redis, keys, [
     { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
     { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
     { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
   ]);
   await add('a', 1, { at: BASE + 1000 });
-  expect(await next(1)).toEqual(['a0']);
-  const places = async (): Promise<string[]> => redis.zrange(`${keys.fairQueue('tenant')}:a`, 0, '-1');
+  expect(await world.next(1)).toEqual(['a0']);
+  const places = async (): Promise<string[]> => world.redis.zrange(`${keys.fairQueue('tenant')}:a`, 0, '-1');
   expect(await places()).toEqual(['gone', 'a0', 'coming']);
   // A minute later.
-  await redis.zadd(keys.fairQueue('missing'), Date.now() - 60_001, 'gone');
-  expect(await next(5)).toEqual(['a0']);
+  await world.redis.zadd(keys.fairQueue('missing'), Date.now() - 60_001, 'gone');
+  expect(await world.next(5)).toEqual(['a0']);
   expect(await places()).toEqual(['a0', 'coming']);
-  expect(await redis.zrange(keys.fairQueue('missing'), 0, '-1')).not.toContain('gone');
+  expect(await world.redis.zrange(keys.fairQueue('missing'), 0, '-1')).not.toContain('gone');
 });
 
 it('enqueueing a job again that BullMQ already has does not put it into the fair queue', async () => {
   await add('a', 1);
   await start(1);
-  await enlist(redis, keys, [{ id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined }]);
-  expect(await next(5)).toEqual([]);
-  expect(await redis.exists(`${keys.fairQueue('tenant')}:a`)).toBe(0);
+  await enlist(world.redis, keys, [
+    { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
+  ]);
+  expect(await world.next(5)).toEqual([]);
+  expect(await world.redis.exists(`${keys.fairQueue('tenant')}:a`)).toBe(0);
 });
 
 it('next says when the queue is paused', async () => {
   await add('a', 1);
-  await bullmq.pause();
-  expect(await fairQueue.next(1)).toMatchObject({ board: { room: 0, limits: { paused: true } } });
+  await world.bullmq.pause();
+  expect(await world.fairQueue.next(1)).toMatchObject({ board: { room: 0, limits: { paused: true } } });
 });

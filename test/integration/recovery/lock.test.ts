@@ -1,5 +1,6 @@
 import { eventually } from '../../support/eventually.ts';
 import { CREATES } from '../../support/openai/upstream-gate.ts';
+import { quickModels } from '../../support/worlds/instance.ts';
 import {
   startWorkerWorld,
   type WorkerWorld,
@@ -9,6 +10,13 @@ import {
 /** What happens to a job whose lock, or record, is not where its worker left it. */
 /** Of what is about jobs; a worker asks for the list of models when it starts. */
 const NOTHING = { purchases: 0, rejected: 0, polls: 0, cancels: 0 };
+
+const { models } = quickModels();
+const IN_THE_FOREGROUND = {
+  models: Object.fromEntries(
+    Object.entries(models).map(([name, model]) => [name, { ...model, background: 'never' as const }]),
+  ),
+};
 
 describe('a job', () => {
   let world: WorkerWorld;
@@ -93,7 +101,12 @@ describe('a job', () => {
   });
 
   it('waits for the worker that lost it during a create, and does not buy a second time', async () => {
-    await start({ workers: 2, patience: { graceMs: 3000 } });
+    // The locks are renewed too seldom for the worker to notice the loss, and to take the job back.
+    await start({
+      workers: 2,
+      patience: { graceMs: 3000 },
+      recovery: { lockMs: 60_000, stalledMs: 100 },
+    });
     world.gate.shut(CREATES);
     const { id } = await world.ask('Yours?', { sim_think_ms: '1500' });
     await world.gate.holding(1);
@@ -107,6 +120,42 @@ describe('a job', () => {
       uncertain_purchases: 0,
     });
     expect(world.bought('Yours?')).toHaveLength(1);
+  });
+
+  it.each([1, 2])(
+    'in the foreground is bought once when its lock is lost under %d workers',
+    async (workers) => {
+      await start({ workers, models: IN_THE_FOREGROUND });
+      const { id } = await world.ask('Answered by one?', { sim_think_ms: '3000', sim_deltas: '5' });
+      await world.running(id);
+      expect(await world.client.del(world.keys.lock(id))).toBe(1);
+      await eventually(async () => expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBe(1));
+      expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
+      expect(await world.answer(id)).toContain('Answered by one?');
+      expect(world.bought('Answered by one?')).toMatchObject([{ state: 'completed' }]);
+      await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
+    },
+  );
+
+  it('whose purchase the record has forgotten is not bought again: its worker writes it once more', async () => {
+    await start({ workers: 1 });
+    const { id } = await world.ask('Forgotten?', { sim_think_ms: '2500', sim_deltas: '5' });
+    await world.running(id);
+    await forget(id);
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', purchases: 1 });
+    expect(world.bought('Forgotten?')).toMatchObject([{ state: 'completed' }]);
+  });
+
+  it('says so when it is bought again because the record had forgotten its purchase', async () => {
+    await start({ workers: 1 });
+    const { id } = await world.ask('Unknown?', { sim_think_ms: '2500', sim_deltas: '5' });
+    await world.running(id);
+    await world.client.hdel(world.keys.run(id), 'purchases');
+    await world.client.hset(world.keys.run(id), 'upstream_id', 'resp_of_another_worker', 'purchases', '1');
+    await world.client.set(world.keys.lock(id), 'another:0', 'PX', 60_000);
+    await eventually(async () =>
+      expect(await world.client.hgetall(world.keys.run(id))).toMatchObject({ uncertain_purchases: '1' }),
+    );
   });
 
   it('stops a response whose id arrives after another was bought', async () => {
@@ -190,6 +239,17 @@ describe('a job', () => {
     expect(world.simulator.ledger.totals()).toMatchObject(NOTHING);
   });
 
+  /** Leaves the job as a failover does whose replica had not heard of its start. */
+  async function forget(id: string): Promise<void> {
+    await world.client
+      .multi()
+      .hdel(world.keys.run(id), 'upstream_id', 'purchases', 'background', 'holder', 'attempt', 'started_at')
+      .del(world.keys.lock(id))
+      .lrem(world.keys.queue('active'), 1, id)
+      .rpush(world.keys.queue('wait'), id)
+      .exec();
+  }
+
   /** Leaves the job as a worker does that was killed right after its record had been finished. */
   async function dieAfterRecording(
     id: string,
@@ -201,7 +261,7 @@ describe('a job', () => {
       prefix: 'o3q',
       lockDuration: 300,
     });
-    await world.model().fairQueue.start([{ id, tenant: '', reservedModel: 'o3', cost: 1 }]);
+    await world.model().fairQueue.start([{ id, tenant: '', reservedModel: 'o3' }]);
     expect((await taker.getNextJob('dead:0'))?.id).toBe(id);
     const flat = Object.entries(fields).flatMap(([name, value]) => [
       name,

@@ -151,7 +151,7 @@ describe('the check of the rights that a program needs', () => {
   it('a Redis that is full passes with a warning, because that may pass', async () => {
     await admin.config('SET', 'maxmemory', '1');
     expect(await checked(redis.url, undefined, 'o3q')).toEqual([
-      `Redis at ${redis.url} takes no writes now (OOM command not allowed when used memory > 'maxmemory'.). New jobs are refused, and answers wait, until it does.`,
+      `Redis at ${redis.url} accepts no writes now (OOM command not allowed when used memory > 'maxmemory'.). Until it does, new jobs are refused and answers wait.`,
     ]);
     await admin.config('SET', 'maxmemory', '0');
   });

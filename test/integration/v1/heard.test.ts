@@ -101,14 +101,28 @@ describe.each(['supported', 'rejected'] as const)('an upstream whose background 
     null,
     {},
     { input_tokens: 0, output_tokens: 0, total_tokens: 0 },
-    { input_tokens: '10', output_tokens: '20', total_tokens: '30' },
     { input_tokens: -1, output_tokens: 5 },
-  ])('and whose last event has the usage %j: it is unknown and unpriced', async (usage) => {
+  ])('and whose last event has the usage %j: it is unknown, and its cost an estimate', async (usage) => {
     const metadata = { sim: 'end', sim_end: JSON.stringify({ set: { usage } }) };
     const request = { ...asked('end'), metadata };
     const { body } = await call(instance.url, 'POST', '/jobs', { body: { request } });
     const job = await reached(instance.url, (body as { id: string }).id, 'completed');
-    expect(job).toMatchObject({ cost_usd: null, result: { usage: null, cost_usd: null } });
+    expect(job).toMatchObject({
+      ...{ cost_usd: expect.any(Number), cost_estimated: true },
+      result: { usage: null, cost_usd: null },
+    });
+  });
+
+  it('and whose usage is in texts: the texts count as numbers', async () => {
+    const usage = { input_tokens: '10', output_tokens: '20', total_tokens: '30' };
+    const metadata = { sim: 'end', sim_end: JSON.stringify({ set: { usage } }) };
+    const request = { ...asked('end'), metadata };
+    const { body } = await call(instance.url, 'POST', '/jobs', { body: { request } });
+    const job = await reached(instance.url, (body as { id: string }).id, 'completed');
+    expect(job).toMatchObject({
+      ...{ cost_usd: 0.00018, cost_estimated: false },
+      result: { usage: { input_tokens: 10, output_tokens: 20, total_tokens: 30 }, cost_usd: 0.00018 },
+    });
   });
 
   it.each(FORMS)("and whose streams have the form %s: OpenAI's SDK puts its stream together", async (sim) => {

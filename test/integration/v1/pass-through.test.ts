@@ -1,37 +1,15 @@
 import type { OpenAI } from 'openai';
-import { createLogger } from '../../../src/process/log.ts';
-import { shutDown } from '../../../src/process/shutdown.ts';
-import { type O3Worker, startWorker } from '../../../worker/worker.ts';
 import { eventually } from '../../support/eventually.ts';
-import { openRecordingUpstream, type RecordingUpstream } from '../../support/openai/recording-upstream.ts';
 import { openSdk } from '../../support/openai/sdk.ts';
-import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+import { useRecordingWorld } from '../../support/worlds/recording-world.ts';
 
 /** What the upstream is sent, compared with what a caller sent. */
 
-let upstream: RecordingUpstream;
-let instance: Instance;
-let worker: O3Worker;
+const world = useRecordingWorld();
 let client: OpenAI;
-beforeAll(async () => {
-  upstream = await openRecordingUpstream();
-  instance = await startInstance({ workers: 0 });
-  worker = startWorker({
-    ...instance.models,
-    redisUrl: instance.redis.url,
-    prefix: 'o3q',
-    logger: createLogger({ level: 'silent', secrets: [], pretty: false }),
-    concurrency: 10,
-    upstream: { apiKey: 'sk-of-the-instance', baseUrl: upstream.url },
-  });
-  ({ client } = openSdk(instance.url, { apiKey: 'sk-of-the-caller' }));
+beforeAll(() => {
+  ({ client } = openSdk(world.instance.url, { apiKey: 'sk-of-the-caller' }));
 });
-afterAll(async () => {
-  await shutDown([worker], { deadlineMs: 5000, hurry: new AbortController().signal });
-  await instance.stop();
-  await upstream.close();
-});
-beforeEach(() => upstream.received.splice(0));
 
 const PNG =
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
@@ -97,7 +75,7 @@ describe.each([
     expect(JSON.stringify(rest['input'])).toBe(JSON.stringify(EVERYTHING.input));
     expect({ background, store }).toEqual({ background: true, store: true });
     expect(typeof stream).toBe('boolean');
-    expect(upstream.received[0]?.headers.authorization).toBe('Bearer sk-of-the-instance');
+    expect(world.upstream.received[0]?.headers.authorization).toBe('Bearer sk-of-the-instance');
   });
 
   it('keeps its store option', async () => {
@@ -126,9 +104,9 @@ describe('an answer', () => {
 });
 
 function bodyOf(place: number): Record<string, unknown> {
-  return JSON.parse(upstream.received[place]?.text ?? 'null') as Record<string, unknown>;
+  return JSON.parse(world.upstream.received[place]?.text ?? 'null') as Record<string, unknown>;
 }
 
 async function sold(count: number): Promise<void> {
-  await eventually(() => expect(upstream.received).toHaveLength(count));
+  await eventually(() => expect(world.upstream.received).toHaveLength(count));
 }

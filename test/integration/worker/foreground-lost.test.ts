@@ -68,8 +68,7 @@ it('a foreground response that went down with its worker is booked, also when it
   expect(await world.finished(late.id)).toMatchObject({ error: { code: 'deadline_passed' } });
   await eventually(async () =>
     expect((await world.queue.usage({ by: 'model' })).total).toMatchObject({
-      requests: 2,
-      unpriced_requests: 2,
+      ...{ requests: 2, unpriced_requests: 0, estimated_requests: 2 },
     }),
   );
   expect(purchases()).toBe(2);

@@ -13,8 +13,6 @@ export interface CliExit {
   code: number | null;
   stdout: string;
   stderr: string;
-  /** From the start to the end, in milliseconds. */
-  afterMs: number;
 }
 
 export interface CliProcess {
@@ -59,7 +57,6 @@ export function createCliProcesses(): CliProcesses {
 }
 
 function follow(child: ChildProcess, name: string): CliProcess {
-  const startedAt = performance.now();
   const said = { stdout: '', stderr: '' };
   const listeners = new Set<() => void>();
   for (const stream of ['stdout', 'stderr'] as const) {
@@ -71,7 +68,7 @@ function follow(child: ChildProcess, name: string): CliProcess {
   const exited = new Promise<CliExit>((resolve, reject) => {
     child.once('error', reject);
     // `close`, not `exit`: only now has all output arrived.
-    child.once('close', (code) => resolve({ code, ...said, afterMs: performance.now() - startedAt }));
+    child.once('close', (code) => resolve({ code, ...said }));
   });
   const words = (): string => `stdout:\n${said.stdout}\nstderr:\n${said.stderr}`;
 

@@ -30,7 +30,7 @@ export function createBareWorker(redisUrl: string, queueName = '{o3}'): BareWork
   const next = (token: string) => worker.getNextJob(token, { block: false });
   const startNext = async (token: string) => {
     const { jobs } = await fairQueue.next(1);
-    await fairQueue.start(jobs.map(({ id, tenant }) => ({ id, tenant, reservedModel: 'o3', cost: 1 })));
+    await fairQueue.start(jobs.map(({ id, tenant }) => ({ id, tenant, reservedModel: 'o3' })));
     return next(token);
   };
   return {

@@ -13,6 +13,8 @@ import { type CrashWorker, startCrashWorker } from './crash-worker.ts';
 export interface CrashScenario {
   metadata: Record<string, string>;
   stream?: boolean;
+  /** Whether no response ends before it is cancelled. */
+  isEndless?: boolean;
   world?: WorkerWorldOptions;
   /**
    * What befalls every job as soon as it has a response: somebody cancels it, its worker is told to leave, or is killed at once. Without it
@@ -52,7 +54,7 @@ export interface CrashEnd {
 /** More than any scenario has. */
 const MOST_PLACES = 50;
 /** Room for a lock to run out, for two looks at what stalled and for another attempt. */
-const RECOVERED_MS = 15_000;
+const RECOVERED_MS = 30_000;
 /** What has not come home when its worker dies never will. */
 const PATIENCE = { graceMs: 100 };
 const WHILE_IT_ANSWERS = 'while it answers';
@@ -78,12 +80,12 @@ export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJ
     await worker.kill();
     const crashed = crashedPlaces(worker, scenario);
     if (scenario.afterwards === 'cancel') {
-      const unfinished = crashed.filter(({ trail }) => !trail.includes('after run.finish'));
-      await Promise.all(unfinished.map(({ place }) => world.queue.cancel(jobs[place]?.id ?? '')));
+      const unfinished = jobs.filter((_job, place) => !worker.trail(place).includes('after run.finish'));
+      await Promise.all(unfinished.map(({ id }) => world.queue.cancel(id)));
     }
     world.addWorker({ patience: PATIENCE });
     const ended = await Promise.all(
-      crashed.map(async ({ place, trail }) => ({ trail, end: await endOf(world, place, jobs) })),
+      crashed.map(async ({ place, trail }) => ({ trail, end: await endOf(world, place, jobs, scenario) })),
     );
     // Jobs that were held nowhere may still be on their way to their ends.
     await eventually(() => requireBookedOnce(world), RECOVERED_MS);
@@ -171,20 +173,26 @@ async function requireBookedOnce({ queue }: WorkerWorld): Promise<void> {
     throw new Error(`expected each of ${bought} responses to be booked once, but ${requests} are booked`);
 }
 
-async function endOf(world: WorkerWorld, place: number, jobs: readonly JobView[]): Promise<CrashEnd> {
+async function endOf(
+  world: WorkerWorld,
+  place: number,
+  jobs: readonly JobView[],
+  { isEndless = false }: CrashScenario,
+): Promise<CrashEnd> {
   const id = jobs[place]?.id ?? '';
   const question = questionOf(place);
   const job = await world.finished(id, RECOVERED_MS);
   return eventually(async () => {
     const bullmq = await world.model().bullmq.getJobState(id);
     const responses = world.bought(question).map(({ state }) => state);
-    const runs = responses.some((state) => state === 'queued' || state === 'in_progress');
-    if (runs || (bullmq !== 'completed' && bullmq !== 'failed')) {
+    const { status, attempt, purchases, uncertain_purchases } = (await world.queue.get(id)) ?? job;
+    const running = responses.filter((state) => state === 'queued' || state === 'in_progress').length;
+    const lost = isEndless ? responses.length - purchases : 0;
+    if (running > lost || (bullmq !== 'completed' && bullmq !== 'failed')) {
       throw new Error(
         `expected job ${place} to be over, but at BullMQ it is ${bullmq}, upstream ${responses}`,
       );
     }
-    const { status, attempt, purchases, uncertain_purchases } = (await world.queue.get(id)) ?? job;
     return {
       status,
       attempt,

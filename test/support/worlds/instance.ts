@@ -6,6 +6,7 @@ import { defaultModels, type Models } from '../../../src/config/file.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import type { Recovery } from '../../../worker/job-worker.ts';
+import type { UpstreamOptions } from '../../../worker/upstream/client.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
 import { type O3Worker, startWorker } from '../../../worker/worker.ts';
 import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
@@ -30,6 +31,8 @@ export interface InstanceOptions {
   keys?: readonly ApiKey[];
   /** The limit of each key. Default: as in production. */
   requestsPerMinute?: number;
+  /** Replaces options of the workers' upstream. Default: the simulator. */
+  upstream?: Partial<UpstreamOptions>;
   /** See AppOptions. Default: as in production. */
   headersMs?: number;
 }
@@ -93,7 +96,7 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
       const worker = startWorker({
         ...common,
         concurrency: options.concurrency ?? 100,
-        upstream: { apiKey: 'sk-test-key', baseUrl: upstreamUrl },
+        upstream: { apiKey: 'sk-test-key', baseUrl: upstreamUrl, ...options.upstream },
         webhooksOut: options.webhooksOut,
         recovery: QUICK_RECOVERY,
       });

@@ -34,6 +34,8 @@ const sums = {
   reasoning_tokens: 887_654_321,
   cost_usd: 12_345.678912,
   unpriced_requests: 12_345,
+  estimated_requests: 12_345,
+  estimated_usd: 1234.5,
 };
 const usage: UsageReport = {
   from: '2026-11-01',

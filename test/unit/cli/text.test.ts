@@ -1,7 +1,7 @@
 import { distanceText, durationText } from '../../../cli/display/quantity.ts';
 import { EXIT, exitCodeOfJob, failureFrom, UsageError } from '../../../cli/exit-code.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
-import { oneLine, printable } from '../../../src/client/terminal-text.ts';
+import { oneLine, printable, printableJson } from '../../../src/client/terminal-text.ts';
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
 
 describe('a duration', () => {
@@ -32,6 +32,13 @@ describe('a text from outside', () => {
   it('loses control characters', () => {
     expect(oneLine('a\u001b[31mb\u0007c\u009b2Jd\u202ee\u2066f')).toBe('a[31mbc2Jdef');
     expect(printable('a\r\n\tb\u0000\u001b]8;;http://x\u0007c')).toBe('a\n\tb]8;;http://xc');
+  });
+
+  it('keeps its control characters in JSON, where a terminal cannot obey them', () => {
+    const value = { text: 'a\u001b[31m\u009b2J\u007f\u202eb\n' };
+    const json = printableJson(value, 2);
+    expect(json).toBe('{\n  "text": "a\\u001b[31m\\u009b2J\\u007f\\u202eb\\n"\n}');
+    expect(JSON.parse(json)).toEqual(value);
   });
 
   it('becomes one line', () => {

@@ -71,11 +71,11 @@ describe('a Redis URL', () => {
     ['redis://host:port', '"host:port" is not host:port'],
     ['redis://host:70000', 'port 70000 is not between 1 and 65535'],
     ['redis://host/database', '"database" is not a database number'],
-    ['redis://host/0/1', 'after the host comes a database number only'],
+    ['redis://host/0/1', 'only a database number may follow the host'],
     ['redis://host?db=1', 'nothing may follow ? or #'],
     ['redis://:100%@host', 'the user or password has a %'],
     ['redis+sentinel://one,two', 'the name of the master is missing'],
-    ['redis+sentinel://one/main/0/1', 'after the name of the master comes a database number only'],
+    ['redis+sentinel://one/main/0/1', 'only a database number may follow the name of the master'],
     ['redis+cluster://one:7000/1', 'a cluster has no databases to choose from'],
   ])('is refused when it is %p, with the reason and the accepted forms', (url, reason) => {
     const message = refusalOf(url);

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { expectNone, files, local, type ROOMS, roomOf, type SourceFile } from '../../support/source-files.ts';
 
 /** Which rooms (top-level folders) each room may import. */
-const MAY_IMPORT: Record<string, readonly string[]> = {
+const MAY_IMPORT: Record<(typeof ROOMS)[number], readonly string[]> = {
   src: [],
   producer: ['src'],
   worker: ['src'],
@@ -13,8 +13,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 };
 
 /**
- * The folders of src and worker, from the bottom to the top, and files that have a place of their own: each imports only what
- * stands before it.
+ * The folders of src and worker, from the bottom to the top, and files that have a place of their own: each
+ * imports only what stands before it.
  */
 const ORDER: Record<string, readonly string[]> = {
   src: [
@@ -63,66 +63,17 @@ const ORDER: Record<string, readonly string[]> = {
 /** The programs: each ends its own process. */
 const ENTRY_POINTS = ['chaos/main.ts', 'cli/main.ts'];
 
-const MOST_LINES = 300;
-const MOST_FILES = 12;
-/** A file that only one other imports should have at least this many lines, or be a part of its importer. */
-const FEWEST_LINES = 30;
-
-/** Folders that may hold more files than MOST_FILES, with the reason. */
-const LARGE_FOLDERS: Record<string, string> = {
-  'cli/commands': 'one file for each command, found by the name of the command',
-};
-
-/** Files that may be short although only one other file imports them, with the reason. */
-const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
-  [/^cli\/commands\//, 'one file for each command: its name is the command'],
-  [
-    /^producer\/(routes|openapi\/operations)\//,
-    'one file for each group of routes, and one for their documentation',
-  ],
-];
-
-interface SourceFile {
-  path: string;
-  text: string;
-  lines: number;
-  imports: string[];
-}
-
-const files = Object.keys(MAY_IMPORT).flatMap((room) =>
-  readdirSync(room, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name): SourceFile => {
-      const path = join(room, name);
-      const text = readFileSync(path, 'utf8');
-      const found = text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g);
-      return {
-        path,
-        text,
-        lines: text.split('\n').length - 1,
-        imports: [...found].map((match) => match[1] ?? ''),
-      };
-    }),
-);
-
-const roomOf = (path: string): string => path.split('/')[0] ?? '';
-/** The folder of a file within its room, or the file itself when it has a place of its own: `attempt`, `worker.ts`. */
+/**
+ * The folder of a file within its room, or the file itself when it has a place of its own: `attempt`,
+ * `worker.ts`.
+ */
 const placeOf = (path: string): string => {
   const [room = '', folder = '', ...rest] = path.split('/');
   const file = [folder, ...rest].join('/');
   return ORDER[room]?.includes(file) ? file : folder;
 };
-const local = (file: SourceFile): string[] =>
-  file.imports
-    .filter((name) => name.startsWith('.'))
-    .map((name) => normalize(join(dirname(file.path), name)));
 /** Code without its comments, for rules about what is done and not about what is said. */
 const code = ({ text }: SourceFile): string => text.replaceAll(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, '');
-
-/** @param rule - which wall was broken, why it stands, and what to do instead. */
-function expectNone(offenders: string[], rule: string): void {
-  expect({ rule, offenders }).toEqual({ rule, offenders: [] });
-}
 
 test('there are files to look at', () => {
   expect(files.length).toBeGreaterThan(50);
@@ -245,50 +196,6 @@ test.each([
     users.filter((path) => !where.includes(path)),
     rule,
   );
-});
-
-describe('size', () => {
-  test(`no file has more than ${MOST_LINES} lines`, () => {
-    expectNone(
-      files.filter(({ lines }) => lines > MOST_LINES).map(({ path, lines }) => `${path}: ${lines} lines`),
-      `past ${MOST_LINES} lines there is a second noun in the file: give it a file of its own`,
-    );
-  });
-
-  test(`no folder holds more than ${MOST_FILES} files`, () => {
-    const counts = new Map<string, number>();
-    for (const { path } of files) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
-    const large = [...counts].filter(([, count]) => count > MOST_FILES);
-    expectNone(
-      large
-        .filter(([folder]) => !(folder in LARGE_FOLDERS))
-        .map(([folder, count]) => `${folder}: ${count} files`),
-      `a folder of more than ${MOST_FILES} files is a hall in which nothing is found: merge slivers, or split it by a noun`,
-    );
-    expectNone(
-      Object.keys(LARGE_FOLDERS).filter((folder) => !large.some(([name]) => name === folder)),
-      'these exceptions in LARGE_FOLDERS are not needed any more: remove them',
-    );
-  });
-
-  test(`no file of fewer than ${FEWEST_LINES} lines is imported by one file only`, () => {
-    const importers = new Map<string, number>();
-    for (const file of files) {
-      for (const target of new Set(local(file))) importers.set(target, (importers.get(target) ?? 0) + 1);
-    }
-    const slivers = files.filter(({ path, lines }) => lines < FEWEST_LINES && importers.get(path) === 1);
-    const unexplained = slivers.filter(({ path }) => !SHORT_FILES.some(([pattern]) => pattern.test(path)));
-    expectNone(
-      unexplained.map(({ path, lines }) => `${path}: ${lines} lines`),
-      'a short file with one importer is a detour for the reader: fold it into its importer, or give a reason in SHORT_FILES',
-    );
-    expectNone(
-      SHORT_FILES.filter(([pattern]) => !slivers.some(({ path }) => pattern.test(path))).map(([pattern]) =>
-        String(pattern),
-      ),
-      'these exceptions in SHORT_FILES match no file any more: remove them',
-    );
-  });
 });
 
 describe('the map in docs/ARCHITECTURE.md', () => {

@@ -44,7 +44,7 @@ describe('the usage of a response', () => {
   it.each([
     ['null', null],
     ['nothing', {}],
-    ['text', { input_tokens: '10', output_tokens: '20' }],
+    ['words', { input_tokens: 'ten', output_tokens: '20' }],
     ['one number', { input_tokens: 10, output_tokens: null }],
     ['a total alone', { total_tokens: 30 }],
     ['zeros', { input_tokens: 0, output_tokens: 0, total_tokens: 0 }],
@@ -52,6 +52,15 @@ describe('the usage of a response', () => {
     ['no output for a text', { input_tokens: 10, output_tokens: 0 }],
   ])('is unknown where the upstream says %s', (_what, usage) => {
     expect(usageOf({ ...withOutput(message('m', 'Yes.')), usage })).toBeNull();
+  });
+
+  it('may be in texts', () => {
+    const usage = { input_tokens: '10', output_tokens: '20', total_tokens: '30' };
+    expect(usageOf({ id: 'r', usage })).toMatchObject({
+      input_tokens: 10,
+      output_tokens: 20,
+      total_tokens: 30,
+    });
   });
 
   it('may have the names of Chat Completions', () => {

@@ -28,7 +28,10 @@ describe('the range of a report', () => {
   });
 });
 
-const none = { requests: 0, input: 0, cached: 0, output: 0, reasoning: 0, nanoUsd: 0, unpriced: 0 };
+const none = {
+  ...{ requests: 0, input: 0, cached: 0, output: 0, reasoning: 0, nanoUsd: 0, unpriced: 0 },
+  ...{ estimated: 0, estimatedNano: 0 },
+};
 const entries: UsageEntry[] = [
   { ...none, day: '2026-03-01', model: 'o3', tenant: 'bob', requests: 2, output: 7, nanoUsd: 100_000_001 },
   {
@@ -39,6 +42,8 @@ const entries: UsageEntry[] = [
     requests: 2,
     unpriced: 1,
     nanoUsd: 200_000_002,
+    estimated: 1,
+    estimatedNano: 50_000_000,
   },
   { ...none, day: '2026-02-28', model: 'o3', tenant: null, requests: 1, unpriced: 1 },
   { ...none, day: '2026-02-28', model: 'gpt-5', tenant: 'bob', requests: 1, nanoUsd: 0 },

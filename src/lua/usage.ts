@@ -1,0 +1,159 @@
+import { defineLibrary, defineScript } from '../redis/script.ts';
+
+/** How long the usage of a day is kept, in days. */
+const USAGE_KEPT_DAYS = 400;
+/** The limit of estimates that wait for a correction, of one model. The one that is due first is dropped. */
+const MOST_ESTIMATES = 100_000;
+/** Estimates that no worker looks at vanish, as those of a model that is no longer configured. */
+const ESTIMATES_KEPT_S = 7 * 86_400;
+
+/**
+ * usageCorrection replaces an estimate by what the upstream says, once: the estimate is removed in the same
+ * step, and without it nothing is corrected. The sums of the day on which it was booked change, and the job's
+ * own cost where its record still exists.
+ *
+ * `usage` is the key of any day of the model. `real` has the same texts as a `booking`, and the usage as JSON.
+ */
+const usageCorrection = defineLibrary({
+  keys: ['run', 'usage', 'estimates', 'estimatesDue'],
+  lua: /* lua */ `
+local function forgetEstimate(response)
+  redis.call('ZREM', estimatesDue, response)
+  return redis.call('HDEL', estimates, response) == 1
+end
+
+local function correctEstimate(response, real)
+  local text = redis.call('HGET', estimates, response)
+  if not text then return false end
+  forgetEstimate(response)
+  local estimate = cjson.decode(text)
+  local function replace(key, field, old, new)
+    if new ~= '' and new ~= '0' then redis.call('HINCRBY', key, field, new) end
+    if old ~= '' and old ~= '0' then redis.call('HINCRBY', key, field, '-' .. old) end
+  end
+  local day = string.sub(usage, 1, -11) .. estimate.day
+  if redis.call('EXISTS', day) == 1 then
+    local function sum(field, old, new) replace(day, estimate.tenant .. '\\0' .. field, old, new) end
+    for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning', 'nano_usd' }) do
+      sum(field, estimate[field], real[field])
+    end
+    sum('unpriced', estimate.nano_usd == '' and '1' or '0', real.nano_usd == '' and '1' or '0')
+    sum('estimated', '1', '0')
+    sum('estimated_nano', estimate.nano_usd, '0')
+  end
+  if redis.call('EXISTS', run) == 1 then
+    replace(run, 'cost_nano', estimate.nano_usd, real.nano_usd)
+    redis.call('HINCRBY', run, 'estimates', -1)
+    local known = redis.call('HMGET', run, 'booked', 'usage')
+    if known[1] == response and known[2] == 'null' then redis.call('HSET', run, 'usage', real.usage) end
+  end
+  return true
+end
+`,
+});
+
+/**
+ * usageBooking adds what a response cost to the usage of a day, in the very step in which the script writes
+ * the response's end. A crash before that step leaves nothing booked, and the next worker books it. Each
+ * response is booked once: the record names the last response that was, and a command sent again after a lost
+ * reply, or a second end, books nothing. A second end that knows the usage corrects an estimate.
+ *
+ * What the simulator answered costs nothing and is no usage: only the job's own cost becomes known, as 0.
+ *
+ * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
+ * record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced),
+ * `usage` (JSON), `estimated` ('1' or ''). An estimate with `look_at` (ms, or '') is kept until the upstream
+ * says what was used; `since` (ms), `job` and `headers` (JSON) are for the worker that asks it.
+ */
+export const usageBooking = defineLibrary({
+  keys: ['run', 'usage', 'estimates', 'estimatesDue'],
+  args: ['booking'],
+  uses: [usageCorrection],
+  lua: /* lua */ `
+local function keepEstimate(response, booked)
+  local kept = { day = string.sub(usage, -10) }
+  for _, field in ipairs({
+    'tenant', 'input', 'cached', 'output', 'reasoning', 'nano_usd', 'since', 'job', 'headers'
+  }) do kept[field] = booked[field] end
+  redis.call('HSET', estimates, response, cjson.encode(kept))
+  redis.call('ZADD', estimatesDue, booked.look_at, response)
+  if redis.call('ZCARD', estimatesDue) > ${MOST_ESTIMATES} then
+    forgetEstimate(redis.call('ZRANGE', estimatesDue, 0, 0)[1])
+  end
+  redis.call('EXPIRE', estimates, ${ESTIMATES_KEPT_S})
+  redis.call('EXPIRE', estimatesDue, ${ESTIMATES_KEPT_S})
+end
+
+local function bookUsage()
+  if booking == '' then return end
+  local booked = cjson.decode(booking)
+  local known = redis.call('HMGET', run, 'upstream_id', 'booked', 'simulated')
+  local response = booked.response ~= '' and booked.response or known[1]
+  if not response then return end
+  if response == known[2] or redis.call('HEXISTS', estimates, response) == 1 then
+    if booked.estimated == '' and booked.usage ~= 'null' then correctEstimate(response, booked) end
+    return
+  end
+  redis.call('HSET', run, 'booked', response)
+  if known[3] == '1' then
+    redis.call('HINCRBY', run, 'cost_nano', 0)
+    return
+  end
+  local function add(field, amount)
+    if amount ~= '0' then redis.call('HINCRBY', usage, booked.tenant .. '\\0' .. field, amount) end
+  end
+  add('requests', '1')
+  for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning' }) do add(field, booked[field]) end
+  if booked.nano_usd == '' then add('unpriced', '1')
+  else
+    add('nano_usd', booked.nano_usd)
+    redis.call('HINCRBY', run, 'cost_nano', booked.nano_usd)
+  end
+  if booked.estimated == '1' then
+    add('estimated', '1')
+    if booked.nano_usd ~= '' then add('estimated_nano', booked.nano_usd) end
+    redis.call('HINCRBY', run, 'estimates', 1)
+    if booked.look_at ~= '' then keepEstimate(response, booked) end
+  end
+  redis.call('EXPIRE', usage, ${USAGE_KEPT_DAYS * 86_400})
+end
+`,
+});
+
+/**
+ * takeEstimates takes estimates that are due, and lends them until `lentUntil` (ms): no other worker takes
+ * them before, and after the death of this one they are due again. Returns at most `most` of them: id of the
+ * response, estimate as JSON, …
+ */
+export const takeEstimates = defineScript({
+  name: 'usage.take-estimates',
+  keys: ['estimates', 'estimatesDue'],
+  args: ['now', 'lentUntil', 'most'],
+  lua: /* lua */ `
+local taken = {}
+for _, response in ipairs(redis.call('ZRANGEBYSCORE', estimatesDue, '-inf', now, 'LIMIT', 0, most)) do
+  local estimate = redis.call('HGET', estimates, response)
+  if estimate then
+    redis.call('ZADD', estimatesDue, 'XX', lentUntil, response)
+    taken[#taken + 1] = response
+    taken[#taken + 1] = estimate
+  else redis.call('ZREM', estimatesDue, response) end
+end
+return taken
+`,
+});
+
+/**
+ * settleEstimate ends an estimate: `real` is what the upstream says, as `usageCorrection` takes it, or '' when
+ * the upstream will not say and the estimate stays as it is booked. Returns 1 for the caller that has ended
+ * it, and 0 when it was ended before.
+ */
+export const settleEstimate = defineScript({
+  name: 'usage.settle-estimate',
+  args: ['response', 'real'],
+  uses: [usageCorrection],
+  lua: /* lua */ `
+if real == '' then return forgetEstimate(response) and 1 or 0 end
+return correctEstimate(response, cjson.decode(real)) and 1 or 0
+`,
+});

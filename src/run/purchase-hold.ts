@@ -1,0 +1,73 @@
+import type { Cluster, Redis } from 'ioredis';
+import { claimPurchase } from '../lua/purchase.ts';
+import type { jobScriptKeys } from '../redis/keys.ts';
+import type { RunProgress } from './record.ts';
+
+/** HeldPurchase is what one attempt is buying, or has bought and follows. */
+export interface HeldPurchase {
+  fencingToken: string;
+  /** '' while the create is under way. */
+  responseId: string;
+  /** Whether another worker could follow the response, because it runs in the background of the upstream. */
+  isAdoptable: boolean;
+  /** What the record keeps of the response: field, value, … */
+  fields: readonly string[];
+}
+
+/** PurchaseHold keeps the purchase of one attempt, with which the attempt can take its job back. */
+export interface PurchaseHold {
+  hold(purchase: HeldPurchase): void;
+  /** The attempt has no purchase any more, because it was refused, failed or superseded. */
+  release(): void;
+  /** Releases the purchase if these fields, just saved, say that it is over. */
+  saved(progress: RunProgress): void;
+  /**
+   * takeBack takes the job back from another worker, if the held purchase is the job's current one and no
+   * other worker could follow it.
+   *
+   * @returns whether this attempt has the job and its lock.
+   */
+  takeBack(): Promise<boolean>;
+}
+
+export interface PurchaseHoldOptions {
+  redis: Redis | Cluster;
+  keys: ReturnType<typeof jobScriptKeys>;
+  id: string;
+  lockToken: string;
+  /** The life of a lock, in milliseconds. */
+  lockMs: number;
+}
+
+export function createPurchaseHold({
+  redis,
+  keys,
+  id,
+  lockToken,
+  lockMs,
+}: PurchaseHoldOptions): PurchaseHold {
+  let held: HeldPurchase | undefined;
+  const release = (): void => {
+    held = undefined;
+  };
+  return {
+    release,
+    hold(purchase) {
+      held = purchase;
+    },
+    saved(progress) {
+      const isGone = 'upstreamId' in progress && progress.upstreamId === undefined;
+      if (isGone || 'purchaseMark' in progress || 'purchaseMarkAbandoned' in progress) release();
+    },
+    async takeBack() {
+      if (held === undefined) return false;
+      const { fencingToken, responseId, isAdoptable, fields } = held;
+      const claimed = await claimPurchase.run(redis, {
+        keys,
+        args: { id, lockToken, lockMs, fencingToken, responseId, isAdoptable: Number(isAdoptable) },
+        rest: fields,
+      });
+      return claimed === 1;
+    },
+  };
+}

@@ -1,0 +1,262 @@
+import { RetryableError } from '../../../src/errors/failure.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
+import { webhookKeysOf } from '../../../src/redis/keys.ts';
+import type { UpstreamResponse } from '../../../src/responses/response.ts';
+import type { Spent } from '../../../src/run/record.ts';
+import { createPriceList } from '../../../src/usage/price.ts';
+import { createUsageStore } from '../../../src/usage/store.ts';
+import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
+import { receiveWebhook } from '../../../src/webhooks/openai-events.ts';
+import { drainEstimates } from '../../../worker/maintenance/estimates.ts';
+import { eventually } from '../../support/eventually.ts';
+import { quickModels } from '../../support/worlds/instance.ts';
+import { useRecordWorld } from '../../support/worlds/record-world.ts';
+import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+
+/** All that there is, also when midnight is in between. */
+const RANGE = { to: daysBefore(utcDay(Date.now()), -1) };
+
+describe('a budget', () => {
+  let world: WorkerWorld;
+  afterEach(() => world.stop());
+  const ask = async (question: string, metadata: Record<string, string>) =>
+    (await world.queue.as({ tenant: 'alice', admin: false }).enqueue(parseJobRequest({ question, metadata })))
+      .job;
+
+  it.each(['supported', 'rejected'] as const)(
+    'counts what was cancelled in the middle of an answer, with background mode %s',
+    async (background) => {
+      const alice = {
+        weight: 1,
+        maxInFlight: undefined,
+        dailyBudgetUsd: 0.02,
+        onBudgetExhausted: 'wait',
+      } as const;
+      world = await startWorkerWorld({
+        models: { ...quickModels(), tenants: { alice } },
+        simulator: { background },
+      });
+      // Each is expected to cost about 0.008 dollars.
+      for (const question of ['First?', 'Second?']) {
+        const { id } = await ask(question, { sim_think_ms: '60000' });
+        await world.running(id);
+        await world.queue.cancel(id);
+        expect(await world.finished(id)).toMatchObject({ status: 'cancelled' });
+      }
+      const { id } = await ask('Third?', {});
+      await eventually(async () =>
+        expect(await world.queue.get(id)).toMatchObject({
+          status: 'waiting',
+          waiting_for: expect.stringContaining('the daily budget of alice ($0.02) is used up'),
+        }),
+      );
+      expect((await world.queue.usage(RANGE)).total).toMatchObject({
+        ...{ requests: 2, estimated_requests: 2, unpriced_requests: 0 },
+        cost_usd: expect.any(Number),
+      });
+    },
+  );
+
+  it('counts what was streamed when that is more than what was reserved', async () => {
+    world = await startWorkerWorld();
+    // The answer is much longer than the 1,000 tokens that are expected of a first job.
+    const stalling = {
+      sim: 'stall',
+      sim_output_tokens: '20000',
+      sim_reasoning_tokens: '0',
+      sim_deltas: '20',
+      sim_events: '15',
+    };
+    const { id } = await ask('How long?', { ...stalling, sim_think_ms: '500' });
+    const streamed = await eventually(async () => {
+      const bytes = Number(await world.client.hget(world.keys.run(id), 'streamed_bytes'));
+      expect(bytes).toBeGreaterThan(5000);
+      return bytes;
+    });
+    await world.queue.cancel(id);
+    await world.finished(id);
+    await eventually(async () => {
+      const { total } = await world.queue.usage(RANGE);
+      expect(total.estimated_requests).toBe(1);
+      expect(total.output_tokens).toBeGreaterThanOrEqual(streamed / 4);
+    });
+  });
+
+  it('gets back what the upstream says was not used, by a look-up after the cancel', async () => {
+    world = await startWorkerWorld();
+    const { id } = await ask('Too late?', { sim: 'late_completion', sim_think_ms: '2000' });
+    await world.running(id);
+    await world.queue.cancel(id);
+    await world.finished(id);
+    await eventually(async () =>
+      expect(await world.queue.get(id)).toMatchObject({ status: 'cancelled', cost_estimated: true }),
+    );
+    await eventually(
+      async () =>
+        expect(await world.queue.get(id)).toMatchObject({
+          usage: { output_tokens: expect.any(Number) },
+          cost_estimated: false,
+        }),
+      // A look-up comes after five seconds, and workers look every five seconds.
+      15_000,
+    );
+    const [{ usage } = { usage: null }] = world.bought('Too late?');
+    expect((await world.queue.usage(RANGE)).total).toMatchObject({
+      ...{ requests: 1, input_tokens: usage?.input_tokens, output_tokens: usage?.output_tokens },
+      estimated_requests: 0,
+    });
+  });
+});
+
+describe('an estimate', () => {
+  const world = useRecordWorld();
+
+  const estimate = { inputTokens: 100, outputTokens: 900, costNano: 7_400_000, isOpen: true, headers: {} };
+  const lost = (responseId = 'resp_1'): Spent => ({ responseId, usage: null, costNano: null, estimate });
+  const told: UpstreamResponse = {
+    ...{ id: 'resp_1', status: 'cancelled', model: 'o3' },
+    usage: { input_tokens: 10, output_tokens: 20, total_tokens: 30 },
+  };
+  const COST_NANO = 10 * 2000 + 20 * 8000;
+
+  const totals = async () => (await world.queue.usage(RANGE)).total;
+  /** Makes every estimate due, and runs the drain against an upstream that answers so. */
+  async function drain(answer: UpstreamResponse | Error, { due = true } = {}): Promise<string[]> {
+    const { redis, o3 } = world;
+    const asked: string[] = [];
+    const ids = await redis.zrange(o3.keys.estimatesDue, '0', '-1');
+    if (due) for (const id of ids) await redis.zadd(o3.keys.estimatesDue, 0, id);
+    const retrieve = async (id: string): Promise<UpstreamResponse> => {
+      asked.push(id);
+      if (answer instanceof Error) throw answer;
+      return answer;
+    };
+    const upstream = { withHeaders: () => ({ retrieve }) };
+    await drainEstimates(o3, { redis, prefix: 'o3q', upstream, prices: createPriceList({}) });
+    return asked;
+  }
+  const isKept = async (id = 'resp_1') => (await world.redis.hexists(world.o3.keys.estimates, id)) === 1;
+
+  it('is booked once, and replaced once by what a look-up says', async () => {
+    const { id, writer } = await world.begun();
+    for (const _ of ['once', 'and again, after a lost reply'])
+      await writer.finish({ status: 'cancelled', spent: lost() });
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, input_tokens: 100, output_tokens: 900, cost_usd: 0.0074 },
+      ...{ estimated_requests: 1, estimated_usd: 0.0074, unpriced_requests: 0 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ cost_usd: 0.0074, cost_estimated: true });
+
+    // Two workers at once.
+    await Promise.all([drain(told), drain(told)]);
+    await drain(told);
+    const corrected = {
+      ...{ requests: 1, input_tokens: 10, output_tokens: 20, cost_usd: COST_NANO / 1e9 },
+      ...{ estimated_requests: 0, estimated_usd: 0, unpriced_requests: 0 },
+    };
+    expect(await totals()).toMatchObject(corrected);
+    expect(await world.queue.get(id)).toMatchObject({
+      ...{ cost_usd: COST_NANO / 1e9, cost_estimated: false },
+      usage: { input_tokens: 10, output_tokens: 20 },
+    });
+    // The worker that sent the cancel learns the usage after that.
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    expect(await totals()).toMatchObject(corrected);
+    expect(await isKept()).toBe(false);
+  });
+
+  it('is replaced once by what the upstream says to the attempt itself', async () => {
+    const { writer } = await world.begun();
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    const usage = {
+      ...{ input_tokens: 10, cached_tokens: 0, cache_write_tokens: 0 },
+      ...{ output_tokens: 20, reasoning_tokens: 0, total_tokens: 30 },
+    };
+    for (const _ of ['once', 'and again, after a lost reply'])
+      await writer.finish({
+        status: 'cancelled',
+        spent: { responseId: 'resp_1', usage, costNano: COST_NANO },
+      });
+    await drain(told);
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, output_tokens: 20, cost_usd: COST_NANO / 1e9, estimated_requests: 0 },
+    });
+  });
+
+  it('of an earlier attempt is replaced although another response was booked since', async () => {
+    const { id, writer } = await world.begun();
+    await writer.save({ upstreamId: undefined }, lost());
+    await writer.finish({ status: 'cancelled', spent: lost('resp_2') });
+    expect(await totals()).toMatchObject({ requests: 2, estimated_requests: 2 });
+    expect(await drain(told)).toEqual(expect.arrayContaining(['resp_1', 'resp_2']));
+    expect(await totals()).toMatchObject({ requests: 2, estimated_requests: 0, output_tokens: 40 });
+    expect(await world.queue.get(id)).toMatchObject({
+      cost_usd: (2 * COST_NANO) / 1e9,
+      cost_estimated: false,
+    });
+  });
+
+  it('counts as spent, and its correction lowers the day on which it was booked', async () => {
+    const { redis, o3 } = world;
+    const { writer } = await world.begun();
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    const usage = createUsageStore(redis, 'o3q', ['o3']);
+    expect(await usage.spentToday('')).toBe(estimate.costNano);
+    const [today] = await redis.keys('o3q:usage:{o3}:*');
+    const past = daysBefore(utcDay(Date.now()), 3);
+    await redis.rename(today ?? '', `o3q:usage:{o3}:${past}`);
+    const kept = JSON.parse((await redis.hget(o3.keys.estimates, 'resp_1')) ?? '{}') as object;
+    await redis.hset(o3.keys.estimates, 'resp_1', JSON.stringify({ ...kept, day: past }));
+    await drain(told);
+    expect((await world.queue.usage({ from: past, to: past })).total).toMatchObject({ output_tokens: 20 });
+    expect(await usage.spentToday('')).toBe(0);
+  });
+
+  it('is corrected after its job was deleted', async () => {
+    const { id, writer } = await world.begun();
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    await world.redis.del(world.o3.keys.run(id));
+    await drain(told);
+    expect(await totals()).toMatchObject({ output_tokens: 20, estimated_requests: 0 });
+    expect(await world.redis.exists(world.o3.keys.run(id))).toBe(0);
+  });
+
+  it('stays until the upstream tells the usage, and for good once the response has ended without it', async () => {
+    const { redis, o3 } = world;
+    const { writer } = await world.begun();
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    const since = async (ageMs: number): Promise<void> => {
+      const kept = JSON.parse((await redis.hget(o3.keys.estimates, 'resp_1')) ?? '{}') as object;
+      const changed = { ...kept, since: String(Date.now() - ageMs) };
+      await redis.hset(o3.keys.estimates, 'resp_1', JSON.stringify(changed));
+    };
+    await drain({ id: 'resp_1', status: 'in_progress' });
+    await since(3_600_000);
+    await drain(new RetryableError('upstream_error', 'down'));
+    // Not due again for an hour.
+    expect(await drain(told, { due: false })).toEqual([]);
+    expect(await isKept()).toBe(true);
+    await drain({ id: 'resp_1', status: 'cancelled' });
+    expect(await isKept()).toBe(false);
+    expect(await totals()).toMatchObject({ estimated_requests: 1, output_tokens: 900 });
+  });
+
+  it('is looked up at once after a webhook of OpenAI', async () => {
+    const { writer } = await world.begun();
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    expect(await drain(told, { due: false })).toEqual([]);
+    await receiveWebhook(world.redis, webhookKeysOf('o3q'), 'wh_1', 'resp_1');
+    expect(await drain(told, { due: false })).toEqual(['resp_1']);
+    expect(await totals()).toMatchObject({ estimated_requests: 0 });
+  });
+
+  it('lent to a worker that dies is due again', async () => {
+    const { redis, o3 } = world;
+    const { writer } = await world.begun();
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    await expect(drain(new Error('killed'))).rejects.toThrow('killed');
+    expect(Number(await redis.zscore(o3.keys.estimatesDue, 'resp_1'))).toBeGreaterThan(Date.now());
+    await drain(told);
+    expect(await totals()).toMatchObject({ estimated_requests: 0, output_tokens: 20 });
+  });
+});

@@ -1,0 +1,148 @@
+import { createPace } from '../../../src/async/pace.ts';
+import { createSharedSlots } from '../../../src/async/shared-slots.ts';
+import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
+import type { UpstreamResponse } from '../../../src/responses/response.ts';
+import {
+  type RunEnd,
+  type RunProgress,
+  type RunRecord,
+  runRecordFrom,
+  type Spent,
+} from '../../../src/run/record.ts';
+import type { RunRecordWriter } from '../../../src/run/writer.ts';
+import { createPriceList } from '../../../src/usage/price.ts';
+import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
+import { runAttempt } from '../../../worker/attempt/attempt.ts';
+import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
+import type { Upstream } from '../../../worker/upstream/client.ts';
+import { onFastClock } from '../fast-clock.ts';
+
+export const ANSWERED: UpstreamResponse = {
+  id: 'resp_1',
+  status: 'completed',
+  model: 'o3-2025-04-16',
+  output: [{ type: 'message', content: [{ type: 'output_text', text: 'Yes.' }] }],
+};
+export const RUNNING: UpstreamResponse = { id: 'resp_1', status: 'in_progress' };
+export const ADOPTABLE = { upstreamId: 'resp_1', background: true };
+export const DATA = { question: 'Is it?', stream: false };
+
+/** What the ports of an attempt answer where a test does not want the usual. */
+export interface Answers {
+  /** What the create throws. */
+  create?: Error;
+  /** What a lookup of the response returns or throws. */
+  lookup?: UpstreamResponse | Error;
+  /** What a cancel of the response returns, and when. */
+  cancel?: () => Promise<UpstreamResponse | null>;
+  /** Whether nothing may be sent to the upstream after a refusal. */
+  allWait?: boolean;
+  markPurchase?: RunRecordWriter['markPurchase'];
+  store?: () => ReturnType<RunRecordWriter['storePurchase']>;
+  save?: (progress: RunProgress) => { cancelRequested: boolean };
+}
+
+/** An attempt of a job whose record says `known`, and what the attempt does to the world, in order. */
+export function attemptOf(
+  known: Partial<RunRecord> = {},
+  answers: Answers = {},
+  policy: Partial<ModelConfig> = {},
+) {
+  const done: string[] = [];
+  const purchases: string[] = [];
+  const booked: Spent[] = [];
+  const ends: RunEnd[] = [];
+  const later: Partial<RunRecord> = {};
+  const context: AttemptContext = {
+    data: DATA,
+    tenant: '',
+    attemptsMade: 0,
+    maxAttempts: 3,
+    alias: 'o3',
+    model: { ...defaultModels().models['o3'], ...policy } as ModelConfig,
+    prices: createPriceList({}),
+    writer: {
+      begin: async () => ({
+        state: known.status === undefined ? 'open' : 'finished',
+        record: { ...runRecordFrom([]), attempt: 1, ...known },
+      }),
+      read: async () => ({ ...runRecordFrom([]), ...known, ...later }),
+      markPurchase: async (fencingToken) => {
+        done.push('mark');
+        return (
+          answers.markPurchase?.(fencingToken) ?? { kind: 'ok', replaced: known.purchaseMark !== undefined }
+        );
+      },
+      storePurchase: async (_token, { upstreamId }) => {
+        done.push(`store ${upstreamId}`);
+        return answers.store?.() ?? 'ok';
+      },
+      takeBack: async () => false,
+      eventLog: async () => ({ entries: [], purchase: 0 }),
+      save: async (progress, spent) => {
+        if (spent) booked.push(spent);
+        const withdrawn = 'purchaseMark' in progress ? 'withdrawn' : undefined;
+        done.push(`save ${progress.error?.code ?? withdrawn ?? progress.upstreamStatus ?? ''}`);
+        return answers.save?.(progress) ?? { cancelRequested: false };
+      },
+      append: async () => ({ cancelRequested: false }),
+      finish: async (end) => {
+        done.push(`finish ${end.status}`);
+        ends.push(end);
+        return ends[0]?.status ?? end.status;
+      },
+    },
+    upstream: upstreamOf(done, answers),
+    openAiEvents: undefined,
+    lostResponses: undefined,
+    active: createActiveAttempt(),
+    eventLogPace: createPace(2000),
+    takeBackMs: 1000,
+    reservation: {
+      renew: async () => {},
+      giveBack: async () => {},
+      assertUnspent: () => {},
+      sent: async () => {},
+      accepted: () => {},
+      refused: async () => answers.allWait ?? false,
+      failedInside: async () => answers.allWait ?? false,
+      report: async () => answers.allWait ?? false,
+    },
+    onPurchase: (event) => void purchases.push(event),
+  };
+  const run = (data: unknown = DATA) => onFastClock(() => runAttempt({ ...context, data }));
+  return { run, active: context.active, done, purchases, booked, ends, later };
+}
+
+function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstream {
+  const upstream: Upstream = {
+    withHeaders: () => upstream,
+    isSimulated: () => false,
+    create: async () => {
+      done.push('create');
+      if (create !== undefined) throw create;
+      const response = { id: 'resp_1', status: 'queued' };
+      return { response, background: true, streamed: false, simulated: false };
+    },
+    retrieve: async () => {
+      done.push('look');
+      if (lookup instanceof Error) throw lookup;
+      return lookup ?? ANSWERED;
+    },
+    resume: async () => {
+      throw new Error('expected no stream');
+    },
+    cancel: async () => {
+      done.push('cancel');
+      return cancel?.() ?? null;
+    },
+    delete: async () => true,
+    listModels: async () => undefined,
+    graceMs: 300,
+    lostMs: 1000,
+    slots: createSharedSlots(1, []),
+    pace: createPace(200),
+    close: async () => {},
+  };
+  return upstream;
+}

@@ -1,0 +1,117 @@
+import { isFailure } from '../../src/errors/failure.ts';
+import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
+import { settleEstimate, takeEstimates } from '../../src/lua/usage.ts';
+import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
+import type { RedisClient } from '../../src/redis/connection.ts';
+import { type WebhookKeys, webhookKeysOf } from '../../src/redis/keys.ts';
+import type { UpstreamResponse } from '../../src/responses/response.ts';
+import { usageBookingOf } from '../../src/run/record.ts';
+import { usageKey } from '../../src/usage/keys.ts';
+import type { PriceList } from '../../src/usage/price.ts';
+import { utcDay } from '../../src/usage/utc-day.ts';
+import { endedSince } from '../../src/webhooks/openai-events.ts';
+import { spentOn } from '../attempt/purchase.ts';
+import type { Upstream } from '../upstream/client.ts';
+import { hasEnded } from '../upstream/running-response.ts';
+
+export interface EstimatesOptions {
+  redis: RedisClient;
+  prefix: string;
+  upstream: { withHeaders(headers: UpstreamHeaders): Pick<Upstream, 'retrieve'> };
+  prices: PriceList;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+/** How many are looked up together; each holds one connection to the upstream. */
+const AT_ONCE = 16;
+/** Longer than a look-up takes. */
+const LENT_MS = 2 * MINUTE_MS;
+const LOOK_MS = MINUTE_MS;
+/** The wait doubles from here, because it is as long as the estimate is old. */
+const FIRST_PAUSE_MS = 5000;
+/** A usage that an ended response does not tell by then, it will not tell; nor will a missing response. */
+const GIVE_UP_ENDED_MS = MINUTE_MS;
+const GIVE_UP_MS = 24 * HOUR_MS;
+/** Three times as long as the drains wait at most, so that no webhook is overlooked. */
+const WEBHOOKS_MS = 15_000;
+
+/** OpenEstimate is what was booked for a response whose usage the upstream may still tell. */
+interface OpenEstimate {
+  responseId: string;
+  /** When it was booked, in Unix milliseconds. */
+  since: number;
+  job: string;
+  tenant: string;
+  headers: UpstreamHeaders;
+}
+
+/**
+ * drainEstimates looks up the responses whose usage was estimated, and corrects what was booked for those that
+ * tell it. A webhook makes a response due at once. Any number of workers may run it at the same time. What a
+ * crash between any two lines leaves is in docs/ARCHITECTURE.md.
+ */
+export async function drainEstimates(queue: ModelQueue, options: EstimatesOptions): Promise<void> {
+  const { redis, prefix } = options;
+  const { estimates, estimatesDue } = queue.keys;
+  if ((await redis.zcard(estimatesDue)) === 0) return;
+  await hearWebhooks(redis, webhookKeysOf(prefix), estimatesDue);
+  for (;;) {
+    const now = Date.now();
+    const taken = (await takeEstimates.run(redis, {
+      keys: { estimates, estimatesDue },
+      args: { now, lentUntil: now + LENT_MS, most: AT_ONCE },
+    })) as string[];
+    const open = taken.flatMap((text, i) => (i % 2 === 1 ? [estimateFrom(taken[i - 1] ?? '', text)] : []));
+    await Promise.all(open.map((estimate) => look(estimate, queue, options)));
+    if (open.length < AT_ONCE) return;
+  }
+}
+
+async function hearWebhooks(redis: RedisClient, keys: WebhookKeys, estimatesDue: string): Promise<void> {
+  const now = Date.now();
+  const ids = await endedSince(redis, keys, now - WEBHOOKS_MS);
+  if (ids.length > 0) await redis.zadd(estimatesDue, 'XX', 'LT', ...ids.flatMap((id) => [now, id]));
+}
+
+function estimateFrom(responseId: string, text: string): OpenEstimate {
+  const { since, job, tenant, headers } = JSON.parse(text) as Record<string, string>;
+  return {
+    responseId,
+    since: Number(since),
+    job: job ?? '',
+    tenant: tenant ?? '',
+    headers: JSON.parse(headers ?? '{}') as UpstreamHeaders,
+  };
+}
+
+async function look(estimate: OpenEstimate, queue: ModelQueue, options: EstimatesOptions): Promise<void> {
+  const { redis, prefix, prices, upstream } = options;
+  const { responseId, since, job, tenant, headers } = estimate;
+  const { estimates, estimatesDue, run } = queue.keys;
+  const settle = async (real: string): Promise<void> => {
+    const usage = usageKey(prefix, queue.model, utcDay(Date.now()));
+    await settleEstimate.run(redis, {
+      keys: { run: run(job), usage, estimates, estimatesDue },
+      args: { response: responseId, real },
+    });
+  };
+  let response: UpstreamResponse | undefined;
+  let isMissing = false;
+  try {
+    response = await upstream.withHeaders(headers).retrieve(responseId, AbortSignal.timeout(LOOK_MS));
+  } catch (error: unknown) {
+    if (!isFailure(error)) throw error;
+    isMissing = !error.retryable || error.refusal?.status === 404;
+  }
+  const ageMs = Date.now() - since;
+  const isEnded = response !== undefined && hasEnded(response);
+  if (response !== undefined && isEnded) {
+    const spent = spentOn(response, prices);
+    if (spent.usage !== null) return settle(usageBookingOf(spent, { id: job, tenant }));
+  }
+  if (ageMs > (isEnded || isMissing ? GIVE_UP_ENDED_MS : GIVE_UP_MS)) return settle('');
+  // Not added again when another worker has settled it.
+  const pauseMs = Math.min(Math.max(ageMs, FIRST_PAUSE_MS), HOUR_MS);
+  await redis.zadd(estimatesDue, 'XX', Date.now() + pauseMs, responseId);
+}
