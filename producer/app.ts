@@ -62,7 +62,7 @@ export function routesOf({
 }: Omit<AppOptions, 'access'>): Route[] {
   return documented([
     ...healthRoutes(queue, draining),
-    // Before the routes of one job, which would take `bulk` for an id.
+    // These come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
@@ -162,7 +162,7 @@ async function send(reply: Reply, response: Response): Promise<void> {
   if (stream !== undefined) return sendStream(stream, response);
   const bytes = json ?? (body === undefined ? undefined : Buffer.from(stringifyExact(body)));
   if (bytes === undefined) response.end();
-  // Not Express' own `json`, which hashes the whole body for an ETag.
+  // Express' own `json` would hash the whole body for an ETag.
   else response.type('json').set('content-length', String(bytes.length)).end(bytes);
 }
 
@@ -197,8 +197,8 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
     if (error instanceof OpenAiError && !response.headersSent) return sendOpenAiError(error, response);
     const known = problemFrom(error);
     if (known === undefined) {
-      // The stack, not the error: ioredis attaches the whole command to its errors, which may contain a
-      // question.
+      // The log gets the stack and not the error: ioredis attaches the whole command to its errors, which may
+      // contain a question.
       const stack = error instanceof Error ? error.stack : String(error);
       logger.error({ error: stack, method: request.method, path: request.path }, 'unexpected error');
     }

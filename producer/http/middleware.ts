@@ -15,14 +15,15 @@ export function jsonBody(): RequestHandler {
   const inexact = new WeakMap<IncomingMessage, string>();
   const read = express.json({
     limit: LIMIT,
-    // `strict` would call a lone `null` malformed JSON, but it is valid JSON that is not a request.
+    // With `strict` a lone `null` would be malformed JSON, but it is valid JSON that is not a request.
     strict: false,
-    // The decoder replaces bytes that are not UTF-8: another question than the caller's would be stored and
-    // bought.
+    // The decoder replaces bytes that are not UTF-8: then another question than the caller's would be stored
+    // and bought.
     verify: (request, _response, bytes, encoding) => {
       if (encoding !== 'utf-8') return;
       if (!isUtf8(bytes)) throw new Error('got bytes that are not UTF-8');
-      // Latin-1 is copied and not decoded, and has the same bytes outside of strings.
+      // Latin-1 copies the bytes without decoding them. Outside of strings the bytes are the same in both
+      // encodings.
       if (hasInexactNumber(bytes.toString('latin1'))) inexact.set(request, new TextDecoder().decode(bytes));
     },
   });

@@ -174,7 +174,8 @@ it('an output that cannot grow ends the batch with the reason, and the batch can
     Array.from({ length: 100 }, (_, i) => openAi(`${i}`, { model: 'o3', input: `Room for ${i}?` })),
   );
   // Blocks of 512 bytes: what is beside the output stays below it.
-  const command = `ulimit -f 64 && exec '${process.execPath}' '${PROGRAM}' batch '${world.input}' --out '${world.output}'`;
+  const batch = `'${process.execPath}' '${PROGRAM}' batch '${world.input}' --out '${world.output}'`;
+  const command = `ulimit -f 64 && exec ${batch}`;
   const child = spawn('sh', ['-c', command], {
     env: { PATH: process.env['PATH'], O3Q_URL: world.cli.instance.url },
   });

@@ -22,7 +22,7 @@ export interface OutputLine {
   error: { code: string; message: string } | null;
 }
 
-/** BatchWorld is a folder for the input and the output of one `o3q batch`, and an instance that answers it. */
+/** BatchWorld is a folder for the input and output of one `o3q batch`, and an instance that answers it. */
 export interface BatchWorld {
   readonly cli: CliWorld;
   folder: string;
