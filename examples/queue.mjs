@@ -1,6 +1,6 @@
 // An app that shares the Redis of the workers needs no producer: O3Queue has the methods of O3Client,
-// straight on Redis. Needs REDIS_URL. The embedded Redis of `npm start` has another port each time; its log
-// names it.
+// straight on Redis. Needs REDIS_URL. The embedded Redis of `npm start` has another port each time: its log
+// names it. Its password is in .data/redis/password: REDIS_URL=redis://:PASSWORD@127.0.0.1:PORT.
 import { O3Queue } from 'o3-queue';
 
 const queue = new O3Queue({ redisUrl: process.env.REDIS_URL ?? 'redis://127.0.0.1:6379' });

@@ -29,7 +29,7 @@ export type { Caller } from './job/tenant.ts';
 export type { O3QueueOptions } from './queue/instance-queue.ts';
 export { O3Queue } from './queue/o3-queue.ts';
 
-// What a JobQueue takes and gives; O3Client and O3Queue are two.
+// The arguments and return values of a JobQueue, which O3Client and O3Queue implement.
 
 export type { JobEvent } from './job/event.ts';
 export type { JobStatus, PlanStatus } from './job/job.ts';

@@ -10,17 +10,17 @@ export function tenantOf(job: Job): string {
 }
 
 /**
- * attemptsOf returns how many attempts a job has: the model's number for a job that names none, for which
- * BullMQ writes 0.
+ * attemptsOf returns how many attempts a job has. BullMQ writes 0 for a job that names no number; then it is
+ * the model's number.
  */
 export function attemptsOf(job: Job, config: ModelConfig): number {
   return job.opts.attempts || config.maxAttempts;
 }
 
-/** RecordedEnd tells BullMQ of an end that the run record has already. */
+/** RecordedEnd makes BullMQ fail a job whose end is already in the run record. */
 export class RecordedEnd extends UnrecoverableError {}
 
-/** queuedJobOf returns a job as the fair queue takes it. */
+/** queuedJobOf returns a job in the form that the fair queue takes. */
 export function queuedJobOf(job: Job): QueuedJob {
   return {
     id: job.id ?? '',
@@ -32,7 +32,8 @@ export function queuedJobOf(job: Job): QueuedJob {
 }
 
 /**
- * giveBackTarget returns where the outcome of an attempt sends the job; undefined: the job is not given back.
+ * giveBackTarget returns where a job goes after an attempt with this outcome; undefined: it is not given
+ * back.
  */
 export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {
   switch (outcome.kind) {
@@ -52,7 +53,7 @@ export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {
   }
 }
 
-/** settle tells BullMQ of an outcome, by what its processor returns or throws. */
+/** settle reports an outcome to BullMQ: it returns or throws what a BullMQ processor would. */
 export function settle(outcome: Outcome): unknown {
   switch (outcome.kind) {
     case 'completed':
@@ -66,7 +67,7 @@ export function settle(outcome: Outcome): unknown {
     case 'released':
     case 'postponed':
     case 'lost':
-      // To BullMQ this error says that the job has been moved already.
+      // BullMQ takes this error as a sign that the job has already been moved.
       throw new WaitingError();
     default: {
       const never: never = outcome;

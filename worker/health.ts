@@ -5,7 +5,7 @@ import { createHttpServer } from '../src/process/http-server.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import type { O3Worker } from './worker.ts';
 
-/** HealthPortError: the worker cannot listen on its health port. */
+/** HealthPortError says that the worker cannot listen on its health port. */
 export class HealthPortError extends SetupError {
   override readonly name = 'HealthPortError';
 }

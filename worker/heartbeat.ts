@@ -7,13 +7,13 @@ import { ownVersion } from '../src/process/own-version.ts';
 /** ServedModel is a model whose jobs this worker takes. */
 export interface ServedModel {
   queue: Pick<ModelQueue, 'workers'>;
-  /** Jobs of the model that this worker holds at most. */
+  /** The most jobs of the model that this worker holds. */
   slots: number;
   /** activeJobs returns how many jobs of the model this worker holds now. */
   activeJobs(): number;
 }
 
-/** Heartbeat says in Redis that this worker lives. */
+/** Heartbeat shows in Redis that this worker lives. */
 export interface Heartbeat {
   /** first resolves when Redis has the first heartbeat of every model. */
   readonly first: Promise<void>;
@@ -23,8 +23,8 @@ export interface Heartbeat {
 
 /**
  * startHeartbeat writes a heartbeat for each model every two seconds: a small script each, sent together. It
- * never has two under way, so that an outage of Redis piles up none; the one that waits is written as soon as
- * Redis is back.
+ * sends the next ones only after the last ones were answered, so that none pile up while Redis is away. Those
+ * that wait are written as soon as Redis is back.
  */
 export function startHeartbeat(models: readonly ServedModel[], onError: (error: Error) => void): Heartbeat {
   const [host, pid, version] = [hostname(), process.pid, ownVersion()];
@@ -58,7 +58,7 @@ export function startHeartbeat(models: readonly ServedModel[], onError: (error: 
       stopped = true;
       clearInterval(timer);
       await underWay;
-      // Without Redis the connection is closed under these, and the last heartbeat expires.
+      // Without Redis these commands end when the connection is closed, and the last heartbeat expires.
       await Promise.all(models.map(({ queue }) => queue.workers.leave(worker))).catch(() => {});
     },
   };

@@ -4,18 +4,18 @@ import { forgivePause, renewLocks } from '../src/lua/workers/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
 /**
- * Recovery says how quickly a dead worker's jobs are taken over: within `lockMs + stalledMs` of its death,
- * and a moment more.
+ * Recovery says how quickly a dead worker's jobs are taken over: shortly after `lockMs + stalledMs` from its
+ * death.
  */
 export interface Recovery {
   /**
-   * How long a lock lives. It is longer than the pauses of the event loop and the short outages of Redis that
-   * must do no harm.
+   * How long a lock lasts, in milliseconds. It must outlast pauses of the event loop and short outages of
+   * Redis.
    */
   lockMs: number;
   /**
-   * The time between two looks for expired locks. It counts for the whole queue: keep it the same in all
-   * workers.
+   * The time between two checks for expired locks, in milliseconds. The checks cover the whole queue, so all
+   * workers must use the same value.
    */
   stalledMs: number;
 }
@@ -25,17 +25,17 @@ export interface Recovery {
  * stops.
  */
 export interface QueueWorker {
-  /** Takes no more jobs, and releases those that lose nothing by it. Resolves when the last one has ended. */
+  /** Takes no more jobs, and releases those that lose nothing. Resolves when the last job has ended. */
   leave(): Promise<void>;
-  /** Releases what is left. */
+  /** Releases the remaining jobs. */
   release(): void;
   /** Whether an attempt here has bought, or is buying, a response that no other worker could adopt. */
   hasUnrecoverableWork(): boolean;
-  /** Closes all connections and releases nothing: for a Redis that does not answer. */
+  /** Closes all connections without releasing any job, for a Redis that does not answer. */
   abandon(): void;
 }
 
-/** ExactJob reads data with the digits that numbers were written with, by a client in any language. */
+/** ExactJob reads data with the digits that its numbers were written with, by a client in any language. */
 class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
   Data,
   Result,
@@ -52,15 +52,15 @@ class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> 
 }
 
 /**
- * JobWorker is BullMQ's worker, in which a job has one start at a time.
+ * JobWorker is BullMQ's worker, in which a job has only one start at a time.
  *
- * A worker that lost a lock may be given the same job again before it notices. BullMQ renews locks by job id,
- * and ends the renewal only when the start is over and it has asked for the next job: the end of the first
- * start then leaves the second one without renewal, to be lost too, and so on.
+ * A worker that lost a lock may get the same job again before it notices the loss. BullMQ renews locks by job
+ * id, and stops the renewal when a start is over and the worker asks for the next job. The end of the first
+ * start would therefore stop the renewal of the second, which would lose its lock too.
  *
- * While Redis takes no writes, no worker can renew a lock, and none can take a job: what expires then has not
- * been lost. When Redis takes writes again, each worker takes the locks of its jobs again, and no worker
- * takes over a job before that (`forgivePause`).
+ * While Redis takes no writes, no worker can renew a lock or take a job, so a lock that expires then is not
+ * lost. When Redis takes writes again, each worker takes the locks of its jobs again, and no worker takes
+ * over a job before that (`forgivePause`).
  */
 export class JobWorker extends Worker {
   readonly #starts = new Map<string, { token: string; start: Promise<unknown> }>();
@@ -89,9 +89,10 @@ export class JobWorker extends Worker {
     const askedAt = Date.now();
     const lost = await this.#renewLocks(ids.map((id, i) => [id, tokens[i] ?? '']));
     if (Date.now() - askedAt < this.#lockMs / 3) return lost;
-    // Redis was away or took no writes, so that locks may have run out. BullMQ names only some of the jobs. A
-    // job whose end BullMQ is being told keeps no lock: if BullMQ refuses the completion for its lack, it
-    // must not be able to record a failure afterwards. The look for stalled jobs then repeats the end.
+    // Redis was away or accepted no writes, so locks may have run out. BullMQ names only some of the jobs. A
+    // job whose end is being reported to BullMQ keeps no lock: if BullMQ refuses the completion because the
+    // lock is missing, it must not be able to record a failure afterwards. The check for stalled jobs then
+    // repeats the end.
     const running = new Set(this.lockManager.getTrackedJobIds());
     const held = [...this.#starts].flatMap(([id, { token }]): [string, string][] =>
       running.has(id) ? [[id, token]] : [],
@@ -109,7 +110,7 @@ export class JobWorker extends Worker {
     return lost as string[];
   }
 
-  /** BullMQ's look for stalled jobs. BullMQ keeps its own method private. */
+  /** This is BullMQ's check for stalled jobs. BullMQ's own method is private. */
   #forgivePauses(): void {
     const backend = this.getBackend();
     const look = backend.moveStalledJobsToWait.bind(backend);
@@ -148,9 +149,9 @@ export class JobWorker extends Worker {
 }
 
 /**
- * Call this only while Redis answers; otherwise use `abandon`. BullMQ closes its blocking connection first.
- * If that connection is in error, BullMQ does not wait for its jobs. If it is between two tries to connect,
- * BullMQ waits for ever.
+ * closeWorker closes a worker. Call it only while Redis answers; otherwise use `abandon`. BullMQ closes its
+ * blocking connection first. If that connection has failed, BullMQ does not wait for its jobs. If it is
+ * between two tries to connect, BullMQ waits for ever.
  */
 export async function closeWorker(worker: JobWorker, redis: RedisClient): Promise<void> {
   const blocking = await worker.getBackend().blockingClient;

@@ -3,14 +3,17 @@ import type { Logger } from '../src/process/log.ts';
 import type { WriteProbe } from '../src/redis/write-probe.ts';
 import type { QueueWorker } from './job-worker.ts';
 
-/** Redis has said nothing for so long: a restart takes longer, a busy moment does not. */
+/**
+ * How long Redis may be silent before it counts as away, in milliseconds. A restart takes longer, a busy
+ * moment less.
+ */
 const SILENCE_MS = 800;
 const TICK_MS = 50;
 
 /**
- * leaveAll stops the workers of all models. Without a Redis that takes writes no job can be given back, and a
- * worker that waited for it would be ended by force. Their locks expire by themselves, and other workers
- * adopt what runs. Only a response that no other worker could adopt is worth the wait.
+ * leaveAll stops the workers of all models. While Redis takes no writes no job can be given back, and a
+ * worker that waited for that would be ended by force. The locks of its jobs expire, and other workers adopt
+ * the running responses. Only for a response that no other worker could adopt does this worker wait.
  */
 export async function leaveAll(
   workers: readonly QueueWorker[],
@@ -32,8 +35,8 @@ export async function leaveAll(
 }
 
 /**
- * Whether Redis stopped answering before the signal came. It counts ticks and not time: after a pause of the
- * event loop, timers fire before answers are read.
+ * Returns whether Redis stopped answering before the signal came. It counts ticks instead of time: after a
+ * pause of the event loop, timers fire before answers are read.
  */
 async function silence(
   probe: WriteProbe,

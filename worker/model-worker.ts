@@ -31,15 +31,15 @@ import type { LostResponses, OpenAiEvents } from './upstream/openai-events.ts';
 
 export interface ModelWorkerOptions {
   redis: RedisClient;
-  /** A connection of its own for messages. */
+  /** A separate connection for messages. */
   subscriber: RedisClient;
   prefix: string;
   queue: ModelQueue;
-  /** All that are configured: they share the upstream. */
+  /** All configured models, because they may share an upstream model. */
   models: Models['models'];
   retention: Retention;
   prices: PriceList;
-  /** What may be sent, as all workers share it. */
+  /** The quotas, which all workers share. */
   quotas: Quotas;
   quotaSignals: QuotaSignals;
   tenantQuotas: TenantQuotas;
@@ -51,7 +51,7 @@ export interface ModelWorkerOptions {
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
   metrics: Metrics;
-  /** Jobs held at once. */
+  /** How many jobs are held at once. */
   concurrency: number;
   recovery: Recovery;
   logger: Logger;
@@ -59,26 +59,29 @@ export interface ModelWorkerOptions {
 }
 
 /**
- * Recoveries of one job, ever: a deploy or a crash is not its fault, but one that kills each worker must end.
+ * How often one job may be recovered. A deploy or a crash is not the job's fault, but a job that kills every
+ * worker must end.
  */
 const MOST_RECOVERIES = 10;
 
 /**
- * Jobs that have their part of the quota and wait to be sent: enough to keep all connections busy, and few
+ * How many jobs may have a reservation and wait to be sent: enough to keep all connections busy, and few
  * enough to be sent soon.
  */
 const MOST_UNSENT = 64;
+/** The same for one tenant, so that other tenants have room while its creates hang. */
+const MOST_UNSENT_OF_TENANT = 48;
 
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {}
 
 /**
- * How long a worker may take to take a job back, once it has noticed the loss of the lock. BullMQ renews locks
- * after half of their life at the latest.
+ * How long a worker may need to take a job back after it has noticed the loss of the lock, in milliseconds.
+ * BullMQ renews a lock before half of its life is over.
  */
 const TAKE_BACK_MS = 1000;
 
-/** The wiring of one model: BullMQ's worker on one side, attempts and their outcomes on the other. */
+/** createModelWorker connects BullMQ's worker for one model with the attempts and their outcomes. */
 export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const { redis, subscriber, prefix, queue, recovery, onError } = options;
   const { keys, config } = queue;
@@ -127,9 +130,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     const maxAttempts = attemptsOf(job, config);
-    // BullMQ retries by itself only after an unexpected error of ours, before or instead of an outcome. It
-    // knows no jitter and no Retry-After, so its wait is the shortest one. Only this process sees these two;
-    // Redis keeps what the producer wrote.
+    // BullMQ itself retries only after an unexpected error of ours. It knows no jitter and no Retry-After, so
+    // its wait is the shortest one. Only this process sees these two values; Redis keeps what the producer
+    // wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     const writer = writerOf(job, token);
@@ -138,11 +141,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       try {
         const outcome = await runAttempt({
           ...services,
-          ...{ data: job.data, attemptsMade: job.attemptsMade, maxAttempts },
+          ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
           ...{ writer, active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });
-        // Otherwise the job's next worker takes the reservation over.
+        // Otherwise the job's next worker takes over the reservation.
         if (outcome.kind !== 'released' && outcome.kind !== 'lost')
           reservation.settle(
             outcome.kind === 'completed' ? outcome.summary.usage : null,
@@ -157,8 +160,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
 
   /**
-   * Gives the job back when that is the outcome of its attempt. A job that was cancelled before that runs
-   * again: the attempt begins, finds the cancel mark and ends the job.
+   * Gives the job back if its outcome requires it. If the job was cancelled before that, the attempt runs
+   * again, finds the cancel mark and ends the job.
    */
   const giveBack = async (outcome: Outcome, job: Job, token: string): Promise<Outcome> => {
     const target = giveBackTarget(outcome);
@@ -178,8 +181,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
 
   /**
-   * BullMQ itself delays a job after an unexpected error. A cancel that found the job active before that has
-   * to be ended here.
+   * BullMQ itself delays a job after an unexpected error. If a cancel had found the job active, the job is
+   * ended here.
    */
   const endIfCancelled = async (job: Job): Promise<void> => {
     const [id, record] = [job.id ?? '', await writerOf(job, '').read()];
@@ -214,10 +217,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     lockDuration: recovery.lockMs,
     stalledInterval: recovery.stalledMs,
     maxStalledCount: MOST_RECOVERIES,
-    // In seconds, how long an idle worker sleeps at most: BullMQ wakes no worker for a job that another
-    // client gives back with a priority.
+    // How long an idle worker sleeps at most, in seconds. BullMQ does not wake a worker for a job that
+    // another client puts back with a priority.
     drainDelay: 1,
-    // How long a worker sleeps at most while a rate limit is set on Bull Board: nothing wakes it when that ends.
+    // How long a worker sleeps at most while Bull Board has set a rate limit. No message wakes it when the
+    // limit ends.
     maximumRateLimitDelay: 1000,
   };
   const worker = new JobWorker(keys.queueName, processJob, bullmq, (id) => attempts.loseLock(id));
@@ -229,6 +233,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       attempts.isStopRequested()
         ? 0
         : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - reservations.unsent()),
+    tenantRoom: (tenant) =>
+      tenant === '' ? MOST_UNSENT : MOST_UNSENT_OF_TENANT - reservations.unsent(tenant),
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
@@ -244,8 +250,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
   worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
   worker.on('failed', (job, error) => {
-    // Delayed until its next attempt, after an unexpected error. BullMQ does not tell readers of the job's
-    // events.
+    // After an unexpected error the job is delayed until its next attempt. BullMQ sends no message to readers
+    // of the job's events.
     if (job?.id !== undefined && job.finishedOn === undefined) {
       redis.publish(keys.eventLog(job.id), 'status').catch(onError);
       endIfCancelled(job).catch(onError);

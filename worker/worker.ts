@@ -32,27 +32,27 @@ import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.
 export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
-  /** Jobs held at once, in even shares for the models, at least one each. */
+  /** How many jobs are held at once. The models get equal shares, at least one job each. */
   concurrency: number;
   upstream: UpstreamOptions & {
-    /** It sends webhooks, and the producers take them. Default false. */
+    /** Whether the upstream sends webhooks and the producers accept them. Default false. */
     webhooks?: boolean;
   };
   /** undefined: this worker delivers no webhooks to callers. */
   webhooksOut?: WebhooksOutOptions | undefined;
   logger: Logger;
-  /** Default: a lock of 12 s, looked after every 3 s, so that a dead worker's jobs go on within 20 s. */
+  /**
+   * Default: a lock of 12 s, checked every 3 s, so that another worker has a dead worker's jobs within 20 s.
+   */
   recovery?: Recovery;
 }
 
 const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
-/**
- * How old the state of all models may be when it is reported, and below how long a caller waits for a new
- * read.
- */
+/** How old the state of all models may be when it is reported, in milliseconds. */
 const LOOK_FRESH_MS = 1000;
+/** How long a caller waits for a new read of that state, in milliseconds. */
 const LOOK_TIMEOUT_MS = 1000;
-/** Of this process: with more than 200 answers being streamed at once, each is written down less often. */
+/** The limit of this process. When it streams more than 200 answers at once, each is written less often. */
 const LOG_BATCHES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
@@ -60,14 +60,14 @@ export interface O3Worker extends Stoppable {
   readonly alive: Promise<void>;
   readonly redisTrouble: WriteProbe;
   /**
-   * Why jobs of configured models are not answered now, a sentence each. Empty also when Redis does not
-   * answer in time.
+   * Returns a sentence for each configured model whose jobs are not answered now. It is also empty when Redis
+   * does not answer in time.
    */
   troubles(): Promise<string[]>;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
 }
 
-/** startWorker takes jobs of every configured model, from now on. */
+/** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
@@ -80,7 +80,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   // Each model listens on these.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
-  const upstream = createUpstream(options.upstream);
+  const upstream = createUpstream({ ...options.upstream, models: Object.keys(options.models) });
   const metrics = createMetrics();
   const prices = createPriceList(options.prices);
   const quotas = createQuotas(redis, prefix);
@@ -97,7 +97,8 @@ export function startWorker(options: WorkerOptions): O3Worker {
     ? listenForOpenAiEvents(redis, subscriber, prefix, onError)
     : undefined;
   const lostResponses = openAiEvents && createLostResponses(openAiEvents);
-  // Even shares, fixed: BullMQ notices a raised limit only when a job ends, which may be an hour away.
+  // The shares are equal and fixed: BullMQ notices a raised limit only when a job ends, which may take an
+  // hour.
   const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
   const queues = Object.keys(options.models).map((model) =>
     createModelQueue(redis, prefix, model, options, onError),
@@ -146,7 +147,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
 
   const redisTrouble = createWriteProbe(redis, prefix);
   const shared = cachedRead(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
-  // Without Redis the command, and its caller, would wait until it is back.
+  // Without a limit, the command and its caller would wait until Redis is back.
   const look = async () =>
     redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
   metrics.watch(look);

@@ -29,7 +29,7 @@ export interface FailoverSize extends StrikeTimes {
   longestMs: number;
 }
 
-/** FULL_FAILOVER has answers that take longer than a lock lives, and outages that do too. */
+/** FULL_FAILOVER has answers and outages that take longer than a lock lasts. */
 export const FULL_FAILOVER: FailoverSize = {
   variants: VARIANTS,
   perSecond: 12,

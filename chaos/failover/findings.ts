@@ -138,7 +138,7 @@ function darkness({ asked, evidence, responses, strike: { faultAt, backAt } }: S
   ];
 }
 
-/** The longest time between two moments, of which the second lies behind the fault. */
+/** Returns the longest time between two successive moments, if the second comes after the fault. */
 function longestGap(times: readonly number[], faultAt: number): number {
   const sorted = times.toSorted((left, right) => left - right);
   return Math.max(0, ...sorted.map((at, i) => (at > faultAt && i > 0 ? at - (sorted[i - 1] ?? at) : 0)));

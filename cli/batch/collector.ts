@@ -39,11 +39,9 @@ export interface CollectorOptions {
 const LANES = 64;
 const LONGEST_WAIT_MS = 5000;
 const SHORTEST_WAIT_MS = 50;
-/**
- * The time in which the collector asks about every job once: the shortest, and the longest, after a long time
- * without an answer.
- */
+/** The shortest time in which the collector asks about every job once. */
 const QUICK_ROUND_MS = 2000;
+/** The longest such time, after a long time without an answer. */
 const SLOW_ROUND_MS = 60_000;
 
 /**

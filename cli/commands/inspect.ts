@@ -53,7 +53,8 @@ async function readInspection({ notices }: CommandContext, id: string): Promise<
   if (redisUrl === undefined) {
     throw new UsageError(
       'expected REDIS_URL, got none: set it to the Redis of the producer and the workers. `npm start` logs ' +
-        'the address of its embedded Redis when it starts: REDIS_URL=redis://127.0.0.1:PORT o3q inspect ID',
+        'the port of its embedded Redis when it starts, and .data/redis/password has the password: ' +
+        'REDIS_URL=redis://:PASSWORD@127.0.0.1:PORT o3q inspect ID',
     );
   }
   const redis = connectRedis(redisUrl, 'fail-fast', { onError: () => {}, name: `${prefix}:inspect` });

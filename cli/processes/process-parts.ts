@@ -52,6 +52,7 @@ async function embeddedRedis({ config, logger, keep, died }: ProcessContext): Pr
   const redis = await startEmbeddedRedis({
     dataDir: DATA_DIR,
     cacheDir: CACHE_DIR,
+    protect: true,
     download: config.redisDownload,
     ...(config.redisBinary !== undefined && { binary: config.redisBinary }),
     log: (line) => logger.info(line),

@@ -69,7 +69,7 @@ export function assertKeysOrLoopback({ keys, host }: Pick<AccessOptions, 'keys' 
 /**
  * rejectForeignOrigins protects an instance without keys from web pages. A page of any site can make a
  * browser on this machine send requests to the producer. Such a page must not change anything, and must not
- * pass for a page of this producer.
+ * be treated as a page of this producer.
  *
  * @param host the address on which the producer listens.
  */

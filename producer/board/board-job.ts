@@ -35,15 +35,15 @@ export function boardJobFrom(
     // run again.
     isFailed: failure !== undefined,
     failedReason: failure ?? '',
-    // The stack of a refused request says nothing; the stack of a bug says where it is.
+    // The stack of a refused request is useless; the stack of a bug shows where the bug is.
     stacktrace: failure?.startsWith('internal_error')
       ? job.stacktrace
       : failure === undefined
         ? []
         : [failure],
     delay: delayOf(view),
-    // The board counts the time from the start to the end, and takes a missing start for the year 1970.
-    // `returnValue` then tells the end.
+    // The board shows the time from the start to the end, and takes a missing start for the year 1970.
+    // `returnValue` has the time of the end then.
     finishedOn: neverStarted(view) ? undefined : job.finishedOn,
     opts: copyable(job.opts, view),
   };
@@ -75,7 +75,9 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
   const attempts = {
     attempt: view.attempt,
     max_attempts: view.max_attempts,
-    ...(view.simulated ? { simulated: true } : view.cost_usd !== null && { cost_usd: view.cost_usd }),
+    ...(view.simulated && !view.cost_usd
+      ? { simulated: true }
+      : view.cost_usd !== null && { cost_usd: view.cost_usd }),
     ...(view.cost_estimated && { cost_estimated: true }),
   };
   switch (view.status) {

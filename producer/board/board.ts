@@ -21,7 +21,7 @@ import { BoardServer } from './server.ts';
 const UI: UIConfig = {
   boardTitle: 'o3-queue',
   hideDocsLink: true,
-  // Off: each poll of a page would ask Redis for the list of all connections, for each queue.
+  // This is off: each poll of a page would read the list of all connections from Redis, once for each queue.
   showWorkers: false,
   // In seconds. A cancel takes about one second.
   pollingInterval: { forceInterval: 2, showSetting: false },
@@ -124,7 +124,7 @@ function newestFirst(one: AppJob, other: AppJob): number {
   return other.timestamp - one.timestamp;
 }
 
-/** refuseCutData stops the board from saving or duplicating a long text of which it shows only a part. */
+/** refuseCutData stops the board from saving or duplicating a long text that it shows only in part. */
 const refuseCutData: BeforeHook = ({ method, request }) => {
   if (method === 'get' || !isCut(request.body)) return;
   return {

@@ -36,7 +36,7 @@ export class BoardQueue extends BullMQAdapter {
   readonly #queue: ModelQueue;
   readonly #jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>;
 
-  /** @param jobs - carries out the board's buttons, so that waiting callers learn of the change. */
+  /** @param jobs carries out the board's buttons, so that waiting callers get a message about the change. */
   constructor(queue: ModelQueue, jobs: Pick<InstanceQueue, 'cancel' | 'delete' | 'retry'>) {
     const options = {
       // Retrying a completed job would buy it again and lose its answer.
@@ -119,7 +119,8 @@ export class BoardQueue extends BullMQAdapter {
   }
 
   /**
-   * Retries the failed jobs. It skips cancelled jobs, which are failed to BullMQ but were stopped on purpose.
+   * Retries the failed jobs. It skips cancelled jobs: BullMQ has them as failed, but they were stopped on
+   * purpose.
    */
   async retryFailed(): Promise<{ retried: number; skipped: number }> {
     const client = await this.getClient();
@@ -166,7 +167,10 @@ export class BoardQueue extends BullMQAdapter {
     });
   }
 
-  /** Deletes a job that no worker holds. It cancels the job first, so that waiting callers learn of it. */
+  /**
+   * Deletes a job that no worker holds. It cancels the job first, so that waiting callers get a message about
+   * it.
+   */
   async #remove(id: string): Promise<void> {
     const view = (await this.#queue.read(id))?.view;
     if (view === undefined) return;

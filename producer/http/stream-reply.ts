@@ -7,7 +7,7 @@ const KEEP_ALIVE_MS = 15_000;
 
 /**
  * sendStream sends a stream as fast as its reader takes it, and resolves at its end. When the chunks fail, it
- * breaks the connection: a reader would take a part that just ends for the whole.
+ * breaks the connection: a reader would take a stream that just ends for a complete one.
  */
 export async function sendStream(
   { contentType, chunks, keepAlive }: ReplyStream,

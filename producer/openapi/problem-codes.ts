@@ -2,7 +2,8 @@ import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/problem.ts';
 import type { Route } from '../http/route.ts';
 
 /**
- * Statuses of refusals that any route with a key may answer: for the key itself, and for too many requests.
+ * The statuses of refusals that any route with a key may answer with: for a wrong key, and for too many
+ * requests.
  */
 const STATUSES_OF_KEYS = [401, 403, 429];
 

@@ -43,7 +43,7 @@ function responsesObject(route: Route): ZodOpenApiResponsesObject {
   );
 }
 
-/** One status may belong to an answer, to refusals, or to both, which differ in media type. */
+/** An answer and a refusal may have the same status. They differ in media type. */
 function responseObject(
   answer: Answer | undefined,
   refusal: RouteRefusal | undefined,

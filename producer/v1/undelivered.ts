@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { canonicalJson } from '../../src/job/exact-json.ts';
 import type { ParsedRequest } from '../../src/job/request.ts';
 import { endUndelivered, openUndelivered } from '../../src/lua/enqueue/undelivered.ts';
@@ -48,6 +48,8 @@ const OPEN_MS = 24 * 3600 * 1000;
 const HEARTBEAT_MS = 500;
 /** A producer counts as dead when its last heartbeat is this old: it has missed eight. */
 const DEAD_MS = 4000;
+/** How long such an old heartbeat is watched for a new one: it may be old because Redis was away. */
+const WATCHED_MS = 2 * HEARTBEAT_MS;
 const LOOK_EVERY_MS = 100;
 
 /**
@@ -75,8 +77,8 @@ export function createUndelivered(draining: AbortSignal): Undelivered {
           const [outcome, ...values] = answer as string[];
           if (outcome !== 'look') return values[0] ?? newKey;
           await Promise.all(values.map((id) => producers.look(id)));
-          // During this pause a producer notices a closed connection, and its call leaves the key.
-          await pause(LOOK_EVERY_MS);
+          // In this time a producer notices a closed connection, and its call leaves the key.
+          await sleep(LOOK_EVERY_MS);
         }
       };
       const stopHeart = await heart.beatFor(storage);
@@ -143,7 +145,8 @@ function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): P
       // PTTL is negative for a key that does not exist.
       const isOld = leftMs >= 0 && LEFT_MS - leftMs >= DEAD_MS;
       if (leftMs > before) known.set(producer, 'alive');
-      else if (isOld || Date.now() - since >= DEAD_MS) known.set(producer, leftMs < 0 ? 'gone' : 'dead');
+      else if (Date.now() - since >= (isOld ? WATCHED_MS : DEAD_MS))
+        known.set(producer, leftMs < 0 ? 'gone' : 'dead');
     },
     states: () => [...known].flat(),
   };

@@ -45,8 +45,9 @@ type LedgerTotals = {
   readonly failed: number;
   readonly cancelled: number;
   readonly running: number;
-  /** The most responses that ran at once: of all models together, and below of each model. */
+  /** The most responses of all models together that ran at once. */
   readonly most_running: number;
+  /** The most responses of each model that ran at once. */
   readonly most_running_by_model: Readonly<Record<string, number>>;
   readonly polls: number;
   /** Calls of the cancel route, accepted or refused. */

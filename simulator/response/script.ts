@@ -12,11 +12,9 @@ export type Script = {
   readonly request: CreateRequest;
   /** Unix milliseconds. */
   readonly createdAtMs: number;
-  /**
-   * When `queued` ends, and below when the response ends, in milliseconds since its creation. Infinity:
-   * never.
-   */
+  /** When `queued` ends, in milliseconds since the response's creation. Infinity: never. */
   readonly startMs: number;
+  /** When the response ends, in milliseconds since its creation. Infinity: never. */
   readonly endMs: number;
   /**
    * The milliseconds over which the events are spread. A stalled response has them too, although it never

@@ -1,5 +1,5 @@
 /**
- * abortable settles as `work` does, or rejects with the signal's reason as soon as the signal aborts: The
+ * abortable settles as `work` does, or rejects with the signal's reason as soon as the signal aborts. The
  * work itself then continues, and its outcome is dropped. When the signal has already aborted, the work is
  * not started.
  */

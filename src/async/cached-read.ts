@@ -1,6 +1,6 @@
 /**
- * cachedRead shares one read among many callers: at most one is under way, and its result serves every call
- * within `freshMs` after it. A failed read is not kept.
+ * cachedRead shares one read among many callers: only one runs at a time, and its result is returned to every
+ * call within the next `freshMs` milliseconds. A failed read is not kept.
  */
 export function cachedRead<Result>(read: () => Promise<Result>, freshMs: number): () => Promise<Result> {
   let current: Promise<Result> | undefined;

@@ -1,4 +1,4 @@
-/** Pace limits how often this process does something for each of many jobs, over all of them. */
+/** Pace limits how often this process does something for its jobs, all of them together. */
 export interface Pace {
   /** Adds a job, until `leave`. */
   join(): void;
@@ -9,7 +9,7 @@ export interface Pace {
 
 /**
  * createPace makes a Pace. A few jobs have their turns without delay; thousands share `perSecond`. Each turn
- * costs about a millisecond of this process or of Redis, so thousands of turns at once would leave no time
+ * takes about a millisecond of this process or of Redis, so thousands of turns at once would leave no time
  * for other work.
  *
  * @param perSecond the most turns per second.

@@ -2,7 +2,7 @@ import { shown } from '../errors/input.ts';
 import { jobIdRefusal } from '../job/job-queue.ts';
 import { O3ClientError } from './client-error.ts';
 
-/** O3ClientOptions say which instance a client talks to. */
+/** O3ClientOptions say how a client reaches its instance. */
 export interface O3ClientOptions {
   /**
    * The URL of the instance, such as `http://127.0.0.1:3000`. It may have a path, for an instance behind a
@@ -24,7 +24,7 @@ const CLIENT_OPTIONS: readonly string[] = [
   'readPatienceMs',
 ] satisfies (keyof O3ClientOptions)[];
 
-/** A lone surrogate, half of a character, which no URL can contain. */
+/** A lone surrogate is half of a character. No URL can contain one. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 export function jobPath(id: string): string {
@@ -58,7 +58,10 @@ export function pathWith(path: string, query: object): string {
   return parameters.size === 0 ? path : `${path}?${parameters}`;
 }
 
-/** checkedClientOptions refuses options that the client does not know. It does not show their values. */
+/**
+ * checkedClientOptions refuses options that the client does not know. Its error does not contain their
+ * values.
+ */
 export function checkedClientOptions(options: O3ClientOptions): O3ClientOptions {
   if (typeof options !== 'object' || options === null) {
     throw new O3ClientError('invalid_client_option', `Expected options like { url }, got ${shown(options)}`);
@@ -95,7 +98,9 @@ export function checkedUrl(text: string): string {
   return `${url.origin}${url.pathname.replace(/\/+$/, '')}`;
 }
 
-/** checkedKey does not show the key in its error: messages end up in logs. */
+/**
+ * checkedKey checks an API key. Its error does not contain the key, because error messages end up in logs.
+ */
 export function checkedKey(apiKey: string | undefined): string | undefined {
   if (apiKey === undefined || (typeof apiKey === 'string' && /^[\x21-\x7e]+$/.test(apiKey))) return apiKey;
   throw new O3ClientError(

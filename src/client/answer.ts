@@ -7,8 +7,8 @@ import type { UsageReport } from '../usage/report.ts';
 const STATUSES: ReadonlySet<unknown> = new Set(JOB_STATUSES);
 
 /**
- * These checks tell an instance from another server that answers JSON. They do not check every field: the
- * schemas of job/view.ts need zod, which the client does not load.
+ * These checks distinguish an instance from another server that answers JSON. They do not check every field:
+ * the schemas of job/view.ts need zod, which the client does not load.
  */
 export function isJobView(value: unknown): value is JobView {
   return isJsonObject(value) && typeof value['id'] === 'string' && STATUSES.has(value['status']);

@@ -47,7 +47,7 @@ export interface TaskSummary {
   question: string;
 }
 
-/** ResultOk holds the result of a completed task, or null while the task is pending or running. */
+/** ResultOk has the result of a completed task, or null while the task is pending or running. */
 export type ResultOk =
   | (Ok<JobResult, 'completed'> & { status: 'completed' })
   | (Ok<null, 'pending' | 'running'> & { status: 'pending' | 'running' });
@@ -147,7 +147,8 @@ export async function showO3Progress(...extra: never[]): Promise<Ok<string[]> | 
 }
 
 /**
- * cancelO3 cancels a task. A task that is cancelled already stays so; a completed or failed one is an `err`.
+ * cancelO3 cancels a task. For an already cancelled task it answers the same; a completed or failed task is
+ * an `err`.
  */
 export async function cancelO3(id: string, ...extra: never[]): Promise<Ok<string, 'cancelled'> | Err> {
   const wrong = notText('id', id) ?? tooMany('cancelO3(id)', extra);
@@ -202,7 +203,7 @@ async function* newestJobs(client: O3Client): AsyncGenerator<JobView, void, unde
   }
 }
 
-/** withClient reads the environment at each call, so that a REPL can be pointed at another instance. */
+/** withClient reads the environment at each call, so that a REPL can switch to another instance. */
 async function withClient<Answer>(ask: (client: O3Client) => Promise<Answer>): Promise<Answer | Err> {
   try {
     return await ask(new O3Client(readClientConfig()));
@@ -232,8 +233,8 @@ function err(error: string): Err {
 }
 
 /**
- * JavaScript callers have no compiler: an option that is ignored would be noticed only after the task was
- * bought.
+ * tooMany returns an error for surplus arguments. JavaScript callers have no compiler: they would notice an
+ * ignored option only after the task was bought.
  */
 function tooMany(usage: string, extra: readonly unknown[]): string | undefined {
   if (extra.length === 0) return undefined;

@@ -49,7 +49,7 @@ export class O3ClientError extends Error {
   }
 }
 
-/** errorFromResponse makes an error of a response that is neither a success nor a redirect. */
+/** errorFromResponse makes an error from a response that is neither a success nor a redirect. */
 export function errorFromResponse(
   url: string,
   { status, headers }: Pick<Response, 'status' | 'headers'>,
@@ -64,7 +64,8 @@ export function errorFromResponse(
 }
 
 /**
- * errorFromProblem makes an error of a problem in the form of RFC 9457; undefined: the body is not a problem.
+ * errorFromProblem makes an error from a problem in the form of RFC 9457; undefined: the body is not a
+ * problem.
  */
 export function errorFromProblem(
   problem: unknown,
@@ -80,8 +81,8 @@ export function errorFromProblem(
 }
 
 /**
- * argumentRefused is the refusal of an argument before anything is sent, in the words in which an instance
- * refuses a request.
+ * argumentRefused is the refusal of an argument before anything is sent. An instance would refuse the request
+ * with the same words.
  */
 export function argumentRefused(subject: string, flaw: Flaw): O3ClientError {
   return new O3ClientError('invalid_request', refusalMessage(subject, [flaw]), { flaws: [flaw] });

@@ -7,8 +7,8 @@ import { O3ClientError } from './client-error.ts';
 import type { Transport } from './transport.ts';
 
 /**
- * The instance sends at least a comment every 15 s. After three times as long without data the connection
- * counts as dead.
+ * How long a connection may be silent, in milliseconds. The instance sends at least a comment every 15 s;
+ * after three times as long without data the connection counts as dead.
  */
 const SILENCE_MS = 45_000;
 const FIRST_RETRY_MS = 250;
@@ -25,7 +25,7 @@ export interface EventStreamOptions {
 }
 
 /**
- * streamEvents reads the events of a job up to its end, each once, over as many connections as that takes.
+ * streamEvents reads the events of a job up to its end, each once. It reconnects as often as necessary.
  * @throws {O3ClientError}, or the signal's reason.
  */
 export async function* streamEvents(
@@ -45,8 +45,7 @@ export async function* streamEvents(
         failures = 0;
         if ('number' in event) last = event.number;
         if (event.type === 'status') {
-          // Each connection begins with the job's status, which the caller has already seen after a
-          // reconnect.
+          // Each connection begins with the job's status. After a reconnect the caller has already seen it.
           const standing = standingOf(event.data);
           if (standing === lastStanding) continue;
           lastStanding = standing;
@@ -70,7 +69,7 @@ function isPassing(error: unknown): boolean {
 }
 
 /**
- * Reads one connection, which may end or break at any time. `end`: the caller has seen every event before.
+ * Reads one connection, which may end or break at any time. `end`: the caller has already seen every event.
  */
 async function* connection(
   transport: Transport,
@@ -82,7 +81,7 @@ async function* connection(
   const follow = (): void => controller.abort(signal?.reason);
   signal?.addEventListener('abort', follow, { once: true });
   if (signal?.aborted) follow();
-  const silence = setTimeout(() => controller.abort(new Error('nothing came for 45 s')), SILENCE_MS);
+  const silence = setTimeout(() => controller.abort(new Error('no data for 45 s')), SILENCE_MS);
   try {
     const response = await transport.open(path, headers, controller.signal);
     if (response.status === 204 || response.body === null) {

@@ -1,4 +1,4 @@
-// `o3-queue/client`: everything of o3-queue that talks HTTP. It loads neither BullMQ nor ioredis nor Express
+// `o3-queue/client` is everything of o3-queue that uses HTTP. It loads neither BullMQ nor ioredis nor Express
 // nor zod.
 
 export type { O3ClientOptions } from './address.ts';
@@ -19,7 +19,7 @@ export {
 export { O3ClientError } from './client-error.ts';
 export { O3Client } from './o3-client.ts';
 
-// What a JobQueue takes and gives.
+// The arguments and return values of a JobQueue.
 
 export type { JobEvent } from '../job/event.ts';
 export type { JobStatus, PlanStatus } from '../job/job.ts';

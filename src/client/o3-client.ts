@@ -44,22 +44,25 @@ import { argumentRefused, errorFromProblem, type O3ClientError, unexpectedRespon
 import { streamEvents } from './event-stream.ts';
 import { createTransport, type Transport } from './transport.ts';
 
-/** The longest single poll: short of the 60 s after which many proxies cut a silent connection. */
+/**
+ * The longest single poll, in milliseconds: shorter than the 60 s after which many proxies cut a silent
+ * connection.
+ */
 const LONGEST_POLL_MS = 50_000;
 /**
- * An instance that is shutting down answers polls at once; polling again without a pause would be a busy
- * loop.
+ * The shortest time from one poll to the next, in milliseconds. An instance that is shutting down answers
+ * polls at once, so polling without a pause would be a busy loop.
  */
 const SHORTEST_POLL_MS = 1000;
 /** A wait up to this long is treated like a read. */
 const SHORT_WAIT_MS = 5000;
-/** How long a wait or a stream of events tries again while the instance restarts. */
+/** How long a wait or a stream of events retries while the instance restarts, in milliseconds. */
 const WAIT_PATIENCE_MS = 60_000;
 
 /**
- * O3Client is a JobQueue over HTTP: one instance of o3-queue. Reads, and enqueues with an idempotency key,
- * are repeated while the instance restarts. Every other call is sent once, because a job that is enqueued
- * twice is bought twice.
+ * O3Client is a JobQueue that calls one instance of o3-queue over HTTP. Reads, and enqueues with an
+ * idempotency key, are repeated while the instance restarts. Every other call is sent once, because a job
+ * that is enqueued twice is bought twice.
  *
  * @throws {O3ClientError} from every method, or the reason of the call's signal.
  */
@@ -76,7 +79,7 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Enqueues a request. Without an idempotency key the call is sent once: after `answer_lost`, look with
+   * Enqueues a request. Without an idempotency key the call is sent once: after `answer_lost`, check with
    * `list` before you enqueue it again.
    */
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {
@@ -165,7 +168,7 @@ export class O3Client implements JobQueue {
     }
   }
 
-  /** Follows a job to its end, over as many connections as that takes. Each event comes once. */
+  /** Reads a job's events up to its end, each once. It reconnects as often as necessary. */
   async *events(id: string, options: EventOptions = {}): AsyncGenerator<JobEvent, void, undefined> {
     const { after = 0, signal } = checkedOptions(options, EVENT_RULES, argumentRefused);
     const path = `${jobPath(id)}/events`;
@@ -218,8 +221,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Ends any pause of a model, so that its jobs need not wait for a probe, and what was set for its queue on
-   * Bull Board. For an admin; may be repeated.
+   * Ends any pause of a model, so that its jobs need not wait for a probe, and the settings of its queue on
+   * Bull Board. Only for an admin. It may be repeated.
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);

@@ -1,9 +1,9 @@
 import { type JobStatus, type PlanStatus, STATUS_TABLE } from '../job/job.ts';
 
 /**
- * Escape sequences could move the cursor, retitle the window or fake output; direction marks could reorder a
- * line. Tabs and line ends are left to the two functions below. The joiner characters that emoji and some
- * scripts need are kept.
+ * Characters that are removed: escape sequences could move the cursor, change the window's title or fake
+ * output, and direction marks could reorder a line. The two functions below handle tabs and line ends. The
+ * joiner characters that emoji and some scripts need are kept.
  */
 const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
@@ -27,8 +27,8 @@ export function oneLine(text: string): string {
 }
 
 /**
- * printableJson writes a value as JSON. It escapes what a terminal would obey and JSON leaves as it is, so that a
- * reader of the JSON gets the same value.
+ * printableJson writes a value as JSON. It escapes characters that a terminal would obey and that JSON
+ * allows, so that a reader of the JSON gets the same value.
  */
 export function printableJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replace(UNPRINTABLE, (character) =>
@@ -36,7 +36,7 @@ export function printableJson(value: unknown, indent?: number): string {
   );
 }
 
-/** printable does the same for a text that keeps its lines and its indentation. */
+/** printable makes a text safe as oneLine does, and keeps its lines and its indentation. */
 export function printable(text: string): string {
   return text.replace(UNPRINTABLE, (character) =>
     character === '\n' || character === '\t' ? character : '',

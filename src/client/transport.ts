@@ -5,8 +5,8 @@ import { stringifyExact } from '../job/exact-json.ts';
 import { errorFromResponse, jsonFrom, O3ClientError, unexpectedResponse } from './client-error.ts';
 
 /**
- * How long an answer may take, beyond the time that a long poll is held. Both together stay far below Node's
- * own limit of 300 s without headers.
+ * How long an answer may take, in milliseconds, in addition to the time that a long poll is held. Both
+ * together stay far below Node's own limit of 300 s without headers.
  */
 const ANSWER_MS = 30_000;
 const FIRST_RETRY_MS = 100;
@@ -55,14 +55,14 @@ interface Reply {
 export interface Transport {
   /** Retries after broken connections and 429, 502, 503 and 504: reading twice does no harm. */
   read(path: string, options: ReadOptions): Promise<Answer>;
-  /** Opens a stream: the response, once its status is known to be good. */
+  /** Opens a stream: it returns the response once its status shows success. */
   open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response>;
   /** Sends once by default: a job that is enqueued twice is bought twice. */
   write(request: Write): Promise<Answer>;
 }
 
 /**
- * createTransport speaks HTTP to one instance. 2xx with JSON is an answer; everything else throws an
+ * createTransport sends HTTP requests to one instance. 2xx with JSON is an answer; everything else throws an
  * O3ClientError, or the signal's reason.
  */
 export function createTransport({ url, apiKey }: TransportOptions): Transport {
@@ -96,7 +96,7 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
   }
 
   /**
-   * @param brokenBy makes the error of a broken connection; the call fails with it when `patienceMs` is over.
+   * @param brokenBy makes the error for a broken connection. The call throws it once `patienceMs` is over.
    */
   async function repeated(
     sendOnce: () => Promise<Reply>,
@@ -194,8 +194,8 @@ async function withDeadline<Value>(
 const NEVER_SENT =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|EPROTO|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_|ERR_SSL_)/;
 /**
- * Errors without a code of their own: fetch refuses the ports of other protocols (9, 6667, …), and a server
- * closes the connection before TLS is agreed.
+ * Errors without a code that also mean that the request was never sent: fetch refuses the ports of other
+ * protocols (9, 6667, …), or a server closes the connection before TLS is agreed.
  */
 const NEVER_SENT_WORDS = /^bad port$|before secure TLS connection was established/;
 const CONNECTING: ReadonlySet<unknown> = new Set(['connect', 'getaddrinfo']);
@@ -211,7 +211,10 @@ function wasNeverSent(error: unknown): boolean {
   return 'syscall' in cause && CONNECTING.has(cause.syscall);
 }
 
-/** Not `instanceof`: fetch may come from another realm than this file, as in a test runner. */
+/**
+ * `instanceof` would fail here, because fetch may come from another realm than this file, as in a test
+ * runner.
+ */
 function causeOf(error: unknown): Error | undefined {
   if (!types.isNativeError(error)) return undefined;
   return types.isNativeError(error.cause) ? error.cause : error;
@@ -228,7 +231,7 @@ function unreachable(url: string, error: unknown): O3ClientError {
 function answerLost(url: string, error: unknown): O3ClientError {
   return new O3ClientError(
     'answer_lost',
-    `The answer of ${url} was lost (${reasonOf(error)}): the call may have been carried out; look with \`o3q list\` before you repeat it`,
+    `The answer of ${url} was lost (${reasonOf(error)}): the call may have been carried out; check with \`o3q list\` before you repeat it`,
     { cause: error },
   );
 }

@@ -1,10 +1,10 @@
 import type { ResultSummary } from '../job/view.ts';
 
-/** Outcome is what a completed job says of its answer, in its view or in its result. */
+/** Outcome is what a completed job's view or result says about its answer. */
 type Outcome = Pick<ResultSummary, 'refusal' | 'incomplete_reason'> &
   ({ answer: string | null } | { answer_preview: string | null });
 
-/** whyUnanswered says why a completed job is no answer to its question; undefined: it is one. */
+/** whyUnanswered says why a completed job does not answer its question; undefined: it does. */
 export function whyUnanswered(outcome: Outcome): string | undefined {
   const answer = 'answer' in outcome ? outcome.answer : outcome.answer_preview;
   const { refusal, incomplete_reason: reason } = outcome;

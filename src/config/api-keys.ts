@@ -1,6 +1,6 @@
 import { TENANT_NAME } from '../job/tenant.ts';
 
-/** ApiKey is a secret by which a caller proves which tenant it is. */
+/** ApiKey is a secret that identifies a caller's tenant. */
 export interface ApiKey {
   /** The name of the tenant; `admin` sees the jobs of all tenants. */
   readonly name: string;
@@ -14,8 +14,8 @@ export const ADMIN = 'admin';
 const SECRET = /^[\x21-\x2b\x2d-\x7e]{16,256}$/;
 
 /**
- * parseApiKeys reads `name:secret[,name:secret]`, or lists everything that is wrong with it. A flaw says
- * which key is wrong and never quotes it: in a malformed list any text may be a piece of a secret.
+ * parseApiKeys reads `name:secret[,name:secret]`, or lists everything that is wrong with it. A flaw names the
+ * key by its number and never quotes it: in a malformed list any text may be part of a secret.
  */
 export function parseApiKeys(text: string): { keys: ApiKey[] } | { flaws: string[] } {
   const flaws: string[] = [];
@@ -29,7 +29,7 @@ export function parseApiKeys(text: string): { keys: ApiKey[] } | { flaws: string
       );
     } else if (!SECRET.test(secret)) {
       flaws.push(
-        'expected secrets of 16 to 256 printable characters without blanks or commas, got something ' +
+        'expected secrets of 16 to 256 printable characters without spaces or commas, got something ' +
           `else in key ${i + 1}; \`openssl rand -hex 32\` makes a good one`,
       );
     } else if (keys.some((key) => key.name === name || key.secret === secret)) {

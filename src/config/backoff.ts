@@ -1,9 +1,9 @@
 import type { ModelConfig } from './file.ts';
 
 /**
- * backoffDelayMs is the wait before the next attempt: exponential with full jitter, so that a thousand jobs
- * that failed together do not come back together. A Retry-After of the upstream is used instead, without
- * jitter.
+ * backoffDelayMs is the wait before the next attempt, in milliseconds. It is exponential with full jitter, so
+ * that a thousand jobs that failed together do not start again together. A Retry-After of the upstream is
+ * used instead, without jitter.
  *
  * @param attemptsMade the number of attempts that have ended, from 1.
  */
@@ -18,14 +18,17 @@ export function backoffDelayMs(
   return Math.round(random() * ceilingMs);
 }
 
-/** How fast the waits grow after what may be the weather, and by how much they may exceed `maxMs`. */
+/**
+ * The growth of the waits after a failure that may be the upstream's own, and how far they may exceed
+ * `maxMs`.
+ */
 const WEATHER_FACTOR = 9;
 const WEATHER_REACH = 10;
 
 /**
- * weatherDelayMs is the wait before the next attempt after a failure that may be the upstream's bad day. It
- * grows faster than a backoff: five attempts reach over ten minutes, not over fifteen seconds. Retry-After
- * may lengthen it.
+ * weatherDelayMs is the wait before the next attempt after a failure that may be caused by an outage of the
+ * upstream, in milliseconds. It grows faster than a backoff: five attempts span more than ten minutes instead
+ * of fifteen seconds. Retry-After may lengthen it.
  *
  * @param attemptsMade the number of attempts that have ended, from 1.
  */

@@ -1,6 +1,6 @@
 import { ConfigError } from '../errors/setup-error.ts';
 
-/** ClientConfig says which instance `o3q` and the seven functions talk to. */
+/** ClientConfig says which instance `o3q` and the seven functions call. */
 export interface ClientConfig {
   /** Without a slash at its end. */
   readonly url: string;
@@ -22,7 +22,7 @@ export function isHttpUrl(text: string): boolean {
 export function readClientConfig(environment: NodeJS.ProcessEnv = process.env): ClientConfig {
   const url = environment['O3Q_URL'] || DEFAULT_CLIENT_URL;
   if (!isHttpUrl(url)) {
-    // A URL with an @ may hold a password.
+    // A URL with an @ may contain a password.
     const got = url.includes('@') ? '' : `, got "${url}"`;
     throw new ConfigError([{ path: 'O3Q_URL', message: `${HTTP_URL_EXPECTED}${got}` }]);
   }

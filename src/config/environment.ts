@@ -99,7 +99,7 @@ export const VARIABLES = {
   },
 } as const satisfies Record<string, Variable>;
 
-/** Old names of variables, and their new ones. O3Q_WEBHOOK_SECRET was taken for OPENAI_WEBHOOK_SECRET. */
+/** Old names of variables, and their new ones. O3Q_WEBHOOK_SECRET was confused with OPENAI_WEBHOOK_SECRET. */
 const RENAMED_VARIABLES = new Map([['O3Q_WEBHOOK_SECRET', 'O3Q_SIGNING_SECRET']]);
 
 const wholeNumber = (least: number, most: number) =>
@@ -111,7 +111,7 @@ const wholeNumber = (least: number, most: number) =>
 
 const httpUrl = z.string().refine(isHttpUrl, HTTP_URL_EXPECTED);
 
-/** The format and length of Standard Webhooks, whose shortest secret cannot be guessed. */
+/** The format and length of a secret of Standard Webhooks. Even the shortest one cannot be guessed. */
 const signingSecret = z.string().refine((text) => {
   const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
   const bytes = Buffer.from(base64, 'base64').length;
@@ -139,10 +139,10 @@ const environmentSchema = z.object({
   HOST: z.string().default(VARIABLES.HOST.default),
   PORT: wholeNumber(0, 65_535).default(3000),
   O3Q_KEYS: z.string().transform(apiKeysFrom).default([]),
-  // Anything else cannot be sent in a header.
+  // A header cannot contain any other character.
   OPENAI_API_KEY: z
     .string()
-    .regex(/^[\x21-\x7e]+$/, 'expected a key without spaces, line breaks and letters beyond ASCII')
+    .regex(/^[\x21-\x7e]+$/, 'expected a key of printable ASCII characters without spaces')
     .optional(),
   OPENAI_BASE_URL: httpUrl.optional(),
   OPENAI_WEBHOOK_SECRET: z.string().optional(),
@@ -199,8 +199,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
 }
 
 /**
- * The texts that must never appear in a log. A password is in the list as its URL has it (encoded), and
- * decoded.
+ * secretsOf returns the strings that must never appear in a log. A password of a URL is listed both as it is
+ * in the URL (encoded) and decoded.
  */
 export function secretsOf({ redisUrl = '', openai, keys, signingSecret = '' }: Config): string[] {
   const written = [redisUrl, openai.baseUrl ?? ''].map(
@@ -221,7 +221,8 @@ function decoded(text: string): string {
 }
 
 /**
- * withoutEmpty drops empty variables: compose files and shells leave a variable out by setting it to nothing.
+ * withoutEmpty drops empty variables: compose files and shells often set a variable to nothing instead of
+ * leaving it out.
  */
 function withoutEmpty(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
@@ -243,7 +244,7 @@ function unknownVariable(name: string): string {
 
 function variableFlaws(error: z.ZodError, environment: NodeJS.ProcessEnv): Flaw[] {
   return flawsOf(error).map(({ path, message }) => {
-    // A URL may contain a password, and a key is one: neither may be quoted.
+    // A URL may contain a password, and a key is a secret: neither may be quoted.
     const value = environment[path] ?? '';
     const came = /KEY|SECRET|REDIS_URL/.test(path) || value.includes('@') ? '' : `, got "${value}"`;
     return { path, message: `${message}${came}` };

@@ -27,7 +27,7 @@ export interface ModelConfig extends ReadonlyDeep<Omit<ModelSettings, 'upstream'
 /** TenantConfig is what the owner of one API key may use. */
 export type TenantConfig = ReadonlyDeep<TenantSettings>;
 
-/** PriceConfig is US dollars for a million tokens of an upstream model. */
+/** PriceConfig is the prices of an upstream model, in US dollars for a million tokens. */
 export type PriceConfig = ReadonlyDeep<PriceSettings>;
 
 /** Retention is how many hours a finished job can be read. */
@@ -37,7 +37,7 @@ export type Retention = ReadonlyDeep<FileSettings['retention']>;
 export interface FileConfig extends ReadonlyDeep<Omit<FileSettings, '$schema' | 'defaultModel' | 'models'>> {
   readonly defaultModel: string;
   readonly models: Readonly<Record<string, ModelConfig>>;
-  /** Whether no file names models, so that there is the built-in o3 with its fallbacks. */
+  /** Whether no file names models, so that the built-in o3 with its fallbacks is used. */
   readonly hasBuiltInModels: boolean;
 }
 
@@ -51,7 +51,7 @@ const MODELS_FIELDS = Object.keys(fileSchema.shape).filter(
   (name): name is keyof Models => name !== '$schema' && name !== 'http',
 );
 
-/** upstreamModelsOf lists the upstream's names of a model, in the order in which they are asked. */
+/** upstreamModelsOf lists the upstream's names of a model, in the order in which they are tried. */
 export function upstreamModelsOf({
   upstream,
   fallbacks,
@@ -92,7 +92,7 @@ export function readConfigFile(named: string | undefined): FileConfig | { flaws:
 
 function flawFrom(file: string, { path, message, input }: z.core.$ZodIssue): Flaw {
   const place = path.map(String).join('.') || '(top)';
-  // Our own messages quote the value that came. zod's messages name it only for a wrong type, after
+  // Our own messages quote the value of the file. zod's messages name it only for a wrong type, after
   // "received".
   const expected = message
     .replace(/^(?:Invalid input|Too big|Too small): /, '')
@@ -104,7 +104,7 @@ function flawFrom(file: string, { path, message, input }: z.core.$ZodIssue): Fla
 }
 
 /**
- * configFrom fills in the defaults that depend on other fields. A new field of the schema passes through.
+ * configFrom fills in the defaults that depend on other fields. New fields of the schema need no change here.
  *
  * @param content the file as it was read.
  */

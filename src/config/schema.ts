@@ -2,11 +2,11 @@ import { z } from 'zod';
 
 const HOUR_MS = 3_600_000;
 const MAX_TIMER_MS = 2_147_483_647;
-/** A century. Redis refuses much longer times to live, and then no result could be written. */
+/** MOST_HOURS is a century. Redis refuses much longer times to live, and then no result could be written. */
 const MOST_HOURS = 876_600;
 
 /**
- * BUILT_IN_FALLBACKS take over from o3 where no file names models. OpenAI shuts o3 down on 2026-12-11. Its
+ * BUILT_IN_FALLBACKS take over from o3 when no file names models. OpenAI shuts o3 down on 2026-12-11. Its
  * deprecations page names gpt-6.1-sol for models of the same class. gpt-6.2-sol costs the same and is newer.
  */
 const BUILT_IN_FALLBACKS = ['gpt-6.1-sol', 'gpt-6.2-sol'] as const;
@@ -170,7 +170,7 @@ const httpSchema = strictObject({
 const namedModels = z.object({ defaultModel: z.string(), models: z.record(z.string(), z.unknown()) });
 
 /**
- * fileSchema is the one source of the fields of `o3q.config.json`: their types, ranges, defaults and
+ * fileSchema is the only source of the fields of `o3q.config.json`: their types, ranges, defaults and
  * meanings.
  */
 export const fileSchema = strictObject({
@@ -208,7 +208,8 @@ export const fileSchema = strictObject({
       const { defaultModel, models } = namedModels.parse(input);
       return `expected one of ${Object.keys(models).join(', ')}, got "${defaultModel}"`;
     },
-    // zod skips a rule of the whole file when a field has a flaw. This rule needs only the names.
+    // zod skips a rule for the whole file when a field has a flaw. This rule runs anyway, because it needs
+    // only the names.
     when: ({ value }) => namedModels.safeParse(value).success,
   })
   .superRefine(({ models }, context) => {
@@ -245,7 +246,7 @@ export function fileJsonSchema(): object {
     io: 'input',
     target: 'draft-7',
     override: ({ jsonSchema }) => {
-      // zod's bounds of a whole number, which say nothing about the setting.
+      // zod adds the bounds of a safe integer, which say nothing about the setting.
       if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
     },
   });

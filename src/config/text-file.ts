@@ -3,7 +3,7 @@ import { parseEnv } from 'node:util';
 import { ConfigError } from '../errors/setup-error.ts';
 
 /**
- * The first bytes of files that users often give instead of text in UTF-8, and what to do with such a file.
+ * The first bytes of files that users often pass instead of text in UTF-8, and what to do with such a file.
  */
 const FOREIGN_BEGINNINGS: readonly (readonly [bytes: readonly number[], flaw: string])[] = [
   [[0xff, 0xfe], 'text in UTF-16: save it as UTF-8'],
@@ -15,7 +15,7 @@ const FOREIGN_BEGINNINGS: readonly (readonly [bytes: readonly number[], flaw: st
 
 /**
  * encodingFlaw says why the beginning of a file is not text in UTF-8, and what to do; undefined: it may be.
- * Text in UTF-16 without a byte order mark is known by its second or first byte, which is 0 for ASCII.
+ * Text in UTF-16 without a byte order mark is recognized by its first or second byte, which is 0 for ASCII.
  */
 export function encodingFlaw(bytes: Uint8Array): string | undefined {
   const known = FOREIGN_BEGINNINGS.find(([begins]) => begins.every((byte, i) => bytes[i] === byte));
@@ -42,7 +42,7 @@ export function textFrom(bytes: Uint8Array): string {
 
 /**
  * readEnvFile sets the variables of a `.env` file that the environment does not set. Node's own
- * `process.loadEnvFile` would take a byte order mark for a part of the first name.
+ * `process.loadEnvFile` would read a byte order mark as part of the first name.
  *
  * @throws {ConfigError} when the file cannot be read as text.
  */
@@ -54,7 +54,7 @@ export function readEnvFile(path: string, environment: NodeJS.ProcessEnv = proce
     const message = error instanceof Error ? error.message : String(error);
     throw new ConfigError([{ path, message }]);
   }
-  // Two files that were joined may have a second mark.
+  // A file that was joined from two files may contain a second mark.
   const variables = parseEnv(text.replaceAll(/^\uFEFF/gm, '').replaceAll(/\r\n?/g, '\n'));
   for (const [name, value] of Object.entries(variables)) environment[name] ??= value;
 }

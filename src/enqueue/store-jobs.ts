@@ -37,10 +37,12 @@ const MOST_TRIES = 3;
  *
  * Each step is one round trip for each model, for any number of jobs:
  *
- * 1. *Claim* (only with keys and two models or more): only one model may store a key's job. 2. *Look* (only
- * with keys): finds the jobs of keys that step 3 would not find. 3. *Enlist*: a script adds the jobs to the
- * indexes and to the fair queue, unless a job of the same id exists. 4. *Add*: BullMQ gets the jobs that did
- * not exist. 5. *Compare* (only with keys): checks which call's mark the job has.
+ * 1. *Claim* (only with keys and two models or more): only one model may store a key's job.
+ * 2. *Look* (only with keys): finds the jobs of keys that step 3 would not find.
+ * 3. *Enlist*: a script adds the jobs to the indexes and to the fair queue, unless a job of the same id
+ *    exists.
+ * 4. *Add*: BullMQ gets the jobs that did not exist.
+ * 5. *Compare* (only with keys): checks which call's mark the job has.
  *
  * A crash before 4 leaves at most index and queue entries without a job, which readers skip and later drop,
  * and a claim, which expires. A repeated call enlists and adds the job again. A crash after 4 leaves a job

@@ -12,8 +12,8 @@ import {
 } from './refusal-words.ts';
 
 /**
- * FAILURE_CODES lists all failures by kind. A **terminal** failure fails the job now, a **retryable** one may
- * cost another attempt. docs/ERRORS.md explains each code, and a test compares the two lists.
+ * FAILURE_CODES lists all failures by kind. A **terminal** failure fails the job at once. A **retryable** one
+ * may be followed by another attempt. docs/ERRORS.md explains each code, and a test compares the two lists.
  */
 export const FAILURE_CODES = {
   invalid_request: 'terminal',
@@ -45,7 +45,7 @@ export type FailureCode = keyof typeof FAILURE_CODES;
 
 type CodeOf<Kind> = { [C in FailureCode]: (typeof FAILURE_CODES)[C] extends Kind ? C : never }[FailureCode];
 
-/** Thrown when the same request can never work: retrying would only cost. */
+/** Thrown when the same request can never work: a retry would only cost money. */
 export class TerminalError extends Error {
   override readonly name = 'TerminalError';
   readonly code: CodeOf<'terminal'>;
@@ -58,7 +58,9 @@ export class TerminalError extends Error {
   }
 }
 
-/** Thrown when a later attempt may work; `retryAfterMs` is what the upstream asked for, when it did. */
+/**
+ * Thrown when a later attempt may work. `retryAfterMs` is the wait that the upstream asked for, if it did.
+ */
 export class RetryableError extends Error {
   override readonly name = 'RetryableError';
   readonly code: CodeOf<'retryable'>;
@@ -84,10 +86,10 @@ export function isFailure(error: unknown): error is Failure {
 }
 
 /**
- * Concern says whom a failure concerns. A refusal that concerns every job pauses the model and charges no
- * job; one that no other job meets is the job's own in the end.
+ * Concern says what a failure concerns. A refusal that concerns every job pauses the model and charges no
+ * job. A refusal that other jobs do not get is charged to its job in the end.
  *
- * - `money`, `credentials`, `address`, `model`: every job, until a person mends it or it passes.
+ * - `money`, `credentials`, `address`, `model`: every job, until a person corrects it or it ends by itself.
  * - `weather`: every job, for a while.
  * - `job for now`: this job, which waits until the upstream has finished something else.
  * - `job`: this job.
@@ -112,7 +114,7 @@ export function concernOf({ code }: Failure): Concern {
   return CONCERNS[code] ?? 'job';
 }
 
-/** Refusal is what the upstream said, in its own words. */
+/** Refusal is the upstream's answer to a request that it refused, in its own words. */
 export interface Refusal {
   /** The HTTP status; undefined: the upstream accepted the request, and the response failed. */
   status?: number | undefined;
@@ -123,30 +125,32 @@ export interface Refusal {
 }
 
 /**
- * UpstreamRefusal is a refusal without any SDK's classes. Its status is undefined for an error event inside a
- * stream.
+ * UpstreamRefusal is a refusal without the classes of any SDK. Its status is undefined for an error event
+ * inside a stream.
  */
 export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;
   /**
-   * `envelope`: OpenAI's `{error: {message, …}}`, the default. `json`: JSON of another form. `text`: neither
-   * JSON nor a page. `page`: HTML, which some server on the way has sent.
+   * The form of the answer. `envelope`: OpenAI's `{error: {message, …}}`, the default. `json`: JSON of
+   * another form. `text`: neither JSON nor a page. `page`: HTML, sent by a server on the way.
    */
   form?: RefusalForm;
   /** The upstream model that was asked for; undefined: unknown. */
   upstreamModel?: string | undefined;
-  /** The job's own headers chose the organization or the project. Default: the upstream's key did. */
+  /**
+   * Whether the job's own headers chose the organization or the project. Default: the upstream's key chose
+   * them.
+   */
   hasOwnAccount?: boolean | undefined;
 }
 
 export type RefusalForm = 'envelope' | 'json' | 'text' | 'page';
 
 /**
- * failureFromRefusal is the one judge of the upstream's refusals: by status, code, type and words. Nothing
- * else looks at them.
+ * failureFromRefusal judges the upstream's refusals by status, code, type and words. No other function does.
  *
  * Sources: OpenAI's error-codes guide; the error forms of Azure, OpenRouter, LiteLLM, xAI, Groq, vLLM,
- * FastAPI and of the proxies before them, as users have reported them.
+ * FastAPI and of proxies in front of them, as users have reported them.
  */
 export function failureFromRefusal({
   retryAfterMs,
@@ -199,7 +203,7 @@ export function failureFromRefusal({
     case 429:
     case 430:
       return retryable('rate_limited');
-    // Groq and others: a moment without capacity. 529 is Anthropic's and that of some proxies.
+    // 498 is used by Groq and others for a lack of capacity, 529 by Anthropic and some proxies.
     case 498:
     case 503:
     case 529:
@@ -210,17 +214,20 @@ export function failureFromRefusal({
   }
 }
 
-/** Pages with these statuses come from a proxy, too, and say what the status says. */
+/** An HTML page with one of these statuses may come from a proxy. It means the same as the status. */
 const STATUSES_OF_PAGES = new Set([408, 413, 425, 429, 498, 499]);
 
 /**
- * Codes inside a response or an error event that another purchase cannot cure; the set is open, so unknown
- * ones may be retried.
+ * Codes, inside a response or an error event, of failures that another purchase cannot cure. OpenAI may add
+ * codes, so unknown ones may be retried.
  */
 const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
 
-/** Statuses as codes or types of an error that came with another status, or inside a stream. */
+/**
+ * The HTTP status that an error's code or type stands for, when the error came with another status or in a
+ * stream.
+ */
 const STATUS_BY_TYPE: Readonly<Record<string, number>> = {
   BadRequestError: 400,
   AuthenticationError: 401,
@@ -253,7 +260,7 @@ export function failureFromResponseError(error: {
       : new RetryableError('rate_limited', message, { refusal });
   }
   if (code === 'model_not_found') return new RetryableError('model_not_found', message, { refusal });
-  // By the code alone: the words may be those of a tool's server, about another key.
+  // Only the code counts here: the words may come from a tool's server, and be about another key.
   if (saysCredentials({ ...refusal, message: '' }))
     return new RetryableError('permission', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });

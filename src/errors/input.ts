@@ -3,9 +3,9 @@ import { preview } from './preview.ts';
 import { type Flaw, QueueError } from './problem.ts';
 
 /**
- * checkedInput checks an input from outside. @param subject the refusal's name for the input: `request`,
- * `query`.
- * @throws {QueueError} `invalid_request` with every flaw, each with what was expected and what came.
+ * checkedInput checks an input from outside.
+ * @param subject the name of the input in the refusal: `request`, `query`.
+ * @throws {QueueError} `invalid_request` with every flaw: what was expected, and what came.
  */
 export function checkedInput<Output>(
   subject: string,
@@ -37,7 +37,7 @@ export function refusalMessage(subject: string, flaws: readonly Flaw[]): string 
 /** The most unknown fields that a refusal names, so that it does not grow with the request. */
 const MOST_NAMED = 5;
 
-/** shown is a value in the words of a refusal, shortened. */
+/** shown returns a value, shortened, for the text of a refusal. */
 export function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return JSON.stringify(preview(value, 50));

@@ -3,8 +3,8 @@
  * as people do, so that no emoji is cut in two.
  */
 export function preview(text: string, length: number): string {
-  // At most two code units a character: a longer slice never matters, and a 10 MB question is not spread into
-  // an array.
+  // A character has at most two code units. The slice therefore never cuts too much, and a 10 MB question is
+  // not spread into an array.
   const characters = [...text.slice(0, 2 * length + 2)];
   return characters.length > length ? `${characters.slice(0, length).join('')}...` : text;
 }

@@ -2,14 +2,14 @@ import type { z } from 'zod';
 
 /** Flaw is one thing that is wrong with an input: where, and what was expected. */
 export interface Flaw {
-  /** The field, as a path: `metadata.owner`; empty for the whole. */
+  /** The field, as a path: `metadata.owner`; empty for the whole input. */
   path: string;
   message: string;
 }
 
 /**
  * PROBLEM_CODES are the codes with which the queue itself refuses a call. HTTP_PROBLEMS in
- * producer/http/problem.ts has these, with a status, and the codes that only a producer answers with.
+ * producer/http/problem.ts has a status for each of them, and the codes that only a producer uses.
  */
 export const PROBLEM_CODES = [
   'invalid_request',
@@ -20,6 +20,7 @@ export const PROBLEM_CODES = [
   'job_finished',
   'idempotency_key_reused',
   'budget_exhausted',
+  'storage_full',
   'redis_unavailable',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];

@@ -1,4 +1,4 @@
-/** Words is what a refusal says. */
+/** Words is the text of a refusal, with its codes. */
 interface Words {
   status?: number | undefined;
   code: string | null;
@@ -19,7 +19,7 @@ const MONEY_CODES = new Set([
   'billing_limit_user_error',
 ]);
 
-/** OpenAI, OpenRouter, LiteLLM, xAI, DeepSeek, Alibaba, one-api and others. */
+/** Words of OpenAI, OpenRouter, LiteLLM, xAI, DeepSeek, Alibaba, one-api and others. */
 const MONEY = [
   /\bbilling\b|\bpayments?\b.{0,20}\b(required|method|failed|overdue|due)\b|\bunpaid\b|\barrear(s|age)?\b|\boverdue\b|\bgood standing\b/,
   /\binsufficient[_ ](user[_ ])?(quota|funds?|balance|credits?)\b|\b(quota|balance|funds)\b.{0,20}\b(is )?(not enough|insufficient|too low|negative|empty)\b/,
@@ -34,14 +34,16 @@ const MONEY = [
 /** Whether a refusal says that the account has no money left. */
 export function saysMoney(words: Words): boolean {
   if (isMoneyCode(words)) return true;
-  // A field with a wrong value may be called anything.
+  // A wrong field may have any name, so its words say nothing about money.
   if (words.param !== null && words.status !== 402 && words.status !== 429) return false;
   if (words.status === 402) return true;
   if (words.status !== undefined && words.status >= 500) return false;
   return saysOneOf(MONEY, words);
 }
 
-/** Whether a refusal has one of OpenAI's own codes of money, which never concern one request only. */
+/**
+ * Whether a refusal has one of OpenAI's own codes for a lack of money. They never concern only one request.
+ */
 export function isMoneyCode({ code, type }: Pick<Words, 'code' | 'type'>): boolean {
   return MONEY_CODES.has(code ?? '') || MONEY_CODES.has(type ?? '');
 }
@@ -90,7 +92,7 @@ const BUSY = [
   /\balready has an active\b/,
 ];
 
-/** Whether the upstream is still at work on what this request builds on. */
+/** Whether the upstream is still busy with the conversation or response that this request continues. */
 export function saysBusy(words: Words): boolean {
   return words.status !== undefined && words.status < 500 && words.status !== 429 && saysOneOf(BUSY, words);
 }
@@ -108,9 +110,9 @@ const CONTENT = [
   /\bmoderation\b|\bflagged\b|\bcontent[_ ](policy|filter|violat)|\bresponsible ?ai\b|\bviolat\w*\b.{0,40}\b(polic|guideline|terms)|\busage (polic|guideline)/,
 ];
 
-/** Whether the upstream has refused what a request asks. */
+/** Whether the upstream has refused the content of a request. */
 export function saysContent(words: Words): boolean {
-  // An account that is closed for what it asked is an account that is closed.
+  // When an account was closed because of its content, the account is the problem.
   return saysOneOf(CONTENT, words) && !saysOneOf(ACCOUNT, words);
 }
 
@@ -125,9 +127,7 @@ const CREDENTIALS = [
   /\bmust be (a )?(member of an organi[sz]ation|verified)\b|\bip[ _](address )?(is )?not[ _](authorized|allowed)\b|\bunauthori[sz]ed\b|\bauthentication (failed|error|required)\b/,
 ];
 
-/**
- * Whether the upstream has refused the key, the account, the project or the place from which it was asked.
- */
+/** Whether the upstream has refused the key, the account, the project or the location of the caller. */
 export function saysCredentials(words: Words): boolean {
   return words.param === null && saysOneOf(CREDENTIALS, words);
 }
@@ -142,8 +142,8 @@ const MODEL = [
 const WRONG_MODEL = [/\bmodel\b.{0,100}\b(is (not|only) supported|(cannot|can't|can not) be used)\b/];
 
 /**
- * Whether the upstream does not have the model: by its code, or by words that name the model which was asked
- * for. Words about another name concern something else in the request.
+ * Whether the upstream does not have the model: by its code, or by words that name the requested model. Words
+ * about another name concern something else in the request.
  */
 export function saysModel(words: Words, upstreamModel: string | undefined): boolean {
   if (MODEL_CODES.test(words.code ?? '')) return true;
@@ -156,11 +156,11 @@ export function saysModel(words: Words, upstreamModel: string | undefined): bool
   return words.param === 'model' && saysOneOf(WRONG_MODEL, words);
 }
 
-/** Ids as OpenAI and its followers write them. */
+/** Ids in the form of OpenAI and of servers that imitate it. */
 const THING =
   /\b(resp|file|conv|msg|vs|prompt|pmpt|asst|run|rs|fc|cntr|item|thread|batch)[_-]\w+|\bwith id\b/i;
 
-/** Whether a 404 is about something that the request names, and not about the path. */
+/** Whether a 404 is about a thing that the request names, and not about the path. */
 export function namesThing(words: Words): boolean {
   const { code, param, message } = words;
   if (saysAddress(words)) return false;
@@ -172,7 +172,7 @@ const ADDRESS = [
   /\b(http request|plain http)\b.{0,40}\bhttps\b|\bmethod not allowed\b/,
 ];
 
-/** Whether something answers that is not the API. */
+/** Whether the server that answers is not the API. */
 export function saysAddress(words: Words): boolean {
   return saysOneOf(ADDRESS, words);
 }

@@ -1,8 +1,9 @@
 /**
- * retryAfterMs reads how long a server asks to wait, in milliseconds: `retry-after-ms` first, which is
- * exact, as OpenAI's SDK does, then `retry-after`, in seconds or as a date. A time that is over is 0.
+ * retryAfterMs returns how long a server asks to wait, in milliseconds. It reads `retry-after-ms` first, as
+ * OpenAI's SDK does, because it is exact; then `retry-after`, in seconds or as a date. A date in the past is
+ * 0.
  *
- * @returns undefined when the server does not say.
+ * @returns undefined when the server names no time.
  */
 export function retryAfterMs(headers: Headers | undefined): number | undefined {
   const milliseconds = Number.parseFloat(headers?.get('retry-after-ms') ?? '');

@@ -1,14 +1,14 @@
 import type { Flaw } from './problem.ts';
 
 /**
- * SetupError is what keeps a process from starting or going on. Its message tells the person who started the
- * process what to do; a stack would not help.
+ * SetupError is a reason why a process cannot start or continue. Its message tells the person who started the
+ * process what to do; a stack trace would not help.
  */
 export abstract class SetupError extends Error {}
 
 /**
- * ConfigError lists everything that is wrong with a configuration, by name, so that it can be mended in one
- * go.
+ * ConfigError lists everything that is wrong with a configuration, by name, so that one edit can correct it
+ * all.
  */
 export class ConfigError extends SetupError {
   override readonly name = 'ConfigError';

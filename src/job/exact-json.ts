@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 
 /**
- * ExactNumber is a number of JSON that a JavaScript number would not write as it came, such as
- * 9223372036854775807, 1.0 or 1e400. Node 20 can neither read nor write such a number itself. An ExactNumber
- * in a value keeps its text: `stringifyExact` writes it as it came, `JSON.stringify` the nearest number.
+ * ExactNumber is a number in JSON that JavaScript would write differently, such as 9223372036854775807, 1.0
+ * or 1e400. Node 20 can neither read nor write such a number exactly. An ExactNumber keeps its text:
+ * `stringifyExact` writes that text, `JSON.stringify` the nearest number.
  */
 export class ExactNumber {
   readonly #text: string;
@@ -20,7 +20,7 @@ export class ExactNumber {
     return writing === undefined ? Number(this.#text) : writing.placeholder(this.#text);
   }
 
-  /** canonical is one form for all texts of one number: a JavaScript number where that is the same number. */
+  /** canonical returns the same value for all texts of one number: a JavaScript number if that is exact. */
   canonical(): number | ExactNumber {
     if (this.#text.length > LONGEST_CANONICAL) return this;
     const mine = decimal(this.#text);
@@ -33,15 +33,16 @@ export class ExactNumber {
 const LONGEST_CANONICAL = 100;
 
 /**
- * parseExact parses JSON as `JSON.parse` does, but keeps the digits of numbers as they came. JSON without
- * such numbers costs one scan more, which is faster than the parsing.
+ * parseExact parses JSON as `JSON.parse` does, but keeps the digits of numbers as they came. For JSON without
+ * such numbers it only adds one scan, which is faster than the parsing.
  *
  * @throws {SyntaxError}
  */
 export function parseExact(text: string): unknown {
   const value: unknown = JSON.parse(text);
   if (!hasInexactNumber(text)) return value;
-  // Only now, when the JSON is known to be valid: a string in the place of a number may make it valid.
+  // This comes after the JSON was found to be valid: a string in place of a number could make invalid JSON
+  // valid.
   const mark = `${randomUUID()}:`;
   const pieces: string[] = [];
   let copied = 0;
@@ -56,7 +57,7 @@ export function parseExact(text: string): unknown {
       typeof part === 'string' && part.startsWith(mark) ? new ExactNumber(part.slice(mark.length)) : part,
     );
   } catch (error: unknown) {
-    // JSON that is nested so deep overflows the stack here; it is refused wherever it is looked at.
+    // JSON that is nested this deeply overflows the stack here. Later checks of the request refuse it.
     if (error instanceof RangeError) return value;
     throw error;
   }
@@ -73,8 +74,8 @@ export function hasInexactNumber(text: string): boolean {
 }
 
 /**
- * stringifyExact writes JSON as `JSON.stringify` does, but an ExactNumber as it came, and a bigint, which
- * `JSON.stringify` refuses, as the integer that it is.
+ * stringifyExact writes JSON as `JSON.stringify` does, but an ExactNumber with its own digits, and a bigint,
+ * which `JSON.stringify` refuses, as an integer.
  */
 export function stringifyExact(value: unknown): string {
   const placeholders = new Placeholders();
@@ -121,14 +122,14 @@ function plainNumber(value: unknown): unknown {
   return value instanceof ExactNumber ? value.valueOf() : value;
 }
 
-/** isJsonObject says whether a value is an object of JSON: not null, no list and no ExactNumber. */
+/** isJsonObject says whether a value is a JSON object: not null, a list or an ExactNumber. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return (
     typeof value === 'object' && value !== null && !(value instanceof ExactNumber) && !Array.isArray(value)
   );
 }
 
-/** Set while stringifyExact runs, which is never interrupted. */
+/** Set while stringifyExact runs. Nothing else runs meanwhile, because it is synchronous. */
 let writing: Placeholders | undefined;
 
 /** Placeholders are strings that stand for numbers in JSON until it is written. No caller can know them. */
@@ -156,13 +157,13 @@ function canonical(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof ExactNumber) return value.canonical();
   if (Array.isArray(value)) return value.map(canonical);
-  // Such as a Date, which a program may have put into its request.
+  // For example a Date, which a program may have put into its request.
   if ('toJSON' in value && typeof value.toJSON === 'function') return value;
   const sorted = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
   return Object.fromEntries(sorted.map(([key, part]) => [key, canonical(part)]));
 }
 
-/** The digits of a number without zeros at their ends, and its exponent: 120, 1.2e2 and 120.0 are 12e1. */
+/** Returns a number's digits without zeros at their ends, and its exponent: 120, 1.2e2 and 120.0 are 12e1. */
 function decimal(text: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] =
     /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
@@ -222,7 +223,7 @@ function isDigit(code: number): boolean {
   return code >= ZERO && code <= NINE;
 }
 
-/** Of a point, a sign or an exponent. */
+/** Whether a character is a digit, a point, a sign or an exponent. */
 function isPartOfNumber(code: number): boolean {
   return code === 46 || code === 43 || code === MINUS || code === 101 || code === 69;
 }

@@ -58,7 +58,7 @@ export type BulkOutcome<Failure extends JobQueueError = JobQueueError> =
   | { ok: false; error: Failure };
 
 /**
- * JobQueueError is how a JobQueue refuses a call: an `O3ClientError` over HTTP, a `QueueError` straight on
+ * JobQueueError is how a JobQueue refuses a call: an `O3ClientError` over HTTP, a `QueueError` directly on
  * Redis.
  */
 export interface JobQueueError extends Error {
@@ -71,37 +71,37 @@ export interface JobQueueError extends Error {
 }
 
 /**
- * JobQueue is what an app does with jobs. `O3Client` does it over HTTP, `O3Queue` straight on Redis, with the
- * same results; one test suite runs against both. A failed job is data, never an error.
+ * JobQueue has the methods with which an app uses jobs. `O3Client` calls them over HTTP, `O3Queue` directly
+ * on Redis, with the same results; one test suite runs against both. A failed job is data, never an error.
  *
  * @throws {JobQueueError} from every method that a queue refuses; `job_not_found` from every method that
  * takes an id. Or the reason of the call's signal.
  */
 export interface JobQueue {
   /**
-   * Enqueues a request. With an idempotency key it may be called again: a repeat answers with the job as it
-   * stands by then.
+   * Enqueues a request. With an idempotency key the call may be repeated: a repeated call returns the job in
+   * its current state.
    */
   enqueue(request: JobRequest, options?: EnqueueOptions): Promise<JobView>;
   /**
-   * Enqueues up to 1,000 requests. The outcomes are in the order of the requests; a bad request refuses only
-   * itself.
+   * Enqueues up to 1,000 requests. The outcomes are in the order of the requests; an invalid request does not
+   * affect the others.
    */
   enqueueBulk(requests: readonly BulkRequest[], options?: CallOptions): Promise<BulkOutcome[]>;
-  /** Reads a job as it stands. */
+  /** Reads a job in its current state. */
   get(id: string, options?: CallOptions): Promise<JobView>;
   /**
    * Reads a job's result. By default it does not wait; until the job is completed the outcome holds the job.
    */
   result(id: string, options?: WaitOptions): Promise<ResultOutcome>;
   /**
-   * Waits for a job's end, by default for as long as it takes, and answers with the job as it stands then.
+   * Waits until a job has ended, by default without a limit, and returns the job in its state at that time.
    */
   wait(id: string, options?: WaitOptions): Promise<JobView>;
   /**
    * Follows a job to its end: the last event is `done`. A reader that begins after the last event gets none.
-   * Restarts and crashes in between cost the reader nothing. The iterator throws `job_not_found` when the job
-   * is deleted meanwhile.
+   * A restart or a crash in between loses no event. The iterator throws `job_not_found` when the job is
+   * deleted meanwhile.
    */
   events(id: string, options?: EventOptions): AsyncGenerator<JobEvent, void, undefined>;
   /**
@@ -111,7 +111,7 @@ export interface JobQueue {
    */
   cancel(id: string, options?: CallOptions): Promise<JobView>;
   /**
-   * Runs a failed or cancelled job again from its first attempt: a fresh purchase.
+   * Runs a failed or cancelled job again from its first attempt, with a new purchase.
    * @throws {JobQueueError} `job_finished` for a completed job, `job_not_finished` for an unfinished one.
    */
   retry(id: string, options?: CallOptions): Promise<JobView>;
@@ -121,8 +121,8 @@ export interface JobQueue {
    */
   delete(id: string, options?: CallOptions): Promise<void>;
   /**
-   * Reads one page of jobs, newest first. A page may hold fewer jobs than `limit` although more follow: read
-   * on by `next_cursor`.
+   * Reads one page of jobs, newest first. A page may have fewer jobs than `limit` although more follow:
+   * continue with `next_cursor`.
    */
   list(query?: JobQuery, options?: CallOptions): Promise<JobPage>;
   /** Iterates over the jobs of all pages, newest first. */
@@ -131,7 +131,7 @@ export interface JobQueue {
 
 const LARGEST_PAGE = 100;
 
-/** jobsOfAllPages is `JobQueue.jobs` on top of `JobQueue.list`. */
+/** jobsOfAllPages implements `JobQueue.jobs` with `JobQueue.list`. */
 export async function* jobsOfAllPages(
   list: (query: JobQuery) => Promise<JobPage>,
   query: JobQuery,
@@ -194,7 +194,7 @@ export function checkedOptions<Options extends CallOptions>(
 
 function optionFlaw<Options>(options: unknown, rules: OptionRules<Options>): Flaw | undefined {
   const names = Object.keys(rules).join(' and ');
-  // A signal has no keys of its own, and would pass for an object without options.
+  // A signal has no keys of its own, so it would be accepted as an object without options.
   if (typeof options !== 'object' || options === null || Array.isArray(options) || isSignal(options)) {
     return expected('', `an object with ${names}`, options);
   }
@@ -210,7 +210,10 @@ function expected(path: string, what: string, value: unknown): Flaw {
   return { path, message: `expected ${what}, got ${isSignal(value) ? 'a signal' : shown(value)}` };
 }
 
-/** Not `instanceof`: the signal may come from another realm than this file, as in a test runner. */
+/**
+ * `instanceof` would fail here, because the signal may come from another realm than this file, as in a test
+ * runner.
+ */
 function isSignal(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value;
 }
@@ -220,12 +223,12 @@ export function bulkFlaw(requests: unknown): Flaw | undefined {
   return Array.isArray(requests) ? undefined : expected('', 'an array of requests', requests);
 }
 
-/** A lone surrogate, half of a character, which no URL can contain. */
+/** A lone surrogate is half of a character. No URL can contain one. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * jobIdRefusal is the message of `job_not_found` for what cannot be the id of a job; undefined: it can. A URL
- * drops `.` and `..`, and an empty id would name the list.
+ * jobIdRefusal returns the message of `job_not_found` for a string that cannot be a job's id; undefined: it
+ * can. A URL drops `.` and `..`, and an empty id would be the path of the list.
  */
 export function jobIdRefusal(id: unknown): string | undefined {
   const isId = typeof id === 'string' && !/^\.{0,2}$/.test(id) && !LONE_SURROGATE.test(id);

@@ -23,7 +23,8 @@
  * - **pause**: nothing of a model or a tenant starts, for a stated reason, until a time or a resume by hand.
  * - **circuit breaker**: a pause of a model without a known end: one job at a time is the probe, and a probe
  *   that passes ends it. Only processes and attempts *stop*.
- * - **heartbeat**: what a worker writes for each of its models every two seconds, to say that it lives.
+ * - **heartbeat**: what a process writes into Redis to say that it lives: a worker every two seconds for each
+ *   of its models, a producer while it answers calls of `/v1`.
  * - **event log**: what the upstream streamed for a job, kept in Redis. **replay**: the log read from its
  *   beginning.
  * - **outbox**: finished jobs whose webhook is still to be sent, written together with the final status.

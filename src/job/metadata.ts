@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
 
-/** Names that every JavaScript object has: as keys they would vanish, or change the objects of a reader. */
+/**
+ * Names that every JavaScript object has. As keys they would be lost, or would change the reader's objects.
+ */
 const RESERVED_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 /** metadata has OpenAI's limits: at most 16 pairs, keys of up to 64 characters, strings of up to 512. */
@@ -13,7 +15,7 @@ export const metadata = z
       context.addIssue({ code: 'custom', message: flaw.message, path: flaw.path === '' ? [] : [flaw.path] });
     }
   })
-  // The same rules for the OpenAPI document, which cannot show code.
+  // The same rules for the OpenAPI document, which cannot contain code.
   .meta({
     type: 'object',
     description: 'Kept with the job and sent to the upstream.',
@@ -27,7 +29,7 @@ function metadataFlaws(value: unknown): Flaw[] {
     return [{ path: '', message: `expected an object of strings, got ${shown(value)}` }];
   }
   const entries = Object.entries(value);
-  // Not listed one by one: a refusal must not be larger than its request.
+  // The pairs are not listed one by one: a refusal must not be larger than its request.
   if (entries.length > 16) return [{ path: '', message: `expected at most 16 pairs, got ${entries.length}` }];
   return entries.flatMap(([key, text]) => {
     const path = key.slice(0, 64);

@@ -12,8 +12,7 @@ const MAX_PRIORITY = 2_097_151;
 const MAX_TIMER_MS = 2_147_483_647;
 const MAX_DELAY_MS = 366 * 24 * 3_600_000;
 /**
- * The greatest depth of a request: deeper JSON can be parsed but overflows JavaScript's stack when it is
- * written.
+ * The greatest depth of a request. Deeper JSON can be parsed, but writing it overflows JavaScript's stack.
  */
 const MOST_LEVELS = 200;
 
@@ -136,28 +135,28 @@ const responsesRequest = z
 export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id: 'JobRequest' });
 
 /**
- * JobRequest is what a caller may enqueue: a `question` in plain words, or `request`, any body of OpenAI's
- * Responses API; exactly one of them. The schemas above, from which `/docs` is made, say for each field its
- * meaning, unit and default.
+ * JobRequest is what a caller may enqueue: either a `question` in plain words, or `request`, which is any
+ * body of OpenAI's Responses API. The schemas above state the meaning, unit and default of each field;
+ * `/docs` is made from them.
  */
 export type JobRequest = z.infer<typeof jobRequest>;
 
 /**
- * BulkRequest is a request of a bulk. With `idempotency_key` it becomes one job however often it is sent, as
- * with `Idempotency-Key`.
+ * BulkRequest is a request of a bulk. With an `idempotency_key` it becomes one job even if it is sent several
+ * times, as with `Idempotency-Key`.
  */
 export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
 
 /**
- * JobData is the data of a job in Redis, the same for producers in every language (docs/DATA-FORMAT.md): the
- * request without what BullMQ keeps itself (queue, priority, delay, attempts).
+ * JobData is the data of a job in Redis, the same for producers in every language (docs/DATA-FORMAT.md). It
+ * is the request without the parts that BullMQ stores itself (queue, priority, delay, attempts).
  */
 export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>;
 
 declare const parsed: unique symbol;
 /**
- * ParsedRequest is a JobRequest that `parseJobRequest` has checked. Only it makes one, so a request is
- * checked once, where it comes in.
+ * ParsedRequest is a JobRequest that `parseJobRequest` has checked. No other function makes one, so a request
+ * is checked exactly once, when it arrives.
  */
 export type ParsedRequest = JobRequest & { readonly [parsed]: true };
 
@@ -181,7 +180,7 @@ export function parseJobData(value: unknown): JobData {
     : checkedInput('request', data, questionData);
 }
 
-/** The schema puts the fields that it knows first; the upstream gets them in the order of the caller. */
+/** The schema puts known fields first. This restores the caller's order for the upstream. */
 function inOwnOrder<Checked extends { request: object }>(checked: Checked, input: unknown): Checked {
   const { request } = input as Checked;
   return { ...checked, request: { ...request } };

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { EnqueuedNeed } from './token-estimate.ts';
 
 /**
- * OurOptions are BullMQ's options of a job with ours among them: BullMQ stores options that it does not know,
+ * OurOptions are BullMQ's options of a job together with ours: BullMQ stores options that it does not know,
  * and ignores them.
  */
 export interface OurOptions extends JobsOptions {
@@ -17,11 +17,11 @@ export interface OurOptions extends JobsOptions {
   idempotency?: IdempotencyMark;
 }
 
-/** IdempotencyMark tells whose call with an idempotency key became the job. */
+/** IdempotencyMark identifies the call with an idempotency key that became the job. */
 export interface IdempotencyMark {
   /** A hash of the request: another request under the same key is refused. */
   fingerprint: string;
-  /** Different for each call: of many calls at once, the job belongs to the one whose mark it carries. */
+  /** A random id of the call: of many calls at once, the job belongs to the call whose mark it has. */
   call: string;
 }
 
@@ -38,7 +38,7 @@ const storedOptions = z.object({
 });
 export type StoredOptions = z.infer<typeof storedOptions>;
 
-/** optionsFrom reads what is usable of a job's options: another BullMQ client may have written anything. */
+/** optionsFrom reads the valid part of a job's options: another BullMQ client may have written anything. */
 export function optionsFrom(stored: unknown): StoredOptions {
   return storedOptions.safeParse(stored).data ?? {};
 }

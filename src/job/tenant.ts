@@ -1,8 +1,8 @@
-/** Caller is the sender of a request, known by its API key. */
+/** Caller is the sender of a request, identified by its API key. */
 export interface Caller {
-  /** Owns what the caller enqueues. */
+  /** The tenant that owns the jobs that the caller enqueues. */
   readonly tenant: string;
-  /** Sees the jobs of all tenants, not its own only. */
+  /** Whether the caller sees the jobs of all tenants. */
   readonly admin: boolean;
 }
 

@@ -1,11 +1,11 @@
 import { REASONING_EFFORTS } from './request.ts';
 
-/** In English text. Other languages need more tokens, which the quota learns from what jobs have used. */
+/** An estimate for English text. Other languages need more tokens, which the quota learns from usage. */
 const CHARACTERS_PER_TOKEN = 4;
-/** An image or a file in the request. Its tokens do not follow from its length. */
+/** The estimate for an image or a file in a request. Its number of tokens does not depend on its length. */
 const TOKENS_PER_FILE = 1000;
 
-/** EnqueuedNeed is what a job needs of a quota, as far as its request tells. It is stored with the job. */
+/** EnqueuedNeed is what a job needs of a quota, estimated from its request. It is stored with the job. */
 export interface EnqueuedNeed {
   /** Input tokens, estimated from the length of the text. */
   input: number;

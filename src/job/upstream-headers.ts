@@ -1,6 +1,9 @@
 import { z } from 'zod';
 
-/** The header is part of the job's data, which may be listed and copied many times. */
+/**
+ * The limit for one header, because headers are stored in the job's data, which may be listed and copied many
+ * times.
+ */
 const MOST_CHARACTERS = 256;
 
 const headerValue = z
@@ -9,8 +12,8 @@ const headerValue = z
   .regex(/^[!-~](?:[ -~]*[!-~])?$/, 'expected printable ASCII characters without a space at either end');
 
 /**
- * upstreamHeaders are the headers of OpenAI's API that are handed on from a caller to the upstream. Their
- * names are written in lower case.
+ * upstreamHeaders are the headers of OpenAI's API that are passed from a caller to the upstream. Their names
+ * are written in lower case.
  */
 export const upstreamHeaders = z
   .strictObject({
@@ -23,18 +26,20 @@ export const upstreamHeaders = z
       'looked up, cancelled and deleted.',
   );
 
-/** UpstreamHeaders are the headers of a job that the upstream is sent, by their names in lower case. */
+/** UpstreamHeaders are the headers that a job sends to the upstream, by their names in lower case. */
 export type UpstreamHeaders = z.infer<typeof upstreamHeaders>;
 
 export const UPSTREAM_HEADER_NAMES = upstreamHeaders.keyof().options;
 
-/** upstreamHeadersIn returns the headers in a job's data as it lies in Redis; {} for data without usable ones. */
+/** upstreamHeadersIn returns the headers in a job's stored data; {} for data without valid ones. */
 export function upstreamHeadersIn(data: unknown): UpstreamHeaders {
   const found = typeof data === 'object' && data !== null && 'upstream_headers' in data;
   return (found && upstreamHeaders.safeParse(data.upstream_headers).data) || {};
 }
 
-/** namesAccount says whether the headers choose the account at the upstream: its organization or its project. */
+/**
+ * namesAccount says whether the headers choose the account at the upstream: the organization or the project.
+ */
 export function namesAccount(headers: UpstreamHeaders): boolean {
   return headers['openai-organization'] !== undefined || headers['openai-project'] !== undefined;
 }

@@ -63,8 +63,9 @@ const jobBase = {
   cost_estimated: z
     .boolean()
     .describe(
-      'Whether `cost_usd` has an estimate in it: the upstream did not report the usage of a response that was ' +
-        'cancelled or lost, and what was reserved for it, or streamed, stands in. It is corrected when the upstream says.',
+      'Whether a part of `cost_usd` is estimated: the upstream did not report the usage of a response that was ' +
+        'cancelled or lost. The estimate is what was reserved for it, or what was streamed. It is corrected ' +
+        'once the upstream reports the usage.',
     ),
   simulated: z
     .boolean()
@@ -76,7 +77,7 @@ const upstreamId = z
   .nullable()
   .describe('The id of the response at the upstream; null until the upstream has given one.');
 
-/** What a response says of itself, in the view of a completed job and in its result. */
+/** What a response reports about itself, in the view of a completed job and in its result. */
 const responseFacts = {
   usage: usage.nullable(),
   cost_usd: usd.describe(
@@ -259,7 +260,7 @@ export type UncompletedJob = Exclude<JobView, CompletedJob>;
 
 /** JobResult is the whole result of a completed job. */
 export type JobResult = z.infer<typeof jobResult>;
-/** ResultOutcome is a job's result where there is one, else the job: unfinished, failed or cancelled. */
+/** ResultOutcome is a job's result if there is one, else the job: unfinished, failed or cancelled. */
 export type ResultOutcome =
   | { status: 'completed'; result: JobResult }
   | { status: UncompletedJob['status']; job: UncompletedJob };

@@ -2,11 +2,11 @@ import { isIP, isIPv6 } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
-/** Room for a long token, but not for a payload: the URL is stored in each job. */
+/** The limit leaves room for a long token but not for a payload, because the URL is stored in each job. */
 const MOST_CHARACTERS = 2000;
 /**
- * Names of this machine or this network, whatever DNS answers: RFC 6761, RFC 6762, and ICANN's names for
- * private use.
+ * Names of this machine or this network, even if DNS says otherwise: RFC 6761, RFC 6762, and ICANN's names
+ * for private use.
  */
 const INWARD_NAME = /(^|\.)(localhost|local|internal)$/;
 
@@ -47,18 +47,20 @@ function formFlaw(text: string): string | undefined {
     return 'expected a URL that begins with http:// or https://';
   }
   if (url.username !== '' || url.password !== '') {
-    // The URL is not shown: it holds a password.
+    // The URL is not quoted, because it contains a password.
     return 'expected a URL without a user name and a password, got one with them';
   }
   return hostOf(url) === '' ? 'expected a URL with a host' : undefined;
 }
 
-/** hostOf drops a dot at the end of a name, which means the same and would hide it from comparisons. */
+/**
+ * hostOf drops a dot at the end of a name: it does not change the name, but would hide it from comparisons.
+ */
 function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '').replace(/\.+$/, '');
 }
 
-/** Ranges of a development machine and of a private network, which a setting allows. */
+/** Ranges of a development machine and of a private network, which a setting can allow. */
 const PRIVATE_RANGES = new Set(['loopback', 'private', 'uniqueLocal']);
 /**
  * Addresses where clouds hand out credentials, beside the link-local 169.254.169.254; the first is a public

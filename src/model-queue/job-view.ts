@@ -36,11 +36,14 @@ export interface ReadOptions {
   /** The most attempts of a job without a limit of its own. */
   maxAttempts: number;
   tenants: Models['tenants'];
-  /** Asked only about a waiting job: a Redis that takes no writes lets none start. Default: not asked. */
+  /**
+   * Used only for a waiting job, which cannot start while Redis accepts no writes. Default: Redis is not
+   * checked.
+   */
   redisTrouble?: WriteProbe;
 }
 
-/** JobReading is a job's view with what only this process needs. */
+/** JobReading is a job's view, with further facts for this process. */
 export interface JobReading {
   view: JobView;
   /**
@@ -118,7 +121,7 @@ interface Facts {
   failedReason: string;
   returnValue: Field;
   state: BullState;
-  /** False: the final status of the record counts, whatever BullMQ's state is. */
+  /** When false, the final status of the record counts, whatever BullMQ's state is. */
   open: boolean;
   dueAt: number | undefined;
   hindrance: Hindrance;
@@ -195,7 +198,7 @@ function waitingOf({ place, tenant, maxInFlight, hindrance, now }: Facts): Waiti
 }
 
 /**
- * The purchase mark of an active job means a create under way. That of any other job means a create with an
+ * For an active job the purchase mark is a create that is under way. For any other job it is a create with an
  * unknown outcome.
  */
 function uncertainPurchases({ uncertainPurchases, purchaseMark }: RunRecord, status: JobStatus): number {
@@ -225,7 +228,7 @@ function timesOf({ run, finishedAt, now }: Facts): {
 }
 
 /**
- * The record has the summary earlier than BullMQ; BullMQ's copy is still readable when the record has
+ * The record gets the summary before BullMQ does. BullMQ's copy can still be read after the record has
  * expired.
  */
 function summaryOf({ run, returnValue }: Facts): ResultSummary {
@@ -245,8 +248,8 @@ export function bullmqError(failedReason: string): JobError {
 const LATEST_MS = 253_402_300_799_999;
 
 /**
- * iso formats Unix milliseconds, and clamps them to the years 1970 to 9999: another BullMQ client may give a
- * job any time, and one absurd job must not break what shows it.
+ * iso formats Unix milliseconds, limited to the years 1970 to 9999. Another BullMQ client may give a job any
+ * time, and one absurd job must not make a list unreadable.
  */
 export function iso(milliseconds: number): string {
   return new Date(Math.min(Math.max(milliseconds, 0), LATEST_MS) || 0).toISOString();

@@ -33,11 +33,11 @@ export interface ModelQueue {
 }
 
 /**
- * How many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue holds megabytes that
+ * How many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue keeps megabytes that
  * are never read.
  */
 const KEPT_EVENTS = 1000;
-/** How often waiting jobs that are read let Redis be probed at most, in milliseconds. */
+/** How often reads of waiting jobs may probe Redis, in milliseconds. */
 const PROBE_EVERY_MS = 1000;
 
 /** ExactJob writes its data with the digits that numbers came with. */

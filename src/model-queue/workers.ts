@@ -10,7 +10,7 @@ export const HEARTBEAT_EVERY_MS = 2000;
  */
 const HEARTBEAT_LIVES_MS = 6000;
 
-/** WorkerDetails is what a heartbeat says of a worker, besides that it lives. */
+/** WorkerDetails is the content of a worker's heartbeat. */
 export interface WorkerDetails {
   host: string;
   pid: number;
@@ -30,7 +30,7 @@ export interface WorkersReading {
 
 /** WorkerRegister has the heartbeats of the workers that take the jobs of one model. */
 export interface WorkerRegister {
-  /** beat says that a worker lives and takes jobs, for the next six seconds. */
+  /** beat records that a worker lives and takes jobs, for the next six seconds. */
   beat(worker: string, details: WorkerDetails): Promise<void>;
   /** leave removes a worker that takes no more jobs. */
   leave(worker: string): Promise<void>;

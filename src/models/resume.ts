@@ -8,8 +8,8 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ResumedModel } from './view.ts';
 
 /**
- * resumeModel ends any pause of a model by hand, and what was set for its queue on Bull Board. Other models
- * that lead to the same upstream models are sent again too, but what was set for their queues stays.
+ * resumeModel ends any pause of a model by hand, and the settings of its queue on Bull Board. Other models
+ * that use the same upstream models are sent again too, but the settings of their queues stay.
  * @throws {QueueError} `model_not_configured`
  */
 export async function resumeModel(
@@ -36,8 +36,9 @@ export async function resumeModel(
 }
 
 /**
- * A crash in between leaves a part of what was set, which a second resume ends. The pause is ended last, so
- * that nothing starts before the limits are gone. @returns what was set.
+ * A crash in between leaves a part of the settings, which a second resume ends. The pause is ended last, so
+ * that nothing starts before the limits are gone.
+ * @returns the settings that were ended.
  */
 async function endBoardLimits(redis: RedisClient, { keys, bullmq }: ModelQueue): Promise<BoardLimitKind[]> {
   const kinds = boardLimitKinds(await readBoardLimits(redis, keys));

@@ -14,7 +14,7 @@ export interface LogOptions {
 }
 
 /**
- * createLogger writes one JSON object a line. Questions and answers are logged at `debug` only, keys never.
+ * createLogger writes one JSON object per line. Questions and answers are logged only at `debug`, keys never.
  */
 export function createLogger({ level, secrets, pretty: forPeople, destination }: LogOptions): Logger {
   const out = destination ?? standardError(forPeople);
@@ -42,7 +42,8 @@ function standardError(forPeople: boolean): DestinationStream {
 }
 
 function withoutSecrets(out: DestinationStream, secrets: readonly string[]): DestinationStream {
-  // JSON may have escaped the secret; both spellings are looked for. Short ones would mask ordinary words.
+  // JSON may escape characters of the secret, so both spellings are replaced. A short secret would mask
+  // ordinary words.
   const spellings = secrets
     .filter((secret) => secret.length >= 4)
     .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])

@@ -1,6 +1,6 @@
 import { withTimeout } from '../async/with-timeout.ts';
 
-/** Stoppable is something long-lived that stops in phases: a producer, a worker, a simulator, a Redis. */
+/** Stoppable is a long-lived part that stops in phases: a producer, a worker, a simulator, a Redis. */
 export interface Stoppable {
   readonly name: string;
   /** Takes no more work. */
@@ -20,13 +20,13 @@ export interface ShutdownOptions {
   hurry: AbortSignal;
 }
 
-/** The share of the deadline that is kept for release and close. */
+/** The share of the deadline that is reserved for release and close. */
 const CLOSING_SHARE = 0.3;
 
 /**
  * shutDown stops the parts of a process: quiet → drain → release → close. All parts go through a phase
- * together, except that they are closed in the given order, because the later ones carry the earlier ones
- * (Redis comes last). A part that fails in a phase does not keep the others from theirs.
+ * together, except that they are closed in the given order, because later parts support earlier ones (Redis
+ * comes last). A part that fails in a phase does not stop the others.
  *
  * @returns whether everything was closed before the deadline.
  */

@@ -34,7 +34,7 @@ const words = z
   .transform((value) => (value === null || value === undefined ? null : textFrom(value)))
   .optional();
 const name = z.string().optional().catch(undefined);
-/** The fields that are read here, each as OpenAI has it. A field of another type is as good as missing. */
+/** The fields that are read here, with OpenAI's types. A field of another type counts as missing. */
 const fields = z.object({
   status: name,
   model: z.preprocess((value) => (isJsonObject(value) ? value['id'] : value), name),
@@ -127,7 +127,7 @@ export function usageOf(response: UpstreamResponse): Usage | null {
   if (!isJsonObject(usage)) return null;
   const input = countIn(usage['input_tokens'] ?? usage['prompt_tokens']);
   const output = countIn(usage['output_tokens'] ?? usage['completion_tokens']);
-  // Counts of 0 were never filled in, because no answer uses no tokens.
+  // Two counts of 0 mean that the server did not fill them in: every answer uses tokens.
   if (input === undefined || output === undefined || input + output === 0) return null;
   if (output === 0 && answerTextOf(response) !== '') return null;
   const detail = (names: readonly string[], field: string): number => {

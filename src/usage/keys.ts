@@ -1,6 +1,6 @@
 /**
- * usageKey names the hash of what one model has used in one day, for all tenants. It is in the slot of the
- * model, so that it is written in the same step as the end of a job.
+ * usageKey names the hash of what one model has used in one day, for all tenants. It is in the model's slot,
+ * so that a script can write it in the same step as the end of a job.
  * @param day `YYYY-MM-DD`, in UTC.
  */
 export function usageKey(prefix: string, model: string, day: string): string {

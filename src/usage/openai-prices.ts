@@ -1,6 +1,6 @@
 import type { Usage } from '../job/view.ts';
 
-/** ModelPrice is US dollars for a million tokens of one model. */
+/** ModelPrice is the prices of one model, in US dollars for a million tokens. */
 interface ModelPrice {
   input: number;
   cachedInput: number;
@@ -12,7 +12,7 @@ interface ModelPrice {
 
 /**
  * The models of OpenAI that @pydantic/genai-prices 0.1.8 does not know, from OpenAI's model pages as of
- * 2026-11-28. Names match whole: `gpt-6.2-astra-law` is not `gpt-6.2-astra`.
+ * 2026-11-28. Only whole names match: `gpt-6.2-astra-law` is not `gpt-6.2-astra`.
  */
 const PRICES: Readonly<Record<string, ModelPrice>> = {
   'gpt-6.1-sol': { input: 2, cachedInput: 0.1, cacheWrite: 2.5, output: 10, hasFlex: true },
@@ -21,12 +21,12 @@ const PRICES: Readonly<Record<string, ModelPrice>> = {
   'gpt-6.2-astra': { input: 8, cachedInput: 0.4, cacheWrite: 10, output: 40, hasFlex: false },
 };
 
-/** A request with more input tokens costs more as a whole. */
+/** A request with more input tokens than this costs more, for all its tokens. */
 const LONG_INPUT = 272_000;
 const LONG_INPUT_FACTOR = 2;
 const LONG_OUTPUT_FACTOR = 1.5;
 
-/** latestCost returns what a usage costs, in millionths of a dollar; undefined: the model is not in the table. */
+/** latestCost returns the cost of a usage, in millionths of a dollar; undefined: the model is not in the table. */
 export function latestCost(model: string, usage: Usage): number | undefined {
   const price = Object.hasOwn(PRICES, model) ? PRICES[model] : undefined;
   if (price === undefined) return undefined;
@@ -42,7 +42,7 @@ export function latestCost(model: string, usage: Usage): number | undefined {
   );
 }
 
-/** lacksFlex says whether a model is known not to be served in the tier flex. */
+/** lacksFlex says whether a model is known not to be available in the tier flex. */
 export function lacksFlex(model: string): boolean {
   return Object.hasOwn(PRICES, model) && PRICES[model]?.hasFlex === false;
 }

@@ -7,10 +7,11 @@ import { lacksFlex, latestCost } from './openai-prices.ts';
 export interface ResponseUsage {
   /** The upstream's name with its date: `o3-2025-04-16`. */
   upstreamModel: string;
-  /** null: the upstream did not say. */
+  /** null: the upstream did not report it. */
   usage: Usage | null;
   /**
-   * The tier in which the response was served; null: the upstream did not say, which means the default tier.
+   * The tier in which the response was served; null: the upstream did not report it, which means the default
+   * tier.
    */
   serviceTier: string | null;
 }
@@ -41,9 +42,8 @@ const PICO_PER_TOKEN = 1e6;
 
 /**
  * createPriceList uses the configured prices and the public prices of OpenAI's models. The public prices are
- * those of openai-prices.ts and a table inside the package @pydantic/genai-prices, as of the day it was
- * published; nothing is fetched.
- * Neither source has prices of tools (searches, containers).
+ * those of openai-prices.ts and of a table inside the package @pydantic/genai-prices, as of the day it was
+ * published. It sends no requests. Neither source has prices of tools (searches, containers).
  *
  * @param configured by the upstream's name of a model, with or without its date.
  */

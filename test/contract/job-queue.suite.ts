@@ -1,5 +1,5 @@
 import type { JobEvent } from '../../src/job/event.ts';
-import type { EnqueueOptions, JobQueue } from '../../src/job/job-queue.ts';
+import type { JobQueue } from '../../src/job/job-queue.ts';
 import type { JobRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { eventually } from '../support/eventually.ts';
@@ -20,101 +20,13 @@ export function describeJobQueue(world: () => { queue: JobQueue; instance: Insta
     await eventually(async () => expect(await queue.get(id)).toMatchObject({ status: 'active' }));
     return id;
   };
+
   const completed = async (question = 'Quick?'): Promise<string> => {
     const { queue } = world();
     const { id } = await queue.enqueue({ question });
     expect(await queue.wait(id)).toMatchObject({ status: 'completed' });
     return id;
   };
-
-  describe('enqueue', () => {
-    it('answers with the view of the new job', async () => {
-      const { queue } = world();
-      const job = await queue.enqueue({ question: 'Why is the sky blue?', ...LATER });
-      expect(job).toMatchObject({ question: 'Why is the sky blue?', status: 'delayed', attempt: 0 });
-      expect(await queue.get(job.id)).toEqual(job);
-    });
-
-    it('refuses a request with every field that is wrong', async () => {
-      const wrong = { question: 'Why?', priority: -1, colour: 'blue' };
-      await expect(world().queue.enqueue(wrong)).rejects.toMatchObject({
-        code: 'invalid_request',
-        flaws: expect.arrayContaining([expect.objectContaining({ path: 'priority' })]),
-      });
-      await expect(world().queue.enqueue({ question: 'Why?', model: 'gpt-9' })).rejects.toMatchObject({
-        code: 'unknown_model',
-      });
-    });
-
-    it('gives one job for one idempotency key, also to twenty calls at once, and buys one answer', async () => {
-      const { queue, instance } = world();
-      const request = { question: `Once for this key ${Math.random()}?` };
-      const options = { idempotencyKey: `twenty ${Math.random()}` };
-      const jobs = await Promise.all(Array.from({ length: 20 }, () => queue.enqueue(request, options)));
-      const [id = ''] = new Set(jobs.map((job) => job.id));
-      expect(jobs.filter((job) => job.id === id)).toHaveLength(20);
-      await queue.wait(id);
-      expect(await queue.enqueue(request, options)).toMatchObject({ id, status: 'completed' });
-      expect(
-        instance.simulator.ledger.entries().filter((one) => one.question === request.question),
-      ).toHaveLength(1);
-    });
-
-    it('refuses another request under a used idempotency key', async () => {
-      const { queue } = world();
-      const options = { idempotencyKey: `reused ${Math.random()}` };
-      await queue.enqueue({ question: 'One?', ...LATER }, options);
-      await expect(queue.enqueue({ question: 'Two?', ...LATER }, options)).rejects.toMatchObject({
-        code: 'idempotency_key_reused',
-      });
-    });
-
-    it.each([
-      ['an empty key', { idempotencyKey: '' }],
-      ['a key of 256 characters', { idempotencyKey: 'k'.repeat(256) }],
-      ['a key with other characters than ASCII', { idempotencyKey: 'schlüssel' }],
-      ['a key with a blank at its end', { idempotencyKey: 'key ' }],
-      ['a key that is a number', { idempotencyKey: 7 }],
-      ['a misspelt option', { idempotency_key: 'key' }],
-    ])('refuses %s instead of passing over it', async (_what, options) => {
-      const { queue } = world();
-      const question = `Refused ${Math.random()}?`;
-      const call = queue.enqueue({ question, ...LATER }, options as EnqueueOptions);
-      await expect(call).rejects.toMatchObject({ code: 'invalid_request', flaws: [expect.anything()] });
-      expect((await queue.list({ q: question })).jobs).toEqual([]);
-    });
-  });
-
-  describe('enqueueBulk', () => {
-    it('has an outcome for each request in order, and a bad request refuses only itself', async () => {
-      const { queue } = world();
-      const requests = [
-        { question: 'One?', ...LATER, idempotency_key: `bulk ${Math.random()}` },
-        { question: '' },
-        { request: { input: 'Two?' }, ...LATER },
-        { question: 'Three?', model: 'gpt-9' },
-        { question: 'Four?', idempotency_key: 'schlüssel' },
-      ];
-      const first = await queue.enqueueBulk(requests);
-      expect(first).toMatchObject([
-        { ok: true, isNew: true, job: { question: 'One?' } },
-        { ok: false, error: { code: 'invalid_request', flaws: [{ path: 'question' }] } },
-        { ok: true, isNew: true, job: { question: 'Two?' } },
-        { ok: false, error: { code: 'unknown_model' } },
-        { ok: false, error: { code: 'invalid_request', flaws: [{ path: 'idempotency_key' }] } },
-      ]);
-      const [again] = await queue.enqueueBulk(requests.slice(0, 1));
-      expect(again).toMatchObject({ ok: true, isNew: false, job: first[0]?.ok === true ? first[0].job : {} });
-    });
-
-    it('answers an empty bulk with no outcomes, and refuses more than 1,000 requests as a whole', async () => {
-      const { queue } = world();
-      expect(await queue.enqueueBulk([])).toEqual([]);
-      const tooMany = Array.from({ length: 1001 }, () => ({ question: 'Too many?' }));
-      await expect(queue.enqueueBulk(tooMany)).rejects.toMatchObject({ code: 'invalid_request' });
-      expect((await queue.list({ q: 'too many' })).jobs).toEqual([]);
-    });
-  });
 
   describe('result', () => {
     it('holds the answer of a completed job', async () => {
@@ -265,104 +177,6 @@ export function describeJobQueue(world: () => { queue: JobQueue; instance: Insta
     await queue.cancel(id);
     expect(await queue.delete(id)).toBeUndefined();
     await expect(queue.get(id)).rejects.toMatchObject({ code: 'job_not_found' });
-  });
-
-  it.each(['get', 'result', 'wait', 'cancel', 'retry', 'delete'] as const)(
-    '%s of a job that does not exist is job_not_found',
-    async (method) => {
-      await expect(world().queue[method]('no-such-job')).rejects.toMatchObject({
-        code: 'job_not_found',
-        message: expect.stringContaining('no-such-job'),
-        flaws: [],
-      });
-    },
-  );
-
-  it.each([
-    ['nothing', undefined],
-    ['null', null],
-    ['a number', 7],
-    ['an object', {}],
-    ['an empty text', ''],
-    ['a dot', '.'],
-    ['two dots', '..'],
-    ['half of a character', '\ud800'],
-  ])('%s instead of an id is job_not_found for every method', async (_what, given) => {
-    const { queue } = world();
-    const id = given as string;
-    const refusal = {
-      code: 'job_not_found',
-      message: expect.stringMatching(/^Expected the id of a job, got /),
-    };
-    for (const method of ['get', 'result', 'wait', 'cancel', 'retry', 'delete'] as const) {
-      await expect(queue[method](id)).rejects.toMatchObject(refusal);
-    }
-    await expect(queue.events(id).next()).rejects.toMatchObject(refusal);
-  });
-
-  describe('options', () => {
-    const METHODS: Record<string, (queue: JobQueue, id: string, options: object) => Promise<unknown>> = {
-      enqueue: (queue, _id, options) => queue.enqueue({ question: 'Refused?', ...LATER }, options),
-      enqueueBulk: (queue, _id, options) => queue.enqueueBulk([{ question: 'Refused?', ...LATER }], options),
-      get: (queue, id, options) => queue.get(id, options),
-      result: (queue, id, options) => queue.result(id, options),
-      wait: (queue, id, options) => queue.wait(id, options),
-      events: (queue, id, options) => queue.events(id, options).next(),
-      cancel: (queue, id, options) => queue.cancel(id, options),
-      retry: (queue, id, options) => queue.retry(id, options),
-      delete: (queue, id, options) => queue.delete(id, options),
-      list: (queue, _id, options) => queue.list({}, options),
-      jobs: (queue, _id, options) => queue.jobs({}, options).next(),
-    };
-    const WRONG: [what: string, options: unknown, path: string][] = [
-      ['a misspelt name', { timeout: 1 }, 'timeout'],
-      ['a number instead of an object', 1, ''],
-      ['null instead of an object', null, ''],
-      ['a signal instead of an object', new AbortController().signal, ''],
-      ['a controller as the signal', { signal: new AbortController() }, 'signal'],
-    ];
-
-    it.each(Object.keys(METHODS).flatMap((method) => WRONG.map((wrong) => [method, ...wrong] as const)))(
-      'of %s that have %s are refused, and nothing is done',
-      async (method, _what, options, path) => {
-        const { queue } = world();
-        const { id } = await queue.enqueue({ question: 'Untouched?', ...LATER });
-        const call = METHODS[method]?.(queue, id, options as object);
-        await expect(call).rejects.toMatchObject({
-          code: 'invalid_request',
-          message: expect.stringMatching(/^The options were refused: /),
-          flaws: [{ path, message: expect.stringMatching(/^expected /) }],
-        });
-        expect(await queue.get(id)).toMatchObject({ status: 'delayed' });
-        expect((await queue.list({ q: 'Refused?' })).jobs).toEqual([]);
-      },
-    );
-
-    it.each([
-      ['wait', { timeoutMs: '1' }, 'timeoutMs'],
-      ['wait', { timeoutMs: null }, 'timeoutMs'],
-      ['result', { timeoutMs: '1' }, 'timeoutMs'],
-      ['events', { after: 'x' }, 'after'],
-      ['events', { after: -1 }, 'after'],
-      ['events', { after: 0.5 }, 'after'],
-      ['events', { after: Number.NaN }, 'after'],
-    ])('of %s with the value %j are refused', async (method, options, path) => {
-      const { queue } = world();
-      const { id } = await queue.enqueue({ question: 'Later?', ...LATER });
-      const call = METHODS[method]?.(queue, id, options);
-      await expect(call).rejects.toMatchObject({ code: 'invalid_request', flaws: [{ path }] });
-    });
-  });
-
-  it.each([undefined, null, {}, 'text'])('enqueueBulk of %j is refused as a whole', async (requests) => {
-    await expect(world().queue.enqueueBulk(requests as never)).rejects.toMatchObject({
-      code: 'invalid_request',
-      message: expect.stringMatching(/^The requests were refused: expected an array of requests, got /),
-    });
-  });
-
-  it('events of a job that does not exist are job_not_found', async () => {
-    await expect(all(world().queue.events('no-such-job'))).rejects.toMatchObject({ code: 'job_not_found' });
   });
 
   describe('list and jobs', () => {

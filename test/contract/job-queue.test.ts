@@ -4,6 +4,8 @@ import type { JobQueue } from '../../src/job/job-queue.ts';
 import { O3Queue } from '../../src/queue/o3-queue.ts';
 import { type Instance, startInstance } from '../support/worlds/instance.ts';
 import { describeJobQueue } from './job-queue.suite.ts';
+import { describeEnqueue } from './job-queue-enqueue.suite.ts';
+import { describeRefusals } from './job-queue-refusals.suite.ts';
 
 let instance: Instance;
 let queue: O3Queue;
@@ -19,8 +21,16 @@ afterAll(async () => {
   await instance.stop();
 });
 
-describe('O3Client', () => describeJobQueue(() => ({ queue: client, instance })));
-describe('O3Queue', () => describeJobQueue(() => ({ queue, instance })));
+describe('O3Client', () => {
+  describeEnqueue(() => ({ queue: client, instance }));
+  describeJobQueue(() => ({ queue: client, instance }));
+  describeRefusals(() => ({ queue: client }));
+});
+describe('O3Queue', () => {
+  describeEnqueue(() => ({ queue, instance }));
+  describeJobQueue(() => ({ queue, instance }));
+  describeRefusals(() => ({ queue }));
+});
 
 it('O3Client and O3Queue tell the same events of one job', async () => {
   const { id } = await client.enqueue({ question: 'Both?', metadata: { sim_deltas: '5' } });

@@ -23,8 +23,8 @@ import { later, readSlowly } from '../support/slowly.ts';
 import { json, type Step, startScripted } from '../support/worlds/scripted-instance.ts';
 
 /**
- * The worker's side of the Responses API over HTTP and the official SDK: against the simulator, and against servers
- * that behave as the simulator cannot.
+ * The worker's side of the Responses API over HTTP and the official SDK: against the simulator, and against
+ * servers that behave as the simulator cannot.
  */
 
 const { connect, scripted } = useUpstreams();

@@ -35,6 +35,8 @@ export interface AttemptServices {
 export interface AttemptContext extends AttemptServices {
   /** The job's data as it is stored in Redis, unchecked: any BullMQ client may have written it. */
   data: unknown;
+  /** The tenant of the job; '' for none. */
+  tenant: string;
   /** The attempts before this one, as BullMQ counts them. */
   attemptsMade: number;
   /** After this many attempts a retryable failure is final. */

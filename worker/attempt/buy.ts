@@ -47,14 +47,10 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 }
 
 async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
-  const { slots } = attempt.upstream;
-  let hasSlot = await slots.acquire(attempt.active.stopRequested);
-  const release = (): void => {
-    if (hasSlot) slots.release();
-    hasSlot = false;
-  };
+  const { upstream, active, alias: model, tenant } = attempt;
+  const release = (await upstream.slots.acquire({ model, tenant }, active.stopRequested)) ?? (() => {});
   try {
-    attempt.active.assertMayCreate();
+    active.assertMayCreate();
     return await buy(job, attempt, release);
   } finally {
     release();

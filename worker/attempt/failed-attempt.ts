@@ -162,7 +162,7 @@ function maybeStillRunning({ code }: Failure, { purchase }: Attempt): boolean {
   return code === 'upstream_silent' && purchase?.running.background !== false;
 }
 
-/** Fails the job, or returns when its next attempt begins. Until then the record shows this failure. */
+/** Fails the job, or returns the delay until its next attempt. Until then the record shows this failure. */
 async function failed(
   failure: Failure,
   spent: Spent | null,

@@ -197,7 +197,10 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   }
 }
 
-/** A status that OpenAI does not have, and that lasts, is the end: with an output of an answer, or of a failure. */
+/**
+ * endOfUnknown ends a response whose unknown status has lasted: with an output as an answer, else as a
+ * failure.
+ */
 function endOfUnknown(response: UpstreamResponse): UpstreamResponse {
   if (outputOf(response).length > 0) return { ...response, status: 'completed' };
   const message = `the response has the status ${JSON.stringify(response.status)}, which OpenAI does not have`;

@@ -6,8 +6,8 @@ import type { ModelsSnapshot } from '../../src/models/status.ts';
 import { PAUSE_REASONS, type QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
 /**
- * registerQuotaGauges registers the gauges of values that all workers share. Every worker reports the same
- * values, read at each scrape: in a query use one worker, or take the maximum.
+ * registerQuotaGauges registers the gauges of values that all workers share. The values are read at each
+ * scrape. Every worker reports the same ones: in a query use one worker, or take the maximum.
  * @param look resolves to undefined while Redis cannot be read; the gauges then have no values.
  */
 export function registerQuotaGauges(

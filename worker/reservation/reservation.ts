@@ -81,7 +81,7 @@ export interface Reservations {
    */
   giveBack(job: { id: string; tenant: string }): Promise<void>;
   /** Returns how many jobs of this worker have a reservation and have not sent their create request. */
-  unsent(): number;
+  unsent(tenant?: string): number;
   close(): void;
 }
 
@@ -263,7 +263,10 @@ export function createReservations({
       };
     },
     giveBack,
-    unsent: () => [...open.values()].filter(({ phase }) => phase === 'reserved').length,
+    unsent: (tenant) =>
+      [...open.values()].filter(
+        (state) => state.phase === 'reserved' && (tenant === undefined || state.tenant === tenant),
+      ).length,
     close: () => clearInterval(timer),
   };
 }

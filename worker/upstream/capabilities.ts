@@ -9,7 +9,7 @@ export interface Mode {
 
 /** Capabilities are what a server can do for one upstream model, as far as its answers have shown. */
 export interface Capabilities {
-  /** @param wanted follow by events rather than by polling. */
+  /** @param wanted whether to follow events instead of polling. */
   modeFor(wanted: boolean, use: { background: Use; stream: Use }): Mode;
   /** How long to wait for the answer to a create in background mode, in milliseconds. */
   answerMs(): number;
@@ -26,10 +26,9 @@ export interface Capabilities {
 
 /** After this time the worker tries again what the server lacked. The server may have been upgraded. */
 const LACKS_FOR_MS = 600_000;
-/**
- * How many times longer to wait after each answer that did not come in time, and below the most times longer.
- */
+/** Each answer that did not come in time makes the next wait this many times longer. */
 const PATIENCE_FACTOR = 10;
+/** The longest wait, as a multiple of the first one. */
 const MOST_PATIENCE = 100;
 
 /** @param firstAnswerMs how long to wait for an answer of a server that is not known to be slow. */

@@ -4,7 +4,7 @@ export interface ReceiverLimits {
   perReceiver: number;
   /** Most deliveries at once of one tenant. */
   perTenant: number;
-  /** So many webhooks fail in a row, without a success between them, before the circuit breaker opens. */
+  /** How many webhooks in a row have to fail before the circuit breaker opens. */
   failures: number;
   /** The time until the first probe, in milliseconds. It doubles after each failed probe. */
   firstProbeMs: number;
@@ -26,7 +26,7 @@ export interface Try {
   url: string;
   /** '' for none. */
   tenant: string;
-  /** The webhook is given up if this try fails. An open circuit breaker lets such a try pass. */
+  /** Whether the webhook is given up if this try fails. An open circuit breaker lets such a try pass. */
   isLast: boolean;
 }
 
@@ -61,11 +61,11 @@ export interface Receivers {
 }
 
 interface Lane {
-  /** When each running delivery began, in milliseconds; in order. */
+  /** The running deliveries in the order of their start, each with its start time in milliseconds. */
   running: Set<{ since: number }>;
-  /** The time for which the next webhook that has to wait is put off. */
+  /** The time until which the next waiting webhook is delayed. */
   nextTurn: number;
-  /** How long deliveries took lately. */
+  /** The mean time of recent deliveries, in milliseconds. */
   meanMs: number;
 }
 
@@ -79,9 +79,9 @@ interface Receiver extends Lane {
 
 const FIRST_MEAN_MS = 50;
 const NEW_SHARE = 0.2;
-/** The most receivers that are remembered. Those that were heard of first are forgotten first. */
+/** The most receivers that are remembered. The oldest ones are forgotten first. */
 const MOST_RECEIVERS = 10_000;
-/** A webhook that has to wait looks again no sooner and no later. */
+/** The shortest and the longest time after which a waiting webhook is tried again. */
 const WAIT_MS = { least: 50, most: 60_000 };
 
 /** @param now the clock, in milliseconds. */
@@ -130,7 +130,7 @@ export function createReceivers(limits = RECEIVER_LIMITS, now: () => number = Da
     if (!wasOpen || isProbe) receiver.probeAt = now() + receiver.probeMs;
   };
 
-  /** A receiver that is as good as new need not be remembered. */
+  /** A receiver without failures and without running deliveries need not be remembered. */
   const forgetIdle = (host: string, receiver: Receiver, tenant: string): void => {
     const isIdle = ({ running, nextTurn }: Lane): boolean => running.size === 0 && nextTurn <= now();
     if (receiver.failing.size === 0 && isIdle(receiver)) receivers.delete(host);
@@ -139,7 +139,7 @@ export function createReceivers(limits = RECEIVER_LIMITS, now: () => number = Da
 
   return {
     turnOf({ id, url, tenant, isLast }) {
-      // What is no URL is refused by the sender.
+      // The sender refuses a string that is not a URL.
       const host = URL.canParse(url) ? new URL(url).host : '';
       const receiver = receiverOf(host);
       const own = tenantOf(tenant);

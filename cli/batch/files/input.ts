@@ -82,7 +82,7 @@ function requireJsonLines(path: string, { bytes = Buffer.alloc(0) }: FileLine): 
 
 /** @param known the line number of each custom_id, by the 96-bit hash of its JSON. */
 function requireNewCustomId(path: string, { number, bytes }: FileLine, known: Map<string, number>): void {
-  // A line that is not JSON is refused later; the other lines are still asked.
+  // A line that is not JSON is refused later; the other lines are still enqueued.
   const customId = bytes?.includes('"custom_id"') === true ? customIdOf(bytes) : undefined;
   if (customId === undefined || customId === null) return;
   const text = stringifyExact(customId);

@@ -42,10 +42,11 @@ export const createResponse: Operation = {
   summary: 'Create a response, as OpenAI does',
   description:
     'In the background or in the foreground, streamed or not. In the foreground the connection is held ' +
-    'until the response has ended. The response is a job like any other. A stream tells one attempt: when ' +
-    'an attempt fails after a part of its answer was sent, the stream ends with an `error` event whose code ' +
-    'is `attempt_failed`, and the response goes on with its next attempt. A call whose connection breaks ' +
-    'before its answer is delivered leaves its job, for ten minutes, to the next call with the same request.',
+    'until the response has ended. The response is a job like any other. A stream has the answer of one ' +
+    'attempt only: when an attempt fails after a part of its answer was sent, the stream ends with an ' +
+    '`error` event whose code is `attempt_failed`, and the response continues with its next attempt. A call ' +
+    'whose connection breaks before its answer is delivered leaves its job, for ten minutes, to the next ' +
+    'call with the same request.',
   headers: queueHeaders,
   body: {
     schema: body,
@@ -54,7 +55,13 @@ export const createResponse: Operation = {
   answers: answered('The response: queued in the background, else finished', events),
   refusals: 'envelope',
   passesRefusalsOn: true,
-  problems: ['unknown_model', 'idempotency_key_reused', 'budget_exhausted', 'redis_unavailable'],
+  problems: [
+    'unknown_model',
+    'idempotency_key_reused',
+    'budget_exhausted',
+    'storage_full',
+    'redis_unavailable',
+  ],
 };
 
 export const retrieveResponse: Operation = {
@@ -70,8 +77,8 @@ export const retrieveResponse: Operation = {
       .string()
       .optional()
       .describe(
-        'The `sequence_number` of the last event that the caller has seen. After an event of an attempt that ' +
-          'has failed come the rest of that attempt and its `error` event.',
+        'The `sequence_number` of the last event that the caller has seen. After an event of a failed attempt ' +
+          'the stream has the rest of that attempt and its `error` event.',
       ),
   }),
   answers: answered('The response in its current state', events),

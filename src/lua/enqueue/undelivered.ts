@@ -7,9 +7,9 @@ import { clock } from '../quota/clock.ts';
  *
  * A key is held by a call that is being answered, or it is left over. A call takes a key from
  *
- * 1. the left keys and the keys that dead producers held, the newest key first; 2. if the call says that it
- * is a retry (`isRetry`): a call that is still being answered, the oldest first. Its producer has not noticed
- * yet that the connection broke.
+ * 1. the left keys and the keys that dead producers held, the newest key first;
+ * 2. if the call says that it is a retry (`isRetry`): a call that is still being answered, the oldest first.
+ *    Its producer has not noticed yet that the connection broke.
  *
  * A call with `isAgain` takes no key, except that a retry takes the key of a call that had `isAgain` too.
  *

@@ -4,6 +4,7 @@ import { type LaunchedServer, launchServer, PortInUseError, type ServerExit } fr
 import { findFreePort } from './local-port.ts';
 import { type Ownership, takeOwnership } from './owner-file.ts';
 import { type ResolutionOptions, type ResolvedServer, resolveServer } from './resolution-order.ts';
+import { makePassword } from './server-password.ts';
 
 /** EmbeddedRedisOptions say which server to start, and where it keeps its data. */
 export type EmbeddedRedisOptions = ResolutionOptions & {
@@ -17,6 +18,11 @@ export type EmbeddedRedisOptions = ResolutionOptions & {
    */
   readonly appendOnly?: boolean;
   /**
+   * Whether clients need a password, which is made once for each folder. Default false (for tests, whose
+   * servers replicate each other).
+   */
+  readonly protect?: boolean;
+  /**
    * Chooses the port. It is called up to three times while its port turns out to be in use. Default: any free
    * port.
    */
@@ -25,6 +31,7 @@ export type EmbeddedRedisOptions = ResolutionOptions & {
 
 /** EmbeddedRedis is a running server that this process owns. */
 export type EmbeddedRedis = {
+  /** With the password of the server, if it has one. */
   readonly url: string;
   readonly port: number;
   /** The process id of the server. */
@@ -54,9 +61,11 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
   const ownership = await takeOwnership(dataDir);
   const appendOnly = options.appendOnly ?? true;
   try {
+    const password = options.protect === true ? await makePassword(dataDir) : undefined;
     const launched = await launchOnFreePort(server, ownership, {
       dataDir,
       appendOnly,
+      password,
       choosePort: options.choosePort ?? findFreePort,
     });
     // Another process may take the folder only after the server is gone.
@@ -65,7 +74,7 @@ export async function startEmbeddedRedis(options: EmbeddedRedisOptions): Promise
       return exit;
     });
     return {
-      url: `redis://127.0.0.1:${launched.port}`,
+      url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${launched.port}`,
       port: launched.port,
       pid: launched.pid,
       description: describe(server, launched.port, options.dataDir, appendOnly),
@@ -98,7 +107,12 @@ async function makeDataDir(path: string): Promise<string> {
 async function launchOnFreePort(
   binary: ResolvedServer,
   ownership: Ownership,
-  { choosePort, ...options }: Required<Pick<EmbeddedRedisOptions, 'dataDir' | 'appendOnly' | 'choosePort'>>,
+  {
+    choosePort,
+    ...options
+  }: Required<Pick<EmbeddedRedisOptions, 'dataDir' | 'appendOnly' | 'choosePort'>> & {
+    password: string | undefined;
+  },
 ): Promise<LaunchedServer> {
   for (let tries = 1; ; tries += 1) {
     const port = await choosePort();

@@ -34,6 +34,8 @@ export type LaunchOptions = {
   /** An absolute path of an existing folder that this process owns (see owner-file.ts). */
   readonly dataDir: string;
   readonly appendOnly: boolean;
+  /** undefined: every client of this machine may use the server. */
+  readonly password: string | undefined;
   readonly port: number;
 };
 
@@ -78,7 +80,13 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
   const logFile = join(options.dataDir, 'redis.log');
   // This process creates the log, not the shell, so that the error names a folder that cannot be written.
   await writeFile(logFile, '', { mode: 0o600 });
-  const shellArgs = ['-c', SHELL_SCRIPT, options.binary.path, logFile, ...serverArguments(options)];
+  // Not an argument: every user of the machine sees the arguments of a process.
+  const configFile = join(options.dataDir, 'redis.conf');
+  const { password } = options;
+  const config = password === undefined ? '' : `requirepass ${password}\n`;
+  await writeFile(configFile, config, { mode: 0o600 });
+  const serverArgs = [configFile, ...serverArguments(options)];
+  const shellArgs = ['-c', SHELL_SCRIPT, options.binary.path, logFile, ...serverArgs];
   const shell = spawn('/bin/sh', shellArgs, { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
   // The pipe fails when the shell is gone; `exited` reports that.
   shell.stdin.on('error', () => undefined);
@@ -95,7 +103,7 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
   };
 
   const giveUp = new AbortController();
-  const outcome = await Promise.race([exited, untilReady(options.port, pid, giveUp.signal)]);
+  const outcome = await Promise.race([exited, untilReady(options, pid, giveUp.signal)]);
   giveUp.abort();
   if (outcome === 'ready') return { port: options.port, pid, exited, stop };
   if (outcome === 'too late') {
@@ -121,10 +129,14 @@ function serverArguments({ dataDir, appendOnly, port }: LaunchOptions): string[]
 }
 
 /** A PONG alone is not enough: if another Redis won the port, it would answer. So the pid must match, too. */
-async function untilReady(port: number, pid: number, giveUp: AbortSignal): Promise<'ready' | 'too late'> {
+async function untilReady(
+  { port, password }: LaunchOptions,
+  pid: number,
+  giveUp: AbortSignal,
+): Promise<'ready' | 'too late'> {
   const deadlineMs = Date.now() + READY_LIMIT_MS;
   while (Date.now() < deadlineMs && !giveUp.aborted) {
-    const server = await askLocalPort(port);
+    const server = await askLocalPort(port, password);
     if (server.kind === 'redis' && server.ready && server.pid === pid) return 'ready';
     await delay(READY_POLL_MS);
   }

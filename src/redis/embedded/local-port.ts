@@ -36,16 +36,20 @@ export type PortHolder =
       readonly dataDir: string;
     };
 
-/** askLocalPort asks the program on a port whether it is a Redis, and which one. */
-export async function askLocalPort(port: number): Promise<PortHolder> {
-  const reply = await replyTo(port, 'PING\r\nINFO server\r\nCONFIG GET dir\r\nQUIT\r\n');
+/**
+ * askLocalPort asks the program on a port whether it is a Redis, and which one.
+ * @param password of the server that is expected there; undefined: it has none.
+ */
+export async function askLocalPort(port: number, password: string | undefined): Promise<PortHolder> {
+  const login = password === undefined ? '' : `AUTH ${password}\r\n`;
+  const reply = await replyTo(port, `${login}PING\r\nINFO server\r\nCONFIG GET dir\r\nQUIT\r\n`);
   if (reply === undefined) return { kind: 'none' };
   if (reply === '') return { kind: 'silent' };
   const pid = /^process_id:(\d+)\r$/m.exec(reply)?.[1];
   const dataDir = /\$3\r\ndir\r\n\$\d+\r\n(.*?)\r\n/.exec(reply)?.[1];
   // A server that we started always reports both.
   if (pid === undefined || dataDir === undefined) return { kind: 'other' };
-  return { kind: 'redis', ready: reply.startsWith('+PONG'), pid: Number(pid), dataDir };
+  return { kind: 'redis', ready: /^\+PONG\r$/m.test(reply), pid: Number(pid), dataDir };
 }
 
 function replyTo(port: number, commands: string): Promise<string | undefined> {

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { RedisUnavailableError } from '../unavailable-error.ts';
 import { askLocalPort } from './local-port.ts';
 import { hasCode, isSameProcess, type ProcessIdentity, processIdentity } from './process-identity.ts';
+import { passwordFileOf, readPassword } from './server-password.ts';
 
 /**
  * Owner is the process that runs the server of a data folder. It writes the port to the owner file before it
@@ -83,9 +84,10 @@ function ownershipOf(file: string, self: ProcessIdentity): Ownership {
 }
 
 async function untilOldServerIsGone(port: number, dataDir: string): Promise<void> {
+  const password = await readPassword(dataDir);
   const deadlineMs = Date.now() + OLD_SERVER_LIMIT_MS;
   for (;;) {
-    const holder = await askLocalPort(port);
+    const holder = await askLocalPort(port, password);
     // Another program may have the port by now. Only a server of this folder is in the way.
     const inTheWay = holder.kind === 'silent' || (holder.kind === 'redis' && holder.dataDir === dataDir);
     if (!inTheWay) return;
@@ -109,7 +111,8 @@ function ownedByAnother(owner: Owner, dataDir: string): RedisUnavailableError {
     owner.port === undefined
       ? `${who}; it is just starting. Wait for it, or stop it.`
       : `${who} on port ${owner.port}. ` +
-          `To share it, start this one with REDIS_URL=redis://127.0.0.1:${owner.port}`,
+          `To share it, start this one with REDIS_URL=redis://:PASSWORD@127.0.0.1:${owner.port}, with the password ` +
+          `in ${passwordFileOf(dataDir)}`,
   );
 }
 

@@ -1,68 +1,8 @@
 import { gzipSync } from 'node:zlib';
-import { Redis } from 'ioredis';
-import { keysOf } from '../../../src/redis/keys.ts';
-import { eventually } from '../../support/eventually.ts';
-import { type CallOptions, call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
-import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+import { named, useRefusalWorld } from '../../support/hostile/refusals.ts';
+import { type CallOptions, call, enqueue, reached } from '../../support/http/http-calls.ts';
 
-const o3 = keysOf('o3q', 'o3');
-
-let instance: Instance;
-let redis: Redis;
-
-beforeAll(async () => {
-  instance = await startInstance();
-  redis = new Redis(instance.redis.url);
-  // The worker has written its own keys once it has answered something.
-  const { id } = await enqueue(instance.url, { question: 'Ready?' });
-  await reached(instance.url, id, 'completed');
-  await eventually(async () => expect(await redis.zscore(o3.queue('completed'), id)).not.toBeNull());
-  instance.simulator.ledger.reset();
-});
-
-afterAll(async () => {
-  redis.disconnect();
-  await instance.stop();
-});
-
-afterEach(async () => {
-  expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 0, rejected: 0, polls: 0 });
-  expect(instance.logLines.splice(0).filter((line) => line.includes('unexpected'))).toEqual([]);
-});
-
-/** Makes a call, and expects a refusal and an unchanged Redis. Returns the text of the problem. */
-async function refused(
-  [status, code]: [number, string],
-  method: string,
-  path: string,
-  options?: CallOptions,
-): Promise<string> {
-  const before = await stored();
-  const answer = await call(instance.url, method, path, options);
-  expectProblem(answer, status, code);
-  expect(await stored()).toEqual(before);
-  return (answer.body as { detail: string }).detail;
-}
-
-/** Without the short-lived keys of BullMQ's workers. */
-async function stored(): Promise<{ keys: string[]; jobs: number }> {
-  // A worker writes the models of the upstream and the status of the queue by itself.
-  const keys = (await redis.keys('*')).filter(
-    (key) => !key.startsWith('o3q:{catalog}') && key !== o3.fairQueue('status'),
-  );
-  return {
-    keys: keys.filter((key) => !/:(marker|stalled|stalled-check)$/.test(key)).sort(),
-    jobs: await redis.zcard(o3.index('all')),
-  };
-}
-
-/** Names the rows of a table by the beginning of their first column, which may be long. */
-function named<Row extends [unknown, ...unknown[]]>(rows: Row[]): [string, ...Row][] {
-  return rows.map((row) => [
-    String(typeof row[0] === 'string' ? row[0] : JSON.stringify(row[0])).slice(0, 60),
-    ...row,
-  ]);
-}
+const world = useRefusalWorld();
 
 const question = 'Why?';
 const pairs = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'v']));
@@ -138,7 +78,7 @@ describe('a body that is not JSON', () => {
       'expected to be at most 10 MB',
     ],
   ])('%s is refused: %i %s', async (_what, status, code, options, said) => {
-    expect(await refused([status, code], 'POST', '/jobs', options)).toContain(said);
+    expect(await world.refused([status, code], 'POST', '/jobs', options)).toContain(said);
   });
 });
 
@@ -199,12 +139,12 @@ describe('JSON that is not a request', () => {
       [nested(100_000), 'request: expected at most 200 levels, got more'],
     ]),
   )('%s is refused', async (_name, body, said) => {
-    expect(await refused([400, 'invalid_request'], 'POST', '/jobs', { body })).toContain(said);
+    expect(await world.refused([400, 'invalid_request'], 'POST', '/jobs', { body })).toContain(said);
   });
 
   it('names each flaw with its field, all at once', async () => {
     const body = { question: '', priority: -1, metadata: { owner: 5 } };
-    const answer = await call(instance.url, 'POST', '/jobs', { body });
+    const answer = await call(world.instance.url, 'POST', '/jobs', { body });
     expect(answer.body).toMatchObject({
       flaws: [
         { path: 'question', message: 'expected a question, got an empty text' },
@@ -219,7 +159,7 @@ describe('JSON that is not a request', () => {
     async (model) => {
       const said = `The model was refused: expected one of o3, got ${JSON.stringify(model)}`;
       for (const body of [{ question, model }, { request: { input: 'x', model } }]) {
-        expect(await refused([400, 'unknown_model'], 'POST', '/jobs', { body })).toContain(said);
+        expect(await world.refused([400, 'unknown_model'], 'POST', '/jobs', { body })).toContain(said);
       }
     },
   );
@@ -258,171 +198,15 @@ describe('metadata', () => {
       `{"request": {"input": "Why?", "metadata": ${metadata}}}`,
     ];
     for (const body of bodies) {
-      expect(await refused([400, 'invalid_request'], 'POST', '/jobs', { body })).toContain(said);
+      expect(await world.refused([400, 'invalid_request'], 'POST', '/jobs', { body })).toContain(said);
     }
     expect({}).not.toHaveProperty('polluted');
   });
 });
 
-describe('ids', () => {
-  const routes = [
-    ['GET', ''],
-    ['GET', '/result'],
-    ['POST', '/cancel'],
-    ['POST', '/retry'],
-    ['DELETE', ''],
-  ] as const;
-
-  it.each(
-    named(
-      [
-        'job_00000000000000000000000000000000',
-        '1',
-        'o3:1',
-        'nobody:1',
-        '__proto__',
-        '__proto__:1',
-        'constructor',
-        '..%2F..%2Fetc%2Fpasswd',
-        '%2e%2e',
-        '%00',
-        'a%00b',
-        '%F0%9F%A6%84',
-        'x'.repeat(5000),
-        '*',
-        '%7Bo3%7D',
-        '%0d%0aset-cookie:a=b',
-        // Keys of BullMQ's own beside the jobs: hashes, lists, sets, streams, texts.
-        'meta',
-        'wait',
-        'active',
-        'events',
-        'id',
-        'marker',
-        'completed',
-        'failed',
-        'delayed',
-        'prioritized',
-        'stalled',
-        'stalled-check',
-        'pc',
-      ].map((id): [string] => [id]),
-    ),
-  )('%s is not a job on any route', async (_name, id) => {
-    for (const [method, rest] of routes) {
-      await refused([404, 'job_not_found'], method, `/jobs/${id}${rest}`);
-    }
-    await refused([404, 'job_not_found'], 'GET', `/jobs/${id}/result?wait=1`);
-  });
-
-  it('are refused in a path that cannot be decoded', async () => {
-    for (const [method, rest] of routes) {
-      const said = await refused([400, 'invalid_request'], method, `/jobs/%E0%A4%A${rest}`);
-      expect(said).toContain("Failed to decode param '%E0%A4%A'");
-    }
-  });
-
-  it('are not found in a path with ..', async () => {
-    await refused([404, 'route_not_found'], 'GET', '/jobs/../etc/passwd');
-    await refused([404, 'route_not_found'], 'GET', '/jobs/a/b/c');
-  });
-});
-
-describe('queries', () => {
-  const seconds = 'wait: expected one number of seconds from 0 to 300, got';
-  it.each([
-    ['wait=-1', `${seconds} "-1"`],
-    ['wait=abc', `${seconds} "abc"`],
-    ['wait=301', `${seconds} 301`],
-    ['wait=300.5', `${seconds} 300.5`],
-    ['wait=', `${seconds} ""`],
-    ['wait=%20', `${seconds} " "`],
-    ['wait=0x10', `${seconds} "0x10"`],
-    ['wait=1e2', `${seconds} "1e2"`],
-    ['wait=Infinity', `${seconds} "Infinity"`],
-    ['wait=1&wait=2', `${seconds} an array`],
-    ['wait[]=1', 'expected only wait, got "wait[]"'],
-    ['Wait=1', 'expected only wait, got "Wait"'],
-    ['__proto__=1', 'expected only wait, got "__proto__"'],
-  ])('?%s is refused on routes that wait', async (query, said) => {
-    const body = { question };
-    expect(await refused([400, 'invalid_request'], 'POST', `/jobs?${query}`, { body })).toContain(said);
-    expect(await refused([400, 'invalid_request'], 'GET', `/jobs/some/result?${query}`)).toContain(said);
-  });
-
-  it.each(
-    named<[query: string, said: string]>([
-      ['limit=0', 'limit: expected one whole number from 1 to 100, got 0'],
-      ['limit=101', 'limit: expected one whole number from 1 to 100, got 101'],
-      ['limit=1.5', 'limit: expected one whole number from 1 to 100, got "1.5"'],
-      ['limit=', 'limit: expected one whole number from 1 to 100, got ""'],
-      ['limit=ten', 'limit: expected one whole number from 1 to 100, got "ten"'],
-      ['limit=1&limit=2', 'limit: expected one whole number from 1 to 100, got an array'],
-      [
-        'status=foo',
-        'status: expected one of "waiting"|"delayed"|"active"|"completed"|"failed"|"cancelled", got "foo"',
-      ],
-      ['status=failed&status=cancelled', 'got an array'],
-      ['model=gpt-9', 'model: expected one of o3, got "gpt-9"'],
-      ['model=__proto__', 'model: expected one of o3, got "__proto__"'],
-      [`q=${'x'.repeat(101)}`, 'q: expected string to have <=100 characters'],
-      ['tenant=', "tenant: expected a tenant's name"],
-      ['tenant=..%2Fadmin', "tenant: expected a tenant's name"],
-      ['tenant=a&tenant=b', 'tenant: expected string, got an array'],
-      ['q=a&q=b', 'q: expected string, got an array'],
-      ['cursor=zzz', 'cursor was expected to be the next_cursor of an earlier page'],
-      ['cursor=', 'cursor was expected to be the next_cursor of an earlier page'],
-      [`cursor=${Buffer.from('[1, 2, 3]').toString('base64url')}`, 'cursor was expected'],
-      [`cursor=${Buffer.from('[null, "a", "o3"]').toString('base64url')}`, 'cursor was expected'],
-      [`cursor=${Buffer.from('{"length": 3}').toString('base64url')}`, 'cursor was expected'],
-      [`cursor=${'x'.repeat(1001)}`, 'cursor: expected string to have <=1000 characters'],
-      ['page=2', 'expected only status, model, tenant, q, limit, cursor, got "page"'],
-    ]),
-  )('?%s is refused by the list', async (_name, query, said) => {
-    expect(await refused([400, 'invalid_request'], 'GET', `/jobs?${query}`)).toContain(said);
-  });
-
-  it.each([
-    ['GET', '/jobs/some'],
-    ['POST', '/jobs/some/cancel'],
-    ['POST', '/jobs/some/retry'],
-    ['DELETE', '/jobs/some'],
-  ])('%s %s accepts no query', async (method, path) => {
-    const said = await refused([400, 'invalid_request'], method, `${path}?force=1`);
-    expect(said).toBe('The query was refused: expected nothing, got "force"');
-  });
-});
-
-describe('routes', () => {
-  it.each([
-    ['PUT', '/jobs', 'POST, GET, HEAD'],
-    ['DELETE', '/jobs', 'POST, GET, HEAD'],
-    ['OPTIONS', '/jobs', 'POST, GET, HEAD'],
-    ['PATCH', '/jobs/some', 'GET, DELETE, HEAD'],
-    ['POST', '/jobs/some', 'GET, DELETE, HEAD'],
-    ['POST', '/jobs/some/result', 'GET, HEAD'],
-    ['GET', '/jobs/some/cancel', 'POST'],
-    ['DELETE', '/jobs/some/retry', 'POST'],
-    ['POST', '/livez', 'GET, HEAD'],
-    ['DELETE', '/readyz', 'GET, HEAD'],
-  ])('%s %s is refused with the allowed methods', async (method, path, allow) => {
-    const answer = await call(instance.url, method, path);
-    expectProblem(answer, 405, 'method_not_allowed');
-    expect(answer.headers['allow']).toBe(allow);
-  });
-
-  it.each([
-    ['GET', '/nope'],
-    ['POST', '/v2/jobs'],
-    ['GET', '/livez/x'],
-  ])('%s %s is not a route', async (method, path) => {
-    expect(await refused([404, 'route_not_found'], method, path)).toContain(`There is no route ${method} /`);
-  });
-});
-
 it('after all these refusals a valid job is answered', async () => {
-  const { id } = await enqueue(instance.url, { question: 'Still alive?' });
-  await reached(instance.url, id, 'completed');
-  expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, completed: 1 });
-  instance.simulator.ledger.reset();
+  const { id } = await enqueue(world.instance.url, { question: 'Still alive?' });
+  await reached(world.instance.url, id, 'completed');
+  expect(world.instance.simulator.ledger.totals()).toMatchObject({ purchases: 1, completed: 1 });
+  world.instance.simulator.ledger.reset();
 });

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { createSimulator } from '../../../simulator/simulator.ts';
 import { O3Client } from '../../../src/client/o3-client.ts';
@@ -21,7 +23,12 @@ test(
     });
     const url = await started.says(/o3-queue ready on (\S+)/);
     const port = /on 127\.0\.0\.1:(\d+), data/.exec(started.stderr())?.[1];
-    const redis = new Redis(Number(port));
+    // Another program of this machine can do nothing with it.
+    const stranger = new Redis(Number(port), { lazyConnect: true, retryStrategy: null });
+    stranger.on('error', () => {});
+    await expect(stranger.connect()).rejects.toThrow();
+    const password = readFileSync(join(started.folder, '.data/redis/password'), 'utf8').trim();
+    const redis = new Redis(Number(port), { password });
     const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1]);
     redis.disconnect();
     const client = new O3Client({ url });

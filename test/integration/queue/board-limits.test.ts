@@ -83,7 +83,7 @@ it('jobs that were started, but not taken before the pause, go back to their pla
   await world.queue.resume('o3');
   world.addWorker();
   for (const id of ids) {
-    expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
   }
 });
 
@@ -153,7 +153,7 @@ it('a rate limit that was set on Bull Board holds, is said, and ends with a resu
   ]);
   expect(await queue.resume('o3')).toMatchObject({ resumed: true, ended_on_board: ['rate_limit'] });
   for (const id of [third, fourth]) {
-    expect(await world.finished(id, 5000)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
   }
 });
 
@@ -165,7 +165,7 @@ it('a resume on Bull Board itself goes on as well', async () => {
   const { id } = await world.ask('Next?');
   await waitsFor(world, id, 'the limit of 1 job at once, set on Bull Board');
   await bullmq.removeGlobalConcurrency();
-  expect(await world.finished(id, 5000)).toMatchObject({ status: 'completed', attempt: 1 });
+  expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
 });
 
 it('the board, the console, metrics and readiness show what was set on Bull Board, and o3q resume ends all of it', async () => {

@@ -30,7 +30,7 @@ describe('a Redis that restarts under running jobs', () => {
     await redis.restart();
     await world.reconnected();
     for (const [i, { id }] of jobs.entries()) {
-      expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed', attempt: 1 });
+      expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
       expect(await world.answer(id)).toContain(`Still there ${i}?`);
     }
     expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 12, completed: 12 });
@@ -43,7 +43,7 @@ describe('a Redis that restarts under running jobs', () => {
     await eventually(() => expect(world.bought('Meanwhile?')).toMatchObject([{ state: 'completed' }]));
     await redis.restart();
     await world.reconnected();
-    expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
     expect(world.bought('Meanwhile?')).toHaveLength(1);
   });
 
@@ -56,7 +56,7 @@ describe('a Redis that restarts under running jobs', () => {
     await redis.restart();
     await world.reconnected();
     const { id } = await world.ask('Anybody?');
-    expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed' });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed' });
     await redis.kill('SIGTERM');
     await redis.restart();
     // Its connections may be anywhere between down and up.

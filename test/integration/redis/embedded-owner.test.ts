@@ -59,7 +59,7 @@ describe('the owner of a data folder', () => {
   it('a second start in the same folder is refused with a hint how to share the server', async () => {
     const redis = await startHere();
     await expect(startHere()).rejects.toThrow(
-      `This process (pid ${process.pid}) already runs the embedded Redis of ${dataDir} on port ${redis.port}. To share it, start this one with REDIS_URL=redis://127.0.0.1:${redis.port}`,
+      `This process (pid ${process.pid}) already runs the embedded Redis of ${dataDir} on port ${redis.port}. To share it, start this one with REDIS_URL=redis://:PASSWORD@127.0.0.1:${redis.port}, with the password in ${join(dataDir, 'password')}`,
     );
     expect(ownerOnDisk()).toMatchObject({ port: redis.port });
   });

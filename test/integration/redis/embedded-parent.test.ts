@@ -90,7 +90,7 @@ async function increment(port: number): Promise<number> {
 }
 
 async function untilGone(port: number): Promise<void> {
-  await eventually(async () => expect(await askLocalPort(port)).toEqual({ kind: 'none' }));
+  await eventually(async () => expect(await askLocalPort(port, undefined)).toEqual({ kind: 'none' }));
 }
 
 async function incrementOnTheSameFolder(): Promise<number> {
@@ -139,7 +139,7 @@ describe('the embedded Redis and its parent process', () => {
     const second = startParent();
     expect(JSON.parse(await second.nextLine())).toEqual({
       refused: expect.stringContaining(
-        `on port ${first.port}. To share it, start this one with REDIS_URL=redis://127.0.0.1:${first.port}`,
+        `on port ${first.port}. To share it, start this one with REDIS_URL=redis://:PASSWORD@127.0.0.1:${first.port}, `,
       ),
     });
     expect(await increment(first.port)).toBe(1);

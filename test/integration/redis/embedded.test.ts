@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +37,7 @@ async function startHere(options: Partial<EmbeddedRedisOptions> = {}): Promise<E
 
 async function ask<T>(url: string, question: (client: Redis) => Promise<T>): Promise<T> {
   const client = new Redis(url, { retryStrategy: null });
+  client.on('error', () => {});
   try {
     return await question(client);
   } finally {
@@ -69,6 +71,23 @@ describe('the embedded Redis', () => {
       expect.arrayContaining(['noeviction', 'yes', 'everysec', '127.0.0.1', 'save', '']),
     );
     expect(statSync(join(world, 'a folder')).mode & 0o777).toBe(0o700);
+  });
+
+  it('the server wants a password, which only the owner of the folder can read, also over a restart', async () => {
+    const redis = await startHere({ protect: true });
+    const file = join(world, 'a folder', 'password');
+    expect(redis.url).toBe(`redis://:${readFileSync(file, 'utf8').trim()}@127.0.0.1:${redis.port}`);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(statSync(join(world, 'a folder', 'redis.conf')).mode & 0o777).toBe(0o600);
+    for (const wrong of [`redis://127.0.0.1:${redis.port}`, `redis://:guess@127.0.0.1:${redis.port}`]) {
+      await expect(ask(wrong, (client) => client.incr('starts'))).rejects.toThrow(/NOAUTH|WRONGPASS/);
+    }
+    expect(execFileSync('ps', ['-o', 'args=', '-p', String(redis.pid)], { encoding: 'utf8' })).not.toContain(
+      new URL(redis.url).password,
+    );
+    const { password } = new URL(redis.url);
+    await redis.stop();
+    expect(new URL((await startHere({ protect: true })).url).password).toBe(password);
   });
 
   it('without the append-only file no data is written to disk', async () => {

@@ -258,6 +258,17 @@ describe('calls with the same request', () => {
     expect(totals().purchases).toBe(4);
   });
 
+  it('have a job each, also after Redis was away for so long that the first producer looks dead', async () => {
+    const body = asks('Was Redis away?', 2000);
+    const first = ask(body, { url: urls[0] });
+    await bought(1);
+    // The last heartbeat is as old as after such an outage. The producer lives, and soon writes the next one.
+    for (const key of await redis.keys('o3q:producer:*')) await redis.pexpire(key, 10 * 60_000 - 5000);
+    const second = await ask(body, { url: urls[1] });
+    expect(second.id).not.toBe((await first).id);
+    expect(totals().purchases).toBe(2);
+  });
+
   it('leave no record in Redis once their answers are delivered', async () => {
     const body = asks('Delivered?', 50);
     await Promise.all([ask(body), ask(body, { url: other.url })]);

@@ -45,7 +45,7 @@ describe('a worker with two models', () => {
     const ids = (await Promise.all([askMany('o3', 6, 1500), askMany('other', 6, 1500)])).flat();
     await eventually(() => expect([runningOf('o3'), runningOf('gpt-5')]).toEqual([2, 2]));
     for (const id of ids) {
-      expect(await world.finished(id, 15_000)).toMatchObject({ status: 'completed', attempt: 1 });
+      expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
     }
     expect(most).toBe(4);
     expect(world.simulator.ledger.totals().purchases).toBe(12);
@@ -54,7 +54,7 @@ describe('a worker with two models', () => {
   it('takes one of each when the limit is smaller than the number of models', async () => {
     await start(1);
     const ids = [...(await askMany('o3', 3, 20)), ...(await askMany('other', 3, 20))];
-    for (const id of ids) expect(await world.finished(id, 15_000)).toMatchObject({ status: 'completed' });
+    for (const id of ids) expect(await world.finished(id)).toMatchObject({ status: 'completed' });
     expect(most).toBeLessThanOrEqual(2);
   });
 });

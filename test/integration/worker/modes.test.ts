@@ -70,7 +70,7 @@ describe('a worker', () => {
   it('learns at the cost of one answer that a server sends its first byte with the answer', async () => {
     await start({ simulator: { background: 'late', thinkMs: 600 }, patience: { answerMs: 200 } });
     const { id } = await world.ask('First', {}, { stream: false });
-    expect(await world.finished(id, 15_000)).toMatchObject({ status: 'completed', attempt: 2 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 2 });
     await complete('Second', false);
     expect(world.bought('First')).toHaveLength(2);
     expect(world.bought('Second')).toHaveLength(1);

@@ -78,7 +78,7 @@ describe('an upstream that sends webhooks', () => {
     world = await startWorkerWorld({ webhooks: true });
     const metadata = { sim: 'reset_created', sim_times: '1', sim_think_ms: '2000', owner: 'anna' };
     const { id } = await world.ask('Lost and found?', metadata);
-    expect(await world.finished(id, 10_000)).toMatchObject({
+    expect(await world.finished(id)).toMatchObject({
       status: 'completed',
       purchases: 1,
       uncertain_purchases: 0,
@@ -92,7 +92,7 @@ describe('an upstream that sends webhooks', () => {
     world = await startWorkerWorld({ webhooks: true });
     const metadata = { sim: 'reset_created', sim_think_ms: '500' };
     const { id } = await world.ask('Last, and found?', metadata, { max_attempts: 1 });
-    expect(await world.finished(id, 10_000)).toMatchObject({
+    expect(await world.finished(id)).toMatchObject({
       status: 'completed',
       attempt: 1,
       purchases: 1,
@@ -105,7 +105,7 @@ describe('an upstream that sends webhooks', () => {
     const deadline = new Date(Date.now() + 2000).toISOString();
     const metadata = { sim: 'reset_created', sim_think_ms: '20000' };
     const { id } = await world.ask('Where is it?', metadata, { deadline });
-    expect(await world.finished(id, 10_000)).toMatchObject({
+    expect(await world.finished(id)).toMatchObject({
       status: 'failed',
       error: { code: 'deadline_passed', message: expect.stringContaining('may have been bought and go on') },
       uncertain_purchases: 1,
@@ -118,7 +118,7 @@ describe('an upstream that sends webhooks', () => {
     async (fault) => {
       world = await startWorkerWorld({ webhooks: true, models: modelsWith({ uncertainWaitMs: 500 }) });
       const { id } = await world.ask('Lost?', { sim: `reset_created, ${fault}`, sim_times: '1' });
-      expect(await world.finished(id, 10_000)).toMatchObject({
+      expect(await world.finished(id)).toMatchObject({
         status: 'completed',
         purchases: 1,
         uncertain_purchases: 1,
@@ -133,7 +133,7 @@ describe('an upstream that sends webhooks', () => {
     const before = world.simulator.ledger.totals().polls;
     // Polled every five seconds by its end, were it not for the webhook.
     const { id } = await world.ask('Awake?', { sim_think_ms: '9000' }, { stream: false });
-    await world.finished(id, 15_000);
+    await world.finished(id);
     const [{ created_at: createdAt = 0 } = {}] = world.bought('Awake?');
     const { finished_at: finishedAt } = (await world.queue.get(id)) as CompletedJob;
     expect(Date.parse(finishedAt) - createdAt - 9000).toBeLessThan(500);
@@ -193,7 +193,7 @@ describe('the deadline and the timeout of a job', () => {
     });
     const { id } = await world.ask('Hm?', { sim: 'stall', sim_events: '3' }, { timeout_ms: 3000 });
     // Ten times the stall time without an event: only its own limit ends it.
-    expect(await world.finished(id, 10_000)).toMatchObject({
+    expect(await world.finished(id)).toMatchObject({
       status: 'failed',
       attempt: 1,
       error: { code: 'timeout' },
@@ -210,7 +210,7 @@ describe('the deadline and the timeout of a job', () => {
     world.gate.shut(({ method }) => method === 'GET');
     await eventually(() => expect(world.logLines.join()).toContain('upstream_silent'));
     world.gate.open();
-    expect(await world.finished(id, 10_000)).toMatchObject({ status: 'completed', purchases: 1 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', purchases: 1 });
     expect(world.bought('There?')).toHaveLength(1);
   });
 });

@@ -16,6 +16,8 @@ export interface CliExit {
 }
 
 export interface CliProcess {
+  /** In which it runs. */
+  readonly folder: string;
   stdout(): string;
   stderr(): string;
   /** Resolves with the first group of the pattern in the standard output; fails with the whole output. */
@@ -44,7 +46,7 @@ export function createCliProcesses(): CliProcesses {
         env: { PATH: process.env['PATH'], ...environment },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
-      const started = follow(child, args.join(' '));
+      const started = follow(child, folder, args.join(' '));
       running.push(started);
       return started;
     },
@@ -56,7 +58,7 @@ export function createCliProcesses(): CliProcesses {
   };
 }
 
-function follow(child: ChildProcess, name: string): CliProcess {
+function follow(child: ChildProcess, folder: string, name: string): CliProcess {
   const said = { stdout: '', stderr: '' };
   const listeners = new Set<() => void>();
   for (const stream of ['stdout', 'stderr'] as const) {
@@ -73,6 +75,7 @@ function follow(child: ChildProcess, name: string): CliProcess {
   const words = (): string => `stdout:\n${said.stdout}\nstderr:\n${said.stderr}`;
 
   return {
+    folder,
     stdout: () => said.stdout,
     stderr: () => said.stderr,
     exited,

@@ -1,5 +1,5 @@
 import { createPace } from '../../../src/async/pace.ts';
-import { createSemaphore } from '../../../src/async/semaphore.ts';
+import { createSharedSlots } from '../../../src/async/shared-slots.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import {
@@ -55,6 +55,7 @@ export function attemptOf(
   const later: Partial<RunRecord> = {};
   const context: AttemptContext = {
     data: DATA,
+    tenant: '',
     attemptsMade: 0,
     maxAttempts: 3,
     alias: 'o3',
@@ -139,7 +140,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     listModels: async () => undefined,
     graceMs: 300,
     lostMs: 1000,
-    slots: createSemaphore(1),
+    slots: createSharedSlots(1, []),
     pace: createPace(200),
     close: async () => {},
   };

@@ -1,5 +1,5 @@
 import { createPace } from '../../../src/async/pace.ts';
-import { createSemaphore } from '../../../src/async/semaphore.ts';
+import { createSharedSlots } from '../../../src/async/shared-slots.ts';
 import { RetryableError } from '../../../src/errors/failure.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import type { RunProgress } from '../../../src/run/record.ts';
@@ -63,7 +63,7 @@ export function scripted(
       isSimulated: () => false,
       graceMs: 0,
       lostMs: 60_000,
-      slots: createSemaphore(1),
+      slots: createSharedSlots(1, []),
       pace: createPace(200),
       close: async () => {},
     },

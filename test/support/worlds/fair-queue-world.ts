@@ -6,7 +6,7 @@ import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
 
 export const keys = keysOf('o3q', 'o3');
 
-/** FairQueueWorld is the fair queue of o3 on an empty Redis, and BullMQ's queue, without a worker or a dispatcher. */
+/** FairQueueWorld is the fair queue of o3 and BullMQ's queue on an empty Redis, without a worker. */
 export interface FairQueueWorld {
   redis: Redis;
   bullmq: Queue;
@@ -17,7 +17,7 @@ export interface FairQueueWorld {
   next(most: number): Promise<string[]>;
 }
 
-/** useFairQueueWorld gives each test of a file an empty fair queue; its fields are set while the test runs. */
+/** useFairQueueWorld gives each test of a file an empty queue, whose fields are set while the test runs. */
 export function useFairQueueWorld(): FairQueueWorld {
   let server: TestRedis;
   const world = {

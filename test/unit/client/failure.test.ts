@@ -86,7 +86,7 @@ describe('enqueue', () => {
 
     const { url } = await startScripted(cut);
     const lost = await errorOf(new O3Client({ url }).enqueue({ question: 'Why?' }));
-    expect(lost.message).toMatch('look with `o3q list` before you repeat it');
+    expect(lost.message).toMatch('check with `o3q list` before you repeat it');
   });
 
   it.each<[string, () => Promise<string>]>([

@@ -90,7 +90,8 @@ describe('imports', () => {
       );
     expectNone(
       offenders,
-      'producer → src ← worker: either process must be deployable and readable without the other, and the simulator stands in for OpenAI and must not know its callers. Move what both need to src',
+      'producer → src ← worker: either process must be deployable and readable without the other, and the ' +
+        'simulator stands in for OpenAI and must not know its callers. Move what both need to src',
     );
   });
 
@@ -110,7 +111,8 @@ describe('imports', () => {
     );
     expectNone(
       offenders,
-      'an import points upwards, so that the lower folder can no longer be read or tested alone. Move the shared type down, or let the lower folder take it as a parameter',
+      'an import points upwards, so that the lower folder can no longer be read or tested alone. Move the ' +
+        'shared type down, or let the lower folder take it as a parameter',
     );
   });
 
@@ -118,7 +120,8 @@ describe('imports', () => {
     const offenders = files.filter((file) => local(file).includes('src/index.ts')).map(({ path }) => path);
     expectNone(
       offenders,
-      'src/index.ts is for users: a list that all files import and that imports all files makes cycles. Import the file itself',
+      'src/index.ts is for users: a list that all files import and that imports all files makes cycles. ' +
+        'Import the file itself',
     );
   });
 
@@ -149,7 +152,8 @@ describe('imports', () => {
     [
       'openai',
       /^(worker\/upstream\/(client|errors)|producer\/routes\/openai-webhook)\.ts$/,
-      "the upstream's protocol is spoken where we call it, so that errors are judged where they enter, and where it calls us",
+      "the upstream's protocol is spoken where we call it, so that errors are judged where they enter, " +
+        'and where it calls us',
     ],
     [
       'express',
@@ -175,13 +179,15 @@ test.each([
     'process.env',
     /\bprocess\.env\b/,
     ['src/config/client.ts', 'src/config/text-file.ts', 'src/config/environment.ts'],
-    'a variable that is read in the middle cannot be documented, checked at the start, or found. Add it to VARIABLES in src/config/environment.ts',
+    'a variable that is read in the middle cannot be documented, checked at the start, or found. Add it to ' +
+      'VARIABLES in src/config/environment.ts',
   ],
   [
     'process.exit',
     /\bprocess\.exit\(/,
     ENTRY_POINTS,
-    'only the entry point may end the process, because everything else has something to close. Throw, or return',
+    'only the entry point may end the process, because everything else has something to close. Throw, or ' +
+      'return',
   ],
   [
     'process.on',

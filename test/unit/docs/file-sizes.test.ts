@@ -36,7 +36,8 @@ describe('size', () => {
       large
         .filter(([folder]) => !(folder in LARGE_FOLDERS))
         .map(([folder, count]) => `${folder}: ${count} files`),
-      `a folder of more than ${MOST_FILES} files is a hall in which nothing is found: merge slivers, or split it by a noun`,
+      `a folder of more than ${MOST_FILES} files is a hall in which nothing is found: merge slivers, or ` +
+        'split it by a noun',
     );
     expectNone(
       Object.keys(LARGE_FOLDERS).filter((folder) => !large.some(([name]) => name === folder)),
@@ -53,7 +54,8 @@ describe('size', () => {
     const unexplained = slivers.filter(({ path }) => !SHORT_FILES.some(([pattern]) => pattern.test(path)));
     expectNone(
       unexplained.map(({ path, lines }) => `${path}: ${lines} lines`),
-      'a short file with one importer is a detour for the reader: fold it into its importer, or give a reason in SHORT_FILES',
+      'a short file with one importer is a detour for the reader: fold it into its importer, or give a ' +
+        'reason in SHORT_FILES',
     );
     expectNone(
       SHORT_FILES.filter(([pattern]) => !slivers.some(({ path }) => pattern.test(path))).map(([pattern]) =>

@@ -1,0 +1,91 @@
+/** SlotOwner is the model and the tenant of the job that takes a slot; '' for no tenant. */
+export interface SlotOwner {
+  model: string;
+  tenant: string;
+}
+
+/** SharedSlots limit how many operations run at once, in fair shares for models and tenants. */
+export interface SharedSlots {
+  /**
+   * acquire waits for a slot until the signal aborts.
+   * @returns how to release it, which may be called again; undefined when the signal aborted first.
+   */
+  acquire(owner: SlotOwner, signal: AbortSignal): Promise<(() => void) | undefined>;
+}
+
+interface Waiting extends SlotOwner {
+  start(): void;
+}
+
+/**
+ * createSharedSlots shares slots between models and tenants, so that operations that hang hold up only their like:
+ *
+ * - half of the slots belong to the models in even shares, at least one each; the other half is for any model;
+ * - a tenant that has a slot of a model leaves the last one to other tenants of that model. Jobs without a
+ *   tenant leave none: an instance without keys has no tenants;
+ * - a free slot goes to the model, and in it to the tenant, that has the fewest; then to the one that waits
+ *   longest.
+ *
+ * @param slots in all; with more models than that there are as many slots as models.
+ */
+export function createSharedSlots(slots: number, models: readonly string[]): SharedSlots {
+  const share = Math.max(1, Math.floor(slots / 2 / Math.max(1, models.length)));
+  const held: SlotOwner[] = [];
+  const waiting = new Set<Waiting>();
+
+  const ofModel = (model: string): SlotOwner[] => held.filter((owner) => owner.model === model);
+  const count = (model: string, tenant: string): number =>
+    ofModel(model).filter((owner) => owner.tenant === tenant).length;
+  /** How many more slots a model may take now. */
+  const roomOf = (model: string): number => {
+    const own = ofModel(model).length;
+    const owed = models
+      .filter((other) => other !== model)
+      .reduce((sum, other) => sum + Math.max(0, share - ofModel(other).length), 0);
+    return Math.max(share - own, slots - held.length - owed);
+  };
+  const mayTake = ({ model, tenant }: SlotOwner): boolean =>
+    roomOf(model) >= (tenant !== '' && count(model, tenant) > 0 ? 2 : 1);
+  const isBefore = (one: SlotOwner, other: SlotOwner): boolean => {
+    const byModel = ofModel(one.model).length - ofModel(other.model).length;
+    return (byModel || count(one.model, one.tenant) - count(other.model, other.tenant)) < 0;
+  };
+
+  const fill = (): void => {
+    for (;;) {
+      let next: Waiting | undefined;
+      for (const one of waiting) if (mayTake(one) && (next === undefined || isBefore(one, next))) next = one;
+      if (next === undefined) return;
+      waiting.delete(next);
+      next.start();
+    }
+  };
+
+  return {
+    acquire(owner, signal) {
+      if (signal.aborted) return Promise.resolve(undefined);
+      return new Promise((resolve) => {
+        const giveUp = (): void => {
+          waiting.delete(entry);
+          resolve(undefined);
+        };
+        const entry: Waiting = {
+          ...owner,
+          start() {
+            signal.removeEventListener('abort', giveUp);
+            held.push(entry);
+            resolve(() => {
+              const place = held.indexOf(entry);
+              if (place < 0) return;
+              held.splice(place, 1);
+              fill();
+            });
+          },
+        };
+        waiting.add(entry);
+        signal.addEventListener('abort', giveUp, { once: true });
+        fill();
+      });
+    },
+  };
+}
