@@ -16,10 +16,11 @@ import { disturbanceCounts } from './crashes/storm-plan.ts';
 import { isClean, type Report, reportText } from './evidence/report.ts';
 import { FULL_FAILOVER, runFailover } from './failover/failover.ts';
 import { VARIANTS } from './failover/variants.ts';
+import { runFairness } from './fairness/fairness.ts';
+import { FULL_GREEDY, runGreedy } from './fairness/greedy.ts';
 import type { Stage } from './fleet/stage.ts';
 import { runBudget } from './quota/budget.ts';
 import { runEta } from './quota/eta.ts';
-import { runFairness } from './quota/fairness.ts';
 import { type Binding, runQuota } from './quota/quota.ts';
 import { runStarts } from './quota/starts.ts';
 import { runThrottle } from './quota/throttle.ts';
@@ -97,6 +98,9 @@ command('fairness', 'twenty jobs of one tenant beside ten thousand of another, a
   .action(({ waiting, ...options }: Common & { waiting: number }) =>
     play(options, (stage) => runFairness(stage, waiting)),
   );
+command('greedy', 'a tenant of small jobs beside one whose jobs take half of the tokens of a minute').action(
+  (options: Common) => play(options, (stage) => runGreedy(stage, FULL_GREEDY)),
+);
 command('starts', 'how soon a job starts when nothing waits, and when a slot becomes free').action(
   (options: Common) => play(options, runStarts),
 );

@@ -11,6 +11,7 @@ import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
 import { createBoard } from './board/board.ts';
+import { createBodyMemory } from './http/body-memory.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
 import { HttpProblem, problemFrom } from './http/problem.ts';
 import type { Reply, Route } from './http/route.ts';
@@ -77,6 +78,9 @@ export function routesOf({
   ]);
 }
 
+/** All bodies that are read and parsed at the same time: four of the largest ones. */
+const MOST_BODY_BYTES = 40 * 1024 ** 2;
+
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
 export function createApp({ access, ...options }: AppOptions): Express {
   const { queue, logger } = options;
@@ -87,8 +91,10 @@ export function createApp({ access, ...options }: AppOptions): Express {
 
   const routes = routesOf(options);
   const queueFor = createQueueFor(queue);
+  const readJson = jsonBody(createBodyMemory(MOST_BODY_BYTES));
   mount(
     app,
+    readJson,
     routes.filter(({ open }) => open === true),
     queueFor,
   );
@@ -109,6 +115,7 @@ export function createApp({ access, ...options }: AppOptions): Express {
   app.get('/', homePage(queueFor, BOARD_PATH));
   mount(
     app,
+    readJson,
     routes.filter(({ open }) => open !== true),
     queueFor,
   );
@@ -123,17 +130,18 @@ export function createApp({ access, ...options }: AppOptions): Express {
   return app;
 }
 
-function mount(app: Express, routes: readonly Route[], queueFor: QueueFor): void {
+function mount(app: Express, readJson: RequestHandler, routes: readonly Route[], queueFor: QueueFor): void {
   for (const path of new Set(routes.map((route) => route.path))) {
     const here = routes.filter((route) => route.path === path);
-    for (const route of here) app[route.method](path, bodyParserOf(route), handlerOf(route, queueFor));
+    for (const route of here)
+      app[route.method](path, bodyParserOf(route, readJson), handlerOf(route, queueFor));
     app.all(path, methodNotAllowed(here));
   }
 }
 
-function bodyParserOf({ rawBodyLimit: limit }: Route): RequestHandler {
+function bodyParserOf({ rawBodyLimit: limit }: Route, readJson: RequestHandler): RequestHandler {
   if (limit !== undefined) return express.raw({ type: () => true, limit });
-  return jsonBody();
+  return readJson;
 }
 
 function handlerOf(route: Route, queueFor: QueueFor): RequestHandler {

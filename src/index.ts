@@ -1,10 +1,10 @@
-// An instance over HTTP; `o3-queue/client` has the same without the rest.
+// The client of an instance over HTTP. `o3-queue/client` exports this and the seven functions alone.
 
 export type { O3ClientOptions } from './client/address.ts';
 export { O3ClientError } from './client/client-error.ts';
 export { O3Client } from './client/o3-client.ts';
 
-// The first plan's seven functions, over HTTP too.
+// The seven functions of the first plan, which use HTTP too.
 
 export {
   askO3,
@@ -21,7 +21,7 @@ export {
   type TaskSummary,
 } from './client/ask-o3.ts';
 
-// The queue, straight on Redis.
+// The queue for programs that share the Redis of the workers.
 
 export type { ModelConfig, Models, Retention } from './config/file.ts';
 export { QueueError } from './errors/problem.ts';
@@ -29,7 +29,7 @@ export type { Caller } from './job/tenant.ts';
 export type { O3QueueOptions } from './queue/instance-queue.ts';
 export { O3Queue } from './queue/o3-queue.ts';
 
-// What a JobQueue takes and gives; O3Client and O3Queue are two.
+// The arguments and return values of a JobQueue, which O3Client and O3Queue implement.
 
 export type { JobEvent } from './job/event.ts';
 export type { JobStatus, PlanStatus } from './job/job.ts';

@@ -85,8 +85,8 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
 }
 
 /**
- * An enqueueing that died before BullMQ had the job leaves entries without a job. No caller was told of it, and
- * readers pass over it.
+ * When a producer dies before BullMQ has the job, entries without a job are left. The caller got no answer,
+ * and readers skip such entries.
  */
 async function existing(redis: RedisClient, keys: ModelKeys, ids: readonly string[]): Promise<string[]> {
   const found = await Promise.all(ids.map((id) => redis.exists(keys.job(id))));

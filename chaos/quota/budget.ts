@@ -23,7 +23,7 @@ const MODELS = ['o3', 'gpt-5'];
 const SIZES = { median: 1300, least: 300, most: 6000 };
 const STARTS_PER_SECOND = 10;
 const THINK_MS = { least: 1000, most: 4000 };
-/** How long after the last cent was booked a create may still arrive that was sent before. */
+/** How long a create that was sent before the budget ran out may take to reach the upstream. */
 const ON_ITS_WAY_MS = 1000;
 /** Twice as long as a dispatcher ignores a tenant whose budget is exhausted. */
 const QUIET_MS = 12_000;

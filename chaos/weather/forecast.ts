@@ -5,7 +5,7 @@ import type { Fleet } from '../fleet/fleet.ts';
 export const SOURCES = ['waiting_for', '/readyz', 'GET /models', 'metric', 'log'] as const;
 export type Source = (typeof SOURCES)[number];
 
-/** Weather is one trouble that all jobs meet, and the words by which each source names it. */
+/** Weather is one problem that all jobs have, and how each source names it. */
 export interface Weather {
   readonly name: string;
   /** @param forMs how long it lasts, for an upstream that tells the time in advance. */
@@ -53,7 +53,7 @@ export const FORECAST: readonly Weather[] = [
     end: ({ upstream }) => upstream({ throttle_ms: 0 }),
     names: {
       waiting_for: /^rate limit until .*/m,
-      // An operator has nothing to mend: the upstream has told the end of this pause.
+      // An operator need not do anything: the upstream has named the end of this pause.
       '/readyz': undefined,
       'GET /models': /^rate_limited: rate limited; the upstream accepts no request for o3 until /,
       metric: stopped('rate_limited'),

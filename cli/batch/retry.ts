@@ -8,7 +8,12 @@ export type Retry = <Value>(call: () => Promise<Value>) => Promise<Value>;
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 15_000;
-const AWAY_CODES: ReadonlySet<string> = new Set(['instance_unreachable', 'answer_lost', 'redis_unavailable']);
+const AWAY_CODES: ReadonlySet<string> = new Set([
+  'instance_unreachable',
+  'answer_lost',
+  'redis_unavailable',
+  'storage_full',
+]);
 const AWAY_STATUSES: ReadonlySet<number | undefined> = new Set([429, 502, 503, 504]);
 
 /**

@@ -75,7 +75,9 @@ function storyOf(view: JobView, answer: string | null | undefined): Record<strin
   const attempts = {
     attempt: view.attempt,
     max_attempts: view.max_attempts,
-    ...(view.simulated ? { simulated: true } : view.cost_usd !== null && { cost_usd: view.cost_usd }),
+    ...(view.simulated && !view.cost_usd
+      ? { simulated: true }
+      : view.cost_usd !== null && { cost_usd: view.cost_usd }),
     ...(view.cost_estimated && { cost_estimated: true }),
   };
   switch (view.status) {

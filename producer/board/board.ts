@@ -124,7 +124,7 @@ function newestFirst(one: AppJob, other: AppJob): number {
   return other.timestamp - one.timestamp;
 }
 
-/** refuseCutData stops the board from saving or duplicating a long text of which it shows only a part. */
+/** refuseCutData stops the board from saving or duplicating a long text that it shows only in part. */
 const refuseCutData: BeforeHook = ({ method, request }) => {
   if (method === 'get' || !isCut(request.body)) return;
   return {

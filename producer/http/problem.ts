@@ -30,6 +30,7 @@ export const HTTP_PROBLEMS = {
   too_many_requests: 429,
   budget_exhausted: 429,
   internal_error: 500,
+  storage_full: 503,
   redis_unavailable: 503,
 } as const satisfies Record<ProblemCode, number> & Record<string, number>;
 export type HttpProblemCode = keyof typeof HTTP_PROBLEMS;

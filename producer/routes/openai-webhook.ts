@@ -12,7 +12,7 @@ const eventSchema = z.object({ type: z.string(), data: z.unknown() });
 const responseSchema = z.object({ id: z.string().regex(/^[\w-]{1,200}$/) });
 
 /**
- * webhookRoutes is `POST /webhooks/openai`, by which OpenAI says that a response has ended. A forged webhook
+ * webhookRoutes is `POST /webhooks/openai`, where OpenAI reports that a response has ended. A forged webhook
  * could only make workers look a response up, and the signature prevents even that. Unless the answer is 2xx,
  * OpenAI sends a webhook again for three days.
  *

@@ -60,6 +60,7 @@ export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
         { message, type: 'insufficient_quota', code: 'insufficient_quota' },
         { ...headers, ...DO_NOT_RETRY },
       );
+    case 'storage_full':
     case 'redis_unavailable':
       return new OpenAiError(
         503,

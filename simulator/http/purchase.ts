@@ -39,7 +39,7 @@ export type Admission = {
 
 export type Purchase = { readonly run: Run; readonly headers: ReplyHeaders };
 
-/** lackReply is the reply of a server that was told its own words for what it does not have; undefined: none applies. */
+/** lackReply is the configured refusal of a capability that the server lacks; undefined: none applies. */
 export function lackReply(
   { request: { background, stream } }: Admission,
   { settings }: CreateDeps,

@@ -30,12 +30,12 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
   };
 
   /**
-   * Stores the jobs, unless the tenant's budget is used up: then it only finds the existing jobs of
-   * idempotency keys.
+   * Stores the jobs, unless Redis is nearly full or the tenant's budget is used up: then it only finds the
+   * existing jobs of idempotency keys.
    */
   const store = (jobs: readonly RequestedJob[]): Promise<EnqueueOutcome[]> =>
     access.guard(async () => {
-      const refusal = await budgetRefusal(access, tenant);
+      const refusal = (await memoryRefusal(access)) ?? (await budgetRefusal(access, tenant));
       return storeJobs(access, refusal === undefined ? jobs : jobs.map(({ key }) => ({ key, job: refusal })));
     });
 
@@ -97,6 +97,27 @@ function orRefusal<Value>(make: () => Value): Value | QueueError {
     if (error instanceof QueueError) return error;
     throw error;
   }
+}
+
+/** The share of Redis' memory that jobs may fill before their answers: the rest is for running jobs. */
+const MOST_MEMORY = 0.9;
+/** When to try again, in milliseconds: retention, or an operator, may have made room by then. */
+const MEMORY_RETRY_MS = 10_000;
+
+/**
+ * memoryRefusal returns the refusal of a new job while Redis is nearly full; undefined otherwise. A Redis that
+ * is full refuses writes by itself.
+ */
+async function memoryRefusal({ memory }: QueueAccess): Promise<QueueError | undefined> {
+  const use = await memory();
+  if (use === undefined || use.used < use.most * MOST_MEMORY || use.used > use.most) return undefined;
+  const inMb = (bytes: number): string => `${Math.round(bytes / 1024 ** 2)} MB`;
+  return new QueueError(
+    'storage_full',
+    `Redis has used ${inMb(use.used)} of its ${inMb(use.most)} of memory. What is left is for jobs that were ` +
+      'accepted before, so no new job is accepted. Give Redis more memory (maxmemory), or delete jobs',
+    { retryAfterMs: MEMORY_RETRY_MS },
+  );
 }
 
 /**

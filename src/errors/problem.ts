@@ -20,6 +20,7 @@ export const PROBLEM_CODES = [
   'job_finished',
   'idempotency_key_reused',
   'budget_exhausted',
+  'storage_full',
   'redis_unavailable',
 ] as const;
 export type ProblemCode = (typeof PROBLEM_CODES)[number];

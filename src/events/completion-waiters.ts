@@ -55,7 +55,7 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
       for (;;) {
         signal?.throwIfAborted();
         if (closed) return null;
-        // Subscribed before looking: the look sees an end before it, a message announces an end after it.
+        // The subscription comes before the look: an end before the look is seen, a later one is announced.
         const turn = nextTurn(wakers, key, signal);
         try {
           await Promise.race([listen(channel), turn.done(SUBSCRIBING_MS)]);

@@ -1,7 +1,7 @@
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from '../lua/fair-queue.ts';
-import { PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
+import { COST_WITHOUT_LIMIT, PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
@@ -36,6 +36,9 @@ export interface NextJob {
   options: StoredOptions;
   /** Length of the request as JSON. */
   dataBytes: number;
+  /** The tenant's tag: the virtual time at which its first job is due. */
+  tag: number;
+  weight: number;
 }
 
 /**
@@ -62,6 +65,8 @@ interface ReservedJob {
   id: string;
   tenant: string;
   reservedModel: string;
+  /** What the reservation costs the tenant, in minutes of the limits. Default: COST_WITHOUT_LIMIT. */
+  cost?: number | undefined;
   /** Input and output that are reserved, in tokens. Default: 0. */
   reservedTokens?: number;
 }
@@ -81,8 +86,9 @@ export interface FairQueue {
    */
   announce(): Promise<void>;
   /**
-   * next returns up to `most` jobs in the order in which they would start, and starts none. Before that it
-   * puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
+   * next returns up to `most` jobs in the order in which they would start, and starts none. Behind them
+   * comes the first job of up to eight further tenants, which may pass jobs that are too large now. Before
+   * that it puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
    * minute.
    *
    * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
@@ -150,11 +156,13 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         board: { room: room < 0 ? Number.POSITIVE_INFINITY : room, waitMs, limits: boardLimitsFrom(meta) },
         untaken,
         dueInMs: dueInMs < 0 ? undefined : dueInMs,
-        jobs: jobs.map(([id, tenant, options, dataBytes]) => ({
+        jobs: jobs.map(([id, tenant, options, dataBytes, tag]) => ({
           id,
           tenant,
           options: optionsFrom(JSON.parse(options)),
           dataBytes,
+          tag: Number(tag),
+          weight: Object.hasOwn(tenants, tenant) ? (tenants[tenant]?.weight ?? 1) : 1,
         })),
       };
     },
@@ -163,7 +171,9 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       const started = await startFromFairQueue.run(redis, {
         keys: scriptKeys,
         args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap((job) => [job.id, job.tenant, job.reservedModel, job.reservedTokens ?? 0]),
+        rest: jobs.flatMap(({ id, tenant, reservedModel, reservedTokens = 0, cost = COST_WITHOUT_LIMIT }) => [
+          ...[id, tenant, reservedModel, reservedTokens, cost],
+        ]),
       });
       return (started as number[]).map((one) => one === 1);
     },
@@ -190,7 +200,7 @@ type NextReply = [
   board: [room: number, waitMs: number, ...meta: BoardMeta],
   untaken: number,
   dueInMs: number,
-  ...jobs: [id: string, tenant: string, options: string, dataBytes: number][],
+  ...jobs: [id: string, tenant: string, options: string, dataBytes: number, tag: string][],
 ];
 
 function needsWakeUp(target: GiveBackTarget): boolean {

@@ -122,7 +122,7 @@ function plainNumber(value: unknown): unknown {
   return value instanceof ExactNumber ? value.valueOf() : value;
 }
 
-/** isJsonObject says whether a value is an object of JSON: not null, no list and no ExactNumber. */
+/** isJsonObject says whether a value is a JSON object: not null, a list or an ExactNumber. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
   return (
     typeof value === 'object' && value !== null && !(value instanceof ExactNumber) && !Array.isArray(value)

@@ -63,8 +63,9 @@ const jobBase = {
   cost_estimated: z
     .boolean()
     .describe(
-      'Whether `cost_usd` has an estimate in it: the upstream did not report the usage of a response that was ' +
-        'cancelled or lost, and what was reserved for it, or streamed, stands in. It is corrected when the upstream says.',
+      'Whether a part of `cost_usd` is estimated: the upstream did not report the usage of a response that was ' +
+        'cancelled or lost. The estimate is what was reserved for it, or what was streamed. It is corrected ' +
+        'once the upstream reports the usage.',
     ),
   simulated: z
     .boolean()

@@ -7,15 +7,23 @@ import { defineLibrary } from '../redis/script.ts';
 export const PRIORITY_STEP_MS = 60_000;
 
 /**
+ * COST_WITHOUT_LIMIT is the cost of a job whose upstream model has no limit. Costs are in minutes of a limit:
+ * 0.01 is a hundredth of what may be sent in a minute.
+ */
+export const COST_WITHOUT_LIMIT = 0.001;
+
+/**
  * fairQueueLibrary is the fair queue of one model in Lua: every job that waits for its turn, in the order of
  * start-time fair queueing. A tenant with waiting jobs has a tag, the virtual time at which its first job is
- * due. Each start moves the tenant's next tag on by 1 / weight, and moves the virtual time on to the tag of
- * the started job. The ten thousand jobs of one tenant therefore delay another tenant's first job by one
- * start, and no tenant can be starved.
+ * due. Each start moves the tenant's next tag on by cost / weight, and moves the virtual time on to the tag
+ * of the started job; quotaReserve says what a job costs. The ten thousand jobs of one tenant therefore delay
+ * another tenant's first job by one start, and no tenant can be starved. The costs of jobs that have not
+ * started are not known: positions are computed with the mean cost of each tenant's jobs.
  *
  * A job is in the fair queue when it stands in its tenant's queue and is also parked in BullMQ's delayed set.
  *
- * Keys: `queuedTenants` (sorted set: tag by tenant), `clock` (hash: virtual time, next tag by tenant),
+ * Keys: `queuedTenants` (sorted set: tag by tenant), `clock` (hash: `now`, the virtual time; `starts`;
+ * `next:<tenant>`, its next tag; `cost:<tenant>` and `cost`, mean costs of its and of all jobs),
  * `pausedTenants` (sorted set: end of the pause by tenant), `pauseReasons` (hash by tenant),
  * `tenantQueuePrefix` (prefix of the names of the tenants' own queues).
  */
@@ -37,6 +45,20 @@ local function virtualTime() return tonumber(redis.call('HGET', clock, 'now')) o
 
 local function nextTag(tenant)
   return math.max(virtualTime(), tonumber(redis.call('HGET', clock, 'next:' .. tenant)) or 0)
+end
+
+-- Returns the mean cost of a tenant's jobs, or of all jobs where it is not known.
+local function meanCost(tenant)
+  local known = redis.call('HMGET', clock, 'cost:' .. tenant, 'cost')
+  return tonumber(known[1]) or tonumber(known[2]) or ${COST_WITHOUT_LIMIT}
+end
+
+-- Adds the cost of a started job to the means.
+local function learnCost(tenant, cost)
+  for _, field in ipairs({ 'cost', 'cost:' .. tenant }) do
+    local mean = tonumber(redis.call('HGET', clock, field)) or cost
+    redis.call('HSET', clock, field, exact(mean + (cost - mean) / 10))
+  end
 end
 
 local function enqueueTenant(tenant)

@@ -15,7 +15,8 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{{jobs that Bull Board
  * allows to start (-1 for any number), ms until it allows more (0: not known), its settings…}, started jobs
  * that no worker has taken yet, ms until the next delayed job is due (-1 for none), {id, tenant, options,
- * bytes of data}…}`.
+ * bytes of data, tag of its tenant}…}`. The order is exact where a tenant's jobs all cost the same. Behind
+ * the `most` jobs comes the first job of up to eight further tenants.
  */
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',
@@ -23,7 +24,7 @@ export const nextInFairQueue = defineScript({
   args: ['most', 'jobPrefix', 'runPrefix', 'weights'],
   uses: [fairQueueLibrary, parked, boardLimits],
   lua: /* lua */ `
-local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE = 60000, 200, 500, 16, 16
+local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 60000, 200, 500, 16, 16, 8
 local limit, weightOf = tonumber(most), cjson.decode(weights)
 -- By the clock of Redis: a worker's clock that is set back must not leave jobs standing.
 local clockOfRedis = redis.call('TIME')
@@ -121,23 +122,38 @@ local first = redis.call('ZRANGE', queuedTenants, 0, limit + SPARE - 1, 'WITHSCO
 local queues = {}
 for i = 1, #first, 2 do
   local tenant = first[i]
-  local step = 1 / (tonumber(weightOf[tenant]) or 1)
-  local queue = { tenant = tenant, tag = tonumber(first[i + 1]), step = step, nextJob = jobsOf(tenant) }
+  local step = meanCost(tenant) / (tonumber(weightOf[tenant]) or 1)
+  local tag = tonumber(first[i + 1])
+  local queue = { tenant = tenant, start = tag, tag = tag, step = step, nextJob = jobsOf(tenant) }
   queue.id = queue.nextJob()
   if queue.id then queues[#queues + 1] = queue end
 end
 local nextDue = redis.call('ZRANGEBYSCORE', due, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 local board = { room == math.huge and -1 or math.max(0, room), waitMs, unpack(set) }
 local reply = { board, redis.call('LLEN', wait), nextDue and nextDue - now or -1 }
-while #reply - 3 < limit and #queues > 0 do
-  local best = 1
-  for i = 2, #queues do if queues[i].tag < queues[best].tag then best = i end end
-  local queue = queues[best]
+-- Adds the next job of a tenant's queue to the reply.
+local function add(queue)
   local jobKey = jobPrefix .. queue.id
   local options = redis.call('HGET', jobKey, 'opts') or '{}'
-  reply[#reply + 1] = { queue.id, queue.tenant, options, redis.call('HSTRLEN', jobKey, 'data') }
-  queue.id, queue.tag = queue.nextJob(), queue.tag + queue.step
-  if not queue.id then table.remove(queues, best) end
+  reply[#reply + 1] = {
+    queue.id, queue.tenant, options, redis.call('HSTRLEN', jobKey, 'data'), exact(queue.start)
+  }
+  queue.id, queue.tag, queue.isIn = queue.nextJob(), queue.tag + queue.step, true
+end
+local left = #queues > 0
+while #reply - 3 < limit and left do
+  local best
+  for _, queue in ipairs(queues) do
+    if queue.id and (not best or queue.tag < best.tag) then best = queue end
+  end
+  if best then add(best) else left = false end
+end
+local others = 0
+for _, queue in ipairs(queues) do
+  if others < MOST_OTHERS and queue.id and not queue.isIn then
+    add(queue)
+    others = others + 1
+  end
 end
 return reply
 `,
@@ -149,8 +165,8 @@ return reply
  * is still in the fair queue, because its caller may have cancelled it, and that Bull Board's settings allow
  * the start.
  *
- * `jobs` has for each job: its id, its tenant, the upstream model whose quota it has reserved, and how many
- * tokens. Returns for each job 1, or 0 when it may not start.
+ * `jobs` has for each job: its id, its tenant, the upstream model whose quota it has reserved, how many
+ * tokens, and its cost. Returns for each job 1, or 0 when it may not start.
  */
 export const startFromFairQueue = defineScript({
   name: 'fair-queue.start',
@@ -161,13 +177,15 @@ export const startFromFairQueue = defineScript({
   lua: /* lua */ `
 local weightOf = cjson.decode(weights)
 local room, started = boardRoom(), {}
-for i = 1, #jobs, 4 do
-  local id, tenant, upstreamModel, tokens = jobs[i], jobs[i + 1], jobs[i + 2], jobs[i + 3]
+for i = 1, #jobs, 5 do
+  local id, tenant, upstreamModel = jobs[i], jobs[i + 1], jobs[i + 2]
+  local tokens, cost = jobs[i + 3], tonumber(jobs[i + 4])
   started[#started + 1] = 0
   if room >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
     room = room - 1
     local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
-    local after = tag + 1 / (tonumber(weightOf[tenant]) or 1)
+    local after = tag + cost / (tonumber(weightOf[tenant]) or 1)
+    learnCost(tenant, cost)
     redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
     redis.call('HINCRBY', clock, 'starts', 1)
     unpark(id)
@@ -186,7 +204,9 @@ if redis.call('HLEN', clock) > 2000 then
   local all, time = redis.call('HGETALL', clock), virtualTime()
   for i = 1, #all, 2 do
     local isTag = string.sub(all[i], 1, 5) == 'next:'
-    if isTag and tonumber(all[i + 1]) <= time then redis.call('HDEL', clock, all[i]) end
+    if isTag and tonumber(all[i + 1]) <= time then
+      redis.call('HDEL', clock, all[i], 'cost:' .. string.sub(all[i], 6))
+    end
   end
 end
 return started

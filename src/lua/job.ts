@@ -32,13 +32,13 @@ local function positionOf(tenant)
   local weightOf = cjson.decode(weights)
   local function weight(of) return tonumber(weightOf[of]) or 1 end
   local first = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
-  local tag = first + rank / weight(tenant)
+  local tag = first + rank * meanCost(tenant) / weight(tenant)
   local before = rank
   local others = redis.call('ZRANGE', queuedTenants, 0, MOST_TENANTS - 1, 'WITHSCORES')
   for i = 1, #others, 2 do
     local other, otherTag = others[i], tonumber(others[i + 1])
     if other ~= tenant and otherTag < tag then
-      local turns = math.ceil((tag - otherTag) * weight(other) - 1e-9)
+      local turns = math.ceil((tag - otherTag) * weight(other) / meanCost(other) - 1e-9)
       before = before + math.min(turns, redis.call('ZCARD', tenantQueue(other)))
     end
   end

@@ -5,10 +5,11 @@ import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
-import { markPurchase, storePurchase } from './purchase.ts';
+import { claimPurchase, markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
-import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from './quota/quota.ts';
+import { quotaExpect, quotaIsGone, quotaSnapshot } from './quota/quota.ts';
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
+import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';
@@ -22,7 +23,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[renewLocks, forgivePause],
-  ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase],
+  ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
   ...[
     quotaRenew,

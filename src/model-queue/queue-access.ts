@@ -3,6 +3,7 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { RedisGuard } from '../redis/guard.ts';
 import type { UsageStore } from '../usage/store.ts';
 import type { ModelQueue } from './model-queue.ts';
+import type { MemoryUse } from './redis-memory.ts';
 
 /**
  * QueueAccess is the part of QueueCore that the folders below src/queue use: the connection, the
@@ -17,6 +18,8 @@ export interface QueueAccess {
   readonly queues: ReadonlyMap<string, ModelQueue>;
   readonly guard: RedisGuard;
   readonly usage: UsageStore;
+  /** Returns how full Redis is; undefined: unknown, or it has no limit. */
+  readonly memory: () => Promise<MemoryUse | undefined>;
   /** Whether workers deliver webhooks. */
   readonly webhooksOut: boolean;
 }

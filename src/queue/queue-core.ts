@@ -3,6 +3,7 @@ import { type CompletionWaiters, createCompletionWaiters } from '../events/compl
 import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
 import { createModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { createMemoryLook } from '../model-queue/redis-memory.ts';
 import { connectRedis } from '../redis/connection.ts';
 import { createRedisGuard } from '../redis/guard.ts';
 import { createSubscriptions } from '../redis/subscriptions.ts';
@@ -59,6 +60,7 @@ export function createQueueCore({
     webhooksOut,
     guard: createRedisGuard(redis, redisUrl),
     usage: createUsageStore(redis, prefix, queues.keys()),
+    memory: createMemoryLook(redis),
     waiters,
     liveJobs,
     async close() {

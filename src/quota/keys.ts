@@ -9,7 +9,9 @@ export interface QuotaKeys {
    * milliseconds. Fields:
    *
    * - `requests`, `tokens`: sums of the window.
-   * - `next_request`, `next_token`, `next_start`: the times from which an even spread allows the next one.
+   * - `next_request`, `next_token`, `next_large`, `next_start`: the times from which an even spread allows the
+   *   next one; `next_large` is for large jobs.
+   * - `claim`: the job that other queues must leave tokens for: `<job> <tokens> <since> <last asked for>`.
    * - `ms_per_token`: the milliseconds for each token in an even spread.
    * - `advertised_requests`, `advertised_tokens`, `advertised_at`: the limits per minute that the upstream
    *   has advertised, and when.

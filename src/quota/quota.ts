@@ -1,6 +1,7 @@
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from '../lua/quota/lease.ts';
-import { quotaExpect, quotaIsGone, quotaReserve, quotaSnapshot } from '../lua/quota/quota.ts';
+import { quotaExpect, quotaIsGone, quotaSnapshot } from '../lua/quota/quota.ts';
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from '../lua/quota/report.ts';
+import { quotaReserve } from '../lua/quota/reserve.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { quotaKeysOf } from './keys.ts';
 import { actionFor, MOST_WORDS, type QuotaReport } from './report.ts';
@@ -54,6 +55,11 @@ export interface Need {
   inputTokens: number;
   /** `<tenant>/<reasoning effort>`: jobs of one class use a similar number of output tokens. */
   class: string;
+  /**
+   * The tenant of the job, and its tag and weight in the fair queue. undefined: needs are served in their
+   * order.
+   */
+  turn?: { tenant: string; tag: number; weight: number };
 }
 
 /** QuotaReason says why no job may be sent to an upstream model right now. */
@@ -72,6 +78,13 @@ export interface ReserveReply {
    * reserved for the job, or `skipped`: another job was preferred.
    */
   answers: (number | 'taken' | 'skipped')[];
+  /**
+   * What each reservation costs its tenant: the largest share that it takes of a minute's limits. In the
+   * order of `answers`; 0 for a job without a new reservation.
+   */
+  costs: number[];
+  /** Only large jobs have to wait: smaller ones that are enqueued now may start. */
+  onlyLarge: boolean;
   /** The end of the leases, in Unix milliseconds. */
   untilMs: number;
   /** Why the other needs have to wait; undefined: there was enough for all. */
@@ -150,6 +163,15 @@ export interface Quota {
   snapshot(): Promise<QuotaSnapshot>;
 }
 
+type ReserveScriptReply = [
+  reason: QuotaReason | '',
+  waitMs: number,
+  untilMs: string,
+  onlyLarge: 0 | 1,
+  costs: string[],
+  ...answers: string[],
+];
+
 export function createQuota(redis: RedisClient, prefix: string, upstreamModel: string): Quota {
   const keys = quotaKeysOf(prefix, upstreamModel);
   return {
@@ -163,15 +185,20 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
         evenIfGone: evenIfGone ? '1' : '',
         most,
       };
-      const rest = needs.flatMap((need) => [need.id, ...estimateOf(need)]);
+      const rest = needs.flatMap((need) => {
+        const { tenant, tag, weight } = need.turn ?? { tenant: '', tag: 0, weight: 1 };
+        return [need.id, ...estimateOf(need), tenant, tag, weight];
+      });
       const reply = await quotaReserve.run(redis, { keys, args, rest });
-      const [reason, waitMs, untilMs, ...answers] = reply as [QuotaReason | '', number, string, ...string[]];
+      const [reason, waitMs, untilMs, onlyLarge, costs, ...answers] = reply as ReserveScriptReply;
       return {
         untilMs: Number(untilMs),
         answers: answers.map((answer) => {
           if (answer === '') return 'skipped';
           return answer === '-1' ? 'taken' : Number(answer);
         }),
+        costs: costs.map(Number),
+        onlyLarge: onlyLarge === 1,
         wait: reason === '' ? undefined : { reason, milliseconds: Math.max(1, waitMs) },
       };
     },

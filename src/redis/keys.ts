@@ -67,8 +67,8 @@ export interface ModelKeys {
    */
   readonly deletions: string;
   /**
-   * estimates is a hash: what was booked for a response whose usage the upstream has not told yet, as JSON, by
-   * the response's id.
+   * estimates is a hash of JSON by response id: what was booked for a response whose usage the upstream has
+   * not reported yet.
    */
   readonly estimates: string;
   /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */

@@ -30,7 +30,7 @@ const RESPONSE_EVENTS = new Set([
 
 /**
  * isPartOfAnswer is true for every event about a part of the answer, also for types that are not known yet.
- * Types outside of `response.` (`keepalive`, `error`, what a proxy adds) say nothing of the answer.
+ * Types outside of `response.` (`keepalive`, `error`, what a proxy adds) say nothing about the answer.
  */
 export function isPartOfAnswer({ type }: ResponseEvent): boolean {
   return type.startsWith('response.') && !RESPONSE_EVENTS.has(type);

@@ -84,7 +84,7 @@ export function ownerOf({ type, part }: ResponseEvent): Owner | undefined {
   return Object.hasOwn(OWNERS, stem) ? OWNERS[stem] : undefined;
 }
 
-/** openedItem returns an item of which only the type and the id are known. */
+/** openedItem returns an item with only a type and an id, because nothing else is known. */
 export function openedItem(type: string, id: string): Fields {
   switch (type) {
     case 'message':

@@ -127,7 +127,7 @@ export function usageOf(response: UpstreamResponse): Usage | null {
   if (!isJsonObject(usage)) return null;
   const input = countIn(usage['input_tokens'] ?? usage['prompt_tokens']);
   const output = countIn(usage['output_tokens'] ?? usage['completion_tokens']);
-  // Counts of 0 were never filled in, because no answer uses no tokens.
+  // Two counts of 0 mean that the server did not fill them in: every answer uses tokens.
   if (input === undefined || output === undefined || input + output === 0) return null;
   if (output === 0 && answerTextOf(response) !== '') return null;
   const detail = (names: readonly string[], field: string): number => {

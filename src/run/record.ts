@@ -110,7 +110,7 @@ export interface Spent {
   estimate?: Estimate | undefined;
 }
 
-/** Estimate is what a response has probably used, of which the upstream has told no usage. */
+/** Estimate is what a response has probably used, when the upstream has reported no usage. */
 export interface Estimate {
   inputTokens: number;
   outputTokens: number;

@@ -29,7 +29,7 @@ export interface UsageSums {
   cost_usd: number | null;
   /** Responses without a usage or a price. `cost_usd` does not include them. */
   unpriced_requests: number;
-  /** Responses whose usage the upstream did not tell, and is estimated. */
+  /** Responses whose usage is estimated, because the upstream did not report it. */
   estimated_requests: number;
   /** The part of `cost_usd` that is estimated. */
   estimated_usd: number;

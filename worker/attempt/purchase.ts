@@ -126,7 +126,7 @@ function bodyIn(data: unknown): Record<string, unknown> {
   return isFields(data['request']) ? data['request'] : data;
 }
 
-/** bytesIn returns how much of an answer an event tells. Audio is billed by its length in time. */
+/** bytesIn returns how many bytes of an answer an event contains. Audio is billed by its length in time. */
 export function bytesIn({ type, delta }: ResponseEvent): number {
   return typeof delta === 'string' && type !== 'response.audio.delta' ? Buffer.byteLength(delta) : 0;
 }

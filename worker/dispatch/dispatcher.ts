@@ -69,16 +69,16 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const ownPausedTenants = new Set<string>();
   /** The signals that arrived since the round began. */
   const heard = new Set<Lack>();
-  let awaited: Lack | undefined;
+  let awaited: readonly Lack[] = [];
   const hear = (lack: Lack): void => {
     heard.add(lack);
-    if (lack === awaited) waker.wake();
+    if (awaited.includes(lack)) waker.wake();
   };
   listen(options, ownPausedTenants, hear);
 
   const reporter = createQueueStatusReporter(queue.model, queue.upstreamModels, fairQueue, onError);
   /** @returns what to wait for, and for how many milliseconds at most; undefined: continue at once. */
-  const runRound = async (): Promise<{ lack: Lack; ms: number } | undefined> => {
+  const runRound = async (): Promise<{ lacks: readonly Lack[]; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());
     const {
       board,
@@ -87,17 +87,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       jobs,
     } = await fairQueue.next(Math.max(PROBE_CHOICE, slots));
     if (jobs.length === 0) reporter.empty();
-    if (jobs.length === 0) return { lack: 'jobs', ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
+    if (jobs.length === 0) return { lacks: ['jobs'], ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
     if (board.room === 0) {
       reporter.held(first, board.limits);
-      return { lack: 'board', ms: Math.min(board.waitMs || BOARD_MS, DISPATCHER_LOOKS_EVERY_MS) };
+      return { lacks: ['board'], ms: Math.min(board.waitMs || BOARD_MS, DISPATCHER_LOOKS_EVERY_MS) };
     }
     if (slots <= untaken) {
       reporter.noWorker(first);
-      return { lack: 'room', ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
+      return { lacks: ['room'], ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
     }
     const startable = withinRoomOfTenants(jobs, options.tenantRoom);
-    if (startable.length === 0) return { lack: 'room', ms: DISPATCHER_LOOKS_EVERY_MS };
+    if (startable.length === 0) return { lacks: ['room'], ms: DISPATCHER_LOOKS_EVERY_MS };
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
       most: Math.min(slots - untaken, board.room),
@@ -105,25 +105,27 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const { wait } = round;
     reporter.moved(round.source, wait, board.limits);
     if (wait !== undefined) {
+      // Further small jobs may pass, of those that wait and of those that are enqueued.
+      if (round.onlyLarge && round.started > 0) return undefined;
       return {
-        lack: 'quota',
+        lacks: round.onlyLarge ? ['quota', 'jobs'] : ['quota'],
         ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
       };
     }
     // If no job has started, other dispatchers are starting these jobs right now.
-    return round.started > 0 || round.paused > 0 ? undefined : { lack: 'jobs', ms: JITTER_MS };
+    return round.started > 0 || round.paused > 0 ? undefined : { lacks: ['jobs'], ms: JITTER_MS };
   };
 
   const running = (async () => {
     while (!stopping.signal.aborted) {
-      awaited = undefined;
+      awaited = [];
       heard.clear();
       const wait = await runRound().catch((error: Error) => {
         onError(error);
-        return { lack: undefined, ms: AFTER_ERROR_MS };
+        return { lacks: [], ms: AFTER_ERROR_MS };
       });
-      if (wait === undefined || (wait.lack !== undefined && heard.has(wait.lack))) continue;
-      awaited = wait.lack;
+      if (wait === undefined || wait.lacks.some((lack) => heard.has(lack))) continue;
+      awaited = wait.lacks;
       await waker.wait(wait.ms);
     }
   })();

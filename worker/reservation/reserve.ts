@@ -39,6 +39,8 @@ export interface Round {
   paused: number;
   /** Why no further job starts; undefined: nothing prevents it. */
   wait: QuotaWait | undefined;
+  /** Only large jobs have to wait: smaller ones may still start. */
+  onlyLarge: boolean;
 }
 
 /**
@@ -65,23 +67,26 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
 
   const source = await firstAvailable(sources);
   const tenants = await reserveOfTenants(jobs, { ...options, source, needsOf });
-  const { answers, untilMs, wait } = await source.quota.reserve(needsOf(tenants.allowed), source.limits, {
+  const reply = await source.quota.reserve(needsOf(tenants.allowed), source.limits, {
     evenIfGone: source === sources.at(-1),
     most: options.most ?? jobs.length,
   });
+  const { answers, untilMs, wait, onlyLarge } = reply;
+  const costs = new Map(tenants.allowed.map((job, i) => [job, reply.costs[i]]));
   const tokens = new Map(tenants.allowed.map((job, i) => [job, answers[i]]));
   const reserved = tenants.allowed.filter((job) => typeof tokens.get(job) === 'number');
   const { admitted, giveBack } = await tenants.admit(reserved);
   const starts = await fairQueue.start(
     admitted.map((job) => ({
       ...{ id: job.id, tenant: job.tenant, reservedModel: source.name },
+      cost: costs.get(job),
       reservedTokens: Number(tokens.get(job)),
     })),
   );
   const started = new Set(admitted.filter((_, i) => starts[i] === true));
   const unused = idsOf(reserved.filter((job) => !started.has(job)));
   await Promise.all([source.quota.giveBack(unused, { untilMs }), giveBack(unused)]);
-  return { source, started: started.size, paused: await tenants.pause(started), wait };
+  return { source, started: started.size, paused: await tenants.pause(started), wait, onlyLarge };
 }
 
 /** Returns the last source when no source has the model: one job must find out whether the model is back. */
@@ -185,10 +190,11 @@ async function reserveOfTenants(
 }
 
 /** The input of another BullMQ client's job is estimated from the length of its data. */
-function needOf(model: string, { id, tenant, options, dataBytes }: NextJob): Need {
+function needOf(model: string, { id, tenant, options, dataBytes, tag, weight }: NextJob): Need {
   return {
     id: quotaJobId(model, id),
     inputTokens: options.need?.input ?? dataBytes / 4,
     class: `${tenant}/${options.need?.effort ?? ''}`,
+    turn: { tenant, tag, weight },
   };
 }

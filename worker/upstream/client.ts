@@ -45,9 +45,9 @@ export interface Upstream {
   listModels(signal: AbortSignal): Promise<ListedModel[] | undefined>;
   /** Whether the latest successful reply came from our simulator. */
   isSimulated(): boolean;
-  /** For how long a create whose signal has aborted may still return its id, in milliseconds. */
+  /** How long after its signal has aborted a create may still return its id, in milliseconds. */
   readonly graceMs: number;
-  /** For how long lookups may be answered with 404 before the response is lost, in milliseconds. */
+  /** How long lookups may be answered with 404 before the response counts as lost, in milliseconds. */
   readonly lostMs: number;
   /** Limits how many create requests are under way in this process. Each takes one slot. */
   readonly slots: SharedSlots;
@@ -84,12 +84,12 @@ const DEFAULT_PATIENCE: Patience = {
   lostMs: 60_000,
 };
 /**
- * For how long streams may be read without a pause. With less, a third of the throughput is lost under load.
- * With more, timers are late.
+ * How long streams may be read without a pause, in milliseconds. With less, a third of the throughput is lost
+ * under load. With more, timers are late.
  */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
-/** An answer is kept as one value in Redis, and read as one text. The largest that models write is about 1 MB. */
+/** The largest answer. It is one value in Redis, and is read as one text. Models write about 1 MB at most. */
 const LARGEST_ANSWER_BYTES = 64 * 1024 ** 2;
 /**
  * How many create requests may be under way. When the process is killed, all of them are uncertain. Without a
@@ -177,7 +177,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
             .retrieve(id, {}, { signal: connection.signal, headers })
             .asResponse();
           note(reply);
-          // The response is parsed here. The SDK would add `output_text`, which is the whole answer again,
+          // The response is parsed here. The SDK would add `output_text`, a second copy of the whole answer,
           // and would throw for a response without output.
           const body = await textOf(asUndici(reply), reading);
           const response = upstreamResponseFrom(parsed(body));
@@ -261,14 +261,14 @@ function asUndici(reply: globalThis.Response): Response {
   return reply as unknown as Response;
 }
 
-/** Makes the error that the SDK would have thrown of an error inside a reply. */
+/** Makes the error that the SDK would have thrown for an error inside a reply. */
 function errorIn({ headers }: globalThis.Response): (envelope: object) => Error {
   return (envelope) => new APIError(undefined, envelope, undefined, headers);
 }
 
 /**
- * Some servers answer with the response itself although the request asks for its stream. If the response has
- * ended, it becomes the one event that says so.
+ * Some servers answer with the response itself although a stream was requested. If that response has ended,
+ * it becomes a single event for its end.
  */
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   const response = upstreamResponseFrom(body);

@@ -20,42 +20,43 @@ import { endOf } from './stream-events.ts';
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
 export interface Patience {
   /**
-   * From a call until its answer, in background mode until its first event. The upstream answers such calls
-   * at once; this limit is for a server that hangs. With too short a limit a response is bought twice.
-   * Default 60,000.
+   * How long a call may take until its answer, or in background mode until its first event, in milliseconds.
+   * The upstream answers such calls at once, so this limit is only for a server that hangs. Too short a limit
+   * buys a response twice. Default 60,000.
    */
   answerMs: number;
   /**
-   * Between two events of a background stream; then the response is looked up. OpenAI sends one every 30 s.
-   * Default 90,000.
+   * How long a background stream may be silent before the response is looked up, in milliseconds. OpenAI
+   * sends an event every 30 s. Default 90,000.
    */
   silenceMs: number;
   /**
-   * For how long a create may still return its id after a cancel or a shutdown: the id costs money. Default
-   * 3,000.
+   * How long after a cancel or a shutdown a create may still return its id, in milliseconds: the id is worth
+   * money. Default 3,000.
    */
   graceMs: number;
   /**
-   * For how long a create in the foreground keeps its slot. There the answer to a create may come as late as the
-   * answer of the model. Default 2000.
+   * How long a create in the foreground keeps its slot, in milliseconds. The answer to such a create may come
+   * as late as the model's answer. Default 2000.
    */
   slotMs: number;
   /**
-   * For how long lookups of a response may be answered with 404 before the worker takes it for lost and buys
-   * again. The storage behind a server may be late, and a proxy may be wrong for a while. Default 60,000.
+   * How long lookups of a response may be answered with 404, in milliseconds. After that the worker treats
+   * the response as lost and buys again. A server's storage may be slow, and a proxy may be wrong for a
+   * while. Default 60,000.
    */
   lostMs: number;
 }
 
 export interface CreateOptions {
-  /** Whether to follow by events rather than by polling, where the server can. */
+  /** Whether to follow the response's events instead of polling, if the server can stream. */
   stream: boolean;
   /**
    * Ends the connection, in background mode `graceMs` later. The attempt aborts this signal at its own time
    * limit.
    */
   signal: AbortSignal;
-  /** Called when the create gives its slot up before it is answered. */
+  /** Called when the create gives up its slot before it is answered. */
   onSlow?: () => void;
   /** What the configuration says about the server's capabilities. Default: `auto` for both. */
   use?: { background: Use; stream: Use };
@@ -65,7 +66,8 @@ export interface CreateOptions {
 
 /**
  * CreateCall buys a response.
- * @throws {Failure} when nothing was bought, {PurchaseUncertainError} when that is unknown.
+ * @throws {Failure} when nothing was bought.
+ * @throws {PurchaseUncertainError} when it is unknown whether something was bought.
  */
 export type CreateCall = (body: Record<string, unknown>, options: CreateOptions) => Promise<RunningResponse>;
 
@@ -76,23 +78,26 @@ export type Reply = { limits: AdvertisedLimits; simulated: boolean } & (
 );
 
 /**
- * Send sends one create request. Aborting `connection` ends it. `signal` ends a stream too, and in background
- * mode so does a long silence.
+ * Send sends one create request. When `connection` aborts, the request ends. When `signal` aborts, its stream
+ * ends; in background mode a long silence ends it too.
  */
 export type Send = (
   parameters: Record<string, unknown>,
   options: {
     connection: AbortController;
     signal: AbortSignal;
-    /** How long the answer may take, in background mode; undefined: the foreground has no limit. */
+    /**
+     * How long the answer may take in background mode, in milliseconds; undefined: the foreground has no
+     * limit.
+     */
     answerMs: number | undefined;
     headers: UpstreamHeaders;
   },
 ) => Promise<Reply>;
 
 /**
- * createCreateCall returns a create call that uses background mode and streams where the server has them. It
- * learns that from the first answers for a model, not anew for each job.
+ * createCreateCall returns a create call that uses background mode and streams if the server has them. It
+ * learns that from the first answers for a model, and does not try again for each job.
  */
 export function createCreateCall(send: Send, patience: Patience): CreateCall {
   const byModel = new Map<unknown, Capabilities>();
@@ -191,7 +196,10 @@ async function post(
   }
 }
 
-/** What was bought, and is booked before it fails. Nothing of it runs on: its answer was on the way. */
+/**
+ * Returns the purchase whose answer was too large, so that it is booked before the job fails. Nothing of it
+ * still runs.
+ */
 function boughtButTooLarge(error: AnswerTooLargeError): RunningResponse {
   const { responseId } = error;
   return {
@@ -211,7 +219,7 @@ function tooLate(answerMs: number, cause: unknown): RetryableError {
   });
 }
 
-/** What the answer itself says, beside its headers. */
+/** What the body of an answer says, without its headers. */
 type Bought = Omit<RunningResponse, 'limits' | 'simulated'>;
 
 /**

@@ -45,7 +45,7 @@ export class AnswerTooLargeError extends TerminalError {
 
 /**
  * failureFromSdk turns an error of a call into a failure; undefined for a connection that we ended ourselves,
- * and for what is judged already.
+ * and for an error that has already been judged.
  */
 export function failureFromSdk(
   error: unknown,
@@ -94,7 +94,7 @@ interface Asked {
 
 /**
  * judged makes a call and turns its errors into failures.
- * @param asked.address the base URL, which a failure that may be its fault names.
+ * @param asked.address the base URL. A failure names it if the address may be wrong.
  */
 export async function judged<Output>(
   call: () => Promise<Output>,
@@ -131,9 +131,8 @@ const NEVER_SENT = new Set([
 const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
 
 /**
- * mayHaveBought says whether a create that was answered like this may have been carried out all the same. A
- * refusal in words says that it was not. A 5xx without an envelope comes from a proxy, which knows as little
- * as we do.
+ * mayHaveBought says whether a create with this answer may have bought a response anyway. A refusal in words
+ * shows that it did not. A 5xx without an envelope comes from a proxy, which does not know.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isNothingSent(error)) return false;
@@ -161,7 +160,7 @@ function isNothingSent(error: unknown): error is Error {
   return false;
 }
 
-/** The failure of a create for which `mayHaveBought` is true. */
+/** retryableFrom returns the failure of a create for which `mayHaveBought` is true. */
 export function retryableFrom(error: unknown): RetryableError {
   const failure = failureFromSdk(error);
   const code = failure instanceof RetryableError ? failure.code : 'connection_lost';
@@ -172,8 +171,8 @@ export function retryableFrom(error: unknown): RetryableError {
 }
 
 /**
- * refusalInAnswer judges a 200 that is no response: an error in it, a web page, or another service's answer.
- * undefined: it may have been the answer of a purchase, and is damaged.
+ * refusalInAnswer judges a 200 that is not a response: an error in it, a web page, or another service's
+ * answer. undefined: it may be the damaged answer of a purchase.
  */
 export function refusalInAnswer(
   body: string,
@@ -190,7 +189,7 @@ export function refusalInAnswer(
   }
   const error = errorIn(json);
   if (error !== undefined && isError200(json)) {
-    // There is no status, so the words decide. Where they do not, the failure concerns this request only.
+    // There is no status, so the words decide. If they do not, the failure concerns only this request.
     const status = statusIn(error.code, error.type) ?? 400;
     return refuse(status, { ...error, form: 'envelope' });
   }
@@ -205,7 +204,7 @@ export function refusalInAnswer(
 
 const ERROR_FIELDS = ['error', 'errors', 'detail', 'code', 'type', 'error_code', 'error_msg'];
 
-/** An object with nothing but a `message` may be anything. */
+/** An object with only a `message` may be anything. */
 function isError200(json: unknown): boolean {
   if (typeof json !== 'object' || json === null) return false;
   if (Array.isArray(json) || ERROR_FIELDS.some((field) => field in json)) return true;
@@ -231,7 +230,7 @@ export function refusesStream(error: unknown): boolean {
   return param === 'stream' || (message !== undefined && /\bstream(ing|s|ed)?\b/i.test(message));
 }
 
-/** What a server says of a thing that it cannot do, or that this account may not use. */
+/** Words about something that a server cannot do, or that this account may not use. */
 const UNSUPPORTED =
   /unsupported|\bnot\b.{0,20}\b(support|enabled|available|implement|allowed|permitted)|\bmust be verified\b/i;
 
@@ -253,7 +252,7 @@ function refusalIn(error: unknown): (RefusalBody & { status: number | undefined 
   return { ...error.refusal, form: 'envelope', status: error.refusal.status };
 }
 
-/** The longest Retry-After that is believed. A longer one is a mistake of the server. */
+/** The longest Retry-After that counts. A longer one is a mistake of the server. */
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
 /** upstreamWaitMs returns how long the upstream asks to wait, in milliseconds. */

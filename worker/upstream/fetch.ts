@@ -5,8 +5,8 @@ import { AnswerTooLargeError, NothingSentError } from './errors.ts';
 import { refusalBodyFrom } from './refusal-body.ts';
 
 /**
- * baseOf splits a base URL as the SDK takes it. Azure's has a query, such as `?api-version=preview`: every path goes
- * before it.
+ * baseOf splits a base URL into the parts that the SDK takes. Azure's has a query, such as
+ * `?api-version=preview`: each path goes before it.
  */
 export function baseOf(baseUrl: string | undefined): {
   baseURL?: string;
@@ -21,11 +21,12 @@ export function baseOf(baseUrl: string | undefined): {
 }
 
 /**
- * fetchThrough returns undici's own fetch, which has the version of its agents; Node's may have another. A request
- * may name another agent.
+ * fetchThrough returns undici's own fetch, whose version matches its agents; Node's fetch may have another
+ * version. A request may name another agent.
  *
- * It says of an error whether a server may have read the request. It follows no redirect, which would make a GET of
- * a create. It puts each refusal into OpenAI's envelope: the SDK would keep nothing of another body.
+ * Its errors say whether a server may have read the request. It follows no redirect, because that would turn
+ * a create into a GET. It puts each refusal into OpenAI's envelope, because the SDK would drop any other
+ * body.
  */
 export function fetchThrough(agent: Agent, { masked }: Pick<Reading, 'masked'>): typeof globalThis.fetch {
   let hasAnswered = false;
@@ -41,7 +42,7 @@ export function fetchThrough(agent: Agent, { masked }: Pick<Reading, 'masked'>):
       if (!reply.ok) return await enveloped(reply, masked);
       return reply;
     } catch (error: unknown) {
-      // undici makes an error of this status, as browsers do.
+      // For this status undici throws an error, as browsers do.
       if (progress.status === 407)
         return await enveloped(new Response('The proxy wants credentials', { status: 407 }), masked);
       if (!(error instanceof Error) || error.name === 'AbortError') throw error;
@@ -62,7 +63,9 @@ interface Progress {
   status: number | undefined;
 }
 
-/** A dispatcher that notes when a request gets its connection. Right after that its first byte is written. */
+/**
+ * A dispatcher that records when a request gets its connection. Its first byte is written right after that.
+ */
 function watched(dispatcher: Dispatcher, progress: Progress): Dispatcher {
   return dispatcher.compose((dispatch) => (options, handler) => {
     const onRequestStart = handler.onRequestStart?.bind(handler);
@@ -129,22 +132,22 @@ export interface Reading {
    * many in all, but no more than this in one event.
    */
   largestBytes: number;
-  /** Takes the upstream's API key out of a text, which some servers repeat in their refusals. */
+  /** Removes the upstream's API key from a text: some servers repeat it in their refusals. */
   masked(text: string): string;
 }
 
 /**
- * A stream repeats its answer: in deltas of a few characters with 200 bytes around each, in the events that end
- * a part and an item, and in the final response.
+ * A stream repeats its answer: in deltas of a few characters with 200 bytes around each, in the events that
+ * end a part and an item, and in the final response.
  */
 export const STREAM_FACTOR = 4;
-/** A refusal is quoted with its first 1000 characters. A page has its words further down. */
+/** A refusal is quoted with its first 1000 characters. In a page the words come later than that. */
 const LARGEST_REFUSAL_BYTES = 256 * 1024;
 const BEGINNING_CHARACTERS = 1000;
 /** Shorter values are placeholders, such as `ollama` or `lm-studio`, which an answer may mention. */
 const SHORTEST_KEY = 16;
 
-/** maskOf returns a function that takes an API key out of a text, also where JSON or a URL has escaped it. */
+/** maskOf returns a function that removes an API key from a text, even if JSON or a URL has escaped it. */
 export function maskOf(apiKey: string | undefined): (text: string) => string {
   if (apiKey === undefined || apiKey.length < SHORTEST_KEY) return (text) => text;
   const inJson = JSON.stringify(apiKey).slice(1, -1);
@@ -157,8 +160,8 @@ export function maskOf(apiKey: string | undefined): (text: string) => string {
 }
 
 /**
- * textPieces decodes a reply's UTF-8, without a byte order mark. Decompression goes on only as pieces are read,
- * so that a small reply that unpacks to gigabytes is ended at the limit.
+ * textPieces decodes a reply's UTF-8, without a byte order mark. Decompression continues only while pieces
+ * are read, so that a small reply that unpacks to gigabytes is stopped at the limit.
  *
  * @param signal of the connection: a body that ends because it aborts ends without an error.
  * @throws {AnswerTooLargeError}
@@ -192,7 +195,7 @@ export async function textOf(reply: Response, { largestBytes, masked }: Reading)
   return masked(pieces.join(''));
 }
 
-/** Reads a reply up to a limit, and leaves the rest. */
+/** Reads the beginning of a reply, up to a limit. */
 async function beginningOf(reply: Response, mostBytes: number): Promise<string> {
   const pieces: string[] = [];
   try {

@@ -4,22 +4,22 @@ import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { endedSince } from '../../src/webhooks/openai-events.ts';
 import type { Upstream } from './client.ts';
 
-/** OpenAiEvents tells which responses have ended, according to OpenAI's webhooks. */
+/** OpenAiEvents reports which responses have ended, according to OpenAI's webhooks. */
 export interface OpenAiEvents {
   /**
-   * Calls `wake` each time a webhook says that this response has ended. Returns how to stop listening.
-   * Earlier webhooks are not repeated: look the response up once after this call.
+   * Calls `wake` for each webhook that announces the end of this response. Returns a function that stops
+   * listening. Earlier webhooks are not repeated: look the response up once after this call.
    */
   watch(responseId: string, wake: () => void): () => void;
   /**
-   * Yields the ids of responses that have ended since a time (ms): first those that are remembered, then each
-   * as it comes, until the signal aborts. Each id comes once. Some may have ended shortly before that time,
-   * because clocks differ.
+   * Yields the ids of responses that have ended since a time (ms): first the remembered ones, then each as it
+   * comes, until the signal aborts. Each id comes once. Some may have ended shortly before that time, because
+   * clocks differ.
    */
   ended(sinceMs: number, signal: AbortSignal): AsyncGenerator<string>;
 }
 
-/** By how much the clocks of producers and workers may differ before an end is missed. */
+/** How much the clocks of producers and workers may differ without an end being missed, in milliseconds. */
 const CLOCK_SLACK_MS = 5000;
 
 /** One `ended()` that is being read. */
@@ -119,8 +119,8 @@ export function listenForOpenAiEvents(
 }
 
 /**
- * LostResponses finds responses that were bought and whose ids did not reach the worker. OpenAI lists no
- * responses; its webhooks are the only way to find one.
+ * LostResponses finds responses that were bought and whose ids did not reach the worker. OpenAI has no list
+ * of responses; its webhooks are the only way to find one.
  */
 export interface LostResponses {
   /**
@@ -154,7 +154,7 @@ export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
       remember(id, fencingTokenOf(response));
       return response;
     } catch {
-      // The upstream has forgotten it, or is out of reach: in either case it is not found.
+      // The upstream no longer has the response, or cannot be reached. In either case it is not found.
       return undefined;
     }
   };
@@ -177,7 +177,7 @@ export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
 }
 
 /**
- * The only thing that o3-queue adds to a caller's request, and only where webhooks are in use. No caller sees
+ * The only thing that o3-queue adds to a caller's request, and only when webhooks are in use. No caller sees
  * it.
  */
 const FENCING_TOKEN_KEY = 'o3q_purchase';
@@ -185,8 +185,8 @@ const FENCING_TOKEN_KEY = 'o3q_purchase';
 const MOST_PAIRS = 16;
 
 /**
- * withFencingToken puts the fencing token into the metadata of a body, by which a response is recognized when its id
- * is lost.
+ * withFencingToken puts the fencing token into the metadata of a body. The response can be recognized by it
+ * when its id is lost.
  */
 export function withFencingToken(
   body: Record<string, unknown>,

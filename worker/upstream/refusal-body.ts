@@ -134,7 +134,7 @@ export function parsed(body: string): unknown {
   }
 }
 
-/** hasFields takes lists too: their words are quoted as they came. */
+/** hasFields also accepts lists, whose words are quoted as they came. */
 function hasFields(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }

@@ -74,8 +74,8 @@ const resolveAsTheSystem: Resolve = async (hostname) =>
   (await lookup(hostname, { all: true })).map(({ address }) => address);
 
 /**
- * DNS alone, which occupies no thread: a caller's slow name server must not delay other lookups of this
- * process.
+ * createDnsResolve resolves through DNS only, which occupies no thread: a slow name server of one caller must
+ * not delay other lookups of this process.
  */
 function createDnsResolve(): Resolve {
   const resolver = new Resolver({ timeout: DNS_TIMEOUT_MS, tries: DNS_TRIES });

@@ -48,7 +48,13 @@ export const enqueueJob: Operation = {
     },
     202: { ...job('Enqueued', waitingJobExample), headers: location },
   },
-  problems: ['unknown_model', 'idempotency_key_reused', 'budget_exhausted', 'redis_unavailable'],
+  problems: [
+    'unknown_model',
+    'idempotency_key_reused',
+    'budget_exhausted',
+    'storage_full',
+    'redis_unavailable',
+  ],
 };
 
 export const listJobs: Operation = {

@@ -55,7 +55,13 @@ export const createResponse: Operation = {
   answers: answered('The response: queued in the background, else finished', events),
   refusals: 'envelope',
   passesRefusalsOn: true,
-  problems: ['unknown_model', 'idempotency_key_reused', 'budget_exhausted', 'redis_unavailable'],
+  problems: [
+    'unknown_model',
+    'idempotency_key_reused',
+    'budget_exhausted',
+    'storage_full',
+    'redis_unavailable',
+  ],
 };
 
 export const retrieveResponse: Operation = {

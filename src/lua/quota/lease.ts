@@ -68,7 +68,7 @@ for _, id in ipairs(ids) do
   local reservation = reservationOf(id)
   if untilMs == '' or tonumber(redis.call('ZSCORE', leases, id)) == tonumber(untilMs) then
     if reservation and not reservation.isSent then refund(reservation)
-    elseif reservation and isRefused == '1' then correctCharge(reservation.step, 0, -reservation.tokens) end
+    elseif reservation and isRefused == '1' then correctCharge(reservation, 0, -reservation.tokens) end
     releaseLease(id)
   end
 end
@@ -93,10 +93,10 @@ if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
 if not reservation or inputTokens == '' then return end
 local input, output = tonumber(inputTokens), tonumber(outputTokens)
 local _, before = windowSums()
-correctCharge(reservation.step, 0, math.floor(input + output - reservation.tokens))
+correctCharge(reservation, 0, math.floor(input + output - reservation.tokens))
 local _, after = windowSums()
 -- The upstream had counted these tokens before, so the sum stays as it was.
-if reservation.isCounted then setDrift(drift() + before - after) end
+if reservation.isCounted then setDrift(drift() + before - after, reservation.tokens) end
 
 -- Learns the mean of the first ten values, then a moving average in which each new value weighs a tenth.
 local function learn(field, value)
@@ -116,7 +116,10 @@ learn('output:*/' .. effortOf(reservation.class), output)
 learn('output:*', output)
 learn('tokens', input + output)
 if reservation.input > 0 then learn('input_ratio', input / reservation.input) end
-if durationMs ~= '' then learn('duration_ms', tonumber(durationMs)) end
+if durationMs ~= '' then
+  learn('duration_ms', tonumber(durationMs))
+  learn('duration_ms:' .. reservation.class, tonumber(durationMs))
+end
 redis.call('EXPIRE', usage, USAGE_EXPIRES_S)
 `,
 });

@@ -1,7 +1,6 @@
 import { defineScript } from '../../redis/script.ts';
 import { circuitBreaker } from './circuit-breaker.ts';
-import { BURST_MS } from './quota.ts';
-import { quotaReservations, quotaSignals } from './window.ts';
+import { BURST_MS, quotaReservations, quotaSignals } from './window.ts';
 
 /**
  * quotaReport records how the upstream refused or failed a job, for all workers that would send the next one.
@@ -70,7 +69,8 @@ if kind == 'pause' then
   local untilMs = math.max(known, now + ms)
   -- No burst after this pause: the jobs that waited must not arrive together.
   local evenly = text(untilMs + BURST_MS)
-  redis.call('HSET', state, 'rate_limited_until', text(untilMs), 'next_request', evenly, 'next_token', evenly)
+  redis.call('HSET', state, 'rate_limited_until', text(untilMs),
+    'next_request', evenly, 'next_token', evenly, 'next_large', evenly)
   announcePause(untilMs - now)
   return isNew and 'new' or 'known'
 end
@@ -115,7 +115,9 @@ for _, field in ipairs({ 'rate_limited_until', 'gone_until' }) do
   end
 end
 -- A pause has also set the pace of what comes after it.
-if isOver then redis.call('HDEL', state, 'throttles', 'throttled_inside', 'next_request', 'next_token') end
+if isOver then
+  redis.call('HDEL', state, 'throttles', 'throttled_inside', 'next_request', 'next_token', 'next_large')
+end
 redis.call('DEL', refusals)
 announceEndOfPause()
 return isOver and 1 or 0
@@ -158,6 +160,7 @@ if limitRequests == '' and limitTokens == '' then return reply end
 local requests, tokens = slideWindow()
 if limitTokens ~= '' and remainingTokens ~= '' then
   local reservation = reservationOf(id)
+  local reserved = reservation and reservation.tokens or 0
   if reservation and not reservation.isCounted then
     addPendingTokens(-reservation.tokens)
     addOverEstimate(overEstimateOf(reservation))
@@ -165,7 +168,7 @@ if limitTokens ~= '' and remainingTokens ~= '' then
     storeReservation(id, reservation, tonumber(redis.call('ZSCORE', leases, id)) or now)
   end
   local charges = tokens - drift() - tokensPastMinute() - pendingTokens()
-  setDrift(math.max(limitTokens - remainingTokens - charges, -overEstimate()))
+  setDrift(math.max(limitTokens - remainingTokens - charges, -overEstimate()), reserved)
 end
 if limitRequests ~= '' and remainingRequests ~= '' then
   local unseen = limitRequests - remainingRequests - requests

@@ -2,6 +2,12 @@ import { defineLibrary } from '../../redis/script.ts';
 import { clock } from './clock.ts';
 
 /**
+ * BURST_MS is how much of the even share may be used at once after a pause, in milliseconds of that share. A
+ * job that needs more tokens than that is a large one.
+ */
+export const BURST_MS = 3000;
+
+/**
  * quotaWindow is the sliding window of a quota: what was charged in the last minute.
  *
  * A minute is any 60 seconds. Charges are kept in steps of 100 ms, and each counts for 61 seconds: the extra
@@ -11,7 +17,7 @@ export const quotaWindow = defineLibrary({
   keys: ['state', 'window'],
   uses: [clock],
   lua: /* lua */ `
-local STEP_MS, COUNTS_MS, MINUTE_MS = 100, 61000, 60050
+local STEP_MS, COUNTS_MS, MINUTE_MS, BURST_MS = 100, 61000, 60050, ${BURST_MS}
 
 local function parseStep(entry)
   local step, requests, tokens = string.match(entry, '^(%d+):(-?%d+):(-?%d+)$')
@@ -48,11 +54,14 @@ local function charge(requests, tokens)
   return step
 end
 
--- Moves the time at which the next tokens may be used, when the tokens of the minute are spread evenly.
-local function shiftPace(tokens)
-  local pace = redis.call('HMGET', state, 'next_token', 'ms_per_token')
-  if not pace[2] then return end
-  redis.call('HSET', state, 'next_token', text((tonumber(pace[1]) or 0) + tokens * pace[2]))
+-- Moves the time at which the next tokens may be used, when the tokens of the minute are spread evenly. The
+-- job of these tokens has reserved \`reserved\` tokens: large jobs have a pace of their own.
+local function shiftPace(tokens, reserved)
+  local msPerToken = tonumber(redis.call('HGET', state, 'ms_per_token'))
+  if not msPerToken then return end
+  local field = reserved * msPerToken > BURST_MS and 'next_large' or 'next_token'
+  local at = tonumber(redis.call('HGET', state, field)) or 0
+  redis.call('HSET', state, field, text(at + tokens * msPerToken))
 end
 
 -- Changes a step that still counts. The search is binary, because there are hundreds of steps and thousands
@@ -73,26 +82,27 @@ local function amendStep(step, requests, tokens)
 end
 
 -- Corrects a charge. It also corrects the pace, which the charge has set even if its step no longer counts.
-local function correctCharge(step, requests, tokens)
-  amendStep(step, requests, tokens)
-  shiftPace(tokens)
+local function correctCharge(reservation, requests, tokens)
+  amendStep(reservation.step, requests, tokens)
+  shiftPace(tokens, reservation.tokens)
 end
 
 -- Tokens that the upstream counted beyond our own charges, for running jobs and for other users of the key.
 local function drift() return tonumber(redis.call('HGET', state, 'drift')) or 0 end
 
-local function setDrift(tokens)
+-- Sets the drift after news of a job that has reserved so many tokens.
+local function setDrift(tokens, reserved)
   local change = tokens - drift()
   local allRequests, allTokens = windowSums()
   setWindowSums(allRequests, allTokens + change)
-  shiftPace(change)
+  shiftPace(change, reserved)
   redis.call('HSET', state, 'drift', text(tokens))
 end
 
 -- Drops the steps that no longer count, and returns the sums of the others.
 local function slideWindow()
   local advertisedAt = tonumber(redis.call('HGET', state, 'advertised_at')) or 0
-  if advertisedAt + COUNTS_MS < now and drift() ~= 0 then setDrift(0) end
+  if advertisedAt + COUNTS_MS < now and drift() ~= 0 then setDrift(0, 0) end
   local requests, tokens = windowSums()
   local first = redis.call('LINDEX', window, 0)
   local hasChanged = false
@@ -202,7 +212,7 @@ local function releaseLease(id)
 end
 
 -- Takes back the charge of a reservation whose create request was never sent.
-local function refund(reservation) correctCharge(reservation.step, -1, -reservation.tokens) end
+local function refund(reservation) correctCharge(reservation, -1, -reservation.tokens) end
 
 -- Releases what dead workers have reserved.
 local function releaseExpiredLeases()

@@ -1,18 +1,15 @@
 import { Redis } from 'ioredis';
 import { O3Client } from '../../../src/client/o3-client.ts';
-import { isFinishedJob } from '../../../src/job/job.ts';
 import type { JobRequest } from '../../../src/job/request.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import { usageKey } from '../../../src/usage/keys.ts';
-import type { UsageReport } from '../../../src/usage/report.ts';
 import { createUsageStore } from '../../../src/usage/store.ts';
 import { daysBefore, utcDay } from '../../../src/usage/utc-day.ts';
+import { billIn, billOf, type Entry } from '../../support/bill.ts';
 import { eventually } from '../../support/eventually.ts';
 import { call, expectProblem } from '../../support/http/http-calls.ts';
 import { o3q } from '../../support/process/o3q.ts';
-import { startWorkerChild } from '../../support/worker/worker-child.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
-import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
 
 const KEYS = {
   admin: 'the-key-of-the-administrator',
@@ -20,59 +17,6 @@ const KEYS = {
   bob: 'the-key-of-bob-123456',
 };
 const MODELS = ['o3', 'gpt-5'] as const;
-
-/** Nano-dollars for a token, as OpenAI publishes them: written down here once more. */
-const PRICES = {
-  o3: { input: 2000, cached: 500, output: 8000 },
-  'gpt-5': { input: 1250, cached: 125, output: 10_000 },
-};
-const TIERS: Record<string, number> = { default: 1, flex: 0.5, priority: 2 };
-
-type Entry = ReturnType<Instance['simulator']['ledger']['entries']>[number];
-
-interface Bill {
-  requests: number;
-  input: number;
-  cached: number;
-  output: number;
-  reasoning: number;
-  nano: number;
-  unpriced: number;
-}
-
-/** What the simulator would bill for these. */
-function billOf(entries: readonly Entry[]): Bill {
-  const bill = { requests: 0, input: 0, cached: 0, output: 0, reasoning: 0, nano: 0, unpriced: 0 };
-  for (const { model, usage, service_tier: tier } of entries) {
-    bill.requests += 1;
-    if (usage === null) bill.unpriced += 1;
-    else {
-      const price = PRICES[model as keyof typeof PRICES];
-      const cached = usage.input_tokens_details.cached_tokens;
-      bill.input += usage.input_tokens;
-      bill.cached += cached;
-      bill.output += usage.output_tokens;
-      bill.reasoning += usage.output_tokens_details.reasoning_tokens;
-      const full = (usage.input_tokens - cached) * price.input + cached * price.cached;
-      bill.nano += (full + usage.output_tokens * price.output) * (TIERS[tier] ?? Number.NaN);
-    }
-  }
-  return bill;
-}
-
-function billIn(sums: UsageReport['total'] | undefined): Bill | undefined {
-  return (
-    sums && {
-      requests: sums.requests,
-      input: sums.input_tokens,
-      cached: sums.cached_tokens,
-      output: sums.output_tokens,
-      reasoning: sums.reasoning_tokens,
-      nano: Math.round((sums.cost_usd ?? 0) * 1e9),
-      unpriced: sums.unpriced_requests,
-    }
-  );
-}
 
 describe('the usage of two models by two tenants', () => {
   let instance: Instance;
@@ -276,33 +220,4 @@ describe('the usage of two models by two tenants', () => {
     expect(after.estimated_usd).toBeCloseTo(cost, 9);
     expect(after.cost_usd).toBeCloseTo((before.cost_usd ?? 0) + cost, 9);
   });
-});
-
-test('a job whose worker was killed is booked once, at every point of its run', async () => {
-  const world = await startWorkerWorld({ workers: 0 });
-  const child = await startWorkerChild(world);
-  try {
-    const jobs = await Promise.all(
-      Array.from({ length: 24 }, (_, i) =>
-        // Some have ended before the kill, some are ending when it comes, some go on.
-        world.ask(`Number ${i}?`, { sim_think_ms: String(50 + i * 100) }, { stream: i % 2 === 0 }),
-      ),
-    );
-    await eventually(async () => {
-      const views = await Promise.all(jobs.map(({ id }) => world.queue.get(id)));
-      const done = views.filter((view) => view !== null && isFinishedJob(view)).length;
-      // Their response ids are stored. Otherwise a purchase could be uncertain.
-      const bought = views.reduce((sum, view) => sum + (view?.purchases ?? 0), 0);
-      expect({ some: done >= 4, all: done === 24, bought }).toEqual({ some: true, all: false, bought: 24 });
-    });
-    await child.kill();
-    world.addWorker();
-    for (const { id } of jobs) expect(await world.finished(id)).toMatchObject({ status: 'completed' });
-    const { total } = await world.queue.usage({ to: daysBefore(utcDay(Date.now()), -1) });
-    expect(billIn(total)).toEqual(billOf(world.simulator.ledger.entries()));
-    expect(total).toMatchObject({ requests: 24, unpriced_requests: 0 });
-  } finally {
-    await child.kill();
-    await world.stop();
-  }
 });

@@ -70,6 +70,28 @@ describe('the order of the fair queue', () => {
     expect(order.filter((id) => id.startsWith('a'))).toHaveLength(10);
   });
 
+  it('lets a tenant wait for as long as others need for jobs of the same cost', async () => {
+    await add('a', 3);
+    await add('b', 20);
+    const order: string[] = [];
+    for (let i = 0; i < 12; i += 1) {
+      const [job] = (await world.fairQueue.next(1)).jobs;
+      if (job === undefined) break;
+      const cost = job.tenant === 'a' ? 0.01 : 0.002;
+      await world.fairQueue.start([{ ...job, reservedModel: 'o3', cost }]);
+      order.push(job.tenant);
+    }
+    expect(order.join('')).toMatch(/^(ab{5}|b{5}a|ba?b{4}){2}$/);
+  });
+
+  it('names the first job of each tenant, so that small jobs can pass large ones', async () => {
+    await add('a', 10);
+    await add('b', 10);
+    await start(1);
+    await world.redis.hset(keys.fairQueue('clock'), 'cost:a', '0.000001');
+    expect((await world.fairQueue.next(4)).jobs.map(({ id }) => id)).toContain('b0');
+  });
+
   it('goes by priority within a tenant; a step is worth a minute, so that no job starves', async () => {
     await add('a', 1, { priority: 2 });
     await add('a', 1, { from: 1, at: BASE + 60_000 });

@@ -1,6 +1,6 @@
+import { startsOff } from '../../../chaos/fairness/fairness.ts';
 import { createRandom } from '../../../chaos/fleet/random.ts';
 import { percentile } from '../../../chaos/fleet/timing.ts';
-import { startsOff } from '../../../chaos/quota/fairness.ts';
 import { randomTokens, requestOfSize } from '../../../chaos/quota/job-sizes.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
 

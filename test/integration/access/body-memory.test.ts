@@ -1,0 +1,36 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { call } from '../../support/http/http-calls.ts';
+import { type Instance, startInstance } from '../../support/worlds/instance.ts';
+
+let instance: Instance;
+beforeAll(async () => {
+  instance = await startInstance();
+});
+afterAll(() => instance.stop());
+
+/** Declares a body of 10 MB, and sends only its first byte. */
+async function heldUpload(): Promise<Socket> {
+  const { hostname, port } = new URL(instance.url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  const head = `POST /jobs HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: 10485760`;
+  await new Promise<void>((resolve) => socket.write(`${head}\r\n\r\n{`, () => resolve()));
+  return socket;
+}
+
+it('a large body waits while others take the memory for bodies, and small requests do not', async () => {
+  const uploads = await Promise.all([heldUpload(), heldUpload()]);
+  const post = (question: string) => call(instance.url, 'POST', '/jobs', { body: { question } });
+  // The producer has read the heads of both uploads before it answers this.
+  expect(await post('Why?')).toMatchObject({ status: 202 });
+  let isAnswered = false;
+  const large = post('Why? '.repeat(100_000)).finally(() => {
+    isAnswered = true;
+  });
+  for (let i = 0; i < 20; i += 1) expect(await post('And why?')).toMatchObject({ status: 202 });
+  expect(isAnswered).toBe(false);
+  for (const upload of uploads) upload.destroy();
+  expect(await large).toMatchObject({ status: 202 });
+});
