@@ -152,7 +152,10 @@ describe('an upstream with odd answers', () => {
 
   it.each([
     ['an object as model', { upstream_model: 'unknown' }],
-    ['numbers as text', { usage: null }],
+    [
+      'numbers as text',
+      { usage: expect.objectContaining({ input_tokens: 7, output_tokens: 3, total_tokens: 10 }) },
+    ],
     ['a number as id', {}],
     ['odd fields', { usage: null, incomplete_reason: null }],
     ['an unknown status with an answer', {}],
