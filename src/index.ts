@@ -1,10 +1,10 @@
-// An instance over HTTP; `o3-queue/client` has the same without the rest.
+// The client of an instance over HTTP. `o3-queue/client` exports this and the seven functions alone.
 
 export type { O3ClientOptions } from './client/address.ts';
 export { O3ClientError } from './client/client-error.ts';
 export { O3Client } from './client/o3-client.ts';
 
-// The first plan's seven functions, over HTTP too.
+// The seven functions of the first plan, which use HTTP too.
 
 export {
   askO3,
@@ -21,7 +21,7 @@ export {
   type TaskSummary,
 } from './client/ask-o3.ts';
 
-// The queue, straight on Redis.
+// The queue for programs that share the Redis of the workers.
 
 export type { ModelConfig, Models, Retention } from './config/file.ts';
 export { QueueError } from './errors/problem.ts';

@@ -22,15 +22,17 @@ const AT_WORK_LIMIT_MS = 5000;
 /** findingsOf says what a failure of Redis has cost. */
 export function findingsOf(seen: Seen): Findings {
   const { variant, asked, evidence, strike } = seen;
-  const isExcused = excuse(seen);
-  const others = evidence.jobs.filter((job) => !isExcused(job));
+  const excuses = excusesFor(seen);
+  const others = evidence.jobs.filter(
+    (job) => !excuses.isLostJob(job) && !excuses.isLostAnswer(job.history.name),
+  );
   const rows: Requirement[] = [
     figure(
       'accepted',
       byModel(asked, (one) => one.acceptedAt !== undefined, asked),
     ),
-    ...lossRequirements(seen, isExcused),
-    ...purchaseRequirements(seen),
+    ...lossRequirements(seen, excuses),
+    ...purchaseRequirements(seen, excuses),
     exactly('answered with 500', 0, answersOf(asked).filter(({ status }) => isBroken(status)).length),
     ...darkness(seen),
     figure('what callers saw', callersSaw(asked)),
@@ -44,22 +46,36 @@ export function findingsOf(seen: Seen): Findings {
   };
 }
 
-/** Whether asynchronous replication alone has taken a job away. */
-function excuse({ asked, strike: { unreplicated } }: Seen): (job: JobEvidence) => boolean {
-  const acceptedAt = new Map(asked.map((one) => [one.name, one.acceptedAt]));
-  return ({ history, last }) => {
-    const at = acceptedAt.get(history.name);
-    if (unreplicated === undefined || at === undefined || last !== undefined) return false;
-    return at >= unreplicated.from && at <= unreplicated.to;
+/** What asynchronous replication alone has taken away. */
+interface Excuses {
+  /** A job that only the old master knew. */
+  isLostJob(job: JobEvidence): boolean;
+  /** A job in the foreground whose answer only the old master had: it is bought again. */
+  isLostAnswer(name: string): boolean;
+}
+
+function excusesFor({ asked, responses, strike: { unreplicated } }: Seen): Excuses {
+  if (unreplicated === undefined) return { isLostJob: () => false, isLostAnswer: () => false };
+  const { from, to } = unreplicated;
+  const of = new Map(asked.map((one) => [one.name, one]));
+  const boughtBefore = new Set(
+    responses.filter(({ created_at }) => created_at < to).map(({ question }) => jobNameIn(question)),
+  );
+  return {
+    isLostJob({ history, last }) {
+      const { acceptedAt = 0 } = of.get(history.name) ?? {};
+      return last === undefined && acceptedAt >= from && acceptedAt <= to;
+    },
+    isLostAnswer: (name) => of.get(name)?.model === FOREGROUND && boughtBefore.has(name),
   };
 }
 
 function lossRequirements(
   { asked, evidence, strike: { unreplicated } }: Seen,
-  isExcused: (job: JobEvidence) => boolean,
+  { isLostJob }: Excuses,
 ): Requirement[] {
   const lost = evidence.jobs.filter(({ history, last }) => history.accepted && last?.status !== 'completed');
-  const excused = lost.filter(isExcused);
+  const excused = lost.filter(isLostJob);
   const names = new Set(lost.map(({ history }) => history.name));
   const rest = exactly('accepted and lost', 0, lost.length - excused.length);
   if (unreplicated === undefined)
@@ -69,7 +85,10 @@ function lossRequirements(
   return [rest, figure('accepted while the replica was cut off', `${unsafe.length}, lost ${excused.length}`)];
 }
 
-function purchaseRequirements({ asked, evidence, responses }: Seen): Requirement[] {
+function purchaseRequirements(
+  { asked, evidence, responses, strike }: Seen,
+  { isLostAnswer }: Excuses,
+): Requirement[] {
   const bought = new Map<string, number>();
   for (const { question } of responses) {
     const name = jobNameIn(question);
@@ -77,8 +96,13 @@ function purchaseRequirements({ asked, evidence, responses }: Seen): Requirement
   }
   const marks = new Map(evidence.jobs.map(({ history, last }) => [history.name, uncertainPurchases(last)]));
   const again = (name: string): number => Math.max(0, (bought.get(name) ?? 0) - 1);
-  const isUnmarked = ({ name }: Asked): boolean => again(name) > (marks.get(name) ?? 0);
+  const isUnmarked = ({ name }: Asked): boolean =>
+    again(name) > (marks.get(name) ?? 0) && !isLostAnswer(name);
+  const lostAnswers = asked.filter(({ name }) => again(name) > 0 && isLostAnswer(name)).length;
   return [
+    ...(strike.unreplicated === undefined
+      ? []
+      : [figure('bought again, because only the old master had the answer', lostAnswers)]),
     figure(
       'bought twice',
       byModel(asked, ({ name }) => again(name) > 0),

@@ -13,7 +13,7 @@ import type { World } from '../scenario.ts';
 export const BACKGROUND = 'o3';
 export const FOREGROUND = 'foreground';
 
-/** Strike is what a variant does to Redis, in Unix milliseconds. */
+/** Strike has the times of what a variant did to Redis, in Unix milliseconds. */
 export interface Strike {
   faultAt: number;
   /** When Redis could be used again: the replica is promoted, or the server is back. */
@@ -208,7 +208,7 @@ async function killMaster(redis: ReplicatedRedis, { signal }: World): Promise<St
   return { faultAt, backAt: await redis.promoted(signal) };
 }
 
-/** The master takes writes that the replica does not get: it may not connect again. */
+/** Kills the master after it took writes without its replica, which is not allowed to connect again. */
 async function killLate(redis: ReplicatedRedis, world: World, { lagMs }: StrikeTimes): Promise<Strike> {
   await redis.masterAdmin.call('ACL', 'SETUSER', 'default', '-psync', '-sync');
   const from = Date.now();

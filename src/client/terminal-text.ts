@@ -2,7 +2,7 @@ import { type JobStatus, type PlanStatus, STATUS_TABLE } from '../job/job.ts';
 
 /**
  * Characters that are removed: escape sequences could move the cursor, change the window's title or fake
- * output, and direction marks could reorder a line. The two functions below handle tabs and line ends. The
+ * output, and direction marks could reorder a line. The functions below handle tabs and line ends. The
  * joiner characters that emoji and some scripts need are kept.
  */
 const UNPRINTABLE = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;

@@ -149,7 +149,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
     async next(most) {
       const reply = await nextInFairQueue.run(redis, {
         keys: scriptKeys,
-        args: { now: Date.now(), most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
+        args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
       });
       const [[room, waitMs, ...meta], untaken, dueInMs, ...jobs] = reply as NextReply;
       return {

@@ -21,11 +21,14 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',
   keys: ['marker', 'deadlines', 'missing'],
-  args: ['now', 'most', 'jobPrefix', 'runPrefix', 'weights'],
+  args: ['most', 'jobPrefix', 'runPrefix', 'weights'],
   uses: [fairQueueLibrary, parked, boardLimits],
   lua: /* lua */ `
 local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 60000, 200, 500, 16, 16, 8
 local limit, weightOf = tonumber(most), cjson.decode(weights)
+-- By the clock of Redis: a worker's clock that is set back must not leave jobs standing.
+local clockOfRedis = redis.call('TIME')
+local now = clockOfRedis[1] * 1000 + math.floor(clockOfRedis[2] / 1000)
 
 local overdue = redis.call('ZRANGEBYSCORE', pausedTenants, '-inf', now, 'LIMIT', 0, 100)
 for _, tenant in ipairs(overdue) do endPause(tenant) end
@@ -50,12 +53,10 @@ local goneCount = 0
 -- Returns whether the job of an entry has been missing for a minute. Until then a slow client may still be
 -- adding it. The clock of Redis measures the minute, because the clocks of clients may be wrong.
 local function isGone(id)
-  local time = redis.call('TIME')
-  local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
   local since = redis.call('ZSCORE', missing, id)
-  if not since then redis.call('ZADD', missing, nowMs, id) end
-  if not since or since + MISSING_MS > nowMs then return false end
-  redis.call('ZREMRANGEBYSCORE', missing, '-inf', nowMs - 10 * MISSING_MS)
+  if not since then redis.call('ZADD', missing, now, id) end
+  if not since or since + MISSING_MS > now then return false end
+  redis.call('ZREMRANGEBYSCORE', missing, '-inf', now - 10 * MISSING_MS)
   redis.call('ZREM', missing, id)
   return true
 end

@@ -41,7 +41,7 @@ export interface ActiveAttempt {
 
 type TakeBack = () => Promise<boolean>;
 
-/** @param takeBack takes the job back; false: the attempt has nothing that is worth it, or is too late. */
+/** @param takeBack takes the job back. It returns false when there is nothing to save, or it is too late. */
 export function createActiveAttempt(takeBack: TakeBack = async () => false): ActiveAttempt {
   const controller = new AbortController();
   const stopping = new AbortController();

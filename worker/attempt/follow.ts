@@ -153,35 +153,37 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   const pauses = createWaker(signal);
   pace.join();
   const stopListening = openAiEvents?.watch(id, pauses.wake);
-  let seenAt = lastSeenAt;
+  // Durations go by the monotonic clock, because the clock of the machine may be set back.
+  let aliveAt = performance.now() - Math.max(0, Date.now() - lastSeenAt);
   let missingSince: number | undefined;
   let unknownSince: number | undefined;
-  let reported: { status: string | undefined; at: number } = { status: undefined, at: Date.now() };
+  let reported: { status: string | undefined; at: number } = { status: undefined, at: performance.now() };
   try {
     // A response that was just created has not ended yet. Responses that are adopted together start at random
     // times.
-    const freshMs = createdAt + FIRST_POLL_MS - Date.now();
+    const freshMs = Math.min(FIRST_POLL_MS, createdAt + FIRST_POLL_MS - Date.now());
     await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
     signal.throwIfAborted();
     for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
       const { response, refusal, isMissing } = await look(id, upstream, signal);
       signal.throwIfAborted();
       if (response !== undefined && hasEnded(response)) return response;
+      const now = performance.now();
       if (response !== undefined && hasUnknownStatus(response)) {
-        unknownSince ??= Date.now();
-        if (Date.now() - unknownSince >= upstream.lostMs) return endOfUnknown(response);
+        unknownSince ??= now;
+        if (now - unknownSince >= upstream.lostMs) return endOfUnknown(response);
       } else if (response !== undefined) unknownSince = undefined;
-      missingSince = isMissing ? (missingSince ?? Date.now()) : undefined;
-      if (missingSince !== undefined && Date.now() - missingSince >= upstream.lostMs) throw lost(id, refusal);
+      missingSince = isMissing ? (missingSince ?? now) : undefined;
+      if (missingSince !== undefined && now - missingSince >= upstream.lostMs) throw lost(id, refusal);
       // A rate limit shows that the upstream is there, although it says nothing about the response.
-      if (response !== undefined || refusal?.code === 'rate_limited') seenAt = Date.now();
-      else if (Date.now() - seenAt >= stallMs) throw silent(id, stallMs, refusal);
+      if (response !== undefined || refusal?.code === 'rate_limited') aliveAt = now;
+      else if (now - aliveAt >= stallMs) throw silent(id, stallMs, refusal);
       if (
         response !== undefined &&
-        (response.status !== reported.status || seenAt - reported.at >= STILL_ALIVE_MS)
+        (response.status !== reported.status || now - reported.at >= STILL_ALIVE_MS)
       ) {
-        reported = { status: response.status, at: seenAt };
-        await onProgress({ upstreamStatus: response.status, seenAt });
+        reported = { status: response.status, at: now };
+        await onProgress({ upstreamStatus: response.status, seenAt: Date.now() });
       }
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);

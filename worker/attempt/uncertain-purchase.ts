@@ -47,9 +47,9 @@ export async function findOwnPurchase(
 /** The sender may only have lost the job's lock. For a grace period it can still store the id. */
 async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
   const { writer, upstream, active } = attempt;
-  const until = Date.now() + upstream.graceMs;
+  const until = performance.now() + upstream.graceMs;
   const waker = createWaker(active.stopRequested);
-  while (Date.now() < until && !active.stopRequested.aborted) {
+  while (performance.now() < until && !active.stopRequested.aborted) {
     const purchase = purchaseToAdopt(await writer.read());
     if (purchase !== undefined) return adoptLate(purchase, attempt);
     await waker.wait(LOOK_AGAIN_MS);
@@ -65,9 +65,9 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
  * @throws {Interruption} when the attempt is to stop.
  */
 export async function waitForFollower({ writer, active, takeBackMs }: Attempt): Promise<void> {
-  const until = Date.now() + takeBackMs;
+  const until = performance.now() + takeBackMs;
   const waker = createWaker(active.stopRequested);
-  while (Date.now() < until) {
+  while (performance.now() < until) {
     const { cancelRequested } = await writer.save({});
     if (cancelRequested) return;
     if (active.stopRequested.aborted) throw new Interruption('shutdown');

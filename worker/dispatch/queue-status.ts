@@ -41,7 +41,7 @@ export function createQueueStatusReporter(
   onError: (error: Error) => void,
 ): QueueStatusReporter {
   const throughput = createThroughput();
-  let last = { kind: '', at: 0 };
+  let last = { kind: '', at: Number.NEGATIVE_INFINITY };
   const write = async (
     { reason, notBefore }: Obstacle,
     { quota, limits }: Source,
@@ -55,7 +55,7 @@ export function createQueueStatusReporter(
     await fairQueue.reportStatus({ reason: reason(words), startsPerSecond, basis, durationMs, notBefore });
   };
   const report = (obstacle: Obstacle, source: Source, board = NO_BOARD_LIMITS): void => {
-    const at = Date.now();
+    const at = performance.now();
     const isNew = obstacle.kind !== '' && obstacle.kind !== last.kind;
     if (at - last.at < EVERY_MS && !isNew) return;
     last = { kind: obstacle.kind, at };

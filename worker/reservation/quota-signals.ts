@@ -19,7 +19,7 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
     if (listening === undefined) return;
     // The message has the milliseconds of a pause, or 0 at its end. An empty message: there may be more to
     // reserve.
-    if (message !== '') pausedUntil.set(channel, Date.now() + Number(message));
+    if (message !== '') pausedUntil.set(channel, performance.now() + Number(message));
     for (const wake of listening) wake();
   });
   // Signals were lost while there was no connection, and the end of a pause may have been among them.
@@ -34,7 +34,7 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
       listeners.set(channel, [wake]);
       subscriber.subscribe(channel).catch(onError);
     },
-    isPaused: ({ channel }) => (pausedUntil.get(channel) ?? 0) > Date.now(),
+    isPaused: ({ channel }) => (pausedUntil.get(channel) ?? 0) > performance.now(),
   };
 }
 

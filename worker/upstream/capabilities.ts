@@ -37,7 +37,7 @@ export function createCapabilities(firstAnswerMs: number): Capabilities {
   let showedBackground = false;
   let patience = 1;
   const allows = (use: Use, capability: keyof Mode): boolean =>
-    use === 'always' || (use === 'auto' && Date.now() >= lacksUntil[capability]);
+    use === 'always' || (use === 'auto' && performance.now() >= lacksUntil[capability]);
   return {
     modeFor(wanted, use) {
       const background = allows(use.background, 'background');
@@ -49,7 +49,7 @@ export function createCapabilities(firstAnswerMs: number): Capabilities {
     },
     answerMs: () => firstAnswerMs * patience,
     lacks(capability) {
-      lacksUntil[capability] = Date.now() + LACKS_FOR_MS;
+      lacksUntil[capability] = performance.now() + LACKS_FOR_MS;
       if (capability === 'background') showedBackground = false;
     },
     hasBackground() {

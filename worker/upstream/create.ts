@@ -151,7 +151,7 @@ async function post(
   body: Record<string, unknown>,
   { background, stream, signal, patience, capabilities, onSlow, headers }: PostOptions,
 ): Promise<RunningResponse> {
-  const sentAt = Date.now();
+  const sentAt = performance.now();
   const answerMs = capabilities.answerMs();
   const connection = new AbortController();
   const end = (): void => connection.abort();
@@ -177,7 +177,7 @@ async function post(
       reply.kind === 'body'
         ? fromBody(reply, asked)
         : await fromEvents(reply.events, () => answerTimer?.refresh());
-    if (background) capabilities.answered(Date.now() - sentAt);
+    if (background) capabilities.answered(performance.now() - sentAt);
     return { ...running, limits: reply.limits, simulated: reply.simulated };
   } catch (error: unknown) {
     end();

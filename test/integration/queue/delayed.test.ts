@@ -1,6 +1,7 @@
 import { Worker } from 'bullmq';
 import type { QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
+import { eventually } from '../../support/eventually.ts';
 import { enlist } from '../../support/redis/enlist.ts';
 import { keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
 import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
@@ -56,6 +57,16 @@ describe('a delayed job', () => {
     expect(dueInMs).toBeLessThanOrEqual(HOUR_MS);
     expect(await due()).toEqual(['later']);
     expect((await world.bullmq.getJob('now'))?.attemptsStarted).toBe(0);
+  });
+
+  it('enters the fair queue when it is due, although the clock of the worker was set back', async () => {
+    await add(queued('job_1', Date.now() + 300));
+    const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now() - 600_000);
+    try {
+      await eventually(async () => expect(await next()).toEqual(['job_1']));
+    } finally {
+      clock.mockRestore();
+    }
   });
 
   it('has the place that its age and its priority give it', async () => {

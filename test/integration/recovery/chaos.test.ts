@@ -1,14 +1,8 @@
-import { join } from 'node:path';
 import { runStorm } from '../../../chaos/crashes/storm.ts';
-import { isClean, reportText } from '../../../chaos/evidence/report.ts';
-import type { Stage } from '../../../chaos/fleet/stage.ts';
 import { FORECAST } from '../../../chaos/weather/forecast.ts';
 import { runWeather } from '../../../chaos/weather/weather.ts';
-import { serverOfThisMachine } from '../../support/redis/redis-server.ts';
+import { assertClean, PROCESS_LIMIT_MS, stageSaying } from '../../support/chaos-stage.ts';
 
-/** The seed changes only by hand, so that a storm that fails can be played again. */
-const SEED = 3;
-const PROCESS_LIMIT_MS = 120_000;
 const SHORT = {
   durationMs: 8000,
   jobs: 40,
@@ -31,7 +25,7 @@ test(
     const said: string[] = [];
     const report = await runStorm(stageSaying(said), SHORT);
     expect(said).toEqual(expect.arrayContaining([expect.stringMatching(/worker killed/)]));
-    if (!isClean(report)) throw new Error([`seed ${SEED}`, ...said, reportText(report)].join('\n'));
+    assertClean(report, said);
   },
   PROCESS_LIMIT_MS,
 );
@@ -47,18 +41,7 @@ test(
       durationMs: 20_000,
     });
     expect(said.filter((line) => line.endsWith(': ends'))).toHaveLength(2);
-    if (!isClean(report)) throw new Error([`seed ${SEED}`, ...said, reportText(report)].join('\n'));
+    assertClean(report, said);
   },
   PROCESS_LIMIT_MS,
 );
-
-function stageSaying(said: string[]): Stage {
-  return {
-    seed: SEED,
-    program: join(__dirname, '../../../dist/cli/main.js'),
-    redisServer: serverOfThisMachine(),
-    signal: new AbortController().signal,
-    say: (line) => said.push(line),
-    progress: () => {},
-  };
-}

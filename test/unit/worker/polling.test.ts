@@ -158,3 +158,36 @@ describe('follow, when it polls,', () => {
     expect(listening).toBe(0);
   });
 });
+
+describe('when the clock of the machine is set back by ten minutes', () => {
+  const polled = { response: thinking, background: true, streamed: false };
+  const setBack = (): void => void jest.setSystemTime(Date.now() - 10 * MINUTE);
+
+  it('a response that was just created is looked up at once all the same', async () => {
+    const { options } = scripted([], [done]);
+    const startedAt = performance.now();
+    setBack();
+    let took = Number.POSITIVE_INFINITY;
+    const following = follow(polled, options).finally(() => {
+      took = performance.now() - startedAt;
+    });
+    expect(await outcomeOf(following)).toBe(done);
+    expect(took).toBeLessThan(1000);
+  });
+
+  it('a response that lookups do not find is lost after a minute all the same', async () => {
+    const missing = new TerminalError('not_found', '404');
+    const { options } = scripted(
+      [],
+      Array.from({ length: 99 }, () => missing),
+    );
+    const startedAt = performance.now();
+    let took = Number.POSITIVE_INFINITY;
+    const following = follow(polled, options).finally(() => {
+      took = performance.now() - startedAt;
+    });
+    setTimeout(setBack, 30_000);
+    expect(await outcomeOf(following)).toMatchObject({ code: 'response_lost' });
+    expect(took).toBeLessThan(1.5 * MINUTE);
+  });
+});
