@@ -222,6 +222,19 @@ describe('a budget', () => {
   });
 });
 
+it('a position counts the cheap jobs of other tenants that start before an expensive one', async () => {
+  await start({}, { tokensPerMinute: 1_000_000 });
+  const large = { input: 'word'.repeat(16_000) };
+  const [first, second] = [await ask('bob', large), await ask('bob', large)];
+  for (let i = 0; i < 30; i += 1) await ask('eve');
+  expect(await dispatch((await nextJobs()).filter(({ id }) => id === first))).toMatchObject({ started: 1 });
+  const eves = (await nextJobs()).filter(({ tenant }) => tenant === 'eve');
+  expect(await dispatch(eves.slice(0, 1))).toMatchObject({ started: 1 });
+  // The 17,000 tokens of the first job are about as many as those of 16 of eve's jobs, one of which has started.
+  expect((await nextJobs()).findIndex(({ id }) => id === second)).toBe(16);
+  expect(await app.get(second)).toMatchObject({ position: 17 });
+});
+
 it('a job that three dispatchers see starts once, with one reservation', async () => {
   await start({});
   const id = await ask('bob');
