@@ -12,8 +12,8 @@ import { type AccessOptions, adminOnly, createAccessControl } from './access/acc
 import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
 import { createBoard } from './board/board.ts';
 import { createBodyMemory } from './http/body-memory.ts';
+import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
-import { HttpProblem, problemFrom } from './http/problem.ts';
 import type { Reply, Route } from './http/route.ts';
 import { sendStream } from './http/stream-reply.ts';
 import { createDocsPage } from './pages/docs-page.ts';

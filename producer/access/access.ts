@@ -2,7 +2,7 @@ import { type RequestHandler, Router } from 'express';
 import type { ApiKey } from '../../src/config/api-keys.ts';
 import { SetupError } from '../../src/errors/setup-error.ts';
 import type { Logger } from '../../src/process/log.ts';
-import { HttpProblem } from '../http/problem.ts';
+import { HttpProblem } from '../http/http-problem.ts';
 import { noBoardPage } from '../pages/login-page.ts';
 import { authenticate, foreignPage, isPageVisit } from './authentication.ts';
 import { callerOf } from './caller.ts';

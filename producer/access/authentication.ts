@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from 'express';
 import type { Logger } from '../../src/process/log.ts';
-import { HttpProblem } from '../http/problem.ts';
+import { HttpProblem } from '../http/http-problem.ts';
 import { LOGIN_PATH } from '../pages/login-page.ts';
 import { setCaller } from './caller.ts';
 import type { Keyring } from './keyring.ts';

@@ -1,5 +1,5 @@
 import type { CompletedJob, FailedJob, JobResult, WaitingJob } from '../../src/job/view.ts';
-import { HttpProblem, type HttpProblemCode, noResult } from '../http/problem.ts';
+import { HttpProblem, type HttpProblemCode, noResult } from '../http/http-problem.ts';
 
 const common = {
   id: 'job_0198f2c4d1e27a0bb1c5d6a9e3f40718',

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { HttpProblemCode } from '../http/problem.ts';
+import type { HttpProblemCode } from '../http/http-problem.ts';
 
 /** Content is a body in one media type. */
 export interface Content {

@@ -1,4 +1,4 @@
-import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/problem.ts';
+import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { jobView } from '../../src/job/view.ts';
-import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/problem.ts';
+import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/http-problem.ts';
 
 const codes = Object.keys(HTTP_PROBLEMS) as HttpProblemCode[];
 

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import type { ZodOpenApiContentObject, ZodOpenApiMediaTypeObject } from 'zod-openapi';
-import { HTTP_PROBLEMS, HttpProblem, type HttpProblemCode } from '../http/problem.ts';
+import { HTTP_PROBLEMS, HttpProblem, type HttpProblemCode } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
 import { openAiErrorFrom } from '../v1/openai-error.ts';
 import { problemExample } from './examples.ts';

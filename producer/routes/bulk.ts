@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { EnqueueOutcome } from '../../src/enqueue/store-jobs.ts';
 import { checkedInput } from '../../src/errors/input.ts';
 import type { BulkRequest } from '../../src/job/request.ts';
-import { problemFrom } from '../http/problem.ts';
+import { problemFrom } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
 import { enqueueBulk } from '../openapi/operations/bulk.ts';
 import { noQuery } from './job-queries.ts';

@@ -6,7 +6,7 @@ import type { Caller } from '../../src/job/tenant.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { type BoundedWait, NO_WAIT, type ResultJsonOutcome } from '../../src/queue/tenant-queue.ts';
 import { createAnySignal } from '../http/any-signal.ts';
-import { HttpProblem, noResult } from '../http/problem.ts';
+import { HttpProblem, noResult } from '../http/http-problem.ts';
 import { idempotencyKeyIn, type Reply, type Route, type RouteInput } from '../http/route.ts';
 import * as operations from '../openapi/operations/jobs.ts';
 import { listQuery, noQuery, waitQuery } from './job-queries.ts';

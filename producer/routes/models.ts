@@ -2,7 +2,7 @@ import { checkedInput } from '../../src/errors/input.ts';
 import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
-import { HttpProblem } from '../http/problem.ts';
+import { HttpProblem } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
 import { listConfiguredModels, resumeModel } from '../openapi/operations/models.ts';
 import { noQuery } from './job-queries.ts';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { throttledErrors } from '../../src/async/throttled-errors.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
-import { HttpProblem } from '../http/problem.ts';
+import { HttpProblem } from '../http/http-problem.ts';
 import type { Route, RouteInput } from '../http/route.ts';
 import { receiveOpenAiWebhook } from '../openapi/operations/openai-webhook.ts';
 

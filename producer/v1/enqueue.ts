@@ -17,11 +17,13 @@ export interface EnqueuedResponse {
 /**
  * enqueueResponse enqueues a request once. It uses the caller's own idempotency key, or one of ours: the next
  * call with the same request gets that key if this call's answer is not delivered.
+ *
+ * @param isAgain whether the caller wants a new answer, not the undelivered one of an earlier call.
  * @throws {QueueError}
  */
 export async function enqueueResponse(
   request: ParsedRequest,
-  headers: IncomingHttpHeaders,
+  { headers, isAgain }: { headers: IncomingHttpHeaders; isAgain: boolean },
   queue: TenantQueue,
   undelivered: Undelivered,
 ): Promise<EnqueuedResponse> {
@@ -29,7 +31,7 @@ export async function enqueueResponse(
   if (own !== undefined) return { ...(await queue.enqueue(request, own)), call: undefined };
   // OpenAI's SDKs send the number of retries so far: 0 at the first try.
   const isRetry = Number(headers['x-stainless-retry-count'] ?? 0) > 0;
-  const options = { storage: queue.storage, isRetry, isAgain: headers['o3q-again'] === '1' };
+  const options = { storage: queue.storage, isRetry, isAgain };
   for (;;) {
     const call = await undelivered.open(request, options);
     try {

@@ -1,4 +1,4 @@
-import type { HttpProblem } from '../http/problem.ts';
+import type { HttpProblem } from '../http/http-problem.ts';
 
 /** OpenAI's error envelope: https://platform.openai.com/docs/guides/error-codes */
 export interface Envelope {

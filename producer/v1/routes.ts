@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { RequestHandler, Response } from 'express';
-import type { HttpProblem } from '../http/problem.ts';
+import type { HttpProblem } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
 import { modelRoutes } from './model-routes.ts';
 import { OpenAiError, openAiErrorFrom } from './openai-error.ts';

@@ -48,6 +48,14 @@ export const queueHeaders = z.object({
   ),
 });
 
+/** QueueOptions are the options for the queue that a caller has sent as headers. */
+export type QueueOptions = z.infer<typeof queueHeaders>;
+
+/** @throws {QueueError} for a header with a wrong value. */
+export function queueOptionsFrom(headers: IncomingHttpHeaders): QueueOptions {
+  return checkedInput('header', headers, queueHeaders);
+}
+
 /** @throws {OpenAiError} for a body that is not a JSON object. */
 export function bodyFrom(body: unknown): Record<string, unknown> {
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return { ...body };
@@ -64,10 +72,9 @@ export function bodyFrom(body: unknown): Record<string, unknown> {
  */
 export async function jobRequestFrom(
   body: Record<string, unknown>,
-  headers: IncomingHttpHeaders,
+  { options, headers }: { options: QueueOptions; headers: IncomingHttpHeaders },
   queue: TenantQueue,
 ): Promise<ParsedRequest> {
-  const options = checkedInput('header', headers, queueHeaders);
   const previous = await previousUpstreamId(body['previous_response_id'], queue);
   const handedOn = upstreamHeadersOf(headers);
   return parseJobRequest({

@@ -5,7 +5,7 @@ import { type EnqueuedResponse, enqueueResponse } from '../enqueue.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { throughOutages } from '../retry-through-outage.ts';
 import { createUndelivered, type UndeliveredCall } from '../undelivered.ts';
-import { bodyFrom, jobRequestFrom } from './create-request.ts';
+import { bodyFrom, jobRequestFrom, queueOptionsFrom } from './create-request.ts';
 import { type ForegroundOptions, foregroundReply, refuseLikeUpstream, withFirstWord } from './foreground.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
@@ -24,8 +24,10 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
     operation: createResponse,
     async handle({ queue, headers, body: input, signal }: RouteInput) {
       const body = bodyFrom(input);
-      const request = await jobRequestFrom(body, headers, queue);
-      const { call, ...enqueued } = await enqueueResponse(request, headers, queue, undelivered);
+      const options = queueOptionsFrom(headers);
+      const request = await jobRequestFrom(body, { options, headers }, queue);
+      const isAgain = options['o3q-again'] === '1';
+      const { call, ...enqueued } = await enqueueResponse(request, { headers, isAgain }, queue, undelivered);
       /** Whether what is being sent is the complete answer. A stream may end without it. */
       let isWhole = body['stream'] !== true;
       let isDelivered = false;
@@ -40,7 +42,7 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
       onAbort(signal, () => {
         if (isDelivered) return;
         const isDisconnect = !isGivenUp && !draining.aborted;
-        const isCancelled = headers['o3q-on-disconnect'] === 'cancel' && isDisconnect;
+        const isCancelled = options['o3q-on-disconnect'] === 'cancel' && isDisconnect;
         const id = isCancelled ? enqueued.job.id : undefined;
         breakOff(call, id, { queue, signal: draining }).catch(() => {});
       });

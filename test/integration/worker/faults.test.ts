@@ -10,7 +10,7 @@ describe('a job that meets a fault', () => {
   let world: WorkerWorld;
   beforeAll(async () => {
     world = await startWorkerWorld({
-      patience: { answerMs: 400, silenceMs: 300, graceMs: 200, lostMs: 300 },
+      patience: { answerMs: 400, silenceMs: 300, graceMs: 200, lostMs: 1500 },
     });
   });
   afterAll(() => world.stop());

@@ -107,7 +107,10 @@ describe('an upstream that sends webhooks', () => {
     const { id } = await world.ask('Where is it?', metadata, { deadline });
     expect(await world.finished(id)).toMatchObject({
       status: 'failed',
-      error: { code: 'deadline_passed', message: expect.stringContaining('may have been bought and go on') },
+      error: {
+        code: 'deadline_passed',
+        message: expect.stringContaining('a response may have been bought and may still run'),
+      },
       uncertain_purchases: 1,
     });
     expect(world.logLines.join()).toContain('uncertain purchase');

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { HTTP_PROBLEMS } from '../../../producer/http/problem.ts';
+import { HTTP_PROBLEMS } from '../../../producer/http/http-problem.ts';
 import { CLIENT_CODES } from '../../../src/client/client-error.ts';
 import { VARIABLES } from '../../../src/config/environment.ts';
 import { FAILURE_CODES } from '../../../src/errors/failure.ts';
