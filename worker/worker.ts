@@ -177,11 +177,12 @@ export function startWorker(options: WorkerOptions): O3Worker {
   );
 
   let left: Promise<unknown> | undefined;
+  let heartbeatEnded: Promise<void> = Promise.resolve();
   const leave = (): Promise<unknown> => {
     retention.stop();
     catalog.stop();
     stopDrains();
-    if (left === undefined) void heartbeat.stop();
+    if (left === undefined) heartbeatEnded = heartbeat.stop();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;
   };
@@ -203,6 +204,8 @@ export function startWorker(options: WorkerOptions): O3Worker {
     },
     async close() {
       await Promise.allSettled([leave()]);
+      // A Redis that is away never answers this; the heartbeat then expires.
+      if (redis.status === 'ready') await withTimeout(heartbeatEnded, undefined, LOOK_TIMEOUT_MS);
       await webhooksOut?.close();
       await Promise.allSettled(queues.map(({ bullmq }) => bullmq.close()));
       disconnectRedis(subscriber);

@@ -128,8 +128,8 @@ describe('a job', () => {
       await start({ workers, models: IN_THE_FOREGROUND });
       const { id } = await world.ask('Answered by one?', { sim_think_ms: '3000', sim_deltas: '5' });
       await world.running(id);
+      // Its worker takes the job back, or BullMQ's check for stalled jobs gives it to a worker: whichever is first.
       expect(await world.client.del(world.keys.lock(id))).toBe(1);
-      await eventually(async () => expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBe(1));
       expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
       expect(await world.answer(id)).toContain('Answered by one?');
       expect(world.bought('Answered by one?')).toMatchObject([{ state: 'completed' }]);
