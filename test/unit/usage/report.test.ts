@@ -79,11 +79,11 @@ describe('a report', () => {
   it('a report is a table in a terminal', () => {
     const terminal = { ...createTerminal(process.stdout), paint: (_: unknown, text: string) => text };
     expect(usageTable(reportFrom(range, entries, 'tenant'), 'tenant', terminal).split('\n')).toEqual([
-      'TENANT       REQUESTS  INPUT  CACHED  OUTPUT  REASONING     COST  UNPRICED',
-      '(no tenant)         1      0       0       0          0  unknown         1',
-      'alice               2      0       0       0          0    $0.20         1',
-      'bob                 3      0       0       7          0    $0.10         0',
-      'total               6      0       0       7          0    $0.30         2',
+      'TENANT       REQUESTS  INPUT  CACHED  OUTPUT  REASONING     COST  ESTIMATED  UNPRICED',
+      '(no tenant)         1      0       0       0          0  unknown      $0.00         1',
+      'alice               2      0       0       0          0    $0.20      $0.05         1',
+      'bob                 3      0       0       7          0    $0.10      $0.00         0',
+      'total               6      0       0       7          0    $0.30      $0.05         2',
     ]);
   });
 });
