@@ -42,8 +42,8 @@ end
  * - a worker that died while it reported a failure or a cancel to BullMQ leaves BullMQ's failedReason, and a
  *   retry by hand removes it.
  *
- * Its functions take the keys of the job's hash and of its run's record, because one script looks at many
- * jobs.
+ * The functions of this library take the keys of the job's hash and of its run's record, because one script
+ * looks at many jobs.
  */
 export const runState = defineLibrary({
   lua: /* lua */ `
@@ -104,7 +104,7 @@ end
 `,
 });
 
-/** freshRun begins a new run of a job: it clears what the earlier run left. */
+/** freshRun begins a new run of a job: it clears what the earlier run left in Redis. */
 export const freshRun = defineLibrary({
   keys: ['response', 'eventLog'],
   uses: [freshRecord],

@@ -7,39 +7,39 @@ import { quotaReservations } from './window.ts';
  * quotaReserve reserves requests, tokens and slots in flight for jobs. A job gets all three or nothing.
  *
  * **The order.** Of the tenants with jobs left, the one with the lowest tag is next, and a reservation moves
- * its tag on by cost / weight. The cost of a job is the largest share of a minute's limits that it takes: of
- * requests, of tokens, or of the time of all slots in flight (as in dominant resource fairness). Where tokens
- * bind, a tenant of small jobs therefore gets as many tokens as one of large jobs.
+ * that tenant's tag on by cost / weight. The cost of a job is the largest share of a minute's limits that it
+ * takes: of requests, of tokens, or of the time of all slots in flight (as in dominant resource fairness).
+ * Where tokens bind, a tenant of small jobs therefore gets as many tokens as one of large jobs.
  *
  * **Gaps.** A job whose tokens do not fit now is passed over and has a claim: a job behind it starts only if
- * enough tokens stay free for the claimant at the time at which it will fit. The claimant starts no later
- * than if no other job started until then, and small jobs use the tokens that it cannot use. The claim does
- * not bind jobs before it in the order.
+ * enough tokens stay free for the claimant at the time at which the claimant will fit. The claimant starts no
+ * later than if no other job started until then, and small jobs use the tokens that the claimant cannot use.
+ * The claim does not bind jobs before it in the order.
  *
- * Each call makes the claim of its own jobs anew. The field `claim` holds it for other queues that share the
- * quota: there it binds once it is 15 seconds old. It ends when its job starts, or when no dispatcher has
- * asked for that job for three seconds, as after a cancel.
+ * Each call of the script makes a new claim for its jobs. The field `claim` stores the claim for other queues
+ * that share the quota: it binds them once it is 15 seconds old. The claim ends when its job starts, or when
+ * no dispatcher has asked for that job for three seconds, as after a cancel.
  *
  * **The pace.** Starts are spread evenly over the minute, with a few seconds' worth at once after a pause: a
  * limit that is used up in its first second leaves the queue idle for the other 59. One job may exceed the
- * pace, and the next one waits that long. The 60-second window is never exceeded. Up to a twentieth of the
- * token limit stays free, because a job may turn out to be one of the large ones. The pace of tokens is a
- * tenth faster than the even share, to make up for what a pause has left unused. Requests need no such
- * factor: only tokens make a larger job wait longer. Large jobs, which need more than those few seconds'
- * worth, have a pace of their own. The pace of the others counts only those few seconds of a large job, so
- * that small jobs do not wait until a large one is paid off.
+ * pace, and the next job waits until the pace is kept again. The 60-second window is never exceeded. Up to a
+ * twentieth of the token limit stays free, because a job may turn out to be one of the large ones. The pace
+ * of tokens is a tenth faster than the even share, to make up for what a pause has left unused. Requests need
+ * no such factor: only tokens make a larger job wait longer. Large jobs, which need more than those few
+ * seconds' worth, have a pace of their own. The pace of the other jobs counts only those few seconds' worth
+ * of a large job, so that small jobs do not wait for the rest of its tokens.
  *
  * `max*` are the configured limits, '' for none. `evenIfGone` is '1' to reserve even though the upstream does
  * not have the model. `jobs` has for each job its id, its estimated input tokens, its class, its tenant, and
  * that tenant's tag and weight.
  *
  * Returns `{reason, wait (ms), end of the leases (Unix ms), 1 if only large jobs have to wait, costs,
- * answers…}`. There is an answer for each job up to the last one that got any: the tokens reserved for it, -1
- * when another dispatcher has reserved for it, or '' when it was passed over. `costs` are in the same order.
- * The reason is '' when there was enough for all, up to `most` jobs.
+ * answers…}`. The answers are in the order of `jobs` and end with the last job that has a reservation: the
+ * tokens reserved for the job, -1 when another dispatcher has reserved for it, or '' when it was passed over.
+ * `costs` are in the same order. The reason is '' when there was enough for all, up to `most` jobs.
  *
- * Right after a pause, jobs that were refused before come last: a job that the upstream refuses for its own
- * reasons must not hold up the others.
+ * Right after a pause, jobs that were refused before come last: a job that the upstream refuses for a reason
+ * of that job alone must not hold up the others.
  */
 export const quotaReserve = defineScript({
   name: 'quota.reserve',

@@ -3,7 +3,7 @@ import { clock } from './clock.ts';
 
 /**
  * BURST_MS is how much of the even share may be used at once after a pause, in milliseconds of that share. A
- * job that needs more tokens than that is a large one.
+ * job that needs more tokens than that is a large job.
  */
 export const BURST_MS = 3000;
 
