@@ -27,7 +27,7 @@ export const nextInFairQueue = defineScript({
   lua: /* lua */ `
 local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 60000, 200, 500, 16, 16, 8
 local limit, weightOf = tonumber(most), cjson.decode(weights)
--- By the clock of Redis: a worker's clock that is set back must not leave jobs standing.
+-- The times are compared with the clock of Redis, so that jobs still start when a worker's clock is set back.
 local clockOfRedis = redis.call('TIME')
 local now = clockOfRedis[1] * 1000 + math.floor(clockOfRedis[2] / 1000)
 

@@ -66,14 +66,16 @@ local function isKnownResponse()
   return false
 end
 
--- Nothing was bought since, so that the record may take the purchase back.
+-- Returns whether the record has lost the purchase and has no later one, so that the purchase may be stored
+-- again.
 local function isForgotten()
   local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status')
   if known[1] or known[2] or known[3] or responseId == '' then return false end
   return redis.call('EXISTS', job) == 1 and not isKnownResponse()
 end
 
--- Another create was sent since. A record that had lost the mark did not count it as uncertain then.
+-- Counts the purchase as uncertain if the record has lost it. Another create was sent since, but a record
+-- that had lost the mark of the purchase did not count the purchase at that time.
 local function countIfForgotten()
   if redis.call('EXISTS', run) == 0 or isKnownResponse() then return end
   if redis.call('HGET', run, 'uncertain_mark') == fencingToken then return end
@@ -107,7 +109,7 @@ export const storePurchase = defineScript({
   lua: /* lua */ `
 local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at')
 local markedToken, storedId, status, cancelRequestedAt = unpack(known)
--- The same id again, after a reply that was lost with its connection.
+-- An equal id means that the client sends the script again, because the reply was lost with its connection.
 if storedId ~= responseId then
   if markedToken ~= fencingToken and not isForgotten() then
     countIfForgotten()

@@ -206,7 +206,8 @@ else
   redis.call('HDEL', run, 'error')
 end
 redis.call('HSET', run, 'status', status, 'finished_at', now)
--- BullMQ itself fails a job that it has recovered too often. No attempt has stored its last stalled count.
+-- BullMQ itself fails a job that it has recovered too often. No attempt has stored the job's last stalled
+-- count.
 if lockToken == '' then redis.call('HSET', run, 'stalled', stalledCount(job)) end
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)

@@ -35,7 +35,8 @@ firstMs, lastMs, floorMs = tonumber(firstMs), tonumber(lastMs), tonumber(floorMs
 local isInside = inside == '1'
 local isProbe = redis.call('HGET', state, 'probe_job') == id
 
--- Counts this job's refusals with other jobs passing in between, and returns whether the problem is its own.
+-- Counts the refusals of this job between which other jobs passed. Returns whether the problem concerns this
+-- job alone.
 local function isItsOwn()
   if id == '' then return false end
   local passed = tonumber(redis.call('HGET', state, isInside and 'answers' or 'passes')) or 0
@@ -117,7 +118,7 @@ for _, field in ipairs({ 'rate_limited_until', 'gone_until' }) do
     redis.call('HDEL', state, field)
   end
 end
--- A pause has also set the pace of what comes after it.
+-- A pause has also set the times of the next starts, so these are removed too.
 if isOver then
   redis.call('HDEL', state, 'throttles', 'throttled_inside', 'next_request', 'next_token', 'next_large')
 end

@@ -99,20 +99,20 @@ local function windowWait(isRequests, excess, countsMs)
     if wait > 0 then excess = excess - (isRequests and requests or tokens) end
     if excess <= 0 then return wait end
   end
-  -- The upstream counts more than we have charged: other users of the key.
+  -- The upstream counts more than we have charged, because other programs use the same key.
   return 500
 end
 
 -- The margin for very large jobs is one and a half times the largest excess so far, because a larger one may
 -- still come.
 local spareTokens = tokenLimit and math.min((average('excess') or 0) * 1.5, tokenLimit / 20) or 0
--- The same margin serves jobs whose requests were long on their way.
+-- The margin also covers jobs whose requests took long to reach the upstream.
 local margin = math.max(0, spareTokens - tokensPastMinute())
 local tokensCountMs = margin > 0 and MINUTE_MS or COUNTS_MS
 local msPerToken = tokenLimit and 60000 / tokenLimit / CATCH_UP
 if msPerToken then redis.call('HSET', state, 'ms_per_token', text(msPerToken)) end
 
--- Right after a 429's time is over, jobs start one by one: those that waited must not all arrive together.
+-- Right after a 429's time is over, jobs start one by one: the jobs that waited must not all arrive together.
 local isWarmingUp = at('rate_limited_until') > 0 and now < at('rate_limited_until') + 1500
 local inFlight = redis.call('ZCARD', leases)
 if inFlight == 0 then redis.call('HDEL', state, 'pending_tokens', 'over_estimate') end
@@ -153,7 +153,7 @@ local function paceWait(tokens)
   return math.max(0, (isLarge(tokens) and nextLarge or nextToken) - now - BURST_MS)
 end
 
--- The claim: the job, when it will fit, and how many tokens others may use before.
+-- The claim: the job, when it will fit, and how many tokens other jobs may use before that.
 local claim
 local function makeClaim(id, tokens)
   local lack, isLacking = lackOf(tokens)
@@ -279,7 +279,7 @@ end
 redis.call('HSET', state,
   'next_request', text(nextRequest), 'next_token', text(nextToken), 'next_large', text(nextLarge),
   'next_start', text(nextStart))
--- The next probe is sent when this one has brought a verdict, or when it can no longer bring one.
+-- The next probe is sent when this probe has shown whether the upstream works, or can no longer show it.
 if breaker and probe then
   redis.call('HSET', state, 'probe_at', text(now + PROBE_ANSWER_MS), 'probe_job', probe)
 end
