@@ -1,6 +1,7 @@
 /**
- * cachedRead shares one read among many callers: only one runs at a time, and its result is returned to every
- * call within the next `freshMs` milliseconds. A failed read is not kept.
+ * cachedRead shares one read among many callers: only one read runs at a time. Its result is returned to
+ * every call that comes while the read runs, or within `freshMs` milliseconds after it. A failed read is not
+ * kept.
  */
 export function cachedRead<Result>(read: () => Promise<Result>, freshMs: number): () => Promise<Result> {
   let current: Promise<Result> | undefined;

@@ -1,6 +1,6 @@
-/** Pace limits how often this process does something for its jobs, all of them together. */
+/** Pace limits how often all jobs of this process together have a turn of some work, such as a look-up. */
 export interface Pace {
-  /** Adds a job, until `leave`. */
+  /** Counts one more job, until that job calls `leave`. */
   join(): void;
   leave(): void;
   /** The shortest pause between two turns of the same job, in milliseconds. */
@@ -8,11 +8,11 @@ export interface Pace {
 }
 
 /**
- * createPace makes a Pace. A few jobs have their turns without delay; thousands share `perSecond`. Each turn
- * takes about a millisecond of this process or of Redis, so thousands of turns at once would leave no time
- * for other work.
+ * createPace makes a Pace. A few jobs have their turns almost without a pause; thousands of jobs share
+ * `perSecond` turns. Each turn takes about a millisecond of this process or of Redis, so thousands of turns
+ * at once would leave no time for other work.
  *
- * @param perSecond the most turns per second.
+ * @param perSecond the most turns per second of all jobs together.
  */
 export function createPace(perSecond: number): Pace {
   let members = 0;

@@ -48,7 +48,8 @@ export function createSemaphore(slots: number): Semaphore {
     release() {
       const [next] = acquiring;
       if (next !== undefined) {
-        // The slot goes directly to the next in line, so that a new call of `acquire` cannot overtake it.
+        // The slot goes directly to the operation that has waited longest, so that a new call of `acquire`
+        // cannot overtake it.
         acquiring.delete(next);
         next();
         return;

@@ -8,7 +8,8 @@ export interface SlotOwner {
 export interface SharedSlots {
   /**
    * acquire waits for a slot until the signal aborts.
-   * @returns how to release it, which may be called again; undefined when the signal aborted first.
+   * @returns a function that releases the slot and may be called more than once; undefined when the signal
+   * aborted first.
    */
   acquire(owner: SlotOwner, signal: AbortSignal): Promise<(() => void) | undefined>;
 }
@@ -18,15 +19,18 @@ interface Waiting extends SlotOwner {
 }
 
 /**
- * createSharedSlots shares slots between models and tenants, so that operations that hang hold up only their like:
+ * createSharedSlots shares slots between models and tenants, so that operations that hang delay mainly
+ * operations of the same model and tenant:
  *
- * - half of the slots belong to the models in even shares, at least one each; the other half is for any model;
- * - a tenant that has a slot of a model leaves the last one to other tenants of that model. Jobs without a
- *   tenant leave none: an instance without keys has no tenants;
- * - a free slot goes to the model, and in it to the tenant, that has the fewest; then to the one that waits
- *   longest.
+ * - half of the slots belong to the models in even shares, at least one slot to each model; the other half is
+ *   for any model;
+ * - a tenant that has a slot of a model does not take the model's last free slot, which stays for other
+ *   tenants. This rule does not bind jobs without a tenant: an instance without keys has no tenants;
+ * - a free slot goes to the model that has the fewest slots, and within it to the tenant that has the fewest.
+ *   Among equals it goes to the operation that has waited longest.
  *
- * @param slots in all; with more models than that there are as many slots as models.
+ * @param slots the number of slots in all. If there are more models than that, there are as many slots as
+ * models.
  */
 export function createSharedSlots(slots: number, models: readonly string[]): SharedSlots {
   const share = Math.max(1, Math.floor(slots / 2 / Math.max(1, models.length)));

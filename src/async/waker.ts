@@ -2,7 +2,7 @@
 export interface Waker {
   /** Waits the given number of milliseconds. @returns whether `wake` has cut the wait short. */
   wait(milliseconds: number): Promise<boolean>;
-  /** Ends the current wait. When there is no wait, the next one ends at once. */
+  /** Ends the current wait. When there is no wait, the next wait ends at once. */
   wake(): void;
 }
 

@@ -1,6 +1,6 @@
 /**
- * withTimeout returns what `work` resolves to, or `otherwise` when that takes longer than `timeoutMs`, fails,
- * or the signal aborts first. The work itself continues.
+ * withTimeout returns what `work` resolves to. It returns `otherwise` when the work fails or takes longer
+ * than `timeoutMs`, or when the signal aborts first. The work itself continues.
  */
 export async function withTimeout<Result, Otherwise>(
   work: Promise<Result>,

@@ -5,11 +5,11 @@ import { O3ClientError } from './client-error.ts';
 /** O3ClientOptions say how a client reaches its instance. */
 export interface O3ClientOptions {
   /**
-   * The URL of the instance, such as `http://127.0.0.1:3000`. It may have a path, for an instance behind a
+   * The URL of the instance, such as `http://127.0.0.1:3000`. It may contain a path, for an instance behind a
    * proxy.
    */
   url: string;
-  /** Sent as `Authorization: Bearer`. Default: none. */
+  /** The API key, sent as `Authorization: Bearer`. Default: none is sent. */
   apiKey?: string | undefined;
   /**
    * How long a read is repeated while the instance does not answer or has no Redis, in milliseconds. Default
@@ -49,7 +49,7 @@ export function modelPath(model: string): string {
   return `/models/${encodeURIComponent(model)}`;
 }
 
-/** pathWith adds a query to a path, without fields that are undefined. */
+/** pathWith adds a query to a path, without the fields of the query that are undefined. */
 export function pathWith(path: string, query: object): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
@@ -59,8 +59,8 @@ export function pathWith(path: string, query: object): string {
 }
 
 /**
- * checkedClientOptions refuses options that the client does not know. Its error does not contain their
- * values.
+ * checkedClientOptions refuses options that the client does not know, and a `readPatienceMs` that is not a
+ * number. For an unknown option the error contains its name but not its value.
  */
 export function checkedClientOptions(options: O3ClientOptions): O3ClientOptions {
   if (typeof options !== 'object' || options === null) {

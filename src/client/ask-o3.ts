@@ -19,7 +19,7 @@ const CANCEL_MS = 5000;
 export interface Ok<Data, Status extends string = never> {
   ok: true;
   data: Data;
-  /** Present where the function reports one. */
+  /** The status of the task, where the function reports one. */
   status?: Status;
 }
 
@@ -81,8 +81,8 @@ export async function checkO3Status(id: string, ...extra: never[]): Promise<Ok<T
 }
 
 /**
- * getO3Result answers with a task's result. `data` is null while the task is pending or running; a failed or
- * cancelled task is an `err`.
+ * getO3Result answers with a task's result. `data` is null while the task is pending or running; for a failed
+ * or cancelled task the answer is an `err`.
  */
 export async function getO3Result(id: string, ...extra: never[]): Promise<ResultOk | Err> {
   const wrong = notText('id', id) ?? tooMany('getO3Result(id)', extra);
@@ -147,8 +147,8 @@ export async function showO3Progress(...extra: never[]): Promise<Ok<string[]> | 
 }
 
 /**
- * cancelO3 cancels a task. For an already cancelled task it answers the same; a completed or failed task is
- * an `err`.
+ * cancelO3 cancels a task. For a task that is already cancelled it gives the same answer. For a completed or
+ * failed task the answer is an `err`.
  */
 export async function cancelO3(id: string, ...extra: never[]): Promise<Ok<string, 'cancelled'> | Err> {
   const wrong = notText('id', id) ?? tooMany('cancelO3(id)', extra);

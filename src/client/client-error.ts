@@ -2,7 +2,7 @@ import { refusalMessage } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
 import { isJsonObject } from '../job/exact-json.ts';
 
-/** The client's own codes; docs/ERRORS.md explains them, and a test compares the two. */
+/** The client's own codes; docs/ERRORS.md explains them, and a test compares the two lists. */
 export const CLIENT_CODES = [
   'instance_unreachable',
   'answer_lost',
@@ -12,14 +12,14 @@ export const CLIENT_CODES = [
 
 /**
  * O3ClientError says why a call to an instance failed, and what to do. `code` is the refusal's code
- * (docs/ERRORS.md), or one of the client's:
+ * (docs/ERRORS.md), or one of the client's own codes:
  *
  * - `instance_unreachable`: no server answers at the URL, so the call had no effect.
  * - `answer_lost`: the connection broke, or the time ran out, after a request that changes something was
  *   sent. It is unknown whether the request was carried out.
  * - `unexpected_response`: another server answers at the URL.
- * - `invalid_client_option`: the client was made with an option that it does not know, or
- *   with a URL or a key that cannot be used.
+ * - `invalid_client_option`: the client was made with an option that it does not know, or with a URL or a key
+ *   that cannot be used.
  *
  * A failed job is data, never an O3ClientError.
  */
@@ -81,8 +81,8 @@ export function errorFromProblem(
 }
 
 /**
- * argumentRefused is the refusal of an argument before anything is sent. An instance would refuse the request
- * with the same words.
+ * argumentRefused returns the error for an argument that the client itself refuses, before it sends anything.
+ * An instance would refuse the request with the same words.
  */
 export function argumentRefused(subject: string, flaw: Flaw): O3ClientError {
   return new O3ClientError('invalid_request', refusalMessage(subject, [flaw]), { flaws: [flaw] });
@@ -112,8 +112,8 @@ function flawsIn(value: unknown): Flaw[] {
 }
 
 /**
- * The detail usually lists the flaws already. Those that it lacks are added, for callers that print the
- * message alone.
+ * The problem's detail usually lists the flaws already. Flaws that it does not list are added, for callers
+ * that print the message alone.
  */
 function withFlaws(detail: string, flaws: readonly Flaw[]): string {
   const missing = flaws.filter(({ message }) => !detail.includes(message));

@@ -15,10 +15,10 @@ const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5000;
 
 export interface EventStreamOptions {
-  /** The number of the last event that the caller has seen; 0: none. */
+  /** The number of the last event that the caller has seen; 0: the caller has seen none. */
   after: number;
   /**
-   * How long to retry while the instance does not answer, in milliseconds; it starts again with each event.
+   * How long to retry while the instance does not answer, in milliseconds. Each event starts this time again.
    */
   patienceMs: number;
   signal: AbortSignal | undefined;

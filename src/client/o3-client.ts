@@ -54,7 +54,7 @@ const LONGEST_POLL_MS = 50_000;
  * polls at once, so polling without a pause would be a busy loop.
  */
 const SHORTEST_POLL_MS = 1000;
-/** A wait up to this long is treated like a read. */
+/** A wait up to this long, in milliseconds, is retried only for as long as a read is. */
 const SHORT_WAIT_MS = 5000;
 /** How long a wait or a stream of events retries while the instance restarts, in milliseconds. */
 const WAIT_PATIENCE_MS = 60_000;
@@ -201,8 +201,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Reports what was used and what it cost: the caller's own jobs, or all jobs for an admin. Default: the
-   * last 30 days, with a row for each day, model and tenant.
+   * Reports what jobs have used and cost: the caller's own jobs, or all jobs if the caller is an admin.
+   * Default: the last 30 days, with a row for each day, model and tenant.
    */
   async usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<UsageReport> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
@@ -212,7 +212,7 @@ export class O3Client implements JobQueue {
     throw unexpectedResponse(this.url, status, 'something that is not a report of usage');
   }
 
-  /** Lists each configured model with its limits and its state. For an admin. */
+  /** Lists each configured model with its limits and its state. Only for an admin. */
   async models(options: CallOptions = {}): Promise<ModelView[]> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const { body, status } = await this.#transport.read('/models', { signal, patienceMs: this.#patienceMs });
@@ -221,8 +221,8 @@ export class O3Client implements JobQueue {
   }
 
   /**
-   * Ends any pause of a model, so that its jobs need not wait for a probe, and the settings of its queue on
-   * Bull Board. Only for an admin. It may be repeated.
+   * Ends any pause of a model, so that its jobs need not wait for a probe. It also removes the settings that
+   * were made for its queue on Bull Board. Only for an admin. The call may be repeated.
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
@@ -260,7 +260,8 @@ export class O3Client implements JobQueue {
       const problem = answer.status === 409 && isJsonObject(answer.body) ? answer.body['job'] : answer.body;
       const job = this.#viewFrom(problem, answer.status);
       if (job.status !== 'completed') return { status: job.status, job };
-      // The job completed between the two reads, of its result and of its view: the result exists now.
+      // The job completed after the instance had looked for the result and before it read the view. So the
+      // result exists now.
       await sleep(100, signal);
     }
   }

@@ -15,7 +15,7 @@ const LONGEST_RETRY_MS = 2000;
 const CANNOT_SERVE_NOW: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface TransportOptions {
-  /** Without a slash at its end. */
+  /** The URL of the instance, without a slash at its end. */
   url: string;
   apiKey: string | undefined;
 }
@@ -43,7 +43,10 @@ export interface Write {
   headers?: Record<string, string>;
   holdMs?: number;
   signal: AbortSignal | undefined;
-  /** How long to retry a write that may safely be repeated, in milliseconds. Default 0: it is sent once. */
+  /**
+   * How long to retry a write that may safely be repeated, in milliseconds. Default 0: the write is sent
+   * once.
+   */
   patienceMs?: number;
 }
 
@@ -53,17 +56,20 @@ interface Reply {
 }
 
 export interface Transport {
-  /** Retries after broken connections and 429, 502, 503 and 504: reading twice does no harm. */
+  /**
+   * Sends a read, and repeats it after broken connections and the statuses 429, 502, 503 and 504: reading
+   * twice does no harm.
+   */
   read(path: string, options: ReadOptions): Promise<Answer>;
   /** Opens a stream: it returns the response once its status shows success. */
   open(path: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response>;
-  /** Sends once by default: a job that is enqueued twice is bought twice. */
+  /** Sends a write, by default only once: a job that is enqueued twice is bought twice. */
   write(request: Write): Promise<Answer>;
 }
 
 /**
- * createTransport sends HTTP requests to one instance. 2xx with JSON is an answer; everything else throws an
- * O3ClientError, or the signal's reason.
+ * createTransport makes a Transport, which sends HTTP requests to one instance. A 2xx status with JSON is an
+ * answer. Everything else throws an O3ClientError, or the signal's reason.
  */
 export function createTransport({ url, apiKey }: TransportOptions): Transport {
   const headers = {
@@ -167,8 +173,8 @@ export function createTransport({ url, apiKey }: TransportOptions): Transport {
 }
 
 /**
- * `AbortSignal.any` is not used here. With it, a signal that lives as long as the program would collect a
- * listener for each call.
+ * withDeadline does not use `AbortSignal.any`. With it, a signal that lives as long as the program would
+ * collect a listener for each call.
  */
 async function withDeadline<Value>(
   deadlineMs: number,
@@ -237,8 +243,8 @@ function answerLost(url: string, error: unknown): O3ClientError {
 }
 
 /**
- * The error of fetch only says "fetch failed", and its cause has the reason. For a host with two addresses
- * the cause has only a code.
+ * The error of fetch only says "fetch failed", and the cause of that error has the reason. For a host with
+ * two addresses the cause has only a code.
  */
 function reasonOf(error: unknown): string {
   const cause = causeOf(error);

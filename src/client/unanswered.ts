@@ -4,7 +4,7 @@ import type { ResultSummary } from '../job/view.ts';
 type Outcome = Pick<ResultSummary, 'refusal' | 'incomplete_reason'> &
   ({ answer: string | null } | { answer_preview: string | null });
 
-/** whyUnanswered says why a completed job does not answer its question; undefined: it does. */
+/** whyUnanswered says why a completed job does not answer its question; undefined: the job has an answer. */
 export function whyUnanswered(outcome: Outcome): string | undefined {
   const answer = 'answer' in outcome ? outcome.answer : outcome.answer_preview;
   const { refusal, incomplete_reason: reason } = outcome;

@@ -10,7 +10,7 @@ export interface ApiKey {
 /** ADMIN is the name of the key that sees the jobs of all tenants, and the board. */
 export const ADMIN = 'admin';
 
-/** Characters that can be sent in a header unchanged, without the comma that separates keys. */
+/** The characters that can be sent in a header unchanged, except the comma, which separates keys. */
 const SECRET = /^[\x21-\x2b\x2d-\x7e]{16,256}$/;
 
 /**

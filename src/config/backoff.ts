@@ -2,8 +2,8 @@ import type { ModelConfig } from './file.ts';
 
 /**
  * backoffDelayMs is the wait before the next attempt, in milliseconds. It is exponential with full jitter, so
- * that a thousand jobs that failed together do not start again together. A Retry-After of the upstream is
- * used instead, without jitter.
+ * that a thousand jobs that failed together do not start again together. If the upstream sent a Retry-After,
+ * the wait is that time, without jitter.
  *
  * @param attemptsMade the number of attempts that have ended, from 1.
  */
@@ -19,8 +19,8 @@ export function backoffDelayMs(
 }
 
 /**
- * The growth of the waits after a failure that may be the upstream's own, and how far they may exceed
- * `maxMs`.
+ * After a failure that may be caused by an outage of the upstream, each wait is WEATHER_FACTOR times as long
+ * as the wait before it, up to WEATHER_REACH times `maxMs`.
  */
 const WEATHER_FACTOR = 9;
 const WEATHER_REACH = 10;
@@ -28,7 +28,7 @@ const WEATHER_REACH = 10;
 /**
  * weatherDelayMs is the wait before the next attempt after a failure that may be caused by an outage of the
  * upstream, in milliseconds. It grows faster than a backoff: five attempts span more than ten minutes instead
- * of fifteen seconds. Retry-After may lengthen it.
+ * of fifteen seconds. A longer Retry-After of the upstream lengthens the wait.
  *
  * @param attemptsMade the number of attempts that have ended, from 1.
  */

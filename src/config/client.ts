@@ -2,7 +2,7 @@ import { ConfigError } from '../errors/setup-error.ts';
 
 /** ClientConfig says which instance `o3q` and the seven functions call. */
 export interface ClientConfig {
-  /** Without a slash at its end. */
+  /** The URL of the instance, without a slash at its end. */
   readonly url: string;
   readonly apiKey: string | undefined;
 }

@@ -8,9 +8,9 @@ import { type FileConfig, readConfigFile } from './file.ts';
 
 const MAX_TIMER_MS = 2_147_483_647;
 
-/** Config is everything that a process reads from its environment and from the file. */
+/** Config is everything that a process reads from its environment and from the configuration file. */
 export interface Config extends FileConfig {
-  /** undefined: the process starts an embedded Redis. */
+  /** The URL of Redis; undefined: the process starts an embedded Redis. */
   readonly redisUrl: string | undefined;
   readonly redisBinary: string | undefined;
   readonly redisDownload: boolean;
@@ -20,11 +20,11 @@ export interface Config extends FileConfig {
   readonly port: number;
   /** The callers' keys. Without keys every caller has access, and the producer must listen on loopback. */
   readonly keys: readonly ApiKey[];
-  /** Signs the webhooks to callers; undefined: no webhooks are sent. */
+  /** The secret that signs the webhooks to callers; undefined: no webhooks are sent. */
   readonly signingSecret: string | undefined;
   /** The port of a worker's `/livez`, `/readyz` and `/metrics`; undefined: the worker does not listen. */
   readonly workerPort: number | undefined;
-  /** Jobs that a worker process holds at once, divided evenly among its models. */
+  /** How many jobs a worker process holds at once, divided evenly among its models. */
   readonly concurrency: number;
   /** The time from the first signal until the process ends by force, in milliseconds. */
   readonly shutdownMs: number;
@@ -32,7 +32,7 @@ export interface Config extends FileConfig {
   readonly openai: {
     readonly apiKey: string | undefined;
     readonly baseUrl: string | undefined;
-    /** Verifies OpenAI's webhooks; undefined: OpenAI sends none. */
+    /** The secret that verifies OpenAI's webhooks; undefined: OpenAI sends none. */
     readonly webhookSecret: string | undefined;
   };
 }
@@ -111,7 +111,9 @@ const wholeNumber = (least: number, most: number) =>
 
 const httpUrl = z.string().refine(isHttpUrl, HTTP_URL_EXPECTED);
 
-/** The format and length of a secret of Standard Webhooks. Even the shortest one cannot be guessed. */
+/**
+ * The format and length of a secret of Standard Webhooks. Even the shortest such secret cannot be guessed.
+ */
 const signingSecret = z.string().refine((text) => {
   const [, base64 = ''] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
   const bytes = Buffer.from(base64, 'base64').length;
@@ -125,7 +127,10 @@ function apiKeysFrom(text: string, context: z.RefinementCtx): ApiKey[] {
   return z.NEVER;
 }
 
-/** parseRedisUrl explains what is wrong with a URL, and hides its password. */
+/**
+ * addRedisUrlFlaw adds the message of parseRedisUrl, which says what is wrong with the URL and hides its
+ * password.
+ */
 function addRedisUrlFlaw(url: string, context: z.RefinementCtx): void {
   try {
     parseRedisUrl(url);
@@ -139,7 +144,7 @@ const environmentSchema = z.object({
   HOST: z.string().default(VARIABLES.HOST.default),
   PORT: wholeNumber(0, 65_535).default(3000),
   O3Q_KEYS: z.string().transform(apiKeysFrom).default([]),
-  // A header cannot contain any other character.
+  // The key is sent in a header, which cannot contain any other character.
   OPENAI_API_KEY: z
     .string()
     .regex(/^[\x21-\x7e]+$/, 'expected a key of printable ASCII characters without spaces')
@@ -163,9 +168,9 @@ const environmentSchema = z.object({
 });
 
 /**
- * readConfig reads the variables and the file.
+ * readConfig reads the environment variables and the configuration file.
  *
- * @throws {ConfigError} with all problems of both.
+ * @throws {ConfigError} with all problems of the variables and of the file.
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const flaws = unknownVariables(environment);

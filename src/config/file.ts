@@ -37,7 +37,7 @@ export type Retention = ReadonlyDeep<FileSettings['retention']>;
 export interface FileConfig extends ReadonlyDeep<Omit<FileSettings, '$schema' | 'defaultModel' | 'models'>> {
   readonly defaultModel: string;
   readonly models: Readonly<Record<string, ModelConfig>>;
-  /** Whether no file names models, so that the built-in o3 with its fallbacks is used. */
+  /** Whether the built-in o3 with its fallbacks is used, because no file names models. */
   readonly hasBuiltInModels: boolean;
 }
 
@@ -92,7 +92,7 @@ export function readConfigFile(named: string | undefined): FileConfig | { flaws:
 
 function flawFrom(file: string, { path, message, input }: z.core.$ZodIssue): Flaw {
   const place = path.map(String).join('.') || '(top)';
-  // Our own messages quote the value of the file. zod's messages name it only for a wrong type, after
+  // Our own messages quote the value of the file. zod's messages name the value only for a wrong type, after
   // "received".
   const expected = message
     .replace(/^(?:Invalid input|Too big|Too small): /, '')
@@ -106,7 +106,7 @@ function flawFrom(file: string, { path, message, input }: z.core.$ZodIssue): Fla
 /**
  * configFrom fills in the defaults that depend on other fields. New fields of the schema need no change here.
  *
- * @param content the file as it was read.
+ * @param content the content of the file, before the schema filled in defaults.
  */
 function configFrom(
   content: unknown,

@@ -6,12 +6,13 @@ const MAX_TIMER_MS = 2_147_483_647;
 const MOST_HOURS = 876_600;
 
 /**
- * BUILT_IN_FALLBACKS take over from o3 when no file names models. OpenAI shuts o3 down on 2026-12-11. Its
- * deprecations page names gpt-6.1-sol for models of the same class. gpt-6.2-sol costs the same and is newer.
+ * BUILT_IN_FALLBACKS take over from o3 when no file names models. OpenAI shuts o3 down on 2026-12-11.
+ * OpenAI's deprecations page names gpt-6.1-sol for models of the same class. gpt-6.2-sol costs the same and
+ * is newer.
  */
 const BUILT_IN_FALLBACKS = ['gpt-6.1-sol', 'gpt-6.2-sol'] as const;
 
-/** strictObject refuses unknown fields, and its refusal lists the known ones. */
+/** strictObject refuses unknown fields, and its refusal lists the known fields. */
 function strictObject<Shape extends z.ZodRawShape>(shape: Shape) {
   const names = Object.keys(shape).join(', ');
   return z.strictObject(shape, {
@@ -166,7 +167,7 @@ const httpSchema = strictObject({
     .describe('Requests a minute that each key may make to one producer process.'),
 }).describe('How a producer treats its callers.');
 
-/** namedModels is enough of the file to check `defaultModel`. */
+/** namedModels is the part of the file that the check of `defaultModel` needs. */
 const namedModels = z.object({ defaultModel: z.string(), models: z.record(z.string(), z.unknown()) });
 
 /**

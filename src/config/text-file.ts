@@ -14,8 +14,9 @@ const FOREIGN_BEGINNINGS: readonly (readonly [bytes: readonly number[], flaw: st
 ];
 
 /**
- * encodingFlaw says why the beginning of a file is not text in UTF-8, and what to do; undefined: it may be.
- * Text in UTF-16 without a byte order mark is recognized by its first or second byte, which is 0 for ASCII.
+ * encodingFlaw says why the beginning of a file is not text in UTF-8, and what to do; undefined: the file may
+ * be such text. Text in UTF-16 without a byte order mark is recognized by its first or second byte, which is
+ * 0 for ASCII.
  */
 export function encodingFlaw(bytes: Uint8Array): string | undefined {
   const known = FOREIGN_BEGINNINGS.find(([begins]) => begins.every((byte, i) => bytes[i] === byte));

@@ -13,13 +13,16 @@ const MOST_IN_BULK = 1000;
 export interface Intake {
   /** @param idempotencyKey undefined: each call creates a new job. */
   enqueue(request: ParsedRequest, idempotencyKey: string | undefined): Promise<EnqueueOutcome>;
-  /** Enqueues up to 1,000 requests as callers sent them. An invalid one does not affect the others. */
+  /** Enqueues up to 1,000 requests as callers sent them. An invalid request does not affect the others. */
   enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
 }
 
 /** @param tenant the owner of the jobs; `NO_TENANT` for none. */
 export function createIntake(access: QueueAccess, tenant: string): Intake {
-  /** @throws {QueueError} for a bad idempotency key. Other flaws of the request are reported in its `job`. */
+  /**
+   * @throws {QueueError} for a bad idempotency key. Any other flaw is not thrown: the returned `job` is then
+   * the QueueError.
+   */
   const requested = (
     request: ParsedRequest,
     idempotencyKey: unknown,
@@ -30,8 +33,8 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
   };
 
   /**
-   * Stores the jobs, unless Redis is nearly full or the tenant's budget is used up: then it only finds the
-   * existing jobs of idempotency keys.
+   * Stores the jobs, unless Redis is nearly full or the tenant's budget is used up: then it stores nothing,
+   * and only finds the existing jobs of idempotency keys.
    */
   const store = (jobs: readonly RequestedJob[]): Promise<EnqueueOutcome[]> =>
     access.guard(async () => {
@@ -73,14 +76,17 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
   };
 }
 
-/** isHopeless is true for a refused request without a key: Redis cannot have a job of it. */
+/**
+ * isHopeless is true for a refused request without an idempotency key: Redis cannot have a job for such a
+ * request.
+ */
 function isHopeless(requested: RequestedJob): requested is RequestedJob & { job: QueueError } {
   return requested.job instanceof QueueError && requested.key === undefined;
 }
 
 /**
- * Separates the idempotency key from a request of a bulk, which may be anything. The key is undefined if
- * there is none; null is an invalid key.
+ * Separates the idempotency key from a request of a bulk, which may be anything. The returned key is
+ * undefined if the request has none; null is an invalid key.
  */
 function splitKey(input: unknown): [request: unknown, idempotencyKey: unknown] {
   if (typeof input !== 'object' || input === null || !Object.hasOwn(input, 'idempotency_key')) {
@@ -99,14 +105,16 @@ function orRefusal<Value>(make: () => Value): Value | QueueError {
   }
 }
 
-/** The share of Redis' memory that jobs may fill before their answers: the rest is for running jobs. */
+/**
+ * The share of Redis' memory up to which new jobs are accepted. The rest is for the answers of accepted jobs.
+ */
 const MOST_MEMORY = 0.9;
 /** When to try again, in milliseconds: retention, or an operator, may have made room by then. */
 const MEMORY_RETRY_MS = 10_000;
 
 /**
- * memoryRefusal returns the refusal of a new job while Redis is nearly full; undefined otherwise. A Redis that
- * is full refuses writes by itself.
+ * memoryRefusal returns the refusal of a new job while Redis is nearly full; undefined otherwise. When Redis
+ * is full, memoryRefusal returns undefined too, because Redis then refuses the writes itself.
  */
 async function memoryRefusal({ memory }: QueueAccess): Promise<QueueError | undefined> {
   const use = await memory();
@@ -122,8 +130,8 @@ async function memoryRefusal({ memory }: QueueAccess): Promise<QueueError | unde
 
 /**
  * budgetRefusal returns the refusal for a tenant whose daily budget is used up and whose `onBudgetExhausted`
- * is `refuse`; undefined otherwise. Reservations of running jobs do not count here: a job that does not fit
- * beside them waits instead.
+ * is `refuse`; undefined otherwise. Reservations of running jobs do not count here: a job whose cost does not
+ * fit beside these reservations is accepted, and waits.
  */
 async function budgetRefusal(
   { models, usage }: QueueAccess,

@@ -9,16 +9,16 @@ import { tenantInView } from '../job/tenant.ts';
 
 /** JobKey is what a job stores about its idempotency key. The key itself is not stored. */
 export interface JobKey {
-  /** The id of the only job that this key of this tenant can have. */
+  /** The id of the job. It is computed from the tenant and the key, so the key can have only this one job. */
   id: string;
   mark: IdempotencyMark;
 }
 
 /**
- * jobKeyOf makes the JobKey of one call. The key has no record of its own: it is in use while its job exists,
- * so a crash cannot leave one without the other.
+ * jobKeyOf makes the JobKey of one call. The key has no record of its own: it is in use while its job exists.
+ * So a crash cannot leave a key without its job, or a job without its key.
  *
- * @param tenant `NO_TENANT` for none.
+ * @param tenant the tenant of the call; `NO_TENANT` for none.
  * @throws {QueueError} `invalid_request` for anything that is not an idempotency key.
  */
 export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): JobKey {
@@ -30,7 +30,7 @@ export function jobKeyOf(tenant: string, key: unknown, request: ParsedRequest): 
   };
 }
 
-/** 128 bits in hexadecimal. */
+/** sha256 returns the first 128 bits of the hash, in hexadecimal. */
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32);
 }

@@ -27,7 +27,7 @@ export interface NewJob {
   queue: ModelQueue;
   id: string;
   key: JobKey | undefined;
-  /** Unix milliseconds. */
+  /** When the job was created, in Unix milliseconds. */
   createdAt: number;
   /** How long the job waits before it may enter the fair queue, in milliseconds. */
   delayMs: number;
@@ -40,9 +40,9 @@ export interface NewJob {
 export interface NewJobOptions {
   /** Whether the answer is streamed when the request does not specify it. */
   streamByDefault: boolean;
-  /** `NO_TENANT` for none. */
+  /** The owner of the job; `NO_TENANT` for none. */
   tenant: string;
-  /** undefined: the job gets an id of its own. */
+  /** undefined: the request has no idempotency key, and the job gets a random id. */
   key: JobKey | undefined;
 }
 

@@ -17,8 +17,8 @@ export type EnqueueOutcome = BulkOutcome<QueueError>;
 /** RequestedJob is a request that is about to be stored. */
 export interface RequestedJob {
   /**
-   * The job, or why the request is refused. A repeated request finds its job even if it is refused, for
-   * example after the deadline or when the budget is used up.
+   * The job, or why the request is refused. A request that repeats an earlier one finds the existing job even
+   * if it would now be refused, for example after the deadline or when the budget is used up.
    */
   job: NewJob | QueueError;
   /** undefined: the request came without an idempotency key. */
@@ -27,7 +27,7 @@ export interface RequestedJob {
 
 /** How long a claim lasts, in milliseconds: longer than a producer takes to store a job, or to give up. */
 const CLAIM_MS = 10_000;
-/** How often a lookup is repeated because the job was deleted meanwhile. */
+/** How many times a request is tried in all, when the job that it found is deleted meanwhile. */
 const MOST_TRIES = 3;
 
 /**
@@ -44,10 +44,10 @@ const MOST_TRIES = 3;
  * 4. *Add*: BullMQ gets the jobs that did not exist.
  * 5. *Compare* (only with keys): checks which call's mark the job has.
  *
- * A crash before 4 leaves at most index and queue entries without a job, which readers skip and later drop,
- * and a claim, which expires. A repeated call enlists and adds the job again. A crash after 4 leaves a job
- * that no caller knows; a repeated call finds it. Step 3 must come before 4: a job without an entry in the
- * fair queue would wait for ever.
+ * A crash before step 4 leaves at most entries of the indexes and of the fair queue without a job, which
+ * readers skip and later drop, and a claim, which expires. A repeated call enlists and adds the job again. A
+ * crash after 4 leaves a job that no caller knows; a repeated call finds it. Step 3 must come before 4: a job
+ * without an entry in the fair queue would wait for ever.
  */
 export async function storeJobs(
   access: QueueAccess,
@@ -86,12 +86,17 @@ export async function storeJobs(
 
 interface StoredJob {
   queue: ModelQueue;
-  /** The mark of the call that stored the job; undefined: another BullMQ client stored it, without a key. */
+  /**
+   * The mark of the call that stored the job; undefined: another BullMQ client stored the job, without a key.
+   */
   mark: StoredOptions['idempotency'];
 }
 type StoredEntry = readonly [id: string, job: StoredJob];
 
-/** @returns undefined when the job was deleted just now, so that its key is free again. */
+/**
+ * @returns the outcome of one request; undefined when its job was deleted just now, so that the key is free
+ * again.
+ */
 async function enqueueOutcomeOf(
   { job, key }: RequestedJob,
   found: ReadonlyMap<string, StoredJob>,
@@ -100,7 +105,8 @@ async function enqueueOutcomeOf(
   const there = key === undefined ? undefined : found.get(key.id);
   if (key === undefined || there === undefined) {
     if (job instanceof QueueError) return { ok: false, error: job };
-    // The job was added. If it is not found, it was deleted at the same moment.
+    // This call added the job. If the read after it did not find the job, another caller deleted it in
+    // between.
     if (claimed.has(job)) return { ok: true, job: viewOfNewJob(job), isNew: true };
     return { ok: false, error: reused('a job of another model is being enqueued with it') };
   }
@@ -154,8 +160,8 @@ function release({ prefix, redis, queues }: QueueAccess, wanted: readonly Reques
 
 /**
  * Finds the jobs of keys that enlisting does not find: in other models, and in every model for a request that
- * is refused or whose claim failed. It must run after the claim: by then, a call that stores the key's job in
- * another model has stored it.
+ * is refused or whose claim failed. findStored must run after the claim: by then, a call that stores the
+ * key's job in another model has stored it.
  */
 async function findStored(
   access: QueueAccess,
@@ -192,7 +198,8 @@ function stored(queue: ModelQueue, id: string, options: string | undefined): Sto
 }
 
 /**
- * @returns for each job the options of the job that already exists under its id; undefined: there was none.
+ * @returns for each job the options of the job that already exists under its id; undefined: no such job
+ * exists.
  */
 async function enlist(
   { redis }: QueueAccess,
@@ -227,6 +234,6 @@ async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly New
   if (job === undefined) return;
   if (jobs.length === 1) await bullmq.add(job.name, job.data, job.options);
   else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
-  // The message is not awaited: a dispatcher that misses it looks at the queue within a second.
+  // The wake-up message is not awaited: a dispatcher that misses it looks at the queue within a second.
   if (jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS)) fairQueue.announce().catch(() => {});
 }

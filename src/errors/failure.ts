@@ -12,8 +12,9 @@ import {
 } from './refusal-words.ts';
 
 /**
- * FAILURE_CODES lists all failures by kind. A **terminal** failure fails the job at once. A **retryable** one
- * may be followed by another attempt. docs/ERRORS.md explains each code, and a test compares the two lists.
+ * FAILURE_CODES lists all failures by kind. A **terminal** failure fails the job at once. A **retryable**
+ * failure may be followed by another attempt. docs/ERRORS.md explains each code, and a test compares the two
+ * lists.
  */
 export const FAILURE_CODES = {
   invalid_request: 'terminal',
@@ -45,7 +46,7 @@ export type FailureCode = keyof typeof FAILURE_CODES;
 
 type CodeOf<Kind> = { [C in FailureCode]: (typeof FAILURE_CODES)[C] extends Kind ? C : never }[FailureCode];
 
-/** Thrown when the same request can never work: a retry would only cost money. */
+/** TerminalError is thrown when the same request can never work: a retry would only cost money. */
 export class TerminalError extends Error {
   override readonly name = 'TerminalError';
   readonly code: CodeOf<'terminal'>;
@@ -59,7 +60,8 @@ export class TerminalError extends Error {
 }
 
 /**
- * Thrown when a later attempt may work. `retryAfterMs` is the wait that the upstream asked for, if it did.
+ * RetryableError is thrown when a later attempt may work. `retryAfterMs` is the wait that the upstream asked
+ * for, in milliseconds; undefined: it asked for none.
  */
 export class RetryableError extends Error {
   override readonly name = 'RetryableError';
@@ -86,10 +88,11 @@ export function isFailure(error: unknown): error is Failure {
 }
 
 /**
- * Concern says what a failure concerns. A refusal that concerns every job pauses the model and charges no
- * job. A refusal that other jobs do not get is charged to its job in the end.
+ * Concern says what a failure concerns. A refusal that concerns every job pauses the model and costs no job
+ * an attempt. A refusal that other jobs do not get counts, in the end, as a failed attempt of its job.
  *
- * - `money`, `credentials`, `address`, `model`: every job, until a person corrects it or it ends by itself.
+ * - `money`, `credentials`, `address`, `model`: every job, until a person corrects the cause or the cause
+ *   ends by itself.
  * - `weather`: every job, for a while.
  * - `job for now`: this job, which waits until the upstream has finished something else.
  * - `job`: this job.
@@ -114,7 +117,7 @@ export function concernOf({ code }: Failure): Concern {
   return CONCERNS[code] ?? 'job';
 }
 
-/** Refusal is the upstream's answer to a request that it refused, in its own words. */
+/** Refusal is the upstream's answer to a request that the upstream refused, in the upstream's own words. */
 export interface Refusal {
   /** The HTTP status; undefined: the upstream accepted the request, and the response failed. */
   status?: number | undefined;
@@ -125,14 +128,15 @@ export interface Refusal {
 }
 
 /**
- * UpstreamRefusal is a refusal without the classes of any SDK. Its status is undefined for an error event
- * inside a stream.
+ * UpstreamRefusal is a refusal as plain data, without the error classes of an SDK. Its status is undefined
+ * for an error event inside a stream.
  */
 export interface UpstreamRefusal extends Refusal {
   retryAfterMs: number | undefined;
   /**
    * The form of the answer. `envelope`: OpenAI's `{error: {message, …}}`, the default. `json`: JSON of
-   * another form. `text`: neither JSON nor a page. `page`: HTML, sent by a server on the way.
+   * another form. `text`: neither JSON nor a page. `page`: HTML, sent by a server between the worker and the
+   * upstream.
    */
   form?: RefusalForm;
   /** The upstream model that was asked for; undefined: unknown. */
@@ -203,7 +207,7 @@ export function failureFromRefusal({
     case 429:
     case 430:
       return retryable('rate_limited');
-    // 498 is used by Groq and others for a lack of capacity, 529 by Anthropic and some proxies.
+    // Groq and others send 498 for a lack of capacity, Anthropic and some proxies send 529.
     case 498:
     case 503:
     case 529:
@@ -214,12 +218,15 @@ export function failureFromRefusal({
   }
 }
 
-/** An HTML page with one of these statuses may come from a proxy. It means the same as the status. */
+/**
+ * An HTML page with one of these statuses may come from a proxy. Such a page is judged by its status, like
+ * any other answer.
+ */
 const STATUSES_OF_PAGES = new Set([408, 413, 425, 429, 498, 499]);
 
 /**
- * Codes, inside a response or an error event, of failures that another purchase cannot cure. OpenAI may add
- * codes, so unknown ones may be retried.
+ * The codes, inside a response or an error event, of failures that would happen again after another purchase.
+ * OpenAI may add codes, so a failure with an unknown code may be retried.
  */
 const HOPELESS_CODES =
   /^(invalid_|bio_policy|misalignment_policy|data_residency|image_|empty_image|unsupported_|failed_to_download_image)/;
@@ -260,7 +267,7 @@ export function failureFromResponseError(error: {
       : new RetryableError('rate_limited', message, { refusal });
   }
   if (code === 'model_not_found') return new RetryableError('model_not_found', message, { refusal });
-  // Only the code counts here: the words may come from a tool's server, and be about another key.
+  // Only the code counts here: the words may come from a tool's server, and concern that server's key.
   if (saysCredentials({ ...refusal, message: '' }))
     return new RetryableError('permission', message, { refusal });
   if (HOPELESS_CODES.test(code)) return new TerminalError('response_refused', message, { refusal });

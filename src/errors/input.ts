@@ -28,13 +28,16 @@ export function refusalOf(subject: string, flaws: readonly Flaw[]): QueueError {
   return new QueueError('invalid_request', refusalMessage(subject, flaws), { flaws });
 }
 
-/** refusalMessage is the message of a refusal. @param subject in the plural it ends with an s: `options`. */
+/**
+ * refusalMessage is the message of a refusal. @param subject the name of the refused input. A name in the
+ * plural ends with an s: `options`.
+ */
 export function refusalMessage(subject: string, flaws: readonly Flaw[]): string {
   const list = flaws.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`)).join('; ');
   return `The ${subject} ${subject.endsWith('s') ? 'were' : 'was'} refused: ${list}`;
 }
 
-/** The most unknown fields that a refusal names, so that it does not grow with the request. */
+/** The most unknown fields that a refusal names, so that the refusal does not grow with the request. */
 const MOST_NAMED = 5;
 
 /** shown returns a value, shortened, for the text of a refusal. */
@@ -45,7 +48,10 @@ export function shown(value: unknown): string {
   return typeof value === 'object' && value !== null ? 'an object' : String(value);
 }
 
-/** Messages of our own rules say what was expected and what came. Zod's say what came only of types. */
+/**
+ * The messages of our own rules say what was expected and what came. Zod's messages say what came only for a
+ * wrong type.
+ */
 function messageOf(issue: z.core.$ZodIssue, known: readonly string[]): string {
   switch (issue.code) {
     case 'custom':

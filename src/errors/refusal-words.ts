@@ -7,7 +7,10 @@ interface Words {
   param: string | null;
 }
 
-/** OpenAI's own codes and types of an account without money. Any other words may concern one request only. */
+/**
+ * OpenAI's own codes and types for an account that has no money left. Other codes and words may concern only
+ * one request.
+ */
 const MONEY_CODES = new Set([
   'insufficient_quota',
   'credit_balance_exhausted',
@@ -34,7 +37,8 @@ const MONEY = [
 /** Whether a refusal says that the account has no money left. */
 export function saysMoney(words: Words): boolean {
   if (isMoneyCode(words)) return true;
-  // A wrong field may have any name, so its words say nothing about money.
+  // This refusal is about a wrong field. A field may have any name, so the words of the refusal say nothing
+  // about money.
   if (words.param !== null && words.status !== 402 && words.status !== 429) return false;
   if (words.status === 402) return true;
   if (words.status !== undefined && words.status >= 500) return false;
@@ -42,7 +46,8 @@ export function saysMoney(words: Words): boolean {
 }
 
 /**
- * Whether a refusal has one of OpenAI's own codes for a lack of money. They never concern only one request.
+ * Whether a refusal has one of OpenAI's own codes for a lack of money. Such a code concerns every request of
+ * the account.
  */
 export function isMoneyCode({ code, type }: Pick<Words, 'code' | 'type'>): boolean {
   return MONEY_CODES.has(code ?? '') || MONEY_CODES.has(type ?? '');
@@ -71,7 +76,10 @@ const TOO_LARGE = [
   /\bcontext[_ ]length[_ ]exceeded\b|\bmaximum context length\b/,
 ];
 
-/** Whether a throttled request is larger than a whole minute allows, so that it never fits. */
+/**
+ * Whether a refusal says that a throttled request is larger than a whole minute allows, so that it can never
+ * be sent.
+ */
 export function saysTooLarge(words: Words): boolean {
   const { status, message } = words;
   if (status !== 413 && status !== 429 && status !== undefined) return false;
@@ -92,7 +100,10 @@ const BUSY = [
   /\balready has an active\b/,
 ];
 
-/** Whether the upstream is still busy with the conversation or response that this request continues. */
+/**
+ * Whether a refusal says that the upstream is still busy with the conversation or response that this request
+ * continues.
+ */
 export function saysBusy(words: Words): boolean {
   return words.status !== undefined && words.status < 500 && words.status !== 429 && saysOneOf(BUSY, words);
 }
@@ -110,9 +121,10 @@ const CONTENT = [
   /\bmoderation\b|\bflagged\b|\bcontent[_ ](policy|filter|violat)|\bresponsible ?ai\b|\bviolat\w*\b.{0,40}\b(polic|guideline|terms)|\busage (polic|guideline)/,
 ];
 
-/** Whether the upstream has refused the content of a request. */
+/** Whether a refusal says that the content of the request is not allowed. */
 export function saysContent(words: Words): boolean {
-  // When an account was closed because of its content, the account is the problem.
+  // When an account was closed because of what its requests contained, the refusal concerns the account, not
+  // this request.
   return saysOneOf(CONTENT, words) && !saysOneOf(ACCOUNT, words);
 }
 
@@ -127,7 +139,9 @@ const CREDENTIALS = [
   /\bmust be (a )?(member of an organi[sz]ation|verified)\b|\bip[ _](address )?(is )?not[ _](authorized|allowed)\b|\bunauthori[sz]ed\b|\bauthentication (failed|error|required)\b/,
 ];
 
-/** Whether the upstream has refused the key, the account, the project or the location of the caller. */
+/**
+ * Whether a refusal says that the upstream does not accept the key, the account, the project or the location.
+ */
 export function saysCredentials(words: Words): boolean {
   return words.param === null && saysOneOf(CREDENTIALS, words);
 }
@@ -142,8 +156,9 @@ const MODEL = [
 const WRONG_MODEL = [/\bmodel\b.{0,100}\b(is (not|only) supported|(cannot|can't|can not) be used)\b/];
 
 /**
- * Whether the upstream does not have the model: by its code, or by words that name the requested model. Words
- * about another name concern something else in the request.
+ * Whether a refusal says that the upstream does not have the model: by the code of the refusal, or by words
+ * that contain the name of the requested model. Words with another name concern something else in the
+ * request.
  */
 export function saysModel(words: Words, upstreamModel: string | undefined): boolean {
   if (MODEL_CODES.test(words.code ?? '')) return true;
@@ -152,7 +167,8 @@ export function saysModel(words: Words, upstreamModel: string | undefined): bool
   if (words.status >= 500 && words.status !== 503) return false;
   const isNamed = upstreamModel !== undefined && words.message.includes(upstreamModel);
   if (isNamed && saysOneOf(MODEL, words)) return true;
-  // OpenAI names the field alone: "This model is only supported in v1/chat/completions".
+  // OpenAI then names only the field `model`, not the model itself: "This model is only supported in
+  // v1/chat/completions".
   return words.param === 'model' && saysOneOf(WRONG_MODEL, words);
 }
 
@@ -172,7 +188,7 @@ const ADDRESS = [
   /\b(http request|plain http)\b.{0,40}\bhttps\b|\bmethod not allowed\b/,
 ];
 
-/** Whether the server that answers is not the API. */
+/** Whether a refusal says that the address is wrong: the server is not the API, or does not know the path. */
 export function saysAddress(words: Words): boolean {
   return saysOneOf(ADDRESS, words);
 }

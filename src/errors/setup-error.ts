@@ -7,8 +7,8 @@ import type { Flaw } from './problem.ts';
 export abstract class SetupError extends Error {}
 
 /**
- * ConfigError lists everything that is wrong with a configuration, by name, so that one edit can correct it
- * all.
+ * ConfigError lists everything that is wrong with a configuration, by name, so that one edit can correct
+ * everything.
  */
 export class ConfigError extends SetupError {
   override readonly name = 'ConfigError';

@@ -1,11 +1,11 @@
 import type { Subscription, Subscriptions } from '../redis/subscriptions.ts';
 
 /**
- * How often each waiter looks without a message, in milliseconds. A message may be lost in a reconnect, and
- * must not cost a caller its whole wait.
+ * After how many milliseconds without a message a waiter looks again. A message may be lost in a reconnect,
+ * and without this look its caller would wait until the timeout.
  */
 const LOOK_AGAIN_MS = 15_000;
-/** How long the first look waits for the subscription. */
+/** How long the first look waits for the subscription, in milliseconds. */
 const SUBSCRIBING_MS = 1000;
 
 /** CompletionWaiters let callers wait for the end of jobs. */
@@ -25,8 +25,8 @@ export interface CompletionWaiters {
 }
 
 /**
- * createCompletionWaiters makes waiters that a message wakes: a thousand of them cost a map entry and a timer
- * each, and no polling.
+ * createCompletionWaiters makes waiters that a message wakes. Each waiter costs a map entry, a timer, and a
+ * look every 15 s.
  */
 export function createCompletionWaiters(subscriptions: Subscriptions): CompletionWaiters {
   const listening = new Map<string, Subscription>();
@@ -39,7 +39,7 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
   const wakeAll = (): void => {
     for (const key of wakers.keys()) wake(key);
   };
-  /** There is one subscription for each model, and it stays. */
+  /** Each model has one subscription, which stays until the process closes it. */
   const listen = (channel: string): Promise<unknown> => {
     const known =
       listening.get(channel) ??
@@ -55,7 +55,8 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
       for (;;) {
         signal?.throwIfAborted();
         if (closed) return null;
-        // The subscription comes before the look: an end before the look is seen, a later one is announced.
+        // The subscription comes before the look: the look sees an end that came before it, and a message
+        // announces a later end.
         const turn = nextTurn(wakers, key, signal);
         try {
           await Promise.race([listen(channel), turn.done(SUBSCRIBING_MS)]);
@@ -78,7 +79,7 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
 }
 
 interface Turn {
-  /** Resolves when woken, aborted, or after so many milliseconds. */
+  /** Resolves when the waiter is woken, when the signal aborts, or after `timeoutMs` milliseconds. */
   done(timeoutMs: number): Promise<void>;
   leave(): void;
 }

@@ -2,8 +2,8 @@ import { isPartOfAnswer, joined, type ResponseEvent } from '../responses/event.t
 
 /**
  * LogEntry is one entry of a job's event log. The log has what the upstream streamed, in order, over all
- * attempts. The worker that holds the job's lock writes it in batches, watchers read it, and it is kept as
- * long as the job.
+ * attempts. The worker that holds the job's lock writes the log in batches, and watchers read it. The log is
+ * kept as long as the job.
  *
  * An entry of the Redis stream has the fields `a` (the attempt), `p` (how many responses had been bought for
  * the job by then, which distinguishes one response from the next), and `e` (events as JSON) or `r` (why a
@@ -18,8 +18,8 @@ export interface LogEntry {
 }
 
 /**
- * Written is an event as it is stored. Deltas of the text are most of a log, so they are stored as `[output
- * index, content index, delta]` if an earlier event had the id of the item at that index.
+ * Written is an event in its stored form. Deltas of the text are most of a log, so such a delta is stored as
+ * `[output index, content index, delta]` if an earlier event had the id of the item at that index.
  */
 type Written = ResponseEvent | [number, number, string];
 
@@ -44,7 +44,7 @@ export class LogBatch {
     else this.#events[this.#events.length - 1] = both;
   }
 
-  /** Returns the batch as it is stored, and empties it. */
+  /** Returns the batch in its stored form, and empties the batch. */
   take(): string {
     const written = this.#events.map((event) => this.#write(event));
     this.#events = [];

@@ -8,8 +8,8 @@ import { createEventLogReader } from './event-log.ts';
 import { createReplay, type Replay } from './replay.ts';
 
 /**
- * LiveJob is the view and the replay of a job that is being watched. All its watchers in this process share
- * one.
+ * LiveJob is the view and the replay of a job that is being watched. All watchers of the job in this process
+ * share one LiveJob.
  */
 export interface LiveJob {
   /** undefined until the job has been read for the first time. */
@@ -22,7 +22,10 @@ export interface LiveJob {
   leave(): void;
 }
 
-/** LiveJobEnd says why nothing follows. `gone`: the job was deleted. `closed`: this process stops. */
+/**
+ * LiveJobEnd says why no further change of the job follows. `gone`: the job was deleted. `closed`: this
+ * process stops.
+ */
 export type LiveJobEnd =
   | { kind: 'finished'; view: JobView; response: UpstreamResponse | undefined }
   | { kind: 'gone' }
@@ -40,11 +43,11 @@ export interface LiveJobs {
  * changes of status are not announced.
  */
 const LOOK_AGAIN_MS = 10_000;
-/** The same for a waiting job, whose position changes without a message. */
+/** The same in milliseconds for a waiting job, whose position changes without a message. */
 const WAITING_MS = 2000;
-/** The pause after Redis could not be read. */
+/** The pause after Redis could not be read, in milliseconds. */
 const TRY_AGAIN_MS = 1000;
-/** How long the first look waits for the subscription. */
+/** How long the first look waits for the subscription, in milliseconds. */
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
 
@@ -96,7 +99,7 @@ function startSharedJob(
   let end: LiveJobEnd | undefined;
   let watchers = 0;
   let change = deferred();
-  /** Whether the next look also reads the job. A new log entry alone does not change its status. */
+  /** Whether the next look also reads the job. A new log entry alone does not change the job's status. */
   let lookAtJob = true;
   let news = deferred();
 
@@ -159,7 +162,7 @@ function startSharedJob(
         await look();
         if (view?.status === 'waiting') pauseMs = WAITING_MS;
       } catch {
-        // Redis is away: watchers see nothing new until it is back.
+        // Redis is away: watchers see nothing new until Redis is back.
         lookAtJob = true;
         pauseMs = TRY_AGAIN_MS;
       }
@@ -204,7 +207,7 @@ function deferred(): Deferred {
   return { promise, resolve };
 }
 
-/** Waits for a promise, but for `limitMs` at most. @returns whether the time was up first. */
+/** Waits for a promise, but for `limitMs` at most. @returns true when the time was up first. */
 async function soonest(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const timeUp = new Promise<true>((resolve) => {

@@ -4,8 +4,8 @@ import { createStreamedOutput } from '../responses/streamed-output.ts';
 import type { LogEntry } from './event-log.ts';
 
 /**
- * ReplayEvent is one event of a replay. `attempt` separates two responses: the one before it was lost or
- * failed, and the events after it belong to the next one.
+ * ReplayEvent is one event of a replay. An `attempt` entry separates two responses: the response before it
+ * was lost or failed, and the events after it belong to the next response.
  */
 export type ReplayEvent =
   | { kind: 'attempt'; attempt: number; reason: string }
@@ -20,7 +20,7 @@ export interface Replay {
   /** The index in `events` at which the latest attempt begins. */
   readonly latestBegins: number;
   add(entry: LogEntry): void;
-  /** Adds what the final answer has and the log lacks: all of it if nothing was streamed. */
+  /** Adds what the final answer has and the log lacks: the whole answer if nothing was streamed. */
   complete(response: UpstreamResponse): void;
 }
 

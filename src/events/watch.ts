@@ -7,7 +7,7 @@ import type { ReplayEvent } from './replay.ts';
 /**
  * WatchEvent is what a watcher gets about a job, in order. `number` counts replay events and the end from 1.
  * `isSuperseded` says that a later attempt had already begun. Nothing follows `end`. A watch may stop without
- * it, because the job was deleted or this process stops.
+ * an `end`, because the job was deleted or this process stops.
  */
 export type WatchEvent =
   | { kind: 'status'; view: JobView }
@@ -16,7 +16,7 @@ export type WatchEvent =
 
 /**
  * watch follows a live job from the beginning, or from where a watcher was cut off.
- * @param after the number of the last event that the watcher has seen; 0: none.
+ * @param after the number of the last event that the watcher has seen; 0: it has seen none.
  * @param signal ends the watch.
  */
 export async function* watch(
@@ -39,8 +39,8 @@ export async function* watch(
         lastStanding = standingOf(view);
         yield { kind: 'status', view };
       }
-      // Until there is a view, the log may not be read to its end, and an earlier attempt could look like the
-      // latest one.
+      // Until there is a view, the log has perhaps not been read to its end, and an earlier attempt could
+      // look like the latest one.
       for (; view !== undefined && next < events.length && !signal.aborted; next += 1) {
         const entry = events[next];
         if (entry === undefined) break;

@@ -2,8 +2,8 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
 
 /**
- * BoardLimits are the settings of a model's queue that a person made on Bull Board, or a program through
- * another BullMQ client. BullMQ keeps them in the queue's `meta` hash until they are removed. `o3q resume`
+ * BoardLimits are the settings of a model's queue that a person has made on Bull Board, or a program has made
+ * through a BullMQ client. BullMQ keeps them in the queue's `meta` hash until they are removed. `o3q resume`
  * removes them.
  */
 export interface BoardLimits {
@@ -17,7 +17,7 @@ export interface BoardLimits {
 /** NO_BOARD_LIMITS are the limits when nothing is set. */
 export const NO_BOARD_LIMITS: BoardLimits = { paused: false, concurrency: null, rate_limit: null };
 
-/** BOARD_LIMIT_KINDS are the settings of BoardLimits. */
+/** BOARD_LIMIT_KINDS are the names of the settings of BoardLimits. */
 export const BOARD_LIMIT_KINDS = ['pause', 'concurrency', 'rate_limit'] as const;
 export type BoardLimitKind = (typeof BOARD_LIMIT_KINDS)[number];
 

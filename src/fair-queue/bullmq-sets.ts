@@ -3,8 +3,8 @@ import type { ModelKeys } from '../redis/keys.ts';
 import { DELAYED_SCORE, WAITING_SCORE } from './parked.ts';
 
 /**
- * UnstartedStatus is our status of the jobs that have not started. BullMQ's sets are divided differently: it
- * calls a job in the fair queue `delayed`, and keeps jobs with a priority in a set of their own.
+ * UnstartedStatus is our status of the jobs that have not started. BullMQ's sets are divided differently:
+ * BullMQ calls a job in the fair queue `delayed`, and keeps jobs with a priority in a set of their own.
  */
 export type UnstartedStatus = 'waiting' | 'delayed';
 
@@ -13,15 +13,15 @@ export interface BullmqSets {
   /** parkedCount returns the number of parked jobs. */
   parkedCount(): Promise<number>;
   /**
-   * ids returns the jobs' ids in BullMQ: the newest waiting job first, and the delayed job that is due last
-   * first.
+   * ids returns the jobs' ids in BullMQ: for waiting jobs, the newest first; for delayed jobs, the job that
+   * is due last comes first.
    */
   ids(part: UnstartedStatus, offset?: number, count?: number): Promise<string[]>;
 }
 
 const ALL = Number.MAX_SAFE_INTEGER;
 
-/** One of the sets that hold the jobs of one status. */
+/** Section is one of the sets that hold the jobs of one status. */
 interface Section {
   length(): Promise<number>;
   ids(offset: number, count: number): Promise<string[]>;

@@ -9,23 +9,26 @@ import {
 import { decodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * Position is a job's place in the fair queue of its model, with what is needed to estimate when it is
+ * Position is a job's place in the fair queue of its model, with what is needed to estimate when the job is
  * answered.
  */
 export interface Position {
-  /** Jobs that start before this one, if nothing changes. */
+  /** How many jobs start before this one, if nothing changes. */
   before: number;
-  /** Those of its own tenant among them. */
+  /** How many of these jobs belong to the same tenant as this one. */
   ownBefore: number;
-  /** The pause of its tenant, whose jobs wait while others start; undefined: the tenant is not paused. */
+  /**
+   * The pause of the job's tenant, whose jobs wait while others start; `until` is in Unix milliseconds.
+   * undefined: the tenant is not paused.
+   */
   pause: { reason: TenantPauseReason; until: number } | undefined;
-  /** undefined: no dispatcher runs. */
+  /** The status of the queue; undefined: no dispatcher runs. */
   status: QueueStatus | undefined;
 }
 
 /**
- * SLOTS_TAKEN is the reason for the pause of a tenant that has as many jobs in flight as it may. It is the
- * only reason that the estimate depends on.
+ * SLOTS_TAKEN is the reason for the pause of a tenant that has as many jobs in flight as it may. No other
+ * reason of a pause affects the estimate.
  */
 export const SLOTS_TAKEN = 'slots_taken';
 
@@ -93,8 +96,8 @@ function hindranceText({ board, limits, noWorker }: Hindrance): string | undefin
 }
 
 /**
- * PositionOwner is the tenant of a queued job, and how many jobs it may have in flight; undefined: any
- * number.
+ * PositionOwner is the tenant of a queued job, and how many jobs that tenant may have in flight; undefined:
+ * any number.
  */
 export interface PositionOwner {
   tenant: string;

@@ -9,8 +9,9 @@ import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limit
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * DISPATCHER_LOOKS_EVERY_MS is the longest time between two looks of a dispatcher at the queue, because a
- * signal may be lost while a connection is away. A job that is due later than this needs no signal.
+ * DISPATCHER_LOOKS_EVERY_MS is the longest time between two looks of a dispatcher at the queue, in
+ * milliseconds. A dispatcher looks even without a signal, because a signal may be lost while a connection is
+ * away. A job that is due later than this needs no signal.
  */
 export const DISPATCHER_LOOKS_EVERY_MS = 1000;
 /** The status expires after this time, in milliseconds, if no dispatcher renews it. */
@@ -19,11 +20,11 @@ const STATUS_EXPIRES_MS = 5000;
 /** QueuedJob is a job that waits for its turn. */
 export interface QueuedJob {
   id: string;
-  /** '' for none. */
+  /** The owner of the job; '' for none. */
   tenant: string;
-  /** In Unix milliseconds. */
+  /** When the job was enqueued, in Unix milliseconds. */
   createdAt: number;
-  /** 0 is the highest. */
+  /** The priority of the job; 0 goes first. */
   priority: number;
   /** The time (Unix milliseconds) after which the job is not started any more; undefined: none. */
   deadlineAt: number | undefined;
@@ -34,7 +35,7 @@ export interface NextJob {
   id: string;
   tenant: string;
   options: StoredOptions;
-  /** Length of the request as JSON. */
+  /** The length of the request as JSON, in bytes. */
   dataBytes: number;
   /** The tenant's tag: the virtual time at which its first job is due. */
   tag: number;
@@ -43,8 +44,8 @@ export interface NextJob {
 
 /**
  * GiveBackTarget is the place to which a worker gives back a job: before all other waiting jobs (`first`),
- * into the fair queue, or into the fair queue at a later time, `dueAt` (Unix milliseconds). `held` is such a
- * delay without a failed attempt.
+ * into the fair queue, or into the fair queue at a later time, `dueAt` (Unix milliseconds). `delayed` follows
+ * a failed attempt; `held` is the same delay without a failed attempt.
  */
 export type GiveBackTarget =
   | { kind: 'first' }
@@ -53,9 +54,9 @@ export type GiveBackTarget =
 
 /** BoardRoom is how many jobs may start under the settings of Bull Board. */
 export interface BoardRoom {
-  /** Infinity: any number. */
+  /** How many more jobs may start; Infinity: any number. */
   room: number;
-  /** When more may start, in milliseconds; 0: not known. */
+  /** In how many milliseconds more jobs may start; 0: not known. */
   waitMs: number;
   limits: BoardLimits;
 }
@@ -77,7 +78,8 @@ export interface FairQueue {
    * giveBack takes an active job from its worker and puts it back among the jobs that have not started.
    *
    * @param lockToken the worker's token of the job's lock.
-   * @returns `cancel-requested`: a cancel has been requested, and the worker still holds the job, to end it.
+   * @returns `cancel-requested`: a cancel has been requested, and the worker still holds the job and must end
+   * it.
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
@@ -86,12 +88,13 @@ export interface FairQueue {
    */
   announce(): Promise<void>;
   /**
-   * next returns up to `most` jobs in the order in which they would start, and starts none. Behind them
-   * comes the first job of up to eight further tenants, which may pass jobs that are too large now. Before
-   * that it puts delayed jobs that are due into the queue, and removes entries whose job has been missing for a
-   * minute.
+   * next returns up to `most` jobs in the order in which they would start, and starts none. Behind them comes
+   * the first job of each of up to eight further tenants: such a job may start before jobs that are too large
+   * now. Before it reads the jobs, next puts delayed jobs that are due into the queue, and removes entries
+   * whose job has been missing for a minute.
    *
-   * @returns `dueInMs` until the next delayed job is due; undefined: none is delayed.
+   * @returns `untaken`: how many started jobs no worker has taken yet. `dueInMs`: the milliseconds until the
+   * next delayed job is due; undefined: no job is delayed.
    */
   next(most: number): Promise<{
     board: BoardRoom;
@@ -111,11 +114,11 @@ export interface FairQueue {
    * jobs of other tenants start meanwhile. `reason` is a sentence, or SLOTS_TAKEN.
    */
   pauseTenant(tenant: string, untilMs: number, reason: string): Promise<void>;
-  /** resumeTenant ends a tenant's pause. @returns whether it was paused. */
+  /** resumeTenant ends a tenant's pause. @returns whether the tenant was paused. */
   resumeTenant(tenant: string): Promise<boolean>;
   /** reportStatus writes the status, which expires after some seconds. */
   reportStatus(status: QueueStatus): Promise<void>;
-  /** status reads the status; undefined: no dispatcher has written one in the last seconds. */
+  /** status reads the status; undefined: no dispatcher has written a status in the last seconds. */
   status(): Promise<QueueStatus | undefined>;
   /** starts returns how many jobs have ever been started. */
   starts(): Promise<number>;
@@ -213,7 +216,10 @@ export function orderOf({ createdAt, priority }: Pick<QueuedJob, 'createdAt' | '
   return createdAt + priority * PRIORITY_STEP_MS;
 }
 
-/** weightsOf returns the `weights` argument of the scripts: JSON by tenant, without those of weight 1. */
+/**
+ * weightsOf returns the `weights` argument of the scripts: JSON of the weights by tenant, without tenants of
+ * weight 1.
+ */
 export function weightsOf(tenants: Models['tenants']): string {
   const others = Object.entries(tenants).filter(([, { weight }]) => weight !== 1);
   return JSON.stringify(Object.fromEntries(others.map(([tenant, { weight }]) => [tenant, weight])));

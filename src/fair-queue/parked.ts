@@ -4,7 +4,7 @@ import { defineLibrary } from '../redis/script.ts';
  * A job of ours that has not started is parked: BullMQ holds it as a delayed job that is due in the year
  * 2039. So no worker takes it, but Bull Board and other BullMQ clients still see it. Waiting jobs are due on
  * one day of that year, delayed jobs on the next day. The real due time of a delayed job is in our own sorted
- * set, and the dispatchers promote it from there.
+ * set. At that time a dispatcher makes it a waiting job.
  *
  * BullMQ orders its delayed jobs by `due time (ms) * 4096 + counter` (`getDelayedScore` of bullmq 6.7.0). For
  * dates more than three months later such a score would no longer be an exact double.
@@ -14,7 +14,8 @@ const DELAYED_UNTIL_MS = WAITING_UNTIL_MS + 86_400_000;
 const SCORES_PER_MS = 4096;
 
 /**
- * WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set. No parked job has a lower one.
+ * WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set. No parked job has a lower
+ * score.
  */
 export const WAITING_SCORE = delayedScore(WAITING_UNTIL_MS);
 

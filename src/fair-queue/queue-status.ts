@@ -1,6 +1,6 @@
 /**
  * QueueStatus says what holds up the fair queue of a model, and how fast its jobs start. The model's
- * dispatchers write it about once a second; it expires after some seconds without a dispatcher.
+ * dispatchers write it about once a second; it expires when no dispatcher has written it for some seconds.
  */
 export interface QueueStatus {
   /** What every waiting job waits for; '' while jobs start. */

@@ -15,7 +15,7 @@ import { type FoundJob, notFinished, notFound } from './find.ts';
 const CANCELLED_REASON = 'cancelled: on request';
 
 /**
- * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: it was cancelled
+ * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: the job was cancelled
  * before. `cancelling`: a worker holds the job and was sent a message.
  */
 export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
@@ -90,7 +90,7 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
 }
 
 /**
- * removeJob deletes a finished job with its record and its result. A worker then tries to delete its
+ * removeJob deletes a finished job with its record and its result. A worker then tries to delete the job's
  * responses at the upstream.
  *
  * @throws {QueueError} `job_not_found`, `job_not_finished`

@@ -19,8 +19,8 @@ export interface FoundJob {
 const SETTLING_MS = 2000;
 
 /**
- * findJob finds a job by its public id. Our own ids do not contain their model, so it reads all queues at
- * once. The ids of other BullMQ clients' jobs contain it: `model:7`.
+ * findJob finds a job by its public id. The ids of our own jobs do not contain the model, so findJob reads
+ * the queues of all models at once. The ids of other BullMQ clients' jobs contain the model: `model:7`.
  *
  * @param tenant the caller's tenant: jobs of other tenants are not found. undefined: the caller sees all
  * jobs.

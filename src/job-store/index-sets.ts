@@ -7,7 +7,7 @@ import type { JobIndex } from '../redis/keys.ts';
 export interface IndexEntry {
   model: string;
   id: string;
-  /** In Unix milliseconds. */
+  /** When the job was created, in Unix milliseconds. */
   createdAt: number;
 }
 
@@ -66,9 +66,9 @@ export async function* newestFirst(
 }
 
 /**
- * Continues from an entry, not from an offset: every job that comes or goes meanwhile shifts the offsets, and
- * a list would skip some jobs and show others twice. Entries of the same millisecond are read again and
- * skipped.
+ * entriesOf continues from an entry, not from an offset: every job that comes or goes meanwhile shifts the
+ * offsets, and a list would skip some jobs and show others twice. Entries of the same millisecond are read
+ * again and skipped.
  */
 async function* entriesOf(
   redis: Redis | Cluster,
@@ -124,7 +124,7 @@ export function entryFrom(cursor: string): IndexEntry {
       return { createdAt: parsed[0], id: parsed[1], model: parsed[2] };
     }
   } catch {
-    // Not JSON.
+    // The cursor is not JSON, and is refused below.
   }
   throw new QueueError('invalid_request', 'The cursor was expected to be the next_cursor of an earlier page');
 }

@@ -19,38 +19,45 @@ export interface JobInspection {
   id: string;
   model: string;
   tenant: string | null;
-  /** The job as the API shows it. `unreadable` says why it cannot be shown; null: BullMQ has no such job. */
+  /**
+   * The job as the API shows it. `unreadable` says why the job cannot be shown; null: BullMQ has no such job.
+   */
   view: JobView | { unreadable: string } | null;
   /** Our hash of the run; empty before the job's first start. */
   run: Record<string, string>;
   /** BullMQ's hash of the job; empty when BullMQ has no such job. */
   bullmq: Record<string, string>;
   place: Place;
-  /** The lock of the worker that holds the job; null: no worker does. */
+  /** The lock of the worker that holds the job; null: no worker holds the job. */
   lock: { token: string; expires_in_ms: number } | null;
   /** What the job has reserved of each upstream model's quota and of its tenant's limits. */
   reservations: ReservationEntry[];
   event_log: { entries: number; last: LoggedEntry[] };
-  /** Each existing key of the job, with its time to live in milliseconds; null: it does not expire. */
+  /** Each existing key of the job, with its time to live in milliseconds; null: the key does not expire. */
   keys: { key: string; type: string; ttl_ms: number | null }[];
 }
 
 /** Place says which of BullMQ's sets hold the job, and where it stands in the fair queue. */
 export interface Place {
-  /** BullMQ's sets that hold the job. More than one means that it moved while it was read, or is damaged. */
+  /**
+   * BullMQ's sets that hold the job. More than one set means that the job moved while it was read, or that
+   * its data is damaged.
+   */
   bullmq_sets: string[];
   /** When a delayed job is due; null for a job that is not delayed, or is parked in the fair queue. */
   due_at: string | null;
-  /** Its rank within its tenant's part of the fair queue, 1 is next; null: it is not in the fair queue. */
+  /**
+   * The job's rank among its tenant's jobs in the fair queue; 1 is next; null: it is not in the fair queue.
+   */
   tenant_position: number | null;
-  /** The number of jobs in its tenant's part of the fair queue. */
+  /** How many jobs the job's tenant has in the fair queue. */
   tenant_queue_length: number;
-  /** Why its tenant may not start jobs, and until when; null: it may. */
+  /** Why the job's tenant may not start jobs, and until when; null: the tenant may start jobs. */
   tenant_paused: { until: string; reason: string } | null;
 }
 
 export interface ReservationEntry {
-  /** `upstream model gpt-5` or `tenant alice`. */
+  /** Whose quota it belongs to: `upstream model gpt-5` or `tenant alice`. */
   of: string;
   lease_ends_at: string | null;
   /** What is reserved, as quota/keys.ts describes it; for a tenant, the expected cost in nano-dollars. */

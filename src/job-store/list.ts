@@ -9,12 +9,15 @@ import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
 
-/** The most jobs that one call reads. A rare match may need further calls, but no single call takes long. */
+/**
+ * The most jobs that one call reads. A search with few matches may need further calls, but no single call
+ * takes long.
+ */
 const LOOKED_AT_MOST = 2000;
 const AT_ONCE = 50;
 const MOST_PER_PAGE = 100;
 /**
- * An entry without a job that is younger than this (ms) is kept: an index entry is written before its job.
+ * An index entry without a job is kept until it is this old (ms), because an entry is written before its job.
  */
 const ENTRY_BEFORE_JOB_MS = 3_600_000;
 /** How many of the newest jobs of each of BullMQ's sets are checked for missing index entries. */
@@ -83,8 +86,8 @@ async function indexBareJobs(redis: RedisClient, keys: ModelKeys): Promise<void>
 }
 
 /**
- * Removes an entry without a job. A crash while enqueueing leaves one, and so does a BullMQ client that
- * removes a job.
+ * Removes an entry without a job. A crash while enqueueing leaves such an entry, and so does a BullMQ client
+ * that removes a job.
  */
 async function forget(
   redis: RedisClient,

@@ -17,8 +17,9 @@ export function resultFrom(job: CompletedJob, stored: Buffer): JobResult {
 /**
  * resultJsonFrom returns the JSON of `resultFrom` without decoding the response as text, because decoding an
  * answer of 8 MB would block the process for 150 ms. The response is sent as the stored bytes, which a worker
- * wrote with JSON.stringify. To find the answer in them, each byte is read as one character. This is safe
- * because UTF-8 encodes all non-ASCII characters as bytes above 127, which the JSON parser leaves unchanged.
+ * wrote with JSON.stringify. To find the answer in these bytes, each byte is read as one character. This is
+ * safe because UTF-8 encodes all non-ASCII characters as bytes above 127, which the JSON parser leaves
+ * unchanged.
  */
 export function resultJsonFrom(job: CompletedJob, stored: Buffer): Buffer {
   const bytewise = JSON.parse(stored.toString('latin1')) as StoredResponse;
@@ -48,7 +49,10 @@ export interface JobDetail {
   response: StoredResponse | undefined;
 }
 
-/** jobDetailFrom decodes the stored JSON of a job's data and of its response, null for none. */
+/**
+ * jobDetailFrom decodes the stored JSON of a job's data and of its response; `response` is null if the job
+ * has none.
+ */
 export function jobDetailFrom(
   { view, refusal }: JobReading,
   data: string,
@@ -63,9 +67,9 @@ export function jobDetailFrom(
 }
 
 /**
- * Returns a job's data as a body of the Responses API. A job that was not enqueued through that API runs
- * independently of its caller, so its `background` is true. Another BullMQ client may have written anything:
- * data that is not a request becomes a request without input.
+ * Returns a job's data as a body of the Responses API. A job that was not enqueued through the Responses API
+ * runs independently of its caller, so its `background` is true. Another BullMQ client may have written
+ * anything: data that is not a request becomes a request without input.
  */
 function requestFrom(data: unknown, model: string): Record<string, unknown> {
   try {

@@ -20,7 +20,10 @@ export class ExactNumber {
     return writing === undefined ? Number(this.#text) : writing.placeholder(this.#text);
   }
 
-  /** canonical returns the same value for all texts of one number: a JavaScript number if that is exact. */
+  /**
+   * canonical returns the same value for all texts of one number: a JavaScript number if that is exact, else
+   * an ExactNumber.
+   */
   canonical(): number | ExactNumber {
     if (this.#text.length > LONGEST_CANONICAL) return this;
     const mine = decimal(this.#text);
@@ -41,8 +44,8 @@ const LONGEST_CANONICAL = 100;
 export function parseExact(text: string): unknown {
   const value: unknown = JSON.parse(text);
   if (!hasInexactNumber(text)) return value;
-  // This comes after the JSON was found to be valid: a string in place of a number could make invalid JSON
-  // valid.
+  // The numbers are replaced only after the JSON was found to be valid: a string in place of a number could
+  // make invalid JSON valid.
   const mark = `${randomUUID()}:`;
   const pieces: string[] = [];
   let copied = 0;
@@ -63,7 +66,10 @@ export function parseExact(text: string): unknown {
   }
 }
 
-/** hasInexactNumber says whether `JSON.parse` would change a number. It also takes UTF-8 read as Latin-1. */
+/**
+ * hasInexactNumber says whether `JSON.parse` would change a number. The text may also be UTF-8 that was read
+ * as Latin-1.
+ */
 export function hasInexactNumber(text: string): boolean {
   let found = false;
   findInexactNumbers(text, () => {
@@ -74,8 +80,8 @@ export function hasInexactNumber(text: string): boolean {
 }
 
 /**
- * stringifyExact writes JSON as `JSON.stringify` does, but an ExactNumber with its own digits, and a bigint,
- * which `JSON.stringify` refuses, as an integer.
+ * stringifyExact writes JSON as `JSON.stringify` does, with two differences: it writes an ExactNumber with
+ * its own digits, and it writes a bigint, which `JSON.stringify` refuses, as an integer.
  */
 export function stringifyExact(value: unknown): string {
   const placeholders = new Placeholders();
@@ -94,14 +100,17 @@ export function stringifyExact(value: unknown): string {
   }
 }
 
-/** canonicalJson writes the same text for values that differ only in the order of fields, or as 1 and 1.0. */
+/**
+ * canonicalJson writes the same text for values that differ only in the order of fields, or only as 1 differs
+ * from 1.0.
+ */
 export function canonicalJson(value: unknown): string {
   return stringifyExact(canonical(value));
 }
 
 /**
  * withPlainNumbers makes JavaScript numbers of the ExactNumbers in some fields of a record, and of their
- * `metadata`. It returns the same record when there are none.
+ * `metadata`. It returns the same record when there is no ExactNumber in them.
  */
 export function withPlainNumbers(
   record: Record<string, unknown>,
@@ -129,10 +138,10 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
   );
 }
 
-/** Set while stringifyExact runs. Nothing else runs meanwhile, because it is synchronous. */
+/** Set while stringifyExact runs. Nothing else runs meanwhile, because stringifyExact is synchronous. */
 let writing: Placeholders | undefined;
 
-/** Placeholders are strings that stand for numbers in JSON until it is written. No caller can know them. */
+/** Placeholders are strings that stand for numbers until the JSON is written. No caller can know them. */
 class Placeholders {
   #mark: string | undefined;
   readonly #texts: string[] = [];
@@ -157,7 +166,7 @@ function canonical(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (value instanceof ExactNumber) return value.canonical();
   if (Array.isArray(value)) return value.map(canonical);
-  // For example a Date, which a program may have put into its request.
+  // The value is, for example, a Date that a program has put into its request.
   if ('toJSON' in value && typeof value.toJSON === 'function') return value;
   const sorted = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
   return Object.fromEntries(sorted.map(([key, part]) => [key, canonical(part)]));
@@ -178,7 +187,7 @@ const MINUS = 45;
 const ZERO = 48;
 const NINE = 57;
 const BACKSLASH = 92;
-/** Every integer of fewer digits is a JavaScript number. */
+/** Every integer of fewer digits is exact as a JavaScript number. */
 const INEXACT_DIGITS = 16;
 
 /**

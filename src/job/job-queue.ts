@@ -39,19 +39,21 @@ export interface EventOptions extends CallOptions {
 export interface JobQuery {
   status?: JobStatus | undefined;
   model?: string | undefined;
-  /** The jobs of this tenant only. For an admin. */
+  /** The tenant whose jobs are listed, for an admin. Default: all tenants. */
   tenant?: string | undefined;
-  /** Searched for in the first 100 characters of the question, in upper and lower case. */
+  /**
+   * The text to search for in the first 100 characters of the question. Upper and lower case count as equal.
+   */
   q?: string | undefined;
-  /** Jobs a page, 1 to 100. Default 20. */
+  /** The most jobs on a page, 1 to 100. Default 20. */
   limit?: number | undefined;
-  /** `next_cursor` of the page before. */
+  /** The `next_cursor` of the page before, to continue after that page. */
   cursor?: string | undefined;
 }
 
 /**
- * BulkOutcome is the outcome of one request of a bulk. `isNew` is false where the request's key already had
- * this job.
+ * BulkOutcome is the outcome of one request of a bulk. `isNew` is false if the job of the request's
+ * idempotency key already existed.
  */
 export type BulkOutcome<Failure extends JobQueueError = JobQueueError> =
   | { ok: true; job: JobView; isNew: boolean }
@@ -62,7 +64,7 @@ export type BulkOutcome<Failure extends JobQueueError = JobQueueError> =
  * Redis.
  */
 export interface JobQueueError extends Error {
-  /** One of the codes of docs/ERRORS.md; the same for both. */
+  /** One of the codes of docs/ERRORS.md; the same in both kinds of error. */
   readonly code: string;
   /** For `invalid_request`: every field that was wrong. */
   readonly flaws: readonly Flaw[];
@@ -74,8 +76,8 @@ export interface JobQueueError extends Error {
  * JobQueue has the methods with which an app uses jobs. `O3Client` calls them over HTTP, `O3Queue` directly
  * on Redis, with the same results; one test suite runs against both. A failed job is data, never an error.
  *
- * @throws {JobQueueError} from every method that a queue refuses; `job_not_found` from every method that
- * takes an id. Or the reason of the call's signal.
+ * @throws {JobQueueError} when the queue refuses a call; with `job_not_found` from every method that takes an
+ * id. Every method may also throw the reason of the call's signal.
  */
 export interface JobQueue {
   /**
@@ -91,22 +93,24 @@ export interface JobQueue {
   /** Reads a job in its current state. */
   get(id: string, options?: CallOptions): Promise<JobView>;
   /**
-   * Reads a job's result. By default it does not wait; until the job is completed the outcome holds the job.
+   * Reads a job's result. By default it does not wait. If the job is not completed, the outcome has the job
+   * instead of a result.
    */
   result(id: string, options?: WaitOptions): Promise<ResultOutcome>;
   /**
-   * Waits until a job has ended, by default without a limit, and returns the job in its state at that time.
+   * Waits until a job has ended, by default without a limit, and returns the job in its current state, also
+   * when the time is up first.
    */
   wait(id: string, options?: WaitOptions): Promise<JobView>;
   /**
-   * Follows a job to its end: the last event is `done`. A reader that begins after the last event gets none.
-   * A restart or a crash in between loses no event. The iterator throws `job_not_found` when the job is
-   * deleted meanwhile.
+   * Follows a job to its end: the last event is `done`. A reader that begins after the last event gets no
+   * event. A restart or a crash in between loses no event. The iterator throws `job_not_found` when the job
+   * is deleted meanwhile.
    */
   events(id: string, options?: EventOptions): AsyncGenerator<JobEvent, void, undefined>;
   /**
-   * Cancels a job. The answer is `cancelled`; or `active` with `cancelling: true`, which becomes `cancelled`
-   * within a second. A job that is cancelled already stays so.
+   * Cancels a job. The returned job is `cancelled`, or it is `active` with `cancelling: true` and becomes
+   * `cancelled` within a second. A job that is already cancelled stays cancelled.
    * @throws {JobQueueError} `job_finished` for a completed or failed job.
    */
   cancel(id: string, options?: CallOptions): Promise<JobView>;
@@ -179,8 +183,8 @@ export const EVENT_RULES: OptionRules<EventOptions> = {
 
 /**
  * checkedOptions returns the options, or throws the error that `refuse` makes of the first flaw. It also
- * refuses unknown names, because a misspelt option that is ignored costs money or time. Without its
- * `idempotencyKey` a request may be bought twice; without its `timeoutMs` a wait has no end.
+ * refuses unknown names, because a misspelt option that is ignored costs money or time. If `idempotencyKey`
+ * is ignored, a request may be bought twice; if `timeoutMs` is ignored, a wait has no end.
  */
 export function checkedOptions<Options extends CallOptions>(
   options: Options,
@@ -227,8 +231,8 @@ export function bulkFlaw(requests: unknown): Flaw | undefined {
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * jobIdRefusal returns the message of `job_not_found` for a string that cannot be a job's id; undefined: it
- * can. A URL drops `.` and `..`, and an empty id would be the path of the list.
+ * jobIdRefusal returns the message of `job_not_found` for a string that cannot be a job's id; undefined: the
+ * string can be one. A URL drops `.` and `..`, and an empty id would make the path of the list.
  */
 export function jobIdRefusal(id: unknown): string | undefined {
   const isId = typeof id === 'string' && !/^\.{0,2}$/.test(id) && !LONE_SURROGATE.test(id);

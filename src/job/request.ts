@@ -6,9 +6,9 @@ import { metadata } from './metadata.ts';
 import { upstreamHeaders } from './upstream-headers.ts';
 import { webhookUrl } from './webhook-url.ts';
 
-/** BullMQ's largest priority: it cuts larger numbers silently. */
+/** BullMQ's largest priority. BullMQ 6.7.0 throws for larger numbers. */
 const MAX_PRIORITY = 2_097_151;
-/** Node's largest timer, about 24.8 days; a longer one would fire at once. */
+/** Node's largest timer, about 24.8 days; a longer timer would fire at once. */
 const MAX_TIMER_MS = 2_147_483_647;
 const MAX_DELAY_MS = 366 * 24 * 3_600_000;
 /**
@@ -142,8 +142,8 @@ export const jobRequest = z.union([questionRequest, responsesRequest]).meta({ id
 export type JobRequest = z.infer<typeof jobRequest>;
 
 /**
- * BulkRequest is a request of a bulk. With an `idempotency_key` it becomes one job even if it is sent several
- * times, as with `Idempotency-Key`.
+ * BulkRequest is a request of a bulk. A request with an `idempotency_key` becomes one job even if it is sent
+ * several times, as with `Idempotency-Key`.
  */
 export type BulkRequest = JobRequest & { idempotency_key?: string | undefined };
 
@@ -155,8 +155,8 @@ export type JobData = z.infer<typeof questionData> | z.infer<typeof requestData>
 
 declare const parsed: unique symbol;
 /**
- * ParsedRequest is a JobRequest that `parseJobRequest` has checked. No other function makes one, so a request
- * is checked exactly once, when it arrives.
+ * ParsedRequest is a JobRequest that `parseJobRequest` has checked. No other function makes a ParsedRequest,
+ * so a request is checked exactly once, when it arrives.
  */
 export type ParsedRequest = JobRequest & { readonly [parsed]: true };
 
@@ -180,18 +180,21 @@ export function parseJobData(value: unknown): JobData {
     : checkedInput('request', data, questionData);
 }
 
-/** The schema puts known fields first. This restores the caller's order for the upstream. */
+/** The schema puts known fields first. inOwnOrder restores the caller's order for the upstream. */
 function inOwnOrder<Checked extends { request: object }>(checked: Checked, input: unknown): Checked {
   const { request } = input as Checked;
   return { ...checked, request: { ...request } };
 }
 
-/** requestedModel is the model that the caller named, beside or inside the body; undefined: none. */
+/**
+ * requestedModel returns the model that the caller named, beside or inside the body; undefined: the caller
+ * named none.
+ */
 export function requestedModel(request: JobRequest): string | undefined {
   return request.model ?? ('request' in request ? request.request.model : undefined);
 }
 
-/** jobDataFrom is the part of a request that is stored in the job. */
+/** jobDataFrom returns the part of a request that is stored in the job. */
 export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobData {
   const {
     model: _model,
@@ -205,7 +208,7 @@ export function jobDataFrom(request: JobRequest, streamByDefault: boolean): JobD
   return { ...work, stream: asked ?? streamByDefault };
 }
 
-/** questionPreview is the first 100 characters of a job's question, for the board and the lists. */
+/** questionPreview returns the first 100 characters of a job's question, for the board and the lists. */
 export function questionPreview(work: JobRequest | JobData): string {
   return preview('request' in work ? questionOf(work.request.input) : work.question, 100);
 }
@@ -236,7 +239,8 @@ export function responsesBodyFrom(data: JobData, upstreamModel: string): Record<
 }
 
 /**
- * hasRequest tells which form a request has. @throws {QueueError} `invalid_request` for both and for neither.
+ * hasRequest says whether a request has the form with `request` (true) or with `question` (false).
+ * @throws {QueueError} `invalid_request` for both and for neither.
  */
 function hasRequest(input: unknown): boolean {
   const [question, request] = [hasOwn(input, 'question'), hasOwn(input, 'request')];
@@ -254,7 +258,7 @@ function hasRequest(input: unknown): boolean {
  */
 const READ_FIELDS = ['model', 'input', 'stream', 'background', 'metadata'] as const;
 
-/** withPlainOptions makes plain numbers of exact ones in all fields that this queue reads. */
+/** withPlainOptions turns ExactNumbers into plain numbers in all fields that this queue reads. */
 function withPlainOptions(value: unknown): unknown {
   if (!isJsonObject(value)) return value;
   const options = withPlainNumbers(value, Object.keys(value));

@@ -19,9 +19,12 @@ export interface OurOptions extends JobsOptions {
 
 /** IdempotencyMark identifies the call with an idempotency key that became the job. */
 export interface IdempotencyMark {
-  /** A hash of the request: another request under the same key is refused. */
+  /** A hash of the request. Another request with the same key is refused. */
   fingerprint: string;
-  /** A random id of the call: of many calls at once, the job belongs to the call whose mark it has. */
+  /**
+   * A random id of the call. Of many simultaneous calls with one key, the job belongs to the call whose mark
+   * it has.
+   */
   call: string;
 }
 

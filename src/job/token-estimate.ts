@@ -2,16 +2,19 @@ import { REASONING_EFFORTS } from './request.ts';
 
 /** An estimate for English text. Other languages need more tokens, which the quota learns from usage. */
 const CHARACTERS_PER_TOKEN = 4;
-/** The estimate for an image or a file in a request. Its number of tokens does not depend on its length. */
+/**
+ * The estimate for an image or a file in a request. The number of tokens of an image or a file does not
+ * depend on its length in the request.
+ */
 const TOKENS_PER_FILE = 1000;
 
 /** EnqueuedNeed is what a job needs of a quota, estimated from its request. It is stored with the job. */
 export interface EnqueuedNeed {
   /** Input tokens, estimated from the length of the text. */
   input: number;
-  /** `reasoning.effort`; '' for the model's default, or for an unknown one. */
+  /** The request's `reasoning.effort`; '' for the model's default, or for an unknown one. */
   effort: string;
-  /** `service_tier`, which has its own price. */
+  /** The request's `service_tier`. Each tier has its own prices. */
   tier?: string;
 }
 

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * The limit for one header, because headers are stored in the job's data, which may be listed and copied many
- * times.
+ * The limit for one header, in characters, because headers are stored in the job's data, which may be listed
+ * and copied many times.
  */
 const MOST_CHARACTERS = 256;
 
@@ -31,7 +31,7 @@ export type UpstreamHeaders = z.infer<typeof upstreamHeaders>;
 
 export const UPSTREAM_HEADER_NAMES = upstreamHeaders.keyof().options;
 
-/** upstreamHeadersIn returns the headers in a job's stored data; {} for data without valid ones. */
+/** upstreamHeadersIn returns the headers in a job's stored data; {} for data without valid headers. */
 export function upstreamHeadersIn(data: unknown): UpstreamHeaders {
   const found = typeof data === 'object' && data !== null && 'upstream_headers' in data;
   return (found && upstreamHeaders.safeParse(data.upstream_headers).data) || {};

@@ -10,7 +10,7 @@ import { JOB_STATUSES } from './job.ts';
 /** Times are ISO 8601. */
 const time = z.iso.datetime();
 const count = z.int().min(0);
-/** Milliseconds. */
+/** A duration in milliseconds. */
 const durationMs = z.number().min(0);
 const usd = z.number().min(0).nullable();
 
@@ -260,7 +260,7 @@ export type UncompletedJob = Exclude<JobView, CompletedJob>;
 
 /** JobResult is the whole result of a completed job. */
 export type JobResult = z.infer<typeof jobResult>;
-/** ResultOutcome is a job's result if there is one, else the job: unfinished, failed or cancelled. */
+/** ResultOutcome is the result of a completed job, or the view of an unfinished, failed or cancelled job. */
 export type ResultOutcome =
   | { status: 'completed'; result: JobResult }
   | { status: UncompletedJob['status']; job: UncompletedJob };

@@ -30,7 +30,8 @@ export function webhookUrlFlaw(url: string, allowPrivate: boolean): string | und
   }
   const flaw = formFlaw(url);
   if (flaw !== undefined) return flaw;
-  // The URL has an IP address in one form, however it was written (decimal, octal, hexadecimal, full width).
+  // The parsed URL has an IP address in its usual form, however the caller wrote it (decimal, octal,
+  // hexadecimal, full width).
   const host = hostOf(new URL(url));
   if (isIP(host) !== 0) {
     const range = refusedRange(host, allowPrivate);
@@ -54,13 +55,14 @@ function formFlaw(text: string): string | undefined {
 }
 
 /**
- * hostOf drops a dot at the end of a name: it does not change the name, but would hide it from comparisons.
+ * hostOf returns the host without a dot at its end and without the brackets of IPv6. `localhost.` is the same
+ * host as `localhost`, but a comparison of the texts would not see that.
  */
 function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '').replace(/\.+$/, '');
 }
 
-/** Ranges of a development machine and of a private network, which a setting can allow. */
+/** Ranges of a development machine and of a private network, which `allowPrivateWebhooks` can allow. */
 const PRIVATE_RANGES = new Set(['loopback', 'private', 'uniqueLocal']);
 /**
  * Addresses where clouds hand out credentials, beside the link-local 169.254.169.254; the first is a public
@@ -75,9 +77,10 @@ const GLOBAL_UNICAST = 0x2000;
 const GLOBAL_UNICAST_MASK = 0xe000;
 
 /**
- * refusedRange names the range for which an IP address is refused; undefined: it is public, or private where
- * that is allowed. Addresses that hold another one (NAT64, 6to4, Teredo) are refused; one that only spells an
- * IPv4 address (`::ffff:127.0.0.1`) counts as that address.
+ * refusedRange names the range for which an IP address is refused; undefined: the address is public, or it is
+ * private and private addresses are allowed. An address that contains another address (NAT64, 6to4, Teredo)
+ * is refused. An IPv6 address that only writes an IPv4 address in another form (`::ffff:127.0.0.1`) counts as
+ * that IPv4 address.
  */
 export function refusedRange(address: string, allowPrivate: boolean): string | undefined {
   if (isIP(address) === 0) return 'no IP address';

@@ -3,16 +3,19 @@ import { defineLibrary, defineScript } from '../redis/script.ts';
 /** How many responses of earlier attempts a record remembers. A job has few: each was paid for. */
 const MOST_EARLIER = 100;
 /**
- * MOST_DELETIONS limits the deletions that wait for one model. Beyond it, those that are due longest are
- * dropped.
+ * MOST_DELETIONS limits the deletions that wait for one model. Beyond this number, the deletions that have
+ * been due longest are dropped.
  */
 export const MOST_DELETIONS = 100_000;
-/** The list of a model expires when no worker uses it any more, for example because the model was removed. */
+/**
+ * How long the deletions of a model are kept after the last one was added, in seconds. When the model was
+ * removed from the configuration, no worker carries them out.
+ */
 const KEPT_S = 7 * 86_400;
 
 /**
  * earlierResponses keeps the ids of responses that a new attempt removes from the record of a run when it
- * buys another one. All of these responses are deleted with their job.
+ * buys another response. All of these responses are deleted with their job.
  */
 export const earlierResponses = defineLibrary({
   keys: ['run'],
@@ -35,8 +38,8 @@ end
 
 /**
  * deletionQueue adds a deletion for each response of a job, in the same step that deletes the job. A deletion
- * is a JSON list of strings: the response's id, when it was requested (ms), and the headers of the job as
- * JSON. Its score is when a worker may try it next (ms).
+ * is a JSON list of strings: the response's id, the time at which the deletion was requested (ms), and the
+ * headers of the job as JSON. Its score is the time from which a worker may try it (ms).
  *
  * `deletionHeaders` is JSON, or '' for a job whose responses the upstream does not store.
  */

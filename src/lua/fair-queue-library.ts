@@ -1,8 +1,8 @@
 import { defineLibrary } from '../redis/script.ts';
 
 /**
- * PRIORITY_STEP_MS is the waiting time that one step of priority is worth: a job that has waited longer than
- * the difference goes first, so that no job starves.
+ * PRIORITY_STEP_MS is how much waiting time one step of priority is worth. A job that is n steps lower goes
+ * first once it has waited n × PRIORITY_STEP_MS longer than the other, so no job starves.
  */
 export const PRIORITY_STEP_MS = 60_000;
 
@@ -23,9 +23,9 @@ export const COST_WITHOUT_LIMIT = 0.001;
  * A job is in the fair queue when it stands in its tenant's queue and is also parked in BullMQ's delayed set.
  *
  * Keys: `queuedTenants` (sorted set: tag by tenant), `clock` (hash: `now`, the virtual time; `starts`;
- * `next:<tenant>`, its next tag; `cost:<tenant>` and `cost`, mean costs of its and of all jobs),
- * `pausedTenants` (sorted set: end of the pause by tenant), `pauseReasons` (hash by tenant),
- * `tenantQueuePrefix` (prefix of the names of the tenants' own queues).
+ * `next:<tenant>`, that tenant's next tag; `cost:<tenant>` and `cost`, the mean costs of that tenant's jobs
+ * and of all jobs), `pausedTenants` (sorted set: end of the pause by tenant), `pauseReasons` (hash by
+ * tenant), `tenantQueuePrefix` (prefix of the names of the tenants' own queues).
  */
 export const fairQueueLibrary = defineLibrary({
   keys: ['queuedTenants', 'clock', 'pausedTenants', 'pauseReasons', 'tenantQueuePrefix'],

@@ -8,7 +8,8 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  *
  * - delayed jobs that are due enter the fair queue. A job that needs no reservation goes to BullMQ's workers
  *   at once: its response still runs at the upstream, or its run has ended and BullMQ does not know yet;
- * - jobs whose deadline has passed go to BullMQ's workers without a reservation: a worker can only end them;
+ * - jobs whose deadline has passed go to BullMQ's workers without a reservation: a worker can only end such
+ *   jobs;
  * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
  * - pauses whose time is over end, and entries whose job has been missing for a minute are removed.
  *
@@ -26,7 +27,7 @@ export const nextInFairQueue = defineScript({
   lua: /* lua */ `
 local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 60000, 200, 500, 16, 16, 8
 local limit, weightOf = tonumber(most), cjson.decode(weights)
--- By the clock of Redis: a worker's clock that is set back must not leave jobs standing.
+-- The times are compared with the clock of Redis, so that jobs still start when a worker's clock is set back.
 local clockOfRedis = redis.call('TIME')
 local now = clockOfRedis[1] * 1000 + math.floor(clockOfRedis[2] / 1000)
 
@@ -214,8 +215,8 @@ return started
 });
 
 /**
- * pauseTenant keeps a tenant's jobs from starting until a time (ms). The jobs of other tenants start
- * meanwhile.
+ * pauseTenant keeps a tenant's jobs from starting until `untilMs` (Unix milliseconds). The jobs of other
+ * tenants start meanwhile.
  */
 export const pauseTenant = defineScript({
   name: 'fair-queue.pause-tenant',

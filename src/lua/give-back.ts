@@ -10,15 +10,16 @@ export type GiveBackAnswer = Extract<RunAnswer, 'ok' | 'lock-lost' | 'cancel-req
 /**
  * giveBackJob takes an active job from its worker and puts it back among the jobs that have not begun. In the
  * same step it checks for a cancel mark. A cancel that comes before this step leaves the mark, and the worker
- * ends the job. A cancel that comes after it finds a job that is not active, and ends it itself.
+ * ends the job. A cancel that comes after this step finds a job that is not active, and the cancel script
+ * itself ends the job.
  *
  * `target` is
  * - 'first': the head of BullMQ's list of waiting jobs, for a job that keeps its reservation or its running
  *   response;
- * - 'fair-queue': the fair queue, in the order `order`;
+ * - 'fair-queue': the fair queue, at the place that `order` gives;
  * - 'delayed': the fair queue from `dueAt` (ms) on, after a failed attempt. `failedReason` says why it
  *   failed;
- * - 'held': the same, and the attempt does not count.
+ * - 'held': the same as 'delayed', but the attempt does not count.
  *
  * `deadline` is in ms, '' for none. `wakeChannel` is where a message wakes the dispatchers, '' for none.
  * Returns a `GiveBackAnswer`. `cancel-requested`: nothing was moved, and the worker still holds the job.

@@ -42,8 +42,8 @@ end
  * - a worker that died while it reported a failure or a cancel to BullMQ leaves BullMQ's failedReason, and a
  *   retry by hand removes it.
  *
- * Its functions take the keys of the job's hash and of its run's record, because one script looks at many
- * jobs.
+ * The functions of this library take the keys of the job's hash and of its run's record, because one script
+ * looks at many jobs.
  */
 export const runState = defineLibrary({
   lua: /* lua */ `
@@ -57,7 +57,7 @@ local function isRetriedByHand(jobKey, runKey)
   return fields[1] == 'completed' or redis.call('HEXISTS', jobKey, 'failedReason') == 0
 end
 
--- Returns whether the record has seen the job's latest start.
+-- Returns whether a worker has claimed the record since the job's latest start.
 local function isBegun(jobKey, runKey)
   return redis.call('HGET', runKey, 'begun') == redis.call('HGET', jobKey, 'processedOn')
 end
@@ -65,8 +65,8 @@ end
 local function isOpen(jobKey, runKey, state)
   if redis.call('HEXISTS', runKey, 'status') == 0 then return true end
   if state == 'completed' or state == 'failed' or not isRetriedByHand(jobKey, runKey) then return false end
-  -- The job is active. Either this start wrote that status, or the job was started again and has not begun
-  -- yet.
+  -- The job is active. Either its latest start wrote the final status, or it was started again and the worker
+  -- of that start has not claimed the record yet.
   return state ~= 'active' or not isBegun(jobKey, runKey)
 end
 `,
@@ -104,7 +104,7 @@ end
 `,
 });
 
-/** freshRun begins a new run of a job: it clears what the earlier run left. */
+/** freshRun begins a new run of a job: it clears what the earlier run left in Redis. */
 export const freshRun = defineLibrary({
   keys: ['response', 'eventLog'],
   uses: [freshRecord],

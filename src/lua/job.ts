@@ -13,9 +13,9 @@ import { livingWorkers } from './workers/heartbeats.ts';
  * {setting of Bull Board that allows no start ('' for none), its settings…}, living workers of the model,
  * fields of the job, record, position}`.
  *
- * After a retry by hand that has not begun yet, the record is that of the new run. The position is false for
- * a job that is not in the fair queue, else `{jobs before it, those of its tenant among them, why its tenant
- * is paused (or ''), until when, fields of queueStatus…}`.
+ * After a retry by hand whose run has not begun yet, the record is that of the new run. The position is false
+ * for a job that is not in the fair queue, else `{jobs before it, how many of these belong to its tenant, why
+ * its tenant is paused (or ''), until when, fields of queueStatus…}`.
  */
 export const readJobScript = defineScript({
   name: 'job.read',
@@ -76,8 +76,8 @@ export type CancelAnswer = 'missing' | 'finished' | 'already' | 'cancelled' | 'c
  *   `stalled` value of -1 keeps such a job final until then.
  * - An active job gets a durable mark, then its worker gets a message.
  *
- * Returns a `CancelAnswer`. 'finished': the job has completed or failed. 'already': it was cancelled before.
- * 'cancelling': it is active.
+ * Returns a `CancelAnswer`. 'finished': the job has completed or failed. 'already': the job was cancelled
+ * before. 'cancelling': the job is active, and its worker was sent a message.
  */
 export const cancelJobScript = defineScript({
   name: 'job.cancel',
@@ -152,10 +152,10 @@ export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
 
 /**
  * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index
- * entries. For each response that the upstream stores it adds a deletion in the same step. It also checks the
- * job's state in the same step, so that a job that is being retried at this moment keeps the record of its
- * new run. A crash before BullMQ's job is removed leaves a finished job that no list shows. It can be deleted
- * again, and is removed at the end of its retention.
+ * entries. For each response that the upstream stores it adds a deletion in the same step. The script also
+ * checks the job's state in the same step, so that a job that is being retried at this moment keeps the
+ * record of its new run. A crash before BullMQ's job is removed leaves a finished job that no list shows. It
+ * can be deleted again, and is removed at the end of its retention.
  *
  * Returns a `ForgetAnswer`.
  */
@@ -181,8 +181,8 @@ return 'ok'
  * added is in no index until it starts, and a job that was retried on Bull Board is listed as finished until
  * it starts.
  *
- * It looks at `most` jobs of each of BullMQ's sets, because lists are read often and a queue may be long. A
- * job further back is listed when it starts.
+ * The script looks at `most` jobs of each of BullMQ's sets, because lists are read often and a queue may be
+ * long. A job further back is listed when it starts.
  */
 export const listBareJobs = defineScript({
   name: 'job.list-bare',

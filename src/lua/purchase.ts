@@ -4,9 +4,9 @@ import { runState } from './job-state.ts';
 import { runOwner } from './workers/locks.ts';
 
 /**
- * MarkPurchaseAnswer is the answer of `markPurchase`. `purchased`: the id of the earlier create has arrived
- * after all. `ok`: the create may be sent; `replaced` is 1 when its mark replaced an earlier mark. A record
- * is a flat list: field, value, …
+ * MarkPurchaseAnswer is the answer of `markPurchase`. `purchased`: the response id of an earlier create has
+ * arrived after all. `ok`: the create may be sent; `replaced` is 1 when its mark replaced an earlier mark. A
+ * record is a flat list: field, value, …
  */
 export type MarkPurchaseAnswer =
   | ['lock-lost' | 'finished' | 'cancel-requested']
@@ -16,8 +16,8 @@ export type MarkPurchaseAnswer =
 /**
  * markPurchase writes the purchase mark right before a create request is sent. From here until the response's
  * id is stored, the outcome of the create is unknown. The new mark replaces the mark of an earlier create
- * whose outcome stays unknown. In the same step it counts the earlier create as an uncertain purchase, so
- * that no crash can hide it.
+ * whose outcome stays unknown. In the same step the script counts the earlier create as an uncertain
+ * purchase, so that no crash can hide that purchase.
  *
  * Returns a `MarkPurchaseAnswer`.
  */
@@ -50,9 +50,9 @@ return { 'ok', markedToken and 1 or 0 }
 });
 
 /**
- * forgottenPurchase tells whether a record has lost a purchase: a failover or a restart takes the last writes
- * away, and with them a purchase mark or the id of a response. `fencingToken` and `responseId` ('' while the
- * create is under way) are the purchase's.
+ * forgottenPurchase tells whether a record has lost a purchase: a failover or a restart of Redis loses the
+ * last writes, perhaps a purchase mark or the id of a response. `fencingToken` and `responseId` ('' while the
+ * create is under way) name the purchase.
  */
 const forgottenPurchase = defineLibrary({
   keys: ['job', 'run'],
@@ -66,14 +66,16 @@ local function isKnownResponse()
   return false
 end
 
--- Nothing was bought since, so that the record may take the purchase back.
+-- Returns whether the record has lost the purchase and has no later one, so that the purchase may be stored
+-- again.
 local function isForgotten()
   local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status')
   if known[1] or known[2] or known[3] or responseId == '' then return false end
   return redis.call('EXISTS', job) == 1 and not isKnownResponse()
 end
 
--- Another create was sent since. A record that had lost the mark did not count it as uncertain then.
+-- Counts the purchase as uncertain if the record has lost it. Another create was sent since, but a record
+-- that had lost the mark of the purchase did not count the purchase at that time.
 local function countIfForgotten()
   if redis.call('EXISTS', run) == 0 or isKnownResponse() then return end
   if redis.call('HGET', run, 'uncertain_mark') == fencingToken then return end
@@ -95,8 +97,8 @@ end
  * another. Once a later create has replaced the mark, nothing is written, because no worker waits for this
  * response any more.
  *
- * `fields` are further fields of the response: field, value, … Returns a `RunAnswer`. `superseded`: not
- * written. Every other answer: written, and how the job stands.
+ * `fields` are further fields of the response: field, value, … Returns a `RunAnswer`. `superseded`: the id
+ * was not written. Every other answer: the id was written, and the answer says how the job stands.
  */
 export const storePurchase = defineScript({
   name: 'purchase.store',
@@ -107,7 +109,7 @@ export const storePurchase = defineScript({
   lua: /* lua */ `
 local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at')
 local markedToken, storedId, status, cancelRequestedAt = unpack(known)
--- The same id again, after a reply that was lost with its connection.
+-- An equal id means that the client sends the script again, because the reply was lost with its connection.
 if storedId ~= responseId then
   if markedToken ~= fencingToken and not isForgotten() then
     countIfForgotten()
@@ -124,9 +126,10 @@ return 'ok'
 
 /**
  * claimPurchase takes a job back from another worker, for the worker that has its current purchase: the
- * create under way, or a response in the foreground, which no other worker can follow. The lock says which
- * worker lives; the fencing token says whose answer is paid for. A response in the background stays with the
- * other worker, which adopts it; if the record has forgotten it, it is written again for that worker.
+ * create under way, or a response in the foreground, which no other worker can follow. The lock shows which
+ * worker lives. The fencing token shows which worker sent the create that is paid for. A response in the
+ * background stays with the other worker, which adopts it; if the record has lost the response's id, the
+ * script writes the id again for that worker.
  *
  * `isAdoptable` is '1' for a response in the background. `fields` are the fields of the response: field,
  * value, … Returns 1 when the worker has the job and its lock again, else 0.

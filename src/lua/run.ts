@@ -94,7 +94,7 @@ return { 'open', redis.call('HGETALL', run) }
 
 /**
  * saveRun writes fields of a record, if the attempt still owns the run: a worker that has lost the job must
- * not change the record of the next one. In the same step it books the usage of a response that has ended
+ * not change what the next worker writes. In the same step it books the usage of a response that has ended
  * without ending its job.
  *
  * Returns `lock-lost` (not written), `cancel-requested` or `ok` (written).
@@ -167,8 +167,8 @@ return 'ok'
  * any case.
  *
  * `lockToken` is '' for a job that BullMQ has failed by itself. `newUsage` is JSON, `null` for unknown.
- * `summary`, `failure` and `refusal` are JSON, '' for none. Each is written only with the status that it
- * belongs to. `newResponse` is JSON. Returns a `FinishAnswer`.
+ * `summary`, `failure` and `refusal` are JSON, '' for none. Each of these is written only with the status
+ * that it belongs to. `newResponse` is JSON. Returns a `FinishAnswer`.
  */
 export const finishRun = defineScript({
   name: 'run.finish',
@@ -206,7 +206,8 @@ else
   redis.call('HDEL', run, 'error')
 end
 redis.call('HSET', run, 'status', status, 'finished_at', now)
--- BullMQ itself fails a job that it has recovered too often. No attempt has stored its last stalled count.
+-- BullMQ itself fails a job that it has recovered too often. No attempt has stored the job's last stalled
+-- count.
 if lockToken == '' then redis.call('HSET', run, 'stalled', stalledCount(job)) end
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)

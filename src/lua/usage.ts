@@ -2,17 +2,24 @@ import { defineLibrary, defineScript } from '../redis/script.ts';
 
 /** How long the usage of a day is kept, in days. */
 const USAGE_KEPT_DAYS = 400;
-/** The limit of estimates that wait for a correction, of one model. The one that is due first is dropped. */
+/**
+ * How many estimates of one model may wait for a correction. Beyond this number, the estimate that is due
+ * first is dropped.
+ */
 const MOST_ESTIMATES = 100_000;
-/** Estimates that no worker looks at vanish, as those of a model that is no longer configured. */
+/**
+ * How long the estimates of a model are kept after the last one was added, in seconds. No worker looks at the
+ * estimates of a model that is no longer configured.
+ */
 const ESTIMATES_KEPT_S = 7 * 86_400;
 
 /**
- * usageCorrection replaces an estimate by what the upstream says, once: the estimate is removed in the same
- * step, and without it nothing is corrected. The sums of the day on which it was booked change, and the job's
- * own cost where its record still exists.
+ * usageCorrection replaces an estimate by the usage that the upstream reports. It does so once: it removes
+ * the estimate in the same step, and corrects nothing when there is no estimate. It changes the sums of the
+ * day on which the estimate was booked, and the job's own cost if the job's record still exists.
  *
- * `usage` is the key of any day of the model. `real` has the same texts as a `booking`, and the usage as JSON.
+ * `usage` is the key of any day of the model. `real` has the same texts as a `booking`, and the usage as
+ * JSON.
  */
 const usageCorrection = defineLibrary({
   keys: ['run', 'usage', 'estimates', 'estimatesDue'],
@@ -55,15 +62,16 @@ end
 /**
  * usageBooking adds what a response cost to the usage of a day, in the very step in which the script writes
  * the response's end. A crash before that step leaves nothing booked, and the next worker books it. Each
- * response is booked once: the record names the last response that was, and a command sent again after a lost
- * reply, or a second end, books nothing. A second end that knows the usage corrects an estimate.
+ * response is booked once: the record names the last response that was booked. So a script that is sent again
+ * after a lost reply, or a second end of the response, books nothing. A second end that knows the usage
+ * corrects an estimate.
  *
  * What the simulator answered costs nothing and is no usage: only the job's own cost becomes known, as 0.
  *
  * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
  * record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced),
  * `usage` (JSON), `estimated` ('1' or ''). An estimate with `look_at` (ms, or '') is kept until the upstream
- * says what was used; `since` (ms), `job` and `headers` (JSON) are for the worker that asks it.
+ * says what was used; `since` (ms), `job` and `headers` (JSON) are for the worker that asks the upstream.
  */
 export const usageBooking = defineLibrary({
   keys: ['run', 'usage', 'estimates', 'estimatesDue'],
@@ -121,8 +129,8 @@ end
 });
 
 /**
- * takeEstimates takes estimates that are due, and lends them until `lentUntil` (ms): no other worker takes
- * them before, and after the death of this one they are due again. Returns at most `most` of them: id of the
+ * takeEstimates reserves due estimates for this worker until `lentUntil` (ms). Until then no other worker
+ * takes them. If this worker dies, they are due again at that time. Returns at most `most` of them: id of the
  * response, estimate as JSON, …
  */
 export const takeEstimates = defineScript({
@@ -144,9 +152,9 @@ return taken
 });
 
 /**
- * settleEstimate ends an estimate: `real` is what the upstream says, as `usageCorrection` takes it, or '' when
- * the upstream will not say and the estimate stays as it is booked. Returns 1 for the caller that has ended
- * it, and 0 when it was ended before.
+ * settleEstimate ends an estimate: `real` is what the upstream says, as `usageCorrection` takes it, or ''
+ * when the upstream will not say and the estimate stays as it is booked. Returns 1 when this call has ended
+ * the estimate, and 0 when it was ended before.
  */
 export const settleEstimate = defineScript({
   name: 'usage.settle-estimate',

@@ -2,8 +2,8 @@ import { defineLibrary, defineScript } from '../redis/script.ts';
 
 /**
  * outboxLibrary puts a job into the outbox in the same step in which a script writes its final status, so
- * that no crash can end a job and lose its webhook. It only checks that the job's options contain a webhook,
- * because any BullMQ client may have written them. The drain of the outbox validates it.
+ * that no crash can end a job and lose its webhook. It only looks for the field `webhook` in the text of the
+ * job's options. Any BullMQ client may have written the options, so the drain of the outbox checks them.
  */
 export const outboxLibrary = defineLibrary({
   keys: ['job', 'outbox'],
@@ -34,17 +34,17 @@ if redis.call('ZSCORE', outbox, id) == endedAt then redis.call('ZREM', outbox, i
 
 /**
  * deliveryTurn returns the turn of a tenant's next webhook as a priority of BullMQ, by start-time fair
- * queueing: the lowest is delivered first. A tenant with a thousand waiting webhooks delays another one's
- * first by a single delivery. The virtual time is the priority of the first waiting webhook, or the latest
- * turn when none waits. When none has waited or been enqueued for ten seconds, turns begin again at 0, which
- * is no priority in BullMQ.
+ * queueing: the lowest is delivered first. A tenant with a thousand waiting webhooks delays another tenant's
+ * first webhook by a single delivery. The virtual time is the priority of the first waiting webhook, or the
+ * latest turn when none waits. When none has waited or been enqueued for ten seconds, turns begin again at 0,
+ * which BullMQ treats as no priority.
  *
- * A crash between this and the enqueueing leaves an unused turn, which costs the tenant one delivery. When
- * there were `last` turns without such ten seconds, all further webhooks are delivered in the order of their
- * enqueueing.
+ * A crash between this script and the enqueueing leaves an unused turn, which costs the tenant one delivery.
+ * When there were `last` turns without such a break of ten seconds, all further webhooks are delivered in the
+ * order of their enqueueing.
  *
- * Keys: `wait`, `prioritized` (BullMQ's), `turns` (hash: `latest` turn, `at` which time in seconds, and
- * `next:<tenant>`).
+ * Keys: `wait`, `prioritized` (BullMQ's), `turns` (hash: `latest`, the latest turn; `at`, when the last turn
+ * was given, in Unix seconds; `next:<tenant>`, that tenant's next turn).
  */
 export const deliveryTurn = defineScript({
   name: 'webhooks.turn',
@@ -81,7 +81,7 @@ return turn
  * other.
  *
  * `member` names the webhook and its response. `oldest` is the oldest time (ms) that is kept, and `most` is
- * how many are kept. Returns 1, or 0 for a webhook that is known.
+ * how many are kept. Returns 1, or 0 for a webhook that was received before.
  */
 export const rememberOpenAiEvent = defineScript({
   name: 'webhooks.remember-openai-event',

@@ -21,8 +21,9 @@ import { type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
 
 /**
- * publicId returns a job's id outside of BullMQ. BullMQ numbers the jobs of a client that gives no id; a
- * number alone does not name the queue, so it gets the model's name as a prefix.
+ * publicId returns the id by which callers know a job. BullMQ numbers the jobs of a client that gives no id.
+ * A number alone does not say in which queue the job is, so the public id is the model's name, a colon and
+ * the number.
  */
 export function publicId(model: string, id: string): string {
   return /^\d+$/.test(id) ? `${model}:${id}` : id;
@@ -33,12 +34,12 @@ export interface ReadOptions {
   redis: Redis | Cluster;
   keys: ModelKeys;
   model: string;
-  /** The most attempts of a job without a limit of its own. */
+  /** The most attempts of a job that has no limit of its own. */
   maxAttempts: number;
   tenants: Models['tenants'];
   /**
-   * Used only for a waiting job, which cannot start while Redis accepts no writes. Default: Redis is not
-   * checked.
+   * Says why Redis accepts no writes. It is used only for a waiting job, which cannot start at such a time.
+   * Default: Redis is not checked.
    */
   redisTrouble?: WriteProbe;
 }
@@ -121,13 +122,16 @@ interface Facts {
   failedReason: string;
   returnValue: Field;
   state: BullState;
-  /** When false, the final status of the record counts, whatever BullMQ's state is. */
+  /**
+   * Whether the run may still change. When false, the final status of the record counts, whatever BullMQ's
+   * state is.
+   */
   open: boolean;
   dueAt: number | undefined;
   hindrance: Hindrance;
-  /** undefined: the job is not in the fair queue. */
+  /** The job's position; undefined: the job is not in the fair queue. */
   place: Position | undefined;
-  /** How many jobs of its tenant may be in flight; undefined: any number. */
+  /** How many jobs of the job's tenant may be in flight; undefined: any number. */
   maxInFlight: number | undefined;
   run: RunRecord;
   now: number;
@@ -198,8 +202,8 @@ function waitingOf({ place, tenant, maxInFlight, hindrance, now }: Facts): Waiti
 }
 
 /**
- * For an active job the purchase mark is a create that is under way. For any other job it is a create with an
- * unknown outcome.
+ * For an active job the purchase mark stands for a create that is under way. For any other job it stands for
+ * a create with an unknown outcome.
  */
 function uncertainPurchases({ uncertainPurchases, purchaseMark }: RunRecord, status: JobStatus): number {
   return uncertainPurchases + (purchaseMark !== undefined && status !== 'active' ? 1 : 0);

@@ -28,7 +28,7 @@ export interface ModelQueue {
   readonly bullmqSets: BullmqSets;
   /** workers has the heartbeats of the workers that take this model's jobs. */
   readonly workers: WorkerRegister;
-  /** read reads a job by its id inside BullMQ; null when there is none. */
+  /** read returns the view of the job with this BullMQ id (not the public id); null when there is none. */
   read(id: string): Promise<JobReading | null>;
 }
 
@@ -37,7 +37,7 @@ export interface ModelQueue {
  * are never read.
  */
 const KEPT_EVENTS = 1000;
-/** How often reads of waiting jobs may probe Redis, in milliseconds. */
+/** The shortest time between two probes of Redis by reads of waiting jobs, in milliseconds. */
 const PROBE_EVERY_MS = 1000;
 
 /** ExactJob writes its data with the digits that numbers came with. */
@@ -49,7 +49,7 @@ class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> 
 > {
   override asJSON(): ReturnType<Job['asJSON']> {
     const { data } = this;
-    // BullMQ would write the data too, and fails on a bigint.
+    // BullMQ would write the data here too, and it fails on a bigint.
     Object.assign(this, { data: {} });
     const written = super.asJSON();
     this.data = data;

@@ -14,11 +14,11 @@ export interface QueueAccess {
   readonly prefix: string;
   readonly redis: RedisClient;
   readonly models: Models;
-  /** By model. */
+  /** The queue of each model, by the model's name. */
   readonly queues: ReadonlyMap<string, ModelQueue>;
   readonly guard: RedisGuard;
   readonly usage: UsageStore;
-  /** Returns how full Redis is; undefined: unknown, or it has no limit. */
+  /** Returns how full Redis is; undefined: unknown, or Redis has no limit. */
   readonly memory: () => Promise<MemoryUse | undefined>;
   /** Whether workers deliver webhooks. */
   readonly webhooksOut: boolean;

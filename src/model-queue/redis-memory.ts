@@ -2,18 +2,23 @@ import { Cluster } from 'ioredis';
 import { cachedRead } from '../async/cached-read.ts';
 import type { RedisClient } from '../redis/connection.ts';
 
-/** MemoryUse is what Redis uses of its `maxmemory`, in bytes: of the fullest master, in a cluster. */
+/**
+ * MemoryUse is what Redis uses of its `maxmemory`, in bytes. In a cluster it is what the fullest master uses.
+ */
 export interface MemoryUse {
   used: number;
   most: number;
 }
 
-/** How long one look serves all calls: a tenant stores some tens of MB in this time. */
+/**
+ * How long the result of one look is used for all calls, in milliseconds. In this time a tenant can store
+ * some tens of MB.
+ */
 const FRESH_MS = 500;
 
 /**
- * createMemoryLook returns a function that says how full Redis is; undefined: it has no `maxmemory`, or does
- * not say, because it is away or refuses INFO.
+ * createMemoryLook returns a function that says how full Redis is; undefined: Redis has no `maxmemory`, is
+ * away, or refuses INFO.
  */
 export function createMemoryLook(redis: RedisClient): () => Promise<MemoryUse | undefined> {
   const look = async (): Promise<MemoryUse | undefined> => {

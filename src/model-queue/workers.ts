@@ -2,7 +2,7 @@ import { beatWorker, leaveWorkers, readWorkers } from '../lua/workers/heartbeats
 import type { RedisClient } from '../redis/connection.ts';
 import type { ModelKeys } from '../redis/keys.ts';
 
-/** HEARTBEAT_EVERY_MS is the time between two heartbeats of a worker. */
+/** HEARTBEAT_EVERY_MS is the time between two heartbeats of a worker, in milliseconds. */
 export const HEARTBEAT_EVERY_MS = 2000;
 /**
  * A heartbeat expires after this time, in milliseconds. It outlasts two lost heartbeats, or a pause of the
@@ -15,16 +15,16 @@ export interface WorkerDetails {
   host: string;
   pid: number;
   version: string;
-  /** Jobs of the model that the worker holds at most. */
+  /** The most jobs of the model that the worker holds at once. */
   slots: number;
-  /** Jobs of the model that it holds now. */
+  /** How many jobs of the model the worker holds now. */
   active: number;
 }
 
 /** WorkersReading is how many workers of a model live. */
 export interface WorkersReading {
   count: number;
-  /** Jobs that all of them can take, besides those that they hold. */
+  /** How many more jobs of the model all these workers together can take now. */
   freeSlots: number;
 }
 
@@ -34,7 +34,7 @@ export interface WorkerRegister {
   beat(worker: string, details: WorkerDetails): Promise<void>;
   /** leave removes a worker that takes no more jobs. */
   leave(worker: string): Promise<void>;
-  /** read counts the workers whose heartbeat has not expired. */
+  /** read returns the number of workers whose heartbeat has not expired, and their free slots. */
   read(): Promise<WorkersReading>;
 }
 

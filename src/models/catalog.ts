@@ -35,13 +35,16 @@ export function shutdownTime(date: string): number {
 
 /**
  * isPast returns whether the whole day is over. The upstream announces no hour, and a model should be used
- * until its end.
+ * until the end of that day.
  */
 export function isPast(date: string, now: number): boolean {
   return now >= shutdownTime(date) + DAY_MS;
 }
 
-/** daysUntil returns the days until a day, counting the current one; 0 or less: the day has come. */
+/**
+ * daysUntil returns how many days remain until a date, the current day included; 0 or less: the date has
+ * come.
+ */
 export function daysUntil(date: string, now: number): number {
   // Adding 0 turns -0 into 0. Some formatters print -0.
   return Math.ceil((shutdownTime(date) - now) / DAY_MS) || 0;

@@ -8,8 +8,9 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { ResumedModel } from './view.ts';
 
 /**
- * resumeModel ends any pause of a model by hand, and the settings of its queue on Bull Board. Other models
- * that use the same upstream models are sent again too, but the settings of their queues stay.
+ * resumeModel ends any pause of a model by hand, and removes the settings that were made for its queue on
+ * Bull Board. Jobs of other models that use the same upstream models are sent again too, but the settings of
+ * those models' queues stay.
  * @throws {QueueError} `model_not_configured`
  */
 export async function resumeModel(
@@ -38,7 +39,7 @@ export async function resumeModel(
 /**
  * A crash in between leaves a part of the settings, which a second resume ends. The pause is ended last, so
  * that nothing starts before the limits are gone.
- * @returns the settings that were ended.
+ * @returns the kinds of the settings that were removed.
  */
 async function endBoardLimits(redis: RedisClient, { keys, bullmq }: ModelQueue): Promise<BoardLimitKind[]> {
   const kinds = boardLimitKinds(await readBoardLimits(redis, keys));

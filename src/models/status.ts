@@ -12,7 +12,7 @@ import type { ModelState, ModelStatus, ModelView } from './view.ts';
 interface ModelReading {
   model: string;
   config: ModelConfig;
-  /** Jobs in its fair queue. */
+  /** How many jobs wait in the model's fair queue. */
   waiting: number;
   workers: WorkersReading;
   board: BoardLimits;
@@ -24,9 +24,9 @@ interface ModelReading {
  */
 export interface ModelsSnapshot {
   models: readonly ModelReading[];
-  /** By the upstream's name, fallbacks included. */
+  /** The quotas of the upstream models, fallbacks included, by the upstream's name. */
   quotas: ReadonlyMap<string, QuotaSnapshot>;
-  /** By the upstream's name: `YYYY-MM-DD`. */
+  /** The shutdown dates (`YYYY-MM-DD`) of the upstream models, by the upstream's name. */
   shutdownDates: ReadonlyMap<string, string>;
 }
 
@@ -100,8 +100,8 @@ export function modelViewsFrom({ models, quotas, shutdownDates }: ModelsSnapshot
 }
 
 /**
- * troublesIn returns a sentence for each model that cannot answer, if an operator may have to do something
- * about it. Waiting for a limit per minute is no such reason.
+ * troublesIn returns a sentence for each model that cannot answer and may need an operator. A model that only
+ * waits for its limit per minute is left out.
  */
 export function troublesIn(views: readonly ModelView[]): string[] {
   return views

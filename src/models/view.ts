@@ -26,19 +26,22 @@ export interface ModelView {
   model: string;
   /** The upstream's name of the model, as configured. */
   upstream: string;
-  /** Upstream models that take over when the ones before them are gone, as configured. */
+  /** Upstream models that take over when the upstream models before them are gone, as configured. */
   fallbacks: string[];
   /** The upstream model that jobs are sent to now: the first one that is not gone. */
   upstream_model: string;
-  /** The configured limits; null: none. */
+  /** The configured limits; null: no such limit is configured. */
   limits: {
     requests_per_minute: number | null;
     tokens_per_minute: number | null;
     max_in_flight: number | null;
   };
-  /** The limits that the upstream advertises; null: none lately. The smaller of the two applies. */
+  /**
+   * The limits that the upstream advertises; null: it has advertised none lately. The smaller of the
+   * configured and the advertised limit applies.
+   */
   told_limits: { requests_per_minute: number | null; tokens_per_minute: number | null };
-  /** What was set on Bull Board, or by another BullMQ client. */
+  /** The settings of the model's queue that were made on Bull Board or by another BullMQ client. */
   board: BoardLimits;
   state: ModelState;
 }
@@ -46,21 +49,21 @@ export interface ModelView {
 export interface ModelState {
   status: ModelStatus;
   /**
-   * When one job tries again, in ISO 8601; null: the model is open, or the time is unknown. A time in the past:
-   * the next job tries.
+   * When one job tries again, in ISO 8601; null: the model is open, or the time is unknown. A time in the
+   * past means that the next job tries.
    */
   until: string | null;
   /** The status in words; null: nothing is wrong. */
   reason: string | null;
   /** Workers that take the model's jobs: those with a heartbeat in the last six seconds. */
   workers: number;
-  /** Jobs of the model that these workers can take, besides those that they hold. */
+  /** How many more jobs of the model these workers together can take now. */
   free_slots: number;
-  /** Jobs in the fair queue. */
+  /** How many jobs wait in the fair queue. */
   waiting: number;
   /**
-   * Jobs in flight at the upstream model. It includes the jobs of other models that use the same upstream
-   * model.
+   * Jobs in flight at the upstream model. The number includes the jobs of other models that use the same
+   * upstream model.
    */
   in_flight: number;
   requests_last_minute: number;
@@ -75,8 +78,11 @@ export interface ModelState {
 export interface ResumedModel {
   model: string;
   upstream_models: string[];
-  /** Whether anything was ended: a pause of one of the upstream models, or what was set on Bull Board. */
+  /**
+   * Whether anything was ended: a pause of one of the upstream models, or a setting that was made on Bull
+   * Board.
+   */
   resumed: boolean;
-  /** What was set on Bull Board and is ended. */
+  /** The kinds of the settings on Bull Board that were removed. */
   ended_on_board: BoardLimitKind[];
 }

@@ -9,7 +9,7 @@ export interface Stoppable {
   drain?(): Promise<unknown>;
   /** Gives unfinished work back, uncharged. */
   release?(): void;
-  /** Frees everything; called once, last. */
+  /** Frees everything. It is called once, as the last phase. */
   close(): Promise<unknown>;
 }
 

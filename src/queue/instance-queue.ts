@@ -30,8 +30,8 @@ export interface O3QueueOptions extends Partial<Models> {
 
 const READY_KEY_MS = 1000;
 /**
- * How old the models may be that readiness reads, in milliseconds. It limits the reads of Redis, because any
- * caller may ask for readiness at any rate.
+ * How old the list of models that readiness reads may be, in milliseconds. This limits the reads of Redis,
+ * because any caller may ask for readiness at any rate.
  */
 const FRESH_MS = 1000;
 
@@ -99,7 +99,10 @@ export class InstanceQueue extends TenantQueue {
     await this.#core.guard(() => this.#core.redis.set(this.#readyKey, '', 'PX', READY_KEY_MS));
   }
 
-  /** Lists each configured model with its limits and state. All are paused while Redis accepts no writes. */
+  /**
+   * Lists each configured model with its limits and state. Each is shown as paused while Redis accepts no
+   * writes.
+   */
   async models(): Promise<ModelView[]> {
     const { redis, prefix } = this.#core;
     const views = await this.#core.guard(async () =>
@@ -115,16 +118,16 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Returns a sentence for each configured model that does not answer right now. It may be up to a second
-   * old.
+   * Returns a sentence for each configured model that cannot answer and may need an operator (see
+   * `troublesIn`). The sentences may be up to a second old.
    */
   async troubles(): Promise<string[]> {
     return troublesIn(await this.#readModels());
   }
 
   /**
-   * Ends any pause of a model and of its fallbacks, and the settings of its queue on Bull Board. Jobs are
-   * sent again within a second.
+   * Ends any pause of a model and of its fallbacks, and removes the settings that were made for its queue on
+   * Bull Board. Jobs are sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */
   async resume(model: string): Promise<ResumedModel> {
@@ -132,8 +135,8 @@ export class InstanceQueue extends TenantQueue {
   }
 
   /**
-   * Receives a webhook of OpenAI whose signature has been checked: a response has ended. The worker that
-   * follows the response gets a message.
+   * Receives a webhook of OpenAI whose signature has been checked, and which says that a response has ended.
+   * The worker that follows the response gets a message.
    * @returns false when this webhook was received before.
    */
   async receiveWebhook(webhookId: string, responseId: string): Promise<boolean> {

@@ -10,8 +10,8 @@ import { RedisJobQueue, signalOf } from './redis-job-queue.ts';
 
 /**
  * O3Queue is a JobQueue that uses Redis directly, for apps that share the Redis of the workers. It needs no
- * producer. It sees the jobs of every tenant; its own jobs belong to no tenant. While Redis is away every
- * method fails at once with `redis_unavailable`.
+ * producer. It sees the jobs of every tenant; the jobs that it enqueues belong to no tenant. While Redis is
+ * away every method fails at once with `redis_unavailable`.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md, or the reason of the call's signal.
  */
@@ -26,14 +26,14 @@ export class O3Queue extends RedisJobQueue {
 
   /**
    * Returns the queue as one caller sees it, on the same connections: with the caller's own jobs only, unless
-   * it is an admin.
+   * the caller is an admin.
    */
   as(caller: Caller): JobQueue {
     return new RedisJobQueue(this.#queue.as(caller));
   }
 
   /**
-   * Reports what was used and what it cost. Default: the last 30 days, with a row for each day, model and
+   * Reports what jobs have used and cost. Default: the last 30 days, with a row for each day, model and
    * tenant.
    */
   async usage(query: UsageQuery = {}, options: CallOptions = {}): Promise<UsageReport> {
@@ -46,8 +46,8 @@ export class O3Queue extends RedisJobQueue {
   }
 
   /**
-   * Ends any pause of a model and of its fallbacks, and the settings of its queue on Bull Board. Jobs are
-   * sent again within a second.
+   * Ends any pause of a model and of its fallbacks, and removes the settings that were made for its queue on
+   * Bull Board. Jobs are sent again within a second.
    * @throws {QueueError} `model_not_configured`
    */
   async resume(model: string, options: CallOptions = {}): Promise<ResumedModel> {

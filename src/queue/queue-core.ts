@@ -24,7 +24,7 @@ export interface QueueCoreOptions {
  * model.
  */
 export interface QueueCore extends QueueAccess {
-  /** undefined: no webhooks are delivered. */
+  /** The queue of webhooks to callers; undefined: no webhooks are delivered. */
   readonly deliveries: DeliveryQueue | undefined;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;

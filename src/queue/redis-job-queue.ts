@@ -75,8 +75,8 @@ export class RedisJobQueue implements JobQueue {
       if (event.type === 'done') return;
     }
     signal?.throwIfAborted();
-    // The events ended without `done`: the caller has already seen it, the job was deleted, or this queue was
-    // closed.
+    // The events ended without `done`: the caller has already seen `done`, the job was deleted, or this queue
+    // was closed.
     if (isFinishedJob(await this.#queue.get(id))) return;
     throw new QueueError('redis_unavailable', `The events of job ${id} broke off: the queue was closed`);
   }

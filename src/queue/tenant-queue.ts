@@ -29,7 +29,7 @@ export type ResultJsonOutcome =
 
 /** TenantStorage gives one tenant access to the Redis of a queue. */
 export type TenantStorage = Pick<QueueAccess, 'redis' | 'prefix' | 'guard'> & {
-  /** `NO_TENANT` without a caller. */
+  /** The caller's tenant; `NO_TENANT` without a caller. */
   readonly tenant: string;
 };
 
@@ -41,8 +41,8 @@ export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
 
 /**
  * TenantQueue is the queue as one caller sees it, with everything that the producer needs. The caller owns
- * the jobs that it enqueues; for another tenant's job it gets `job_not_found`. Without a caller every job is
- * visible, and new jobs belong to no tenant.
+ * the jobs that it enqueues; for another tenant's job the caller gets `job_not_found`. Without a caller every
+ * job is visible, and new jobs belong to no tenant.
  *
  * @throws {QueueError} from every method, with a code of docs/ERRORS.md.
  */
@@ -69,7 +69,7 @@ export class TenantQueue {
     throw outcome.error;
   }
 
-  /** Enqueues up to 1,000 requests. An invalid one does not affect the others. */
+  /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
   async enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]> {
     return this.#intake.enqueueBulk(requests);
   }
@@ -103,7 +103,7 @@ export class TenantQueue {
 
   /**
    * Reads a job's result as JSON, for a caller that only passes it on. For a large answer this takes a
-   * fraction of the time.
+   * fraction of the time that `result` takes.
    */
   async resultJson(id: string, waiting: BoundedWait): Promise<ResultJsonOutcome> {
     const located = await this.#finished(id, waiting);
@@ -172,7 +172,7 @@ export class TenantQueue {
     );
   }
 
-  /** Reports what was used and what it cost, by the days on which responses ended; at most 400 days. */
+  /** Reports what jobs have used and cost, by the days on which their responses ended; at most 400 days. */
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
     const { guard, usage } = this.#core;
     return guard(() => usage.report(query, this.#sees));
@@ -211,7 +211,7 @@ export class TenantQueue {
     return requireJob(this.#core.queues, id, this.#sees);
   }
 
-  /** The tenant whose jobs the caller may see; undefined: it may see all jobs. */
+  /** The tenant whose jobs the caller may see; undefined: the caller may see all jobs. */
   get #sees(): string | undefined {
     return this.#caller === undefined || this.#caller.admin ? undefined : this.#caller.tenant;
   }

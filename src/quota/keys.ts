@@ -1,7 +1,7 @@
 /**
  * QuotaKeys names the Redis keys of the quota of one upstream model, under one upstream key. Models and
- * fallbacks that use the same upstream model share it. The keys have a hash tag of their own, so that a Redis
- * Cluster keeps them in one slot, wherever the queues are.
+ * fallbacks that use the same upstream model share this quota. The keys have a hash tag of their own, so that
+ * a Redis Cluster keeps them in one slot, wherever the queues are.
  */
 export interface QuotaKeys {
   /**
@@ -9,8 +9,9 @@ export interface QuotaKeys {
    * milliseconds. Fields:
    *
    * - `requests`, `tokens`: sums of the window.
-   * - `next_request`, `next_token`, `next_large`, `next_start`: the times from which an even spread allows the
-   *   next one; `next_large` is for large jobs.
+   * - `next_request`, `next_token`, `next_large`, `next_start`: the times from which an even spread allows
+   *   the next request, the next tokens, the next tokens of a large job and, right after a 429, the next
+   *   start.
    * - `claim`: the job that other queues must leave tokens for: `<job> <tokens> <since> <last asked for>`.
    * - `ms_per_token`: the milliseconds for each token in an even spread.
    * - `advertised_requests`, `advertised_tokens`, `advertised_at`: the limits per minute that the upstream
@@ -20,11 +21,11 @@ export interface QuotaKeys {
    * - `over_estimate`: tokens reserved beyond their input for jobs that the upstream has counted.
    * - `slot_awaited`: set while a dispatcher waits for a slot in flight.
    * - `rate_limited_until`: end of the pause that a 429 has asked for.
-   * - `throttles`, `throttled_inside`: how many such pauses followed each other without a job passing;
-   *   whether accepted responses were throttled.
+   * - `throttles`, `throttled_inside`: how many such pauses followed each other while no job passed; whether
+   *   accepted responses were throttled.
    * - `breaker`, `breaker_words`, `breaker_inside`: why only probes are sent, the upstream's words about it,
-   *   and '1' when accepted responses have opened it. src/lua/quota/circuit-breaker.ts says who writes and
-   *   ends them.
+   *   and '1' when failures of accepted responses have opened the breaker. src/lua/quota/circuit-breaker.ts
+   *   says who writes and ends these fields.
    * - `probe_at`, `probe_ms`, `probe_job`: when the next probe is sent, the wait before it, and the job that
    *   is the probe.
    * - `failures`, `failing_jobs`, `inside_failures`, `inside_failing_jobs`: how many jobs failed in a row,
@@ -45,7 +46,7 @@ export interface QuotaKeys {
   /** A hash of averages by class: what jobs have used. */
   readonly usage: string;
   /**
-   * A hash of the jobs that were refused for a reason that may concern all jobs, since they last passed:
+   * A hash of the jobs that were refused for a reason that may concern all jobs, since each job last passed:
    * `<passes at the last refusal>:<refusals with passes in between>`. The field is the job, or `inside
    * <job>`.
    */

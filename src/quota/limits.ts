@@ -2,9 +2,9 @@ import type { ModelConfig, Models } from '../config/file.ts';
 import type { QuotaLimits } from './quota.ts';
 
 /**
- * limitsOf returns the configured limits of one upstream model: the smallest of all models that use it,
- * because they share it. A fallback that is not the `upstream` of any model has the limits of the model that
- * falls back on it.
+ * limitsOf returns the configured limits of one upstream model: the smallest limits of all models that use
+ * the upstream model, because these models share its quota. A fallback that is not the `upstream` of any
+ * model has the limits of the model that falls back on it.
  */
 export function limitsOf(
   models: Models['models'],

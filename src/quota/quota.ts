@@ -12,13 +12,13 @@ export type { QuotaReport } from './report.ts';
 /** The most tokens that one job can be charged, more than any model accepts. */
 const MOST_TOKENS = 1e9;
 /**
- * The lease of a reservation, in milliseconds. It is longer than the recovery of a dead worker's job takes.
- * It is not longer than that, because other jobs wait for what a dead worker has reserved.
+ * The lease of a reservation, in milliseconds. It is a little longer than the recovery of a dead worker's job
+ * takes. With a much longer lease, other jobs would wait too long for what a dead worker has reserved.
  */
 export const LEASE_MS = 24_000;
 /**
  * The lease while the response runs at the upstream, in milliseconds. The response outlives its worker, and
- * counts against every limit until another worker takes it over.
+ * counts against every limit until another worker takes the response over.
  */
 export const RUNNING_LEASE_MS = 600_000;
 /**
@@ -28,13 +28,13 @@ export const RUNNING_LEASE_MS = 600_000;
 export const STARTING_LEASE_MS = 4000;
 
 /**
- * QuotaLimits are the configured limits of an upstream model. undefined: the limit that the upstream
- * advertises, or none.
+ * QuotaLimits are the configured limits of an upstream model. Where a limit is undefined, the limit that the
+ * upstream advertises applies, or none.
  */
 export interface QuotaLimits {
-  /** In any 60 seconds. */
+  /** Create requests in any 60 seconds. */
   requestsPerMinute: number | undefined;
-  /** In any 60 seconds, input and output. */
+  /** Input and output tokens in any 60 seconds. */
   tokensPerMinute: number | undefined;
   maxInFlight: number | undefined;
 }
@@ -49,15 +49,15 @@ export function quotaJobId(model: string, id: string): string {
 
 /** Need is what a job needs of a quota. */
 export interface Need {
-  /** The id, as `quotaJobId` makes it. So are all ids below. */
+  /** The id, as `quotaJobId` makes it. All ids below have this form. */
   id: string;
-  /** Estimated from the length of the text. */
+  /** Input tokens, estimated from the length of the text. */
   inputTokens: number;
   /** `<tenant>/<reasoning effort>`: jobs of one class use a similar number of output tokens. */
   class: string;
   /**
-   * The tenant of the job, and its tag and weight in the fair queue. undefined: needs are served in their
-   * order.
+   * The tenant of the job, and its tag and weight in the fair queue. undefined: needs are served in the order
+   * of the list.
    */
   turn?: { tenant: string; tag: number; weight: number };
 }
@@ -74,8 +74,8 @@ export interface QuotaWait {
 /** ReserveReply is what `Quota.reserve` has reserved. */
 export interface ReserveReply {
   /**
-   * For each need that was considered, in order: the tokens reserved, or `taken`: another dispatcher has
-   * reserved for the job, or `skipped`: another job was preferred.
+   * For each need that was considered, in order: the number of tokens that are reserved for the job, `taken`
+   * when another dispatcher has reserved for it, or `skipped` when another job was preferred.
    */
   answers: (number | 'taken' | 'skipped')[];
   /**
@@ -83,7 +83,7 @@ export interface ReserveReply {
    * order of `answers`; 0 for a job without a new reservation.
    */
   costs: number[];
-  /** Only large jobs have to wait: smaller ones that are enqueued now may start. */
+  /** Whether only large jobs have to wait: smaller jobs that are enqueued now may start. */
   onlyLarge: boolean;
   /** The end of the leases, in Unix milliseconds. */
   untilMs: number;
@@ -103,8 +103,8 @@ export interface AdvertisedLimits {
 }
 
 /**
- * Quota is the quota of one upstream model, shared by all workers. Each method is one step in Redis, on its
- * clock.
+ * Quota is the quota of one upstream model, shared by all workers. Each method is one step in Redis, on the
+ * clock of Redis.
  */
 export interface Quota {
   /** The channel on which dispatchers hear that the quota has changed. */
@@ -119,14 +119,17 @@ export interface Quota {
     limits: QuotaLimits,
     options?: { evenIfGone?: boolean; most?: number },
   ): Promise<ReserveReply>;
-  /** Returns what jobs are expected to use, in their order, learned from earlier jobs of the same class. */
+  /**
+   * Returns the tokens that jobs are expected to use, in the order of `needs`, learned from earlier jobs of
+   * the same class.
+   */
   expect(needs: readonly Need[]): Promise<{ inputTokens: number; outputTokens: number }[]>;
   /** Returns whether the upstream has said lately that it does not have the model. */
   isGone(): Promise<boolean>;
   /**
    * Gives back reservations that were not used.
-   * @param options.refused whether the upstream has refused the create requests. These stay charged as
-   * requests.
+   * @param options.refused whether the upstream has refused the create requests. The refused requests stay
+   * charged as requests; only their tokens are given back.
    * @param options.untilMs as `reserve` returned it. A later reservation of the same job stays. Default: any.
    */
   giveBack(ids: readonly string[], options?: { refused?: boolean; untilMs?: number }): Promise<void>;
@@ -136,7 +139,7 @@ export interface Quota {
    * @returns for each job whether it has a reservation, and whether a create request was sent with it.
    */
   renew(jobs: readonly { id: string; running: boolean }[]): Promise<('reserved' | 'sent' | 'expired')[]>;
-  /** Records that a create request is on its way: its reservation is spent. */
+  /** Records that the create request of job `id` is on its way: its reservation is spent. */
   sent(id: string): Promise<void>;
   /**
    * Records that the create request of job `id` was accepted.
@@ -145,16 +148,17 @@ export interface Quota {
   accepted(advertised: AdvertisedLimits, id?: string): Promise<boolean>;
   /**
    * Records a refusal of the create request of job `id`.
-   * @returns `alone`: the refusal concerns this job only. Otherwise all workers wait; `known`: they waited
-   * already.
+   * @returns `alone`: the refusal concerns this job only. `known`: all workers wait, and did so before.
+   * `new`: all workers wait from now on.
    */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
-  /** Records that a response has brought an answer. @returns whether this has ended a pause. */
+  /** Records that the response of job `id` has brought an answer. @returns whether this has ended a pause. */
   answered(id: string): Promise<boolean>;
   /** Ends every pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
   /**
-   * Replaces a reservation by the job's usage; undefined: it is unknown, and the reservation stays charged.
+   * Replaces a reservation by the job's usage; undefined: the usage is unknown, and the reservation stays
+   * charged.
    */
   settle(
     id: string,

@@ -1,9 +1,9 @@
 import type { PauseReason } from './snapshot.ts';
 
-/** QuotaReport is a failure of one job at the upstream that concerns every job. */
+/** QuotaReport is a failure of one job at the upstream that may concern every job. */
 export interface QuotaReport {
   /**
-   * - `rate_limited`: a 429; `retryAfterMs` is its wait, undefined if it named none.
+   * - `rate_limited`: a 429; `retryAfterMs` is the wait that it named, undefined if it named none.
    * - `quota_exhausted`: the account has no money left.
    * - `credentials_refused`: the upstream refused the key, the account, the project or the location.
    * - `wrong_address`: the server that answers is not the API.
@@ -21,7 +21,10 @@ export interface QuotaReport {
     | 'gone';
   retryAfterMs?: number | undefined;
   isLast?: boolean;
-  /** True for a refusal that never concerns a single request, so that no other job need try at once. */
+  /**
+   * Whether a `quota_exhausted` is sure to concern every job. The first probe then comes after a minute,
+   * because no other job need try at once.
+   */
   isCertain?: boolean;
   /** The upstream's own words, for people. */
   words?: string;
@@ -34,7 +37,10 @@ export const MOST_WORDS = 300;
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60_000;
-/** How long all workers wait after a 429 that names no time. */
+/**
+ * How long all workers wait after a 429 that names no time, in milliseconds. The wait doubles while more 429s
+ * follow.
+ */
 const DEFAULT_PAUSE_MS = 2 * SECOND_MS;
 /** The shortest pause when a server names a time, in milliseconds: the time may be 0. */
 const TOLD_FLOOR_MS = 250;
@@ -50,8 +56,8 @@ interface Action {
 }
 
 /**
- * actionFor returns what a report does. The first probe comes after a second, and is another job if there is
- * one: the probe shows whether the problem concerns one job or all.
+ * actionFor returns what a report does. The first probe usually comes after a second, and is another job if
+ * there is one: the probe shows whether the problem concerns one job or all.
  */
 export function actionFor({ what, retryAfterMs, isLast = false, isCertain = false }: QuotaReport): Action {
   const breaker = { kind: 'breaker', firstMs: SECOND_MS, lastMs: 10 * MINUTE_MS, floorMs: 0 } as const;
@@ -72,7 +78,7 @@ export function actionFor({ what, retryAfterMs, isLast = false, isCertain = fals
     case 'gone':
       return { ...breaker, kind: isLast ? 'breaker' : 'gone', reason: 'gone' };
     case 'rate_limited': {
-      // A wait of more than a minute is probed.
+      // During a wait of more than a minute, probes are sent.
       if ((retryAfterMs ?? 0) > MINUTE_MS) return { ...breaker, reason: 'rate_limited' };
       const firstMs = Math.ceil(retryAfterMs ?? DEFAULT_PAUSE_MS);
       const floorMs = retryAfterMs === undefined ? DEFAULT_PAUSE_MS : TOLD_FLOOR_MS;

@@ -9,7 +9,7 @@ export const PAUSE_REASONS = [
 ] as const;
 export type PauseReason = (typeof PAUSE_REASONS)[number];
 
-/** QuotaPause is a reason why no job is sent to an upstream model, and its end. */
+/** QuotaPause is a reason why no job is sent to an upstream model, and when that pause ends. */
 export interface QuotaPause {
   reason: PauseReason;
   /**
@@ -23,12 +23,12 @@ export interface QuotaPause {
 
 /** QuotaSnapshot is the quota of one upstream model at one instant, on the clock of Redis. */
 export interface QuotaSnapshot {
-  /** Unix milliseconds. */
+  /** The time of the snapshot, in Unix milliseconds. */
   at: number;
   /** Requests charged in the last minute. */
   requests: number;
   tokens: number;
-  /** Jobs with a reservation. */
+  /** How many jobs have a reservation. */
   inFlight: number;
   /** The upstream's own limits per minute; undefined: not advertised in the last day. */
   advertisedRequests: number | undefined;

@@ -6,7 +6,8 @@ import { LEASE_MS, RUNNING_LEASE_MS, STARTING_LEASE_MS } from './quota.ts';
 /** TenantReserveReply says what `TenantQuotas.reserve` has reserved. */
 export interface TenantReserveReply {
   /**
-   * For each job that has a slot, in order: `reserved` for a new slot, `taken` for one that it had before.
+   * For each job that has a slot, in order: `reserved` for a new slot, `taken` for a slot that the job had
+   * before.
    */
   answers: ('reserved' | 'taken')[];
   /** The amount that is reserved for all other jobs of the tenant, in nano-dollars. */
@@ -41,7 +42,7 @@ export interface TenantQuotas {
    * longer.
    */
   renew(tenant: string, jobs: readonly { id: string; running: boolean }[]): Promise<void>;
-  /** Ends the reservation of a job that has ended, and announces it. */
+  /** Ends the reservation of a job that has ended, and announces that its slot is free. */
   settle(tenant: string, id: string): Promise<void>;
 }
 

@@ -12,10 +12,10 @@ export type RedisClient = Redis | Cluster;
  * RedisRole says what happens to a command while Redis is away or refuses it (`isRedisRefusal`).
  *
  * - `fail-fast` (producer, CLI, library): it fails at once, so that a caller gets its 503 in milliseconds.
- *   Before the first command the caller must wait for `ready` (see assertRedisUsable), because no command is
- *   queued.
- * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of its workers. No attempt of
- *   a job is counted and no job fails because Redis is away.
+ *   Before the first command, the code that connects must wait for `ready` (see assertRedisUsable), because
+ *   no command is queued.
+ * - `patient` (worker): it waits for Redis without a limit, as BullMQ requires of a worker's connection. No
+ *   attempt of a job is counted and no job fails because Redis is away.
  */
 export type RedisRole = 'fail-fast' | 'patient';
 
@@ -50,8 +50,8 @@ export function connectRedis(url: string, role: RedisRole, options: ConnectRedis
 }
 
 /**
- * disconnectRedis ends a connection and fails the commands that wait for it. ioredis alone would leave them
- * waiting if it is closed between two tries to connect.
+ * disconnectRedis ends a connection and fails the commands that wait for it. ioredis alone would leave these
+ * commands waiting if the client is closed between two tries to connect.
  */
 export function disconnectRedis(client: RedisClient): void {
   if (client.status === 'reconnecting') client.connect().catch(() => {});
@@ -110,14 +110,19 @@ function reconnectToMaster(): (error: Error) => boolean {
 
 /**
  * How long ioredis keeps the process alive after disconnect() when there is no connection or Redis hangs, in
- * milliseconds. Its own default is 2 s. A CLI command must end right after it has printed that Redis is down,
- * and a worker right after it has released its jobs.
+ * milliseconds. ioredis's own default is 2 s. A CLI command must end right after it has printed that Redis is
+ * down, and a worker right after it has released its jobs.
  */
 const DISCONNECT_TIMEOUT_MS = 200;
 
-/** How long a server may take to accept a connection, in milliseconds. Over a lost route none is accepted. */
+/**
+ * How long a server may take to accept a connection, in milliseconds. If the route to the server is lost, no
+ * connection is accepted.
+ */
 const CONNECT_TIMEOUT_MS = 2000;
-/** How long a sentinel may take to name the master, in milliseconds. After that the next one is asked. */
+/**
+ * How long a sentinel may take to name the master, in milliseconds. After that the next sentinel is asked.
+ */
 const SENTINEL_TIMEOUT_MS = 1000;
 
 /**

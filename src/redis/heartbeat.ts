@@ -4,7 +4,10 @@ import { Cluster, type Redis } from 'ioredis';
 const BEAT_MS = 1000;
 /** How long the server may send nothing, in milliseconds. Then the connection is cut. */
 const SILENT_MS = 2000;
-/** The same for BullMQ's blocking connections: a ping after a BZPOPMIN is answered after at most 10 s. */
+/**
+ * The same in milliseconds for BullMQ's blocking connections: a ping after a BZPOPMIN is answered after at
+ * most 10 s.
+ */
 const BLOCKING_SILENT_MS = 12_000;
 
 /** Cut ends a silent connection, so that ioredis makes a new one. */
@@ -12,8 +15,8 @@ type Cut = (error: Error) => void;
 
 /**
  * keepHeartbeat cuts connections on which the server sends nothing, so that ioredis connects again: to the
- * new master, if a sentinel, a cluster or a DNS name now leads to it. Without it a server that hangs (a
- * stopped process, a lost route) is noticed only when the operating system gives up the connection, many
+ * new master, if a sentinel, a cluster or a DNS name now leads to it. Without this check, a server that hangs
+ * (a stopped process, a lost route) is noticed only when the operating system gives up the connection, many
  * minutes later. If another server was promoted meanwhile, jobs that the old one accepts when it continues
  * are lost.
  *
@@ -37,7 +40,7 @@ export function keepHeartbeat(
   const copies = new Set<Redis | Cluster>();
   watch(client, SILENT_MS, (error) => {
     onSilent(error);
-    // The copies are connected to the same server, and would notice only later.
+    // The copies are connected to the same server, and would notice the silence only later.
     for (const copy of copies) reconnect(copy);
   });
   // BullMQ makes its blocking connections as copies of the client that it gets.

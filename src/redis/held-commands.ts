@@ -18,8 +18,8 @@ interface HeldCommand {
 /**
  * holdRefusedCommands keeps the commands that Redis refuses (`isRedisRefusal`) and sends them again, in their
  * order, until Redis accepts them or the client is closed. ioredis itself keeps commands only while it has no
- * connection. In a cluster it does not even keep those: it fails them while it looks for the new master. With
- * this function, callers only wait longer when Redis is full, read-only or fails over.
+ * connection. In a cluster ioredis does not keep even these commands: it fails them while it looks for the
+ * new master. With this function, callers only wait longer when Redis is full, read-only or fails over.
  *
  * A refused command has changed nothing: Redis either refuses a script at its first write or accepts all its
  * writes. The exception is a script whose user lacks the right to a later command; assertRedisUsable checks
@@ -30,7 +30,7 @@ interface HeldCommand {
 export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: Error) => void): void {
   const send: Send = client.sendCommand.bind(client);
   const known = new WeakSet<Command>();
-  /** Commands that already have a handler for the end of their turn as `tried`. */
+  /** The commands to whose promise the handler `passed` is already attached. */
   const watched = new WeakSet<Command>();
   let held: HeldCommand[] = [];
   /** The command that is being tried again; the others follow when it passes. */
@@ -81,7 +81,8 @@ export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: 
   };
 
   client.sendCommand = (command: Command, ...rest: unknown[]): unknown => {
-    // Commands of a pipeline are not held: it writes to its own stream and collects its answers itself.
+    // Commands of a pipeline are not held: a pipeline writes to its own stream and collects its answers
+    // itself.
     if (rest[0] === undefined && !known.has(command)) {
       known.add(command);
       const fail = command.reject.bind(command);
@@ -104,7 +105,7 @@ export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: 
 }
 
 function mustWait(client: Redis | Cluster, error: Error): boolean {
-  // A cluster sends the first commands of its connections without this client.
+  // A cluster's client sends the first commands of its connections by other means, so they need no exception.
   if (client instanceof Cluster) return client.status !== 'end' && isRedisAway(error);
   // Refusals of ioredis's own first commands (password, database) fail the connection, not a command.
   return !['connecting', 'connect', 'end'].includes(client.status) && isRedisRefusal(error);

@@ -50,7 +50,7 @@ export interface ModelKeys {
    * announces new entries and changes of the job's status.
    */
   eventLog(id: string): string;
-  /** index is a sorted set of job ids by creation time. `all` holds every job, `live` the unfinished ones. */
+  /** index is a sorted set of job ids by creation time. `all` holds every job, `live` the unfinished jobs. */
   index(part: JobIndex): string;
   /** tenantIndex is the sorted set of one tenant's jobs, in any status, by creation time. */
   tenantIndex(tenant: string): string;
@@ -63,7 +63,7 @@ export interface ModelKeys {
   readonly outbox: string;
   /**
    * deletions is a sorted set of responses of deleted jobs that are still to be deleted at the upstream, by
-   * the time of the next try (ms). Its name is also the channel that announces new ones.
+   * the time of the next try (ms). Its name is also the channel that announces new entries.
    */
   readonly deletions: string;
   /**
@@ -189,28 +189,29 @@ export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
 }
 
 /**
- * claimKey names the string with the model into which a job with an idempotency key is being put. It exists
- * only while the job is enqueued. All models share one slot, because they must agree on it.
+ * claimKey names a string that holds a model: the model into which the job of an idempotency key is being
+ * put. The key exists only while the job is being enqueued. The claims of all models are in one slot, because
+ * the models must agree on a claim.
  */
 export function claimKey(prefix: string, id: string): string {
   return `${prefix}:claim:{idempotency}:${id}`;
 }
 
 /**
- * UndeliveredKeys name what producers store about the calls for one request whose answers are not delivered
- * yet. Each request has a slot of its own.
+ * UndeliveredKeys name what producers store about the calls that sent one request and whose answers are not
+ * delivered yet. Each request has a slot of its own.
  */
 export interface UndeliveredKeys {
   /**
-   * left is a sorted set of the keys that calls left when their connection broke, by the time (ms) of the
-   * first call.
+   * left is a sorted set of the idempotency keys that calls left when their connection broke, by the time
+   * (ms) of the first call.
    */
   readonly left: string;
-  /** producers is the set of the producers that have an open set. */
+  /** producers is the set of the producers that have a set under `openPrefix`. */
   readonly producers: string;
   /**
-   * openPrefix, followed by a producer's id, names the sorted set of the calls that it answers, by their time
-   * (ms).
+   * openPrefix, followed by a producer's id, names the sorted set of the calls that this producer is
+   * answering, by the time at which they began (ms).
    */
   readonly openPrefix: string;
 }

@@ -28,7 +28,7 @@ const DISCONNECTED =
 /**
  * isRedisAway tells whether an error means that Redis cannot be used now: it cannot be reached, or it refuses
  * commands. Such an error does not mean that the work itself is faulty: it can be done once Redis is back.
- * All producers and workers use this function to judge it.
+ * All producers and workers use this function to judge errors.
  */
 export function isRedisAway(error: unknown): error is Error {
   return isRedisRefusal(error) || (error instanceof Error && isDisconnected(error));
@@ -56,8 +56,8 @@ export function isLastingRefusal(error: unknown): error is Error {
 }
 
 /**
- * isRefusedSelect tells whether the server has no such database, or does not let this user select it. ioredis
- * would then continue in database 0.
+ * isRefusedSelect tells whether the server has no such database, or does not let this user select it. Without
+ * this check, ioredis would then continue in database 0.
  */
 export function isRefusedSelect(error: unknown): error is Error {
   if (!(error instanceof Error) || !('command' in error)) return false;

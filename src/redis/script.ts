@@ -12,8 +12,8 @@ export interface LuaLibrary<Key extends string = string, Arg extends string = st
   readonly keys: readonly Key[];
   readonly args: readonly Arg[];
   /**
-   * texts are the Lua of the libraries it uses, then its own. Each occurs once in a script, even when several
-   * libraries use it.
+   * texts are the Lua texts of the libraries that this library uses, then its own text. Each text occurs once
+   * in a script, even when several libraries use it.
    */
   readonly texts: readonly string[];
 }
@@ -79,9 +79,9 @@ export function defineLibrary<
 }
 
 /**
- * defineScript declares a script. Its names become locals in front of the Lua text, so that neither Lua nor
- * TypeScript counts positions: with `keys: ['lock']` the text says `redis.call('GET', lock)`, and `run`
- * requires `{ keys: { lock } }`.
+ * defineScript declares a script. The names of the keys and arguments become locals in front of the Lua text,
+ * so that neither Lua nor TypeScript counts positions: with `keys: ['lock']` the text says `redis.call('GET',
+ * lock)`, and `run` requires `{ keys: { lock } }`.
  */
 export function defineScript<
   const Key extends string = never,

@@ -15,7 +15,7 @@ export interface Subscriptions {
 export interface Subscription {
   /**
    * Resolves when the subscription is active or its first try has failed. After a failure `onNews` is called
-   * when it becomes active.
+   * when the subscription becomes active.
    */
   readonly standing: Promise<unknown>;
   end(): void;

@@ -53,7 +53,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   };
   const parts = URL_PARTS.exec(url.trim())?.groups;
   if (parts === undefined) return refuse(reasonOfMismatch(url));
-  // This is refused first, because the reasons below would quote parts of that password.
+  // A / before the @ is refused first, because the reasons below would quote parts of the password.
   if (parts['path']?.includes('@')) return refuse('there is a / before the @: is it part of a password?');
   const scheme = parts['scheme']?.toLowerCase();
   const defaultPort = scheme === 'redis+sentinel' ? 26379 : 6379;

@@ -26,8 +26,8 @@ const OLDEST_VERSION = [6, 2] as const;
 /**
  * assertRedisUsable waits until Redis answers, then checks that BullMQ and our scripts can run on it: the
  * version, the database, and each right of this user, by using it. When a configured Redis does not answer,
- * the embedded Redis does not replace it, because that would hide its jobs. The caller disconnects the
- * client, also after a failure.
+ * the embedded Redis does not replace it, because that would hide the jobs in the configured Redis. The
+ * caller disconnects the client, also after a failure.
  *
  * @throws {RedisUnavailableError}
  */
@@ -137,7 +137,7 @@ function untilReady(client: RedisClient, url: string, timeoutMs: number): Promis
     let lastError: unknown;
     const remember = (error: unknown) => {
       lastError = error;
-      // No later try can succeed.
+      // Redis would refuse this database again, so no later try can succeed.
       if (isRefusedSelect(error)) fail();
     };
     const fail = () => finish(() => reject(new RedisUnavailableError(unusable(url, lastError, timeoutMs))));

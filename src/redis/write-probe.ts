@@ -2,12 +2,12 @@ import { withTimeout } from '../async/with-timeout.ts';
 import type { RedisClient } from './connection.ts';
 
 const KEY_MS = 1000;
-/** A Redis that answers later than this is away, in milliseconds. */
+/** How long Redis may take to answer, in milliseconds. A Redis that takes longer counts as away. */
 const ANSWER_MS = 1000;
 
 /**
  * WriteProbe returns why Redis accepts no writes from this client now; undefined when it accepts them. A ping
- * would not show it: a full Redis and a replica still answer pings. A probe waits a second at most.
+ * would not show this: a full Redis and a replica still answer pings. A probe waits a second at most.
  */
 export type WriteProbe = () => Promise<string | undefined>;
 

@@ -14,8 +14,8 @@ export interface ResponseEvent {
 }
 
 /**
- * Events about the response as a whole. The routes write these events themselves, because a job's response
- * begins before the first purchase and continues over all attempts.
+ * Events about the response as a whole. The routes of the Responses API write these events themselves,
+ * because a job's response begins before the first purchase and continues over all attempts.
  */
 const RESPONSE_EVENTS = new Set([
   'response.created',

@@ -18,17 +18,20 @@ export interface ItemSoFar {
   readonly opened: Fields | undefined;
   /** The item as its last event shows it; undefined: that event has not come. */
   readonly ended: Fields | undefined;
-  /** Whether a text of it was streamed. */
+  /** Whether a text of the item was streamed. */
   readonly hasText: boolean;
   /** The parts of a list that were opened, by their indexes. */
   parts(list: PartList): ReadonlyMap<number, Fields>;
-  /** Whether such an event has come for this part. */
+  /** Whether an event of this type has come for the part at `place`. */
   has(type: string, place: Fields): boolean;
-  /** What the deltas of a text have said. @param type the beginning of their event type. */
+  /** The deltas of a text so far, joined. @param type the beginning of the deltas' event type. */
   text(type: string, place: Fields): string;
-  /** Records an event that has its place. */
+  /** Records an event in which the place (the item and the part) is filled in. */
   note(event: ResponseEvent): void;
-  /** Returns whether a final item can be this one: none of its texts contradicts the streamed one. */
+  /**
+   * Returns whether `final` can be the final form of this item: it has the same id, or none of its texts
+   * contradicts a streamed text.
+   */
   matches(final: Fields): boolean;
   /**
    * Returns the item with the longer of each streamed text and its text in `final`; undefined for an
@@ -45,7 +48,10 @@ export function createItemSoFar(): ItemSoFar {
   let opened: Fields | undefined;
   let ended: Fields | undefined;
 
-  /** Returns the parts of a list, each with its text so far, or as `final` has it where that is longer. */
+  /**
+   * Returns the parts of a list, each with its streamed text, or with its text in `final` where that is
+   * longer.
+   */
   const mergedParts = (list: PartList, final: Fields): Fields[] =>
     [...new Map([...parts[list], ...partsOf(final, list)])]
       .sort(([one], [other]) => one - other)

@@ -7,7 +7,7 @@ export type PartList = 'content' | 'summary';
 
 /** Text is a streamed text of an output item. */
 export interface Text {
-  /** The beginning of its event types. */
+  /** The beginning of the types of its events, such as `response.output_text`. */
   type: string;
   /** The field that holds the whole text at the end. */
   field: string;

@@ -8,7 +8,7 @@ import type { Usage } from '../job/view.ts';
  */
 export interface UpstreamResponse {
   id: string;
-  /** Missing on some servers without background mode. */
+  /** The status. Some servers without background mode leave it out. */
   status?: string;
   model?: string;
   background?: boolean | null;
@@ -24,11 +24,14 @@ export interface UpstreamResponse {
   } | null;
   incomplete_details?: { reason?: string | null } | null;
   usage?: unknown;
-  /** The tier that serves the response; before it has run, the requested one. */
+  /** The tier that serves the response; before the response has run, the requested tier. */
   service_tier?: unknown;
 }
 
-/** Numbers as texts, other values as JSON. */
+/**
+ * words turns any value into a text: a string stays as it is, null and undefined become null, and other
+ * values become JSON.
+ */
 const words = z
   .unknown()
   .transform((value) => (value === null || value === undefined ? null : textFrom(value)))
@@ -52,8 +55,8 @@ function textFrom(value: unknown): string {
 }
 
 /**
- * wellTyped gives the fields that are read here the types of OpenAI's. It leaves all others alone, and adds
- * none.
+ * wellTyped gives the fields that are read here the types that OpenAI uses. It leaves all other fields alone,
+ * and adds no field.
  */
 export function wellTyped(response: Record<string, unknown>): Partial<UpstreamResponse> {
   const typed = fields.parse(response);
@@ -119,8 +122,8 @@ function contentTexts({ output }: UpstreamResponse, type: string, field: string)
 
 /**
  * usageOf returns null when the upstream did not report usage, as for a cancelled response, or reported no
- * numbers. Usage is never guessed, and never 0. Some servers use the names of Chat Completions, and some write
- * numbers as texts.
+ * numbers. The usage is never guessed, and never 0. Some servers use the names of Chat Completions, and some
+ * write numbers as texts.
  */
 export function usageOf(response: UpstreamResponse): Usage | null {
   const usage = response.usage;

@@ -23,7 +23,7 @@ export interface StreamedItem extends Pick<ItemSoFar, 'hasText' | 'matches' | 'm
   readonly id: string | undefined;
   /** The item's type; undefined: no event names it. */
   readonly type: string | undefined;
-  /** Whether its last event has come. */
+  /** Whether the last event of the item has come. */
   readonly isDone: boolean;
   /**
    * Applies an event of the item.
@@ -33,7 +33,7 @@ export interface StreamedItem extends Pick<ItemSoFar, 'hasText' | 'matches' | 'm
   apply(event: ResponseEvent): ResponseEvent[];
   /** Returns the events that are missing until the item looks like `final`. */
   complete(final: unknown): ResponseEvent[];
-  /** Returns the events that end the item as incomplete: the final output does not have it. */
+  /** Returns the events that end the item as incomplete, when the final output does not contain the item. */
   closeIncomplete(): ResponseEvent[];
 }
 
@@ -109,7 +109,10 @@ export function createStreamedItem(index: number): StreamedItem {
     else yield* once(event.type, event);
   }
 
-  /** The index of a text whose server names none: the last part with such a text, or the next part. */
+  /**
+   * placeOf returns the index of a text for which the server names none: that of the last part with such a
+   * text, or that of the next part.
+   */
   const placeOf = (list: PartList, text: Text, isNew: boolean): number => {
     const alike = [...soFar.parts(list)]
       .filter(([, part]) => textOf(part).type === text.type)
@@ -194,7 +197,7 @@ export function createStreamedItem(index: number): StreamedItem {
     matches: soFar.matches,
     complete,
     closeIncomplete() {
-      // A client acts on a finished tool call, so an incomplete one must never look finished.
+      // A client acts on a finished tool call, so an incomplete call must never look finished.
       return isMessageOrReasoning(soFar.opened) ? complete({ ...soFar.merged(), status: 'incomplete' }) : [];
     },
     merged: soFar.merged,

@@ -4,8 +4,8 @@ import { createStreamedItem, type StreamedItem } from './streamed-item.ts';
 
 /**
  * StreamedOutput is the output of one response, as far as it has been streamed. It repairs a stream, as
- * browsers repair HTML. If a server omits an index, an id, an opening or a closing event, it is filled in. If
- * the server sends one twice, the second is dropped.
+ * browsers repair HTML. If a server omits an index, an id, an opening or a closing event, StreamedOutput
+ * fills it in. If the server sends an opening or a closing event twice, the second one is dropped.
  */
 export interface StreamedOutput {
   /** Whether no item has been streamed yet. */
@@ -14,19 +14,19 @@ export interface StreamedOutput {
   add(event: ResponseEvent): ResponseEvent[];
   /**
    * Returns the events that are missing until the output looks like the final one; undefined: what was
-   * streamed is no part of it, because it comes from an earlier response.
+   * streamed is no part of the final output, because it comes from an earlier response.
    */
   complete(output: readonly unknown[]): ResponseEvent[] | undefined;
   /**
-   * Returns the final output with everything that was streamed and that it lacks. A final output that
-   * contradicts what was streamed stays as it is.
+   * Returns the final output, completed by everything that was streamed and that the final output lacks. A
+   * final output that contradicts what was streamed stays as it is.
    */
   merged(output: readonly unknown[]): unknown[];
 }
 
 export function createStreamedOutput(): StreamedOutput {
   const items: StreamedItem[] = [];
-  /** The last item that had each upstream index. */
+  /** For each index that the upstream has used, the last item that had this index. */
   const byIndex = new Map<number, StreamedItem>();
 
   const begin = (upstreamIndex: number | undefined): StreamedItem => {
@@ -44,7 +44,7 @@ export function createStreamedOutput(): StreamedOutput {
 
   /**
    * Returns the item of an event about a whole item. If the item at the event's index has another id or type,
-   * it is a new one.
+   * the event belongs to another item.
    */
   const itemOf = ({ type, output_index }: ResponseEvent, whole: Fields): StreamedItem => {
     const kind = String(whole['type']);

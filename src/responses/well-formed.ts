@@ -2,9 +2,10 @@ import { type Fields, isFields } from './output-item-fields.ts';
 import { outputOf, type UpstreamResponse } from './response.ts';
 
 /**
- * wellFormed returns a final response with its answer where OpenAI has it. Some servers put it elsewhere: as the
- * whole `content` of a message, in a part of type `text`, or in `output_text` of the response, which is a field of
- * OpenAI's SDK. With an error, and without a status that OpenAI has, a response has failed.
+ * wellFormed returns a final response with its answer where OpenAI has it. Some servers put it elsewhere: as
+ * the whole `content` of a message, in a part of type `text`, or in `output_text` of the response, which is a
+ * field of OpenAI's SDK. A response that has an error, and whose status is not `completed`, `incomplete` or
+ * `cancelled`, gets the status `failed`.
  */
 export function wellFormed(response: UpstreamResponse): UpstreamResponse {
   const { status, error, output_text: text } = response;

@@ -6,7 +6,7 @@ import type { RunProgress } from './record.ts';
 /** HeldPurchase is what one attempt is buying, or has bought and follows. */
 export interface HeldPurchase {
   fencingToken: string;
-  /** '' while the create is under way. */
+  /** The id of the response; '' while the create is under way. */
   responseId: string;
   /** Whether another worker could follow the response, because it runs in the background of the upstream. */
   isAdoptable: boolean;
@@ -17,9 +17,9 @@ export interface HeldPurchase {
 /** PurchaseHold keeps the purchase of one attempt, with which the attempt can take its job back. */
 export interface PurchaseHold {
   hold(purchase: HeldPurchase): void;
-  /** The attempt has no purchase any more, because it was refused, failed or superseded. */
+  /** Forgets the purchase, because it was refused, failed or superseded. */
   release(): void;
-  /** Releases the purchase if these fields, just saved, say that it is over. */
+  /** Releases the purchase if the fields that were just saved say that the purchase is over. */
   saved(progress: RunProgress): void;
   /**
    * takeBack takes the job back from another worker, if the held purchase is the job's current one and no

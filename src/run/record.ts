@@ -21,15 +21,18 @@ export interface RunRecord {
   reservedModel: string | undefined;
   /** Input and output tokens that were reserved for the job when its turn came; 0: unknown. */
   reservedTokens: number;
-  /** A create whose outcome is not stored: it is under way, or uncertain if its worker is gone. */
+  /**
+   * The mark of a create whose outcome is not stored: the create is under way, or it is uncertain because its
+   * worker is gone.
+   */
   purchaseMark: PurchaseMark | undefined;
   /** Responses known to be bought for this job in all its runs. */
   purchases: number;
   /** Creates of this job in all its runs whose outcome stays unknown; `purchaseMark` is not among them. */
   uncertainPurchases: number;
-  /** Nano-dollars spent on this job in all its runs, estimates included; undefined: none are known. */
+  /** Nano-dollars spent on this job in all its runs, estimates included; undefined: no cost is known. */
   costNano: number | undefined;
-  /** Of how many responses the usage is estimated. */
+  /** The number of responses whose usage is estimated. */
   estimates: number;
   /** The id of the bought response, which may still be running. */
   upstreamId: string | undefined;
@@ -47,10 +50,10 @@ export interface RunRecord {
   seenAt: number | undefined;
   upstreamStatus: string | undefined;
   outputCharacters: number;
-  /** The length of all that the response has streamed: text, reasoning, arguments of calls. */
+  /** The length in bytes of all that the response has streamed: text, reasoning, arguments of calls. */
   streamedBytes: number;
   /**
-   * Since when the upstream has been busy with the conversation that this job continues, in Unix
+   * The time since which the upstream has been busy with the conversation that this job continues, in Unix
    * milliseconds.
    */
   busySince: number | undefined;
@@ -64,13 +67,13 @@ export interface RunRecord {
 }
 
 /**
- * PurchaseMark is written into the record before a create request is sent, and removed when its response id
- * is stored.
+ * PurchaseMark is written into the record before a create request is sent, and removed when the id of the
+ * bought response is stored.
  */
 export interface PurchaseMark {
   /** A random id that distinguishes a late answer to an earlier create from a current one. */
   fencingToken: string;
-  /** When it was written, in Unix milliseconds. */
+  /** When the mark was written, in Unix milliseconds. */
   at: number;
   /** Whether the sender no longer waits for the answer, so that the response id will not arrive. */
   isAbandoned: boolean;
@@ -102,11 +105,14 @@ export interface RunProgress {
  * is booked already.
  */
 export interface Spent {
-  /** undefined: the response in the record, if there is one. */
+  /** The id of the response; undefined: the id in the record, if the record has one. */
   responseId: string | undefined;
   usage: Usage | null;
   costNano: number | null;
-  /** What is booked in place of a usage that is unknown; undefined: an unpriced request without tokens. */
+  /**
+   * What is booked in place of a usage that is unknown; undefined: the response is booked as a request
+   * without tokens and without a price.
+   */
   estimate?: Estimate | undefined;
 }
 
@@ -114,17 +120,17 @@ export interface Spent {
 export interface Estimate {
   inputTokens: number;
   outputTokens: number;
-  /** null: the price is unknown. */
+  /** In nano-dollars; null: the price is unknown. */
   costNano: number | null;
   /** Whether the upstream may still say what was used, so that a worker has to look the response up. */
   isOpen: boolean;
-  /** Sent with such a look-up. */
+  /** The job's headers for the upstream, which are sent with such a look-up. */
   headers: UpstreamHeaders;
 }
 
 /**
- * RunEnd says how a run ended. `spent` is the response that ended with the run. It is null if nothing was
- * bought, or if the response still has to be stopped; a second call then books it.
+ * RunEnd says how a run ended. `spent` is the response that ended with the run. `spent` is null if nothing
+ * was bought, or if the response still has to be stopped; a second call then books the response.
  */
 export type RunEnd =
   | { status: 'completed'; summary: ResultSummary; response: UpstreamResponse; spent: Spent }
@@ -194,7 +200,10 @@ export function usageBookingOf(
   });
 }
 
-/** Most upstreams know by then what a response has used that was cancelled. */
+/**
+ * The wait before the first look-up of a usage that was estimated, in milliseconds. By then most upstreams
+ * know what a cancelled response has used.
+ */
 const FIRST_LOOK_MS = 5000;
 
 /** Redis adds only whole numbers, and other servers may report anything. */
@@ -253,7 +262,7 @@ function purchaseMarkFrom(fields: ReadonlyMap<string, string>): PurchaseMark | u
 const HOUR_S = 3600;
 /**
  * Our records outlive BullMQ's jobs by this many seconds, so that a listed job always has its record. The
- * worker's retention sweep removes both.
+ * worker's retention sweep removes the job and its record.
  */
 const SLACK_S = 24 * HOUR_S;
 

@@ -25,8 +25,8 @@ import {
 } from './record.ts';
 
 /**
- * The size limit of one job's event log. A reader of a larger answer gets the rest from the response, at the
- * end.
+ * The size limit of one job's event log, in bytes. A reader of a larger answer gets the rest from the
+ * response, at the end.
  */
 const MOST_LOG_BYTES = 8 * 1024 * 1024;
 
@@ -41,8 +41,8 @@ export class LockLostError extends Error {
 }
 
 /**
- * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that it may. If
- * the lock is lost, the attempt may take it back by its purchase (see `PurchaseHold`).
+ * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that the
+ * attempt may write. If the lock is lost, the attempt may take it back by its purchase (see `PurchaseHold`).
  */
 export interface RunRecordWriter {
   /**
@@ -137,9 +137,9 @@ export interface RunRecordWriterOptions {
   lockToken: string;
   /** The life of a lock, in milliseconds. */
   lockMs: number;
-  /** When the job was enqueued, in Unix milliseconds; the indexes are ordered by it. */
+  /** When the job was enqueued, in Unix milliseconds; the indexes are ordered by this time. */
   jobCreatedAt: number;
-  /** undefined: none. */
+  /** The owner of the job; undefined: none. */
   tenant: string | undefined;
   /** Returns the Redis key of the usage of a day (`YYYY-MM-DD`, in UTC). */
   usageKey: (day: string) => string;
@@ -163,7 +163,7 @@ export function createRunRecordWriter({
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
   const purchase = createPurchaseHold({ redis, keys: scriptKeys, id, lockToken, lockMs });
-  /** Writes again when the job could be taken back. @throws {LockLostError} */
+  /** Runs `write`, and again if a lost lock could be taken back. @throws {LockLostError} */
   const asOwner = async <Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) => {
     const answer = (await write()) as Answer;
     if (answer !== 'lock-lost' || !(await purchase.takeBack())) return requireLock(answer, id);

@@ -1,6 +1,6 @@
 /**
- * usageKey names the hash of what one model has used in one day, for all tenants. It is in the model's slot,
- * so that a script can write it in the same step as the end of a job.
+ * usageKey names the hash of what one model has used in one day, for all tenants. The hash is in the model's
+ * slot, so that a script can write it in the same step as the end of a job.
  * @param day `YYYY-MM-DD`, in UTC.
  */
 export function usageKey(prefix: string, model: string, day: string): string {
@@ -16,7 +16,8 @@ export function usageModelsKey(prefix: string): string {
 }
 
 /**
- * USAGE_FIELDS are the sums. A field of the hash is the tenant ('' for none), a zero byte, and one of these.
+ * USAGE_FIELDS are the sums. A field of the hash is the tenant ('' for none), a zero byte, and one of these
+ * names.
  */
 export const USAGE_FIELDS = [
   'requests',

@@ -21,12 +21,14 @@ const PRICES: Readonly<Record<string, ModelPrice>> = {
   'gpt-6.2-astra': { input: 8, cachedInput: 0.4, cacheWrite: 10, output: 40, hasFlex: false },
 };
 
-/** A request with more input tokens than this costs more, for all its tokens. */
+/** A request with more input tokens than this costs more: all its tokens have the higher prices. */
 const LONG_INPUT = 272_000;
 const LONG_INPUT_FACTOR = 2;
 const LONG_OUTPUT_FACTOR = 1.5;
 
-/** latestCost returns the cost of a usage, in millionths of a dollar; undefined: the model is not in the table. */
+/**
+ * latestCost returns the cost of a usage, in millionths of a dollar; undefined: the table lacks the model.
+ */
 export function latestCost(model: string, usage: Usage): number | undefined {
   const price = Object.hasOwn(PRICES, model) ? PRICES[model] : undefined;
   if (price === undefined) return undefined;

@@ -5,9 +5,9 @@ import { lacksFlex, latestCost } from './openai-prices.ts';
 
 /** ResponseUsage is what a response has used, according to the upstream. */
 export interface ResponseUsage {
-  /** The upstream's name with its date: `o3-2025-04-16`. */
+  /** The upstream's name of the model, with its date: `o3-2025-04-16`. */
   upstreamModel: string;
-  /** null: the upstream did not report it. */
+  /** The tokens that the response has used; null: the upstream did not report them. */
   usage: Usage | null;
   /**
    * The tier in which the response was served; null: the upstream did not report it, which means the default
@@ -43,7 +43,7 @@ const PICO_PER_TOKEN = 1e6;
 /**
  * createPriceList uses the configured prices and the public prices of OpenAI's models. The public prices are
  * those of openai-prices.ts and of a table inside the package @pydantic/genai-prices, as of the day it was
- * published. It sends no requests. Neither source has prices of tools (searches, containers).
+ * published. The price list sends no requests. Neither source has prices of tools (searches, containers).
  *
  * @param configured by the upstream's name of a model, with or without its date.
  */
@@ -95,7 +95,7 @@ function knownCost(model: string, usage: Usage): number | null {
       { providerId: 'openai' },
     );
     if (known === null) continue;
-    // Some models have only one of the two prices (embeddings, transcriptions). The missing one would count
+    // Some models have only one of the two prices (embeddings, transcriptions). The missing price would count
     // as 0.
     const { input_mtok: input, output_mtok: output } = known.model_price;
     return input === undefined || output === undefined ? null : known.total_price * PICO_PER_DOLLAR;
@@ -119,7 +119,7 @@ function tierFactor(tier: string | null, model: string): number | null {
   }
 }
 
-/** Other servers may send any counts; the library throws on impossible ones. */
+/** Other servers may send any counts; the library throws on impossible counts. */
 function isSound({ input_tokens, cached_tokens, cache_write_tokens, output_tokens }: Usage): boolean {
   const counts = [input_tokens, cached_tokens, cache_write_tokens, output_tokens];
   return (

@@ -10,9 +10,9 @@ export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];
 export interface UsageQuery {
   /** `YYYY-MM-DD`, in UTC. Default: 29 days before `to`. */
   from?: string | undefined;
-  /** The last day. Default: today. */
+  /** The last day, `YYYY-MM-DD`, in UTC. Default: today. */
   to?: string | undefined;
-  /** Groups the rows. Default: one row for each day, model and tenant. */
+  /** What the rows are grouped by. Default: one row for each day, model and tenant. */
   by?: UsageDimension | undefined;
 }
 
@@ -25,7 +25,10 @@ export interface UsageSums {
   output_tokens: number;
   /** Part of `output_tokens`. */
   reasoning_tokens: number;
-  /** US dollars, of the responses with a price and a usage, known or estimated; null: there are none. */
+  /**
+   * US dollars for all responses that are not unpriced, estimates included; null: there are responses, and
+   * all are unpriced.
+   */
   cost_usd: number | null;
   /** Responses without a usage or a price. `cost_usd` does not include them. */
   unpriced_requests: number;
@@ -39,7 +42,7 @@ export interface UsageRow extends UsageSums {
   day?: string;
   /** The model that the caller asked for. */
   model?: string;
-  /** null: jobs without a tenant. */
+  /** The tenant that owns the jobs; null: the jobs have no tenant. */
   tenant?: string | null;
 }
 
@@ -71,12 +74,12 @@ export interface UsageEntry {
 export interface UsageRange {
   from: string;
   to: string;
-  /** Earliest first. */
+  /** All days of the range, earliest first. */
   days: string[];
 }
 
 const DEFAULT_DAYS = 30;
-/** Redis keeps the sums for the same time. */
+/** The most days in one report. Redis keeps the sums of a day for the same number of days. */
 export const MOST_USAGE_DAYS = 400;
 
 /**

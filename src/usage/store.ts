@@ -19,7 +19,7 @@ export interface UsageStore {
    */
   spentToday(tenant: string): Promise<number>;
   /**
-   * Stores the configured models, so that a report finds what was spent on a model after it left the
+   * Stores the configured models, so that a report still finds what was spent on a model that has left the
    * configuration.
    */
   rememberModels(): Promise<void>;

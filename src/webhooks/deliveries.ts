@@ -29,8 +29,8 @@ export const DELIVERY_BACKOFF = 'webhook';
 
 const KEPT_EVENTS = 1000;
 /**
- * How long a delivered webhook is kept. While it is kept, it is not sent again, however often its job is
- * found in the outbox.
+ * How long a delivered webhook is kept, in milliseconds. While it is kept, it is not sent again, however
+ * often its job is found in the outbox.
  */
 const DELIVERED_KEPT_MS = 24 * 3_600_000;
 const CLEANED_AT_ONCE = 1000;
@@ -53,7 +53,7 @@ export function createDeliveryQueue(
 
 /**
  * enqueueDelivery enqueues the webhook of a job's end, with its turn among the tenants as its priority. A
- * second call for the same end does nothing while the first is kept.
+ * second call for the same end does nothing while the first delivery is kept.
  */
 export async function enqueueDelivery(
   redis: RedisClient,
@@ -102,8 +102,8 @@ export async function deleteOldDeliveries(deliveries: DeliveryQueue, failedKeptM
 }
 
 /**
- * The id depends on the job and its end. A job that is retried by hand ends again, and that end has another
- * id.
+ * The id depends on the job and the time of its end. A job that is retried by hand ends again, and the
+ * webhook of that end has another id.
  */
 function webhookIdOf({ model, id, finished_at }: FinishedJob): string {
   const hash = createHash('sha256').update(JSON.stringify([model, id, finished_at]));

@@ -3,8 +3,8 @@ import type { RedisClient } from '../redis/connection.ts';
 import type { WebhookKeys } from '../redis/keys.ts';
 
 /**
- * How long an event is kept. A worker reads the events of the last minute to find a response whose id it
- * never got.
+ * How long an event is kept, in milliseconds. A worker reads the events of the last minute to find a response
+ * whose id it never got.
  */
 const KEPT_MS = 3_600_000;
 /** The most events that are kept: about a megabyte. */

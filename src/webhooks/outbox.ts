@@ -10,7 +10,7 @@ const AT_ONCE = 100;
 /** OutboxEntry is a job in the outbox. */
 export interface OutboxEntry {
   id: string;
-  /** The time of its end, in Unix milliseconds, as Redis writes scores. */
+  /** The time of the job's end in Unix milliseconds, as a text in the form in which Redis writes scores. */
   endedAt: string;
 }
 
@@ -53,8 +53,8 @@ export async function outboxEntries(
 
 /**
  * passOn enqueues the webhook of an entry. It enqueues nothing for a job that was meanwhile deleted or
- * retried by hand: the next end of a retried job puts it into the outbox again. If that end comes between
- * this read and the removal of the entry, the removal leaves the entry in place.
+ * retried by hand: the next end of a retried job puts the job into the outbox again. If that end comes
+ * between this read and the removal of the entry, the removal leaves the entry in place.
  */
 export async function passOn(
   { redis, queue, deliveries, maxAttempts }: OutboxDrain,

@@ -88,7 +88,7 @@ export interface Estimated {
   prices: PriceList;
   /** Input and output tokens; 0: unknown. */
   reservedTokens: number;
-  /** The length of all that the response has streamed. */
+  /** The length in bytes of all that the response has streamed. */
   streamedBytes: number;
 }
 

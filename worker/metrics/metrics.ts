@@ -14,7 +14,7 @@ export interface Metrics {
   of(model: string, held: () => number): ModelMetrics;
   /**
    * Adds the gauges of values that all workers share.
-   * @param look resolves to undefined while Redis cannot be read.
+   * @param look reads the state of all models; it resolves to undefined while Redis cannot be read.
    */
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
   /** Adds the gauge that says whether Redis takes the writes of this worker. */
@@ -28,7 +28,9 @@ export interface Metrics {
 /** A `failed` delivery is tried again; one that is `given_up` is not. */
 export type DeliveryResult = 'delivered' | 'failed' | 'given_up';
 
-/** `missing`: the upstream had nothing to delete. A `failed` try is repeated; one that is `given_up` is not. */
+/**
+ * `missing`: the upstream had nothing to delete. A `failed` try is repeated; a try that is `given_up` is not.
+ */
 export type DeletionResult = 'deleted' | 'missing' | 'failed' | 'given_up';
 
 export interface ModelMetrics {

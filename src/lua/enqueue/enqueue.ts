@@ -7,8 +7,8 @@ import { finishedIndexes } from '../job-state.ts';
  * claimIdempotencyKeys makes sure that calls with one idempotency key put its job into only one model at a
  * time. Calls that chose the same model may all go on: BullMQ takes only one of their jobs.
  *
- * `claims` has for each job its id and its model. Returns for each 1, or 0 while another call puts the job
- * into another model.
+ * `claims` has for each job its id and its model. Returns for each job 1 when the call may go on, or 0 while
+ * another call puts the job into another model.
  */
 export const claimIdempotencyKeys = defineScript({
   name: 'enqueue.claim',

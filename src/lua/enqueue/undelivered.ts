@@ -2,20 +2,23 @@ import { defineScript } from '../../redis/script.ts';
 import { clock } from '../quota/clock.ts';
 
 /**
- * openUndelivered gives a call the idempotency key of a job: the key of an earlier call with the same request
- * whose answer was not delivered, or a new key. From then on the call holds the key.
+ * openUndelivered gives a call an idempotency key: the key of an earlier call that sent the same request and
+ * did not get its answer, or a new key. From then on the call holds the key.
  *
- * A key is held by a call that is being answered, or it is left over. A call takes a key from
+ * A key is held by a call that is being answered, or it is left (it stands in `left`). A call takes a key
+ * from
  *
  * 1. the left keys and the keys that dead producers held, the newest key first;
  * 2. if the call says that it is a retry (`isRetry`): a call that is still being answered, the oldest first.
  *    Its producer has not noticed yet that the connection broke.
  *
- * A call with `isAgain` takes no key, except that a retry takes the key of a call that had `isAgain` too.
+ * A call with `isAgain` wants a new answer, so it takes no key. The exception is a retry with `isAgain`: it
+ * takes the key of a call that had `isAgain` too.
  *
- * `states` has for each producer that the caller has checked: its id, and `alive`, `dead` or `gone` (dead for
- * so long that its keys are void). Returns `new` or `joined` and the key. Or it changes nothing and returns
- * `look` and the ids of the producers whose state it needs to know first.
+ * `states` has for each producer whose state the producer that runs the script has checked: its id, and
+ * `alive`, `dead` or `gone` (dead for so long that its keys are void). Returns `new` or `joined` and the key.
+ * Or the script changes nothing and returns `look` and the ids of the producers whose state must be checked
+ * first.
  *
  * A key ends with the time (ms) of its first call. Members of a producer's set are `KEY CALL`, scored by the
  * time (ms) at which the call began, so that the second of two retries does not take the key of the first.
@@ -101,7 +104,7 @@ return { 'new', key }
 
 /**
  * endUndelivered ends a call that holds a key. With `isLeft` the key is left for the next call with the same
- * request; otherwise it is forgotten. Returns 1 if the call still held the key, else 0.
+ * request; otherwise the key is forgotten. Returns 1 if the call still held the key, else 0.
  */
 export const endUndelivered = defineScript({
   name: 'undelivered.end',

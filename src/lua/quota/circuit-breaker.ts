@@ -14,12 +14,12 @@ import { defineLibrary } from '../../redis/script.ts';
  * - `rate_limited_until`, `throttles`, `throttled_inside`: written by the worker whose job was throttled;
  *   ended by its time, by an accepted create, or, after a throttled response, by an answer.
  * - `gone_until`: written by the worker whose job was refused; ended by its time or an accepted create.
- * - `refusals` (a key of its own): written by the worker whose job was refused; ended when that job passes,
- *   or a day later.
+ * - `refusals` (a separate key): written by the worker whose job was refused; ended when that job passes, or
+ *   a day later.
  *
- * A person ends all of them with `resume`. Each line is written in one step. A worker that dies before it
- * reports leaves nothing, and the next refusal is reported. A worker that dies while its job is the probe
- * leaves `probe_job` until the lease or `probe_at` ends; then another job is the probe.
+ * A person ends all of them with `resume`. The fields of each line above are written in one step. A worker
+ * that dies before it reports leaves nothing, and the next refusal is reported. A worker that dies while its
+ * job is the probe leaves `probe_job` until the lease or `probe_at` ends; then another job is the probe.
  */
 export const circuitBreaker = defineLibrary({
   keys: ['state'],

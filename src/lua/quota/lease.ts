@@ -4,9 +4,10 @@ import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
  * quotaRenew renews the leases of jobs. A job without a lease whose response runs at the upstream gets a new
- * lease, even beyond the limits. `jobs` has for each job its id and '1' when its response runs.
+ * lease, even beyond the limits. `jobs` has for each job its id, and '1' when its response runs at the
+ * upstream.
  *
- * Returns for each job `reserved`, `sent` (it has a lease, and its create request was sent) or `expired`.
+ * Returns for each job `reserved`, `sent` (like `reserved`, and its create request was sent) or `expired`.
  */
 export const quotaRenew = defineScript({
   name: 'quota.renew',
@@ -79,7 +80,7 @@ if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
 /**
  * quotaSettle ends a reservation: the job's usage replaces what was reserved, and the next estimates learn
  * from it. `inputTokens` and `outputTokens` are '' when unknown: the charge stays. `durationMs` is how long
- * the response took, or ''.
+ * the response took, '' when unknown.
  */
 export const quotaSettle = defineScript({
   name: 'quota.settle',

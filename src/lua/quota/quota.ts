@@ -51,8 +51,8 @@ return (isGone or (tonumber(redis.call('HGET', state, 'gone_until')) or 0) > now
  * quotaSnapshot reads a quota as it is now: the sums in its state are only as recent as the last reservation.
  * It writes nothing, so that it also works when the memory of Redis is full.
  *
- * Returns `{now (ms), requests and tokens that count, jobs in flight, fields of the state, mean tokens, mean
- * duration}`.
+ * Returns `{now (ms), requests and tokens that count, jobs in flight, fields of the state, mean tokens of a
+ * job, mean duration of a response (ms)}`.
  */
 export const quotaSnapshot = defineScript({
   name: 'quota.snapshot',

@@ -3,22 +3,25 @@ import { circuitBreaker } from './circuit-breaker.ts';
 import { BURST_MS, quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * quotaReport records how the upstream refused or failed a job, for all workers that would send the next one.
- * `inside` is '1' when the upstream had accepted the job's create request, and its response then failed.
+ * quotaReport records how the upstream refused or failed a job, so that all workers know it before they send
+ * the next job. `inside` is '1' when the upstream had accepted the job's create request, and its response
+ * then failed.
  *
  * `kind` is
  *
  * - `breaker`: opens the circuit breaker. Only a probe is sent: after `firstMs`, then after twice as long
  *   each time, up to `lastMs`. `reason` says why.
- * - `failure`: the same, once five different jobs in a row have failed.
- * - `pause`: nothing is sent for `firstMs` or, if that is longer, for `floorMs`, which doubles with each
+ * - `failure`: does the same as `breaker`, once five different jobs in a row have failed.
+ * - `pause`: nothing is sent for `firstMs` or for `floorMs`, whichever is longer. `floorMs` doubles with each
  *   pause while no job passes, up to `lastMs`.
- * - `gone`: jobs with a further fallback do not try this model for ten minutes. Other jobs still do.
+ * - `gone`: jobs with a further fallback do not try this model for ten minutes. Jobs without a further
+ *   fallback still try it.
  *
- * A refusal that a job meets while other jobs pass concerns this job alone. From its third such refusal on,
- * it delays no other job.
+ * A refusal that a job gets while other jobs pass concerns that job alone. From the third such refusal on,
+ * the job no longer delays other jobs.
  *
- * Returns `alone` (it concerns only this job), `known` (all workers wait, and knew it before) or `new`.
+ * Returns `alone` (the refusal concerns only this job), `known` (all workers wait, and did so before this
+ * report) or `new` (all workers wait from now on).
  */
 export const quotaReport = defineScript({
   name: 'quota.report',
@@ -32,7 +35,8 @@ firstMs, lastMs, floorMs = tonumber(firstMs), tonumber(lastMs), tonumber(floorMs
 local isInside = inside == '1'
 local isProbe = redis.call('HGET', state, 'probe_job') == id
 
--- Counts this job's refusals with other jobs passing in between, and returns whether the problem is its own.
+-- Counts the refusals of this job between which other jobs passed. Returns whether the problem concerns this
+-- job alone.
 local function isItsOwn()
   if id == '' then return false end
   local passed = tonumber(redis.call('HGET', state, isInside and 'answers' or 'passes')) or 0
@@ -114,7 +118,7 @@ for _, field in ipairs({ 'rate_limited_until', 'gone_until' }) do
     redis.call('HDEL', state, field)
   end
 end
--- A pause has also set the pace of what comes after it.
+-- A pause has also set the times of the next starts, so these are removed too.
 if isOver then
   redis.call('HDEL', state, 'throttles', 'throttled_inside', 'next_request', 'next_token', 'next_large')
 end
@@ -126,7 +130,7 @@ return isOver and 1 or 0
 
 /**
  * quotaAccepted records that a create request was accepted, and the limits that the upstream advertised with
- * it. It closes the circuit breaker, unless accepted responses that failed have opened it.
+ * it. It closes the circuit breaker, unless the breaker was opened because accepted responses failed.
  *
  * The upstream's count of tokens is right about running jobs and about other users of the key, so we add to
  * it only what is reserved for jobs that it has not counted yet. Of the upstream's count of requests we add
@@ -183,7 +187,7 @@ return reply
 
 /**
  * quotaAnswered records that the response of a job has brought an answer. This closes a circuit breaker that
- * accepted responses which then failed have opened. Returns 1 when it was open.
+ * was opened because accepted responses failed. Returns 1 when such a breaker was open.
  */
 export const quotaAnswered = defineScript({
   name: 'quota.answered',

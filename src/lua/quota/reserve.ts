@@ -7,39 +7,39 @@ import { quotaReservations } from './window.ts';
  * quotaReserve reserves requests, tokens and slots in flight for jobs. A job gets all three or nothing.
  *
  * **The order.** Of the tenants with jobs left, the one with the lowest tag is next, and a reservation moves
- * its tag on by cost / weight. The cost of a job is the largest share of a minute's limits that it takes: of
- * requests, of tokens, or of the time of all slots in flight (as in dominant resource fairness). Where tokens
- * bind, a tenant of small jobs therefore gets as many tokens as one of large jobs.
+ * that tenant's tag on by cost / weight. The cost of a job is the largest share of a minute's limits that it
+ * takes: of requests, of tokens, or of the time of all slots in flight (as in dominant resource fairness).
+ * Where tokens bind, a tenant of small jobs therefore gets as many tokens as one of large jobs.
  *
  * **Gaps.** A job whose tokens do not fit now is passed over and has a claim: a job behind it starts only if
- * enough tokens stay free for the claimant at the time at which it will fit. The claimant starts no later
- * than if no other job started until then, and small jobs use the tokens that it cannot use. The claim does
- * not bind jobs before it in the order.
+ * enough tokens stay free for the claimant at the time at which the claimant will fit. The claimant starts no
+ * later than if no other job started until then, and small jobs use the tokens that the claimant cannot use.
+ * The claim does not bind jobs before it in the order.
  *
- * Each call makes the claim of its own jobs anew. The field `claim` holds it for other queues that share the
- * quota: there it binds once it is 15 seconds old. It ends when its job starts, or when no dispatcher has
- * asked for that job for three seconds, as after a cancel.
+ * Each call of the script makes a new claim for its jobs. The field `claim` stores the claim for other queues
+ * that share the quota: it binds them once it is 15 seconds old. The claim ends when its job starts, or when
+ * no dispatcher has asked for that job for three seconds, as after a cancel.
  *
  * **The pace.** Starts are spread evenly over the minute, with a few seconds' worth at once after a pause: a
  * limit that is used up in its first second leaves the queue idle for the other 59. One job may exceed the
- * pace, and the next one waits that long. The 60-second window is never exceeded. Up to a twentieth of the
- * token limit stays free, because a job may turn out to be one of the large ones. The pace of tokens is a
- * tenth faster than the even share, to make up for what a pause has left unused. Requests need no such
- * factor: only tokens make a larger job wait longer. Large jobs, which need more than those few seconds'
- * worth, have a pace of their own. The pace of the others counts only those few seconds of a large job, so
- * that small jobs do not wait until a large one is paid off.
+ * pace, and the next job waits until the pace is kept again. The 60-second window is never exceeded. Up to a
+ * twentieth of the token limit stays free, because a job may turn out to be one of the large ones. The pace
+ * of tokens is a tenth faster than the even share, to make up for what a pause has left unused. Requests need
+ * no such factor: only tokens make a larger job wait longer. Large jobs, which need more than those few
+ * seconds' worth, have a pace of their own. The pace of the other jobs counts only those few seconds' worth
+ * of a large job, so that small jobs do not wait for the rest of its tokens.
  *
  * `max*` are the configured limits, '' for none. `evenIfGone` is '1' to reserve even though the upstream does
  * not have the model. `jobs` has for each job its id, its estimated input tokens, its class, its tenant, and
  * that tenant's tag and weight.
  *
  * Returns `{reason, wait (ms), end of the leases (Unix ms), 1 if only large jobs have to wait, costs,
- * answers…}`. There is an answer for each job up to the last one that got any: the tokens reserved for it, -1
- * when another dispatcher has reserved for it, or '' when it was passed over. `costs` are in the same order.
- * The reason is '' when there was enough for all, up to `most` jobs.
+ * answers…}`. The answers are in the order of `jobs` and end with the last job that has a reservation: the
+ * tokens reserved for the job, -1 when another dispatcher has reserved for it, or '' when it was passed over.
+ * `costs` are in the same order. The reason is '' when there was enough for all, up to `most` jobs.
  *
- * Right after a pause, jobs that were refused before come last: a job that the upstream refuses for its own
- * reasons must not hold up the others.
+ * Right after a pause, jobs that were refused before come last: a job that the upstream refuses for a reason
+ * of that job alone must not hold up the others.
  */
 export const quotaReserve = defineScript({
   name: 'quota.reserve',
@@ -99,20 +99,20 @@ local function windowWait(isRequests, excess, countsMs)
     if wait > 0 then excess = excess - (isRequests and requests or tokens) end
     if excess <= 0 then return wait end
   end
-  -- The upstream counts more than we have charged: other users of the key.
+  -- The upstream counts more than we have charged, because other programs use the same key.
   return 500
 end
 
 -- The margin for very large jobs is one and a half times the largest excess so far, because a larger one may
 -- still come.
 local spareTokens = tokenLimit and math.min((average('excess') or 0) * 1.5, tokenLimit / 20) or 0
--- The same margin serves jobs whose requests were long on their way.
+-- The margin also covers jobs whose requests took long to reach the upstream.
 local margin = math.max(0, spareTokens - tokensPastMinute())
 local tokensCountMs = margin > 0 and MINUTE_MS or COUNTS_MS
 local msPerToken = tokenLimit and 60000 / tokenLimit / CATCH_UP
 if msPerToken then redis.call('HSET', state, 'ms_per_token', text(msPerToken)) end
 
--- Right after a 429's time is over, jobs start one by one: those that waited must not all arrive together.
+-- Right after a 429's time is over, jobs start one by one: the jobs that waited must not all arrive together.
 local isWarmingUp = at('rate_limited_until') > 0 and now < at('rate_limited_until') + 1500
 local inFlight = redis.call('ZCARD', leases)
 if inFlight == 0 then redis.call('HDEL', state, 'pending_tokens', 'over_estimate') end
@@ -153,7 +153,7 @@ local function paceWait(tokens)
   return math.max(0, (isLarge(tokens) and nextLarge or nextToken) - now - BURST_MS)
 end
 
--- The claim: the job, when it will fit, and how many tokens others may use before.
+-- The claim: the job, when it will fit, and how many tokens other jobs may use before that.
 local claim
 local function makeClaim(id, tokens)
   local lack, isLacking = lackOf(tokens)
@@ -279,7 +279,7 @@ end
 redis.call('HSET', state,
   'next_request', text(nextRequest), 'next_token', text(nextToken), 'next_large', text(nextLarge),
   'next_start', text(nextStart))
--- The next probe is sent when this one has brought a verdict, or when it can no longer bring one.
+-- The next probe is sent when this probe has shown whether the upstream works, or can no longer show it.
 if breaker and probe then
   redis.call('HSET', state, 'probe_at', text(now + PROBE_ANSWER_MS), 'probe_job', probe)
 end

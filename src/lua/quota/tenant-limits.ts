@@ -3,9 +3,9 @@ import { clock } from './clock.ts';
 
 /**
  * tenantReserve reserves slots in flight for jobs of a tenant, in their order, and what the jobs are expected
- * to cost. It stops at the first job for which there is no slot. The caller judges whether the cost is within
- * the budget. It reads the spending after this, so that a job that ends now may count twice but is never
- * missed. A job that has a slot keeps it, and the cost reserved with it.
+ * to cost. It stops at the first job for which there is no slot. The worker that runs the script judges
+ * whether the cost is within the budget. It reads the spending after this script, so that a job that ends now
+ * may count twice but is never missed. A job that has a slot keeps it, and the cost reserved with it.
  *
  * `maxInFlight` is '' for no limit. `leaseMs` is '' to reserve nothing and only look. `jobs` has for each job
  * its id and its cost in nano-dollars.

@@ -3,7 +3,7 @@ import { clock } from './clock.ts';
 
 /**
  * BURST_MS is how much of the even share may be used at once after a pause, in milliseconds of that share. A
- * job that needs more tokens than that is a large one.
+ * job that needs more tokens than that is a large job.
  */
 export const BURST_MS = 3000;
 
@@ -54,8 +54,9 @@ local function charge(requests, tokens)
   return step
 end
 
--- Moves the time at which the next tokens may be used, when the tokens of the minute are spread evenly. The
--- job of these tokens has reserved \`reserved\` tokens: large jobs have a pace of their own.
+-- Moves the time at which the next tokens may be used, when the tokens of the minute are spread evenly.
+-- \`reserved\` is how many tokens were reserved for the job of these tokens: large jobs have a pace of their
+-- own.
 local function shiftPace(tokens, reserved)
   local msPerToken = tonumber(redis.call('HGET', state, 'ms_per_token'))
   if not msPerToken then return end
@@ -90,7 +91,8 @@ end
 -- Tokens that the upstream counted beyond our own charges, for running jobs and for other users of the key.
 local function drift() return tonumber(redis.call('HGET', state, 'drift')) or 0 end
 
--- Sets the drift after news of a job that has reserved so many tokens.
+-- Sets the drift when the count of the upstream or of a job has become known. \`reserved\` is how many tokens
+-- were reserved for that job.
 local function setDrift(tokens, reserved)
   local change = tokens - drift()
   local allRequests, allTokens = windowSums()
@@ -118,8 +120,8 @@ local function slideWindow()
   return requests, tokens
 end
 
--- Returns the tokens that are older than a minute and still count here, because the way to the upstream
--- varies.
+-- Returns the tokens that are older than a minute and still count here, because the time that a request takes
+-- to the upstream varies.
 local function tokensPastMinute()
   local past = 0
   for _, entry in ipairs(redis.call('LRANGE', window, 0, 11)) do

@@ -5,11 +5,14 @@ import { type CommandOutcome, runCommand } from './command.ts';
 /** AptTools are the paths of three programs that every Debian and Ubuntu has. */
 export type AptTools = { readonly aptGet: string; readonly aptCache: string; readonly dpkgDeb: string };
 
-/** Apt runs apt on the system's package index or a private one. It does only what needs no root. */
+/**
+ * Apt runs apt on the system's package index or a private one. It uses only commands of apt that need no
+ * root.
+ */
 export type Apt = {
   /** The version that apt would install; undefined if the index has no such package. */
   candidateVersion(packageName: string): Promise<string | undefined>;
-  /** The packages that apt would install for these, including these. */
+  /** The given packages and the packages that apt would install for them, without libc6. */
   closure(packageNames: readonly string[]): Promise<readonly string[]>;
   /** Checks each package against the distribution's signed index and writes it to the folder. */
   download(packageNames: readonly string[], folder: string): Promise<void>;
@@ -62,7 +65,10 @@ export function systemIndexOptions(isRoot: boolean): readonly string[] {
   ];
 }
 
-/** PrivateIndex is a package index of our own, and the apt options that use it. */
+/**
+ * PrivateIndex has the apt options that make apt use a copy of the distribution's package index in our own
+ * folder.
+ */
 export type PrivateIndex = {
   readonly options: readonly string[];
   /** Why the index may lack something, in apt's words. */
@@ -83,7 +89,8 @@ export async function fetchPrivateIndex(
   const cache = join(folder, 'cache');
   await mkdir(join(lists, 'partial'), { recursive: true });
   await mkdir(join(cache, 'archives', 'partial'), { recursive: true });
-  // The machine's own hooks after an update are switched off: they concern its own index and may need root.
+  // The machine's own hooks after an update are switched off: they concern the machine's index and may need
+  // root.
   const settings = join(folder, 'apt.conf');
   await writeFile(settings, '#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n');
   const options = [

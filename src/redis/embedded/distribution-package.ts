@@ -22,7 +22,7 @@ const ABANDONED_AFTER_MS = 60 * 60_000;
 
 /**
  * unpackDistributionPackage unpacks the distribution's own server into the cache. apt checks the signatures.
- * It needs no root, installs nothing system-wide and starts no service.
+ * The function needs no root, installs nothing system-wide and starts no service.
  * @throws AptError or the file system's error, with the reason.
  */
 export async function unpackDistributionPackage(options: DistributionPackageOptions): Promise<ServerBinary> {
@@ -115,8 +115,8 @@ async function choosePackage(apt: Apt): Promise<ServerPackage> {
 }
 
 /**
- * writeWrapper writes a script that runs the unpacked server by its path alone, in any folder. Its `exec`
- * keeps the pid.
+ * writeWrapper writes a script that runs the unpacked server by its path alone, in any folder. The `exec` in
+ * the script keeps the pid.
  */
 async function writeWrapper(folder: string, program: string): Promise<void> {
   const libraries: string[] = [];
@@ -145,7 +145,7 @@ async function moveIntoPlace(unpacked: Unpacked, cacheDir: string): Promise<Serv
   try {
     await rename(unpacked.folder, target);
   } catch (error: unknown) {
-    // Another process was first. Its folder is used, unless its server does not run.
+    // Another process was first. The folder of that process is used, unless the server in it does not run.
     if (!(await inspectServerBinary(join(target, 'redis-server'))).usable) {
       await rm(target, { recursive: true, force: true });
       await rename(unpacked.folder, target).catch(() => {

@@ -31,7 +31,7 @@ export type EmbeddedRedisOptions = ResolutionOptions & {
 
 /** EmbeddedRedis is a running server that this process owns. */
 export type EmbeddedRedis = {
-  /** With the password of the server, if it has one. */
+  /** The URL of the server, with its password if it has one. */
   readonly url: string;
   readonly port: number;
   /** The process id of the server. */
@@ -39,8 +39,8 @@ export type EmbeddedRedis = {
   /** One line for the log: which server runs, where, and with which data. */
   readonly description: string;
   /**
-   * Resolves when the server has ended. Unless `expected`, the caller logs it and ends the program with code
-   * 1.
+   * Resolves when the server has ended. If the end was not `expected`, the program that started the server
+   * logs it and exits with code 1.
    */
   readonly exited: Promise<ServerExit>;
   /** Stops the server, keeps its data and gives up the folder. It may be called twice. */

@@ -34,7 +34,7 @@ export type LaunchOptions = {
   /** An absolute path of an existing folder that this process owns (see owner-file.ts). */
   readonly dataDir: string;
   readonly appendOnly: boolean;
-  /** undefined: every client of this machine may use the server. */
+  /** The password that clients need; undefined: every client of this machine may use the server. */
   readonly password: string | undefined;
   readonly port: number;
 };
@@ -43,9 +43,10 @@ export type LaunchOptions = {
 export class PortInUseError extends RedisUnavailableError {}
 
 /**
- * SHELL_SCRIPT is a shell around the server. It has a process group of its own, and a pipe from this process
- * on fd 3.
- * - Because of its own group, Ctrl-C in the terminal leaves Redis running until the workers have closed.
+ * SHELL_SCRIPT is the script of the shell that runs the server. The shell has a process group of its own, and
+ * a pipe from this process on fd 3.
+ * - Because the shell has its own group, Ctrl-C in the terminal leaves Redis running until the workers have
+ *   closed.
  * - The pipe ends whenever this process ends, even by SIGKILL, and then the shell stops the server cleanly.
  * - stdout carries one line, the server's pid. The log goes to a file, so that no slow reader can block the
  *   server.
@@ -80,7 +81,7 @@ export async function launchServer(options: LaunchOptions): Promise<LaunchedServ
   const logFile = join(options.dataDir, 'redis.log');
   // This process creates the log, not the shell, so that the error names a folder that cannot be written.
   await writeFile(logFile, '', { mode: 0o600 });
-  // Not an argument: every user of the machine sees the arguments of a process.
+  // The password is not an argument, because every user of the machine sees the arguments of a process.
   const configFile = join(options.dataDir, 'redis.conf');
   const { password } = options;
   const config = password === undefined ? '' : `requirepass ${password}\n`;
@@ -128,7 +129,10 @@ function serverArguments({ dataDir, appendOnly, port }: LaunchOptions): string[]
   ];
 }
 
-/** A PONG alone is not enough: if another Redis won the port, it would answer. So the pid must match, too. */
+/**
+ * A PONG alone is not enough: if another Redis won the port, that Redis would answer. So the pid must match,
+ * too.
+ */
 async function untilReady(
   { port, password }: LaunchOptions,
   pid: number,
@@ -173,6 +177,6 @@ function killQuietly(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It ended by itself in the meantime.
+    // The process ended by itself in the meantime.
   }
 }

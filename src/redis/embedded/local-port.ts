@@ -23,22 +23,22 @@ export function findFreePort(): Promise<number> {
 /** PortHolder is what listens on a port of this machine. */
 export type PortHolder =
   | { readonly kind: 'none' }
-  /** It accepts connections and sends nothing: it is stopped, too busy, or not a Redis. */
+  /** The program accepts connections and sends nothing: it is stopped, too busy, or not a Redis. */
   | { readonly kind: 'silent' }
-  /** It answers, but not as a Redis that we started. */
+  /** The program answers, but not as a Redis that we started. */
   | { readonly kind: 'other' }
   | {
       readonly kind: 'redis';
-      /** Whether it answers PING with PONG: it has started and loaded its data. */
+      /** Whether the server answers PING with PONG, which means that it has started and loaded its data. */
       readonly ready: boolean;
       readonly pid: number;
-      /** The real path of its data folder. */
+      /** The real path of the server's data folder. */
       readonly dataDir: string;
     };
 
 /**
  * askLocalPort asks the program on a port whether it is a Redis, and which one.
- * @param password of the server that is expected there; undefined: it has none.
+ * @param password of the server that is expected there; undefined: that server has none.
  */
 export async function askLocalPort(port: number, password: string | undefined): Promise<PortHolder> {
   const login = password === undefined ? '' : `AUTH ${password}\r\n`;
@@ -47,7 +47,7 @@ export async function askLocalPort(port: number, password: string | undefined): 
   if (reply === '') return { kind: 'silent' };
   const pid = /^process_id:(\d+)\r$/m.exec(reply)?.[1];
   const dataDir = /\$3\r\ndir\r\n\$\d+\r\n(.*?)\r\n/.exec(reply)?.[1];
-  // A server that we started always reports both.
+  // A server that we started always reports its pid and its folder.
   if (pid === undefined || dataDir === undefined) return { kind: 'other' };
   return { kind: 'redis', ready: /^\+PONG\r$/m.test(reply), pid: Number(pid), dataDir };
 }

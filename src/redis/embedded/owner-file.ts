@@ -22,8 +22,8 @@ export type Ownership = {
 const OLD_SERVER_LIMIT_MS = 15_000;
 const POLL_MS = 20;
 /**
- * An owner file is written in microseconds, and a takeover takes milliseconds. What takes longer was
- * abandoned.
+ * An unfinished owner file or a takeover that is older than this, in milliseconds, was abandoned. Writing the
+ * file takes microseconds, and a takeover takes milliseconds.
  */
 const ABANDONED_AFTER_MS = 5_000;
 
@@ -49,7 +49,8 @@ export async function takeOwnership(dataDir: string): Promise<Ownership> {
     }
     if (owner !== undefined && (await isSameProcess(owner))) throw ownedByAnother(owner, dataDir);
     // The dead owner's server lives a moment longer: it stops when its pipe ends. The wait comes before the
-    // takeover, so that a start that gives up here leaves the file, which warns the next start.
+    // takeover, so that a process that gives up here leaves the owner file in place, and the next process
+    // waits too.
     if (owner?.port !== undefined) await untilOldServerIsGone(owner.port, dataDir);
     if (await takeOver(file, text, self)) return ownershipOf(file, self);
     await delay(POLL_MS);

@@ -13,7 +13,10 @@ export async function processIdentity(pid: number): Promise<ProcessIdentity> {
   return { pid, ...(startedAt !== undefined && { startedAt }) };
 }
 
-/** isSameProcess says whether this process still lives. Without a start time it compares the pid alone. */
+/**
+ * isSameProcess says whether the process that `identity` names still lives. Without a start time it compares
+ * the pid alone.
+ */
 export async function isSameProcess(identity: ProcessIdentity): Promise<boolean> {
   if (!isAlive(identity.pid)) return false;
   const status = await statusFromProc(identity.pid);
@@ -46,8 +49,8 @@ async function statusFromProc(pid: number): Promise<ProcStatus | undefined> {
     const fieldsFromThird = text.slice(text.lastIndexOf(')') + 2).split(' ');
     const [state, ticks] = [fieldsFromThird[0], fieldsFromThird[22 - 3]];
     if (state === undefined || ticks === undefined) return undefined;
-    // The start time counts from the boot, so pid and start time may repeat after a reboot. The boot id does
-    // not.
+    // The start time counts from the boot, so the same pid and start time may occur again after a reboot. The
+    // boot id is different then.
     return { isZombie: state === 'Z' || state === 'X', startedAt: `${bootId.trim()}:${ticks}` };
   } catch {
     return undefined;

@@ -3,12 +3,15 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { hasCode } from './process-identity.ts';
 
-/** passwordFileOf names the file with the password of the server in a data folder. Only its owner may read it. */
+/**
+ * passwordFileOf names the file with the password of the server in a data folder. Only the owner of the file
+ * may read it.
+ */
 export function passwordFileOf(dataDir: string): string {
   return join(dataDir, 'password');
 }
 
-/** readPassword reads the password of a folder's server; undefined: it has none yet. */
+/** readPassword reads the password of a folder's server; undefined: the server has none yet. */
 export async function readPassword(dataDir: string): Promise<string | undefined> {
   try {
     const text = (await readFile(passwordFileOf(dataDir), 'utf8')).trim();
@@ -20,8 +23,8 @@ export async function readPassword(dataDir: string): Promise<string | undefined>
 }
 
 /**
- * makePassword returns the password of a folder's server, and makes one for a new folder. It stays the same over
- * all starts, so that a URL stays valid. Only the owner of the folder may call it.
+ * makePassword returns the password of a folder's server, and makes one for a new folder. The password stays
+ * the same over all starts, so that a URL stays valid. Only the owner of the folder may call it.
  */
 export async function makePassword(dataDir: string): Promise<string> {
   const file = passwordFileOf(dataDir);
