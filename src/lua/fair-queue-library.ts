@@ -1,8 +1,8 @@
 import { defineLibrary } from '../redis/script.ts';
 
 /**
- * PRIORITY_STEP_MS is the waiting time that one step of priority is worth: a job that has waited longer than
- * the difference goes first, so that no job starves.
+ * PRIORITY_STEP_MS is how much waiting time one step of priority is worth. A job that is n steps lower goes
+ * first once it has waited n × PRIORITY_STEP_MS longer than the other, so no job starves.
  */
 export const PRIORITY_STEP_MS = 60_000;
 
