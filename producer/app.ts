@@ -63,7 +63,7 @@ export function routesOf({
 }: Omit<AppOptions, 'access'>): Route[] {
   return documented([
     ...healthRoutes(queue, draining),
-    // These come before the routes of one job, which would take `bulk` for an id.
+    // This route comes before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
@@ -189,9 +189,9 @@ function methodNotAllowed(routes: readonly Route[]): RequestHandler {
 }
 
 /**
- * CLIENT_GONE is the abort reason of a request's signal when its connection closes. It is not a failure, and
- * no client is left to answer. All requests share one object: its stack says nothing, and the signal of every
- * request aborts with it, even after an answer.
+ * CLIENT_GONE is the abort reason of a request's signal when the connection of the request closes. That is
+ * not a failure, and no client is left to answer. All requests share one error object: its stack says
+ * nothing, and the signal of every request aborts with this reason, even after an answer.
  */
 const CLIENT_GONE = new Error('The client has closed its connection');
 

@@ -6,13 +6,15 @@ import { createWebhookSignature, type WebhookTarget } from './webhooks/signature
 
 /** BackgroundProfile is what the simulated server does with `background: true`. */
 type BackgroundProfile =
-  /** It does as OpenAI does. */
+  /** The server does as OpenAI does. */
   | 'supported'
-  /** It refuses the field with 400 `unsupported_parameter`. Responses cannot be looked up. */
+  /** The server refuses the field with 400 `unsupported_parameter`. Responses cannot be looked up. */
   | 'rejected'
-  /** It ignores the field and answers in the foreground. Responses cannot be looked up. */
+  /** The server ignores the field and answers in the foreground. Responses cannot be looked up. */
   | 'ignored'
-  /** It ignores the field and also `stream`: it sends its first byte when the whole answer is ready. */
+  /**
+   * The server ignores the field, and `stream` too: it sends its first byte when the whole answer is ready.
+   */
   | 'late';
 
 /**
@@ -38,19 +40,25 @@ export type SimulatorOptions = RateLimitOptions & {
    * Default: o3 and its successors.
    */
   readonly models?: readonly (string | SimulatedModel)[] | undefined;
-  /** Default `supported`. A reply: what `background: true` is refused with. */
+  /**
+   * How the server treats `background: true`. A reply is the answer with which the server refuses the field.
+   * Default `supported`.
+   */
   readonly background?: BackgroundProfile | GivenReply | undefined;
-  /** Default `supported`. A reply: what `stream: true` is refused with. */
+  /**
+   * How the server treats `stream: true`. A reply is the answer with which the server refuses the field.
+   * Default `supported`.
+   */
   readonly streams?: StreamProfile | GivenReply | undefined;
   /** The key that every call must send as `Authorization: Bearer`. Default: any key, or none. */
   readonly apiKey?: string | undefined;
   /**
-   * The milliseconds for which a finished response can be looked up. Then the server forgets it. Default 10
-   * minutes.
+   * How long a finished response can be looked up, in milliseconds. After that the server forgets the
+   * response. Default 10 minutes.
    */
   readonly retentionMs?: number | undefined;
   /**
-   * The milliseconds after its creation in which a response can still be streamed. Default 5 minutes, as at
+   * How long after its creation a response can still be streamed, in milliseconds. Default 5 minutes, as at
    * OpenAI.
    */
   readonly streamWindowMs?: number | undefined;
@@ -64,8 +72,8 @@ export type SimulatorOptions = RateLimitOptions & {
   /** The secret that signs webhooks: `whsec_` and base64, as OpenAI's, or any text. Needs `webhookUrl`. */
   readonly webhookSecret?: string | undefined;
   /**
-   * Whether replies leave out the header `o3q-simulated`, as those of a paid upstream do. Default false: an
-   * o3-queue counts no cost.
+   * Whether replies leave out the header `o3q-simulated`, as those of a paid upstream do. Default false:
+   * o3-queue sees the header and counts no cost.
    */
   readonly paid?: boolean | undefined;
   /**

@@ -32,11 +32,14 @@ export type Simulator = {
   setWeather(change: OutageChange): void;
 };
 
-/** Thousands of clients connect at once; the default backlog of 511 would refuse some. */
+/**
+ * How many connections may wait to be accepted. Thousands of clients connect at once; the default of 511
+ * would refuse some.
+ */
 const BACKLOG = 4096;
 /**
- * Longer than clients keep an idle connection. The server could otherwise close a connection on which a
- * client has just sent a request.
+ * How long an idle connection is kept, in milliseconds: longer than clients keep one. Otherwise the server
+ * could close a connection on which a client has just sent a request.
  */
 const KEEP_ALIVE_MS = 65_000;
 

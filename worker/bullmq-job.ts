@@ -10,8 +10,8 @@ export function tenantOf(job: Job): string {
 }
 
 /**
- * attemptsOf returns how many attempts a job has. BullMQ writes 0 for a job that names no number; then it is
- * the model's number.
+ * attemptsOf returns how many attempts a job may have. When a job sets no number, BullMQ writes 0, and the
+ * model's number applies.
  */
 export function attemptsOf(job: Job, config: ModelConfig): number {
   return job.opts.attempts || config.maxAttempts;
@@ -32,7 +32,7 @@ export function queuedJobOf(job: Job): QueuedJob {
 }
 
 /**
- * giveBackTarget returns where a job goes after an attempt with this outcome; undefined: it is not given
+ * giveBackTarget returns where a job goes after an attempt with this outcome; undefined: the job is not given
  * back.
  */
 export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {

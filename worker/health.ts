@@ -15,9 +15,10 @@ export interface WorkerHealth extends Stoppable {
 }
 
 /**
- * startWorkerHealth serves `/livez` (the process runs), `/readyz` (it takes jobs, which needs Redis and no
- * shutdown under way; `degraded` while the jobs of some model are not answered) and `/metrics`.
- * @param worker returns undefined until the worker is made, which is after the port is open.
+ * startWorkerHealth serves `/livez`, `/readyz` and `/metrics`. `/livez` answers 200 while the process runs.
+ * `/readyz` answers 200 while the worker takes jobs: it is not shutting down, and Redis takes writes. It says
+ * `degraded` while the jobs of some model are not answered.
+ * @param worker returns undefined until the worker has been made. The port is opened before that.
  */
 export async function startWorkerHealth(
   worker: () => Pick<O3Worker, 'redisTrouble' | 'troubles' | 'metrics'> | undefined,

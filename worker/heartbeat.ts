@@ -22,9 +22,9 @@ export interface Heartbeat {
 }
 
 /**
- * startHeartbeat writes a heartbeat for each model every two seconds: a small script each, sent together. It
- * sends the next ones only after the last ones were answered, so that none pile up while Redis is away. Those
- * that wait are written as soon as Redis is back.
+ * startHeartbeat writes a heartbeat for each model every two seconds. Each heartbeat is a small script, and
+ * all are sent together. The next heartbeats are sent only after the last ones were answered, so that none
+ * pile up while Redis is away. Heartbeats that were sent meanwhile are written as soon as Redis is back.
  */
 export function startHeartbeat(models: readonly ServedModel[], onError: (error: Error) => void): Heartbeat {
   const [host, pid, version] = [hostname(), process.pid, ownVersion()];

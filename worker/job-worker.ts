@@ -4,8 +4,8 @@ import { forgivePause, renewLocks } from '../src/lua/workers/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
 
 /**
- * Recovery says how quickly a dead worker's jobs are taken over: shortly after `lockMs + stalledMs` from its
- * death.
+ * Recovery says how quickly other workers take over the jobs of a dead worker: shortly after `lockMs` and
+ * `stalledMs` together have passed since its death.
  */
 export interface Recovery {
   /**
@@ -35,7 +35,7 @@ export interface QueueWorker {
   abandon(): void;
 }
 
-/** ExactJob reads data with the digits that its numbers were written with, by a client in any language. */
+/** ExactJob reads the data of a job and keeps the digits of its numbers, whichever client wrote them. */
 class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
   Data,
   Result,
@@ -52,11 +52,12 @@ class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> 
 }
 
 /**
- * JobWorker is BullMQ's worker, in which a job has only one start at a time.
+ * JobWorker is BullMQ's worker. Of two starts of the same job, the second one waits until the first one is
+ * over.
  *
  * A worker that lost a lock may get the same job again before it notices the loss. BullMQ renews locks by job
  * id, and stops the renewal when a start is over and the worker asks for the next job. The end of the first
- * start would therefore stop the renewal of the second, which would lose its lock too.
+ * start would therefore stop the renewal of the second start's lock, and that lock would be lost too.
  *
  * While Redis takes no writes, no worker can renew a lock or take a job, so a lock that expires then is not
  * lost. When Redis takes writes again, each worker takes the locks of its jobs again, and no worker takes
@@ -69,8 +70,8 @@ export class JobWorker extends Worker {
   readonly #onTakenAgain: (id: string) => void;
 
   /**
-   * @param onTakenAgain is called when a start has to end because the next start of the same job waits for
-   * it.
+   * @param onTakenAgain is called when a start has to end, because the next start of the same job waits for
+   * that end.
    */
   constructor(
     name: string,
@@ -110,7 +111,10 @@ export class JobWorker extends Worker {
     return lost as string[];
   }
 
-  /** This is BullMQ's check for stalled jobs. BullMQ's own method is private. */
+  /**
+   * Forgives a pause of Redis before each of BullMQ's checks for stalled jobs. The check is reached through
+   * the backend, because BullMQ's own method for it is private.
+   */
   #forgivePauses(): void {
     const backend = this.getBackend();
     const look = backend.moveStalledJobsToWait.bind(backend);
@@ -150,8 +154,8 @@ export class JobWorker extends Worker {
 
 /**
  * closeWorker closes a worker. Call it only while Redis answers; otherwise use `abandon`. BullMQ closes its
- * blocking connection first. If that connection has failed, BullMQ does not wait for its jobs. If it is
- * between two tries to connect, BullMQ waits for ever.
+ * blocking connection first. If that connection has failed, BullMQ does not wait for the jobs of the worker.
+ * If that connection is between two tries to connect, BullMQ waits for ever.
  */
 export async function closeWorker(worker: JobWorker, redis: RedisClient): Promise<void> {
   const blocking = await worker.getBackend().blockingClient;

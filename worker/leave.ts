@@ -4,16 +4,17 @@ import type { WriteProbe } from '../src/redis/write-probe.ts';
 import type { QueueWorker } from './job-worker.ts';
 
 /**
- * How long Redis may be silent before it counts as away, in milliseconds. A restart takes longer, a busy
- * moment less.
+ * How long Redis may be silent before it counts as away, in milliseconds. A restart of Redis takes longer
+ * than this; a busy moment is shorter.
  */
 const SILENCE_MS = 800;
 const TICK_MS = 50;
 
 /**
- * leaveAll stops the workers of all models. While Redis takes no writes no job can be given back, and a
- * worker that waited for that would be ended by force. The locks of its jobs expire, and other workers adopt
- * the running responses. Only for a response that no other worker could adopt does this worker wait.
+ * leaveAll stops the workers of all models. While Redis takes no writes, no job can be given back, and a
+ * worker that waited for that would be ended by force. Instead it leaves: the locks of its jobs expire, and
+ * other workers adopt the running responses. A worker waits only for a response that no other worker could
+ * adopt.
  */
 export async function leaveAll(
   workers: readonly QueueWorker[],
@@ -35,8 +36,9 @@ export async function leaveAll(
 }
 
 /**
- * Returns whether Redis stopped answering before the signal came. It counts ticks instead of time: after a
- * pause of the event loop, timers fire before answers are read.
+ * Resolves to true once Redis has not answered for `SILENCE_MS` and no response is worth waiting for, and to
+ * false when `gone` aborts first. It counts ticks instead of time: after a pause of the event loop, timers
+ * fire before answers are read.
  */
 async function silence(
   probe: WriteProbe,

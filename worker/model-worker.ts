@@ -51,7 +51,7 @@ export interface ModelWorkerOptions {
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
   metrics: Metrics;
-  /** How many jobs are held at once. */
+  /** The most jobs of the model that this worker holds at the same time. */
   concurrency: number;
   recovery: Recovery;
   logger: Logger;
@@ -69,15 +69,18 @@ const MOST_RECOVERIES = 10;
  * enough to be sent soon.
  */
 const MOST_UNSENT = 64;
-/** The same for one tenant, so that other tenants have room while its creates hang. */
+/**
+ * The same limit for the jobs of one tenant, so that other tenants have room while this tenant's creates
+ * hang.
+ */
 const MOST_UNSENT_OF_TENANT = 48;
 
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {}
 
 /**
- * How long a worker may need to take a job back after it has noticed the loss of the lock, in milliseconds.
- * BullMQ renews a lock before half of its life is over.
+ * How long a worker may need to take a job back after it has noticed that the lock is lost, in milliseconds.
+ * BullMQ renews a lock before half of the lock's life is over.
  */
 const TAKE_BACK_MS = 1000;
 
@@ -130,9 +133,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const run = async (job: Job, token: string): Promise<Outcome> => {
     const id = job.id ?? '';
     const maxAttempts = attemptsOf(job, config);
-    // BullMQ itself retries only after an unexpected error of ours. It knows no jitter and no Retry-After, so
-    // its wait is the shortest one. Only this process sees these two values; Redis keeps what the producer
-    // wrote.
+    // BullMQ itself retries only after an unexpected error of ours. BullMQ knows no jitter and no
+    // Retry-After, so its wait is the shortest backoff. Only this process sees these two values; Redis keeps
+    // what the producer wrote.
     job.opts.attempts = maxAttempts;
     job.opts.backoff = { type: 'fixed', delay: config.backoff.baseMs };
     const writer = writerOf(job, token);
@@ -145,7 +148,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
           ...{ writer, active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });
-        // Otherwise the job's next worker takes over the reservation.
+        // A job that was released or lost keeps its reservation, which the job's next worker takes over.
         if (outcome.kind !== 'released' && outcome.kind !== 'lost')
           reservation.settle(
             outcome.kind === 'completed' ? outcome.summary.usage : null,
@@ -181,8 +184,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
 
   /**
-   * BullMQ itself delays a job after an unexpected error. If a cancel had found the job active, the job is
-   * ended here.
+   * After an unexpected error BullMQ itself delays the job. A cancel that came while the job was active is
+   * only a mark in the record, so this function ends a job that has the mark.
    */
   const endIfCancelled = async (job: Job): Promise<void> => {
     const [id, record] = [job.id ?? '', await writerOf(job, '').read()];
@@ -192,8 +195,9 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   };
 
   /**
-   * BullMQ fails a job by itself when it was recovered too often or when our own code broke; our record
-   * follows. The worker that knew the response is gone. What was running was bought.
+   * BullMQ fails a job by itself when the job was recovered too often, or when our own code broke. This
+   * function then writes the failure into the run record. The worker that followed the response is gone. A
+   * response that was running was bought, so its estimated usage is booked.
    */
   const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
     const writer = writerOf(job, '');
@@ -238,7 +242,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
-    // BullMQ emits this error again for each job of `lockRenewalFailed`. Some of these jobs were just given
+    // For each job of `lockRenewalFailed` BullMQ also emits this error. Some of these jobs were just given
     // back, so nothing is wrong.
     if (!error.message.startsWith('could not renew lock')) onError(error);
   });

@@ -32,7 +32,10 @@ import { createWebhooksOut, type WebhooksOutOptions } from './webhooks/webhooks.
 export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
-  /** How many jobs are held at once. The models get equal shares, at least one job each. */
+  /**
+   * The most jobs that this worker holds at the same time. The models get equal shares, at least one job
+   * each.
+   */
   concurrency: number;
   upstream: UpstreamOptions & {
     /** Whether the upstream sends webhooks and the producers accept them. Default false. */
@@ -52,7 +55,10 @@ const DEFAULT_RECOVERY: Recovery = { lockMs: 12_000, stalledMs: 3000 };
 const LOOK_FRESH_MS = 1000;
 /** How long a caller waits for a new read of that state, in milliseconds. */
 const LOOK_TIMEOUT_MS = 1000;
-/** The limit of this process. When it streams more than 200 answers at once, each is written less often. */
+/**
+ * How many batches of events this process writes in a second, at most. When it streams more than 200 answers
+ * at once, each answer is written less often.
+ */
 const LOG_BATCHES_PER_SECOND = 2000;
 
 export interface O3Worker extends Stoppable {
@@ -60,8 +66,8 @@ export interface O3Worker extends Stoppable {
   readonly alive: Promise<void>;
   readonly redisTrouble: WriteProbe;
   /**
-   * Returns a sentence for each configured model whose jobs are not answered now. It is also empty when Redis
-   * does not answer in time.
+   * Returns a sentence for each configured model whose jobs are not answered now. The list is also empty when
+   * Redis does not answer in time.
    */
   troubles(): Promise<string[]>;
   readonly metrics: Pick<Metrics, 'text' | 'contentType'>;
@@ -77,7 +83,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
     listens: true,
     name: `${prefix}:messages`,
   });
-  // Each model listens on these.
+  // Each model adds its listeners to these two connections.
   redis.setMaxListeners(0);
   subscriber.setMaxListeners(0);
   const upstream = createUpstream({ ...options.upstream, models: Object.keys(options.models) });
@@ -147,7 +153,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
 
   const redisTrouble = createWriteProbe(redis, prefix);
   const shared = cachedRead(() => readModels(redis, prefix, queues), LOOK_FRESH_MS);
-  // Without a limit, the command and its caller would wait until Redis is back.
+  // Without a time limit, the command to Redis and the caller of `look` would wait until Redis is back.
   const look = async () =>
     redis.status === 'ready' ? withTimeout(shared(), undefined, LOOK_TIMEOUT_MS) : undefined;
   metrics.watch(look);

@@ -11,7 +11,7 @@ import { type Findings, scenario, type World } from '../scenario.ts';
 const INTERRUPTED = 130;
 const THINK_MS = '20';
 const LINES_AT_ONCE = 1000;
-/** A batch that takes longer than this is stuck. */
+/** A batch that is slower than this counts as stuck. */
 const LEAST_LINES_PER_SECOND = 10;
 
 /**

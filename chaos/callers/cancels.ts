@@ -12,7 +12,7 @@ const ACTIVE_JOBS = 300;
 const ACTIVE_THINK_MS = { least: 120_000, most: 120_000 };
 const STOP_LIMIT_MS = 100;
 const RANDOM_JOBS = 3000;
-/** The think time. It is so short that some jobs have ended when their cancel comes. */
+/** The think time, in milliseconds. It is so short that some jobs have ended when their cancel comes. */
 const RANDOM_THINK_MS = { least: 100, most: 3000 };
 const LATEST_CANCEL_MS = 3500;
 const JOBS_PER_SECOND = 60;

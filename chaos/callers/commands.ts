@@ -8,17 +8,23 @@ import { scenario } from '../scenario.ts';
 
 const JOBS = 10;
 const THINK_MS = '1500';
-/** Longer than a worker takes to write its last record of a job. */
+/**
+ * How long the scenario waits after a job has ended, in milliseconds: longer than a worker takes to write its
+ * last record of the job.
+ */
 const QUIET_MS = 1500;
 const WAIT_MS = 20_000;
 
-/** How many commands and scripts clients have sent to Redis. Commands that scripts call do not count. */
+/**
+ * Sent counts the commands and scripts that clients have sent to Redis. Commands that scripts call do not
+ * count.
+ */
 interface Sent {
   commands: number;
   scripts: number;
 }
 
-/** One way to enqueue a job. */
+/** Kind is one way to enqueue a job. */
 interface Kind {
   what: string;
   key: boolean;

@@ -3,8 +3,8 @@ import { figure, type Requirement } from '../evidence/report.ts';
 import { percentile } from '../fleet/timing.ts';
 
 /**
- * StallMeter requests /livez of producers again and again. The longest answer shows for how long a producer
- * was blocked.
+ * StallMeter requests /livez of producers again and again. The longest time until an answer shows for how
+ * long a producer was blocked.
  */
 export interface StallMeter {
   stop(): Requirement[];

@@ -4,8 +4,8 @@ import { openSse, type SseAnswer, type SseMessage } from '../../test/support/htt
 export interface StreamRoute {
   readonly name: string;
   /**
-   * Whether a stream of this route has one attempt, and numbers without a gap. Otherwise it has all attempts,
-   * and numbers with gaps.
+   * Whether a stream of this route has the events of one attempt only, with numbers without a gap. Otherwise
+   * it has the events of all attempts, with gaps between the numbers.
    */
   readonly isOneAttempt: boolean;
   /** @param after the number of the last event that was read; undefined: none. */
@@ -15,9 +15,9 @@ export interface StreamRoute {
 
 /** StreamItem is what a message means to a caller who shows the answer. */
 export interface StreamItem {
-  /** Its number in the stream; undefined: it has none. */
+  /** The number of the message in the stream; undefined: it has none. */
   number: number | undefined;
-  /** Its content, for comparing; undefined: it is no part of the answer. */
+  /** The content of the message, for comparing; undefined: it is no part of the answer. */
   line: string | undefined;
   text: string;
   /** Whether the text so far belongs to a response that was lost. */

@@ -15,15 +15,15 @@ import { becomes, limited, onTime, percentile } from '../fleet/timing.ts';
 import { scenario } from '../scenario.ts';
 import { callUntilEnd, type LateAnswer } from './waiting-call.ts';
 
-/** Half of the callers ask for the result of an existing job; half enqueue a job and wait. */
+/** How many callers wait. Half of them ask for the result of an existing job; half enqueue a job and wait. */
 const WAITERS = 2000;
 const BURST = 200;
 /**
- * The time between two jobs. If jobs came faster than the worker sends creates, they would wait in the queue
- * and end later than planned.
+ * How many jobs are enqueued in a second. If jobs came faster than the worker sends creates, they would wait
+ * in the queue and end later than planned.
  */
 const PER_SECOND = 100;
-/** From the start to the first end of a job. By then all callers must be waiting. */
+/** The time from the start until the first job ends, in milliseconds. By then all callers must be waiting. */
 const LEAD_MS = 40_000;
 const SPREAD_MS = 20_000;
 const SETTLE_MS = 3000;
@@ -39,7 +39,7 @@ interface Waiter {
   posts: boolean;
   /** Milliseconds after the start at which the job should end. */
   endsAfterMs: number;
-  /** Milliseconds after which the caller comes, counted from when the existing jobs are enqueued. */
+  /** When the caller's request is sent, in milliseconds since the existing jobs were enqueued. */
   atMs: number;
 }
 
@@ -154,8 +154,8 @@ function postOf(
 }
 
 /**
- * Returns the least memory of the producer within a few seconds. At its minimum most garbage has been
- * collected.
+ * Returns the least memory that the producer uses within a few seconds, in bytes. At that moment most garbage
+ * has been collected.
  */
 async function settledBytes({ producers }: Fleet, signal: AbortSignal): Promise<number | undefined> {
   const [producer] = producers;

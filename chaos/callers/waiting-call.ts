@@ -8,7 +8,7 @@ export interface WaitingCall {
   signal: AbortSignal;
 }
 
-/** LateAnswer is the answer to such a call. */
+/** LateAnswer is the answer to a WaitingCall. */
 export interface LateAnswer {
   status: number;
   body: unknown;
@@ -17,8 +17,8 @@ export interface LateAnswer {
 }
 
 /**
- * callUntilEnd makes the call with node:http. fetch would share connections among callers, and its own time
- * would be measured too.
+ * callUntilEnd makes the call with node:http. With fetch, callers would share connections, and the time that
+ * fetch itself takes would be measured too.
  */
 export function callUntilEnd({ method, url, body, signal }: WaitingCall): Promise<LateAnswer> {
   const headers = body === undefined ? {} : { 'content-type': 'application/json' };

@@ -12,7 +12,7 @@ export interface WatcherOptions {
   producerUrls: readonly string[];
   /** The watcher's own random numbers, so that its times do not depend on other watchers. */
   random: Random;
-  /** Milliseconds after the start at which it comes. */
+  /** When the watcher first connects, in milliseconds after the start. */
   startsAfterMs: number;
   /** Stops the watcher, finished or not. */
   signal: AbortSignal;
@@ -28,16 +28,16 @@ export interface Watched {
   readonly flaws: string[];
   visits: number;
   drops: number;
-  /** When its last connection was answered, in Unix milliseconds. */
+  /** When the watcher's last connection was answered, in Unix milliseconds. */
   connectedAt: number;
-  /** When it read the end, in Unix milliseconds; undefined: never. */
+  /** When the watcher read the end of the stream, in Unix milliseconds; undefined: never. */
   doneAt: number | undefined;
 }
 
 const STAY_MS = { least: 100, most: 4000 };
 const AWAY_MS = { least: 0, most: 1000 };
 
-/** createWatcher makes a watcher that runs until the end of the job. `watched` may be read meanwhile. */
+/** createWatcher makes a watcher that runs until the end of the job. `watched` may be read while it runs. */
 export function createWatcher({ route, producerUrls, random, startsAfterMs, signal }: WatcherOptions): {
   watched: Watched;
   run(): Promise<void>;

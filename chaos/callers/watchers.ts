@@ -17,14 +17,17 @@ import { jobEventsRoute, responsesRoute } from './stream-reader.ts';
 import { createWatcher, type Watched } from './watcher.ts';
 
 const WATCHERS = 200;
-/** A long answer. During the first half of the time it only reasons and sends no text. */
+/**
+ * The length of the long answer: its deltas, and its time in milliseconds. During the first half of that time
+ * the model only reasons, and sends no text.
+ */
 const LONG = { deltas: 10_000, thinkMs: 45_000 };
 /**
- * When the worker is killed: while it streams the answer, and so early that the next worker also streams a
- * part.
+ * When the worker is killed, in milliseconds: while it streams the answer, and so early that the next worker
+ * also streams a part of the answer.
  */
 const KILL_AT_MS = { least: 25_000, most: 27_000 };
-/** Jobs whose first response fails in the middle of its answer. */
+/** How many jobs have a first response that fails in the middle of its answer. */
 const FAILING = 5;
 const FAILING_WATCHERS = 20;
 const SHORT = { deltas: 2000, thinkMs: 8000 };

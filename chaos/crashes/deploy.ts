@@ -8,7 +8,7 @@ import { scenario } from '../scenario.ts';
 import { endsOf, takeoversAfter } from './takeovers.ts';
 
 const JOBS = 1000;
-/** The think time. It is longer than it takes until all jobs are in flight. */
+/** The think time, in milliseconds. It is longer than it takes until all jobs are in flight. */
 const THINK_MS = { least: 40_000, most: 45_000 };
 const CALLERS = 20;
 const IN_FLIGHT_LIMIT_MS = 35_000;

@@ -18,12 +18,15 @@ const CALLERS = 20;
 const MODEL = 'o3';
 const RECOVERY_LIMIT_MS = 30_000;
 /**
- * The limit of the wait. It is longer than the promise allows, so that the table can show how long the
- * recovery took.
+ * How long the scenario waits for the recovery, in milliseconds. The limit is longer than the promise allows,
+ * so that the table can show how long the recovery took.
  */
 const LOOK_FOR_MS = 90_000;
 const LOOK_EVERY_MS = 100;
-/** How long all slots are in use before the kill. Some responses then end soon after it. */
+/**
+ * How long all slots are in use before the kill, in milliseconds. Some responses then end soon after the
+ * kill.
+ */
 const FULL_FOR_MS = 5000;
 const FIRST_RESERVATION_LIMIT_MS = 10_000;
 const LIMIT_MS = 240_000;

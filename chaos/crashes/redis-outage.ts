@@ -27,8 +27,8 @@ interface Posting {
 }
 
 /**
- * runRedisOutage kills Redis under load and starts it again ten seconds later. Callers must get a quick
- * refusal meanwhile.
+ * runRedisOutage kills Redis under load and starts it again ten seconds later. In the meantime callers must
+ * get a quick refusal.
  */
 export const runRedisOutage = scenario({ workers: 2, proxies: true }, async (world) => {
   const { fleet, history, callers, random, signal, progress, say } = world;
@@ -89,7 +89,7 @@ function steadyLoad(random: Random): PlannedJob[] {
   }));
 }
 
-/** Uses fetch and not the client, whose own retries would be measured, too. */
+/** Uses fetch instead of the client, because the client's own retries would be measured too. */
 async function post({ producerUrl }: Fleet, { request }: PlannedJob, history: History): Promise<Posting> {
   const sentAt = Date.now();
   const startedAt = performance.now();
@@ -104,7 +104,9 @@ async function post({ producerUrl }: Fleet, { request }: PlannedJob, history: Hi
   return { sentAt, tookMs, status: response.status };
 }
 
-/** The time until this worker got its first new job after Redis was back, as the wiretap saw it. */
+/**
+ * Measures the time from the return of Redis until this worker got its first new job, as the wiretap saw it.
+ */
 function backAtWork(worker: string, { wiretap }: Fleet, readyAt: number): Requirement {
   const known = new Set(wiretap.pickups.filter(({ at }) => at <= readyAt).map(({ jobId }) => jobId));
   const first = wiretap.pickups.find(

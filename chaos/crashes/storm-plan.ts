@@ -19,7 +19,7 @@ export type Disturbance = { atMs: number } & (
 /** DisturbanceCounts say how often each kind of disturbance happens in a storm. */
 export type DisturbanceCounts = Record<Disturbance['kind'], number>;
 
-/** StormPlan is all that happens in a storm, with its times. */
+/** StormPlan lists everything that happens in a storm, and when it happens. */
 export interface StormPlan {
   jobs: PlannedJob[];
   disturbances: Disturbance[];
@@ -31,7 +31,7 @@ export interface StormSize {
   jobs: number;
   workers: number;
   /**
-   * Whether the upstream sends webhooks, too. Then a worker can learn the outcome of an uncertain purchase.
+   * Whether the upstream also sends webhooks. A worker can then learn the outcome of an uncertain purchase.
    */
   webhooks: boolean;
   counts: DisturbanceCounts;
@@ -47,7 +47,8 @@ export function planStorm(
   const kinds = Object.entries(counts) as [Disturbance['kind'], number][];
   const disturbances = kinds.flatMap(([kind, count]) => {
     const slotMs = durationMs / Math.max(1, count);
-    // Each disturbance has a slot and is over before the next slot begins: a dead Redis cannot be killed.
+    // Each disturbance has a slot, and is over before the next slot begins: a Redis that is already dead
+    // cannot be killed.
     return Array.from({ length: count }, (_, slot) => {
       const atMs = Math.round(slot * slotMs + random.between(0, slotMs / 2));
       return disturbance(random, kind, { atMs, workers, longestMs: slotMs / 3 });
@@ -87,7 +88,7 @@ function disturbance(random: Random, kind: Disturbance['kind'], limits: Limits):
   }
 }
 
-/** disturbanceCounts are the counts of a storm of so many minutes. */
+/** disturbanceCounts says how often each kind of disturbance happens in a storm of this many minutes. */
 export function disturbanceCounts(minutes: number): DisturbanceCounts {
   return {
     'worker killed': 4 * minutes,

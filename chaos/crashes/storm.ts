@@ -12,8 +12,8 @@ import { FORECAST, skyOver } from '../weather/forecast.ts';
 import { type Disturbance, planStorm, type StormSize } from './storm-plan.ts';
 
 /**
- * How long jobs may take after the last disturbance: an expiring lock, a backoff and the longest answer may
- * follow each other.
+ * How long jobs may take after the last disturbance, in milliseconds: the wait for an expiring lock, a
+ * backoff and the longest answer may follow each other.
  */
 const CALM_LIMIT_MS = 150_000;
 
@@ -111,7 +111,10 @@ async function strike(one: Disturbance, fleet: Fleet, signal: AbortSignal): Prom
   }
 }
 
-/** A Redis that is killed meanwhile comes back without its part of the weather. */
+/**
+ * Lets one weather begin and end. If Redis is killed during the weather, the new Redis no longer has what the
+ * weather changed in the old one.
+ */
 async function passWeather(
   { name, forMs }: Extract<Disturbance, { kind: 'weather' }>,
   fleet: Fleet,

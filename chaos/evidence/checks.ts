@@ -5,11 +5,15 @@ import type { LedgerEntry } from './ledger.ts';
 import type { Violation } from './report.ts';
 
 /**
- * A create that was on its way when the cancel was answered may still reach the upstream within this time.
+ * How long a create that was on its way when the cancel was answered may take to reach the upstream, in
+ * milliseconds.
  */
 const ON_ITS_WAY_MS = 1000;
 
-/** A rule holds for every job, whatever was broken meanwhile. It returns what is wrong, or undefined. */
+/**
+ * A rule must hold for every job, regardless of what was broken in the meantime. It returns what is wrong, or
+ * undefined.
+ */
 type Rule = (job: JobEvidence, onItsWayMs: number) => { expected: string; seen: string } | undefined;
 
 const RULES: Record<string, Rule> = {
@@ -71,8 +75,8 @@ const RULES: Record<string, Rule> = {
 
 /**
  * findViolations checks every rule for every job.
- * @param onItsWayMs how long after it was sent a create may reach the upstream; longer if a black hole
- * delayed it.
+ * @param onItsWayMs how long a create that was already sent may take to reach the upstream, in milliseconds.
+ * It is longer if a black hole delayed the create.
  */
 export function findViolations({ jobs, leftovers }: Evidence, onItsWayMs = ON_ITS_WAY_MS): Violation[] {
   const broken = Object.entries(RULES).flatMap(([rule, judge]) =>
@@ -93,7 +97,10 @@ export function uncertainPurchases(view: JobView | undefined): number {
   return view?.uncertain_purchases ?? 0;
 }
 
-/** Whether the upstream charged for the response but lost or failed it. Then another purchase is right. */
+/**
+ * Returns whether the upstream charged for the response but lost or failed it. Another purchase is then
+ * right.
+ */
 function isSpoilt({ state, metadata }: LedgerEntry): boolean {
   return state === 'failed' || (metadata['sim'] ?? '').includes('gone');
 }
@@ -107,12 +114,14 @@ function lateAfterCancel({ history, last, bought }: JobEvidence, onItsWayMs: num
       entry.created_at > cancelAnsweredAt + onItsWayMs ||
       (canBeStopped(entry) && entry.cancelled_at === null),
   );
-  // This create was sent before the cancel, and delayed for so long that no worker waited for its id any
-  // more.
+  // For each uncertain purchase one create was sent before the cancel, and was delayed for so long that no
+  // worker waited for its id any more.
   return wrong.slice(uncertainPurchases(last));
 }
 
-/** A worker cannot stop a response that the simulator hides from it. */
+/**
+ * Returns whether a worker can stop a response. It cannot stop one that the simulator hides from all workers.
+ */
 function canBeStopped({ metadata }: LedgerEntry): boolean {
   return !/gone|reset_created|hang_created/.test(metadata['sim'] ?? '');
 }

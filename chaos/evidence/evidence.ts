@@ -9,7 +9,7 @@ import { becomes, inParallel } from '../fleet/timing.ts';
 import type { History, JobHistory } from './history.ts';
 import { isRunning, jobNameIn, type LedgerEntry, purchasesByJob, readLedger } from './ledger.ts';
 
-/** JobEvidence is all that is known of one job at the end. */
+/** JobEvidence is everything that is known about one job at the end. */
 export interface JobEvidence {
   history: JobHistory;
   /** The job's last view; undefined: the instance does not know the job. */
@@ -21,8 +21,8 @@ export interface JobEvidence {
 }
 
 /**
- * Leftovers lists what is still there when every job has ended. All lists should be empty. They hold ids of
- * jobs, and `running` holds names.
+ * Leftovers lists what is still there when every job has ended. All lists should be empty. They hold the ids
+ * of jobs, except for `running`, which holds their names.
  */
 export interface Leftovers {
   locks: string[];
@@ -31,15 +31,15 @@ export interface Leftovers {
   running: string[];
 }
 
-/** Evidence is all that is known at the end. */
+/** Evidence is everything that is known at the end. */
 export interface Evidence {
   jobs: JobEvidence[];
   leftovers: Leftovers;
 }
 
 /**
- * How long the clean-up may take: a response may still run to its end, and a worker may still write its last
- * records.
+ * How long the clean-up may take, in milliseconds: a response may still run to its end, and a worker may
+ * still write its last records.
  */
 const TIDY_LIMIT_MS = 20_000;
 const LOOKS_AT_ONCE = 20;
@@ -85,8 +85,8 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
 }
 
 /**
- * When a producer dies before BullMQ has the job, entries without a job are left. The caller got no answer,
- * and readers skip such entries.
+ * Returns the ids whose jobs exist. When a producer dies before BullMQ has the job, it leaves an entry
+ * without a job. The caller got no answer, and readers skip such entries.
  */
 async function existing(redis: RedisClient, keys: ModelKeys, ids: readonly string[]): Promise<string[]> {
   const found = await Promise.all(ids.map((id) => redis.exists(keys.job(id))));

@@ -6,14 +6,15 @@ import { jobNameIn } from './ledger.ts';
 /** JobHistory is what the callers saw of one job. */
 export interface JobHistory {
   readonly name: string;
-  /** undefined: never seen; perhaps the job was never created. */
+  /** The id of the job; undefined: no caller ever saw it, and perhaps the job was never created. */
   id: string | undefined;
-  /** Whether its enqueueing was answered with 202. */
+  /** Whether the request to enqueue the job was answered with 202. */
   accepted: boolean;
   /** When the first cancel was accepted, in Unix milliseconds. */
   cancelAnsweredAt: number | undefined;
   /**
-   * The statuses from the first finished one on, without repetitions. If all is well, there is exactly one.
+   * The statuses that callers saw, from the first finished one on, without repetitions in a row. If all is
+   * well, there is exactly one.
    */
   readonly ends: JobStatus[];
 }

@@ -13,8 +13,8 @@ export function totalPurchases({ jobs }: Evidence): { bought: number; uncertain:
 }
 
 /**
- * purchaseRequirement requires of a run without faults that every job is bought once, and at most once more
- * for each uncertain purchase.
+ * purchaseRequirement is for a run without faults. It requires that every job is bought once, and at most
+ * once more for each uncertain purchase.
  */
 export function purchaseRequirement(evidence: Evidence, required: number): Requirement {
   const { bought, uncertain } = totalPurchases(evidence);

@@ -1,6 +1,6 @@
 import Table from 'cli-table3';
 
-/** Violation is a broken invariant. */
+/** Violation says that an invariant was broken. */
 export interface Violation {
   rule: string;
   /** The job, or the other thing, that broke the rule. */
@@ -14,7 +14,7 @@ export interface Requirement {
   what: string;
   required: string;
   measured: string;
-  /** What was promised; undefined: nothing, the value is only informative. */
+  /** Whether the value is as promised; undefined: nothing was promised, and the value only informs. */
   met: boolean | undefined;
 }
 

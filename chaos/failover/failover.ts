@@ -22,7 +22,10 @@ import {
 export interface FailoverSize extends StrikeTimes {
   variants: readonly Variant[];
   perSecond: number;
-  /** How long callers enqueue before the fault, and after Redis is back; in milliseconds. */
+  /**
+   * How long callers enqueue before the fault (`beforeMs`) and after Redis is back (`afterMs`), in
+   * milliseconds.
+   */
   beforeMs: number;
   afterMs: number;
   /** How long the longest answers take, in milliseconds. */
@@ -46,7 +49,7 @@ const CONFIG = {
   defaultModel: BACKGROUND,
   models: {
     [BACKGROUND]: { background: 'always' },
-    // What a server without background mode gets.
+    // The jobs of this model run in the foreground, as they do at a server without background mode.
     [FOREGROUND]: { upstream: BACKGROUND, background: 'never' },
   },
 };
@@ -95,7 +98,7 @@ async function failover(
   return findingsOf({ variant, strike, asked: steady.asked, evidence, responses });
 }
 
-/** Whether each accepted job has ended, or is gone: the store forgot it. */
+/** Returns whether each accepted job has ended, or is gone because Redis lost it. */
 async function haveEnded({ fleet, history }: World): Promise<boolean> {
   const open = [...history.jobs.values()].filter(({ ends }) => ends.length === 0);
   for (const { id = '' } of open) {

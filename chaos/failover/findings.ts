@@ -7,7 +7,7 @@ import type { Findings } from '../scenario.ts';
 import type { Asked } from './steady-callers.ts';
 import { BACKGROUND, FOREGROUND, type Strike, type Variant } from './variants.ts';
 
-/** Seen is all that is known after a variant. */
+/** Seen is everything that is known after a variant. */
 interface Seen {
   variant: Variant;
   strike: Strike;
@@ -46,11 +46,14 @@ export function findingsOf(seen: Seen): Findings {
   };
 }
 
-/** What asynchronous replication alone has taken away. */
+/** Excuses says which losses are caused by asynchronous replication alone. */
 interface Excuses {
-  /** A job that only the old master knew. */
+  /** Whether only the old master knew this job. */
   isLostJob(job: JobEvidence): boolean;
-  /** A job in the foreground whose answer only the old master had: it is bought again. */
+  /**
+   * Whether only the old master may have had the answer of this foreground job, so that the job is bought
+   * again.
+   */
   isLostAnswer(name: string): boolean;
 }
 
@@ -159,12 +162,15 @@ function answersOf(asked: readonly Asked[]) {
   return asked.flatMap(({ answers }) => answers);
 }
 
-/** 503 says that Redis is away. Any other 5xx is a fault of ours. */
+/** Returns whether a status is a fault of ours: a 5xx, except for 503, which says that Redis is away. */
 function isBroken(status: number | 'none'): boolean {
   return status !== 'none' && status >= 500 && status !== 503;
 }
 
-/** How many are so, in the background and in the foreground. */
+/**
+ * Counts the questions for which `isSo` is true, for the background and the foreground model. With `of` it
+ * also states how many questions of `of` each model has.
+ */
 function byModel(asked: readonly Asked[], isSo: (one: Asked) => boolean, of: readonly Asked[] = []): string {
   const count = (model: string): string => {
     const ofModel = (list: readonly Asked[]): Asked[] => list.filter((one) => one.model === model);

@@ -16,17 +16,20 @@ export interface Answer {
   status: number | 'none';
 }
 
-/** Asked is one question, with all answers to it: a caller with a key repeats it until it is accepted. */
+/**
+ * Asked is one question, with all answers to it: a caller with a key repeats the question until it is
+ * accepted.
+ */
 export interface Asked {
   readonly name: string;
   readonly model: string;
   readonly isKeyed: boolean;
   readonly answers: Answer[];
-  /** When it was accepted, in Unix milliseconds; undefined: it was not. */
+  /** When the question was accepted, in Unix milliseconds; undefined: it was not accepted. */
   acceptedAt: number | undefined;
 }
 
-/** SteadyCallers enqueue all the time. */
+/** SteadyCallers enqueue questions at a steady rate until they are stopped. */
 export interface SteadyCallers {
   readonly asked: readonly Asked[];
   /** Asks nothing new, and waits for the last answers. */
@@ -35,10 +38,13 @@ export interface SteadyCallers {
 
 const ASK_AGAIN_MS = 200;
 const ANSWER_LIMIT_MS = 20_000;
-/** A caller with a key gives up after this, in milliseconds. */
+/** How long a caller with a key repeats its question, in milliseconds. */
 const PATIENCE_MS = 60_000;
 
-/** startSteadyCallers enqueues jobs of both models in turn, each second one with an idempotency key. */
+/**
+ * startSteadyCallers enqueues jobs of both models in turn. Of the jobs of each model, every second one has an
+ * idempotency key.
+ */
 export function startSteadyCallers(
   world: World,
   { perSecond, longestMs }: { perSecond: number; longestMs: number },
@@ -55,7 +61,7 @@ export function startSteadyCallers(
       acceptedAt: undefined,
     };
     asked.push(one);
-    // Every fifth one runs for longer than a lock lives.
+    // Every fifth answer takes longer than a lock lives.
     const thinkMs = index % 5 === 0 ? longestMs : world.random.between(300, 3000);
     const work = ask(world, one, thinkMs).finally(() => running.delete(work));
     work.catch(() => {});
@@ -83,7 +89,7 @@ async function ask(world: World, one: Asked, thinkMs: number): Promise<void> {
     const sentAt = Date.now();
     let status: Answer['status'] = 'none';
     try {
-      // Uses fetch and not the client, whose own retries would hide what a caller sees.
+      // Uses fetch instead of the client, whose own retries would hide what a caller sees.
       const response = await fetch(new URL('/jobs', fleet.producerUrl), {
         method: 'POST',
         headers: {

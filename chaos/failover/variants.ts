@@ -9,7 +9,10 @@ import {
 } from '../fleet/replicated-redis.ts';
 import type { World } from '../scenario.ts';
 
-/** BACKGROUND and FOREGROUND are the two models of every variant; a cluster has both on one master. */
+/**
+ * BACKGROUND and FOREGROUND are the two models of every variant. In a cluster both have their keys on one
+ * master.
+ */
 export const BACKGROUND = 'o3';
 export const FOREGROUND = 'foreground';
 
@@ -19,8 +22,8 @@ export interface Strike {
   /** When Redis could be used again: the replica is promoted, or the server is back. */
   backAt: number;
   /**
-   * Accepted in this time, a job may be lost by asynchronous replication: the replica was cut off, and the
-   * master was killed at its end. Default: no such time.
+   * The time from the moment when the replica was cut off until the master was killed. A job that was
+   * accepted in this time may be lost by asynchronous replication. Default: no such time.
    */
   unreplicated?: { from: number; to: number };
 }
@@ -33,7 +36,7 @@ export interface Variant {
   start(): Promise<StartedVariant>;
 }
 
-/** StartedVariant has its servers, which nothing has been done to yet. */
+/** StartedVariant is a variant whose servers run, before anything has been done to them. */
 export interface StartedVariant {
   /** undefined: the single server of the fleet. */
   redis: ChaosRedis | undefined;

@@ -17,8 +17,8 @@ const BULKS_AT_ONCE = 4;
 const UPSTREAM_MODEL = 'o3';
 const NO_LIMITS = { requestsPerMinute: undefined, tokensPerMinute: undefined, maxInFlight: undefined };
 /**
- * The most by which a call may be slower. A search tree ten thousand times as large is four times as deep,
- * but a call also has a fixed cost.
+ * How many times as long a call to the long queue may take as one to the short queue. A search tree ten
+ * thousand times as large is three times as deep, but a call also has a fixed cost.
  */
 const MOST_TIMES = 1.5;
 const QUIET_LIMIT_MS = 300_000;
@@ -120,8 +120,8 @@ async function fill(
 }
 
 /**
- * One round enqueues a job, views it and starts one, so the queue keeps its length. A start is the three
- * steps that a dispatcher does.
+ * Runs one round: it enqueues a job, views it and starts one, so that the queue keeps its length. A start
+ * takes the three steps that a dispatcher takes.
  */
 async function once(subject: Subject): Promise<void> {
   const { queue, model, quota, prefix } = subject;
@@ -182,7 +182,10 @@ async function usedBytes(redis: RedisClient): Promise<number> {
   return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
 }
 
-/** Whether Redis is saving. While it does, its child process takes a part of the machine's time. */
+/**
+ * Returns whether Redis is saving its data. While it saves, its child process takes a part of the machine's
+ * time.
+ */
 async function isSaving(redis: RedisClient): Promise<boolean> {
   return /^(aof_rewrite_in_progress|rdb_bgsave_in_progress|aof_rewrite_scheduled):1/m.test(
     await redis.info('persistence'),

@@ -21,7 +21,7 @@ const BEFORE = 150;
 const MOST_STARTS_OFF = 2;
 const LIMIT_MS = 60_000;
 
-/** The weights of the second tenant; the first one has weight 1. */
+/** The weights of the second tenant, one for each run. The first tenant has weight 1. */
 const WEIGHTS = [1, 3];
 
 /**
@@ -107,9 +107,9 @@ async function fairness({ fleet, signal, progress }: World, weight: number): Pro
 
 /** Start is one start of a tenant's job while jobs of other tenants were waiting. */
 export interface Start {
-  /** Its place in the order of creates at the upstream, from 0. */
+  /** The place of the start in the order of creates at the upstream, from 0. */
   place: number;
-  /** Its number among the tenant's own starts, from 0. */
+  /** The number of the start among the tenant's own starts, from 0. */
   turn: number;
   /** How many jobs of all tenants had started when the tenant's jobs were sent. */
   before: number;
@@ -120,9 +120,9 @@ export interface Start {
 }
 
 /**
- * startsOff is how many starts a start is away from its fair turn. From when it came, the tenant's share of
- * all starts is `weight / (weight + 1)`, so one of its starts is due in each slot of `1 / share` starts. A
- * start is too early before its slot begins, and too late after it has ended.
+ * startsOff says by how many starts a start is away from its fair turn. Once the tenant has come, its share
+ * of all starts is `weight / (weight + 1)`, so that one of its starts is due in each slot of `1 / share`
+ * starts. A start is too early before its slot begins, and too late after its slot has ended.
  */
 export function startsOff({ place, turn, before, after, weight }: Start): number {
   const slot = (weight + 1) / weight;

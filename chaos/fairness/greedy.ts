@@ -21,12 +21,18 @@ const GREEDY = { tenant: 'ann', tokens: 50_000, thinkMs: 5000, jobs: 20 };
 const NEIGHBOUR = { tenant: 'ben', tokens: 250, thinkMs: 500, everyMs: 500 };
 const ANSWER_TOKENS = 100;
 const LIMIT_MS = 180_000;
-/** The neighbour's latency beside the greedy tenant, as a multiple of what it is alone. */
+/** How many times as long the neighbour's jobs may take beside the greedy tenant as they take alone. */
 const MOST_TIMES = 2;
-/** A second greedy job never fits into the same minute, so that both tenants together can use 89 %. */
+/**
+ * The least share of the tokens that both tenants together must use. They can use 89 %, because a second
+ * greedy job never fits into the same minute.
+ */
 const LEAST_USED = 0.8;
 
-/** runGreedy lets a tenant of small jobs share the tokens of a minute with one of jobs for half of them. */
+/**
+ * runGreedy lets two tenants share the tokens of a minute. The neighbour has small jobs; one job of the
+ * greedy tenant takes more than half of the tokens.
+ */
 export function runGreedy(stage: Stage, plan: GreedyPlan): Promise<Report> {
   const options = {
     workers: 2,
@@ -39,7 +45,10 @@ export function runGreedy(stage: Stage, plan: GreedyPlan): Promise<Report> {
 
 async function greedy({ fleet, signal, progress }: World, { jobs, lastsMs }: GreedyPlan): Promise<Findings> {
   const used = () => readUpstreamLimits(fleet.upstreamUrl, 'o3');
-  /** Sends the neighbour's jobs, one after the other. @returns what each took until its answer. */
+  /**
+   * Sends the neighbour's jobs, one after the other. @returns the milliseconds that each job took until its
+   * answer.
+   */
   const neighbour = async (count: number): Promise<number[]> => {
     const latencies: number[] = [];
     const times = Array.from({ length: count }, (_, i) => ({ atMs: i * NEIGHBOUR.everyMs }));
@@ -50,7 +59,7 @@ async function greedy({ fleet, signal, progress }: World, { jobs, lastsMs }: Gre
   progress('each tenant has one answer, so that the sizes of its jobs are known');
   await answered(fleet, NEIGHBOUR, signal);
   await answered(fleet, GREEDY, signal);
-  // The greedy job no longer counts.
+  // After this wait the tokens of the greedy job no longer count in the upstream's minute.
   await sleep(62_000, signal);
   progress('the neighbour alone');
   const alone = await neighbour(jobs);

@@ -27,17 +27,19 @@ export interface ChildOptions {
   /** The whole environment of the process. Other variables of this machine must not influence the run. */
   environment: Record<string, string>;
   folder: string;
-  /** Matches the output of a process that is ready. A group in it is returned. */
+  /** Matches the output of a process that is ready. If it has a group, the text of the group is returned. */
   ready: RegExp;
 }
 
-/** How long a start may take on a busy machine; an idle one takes half a second. */
+/**
+ * How long a start may take on a busy machine, in milliseconds. On an idle machine it takes half a second.
+ */
 const START_LIMIT_MS = 30_000;
 const TAIL_CHARACTERS = 2000;
 
 /**
- * startChild resolves when the process is ready. It rejects with the end of its log if the process ends
- * before.
+ * startChild resolves when the process is ready. If the process ends before that, it rejects with the end of
+ * the process's log.
  */
 export async function startChild(options: ChildOptions): Promise<{ child: Child; said: string }> {
   const { name, folder, ready } = options;

@@ -20,7 +20,7 @@ export interface FleetProducer {
 /** FleetWorker is a running worker. */
 export interface FleetWorker {
   readonly child: Child;
-  /** Where it answers `/readyz` and `/metrics`; undefined: nowhere. */
+  /** Where the worker answers `/readyz` and `/metrics`; undefined: nowhere. */
   readonly healthUrl: string | undefined;
   /** The proxies before the upstream and Redis; undefined: the worker connects directly. */
   readonly proxies: WorkerProxies | undefined;
@@ -52,9 +52,12 @@ export interface Fleet {
   readonly workers: readonly FleetWorker[];
   /** Starts a worker. If the worker does not start, for example because Redis is away, it tries again. */
   addWorker(): Promise<FleetWorker>;
-  /** Sends SIGKILL. The worker leaves `workers` at once. @returns when, in Unix milliseconds. */
+  /** Sends SIGKILL. The worker leaves `workers` at once. @returns when it was sent, in Unix milliseconds. */
   killWorker(worker: FleetWorker): number;
-  /** Sends SIGTERM. @returns the exit code and how long it took; null: the worker had to be killed. */
+  /**
+   * Sends SIGTERM. @returns the exit code, or null if the worker had to be killed, and how long the stop
+   * took.
+   */
   stopWorker(worker: FleetWorker): Promise<{ code: number | null; afterMs: number }>;
   /** Sends SIGKILL to the first producer and starts another one on the same port. */
   replaceProducer(): Promise<void>;
@@ -85,9 +88,9 @@ export interface FleetOptions {
   simulator?: readonly string[];
 }
 
-/** How long the fleet tries to start a process while Redis is away. */
+/** How long the fleet tries to start a process while Redis is away, in milliseconds. */
 const COME_UP_MS = 60_000;
-/** How long a worker may take to exit. It is longer than the worker's own limit of 10 s. */
+/** How long a worker may take to exit, in milliseconds. It is longer than the worker's own limit of 10 s. */
 const EXIT_LIMIT_MS = 15_000;
 /** The simulator's webhook secret. It is public, because it protects nothing. */
 const WEBHOOK_SECRET = 'chaos';
@@ -99,7 +102,9 @@ function keyOf(tenant: string): string {
   return `chaos-key-of-${tenant}`.padEnd(16, '-');
 }
 
-/** startFleet starts all processes. @param closers gets a function for each process that ends it. */
+/**
+ * startFleet starts all processes. @param closers gets, for each process, a function that ends the process.
+ */
 export async function startFleet(
   { program, redisServer, signal }: Stage,
   options: FleetOptions,

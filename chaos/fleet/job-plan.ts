@@ -4,10 +4,13 @@ import type { Random } from './random.ts';
 /** PlannedJob is a job before it is enqueued. */
 export interface PlannedJob {
   name: string;
-  /** Milliseconds after the start at which it is enqueued. */
+  /** When the job is enqueued, in milliseconds after the start. */
   atMs: number;
   request: JobRequest;
-  /** Milliseconds from the answer to its enqueueing until it is cancelled; undefined: it is not cancelled. */
+  /**
+   * When the job is cancelled, in milliseconds after the answer to the request that enqueued it; undefined:
+   * it is not cancelled.
+   */
   cancelAfterMs: number | undefined;
 }
 
@@ -17,7 +20,7 @@ interface FaultPlan {
   timeout_ms?: number;
 }
 
-/** A short time limit, for a fault that would otherwise keep a job for long. */
+/** A short time limit, in milliseconds, for a fault that would otherwise keep a job for a long time. */
 const SHORT_TIMEOUT_MS = 4000;
 const ONCE = { sim_times: '1' };
 
@@ -96,8 +99,8 @@ export const FAULT_PLANS: Readonly<Record<string, FaultPlan>> = {
 
 /**
  * Faults that no storm has. Most of them affect what all jobs share, such as the account's money: after such
- * a fault all jobs rightly wait for a probe. After `no_opening` no worker knows the id of the response. It
- * cannot be adopted, and a kill costs another purchase.
+ * a fault all jobs rightly wait for a probe. After `no_opening` no worker knows the id of the response. No
+ * worker can adopt such a response, so a kill costs another purchase.
  */
 const NOT_IN_STORMS = new Set([
   ...[

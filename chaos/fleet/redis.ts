@@ -18,7 +18,10 @@ export interface ChaosRedis {
   stop(): Promise<void>;
 }
 
-/** The operating system may still keep connections of the dead server on its port. */
+/**
+ * How long Redis may take to start again, in milliseconds. The operating system may still keep connections of
+ * the dead server on its port.
+ */
 const RESTART_LIMIT_MS = 10_000;
 
 export async function startChaosRedis(server: ResolutionOptions, folder: string): Promise<ChaosRedis> {

@@ -6,11 +6,11 @@ import { openTcpProxy } from '../../test/support/redis/tcp-proxy.ts';
 import type { ChaosRedis } from './redis.ts';
 import { becomes } from './timing.ts';
 
-/** ReplicatedRedis is a Redis with a master, and a replica that takes its place. */
+/** ReplicatedRedis is a Redis with a master and a replica. The replica takes the master's place. */
 export interface ReplicatedRedis extends ChaosRedis {
-  /** A connection to the first master alone, whatever it has become. */
+  /** A connection to the server that was the first master, whatever its role is now. */
   readonly masterAdmin: Redis;
-  /** Resolves when the replica has become a master. @returns when, in Unix milliseconds. */
+  /** Resolves when the replica has become a master. @returns when that was, in Unix milliseconds. */
   promoted(signal: AbortSignal): Promise<number>;
 }
 
@@ -89,9 +89,10 @@ export interface ClusterRedis extends ReplicatedRedis {
   moveSlots(): Promise<void>;
 }
 
-/** @param models whose keys must lie on one master. */
+/** @param models the models whose keys must lie on one master. */
 export async function startClusterRedis(models: readonly string[]): Promise<ClusterRedis> {
-  // The slots of the models decide the master; a cluster of three has them in three equal shares.
+  // The slots of the models decide which master has their keys. Each of the three masters has a third of all
+  // slots.
   const cluster = await startTestCluster({ masters: 3, replicated: MASTER_OF_MODELS });
   const [, master, other, replica] = cluster.nodes;
   if (master === undefined || other === undefined || replica === undefined) {
@@ -117,12 +118,15 @@ export async function startClusterRedis(models: readonly string[]): Promise<Clus
   };
 }
 
-/** Of the three masters the second one has the slots of both models (7460 and 6481). */
+/**
+ * The index of the master of both models. Their slots, 7460 and 6481, belong to the second of the three
+ * masters.
+ */
 const MASTER_OF_MODELS = 1;
 
-/** The slot of a model's keys, which this master must have. */
+/** Returns the slot of a model's keys. It throws when this master does not have the slot. */
 async function slotOf({ admin }: ClusterNode, model: string): Promise<string> {
-  // A node answers MOVED for a slot of another one.
+  // A node answers MOVED for a slot of another node.
   await admin.exists(`{${model}}`);
   return String(await admin.call('CLUSTER', 'KEYSLOT', model));
 }
@@ -147,7 +151,7 @@ async function moveSlot(
   }
   for (const { admin } of [to, from, ...all]) {
     await admin.call('CLUSTER', 'SETSLOT', slot, 'NODE', toId).catch((error: Error) => {
-      // A replica learns it from its master.
+      // A replica refuses the command. It learns the new owner of the slot from its master.
       if (!/only with masters/.test(error.message)) throw error;
     });
   }

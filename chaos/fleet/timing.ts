@@ -21,8 +21,9 @@ export async function becomes(
 }
 
 /**
- * limited returns a signal that also aborts when the time is up. It has a timer of its own: Node collects the
- * `AbortSignal.any()` of an `AbortSignal.timeout()` that nothing else holds, and then it never fires.
+ * limited returns a signal that also aborts when the time is up. It has a timer of its own: Node may
+ * garbage-collect an `AbortSignal.timeout()` that only an `AbortSignal.any()` refers to, and neither signal
+ * then ever aborts.
  */
 export function limited(signal: AbortSignal, limitMs: number): AbortSignal {
   const controller = new AbortController();
@@ -38,8 +39,8 @@ export function limited(signal: AbortSignal, limitMs: number): AbortSignal {
 }
 
 /**
- * onTime acts on each item at its time, counted from now. A slow action does not delay the next ones.
- * Resolves when all are done.
+ * onTime acts on each item at the item's time, counted from now. A slow action does not delay the next ones.
+ * It resolves when all actions are done.
  */
 export async function onTime<Thing extends { atMs: number }>(
   things: readonly Thing[],

@@ -12,7 +12,7 @@ export interface Pickup {
  * or renews the lock.
  */
 export interface Wiretap {
-  /** Oldest first: one for each time that another worker got a job. */
+  /** The pickups, oldest first: one for each time that another worker got a job. */
   readonly pickups: readonly Pickup[];
   /** Listeners for the traffic between this worker and Redis. */
   on(worker: string): { onSent: (piece: Buffer) => void; onReceived: (piece: Buffer) => void };

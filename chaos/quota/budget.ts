@@ -19,13 +19,18 @@ const NANO_PER_USD = 1e9;
 const LIMITED = { tenant: 'ann', jobs: 300 };
 const FREE = { tenant: 'ben', jobs: 80 };
 const MODELS = ['o3', 'gpt-5'];
-/** In tokens; 1,500 of them cost about a cent. */
+/** The sizes of the jobs, in tokens. 1,500 tokens cost about a cent. */
 const SIZES = { median: 1300, least: 300, most: 6000 };
 const STARTS_PER_SECOND = 10;
 const THINK_MS = { least: 1000, most: 4000 };
-/** How long a create that was sent before the budget ran out may take to reach the upstream. */
+/**
+ * How long a create that was sent before the budget ran out may take to reach the upstream, in milliseconds.
+ */
 const ON_ITS_WAY_MS = 1000;
-/** Twice as long as a dispatcher ignores a tenant whose budget is exhausted. */
+/**
+ * For how long no response may run and none may be bought before the scenario ends, in milliseconds: twice as
+ * long as a dispatcher ignores a tenant whose budget is exhausted.
+ */
 const QUIET_MS = 12_000;
 const LEAST_USED = 0.8;
 const MIDNIGHT_MS = 10 * 60_000;
@@ -108,8 +113,8 @@ async function budget({ fleet, random, signal, progress, say }: World): Promise<
 }
 
 /**
- * One job in five is for another model. Some of these are served in another tier, have a part of the input
- * from the cache, or end early.
+ * One job in five is for another model. Some jobs have a part of their input from the cache. Some jobs of the
+ * tenant without a budget are served in another tier, or end early.
  */
 function requestFor(random: Random, tenant: string, index: number): JobRequest {
   const name = `${tenant}-${String(index).padStart(4, '0')}`;
@@ -126,17 +131,17 @@ function requestFor(random: Random, tenant: string, index: number): JobRequest {
   };
 }
 
-/** One response, as the upstream has sold it. */
+/** Sale is one response as the upstream has sold it. */
 export interface Sale {
   tenant: string;
   model: string;
-  /** The day on which it ended, in UTC. */
+  /** The day on which the response ended, in UTC. */
   day: string;
-  /** When it was bought, in Unix milliseconds. */
+  /** When the response was bought, in Unix milliseconds. */
   at: number;
-  /** When it ended, in Unix milliseconds; infinite: it still runs. */
+  /** When the response ended, in Unix milliseconds; infinite: it still runs. */
   endedAt: number;
-  /** Nano-dollars. */
+  /** The cost of the response in nano-dollars. */
   nano: number;
 }
 
@@ -178,8 +183,8 @@ function momentOf(sales: readonly Sale[]): number {
 }
 
 /**
- * Waits until nothing has run or been bought for a while. @returns the jobs by name. @throws when that takes
- * longer than the limit.
+ * Waits until no response has run or been bought for a while. @returns the jobs by name. @throws when that
+ * takes longer than the limit.
  */
 async function viewsWhenQuiet(
   { client, upstreamUrl }: Fleet,

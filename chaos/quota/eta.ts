@@ -17,7 +17,7 @@ const WARM_UP_JOBS = 40;
 const JOBS = 500;
 const ASK_AFTER_MS = 4000;
 const ASKED_AT_RANDOM = 5;
-/** The shortest remaining time for which a relative error means anything. */
+/** The shortest remaining time for which a relative error means anything, in milliseconds. */
 const LEAST_REMAINING_MS = 3000;
 const MOST_MEDIAN_ERROR = 0.25;
 const PAGE = 100;

@@ -6,11 +6,11 @@ import { becomes, percentile } from '../fleet/timing.ts';
 import { scenario, type World } from '../scenario.ts';
 
 const ROUNDS = 50;
-/** This model may have one job in flight. */
+/** The model that may have only one job in flight. */
 const SINGLE_SLOT = 'gpt-5';
 /**
- * A dispatcher that missed a message looks again after a second, so a start this late was not triggered by a
- * message.
+ * After this time, in milliseconds, a start counts as late. A dispatcher that missed a message looks again
+ * after a second, so no message has triggered a start this late.
  */
 const LATE_MS = 800;
 const LIMIT_MS = 30_000;
@@ -71,8 +71,8 @@ async function startsOfWaiting({ fleet, signal, progress }: World): Promise<numb
 }
 
 /**
- * When the upstream got the create of a job, in Unix milliseconds.
- * @throws an Error if it got none within the limit.
+ * Returns when the upstream got the create of a job, in Unix milliseconds.
+ * @throws an Error if the upstream got none within the limit.
  */
 async function createdAt({ upstreamUrl }: Fleet, name: string, signal: AbortSignal): Promise<number> {
   let at: number | undefined;

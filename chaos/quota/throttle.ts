@@ -9,12 +9,14 @@ import { type Findings, scenario, type World } from '../scenario.ts';
 const WORKERS = 4;
 const STARTS_PER_SECOND = 40;
 const RETRY_AFTER_MS = 5000;
-/** How long after the first 429 a create may still arrive that was sent before it. */
+/**
+ * A create that was sent before the first 429 may still arrive for this long after that 429, in milliseconds.
+ */
 const ON_THE_WIRE_MS = 50;
 const BACK_WITHIN_MS = 2000;
 const BACK_AT = 0.9;
 const THINK_MS = { least: 500, most: 2000 };
-/** How long the fleet runs before the measurement. At first a quota allows a burst. */
+/** How long the fleet runs before the measurement, in milliseconds. At first a quota allows a burst. */
 const WARM_UP_MS = 12_000;
 const BEFORE_MS = 10_000;
 const AFTER_MS = 10_000;

@@ -62,7 +62,7 @@ function compared(
   };
 }
 
-/** NaN if one of them is unknown. */
+/** Returns the difference between the two costs; NaN if one of them is unknown. */
 function differenceOf(sold: number | undefined, reported: number | null | undefined): number {
   return Math.abs((sold ?? Number.NaN) - (reported ?? Number.NaN));
 }

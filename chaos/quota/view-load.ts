@@ -29,7 +29,7 @@ export async function loadOfViews(
     for (let sent = 0; performance.now() - startedAt < FOR_MS; ) {
       const due = ((performance.now() - startedAt) * PER_SECOND) / 1000;
       for (; sent < due; sent += 1) {
-        // The last jobs wait longest.
+        // The load views the second half of the jobs, because the last jobs wait longest.
         const id = ids[ids.length - 1 - (sent % Math.ceil(ids.length / 2))] ?? '';
         const askedAt = performance.now();
         open.push(
@@ -69,7 +69,10 @@ export async function loadOfViews(
   }
 }
 
-/** @returns the job's status. It uses node:http: fetch's own time would be measured, too. */
+/**
+ * @returns the job's status. It uses node:http, because the time that fetch itself takes would be measured
+ * too.
+ */
 function view(url: URL, agent: Agent): Promise<string> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { agent }, (response) => {

@@ -8,10 +8,16 @@ export type Source = (typeof SOURCES)[number];
 /** Weather is one problem that all jobs have, and how each source names it. */
 export interface Weather {
   readonly name: string;
-  /** @param forMs how long it lasts, for an upstream that tells the time in advance. */
+  /**
+   * @param forMs how long the weather lasts, in milliseconds, for an upstream that tells callers the time in
+   * advance.
+   */
   begin(sky: Sky, forMs: number): Promise<void>;
   end(sky: Sky): Promise<void>;
-  /** What each source says while it lasts; undefined: the source does not name it, by design. */
+  /**
+   * What each source says while the weather lasts; undefined: the source does not name the weather, by
+   * design.
+   */
   readonly names: Readonly<Record<Source, RegExp | undefined>>;
 }
 

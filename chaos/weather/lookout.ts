@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import type { Fleet } from '../fleet/fleet.ts';
 import { MODEL, type Source } from './forecast.ts';
 
-/** Lookout reads what an instance says of itself, at each source as its user reads it. */
+/**
+ * Lookout reads what an instance says about itself, at each source in the way in which people read that
+ * source.
+ */
 export interface Lookout {
   /** Reads a source now. A list has a line for each job, worker or log line. */
   read(source: Source): Promise<string>;
@@ -11,7 +14,10 @@ export interface Lookout {
   forgetLog(): Promise<void>;
 }
 
-/** A source that does not answer has said nothing. */
+/**
+ * How long a source may take to answer, in milliseconds. A source that does not answer in time has said
+ * nothing.
+ */
 const ANSWER_MS = 1000;
 
 export function createLookout(fleet: Fleet, signal: AbortSignal): Lookout {

@@ -17,9 +17,12 @@ import { createLookout, type Lookout } from './lookout.ts';
 export interface WeatherSize {
   jobs: number;
   weathers: readonly Weather[];
-  /** So few that some jobs always wait, also while Redis lets none be accepted. */
+  /**
+   * The most jobs in flight. The number is so small that some jobs always wait, even while Redis lets no new
+   * job be accepted.
+   */
   maxInFlight: number;
-  /** From the first job to the end of the last weather's share of the time. */
+  /** The time from the first job to the end of the last weather's share of the time, in milliseconds. */
   durationMs: number;
 }
 
@@ -33,18 +36,25 @@ export const FULL_WEATHER: WeatherSize = {
 
 const WORKERS = 2;
 const THINK_MS = { least: 300, most: 2900 };
-/** Of each weather's share of the time: fair before it, then the weather, and fair again. */
+/**
+ * How each weather's share of the time is used: `before` is fair, then `during` has the weather, and the rest
+ * is fair again.
+ */
 const SHARE = { before: 0.15, during: 0.5 };
 const LOOK_EVERY_MS = 200;
 const ASK_AGAIN_MS = 500;
-/** For the jobs that still wait when the last weather is over. */
+/** How long the jobs that still wait when the last weather is over may take, in milliseconds. */
 const LIMIT_MS = 120_000;
 /**
- * The waits between probes double, so that the next probe comes at the latest as long after the end as the
- * weather had lasted. The rest is a worker's, and that of a machine under load.
+ * How much longer than the weather lasted it may take until all is well again, in milliseconds. The waits
+ * between probes double, so the next probe comes at most as long after the weather's end as the weather had
+ * lasted. The extra time is for the worker, and for a machine under load.
  */
 const AGAIN_MS = 3000;
-/** The circuit breaker opens when the fifth job fails in a row; the first four may have been unlucky alone. */
+/**
+ * How many jobs are charged an attempt before the circuit breaker opens. It opens when the fifth job in a row
+ * fails, because each of the first four failures may have concerned only its own job.
+ */
 const CHARGED_BEFORE_BREAKER = 4;
 
 /** Passage is one weather as it was seen. Times are Unix milliseconds. */
@@ -54,13 +64,13 @@ interface Passage {
   endedAt: number;
   /** When each source first named the weather, and its words. */
   named: ReadonlyMap<Source, { at: number; words: string }>;
-  /** What a source that did not name it said last. */
+  /** What each source that did not name the weather said last. */
   unnamed: ReadonlyMap<Source, string>;
   /** When `/readyz` and `GET /models` said that all is well; undefined: not in time. */
   clearAt: number | undefined;
 }
 
-/** runWeather lets one weather after the other pass over jobs that come all the time. */
+/** runWeather lets one weather after the other begin and end while jobs are enqueued all the time. */
 export function runWeather(stage: Stage, size: WeatherSize = FULL_WEATHER): Promise<Report> {
   const config = { models: { [MODEL]: { maxInFlight: size.maxInFlight } } };
   return scenario({ workers: WORKERS, health: true, config }, (world) => weather(world, size))(stage);
@@ -143,7 +153,7 @@ async function saysFair(lookout: Lookout): Promise<boolean> {
   return ready === '200 {"status":"ok"}' && models === 'open: ';
 }
 
-/** Asks until the job is accepted, as a caller does who has an idempotency key. */
+/** Sends the question until it is accepted, as a caller with an idempotency key does. */
 async function askPatiently({ fleet, history, signal }: World, job: PlannedJob): Promise<void> {
   for (;;) {
     try {

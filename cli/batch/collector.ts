@@ -39,16 +39,19 @@ export interface CollectorOptions {
 const LANES = 64;
 const LONGEST_WAIT_MS = 5000;
 const SHORTEST_WAIT_MS = 50;
-/** The shortest time in which the collector asks about every job once. */
+/** The shortest time in which the collector asks about every job once, in milliseconds. */
 const QUICK_ROUND_MS = 2000;
-/** The longest such time, after a long time without an answer. */
+/**
+ * The longest time in which it asks about every job once, in milliseconds. It takes this long when no answer
+ * has come for a long time.
+ */
 const SLOW_ROUND_MS = 60_000;
 
 /**
  * collectAnswers starts a collector. A lane is one call at a time that the instance answers when a job ends.
  * While there are no more jobs than lanes, each job has a lane of its own. More jobs take turns, so that a
- * job of hours does not block a lane while other jobs have finished. The longer no answer comes, the slower
- * the turns.
+ * job that takes hours does not block a lane while other jobs have finished. The longer no answer comes, the
+ * slower the turns.
  */
 export function collectAnswers({ client, retry, window, settle, signal }: CollectorOptions): AnswerCollector {
   const lines: EnqueuedLine[] = [];

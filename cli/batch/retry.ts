@@ -17,7 +17,8 @@ const AWAY_CODES: ReadonlySet<string> = new Set([
 const AWAY_STATUSES: ReadonlySet<number | undefined> = new Set([429, 502, 503, 504]);
 
 /**
- * createRetry makes a Retry with exponential backoff, or the instance's Retry-After where that is longer.
+ * createRetry makes a Retry. It waits with exponential backoff, or for as long as the instance's Retry-After
+ * says if that is longer.
  *
  * @param say is called once when the first call begins to wait, and once when the last waiting call has
  * succeeded.

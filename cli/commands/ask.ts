@@ -92,8 +92,8 @@ async function ask(
 }
 
 /**
- * requestFrom builds the request and validates it. The instance does so too, but here wrong usage costs no
- * round trip, and the message names the option.
+ * requestFrom builds the request and validates it. The instance validates it too, but here wrong usage costs
+ * no round trip, and the message names the option.
  */
 function requestFrom(work: { question: string; context?: string }, options: AskOptions): JobRequest {
   const fields = {

@@ -28,7 +28,10 @@ export function registerDeleteCommand(program: Command, context: CommandContext)
     });
 }
 
-/** A job that is refused does not keep the others. An instance that cannot be reached ends the command. */
+/**
+ * Deletes the jobs one after the other. When the instance refuses to delete a job, the others are still
+ * deleted. When the instance cannot be reached, the command ends.
+ */
 async function deleteAll(ids: string[], client: O3Client, context: CommandContext): Promise<void> {
   for (const id of ids) {
     try {

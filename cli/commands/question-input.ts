@@ -64,8 +64,8 @@ async function bytesOf(input: Input): Promise<Uint8Array> {
 }
 
 /**
- * utf8From refuses bytes that are not UTF-8: an image or a UTF-16 file would be enqueued as expensive
- * nonsense.
+ * utf8From refuses bytes that are not UTF-8. Otherwise an image or a UTF-16 file would be enqueued as
+ * expensive nonsense.
  */
 function utf8From(bytes: Uint8Array, source: string): string {
   try {

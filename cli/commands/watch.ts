@@ -23,7 +23,7 @@ import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
 
 const LOOK_MS = 1000;
 /**
- * The rows of a terminal that show no jobs: the table's head, the lines around the table, and the cursor's
+ * How many rows of the terminal show no jobs: the table's head, the lines around the table, and the cursor's
  * line.
  */
 const ROWS_AROUND = 5;
@@ -69,8 +69,8 @@ export function registerWatchCommand(program: Command, context: CommandContext):
 }
 
 /**
- * watch reads once a second until the signal aborts, or until the single job is finished. Returns the single
- * job.
+ * watch reads the jobs once a second until the signal aborts, or until the single job is finished. It returns
+ * the single job.
  */
 async function watch(
   context: CommandContext,

@@ -33,7 +33,8 @@ export function borderlessTable(
   const table = createTable(
     fitted.map(({ column }) => terminal.paint('dim', column.title)),
     fitted.map(({ column }) => column.align ?? 'left'),
-    // cli-table3 counts the gap as a part of the column. null: as wide as its content.
+    // cli-table3 counts the gap as a part of the column. With null it makes the column as wide as its
+    // content.
     fitted.map(({ width, natural }) => (width < natural ? width + GAP : null)),
   );
   table.push(...rows.map((row) => fitted.map(({ index }) => row[index] ?? '')));
@@ -47,9 +48,9 @@ export function borderlessTable(
 interface FittedColumn {
   column: Column;
   index: number;
-  /** In cells, without the gap to the next column. */
+  /** The width of the column in cells, without the gap to the next column. */
   width: number;
-  /** The width of its widest text. */
+  /** The width of the column's widest text in cells. */
   natural: number;
 }
 

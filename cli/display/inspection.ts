@@ -3,7 +3,10 @@ import type { JobInspection, LoggedEntry, Place, ReservationEntry } from '../../
 import { countText, durationText, numberText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Longer texts are cut: a question may be megabytes, and may be confidential. */
+/**
+ * The longest text that is shown whole, in characters. Longer texts are cut: a question may be megabytes, and
+ * may be confidential.
+ */
 const LONGEST_TEXT = 200;
 
 /** withoutLongTexts cuts the long texts of an inspection. The end of each says how much is left out. */

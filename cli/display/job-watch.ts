@@ -4,7 +4,7 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 
 const PAGE = 100;
-/** The most jobs that one look reads individually, beside the two pages. */
+/** The most jobs that one look reads one by one, besides the two pages. */
 const SINGLE_READS = 20;
 
 export interface Look {

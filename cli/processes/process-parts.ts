@@ -12,7 +12,7 @@ import { assertRedisUsable } from '../../src/redis/usable.ts';
 import { startWorkerHealth } from '../../worker/health.ts';
 import { type O3Worker, startWorker, type WorkerOptions } from '../../worker/worker.ts';
 
-/** Folders below the folder in which the process was started. */
+/** Folders of the embedded Redis, below the folder in which the process was started. */
 const DATA_DIR = '.data/redis';
 const CACHE_DIR = '.cache/embedded-redis';
 
@@ -116,12 +116,16 @@ export async function launchWorker(
       logger: logger.child({ part: 'worker' }),
     }),
   );
-  // Otherwise the first look at an instance could find that no worker is running.
+  // The start waits for the first heartbeat. Otherwise someone who looks at the instance at once could find
+  // that no worker is running.
   await launched.alive;
   worker = launched;
 }
 
-/** A warning comes when a model is about to be shut down: worker/maintenance/model-catalog.ts. */
+/**
+ * Logs the built-in fallbacks at `info`. The warning that a model is about to be shut down comes from
+ * worker/maintenance/model-catalog.ts.
+ */
 function logBuiltInFallbacks({ models }: Config, logger: Logger): void {
   for (const [model, { fallbacks }] of Object.entries(models)) {
     logger.info(

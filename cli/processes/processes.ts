@@ -31,7 +31,8 @@ export function runEverything(context: CommandContext): Promise<void> {
 
 export function runProducer(context: CommandContext): Promise<void> {
   return run(context, async (processContext) => {
-    // This comes before Redis: a producer that may not or cannot listen must not start an embedded Redis.
+    // These checks come before the start of Redis: a producer that may not or cannot listen must not start an
+    // embedded Redis.
     assertKeysOrLoopback(processContext.config);
     await assertListenable(processContext.config);
     context.output.line(

@@ -6,7 +6,7 @@ import { EXIT, type ExitCode } from '../exit-code.ts';
 export interface StopSignals {
   /** Aborts at the first SIGINT, SIGTERM or SIGHUP. */
   stop: AbortSignal;
-  /** Aborts at the second one. */
+  /** Aborts at the second signal. */
   hurry: AbortSignal;
 }
 
@@ -47,7 +47,8 @@ export async function runProcess({
   try {
     await Promise.race([start(keep).then(() => stopped), stopped, died]);
   } catch (error: unknown) {
-    // The process does not wait for the whole time, because nothing can be written to a Redis that has died.
+    // The process does not wait for all of `shutdownMs`, because nothing can be written to a Redis that has
+    // died.
     await shutDown(parts, { deadlineMs: Math.min(shutdownMs, FAILED_SHUTDOWN_MS), hurry: signals.stop });
     throw error;
   }

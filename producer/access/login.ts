@@ -51,8 +51,8 @@ export function sendPage(response: Response, status: number, { headers, html }: 
 }
 
 /**
- * A page of another site could otherwise log a visitor in with the key of its author, who would then read the
- * visitor's questions.
+ * Without this check a page of another site could log a visitor in with the key of the page's author. The
+ * author could then read the visitor's questions.
  */
 const refuseForeignPages: RequestHandler = ({ headers }, _response, next) => {
   if (provenanceOf(headers) === 'foreign') throw foreignPage();

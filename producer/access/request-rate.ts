@@ -21,15 +21,16 @@ export function limitRequests(perMinute: number): RequestHandler {
 }
 
 /**
- * limitFailedLogins counts the wrong keys that an address enters on the login page. Call it for a wrong key only:
- * callers behind the same address, such as a proxy's, go on with the right ones. Secrets of 16 characters cannot be
- * guessed; the limit keeps guessing cheap to answer and easy to see.
+ * limitFailedLogins counts the wrong keys that an address enters on the login page. Call it only for a wrong
+ * key: callers behind the same address, such as that of a proxy, can still log in with their right keys.
+ * Secrets of 16 characters cannot be guessed. The limit makes it cheap to answer attempts at guessing, and
+ * the log shows them.
  */
 export function limitFailedLogins(logger: Logger): RequestHandler {
   return limitWrongKeys('failed logins', FAILED_LOGINS_PER_MINUTE, logger);
 }
 
-/** limitUnknownKeys does the same for the keys of requests. */
+/** limitUnknownKeys counts, in the same way, the requests that an address sends with a wrong key. */
 export function limitUnknownKeys(logger: Logger): RequestHandler {
   return limitWrongKeys('requests with a wrong key', WRONG_KEYS_PER_MINUTE, logger);
 }

@@ -9,9 +9,9 @@ export type Provenance = 'same-origin' | 'foreign' | 'unknown';
 
 /**
  * provenanceOf reads the origin of a request. Another port of the same host counts as foreign, because
- * another service may listen there. `Sec-Fetch-Site` decides where it is sent: only the browser can write it,
- * and it stays correct behind a proxy that renames the host. Browsers send it only to https and loopback
- * addresses; for other addresses `Origin` decides.
+ * another service may listen there. When a browser sends `Sec-Fetch-Site`, that header decides: only the
+ * browser can write it, and it stays correct behind a proxy that renames the host. Browsers send it only to
+ * https and loopback addresses; for other addresses `Origin` decides.
  */
 export function provenanceOf(headers: IncomingHttpHeaders): Provenance {
   const site = headers['sec-fetch-site'];

@@ -3,8 +3,8 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 
 /**
- * The mark of a cut text or list. No text contains this mark by accident, so the board can refuse to save a
- * cut text.
+ * The mark at the end of a cut text or list. No text contains this mark by accident, so the board can refuse
+ * to save a cut text.
  */
 const CUT_MARK = /… \[\d+ more (characters|items)\]/;
 const MOST_ITEMS = 100;
@@ -43,7 +43,7 @@ export function boardJobFrom(
         : [failure],
     delay: delayOf(view),
     // The board shows the time from the start to the end, and takes a missing start for the year 1970.
-    // `returnValue` has the time of the end then.
+    // `returnValue` shows the time of the end in that case.
     finishedOn: neverStarted(view) ? undefined : job.finishedOn,
     opts: copyable(job.opts, view),
   };

@@ -23,7 +23,7 @@ const UI: UIConfig = {
   hideDocsLink: true,
   // This is off: each poll of a page would read the list of all connections from Redis, once for each queue.
   showWorkers: false,
-  // In seconds. A cancel takes about one second.
+  // The interval is in seconds. A cancel takes about one second.
   pollingInterval: { forceInterval: 2, showSetting: false },
   theme: themeOf({
     'font-sans': 'Inter, "IBM Plex Sans", system-ui, -apple-system, "Segoe UI", sans-serif',

@@ -16,10 +16,11 @@ import { answerOf, type UpstreamResponse } from '../../src/responses/response.ts
 import { boardJobFrom } from './board-job.ts';
 
 /**
- * Characters of a text in a list. The board reads its lists again every two seconds, so long texts are cut.
+ * How many characters of a text a list shows. The board reads its lists again every two seconds, so long
+ * texts are cut.
  */
 const LONGEST_TEXT_IN_LIST = 1000;
-/** Characters of a text on the page of one job, where people read it. */
+/** How many characters of a text the page of one job shows. People read the text there. */
 const LONGEST_TEXT_ON_PAGE = 50_000;
 
 /** How many jobs a button of the board processes at the same time. */
@@ -134,13 +135,13 @@ export class BoardQueue extends BullMQAdapter {
     return { retried, skipped: ids.length - retried };
   }
 
-  /** Makes the board's job of a list. */
+  /** Makes the form in which the board shows a job in a list. */
   async listed(job: AppJob): Promise<AppJob> {
     const reading = await this.#queue.read(String(job.id));
     return reading === null ? job : boardJobFrom(job, reading.view, { longestText: LONGEST_TEXT_IN_LIST });
   }
 
-  /** Makes the board's job of its own page, with its whole answer. */
+  /** Makes the form in which the board shows a job on its own page, with the whole answer. */
   async shown(job: AppJob): Promise<AppJob> {
     const id = String(job.id);
     const reading = await this.#queue.read(id);

@@ -1,9 +1,10 @@
 /** BodyMemory bounds the bytes of all bodies that are read and parsed at the same time. */
 export interface BodyMemory {
   /**
-   * acquire waits for room until the signal aborts, first come first served.
-   * @param owner who sends the body. One owner takes half of the room at most.
-   * @returns how to release the room; undefined when the signal aborted first.
+   * acquire waits for room until the signal aborts. The callers that wait get room in the order in which they
+   * came.
+   * @param owner names the sender of the body. One owner takes half of the room at most.
+   * @returns a function that releases the room; undefined when the signal aborted first.
    */
   acquire(owner: string, bytes: number, signal: AbortSignal): Promise<(() => void) | undefined>;
 }
@@ -22,7 +23,7 @@ export function createBodyMemory(mostBytes: number): BodyMemory {
 
   const fill = (): void => {
     for (const [holder, start] of waiting) {
-      // Smaller bodies behind this one wait too, so that it is not passed over for ever.
+      // Smaller bodies behind this body wait too, so that the large body is not passed over for ever.
       if (held() + holder.bytes > mostBytes) return;
       if (held(holder.owner) + holder.bytes > mostBytes / 2) continue;
       waiting.delete(holder);

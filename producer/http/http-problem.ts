@@ -75,7 +75,9 @@ export class HttpProblem extends Error {
   }
 }
 
-/** After how many milliseconds a caller may try again while Redis is away: about the time of a restart. */
+/**
+ * How soon a caller may try again while Redis is away, in milliseconds: about the time that a restart takes.
+ */
 const REDIS_AWAY_MS = 1000;
 
 /** problemFrom turns an expected error into a refusal; undefined for an unexpected error. */
@@ -156,7 +158,7 @@ function requestProblemFrom(error: unknown): HttpProblem | undefined {
         `The body was expected to be JSON in UTF-8: ${error.message}`,
       );
     default: {
-      // For example a path that cannot be decoded, or an upload that broke off.
+      // Other requests are malformed: for example, the path cannot be decoded, or the upload broke off.
       const compressed = typeof error.code === 'string' && error.code.startsWith('Z_');
       const said = compressed
         ? 'the body was expected to be compressed as its content-encoding says'

@@ -6,9 +6,9 @@ import { hasInexactNumber, parseExact } from '../../src/job/exact-json.ts';
 import { callerOf } from '../access/caller.ts';
 import type { BodyMemory } from './body-memory.ts';
 
-/** The longest body, with room for images and files. */
+/** The longest body, in bytes. It has room for images and files. */
 const LIMIT_BYTES = 10 * 1024 ** 2;
-/** Smaller bodies do not wait: most requests are much smaller. */
+/** Bodies of up to this many bytes do not wait for memory. Most requests are much smaller. */
 const SMALL_BYTES = 100 * 1024;
 
 /**
@@ -49,7 +49,7 @@ export function jsonBody(memory: BodyMemory): RequestHandler {
     response.once('close', () => gone.abort());
     const release = await memory.acquire(callerOf(response)?.tenant ?? '', bytes, gone.signal);
     if (release === undefined) return;
-    // A body that breaks off.
+    // This releases the memory of a body that breaks off.
     response.once('close', release);
     parse(request, response, (error?: unknown) => {
       release();
@@ -58,7 +58,10 @@ export function jsonBody(memory: BodyMemory): RequestHandler {
   };
 }
 
-/** The length of a body as it is declared; the largest, where it is not known or the body is compressed. */
+/**
+ * Returns the declared length of a body in bytes. When the length is not known, or the body is compressed, it
+ * returns the largest length.
+ */
 function bytesOf({ headers }: IncomingMessage): number {
   const coding = headers['content-encoding'] ?? 'identity';
   if (headers['transfer-encoding'] !== undefined || coding !== 'identity') return LIMIT_BYTES;

@@ -3,7 +3,7 @@ import type { Caller } from '../../src/job/tenant.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import type { Operation } from '../openapi/operation.ts';
 
-/** RouteInput is everything of a request that a handler may use, without Express. */
+/** RouteInput is everything about a request that a handler may use. It does not depend on Express. */
 export interface RouteInput {
   params: Record<string, string>;
   query: Record<string, unknown>;

@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import type { Response } from 'express';
 import type { ReplyStream } from './route.ts';
 
-/** Shorter than the minute after which many proxies close a silent connection. */
+/**
+ * The time between two keep-alives, in milliseconds. It is shorter than the minute after which many proxies
+ * close a silent connection.
+ */
 const KEEP_ALIVE_MS = 15_000;
 
 /**

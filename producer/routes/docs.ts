@@ -18,7 +18,8 @@ export function documented(routes: readonly Route[]): Route[] {
       path: DOCUMENT_PATH,
       operation: readDocument,
       async handle() {
-        // Made at the first request: it takes about 30 ms, and few processes ever get such a request.
+        // The document is made at the first request: making it takes about 30 ms, and few processes ever get
+        // such a request.
         written ??= Buffer.from(JSON.stringify(openApiDocument(all, ownVersion())));
         return { status: 200, json: written };
       },

@@ -15,8 +15,9 @@ export interface EnqueuedResponse {
 }
 
 /**
- * enqueueResponse enqueues a request once. It uses the caller's own idempotency key, or one of ours: the next
- * call with the same request gets that key if this call's answer is not delivered.
+ * enqueueResponse enqueues a request once. It uses the caller's own idempotency key. If the caller sent none,
+ * it uses a key of ours, which the next call with the same request gets if the answer to this call is not
+ * delivered.
  *
  * @param isAgain whether the caller wants a new answer, not the undelivered one of an earlier call.
  * @throws {QueueError}
@@ -43,12 +44,16 @@ export async function enqueueResponse(
       void call.end(isRefused ? 'forgotten' : 'left').catch(() => {});
       throw error;
     }
-    // Each turn of the loop uses up a key, so the loop ends with a new one.
+    // The key is used up, so the next turn of the loop takes another one. After the last old key comes a new
+    // one, which ends the loop.
     await call.end('forgotten');
   }
 }
 
-/** isLost is true for a job that has failed or was cancelled: no later caller wants it. */
+/**
+ * isLost is true for a job that has failed or was cancelled, or is being cancelled: no later caller wants its
+ * answer.
+ */
 function isLost(job: JobView): boolean {
   return job.status === 'failed' || job.status === 'cancelled' || (job.status === 'active' && job.cancelling);
 }

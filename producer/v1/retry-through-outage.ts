@@ -4,8 +4,8 @@ import { QueueError } from '../../src/errors/problem.ts';
 const TRY_AGAIN_MS = 1000;
 
 /**
- * throughOutages repeats a read while Redis is away. It is for calls whose job is already stored: an error
- * would make the caller send the request again, or take part of a stream for all of it.
+ * throughOutages repeats a read while Redis is away. Use it for calls whose job is already stored: an error
+ * would make the caller send the request again, or take a part of a stream for the whole stream.
  */
 export async function throughOutages<Found>(look: () => Promise<Found>, signal: AbortSignal): Promise<Found> {
   for (;;) {

@@ -39,16 +39,25 @@ export interface UndeliveredCall {
   end(key: 'left' | 'forgotten'): Promise<boolean>;
 }
 
-/** How long a job is left for the next call, and how long a producer's last heartbeat is kept. */
+/**
+ * How long a job is left for the next call, and how long a producer's last heartbeat is kept, in
+ * milliseconds.
+ */
 const LEFT_MS = 10 * 60 * 1000;
-/** How many jobs are left for one request at most: the newest ones. */
+/** How many jobs are left for one request at most. The newest ones are kept. */
 const MOST_LEFT = 100;
-/** How long a call is remembered while its producer answers it. */
+/** How long a call is remembered while its producer answers it, in milliseconds. */
 const OPEN_MS = 24 * 3600 * 1000;
 const HEARTBEAT_MS = 500;
-/** A producer counts as dead when its last heartbeat is this old: it has missed eight. */
+/**
+ * A producer counts as dead when its last heartbeat is this old, in milliseconds: the producer has then
+ * missed eight heartbeats.
+ */
 const DEAD_MS = 4000;
-/** How long such an old heartbeat is watched for a new one: it may be old because Redis was away. */
+/**
+ * How long the heartbeat of such a producer is watched, in milliseconds. The heartbeat may be old only
+ * because Redis was away, and a new one then comes.
+ */
 const WATCHED_MS = 2 * HEARTBEAT_MS;
 const LOOK_EVERY_MS = 100;
 
@@ -77,7 +86,8 @@ export function createUndelivered(draining: AbortSignal): Undelivered {
           const [outcome, ...values] = answer as string[];
           if (outcome !== 'look') return values[0] ?? newKey;
           await Promise.all(values.map((id) => producers.look(id)));
-          // In this time a producer notices a closed connection, and its call leaves the key.
+          // During this sleep the producer of the earlier call notices that its connection has closed, and
+          // leaves the key.
           await sleep(LOOK_EVERY_MS);
         }
       };
@@ -124,14 +134,17 @@ interface Producers {
 }
 
 /**
- * watchProducers starts to watch other producers, for the producer `own`. A producer is alive if a heartbeat
- * comes after the first look, because the heartbeat at the first look may be its last. This takes as long as
- * a heartbeat, and some seconds for a dead producer. `gone`: the last heartbeat is so old that it is no
- * longer kept.
+ * watchProducers starts to watch other producers, for the producer `own`. The heartbeat at the first look may
+ * be a producer's last one. A producer therefore counts as alive only once a newer heartbeat comes, which
+ * takes as long as the time between two heartbeats. When no newer heartbeat comes, the producer counts as
+ * dead after some seconds, or as `gone` when its last heartbeat is so old that it is no longer kept.
  */
 function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): Producers {
   const known = new Map<string, 'alive' | 'dead' | 'gone'>();
-  /** The PTTL of the heartbeat at the last look, and the time of the first look. */
+  /**
+   * By producer: the PTTL of its heartbeat at the last look, and the time of the first look in Unix
+   * milliseconds.
+   */
   const seen = new Map<string, { leftMs: number; since: number }>();
   return {
     async look(producer) {
@@ -153,7 +166,7 @@ function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): P
 }
 
 interface Heart {
-  /** Beats until the returned function is called. It resolves after the first beat. */
+  /** Sends heartbeats until the returned function is called. It resolves after the first heartbeat. */
   beatFor(storage: TenantStorage): Promise<() => void>;
 }
 

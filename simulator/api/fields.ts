@@ -23,8 +23,8 @@ export function requireKnown(body: unknown, names: readonly string[]): JsonObjec
 }
 
 /*
- * The readers of optional request fields. Absent and null mean the same to OpenAI, so both become undefined.
- * A value of another type is OpenAI's 400.
+ * These functions read optional request fields. Absent and null mean the same to OpenAI, so both become
+ * undefined. A value of another type gets OpenAI's 400.
  */
 
 export function booleanField(body: JsonObject, name: string): boolean | undefined {

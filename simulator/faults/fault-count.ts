@@ -1,4 +1,7 @@
-/** FaultCounts counts how often each question has met its fault, so that `sim_times` can end the faults. */
+/**
+ * FaultCounts counts how often each question has met its fault, because a fault ends after the number of
+ * times in `sim_times`.
+ */
 export type FaultCounts = {
   /** Whether the next create of this question meets its fault. */
   isLeft(key: string, times: number): boolean;

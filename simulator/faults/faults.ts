@@ -7,7 +7,7 @@ import { ODD_REPLY_NAMES, type OddReply, readReply } from './odd-replies.ts';
  * FAULTS lists the faults that a caller can ask for, by the moment at which they happen: in the create
  * request, on one connection of the stream, in the form of all streams, in the response's life, in a later
  * lookup, or in the webhook at the response's end. One request may ask for one fault of each moment, as in
- * `sim: "cut, gone"`, and for any number of `form`.
+ * `sim: "cut, gone"`, and for any number of faults of the moment `form`.
  */
 const FAULTS = {
   create: [
@@ -88,7 +88,10 @@ const ERROR_CODES = [
 const SERVED_TIERS = ['default', 'flex', 'scale', 'priority'] as const;
 export type ServedTier = (typeof SERVED_TIERS)[number];
 
-/** The ranges of the whole numbers. Requests have them as strings, because metadata values are strings. */
+/**
+ * The ranges of the parameters that are whole numbers. Requests have them as strings, because metadata values
+ * are strings.
+ */
 const NUMBER_RANGES = {
   sim_times: [1, 1_000_000],
   sim_think_ms: [0, 86_400_000],
@@ -145,7 +148,10 @@ export type SimParameters = {
   readonly numbers: Readonly<Partial<Record<NumberName, number>>>;
 };
 
-/** EndChange is what the fault `end` changes of the finished response: fields that it sets, and removes. */
+/**
+ * EndChange is what the fault `end` changes in the finished response: the fields that it sets, and those that
+ * it removes.
+ */
 export type EndChange = { readonly set: JsonObject; readonly unset: readonly string[] };
 
 export const NO_FAULTS: Faults = {

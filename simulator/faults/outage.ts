@@ -42,7 +42,7 @@ export const OUTAGE_FIELDS: readonly string[] = [
 /** OutageReport is the outage of all models, or of one, as `GET /simulator/weather` shows it. */
 type OutageReport = {
   readonly money: Money;
-  /** Unix milliseconds; null when nothing is throttled. */
+  /** When the throttle ends, in Unix milliseconds; null when nothing is throttled. */
   readonly throttled_until: number | null;
   readonly down: boolean;
   readonly overloaded: boolean;
@@ -50,8 +50,8 @@ type OutageReport = {
 };
 
 /**
- * Outages are switched on by an operator or a test while the simulator runs, for all models or for one. A
- * fault, in contrast, affects one create.
+ * Outages are problems that an operator or a test switches on while the simulator runs, for all models or for
+ * one. A fault, in contrast, affects one create.
  */
 export type Outages = {
   change(change: OutageChange): void;

@@ -66,8 +66,8 @@ export function createResponse(body: unknown, account: Account, deps: CreateDeps
 }
 
 /**
- * Whether the fault still creates a response. The purchase then counts the fault, unless a limit refuses the
- * create.
+ * Returns whether a create with this fault still creates a response. The purchase then counts the fault,
+ * unless a limit refuses the create.
  */
 function createsResponse(fault: CreateFault | undefined): boolean {
   return fault === undefined || fault === 'reset_created' || fault === 'hang_created';

@@ -6,7 +6,8 @@ import type { Reply } from './reply.ts';
 import { streamFormOf } from './stream-form.ts';
 
 /**
- * Delivery carries replies out on their connections, and ends those that are open when the simulator closes.
+ * Delivery sends each reply on its connection. When the simulator closes, it ends the replies that are still
+ * being sent.
  */
 export type Delivery = {
   deliver(exchange: Exchange, reply: Reply): void;
@@ -32,7 +33,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
     else exchange.response.once('close', release);
   };
 
-  /** Stops a foreground response whose caller hung up. It cannot be looked up any more. */
+  /** Stops a foreground response whose caller hung up. The response can then no longer be looked up. */
   const hangUp = (run: Run): void => {
     if (run.script.request.background) return;
     const wasFinished = isFinished(run, now());
@@ -117,7 +118,7 @@ export function createDelivery({ store, now }: DeliveryDeps): Delivery {
   };
 }
 
-/** Returns how many events this connection gets: all, or those before its stream fault. */
+/** Returns how many events this connection gets: all events, or only those before its stream fault. */
 function nextEventLimit(run: Run): number {
   const { stream: fault } = run.faults;
   const { sim_connections: faulty = 1, sim_events: events } = run.script.request.sim.numbers;

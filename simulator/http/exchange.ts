@@ -113,8 +113,8 @@ function parseJson(text: string): unknown {
 }
 
 /**
- * The body of a 500 for an error in the simulator itself or in its `answer` option. A fault that a caller
- * asked for has another body.
+ * Returns the body of a 500 for an error in the simulator itself or in its `answer` option. A fault that a
+ * caller asked for has another body.
  */
 function internalError(error: unknown): ErrorBody {
   const reason = error instanceof Error ? error.message : String(error);

@@ -12,7 +12,10 @@ export type StreamForm = {
 
 const OPENINGS = ['response.created', 'response.queued', 'response.in_progress'];
 const PLACES = ['output_index', 'content_index', 'summary_index', 'item_id'];
-/** What proxies send between events: no data, `null`, an event without data, and one that is cut in two. */
+/**
+ * What proxies send between events: a comment without data, `null`, an event without data, and an event that
+ * is cut in two.
+ */
 const NOISE = ': noise\n\ndata: null\n\nevent: ping\n\ndata: {"type": "response.outp\n\n';
 
 /** streamFormOf returns OpenAI's own form, with the faults that were asked for. */

@@ -13,7 +13,8 @@ type LedgerEntry = {
   readonly model: string;
   readonly snapshot: string;
   /**
-   * The tier that served the response. It sets the price. The response itself shows it only after its end.
+   * The tier that served the response and that sets its price. The response itself shows the tier only after
+   * its end.
    */
   readonly service_tier: string;
   readonly mode: 'background' | 'background+stream' | 'foreground' | 'foreground+stream';
@@ -80,7 +81,7 @@ export type Ledger = {
 /** LedgerWriter is the ledger as the simulator writes it. */
 export type LedgerWriter = Ledger & {
   open(run: Run): void;
-  /** Keeps the last state of a response that the store is about to forget. */
+  /** Call this when the store is about to forget a response. The ledger keeps the response's last state. */
   settle(run: Run): void;
   count(event: Exclude<keyof Counts, 'during_throttle'>): void;
   countThrottled(atMs: number): void;

@@ -1,15 +1,15 @@
 import { endMs, isFinished, type Run } from '../response/run.ts';
 
 /**
- * RunningPeak records the largest number of responses that ran at once. It counts when a response begins,
- * because the number grows at no other time.
+ * RunningPeak records the largest number of responses that ran at once. It looks for a new peak when a
+ * response begins, because the number of running responses grows at no other time.
  */
 export type RunningPeak = {
-  /** A response was just created. */
+  /** Call this when a response has just been created. */
   follow(run: Run): void;
   most(): number;
   mostByModel(): Record<string, number>;
-  /** Starts again with the responses that run now. */
+  /** Starts a new peak with the responses that run now. */
   reset(): void;
 };
 

@@ -1,4 +1,4 @@
-/** RateLimit is what an account may ask of one model in any 60 seconds. */
+/** RateLimit is how much an account may use of one model in any 60 seconds. */
 export type RateLimit = {
   /** The number of creates. Default: any number. */
   readonly requestsPerMinute?: number | undefined;
@@ -20,7 +20,8 @@ export type LimitOf = (model: string) => RateLimit;
 const NAMES = ['requestsPerMinute', 'tokensPerMinute'] as const;
 
 /**
- * resolveLimits checks the limits. Where a model's own entry omits a value, the limit of all models applies.
+ * resolveLimits checks the limits. When a model's own entry leaves a value out, the limit of all models
+ * applies.
  */
 export function resolveLimits(options: RateLimitOptions, models: readonly string[]): LimitOf {
   const forAll = checked('', options);

@@ -99,8 +99,8 @@ function newUsage(): ModelUsage {
 }
 
 /**
- * The refusal names the limit that takes longer to make room. A caller who waits that long has waited for
- * both.
+ * The refusal names the limit that takes longer to make room. A caller who waits that long has waited long
+ * enough for both limits.
  */
 function refusalOf(model: string, limit: RateLimit, window: RateWindow, tokens: number, nowMs: number) {
   const { requestsPerMinute: requestLimit, tokensPerMinute: tokenLimit } = limit;
@@ -120,7 +120,9 @@ function refusalOf(model: string, limit: RateLimit, window: RateWindow, tokens: 
   return overLimit({ model, kind, ...full, waitMs }, headersOf(limit, window, nowMs));
 }
 
-/** The use grows only when a create is accepted, so checking for a peak at that moment is enough. */
+/**
+ * Counts an accepted create. The use grows at no other moment, so it is enough to look for a new peak here.
+ */
 function accept(usage: ModelUsage, tokens: number, nowMs: number): void {
   usage.window.take(tokens, nowMs);
   const used = usage.window.used(nowMs);

@@ -11,7 +11,9 @@ export type RateWindow = {
   take(tokens: number, nowMs: number): void;
   /** Milliseconds until one more create fits into the limit; 0: now. */
   untilRequests(limit: number, nowMs: number): number;
-  /** Milliseconds until `requested` more tokens fit into the limit, which must be at least `requested`. */
+  /**
+   * Milliseconds until `requested` more tokens fit into the limit. The limit must be at least `requested`.
+   */
   untilTokens(limit: number, requested: number, nowMs: number): number;
   /** Milliseconds until the window is empty. */
   untilEmpty(nowMs: number): number;
@@ -32,7 +34,7 @@ type Entry = { readonly atMs: number; readonly sum: number };
 export function createRateWindow(): RateWindow {
   let entries: Entry[] = [];
   let first = 0;
-  /** The sum at the last create, and at the last one that has left the window. */
+  /** The sum of tokens at the last create, and the sum at the last create that has left the window. */
   let taken = 0;
   let left = 0;
 

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 /**
  * Account is what the headers `OpenAI-Organization` and `OpenAI-Project` of a call choose; null: the default
- * of the key. A response belongs to the account that created it, and no other finds it.
+ * of the key. A response belongs to the account that created it, and no other account can find it.
  */
 export type Account = { readonly organization: string | null; readonly project: string | null };
 

@@ -11,7 +11,10 @@ export type Question = {
 };
 
 const SHOWN_CHARACTERS = 200;
-/** The caller sends the schema, and may nest it without limit. Below this depth a sample is null. */
+/**
+ * The depth below which a sample of a schema is null. The caller sends the schema, and may nest it without
+ * limit.
+ */
 const MAX_DEPTH = 6;
 
 /**

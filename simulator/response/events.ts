@@ -95,7 +95,10 @@ function* textSteps(item: PlannedItem, fromMs: number, toMs: number, step: MakeS
   }
 }
 
-/** Reasoning takes the first half of the time and the answer the second. A single item takes all of it. */
+/**
+ * Returns the part of the time in which an item is sent. Reasoning takes the first half of the time and the
+ * answer the second half. A single item takes the whole time.
+ */
 function spanOf(script: Script, item: PlannedItem): readonly [number, number] {
   const { startMs, thinkMs: endMs } = script;
   if (script.items.length === 1) return [startMs, endMs];

@@ -13,9 +13,9 @@ export type Run = {
   /** Milliseconds since creation. */
   deletedAtMs: number | undefined;
   polls: number;
-  /** The stream connections so far. A stream fault ends after a number of them. */
+  /** How many stream connections there have been. A stream fault ends after a number of them. */
   connections: number;
-  /** The lookups so far that met a fault. A lookup fault ends after a number of them. */
+  /** How many lookups have met a fault. A lookup fault ends after a number of them. */
   failedPolls: number;
   /** Called when a cancel changes the response's end. */
   readonly watchers: Set<() => void>;

@@ -17,15 +17,15 @@ export type Script = {
   /** When the response ends, in milliseconds since its creation. Infinity: never. */
   readonly endMs: number;
   /**
-   * The milliseconds over which the events are spread. A stalled response has them too, although it never
-   * ends.
+   * The time over which the events are spread, in milliseconds. A stalled response has such a time too,
+   * although it never ends.
    */
   readonly thinkMs: number;
   readonly items: readonly PlannedItem[];
   readonly ending: Ending;
   /** The usage that the response reports; null: it reports none. */
   readonly usage: Usage | null;
-  /** What `usage` is when the response reports none. */
+  /** What the field `usage` of the response contains when the response reports no usage. */
   readonly noUsage: Record<string, never> | null;
   /** How much of the output the finished response has. It may be less than was streamed. */
   readonly finalOutput: 'whole' | 'half' | 'empty';

@@ -69,8 +69,8 @@ export function phaseAt(script: Script, elapsedMs: number, cancelledAtMs: number
 }
 
 /**
- * The time at which a cancel ends the events. Infinity: no cancel does. A response that completes in spite of
- * its cancel keeps all its events.
+ * Returns the time at which a cancel ends the events, in milliseconds since the response's creation.
+ * Infinity: no cancel ends them. A response that completes in spite of its cancel keeps all its events.
  */
 function cancelsAt(script: Script, cancelledAtMs: number | undefined): number {
   return script.completesAfterCancel ? Number.POSITIVE_INFINITY : (cancelledAtMs ?? Number.POSITIVE_INFINITY);

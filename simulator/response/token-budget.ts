@@ -12,7 +12,7 @@ export type Usage = {
   readonly total_tokens: number;
 };
 
-/** OpenAI counts reasoning in blocks of 64. */
+/** The reasoning tokens of each effort. OpenAI counts reasoning in blocks of 64 tokens. */
 const REASONING_TOKENS: Readonly<Record<Effort, number>> = {
   none: 0,
   minimal: 64,
@@ -28,7 +28,7 @@ const REASONING_TOKENS: Readonly<Record<Effort, number>> = {
  */
 export type Budget = { readonly reasoning: number; readonly visible: number; readonly exhausted: boolean };
 
-/** planTokens pays for the reasoning first; the rest of `max_output_tokens` limits the answer. */
+/** planTokens gives the reasoning its tokens first; the rest of `max_output_tokens` limits the answer. */
 export function planTokens(request: CreateRequest, answer: string, fault: ResponseFault | undefined): Budget {
   const { numbers } = request.sim;
   const call = fault === 'refusal' ? undefined : calledFunction(request.body);

@@ -25,7 +25,10 @@ export type WebhooksDeps = {
 /** Message is one webhook; sending it again does not change it. */
 type Message = { readonly webhookId: string; readonly payload: string; readonly sign: WebhookSignature };
 
-/** OpenAI retries for 72 hours; the simulator gives up after a few minutes. */
+/**
+ * How often a webhook is sent at most. OpenAI retries for 72 hours; the simulator gives up after a few
+ * minutes.
+ */
 const TRIES = 12;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 30_000;
@@ -134,7 +137,7 @@ export function createWebhooks({ target, ledger, now }: WebhooksDeps): Webhooks 
           announceEnd(run);
         } else if (Number.isFinite(leftMs)) timer = later(Math.ceil(leftMs), wait);
       };
-      // A cancel brings the end forward.
+      // A cancel makes the response end earlier.
       run.watchers.add(wait);
       wait();
     },

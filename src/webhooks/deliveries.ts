@@ -35,7 +35,7 @@ const KEPT_EVENTS = 1000;
 const DELIVERED_KEPT_MS = 24 * 3_600_000;
 const CLEANED_AT_ONCE = 1000;
 /** The largest priority of BullMQ 6.7.0. */
-const LAST_TURN = 2_097_152;
+const LAST_TURN = 2_097_151;
 
 export function createDeliveryQueue(
   redis: RedisClient,

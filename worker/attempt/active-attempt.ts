@@ -18,22 +18,28 @@ export class Interruption extends Error {
  * ActiveAttempt lets other parts of the worker stop an attempt.
  *
  * A shutdown has two steps. `requestStop` stops an attempt that loses nothing: one that has bought nothing,
- * or whose response another worker can adopt. The answer of a foreground response would be lost, so such an
- * attempt goes on until `interrupt('shutdown')`.
+ * or whose response another worker can adopt. The answer of a foreground response would be lost, so an
+ * attempt that follows one goes on until `interrupt('shutdown')`.
  */
 export interface ActiveAttempt {
   /** Aborts with an `Interruption`. */
   readonly signal: AbortSignal;
-  /** Aborts together with `signal`, or earlier at `requestStop`: for waits that can end without a loss. */
+  /**
+   * Aborts together with `signal`, or earlier, at `requestStop`. Use it for waits that lose nothing when they
+   * end.
+   */
   readonly stopRequested: AbortSignal;
   /** The first reason stands; later calls do nothing. */
   interrupt(reason: InterruptionReason): void;
   requestStop(): void;
-  /** Says that another worker may have the job. Interrupts the attempt, unless it can take the job back. */
+  /**
+   * Call this when another worker may hold the job. It interrupts the attempt, unless this worker can take
+   * the job back.
+   */
   loseLock(): void;
-  /** Call it before each create. @throws {Interruption} when the attempt has to stop. */
+  /** Call this before each create. @throws {Interruption} when the attempt has to stop. */
   assertMayCreate(): void;
-  /** Call it once another worker could adopt the response. */
+  /** Call this once another worker could adopt the response. */
   markAdoptable(): void;
   /** Whether this attempt has bought, or is buying, a response that would be lost with this process. */
   hasUnrecoverableWork(): boolean;
@@ -41,7 +47,10 @@ export interface ActiveAttempt {
 
 type TakeBack = () => Promise<boolean>;
 
-/** @param takeBack takes the job back. It returns false when there is nothing to save, or it is too late. */
+/**
+ * @param takeBack takes the job back from another worker. It resolves to false when this worker has no
+ * purchase to save, or when it is too late.
+ */
 export function createActiveAttempt(takeBack: TakeBack = async () => false): ActiveAttempt {
   const controller = new AbortController();
   const stopping = new AbortController();
@@ -64,7 +73,7 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
       const endUnless = (isKept: boolean): void => {
         if (!isKept) interrupt('lock lost');
       };
-      // When Redis gives no answer, the next renewal of the lock asks again.
+      // When Redis does not answer, the next renewal of the lock calls this again.
       takeBack().then(endUnless, () => {});
     },
     assertMayCreate() {
@@ -83,7 +92,10 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
 /** ActiveAttempts are the attempts that run in this process for one model, by job id. */
 export interface ActiveAttempts {
   ids(): string[];
-  /** Runs `work` as the attempt of a job that has no other attempt here. `takeBack`: see `loseLock`. */
+  /**
+   * Runs `work` as the attempt of a job that has no other attempt in this process. `takeBack`: see
+   * `loseLock`.
+   */
   run<Output>(
     id: string,
     work: (attempt: ActiveAttempt) => Promise<Output>,
@@ -139,7 +151,8 @@ export interface CancelListener {
 
 /**
  * listenForCancels interrupts attempts when the jobs of one model are cancelled. A cancel is a mark in the
- * run record. The message only makes it quick, and is lost while there is no connection.
+ * run record. The message about the mark only makes the interruption quick: it is lost while there is no
+ * connection to Redis.
  */
 export function listenForCancels(
   redis: RedisClient,

@@ -22,16 +22,17 @@ export interface AttemptServices {
   /** undefined: the upstream sends no webhooks. */
   openAiEvents: OpenAiEvents | undefined;
   /**
-   * Finds responses whose create got no answer; undefined: the upstream sends no webhooks, which it needs.
+   * Finds responses whose create got no answer; undefined: the upstream sends no webhooks, without which such
+   * a response cannot be found.
    */
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
-  /** How long a worker that lives may take to take back a job whose lock it has lost, in milliseconds. */
+  /** How long a live worker may need to take back a job whose lock it has lost, in milliseconds. */
   takeBackMs: number;
 }
 
-/** AttemptContext is everything that one attempt needs. It contains nothing of BullMQ. */
+/** AttemptContext is everything that one attempt needs. It does not depend on BullMQ. */
 export interface AttemptContext extends AttemptServices {
   /** The job's data as it is stored in Redis, unchecked: any BullMQ client may have written it. */
   data: unknown;
@@ -54,19 +55,21 @@ export interface AttemptContext extends AttemptServices {
  */
 export interface Attempt extends AttemptContext {
   /**
-   * Counts from 1, and again from 1 after a retry by hand. It is `maxAttempts` until the record has been
-   * read.
+   * The number of this attempt. It counts from 1, and again from 1 after a retry by hand. Until the record
+   * has been read, it is `maxAttempts`.
    */
   number: number;
   /** The upstream's name of the model that the job is sent to: the first choice, or a fallback. */
   upstreamModel: string;
-  /** In milliseconds; infinity: the job has none. No attempt begins after it. */
+  /**
+   * The deadline of the job, in Unix milliseconds; infinity: the job has none. No attempt begins after it.
+   */
   deadlineAt: number;
   /** A response that may be running at the upstream. */
   purchase: Purchase | undefined;
   /** Input and output tokens that were reserved for the job; 0: unknown. */
   reservedTokens: number;
-  /** The length of all that the purchase has streamed. */
+  /** Bytes that the upstream has streamed for the response: text, reasoning, arguments of calls; no audio. */
   streamedBytes: number;
   /** The response, once it has ended and before the end of its job is stored. */
   ended: UpstreamResponse | undefined;
@@ -126,14 +129,15 @@ export async function spentByNow(attempt: Attempt): Promise<Spent | null> {
   return response === null ? spentUnseen(attempt) : spentAt(response, attempt);
 }
 
-/** spentAt returns what a response of the attempt has cost that has ended. */
+/** spentAt returns what an ended response of the attempt has cost. */
 export function spentAt(response: UpstreamResponse, attempt: Attempt): Spent {
   return spentOn(response, attempt.prices, estimateOf(attempt, response));
 }
 
 /**
- * spentUnseen returns what a purchase has cost whose end was not seen, by an estimate.
- * @param failure why it was not; with the upstream's words, the upstream has failed the response.
+ * spentUnseen estimates the cost of a purchase when this worker did not see the end of the response.
+ * @param failure why this worker did not see the end. When the failure has the upstream's words, the response
+ * has failed at the upstream.
  */
 export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
   const response = attempt.purchase?.running.response;
@@ -150,11 +154,11 @@ export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
 const CANCEL_ANSWER_MS = 500;
 
 /**
- * listenForCancel handles a cancel before the attempt itself does, which takes a while when hundreds are
- * cancelled together. It cancels the response at the upstream at once. After `CANCEL_ANSWER_MS` it writes the
- * cancelled status even if the upstream has not answered: the answer may take half a minute when the upstream
- * hangs, or when the create has not returned the id yet. The attempt goes on until the upstream has answered.
- * After a crash the next attempt cancels the response.
+ * listenForCancel handles a cancel before the attempt itself does: when hundreds of jobs are cancelled
+ * together, their attempts take a while to react. The listener cancels the response at the upstream at once.
+ * After `CANCEL_ANSWER_MS` it writes the cancelled status even if the upstream has not answered: the answer
+ * may take half a minute when the upstream hangs, or when the create has not returned the id yet. The attempt
+ * goes on until the upstream has answered. After a crash the next attempt cancels the response.
  *
  * @returns a function that stops listening.
  */

@@ -112,7 +112,8 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase);
   const onProgress = async (progress: RunProgress): Promise<void> => {
-    // The response's identity is written again, because a restarted Redis may have lost its last second.
+    // The response's identity is written again, because a Redis that restarted may have lost the writes of
+    // its last second.
     const { cancelRequested } = await writer.save({ ...identity, ...progress });
     if (cancelRequested) active.interrupt('cancelled');
   };

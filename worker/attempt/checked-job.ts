@@ -9,7 +9,7 @@ export interface CheckedJob {
   body: Record<string, unknown>;
   stream: boolean;
   timeoutMs: number;
-  /** In milliseconds; infinity: the job has none. */
+  /** The deadline of the job, in Unix milliseconds; infinity: the job has none. */
   deadlineAt: number;
 }
 

@@ -8,11 +8,11 @@ import type { ActiveAttempt } from './active-attempt.ts';
 /** EventLogWriter writes the event log of one response while it is streamed. */
 export interface EventLogWriter {
   /**
-   * Adds an event and the progress that it stands for. It never waits, so that a slow Redis does not hold up
-   * the stream.
+   * Adds an event, and the progress of the response after that event. It never waits, so that a slow Redis
+   * does not hold up the stream.
    */
   add(event: StreamEvent, progress: RunProgress): void;
-  /** Writes the events that are still in memory, for a reader of the log. */
+  /** Writes the events that are still in memory, so that a reader of the log finds them. */
   flush(): Promise<void>;
   /** Drops the events that are still in memory: readers get the whole response at its end. */
   stop(): void;
@@ -22,13 +22,16 @@ export interface EventLogWriterOptions {
   writer: Pick<RunRecordWriter, 'append'>;
   active: Pick<ActiveAttempt, 'interrupt'>;
   pace: Pace;
-  /** Written with each batch, because a restarted Redis may have lost it. */
+  /**
+   * What another worker needs to adopt the response. It is written with each batch, because a Redis that
+   * restarted may have lost it.
+   */
   identity: RunProgress;
 }
 
 /**
- * How often events are written, in milliseconds: often enough that readers see words appear, and not once for
- * each word.
+ * The time between two writes, in milliseconds: short enough that readers see words appear, and long enough
+ * that a write has many words.
  */
 const BATCH_MS = 100;
 /**
@@ -63,7 +66,7 @@ export function createEventLogWriter({
     } catch (error: unknown) {
       closed = true;
       if (error instanceof LockLostError) active.interrupt('lock lost');
-      // Any other error comes from Redis. The next step of the attempt gets it as well, and reports it.
+      // Any other error comes from Redis. The next step of the attempt meets the same error and reports it.
     }
   };
   const writeSoon = (): void => {

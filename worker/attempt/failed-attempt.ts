@@ -21,7 +21,8 @@ import { type Outcome, writeDown } from './outcome.ts';
  */
 export async function outcomeOfError(error: unknown, attempt: Attempt): Promise<Outcome> {
   const outcome = await outcomeOfCause(error, attempt);
-  // Only after an end is the purchase counted as uncertain: until then a next attempt or worker looks for it.
+  // The purchase counts as uncertain only once the job has ended. Until then the next attempt, or another
+  // worker, looks for the response.
   if (attempt.isUncertain && isEnd(outcome)) attempt.onPurchase('uncertain');
   return outcome;
 }
@@ -53,8 +54,8 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
 }
 
 /**
- * Decides who pays for a failure: the job is not charged for one that all jobs meet, or that it only has to
- * wait out.
+ * Decides whether a failure uses up one of the job's attempts. It does not when all jobs meet the failure, or
+ * when the job only has to wait until the failure is over.
  */
 async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> {
   const { reservation, ended, purchase } = attempt;
@@ -67,7 +68,7 @@ async function failedWith(failure: Failure, attempt: Attempt): Promise<Outcome> 
 
 /**
  * postponedInside books the ended response, and puts the job back to wait with all others. The stored error
- * shows readers why it begins again.
+ * shows readers why the job begins again.
  */
 async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outcome> {
   const { writer, ended, alias } = attempt;
@@ -81,8 +82,9 @@ async function postponedInside(failure: Failure, attempt: Attempt): Promise<Outc
 const LONGEST_HOLD_MS = 60_000;
 
 /**
- * heldBack delays a job whose conversation is busy by as long as the job has waited so far. It returns
- * undefined for any other failure, and when the job has waited longer than an answer may take.
+ * heldBack delays a job while the conversation that the job continues is in use at the upstream. The delay is
+ * as long as the job has waited for the conversation so far. heldBack returns undefined for any other
+ * failure, and when the job has waited longer than an answer may take.
  */
 async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | undefined> {
   if (!(failure instanceof RetryableError) || concernOf(failure) !== 'job for now') return undefined;
@@ -119,7 +121,10 @@ async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<
   }
 }
 
-/** A response in the foreground ends here: the next worker need not wait for a sign of this one. */
+/**
+ * Books a foreground response, which ends with this attempt. The next worker then need not wait to see
+ * whether this worker still follows it.
+ */
 async function giveUpForeground(attempt: Attempt): Promise<void> {
   const { purchase, ended, writer } = attempt;
   if (purchase?.running.background !== false) return;
@@ -155,8 +160,8 @@ async function brokenOff(failure: Failure, attempt: Attempt): Promise<Outcome> {
 }
 
 /**
- * An upstream that cannot be reached may still have the response. The next attempt looks it up before it
- * buys.
+ * Returns whether the upstream may still have the response, because it cannot be reached. The next attempt
+ * then looks the response up before it buys another one.
  */
 function maybeStillRunning({ code }: Failure, { purchase }: Attempt): boolean {
   return code === 'upstream_silent' && purchase?.running.background !== false;

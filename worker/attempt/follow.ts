@@ -29,7 +29,7 @@ export interface FollowOptions {
   outputCharacters: number;
   /** When the response was created, in milliseconds. */
   createdAt: number;
-  /** How long the upstream may send neither an event nor an answer to a lookup, in milliseconds. */
+  /** How long the upstream may be silent, with no event and no answer to a lookup, in milliseconds. */
   stallMs: number;
   /**
    * Ends the pause between two lookups when a webhook announces the end of the response; undefined: there are
@@ -52,16 +52,16 @@ const FRUITLESS_STREAMS = 3;
 const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
 const SLOWEST_POLL_MS = 5000;
-/** A longer Retry-After is cut to this, because the response may have ended by then. */
+/** A longer Retry-After is cut to this, because the response may end before the longer wait is over. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /** Followed is the part of a response that `follow` needs. */
 type Followed = Omit<RunningResponse, 'limits' | 'simulated'>;
 
 /**
- * follow follows a response to its end. It reads its events, resumes the stream where it broke off, and polls
- * when neither works.
- * @throws {Failure} when the response is lost; the reason of the signal when it aborts.
+ * follow follows a response to its end. It reads the response's events, resumes the stream where it broke
+ * off, and polls the response when it can no longer be streamed.
+ * @throws {Failure} when the response is lost, and the signal's reason when the signal aborts.
  */
 export async function follow(running: Followed, options: FollowOptions): Promise<UpstreamResponse> {
   if (hasEnded(running.response)) return running.response;
@@ -79,7 +79,7 @@ export async function follow(running: Followed, options: FollowOptions): Promise
     // Without sequence numbers a resumed stream starts at its beginning, and its text would be added twice.
     if (soFar.cursor === undefined && soFar.outputCharacters > 0) break;
     if (events !== undefined && soFar.cursor === before) fruitless += 1;
-    // When the resume fails, polling finds out whether it was refused or the upstream is unreachable.
+    // When the resume fails, polling finds out whether the resume was refused or the upstream is unreachable.
     events = await options.upstream
       .resume(running.response.id, soFar.cursor, options.signal)
       .catch(() => undefined);
@@ -200,8 +200,8 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
 }
 
 /**
- * endOfUnknown ends a response whose unknown status has lasted: with an output as an answer, else as a
- * failure.
+ * endOfUnknown ends a response that has had an unknown status for too long. A response with an output becomes
+ * completed, any other becomes failed.
  */
 function endOfUnknown(response: UpstreamResponse): UpstreamResponse {
   if (outputOf(response).length > 0) return { ...response, status: 'completed' };
@@ -223,8 +223,9 @@ function silent(id: string, stallMs: number, refusal: Failure | undefined): Retr
 }
 
 /**
- * look looks a response up once. One refused lookup does not show that the response is lost. Only a 404, or a
- * refusal that no retry can change, may mean that, and only if it repeats for long enough.
+ * look looks a response up once. A single refused lookup does not show that the response is lost. Only a 404,
+ * or a refusal that no retry can change, may show that, and only when it comes again and again for long
+ * enough.
  */
 async function look(
   id: string,

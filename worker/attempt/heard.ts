@@ -43,7 +43,10 @@ export function createHeard(characters: number): Heard {
   };
 }
 
-/** The reason of an answer that lost a part: Redis was away, and the upstream did not repeat the part. */
+/**
+ * The reason that is stored with an answer that lost a part: Redis was away, and the upstream did not repeat
+ * the part.
+ */
 const STREAM_LOST = 'stream_lost';
 
 /**

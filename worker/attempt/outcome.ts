@@ -43,15 +43,15 @@ export type Outcome =
 export interface EndOptions {
   /** The upstream model that was the first choice, when another one has answered. */
   fallbackFrom?: string | null;
-  /** The simulator has answered, which costs nothing. */
+  /** Whether the simulator has answered, which costs nothing. */
   simulated?: boolean;
-  /** What is booked when the response tells no usage. */
+  /** What is booked when the response reports no usage. */
   estimate?: Estimate | undefined;
 }
 
 /**
  * endFrom returns what the end of a response means for its job. An answer that was cut short is still an
- * answer; it gets its reason.
+ * answer, and is stored with the reason for the cut.
  * @throws {Failure} when the response ended without an answer.
  */
 export function endFrom(
@@ -95,8 +95,8 @@ export function endFrom(
 }
 
 /**
- * Returns how much more the answer cost than its tokens would with the first choice; null: no fallback, or
- * unknown.
+ * Returns how much more the answer cost than the same number of tokens would have cost with the first choice,
+ * in nano-dollars; null: no fallback answered, or the difference is unknown.
  */
 function extraNano(
   response: UpstreamResponse,

@@ -64,7 +64,7 @@ export function identityOf({ running: { response, background, streamed, simulate
 
 /**
  * spentOn returns what an ended response has cost, by the usage, model and service tier that it reports.
- * @param estimate what is booked when the response tells no usage.
+ * @param estimate what is booked when the response reports no usage.
  */
 export function spentOn(
   response: UpstreamResponse,
@@ -80,7 +80,7 @@ export function spentOn(
   return { responseId: response.id, usage, costNano, ...(usage === null && { estimate }) };
 }
 
-/** Estimated is what an estimate is made of. */
+/** Estimated is what an estimate is computed from. */
 export interface Estimated {
   /** The job's data, unchecked. */
   data: unknown;
@@ -88,16 +88,16 @@ export interface Estimated {
   prices: PriceList;
   /** Input and output tokens; 0: unknown. */
   reservedTokens: number;
-  /** The length in bytes of all that the response has streamed. */
+  /** Bytes that the upstream has streamed for the response: text, reasoning, arguments of calls; no audio. */
   streamedBytes: number;
 }
 
 /**
  * estimateOf returns what a response has probably used: what was reserved for it or what it has streamed,
  * whichever is more.
- * @param response as the upstream left it; only its id is needed when its end was not seen.
- * @param options.hasFailed the upstream says that the response has failed.
- * @returns undefined for a response that the upstream has failed: upstreams do not bill those.
+ * @param response the response as the upstream left it. When its end was not seen, only its id is needed.
+ * @param options.hasFailed whether the response has failed at the upstream.
+ * @returns undefined for a response that has failed at the upstream: upstreams do not bill those.
  */
 export function estimateOf(
   { data, upstreamModel, prices, reservedTokens, streamedBytes }: Estimated,
@@ -118,7 +118,10 @@ export function estimateOf(
   };
 }
 
-/** English text has as many bytes as characters. Other scripts have more of both, and more tokens. */
+/**
+ * In English text a token has about four bytes. Other scripts have more bytes for each character, and also
+ * more tokens.
+ */
 const BYTES_PER_TOKEN = 4;
 
 function bodyIn(data: unknown): Record<string, unknown> {
@@ -126,7 +129,10 @@ function bodyIn(data: unknown): Record<string, unknown> {
   return isFields(data['request']) ? data['request'] : data;
 }
 
-/** bytesIn returns how many bytes of an answer an event contains. Audio is billed by its length in time. */
+/**
+ * bytesIn returns how many bytes of an answer an event contains. Audio counts as 0: it is billed by its
+ * duration.
+ */
 export function bytesIn({ type, delta }: ResponseEvent): number {
   return typeof delta === 'string' && type !== 'response.audio.delta' ? Buffer.byteLength(delta) : 0;
 }

@@ -9,11 +9,11 @@ import { identityOf, newPurchase, type Purchase, purchaseToAdopt } from './purch
 const LOOK_AGAIN_MS = 250;
 
 /**
- * findEarlierPurchase looks for the response of an earlier create that left its purchase mark and no id: its
- * worker died in the one round trip between them, or the answer was lost.
+ * findEarlierPurchase looks for the response of an earlier create that left its purchase mark and no id.
+ * Either the worker of that create died in the one round trip between them, or the answer was lost.
  *
- * @returns undefined when there was no such create, or when the policy is to buy again. The new mark then
- * replaces the old one, which counts as uncertain.
+ * @returns undefined when there was no such create, or when the policy is to buy again. In the second case
+ * the new mark replaces the old one, and the old purchase counts as uncertain.
  * @throws {TerminalError} `purchase_uncertain` when the policy is to fail.
  */
 export async function findEarlierPurchase(
@@ -21,14 +21,14 @@ export async function findEarlierPurchase(
   attempt: Attempt,
 ): Promise<Purchase | undefined> {
   attempt.isUncertain = purchaseMark !== undefined;
-  // The attempt that sent the create has looked for it already.
+  // The attempt that sent the create has already looked for the response.
   if (purchaseMark === undefined || purchaseMark.isAbandoned) return undefined;
   return (await waitForSender(attempt)) ?? findOwnPurchase(purchaseMark, attempt);
 }
 
 /**
- * findOwnPurchase looks for the response of a create of this attempt whose answer was lost. No other sender
- * will store its id, so it waits for none.
+ * findOwnPurchase looks for the response of a create that this attempt sent and whose answer was lost. It
+ * does not wait for another sender, because no other sender can store the id of that response.
  */
 export async function findOwnPurchase(
   purchaseMark: PurchaseMark | undefined,
@@ -44,7 +44,10 @@ export async function findOwnPurchase(
   );
 }
 
-/** The sender may only have lost the job's lock. For a grace period it can still store the id. */
+/**
+ * Waits for the worker that sent the create. That worker may have lost only the lock of the job, and can
+ * still store the id of the response for a grace period.
+ */
 async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
   const { writer, upstream, active } = attempt;
   const until = performance.now() + upstream.graceMs;
@@ -58,11 +61,11 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
 }
 
 /**
- * waitForFollower waits for the worker that follows a foreground response. It may only have lost the job's
- * lock, and then takes the job back as soon as it notices.
+ * waitForFollower waits for the worker that follows a foreground response. That worker may have lost only the
+ * lock of the job. It then takes the job back as soon as it notices the loss.
  *
- * @throws {LockLostError} when it has done so.
- * @throws {Interruption} when the attempt is to stop.
+ * @throws {LockLostError} when that worker has taken the job back.
+ * @throws {Interruption} when this attempt has to stop.
  */
 export async function waitForFollower({ writer, active, takeBackMs }: Attempt): Promise<void> {
   const until = performance.now() + takeBackMs;

@@ -21,14 +21,14 @@ export interface DispatcherOptions {
   subscriber: RedisClient;
   /** Returns how many more jobs this worker may hold. */
   room: () => number;
-  /** Returns how many of them may be of one tenant. */
+  /** Returns how many of these jobs may be jobs of this tenant. */
   tenantRoom: (tenant: string) => number;
   onError: (error: Error) => void;
 }
 
 /**
- * Dispatcher starts the jobs of one model's fair queue. Each worker has one for each model. All of them run
- * at the same time.
+ * Dispatcher starts the jobs of one model's fair queue. Each worker has one dispatcher for each model. The
+ * dispatchers of all workers run at the same time.
  */
 export interface Dispatcher {
   /** Looks at the queue again, because the worker may have more room for jobs. */
@@ -37,16 +37,23 @@ export interface Dispatcher {
   stop(): Promise<void>;
 }
 
-/** Lack is what a dispatcher waits for. Other signals do not wake it: a newly enqueued job adds no quota. */
+/**
+ * Lack is what a dispatcher waits for. Other signals do not wake the dispatcher: a newly enqueued job adds no
+ * quota.
+ */
 type Lack = 'jobs' | 'quota' | 'room' | 'board';
 
 const AT_ONCE = 32;
-/** How many jobs are read at least, so that a probe can be chosen among them even with little room. */
+/**
+ * The least number of jobs that a dispatcher reads, so that it can choose a probe among them even when it has
+ * little room.
+ */
 const PROBE_CHOICE = 8;
-/** How long to wait until a worker takes the started jobs. */
+/** How long to wait until a worker takes the started jobs, in milliseconds. */
 const UNTAKEN_MS = 50;
 /**
- * How long to wait for a job to end under a concurrency limit of Bull Board, because no message announces it.
+ * How long to wait for a job to end under a concurrency limit of Bull Board, in milliseconds. No message
+ * announces such an end.
  */
 const BOARD_MS = 100;
 const AFTER_ERROR_MS = 1000;
@@ -105,7 +112,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const { wait } = round;
     reporter.moved(round.source, wait, board.limits);
     if (wait !== undefined) {
-      // Further small jobs may pass, of those that wait and of those that are enqueued.
+      // Only large jobs have to wait. Small jobs may still start, both those that wait and those that are
+      // enqueued later.
       if (round.onlyLarge && round.started > 0) return undefined;
       return {
         lacks: round.onlyLarge ? ['quota', 'jobs'] : ['quota'],

@@ -10,11 +10,14 @@ import { counted, createThroughput } from './throughput.ts';
  * appears.
  */
 export interface QueueStatusReporter {
-  /** Call this when the queue is empty. Earlier measurements then do not say how fast it can move. */
+  /** Call this when the queue is empty. Earlier measurements then do not say how fast the queue can move. */
   empty(): void;
   /** Call this when all workers hold as many jobs as they may. */
   noWorker(source: Source): void;
-  /** Call this when Bull Board's settings allow no start. Views of jobs show that without a status. */
+  /**
+   * Call this when Bull Board's settings allow no start. Views of jobs show those settings even without a
+   * status.
+   */
   held(source: Source, board: BoardLimits): void;
   /** @param wait undefined: nothing prevents the next start. */
   moved(source: Source, wait: QuotaWait | undefined, board: BoardLimits): void;

@@ -17,7 +17,9 @@ export interface Throughput {
    * @param starts the number of jobs that have ever started from the queue.
    */
   observe(starts: number): void;
-  /** Drops the samples because the queue was empty: they do not show how fast it can move. */
+  /**
+   * Drops the samples. Call it when the queue was empty: the samples do not show how fast the queue can move.
+   */
   reset(): void;
   /** Returns the measured speed if there are enough samples, else the speed that the limits allow. */
   now(limits: QuotaLimits, quota: QuotaSnapshot, board: BoardLimits): Speed;

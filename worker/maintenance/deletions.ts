@@ -23,18 +23,21 @@ const AT_ONCE = 16;
  * running response.
  */
 const LENT_MS = 60 * SECOND_MS;
-/** The first pause. Each pause is as long as the deletion has been tried so far, so the pauses double. */
+/**
+ * The first pause between two tries, in milliseconds. Each pause is as long as the deletion has been tried so
+ * far, so the pauses double.
+ */
 const FIRST_PAUSE_MS = 5 * SECOND_MS;
 const LONGEST_PAUSE_MS = HOUR_MS;
 /**
- * After this time a deletion is given up: longer than most outages, and much shorter than the 30 days for
- * which OpenAI keeps a response anyway.
+ * After this time, in milliseconds, a deletion is given up. The time is longer than most outages, and much
+ * shorter than the 30 days for which OpenAI keeps a response anyway.
  */
 const GIVE_UP_MS = 24 * HOUR_MS;
 
 /** Deletion is a response of a deleted job that is still to be deleted at the upstream. */
 interface Deletion {
-  /** The member of the sorted set. */
+  /** The member of the sorted set of deletions. */
   member: string;
   responseId: string;
   /** When the deletion was requested, in Unix milliseconds. */
@@ -86,7 +89,8 @@ async function tryDeletion(
       return;
     }
     metrics.deletion('failed');
-    // OpenAI deletes no running response. The job's cancel did not reach the upstream, so it is sent again.
+    // OpenAI deletes no running response. The job's cancel did not reach the upstream, so the cancel is sent
+    // again.
     if (error.refusal?.status === 400 || error.refusal?.status === 409) await upstream.cancel(responseId);
     // A deletion that another worker has removed is not added again.
     await redis.zadd(keys.deletions, 'XX', Date.now() + pauseMs(since, error), member);

@@ -1,6 +1,9 @@
 import type { RedisClient } from '../../src/redis/connection.ts';
 
-/** How often every worker runs each drain, because a message may be lost and a drain may fail. */
+/**
+ * The time between two runs of each drain by every worker, in milliseconds. A message may be lost, and a
+ * drain may fail.
+ */
 const SWEEP_MS = 5000;
 
 /**

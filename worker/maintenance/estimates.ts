@@ -23,20 +23,31 @@ export interface EstimatesOptions {
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
-/** How many are looked up together; each holds one connection to the upstream. */
+/** How many responses are looked up at the same time. Each lookup holds one connection to the upstream. */
 const AT_ONCE = 16;
-/** Longer than a look-up takes. */
+/**
+ * How long an estimate is lent to the worker that looks it up, in milliseconds: longer than a lookup takes.
+ */
 const LENT_MS = 2 * MINUTE_MS;
 const LOOK_MS = MINUTE_MS;
-/** The wait doubles from here, because it is as long as the estimate is old. */
+/**
+ * The first pause between two lookups, in milliseconds. Each pause is as long as the estimate is old, so the
+ * pauses double.
+ */
 const FIRST_PAUSE_MS = 5000;
-/** A usage that an ended response does not tell by then, it will not tell; nor will a missing response. */
+/**
+ * When an estimate is this old, in milliseconds, a response that has ended or is missing is not looked up
+ * again: it will not report a usage any more.
+ */
 const GIVE_UP_ENDED_MS = MINUTE_MS;
 const GIVE_UP_MS = 24 * HOUR_MS;
-/** Three times as long as the drains wait at most, so that no webhook is overlooked. */
+/**
+ * How far back webhooks are read, in milliseconds: three times as long as the drains wait at most, so that no
+ * webhook is overlooked.
+ */
 const WEBHOOKS_MS = 15_000;
 
-/** OpenEstimate is what was booked for a response whose usage the upstream may still tell. */
+/** OpenEstimate is what was booked for a response whose usage the upstream may still report. */
 interface OpenEstimate {
   responseId: string;
   /** When it was booked, in Unix milliseconds. */
@@ -47,9 +58,9 @@ interface OpenEstimate {
 }
 
 /**
- * drainEstimates looks up the responses whose usage was estimated, and corrects what was booked for those that
- * tell it. A webhook makes a response due at once. Any number of workers may run it at the same time. What a
- * crash between any two lines leaves is in docs/ARCHITECTURE.md.
+ * drainEstimates looks up the responses whose usage was estimated. When a response reports its usage,
+ * drainEstimates corrects what was booked. A webhook makes a response due at once. Any number of workers may
+ * run it at the same time. docs/ARCHITECTURE.md says what a crash between any two lines leaves.
  */
 export async function drainEstimates(queue: ModelQueue, options: EstimatesOptions): Promise<void> {
   const { redis, prefix } = options;
@@ -111,7 +122,7 @@ async function look(estimate: OpenEstimate, queue: ModelQueue, options: Estimate
     if (spent.usage !== null) return settle(usageBookingOf(spent, { id: job, tenant }));
   }
   if (ageMs > (isEnded || isMissing ? GIVE_UP_ENDED_MS : GIVE_UP_MS)) return settle('');
-  // Not added again when another worker has settled it.
+  // An estimate that another worker has settled is not added again.
   const pauseMs = Math.min(Math.max(ageMs, FIRST_PAUSE_MS), HOUR_MS);
   await redis.zadd(estimatesDue, 'XX', Date.now() + pauseMs, responseId);
 }

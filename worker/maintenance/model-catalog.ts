@@ -32,8 +32,8 @@ export interface Catalog {
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /**
- * The time between two rounds. Jobs try a gone model again after ten minutes, unless a round reports in time
- * that it is still gone.
+ * The time between two rounds, in milliseconds. Jobs try a gone model again after ten minutes, unless a round
+ * reports before that time that the model is still gone.
  */
 const ROUND_MS = 300_000;
 /** Spreads the workers of a fleet, so that they do not all begin at the same instant. */
@@ -41,10 +41,10 @@ const JITTER_MS = 2000;
 const LIST_ANSWER_MS = 30_000;
 
 /**
- * keepCatalog starts the rounds. Each round reports the models whose last day is over as gone, and never
- * earlier, so that their fallbacks take over. Every worker asks the upstream for its list of models once;
- * after that, one worker of the fleet asks once an hour. Every worker logs each coming shutdown once; after
- * that, one worker of the fleet logs it every day.
+ * keepCatalog starts the rounds. Each round reports a model as gone once its last day is over, and never
+ * earlier, so that its fallbacks take over. Every worker asks the upstream for its list of models once; after
+ * that, one worker of the fleet asks once an hour. Every worker logs each coming shutdown once; after that,
+ * one worker of the fleet logs it every day.
  */
 export function keepCatalog(options: CatalogOptions): Catalog {
   const stopping = new AbortController();

@@ -9,9 +9,9 @@ export interface ModelEnd {
   date: string;
   /** The number of days until the shutdown; 0 or less: the day has been reached. */
   daysLeft: number;
-  /** Whether the whole day is over. */
+  /** Whether the day of the shutdown is over. */
   isPast: boolean;
-  /** The upstream model that takes over; undefined: none. */
+  /** The upstream model that takes over the jobs; undefined: there is none. */
   successor: string | undefined;
 }
 
@@ -40,7 +40,10 @@ export function isNearOrPast({ daysLeft }: ModelEnd): boolean {
   return daysLeft <= NOTICE_DAYS;
 }
 
-/** isWorthNotice returns whether to log it every day. This ends when a configured fallback has taken over. */
+/**
+ * isWorthNotice returns whether a shutdown is logged every day. The notices end when a configured fallback
+ * has taken over.
+ */
 export function isWorthNotice(end: ModelEnd): boolean {
   return isNearOrPast(end) && !(end.isPast && end.successor !== undefined);
 }

@@ -5,7 +5,7 @@ import type { Outcome } from '../attempt/outcome.ts';
 import type { PurchaseEvent } from '../attempt/purchase.ts';
 import { registerQuotaGauges } from './shared-gauges.ts';
 
-/** Metrics are the counts of one worker. Two workers in one process have one each. */
+/** Metrics are the counts of one worker. Two workers in one process have separate counts. */
 export interface Metrics {
   /** The metrics in the text format of Prometheus. */
   text(): Promise<string>;
@@ -14,7 +14,7 @@ export interface Metrics {
   of(model: string, held: () => number): ModelMetrics;
   /**
    * Adds the gauges of values that all workers share.
-   * @param look reads the state of all models; it resolves to undefined while Redis cannot be read.
+   * @param look reads the state of all models from Redis; resolves to undefined while Redis cannot be read.
    */
   watch(look: () => Promise<ModelsSnapshot | undefined>): void;
   /** Adds the gauge that says whether Redis takes the writes of this worker. */

@@ -7,8 +7,9 @@ import { PAUSE_REASONS, type QuotaSnapshot } from '../../src/quota/snapshot.ts';
 
 /**
  * registerQuotaGauges registers the gauges of values that all workers share. The values are read at each
- * scrape. Every worker reports the same ones: in a query use one worker, or take the maximum.
- * @param look resolves to undefined while Redis cannot be read; the gauges then have no values.
+ * scrape. Every worker reports the same values, so a query should use one worker or take the maximum.
+ * @param look reads the state of all models from Redis; resolves to undefined while Redis cannot be read. The
+ * gauges then have no values.
  */
 export function registerQuotaGauges(
   registry: Registry,

@@ -5,7 +5,7 @@ import type { RedisClient } from '../../src/redis/connection.ts';
 
 /** QuotaSignals delivers what other workers report about the quotas, as soon as they report it. */
 export interface QuotaSignals {
-  /** @param wake called when there may be more to reserve. */
+  /** @param wake called when there may be more of the quota to reserve. */
   listen(quota: Quota, wake: () => void): void;
   /** Returns whether the upstream model is paused. The pause may have begun after a job's reservation. */
   isPaused(quota: Quota): boolean;
@@ -17,8 +17,8 @@ export function createQuotaSignals(subscriber: RedisClient, onError: (error: Err
   subscriber.on('message', (channel: string, message: string) => {
     const listening = listeners.get(channel);
     if (listening === undefined) return;
-    // The message has the milliseconds of a pause, or 0 at its end. An empty message: there may be more to
-    // reserve.
+    // The message is the duration of a pause in milliseconds, or 0 at the end of a pause. An empty message
+    // says that there may be more to reserve.
     if (message !== '') pausedUntil.set(channel, performance.now() + Number(message));
     for (const wake of listening) wake();
   });

@@ -12,7 +12,7 @@ import type { TenantLimits } from './tenant-limits.ts';
 
 /**
  * PostponedError sends a job back to the fair queue, uncharged. Either nothing may be sent right now, for a
- * reason that is not the job's own, or the lease of its reservation has ended.
+ * reason that the job did not cause, or the lease of the job's reservation has ended.
  */
 export class PostponedError extends Error {
   override readonly name = 'PostponedError';
@@ -42,7 +42,7 @@ export interface Reservation {
   /** Records that the upstream has accepted the create request. */
   accepted(advertised: AdvertisedLimits | undefined): void;
   /**
-   * Records that the upstream has refused the create request: it used no tokens.
+   * Records that the upstream has refused the create request, so that the request used no tokens.
    * @returns whether all workers wait now, so that the job may wait too.
    */
   refused(error: unknown): Promise<boolean>;

@@ -10,7 +10,7 @@ import type { TenantJob, TenantLimits, TenantPause } from './tenant-limits.ts';
 
 /** Source is an upstream model that can answer the jobs of a model, with its quota and limits. */
 export interface Source {
-  /** Its name at the upstream. */
+  /** The name of the model at the upstream. */
   name: string;
   quota: Quota;
   limits: QuotaLimits;
@@ -39,7 +39,7 @@ export interface Round {
   paused: number;
   /** Why no further job starts; undefined: nothing prevents it. */
   wait: QuotaWait | undefined;
-  /** Only large jobs have to wait: smaller ones may still start. */
+  /** Whether only large jobs have to wait, so that smaller ones may still start. */
   onlyLarge: boolean;
 }
 
@@ -47,14 +47,15 @@ export interface Round {
  * reserveAndStart reserves what the jobs need from the first source that has the model, and starts the jobs
  * for which there was enough.
  *
- * The tenant's limits are checked before the upstream's quota is reserved, and reserved after it. Only jobs
- * that start therefore use up a tenant's limits, and no dispatcher keeps another from starting a job.
+ * The limits of a tenant are checked before the upstream's quota is reserved, and are reserved after that.
+ * Therefore only jobs that start use up the limits of their tenant, and no dispatcher keeps another one from
+ * starting a job.
  *
  * A crash
- * - after a reservation leaves it for some seconds. The jobs are in the fair queue; other dispatchers get the
- *   answer `taken` until the lease ends.
- * - after the start leaves a started job to BullMQ. The worker that takes it renews the reservation, or puts
- *   the job back when the lease has ended.
+ * - after a reservation leaves the reservation for some seconds. The jobs are in the fair queue; other
+ *   dispatchers get the answer `taken` until the lease ends.
+ * - after the start leaves a started job to BullMQ. The worker that takes the job renews the reservation, or
+ *   puts the job back when the lease has ended.
  *
  * When two dispatchers have the same job, only one of them gets the reservation, and the fair queue starts no
  * job twice.
@@ -100,7 +101,10 @@ async function firstAvailable(sources: readonly Source[]): Promise<Source> {
 interface TenantRound {
   /** Jobs that the limits of their tenants allow. */
   allowed: NextJob[];
-  /** Reserves the tenants' limits for jobs that have a quota. */
+  /**
+   * Reserves what these jobs need of their tenants' limits. The upstream's quota is already reserved for
+   * them.
+   */
   admit(
     jobs: readonly NextJob[],
   ): Promise<{ admitted: NextJob[]; giveBack(ids: readonly string[]): Promise<void> }>;
@@ -141,7 +145,7 @@ async function reserveOfTenants(
     const reservations = [];
     const refused = new Set<NextJob>();
     for (const tenant of new Set(some.filter((job) => tenantJobs.has(job)).map((job) => job.tenant))) {
-      // This comes before the limits are read, so that no job's end is missed from here on.
+      // The tenant is noted before its limits are read, so that no job's end is missed from here on.
       looked.add(tenant);
       ownPausedTenants.add(tenant);
       const own = some.filter((job) => job.tenant === tenant);
@@ -173,8 +177,8 @@ async function reserveOfTenants(
       let count = 0;
       for (const tenant of looked) {
         const pause = pauses.get(tenant);
-        // A tenant is not paused while one of its allowed jobs has not started: it waits for the quota, like
-        // all others.
+        // A tenant is not paused while one of its allowed jobs has not started: that job waits for the quota,
+        // like the jobs of all other tenants.
         if (pause === undefined || allowed.some((job) => job.tenant === tenant && !started.has(job))) {
           ownPausedTenants.delete(tenant);
           continue;

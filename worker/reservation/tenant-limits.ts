@@ -13,8 +13,8 @@ export interface TenantJob {
 }
 
 /**
- * TenantPause says why a tenant's jobs have to wait: a sentence, or SLOTS_TAKEN. `untilMs` is when to check
- * again, in Unix milliseconds.
+ * TenantPause says why the jobs of a tenant have to wait: `reason` is a sentence, or SLOTS_TAKEN. `untilMs`
+ * is when to check again, in Unix milliseconds.
  */
 export interface TenantPause {
   reason: string;
@@ -25,7 +25,7 @@ export interface TenantPause {
 export interface TenantReservation {
   /** How many of the jobs may be started: the first ones. */
   count: number;
-  /** Why the next job may not be started; undefined: there is none. */
+  /** Why the next job may not be started; undefined: all of the jobs may be started. */
   pause: TenantPause | undefined;
   /** Gives back what was reserved for jobs that are not started. Reservations of other dispatchers stay. */
   giveBack(ids: readonly string[]): Promise<void>;
@@ -37,9 +37,10 @@ export interface TenantReservation {
 export interface TenantLimits {
   isLimited(tenant: string): boolean;
   /**
-   * Reserves what jobs of one tenant need of its limits, in their order, up to the first for which there is
-   * not enough. @param options.dry reserves nothing, and returns what would be reserved. It may use the
-   * spending that the last reservation read, so it may return too much.
+   * Reserves what jobs of one tenant need of the tenant's limits. It takes the jobs in their order, and stops
+   * at the first job for which there is not enough.
+   * @param options.dry reserves nothing, and returns what would be reserved. It may use the spending that the
+   * last reservation read, so it may return too much.
    */
   reserve(
     tenant: string,
@@ -49,7 +50,10 @@ export interface TenantLimits {
 }
 
 const LOOK_AGAIN_MS = 1000;
-/** Budget is freed when jobs cost less than expected, and at midnight UTC. */
+/**
+ * How soon a tenant that is paused for its budget is checked again, in milliseconds. Budget is freed when
+ * jobs cost less than expected, and at midnight UTC.
+ */
 const LOOK_AT_BUDGET_MS = 5000;
 
 export interface TenantLimitsOptions {

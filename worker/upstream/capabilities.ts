@@ -1,4 +1,7 @@
-/** Use says whether a capability is used. `auto`: unless the server has shown that it lacks it. */
+/**
+ * Use says whether a capability is used. `auto`: yes, until the server has shown that it lacks the
+ * capability.
+ */
 export type Use = 'auto' | 'always' | 'never';
 
 /** Mode is how one create request is sent. */
@@ -18,13 +21,16 @@ export interface Capabilities {
   /** Records that a response runs in background mode. */
   hasBackground(): void;
   /**
-   * Records after how many milliseconds a create in background mode was answered; undefined: the answer did
-   * not come in time.
+   * Records how long the answer to a create in background mode took, in milliseconds; undefined: the answer
+   * did not come in time.
    */
   answered(afterMs: number | undefined): void;
 }
 
-/** After this time the worker tries again what the server lacked. The server may have been upgraded. */
+/**
+ * After this time, in milliseconds, the worker tries again what the server lacked. The server may have been
+ * upgraded.
+ */
 const LACKS_FOR_MS = 600_000;
 /** Each answer that did not come in time makes the next wait this many times longer. */
 const PATIENCE_FACTOR = 10;

@@ -17,7 +17,7 @@ import { hasEnded, type StreamEvent } from './running-response.ts';
 import { bodyOf } from './server-sent-events.ts';
 import { streamEvents } from './stream-events.ts';
 
-/** Upstream is the client of OpenAI, or of another server that has its Responses API. */
+/** Upstream is the client of OpenAI, or of another server that offers OpenAI's Responses API. */
 export interface Upstream {
   /** Returns this client with headers for every call about a response. */
   withHeaders(headers: UpstreamHeaders): Upstream;
@@ -70,7 +70,10 @@ export interface UpstreamOptions {
   patience?: Partial<Patience>;
   /** The largest answer, in bytes. Default 64 MiB. */
   largestAnswerBytes?: number;
-  /** Creates that may be under way at once. Each is uncertain if the process is killed. Default 8. */
+  /**
+   * How many creates may be under way at once. If the process is killed, all of them are uncertain. Default
+   * 8.
+   */
   createsAtOnce?: number;
   /** The models that share these creates. Default: one model. */
   models?: readonly string[];
@@ -89,7 +92,10 @@ const DEFAULT_PATIENCE: Patience = {
  */
 const BUSY_MS = 100;
 const POLLS_PER_SECOND = 200;
-/** The largest answer. It is one value in Redis, and is read as one text. Models write about 1 MB at most. */
+/**
+ * The largest answer, in bytes. An answer is one value in Redis, and is read as one text. Models write about
+ * 1 MB at most.
+ */
 const LARGEST_ANSWER_BYTES = 64 * 1024 ** 2;
 /**
  * How many create requests may be under way. When the process is killed, all of them are uncertain. Without a
@@ -98,14 +104,14 @@ const LARGEST_ANSWER_BYTES = 64 * 1024 ** 2;
  * more than its rate limits usually allow.
  */
 const CREATES_AT_ONCE = 8;
-/** The longest timer of Node. The attempt itself limits how long a foreground response may take. */
+/** Node's longest timer, in milliseconds. The attempt limits how long a foreground response may take. */
 const NO_LIMIT_MS = 2_147_483_647;
 
 export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
   const patience = { ...DEFAULT_PATIENCE, ...options.patience };
   // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout
-  // says, and the SDK would then buy again: https://github.com/openai/openai-node/issues/2153. Time limits
-  // are the attempt's, not the agent's.
+  // says, and the SDK would then buy again: https://github.com/openai/openai-node/issues/2153. This agent has
+  // no time limits, because the attempt sets them.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
   const reading = {
     largestBytes: options.largestAnswerBytes ?? LARGEST_ANSWER_BYTES,
@@ -166,7 +172,8 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         address: client.baseURL,
         hasOwnAccount,
       });
-      // A job that names a project of its own gets that project's limits, which do not apply to other jobs.
+      // A job whose headers choose another project gets the limits of that project, which do not apply to
+      // other jobs.
       return hasOwnAccount ? { ...running, limits: undefined } : running;
     },
 

@@ -78,8 +78,8 @@ export type Reply = { limits: AdvertisedLimits; simulated: boolean } & (
 );
 
 /**
- * Send sends one create request. When `connection` aborts, the request ends. When `signal` aborts, its stream
- * ends; in background mode a long silence ends it too.
+ * Send sends one create request. When `connection` aborts, the request ends. When `signal` aborts, the stream
+ * of the answer ends; in background mode a long silence of the upstream ends the stream too.
  */
 export type Send = (
   parameters: Record<string, unknown>,
@@ -96,8 +96,8 @@ export type Send = (
 ) => Promise<Reply>;
 
 /**
- * createCreateCall returns a create call that uses background mode and streams if the server has them. It
- * learns that from the first answers for a model, and does not try again for each job.
+ * createCreateCall returns a create call that uses background mode and streams if the server supports them.
+ * The call learns this from the first answers for a model, and does not try again for each job.
  */
 export function createCreateCall(send: Send, patience: Patience): CreateCall {
   const byModel = new Map<unknown, Capabilities>();
@@ -197,8 +197,8 @@ async function post(
 }
 
 /**
- * Returns the purchase whose answer was too large, so that it is booked before the job fails. Nothing of it
- * still runs.
+ * Returns the purchase whose answer was too large, so that the purchase is booked before the job fails. The
+ * response no longer runs.
  */
 function boughtButTooLarge(error: AnswerTooLargeError): RunningResponse {
   const { responseId } = error;
@@ -219,7 +219,7 @@ function tooLate(answerMs: number, cause: unknown): RetryableError {
   });
 }
 
-/** What the body of an answer says, without its headers. */
+/** Bought is what the body of an answer says, without the headers of the answer. */
 type Bought = Omit<RunningResponse, 'limits' | 'simulated'>;
 
 /**

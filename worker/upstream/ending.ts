@@ -23,7 +23,7 @@ export interface EndingCalls {
 interface CallOptions {
   signal: AbortSignal;
   headers: UpstreamHeaders;
-  /** Names the agent to `fetchThrough`. */
+  /** Tells `fetchThrough` which agent to use. */
   fetchOptions: object;
 }
 

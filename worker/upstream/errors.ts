@@ -23,7 +23,7 @@ export class PurchaseUncertainError extends Error {
   }
 }
 
-/** NothingSentError: a call failed before a server could read the first byte of its request. */
+/** NothingSentError says that a call failed before a server could read the first byte of its request. */
 export class NothingSentError extends Error {
   override readonly name = 'NothingSentError';
 }
@@ -32,7 +32,7 @@ export class NothingSentError extends Error {
  * AnswerTooLargeError says that the upstream's answer is larger than `largestBytes`. The answer was paid for.
  */
 export class AnswerTooLargeError extends TerminalError {
-  /** The id of the response, as far as the beginning of the answer has it; undefined: it has none. */
+  /** The id of the response, if the beginning of the answer contains it. */
   readonly responseId: string | undefined;
   constructor(largestBytes: number, beginning: string) {
     super(
@@ -71,7 +71,7 @@ export function failureFromSdk(
       cause: error,
     });
   }
-  // For example an event that is cut in two, or an object without its fields.
+  // The answer cannot be read: for example, an event is cut in two, or an object lacks its fields.
   const words = error instanceof Error ? error.message : String(error);
   return new RetryableError('upstream_error', `The upstream's answer could not be understood: ${words}`, {
     cause: error,
@@ -88,7 +88,7 @@ function outOfReach(error: Error): RetryableError {
 interface Asked {
   /** undefined: the call names none. */
   upstreamModel?: string;
-  /** The headers of the job choose the organization or the project. Default: false. */
+  /** Whether the headers of the job choose the organization or the project. Default: false. */
   hasOwnAccount?: boolean;
 }
 
@@ -114,7 +114,7 @@ export async function judged<Output>(
   }
 }
 
-/** Nothing of the request left this machine, or no server accepted the connection. */
+/** After an error with one of these codes, no server has read the request: no connection was made. */
 const NEVER_SENT = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -131,8 +131,8 @@ const NEVER_SENT = new Set([
 const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
 
 /**
- * mayHaveBought says whether a create with this answer may have bought a response anyway. A refusal in words
- * shows that it did not. A 5xx without an envelope comes from a proxy, which does not know.
+ * mayHaveBought says whether a create that was answered with this error may have bought a response. A refusal
+ * in words shows that it did not. A 5xx without an envelope comes from a proxy, which cannot know.
  */
 export function mayHaveBought(error: unknown): boolean {
   if (isNothingSent(error)) return false;
@@ -204,7 +204,7 @@ export function refusalInAnswer(
 
 const ERROR_FIELDS = ['error', 'errors', 'detail', 'code', 'type', 'error_code', 'error_msg'];
 
-/** An object with only a `message` may be anything. */
+/** Returns whether the JSON of a 200 is an error. An object with only a `message` may be anything. */
 function isError200(json: unknown): boolean {
   if (typeof json !== 'object' || json === null) return false;
   if (Array.isArray(json) || ERROR_FIELDS.some((field) => field in json)) return true;
@@ -212,8 +212,8 @@ function isError200(json: unknown): boolean {
 }
 
 /**
- * refusesBackground says whether a refusal means that this server has no background mode: by the status and
- * the field that it names.
+ * refusesBackground says whether a refusal means that this server has no background mode. It looks at the
+ * refusal's status, at the field that the refusal names, and at its words.
  */
 export function refusesBackground(error: unknown): boolean {
   const { message, param } = unsupported(error) ?? {};
@@ -235,8 +235,8 @@ const UNSUPPORTED =
   /unsupported|\bnot\b.{0,20}\b(support|enabled|available|implement|allowed|permitted)|\bmust be verified\b/i;
 
 /**
- * Whether a refusal may mean that the server lacks a capability. With a status that mostly says something
- * else (LiteLLM: 500, gateways: 403 and 405) it has to say so in words.
+ * Returns the refusal if it may mean that the server lacks a capability. With a status that mostly says
+ * something else (LiteLLM: 500, gateways: 403 and 405), the refusal has to say so in words.
  */
 function unsupported(error: unknown): RefusalBody | undefined {
   const refusal = refusalIn(error);

@@ -34,7 +34,7 @@ export async function withConnection<Output>(
 export interface Connection {
   connection: AbortController;
   signal: AbortSignal;
-  /** The longest pause between two events; undefined: any pause will do. */
+  /** The longest pause between two events, in milliseconds; undefined: a pause may have any length. */
   silenceMs: number | undefined;
   /**
    * Whether the signal ends the stream only after its first event. That event brings the id of a response
@@ -45,8 +45,8 @@ export interface Connection {
 }
 
 /**
- * connected yields events until the signal or a long silence ends the connection. Then it ends without an
- * error. A pause of the reader is no silence.
+ * connected yields events until the signal or a long silence of the server ends the connection. The stream
+ * then ends without an error. Time in which the reader is busy with an event does not count as silence.
  */
 export async function* connected(
   events: AsyncIterable<StreamEvent>,

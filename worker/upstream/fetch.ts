@@ -5,8 +5,8 @@ import { AnswerTooLargeError, NothingSentError } from './errors.ts';
 import { refusalBodyFrom } from './refusal-body.ts';
 
 /**
- * baseOf splits a base URL into the parts that the SDK takes. Azure's has a query, such as
- * `?api-version=preview`: each path goes before it.
+ * baseOf splits a base URL into the parts that the SDK takes. The base URL of Azure has a query, such as
+ * `?api-version=preview`, and each path goes before that query.
  */
 export function baseOf(baseUrl: string | undefined): {
   baseURL?: string;
@@ -24,9 +24,9 @@ export function baseOf(baseUrl: string | undefined): {
  * fetchThrough returns undici's own fetch, whose version matches its agents; Node's fetch may have another
  * version. A request may name another agent.
  *
- * Its errors say whether a server may have read the request. It follows no redirect, because that would turn
- * a create into a GET. It puts each refusal into OpenAI's envelope, because the SDK would drop any other
- * body.
+ * The errors of the returned fetch say whether a server may have read the request. The returned fetch follows
+ * no redirect, because that would turn a create into a GET. It puts each refusal into OpenAI's envelope,
+ * because the SDK would drop any other body.
  */
 export function fetchThrough(agent: Agent, { masked }: Pick<Reading, 'masked'>): typeof globalThis.fetch {
   let hasAnswered = false;
@@ -64,7 +64,8 @@ interface Progress {
 }
 
 /**
- * A dispatcher that records when a request gets its connection. Its first byte is written right after that.
+ * Returns a dispatcher that records when a request gets its connection. The first byte of the request is
+ * written right after that.
  */
 function watched(dispatcher: Dispatcher, progress: Progress): Dispatcher {
   return dispatcher.compose((dispatch) => (options, handler) => {
@@ -141,10 +142,16 @@ export interface Reading {
  * end a part and an item, and in the final response.
  */
 export const STREAM_FACTOR = 4;
-/** A refusal is quoted with its first 1000 characters. In a page the words come later than that. */
+/**
+ * How much of a refusal is read, in bytes. Only the first 1000 characters of its words are quoted, but in a
+ * web page the words come later than that.
+ */
 const LARGEST_REFUSAL_BYTES = 256 * 1024;
 const BEGINNING_CHARACTERS = 1000;
-/** Shorter values are placeholders, such as `ollama` or `lm-studio`, which an answer may mention. */
+/**
+ * The length of the shortest API key that is removed from texts. Shorter values are placeholders, such as
+ * `ollama` or `lm-studio`, which an answer may mention.
+ */
 const SHORTEST_KEY = 16;
 
 /** maskOf returns a function that removes an API key from a text, even if JSON or a URL has escaped it. */
@@ -163,7 +170,8 @@ export function maskOf(apiKey: string | undefined): (text: string) => string {
  * textPieces decodes a reply's UTF-8, without a byte order mark. Decompression continues only while pieces
  * are read, so that a small reply that unpacks to gigabytes is stopped at the limit.
  *
- * @param signal of the connection: a body that ends because it aborts ends without an error.
+ * @param signal the signal of the connection. A body that ends because the signal aborts ends without an
+ * error.
  * @throws {AnswerTooLargeError}
  */
 export async function* textPieces(

@@ -138,7 +138,10 @@ interface FindOptions {
   signal: AbortSignal;
 }
 
-/** Without this memory every job that searches would look up each response again. */
+/**
+ * How many responses are remembered with their fencing tokens. Without this memory every job that searches
+ * would look up each response again.
+ */
 const REMEMBERED = 10_000;
 
 export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
@@ -177,11 +180,11 @@ export function createLostResponses(openAiEvents: OpenAiEvents): LostResponses {
 }
 
 /**
- * The only thing that o3-queue adds to a caller's request, and only when webhooks are in use. No caller sees
- * it.
+ * The key of the fencing token in the metadata of a request. The token is the only thing that o3-queue adds
+ * to a caller's request, and only when webhooks are in use. No caller sees it.
  */
 const FENCING_TOKEN_KEY = 'o3q_purchase';
-/** OpenAI accepts no more pairs, and the caller's own come first. */
+/** The most key-value pairs that OpenAI accepts in metadata. The caller's own pairs come first. */
 const MOST_PAIRS = 16;
 
 /**

@@ -86,7 +86,10 @@ export function errorIn(json: unknown): RefusalBody | undefined {
   return message === undefined ? undefined : { ...base, code, message: bounded(message), form: 'json' };
 }
 
-/** What the provider behind OpenRouter said: its own message is "Provider returned error". */
+/**
+ * Returns what the provider behind OpenRouter said. OpenRouter's own message is only "Provider returned
+ * error".
+ */
 function wordsOfProvider(error: Record<string, unknown>): string[] {
   const { metadata, message } = error;
   const raw = hasFields(metadata) && typeof message === 'string' ? metadata['raw'] : undefined;

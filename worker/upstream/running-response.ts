@@ -15,11 +15,14 @@ export interface StreamEvent extends ResponseEvent {
 /** RunningResponse is a response that has been bought. */
 export interface RunningResponse {
   response: UpstreamResponse;
-  /** The upstream keeps it running without a connection, and it can be looked up by its id. */
+  /**
+   * Whether the upstream keeps the response running without a connection, so that it can be looked up by its
+   * id.
+   */
   background: boolean;
-  /** It was created with a stream, and can be streamed again. */
+  /** Whether the response was created with a stream, and can be streamed again. */
   streamed: boolean;
-  /** The server has said that it is our simulator, so that nothing is paid. */
+  /** Whether the server has said that it is our simulator, so that nothing is paid. */
   simulated: boolean;
   /**
    * The upstream's limits, as the answer to the create stated them; undefined: another attempt sent the
@@ -27,16 +30,19 @@ export interface RunningResponse {
    */
   limits?: AdvertisedLimits | undefined;
   /**
-   * The response's events from the second on; undefined: poll it, or it has ended. The generator throws only
-   * failures, and ends with the signal of its attempt. It holds a connection until it is read to its end or
-   * `return()` is called.
+   * The response's events from the second one on; undefined: poll the response, unless it has ended. The
+   * generator throws only failures, and ends when the signal of the attempt aborts. It holds a connection
+   * until it is read to its end or `return()` is called.
    */
   events?: AsyncGenerator<StreamEvent>;
 }
 
 const UNNAMED = 'resp_unnamed_';
 
-/** unnamedId returns an id for a response that the upstream gave none. It cannot be looked up. */
+/**
+ * unnamedId returns an id for a response to which the upstream gave none. Such a response cannot be looked
+ * up.
+ */
 export function unnamedId(): string {
   return `${UNNAMED}${randomUUID().replaceAll('-', '')}`;
 }
@@ -50,8 +56,8 @@ const RUNNING: ReadonlySet<string> = new Set(['queued', 'in_progress']);
 
 /**
  * hasEnded says whether a response has its final status. A server without background mode may leave the
- * status out: then a response with an output or an error has ended. With a status that OpenAI does not have, only
- * a response with an error has ended.
+ * status out; a response with an output or an error has then ended. When a response has a status that OpenAI
+ * does not have, it has ended only if it has an error.
  */
 export function hasEnded(response: UpstreamResponse): boolean {
   const { status, output, error } = response;

@@ -20,14 +20,16 @@ export type ReplyBody =
 const COMMENT: SseMessage = { name: undefined, data: undefined };
 /** The beginning of an event stream. */
 const FIRST_LINE = /^(:|(data|event|id|retry)[ :\r\n])/;
-/** As many characters as `FIRST_LINE` needs. */
+/** How many characters `FIRST_LINE` needs. */
 const LONGEST_BEGINNING = 6;
 
 /**
- * bodyOf reads a reply until its first characters tell a stream of events from JSON: proxies call streams
- * `text/plain` or `application/json`, and some servers answer JSON although a stream was asked for.
+ * bodyOf reads a reply until its first characters tell a stream of events from JSON. The content type does
+ * not tell: some proxies call streams `text/plain` or `application/json`, and some servers answer JSON
+ * although a stream was requested.
  *
- * @param signal of the connection: a body that ends because it aborts ends without an error.
+ * @param signal the signal of the connection. A body that ends because the signal aborts ends without an
+ * error.
  * @throws {AnswerTooLargeError} here, or while the messages are read.
  */
 export async function bodyOf(reply: Response, signal: AbortSignal, reading: Reading): Promise<ReplyBody> {
@@ -39,7 +41,7 @@ export async function bodyOf(reply: Response, signal: AbortSignal, reading: Read
     if (isDeclared ? text !== '' : text.length >= LONGEST_BEGINNING) break;
     const { done, value } = await pieces.next();
     if (done) break;
-    // Some servers send spaces while the model thinks. They are dropped as they come.
+    // Some servers send spaces while the model thinks. The spaces are dropped as they come.
     text = (text + value).trimStart();
   }
   const isJson = isDeclared ? /^[{[<]/.test(text) : !FIRST_LINE.test(text);

@@ -23,7 +23,7 @@ const OPENINGS = new Set(['response.created', 'response.queued', 'response.in_pr
 /**
  * streamEvents turns a stream's messages into events. It skips an event that has come before.
  *
- * @param errorOf makes the error that is thrown for one that the stream tells in OpenAI's envelope.
+ * @param errorOf makes the error to throw when the stream reports an error in OpenAI's envelope.
  * @param cursor the number of the last event that has been seen; undefined: none.
  */
 export async function* streamEvents(

@@ -53,7 +53,10 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     }
   };
 
-  /** Sends a webhook when it is the turn of its receiver and its tenant, or puts it off by milliseconds. */
+  /**
+   * Sends a webhook if its receiver and its tenant have room for it now. Otherwise it returns how long to
+   * wait, in milliseconds.
+   */
   const sendInTurn = async (job: Job, isLast: boolean): Promise<Sent | 'released' | { waitMs: number }> => {
     const parsed = delivery.safeParse(job.data);
     if (!parsed.success) return { kind: 'refused', why: 'its data is not a webhook' };
@@ -76,13 +79,13 @@ export function createWebhookDelivery(options: WebhookDeliveryOptions): QueueWor
     const isLastTry = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
     const sent = await sendInTurn(job, isLastTry);
     if (sent !== 'released' && 'waitMs' in sent) {
-      // The try is not counted.
+      // BullMQ does not count this try.
       await job.moveToDelayed(Date.now() + sent.waitMs, token);
       throw new DelayedError();
     }
     if (sent === 'released') {
-      // Another worker sends the webhook again, and this try is not counted. A receiver that already has the
-      // webhook recognizes its id.
+      // Another worker sends the webhook again, and BullMQ does not count this try. A receiver that already
+      // has the webhook recognizes its id.
       await job.moveToWait(token);
       throw new WaitingError();
     }

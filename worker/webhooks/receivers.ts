@@ -1,8 +1,8 @@
 /** ReceiverLimits bound what one worker sends at the same time, and say when a circuit breaker opens. */
 export interface ReceiverLimits {
-  /** Most deliveries at once to one receiver. */
+  /** The most deliveries to one receiver at the same time. */
   perReceiver: number;
-  /** Most deliveries at once of one tenant. */
+  /** The most deliveries of one tenant at the same time. */
   perTenant: number;
   /** How many webhooks in a row have to fail before the circuit breaker opens. */
   failures: number;
@@ -30,7 +30,7 @@ export interface Try {
   isLast: boolean;
 }
 
-/** TryEnd is how a try has ended; undefined: it says nothing about the receiver. */
+/** TryEnd is how a try has ended; undefined: the end says nothing about the receiver. */
 export type TryEnd = 'delivered' | 'failed' | undefined;
 
 /**
@@ -81,7 +81,7 @@ const FIRST_MEAN_MS = 50;
 const NEW_SHARE = 0.2;
 /** The most receivers that are remembered. The oldest ones are forgotten first. */
 const MOST_RECEIVERS = 10_000;
-/** The shortest and the longest time after which a waiting webhook is tried again. */
+/** The shortest and the longest time after which a waiting webhook is tried again, in milliseconds. */
 const WAIT_MS = { least: 50, most: 60_000 };
 
 /** @param now the clock, in milliseconds. */

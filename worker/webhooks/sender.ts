@@ -114,7 +114,10 @@ async function beginningOf(body: Dispatcher.ResponseData['body']): Promise<strin
   return Buffer.concat(chunks).toString('utf8').slice(0, MOST_CHARACTERS_QUOTED);
 }
 
-/** When several addresses of a host failed, each in its own way, the AggregateError itself has no message. */
+/**
+ * Returns the reason of an error. When several addresses of a host failed, each in another way, the
+ * AggregateError itself has no message.
+ */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.message !== '') return error.message;

@@ -3,7 +3,9 @@ import { stat } from 'node:fs/promises';
 import { SetupError } from '../../../src/errors/setup-error.ts';
 import { hasCode } from '../../../src/redis/embedded/process-identity.ts';
 
-/** BatchError says why a batch cannot begin or continue: something is wrong with one of its files. */
+/**
+ * BatchError says that a batch cannot begin or continue, because something is wrong with one of its files.
+ */
 export class BatchError extends SetupError {
   override readonly name = 'BatchError';
 }
@@ -85,7 +87,10 @@ export async function* linesOf(
   if (length > 0) yield { number, bytes: bytes(), end: end + length, ended: false };
 }
 
-/** isBlank ignores a byte order mark, on any line: files that were joined have several. */
+/**
+ * isBlank says whether a line has no text. It ignores a byte order mark on any line, because files that were
+ * joined have several.
+ */
 export function isBlank({ bytes }: Pick<FileLine, 'bytes'>): boolean {
   if (bytes === undefined) return false;
   const marked = bytes.subarray(0, 3).equals(BYTE_ORDER_MARK);

@@ -60,7 +60,10 @@ export function customIdOf(bytes: Buffer): unknown {
   }
 }
 
-/** TextDecoder also removes a byte order mark. Numbers keep their digits on their way to the instance. */
+/**
+ * Parses the JSON of a line. TextDecoder also removes a byte order mark. Numbers keep their digits on their
+ * way to the instance.
+ */
 function jsonOf(bytes: Buffer): unknown {
   return parseExact(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
 }
@@ -87,8 +90,8 @@ function fromOurs(line: Record<string, unknown>, model: string | undefined): Inp
 }
 
 /**
- * checked validates a request before it is sent. The instance does so too, but an invalid line then costs no
- * round trip.
+ * checked validates a request before it is sent. The instance validates it too, but this way an invalid line
+ * costs no round trip.
  */
 function checked(origin: Origin, request: object, model: string | undefined): InputLine {
   try {

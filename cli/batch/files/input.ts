@@ -10,7 +10,7 @@ const LONGEST_LINE_BYTES = 10 * 1024 * 1024;
 
 /** InputSurvey is what the batch learns by reading the whole input once. */
 export interface InputSurvey {
-  /** The hash of all its bytes. */
+  /** The hash of all bytes of the input. */
   sha256: string;
   /** The number of lines that are not blank. Each gets an answer. */
   questions: number;
@@ -63,7 +63,7 @@ export async function surveyInput(path: string): Promise<InputSurvey> {
   return { sha256: hash.digest('hex'), questions, lastLine };
 }
 
-/** The input is read twice in each run, and again when the batch continues. */
+/** The input must be a file, because it is read twice in each run, and again when the batch continues. */
 function notAFile(path: string): BatchError {
   return new BatchError(
     `${path} was expected to be a file, got something else: a batch reads its input more than once, so save ` +

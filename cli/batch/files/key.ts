@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 
 /**
  * BatchKey names one line of one batch. It is the line's idempotency key, so a line that is sent again gets
- * the same job. Each output line also holds it, in the format of the ids of OpenAI's Batch API. So the output
- * says which lines are done.
+ * the same job. Each output line also holds its key, in the format of the ids of OpenAI's Batch API, so that
+ * the output says which lines are done.
  */
 export interface BatchKey {
   batch: string;
@@ -23,7 +23,7 @@ export function keyText({ batch, line, hash }: BatchKey): string {
 }
 
 /**
- * keyOfOutput reads the key of an output line; undefined when no batch has written the line.
+ * keyOfOutput reads the key of an output line; undefined when the line was not written by a batch.
  *
  * @param beginning the first characters of the line.
  */

@@ -7,14 +7,15 @@ import { isAnswered } from './output-line.ts';
 export interface OutputSurvey {
   /** The number of input lines that have their output line. */
   done: number;
-  /** The number of these that have an error. */
+  /** How many of the output lines have an error. */
   failed: number;
   /** The batch that wrote the output; undefined when the output is absent or empty. */
   batch: string | undefined;
   /** The size of the file in bytes; undefined: there is no file. */
   size: number | undefined;
   /**
-   * The size of its whole lines in bytes. It is less than `size` when a run was killed while it wrote a line.
+   * The size of the file's whole lines in bytes. It is less than `size` when a run was killed while it wrote
+   * a line.
    */
   wholeBytes: number;
   has(line: number): boolean;
@@ -143,7 +144,10 @@ export async function openOutput(path: string, { size, wholeBytes }: OutputSurve
   };
 }
 
-/** shortHash is never 0, because 0 means that the line has no output line. */
+/**
+ * shortHash returns a part of a hash as a number. It is never 0, because 0 means that the line has no output
+ * line.
+ */
 function shortHash(hash: string): number {
   return Number.parseInt(hash.slice(0, 8), 16) || 1;
 }

@@ -81,7 +81,7 @@ async function followed(out: string): Promise<string> {
   }
 }
 
-/** The command may have been started with this descriptor closed. */
+/** Returns undefined when the command was started with this descriptor closed. */
 function descriptorStats(descriptor: number) {
   try {
     return fstatSync(descriptor, { bigint: true });

@@ -16,8 +16,8 @@ export interface BatchTerms {
 
 /**
  * BatchRecord is a file beside the output that exists until the batch is done. It holds what must survive a
- * crash and is not in the output. Its JSON Lines are: the terms, once; the process, at each start; and the
- * job that each line became.
+ * crash and is not in the output. The file consists of JSON Lines: the terms, once; the process, at each
+ * start; and the job that each line became.
  */
 export interface BatchRecord {
   readonly batch: string;

@@ -79,7 +79,8 @@ export async function jobRequestFrom(
   const handedOn = upstreamHeadersOf(headers);
   return parseJobRequest({
     request: body,
-    // A foreground response is streamed, because a stream shows its end sooner.
+    // A foreground response is streamed, because a stream shows the end of the response sooner than polling
+    // does.
     stream: !isBackground(body) || body['stream'] === true,
     ...(handedOn !== undefined && { upstream_headers: handedOn }),
     ...(previous !== undefined && { previous_upstream_id: previous }),

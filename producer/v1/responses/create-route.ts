@@ -28,10 +28,12 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
       const request = await jobRequestFrom(body, { options, headers }, queue);
       const isAgain = options['o3q-again'] === '1';
       const { call, ...enqueued } = await enqueueResponse(request, { headers, isAgain }, queue, undelivered);
-      /** Whether what is being sent is the complete answer. A stream may end without it. */
+      /** Whether the complete answer is being sent. A stream may end before the answer is complete. */
       let isWhole = body['stream'] !== true;
       let isDelivered = false;
-      /** Whether this producer ended the call without an answer: then its caller did not disconnect. */
+      /**
+       * Whether this producer ended the call without an answer. In that case the caller did not disconnect.
+       */
       let isGivenUp = false;
       const sent = (): void => {
         isGivenUp = !isWhole;

@@ -99,7 +99,7 @@ async function untilFinished(id: string, queue: TenantQueue, signal: AbortSignal
   for (;;) {
     const job = await throughOutages(() => queue.wait(id, { timeoutMs: LONG_MS, signal }), signal);
     if (isFinishedJob(job)) return job;
-    // The wait ended early because this process stops. It closes the connection in a moment.
+    // The wait ended early because this process is stopping. The process closes the connection in a moment.
     await sleep(LOOK_AGAIN_MS, undefined, { signal });
   }
 }

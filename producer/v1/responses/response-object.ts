@@ -5,8 +5,8 @@ import { responseIdOf } from './response-id.ts';
 export type ResponseObject = Record<string, unknown> & { id: string; status: string };
 
 /**
- * responseObject turns a job into a Response of OpenAI's API. It has every key that OpenAI sends, with null
- * where there is no value. For a completed job it is the upstream's own object under our id.
+ * responseObject turns a job into a Response of OpenAI's API. The Response has every key that OpenAI sends,
+ * with null where there is no value. For a completed job it is the upstream's own object under our id.
  */
 export function responseObject({ job, request, refusal, response }: JobDetail): ResponseObject {
   const status = statusOf(job, request);
@@ -54,7 +54,7 @@ function jobFieldsOf(job: JobDetail['job'], request: Record<string, unknown>) {
 }
 
 function errorOf(error: { code: string; message: string }, refusal: JobDetail['refusal']) {
-  // Some clients read the message only if there is a type.
+  // Some clients read the message only if the error has a `type`.
   const { code, message, type, param } = refusal ?? { ...error, type: null, param: null };
   return { code: code ?? error.code, message, type: type ?? 'server_error', param };
 }

@@ -109,8 +109,8 @@ export async function* responseEvents(
         break;
       }
       case 'end': {
-        // This is sent even for a job that was cancelled before its start was seen, so that the stream always
-        // has the same number of events.
+        // The start is sent even for a job that was cancelled before its start was seen, so that the stream
+        // always has the same number of events.
         yield* start();
         yield* release();
         const { view, response } = each;
