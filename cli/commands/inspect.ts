@@ -73,7 +73,9 @@ async function printScripts(context: CommandContext, json: boolean): Promise<voi
   else context.output.line(scripts.map(({ sha, name }) => `${sha}  ${name}`).join('\n'));
 }
 
-/** RUN_FIELDS explains each field of a run's hash in Redis. Fields that one sentence explains stand together. */
+/**
+ * RUN_FIELDS explains each field of a run's hash in Redis. Fields that one sentence explains stand together.
+ */
 export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: string])[] = [
   [['started_at', 'finished_at'], 'when the first attempt started, and when the job ended'],
   [['attempt'], 'the number of the attempt, from 1; a retry by hand begins at 1 again'],

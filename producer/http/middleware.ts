@@ -13,8 +13,8 @@ const SMALL_BYTES = 100 * 1024;
 
 /**
  * jsonBody reads a body of JSON, and refuses one that cannot be read exactly as it was sent. A body with
- * numbers that JavaScript would change is read once more, exactly. A large body waits until there is memory for
- * it, because a body takes several times its length while it is parsed.
+ * numbers that JavaScript would change is read once more, exactly. A large body waits until there is memory
+ * for it, because a body takes several times its length while it is parsed.
  */
 export function jsonBody(memory: BodyMemory): RequestHandler {
   const inexact = new WeakMap<IncomingMessage, string>();

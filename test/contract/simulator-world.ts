@@ -3,12 +3,18 @@ import type { Response, ResponseStreamEvent } from 'openai/resources/responses/r
 import { createSimulator, type Simulator, type SimulatorOptions } from '../../simulator/simulator.ts';
 import { eventually } from '../support/eventually.ts';
 
-/** How long a simulated response thinks in these tests: long enough to be seen running, short enough to wait for. */
+/**
+ * How long a simulated response thinks in these tests: long enough to be seen running, short enough to wait
+ * for.
+ */
 export const THINK_MS = 40;
 
 export type SimulatorWorld = { readonly simulator: Simulator; readonly url: string; readonly client: OpenAI };
 
-/** withSimulator gives a test its own simulator and the official SDK without retries, and closes them afterwards. */
+/**
+ * withSimulator gives a test its own simulator and the official SDK without retries, and closes them
+ * afterwards.
+ */
 export async function withSimulator(
   options: SimulatorOptions,
   body: (world: SimulatorWorld) => Promise<void>,

@@ -200,7 +200,9 @@ export function withFencingToken(
   return { ...body, metadata: { ...metadata, [FENCING_TOKEN_KEY]: fencingToken } };
 }
 
-/** fencingTokenOf returns the fencing token of the create that bought a response; undefined: it carried none. */
+/**
+ * fencingTokenOf returns the fencing token of the create that bought a response; undefined: it carried none.
+ */
 export function fencingTokenOf({ metadata }: UpstreamResponse): string | undefined {
   return metadata?.[FENCING_TOKEN_KEY];
 }

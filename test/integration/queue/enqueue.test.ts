@@ -33,7 +33,9 @@ afterAll(async () => {
 
 const request = parseJobRequest({ question: 'Why?' });
 
-/** The commands that clients send while `work` is done, in order; those inside of scripts are not among them. */
+/**
+ * The commands that clients send while `work` is done, in order; those inside of scripts are not among them.
+ */
 async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
   const watcher = new Redis(server.url);
   const monitor = await watcher.monitor();

@@ -230,7 +230,8 @@ it('a position counts the cheap jobs of other tenants that start before an expen
   expect(await dispatch((await nextJobs()).filter(({ id }) => id === first))).toMatchObject({ started: 1 });
   const eves = (await nextJobs()).filter(({ tenant }) => tenant === 'eve');
   expect(await dispatch(eves.slice(0, 1))).toMatchObject({ started: 1 });
-  // The 17,000 tokens of the first job are about as many as those of 16 of eve's jobs, one of which has started.
+  // The 17,000 tokens of the first job are about as many as those of 16 of eve's jobs, one of which has
+  // started.
   expect((await nextJobs()).findIndex(({ id }) => id === second)).toBe(16);
   expect(await app.get(second)).toMatchObject({ position: 17 });
 });

@@ -3,8 +3,8 @@ import { VARIANTS } from '../../../chaos/failover/variants.ts';
 import { assertClean, PROCESS_LIMIT_MS, stageSaying } from '../../support/chaos-stage.ts';
 
 /**
- * Short forms of `npm run chaos -- failover`. A single server has tests of its own, and what a replica that is
- * cut off loses is a figure of docs/GUARANTEES.md.
+ * Short forms of `npm run chaos -- failover`. A single server has tests of its own, and what a replica that
+ * is cut off loses is a figure of docs/GUARANTEES.md.
  */
 const SHORT: Omit<FailoverSize, 'variants'> = {
   perSecond: 10,

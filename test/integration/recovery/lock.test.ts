@@ -38,8 +38,8 @@ describe('a job', () => {
   });
 
   it('is not bought again when its answer comes after BullMQ has taken it from a worker whose lock ran out', async () => {
-    // One slot: the job waits for its next start until the first one has written the end. The locks are renewed too
-    // seldom for the worker to notice the loss.
+    // One slot: the job waits for its next start until the first one has written the end. The locks are
+    // renewed too seldom for the worker to notice the loss.
     await start({ workers: 1, concurrency: 1, recovery: { lockMs: 60_000, stalledMs: 100 } });
     const { id } = await world.ask('Answered late?', { sim_think_ms: '3000', sim_deltas: '5' });
     await world.running(id);
@@ -128,7 +128,8 @@ describe('a job', () => {
       await start({ workers, models: IN_THE_FOREGROUND });
       const { id } = await world.ask('Answered by one?', { sim_think_ms: '3000', sim_deltas: '5' });
       await world.running(id);
-      // Its worker takes the job back, or BullMQ's check for stalled jobs gives it to a worker: whichever is first.
+      // Its worker takes the job back, or BullMQ's check for stalled jobs gives it to a worker: whichever is
+      // first.
       expect(await world.client.del(world.keys.lock(id))).toBe(1);
       expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, purchases: 1 });
       expect(await world.answer(id)).toContain('Answered by one?');

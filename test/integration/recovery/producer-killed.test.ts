@@ -4,7 +4,9 @@ import { openSdk, textIn } from '../../support/openai/sdk.ts';
 import { type CliProcess, createCliProcesses } from '../../support/process/cli-process.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 
-/** Real processes: two producers, of which one is killed with calls of `/v1` that it answers, and a worker. */
+/**
+ * Real processes: two producers, of which one is killed with calls of `/v1` that it answers, and a worker.
+ */
 
 const LIMIT_MS = 60_000;
 /** A killed producer counts as dead four seconds after its last heartbeat. */

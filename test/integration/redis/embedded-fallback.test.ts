@@ -43,7 +43,10 @@ describe('on a machine without Redis', () => {
   );
 });
 
-/** The test passes without a package only where none is available. It says so, and never passes like that in CI. */
+/**
+ * The test passes without a package only where none is available. It says so, and never passes like that in
+ * CI.
+ */
 function skippedWhere(error: unknown): undefined {
   if (process.env['CI'] !== undefined || !(error instanceof RedisUnavailableError)) throw error;
   const hasApt = !error.message.includes('not found (not Debian or Ubuntu)');

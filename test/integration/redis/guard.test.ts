@@ -49,7 +49,8 @@ it('a guard waits once for a connection that never comes, and then refuses work 
       ),
     ),
   });
-  // No timer and no I/O lies between the call and its refusal: it comes before the next turn of the event loop.
+  // No timer and no I/O lies between the call and its refusal: it comes before the next turn of the event
+  // loop.
   const order: string[] = [];
   setImmediate(() => order.push('next turn'));
   await guard(work).catch((error: QueueError) => order.push(error.code));

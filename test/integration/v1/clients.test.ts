@@ -1,7 +1,10 @@
 import { describeWithOpenAiClients } from '../../support/openai/clients.ts';
 import { type Instance, startInstance } from '../../support/worlds/instance.ts';
 
-/** Other people's clients of OpenAI's Responses API, unmodified but for their base URL: both know the foreground alone, whole and streamed. */
+/**
+ * Other people's clients of OpenAI's Responses API, unmodified but for their base URL: both know the
+ * foreground alone, whole and streamed.
+ */
 
 const LONG_MS = 60_000;
 

@@ -12,7 +12,10 @@ import { openSdk, reachedStatus } from '../../support/openai/sdk.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
 
-/** OpenAI's own SDK, unmodified but for its base URL: each refusal as the class that its users catch, and no call that can only fail again. */
+/**
+ * OpenAI's own SDK, unmodified but for its base URL: each refusal as the class that its users catch, and no
+ * call that can only fail again.
+ */
 
 type Call = (client: OpenAI) => Promise<unknown>;
 const create =

@@ -15,7 +15,10 @@ const LIGHT = 20_000;
 const LIGHT_TO_READ = 200_000;
 const FINISH_LIMIT_MS = 30_000;
 
-/** One, two, three and four bytes a character, what JSON escapes, half a surrogate pair, and characters made of several. */
+/**
+ * One, two, three and four bytes a character, what JSON escapes, half a surrogate pair, and characters made
+ * of several.
+ */
 const WORD = `${'Größe_日本語_"so"_\\n_\\\u0001_naïve_\ud83d_👩‍👩‍👧‍👦🚀'.repeat(6)}_`;
 const keys = keysOf('o3q', 'o3');
 
@@ -124,7 +127,8 @@ describe.each([true, false])('an answer of 8 MB, stream: %s', (stream) => {
       const size = (await redis.memory('USAGE', key, 'SAMPLES', 0)) ?? 0;
       expect({ key, isLight: size < LIGHT, size }).toEqual({ key, isLight: true, size });
     }
-    // BullMQ's own events of the job do not grow with the deltas of its answer. Those of an idle queue come with time.
+    // BullMQ's own events of the job do not grow with the deltas of its answer. Those of an idle queue come
+    // with time.
     const events = await redis.xrange(keys.queue('events'), '-', '+');
     const ofJob = events.filter(([, fields]) => fields.includes(id));
     expect(ofJob.length).toBeLessThan(20);

@@ -8,7 +8,10 @@ type Trail = readonly string[];
 
 interface Case extends CrashScenario {
   name: string;
-  /** What differs from a job that is completed in its first attempt, with one purchase beside those that the crash lost. */
+  /**
+   * What differs from a job that is completed in its first attempt, with one purchase beside those that the
+   * crash lost.
+   */
   expected(trail: Trail): Partial<CrashEnd>;
 }
 
@@ -160,7 +163,10 @@ function unresolved(trail: Trail): Trail {
 const isUncertain = (trail: Trail): boolean => unresolved(trail).length > 0;
 /** The upstream has sold what nobody knows the id of. */
 const isLost = (trail: Trail): boolean => unresolved(trail).includes(SOLD);
-/** A foreground response goes down with its worker; what was bought before is on the record, unless it was lost. */
+/**
+ * A foreground response goes down with its worker; what was bought before is on the record, unless it was
+ * lost.
+ */
 function boughtAgain(trail: Trail, fate: 'completed' | 'cancelled'): Partial<CrashEnd> {
   const isAgain = trail.includes('after purchase.store') && !trail.includes('after run.finish');
   return {
@@ -187,7 +193,10 @@ function endless(): Record<string, string> {
   return { sim: 'stall', sim_events: '3' };
 }
 
-/** Still thinking when all jobs are at their places, and when the next worker comes: at a load of ten after 3 s. */
+/**
+ * Still thinking when all jobs are at their places, and when the next worker comes: at a load of ten after 3
+ * s.
+ */
 function slow(): Record<string, string> {
   return { sim_think_ms: '8000', sim_deltas: '5' };
 }

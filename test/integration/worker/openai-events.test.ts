@@ -31,7 +31,8 @@ beforeEach(async () => {
   subscriber = connectRedis(server.url, 'patient', { onError: (error) => errors.push(error) });
   news = listenForOpenAiEvents(redis, subscriber, 'o3q', (error) => errors.push(error));
   await listening();
-  // Answered after the first subscription, with which the first look at what is remembered begins: none is left over.
+  // Answered after the first subscription, with which the first look at what is remembered begins: none is
+  // left over.
   await subscriber.subscribe(CHANNEL);
 });
 afterEach(async () => {

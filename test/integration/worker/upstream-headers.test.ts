@@ -1,7 +1,9 @@
 import { eventually } from '../../support/eventually.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
-/** The headers of a job, at every call about its response. The simulator hides a response from other projects. */
+/**
+ * The headers of a job, at every call about its response. The simulator hides a response from other projects.
+ */
 
 const HEADERS = {
   'openai-beta': 'responses_multi_agent=v1',

@@ -3,7 +3,9 @@ import { orderOf, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { enlistJobs } from '../../../src/lua/enqueue/enqueue.ts';
 import { jobScriptKeys, type ModelKeys } from '../../../src/redis/keys.ts';
 
-/** Enters jobs into the fair queue, as an enqueue with an idempotency key does just before BullMQ gets them. */
+/**
+ * Enters jobs into the fair queue, as an enqueue with an idempotency key does just before BullMQ gets them.
+ */
 export async function enlist(
   redis: Redis,
   keys: ModelKeys,

@@ -1,6 +1,8 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** TcpProxy connects to a server and can fail as networks do: it can hold everything back, or cut everything. */
+/**
+ * TcpProxy connects to a server and can fail as networks do: it can hold everything back, or cut everything.
+ */
 export interface TcpProxy {
   readonly port: number;
   /** The target's URL through this proxy. */
@@ -9,7 +11,9 @@ export interface TcpProxy {
   blackHole(): void;
   /** Passes on what was held back, as TCP does when a cable is back. */
   heal(): void;
-  /** Leads new connections to another server, as a name does after a failover. Open ones stay where they are. */
+  /**
+   * Leads new connections to another server, as a name does after a failover. Open ones stay where they are.
+   */
   leadTo(target: string): void;
   /** Resets every open connection at both ends. */
   reset(): void;

@@ -6,7 +6,10 @@ import { keysOf } from '../../../src/redis/keys.ts';
 
 /** A worker that is BullMQ's and nothing of ours: it holds jobs, and does with them what the test says. */
 export interface BareWorker {
-  /** The next job, started from the fairQueue without a look at any quota, and held by a lock with this token. Fails when there is none. */
+  /**
+   * The next job, started from the fairQueue without a look at any quota, and held by a lock with this token.
+   * Fails when there is none.
+   */
   take(token: string): Promise<Job<JobData>>;
   /** As if its process had died: the lock is gone, and a check for stalled jobs has given it back. */
   die(job: Job<JobData>): Promise<void>;

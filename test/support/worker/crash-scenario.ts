@@ -17,11 +17,14 @@ export interface CrashScenario {
   isEndless?: boolean;
   world?: WorkerWorldOptions;
   /**
-   * What befalls every job as soon as it has a response: somebody cancels it, its worker is told to leave, or is killed at once. Without it
-   * the worker is killed when every job that comes so far has ended.
+   * What befalls every job as soon as it has a response: somebody cancels it, its worker is told to leave, or
+   * is killed at once. Without it the worker is killed when every job that comes so far has ended.
    */
   meanwhile?: 'cancel' | 'leave' | 'die';
-  /** Whether every job's lock runs out between the end of its record and the first call that tells BullMQ of it. */
+  /**
+   * Whether every job's lock runs out between the end of its record and the first call that tells BullMQ of
+   * it.
+   */
   runsOutOfLocks?: boolean;
   /** What befalls every unfinished job after the death of its worker, before the next one comes. */
   afterwards?: 'cancel';
@@ -60,8 +63,9 @@ const PATIENCE = { graceMs: 100 };
 const WHILE_IT_ANSWERS = 'while it answers';
 
 /**
- * Runs a job for every place at which its worker can die, kills the worker when each job stands at its own, and lets another worker go on. The
- * places are found, not listed: a job to whose place the work never comes runs to its end.
+ * Runs a job for every place at which its worker can die, kills the worker when each job stands at its own,
+ * and lets another worker go on. The places are found, not listed: a job to whose place the work never comes
+ * runs to its end.
  */
 export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJob[]> {
   const world = await startWorkerWorld({ ...scenario.world, workers: 0 });
@@ -137,7 +141,10 @@ function isThrough(trail: readonly string[], meanwhile: 'cancel' | 'leave' | und
   return trail.at(-1) === (meanwhile === 'leave' ? 'after job.give-back' : 'after moveToFinished');
 }
 
-/** Without its lock, BullMQ takes neither a completion nor a failure. The next start of the job tells it again. */
+/**
+ * Without its lock, BullMQ takes neither a completion nor a failure. The next start of the job tells it
+ * again.
+ */
 function isToldAgain(trail: readonly string[]): boolean {
   return trail.lastIndexOf('after moveToActive') > trail.indexOf('after moveToFinished');
 }

@@ -23,7 +23,10 @@ interface Passage {
 }
 
 interface CrashWorkerOptions extends Omit<WorkerOptions, 'logger'> {
-  /** Whether the lock of each job runs out between the end of its record and the first call that tells BullMQ of it. */
+  /**
+   * Whether the lock of each job runs out between the end of its record and the first call that tells BullMQ
+   * of it.
+   */
   runsOutOfLocks: boolean;
 }
 

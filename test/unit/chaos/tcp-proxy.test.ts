@@ -58,7 +58,8 @@ test('a black hole holds back data of old and new connections, and loses none of
   old.socket.write('two');
   const young = await client();
   young.socket.write('three');
-  // What stands behind the black hole has heard nothing by the time that another way there has been walked both ways.
+  // What stands behind the black hole has heard nothing by the time that another way there has been walked
+  // both ways.
   const { port } = server.address() as AddressInfo;
   const direct = connect(port, '127.0.0.1');
   direct.write('direct');

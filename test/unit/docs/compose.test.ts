@@ -208,7 +208,9 @@ function substitutedNames(text: string): string[] {
   return [...text.matchAll(/\$\{(\w+)/g)].map((match) => match[1] ?? '');
 }
 
-/** resolved substitutes variables as compose does, in the two forms of the file: with a default, and required. */
+/**
+ * resolved substitutes variables as compose does, in the two forms of the file: with a default, and required.
+ */
 function resolved(environment: Service['environment'], outside: Record<string, string>): NodeJS.ProcessEnv {
   const substitute = (text: string): string =>
     text.replace(/\$\{(\w+):([-?])([^}]*)\}/g, (_all, name: string, form: string, words: string) => {

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Words that make a sentence a riddle, with what to write in their place. The sentences in this code were once a literary
- * translation; a newcomer should not have to guess who does what.
+ * Words that make a sentence a riddle, with what to write in their place. The sentences in this code were
+ * once a literary translation; a newcomer should not have to guess who does what.
  */
 const RIDDLES: readonly [words: RegExp, instead: string][] = [
   [/\bwho(ever|mever)\b/i, 'name it: the worker that …, the caller that …'],
