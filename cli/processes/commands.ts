@@ -53,7 +53,7 @@ export function registerProcessCommands(program: Command, context: CommandContex
       'the limit of create requests in any 60 seconds, per model',
       wholeNumber,
     )
-    .option('--paid', 'answer as a paid upstream does: jobs count the cost that they would have')
+    .option('--paid', 'answer like a paid upstream: each job is booked at the cost of a real answer')
     .option('--tokens-per-minute <n>', 'the limit of tokens in any 60 seconds, per model', wholeNumber)
     .option(
       '--webhook-url <url>',

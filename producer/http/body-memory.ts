@@ -23,7 +23,7 @@ export function createBodyMemory(mostBytes: number): BodyMemory {
 
   const fill = (): void => {
     for (const [holder, start] of waiting) {
-      // Smaller bodies behind this body wait too, so that the large body is not passed over for ever.
+      // The bodies behind a body that does not fit wait too, so that smaller ones do not pass it for ever.
       if (held() + holder.bytes > mostBytes) return;
       if (held(holder.owner) + holder.bytes > mostBytes / 2) continue;
       waiting.delete(holder);

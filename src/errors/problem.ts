@@ -9,7 +9,7 @@ export interface Flaw {
 
 /**
  * PROBLEM_CODES are the codes with which the queue itself refuses a call. HTTP_PROBLEMS in
- * producer/http/problem.ts has a status for each of them, and the codes that only a producer uses.
+ * producer/http/http-problem.ts has a status for each of them, and the codes that only a producer uses.
  */
 export const PROBLEM_CODES = [
   'invalid_request',

@@ -56,8 +56,8 @@ export function isLastingRefusal(error: unknown): error is Error {
 }
 
 /**
- * isRefusedSelect tells whether the server has no such database, or does not let this user select it. Without
- * this check, ioredis would then continue in database 0.
+ * isRefusedSelect tells whether an error means that the server does not have the selected database, or does
+ * not let this user select it. Without this check, ioredis would then continue in database 0.
  */
 export function isRefusedSelect(error: unknown): error is Error {
   if (!(error instanceof Error) || !('command' in error)) return false;

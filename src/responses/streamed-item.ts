@@ -27,8 +27,8 @@ export interface StreamedItem extends Pick<ItemSoFar, 'hasText' | 'matches' | 'm
   readonly isDone: boolean;
   /**
    * Applies an event of the item.
-   * @returns the event with its place in the replay, after the events before it that the server has left out;
-   * nothing for an event that only repeats an earlier one.
+   * @returns the events to add to the replay: first the events that the server left out before this one, then
+   * this event with its place. Empty when the event only repeats an earlier one.
    */
   apply(event: ResponseEvent): ResponseEvent[];
   /** Returns the events that are missing until the item looks like `final`. */

@@ -45,8 +45,8 @@ export async function findOwnPurchase(
 }
 
 /**
- * Waits for the worker that sent the create. That worker may have lost only the lock of the job, and can
- * still store the id of the response for a grace period.
+ * Waits, for a grace period at most, for the worker that sent the create. That worker may have lost only the
+ * lock of the job, and can store the id of the response until the period is over.
  */
 async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
   const { writer, upstream, active } = attempt;

@@ -61,7 +61,7 @@ export function listenForOpenAiEvents(
     // after the first.
     await subscriber.subscribe(keys.channel);
     if (watchers.size > 0) {
-      // At worst a response that ended long ago is looked up once more.
+      // At worst a watcher looks up once more a response that ended long ago.
       for (const id of await endedSince(redis, keys, 0)) wakeWatchers(id);
     }
     await Promise.all([...readers].map(recall));
