@@ -27,7 +27,8 @@ export function createCallers(fleet: Fleet, history: History, signal: AbortSigna
   let refused = 0;
 
   const lookAtAll = async (): Promise<void> => {
-    for await (const view of fleet.client.jobs({}, { signal })) history.saw(view);
+    const askedAt = Date.now();
+    for await (const view of fleet.client.jobs({}, { signal })) history.saw(view, askedAt);
   };
   const cancel = async (id: string): Promise<number | undefined> => {
     try {

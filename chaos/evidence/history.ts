@@ -17,6 +17,8 @@ export interface JobHistory {
    * well, there is exactly one.
    */
   readonly ends: JobStatus[];
+  /** When a caller first saw a finished status, in Unix milliseconds. */
+  endSeenAt: number | undefined;
 }
 
 /** History is what the callers saw of all jobs. */
@@ -24,7 +26,13 @@ export interface History {
   readonly jobs: ReadonlyMap<string, JobHistory>;
   accepted(view: JobView): void;
   cancelAnswered(view: JobView, at: number): void;
-  saw(view: JobView): void;
+  /**
+   * saw notes the status of a job.
+   *
+   * @param askedAt when the caller sent the request, in Unix milliseconds; default now. An answer that was
+   * asked for before another caller saw the end may be older than that end, and is left out.
+   */
+  saw(view: JobView, askedAt?: number): void;
   /** The number of jobs with a finished status. */
   readonly finished: number;
 }
@@ -39,15 +47,18 @@ export function createHistory(): History {
       accepted: false,
       cancelAnsweredAt: undefined,
       ends: [],
+      endSeenAt: undefined,
     };
     known.id = view.id;
     jobs.set(name, known);
     return known;
   };
-  const saw = (view: JobView): void => {
-    const { ends } = jobOf(view);
-    const last = ends.at(-1);
-    if (view.status !== last && (last !== undefined || isFinished(view.status))) ends.push(view.status);
+  const saw = (view: JobView, askedAt = Date.now()): void => {
+    const job = jobOf(view);
+    const last = job.ends.at(-1);
+    if (job.endSeenAt !== undefined && askedAt < job.endSeenAt) return;
+    if (isFinished(view.status)) job.endSeenAt ??= Date.now();
+    if (view.status !== last && (last !== undefined || isFinished(view.status))) job.ends.push(view.status);
   };
   return {
     jobs,

@@ -100,6 +100,16 @@ test.each([
   expect(rulesBroken(evidenceOf(seen))).toEqual([ONE_END]);
 });
 
+test('an answer that was asked for before the end was seen is no second status', () => {
+  const history = createHistory();
+  history.saw(cancelled);
+  const endSeenAt = history.jobs.get('job-0001')?.endSeenAt ?? 0;
+  history.saw(active, endSeenAt - 1);
+  expect(history.jobs.get('job-0001')?.ends).toEqual(['cancelled']);
+  history.saw(active, endSeenAt);
+  expect(history.jobs.get('job-0001')?.ends).toEqual(['cancelled', 'active']);
+});
+
 describe('two purchases of one job', () => {
   const twice = [purchase(), purchase({ response_id: 'resp_2', created_at: 2000 })];
 
