@@ -33,7 +33,12 @@ export async function startSentinelRedis(): Promise<SentinelRedis> {
     url: sentinels.url,
     masterAdmin,
     kill: () => sentinels.master.kill('SIGKILL'),
-    restart: () => sentinels.master.restart(),
+    // A server that comes back before all sentinels know of the promotion is still a master to some of them:
+    // docs/GUARANTEES.md says what that costs.
+    async restart() {
+      await sentinels.nameTheReplica();
+      await sentinels.master.restart();
+    },
     signal: (signal) => void process.kill(sentinels.master.pid, signal),
     promoted: (signal) => promoted(sentinels.replicaAdmin, signal),
     hangFirstSentinel: () => sentinels.killFirstSentinel('SIGSTOP'),

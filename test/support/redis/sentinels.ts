@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { withTimeout } from '../../../src/async/with-timeout.ts';
 import { findFreePort } from '../../../src/redis/embedded/local-port.ts';
 import { resolveServer } from '../../../src/redis/embedded/resolution-order.ts';
 import { eventuallyMatches } from '../eventually.ts';
@@ -17,10 +18,13 @@ export interface TestSentinels {
   readonly replicaAdmin: Redis;
   /** Sends a signal to the sentinel that is named first in the URL. */
   killFirstSentinel(signal: NodeJS.Signals): void;
+  /** Resolves when every sentinel that answers names the replica as the master. */
+  nameTheReplica(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const START_LIMIT_MS = 30_000;
+const SILENT_MS = 1000;
 const DOWN_AFTER_MS = 1000;
 
 /**
@@ -58,6 +62,17 @@ export async function startTestSentinels({ sentinels = 2, appendOnly = false } =
     replica,
     replicaAdmin,
     killFirstSentinel: (signal) => all[0]?.kill(signal),
+    async nameTheReplica() {
+      const named = async (): Promise<string> => {
+        const answers = all.map(({ admin }) =>
+          withTimeout(admin.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main'), undefined, SILENT_MS),
+        );
+        return JSON.stringify(await Promise.all(answers));
+      };
+      // A sentinel that hangs answers nothing: null.
+      const replicaOnly = new RegExp(`^\\[(?:(?:null|\\["127\\.0\\.0\\.1","${replica.port}"\\]),?)+\\]$`);
+      await eventuallyMatches(named, replicaOnly, START_LIMIT_MS);
+    },
     async stop() {
       replicaAdmin.disconnect();
       await Promise.all([...all.map(({ end }) => end()), master.stop(), replica.stop()]);
