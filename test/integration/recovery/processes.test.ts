@@ -217,7 +217,7 @@ async function inFlight(client: O3Client, count: number): Promise<string[]> {
 
 const logLine = z.looseObject({ msg: z.string(), job: z.string().optional() });
 
-/** Log lines are JSON where nobody reads them on a terminal. */
+/** Log lines are JSON when the output is not a terminal. */
 function releasedIn(log: string): (string | undefined)[] {
   const lines = log.split('\n').filter((line) => line.startsWith('{'));
   return lines

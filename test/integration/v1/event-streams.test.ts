@@ -15,7 +15,7 @@ import { startTestRedis, type TestRedis } from '../../support/redis/redis-server
 import { startWorkerChild } from '../../support/worker/worker-child.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
-/** Changed by nobody but a person. */
+/** Fixed, so that a failure repeats. Change it by hand to try other cuts. */
 const SEED = 4;
 const DELTAS = '500';
 /** A worker's death is noticed, and a stream of some seconds goes on. */

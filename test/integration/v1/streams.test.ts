@@ -142,7 +142,7 @@ describe('a stream', () => {
     expect(rest.error).toMatchObject({ code: 'attempt_failed' });
     expect(await untilError(await readOn(first.length - 1))).toMatchObject({ told: [] });
     expect(await allOf(await readOn(first.length))).toEqual(whole.slice(2));
-    // A reader that has seen none of the answer misses nothing by going on with the next attempt.
+    // A cursor before the first text may continue with the next attempt: the reader has no text to repeat.
     for (const opening of [0, 1]) {
       expect(await allOf(await readOn(opening))).toEqual(whole.slice(opening + 1));
     }

@@ -32,7 +32,7 @@ const cases: Case[] = [
     metadata: { ...quick(), sim: 'failed', sim_code: 'vector_store_timeout', sim_times: '1' },
     world: { models: o3With({ backoff: { baseMs: 0, maxMs: 0 } }) },
     expected(trail) {
-      // What the crash lost was the one that fails, and nobody ever asks for it.
+      // The crash lost the id of the response that fails, so no worker ever looks it up.
       const isSpared = isLost(trail) && count(trail, SOLD) === 1;
       const isUncharged = trail.includes('after run.save') && !trail.includes('after job.give-back');
       return {
@@ -64,7 +64,7 @@ const cases: Case[] = [
     },
   },
   {
-    name: 'a job that is cancelled while nobody has it',
+    name: 'a job that is cancelled while no worker has it',
     metadata: quick(),
     afterwards: 'cancel',
     expected: (trail) =>
@@ -161,7 +161,7 @@ function unresolved(trail: Trail): Trail {
 }
 
 const isUncertain = (trail: Trail): boolean => unresolved(trail).length > 0;
-/** The upstream has sold what nobody knows the id of. */
+/** The upstream has sold a response whose id is in no record. */
 const isLost = (trail: Trail): boolean => unresolved(trail).includes(SOLD);
 /**
  * A foreground response goes down with its worker; what was bought before is on the record, unless it was

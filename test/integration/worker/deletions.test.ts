@@ -64,13 +64,13 @@ describe('a deleted job', () => {
   });
 
   it('is deleted at the upstream by the next worker, when none runs', async () => {
-    const id = await finished('Nobody there?');
+    const id = await finished('Deleted later?');
     await stopAll();
     await world.queue.delete(id);
     expect(await stillWanted()).toBe(1);
     expect(await world.client.ttl(world.keys.deletions)).toBeGreaterThan(0);
     world.addWorker();
-    await expectDeleted('Nobody there?');
+    await expectDeleted('Deleted later?');
     await expectNothingWanted();
   });
 
