@@ -12,6 +12,8 @@ const REMEMBERED_MS = 2000;
 
 /** CompletionWaiters let callers wait for the end of jobs. */
 export interface CompletionWaiters {
+  /** Whether the waiters listen on these channels, so that a wait need not subscribe before its first look. */
+  isListening(channels: readonly string[]): boolean;
   /**
    * Calls `look` now, and again whenever the job may have finished, until it returns something.
    * @param channels the channels on which the end of the job may be announced: those of all models in which
@@ -59,6 +61,7 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
     const known = listening.get(name);
     if (known !== undefined) return known;
     const channel: Channel = {
+      isListening: false,
       heardSince: Number.POSITIVE_INFINITY,
       subscription: subscriptions.listen(name, (id) => {
         if (id === undefined) {
@@ -72,6 +75,9 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
         wake(id);
       }),
     };
+    void channel.subscription.standing.then(() => {
+      channel.isListening = true;
+    });
     listening.set(name, channel);
     return channel;
   };
@@ -82,6 +88,8 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
     !finished.has(id);
 
   return {
+    isListening: (names) => names.every((name) => listening.get(name)?.isListening === true),
+
     async wait(names, id, look, { timeoutMs, signal, unfinishedAt }) {
       const deadline = Date.now() + timeoutMs;
       const channels = names.map(listen);
@@ -118,6 +126,8 @@ export function createCompletionWaiters(subscriptions: Subscriptions): Completio
 /** Channel is the subscription of one model's channel. */
 interface Channel {
   subscription: Subscription;
+  /** Whether the first subscription is active, or has failed. */
+  isListening: boolean;
   /** A time of `performance.now()` since which no message was missed; infinity: messages may be lost now. */
   heardSince: number;
 }

@@ -68,7 +68,8 @@ export async function readJob(
     args: { id, weights: weightsOf(tenants) },
   });
   if (reply === null) return null;
-  const [state, open, due, [board, ...meta], workers, fields, run, place] = reply as RawReading;
+  const [state, open, due, waitsUnder, workers, fields, run, place] = reply as RawReading;
+  const [board, ...meta] = waitsUnder ?? NO_BOARD_LIMITS;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
   const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
   const record = runRecordFrom(run);
@@ -100,13 +101,15 @@ export async function readJob(
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
 type Field = string | null;
+type BoardReading = [BoardLimitKind | '', ...BoardMeta];
+const NO_BOARD_LIMITS: BoardReading = ['', null, null, null, null];
 type RawReading = [
   BullState,
   0 | 1,
   Field,
-  [BoardLimitKind | '', ...BoardMeta],
-  number,
-  [Field, Field, Field, Field, Field, Field],
+  BoardReading | null,
+  number | null,
+  [Field, Field, Field, Field, Field, Field, Field],
   string[],
   Parameters<typeof positionFrom>[0],
 ];

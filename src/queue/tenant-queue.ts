@@ -218,8 +218,11 @@ export class TenantQueue {
       return isFinishedJob(found.reading.view) ? found : null;
     };
     const channels = queues.map(({ keys }) => keys.finishedChannel);
-    await waiters.wait(channels, bullId, look, { timeoutMs, signal, unfinishedAt: stored?.notBefore });
-    return latest ?? read();
+    // A caller need not wait for the first subscription to hear that the job has ended, or does not exist.
+    const ended = waiters.isListening(channels) ? null : await look();
+    if (ended !== null) return ended;
+    const options = { timeoutMs, signal, unfinishedAt: stored?.notBefore };
+    return (await waiters.wait(channels, bullId, look, options)) ?? latest ?? read();
   }
 
   /** @param model the model of the job. Default: the job may be in any. */
