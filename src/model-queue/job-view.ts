@@ -68,11 +68,12 @@ export async function readJob(
     args: { id, weights: weightsOf(tenants) },
   });
   if (reply === null) return null;
-  const [state, open, due, waitsUnder, workers, fields, run, place] = reply as RawReading;
+  const raw = JSON.parse(String(reply), (_name, value) => (value === false ? null : value)) as RawReading;
+  const [state, open, due, waitsUnder, workers, fields, run, place] = raw;
   const [board, ...meta] = waitsUnder ?? NO_BOARD_LIMITS;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
   const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
-  const record = runRecordFrom(run);
+  const record = runRecordFrom(Array.isArray(run) ? run : []);
   const view = viewFrom({
     id: publicId(model, id),
     model,
@@ -110,7 +111,7 @@ type RawReading = [
   BoardReading | null,
   number | null,
   [Field, Field, Field, Field, Field, Field, Field],
-  string[],
+  string[] | Record<string, never>,
   Parameters<typeof positionFrom>[0],
 ];
 
