@@ -145,6 +145,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
         const outcome = await runAttempt({
           ...services,
           ...{ data: job.data, tenant: tenantOf(job), attemptsMade: job.attemptsMade, maxAttempts },
+          isFirstStart: job.attemptsStarted === 1 && job.attemptsMade === 0,
           ...{ writer, active, reservation },
           onPurchase: (what) => notePurchase(id, what),
         });

@@ -12,6 +12,8 @@ export interface SharedSlots {
    * aborted first.
    */
   acquire(owner: SlotOwner, signal: AbortSignal): Promise<(() => void) | undefined>;
+  /** tryAcquire takes a slot like `acquire`; undefined when it would have to wait. */
+  tryAcquire(owner: SlotOwner): (() => void) | undefined;
 }
 
 interface Waiting extends SlotOwner {
@@ -65,6 +67,16 @@ export function createSharedSlots(slots: number, models: readonly string[]): Sha
     }
   };
 
+  const take = (owner: SlotOwner): (() => void) => {
+    held.push(owner);
+    return () => {
+      const place = held.indexOf(owner);
+      if (place < 0) return;
+      held.splice(place, 1);
+      fill();
+    };
+  };
+
   return {
     acquire(owner, signal) {
       if (signal.aborted) return Promise.resolve(undefined);
@@ -77,19 +89,17 @@ export function createSharedSlots(slots: number, models: readonly string[]): Sha
           ...owner,
           start() {
             signal.removeEventListener('abort', giveUp);
-            held.push(entry);
-            resolve(() => {
-              const place = held.indexOf(entry);
-              if (place < 0) return;
-              held.splice(place, 1);
-              fill();
-            });
+            resolve(take(entry));
           },
         };
         waiting.add(entry);
         signal.addEventListener('abort', giveUp, { once: true });
         fill();
       });
+    },
+    tryAcquire({ model, tenant }) {
+      const isAwaited = [...waiting].some((other) => other.model === model);
+      return isAwaited || !mayTake({ model, tenant }) ? undefined : take({ model, tenant });
     },
   };
 }

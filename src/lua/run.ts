@@ -18,7 +18,7 @@ import { runOwner } from './workers/locks.ts';
 export type RunAnswer = 'ok' | 'lock-lost' | 'cancel-requested' | 'finished' | 'superseded';
 
 /** BeginAnswer is the answer of `beginRun`; a record is a flat list: field, value, field, value, … */
-export type BeginAnswer = ['lock-lost'] | ['finished' | 'unreserved' | 'open', record: string[]];
+export type BeginAnswer = ['lock-lost'] | ['finished' | 'unreserved' | 'open' | 'marked', record: string[]];
 
 /** FinishAnswer is the answer of `finishRun`: the status that the record now has. */
 export type FinishAnswer = 'lock-lost' | FinishedStatus;
@@ -47,48 +47,81 @@ end
  * and returns the record. A job that another BullMQ client added gets its index entries here.
  *
  * `attemptsMade` is BullMQ's count; `createdAt` (ms) is when the job was enqueued; `tenant` is '' for none.
+ * `fencingToken` is '', or that of a create that is sent at once if nothing has to be decided first: the job
+ * has its reservation at `upstreamModel`, has bought nothing in any run, and is not cancelled. The purchase
+ * mark is then written in the same step.
+ *
  * Returns a `BeginAnswer`. `finished`: the run ended, but a crash kept the worker from reporting it to
  * BullMQ. `unreserved`: the job has not had its turn in the fair queue. `open`: the attempt begins.
+ * `marked`: it begins, and its create is marked.
  */
 export const beginRun = defineScript({
   name: 'run.begin',
-  keys: ['job', 'lock', 'indexAll', 'indexLive', 'tenants', 'tenantIndex'],
-  args: ['id', 'lockToken', 'createdAt', 'now', 'attemptsMade', 'tenant'],
+  keys: [
+    ...['job', 'lock', 'indexAll', 'indexLive', 'tenants', 'tenantIndex'],
+    ...['wait', 'prioritized', 'marker'],
+  ],
+  args: ['id', 'lockToken', 'createdAt', 'now', 'attemptsMade', 'tenant', 'fencingToken', 'upstreamModel'],
   uses: [runState, freshRun, finishedIndexes],
   lua: /* lua */ `
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
-local startedAt = redis.call('HGET', job, 'processedOn')
-if redis.call('HEXISTS', run, 'status') == 1 then
+local start = redis.call('HMGET', job, 'processedOn', 'stc')
+-- The stalled count is stored here and not at the end, because BullMQ may recover the job while this attempt
+-- still has to write the end: its lock may have run out by then.
+local claim = { 'begun', start[1] or '', 'holder', lockToken, 'stalled', start[2] or '0' }
+local record, known
+local function readRecord()
+  record, known = redis.call('HGETALL', run), {}
+  for i = 1, #record, 2 do known[record[i]] = record[i + 1] end
+end
+local function write(field, value)
+  claim[#claim + 1], claim[#claim + 2] = field, value
+  record[#record + 1], record[#record + 2] = field, value
+end
+readRecord()
+if known.status then
   -- The client repeats this script after a lost reply, and then gets the same answer.
   if not isRetriedByHand(job, run) or isBegun(job, run) then
-    redis.call('HSET', run, 'stalled', stalledCount(job), 'begun', startedAt, 'holder', lockToken)
-    return { 'finished', redis.call('HGETALL', run) }
+    redis.call('HSET', run, unpack(claim))
+    return { 'finished', record }
   end
   -- The job was retried by hand: this is a new run, with a new purchase. BullMQ continues its count of
   -- attempts; our count starts at 1 again.
   clearRun()
   redis.call('HSET', run, 'attempts_before', attemptsMade)
   removeFromFinished(id)
+  readRecord()
 end
-redis.call('ZADD', indexAll, 'NX', createdAt, id)
-redis.call('ZADD', indexLive, 'NX', createdAt, id)
-if tenant ~= '' then
-  redis.call('SADD', tenants, tenant)
-  redis.call('ZADD', tenantIndex, 'NX', createdAt, id)
+local isReserved, isCancelled = known.reserved_model, known.cancel_requested_at
+if not isReserved then
+  redis.call('ZADD', indexAll, 'NX', createdAt, id)
+  redis.call('ZADD', indexLive, 'NX', createdAt, id)
+  if tenant ~= '' then
+    redis.call('SADD', tenants, tenant)
+    redis.call('ZADD', tenantIndex, 'NX', createdAt, id)
+  end
 end
-local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
-local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
--- The stalled count is stored here and not at the end, because BullMQ may recover the job while this attempt
--- still has to write the end: its lock may have run out by then.
-redis.call('HSET', run, 'begun', startedAt, 'holder', lockToken, 'stalled', stalledCount(job))
-if not (isRunning or isReserved or isCancelled) then return { 'unreserved', redis.call('HGETALL', run) } end
-redis.call('HSETNX', run, 'started_at', now)
-local before = redis.call('HGET', run, 'attempts_before') or 0
-redis.call('HSET', run, 'attempt', attemptsMade - before + 1)
-redis.call('PERSIST', run)
-redis.call('PERSIST', eventLog)
+local isRunning = known.upstream_id and known.background == '1'
+if not (isRunning or isReserved or isCancelled) then
+  redis.call('HSET', run, unpack(claim))
+  return { 'unreserved', record }
+end
+if not known.started_at then write('started_at', now) end
+write('attempt', tostring(attemptsMade - (known.attempts_before or 0) + 1))
+local isMarked = fencingToken ~= '' and isReserved == upstreamModel and not isCancelled
+  and not known.upstream_id and not known.purchases and (known.purchase_mark or fencingToken) == fencingToken
+if isMarked then
+  for _, value in ipairs({ 'purchase_mark', fencingToken, 'purchase_mark_at', now }) do
+    claim[#claim + 1] = value
+  end
+end
+redis.call('HSET', run, unpack(claim))
+-- BullMQ sets its marker at every start, even when no job is left for a worker that the marker wakes.
+if redis.call('LLEN', wait) == 0 and redis.call('ZCARD', prioritized) == 0 then
+  redis.call('ZREM', marker, '0')
+end
 redis.call('PUBLISH', eventLog, 'status')
-return { 'open', redis.call('HGETALL', run) }
+return { isMarked and 'marked' or 'open', record }
 `,
 });
 

@@ -6,7 +6,7 @@ import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from '
 import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
 import { claimPurchase, markPurchase, storePurchase } from './purchase.ts';
-import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from './quota/lease.ts';
+import { quotaGiveBack, quotaRenew, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaSnapshot } from './quota/quota.ts';
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
@@ -25,16 +25,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
-  ...[
-    quotaRenew,
-    quotaSent,
-    quotaGiveBack,
-    quotaSettle,
-    quotaReport,
-    quotaResume,
-    quotaAccepted,
-    quotaAnswered,
-  ],
+  ...[quotaRenew, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted, quotaAnswered],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
   ...[takeEstimates, settleEstimate],

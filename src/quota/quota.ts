@@ -1,4 +1,4 @@
-import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from '../lua/quota/lease.ts';
+import { quotaGiveBack, quotaRenew, quotaSettle } from '../lua/quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaSnapshot } from '../lua/quota/quota.ts';
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from '../lua/quota/report.ts';
 import { quotaReserve } from '../lua/quota/reserve.ts';
@@ -103,6 +103,15 @@ export interface AdvertisedLimits {
 }
 
 /**
+ * RenewedJob is a job whose lease is renewed. `sending`: its create request is on its way, and its reservation
+ * is spent. `running`: its response runs at the upstream, and its lease is much longer.
+ */
+export interface RenewedJob {
+  id: string;
+  phase: 'reserved' | 'sending' | 'running';
+}
+
+/**
  * Quota is the quota of one upstream model, shared by all workers. Each method is one step in Redis, on the
  * clock of Redis.
  */
@@ -130,17 +139,19 @@ export interface Quota {
    * Gives back reservations that were not used.
    * @param options.refused whether the upstream has refused the create requests. The refused requests stay
    * charged as requests; only their tokens are given back.
+   * @param options.withheld whether the create requests were not sent after all, although `renew` was told that
+   * they are on their way.
    * @param options.untilMs as `reserve` returned it. A later reservation of the same job stays. Default: any.
    */
-  giveBack(ids: readonly string[], options?: { refused?: boolean; untilMs?: number }): Promise<void>;
+  giveBack(
+    ids: readonly string[],
+    options?: { refused?: boolean; withheld?: boolean; untilMs?: number },
+  ): Promise<void>;
   /**
-   * Renews the leases of jobs. `running`: the job's response runs at the upstream, and its lease is much
-   * longer.
-   * @returns for each job whether it has a reservation, and whether a create request was sent with it.
+   * Renews the leases of jobs.
+   * @returns for each job whether it had a reservation, and whether a create request was sent with it before.
    */
-  renew(jobs: readonly { id: string; running: boolean }[]): Promise<('reserved' | 'sent' | 'expired')[]>;
-  /** Records that the create request of job `id` is on its way: its reservation is spent. */
-  sent(id: string): Promise<void>;
+  renew(jobs: readonly RenewedJob[]): Promise<('reserved' | 'sent' | 'expired')[]>;
   /**
    * Records that the create request of job `id` was accepted.
    * @returns whether this has ended a pause of the model.
@@ -215,19 +226,17 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     async isGone() {
       return (await quotaIsGone.run(redis, { keys, args: {} })) === 1;
     },
-    async giveBack(ids, { refused = false, untilMs } = {}) {
+    async giveBack(ids, { refused = false, withheld = false, untilMs } = {}) {
       if (ids.length === 0) return;
-      const args = { isRefused: refused ? '1' : '', untilMs: untilMs ?? '' };
+      const why = refused ? 'refused' : withheld ? 'withheld' : '';
+      const args = { why, untilMs: untilMs ?? '' };
       await quotaGiveBack.run(redis, { keys, args, rest: ids });
     },
     async renew(jobs) {
       if (jobs.length === 0) return [];
       const args = { leaseMs: LEASE_MS, runningLeaseMs: RUNNING_LEASE_MS };
-      const rest = jobs.flatMap(({ id, running }) => [id, running ? '1' : '']);
+      const rest = jobs.flatMap(({ id, phase }) => [id, phase]);
       return (await quotaRenew.run(redis, { keys, args, rest })) as ('reserved' | 'sent' | 'expired')[];
-    },
-    async sent(id) {
-      await quotaSent.run(redis, { keys, args: { id } });
     },
     async accepted({ limitRequests, limitTokens, remainingRequests, remainingTokens }, id = '') {
       const args = {

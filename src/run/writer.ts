@@ -49,9 +49,11 @@ export interface RunRecordWriter {
    * begin claims the record for this attempt.
    *
    * @param attemptsMade BullMQ's count; `record.attempt` is ours, which counts from 1 in each run.
+   * @param create a create that is marked in the same step, as by `markPurchase`, if the job is reserved at
+   * its upstream model, has bought nothing, and is not cancelled. Default: none.
    * @throws {LockLostError}
    */
-  begin(attemptsMade: number): Promise<Begun>;
+  begin(attemptsMade: number, create?: { fencingToken: string; upstreamModel: string }): Promise<Begun>;
   /** read returns the record as it is now. It needs no lock. */
   read(): Promise<RunRecord>;
   /**
@@ -103,7 +105,10 @@ export interface RunRecordWriter {
  */
 export interface Begun {
   state: 'open' | 'unreserved' | 'finished';
+  /** Without the mark that this step has written. */
   record: RunRecord;
+  /** Whether the create was marked. */
+  isMarked: boolean;
 }
 
 /**
@@ -169,13 +174,15 @@ export function createRunRecordWriter({
     if (answer !== 'lock-lost' || !(await purchase.takeBack())) return requireLock(answer, id);
     return requireLock((await write()) as Answer, id);
   };
+  const holdMarked = (fencingToken: string): void =>
+    purchase.hold({ fencingToken, responseId: '', isAdoptable: false, fields: [] });
   return {
     takeBack: purchase.takeBack,
-    async begin(attemptsMade) {
+    async begin(attemptsMade, create = { fencingToken: '', upstreamModel: '' }) {
       const reply = await beginRun.run(redis, {
         keys: scriptKeys,
         args: {
-          ...{ id, lockToken, attemptsMade },
+          ...{ id, lockToken, attemptsMade, ...create },
           createdAt: jobCreatedAt,
           now: Date.now(),
           tenant: tenant ?? '',
@@ -183,7 +190,12 @@ export function createRunRecordWriter({
       });
       const [state, fields] = reply as BeginAnswer;
       if (state === 'lock-lost') throw new LockLostError(id);
-      return { state, record: runRecordFrom(fields ?? []) };
+      const record = runRecordFrom(fields ?? []);
+      if (state !== 'marked') return { state, record, isMarked: false };
+      holdMarked(create.fencingToken);
+      // The client has sent the script again after a lost reply, and the mark is that of the first time.
+      record.purchaseMark = undefined;
+      return { state: 'open', record, isMarked: true };
     },
 
     async read() {
@@ -206,7 +218,7 @@ export function createRunRecordWriter({
         case 'purchased':
           return { kind: 'purchased', record: runRecordFrom(answer[1]) };
         case 'ok':
-          purchase.hold({ fencingToken, responseId: '', isAdoptable: false, fields: [] });
+          holdMarked(fencingToken);
           return { kind: 'ok', replaced: answer[1] === 1 };
         default: {
           const never: never = answer;

@@ -10,6 +10,7 @@ import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
+import type { PreparedCreate } from './prepared-create.ts';
 import { estimateOf, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
 
 /** AttemptServices are what all attempts of one model share. */
@@ -40,6 +41,8 @@ export interface AttemptContext extends AttemptServices {
   tenant: string;
   /** The attempts before this one, as BullMQ counts them. */
   attemptsMade: number;
+  /** Whether BullMQ starts the job for the first time: then no worker can have bought anything for it. */
+  isFirstStart: boolean;
   /** After this many attempts a retryable failure is final. */
   maxAttempts: number;
   writer: RunRecordWriter;
@@ -65,6 +68,8 @@ export interface Attempt extends AttemptContext {
    * The deadline of the job, in Unix milliseconds; infinity: the job has none. No attempt begins after it.
    */
   deadlineAt: number;
+  /** A create that was marked when the attempt began, and that `buy` has to send. */
+  prepared: PreparedCreate | undefined;
   /** A response that may be running at the upstream. */
   purchase: Purchase | undefined;
   /** Input and output tokens that were reserved for the job; 0: unknown. */
@@ -94,6 +99,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
     deadlineAt: Number.POSITIVE_INFINITY,
+    prepared: undefined,
     purchase: undefined,
     reservedTokens: 0,
     streamedBytes: 0,
@@ -103,6 +109,7 @@ export function startAttempt(context: AttemptContext): Attempt {
     timeLimit: undefined,
     close() {
       clearTimeout(attempt.timeLimit);
+      attempt.prepared?.release();
       stopListening();
     },
   };

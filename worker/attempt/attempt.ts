@@ -11,6 +11,7 @@ import { outcomeOfError } from './failed-attempt.ts';
 import { follow } from './follow.ts';
 import { createHeard, withHeard } from './heard.ts';
 import { endFrom, type Outcome, outcomeOf, writeDown } from './outcome.ts';
+import { beginPrepared } from './prepared-create.ts';
 import { bytesIn, estimateOf, identityOf, type Purchase, purchaseToAdopt } from './purchase.ts';
 import { waitForFollower } from './uncertain-purchase.ts';
 
@@ -23,8 +24,8 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
   try {
     const { record, outcome } = await begin(attempt);
     if (outcome !== undefined) return outcome;
-    await renewReservation(attempt);
-    const job = checkJob(attempt);
+    if (attempt.prepared === undefined) await renewReservation(attempt);
+    const job = attempt.prepared?.job ?? checkJob(attempt);
     startTimeLimit(job, attempt);
     const purchase = await adoptOrBuy(job, record, attempt);
     const response = await followToTheEnd(purchase, attempt);
@@ -38,7 +39,7 @@ export async function runAttempt(context: AttemptContext): Promise<Outcome> {
 
 /** Reads the record, and returns the outcome of a job that needs no attempt. */
 async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: Outcome }> {
-  const { state, record } = await attempt.writer.begin(attempt.attemptsMade);
+  const { state, record } = await beginPrepared(attempt);
   attempt.upstreamModel = record.reservedModel ?? attempt.model.upstream;
   attempt.reservedTokens = record.reservedTokens;
   if (record.status !== 'completed') await loseForegroundResponse(record, attempt);

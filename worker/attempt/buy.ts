@@ -48,7 +48,10 @@ async function buyOnce(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
 
 async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
   const { upstream, active, alias: model, tenant } = attempt;
-  const release = (await upstream.slots.acquire({ model, tenant }, active.stopRequested)) ?? (() => {});
+  const release =
+    attempt.prepared?.release ??
+    (await upstream.slots.acquire({ model, tenant }, active.stopRequested)) ??
+    (() => {});
   try {
     active.assertMayCreate();
     return await buy(job, attempt, release);
@@ -65,15 +68,12 @@ async function buyInSlot(job: CheckedJob, attempt: Attempt): Promise<Purchase> {
  * uncertain purchase for the next worker. A crash after the id leaves a response that the next worker adopts.
  */
 async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promise<Purchase> {
-  const { writer, reservation, lostResponses } = attempt;
-  reservation.assertUnspent();
-  const fencingToken = randomUUID();
-  const [marked] = await Promise.all([writer.markPurchase(fencingToken), reservation.sent()]);
-  if (marked.kind === 'finished' || marked.kind === 'cancel-requested') throw new Interruption('cancelled');
-  const earlier = marked.kind === 'purchased' ? purchaseToAdopt(marked.record) : undefined;
+  const { lostResponses, prepared } = attempt;
+  attempt.reservation.assertUnspent();
+  attempt.prepared = undefined;
+  const fencingToken = prepared?.fencingToken ?? randomUUID();
+  const earlier = prepared === undefined ? await mark(fencingToken, attempt) : undefined;
   if (earlier !== undefined) return adoptLate(earlier, attempt);
-  if (marked.kind === 'ok' && marked.replaced) attempt.onPurchase('uncertain');
-  attempt.isUncertain = false;
   // Only a webhook can lead to a response by its token, so without webhooks the token is not sent.
   const body = lostResponses === undefined ? job.body : withFencingToken(job.body, fencingToken);
   const running = await create({ ...job, body }, attempt, onSlow);
@@ -81,6 +81,21 @@ async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promi
   attempt.streamedBytes = 0;
   await keep(attempt.purchase, fencingToken, attempt);
   return attempt.purchase;
+}
+
+/**
+ * Writes the purchase mark, and records that the create is about to be sent.
+ * @returns the response of an earlier create, when its id has arrived after all.
+ */
+async function mark(fencingToken: string, attempt: Attempt): Promise<Purchase | undefined> {
+  const { writer, reservation } = attempt;
+  const [marked] = await Promise.all([writer.markPurchase(fencingToken), reservation.sent()]);
+  if (marked.kind === 'finished' || marked.kind === 'cancel-requested') throw new Interruption('cancelled');
+  const earlier = marked.kind === 'purchased' ? purchaseToAdopt(marked.record) : undefined;
+  if (earlier !== undefined) return earlier;
+  if (marked.kind === 'ok' && marked.replaced) attempt.onPurchase('uncertain');
+  attempt.isUncertain = false;
+  return undefined;
 }
 
 /**

@@ -13,6 +13,7 @@ import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
 import { type Attempt, spentAt, spentByNow, spentUnseen, stopPurchase } from './attempt-state.ts';
 import { type Outcome, writeDown } from './outcome.ts';
+import { withholdPrepared } from './prepared-create.ts';
 
 /**
  * outcomeOfError turns the error that ended an attempt into the attempt's outcome, and stores it. It rethrows
@@ -37,6 +38,7 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
   const { signal } = attempt.active;
   const cause: unknown = signal.aborted && !(error instanceof LockLostError) ? signal.reason : error;
   try {
+    await withholdPrepared(attempt);
     if (cause instanceof Interruption) return await interrupted(cause, attempt);
     if (cause instanceof PostponedError) {
       await attempt.writer.save({ reservedModel: undefined });

@@ -5,6 +5,7 @@ import {
   type QuotaReport,
   type Quotas,
   quotaJobId,
+  type RenewedJob,
 } from '../../src/quota/quota.ts';
 import type { TenantQuotas } from '../../src/quota/tenant-quota.ts';
 import { type QuotaSignals, quotaReportOf } from './quota-signals.ts';
@@ -29,6 +30,16 @@ export interface Reservation {
    * @throws {PostponedError} when the lease has ended.
    */
   renew(upstreamModel: string, running: boolean): Promise<void>;
+  /** Whether the upstream model is not paused, as far as this worker has heard. */
+  isOpen(upstreamModel: string): boolean;
+  /**
+   * Takes the reservation over and records that a create request is about to be sent, in one step.
+   * @throws {PostponedError} when the lease has ended, or when an earlier attempt has sent a create request
+   * with the reservation.
+   */
+  takeOverToSend(upstreamModel: string): Promise<void>;
+  /** Records that the create request was not sent after all. */
+  withheld(): void;
   /** Gives back all that was reserved for the job, as `Reservations.giveBack` does. */
   giveBack(): Promise<void>;
   /**
@@ -74,12 +85,17 @@ export interface OpenReservation extends Reservation {
   close(): void;
 }
 
+interface QuotaJob {
+  id: string;
+  tenant: string;
+}
+
 export interface Reservations {
-  open(job: { id: string; tenant: string }): OpenReservation;
+  open(job: QuotaJob): OpenReservation;
   /**
    * Gives back everything that any worker, even a dead one, has reserved for a job, for all upstream models.
    */
-  giveBack(job: { id: string; tenant: string }): Promise<void>;
+  giveBack(job: QuotaJob): Promise<void>;
   /** Returns how many jobs of this worker have a reservation and have not sent their create request. */
   unsent(tenant?: string): number;
   close(): void;
@@ -90,11 +106,12 @@ export interface Reservations {
  *
  * - `none`: not taken over yet.
  * - `reserved`: no create request was sent.
- * - `sent`: a create request was sent, and its outcome is not known.
+ * - `sent`: a create request was sent or is about to be sent, and its outcome is not known.
+ * - `withheld`: it was about to be sent, and was not.
  * - `refused`: the upstream has refused the create request.
  * - `running`: the response runs at the upstream.
  */
-type Phase = 'none' | 'reserved' | 'sent' | 'refused' | 'running';
+type Phase = 'none' | 'reserved' | 'sent' | 'withheld' | 'refused' | 'running';
 
 interface State {
   readonly tenant: string;
@@ -148,13 +165,13 @@ export function createReservations({
   const open = new Map<string, State>();
 
   const renewAll = async (): Promise<void> => {
-    const byQuota = new Map<Quota, { id: string; running: boolean }[]>();
+    const byQuota = new Map<Quota, RenewedJob[]>();
     const byTenant = new Map<string, { id: string; running: boolean }[]>();
     for (const [id, { quota, phase, tenant }] of open) {
       if (quota === undefined) continue;
-      const job = { id, running: phase === 'running' };
-      listOf(byQuota, quota).push(job);
-      if (tenantLimits.isLimited(tenant)) listOf(byTenant, tenant).push(job);
+      const running = phase === 'running';
+      listOf(byQuota, quota).push({ id, phase: running ? 'running' : 'reserved' });
+      if (tenantLimits.isLimited(tenant)) listOf(byTenant, tenant).push({ id, running });
     }
     await Promise.all([
       ...[...byQuota].map(([quota, jobs]) => quota.renew(jobs)),
@@ -170,9 +187,9 @@ export function createReservations({
     if (tenantLimits.isLimited(tenant)) await tenantQuotas.renew(tenant, [{ id, running }]);
   };
 
-  const giveBack: Reservations['giveBack'] = async ({ id, tenant }) => {
+  const giveBack = async ({ id, tenant }: QuotaJob, withheld = false): Promise<void> => {
     const quotaId = quotaJobId(model, id);
-    await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([quotaId])));
+    await Promise.all(upstreamModels.map((name) => quotas.of(name).giveBack([quotaId], { withheld })));
     await settleTenant(tenant, quotaId);
   };
 
@@ -187,10 +204,10 @@ export function createReservations({
   const settle = async (id: string, state: State, usage: Usage | null): Promise<void> => {
     const { quota, phase, tenant, acceptedAt } = state;
     if (quota === undefined) return;
-    const isUnused = phase === 'reserved' || phase === 'refused';
+    const isUnused = phase === 'reserved' || phase === 'refused' || phase === 'withheld';
     await Promise.all([
       isUnused
-        ? quota.giveBack([id], { refused: phase === 'refused' })
+        ? quota.giveBack([id], { refused: phase === 'refused', withheld: phase === 'withheld' })
         : quota.settle(id, usedBy(usage, acceptedAt)),
       settleTenant(tenant, id),
     ]);
@@ -209,19 +226,34 @@ export function createReservations({
         acceptedAt: undefined,
       };
       open.set(id, state);
+      /** @throws {PostponedError} when the lease has ended. */
+      const takeOver = async (name: string, phase: RenewedJob['phase']): Promise<'reserved' | 'sent'> => {
+        state.upstreamModel = name;
+        state.quota = quotas.of(name);
+        state.phase = phase === 'sending' ? 'sent' : phase;
+        const [[found = 'expired']] = await Promise.all([
+          state.quota.renew([{ id, phase }]),
+          renewTenant(tenant, id, phase === 'running'),
+        ]);
+        if (found === 'expired') throw new PostponedError();
+        return found;
+      };
       return {
         async renew(name, running) {
-          state.upstreamModel = name;
-          state.quota = quotas.of(name);
-          state.phase = running ? 'running' : 'reserved';
-          const [[found]] = await Promise.all([
-            state.quota.renew([{ id, running }]),
-            renewTenant(tenant, id, running),
-          ]);
-          if (found === 'expired') throw new PostponedError();
-          state.isSpent = found === 'sent';
+          const isOwn = state.phase === 'sent';
+          const found = await takeOver(name, running ? 'running' : 'reserved');
+          state.isSpent = found === 'sent' && !isOwn;
         },
-        giveBack: () => giveBack(job),
+        isOpen: (name) => !signals.isPaused(quotas.of(name)),
+        async takeOverToSend(name) {
+          const found = takeOver(name, 'sending');
+          onRoom();
+          if ((await found) === 'sent') throw new PostponedError();
+        },
+        withheld() {
+          state.phase = 'withheld';
+        },
+        giveBack: () => giveBack(job, state.phase === 'sent'),
         assertUnspent() {
           const isPaused = state.quota !== undefined && signals.isPaused(state.quota);
           if (state.isSpent || isPaused) throw new PostponedError();
@@ -229,7 +261,7 @@ export function createReservations({
         async sent() {
           state.phase = 'sent';
           onRoom();
-          await state.quota?.sent(id);
+          await state.quota?.renew([{ id, phase: 'sending' }]);
         },
         accepted(advertised) {
           state.phase = 'running';
@@ -262,7 +294,7 @@ export function createReservations({
         },
       };
     },
-    giveBack,
+    giveBack: (job) => giveBack(job),
     unsent: (tenant) =>
       [...open.values()].filter(
         (state) => state.phase === 'reserved' && (tenant === undefined || state.tenant === tenant),

@@ -3,11 +3,16 @@ import { quotaEstimates } from './quota.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
- * quotaRenew renews the leases of jobs. A job without a lease whose response runs at the upstream gets a new
- * lease, even beyond the limits. `jobs` has for each job its id, and '1' when its response runs at the
- * upstream.
+ * quotaRenew renews the leases of jobs. `jobs` has for each job its id and how far it is:
  *
- * Returns for each job `reserved`, `sent` (like `reserved`, and its create request was sent) or `expired`.
+ * - `reserved`: its create request is not sent yet;
+ * - `sending`: its create request is on its way. From here on its reservation counts as spent. A reservation
+ *   that was made a while ago is charged to the present step, because the upstream counts it from now on, too;
+ * - `running`: its response runs at the upstream. A job without a lease then gets a new one, even beyond the
+ *   limits.
+ *
+ * Returns for each job how this step has found its reservation: `reserved`, `sent` (like `reserved`, and its
+ * create request was sent before) or `expired`.
  */
 export const quotaRenew = defineScript({
   name: 'quota.renew',
@@ -15,14 +20,24 @@ export const quotaRenew = defineScript({
   uses: [quotaReservations],
   rest: 'jobs',
   lua: /* lua */ `
+local LATE_STEPS = 5
 local answers = {}
 for i = 1, #jobs, 2 do
-  local id, isRunning = jobs[i], jobs[i + 1] == '1'
+  local id, phase = jobs[i], jobs[i + 1]
+  local isRunning = phase == 'running'
   local untilMs = now + (isRunning and runningLeaseMs or leaseMs)
   local reservation = reservationOf(id)
   if reservation and redis.call('ZSCORE', leases, id) then
     redis.call('ZADD', leases, text(untilMs), id)
     answers[#answers + 1] = reservation.isSent and 'sent' or 'reserved'
+    if phase == 'sending' and not reservation.isSent then
+      reservation.isSent = true
+      if reservation.step > 0 and reservation.step + LATE_STEPS < math.floor(now / STEP_MS) then
+        amendStep(reservation.step, -1, -reservation.tokens)
+        reservation.step = charge(1, reservation.tokens)
+      end
+      storeReservation(id, reservation, untilMs)
+    end
   elseif isRunning then
     storeReservation(id, { step = 0, tokens = 0, isSent = true, input = 0, class = '' }, untilMs)
     answers[#answers + 1] = 'sent'
@@ -33,43 +48,22 @@ return answers
 });
 
 /**
- * quotaSent records that a create request is on its way: from here on its reservation counts as spent. A
- * reservation that was made a while ago is charged to the present step, because the upstream counts it from
- * now on, too.
- */
-export const quotaSent = defineScript({
-  name: 'quota.sent',
-  args: ['id'],
-  uses: [quotaReservations],
-  lua: /* lua */ `
-local LATE_STEPS = 5
-local reservation = reservationOf(id)
-if not reservation or reservation.isSent then return end
-reservation.isSent = true
-if reservation.step > 0 and reservation.step + LATE_STEPS < math.floor(now / STEP_MS) then
-  amendStep(reservation.step, -1, -reservation.tokens)
-  reservation.step = charge(1, reservation.tokens)
-end
-storeReservation(id, reservation, tonumber(redis.call('ZSCORE', leases, id)))
-`,
-});
-
-/**
- * quotaGiveBack gives reservations back. `isRefused` is '1' when the upstream has refused the create
- * requests: then only the tokens are given back. `untilMs` is the end that the leases got when they were
- * made, '' for any. A later reservation of the same job has another end, and stays.
+ * quotaGiveBack gives reservations back. `why` is 'refused' when the upstream has refused the create requests:
+ * then only the tokens are given back. It is 'withheld' when the create requests were not sent although the
+ * reservations say so, and '' otherwise. `untilMs` is the end that the leases got when they were made, '' for
+ * any. A later reservation of the same job has another end, and stays.
  */
 export const quotaGiveBack = defineScript({
   name: 'quota.give-back',
-  args: ['isRefused', 'untilMs'],
+  args: ['why', 'untilMs'],
   uses: [quotaReservations, quotaSignals],
   rest: 'ids',
   lua: /* lua */ `
 for _, id in ipairs(ids) do
   local reservation = reservationOf(id)
   if untilMs == '' or tonumber(redis.call('ZSCORE', leases, id)) == tonumber(untilMs) then
-    if reservation and not reservation.isSent then refund(reservation)
-    elseif reservation and isRefused == '1' then correctCharge(reservation, 0, -reservation.tokens) end
+    if reservation and (why == 'withheld' or not reservation.isSent) then refund(reservation)
+    elseif reservation and why == 'refused' then correctCharge(reservation, 0, -reservation.tokens) end
     releaseLease(id)
   end
 end

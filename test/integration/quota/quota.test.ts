@@ -39,7 +39,7 @@ describe('the window of a minute', () => {
     const stored = (await world.redis.hget(keys.reservations, 'job_0')) ?? '';
     await world.redis.lset(keys.window, 0, entry.replace(String(step), String(step - 300)));
     await world.redis.hset(keys.reservations, 'job_0', stored.replace(String(step), String(step - 300)));
-    await world.quota.sent('job_0');
+    await world.quota.renew([{ id: 'job_0', phase: 'sending' }]);
     const [old, now = ''] = await world.redis.lrange(keys.window, 0, -1);
     expect(old).toBe(`${step - 300}:0:0`);
     expect(now).toMatch(/:1:1000$/);
@@ -140,22 +140,22 @@ describe('settling a reservation', () => {
     await world.quota.reserve(needs(2, 100), NO_LIMITS);
     await world.quota.giveBack(['job_0']);
     expect(await world.quota.snapshot()).toMatchObject({ requests: 1, tokens: 1100, inFlight: 1 });
-    await world.quota.sent('job_1');
+    await world.quota.renew([{ id: 'job_1', phase: 'sending' }]);
     await world.quota.giveBack(['job_1'], { refused: true });
     expect(await world.quota.snapshot()).toMatchObject({ requests: 1, tokens: 0, inFlight: 0 });
   });
 
   it('a dead worker’s reservations end with their leases, and stay charged if they were sent', async () => {
     await world.quota.reserve(needs(2, 100), NO_LIMITS);
-    await world.quota.sent('job_1');
+    await world.quota.renew([{ id: 'job_1', phase: 'sending' }]);
     await world.redis.zadd(keys.leases, 1, 'job_0', 1, 'job_1');
     await world.quota.reserve([], NO_LIMITS);
     expect(await world.quota.snapshot()).toMatchObject({ requests: 1, tokens: 1100, inFlight: 0 });
   });
 
   it('a response that still runs gets its slot back even beyond the limit', async () => {
-    expect(await world.quota.renew([{ id: 'job_9', running: true }])).toEqual(['sent']);
-    expect(await world.quota.renew([{ id: 'job_8', running: false }])).toEqual(['expired']);
+    expect(await world.quota.renew([{ id: 'job_9', phase: 'running' }])).toEqual(['sent']);
+    expect(await world.quota.renew([{ id: 'job_8', phase: 'reserved' }])).toEqual(['expired']);
     expect(await world.quota.snapshot()).toMatchObject({ inFlight: 1, requests: 0, tokens: 0 });
   });
 
@@ -164,11 +164,11 @@ describe('settling a reservation', () => {
       Number(await world.redis.zscore(keys.leases, id)) - Date.now();
     await world.quota.reserve(needs(2), NO_LIMITS);
     expect(await leftMs('job_0')).toBeLessThanOrEqual(4000);
-    await world.quota.renew([{ id: 'job_0', running: false }]);
+    await world.quota.renew([{ id: 'job_0', phase: 'reserved' }]);
     expect(await leftMs('job_0')).toBeLessThanOrEqual(24_000);
     await world.quota.accepted(NOTHING_ADVERTISED, 'job_0');
     expect(await leftMs('job_0')).toBeGreaterThan(500_000);
-    await world.quota.renew([{ id: 'job_1', running: true }]);
+    await world.quota.renew([{ id: 'job_1', phase: 'running' }]);
     expect(await leftMs('job_1')).toBeGreaterThan(500_000);
   });
 });

@@ -155,9 +155,10 @@ function endAfter(trail: Trail, different: Partial<CrashEnd>): CrashEnd {
 
 /** What went on since a create was marked whose end is not on the record; empty: there is none. */
 function unresolved(trail: Trail): Trail {
-  const sinceMark = trail.slice(trail.lastIndexOf('after purchase.mark'));
+  const markedAt = trail.findLastIndex((name) => /^after .*purchase\.mark$/.test(name));
+  const sinceMark = markedAt < 0 ? [] : trail.slice(markedAt);
   const isResolved = sinceMark.some((name) => name === 'after purchase.store' || name === 'after run.save');
-  return trail.includes('after purchase.mark') && !isResolved ? sinceMark : [];
+  return isResolved ? [] : sinceMark;
 }
 
 const isUncertain = (trail: Trail): boolean => unresolved(trail).length > 0;

@@ -67,6 +67,7 @@ function learnScriptNames() {
 function effectOf({ name, args }) {
   if (name !== 'evalsha' && name !== 'eval') return name;
   const script = scriptNames.get(name === 'eval' ? sha1(args[0]) : args[0]);
+  if (script === 'run.begin' && argument(args, 'fencingToken') !== '') return 'run.begin with purchase.mark';
   // Without a reason it only writes how far the follower is.
   return script === 'run.append' && argument(args, 'reason') === '' ? 'run.append of events' : script;
 }

@@ -15,6 +15,7 @@ import { createPriceList } from '../../../src/usage/price.ts';
 import { createActiveAttempt } from '../../../worker/attempt/active-attempt.ts';
 import { runAttempt } from '../../../worker/attempt/attempt.ts';
 import type { AttemptContext } from '../../../worker/attempt/attempt-state.ts';
+import { PostponedError } from '../../../worker/reservation/reservation.ts';
 import type { Upstream } from '../../../worker/upstream/client.ts';
 import { onFastClock } from '../fast-clock.ts';
 
@@ -39,6 +40,12 @@ export interface Answers {
   /** Whether nothing may be sent to the upstream after a refusal. */
   allWait?: boolean;
   markPurchase?: RunRecordWriter['markPurchase'];
+  /** Whether BullMQ starts the job for the first time. Default false. */
+  isFirstStart?: boolean;
+  /** Whether the record lets a create be marked when the attempt begins. Default true. */
+  maySendAtOnce?: boolean;
+  /** Whether the reservation has ended before the attempt began. Default false. */
+  isExpired?: boolean;
   store?: () => ReturnType<RunRecordWriter['storePurchase']>;
   save?: (progress: RunProgress) => { cancelRequested: boolean };
 }
@@ -63,10 +70,12 @@ export function attemptOf(
     model: { ...defaultModels().models['o3'], ...policy } as ModelConfig,
     prices: createPriceList({}),
     writer: {
-      begin: async () => ({
-        state: known.status === undefined ? 'open' : 'finished',
-        record: { ...runRecordFrom([]), attempt: 1, ...known },
-      }),
+      begin: async (_attemptsMade, create) => {
+        const isMarked = create !== undefined && (answers.maySendAtOnce ?? true);
+        if (isMarked) done.push('begin with mark');
+        const state = known.status === undefined ? 'open' : 'finished';
+        return { state, record: { ...runRecordFrom([]), attempt: 1, ...known }, isMarked };
+      },
       read: async () => ({ ...runRecordFrom([]), ...known, ...later }),
       markPurchase: async (fencingToken) => {
         done.push('mark');
@@ -99,8 +108,14 @@ export function attemptOf(
     active: createActiveAttempt(),
     eventLogPace: createPace(2000),
     takeBackMs: 1000,
+    isFirstStart: answers.isFirstStart ?? false,
     reservation: {
       renew: async () => {},
+      isOpen: () => true,
+      takeOverToSend: async () => {
+        if (answers.isExpired) throw new PostponedError();
+      },
+      withheld: () => void done.push('withheld'),
       giveBack: async () => {},
       assertUnspent: () => {},
       sent: async () => {},

@@ -14,6 +14,36 @@ describe('runAttempt', () => {
     expect(ends).toMatchObject([{ response: ANSWERED }]);
   });
 
+  it('marks the create of a first start when it begins', async () => {
+    const { run, done, purchases } = attemptOf({}, { isFirstStart: true });
+    expect(await run()).toMatchObject({ kind: 'completed' });
+    expect(done).toEqual(['begin with mark', 'create', 'store resp_1', 'look', 'finish completed']);
+    expect(purchases).toEqual(['bought']);
+  });
+
+  it('marks the create of a first start later when the record does not allow it at once', async () => {
+    const { run, done } = attemptOf({}, { isFirstStart: true, maySendAtOnce: false });
+    expect(await run()).toMatchObject({ kind: 'completed' });
+    expect(done.slice(0, 2)).toEqual(['mark', 'create']);
+  });
+
+  it('removes the mark of a first start whose reservation has ended, and buys nothing', async () => {
+    const { run, done, purchases } = attemptOf({}, { isFirstStart: true, isExpired: true });
+    expect(await run()).toEqual({ kind: 'postponed' });
+    expect(done).toEqual(['begin with mark', 'withheld', 'save withdrawn', 'save ']);
+    expect(purchases).toEqual([]);
+  });
+
+  it('marks nothing for a first start whose data is invalid or whose deadline has passed', async () => {
+    const invalid = attemptOf({}, { isFirstStart: true });
+    expect(await invalid.run({ prompt: 'x' })).toMatchObject({ kind: 'failed', code: 'invalid_request' });
+    expect(invalid.done).toEqual(['finish failed']);
+    const late = attemptOf({}, { isFirstStart: true });
+    const data = { ...DATA, deadline: new Date(Date.now() - 1000).toISOString() };
+    expect(await late.run(data)).toMatchObject({ kind: 'failed', code: 'deadline_passed' });
+    expect(late.done).toEqual(['finish failed']);
+  });
+
   it('adopts a response of an earlier attempt, also one that was seen to have ended', async () => {
     const { run, done, purchases } = attemptOf({ ...ADOPTABLE, upstreamStatus: 'completed' });
     expect(await run()).toMatchObject({ kind: 'completed', summary: { answer_preview: 'Yes.' } });
