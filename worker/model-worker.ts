@@ -24,7 +24,7 @@ import { closeWorker, JobWorker, type QueueWorker, type Recovery } from './job-w
 import type { Metrics } from './metrics/metrics.ts';
 import { logOutcome, logPurchase, logQuotaSignals } from './metrics/outcome-log.ts';
 import type { QuotaSignals } from './reservation/quota-signals.ts';
-import { createReservations } from './reservation/reservation.ts';
+import { createReservations } from './reservation/reservations.ts';
 import type { TenantLimits } from './reservation/tenant-limits.ts';
 import type { Upstream } from './upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from './upstream/openai-events.ts';

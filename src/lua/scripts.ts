@@ -8,7 +8,7 @@ import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJo
 import { claimPurchase, markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaSnapshot } from './quota/quota.ts';
-import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/report.ts';
+import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
@@ -25,7 +25,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
   ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
-  ...[quotaRenew, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted, quotaAnswered],
+  ...[quotaRenew, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
   ...[takeEstimates, settleEstimate],

@@ -1,6 +1,6 @@
 import { quotaGiveBack, quotaRenew, quotaSettle } from '../lua/quota/lease.ts';
 import { quotaExpect, quotaIsGone, quotaSnapshot } from '../lua/quota/quota.ts';
-import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from '../lua/quota/report.ts';
+import { quotaAccepted, quotaReport, quotaResume } from '../lua/quota/report.ts';
 import { quotaReserve } from '../lua/quota/reserve.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { quotaKeysOf } from './keys.ts';
@@ -102,12 +102,10 @@ export interface AdvertisedLimits {
   remainingTokens: number | undefined;
 }
 
-/**
- * RenewedJob is a job whose lease is renewed. `sending`: its create request is on its way, and its reservation
- * is spent. `running`: its response runs at the upstream, and its lease is much longer.
- */
+/** RenewedJob is a job whose lease is renewed; much longer while its response runs at the upstream. */
 export interface RenewedJob {
   id: string;
+  /** `sending`: its create request is on its way, so that its reservation is spent from now on. */
   phase: 'reserved' | 'sending' | 'running';
 }
 
@@ -137,15 +135,13 @@ export interface Quota {
   isGone(): Promise<boolean>;
   /**
    * Gives back reservations that were not used.
-   * @param options.refused whether the upstream has refused the create requests. The refused requests stay
-   * charged as requests; only their tokens are given back.
-   * @param options.withheld whether the create requests were not sent after all, although `renew` was told that
-   * they are on their way.
+   * @param options.why `refused`: the upstream has refused the create requests, which stay charged as requests.
+   * `withheld`: they were not sent after all, although `renew` was told that they are on their way.
    * @param options.untilMs as `reserve` returned it. A later reservation of the same job stays. Default: any.
    */
   giveBack(
     ids: readonly string[],
-    options?: { refused?: boolean; withheld?: boolean; untilMs?: number },
+    options?: { why?: 'refused' | 'withheld' | ''; untilMs?: number | '' },
   ): Promise<void>;
   /**
    * Renews the leases of jobs.
@@ -163,18 +159,19 @@ export interface Quota {
    * `new`: all workers wait from now on.
    */
   report(report: QuotaReport, id?: string): Promise<'alone' | 'known' | 'new'>;
-  /** Records that the response of job `id` has brought an answer. @returns whether this has ended a pause. */
-  answered(id: string): Promise<boolean>;
   /** Ends every pause, by hand. @returns whether there was one. */
   resume(): Promise<boolean>;
   /**
    * Replaces a reservation by the job's usage; undefined: the usage is unknown, and the reservation stays
    * charged.
+   * @param isAnswered whether the response has brought an answer. Default false.
+   * @returns whether this has ended a pause.
    */
   settle(
     id: string,
     used: { inputTokens: number; outputTokens: number; durationMs: number | undefined } | undefined,
-  ): Promise<void>;
+    isAnswered?: boolean,
+  ): Promise<boolean>;
   snapshot(): Promise<QuotaSnapshot>;
 }
 
@@ -226,11 +223,9 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     async isGone() {
       return (await quotaIsGone.run(redis, { keys, args: {} })) === 1;
     },
-    async giveBack(ids, { refused = false, withheld = false, untilMs } = {}) {
+    async giveBack(ids, { why = '', untilMs = '' } = {}) {
       if (ids.length === 0) return;
-      const why = refused ? 'refused' : withheld ? 'withheld' : '';
-      const args = { why, untilMs: untilMs ?? '' };
-      await quotaGiveBack.run(redis, { keys, args, rest: ids });
+      await quotaGiveBack.run(redis, { keys, args: { why, untilMs }, rest: ids });
     },
     async renew(jobs) {
       if (jobs.length === 0) return [];
@@ -257,20 +252,18 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       };
       return (await quotaReport.run(redis, { keys, args })) as 'alone' | 'known' | 'new';
     },
-    async answered(id) {
-      return (await quotaAnswered.run(redis, { keys, args: { id } })) === 1;
-    },
     async resume() {
       return (await quotaResume.run(redis, { keys, args: {} })) === 1;
     },
-    async settle(id, used) {
+    async settle(id, used, isAnswered = false) {
       const args = {
         id,
         inputTokens: used === undefined ? '' : tokenCount(used.inputTokens),
         outputTokens: used === undefined ? '' : tokenCount(used.outputTokens),
         durationMs: used?.durationMs ?? '',
+        isAnswered: isAnswered ? '1' : '',
       };
-      await quotaSettle.run(redis, { keys, args });
+      return (await quotaSettle.run(redis, { keys, args })) === 1;
     },
     async snapshot() {
       return decodeSnapshot(await quotaSnapshot.run(redis, { keys, args: {} }));

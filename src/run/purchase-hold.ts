@@ -1,7 +1,18 @@
 import type { Cluster, Redis } from 'ioredis';
 import { claimPurchase } from '../lua/purchase.ts';
+import type { FinishAnswer, RunAnswer } from '../lua/run.ts';
 import type { jobScriptKeys } from '../redis/keys.ts';
 import type { RunProgress } from './record.ts';
+
+/**
+ * LockLostError says that another worker holds the job's lock: this attempt must stop and write nothing more.
+ */
+export class LockLostError extends Error {
+  override readonly name = 'LockLostError';
+  constructor(id: string) {
+    super(`The lock of job ${id} is held by another worker`);
+  }
+}
 
 /** HeldPurchase is what one attempt is buying, or has bought and follows. */
 export interface HeldPurchase {
@@ -17,6 +28,8 @@ export interface HeldPurchase {
 /** PurchaseHold keeps the purchase of one attempt, with which the attempt can take its job back. */
 export interface PurchaseHold {
   hold(purchase: HeldPurchase): void;
+  /** Holds the create whose purchase mark was just written. */
+  holdMarked(fencingToken: string): void;
   /** Forgets the purchase, because it was refused, failed or superseded. */
   release(): void;
   /** Releases the purchase if the fields that were just saved say that the purchase is over. */
@@ -28,6 +41,14 @@ export interface PurchaseHold {
    * @returns whether this attempt has the job and its lock.
    */
   takeBack(): Promise<boolean>;
+  /**
+   * asOwner runs `write`, and runs it again if a lost lock could be taken back.
+   *
+   * @throws {LockLostError}
+   */
+  asOwner<Answer extends RunAnswer | FinishAnswer>(
+    write: () => Promise<unknown>,
+  ): Promise<Exclude<Answer, 'lock-lost'>>;
 }
 
 export interface PurchaseHoldOptions {
@@ -50,24 +71,42 @@ export function createPurchaseHold({
   const release = (): void => {
     held = undefined;
   };
+  const takeBack = async (): Promise<boolean> => {
+    if (held === undefined) return false;
+    const { fencingToken, responseId, isAdoptable, fields } = held;
+    const claimed = await claimPurchase.run(redis, {
+      keys,
+      args: { id, lockToken, lockMs, fencingToken, responseId, isAdoptable: Number(isAdoptable) },
+      rest: fields,
+    });
+    return claimed === 1;
+  };
   return {
     release,
+    takeBack,
     hold(purchase) {
       held = purchase;
+    },
+    holdMarked(fencingToken) {
+      held = { fencingToken, responseId: '', isAdoptable: false, fields: [] };
     },
     saved(progress) {
       const isGone = 'upstreamId' in progress && progress.upstreamId === undefined;
       if (isGone || 'purchaseMark' in progress || 'purchaseMarkAbandoned' in progress) release();
     },
-    async takeBack() {
-      if (held === undefined) return false;
-      const { fencingToken, responseId, isAdoptable, fields } = held;
-      const claimed = await claimPurchase.run(redis, {
-        keys,
-        args: { id, lockToken, lockMs, fencingToken, responseId, isAdoptable: Number(isAdoptable) },
-        rest: fields,
-      });
-      return claimed === 1;
+    async asOwner<Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) {
+      const answer = (await write()) as Answer;
+      if (answer !== 'lock-lost' || !(await takeBack())) return requireLock(answer, id);
+      return requireLock((await write()) as Answer, id);
     },
   };
+}
+
+/** @throws {LockLostError} */
+function requireLock<Answer extends RunAnswer | FinishAnswer>(
+  answer: Answer,
+  id: string,
+): Exclude<Answer, 'lock-lost'> {
+  if (answer === 'lock-lost') throw new LockLostError(id);
+  return answer as Exclude<Answer, 'lock-lost'>;
 }

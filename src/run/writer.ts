@@ -13,7 +13,7 @@ import {
 } from '../lua/run.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { utcDay } from '../usage/utc-day.ts';
-import { createPurchaseHold, type PurchaseHold } from './purchase-hold.ts';
+import { createPurchaseHold, LockLostError, type PurchaseHold } from './purchase-hold.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -29,16 +29,6 @@ import {
  * response, at the end.
  */
 const MOST_LOG_BYTES = 8 * 1024 * 1024;
-
-/**
- * LockLostError says that another worker holds the job's lock: this attempt must stop and write nothing more.
- */
-export class LockLostError extends Error {
-  override readonly name = 'LockLostError';
-  constructor(id: string) {
-    super(`The lock of job ${id} is held by another worker`);
-  }
-}
 
 /**
  * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that the
@@ -168,14 +158,7 @@ export function createRunRecordWriter({
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
   const purchase = createPurchaseHold({ redis, keys: scriptKeys, id, lockToken, lockMs });
-  /** Runs `write`, and again if a lost lock could be taken back. @throws {LockLostError} */
-  const asOwner = async <Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) => {
-    const answer = (await write()) as Answer;
-    if (answer !== 'lock-lost' || !(await purchase.takeBack())) return requireLock(answer, id);
-    return requireLock((await write()) as Answer, id);
-  };
-  const holdMarked = (fencingToken: string): void =>
-    purchase.hold({ fencingToken, responseId: '', isAdoptable: false, fields: [] });
+  const { asOwner } = purchase;
   return {
     takeBack: purchase.takeBack,
     async begin(attemptsMade, create = { fencingToken: '', upstreamModel: '' }) {
@@ -192,7 +175,7 @@ export function createRunRecordWriter({
       if (state === 'lock-lost') throw new LockLostError(id);
       const record = runRecordFrom(fields ?? []);
       if (state !== 'marked') return { state, record, isMarked: false };
-      holdMarked(create.fencingToken);
+      purchase.holdMarked(create.fencingToken);
       // The client has sent the script again after a lost reply, and the mark is that of the first time.
       record.purchaseMark = undefined;
       return { state: 'open', record, isMarked: true };
@@ -218,7 +201,7 @@ export function createRunRecordWriter({
         case 'purchased':
           return { kind: 'purchased', record: runRecordFrom(answer[1]) };
         case 'ok':
-          holdMarked(fencingToken);
+          purchase.holdMarked(fencingToken);
           return { kind: 'ok', replaced: answer[1] === 1 };
         default: {
           const never: never = answer;
@@ -299,13 +282,4 @@ export function createRunRecordWriter({
       return asOwner<FinishAnswer>(() => finishRun.run(redis, call));
     },
   };
-}
-
-/** @throws {LockLostError} */
-function requireLock<Answer extends RunAnswer | FinishAnswer>(
-  answer: Answer,
-  id: string,
-): Exclude<Answer, 'lock-lost'> {
-  if (answer === 'lock-lost') throw new LockLostError(id);
-  return answer as Exclude<Answer, 'lock-lost'>;
 }

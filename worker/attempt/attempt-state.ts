@@ -1,6 +1,8 @@
 import type { Pace } from '../../src/async/pace.ts';
 import type { ModelConfig } from '../../src/config/file.ts';
-import type { Failure } from '../../src/errors/failure.ts';
+import { type Failure, TerminalError } from '../../src/errors/failure.ts';
+import { QueueError } from '../../src/errors/problem.ts';
+import { type JobData, parseJobData, responsesBodyFrom } from '../../src/job/request.ts';
 import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import type { Spent } from '../../src/run/record.ts';
@@ -10,7 +12,6 @@ import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
-import type { PreparedCreate } from './prepared-create.ts';
 import { estimateOf, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
 
 /** AttemptServices are what all attempts of one model share. */
@@ -50,6 +51,27 @@ export interface AttemptContext extends AttemptServices {
   reservation: Reservation;
   /** Called with each purchase event, for the log and the metrics. */
   onPurchase: (event: PurchaseEvent) => void;
+}
+
+/** CheckedJob is a job's data after its check, in the form that an attempt uses. */
+export interface CheckedJob {
+  /** The body of the create request. */
+  body: Record<string, unknown>;
+  stream: boolean;
+  timeoutMs: number;
+  /** The deadline of the job, in Unix milliseconds; infinity: the job has none. */
+  deadlineAt: number;
+}
+
+/**
+ * PreparedCreate is a create that is sent as soon as its attempt has begun: its purchase mark is written in the
+ * step in which the attempt begins.
+ */
+export interface PreparedCreate {
+  fencingToken: string;
+  job: CheckedJob;
+  /** Releases the slot for the create. */
+  release(): void;
 }
 
 /**
@@ -114,6 +136,29 @@ export function startAttempt(context: AttemptContext): Attempt {
     },
   };
   return attempt;
+}
+
+/**
+ * checkJob checks a job's data, because any BullMQ client may have written it.
+ * @throws {TerminalError} `invalid_request`.
+ */
+export function checkJob({ data, model, upstreamModel }: Attempt): CheckedJob {
+  const checked = parsed(data);
+  return {
+    body: responsesBodyFrom(checked, upstreamModel),
+    stream: checked.stream ?? true,
+    timeoutMs: checked.timeout_ms ?? model.timeoutMs,
+    deadlineAt: checked.deadline === undefined ? Number.POSITIVE_INFINITY : Date.parse(checked.deadline),
+  };
+}
+
+function parsed(data: unknown): JobData {
+  try {
+    return parseJobData(data);
+  } catch (error: unknown) {
+    if (!(error instanceof QueueError)) throw error;
+    throw new TerminalError('invalid_request', error.message, { cause: error });
+  }
 }
 
 /**

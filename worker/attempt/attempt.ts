@@ -3,9 +3,15 @@ import { wellFormed } from '../../src/responses/well-formed.ts';
 import type { RunProgress, RunRecord } from '../../src/run/record.ts';
 import { withoutFencingToken } from '../upstream/openai-events.ts';
 import { Interruption } from './active-attempt.ts';
-import { type Attempt, type AttemptContext, spentByNow, startAttempt } from './attempt-state.ts';
+import {
+  type Attempt,
+  type AttemptContext,
+  type CheckedJob,
+  checkJob,
+  spentByNow,
+  startAttempt,
+} from './attempt-state.ts';
 import { adoptOrBuy } from './buy.ts';
-import { type CheckedJob, checkJob } from './checked-job.ts';
 import { createEventLogWriter, type EventLogWriter } from './event-log-writer.ts';
 import { outcomeOfError } from './failed-attempt.ts';
 import { follow } from './follow.ts';

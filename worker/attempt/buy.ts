@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { LockLostError } from '../../src/run/purchase-hold.ts';
 import type { RunRecord } from '../../src/run/record.ts';
-import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { withFencingToken } from '../upstream/openai-events.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
 import { Interruption } from './active-attempt.ts';
-import { type Attempt, stopPurchase } from './attempt-state.ts';
-import type { CheckedJob } from './checked-job.ts';
+import { type Attempt, type CheckedJob, stopPurchase } from './attempt-state.ts';
 import { newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 import { adoptLate, findEarlierPurchase, findOwnPurchase, storeResponseId } from './uncertain-purchase.ts';
 

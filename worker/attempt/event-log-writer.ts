@@ -1,7 +1,8 @@
 import type { Pace } from '../../src/async/pace.ts';
 import { LogBatch } from '../../src/events/event-log.ts';
+import { LockLostError } from '../../src/run/purchase-hold.ts';
 import type { RunProgress } from '../../src/run/record.ts';
-import { LockLostError, type RunRecordWriter } from '../../src/run/writer.ts';
+import type { RunRecordWriter } from '../../src/run/writer.ts';
 import type { StreamEvent } from '../upstream/running-response.ts';
 import type { ActiveAttempt } from './active-attempt.ts';
 

@@ -6,8 +6,8 @@ import {
   RetryableError,
   TerminalError,
 } from '../../src/errors/failure.ts';
+import { LockLostError } from '../../src/run/purchase-hold.ts';
 import type { RunProgress, Spent } from '../../src/run/record.ts';
-import { LockLostError } from '../../src/run/writer.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';

@@ -1,18 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Begun } from '../../src/run/writer.ts';
-import type { Attempt } from './attempt-state.ts';
-import { type CheckedJob, checkJob } from './checked-job.ts';
-
-/**
- * PreparedCreate is a create that is sent as soon as its attempt has begun: its purchase mark is written in the
- * step in which the attempt begins.
- */
-export interface PreparedCreate {
-  fencingToken: string;
-  job: CheckedJob;
-  /** Releases the slot for the create. */
-  release(): void;
-}
+import { type Attempt, type CheckedJob, checkJob, type PreparedCreate } from './attempt-state.ts';
 
 /**
  * beginPrepared begins an attempt. If this is the first start of the job, and nothing is in the way of its

@@ -1,5 +1,5 @@
 import { defineScript } from '../../redis/script.ts';
-import { quotaEstimates } from './quota.ts';
+import { circuitBreaker } from './circuit-breaker.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
 /**
@@ -64,7 +64,7 @@ for _, id in ipairs(ids) do
   if untilMs == '' or tonumber(redis.call('ZSCORE', leases, id)) == tonumber(untilMs) then
     if reservation and (why == 'withheld' or not reservation.isSent) then refund(reservation)
     elseif reservation and why == 'refused' then correctCharge(reservation, 0, -reservation.tokens) end
-    releaseLease(id)
+    releaseLease(id, reservation)
   end
 end
 if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
@@ -74,47 +74,76 @@ if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
 /**
  * quotaSettle ends a reservation: the job's usage replaces what was reserved, and the next estimates learn
  * from it. `inputTokens` and `outputTokens` are '' when unknown: the charge stays. `durationMs` is how long
- * the response took, '' when unknown.
+ * the response took, '' when unknown. `isAnswered` is '1' when the response has brought an answer, which
+ * closes a circuit breaker that was opened because accepted responses failed. Returns 1 when such a breaker
+ * was open.
  */
 export const quotaSettle = defineScript({
   name: 'quota.settle',
-  args: ['id', 'inputTokens', 'outputTokens', 'durationMs'],
-  uses: [quotaReservations, quotaEstimates, quotaSignals],
+  keys: ['usage', 'refusals'],
+  args: ['id', 'inputTokens', 'outputTokens', 'durationMs', 'isAnswered'],
+  uses: [quotaReservations, quotaSignals, circuitBreaker],
   lua: /* lua */ `
 local USAGE_EXPIRES_S = 2592000
-local reservation = reservationOf(id)
-releaseLease(id)
-if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
-if not reservation or inputTokens == '' then return end
-local input, output = tonumber(inputTokens), tonumber(outputTokens)
-local _, before = windowSums()
-correctCharge(reservation, 0, math.floor(input + output - reservation.tokens))
-local _, after = windowSums()
--- The upstream had counted these tokens before, so the sum stays as it was.
-if reservation.isCounted then setDrift(drift() + before - after, reservation.tokens) end
-
--- Learns the mean of the first ten values, then a moving average in which each new value weighs a tenth.
-local function learn(field, value)
-  local count = redis.call('HINCRBY', usage, 'n:' .. field, 1)
-  local old = average(field) or value
-  redis.call('HSET', usage, field, text(old + (value - old) / math.min(count, 10)))
+local reply = 0
+if isAnswered == '1' then
+  redis.call('HINCRBY', state, 'answers', 1)
+  redis.call('HDEL', refusals, id, 'inside ' .. id)
+  redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'throttles', 'throttled_inside')
+  if redis.call('HGET', state, 'breaker_inside') == '1' then
+    closeBreaker()
+    announceEndOfPause()
+    reply = 1
+  end
 end
+local reservation = reservationOf(id)
+releaseLease(id, reservation)
+if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
+if not reservation or inputTokens == '' then return reply end
+local input, output = tonumber(inputTokens), tonumber(outputTokens)
+local correction = math.floor(input + output - reservation.tokens)
+if correction ~= 0 then
+  local _, before = windowSums()
+  correctCharge(reservation, 0, correction)
+  -- The upstream had counted these tokens before, so the sum stays as it was.
+  if reservation.isCounted then
+    local _, after = windowSums()
+    setDrift(drift() + before - after, reservation.tokens)
+  end
+end
+
+local class = reservation.class
+local samples = {
+  'output:' .. class, output, 'output:*/' .. string.match(class, '([^/]*)$'), output, 'output:*', output,
+  'tokens', input + output
+}
+local function add(field, value) samples[#samples + 1], samples[#samples + 2] = field, value end
+if reservation.input > 0 then add('input_ratio', input / reservation.input) end
+if durationMs ~= '' then
+  add('duration_ms', tonumber(durationMs))
+  add('duration_ms:' .. class, tonumber(durationMs))
+end
+local names = { 'excess', 'input_ratio' }
+for i = 1, #samples, 2 do
+  names[#names + 1], names[#names + 2] = samples[i], 'n:' .. samples[i]
+end
+local known, learned = redis.call('HMGET', usage, unpack(names)), {}
+local function learn(field, value) learned[#learned + 1], learned[#learned + 2] = field, text(value) end
 -- The excess is how much more than usual for its class the largest of the last few hundred jobs has used.
 -- Such a job fits only where this much room is left.
-local usual = average('output:' .. reservation.class)
+local excess, inputRatio, usual = tonumber(known[1]) or 0, tonumber(known[2]) or 1, tonumber(known[3])
 if usual then
-  local excess = input - expectedInput(reservation.input) + output - usual
-  redis.call('HSET', usage, 'excess', text(math.max(excess, (average('excess') or 0) * 0.998)))
+  learn('excess', math.max(input - reservation.input * inputRatio + output - usual, excess * 0.998))
 end
-learn('output:' .. reservation.class, output)
-learn('output:*/' .. effortOf(reservation.class), output)
-learn('output:*', output)
-learn('tokens', input + output)
-if reservation.input > 0 then learn('input_ratio', input / reservation.input) end
-if durationMs ~= '' then
-  learn('duration_ms', tonumber(durationMs))
-  learn('duration_ms:' .. reservation.class, tonumber(durationMs))
+-- Learns the mean of the first ten values, then a moving average in which each new value weighs a tenth.
+for i = 1, #samples, 2 do
+  local field, value = samples[i], samples[i + 1]
+  local old, count = tonumber(known[i + 2]) or value, (tonumber(known[i + 3]) or 0) + 1
+  learn(field, old + (value - old) / math.min(count, 10))
+  learn('n:' .. field, count)
 end
+redis.call('HSET', usage, unpack(learned))
 redis.call('EXPIRE', usage, USAGE_EXPIRES_S)
+return reply
 `,
 });

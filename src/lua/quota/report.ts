@@ -184,23 +184,3 @@ if limitTokens ~= '' then redis.call('HSET', state, 'advertised_tokens', limitTo
 return reply
 `,
 });
-
-/**
- * quotaAnswered records that the response of a job has brought an answer. This closes a circuit breaker that
- * was opened because accepted responses failed. Returns 1 when such a breaker was open.
- */
-export const quotaAnswered = defineScript({
-  name: 'quota.answered',
-  keys: ['refusals'],
-  args: ['id'],
-  uses: [quotaSignals, circuitBreaker],
-  lua: /* lua */ `
-redis.call('HINCRBY', state, 'answers', 1)
-redis.call('HDEL', refusals, id, 'inside ' .. id)
-redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'throttles', 'throttled_inside')
-if redis.call('HGET', state, 'breaker_inside') ~= '1' then return 0 end
-closeBreaker()
-announceEndOfPause()
-return 1
-`,
-});

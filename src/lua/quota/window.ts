@@ -204,8 +204,8 @@ local function endProbe()
   if redis.call('HEXISTS', state, 'probe_at') == 1 then redis.call('HSET', state, 'probe_at', text(now)) end
 end
 
-local function releaseLease(id)
-  local reservation = reservationOf(id)
+-- \`reservation\` is that of the job; nil when it has none.
+local function releaseLease(id, reservation)
   if reservation and reservation.isCounted then addOverEstimate(-overEstimateOf(reservation))
   elseif reservation then addPendingTokens(-reservation.tokens) end
   if redis.call('HGET', state, 'probe_job') == id then endProbe() end
@@ -221,7 +221,7 @@ local function releaseExpiredLeases()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', text(now), 'LIMIT', 0, 1000)) do
     local reservation = reservationOf(id)
     if reservation and not reservation.isSent then refund(reservation) end
-    releaseLease(id)
+    releaseLease(id, reservation)
   end
 end
 `,

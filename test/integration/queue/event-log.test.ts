@@ -1,7 +1,7 @@
 import { UnrecoverableError } from 'bullmq';
 import { createEventLogReader, LogBatch, type LogEntry } from '../../../src/events/event-log.ts';
 import { appendToEventLog } from '../../../src/lua/run.ts';
-import { LockLostError } from '../../../src/run/writer.ts';
+import { LockLostError } from '../../../src/run/purchase-hold.ts';
 import { sweepRetention } from '../../../worker/maintenance/retention.ts';
 import { eventually } from '../../support/eventually.ts';
 import { COMPLETED, FAILED, useRecordWorld } from '../../support/worlds/record-world.ts';

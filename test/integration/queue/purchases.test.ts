@@ -1,4 +1,5 @@
-import { type Bought, LockLostError } from '../../../src/run/writer.ts';
+import { LockLostError } from '../../../src/run/purchase-hold.ts';
+import type { Bought } from '../../../src/run/writer.ts';
 import { useRecordWorld } from '../../support/worlds/record-world.ts';
 
 /** Tests who may write what of a purchase in each of its states. */

@@ -1,7 +1,7 @@
 import { UnrecoverableError } from 'bullmq';
 import { removeJob } from '../../../src/job-store/actions.ts';
 import { requireSettled } from '../../../src/job-store/find.ts';
-import { LockLostError } from '../../../src/run/writer.ts';
+import { LockLostError } from '../../../src/run/purchase-hold.ts';
 import { eventually } from '../../support/eventually.ts';
 import { COMPLETED, FAILED, useRecordWorld } from '../../support/worlds/record-world.ts';
 

@@ -79,7 +79,7 @@ describe('when all workers have to wait', () => {
   });
 
   it.each([
-    ['was refused for a reason of its own', async () => world.quota.giveBack(['job_0'], { refused: true })],
+    ['was refused for a reason of its own', async () => world.quota.giveBack(['job_0'], { why: 'refused' })],
     ['was never sent', async () => world.quota.giveBack(['job_0'])],
     ['ended without a verdict', async () => world.quota.settle('job_0', undefined)],
   ])('after a probe that %s the next job probes at once', async (_, end) => {
@@ -97,7 +97,7 @@ describe('when all workers have to wait', () => {
     await world.redis.hset(keys.state, { probe_at: 1 });
     expect(reservedIn(await world.quota.reserve(needs(1), NO_LIMITS))).toHaveLength(1);
     await world.quota.report({ what: 'rate_limited', retryAfterMs: 1000 }, 'job_0');
-    await world.quota.giveBack(['job_0'], { refused: true });
+    await world.quota.giveBack(['job_0'], { why: 'refused' });
     const wait = await reasonOf();
     expect(wait).toMatchObject({ reason: 'rate_limited' });
     expect((wait as { milliseconds: number }).milliseconds).toBeLessThanOrEqual(1000);
@@ -217,7 +217,7 @@ describe('trouble inside accepted responses', () => {
     expect(await world.quota.accepted(NOTHING_ADVERTISED, 'job_5')).toBe(false);
     const { wait } = await world.quota.reserve(needs(1, 0, 80), NO_LIMITS);
     expect(wait).toMatchObject({ reason: 'upstream_down' });
-    expect(await world.quota.answered('job_5')).toBe(true);
+    expect(await world.quota.settle('job_5', undefined, true)).toBe(true);
     expect((await world.quota.snapshot()).pauses).toEqual([]);
   });
 

@@ -141,7 +141,7 @@ describe('settling a reservation', () => {
     await world.quota.giveBack(['job_0']);
     expect(await world.quota.snapshot()).toMatchObject({ requests: 1, tokens: 1100, inFlight: 1 });
     await world.quota.renew([{ id: 'job_1', phase: 'sending' }]);
-    await world.quota.giveBack(['job_1'], { refused: true });
+    await world.quota.giveBack(['job_1'], { why: 'refused' });
     expect(await world.quota.snapshot()).toMatchObject({ requests: 1, tokens: 0, inFlight: 0 });
   });
 

@@ -1,6 +1,7 @@
 import { createPace } from '../../../src/async/pace.ts';
+import { LockLostError } from '../../../src/run/purchase-hold.ts';
 import type { RunProgress } from '../../../src/run/record.ts';
-import { LockLostError, type NewEntry } from '../../../src/run/writer.ts';
+import type { NewEntry } from '../../../src/run/writer.ts';
 import type { InterruptionReason } from '../../../worker/attempt/active-attempt.ts';
 import { createEventLogWriter, type EventLogWriter } from '../../../worker/attempt/event-log-writer.ts';
 import type { StreamEvent } from '../../../worker/upstream/running-response.ts';

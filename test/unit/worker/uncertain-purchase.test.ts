@@ -1,6 +1,6 @@
 import { RetryableError } from '../../../src/errors/failure.ts';
+import { LockLostError } from '../../../src/run/purchase-hold.ts';
 import { runRecordFrom } from '../../../src/run/record.ts';
-import { LockLostError } from '../../../src/run/writer.ts';
 import { PurchaseUncertainError } from '../../../worker/upstream/errors.ts';
 import { ADOPTABLE, attemptOf, RUNNING } from '../../support/worker/scripted-attempt.ts';
 
