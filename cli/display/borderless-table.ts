@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import Table from 'cli-table3';
 import type { Terminal } from './terminal.ts';
-import { cellsOf } from './wrapped-text.ts';
+import { cellsOf, cutText } from './wrapped-text.ts';
 
 const GAP = 2;
 
@@ -33,16 +33,18 @@ export function borderlessTable(
   const table = createTable(
     fitted.map(({ column }) => terminal.paint('dim', column.title)),
     fitted.map(({ column }) => column.align ?? 'left'),
-    // cli-table3 counts the gap as a part of the column. With null it makes the column as wide as its
-    // content.
-    fitted.map(({ width, natural }) => (width < natural ? width + GAP : null)),
   );
-  table.push(...rows.map((row) => fitted.map(({ index }) => row[index] ?? '')));
-  // cli-table3 cuts text between code units, which can leave half an emoji.
-  return table
-    .toString()
-    .replace(/\p{Surrogate}/gu, '')
-    .replace(/[ \t]+$/gm, '');
+  // Texts are cut here, because cli-table3 cuts between code units, which can leave half an emoji, and takes
+  // time that grows with the square of a text's length.
+  table.push(
+    ...rows.map((row) =>
+      fitted.map(({ index, width, natural }) => {
+        const text = row[index] ?? '';
+        return width < natural ? cutText(text, width) : text;
+      }),
+    ),
+  );
+  return table.toString().replace(/[ \t]+$/gm, '');
 }
 
 interface FittedColumn {
@@ -92,10 +94,10 @@ function widthOf(title: string, cells: readonly string[]): number {
   return Math.max(title.length, ...cells.map((cell) => cellsOf(stripVTControlCharacters(cell))));
 }
 
-function createTable(head: string[], alignments: ('left' | 'right')[], widths: (number | null)[]) {
+function createTable(head: string[], alignments: ('left' | 'right')[]) {
   // cli-table3 would colour the table even with NO_COLOR, so its colours are off.
   const style = { head: [], border: [], 'padding-left': 0, 'padding-right': GAP };
-  return new Table({ head, colWidths: widths, colAligns: alignments, chars: NO_BORDERS, style });
+  return new Table({ head, colAligns: alignments, chars: NO_BORDERS, style });
 }
 
 const NO_BORDERS = {

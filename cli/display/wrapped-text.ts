@@ -54,3 +54,16 @@ export function cellsOf(text: string): number {
   for (const { segment } of characters.segment(text)) cells += WIDE.test(segment) ? 2 : 1;
   return cells;
 }
+
+/** cutText cuts a text without colours to a width in cells. A text that is cut ends with `…`. */
+export function cutText(text: string, width: number): string {
+  /** What stays if the text is cut: all that leaves a cell for the `…`. */
+  let kept = '';
+  let cells = 0;
+  for (const { segment } of characters.segment(text)) {
+    cells += cellsOf(segment);
+    if (cells > width) return `${kept}…`;
+    if (cells < width) kept += segment;
+  }
+  return text;
+}

@@ -1,5 +1,5 @@
 import { Cluster, type Redis } from 'ioredis';
-import { isRedisAway, isRedisRefusal } from './refusal.ts';
+import { describeRefusal, isRedisAway, isRedisRefusal } from './refusal.ts';
 
 /** How often the oldest refused command is tried again, in milliseconds. */
 const TRY_AGAIN_MS = 250;
@@ -66,10 +66,7 @@ export function holdRefusedCommands(client: Redis | Cluster, onRefused: (error: 
   };
 
   const hold = (refused: HeldCommand, error: Error): void => {
-    // The script's sha is cut off: it differs from command to command, and equal messages are logged only
-    // once a second.
-    const said = error.message.replace(/,? script: [0-9a-f]{40}.*/s, '');
-    onRefused(new Error(`Redis refuses commands, which wait until it takes them: ${said}`));
+    onRefused(new Error(`Redis refuses commands, which wait until it takes them: ${describeRefusal(error)}`));
     if (tried?.command === refused.command) {
       tried = undefined;
       held.unshift(refused);

@@ -1,4 +1,5 @@
 import {
+  describeRefusal,
   isLastingRefusal,
   isReadOnlyRefusal,
   isRedisAway,
@@ -93,4 +94,18 @@ it.each([
 it('words of the upstream that look like those of Redis are not taken for an error of Redis', () => {
   expect(isRedisAway(new Error('the upstream answered 503: OOM command not allowed'))).toBe(false);
   expect(isRedisAway(new Error('the upstream is out of memory'))).toBe(false);
+});
+
+it.each([
+  [`NOPERM this user has no permissions to run the 'set' command`, /^NOPERM this user/],
+  [
+    `ERR The user executing the script can't run this command or subcommand script: ${SHA}, on @user_script:1.`,
+    /^NOPERM ERR The user executing the script can't run this command or subcommand$/,
+  ],
+  [
+    `OOM command not allowed when used memory > 'maxmemory'. script: ${SHA}, on @user_script:1.`,
+    /^OOM command not allowed when used memory > 'maxmemory'.$/,
+  ],
+])('"%s" is logged with its code and without the sha of the script', (message, said) => {
+  expect(describeRefusal(reply(message))).toMatch(said);
 });
