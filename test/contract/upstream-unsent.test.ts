@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createUpstream } from '../../worker/upstream/client.ts';
 import { CERTIFICATE, CERTIFICATE_KEY } from '../support/http/certificate.ts';
 import { asked, completed, never, useUpstreams } from '../support/openai/scripted-upstream.ts';
 import { json, startScripted } from '../support/worlds/scripted-instance.ts';
@@ -54,6 +55,17 @@ it.each<[string, () => Server]>([
     code: 'connection_lost',
     message: expect.stringContaining('could not be reached'),
   });
+});
+
+it('a create with a key that no header can carry is no purchase', async () => {
+  const { url, seen } = await startScripted(json(200, completed));
+  const upstream = createUpstream({ apiKey: 'sk-\u0443', baseUrl: `${url}/v1` });
+  await expect(upstream.create(asked, { stream: false, signal: never })).rejects.toMatchObject({
+    name: 'RetryableError',
+    code: 'connection_lost',
+  });
+  await upstream.close();
+  expect(seen).toHaveLength(0);
 });
 
 it('a create that is cancelled before it has its connection is no purchase', async () => {

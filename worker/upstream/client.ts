@@ -5,17 +5,24 @@ import { createTurns, type Turns } from '../../src/async/turns.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
-import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { createEndingCalls } from './ending.ts';
 import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
-import type { Reply } from './exchange.ts';
-import { baseOf, type FetchOptions, fetchThrough, isSimulated, maskOf, textOf } from './fetch.ts';
+import type { Reply } from './http/exchange.ts';
+import {
+  advertisedLimitsOf,
+  baseOf,
+  type FetchOptions,
+  fetchThrough,
+  isSimulated,
+  maskOf,
+  textOf,
+} from './http/fetch.ts';
+import { bodyOf } from './http/server-sent-events.ts';
 import { parsed } from './refusal-body.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
-import { bodyOf } from './server-sent-events.ts';
 import { streamEvents } from './stream-events.ts';
 
 /** Upstream is the client of OpenAI, or of another server that offers OpenAI's Responses API. */
@@ -285,20 +292,4 @@ function errorIn({ headers }: Response): (envelope: object) => Error {
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   const response = upstreamResponseFrom(body);
   if (response !== undefined && hasEnded(response)) yield { type: `response.${response.status}`, response };
-}
-
-/** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
-function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
-  const count = (name: string): number | undefined => {
-    const text = headers.get(`x-ratelimit-${name}`);
-    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
-  };
-  // Some servers send 0 when there is no limit. A server that accepts nothing refuses instead.
-  const limit = (name: string): number | undefined => count(name) || undefined;
-  return {
-    limitRequests: limit('limit-requests'),
-    limitTokens: limit('limit-tokens'),
-    remainingRequests: count('remaining-requests'),
-    remainingTokens: count('remaining-tokens'),
-  };
 }

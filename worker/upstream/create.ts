@@ -2,7 +2,7 @@ import { failureFromResponseError, RetryableError } from '../../src/errors/failu
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
-import { outputOf, type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
+import { outputOf, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
   AnswerTooLargeError,
@@ -14,9 +14,9 @@ import {
   retryableFrom,
   unsentFrom,
 } from './errors.ts';
-import type { Wire } from './exchange.ts';
+import type { Wire } from './http/exchange.ts';
 import { parsed } from './refusal-body.ts';
-import { hasEnded, type RunningResponse, type StreamEvent, unnamedId } from './running-response.ts';
+import { hasEnded, type RunningResponse, type StreamEvent, withId } from './running-response.ts';
 import { endOf } from './stream-events.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
@@ -282,16 +282,6 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
     }
     onSignOfLife();
   }
-}
-
-/**
- * Gives an id to a response that has none. Its cost is booked under this id. The response cannot be looked
- * up.
- */
-function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
-  const { id } = response;
-  if (typeof id === 'string' && id !== '') return { ...response, id };
-  return { ...response, id: unnamedId() };
 }
 
 async function* beginningWith(

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
-import type { Reply } from '../../../worker/upstream/exchange.ts';
-import { bodyOf, type SseMessage } from '../../../worker/upstream/server-sent-events.ts';
+import type { Reply } from '../../../worker/upstream/http/exchange.ts';
+import { bodyOf, type SseMessage } from '../../../worker/upstream/http/server-sent-events.ts';
 import { endOf, STREAM_DONE, streamEvents } from '../../../worker/upstream/stream-events.ts';
 
 const never = new AbortController().signal;

@@ -1,4 +1,4 @@
-import { AnswerTooLargeError } from './errors.ts';
+import { AnswerTooLargeError } from '../errors.ts';
 import type { Reply } from './exchange.ts';
 import { type Reading, STREAM_FACTOR, textPieces } from './fetch.ts';
 

@@ -1,4 +1,4 @@
-import { readDescriptors, slotsFor } from '../../../worker/descriptors.ts';
+import { readDescriptors, slotsFor } from '../../../src/process/descriptors.ts';
 
 it.each([
   ['as many as are wanted, if there are descriptors for them', 2000, 1, { limit: 20_000, open: 30 }, 2000],

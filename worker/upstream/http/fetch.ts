@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import type { Agent, Dispatcher } from 'undici';
-import { AnswerTooLargeError } from './errors.ts';
+import type { AdvertisedLimits } from '../../../src/quota/quota.ts';
+import { AnswerTooLargeError } from '../errors.ts';
+import { refusalBodyFrom } from '../refusal-body.ts';
 import { exchange, type Reply, type Wire } from './exchange.ts';
-import { refusalBodyFrom } from './refusal-body.ts';
 
 /**
  * baseOf splits a base URL into the parts that the SDK takes. The base URL of Azure has a query, such as
@@ -88,6 +89,22 @@ function speaksTls({ hostname, port }: URL): Promise<boolean> {
  */
 export function isSimulated({ headers }: { headers: Pick<Headers, 'get'> }): boolean {
   return headers.get('o3q-simulated') === 'true';
+}
+
+/** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
+export function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
+  const count = (name: string): number | undefined => {
+    const text = headers.get(`x-ratelimit-${name}`);
+    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
+  };
+  // Some servers send 0 when there is no limit. A server that accepts nothing refuses instead.
+  const limit = (name: string): number | undefined => count(name) || undefined;
+  return {
+    limitRequests: limit('limit-requests'),
+    limitTokens: limit('limit-tokens'),
+    remainingRequests: count('remaining-requests'),
+    remainingTokens: count('remaining-tokens'),
+  };
 }
 
 async function enveloped(reply: Reply, masked: Reading['masked']): Promise<Response> {

@@ -1,7 +1,7 @@
 import { pipeline, Readable, type Transform } from 'node:stream';
 import { constants, createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
 import type { Dispatcher } from 'undici';
-import { ConnectionBrokenError } from './errors.ts';
+import { ConnectionBrokenError } from '../errors.ts';
 
 /** Wire says whether a server may have read a request. */
 export interface Wire {

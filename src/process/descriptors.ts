@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Logger } from '../src/process/log.ts';
+import type { Logger } from './log.ts';
 
 /** Descriptors are how many files and sockets a process has open, and may have open. */
 export interface Descriptors {
