@@ -54,7 +54,8 @@ export const parked = defineLibrary({
 local function scoreOf(jobId) return tonumber(redis.call('ZSCORE', delayed, jobId) or 0) end
 local function isParked(jobId) return scoreOf(jobId) >= ${WAITING_SCORE} end
 local function isParkedDelayed(jobId) return scoreOf(jobId) >= ${DELAYED_SCORE} end
-local function isParkedWaiting(jobId) return isParked(jobId) and not isParkedDelayed(jobId) end
+local function isWaitingScore(score) return score >= ${WAITING_SCORE} and score < ${DELAYED_SCORE} end
+local function isParkedWaiting(jobId) return isWaitingScore(scoreOf(jobId)) end
 
 local function parkWaiting(jobId)
   redis.call('ZADD', delayed, ${WAITING_SCORE}, jobId)

@@ -88,9 +88,11 @@ if room < 0 then
     local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
     if excess > 0 and job[2] and fields[1] and not fields[2] and not fields[3] then
       redis.call('LREM', wait, 1, id)
+      local tenant = tenantIn(job[1])
       redis.call('HDEL', runPrefix .. id, 'reserved_model')
+      refundStart(tenant, runPrefix .. id)
       parkWaiting(id)
-      enqueue(tenantIn(job[1]), id, orderOf(job[2], job[3]))
+      enqueue(tenant, id, orderOf(job[2], job[3]))
       excess = excess - 1
     end
   end
@@ -185,7 +187,8 @@ for i = 1, #jobs, 5 do
   if room >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
     room = room - 1
     local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
-    local after = tag + cost / (tonumber(weightOf[tenant]) or 1)
+    local step = cost / (tonumber(weightOf[tenant]) or 1)
+    local after = tag + step
     learnCost(tenant, cost)
     redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
     redis.call('HINCRBY', clock, 'starts', 1)
@@ -193,7 +196,8 @@ for i = 1, #jobs, 5 do
     dequeue(tenant, id)
     redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
-    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens)
+    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens,
+      'tag_step', exact(step))
     redis.call('LPUSH', wait, id)
     redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
     started[#started] = 1

@@ -1,44 +1,10 @@
-import { Worker } from 'bullmq';
-import type { QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
-import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { enlist } from '../../support/redis/enlist.ts';
-import { keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
+import { BASE, type FairQueueWorld, keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
 
 const world = useFairQueueWorld();
 
-/** Long enough ago that no order is negative. */
-const BASE = Date.now() - 3_600_000;
-
-/** Adds jobs of one tenant, named by it and numbered, one per millisecond. */
-async function add(tenant: string, count: number, { priority = 0, from = 0, at = BASE } = {}): Promise<void> {
-  const jobs: QueuedJob[] = Array.from({ length: count }, (_, i) => ({
-    id: `${tenant}${from + i}`,
-    tenant,
-    createdAt: at + i,
-    priority,
-    deadlineAt: undefined,
-  }));
-  await enlist(world.redis, keys, jobs);
-  await world.bullmq.addBulk(
-    jobs.map(({ id, createdAt }) => ({
-      name: id,
-      data: { question: id },
-      opts: { jobId: id, timestamp: createdAt, delay: parkedDelayMs(createdAt), group: { id: tenant } },
-    })),
-  );
-}
-
-async function start(count: number): Promise<string[]> {
-  const started: string[] = [];
-  for (let i = 0; i < count; i += 1) {
-    const { jobs } = await world.fairQueue.next(1);
-    const [job] = jobs;
-    if (job === undefined) break;
-    expect(await world.fairQueue.start([{ ...job, reservedModel: 'o3' }])).toEqual([true]);
-    started.push(job.id);
-  }
-  return started;
-}
+const add: FairQueueWorld['add'] = (...args) => world.add(...args);
+const start = (count: number) => world.start(count);
 
 describe('the order of the fair queue', () => {
   it('takes one job of each tenant after the other, whatever their backlogs', async () => {
@@ -143,20 +109,6 @@ describe('a started job', () => {
       false,
     ]);
     expect(await start(5)).toEqual(['a1', 'a2']);
-  });
-
-  it('gets its old position again when it has to wait again', async () => {
-    await add('a', 3);
-    await start(1);
-    const connection = world.redis.duplicate({ maxRetriesPerRequest: null });
-    const worker = new Worker(keys.queueName, null, { connection, prefix: 'o3q' });
-    const job = await worker.getNextJob('token', { block: false });
-    expect(job?.id).toBe('a0');
-    const queued = { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined };
-    expect(await world.fairQueue.giveBack(queued, 'token', { kind: 'fair-queue' })).toBe('ok');
-    await worker.close();
-    connection.disconnect();
-    expect(await start(3)).toEqual(['a0', 'a1', 'a2']);
   });
 });
 
