@@ -11,7 +11,6 @@ import { STYLE } from './style.ts';
  */
 const OWN = [
   'producer/console/browser/job-page.js',
-  'producer/console/browser/local-times.js',
   'producer/console/job-state.js',
   'producer/console/live-job.js',
   'producer/console/time.js',

@@ -1,5 +1,5 @@
 /**
- * Time shows an ISO 8601 time. The server writes UTC. A script of the page (browser/local-times.ts) changes
+ * Time shows an ISO 8601 time. The server writes UTC. A script of the page (browser/job-page.tsx) changes
  * it to the reader's local time.
  */
 export function Time({ of }: { of: string }) {
