@@ -100,7 +100,14 @@ async function measureAll(chosen: string[], options: Options): Promise<void> {
       }
     }
     const command = ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])];
-    const finished: Run = { machine, redis, command: command.join(' '), rounds, scale, figures: tally.figures() };
+    const finished: Run = {
+      machine,
+      redis,
+      command: command.join(' '),
+      rounds,
+      scale,
+      figures: tally.figures(),
+    };
     line.progress('');
     process.stdout.write(`${options.json ? JSON.stringify(finished, null, 2) : tableOf(finished)}\n`);
   } catch (error: unknown) {

@@ -41,7 +41,8 @@ export const lists: Measurement = {
 
       const before = await usedKb(redis);
       for (const page of Object.values(PAGES)) {
-        for (let i = 0; i < scaled(stage, WARM_UP_READS, 3); i += 1) await read(stage, ours.url, page, ids[0]);
+        for (let i = 0; i < scaled(stage, WARM_UP_READS, 3); i += 1)
+          await read(stage, ours.url, page, ids[0]);
       }
       for (const { jobs, suffix } of SIZES) {
         if (jobs > stage.mostFinished) break;
@@ -59,7 +60,11 @@ export const lists: Measurement = {
             for (let i = 0; i < scaled(stage, READS, 5); i += 1) {
               times.push(await read(stage, ours.url, path, ids[i % ids.length]));
             }
-            tally.add(`${name as keyof typeof PAGES}${suffix}` satisfies FigureName, 'ours', percentile(times, 0.5));
+            tally.add(
+              `${name as keyof typeof PAGES}${suffix}` satisfies FigureName,
+              'ours',
+              percentile(times, 0.5),
+            );
           }
         }
       }

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
-import { defineScript } from '../../src/redis/script.ts';
 import { keysOf } from '../../src/redis/keys.ts';
+import { defineScript } from '../../src/redis/script.ts';
 import { OUR_MODEL, OUR_PREFIX } from './rig.ts';
 
 const PER_CALL = 1000;
