@@ -5,6 +5,7 @@ import { withTimeout } from '../src/async/with-timeout.ts';
 import type { Models } from '../src/config/file.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
+import { readDescriptors, sayDescriptorsAreFew, slotsFor } from '../src/process/descriptors.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { createQuotas } from '../src/quota/quota.ts';
@@ -34,8 +35,8 @@ export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
   /**
-   * The most jobs that this worker holds at the same time. The models get equal shares, at least one job
-   * each.
+   * The most jobs that this worker holds at the same time, if it may open so many descriptors. The models get
+   * equal shares, at least one job each.
    */
   concurrency: number;
   upstream: UpstreamOptions & {
@@ -77,6 +78,7 @@ export interface O3Worker extends Stoppable {
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
+  const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
   const subscriber = connectRedis(redisUrl, 'patient', {
@@ -106,7 +108,11 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const lostResponses = openAiEvents && createLostResponses(openAiEvents);
   // The shares are equal and fixed: BullMQ notices a raised limit only when a job ends, which may take an
   // hour.
-  const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
+  const modelCount = Object.keys(options.models).length;
+  const slots = slotsFor(options.concurrency, modelCount, descriptors);
+  if (descriptors !== undefined && slots < options.concurrency)
+    sayDescriptorsAreFew(logger, { slots, wanted: options.concurrency, descriptors });
+  const concurrency = Math.max(1, Math.floor(slots / modelCount));
   const queues = Object.keys(options.models).map((model) =>
     createModelQueue(redis, prefix, model, options, onError),
   );

@@ -1,10 +1,5 @@
 import { call } from '../../support/http/http-calls.ts';
-import {
-  type ProducerChild,
-  startProducerChild,
-  startWorkerChild,
-  type WorkerChild,
-} from '../../support/worker/worker-child.ts';
+import { startProducerChild, startWorkerChild, type WorkerChild } from '../../support/worker/worker-child.ts';
 import { QUICK_RECOVERY, startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 const TEN_MINUTES = 600_000;
@@ -21,7 +16,7 @@ const worker = async (clockMs: number): Promise<WorkerChild> => {
   children.push(child);
   return child;
 };
-const producer = async (clockMs: number): Promise<ProducerChild> => {
+const producer = async (clockMs: number): Promise<{ url: string }> => {
   const child = await startProducerChild(world, { clockMs });
   children.push(child);
   return child;

@@ -3,68 +3,70 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { QUICK_RECOVERY, type WorkerWorld } from '../worlds/worker-world.ts';
 
-/** ClockedChild is a process of ours with a wall clock of its own. */
-interface ClockedChild {
+/** WorkerChild is a worker in a process of its own, with a wall clock of its own. */
+export interface WorkerChild {
   /** As the kernel does when memory is out: nothing in it hears of it. Resolves when it is gone. */
   kill(): Promise<void>;
   /** Sets its clock: by how many milliseconds it is ahead from now on. */
   setClock(aheadMs: number): Promise<void>;
+  /** What it has written, also its log. */
+  said(): string;
 }
 
-export type WorkerChild = ClockedChild;
-
-export interface ProducerChild extends ClockedChild {
-  url: string;
+export interface WorkerChildOptions {
+  /** The secret of the webhooks that it delivers. Default: it delivers none. */
+  webhookSecret?: string;
+  /** How many files it may open (only on Linux). Default: as many as this process. */
+  descriptors?: number;
+  /** By how many milliseconds its clock is ahead. Default 0. */
+  clockMs?: number;
 }
 
-/**
- * A worker in a process of its own. Needs `npm run build`, which `npm test` does before it starts.
- * @param options.webhookSecret of the webhooks that it delivers. Default: none.
- * @param options.clockMs by how much its clock is ahead. Default 0.
- */
-export async function startWorkerChild(
+/** Starts a worker in a process of its own. Needs `npm run build`, which `npm test` does before it starts. */
+export function startWorkerChild(
   world: WorkerWorld,
-  { webhookSecret = '', clockMs = 0 }: { webhookSecret?: string; clockMs?: number } = {},
+  { webhookSecret = '', descriptors, clockMs = 0 }: WorkerChildOptions = {},
 ): Promise<WorkerChild> {
   const { lockMs, stalledMs } = QUICK_RECOVERY;
-  const args = [world.redis.url, world.gate.url, String(lockMs), String(stalledMs), webhookSecret];
-  return (await startChild('./worker-process.mjs', args, clockMs)).child;
+  const words = [world.redis.url, world.gate.url, lockMs, stalledMs, webhookSecret, descriptors ?? ''];
+  return startChild('./worker-process.mjs', words.map(String), clockMs);
 }
 
-/** A producer in a process of its own, with a clock that is ahead by `clockMs`. Needs `npm run build`. */
+/** Starts a producer in a process of its own, with a clock that is ahead. Needs `npm run build`. */
 export async function startProducerChild(
   world: WorkerWorld,
   { clockMs }: { clockMs: number },
-): Promise<ProducerChild> {
-  const { child, said } = await startChild('../process/producer-process.mjs', [world.redis.url], clockMs);
-  return { ...child, url: said };
+): Promise<{ url: string; kill(): Promise<void> }> {
+  const child = await startChild('../process/producer-process.mjs', [world.redis.url], clockMs);
+  return { url: child.said(), kill: child.kill };
 }
 
-async function startChild(
-  script: string,
-  args: readonly string[],
-  clockMs: number,
-): Promise<{ child: ClockedChild; said: string }> {
+/** Resolves when the child has written its first text. */
+async function startChild(script: string, args: readonly string[], clockMs: number): Promise<WorkerChild> {
   const clock = join(__dirname, '../process/movable-clock.mjs');
   const child = spawn(process.execPath, ['--import', clock, join(__dirname, script), ...args], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { ...process.env, O3_TEST_CLOCK_MS: String(clockMs) },
   });
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error('expected the child to have an output');
   const lines: string[] = [];
-  child.stderr?.on('data', (chunk: Buffer) => lines.push(chunk.toString()));
-  if (child.stdout === null) throw new Error('expected the child to have an output');
-  const [first] = (await Promise.race([
-    once(child.stdout, 'data'),
+  for (const output of [stdout, stderr]) output.on('data', (chunk: Buffer) => lines.push(chunk.toString()));
+  await Promise.race([
+    once(stdout, 'data'),
     once(child, 'exit').then(() => {
       throw new Error(`expected ${script} to start, but it said: ${lines.join('')}`);
     }),
-  ])) as [Buffer];
-  const setClock = async (aheadMs: number): Promise<void> => {
-    const moved = once(child, 'message');
-    child.send(aheadMs);
-    await moved;
+  ]);
+  return {
+    kill: () => killed(child),
+    said: () => lines.join(''),
+    async setClock(aheadMs) {
+      const moved = once(child, 'message');
+      child.send(aheadMs);
+      await moved;
+    },
   };
-  return { child: { kill: () => killed(child), setClock }, said: first.toString() };
 }
 
 async function killed(child: ChildProcess): Promise<void> {
