@@ -35,7 +35,7 @@ function prepareCreate(attempt: Attempt): PreparedCreate | undefined {
   const { active, alias, isFirstStart, model, reservation, tenant, upstream } = attempt;
   if (!isFirstStart || active.stopRequested.aborted || !reservation.isOpen(model.upstream)) return undefined;
   const job = validJob(attempt);
-  if (job === undefined || job.deadlineAt <= Date.now()) return undefined;
+  if (job === undefined || job.deadlineAt <= attempt.now()) return undefined;
   const release = upstream.slots.tryAcquire({ model: alias, tenant });
   return release && { fencingToken: randomUUID(), job, release };
 }

@@ -109,6 +109,7 @@ export function attemptOf(
     eventLogPace: createPace(2000),
     takeBackMs: 1000,
     isFirstStart: answers.isFirstStart ?? false,
+    now: () => Date.now(),
     reservation: {
       renew: async () => {},
       isOpen: () => true,
