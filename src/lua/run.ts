@@ -32,12 +32,15 @@ const progressFields = defineLibrary({
   uses: [earlierResponses],
   lua: /* lua */ `
 local function writeProgress(fields)
+  local written, removed = {}, {}
   for i = 1, #fields, 2 do
     if fields[i + 1] == '' then
       if fields[i] == 'upstream_id' then keepEarlierResponse() end
-      redis.call('HDEL', run, fields[i])
-    else redis.call('HSET', run, fields[i], fields[i + 1]) end
+      removed[#removed + 1] = fields[i]
+    else written[#written + 1], written[#written + 2] = fields[i], fields[i + 1] end
   end
+  if #written > 0 then redis.call('HSET', run, unpack(written)) end
+  if #removed > 0 then redis.call('HDEL', run, unpack(removed)) end
 end
 `,
 });
@@ -169,17 +172,19 @@ export const appendToEventLog = defineScript({
   uses: [runOwner, progressFields],
   lua: /* lua */ `
 if not ownsRun() then return 'lock-lost' end
-local known = redis.call('HMGET', run, 'status', 'cancel_requested_at', 'attempt', 'purchases', 'last_entry')
-local status, cancelRequestedAt, attempt, purchases, lastEntryId = unpack(known)
+local known = redis.call('HMGET', run,
+  'status', 'cancel_requested_at', 'attempt', 'purchases', 'last_entry', 'event_log_bytes')
+local status, cancelRequestedAt, attempt, purchases, lastEntryId, bytes = unpack(known)
 if status then return 'finished' end
 -- The client sends the same entry again when the reply was lost with its connection.
 local isRepeated = lastEntryId == entryId
 local isAfterHole = not isRepeated and previousEntryId ~= '' and lastEntryId ~= previousEntryId
-if isAfterHole then redis.call('HSET', run, 'event_log_bytes', mostBytes) end
-redis.call('HSET', run, 'last_entry', entryId)
+local size = (isAfterHole and mostBytes or bytes or 0) + (isRepeated and 0 or #newEvents)
+for _, value in ipairs({ 'last_entry', entryId, 'event_log_bytes', string.format('%.0f', size) }) do
+  fields[#fields + 1] = value
+end
 writeProgress(fields)
 local entry = { 'a', attempt or '1', 'p', purchases or '0' }
-local size = isRepeated and 0 or redis.call('HINCRBY', run, 'event_log_bytes', #newEvents)
 if newEvents ~= '' and size <= tonumber(mostBytes) then
   entry[5], entry[6] = 'e', newEvents
 elseif reason ~= '' then
@@ -216,7 +221,7 @@ if lockToken == '' then
   local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
   if not isEnded or redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'lock-lost' end
 elseif not ownsRun() then return 'lock-lost' end
-local known = redis.call('HGET', run, 'status')
+local known, cancelRequestedAt, error = unpack(redis.call('HMGET', run, 'status', 'cancel_requested_at', 'error'))
 if known then
   -- The cancel set the final status before the upstream reported the usage of the response.
   if known == 'cancelled' and wantedStatus == 'cancelled' and newUsage ~= 'null' then
@@ -225,23 +230,21 @@ if known then
   bookUsage()
   return known
 end
-local status = wantedStatus
-if redis.call('HEXISTS', run, 'cancel_requested_at') == 1 then status = 'cancelled' end
-redis.call('HSET', run, 'usage', newUsage)
+local status = cancelRequestedAt and 'cancelled' or wantedStatus
+local fields = { 'usage', newUsage, 'status', status, 'finished_at', now }
+local function write(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
 if status == 'completed' then
-  redis.call('HSET', run, 'summary', summary)
+  write('summary', summary)
   redis.call('SET', response, newResponse, 'EX', ttlSeconds)
 end
 if status == 'failed' then
-  redis.call('HSET', run, 'error', failure)
-  if refusal ~= '' then redis.call('HSET', run, 'refusal', refusal) end
-else
-  redis.call('HDEL', run, 'error')
-end
-redis.call('HSET', run, 'status', status, 'finished_at', now)
+  write('error', failure)
+  if refusal ~= '' then write('refusal', refusal) end
+elseif error then redis.call('HDEL', run, 'error') end
 -- BullMQ itself fails a job that it has recovered too often. No attempt has stored the job's last stalled
 -- count.
-if lockToken == '' then redis.call('HSET', run, 'stalled', stalledCount(job)) end
+if lockToken == '' then write('stalled', stalledCount(job)) end
+redis.call('HSET', run, unpack(fields))
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)
 redis.call('ZREM', indexLive, id)

@@ -110,7 +110,8 @@ local function bookUsage()
   local function add(field, amount)
     if amount ~= '0' then redis.call('HINCRBY', usage, booked.tenant .. '\\0' .. field, amount) end
   end
-  add('requests', '1')
+  local requests = redis.call('HINCRBY', usage, booked.tenant .. '\\0requests', 1)
+  if requests == 1 then redis.call('EXPIRE', usage, ${USAGE_KEPT_DAYS * 86_400}) end
   for _, field in ipairs({ 'input', 'cached', 'output', 'reasoning' }) do add(field, booked[field]) end
   if booked.nano_usd == '' then add('unpriced', '1')
   else
@@ -123,7 +124,6 @@ local function bookUsage()
     redis.call('HINCRBY', run, 'estimates', 1)
     if booked.look_at ~= '' then keepEstimate(response, booked) end
   end
-  redis.call('EXPIRE', usage, ${USAGE_KEPT_DAYS * 86_400})
 end
 `,
 });

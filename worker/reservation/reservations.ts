@@ -168,9 +168,9 @@ export function createReservations({
         },
         isOpen: (name) => !signals.isPaused(quotas.of(name)),
         async takeOverToSend(name) {
-          const found = takeOver(name, 'sending');
+          const found = await takeOver(name, 'sending');
           onRoom();
-          if ((await found) === 'sent') throw new PostponedError();
+          if (found === 'sent') throw new PostponedError();
         },
         withheld() {
           state.phase = 'withheld';
@@ -219,7 +219,8 @@ export function createReservations({
     giveBack: (job) => giveBack(job),
     unsent: (tenant) =>
       [...open.values()].filter(
-        (state) => state.phase === 'reserved' && (tenant === undefined || state.tenant === tenant),
+        ({ phase, ...state }) =>
+          (phase === 'none' || phase === 'reserved') && (tenant === undefined || state.tenant === tenant),
       ).length,
     close: () => clearInterval(timer),
   };

@@ -24,11 +24,15 @@ import { defineLibrary } from '../../redis/script.ts';
 export const circuitBreaker = defineLibrary({
   keys: ['state'],
   lua: /* lua */ `
+local BREAKER_FIELDS = {
+  'breaker', 'breaker_inside', 'probe_job', 'breaker_words', 'probe_at', 'probe_ms',
+  'failures', 'failing_jobs', 'inside_failures', 'inside_failing_jobs'
+}
+
 -- Returns whether the breaker was open.
 local function closeBreaker()
-  local wasOpen = redis.call('HDEL', state, 'breaker') == 1
-  redis.call('HDEL', state, 'breaker_words', 'breaker_inside', 'probe_at', 'probe_ms', 'probe_job',
-    'failures', 'failing_jobs', 'inside_failures', 'inside_failing_jobs')
+  local wasOpen = redis.call('HEXISTS', state, 'breaker') == 1
+  redis.call('HDEL', state, unpack(BREAKER_FIELDS))
   return wasOpen
 end
 `,

@@ -148,12 +148,14 @@ export const quotaAccepted = defineScript({
 local INSIDE_VERDICT_MS = 20000
 redis.call('HINCRBY', state, 'passes', 1)
 redis.call('HDEL', refusals, id)
-if redis.call('HEXISTS', state, 'throttled_inside') == 0 then redis.call('HDEL', state, 'throttles') end
-local wasPaused = redis.call('HDEL', state, 'gone_until') > 0
-if redis.call('HGET', state, 'breaker_inside') ~= '1' then
-  redis.call('HDEL', state, 'failures', 'failing_jobs')
+local trouble = redis.call('HMGET', state, 'throttled_inside', 'throttles', 'gone_until', unpack(BREAKER_FIELDS))
+if trouble[2] and not trouble[1] then redis.call('HDEL', state, 'throttles') end
+local wasPaused = trouble[3] and redis.call('HDEL', state, 'gone_until') > 0
+local isTroubled, isInside, probeJob = false, trouble[5] == '1', trouble[6]
+for i = 4, 3 + #BREAKER_FIELDS do isTroubled = isTroubled or trouble[i] end
+if isTroubled and not isInside then
   wasPaused = closeBreaker() or wasPaused
-elseif redis.call('HGET', state, 'probe_job') == id then
+elseif isInside and probeJob == id then
   -- The end of the probe's response is the verdict. Until then one more job tries every 20 seconds.
   redis.call('HSET', state, 'probe_at', text(now + INSIDE_VERDICT_MS))
 end
