@@ -11,6 +11,7 @@ import type { Stoppable } from '../src/process/shutdown.ts';
 import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
+import { serverTime } from '../src/redis/server-time.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
@@ -97,7 +98,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const usage = createUsageStore(redis, prefix, Object.keys(options.models));
   usage.rememberModels().catch(onError);
   const tenantLimits = createTenantLimits({
-    ...{ tenants: options.tenants, tenantQuotas, prices, usage },
+    ...{ tenants: options.tenants, tenantQuotas, prices, usage, now: () => serverTime(redis) },
     isSimulated: upstream.isSimulated,
   });
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
