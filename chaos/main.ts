@@ -1,7 +1,4 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { readConfig } from '../src/config/environment.ts';
 import { runBatchStops } from './callers/batch.ts';
 import { runCancels } from './callers/cancels.ts';
 import { runCommands } from './callers/commands.ts';
@@ -18,7 +15,7 @@ import { FULL_FAILOVER, runFailover } from './failover/failover.ts';
 import { VARIANTS } from './failover/variants.ts';
 import { runFairness } from './fairness/fairness.ts';
 import { FULL_GREEDY, runGreedy } from './fairness/greedy.ts';
-import type { Stage } from './fleet/stage.ts';
+import { createProgressLine, createStage, type Stage } from './fleet/stage.ts';
 import { runBudget } from './quota/budget.ts';
 import { runEta } from './quota/eta.ts';
 import { type Binding, runQuota } from './quota/quota.ts';
@@ -28,9 +25,6 @@ import { runWeather } from './weather/weather.ts';
 
 const INTERRUPTED = 130;
 const MINUTE_MS = 60_000;
-/** How often a progress line is printed where the output is not a terminal. */
-const PROGRESS_EVERY_MS = 10_000;
-const ERASE_LINE = '\r\u001b[K';
 
 const line = createProgressLine(process.argv.includes('--json') ? process.stderr : process.stdout);
 const interruption = new AbortController();
@@ -154,11 +148,6 @@ program
     ),
   );
 
-/** ProgressLine prints lines that stay, and one line at the end that changes. */
-interface ProgressLine {
-  say(text: string): void;
-  progress(text: string): void;
-}
 interface Common {
   seed?: number;
   json?: true;
@@ -173,7 +162,11 @@ interface Size {
 await program.parseAsync();
 
 async function play({ seed, json }: Common, run: (stage: Stage) => Promise<Report>): Promise<void> {
-  const stage = stageOf(seed ?? Math.floor(Math.random() * 1_000_000));
+  const stage = createStage({
+    seed: seed ?? Math.floor(Math.random() * 1_000_000),
+    signal: interruption.signal,
+    line,
+  });
   line.say(`Seed ${stage.seed}`);
   try {
     const report = await run(stage);
@@ -187,43 +180,7 @@ async function play({ seed, json }: Common, run: (stage: Stage) => Promise<Repor
   }
 }
 
-function stageOf(seed: number): Stage {
-  const compiled = resolve('dist/cli/main.js');
-  if (!existsSync(compiled))
-    throw new Error(`expected ${compiled}: run \`npm run build\` in the project's folder`);
-  const config = readConfig();
-  return {
-    seed,
-    program: compiled,
-    redisServer: {
-      download: config.redisDownload,
-      ...(config.redisBinary !== undefined && { binary: config.redisBinary }),
-      log: line.say,
-    },
-    signal: interruption.signal,
-    say: line.say,
-    progress: line.progress,
-  };
-}
-
 function wholeNumber(text: string): number {
   if (/^\d+$/.test(text)) return Number(text);
   throw new InvalidArgumentError('Expected a whole number, 0 or more.');
-}
-
-function createProgressLine(stream: NodeJS.WriteStream): ProgressLine {
-  const isTerminal = stream.isTTY === true;
-  let shownAt = Date.now();
-  return {
-    say(text) {
-      stream.write(`${isTerminal ? ERASE_LINE : ''}${text}\n`);
-    },
-    progress(text) {
-      if (isTerminal) stream.write(`${ERASE_LINE}${text}`);
-      else if (Date.now() - shownAt >= PROGRESS_EVERY_MS) {
-        shownAt = Date.now();
-        stream.write(`${text}\n`);
-      }
-    },
-  };
 }

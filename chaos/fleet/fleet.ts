@@ -84,6 +84,8 @@ export interface FleetOptions {
   config?: object;
   /** The tenants, each with an API key. With tenants, calls without a key are refused. Default: no keys. */
   tenants?: readonly string[];
+  /** Further variables of the workers' environment. They replace variables that the fleet sets itself. */
+  workerEnvironment?: Readonly<Record<string, string>>;
   /** Further arguments of the simulator. */
   simulator?: readonly string[];
 }
@@ -229,6 +231,7 @@ export async function startFleet(
         OPENAI_BASE_URL: proxies?.upstream.url ?? simulator.said,
         O3Q_CONCURRENCY: CONCURRENCY,
         ...(healthPort !== undefined && { O3Q_WORKER_PORT: healthPort }),
+        ...options.workerEnvironment,
       };
       const { child } = await startWithRetries(['worker'], environment, /worker ready/, name);
       const healthUrl = healthPort === undefined ? undefined : `http://127.0.0.1:${healthPort}`;

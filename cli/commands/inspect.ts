@@ -83,6 +83,7 @@ export const RUN_FIELDS: readonly (readonly [names: readonly string[], meaning: 
   [['begun', 'holder'], "BullMQ's start time of the attempt, and the lock token of its worker"],
   [['stalled'], "BullMQ's count of stalls when the run ended"],
   [['reserved_model'], 'the upstream model whose quota is reserved for the job'],
+  [['tag_step'], "how far the job's start has moved its tenant's tag, while nothing is bought"],
   [['purchase_mark', 'purchase_mark_at'], 'fencing token and time of a create request without an answer yet'],
   [['purchase_mark_abandoned'], 'the worker no longer waits for that answer'],
   [['purchases', 'uncertain_purchases'], 'responses that were bought, and that perhaps were bought'],

@@ -41,8 +41,11 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       async handle({ queue, query, headers, body, signal }) {
         const { wait } = checkedInput('query', query, waitQuery);
         const request = parseJobRequest(requireJson(body));
+        const notBefore = performance.now();
         const { job, isNew } = await queue.enqueue(request, idempotencyKeyIn(headers));
-        const look = (waiting: BoundedWait): Promise<JobView> => queue.wait(job.id, waiting);
+        const stored = isNew ? { stored: { job, notBefore } } : {};
+        const look = (waiting: BoundedWait): Promise<JobView> =>
+          queue.wait(job.id, { ...waiting, ...stored });
         const latest = wait > 0 ? await waitFor(signal, wait, look).catch(asStored(job)) : job;
         return {
           status: isNew && !isFinishedJob(latest) ? 202 : 200,

@@ -48,7 +48,7 @@ export const VARIABLES = {
   REDIS_URL: {
     default: 'embedded',
     meaning:
-      '`redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`; unset: an ' +
+      '`redis://`, `redis+sentinel://h:p,h:p/NAME`, `redis+cluster://h:p,h:p`; `rediss` for TLS; unset: an ' +
       'embedded one in `.data/redis`',
   },
   HOST: { default: '127.0.0.1', meaning: 'the address on which the producer listens' },

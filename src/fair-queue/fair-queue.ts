@@ -83,15 +83,10 @@ export interface FairQueue {
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
-   * announce wakes the dispatchers after jobs were added. Call it once BullMQ has the jobs too: dispatchers
-   * skip an entry without a job.
-   */
-  announce(): Promise<void>;
-  /**
    * next returns up to `most` jobs in the order in which they would start, and starts none. Behind them comes
    * the first job of each of up to eight further tenants: such a job may start before jobs that are too large
    * now. Before it reads the jobs, next puts delayed jobs that are due into the queue, and removes entries
-   * whose job has been missing for a minute.
+   * whose job a BullMQ client has removed.
    *
    * @returns `untaken`: how many started jobs no worker has taken yet. `dueInMs`: the milliseconds until the
    * next delayed job is due; undefined: no job is delayed.
@@ -145,9 +140,6 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         },
       });
       return answer as GiveBackAnswer;
-    },
-    async announce() {
-      await redis.publish(keys.fairQueue('wake'), '');
     },
     async next(most) {
       const reply = await nextInFairQueue.run(redis, {

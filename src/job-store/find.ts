@@ -24,14 +24,15 @@ const SETTLING_MS = 2000;
  *
  * @param tenant the caller's tenant: jobs of other tenants are not found. undefined: the caller sees all
  * jobs.
+ * @param model the model of the job. Default: the job may be in any.
  */
 export async function findJob(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
   tenant: string | undefined,
+  model?: string,
 ): Promise<FoundJob | null> {
-  const [model, bullId] = splitId(id);
-  const candidates = [...queues.values()].filter((queue) => model === undefined || queue.model === model);
+  const [candidates, bullId] = queuesOf(queues, id, model);
   const readings = await Promise.all(candidates.map((queue) => queue.read(bullId)));
   for (const [i, queue] of candidates.entries()) {
     const reading = readings[i];
@@ -39,6 +40,17 @@ export async function findJob(
     if (reading && !hidden) return { queue, bullId, reading };
   }
   return null;
+}
+
+/** queuesOf returns the queues that may hold the job with this public id, and the job's id inside BullMQ. */
+export function queuesOf(
+  queues: ReadonlyMap<string, ModelQueue>,
+  id: string,
+  knownModel?: string,
+): [candidates: ModelQueue[], bullId: string] {
+  const [model = knownModel, bullId] = splitId(id);
+  const candidates = [...queues.values()].filter((queue) => model === undefined || queue.model === model);
+  return [candidates, bullId];
 }
 
 /**
@@ -50,10 +62,11 @@ export async function requireJob(
   queues: ReadonlyMap<string, ModelQueue>,
   id: string,
   tenant: string | undefined,
+  model?: string,
 ): Promise<FoundJob> {
   const refusal = jobIdRefusal(id);
   if (refusal !== undefined) throw new QueueError('job_not_found', refusal);
-  const located = await findJob(queues, id, tenant);
+  const located = await findJob(queues, id, tenant, model);
   if (located === null) throw notFound(id);
   return located;
 }

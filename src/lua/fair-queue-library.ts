@@ -20,6 +20,10 @@ export const COST_WITHOUT_LIMIT = 0.001;
  * another tenant's first job by one start, and no tenant can be starved. The costs of jobs that have not
  * started are not known: positions are computed with the mean cost of each tenant's jobs.
  *
+ * A started job that goes back without having bought anything will start again, so its first start is
+ * refunded: the run's record keeps how far the start has moved the tag (`tag_step`) until a response is
+ * bought.
+ *
  * A job is in the fair queue when it stands in its tenant's queue and is also parked in BullMQ's delayed set.
  *
  * Keys: `queuedTenants` (sorted set: tag by tenant), `clock` (hash: `now`, the virtual time; `starts`;
@@ -59,6 +63,26 @@ local function learnCost(tenant, cost)
     local mean = tonumber(redis.call('HGET', clock, field)) or cost
     redis.call('HSET', clock, field, exact(mean + (cost - mean) / 10))
   end
+end
+
+-- Moves a tenant's tag back by what a start has moved it on, for a job that has used nothing of the quota. A
+-- tag never falls below the virtual time: a refund that comes late gives its tenant no advantage over the
+-- tenants that have waited meanwhile.
+local function refundTag(tenant, step)
+  local queued = redis.call('ZSCORE', queuedTenants, tenant)
+  local tag = tonumber(queued or redis.call('HGET', clock, 'next:' .. tenant))
+  if not tag then return end
+  local refunded = exact(math.min(tag, math.max(virtualTime(), tag - step)))
+  redis.call('HSET', clock, 'next:' .. tenant, refunded)
+  if queued then redis.call('ZADD', queuedTenants, refunded, tenant) end
+end
+
+-- Refunds the start of a job that goes back. A response that was bought has used the quota, and a create whose
+-- outcome is unknown may have.
+local function refundStart(tenant, runKey)
+  local fields = redis.call('HMGET', runKey, 'tag_step', 'purchase_mark')
+  redis.call('HDEL', runKey, 'tag_step')
+  if fields[1] and not fields[2] then refundTag(tenant, tonumber(fields[1])) end
 end
 
 local function enqueueTenant(tenant)

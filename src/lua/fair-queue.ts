@@ -11,7 +11,7 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * - jobs whose deadline has passed go to BullMQ's workers without a reservation: a worker can only end such
  *   jobs;
  * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
- * - pauses whose time is over end, and entries whose job has been missing for a minute are removed.
+ * - pauses whose time is over end, and entries whose job a BullMQ client has removed are removed too.
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{{jobs that Bull Board
  * allows to start (-1 for any number), ms until it allows more (0: not known), its settings…}, started jobs
@@ -21,11 +21,11 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  */
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',
-  keys: ['marker', 'deadlines', 'missing'],
+  keys: ['marker', 'deadlines'],
   args: ['most', 'jobPrefix', 'runPrefix', 'weights'],
   uses: [fairQueueLibrary, parked, boardLimits],
   lua: /* lua */ `
-local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 60000, 200, 500, 16, 16, 8
+local MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 200, 500, 16, 16, 8
 local limit, weightOf = tonumber(most), cjson.decode(weights)
 -- The times are compared with the clock of Redis, so that jobs still start when a worker's clock is set back.
 local clockOfRedis = redis.call('TIME')
@@ -49,19 +49,6 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT',
   end
 end
 
-local goneCount = 0
-
--- Returns whether the job of an entry has been missing for a minute. Until then a slow client may still be
--- adding it. The clock of Redis measures the minute, because the clocks of clients may be wrong.
-local function isGone(id)
-  local since = redis.call('ZSCORE', missing, id)
-  if not since then redis.call('ZADD', missing, now, id) end
-  if not since or since + MISSING_MS > now then return false end
-  redis.call('ZREMRANGEBYSCORE', missing, '-inf', now - 10 * MISSING_MS)
-  redis.call('ZREM', missing, id)
-  return true
-end
-
 local function needsNoReservation(runKey)
   local fields = redis.call('HMGET', runKey, 'reserved_model', 'upstream_id', 'background', 'status')
   return fields[1] or (fields[2] and fields[3] == '1') or fields[4]
@@ -70,8 +57,8 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, MOST_DUE)) do
   local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
   if not isParkedDelayed(id) then
-    -- The job was promoted on Bull Board, was removed by a BullMQ client, or has not reached BullMQ yet.
-    if job[2] or isGone(id) then redis.call('ZREM', due, id) end
+    -- The job was promoted on Bull Board, or was removed by a BullMQ client.
+    redis.call('ZREM', due, id)
   elseif needsNoReservation(runPrefix .. id) then handToWorkers(id)
   else
     parkWaiting(id)
@@ -88,13 +75,17 @@ if room < 0 then
     local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
     if excess > 0 and job[2] and fields[1] and not fields[2] and not fields[3] then
       redis.call('LREM', wait, 1, id)
+      local tenant = tenantIn(job[1])
       redis.call('HDEL', runPrefix .. id, 'reserved_model')
+      refundStart(tenant, runPrefix .. id)
       parkWaiting(id)
-      enqueue(tenantIn(job[1]), id, orderOf(job[2], job[3]))
+      enqueue(tenant, id, orderOf(job[2], job[3]))
       excess = excess - 1
     end
   end
 end
+
+local goneCount = 0
 
 -- Returns an iterator over the jobs in one tenant's queue.
 local function jobsOf(tenant)
@@ -109,7 +100,7 @@ local function jobsOf(tenant)
       local id = chunk[i + 1]
       i = i + 1
       if isParkedWaiting(id) then return id end
-      if redis.call('EXISTS', jobPrefix .. id) == 0 and isGone(id) then
+      if redis.call('EXISTS', jobPrefix .. id) == 0 then
         dequeue(tenant, id)
         offset, goneCount = offset - 1, goneCount + 1
         if goneCount >= MOST_GONE then return nil end
@@ -185,7 +176,8 @@ for i = 1, #jobs, 5 do
   if room >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
     room = room - 1
     local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
-    local after = tag + cost / (tonumber(weightOf[tenant]) or 1)
+    local step = cost / (tonumber(weightOf[tenant]) or 1)
+    local after = tag + step
     learnCost(tenant, cost)
     redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
     redis.call('HINCRBY', clock, 'starts', 1)
@@ -193,7 +185,8 @@ for i = 1, #jobs, 5 do
     dequeue(tenant, id)
     redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
     redis.call('HSET', jobPrefix .. id, 'delay', 0)
-    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens)
+    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens,
+      'tag_step', exact(step))
     redis.call('LPUSH', wait, id)
     redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
     started[#started] = 1

@@ -12,23 +12,29 @@ export const jobState = defineLibrary({
   args: ['id'],
   uses: [parked],
   lua: /* lua */ `
--- 'missing', 'waiting', 'delayed', 'active', 'completed' or 'failed'.
-local function stateOf()
-  -- BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs: an id that names one of them is not
-  -- a job.
-  if redis.call('TYPE', job).ok ~= 'hash' then return 'missing' end
-  if redis.call('HEXISTS', job, 'timestamp') == 0 then return 'missing' end
-  if redis.call('HEXISTS', job, 'finishedOn') == 1 then
-    if redis.call('HEXISTS', job, 'returnvalue') == 1 then return 'completed' end
-    return 'failed'
-  end
-  if redis.call('EXISTS', lock) == 1 then return 'active' end
-  if redis.call('ZSCORE', delayed, id) then return isParkedWaiting(id) and 'waiting' or 'delayed' end
-  if redis.call('ZSCORE', prioritized, id) then return 'waiting' end
+-- Returns name, timestamp, options, finishedOn, failedReason, returnvalue, processedOn. The timestamp is false
+-- for what is not a job: BullMQ keeps its own keys (meta, wait, events, ...) beside the jobs, and an id may
+-- name one of them.
+local function jobFields()
+  local fields = redis.pcall('HMGET', job,
+    'name', 'timestamp', 'opts', 'finishedOn', 'failedReason', 'returnvalue', 'processedOn')
+  if not fields.err then return fields end
+  if string.sub(fields.err, 1, 9) == 'WRONGTYPE' then return { false, false } end
+  return error(fields.err)
+end
+
+-- Returns the state of the job with these fields: 'missing', 'waiting', 'delayed', 'active', 'completed' or
+-- 'failed'. The second value is the job's score in BullMQ's delayed set, 0 for none.
+local function stateOf(fields)
+  if not fields[2] then return 'missing', 0 end
+  if fields[4] then return fields[6] and 'completed' or 'failed', 0 end
+  if redis.call('EXISTS', lock) == 1 then return 'active', 0 end
+  local score = scoreOf(id)
+  if score > 0 then return isWaitingScore(score) and 'waiting' or 'delayed', score end
+  if redis.call('ZSCORE', prioritized, id) then return 'waiting', 0 end
   -- A job whose worker died stays in the active list without a lock until it is recovered.
-  local isStarted = redis.call('HEXISTS', job, 'processedOn') == 1
-  if isStarted and redis.call('LPOS', active, id) then return 'active' end
-  return 'waiting'
+  if fields[7] and redis.call('LPOS', active, id) then return 'active', 0 end
+  return 'waiting', 0
 end
 `,
 });

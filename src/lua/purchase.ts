@@ -84,7 +84,7 @@ local function countIfForgotten()
 end
 
 local function storeResponse(fields)
-  redis.call('HDEL', run, 'purchase_mark', 'purchase_mark_at', 'purchase_mark_abandoned')
+  redis.call('HDEL', run, 'purchase_mark', 'purchase_mark_at', 'purchase_mark_abandoned', 'tag_step')
   redis.call('HINCRBY', run, 'purchases', 1)
   redis.call('HSET', run, 'upstream_id', responseId, unpack(fields))
 end

@@ -68,10 +68,12 @@ export async function readJob(
     args: { id, weights: weightsOf(tenants) },
   });
   if (reply === null) return null;
-  const [state, open, due, [board, ...meta], workers, fields, run, place] = reply as RawReading;
+  const raw = JSON.parse(String(reply), (_name, value) => (value === false ? null : value)) as RawReading;
+  const [state, open, due, waitsUnder, workers, fields, run, place] = raw;
+  const [board, ...meta] = waitsUnder ?? NO_BOARD_LIMITS;
   const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
   const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
-  const record = runRecordFrom(run);
+  const record = runRecordFrom(Array.isArray(run) ? run : []);
   const view = viewFrom({
     id: publicId(model, id),
     model,
@@ -100,14 +102,16 @@ export async function readJob(
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
 type Field = string | null;
+type BoardReading = [BoardLimitKind | '', ...BoardMeta];
+const NO_BOARD_LIMITS: BoardReading = ['', null, null, null, null];
 type RawReading = [
   BullState,
   0 | 1,
   Field,
-  [BoardLimitKind | '', ...BoardMeta],
-  number,
-  [Field, Field, Field, Field, Field, Field],
-  string[],
+  BoardReading | null,
+  number | null,
+  [Field, Field, Field, Field, Field, Field, Field],
+  string[] | Record<string, never>,
   Parameters<typeof positionFrom>[0],
 ];
 

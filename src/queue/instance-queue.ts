@@ -13,7 +13,7 @@ import { createQueueCore, type QueueCore } from './queue-core.ts';
 import { TenantQueue } from './tenant-queue.ts';
 
 export interface O3QueueOptions extends Partial<Models> {
-  /** `redis://`, `rediss://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`. */
+  /** `redis://`, `redis+sentinel://h:p,h:p/NAME` or `redis+cluster://h:p,h:p`; `rediss` for TLS. */
   redisUrl: string;
   /** The workers' `O3Q_PREFIX`. Default `o3q`. */
   prefix?: string;

@@ -11,6 +11,7 @@ import {
   type FoundJob,
   findJob,
   notFound,
+  queuesOf,
   readAgain,
   requireJob,
   requireSettled,
@@ -34,7 +35,14 @@ export type TenantStorage = Pick<QueueAccess, 'redis' | 'prefix' | 'guard'> & {
 };
 
 /** BoundedWait is a WaitOptions without defaults. */
-export type BoundedWait = WaitOptions & { timeoutMs: number };
+export type BoundedWait = WaitOptions & {
+  timeoutMs: number;
+  /**
+   * A job that this process has just stored, and a time of `performance.now()` before its storing. The wait
+   * then needs no look at the job before its end.
+   */
+  stored?: { job: JobView; notBefore: number };
+};
 
 /** NO_WAIT reads the job once, without waiting. */
 export const NO_WAIT: BoundedWait = { timeoutMs: 0 };
@@ -193,22 +201,33 @@ export class TenantQueue {
   }
 
   /** Finds a job, and waits until it has ended. */
-  async #finished(id: string, { timeoutMs, signal }: BoundedWait): Promise<FoundJob> {
+  async #finished(id: string, { timeoutMs, signal, stored }: BoundedWait): Promise<FoundJob> {
     const { guard, waiters } = this.#core;
-    let latest = await guard(() => this.#findJob(id));
-    // Not `timeoutMs <= 0`: NaN must not wait for ever.
-    if (isFinishedJob(latest.reading.view) || !(timeoutMs > 0)) return latest;
-    const { queue, bullId } = latest;
-    const look = async (): Promise<FoundJob | null> => {
-      latest = await guard(() => readAgain(latest));
-      return isFinishedJob(latest.reading.view) ? latest : null;
+    let latest: FoundJob | undefined;
+    const read = async (): Promise<FoundJob> => {
+      latest = await guard(() =>
+        latest === undefined ? this.#findJob(id, stored?.job.model) : readAgain(latest),
+      );
+      return latest;
     };
-    await waiters.wait(queue.keys.finishedChannel, bullId, look, { timeoutMs, signal });
-    return latest;
+    // Not `timeoutMs <= 0`: NaN must not wait for ever.
+    if (!(timeoutMs > 0)) return read();
+    const [queues, bullId] = queuesOf(this.#core.queues, id, stored?.job.model);
+    const look = async (): Promise<FoundJob | null> => {
+      const found = await read();
+      return isFinishedJob(found.reading.view) ? found : null;
+    };
+    const channels = queues.map(({ keys }) => keys.finishedChannel);
+    // A caller need not wait for the first subscription to hear that the job has ended, or does not exist.
+    const ended = waiters.isListening(channels) ? null : await look();
+    if (ended !== null) return ended;
+    const options = { timeoutMs, signal, unfinishedAt: stored?.notBefore };
+    return (await waiters.wait(channels, bullId, look, options)) ?? latest ?? read();
   }
 
-  #findJob(id: string): Promise<FoundJob> {
-    return requireJob(this.#core.queues, id, this.#sees);
+  /** @param model the model of the job. Default: the job may be in any. */
+  #findJob(id: string, model?: string): Promise<FoundJob> {
+    return requireJob(this.#core.queues, id, this.#sees, model);
   }
 
   /** The tenant whose jobs the caller may see; undefined: the caller may see all jobs. */

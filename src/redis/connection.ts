@@ -1,9 +1,12 @@
+import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { throttledErrors } from '../async/throttled-errors.ts';
 import { keepHeartbeat } from './heartbeat.ts';
 import { holdRefusedCommands } from './held-commands.ts';
 import { isReadOnlyRefusal, isRefusedSelect } from './refusal.ts';
-import { type HostAndPort, parseRedisUrl, type RedisCredentials } from './url.ts';
+import { sentinelConnector } from './sentinel/connector.ts';
+import { watchMaster } from './sentinel/master-watch.ts';
+import { type HostAndPort, parseRedisUrl, type RedisAddress } from './url.ts';
 
 /** RedisClient is a connection for our own commands and for BullMQ's. */
 export type RedisClient = Redis | Cluster;
@@ -74,19 +77,9 @@ function createClient(url: string, role: RedisRole, name: string | undefined): R
         ...(address.tls && { tls: tlsFor(address.server) }),
       });
     case 'sentinel':
-      return new Redis({
-        ...common,
-        ...behaviour.client,
-        ...address.credentials,
-        sentinels: [...address.sentinels],
-        name: address.masterName,
-        db: address.database,
-        sentinelCommandTimeout: SENTINEL_TIMEOUT_MS,
-        sentinelRetryStrategy: behaviour.client.retryStrategy,
-        reconnectOnError: reconnectToMaster(),
-      });
+      return sentinelClientFrom(address, common, behaviour.client);
     case 'cluster':
-      return clusterFrom(address.nodes, address.credentials, common, behaviour.client);
+      return clusterFrom(address, common, behaviour.client);
     default:
       return neverAddress(address);
   }
@@ -120,10 +113,6 @@ const DISCONNECT_TIMEOUT_MS = 200;
  * connection is accepted.
  */
 const CONNECT_TIMEOUT_MS = 2000;
-/**
- * How long a sentinel may take to name the master, in milliseconds. After that the next sentinel is asked.
- */
-const SENTINEL_TIMEOUT_MS = 1000;
 
 /**
  * Behaviour has the options of the whole client and those of each of its connections: a cluster takes them in
@@ -171,21 +160,48 @@ function behaviourOf(role: RedisRole): Behaviour {
   }
 }
 
+function sentinelClientFrom(
+  { sentinels, masterName, tls, database, credentials }: RedisAddress & { kind: 'sentinel' },
+  node: Behaviour['node'],
+  client: Behaviour['client'],
+): Redis {
+  const options = tls ? tlsFor : () => undefined;
+  const watch = watchMaster(sentinels, masterName, options);
+  const redis = new Redis({
+    ...node,
+    ...client,
+    ...credentials,
+    db: database,
+    reconnectOnError: reconnectToMaster(),
+    Connector: sentinelConnector(watch, {
+      retryStrategy: client.retryStrategy,
+      disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+      tlsFor: options,
+    }),
+    // ioredis waits for the end of the TLS handshake only if it finds this option.
+    ...(tls && { tls: {} }),
+  });
+  redis.once('end', () => watch.close());
+  return redis;
+}
+
 function clusterFrom(
-  nodes: readonly HostAndPort[],
-  credentials: RedisCredentials,
+  { nodes, tls, credentials }: RedisAddress & { kind: 'cluster' },
   node: Behaviour['node'],
   client: Behaviour['client'],
 ): Cluster {
   return new Cluster([...nodes], {
     enableOfflineQueue: client.enableOfflineQueue,
     clusterRetryStrategy: client.retryStrategy,
-    redisOptions: { ...node, ...credentials },
+    redisOptions: { ...node, ...credentials, ...(tls && { tls: {} }) },
+    // A name is checked against the certificate, so ioredis must not replace it by an address.
+    ...(tls && { dnsLookup: (host, found) => found(null, host) }),
   });
 }
 
-// TLS checks the server name against the certificate; an IP address must not be sent as a server name.
-function tlsFor(server: HostAndPort): NonNullable<RedisOptions['tls']> {
+/** tlsFor returns the options of ioredis's and Node's TLS connections to one server. */
+function tlsFor(server: HostAndPort): ConnectionOptions {
+  // TLS checks the server name against the certificate; an IP address must not be sent as a server name.
   return /^[\d.]+$|:/.test(server.host) ? {} : { servername: server.host };
 }
 

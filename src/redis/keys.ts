@@ -26,7 +26,6 @@ export interface ModelKeys {
    * - `clock`: hash of the virtual time, each tenant's next tag and the number of starts.
    * - `due`: sorted set of the ids of delayed jobs, by the time at which they are due (ms).
    * - `deadlines`: sorted set of job ids by their deadline (ms).
-   * - `missing`: sorted set of entries whose job does not exist, by the time this was first noticed (ms).
    * - `status`: hash that says why no job starts and how fast jobs start.
    * - `wake`: channel whose messages make dispatchers look at the queue again.
    */
@@ -96,7 +95,8 @@ type BullmqPart =
   | 'events'
   | 'meta'
   | 'limiter'
-  | 'marker';
+  | 'marker'
+  | 'id';
 type FairQueuePart =
   | 'tenants'
   | 'tenant'
@@ -105,7 +105,6 @@ type FairQueuePart =
   | 'clock'
   | 'due'
   | 'deadlines'
-  | 'missing'
   | 'status'
   | 'wake';
 export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
@@ -154,6 +153,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     meta: keys.queue('meta'),
     limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
+    jobCounter: keys.queue('id'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),
     pausedTenants: keys.fairQueue('paused'),
@@ -161,7 +161,6 @@ export function modelScriptKeys(keys: ModelKeys) {
     clock: keys.fairQueue('clock'),
     due: keys.fairQueue('due'),
     deadlines: keys.fairQueue('deadlines'),
-    missing: keys.fairQueue('missing'),
     queueStatus: keys.fairQueue('status'),
     workers: keys.workers,
     indexAll: keys.index('all'),
@@ -196,8 +195,8 @@ export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
 
 /**
  * claimKey names a string that holds a model: the model into which the job of an idempotency key is being
- * put. The key exists only while the job is being enqueued. The claims of all models are in one slot, because
- * the models must agree on a claim.
+ * put, in a Redis Cluster. The key exists only while the job is being enqueued. The claims of all models are
+ * in one slot, because the models must agree on a claim.
  */
 export function claimKey(prefix: string, id: string): string {
   return `${prefix}:claim:{idempotency}:${id}`;

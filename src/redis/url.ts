@@ -17,6 +17,8 @@ export type RedisAddress =
     }
   | {
       readonly kind: 'sentinel';
+      /** Whether the sentinels and the Redis servers are reached over TLS. */
+      readonly tls: boolean;
       readonly sentinels: readonly HostAndPort[];
       readonly masterName: string;
       readonly database: number;
@@ -25,20 +27,21 @@ export type RedisAddress =
     }
   | {
       readonly kind: 'cluster';
+      readonly tls: boolean;
       readonly nodes: readonly HostAndPort[];
       readonly credentials: RedisCredentials;
     };
 
 const ACCEPTED_FORMS = `Accepted are:
   redis://[user:password@]host[:6379][/database]
-  rediss://[user:password@]host[:6379][/database]              (TLS)
   redis+sentinel://[user:password@]host:26379,host:26379/NAME[/database]
   redis+cluster://[user:password@]host:6379,host:6379
+  rediss://, rediss+sentinel://, rediss+cluster://             (the same over TLS)
 Characters such as @ : / # in a password are written percent-encoded (%40 %3A %2F %23).`;
 
 // `new URL` cannot read a list of hosts, so all forms are read the same way here.
 const URL_PARTS =
-  /^(?<scheme>rediss?|redis\+sentinel|redis\+cluster):\/\/(?:(?<userinfo>[^@/]*)@)?(?<hosts>[^@/?#]+)(?:\/(?<path>[^?#]*))?$/i;
+  /^(?<scheme>rediss?(?:\+sentinel|\+cluster)?):\/\/(?:(?<userinfo>[^@/]*)@)?(?<hosts>[^@/?#]+)(?:\/(?<path>[^?#]*))?$/i;
 
 const HOST_AND_PORT = /^(?<host>\[[0-9a-f:.]+\]|[^:[\]\s]+)(?::(?<port>\d+))?$/i;
 
@@ -55,8 +58,9 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (parts === undefined) return refuse(reasonOfMismatch(url));
   // A / before the @ is refused first, because the reasons below would quote parts of the password.
   if (parts['path']?.includes('@')) return refuse('there is a / before the @: is it part of a password?');
-  const scheme = parts['scheme']?.toLowerCase();
-  const defaultPort = scheme === 'redis+sentinel' ? 26379 : 6379;
+  const scheme = parts['scheme']?.toLowerCase() ?? '';
+  const tls = scheme.startsWith('rediss');
+  const defaultPort = scheme.endsWith('+sentinel') ? 26379 : 6379;
   const servers = (parts['hosts'] ?? '').split(',').map((text): HostAndPort => {
     const found = HOST_AND_PORT.exec(text)?.groups;
     const host = found?.['host'];
@@ -75,19 +79,21 @@ export function parseRedisUrl(url: string): RedisAddress {
       if (server === undefined || others.length > 0) return refuse(`${scheme}:// takes one host`);
       if (path.length > 1) return refuse('only a database number may follow the host');
       const database = databaseFrom(path[0] ?? '', refuse);
-      return { kind: 'single', tls: scheme === 'rediss', server, database, credentials };
+      return { kind: 'single', tls, server, database, credentials };
     }
-    case 'redis+sentinel': {
+    case 'redis+sentinel':
+    case 'rediss+sentinel': {
       const [masterName = '', databaseText = '', ...rest] = path;
       if (masterName === '') return refuse('the name of the master is missing after the hosts');
       if (rest.length > 0) return refuse('only a database number may follow the name of the master');
       const database = databaseFrom(databaseText, refuse);
-      return { kind: 'sentinel', sentinels: servers, masterName, database, credentials };
+      return { kind: 'sentinel', tls, sentinels: servers, masterName, database, credentials };
     }
-    case 'redis+cluster': {
+    case 'redis+cluster':
+    case 'rediss+cluster': {
       // A cluster has database 0 only: its servers refuse SELECT.
       if (!['', '0'].includes(path.join('/'))) return refuse('a cluster has no databases to choose from');
-      return { kind: 'cluster', nodes: servers, credentials };
+      return { kind: 'cluster', tls, nodes: servers, credentials };
     }
     default:
       return refuse('unknown scheme');
@@ -109,7 +115,7 @@ function reasonOfMismatch(url: string): string {
   if (url.trim() === '') return 'it is empty';
   if (url.includes('?') || url.includes('#')) return 'nothing may follow ? or #';
   if (!/^[a-z0-9+.-]+:\/\//i.test(url.trim())) return 'it does not begin with redis://';
-  if (!/^(rediss?|redis\+sentinel|redis\+cluster):/i.test(url.trim())) return 'unknown scheme';
+  if (!/^rediss?(\+sentinel|\+cluster)?:/i.test(url.trim())) return 'unknown scheme';
   return 'the host is missing or malformed';
 }
 

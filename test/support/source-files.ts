@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 /** ROOMS are the top-level folders of code. */
-export const ROOMS = ['src', 'producer', 'worker', 'simulator', 'cli', 'chaos'] as const;
+export const ROOMS = ['src', 'producer', 'worker', 'simulator', 'cli', 'chaos', 'bench'] as const;
 
 export interface SourceFile {
   path: string;

@@ -1,4 +1,3 @@
-import { createWaker } from '../../src/async/waker.ts';
 import {
   type Failure,
   failureFromResponseError,
@@ -52,6 +51,10 @@ const FRUITLESS_STREAMS = 3;
 const STILL_ALIVE_MS = 60_000;
 const FIRST_POLL_MS = 250;
 const SLOWEST_POLL_MS = 5000;
+/** Each pause between two lookups is this many times as long as the one before. */
+const POLL_GROWTH = 1.5;
+/** With that growth, a pause is about a third of the time that has passed. */
+const POLLS_PER_AGE = 3;
 /** A longer Retry-After is cut to this, because the response may end before the longer wait is over. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
@@ -144,30 +147,32 @@ function closesText({ type, item }: StreamEvent): boolean {
 }
 
 /**
- * poll looks the response up until it has ended: often at first, then less often, and never faster than the
- * shared pace allows.
+ * poll looks the response up until it has ended: often at first, then less often, and never more often than
+ * its turn among all polled responses of this process comes. A response that is old already is looked up at
+ * once, and then as seldom as if it had been polled from its beginning.
  */
 async function poll(id: string, lastSeenAt: number, options: FollowOptions): Promise<UpstreamResponse> {
   const { upstream, signal, openAiEvents, onProgress, createdAt, stallMs } = options;
-  const { pace } = upstream;
-  const pauses = createWaker(signal);
-  pace.join();
-  const stopListening = openAiEvents?.watch(id, pauses.wake);
+  const turns = upstream.lookups.join(signal);
+  const stopListening = openAiEvents?.watch(id, turns.wake);
   // Durations go by the monotonic clock, because the clock of the machine may be set back.
   let aliveAt = performance.now() - Math.max(0, Date.now() - lastSeenAt);
   let missingSince: number | undefined;
   let unknownSince: number | undefined;
   let reported: { status: string | undefined; at: number } = { status: undefined, at: performance.now() };
   try {
-    // A response that was just created has not ended yet. Responses that are adopted together start at random
-    // times.
-    const freshMs = Math.min(FIRST_POLL_MS, createdAt + FIRST_POLL_MS - Date.now());
-    await pauses.wait(Math.max(freshMs, Math.random() * pace.pauseMs()));
+    // A response that was just created has not ended yet.
+    const ageMs = Date.now() - createdAt;
+    await turns.next(Math.min(FIRST_POLL_MS, FIRST_POLL_MS - ageMs));
     signal.throwIfAborted();
-    for (let delayMs = FIRST_POLL_MS; ; delayMs = Math.min(delayMs * 1.5, SLOWEST_POLL_MS)) {
+    let pauseMs = within(FIRST_POLL_MS, ageMs / POLLS_PER_AGE, SLOWEST_POLL_MS);
+    for (; ; pauseMs = Math.min(pauseMs * POLL_GROWTH, SLOWEST_POLL_MS)) {
       const { response, refusal, isMissing } = await look(id, upstream, signal);
       signal.throwIfAborted();
-      if (response !== undefined && hasEnded(response)) return response;
+      if (response !== undefined && hasEnded(response)) {
+        turns.succeed();
+        return response;
+      }
       const now = performance.now();
       if (response !== undefined && hasUnknownStatus(response)) {
         unknownSince ??= now;
@@ -187,16 +192,17 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       }
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
-      const pauseMs = Math.max(delayMs, pace.pauseMs());
-      // The jitter keeps a thousand jobs that were adopted together from sending their lookups together each
-      // time.
-      if (await pauses.wait(askedForMs + pauseMs * (0.75 + Math.random() / 2))) delayMs = FIRST_POLL_MS;
+      if (await turns.next(askedForMs + pauseMs)) pauseMs = FIRST_POLL_MS;
       signal.throwIfAborted();
     }
   } finally {
     stopListening?.();
-    pace.leave();
+    turns.leave();
   }
+}
+
+function within(least: number, value: number, most: number): number {
+  return Math.min(Math.max(least, value), most);
 }
 
 /**

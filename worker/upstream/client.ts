@@ -1,7 +1,7 @@
 import OpenAI, { APIError } from 'openai';
 import { Agent, type Response } from 'undici';
-import { createPace, type Pace } from '../../src/async/pace.ts';
 import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
+import { createTurns, type Turns } from '../../src/async/turns.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
@@ -51,8 +51,8 @@ export interface Upstream {
   readonly lostMs: number;
   /** Limits how many create requests are under way in this process. Each takes one slot. */
   readonly slots: SharedSlots;
-  /** Limits how often this process looks responses up. */
-  readonly pace: Pace;
+  /** Limits how often this process looks responses up. Each lookup takes one turn. */
+  readonly lookups: Turns;
   close(): Promise<void>;
 }
 
@@ -91,7 +91,8 @@ const DEFAULT_PATIENCE: Patience = {
  * under load. With more, timers are late.
  */
 const BUSY_MS = 100;
-const POLLS_PER_SECOND = 200;
+/** A lookup takes up to a millisecond. An end allows four more, so ends of a fifth pay for looks at all. */
+const LOOKUPS = { uselessPerSecond: 200, moreAfterUseful: 4, atOnce: 128 };
 /**
  * The largest answer, in bytes. An answer is one value in Redis, and is read as one text. Models write about
  * 1 MB at most.
@@ -161,7 +162,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
   const ending = createEndingCalls(client.responses, (reply) => textOf(asUndici(reply), reading));
 
   const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
-  const pace = createPace(POLLS_PER_SECOND);
+  const lookups = createTurns(LOOKUPS);
   const withHeaders = (headers: UpstreamHeaders): Upstream => ({
     withHeaders,
 
@@ -238,7 +239,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     graceMs: patience.graceMs,
     lostMs: patience.lostMs,
     slots,
-    pace,
+    lookups,
 
     async close() {
       await Promise.all([agent.destroy(), ending.close()]);

@@ -1,44 +1,10 @@
-import { Worker } from 'bullmq';
-import type { QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
-import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
-import { enlist } from '../../support/redis/enlist.ts';
-import { keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
+import { storeParkedJobs } from '../../support/redis/parked-jobs.ts';
+import { BASE, type FairQueueWorld, keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
 
 const world = useFairQueueWorld();
 
-/** Long enough ago that no order is negative. */
-const BASE = Date.now() - 3_600_000;
-
-/** Adds jobs of one tenant, named by it and numbered, one per millisecond. */
-async function add(tenant: string, count: number, { priority = 0, from = 0, at = BASE } = {}): Promise<void> {
-  const jobs: QueuedJob[] = Array.from({ length: count }, (_, i) => ({
-    id: `${tenant}${from + i}`,
-    tenant,
-    createdAt: at + i,
-    priority,
-    deadlineAt: undefined,
-  }));
-  await enlist(world.redis, keys, jobs);
-  await world.bullmq.addBulk(
-    jobs.map(({ id, createdAt }) => ({
-      name: id,
-      data: { question: id },
-      opts: { jobId: id, timestamp: createdAt, delay: parkedDelayMs(createdAt), group: { id: tenant } },
-    })),
-  );
-}
-
-async function start(count: number): Promise<string[]> {
-  const started: string[] = [];
-  for (let i = 0; i < count; i += 1) {
-    const { jobs } = await world.fairQueue.next(1);
-    const [job] = jobs;
-    if (job === undefined) break;
-    expect(await world.fairQueue.start([{ ...job, reservedModel: 'o3' }])).toEqual([true]);
-    started.push(job.id);
-  }
-  return started;
-}
+const add: FairQueueWorld['add'] = (...args) => world.add(...args);
+const start = (count: number) => world.start(count);
 
 describe('the order of the fair queue', () => {
   it('takes one job of each tenant after the other, whatever their backlogs', async () => {
@@ -144,20 +110,6 @@ describe('a started job', () => {
     ]);
     expect(await start(5)).toEqual(['a1', 'a2']);
   });
-
-  it('gets its old position again when it has to wait again', async () => {
-    await add('a', 3);
-    await start(1);
-    const connection = world.redis.duplicate({ maxRetriesPerRequest: null });
-    const worker = new Worker(keys.queueName, null, { connection, prefix: 'o3q' });
-    const job = await worker.getNextJob('token', { block: false });
-    expect(job?.id).toBe('a0');
-    const queued = { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined };
-    expect(await world.fairQueue.giveBack(queued, 'token', { kind: 'fair-queue' })).toBe('ok');
-    await worker.close();
-    connection.disconnect();
-    expect(await start(3)).toEqual(['a0', 'a1', 'a2']);
-  });
 });
 
 describe('a paused tenant', () => {
@@ -181,28 +133,17 @@ describe('a paused tenant', () => {
   });
 });
 
-it('an entry without a job, which a crash has left, is passed over and removed after a minute', async () => {
-  // Entries of clients whose clocks are wrong.
-  await enlist(world.redis, keys, [
-    { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
-    { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
-    { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
-  ]);
-  await add('a', 1, { at: BASE + 1000 });
-  expect(await world.next(1)).toEqual(['a0']);
-  const places = async (): Promise<string[]> => world.redis.zrange(`${keys.fairQueue('tenant')}:a`, 0, '-1');
-  expect(await places()).toEqual(['gone', 'a0', 'coming']);
-  // A minute later.
-  await world.redis.zadd(keys.fairQueue('missing'), Date.now() - 60_001, 'gone');
-  expect(await world.next(5)).toEqual(['a0']);
-  expect(await places()).toEqual(['a0', 'coming']);
-  expect(await world.redis.zrange(keys.fairQueue('missing'), 0, '-1')).not.toContain('gone');
+it('the entry of a job that a BullMQ client has removed is removed too', async () => {
+  await add('a', 3);
+  await world.bullmq.remove('a0');
+  expect(await world.next(1)).toEqual(['a1']);
+  expect(await world.redis.zrange(`${keys.fairQueue('tenant')}:a`, 0, '-1')).toEqual(['a1', 'a2']);
 });
 
 it('enqueueing a job again that BullMQ already has does not put it into the fair queue', async () => {
   await add('a', 1);
   await start(1);
-  await enlist(world.redis, keys, [
+  await storeParkedJobs(world.redis, keys, [
     { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
   ]);
   expect(await world.next(5)).toEqual([]);

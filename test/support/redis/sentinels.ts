@@ -18,6 +18,8 @@ export interface TestSentinels {
   readonly replicaAdmin: Redis;
   /** Sends a signal to the sentinel that is named first in the URL. */
   killFirstSentinel(signal: NodeJS.Signals): void;
+  /** Asks the last sentinel of the URL for a failover now, though the master is well. */
+  failOver(): Promise<void>;
   /** Resolves when every sentinel that answers names the replica as the master. */
   nameTheReplica(): Promise<void>;
   stop(): Promise<void>;
@@ -27,14 +29,22 @@ const START_LIMIT_MS = 30_000;
 const SILENT_MS = 1000;
 const DOWN_AFTER_MS = 1000;
 
+const DEAF_USER = 'deaf';
+
 /**
  * startTestSentinels starts a master, its replica and sentinels. One sentinel decides alone that the master
  * is down, a second after the master's last answer, and needs a majority to elect it for a failover.
  *
  * @param sentinels Default 2, which must both live for a failover.
  * @param appendOnly whether the servers keep their data over a restart. Default false.
+ * @param deaf whether the URL begins with one more sentinel that never learns of a failover: it names the
+ *   first master for good. Others do so for a moment. Default false.
  */
-export async function startTestSentinels({ sentinels = 2, appendOnly = false } = {}): Promise<TestSentinels> {
+export async function startTestSentinels({
+  sentinels = 2,
+  appendOnly = false,
+  deaf = false,
+} = {}): Promise<TestSentinels> {
   const [master, replica] = await Promise.all([
     startTestRedis({ appendOnly }),
     startTestRedis({ appendOnly }),
@@ -47,7 +57,11 @@ export async function startTestSentinels({ sentinels = 2, appendOnly = false } =
   await replicaAdmin.call('REPLICAOF', '127.0.0.1', String(master.port));
   await eventuallyMatches(() => replicaAdmin.info('replication'), /master_link_status:up/, START_LIMIT_MS);
   const folder = await mkdtemp(join(tmpdir(), 'o3q-sentinel-'));
-  const all = await Promise.all(Array.from({ length: sentinels }, () => startSentinel(folder, master.port)));
+  const all = await Promise.all(
+    Array.from({ length: sentinels }, () =>
+      startSentinel(folder, master.port, [`sentinel down-after-milliseconds main ${DOWN_AFTER_MS}`]),
+    ),
+  );
   for (const { admin } of all) {
     const knows = async (): Promise<string> => {
       const [state] = (await admin.call('SENTINEL', 'MASTERS')) as string[][];
@@ -56,12 +70,16 @@ export async function startTestSentinels({ sentinels = 2, appendOnly = false } =
     };
     await eventuallyMatches(knows, new RegExp(`^1 replica, ${sentinels - 1} other`), START_LIMIT_MS);
   }
+  if (deaf) all.unshift(await startDeafSentinel(folder, [master, replica]));
   return {
     url: `redis+sentinel://${all.map(({ port }) => `127.0.0.1:${port}`).join(',')}/main`,
     master,
     replica,
     replicaAdmin,
     killFirstSentinel: (signal) => all[0]?.kill(signal),
+    async failOver() {
+      await all.at(-1)?.admin.call('SENTINEL', 'FAILOVER', 'main');
+    },
     async nameTheReplica() {
       const named = async (): Promise<string> => {
         const answers = all.map(({ admin }) =>
@@ -81,7 +99,23 @@ export async function startTestSentinels({ sentinels = 2, appendOnly = false } =
   };
 }
 
-async function startSentinel(folder: string, masterPort: number) {
+/** Sentinels tell each other of a failover through a channel of the servers, which this one may not use. */
+async function startDeafSentinel(folder: string, [master, replica]: [TestRedis, TestRedis]) {
+  for (const { url } of [master, replica]) {
+    const server = new Redis(url);
+    // It would also make the promoted server a replica again.
+    const rights = ['~*', 'resetchannels', '+@all', '-replicaof', '-slaveof'];
+    await server.call('ACL', 'SETUSER', DEAF_USER, 'on', `>${DEAF_USER}`, ...rights);
+    server.disconnect();
+  }
+  return startSentinel(folder, master.port, [
+    `sentinel auth-user main ${DEAF_USER}`,
+    `sentinel auth-pass main ${DEAF_USER}`,
+    'sentinel down-after-milliseconds main 600000',
+  ]);
+}
+
+async function startSentinel(folder: string, masterPort: number, lines: readonly string[]) {
   const port = await findFreePort();
   const config = join(folder, `${port}.conf`);
   await writeFile(
@@ -91,8 +125,9 @@ async function startSentinel(folder: string, masterPort: number) {
       'bind 127.0.0.1',
       `dir "${folder}"`,
       `sentinel monitor main 127.0.0.1 ${masterPort} 1`,
-      `sentinel down-after-milliseconds main ${DOWN_AFTER_MS}`,
-      'sentinel failover-timeout main 2000\n',
+      'sentinel failover-timeout main 2000',
+      ...lines,
+      '',
     ].join('\n'),
   );
   const { path } = await resolveServer(serverOfThisMachine());

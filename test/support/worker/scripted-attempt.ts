@@ -1,5 +1,6 @@
 import { createPace } from '../../../src/async/pace.ts';
 import { createSharedSlots } from '../../../src/async/shared-slots.ts';
+import { createTurns } from '../../../src/async/turns.ts';
 import { defaultModels, type ModelConfig } from '../../../src/config/file.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import {
@@ -141,7 +142,7 @@ function upstreamOf(done: string[], { create, lookup, cancel }: Answers): Upstre
     graceMs: 300,
     lostMs: 1000,
     slots: createSharedSlots(1, []),
-    pace: createPace(200),
+    lookups: createTurns({ uselessPerSecond: 200, moreAfterUseful: 4, atOnce: 128 }),
     close: async () => {},
   };
   return upstream;

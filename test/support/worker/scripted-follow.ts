@@ -1,5 +1,5 @@
-import { createPace } from '../../../src/async/pace.ts';
 import { createSharedSlots } from '../../../src/async/shared-slots.ts';
+import { createTurns } from '../../../src/async/turns.ts';
 import { RetryableError } from '../../../src/errors/failure.ts';
 import type { UpstreamResponse } from '../../../src/responses/response.ts';
 import type { RunProgress } from '../../../src/run/record.ts';
@@ -64,7 +64,7 @@ export function scripted(
       graceMs: 0,
       lostMs: 60_000,
       slots: createSharedSlots(1, []),
-      pace: createPace(200),
+      lookups: createTurns({ uselessPerSecond: 200, moreAfterUseful: 4, atOnce: 128 }),
       close: async () => {},
     },
     signal: controller.signal,

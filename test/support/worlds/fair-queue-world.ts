@@ -1,7 +1,8 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
-import { createFairQueue, type FairQueue } from '../../../src/fair-queue/fair-queue.ts';
+import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
+import { storeParkedJobs } from '../redis/parked-jobs.ts';
 import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
 
 export const keys = keysOf('o3q', 'o3');
@@ -15,7 +16,18 @@ export interface FairQueueWorld {
   weigh(weights: Record<string, number>): void;
   /** Returns the ids of the jobs that would start next. */
   next(most: number): Promise<string[]>;
+  /** Adds jobs of one tenant, named by it and numbered, one per millisecond. */
+  add(
+    tenant: string,
+    count: number,
+    options?: { priority?: number; from?: number; at?: number },
+  ): Promise<void>;
+  /** Starts the next jobs one after the other, at this cost each, and returns their ids. */
+  start(count: number, options?: { cost?: number }): Promise<string[]>;
 }
+
+/** The time at which jobs were created, in Unix milliseconds: long enough ago that no order is negative. */
+export const BASE = Date.now() - 3_600_000;
 
 /** useFairQueueWorld gives each test of a file an empty queue, whose fields are set while the test runs. */
 export function useFairQueueWorld(): FairQueueWorld {
@@ -31,6 +43,26 @@ export function useFairQueueWorld(): FairQueueWorld {
       world.fairQueue = createFairQueue(world.redis, keys, Object.fromEntries(tenants));
     },
     next: async (most) => (await world.fairQueue.next(most)).jobs.map(({ id }) => id),
+    async add(tenant, count, { priority = 0, from = 0, at = BASE } = {}) {
+      const jobs: QueuedJob[] = Array.from({ length: count }, (_, i) => ({
+        id: `${tenant}${from + i}`,
+        tenant,
+        createdAt: at + i,
+        priority,
+        deadlineAt: undefined,
+      }));
+      await storeParkedJobs(world.redis, keys, jobs);
+    },
+    async start(count, { cost } = {}) {
+      const started: string[] = [];
+      for (let i = 0; i < count; i += 1) {
+        const [job] = (await world.fairQueue.next(1)).jobs;
+        if (job === undefined) break;
+        expect(await world.fairQueue.start([{ ...job, reservedModel: 'o3', cost }])).toEqual([true]);
+        started.push(job.id);
+      }
+      return started;
+    },
   } as FairQueueWorld;
   beforeAll(async () => {
     server = await startTestRedis();

@@ -27,8 +27,12 @@ describe('a Redis URL', () => {
     expect(parseRedisUrl('redis://[::1]:6400')).toMatchObject({ server: { host: '::1', port: 6400 } });
   });
 
-  it('asks for TLS with rediss', () => {
-    expect(parseRedisUrl('rediss://cache.example:6380')).toMatchObject({ kind: 'single', tls: true });
+  it.each([
+    ['rediss://cache.example:6380', 'single'],
+    ['rediss+sentinel://one,two/main', 'sentinel'],
+    ['rediss+cluster://one,two', 'cluster'],
+  ])('asks for TLS when it is %p', (url, kind) => {
+    expect(parseRedisUrl(url)).toMatchObject({ kind, tls: true });
   });
 
   it('has its credentials percent-decoded', () => {
@@ -41,6 +45,7 @@ describe('a Redis URL', () => {
   it('names sentinels and their master', () => {
     expect(parseRedisUrl('redis+sentinel://:secret@one:26380,two/main/2')).toEqual({
       kind: 'sentinel',
+      tls: false,
       sentinels: [
         { host: 'one', port: 26380 },
         { host: 'two', port: 26379 },
@@ -54,6 +59,7 @@ describe('a Redis URL', () => {
   it('names the nodes of a cluster', () => {
     expect(parseRedisUrl('redis+cluster://one:7000,two:7001')).toEqual({
       kind: 'cluster',
+      tls: false,
       nodes: [
         { host: 'one', port: 7000 },
         { host: 'two', port: 7001 },

@@ -10,6 +10,8 @@ const MAY_IMPORT: Record<(typeof ROOMS)[number], readonly string[]> = {
   cli: ['src', 'producer', 'worker', 'simulator'],
   // Beside the product: kills its processes from outside.
   chaos: ['src', 'simulator', 'test'],
+  // Beside the product and beside a bare program: measures both from outside.
+  bench: ['src', 'chaos'],
 };
 
 /**
@@ -61,7 +63,7 @@ const ORDER: Record<string, readonly string[]> = {
 };
 
 /** The programs: each ends its own process. */
-const ENTRY_POINTS = ['chaos/main.ts', 'cli/main.ts'];
+const ENTRY_POINTS = ['bench/main.ts', 'chaos/main.ts', 'cli/main.ts'];
 
 /**
  * The folder of a file within its room, or the file itself when it has a place of its own: `attempt`,
@@ -146,22 +148,22 @@ describe('imports', () => {
   test.each([
     [
       'bullmq',
-      /^(src\/(queue|model-queue|enqueue|fair-queue|job-store|models|webhooks|run)\/|src\/job\/stored-options|worker\/((model|job)-worker|bullmq-job|webhooks\/delivery)\.ts)/,
+      /^(bench\/bare\/|src\/(queue|model-queue|enqueue|fair-queue|job-store|models|webhooks|run)\/|src\/job\/stored-options|worker\/((model|job)-worker|bullmq-job|webhooks\/delivery)\.ts)/,
       'BullMQ has its own words and states; they meet ours once, at the queue and in the worker',
     ],
     [
       'openai',
-      /^(worker\/upstream\/(client|errors)|producer\/routes\/openai-webhook)\.ts$/,
+      /^(bench\/bare\/bare|worker\/upstream\/(client|errors)|producer\/routes\/openai-webhook)\.ts$/,
       "the upstream's protocol is spoken where we call it, so that errors are judged where they enter, " +
         'and where it calls us',
     ],
     [
       'express',
-      /^producer\//,
+      /^(bench\/bare|producer)\//,
       'HTTP belongs to the producer; handlers return values and do not know Express',
     ],
     ['@bull-board/api', /^producer\//, 'the board is a page of the producer'],
-    ['commander', /^(cli|chaos)\//, 'only commands parse arguments'],
+    ['commander', /^(bench|cli|chaos)\//, 'only commands parse arguments'],
   ])('%s is imported only where it belongs', (name, where, rule) => {
     const importers = files.filter((file) =>
       file.imports.some((used) => used === name || used.startsWith(`${name}/`)),
@@ -231,7 +233,7 @@ describe('the map in docs/ARCHITECTURE.md', () => {
 
   test('has no line for a folder that does not exist', () => {
     expect(mapped.length).toBeGreaterThan(20);
-    const rooms = /^(src|worker|producer|cli|simulator|chaos|test)(\/|$)/;
+    const rooms = /^(src|worker|producer|cli|simulator|chaos|bench|test)(\/|$)/;
     expectNone(
       mapped.filter((folder) => rooms.test(folder) && !exists(folder)),
       'the map names a folder that does not exist: correct it',

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { RetryableError, TerminalError } from '../../../src/errors/failure.ts';
 import { type FollowOptions, follow } from '../../../worker/attempt/follow.ts';
 import {
@@ -33,12 +34,35 @@ describe('follow, when it polls,', () => {
 
   it('polls less often while thousands of others poll', async () => {
     const { options, polledAt } = scripted([], [thinking, done]);
-    for (let i = 0; i < 3999; i += 1) options.upstream.pace.join();
-    await outcomeOf(follow({ response: thinking, background: true, streamed: false }, options));
+    const { controller } = scripted([], []);
+    setMaxListeners(0, controller.signal);
+    const createdAt = Date.now() - MINUTE;
+    const polled = { response: thinking, background: true, streamed: false };
+    const others = Array.from({ length: 3999 }, () =>
+      follow(polled, {
+        ...options,
+        ...{ createdAt, signal: controller.signal },
+        upstream: { ...options.upstream, retrieve: async () => thinking },
+      }).catch(() => {}),
+    );
+    await jest.advanceTimersByTimeAsync(MINUTE);
+    const following = follow(polled, { ...options, createdAt });
+    await jest.advanceTimersByTimeAsync(MINUTE);
+    expect(await following).toBe(done);
     const [first = 0, second = 0] = polledAt;
     expect(second - first).toBeGreaterThanOrEqual(15_000);
     expect(second - first).toBeLessThanOrEqual(25_000);
-    expect(options.upstream.pace.pauseMs()).toBe(3999 * 5);
+    controller.abort();
+    await Promise.all(others);
+  });
+
+  it('looks up a response that is old already at once, and then every five seconds', async () => {
+    const { options, polledAt } = scripted([], [thinking, thinking, thinking, done]);
+    const begunAt = Date.now();
+    const polled = { response: thinking, background: true, streamed: true };
+    const following = follow(polled, { ...options, createdAt: begunAt - 5 * MINUTE });
+    expect(await outcomeOf(following)).toBe(done);
+    expect(polledAt.map((at) => Math.round((at - begunAt) / 1000))).toEqual([0, 5, 10, 15]);
   });
 
   it('waits out the Retry-After of an upstream that refuses lookups', async () => {

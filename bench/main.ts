@@ -1,0 +1,86 @@
+import { Argument, Command, InvalidArgumentError } from 'commander';
+import { createProgressLine, createStage } from '../chaos/fleet/stage.ts';
+import { resolveServer } from '../src/redis/embedded/resolution-order.ts';
+import type { Measurement } from './measurement.ts';
+import { accept } from './measurements/accept.ts';
+import { commands } from './measurements/commands.ts';
+import { run } from './measurements/run.ts';
+import { loadWarning, thisMachine } from './report/machine.ts';
+import { type Run, tableOf } from './report/table.ts';
+import { createTally } from './report/tally.ts';
+
+const MEASUREMENTS: readonly Measurement[] = [accept, run, commands];
+const INTERRUPTED = 130;
+const FULL_ROUNDS = 3;
+const QUICK = { rounds: 1, scale: 0.2 };
+
+interface Options {
+  rounds?: number;
+  quick?: true;
+  scale?: number;
+  json?: true;
+}
+
+const line = createProgressLine(process.stderr);
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.exit(INTERRUPTED);
+    line.say('Interrupted: stopping all processes.');
+    interruption.abort();
+  });
+}
+
+const names = MEASUREMENTS.map(({ name }) => name);
+await new Command('bench')
+  .description(
+    'Measures o3-queue beside the least that Express, BullMQ and the official SDK can be, in turns on one Redis.',
+  )
+  .addArgument(new Argument('[names...]', 'what to measure; default: everything').choices(names))
+  .option('--rounds <number>', `how often each value is measured; default ${FULL_ROUNDS}`, positive)
+  .option('--quick', 'one round of a fifth of the work')
+  .option('--scale <share>', 'the share of the full work, above 0 and up to 1', positive)
+  .option('--json', 'print JSON with the values of all rounds in place of the table')
+  .addHelpText(
+    'after',
+    `\nMeasurements:\n${MEASUREMENTS.map((each) => `  ${each.name.padEnd(12)}${each.description}`).join('\n')}`,
+  )
+  .action((chosen: string[], options: Options) => measureAll(chosen, options))
+  .parseAsync();
+
+async function measureAll(chosen: string[], options: Options): Promise<void> {
+  const rounds = options.rounds ?? (options.quick ? QUICK.rounds : FULL_ROUNDS);
+  const scale = Math.min(1, options.scale ?? (options.quick ? QUICK.scale : 1));
+  const tally = createTally();
+  const stage = {
+    ...createStage({ seed: 1, signal: interruption.signal, line }),
+    rounds,
+    scale,
+    tally,
+  };
+  const machine = await thisMachine();
+  const warning = loadWarning(machine);
+  if (warning !== undefined) line.say(warning);
+  try {
+    const server = await resolveServer(stage.redisServer);
+    const redis = `${server.name} ${server.version}`;
+    for (const { name, description, measure } of MEASUREMENTS) {
+      if (chosen.length > 0 && !chosen.includes(name)) continue;
+      line.say(`${name}: ${description}`);
+      await measure(stage);
+    }
+    const command = ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])];
+    const finished: Run = { machine, redis, command: command.join(' '), rounds, figures: tally.figures() };
+    line.progress('');
+    process.stdout.write(`${options.json ? JSON.stringify(finished, null, 2) : tableOf(finished)}\n`);
+  } catch (error: unknown) {
+    if (!interruption.signal.aborted) throw error;
+    process.exitCode = INTERRUPTED;
+  }
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError('Expected a number above 0.');
+}
