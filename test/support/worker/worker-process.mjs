@@ -1,10 +1,12 @@
 // A worker in a process of its own, so that it can be killed. Runs the compiled code: Node 20 reads no TypeScript.
-import { createInterface } from 'node:readline';
+import { execFileSync } from 'node:child_process';
 import { defaultModels } from '../../../dist/src/config/file.js';
 import { createLogger } from '../../../dist/src/process/log.js';
 import { startWorker } from '../../../dist/worker/worker.js';
 
-const { redisUrl, baseUrl, recovery, webhookSecret, models } = JSON.parse(process.argv[2]);
+const { redisUrl, baseUrl, recovery, webhookSecret, descriptors, models } = JSON.parse(process.argv[2]);
+// Only now: to load its modules, Node opens more files than that.
+if (descriptors) execFileSync('prlimit', [`--pid=${process.pid}`, `--nofile=${descriptors}`]);
 const worker = startWorker({
   ...defaultModels(),
   ...(models && { models }),
@@ -17,11 +19,9 @@ const worker = startWorker({
   recovery,
   logger: createLogger({ level: 'info', secrets: [], pretty: false }),
 });
-// Each line is a time in milliseconds for which nothing else runs in this process.
-createInterface(process.stdin).on('line', (ms) => {
-  for (const until = performance.now() + Number(ms); performance.now() < until; );
+process.on('message', ({ blockMs }) => {
+  // Nothing else runs in this process meanwhile.
+  for (const until = performance.now() + (blockMs ?? 0); performance.now() < until; );
 });
-// Its test is gone.
-process.stdin.once('end', () => process.exit());
 await worker.alive;
 process.stdout.write('ready\n');
