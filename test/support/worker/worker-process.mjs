@@ -23,5 +23,7 @@ process.on('message', ({ blockMs }) => {
   // Nothing else runs in this process meanwhile.
   for (const until = performance.now() + (blockMs ?? 0); performance.now() < until; );
 });
+// Its test is gone.
+process.on('disconnect', () => process.exit());
 await worker.alive;
 process.stdout.write('ready\n');
