@@ -78,6 +78,11 @@ export interface ModelKeys {
   readonly estimates: string;
   /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
   readonly estimatesDue: string;
+  /**
+   * bought is a string, the tenant that bought the response with this id of the upstream. It expires soon after
+   * the job would.
+   */
+  bought(responseId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -130,6 +135,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     deletions: `${prefix}:deletions:${queueName}`,
     estimates: `${prefix}:estimates:${queueName}`,
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
+    bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
