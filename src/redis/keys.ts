@@ -35,7 +35,13 @@ export interface ModelKeys {
    * the clock of Redis). An entry whose end is past does not count.
    */
   readonly workers: string;
-  /** workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs. */
+  /**
+   * workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs, and
+   * whether Redis can see its connection. Two more kinds of fields belong to the takeover of jobs:
+   *
+   * - `resumed_at`: when heartbeats came again after a pause without any (ms).
+   * - `taken_from:WORKER`: the entry of `workers` for which the jobs of a silent worker were looked through.
+   */
   readonly workerDetails: string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
