@@ -13,6 +13,7 @@ import { type AccessOptions, adminOnly, createAccessControl } from './access/acc
 import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
 import { createOpenStreams, type OpenStreams } from './access/open-streams.ts';
 import { createBoard } from './board/board.ts';
+import { CONSOLE_PATH, createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
@@ -115,6 +116,13 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
       basePath: BOARD_PATH,
       logoutPath: access.keys.length > 0 ? LOGIN_PATH : undefined,
     }),
+  );
+  app.use(
+    CONSOLE_PATH,
+    createConsole(
+      queueFor,
+      queue.queues.map(({ model }) => model),
+    ),
   );
   app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
   app.get('/', homePage(queueFor, BOARD_PATH));

@@ -8,6 +8,7 @@ import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
+import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
@@ -122,6 +123,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     openAiEvents: options.openAiEvents,
     lostResponses: options.lostResponses,
     eventLogPace: options.eventLogPace,
+    now: () => serverTime(redis),
     takeBackMs: recovery.lockMs / 2 + TAKE_BACK_MS,
   };
 
@@ -167,7 +169,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
    * again, finds the cancel mark and ends the job.
    */
   const giveBack = async (outcome: Outcome, job: Job, token: string): Promise<Outcome> => {
-    const target = giveBackTarget(outcome);
+    const target = giveBackTarget(outcome, serverTime(redis));
     if (target === undefined) return outcome;
     const answer = await queue.fairQueue.giveBack(queuedJobOf(job), token, target);
     if (answer === 'lock-lost') return { kind: 'lost' };
@@ -233,6 +235,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const dispatcher = startDispatcher({
     models: options.models,
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
+    now: () => serverTime(redis),
     room: () =>
       attempts.isStopRequested()
         ? 0

@@ -5,6 +5,7 @@ import { COST_WITHOUT_LIMIT, PRIORITY_STEP_MS } from '../lua/fair-queue-library.
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limits.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
@@ -136,7 +137,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
           deadline: job.deadlineAt ?? '',
           dueAt: retry.dueAt,
           failedReason: retry.failedReason,
-          wakeChannel: needsWakeUp(target) ? keys.fairQueue('wake') : '',
+          wakeChannel: needsWakeUp(target, serverTime(redis)) ? keys.fairQueue('wake') : '',
         },
       });
       return answer as GiveBackAnswer;
@@ -198,8 +199,8 @@ type NextReply = [
   ...jobs: [id: string, tenant: string, options: string, dataBytes: number, tag: string][],
 ];
 
-function needsWakeUp(target: GiveBackTarget): boolean {
-  if ('dueAt' in target) return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
+function needsWakeUp(target: GiveBackTarget, now: number): boolean {
+  if ('dueAt' in target) return target.dueAt < now + DISPATCHER_LOOKS_EVERY_MS;
   return target.kind === 'fair-queue';
 }
 

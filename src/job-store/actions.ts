@@ -10,6 +10,7 @@ import {
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
 import { assertMayWait } from './tenant-limits.ts';
 
@@ -42,7 +43,7 @@ export async function cancelJob(
       tenant,
       reason: CANCELLED_REASON,
       ttlSeconds: keepS,
-      now: Date.now(),
+      now: serverTime(redis),
       cancelChannel: keys.cancelChannel,
       finishedChannel: keys.finishedChannel,
     },
@@ -111,7 +112,7 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
     args: {
       id: bullId,
       tenant: tenant ?? '',
-      now: Date.now(),
+      now: serverTime(redis),
       deletionHeaders: isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '',
     },
   })) as ForgetAnswer;

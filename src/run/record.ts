@@ -176,15 +176,15 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
 /**
  * usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in
  * src/lua/usage.ts.
+ * @param job.now the time of Redis, in Unix milliseconds.
  */
 export function usageBookingOf(
   spent: Spent | null,
-  { id, tenant = '' }: { id: string; tenant: string | undefined },
+  { id, tenant = '', now }: { id: string; tenant: string | undefined; now: number },
 ): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
   const estimate = usage === null ? spent.estimate : undefined;
-  const now = Date.now();
   const nano = estimate === undefined ? costNano : estimate.costNano;
   return JSON.stringify({
     ...{ response: responseId ?? '', tenant, job: id, usage: JSON.stringify(usage) },

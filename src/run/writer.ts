@@ -13,6 +13,7 @@ import {
 } from '../lua/run.ts';
 import { MOST_LOG_BYTES } from '../lua/storage/tenant-use.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
 import { createPurchaseHold, type PurchaseHold } from './purchase-hold.ts';
 import {
@@ -170,10 +171,8 @@ export function createRunRecordWriter({
       const reply = await beginRun.run(redis, {
         keys: scriptKeys,
         args: {
-          ...{ id, lockToken, attemptsMade },
-          createdAt: jobCreatedAt,
-          now: Date.now(),
-          tenant: tenant ?? '',
+          ...{ id, lockToken, attemptsMade, createdAt: jobCreatedAt, tenant: tenant ?? '' },
+          now: serverTime(redis),
         },
       });
       const [state, fields] = reply as BeginAnswer;
@@ -189,7 +188,7 @@ export function createRunRecordWriter({
     async markPurchase(fencingToken) {
       const reply = await markPurchase.run(redis, {
         keys: scriptKeys,
-        args: { lockToken, fencingToken, now: Date.now() },
+        args: { lockToken, fencingToken, now: serverTime(redis) },
       });
       const answer = reply as MarkPurchaseAnswer;
       switch (answer[0]) {
@@ -225,10 +224,11 @@ export function createRunRecordWriter({
     },
 
     async save(progress, spent = null) {
+      const now = serverTime(redis);
       const answer = await asOwner<RunAnswer>(() =>
         saveRun.run(redis, {
-          keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
-          args: { lockToken, booking: usageBookingOf(spent, { id, tenant }) },
+          keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
+          args: { lockToken, booking: usageBookingOf(spent, { id, tenant, now }) },
           rest: fieldsOf(progress),
         }),
       );
@@ -262,7 +262,7 @@ export function createRunRecordWriter({
     },
 
     async finish(end) {
-      const now = Date.now();
+      const now = serverTime(redis);
       const isCompleted = end.status === 'completed';
       const call = {
         keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
@@ -276,7 +276,7 @@ export function createRunRecordWriter({
           newResponse: isCompleted ? JSON.stringify(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
-          booking: usageBookingOf(end.spent, { id, tenant }),
+          booking: usageBookingOf(end.spent, { id, tenant, now }),
         },
       };
       return asOwner<FinishAnswer>(() => finishRun.run(redis, call));

@@ -13,7 +13,7 @@ export interface Purchase {
   /** The sequence number of the last stream event that was seen. */
   cursor: number | undefined;
   outputCharacters: number;
-  /** When the response was created, by our clock, in milliseconds. */
+  /** When the response was created, by the clock of Redis, in Unix milliseconds. */
   createdAt: number;
 }
 
@@ -32,8 +32,9 @@ export function newPurchase(running: RunningResponse, createdAt: number): Purcha
 /**
  * purchaseToAdopt returns the response that an earlier attempt bought, if the record has one. Only a
  * background response survives its worker: a foreground response ends with its connection.
+ * @param now the time of Redis, in Unix milliseconds.
  */
-export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
+export function purchaseToAdopt(record: RunRecord, now: number): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;
   return {
     running: {
@@ -46,7 +47,7 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
     },
     cursor: record.cursor,
     outputCharacters: record.outputCharacters,
-    createdAt: record.responseCreatedAt ?? Date.now(),
+    createdAt: record.responseCreatedAt ?? now,
   };
 }
 

@@ -53,7 +53,7 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
   const until = performance.now() + upstream.graceMs;
   const waker = createWaker(active.stopRequested);
   while (performance.now() < until && !active.stopRequested.aborted) {
-    const purchase = purchaseToAdopt(await writer.read());
+    const purchase = purchaseToAdopt(await writer.read(), attempt.now());
     if (purchase !== undefined) return adoptLate(purchase, attempt);
     await waker.wait(LOOK_AGAIN_MS);
   }

@@ -6,6 +6,7 @@ import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { modelScriptKeys } from '../../src/redis/keys.ts';
+import { serverTime } from '../../src/redis/server-time.ts';
 import { type DeliveryQueue, deleteOldDeliveries } from '../../src/webhooks/deliveries.ts';
 
 const HOUR_MS = 3_600_000;
@@ -59,7 +60,11 @@ export async function sweepRetention(
   retention: Models['retention'],
 ): Promise<number> {
   // When no worker delivers webhooks, no worker removes entries from the outbox.
-  await redis.zremrangebyscore(queue.keys.outbox, '-inf', Date.now() - retention.failedHours * HOUR_MS);
+  await redis.zremrangebyscore(
+    queue.keys.outbox,
+    '-inf',
+    serverTime(redis) - retention.failedHours * HOUR_MS,
+  );
   const completed = await sweep(redis, queue, 'completed', retention.completedHours * HOUR_MS);
   const failed = await sweep(redis, queue, 'failed', retention.failedHours * HOUR_MS);
   return completed + failed;
@@ -71,7 +76,7 @@ async function sweep(
   state: 'completed' | 'failed',
   ageMs: number,
 ): Promise<number> {
-  const endedBefore = Date.now() - ageMs;
+  const endedBefore = serverTime(redis) - ageMs;
   let deleted = 0;
   for (;;) {
     const [found, ...bound] = (await deleteExpiredJobs.run(redis, {

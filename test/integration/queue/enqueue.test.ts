@@ -57,7 +57,8 @@ async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
   const seen: string[] = [];
   const ended = new Promise<void>((resolve) => {
     monitor.on('monitor', (_time, [command = '', text], source) => {
-      if (source === 'lua') return;
+      // TIME is the heartbeat of a connection.
+      if (source === 'lua' || command.toUpperCase() === 'TIME') return;
       if (command.toUpperCase() === 'ECHO' && text === 'the end') resolve();
       else if (command.toUpperCase() !== 'INFO') seen.push(command.toUpperCase());
     });

@@ -1,9 +1,12 @@
 // A worker in a process of its own, so that it can be killed. Runs the compiled code: Node 20 reads no TypeScript.
+import { execFileSync } from 'node:child_process';
 import { defaultModels } from '../../../dist/src/config/file.js';
 import { createLogger } from '../../../dist/src/process/log.js';
 import { startWorker } from '../../../dist/worker/worker.js';
 
-const [redisUrl, baseUrl, lockMs, stalledMs, webhookSecret] = process.argv.slice(2);
+const [redisUrl, baseUrl, lockMs, stalledMs, webhookSecret, descriptors] = process.argv.slice(2);
+// Only now: to load its modules, Node opens more files than that.
+if (descriptors) execFileSync('prlimit', [`--pid=${process.pid}`, `--nofile=${descriptors}`]);
 startWorker({
   ...defaultModels(),
   redisUrl,
