@@ -33,7 +33,7 @@ export interface RequestedJob {
 const CLAIM_MS = 10_000;
 /** How many times a request is tried in all, when the job that it found is deleted meanwhile. */
 const MOST_TRIES = 3;
-/** How many jobs one script stores. Redis does nothing else meanwhile: a hundred jobs take 2 ms. */
+/** How many jobs one script stores. Redis does nothing else meanwhile, for a few milliseconds. */
 const AT_ONCE = 100;
 
 /**
