@@ -2,6 +2,7 @@ import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
+import { tenantUse } from './storage/tenant-use.ts';
 import { usageBooking } from './usage.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { runOwner } from './workers/locks.ts';
@@ -65,7 +66,7 @@ export const beginRun = defineScript({
     ...['wait', 'prioritized', 'marker'],
   ],
   args: ['id', 'lockToken', 'createdAt', 'now', 'attemptsMade', 'tenant', 'fencingToken', 'upstreamModel'],
-  uses: [runState, freshRun, finishedIndexes],
+  uses: [runState, freshRun, finishedIndexes, tenantUse],
   lua: /* lua */ `
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local start = redis.call('HMGET', job, 'processedOn', 'stc')
@@ -102,6 +103,7 @@ if not isReserved then
   if tenant ~= '' then
     redis.call('SADD', tenants, tenant)
     redis.call('ZADD', tenantIndex, 'NX', createdAt, id)
+    countLive(tenant, id, job)
   end
 end
 local isRunning = known.upstream_id and known.background == '1'
@@ -114,9 +116,8 @@ write('attempt', tostring(attemptsMade - (known.attempts_before or 0) + 1))
 local isMarked = fencingToken ~= '' and isReserved == upstreamModel and not isCancelled
   and not known.upstream_id and not known.purchases and (known.purchase_mark or fencingToken) == fencingToken
 if isMarked then
-  for _, value in ipairs({ 'purchase_mark', fencingToken, 'purchase_mark_at', now }) do
-    claim[#claim + 1] = value
-  end
+  local mark = { 'purchase_mark', fencingToken, 'purchase_mark_at', now, 'purchase_mark_sender', lockToken }
+  for _, value in ipairs(mark) do claim[#claim + 1] = value end
 end
 redis.call('HSET', run, unpack(claim))
 -- BullMQ sets its marker at every start, even when no job is left for a worker that the marker wakes.
@@ -213,9 +214,9 @@ export const finishRun = defineScript({
   keys: ['lock', 'response', 'indexLive', 'indexCompleted', 'indexFailed', 'indexCancelled', 'eventLog'],
   args: [
     ...['lockToken', 'wantedStatus', 'createdAt', 'ttlSeconds', 'finishedChannel'],
-    ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse'],
+    ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse', 'tenant'],
   ],
-  uses: [runState, runOwner, outboxLibrary, usageBooking],
+  uses: [runState, runOwner, outboxLibrary, usageBooking, tenantUse],
   lua: /* lua */ `
 if lockToken == '' then
   local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
@@ -248,6 +249,7 @@ redis.call('HSET', run, unpack(fields))
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)
 redis.call('ZREM', indexLive, id)
+countEnded(tenant, id, job, run, status == 'completed' and #newResponse or 0)
 local indexes = { completed = indexCompleted, failed = indexFailed, cancelled = indexCancelled }
 redis.call('ZADD', indexes[status], createdAt, id)
 redis.call('PUBLISH', finishedChannel, id)

@@ -12,6 +12,8 @@ import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { deleteExpiredJobs } from './storage/retention.ts';
+import { dropRemovedJobs } from './storage/tenant-use.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';
 import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
@@ -28,7 +30,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[quotaRenew, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
-  ...[takeEstimates, settleEstimate],
+  ...[takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered],
 ];

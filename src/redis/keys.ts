@@ -35,7 +35,13 @@ export interface ModelKeys {
    * the clock of Redis). An entry whose end is past does not count.
    */
   readonly workers: string;
-  /** workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs. */
+  /**
+   * workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs, and
+   * whether Redis can see its connection. Two more kinds of fields belong to the takeover of jobs:
+   *
+   * - `resumed_at`: when heartbeats came again after a pause without any (ms).
+   * - `taken_from:WORKER`: the entry of `workers` for which the jobs of a silent worker were looked through.
+   */
   readonly workerDetails: string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
@@ -55,6 +61,13 @@ export interface ModelKeys {
   tenantIndex(tenant: string): string;
   /** tenants is the set of tenants that have a tenantIndex. */
   readonly tenants: string;
+  /** tenantLive is the set of one tenant's jobs that have not ended. */
+  tenantLive(tenant: string): string;
+  /**
+   * tenantStored is a hash of bytes by job: what each job of one tenant keeps in Redis. The field '' has their
+   * sum.
+   */
+  tenantStored(tenant: string): string;
   /**
    * outbox is a sorted set of finished jobs whose webhook is still to be sent, by the time of their end (ms).
    * Its name is also the channel that announces a new entry; the message is the job's id.
@@ -72,6 +85,11 @@ export interface ModelKeys {
   readonly estimates: string;
   /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
   readonly estimatesDue: string;
+  /**
+   * bought is a string, the tenant that bought the response with this id of the upstream. It expires soon after
+   * the job would.
+   */
+  bought(responseId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -120,10 +138,13 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     index: (part) => `${prefix}:index:${queueName}:${part}`,
     tenantIndex: (tenant) => `${prefix}:index:${queueName}:tenant:${tenant}`,
     tenants: `${prefix}:tenants:${queueName}`,
+    tenantLive: (tenant) => `${prefix}:live:${queueName}:${tenant}`,
+    tenantStored: (tenant) => `${prefix}:stored:${queueName}:${tenant}`,
     outbox: `${prefix}:outbox:${queueName}`,
     deletions: `${prefix}:deletions:${queueName}`,
     estimates: `${prefix}:estimates:${queueName}`,
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
+    bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
@@ -163,6 +184,8 @@ export function modelScriptKeys(keys: ModelKeys) {
     indexFailed: keys.index('failed'),
     indexCancelled: keys.index('cancelled'),
     tenants: keys.tenants,
+    tenantLivePrefix: keys.tenantLive(''),
+    tenantStoredPrefix: keys.tenantStored(''),
     outbox: keys.outbox,
     deletions: keys.deletions,
     estimates: keys.estimates,

@@ -11,10 +11,11 @@ import {
   type RunAnswer,
   saveRun,
 } from '../lua/run.ts';
+import { MOST_LOG_BYTES } from '../lua/storage/tenant-use.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
-import { createPurchaseHold, LockLostError, type PurchaseHold } from './purchase-hold.ts';
+import { createPurchaseHold, LockLostError, type PurchaseHold, purchaseOwnerOf } from './purchase-hold.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -24,12 +25,6 @@ import {
   type Spent,
   usageBookingOf,
 } from './record.ts';
-
-/**
- * The size limit of one job's event log, in bytes. A reader of a larger answer gets the rest from the
- * response, at the end.
- */
-const MOST_LOG_BYTES = 8 * 1024 * 1024;
 
 /**
  * RunRecordWriter writes the record of one job for one attempt. The attempt's lock token shows that the
@@ -158,7 +153,9 @@ export function createRunRecordWriter({
   const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
-  const purchase = createPurchaseHold({ redis, keys: scriptKeys, id, lockToken, lockMs });
+  const owner = purchaseOwnerOf(tenant, keepSeconds.completed);
+  const held = { redis, id, lockToken, lockMs, owner, bought: keys.bought };
+  const purchase = createPurchaseHold({ ...held, keys: scriptKeys });
   const { asOwner } = purchase;
   return {
     takeBack: purchase.takeBack,
@@ -180,10 +177,7 @@ export function createRunRecordWriter({
       return { state: 'open', record, isMarked: true };
     },
 
-    async read() {
-      const fields = await redis.hgetall(keys.run(id));
-      return runRecordFrom(Object.entries(fields).flat());
-    },
+    read: async () => runRecordFrom(Object.entries(await redis.hgetall(keys.run(id))).flat()),
 
     async markPurchase(fencingToken) {
       const reply = await markPurchase.run(redis, {
@@ -209,13 +203,13 @@ export function createRunRecordWriter({
       }
     },
 
-    async storePurchase(fencingToken, { upstreamId, ...bought }) {
-      const fields = fieldsOf(bought);
-      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: bought.background, fields });
+    async storePurchase(fencingToken, { upstreamId, ...response }) {
+      const fields = fieldsOf(response);
+      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: response.background, fields });
       const stored = await asOwner<RunAnswer>(() =>
         storePurchase.run(redis, {
-          keys: scriptKeys,
-          args: { lockToken, fencingToken, responseId: upstreamId },
+          keys: { ...scriptKeys, bought: keys.bought(upstreamId) },
+          args: { ...owner, lockToken, fencingToken, responseId: upstreamId },
           rest: fields,
         }),
       );
@@ -267,7 +261,7 @@ export function createRunRecordWriter({
       const call = {
         keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
         args: {
-          ...{ id, lockToken, now, createdAt: jobCreatedAt },
+          ...{ id, lockToken, now, createdAt: jobCreatedAt, tenant: tenant ?? '' },
           wantedStatus: end.status,
           ttlSeconds: isCompleted ? keepSeconds.completed : keepSeconds.failed,
           finishedChannel: keys.finishedChannel,
