@@ -243,7 +243,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   worker.on('locksRenewed', ({ jobIds }) => {
     cancels.checkMarks(jobIds).catch(onError);
   });
-  worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
+  const logRecovery = (id: string): void => logger.warn({ job: id }, 'recovered from a worker that died');
+  worker.on('stalled', logRecovery);
   worker.on('failed', (job, error) => {
     // After an unexpected error the job is delayed until its next attempt. BullMQ sends no message to readers
     // of the job's events.
@@ -258,8 +259,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   return {
     queue,
+    workerId: worker.id,
     slots: options.concurrency,
+    mostRecoveries: MOST_RECOVERIES,
     activeJobs: () => attempts.ids().length,
+    onRecovered: (ids) => ids.forEach(logRecovery),
     async leave() {
       const paused = worker.pause(true);
       attempts.requestStop();

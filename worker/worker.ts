@@ -47,7 +47,8 @@ export interface WorkerOptions extends Models {
   webhooksOut?: WebhooksOutOptions | undefined;
   logger: Logger;
   /**
-   * Default: a lock of 12 s, checked every 3 s, so that another worker has a dead worker's jobs within 20 s.
+   * Default: a lock of 12 s, checked every 3 s, so that another worker has those jobs of a dead worker that
+   * cannot be adopted within 20 s.
    */
   recovery?: Recovery;
 }
@@ -141,7 +142,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
     }),
   );
   const workers: QueueWorker[] = [...modelWorkers];
-  const heartbeat = startHeartbeat(modelWorkers, onError);
+  const heartbeat = startHeartbeat(modelWorkers, subscriber, onError);
 
   const webhooksOut =
     options.webhooksOut &&

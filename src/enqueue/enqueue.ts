@@ -18,8 +18,15 @@ export interface Intake {
   enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
 }
 
-/** @param tenant the owner of the jobs; `NO_TENANT` for none. */
-export function createIntake(access: QueueAccess, tenant: string): Intake {
+/**
+ * @param tenant the owner of the jobs; `NO_TENANT` for none.
+ * @param refusalOf returns why the caller may not make a request; undefined: it may.
+ */
+export function createIntake(
+  access: QueueAccess,
+  tenant: string,
+  refusalOf: (request: ParsedRequest) => Promise<QueueError | undefined>,
+): Intake {
   /**
    * @throws {QueueError} for a bad idempotency key. Any other flaw is not thrown: the returned `job` is then
    * the QueueError.
@@ -45,6 +52,8 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
 
   return {
     async enqueue(request, idempotencyKey) {
+      const refusal = await refusalOf(request);
+      if (refusal !== undefined) return { ok: false, error: refusal };
       await knowServerTime(access.redis);
       const job = requested(request, idempotencyKey, true);
       const [outcome] = isHopeless(job) ? [{ ok: false, error: job.job } as const] : await store([job]);
@@ -60,10 +69,12 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
         );
       }
       await knowServerTime(access.redis);
-      const jobs = requests.map((input) =>
-        orRefusal(() => {
-          const [request, idempotencyKey] = splitKey(input);
-          return requested(parseJobRequest(request), idempotencyKey, false);
+      const jobs = await Promise.all(
+        requests.map(async (input) => {
+          const [sent, idempotencyKey] = splitKey(input);
+          const request = orRefusal(() => parseJobRequest(sent));
+          if (request instanceof QueueError) return request;
+          return (await refusalOf(request)) ?? orRefusal(() => requested(request, idempotencyKey, false));
         }),
       );
       const outcomes = (

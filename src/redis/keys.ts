@@ -35,7 +35,13 @@ export interface ModelKeys {
    * the clock of Redis). An entry whose end is past does not count.
    */
   readonly workers: string;
-  /** workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs. */
+  /**
+   * workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs, and
+   * whether Redis can see its connection. Two more kinds of fields belong to the takeover of jobs:
+   *
+   * - `resumed_at`: when heartbeats came again after a pause without any (ms).
+   * - `taken_from:WORKER`: the entry of `workers` for which the jobs of a silent worker were looked through.
+   */
   readonly workerDetails: string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
@@ -72,6 +78,11 @@ export interface ModelKeys {
   readonly estimates: string;
   /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
   readonly estimatesDue: string;
+  /**
+   * bought is a string, the tenant that bought the response with this id of the upstream. It expires soon after
+   * the job would.
+   */
+  bought(responseId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -124,6 +135,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     deletions: `${prefix}:deletions:${queueName}`,
     estimates: `${prefix}:estimates:${queueName}`,
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
+    bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };

@@ -14,7 +14,7 @@ import {
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
-import { createPurchaseHold, type PurchaseHold } from './purchase-hold.ts';
+import { createPurchaseHold, type PurchaseHold, purchaseOwnerOf } from './purchase-hold.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -163,7 +163,9 @@ export function createRunRecordWriter({
   const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
-  const purchase = createPurchaseHold({ redis, keys: scriptKeys, id, lockToken, lockMs });
+  const owner = purchaseOwnerOf(tenant, keepSeconds.completed);
+  const held = { redis, id, lockToken, lockMs, owner, bought: keys.bought };
+  const purchase = createPurchaseHold({ ...held, keys: scriptKeys });
   /** Runs `write`, and again if a lost lock could be taken back. @throws {LockLostError} */
   const asOwner = async <Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) => {
     const answer = (await write()) as Answer;
@@ -185,10 +187,7 @@ export function createRunRecordWriter({
       return { state, record: runRecordFrom(fields ?? []) };
     },
 
-    async read() {
-      const fields = await redis.hgetall(keys.run(id));
-      return runRecordFrom(Object.entries(fields).flat());
-    },
+    read: async () => runRecordFrom(Object.entries(await redis.hgetall(keys.run(id))).flat()),
 
     async markPurchase(fencingToken) {
       const reply = await markPurchase.run(redis, {
@@ -214,13 +213,13 @@ export function createRunRecordWriter({
       }
     },
 
-    async storePurchase(fencingToken, { upstreamId, ...bought }) {
-      const fields = fieldsOf(bought);
-      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: bought.background, fields });
+    async storePurchase(fencingToken, { upstreamId, ...response }) {
+      const fields = fieldsOf(response);
+      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: response.background, fields });
       const stored = await asOwner<RunAnswer>(() =>
         storePurchase.run(redis, {
-          keys: scriptKeys,
-          args: { lockToken, fencingToken, responseId: upstreamId },
+          keys: { ...scriptKeys, bought: keys.bought(upstreamId) },
+          args: { ...owner, lockToken, fencingToken, responseId: upstreamId },
           rest: fields,
         }),
       );

@@ -22,8 +22,9 @@ export async function findEarlierPurchase(
 ): Promise<Purchase | undefined> {
   attempt.isUncertain = purchaseMark !== undefined;
   // The attempt that sent the create has already looked for the response.
-  if (purchaseMark === undefined || purchaseMark.isAbandoned) return undefined;
-  return (await waitForSender(attempt)) ?? findOwnPurchase(purchaseMark, attempt);
+  if (purchaseMark === undefined || purchaseMark.sender === 'gave-up') return undefined;
+  const late = purchaseMark.sender === 'dead' ? undefined : await waitForSender(attempt);
+  return late ?? findOwnPurchase(purchaseMark, attempt);
 }
 
 /**

@@ -1,11 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
+import type { Models } from '../../../src/config/file.ts';
 import { eventually } from '../eventually.ts';
 import { QUICK_RECOVERY, type WorkerWorld } from '../worlds/worker-world.ts';
 
 /** WorkerChild is a worker in a process of its own, with a wall clock of its own. */
 export interface WorkerChild {
+  /** Sends SIGSTOP, or SIGCONT to go on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
+  /** Keeps its event loop busy for so long, in milliseconds. */
+  block(ms: number): void;
   /** As the kernel does when memory is out: nothing in it hears of it. Resolves when it is gone. */
   kill(): Promise<void>;
   /** Sets its clock: by how many milliseconds it is ahead from now on. */
@@ -21,16 +26,18 @@ export interface WorkerChildOptions {
   descriptors?: number;
   /** By how many milliseconds its clock is ahead. Default 0. */
   clockMs?: number;
+  recovery?: { lockMs: number; stalledMs: number };
+  /** Default: the built-in models. */
+  models?: Models['models'];
 }
 
 /** Starts a worker in a process of its own. Needs `npm run build`, which `npm test` does before it starts. */
 export function startWorkerChild(
   world: WorkerWorld,
-  { webhookSecret = '', descriptors, clockMs = 0 }: WorkerChildOptions = {},
+  { clockMs = 0, recovery = QUICK_RECOVERY, ...options }: WorkerChildOptions = {},
 ): Promise<WorkerChild> {
-  const { lockMs, stalledMs } = QUICK_RECOVERY;
-  const words = [world.redis.url, world.gate.url, lockMs, stalledMs, webhookSecret, descriptors ?? ''];
-  return startChild('./worker-process.mjs', words.map(String), clockMs);
+  const settings = { redisUrl: world.redis.url, baseUrl: world.gate.url, recovery, ...options };
+  return startChild('./worker-process.mjs', [JSON.stringify(settings)], clockMs);
 }
 
 /** Starts a producer in a process of its own, with a clock that is ahead. Needs `npm run build`. */
@@ -66,6 +73,8 @@ async function startChild(script: string, args: readonly string[], clockMs: numb
     }),
   ]);
   return {
+    signal: (signal) => void child.kill(signal),
+    block: (blockMs) => void child.send({ blockMs }),
     kill: () => killed(child),
     said: () => lines.join(''),
     async setClock(aheadMs) {
