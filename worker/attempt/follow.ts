@@ -194,7 +194,7 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
       }
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
-      if (await turns.next(askedForMs + pauseMs)) pauseMs = FIRST_POLL_MS;
+      if (await turns.next(askedForMs + pauseMs, askedForMs)) pauseMs = FIRST_POLL_MS;
       signal.throwIfAborted();
     }
   } finally {

@@ -98,14 +98,15 @@ export interface Estimated {
  * whichever is more.
  * @param response the response as the upstream left it. When its end was not seen, only its id is needed.
  * @param options.hasFailed whether the response has failed at the upstream.
- * @returns undefined for a response that has failed at the upstream: upstreams do not bill those.
+ * @returns undefined for a response that reports its usage, and for one that has failed at the upstream:
+ * upstreams do not bill those.
  */
 export function estimateOf(
   { data, upstreamModel, prices, reservedTokens, streamedBytes }: Estimated,
   response: UpstreamResponse,
   { hasFailed = response.status === 'failed' }: { hasFailed?: boolean } = {},
 ): Estimate | undefined {
-  if (hasFailed) return undefined;
+  if (hasFailed || usageOf(response) !== null) return undefined;
   const { input: inputTokens, tier: serviceTier = null } = needOf(bodyIn(data));
   const streamed = Math.ceil(streamedBytes / BYTES_PER_TOKEN);
   const outputTokens = Math.max(reservedTokens - inputTokens, streamed, 0);
