@@ -3,21 +3,42 @@ import { createProgressLine, createStage } from '../chaos/fleet/stage.ts';
 import { resolveServer } from '../src/redis/embedded/resolution-order.ts';
 import type { Measurement } from './measurement.ts';
 import { accept } from './measurements/accept.ts';
+import { cancel } from './measurements/cancel.ts';
 import { commands } from './measurements/commands.ts';
+import { inFlight } from './measurements/in-flight.ts';
+import { lists } from './measurements/lists.ts';
+import { quota } from './measurements/quota.ts';
 import { run } from './measurements/run.ts';
+import { takeover } from './measurements/takeover.ts';
+import { wait } from './measurements/wait.ts';
+import { waiters } from './measurements/waiters.ts';
 import { loadWarning, thisMachine } from './report/machine.ts';
 import { type Run, tableOf } from './report/table.ts';
 import { createTally } from './report/tally.ts';
 
-const MEASUREMENTS: readonly Measurement[] = [accept, run, commands];
+const MEASUREMENTS: readonly Measurement[] = [
+  accept,
+  run,
+  commands,
+  wait,
+  inFlight,
+  waiters,
+  cancel,
+  takeover,
+  lists,
+  quota,
+];
 const INTERRUPTED = 130;
 const FULL_ROUNDS = 3;
+/** They take about 8 GB of memory. */
+const MOST_FINISHED = 1_000_000;
 const QUICK = { rounds: 1, scale: 0.2 };
 
 interface Options {
   rounds?: number;
   quick?: true;
   scale?: number;
+  finished?: number;
   json?: true;
 }
 
@@ -40,6 +61,7 @@ await new Command('bench')
   .option('--rounds <number>', `how often each value is measured; default ${FULL_ROUNDS}`, positive)
   .option('--quick', 'one round of a fifth of the work')
   .option('--scale <share>', 'the share of the full work, above 0 and up to 1', positive)
+  .option('--finished <number>', 'the most finished jobs beside which lists are measured', positive)
   .option('--json', 'print JSON with the values of all rounds in place of the table')
   .addHelpText(
     'after',
@@ -56,6 +78,7 @@ async function measureAll(chosen: string[], options: Options): Promise<void> {
     ...createStage({ seed: 1, signal: interruption.signal, line }),
     rounds,
     scale,
+    mostFinished: options.finished ?? MOST_FINISHED * scale,
     tally,
   };
   const machine = await thisMachine();
@@ -67,10 +90,24 @@ async function measureAll(chosen: string[], options: Options): Promise<void> {
     for (const { name, description, measure } of MEASUREMENTS) {
       if (chosen.length > 0 && !chosen.includes(name)) continue;
       line.say(`${name}: ${description}`);
-      await measure(stage);
+      try {
+        await measure(stage);
+      } catch (error: unknown) {
+        if (interruption.signal.aborted) throw error;
+        // What the other measurements have found is still worth its time.
+        line.say(`${name} has failed: ${String(error)}`);
+        process.exitCode = 1;
+      }
     }
     const command = ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])];
-    const finished: Run = { machine, redis, command: command.join(' '), rounds, figures: tally.figures() };
+    const finished: Run = {
+      machine,
+      redis,
+      command: command.join(' '),
+      rounds,
+      scale,
+      figures: tally.figures(),
+    };
     line.progress('');
     process.stdout.write(`${options.json ? JSON.stringify(finished, null, 2) : tableOf(finished)}\n`);
   } catch (error: unknown) {

@@ -7,6 +7,8 @@ export interface BenchStage extends Stage {
   readonly rounds: number;
   /** The share of the full size at which everything is measured, up to 1. */
   readonly scale: number;
+  /** The most finished jobs beside which lists are measured. */
+  readonly mostFinished: number;
   readonly tally: Tally;
 }
 

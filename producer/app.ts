@@ -11,6 +11,7 @@ import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
 import { createBoard } from './board/board.ts';
+import { CONSOLE_PATH, createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
@@ -110,6 +111,13 @@ export function createApp({ access, ...options }: AppOptions): Express {
       basePath: BOARD_PATH,
       logoutPath: access.keys.length > 0 ? LOGIN_PATH : undefined,
     }),
+  );
+  app.use(
+    CONSOLE_PATH,
+    createConsole(
+      queueFor,
+      queue.queues.map(({ model }) => model),
+    ),
   );
   app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
   app.get('/', homePage(queueFor, BOARD_PATH));

@@ -12,7 +12,7 @@ const files = new Map(
   [...PRODUCT, 'simulator', 'chaos']
     .filter((room) => existsSync(join(ROOT, room)))
     .flatMap((room) => readdirSync(join(ROOT, room), { recursive: true }).map((name) => join(room, name)))
-    .filter((path) => path.endsWith('.ts'))
+    .filter((path) => /\.tsx?$/.test(path))
     .map((path) => {
       const text = readFileSync(join(ROOT, path), 'utf8');
       const imports = [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((match) =>

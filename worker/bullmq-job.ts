@@ -34,8 +34,9 @@ export function queuedJobOf(job: Job): QueuedJob {
 /**
  * giveBackTarget returns where a job goes after an attempt with this outcome; undefined: the job is not given
  * back.
+ * @param now the time of Redis, in Unix milliseconds.
  */
-export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {
+export function giveBackTarget(outcome: Outcome, now: number): GiveBackTarget | undefined {
   switch (outcome.kind) {
     case 'released':
       return { kind: 'first' };
@@ -45,7 +46,7 @@ export function giveBackTarget(outcome: Outcome): GiveBackTarget | undefined {
     case 'held':
       return {
         kind: outcome.kind === 'held' ? 'held' : 'delayed',
-        dueAt: Date.now() + Math.round(outcome.delayMs),
+        dueAt: now + Math.round(outcome.delayMs),
         failedReason: outcome.failure.message,
       };
     default:

@@ -1,16 +1,23 @@
-import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { Cluster } from 'ioredis';
 import type { ModelQueue } from '../src/model-queue/model-queue.ts';
 import { HEARTBEAT_EVERY_MS } from '../src/model-queue/workers.ts';
 import { ownVersion } from '../src/process/own-version.ts';
+import type { RedisClient } from '../src/redis/connection.ts';
 
 /** ServedModel is a model whose jobs this worker takes. */
 export interface ServedModel {
   queue: Pick<ModelQueue, 'workers'>;
+  /** The id of BullMQ's worker of this model, with which the locks of its jobs begin. */
+  workerId: string;
   /** The most jobs of the model that this worker holds. */
   slots: number;
+  /** How often a job may be recovered before it fails. */
+  mostRecoveries: number;
   /** activeJobs returns how many jobs of the model this worker holds now. */
   activeJobs(): number;
+  /** onRecovered is told the ids of the jobs that a heartbeat has taken from workers without heartbeats. */
+  onRecovered(ids: readonly string[]): void;
 }
 
 /** Heartbeat shows in Redis that this worker lives. */
@@ -22,18 +29,31 @@ export interface Heartbeat {
 }
 
 /**
- * startHeartbeat writes a heartbeat for each model every two seconds. Each heartbeat is a small script, and
- * all are sent together. The next heartbeats are sent only after the last ones were answered, so that none
- * pile up while Redis is away. Heartbeats that were sent meanwhile are written as soon as Redis is back.
+ * startHeartbeat writes a heartbeat for each model every second. Each heartbeat is a small script, and all
+ * are sent together. The next heartbeats are sent only after the last ones were answered, so that none pile
+ * up while Redis is away. Heartbeats that were sent meanwhile are written as soon as Redis is back.
+ *
+ * @param subscriber the connection for messages. It ends with this process, which the other workers notice by
+ * the subscriptions of the models.
  */
-export function startHeartbeat(models: readonly ServedModel[], onError: (error: Error) => void): Heartbeat {
+export function startHeartbeat(
+  models: readonly ServedModel[],
+  subscriber: RedisClient,
+  onError: (error: Error) => void,
+): Heartbeat {
   const [host, pid, version] = [hostname(), process.pid, ownVersion()];
-  const worker = `${host}:${pid}:${randomUUID()}`;
+  let isSubscribed = false;
+  subscriber.subscribe(...models.map(({ queue, workerId }) => queue.workers.channelOf(workerId))).then(() => {
+    // A node of a cluster knows its own subscribers only, and this connection may be to any node.
+    isSubscribed = !(subscriber instanceof Cluster);
+  }, onError);
   const beat = async (): Promise<void> => {
     await Promise.all(
-      models.map(({ queue, slots, activeJobs }) =>
-        queue.workers.beat(worker, { host, pid, version, slots, active: activeJobs() }),
-      ),
+      models.map(async ({ queue, workerId, slots, mostRecoveries, ...model }) => {
+        const watched = isSubscribed && subscriber.status === 'ready';
+        const details = { host, pid, version, slots, active: model.activeJobs(), watched };
+        model.onRecovered(await queue.workers.beat(workerId, details, mostRecoveries));
+      }),
     );
   };
   const first = beat();
@@ -59,7 +79,7 @@ export function startHeartbeat(models: readonly ServedModel[], onError: (error: 
       clearInterval(timer);
       await underWay;
       // Without Redis these commands end when the connection is closed, and the last heartbeat expires.
-      await Promise.all(models.map(({ queue }) => queue.workers.leave(worker))).catch(() => {});
+      await Promise.all(models.map(({ queue, workerId }) => queue.workers.leave(workerId))).catch(() => {});
     },
   };
 }

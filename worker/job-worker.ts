@@ -1,4 +1,4 @@
-import { Job, type JobProgress, type Processor, Worker, type WorkerOptions } from 'bullmq';
+import { Job, type JobProgress, LockManager, type Processor, Worker, type WorkerOptions } from 'bullmq';
 import { parseExact } from '../src/job/exact-json.ts';
 import { forgivePause, renewLocks } from '../src/lua/workers/locks.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
@@ -52,6 +52,33 @@ class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> 
 }
 
 /**
+ * SteadyLockManager renews the locks of a worker's jobs by the monotonic clock. BullMQ's own lock manager
+ * (bullmq 6.7.0) compares times of the machine's clock: after a step back of ten minutes it renews no lock for
+ * ten minutes, so the locks expire and other workers take the jobs.
+ */
+class SteadyLockManager extends LockManager {
+  override start(): void {
+    clearTimeout(this.lockRenewalTimer);
+    const { lockRenewTime } = this.opts;
+    if (this.closed || lockRenewTime <= 0) return;
+    this.lockRenewalTimer = setTimeout(async () => {
+      const now = performance.now();
+      const due = [...this.trackedJobs].filter(([, { ts }]) => ts + lockRenewTime / 2 < now);
+      for (const [id, tracked] of due) this.trackedJobs.set(id, { ...tracked, ts: now });
+      if (due.length > 0) await this.extendLocks(due.map(([id]) => id));
+      this.start();
+    }, lockRenewTime / 2);
+  }
+
+  /** BullMQ passes the time at which the worker took the job, by the machine's clock. */
+  override trackJob(
+    ...[id, token, , isCancellable]: Parameters<LockManager['trackJob']>
+  ): ReturnType<LockManager['trackJob']> {
+    return super.trackJob(id, token, performance.now(), isCancellable);
+  }
+}
+
+/**
  * JobWorker is BullMQ's worker. Of two starts of the same job, the second one waits until the first one is
  * over.
  *
@@ -86,10 +113,21 @@ export class JobWorker extends Worker {
     this.#forgivePauses();
   }
 
+  protected override createLockManager(): void {
+    const { lockRenewTime = 0, lockDuration = 0, name } = this.opts;
+    this.lockManager = new SteadyLockManager(
+      this as unknown as ConstructorParameters<typeof SteadyLockManager>[0],
+      {
+        ...{ lockRenewTime, lockDuration, workerId: this.id },
+        ...(name !== undefined && { workerName: name }),
+      },
+    );
+  }
+
   override async extendJobLocks(ids: string[], tokens: string[]): Promise<string[]> {
-    const askedAt = Date.now();
+    const askedAt = performance.now();
     const lost = await this.#renewLocks(ids.map((id, i) => [id, tokens[i] ?? '']));
-    if (Date.now() - askedAt < this.#lockMs / 3) return lost;
+    if (performance.now() - askedAt < this.#lockMs / 3) return lost;
     // Redis was away or accepted no writes, so locks may have run out. BullMQ names only some of the jobs. A
     // job whose end is being reported to BullMQ keeps no lock: if BullMQ refuses the completion because the
     // lock is missing, it must not be able to record a failure afterwards. The check for stalled jobs then

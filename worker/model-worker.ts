@@ -8,6 +8,7 @@ import type { Logger } from '../src/process/log.ts';
 import type { Quotas } from '../src/quota/quota.ts';
 import type { TenantQuotas } from '../src/quota/tenant-quota.ts';
 import type { RedisClient } from '../src/redis/connection.ts';
+import { serverTime } from '../src/redis/server-time.ts';
 import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
@@ -122,6 +123,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     openAiEvents: options.openAiEvents,
     lostResponses: options.lostResponses,
     eventLogPace: options.eventLogPace,
+    now: () => serverTime(redis),
     takeBackMs: recovery.lockMs / 2 + TAKE_BACK_MS,
   };
 
@@ -167,7 +169,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
    * again, finds the cancel mark and ends the job.
    */
   const giveBack = async (outcome: Outcome, job: Job, token: string): Promise<Outcome> => {
-    const target = giveBackTarget(outcome);
+    const target = giveBackTarget(outcome, serverTime(redis));
     if (target === undefined) return outcome;
     const answer = await queue.fairQueue.giveBack(queuedJobOf(job), token, target);
     if (answer === 'lock-lost') return { kind: 'lost' };
@@ -233,6 +235,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   const dispatcher = startDispatcher({
     models: options.models,
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
+    now: () => serverTime(redis),
     room: () =>
       attempts.isStopRequested()
         ? 0
@@ -252,7 +255,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   worker.on('locksRenewed', ({ jobIds }) => {
     cancels.checkMarks(jobIds).catch(onError);
   });
-  worker.on('stalled', (id) => logger.warn({ job: id }, 'recovered from a worker that died'));
+  const logRecovery = (id: string): void => logger.warn({ job: id }, 'recovered from a worker that died');
+  worker.on('stalled', logRecovery);
   worker.on('failed', (job, error) => {
     // After an unexpected error the job is delayed until its next attempt. BullMQ sends no message to readers
     // of the job's events.
@@ -267,8 +271,11 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
 
   return {
     queue,
+    workerId: worker.id,
     slots: options.concurrency,
+    mostRecoveries: MOST_RECOVERIES,
     activeJobs: () => attempts.ids().length,
+    onRecovered: (ids) => ids.forEach(logRecovery),
     async leave() {
       const paused = worker.pause(true);
       attempts.requestStop();

@@ -5,11 +5,13 @@ import { withTimeout } from '../src/async/with-timeout.ts';
 import type { Models } from '../src/config/file.ts';
 import { createModelQueue } from '../src/model-queue/model-queue.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../src/models/status.ts';
+import { readDescriptors, sayDescriptorsAreFew, slotsFor } from '../src/process/descriptors.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { Stoppable } from '../src/process/shutdown.ts';
 import { createQuotas } from '../src/quota/quota.ts';
 import { createTenantQuotas } from '../src/quota/tenant-quota.ts';
 import { connectRedis, disconnectRedis } from '../src/redis/connection.ts';
+import { serverTime } from '../src/redis/server-time.ts';
 import { createWriteProbe, type WriteProbe } from '../src/redis/write-probe.ts';
 import { createPriceList } from '../src/usage/price.ts';
 import { createUsageStore } from '../src/usage/store.ts';
@@ -33,8 +35,8 @@ export interface WorkerOptions extends Models {
   redisUrl: string;
   prefix: string;
   /**
-   * The most jobs that this worker holds at the same time. The models get equal shares, at least one job
-   * each.
+   * The most jobs that this worker holds at the same time, if it may open so many descriptors. The models get
+   * equal shares, at least one job each.
    */
   concurrency: number;
   upstream: UpstreamOptions & {
@@ -45,7 +47,8 @@ export interface WorkerOptions extends Models {
   webhooksOut?: WebhooksOutOptions | undefined;
   logger: Logger;
   /**
-   * Default: a lock of 12 s, checked every 3 s, so that another worker has a dead worker's jobs within 20 s.
+   * Default: a lock of 12 s, checked every 3 s, so that another worker has those jobs of a dead worker that
+   * cannot be adopted within 20 s.
    */
   recovery?: Recovery;
 }
@@ -76,6 +79,7 @@ export interface O3Worker extends Stoppable {
 /** startWorker starts to take jobs of every configured model. */
 export function startWorker(options: WorkerOptions): O3Worker {
   const { redisUrl, prefix, recovery = DEFAULT_RECOVERY, logger } = options;
+  const descriptors = readDescriptors();
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const redis = connectRedis(redisUrl, 'patient', { onError, name: `${prefix}:worker` });
   const subscriber = connectRedis(redisUrl, 'patient', {
@@ -95,7 +99,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const usage = createUsageStore(redis, prefix, Object.keys(options.models));
   usage.rememberModels().catch(onError);
   const tenantLimits = createTenantLimits({
-    ...{ tenants: options.tenants, tenantQuotas, prices, usage },
+    ...{ tenants: options.tenants, tenantQuotas, prices, usage, now: () => serverTime(redis) },
     isSimulated: upstream.isSimulated,
   });
   const eventLogPace = createPace(LOG_BATCHES_PER_SECOND);
@@ -105,7 +109,11 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const lostResponses = openAiEvents && createLostResponses(openAiEvents);
   // The shares are equal and fixed: BullMQ notices a raised limit only when a job ends, which may take an
   // hour.
-  const concurrency = Math.max(1, Math.floor(options.concurrency / Object.keys(options.models).length));
+  const modelCount = Object.keys(options.models).length;
+  const slots = slotsFor(options.concurrency, modelCount, descriptors);
+  if (descriptors !== undefined && slots < options.concurrency)
+    sayDescriptorsAreFew(logger, { slots, wanted: options.concurrency, descriptors });
+  const concurrency = Math.max(1, Math.floor(slots / modelCount));
   const queues = Object.keys(options.models).map((model) =>
     createModelQueue(redis, prefix, model, options, onError),
   );
@@ -134,7 +142,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
     }),
   );
   const workers: QueueWorker[] = [...modelWorkers];
-  const heartbeat = startHeartbeat(modelWorkers, onError);
+  const heartbeat = startHeartbeat(modelWorkers, subscriber, onError);
 
   const webhooksOut =
     options.webhooksOut &&

@@ -13,6 +13,8 @@ export interface Wanted {
 export interface FigureKind {
   what: string;
   unit: Unit;
+  /** The name of the figure to which the ratio refers. Default: the same figure of the bare program. */
+  comparedTo?: string;
   wanted?: Wanted;
 }
 
@@ -58,6 +60,95 @@ export const FIGURES = {
     wanted: { of: 'ours', atMost: 8 },
   },
   scriptCalls: { what: 'the same: calls of scripts of ours', unit: 'count' },
+  waitP50: {
+    what: '`POST /jobs?wait` of an instant answer, one at a time: p50',
+    unit: 'ms',
+    wanted: { of: 'ours', atMost: 6 },
+  },
+  waitP99: { what: 'the same: p99', unit: 'ms' },
+  streamedResident: {
+    what: '5,000 streamed jobs in one worker: resident memory a job',
+    unit: 'KB',
+    wanted: { of: 'ours', atMost: 45 },
+  },
+  streamedHeap: { what: 'the same: heap a job', unit: 'KB' },
+  streamedEnd: { what: 'the same, all end together: until the last has finished', unit: 's' },
+  polledResident: {
+    what: '5,000 polled jobs in one worker: resident memory a job',
+    unit: 'KB',
+    wanted: { of: 'ours', atMost: 25 },
+  },
+  polledHeap: { what: 'the same: heap a job', unit: 'KB' },
+  polledEnd: {
+    what: 'the same, all end together: until the last has finished',
+    unit: 's',
+    wanted: { of: 'ours', atMost: 5 },
+  },
+  waitersP50: { what: '2,000 waiting callers: end of the job to the answer, p50', unit: 'ms' },
+  waitersP99: { what: 'the same: p99', unit: 'ms', wanted: { of: 'ours', atMost: 50 } },
+  cancelP50: { what: '`POST /jobs/:id/cancel` until the upstream is told: p50', unit: 'ms' },
+  cancelP99: { what: 'the same: p99', unit: 'ms', wanted: { of: 'ours', atMost: 50 } },
+  takeoverP50: {
+    what: 'a worker is killed: until another has looked its jobs up, p50',
+    unit: 's',
+    wanted: { of: 'ours', atMost: 2 },
+  },
+  takeoverMax: { what: 'the same: the last job', unit: 's', wanted: { of: 'ours', atMost: 3 } },
+  quotaPerSecond: { what: 'quota of one model: jobs reserved and settled a second', unit: 'per second' },
+  quotaRedis: { what: 'the same: CPU of Redis a job', unit: 'µs' },
+  storedKb: { what: 'a finished job in Redis, beside 1,000: memory', unit: 'KB' },
+  list1k: { what: '`GET /jobs` beside 1,000 finished jobs: p50', unit: 'ms' },
+  list100k: {
+    what: 'the same beside 100,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'list1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
+  list1m: {
+    what: 'the same beside 1,000,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'list1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
+  job1k: { what: '`GET /jobs/:id` beside 1,000 finished jobs: p50', unit: 'ms' },
+  job100k: {
+    what: 'the same beside 100,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'job1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
+  job1m: {
+    what: 'the same beside 1,000,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'job1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
+  board1k: { what: 'the list of the board beside 1,000 finished jobs: p50', unit: 'ms' },
+  board100k: {
+    what: 'the same beside 100,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'board1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
+  board1m: {
+    what: 'the same beside 1,000,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'board1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
+  console1k: { what: '`/console/jobs/:id` beside 1,000 finished jobs: p50', unit: 'ms' },
+  console100k: {
+    what: 'the same beside 100,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'console1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
+  console1m: {
+    what: 'the same beside 1,000,000, of that beside 1,000',
+    unit: 'ms',
+    comparedTo: 'console1k',
+    wanted: { of: 'ratio', atMost: 1.5 },
+  },
 } as const satisfies Record<string, FigureKind>;
 
 export type FigureName = keyof typeof FIGURES;

@@ -9,13 +9,16 @@ export interface Run {
   redis: string;
   command: string;
   rounds: number;
+  /** The share of the full work. The rows name the full numbers. */
+  scale: number;
   figures: readonly Figure[];
 }
 
 /** tableOf writes a run as Markdown. */
 export function tableOf(run: Run): string {
-  const { machine, redis, command, rounds, figures } = run;
+  const { machine, redis, command, rounds, scale, figures } = run;
   const warning = loadWarning(machine);
+  const size = scale === 1 ? '' : ` of ${Math.round(scale * 100)} % of the work`;
   const place = [
     `${machine.cores} cores (${machine.cpu})`,
     `${machine.memoryGb} GB`,
@@ -25,7 +28,7 @@ export function tableOf(run: Run): string {
   ];
   return [
     `\`${command}\`, ${machine.startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${machine.commit ?? 'unknown'}`,
-    `${place.join(' · ')} · ${rounds === 1 ? 'one round' : `medians of ${rounds} rounds`}`,
+    `${place.join(' · ')} · ${rounds === 1 ? 'one round' : `medians of ${rounds} rounds`}${size}`,
     ...(warning === undefined ? [] : ['', warning]),
     '',
     '| what | bare | ours | ratio | wanted |',

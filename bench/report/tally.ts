@@ -10,7 +10,7 @@ export interface Figure {
   ours: number | undefined;
   /** The values of the rounds, in order. */
   rounds: Readonly<Record<SideName, readonly number[]>>;
-  /** ours / bare; undefined if one of them is missing. */
+  /** ours / bare, or ours / the figure that it is compared to; undefined if one of them is missing. */
   ratio: number | undefined;
   /** Whether the goal is reached; undefined if there is none, or if it could not be compared. */
   met: boolean | undefined;
@@ -34,17 +34,22 @@ export function createTally(): Tally {
     figures() {
       return (Object.keys(FIGURES) as FigureName[]).flatMap((name) => {
         const rounds = values.get(name);
-        return rounds === undefined ? [] : [figureFrom(name, rounds)];
+        return rounds === undefined ? [] : [figureFrom(name, rounds, values)];
       });
     },
   };
 }
 
-function figureFrom(name: FigureName, rounds: Record<SideName, number[]>): Figure {
+function figureFrom(
+  name: FigureName,
+  rounds: Record<SideName, number[]>,
+  values: ReadonlyMap<string, Record<SideName, number[]>>,
+): Figure {
   const kind: FigureKind = FIGURES[name];
   const bare = medianOf(rounds.bare);
   const ours = medianOf(rounds.ours);
-  const ratio = bare === undefined || ours === undefined ? undefined : ours / bare;
+  const other = kind.comparedTo === undefined ? bare : medianOf(values.get(kind.comparedTo)?.ours ?? []);
+  const ratio = other === undefined || ours === undefined ? undefined : ours / other;
   return {
     name,
     kind,

@@ -84,10 +84,7 @@ export async function gatherEvidence(fleet: Fleet, history: History, signal: Abo
   }
 }
 
-/**
- * Returns the ids whose jobs exist. When a producer dies before BullMQ has the job, it leaves an entry
- * without a job. The caller got no answer, and readers skip such entries.
- */
+/** Returns the ids whose jobs exist. A BullMQ client that removes a job leaves an entry without a job. */
 async function existing(redis: RedisClient, keys: ModelKeys, ids: readonly string[]): Promise<string[]> {
   const found = await Promise.all(ids.map((id) => redis.exists(keys.job(id))));
   return ids.filter((_, i) => found[i] === 1);

@@ -18,6 +18,7 @@ const entrySchema = z.object({
   state: z.string(),
   cancelled_at: z.number().nullable(),
   usage: usageSchema.nullable(),
+  polls: z.number(),
 });
 const ledgerSchema = z.object({
   totals: z.object({

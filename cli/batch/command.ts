@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { countText, durationText, numberText } from '../../src/client/quantity.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { nextCommands } from '../display/outcome.ts';
 import { type BatchCount, startBatchProgress } from '../display/progress-bar.ts';
-import { countText, durationText, numberText } from '../display/quantity.ts';
 import { EXIT } from '../exit-code.ts';
 import { wholeNumber } from '../option.ts';
 import { BatchError } from './files/file.ts';

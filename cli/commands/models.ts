@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
+import { numberText } from '../../src/client/quantity.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import type { ModelStatus, ModelView } from '../../src/models/view.ts';
 import { lowerLimit } from '../../src/quota/limits.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { borderlessTable, type Column } from '../display/borderless-table.ts';
-import { numberText } from '../display/quantity.ts';
 import type { Style, Terminal } from '../display/terminal.ts';
 import { linesOf } from '../display/wrapped-text.ts';
 

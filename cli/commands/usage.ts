@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { numberText } from '../../src/client/quantity.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import {
   USAGE_DIMENSIONS,
@@ -9,7 +10,6 @@ import {
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { borderlessTable, type Column } from '../display/borderless-table.ts';
-import { numberText } from '../display/quantity.ts';
 import type { Terminal } from '../display/terminal.ts';
 
 interface UsageOptions {

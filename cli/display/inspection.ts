@@ -1,6 +1,6 @@
+import { countText, durationText, numberText } from '../../src/client/quantity.ts';
 import { oneLine } from '../../src/client/terminal-text.ts';
 import type { JobInspection, LoggedEntry, Place, ReservationEntry } from '../../src/job-store/inspection.ts';
-import { countText, durationText, numberText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 /**

@@ -1,9 +1,10 @@
+import { distanceText, durationText } from '../../src/client/quantity.ts';
 import { oneLine, printable } from '../../src/client/terminal-text.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary, WaitingJob } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
+import { costText } from './cost-text.ts';
 import { paintedStatus } from './job-table.ts';
-import { costText, distanceText, durationText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 import { wrappedText } from './wrapped-text.ts';
 

@@ -1,8 +1,8 @@
 import { oneLine } from '../../src/client/terminal-text.ts';
 import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobView, ResultSummary } from '../../src/job/view.ts';
+import { costText } from './cost-text.ts';
 import { paintedStatus, timeSpent } from './job-table.ts';
-import { costText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 /** jobLine shows a job in one line, without its question: `🔄 active  ID  o3  attempt 1/5  12s`. */

@@ -1,8 +1,9 @@
+import { durationText } from '../../src/client/quantity.ts';
 import { iconOf, oneLine } from '../../src/client/terminal-text.ts';
 import type { JobStatus } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import { borderlessTable, type Column } from './borderless-table.ts';
-import { costText, durationText } from './quantity.ts';
+import { costText } from './cost-text.ts';
 import type { Style, Terminal } from './terminal.ts';
 
 /** Statuses and ids always stay; the id is what other commands take. */

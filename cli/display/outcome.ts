@@ -7,10 +7,10 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { ResultOutcome } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
+import { costText } from './cost-text.ts';
 import { fallbackText, tokensText } from './job-details.ts';
 import { jobLine } from './job-line.ts';
 import { startLiveDisplay } from './live-display.ts';
-import { costText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 const REDRAW_MS = 1000;

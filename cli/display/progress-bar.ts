@@ -1,6 +1,6 @@
 import type { SingleBar } from 'cli-progress';
+import { durationText, numberText } from '../../src/client/quantity.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
-import { durationText, numberText } from './quantity.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface BatchCount {

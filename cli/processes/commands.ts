@@ -28,7 +28,8 @@ export function registerProcessCommands(program: Command, context: CommandContex
     .summary('run a worker: takes jobs and asks the upstream')
     .description(
       'Runs a worker on the Redis at REDIS_URL. It asks OpenAI, or the server at OPENAI_BASE_URL. ' +
-        'You can start as many workers as you like.',
+        'You can start as many workers as you like. A worker holds O3Q_CONCURRENCY jobs, and no more than ' +
+        'it may open files (ulimit -Hn).',
     )
     .action(async () => (await import('./processes.ts')).runWorker(context));
 

@@ -65,7 +65,7 @@ export function foreignPage(): HttpProblem {
  * The paths that people open in a browser. Elsewhere the caller is a program, which a login page would
  * confuse.
  */
-const PAGES = /^\/((board|docs)(\/.*)?)?$/i;
+const PAGES = /^\/((board|console|docs)(\/.*)?)?$/i;
 
 /**
  * isPageVisit says whether a browser opens a page. The request must name text/html: curl accepts every type.

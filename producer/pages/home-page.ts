@@ -3,6 +3,7 @@ import type { JobView } from '../../src/job/view.ts';
 import { isPageVisit } from '../access/authentication.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
 import { sendPage } from '../access/login.ts';
+import { pagePathOf } from '../console/job-page.tsx';
 import { LOGOUT_FORM } from './login-page.ts';
 import { createPage, escaped, type Page } from './page.ts';
 
@@ -25,7 +26,7 @@ function jobsPage(tenant: string, jobs: readonly JobView[], now: number): Page {
     jobs.length === 0
       ? '<p>No jobs yet.</p>'
       : `<table>
-<thead><tr><th>Status</th><th>Question</th><th>Age</th><th></th></tr></thead>
+<thead><tr><th>Status</th><th>Question</th><th>Age</th></tr></thead>
 <tbody>
 ${rows}
 </tbody>
@@ -39,13 +40,10 @@ ${LOGOUT_FORM}`,
 }
 
 function rowOf(job: JobView, now: number): string {
-  const path = `/jobs/${encodeURIComponent(job.id)}`;
-  const result = job.status === 'completed' ? ` <a href="${escaped(path)}/result">result</a>` : '';
   const cells = [
     escaped(job.status),
-    escaped(job.question),
+    `<a href="${escaped(pagePathOf(job.id))}">${escaped(job.question)}</a>`,
     `<time datetime="${escaped(job.created_at)}">${ageText(now - Date.parse(job.created_at))}</time>`,
-    `<a href="${escaped(path)}">job</a>${result}`,
   ];
   return `<tr>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 }

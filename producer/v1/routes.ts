@@ -14,7 +14,7 @@ export const OPENAI_PATH = '/v1';
  * jobs.
  */
 export function openAiRoutes(models: readonly string[], headersMs: number, draining: AbortSignal): Route[] {
-  return [createResponseRoute(headersMs, draining), ...lookupRoutes, ...modelRoutes(models)];
+  return [createResponseRoute(headersMs, draining), ...lookupRoutes(), ...modelRoutes(models)];
 }
 
 /** withRequestId adds the request id that OpenAI's SDKs include in every error. */

@@ -142,8 +142,8 @@ interface Producers {
 function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): Producers {
   const known = new Map<string, 'alive' | 'dead' | 'gone'>();
   /**
-   * By producer: the PTTL of its heartbeat at the last look, and the time of the first look in Unix
-   * milliseconds.
+   * By producer: the PTTL of its heartbeat at the last look, and the time of the first look by
+   * `performance.now()`, in milliseconds.
    */
   const seen = new Map<string, { leftMs: number; since: number }>();
   return {
@@ -153,12 +153,12 @@ function watchProducers(own: string, { redis, prefix, guard }: TenantStorage): P
         return;
       }
       const leftMs = await guard(() => redis.pttl(producerHeartbeatKey(prefix, producer)));
-      const { leftMs: before, since } = seen.get(producer) ?? { leftMs, since: Date.now() };
+      const { leftMs: before, since } = seen.get(producer) ?? { leftMs, since: performance.now() };
       seen.set(producer, { leftMs, since });
       // PTTL is negative for a key that does not exist.
       const isOld = leftMs >= 0 && LEFT_MS - leftMs >= DEAD_MS;
       if (leftMs > before) known.set(producer, 'alive');
-      else if (Date.now() - since >= (isOld ? WATCHED_MS : DEAD_MS))
+      else if (performance.now() - since >= (isOld ? WATCHED_MS : DEAD_MS))
         known.set(producer, leftMs < 0 ? 'gone' : 'dead');
     },
     states: () => [...known].flat(),

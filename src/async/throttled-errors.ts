@@ -7,7 +7,7 @@ const SECOND_MS = 1000;
 export function throttledErrors(onError: (error: Error) => void): (error: Error) => void {
   const quietUntil = new Map<string, number>();
   return (error) => {
-    const now = Date.now();
+    const now = performance.now();
     if (now < (quietUntil.get(error.message) ?? 0)) return;
     for (const [message, until] of quietUntil) if (until <= now) quietUntil.delete(message);
     quietUntil.set(error.message, now + SECOND_MS);

@@ -8,10 +8,12 @@ export interface Turns {
 export interface TurnTaker {
   /**
    * Waits for the member's next turn. The turn lasts until the next call, or until `leave`.
-   * @param pauseMs the earliest time of the turn, in milliseconds from now.
+   * @param pauseMs the time of the turn, in milliseconds from now. It comes later when there are too few turns,
+   * and earlier, after a fifth of the pause, when the turns of others are useful.
+   * @param leastMs the earliest time of the turn in any case, in milliseconds from now.
    * @returns whether `wake` has begun the turn.
    */
-  next(pauseMs: number): Promise<boolean>;
+  next(pauseMs: number, leastMs?: number): Promise<boolean>;
   /** Begins the next turn at once, before all other members. Call it when the turn is sure to be useful. */
   wake(): void;
   /** Records that the current turn was useful. Ends the turn. */
@@ -47,6 +49,10 @@ const TICK_MS = 25;
 const KEPT_MS = 250;
 /** Shorter pauses count as this long, in milliseconds, when the lateness of members is compared. */
 const SHORTEST_MS = 250;
+/** The share of its pause that a member rests in any case. After that it may have one of the extra turns. */
+const LEAST_REST = 0.2;
+/** How many queues there are for pauses between one length and twice that length. */
+const QUEUES_PER_OCTAVE = 8;
 
 /**
  * createTurns makes Turns. One timer serves all members. Turns begin in the order of lateness relative to the
@@ -66,28 +72,28 @@ export function createTurns({ uselessPerSecond, moreAfterUseful, atOnce }: TurnL
   let timer: NodeJS.Timeout | undefined;
   /** The tick in which the timer ends. */
   let timerTick = Number.POSITIVE_INFINITY;
-  /** Members whose pause is not over, by the tick in which it ends. */
+  /** Members that must rest, by the tick in which their rest ends. */
   const resting = new Map<number, Set<Member>>();
-  /** The first tick whose pauses are not over. */
+  /** The first tick in which rests have not ended. */
   let nextTick = 0;
-  /** Members that wait for a turn, in order of time, by the order of magnitude of their pause. */
-  const ready = new Map<number, Set<Member>>();
+  /** Members that have rested enough for a turn, in the order of time. Each queue has pauses of one length. */
+  const queues = new Map<number, Set<Member>>();
   const woken = new Set<Member>();
 
   const put = (member: Member, set: Set<Member>): void => {
     member.place?.delete(member);
     member.place = set.add(member);
   };
-  const makeReady = (member: Member): void => {
-    const magnitude = Math.ceil(Math.log2(member.pauseMs));
-    const set = ready.get(magnitude) ?? new Set();
-    ready.set(magnitude, set);
-    put(member, set);
+  const line = (member: Member): void => {
+    const length = Math.round(Math.log2(member.pauseMs) * QUEUES_PER_OCTAVE);
+    const queue = queues.get(length) ?? new Set();
+    queues.set(length, queue);
+    put(member, queue);
   };
-  const endPauses = (now: number): void => {
+  const endRests = (now: number): void => {
     const tick = Math.floor(now / TICK_MS);
     for (; nextTick <= tick && resting.size > 0; nextTick += 1) {
-      for (const member of resting.get(nextTick) ?? []) makeReady(member);
+      for (const member of resting.get(nextTick) ?? []) line(member);
       resting.delete(nextTick);
     }
     nextTick = tick + 1;
@@ -104,15 +110,23 @@ export function createTurns({ uselessPerSecond, moreAfterUseful, atOnce }: TurnL
       tick * TICK_MS - performance.now(),
     );
   };
+  /** How late a member is, in lengths of its pause. Negative: its pause is not over. */
+  const lateness = (member: Member, now: number): number => (now - member.readyAt) / member.pauseMs;
   const latest = (now: number): Member | undefined => {
     let found: Member | undefined;
-    let most = -1;
-    for (const [first] of ready.values()) {
+    for (const [first] of queues.values()) {
       if (first === undefined) continue;
-      const lateness = (now - first.readyAt) / first.pauseMs;
-      if (lateness > most) [found, most] = [first, lateness];
+      if (found === undefined || lateness(first, now) > lateness(found, now)) found = first;
     }
     return found;
+  };
+  /** The tick in which the next turn may begin, if nothing happens until then. */
+  const tickOfNext = (): number => {
+    let tick = woken.size > 0 ? nextTick : Math.min(...resting.keys());
+    for (const [first] of queues.values()) {
+      if (first !== undefined) tick = Math.min(tick, Math.ceil(first.readyAt / TICK_MS));
+    }
+    return Math.max(tick, nextTick);
   };
   const begin = (member: Member, turn: Member['turn']): void => {
     member.place?.delete(member);
@@ -125,20 +139,18 @@ export function createTurns({ uselessPerSecond, moreAfterUseful, atOnce }: TurnL
     const now = performance.now();
     regular = Math.min(mostRegular, regular + ((now - countedAt) * uselessPerSecond) / 1000);
     countedAt = now;
-    endPauses(now);
+    endRests(now);
     for (const member of woken) {
       if (underWay >= atOnce) break;
       begin(member, 'woken');
     }
-    let next = latest(now);
-    for (; next !== undefined; next = latest(now)) {
-      if (regular >= 1) regular -= 1;
+    for (let next = latest(now); next !== undefined; next = latest(now)) {
+      if (regular >= 1 && next.readyAt <= now) regular -= 1;
       else if (extra >= 1 && underWay < atOnce) extra -= 1;
       else break;
       begin(next, 'regular');
     }
-    if (next !== undefined || woken.size > 0) wakeUpAt(nextTick);
-    else if (resting.size > 0) wakeUpAt(Math.min(...resting.keys()));
+    wakeUpAt(tickOfNext());
   };
   const endTurn = (member: Member): void => {
     if (member.turn !== undefined) underWay -= 1;
@@ -146,21 +158,21 @@ export function createTurns({ uselessPerSecond, moreAfterUseful, atOnce }: TurnL
   };
 
   /** Lets a member wait for its next turn. */
-  const rest = (member: Member, pauseMs: number): void => {
+  const rest = (member: Member, pauseMs: number, leastMs: number): void => {
     const now = performance.now();
-    endPauses(now);
+    endRests(now);
     member.pauseMs = Math.max(pauseMs, SHORTEST_MS);
     member.readyAt = now + pauseMs;
-    if (!member.isWoken && pauseMs > 0) {
-      const tick = Math.max(nextTick, Math.ceil(member.readyAt / TICK_MS));
+    if (member.isWoken) put(member, woken);
+    else if (pauseMs <= 0) line(member);
+    else {
+      const tick = Math.max(nextTick, Math.ceil((now + Math.max(leastMs, pauseMs * LEAST_REST)) / TICK_MS));
       const together = resting.get(tick) ?? new Set();
       resting.set(tick, together);
       put(member, together);
       wakeUpAt(tick);
       return;
     }
-    if (member.isWoken) put(member, woken);
-    else makeReady(member);
     beginTurns();
   };
 
@@ -182,12 +194,12 @@ export function createTurns({ uselessPerSecond, moreAfterUseful, atOnce }: TurnL
       signal.addEventListener('abort', stop, { once: true });
       members += 1;
       return {
-        async next(pauseMs) {
+        async next(pauseMs, leastMs = 0) {
           endTurn(member);
           if (!signal.aborted) {
             await new Promise<void>((resolve) => {
               member.begin = resolve;
-              rest(member, pauseMs);
+              rest(member, pauseMs, leastMs);
             });
             member.begin = undefined;
           }

@@ -1,6 +1,7 @@
 import { QueueError } from '../errors/problem.ts';
 import { type BulkRequest, type ParsedRequest, parseJobRequest } from '../job/request.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { knowServerTime, serverTime } from '../redis/server-time.ts';
 import { formatUsd, NANO_PER_DOLLAR } from '../usage/usd.ts';
 import { nextUtcDay } from '../usage/utc-day.ts';
 import { jobKeyOf } from './idempotency.ts';
@@ -17,8 +18,15 @@ export interface Intake {
   enqueueBulk(requests: readonly BulkRequest[]): Promise<EnqueueOutcome[]>;
 }
 
-/** @param tenant the owner of the jobs; `NO_TENANT` for none. */
-export function createIntake(access: QueueAccess, tenant: string): Intake {
+/**
+ * @param tenant the owner of the jobs; `NO_TENANT` for none.
+ * @param refusalOf returns why the caller may not make a request; undefined: it may.
+ */
+export function createIntake(
+  access: QueueAccess,
+  tenant: string,
+  refusalOf: (request: ParsedRequest) => Promise<QueueError | undefined>,
+): Intake {
   /**
    * @throws {QueueError} for a bad idempotency key. Any other flaw is not thrown: the returned `job` is then
    * the QueueError.
@@ -44,6 +52,9 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
 
   return {
     async enqueue(request, idempotencyKey) {
+      const refusal = await refusalOf(request);
+      if (refusal !== undefined) return { ok: false, error: refusal };
+      await knowServerTime(access.redis);
       const job = requested(request, idempotencyKey, true);
       const [outcome] = isHopeless(job) ? [{ ok: false, error: job.job } as const] : await store([job]);
       if (outcome === undefined) throw new Error('expected an outcome for the job');
@@ -57,10 +68,13 @@ export function createIntake(access: QueueAccess, tenant: string): Intake {
           `A bulk was expected to hold at most ${MOST_IN_BULK} requests, got ${requests.length}`,
         );
       }
-      const jobs = requests.map((input) =>
-        orRefusal(() => {
-          const [request, idempotencyKey] = splitKey(input);
-          return requested(parseJobRequest(request), idempotencyKey, false);
+      await knowServerTime(access.redis);
+      const jobs = await Promise.all(
+        requests.map(async (input) => {
+          const [sent, idempotencyKey] = splitKey(input);
+          const request = orRefusal(() => parseJobRequest(sent));
+          if (request instanceof QueueError) return request;
+          return (await refusalOf(request)) ?? orRefusal(() => requested(request, idempotencyKey, false));
         }),
       );
       const outcomes = (
@@ -134,7 +148,7 @@ async function memoryRefusal({ memory }: QueueAccess): Promise<QueueError | unde
  * fit beside these reservations is accepted, and waits.
  */
 async function budgetRefusal(
-  { models, usage }: QueueAccess,
+  { models, usage, redis }: QueueAccess,
   tenant: string,
 ): Promise<QueueError | undefined> {
   const { tenants } = models;
@@ -143,11 +157,12 @@ async function budgetRefusal(
   if (dailyBudgetUsd === undefined || onBudgetExhausted !== 'refuse') return undefined;
   const spent = await usage.spentToday(tenant);
   if (spent < dailyBudgetUsd * NANO_PER_DOLLAR) return undefined;
+  const now = serverTime(redis);
   const [budgetText, spentText] = [formatUsd(dailyBudgetUsd), formatUsd(spent / NANO_PER_DOLLAR)];
   return new QueueError(
     'budget_exhausted',
     `The daily budget of ${tenant} (${budgetText}) is used up until midnight UTC: ${spentText} is spent. ` +
       'Retry tomorrow, or raise dailyBudgetUsd in o3q.config.json',
-    { retryAfterMs: nextUtcDay(Date.now()) - Date.now() },
+    { retryAfterMs: nextUtcDay(now) - now },
   );
 }

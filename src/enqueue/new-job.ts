@@ -19,6 +19,7 @@ import { webhookUrlFlaw } from '../job/webhook-url.ts';
 import { viewFrom } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { runRecordFrom } from '../run/record.ts';
 import type { JobKey } from './idempotency.ts';
 
@@ -52,7 +53,7 @@ export interface NewJobOptions {
  */
 export function newJobFrom(
   request: ParsedRequest,
-  { queues, models, webhooksOut }: QueueAccess,
+  { queues, models, webhooksOut, redis }: QueueAccess,
   { streamByDefault, tenant, key }: NewJobOptions,
 ): NewJob {
   const model = requestedModel(request) ?? models.defaultModel;
@@ -65,7 +66,7 @@ export function newJobFrom(
       { flaws: [{ path: 'model', message }] },
     );
   }
-  const createdAt = Date.now();
+  const createdAt = serverTime(redis);
   checkDeadline(request, createdAt);
   checkWebhook(request, webhooksOut, models.allowPrivateWebhooks);
   const id = key?.id ?? `job_${uuid().replaceAll('-', '')}`;

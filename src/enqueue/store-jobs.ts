@@ -1,13 +1,16 @@
+import { Cluster } from 'ioredis';
 import { QueueError } from '../errors/problem.ts';
-import { DISPATCHER_LOOKS_EVERY_MS, orderOf } from '../fair-queue/fair-queue.ts';
+import { DISPATCHER_LOOKS_EVERY_MS } from '../fair-queue/fair-queue.ts';
+import { stringifyExact } from '../job/exact-json.ts';
 import type { BulkOutcome } from '../job/job-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import { notFound } from '../job-store/find.ts';
-import { claimIdempotencyKeys, enlistJobs } from '../lua/enqueue/enqueue.ts';
+import { claimIdempotencyKeys, type StoreAnswer, storeJobsScript } from '../lua/enqueue/enqueue.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { claimKey, jobScriptKeys } from '../redis/keys.ts';
+import type { ScriptValue } from '../redis/script.ts';
 import type { JobKey } from './idempotency.ts';
 import { type NewJob, viewOfNewJob } from './new-job.ts';
 
@@ -29,25 +32,21 @@ export interface RequestedJob {
 const CLAIM_MS = 10_000;
 /** How many times a request is tried in all, when the job that it found is deleted meanwhile. */
 const MOST_TRIES = 3;
+/** How many jobs one script stores. Redis does nothing else meanwhile: a hundred jobs take 2 ms. */
+const AT_ONCE = 100;
 
 /**
  * storeJobs stores the jobs of one tenant, and finds the existing jobs of their idempotency keys. The id of a
- * job with a key is computed from the key, and BullMQ never adds a second job with the same id. So of twenty
- * simultaneous calls only one creates the job, and the stored job has the mark of that call.
+ * job with a key is computed from the key. So of twenty simultaneous calls only one stores the job, and the
+ * stored job has the mark of that call.
  *
- * Each step is one round trip for each model, for any number of jobs:
+ * It is one round trip for any number of jobs: one script stores a job with its entries, or finds the job of
+ * its key in any model (`enqueue.store`). A crash leaves either all of a job or nothing. A crash before the
+ * answer leaves a job that no caller knows; a repeated call with its key finds it.
  *
- * 1. *Claim* (only with keys and two models or more): only one model may store a key's job.
- * 2. *Look* (only with keys): finds the jobs of keys that step 3 would not find.
- * 3. *Enlist*: a script adds the jobs to the indexes and to the fair queue, unless a job of the same id
- *    exists.
- * 4. *Add*: BullMQ gets the jobs that did not exist.
- * 5. *Compare* (only with keys): checks which call's mark the job has.
- *
- * A crash before step 4 leaves at most entries of the indexes and of the fair queue without a job, which
- * readers skip and later drop, and a claim, which expires. A repeated call enlists and adds the job again. A
- * crash after 4 leaves a job that no caller knows; a repeated call finds it. Step 3 must come before 4: a job
- * without an entry in the fair queue would wait for ever.
+ * In a Redis Cluster with two models or more, a script cannot look into other models. Two steps then come
+ * before it, only for jobs with keys: *claim*, so that only one model may store a key's job, and *look*,
+ * which finds the jobs of keys in the other models. A crash after the claim leaves a claim, which expires.
  */
 export async function storeJobs(
   access: QueueAccess,
@@ -58,21 +57,9 @@ export async function storeJobs(
   const found = await findStored(access, requested, claimed);
   const wanted = requested.flatMap(({ job, key }) => {
     if (job instanceof QueueError || (key !== undefined && found.has(key.id))) return [];
-    return claimed.has(job) ? [{ job, key }] : [];
+    return claimed.has(job) ? [job] : [];
   });
-  const perQueue = [...new Set(wanted.map(({ job }) => job.queue))].map(async (queue) => {
-    const mine = wanted.filter(({ job }) => job.queue === queue);
-    const known = await enlist(access, queue, mine);
-    const missing = mine.filter((_, i) => known[i] === undefined);
-    await addToBullmq(
-      queue,
-      missing.map(({ job }) => job),
-    );
-    const keyed = missing.flatMap(({ key }) => (key === undefined ? [] : [key.id]));
-    const added = await storedIn(access, queue, keyed);
-    return [...mine.flatMap(({ job }, i) => stored(queue, job.id, known[i])), ...added];
-  });
-  for (const [id, job] of (await Promise.all(perQueue)).flat()) found.set(id, job);
+  for (const [id, job] of await storeInQueues(access, wanted)) found.set(id, job);
   release(access, wanted);
   return Promise.all(
     requested.map(async (each): Promise<EnqueueOutcome> => {
@@ -105,8 +92,6 @@ async function enqueueOutcomeOf(
   const there = key === undefined ? undefined : found.get(key.id);
   if (key === undefined || there === undefined) {
     if (job instanceof QueueError) return { ok: false, error: job };
-    // This call added the job. If the read after it did not find the job, another caller deleted it in
-    // between.
     if (claimed.has(job)) return { ok: true, job: viewOfNewJob(job), isNew: true };
     return { ok: false, error: reused('a job of another model is being enqueued with it') };
   }
@@ -127,20 +112,22 @@ function reused(why: string): QueueError {
   );
 }
 
+/** needsClaims says whether the models are in different slots, so that no script can look into all of them. */
+function needsClaims({ redis, queues }: QueueAccess): boolean {
+  return redis instanceof Cluster && queues.size > 1;
+}
+
 /**
  * Claims keys for the models of their jobs. Without a claim two calls with the same key could store a job in
- * two models at once, and the request would be bought twice. With only one model no claim is needed.
+ * two models of a Redis Cluster at once, and the request would be bought twice.
  * @returns the jobs that may be stored.
  */
-async function claim(
-  { prefix, redis, queues }: QueueAccess,
-  requested: readonly RequestedJob[],
-): Promise<Set<NewJob>> {
+async function claim(access: QueueAccess, requested: readonly RequestedJob[]): Promise<Set<NewJob>> {
   const allowed = new Set(requested.flatMap(({ job }) => (job instanceof QueueError ? [] : [job])));
   const keyed = [...allowed].filter((job) => job.key !== undefined);
-  if (queues.size === 1 || keyed.length === 0) return allowed;
-  const granted = (await claimIdempotencyKeys.run(redis, {
-    keys: { claimPrefix: claimKey(prefix, '') },
+  if (!needsClaims(access) || keyed.length === 0) return allowed;
+  const granted = (await claimIdempotencyKeys.run(access.redis, {
+    keys: { claimPrefix: claimKey(access.prefix, '') },
     args: { ttlMs: CLAIM_MS },
     rest: keyed.flatMap(({ id, queue }) => [id, queue.model]),
   })) as number[];
@@ -152,88 +139,91 @@ async function claim(
  * Removes the claims, because from now on the stored jobs themselves keep their keys from being used in other
  * models. A claim that cannot be removed expires.
  */
-function release({ prefix, redis, queues }: QueueAccess, wanted: readonly RequestedJob[]): void {
+function release(access: QueueAccess, wanted: readonly NewJob[]): void {
   const ids = wanted.flatMap(({ key }) => (key === undefined ? [] : [key.id]));
-  if (queues.size === 1 || ids.length === 0) return;
-  redis.unlink(ids.map((id) => claimKey(prefix, id))).catch(() => {});
+  if (!needsClaims(access) || ids.length === 0) return;
+  access.redis.unlink(ids.map((id) => claimKey(access.prefix, id))).catch(() => {});
 }
 
 /**
- * Finds the jobs of keys that enlisting does not find: in other models, and in every model for a request that
- * is refused or whose claim failed. findStored must run after the claim: by then, a call that stores the
- * key's job in another model has stored it.
+ * Finds the jobs of keys that storing does not find: in every model for a request that is refused or whose
+ * claim failed, and in a Redis Cluster in the other models for every request. findStored must run after the
+ * claim: by then, a call that stores the key's job in another model has stored it.
  */
 async function findStored(
   access: QueueAccess,
   requested: readonly RequestedJob[],
   claimed: ReadonlySet<NewJob>,
 ): Promise<Map<string, StoredJob>> {
-  const found = await Promise.all(
-    [...access.queues.values()].map((queue) => {
-      const elsewhere = requested.filter(
-        ({ job }) => job instanceof QueueError || job.queue !== queue || !claimed.has(job),
-      );
-      return storedIn(
-        access,
-        queue,
-        elsewhere.flatMap(({ key }) => (key === undefined ? [] : [key.id])),
-      );
-    }),
-  );
-  return new Map(found.flat());
+  const { redis, queues } = access;
+  const lookups = requested.flatMap(({ job, key }) => {
+    if (key === undefined) return [];
+    const isStored = !(job instanceof QueueError) && claimed.has(job);
+    if (isStored && !needsClaims(access)) return [];
+    const elsewhere = [...queues.values()].filter((queue) => !isStored || queue !== job.queue);
+    return elsewhere.map(async (queue): Promise<StoredEntry[]> => {
+      const options = await redis.hget(queue.keys.job(key.id), 'opts');
+      return options === null ? [] : [[key.id, storedJob(queue, options)]];
+    });
+  });
+  return new Map((await Promise.all(lookups)).flat());
 }
 
-async function storedIn(
-  { redis }: QueueAccess,
+function storedJob(queue: ModelQueue, options: string): StoredJob {
+  return { queue, mark: optionsFrom(JSON.parse(options)).idempotency };
+}
+
+/** @returns the jobs that existed already. */
+async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Promise<StoredEntry[]> {
+  const chunks = [...new Set(wanted.map(({ queue }) => queue))].flatMap((queue) => {
+    const mine = wanted.filter((job) => job.queue === queue);
+    return Array.from({ length: Math.ceil(mine.length / AT_ONCE) }, (_, i) =>
+      storeChunk(access, queue, mine.slice(i * AT_ONCE, (i + 1) * AT_ONCE)),
+    );
+  });
+  return (await Promise.all(chunks)).flat();
+}
+
+async function storeChunk(
+  access: QueueAccess,
   queue: ModelQueue,
-  ids: readonly string[],
+  jobs: readonly NewJob[],
 ): Promise<StoredEntry[]> {
-  const options = await Promise.all(ids.map((id) => redis.hget(queue.keys.job(id), 'opts')));
-  return ids.flatMap((id, i) => stored(queue, id, options[i] ?? undefined));
-}
-
-function stored(queue: ModelQueue, id: string, options: string | undefined): StoredEntry[] {
-  if (options === undefined) return [];
-  return [[id, { queue, mark: optionsFrom(JSON.parse(options)).idempotency }]];
-}
-
-/**
- * @returns for each job the options of the job that already exists under its id; undefined: no such job
- * exists.
- */
-async function enlist(
-  { redis }: QueueAccess,
-  { keys }: ModelQueue,
-  jobs: readonly { job: NewJob }[],
-): Promise<(string | undefined)[]> {
-  const tenant = jobs[0]?.job.options.group?.id ?? NO_TENANT;
-  const known = (await enlistJobs.run(redis, {
+  const { redis, queues } = access;
+  const { keys } = queue;
+  const tenant = jobs[0]?.options.group?.id ?? NO_TENANT;
+  const others = needsClaims(access) ? [] : [...queues.values()].filter((other) => other !== queue);
+  // A job that is due later needs no signal: until then each dispatcher looks by itself.
+  const wakes = jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
+  const answers = (await storeJobsScript.run(redis, {
     keys: jobScriptKeys(keys, '', tenant),
     args: {
       tenant,
+      lookIn: JSON.stringify([queue, ...others].map((each) => [each.model, each.keys.job('')])),
       jobPrefix: keys.job(''),
       runPrefix: keys.run(''),
       responsePrefix: keys.response(''),
       eventLogPrefix: keys.eventLog(''),
+      wakeChannel: wakes ? keys.fairQueue('wake') : '',
     },
-    rest: jobs.flatMap(({ job: { id, key, createdAt, delayMs, data, options } }) => [
-      id,
-      createdAt,
-      orderOf({ createdAt, priority: options.priority ?? 0 }),
-      data.deadline === undefined ? '' : Date.parse(data.deadline),
-      // A delayed job enters the fair queue when it is due.
-      delayMs > 0 ? createdAt + delayMs : '',
-      key === undefined ? '' : '1',
-    ]),
-  })) as string[];
-  return known.map((options) => (options === '' ? undefined : options));
+    rest: jobs.flatMap(fieldsOf),
+  })) as StoreAnswer[];
+  return answers.flatMap(([answer, model = '', options = ''], i): StoredEntry[] => {
+    const [job, at] = [jobs[i], queues.get(model)];
+    return answer === 'new' || job === undefined || at === undefined
+      ? []
+      : [[job.id, storedJob(at, options)]];
+  });
 }
 
-async function addToBullmq({ bullmq, fairQueue }: ModelQueue, jobs: readonly NewJob[]): Promise<void> {
-  const [job] = jobs;
-  if (job === undefined) return;
-  if (jobs.length === 1) await bullmq.add(job.name, job.data, job.options);
-  else await bullmq.addBulk(jobs.map(({ name, data, options }) => ({ name, data, opts: options })));
-  // The wake-up message is not awaited: a dispatcher that misses it looks at the queue within a second.
-  if (jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS)) fairQueue.announce().catch(() => {});
+/** fieldsOf returns the fields of a job in the order in which `storeJobsScript` takes them. */
+function fieldsOf({ id, key, createdAt, delayMs, name, data, options }: NewJob): ScriptValue[] {
+  return [
+    ...[id, name, stringifyExact(data), JSON.stringify(options)],
+    ...[createdAt, options.delay ?? 0, options.priority ?? 0],
+    data.deadline === undefined ? '' : Date.parse(data.deadline),
+    // A delayed job enters the fair queue when it is due.
+    delayMs > 0 ? createdAt + delayMs : '',
+    key === undefined ? '' : '1',
+  ];
 }

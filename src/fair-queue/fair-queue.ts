@@ -5,6 +5,7 @@ import { COST_WITHOUT_LIMIT, PRIORITY_STEP_MS } from '../lua/fair-queue-library.
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limits.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
@@ -83,15 +84,10 @@ export interface FairQueue {
    */
   giveBack(job: QueuedJob, lockToken: string, target: GiveBackTarget): Promise<GiveBackAnswer>;
   /**
-   * announce wakes the dispatchers after jobs were added. Call it once BullMQ has the jobs too: dispatchers
-   * skip an entry without a job.
-   */
-  announce(): Promise<void>;
-  /**
    * next returns up to `most` jobs in the order in which they would start, and starts none. Behind them comes
    * the first job of each of up to eight further tenants: such a job may start before jobs that are too large
    * now. Before it reads the jobs, next puts delayed jobs that are due into the queue, and removes entries
-   * whose job has been missing for a minute.
+   * whose job a BullMQ client has removed.
    *
    * @returns `untaken`: how many started jobs no worker has taken yet. `dueInMs`: the milliseconds until the
    * next delayed job is due; undefined: no job is delayed.
@@ -141,13 +137,10 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
           deadline: job.deadlineAt ?? '',
           dueAt: retry.dueAt,
           failedReason: retry.failedReason,
-          wakeChannel: needsWakeUp(target) ? keys.fairQueue('wake') : '',
+          wakeChannel: needsWakeUp(target, serverTime(redis)) ? keys.fairQueue('wake') : '',
         },
       });
       return answer as GiveBackAnswer;
-    },
-    async announce() {
-      await redis.publish(keys.fairQueue('wake'), '');
     },
     async next(most) {
       const reply = await nextInFairQueue.run(redis, {
@@ -206,8 +199,8 @@ type NextReply = [
   ...jobs: [id: string, tenant: string, options: string, dataBytes: number, tag: string][],
 ];
 
-function needsWakeUp(target: GiveBackTarget): boolean {
-  if ('dueAt' in target) return target.dueAt < Date.now() + DISPATCHER_LOOKS_EVERY_MS;
+function needsWakeUp(target: GiveBackTarget, now: number): boolean {
+  if ('dueAt' in target) return target.dueAt < now + DISPATCHER_LOOKS_EVERY_MS;
   return target.kind === 'fair-queue';
 }
 

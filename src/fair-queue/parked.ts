@@ -11,7 +11,8 @@ import { defineLibrary } from '../redis/script.ts';
  */
 const WAITING_UNTIL_MS = 2_190_000_000_000;
 const DELAYED_UNTIL_MS = WAITING_UNTIL_MS + 86_400_000;
-const SCORES_PER_MS = 4096;
+/** SCORES_PER_MS is how many scores BullMQ's delayed set has for each millisecond. */
+export const SCORES_PER_MS = 4096;
 
 /**
  * WAITING_SCORE is the lowest score of a waiting job in BullMQ's delayed set. No parked job has a lower

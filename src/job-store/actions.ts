@@ -9,6 +9,7 @@ import {
 } from '../lua/job.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
 
 /** BullMQ's failure reason for a cancelled job, which the board shows. */
@@ -40,7 +41,7 @@ export async function cancelJob(
       tenant,
       reason: CANCELLED_REASON,
       ttlSeconds: keepS,
-      now: Date.now(),
+      now: serverTime(redis),
       cancelChannel: keys.cancelChannel,
       finishedChannel: keys.finishedChannel,
     },
@@ -102,7 +103,7 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
     keys: jobScriptKeys(queue.keys, bullId, tenant ?? ''),
     args: {
       id: bullId,
-      now: Date.now(),
+      now: serverTime(redis),
       deletionHeaders: isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '',
     },
   })) as ForgetAnswer;

@@ -92,13 +92,14 @@ export async function requireSettled(
   id: string,
   tenant: string | undefined,
 ): Promise<FoundJob> {
-  const deadline = Date.now() + SETTLING_MS;
+  const deadline = performance.now() + SETTLING_MS;
   for (;;) {
     const located = await requireJob(queues, id, tenant);
     const { view, settled } = located.reading;
     if (settled) return located;
     if (!isFinishedJob(view)) throw notFinished(id, view.status);
-    if (Date.now() > deadline) throw notFinished(id, `${view.status}, but BullMQ does not know it yet`);
+    if (performance.now() > deadline)
+      throw notFinished(id, `${view.status}, but BullMQ does not know it yet`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

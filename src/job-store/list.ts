@@ -7,6 +7,7 @@ import { listBareJobs } from '../lua/job.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
 
 /**
@@ -95,7 +96,7 @@ async function forget(
   { model, id, createdAt }: IndexEntry,
 ): Promise<void> {
   const keys = queues.get(model)?.keys;
-  if (keys === undefined || Date.now() - createdAt < ENTRY_BEFORE_JOB_MS) return;
+  if (keys === undefined || serverTime(redis) - createdAt < ENTRY_BEFORE_JOB_MS) return;
   const tenants = await redis.smembers(keys.tenants);
   const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
   await Promise.all(indexes.map((key) => redis.zrem(key, id)));

@@ -125,7 +125,7 @@ const questionRequest = z
   .strictObject({ ...questionFields, ...runOptions, ...queueOptions })
   .meta({ id: 'QuestionRequest' });
 const responsesRequest = z
-  .strictObject({ request: responsesBody, ...runOptions, ...queueOptions, ...previousField })
+  .strictObject({ request: responsesBody, ...runOptions, ...queueOptions })
   .meta({ id: 'ResponsesRequest' });
 
 /**
@@ -158,15 +158,18 @@ declare const parsed: unique symbol;
  * ParsedRequest is a JobRequest that `parseJobRequest` has checked. No other function makes a ParsedRequest,
  * so a request is checked exactly once, when it arrives.
  */
-export type ParsedRequest = JobRequest & { readonly [parsed]: true };
+export type ParsedRequest = JobRequest & { readonly [parsed]: true; previous_upstream_id?: string };
 
-/** @throws {QueueError} `invalid_request`, with every flaw. */
-export function parseJobRequest(value: unknown): ParsedRequest {
+/**
+ * @param previousId the upstream's id of what `previous_response_id` names, if this queue bought it.
+ * @throws {QueueError} `invalid_request`, with every flaw.
+ */
+export function parseJobRequest(value: unknown, previousId?: string): ParsedRequest {
   const input = withPlainOptions(value);
   const request = hasRequest(input)
     ? inOwnOrder(checkedInput('request', input, responsesRequest), input)
     : checkedInput('request', input, questionRequest);
-  return request as ParsedRequest;
+  return Object.assign(request, previousId && { previous_upstream_id: previousId }) as ParsedRequest;
 }
 
 /**

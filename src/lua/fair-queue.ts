@@ -11,7 +11,7 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * - jobs whose deadline has passed go to BullMQ's workers without a reservation: a worker can only end such
  *   jobs;
  * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
- * - pauses whose time is over end, and entries whose job has been missing for a minute are removed.
+ * - pauses whose time is over end, and entries whose job a BullMQ client has removed are removed too.
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{{jobs that Bull Board
  * allows to start (-1 for any number), ms until it allows more (0: not known), its settings…}, started jobs
@@ -21,11 +21,11 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  */
 export const nextInFairQueue = defineScript({
   name: 'fair-queue.next',
-  keys: ['marker', 'deadlines', 'missing'],
+  keys: ['marker', 'deadlines'],
   args: ['most', 'jobPrefix', 'runPrefix', 'weights'],
   uses: [fairQueueLibrary, parked, boardLimits],
   lua: /* lua */ `
-local MISSING_MS, MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 60000, 200, 500, 16, 16, 8
+local MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 200, 500, 16, 16, 8
 local limit, weightOf = tonumber(most), cjson.decode(weights)
 -- The times are compared with the clock of Redis, so that jobs still start when a worker's clock is set back.
 local clockOfRedis = redis.call('TIME')
@@ -49,19 +49,6 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT',
   end
 end
 
-local goneCount = 0
-
--- Returns whether the job of an entry has been missing for a minute. Until then a slow client may still be
--- adding it. The clock of Redis measures the minute, because the clocks of clients may be wrong.
-local function isGone(id)
-  local since = redis.call('ZSCORE', missing, id)
-  if not since then redis.call('ZADD', missing, now, id) end
-  if not since or since + MISSING_MS > now then return false end
-  redis.call('ZREMRANGEBYSCORE', missing, '-inf', now - 10 * MISSING_MS)
-  redis.call('ZREM', missing, id)
-  return true
-end
-
 local function needsNoReservation(runKey)
   local fields = redis.call('HMGET', runKey, 'reserved_model', 'upstream_id', 'background', 'status')
   return fields[1] or (fields[2] and fields[3] == '1') or fields[4]
@@ -70,8 +57,8 @@ end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', now, 'LIMIT', 0, MOST_DUE)) do
   local job = redis.call('HMGET', jobPrefix .. id, 'opts', 'timestamp', 'priority')
   if not isParkedDelayed(id) then
-    -- The job was promoted on Bull Board, was removed by a BullMQ client, or has not reached BullMQ yet.
-    if job[2] or isGone(id) then redis.call('ZREM', due, id) end
+    -- The job was promoted on Bull Board, or was removed by a BullMQ client.
+    redis.call('ZREM', due, id)
   elseif needsNoReservation(runPrefix .. id) then handToWorkers(id)
   else
     parkWaiting(id)
@@ -98,6 +85,8 @@ if room < 0 then
   end
 end
 
+local goneCount = 0
+
 -- Returns an iterator over the jobs in one tenant's queue.
 local function jobsOf(tenant)
   local offset, chunk, i = 0, {}, 0
@@ -111,7 +100,7 @@ local function jobsOf(tenant)
       local id = chunk[i + 1]
       i = i + 1
       if isParkedWaiting(id) then return id end
-      if redis.call('EXISTS', jobPrefix .. id) == 0 and isGone(id) then
+      if redis.call('EXISTS', jobPrefix .. id) == 0 then
         dequeue(tenant, id)
         offset, goneCount = offset - 1, goneCount + 1
         if goneCount >= MOST_GONE then return nil end

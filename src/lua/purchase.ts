@@ -44,7 +44,7 @@ end
 keepEarlierResponse()
 redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'streamed_bytes', 'seen_at')
 redis.call('HDEL', run, 'error', 'purchase_mark_abandoned')
-redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now)
+redis.call('HSET', run, 'purchase_mark', fencingToken, 'purchase_mark_at', now, 'purchase_mark_sender', lockToken)
 return { 'ok', markedToken and 1 or 0 }
 `,
 });
@@ -52,11 +52,11 @@ return { 'ok', markedToken and 1 or 0 }
 /**
  * forgottenPurchase tells whether a record has lost a purchase: a failover or a restart of Redis loses the
  * last writes, perhaps a purchase mark or the id of a response. `fencingToken` and `responseId` ('' while the
- * create is under way) name the purchase.
+ * create is under way) name the purchase. `bought` is the key of that response, and lives for `boughtSeconds`.
  */
 const forgottenPurchase = defineLibrary({
-  keys: ['job', 'run'],
-  args: ['fencingToken', 'responseId'],
+  keys: ['job', 'run', 'bought'],
+  args: ['fencingToken', 'responseId', 'tenant', 'boughtSeconds'],
   uses: [earlierResponses],
   lua: /* lua */ `
 local function isKnownResponse()
@@ -87,6 +87,8 @@ local function storeResponse(fields)
   redis.call('HDEL', run, 'purchase_mark', 'purchase_mark_at', 'purchase_mark_abandoned', 'tag_step')
   redis.call('HINCRBY', run, 'purchases', 1)
   redis.call('HSET', run, 'upstream_id', responseId, unpack(fields))
+  -- Without a tenant every caller may continue from every response.
+  if tenant ~= '' then redis.call('SET', bought, tenant, 'EX', boughtSeconds) end
 end
 `,
 });

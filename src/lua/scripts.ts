@@ -1,6 +1,6 @@
 import type { Script } from '../redis/script.ts';
 import { takeDeletions } from './deletions.ts';
-import { claimIdempotencyKeys, enlistJobs } from './enqueue/enqueue.ts';
+import { claimIdempotencyKeys, storeJobsScript } from './enqueue/enqueue.ts';
 import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
 import { giveBackJob } from './give-back.ts';
@@ -19,7 +19,7 @@ import { forgivePause, renewLocks } from './workers/locks.ts';
 
 /** SCRIPTS lists every script that o3-queue runs in Redis. MONITOR and SLOWLOG name a script by its `sha`. */
 export const SCRIPTS: readonly Script[] = [
-  ...[claimIdempotencyKeys, enlistJobs],
+  ...[claimIdempotencyKeys, storeJobsScript],
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[renewLocks, forgivePause],

@@ -16,6 +16,7 @@ import { optionsFrom } from '../job/stored-options.ts';
 import type { JobError, JobView, ResultSummary } from '../job/view.ts';
 import { readJobScript } from '../lua/job.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import type { WriteProbe } from '../redis/write-probe.ts';
 import { type RunRecord, runRecordFrom } from '../run/record.ts';
 import { usdFrom } from '../usage/usd.ts';
@@ -91,7 +92,7 @@ export async function readJob(
     place: positionFrom(place),
     maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
     run: record,
-    now: Date.now(),
+    now: serverTime(redis),
   });
   if (view.status === 'waiting') {
     const trouble = await redisTrouble?.();

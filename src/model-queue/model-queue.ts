@@ -1,10 +1,10 @@
-import { Job, type JobProgress, Queue } from 'bullmq';
+import { Queue } from 'bullmq';
 import { cachedRead } from '../async/cached-read.ts';
 import { type ModelConfig, type Models, upstreamModelsOf } from '../config/file.ts';
 import { type BullmqSets, createBullmqSets } from '../fair-queue/bullmq-sets.ts';
 import { createFairQueue, type FairQueue } from '../fair-queue/fair-queue.ts';
-import { stringifyExact } from '../job/exact-json.ts';
 import type { JobData } from '../job/request.ts';
+import { KEPT_EVENTS } from '../lua/enqueue/enqueue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { keysOf, type ModelKeys } from '../redis/keys.ts';
 import { createWriteProbe } from '../redis/write-probe.ts';
@@ -32,36 +32,8 @@ export interface ModelQueue {
   read(id: string): Promise<JobReading | null>;
 }
 
-/**
- * How many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue keeps megabytes that
- * are never read.
- */
-const KEPT_EVENTS = 1000;
 /** The shortest time between two probes of Redis by reads of waiting jobs, in milliseconds. */
 const PROBE_EVERY_MS = 1000;
-
-/** ExactJob writes its data with the digits that numbers came with. */
-class ExactJob<Data, Result, Name extends string, Progress extends JobProgress> extends Job<
-  Data,
-  Result,
-  Name,
-  Progress
-> {
-  override asJSON(): ReturnType<Job['asJSON']> {
-    const { data } = this;
-    // BullMQ would write the data here too, and it fails on a bigint.
-    Object.assign(this, { data: {} });
-    const written = super.asJSON();
-    this.data = data;
-    return { ...written, data: stringifyExact(data) };
-  }
-}
-
-class ExactQueue<Data> extends Queue<Data> {
-  protected override get Job(): typeof Job {
-    return ExactJob;
-  }
-}
 
 export function createModelQueue(
   redis: RedisClient,
@@ -73,7 +45,7 @@ export function createModelQueue(
   const config = models[model];
   if (config === undefined) throw new Error(`expected a configured model, got ${model}`);
   const keys = keysOf(prefix, model);
-  const bullmq = new ExactQueue<JobData>(keys.queueName, {
+  const bullmq = new Queue<JobData>(keys.queueName, {
     connection: redis,
     prefix,
     streams: { events: { maxLen: KEPT_EVENTS } },

@@ -1,14 +1,31 @@
 import { beatWorker, leaveWorkers, readWorkers } from '../lua/workers/heartbeats.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import type { ModelKeys } from '../redis/keys.ts';
+import { type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 
 /** HEARTBEAT_EVERY_MS is the time between two heartbeats of a worker, in milliseconds. */
-export const HEARTBEAT_EVERY_MS = 2000;
+export const HEARTBEAT_EVERY_MS = 1000;
+
 /**
- * A heartbeat expires after this time, in milliseconds. It outlasts two lost heartbeats, or a pause of the
- * worker's event loop of four seconds.
+ * The times that decide about a worker without heartbeats, in milliseconds; `beatWorker` says what each
+ * means. They fit together:
+ *
+ * - `goneMs` is a little longer than the time between two heartbeats. A worker whose connections are closed
+ *   and that has not connected again by then has probably died.
+ * - `pauseMs` is longer than the time between two heartbeats of the only other worker, on a busy machine.
+ * - `silentMs` is longer than `pauseMs` and the time between two heartbeats together. So a Redis that hung
+ *   for less than `pauseMs` makes no worker silent.
+ * - `deadMs` is longer than a living worker needs to connect again: it tries at least once a second.
+ * - `liveMs` outlasts a pause of the worker's event loop of four seconds.
+ * - `keepMs` is longer than the life of a lock. After that no job belongs to the worker any more.
  */
-const HEARTBEAT_LIVES_MS = 6000;
+const TIMES = {
+  goneMs: 1250,
+  pauseMs: 1750,
+  silentMs: 3000,
+  deadMs: 3000,
+  liveMs: 6000,
+  keepMs: 20_000,
+};
 
 /** WorkerDetails is the content of a worker's heartbeat. */
 export interface WorkerDetails {
@@ -19,6 +36,8 @@ export interface WorkerDetails {
   slots: number;
   /** How many jobs of the model the worker holds now. */
   active: number;
+  /** Whether Redis can see the worker's connection, by the subscription to its channel. */
+  watched: boolean;
 }
 
 /** WorkersReading is how many workers of a model live. */
@@ -30,8 +49,20 @@ export interface WorkersReading {
 
 /** WorkerRegister has the heartbeats of the workers that take the jobs of one model. */
 export interface WorkerRegister {
-  /** beat records that a worker lives and takes jobs, for the next six seconds. */
-  beat(worker: string, details: WorkerDetails): Promise<void>;
+  /**
+   * channelOf names the channel to which a worker subscribes, so that Redis can see its connection. No
+   * messages are sent there.
+   */
+  channelOf(worker: string): string;
+  /**
+   * beat records that a worker lives and takes jobs, for the next six seconds. It also takes jobs from
+   * workers without heartbeats.
+   *
+   * @param worker the id of BullMQ's worker, with which the locks of its jobs begin.
+   * @param mostRecoveries how often a job may be recovered before it fails.
+   * @returns the ids of the jobs that were taken, and that any worker can run now.
+   */
+  beat(worker: string, details: WorkerDetails, mostRecoveries: number): Promise<string[]>;
   /** leave removes a worker that takes no more jobs. */
   leave(worker: string): Promise<void>;
   /** read returns the number of workers whose heartbeat has not expired, and their free slots. */
@@ -39,11 +70,13 @@ export interface WorkerRegister {
 }
 
 export function createWorkerRegister(redis: RedisClient, modelKeys: ModelKeys): WorkerRegister {
-  const keys = { workers: modelKeys.workers, workerDetails: modelKeys.workerDetails };
+  const keys = { ...modelScriptKeys(modelKeys), workerDetails: modelKeys.workerDetails };
+  const prefixes = { jobPrefix: modelKeys.job(''), runPrefix: modelKeys.run('') };
   return {
-    async beat(worker, details) {
-      const args = { worker, details: JSON.stringify(details), liveMs: HEARTBEAT_LIVES_MS };
-      await beatWorker.run(redis, { keys, args });
+    channelOf: (worker) => `${modelKeys.workers}:${worker}`,
+    async beat(worker, details, mostRecoveries) {
+      const args = { worker, details: JSON.stringify(details), ...TIMES, ...prefixes, mostRecoveries };
+      return (await beatWorker.run(redis, { keys, args })) as string[];
     },
     async leave(worker) {
       await leaveWorkers.run(redis, { keys, args: { worker } });

@@ -34,8 +34,8 @@ export async function shutDown(
   parts: readonly Stoppable[],
   { deadlineMs, hurry }: ShutdownOptions,
 ): Promise<boolean> {
-  const begunAt = Date.now();
-  const leftMs = (share: number): number => Math.max(0, begunAt + deadlineMs * share - Date.now());
+  const begunAt = performance.now();
+  const leftMs = (share: number): number => Math.max(0, begunAt + deadlineMs * share - performance.now());
   await Promise.allSettled(parts.map(async (part) => part.quiet?.()));
   const drained = Promise.allSettled(parts.map(async (part) => part.drain?.()));
   await withTimeout(drained, undefined, leftMs(1 - CLOSING_SHARE), hurry);

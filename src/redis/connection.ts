@@ -93,10 +93,10 @@ const RECONNECT_EVERY_MS = 1000;
  * fails, and a patient client sends it again.
  */
 function reconnectToMaster(): (error: Error) => boolean {
-  let lastAt = 0;
+  let lastAt = Number.NEGATIVE_INFINITY;
   return (error) => {
-    if (!isReadOnlyRefusal(error) || Date.now() - lastAt < RECONNECT_EVERY_MS) return false;
-    lastAt = Date.now();
+    if (!isReadOnlyRefusal(error) || performance.now() - lastAt < RECONNECT_EVERY_MS) return false;
+    lastAt = performance.now();
     return true;
   };
 }

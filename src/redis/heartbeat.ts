@@ -1,4 +1,5 @@
 import { Cluster, type Redis } from 'ioredis';
+import { hearServerTime } from './server-time.ts';
 
 /** The time between two beats, in milliseconds. */
 const BEAT_MS = 1000;
@@ -13,6 +14,16 @@ const BLOCKING_SILENT_MS = 12_000;
 /** Cut ends a silent connection, so that ioredis makes a new one. */
 type Cut = (error: Error) => void;
 
+/** OnTime takes a reply to TIME, and when TIME was sent by `performance.now()`. */
+type OnTime = (reply: unknown, askedAt: number) => void;
+
+interface WatchOptions {
+  /** How long the server may send nothing, in milliseconds. */
+  silentMs: number;
+  /** Called with each reply to TIME; undefined: the connection is pinged instead. */
+  onTime?: OnTime | undefined;
+}
+
 /**
  * keepHeartbeat cuts connections on which the server sends nothing, so that ioredis connects again: to the
  * new master, if a sentinel, a cluster or a DNS name now leads to it. Without this check, a server that hangs
@@ -20,7 +31,8 @@ type Cut = (error: Error) => void;
  * minutes later. If another server was promoted meanwhile, jobs that the old one accepts when it continues
  * are lost.
  *
- * Each connection is pinged every second. Any byte from the server counts as an answer, so a long queue of
+ * Each connection is pinged every second, with TIME where the connection takes commands: the reply also keeps
+ * `serverTime` right. Any byte from the server counts as an answer, so a long queue of
  * replies is not taken for silence. Time in which this process itself was stopped does not count. A patient
  * client sends its unanswered commands again; in a fail-fast client they fail.
  *
@@ -38,7 +50,8 @@ export function keepHeartbeat(
 ): void {
   if (listens && client instanceof Cluster) watchSubscriber(client, onSilent);
   const copies = new Set<Redis | Cluster>();
-  watch(client, SILENT_MS, (error) => {
+  const onTime: OnTime | undefined = listens ? undefined : (...time) => hearServerTime(client, ...time);
+  watch(client, { silentMs: SILENT_MS, onTime }, (error) => {
     onSilent(error);
     // The copies are connected to the same server, and would notice the silence only later.
     for (const copy of copies) reconnect(copy);
@@ -49,14 +62,14 @@ export function keepHeartbeat(
     const copy = duplicate(...options);
     copies.add(copy);
     copy.once('end', () => copies.delete(copy));
-    watch(copy, BLOCKING_SILENT_MS, onSilent);
+    watch(copy, { silentMs: BLOCKING_SILENT_MS }, onSilent);
     return copy;
   }) as never;
 }
 
-function watch(client: Redis | Cluster, silentMs: number, onCut: Cut): void {
+function watch(client: Redis | Cluster, options: WatchOptions, onCut: Cut): void {
   if (!(client instanceof Cluster)) {
-    watchConnection(client, silentMs, (error) => {
+    watchConnection(client, options, (error) => {
       onCut(error);
       reconnect(client);
     });
@@ -64,14 +77,14 @@ function watch(client: Redis | Cluster, silentMs: number, onCut: Cut): void {
   }
   // A cluster's client forgets a node whose connection has ended, and asks the other nodes for its slots.
   client.on('+node', (node: Redis) => {
-    watchConnection(node, silentMs, (error) => {
+    watchConnection(node, options, (error) => {
       onCut(error);
       node.disconnect();
     });
   });
 }
 
-function watchConnection(connection: Redis, silentMs: number, cut: Cut): void {
+function watchConnection(connection: Redis, { silentMs, onTime }: WatchOptions, cut: Cut): void {
   let timer: NodeJS.Timeout | undefined;
   let heard = { bytes: -1, at: 0 };
   let lastBeatAt = 0;
@@ -89,13 +102,13 @@ function watchConnection(connection: Redis, silentMs: number, cut: Cut): void {
       );
       return;
     }
-    // The ping is a pipeline, because a patient client holds single commands that Redis refuses.
-    if (connection.status === 'ready')
-      connection
-        .pipeline()
-        .ping()
-        .exec()
-        .catch(() => {});
+    // The command is a pipeline, because a patient client holds single commands that Redis refuses.
+    if (connection.status !== 'ready') return;
+    const pipeline = connection.pipeline();
+    (onTime === undefined ? pipeline.ping() : pipeline.time()).exec().then(
+      (replies) => onTime !== undefined && replies?.[0]?.[1] && onTime(replies[0][1], now),
+      () => {},
+    );
   };
   const start = (): void => {
     clearInterval(timer);

@@ -26,7 +26,6 @@ export interface ModelKeys {
    * - `clock`: hash of the virtual time, each tenant's next tag and the number of starts.
    * - `due`: sorted set of the ids of delayed jobs, by the time at which they are due (ms).
    * - `deadlines`: sorted set of job ids by their deadline (ms).
-   * - `missing`: sorted set of entries whose job does not exist, by the time this was first noticed (ms).
    * - `status`: hash that says why no job starts and how fast jobs start.
    * - `wake`: channel whose messages make dispatchers look at the queue again.
    */
@@ -36,7 +35,13 @@ export interface ModelKeys {
    * the clock of Redis). An entry whose end is past does not count.
    */
   readonly workers: string;
-  /** workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs. */
+  /**
+   * workerDetails is a hash of JSON by worker: its host, process id, version, slots and active jobs, and
+   * whether Redis can see its connection. Two more kinds of fields belong to the takeover of jobs:
+   *
+   * - `resumed_at`: when heartbeats came again after a pause without any (ms).
+   * - `taken_from:WORKER`: the entry of `workers` for which the jobs of a silent worker were looked through.
+   */
   readonly workerDetails: string;
   /** run is our hash with the record of a job's run. */
   run(id: string): string;
@@ -73,6 +78,11 @@ export interface ModelKeys {
   readonly estimates: string;
   /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
   readonly estimatesDue: string;
+  /**
+   * bought is a string, the tenant that bought the response with this id of the upstream. It expires soon after
+   * the job would.
+   */
+  bought(responseId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -90,7 +100,8 @@ type BullmqPart =
   | 'events'
   | 'meta'
   | 'limiter'
-  | 'marker';
+  | 'marker'
+  | 'id';
 type FairQueuePart =
   | 'tenants'
   | 'tenant'
@@ -99,7 +110,6 @@ type FairQueuePart =
   | 'clock'
   | 'due'
   | 'deadlines'
-  | 'missing'
   | 'status'
   | 'wake';
 export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
@@ -125,6 +135,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     deletions: `${prefix}:deletions:${queueName}`,
     estimates: `${prefix}:estimates:${queueName}`,
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
+    bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
@@ -148,6 +159,7 @@ export function modelScriptKeys(keys: ModelKeys) {
     meta: keys.queue('meta'),
     limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
+    jobCounter: keys.queue('id'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),
     pausedTenants: keys.fairQueue('paused'),
@@ -155,7 +167,6 @@ export function modelScriptKeys(keys: ModelKeys) {
     clock: keys.fairQueue('clock'),
     due: keys.fairQueue('due'),
     deadlines: keys.fairQueue('deadlines'),
-    missing: keys.fairQueue('missing'),
     queueStatus: keys.fairQueue('status'),
     workers: keys.workers,
     indexAll: keys.index('all'),
@@ -190,8 +201,8 @@ export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
 
 /**
  * claimKey names a string that holds a model: the model into which the job of an idempotency key is being
- * put. The key exists only while the job is being enqueued. The claims of all models are in one slot, because
- * the models must agree on a claim.
+ * put, in a Redis Cluster. The key exists only while the job is being enqueued. The claims of all models are
+ * in one slot, because the models must agree on a claim.
  */
 export function claimKey(prefix: string, id: string): string {
   return `${prefix}:claim:{idempotency}:${id}`;

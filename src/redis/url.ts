@@ -1,4 +1,4 @@
-import { RedisUnavailableError } from './unavailable-error.ts';
+import { RedisUnavailableError } from '../errors/setup-error.ts';
 
 /** HostAndPort is the address of one server. */
 export type HostAndPort = { readonly host: string; readonly port: number };

@@ -1,3 +1,4 @@
+import { RedisUnavailableError } from '../errors/setup-error.ts';
 import type { RedisClient } from './connection.ts';
 import {
   isLastingRefusal,
@@ -8,7 +9,6 @@ import {
   isRefusedSelect,
 } from './refusal.ts';
 import { defineScript } from './script.ts';
-import { RedisUnavailableError } from './unavailable-error.ts';
 import { maskRedisUrl } from './url.ts';
 
 /** AssertRedisUsableOptions configure one check. */

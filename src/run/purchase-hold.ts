@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { claimPurchase } from '../lua/purchase.ts';
-import type { jobScriptKeys } from '../redis/keys.ts';
+import type { jobScriptKeys, ModelKeys } from '../redis/keys.ts';
 import type { RunProgress } from './record.ts';
 
 /** HeldPurchase is what one attempt is buying, or has bought and follows. */
@@ -12,6 +12,21 @@ export interface HeldPurchase {
   isAdoptable: boolean;
   /** What the record keeps of the response: field, value, … */
   fields: readonly string[];
+}
+
+/** PurchaseOwner says whose purchase is remembered under the id of its response, and for how long. */
+export interface PurchaseOwner {
+  /** '' for none: then nothing is remembered. */
+  tenant: string;
+  boughtSeconds: number;
+}
+
+/** A response is remembered from its purchase on, and its job is kept from its end on. */
+const LONGEST_RUN_S = 86_400;
+
+/** @param keepSeconds how long the completed job is kept, in seconds. */
+export function purchaseOwnerOf(tenant: string | undefined, keepSeconds: number): PurchaseOwner {
+  return { tenant: tenant ?? '', boughtSeconds: keepSeconds + LONGEST_RUN_S };
 }
 
 /** PurchaseHold keeps the purchase of one attempt, with which the attempt can take its job back. */
@@ -33,6 +48,8 @@ export interface PurchaseHold {
 export interface PurchaseHoldOptions {
   redis: Redis | Cluster;
   keys: ReturnType<typeof jobScriptKeys>;
+  bought: ModelKeys['bought'];
+  owner: PurchaseOwner;
   id: string;
   lockToken: string;
   /** The life of a lock, in milliseconds. */
@@ -42,6 +59,8 @@ export interface PurchaseHoldOptions {
 export function createPurchaseHold({
   redis,
   keys,
+  bought,
+  owner,
   id,
   lockToken,
   lockMs,
@@ -63,8 +82,8 @@ export function createPurchaseHold({
       if (held === undefined) return false;
       const { fencingToken, responseId, isAdoptable, fields } = held;
       const claimed = await claimPurchase.run(redis, {
-        keys,
-        args: { id, lockToken, lockMs, fencingToken, responseId, isAdoptable: Number(isAdoptable) },
+        keys: { ...keys, bought: bought(responseId) },
+        args: { ...owner, id, lockToken, lockMs, fencingToken, responseId, isAdoptable: Number(isAdoptable) },
         rest: fields,
       });
       return claimed === 1;

@@ -75,8 +75,11 @@ export interface PurchaseMark {
   fencingToken: string;
   /** When the mark was written, in Unix milliseconds. */
   at: number;
-  /** Whether the sender no longer waits for the answer, so that the response id will not arrive. */
-  isAbandoned: boolean;
+  /**
+   * What is known of the sender. `gave-up`: it has looked for the response in vain. `dead`: it cannot store
+   * the response id any more. `unknown`: it may still do so.
+   */
+  sender: 'unknown' | 'gave-up' | 'dead';
 }
 
 /** RunProgress has the fields that an attempt writes while it runs; `undefined` removes a field. */
@@ -176,15 +179,15 @@ function textOf(value: RunProgress[keyof RunProgress]): string {
 /**
  * usageBookingOf returns the `booking` argument of the scripts that book usage; see `usageBooking` in
  * src/lua/usage.ts.
+ * @param job.now the time of Redis, in Unix milliseconds.
  */
 export function usageBookingOf(
   spent: Spent | null,
-  { id, tenant = '' }: { id: string; tenant: string | undefined },
+  { id, tenant = '', now }: { id: string; tenant: string | undefined; now: number },
 ): string {
   if (spent === null) return '';
   const { responseId, usage, costNano } = spent;
   const estimate = usage === null ? spent.estimate : undefined;
-  const now = Date.now();
   const nano = estimate === undefined ? costNano : estimate.costNano;
   return JSON.stringify({
     ...{ response: responseId ?? '', tenant, job: id, usage: JSON.stringify(usage) },
@@ -256,7 +259,9 @@ function purchaseMarkFrom(fields: ReadonlyMap<string, string>): PurchaseMark | u
   const fencingToken = fields.get('purchase_mark');
   if (fencingToken === undefined) return undefined;
   const at = Number(fields.get('purchase_mark_at') ?? 0);
-  return { fencingToken, at, isAbandoned: fields.has('purchase_mark_abandoned') };
+  const abandoned = fields.get('purchase_mark_abandoned');
+  const gone = abandoned === 'dead' ? 'dead' : 'gave-up';
+  return { fencingToken, at, sender: abandoned === undefined ? 'unknown' : gone };
 }
 
 const HOUR_S = 3600;

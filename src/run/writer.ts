@@ -12,8 +12,9 @@ import {
   saveRun,
 } from '../lua/run.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
-import { createPurchaseHold, type PurchaseHold } from './purchase-hold.ts';
+import { createPurchaseHold, type PurchaseHold, purchaseOwnerOf } from './purchase-hold.ts';
 import {
   fieldsOf,
   type RunEnd,
@@ -162,7 +163,9 @@ export function createRunRecordWriter({
   const writerId = randomUUID();
   let entries = 0;
   const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
-  const purchase = createPurchaseHold({ redis, keys: scriptKeys, id, lockToken, lockMs });
+  const owner = purchaseOwnerOf(tenant, keepSeconds.completed);
+  const held = { redis, id, lockToken, lockMs, owner, bought: keys.bought };
+  const purchase = createPurchaseHold({ ...held, keys: scriptKeys });
   /** Runs `write`, and again if a lost lock could be taken back. @throws {LockLostError} */
   const asOwner = async <Answer extends RunAnswer | FinishAnswer>(write: () => Promise<unknown>) => {
     const answer = (await write()) as Answer;
@@ -175,10 +178,8 @@ export function createRunRecordWriter({
       const reply = await beginRun.run(redis, {
         keys: scriptKeys,
         args: {
-          ...{ id, lockToken, attemptsMade },
-          createdAt: jobCreatedAt,
-          now: Date.now(),
-          tenant: tenant ?? '',
+          ...{ id, lockToken, attemptsMade, createdAt: jobCreatedAt, tenant: tenant ?? '' },
+          now: serverTime(redis),
         },
       });
       const [state, fields] = reply as BeginAnswer;
@@ -186,15 +187,12 @@ export function createRunRecordWriter({
       return { state, record: runRecordFrom(fields ?? []) };
     },
 
-    async read() {
-      const fields = await redis.hgetall(keys.run(id));
-      return runRecordFrom(Object.entries(fields).flat());
-    },
+    read: async () => runRecordFrom(Object.entries(await redis.hgetall(keys.run(id))).flat()),
 
     async markPurchase(fencingToken) {
       const reply = await markPurchase.run(redis, {
         keys: scriptKeys,
-        args: { lockToken, fencingToken, now: Date.now() },
+        args: { lockToken, fencingToken, now: serverTime(redis) },
       });
       const answer = reply as MarkPurchaseAnswer;
       switch (answer[0]) {
@@ -215,13 +213,13 @@ export function createRunRecordWriter({
       }
     },
 
-    async storePurchase(fencingToken, { upstreamId, ...bought }) {
-      const fields = fieldsOf(bought);
-      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: bought.background, fields });
+    async storePurchase(fencingToken, { upstreamId, ...response }) {
+      const fields = fieldsOf(response);
+      purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: response.background, fields });
       const stored = await asOwner<RunAnswer>(() =>
         storePurchase.run(redis, {
-          keys: scriptKeys,
-          args: { lockToken, fencingToken, responseId: upstreamId },
+          keys: { ...scriptKeys, bought: keys.bought(upstreamId) },
+          args: { ...owner, lockToken, fencingToken, responseId: upstreamId },
           rest: fields,
         }),
       );
@@ -230,10 +228,11 @@ export function createRunRecordWriter({
     },
 
     async save(progress, spent = null) {
+      const now = serverTime(redis);
       const answer = await asOwner<RunAnswer>(() =>
         saveRun.run(redis, {
-          keys: { ...scriptKeys, usage: usageKey(utcDay(Date.now())) },
-          args: { lockToken, booking: usageBookingOf(spent, { id, tenant }) },
+          keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
+          args: { lockToken, booking: usageBookingOf(spent, { id, tenant, now }) },
           rest: fieldsOf(progress),
         }),
       );
@@ -267,7 +266,7 @@ export function createRunRecordWriter({
     },
 
     async finish(end) {
-      const now = Date.now();
+      const now = serverTime(redis);
       const isCompleted = end.status === 'completed';
       const call = {
         keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
@@ -281,7 +280,7 @@ export function createRunRecordWriter({
           newResponse: isCompleted ? JSON.stringify(end.response) : '',
           failure: end.status === 'failed' ? JSON.stringify(end.error) : '',
           refusal: end.status === 'failed' && end.refusal ? JSON.stringify(end.refusal) : '',
-          booking: usageBookingOf(end.spent, { id, tenant }),
+          booking: usageBookingOf(end.spent, { id, tenant, now }),
         },
       };
       return asOwner<FinishAnswer>(() => finishRun.run(redis, call));

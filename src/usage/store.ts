@@ -1,6 +1,7 @@
 import { cachedRead } from '../async/cached-read.ts';
 import { tenantInView } from '../job/tenant.ts';
 import type { RedisClient } from '../redis/connection.ts';
+import { serverTime } from '../redis/server-time.ts';
 import { USAGE_FIELDS, type UsageField, usageField, usageKey, usageModelsKey } from './keys.ts';
 import { reportFrom, type UsageEntry, type UsageQuery, type UsageReport, usageRange } from './report.ts';
 import { utcDay } from './utc-day.ts';
@@ -44,7 +45,7 @@ export function createUsageStore(
   const cachedModels = cachedRead(readModels, MODELS_FRESH_MS);
   return {
     async report(query, tenant) {
-      const range = usageRange(query, Date.now());
+      const range = usageRange(query, serverTime(redis));
       const entries: UsageEntry[] = [];
       // Reads one model after the other, and all days of a model at once. So at most 400 commands are under
       // way, and in a cluster all of them go to one shard.
@@ -59,7 +60,7 @@ export function createUsageStore(
       return reportFrom(range, entries, query.by);
     },
     async spentToday(tenant) {
-      const day = utcDay(Date.now());
+      const day = utcDay(serverTime(redis));
       const field = usageField(tenant, 'nano_usd');
       const sums = await Promise.all(
         (await cachedModels()).map((model) => redis.hget(usageKey(prefix, model, day), field)),

@@ -1,6 +1,7 @@
 import { rememberOpenAiEvent } from '../lua/webhooks.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { WebhookKeys } from '../redis/keys.ts';
+import { serverTime } from '../redis/server-time.ts';
 
 /**
  * How long an event is kept, in milliseconds. A worker reads the events of the last minute to find a response
@@ -20,7 +21,7 @@ export async function receiveWebhook(
   webhookId: string,
   responseId: string,
 ): Promise<boolean> {
-  const nowMs = Date.now();
+  const nowMs = serverTime(redis);
   const reply = await rememberOpenAiEvent.run(redis, {
     keys: { ended: keys.ended },
     args: {

@@ -80,6 +80,7 @@ describe('when it is the simulator', () => {
         outputCharacters: 0,
         createdAt: Date.now(),
         stallMs: 60_000,
+        now: () => Date.now(),
         openAiEvents: undefined,
         eventLogWriter: { add: () => {} },
         onProgress: async () => {},

@@ -14,7 +14,7 @@ export interface SourceFile {
 /** files are all files of code, read once. */
 export const files = ROOMS.flatMap((room) =>
   readdirSync(room, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name): SourceFile => {
       const path = join(room, name);
       const text = readFileSync(path, 'utf8');

@@ -28,6 +28,8 @@ export interface AttemptServices {
   lostResponses: LostResponses | undefined;
   /** Shared by all event log writers of this process. */
   eventLogPace: Pace;
+  /** Returns the time of Redis, in Unix milliseconds: for every time that another worker may compare. */
+  now: () => number;
   /** How long a live worker may need to take back a job whose lock it has lost, in milliseconds. */
   takeBackMs: number;
 }

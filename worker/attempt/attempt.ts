@@ -46,7 +46,7 @@ async function begin(attempt: Attempt): Promise<{ record: RunRecord; outcome?: O
   if (state !== 'open' || record.cancelRequested) await attempt.reservation.giveBack();
   if (state === 'unreserved') return { record, outcome: postponed(attempt) };
   attempt.number = record.attempt;
-  attempt.purchase = purchaseToAdopt(record);
+  attempt.purchase = purchaseToAdopt(record, attempt.now());
   if (attempt.purchase !== undefined) attempt.streamedBytes = record.streamedBytes;
   if (state === 'finished') return { record, outcome: await repeatEnd(record, attempt) };
   if (record.cancelRequested) throw new Interruption('cancelled');
@@ -72,7 +72,7 @@ async function loseForegroundResponse(record: RunRecord, attempt: Attempt): Prom
  */
 function postponed(attempt: Attempt): Outcome {
   attempt.deadlineAt = checkJob(attempt).deadlineAt;
-  if (Date.now() >= attempt.deadlineAt) throw new Interruption('deadline');
+  if (attempt.now() >= attempt.deadlineAt) throw new Interruption('deadline');
   return { kind: 'postponed' };
 }
 
@@ -97,10 +97,11 @@ async function renewReservation({ reservation, upstreamModel, purchase }: Attemp
  */
 function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt): void {
   const { active, purchase } = attempt;
+  const now = attempt.now();
   attempt.deadlineAt = deadlineAt;
-  const timeoutAt = (purchase?.createdAt ?? Date.now()) + timeoutMs;
+  const timeoutAt = (purchase?.createdAt ?? now) + timeoutMs;
   const reason = deadlineAt < timeoutAt ? 'deadline' : 'timeout';
-  const leftMs = Math.min(deadlineAt, timeoutAt) - Date.now();
+  const leftMs = Math.min(deadlineAt, timeoutAt) - now;
   if (leftMs <= 0) active.interrupt(reason);
   active.signal.throwIfAborted();
   attempt.timeLimit = setTimeout(() => active.interrupt(reason), leftMs);
@@ -134,6 +135,7 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       onProgress,
       signal: active.signal,
       stallMs: model.stallMs,
+      now: attempt.now,
     });
     return await withHeard(wellFormed(response), heard, eventLogWriter, writer);
   } finally {

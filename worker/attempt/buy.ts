@@ -70,14 +70,14 @@ async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promi
   const fencingToken = randomUUID();
   const [marked] = await Promise.all([writer.markPurchase(fencingToken), reservation.sent()]);
   if (marked.kind === 'finished' || marked.kind === 'cancel-requested') throw new Interruption('cancelled');
-  const earlier = marked.kind === 'purchased' ? purchaseToAdopt(marked.record) : undefined;
+  const earlier = marked.kind === 'purchased' ? purchaseToAdopt(marked.record, attempt.now()) : undefined;
   if (earlier !== undefined) return adoptLate(earlier, attempt);
   if (marked.kind === 'ok' && marked.replaced) attempt.onPurchase('uncertain');
   attempt.isUncertain = false;
   // Only a webhook can lead to a response by its token, so without webhooks the token is not sent.
   const body = lostResponses === undefined ? job.body : withFencingToken(job.body, fencingToken);
   const running = await create({ ...job, body }, attempt, onSlow);
-  attempt.purchase = newPurchase(running, Date.now());
+  attempt.purchase = newPurchase(running, attempt.now());
   attempt.streamedBytes = 0;
   await keep(attempt.purchase, fencingToken, attempt);
   return attempt.purchase;

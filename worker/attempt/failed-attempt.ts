@@ -89,7 +89,7 @@ const LONGEST_HOLD_MS = 60_000;
 async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | undefined> {
   if (!(failure instanceof RetryableError) || concernOf(failure) !== 'job for now') return undefined;
   const { writer, model, deadlineAt } = attempt;
-  const now = Date.now();
+  const now = attempt.now();
   const busySince = (await writer.read()).busySince ?? now;
   const waitedMs = now - busySince;
   const delayMs = Math.max(
@@ -179,7 +179,7 @@ async function failed(
   if (failure instanceof RetryableError && number < maxAttempts) {
     const delayOf = concernOf(failure) === 'weather' ? weatherDelayMs : backoffDelayMs;
     const delayMs = delayOf(model.backoff, number, failure.retryAfterMs);
-    if (Date.now() + delayMs >= deadlineAt)
+    if (attempt.now() + delayMs >= deadlineAt)
       error.message += '; the next attempt would begin after the deadline';
     else {
       const isRunning = maybeStillRunning(failure, attempt);

@@ -26,8 +26,10 @@ export interface FollowOptions {
   /** The sequence number of the last event that an earlier follower saw. */
   cursor: number | undefined;
   outputCharacters: number;
-  /** When the response was created, in milliseconds. */
+  /** When the response was created, by the clock of Redis, in Unix milliseconds. */
   createdAt: number;
+  /** Returns the time of Redis, in Unix milliseconds. */
+  now: () => number;
   /** How long the upstream may be silent, with no event and no answer to a lookup, in milliseconds. */
   stallMs: number;
   /**
@@ -69,7 +71,7 @@ type Followed = Omit<RunningResponse, 'limits' | 'simulated'>;
 export async function follow(running: Followed, options: FollowOptions): Promise<UpstreamResponse> {
   if (hasEnded(running.response)) return running.response;
   const { cursor, outputCharacters } = options;
-  const soFar = { cursor, outputCharacters, seenAt: Date.now() };
+  const soFar = { cursor, outputCharacters, seenAt: options.now() };
   let { events } = running;
   for (let fruitless = 0; fruitless < FRUITLESS_STREAMS; ) {
     const before = soFar.cursor;
@@ -78,7 +80,7 @@ export async function follow(running: Followed, options: FollowOptions): Promise
     if (response !== undefined) return response;
     if (!running.background)
       throw new RetryableError('connection_lost', 'The stream ended before the answer did');
-    if (!running.streamed || Date.now() - options.createdAt > STREAMABLE_MS) break;
+    if (!running.streamed || options.now() - options.createdAt > STREAMABLE_MS) break;
     // Without sequence numbers a resumed stream starts at its beginning, and its text would be added twice.
     if (soFar.cursor === undefined && soFar.outputCharacters > 0) break;
     if (events !== undefined && soFar.cursor === before) fruitless += 1;
@@ -105,14 +107,14 @@ async function consume(
   events: AsyncGenerator<StreamEvent>,
   soFar: FollowState,
   { response, background }: Followed,
-  { eventLogWriter }: FollowOptions,
+  { eventLogWriter, now }: FollowOptions,
 ): Promise<UpstreamResponse | undefined> {
   let hasAnswer = false;
   /** Whether the answer is whole if the stream ends here. */
   let isWhole = false;
   try {
     for await (const event of events) {
-      soFar.seenAt = Date.now();
+      soFar.seenAt = now();
       soFar.cursor = event.sequence_number ?? soFar.cursor;
       if (event.type === 'response.output_text.delta' && typeof event.delta === 'string') {
         soFar.outputCharacters += event.delta.length;
@@ -156,13 +158,13 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
   const turns = upstream.lookups.join(signal);
   const stopListening = openAiEvents?.watch(id, turns.wake);
   // Durations go by the monotonic clock, because the clock of the machine may be set back.
-  let aliveAt = performance.now() - Math.max(0, Date.now() - lastSeenAt);
+  let aliveAt = performance.now() - Math.max(0, options.now() - lastSeenAt);
   let missingSince: number | undefined;
   let unknownSince: number | undefined;
   let reported: { status: string | undefined; at: number } = { status: undefined, at: performance.now() };
   try {
     // A response that was just created has not ended yet.
-    const ageMs = Date.now() - createdAt;
+    const ageMs = options.now() - createdAt;
     await turns.next(Math.min(FIRST_POLL_MS, FIRST_POLL_MS - ageMs));
     signal.throwIfAborted();
     let pauseMs = within(FIRST_POLL_MS, ageMs / POLLS_PER_AGE, SLOWEST_POLL_MS);
@@ -188,11 +190,11 @@ async function poll(id: string, lastSeenAt: number, options: FollowOptions): Pro
         (response.status !== reported.status || now - reported.at >= STILL_ALIVE_MS)
       ) {
         reported = { status: response.status, at: now };
-        await onProgress({ upstreamStatus: response.status, seenAt: Date.now() });
+        await onProgress({ upstreamStatus: response.status, seenAt: options.now() });
       }
       const retryAfterMs = refusal instanceof RetryableError ? (refusal.retryAfterMs ?? 0) : 0;
       const askedForMs = Math.min(retryAfterMs, LONGEST_RETRY_AFTER_MS);
-      if (await turns.next(askedForMs + pauseMs)) pauseMs = FIRST_POLL_MS;
+      if (await turns.next(askedForMs + pauseMs, askedForMs)) pauseMs = FIRST_POLL_MS;
       signal.throwIfAborted();
     }
   } finally {

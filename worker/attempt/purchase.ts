@@ -13,7 +13,7 @@ export interface Purchase {
   /** The sequence number of the last stream event that was seen. */
   cursor: number | undefined;
   outputCharacters: number;
-  /** When the response was created, by our clock, in milliseconds. */
+  /** When the response was created, by the clock of Redis, in Unix milliseconds. */
   createdAt: number;
 }
 
@@ -32,8 +32,9 @@ export function newPurchase(running: RunningResponse, createdAt: number): Purcha
 /**
  * purchaseToAdopt returns the response that an earlier attempt bought, if the record has one. Only a
  * background response survives its worker: a foreground response ends with its connection.
+ * @param now the time of Redis, in Unix milliseconds.
  */
-export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
+export function purchaseToAdopt(record: RunRecord, now: number): Purchase | undefined {
   if (record.upstreamId === undefined || !record.background) return undefined;
   return {
     running: {
@@ -46,7 +47,7 @@ export function purchaseToAdopt(record: RunRecord): Purchase | undefined {
     },
     cursor: record.cursor,
     outputCharacters: record.outputCharacters,
-    createdAt: record.responseCreatedAt ?? Date.now(),
+    createdAt: record.responseCreatedAt ?? now,
   };
 }
 
@@ -97,14 +98,15 @@ export interface Estimated {
  * whichever is more.
  * @param response the response as the upstream left it. When its end was not seen, only its id is needed.
  * @param options.hasFailed whether the response has failed at the upstream.
- * @returns undefined for a response that has failed at the upstream: upstreams do not bill those.
+ * @returns undefined for a response that reports its usage, and for one that has failed at the upstream:
+ * upstreams do not bill those.
  */
 export function estimateOf(
   { data, upstreamModel, prices, reservedTokens, streamedBytes }: Estimated,
   response: UpstreamResponse,
   { hasFailed = response.status === 'failed' }: { hasFailed?: boolean } = {},
 ): Estimate | undefined {
-  if (hasFailed) return undefined;
+  if (hasFailed || usageOf(response) !== null) return undefined;
   const { input: inputTokens, tier: serviceTier = null } = needOf(bodyIn(data));
   const streamed = Math.ceil(streamedBytes / BYTES_PER_TOKEN);
   const outputTokens = Math.max(reservedTokens - inputTokens, streamed, 0);

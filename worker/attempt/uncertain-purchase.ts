@@ -22,8 +22,9 @@ export async function findEarlierPurchase(
 ): Promise<Purchase | undefined> {
   attempt.isUncertain = purchaseMark !== undefined;
   // The attempt that sent the create has already looked for the response.
-  if (purchaseMark === undefined || purchaseMark.isAbandoned) return undefined;
-  return (await waitForSender(attempt)) ?? findOwnPurchase(purchaseMark, attempt);
+  if (purchaseMark === undefined || purchaseMark.sender === 'gave-up') return undefined;
+  const late = purchaseMark.sender === 'dead' ? undefined : await waitForSender(attempt);
+  return late ?? findOwnPurchase(purchaseMark, attempt);
 }
 
 /**
@@ -53,7 +54,7 @@ async function waitForSender(attempt: Attempt): Promise<Purchase | undefined> {
   const until = performance.now() + upstream.graceMs;
   const waker = createWaker(active.stopRequested);
   while (performance.now() < until && !active.stopRequested.aborted) {
-    const purchase = purchaseToAdopt(await writer.read());
+    const purchase = purchaseToAdopt(await writer.read(), attempt.now());
     if (purchase !== undefined) return adoptLate(purchase, attempt);
     await waker.wait(LOOK_AGAIN_MS);
   }

@@ -23,6 +23,8 @@ export interface DispatcherOptions {
   room: () => number;
   /** Returns how many of these jobs may be jobs of this tenant. */
   tenantRoom: (tenant: string) => number;
+  /** Returns the time of Redis, in Unix milliseconds. */
+  now: () => number;
   onError: (error: Error) => void;
 }
 
@@ -83,7 +85,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
   listen(options, ownPausedTenants, hear);
 
-  const reporter = createQueueStatusReporter(queue.model, queue.upstreamModels, fairQueue, onError);
+  const reporter = createQueueStatusReporter(
+    ...([queue.model, queue.upstreamModels, fairQueue, options.now, onError] as const),
+  );
   /** @returns what to wait for, and for how many milliseconds at most; undefined: continue at once. */
   const runRound = async (): Promise<{ lacks: readonly Lack[]; ms: number } | undefined> => {
     const slots = Math.min(AT_ONCE, room());

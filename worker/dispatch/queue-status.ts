@@ -36,11 +36,15 @@ const EVERY_MS = 1000;
 const NOTHING: Obstacle = { kind: '', reason: () => '', notBefore: 0 };
 const NO_WORKER: Obstacle = { kind: 'no worker', reason: () => 'a free worker', notBefore: 0 };
 
-/** @param upstreamModels the upstream model, then its fallbacks. */
+/**
+ * @param upstreamModels the upstream model, then its fallbacks.
+ * @param now returns the time of Redis, in Unix milliseconds.
+ */
 export function createQueueStatusReporter(
   model: string,
   upstreamModels: readonly string[],
   fairQueue: FairQueue,
+  now: () => number,
   onError: (error: Error) => void,
 ): QueueStatusReporter {
   const throughput = createThroughput();
@@ -70,7 +74,7 @@ export function createQueueStatusReporter(
     held: (source, board) => report(NOTHING, source, board),
     moved: (source, wait, board) =>
       report(
-        wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }),
+        wait === undefined ? NOTHING : obstacleOf(wait, source, { model, upstreamModels }, now()),
         source,
         board,
       ),
@@ -89,8 +93,13 @@ interface Names {
   upstreamModels: readonly string[];
 }
 
-function obstacleOf({ reason, milliseconds }: QuotaWait, source: Source, names: Names): Obstacle {
-  const until = Date.now() + milliseconds;
+function obstacleOf(
+  { reason, milliseconds }: QuotaWait,
+  source: Source,
+  names: Names,
+  now: number,
+): Obstacle {
+  const until = now + milliseconds;
   return {
     kind: `${reason} of ${source.name}`,
     reason: (words) => waitingReason({ reason, until, words, ...names }, source),

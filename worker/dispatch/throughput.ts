@@ -33,7 +33,7 @@ export function createThroughput(): Throughput {
   let samples: { at: number; starts: number }[] = [];
   return {
     observe(starts) {
-      const at = Date.now();
+      const at = performance.now();
       samples.push({ at, starts });
       while ((samples[0]?.at ?? at) < at - OBSERVED_FOR_MS) samples.shift();
     },

@@ -4,6 +4,7 @@ import { takeDeletions } from '../../src/lua/deletions.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
+import { serverTime } from '../../src/redis/server-time.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Upstream } from '../upstream/client.ts';
 
@@ -51,7 +52,7 @@ interface Deletion {
  */
 export async function drainDeletions(queue: ModelQueue, options: DeletionsOptions): Promise<void> {
   for (;;) {
-    const now = Date.now();
+    const now = serverTime(options.redis);
     const members = (await takeDeletions.run(options.redis, {
       keys: { deletions: queue.keys.deletions },
       args: { now, lentUntil: now + LENT_MS, most: AT_ONCE },
@@ -78,7 +79,8 @@ async function tryDeletion(
     await redis.zrem(keys.deletions, member);
   } catch (error: unknown) {
     if (!isFailure(error)) throw error;
-    if (Date.now() - since > GIVE_UP_MS) {
+    const triedForMs = serverTime(redis) - since;
+    if (triedForMs > GIVE_UP_MS) {
       // Only the worker that removes the deletion logs it.
       if ((await redis.zrem(keys.deletions, member)) === 0) return;
       metrics.deletion('given_up');
@@ -93,12 +95,11 @@ async function tryDeletion(
     // again.
     if (error.refusal?.status === 400 || error.refusal?.status === 409) await upstream.cancel(responseId);
     // A deletion that another worker has removed is not added again.
-    await redis.zadd(keys.deletions, 'XX', Date.now() + pauseMs(since, error), member);
+    await redis.zadd(keys.deletions, 'XX', serverTime(redis) + pauseMs(triedForMs, error), member);
   }
 }
 
-function pauseMs(since: number, failure: Failure): number {
-  const triedForMs = Date.now() - since;
+function pauseMs(triedForMs: number, failure: Failure): number {
   const ownMs = Math.min(Math.max(triedForMs, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
   return Math.max(ownMs, failure instanceof RetryableError ? (failure.retryAfterMs ?? 0) : 0);
 }

@@ -4,6 +4,7 @@ import { settleEstimate, takeEstimates } from '../../src/lua/usage.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { type WebhookKeys, webhookKeysOf } from '../../src/redis/keys.ts';
+import { serverTime } from '../../src/redis/server-time.ts';
 import type { UpstreamResponse } from '../../src/responses/response.ts';
 import { usageBookingOf } from '../../src/run/record.ts';
 import { usageKey } from '../../src/usage/keys.ts';
@@ -68,7 +69,7 @@ export async function drainEstimates(queue: ModelQueue, options: EstimatesOption
   if ((await redis.zcard(estimatesDue)) === 0) return;
   await hearWebhooks(redis, webhookKeysOf(prefix), estimatesDue);
   for (;;) {
-    const now = Date.now();
+    const now = serverTime(redis);
     const taken = (await takeEstimates.run(redis, {
       keys: { estimates, estimatesDue },
       args: { now, lentUntil: now + LENT_MS, most: AT_ONCE },
@@ -80,7 +81,7 @@ export async function drainEstimates(queue: ModelQueue, options: EstimatesOption
 }
 
 async function hearWebhooks(redis: RedisClient, keys: WebhookKeys, estimatesDue: string): Promise<void> {
-  const now = Date.now();
+  const now = serverTime(redis);
   const ids = await endedSince(redis, keys, now - WEBHOOKS_MS);
   if (ids.length > 0) await redis.zadd(estimatesDue, 'XX', 'LT', ...ids.flatMap((id) => [now, id]));
 }
@@ -101,7 +102,7 @@ async function look(estimate: OpenEstimate, queue: ModelQueue, options: Estimate
   const { responseId, since, job, tenant, headers } = estimate;
   const { estimates, estimatesDue, run } = queue.keys;
   const settle = async (real: string): Promise<void> => {
-    const usage = usageKey(prefix, queue.model, utcDay(Date.now()));
+    const usage = usageKey(prefix, queue.model, utcDay(serverTime(redis)));
     await settleEstimate.run(redis, {
       keys: { run: run(job), usage, estimates, estimatesDue },
       args: { response: responseId, real },
@@ -115,14 +116,15 @@ async function look(estimate: OpenEstimate, queue: ModelQueue, options: Estimate
     if (!isFailure(error)) throw error;
     isMissing = !error.retryable || error.refusal?.status === 404;
   }
-  const ageMs = Date.now() - since;
+  const ageMs = serverTime(redis) - since;
   const isEnded = response !== undefined && hasEnded(response);
   if (response !== undefined && isEnded) {
     const spent = spentOn(response, prices);
-    if (spent.usage !== null) return settle(usageBookingOf(spent, { id: job, tenant }));
+    if (spent.usage !== null)
+      return settle(usageBookingOf(spent, { id: job, tenant, now: serverTime(redis) }));
   }
   if (ageMs > (isEnded || isMissing ? GIVE_UP_ENDED_MS : GIVE_UP_MS)) return settle('');
   // An estimate that another worker has settled is not added again.
   const pauseMs = Math.min(Math.max(ageMs, FIRST_PAUSE_MS), HOUR_MS);
-  await redis.zadd(estimatesDue, 'XX', Date.now() + pauseMs, responseId);
+  await redis.zadd(estimatesDue, 'XX', serverTime(redis) + pauseMs, responseId);
 }

@@ -11,6 +11,7 @@ import {
 import type { Logger } from '../../src/process/log.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
+import { serverTime } from '../../src/redis/server-time.ts';
 import type { ListedModel, Upstream } from '../upstream/client.ts';
 import { countOutliving, endsOf, isNearOrPast, isWorthNotice, type ModelEnd } from './model-shutdown.ts';
 
@@ -102,10 +103,10 @@ async function round(options: CatalogOptions, rounds: Rounds, signal: AbortSigna
   for (const name of withFallback) {
     const date = dateOf(name);
     // A model without a fallback is not reported as gone, because no other model could take its jobs.
-    if (date !== undefined && isPast(date, Date.now())) await quotas.of(name).report({ what: 'gone' });
+    if (date !== undefined && isPast(date, serverTime(redis))) await quotas.of(name).report({ what: 'gone' });
   }
   for (const queue of queues) {
-    const ends = endsOf(queue.config, dateOf, Date.now());
+    const ends = endsOf(queue.config, dateOf, serverTime(redis));
     for (const end of ends.filter(isNearOrPast)) {
       const name = `${queue.model}:${end.upstreamModel}:${end.date}`;
       const isDue = isMine && isWorthNotice(end) && (await isFirstToday(queue, end, options));
@@ -195,7 +196,7 @@ async function warnOfOutliving(
     redis.zcount(keys.fairQueue('due'), endMs, '+inf'),
     fairQueue.status(),
   ]);
-  const inLine = status === undefined ? 0 : countOutliving(waiting, status, endMs, Date.now());
+  const inLine = status === undefined ? 0 : countOutliving(waiting, status, endMs, serverTime(redis));
   const later = delayedByBullmq + delayed;
   if (inLine + later === 0) return;
   const { upstreamModel, date, successor } = end;

@@ -3,6 +3,7 @@ import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
 import { indexesOf } from '../../src/redis/keys.ts';
+import { serverTime } from '../../src/redis/server-time.ts';
 import { type DeliveryQueue, deleteOldDeliveries } from '../../src/webhooks/deliveries.ts';
 
 const HOUR_MS = 3_600_000;
@@ -54,7 +55,11 @@ export async function sweepRetention(
   retention: Retention,
 ): Promise<number> {
   // When no worker delivers webhooks, no worker removes entries from the outbox.
-  await redis.zremrangebyscore(queue.keys.outbox, '-inf', Date.now() - retention.failedHours * HOUR_MS);
+  await redis.zremrangebyscore(
+    queue.keys.outbox,
+    '-inf',
+    serverTime(redis) - retention.failedHours * HOUR_MS,
+  );
   const completed = await sweep(redis, queue, 'completed', retention.completedHours * HOUR_MS);
   const failed = await sweep(redis, queue, 'failed', retention.failedHours * HOUR_MS);
   return completed + failed;

@@ -233,7 +233,7 @@ export function createReservations({
         },
         accepted(advertised) {
           state.phase = 'running';
-          state.acceptedAt = Date.now();
+          state.acceptedAt = performance.now();
           state.quota
             ?.accepted(advertised ?? NOTHING_ADVERTISED, id)
             .then((isOver) => isOver && onSignal(state.upstreamModel, { what: 'answered' }), onError);
@@ -282,6 +282,6 @@ function usedBy(usage: Usage | null, acceptedAt: number | undefined) {
   return {
     inputTokens: usage.input_tokens,
     outputTokens: usage.output_tokens,
-    durationMs: acceptedAt === undefined ? undefined : Date.now() - acceptedAt,
+    durationMs: acceptedAt === undefined ? undefined : performance.now() - acceptedAt,
   };
 }

@@ -61,6 +61,8 @@ export interface TenantLimitsOptions {
   tenantQuotas: TenantQuotas;
   prices: PriceList;
   usage: UsageStore;
+  /** Returns the time of Redis, in Unix milliseconds. */
+  now: () => number;
   /** Whether the upstream is the simulator: its answers cost nothing, and budgets do not count. */
   isSimulated: () => boolean;
 }
@@ -70,6 +72,7 @@ export function createTenantLimits({
   tenantQuotas,
   prices,
   usage,
+  now,
   isSimulated,
 }: TenantLimitsOptions): TenantLimits {
   const limitsOf = (tenant: string) => (Object.hasOwn(tenants, tenant) ? tenants[tenant] : undefined);
@@ -77,7 +80,7 @@ export function createTenantLimits({
   const lastSpent = new Map<string, { day: string; nano: number }>();
 
   const spentNano = async (tenant: string, dry: boolean): Promise<number> => {
-    const day = utcDay(Date.now());
+    const day = utcDay(now());
     const last = lastSpent.get(tenant);
     if (dry && last?.day === day) return last.nano;
     const nano = await usage.spentToday(tenant);
@@ -141,28 +144,25 @@ export function createTenantLimits({
       function pauseAt(index: number): TenantPause | undefined {
         const next = jobs[index];
         if (next === undefined) return undefined;
-        if (index < answers.length) return budgetPause(tenant, budgetUsd ?? 0, priced[index]?.costNano ?? 0);
-        if (index < priced.length) return slotPause();
-        return pricePause(tenant, next.expected.upstreamModel);
+        if (index < answers.length)
+          return budgetPause(tenant, budgetUsd ?? 0, priced[index]?.costNano ?? 0, now());
+        if (index < priced.length) return { reason: SLOTS_TAKEN, untilMs: now() + LOOK_AGAIN_MS };
+        return pricePause(tenant, next.expected.upstreamModel, now());
       }
     },
   };
 }
 
-function slotPause(): TenantPause {
-  return { reason: SLOTS_TAKEN, untilMs: Date.now() + LOOK_AGAIN_MS };
-}
-
-function pricePause(tenant: string, upstreamModel: string): TenantPause {
+function pricePause(tenant: string, upstreamModel: string, now: number): TenantPause {
   const problem = `${upstreamModel} has no known price, so the budget of ${tenant} cannot be kept`;
   return {
     reason: `${problem}: set "prices" in o3q.config.json`,
-    untilMs: Date.now() + LOOK_AT_BUDGET_MS,
+    untilMs: now + LOOK_AT_BUDGET_MS,
   };
 }
 
-function budgetPause(tenant: string, budgetUsd: number, costNano: number): TenantPause {
-  const midnight = nextUtcDay(Date.now());
+function budgetPause(tenant: string, budgetUsd: number, costNano: number, now: number): TenantPause {
+  const midnight = nextUtcDay(now);
   const end = new Date(midnight).toISOString();
   const expectedUsd = Number((costNano / NANO_PER_DOLLAR).toPrecision(2));
   const [expected, budget] = [formatUsd(expectedUsd), formatUsd(budgetUsd)];
@@ -170,5 +170,5 @@ function budgetPause(tenant: string, budgetUsd: number, costNano: number): Tenan
     costNano > budgetUsd * NANO_PER_DOLLAR
       ? `this job is expected to cost ${expected}, more than ${tenant}'s daily budget of ${budget}`
       : `the daily budget of ${tenant} (${budget}) is used up or reserved until ${end}`;
-  return { reason, untilMs: Math.min(Date.now() + LOOK_AT_BUDGET_MS, midnight) };
+  return { reason, untilMs: Math.min(now + LOOK_AT_BUDGET_MS, midnight) };
 }

@@ -1,20 +1,28 @@
 import OpenAI, { APIError } from 'openai';
-import { Agent, type Response } from 'undici';
+import { Agent } from 'undici';
 import { createSharedSlots, type SharedSlots } from '../../src/async/shared-slots.ts';
 import { createTurns, type Turns } from '../../src/async/turns.ts';
 import { isFailure } from '../../src/errors/failure.ts';
 import { stringifyExact } from '../../src/job/exact-json.ts';
 import { namesAccount, type UpstreamHeaders } from '../../src/job/upstream-headers.ts';
-import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type CreateCall, createCreateCall, type Patience, type Send } from './create.ts';
 import { createEndingCalls } from './ending.ts';
 import { judged, refusalInAnswer } from './errors.ts';
 import { connected, createYieldWhenBusy, withConnection } from './event-stream.ts';
-import { baseOf, fetchThrough, isSimulated, maskOf, textOf } from './fetch.ts';
+import type { Reply } from './http/exchange.ts';
+import {
+  advertisedLimitsOf,
+  baseOf,
+  type FetchOptions,
+  fetchThrough,
+  isSimulated,
+  maskOf,
+  textOf,
+} from './http/fetch.ts';
+import { bodyOf } from './http/server-sent-events.ts';
 import { parsed } from './refusal-body.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
-import { bodyOf } from './server-sent-events.ts';
 import { streamEvents } from './stream-events.ts';
 
 /** Upstream is the client of OpenAI, or of another server that offers OpenAI's Responses API. */
@@ -110,9 +118,10 @@ const NO_LIMIT_MS = 2_147_483_647;
 
 export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions): Upstream {
   const patience = { ...DEFAULT_PATIENCE, ...options.patience };
-  // Node's own fetch ends every request whose headers take longer than 300 s, whatever the SDK's timeout
-  // says, and the SDK would then buy again: https://github.com/openai/openai-node/issues/2153. This agent has
-  // no time limits, because the attempt sets them.
+  // By default undici, and so Node's fetch, ends every request whose headers take longer than 300 s, whatever
+  // the SDK's timeout says, and the SDK would then buy again:
+  // https://github.com/openai/openai-node/issues/2153. This agent has no time limits, because the attempt sets
+  // them.
   const agent = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
   const reading = {
     largestBytes: options.largestAnswerBytes ?? LARGEST_ANSWER_BYTES,
@@ -130,11 +139,12 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
 
   const yieldWhenBusy = createYieldWhenBusy(BUSY_MS);
   let simulated = false;
-  const note = (reply: globalThis.Response): boolean => {
+  const note = (reply: Response): boolean => {
     simulated = isSimulated(reply);
     return simulated;
   };
-  const send: Send = async (parameters, { connection, signal, answerMs, headers }) => {
+  const send: Send = async (parameters, { connection, signal, answerMs, headers, wire }) => {
+    const fetchOptions: FetchOptions = { wire };
     const reply = await client.responses
       .create(parameters as OpenAI.Responses.ResponseCreateParams, {
         // The body is written here, because the SDK would round large numbers.
@@ -142,10 +152,11 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
         headers: { ...headers, 'content-type': 'application/json' },
         signal: connection.signal,
         timeout: Math.min(answerMs ?? NO_LIMIT_MS, NO_LIMIT_MS),
+        fetchOptions: fetchOptions as object,
       })
       .asResponse();
     const said = { limits: advertisedLimitsOf(reply.headers), simulated: note(reply) };
-    const body = await bodyOf(asUndici(reply), connection.signal, reading);
+    const body = await bodyOf(asReply(reply), connection.signal, reading);
     if (body.kind === 'json') {
       const contentType = reply.headers.get('content-type') ?? '';
       return { kind: 'body', ...said, body: body.text, contentType };
@@ -159,7 +170,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
     };
   };
   const create = createCreateCall(send, patience);
-  const ending = createEndingCalls(client.responses, (reply) => textOf(asUndici(reply), reading));
+  const ending = createEndingCalls(client.responses, (reply) => textOf(asReply(reply), reading));
 
   const slots = createSharedSlots(options.createsAtOnce ?? CREATES_AT_ONCE, options.models ?? []);
   const lookups = createTurns(LOOKUPS);
@@ -187,7 +198,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           note(reply);
           // The response is parsed here. The SDK would add `output_text`, a second copy of the whole answer,
           // and would throw for a response without output.
-          const body = await textOf(asUndici(reply), reading);
+          const body = await textOf(asReply(reply), reading);
           const response = upstreamResponseFrom(parsed(body));
           if (response !== undefined) return response;
           throw (
@@ -205,7 +216,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           const reply = await client.responses
             .retrieve(id, query, { signal: connection.signal, headers })
             .asResponse();
-          const body = await bodyOf(asUndici(reply), connection.signal, reading);
+          const body = await bodyOf(asReply(reply), connection.signal, reading);
           const events =
             body.kind === 'json'
               ? eventOf(JSON.parse(body.text))
@@ -225,7 +236,7 @@ export function createUpstream({ apiKey, baseUrl, ...options }: UpstreamOptions)
           withConnection(signal, patience.answerMs, async (connection) => {
             const reply = await client.models.list({ signal: connection.signal }).asResponse();
             note(reply);
-            return listedFrom(JSON.parse(await textOf(asUndici(reply), reading)));
+            return listedFrom(JSON.parse(await textOf(asReply(reply), reading)));
           }),
         );
       } catch (error: unknown) {
@@ -264,13 +275,13 @@ function listedFrom(body: unknown): ListedModel[] | undefined {
   });
 }
 
-/** The SDK returns the reply of `fetchThrough`, which is undici's class. */
-function asUndici(reply: globalThis.Response): Response {
-  return reply as unknown as Response;
+/** The SDK returns what `fetchThrough` has returned. */
+function asReply(reply: Response): Reply {
+  return reply as unknown as Reply;
 }
 
 /** Makes the error that the SDK would have thrown for an error inside a reply. */
-function errorIn({ headers }: globalThis.Response): (envelope: object) => Error {
+function errorIn({ headers }: Response): (envelope: object) => Error {
   return (envelope) => new APIError(undefined, envelope, undefined, headers);
 }
 
@@ -281,20 +292,4 @@ function errorIn({ headers }: globalThis.Response): (envelope: object) => Error 
 async function* eventOf(body: unknown): AsyncGenerator<StreamEvent> {
   const response = upstreamResponseFrom(body);
   if (response !== undefined && hasEnded(response)) yield { type: `response.${response.status}`, response };
-}
-
-/** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
-function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
-  const count = (name: string): number | undefined => {
-    const text = headers.get(`x-ratelimit-${name}`);
-    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
-  };
-  // Some servers send 0 when there is no limit. A server that accepts nothing refuses instead.
-  const limit = (name: string): number | undefined => count(name) || undefined;
-  return {
-    limitRequests: limit('limit-requests'),
-    limitTokens: limit('limit-tokens'),
-    remainingRequests: count('remaining-requests'),
-    remainingTokens: count('remaining-tokens'),
-  };
 }

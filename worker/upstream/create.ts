@@ -2,7 +2,7 @@ import { failureFromResponseError, RetryableError } from '../../src/errors/failu
 import type { UpstreamHeaders } from '../../src/job/upstream-headers.ts';
 import type { AdvertisedLimits } from '../../src/quota/quota.ts';
 import { isPartOfAnswer } from '../../src/responses/event.ts';
-import { outputOf, type UpstreamResponse, upstreamResponseFrom } from '../../src/responses/response.ts';
+import { outputOf, upstreamResponseFrom } from '../../src/responses/response.ts';
 import { type Capabilities, createCapabilities, type Mode, type Use } from './capabilities.ts';
 import {
   AnswerTooLargeError,
@@ -12,9 +12,11 @@ import {
   refusesBackground,
   refusesStream,
   retryableFrom,
+  unsentFrom,
 } from './errors.ts';
+import type { Wire } from './http/exchange.ts';
 import { parsed } from './refusal-body.ts';
-import { hasEnded, type RunningResponse, type StreamEvent, unnamedId } from './running-response.ts';
+import { hasEnded, type RunningResponse, type StreamEvent, withId } from './running-response.ts';
 import { endOf } from './stream-events.ts';
 
 /** Patience is how long the upstream may be silent before the worker acts on it, in milliseconds. */
@@ -92,6 +94,8 @@ export type Send = (
      */
     answerMs: number | undefined;
     headers: UpstreamHeaders;
+    /** Is told whether the request was sent. */
+    wire: Wire;
   },
 ) => Promise<Reply>;
 
@@ -154,6 +158,7 @@ async function post(
   const sentAt = performance.now();
   const answerMs = capabilities.answerMs();
   const connection = new AbortController();
+  const wire: Wire = { isSent: false };
   const end = (): void => connection.abort();
   let late = false;
   const giveUp = (): void => {
@@ -171,7 +176,7 @@ async function post(
   try {
     const parameters = { ...body, stream, ...(background && { background, store: body['store'] ?? true }) };
     const limitMs = background ? answerMs : undefined;
-    const reply = await send(parameters, { connection, signal, answerMs: limitMs, headers });
+    const reply = await send(parameters, { connection, signal, answerMs: limitMs, headers, wire });
     const asked = { background, stream, upstreamModel: String(body['model']) };
     const running =
       reply.kind === 'body'
@@ -182,6 +187,8 @@ async function post(
   } catch (error: unknown) {
     end();
     if (error instanceof AnswerTooLargeError) return boughtButTooLarge(error);
+    // Nothing was sent, so nothing was bought, no matter what ended the request.
+    if (!wire.isSent) throw signal.aborted ? error : unsentFrom(error);
     if (late) {
       capabilities.answered(undefined);
       throw new PurchaseUncertainError(tooLate(answerMs, error));
@@ -275,16 +282,6 @@ async function fromEvents(events: AsyncGenerator<StreamEvent>, onSignOfLife: () 
     }
     onSignOfLife();
   }
-}
-
-/**
- * Gives an id to a response that has none. Its cost is booked under this id. The response cannot be looked
- * up.
- */
-function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
-  const { id } = response;
-  if (typeof id === 'string' && id !== '') return { ...response, id };
-  return { ...response, id: unnamedId() };
 }
 
 async function* beginningWith(

@@ -23,9 +23,9 @@ export class PurchaseUncertainError extends Error {
   }
 }
 
-/** NothingSentError says that a call failed before a server could read the first byte of its request. */
-export class NothingSentError extends Error {
-  override readonly name = 'NothingSentError';
+/** ConnectionBrokenError says that a connection broke off in the middle of a reply. */
+export class ConnectionBrokenError extends Error {
+  override readonly name = 'ConnectionBrokenError';
 }
 
 /**
@@ -53,7 +53,7 @@ export function failureFromSdk(
 ): Failure | undefined {
   if (isFailure(error)) return error;
   if (error instanceof APIUserAbortError || error instanceof PurchaseUncertainError) return undefined;
-  if (isNothingSent(error)) return outOfReach(error);
+  if (isUnsendable(error)) return outOfReach(error);
   if (error instanceof APIConnectionTimeoutError) {
     return new RetryableError('connection_lost', 'The upstream did not answer in time', { cause: error });
   }
@@ -65,8 +65,7 @@ export function failureFromSdk(
       retryAfterMs: upstreamWaitMs(error.headers),
     });
   }
-  // The SDK passes on what undici throws when a body ends early ("terminated").
-  if (error instanceof TypeError && /terminated|fetch failed/.test(error.message)) {
+  if (error instanceof ConnectionBrokenError) {
     return new RetryableError('connection_lost', `The connection to the upstream broke: ${causeOf(error)}`, {
       cause: error,
     });
@@ -114,16 +113,6 @@ export async function judged<Output>(
   }
 }
 
-/** After an error with one of these codes, no server has read the request: no connection was made. */
-const NEVER_SENT = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
 /**
  * The 5xx statuses by which a proxy says that it did not forward the request. 521 to 523, 525, 526 and 530
  * are Cloudflare's: it could not connect to the server behind it, or the server's TLS or name was wrong.
@@ -131,18 +120,15 @@ const NEVER_SENT = new Set([
 const NOT_HANDED_ON = new Set([501, 503, 521, 522, 523, 525, 526, 529, 530]);
 
 /**
- * mayHaveBought says whether a create that was answered with this error may have bought a response. A refusal
- * in words shows that it did not. A 5xx without an envelope comes from a proxy, which cannot know.
+ * mayHaveBought says whether a create that was sent, and ended with this error, may have bought a response. A
+ * refusal in words shows that it did not. A 5xx without an envelope comes from a proxy, which cannot know.
  */
 export function mayHaveBought(error: unknown): boolean {
-  if (isNothingSent(error)) return false;
   if (isFailure(error)) {
     return (
       error.refusal === undefined && (error.code === 'connection_lost' || error.code === 'upstream_error')
     );
   }
-  if (error instanceof APIConnectionTimeoutError || error instanceof APIUserAbortError) return true;
-  if (error instanceof APIConnectionError) return !NEVER_SENT.has(codeOf(error));
   if (error instanceof APIError && error.status !== undefined) {
     if (error.status < 500 || NOT_HANDED_ON.has(error.status)) return false;
     return bodyOf(error).form !== 'envelope';
@@ -153,11 +139,14 @@ export function mayHaveBought(error: unknown): boolean {
 /** What the SDK throws before it calls `fetch`, when a header or a URL is invalid. */
 const UNSENDABLE = /invalid header|ByteString|Invalid URL|header (name|value)/i;
 
-function isNothingSent(error: unknown): error is Error {
-  if (error instanceof TypeError && UNSENDABLE.test(error.message)) return true;
-  for (let cause = error; isError(cause); cause = cause.cause)
-    if (cause.name === 'NothingSentError') return true;
-  return false;
+function isUnsendable(error: unknown): error is TypeError {
+  return error instanceof TypeError && UNSENDABLE.test(error.message);
+}
+
+/** unsentFrom returns the failure of a create of which no byte was sent. */
+export function unsentFrom(error: unknown): Failure {
+  if (isFailure(error)) return error;
+  return outOfReach(error instanceof Error ? error : new Error(String(error)));
 }
 
 /** retryableFrom returns the failure of a create for which `mayHaveBought` is true. */

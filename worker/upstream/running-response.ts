@@ -40,11 +40,13 @@ export interface RunningResponse {
 const UNNAMED = 'resp_unnamed_';
 
 /**
- * unnamedId returns an id for a response to which the upstream gave none. Such a response cannot be looked
- * up.
+ * withId gives an id to a response that has none. Its cost is booked under this id. The response cannot be
+ * looked up.
  */
-export function unnamedId(): string {
-  return `${UNNAMED}${randomUUID().replaceAll('-', '')}`;
+export function withId(response: Partial<UpstreamResponse>): UpstreamResponse {
+  const { id } = response;
+  if (typeof id === 'string' && id !== '') return { ...response, id };
+  return { ...response, id: `${UNNAMED}${randomUUID().replaceAll('-', '')}` };
 }
 
 /** isUnnamed says whether the upstream has given the response no id. */

@@ -1,7 +1,7 @@
 import { isJsonObject } from '../../src/job/exact-json.ts';
 import { type UpstreamResponse, wellTyped } from '../../src/responses/response.ts';
+import type { SseMessage } from './http/server-sent-events.ts';
 import { hasEnded, type StreamEvent } from './running-response.ts';
-import type { SseMessage } from './server-sent-events.ts';
 
 /** SIGN_OF_LIFE stands for a comment or an empty message. It shows only that the server is alive. */
 const SIGN_OF_LIFE: StreamEvent = { type: 'keepalive' };

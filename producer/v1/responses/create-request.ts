@@ -77,17 +77,19 @@ export async function jobRequestFrom(
 ): Promise<ParsedRequest> {
   const previous = await previousUpstreamId(body['previous_response_id'], queue);
   const handedOn = upstreamHeadersOf(headers);
-  return parseJobRequest({
-    request: body,
-    // A foreground response is streamed, because a stream shows the end of the response sooner than polling
-    // does.
-    stream: !isBackground(body) || body['stream'] === true,
-    ...(handedOn !== undefined && { upstream_headers: handedOn }),
-    ...(previous !== undefined && { previous_upstream_id: previous }),
-    ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
-    ...(options['o3q-delay-ms'] !== undefined && { delay_ms: options['o3q-delay-ms'] }),
-    ...(options['o3q-webhook-url'] !== undefined && { webhook_url: options['o3q-webhook-url'] }),
-  });
+  return parseJobRequest(
+    {
+      request: body,
+      // A foreground response is streamed, because a stream shows the end of the response sooner than polling
+      // does.
+      stream: !isBackground(body) || body['stream'] === true,
+      ...(handedOn !== undefined && { upstream_headers: handedOn }),
+      ...(options['o3q-priority'] !== undefined && { priority: options['o3q-priority'] }),
+      ...(options['o3q-delay-ms'] !== undefined && { delay_ms: options['o3q-delay-ms'] }),
+      ...(options['o3q-webhook-url'] !== undefined && { webhook_url: options['o3q-webhook-url'] }),
+    },
+    previous,
+  );
 }
 
 /** @returns undefined when the caller sent none. An empty header counts as none. */
@@ -97,16 +99,26 @@ function upstreamHeadersOf(headers: IncomingHttpHeaders): UpstreamHeaders | unde
 }
 
 /**
- * @returns undefined when the request names no previous response, or one that is not ours: the upstream may
- * know it.
+ * @returns undefined when the request names no previous response, or names it by the upstream's own id.
+ * @throws {OpenAiError} when the caller has no such response.
  */
 async function previousUpstreamId(id: unknown, queue: TenantQueue): Promise<string | undefined> {
-  const jobId = typeof id === 'string' ? jobIdOf(id) : undefined;
+  if (typeof id !== 'string') return undefined;
+  const jobId = jobIdOf(id);
   const job = jobId === undefined ? null : await queue.find(jobId);
-  if (job === null) return undefined;
+  if (job === null) {
+    if (await queue.mayContinueFrom(id)) return undefined;
+    throw previousNotFound(`Previous response with id '${id}' not found.`);
+  }
   if (job.status === 'completed' && job.upstream_id !== null) return job.upstream_id;
-  throw new OpenAiError(400, {
-    message: `Previous response with id '${String(id)}' was expected to be completed, but its job is ${job.status}.`,
+  throw previousNotFound(
+    `Previous response with id '${id}' was expected to be completed, but its job is ${job.status}.`,
+  );
+}
+
+function previousNotFound(message: string): OpenAiError {
+  return new OpenAiError(400, {
+    message,
     param: 'previous_response_id',
     code: 'previous_response_not_found',
   });

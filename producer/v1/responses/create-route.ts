@@ -1,5 +1,5 @@
 import type { Reply, Route, RouteInput } from '../../http/route.ts';
-import { SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
+import { createSharedTexts, type SharedTexts, SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
 import { createResponse } from '../../openapi/operations/v1.ts';
 import { type EnqueuedResponse, enqueueResponse } from '../enqueue.ts';
 import { OpenAiError } from '../openai-error.ts';
@@ -18,6 +18,7 @@ import { responseEvents } from './response-stream.ts';
  */
 export function createResponseRoute(headersMs: number, draining: AbortSignal): Route {
   const undelivered = createUndelivered(draining);
+  const texts = createSharedTexts();
   return {
     method: 'post',
     path: '/v1/responses',
@@ -52,7 +53,7 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
         const onEnd = (): void => {
           isWhole = true;
         };
-        return { ...(await replyTo(body, enqueued, { queue, signal, headersMs, onEnd })), sent };
+        return { ...(await replyTo(body, enqueued, { queue, signal, headersMs, texts, onEnd })), sent };
       } catch (error: unknown) {
         isGivenUp = true;
         if (!(error instanceof OpenAiError)) throw error;
@@ -86,9 +87,9 @@ async function breakOff(
 async function replyTo(
   body: Record<string, unknown>,
   { job, isNew }: Pick<EnqueuedResponse, 'job' | 'isNew'>,
-  options: ForegroundOptions & { onEnd: () => void },
+  options: ForegroundOptions & { texts: SharedTexts; onEnd: () => void },
 ): Promise<Reply> {
-  const { queue, signal, headersMs, onEnd } = options;
+  const { queue, signal, headersMs, texts, onEnd } = options;
   const asked = { job, request: { ...body, model: job.model } };
   if (body['stream'] !== true) {
     if (!isBackground(body)) return foregroundReply(job.id, options);
@@ -101,6 +102,6 @@ async function replyTo(
     : await withFirstWord(watched, headersMs);
   signal.throwIfAborted();
   if (endedAtOnce) refuseLikeUpstream(await queue.inspect(job.id));
-  const chunks = responseEvents(asked, seen, { startingAfter: -1, queue, signal, onEnd });
+  const chunks = responseEvents(asked, seen, { startingAfter: -1, queue, signal, texts, onEnd });
   return { status: 200, stream: { contentType: SSE_TYPE, keepAlive: SSE_KEEP_ALIVE, chunks } };
 }

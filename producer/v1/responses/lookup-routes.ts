@@ -3,7 +3,7 @@ import { isFinishedJob } from '../../../src/job/job.ts';
 import type { JobDetail } from '../../../src/job-store/result.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { Reply, Route, RouteInput } from '../../http/route.ts';
-import { SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
+import { createSharedTexts, SSE_KEEP_ALIVE, SSE_TYPE } from '../../http/sse.ts';
 import * as operations from '../../openapi/operations/v1.ts';
 import { OpenAiError } from '../openai-error.ts';
 import { inputItemPage } from './input-items.ts';
@@ -11,49 +11,57 @@ import { jobIdOf } from './response-id.ts';
 import { isBackground, responseObject } from './response-object.ts';
 import { responseEvents } from './response-stream.ts';
 
-/** lookupRoutes are the routes for an existing response. They answer 404 for a response of another tenant. */
-export const lookupRoutes: Route[] = [
-  {
-    method: 'get',
-    path: '/v1/responses/:id',
-    operation: operations.retrieveResponse,
-    async handle({ queue, params, query, signal }) {
-      const found = await inspect(queue, params);
-      if (query['stream'] !== 'true') return { status: 200, body: responseObject(found) };
-      const watched = await queue.watch(found.job.id, { after: 0, signal });
-      const chunks = responseEvents(found, watched, { startingAfter: startingAfter(query), queue, signal });
-      return { status: 200, stream: { contentType: SSE_TYPE, keepAlive: SSE_KEEP_ALIVE, chunks } };
+/** lookupRoutes returns the routes for an existing response. They answer 404 for a response of another tenant. */
+export function lookupRoutes(): Route[] {
+  const texts = createSharedTexts();
+  return [
+    {
+      method: 'get',
+      path: '/v1/responses/:id',
+      operation: operations.retrieveResponse,
+      async handle({ queue, params, query, signal }) {
+        const found = await inspect(queue, params);
+        if (query['stream'] !== 'true') return { status: 200, body: responseObject(found) };
+        const watched = await queue.watch(found.job.id, { after: 0, signal });
+        const chunks = responseEvents(found, watched, {
+          startingAfter: startingAfter(query),
+          queue,
+          signal,
+          texts,
+        });
+        return { status: 200, stream: { contentType: SSE_TYPE, keepAlive: SSE_KEEP_ALIVE, chunks } };
+      },
     },
-  },
-  {
-    method: 'post',
-    path: '/v1/responses/:id/cancel',
-    operation: operations.cancelResponse,
-    handle: async ({ queue, params }) => cancel(await inspect(queue, params), queue),
-  },
-  {
-    method: 'delete',
-    path: '/v1/responses/:id',
-    operation: operations.deleteResponse,
-    async handle({ queue, params }) {
-      const { job } = await inspect(queue, params);
-      if (!isFinishedJob(job)) {
-        throw new OpenAiError(400, { message: `Cannot delete an in-flight response.` });
-      }
-      await queue.delete(job.id);
-      return { status: 200, body: { id: idOf(params), object: 'response', deleted: true } };
+    {
+      method: 'post',
+      path: '/v1/responses/:id/cancel',
+      operation: operations.cancelResponse,
+      handle: async ({ queue, params }) => cancel(await inspect(queue, params), queue),
     },
-  },
-  {
-    method: 'get',
-    path: '/v1/responses/:id/input_items',
-    operation: operations.listInputItems,
-    async handle({ queue, params, query }) {
-      const { request } = await inspect(queue, params);
-      return { status: 200, body: inputItemPage(idOf(params), request['input'], query) };
+    {
+      method: 'delete',
+      path: '/v1/responses/:id',
+      operation: operations.deleteResponse,
+      async handle({ queue, params }) {
+        const { job } = await inspect(queue, params);
+        if (!isFinishedJob(job)) {
+          throw new OpenAiError(400, { message: `Cannot delete an in-flight response.` });
+        }
+        await queue.delete(job.id);
+        return { status: 200, body: { id: idOf(params), object: 'response', deleted: true } };
+      },
     },
-  },
-];
+    {
+      method: 'get',
+      path: '/v1/responses/:id/input_items',
+      operation: operations.listInputItems,
+      async handle({ queue, params, query }) {
+        const { request } = await inspect(queue, params);
+        return { status: 200, body: inputItemPage(idOf(params), request['input'], query) };
+      },
+    },
+  ];
+}
 
 /**
  * cancel answers as OpenAI does, even where OpenAI contradicts itself. A response that is being cancelled is

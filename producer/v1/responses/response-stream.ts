@@ -5,7 +5,7 @@ import type { JobDetail } from '../../../src/job-store/result.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { ResponseEvent } from '../../../src/responses/event.ts';
 import { isEmptyFrame } from '../../../src/responses/output-item-fields.ts';
-import { sseMessage } from '../../http/sse.ts';
+import type { SharedTexts } from '../../http/sse.ts';
 import { throughOutages } from '../retry-through-outage.ts';
 import { responseIdOf } from './response-id.ts';
 import { isBackground, responseObject, unansweredObject } from './response-object.ts';
@@ -20,6 +20,8 @@ export interface ResponseStreamOptions {
   queue: TenantQueue;
   /** Aborts when the client has disconnected. */
   signal: AbortSignal;
+  /** Texts that this stream shares with other streams of the same route. */
+  texts: SharedTexts;
   /** Called before the last event of a complete answer is sent, and not before an `attempt_failed`. */
   onEnd?: () => void;
 }
@@ -44,13 +46,15 @@ export interface ResponseStreamOptions {
 export async function* responseEvents(
   asked: Asked,
   seen: AsyncIterable<WatchEvent>,
-  { startingAfter, queue, signal, onEnd }: ResponseStreamOptions,
+  { startingAfter, queue, signal, texts, onEnd }: ResponseStreamOptions,
 ): AsyncGenerator<string> {
   let number = 0;
   const background = isBackground(asked.request);
-  function* event(type: string, fields: object): Generator<string> {
+  /** @param source the object from which `fieldsOf` makes the fields. All readers of the job share it. */
+  function* event(type: string, source: object, fieldsOf = (): object => source): Generator<string> {
     if (number > startingAfter) {
-      yield sseMessage({ event: type, data: { type, sequence_number: number, ...fields } });
+      const message = () => ({ event: type, data: { type, sequence_number: number, ...fieldsOf() } });
+      yield texts.message(source, number, message);
     }
     number += 1;
   }
@@ -114,12 +118,13 @@ export async function* responseEvents(
         yield* start();
         yield* release();
         const { view, response } = each;
+        const type = endingOf(view, response?.status);
         const ended =
           response === undefined
             ? await throughOutages(() => queue.inspect(view.id), signal)
             : { ...asked, job: view, refusal: undefined, response: { ...response } };
         onEnd?.();
-        yield* event(endingOf(view, response?.status), { response: responseObject(ended) });
+        yield* event(type, response ?? ended, () => ({ response: responseObject(ended) }));
         return;
       }
       default: {

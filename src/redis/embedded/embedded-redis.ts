@@ -1,5 +1,5 @@
 import { chmod, mkdir, realpath } from 'node:fs/promises';
-import { RedisUnavailableError } from '../unavailable-error.ts';
+import { RedisUnavailableError } from '../../errors/setup-error.ts';
 import { type LaunchedServer, launchServer, PortInUseError, type ServerExit } from './launcher.ts';
 import { findFreePort } from './local-port.ts';
 import { type Ownership, takeOwnership } from './owner-file.ts';

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { RedisUnavailableError } from '../unavailable-error.ts';
+import { RedisUnavailableError } from '../../errors/setup-error.ts';
 import { askLocalPort } from './local-port.ts';
 import type { ServerBinary } from './server-binary.ts';
 

@@ -1,7 +1,7 @@
 import { readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { RedisUnavailableError } from '../unavailable-error.ts';
+import { RedisUnavailableError } from '../../errors/setup-error.ts';
 import { askLocalPort } from './local-port.ts';
 import { hasCode, isSameProcess, type ProcessIdentity, processIdentity } from './process-identity.ts';
 import { passwordFileOf, readPassword } from './server-password.ts';

@@ -1,6 +1,6 @@
 import { access, constants, readdir } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
-import { RedisUnavailableError } from '../unavailable-error.ts';
+import { RedisUnavailableError } from '../../errors/setup-error.ts';
 import { runCommand } from './command.ts';
 import { unpackDistributionPackage } from './distribution-package.ts';
 import { inspectServerBinary, type ServerBinary } from './server-binary.ts';

@@ -1,8 +1,7 @@
 import { Worker } from 'bullmq';
 import type { QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
-import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { eventually } from '../../support/eventually.ts';
-import { enlist } from '../../support/redis/enlist.ts';
+import { storeParkedJobs } from '../../support/redis/parked-jobs.ts';
 import { keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
 import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
 
@@ -18,21 +17,7 @@ const queued = (id: string, dueAt: number, more: Partial<DelayedJob> = {}): Dela
   ...more,
 });
 
-async function addToBullmq({ id, tenant, createdAt, priority }: QueuedJob): Promise<void> {
-  const delay = parkedDelayMs(createdAt, 'delayed');
-  await world.bullmq.add(id, { question: id }, {
-    jobId: id,
-    timestamp: createdAt,
-    delay,
-    priority,
-    group: { id: tenant },
-  } as object);
-}
-
-async function add(job: DelayedJob): Promise<void> {
-  await enlist(world.redis, keys, [job]);
-  await addToBullmq(job);
-}
+const add = (...jobs: DelayedJob[]): Promise<void> => storeParkedJobs(world.redis, keys, jobs);
 
 const next = (): Promise<string[]> => world.next(10);
 const due = (): Promise<string[]> => world.redis.zrange(keys.fairQueue('due'), '0', '-1');
@@ -76,25 +61,12 @@ describe('a delayed job', () => {
     expect(await next()).toEqual(['old', 'young', 'unimportant']);
   });
 
-  it('starts even if BullMQ gets it after its entry was found due', async () => {
-    const job = queued('slow', Date.now() - 1);
-    await enlist(world.redis, keys, [job]);
-    expect(await next()).toEqual([]);
-    await addToBullmq(job);
-    expect(await next()).toEqual(['slow']);
-    expect(await due()).toEqual([]);
-  });
-
-  it('leaves no entry when it never reaches BullMQ, or is removed there', async () => {
-    await enlist(world.redis, keys, [queued('lost', Date.now() - 1)]);
+  it('leaves no entry when a BullMQ client has removed it', async () => {
     await add(queued('removed', Date.now() - 1));
     await world.bullmq.remove('removed');
-    await next();
-    expect((await due()).toSorted()).toEqual(['lost', 'removed']);
-    // Both have been missing for more than a minute.
-    for (const id of ['lost', 'removed']) await world.redis.zincrby(keys.fairQueue('missing'), -61_000, id);
-    await next();
-    expect([await due(), await world.redis.zcard(keys.fairQueue('missing'))]).toEqual([[], 0]);
+    expect(await due()).toEqual(['removed']);
+    expect(await next()).toEqual([]);
+    expect(await due()).toEqual([]);
   });
 
   it('does not become due again when it was promoted on Bull Board', async () => {
@@ -111,8 +83,8 @@ describe('a delayed job', () => {
 
   it('keeps its entry when it is enqueued again under the same id', async () => {
     await add(queued('twice', Date.now() + HOUR_MS));
-    await enlist(world.redis, keys, [queued('twice', Date.now() - 1)]);
-    await enlist(world.redis, keys, [queued('twice', 0, { dueAt: undefined })]);
+    await add(queued('twice', Date.now() - 1));
+    await add(queued('twice', 0, { dueAt: undefined }));
     expect(await next()).toEqual([]);
   });
 
@@ -125,8 +97,7 @@ describe('a delayed job', () => {
 
   it('enters the fair queue once, also when hundreds are due together', async () => {
     const jobs = Array.from({ length: 700 }, (_, i) => queued(`job${i}`, Date.now() - 1));
-    await enlist(world.redis, keys, jobs);
-    await Promise.all(jobs.map(addToBullmq));
+    await add(...jobs);
     await Promise.all([next(), next(), next()]);
     expect(await world.redis.zcard(`${keys.fairQueue('tenant')}:alice`)).toBe(700);
     expect(await due()).toEqual([]);

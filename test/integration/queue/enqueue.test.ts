@@ -33,8 +33,23 @@ afterAll(async () => {
 
 const request = parseJobRequest({ question: 'Why?' });
 
+/** Runs `work` with a queue of o3 and one further model. */
+async function withTwoModels(work: (queue: InstanceQueue) => Promise<void>): Promise<void> {
+  const { config } = o3;
+  const two = new InstanceQueue({ redisUrl: server.url, models: { o3: config, sol: config } });
+  try {
+    // Redis and BullMQ know both queues from here on.
+    await two.ping();
+    await Promise.all(two.queues.map(({ bullmq }) => bullmq.waitUntilReady()));
+    await work(two);
+  } finally {
+    await two.close();
+  }
+}
+
 /**
- * The commands that clients send while `work` is done, in order; those inside of scripts are not among them.
+ * The commands that clients send while `work` is done, in order. Those inside of scripts are not among them,
+ * nor is INFO, by which the process learns at most twice a second how full Redis is.
  */
 async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
   const watcher = new Redis(server.url);
@@ -42,9 +57,10 @@ async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
   const seen: string[] = [];
   const ended = new Promise<void>((resolve) => {
     monitor.on('monitor', (_time, [command = '', text], source) => {
-      if (source === 'lua') return;
+      // TIME is the heartbeat of a connection.
+      if (source === 'lua' || command.toUpperCase() === 'TIME') return;
       if (command.toUpperCase() === 'ECHO' && text === 'the end') resolve();
-      else seen.push(command.toUpperCase());
+      else if (command.toUpperCase() !== 'INFO') seen.push(command.toUpperCase());
     });
   });
   await work();
@@ -58,59 +74,76 @@ async function commandsOf(work: () => Promise<unknown>): Promise<string[]> {
 /** Jobs that have an entry in the fair queue. */
 const entries = (): Promise<string[]> => redis.zrange(`${o3.keys.fairQueue('tenant')}:`, '0', '-1');
 
-/** The next job is lost on its way to BullMQ, as when this process or Redis dies in between. */
-function crashBeforeBullmq(): void {
-  jest.spyOn(o3.bullmq, 'add').mockRejectedValueOnce(new Error('died'));
-}
-
 describe('what a job costs Redis when it is enqueued', () => {
   beforeEach(async () => {
-    // Redis and BullMQ know their scripts from here on.
+    // Redis knows the scripts from here on.
     await queue.enqueue(request, 'first');
     await queue.enqueue(request, 'first');
   });
 
-  it('is three commands: enlist, BullMQ’s own, and the message to the dispatchers', async () => {
-    expect(await commandsOf(() => queue.enqueue(request))).toEqual(['EVALSHA', 'EVALSHA', 'PUBLISH']);
+  it('is one script, which also tells the dispatchers', async () => {
+    const wake = new Redis(server.url);
+    await wake.subscribe(o3.keys.fairQueue('wake'));
+    const told = new Promise((resolve) => wake.once('message', resolve));
+    expect(await commandsOf(() => queue.enqueue(request))).toEqual(['EVALSHA']);
+    expect(await told).toBe(o3.keys.fairQueue('wake'));
+    wake.disconnect();
   });
 
-  it('is one more with a new idempotency key: the question whose call created the job', async () => {
-    const commands = await commandsOf(() => queue.enqueue(request, 'new'));
-    expect(commands.toSorted()).toEqual(['EVALSHA', 'EVALSHA', 'HGET', 'PUBLISH']);
+  it('is one script with a new idempotency key too, also when there are several models', async () => {
+    expect(await commandsOf(() => queue.enqueue(request, 'new'))).toEqual(['EVALSHA']);
+    await withTwoModels(async (two) => {
+      expect(await commandsOf(() => two.enqueue(request, 'newer'))).toEqual(['EVALSHA']);
+    });
   });
 
-  it('is two for a repeat, which sends no job again: enlist, and the view', async () => {
+  it('is two for a repeat: the script that finds the job, and the view', async () => {
     expect(await commandsOf(() => queue.enqueue(request, 'first'))).toEqual(['EVALSHA', 'EVALSHA']);
+  });
+
+  it('is one script for each hundred jobs of a bulk', async () => {
+    const jobs = Array.from({ length: 201 }, (_, i) => ({ question: `Why ${i}?` }));
+    expect(await commandsOf(() => queue.enqueueBulk(jobs))).toEqual(['EVALSHA', 'EVALSHA', 'EVALSHA']);
+    expect(await entries()).toHaveLength(202);
   });
 });
 
-describe('a crash between the entries and the job', () => {
-  it('leaves a key free: the repeat counts as the first call, and there is one job with one entry', async () => {
-    crashBeforeBullmq();
-    await expect(queue.enqueue(request, 'key')).rejects.toThrow('died');
-    const [id] = await entries();
-    expect((await queue.list()).jobs).toEqual([]);
-    expect(await queue.enqueue(request, 'key')).toMatchObject({ isNew: true, job: { id } });
-    expect(await queue.enqueue(request, 'key')).toMatchObject({ isNew: false, job: { id } });
-    expect(await entries()).toEqual([id]);
-    expect((await queue.list()).jobs).toMatchObject([{ id, status: 'waiting', position: 1 }]);
+it('a key belongs to one job of all models, also when twenty calls for two models come at once', async () => {
+  await withTwoModels(async (two) => {
+    const asks = Array.from({ length: 20 }, (_, i) =>
+      two.enqueue(parseJobRequest({ question: 'Once?', model: i % 2 === 0 ? 'o3' : 'sol' }), 'once'),
+    );
+    const answers = await Promise.allSettled(asks);
+    const jobs = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []));
+    expect(jobs.filter(({ isNew }) => isNew)).toHaveLength(1);
+    expect(new Set(jobs.map(({ job }) => job.id)).size).toBe(1);
+    expect(jobs).toHaveLength(10);
+    expect((await two.list()).jobs).toHaveLength(1);
   });
+});
 
-  it('leaves the key free for another request too', async () => {
-    crashBeforeBullmq();
-    await expect(queue.enqueue(request, 'key')).rejects.toThrow('died');
-    const other = parseJobRequest({ question: 'Something else?' });
-    expect(await queue.enqueue(other, 'key')).toMatchObject({ isNew: true });
-    await expect(queue.enqueue(request, 'key')).rejects.toMatchObject({ code: 'idempotency_key_reused' });
-  });
+it('a Redis that is full stores nothing of a job, and the key stays free', async () => {
+  await redis.set('ballast', 'x'.repeat(1_000_000));
+  const before = (await redis.keys('*')).toSorted();
+  await redis.config('SET', 'maxmemory', '1');
+  try {
+    await expect(queue.enqueue(request)).rejects.toMatchObject({ code: 'redis_unavailable' });
+    await expect(queue.enqueue(request, 'key')).rejects.toMatchObject({ code: 'redis_unavailable' });
+    expect((await redis.keys('*')).toSorted()).toEqual(before);
+  } finally {
+    await redis.config('SET', 'maxmemory', '0');
+  }
+  expect(await queue.enqueue(request, 'key')).toMatchObject({ isNew: true });
+});
 
-  it('leaves no job without an entry, and no list shows the entry', async () => {
-    crashBeforeBullmq();
-    await expect(queue.enqueue(request)).rejects.toThrow('died');
-    expect(await entries()).toHaveLength(1);
-    expect((await queue.list()).jobs).toEqual([]);
-    expect((await o3.fairQueue.next(10)).jobs).toEqual([]);
-  });
+it('a key whose job a BullMQ client has removed is free, and nothing of the old job is left', async () => {
+  const { job } = await queue.enqueue(request, 'key');
+  await queue.cancel(job.id);
+  await o3.bullmq.remove(job.id);
+  const other = parseJobRequest({ question: 'Something else?' });
+  expect(await queue.enqueue(other, 'key')).toMatchObject({ isNew: true, job: { id: job.id } });
+  expect(await queue.get(job.id)).toMatchObject({ status: 'waiting', question: 'Something else?' });
+  expect((await queue.list({ status: 'cancelled' })).jobs).toEqual([]);
 });
 
 it('a delayed job is in the indexes and not in the fair queue', async () => {

@@ -98,8 +98,8 @@ it('a response that was bought stays paid when its job has another attempt', asy
   await take(1);
   await world.redis.hset(keys.run('a0'), 'purchase_mark', 'a token', 'holder', TOKEN);
   await storePurchase.run(world.redis, {
-    keys: jobScriptKeys(keys, 'a0', 'a'),
-    args: { lockToken: TOKEN, fencingToken: 'a token', responseId: 'resp_1' },
+    keys: { ...jobScriptKeys(keys, 'a0', 'a'), bought: keys.bought('resp_1') },
+    args: { lockToken: TOKEN, fencingToken: 'a token', responseId: 'resp_1', tenant: '', boughtSeconds: 1 },
     rest: ['background', '1'],
   });
   await giveBack('a0', { kind: 'delayed', dueAt: BASE, failedReason: 'failed at the upstream' });

@@ -1,4 +1,4 @@
-import { enlist } from '../../support/redis/enlist.ts';
+import { storeParkedJobs } from '../../support/redis/parked-jobs.ts';
 import { BASE, type FairQueueWorld, keys, useFairQueueWorld } from '../../support/worlds/fair-queue-world.ts';
 
 const world = useFairQueueWorld();
@@ -133,28 +133,17 @@ describe('a paused tenant', () => {
   });
 });
 
-it('an entry without a job, which a crash has left, is passed over and removed after a minute', async () => {
-  // Entries of clients whose clocks are wrong.
-  await enlist(world.redis, keys, [
-    { id: 'gone', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
-    { id: 'coming', tenant: 'a', createdAt: BASE + 1, priority: 1000, deadlineAt: undefined },
-    { id: 'alone', tenant: 'b', createdAt: BASE, priority: 0, deadlineAt: undefined },
-  ]);
-  await add('a', 1, { at: BASE + 1000 });
-  expect(await world.next(1)).toEqual(['a0']);
-  const places = async (): Promise<string[]> => world.redis.zrange(`${keys.fairQueue('tenant')}:a`, 0, '-1');
-  expect(await places()).toEqual(['gone', 'a0', 'coming']);
-  // A minute later.
-  await world.redis.zadd(keys.fairQueue('missing'), Date.now() - 60_001, 'gone');
-  expect(await world.next(5)).toEqual(['a0']);
-  expect(await places()).toEqual(['a0', 'coming']);
-  expect(await world.redis.zrange(keys.fairQueue('missing'), 0, '-1')).not.toContain('gone');
+it('the entry of a job that a BullMQ client has removed is removed too', async () => {
+  await add('a', 3);
+  await world.bullmq.remove('a0');
+  expect(await world.next(1)).toEqual(['a1']);
+  expect(await world.redis.zrange(`${keys.fairQueue('tenant')}:a`, 0, '-1')).toEqual(['a1', 'a2']);
 });
 
 it('enqueueing a job again that BullMQ already has does not put it into the fair queue', async () => {
   await add('a', 1);
   await start(1);
-  await enlist(world.redis, keys, [
+  await storeParkedJobs(world.redis, keys, [
     { id: 'a0', tenant: 'a', createdAt: BASE, priority: 0, deadlineAt: undefined },
   ]);
   expect(await world.next(5)).toEqual([]);

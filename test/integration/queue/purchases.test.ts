@@ -20,7 +20,7 @@ it('a mark and then a response id are one purchase, and no uncertain one', async
   expect((await writer.read()).purchaseMark).toEqual({
     fencingToken: 'p1',
     at: expect.any(Number),
-    isAbandoned: false,
+    sender: 'unknown',
   });
   expect(await writer.storePurchase('p1', bought('resp_1'))).toBe('ok');
   expect(await writer.read()).toMatchObject({ purchaseMark: undefined, upstreamId: 'resp_1', purchases: 1 });

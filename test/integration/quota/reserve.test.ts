@@ -65,7 +65,7 @@ async function start(alice: Partial<TenantConfig>, model: Partial<ModelConfig> =
   tenantQuotas = createTenantQuotas(redis, 'o3q');
   const usage = createUsageStore(redis, 'o3q', ['o3']);
   tenantLimits = createTenantLimits({
-    ...{ tenants, tenantQuotas, prices: createPriceList({}), usage },
+    ...{ tenants, tenantQuotas, prices: createPriceList({}), usage, now: () => Date.now() },
     isSimulated: () => false,
   });
   await subscriber.subscribe(tenantQuotas.channel);

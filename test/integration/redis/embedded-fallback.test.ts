@@ -2,8 +2,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { RedisUnavailableError } from '../../../src/errors/setup-error.ts';
 import { startEmbeddedRedis } from '../../../src/redis/embedded/embedded-redis.ts';
-import { RedisUnavailableError } from '../../../src/redis/unavailable-error.ts';
 
 const MINUTE_MS = 60_000;
 

@@ -46,7 +46,7 @@ describe('the delivery of webhooks after a crash', () => {
 
   it('another worker delivers a webhook under the same id when its worker crashed before the receiver answered', async () => {
     const { url, received } = await here.receiver((n) => (n === 0 ? 0 : 200));
-    const dying = await startWorkerChild(here.world, CALLERS_SECRET);
+    const dying = await startWorkerChild(here.world, { webhookSecret: CALLERS_SECRET });
     try {
       await here.cancelledJob(url);
       await eventually(() => expect(received).toHaveLength(1));

@@ -142,24 +142,12 @@ function isTakenAndHeld([fields, id]) {
 function watchUpstream() {
   const { dispatch } = Agent.prototype;
   Agent.prototype.dispatch = function (options, handler) {
-    const send = (body) => {
-      const responseId = options.path.split(/[/?]/)[3];
-      const place = placeIn(body ?? '') ?? places.get(responseId);
-      const call = `${options.method} ${options.path.replace(responseId, ':id')}`;
-      if (place !== undefined && reach(place, `before ${call}`)) return;
-      const heard = place === undefined ? handler : untilHeld(handler, place, call);
-      dispatch.call(this, { ...options, body }, heard);
-    };
-    textOf(options.body).then(send, (error) => handler.onError(error));
-    return true;
+    const responseId = options.path.split(/[/?]/)[3];
+    const place = placeIn(options.body ?? '') ?? places.get(responseId);
+    if (place === undefined) return dispatch.call(this, options, handler);
+    const call = `${options.method} ${options.path.replace(responseId, ':id')}`;
+    return reach(place, `before ${call}`) || dispatch.call(this, options, untilHeld(handler, place, call));
   };
-}
-
-async function textOf(body) {
-  if (body === null || body === undefined) return null;
-  const chunks = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks).toString();
 }
 
 function untilHeld(handler, place, call) {
@@ -168,13 +156,12 @@ function untilHeld(handler, place, call) {
     (...values) =>
       held.has(place) || handler[name](...values);
   return {
-    onConnect: unlessHeld('onConnect'),
-    onResponseStarted: unlessHeld('onResponseStarted'),
-    onHeaders: (status, ...rest) =>
-      reach(place, `after ${call} ${status}`) || handler.onHeaders(status, ...rest),
-    onData: unlessHeld('onData'),
-    onComplete: unlessHeld('onComplete'),
-    onError: unlessHeld('onError'),
+    onRequestStart: unlessHeld('onRequestStart'),
+    onResponseStart: (controller, status, ...rest) =>
+      reach(place, `after ${call} ${status}`) || handler.onResponseStart(controller, status, ...rest),
+    onResponseData: unlessHeld('onResponseData'),
+    onResponseEnd: unlessHeld('onResponseEnd'),
+    onResponseError: unlessHeld('onResponseError'),
   };
 }
 

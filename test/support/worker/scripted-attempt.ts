@@ -99,6 +99,7 @@ export function attemptOf(
     active: createActiveAttempt(),
     eventLogPace: createPace(2000),
     takeBackMs: 1000,
+    now: () => Date.now(),
     reservation: {
       renew: async () => {},
       giveBack: async () => {},

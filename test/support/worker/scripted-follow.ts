@@ -72,6 +72,7 @@ export function scripted(
     outputCharacters: 0,
     createdAt: Date.now(),
     stallMs: 10 * MINUTE,
+    now: () => Date.now(),
     openAiEvents: undefined,
     eventLogWriter: { add: (_event, now) => void progress.push(now) },
     onProgress: async (made) => void progress.push(made),

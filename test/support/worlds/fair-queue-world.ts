@@ -1,9 +1,8 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import { createFairQueue, type FairQueue, type QueuedJob } from '../../../src/fair-queue/fair-queue.ts';
-import { parkedDelayMs } from '../../../src/fair-queue/parked.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
-import { enlist } from '../redis/enlist.ts';
+import { storeParkedJobs } from '../redis/parked-jobs.ts';
 import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
 
 export const keys = keysOf('o3q', 'o3');
@@ -52,14 +51,7 @@ export function useFairQueueWorld(): FairQueueWorld {
         priority,
         deadlineAt: undefined,
       }));
-      await enlist(world.redis, keys, jobs);
-      await world.bullmq.addBulk(
-        jobs.map(({ id, createdAt }) => ({
-          name: id,
-          data: { question: id },
-          opts: { jobId: id, timestamp: createdAt, delay: parkedDelayMs(createdAt), group: { id: tenant } },
-        })),
-      );
+      await storeParkedJobs(world.redis, keys, jobs);
     },
     async start(count, { cost } = {}) {
       const started: string[] = [];

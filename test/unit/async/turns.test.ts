@@ -15,19 +15,19 @@ function openTurns(limits = LIMITS) {
   const startedAt = Date.now();
   let underWay = 0;
   let mostUnderWay = 0;
-  /** Adds a member whose turns last `workMs`. `isOver` says whether the member's work was useful. */
-  const add = (pauseMs: number, isOver: () => boolean, workMs = 10): { member: TurnTaker; own: number[] } => {
+  /** Adds a member whose turns last 10 ms. `isOver` says whether the member's work was useful. */
+  const add = (pauseMs: number, isOver: () => boolean, leastMs = 0): { member: TurnTaker; own: number[] } => {
     const member = turns.join(controller.signal);
     const own: number[] = [];
     const run = async (): Promise<void> => {
       for (;;) {
-        await member.next(pauseMs);
+        await member.next(pauseMs, leastMs);
         if (controller.signal.aborted) return member.leave();
         begun.push(Date.now() - startedAt);
         own.push(Date.now() - startedAt);
         underWay += 1;
         mostUnderWay = Math.max(mostUnderWay, underWay);
-        await new Promise((resolve) => setTimeout(resolve, workMs));
+        await new Promise((resolve) => setTimeout(resolve, 10));
         underWay -= 1;
         if (!isOver()) continue;
         member.succeed();
@@ -96,6 +96,24 @@ describe('turns', () => {
     expect(begun.length - before).toBeGreaterThanOrEqual(2990);
     expect(most()).toBeLessThanOrEqual(60);
     expect(between(0, 10_000)).toBeLessThan(2100);
+    stop();
+    await pass(10);
+  });
+
+  it('come before the pause is over, but never before the earliest time, when the turns of others are useful', async () => {
+    const { add, stop } = openTurns();
+    let isOver = false;
+    const members = Array.from({ length: 100 }, () => add(5000, () => isOver));
+    const patient = add(5000, () => isOver, 4500);
+    add(250, () => isOver);
+    await pass(7000);
+    expect(new Set([patient, ...members].map(({ own }) => own.length))).toEqual(new Set([1]));
+    isOver = true;
+    await pass(1000);
+    expect(new Set(members.map(({ own }) => own.length))).toEqual(new Set([2]));
+    expect(patient.own).toHaveLength(1);
+    await pass(3000);
+    expect(patient.own).toHaveLength(2);
     stop();
     await pass(10);
   });

@@ -1,6 +1,6 @@
-import { distanceText, durationText } from '../../../cli/display/quantity.ts';
 import { EXIT, exitCodeOfJob, failureFrom, UsageError } from '../../../cli/exit-code.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
+import { distanceText, durationText } from '../../../src/client/quantity.ts';
 import { oneLine, printable, printableJson } from '../../../src/client/terminal-text.ts';
 import { active, cancelled, completed, delayed, failed, waiting } from '../../support/http/job-views.ts';
 

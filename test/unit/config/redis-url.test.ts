@@ -1,4 +1,4 @@
-import { RedisUnavailableError } from '../../../src/redis/unavailable-error.ts';
+import { RedisUnavailableError } from '../../../src/errors/setup-error.ts';
 import { maskRedisUrl, parseRedisUrl } from '../../../src/redis/url.ts';
 
 function refusalOf(url: string): string {

@@ -18,6 +18,11 @@ const SHORT_FILES: readonly [pattern: RegExp, reason: string][] = [
     /^producer\/(routes|openapi\/operations)\//,
     'one file for each group of routes, and one for their documentation',
   ],
+  [/^producer\/console\/.*-page\.tsx$/, 'one file for each page'],
+  [
+    /^producer\/console\/markdown\.ts$/,
+    'the one file that makes HTML of foreign words has a test of its own',
+  ],
 ];
 
 describe('size', () => {

@@ -1,3 +1,4 @@
+import { calcPrice } from '@pydantic/genai-prices';
 import type { Usage } from '../../../src/job/view.ts';
 import { createPriceList } from '../../../src/usage/price.ts';
 
@@ -135,3 +136,17 @@ test('the expected cost has no cached input', () => {
   );
   expect(prices.expectedCostOf({ upstreamModel: 'gpt-99', ...expected })).toBeNull();
 });
+
+it.each(['o3', 'o3-mini', 'gpt-5', 'gpt-4.1', 'gpt-4o', 'gpt-5.4'])(
+  '%s costs what its table says',
+  (model) => {
+    for (const input of [1, 1000, 271_999, 272_000, 300_000]) {
+      for (const cached of [0, Math.floor(input / 3)]) {
+        const used = { input_tokens: input, cache_read_tokens: cached, output_tokens: 700 };
+        const dollars = calcPrice(used, model, { providerId: 'openai' })?.total_price ?? Number.NaN;
+        const cost = costOf(model, null, usage(input, 700, { cached_tokens: cached }));
+        expect(Math.abs((cost ?? Number.NaN) - dollars * 1e9)).toBeLessThanOrEqual(1);
+      }
+    }
+  },
+);

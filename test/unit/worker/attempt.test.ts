@@ -200,7 +200,7 @@ describe('a worker that stops', () => {
   });
 
   it('does not wait for the id of an earlier create', async () => {
-    const purchaseMark = { fencingToken: 'purchase-0', at: Date.now(), isAbandoned: false };
+    const purchaseMark = { fencingToken: 'purchase-0', at: Date.now(), sender: 'unknown' as const };
     const { run, active, done, purchases } = attemptOf({ purchaseMark });
     const running = run();
     active.requestStop();

@@ -1,5 +1,6 @@
-import { Response } from 'undici';
-import { bodyOf, type SseMessage } from '../../../worker/upstream/server-sent-events.ts';
+import { Readable } from 'node:stream';
+import type { Reply } from '../../../worker/upstream/http/exchange.ts';
+import { bodyOf, type SseMessage } from '../../../worker/upstream/http/server-sent-events.ts';
 import { endOf, STREAM_DONE, streamEvents } from '../../../worker/upstream/stream-events.ts';
 
 const never = new AbortController().signal;
@@ -8,14 +9,9 @@ const whole = { largestBytes: 100_000_000, masked: (text: string) => text };
 function reply(
   pieces: readonly (string | Uint8Array)[],
   type: string | null = 'text/event-stream',
-): Response {
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      for (const piece of pieces) controller.enqueue(Buffer.from(piece));
-      controller.close();
-    },
-  });
-  return new Response(body, { headers: type === null ? {} : { 'content-type': type } });
+): Pick<Reply, 'headers' | 'body'> {
+  const body = Readable.from(pieces.map((piece) => Buffer.from(piece)));
+  return { headers: new Headers(type === null ? {} : { 'content-type': type }), body };
 }
 
 async function messagesIn(...pieces: (string | Uint8Array)[]): Promise<SseMessage[]> {

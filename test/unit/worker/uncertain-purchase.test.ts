@@ -5,11 +5,11 @@ import { PurchaseUncertainError } from '../../../worker/upstream/errors.ts';
 import { ADOPTABLE, attemptOf, RUNNING } from '../../support/worker/scripted-attempt.ts';
 
 describe('an uncertain purchase', () => {
-  const purchaseMark = { fencingToken: 'purchase-0', at: Date.now(), isAbandoned: false };
+  const purchaseMark = { fencingToken: 'purchase-0', at: Date.now(), sender: 'unknown' as const };
   const uncertain = new PurchaseUncertainError(new RetryableError('connection_lost', 'reset'));
 
   it('is counted when the job is bought again', async () => {
-    const { run, done, purchases } = attemptOf({ purchaseMark: { ...purchaseMark, isAbandoned: true } });
+    const { run, done, purchases } = attemptOf({ purchaseMark: { ...purchaseMark, sender: 'gave-up' } });
     expect(await run()).toMatchObject({ kind: 'completed' });
     expect(done[0]).toBe('mark');
     expect(purchases).toEqual(['uncertain', 'bought']);

@@ -1,5 +1,5 @@
-import type { Response } from 'undici';
-import { AnswerTooLargeError } from './errors.ts';
+import { AnswerTooLargeError } from '../errors.ts';
+import type { Reply } from './exchange.ts';
 import { type Reading, STREAM_FACTOR, textPieces } from './fetch.ts';
 
 /**
@@ -32,10 +32,14 @@ const LONGEST_BEGINNING = 6;
  * error.
  * @throws {AnswerTooLargeError} here, or while the messages are read.
  */
-export async function bodyOf(reply: Response, signal: AbortSignal, reading: Reading): Promise<ReplyBody> {
+export async function bodyOf(
+  reply: Pick<Reply, 'headers' | 'body'>,
+  signal: AbortSignal,
+  reading: Reading,
+): Promise<ReplyBody> {
   const isDeclared = reply.headers.get('content-type')?.includes('text/event-stream') ?? false;
   const { largestBytes, masked } = reading;
-  const pieces = textPieces(reply, signal, largestBytes * STREAM_FACTOR);
+  const pieces = textPieces(reply.body, signal, largestBytes * STREAM_FACTOR);
   let text = '';
   for (;;) {
     if (isDeclared ? text !== '' : text.length >= LONGEST_BEGINNING) break;

@@ -1,6 +1,3 @@
-import type { JobView } from '../../src/job/view.ts';
-import { formatUsd } from '../../src/usage/usd.ts';
-
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -35,14 +32,4 @@ export function distanceText(time: string, now: number): string {
 function twoUnits(ms: number, largeMs: number, large: string, smallMs: number, small: string): string {
   const rest = Math.floor((ms % largeMs) / smallMs);
   return `${Math.floor(ms / largeMs)}${large} ${String(rest).padStart(2, '0')}${small}`;
-}
-
-/** costText writes what was paid, `~` before an estimate, or `simulated`; '' when it is unknown. */
-export function costText({
-  simulated,
-  cost_usd: cost,
-  cost_estimated: isEstimated = false,
-}: Pick<JobView, 'simulated' | 'cost_usd'> & { cost_estimated?: boolean }): string {
-  if (simulated && !cost) return 'simulated';
-  return cost === null ? '' : `${isEstimated ? '~' : ''}${formatUsd(cost)}`;
 }

@@ -1,8 +1,10 @@
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
-import { type Agent, type Dispatcher, Headers, Response, fetch as undiciFetch } from 'undici';
-import { AnswerTooLargeError, NothingSentError } from './errors.ts';
-import { refusalBodyFrom } from './refusal-body.ts';
+import type { Agent, Dispatcher } from 'undici';
+import type { AdvertisedLimits } from '../../../src/quota/quota.ts';
+import { AnswerTooLargeError } from '../errors.ts';
+import { refusalBodyFrom } from '../refusal-body.ts';
+import { exchange, type Reply, type Wire } from './exchange.ts';
 
 /**
  * baseOf splits a base URL into the parts that the SDK takes. The base URL of Azure has a query, such as
@@ -20,67 +22,39 @@ export function baseOf(baseUrl: string | undefined): {
   return { baseURL: url.href.replace(/\/$/, ''), defaultQuery };
 }
 
+/** FetchOptions are what a call may pass through the SDK's `fetchOptions`. */
+export interface FetchOptions {
+  /** Default: the agent of `fetchThrough`. */
+  dispatcher?: Dispatcher;
+  /** Is told whether the request was sent. */
+  wire?: Wire;
+}
+
+type FetchInit = FetchOptions & { method: string; headers: Headers; body?: string; signal: AbortSignal };
+
 /**
- * fetchThrough returns undici's own fetch, whose version matches its agents; Node's fetch may have another
- * version. A request may name another agent.
- *
- * The errors of the returned fetch say whether a server may have read the request. The returned fetch follows
- * no redirect, because that would turn a create into a GET. It puts each refusal into OpenAI's envelope,
- * because the SDK would drop any other body.
+ * fetchThrough returns the `fetch` that the SDK calls. It resolves to a `Reply`, whose body the SDK does not
+ * read, or to a `Response` for a refusal, whose body it reads. Each refusal is put into OpenAI's envelope,
+ * because the SDK would drop any other body. It follows no redirect, because that would turn a create into a
+ * GET.
  */
 export function fetchThrough(agent: Agent, { masked }: Pick<Reading, 'masked'>): typeof globalThis.fetch {
   let hasAnswered = false;
-  const fetch = async (url: string, { dispatcher = agent, ...init }: { dispatcher?: Dispatcher }) => {
-    const progress: Progress = { isSent: false, status: undefined };
+  const fetch = async (url: string, init: FetchInit): Promise<Reply | Response> => {
+    const { dispatcher = agent, wire = { isSent: false }, method, headers, body, signal } = init;
     try {
-      const reply = await undiciFetch(url, {
-        redirect: 'manual',
-        ...init,
-        dispatcher: watched(dispatcher, progress),
-      });
+      const request = { method, headers: Object.fromEntries(headers), body, signal, wire };
+      const reply = await exchange(dispatcher, url, request);
       hasAnswered = true;
-      if (!reply.ok) return await enveloped(reply, masked);
-      return reply;
+      return reply.ok ? reply : await enveloped(reply, masked);
     } catch (error: unknown) {
-      // For this status undici throws an error, as browsers do.
-      if (progress.status === 407)
-        return await enveloped(new Response('The proxy wants credentials', { status: 407 }), masked);
-      if (!(error instanceof Error) || error.name === 'AbortError') throw error;
-      if (!progress.isSent) throw new NothingSentError(error.message, { cause: error.cause ?? error });
-      if (!hasAnswered && url.startsWith('http:') && (await speaksTls(new URL(url)))) {
-        throw new NothingSentError('its port speaks TLS, so the base URL should begin with https');
-      }
-      throw error;
+      const isBroken = wire.isSent && !signal.aborted && !hasAnswered;
+      if (!isBroken || !url.startsWith('http:') || !(await speaksTls(new URL(url)))) throw error;
+      wire.isSent = false;
+      throw new Error('its port speaks TLS, so the base URL should begin with https');
     }
   };
   return fetch as unknown as typeof globalThis.fetch;
-}
-
-/** Progress is how far a request has come. */
-interface Progress {
-  isSent: boolean;
-  /** The status of its reply; undefined: there is none yet. */
-  status: number | undefined;
-}
-
-/**
- * Returns a dispatcher that records when a request gets its connection. The first byte of the request is
- * written right after that.
- */
-function watched(dispatcher: Dispatcher, progress: Progress): Dispatcher {
-  return dispatcher.compose((dispatch) => (options, handler) => {
-    const onRequestStart = handler.onRequestStart?.bind(handler);
-    const onResponseStart = handler.onResponseStart?.bind(handler);
-    handler.onRequestStart = (controller, context) => {
-      progress.isSent = true;
-      onRequestStart?.(controller, context);
-    };
-    handler.onResponseStart = (controller, status, headers, message) => {
-      progress.status = status;
-      onResponseStart?.(controller, status, headers, message);
-    };
-    return dispatch(options, handler);
-  });
 }
 
 const TLS_ANSWER_MS = 2000;
@@ -117,11 +91,31 @@ export function isSimulated({ headers }: { headers: Pick<Headers, 'get'> }): boo
   return headers.get('o3q-simulated') === 'true';
 }
 
-async function enveloped(reply: Response, masked: Reading['masked']): Promise<Response> {
+/** advertisedLimitsOf reads the limits from the `x-ratelimit-*` headers of an answer. */
+export function advertisedLimitsOf(headers: Pick<Headers, 'get'>): AdvertisedLimits {
+  const count = (name: string): number | undefined => {
+    const text = headers.get(`x-ratelimit-${name}`);
+    return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
+  };
+  // Some servers send 0 when there is no limit. A server that accepts nothing refuses instead.
+  const limit = (name: string): number | undefined => count(name) || undefined;
+  return {
+    limitRequests: limit('limit-requests'),
+    limitTokens: limit('limit-tokens'),
+    remainingRequests: count('remaining-requests'),
+    remainingTokens: count('remaining-tokens'),
+  };
+}
+
+async function enveloped(reply: Reply, masked: Reading['masked']): Promise<Response> {
   const body = masked(await beginningOf(reply, LARGEST_REFUSAL_BYTES).catch(() => ''));
   const headers = new Headers(reply.headers);
   for (const name of ['content-length', 'content-encoding']) headers.delete(name);
-  const error = refusalBodyFrom(body, headers.get('content-type') ?? '');
+  // The page of a proxy that wants credentials would be taken for that of a wrong address.
+  const error =
+    reply.status === 407
+      ? refusalBodyFrom('The proxy wants credentials', '')
+      : refusalBodyFrom(body, headers.get('content-type') ?? '');
   headers.set('content-type', 'application/json');
   return new Response(JSON.stringify({ error }), { status: reply.status, headers });
 }
@@ -167,7 +161,7 @@ export function maskOf(apiKey: string | undefined): (text: string) => string {
 }
 
 /**
- * textPieces decodes a reply's UTF-8, without a byte order mark. Decompression continues only while pieces
+ * textPieces decodes the UTF-8 of a reply's body, without a byte order mark. Decompression continues only while pieces
  * are read, so that a small reply that unpacks to gigabytes is stopped at the limit.
  *
  * @param signal the signal of the connection. A body that ends because the signal aborts ends without an
@@ -175,7 +169,7 @@ export function maskOf(apiKey: string | undefined): (text: string) => string {
  * @throws {AnswerTooLargeError}
  */
 export async function* textPieces(
-  reply: Response,
+  body: Reply['body'],
   signal: AbortSignal | undefined,
   mostBytes: number,
 ): AsyncGenerator<string> {
@@ -183,10 +177,10 @@ export async function* textPieces(
   let bytes = 0;
   let beginning = '';
   try {
-    for await (const piece of reply.body ?? []) {
-      bytes += (piece as Uint8Array).byteLength;
+    for await (const piece of body) {
+      bytes += piece.byteLength;
       if (bytes > mostBytes) throw new AnswerTooLargeError(mostBytes, beginning);
-      const text = decoder.decode(piece as Uint8Array, { stream: true });
+      const text = decoder.decode(piece, { stream: true });
       if (beginning.length < BEGINNING_CHARACTERS) beginning += text.slice(0, BEGINNING_CHARACTERS);
       yield text;
     }
@@ -197,17 +191,17 @@ export async function* textPieces(
 }
 
 /** textOf reads a whole reply. @throws {AnswerTooLargeError} */
-export async function textOf(reply: Response, { largestBytes, masked }: Reading): Promise<string> {
+export async function textOf({ body }: Reply, { largestBytes, masked }: Reading): Promise<string> {
   const pieces: string[] = [];
-  for await (const piece of textPieces(reply, undefined, largestBytes)) pieces.push(piece);
+  for await (const piece of textPieces(body, undefined, largestBytes)) pieces.push(piece);
   return masked(pieces.join(''));
 }
 
 /** Reads the beginning of a reply, up to a limit. */
-async function beginningOf(reply: Response, mostBytes: number): Promise<string> {
+async function beginningOf({ body }: Reply, mostBytes: number): Promise<string> {
   const pieces: string[] = [];
   try {
-    for await (const piece of textPieces(reply, undefined, mostBytes)) pieces.push(piece);
+    for await (const piece of textPieces(body, undefined, mostBytes)) pieces.push(piece);
   } catch (error: unknown) {
     if (!(error instanceof AnswerTooLargeError)) throw error;
   }

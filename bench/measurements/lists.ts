@@ -1,0 +1,85 @@
+import { percentile } from '../../chaos/fleet/timing.ts';
+import { type BenchStage, type Measurement, scaled } from '../measurement.ts';
+import type { FigureName } from '../report/figures.ts';
+import { growTo } from '../rig/finished-jobs.ts';
+import { enqueueBulk, QUESTION, untilFinished } from '../rig/jobs.ts';
+import { OUR_MODEL, withRig } from '../rig/rig.ts';
+
+/** How many jobs really run. The others are copies of them. */
+const REAL_JOBS = 100;
+const READS = 200;
+const WARM_UP_READS = 100;
+/** How many finished jobs there are, and how the figures call it. */
+const SIZES = [
+  { jobs: 1000, suffix: '1k' },
+  { jobs: 100_000, suffix: '100k' },
+  { jobs: 1_000_000, suffix: '1m' },
+] as const;
+/** The pages that are read, with the page of a job at `:id`. */
+const PAGES = {
+  list: '/jobs',
+  job: '/jobs/:id',
+  board: `/board/api/queues?activeQueue=${OUR_MODEL}&status=completed&page=1&jobsPerPage=10`,
+  console: '/console/jobs/:id',
+} as const;
+
+/** lists measures how the number of finished jobs slows lists and pages. */
+export const lists: Measurement = {
+  name: 'lists',
+  description: 'lists and pages beside 1,000, 100,000 and 1,000,000 finished jobs',
+  measure: (stage) =>
+    withRig(stage, { workers: 1 }, async (rig) => {
+      const { redis, sides } = rig;
+      const { ours } = sides;
+      const { signal, tally, progress } = stage;
+      const jobs = Array.from({ length: REAL_JOBS }, (_, i) => ({ question: QUESTION, stream: i % 2 === 0 }));
+      await enqueueBulk(ours, jobs, signal);
+      await untilFinished(rig, ours, REAL_JOBS, signal);
+      const ids = await redis.zrange(ours.finished.completed, '0', '-1');
+      // The append-only file would be rewritten again and again while the copies are made.
+      await redis.config('SET', 'auto-aof-rewrite-percentage', '0');
+
+      const before = await usedKb(redis);
+      for (const page of Object.values(PAGES)) {
+        for (let i = 0; i < scaled(stage, WARM_UP_READS, 3); i += 1)
+          await read(stage, ours.url, page, ids[0]);
+      }
+      for (const { jobs, suffix } of SIZES) {
+        if (jobs > stage.mostFinished) break;
+        await growTo(redis, ids, jobs, (finished) => {
+          signal.throwIfAborted();
+          progress(`${finished} of ${jobs} finished jobs`);
+        });
+        if (jobs > REAL_JOBS && suffix === '1k') {
+          tally.add('storedKb', 'ours', ((await usedKb(redis)) - before) / (jobs - REAL_JOBS));
+        }
+        for (let round = 0; round < stage.rounds; round += 1) {
+          progress(`reading beside ${jobs} finished jobs, round ${round + 1} of ${stage.rounds}`);
+          for (const [name, path] of Object.entries(PAGES)) {
+            const times: number[] = [];
+            for (let i = 0; i < scaled(stage, READS, 5); i += 1) {
+              times.push(await read(stage, ours.url, path, ids[i % ids.length]));
+            }
+            tally.add(
+              `${name as keyof typeof PAGES}${suffix}` satisfies FigureName,
+              'ours',
+              percentile(times, 0.5),
+            );
+          }
+        }
+      }
+    }),
+};
+
+/** Reads a page. @returns how long it took, in milliseconds. */
+async function read({ signal }: BenchStage, url: string, path: string, id = ''): Promise<number> {
+  const startedAt = performance.now();
+  const answer = await fetch(new URL(path.replace(':id', id), url), { signal });
+  const text = await answer.text();
+  if (answer.status !== 200) throw new Error(`expected 200 from ${path}, got ${answer.status}: ${text}`);
+  return performance.now() - startedAt;
+}
+
+async function usedKb(redis: { info(section: string): Promise<string> }): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]) / 1024;
+}

@@ -1,0 +1,130 @@
+import type { ComponentChildren, VNode } from 'preact';
+import { renderToString } from 'preact-render-to-string';
+import { LOGOUT_PATH } from '../pages/login-page.ts';
+import type { Page } from '../pages/page.ts';
+import type { Assets } from './assets.ts';
+
+/** Visitor is the person who looks at a page. */
+export interface Visitor {
+  /** The tenant of the session; undefined: the instance has no keys. */
+  readonly tenant: string | undefined;
+  readonly isAdmin: boolean;
+}
+
+export interface Document {
+  readonly title: string;
+  readonly visitor: Visitor;
+  /** The scripts of the page, by their paths in `dist`. */
+  readonly scripts?: readonly string[];
+  /** How often a browser without scripts loads the page again, in seconds. Default: never. */
+  readonly reloadS?: number;
+  readonly main: VNode;
+}
+
+/** renderDocument makes a whole page of the console. The page loads nothing from other servers. */
+export function renderDocument(document: Document, assets: Assets): Page {
+  return {
+    headers: {
+      'content-security-policy': [
+        "default-src 'none'",
+        `script-src 'self' ${assets.importMapHash}`,
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+      ].join('; '),
+      'cache-control': 'no-store',
+    },
+    html: `<!doctype html>\n${renderToString(<Frame {...document} assets={assets} />)}\n`,
+  };
+}
+
+function Frame({
+  title,
+  visitor,
+  scripts = [],
+  reloadS,
+  main,
+  assets,
+}: Document & { assets: Assets }): VNode {
+  return (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>{title} · o3-queue</title>
+        <link rel="icon" href={`${assets.base}/icon.svg`} />
+        <link rel="stylesheet" href={`${assets.base}/style.css`} />
+        <RawScript type="importmap" text={assets.importMap} />
+        {scripts.map((path) => (
+          <script key={path} type="module" src={`${assets.base}/${path}`} />
+        ))}
+        {reloadS !== undefined && (
+          <noscript>
+            <meta http-equiv="refresh" content={String(reloadS)} />
+          </noscript>
+        )}
+      </head>
+      <body>
+        <Bar visitor={visitor} />
+        <main>{main}</main>
+      </body>
+    </html>
+  );
+}
+
+function Bar({ visitor: { tenant, isAdmin } }: { visitor: Visitor }): VNode {
+  return (
+    <nav class="bar" aria-label="o3-queue">
+      <strong>
+        <a href="/">o3-queue</a>
+      </strong>
+      {isAdmin && <a href="/board">Raw queues</a>}
+      <a href="/docs">API</a>
+      {tenant !== undefined && (
+        <form method="post" action={LOGOUT_PATH}>
+          <button type="submit">Log out {tenant}</button>
+        </form>
+      )}
+    </nav>
+  );
+}
+
+/** DataScript holds data for a script of the page. A browser does not run it. */
+export function DataScript({ id, data }: { id: string; data: unknown }): VNode {
+  return <RawScript type="application/json" id={id} text={JSON.stringify(data)} />;
+}
+
+/** RawScript writes a script as it is. No text can end the script, because `<` is escaped as JSON allows. */
+function RawScript({ type, id, text }: { type: string; id?: string; text: string }): VNode {
+  const safe = text.replaceAll('<', '\\u003c');
+  return <script type={type} id={id} dangerouslySetInnerHTML={{ __html: safe }} />;
+}
+
+/** SafeHtml shows HTML that this instance has made from Markdown. */
+export function SafeHtml({ class: name, html }: { class: string; html: string }): VNode {
+  return <div class={name} dangerouslySetInnerHTML={{ __html: html }} />;
+}
+
+/** Section is a part of a page with a heading of its own, and with an action beside the heading. */
+export function Section({
+  title,
+  aside,
+  children,
+}: {
+  title: string;
+  aside?: ComponentChildren;
+  children: ComponentChildren;
+}): VNode {
+  return (
+    <section aria-label={title}>
+      <div class="head">
+        <h2>{title}</h2>
+        {aside}
+      </div>
+      {children}
+    </section>
+  );
+}

@@ -1,0 +1,61 @@
+/** STYLE is the style sheet of all pages of the console: dark or light as the system is, from 390 pixels on. */
+export const STYLE = `
+:root {
+  color-scheme: light dark;
+  --ground: light-dark(#ffffff, #14171c);
+  --raised: light-dark(#f4f5f7, #1d2129);
+  --line: light-dark(#d5d9e0, #343b47);
+  --text: light-dark(#1b1f24, #e4e7ec);
+  --quiet: light-dark(#59616e, #a0a8b5);
+  --link: light-dark(#0a58ca, #7db4ff);
+  --good: light-dark(#176639, #6fd59a);
+  --bad: light-dark(#b3261e, #ff9d94);
+  --busy: light-dark(#0b5394, #86bbff);
+  --late: light-dark(#7a4d00, #f0c060);
+  font: 1rem/1.5 system-ui, sans-serif;
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--text); }
+a { color: var(--link); }
+:focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
+.bar { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; align-items: center;
+  padding: 0.5rem 1rem; border-bottom: 1px solid var(--line); }
+.bar strong { margin-right: auto; }
+.bar strong a { color: inherit; text-decoration: none; }
+.bar form { margin: 0; }
+main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.375rem; line-height: 1.3; margin: 0.5rem 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.0625rem; margin: 1.5rem 0 0.5rem; }
+code, pre { font-family: ui-monospace, monospace; font-size: 0.875em; overflow-wrap: anywhere; }
+.quiet, .timeline { color: var(--quiet); }
+.badge { display: inline-block; padding: 0.125rem 0.625rem; border: 1px solid currentcolor; border-radius: 1rem; font-weight: 600; }
+.completed { color: var(--good); }
+.failed { color: var(--bad); }
+.active { color: var(--busy); }
+.delayed, .waiting { color: var(--late); }
+.cancelled { color: var(--quiet); }
+.reason { margin: 0.5rem 0; padding: 0.5rem 0.75rem; border-left: 4px solid currentcolor; background: var(--raised); overflow-wrap: anywhere; }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: 0.5rem 1rem; margin: 1rem 0; }
+.facts dt { color: var(--quiet); font-size: 0.8125rem; }
+.facts dd { margin: 0; overflow-wrap: anywhere; }
+.timeline { margin: 1rem 0; padding-left: 1.25rem; overflow-wrap: anywhere; }
+.text, .markdown, pre { background: var(--raised); border: 1px solid var(--line); border-radius: 0.375rem; padding: 0.75rem; overflow-wrap: anywhere; }
+.text, pre { white-space: pre-wrap; margin: 0; }
+.text, .markdown { overflow-x: auto; }
+.markdown > :first-child { margin-top: 0; }
+.markdown > :last-child { margin-bottom: 0; }
+.markdown pre { border: 0; padding: 0.5rem; background: var(--ground); }
+.markdown table { border-collapse: collapse; }
+.markdown :is(td, th) { border: 1px solid var(--line); padding: 0.25rem 0.5rem; }
+details { margin: 0.75rem 0; }
+summary { cursor: pointer; }
+.actions { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: start; margin: 1rem 0; }
+.actions :is(form, details) { margin: 0; }
+button, select { font: inherit; padding: 0.375rem 0.875rem; border: 1px solid var(--line); border-radius: 0.375rem;
+  background: var(--raised); color: var(--text); }
+button, .actions summary { cursor: pointer; }
+.actions summary { padding: 0.375rem 0.875rem; border: 1px solid var(--line); border-radius: 0.375rem; }
+.actions details[open] summary { margin-bottom: 0.5rem; }
+button.danger { color: var(--bad); border-color: currentcolor; }
+.head { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: baseline; justify-content: space-between; }
+`;

@@ -1,0 +1,24 @@
+/**
+ * Time shows an ISO 8601 time. The server writes UTC. A script of the page (browser/job-page.tsx) changes
+ * it to the reader's local time.
+ */
+export function Time({ of }: { of: string }) {
+  return (
+    <time dateTime={of} title={utcText(of)}>
+      {utcText(of)}
+    </time>
+  );
+}
+
+/** utcText writes a time in UTC, to the second: `2026-11-29 07:04:05 UTC`. */
+export function utcText(time: string): string {
+  return `${time.slice(0, 19).replace('T', ' ')} UTC`;
+}
+
+/** localText writes a time in the time zone of the browser, to the second: `2026-11-29 08:04:05`. */
+export function localText(time: string): string {
+  const date = new Date(time);
+  const two = (value: number): string => String(value).padStart(2, '0');
+  const day = [date.getFullYear(), two(date.getMonth() + 1), two(date.getDate())].join('-');
+  return `${day} ${[date.getHours(), date.getMinutes(), date.getSeconds()].map(two).join(':')}`;
+}

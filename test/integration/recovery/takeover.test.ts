@@ -1,0 +1,247 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../support/eventually.ts';
+import { CREATES } from '../../support/openai/upstream-gate.ts';
+import { startWorkerChild, type WorkerChild } from '../../support/worker/worker-child.ts';
+import { quickModels } from '../../support/worlds/instance.ts';
+import {
+  startWorkerWorld,
+  type WorkerWorld,
+  type WorkerWorldOptions,
+} from '../../support/worlds/worker-world.ts';
+
+/** Locks outlast the wait for a takeover, so that only heartbeats can lead to one. */
+const LONG_LOCKS = { lockMs: 30_000, stalledMs: 1000 };
+const TEST_LIMIT_MS = 90_000;
+/** How long a test waits for a fact, on a busy machine. */
+const FACT_LIMIT_MS = 40_000;
+const ENDLESS = { sim: 'stall', sim_events: '3' };
+const RECOVERED = 'recovered from a worker that died';
+const NO_BACKGROUND = Object.fromEntries(
+  Object.entries(quickModels().models).map(([name, model]) => [
+    name,
+    { ...model, background: 'never' as const },
+  ]),
+);
+
+let world: WorkerWorld;
+const children: WorkerChild[] = [];
+const busyLoops: ChildProcess[] = [];
+const start = async (options: WorkerWorldOptions = {}): Promise<void> => {
+  world = await startWorkerWorld({ workers: 0, ...options });
+};
+afterEach(async () => {
+  for (const loop of busyLoops.splice(0)) {
+    loop.kill('SIGKILL');
+    await once(loop, 'exit');
+  }
+  await Promise.all(children.splice(0).map((child) => child.kill()));
+  await world.stop();
+}, TEST_LIMIT_MS);
+
+async function addChild(models = world.models.models): Promise<WorkerChild> {
+  const child = await startWorkerChild(world, { recovery: LONG_LOCKS, models });
+  children.push(child);
+  return child;
+}
+
+async function askMany(count: number, metadata: Record<string, string>): Promise<string[]> {
+  const jobs = await Promise.all(
+    Array.from({ length: count }, (_, i) => world.ask(`Who ${i}?`, metadata, { stream: i % 2 === 0 })),
+  );
+  return jobs.map(({ id }) => id);
+}
+
+async function recoveriesOf(ids: readonly string[]): Promise<number[]> {
+  const jobs = await Promise.all(ids.map((id) => world.model().bullmq.getJob(id)));
+  return jobs.map((job) => job?.stalledCounter ?? Number.NaN);
+}
+
+/** How often a worker has logged this message. */
+const said = (child: WorkerChild, message: string): number =>
+  child.said().split(`"msg":"${message}"`).length - 1;
+
+/** Every job runs in its first attempt, and each was bought once. */
+async function requireRunningOnce(ids: readonly string[]): Promise<void> {
+  for (const id of ids) expect(await world.running(id)).toMatchObject({ attempt: 1, uncertain_purchases: 0 });
+  expect(world.simulator.ledger.totals()).toMatchObject({
+    ...{ purchases: ids.length, running: ids.length, cancels: 0 },
+  });
+}
+
+/** Every job has been completed in its first attempt, and each was bought once. */
+async function requireBoughtOnce(ids: readonly string[]): Promise<void> {
+  for (const id of ids) {
+    const job = await world.finished(id, FACT_LIMIT_MS);
+    expect(job).toMatchObject({ status: 'completed', attempt: 1, purchases: 1, uncertain_purchases: 0 });
+  }
+  expect(world.simulator.ledger.totals()).toMatchObject({
+    ...{ purchases: ids.length, completed: ids.length, cancels: 0 },
+  });
+}
+
+/** The workers whose jobs were looked through because they were silent. */
+async function silentWorkers(): Promise<string[]> {
+  const fields = await world.client.hkeys(world.keys.workerDetails);
+  return fields.filter((field) => field.startsWith('taken_from:'));
+}
+
+describe('the jobs of a worker that sends no heartbeats', () => {
+  it(
+    'are adopted by another worker when it was killed, long before their locks run out',
+    async () => {
+      await start();
+      const killed = await addChild();
+      const ids = await askMany(12, ENDLESS);
+      await Promise.all(ids.map((id) => world.running(id)));
+      const others = await Promise.all([addChild(), addChild()]);
+      await killed.kill();
+      const adopted = () => others.reduce((sum, other) => sum + said(other, 'adopted'), 0);
+      await eventually(() => expect(adopted()).toBe(12), FACT_LIMIT_MS);
+      expect(others.reduce((sum, other) => sum + said(other, RECOVERED), 0)).toBe(12);
+      expect(await recoveriesOf(ids)).toEqual(ids.map(() => 1));
+      await requireRunningOnce(ids);
+      // It is forgotten, and so is its silence.
+      await eventually(
+        async () => expect(await world.client.zcard(world.keys.workers)).toBe(2),
+        FACT_LIMIT_MS,
+      );
+      expect(await silentWorkers()).toEqual([]);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
+    'are adopted when it was stopped; when it goes on it drops them, and cancels no response',
+    async () => {
+      await start();
+      const stopped = await addChild();
+      const ids = await askMany(8, ENDLESS);
+      await Promise.all(ids.map((id) => world.running(id)));
+      const other = await addChild();
+      stopped.signal('SIGSTOP');
+      await eventually(() => expect(said(other, 'adopted')).toBe(8), FACT_LIMIT_MS);
+      stopped.signal('SIGCONT');
+      await eventually(() => expect(said(stopped, 'lost to another worker')).toBe(8), FACT_LIMIT_MS);
+      expect(await recoveriesOf(ids)).toEqual(ids.map(() => 1));
+      expect(said(other, RECOVERED)).toBe(8);
+      await requireRunningOnce(ids);
+      expect(stopped.said()).not.toContain('"level":"error"');
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
+    'stay with it while it is only stopped in the middle of a create, and it stores the id later',
+    async () => {
+      await start();
+      const stopped = await addChild();
+      world.gate.shut(CREATES);
+      const [id = ''] = await askMany(1, { sim_think_ms: '100' });
+      await world.gate.holding(1);
+      const other = await addChild();
+      stopped.signal('SIGSTOP');
+      await eventually(async () => expect(await silentWorkers()).toHaveLength(1), FACT_LIMIT_MS);
+      expect(await world.client.lrange(world.keys.queue('active'), 0, -1)).toEqual([id]);
+      expect(said(other, RECOVERED)).toBe(0);
+      world.gate.open();
+      stopped.signal('SIGCONT');
+      await requireBoughtOnce([id]);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
+    'are bought again at once when it was killed in the middle of a create, which counts as uncertain',
+    async () => {
+      await start();
+      const killed = await addChild();
+      world.gate.shut(CREATES);
+      const [id = ''] = await askMany(1, { sim_think_ms: '100' });
+      await world.gate.holding(1);
+      const other = await addChild();
+      await killed.kill();
+      world.gate.open();
+      expect(await world.finished(id, FACT_LIMIT_MS)).toMatchObject({
+        ...{ status: 'completed', attempt: 1, purchases: 1, uncertain_purchases: 1 },
+      });
+      expect(said(other, RECOVERED)).toBe(1);
+      expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
+    'are left to their locks when their responses run in the foreground',
+    async () => {
+      await start({ models: { models: NO_BACKGROUND } });
+      const killed = await addChild();
+      const [id = ''] = await askMany(1, { sim_think_ms: '60000' });
+      await world.running(id);
+      const other = await addChild();
+      await killed.kill();
+      // The other worker has taken all that it may.
+      await eventually(
+        async () => expect(await world.client.zcard(world.keys.workers)).toBe(1),
+        FACT_LIMIT_MS,
+      );
+      expect(await world.client.exists(world.keys.lock(id))).toBe(1);
+      expect(said(other, RECOVERED)).toBe(0);
+      expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 1 });
+      // The lock runs out.
+      await world.client.del(world.keys.lock(id));
+      await eventually(() => expect(said(other, RECOVERED)).toBe(1), FACT_LIMIT_MS);
+    },
+    TEST_LIMIT_MS,
+  );
+});
+
+describe('nothing is bought twice, and no job wanders from worker to worker,', () => {
+  it.each([2000, 10_000])(
+    'when the event loop of a worker stands still for %d ms',
+    async (ms) => {
+      await start();
+      const blocked = await addChild();
+      await addChild();
+      const ids = await askMany(16, { sim_think_ms: '14000', sim_deltas: '5' });
+      await Promise.all(ids.map((id) => world.running(id)));
+      blocked.block(ms);
+      await requireBoughtOnce(ids);
+      expect(Math.max(...(await recoveriesOf(ids)))).toBeLessThanOrEqual(1);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
+    'when Redis hangs for three seconds: nobody is taken for dead',
+    async () => {
+      await start();
+      const workers = await Promise.all([addChild(), addChild(), addChild()]);
+      const ids = await askMany(12, { sim_think_ms: '9000', sim_deltas: '5' });
+      await Promise.all(ids.map((id) => world.running(id)));
+      await world.redis.kill('SIGSTOP');
+      await sleep(3000);
+      await world.redis.kill('SIGCONT');
+      await world.reconnected();
+      await requireBoughtOnce(ids);
+      expect(await recoveriesOf(ids)).toEqual(ids.map(() => 0));
+      expect(workers.map((worker) => said(worker, RECOVERED))).toEqual([0, 0, 0]);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
+    'on a machine under full load',
+    async () => {
+      await start();
+      await addChild();
+      await addChild();
+      for (let i = 0; i < 4; i += 1) busyLoops.push(spawn(process.execPath, ['-e', 'for (;;);']));
+      const ids = await askMany(24, { sim_think_ms: '8000', sim_deltas: '20' });
+      await requireBoughtOnce(ids);
+      expect(Math.max(...(await recoveriesOf(ids)))).toBeLessThanOrEqual(2);
+    },
+    TEST_LIMIT_MS,
+  );
+});
