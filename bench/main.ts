@@ -8,7 +8,7 @@ import { commands } from './measurements/commands.ts';
 import { inFlight } from './measurements/in-flight.ts';
 import { lists } from './measurements/lists.ts';
 import { quota } from './measurements/quota.ts';
-import { run } from './measurements/run.ts';
+import { run as runJobs } from './measurements/run.ts';
 import { takeover } from './measurements/takeover.ts';
 import { wait } from './measurements/wait.ts';
 import { waiters } from './measurements/waiters.ts';
@@ -18,7 +18,7 @@ import { createTally } from './report/tally.ts';
 
 const MEASUREMENTS: readonly Measurement[] = [
   accept,
-  run,
+  runJobs,
   commands,
   wait,
   inFlight,
@@ -58,10 +58,10 @@ await new Command('bench')
     'Measures o3-queue beside the least that Express, BullMQ and the official SDK can be, in turns on one Redis.',
   )
   .addArgument(new Argument('[names...]', 'what to measure; default: everything').choices(names))
-  .option('--rounds <number>', `how often each value is measured; default ${FULL_ROUNDS}`, positive)
+  .option('--rounds <number>', `how often each value is measured; default ${FULL_ROUNDS}`, wholeNumber)
   .option('--quick', 'one round of a fifth of the work')
   .option('--scale <share>', 'the share of the full work, above 0 and up to 1', positive)
-  .option('--finished <number>', 'the most finished jobs beside which lists are measured', positive)
+  .option('--finished <number>', 'the most finished jobs beside which lists are measured', wholeNumber)
   .option('--json', 'print JSON with the values of all rounds in place of the table')
   .addHelpText(
     'after',
@@ -84,36 +84,40 @@ async function measureAll(chosen: string[], options: Options): Promise<void> {
   const machine = await thisMachine();
   const warning = loadWarning(machine);
   if (warning !== undefined) line.say(warning);
-  try {
-    const server = await resolveServer(stage.redisServer);
-    const redis = `${server.name} ${server.version}`;
-    for (const { name, description, measure } of MEASUREMENTS) {
-      if (chosen.length > 0 && !chosen.includes(name)) continue;
-      line.say(`${name}: ${description}`);
-      try {
-        await measure(stage);
-      } catch (error: unknown) {
-        if (interruption.signal.aborted) throw error;
-        // What the other measurements have found is still worth its time.
-        line.say(`${name} has failed: ${String(error)}`);
-        process.exitCode = 1;
-      }
+  const server = await resolveServer(stage.redisServer);
+  const notes = warning === undefined ? [] : [warning];
+  for (const { name, description, measure } of MEASUREMENTS) {
+    if (interruption.signal.aborted) break;
+    if (chosen.length > 0 && !chosen.includes(name)) continue;
+    line.say(`${name}: ${description}`);
+    try {
+      await measure(stage);
+    } catch (error: unknown) {
+      // What the other measurements have found is still worth its time.
+      const isInterrupted = interruption.signal.aborted;
+      notes.push(isInterrupted ? `${name} was interrupted.` : `${name} has failed: ${String(error)}`);
+      line.say(notes.at(-1) ?? '');
+      process.exitCode = isInterrupted ? INTERRUPTED : 1;
     }
-    const command = ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])];
-    const finished: Run = {
-      machine,
-      redis,
-      command: command.join(' '),
-      rounds,
-      scale,
-      figures: tally.figures(),
-    };
-    line.progress('');
-    process.stdout.write(`${options.json ? JSON.stringify(finished, null, 2) : tableOf(finished)}\n`);
-  } catch (error: unknown) {
-    if (!interruption.signal.aborted) throw error;
-    process.exitCode = INTERRUPTED;
   }
+  line.progress('');
+  const run: Run = {
+    machine,
+    redis: `${server.name} ${server.version}`,
+    command: ['npm run bench', ...(process.argv.length > 2 ? ['--', ...process.argv.slice(2)] : [])].join(
+      ' ',
+    ),
+    rounds,
+    scale,
+    notes,
+    figures: tally.figures(),
+  };
+  process.stdout.write(`${options.json ? JSON.stringify(run, null, 2) : tableOf(run)}\n`);
+}
+
+function wholeNumber(text: string): number {
+  if (/^[1-9]\d*$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Expected a whole number above 0.');
 }
 
 function positive(text: string): number {

@@ -5,11 +5,13 @@ import express, {
   type RequestHandler,
   type Response,
 } from 'express';
+import type { Models } from '../src/config/file.ts';
 import { stringifyExact } from '../src/job/exact-json.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
 import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
+import { createOpenStreams, type OpenStreams } from './access/open-streams.ts';
 import { createBoard } from './board/board.ts';
 import { CONSOLE_PATH, createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
@@ -34,6 +36,8 @@ import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId
 export interface AppOptions {
   queue: InstanceQueue;
   access: AccessOptions;
+  /** What tenants may use. */
+  tenants: Models['tenants'];
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
   webhookSecret: string | undefined;
   /** Aborts when the producer is about to stop. */
@@ -61,7 +65,7 @@ export function routesOf({
   draining,
   headersMs = HEADERS_MS,
   logger,
-}: Omit<AppOptions, 'access'>): Route[] {
+}: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
   return documented([
     ...healthRoutes(queue, draining),
     // This route comes before the routes of one job, which would take `bulk` for an id.
@@ -83,7 +87,7 @@ export function routesOf({
 const MOST_BODY_BYTES = 40 * 1024 ** 2;
 
 /** createApp makes the HTTP server of the queue: a table of routes, the pages, and one handler of errors. */
-export function createApp({ access, ...options }: AppOptions): Express {
+export function createApp({ access, tenants, ...options }: AppOptions): Express {
   const { queue, logger } = options;
   const app = express();
   app.disable('x-powered-by');
@@ -92,12 +96,13 @@ export function createApp({ access, ...options }: AppOptions): Express {
 
   const routes = routesOf(options);
   const queueFor = createQueueFor(queue);
+  const openStreams = createOpenStreams(tenants);
   const readJson = jsonBody(createBodyMemory(MOST_BODY_BYTES));
   mount(
     app,
     readJson,
     routes.filter(({ open }) => open === true),
-    queueFor,
+    { queueFor, openStreams },
   );
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl(access));
@@ -125,7 +130,7 @@ export function createApp({ access, ...options }: AppOptions): Express {
     app,
     readJson,
     routes.filter(({ open }) => open !== true),
-    queueFor,
+    { queueFor, openStreams },
   );
   app.use((request) => {
     throw new HttpProblem(
@@ -138,11 +143,16 @@ export function createApp({ access, ...options }: AppOptions): Express {
   return app;
 }
 
-function mount(app: Express, readJson: RequestHandler, routes: readonly Route[], queueFor: QueueFor): void {
+interface Callers {
+  queueFor: QueueFor;
+  openStreams: OpenStreams;
+}
+
+function mount(app: Express, readJson: RequestHandler, routes: readonly Route[], callers: Callers): void {
   for (const path of new Set(routes.map((route) => route.path))) {
     const here = routes.filter((route) => route.path === path);
     for (const route of here)
-      app[route.method](path, bodyParserOf(route, readJson), handlerOf(route, queueFor));
+      app[route.method](path, bodyParserOf(route, readJson), handlerOf(route, callers));
     app.all(path, methodNotAllowed(here));
   }
 }
@@ -152,7 +162,7 @@ function bodyParserOf({ rawBodyLimit: limit }: Route, readJson: RequestHandler):
   return readJson;
 }
 
-function handlerOf(route: Route, queueFor: QueueFor): RequestHandler {
+function handlerOf(route: Route, { queueFor, openStreams }: Callers): RequestHandler {
   return async (request, response) => {
     const gone = new AbortController();
     response.on('close', () => gone.abort(CLIENT_GONE));
@@ -163,6 +173,7 @@ function handlerOf(route: Route, queueFor: QueueFor): RequestHandler {
       headers,
       body,
       signal: gone.signal,
+      openStream: () => openStreams.open(callerOf(response), gone.signal),
       caller: callerOf(response),
       queue: queueFor(response),
     });

@@ -82,6 +82,7 @@ function producerOn(
   const app = createApp({
     queue,
     access,
+    tenants: models.tenants,
     webhookSecret,
     draining: draining.signal,
     ...(headersMs !== undefined && { headersMs }),

@@ -171,7 +171,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const retention = keepRetention({
     redis,
     queues,
-    retention: options.retention,
+    models: options,
     deliveries: webhooksOut?.deliveries,
     logger,
     onError,

@@ -15,7 +15,7 @@ const AHEAD = 100;
  * The time until the answers end: so many times as long as instant jobs of this number take, and a fixed time
  * for the measurement of memory.
  */
-const LEAD = { times: 1.5, ms: 10_000 };
+const LEAD = { times: 1.5, ms: 6000 };
 /** How long a worker may take to write what it has learned from the last create, in milliseconds. */
 const SETTLE_MS = 1500;
 const LOOK_EVERY_MS = 50;

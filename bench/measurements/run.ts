@@ -1,7 +1,8 @@
+import { readUpstreamLimits } from '../../chaos/quota/upstream-limits.ts';
 import { type BenchStage, inTurns, type Measurement, scaled } from '../measurement.ts';
 import { enqueueBulk, finishedOf, QUESTION, untilFinished } from '../rig/jobs.ts';
 import { createMeter } from '../rig/meter.ts';
-import { type Rig, withRig } from '../rig/rig.ts';
+import { OUR_MODEL, type Rig, withRig } from '../rig/rig.ts';
 import type { Side } from '../rig/side.ts';
 
 const WARM_UP_JOBS = 1000;
@@ -17,7 +18,7 @@ export const run: Measurement = {
         await runJobs(stage, rig, side, scaled(stage, WARM_UP_JOBS, 50));
       }
       await inTurns(stage, 'running jobs', async (name) => {
-        const { seconds, jobs, use, whole } = await runJobs(
+        const { seconds, jobs, use, whole, creates } = await runJobs(
           stage,
           rig,
           rig.sides[name],
@@ -29,6 +30,7 @@ export const run: Measurement = {
         tally.add('runRedis', name, (use.redis.cpuMs * 1000) / jobs);
         tally.add('runCalls', name, use.redis.calls / jobs);
         tally.add('runScripts', name, use.redis.scripts / jobs);
+        tally.add('runCreates', name, creates);
         tally.add('redisPerJob', name, whole);
       });
     }),
@@ -37,10 +39,13 @@ export const run: Measurement = {
 /**
  * Enqueues the jobs and waits until they have finished. It measures from the moment when all are accepted.
  * Jobs that have finished by then do not count. `whole` is the CPU time of Redis a job in microseconds, from
- * the first bulk on.
+ * the first bulk on. `creates` is how many creates the upstream has accepted for a job.
  */
 async function runJobs({ signal }: BenchStage, rig: Rig, side: Side, count: number) {
   const jobs = Array.from({ length: count }, () => ({ question: QUESTION, stream: true }));
+  const bought = async (): Promise<number> =>
+    (await readUpstreamLimits(rig.fleet.upstreamUrl, OUR_MODEL)).accepted;
+  const boughtBefore = await bought();
   const target = (await finishedOf(rig, side)) + count;
   const usedInAll = await createMeter(rig.redis, []);
   await enqueueBulk(side, jobs, signal);
@@ -50,5 +55,11 @@ async function runJobs({ signal }: BenchStage, rig: Rig, side: Side, count: numb
   await untilFinished(rig, side, target, signal);
   const seconds = (performance.now() - startedAt) / 1000;
   const { redis } = await usedInAll();
-  return { seconds, jobs: target - before, use: await used(), whole: (redis.cpuMs * 1000) / count };
+  return {
+    seconds,
+    jobs: target - before,
+    use: await used(),
+    whole: (redis.cpuMs * 1000) / count,
+    creates: ((await bought()) - boughtBefore) / count,
+  };
 }

@@ -30,7 +30,7 @@ export const takeover: Measurement = {
         const { fleet } = rig;
         const { ours } = rig.sides;
         const count = scaled(stage, JOBS, 20);
-        const victim = await ours.addWorker();
+        const victim = await fleet.addWorker();
         // A worker streams its first creates, until it knows that the upstream has the background mode.
         await enqueueBulk(ours, [{ question: QUESTION, metadata: { sim_think_ms: '0' } }], signal);
         await untilFinished(rig, ours, 1, signal);
@@ -44,11 +44,12 @@ export const takeover: Measurement = {
         const allRun = async (): Promise<boolean> => (await pollsOf()).size === count;
         if (!(await becomes(allRun, START_LIMIT_MS, signal, 200)))
           throw new Error('expected all jobs to run');
-        await ours.addWorker();
+        await fleet.addWorker();
         await sleep(SETTLE_MS, signal);
 
         const killedAt = performance.now();
-        await ours.killWorker(victim);
+        fleet.killWorker(victim);
+        await victim.child.exited;
         await sleep(LAST_LOOKUP_MS, signal);
         const before = await pollsOf();
         const times = new Map<string, number>();

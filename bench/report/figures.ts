@@ -44,6 +44,7 @@ export const FIGURES = {
   },
   runCalls: { what: 'the same: calls inside Redis a job, those of scripts too', unit: 'count' },
   runScripts: { what: 'the same: calls of scripts a job', unit: 'count' },
+  runCreates: { what: 'the same: creates at the upstream a job', unit: 'count' },
   redisPerJob: {
     what: 'CPU of Redis a job, accepted and run',
     unit: 'µs',

@@ -1,5 +1,5 @@
 import { valueText, wantedText } from './figures.ts';
-import { loadWarning, type Machine } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { Figure } from './tally.ts';
 
 /** Run says what was measured, where, and how. */
@@ -11,13 +11,14 @@ export interface Run {
   rounds: number;
   /** The share of the full work. The rows name the full numbers. */
   scale: number;
+  /** What a reader of the values has to know: a busy machine, a measurement that has failed. */
+  notes: readonly string[];
   figures: readonly Figure[];
 }
 
 /** tableOf writes a run as Markdown. */
 export function tableOf(run: Run): string {
-  const { machine, redis, command, rounds, scale, figures } = run;
-  const warning = loadWarning(machine);
+  const { machine, redis, command, rounds, scale, notes, figures } = run;
   const size = scale === 1 ? '' : ` of ${Math.round(scale * 100)} % of the work`;
   const place = [
     `${machine.cores} cores (${machine.cpu})`,
@@ -29,7 +30,7 @@ export function tableOf(run: Run): string {
   return [
     `\`${command}\`, ${machine.startedAt.slice(0, 16).replace('T', ' ')} UTC, commit ${machine.commit ?? 'unknown'}`,
     `${place.join(' · ')} · ${rounds === 1 ? 'one round' : `medians of ${rounds} rounds`}${size}`,
-    ...(warning === undefined ? [] : ['', warning]),
+    ...notes.flatMap((note) => ['', note]),
     '',
     '| what | bare | ours | ratio | wanted |',
     '|---|--:|--:|--:|--:|',

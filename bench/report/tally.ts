@@ -49,7 +49,8 @@ function figureFrom(
   const bare = medianOf(rounds.bare);
   const ours = medianOf(rounds.ours);
   const other = kind.comparedTo === undefined ? bare : medianOf(values.get(kind.comparedTo)?.ours ?? []);
-  const ratio = other === undefined || ours === undefined ? undefined : ours / other;
+  // Noise may make a small difference in memory negative. It has no ratio.
+  const ratio = other === undefined || ours === undefined || !(other > 0) ? undefined : ours / other;
   return {
     name,
     kind,

@@ -95,10 +95,6 @@ export async function withRig(
         bareWorkers.push(child);
         return child;
       },
-      async killWorker(worker) {
-        bareWorkers.splice(bareWorkers.indexOf(worker), 1);
-        await ended(worker);
-      },
     };
     const [producer] = fleet.producers;
     if (producer === undefined) throw new Error('expected a producer');
@@ -113,12 +109,6 @@ export async function withRig(
       finished: { completed: keys.queue('completed'), failed: keys.queue('failed') },
       jobKey: keys.job,
       addWorker: async () => (await fleet.addWorker()).child,
-      async killWorker(child) {
-        const worker = fleet.workers.find((each) => each.child === child);
-        if (worker === undefined) throw new Error(`expected a living worker, got ${child.name}`);
-        fleet.killWorker(worker);
-        await child.exited;
-      },
     };
     const sides = { bare, ours };
     for (let i = 0; i < workers; i += 1) for (const side of SIDES) await sides[side].addWorker();

@@ -17,6 +17,4 @@ export interface Side {
   /** Returns the name of BullMQ's hash of a job. */
   jobKey(id: string): string;
   addWorker(): Promise<Child>;
-  /** Sends SIGKILL to a worker. Resolves when it is gone. */
-  killWorker(worker: Child): Promise<void>;
 }

@@ -11,6 +11,13 @@ export interface RouteInput {
   body: unknown;
   /** Aborts when the client closes its connection. */
   signal: AbortSignal;
+  /**
+   * Counts this request as an open event stream of its caller, until the connection closes. Call it before
+   * anything else is done.
+   *
+   * @throws {HttpProblem} `too_many_streams`
+   */
+  openStream: () => void;
   /** undefined: this instance has no keys, or the route needs none. */
   caller: Caller | undefined;
   /** The queue as the caller sees it. */

@@ -1,11 +1,8 @@
-import { HTTP_PROBLEMS, type HttpProblemCode } from '../http/http-problem.ts';
+import type { HttpProblemCode } from '../http/http-problem.ts';
 import type { Route } from '../http/route.ts';
 
-/**
- * The statuses of refusals that any route with a key may answer with: for a wrong key, and for too many
- * requests.
- */
-const STATUSES_OF_KEYS = [401, 403, 429];
+/** Refusals of any route with a key: for a wrong key, and for too many requests. */
+const KEY_PROBLEMS: readonly HttpProblemCode[] = ['unauthorized', 'forbidden', 'too_many_requests'];
 
 /** Refusals of a route that takes a body. */
 const BODY_PROBLEMS: readonly HttpProblemCode[] = [
@@ -27,13 +24,8 @@ export function problemCodes({ path, operation, open = false }: Route): HttpProb
       ...(takesText ? (['invalid_request'] as const) : []),
       ...(body === undefined ? [] : BODY_PROBLEMS),
       ...problems,
-      ...(open ? [] : codesWith(STATUSES_OF_KEYS)),
+      ...(open ? [] : KEY_PROBLEMS),
       'internal_error',
     ]),
   ];
-}
-
-function codesWith(statuses: readonly number[]): HttpProblemCode[] {
-  const codes = Object.keys(HTTP_PROBLEMS) as HttpProblemCode[];
-  return codes.filter((code) => statuses.includes(HTTP_PROBLEMS[code]));
 }

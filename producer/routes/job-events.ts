@@ -17,9 +17,10 @@ export function jobEventsRoute(draining: AbortSignal): Route {
     method: 'get',
     path: '/jobs/:id/events',
     operation: watchJob,
-    async handle({ queue, params, query, headers, signal }) {
+    async handle({ queue, params, query, headers, signal, openStream }) {
       checkedInput('query', query, noQuery);
       const after = Number(checkedInput('header', headers, eventsHeaders)['last-event-id']);
+      openStream();
       const watching = orDraining(signal);
       const events = jobEvents(await queue.watch(params['id'] ?? '', { after, signal: watching }));
       const first = await events.next();

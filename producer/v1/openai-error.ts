@@ -60,6 +60,10 @@ export function openAiErrorFrom(problem: HttpProblem): OpenAiError {
         { message, type: 'insufficient_quota', code: 'insufficient_quota' },
         { ...headers, ...DO_NOT_RETRY },
       );
+    case 'too_many_waiting':
+    case 'too_much_stored':
+    case 'too_many_streams':
+      return new OpenAiError(429, { message, type: 'requests', code: problem.code }, headers);
     case 'storage_full':
     case 'redis_unavailable':
       return new OpenAiError(

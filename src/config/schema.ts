@@ -130,6 +130,18 @@ const tenantSchema = strictObject({
     .min(0)
     .optional()
     .describe('US dollars a day (UTC), for all models. Default: no limit.'),
+  maxWaiting: positiveInt
+    .optional()
+    .describe('Jobs that have not ended, delayed ones included, in all models. Default: no limit.'),
+  maxStoredMb: positiveInt
+    .optional()
+    .describe(
+      'MB that the jobs of this tenant may keep in Redis: requests, results and streamed text, and 2 KB for ' +
+        'each job. At the limit no new job is accepted; those that run are finished. Default: no limit.',
+    ),
+  maxStreams: positiveInt
+    .optional()
+    .describe('Event streams that one producer process keeps open at the same time. Default: no limit.'),
   onBudgetExhausted: z
     .enum(['wait', 'refuse'])
     .default('wait')

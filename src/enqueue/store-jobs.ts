@@ -6,6 +6,7 @@ import type { BulkOutcome } from '../job/job-queue.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
 import { NO_TENANT } from '../job/tenant.ts';
 import { notFound } from '../job-store/find.ts';
+import { limitRefusal, limitsOf, readTenantUse, type TenantUse } from '../job-store/tenant-limits.ts';
 import { claimIdempotencyKeys, type StoreAnswer, storeJobsScript } from '../lua/enqueue/enqueue.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
@@ -32,7 +33,7 @@ export interface RequestedJob {
 const CLAIM_MS = 10_000;
 /** How many times a request is tried in all, when the job that it found is deleted meanwhile. */
 const MOST_TRIES = 3;
-/** How many jobs one script stores. Redis does nothing else meanwhile: a hundred jobs take 2 ms. */
+/** How many jobs one script stores. Redis does nothing else meanwhile, for a few milliseconds. */
 const AT_ONCE = 100;
 
 /**
@@ -59,11 +60,17 @@ export async function storeJobs(
     if (job instanceof QueueError || (key !== undefined && found.has(key.id))) return [];
     return claimed.has(job) ? [job] : [];
   });
-  for (const [id, job] of await storeInQueues(access, wanted)) found.set(id, job);
+  const refused = new Map<NewJob, QueueError>();
+  for (const answer of await storeInQueues(access, wanted)) {
+    if (answer.error === undefined) found.set(answer.job.id, answer.stored);
+    else refused.set(answer.job, answer.error);
+  }
   release(access, wanted);
   return Promise.all(
     requested.map(async (each): Promise<EnqueueOutcome> => {
-      const outcome = await enqueueOutcomeOf(each, found, claimed);
+      const { job, key } = each;
+      const error = job instanceof QueueError ? job : refused.get(job);
+      const outcome = await enqueueOutcomeOf({ job: error ?? job, key }, found, claimed);
       if (outcome !== undefined) return outcome;
       const [again] = tries > 1 ? await storeJobs(access, [each], tries - 1) : [];
       return again ?? { ok: false, error: notFound(each.key?.id ?? '') };
@@ -173,25 +180,47 @@ function storedJob(queue: ModelQueue, options: string): StoredJob {
   return { queue, mark: optionsFrom(JSON.parse(options)).idempotency };
 }
 
-/** @returns the jobs that existed already. */
-async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Promise<StoredEntry[]> {
-  const chunks = [...new Set(wanted.map(({ queue }) => queue))].flatMap((queue) => {
+/** NotStored is a job that was not stored: it existed already (`stored`), or it is refused (`error`). */
+type NotStored = { job: NewJob; stored: StoredJob; error?: undefined } | { job: NewJob; error: QueueError };
+
+async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Promise<NotStored[]> {
+  const queues = [...new Set(wanted.map(({ queue }) => queue))];
+  const answers = queues.map(async (queue) => {
     const mine = wanted.filter((job) => job.queue === queue);
-    return Array.from({ length: Math.ceil(mine.length / AT_ONCE) }, (_, i) =>
-      storeChunk(access, queue, mine.slice(i * AT_ONCE, (i + 1) * AT_ONCE)),
+    const elsewhere = await useElsewhere(access, queue, tenantOf(mine[0]));
+    const chunks = Array.from({ length: Math.ceil(mine.length / AT_ONCE) }, (_, i) =>
+      storeChunk(access, queue, mine.slice(i * AT_ONCE, (i + 1) * AT_ONCE), elsewhere),
     );
+    return (await Promise.all(chunks)).flat();
   });
-  return (await Promise.all(chunks)).flat();
+  return (await Promise.all(answers)).flat();
+}
+
+function tenantOf(job: NewJob | undefined): string {
+  return job?.options.group?.id ?? NO_TENANT;
+}
+
+/**
+ * Reads what a tenant with a limit has stored in the other models of a Redis Cluster. Elsewhere the script
+ * itself reads it.
+ */
+async function useElsewhere(access: QueueAccess, queue: ModelQueue, tenant: string): Promise<TenantUse> {
+  const isNeeded = needsClaims(access) && limitsOf(access.models, tenant) !== undefined;
+  if (!isNeeded) return { waiting: 0, bytes: 0 };
+  const others = [...access.queues.values()].filter((other) => other !== queue);
+  return readTenantUse(access.redis, others, tenant);
 }
 
 async function storeChunk(
   access: QueueAccess,
   queue: ModelQueue,
   jobs: readonly NewJob[],
-): Promise<StoredEntry[]> {
-  const { redis, queues } = access;
+  elsewhere: TenantUse,
+): Promise<NotStored[]> {
+  const { redis, queues, models } = access;
   const { keys } = queue;
-  const tenant = jobs[0]?.options.group?.id ?? NO_TENANT;
+  const tenant = tenantOf(jobs[0]);
+  const limits = limitsOf(models, tenant);
   const others = needsClaims(access) ? [] : [...queues.values()].filter((other) => other !== queue);
   // A job that is due later needs no signal: until then each dispatcher looks by itself.
   const wakes = jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
@@ -205,14 +234,25 @@ async function storeChunk(
       responsePrefix: keys.response(''),
       eventLogPrefix: keys.eventLog(''),
       wakeChannel: wakes ? keys.fairQueue('wake') : '',
+      mostWaiting: limits?.maxWaiting ?? '',
+      mostBytes: limits?.maxBytes ?? '',
+      useElsewhere: JSON.stringify(
+        others.map((other) => [other.keys.tenantLive(tenant), other.keys.tenantStored(tenant)]),
+      ),
+      waitingElsewhere: elsewhere.waiting,
+      bytesElsewhere: elsewhere.bytes,
     },
     rest: jobs.flatMap(fieldsOf),
   })) as StoreAnswer[];
-  return answers.flatMap(([answer, model = '', options = ''], i): StoredEntry[] => {
-    const [job, at] = [jobs[i], queues.get(model)];
-    return answer === 'new' || job === undefined || at === undefined
-      ? []
-      : [[job.id, storedJob(at, options)]];
+  return answers.flatMap((answer, i): NotStored[] => {
+    const job = jobs[i];
+    if (job === undefined || answer[0] === 'new') return [];
+    if (answer[0] === 'refused') {
+      if (limits === undefined) throw new Error('expected a refusal only for a tenant with limits');
+      return [{ job, error: limitRefusal(tenant, limits, answer[1], answer[2]) }];
+    }
+    const at = queues.get(answer[1]);
+    return at === undefined ? [] : [{ job, stored: storedJob(at, answer[2]) }];
   });
 }
 

@@ -20,6 +20,8 @@ export const PROBLEM_CODES = [
   'job_finished',
   'idempotency_key_reused',
   'budget_exhausted',
+  'too_many_waiting',
+  'too_much_stored',
   'storage_full',
   'redis_unavailable',
 ] as const;

@@ -7,10 +7,12 @@ import {
   forgetJobScript,
   reopenJobScript,
 } from '../lua/job.ts';
+import type { QueueAccess } from '../model-queue/queue-access.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
+import { assertMayWait } from './tenant-limits.ts';
 
 /** BullMQ's failure reason for a cancelled job, which the board shows. */
 const CANCELLED_REASON = 'cancelled: on request';
@@ -60,20 +62,26 @@ export async function cancelJob(
 }
 
 /**
- * retryJob begins a new run of a failed or cancelled job. It changes BullMQ's job first and then clears our
+ * retryJob begins a new run of a failed or cancelled job, unless its tenant has too many jobs that have not
+ * ended. It changes BullMQ's job first and then clears our
  * record; the script `job.reopen` describes the state after a crash in between. Of two simultaneous retries
  * BullMQ accepts only one.
  *
- * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`
+ * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`, `too_many_waiting`
  */
-export async function retryJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
+export async function retryJob(
+  { redis, queues, models }: Pick<QueueAccess, 'redis' | 'queues' | 'models'>,
+  { queue, bullId, reading }: FoundJob,
+): Promise<void> {
   const { id, status } = reading.view;
+  const tenant = reading.view.tenant ?? '';
   if (status === 'completed') {
     throw new QueueError(
       'job_finished',
       `Job ${id} is completed: only a failed or cancelled job can be retried`,
     );
   }
+  await assertMayWait(redis, queues.values(), { models, tenant });
   const job = await queue.bullmq.getJob(bullId);
   if (job === undefined) throw notFound(id);
   try {
@@ -85,8 +93,8 @@ export async function retryJob(redis: RedisClient, { queue, bullId, reading }: F
     throw error;
   }
   await reopenJobScript.run(redis, {
-    keys: jobScriptKeys(queue.keys, bullId, reading.view.tenant ?? ''),
-    args: { id: bullId },
+    keys: jobScriptKeys(queue.keys, bullId, tenant),
+    args: { id: bullId, tenant },
   });
 }
 
@@ -103,6 +111,7 @@ export async function removeJob(redis: RedisClient, { queue, bullId, reading }: 
     keys: jobScriptKeys(queue.keys, bullId, tenant ?? ''),
     args: {
       id: bullId,
+      tenant: tenant ?? '',
       now: serverTime(redis),
       deletionHeaders: isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '',
     },

@@ -2,6 +2,7 @@ import { defineScript } from '../redis/script.ts';
 import { deletionQueue } from './deletions.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
+import { tenantUse } from './storage/tenant-use.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { livingWorkers } from './workers/heartbeats.ts';
 
@@ -89,7 +90,7 @@ export const cancelJobScript = defineScript({
   name: 'job.cancel',
   keys: ['wait', 'failed', 'events', 'indexAll', 'indexLive', 'indexCancelled'],
   args: ['tenant', 'reason', 'ttlSeconds', 'cancelChannel', 'finishedChannel'],
-  uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary],
+  uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary, tenantUse],
   lua: /* lua */ `
 local state = stateOf(jobFields())
 if state == 'missing' then return 'missing' end
@@ -125,6 +126,7 @@ redis.call('EXPIRE', eventLog, ttlSeconds)
 local created = redis.call('HGET', job, 'timestamp')
 redis.call('ZADD', indexAll, 'NX', created, id)
 redis.call('ZREM', indexLive, id)
+countEnded(tenant, id, job, run, 0)
 redis.call('ZADD', indexCancelled, created, id)
 redis.call('PUBLISH', finishedChannel, id)
 redis.call('PUBLISH', eventLog, 'status')
@@ -141,14 +143,15 @@ return 'cancelled'
 export const reopenJobScript = defineScript({
   name: 'job.reopen',
   keys: ['job', 'indexLive'],
-  args: ['id'],
-  uses: [freshRun, finishedIndexes],
+  args: ['id', 'tenant'],
+  uses: [freshRun, finishedIndexes, tenantUse],
   lua: /* lua */ `
 -- BullMQ counts the starts of a job in this field, and the retry has removed it.
 if redis.call('EXISTS', job) == 0 or redis.call('HEXISTS', job, 'ats') == 1 then return end
 clearRun()
 removeFromFinished(id)
 redis.call('ZADD', indexLive, redis.call('HGET', job, 'timestamp'), id)
+countLive(tenant, id, job)
 redis.call('PUBLISH', eventLog, 'status')
 `,
 });
@@ -168,7 +171,8 @@ export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
 export const forgetJobScript = defineScript({
   name: 'job.forget',
   keys: ['run', 'response', 'eventLog', 'indexAll', 'indexLive', 'tenantIndex'],
-  uses: [jobState, finishedIndexes, deletionQueue],
+  args: ['tenant'],
+  uses: [jobState, finishedIndexes, deletionQueue, tenantUse],
   lua: /* lua */ `
 local state = stateOf(jobFields())
 if state == 'missing' then return 'missing' end
@@ -178,6 +182,7 @@ redis.call('DEL', run, response, eventLog)
 redis.call('PUBLISH', eventLog, 'status')
 for _, index in ipairs({ indexAll, indexLive, tenantIndex }) do redis.call('ZREM', index, id) end
 removeFromFinished(id)
+countRemoved(tenant, id)
 return 'ok'
 `,
 });

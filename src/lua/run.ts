@@ -2,6 +2,7 @@ import type { FinishedStatus } from '../job/job.ts';
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
 import { finishedIndexes, freshRun, runState } from './job-state.ts';
+import { tenantUse } from './storage/tenant-use.ts';
 import { usageBooking } from './usage.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { runOwner } from './workers/locks.ts';
@@ -54,7 +55,7 @@ export const beginRun = defineScript({
   name: 'run.begin',
   keys: ['job', 'lock', 'indexAll', 'indexLive', 'tenants', 'tenantIndex'],
   args: ['id', 'lockToken', 'createdAt', 'now', 'attemptsMade', 'tenant'],
-  uses: [runState, freshRun, finishedIndexes],
+  uses: [runState, freshRun, finishedIndexes, tenantUse],
   lua: /* lua */ `
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local startedAt = redis.call('HGET', job, 'processedOn')
@@ -75,6 +76,7 @@ redis.call('ZADD', indexLive, 'NX', createdAt, id)
 if tenant ~= '' then
   redis.call('SADD', tenants, tenant)
   redis.call('ZADD', tenantIndex, 'NX', createdAt, id)
+  countLive(tenant, id, job)
 end
 local fields = redis.call('HMGET', run, 'reserved_model', 'upstream_id', 'background', 'cancel_requested_at')
 local isReserved, isRunning, isCancelled = fields[1], fields[2] and fields[3] == '1', fields[4]
@@ -175,9 +177,9 @@ export const finishRun = defineScript({
   keys: ['lock', 'response', 'indexLive', 'indexCompleted', 'indexFailed', 'indexCancelled', 'eventLog'],
   args: [
     ...['lockToken', 'wantedStatus', 'createdAt', 'ttlSeconds', 'finishedChannel'],
-    ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse'],
+    ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse', 'tenant'],
   ],
-  uses: [runState, runOwner, outboxLibrary, usageBooking],
+  uses: [runState, runOwner, outboxLibrary, usageBooking, tenantUse],
   lua: /* lua */ `
 if lockToken == '' then
   local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
@@ -212,6 +214,7 @@ if lockToken == '' then redis.call('HSET', run, 'stalled', stalledCount(job)) en
 redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)
 redis.call('ZREM', indexLive, id)
+countEnded(tenant, id, job, run, status == 'completed' and #newResponse or 0)
 local indexes = { completed = indexCompleted, failed = indexFailed, cancelled = indexCancelled }
 redis.call('ZADD', indexes[status], createdAt, id)
 redis.call('PUBLISH', finishedChannel, id)

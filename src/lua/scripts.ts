@@ -12,6 +12,8 @@ import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from './quota/
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { deleteExpiredJobs } from './storage/retention.ts';
+import { dropRemovedJobs } from './storage/tenant-use.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';
 import { deliveryTurn, rememberOpenAiEvent, removeFromOutbox } from './webhooks.ts';
 import { beatWorker, leaveWorkers, readWorkers } from './workers/heartbeats.ts';
@@ -37,7 +39,7 @@ export const SCRIPTS: readonly Script[] = [
   ],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
-  ...[takeEstimates, settleEstimate],
+  ...[takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered],
 ];

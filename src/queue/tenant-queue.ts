@@ -177,7 +177,7 @@ export class TenantQueue {
   /** Runs a failed or cancelled job again from its first attempt, with a new purchase. */
   async retry(id: string): Promise<JobView> {
     await this.#core.guard(async () =>
-      retryJob(this.#core.redis, await requireSettled(this.#core.queues, id, this.#sees)),
+      retryJob(this.#core, await requireSettled(this.#core.queues, id, this.#sees)),
     );
     return this.get(id);
   }

@@ -61,6 +61,13 @@ export interface ModelKeys {
   tenantIndex(tenant: string): string;
   /** tenants is the set of tenants that have a tenantIndex. */
   readonly tenants: string;
+  /** tenantLive is the set of one tenant's jobs that have not ended. */
+  tenantLive(tenant: string): string;
+  /**
+   * tenantStored is a hash of bytes by job: what each job of one tenant keeps in Redis. The field '' has their
+   * sum.
+   */
+  tenantStored(tenant: string): string;
   /**
    * outbox is a sorted set of finished jobs whose webhook is still to be sent, by the time of their end (ms).
    * Its name is also the channel that announces a new entry; the message is the job's id.
@@ -131,6 +138,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     index: (part) => `${prefix}:index:${queueName}:${part}`,
     tenantIndex: (tenant) => `${prefix}:index:${queueName}:tenant:${tenant}`,
     tenants: `${prefix}:tenants:${queueName}`,
+    tenantLive: (tenant) => `${prefix}:live:${queueName}:${tenant}`,
+    tenantStored: (tenant) => `${prefix}:stored:${queueName}:${tenant}`,
     outbox: `${prefix}:outbox:${queueName}`,
     deletions: `${prefix}:deletions:${queueName}`,
     estimates: `${prefix}:estimates:${queueName}`,
@@ -175,6 +184,8 @@ export function modelScriptKeys(keys: ModelKeys) {
     indexFailed: keys.index('failed'),
     indexCancelled: keys.index('cancelled'),
     tenants: keys.tenants,
+    tenantLivePrefix: keys.tenantLive(''),
+    tenantStoredPrefix: keys.tenantStored(''),
     outbox: keys.outbox,
     deletions: keys.deletions,
     estimates: keys.estimates,

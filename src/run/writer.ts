@@ -11,6 +11,7 @@ import {
   type RunAnswer,
   saveRun,
 } from '../lua/run.ts';
+import { MOST_LOG_BYTES } from '../lua/storage/tenant-use.ts';
 import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { utcDay } from '../usage/utc-day.ts';
@@ -24,12 +25,6 @@ import {
   type Spent,
   usageBookingOf,
 } from './record.ts';
-
-/**
- * The size limit of one job's event log, in bytes. A reader of a larger answer gets the rest from the
- * response, at the end.
- */
-const MOST_LOG_BYTES = 8 * 1024 * 1024;
 
 /**
  * LockLostError says that another worker holds the job's lock: this attempt must stop and write nothing more.
@@ -271,7 +266,7 @@ export function createRunRecordWriter({
       const call = {
         keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
         args: {
-          ...{ id, lockToken, now, createdAt: jobCreatedAt },
+          ...{ id, lockToken, now, createdAt: jobCreatedAt, tenant: tenant ?? '' },
           wantedStatus: end.status,
           ttlSeconds: isCompleted ? keepSeconds.completed : keepSeconds.failed,
           finishedChannel: keys.finishedChannel,

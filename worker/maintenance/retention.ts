@@ -1,24 +1,27 @@
-import type { Retention } from '../../src/config/file.ts';
+import type { Models } from '../../src/config/file.ts';
+import { limitsOf } from '../../src/job-store/tenant-limits.ts';
+import { deleteExpiredJobs } from '../../src/lua/storage/retention.ts';
+import { dropRemovedJobs } from '../../src/lua/storage/tenant-use.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import { indexesOf } from '../../src/redis/keys.ts';
+import { modelScriptKeys } from '../../src/redis/keys.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 import { type DeliveryQueue, deleteOldDeliveries } from '../../src/webhooks/deliveries.ts';
 
 const HOUR_MS = 3_600_000;
 /**
- * The most jobs that one call of the script deletes. Redis does nothing else meanwhile: a thousand jobs take
+ * The most jobs that one script deletes or looks at. Redis does nothing else meanwhile: two hundred jobs take
  * a few milliseconds.
  */
-const AT_ONCE = 1000;
+const AT_ONCE = 200;
 
 const SWEEP_EVERY_MS = 600_000;
 
 export interface RetentionOptions {
   redis: RedisClient;
   queues: readonly ModelQueue[];
-  retention: Retention;
+  models: Pick<Models, 'retention' | 'tenants'>;
   /** undefined: this worker delivers no webhooks. */
   deliveries: DeliveryQueue | undefined;
   logger: Logger;
@@ -26,11 +29,12 @@ export interface RetentionOptions {
 }
 
 /**
- * keepRetention deletes jobs and deliveries whose retention is over, at once and every ten minutes until
- * `stop`. All workers do it.
+ * keepRetention deletes jobs and deliveries whose retention is over, and stops counting jobs that were removed
+ * without our scripts. It does so at once and every ten minutes until `stop`. All workers do it.
  */
 export function keepRetention(options: RetentionOptions): { stop(): void } {
-  const { redis, queues, retention, deliveries, logger, onError } = options;
+  const { redis, queues, models, deliveries, logger, onError } = options;
+  const { retention, tenants } = models;
   const sweepAll = (): void => {
     if (deliveries !== undefined)
       deleteOldDeliveries(deliveries, retention.failedHours * HOUR_MS).catch(onError);
@@ -38,6 +42,7 @@ export function keepRetention(options: RetentionOptions): { stop(): void } {
       sweepRetention(redis, queue, retention).then((jobs) => {
         if (jobs > 0) logger.info({ model: queue.model, jobs }, 'deleted: their retention is over');
       }, onError);
+      dropRemoved(redis, queue, tenants).catch(onError);
     }
   };
   sweepAll();
@@ -52,7 +57,7 @@ export function keepRetention(options: RetentionOptions): { stop(): void } {
 export async function sweepRetention(
   redis: RedisClient,
   queue: ModelQueue,
-  retention: Retention,
+  retention: Models['retention'],
 ): Promise<number> {
   // When no worker delivers webhooks, no worker removes entries from the outbox.
   await redis.zremrangebyscore(
@@ -71,18 +76,51 @@ async function sweep(
   state: 'completed' | 'failed',
   ageMs: number,
 ): Promise<number> {
+  const endedBefore = serverTime(redis) - ageMs;
   let deleted = 0;
   for (;;) {
-    const ids = await bullmq.clean(ageMs, AT_ONCE, state);
-    if (ids.length > 0) {
-      const tenants = await redis.smembers(keys.tenants);
-      const indexes = [...indexesOf(keys), ...tenants.map((tenant) => keys.tenantIndex(tenant))];
-      await Promise.all([
-        ...ids.map((id) => redis.unlink(keys.run(id), keys.response(id), keys.eventLog(id))),
-        ...indexes.map((index) => redis.zrem(index, ...ids)),
-      ]);
-    }
-    deleted += ids.length;
-    if (ids.length < AT_ONCE) return deleted;
+    const [found, ...bound] = (await deleteExpiredJobs.run(redis, {
+      keys: { ...modelScriptKeys(keys), ended: keys.queue(state) },
+      args: {
+        endedBefore,
+        most: AT_ONCE,
+        jobPrefix: keys.job(''),
+        runPrefix: keys.run(''),
+        responsePrefix: keys.response(''),
+        eventLogPrefix: keys.eventLog(''),
+        tenantIndexPrefix: keys.tenantIndex(''),
+      },
+    })) as [number, ...string[]];
+    const removed = await Promise.all(bound.map((id) => bullmq.remove(id, { removeChildren: false })));
+    const kept = removed.filter((count) => count === 0).length;
+    deleted += found - kept;
+    if (found < AT_ONCE || kept > 0) return deleted;
+  }
+}
+
+/**
+ * dropRemoved stops counting jobs of limited tenants that a BullMQ client or Bull Board has removed. A limit
+ * bounds how many jobs there are to look at.
+ */
+export async function dropRemoved(
+  redis: RedisClient,
+  { keys }: ModelQueue,
+  tenants: Models['tenants'],
+): Promise<void> {
+  for (const tenant of Object.keys(tenants)) {
+    if (limitsOf({ tenants }, tenant) === undefined) continue;
+    let cursor = '0';
+    do {
+      const [next, flat] = await redis.hscan(keys.tenantStored(tenant), cursor, 'COUNT', AT_ONCE);
+      const ids = flat.filter((_, i) => i % 2 === 0);
+      if (ids.length > 0) {
+        await dropRemovedJobs.run(redis, {
+          keys: modelScriptKeys(keys),
+          args: { tenant, jobPrefix: keys.job('') },
+          rest: ids,
+        });
+      }
+      cursor = next;
+    } while (cursor !== '0');
   }
 }

@@ -32,5 +32,5 @@ export const watchJob: Operation = {
       description: 'The caller has already seen every event. This status stops a browser from reconnecting',
     },
   },
-  problems: ['job_not_found', 'redis_unavailable'],
+  problems: ['job_not_found', 'too_many_streams', 'redis_unavailable'],
 };

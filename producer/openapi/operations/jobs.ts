@@ -52,6 +52,8 @@ export const enqueueJob: Operation = {
     'unknown_model',
     'idempotency_key_reused',
     'budget_exhausted',
+    'too_many_waiting',
+    'too_much_stored',
     'storage_full',
     'redis_unavailable',
   ],
@@ -114,7 +116,7 @@ export const retryJob: Operation = {
   description: 'The job keeps its id, and its answer is bought again.',
   query: noQuery,
   answers: { 202: job('Waiting again') },
-  problems: ['job_not_found', 'job_not_finished', 'job_finished', 'redis_unavailable'],
+  problems: ['job_not_found', 'job_not_finished', 'job_finished', 'too_many_waiting', 'redis_unavailable'],
 };
 
 export const deleteJob: Operation = {

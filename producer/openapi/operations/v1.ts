@@ -59,6 +59,9 @@ export const createResponse: Operation = {
     'unknown_model',
     'idempotency_key_reused',
     'budget_exhausted',
+    'too_many_waiting',
+    'too_much_stored',
+    'too_many_streams',
     'storage_full',
     'redis_unavailable',
   ],
@@ -83,7 +86,7 @@ export const retrieveResponse: Operation = {
   }),
   answers: answered('The response in its current state', events),
   refusals: 'envelope',
-  problems: ['job_not_found', 'redis_unavailable'],
+  problems: ['job_not_found', 'too_many_streams', 'redis_unavailable'],
 };
 
 export const cancelResponse: Operation = {

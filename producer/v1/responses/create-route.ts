@@ -23,9 +23,10 @@ export function createResponseRoute(headersMs: number, draining: AbortSignal): R
     method: 'post',
     path: '/v1/responses',
     operation: createResponse,
-    async handle({ queue, headers, body: input, signal }: RouteInput) {
+    async handle({ queue, headers, body: input, signal, openStream }: RouteInput) {
       const body = bodyFrom(input);
       const options = queueOptionsFrom(headers);
+      if (body['stream'] === true) openStream();
       const request = await jobRequestFrom(body, { options, headers }, queue);
       const isAgain = options['o3q-again'] === '1';
       const { call, ...enqueued } = await enqueueResponse(request, { headers, isAgain }, queue, undelivered);

@@ -19,7 +19,8 @@ export function lookupRoutes(): Route[] {
       method: 'get',
       path: '/v1/responses/:id',
       operation: operations.retrieveResponse,
-      async handle({ queue, params, query, signal }) {
+      async handle({ queue, params, query, signal, openStream }) {
+        if (query['stream'] === 'true') openStream();
         const found = await inspect(queue, params);
         if (query['stream'] !== 'true') return { status: 200, body: responseObject(found) };
         const watched = await queue.watch(found.job.id, { after: 0, signal });

@@ -2,6 +2,7 @@ import { DELAYED_SCORE, parked, SCORES_PER_MS, WAITING_SCORE } from '../../fair-
 import { defineLibrary, defineScript } from '../../redis/script.ts';
 import { fairQueueLibrary } from '../fair-queue-library.ts';
 import { finishedIndexes } from '../job-state.ts';
+import { JOB_BYTES, tenantUse } from '../storage/tenant-use.ts';
 
 /**
  * KEPT_EVENTS is how many of its events BullMQ keeps per queue. With the default of 10,000 a busy queue keeps
@@ -69,9 +70,13 @@ end
 
 /**
  * StoreAnswer is the answer of `storeJobsScript` for one job. `new`: this call has stored the job. `found`: a job
- * of this id exists in that model, with these options (JSON).
+ * of this id exists in that model, with these options (JSON). `refused`: nothing was stored, because the
+ * tenant's jobs that have not ended (`waiting`) or the bytes of all its jobs (`stored`) are at their limit.
  */
-export type StoreAnswer = ['new'] | ['found', model: string, options: string];
+export type StoreAnswer =
+  | ['new']
+  | ['found', model: string, options: string]
+  | ['refused', limit: 'waiting' | 'stored', used: number];
 
 /**
  * storeJobsScript stores new jobs in one step: BullMQ's job, the entries of the indexes, and the place in the
@@ -86,15 +91,23 @@ export type StoreAnswer = ['new'] | ['found', model: string, options: string];
  * id left when a BullMQ client removed it. `tenant` is '' for none. `wakeChannel` is where a message wakes the
  * dispatchers, '' for none.
  *
+ * `mostWaiting` and `mostBytes` are the tenant's limits, '' for none. What it has stored in other models
+ * counts too: `useElsewhere` is JSON, the names of the tenant's set and hash of each other model. In a Redis
+ * Cluster it is empty, and `waitingElsewhere` and `bytesElsewhere` are what the client has read there. Jobs of
+ * the tenant that are stored at that moment in another model are then missed.
+ *
  * Returns a `StoreAnswer` for each job. A client that sends the script again after a lost reply finds its own
  * jobs.
  */
 export const storeJobsScript = defineScript({
   name: 'enqueue.store',
   keys: ['indexAll', 'indexLive', 'tenants', 'tenantIndex', 'deadlines'],
-  args: ['tenant', 'lookIn', 'runPrefix', 'responsePrefix', 'eventLogPrefix', 'wakeChannel'],
+  args: [
+    ...['tenant', 'lookIn', 'runPrefix', 'responsePrefix', 'eventLogPrefix', 'wakeChannel'],
+    ...['mostWaiting', 'mostBytes', 'useElsewhere', 'waitingElsewhere', 'bytesElsewhere'],
+  ],
   rest: 'jobs',
-  uses: [finishedIndexes, fairQueueLibrary, bullmqJob],
+  uses: [finishedIndexes, fairQueueLibrary, bullmqJob, tenantUse],
   lua: /* lua */ `
 local FIELDS, models = 10, cjson.decode(lookIn)
 
@@ -107,17 +120,36 @@ local function find(new)
   end
 end
 
+local waiting, bytes = 0, 0
+if mostWaiting ~= '' or mostBytes ~= '' then
+  waiting = tonumber(waitingElsewhere) + waitingCount(tenant)
+  bytes = tonumber(bytesElsewhere) + storedBytes(tenant)
+  for _, other in ipairs(cjson.decode(useElsewhere)) do
+    waiting = waiting + redis.call('SCARD', other[1])
+    bytes = bytes + (tonumber(redis.call('HGET', other[2], '')) or 0)
+  end
+end
+
+local function refuse(new)
+  if mostWaiting ~= '' and waiting >= tonumber(mostWaiting) then return { 'refused', 'waiting', waiting } end
+  local more = ${JOB_BYTES} + #new.data
+  if mostBytes ~= '' and bytes + more > tonumber(mostBytes) then return { 'refused', 'stored', bytes } end
+  waiting, bytes = waiting + 1, bytes + more
+end
+
 local function store(new)
   addToBullmq(new, new.due == '' and ${WAITING_SCORE} or ${DELAYED_SCORE})
   if new.isKeyed then
     redis.call('UNLINK', runPrefix .. new.id, responsePrefix .. new.id, eventLogPrefix .. new.id)
     removeFromFinished(new.id)
+    countRemoved(tenant, new.id)
   end
   redis.call('ZADD', indexAll, new.created, new.id)
   redis.call('ZADD', indexLive, new.created, new.id)
   if tenant ~= '' then
     redis.call('SADD', tenants, tenant)
     redis.call('ZADD', tenantIndex, new.created, new.id)
+    countLive(tenant, new.id, jobPrefix .. new.id)
   end
   if new.due == '' then enqueue(tenant, new.id, orderOf(new.created, new.priority))
   else redis.call('ZADD', due, new.due, new.id) end
@@ -130,7 +162,7 @@ for i = 1, #jobs, FIELDS do
   local new = { id = jobs[i], name = jobs[i + 1], data = jobs[i + 2], options = jobs[i + 3],
     created = jobs[i + 4], delay = jobs[i + 5], priority = jobs[i + 6], deadline = jobs[i + 7],
     due = jobs[i + 8], isKeyed = jobs[i + 9] == '1' }
-  answers[#answers + 1] = find(new) or store(new)
+  answers[#answers + 1] = find(new) or refuse(new) or store(new)
 end
 if wakeChannel ~= '' then redis.call('PUBLISH', wakeChannel, '') end
 return answers

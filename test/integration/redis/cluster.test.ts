@@ -1,4 +1,7 @@
 import { O3Client } from '../../../src/client/o3-client.ts';
+import { defaultModels } from '../../../src/config/file.ts';
+import { parseJobRequest } from '../../../src/job/request.ts';
+import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { eventually } from '../../support/eventually.ts';
 import { startTestCluster, type TestCluster } from '../../support/redis/redis-cluster.ts';
 import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
@@ -80,4 +83,25 @@ test('on a Redis Cluster, a call of /v1 whose connection broke leaves its job to
   expect(await broken).toBe('broken');
   expect(await (await ask()).json()).toMatchObject({ status: 'completed' });
   expect(instance.simulator.ledger.totals().purchases).toBe(1);
+});
+
+test('on a Redis Cluster, what a tenant has stored in one model counts for the others', async () => {
+  const queue = new InstanceQueue({
+    ...{ redisUrl: cluster.url, ...defaultModels(), models: instance.models.models },
+    tenants: { alice: { weight: 1, onBudgetExhausted: 'wait', maxWaiting: 3 } },
+  });
+  try {
+    const alice = queue.as({ tenant: 'alice', admin: false });
+    const ask = (model: string) =>
+      alice.enqueue(parseJobRequest({ question: 'Later?', model, delay_ms: 3_600_000 }));
+    const [first] = await Promise.all([ask('o3'), ask('o3')]);
+    await ask('sol');
+    for (const model of ['o3', 'sol'])
+      await expect(ask(model)).rejects.toMatchObject({ code: 'too_many_waiting' });
+    await alice.cancel(first.job.id);
+    await ask('sol');
+    await expect(ask('o3')).rejects.toMatchObject({ code: 'too_many_waiting' });
+  } finally {
+    await queue.close();
+  }
 });

@@ -1,0 +1,47 @@
+import { defineScript } from '../../redis/script.ts';
+import { fairQueueLibrary } from '../fair-queue-library.ts';
+import { finishedIndexes } from '../job-state.ts';
+import { tenantUse } from './tenant-use.ts';
+
+/**
+ * deleteExpiredJobs deletes the jobs that ended before `endedBefore` (ms), at most `most` of them, the oldest
+ * first: the job of BullMQ, its record, its response, its event log and its entries. `ended` is BullMQ's set of
+ * completed or of failed jobs.
+ *
+ * Of a job that belongs to another one (a parent, a deduplication) it deletes only our part: BullMQ must
+ * delete the job itself, and the next sweep tries it again. Returns how many jobs it found, then the ids of
+ * such jobs.
+ */
+export const deleteExpiredJobs = defineScript({
+  name: 'retention.delete',
+  keys: ['ended', 'indexAll', 'indexLive'],
+  args: [
+    ...['endedBefore', 'most', 'jobPrefix', 'runPrefix', 'responsePrefix', 'eventLogPrefix'],
+    'tenantIndexPrefix',
+  ],
+  uses: [finishedIndexes, fairQueueLibrary, tenantUse],
+  lua: /* lua */ `
+-- What BullMQ may store beside a job (removeJobKeys of bullmq 6.7.0).
+local PARTS = { '', ':logs', ':dependencies', ':processed', ':failed', ':unsuccessful' }
+
+local ids = redis.call('ZRANGEBYSCORE', ended, '-inf', endedBefore, 'LIMIT', 0, most)
+local reply = { #ids }
+for _, id in ipairs(ids) do
+  local jobKey = jobPrefix .. id
+  local fields = redis.call('HMGET', jobKey, 'opts', 'parentKey', 'deid')
+  local tenant = tenantIn(fields[1])
+  redis.call('UNLINK', runPrefix .. id, responsePrefix .. id, eventLogPrefix .. id)
+  redis.call('ZREM', indexAll, id)
+  redis.call('ZREM', indexLive, id)
+  redis.call('ZREM', tenantIndexPrefix .. tenant, id)
+  removeFromFinished(id)
+  countRemoved(tenant, id)
+  if fields[2] or fields[3] then reply[#reply + 1] = id
+  else
+    for _, part in ipairs(PARTS) do redis.call('UNLINK', jobKey .. part) end
+    redis.call('ZREM', ended, id)
+  end
+end
+return reply
+`,
+});
