@@ -1,5 +1,5 @@
 import { quotaGiveBack, quotaRenew, quotaSent, quotaSettle } from '../lua/quota/lease.ts';
-import { quotaExpect, quotaIsGone, quotaSnapshot } from '../lua/quota/quota.ts';
+import { quotaExpect, quotaSnapshot } from '../lua/quota/quota.ts';
 import { quotaAccepted, quotaAnswered, quotaReport, quotaResume } from '../lua/quota/report.ts';
 import { quotaReserve } from '../lua/quota/reserve.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -124,8 +124,6 @@ export interface Quota {
    * the same class.
    */
   expect(needs: readonly Need[]): Promise<{ inputTokens: number; outputTokens: number }[]>;
-  /** Returns whether the upstream has said lately that it does not have the model. */
-  isGone(): Promise<boolean>;
   /**
    * Gives back reservations that were not used.
    * @param options.refused whether the upstream has refused the create requests. The refused requests stay
@@ -211,9 +209,6 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       const rest = needs.flatMap(estimateOf);
       const reply = (await quotaExpect.run(redis, { keys, args: {}, rest })) as number[];
       return needs.map((_, i) => ({ inputTokens: reply[2 * i] ?? 0, outputTokens: reply[2 * i + 1] ?? 0 }));
-    },
-    async isGone() {
-      return (await quotaIsGone.run(redis, { keys, args: {} })) === 1;
     },
     async giveBack(ids, { refused = false, untilMs } = {}) {
       if (ids.length === 0) return;

@@ -80,7 +80,7 @@ export interface Reservations {
    * Gives back everything that any worker, even a dead one, has reserved for a job, for all upstream models.
    */
   giveBack(job: { id: string; tenant: string }): Promise<void>;
-  /** Returns how many jobs of this worker have a reservation and have not sent their create request. */
+  /** Returns how many jobs of this worker, or of one tenant in it, have not sent their create request. */
   unsent(tenant?: string): number;
   close(): void;
 }
@@ -95,6 +95,9 @@ export interface Reservations {
  * - `running`: the response runs at the upstream.
  */
 type Phase = 'none' | 'reserved' | 'sent' | 'refused' | 'running';
+
+/** The phases of jobs that have a reservation, or will take it over in a moment, and have sent nothing. */
+const UNSENT: readonly Phase[] = ['none', 'reserved'];
 
 interface State {
   readonly tenant: string;
@@ -265,7 +268,7 @@ export function createReservations({
     giveBack,
     unsent: (tenant) =>
       [...open.values()].filter(
-        (state) => state.phase === 'reserved' && (tenant === undefined || state.tenant === tenant),
+        (state) => UNSENT.includes(state.phase) && (tenant === undefined || state.tenant === tenant),
       ).length,
     close: () => clearInterval(timer),
   };

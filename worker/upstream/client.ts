@@ -280,9 +280,13 @@ function asReply(reply: Response): Reply {
   return reply as unknown as Reply;
 }
 
-/** Makes the error that the SDK would have thrown for an error inside a reply. */
+/**
+ * Makes the error that the SDK would have thrown for an error inside a reply. Of the headers it keeps only what
+ * such an error can use, because a stream lasts for minutes.
+ */
 function errorIn({ headers }: Response): (envelope: object) => Error {
-  return (envelope) => new APIError(undefined, envelope, undefined, headers);
+  const kept = [...headers].filter(([name]) => name.startsWith('retry-after'));
+  return (envelope) => new APIError(undefined, envelope, undefined, new Headers(kept));
 }
 
 /**

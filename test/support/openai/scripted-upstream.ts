@@ -4,7 +4,7 @@ import type { StreamEvent } from '../../../worker/upstream/running-response.ts';
 import { closeScripted, json, type Step, startScripted } from '../worlds/scripted-instance.ts';
 
 /** PATIENCE is longer than a server needs to answer while its process is starting on a busy machine. */
-export const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 100, slotMs: 100, lostMs: 300 };
+export const PATIENCE: Patience = { answerMs: 1500, silenceMs: 200, graceMs: 1000, slotMs: 100, lostMs: 300 };
 export const never = new AbortController().signal;
 
 export const asked = { model: 'o3', input: 'Why?' };

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Models } from '../../../src/config/file.ts';
+import { eventually } from '../eventually.ts';
 import { QUICK_RECOVERY, type WorkerWorld } from '../worlds/worker-world.ts';
 
 /** WorkerChild is a worker in a process of its own, with a wall clock of its own. */
@@ -45,7 +46,13 @@ export async function startProducerChild(
   { clockMs }: { clockMs: number },
 ): Promise<{ url: string; kill(): Promise<void> }> {
   const child = await startChild('../process/producer-process.mjs', [world.redis.url], clockMs);
-  return { url: child.said(), kill: child.kill };
+  const url = await eventually(async () => {
+    const [, found] = /^ready on (\S+)$/m.exec(child.said()) ?? [];
+    if (found === undefined)
+      throw new Error(`expected the address of a producer, but it said: ${child.said()}`);
+    return found;
+  });
+  return { url, kill: child.kill };
 }
 
 /** Resolves when the child has written its first text. */

@@ -107,9 +107,12 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, AsyncIterableIterat
     else this.#wire.isSent = true;
   }
 
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Head['headers']): void {
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Head['headers']): void {
     // 1xx only announces the reply.
     if (status < 200) return;
+    // Each of these bytes would hold the whole piece that was read from the socket, for as long as the reply
+    // lasts: 4 KB.
+    controller.rawHeaders = null;
     this.#onHead?.(undefined, { status, headers });
     this.#onHead = undefined;
   }
