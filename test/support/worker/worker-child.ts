@@ -15,6 +15,8 @@ export interface WorkerChild {
   kill(): Promise<void>;
   /** Sets its clock: by how many milliseconds it is ahead from now on. */
   setClock(aheadMs: number): Promise<void>;
+  /** Resolves when its process has ended. */
+  readonly exited: Promise<unknown>;
   /** What it has written, also its log. */
   said(): string;
 }
@@ -27,6 +29,13 @@ export interface WorkerChildOptions {
   /** By how many milliseconds its clock is ahead. Default 0. */
   clockMs?: number;
   recovery?: { lockMs: number; stalledMs: number };
+  /**
+   * Whether it is killed right after the step in which it takes jobs from another worker, and before it knows
+   * of them. Default false.
+   */
+  diesOfTakeover?: boolean;
+  /** The upstream. Default: the gate of the world. */
+  baseUrl?: string;
   /** Default: the built-in models. */
   models?: Models['models'];
 }
@@ -73,6 +82,7 @@ async function startChild(script: string, args: readonly string[], clockMs: numb
     }),
   ]);
   return {
+    exited: child.exitCode === null && child.signalCode === null ? once(child, 'exit') : Promise.resolve(),
     signal: (signal) => void child.kill(signal),
     block: (blockMs) => void child.send({ blockMs }),
     kill: () => killed(child),
