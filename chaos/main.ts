@@ -110,7 +110,7 @@ command(
 ).action((options: Common) => play(options, runWeather));
 command(
   'failover',
-  'Redis fails in twelve ways (killed, hung, failed over, slots moved) while callers enqueue all the time',
+  'Redis fails in fourteen ways (killed, hung, failed over, slots moved) while callers enqueue all the time',
 )
   .addOption(
     new Option('--only <variants...>', 'only these variants').choices(VARIANTS.map(({ name }) => name)),

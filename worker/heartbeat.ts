@@ -47,12 +47,15 @@ export function startHeartbeat(
     // A node of a cluster knows its own subscribers only, and this connection may be to any node.
     isSubscribed = !(subscriber instanceof Cluster);
   }, onError);
+  let sentAt = performance.now();
   const beat = async (): Promise<void> => {
+    const sentAfterMs = performance.now() - sentAt;
+    sentAt += sentAfterMs;
     await Promise.all(
       models.map(async ({ queue, workerId, slots, mostRecoveries, ...model }) => {
         const watched = isSubscribed && subscriber.status === 'ready';
         const details = { host, pid, version, slots, active: model.activeJobs(), watched };
-        model.onRecovered(await queue.workers.beat(workerId, details, mostRecoveries));
+        model.onRecovered(await queue.workers.beat(workerId, details, sentAfterMs, mostRecoveries));
       }),
     );
   };

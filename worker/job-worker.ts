@@ -91,6 +91,8 @@ class SteadyLockManager extends LockManager {
  * over a job before that (`forgivePause`).
  */
 export class JobWorker extends Worker {
+  /** The jobs that BullMQ has fetched, and whose processing has not begun. */
+  readonly #fetched = new Map<string, Job>();
   readonly #starts = new Map<string, { token: string; start: Promise<unknown> }>();
   readonly #redis: RedisClient;
   readonly #lockMs: number;
@@ -169,12 +171,29 @@ export class JobWorker extends Worker {
     return ExactJob;
   }
 
+  /**
+   * Returns the jobs that this worker holds, and whose processing has not begun: BullMQ fetches as many jobs as
+   * there are, up to the concurrency, before it processes the first.
+   */
+  fetched(): Job[] {
+    return [...this.#fetched.values()];
+  }
+
+  protected override async nextJobFromJobData(
+    ...args: Parameters<Worker['nextJobFromJobData']>
+  ): ReturnType<Worker['nextJobFromJobData']> {
+    const job = await super.nextJobFromJobData(...args);
+    if (job?.id !== undefined) this.#fetched.set(job.id, job);
+    return job;
+  }
+
   override async processJob(
     job: Job,
     token: string,
     fetchNext?: () => boolean,
   ): ReturnType<Worker['processJob']> {
     const id = job.id ?? '';
+    this.#fetched.delete(id);
     const earlier = this.#starts.get(id);
     if (earlier !== undefined) this.#onTakenAgain(id);
     const start = (async () => {

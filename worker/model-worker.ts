@@ -65,17 +65,6 @@ export interface ModelWorkerOptions {
  */
 const MOST_RECOVERIES = 10;
 
-/**
- * How many jobs may have a reservation and wait to be sent: enough to keep all connections busy, and few
- * enough to be sent soon.
- */
-const MOST_UNSENT = 64;
-/**
- * The same limit for the jobs of one tenant, so that other tenants have room while this tenant's creates
- * hang.
- */
-const MOST_UNSENT_OF_TENANT = 48;
-
 /** ModelWorker is a worker of one model. */
 export interface ModelWorker extends QueueWorker, ServedModel {}
 
@@ -238,11 +227,10 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     ...{ queue, quotas, quotaSignals, tenantQuotas, tenantLimits, subscriber, onError },
     now: () => serverTime(redis),
     room: () =>
-      attempts.isStopRequested()
-        ? 0
-        : Math.min(options.concurrency - attempts.ids().length, MOST_UNSENT - reservations.unsent()),
-    tenantRoom: (tenant) =>
-      tenant === '' ? MOST_UNSENT : MOST_UNSENT_OF_TENANT - reservations.unsent(tenant),
+      attempts.isStopRequested() ? 0 : options.concurrency - attempts.ids().length - worker.fetched().length,
+    unsent: (tenant) =>
+      reservations.unsent(tenant) +
+      worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
   worker.on('error', (error) => {

@@ -10,7 +10,7 @@ import { scenario } from '../scenario.ts';
 
 const ACTIVE_JOBS = 300;
 const ACTIVE_THINK_MS = { least: 120_000, most: 120_000 };
-const STOP_LIMIT_MS = 100;
+const STOP_LIMIT_MS = 50;
 const RANDOM_JOBS = 3000;
 /** The think time, in milliseconds. It is so short that some jobs have ended when their cancel comes. */
 const RANDOM_THINK_MS = { least: 100, most: 3000 };

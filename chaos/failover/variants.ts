@@ -57,19 +57,21 @@ const nothing = async (): Promise<void> => {};
 /** VARIANTS are the ways in which a Redis fails, those with a replica first. */
 export const VARIANTS: readonly Variant[] = [
   variant('killed', 'Sentinel: the master is killed', startSentinelRedis, killMaster),
+  hung('hung', 'Sentinel: the master hangs, and thaws long after the promotion', 'later'),
+  hung('thawed', 'Sentinel: the master hangs, and thaws right after the promotion', 'at once'),
   {
-    name: 'hung',
-    what: 'Sentinel: the master hangs, and thaws after the promotion',
+    name: 'restarted',
+    what: 'Sentinel: the master is killed, and started again right after the promotion',
     async start() {
       const redis = await startSentinelRedis();
       return {
         redis,
-        async strike({ signal }) {
-          const faultAt = Date.now();
-          redis.signal('SIGSTOP');
-          return { faultAt, backAt: await redis.promoted(signal) };
+        async strike(world) {
+          const strike = await killMaster(redis, world);
+          await redis.restart();
+          return strike;
         },
-        bringBack: async () => redis.signal('SIGCONT'),
+        bringBack: nothing,
       };
     },
   },
@@ -173,6 +175,28 @@ function variant(
         redis,
         strike: (world, times) => strike(redis, world, times),
         bringBack: redis.restart,
+      };
+    },
+  };
+}
+
+function hung(name: string, what: string, thaws: 'at once' | 'later'): Variant {
+  return {
+    name,
+    what,
+    async start() {
+      const redis = await startSentinelRedis();
+      const thaw = async (): Promise<void> => redis.signal('SIGCONT');
+      return {
+        redis,
+        async strike({ signal }) {
+          const faultAt = Date.now();
+          redis.signal('SIGSTOP');
+          const backAt = await redis.promoted(signal);
+          if (thaws === 'at once') await thaw();
+          return { faultAt, backAt };
+        },
+        bringBack: thaws === 'later' ? thaw : nothing,
       };
     },
   };

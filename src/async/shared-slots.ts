@@ -20,14 +20,18 @@ interface Waiting extends SlotOwner {
   start(): void;
 }
 
+/** How many slots of a model are only for tenants that have none. */
+const LEFT_TO_OTHERS = 2;
+
 /**
  * createSharedSlots shares slots between models and tenants, so that operations that hang delay mainly
  * operations of the same model and tenant:
  *
  * - half of the slots belong to the models in even shares, at least one slot to each model; the other half is
  *   for any model;
- * - a tenant that has a slot of a model does not take the model's last free slot, which stays for other
- *   tenants. This rule does not bind jobs without a tenant: an instance without keys has no tenants;
+ * - a tenant that has a slot of a model leaves the model's last two free slots to tenants that have none. So
+ *   two tenants whose operations hang leave a slot to a third one. This rule does not bind jobs without a
+ *   tenant: an instance without keys has no tenants;
  * - a free slot goes to the model that has the fewest slots, and within it to the tenant that has the fewest.
  *   Among equals it goes to the operation that has waited longest.
  *
@@ -51,7 +55,7 @@ export function createSharedSlots(slots: number, models: readonly string[]): Sha
     return Math.max(share - own, slots - held.length - owed);
   };
   const mayTake = ({ model, tenant }: SlotOwner): boolean =>
-    roomOf(model) >= (tenant !== '' && count(model, tenant) > 0 ? 2 : 1);
+    roomOf(model) > (tenant !== '' && count(model, tenant) > 0 ? LEFT_TO_OTHERS : 0);
   const isBefore = (one: SlotOwner, other: SlotOwner): boolean => {
     const byModel = ofModel(one.model).length - ofModel(other.model).length;
     return (byModel || count(one.model, one.tenant) - count(other.model, other.tenant)) < 0;

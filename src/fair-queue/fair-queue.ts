@@ -10,11 +10,11 @@ import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limit
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
 
 /**
- * DISPATCHER_LOOKS_EVERY_MS is the longest time between two looks of a dispatcher at the queue, in
+ * DISPATCHER_LOOKS_EVERY_MS is the longest time between two looks of a dispatcher at an empty queue, in
  * milliseconds. A dispatcher looks even without a signal, because a signal may be lost while a connection is
  * away. A job that is due later than this needs no signal.
  */
-export const DISPATCHER_LOOKS_EVERY_MS = 1000;
+export const DISPATCHER_LOOKS_EVERY_MS = 5000;
 /** The status expires after this time, in milliseconds, if no dispatcher renews it. */
 const STATUS_EXPIRES_MS = 5000;
 
@@ -89,13 +89,15 @@ export interface FairQueue {
    * now. Before it reads the jobs, next puts delayed jobs that are due into the queue, and removes entries
    * whose job a BullMQ client has removed.
    *
-   * @returns `untaken`: how many started jobs no worker has taken yet. `dueInMs`: the milliseconds until the
-   * next delayed job is due; undefined: no job is delayed.
+   * @returns `untaken`: how many started jobs no worker has taken yet. `nextInMs`: the milliseconds until
+   * there is something to do even without a signal: a delayed job is due, a tenant's pause ends, or a deadline
+   * passes; undefined: there is no such time. `isAll`: whether these are all jobs that may start now.
    */
   next(most: number): Promise<{
     board: BoardRoom;
     untaken: number;
-    dueInMs: number | undefined;
+    nextInMs: number | undefined;
+    isAll: boolean;
     jobs: NextJob[];
   }>;
   /**
@@ -147,11 +149,12 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
         keys: scriptKeys,
         args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
       });
-      const [[room, waitMs, ...meta], untaken, dueInMs, ...jobs] = reply as NextReply;
+      const [[room, waitMs, ...meta], untaken, nextInMs, ...jobs] = reply as NextReply;
       return {
         board: { room: room < 0 ? Number.POSITIVE_INFINITY : room, waitMs, limits: boardLimitsFrom(meta) },
         untaken,
-        dueInMs: dueInMs < 0 ? undefined : dueInMs,
+        nextInMs: nextInMs < 0 ? undefined : nextInMs,
+        isAll: jobs.length < most,
         jobs: jobs.map(([id, tenant, options, dataBytes, tag]) => ({
           id,
           tenant,
@@ -195,7 +198,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
 type NextReply = [
   board: [room: number, waitMs: number, ...meta: BoardMeta],
   untaken: number,
-  dueInMs: number,
+  nextInMs: number,
   ...jobs: [id: string, tenant: string, options: string, dataBytes: number, tag: string][],
 ];
 

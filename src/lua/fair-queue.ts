@@ -15,7 +15,8 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  *
  * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{{jobs that Bull Board
  * allows to start (-1 for any number), ms until it allows more (0: not known), its settings…}, started jobs
- * that no worker has taken yet, ms until the next delayed job is due (-1 for none), {id, tenant, options,
+ * that no worker has taken yet, ms until the next delayed job is due, the next pause of a tenant ends or the next
+ * deadline passes (-1 for none), {id, tenant, options,
  * bytes of data, tag of its tenant}…}`. The order is exact where a tenant's jobs all cost the same. Behind
  * the `most` jobs comes the first job of up to eight further tenants.
  */
@@ -120,9 +121,14 @@ for i = 1, #first, 2 do
   queue.id = queue.nextJob()
   if queue.id then queues[#queues + 1] = queue end
 end
-local nextDue = redis.call('ZRANGEBYSCORE', due, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+-- The time at which this script will have something to do, even if no job is added until then.
+local nextAt = math.huge
+for _, times in ipairs({ due, deadlines, pausedTenants }) do
+  local first = redis.call('ZRANGEBYSCORE', times, '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  nextAt = math.min(nextAt, tonumber(first) or math.huge)
+end
 local board = { room == math.huge and -1 or math.max(0, room), waitMs, unpack(set) }
-local reply = { board, redis.call('LLEN', wait), nextDue and nextDue - now or -1 }
+local reply = { board, redis.call('LLEN', wait), nextAt < math.huge and nextAt - now or -1 }
 -- Adds the next job of a tenant's queue to the reply.
 local function add(queue)
   local jobKey = jobPrefix .. queue.id

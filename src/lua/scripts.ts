@@ -7,7 +7,7 @@ import { giveBackJob } from './give-back.ts';
 import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
 import { claimPurchase, markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSettle } from './quota/lease.ts';
-import { quotaExpect, quotaIsGone, quotaSnapshot } from './quota/quota.ts';
+import { quotaExpect, quotaSnapshot } from './quota/quota.ts';
 import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
@@ -26,7 +26,7 @@ export const SCRIPTS: readonly Script[] = [
   ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
-  ...[quotaExpect, quotaReserve, quotaIsGone, quotaSnapshot],
+  ...[quotaExpect, quotaReserve, quotaSnapshot],
   ...[quotaRenew, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],

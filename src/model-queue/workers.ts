@@ -11,18 +11,19 @@ export const HEARTBEAT_EVERY_MS = 1000;
  *
  * - `goneMs` is a little longer than the time between two heartbeats. A worker whose connections are closed
  *   and that has not connected again by then has probably died.
- * - `pauseMs` is longer than the time between two heartbeats of the only other worker, on a busy machine.
- * - `silentMs` is longer than `pauseMs` and the time between two heartbeats together. So a Redis that hung
- *   for less than `pauseMs` makes no worker silent.
+ * - `silentMs` is longer than `awayMs` and the time between two heartbeats together. So a Redis that hung
+ *   for less than `awayMs` makes no worker silent.
  * - `deadMs` is longer than a living worker needs to connect again: it tries at least once a second.
+ * - `pauseMs` outlasts the time between two heartbeats on a very busy machine.
  * - `liveMs` outlasts a pause of the worker's event loop of four seconds.
  * - `keepMs` is longer than the life of a lock. After that no job belongs to the worker any more.
  */
 const TIMES = {
   goneMs: 1250,
-  pauseMs: 1750,
   silentMs: 3000,
   deadMs: 3000,
+  awayMs: 1500,
+  pauseMs: 5000,
   liveMs: 6000,
   keepMs: 20_000,
 };
@@ -59,10 +60,16 @@ export interface WorkerRegister {
    * workers without heartbeats.
    *
    * @param worker the id of BullMQ's worker, with which the locks of its jobs begin.
+   * @param sentAfterMs how long ago the worker sent its last heartbeat, by its own clock; 0 for the first.
    * @param mostRecoveries how often a job may be recovered before it fails.
    * @returns the ids of the jobs that were taken, and that any worker can run now.
    */
-  beat(worker: string, details: WorkerDetails, mostRecoveries: number): Promise<string[]>;
+  beat(
+    worker: string,
+    details: WorkerDetails,
+    sentAfterMs: number,
+    mostRecoveries: number,
+  ): Promise<string[]>;
   /** leave removes a worker that takes no more jobs. */
   leave(worker: string): Promise<void>;
   /** read returns the number of workers whose heartbeat has not expired, and their free slots. */
@@ -74,8 +81,9 @@ export function createWorkerRegister(redis: RedisClient, modelKeys: ModelKeys): 
   const prefixes = { jobPrefix: modelKeys.job(''), runPrefix: modelKeys.run('') };
   return {
     channelOf: (worker) => `${modelKeys.workers}:${worker}`,
-    async beat(worker, details, mostRecoveries) {
-      const args = { worker, details: JSON.stringify(details), ...TIMES, ...prefixes, mostRecoveries };
+    async beat(worker, details, sentAfterMs, mostRecoveries) {
+      const known = { worker, details: JSON.stringify(details), sentAfterMs: Math.round(sentAfterMs) };
+      const args = { ...known, ...TIMES, ...prefixes, mostRecoveries };
       return (await beatWorker.run(redis, { keys, args })) as string[];
     },
     async leave(worker) {

@@ -1,5 +1,5 @@
 import { quotaGiveBack, quotaRenew, quotaSettle } from '../lua/quota/lease.ts';
-import { quotaExpect, quotaIsGone, quotaSnapshot } from '../lua/quota/quota.ts';
+import { quotaExpect, quotaSnapshot } from '../lua/quota/quota.ts';
 import { quotaAccepted, quotaReport, quotaResume } from '../lua/quota/report.ts';
 import { quotaReserve } from '../lua/quota/reserve.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -131,8 +131,6 @@ export interface Quota {
    * the same class.
    */
   expect(needs: readonly Need[]): Promise<{ inputTokens: number; outputTokens: number }[]>;
-  /** Returns whether the upstream has said lately that it does not have the model. */
-  isGone(): Promise<boolean>;
   /**
    * Gives back reservations that were not used.
    * @param options.why `refused`: the upstream has refused the create requests, which stay charged as requests.
@@ -219,9 +217,6 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       const rest = needs.flatMap(estimateOf);
       const reply = (await quotaExpect.run(redis, { keys, args: {}, rest })) as number[];
       return needs.map((_, i) => ({ inputTokens: reply[2 * i] ?? 0, outputTokens: reply[2 * i + 1] ?? 0 }));
-    },
-    async isGone() {
-      return (await quotaIsGone.run(redis, { keys, args: {} })) === 1;
     },
     async giveBack(ids, { why = '', untilMs = '' } = {}) {
       if (ids.length === 0) return;

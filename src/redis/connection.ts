@@ -190,13 +190,42 @@ function clusterFrom(
   node: Behaviour['node'],
   client: Behaviour['client'],
 ): Cluster {
-  return new Cluster([...nodes], {
+  const cluster = new Cluster([...nodes], {
     enableOfflineQueue: client.enableOfflineQueue,
     clusterRetryStrategy: client.retryStrategy,
     redisOptions: { ...node, ...credentials, ...(tls && { tls: {} }) },
     // A name is checked against the certificate, so ioredis must not replace it by an address.
     ...(tls && { dnsLookup: (host, found) => found(null, host) }),
   });
+  letConnectSettle(cluster);
+  // BullMQ makes its blocking connections as copies of the client that it gets.
+  const duplicate = cluster.duplicate.bind(cluster);
+  cluster.duplicate = (...options) => {
+    const copy = duplicate(...options);
+    letConnectSettle(copy);
+    return copy;
+  };
+  return cluster;
+}
+
+/**
+ * letConnectSettle makes the promise of `connect()` resolve when any later try succeeds. In ioredis 6.0 it
+ * stays pending for good if the nodes answer while the cluster is down, though ioredis goes on trying. After
+ * a failover of more than about two seconds BullMQ waits for this promise before it takes another job.
+ */
+function letConnectSettle(cluster: Cluster): void {
+  const connect = cluster.connect.bind(cluster);
+  cluster.connect = () =>
+    new Promise((resolve, reject) => {
+      const isReady = (): void => settle(resolve);
+      const hasEnded = (): void => settle(() => reject(new Error('Connection is closed.')));
+      const settle = (end: () => void): void => {
+        cluster.off('ready', isReady).off('end', hasEnded);
+        end();
+      };
+      cluster.on('ready', isReady).on('end', hasEnded);
+      connect().then(isReady, (error: unknown) => settle(() => reject(error)));
+    });
 }
 
 /** tlsFor returns the options of ioredis's and Node's TLS connections to one server. */

@@ -21,8 +21,11 @@ export interface DispatcherOptions {
   subscriber: RedisClient;
   /** Returns how many more jobs this worker may hold. */
   room: () => number;
-  /** Returns how many of these jobs may be jobs of this tenant. */
-  tenantRoom: (tenant: string) => number;
+  /**
+   * Returns how many jobs of this worker, or of one tenant in it, have a reservation and have not sent their
+   * create request.
+   */
+  unsent: (tenant?: string) => number;
   /** Returns the time of Redis, in Unix milliseconds. */
   now: () => number;
   onError: (error: Error) => void;
@@ -47,6 +50,17 @@ type Lack = 'jobs' | 'quota' | 'room' | 'board';
 
 const AT_ONCE = 32;
 /**
+ * How many jobs may have a reservation and wait to be sent: enough to keep all connections busy, and few
+ * enough to be sent soon.
+ */
+const MOST_UNSENT = 64;
+/**
+ * A tenant may have so many times as many of these jobs as are left for others. One tenant alone gets 48 of
+ * the 64, and each further tenant three quarters of the rest: while the creates of some tenants hang, there is
+ * always room for one more.
+ */
+const TIMES_LEFT = 3;
+/**
  * The least number of jobs that a dispatcher reads, so that it can choose a probe among them even when it has
  * little room.
  */
@@ -58,6 +72,8 @@ const UNTAKEN_MS = 50;
  * announces such an end.
  */
 const BOARD_MS = 100;
+/** How soon a dispatcher looks again while jobs wait or were just started, in milliseconds. */
+const LOOK_AGAIN_MS = 1000;
 const AFTER_ERROR_MS = 1000;
 /** Spreads the workers of a fleet, so that they do not all reserve in the same millisecond. */
 const JITTER_MS = 20;
@@ -90,30 +106,35 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   );
   /** @returns what to wait for, and for how many milliseconds at most; undefined: continue at once. */
   const runRound = async (): Promise<{ lacks: readonly Lack[]; ms: number } | undefined> => {
-    const slots = Math.min(AT_ONCE, room());
-    const {
-      board,
-      untaken,
-      dueInMs = DISPATCHER_LOOKS_EVERY_MS,
-      jobs,
-    } = await fairQueue.next(Math.max(PROBE_CHOICE, slots));
-    if (jobs.length === 0) reporter.empty();
-    if (jobs.length === 0) return { lacks: ['jobs'], ms: Math.min(dueInMs, DISPATCHER_LOOKS_EVERY_MS) };
+    const lookedAt = performance.now();
+    const look = await fairQueue.next(Math.max(PROBE_CHOICE, Math.min(AT_ONCE, room())));
+    const { board, untaken, nextInMs = DISPATCHER_LOOKS_EVERY_MS, isAll, jobs } = look;
+    // These jobs are counted after the look: a job that was taken before it is not among the untaken ones.
+    const left = MOST_UNSENT - options.unsent() - untaken;
+    const slots = Math.min(AT_ONCE, room() - untaken, left);
+    /** No job waits: until a signal comes there is nothing to do but at a known time. */
+    const idle = (mostMs: number) => {
+      reporter.empty();
+      const ms = Math.min(lookedAt + nextInMs - performance.now(), mostMs);
+      return { lacks: ['jobs'] as const, ms: Math.max(0, ms) };
+    };
+    if (jobs.length === 0) return idle(untaken > 0 ? LOOK_AGAIN_MS : DISPATCHER_LOOKS_EVERY_MS);
     if (board.room === 0) {
       reporter.held(first, board.limits);
-      return { lacks: ['board'], ms: Math.min(board.waitMs || BOARD_MS, DISPATCHER_LOOKS_EVERY_MS) };
+      return { lacks: ['board'], ms: Math.min(board.waitMs || BOARD_MS, LOOK_AGAIN_MS) };
     }
-    if (slots <= untaken) {
+    if (slots <= 0) {
       reporter.noWorker(first);
-      return { lacks: ['room'], ms: untaken > 0 ? UNTAKEN_MS : DISPATCHER_LOOKS_EVERY_MS };
+      return { lacks: ['room'], ms: untaken > 0 ? UNTAKEN_MS : LOOK_AGAIN_MS };
     }
-    const startable = withinRoomOfTenants(jobs, options.tenantRoom);
-    if (startable.length === 0) return { lacks: ['room'], ms: DISPATCHER_LOOKS_EVERY_MS };
+    const startable = withinShares(jobs, left, (tenant) => options.unsent(tenant) + untaken);
+    if (startable.length === 0) return { lacks: ['room'], ms: LOOK_AGAIN_MS };
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
-      most: Math.min(slots - untaken, board.room),
+      most: Math.min(slots, board.room),
     });
     const { wait } = round;
+    if (isAll && round.started === jobs.length) return idle(LOOK_AGAIN_MS);
     reporter.moved(round.source, wait, board.limits);
     if (wait !== undefined) {
       // Only large jobs have to wait. Small jobs may still start, both those that wait and those that are
@@ -121,7 +142,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       if (round.onlyLarge && round.started > 0) return undefined;
       return {
         lacks: round.onlyLarge ? ['quota', 'jobs'] : ['quota'],
-        ms: Math.min(wait.milliseconds, DISPATCHER_LOOKS_EVERY_MS) + Math.random() * JITTER_MS,
+        ms: Math.min(wait.milliseconds, LOOK_AGAIN_MS) + Math.random() * JITTER_MS,
       };
     }
     // If no job has started, other dispatchers are starting these jobs right now.
@@ -151,15 +172,25 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   };
 }
 
-function withinRoomOfTenants(
+/**
+ * Returns the jobs that leave each tenant its share of the unsent jobs. Jobs without a tenant share nothing: an
+ * instance without keys has no tenants.
+ * @param unsent returns how many unsent jobs a tenant has. The untaken jobs count for each tenant, because it is
+ * not known whose they are.
+ */
+function withinShares(
   jobs: readonly NextJob[],
-  tenantRoom: (tenant: string) => number,
+  room: number,
+  unsent: (tenant: string) => number,
 ): readonly NextJob[] {
-  const room = new Map<string, number>();
+  let left = room;
+  const own = new Map<string, number>();
   return jobs.filter(({ tenant }) => {
-    const left = room.get(tenant) ?? tenantRoom(tenant);
-    room.set(tenant, left - 1);
-    return left > 0;
+    const held = own.get(tenant) ?? unsent(tenant);
+    const mayStart = left > 0 && (tenant === '' || held < TIMES_LEFT * left);
+    own.set(tenant, held + (mayStart ? 1 : 0));
+    if (mayStart) left -= 1;
+    return mayStart;
   });
 }
 

@@ -87,7 +87,7 @@ export interface Reservations {
    * Gives back everything that any worker, even a dead one, has reserved for a job, for all upstream models.
    */
   giveBack(job: QuotaJob): Promise<void>;
-  /** Returns how many jobs of this worker have a reservation and have not sent their create request. */
+  /** Returns how many jobs of this worker, or of one tenant in it, have not sent their create request. */
   unsent(tenant?: string): number;
   close(): void;
 }

@@ -24,6 +24,9 @@ import type { TenantLimits } from './tenant-limits.ts';
  */
 type Phase = 'none' | 'reserved' | 'sent' | 'withheld' | 'refused' | 'running';
 
+/** The phases of jobs that have a reservation, or will take it over in a moment, and have sent nothing. */
+const UNSENT: readonly Phase[] = ['none', 'reserved'];
+
 interface State {
   readonly tenant: string;
   upstreamModel: string;
@@ -219,8 +222,7 @@ export function createReservations({
     giveBack: (job) => giveBack(job),
     unsent: (tenant) =>
       [...open.values()].filter(
-        ({ phase, ...state }) =>
-          (phase === 'none' || phase === 'reserved') && (tenant === undefined || state.tenant === tenant),
+        (state) => UNSENT.includes(state.phase) && (tenant === undefined || state.tenant === tenant),
       ).length,
     close: () => clearInterval(timer),
   };

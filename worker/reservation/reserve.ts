@@ -5,6 +5,7 @@ import {
   type QuotaLimits,
   type QuotaWait,
   quotaJobId,
+  type ReserveReply,
 } from '../../src/quota/quota.ts';
 import type { TenantJob, TenantLimits, TenantPause } from './tenant-limits.ts';
 
@@ -66,11 +67,12 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
   const needsOf = (some: readonly NextJob[]): Need[] => some.flatMap((job) => needs.get(job) ?? []);
   const idsOf = (some: readonly NextJob[]): string[] => needsOf(some).map(({ id }) => id);
 
-  const source = await firstAvailable(sources);
-  const tenants = await reserveOfTenants(jobs, { ...options, source, needsOf });
-  const reply = await source.quota.reserve(needsOf(tenants.allowed), source.limits, {
-    evenIfGone: source === sources.at(-1),
-    most: options.most ?? jobs.length,
+  const { source, tenants, reply } = await reserveFromFirst(sources, async (each, evenIfGone) => {
+    const tenantRound = await reserveOfTenants(jobs, { ...options, source: each, needsOf });
+    const allowed = needsOf(tenantRound.allowed);
+    const most = options.most ?? jobs.length;
+    const reserved = await each.quota.reserve(allowed, each.limits, { evenIfGone, most });
+    return { source: each, tenants: tenantRound, reply: reserved };
   });
   const { answers, untilMs, wait, onlyLarge } = reply;
   const costs = new Map(tenants.allowed.map((job, i) => [job, reply.costs[i]]));
@@ -90,10 +92,25 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
   return { source, started: started.size, paused: await tenants.pause(started), wait, onlyLarge };
 }
 
-/** Returns the last source when no source has the model: one job must find out whether the model is back. */
-async function firstAvailable(sources: readonly Source[]): Promise<Source> {
-  for (const [i, source] of sources.entries()) {
-    if (i === sources.length - 1 || !(await source.quota.isGone())) return source;
+interface Attempted {
+  source: Source;
+  tenants: TenantRound;
+  reply: ReserveReply;
+}
+
+/**
+ * Reserves from the first source that has the model. The last source is used even if it does not: one job must
+ * find out whether the model is back.
+ */
+async function reserveFromFirst(
+  sources: readonly Source[],
+  reserve: (source: Source, evenIfGone: boolean) => Promise<Attempted>,
+): Promise<Attempted> {
+  for (const source of sources) {
+    const isLast = source === sources.at(-1);
+    const attempted = await reserve(source, isLast);
+    if (isLast || attempted.reply.wait?.reason !== 'gone') return attempted;
+    attempted.tenants.forget();
   }
   throw new Error('expected a model to have an upstream');
 }
@@ -113,6 +130,8 @@ interface TenantRound {
    * @returns how many were paused.
    */
   pause(started: ReadonlySet<NextJob>): Promise<number>;
+  /** Ends a round in which nothing was reserved. */
+  forget(): void;
 }
 
 async function reserveOfTenants(
@@ -189,6 +208,9 @@ async function reserveOfTenants(
         if (!ownPausedTenants.has(tenant)) await fairQueue.resumeTenant(tenant);
       }
       return count;
+    },
+    forget() {
+      for (const tenant of looked) ownPausedTenants.delete(tenant);
     },
   };
 }

@@ -1,5 +1,4 @@
 import { defineLibrary, defineScript } from '../../redis/script.ts';
-import { clock } from './clock.ts';
 import { quotaWindow } from './window.ts';
 
 /** quotaEstimates estimates what a job will use from what similar jobs have used. */
@@ -33,17 +32,6 @@ for i = 1, #jobs, 2 do
   expected[#expected + 1] = math.ceil(expectedOutput(jobs[i + 1]))
 end
 return expected
-`,
-});
-
-/** quotaIsGone returns 1 while the upstream is known not to have the model. */
-export const quotaIsGone = defineScript({
-  name: 'quota.is-gone',
-  keys: ['state'],
-  uses: [clock],
-  lua: /* lua */ `
-local isGone = redis.call('HGET', state, 'breaker') == 'gone'
-return (isGone or (tonumber(redis.call('HGET', state, 'gone_until')) or 0) > now) and 1 or 0
 `,
 });
 

@@ -30,8 +30,12 @@ local function livingCount() return redis.call('ZCOUNT', workers, '(' .. redisTi
  *   connections are closed: its process has probably ended.
  * - `silentMs`: the same for a worker whose connection is open, or cannot be seen.
  * - `deadMs`: after so long with closed connections a worker counts as dead. It can lose a create under way.
- * - `pauseMs`: when no worker has sent a heartbeat for so long, Redis was away, or all workers stood still.
- *   The times above then begin anew. A worker that has not been heard since is never taken for dead.
+ *
+ * When no heartbeat came for a while, Redis was away, or all workers stood still. The times above then begin
+ * anew, and a worker that has not been heard since is never taken for dead. The only other worker of a model
+ * may just be slow. So it says when it sent its last heartbeat: `sentAfterMs` ago by its own clock, 0 for the
+ * first one. It is a pause if heartbeats were away for `awayMs` longer than that, or for `pauseMs` in any
+ * case.
  *
  * The kernel closes the connections of a process that has died. A process that stands still keeps them. A
  * worker shows its connection by a subscription to a channel of its own: `workers`, a colon and its id.
@@ -39,12 +43,16 @@ local function livingCount() return redis.call('ZCOUNT', workers, '(' .. redisTi
 export const beatWorker = defineScript({
   name: 'workers.beat',
   keys: ['workerDetails'],
-  args: ['worker', 'details', 'liveMs', 'keepMs', 'goneMs', 'silentMs', 'deadMs', 'pauseMs'],
+  args: [
+    ...['worker', 'details', 'sentAfterMs'],
+    ...['liveMs', 'keepMs', 'goneMs', 'silentMs', 'deadMs', 'awayMs', 'pauseMs'],
+  ],
   uses: [livingWorkers, takeover],
   lua: /* lua */ `
 local nowMs = redisTimeMs()
 local latest = redis.call('ZREVRANGE', workers, 0, 0, 'WITHSCORES')[2]
-if not latest or nowMs - (latest - liveMs) > tonumber(pauseMs) then
+local quietMs = latest and nowMs - (latest - liveMs) or math.huge
+if quietMs - sentAfterMs > tonumber(awayMs) or quietMs > tonumber(pauseMs) then
   redis.call('HSET', workerDetails, 'resumed_at', nowMs)
 end
 redis.call('ZADD', workers, nowMs + liveMs, worker)

@@ -50,6 +50,26 @@ describe('the order of the fair queue', () => {
     expect(order.join('')).toMatch(/^(ab{5}|b{5}a|ba?b{4}){2}$/);
   });
 
+  it('starts a job of a small tenant after at most one job of a greedy one: alone it would be the next', async () => {
+    const costs: Record<string, number> = { a: 0.55, b: 0.003 };
+    await add('a', 20);
+    await start(1);
+    const waits: number[] = [];
+    for (let i = 0; i < 100; i += 1) {
+      await add('b', 1, { from: i });
+      for (let starts = 1; ; starts += 1) {
+        const [job] = (await world.fairQueue.next(1)).jobs;
+        if (job === undefined) throw new Error('expected a job in the fair queue');
+        await world.fairQueue.start([{ ...job, reservedModel: 'o3', cost: costs[job.tenant] }]);
+        if (job.tenant === 'b') waits.push(starts);
+        if (job.tenant === 'b') break;
+      }
+    }
+    expect(Math.max(...waits)).toBeLessThanOrEqual(2);
+    // The tenants get equal shares, so a hundred small jobs cost less than one greedy job.
+    expect(waits.filter((starts) => starts > 1).length).toBeLessThanOrEqual(2);
+  });
+
   it('names the first job of each tenant, so that small jobs can pass large ones', async () => {
     await add('a', 10);
     await add('b', 10);

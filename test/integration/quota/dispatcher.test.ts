@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import type { ModelConfig } from '../../../src/config/file.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
+import { SCRIPTS } from '../../../src/lua/scripts.ts';
 import { eventually } from '../../support/eventually.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
@@ -74,6 +75,47 @@ describe('dispatchers of a queue in which no job can start', () => {
     });
     // Enqueueing itself takes two: a place in the line, and BullMQ's own.
     expect(busy.count - idle.count - 2 * enqueued).toBeLessThan(enqueued / 4);
+  });
+});
+
+const DISPATCHER_SCRIPTS = ['fair-queue.next', 'quota.reserve', 'fair-queue.start'];
+
+/** Returns how often each script of dispatchers runs while `work` is done. */
+async function dispatcherScripts(work: () => Promise<unknown>): Promise<Record<string, number>> {
+  const names = new Map(SCRIPTS.map(({ sha, name }) => [sha, name]));
+  const counts = Object.fromEntries(DISPATCHER_SCRIPTS.map((name) => [name, 0]));
+  const watcher = new Redis(world.redis.url);
+  const monitor = await watcher.monitor();
+  monitor.on('monitor', (_time, [, sha = '']: string[]) => {
+    const name = names.get(sha) ?? '';
+    if (name in counts) counts[name] = (counts[name] ?? 0) + 1;
+  });
+  await work();
+  monitor.disconnect();
+  watcher.disconnect();
+  return counts;
+}
+
+describe('what a dispatcher asks of Redis', () => {
+  it('is three scripts for a job that starts at once, and one look when no job follows', async () => {
+    await start({}, 1);
+    await world.running((await ask('bob')).id);
+    const counts = await dispatcherScripts(async () => world.running((await ask('bob')).id));
+    expect(counts).toMatchObject({ 'quota.reserve': 1, 'fair-queue.start': 1 });
+    expect(counts['fair-queue.next']).toBeLessThanOrEqual(3);
+  });
+
+  it('is one decision for many jobs that wait', async () => {
+    await start({}, 0);
+    for (let i = 0; i < 40; i += 1) await ask('bob');
+    const counts = await dispatcherScripts(async () => {
+      world.addWorker();
+      await eventually(async () =>
+        expect((await world.queue.list({ status: 'waiting' })).jobs).toHaveLength(0),
+      );
+    });
+    expect(counts['fair-queue.start']).toBeLessThanOrEqual(6);
+    expect(counts['quota.reserve']).toBeLessThanOrEqual(6);
   });
 });
 

@@ -14,7 +14,7 @@ const SHORT: Omit<FailoverSize, 'variants'> = {
   lagMs: 1000,
   longestMs: 4000,
 };
-const SHORT_VARIANTS = ['killed', 'sentinel', 'name', 'cluster', 'slots'];
+const SHORT_VARIANTS = ['thawed', 'restarted', 'sentinel', 'name', 'cluster', 'slots'];
 
 test.each(VARIANTS.filter(({ name }) => SHORT_VARIANTS.includes(name)))(
   '$what: no more is lost than replication takes, nothing is bought twice, and work goes on within 5 s',

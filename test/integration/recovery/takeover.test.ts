@@ -3,7 +3,11 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { eventually } from '../../support/eventually.ts';
 import { CREATES } from '../../support/openai/upstream-gate.ts';
-import { startWorkerChild, type WorkerChild } from '../../support/worker/worker-child.ts';
+import {
+  startWorkerChild,
+  type WorkerChild,
+  type WorkerChildOptions,
+} from '../../support/worker/worker-child.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import {
   startWorkerWorld,
@@ -40,11 +44,15 @@ afterEach(async () => {
   await world.stop();
 }, TEST_LIMIT_MS);
 
-async function addChild(models = world.models.models): Promise<WorkerChild> {
-  const child = await startWorkerChild(world, { recovery: LONG_LOCKS, models });
+async function addChild(options: WorkerChildOptions = {}): Promise<WorkerChild> {
+  const { models } = world.models;
+  const child = await startWorkerChild(world, { recovery: LONG_LOCKS, models, ...options });
   children.push(child);
   return child;
 }
+
+/** The gate loses answers on a machine under full load. */
+const addUngatedChild = (): Promise<WorkerChild> => addChild({ baseUrl: world.upstreamUrl });
 
 async function askMany(count: number, metadata: Record<string, string>): Promise<string[]> {
   const jobs = await Promise.all(
@@ -133,6 +141,24 @@ describe('the jobs of a worker that sends no heartbeats', () => {
   );
 
   it(
+    'are lost by no crash: the worker that has just taken them is killed, and a third one adopts them',
+    async () => {
+      await start();
+      const killed = await addChild();
+      const ids = await askMany(6, ENDLESS);
+      await Promise.all(ids.map((id) => world.running(id)));
+      const second = await addChild({ diesOfTakeover: true });
+      await killed.kill();
+      await second.exited;
+      const third = await addChild();
+      await eventually(() => expect(said(third, 'adopted')).toBe(6), FACT_LIMIT_MS);
+      expect(Math.max(...(await recoveriesOf(ids)))).toBeLessThanOrEqual(2);
+      await requireRunningOnce(ids);
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
     'stay with it while it is only stopped in the middle of a create, and it stores the id later',
     async () => {
       await start();
@@ -202,8 +228,8 @@ describe('nothing is bought twice, and no job wanders from worker to worker,', (
     'when the event loop of a worker stands still for %d ms',
     async (ms) => {
       await start();
-      const blocked = await addChild();
-      await addChild();
+      const blocked = await addUngatedChild();
+      await addUngatedChild();
       const ids = await askMany(16, { sim_think_ms: '14000', sim_deltas: '5' });
       await Promise.all(ids.map((id) => world.running(id)));
       blocked.block(ms);
@@ -217,7 +243,7 @@ describe('nothing is bought twice, and no job wanders from worker to worker,', (
     'when Redis hangs for three seconds: nobody is taken for dead',
     async () => {
       await start();
-      const workers = await Promise.all([addChild(), addChild(), addChild()]);
+      const workers = await Promise.all([addUngatedChild(), addUngatedChild(), addUngatedChild()]);
       const ids = await askMany(12, { sim_think_ms: '9000', sim_deltas: '5' });
       await Promise.all(ids.map((id) => world.running(id)));
       await world.redis.kill('SIGSTOP');
@@ -235,8 +261,8 @@ describe('nothing is bought twice, and no job wanders from worker to worker,', (
     'on a machine under full load',
     async () => {
       await start();
-      await addChild();
-      await addChild();
+      await addUngatedChild();
+      await addUngatedChild();
       for (let i = 0; i < 4; i += 1) busyLoops.push(spawn(process.execPath, ['-e', 'for (;;);']));
       const ids = await askMany(24, { sim_think_ms: '8000', sim_deltas: '20' });
       await requireBoughtOnce(ids);

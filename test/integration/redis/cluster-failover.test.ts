@@ -1,3 +1,4 @@
+import type { Cluster } from 'ioredis';
 import { connectRedis, type RedisClient, type RedisRole } from '../../../src/redis/connection.ts';
 import { eventually } from '../../support/eventually.ts';
 import { type ClusterNode, startTestCluster, type TestCluster } from '../../support/redis/redis-cluster.ts';
@@ -18,7 +19,7 @@ beforeEach(async () => {
 }, 60_000);
 afterEach(async () => {
   for (const client of clients) client.disconnect();
-  cluster.nodes[0]?.kill('SIGCONT');
+  for (const node of cluster.nodes) node.kill('SIGCONT');
   await cluster.stop();
 });
 
@@ -61,6 +62,30 @@ it('a patient connection loses no command of all that it is given while a master
   expect(failures).toEqual([]);
   expect(answers.length).toBeGreaterThan(50);
 });
+
+it("a copy's connect() resolves when a later try succeeds, as BullMQ expects after a failover", async () => {
+  const client = await connected('patient');
+  const copy = (client as Cluster).duplicate();
+  clients.push(copy);
+  copy.on('error', () => {});
+  await eventually(() => expect(copy.status).toBe('ready'));
+  const [killed, , , replica] = cluster.nodes;
+  replica?.kill('SIGSTOP');
+  killed?.kill('SIGKILL');
+  await eventually(
+    async () => expect(await cluster.nodes[1]?.admin.call('CLUSTER', 'INFO')).toContain('cluster_state:fail'),
+    LIMIT_MS,
+  );
+  const ended = new Promise((resolve) => copy.once('end', resolve));
+  copy.disconnect();
+  await ended;
+  const firstTryFailed = new Promise((resolve) => copy.once('reconnecting', resolve));
+  const connecting = copy.connect();
+  await firstTryFailed;
+  replica?.kill('SIGCONT');
+  await connecting;
+  expect(copy.status).toBe('ready');
+}, 60_000);
 
 it('a connection that listens leaves a node of a cluster that hangs', async () => {
   const { node, heard } = await listenerOnAnUnusedNode();

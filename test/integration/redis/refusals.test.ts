@@ -7,7 +7,7 @@ import { eventually } from '../../support/eventually.ts';
 import { call, enqueue, expectProblem, reached } from '../../support/http/http-calls.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
 import { quickModels, startInstance } from '../../support/worlds/instance.ts';
-import { startWorkerWorld } from '../../support/worlds/worker-world.ts';
+import { QUICK_RECOVERY, startWorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** A Redis that answers and takes no writes: how it comes to that, and how that ends. */
 interface Refusal {
@@ -75,132 +75,150 @@ async function rdbFile(admin: Redis): Promise<string> {
 
 /** Longer than the answer that a second job waits for. */
 const AFTER_FIRST_MS = 15_000;
-/** Longer than a lock of the test's workers lives. */
-const LONGER_THAN_A_LOCK_MS = 2500;
 
-describe.each(REFUSALS)('a Redis that %s', (_what, { code, begin, end }) => {
-  let redis: TestRedis;
-  let admin: Redis;
-  let stop: () => Promise<void>;
-
-  beforeEach(async () => {
-    redis = await startTestRedis();
-    admin = new Redis(redis.url);
+/** Runs a test with a Redis of its own. */
+async function withRedis(
+  { begin, end }: Refusal,
+  test: (redis: TestRedis, refusal: { begin(): Promise<void>; end(): Promise<void> }) => Promise<void>,
+): Promise<void> {
+  const redis = await startTestRedis();
+  const admin = new Redis(redis.url);
+  try {
     await admin.call('ACL', 'SETUSER', 'admin', 'on', '>admin', '~*', '&*', '+@all');
     await admin.call('AUTH', 'admin', 'admin');
-  });
-  afterEach(async () => {
-    await end(admin).catch(() => {});
-    await stop();
+    await test(redis, {
+      begin: async () => void (await begin(admin)),
+      end: async () => void (await end(admin)),
+    });
+  } finally {
     admin.disconnect();
     await redis.stop();
-  });
+  }
+}
+
+describe.each(REFUSALS)('a Redis that %s', (_what, refusal) => {
+  const { code } = refusal;
 
   it.each([
     ['in the background', 'supported'],
     ['in the foreground', 'rejected'],
   ] as const)(
     'costs running jobs (%s) nothing: their answers are written when it takes writes again',
-    async (_mode, background) => {
-      const world = await startWorkerWorld({ redis, workers: 2, simulator: { background } });
-      stop = () => world.stop();
-      const jobs = await Promise.all(
-        Array.from({ length: 8 }, (_, i) =>
-          // Some end while it refuses, some afterwards.
-          world.ask(`Held ${i}?`, { sim_think_ms: i % 2 === 0 ? '3000' : '6500' }),
-        ),
-      );
-      await Promise.all(jobs.map(({ id }) => world.running(id)));
-      await begin(admin);
-      await eventually(() => expect(world.simulator.ledger.totals()).toMatchObject({ completed: 4 }));
-      const worker = world.workers[0];
-      expect(await worker?.redisTrouble()).toContain(code);
-      await new Promise((resolve) => setTimeout(resolve, LONGER_THAN_A_LOCK_MS));
-      await end(admin);
-      for (const [i, { id }] of jobs.entries()) {
-        expect(await world.finished(id, 20_000)).toMatchObject({
-          status: 'completed',
-          attempt: 1,
-          purchases: 1,
-          uncertain_purchases: 0,
-        });
-        expect(await world.answer(id)).toContain(`Held ${i}?`);
-      }
-      expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 8, completed: 8, cancels: 0 });
-      expect(world.logLines.join()).toContain(
-        `Redis refuses commands, which wait until it takes them: ${code}`,
-      );
-      expect(await worker?.redisTrouble()).toBeUndefined();
-    },
+    (_mode, background) =>
+      withRedis(refusal, async (redis, { begin, end }) => {
+        const world = await startWorkerWorld({ redis, workers: 2, simulator: { background } });
+        try {
+          const jobs = await Promise.all(
+            Array.from({ length: 8 }, (_, i) =>
+              // Some end while it refuses, some afterwards.
+              world.ask(`Held ${i}?`, { sim_think_ms: i % 2 === 0 ? '2500' : '5500' }),
+            ),
+          );
+          await Promise.all(jobs.map(({ id }) => world.running(id)));
+          await world.client.set('life of a lock', '', 'PX', QUICK_RECOVERY.lockMs);
+          await begin();
+          await eventually(() => expect(world.simulator.ledger.totals()).toMatchObject({ completed: 4 }));
+          const worker = world.workers[0];
+          // On a replica the worker connects again and again; it has no refusal in between.
+          await eventually(async () => expect(await worker?.redisTrouble()).toContain(code));
+          await eventually(async () => expect(await world.client.exists('life of a lock')).toBe(0));
+          await end();
+          for (const [i, { id }] of jobs.entries()) {
+            expect(await world.finished(id, 20_000)).toMatchObject({
+              status: 'completed',
+              attempt: 1,
+              purchases: 1,
+              uncertain_purchases: 0,
+            });
+            expect(await world.answer(id)).toContain(`Held ${i}?`);
+          }
+          expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 8, completed: 8, cancels: 0 });
+          expect(world.logLines.join()).toContain(
+            `Redis refuses commands, which wait until it takes them: ${code}`,
+          );
+          expect(await worker?.redisTrouble()).toBeUndefined();
+        } finally {
+          await world.stop();
+        }
+      }),
   );
 
-  it('is answered with 503 and Retry-After by the producer, which takes jobs again when it takes writes', async () => {
-    const instance = await startInstance({ redis });
-    stop = () => instance.stop();
-    const { url } = instance;
-    const before = await enqueue(url, { question: 'Before?' });
-    await reached(url, before.id, 'completed');
-    await begin(admin);
-    for (const path of ['/jobs', '/jobs?wait=5']) {
-      const answer = await call(url, 'POST', path, { body: { question: 'Now?' } });
-      expectProblem(answer, 503, 'redis_unavailable');
-      expect(answer.headers).toMatchObject({ 'retry-after': '1', 'retry-after-ms': '1000' });
-    }
-    const { body } = await call(url, 'POST', '/v1/responses', {
-      body: { model: 'o3', input: 'Now?', background: true },
-    });
-    expect(body).toMatchObject({ error: { type: 'service_unavailable_error', code: 'redis_unavailable' } });
-    expectProblem(await call(url, 'GET', '/readyz'), 503, 'redis_unavailable');
-    await end(admin);
-    await eventually(async () => expect(await call(url, 'GET', '/readyz')).toMatchObject({ status: 200 }));
-    const after = await enqueue(url, { question: 'After?' });
-    await reached(url, after.id, 'completed');
-    expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
-    expect(instance.logLines.filter((line) => line.includes('unexpected'))).toEqual([]);
-  });
-
-  it('is named by a waiting job, by the list of models and by a metric, until it takes writes', async () => {
-    const { models, ...rest } = quickModels();
-    const world = await startInstance({
-      redis,
-      models: { ...rest, models: { o3: { ...modelOf(models), maxInFlight: 1 } } },
-    });
-    stop = () => world.stop();
-    const { url } = world;
-    const first = await enqueue(url, { question: 'First?', metadata: { sim_think_ms: '6000' } });
-    await reached(url, first.id, 'active');
-    const second = await enqueue(url, { question: 'Second?' });
-    const health = await startWorkerHealth(() => world.workers[0], '127.0.0.1', 0);
-    const metric = async (): Promise<string> =>
-      (await fetch(`http://127.0.0.1:${health.port}/metrics`)).text();
-    try {
-      await begin(admin);
-      const named = `Redis takes no writes: ${code}`;
-      await eventually(async () => {
-        const { body } = await call(url, 'GET', `/jobs/${second.id}`);
+  it('is answered with 503 and Retry-After by the producer, which takes jobs again when it takes writes', () =>
+    withRedis(refusal, async (redis, { begin, end }) => {
+      const instance = await startInstance({ redis });
+      try {
+        const { url } = instance;
+        const before = await enqueue(url, { question: 'Before?' });
+        await reached(url, before.id, 'completed');
+        await begin();
+        for (const path of ['/jobs', '/jobs?wait=5']) {
+          const answer = await call(url, 'POST', path, { body: { question: 'Now?' } });
+          expectProblem(answer, 503, 'redis_unavailable');
+          expect(answer.headers).toMatchObject({ 'retry-after': '1', 'retry-after-ms': '1000' });
+        }
+        const { body } = await call(url, 'POST', '/v1/responses', {
+          body: { model: 'o3', input: 'Now?', background: true },
+        });
         expect(body).toMatchObject({
-          status: 'waiting',
-          waiting_for: expect.stringContaining(named),
-          eta_ms: null,
+          error: { type: 'service_unavailable_error', code: 'redis_unavailable' },
         });
-        const answer = await call(url, 'GET', '/models');
-        expect(answer.body).toMatchObject({
-          models: [{ state: { status: 'paused', until: null, reason: expect.stringContaining(named) } }],
-        });
-        expect(await metric()).toContain('\no3q_redis_ready 0\n');
+        expectProblem(await call(url, 'GET', '/readyz'), 503, 'redis_unavailable');
+        await end();
+        await eventually(async () =>
+          expect(await call(url, 'GET', '/readyz')).toMatchObject({ status: 200 }),
+        );
+        const after = await enqueue(url, { question: 'After?' });
+        await reached(url, after.id, 'completed');
+        expect(instance.simulator.ledger.totals()).toMatchObject({ purchases: 2 });
+        expect(instance.logLines.filter((line) => line.includes('unexpected'))).toEqual([]);
+      } finally {
+        await instance.stop();
+      }
+    }));
+
+  it('is named by a waiting job, by the list of models and by a metric, until it takes writes', () =>
+    withRedis(refusal, async (redis, { begin, end }) => {
+      const { models, ...rest } = quickModels();
+      const world = await startInstance({
+        redis,
+        models: { ...rest, models: { o3: { ...modelOf(models), maxInFlight: 1 } } },
       });
-      await end(admin);
-      await eventually(async () => {
-        const { body: job } = await call(url, 'GET', `/jobs/${second.id}`);
-        expect(job).toMatchObject({ status: 'completed' });
-        const { body } = await call(url, 'GET', '/models');
-        expect(body).toMatchObject({ models: [{ state: { status: 'open', reason: null } }] });
-        expect(await metric()).toContain('\no3q_redis_ready 1\n');
-      }, AFTER_FIRST_MS);
-    } finally {
-      await health.close();
-    }
-  });
+      const { url } = world;
+      const health = await startWorkerHealth(() => world.workers[0], '127.0.0.1', 0);
+      const metric = async (): Promise<string> =>
+        (await fetch(`http://127.0.0.1:${health.port}/metrics`)).text();
+      try {
+        const first = await enqueue(url, { question: 'First?', metadata: { sim_think_ms: '4000' } });
+        await reached(url, first.id, 'active');
+        const second = await enqueue(url, { question: 'Second?' });
+        await begin();
+        const named = `Redis takes no writes: ${code}`;
+        await eventually(async () => {
+          const { body } = await call(url, 'GET', `/jobs/${second.id}`);
+          expect(body).toMatchObject({
+            status: 'waiting',
+            waiting_for: expect.stringContaining(named),
+            eta_ms: null,
+          });
+          const answer = await call(url, 'GET', '/models');
+          expect(answer.body).toMatchObject({
+            models: [{ state: { status: 'paused', until: null, reason: expect.stringContaining(named) } }],
+          });
+          expect(await metric()).toContain('\no3q_redis_ready 0\n');
+        });
+        await end();
+        await eventually(async () => {
+          const { body: job } = await call(url, 'GET', `/jobs/${second.id}`);
+          expect(job).toMatchObject({ status: 'completed' });
+          const { body } = await call(url, 'GET', '/models');
+          expect(body).toMatchObject({ models: [{ state: { status: 'open', reason: null } }] });
+          expect(await metric()).toContain('\no3q_redis_ready 1\n');
+        }, AFTER_FIRST_MS);
+      } finally {
+        await health.close();
+        await world.stop();
+      }
+    }));
 });
 
 function modelOf(models: Models['models']): ModelConfig {

@@ -30,14 +30,14 @@ describe('stopping a worker', () => {
     async (stream) => {
       await start();
       const questions = Array.from({ length: 20 }, (_, i) => `Adopted ${i}?`);
-      const thinking = { sim_think_ms: '2500', sim_deltas: '10' };
+      const thinking = { sim_think_ms: '8000', sim_deltas: '10' };
       const jobs = await Promise.all(questions.map((question) => world.ask(question, thinking, { stream })));
       const running = await Promise.all(jobs.map(({ id }) => world.running(id)));
       expect(await stopFirstWorker()).toBe(true);
       expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 20, running: 20, cancels: 0 });
       world.addWorker();
       for (const [i, { id }] of jobs.entries()) {
-        expect(await world.finished(id, 8000)).toMatchObject({
+        expect(await world.finished(id, 40_000)).toMatchObject({
           status: 'completed',
           attempt: 1,
           upstream_id: running[i]?.upstream_id,

@@ -12,4 +12,4 @@ const producer = await startProducer({
   port: 0,
   logger: createLogger({ level: 'warn', secrets: [], pretty: false }),
 });
-process.stdout.write(producer.url);
+process.stdout.write(`ready on ${producer.url}\n`);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Models } from '../../../src/config/file.ts';
+import { eventually } from '../eventually.ts';
 import { QUICK_RECOVERY, type WorkerWorld } from '../worlds/worker-world.ts';
 
 /** WorkerChild is a worker in a process of its own, with a wall clock of its own. */
@@ -14,6 +15,8 @@ export interface WorkerChild {
   kill(): Promise<void>;
   /** Sets its clock: by how many milliseconds it is ahead from now on. */
   setClock(aheadMs: number): Promise<void>;
+  /** Resolves when its process has ended. */
+  readonly exited: Promise<unknown>;
   /** What it has written, also its log. */
   said(): string;
 }
@@ -26,6 +29,13 @@ export interface WorkerChildOptions {
   /** By how many milliseconds its clock is ahead. Default 0. */
   clockMs?: number;
   recovery?: { lockMs: number; stalledMs: number };
+  /**
+   * Whether it is killed right after the step in which it takes jobs from another worker, and before it knows
+   * of them. Default false.
+   */
+  diesOfTakeover?: boolean;
+  /** The upstream. Default: the gate of the world. */
+  baseUrl?: string;
   /** Default: the built-in models. */
   models?: Models['models'];
 }
@@ -45,7 +55,13 @@ export async function startProducerChild(
   { clockMs }: { clockMs: number },
 ): Promise<{ url: string; kill(): Promise<void> }> {
   const child = await startChild('../process/producer-process.mjs', [world.redis.url], clockMs);
-  return { url: child.said(), kill: child.kill };
+  const url = await eventually(async () => {
+    const [, found] = /^ready on (\S+)$/m.exec(child.said()) ?? [];
+    if (found === undefined)
+      throw new Error(`expected the address of a producer, but it said: ${child.said()}`);
+    return found;
+  });
+  return { url, kill: child.kill };
 }
 
 /** Resolves when the child has written its first text. */
@@ -66,6 +82,7 @@ async function startChild(script: string, args: readonly string[], clockMs: numb
     }),
   ]);
   return {
+    exited: child.exitCode === null && child.signalCode === null ? once(child, 'exit') : Promise.resolve(),
     signal: (signal) => void child.kill(signal),
     block: (blockMs) => void child.send({ blockMs }),
     kill: () => killed(child),

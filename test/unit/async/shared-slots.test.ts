@@ -56,16 +56,27 @@ describe('the slots of creates', () => {
     expect(each.got.sort()).toEqual(many.map((model) => `${model}/`).sort());
   });
 
-  it('leave the last one of a model to another tenant', async () => {
+  it('leave one to a third tenant when two take all that they may', async () => {
     const { got, take, release } = opened(8, ['o3']);
     for (let i = 0; i < 20; i += 1) await take('o3', 'alice');
-    expect(got).toHaveLength(7);
+    expect(got).toHaveLength(6);
+    for (let i = 0; i < 20; i += 1) await take('o3', 'bob');
+    expect(got.slice(6)).toEqual(['o3/bob']);
+    await take('o3', 'carol');
+    expect(got.slice(7)).toEqual(['o3/carol']);
+    // Bob waits behind alice's fourteen others, and is next as soon as two slots are left.
+    for (let i = 0; i < 3; i += 1) await release('o3/alice');
+    expect(got.slice(8)).toEqual(['o3/bob']);
+  });
+
+  it('are for one tenant after the other when a model has hardly any', async () => {
+    const { got, take, release } = opened(2, ['o3']);
+    for (let i = 0; i < 3; i += 1) await take('o3', 'alice');
     await take('o3', 'bob');
-    expect(got.at(-1)).toBe('o3/bob');
-    // Bob waits behind alice's thirteen others, and is next.
-    await take('o3', 'bob');
+    expect(got).toEqual(['o3/alice', 'o3/bob']);
+    await release('o3/bob');
     await release('o3/alice');
-    expect(got.at(-1)).toBe('o3/bob');
+    expect(got.slice(2)).toEqual(['o3/alice']);
   });
 
   it('are not given to a job that no longer waits, and are released once', async () => {
