@@ -17,7 +17,7 @@ import { type ActiveAttempt, createActiveAttempts, listenForCancels } from './at
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
-import { estimateOf, type PurchaseEvent } from './attempt/purchase.ts';
+import { estimateOf, estimateOfCreate, type PurchaseEvent } from './attempt/purchase.ts';
 import { attemptsOf, giveBackTarget, queuedJobOf, RecordedEnd, settle, tenantOf } from './bullmq-job.ts';
 import { startDispatcher } from './dispatch/dispatcher.ts';
 import type { ServedModel } from './heartbeat.ts';
@@ -189,20 +189,21 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
   /**
    * BullMQ fails a job by itself when the job was recovered too often, or when our own code broke. This
    * function then writes the failure into the run record. The worker that followed the response is gone. A
-   * response that was running was bought, so its estimated usage is booked.
+   * response that was running was bought, so its estimated usage is booked. So is that of a create whose
+   * outcome is unknown.
    */
   const endForBullmq = async (job: Job, { message }: Error): Promise<void> => {
     const writer = writerOf(job, '');
     const { reservedModel: upstreamModel = config.upstream, upstreamId, ...record } = await writer.read();
-    const { data } = job;
+    const known = { ...record, data: job.data, upstreamModel, prices: options.prices };
+    const isUncertain = record.purchaseMark !== undefined && !options.upstream.isSimulated();
     const estimate =
-      upstreamId === undefined
-        ? undefined
-        : estimateOf({ ...record, data, upstreamModel, prices: options.prices }, { id: upstreamId });
+      upstreamId === undefined ? estimateOfCreate(known) : estimateOf(known, { id: upstreamId });
+    const spent = { responseId: undefined, usage: null, costNano: null, estimate };
     await writer.finish({
       status: 'failed',
       error: bullmqError(message),
-      spent: { responseId: undefined, usage: null, costNano: null, estimate },
+      spent: upstreamId === undefined && !isUncertain ? null : spent,
     });
   };
 

@@ -1,6 +1,7 @@
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
 import { runState } from './job-state.ts';
+import { usageBooking } from './usage.ts';
 import { runOwner } from './workers/locks.ts';
 
 /**
@@ -17,7 +18,7 @@ export type MarkPurchaseAnswer =
  * markPurchase writes the purchase mark right before a create request is sent. From here until the response's
  * id is stored, the outcome of the create is unknown. The new mark replaces the mark of an earlier create
  * whose outcome stays unknown. In the same step the script counts the earlier create as an uncertain
- * purchase, so that no crash can hide that purchase.
+ * purchase, and books `booking`, what it has probably cost, so that no crash can hide that purchase.
  *
  * Returns a `MarkPurchaseAnswer`.
  */
@@ -25,7 +26,7 @@ export const markPurchase = defineScript({
   name: 'purchase.mark',
   keys: ['lock', 'run'],
   args: ['lockToken', 'fencingToken', 'now'],
-  uses: [earlierResponses],
+  uses: [earlierResponses, usageBooking],
   lua: /* lua */ `
 if redis.call('GET', lock) ~= lockToken then return { 'lock-lost' } end
 local known =
@@ -40,6 +41,7 @@ if markedToken == fencingToken then return { 'ok', 0 } end
 if markedToken then
   redis.call('HINCRBY', run, 'uncertain_purchases', 1)
   redis.call('HSET', run, 'uncertain_mark', markedToken)
+  bookUsage()
 end
 keepEarlierResponse()
 redis.call('HDEL', run, 'upstream_id', 'upstream_status', 'cursor', 'output_characters', 'streamed_bytes', 'seen_at')

@@ -69,7 +69,7 @@ end
  * What the simulator answered costs nothing and is no usage: only the job's own cost becomes known, as 0.
  *
  * `booking` is '' when no response has ended, or a JSON object of texts: `response` ('' for the one in the
- * record, if there is one), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced),
+ * record, or the create whose mark is there; without either nothing is booked), `tenant`, `input`, `cached`, `output`, `reasoning`, `nano_usd` ('' for unpriced),
  * `usage` (JSON), `estimated` ('1' or ''). An estimate with `look_at` (ms, or '') is kept until the upstream
  * says what was used; `since` (ms), `job` and `headers` (JSON) are for the worker that asks the upstream.
  */
@@ -95,8 +95,8 @@ end
 local function bookUsage()
   if booking == '' then return end
   local booked = cjson.decode(booking)
-  local known = redis.call('HMGET', run, 'upstream_id', 'booked', 'simulated')
-  local response = booked.response ~= '' and booked.response or known[1]
+  local known = redis.call('HMGET', run, 'upstream_id', 'booked', 'simulated', 'purchase_mark')
+  local response = booked.response ~= '' and booked.response or known[1] or known[4] and 'create ' .. known[4]
   if not response then return end
   if response == known[2] or redis.call('HEXISTS', estimates, response) == 1 then
     if booked.estimated == '' and booked.usage ~= 'null' then correctEstimate(response, booked) end

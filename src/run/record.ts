@@ -108,7 +108,7 @@ export interface RunProgress {
  * is booked already.
  */
 export interface Spent {
-  /** The id of the response; undefined: the id in the record, if the record has one. */
+  /** The id of the response; undefined: the id in the record, or the create whose mark is there. */
   responseId: string | undefined;
   usage: Usage | null;
   costNano: number | null;

@@ -46,9 +46,10 @@ export interface RunRecordWriter {
    * markPurchase writes the purchase mark. Call it right before a create is sent. If there is an earlier
    * mark, its create counts as an uncertain purchase from now on.
    *
+   * @param uncertain what the create of the earlier mark has probably cost.
    * @throws {LockLostError}
    */
-  markPurchase(fencingToken: string): Promise<MarkedPurchase>;
+  markPurchase(fencingToken: string, uncertain?: Spent | null): Promise<MarkedPurchase>;
   /**
    * storePurchase stores the response that a create has bought. It needs no lock.
    *
@@ -179,10 +180,11 @@ export function createRunRecordWriter({
 
     read: async () => runRecordFrom(Object.entries(await redis.hgetall(keys.run(id))).flat()),
 
-    async markPurchase(fencingToken) {
+    async markPurchase(fencingToken, uncertain = null) {
+      const now = serverTime(redis);
       const reply = await markPurchase.run(redis, {
-        keys: scriptKeys,
-        args: { lockToken, fencingToken, now: serverTime(redis) },
+        keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
+        args: { lockToken, fencingToken, now, booking: usageBookingOf(uncertain, { id, tenant, now }) },
       });
       const answer = reply as MarkPurchaseAnswer;
       switch (answer[0]) {

@@ -12,7 +12,7 @@ import type { Reservation } from '../reservation/reservation.ts';
 import type { Upstream } from '../upstream/client.ts';
 import type { LostResponses, OpenAiEvents } from '../upstream/openai-events.ts';
 import { type ActiveAttempt, Interruption } from './active-attempt.ts';
-import { estimateOf, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
+import { estimateOf, estimateOfCreate, type Purchase, type PurchaseEvent, spentOn } from './purchase.ts';
 
 /** AttemptServices are what all attempts of one model share. */
 export interface AttemptServices {
@@ -199,6 +199,17 @@ export function spentUnseen(attempt: Attempt, failure?: Failure): Spent | null {
   const { id } = response;
   const estimate = estimateOf(attempt, { id }, { hasFailed: failure?.refusal !== undefined });
   return { responseId: id, usage: null, costNano: null, estimate };
+}
+
+/**
+ * spentUncertain estimates what a create has cost whose outcome is unknown: what was reserved for it. The
+ * estimate stays, because the response has no id by which it could be looked up.
+ *
+ * @returns null when no such create was sent, or when the simulator answers.
+ */
+export function spentUncertain(attempt: Attempt): Spent | null {
+  if (!attempt.isUncertain || attempt.upstream.isSimulated()) return null;
+  return { responseId: undefined, usage: null, costNano: null, estimate: estimateOfCreate(attempt) };
 }
 
 /**

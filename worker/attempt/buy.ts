@@ -6,7 +6,7 @@ import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { withFencingToken } from '../upstream/openai-events.ts';
 import type { RunningResponse } from '../upstream/running-response.ts';
 import { Interruption } from './active-attempt.ts';
-import { type Attempt, type CheckedJob, stopPurchase } from './attempt-state.ts';
+import { type Attempt, type CheckedJob, spentUncertain, stopPurchase } from './attempt-state.ts';
 import { newPurchase, type Purchase, purchaseToAdopt } from './purchase.ts';
 import { adoptLate, findEarlierPurchase, findOwnPurchase, storeResponseId } from './uncertain-purchase.ts';
 
@@ -88,7 +88,10 @@ async function buy(job: CheckedJob, attempt: Attempt, onSlow: () => void): Promi
  */
 async function mark(fencingToken: string, attempt: Attempt): Promise<Purchase | undefined> {
   const { writer, reservation } = attempt;
-  const [marked] = await Promise.all([writer.markPurchase(fencingToken), reservation.sent()]);
+  const [marked] = await Promise.all([
+    writer.markPurchase(fencingToken, spentUncertain(attempt)),
+    reservation.sent(),
+  ]);
   if (marked.kind === 'finished' || marked.kind === 'cancel-requested') throw new Interruption('cancelled');
   const earlier = marked.kind === 'purchased' ? purchaseToAdopt(marked.record, attempt.now()) : undefined;
   if (earlier !== undefined) return earlier;

@@ -11,7 +11,14 @@ import type { RunProgress, Spent } from '../../src/run/record.ts';
 import { PostponedError } from '../reservation/reservation.ts';
 import { PurchaseUncertainError } from '../upstream/errors.ts';
 import { Interruption } from './active-attempt.ts';
-import { type Attempt, spentAt, spentByNow, spentUnseen, stopPurchase } from './attempt-state.ts';
+import {
+  type Attempt,
+  spentAt,
+  spentByNow,
+  spentUncertain,
+  spentUnseen,
+  stopPurchase,
+} from './attempt-state.ts';
 import { type Outcome, writeDown } from './outcome.ts';
 import { withholdPrepared } from './prepared-create.ts';
 
@@ -107,7 +114,10 @@ async function heldBack(failure: Failure, attempt: Attempt): Promise<Outcome | u
 async function interrupted({ reason }: Interruption, attempt: Attempt): Promise<Outcome> {
   switch (reason) {
     case 'cancelled':
-      return writeDown({ status: 'cancelled', spent: await spentByNow(attempt) }, attempt.writer);
+      return writeDown(
+        { status: 'cancelled', spent: (await spentByNow(attempt)) ?? spentUncertain(attempt) },
+        attempt.writer,
+      );
     case 'timeout':
     case 'deadline':
       return failed(tooLate(reason, attempt), await spentByNow(attempt), attempt);
@@ -194,7 +204,8 @@ async function failed(
       if (!cancelRequested) return { kind: 'retry', failure, attempt: number, delayMs };
     }
   }
-  return writeDown({ status: 'failed', error, spent, refusal: failure.refusal }, writer);
+  const all = spent ?? spentUncertain(attempt);
+  return writeDown({ status: 'failed', error, spent: all, refusal: failure.refusal }, writer);
 }
 
 /** Returns the upstream's own message, and the setting to change if a setting would help. */

@@ -120,6 +120,12 @@ export function estimateOf(
   };
 }
 
+/** estimateOfCreate returns what a create has probably cost whose response has no known id. */
+export function estimateOfCreate(known: Omit<Estimated, 'streamedBytes'>): Estimate | undefined {
+  const estimate = estimateOf({ ...known, streamedBytes: 0 }, { id: '' });
+  return estimate && { ...estimate, isOpen: false };
+}
+
 /**
  * In English text a token has about four bytes. Other scripts have more bytes for each character, and also
  * more tokens.

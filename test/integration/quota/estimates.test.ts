@@ -57,6 +57,39 @@ describe('a budget', () => {
     },
   );
 
+  it.each([
+    ['bought again', 'retry', { status: 'completed', purchases: 1 }, { requests: 2 }],
+    ['left as it is', 'fail', { status: 'failed', purchases: 0 }, { requests: 1 }],
+  ] as const)(
+    'counts a create whose answer was lost, and which is %s',
+    async (_what, onUncertain, job, usage) => {
+      const { models, ...rest } = quickModels();
+      const { o3 } = models;
+      if (o3 === undefined) throw new Error('expected o3 among the models');
+      world = await startWorkerWorld({ models: { ...rest, models: { o3: { ...o3, onUncertain } } } });
+      const { id } = await ask('Lost?', { sim: 'reset_created', sim_times: '1' });
+      expect(await world.finished(id)).toMatchObject({
+        ...job,
+        uncertain_purchases: 1,
+        cost_usd: expect.any(Number),
+        cost_estimated: true,
+      });
+      expect((await world.queue.usage(RANGE)).total).toMatchObject({
+        ...usage,
+        ...{ estimated_requests: 1, unpriced_requests: 0, estimated_usd: expect.any(Number) },
+      });
+    },
+  );
+
+  it('counts a create that hung when its job was cancelled', async () => {
+    world = await startWorkerWorld();
+    const { id } = await ask('Hung?', { sim: 'hang_created' });
+    await eventually(() => expect(world.bought('Hung?')).toHaveLength(1));
+    await world.queue.cancel(id);
+    expect(await world.finished(id)).toMatchObject({ status: 'cancelled', uncertain_purchases: 1 });
+    expect((await world.queue.usage(RANGE)).total).toMatchObject({ requests: 1, estimated_requests: 1 });
+  });
+
   it('counts what was streamed when that is more than what was reserved', async () => {
     world = await startWorkerWorld();
     // The answer is much longer than the 1,000 tokens that are expected of a first job.
