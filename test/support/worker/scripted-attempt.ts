@@ -61,7 +61,7 @@ export function attemptOf(
   const booked: Spent[] = [];
   const ends: RunEnd[] = [];
   const later: Partial<RunRecord> = {};
-  const context: AttemptContext = {
+  const context: Omit<AttemptContext, 'upstream' | 'eventLogPace'> = {
     data: DATA,
     tenant: '',
     attemptsMade: 0,
@@ -102,11 +102,9 @@ export function attemptOf(
         return ends[0]?.status ?? end.status;
       },
     },
-    upstream: upstreamOf(done, answers),
     openAiEvents: undefined,
     lostResponses: undefined,
     active: createActiveAttempt(),
-    eventLogPace: createPace(2000),
     takeBackMs: 1000,
     isFirstStart: answers.isFirstStart ?? false,
     now: () => Date.now(),
@@ -127,7 +125,12 @@ export function attemptOf(
     },
     onPurchase: (event) => void purchases.push(event),
   };
-  const run = (data: unknown = DATA) => onFastClock(() => runAttempt({ ...context, data }));
+  const run = (data: unknown = DATA) =>
+    onFastClock(() => {
+      // These keep times of the clock on which they were made.
+      const clocked = { upstream: upstreamOf(done, answers), eventLogPace: createPace(2000) };
+      return runAttempt({ ...context, ...clocked, data });
+    });
   return { run, active: context.active, done, purchases, booked, ends, later };
 }
 
