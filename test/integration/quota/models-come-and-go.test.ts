@@ -287,12 +287,15 @@ describe('models that come and go', () => {
           }),
         );
       }
+      // One of them may be active for a moment, as the probe.
       for (const id of ids)
-        expect(await client.get(id)).toMatchObject({
-          status: 'waiting',
-          purchases: 0,
-          uncertain_purchases: 0,
-        });
+        await eventually(async () =>
+          expect(await client.get(id)).toMatchObject({
+            status: 'waiting',
+            purchases: 0,
+            uncertain_purchases: 0,
+          }),
+        );
       instance.simulator.setWeather({ model: 'o3', refuse: 'none' });
       expect(await client.resume('o3')).toMatchObject({ resumed: true });
       for (const id of ids)
