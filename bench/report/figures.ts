@@ -18,6 +18,15 @@ export interface FigureKind {
   wanted?: Wanted;
 }
 
+/** beside is the value of an earlier figure beside more finished jobs. It is compared with that figure. */
+const beside = <Figure extends string>(comparedTo: Figure, jobs: string) =>
+  ({
+    what: `the same beside ${jobs}, of that beside 1,000`,
+    unit: 'ms',
+    comparedTo,
+    wanted: { of: 'ratio', atMost: 1.5 },
+  }) as const;
+
 /**
  * FIGURES are the rows of the table, in its order. `wanted` is a goal that the project has set itself. It is
  * not a measured value, and no test requires it.
@@ -99,57 +108,17 @@ export const FIGURES = {
   quotaRedis: { what: 'the same: CPU of Redis a job', unit: 'µs' },
   storedKb: { what: 'a finished job in Redis, beside 1,000: memory', unit: 'KB' },
   list1k: { what: '`GET /jobs` beside 1,000 finished jobs: p50', unit: 'ms' },
-  list100k: {
-    what: 'the same beside 100,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'list1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
-  list1m: {
-    what: 'the same beside 1,000,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'list1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
+  list100k: beside('list1k', '100,000'),
+  list1m: beside('list1k', '1,000,000'),
   job1k: { what: '`GET /jobs/:id` beside 1,000 finished jobs: p50', unit: 'ms' },
-  job100k: {
-    what: 'the same beside 100,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'job1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
-  job1m: {
-    what: 'the same beside 1,000,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'job1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
+  job100k: beside('job1k', '100,000'),
+  job1m: beside('job1k', '1,000,000'),
   board1k: { what: 'the list of the board beside 1,000 finished jobs: p50', unit: 'ms' },
-  board100k: {
-    what: 'the same beside 100,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'board1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
-  board1m: {
-    what: 'the same beside 1,000,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'board1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
+  board100k: beside('board1k', '100,000'),
+  board1m: beside('board1k', '1,000,000'),
   console1k: { what: '`/console/jobs/:id` beside 1,000 finished jobs: p50', unit: 'ms' },
-  console100k: {
-    what: 'the same beside 100,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'console1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
-  console1m: {
-    what: 'the same beside 1,000,000, of that beside 1,000',
-    unit: 'ms',
-    comparedTo: 'console1k',
-    wanted: { of: 'ratio', atMost: 1.5 },
-  },
+  console100k: beside('console1k', '100,000'),
+  console1m: beside('console1k', '1,000,000'),
 } as const satisfies Record<string, FigureKind>;
 
 export type FigureName = keyof typeof FIGURES;

@@ -240,7 +240,7 @@ describe('nothing is bought twice, and no job wanders from worker to worker,', (
   );
 
   it(
-    'when Redis hangs for three seconds: nobody is taken for dead',
+    'when Redis hangs for three seconds: no worker is taken for dead',
     async () => {
       await start();
       const workers = await Promise.all([addUngatedChild(), addUngatedChild(), addUngatedChild()]);
