@@ -84,6 +84,7 @@ dialog h2 { margin-top: 0; }
 .keys dd { margin: 0; }
 kbd { font: inherit; font-family: ui-monospace, monospace; padding: 0 0.375rem; border: 1px solid var(--line); border-radius: 0.25rem; background: var(--raised); }
 @media (max-width: 40rem) {
+  #show-keys { display: none; }
   .list thead { display: none; }
   .list, .list tbody { display: block; }
   .list tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.375rem 0; border-bottom: 1px solid var(--line); }
