@@ -17,7 +17,10 @@ describe('the page Now of an instance with keys', () => {
     const { tenants, ...models } = quickModels();
     instance = await startInstance({
       keys: KEYS,
-      models: { ...models, tenants: { ...tenants, alice: { weight: 1, maxInFlight: 1, onBudgetExhausted: 'wait' } } },
+      models: {
+        ...models,
+        tenants: { ...tenants, alice: { weight: 1, maxInFlight: 1, onBudgetExhausted: 'wait' } },
+      },
     });
   });
   afterAll(() => instance.stop());
