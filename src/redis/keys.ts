@@ -92,6 +92,11 @@ export interface ModelKeys {
   bought(responseId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
+  /**
+   * watchedChannel tells workers that callers read the event log of an active job; the message is the job's
+   * id.
+   */
+  readonly watchedChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
   readonly finishedChannel: string;
 }
@@ -146,6 +151,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
     bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
+    watchedChannel: `${prefix}:watched:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
 }
