@@ -265,5 +265,6 @@ function fieldsOf({ id, key, createdAt, delayMs, name, data, options }: NewJob):
     // A delayed job enters the fair queue when it is due.
     delayMs > 0 ? createdAt + delayMs : '',
     key === undefined ? '' : '1',
+    options.terms ?? '',
   ];
 }
