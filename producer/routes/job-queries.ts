@@ -25,6 +25,15 @@ export const listQuery = z.strictObject({
     .max(100)
     .optional()
     .describe('Jobs with this text in the first 100 characters of the question, in upper or lower case.'),
+  id: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe(
+      'Jobs whose id begins or ends with this; the `job_` at its beginning may be left out. There is one page of ' +
+        'them, of `limit` jobs at most.',
+    ),
   limit: numberText(/^\d+$/, 'integer', 1, MOST_PER_PAGE, 'whole number')
     .optional()
     .describe('Jobs per page; default 20.'),

@@ -8,6 +8,7 @@ import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
+import { findIdsByPart } from './find-by-part.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor, newestFirst } from './index-sets.ts';
 
 /**
@@ -55,6 +56,9 @@ export async function listJobs(
   const indexes = new Map(
     [...keys].map(([model, of]) => [model, tenant === undefined ? of.index(index) : of.tenantIndex(tenant)]),
   );
+  if (query.id !== undefined) {
+    return { jobs: await jobsByPart(redis, queues, indexes, query.id, limit, matches), next_cursor: null };
+  }
   const entries = newestFirst(redis, indexes, after);
   let last: IndexEntry | undefined;
   let lookedAt = 0;
@@ -77,6 +81,28 @@ export async function listJobs(
     if (batch.length < size) return { jobs, next_cursor: null };
     if (lookedAt >= LOOKED_AT_MOST && last !== undefined) return { jobs, next_cursor: cursorFrom(last) };
   }
+}
+
+/** jobsByPart reads the jobs of some models by a part of their ids, newest first. */
+async function jobsByPart(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  indexes: ReadonlyMap<string, string>,
+  part: string,
+  limit: number,
+  matches: (view: JobView) => boolean,
+): Promise<JobView[]> {
+  const found = await Promise.all(
+    [...indexes].map(async ([model, key]) => {
+      const ids = await findIdsByPart(redis, key, part, limit);
+      return Promise.all(ids.map((id) => queues.get(model)?.read(id)));
+    }),
+  );
+  return found
+    .flat()
+    .flatMap((reading) => (reading && matches(reading.view) ? [reading.view] : []))
+    .sort((a, b) => b.created_at.localeCompare(a.created_at))
+    .slice(0, limit);
 }
 
 async function indexBareJobs(redis: RedisClient, keys: ModelKeys): Promise<void> {
@@ -117,6 +143,7 @@ const QUERY_FIELDS: readonly string[] = [
   'model',
   'tenant',
   'q',
+  'id',
   'limit',
   'cursor',
 ] satisfies (keyof JobQuery)[];
@@ -145,6 +172,10 @@ function checkQuery(query: JobQuery, queues: ReadonlyMap<string, ModelQueue>): v
       path: 'limit',
       message: `expected a whole number from 1 to ${MOST_PER_PAGE}, got ${shown(limit)}`,
     });
+  }
+  if (query.id === '') flaws.push({ path: 'id', message: 'expected a part of an id, got an empty text' });
+  if (query.id !== undefined && query.cursor !== undefined) {
+    flaws.push({ path: 'cursor', message: 'expected no cursor beside an id, whose jobs are one page' });
   }
   if (flaws.length > 0) throw refusalOf('query', flaws);
 }
