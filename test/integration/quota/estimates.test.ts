@@ -153,6 +153,11 @@ describe('an estimate', () => {
     ...{ id: 'resp_1', status: 'cancelled', model: 'o3' },
     usage: { input_tokens: 10, output_tokens: 20, total_tokens: 30 },
   };
+  const error = { code: 'timeout', message: 'too late', retryable: false } as const;
+  const bought = {
+    ...{ upstreamId: 'resp_1', upstreamStatus: 'queued', background: true, streamed: true },
+    ...{ simulated: false, responseCreatedAt: Date.now() },
+  };
   const COST_NANO = 10 * 2000 + 20 * 8000;
 
   const totals = async () => (await world.queue.usage(RANGE)).total;
@@ -199,6 +204,27 @@ describe('an estimate', () => {
     await writer.finish({ status: 'cancelled', spent: lost() });
     expect(await totals()).toMatchObject(corrected);
     expect(await isKept()).toBe(false);
+  });
+
+  it('of a create follows the response, when its id arrives after the job has ended', async () => {
+    const { id, writer } = await world.begun();
+    await writer.markPurchase('p1');
+    const spent = { ...lost(), responseId: undefined, estimate: { ...estimate, isOpen: false } };
+    await writer.finish({ status: 'failed', error, spent });
+    expect(await totals()).toMatchObject({ requests: 1, estimated_requests: 1, cost_usd: 0.0074 });
+    for (const _ of ['once', 'and again, after a lost reply'])
+      expect(await writer.storePurchase('p1', bought)).toBe('finished');
+    expect(await world.queue.get(id)).toMatchObject({ purchases: 1, uncertain_purchases: 0 });
+
+    // The worker cancels the response, and does not learn at once what it has cost.
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    expect(await totals()).toMatchObject({ requests: 1, estimated_requests: 1, cost_usd: 0.0074 });
+    expect(await drain(told)).toEqual(['resp_1']);
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, input_tokens: 10, output_tokens: 20, cost_usd: COST_NANO / 1e9 },
+      ...{ estimated_requests: 0, estimated_usd: 0 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ status: 'failed', cost_usd: COST_NANO / 1e9 });
   });
 
   it('is replaced once by what the upstream says to the attempt itself', async () => {

@@ -31,6 +31,10 @@ describe('an upstream that refuses in the words of another server', () => {
   });
   afterAll(() => instance.stop());
   beforeEach(() => instance.simulator.ledger.reset());
+  afterEach(async () => {
+    instance.simulator.setWeather({ refuse: 'none' });
+    await client.resume('o3');
+  });
 
   it.each(FOR_EVERY_JOB)(
     '%s: %d %j concerns %s, so that the job waits',
@@ -82,8 +86,13 @@ describe('an upstream that refuses in the words of another server', () => {
       expect(await client.wait(id, { timeoutMs: 20_000 })).toMatchObject({
         ...{ status: 'completed', attempt: 1, uncertain_purchases: 0 },
       });
-    await client.cancel(poison.id);
-    await client.resume('o3');
+    // By now the poison may also have spent all its attempts.
+    await client.cancel(poison.id).catch((error: unknown) => {
+      expect(error).toMatchObject({ code: 'job_finished' });
+    });
+    const { status, purchases } = await client.wait(poison.id);
+    expect(['cancelled', 'failed']).toContain(status);
+    expect(purchases).toBe(0);
   });
 
   it.each([{ 'retry-after': '-5' }, { 'retry-after': 'soon' }, { 'retry-after-ms': '0' }])(
