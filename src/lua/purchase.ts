@@ -111,8 +111,8 @@ export const storePurchase = defineScript({
   rest: 'fields',
   uses: [runOwner, forgottenPurchase, lateResponse],
   lua: /* lua */ `
-local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at')
-local markedToken, storedId, status, cancelRequestedAt = unpack(known)
+local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at', 'booked')
+local markedToken, storedId, status, cancelRequestedAt, booked = unpack(known)
 -- An equal id means that the client sends the script again, because the reply was lost with its connection.
 if storedId ~= responseId then
   if markedToken ~= fencingToken and not isForgotten() then
@@ -120,7 +120,7 @@ if storedId ~= responseId then
     return 'superseded'
   end
   storeResponse(fields)
-  if status then moveCreateEstimate() end
+  if booked == 'create ' .. fencingToken then moveCreateEstimate() end
 end
 if status then return 'finished' end
 if not ownsRun() then return 'lock-lost' end

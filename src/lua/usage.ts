@@ -147,20 +147,20 @@ end
 
 /**
  * lateResponse moves the estimate of a create to the response that the create bought, when the response's id
- * arrives after the job has ended. What the upstream then reports for the response replaces the estimate, so
- * that the purchase counts once. `fencingToken` names the create, and `responseId` the response.
+ * arrives after the create was booked. What the upstream then reports for the response replaces the estimate,
+ * so that the purchase counts once.
  */
 export const lateResponse = defineLibrary({
   keys: ['run'],
-  args: ['fencingToken', 'responseId'],
+  args: ['responseId'],
   uses: [openEstimates],
   lua: /* lua */ `
 local function moveCreateEstimate()
-  local known = redis.call('HMGET', run, 'booked', 'create_estimate')
-  if known[1] ~= 'create ' .. fencingToken or not known[2] then return end
+  local estimate = redis.call('HGET', run, 'create_estimate')
+  if not estimate then return end
   redis.call('HSET', run, 'booked', responseId)
   redis.call('HDEL', run, 'create_estimate')
-  keepEstimate(responseId, known[2], cjson.decode(known[2]).since)
+  keepEstimate(responseId, estimate, cjson.decode(estimate).since)
 end
 `,
 });

@@ -81,6 +81,22 @@ describe('a budget', () => {
     },
   );
 
+  it('counts a create whose answer was lost, when its job is cancelled before the next attempt', async () => {
+    const { models, ...rest } = quickModels();
+    const { o3 } = models;
+    if (o3 === undefined) throw new Error('expected o3 among the models');
+    const backoff = { baseMs: 3_600_000, maxMs: 3_600_000 };
+    world = await startWorkerWorld({ models: { ...rest, models: { o3: { ...o3, backoff } } } });
+    const { id } = await ask('Lost?', { sim: 'reset_created', sim_times: '1' });
+    await eventually(async () => expect(await world.queue.get(id)).toMatchObject({ status: 'delayed' }));
+    await world.queue.cancel(id);
+    expect(await world.queue.get(id)).toMatchObject({
+      ...{ status: 'cancelled', uncertain_purchases: 1 },
+      ...{ cost_usd: expect.any(Number), cost_estimated: true },
+    });
+    expect((await world.queue.usage(RANGE)).total).toMatchObject({ requests: 1, estimated_requests: 1 });
+  });
+
   it('counts a create that hung when its job was cancelled', async () => {
     world = await startWorkerWorld();
     const { id } = await ask('Hung?', { sim: 'hang_created' });
