@@ -21,6 +21,15 @@ export const listQuery = jobFilter.omit({ metadata: true }).extend({
     .describe(
       'Jobs with this value in the metadata of that key, as in `metadata[customer]=4711`; up to 16 keys.',
     ),
+  id: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe(
+      'Jobs whose id begins or ends with this; the `job_` at its beginning may be left out. There is one page of ' +
+        'them, of `limit` jobs at most.',
+    ),
   limit: numberText(/^\d+$/, 'integer', 1, MOST_PER_PAGE, 'whole number')
     .optional()
     .describe('Jobs per page; default 20.'),

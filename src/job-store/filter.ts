@@ -42,6 +42,7 @@ export const jobFilter = z
 const MOST_PER_PAGE = 100;
 
 const jobQuery = jobFilter.extend({
+  id: z.string().min(1).max(100).optional(),
   limit: z.int().min(1).max(MOST_PER_PAGE).optional(),
   cursor: z.string().max(1000).optional(),
 });
@@ -53,7 +54,13 @@ const jobQuery = jobFilter.extend({
  * @throws {QueueError} `invalid_request`, with every flaw.
  */
 export function checkQuery(query: JobQuery, models: Iterable<string>): void {
-  checkModel('query', checkedInput('query', query, jobQuery), [...models]);
+  const { id, cursor, model } = checkedInput('query', query, jobQuery);
+  if (id !== undefined && cursor !== undefined) {
+    throw refusalOf('query', [
+      { path: 'cursor', message: 'expected no cursor beside an id, whose jobs are one page' },
+    ]);
+  }
+  checkModel('query', { model }, [...models]);
 }
 
 function checkModel(subject: string, { model }: JobFilter, models: readonly string[]): void {

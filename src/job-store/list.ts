@@ -8,8 +8,9 @@ import type { RedisClient } from '../redis/connection.ts';
 import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { checkQuery } from './filter.ts';
+import { findIdsByPart } from './find-by-part.ts';
 import { cursorFrom, entryFrom, type IndexEntry, indexFor } from './index-sets.ts';
-import { type Found, matches, search } from './search.ts';
+import { type Found, indexesFor, matches, search } from './search.ts';
 
 /**
  * The most jobs that one call reads whole, and the longest time (ms) that it looks at jobs. A search with few
@@ -39,12 +40,14 @@ export async function listJobs(
   query: JobQuery,
   looksForMs = LOOKS_FOR_MS,
 ): Promise<JobPage> {
-  const { limit = 20, cursor, ...filter } = query;
+  const { limit = 20, cursor, id, ...filter } = query;
   checkQuery(query, queues.keys());
   const after = cursor === undefined ? undefined : entryFrom(cursor);
   if (after === undefined && ['all', 'live'].includes(indexFor(filter.status))) {
     await Promise.all([...queues.values()].map(({ keys }) => indexBareJobs(redis, keys)));
   }
+  if (id !== undefined)
+    return { jobs: await jobsByPart(redis, queues, id, filter, limit), next_cursor: null };
   const stopAt = performance.now() + looksForMs;
   // The first step has as many jobs as the page needs if all match.
   const atOnce = Math.min(READ_AT_ONCE, limit + 1);
@@ -90,6 +93,34 @@ async function readViews(
       return { entry, view: reading?.view };
     }),
   );
+}
+
+/** jobsByPart reads the jobs of a filter by a part of their ids, newest first. */
+async function jobsByPart(
+  redis: RedisClient,
+  queues: ReadonlyMap<string, ModelQueue>,
+  part: string,
+  filter: JobFilter,
+  limit: number,
+): Promise<JobView[]> {
+  const searched = [...queues.values()].filter(({ model }) => [undefined, model].includes(filter.model));
+  const found = await Promise.all(
+    searched.map(async (queue) => {
+      const [walked = '', ...others] = indexesFor(queue.keys, filter);
+      const ids = await findIdsByPart(redis, walked, part, limit);
+      return Promise.all(
+        ids.map(async (id) => {
+          const scores = await Promise.all(others.map((index) => redis.zscore(index, id)));
+          return scores.includes(null) ? null : queue.read(id);
+        }),
+      );
+    }),
+  );
+  return found
+    .flat()
+    .flatMap((reading) => (reading && matches(reading.view, filter) ? [reading.view] : []))
+    .sort((a, b) => b.created_at.localeCompare(a.created_at))
+    .slice(0, limit);
 }
 
 async function indexBareJobs(redis: RedisClient, keys: ModelKeys): Promise<void> {

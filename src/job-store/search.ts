@@ -69,8 +69,11 @@ export async function* search(
 }
 
 /** matches says whether a job matches a filter, except for its metadata, which the view of a job lacks. */
-export function matches(view: JobView, { status, tenant, error, q }: JobFilter): boolean {
+export function matches(view: JobView, { status, tenant, error, q, since, until }: JobFilter): boolean {
+  const createdAt = Date.parse(view.created_at);
   return (
+    (since === undefined || createdAt >= Date.parse(since)) &&
+    (until === undefined || createdAt < Date.parse(until)) &&
     (status === undefined || view.status === status) &&
     (tenant === undefined || view.tenant === tenant) &&
     (error === undefined || (view.status === 'failed' && view.error.code === error)) &&
@@ -84,7 +87,8 @@ interface Plan {
   others: readonly string[];
 }
 
-function indexesFor(keys: ModelKeys, { status, tenant, error, metadata = {} }: JobFilter): string[] {
+/** indexesFor returns the indexes of a model in which each job of a filter stands; there is at least one. */
+export function indexesFor(keys: ModelKeys, { status, tenant, error, metadata = {} }: JobFilter): string[] {
   const byStatus = indexFor(status);
   const indexes = [
     ...(byStatus === 'all' ? [] : [keys.index(byStatus)]),

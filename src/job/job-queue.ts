@@ -57,6 +57,11 @@ export interface JobFilter {
 
 /** JobQuery selects the jobs to list; without fields it selects all. */
 export interface JobQuery extends JobFilter {
+  /**
+   * The beginning or the end of the id; the `job_` at its beginning may be left out. There is one page of such
+   * jobs, of `limit` at most, so it takes no `cursor`.
+   */
+  id?: string | undefined;
   /** The most jobs on a page, 1 to 100. Default 20. */
   limit?: number | undefined;
   /** The `next_cursor` of the page before, to continue after that page. */
