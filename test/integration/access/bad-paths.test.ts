@@ -120,7 +120,7 @@ describe('queries', () => {
       [`cursor=${'x'.repeat(1001)}`, 'cursor: expected string to have <=1000 characters'],
       [
         'page=2',
-        'expected only status, model, tenant, q, error, since, until, metadata[KEY], limit, cursor, got "page"',
+        'expected only status, model, tenant, q, error, since, until, metadata[KEY], id, limit, cursor, got "page"',
       ],
     ]),
   )('?%s is refused by the list', async (_name, query, said) => {

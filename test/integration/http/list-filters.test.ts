@@ -101,6 +101,7 @@ it('jobs are found by the time of their creation, from `since` up to but not at 
     const job = await enqueue(instance.url, { question: `Number ${i}?` });
     // Each job has a millisecond of its own.
     await redis.zadd(keys.index('all'), 1_700_000_000_000 + i, job.id);
+    await redis.hset(keys.job(job.id), 'timestamp', 1_700_000_000_000 + i);
     jobs.push(job);
   }
   const [a, b, c, d] = jobs.map(({ id }) => id);
