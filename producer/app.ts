@@ -13,14 +13,13 @@ import { type AccessOptions, adminOnly, createAccessControl } from './access/acc
 import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
 import { createOpenStreams, type OpenStreams } from './access/open-streams.ts';
 import { createBoard } from './board/board.ts';
-import { CONSOLE_PATH, createConsole } from './console/console.ts';
+import { createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
 import type { Reply, Route } from './http/route.ts';
 import { sendStream } from './http/stream-reply.ts';
 import { createDocsPage } from './pages/docs-page.ts';
-import { homePage } from './pages/home-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
 import { bulkRoute } from './routes/bulk.ts';
 import { documented } from './routes/docs.ts';
@@ -117,15 +116,8 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
       logoutPath: access.keys.length > 0 ? LOGIN_PATH : undefined,
     }),
   );
-  app.use(
-    CONSOLE_PATH,
-    createConsole(
-      queueFor,
-      queue.queues.map(({ model }) => model),
-    ),
-  );
+  app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
-  app.get('/', homePage(queueFor, BOARD_PATH));
   mount(
     app,
     readJson,

@@ -11,9 +11,13 @@ import { STYLE } from './style.ts';
  */
 const OWN = [
   'producer/console/browser/job-page.js',
+  'producer/console/browser/local-times.js',
+  'producer/console/browser/now-page.js',
+  'producer/console/browser/shell.js',
   'producer/console/job-state.js',
   'producer/console/live-job.js',
-  'producer/console/time.js',
+  'producer/console/now/live-now.js',
+  'producer/console/parts.js',
   'src/client/quantity.js',
   'src/usage/usd.js',
 ];

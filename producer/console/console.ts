@@ -1,23 +1,30 @@
 import express, { type ErrorRequestHandler, type RequestHandler, type Response, Router } from 'express';
 import { parseJobRequest } from '../../src/job/request.ts';
+import type { Logger } from '../../src/process/log.ts';
+import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
+import { isPageVisit } from '../access/authentication.ts';
 import { callerOf, type QueueFor } from '../access/caller.ts';
 import { sendPage } from '../access/login.ts';
 import { problemFrom } from '../http/http-problem.ts';
+import { forAdmin, resumeByHand } from '../routes/models.ts';
 import { type Assets, loadAssets } from './assets.ts';
-import { type Document, renderDocument, type Visitor } from './document.tsx';
+import { type Document, renderDocument } from './document.tsx';
 import { jobPage, pagePathOf } from './job-page.tsx';
+import type { Visitor } from './navigation.tsx';
+import { nowPage } from './now/now-page.tsx';
+import { createNowReader } from './now/now-state.ts';
 import { problemPage } from './problem-page.tsx';
 
-export const CONSOLE_PATH = '/console';
+const CONSOLE_PATH = '/console';
 
 /**
- * createConsole serves the pages for people. They can be read without scripts, and their forms work without
- * scripts.
- *
- * @param models the configured models.
+ * createConsole serves the pages for people: `/`, and everything below `/console`. They can be read without
+ * scripts, and their forms work without scripts.
  */
-export function createConsole(queueFor: QueueFor, models: readonly string[]): Router {
+export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: Logger): Router {
   const router = Router();
+  const models = queue.queues.map(({ model }) => model);
+  const pages = Router();
   // The files are read for the first page, since many processes never show one.
   let loaded: Assets | undefined;
   const assets = (): Assets => {
@@ -26,24 +33,38 @@ export function createConsole(queueFor: QueueFor, models: readonly string[]): Ro
   };
   const send = (response: Response, status: number, document: Document): void =>
     sendPage(response, status, renderDocument(document, assets()));
-  router.use('/assets', (request, response, next) => assets().router(request, response, next));
-  router.get('/jobs/:id', async ({ params, query }, response) => {
+  const readNow = createNowReader(queue);
+  const nowFor = (response: Response) => readNow(queueFor(response), visitorOf(response).isAdmin);
+  router.get('/', async (request, response) => {
+    if (!isPageVisit(request)) return response.redirect('/jobs');
+    send(response, 200, nowPage(await nowFor(response), visitorOf(response)));
+  });
+  pages.get('/now', async (_request, response) => {
+    response.set('cache-control', 'no-store').json(await nowFor(response));
+  });
+  pages.post('/models/:model/resume', async ({ params }, response) => {
+    forAdmin(callerOf(response));
+    await resumeByHand(queue, params.model, callerOf(response), logger);
+    response.redirect(303, '/');
+  });
+  pages.use('/assets', (request, response, next) => assets().router(request, response, next));
+  pages.get('/jobs/:id', async ({ params, query }, response) => {
     const options = { visitor: visitorOf(response), models, isPlain: query['view'] === 'plain' };
     send(response, 200, await jobPage(queueFor(response), params.id, options));
   });
-  router.post(
+  pages.post(
     '/jobs/:id/cancel',
     afterwards((response, id) => queueFor(response).cancel(id)),
   );
-  router.post(
+  pages.post(
     '/jobs/:id/retry',
     afterwards((response, id) => queueFor(response).retry(id)),
   );
-  router.post('/jobs/:id/delete', async ({ params }, response) => {
+  pages.post('/jobs/:id/delete', async ({ params }, response) => {
     await queueFor(response).delete(params.id);
     response.redirect(303, '/');
   });
-  router.post(
+  pages.post(
     '/jobs/:id/ask-again',
     express.urlencoded({ extended: false, limit: '10kb' }),
     async ({ params, body }, response) => {
@@ -54,6 +75,7 @@ export function createConsole(queueFor: QueueFor, models: readonly string[]): Ro
       response.redirect(303, pagePathOf(job.id));
     },
   );
+  router.use(CONSOLE_PATH, pages);
   router.use(answerProblems(send));
   return router;
 }

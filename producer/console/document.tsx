@@ -1,19 +1,17 @@
 import type { ComponentChildren, VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
-import { LOGOUT_PATH } from '../pages/login-page.ts';
 import type { Page } from '../pages/page.ts';
 import type { Assets } from './assets.ts';
+import { Bar, KeyHelp, type PagePath, type Visitor } from './navigation.tsx';
 
-/** Visitor is the person who looks at a page. */
-export interface Visitor {
-  /** The tenant of the session; undefined: the instance has no keys. */
-  readonly tenant: string | undefined;
-  readonly isAdmin: boolean;
-}
+/** SHELL is the script of all pages. */
+const SHELL = 'producer/console/browser/shell.js';
 
 export interface Document {
   readonly title: string;
   readonly visitor: Visitor;
+  /** The page in the navigation to which this page belongs. Default: none. */
+  readonly current?: PagePath;
   /** The scripts of the page, by their paths in `dist`. */
   readonly scripts?: readonly string[];
   /** How often a browser without scripts loads the page again, in seconds. Default: never. */
@@ -44,6 +42,7 @@ export function renderDocument(document: Document, assets: Assets): Page {
 function Frame({
   title,
   visitor,
+  current,
   scripts = [],
   reloadS,
   main,
@@ -58,7 +57,7 @@ function Frame({
         <link rel="icon" href={`${assets.base}/icon.svg`} />
         <link rel="stylesheet" href={`${assets.base}/style.css`} />
         <RawScript type="importmap" text={assets.importMap} />
-        {scripts.map((path) => (
+        {[SHELL, ...scripts].map((path) => (
           <script key={path} type="module" src={`${assets.base}/${path}`} />
         ))}
         {reloadS !== undefined && (
@@ -68,27 +67,13 @@ function Frame({
         )}
       </head>
       <body>
-        <Bar visitor={visitor} />
-        <main>{main}</main>
+        <Bar visitor={visitor} current={current} />
+        <main id="main" tabIndex={-1}>
+          {main}
+        </main>
+        <KeyHelp visitor={visitor} />
       </body>
     </html>
-  );
-}
-
-function Bar({ visitor: { tenant, isAdmin } }: { visitor: Visitor }): VNode {
-  return (
-    <nav class="bar" aria-label="o3-queue">
-      <strong>
-        <a href="/">o3-queue</a>
-      </strong>
-      {isAdmin && <a href="/board">Raw queues</a>}
-      <a href="/docs">API</a>
-      {tenant !== undefined && (
-        <form method="post" action={LOGOUT_PATH}>
-          <button type="submit">Log out {tenant}</button>
-        </form>
-      )}
-    </nav>
   );
 }
 

@@ -6,10 +6,11 @@ import type { JobView } from '../../src/job/view.ts';
 import type { JobDetail } from '../../src/job-store/result.ts';
 import type { TenantQueue } from '../../src/queue/tenant-queue.ts';
 import { answerOf } from '../../src/responses/response.ts';
-import { DataScript, type Document, SafeHtml, Section, type Visitor } from './document.tsx';
+import { DataScript, type Document, SafeHtml, Section } from './document.tsx';
 import { afterEvent, type JobState, stateOf } from './job-state.ts';
 import { JobFacts, LiveJob, titleOf } from './live-job.tsx';
 import { markdownFrom } from './markdown.ts';
+import type { Visitor } from './navigation.tsx';
 
 /** How long the server reads the events of a job for its page, in milliseconds. */
 const READING_MS = { finished: 1000, unfinished: 150 };

@@ -1,20 +1,8 @@
-import type { ComponentChildren } from 'preact';
 import { durationText, numberText } from '../../src/client/quantity.ts';
-import type { JobStatus } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import type { JobState, Retry } from './job-state.ts';
-import { Time } from './time.tsx';
-
-/** The words and signs of a status. A sign and a word say it, so that no one needs the colour. */
-const SIGNS: Record<JobStatus, string> = {
-  waiting: '○',
-  delayed: '◷',
-  active: '◐',
-  completed: '✓',
-  failed: '✕',
-  cancelled: '⊘',
-};
+import { Fact, SIGNS, Time } from './parts.tsx';
 
 /** statusWord names a job's status; `cancelling` for an active job that is being cancelled. */
 export function statusWord(job: JobView): string {
@@ -87,16 +75,6 @@ export function JobFacts({ state: { job, retries }, ageMs = 0 }: Live) {
       </dl>
       <Timeline job={job} retries={retries} />
     </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }) {
-  if (children === null || children === undefined || children === false || children === '') return null;
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { HttpProblem } from '../http/http-problem.ts';
-import type { Document, Visitor } from './document.tsx';
+import type { Document } from './document.tsx';
+import type { Visitor } from './navigation.tsx';
 
 /** problemPage says on a page why a request was refused. */
 export function problemPage({ status, message }: HttpProblem, visitor: Visitor): Document {

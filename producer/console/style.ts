@@ -20,10 +20,17 @@ a { color: var(--link); }
 :focus-visible { outline: 2px solid var(--link); outline-offset: 2px; }
 .bar { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; align-items: center;
   padding: 0.5rem 1rem; border-bottom: 1px solid var(--line); }
-.bar strong { margin-right: auto; }
 .bar strong a { color: inherit; text-decoration: none; }
+.bar nav { display: flex; flex-wrap: wrap; gap: 0.25rem 0.5rem; }
+.bar nav a { padding: 0.125rem 0.5rem; border-radius: 0.375rem; text-decoration: none; }
+.bar nav a:hover { text-decoration: underline; }
+.bar nav a[aria-current] { background: var(--raised); color: var(--text); font-weight: 600; box-shadow: inset 0 -2px var(--link); }
+.bar .tools { margin-left: auto; }
 .bar form { margin: 0; }
-main { max-width: 60rem; margin: 0 auto; padding: 1rem; }
+.bar button { padding: 0.125rem 0.625rem; }
+.skip { position: absolute; left: -100vw; }
+.skip:focus { position: static; }
+main { max-width: 75rem; margin: 0 auto; padding: 1rem; outline: none; }
 h1 { font-size: 1.375rem; line-height: 1.3; margin: 0.5rem 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.0625rem; margin: 1.5rem 0 0.5rem; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.875em; overflow-wrap: anywhere; }
@@ -58,4 +65,30 @@ button, .actions summary { cursor: pointer; }
 .actions details[open] summary { margin-bottom: 0.5rem; }
 button.danger { color: var(--bad); border-color: currentcolor; }
 .head { display: flex; flex-wrap: wrap; gap: 0 1rem; align-items: baseline; justify-content: space-between; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem; margin: 1rem 0; }
+.card { border: 1px solid var(--line); border-radius: 0.5rem; padding: 0.75rem 1rem; }
+.card h2 { margin: 0; overflow-wrap: anywhere; }
+.card .facts { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); margin: 0.75rem 0 0; }
+.card form { margin: 0.75rem 0 0; }
+.list { width: 100%; border-collapse: collapse; }
+.list :is(td, th) { padding: 0.375rem 1rem 0.375rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); white-space: nowrap; }
+.list th { color: var(--quiet); font-size: 0.8125rem; font-weight: 600; }
+.list .wide { width: 100%; white-space: normal; overflow-wrap: anywhere; }
+.list .number { text-align: right; font-variant-numeric: tabular-nums; }
+.list tbody tr:focus-within { background: var(--raised); }
+dialog { border: 1px solid var(--line); border-radius: 0.5rem; background: var(--ground); color: var(--text); max-width: min(28rem, calc(100vw - 2rem)); }
+dialog::backdrop { background: rgb(0 0 0 / 50%); }
+dialog h2 { margin-top: 0; }
+.keys > div { display: flex; gap: 1rem; padding: 0.125rem 0; }
+.keys dt { flex: 0 0 4.5rem; }
+.keys dd { margin: 0; }
+kbd { font: inherit; font-family: ui-monospace, monospace; padding: 0 0.375rem; border: 1px solid var(--line); border-radius: 0.25rem; background: var(--raised); }
+@media (max-width: 40rem) {
+  #show-keys { display: none; }
+  .list thead { display: none; }
+  .list, .list tbody { display: block; }
+  .list tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.375rem 0; border-bottom: 1px solid var(--line); }
+  .list td { border: 0; padding: 0; color: var(--quiet); }
+  .list .wide { color: inherit; order: -1; }
+}
 `;

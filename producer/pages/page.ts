@@ -4,18 +4,12 @@ const STYLE = `
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
   body { margin: 0; min-height: 100vh; display: grid; place-items: center; }
   main { width: min(22rem, calc(100vw - 3rem)); }
-  main:has(table) { width: min(60rem, calc(100vw - 3rem)); margin: 2rem 0; }
-  .product { margin: 0; color: #888; }
+  .product { margin: 0; color: light-dark(#59616e, #a0a8b5); }
   h1 { font-size: 1.25rem; margin: 0 0 1rem; }
   label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
   input, button { margin-top: 0.5rem; padding: 0.5rem 0.75rem; border: 1px solid #8888; border-radius: 0.375rem; }
   button { background: #2563eb; color: #fff; border-color: #2563eb; cursor: pointer; }
-  table { width: 100%; border-collapse: collapse; }
-  th, td { padding: 0.25rem 1rem 0.25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #8884; }
-  td { overflow-wrap: anywhere; }
-  main:has(table) button { width: auto; }
-  td:not(:nth-child(2)) { white-space: nowrap; }
-  .refused { color: #dc2626; }
+  .refused { color: light-dark(#b3261e, #ff9d94); }
 `;
 
 export interface Page {

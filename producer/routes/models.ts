@@ -1,5 +1,6 @@
 import { checkedInput } from '../../src/errors/input.ts';
 import type { Caller } from '../../src/job/tenant.ts';
+import type { ResumedModel } from '../../src/models/view.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { HttpProblem } from '../http/http-problem.ts';
@@ -30,18 +31,33 @@ export function modelStateRoutes(queue: InstanceQueue, logger: Logger): Route[] 
       async handle({ caller, params, query }) {
         forAdmin(caller);
         checkedInput('query', query, noQuery);
-        const resumed = await queue.resume(params['model'] ?? '');
-        logger.info(
-          { ...resumed, by: caller?.tenant },
-          resumed.resumed ? 'resumed by hand' : 'asked to resume, but not paused',
-        );
-        return { status: 200, body: resumed };
+        return { status: 200, body: await resumeByHand(queue, params['model'] ?? '', caller, logger) };
       },
     },
   ];
 }
 
-function forAdmin(caller: Caller | undefined): void {
+/** resumeByHand ends the pause of a model, and logs which caller did it. */
+export async function resumeByHand(
+  queue: InstanceQueue,
+  model: string,
+  caller: Caller | undefined,
+  logger: Logger,
+): Promise<ResumedModel> {
+  const resumed = await queue.resume(model);
+  logger.info(
+    { ...resumed, by: caller?.tenant },
+    resumed.resumed ? 'resumed by hand' : 'asked to resume, but not paused',
+  );
+  return resumed;
+}
+
+/**
+ * forAdmin refuses the callers that may not see the state of the models.
+ *
+ * @throws {HttpProblem} `forbidden`
+ */
+export function forAdmin(caller: Caller | undefined): void {
   if (caller === undefined || caller.admin) return;
   throw new HttpProblem(
     'forbidden',

@@ -35,6 +35,8 @@ const CLAIM_MS = 10_000;
 const MOST_TRIES = 3;
 /** How many jobs one script stores. Redis does nothing else meanwhile, for a few milliseconds. */
 const AT_ONCE = 100;
+/** How many characters of data one script stores, if it stores more than one job. */
+const CHARACTERS_AT_ONCE = 1024 ** 2;
 
 /**
  * storeJobs stores the jobs of one tenant, and finds the existing jobs of their idempotency keys. The id of a
@@ -43,7 +45,8 @@ const AT_ONCE = 100;
  *
  * It is one round trip for any number of jobs: one script stores a job with its entries, or finds the job of
  * its key in any model (`enqueue.store`). A crash leaves either all of a job or nothing. A crash before the
- * answer leaves a job that no caller knows; a repeated call with its key finds it.
+ * answer leaves a job that no caller knows; a repeated call with its key finds it. The jobs may be of several
+ * calls: when one of them cannot read the job that its key has found, the outcomes of the others stand.
  *
  * In a Redis Cluster with two models or more, a script cannot look into other models. Two steps then come
  * before it, only for jobs with keys: *claim*, so that only one model may store a key's job, and *look*,
@@ -53,7 +56,7 @@ export async function storeJobs(
   access: QueueAccess,
   requested: readonly RequestedJob[],
   tries = MOST_TRIES,
-): Promise<EnqueueOutcome[]> {
+): Promise<PromiseSettledResult<EnqueueOutcome>[]> {
   const claimed = await claim(access, requested);
   const found = await findStored(access, requested, claimed);
   const wanted = requested.flatMap(({ job, key }) => {
@@ -66,14 +69,16 @@ export async function storeJobs(
     else refused.set(answer.job, answer.error);
   }
   release(access, wanted);
-  return Promise.all(
+  return Promise.allSettled(
     requested.map(async (each): Promise<EnqueueOutcome> => {
       const { job, key } = each;
       const error = job instanceof QueueError ? job : refused.get(job);
-      const outcome = await enqueueOutcomeOf({ job: error ?? job, key }, found, claimed);
+      const outcome = await enqueueOutcomeOf(access, { job: error ?? job, key }, found, claimed);
       if (outcome !== undefined) return outcome;
-      const [again] = tries > 1 ? await storeJobs(access, [each], tries - 1) : [];
-      return again ?? { ok: false, error: notFound(each.key?.id ?? '') };
+      if (tries <= 1) return { ok: false, error: notFound(each.key?.id ?? '') };
+      const [again] = await storeJobs(access, [each], tries - 1);
+      if (again?.status !== 'fulfilled') throw again?.reason;
+      return again.value;
     }),
   );
 }
@@ -92,6 +97,7 @@ type StoredEntry = readonly [id: string, job: StoredJob];
  * again.
  */
 async function enqueueOutcomeOf(
+  { guard }: QueueAccess,
   { job, key }: RequestedJob,
   found: ReadonlyMap<string, StoredJob>,
   claimed: ReadonlySet<NewJob>,
@@ -108,7 +114,7 @@ async function enqueueOutcomeOf(
   if (there.mark?.fingerprint !== key.mark.fingerprint) {
     return { ok: false, error: reused(`${key.id} was enqueued with it, by another request`) };
   }
-  const reading = await there.queue.read(key.id);
+  const reading = await guard(() => there.queue.read(key.id));
   return reading === null ? undefined : { ok: true, job: reading.view, isNew: false };
 }
 
@@ -188,12 +194,31 @@ async function storeInQueues(access: QueueAccess, wanted: readonly NewJob[]): Pr
   const answers = queues.map(async (queue) => {
     const mine = wanted.filter((job) => job.queue === queue);
     const elsewhere = await useElsewhere(access, queue, tenantOf(mine[0]));
-    const chunks = Array.from({ length: Math.ceil(mine.length / AT_ONCE) }, (_, i) =>
-      storeChunk(access, queue, mine.slice(i * AT_ONCE, (i + 1) * AT_ONCE), elsewhere),
-    );
+    const chunks = chunksOf(mine).map((chunk) => storeChunk(access, queue, chunk, elsewhere));
     return (await Promise.all(chunks)).flat();
   });
   return (await Promise.all(answers)).flat();
+}
+
+/** WrittenJob is a job with its data as JSON. */
+type WrittenJob = readonly [job: NewJob, data: string];
+
+/** Splits jobs into the parts that one script each stores. */
+function chunksOf(jobs: readonly NewJob[]): WrittenJob[][] {
+  const chunks: WrittenJob[][] = [];
+  let characters = 0;
+  for (const job of jobs) {
+    const data = stringifyExact(job.data);
+    const chunk = chunks.at(-1);
+    characters += data.length;
+    if (chunk !== undefined && chunk.length < AT_ONCE && characters <= CHARACTERS_AT_ONCE)
+      chunk.push([job, data]);
+    else {
+      chunks.push([[job, data]]);
+      characters = data.length;
+    }
+  }
+  return chunks;
 }
 
 function tenantOf(job: NewJob | undefined): string {
@@ -214,16 +239,16 @@ async function useElsewhere(access: QueueAccess, queue: ModelQueue, tenant: stri
 async function storeChunk(
   access: QueueAccess,
   queue: ModelQueue,
-  jobs: readonly NewJob[],
+  jobs: readonly WrittenJob[],
   elsewhere: TenantUse,
 ): Promise<NotStored[]> {
   const { redis, queues, models } = access;
   const { keys } = queue;
-  const tenant = tenantOf(jobs[0]);
+  const tenant = tenantOf(jobs[0]?.[0]);
   const limits = limitsOf(models, tenant);
   const others = needsClaims(access) ? [] : [...queues.values()].filter((other) => other !== queue);
   // A job that is due later needs no signal: until then each dispatcher looks by itself.
-  const wakes = jobs.some(({ delayMs }) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
+  const wakes = jobs.some(([{ delayMs }]) => delayMs < DISPATCHER_LOOKS_EVERY_MS);
   const answers = (await storeJobsScript.run(redis, {
     keys: jobScriptKeys(keys, '', tenant),
     args: {
@@ -245,7 +270,7 @@ async function storeChunk(
     rest: jobs.flatMap(fieldsOf),
   })) as StoreAnswer[];
   return answers.flatMap((answer, i): NotStored[] => {
-    const job = jobs[i];
+    const job = jobs[i]?.[0];
     if (job === undefined || answer[0] === 'new') return [];
     if (answer[0] === 'refused') {
       if (limits === undefined) throw new Error('expected a refusal only for a tenant with limits');
@@ -257,13 +282,15 @@ async function storeChunk(
 }
 
 /** fieldsOf returns the fields of a job in the order in which `storeJobsScript` takes them. */
-function fieldsOf({ id, key, createdAt, delayMs, name, data, options }: NewJob): ScriptValue[] {
+function fieldsOf([job, data]: WrittenJob): ScriptValue[] {
+  const { id, key, createdAt, delayMs, name, options } = job;
   return [
-    ...[id, name, stringifyExact(data), JSON.stringify(options)],
+    ...[id, name, data, JSON.stringify(options)],
     ...[createdAt, options.delay ?? 0, options.priority ?? 0],
-    data.deadline === undefined ? '' : Date.parse(data.deadline),
+    job.data.deadline === undefined ? '' : Date.parse(job.data.deadline),
     // A delayed job enters the fair queue when it is due.
     delayMs > 0 ? createdAt + delayMs : '',
     key === undefined ? '' : '1',
+    options.terms ?? '',
   ];
 }

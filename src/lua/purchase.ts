@@ -1,7 +1,7 @@
 import { defineLibrary, defineScript } from '../redis/script.ts';
 import { earlierResponses } from './deletions.ts';
 import { runState } from './job-state.ts';
-import { usageBooking } from './usage.ts';
+import { lateResponse, usageBooking } from './usage.ts';
 import { runOwner } from './workers/locks.ts';
 
 /**
@@ -109,10 +109,10 @@ export const storePurchase = defineScript({
   keys: ['lock', 'run'],
   args: ['lockToken'],
   rest: 'fields',
-  uses: [runOwner, forgottenPurchase],
+  uses: [runOwner, forgottenPurchase, lateResponse],
   lua: /* lua */ `
-local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at')
-local markedToken, storedId, status, cancelRequestedAt = unpack(known)
+local known = redis.call('HMGET', run, 'purchase_mark', 'upstream_id', 'status', 'cancel_requested_at', 'booked')
+local markedToken, storedId, status, cancelRequestedAt, booked = unpack(known)
 -- An equal id means that the client sends the script again, because the reply was lost with its connection.
 if storedId ~= responseId then
   if markedToken ~= fencingToken and not isForgotten() then
@@ -120,6 +120,7 @@ if storedId ~= responseId then
     return 'superseded'
   end
   storeResponse(fields)
+  if booked == 'create ' .. fencingToken then moveCreateEstimate() end
 end
 if status then return 'finished' end
 if not ownsRun() then return 'lock-lost' end

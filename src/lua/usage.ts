@@ -14,6 +14,30 @@ const MOST_ESTIMATES = 100_000;
 const ESTIMATES_KEPT_S = 7 * 86_400;
 
 /**
+ * openEstimates keeps what purchases have probably cost until the upstream says it. `estimatesDue` orders
+ * them by the time of the next look-up.
+ */
+const openEstimates = defineLibrary({
+  keys: ['estimates', 'estimatesDue'],
+  lua: /* lua */ `
+local function forgetEstimate(response)
+  redis.call('ZREM', estimatesDue, response)
+  return redis.call('HDEL', estimates, response) == 1
+end
+
+local function keepEstimate(response, estimate, lookAt)
+  redis.call('HSET', estimates, response, estimate)
+  redis.call('ZADD', estimatesDue, lookAt, response)
+  if redis.call('ZCARD', estimatesDue) > ${MOST_ESTIMATES} then
+    forgetEstimate(redis.call('ZRANGE', estimatesDue, 0, 0)[1])
+  end
+  redis.call('EXPIRE', estimates, ${ESTIMATES_KEPT_S})
+  redis.call('EXPIRE', estimatesDue, ${ESTIMATES_KEPT_S})
+end
+`,
+});
+
+/**
  * usageCorrection replaces an estimate by the usage that the upstream reports. It does so once: it removes
  * the estimate in the same step, and corrects nothing when there is no estimate. It changes the sums of the
  * day on which the estimate was booked, and the job's own cost if the job's record still exists.
@@ -22,13 +46,9 @@ const ESTIMATES_KEPT_S = 7 * 86_400;
  * JSON.
  */
 const usageCorrection = defineLibrary({
-  keys: ['run', 'usage', 'estimates', 'estimatesDue'],
+  keys: ['run', 'usage'],
+  uses: [openEstimates],
   lua: /* lua */ `
-local function forgetEstimate(response)
-  redis.call('ZREM', estimatesDue, response)
-  return redis.call('HDEL', estimates, response) == 1
-end
-
 local function correctEstimate(response, real)
   local text = redis.call('HGET', estimates, response)
   if not text then return false end
@@ -74,22 +94,16 @@ end
  * says what was used; `since` (ms), `job` and `headers` (JSON) are for the worker that asks the upstream.
  */
 export const usageBooking = defineLibrary({
-  keys: ['run', 'usage', 'estimates', 'estimatesDue'],
+  keys: ['run', 'usage'],
   args: ['booking'],
   uses: [usageCorrection],
   lua: /* lua */ `
-local function keepEstimate(response, booked)
+local function estimateOf(booked)
   local kept = { day = string.sub(usage, -10) }
   for _, field in ipairs({
     'tenant', 'input', 'cached', 'output', 'reasoning', 'nano_usd', 'since', 'job', 'headers'
   }) do kept[field] = booked[field] end
-  redis.call('HSET', estimates, response, cjson.encode(kept))
-  redis.call('ZADD', estimatesDue, booked.look_at, response)
-  if redis.call('ZCARD', estimatesDue) > ${MOST_ESTIMATES} then
-    forgetEstimate(redis.call('ZRANGE', estimatesDue, 0, 0)[1])
-  end
-  redis.call('EXPIRE', estimates, ${ESTIMATES_KEPT_S})
-  redis.call('EXPIRE', estimatesDue, ${ESTIMATES_KEPT_S})
+  return cjson.encode(kept)
 end
 
 local function bookUsage()
@@ -122,8 +136,31 @@ local function bookUsage()
     add('estimated', '1')
     if booked.nano_usd ~= '' then add('estimated_nano', booked.nano_usd) end
     redis.call('HINCRBY', run, 'estimates', 1)
-    if booked.look_at ~= '' then keepEstimate(response, booked) end
+    if booked.look_at ~= '' then keepEstimate(response, estimateOf(booked), booked.look_at) end
+    if string.sub(response, 1, 7) == 'create ' then
+      redis.call('HSET', run, 'create_estimate', estimateOf(booked))
+    end
   end
+end
+`,
+});
+
+/**
+ * lateResponse moves the estimate of a create to the response that the create bought, when the response's id
+ * arrives after the create was booked. What the upstream then reports for the response replaces the estimate,
+ * so that the purchase counts once.
+ */
+export const lateResponse = defineLibrary({
+  keys: ['run'],
+  args: ['responseId'],
+  uses: [openEstimates],
+  lua: /* lua */ `
+local function moveCreateEstimate()
+  local estimate = redis.call('HGET', run, 'create_estimate')
+  if not estimate then return end
+  redis.call('HSET', run, 'booked', responseId)
+  redis.call('HDEL', run, 'create_estimate')
+  keepEstimate(responseId, estimate, cjson.decode(estimate).since)
 end
 `,
 });

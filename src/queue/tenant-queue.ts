@@ -20,6 +20,7 @@ import {
 import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { readWorkload, type Workload } from '../overview/workload.ts';
 import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
@@ -199,6 +200,12 @@ export class TenantQueue {
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
     const { guard, usage } = this.#core;
     return guard(() => usage.report(query, this.#sees));
+  }
+
+  /** Counts the jobs that have not ended, for each model. The cost does not grow with the number of jobs. */
+  async workload(): Promise<Workload> {
+    const { guard, redis, queues } = this.#core;
+    return guard(() => readWorkload(redis, queues.values(), this.#sees));
   }
 
   async #stored({

@@ -1,9 +1,7 @@
-import { copyFile, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { O3Client } from '../../src/client/o3-client.ts';
 import { describeInChromium, type ObservedPage } from '../support/process/chromium.ts';
+import { expectGoodLook, LOOKS, setHidden } from '../support/process/page-look.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
 import { type Instance, startInstance } from '../support/worlds/instance.ts';
 
@@ -17,8 +15,6 @@ CREATE INDEX CONCURRENTLY ON orders (status, created_at) INCLUDE (total);
 1. The planner is **right**: your filter keeps 61 % of the rows.
 2. Then run \`VACUUM\`, so that an index-only scan is allowed.`;
 const HOSTILE = '<img src=x onerror="document.title=1">';
-/** Set to anything, it puts the pictures into docs. */
-const forDocs = process.env['UPDATE_SCREENSHOT'] !== undefined;
 
 describeInChromium('the page of a job', (windows) => {
   let instance: Instance;
@@ -83,40 +79,13 @@ describeInChromium('the page of a job', (windows) => {
     await badge(page, 'cancelled');
   });
 
-  it.each([
-    ['light', 1280],
-    ['dark', 1280],
-    ['dark', 390],
-  ] as const)('fits a %s window of %d pixels', async (colorScheme, width) => {
+  it.each(LOOKS)('is accessible in a %s window of %d pixels', async (...look) => {
     const { id } = await client.enqueue({
       question: 'Why does Postgres ignore my index on orders(status, created_at)?',
     });
     await client.wait(id);
     const { page } = await open(id);
-    await page.emulateMedia({ colorScheme });
-    await page.setViewportSize({ width, height: 844 });
     await page.locator('.markdown').waitFor();
-    const { scrollWidth } = await page.evaluate(() => ({
-      scrollWidth: (globalThis as unknown as { document: { body: { scrollWidth: number } } }).document.body
-        .scrollWidth,
-    }));
-    expect(scrollWidth).toBeLessThanOrEqual(width);
-    const name = `console-job-${colorScheme}-${width}.png`;
-    const picture = join(tmpdir(), name);
-    await page.screenshot({ path: picture });
-    expect((await stat(picture)).size).toBeGreaterThan(10_000);
-    if (forDocs) await copyFile(picture, join('docs', 'pictures', name));
+    await expectGoodLook(page, 'console-job', look);
   });
 });
-
-/** Makes the page believe that its tab is hidden or shown: a headless browser has no tabs to switch. */
-async function setHidden(page: Page, isHidden: boolean): Promise<void> {
-  await page.evaluate((hidden) => {
-    const { document, Event } = globalThis as unknown as {
-      document: EventTarget;
-      Event: new (type: string) => Event;
-    };
-    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-    document.dispatchEvent(new Event('visibilitychange'));
-  }, isHidden);
-}

@@ -52,7 +52,7 @@ async function outcomeOfCause(error: unknown, attempt: Attempt): Promise<Outcome
       return { kind: 'postponed' };
     }
     if (cause instanceof PurchaseUncertainError)
-      return await failed(cause.failure, null, attempt, CREATE_ABANDONED);
+      return await failed(cause.failure, spentUncertain(attempt), attempt, CREATE_ABANDONED);
     if (isFailure(cause)) return await failedWith(cause, attempt);
     if (cause instanceof LockLostError) return { kind: 'lost' };
   } catch (second: unknown) {

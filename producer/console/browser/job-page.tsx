@@ -4,7 +4,7 @@ import { useEffect } from 'preact/hooks';
 import type { JobEvent } from '../../../src/job/event.ts';
 import { afterEvent, type JobState, stateOf } from '../job-state.ts';
 import { JobFacts, LiveJob, titleOf } from '../live-job.tsx';
-import { localText } from '../time.tsx';
+import { showLocalTimes } from './local-times.ts';
 
 const SECOND_MS = 1000;
 const EVENTS = ['status', 'delta', 'reasoning', 'attempt', 'done'] as const;
@@ -17,11 +17,6 @@ const note = signal<string | undefined>(undefined);
 /** When the view of the job came, and the time now, both on the clock of the page. */
 const seenAt = signal(performance.now());
 const now = signal(performance.now());
-
-/** showLocalTimes changes the times that the server has written in UTC to the time zone of the browser. */
-function showLocalTimes(): void {
-  for (const element of document.querySelectorAll('time')) element.textContent = localText(element.dateTime);
-}
 
 /** live makes a part of the page that is rendered again after each event. */
 function live(Part: typeof LiveJob) {
@@ -80,4 +75,3 @@ if (!('finished_at' in first.job)) {
     if (!document.hidden) now.value = performance.now();
   }, SECOND_MS);
 }
-showLocalTimes();

@@ -194,7 +194,7 @@ describe('an admin', () => {
   });
 
   it('can open the board', async () => {
-    expect(await as('admin', 'GET', '/')).toMatchObject({ status: 302, headers: { location: '/board' } });
+    expect(await as('admin', 'GET', '/')).toMatchObject({ status: 302, headers: { location: '/jobs' } });
     expect(await as('admin', 'GET', '/board')).toMatchObject({ status: 200 });
     const queues = await as('admin', 'GET', '/board/api/queues');
     expect(queues).toMatchObject({ status: 200, body: { queues: [{ name: 'o3' }] } });

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { loadAssets } from '../../../producer/console/assets.ts';
@@ -179,7 +179,8 @@ describe('the scripts of the console', () => {
 
   it('are served with everything that they import', () => {
     const { imports } = JSON.parse(assets.importMap) as { imports: Record<string, string> };
-    const needed = new Set(['producer/console/browser/job-page.js']);
+    const scripts = readdirSync('producer/console/browser').map((name) => name.replace(/tsx?$/, 'js'));
+    const needed = new Set(scripts.map((name) => join('producer/console/browser', name)));
     for (const path of needed) {
       const text = readFileSync(join('dist', path), 'utf8');
       for (const [, name = ''] of text.matchAll(/from '([^']+)'/g)) {

@@ -1,6 +1,7 @@
 import { Redis } from 'ioredis';
 import { defaultModels } from '../../../src/config/file.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
+import type { JobView } from '../../../src/job/view.ts';
 import type { ModelQueue } from '../../../src/model-queue/model-queue.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { startTestRedis, type TestRedis } from '../../support/redis/redis-server.ts';
@@ -106,6 +107,52 @@ describe('what a job costs Redis when it is enqueued', () => {
     expect(await commandsOf(() => queue.enqueueBulk(jobs))).toEqual(['EVALSHA', 'EVALSHA', 'EVALSHA']);
     expect(await entries()).toHaveLength(202);
   });
+
+  it('is one script for all calls of one moment, and each gets its own outcome', async () => {
+    const calls = () => [
+      queue.enqueue(request, 'first'),
+      queue.enqueue(request),
+      queue.enqueue(parseJobRequest({ question: 'Another?' }), 'first'),
+      queue.enqueue(parseJobRequest({ question: 'Late?', deadline: '2020-01-01T00:00:00Z' })),
+      queue.enqueue(request),
+    ];
+    let outcomes: PromiseSettledResult<{ isNew: boolean; job: JobView }>[] = [];
+    const commands = await commandsOf(async () => {
+      outcomes = await Promise.allSettled(calls());
+    });
+    // The second script reads the job that the first call has found.
+    expect(commands).toEqual(['EVALSHA', 'EVALSHA']);
+    expect(outcomes).toMatchObject([
+      { value: { isNew: false } },
+      { value: { isNew: true } },
+      { reason: { code: 'idempotency_key_reused' } },
+      { reason: { code: 'invalid_request' } },
+      { value: { isNew: true } },
+    ]);
+    expect(await entries()).toHaveLength(3);
+  });
+
+  it('is a script for each megabyte of requests', async () => {
+    const large = parseJobRequest({ question: 'x'.repeat(600_000) });
+    const calls = () => [large, request, large].map((each) => queue.enqueue(each));
+    expect(await commandsOf(() => Promise.all(calls()))).toEqual(['EVALSHA', 'EVALSHA']);
+    expect(await entries()).toHaveLength(4);
+  });
+});
+
+it('of calls of one moment, those with a job that cannot be read fail alone', async () => {
+  const { job } = await queue.enqueue(request, 'broken');
+  await redis.set(o3.keys.run(job.id), 'no hash');
+  const outcomes = await Promise.allSettled([
+    queue.enqueue(request),
+    queue.enqueue(request, 'broken'),
+    queue.enqueue(request),
+  ]);
+  expect(outcomes).toMatchObject([
+    { status: 'fulfilled', value: { isNew: true } },
+    { status: 'rejected' },
+    { status: 'fulfilled', value: { isNew: true } },
+  ]);
 });
 
 it('a key belongs to one job of all models, also when twenty calls for two models come at once', async () => {

@@ -81,6 +81,22 @@ describe('a budget', () => {
     },
   );
 
+  it('counts a create whose answer was lost, when its job is cancelled before the next attempt', async () => {
+    const { models, ...rest } = quickModels();
+    const { o3 } = models;
+    if (o3 === undefined) throw new Error('expected o3 among the models');
+    const backoff = { baseMs: 3_600_000, maxMs: 3_600_000 };
+    world = await startWorkerWorld({ models: { ...rest, models: { o3: { ...o3, backoff } } } });
+    const { id } = await ask('Lost?', { sim: 'reset_created', sim_times: '1' });
+    await eventually(async () => expect(await world.queue.get(id)).toMatchObject({ status: 'delayed' }));
+    await world.queue.cancel(id);
+    expect(await world.queue.get(id)).toMatchObject({
+      ...{ status: 'cancelled', uncertain_purchases: 1 },
+      ...{ cost_usd: expect.any(Number), cost_estimated: true },
+    });
+    expect((await world.queue.usage(RANGE)).total).toMatchObject({ requests: 1, estimated_requests: 1 });
+  });
+
   it('counts a create that hung when its job was cancelled', async () => {
     world = await startWorkerWorld();
     const { id } = await ask('Hung?', { sim: 'hang_created' });
@@ -153,6 +169,11 @@ describe('an estimate', () => {
     ...{ id: 'resp_1', status: 'cancelled', model: 'o3' },
     usage: { input_tokens: 10, output_tokens: 20, total_tokens: 30 },
   };
+  const error = { code: 'timeout', message: 'too late', retryable: false } as const;
+  const bought = {
+    ...{ upstreamId: 'resp_1', upstreamStatus: 'queued', background: true, streamed: true },
+    ...{ simulated: false, responseCreatedAt: Date.now() },
+  };
   const COST_NANO = 10 * 2000 + 20 * 8000;
 
   const totals = async () => (await world.queue.usage(RANGE)).total;
@@ -199,6 +220,27 @@ describe('an estimate', () => {
     await writer.finish({ status: 'cancelled', spent: lost() });
     expect(await totals()).toMatchObject(corrected);
     expect(await isKept()).toBe(false);
+  });
+
+  it('of a create follows the response, when its id arrives after the job has ended', async () => {
+    const { id, writer } = await world.begun();
+    await writer.markPurchase('p1');
+    const spent = { ...lost(), responseId: undefined, estimate: { ...estimate, isOpen: false } };
+    await writer.finish({ status: 'failed', error, spent });
+    expect(await totals()).toMatchObject({ requests: 1, estimated_requests: 1, cost_usd: 0.0074 });
+    for (const _ of ['once', 'and again, after a lost reply'])
+      expect(await writer.storePurchase('p1', bought)).toBe('finished');
+    expect(await world.queue.get(id)).toMatchObject({ purchases: 1, uncertain_purchases: 0 });
+
+    // The worker cancels the response, and does not learn at once what it has cost.
+    await writer.finish({ status: 'cancelled', spent: lost() });
+    expect(await totals()).toMatchObject({ requests: 1, estimated_requests: 1, cost_usd: 0.0074 });
+    expect(await drain(told)).toEqual(['resp_1']);
+    expect(await totals()).toMatchObject({
+      ...{ requests: 1, input_tokens: 10, output_tokens: 20, cost_usd: COST_NANO / 1e9 },
+      ...{ estimated_requests: 0, estimated_usd: 0 },
+    });
+    expect(await world.queue.get(id)).toMatchObject({ status: 'failed', cost_usd: COST_NANO / 1e9 });
   });
 
   it('is replaced once by what the upstream says to the attempt itself', async () => {

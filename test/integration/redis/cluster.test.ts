@@ -44,7 +44,7 @@ test('on a Redis Cluster, jobs of two models run, are listed together, cancelled
 });
 
 test('on a Redis Cluster, each model has the heartbeat of the worker', async () => {
-  // A heartbeat comes every second, and the last one may have come while a job was active.
+  // A job that has just ended is in the worker's last heartbeat.
   await eventually(async () =>
     expect(await client.models()).toMatchObject([
       { model: 'o3', state: { status: 'open', workers: 1, free_slots: 50 } },

@@ -1,3 +1,27 @@
+import type { ComponentChildren } from 'preact';
+import type { JobStatus } from '../../src/job/job.ts';
+
+/** SIGNS are the signs of the statuses. A sign and a word say a status, so that no one needs the colour. */
+export const SIGNS: Record<JobStatus, string> = {
+  waiting: '○',
+  delayed: '◷',
+  active: '◐',
+  completed: '✓',
+  failed: '✕',
+  cancelled: '⊘',
+};
+
+/** Fact is a name with its value, inside a list of class `facts`. A fact without a value is not shown. */
+export function Fact({ name, children }: { name: string; children: ComponentChildren }) {
+  if (children === null || children === undefined || children === false || children === '') return null;
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
 /**
  * Time shows an ISO 8601 time. The server writes UTC. A script of the page (browser/job-page.tsx) changes
  * it to the reader's local time.

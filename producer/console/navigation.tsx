@@ -1,0 +1,109 @@
+import type { VNode } from 'preact';
+import { LOGOUT_PATH } from '../pages/login-page.ts';
+
+/** Visitor is the person who looks at a page. */
+export interface Visitor {
+  /** The tenant of the session; undefined: the instance has no keys. */
+  readonly tenant: string | undefined;
+  readonly isAdmin: boolean;
+}
+
+interface Destination {
+  readonly path: string;
+  readonly name: string;
+  /** The key that opens the page after the key `g`. */
+  readonly key: string;
+  readonly isForAdmin?: boolean;
+}
+
+/** PAGES lists the pages of the console in the order in which the navigation shows them. */
+const PAGES = [{ path: '/', name: 'Now', key: 'n' }] as const satisfies Destination[];
+
+/** PagePath is the path of a page in the navigation. */
+export type PagePath = (typeof PAGES)[number]['path'];
+
+/** TOOLS lists what stands beside the pages: parts of the instance that are no pages of the console. */
+const TOOLS: readonly Destination[] = [
+  { path: '/board', name: 'Raw queues', key: 'r', isForAdmin: true },
+  { path: '/docs', name: 'API', key: 'd' },
+];
+
+const KEYS: readonly [keys: string, meaning: string][] = [
+  ['/', 'goes to the search of the page'],
+  ['j, k', 'go to the next row and to the one before it'],
+  ['Enter', 'opens the row'],
+  ['x', 'selects the row, on pages that act on rows'],
+  ['?', 'shows these keys'],
+];
+
+/**
+ * Bar is the head of every page: the pages that the visitor may open, and the way out.
+ *
+ * @param current the page in the navigation to which the shown page belongs.
+ */
+export function Bar({
+  visitor: { tenant, isAdmin },
+  current,
+}: {
+  visitor: Visitor;
+  current: PagePath | undefined;
+}): VNode {
+  const may = ({ isForAdmin = false }: Destination): boolean => isAdmin || !isForAdmin;
+  return (
+    <header class="bar">
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <strong>
+        <a href="/">o3-queue</a>
+      </strong>
+      <nav aria-label="Pages">
+        {PAGES.filter(may).map(({ path, name, key }) => (
+          <a key={path} href={path} data-key={key} {...(path === current && { 'aria-current': 'page' })}>
+            {name}
+          </a>
+        ))}
+      </nav>
+      <nav aria-label="Tools" class="tools">
+        {TOOLS.filter(may).map(({ path, name, key }) => (
+          <a key={path} href={path} data-key={key}>
+            {name}
+          </a>
+        ))}
+      </nav>
+      <button type="button" id="show-keys" aria-haspopup="dialog" hidden>
+        Keys
+      </button>
+      {tenant !== undefined && (
+        <form method="post" action={LOGOUT_PATH}>
+          <button type="submit">Log out {tenant}</button>
+        </form>
+      )}
+    </header>
+  );
+}
+
+/** KeyHelp is a dialog that a script opens (browser/shell.ts). */
+export function KeyHelp({ visitor: { isAdmin } }: { visitor: Visitor }): VNode {
+  const ways = [...PAGES, ...TOOLS].filter(({ isForAdmin = false }: Destination) => isAdmin || !isForAdmin);
+  return (
+    <dialog id="keys" aria-labelledby="keys-title">
+      <h2 id="keys-title">Keys</h2>
+      <dl class="keys">
+        {[...KEYS, ...ways.map(({ key, name }) => [`g ${key}`, `opens ${name}`] as const)].map(
+          ([keys, meaning]) => (
+            <div key={keys}>
+              <dt>
+                <kbd>{keys}</kbd>
+              </dt>
+              <dd>{meaning}</dd>
+            </div>
+          ),
+        )}
+      </dl>
+      <form method="dialog">
+        <button type="submit">Close</button>
+      </form>
+    </dialog>
+  );
+}

@@ -1,0 +1,24 @@
+import { DataScript, type Document } from '../document.tsx';
+import type { Visitor } from '../navigation.tsx';
+import { LiveNow, nowTitle } from './live-now.tsx';
+import type { NowState } from './now-state.ts';
+
+/** nowPage makes the page that says how the instance stands now. */
+export function nowPage(state: NowState, visitor: Visitor): Document {
+  return {
+    title: nowTitle(state),
+    visitor,
+    current: '/',
+    scripts: ['producer/console/browser/now-page.js'],
+    reloadS: 5,
+    main: (
+      <>
+        <h1>Now</h1>
+        <div id="live">
+          <LiveNow state={state} />
+        </div>
+        <DataScript id="state" data={state} />
+      </>
+    ),
+  };
+}

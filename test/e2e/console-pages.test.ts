@@ -1,0 +1,104 @@
+import type { Page } from 'playwright-core';
+import { O3Client } from '../../src/client/o3-client.ts';
+import { describeInChromium } from '../support/process/chromium.ts';
+import { expectGoodLook, LOOKS, setHidden } from '../support/process/page-look.ts';
+import { TIME_LIMIT_MS } from '../support/time-limit.ts';
+import { type Instance, quickModels, startInstance } from '../support/worlds/instance.ts';
+
+const PATIENCE_MS = 3 * TIME_LIMIT_MS;
+const HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>';
+
+describeInChromium('the pages of the console', (windows) => {
+  let instance: Instance;
+  let client: O3Client;
+  beforeAll(async () => {
+    const { models, ...rest } = quickModels();
+    const o3 = models['o3'];
+    if (o3 === undefined) throw new Error('a model o3 was expected');
+    instance = await startInstance({
+      models: {
+        ...rest,
+        models: { o3: { ...o3, requestsPerMinute: 500 }, 'gpt-5.6-sol': { ...o3, upstream: 'gpt-5.6-sol' } },
+      },
+    });
+    client = new O3Client({ url: instance.url });
+    const done = [
+      await client.enqueue({ question: 'Can two Raft leaders commit in the same term?' }),
+      await client.enqueue({ question: 'Is 2^61 - 1 a prime?', model: 'gpt-5.6-sol' }),
+      await client.enqueue({ question: HOSTILE, metadata: { sim: 'failed', sim_code: 'invalid_prompt' } }),
+    ];
+    await client.enqueue({ question: 'Tomorrow?', delay_ms: 86_400_000 });
+    for (const { id } of done) await client.wait(id);
+  });
+  afterAll(() => instance.stop());
+
+  const open = (path: string) => windows.visit(`${instance.url}${path}`, PATIENCE_MS);
+  const pathOf = (page: Page): string => new URL(page.url()).pathname;
+
+  it.each(LOOKS)('Now is accessible in a %s window of %d pixels', async (...look) => {
+    const { page, foreign, complaints } = await open('/');
+    await page.getByRole('row', { name: 'Can two Raft leaders' }).waitFor();
+    await expectGoodLook(page, 'console-now', look);
+    expect({ foreign, complaints }).toEqual({ foreign: [], complaints: [] });
+  });
+
+  it('Now follows what happens without a reload, and runs nothing of what a question contains', async () => {
+    const { page, complaints } = await open('/');
+    await page.getByRole('row', { name: HOSTILE }).waitFor();
+    expect(await page.title()).toMatch(/^● all models are open · 0 waiting · o3-queue$/);
+    await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }));
+    const { id } = await client.enqueue({ question: 'Am I seen?', metadata: { sim: 'stuck_queued' } });
+    await page.getByRole('row', { name: /active.*Am I seen\?/ }).waitFor();
+    await client.cancel(id);
+    await page.getByRole('row', { name: /cancelled.*Am I seen\?/ }).waitFor();
+    expect(await page.evaluate(() => 'sameDocument' in globalThis)).toBe(true);
+    expect(complaints).toEqual([]);
+  });
+
+  it('Now says which model is paused and why, and its button resumes the model', async () => {
+    const paused = instance.producer.url;
+    await fetch(`${paused}/board/api/queues/o3/pause`, { method: 'PUT' });
+    const { page } = await open('/');
+    await page.locator('.badge', { hasText: 'paused' }).waitFor();
+    expect(await page.title()).toMatch(/^✕ o3 paused · /);
+    await page.getByText('paused on Bull Board').waitFor();
+    await page.getByRole('button', { name: 'Resume o3 now' }).click();
+    await page.locator('.badge', { hasText: 'paused' }).waitFor({ state: 'detached' });
+    expect(await client.models()).toMatchObject([{ model: 'o3', state: { status: 'open' } }, {}]);
+  });
+
+  it('Now asks for nothing while it is hidden', async () => {
+    const { page } = await open('/');
+    await page.waitForResponse(`${instance.url}/console/now`);
+    const asked: string[] = [];
+    await setHidden(page, true);
+    page.on('request', (request) => asked.push(request.url()));
+    // A second page, opened later, asks twice meanwhile.
+    const other = await open('/');
+    for (let i = 0; i < 2; i += 1) await other.page.waitForResponse(`${instance.url}/console/now`);
+    expect(asked).toEqual([]);
+    const again = page.waitForResponse(`${instance.url}/console/now`);
+    await setHidden(page, false);
+    await again;
+  });
+
+  it('the keyboard leads through rows and pages, and ? says how', async () => {
+    const { page } = await open('/');
+    await page.getByRole('button', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog', { name: 'Keys' }).waitFor({ state: 'hidden' });
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    await page.keyboard.press('k');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/console\/jobs\/job_/);
+    await page.getByRole('button', { name: 'Keys' }).waitFor();
+    await page.keyboard.press('g');
+    await page.keyboard.press('n');
+    await page.getByRole('heading', { name: 'Now', exact: true }).waitFor();
+    expect(pathOf(page)).toBe('/');
+    expect(await page.getByRole('link', { name: 'Now' }).getAttribute('aria-current')).toBe('page');
+  });
+});
