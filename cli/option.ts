@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { UsageError } from './exit-code.ts';
 
 /** wholeNumber parses an option. The request's schema or the instance checks the range. */
@@ -23,4 +23,12 @@ export function waitChoice(argument: string | undefined, wait: string | true | u
   if (/^\d+(\.\d+)?$/.test(wait)) return { argument, timeoutMs: Number(wait) * 1000 };
   if (argument === undefined) return { argument: wait, timeoutMs: Number.POSITIVE_INFINITY };
   throw new UsageError(`--wait: expected seconds, got "${wait}"`);
+}
+
+/** wideOption makes the option `-o wide` of the commands that print a table. */
+export function wideOption(): Option {
+  return new Option(
+    '-o, --output <form>',
+    'wide: every column with its whole text, even beyond the edge of the terminal',
+  ).choices(['wide']);
 }

@@ -6,6 +6,7 @@ import { oneLine } from '../../src/client/terminal-text.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
 import type { CommandContext } from '../command-context.ts';
 import { EXIT, UsageError } from '../exit-code.ts';
+import { fullIds, ID_HELP } from '../job-id.ts';
 
 export function registerDeleteCommand(program: Command, context: CommandContext): void {
   program
@@ -15,11 +16,11 @@ export function registerDeleteCommand(program: Command, context: CommandContext)
       'Deletes finished jobs with their answers. A worker then deletes their responses at the upstream. ' +
         'Says what will be deleted, and asks first. Exits with 1 when a job was not deleted.',
     )
-    .argument('<id...>', 'the ids of jobs')
+    .argument('<id...>', `${ID_HELP}; several are separated by blanks`)
     .option('-y, --yes', 'do not ask')
     .action(async (given: string[], options: { yes?: true }) => {
-      const ids = [...new Set(given)];
       const client = context.client();
+      const ids = await fullIds(client, given);
       if (!options.yes && !(await confirmed(ids, client, context))) {
         context.notices.line('Nothing was deleted.');
         return context.finish(EXIT.failed);

@@ -5,16 +5,19 @@ import type { JobQuery } from '../../src/job/job-queue.ts';
 import type { JobPage } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { jobTable } from '../display/job-table.ts';
-import { wholeNumber } from '../option.ts';
+import { unlimited } from '../display/terminal.ts';
+import { wholeNumber, wideOption } from '../option.ts';
 
 const LARGEST_PAGE = 100;
 
 interface ListOptions {
   status?: JobStatus;
   model?: string;
+  tenant?: string;
   query?: string;
   limit: number;
   cursor?: string;
+  output?: 'wide';
   json?: true;
 }
 
@@ -25,20 +28,23 @@ export function registerListCommand(program: Command, context: CommandContext): 
     .description('Lists jobs, newest first.')
     .addOption(new Option('-s, --status <status>', 'only jobs in this status').choices(JOB_STATUSES))
     .option('-m, --model <model>', 'only jobs of this model')
+    .option('-t, --tenant <tenant>', 'only jobs of this tenant; needs the key of admin')
     .option('-q, --query <text>', 'only jobs whose question contains this text')
     .option('-n, --limit <n>', 'the most jobs to list', positive, 20)
     .option('--cursor <cursor>', 'continue an earlier list: the next_cursor of its --json')
+    .addOption(wideOption())
     .option('--json', 'print the JSON of the API: {jobs, next_cursor}')
     .addHelpText('after', EXAMPLES)
     .action((options: ListOptions) => list(context, options));
 }
 
 async function list(context: CommandContext, options: ListOptions): Promise<void> {
-  const { status, model, query, limit, cursor } = options;
-  const page = await firstJobs(context.client(), { status, model, q: query, cursor }, limit);
+  const { status, model, tenant, query, limit, cursor } = options;
+  const page = await firstJobs(context.client(), { status, model, tenant, q: query, cursor }, limit);
   const { output, notices } = context;
   if (options.json) printJson(context, page);
-  else if (page.jobs.length > 0) output.line(jobTable(page.jobs, output));
+  else if (page.jobs.length > 0)
+    output.line(jobTable(page.jobs, options.output === 'wide' ? unlimited(output) : output));
   else notices.line(emptyText(options));
   if (page.next_cursor !== null && notices.isTerminal && !options.json) {
     notices.line(notices.paint('dim', `There are more: --limit ${limit * 2} shows twice as many`));
@@ -57,8 +63,8 @@ async function firstJobs(client: O3Client, query: JobQuery, limit: number): Prom
   }
 }
 
-function emptyText({ status, model, query, cursor }: ListOptions): string {
-  const isFiltered = [status, model, query, cursor].some((filter) => filter !== undefined);
+function emptyText({ status, model, tenant, query, cursor }: ListOptions): string {
+  const isFiltered = [status, model, tenant, query, cursor].some((filter) => filter !== undefined);
   return isFiltered ? 'No jobs match.' : 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
 }
 

@@ -5,8 +5,9 @@ import type { ModelStatus, ModelView } from '../../src/models/view.ts';
 import { lowerLimit } from '../../src/quota/limits.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { borderlessTable, type Column } from '../display/borderless-table.ts';
-import type { Style, Terminal } from '../display/terminal.ts';
+import { type Style, type Terminal, unlimited } from '../display/terminal.ts';
 import { linesOf } from '../display/wrapped-text.ts';
+import { wideOption } from '../option.ts';
 
 export function registerModelsCommand(program: Command, context: CommandContext): void {
   program
@@ -16,11 +17,13 @@ export function registerModelsCommand(program: Command, context: CommandContext)
       'Shows each configured model: its upstream model, how much of its limits the last minute has used, ' +
         'how many workers take its jobs, how many jobs wait, and why. Needs the key of admin.',
     )
+    .addOption(wideOption())
     .option('--json', 'print the JSON of the API: a list of models')
-    .action(async (options: { json?: true }) => {
+    .action(async (options: { output?: 'wide'; json?: true }) => {
       const models = await context.client().models();
       if (options.json) return printJson(context, models);
-      context.output.line(modelTable(models, context.output));
+      const { output } = context;
+      output.line(modelTable(models, options.output === 'wide' ? unlimited(output) : output));
     });
 }
 

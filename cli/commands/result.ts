@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { CommandContext } from '../command-context.ts';
 import { finishWith, waitForOutcome } from '../display/outcome.ts';
 import { EXIT_CODES_HELP, UsageError } from '../exit-code.ts';
+import { fullId, ID_HELP } from '../job-id.ts';
 import { waitChoice } from '../option.ts';
 
 interface ResultOptions {
@@ -15,7 +16,7 @@ export function registerResultCommand(program: Command, context: CommandContext)
     .summary('print the answer of a job')
     .description('Prints the answer of a job. If there is no answer (yet), says why.')
     .usage('[options] <id>')
-    .argument('[id]', 'the id of a job')
+    .argument('[id]', ID_HELP)
     .option(
       '-w, --wait [seconds]',
       'wait until the job is finished; without a number, wait as long as it takes',
@@ -31,10 +32,11 @@ async function result(
   word: string | undefined,
   options: ResultOptions,
 ): Promise<void> {
-  const { argument: id, timeoutMs } = waitChoice(word, options.wait);
-  if (id === undefined)
+  const { argument: part, timeoutMs } = waitChoice(word, options.wait);
+  if (part === undefined)
     throw new UsageError('expected the id of a job, got none: o3q result ID; `o3q list` shows the ids');
   const client = context.client();
+  const id = await fullId(client, part);
   const outcome =
     timeoutMs === undefined
       ? await client.result(id)

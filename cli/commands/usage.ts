@@ -10,12 +10,14 @@ import {
 import { formatUsd } from '../../src/usage/usd.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { borderlessTable, type Column } from '../display/borderless-table.ts';
-import type { Terminal } from '../display/terminal.ts';
+import { type Terminal, unlimited } from '../display/terminal.ts';
+import { wideOption } from '../option.ts';
 
 interface UsageOptions {
   from?: string;
   to?: string;
   by?: UsageDimension;
+  output?: 'wide';
   json?: true;
 }
 
@@ -31,9 +33,10 @@ export function registerUsageCommand(program: Command, context: CommandContext):
     .addOption(
       new Option('--by <what>', 'group by this; default: by day, model and tenant').choices(USAGE_DIMENSIONS),
     )
+    .addOption(wideOption())
     .option('--json', 'print the JSON of the API: {from, to, currency, total, rows}')
     .addHelpText('after', EXAMPLES)
-    .action(async ({ json, ...query }: UsageOptions) => {
+    .action(async ({ json, output: form, ...query }: UsageOptions) => {
       const report = await context.client().usage(query);
       const { output, notices } = context;
       if (json) printJson(context, report);
@@ -41,7 +44,7 @@ export function registerUsageCommand(program: Command, context: CommandContext):
         notices.line(
           `Nothing was used from ${oneLine(report.from)} to ${oneLine(report.to)}. Simulated answers cost nothing and do not count.`,
         );
-      } else output.line(usageTable(report, query.by, output));
+      } else output.line(usageTable(report, query.by, form === 'wide' ? unlimited(output) : output));
     });
 }
 

@@ -20,6 +20,7 @@ import { interrupted, nextCommands } from '../display/outcome.ts';
 import type { Terminal } from '../display/terminal.ts';
 import { linesOf } from '../display/wrapped-text.ts';
 import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
+import { fullId, ID_HELP } from '../job-id.ts';
 
 const LOOK_MS = 1000;
 /**
@@ -47,11 +48,12 @@ export function registerWatchCommand(program: Command, context: CommandContext):
       'Watches all jobs, or one job until it is finished. ' +
         'Shows a live table on a terminal, and prints a line for each change in a pipe.',
     )
-    .argument('[id]', 'the id of a job; without it all jobs, until Ctrl-C (exit code 0)')
+    .argument('[id]', `${ID_HELP}; without it all jobs, until Ctrl-C (exit code 0)`)
     .option('--json', 'print a line of JSON for each change: the job as the API shows it')
     .addHelpText('after', EXIT_CODES_HELP)
-    .action(async (id: string | undefined, options: { json?: true }) => {
+    .action(async (part: string | undefined, options: { json?: true }) => {
       const client = context.client();
+      const id = part === undefined ? undefined : await fullId(client, part);
       const signal = context.interruption();
       const looks = id === undefined ? createJobWatch(client) : createSingleWatch(client, id);
       const last = await watch(context, looks, id !== undefined, options.json === true, signal);

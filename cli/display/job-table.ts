@@ -1,22 +1,15 @@
 import { durationText } from '../../src/client/quantity.ts';
 import { iconOf, oneLine } from '../../src/client/terminal-text.ts';
+import { whyUnanswered } from '../../src/client/unanswered.ts';
 import type { JobStatus } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
+import { shortIds } from '../job-id.ts';
 import { borderlessTable, type Column } from './borderless-table.ts';
 import { costText } from './cost-text.ts';
 import type { Style, Terminal } from './terminal.ts';
 
-/** Statuses and ids always stay; the id is what other commands take. */
-const COLUMNS: Column[] = [
-  { title: 'STATUS' },
-  { title: 'ID' },
-  { title: 'MODEL', shortest: 8, leftOut: 3 },
-  { title: 'ATTEMPT', leftOut: 1 },
-  { title: 'TIME', leftOut: 4 },
-];
-/** The column exists only if a job has a cost. */
-const COST: Column = { title: 'COST', leftOut: 2 };
-const QUESTION: Column = { title: 'QUESTION', shortest: 12, leftOut: 5 };
+/** JobColumn is a column, and its text for a job. Its `leftOut` says what it is worth. */
+type JobColumn = Column & { text: (job: JobView) => string };
 
 const STYLES: Record<JobStatus, Style> = {
   waiting: 'gray',
@@ -27,14 +20,26 @@ const STYLES: Record<JobStatus, Style> = {
   cancelled: 'yellow',
 };
 
-/** statusText writes a job's status with its icon; `cancelling` for an active job that is being cancelled. */
+/** The icon of a completed job without an answer. */
+export const UNANSWERED_ICON = '❗';
+
+/**
+ * statusText writes a job's status with its icon; `cancelling` for an active job that is being cancelled,
+ * `no answer` for a completed job that has none.
+ */
 export function statusText(job: JobView): string {
+  if (isUnanswered(job)) return `${UNANSWERED_ICON} no answer`;
   const word = job.status === 'active' && job.cancelling ? 'cancelling' : job.status;
   return `${iconOf(job.status)} ${word}`;
 }
 
+/** isUnanswered returns whether a job is completed, but has no answer: the model refused or was stopped. */
+function isUnanswered(job: JobView): boolean {
+  return job.status === 'completed' && whyUnanswered(job.result) !== undefined;
+}
+
 export function paintedStatus(job: JobView, { paint }: Terminal): string {
-  return paint(STYLES[job.status], statusText(job));
+  return paint(isUnanswered(job) ? 'yellow' : STYLES[job.status], statusText(job));
 }
 
 /** timeSpent writes how long a job ran, or has been running; '' for a job that has not started. */
@@ -54,19 +59,63 @@ export function timeSpent(job: JobView): string {
   }
 }
 
-/** jobTable shows jobs as a table. On a terminal the table fits a line; in a pipe every text is whole. */
+/**
+ * jobTable shows jobs as a table. On a terminal the ids are short, and the table fits a line; without a limit
+ * of width every text is whole.
+ */
 export function jobTable(jobs: readonly JobView[], terminal: Terminal): string {
+  const columns = columnsFor(jobs, terminal);
+  const rows = jobs.map((job) => columns.map(({ text }) => text(job)));
+  return borderlessTable(columns, rows, terminal);
+}
+
+function columnsFor(jobs: readonly JobView[], terminal: Terminal): JobColumn[] {
+  const isWide = terminal.columns() === undefined;
+  const short = isWide ? new Map<string, string>() : shortIds(jobs);
+  const tenants = new Set(jobs.map(({ tenant }) => tenant));
+  // A tenant sees only its own jobs. An admin sees those of several, and wants to know whose they are.
+  const hasTenants = tenants.size > 1 || (isWide && !tenants.has(null));
   const hasCosts = jobs.some((job) => costText(job) !== '');
-  const rows = jobs.map((job) => [
-    paintedStatus(job, terminal),
-    oneLine(job.id),
-    oneLine(job.model),
-    attemptText(job),
-    job.status === 'waiting' ? positionText(job) : timeSpent(job),
-    ...(hasCosts ? [costText(job)] : []),
-    oneLine(job.question),
-  ]);
-  return borderlessTable([...COLUMNS, ...(hasCosts ? [COST] : []), QUESTION], rows, terminal);
+  const hasErrors = jobs.some((job) => flawOf(job) !== '');
+  // Statuses and ids always stay; the id is what other commands take.
+  return [
+    { title: 'STATUS', text: (job) => paintedStatus(job, terminal) },
+    { title: 'ID', text: ({ id }) => oneLine(short.get(id) ?? id) },
+    { title: 'MODEL', shortest: 8, leftOut: 3, text: ({ model }) => oneLine(model) },
+    ...(hasTenants ? [TENANT] : []),
+    { title: 'CREATED', leftOut: 0, text: (job) => secondOf(job.created_at) },
+    { title: 'ATTEMPT', leftOut: 1, text: attemptText },
+    {
+      title: 'TIME',
+      leftOut: 5,
+      text: (job) => (job.status === 'waiting' ? positionText(job) : timeSpent(job)),
+    },
+    ...(hasCosts ? [COST] : []),
+    ...(hasErrors ? [ERROR] : []),
+    { title: 'QUESTION', shortest: 12, leftOut: 7, text: ({ question }) => oneLine(question) },
+  ];
+}
+
+const TENANT: JobColumn = {
+  title: 'TENANT',
+  shortest: 6,
+  leftOut: 2,
+  text: (job) => oneLine(job.tenant ?? ''),
+};
+const COST: JobColumn = { title: 'COST', align: 'right', leftOut: 4, text: costText };
+const ERROR: JobColumn = { title: 'ERROR', leftOut: 6, text: flawOf };
+
+/** flawOf returns the code of why a job failed, or of why its answer is missing or cut; '' for other jobs. */
+function flawOf(job: JobView): string {
+  if (job.status === 'failed') return oneLine(job.error.code);
+  if (job.status !== 'completed') return '';
+  if (job.result.refusal !== null) return 'refusal';
+  return oneLine(job.result.incomplete_reason ?? '');
+}
+
+/** secondOf writes a time without its milliseconds: `2026-03-01T12:00:00Z`. */
+function secondOf(time: string): string {
+  return oneLine(time).replace(/\.\d+Z$/, 'Z');
 }
 
 /** positionText writes a waiting job's position in the fair queue and its ETA: `#12 in 40s`. */

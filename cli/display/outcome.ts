@@ -10,6 +10,7 @@ import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
 import { costText } from './cost-text.ts';
 import { fallbackText, tokensText } from './job-details.ts';
 import { jobLine } from './job-line.ts';
+import { UNANSWERED_ICON } from './job-table.ts';
 import { startLiveDisplay } from './live-display.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -110,7 +111,7 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
       notices.line(
         notices.paint(
           'dim',
-          `${reason === undefined ? '✅' : '🚫'} ${oneLine(result.upstream_model)}${usage}${cost === '' ? '' : `, ${cost}`}`,
+          `${reason === undefined ? '✅' : UNANSWERED_ICON} ${oneLine(result.upstream_model)}${usage}${cost === '' ? '' : `, ${cost}`}`,
         ),
       );
     }

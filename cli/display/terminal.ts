@@ -40,3 +40,8 @@ export function createTerminal(stream: NodeJS.WriteStream): Terminal {
     },
   };
 }
+
+/** unlimited returns the terminal with lines of any width, for `-o wide`. */
+export function unlimited(terminal: Terminal): Terminal {
+  return { ...terminal, columns: () => undefined };
+}

@@ -194,11 +194,29 @@ export function describeJobQueue(world: () => { queue: JobQueue; instance: Insta
       expect(found.map(({ id }) => id)).toEqual(ids.toReversed());
     });
 
+    it('find jobs by the beginning or the end of an id, with or without its job_', async () => {
+      const { queue } = world();
+      const { id } = await queue.enqueue({ question: 'By a part?', ...LATER });
+      const next = await queue.enqueue({ question: 'By another?', ...LATER });
+      for (const part of [id, id.slice(0, 30), id.slice(4, 30), id.slice(-10)]) {
+        expect((await queue.list({ id: part })).jobs.map((job) => job.id)).toContain(id);
+      }
+      expect((await queue.list({ id: id.slice(-10) })).jobs.map((job) => job.id)).toEqual([id]);
+      expect((await queue.list({ id: id.slice(8, 20) })).jobs).toEqual([]);
+      expect((await queue.list({ id: '*' })).jobs).toEqual([]);
+      expect((await queue.list({ id: id.slice(-10), status: 'failed' })).jobs).toEqual([]);
+      const both = (await queue.list({ id: 'job_', limit: 2, status: 'delayed' })).jobs;
+      expect(both).toHaveLength(2);
+      expect((await queue.list({ id: next.id })).next_cursor).toBeNull();
+    });
+
     it.each([
       ['a model that is not configured', { model: 'gpt-9' }],
       ['a status that there is not', { status: 'lost' }],
       ['a page of none', { limit: 0 }],
       ['a page of 101', { limit: 101 }],
+      ['an id of no characters', { id: '' }],
+      ['a cursor beside an id', { id: 'a', cursor: 'WzEsImEiLCJvMyJd' }],
       ['a cursor of no page', { cursor: 'nonsense' }],
       ['a misspelt field', { statsu: 'failed' }],
     ])('refuse %s', async (_what, query) => {

@@ -156,6 +156,35 @@ describe('o3q status', () => {
   });
 });
 
+describe('a part of an id', () => {
+  it('is taken by every command that names a job', async () => {
+    const id = await delayed();
+    const end = id.slice(-12);
+    expect((await run(['status', end])).stdout).toMatch(`⏳ delayed  ${id}\n`);
+    expect((await run(['result', id.slice(0, 30)])).stderr).toMatch(`⏳ delayed  ${id}`);
+    expect((await run(['cancel', end])).stdout).toBe(`🚫 ${id} is cancelled\n`);
+    expect((await run(['watch', end])).stdout).toMatch(`🚫 cancelled  ${id}`);
+    expect((await run(['retry', end])).stdout).toMatch(id);
+    await world.client.wait(id);
+    expect((await run(['delete', end, '--yes'])).stdout).toBe(`🗑️ ${id} is deleted\n`);
+  });
+
+  it('exits with 2 and lists the candidates when it fits several jobs', async () => {
+    const ids = [await finished(), await finished()];
+    const { code, stdout, stderr } = await run(['delete', 'job_', '--yes']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^o3q: "job_" fits several jobs; write more of the id:\n {2}job_\w{32} {2}/);
+    for (const id of ids) expect(await world.client.get(id)).toMatchObject({ status: 'completed' });
+  });
+
+  it('exits with 1 when there is no such job', async () => {
+    expect(await run(['status', 'nonsense'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^o3q: There is no job nonsense: /),
+    });
+  });
+});
+
 describe('o3q result', () => {
   it('prints the answer unchanged', async () => {
     const id = await finished();

@@ -68,7 +68,7 @@ const WHILE_IT_ANSWERS = 'while it answers';
  * runs to its end.
  */
 export async function crashEverywhere(scenario: CrashScenario): Promise<CrashedJob[]> {
-  const world = await startWorkerWorld({ ...scenario.world, workers: 0 });
+  const world = await startWorkerWorld({ ...scenario.world, workers: 0, recovery: QUICK_RECOVERY });
   const worker = await startCrashWorker({
     ...world.models,
     redisUrl: world.redis.url,

@@ -8,6 +8,7 @@ import type { O3Client } from '../../../src/client/o3-client.ts';
 function terminalWith(typed: string) {
   const deleted: string[] = [];
   const client = {
+    list: async () => ({ jobs: [], next_cursor: null }),
     get: async (id: string) => ({ id, status: 'completed', question: `About ${id}?`, cost_usd: 0.25 }),
     delete: async (id: string) => void deleted.push(id),
   };

@@ -4,6 +4,7 @@ import { overview } from '../../../cli/commands/watch.ts';
 import { jobTable } from '../../../cli/display/job-table.ts';
 import { createTerminal, type Terminal } from '../../../cli/display/terminal.ts';
 import { cellsOf } from '../../../cli/display/wrapped-text.ts';
+import { shortIds } from '../../../cli/job-id.ts';
 import type { ModelView } from '../../../src/models/view.ts';
 import type { UsageReport } from '../../../src/usage/report.ts';
 import { active, completed, failed, waiting } from '../../support/http/job-views.ts';
@@ -17,14 +18,18 @@ function terminalOf(columns: number | undefined): Terminal {
   };
 }
 
-const id = `job_${'0123456789abcdef'.repeat(2)}`;
-const long = { id, model: 'gpt-6.1-sol-2026', question: 'Why is the sky blue 大きさ 🚀? '.repeat(9) };
+const long = { model: 'gpt-6.1-sol-2026', question: 'Why is the sky blue 大きさ 🚀? '.repeat(9) };
 const jobs = Array.from({ length: 8 }, () => [
   { ...active, ...long },
   { ...waiting, ...long, position: 1234, eta_ms: 5_000_000, waiting_for: 'tokens of its model '.repeat(6) },
   { ...completed, ...long, cost_usd: 1234.567891, duration_ms: 184_000 },
-  { ...failed, ...long },
-]).flat();
+  { ...failed, ...long, tenant: 'the-research-department' },
+])
+  .flat()
+  .map((job, number) => ({
+    ...job,
+    id: `job_0123456789abcdef0123456789${(number * 7919 + 100_000).toString(16)}`,
+  }));
 
 const sums = {
   requests: 1_234_567,
@@ -75,15 +80,19 @@ const tables: [string, (terminal: Terminal) => string][] = [
 
 /** The numbers and ids of a text: words with a digit. */
 const numbersOf = (text: string) => text.match(/\S*\d\S*/g) ?? [];
+/** Short ids, which the tables of jobs show instead of whole ones. */
+const ends = new Set(shortIds(jobs).values());
 
 describe.each(tables)('o3q %s', (_, tableOn) => {
-  it.each([80, 100, 132])('fits a terminal of %d columns, and breaks no number', (columns) => {
+  it.each([60, 80, 100, 140])('fits a terminal of %d columns, and breaks no number', (columns) => {
     const text = tableOn(terminalOf(columns));
     for (const line of text.split('\n')) expect(cellsOf(line)).toBeLessThanOrEqual(columns);
     const whole = new Set(numbersOf(tableOn(terminalOf(undefined))));
     const names = /^gpt-6\S*…$/;
     expect(
-      numbersOf(text).filter((word) => !whole.has(word) && !names.test(word) && !/more;/.test(word)),
+      numbersOf(text).filter(
+        (word) => !whole.has(word) && !ends.has(word) && !names.test(word) && !/more;/.test(word),
+      ),
     ).toEqual(text.includes(' more; ') ? [expect.stringMatching(/^\d+$/)] : []);
   });
 
@@ -95,6 +104,18 @@ describe.each(tables)('o3q %s', (_, tableOn) => {
     expect(head(400)).toEqual(head(undefined));
   });
 });
+
+it.each([40, 60, 80, 140])(
+  'a table of jobs on %d columns always has statuses, ids and questions',
+  (columns) => {
+    const [head, ...lines] = jobTable(jobs, terminalOf(columns)).split('\n');
+    expect(head).toMatch(/^STATUS +ID .*QUESTION$/);
+    for (const [i, line] of lines.entries()) {
+      expect(cellsOf(line)).toBeLessThanOrEqual(columns);
+      expect(line).toMatch(shortIds(jobs).get(jobs[i]?.id ?? '') ?? 'no job');
+    }
+  },
+);
 
 it('o3q watch fits the rows of a terminal of 80 columns', () => {
   const terminal = terminalOf(80);

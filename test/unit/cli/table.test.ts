@@ -21,14 +21,14 @@ const NOW = Date.parse('2025-11-23T03:04:00.000Z');
 describe('the table of jobs', () => {
   it('has a line for each job', () => {
     expect(jobTable([waiting, active, completed], pipe).split('\n')).toEqual([
-      'STATUS        ID     MODEL  ATTEMPT  TIME          COST       QUESTION',
-      '⏳ waiting    job-1  o3              #5 in 1m 30s             Why is the sky blue?',
-      '🔄 active     job-1  o3     1/5      12s                      Why is the sky blue?',
-      '✅ completed  job-1  o3     1/5      3m 04s        $0.009812  Why is the sky blue?',
+      'STATUS        ID     MODEL  CREATED               ATTEMPT  TIME               COST  QUESTION',
+      '⏳ waiting    job-1  o3     2025-11-23T03:00:00Z           #5 in 1m 30s             Why is the sky blue?',
+      '🔄 active     job-1  o3     2025-11-23T03:00:00Z  1/5      12s                      Why is the sky blue?',
+      '✅ completed  job-1  o3     2025-11-23T03:00:00Z  1/5      3m 04s        $0.009812  Why is the sky blue?',
     ]);
     expect(jobTable([waiting, active], pipe)).not.toMatch('COST');
-    expect(jobTable([{ ...waiting, eta_ms: null }], pipe)).toMatch(/ o3 +#5 +Why/);
-    expect(jobTable([{ ...waiting, position: null, eta_ms: null }], pipe)).toMatch(/ o3 +Why/);
+    expect(jobTable([{ ...waiting, eta_ms: null }], pipe)).toMatch(/ 2025\S+ +#5 +Why/);
+    expect(jobTable([{ ...waiting, position: null, eta_ms: null }], pipe)).toMatch(/ 2025\S+ +Why/);
   });
 
   it.each([delayed, failed, cancelled])('shows a job that is $status', (job) => {
@@ -37,6 +37,22 @@ describe('the table of jobs', () => {
 
   it('says that an active job is being cancelled', () => {
     expect(jobTable([{ ...active, cancelling: true }], pipe)).toMatch('🔄 cancelling');
+  });
+
+  it('shows the tenants of jobs that belong to several, and why jobs have no answer', () => {
+    const refused = { ...completed, result: { ...completed.result, refusal: 'No.', answer_preview: null } };
+    const cut = { ...completed, result: { ...completed.result, incomplete_reason: 'max_output_tokens' } };
+    const jobs = [{ ...failed, tenant: 'alice' }, { ...refused, tenant: 'bob' }, cut];
+    const columns = (text: string) => text.split('\n').map((line) => line.split(/\s{2,}/));
+    const ends = columns(jobTable(jobs, terminalOf(120))).map((cells) => [cells[0], cells[3], cells.at(-2)]);
+    expect(ends).toEqual([
+      ['STATUS', 'TENANT', 'ERROR'],
+      ['❌ failed', 'alice', 'upstream_refused'],
+      ['❗ no answer', 'bob', 'refusal'],
+      ['✅ completed', expect.anything(), 'max_output_tokens'],
+    ]);
+    expect(jobTable([{ ...failed, tenant: 'alice' }], terminalOf(120))).not.toMatch('alice');
+    expect(jobTable([{ ...failed, tenant: 'alice' }], pipe)).toMatch('alice');
   });
 
   it('keeps every job on one line when its question has line ends', () => {

@@ -1,0 +1,57 @@
+import type { O3Client } from '../src/client/o3-client.ts';
+import { oneLine } from '../src/client/terminal-text.ts';
+import type { JobView } from '../src/job/view.ts';
+import { UsageError } from './exit-code.ts';
+
+/** The ids that the queue itself makes. They need no search. */
+const OWN_ID = /^job_[0-9a-f]{32}$/;
+/** ID_HELP describes an argument that names a job. */
+export const ID_HELP = 'the id of a job, or a beginning or end of it that no other has';
+
+/** Ids up to this length are shown whole. */
+const SHORT_ENOUGH = 12;
+/** A short id is at least so long: 32 random bits, so that it stays unique while jobs are added. */
+const SHORTEST = 8;
+/** The most jobs that the error of an ambiguous id lists. */
+const MOST_CANDIDATES = 8;
+
+/**
+ * fullId returns the id of the one job whose id begins or ends with a text. A text that fits no job is
+ * returned as it is, so that the command's own call says that there is no such job.
+ *
+ * @throws {UsageError} when it fits several jobs.
+ */
+export async function fullId(client: Pick<O3Client, 'list'>, part: string): Promise<string> {
+  if (OWN_ID.test(part) || part === '') return part;
+  const { jobs } = await client.list({ id: part, limit: MOST_CANDIDATES + 1 });
+  const [first, second] = jobs;
+  if (first === undefined || jobs.some(({ id }) => id === part)) return part;
+  if (second === undefined) return first.id;
+  const lines = jobs
+    .slice(0, MOST_CANDIDATES)
+    .map(({ id, status, question }) => `  ${oneLine(id)}  ${status}  ${oneLine(question)}`);
+  const more = jobs.length > MOST_CANDIDATES ? ['  …'] : [];
+  throw new UsageError([`"${part}" fits several jobs; write more of the id:`, ...lines, ...more].join('\n'));
+}
+
+/** fullIds returns the ids of several jobs as fullId does, each once. */
+export async function fullIds(client: Pick<O3Client, 'list'>, parts: readonly string[]): Promise<string[]> {
+  const ids: string[] = [];
+  for (const part of parts) ids.push(await fullId(client, part));
+  return [...new Set(ids)];
+}
+
+/** shortIds gives each job the shortest end of its id, of eight characters or more, that no other job has. */
+export function shortIds(jobs: readonly Pick<JobView, 'id'>[]): ReadonlyMap<string, string> {
+  const ids = [...new Set(jobs.map(({ id }) => id))];
+  return new Map(ids.map((id) => [id, shortId(id, ids)]));
+}
+
+function shortId(id: string, ids: readonly string[]): string {
+  if (id.length <= SHORT_ENOUGH) return id;
+  for (let length = SHORTEST; length < id.length; length += 1) {
+    const end = id.slice(-length);
+    if (ids.every((other) => other === id || !other.endsWith(end))) return end;
+  }
+  return id;
+}
