@@ -22,6 +22,9 @@ const PAGES = {
   board: `/board/api/queues?activeQueue=${OUR_MODEL}&status=completed&page=1&jobsPerPage=10`,
   console: '/console/jobs/:id',
   now: '/',
+  failures: '/console/failures',
+  cost: '/console/cost',
+  tenants: '/console/tenants',
 } as const;
 
 /** lists measures how the number of finished jobs slows lists and pages. */

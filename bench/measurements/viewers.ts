@@ -19,7 +19,11 @@ export const viewers: Measurement = {
   measure: (stage) =>
     withRig(stage, { workers: 1, thinkMs: 600_000 }, async ({ redis, sides: { ours } }) => {
       const { signal, tally, progress } = stage;
-      await enqueueBulk(ours, Array.from({ length: JOBS }, () => ({ question: QUESTION })), signal);
+      await enqueueBulk(
+        ours,
+        Array.from({ length: JOBS }, () => ({ question: QUESTION })),
+        signal,
+      );
       const pool = new Pool(ours.url, { connections: VIEWERS, pipelining: 1 });
       const look = async (): Promise<void> => {
         const { statusCode, body } = await pool.request({ path: '/console/now', method: 'GET', signal });
