@@ -142,9 +142,8 @@ function showProgress(terminal: Terminal, client: O3Client, id: string): () => P
     try {
       for (;;) {
         const job = await client.get(id, { signal: end.signal });
-        display.show(
-          `${jobLine(job, terminal)}\n${terminal.paint('dim', 'Ctrl-C stops waiting; the job still runs')}`,
-        );
+        const hint = terminal.paint('dim', 'Ctrl-C stops waiting; the job still runs');
+        display.show(() => `${jobLine(job, terminal)}\n${hint}`);
         await sleep(REDRAW_MS, end.signal);
       }
     } catch {
