@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { JOB_STATUSES } from '../../src/job/job.ts';
-import { TENANT_NAME } from '../../src/job/tenant.ts';
+import { checkedInput } from '../../src/errors/input.ts';
+import type { JobQuery } from '../../src/job/job-queue.ts';
+import { jobFilter } from '../../src/job-store/filter.ts';
 
 /** The longest wait of a caller, in seconds: many proxies give up after about this time. */
 const LONGEST_WAIT_S = 300;
@@ -12,19 +13,14 @@ export const waitQuery = z.strictObject({
     .describe('Answer as soon as the job is finished, at the latest after this many seconds.'),
 });
 
-export const listQuery = z.strictObject({
-  status: z.enum(JOB_STATUSES).optional().describe('Jobs in this status only.'),
-  model: z.string().optional().describe('Jobs of this model only.'),
-  tenant: z
+export const listQuery = jobFilter.omit({ metadata: true }).extend({
+  'metadata[KEY]': z
     .string()
-    .regex(TENANT_NAME, "expected a tenant's name")
+    .max(512)
     .optional()
-    .describe('Jobs of this tenant only; only `admin` may name another tenant.'),
-  q: z
-    .string()
-    .max(100)
-    .optional()
-    .describe('Jobs with this text in the first 100 characters of the question, in upper or lower case.'),
+    .describe(
+      'Jobs with this value in the metadata of that key, as in `metadata[customer]=4711`; up to 16 keys.',
+    ),
   id: z
     .string()
     .min(1)
@@ -39,6 +35,27 @@ export const listQuery = z.strictObject({
     .describe('Jobs per page; default 20.'),
   cursor: z.string().max(1000).optional().describe('`next_cursor` of the page before.'),
 });
+
+/** A parameter of a query that names a key of metadata. */
+const METADATA = /^metadata\[(.+)\]$/s;
+
+/**
+ * jobQueryFrom checks the query of a list of jobs.
+ * @throws {QueueError} `invalid_request`
+ */
+export function jobQueryFrom(query: Record<string, unknown>): JobQuery {
+  const isPair = ([name]: [string, unknown]): boolean => METADATA.test(name);
+  const pairs = Object.entries(query)
+    .filter(isPair)
+    .map(([name, value]) => [METADATA.exec(name)?.[1] ?? '', value]);
+  const others = Object.fromEntries(Object.entries(query).filter((entry) => !isPair(entry)));
+  const checked = checkedInput('query', others, listQuery);
+  if (pairs.length === 0) return checked;
+  const { metadata } = checkedInput('query', { metadata: Object.fromEntries(pairs) }, metadataOnly);
+  return { ...checked, metadata };
+}
+
+const metadataOnly = jobFilter.pick({ metadata: true });
 
 export const noQuery = z.strictObject({});
 

@@ -9,7 +9,7 @@ import { createAnySignal } from '../http/any-signal.ts';
 import { HttpProblem, noResult } from '../http/http-problem.ts';
 import { idempotencyKeyIn, type Reply, type Route, type RouteInput } from '../http/route.ts';
 import * as operations from '../openapi/operations/jobs.ts';
-import { listQuery, noQuery, waitQuery } from './job-queries.ts';
+import { jobQueryFrom, noQuery, waitQuery } from './job-queries.ts';
 
 /**
  * jobRoutes are the routes of jobs.
@@ -59,7 +59,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       path: '/jobs',
       operation: operations.listJobs,
       async handle({ queue, caller, query }) {
-        const filter = checkedInput('query', query, listQuery);
+        const filter = jobQueryFrom(query);
         refuseOthersJobs(caller, filter.tenant);
         return { status: 200, body: await queue.list(filter) };
       },

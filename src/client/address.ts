@@ -49,11 +49,16 @@ export function modelPath(model: string): string {
   return `/models/${encodeURIComponent(model)}`;
 }
 
-/** pathWith adds a query to a path, without the fields of the query that are undefined. */
+/**
+ * pathWith adds a query to a path, without the fields of the query that are undefined. An object becomes a
+ * parameter for each of its fields, as in `metadata[customer]=4711`.
+ */
 export function pathWith(path: string, query: object): string {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) parameters.set(name, String(value));
+    if (typeof value === 'object' && value !== null) {
+      for (const [key, each] of Object.entries(value)) parameters.set(`${name}[${key}]`, String(each));
+    } else if (value !== undefined) parameters.set(name, String(value));
   }
   return parameters.size === 0 ? path : `${path}?${parameters}`;
 }

@@ -3,6 +3,7 @@ import { refusalOf, shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import { NO_HINDRANCE } from '../fair-queue/eta.ts';
 import { parkedDelayMs } from '../fair-queue/parked.ts';
+import { termsOf } from '../job/metadata.ts';
 import {
   type JobData,
   jobDataFrom,
@@ -72,15 +73,18 @@ export function newJobFrom(
   const id = key?.id ?? `job_${uuid().replaceAll('-', '')}`;
   const data = jobDataFrom(request, streamByDefault);
   const { delay_ms: delayMs = 0 } = request;
+  const body = responsesBodyFrom(data, queue.config.upstream);
+  const terms = termsOf(body['metadata']);
   const options: OurOptions = {
     jobId: id,
     timestamp: createdAt,
     attempts: request.max_attempts ?? queue.config.maxAttempts,
     ...(request.priority !== undefined && { priority: request.priority }),
     delay: parkedDelayMs(createdAt, delayMs > 0 ? 'delayed' : 'waiting'),
-    need: needOf(responsesBodyFrom(data, queue.config.upstream)),
+    need: needOf(body),
     ...(tenant !== NO_TENANT && { group: { id: tenant } }),
     ...(request.webhook_url !== undefined && { webhook: request.webhook_url }),
+    ...(terms !== '' && { terms }),
     ...(key !== undefined && { idempotency: key.mark }),
   };
   return { queue, id, key, createdAt, delayMs, name: questionPreview(request), data, options };

@@ -291,5 +291,6 @@ function fieldsOf([job, data]: WrittenJob): ScriptValue[] {
     // A delayed job enters the fair queue when it is due.
     delayMs > 0 ? createdAt + delayMs : '',
     key === undefined ? '' : '1',
+    options.terms ?? '',
   ];
 }

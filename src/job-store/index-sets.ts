@@ -11,6 +11,12 @@ export interface IndexEntry {
   createdAt: number;
 }
 
+/** TimeRange bounds when jobs were created, in Unix milliseconds: `sinceMs` inclusive, `untilMs` exclusive. */
+export interface TimeRange {
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+}
+
 /** How many entries are read from Redis at once, per model. */
 const BATCH = 100;
 
@@ -43,13 +49,15 @@ export function indexFor(status: JobStatus | undefined): JobIndex {
  *
  * @param indexes the key of each model's index.
  * @param after the entry after which the list begins.
+ * @param range when the jobs were created. Default: at any time.
  */
 export async function* newestFirst(
   redis: Redis | Cluster,
   indexes: ReadonlyMap<string, string>,
   after: IndexEntry | undefined,
+  range: TimeRange = {},
 ): AsyncGenerator<IndexEntry> {
-  const sources = [...indexes].map(([model, key]) => entriesOf(redis, model, key, after));
+  const sources = [...indexes].map(([model, key]) => entriesOf(redis, model, key, after, range));
   const heads = await Promise.all(sources.map((source) => source.next()));
   for (;;) {
     const newest = heads.reduce((best, head, i) => {
@@ -75,12 +83,15 @@ async function* entriesOf(
   model: string,
   key: string,
   after: IndexEntry | undefined,
+  { sinceMs = Number.NEGATIVE_INFINITY, untilMs = Number.POSITIVE_INFINITY }: TimeRange,
 ): AsyncGenerator<IndexEntry, undefined> {
+  const least = Number.isFinite(sinceMs) ? sinceMs : '-inf';
   let last = after;
   for (let again = 0; ; ) {
-    const most = last?.createdAt ?? '+inf';
+    const isBefore = last !== undefined && last.createdAt < untilMs;
+    const most = isBefore ? last?.createdAt : Number.isFinite(untilMs) ? `(${untilMs}` : '+inf';
     const count = again + BATCH;
-    const flat = await redis.zrevrangebyscore(key, most, '-inf', 'WITHSCORES', 'LIMIT', 0, count);
+    const flat = await redis.zrevrangebyscore(key, most ?? '+inf', least, 'WITHSCORES', 'LIMIT', 0, count);
     const entries: IndexEntry[] = [];
     for (let i = 0; i < flat.length; i += 2) {
       entries.push({ model, id: flat[i] ?? '', createdAt: Number(flat[i + 1]) });

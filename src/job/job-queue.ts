@@ -35,16 +35,28 @@ export interface EventOptions extends CallOptions {
   after?: number | undefined;
 }
 
-/** JobQuery selects the jobs to list; without fields it selects all. */
-export interface JobQuery {
+/** JobFilter selects jobs; without fields it selects all. */
+export interface JobFilter {
   status?: JobStatus | undefined;
   model?: string | undefined;
-  /** The tenant whose jobs are listed, for an admin. Default: all tenants. */
+  /** The tenant whose jobs are selected, for an admin. Default: all tenants. */
   tenant?: string | undefined;
   /**
    * The text to search for in the first 100 characters of the question. Upper and lower case count as equal.
    */
   q?: string | undefined;
+  /** The code with which the jobs have failed, such as `timeout` (docs/ERRORS.md). */
+  error?: string | undefined;
+  /** The pairs of metadata that the jobs have, each exactly. Jobs of other BullMQ clients are not found. */
+  metadata?: Readonly<Record<string, string>> | undefined;
+  /** The time in ISO 8601 at or after which the jobs were created. */
+  since?: string | undefined;
+  /** The time in ISO 8601 before which the jobs were created. */
+  until?: string | undefined;
+}
+
+/** JobQuery selects the jobs to list; without fields it selects all. */
+export interface JobQuery extends JobFilter {
   /**
    * The beginning or the end of the id; the `job_` at its beginning may be left out. There is one page of such
    * jobs, of `limit` at most, so it takes no `cursor`.

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
@@ -23,6 +24,25 @@ export const metadata = z
     propertyNames: { type: 'string', minLength: 1, maxLength: 64 },
     additionalProperties: { type: 'string', maxLength: 512 },
   });
+
+/** How long a term is, in hexadecimal digits: two pairs of an instance do not get the same 80 bits. */
+const TERM_LENGTH = 20;
+
+/** termOf returns a short name for one pair of metadata, under which jobs with that pair are found. */
+export function termOf(key: string, value: string): string {
+  return createHash('sha1')
+    .update(JSON.stringify([key, value]))
+    .digest('hex')
+    .slice(0, TERM_LENGTH);
+}
+
+/** termsOf returns the terms of metadata, separated by blanks; it ignores what is no pair of strings. */
+export function termsOf(pairs: unknown): string {
+  if (typeof pairs !== 'object' || pairs === null) return '';
+  return Object.entries(pairs)
+    .flatMap(([key, value]) => (typeof value === 'string' ? [termOf(key, value)] : []))
+    .join(' ');
+}
 
 function metadataFlaws(value: unknown): Flaw[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

@@ -13,6 +13,8 @@ export interface OurOptions extends JobsOptions {
   webhook?: string;
   /** What the job will need of the upstream's quota. */
   need?: EnqueuedNeed;
+  /** The terms of the job's metadata (`termOf`), separated by blanks; absent for a job without metadata. */
+  terms?: string;
   /** Present when the job was enqueued with an idempotency key. */
   idempotency?: IdempotencyMark;
 }

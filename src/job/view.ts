@@ -238,6 +238,15 @@ export const jobPage = z
       .string()
       .nullable()
       .describe('Pass it back as `cursor` to read on; null on the last page.'),
+    searched: z
+      .strictObject({
+        jobs: count.describe('How many jobs the call has looked at.'),
+        back_to: time
+          .nullable()
+          .describe('When the oldest of them was created; null: the search has reached the end.'),
+      })
+      .optional()
+      .describe('How far the search for `q` came; absent without `q`.'),
   })
   .meta({ id: 'JobPage' });
 

@@ -123,14 +123,48 @@ end
 `,
 });
 
-/** finishedIndexes are the indexes of finished jobs, by status. */
+/**
+ * finishedIndexes are the indexes of finished jobs: by status, and of failed jobs by their code. The codes are
+ * those of src/errors/failure.ts, so there are few.
+ */
 export const finishedIndexes = defineLibrary({
-  keys: ['indexCompleted', 'indexFailed', 'indexCancelled'],
+  keys: ['indexCompleted', 'indexFailed', 'indexCancelled', 'errorIndexPrefix', 'errorCodes'],
   lua: /* lua */ `
+local function addToFailed(jobId, created, code)
+  redis.call('ZADD', indexFailed, created, jobId)
+  redis.call('SADD', errorCodes, code)
+  redis.call('ZADD', errorIndexPrefix .. code, created, jobId)
+end
+
 local function removeFromFinished(jobId)
   redis.call('ZREM', indexCompleted, jobId)
-  redis.call('ZREM', indexFailed, jobId)
   redis.call('ZREM', indexCancelled, jobId)
+  if redis.call('ZREM', indexFailed, jobId) == 0 then return end
+  for _, code in ipairs(redis.call('SMEMBERS', errorCodes)) do
+    redis.call('ZREM', errorIndexPrefix .. code, jobId)
+  end
+end
+`,
+});
+
+/**
+ * metadataIndexes are the indexes of jobs by their metadata. The options of a job name its terms, so that they
+ * can be removed with the job. Jobs of other BullMQ clients have no terms.
+ */
+export const metadataIndexes = defineLibrary({
+  keys: ['metadataIndexPrefix'],
+  lua: /* lua */ `
+local function addToMetadata(jobId, created, terms)
+  for term in string.gmatch(terms, '%S+') do redis.call('ZADD', metadataIndexPrefix .. term, created, jobId) end
+end
+
+-- Most jobs have no metadata, and their options need not be decoded.
+local function removeFromMetadata(jobId, options)
+  if not options or not string.find(options, '"terms":', 1, true) then return end
+  local isJson, parsed = pcall(cjson.decode, options)
+  local terms = isJson and type(parsed) == 'table' and parsed.terms
+  if type(terms) ~= 'string' then return end
+  for term in string.gmatch(terms, '%S+') do redis.call('ZREM', metadataIndexPrefix .. term, jobId) end
 end
 `,
 });

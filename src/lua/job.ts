@@ -1,7 +1,7 @@
 import { defineScript } from '../redis/script.ts';
 import { deletionQueue } from './deletions.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
-import { finishedIndexes, freshRecord, freshRun, jobState, runState } from './job-state.ts';
+import { finishedIndexes, freshRecord, freshRun, jobState, metadataIndexes, runState } from './job-state.ts';
 import { tenantUse } from './storage/tenant-use.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { livingWorkers } from './workers/heartbeats.ts';
@@ -172,9 +172,10 @@ export const forgetJobScript = defineScript({
   name: 'job.forget',
   keys: ['run', 'response', 'eventLog', 'indexAll', 'indexLive', 'tenantIndex'],
   args: ['tenant'],
-  uses: [jobState, finishedIndexes, deletionQueue, tenantUse],
+  uses: [jobState, finishedIndexes, metadataIndexes, deletionQueue, tenantUse],
   lua: /* lua */ `
-local state = stateOf(jobFields())
+local fields = jobFields()
+local state = stateOf(fields)
 if state == 'missing' then return 'missing' end
 if state ~= 'completed' and state ~= 'failed' then return 'unfinished' end
 queueDeletions()
@@ -182,6 +183,7 @@ redis.call('DEL', run, response, eventLog)
 redis.call('PUBLISH', eventLog, 'status')
 for _, index in ipairs({ indexAll, indexLive, tenantIndex }) do redis.call('ZREM', index, id) end
 removeFromFinished(id)
+removeFromMetadata(id, fields[3])
 countRemoved(tenant, id)
 return 'ok'
 `,

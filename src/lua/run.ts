@@ -211,12 +211,12 @@ return 'ok'
  */
 export const finishRun = defineScript({
   name: 'run.finish',
-  keys: ['lock', 'response', 'indexLive', 'indexCompleted', 'indexFailed', 'indexCancelled', 'eventLog'],
+  keys: ['lock', 'response', 'indexLive', 'eventLog'],
   args: [
     ...['lockToken', 'wantedStatus', 'createdAt', 'ttlSeconds', 'finishedChannel'],
     ...['newUsage', 'summary', 'failure', 'refusal', 'newResponse', 'tenant'],
   ],
-  uses: [runState, runOwner, outboxLibrary, usageBooking, tenantUse],
+  uses: [runState, runOwner, finishedIndexes, outboxLibrary, usageBooking, tenantUse],
   lua: /* lua */ `
 if lockToken == '' then
   local isEnded = redis.call('HEXISTS', job, 'finishedOn') == 1
@@ -250,8 +250,8 @@ redis.call('EXPIRE', run, ttlSeconds)
 redis.call('EXPIRE', eventLog, ttlSeconds)
 redis.call('ZREM', indexLive, id)
 countEnded(tenant, id, job, run, status == 'completed' and #newResponse or 0)
-local indexes = { completed = indexCompleted, failed = indexFailed, cancelled = indexCancelled }
-redis.call('ZADD', indexes[status], createdAt, id)
+if status == 'failed' then addToFailed(id, createdAt, cjson.decode(failure).code)
+else redis.call('ZADD', status == 'completed' and indexCompleted or indexCancelled, createdAt, id) end
 redis.call('PUBLISH', finishedChannel, id)
 redis.call('PUBLISH', eventLog, 'status')
 bookUsage()

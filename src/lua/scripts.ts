@@ -12,6 +12,7 @@ import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
+import { lookAtJobs } from './search.ts';
 import { deleteExpiredJobs } from './storage/retention.ts';
 import { dropRemovedJobs } from './storage/tenant-use.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';
@@ -32,5 +33,5 @@ export const SCRIPTS: readonly Script[] = [
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
   ...[takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
   ...[beatWorker, leaveWorkers, readWorkers],
-  ...[openUndelivered, endUndelivered],
+  ...[openUndelivered, endUndelivered, lookAtJobs],
 ];

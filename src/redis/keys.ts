@@ -59,6 +59,12 @@ export interface ModelKeys {
   index(part: JobIndex): string;
   /** tenantIndex is the sorted set of one tenant's jobs, in any status, by creation time. */
   tenantIndex(tenant: string): string;
+  /** errorIndex is the sorted set of the jobs that failed with one code, by creation time. */
+  errorIndex(code: string): string;
+  /** errorCodes is the set of codes that have an errorIndex. */
+  readonly errorCodes: string;
+  /** metadataIndex is the sorted set of the jobs that have one pair of metadata (`termOf`), by creation time. */
+  metadataIndex(term: string): string;
   /** tenants is the set of tenants that have a tenantIndex. */
   readonly tenants: string;
   /** tenantLive is the set of one tenant's jobs that have not ended. */
@@ -137,6 +143,9 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     eventLog: (id) => `${prefix}:event-log:${queueName}:${id}`,
     index: (part) => `${prefix}:index:${queueName}:${part}`,
     tenantIndex: (tenant) => `${prefix}:index:${queueName}:tenant:${tenant}`,
+    errorIndex: (code) => `${prefix}:index:${queueName}:error:${code}`,
+    errorCodes: `${prefix}:index:${queueName}:errors`,
+    metadataIndex: (term) => `${prefix}:index:${queueName}:metadata:${term}`,
     tenants: `${prefix}:tenants:${queueName}`,
     tenantLive: (tenant) => `${prefix}:live:${queueName}:${tenant}`,
     tenantStored: (tenant) => `${prefix}:stored:${queueName}:${tenant}`,
@@ -183,6 +192,9 @@ export function modelScriptKeys(keys: ModelKeys) {
     indexCompleted: keys.index('completed'),
     indexFailed: keys.index('failed'),
     indexCancelled: keys.index('cancelled'),
+    errorIndexPrefix: keys.errorIndex(''),
+    errorCodes: keys.errorCodes,
+    metadataIndexPrefix: keys.metadataIndex(''),
     tenants: keys.tenants,
     tenantLivePrefix: keys.tenantLive(''),
     tenantStoredPrefix: keys.tenantStored(''),

@@ -64,8 +64,8 @@ export const listJobs: Operation = {
   tag: 'jobs',
   summary: 'List jobs, newest first',
   description:
-    'Lists the jobs of all models. A search stops after 2,000 jobs that do not match, so a page may ' +
-    'hold fewer jobs than `limit`, or none, although `next_cursor` leads to more.',
+    'Lists the jobs of all models. A search stops after 300 ms, so a page may hold fewer jobs than `limit`, or ' +
+    'none, although `next_cursor` leads to more.',
   query: listQuery,
   answers: { 200: { description: 'A page', content: { schema: jobPage } } },
   problems: ['redis_unavailable'],

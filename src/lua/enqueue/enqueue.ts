@@ -1,7 +1,7 @@
 import { DELAYED_SCORE, parked, SCORES_PER_MS, WAITING_SCORE } from '../../fair-queue/parked.ts';
 import { defineLibrary, defineScript } from '../../redis/script.ts';
 import { fairQueueLibrary } from '../fair-queue-library.ts';
-import { finishedIndexes } from '../job-state.ts';
+import { finishedIndexes, metadataIndexes } from '../job-state.ts';
 import { JOB_BYTES, tenantUse } from '../storage/tenant-use.ts';
 
 /**
@@ -86,8 +86,8 @@ export type StoreAnswer =
  * `lookIn` is JSON: the models in which a job of an idempotency key may stand, each with the beginning of the
  * names of its jobs; the model of these jobs is the first. In a Redis Cluster it is the only one. `jobs` has
  * for each job: id, name, data and options (JSON), time of creation (ms), delay (ms) and priority as BullMQ
- * stores them, deadline (ms, '' for none), due time (ms, '' for a job that is not delayed), isKeyed. isKeyed is
- * '1' when the id is derived from an idempotency key: then the script clears what an earlier job of the same
+ * stores them, deadline (ms, '' for none), due time (ms, '' for a job that is not delayed), isKeyed, and the terms
+ * of its metadata, separated by blanks. isKeyed is '1' when the id is derived from an idempotency key: then the script clears what an earlier job of the same
  * id left when a BullMQ client removed it. `tenant` is '' for none. `wakeChannel` is where a message wakes the
  * dispatchers, '' for none.
  *
@@ -107,9 +107,9 @@ export const storeJobsScript = defineScript({
     ...['mostWaiting', 'mostBytes', 'useElsewhere', 'waitingElsewhere', 'bytesElsewhere'],
   ],
   rest: 'jobs',
-  uses: [finishedIndexes, fairQueueLibrary, bullmqJob, tenantUse],
+  uses: [finishedIndexes, metadataIndexes, fairQueueLibrary, bullmqJob, tenantUse],
   lua: /* lua */ `
-local FIELDS, models = 10, cjson.decode(lookIn)
+local FIELDS, models = 11, cjson.decode(lookIn)
 
 local function find(new)
   for i = 1, new.isKeyed and #models or 1 do
@@ -153,6 +153,7 @@ local function store(new)
   end
   if new.due == '' then enqueue(tenant, new.id, orderOf(new.created, new.priority))
   else redis.call('ZADD', due, new.due, new.id) end
+  addToMetadata(new.id, new.created, new.terms)
   if new.deadline ~= '' then redis.call('ZADD', deadlines, new.deadline, new.id) end
   return { 'new' }
 end
@@ -161,7 +162,7 @@ local answers = {}
 for i = 1, #jobs, FIELDS do
   local new = { id = jobs[i], name = jobs[i + 1], data = jobs[i + 2], options = jobs[i + 3],
     created = jobs[i + 4], delay = jobs[i + 5], priority = jobs[i + 6], deadline = jobs[i + 7],
-    due = jobs[i + 8], isKeyed = jobs[i + 9] == '1' }
+    due = jobs[i + 8], isKeyed = jobs[i + 9] == '1', terms = jobs[i + 10] }
   answers[#answers + 1] = find(new) or refuse(new) or store(new)
 end
 if wakeChannel ~= '' then redis.call('PUBLISH', wakeChannel, '') end

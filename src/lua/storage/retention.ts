@@ -1,6 +1,6 @@
 import { defineScript } from '../../redis/script.ts';
 import { fairQueueLibrary } from '../fair-queue-library.ts';
-import { finishedIndexes } from '../job-state.ts';
+import { finishedIndexes, metadataIndexes } from '../job-state.ts';
 import { tenantUse } from './tenant-use.ts';
 
 /**
@@ -19,7 +19,7 @@ export const deleteExpiredJobs = defineScript({
     ...['endedBefore', 'most', 'jobPrefix', 'runPrefix', 'responsePrefix', 'eventLogPrefix'],
     'tenantIndexPrefix',
   ],
-  uses: [finishedIndexes, fairQueueLibrary, tenantUse],
+  uses: [finishedIndexes, metadataIndexes, fairQueueLibrary, tenantUse],
   lua: /* lua */ `
 -- What BullMQ may store beside a job (removeJobKeys of bullmq 6.7.0).
 local PARTS = { '', ':logs', ':dependencies', ':processed', ':failed', ':unsuccessful' }
@@ -35,6 +35,7 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', indexLive, id)
   redis.call('ZREM', tenantIndexPrefix .. tenant, id)
   removeFromFinished(id)
+  removeFromMetadata(id, fields[1])
   countRemoved(tenant, id)
   if fields[2] or fields[3] then reply[#reply + 1] = id
   else

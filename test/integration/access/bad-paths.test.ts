@@ -118,7 +118,10 @@ describe('queries', () => {
       [`cursor=${Buffer.from('[null, "a", "o3"]').toString('base64url')}`, 'cursor was expected'],
       [`cursor=${Buffer.from('{"length": 3}').toString('base64url')}`, 'cursor was expected'],
       [`cursor=${'x'.repeat(1001)}`, 'cursor: expected string to have <=1000 characters'],
-      ['page=2', 'expected only status, model, tenant, q, limit, cursor, got "page"'],
+      [
+        'page=2',
+        'expected only status, model, tenant, q, error, since, until, metadata[KEY], id, limit, cursor, got "page"',
+      ],
     ]),
   )('?%s is refused by the list', async (_name, query, said) => {
     expect(await world.refused([400, 'invalid_request'], 'GET', `/jobs?${query}`)).toContain(said);

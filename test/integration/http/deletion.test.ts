@@ -28,7 +28,7 @@ it.each([
   ]) {
     expectProblem(await call(instance.url, method ?? '', `/jobs/${id}${rest}`), 404, 'job_not_found');
   }
-  expect((await get('/jobs?q=Forget')).body).toEqual({ jobs: [], next_cursor: null });
+  expect((await get('/jobs?q=Forget')).body).toMatchObject({ jobs: [], next_cursor: null });
   expect(await keysOf(id)).toEqual([]);
 });
 

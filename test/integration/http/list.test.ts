@@ -1,6 +1,7 @@
 import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 import type { JobPage, JobView } from '../../../src/job/view.ts';
+import { listJobs } from '../../../src/job-store/list.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { call, enqueue, reached } from '../../support/http/http-calls.ts';
@@ -73,7 +74,7 @@ async function enqueueMany(count: number, request: (i: number) => object = () =>
 
 it('an empty list has no cursor', async () => {
   expect(await page('')).toEqual({ jobs: [], next_cursor: null });
-  expect(await page('?status=failed&model=mini&q=x&limit=1')).toEqual({ jobs: [], next_cursor: null });
+  expect(await page('?status=failed&model=mini&limit=1')).toEqual({ jobs: [], next_cursor: null });
 });
 
 it('the list shows the newest jobs first, over all models', async () => {
@@ -160,9 +161,19 @@ it('jobs that finish while a list is read neither hide nor duplicate others', as
 it('a rare match among thousands of jobs is found page by page', async () => {
   const rare = await enqueue(instance.url, { question: 'Where is the NEEDLE?' });
   for (let i = 0; i < 3; i += 1) await enqueueMany(1000);
-  const found = await pages('?q=needle');
-  expect(found.length).toBeGreaterThan(1);
-  expect(found.flat()).toMatchObject([{ id: rare.id, question: 'Where is the NEEDLE?' }]);
+  expect((await pages('?q=needle')).flat()).toMatchObject([
+    { id: rare.id, question: 'Where is the NEEDLE?' },
+  ]);
+  // A call whose time is over still looks at one part of the jobs, so that a reader always gets further.
+  const byModel = new Map(queue.queues.map((each) => [each.model, each]));
+  const found: JobPage[] = [];
+  do {
+    const cursor = found.at(-1)?.next_cursor ?? undefined;
+    found.push(await listJobs(redis, byModel, { q: 'needle', cursor }, 0));
+  } while (found.at(-1)?.next_cursor !== null);
+  expect(found.length).toBeGreaterThan(3);
+  expect(found.flatMap(({ jobs }) => jobs)).toMatchObject([{ id: rare.id }]);
+  expect(found.reduce((sum, { searched }) => sum + (searched?.jobs ?? 0), 0)).toBe(3001);
 });
 
 it('q searches for text, not for a pattern, in upper and lower case', async () => {

@@ -24,7 +24,7 @@ export async function storeParkedJobs(
         const options = { jobId: id, timestamp: createdAt, delay, priority, group: { id: tenant } };
         return [
           ...[id, id, JSON.stringify({ question: id }), JSON.stringify(options)],
-          ...[createdAt, delay, priority, deadlineAt ?? '', dueAt ?? '', '1'],
+          ...[createdAt, delay, priority, deadlineAt ?? '', dueAt ?? '', '1', ''],
         ];
       }),
     });
