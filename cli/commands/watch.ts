@@ -7,20 +7,20 @@ import type { JobView } from '../../src/job/view.ts';
 import type { CommandContext } from '../command-context.ts';
 import { jobDetails } from '../display/job-details.ts';
 import { jobLine } from '../display/job-line.ts';
+import { interrupted, nextCommands } from '../display/outcome.ts';
+import type { Terminal } from '../display/terminal.ts';
+import { cutText } from '../display/wrapped-text.ts';
+import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
+import { fullId, ID_HELP, idFor } from '../job-id.ts';
 import {
   createJobWatch,
   createSingleWatch,
   createTotals,
   type JobWatch,
   type Look,
-} from '../display/job-watch.ts';
-import { startLiveDisplay } from '../display/live-display.ts';
-import { interrupted, nextCommands } from '../display/outcome.ts';
-import type { Terminal } from '../display/terminal.ts';
-import { watchOverview } from '../display/watch-overview.ts';
-import { cutText } from '../display/wrapped-text.ts';
-import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
-import { fullId, ID_HELP } from '../job-id.ts';
+} from '../live/job-watch.ts';
+import { startLiveDisplay } from '../live/live-display.ts';
+import { watchOverview } from '../live/watch-overview.ts';
 
 const LOOK_MS = 1000;
 
@@ -59,7 +59,9 @@ export function registerWatchCommand(program: Command, context: CommandContext):
       else {
         if (context.output.isTerminal && last.status === 'completed') {
           context.notices.line(
-            nextCommands(context.notices, [[`o3q result ${oneLine(last.id)}`, 'prints its answer']]),
+            nextCommands(context.notices, [
+              [`o3q result ${idFor(context.notices, last.id)}`, 'prints its answer'],
+            ]),
           );
         }
         context.finish(exitCodeOfJob(last));

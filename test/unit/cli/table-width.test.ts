@@ -1,11 +1,11 @@
 import { modelTable } from '../../../cli/commands/models.ts';
 import { usageTable } from '../../../cli/commands/usage.ts';
 import { jobTable } from '../../../cli/display/job-table.ts';
-import type { Totals } from '../../../cli/display/job-watch.ts';
 import { createTerminal, type Terminal } from '../../../cli/display/terminal.ts';
-import { watchOverview } from '../../../cli/display/watch-overview.ts';
 import { cellsOf } from '../../../cli/display/wrapped-text.ts';
 import { shortIds } from '../../../cli/job-id.ts';
+import type { Totals } from '../../../cli/live/job-watch.ts';
+import { watchOverview } from '../../../cli/live/watch-overview.ts';
 import type { ModelView } from '../../../src/models/view.ts';
 import type { UsageReport } from '../../../src/usage/report.ts';
 import { active, completed, failed, waiting } from '../../support/http/job-views.ts';

@@ -1,5 +1,5 @@
-import { createJobWatch, createSingleWatch, createTotals } from '../../../cli/display/job-watch.ts';
-import { fitting } from '../../../cli/display/watch-overview.ts';
+import { createJobWatch, createSingleWatch, createTotals } from '../../../cli/live/job-watch.ts';
+import { fitting } from '../../../cli/live/watch-overview.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import type { O3Client } from '../../../src/client/o3-client.ts';
 import type { JobQuery } from '../../../src/job/job-queue.ts';

@@ -4,10 +4,10 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView, WaitingJob } from '../../src/job/view.ts';
 import type { ModelView } from '../../src/models/view.ts';
 import { formatUsd } from '../../src/usage/usd.ts';
-import { jobTable } from './job-table.ts';
+import { jobTable } from '../display/job-table.ts';
+import type { Terminal } from '../display/terminal.ts';
+import { linesOf } from '../display/wrapped-text.ts';
 import type { Totals } from './job-watch.ts';
-import type { Terminal } from './terminal.ts';
-import { linesOf } from './wrapped-text.ts';
 
 /** The lines that are neither totals, reasons nor jobs: two empty ones, the table's head, the foot, the cursor. */
 const OTHER_LINES = 5;
