@@ -1,4 +1,3 @@
-import tab from '@bomb.sh/tab/commander';
 import { Command } from 'commander';
 import { registerBatchCommand } from './batch/command.ts';
 import type { CommandContext } from './command-context.ts';
@@ -55,7 +54,8 @@ export function createProgram(context: CommandContext, version: string): Command
  * registerCompletion adds `o3q completion SHELL`, which prints a script for a shell, and the hidden command
  * that this script calls. It must come after all other commands, whose names and options it reads.
  */
-export function registerCompletion(program: Command): void {
+export async function registerCompletion(program: Command): Promise<void> {
+  const { default: tab } = await import('@bomb.sh/tab/commander');
   tab(program, { completionCommandName: COMPLETION });
   program.commands
     .find((command) => command.name() === COMPLETION)
