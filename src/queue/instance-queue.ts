@@ -82,6 +82,11 @@ export class InstanceQueue extends TenantQueue {
     return [...this.#core.queues.values()];
   }
 
+  /** The model of a request that names none. */
+  get defaultModel(): string {
+    return this.#core.models.defaultModel;
+  }
+
   /** The webhooks that still have to be delivered to callers; undefined: none are delivered. */
   get deliveries(): DeliveryQueue | undefined {
     return this.#core.deliveries;

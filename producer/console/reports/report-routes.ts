@@ -23,7 +23,7 @@ export function reportRoutes(
   const readers = new Map<TenantQueue, () => Promise<Failures>>();
   router.get('/failures', async (_request, response) => {
     const queue = queueFor(response);
-    const read = readers.get(queue) ?? cachedRead(() => queue.failures(), FAILURES_FRESH_MS);
+    const read = readers.get(queue) ?? cachedRead(() => queue.overview.failures(), FAILURES_FRESH_MS);
     readers.set(queue, read);
     send(response, failuresPage(await read(), visitorOf(response)));
   });
@@ -32,11 +32,11 @@ export function reportRoutes(
     const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ''));
     const asked = checkedInput('query', given, usageQuery.omit({ by: true }));
     const queue = queueFor(response);
-    const [report, { tenants }] = await Promise.all([queue.usage(asked), queue.tenants()]);
+    const [report, { tenants }] = await Promise.all([queue.usage(asked), queue.overview.tenants()]);
     send(response, costPage(report, tenants, visitorOf(response)));
   });
   router.get('/tenants', async (_request, response) => {
-    send(response, tenantsPage(await queueFor(response).tenants(), visitorOf(response)));
+    send(response, tenantsPage(await queueFor(response).overview.tenants(), visitorOf(response)));
   });
   return router;
 }
