@@ -21,6 +21,7 @@ import type { Reply, Route } from './http/route.ts';
 import { sendStream } from './http/stream-reply.ts';
 import { createDocsPage } from './pages/docs-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
+import { actionRoutes } from './routes/actions.ts';
 import { bulkRoute } from './routes/bulk.ts';
 import { documented } from './routes/docs.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -67,8 +68,9 @@ export function routesOf({
 }: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
   return documented([
     ...healthRoutes(queue, draining),
-    // This route comes before the routes of one job, which would take `bulk` for an id.
+    // These routes come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
+    ...actionRoutes(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
     usageRoute(),

@@ -1,10 +1,18 @@
 import type { Script } from '../redis/script.ts';
+import {
+  endActionPart,
+  finishActionScript,
+  leaseActionPart,
+  passJobScript,
+  startActionScript,
+} from './actions.ts';
 import { takeDeletions } from './deletions.ts';
 import { claimIdempotencyKeys, storeJobsScript } from './enqueue/enqueue.ts';
 import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
 import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
+import { forgetJobScript, retryJobScript } from './finished-job.ts';
 import { giveBackJob } from './give-back.ts';
-import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
+import { cancelJobScript, listBareJobs, readJobScript } from './job.ts';
 import { claimPurchase, markPurchase, storePurchase } from './purchase.ts';
 import { quotaGiveBack, quotaRenew, quotaSettle } from './quota/lease.ts';
 import { quotaExpect, quotaSnapshot } from './quota/quota.ts';
@@ -24,7 +32,7 @@ import { forgivePause, renewLocks } from './workers/locks.ts';
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, storeJobsScript],
   ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
-  ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
+  ...[readJobScript, cancelJobScript, retryJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
   ...[quotaExpect, quotaReserve, quotaSnapshot],
@@ -34,4 +42,5 @@ export const SCRIPTS: readonly Script[] = [
   ...[takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered, lookAtJobs],
+  ...[startActionScript, leaseActionPart, passJobScript, endActionPart, finishActionScript],
 ];

@@ -96,6 +96,10 @@ export interface ModelKeys {
    * the job would.
    */
   bought(responseId: string): string;
+  /**
+   * actionPart is a hash: how far a long action has come in this model (src/lua/actions.ts).
+   */
+  actionPart(actionId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
@@ -114,7 +118,8 @@ type BullmqPart =
   | 'meta'
   | 'limiter'
   | 'marker'
-  | 'id';
+  | 'id'
+  | 'pc';
 type FairQueuePart =
   | 'tenants'
   | 'tenant'
@@ -154,6 +159,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     estimates: `${prefix}:estimates:${queueName}`,
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
     bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
+    actionPart: (actionId) => `${prefix}:action:${queueName}:${actionId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
@@ -173,11 +179,13 @@ export function modelScriptKeys(keys: ModelKeys) {
     active: keys.queue('active'),
     stalled: keys.queue('stalled'),
     failed: keys.queue('failed'),
+    completed: keys.queue('completed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),
     limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
     jobCounter: keys.queue('id'),
+    priorityCounter: keys.queue('pc'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),
     pausedTenants: keys.fairQueue('paused'),
