@@ -4,7 +4,12 @@ import { QueueError } from '../errors/problem.ts';
 import { touchJob } from '../job-store/actions.ts';
 import type { IndexEntry } from '../job-store/index-sets.ts';
 import { search } from '../job-store/search.ts';
-import { endActionPart, type LeaseAnswer, leaseActionPart, passJobScript } from '../lua/actions.ts';
+import {
+  endActionPart,
+  type LeaseAnswer,
+  leaseActionPart,
+  passJobScript,
+} from '../lua/selections/actions.ts';
 import { iso } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { serverTime } from '../redis/server-time.ts';

@@ -3,7 +3,7 @@ import { QueueError } from '../errors/problem.ts';
 import type { Action, ActionKind, Selection } from '../job/action.ts';
 import { NO_TENANT, tenantInView } from '../job/tenant.ts';
 import type { SearchFilter } from '../job-store/search.ts';
-import { finishActionScript, startActionScript } from '../lua/actions.ts';
+import { finishActionScript, startActionScript } from '../lua/selections/actions.ts';
 import { iso } from '../model-queue/job-view.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { serverTime } from '../redis/server-time.ts';
@@ -109,7 +109,7 @@ export async function newestActions(
   return found.slice(0, LISTED);
 }
 
-/** requestStop writes the wish that an action stops. Whoever drives it reads the wish within a second. */
+/** requestStop writes the wish that an action stops. The runner that drives it reads the wish within a second. */
 export async function requestStop({ redis, prefix }: ActionAccess, id: string): Promise<void> {
   await redis.hsetnx(actionKeysOf(prefix).action(id), 'stop_requested_at', serverTime(redis));
 }

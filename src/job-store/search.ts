@@ -1,7 +1,7 @@
 import type { JobFilter } from '../job/job-queue.ts';
 import { termOf } from '../job/metadata.ts';
 import type { JobView } from '../job/view.ts';
-import { lookAtJobs } from '../lua/search.ts';
+import { lookAtJobs } from '../lua/selections/search.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import type { JobIndex, ModelKeys } from '../redis/keys.ts';

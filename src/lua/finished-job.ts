@@ -1,7 +1,7 @@
 import { defineScript } from '../redis/script.ts';
-import { actionPart } from './actions.ts';
 import { deletionQueue } from './deletions.ts';
 import { finishedIndexes, freshRun, jobState, metadataIndexes, runState } from './job-state.ts';
+import { actionPart } from './selections/actions.ts';
 import { bullmqParts } from './storage/retention.ts';
 import { tenantUse } from './storage/tenant-use.ts';
 

@@ -1,7 +1,7 @@
 import { defineScript } from '../redis/script.ts';
-import { actionPart } from './actions.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 import { freshRecord, freshRun, jobState, runState } from './job-state.ts';
+import { actionPart } from './selections/actions.ts';
 import { tenantUse } from './storage/tenant-use.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { livingWorkers } from './workers/heartbeats.ts';

@@ -1,11 +1,4 @@
 import type { Script } from '../redis/script.ts';
-import {
-  endActionPart,
-  finishActionScript,
-  leaseActionPart,
-  passJobScript,
-  startActionScript,
-} from './actions.ts';
 import { takeDeletions } from './deletions.ts';
 import { claimIdempotencyKeys, storeJobsScript } from './enqueue/enqueue.ts';
 import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
@@ -20,7 +13,14 @@ import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
-import { lookAtJobs } from './search.ts';
+import {
+  endActionPart,
+  finishActionScript,
+  leaseActionPart,
+  passJobScript,
+  startActionScript,
+} from './selections/actions.ts';
+import { lookAtJobs } from './selections/search.ts';
 import { deleteExpiredJobs } from './storage/retention.ts';
 import { dropRemovedJobs } from './storage/tenant-use.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';

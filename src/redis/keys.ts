@@ -97,7 +97,7 @@ export interface ModelKeys {
    */
   bought(responseId: string): string;
   /**
-   * actionPart is a hash: how far a long action has come in this model (src/lua/actions.ts).
+   * actionPart is a hash: how far a long action has come in this model (src/lua/selections/actions.ts).
    */
   actionPart(actionId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { sleep } from '../../../src/async/sleep.ts';
 import type { Action, Selection } from '../../../src/job/action.ts';
 import type { JobView } from '../../../src/job/view.ts';
-import { leaseActionPart, passJobScript } from '../../../src/lua/actions.ts';
+import { leaseActionPart, passJobScript } from '../../../src/lua/selections/actions.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf } from '../../../src/redis/keys.ts';
 import { eventually } from '../../support/eventually.ts';

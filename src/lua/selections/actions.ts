@@ -1,4 +1,4 @@
-import { defineLibrary, defineScript } from '../redis/script.ts';
+import { defineLibrary, defineScript } from '../../redis/script.ts';
 
 /** How long an action is kept after its start, in seconds. */
 export const ACTION_KEPT_S = 30 * 86_400;
