@@ -13,7 +13,12 @@ import { keepSeconds } from '../src/run/record.ts';
 import { createRunRecordWriter, type RunRecordWriter } from '../src/run/writer.ts';
 import { usageKey } from '../src/usage/keys.ts';
 import type { PriceList } from '../src/usage/price.ts';
-import { type ActiveAttempt, createActiveAttempts, listenForCancels } from './attempt/active-attempt.ts';
+import {
+  type ActiveAttempt,
+  createActiveAttempts,
+  listenForCancels,
+  listenForWatchers,
+} from './attempt/active-attempt.ts';
 import { runAttempt } from './attempt/attempt.ts';
 import type { AttemptServices } from './attempt/attempt-state.ts';
 import type { Outcome } from './attempt/outcome.ts';
@@ -235,6 +240,7 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
       worker.fetched().filter((job) => tenant === undefined || tenantOf(job) === tenant).length,
   });
   const cancels = listenForCancels(redis, subscriber, keys, attempts, onError);
+  listenForWatchers(subscriber, keys, attempts, onError);
   worker.on('error', (error) => {
     // For each job of `lockRenewalFailed` BullMQ also emits this error. Some of these jobs were just given
     // back, so nothing is wrong.

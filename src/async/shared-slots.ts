@@ -8,12 +8,11 @@ export interface SlotOwner {
 export interface SharedSlots {
   /**
    * acquire waits for a slot until the signal aborts.
+   * @param limitMs how long it waits at most, in milliseconds. Default: no limit.
    * @returns a function that releases the slot and may be called more than once; undefined when the signal
-   * aborted first.
+   * aborted first, or the time was up.
    */
-  acquire(owner: SlotOwner, signal: AbortSignal): Promise<(() => void) | undefined>;
-  /** tryAcquire takes a slot like `acquire`; undefined when it would have to wait. */
-  tryAcquire(owner: SlotOwner): (() => void) | undefined;
+  acquire(owner: SlotOwner, signal: AbortSignal, limitMs?: number): Promise<(() => void) | undefined>;
 }
 
 interface Waiting extends SlotOwner {
@@ -82,28 +81,25 @@ export function createSharedSlots(slots: number, models: readonly string[]): Sha
   };
 
   return {
-    acquire(owner, signal) {
+    acquire(owner, signal, limitMs) {
       if (signal.aborted) return Promise.resolve(undefined);
       return new Promise((resolve) => {
+        let timer: NodeJS.Timeout | undefined;
+        const end = (release?: () => void): void => {
+          clearTimeout(timer);
+          signal.removeEventListener('abort', giveUp);
+          resolve(release);
+        };
         const giveUp = (): void => {
           waiting.delete(entry);
-          resolve(undefined);
+          end();
         };
-        const entry: Waiting = {
-          ...owner,
-          start() {
-            signal.removeEventListener('abort', giveUp);
-            resolve(take(entry));
-          },
-        };
+        const entry: Waiting = { ...owner, start: () => end(take(entry)) };
         waiting.add(entry);
         signal.addEventListener('abort', giveUp, { once: true });
         fill();
+        if (limitMs !== undefined && waiting.has(entry)) timer = setTimeout(giveUp, limitMs);
       });
-    },
-    tryAcquire({ model, tenant }) {
-      const isAwaited = [...waiting].some((other) => other.model === model);
-      return isAwaited || !mayTake({ model, tenant }) ? undefined : take({ model, tenant });
     },
   };
 }

@@ -1,4 +1,4 @@
-import { isFinishedJob } from '../job/job.ts';
+import { isFinishedJob, type JobStatus } from '../job/job.ts';
 import type { JobView } from '../job/view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -50,6 +50,11 @@ const TRY_AGAIN_MS = 1000;
 /** How long the first look waits for the subscription, in milliseconds. */
 const SUBSCRIBING_MS = 1000;
 const ENTRIES_AT_ONCE = 500;
+/**
+ * How often the worker of an active job is told that the job is watched, in milliseconds. The worker remembers
+ * it for 25 s.
+ */
+const TELL_WORKER_EVERY_MS = 10_000;
 
 export function createLiveJobs(redis: RedisClient, subscriptions: Subscriptions): LiveJobs {
   const open = new Map<string, SharedJob>();
@@ -102,6 +107,7 @@ function startSharedJob(
   /** Whether the next look also reads the job. A new log entry alone does not change the job's status. */
   let lookAtJob = true;
   let news = deferred();
+  let toldAt = Number.NEGATIVE_INFINITY;
 
   const announce = (): void => {
     change.resolve();
@@ -131,12 +137,24 @@ function startSharedJob(
     return entries.length === ENTRIES_AT_ONCE;
   };
 
+  /**
+   * Tells the worker of an active job that the job is watched, so that it writes the log often. An attempt that
+   * has just begun is told at once. The subscription is active before that, so no entry is missed.
+   */
+  const tellWorker = (status: JobStatus | undefined, isNews: boolean): void => {
+    const now = performance.now();
+    if (status !== 'active' || (!isNews && now - toldAt < TELL_WORKER_EVERY_MS)) return;
+    toldAt = now;
+    redis.publish(queue.keys.watchedChannel, id).catch(() => {});
+  };
+
   /** Reads the job before the log: once the job has ended, nothing is added to the log. */
   const look = async (): Promise<void> => {
     const isLookAtJob = lookAtJob;
     lookAtJob = false;
     const reading = isLookAtJob ? await queue.read(id) : undefined;
     if (reading === null) return finish({ kind: 'gone' });
+    tellWorker((reading?.view ?? view)?.status, reading !== undefined);
     while (await readLog()) if (end !== undefined) return;
     if (reading === undefined) return;
     const latest = reading.view;

@@ -43,7 +43,19 @@ export interface ActiveAttempt {
   markAdoptable(): void;
   /** Whether this attempt has bought, or is buying, a response that would be lost with this process. */
   hasUnrecoverableWork(): boolean;
+  /** Whether a caller reads the job's events, as far as this worker knows. */
+  isWatched(): boolean;
+  /** Call this when a caller reads the job's events, and again every ten seconds. */
+  noteWatched(): void;
+  /** What `noteWatched` calls: the event log writer sets it. */
+  onWatched: (() => void) | undefined;
 }
+
+/**
+ * How long an attempt counts as watched after a message says so, in milliseconds: one message of two may be
+ * lost.
+ */
+const WATCHED_MS = 25_000;
 
 type TakeBack = () => Promise<boolean>;
 
@@ -56,6 +68,7 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
   const stopping = new AbortController();
   let creating = false;
   let adoptable = false;
+  let watchedAt = Number.NEGATIVE_INFINITY;
   const interrupt = (reason: InterruptionReason): void => {
     if (controller.signal.aborted) return;
     controller.abort(new Interruption(reason));
@@ -86,6 +99,12 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
       if (stopping.signal.aborted) interrupt('shutdown');
     },
     hasUnrecoverableWork: () => creating && !controller.signal.aborted,
+    isWatched: () => performance.now() - watchedAt < WATCHED_MS,
+    noteWatched() {
+      watchedAt = performance.now();
+      this.onWatched?.();
+    },
+    onWatched: undefined,
   };
 }
 
@@ -103,6 +122,7 @@ export interface ActiveAttempts {
   ): Promise<Output>;
   interrupt(id: string, reason: InterruptionReason): void;
   loseLock(id: string): void;
+  noteWatched(id: string): void;
   interruptAll(reason: InterruptionReason): void;
   /** Calls `requestStop` on each attempt, including those that begin later. */
   requestStop(): void;
@@ -128,6 +148,7 @@ export function createActiveAttempts(): ActiveAttempts {
     },
     interrupt: (id, reason) => active.get(id)?.interrupt(reason),
     loseLock: (id) => active.get(id)?.loseLock(),
+    noteWatched: (id) => active.get(id)?.noteWatched(),
     interruptAll(reason) {
       for (const attempt of active.values()) attempt.interrupt(reason);
     },
@@ -181,4 +202,20 @@ export function listenForCancels(
   subscriber.on('ready', checkAll);
   subscriber.subscribe(keys.cancelChannel).then(checkAll, onError);
   return listener;
+}
+
+/**
+ * listenForWatchers tells attempts that callers read their events. A lost message costs little: an event log
+ * that is not watched is written every two seconds, and the watcher repeats its message.
+ */
+export function listenForWatchers(
+  subscriber: RedisClient,
+  { watchedChannel }: ModelKeys,
+  attempts: ActiveAttempts,
+  onError: (error: Error) => void,
+): void {
+  subscriber.on('message', (channel: string, id: string) => {
+    if (channel === watchedChannel) attempts.noteWatched(id);
+  });
+  subscriber.subscribe(watchedChannel).catch(onError);
 }

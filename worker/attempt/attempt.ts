@@ -126,7 +126,10 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
     if (cancelRequested) active.interrupt('cancelled');
   };
   active.signal.throwIfAborted();
-  const eventLogWriter = createEventLogWriter({ writer, active, pace: eventLogPace, identity });
+  const eventLogWriter = createEventLogWriter({
+    ...{ writer, active, pace: eventLogPace, identity },
+    isResumable: running.background && running.streamed,
+  });
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
@@ -144,7 +147,12 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       stallMs: model.stallMs,
       now: attempt.now,
     });
+    // The final response has the whole answer. Only the log has that of a response that ended without one.
+    if (response.status === 'failed' || response.status === 'cancelled') await eventLogWriter.flush();
     return await withHeard(wellFormed(response), heard, eventLogWriter, writer);
+  } catch (error: unknown) {
+    await eventLogWriter.flush();
+    throw error;
   } finally {
     eventLogWriter.stop();
   }

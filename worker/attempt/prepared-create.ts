@@ -15,7 +15,7 @@ import { type Attempt, type CheckedJob, checkJob, type PreparedCreate } from './
  */
 export async function beginPrepared(attempt: Attempt): Promise<Begun> {
   const { attemptsMade, model, reservation, writer } = attempt;
-  const prepared = prepareCreate(attempt);
+  const prepared = await prepareCreate(attempt);
   if (prepared === undefined) return writer.begin(attemptsMade);
   attempt.prepared = prepared;
   const { upstream: upstreamModel } = model;
@@ -30,14 +30,29 @@ export async function beginPrepared(attempt: Attempt): Promise<Begun> {
   return begun;
 }
 
-/** Returns undefined when something has to be decided or awaited before the create may be sent. */
-function prepareCreate(attempt: Attempt): PreparedCreate | undefined {
+/**
+ * How long a first attempt waits for a slot before it begins, in milliseconds: shorter than the lease of a
+ * reservation that no worker has taken over, which is four seconds.
+ */
+const SLOT_WAIT_MS = 1000;
+
+/**
+ * Waits for a slot for the create. A crash meanwhile leaves what a crash before the attempt leaves: an active job
+ * that has bought nothing, and a reservation that ends with its lease.
+ *
+ * @returns undefined when no slot became free, or when something has to be decided before the create may be
+ * sent.
+ */
+async function prepareCreate(attempt: Attempt): Promise<PreparedCreate | undefined> {
   const { active, alias, isFirstStart, model, reservation, tenant, upstream } = attempt;
-  if (!isFirstStart || active.stopRequested.aborted || !reservation.isOpen(model.upstream)) return undefined;
+  const isOpen = (): boolean => !active.stopRequested.aborted && reservation.isOpen(model.upstream);
+  if (!isFirstStart || !isOpen()) return undefined;
   const job = validJob(attempt);
-  if (job === undefined || job.deadlineAt <= attempt.now()) return undefined;
-  const release = upstream.slots.tryAcquire({ model: alias, tenant });
-  return release && { fencingToken: randomUUID(), job, release };
+  if (job === undefined || job.deadlineAt <= attempt.now() + SLOT_WAIT_MS) return undefined;
+  const release = await upstream.slots.acquire({ model: alias, tenant }, active.stopRequested, SLOT_WAIT_MS);
+  if (release === undefined || isOpen()) return release && { fencingToken: randomUUID(), job, release };
+  release();
+  return undefined;
 }
 
 /** The attempt itself reports what is wrong with the data of an invalid job. */

@@ -25,11 +25,11 @@ export const circuitBreaker = defineLibrary({
   keys: ['state'],
   lua: /* lua */ `
 local BREAKER_FIELDS = {
-  'breaker', 'breaker_inside', 'probe_job', 'breaker_words', 'probe_at', 'probe_ms',
-  'failures', 'failing_jobs', 'inside_failures', 'inside_failing_jobs'
+  'breaker', 'breaker_inside', 'probe_job', 'breaker_words', 'probe_at', 'probe_ms', 'failures', 'failing_jobs'
 }
 
--- Returns whether the breaker was open.
+-- Returns whether the breaker was open. It leaves the failures inside accepted responses: an accepted create
+-- says nothing about them.
 local function closeBreaker()
   local wasOpen = redis.call('HEXISTS', state, 'breaker') == 1
   redis.call('HDEL', state, unpack(BREAKER_FIELDS))

@@ -56,6 +56,7 @@ if isItsOwn() then
   -- Other jobs pass, so there is no reason to wait.
   if isProbe then
     closeBreaker()
+    redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs')
     announceEndOfPause()
   end
   return 'alone'
@@ -122,6 +123,7 @@ end
 if isOver then
   redis.call('HDEL', state, 'throttles', 'throttled_inside', 'next_request', 'next_token', 'next_large')
 end
+redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs')
 redis.call('DEL', refusals)
 announceEndOfPause()
 return isOver and 1 or 0

@@ -221,6 +221,18 @@ describe('trouble inside accepted responses', () => {
     expect((await world.quota.snapshot()).pauses).toEqual([]);
   });
 
+  it('adds up although the creates of the failing jobs are accepted, and an answer ends the count', async () => {
+    const failOnce = async (id: string): Promise<unknown> => {
+      await world.quota.accepted(NOTHING_ADVERTISED, id);
+      return world.quota.report({ what: 'failed', inside: true }, id);
+    };
+    for (let i = 0; i < 4; i += 1) expect(await failOnce(`job_${i}`)).toBe('alone');
+    await world.quota.settle('job_4', undefined, true);
+    for (let i = 5; i < 9; i += 1) expect(await failOnce(`job_${i}`)).toBe('alone');
+    expect(await failOnce('job_9')).toBe('new');
+    expect((await world.quota.snapshot()).pauses).toMatchObject([{ reason: 'upstream_down' }]);
+  });
+
   it('does not count creates that were accepted as passing', async () => {
     await world.quota.report({ what: 'rate_limited', inside: true }, 'job_0');
     for (let i = 0; i < 4; i += 1) {

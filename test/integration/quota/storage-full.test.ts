@@ -8,7 +8,7 @@ const usedBytes = async (): Promise<number> =>
   Number(/^used_memory:(\d+)/m.exec(await world.client.info('memory'))?.[1]);
 
 it('a Redis that is nearly full takes no new job, and running jobs complete', async () => {
-  world = await startWorkerWorld({ simulator: { thinkMs: 1000 } });
+  world = await startWorkerWorld({ simulator: { thinkMs: 3000 } });
   const { id } = await world.ask('First?');
   await world.running(id);
   // 95 % of it is used, and the rest is some megabytes, as on a real server.

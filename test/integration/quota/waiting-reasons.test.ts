@@ -134,7 +134,7 @@ describe('a job says why it waits', () => {
 
   it('a job waits for the end of a 429, which costs no attempt', async () => {
     world = await startWorkerWorld();
-    world.simulator.setWeather({ throttle_ms: 1500 });
+    world.simulator.setWeather({ throttle_ms: 4000 });
     const { id } = await world.ask('Too many?');
     await waitsFor(id, 'rate limit until ');
     const other = await world.ask('Me too?');

@@ -1,18 +1,20 @@
 import { call } from '../../support/http/http-calls.ts';
 import { startProducerChild, startWorkerChild, type WorkerChild } from '../../support/worker/worker-child.ts';
-import { QUICK_RECOVERY, startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
+import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 const TEN_MINUTES = 600_000;
 const FIVE_MINUTES = 300_000;
-/** What the simulator does with a job that is polled for longer than two locks live. */
+/** Locks that a worker with a wrong clock would lose, and that last on a busy machine. */
+const RECOVERY = { lockMs: 2500, stalledMs: 200 };
 const POLLED = { stream: false };
-const THINKS = { sim_think_ms: String(3 * QUICK_RECOVERY.lockMs) };
+/** Longer than two locks last. */
+const THINKS = { sim_think_ms: '6000' };
 
 let world: WorkerWorld;
 const children: { kill(): Promise<void> }[] = [];
 
 const worker = async (clockMs: number): Promise<WorkerChild> => {
-  const child = await startWorkerChild(world, { clockMs });
+  const child = await startWorkerChild(world, { clockMs, recovery: RECOVERY });
   children.push(child);
   return child;
 };
@@ -25,7 +27,7 @@ const fromNow = (ms: number): string => new Date(Date.now() + ms).toISOString();
 const wasRecovered = (): boolean => world.logLines.some((line) => line.includes('recovered'));
 
 beforeEach(async () => {
-  world = await startWorkerWorld({ workers: 0, simulator: { thinkMs: 30 } });
+  world = await startWorkerWorld({ workers: 0, simulator: { thinkMs: 30 }, recovery: RECOVERY });
 });
 afterEach(async () => {
   for (const child of children.splice(0)) await child.kill();

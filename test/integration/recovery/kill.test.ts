@@ -29,16 +29,16 @@ describe('a worker that is killed in the middle of its jobs', () => {
         ),
       ),
     );
-    const running = await Promise.all(jobs.map(({ id }) => world.running(id)));
+    const bought = await Promise.all(jobs.map(({ id }) => world.purchased(id)));
     await child.kill();
     world.addWorker();
     for (const [i, { id }] of jobs.entries()) {
       const job = await world.finished(id, RECOVERED_MS);
-      expect(job).toMatchObject({ status: 'completed', attempt: 1, upstream_id: running[i]?.upstream_id });
+      expect(job).toMatchObject({ status: 'completed', attempt: 1, upstream_id: bought[i]?.upstream_id });
       expect(await world.answer(id)).toContain(`Adopted ${i}?`);
     }
     expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 24, completed: 24, cancels: 0 });
-  }, 60_000);
+  });
 
   it('leaves cancelled jobs cancelled, and the next worker tells the upstream', async () => {
     const { id } = await world.ask('Stop?', { sim_think_ms: '60000' });
@@ -59,7 +59,7 @@ describe('a worker that is killed in the middle of its jobs', () => {
 
   it('does not shorten the wait of a job that was throttled', async () => {
     const askedAt = Date.now();
-    const { id } = await world.ask('Later?', { sim: '429', sim_times: '1', sim_retry_after_ms: '2000' });
+    const { id } = await world.ask('Later?', { sim: '429', sim_times: '1', sim_retry_after_ms: '4000' });
     await eventually(async () =>
       expect(await world.queue.get(id)).toMatchObject({
         status: 'waiting',
@@ -70,6 +70,6 @@ describe('a worker that is killed in the middle of its jobs', () => {
     world.addWorker();
     expect(await world.finished(id, RECOVERED_MS)).toMatchObject({ status: 'completed', attempt: 1 });
     const [bought] = world.bought('Later?');
-    expect(bought?.created_at).toBeGreaterThanOrEqual(askedAt + 2000);
+    expect(bought?.created_at).toBeGreaterThanOrEqual(askedAt + 4000);
   });
 });

@@ -2,6 +2,7 @@ import { eventually } from '../../support/eventually.ts';
 import { CREATES } from '../../support/openai/upstream-gate.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import {
+  QUICK_RECOVERY,
   startWorkerWorld,
   type WorkerWorld,
   type WorkerWorldOptions,
@@ -21,7 +22,7 @@ const IN_THE_FOREGROUND = {
 describe('a job', () => {
   let world: WorkerWorld;
   const start = async (options: WorkerWorldOptions = {}): Promise<void> => {
-    world = await startWorkerWorld(options);
+    world = await startWorkerWorld({ recovery: QUICK_RECOVERY, ...options });
   };
   afterEach(() => world.stop());
 
@@ -30,7 +31,7 @@ describe('a job', () => {
     const { id } = await world.ask('Locked?', { sim_think_ms: '2500', sim_deltas: '5' });
     const { upstream_id } = await world.running(id);
     expect(await world.client.del(world.keys.lock(id))).toBe(1);
-    expect(await world.finished(id, 6000)).toMatchObject({ status: 'completed', attempt: 1, upstream_id });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1, upstream_id });
     expect(await world.answer(id)).toContain('Locked?');
     expect(world.bought('Locked?')).toMatchObject([{ state: 'completed' }]);
     await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('completed'));
@@ -58,7 +59,7 @@ describe('a job', () => {
     const { id } = await world.ask('Twice?', { sim_think_ms: '4500' });
     await world.running(id);
     await world.client.del(world.keys.lock(id));
-    expect(await world.finished(id, 8000)).toMatchObject({ status: 'completed', attempt: 1 });
+    expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
     expect((await world.model().bullmq.getJob(id))?.stalledCounter).toBe(1);
     expect(world.bought('Twice?')).toHaveLength(1);
   });

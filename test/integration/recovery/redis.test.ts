@@ -25,7 +25,7 @@ describe('a Redis that restarts under running jobs', () => {
         ),
       ),
     );
-    await Promise.all(jobs.map(({ id }) => world.running(id)));
+    await Promise.all(jobs.map(({ id }) => world.purchased(id)));
     await redis.kill(signal);
     await redis.restart();
     await world.reconnected();
@@ -37,7 +37,7 @@ describe('a Redis that restarts under running jobs', () => {
   });
 
   it('loses no response that ended while it was away', async () => {
-    const { id } = await world.ask('Meanwhile?', { sim_think_ms: '600' });
+    const { id } = await world.ask('Meanwhile?', { sim_think_ms: '2500' });
     await world.running(id);
     await redis.kill('SIGTERM');
     await eventually(() => expect(world.bought('Meanwhile?')).toMatchObject([{ state: 'completed' }]));

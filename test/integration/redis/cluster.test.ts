@@ -44,10 +44,13 @@ test('on a Redis Cluster, jobs of two models run, are listed together, cancelled
 });
 
 test('on a Redis Cluster, each model has the heartbeat of the worker', async () => {
-  expect(await client.models()).toMatchObject([
-    { model: 'o3', state: { status: 'open', workers: 1, free_slots: 50 } },
-    { model: 'sol', state: { status: 'open', workers: 1, free_slots: 50 } },
-  ]);
+  // A job that has just ended is in the worker's last heartbeat.
+  await eventually(async () =>
+    expect(await client.models()).toMatchObject([
+      { model: 'o3', state: { status: 'open', workers: 1, free_slots: 50 } },
+      { model: 'sol', state: { status: 'open', workers: 1, free_slots: 50 } },
+    ]),
+  );
 });
 
 test('on a Redis Cluster, an active job is cancelled by another node', async () => {

@@ -106,18 +106,20 @@ describe.each(REFUSALS)('a Redis that %s', (_what, refusal) => {
     'costs running jobs (%s) nothing: their answers are written when it takes writes again',
     (_mode, background) =>
       withRedis(refusal, async (redis, { begin, end }) => {
-        const world = await startWorkerWorld({ redis, workers: 2, simulator: { background } });
+        const world = await startWorkerWorld({
+          ...{ redis, workers: 2, simulator: { background }, recovery: QUICK_RECOVERY },
+        });
         try {
           const jobs = await Promise.all(
             Array.from({ length: 8 }, (_, i) =>
-              // Some end while it refuses, some afterwards.
+              // Half of them end while it refuses; the others do so on a busy machine only.
               world.ask(`Held ${i}?`, { sim_think_ms: i % 2 === 0 ? '2500' : '5500' }),
             ),
           );
-          await Promise.all(jobs.map(({ id }) => world.running(id)));
+          await Promise.all(jobs.map(({ id }) => world.purchased(id)));
           await world.client.set('life of a lock', '', 'PX', QUICK_RECOVERY.lockMs);
           await begin();
-          await eventually(() => expect(world.simulator.ledger.totals()).toMatchObject({ completed: 4 }));
+          await eventually(() => expect(world.simulator.ledger.totals().completed).toBeGreaterThanOrEqual(4));
           const worker = world.workers[0];
           // On a replica the worker connects again and again; it has no refusal in between.
           await eventually(async () => expect(await worker?.redisTrouble()).toContain(code));

@@ -49,7 +49,7 @@ describe('a worker with two models', () => {
     }
     expect(most).toBe(4);
     expect(world.simulator.ledger.totals().purchases).toBe(12);
-  }, 30_000);
+  });
 
   it('takes one of each when the limit is smaller than the number of models', async () => {
     await start(1);

@@ -10,7 +10,7 @@ describe('a job that meets a fault', () => {
   let world: WorkerWorld;
   beforeAll(async () => {
     world = await startWorkerWorld({
-      patience: { answerMs: 400, silenceMs: 300, graceMs: 200, lostMs: 1500 },
+      patience: { answerMs: 1500, silenceMs: 1000, graceMs: 1000, lostMs: 1500 },
     });
   });
   afterAll(() => world.stop());
@@ -89,11 +89,11 @@ describe('a job that meets a fault', () => {
     ['404_path', { ends: 'completed' }],
     ['200_html', { ends: 'completed' }],
     ['cut, poll_500', { ends: 'completed' }],
-    ['stall', { ends: 'timeout', timeoutMs: 200, more: { sim_events: '3' } }],
-    ['stall', { ends: 'timeout', timeoutMs: 900, more: { sim_events: '3' } }],
-    ['stall', { ends: 'timeout', timeoutMs: 200, stream: false }],
-    ['stuck_queued', { ends: 'timeout', timeoutMs: 200 }],
-    ['hang', { ends: 'timeout', bought: 0, timeoutMs: 100 }],
+    ['stall', { ends: 'timeout', timeoutMs: 1000, more: { sim_events: '3' } }],
+    ['stall', { ends: 'timeout', timeoutMs: 2000, more: { sim_events: '3' } }],
+    ['stall', { ends: 'timeout', timeoutMs: 1000, stream: false }],
+    ['stuck_queued', { ends: 'timeout', timeoutMs: 1000 }],
+    ['hang', { ends: 'timeout', bought: 0, timeoutMs: 1000 }],
     ['400', { ends: 'invalid_request', bought: 0 }],
   ])('%s: %j', async (fault, { ends, attempt = 1, bought = 1, stream = true, more, timeoutMs }) => {
     const asked = question();
@@ -102,7 +102,7 @@ describe('a job that meets a fault', () => {
       { sim: fault, sim_times: '1', ...more },
       { stream, ...(timeoutMs !== undefined && { timeout_ms: timeoutMs }) },
     );
-    const job = await world.finished(id, 6000);
+    const job = await world.finished(id);
     const how = job.status === 'failed' ? job.error.code : job.status;
     expect({ how, attempt: job.attempt, bought: world.bought(asked).length }).toEqual({
       how: ends,
@@ -110,7 +110,9 @@ describe('a job that meets a fault', () => {
       bought,
     });
     if (job.status === 'completed') expect(await world.answer(id)).toContain(asked);
-    for (const { state } of world.bought(asked)) expect(['queued', 'in_progress']).not.toContain(state);
+    await eventually(() => {
+      for (const { state } of world.bought(asked)) expect(['queued', 'in_progress']).not.toContain(state);
+    });
   });
 
   it('keeps the reason of an incomplete answer', async () => {
@@ -139,9 +141,9 @@ describe('a job that meets a fault', () => {
 
   it('tells the upstream to stop what has taken too long', async () => {
     const asked = question();
-    const { id } = await world.ask(asked, { sim: 'stall', sim_events: '1' }, { timeout_ms: 100 });
+    const { id } = await world.ask(asked, { sim: 'stall', sim_events: '1' }, { timeout_ms: 1000 });
     expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'timeout' } });
-    expect(world.bought(asked)).toMatchObject([{ state: 'cancelled' }]);
+    await eventually(() => expect(world.bought(asked)).toMatchObject([{ state: 'cancelled' }]));
   });
 
   it('fails with the last code when its attempts are exhausted', async () => {
@@ -204,7 +206,7 @@ describe('a foreground job that meets a fault', () => {
 
   it.each(['mute', 'stall', 'hang_created'])('%s ends with its timeout', async (fault) => {
     const asked = `How long is ${fault}?`;
-    const { id } = await world.ask(asked, { sim: fault, sim_think_ms: '60000' }, { timeout_ms: 150 });
+    const { id } = await world.ask(asked, { sim: fault, sim_think_ms: '60000' }, { timeout_ms: 1000 });
     expect(await world.finished(id)).toMatchObject({ status: 'failed', error: { code: 'timeout' } });
     await eventually(() => expect(world.bought(asked)).toMatchObject([{ state: 'cancelled' }]));
   });

@@ -58,11 +58,11 @@ it('a job whose foreground response went down with its worker waits in the fair 
 it('a foreground response that went down with its worker is booked, also when its job is not bought again', async () => {
   await start();
   const cancelled = await world.ask('Cancelled?', SLOW);
-  const late = await world.ask('Too late?', SLOW, { deadline: new Date(Date.now() + 3000).toISOString() });
+  const late = await world.ask('Too late?', SLOW, { deadline: new Date(Date.now() + 5000).toISOString() });
   for (const { id } of [cancelled, late]) await world.running(id);
   await stopTheWorker();
   await world.queue.cancel(cancelled.id);
-  await eventually(() => expect(Date.now()).toBeGreaterThan(Date.parse(late.created_at) + 3000));
+  await eventually(() => expect(Date.now()).toBeGreaterThan(Date.parse(late.created_at) + 5000));
   world.addWorker();
   await world.finished(cancelled.id);
   expect(await world.finished(late.id)).toMatchObject({ error: { code: 'deadline_passed' } });

@@ -1,6 +1,7 @@
 import type { GivenReply } from '../../../simulator/faults/odd-replies.ts';
 import type { ModelConfig } from '../../../src/config/file.ts';
 import { parseJobRequest } from '../../../src/job/request.ts';
+import { CREATES } from '../../support/openai/upstream-gate.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 import {
   startWorkerWorld,
@@ -62,13 +63,13 @@ describe('a worker', () => {
   );
 
   it('waits for a slow server that ignores the background mode longer than for one that hangs', async () => {
-    await start({ simulator: { background: 'ignored', thinkMs: 600 }, patience: { answerMs: 200 } });
+    await start({ simulator: { background: 'ignored', thinkMs: 1800 }, patience: { answerMs: 900 } });
     await complete('Slow', false);
     expect(world.bought('Slow')).toHaveLength(1);
   });
 
   it('learns at the cost of one answer that a server sends its first byte with the answer', async () => {
-    await start({ simulator: { background: 'late', thinkMs: 600 }, patience: { answerMs: 200 } });
+    await start({ simulator: { background: 'late', thinkMs: 1800 }, patience: { answerMs: 900 } });
     const { id } = await world.ask('First', {}, { stream: false });
     expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 2 });
     await complete('Second', false);
@@ -106,13 +107,17 @@ describe('a worker', () => {
 
   it('asks more than eight questions at once of a server that sends its first byte with the answer', async () => {
     await start({
-      simulator: { background: 'rejected', streams: 'rejected', thinkMs: 2000 },
+      simulator: { background: 'rejected', streams: 'rejected' },
       patience: { slotMs: 100 },
     });
+    await complete('First', true);
+    world.gate.shut(CREATES);
     const jobs = await Promise.all(Array.from({ length: 12 }, (_, i) => world.ask(`Number ${i}?`)));
+    await world.gate.holding(12);
+    world.gate.open();
     for (const { id } of jobs)
       expect(await world.finished(id)).toMatchObject({ status: 'completed', attempt: 1 });
-    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 12, most_running: 12 });
+    expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 13 });
   });
 
   it('polls at a server that has the background mode and no streams', async () => {

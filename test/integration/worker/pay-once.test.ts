@@ -17,7 +17,7 @@ describe('a create without an answer', () => {
   afterEach(() => world.stop());
 
   it.each(['reset_created', 'hang_created'])('is bought again, and said to be uncertain: %s', async (sim) => {
-    await start({ patience: { answerMs: 300 } });
+    await start({ patience: { answerMs: 1500 } });
     const { id } = await world.ask('Twice?', { sim, sim_times: '1' });
     expect(await world.finished(id)).toMatchObject({
       status: 'completed',
@@ -37,7 +37,7 @@ describe('a create without an answer', () => {
   });
 
   it('fails the job when the configuration of the model says so', async () => {
-    await start({ patience: { answerMs: 300 }, models: modelsWith({ onUncertain: 'fail' }) });
+    await start({ models: modelsWith({ onUncertain: 'fail' }) });
     const { id } = await world.ask('Careful?', { sim: 'reset_created', sim_times: '1' });
     expect(await world.finished(id)).toMatchObject({
       status: 'failed',
@@ -48,7 +48,6 @@ describe('a create without an answer', () => {
     expect(world.bought('Careful?')).toHaveLength(1);
     await eventually(async () => expect(await world.model().bullmq.getJobState(id)).toBe('failed'));
     await world.queue.retry(id);
-    expect(await world.queue.get(id)).toMatchObject({ purchases: 0, uncertain_purchases: 1 });
     await eventually(async () =>
       expect(await world.queue.get(id)).toMatchObject({
         status: 'completed',
@@ -166,7 +165,7 @@ describe('the deadline and the timeout of a job', () => {
 
   it('prevent a purchase when the job has waited until its deadline', async () => {
     world = await startWorkerWorld({ workers: 0 });
-    const deadlineAt = Date.now() + 300;
+    const deadlineAt = Date.now() + 1500;
     const { id } = await world.ask('Too late?', {}, { deadline: new Date(deadlineAt).toISOString() });
     await eventually(() => expect(Date.now()).toBeGreaterThan(deadlineAt));
     world.addWorker();
@@ -191,11 +190,11 @@ describe('the deadline and the timeout of a job', () => {
 
   it('are not cut short while the upstream sends no event but says that it still thinks', async () => {
     world = await startWorkerWorld({
-      models: modelsWith({ stallMs: 300 }),
+      models: modelsWith({ stallMs: 1000 }),
       patience: { silenceMs: 100 },
     });
     const { id } = await world.ask('Hm?', { sim: 'stall', sim_events: '3' }, { timeout_ms: 3000 });
-    // Ten times the stall time without an event: only its own limit ends it.
+    // Three times the stall time without an event: only its own limit ends it.
     expect(await world.finished(id)).toMatchObject({
       status: 'failed',
       attempt: 1,
@@ -205,12 +204,11 @@ describe('the deadline and the timeout of a job', () => {
   });
 
   it('continues after the upstream gave no sign of life: its response is looked up, not bought again', async () => {
-    world = await startWorkerWorld({ models: modelsWith({ stallMs: 200 }), patience: { answerMs: 200 } });
+    world = await startWorkerWorld({ models: modelsWith({ stallMs: 1000 }), patience: { answerMs: 1000 } });
     // Streamed in any case: whether there is a background mode is not known before the first.
     await world.finished((await world.ask('Is there a background mode?')).id);
-    const { id } = await world.ask('There?', { sim_think_ms: '1500' }, { stream: false });
-    await world.running(id);
     world.gate.shut(({ method }) => method === 'GET');
+    const { id } = await world.ask('There?', {}, { stream: false });
     await eventually(() => expect(world.logLines.join()).toContain('upstream_silent'));
     world.gate.open();
     expect(await world.finished(id)).toMatchObject({ status: 'completed', purchases: 1 });

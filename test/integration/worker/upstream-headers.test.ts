@@ -53,7 +53,7 @@ it('the create, each lookup and the cancel carry the headers', async () => {
 });
 
 it('a worker that adopts the response of a dead worker sends the headers', async () => {
-  const { id } = await world.ask('Adopted?', { sim_think_ms: '1500' }, { upstream_headers: HEADERS });
+  const { id } = await world.ask('Adopted?', { sim_think_ms: '3000' }, { upstream_headers: HEADERS });
   await world.running(id);
   const [first] = world.workers;
   if (first === undefined) throw new Error('expected a worker');

@@ -2,8 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Models } from '../../../src/config/file.ts';
+import type { Recovery } from '../../../worker/job-worker.ts';
 import { eventually } from '../eventually.ts';
-import { QUICK_RECOVERY, type WorkerWorld } from '../worlds/worker-world.ts';
+import type { WorkerWorld } from '../worlds/worker-world.ts';
 
 /** WorkerChild is a worker in a process of its own, with a wall clock of its own. */
 export interface WorkerChild {
@@ -28,7 +29,8 @@ export interface WorkerChildOptions {
   descriptors?: number;
   /** By how many milliseconds its clock is ahead. Default 0. */
   clockMs?: number;
-  recovery?: { lockMs: number; stalledMs: number };
+  /** Default: as in production. */
+  recovery?: Recovery;
   /**
    * Whether it is killed right after the step in which it takes jobs from another worker, and before it knows
    * of them. Default false.
@@ -43,9 +45,9 @@ export interface WorkerChildOptions {
 /** Starts a worker in a process of its own. Needs `npm run build`, which `npm test` does before it starts. */
 export function startWorkerChild(
   world: WorkerWorld,
-  { clockMs = 0, recovery = QUICK_RECOVERY, ...options }: WorkerChildOptions = {},
+  { clockMs = 0, ...options }: WorkerChildOptions = {},
 ): Promise<WorkerChild> {
-  const settings = { redisUrl: world.redis.url, baseUrl: world.gate.url, recovery, ...options };
+  const settings = { redisUrl: world.redis.url, baseUrl: world.gate.url, ...options };
   return startChild('./worker-process.mjs', [JSON.stringify(settings)], clockMs);
 }
 

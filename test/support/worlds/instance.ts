@@ -5,7 +5,6 @@ import type { ApiKey } from '../../../src/config/api-keys.ts';
 import { defaultModels, type Models } from '../../../src/config/file.ts';
 import { createLogger, type Logger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
-import type { Recovery } from '../../../worker/job-worker.ts';
 import type { UpstreamOptions } from '../../../worker/upstream/client.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
 import { type O3Worker, startWorker } from '../../../worker/worker.ts';
@@ -56,7 +55,6 @@ export interface Instance {
   stop(): Promise<void>;
 }
 
-const QUICK_RECOVERY: Recovery = { lockMs: 1000, stalledMs: 200 };
 const SHUTDOWN_MS = 5000;
 
 export async function startInstance(options: InstanceOptions = {}): Promise<Instance> {
@@ -98,7 +96,6 @@ export async function startInstance(options: InstanceOptions = {}): Promise<Inst
         concurrency: options.concurrency ?? 100,
         upstream: { apiKey: 'sk-test-key', baseUrl: upstreamUrl, ...options.upstream },
         webhooksOut: options.webhooksOut,
-        recovery: QUICK_RECOVERY,
       });
       workers.push(worker);
       return worker;

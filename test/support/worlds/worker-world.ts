@@ -11,6 +11,7 @@ import { createLogger } from '../../../src/process/log.ts';
 import { shutDown } from '../../../src/process/shutdown.ts';
 import { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import { keysOf, type ModelKeys } from '../../../src/redis/keys.ts';
+import type { Recovery } from '../../../worker/job-worker.ts';
 import type { Patience } from '../../../worker/upstream/create.ts';
 import type { WebhooksOutOptions } from '../../../worker/webhooks/webhooks.ts';
 import { type O3Worker, startWorker } from '../../../worker/worker.ts';
@@ -20,7 +21,8 @@ import { startTestRedis, type TestRedis } from '../redis/redis-server.ts';
 import { TIME_LIMIT_MS } from '../time-limit.ts';
 import { quickModels } from './instance.ts';
 
-export const QUICK_RECOVERY = { lockMs: 1000, stalledMs: 200 };
+/** For tests of locks that run out. On a busy machine such a lock may also run out under a worker that lives. */
+export const QUICK_RECOVERY: Recovery = { lockMs: 1000, stalledMs: 200 };
 const SHUTDOWN_MS = 5000;
 const WEBHOOK_SECRET = `whsec_${Buffer.from('a secret for tests only').toString('base64')}`;
 
@@ -46,7 +48,9 @@ export interface WorkerWorld {
   ask(question: string, metadata?: Record<string, string>, options?: AskOptions): Promise<JobView>;
   /** Resolves with the job when it is finished; fails with the job that it saw. */
   finished(id: string, limitMs?: number): Promise<FinishedJob>;
-  /** Resolves with the job when it has a response at the upstream. */
+  /** Resolves with the job when the id of its response is in its record; it may have ended since. */
+  purchased(id: string): Promise<{ upstream_id: string }>;
+  /** Resolves with the job when it has a response at the upstream, and has not ended. */
   running(id: string): Promise<JobView & { status: 'active' }>;
   answer(id: string): Promise<string | null>;
   /** Resolves when the queue can use Redis again. */
@@ -79,7 +83,8 @@ export interface WorkerWorldOptions {
   /** Default 100. */
   concurrency?: number;
   patience?: Partial<Patience>;
-  recovery?: { lockMs: number; stalledMs: number };
+  /** Default: as in production. */
+  recovery?: Recovery;
   apiKey?: string;
   /** Whether the gate stands before the upstream. Default true. */
   gated?: boolean;
@@ -162,7 +167,7 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
           webhooks: producer !== undefined,
         },
         webhooksOut,
-        recovery: recovery ?? QUICK_RECOVERY,
+        ...(recovery && { recovery }),
       });
       workers.push(worker);
       return worker;
@@ -179,6 +184,12 @@ export async function startWorkerWorld(options: WorkerWorldOptions = {}): Promis
       if (isFinishedJob(job)) return job;
       throw new Error(`expected job ${id} to finish within ${limitMs} ms, but it is ${JSON.stringify(job)}`);
     },
+    purchased: (id) =>
+      eventually(async () => {
+        const job = await queue.get(id);
+        if ('upstream_id' in job && job.upstream_id !== null) return { upstream_id: job.upstream_id };
+        throw new Error(`expected job ${id} to have had a response, but it is ${JSON.stringify(job)}`);
+      }),
     running: (id) =>
       eventually(async () => {
         const job = await queue.get(id);

@@ -2,7 +2,7 @@ import { createPace } from '../../../src/async/pace.ts';
 import { LockLostError } from '../../../src/run/purchase-hold.ts';
 import type { RunProgress } from '../../../src/run/record.ts';
 import type { NewEntry } from '../../../src/run/writer.ts';
-import type { InterruptionReason } from '../../../worker/attempt/active-attempt.ts';
+import { createActiveAttempt, type InterruptionReason } from '../../../worker/attempt/active-attempt.ts';
 import { createEventLogWriter, type EventLogWriter } from '../../../worker/attempt/event-log-writer.ts';
 import type { StreamEvent } from '../../../worker/upstream/running-response.ts';
 
@@ -17,9 +17,11 @@ interface Written {
 }
 
 /** An event log writer whose run record writer does what the test says. */
-function newsroom({ perSecond = 1000, pace = createPace(perSecond) } = {}) {
+function newsroom({ perSecond = 1000, pace = createPace(perSecond), isResumable = false } = {}) {
   const written: Written[] = [];
   const interruptions: InterruptionReason[] = [];
+  const active = createActiveAttempt();
+  active.interrupt = (reason) => void interruptions.push(reason);
   let answer = async (): Promise<{ cancelRequested: boolean }> => ({ cancelRequested: false });
   const eventLogWriter = createEventLogWriter({
     writer: {
@@ -28,8 +30,9 @@ function newsroom({ perSecond = 1000, pace = createPace(perSecond) } = {}) {
         return answer();
       },
     },
-    active: { interrupt: (reason) => void interruptions.push(reason) },
+    active,
     pace,
+    isResumable,
     identity: { upstreamId: 'resp_1' },
   });
   const startedAt = Date.now();
@@ -38,6 +41,7 @@ function newsroom({ perSecond = 1000, pace = createPace(perSecond) } = {}) {
     written,
     interruptions,
     pace,
+    watch: active.noteWatched.bind(active),
     answerWith(next: typeof answer) {
       answer = next;
     },
@@ -242,4 +246,52 @@ it('the next entry finds a cancel mark and interrupts the attempt', async () => 
   say(eventLogWriter, 'one');
   await pass(BATCH_MS);
   expect(interruptions).toEqual(['cancelled']);
+});
+
+describe('the log of a response that another worker can resume', () => {
+  it('is written every two seconds while no caller reads it', async () => {
+    const { eventLogWriter, written } = newsroom({ isResumable: true });
+    for (let i = 0; i < 60; i += 1) {
+      say(eventLogWriter, 'word ');
+      await pass(BATCH_MS);
+    }
+    expect(written.map(({ at }) => at)).toEqual([2000, 4000, 6000]);
+  });
+
+  it('is written at once when a caller begins to read it, and then every tenth of a second', async () => {
+    const { eventLogWriter, written, watch, text } = newsroom({ isResumable: true });
+    say(eventLogWriter, 'It ');
+    await pass(300);
+    expect(written).toEqual([]);
+    watch();
+    await pass(0);
+    expect(text()).toBe('It ');
+    say(eventLogWriter, 'is dark.');
+    await pass(BATCH_MS);
+    expect(text()).toBe('It is dark.');
+  });
+
+  it('is written quickly from its beginning on when a caller was there before it', async () => {
+    const { eventLogWriter, watch, text } = newsroom({ isResumable: true });
+    watch();
+    say(eventLogWriter, 'It is dark.');
+    await pass(BATCH_MS);
+    expect(text()).toBe('It is dark.');
+  });
+
+  it('is written every two seconds again 25 seconds after the last message of a caller', async () => {
+    const { eventLogWriter, written, watch } = newsroom({ isResumable: true });
+    watch();
+    await pass(25_000);
+    say(eventLogWriter, 'It is dark.');
+    await pass(1900);
+    expect(written).toEqual([]);
+    await pass(100);
+    expect(written).toHaveLength(1);
+    // Another caller gets the text at once, as the first one did.
+    say(eventLogWriter, 'Still.');
+    watch();
+    await pass(0);
+    expect(written).toHaveLength(2);
+  });
 });
