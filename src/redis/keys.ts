@@ -102,9 +102,7 @@ export interface ModelKeys {
    * the job would.
    */
   bought(responseId: string): string;
-  /**
-   * actionPart is a hash: how far a long action has come in this model (src/lua/selections/actions.ts).
-   */
+  /** actionPart is a hash: how far a long action has come in this model (src/lua/selections/actions.ts). */
   actionPart(actionId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
