@@ -21,6 +21,7 @@ import { leaveAll } from './leave.ts';
 import { drainDeletions } from './maintenance/deletions.ts';
 import { keepDrained } from './maintenance/drains.ts';
 import { drainEstimates } from './maintenance/estimates.ts';
+import { keepHistory } from './maintenance/history.ts';
 import { keepCatalog } from './maintenance/model-catalog.ts';
 import { keepRetention } from './maintenance/retention.ts';
 import { createMetrics, type Metrics } from './metrics/metrics.ts';
@@ -177,6 +178,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
     onError,
   });
 
+  const history = keepHistory(redis, queues, onError);
   const deletions = { redis, upstream, metrics, logger };
   const estimates = { redis, prefix, upstream, prices };
   const stopDrains = keepDrained(
@@ -195,6 +197,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const leave = (): Promise<unknown> => {
     retention.stop();
     catalog.stop();
+    history.stop();
     stopDrains();
     if (left === undefined) heartbeatEnded = heartbeat.stop();
     left ??= leaveAll(workers, redisTrouble, logger);

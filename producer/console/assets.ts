@@ -17,6 +17,7 @@ const OWN = [
   'producer/console/job-state.js',
   'producer/console/live-job.js',
   'producer/console/now/live-now.js',
+  'producer/console/now/spark.js',
   'producer/console/parts.js',
   'src/client/quantity.js',
   'src/usage/usd.js',

@@ -70,6 +70,13 @@ button.danger { color: var(--bad); border-color: currentcolor; }
 .card h2 { margin: 0; overflow-wrap: anywhere; }
 .card .facts { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); margin: 0.75rem 0 0; }
 .card form { margin: 0.75rem 0 0; }
+.sparks { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; margin: 0.75rem 0 0; }
+.sparks figure { margin: 0; min-width: 0; }
+.sparks svg { display: block; width: 100%; height: 2.5rem; border-bottom: 1px solid var(--line); }
+.sparks figcaption { color: var(--quiet); font-size: 0.8125rem; }
+.sparks .good { fill: var(--good); }
+.sparks .bad { fill: var(--bad); }
+.sparks .late { fill: var(--late); }
 .list { width: 100%; border-collapse: collapse; }
 .list :is(td, th) { padding: 0.375rem 1rem 0.375rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); white-space: nowrap; }
 .list th { color: var(--quiet); font-size: 0.8125rem; font-weight: 600; }

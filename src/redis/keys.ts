@@ -92,6 +92,12 @@ export interface ModelKeys {
   /** estimatesDue is a sorted set of the same ids, by the time of the next look-up (ms). */
   readonly estimatesDue: string;
   /**
+   * history is a hash of how the model stood on a UTC day (`YYYY-MM-DD`), every five minutes. The field is the
+   * time (ms); the value has the jobs that waited, that were active, and that had completed and failed in the
+   * five minutes before, separated by spaces.
+   */
+  history(day: string): string;
+  /**
    * bought is a string, the tenant that bought the response with this id of the upstream. It expires soon after
    * the job would.
    */
@@ -158,6 +164,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     deletions: `${prefix}:deletions:${queueName}`,
     estimates: `${prefix}:estimates:${queueName}`,
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
+    history: (day) => `${prefix}:history:${queueName}:${day}`,
     bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     watchedChannel: `${prefix}:watched:${queueName}`,

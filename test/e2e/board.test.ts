@@ -18,16 +18,17 @@ describeInChromium('the board', (windows) => {
   });
   afterAll(() => instance.stop());
 
-  const openBoard = (path = '/'): Promise<ObservedPage> =>
+  const openBoard = (path = '/board'): Promise<ObservedPage> =>
     windows.visit(`${instance.url}${path}`, PATIENCE_MS);
 
-  it('is where the instance redirects a browser, and finds a job by its question', async () => {
+  it('is one click from the console, and finds a job by its question', async () => {
     const question = 'Why is the night sky dark?';
     const { id } = await client.enqueue({ question, reasoning_effort: 'high' });
     await client.wait(id);
 
-    const { page, foreign, complaints } = await openBoard();
-    expect(new URL(page.url()).pathname).toBe('/board');
+    const { page, foreign, complaints } = await openBoard('/');
+    await page.getByRole('link', { name: 'Raw queues' }).click();
+    await page.waitForURL(`${instance.url}/board`);
     expect(await page.title()).toBe('o3-queue');
     await page.getByRole('navigation').getByRole('link', { name: 'o3', exact: true }).click();
     await page.getByRole('link', { name: /^completed/i }).click();

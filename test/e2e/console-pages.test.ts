@@ -1,5 +1,9 @@
+import { Redis } from 'ioredis';
 import type { Page } from 'playwright-core';
 import { O3Client } from '../../src/client/o3-client.ts';
+import { SAMPLE_EVERY_MS } from '../../src/overview/history.ts';
+import { keysOf } from '../../src/redis/keys.ts';
+import { utcDay } from '../../src/usage/utc-day.ts';
 import { describeInChromium } from '../support/process/chromium.ts';
 import { expectGoodLook, LOOKS, setHidden } from '../support/process/page-look.ts';
 import { TIME_LIMIT_MS } from '../support/time-limit.ts';
@@ -21,6 +25,7 @@ describeInChromium('the pages of the console', (windows) => {
         models: { o3: { ...o3, requestsPerMinute: 500 }, 'gpt-5.6-sol': { ...o3, upstream: 'gpt-5.6-sol' } },
       },
     });
+    await writeHistory(instance.redis.url);
     client = new O3Client({ url: instance.url });
     const done = [
       await client.enqueue({ question: 'Can two Raft leaders commit in the same term?' }),
@@ -38,6 +43,10 @@ describeInChromium('the pages of the console', (windows) => {
   it.each(LOOKS)('Now is accessible in a %s window of %d pixels', async (...look) => {
     const { page, foreign, complaints } = await open('/');
     await page.getByRole('row', { name: 'Can two Raft leaders' }).waitFor();
+    await page
+      .getByRole('img', { name: /^In the last 6 hours [1-9][\d,]* jobs completed/ })
+      .first()
+      .waitFor();
     await expectGoodLook(page, 'console-now', look);
     expect({ foreign, complaints }).toEqual({ foreign: [], complaints: [] });
   });
@@ -102,3 +111,16 @@ describeInChromium('the pages of the console', (windows) => {
     expect(await page.getByRole('link', { name: 'Now' }).getAttribute('aria-current')).toBe('page');
   });
 });
+
+/** Writes the samples of six hours of o3, which a test cannot wait for. */
+async function writeHistory(redisUrl: string): Promise<void> {
+  const redis = new Redis(redisUrl);
+  const latest = Date.now() - (Date.now() % SAMPLE_EVERY_MS);
+  for (let ago = 1; ago < 72; ago += 1) {
+    const at = latest - ago * SAMPLE_EVERY_MS;
+    const wave = 1 + Math.sin(ago / 9);
+    const values = [wave * 60, wave * 20, 30 + wave * 25, ago % 11 === 0 ? 8 : 0].map(Math.round);
+    await redis.hset(keysOf('o3q', 'o3').history(utcDay(at)), String(at), values.join(' '));
+  }
+  redis.disconnect();
+}

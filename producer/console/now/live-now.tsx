@@ -3,6 +3,7 @@ import type { ModelStatus } from '../../../src/models/view.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import { Fact, SIGNS, Time } from '../parts.tsx';
 import type { ModelNow, NowState, Today } from './now-state.ts';
+import { Sparks } from './spark.tsx';
 
 /** The sign, the words and the class of a model's status. Sign and words say it without the colour. */
 const STATUSES: Record<ModelStatus, readonly [sign: string, words: string, name: string]> = {
@@ -97,6 +98,7 @@ function Model({ model, at }: { model: ModelNow; at: string }) {
         )}
         <Fact name="Today">{todayText(model.today)}</Fact>
       </dl>
+      {instance !== null && <Sparks samples={instance.history} until={at} />}
       {instance !== null && model.status !== 'open' && model.status !== 'no_worker' && (
         <form method="post" action={`/console/models/${encodeURIComponent(model.model)}/resume`}>
           <button type="submit">Resume {model.model} now</button>

@@ -1,11 +1,13 @@
 import { cachedRead } from '../../../src/async/cached-read.ts';
 import type { JobView } from '../../../src/job/view.ts';
 import type { ModelState, ModelView } from '../../../src/models/view.ts';
+import type { Sample } from '../../../src/overview/history.ts';
 import type { ModelWorkload } from '../../../src/overview/workload.ts';
 import type { InstanceQueue } from '../../../src/queue/instance-queue.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { UsageSums } from '../../../src/usage/report.ts';
 import { utcDay } from '../../../src/usage/utc-day.ts';
+import { HISTORY_MS } from './spark.tsx';
 
 /** NowState is what the page Now shows, and what changes while it is open. */
 export interface NowState {
@@ -34,6 +36,8 @@ export interface InstanceState
   /** The limits that apply; null: no limit is known. */
   readonly requests_per_minute: number | null;
   readonly tokens_per_minute: number | null;
+  /** How the model stood in the last hours, every five minutes, earliest first. */
+  readonly history: readonly Sample[];
 }
 
 export interface JobLine
@@ -43,6 +47,8 @@ export interface JobLine
 const FRESH_MS = 2000;
 /** How old the sums of today may be, in milliseconds: they are a hash that has nine fields for each tenant. */
 const SUMS_FRESH_MS = 10_000;
+/** How old the charts may be, in milliseconds: they change every five minutes. */
+const HISTORY_FRESH_MS = 60_000;
 const JOBS = 10;
 
 /** NowReader reads the state for one visitor. */
@@ -63,12 +69,17 @@ function stateReader(queue: InstanceQueue, view: TenantQueue, isAdmin: boolean):
     const day = utcDay((await view.workload()).at);
     return view.usage({ from: day, to: day, by: 'model' });
   }, SUMS_FRESH_MS);
+  const readHistory = cachedRead(
+    async () => queue.history((await view.workload()).at - HISTORY_MS),
+    HISTORY_FRESH_MS,
+  );
   return async () => {
-    const [models, workload, usage, { jobs }] = await Promise.all([
+    const [models, workload, usage, { jobs }, history] = await Promise.all([
       queue.modelsLately(),
       view.workload(),
       readSums(),
       view.list({ limit: JOBS }),
+      isAdmin ? readHistory() : undefined,
     ]);
     const workloads = new Map(workload.models.map((each) => [each.model, each]));
     const sums = new Map(usage.rows.map((row) => [row.model, row]));
@@ -77,7 +88,9 @@ function stateReader(queue: InstanceQueue, view: TenantQueue, isAdmin: boolean):
       models: models.flatMap((model) => {
         const own = workloads.get(model.model);
         if (own === undefined) return [];
-        return [modelNow(model, own, todayOf(sums.get(model.model)), isAdmin)];
+        return [
+          modelNow(model, own, todayOf(sums.get(model.model)), history && (history.get(model.model) ?? [])),
+        ];
       }),
       today: todayOf(usage.total),
       jobs: jobs.map(({ id, status, model, tenant, question, created_at }) => ({
@@ -95,8 +108,9 @@ function modelNow(
   { state, limits, told_limits: told }: ModelView,
   { waits_for: waitsFor, ...workload }: ModelWorkload,
   today: Today,
-  isAdmin: boolean,
+  history: readonly Sample[] | undefined,
 ): ModelNow {
+  const isAdmin = history !== undefined;
   return {
     ...workload,
     status: state.status,
@@ -111,6 +125,7 @@ function modelNow(
           tokens_last_minute: state.tokens_last_minute,
           requests_per_minute: smaller(limits.requests_per_minute, told.requests_per_minute),
           tokens_per_minute: smaller(limits.tokens_per_minute, told.tokens_per_minute),
+          history,
         }
       : null,
   };

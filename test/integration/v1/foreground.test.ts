@@ -35,7 +35,7 @@ describe('a foreground response', () => {
   });
 
   it('that takes longer than the SDK waits is bought once, and answers one of its retries', async () => {
-    const { client: hasty, tries } = openSdk(instance.url, { timeout: 1000, maxRetries: 3 });
+    const { client: hasty, tries } = openSdk(instance.url, { timeout: 1000, maxRetries: 9 });
     const response = await hasty.responses.create(asks('Longer than you wait?', 2500));
     expect(response.output_text).toContain('Longer than you wait?');
     expect(tries.length).toBeGreaterThan(1);
@@ -43,7 +43,7 @@ describe('a foreground response', () => {
   });
 
   it('whose stream begins later than the SDK waits is bought once', async () => {
-    const { client: hasty, tries } = openSdk(instance.url, { timeout: 250, maxRetries: 3 });
+    const { client: hasty, tries } = openSdk(instance.url, { timeout: 250, maxRetries: 9 });
     const stream = await hasty.responses.create({ ...asks('Streamed?', 3000), stream: true });
     const events = [];
     for await (const event of stream) events.push(event);

@@ -7,6 +7,7 @@ import {
   eventIn,
   openCallersWorld,
 } from '../../support/worlds/callers-world.ts';
+import { QUICK_RECOVERY } from '../../support/worlds/worker-world.ts';
 
 let here: CallersWorld;
 beforeAll(async () => {
@@ -46,7 +47,9 @@ describe('the delivery of webhooks after a crash', () => {
 
   it('another worker delivers a webhook under the same id when its worker crashed before the receiver answered', async () => {
     const { url, received } = await here.receiver((n) => (n === 0 ? 0 : 200));
-    const dying = await startWorkerChild(here.world, { webhookSecret: CALLERS_SECRET });
+    const dying = await startWorkerChild(here.world, {
+      ...{ webhookSecret: CALLERS_SECRET, recovery: QUICK_RECOVERY },
+    });
     try {
       await here.cancelledJob(url);
       await eventually(() => expect(received).toHaveLength(1));
@@ -58,7 +61,7 @@ describe('the delivery of webhooks after a crash', () => {
     expect(received).toHaveLength(2);
     expect(received[1]?.body).toBe(received[0]?.body);
     expect(received[1]?.headers['webhook-id']).toBe(received[0]?.headers['webhook-id']);
-  }, 20_000);
+  });
 
   it('a crash during a delivery and a new end of the same job lose neither webhook', async () => {
     const { url, received } = await here.receiver();

@@ -178,18 +178,17 @@ describe('the receiver of a webhook', () => {
     expect(given?.failedReason).toContain('no answer within 0.3 s');
   });
 
-  it('400 webhooks to a receiver that never answers delay one to another receiver by less than 2 s', async () => {
+  it('400 webhooks to a receiver that never answers do not delay one to another receiver', async () => {
     const silent = await here.receiver(() => 0);
     const good = await here.receiver();
-    here.world.addWorker({ webhooksOut: { secret: CALLERS_SECRET } });
+    // Longer than this test waits for the other receiver.
+    here.world.addWorker({ webhooksOut: { secret: CALLERS_SECRET, answerMs: 60_000 } });
     for (let i = 0; i < SILENT; i += 1) await here.cancelledJob(silent.url);
     await eventually(async () => expect(await here.world.client.zcard(here.world.keys.outbox)).toBe(0));
-    const sentAt = Date.now();
     await here.cancelledJob(good.url);
     await eventually(() => expect(good.received).toHaveLength(1));
-    expect(Date.now() - sentAt).toBeLessThan(2000);
     expect(silent.connections).toBeLessThanOrEqual(RECEIVER_LIMITS.perReceiver);
-  }, 30_000);
+  });
 
   it('a webhook of one tenant is sent before the many that another tenant has waiting', async () => {
     const [many, one] = [await here.receiver(), await here.receiver()];

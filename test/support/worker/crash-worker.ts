@@ -6,9 +6,9 @@ import type { WorkerOptions } from '../../../worker/worker.ts';
 
 /** A worker in a process of its own that holds each job at a place of its own, see dying-worker.mjs. */
 export interface CrashWorker {
-  /** What has happened to the job that is to be held at this place, oldest first. */
-  trail(place: number): readonly string[];
-  isHeld(place: number): boolean;
+  /** What has happened to the job with this number, oldest first. */
+  trail(number: number): readonly string[];
+  isHeld(number: number): boolean;
   /** As SIGTERM does. */
   leave(): void;
   /** As the kernel does. Resolves when it is gone. */
@@ -17,7 +17,7 @@ export interface CrashWorker {
 
 /** One place that a job has passed, or was held at. */
 interface Passage {
-  place: number;
+  number: number;
   name: string;
   held: boolean;
 }
@@ -47,14 +47,14 @@ export async function startCrashWorker(options: CrashWorkerOptions): Promise<Cra
   ]);
   lines.on('line', (line) => {
     // Log lines have none of these fields.
-    const { place, name, held: isHeld } = JSON.parse(line) as Partial<Passage>;
-    if (place === undefined || name === undefined) return;
-    trails.set(place, [...(trails.get(place) ?? []), name]);
-    if (isHeld) held.add(place);
+    const { number, name, held: isHeld } = JSON.parse(line) as Partial<Passage>;
+    if (number === undefined || name === undefined) return;
+    trails.set(number, [...(trails.get(number) ?? []), name]);
+    if (isHeld) held.add(number);
   });
   return {
-    trail: (place) => trails.get(place) ?? [],
-    isHeld: (place) => held.has(place),
+    trail: (number) => trails.get(number) ?? [],
+    isHeld: (number) => held.has(number),
     leave: () => void child.stdin.write('leave\n'),
     async kill() {
       if (child.exitCode !== null || child.signalCode !== null) return;

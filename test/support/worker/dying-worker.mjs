@@ -1,9 +1,10 @@
-// A worker that stops before its death where it is told to: each of its jobs at a place of its own, so that one SIGKILL shows what all of them leave
-// behind. Runs the compiled code: Node 20 reads no TypeScript.
+// A worker that holds each of its jobs at a place of its own, so that one SIGKILL shows what all of them leave behind. Runs the compiled code: Node 20
+// reads no TypeScript.
 //
 // A place is just before something about the job leaves the process (a command to Redis, a call to the upstream), or just after its answer has come
-// back and before anybody in the process has seen it. A job whose question says "place 7" is held at the seventh: nothing about it is sent or
-// heard from then on, as if the process had died there. Told on stdout, a line each: {"place": 7, "name": "before finish", "held": true}.
+// back and before anything in the process has seen it. A job is held at the first place at which no other job is held: nothing about it is sent or
+// heard from then on, as if the process had died there. So there is a job at every place that any job comes to, in whichever order the steps of an
+// attempt run. Told on stdout, a line each: {"number": 7, "name": "before finish", "held": true}; the question of that job has "number 7".
 import { createHash } from 'node:crypto';
 import { Redis } from 'ioredis';
 import { Agent } from 'undici';
@@ -22,35 +23,45 @@ const ABOUT_MANY = new Set(['fair-queue.dispatch']);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
 
-/** By place: the names of the places that were passed. */
+/** By the number of a job: the names of the places that it has passed. */
 const trails = new Map();
+/** The numbers of the jobs that are held. */
 const held = new Set();
-/** By job id and by response id: the place where it is to be held. */
-const places = new Map();
+/** The places at which a job is held: a name, and how often that job has come there. */
+const taken = new Set();
+/** A job that comes to the same place again and again is held there at one of its first times, or not at all. */
+const MOST_TIMES = 4;
+/** By job id and by response id: the number of the job. */
+const numbers = new Map();
 const scriptNames = new Map();
-/** By place, if locks run out before BullMQ is told of an end: the key of the lock, from the end of the record on. */
+/** By the number of a job, if locks run out before BullMQ is told of an end: the key of the lock, from the end of the record on. */
 const locks = new Map();
 
 /** @returns whether the job is to go no further. */
-function reach(place, name) {
-  if (held.has(place)) return true;
-  const trail = trails.get(place) ?? [];
-  trails.set(place, trail);
+function reach(number, name) {
+  if (held.has(number)) return true;
+  const trail = trails.get(number) ?? [];
+  trails.set(number, trail);
   // Sent again as a whole, because Redis did not know the script yet.
   if (trail.at(-1) === name) return false;
-  if (trail.length === place) held.add(place);
   trail.push(name);
-  process.stdout.write(`${JSON.stringify({ place, name, held: held.has(place) })}\n`);
-  return held.has(place);
+  const times = trail.filter((passed) => passed === name).length;
+  const place = `${times} ${name}`;
+  if (times <= MOST_TIMES && !taken.has(place)) {
+    taken.add(place);
+    held.add(number);
+  }
+  process.stdout.write(`${JSON.stringify({ number, name, held: held.has(number) })}\n`);
+  return held.has(number);
 }
 
-function placeIn(text) {
-  const [, place] = /place (\d+)\?/.exec(text) ?? [];
-  return place === undefined ? undefined : Number(place);
+function numberIn(text) {
+  const [, number] = /number (\d+)\?/.exec(text) ?? [];
+  return number === undefined ? undefined : Number(number);
 }
 
-function placeOfOneOf(words) {
-  return places.get(words.find((word) => places.has(word)));
+function numberOfOneOf(words) {
+  return numbers.get(words.find((word) => numbers.has(word)));
 }
 
 const sha1 = (lua) => createHash('sha1').update(lua).digest('hex');
@@ -88,9 +99,9 @@ function scriptOf(args) {
 }
 
 /** As if the lock's time were over: after the end of the record, and before BullMQ is told of it for the first time. */
-async function runOutOfLock(place) {
-  const lock = locks.get(place);
-  locks.delete(place);
+async function runOutOfLock(number) {
+  const lock = locks.get(number);
+  locks.delete(number);
   if (runsOutOfLocks && lock !== undefined) await admin.del(lock);
 }
 
@@ -103,25 +114,25 @@ function watchRedis() {
   const { sendCommand } = Redis.prototype;
   Redis.prototype.sendCommand = function (command, stream) {
     const effect = effectOf(command);
-    const about = placeOfOneOf(wordsOf(command));
+    const about = numberOfOneOf(wordsOf(command));
     if (effect === 'run.append of events' && held.has(about)) return NEVER;
     const isNoPlace =
       OF_QUOTAS.test(effect) || [BY_THE_CLOCK, ABOUT_MANY].some((effects) => effects.has(effect));
-    const place = isNoPlace ? undefined : about;
-    if (place !== undefined) {
+    const number = isNoPlace ? undefined : about;
+    if (number !== undefined) {
       // The worker can cancel the response from here on.
-      if (effect === 'purchase.store') places.set(argument(command.args, 'responseId'), place);
-      if (reach(place, `before ${effect}`)) return NEVER;
-      if (effect === 'run.finish') locks.set(place, keyOf(command.args, 'lock'));
+      if (effect === 'purchase.store') numbers.set(argument(command.args, 'responseId'), number);
+      if (reach(number, `before ${effect}`)) return NEVER;
+      if (effect === 'run.finish') locks.set(number, keyOf(command.args, 'lock'));
     }
     const answer =
       effect === 'moveToFinished'
-        ? runOutOfLock(place).then(() => sendCommand.call(this, command, stream))
+        ? runOutOfLock(number).then(() => sendCommand.call(this, command, stream))
         : sendCommand.call(this, command, stream);
     const mayTake = effect?.startsWith('moveTo');
-    if (place === undefined && !mayTake) return answer;
+    if (number === undefined && !mayTake) return answer;
     return answer.then((reply) => {
-      const isHeld = place !== undefined && reach(place, `after ${effect}`);
+      const isHeld = number !== undefined && reach(number, `after ${effect}`);
       if (mayTake && bringsJob(reply)) return isTakenAndHeld(reply) ? NO_JOB : reply;
       return isHeld ? NEVER : reply;
     });
@@ -134,32 +145,33 @@ function bringsJob(reply) {
 
 /** What is held as soon as it is taken is kept from the worker, which goes on without it: the reply may be about two jobs. */
 function isTakenAndHeld([fields, id]) {
-  const place = placeIn(String(fields[fields.indexOf('name') + 1]));
-  if (place === undefined) return false;
-  places.set(id, place);
-  return reach(place, 'after moveToActive');
+  const number = numberIn(String(fields[fields.indexOf('name') + 1]));
+  if (number === undefined) return false;
+  numbers.set(id, number);
+  return reach(number, 'after moveToActive');
 }
 
 function watchUpstream() {
   const { dispatch } = Agent.prototype;
   Agent.prototype.dispatch = function (options, handler) {
     const responseId = options.path.split(/[/?]/)[3];
-    const place = placeIn(options.body ?? '') ?? places.get(responseId);
-    if (place === undefined) return dispatch.call(this, options, handler);
-    const call = `${options.method} ${options.path.replace(responseId, ':id')}`;
-    return reach(place, `before ${call}`) || dispatch.call(this, options, untilHeld(handler, place, call));
+    const number = numberIn(options.body ?? '') ?? numbers.get(responseId);
+    if (number === undefined) return dispatch.call(this, options, handler);
+    const path = options.path.replace(responseId, ':id').replace(/starting_after=\d+/, 'starting_after=N');
+    const call = `${options.method} ${path}`;
+    return reach(number, `before ${call}`) || dispatch.call(this, options, untilHeld(handler, number, call));
   };
 }
 
-function untilHeld(handler, place, call) {
+function untilHeld(handler, number, call) {
   const unlessHeld =
     (name) =>
     (...values) =>
-      held.has(place) || handler[name](...values);
+      held.has(number) || handler[name](...values);
   return {
     onRequestStart: unlessHeld('onRequestStart'),
     onResponseStart: (controller, status, ...rest) =>
-      reach(place, `after ${call} ${status}`) || handler.onResponseStart(controller, status, ...rest),
+      reach(number, `after ${call} ${status}`) || handler.onResponseStart(controller, status, ...rest),
     onResponseData: unlessHeld('onResponseData'),
     onResponseEnd: unlessHeld('onResponseEnd'),
     onResponseError: unlessHeld('onResponseError'),

@@ -4,7 +4,7 @@ import type { FinishedJob } from '../../../src/job/view.ts';
 import { createDeliveryQueue, type DeliveryQueue } from '../../../src/webhooks/deliveries.ts';
 import { eventually } from '../eventually.ts';
 import { openWebhookReceiver, type ReceivedWebhook, type WebhookReceiver } from '../http/webhook-receiver.ts';
-import { startWorkerWorld, type WorkerWorld } from './worker-world.ts';
+import { QUICK_RECOVERY, startWorkerWorld, type WorkerWorld } from './worker-world.ts';
 
 export const CALLERS_SECRET = `whsec_${Buffer.from('a secret of 24 bytes or more').toString('base64')}`;
 export const RETRY_DELAYS_MS = [5, 5, 5];
@@ -29,6 +29,7 @@ export interface CallersWorld {
 export async function openCallersWorld(): Promise<CallersWorld> {
   const world = await startWorkerWorld({
     workers: 0,
+    recovery: QUICK_RECOVERY,
     webhooksOut: { secret: CALLERS_SECRET, retryDelaysMs: RETRY_DELAYS_MS },
   });
   const deliveries = createDeliveryQueue(world.client, 'o3q', () => {});
