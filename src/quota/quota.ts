@@ -176,6 +176,9 @@ export interface Quota {
   snapshot(): Promise<QuotaSnapshot>;
 }
 
+/** How many calls may add their steps to one script: Redis does nothing else while it runs. */
+const MOST_STEPS = 200;
+
 /** Steps of `quotaAdvance` that are taken together; each is the job's id, its phase and what belongs to it. */
 type Steps = (readonly ScriptValue[])[];
 
@@ -195,7 +198,7 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     const rest = batch.flat(2);
     const answers = (await quotaAdvance.run(redis, { keys, args, rest })) as (string | number)[];
     return batch.map(({ length }) => ({ status: 'fulfilled', value: answers.splice(0, length) }));
-  });
+  }, MOST_STEPS);
   return {
     channel: keys.state,
     async reserve(needs, limits, { evenIfGone = false, most = needs.length } = {}) {
