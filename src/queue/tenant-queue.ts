@@ -22,9 +22,9 @@ import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { createOverview, type Overview } from '../overview/overview.ts';
-import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
+import { TenantActions } from './tenant-actions.ts';
 
 /** ResultJsonOutcome is a ResultOutcome whose result is already JSON, in UTF-8. */
 export type ResultJsonOutcome =
@@ -62,11 +62,14 @@ export class TenantQueue {
   readonly #caller: Caller | undefined;
   readonly #tenant: string;
   readonly #intake: Intake;
+  /** Long actions over all jobs that match a filter. */
+  readonly actions: TenantActions;
 
   constructor(core: QueueCore, caller: Caller | undefined) {
     this.#core = core;
     this.#caller = caller;
     this.#tenant = caller?.tenant ?? NO_TENANT;
+    this.actions = new TenantActions(core, { tenant: this.#tenant, sees: this.#sees });
     this.#intake = createIntake(core, this.#tenant, (request) => this.#continuationRefusal(request));
   }
 
@@ -175,9 +178,7 @@ export class TenantQueue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const outcome = await this.#core.guard(async () =>
-      cancelJob(this.#core.redis, await this.#findJob(id), keepSeconds(this.#core.models.retention).failed),
-    );
+    const outcome = await this.#core.guard(async () => cancelJob(this.#core, await this.#findJob(id)));
     return { outcome, job: await this.get(id) };
   }
 
@@ -192,7 +193,7 @@ export class TenantQueue {
   /** Deletes a finished job and its result. */
   async delete(id: string): Promise<void> {
     await this.#core.guard(async () =>
-      removeJob(this.#core.redis, await requireSettled(this.#core.queues, id, this.#sees)),
+      removeJob(this.#core, await requireSettled(this.#core.queues, id, this.#sees)),
     );
   }
 
