@@ -1,5 +1,7 @@
+import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { type Failures, readFailures } from './failures.ts';
+import { readHistory, type Sample } from './history.ts';
 import { readTenants, type Tenants } from './tenants.ts';
 import { readWorkload, type Workload } from './workload.ts';
 
@@ -11,6 +13,11 @@ import { readWorkload, type Workload } from './workload.ts';
 export interface Overview {
   /** workload counts the jobs that have not ended, for each model. */
   workload(): Promise<Workload>;
+  /**
+   * history reads how each model stood since a time (Unix ms), every five minutes, at most a week back. It is
+   * empty for a tenant, because samples count the jobs of all tenants.
+   */
+  history(since: number): Promise<ReadonlyMap<string, Sample[]>>;
   /** failures groups the newest failed jobs by what they failed of. */
   failures(): Promise<Failures>;
   /** tenants reads what each tenant waits for, holds and has spent today. */
@@ -22,6 +29,12 @@ export function createOverview(access: QueueAccess, tenant: string | undefined):
   const { redis, queues, guard } = access;
   return {
     workload: () => guard(() => readWorkload(redis, queues.values(), tenant)),
+    async history(since) {
+      if (tenant !== undefined) return new Map();
+      const read = async (queue: ModelQueue) =>
+        [queue.model, await readHistory(redis, queue, since)] as const;
+      return guard(async () => new Map(await Promise.all([...queues.values()].map(read))));
+    },
     failures: () => guard(() => readFailures(redis, queues, tenant)),
     tenants: () => guard(() => readTenants(access, tenant)),
   };

@@ -70,7 +70,7 @@ function stateReader(queue: InstanceQueue, view: TenantQueue, isAdmin: boolean):
     return view.usage({ from: day, to: day, by: 'model' });
   }, SUMS_FRESH_MS);
   const readHistory = cachedRead(
-    async () => queue.history((await view.overview.workload()).at - HISTORY_MS),
+    async () => view.overview.history((await view.overview.workload()).at - HISTORY_MS),
     HISTORY_FRESH_MS,
   );
   return async () => {
