@@ -169,10 +169,16 @@ export class TenantQueue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const outcome = await this.#core.guard(async () =>
-      cancelJob(this.#core.redis, await this.#findJob(id), keepSeconds(this.#core.models.retention).failed),
-    );
-    return { outcome, job: await this.get(id) };
+    const { guard, redis, models } = this.#core;
+    return guard(async () => {
+      const found = await this.#findJob(id);
+      const outcome = await cancelJob(redis, found, keepSeconds(models.retention).failed);
+      const { view } = found.reading;
+      // The mark changes nothing else of an active job, so this job need not be read again.
+      if (outcome === 'cancelling' && view.status === 'active')
+        return { outcome, job: { ...view, cancelling: true } };
+      return { outcome, job: (await readAgain(found)).reading.view };
+    });
   }
 
   /** Runs a failed or cancelled job again from its first attempt, with a new purchase. */
