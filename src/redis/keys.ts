@@ -111,6 +111,8 @@ export interface ModelKeys {
   readonly watchedChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
   readonly finishedChannel: string;
+  /** scriptKeys are the keys of the model under the names that the scripts of src/lua use. */
+  readonly scriptKeys: ModelScriptKeys;
 }
 
 type BullmqPart =
@@ -141,7 +143,7 @@ export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
 /** keysOf returns the keys of `model` under `prefix` (`O3Q_PREFIX`). */
 export function keysOf(prefix: string, model: string): ModelKeys {
   const queueName = `{${model}}`;
-  return {
+  const keys: Omit<ModelKeys, 'scriptKeys'> = {
     queueName,
     job: (id) => `${prefix}:${queueName}:${id}`,
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
@@ -170,6 +172,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     watchedChannel: `${prefix}:watched:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
+  // Made once: every script takes some of them, and a job runs a dozen scripts.
+  return { ...keys, scriptKeys: scriptKeysOf(keys) };
 }
 
 /** indexesOf returns every index that a job may stand in, except its tenant's. */
@@ -177,8 +181,9 @@ export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
 
-/** modelScriptKeys returns the keys of a model under the names that the scripts of src/lua use. */
-export function modelScriptKeys(keys: ModelKeys) {
+type ModelScriptKeys = ReturnType<typeof scriptKeysOf>;
+
+function scriptKeysOf(keys: Omit<ModelKeys, 'scriptKeys'>) {
   return {
     wait: keys.queue('wait'),
     prioritized: keys.queue('prioritized'),
@@ -225,7 +230,7 @@ export function modelScriptKeys(keys: ModelKeys) {
  */
 export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
   return {
-    ...modelScriptKeys(keys),
+    ...keys.scriptKeys,
     job: keys.job(id),
     lock: keys.lock(id),
     run: keys.run(id),
