@@ -23,9 +23,9 @@ import type { QueueAccess } from '../model-queue/queue-access.ts';
 import { type Failures, readFailures } from '../overview/failures.ts';
 import { readTenants, type Tenants } from '../overview/tenants.ts';
 import { readWorkload, type Workload } from '../overview/workload.ts';
-import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
+import { TenantActions } from './tenant-actions.ts';
 
 /** ResultJsonOutcome is a ResultOutcome whose result is already JSON, in UTF-8. */
 export type ResultJsonOutcome =
@@ -63,11 +63,14 @@ export class TenantQueue {
   readonly #caller: Caller | undefined;
   readonly #tenant: string;
   readonly #intake: Intake;
+  /** Long actions over all jobs that match a filter. */
+  readonly actions: TenantActions;
 
   constructor(core: QueueCore, caller: Caller | undefined) {
     this.#core = core;
     this.#caller = caller;
     this.#tenant = caller?.tenant ?? NO_TENANT;
+    this.actions = new TenantActions(core, { tenant: this.#tenant, sees: this.#sees });
     this.#intake = createIntake(core, this.#tenant, (request) => this.#continuationRefusal(request));
   }
 
@@ -171,10 +174,9 @@ export class TenantQueue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const { guard, redis, models } = this.#core;
-    return guard(async () => {
+    return this.#core.guard(async () => {
       const found = await this.#findJob(id);
-      const outcome = await cancelJob(redis, found, keepSeconds(models.retention).failed);
+      const outcome = await cancelJob(this.#core, found);
       const { view } = found.reading;
       // The mark changes nothing else of an active job, so this job need not be read again.
       if (outcome === 'cancelling' && view.status === 'active')
@@ -194,7 +196,7 @@ export class TenantQueue {
   /** Deletes a finished job and its result. */
   async delete(id: string): Promise<void> {
     await this.#core.guard(async () =>
-      removeJob(this.#core.redis, await requireSettled(this.#core.queues, id, this.#sees)),
+      removeJob(this.#core, await requireSettled(this.#core.queues, id, this.#sees)),
     );
   }
 
