@@ -260,17 +260,11 @@ export function claimKey(prefix: string, id: string): string {
  * delivered yet. Each request has a slot of its own.
  */
 export interface UndeliveredKeys {
-  /**
-   * left is a sorted set of the idempotency keys that calls left when their connection broke, by the time
-   * (ms) of the first call.
-   */
+  /** left is a sorted set of the keys of calls whose connection broke, by the time (ms) of the first call. */
   readonly left: string;
   /** producers is the set of the producers that have a set under `openPrefix`. */
   readonly producers: string;
-  /**
-   * openPrefix, followed by a producer's id, names the sorted set of the calls that this producer is
-   * answering, by the time at which they began (ms).
-   */
+  /** openPrefix with a producer's id is a sorted set of the calls that it is answering, by their begin (ms). */
   readonly openPrefix: string;
 }
 
