@@ -23,6 +23,8 @@ export interface CommandContext {
    * Makes SIGINT, SIGTERM and SIGHUP abort the returned signals from now on, instead of ending the process.
    */
   stopSignals(): StopSignals;
+  /** Opens an address in the user's browser. @returns whether that worked. */
+  openBrowser(url: string): Promise<boolean>;
   /** Sets the exit code of the process. */
   finish(exitCode: ExitCode): void;
   /** Ends the process at once, even if connections or timers are still open. */

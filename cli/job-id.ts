@@ -1,6 +1,7 @@
 import type { O3Client } from '../src/client/o3-client.ts';
 import { oneLine } from '../src/client/terminal-text.ts';
 import type { JobView } from '../src/job/view.ts';
+import type { Terminal } from './display/terminal.ts';
 import { UsageError } from './exit-code.ts';
 
 /** The ids that the queue itself makes. They need no search. */
@@ -45,6 +46,11 @@ export async function fullIds(client: Pick<O3Client, 'list'>, parts: readonly st
 export function shortIds(jobs: readonly Pick<JobView, 'id'>[]): ReadonlyMap<string, string> {
   const ids = [...new Set(jobs.map(({ id }) => id))];
   return new Map(ids.map((id) => [id, shortId(id, ids)]));
+}
+
+/** idFor returns an id for a command that a person may type: short on a terminal, whole in a pipe. */
+export function idFor({ isTerminal }: Pick<Terminal, 'isTerminal'>, id: string): string {
+  return oneLine(isTerminal ? shortId(id, [id]) : id);
 }
 
 function shortId(id: string, ids: readonly string[]): string {

@@ -7,10 +7,11 @@ import { readClientConfig } from '../src/config/client.ts';
 import { readEnvFile } from '../src/config/text-file.ts';
 import { ownVersion } from '../src/process/own-version.ts';
 import type { CommandContext } from './command-context.ts';
+import { openBrowser } from './console-page.ts';
 import { createTerminal } from './display/terminal.ts';
 import { EXIT, failureFrom } from './exit-code.ts';
 import { registerProcessCommands } from './processes/commands.ts';
-import { createProgram } from './program.ts';
+import { createProgram, registerCompletion } from './program.ts';
 
 const output = createTerminal(process.stdout);
 const notices = createTerminal(process.stderr);
@@ -37,6 +38,7 @@ const context: CommandContext = {
     }
     return { stop: stop.signal, hurry: hurry.signal };
   },
+  openBrowser,
   finish(exitCode) {
     process.exitCode = exitCode;
   },
@@ -58,6 +60,7 @@ try {
   if (existsSync('.env')) readEnvFile('.env');
   const program = createProgram(context, ownVersion());
   registerProcessCommands(program, context);
+  await registerCompletion(program);
   await program.parseAsync();
 } catch (error: unknown) {
   const failure = failureFrom(error);

@@ -4,9 +4,11 @@ import type { CommandContext } from './command-context.ts';
 import { registerAskCommand } from './commands/ask.ts';
 import { registerCancelCommand } from './commands/cancel.ts';
 import { registerDeleteCommand } from './commands/delete.ts';
+import { registerFollowCommand } from './commands/follow.ts';
 import { registerInspectCommand } from './commands/inspect.ts';
 import { registerListCommand } from './commands/list.ts';
 import { registerModelsCommand } from './commands/models.ts';
+import { registerOpenCommand } from './commands/open.ts';
 import { registerResultCommand } from './commands/result.ts';
 import { registerResumeCommand } from './commands/resume.ts';
 import { registerRetryCommand } from './commands/retry.ts';
@@ -35,6 +37,7 @@ export function createProgram(context: CommandContext, version: string): Command
   registerResultCommand(program, context);
   registerListCommand(program, context);
   registerWatchCommand(program, context);
+  registerFollowCommand(program, context);
   registerCancelCommand(program, context);
   registerRetryCommand(program, context);
   registerDeleteCommand(program, context);
@@ -42,9 +45,26 @@ export function createProgram(context: CommandContext, version: string): Command
   registerUsageCommand(program, context);
   registerModelsCommand(program, context);
   registerResumeCommand(program, context);
+  registerOpenCommand(program, context);
   registerInspectCommand(program, context);
   return program;
 }
+
+/**
+ * registerCompletion adds `o3q completion SHELL`, which prints a script for a shell, and the hidden command
+ * that this script calls. It must come after all other commands, whose names and options it reads.
+ */
+export async function registerCompletion(program: Command): Promise<void> {
+  const { default: tab } = await import('@bomb.sh/tab/commander');
+  tab(program, { completionCommandName: COMPLETION });
+  program.commands
+    .find((command) => command.name() === COMPLETION)
+    ?.summary('print a script with which your shell completes commands and options')
+    .description('Prints a script with which your shell completes the commands and options of o3q.')
+    .addHelpText('after', COMPLETION_EXAMPLES);
+}
+
+const COMPLETION = 'completion';
 
 const EXAMPLES = `
 Examples:
@@ -54,3 +74,9 @@ Examples:
 
 o3q talks to the instance at O3Q_URL (default http://127.0.0.1:3000) and sends O3Q_API_KEY.
 Both are read from the environment or from a .env file in the current folder.`;
+
+const COMPLETION_EXAMPLES = `
+Examples:
+  source <(o3q completion bash)         for this shell; needs the package bash-completion
+  source <(o3q completion zsh)          for this shell; after compinit
+  o3q completion fish > ~/.config/fish/completions/o3q.fish`;

@@ -1,24 +1,17 @@
-import express, {
-  type ErrorRequestHandler,
-  type Express,
-  type Request,
-  type RequestHandler,
-  type Response,
-} from 'express';
+import express, { type ErrorRequestHandler, type Express } from 'express';
 import type { Models } from '../src/config/file.ts';
-import { stringifyExact } from '../src/job/exact-json.ts';
 import type { Logger } from '../src/process/log.ts';
 import type { InstanceQueue } from '../src/queue/instance-queue.ts';
 import { type AccessOptions, adminOnly, createAccessControl } from './access/access.ts';
-import { callerOf, createQueueFor, type QueueFor } from './access/caller.ts';
-import { createOpenStreams, type OpenStreams } from './access/open-streams.ts';
+import { createQueueFor } from './access/caller.ts';
+import { createOpenStreams } from './access/open-streams.ts';
 import { createBoard } from './board/board.ts';
 import { createConsole } from './console/console.ts';
 import { createBodyMemory } from './http/body-memory.ts';
 import { HttpProblem, problemFrom } from './http/http-problem.ts';
 import { jsonBody, securityHeaders } from './http/middleware.ts';
-import type { Reply, Route } from './http/route.ts';
-import { sendStream } from './http/stream-reply.ts';
+import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
+import type { Route } from './http/route.ts';
 import { createDocsPage } from './pages/docs-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
 import { bulkRoute } from './routes/bulk.ts';
@@ -97,14 +90,12 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
   const queueFor = createQueueFor(queue);
   const openStreams = createOpenStreams(tenants);
   const readJson = jsonBody(createBodyMemory(MOST_BODY_BYTES));
-  mount(
-    app,
-    readJson,
-    routes.filter(({ open }) => open === true),
-    { queueFor, openStreams },
-  );
+  const mount = (some: readonly Route[]): void => mountRoutes(app, some, { readJson, queueFor, openStreams });
+  mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
   app.use(createAccessControl(access));
+
+  mount(routes.filter(({ open }) => open !== true));
 
   app.use(BOARD_PATH, adminOnly);
   // While Redis is away the board must fail at once, instead of waiting for each of its Redis commands.
@@ -118,12 +109,6 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
   );
   app.use(createConsole(queue, queueFor, logger));
   app.use(DOCS_PATH, createDocsPage(DOCS_PATH));
-  mount(
-    app,
-    readJson,
-    routes.filter(({ open }) => open !== true),
-    { queueFor, openStreams },
-  );
   app.use((request) => {
     throw new HttpProblem(
       'route_not_found',
@@ -134,77 +119,6 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
   app.use(answerErrors(logger));
   return app;
 }
-
-interface Callers {
-  queueFor: QueueFor;
-  openStreams: OpenStreams;
-}
-
-function mount(app: Express, readJson: RequestHandler, routes: readonly Route[], callers: Callers): void {
-  for (const path of new Set(routes.map((route) => route.path))) {
-    const here = routes.filter((route) => route.path === path);
-    for (const route of here)
-      app[route.method](path, bodyParserOf(route, readJson), handlerOf(route, callers));
-    app.all(path, methodNotAllowed(here));
-  }
-}
-
-function bodyParserOf({ rawBodyLimit: limit }: Route, readJson: RequestHandler): RequestHandler {
-  if (limit !== undefined) return express.raw({ type: () => true, limit });
-  return readJson;
-}
-
-function handlerOf(route: Route, { queueFor, openStreams }: Callers): RequestHandler {
-  return async (request, response) => {
-    const gone = new AbortController();
-    response.on('close', () => gone.abort(CLIENT_GONE));
-    const { params, query, headers, body } = request;
-    const reply = await route.handle({
-      params: params as Record<string, string>,
-      query,
-      headers,
-      body,
-      signal: gone.signal,
-      openStream: () => openStreams.open(callerOf(response), gone.signal),
-      caller: callerOf(response),
-      queue: queueFor(response),
-    });
-    await send(reply, response);
-  };
-}
-
-async function send(reply: Reply, response: Response): Promise<void> {
-  const { status, headers, body, json, stream, sent } = reply;
-  if (sent !== undefined) response.once('finish', sent);
-  if (headers !== undefined) response.set(headers);
-  response.status(status);
-  if (stream !== undefined) return sendStream(stream, response);
-  const bytes = json ?? (body === undefined ? undefined : Buffer.from(stringifyExact(body)));
-  if (bytes === undefined) response.end();
-  // Express' own `json` would hash the whole body for an ETag.
-  else response.type('json').set('content-length', String(bytes.length)).end(bytes);
-}
-
-function methodNotAllowed(routes: readonly Route[]): RequestHandler {
-  const methods = routes.map(({ method }) => method.toUpperCase());
-  const allowed = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].join(', ');
-  return (request: Request) => {
-    throw new HttpProblem(
-      'method_not_allowed',
-      `${request.path.slice(0, 100)} was expected to be called with ${allowed}, not ${request.method}`,
-      {
-        headers: { allow: allowed },
-      },
-    );
-  };
-}
-
-/**
- * CLIENT_GONE is the abort reason of a request's signal when the connection of the request closes. That is
- * not a failure, and no client is left to answer. All requests share one error object: its stack says
- * nothing, and the signal of every request aborts with this reason, even after an answer.
- */
-const CLIENT_GONE = new Error('The client has closed its connection');
 
 /**
  * answerErrors explains expected errors to the caller. It writes the details of an unexpected error to the

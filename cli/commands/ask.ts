@@ -4,12 +4,16 @@ import { QueueError } from '../../src/errors/problem.ts';
 import { type JobRequest, parseJobRequest } from '../../src/job/request.ts';
 import type { JobView } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
+import { consoleUrl } from '../console-page.ts';
 import { statusText } from '../display/job-table.ts';
 import { finishWith, nextCommands, waitForOutcome } from '../display/outcome.ts';
 import { EXIT, EXIT_CODES_HELP, UsageError } from '../exit-code.ts';
+import { metadataPair } from '../filter-options.ts';
+import { idFor } from '../job-id.ts';
 import { waitChoice, wholeNumber } from '../option.ts';
-import { followAnswer } from './follow.ts';
-import { readQuestion } from './question-input.ts';
+import { FUTURE_TIME_HELP, futureTime } from '../time-option.ts';
+import { followOutcome } from './follow.ts';
+import { readQuestion, readRequest, type Work } from './question-input.ts';
 
 interface AskOptions {
   context?: string;
@@ -21,6 +25,10 @@ interface AskOptions {
   delayMs?: number;
   maxAttempts?: number;
   timeoutMs?: number;
+  deadline?: string;
+  metadata?: Record<string, string>;
+  webhookUrl?: string;
+  request?: string;
   idempotencyKey?: string;
   wait?: string | true;
   follow?: true;
@@ -45,6 +53,17 @@ export function registerAskCommand(program: Command, context: CommandContext): v
     .option('--delay-ms <ms>', 'start the job this many milliseconds from now, or later', wholeNumber)
     .option('--max-attempts <n>', 'the most attempts when the upstream fails', wholeNumber)
     .option('--timeout-ms <ms>', 'the longest that one attempt may take', wholeNumber)
+    .option('--deadline <time>', `fail the job if it has not ended by then: ${FUTURE_TIME_HELP}`, futureTime)
+    .option(
+      '--metadata <key=value>',
+      'kept with the job and sent to the upstream; may be given again',
+      metadataPair,
+    )
+    .option('--webhook-url <url>', 'the address that is sent the end of the job')
+    .option(
+      '-r, --request <file>',
+      'a body of the Responses API, as JSON, in place of a question; `-`: stdin',
+    )
     .option('--idempotency-key <key>', 'the same question with the same key is the same job')
     .option(
       '-w, --wait [seconds]',
@@ -63,11 +82,11 @@ async function ask(
   options: AskOptions,
 ): Promise<void> {
   const { argument: question, timeoutMs } = waitChoice(argument, options.wait ?? options.follow);
-  const isFollowed = options.follow === true && context.output.isTerminal && options.json !== true;
-  const request = requestFrom(
-    await readQuestion({ question, context: options.context }, context.input),
-    options,
-  );
+  const work =
+    options.request === undefined
+      ? await readQuestion({ question, context: options.context }, context.input)
+      : await readRequest(options.request, question, options, context.input);
+  const request = requestFrom(work, options);
   const client = context.client();
   const signal = context.interruption();
   let job: JobView;
@@ -82,20 +101,22 @@ async function ask(
     return;
   }
   if (timeoutMs === undefined) {
-    printEnqueued(context, job, options.json === true);
+    printEnqueued(context, job, consoleUrl(client, job.id), options.json === true);
     return;
   }
-  const outcome = isFollowed
-    ? await followAnswer(context, client, job.id, signal)
-    : await waitForOutcome(context, client, job.id, { timeoutMs, signal });
-  finishWith(context, job.id, outcome, isFollowed ? 'said' : options.json === true ? 'json' : 'text');
+  if (options.follow === true && options.json !== true) {
+    finishWith(context, job.id, ...(await followOutcome(context, client, job.id, signal)));
+    return;
+  }
+  const outcome = await waitForOutcome(context, client, job.id, { timeoutMs, signal });
+  finishWith(context, job.id, outcome, options.json === true ? 'json' : 'text');
 }
 
 /**
  * requestFrom builds the request and validates it. The instance validates it too, but here wrong usage costs
  * no round trip, and the message names the option.
  */
-function requestFrom(work: { question: string; context?: string }, options: AskOptions): JobRequest {
+function requestFrom(work: Work, options: AskOptions): JobRequest {
   const fields = {
     ...work,
     model: options.model,
@@ -106,6 +127,9 @@ function requestFrom(work: { question: string; context?: string }, options: AskO
     delay_ms: options.delayMs,
     max_attempts: options.maxAttempts,
     timeout_ms: options.timeoutMs,
+    deadline: options.deadline,
+    webhook_url: options.webhookUrl,
+    ...('question' in work && { metadata: options.metadata }),
   };
   try {
     return parseJobRequest(
@@ -114,25 +138,27 @@ function requestFrom(work: { question: string; context?: string }, options: AskO
   } catch (error: unknown) {
     if (!(error instanceof QueueError)) throw error;
     const flaws = error.flaws.map(({ path, message }) =>
-      path === '' ? message : `--${path.replaceAll('_', '-')}: ${message}`,
+      path === '' || path === 'question' ? message : `--${path.replaceAll('_', '-')}: ${message}`,
     );
     throw new UsageError(flaws.join('\n'), { cause: error });
   }
 }
 
-function printEnqueued(context: CommandContext, job: JobView, json: boolean): void {
+function printEnqueued(context: CommandContext, job: JobView, page: string, json: boolean): void {
   const { output } = context;
   const id = oneLine(job.id);
   if (json) printJson(context, job);
   else if (output.isTerminal) {
     output.line(`${statusText(job)}  ${output.paint('bold', id)}`);
+    const short = idFor(output, job.id);
     output.line(
       nextCommands(output, [
-        [`o3q result ${id} --wait`, 'waits for the answer'],
-        [`o3q watch ${id}`, 'shows its progress'],
-        [`o3q cancel ${id}`, 'stops the job, and the spending'],
+        [`o3q result ${short} --wait`, 'waits for the answer'],
+        [`o3q follow ${short}`, 'prints it while it is written'],
+        [`o3q cancel ${short}`, 'stops the job, and the spending'],
       ]),
     );
+    output.line(`  ${output.paint('dim', page)}`);
   } else output.line(id);
 }
 
@@ -141,6 +167,7 @@ Examples:
   o3q ask "Why is the sky blue?"                      prints the id of the job
   o3q ask "Summarise this" --context report.md --wait
   o3q ask "A long story" --follow                      prints the answer while it is written
+  o3q ask --request body.json --metadata customer=4711 --deadline 2h
   git diff | o3q ask "Review this change" --context - --wait 600 > review.md
   id=$(o3q ask "A hard one" --reasoning-effort high) && o3q result "$id" --wait
   o3q ask -- "-1 or +1?"                              a question that begins with a dash`;

@@ -1,20 +1,16 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import type { O3Client } from '../../src/client/o3-client.ts';
-import { JOB_STATUSES, type JobStatus } from '../../src/job/job.ts';
 import type { JobQuery } from '../../src/job/job-queue.ts';
 import type { JobPage } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { jobTable } from '../display/job-table.ts';
 import { unlimited } from '../display/terminal.ts';
+import { addFilterOptions, type FilterOptions, filterFrom } from '../filter-options.ts';
 import { wholeNumber, wideOption } from '../option.ts';
 
 const LARGEST_PAGE = 100;
 
-interface ListOptions {
-  status?: JobStatus;
-  model?: string;
-  tenant?: string;
-  query?: string;
+interface ListOptions extends FilterOptions {
   limit: number;
   cursor?: string;
   output?: 'wide';
@@ -22,14 +18,9 @@ interface ListOptions {
 }
 
 export function registerListCommand(program: Command, context: CommandContext): void {
-  program
-    .command('list')
-    .summary('list jobs, newest first')
-    .description('Lists jobs, newest first.')
-    .addOption(new Option('-s, --status <status>', 'only jobs in this status').choices(JOB_STATUSES))
-    .option('-m, --model <model>', 'only jobs of this model')
-    .option('-t, --tenant <tenant>', 'only jobs of this tenant; needs the key of admin')
-    .option('-q, --query <text>', 'only jobs whose question contains this text')
+  addFilterOptions(
+    program.command('list').summary('list jobs, newest first').description('Lists jobs, newest first.'),
+  )
     .option('-n, --limit <n>', 'the most jobs to list', positive, 20)
     .option('--cursor <cursor>', 'continue an earlier list: the next_cursor of its --json')
     .addOption(wideOption())
@@ -39,8 +30,8 @@ export function registerListCommand(program: Command, context: CommandContext): 
 }
 
 async function list(context: CommandContext, options: ListOptions): Promise<void> {
-  const { status, model, tenant, query, limit, cursor } = options;
-  const page = await firstJobs(context.client(), { status, model, tenant, q: query, cursor }, limit);
+  const { limit, cursor } = options;
+  const page = await firstJobs(context.client(), { ...filterFrom(options), cursor }, limit);
   const { output, notices } = context;
   if (options.json) printJson(context, page);
   else if (page.jobs.length > 0)
@@ -63,8 +54,8 @@ async function firstJobs(client: O3Client, query: JobQuery, limit: number): Prom
   }
 }
 
-function emptyText({ status, model, tenant, query, cursor }: ListOptions): string {
-  const isFiltered = [status, model, tenant, query, cursor].some((filter) => filter !== undefined);
+function emptyText(options: ListOptions): string {
+  const isFiltered = options.cursor !== undefined || Object.keys(filterFrom(options)).length > 0;
   return isFiltered ? 'No jobs match.' : 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
 }
 
@@ -76,6 +67,7 @@ function positive(text: string): number {
 
 const EXAMPLES = `
 Examples:
-  o3q list --status failed
+  o3q list --status failed --error timeout --since 2h
+  o3q list --metadata customer=4711 -o wide
   o3q list --query sky --limit 100
   o3q list --status waiting --limit 1000 --json | jq -r '.jobs[].id'`;

@@ -3,7 +3,7 @@ import { oneLine } from '../../src/client/terminal-text.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { statusText } from '../display/job-table.ts';
 import { nextCommands } from '../display/outcome.ts';
-import { fullId, ID_HELP } from '../job-id.ts';
+import { fullId, ID_HELP, idFor } from '../job-id.ts';
 
 export function registerRetryCommand(program: Command, context: CommandContext): void {
   program
@@ -19,7 +19,9 @@ export function registerRetryCommand(program: Command, context: CommandContext):
       if (options.json) return printJson(context, job);
       output.line(`${statusText(job)}  ${oneLine(job.id)}`);
       if (output.isTerminal) {
-        output.line(nextCommands(output, [[`o3q result ${oneLine(job.id)} --wait`, 'waits for its answer']]));
+        output.line(
+          nextCommands(output, [[`o3q result ${idFor(output, job.id)} --wait`, 'waits for its answer']]),
+        );
       }
     });
 }

@@ -3,31 +3,26 @@ import { sleep } from '../../src/async/sleep.ts';
 import { O3ClientError } from '../../src/client/client-error.ts';
 import { oneLine, printable, printableJson } from '../../src/client/terminal-text.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
-import type { JobView, WaitingJob } from '../../src/job/view.ts';
+import type { JobView } from '../../src/job/view.ts';
 import type { CommandContext } from '../command-context.ts';
 import { jobDetails } from '../display/job-details.ts';
 import { jobLine } from '../display/job-line.ts';
-import { jobTable } from '../display/job-table.ts';
+import { interrupted, nextCommands } from '../display/outcome.ts';
+import type { Terminal } from '../display/terminal.ts';
+import { cutText } from '../display/wrapped-text.ts';
+import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
+import { fullId, ID_HELP, idFor } from '../job-id.ts';
 import {
   createJobWatch,
   createSingleWatch,
-  fitting,
+  createTotals,
   type JobWatch,
   type Look,
-} from '../display/job-watch.ts';
-import { startLiveDisplay } from '../display/live-display.ts';
-import { interrupted, nextCommands } from '../display/outcome.ts';
-import type { Terminal } from '../display/terminal.ts';
-import { linesOf } from '../display/wrapped-text.ts';
-import { EXIT, EXIT_CODES_HELP, exitCodeOfJob } from '../exit-code.ts';
-import { fullId, ID_HELP } from '../job-id.ts';
+} from '../live/job-watch.ts';
+import { startLiveDisplay } from '../live/live-display.ts';
+import { watchOverview } from '../live/watch-overview.ts';
 
 const LOOK_MS = 1000;
-/**
- * How many rows of the terminal show no jobs: the table's head, the lines around the table, and the cursor's
- * line.
- */
-const ROWS_AROUND = 5;
 
 /**
  * Screen shows the jobs of a watch: on a terminal as a table that is redrawn in place, elsewhere as a line
@@ -55,14 +50,18 @@ export function registerWatchCommand(program: Command, context: CommandContext):
       const client = context.client();
       const id = part === undefined ? undefined : await fullId(client, part);
       const signal = context.interruption();
-      const looks = id === undefined ? createJobWatch(client) : createSingleWatch(client, id);
+      const isDrawn = context.output.isTerminal && options.json !== true;
+      const totals = isDrawn ? createTotals(client) : undefined;
+      const looks = id === undefined ? createJobWatch(client, totals) : createSingleWatch(client, id);
       const last = await watch(context, looks, id !== undefined, options.json === true, signal);
       if (id === undefined) context.finish(EXIT.done);
       else if (last === undefined || !isFinishedJob(last)) context.finish(interrupted(context, id));
       else {
         if (context.output.isTerminal && last.status === 'completed') {
           context.notices.line(
-            nextCommands(context.notices, [[`o3q result ${oneLine(last.id)}`, 'prints its answer']]),
+            nextCommands(context.notices, [
+              [`o3q result ${idFor(context.notices, last.id)}`, 'prints its answer'],
+            ]),
           );
         }
         context.finish(exitCodeOfJob(last));
@@ -108,15 +107,21 @@ async function watch(
 
 async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSignal): Promise<Screen> {
   const display = await startLiveDisplay(output.stream);
-  let drawn = '';
+  let draw = (): string => '';
   return {
-    show({ jobs }) {
+    show({ jobs, totals }) {
       const [job] = jobs;
-      drawn = isSingle && job !== undefined ? jobDetails(job, output) : overview(jobs, output);
-      display.show(drawn);
+      draw = () =>
+        isSingle && job !== undefined ? jobDetails(job, output) : watchOverview(jobs, totals, output);
+      display.show(draw);
     },
-    showTrouble: (message) => {
-      display.show(`${drawn}\n${output.paint('red', `${printable(message)}; trying again`)}`);
+    showTrouble(message) {
+      // The trouble takes the place of the last line, so that the text still fits the terminal.
+      const trouble = output.paint(
+        'red',
+        cutText(`${oneLine(message)}; trying again`, output.columns() ?? 80),
+      );
+      display.show(() => [...draw().split('\n').slice(0, -1), trouble].join('\n'));
     },
     end: () => {
       display.keep();
@@ -124,29 +129,6 @@ async function drawnScreen(output: Terminal, isSingle: boolean, signal: AbortSig
       if (signal.aborted) output.line('');
     },
   };
-}
-
-/** overview draws the jobs that fit a terminal, and counts the others. */
-export function overview(jobs: readonly JobView[], output: Terminal): string {
-  if (jobs.length === 0) return 'No jobs yet. Enqueue one: o3q ask "Why is the sky blue?"';
-  const reasons = waitingReasons(jobs).flatMap((reason) => linesOf(reason, output));
-  const shown = fitting(jobs, (output.stream.rows ?? 24) - ROWS_AROUND - reasons.length);
-  const more = jobs.length - shown.length;
-  const foot = `${more === 0 ? '' : `${more} more; `}Ctrl-C stops watching; the jobs still run`;
-  return [jobTable(shown, output), '', ...[...reasons, foot].map((line) => output.paint('dim', line))].join(
-    '\n',
-  );
-}
-
-/** waitingReasons says for each model what its next job waits for. */
-function waitingReasons(jobs: readonly JobView[]): string[] {
-  const first = new Map<string, WaitingJob>();
-  for (const job of jobs) {
-    if (job.status !== 'waiting') continue;
-    const known = first.get(job.model);
-    if (known === undefined || (job.position ?? 0) < (known.position ?? 0)) first.set(job.model, job);
-  }
-  return [...first].map(([model, job]) => `${oneLine(model)} waits for ${oneLine(job.waiting_for)}`);
 }
 
 function lineScreen({ output, notices }: CommandContext, json: boolean): Screen {
@@ -171,6 +153,7 @@ function changeLine(job: JobView, output: Terminal): string {
 function isTransient(error: unknown): error is O3ClientError {
   return (
     error instanceof O3ClientError &&
-    (error.code === 'instance_unreachable' || error.code === 'redis_unavailable')
+    // An instance that restarts, or a proxy before it.
+    (error.code === 'instance_unreachable' || [502, 503, 504].includes(error.status ?? 0))
   );
 }

@@ -10,12 +10,32 @@ import { wrappedText } from './wrapped-text.ts';
 
 type Detail = [label: string, text: string];
 
+/** EarlierAttempt says what an attempt ended with, after which the next one began. */
+export interface EarlierAttempt {
+  /** The number of the attempt that began then. */
+  next: number;
+  reason: string;
+}
+
+export interface MoreDetails {
+  attempts?: readonly EarlierAttempt[];
+  /** In Unix milliseconds. Default: the time of this machine. */
+  now?: number;
+}
+
 /** jobDetails shows everything that the API tells about one job, a line for each detail. */
-export function jobDetails(job: JobView, terminal: Terminal, now = Date.now()): string {
+export function jobDetails(
+  job: JobView,
+  terminal: Terminal,
+  { attempts: earlier = [], now = Date.now() }: MoreDetails = {},
+): string {
   const details: Detail[] = [
     ['question', oneLine(job.question)],
     ['model', oneLine(job.model)],
     ['attempt', job.attempt === 0 ? `none yet, at most ${job.max_attempts}` : attempts(job)],
+    ...earlier.map(
+      ({ next, reason }): Detail => ['earlier', `${oneLine(reason)}; then attempt ${next} began`],
+    ),
     ...purchases(job),
     ...detail('cost', costText(job)),
     ['created', moment(job.created_at, now)],

@@ -7,11 +7,12 @@ import { isFinishedJob } from '../../src/job/job.ts';
 import type { ResultOutcome } from '../../src/job/view.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { EXIT, type ExitCode, exitCodeOfJob } from '../exit-code.ts';
+import { idFor } from '../job-id.ts';
+import { startLiveDisplay } from '../live/live-display.ts';
 import { costText } from './cost-text.ts';
 import { fallbackText, tokensText } from './job-details.ts';
 import { jobLine } from './job-line.ts';
 import { UNANSWERED_ICON } from './job-table.ts';
-import { startLiveDisplay } from './live-display.ts';
 import type { Terminal } from './terminal.ts';
 
 const REDRAW_MS = 1000;
@@ -81,8 +82,8 @@ export function interrupted({ notices }: CommandContext, id: string): ExitCode {
   notices.line(`Stopped waiting; the job ${oneLine(id)} still runs.`);
   notices.line(
     nextCommands(notices, [
-      [`o3q result ${oneLine(id)} --wait`, 'waits for its answer again'],
-      [`o3q cancel ${oneLine(id)}`, 'stops the job, and the spending'],
+      [`o3q result ${idFor(notices, id)} --wait`, 'waits for its answer again'],
+      [`o3q cancel ${idFor(notices, id)}`, 'stops the job, and the spending'],
     ]),
   );
   return EXIT.interrupted;
@@ -121,14 +122,14 @@ function printOutcome(context: CommandContext, outcome: ResultOutcome, form: Out
   if (json) printJson(context, job);
   else {
     notices.line(jobLine(job, notices));
-    notices.line(nextCommands(notices, commandsFor(job.id, isFinishedJob(job))));
+    notices.line(nextCommands(notices, commandsFor(idFor(notices, job.id), isFinishedJob(job))));
   }
   return exitCodeOfJob(job);
 }
 
 function commandsFor(id: string, isFinished: boolean): [string, string][] {
-  if (isFinished) return [[`o3q retry ${oneLine(id)}`, 'runs it again, and buys a new response']];
-  return [[`o3q result ${oneLine(id)} --wait`, 'waits for its answer']];
+  if (isFinished) return [[`o3q retry ${id}`, 'runs it again, and buys a new response']];
+  return [[`o3q result ${id} --wait`, 'waits for its answer']];
 }
 
 /**
@@ -142,9 +143,8 @@ function showProgress(terminal: Terminal, client: O3Client, id: string): () => P
     try {
       for (;;) {
         const job = await client.get(id, { signal: end.signal });
-        display.show(
-          `${jobLine(job, terminal)}\n${terminal.paint('dim', 'Ctrl-C stops waiting; the job still runs')}`,
-        );
+        const hint = terminal.paint('dim', 'Ctrl-C stops waiting; the job still runs');
+        display.show(() => `${jobLine(job, terminal)}\n${hint}`);
         await sleep(REDRAW_MS, end.signal);
       }
     } catch {

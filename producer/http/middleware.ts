@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 import express, { type RequestHandler } from 'express';
 import helmet from 'helmet';
 import { hasInexactNumber, parseExact } from '../../src/job/exact-json.ts';
@@ -73,16 +74,29 @@ function bytesOf({ headers }: IncomingMessage): number {
  * It leaves Strict-Transport-Security to the proxy that has the certificate.
  */
 export function securityHeaders(): RequestHandler {
-  return helmet({
-    // The strictest policy: the answers are JSON, which loads nothing.
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
-    },
-    strictTransportSecurity: false,
-    xFrameOptions: { action: 'deny' },
-    // With helmet's `no-referrer` a browser sends `Origin: null` with the form of the login page, which then
-    // looks foreign.
-    referrerPolicy: { policy: 'same-origin' },
-  });
+  const headers = headersOf(
+    helmet({
+      // The strictest policy: the answers are JSON, which loads nothing.
+      contentSecurityPolicy: {
+        useDefaults: false,
+        directives: { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] },
+      },
+      strictTransportSecurity: false,
+      xFrameOptions: { action: 'deny' },
+      // With helmet's `no-referrer` a browser sends `Origin: null` with the form of the login page, which then
+      // looks foreign.
+      referrerPolicy: { policy: 'same-origin' },
+    }),
+  );
+  return (_request, response, next) => {
+    for (const [name, value] of headers) response.setHeader(name, value);
+    next();
+  };
+}
+
+/** Returns the headers that helmet sets. They are the same for all answers, so helmet runs once. */
+function headersOf(setHeaders: ReturnType<typeof helmet>): [name: string, value: string][] {
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
+  setHeaders(response.req, response, () => {});
+  return Object.entries(response.getHeaders()).map(([name, value]) => [name, String(value)]);
 }

@@ -9,8 +9,8 @@ export interface RouteInput {
   query: Record<string, unknown>;
   headers: IncomingHttpHeaders;
   body: unknown;
-  /** Aborts when the client closes its connection. */
-  signal: AbortSignal;
+  /** Aborts when the client closes its connection. It is made when it is first read. */
+  readonly signal: AbortSignal;
   /**
    * Counts this request as an open event stream of its caller, until the connection closes. Call it before
    * anything else is done.

@@ -20,11 +20,12 @@ export function jobRoutes(draining: AbortSignal): Route[] {
   const orDraining = createAnySignal(draining);
   /** @param look is called again, without waiting, when the producer is about to stop. */
   const waitFor = async <Found>(
-    signal: AbortSignal,
+    input: RouteInput,
     seconds: number,
     look: (waiting: BoundedWait) => Promise<Found>,
   ): Promise<Found> => {
     if (seconds === 0) return look(NO_WAIT);
+    const { signal } = input;
     try {
       return await look({ timeoutMs: seconds * 1000, signal: orDraining(signal) });
     } catch (error: unknown) {
@@ -38,7 +39,8 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       method: 'post',
       path: '/jobs',
       operation: operations.enqueueJob,
-      async handle({ queue, query, headers, body, signal }) {
+      async handle(input) {
+        const { queue, query, headers, body } = input;
         const { wait } = checkedInput('query', query, waitQuery);
         const request = parseJobRequest(requireJson(body));
         const notBefore = performance.now();
@@ -46,7 +48,7 @@ export function jobRoutes(draining: AbortSignal): Route[] {
         const stored = isNew ? { stored: { job, notBefore } } : {};
         const look = (waiting: BoundedWait): Promise<JobView> =>
           queue.wait(job.id, { ...waiting, ...stored });
-        const latest = wait > 0 ? await waitFor(signal, wait, look).catch(asStored(job)) : job;
+        const latest = wait > 0 ? await waitFor(input, wait, look).catch(asStored(job)) : job;
         return {
           status: isNew && !isFinishedJob(latest) ? 202 : 200,
           headers: { location: `/jobs/${job.id}` },
@@ -77,10 +79,11 @@ export function jobRoutes(draining: AbortSignal): Route[] {
       method: 'get',
       path: '/jobs/:id/result',
       operation: operations.getResult,
-      async handle({ queue, params, query, signal }) {
+      async handle(input) {
+        const { queue, params, query } = input;
         const id = idOf(params);
         const { wait } = checkedInput('query', query, waitQuery);
-        return replyWith(await waitFor(signal, wait, (waiting) => queue.resultJson(id, waiting)));
+        return replyWith(await waitFor(input, wait, (waiting) => queue.resultJson(id, waiting)));
       },
     },
     {

@@ -10,6 +10,12 @@ import { newJobFrom } from './new-job.ts';
 import { type EnqueueOutcome, type RequestedJob, storeJobs } from './store-jobs.ts';
 
 const MOST_IN_BULK = 1000;
+/**
+ * How many calls of one turn of the event loop share a script. Eight take a third less of Redis' time for each
+ * job. Of more, Redis would do nothing while the producer reads them, and the producer nothing while Redis
+ * stores them: with 50 callers a producer accepted a fifth less.
+ */
+const CALLS_AT_ONCE = 8;
 
 /** Intake turns the requests of one tenant into jobs. */
 export interface Intake {
@@ -50,8 +56,7 @@ export function createIntake(
       const refusal = (await memoryRefusal(access)) ?? (await budgetRefusal(access, tenant));
       return storeJobs(access, refusal === undefined ? jobs : jobs.map(({ key }) => ({ key, job: refusal })));
     });
-  /** The calls of one turn of the event loop share a script: under load that is half of the work for Redis. */
-  const storeTogether = inBatches(store);
+  const storeTogether = inBatches(store, CALLS_AT_ONCE);
 
   return {
     async enqueue(request, idempotencyKey) {

@@ -20,6 +20,8 @@ import {
 import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { type Failures, readFailures } from '../overview/failures.ts';
+import { readTenants, type Tenants } from '../overview/tenants.ts';
 import { readWorkload, type Workload } from '../overview/workload.ts';
 import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
@@ -200,6 +202,17 @@ export class TenantQueue {
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
     const { guard, usage } = this.#core;
     return guard(() => usage.report(query, this.#sees));
+  }
+
+  /** Groups the newest failed jobs by what they failed of. The cost does not grow with the number of jobs. */
+  async failures(): Promise<Failures> {
+    const { guard, redis, queues } = this.#core;
+    return guard(() => readFailures(redis, queues, this.#sees));
+  }
+
+  /** Reads what each tenant waits for, holds and has spent today; for a tenant, only its own. */
+  async tenants(): Promise<Tenants> {
+    return this.#core.guard(() => readTenants(this.#core, this.#sees));
   }
 
   /** Counts the jobs that have not ended, for each model. The cost does not grow with the number of jobs. */

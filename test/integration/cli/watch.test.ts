@@ -71,6 +71,32 @@ describe('o3q watch', () => {
     expect(stdout).not.toMatch(before.id);
   });
 
+  it('continues after the producer was restarted, and says so once', async () => {
+    const redis = await startTestRedis();
+    const startProducer = async (port: string) => {
+      const producer = await world.processes.start(['producer'], { REDIS_URL: redis.url, PORT: port });
+      return { producer, url: await producer.says(/ready on (\S+)/) };
+    };
+    try {
+      const { producer, url } = await startProducer('0');
+      const client = new O3Client({ url, readPatienceMs: 20_000 });
+      const watching = await world.processes.start(['watch'], { O3Q_URL: url });
+      const { id } = await client.enqueue({ question: 'before' });
+      await watching.says(new RegExp(`waiting  ${id}`));
+      producer.kill('SIGTERM');
+      await producer.exited;
+      await eventually(() => expect(watching.stderr()).toMatch(/; trying again\n/), 15_000);
+      await startProducer(new URL(url).port);
+      await client.list();
+      const next = await client.enqueue({ question: 'after' });
+      await watching.says(new RegExp(`waiting  ${next.id}`));
+      expect(watching.stderr().match(/trying again/g)).toHaveLength(1);
+    } finally {
+      await world.processes.end();
+      await redis.stop();
+    }
+  });
+
   it('continues after Redis was unavailable, and says so once', async () => {
     const redis = await startTestRedis({ appendOnly: true });
     const own = await startInstance({ redis, workers: 0 });

@@ -12,15 +12,23 @@ function createDoubling() {
         return 2 * item;
       }),
     );
-  });
+  }, 3);
   return { batches, double };
 }
 
 describe('work in batches', () => {
-  it('all items of one turn of the event loop are one batch, and each gets its own outcome', async () => {
+  it('the items of one turn of the event loop are one batch, and each gets its own outcome', async () => {
     const { batches, double } = createDoubling();
-    expect(await Promise.all([1, 2, 3].map(double))).toEqual([2, 4, 6]);
-    expect(await double(4)).toBe(8);
+    expect(await Promise.all([1, 2].map(double))).toEqual([2, 4]);
+    expect(await double(3)).toBe(6);
+    expect(batches).toEqual([[1, 2], [3]]);
+  });
+
+  it('a full batch does not wait for the end of the turn', async () => {
+    const { batches, double } = createDoubling();
+    const outcomes = [1, 2, 3, 4].map(double);
+    expect(batches).toEqual([[1, 2, 3]]);
+    expect(await Promise.all(outcomes)).toEqual([2, 4, 6, 8]);
     expect(batches).toEqual([[1, 2, 3], [4]]);
   });
 

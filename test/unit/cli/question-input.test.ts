@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { readQuestion } from '../../../cli/commands/question-input.ts';
+import { readQuestion, readRequest } from '../../../cli/commands/question-input.ts';
 import { waitChoice, wholeNumber } from '../../../cli/option.ts';
 
 let folder: string;
@@ -60,6 +60,27 @@ describe('the question', () => {
   it('is refused when its bytes are not UTF-8', async () => {
     const input = piped(Buffer.from([0xff, 0xfe, 0x41, 0x00]));
     await expect(readQuestion({ question: '-', ...noContext }, input)).rejects.toThrow(/^stdin: .*UTF-8/);
+  });
+});
+
+describe('a body of the Responses API', () => {
+  it('is the JSON of a file or of stdin, with more metadata', async () => {
+    const body = { input: 'Why?', metadata: { a: '1', b: '2' } };
+    const path = await fileWith('body.json', `\ufeff${JSON.stringify(body)}`);
+    expect(await readRequest(path, undefined, {}, keyboard)).toEqual({ request: body });
+    const metadata = { b: '3', c: '4' };
+    expect(await readRequest('-', undefined, { metadata }, piped(JSON.stringify(body)))).toEqual({
+      request: { input: 'Why?', metadata: { a: '1', b: '3', c: '4' } },
+    });
+  });
+
+  it.each([
+    ['{"input":', {}, undefined, /^--request: stdin is not JSON: /],
+    ['[]', {}, undefined, /^--request: stdin was expected to be a JSON object/],
+    ['{}', {}, 'Why?', /^expected a question or --request, got both/],
+    ['{}', { maxOutputTokens: 16 }, undefined, /^--max-output-tokens belongs to a question/],
+  ])('is not %s with %j and the question %j', async (text, options, question, message) => {
+    await expect(readRequest('-', question, options, piped(text))).rejects.toThrow(message);
   });
 });
 

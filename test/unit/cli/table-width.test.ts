@@ -1,10 +1,11 @@
 import { modelTable } from '../../../cli/commands/models.ts';
 import { usageTable } from '../../../cli/commands/usage.ts';
-import { overview } from '../../../cli/commands/watch.ts';
 import { jobTable } from '../../../cli/display/job-table.ts';
 import { createTerminal, type Terminal } from '../../../cli/display/terminal.ts';
 import { cellsOf } from '../../../cli/display/wrapped-text.ts';
 import { shortIds } from '../../../cli/job-id.ts';
+import type { Totals } from '../../../cli/live/job-watch.ts';
+import { watchOverview } from '../../../cli/live/watch-overview.ts';
 import type { ModelView } from '../../../src/models/view.ts';
 import type { UsageReport } from '../../../src/usage/report.ts';
 import { active, completed, failed, waiting } from '../../support/http/job-views.ts';
@@ -71,11 +72,13 @@ const model: ModelView = {
   },
 };
 
+const totals: Totals = { models: [model], today: sums, hasMore: true };
+
 const tables: [string, (terminal: Terminal) => string][] = [
   ['list', (terminal) => jobTable(jobs, terminal)],
   ['usage', (terminal) => usageTable(usage, undefined, terminal)],
   ['models', (terminal) => modelTable([model], terminal)],
-  ['watch', (terminal) => overview(jobs, terminal)],
+  ['watch', (terminal) => watchOverview(jobs, totals, terminal)],
 ];
 
 /** The numbers and ids of a text: words with a digit. */
@@ -120,5 +123,5 @@ it.each([40, 60, 80, 140])(
 it('o3q watch fits the rows of a terminal of 80 columns', () => {
   const terminal = terminalOf(80);
   const rows = terminal.stream.rows ?? 24;
-  expect(overview(jobs, terminal).split('\n').length).toBeLessThan(rows);
+  expect(watchOverview(jobs, totals, terminal).split('\n').length).toBeLessThan(rows);
 });

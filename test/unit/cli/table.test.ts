@@ -88,7 +88,7 @@ describe('the table of jobs', () => {
 
 describe('the details of a job', () => {
   it('tell the cost of a completed job and the beginning of its answer', () => {
-    expect(jobDetails(completed, pipe, NOW).split('\n')).toEqual([
+    expect(jobDetails(completed, pipe, { now: NOW }).split('\n')).toEqual([
       '✅ completed  job-1',
       '  question  Why is the sky blue?',
       '  model     o3',
@@ -127,12 +127,12 @@ describe('the details of a job', () => {
     ],
     ['that a cancelled one was never started', { ...cancelled, started_at: null }, /never started/],
   ])('tell %s', (_, job, line) => {
-    expect(jobDetails(job, pipe, NOW)).toMatch(line);
+    expect(jobDetails(job, pipe, { now: NOW })).toMatch(line);
   });
 
   it('keep the lines of an answer and remove control characters', () => {
     const job = { ...completed, result: { ...completed.result, answer_preview: 'a\n  b\u001b[31m' } };
-    expect(jobDetails(job, pipe, NOW)).toMatch(/answer +a\n {6}b\[31m$/);
+    expect(jobDetails(job, pipe, { now: NOW })).toMatch(/answer +a\n {6}b\[31m$/);
   });
 });
 
@@ -141,7 +141,7 @@ describe('the details of a job on a terminal', () => {
   const job = { ...completed, result: { ...completed.result, answer_preview: answer } };
 
   it('break lines between words and lose no text', () => {
-    const lines = jobDetails(job, terminalOf(40), NOW).split('\n').slice(-7);
+    const lines = jobDetails(job, terminalOf(40), { now: NOW }).split('\n').slice(-7);
     expect(lines).toEqual([
       '  answer    Light is scattered, and blue',
       '    most of all.',

@@ -1,8 +1,11 @@
-import { createJobWatch, createSingleWatch, fitting } from '../../../cli/display/job-watch.ts';
+import { createJobWatch, createSingleWatch, createTotals } from '../../../cli/live/job-watch.ts';
+import { fitting } from '../../../cli/live/watch-overview.ts';
 import { O3ClientError } from '../../../src/client/client-error.ts';
 import type { O3Client } from '../../../src/client/o3-client.ts';
 import type { JobQuery } from '../../../src/job/job-queue.ts';
 import type { JobPage, JobView } from '../../../src/job/view.ts';
+import type { ModelView } from '../../../src/models/view.ts';
+import type { UsageReport, UsageSums } from '../../../src/usage/report.ts';
 import { active, completed, failed, waiting } from '../../support/http/job-views.ts';
 
 /** The lists and jobs of an instance, as one whose jobs are set by hand gives them out. */
@@ -105,7 +108,7 @@ describe('a watch of all jobs', () => {
     const watch = createJobWatch(shelf.reader);
     await watch.look(signal);
     shelf.jobs.clear();
-    expect(await watch.look(signal)).toEqual({ jobs: [], changes: [] });
+    expect(await watch.look(signal)).toMatchObject({ jobs: [], changes: [] });
     expect(shelf.asked).toHaveLength(1);
     await watch.look(signal);
     expect(shelf.asked).toHaveLength(1);
@@ -126,22 +129,70 @@ describe('a watch of one job', () => {
   });
 });
 
-describe('the rows of a terminal', () => {
-  const jobs = [made(5, completed), made(4, waiting), made(3, failed), made(2, active), made(1, waiting)];
+describe('the totals of a watch', () => {
+  const sums = { requests: 3, cost_usd: 1.5 } as UsageSums;
+  const reader = (models: () => Promise<ModelView[]>) => {
+    const asked = { models: 0, usage: 0 };
+    const client = {
+      models: () => {
+        asked.models += 1;
+        return models();
+      },
+      usage: async () => {
+        asked.usage += 1;
+        return { total: sums } as UsageReport;
+      },
+    };
+    return { asked, read: createTotals(client) };
+  };
 
-  it('go to active jobs first and then to waiting ones, in the order of creation', () => {
+  it('have the models at each look, and the usage of today every ten seconds', async () => {
+    const { asked, read } = reader(async () => []);
+    expect(await read(signal)).toEqual({ models: [], today: sums });
+    expect(await read(signal)).toEqual({ models: [], today: sums });
+    expect(asked).toEqual({ models: 2, usage: 1 });
+  });
+
+  it('do without the models for a tenant, who is refused once', async () => {
+    const { asked, read } = reader(() => Promise.reject(new O3ClientError('forbidden', 'only for admin')));
+    for (let look = 0; look < 3; look += 1)
+      expect(await read(signal)).toEqual({ models: undefined, today: sums });
+    expect(asked.models).toBe(1);
+  });
+
+  it('are read only where they are shown', async () => {
+    const shelf = createShelf();
+    shelf.put(waiting);
+    expect((await createJobWatch(shelf.reader).look(signal)).totals).toEqual({
+      models: undefined,
+      today: undefined,
+      hasMore: false,
+    });
+  });
+});
+
+describe('the rows of a terminal', () => {
+  const jobs = [
+    made(5, completed),
+    made(4, { ...waiting, position: 2 }),
+    made(3, { ...failed, finished_at: '2025-11-24T00:00:00.000Z' }),
+    made(2, active),
+    made(1, { ...waiting, position: 1 }),
+  ];
+
+  it('go to active jobs, then to waiting ones, the next first, and then to finished ones, the last first', () => {
     expect(names(fitting(jobs, 1))).toEqual(['job-2 active']);
-    expect(names(fitting(jobs, 2))).toEqual(['job-4 waiting', 'job-2 active']);
-    expect(names(fitting(jobs, 4))).toEqual([
-      'job-5 completed',
-      'job-4 waiting',
+    expect(names(fitting(jobs, 2))).toEqual(['job-2 active', 'job-1 waiting']);
+    expect(names(fitting(jobs, 100))).toEqual([
       'job-2 active',
       'job-1 waiting',
+      'job-4 waiting',
+      'job-3 failed',
+      'job-5 completed',
     ]);
   });
 
-  it('show all jobs when there is room, and none when there is no row', () => {
-    expect(fitting(jobs, 100)).toEqual(jobs);
+  it('show none when there is no row', () => {
     expect(fitting(jobs, -2)).toEqual([]);
   });
 });

@@ -46,6 +46,7 @@ const context: CommandContext = {
   notices: createTerminal(process.stderr),
   interruption: notExpected,
   stopSignals: notExpected,
+  openBrowser: notExpected,
   finish: notExpected,
   exit: notExpected,
 };

@@ -1,0 +1,102 @@
+import express, { type Express, type Request, type RequestHandler, type Response } from 'express';
+import { stringifyExact } from '../../src/job/exact-json.ts';
+import { callerOf, type QueueFor } from '../access/caller.ts';
+import type { OpenStreams } from '../access/open-streams.ts';
+import { HttpProblem } from './http-problem.ts';
+import type { Reply, Route } from './route.ts';
+import { sendStream } from './stream-reply.ts';
+
+export interface MountOptions {
+  /** Reads the bodies of all routes that take JSON. */
+  readJson: RequestHandler;
+  queueFor: QueueFor;
+  openStreams: OpenStreams;
+}
+
+/** mountRoutes makes an app serve the routes, and refuse the other methods of their paths. */
+export function mountRoutes(app: Express, routes: readonly Route[], options: MountOptions): void {
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const here = routes.filter((route) => route.path === path);
+    // One Express route for all methods: a request is matched with the routes before its own one by one.
+    const mounted = app.route(path);
+    for (const route of here)
+      mounted[route.method](bodyParserOf(route, options.readJson), handlerOf(route, options));
+    mounted.all(methodNotAllowed(here));
+  }
+}
+
+function bodyParserOf({ rawBodyLimit: limit }: Route, readJson: RequestHandler): RequestHandler {
+  if (limit !== undefined) return express.raw({ type: () => true, limit });
+  return readJson;
+}
+
+function handlerOf(route: Route, { queueFor, openStreams }: MountOptions): RequestHandler {
+  return async (request, response) => {
+    let signal: AbortSignal | undefined;
+    const goneSignal = (): AbortSignal => {
+      signal ??= signalOf(response);
+      return signal;
+    };
+    const { params, query, headers, body } = request;
+    const reply = await route.handle({
+      params: params as Record<string, string>,
+      query,
+      headers,
+      body,
+      get signal() {
+        return goneSignal();
+      },
+      openStream: () => openStreams.open(callerOf(response), goneSignal()),
+      caller: callerOf(response),
+      queue: queueFor(response),
+    });
+    await send(reply, response);
+  };
+}
+
+/**
+ * CLIENT_GONE is the abort reason of a request's signal when the connection of the request closes. That is
+ * not a failure, and no client is left to answer. All requests share one error object: its stack says
+ * nothing, and the signal of every request aborts with this reason, even after an answer.
+ */
+export const CLIENT_GONE = new Error('The client has closed its connection');
+
+function signalOf(response: Response): AbortSignal {
+  if (response.closed) return AbortSignal.abort(CLIENT_GONE);
+  const gone = new AbortController();
+  response.once('close', () => gone.abort(CLIENT_GONE));
+  return gone.signal;
+}
+
+async function send(reply: Reply, response: Response): Promise<void> {
+  const { status, headers, body, json, stream, sent } = reply;
+  if (sent !== undefined) response.once('finish', sent);
+  if (headers !== undefined) response.set(headers);
+  response.statusCode = status;
+  if (stream !== undefined) return sendStream(stream, response);
+  const content = json ?? (body === undefined ? undefined : stringifyExact(body));
+  if (content === undefined) response.end();
+  else sendJson(content, response);
+}
+
+/** Express' own `json` would look its content type up and hash the whole body for an ETag. */
+function sendJson(content: string | Buffer, response: Response): void {
+  response.setHeader('content-type', 'application/json; charset=utf-8');
+  response.setHeader('content-length', Buffer.byteLength(content));
+  // Node sends a text in one piece with the headers, and bytes in a piece of their own.
+  response.end(content);
+}
+
+function methodNotAllowed(routes: readonly Route[]): RequestHandler {
+  const methods = routes.map(({ method }) => method.toUpperCase());
+  const allowed = [...methods, ...(methods.includes('GET') ? ['HEAD'] : [])].join(', ');
+  return (request: Request) => {
+    throw new HttpProblem(
+      'method_not_allowed',
+      `${request.path.slice(0, 100)} was expected to be called with ${allowed}, not ${request.method}`,
+      {
+        headers: { allow: allowed },
+      },
+    );
+  };
+}
