@@ -178,8 +178,15 @@ export class TenantQueue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const outcome = await this.#core.guard(async () => cancelJob(this.#core, await this.#findJob(id)));
-    return { outcome, job: await this.get(id) };
+    return this.#core.guard(async () => {
+      const found = await this.#findJob(id);
+      const outcome = await cancelJob(this.#core, found);
+      const { view } = found.reading;
+      // The mark changes nothing else of an active job, so this job need not be read again.
+      if (outcome === 'cancelling' && view.status === 'active')
+        return { outcome, job: { ...view, cancelling: true } };
+      return { outcome, job: (await readAgain(found)).reading.view };
+    });
   }
 
   /** Runs a failed or cancelled job again from its first attempt, with a new purchase. */
