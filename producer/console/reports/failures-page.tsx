@@ -85,7 +85,8 @@ function Code({ code, groups, isAll }: { code: string; groups: readonly FailureG
           </a>
           <details>
             <summary>
-              Retry these {jobs}…<span class="hidden"> with {code}</span>
+              {count === 1 ? 'Retry this one…' : `Retry these ${jobs}…`}
+              <span class="hidden"> with {code}</span>
             </summary>
             <form method="post" action="/console/failures/retry">
               <input type="hidden" name="error" value={code} />
