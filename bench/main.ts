@@ -10,6 +10,7 @@ import { lists } from './measurements/lists.ts';
 import { quota } from './measurements/quota.ts';
 import { run as runJobs } from './measurements/run.ts';
 import { takeover } from './measurements/takeover.ts';
+import { viewers } from './measurements/viewers.ts';
 import { wait } from './measurements/wait.ts';
 import { waiters } from './measurements/waiters.ts';
 import { loadWarning, thisMachine } from './report/machine.ts';
@@ -26,6 +27,7 @@ const MEASUREMENTS: readonly Measurement[] = [
   cancel,
   takeover,
   lists,
+  viewers,
   quota,
 ];
 const INTERRUPTED = 130;

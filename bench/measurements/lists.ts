@@ -21,6 +21,10 @@ const PAGES = {
   job: '/jobs/:id',
   board: `/board/api/queues?activeQueue=${OUR_MODEL}&status=completed&page=1&jobsPerPage=10`,
   console: '/console/jobs/:id',
+  now: '/',
+  failures: '/console/failures',
+  cost: '/console/cost',
+  tenants: '/console/tenants',
 } as const;
 
 /** lists measures how the number of finished jobs slows lists and pages. */
@@ -74,7 +78,10 @@ export const lists: Measurement = {
 /** Reads a page. @returns how long it took, in milliseconds. */
 async function read({ signal }: BenchStage, url: string, path: string, id = ''): Promise<number> {
   const startedAt = performance.now();
-  const answer = await fetch(new URL(path.replace(':id', id), url), { signal });
+  const answer = await fetch(new URL(path.replace(':id', id), url), {
+    headers: { accept: 'text/html, application/json' },
+    signal,
+  });
   const text = await answer.text();
   if (answer.status !== 200) throw new Error(`expected 200 from ${path}, got ${answer.status}: ${text}`);
   return performance.now() - startedAt;

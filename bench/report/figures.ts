@@ -1,5 +1,5 @@
 /** Unit says how a value is written. */
-export type Unit = 'per second' | 'ms' | 'µs' | 's' | 'KB' | 'count';
+export type Unit = 'per second' | 'ms' | 'µs' | 's' | 'KB' | 'count' | '%';
 
 /** Wanted is the goal of a figure. The table names it beside the measured value. */
 export interface Wanted {
@@ -119,6 +119,24 @@ export const FIGURES = {
   console1k: { what: '`/console/jobs/:id` beside 1,000 finished jobs: p50', unit: 'ms' },
   console100k: beside('console1k', '100,000'),
   console1m: beside('console1k', '1,000,000'),
+  now1k: { what: 'the page `/` beside 1,000 finished jobs: p50', unit: 'ms' },
+  now100k: beside('now1k', '100,000'),
+  now1m: beside('now1k', '1,000,000'),
+  failures1k: { what: '`/console/failures` beside 1,000 finished jobs: p50', unit: 'ms' },
+  failures100k: beside('failures1k', '100,000'),
+  failures1m: beside('failures1k', '1,000,000'),
+  cost1k: { what: '`/console/cost` beside 1,000 finished jobs: p50', unit: 'ms' },
+  cost100k: beside('cost1k', '100,000'),
+  cost1m: beside('cost1k', '1,000,000'),
+  tenants1k: { what: '`/console/tenants` beside 1,000 finished jobs: p50', unit: 'ms' },
+  tenants100k: beside('tenants1k', '100,000'),
+  tenants1m: beside('tenants1k', '1,000,000'),
+  viewersCpu: {
+    what: '50 open pages `/`: CPU of the producer, of a core',
+    unit: '%',
+    wanted: { of: 'ours', atMost: 5 },
+  },
+  viewersRedis: { what: 'the same: CPU of Redis, a worker and 500 jobs included', unit: '%' },
 } as const satisfies Record<string, FigureKind>;
 
 export type FigureName = keyof typeof FIGURES;

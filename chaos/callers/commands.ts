@@ -1,8 +1,7 @@
-import { performance } from 'node:perf_hooks';
 import { sleep } from '../../src/async/sleep.ts';
 import type { JobRequest } from '../../src/job/request.ts';
-import { connectRedis } from '../../src/redis/connection.ts';
 import type { Requirement } from '../evidence/report.ts';
+import { callsPerJob, countCommands, OUR_SCRIPTS, sumOfCalls } from '../fleet/command-counter.ts';
 import type { Fleet } from '../fleet/fleet.ts';
 import { scenario } from '../scenario.ts';
 
@@ -14,15 +13,9 @@ const THINK_MS = '1500';
  */
 const QUIET_MS = 1500;
 const WAIT_MS = 20_000;
-
-/**
- * Sent counts the commands and scripts that clients have sent to Redis. Commands that scripts call do not
- * count.
- */
-interface Sent {
-  commands: number;
-  scripts: number;
-}
+const MOST_COMMANDS = 24;
+/** Rarer commands, as a share of the calls of one job, are not named. */
+const FEWEST_CALLS = 0.2;
 
 /** Kind is one way to enqueue a job. */
 interface Kind {
@@ -48,40 +41,28 @@ const KINDS: readonly Kind[] = [
  * last record.
  */
 export const runCommands = scenario({ workers: 1 }, async ({ fleet, signal, progress }) => {
-  const redis = connectRedis(fleet.redis.url, 'patient', { onError: () => {} });
-  if (!('monitor' in redis)) throw new Error('expected a single Redis, got a cluster');
-  const monitor = await redis.monitor();
-  const sent: Sent = { commands: 0, scripts: 0 };
-  monitor.on('monitor', (_time: string, [command = '']: string[], source: string) => {
-    if (source === 'lua') return;
-    sent.commands += 1;
-    if (/^eval/i.test(command)) sent.scripts += 1;
-  });
+  const counter = await countCommands(fleet.redis.url);
   try {
     const requirements: Requirement[] = [];
     await ask(fleet, { what: '', key: false, request: { metadata: SIMULATED } }, 'warm-up');
     await sleep(QUIET_MS, signal);
     progress('measuring without jobs');
-    const idle = await perSecond(sent, () => sleep(8000, signal));
-    requirements.push(figureOf('idle, per second', idle));
+    const idle = await counter.during(() => sleep(8000, signal));
+    const perSecond = callsPerJob(idle, { calls: new Map(), seconds: 1 }, idle.seconds);
+    requirements.push(figureOf('idle, per second', perSecond));
     for (const kind of KINDS) {
       progress(kind.what);
-      const before = { ...sent };
-      const begunAt = performance.now();
-      for (let i = 0; i < JOBS; i += 1) await ask(fleet, kind, `${kind.what} ${i}`);
-      await sleep(QUIET_MS, signal);
-      const seconds = (performance.now() - begunAt) / 1000;
-      requirements.push(
-        figureOf(`${kind.what}, beyond idle`, {
-          commands: (sent.commands - before.commands - idle.commands * seconds) / JOBS,
-          scripts: (sent.scripts - before.scripts - idle.scripts * seconds) / JOBS,
-        }),
-      );
+      const busy = await counter.during(async () => {
+        for (let i = 0; i < JOBS; i += 1) await ask(fleet, kind, `${kind.what} ${i}`);
+        await sleep(QUIET_MS, signal);
+      });
+      const perJob = callsPerJob(busy, idle, JOBS);
+      const most = kind === KINDS[0] ? MOST_COMMANDS : undefined;
+      requirements.push(figureOf(`${kind.what}, beyond idle`, perJob, most));
     }
     return { requirements };
   } finally {
-    monitor.disconnect();
-    redis.disconnect();
+    counter.stop();
   }
 });
 
@@ -91,18 +72,14 @@ async function ask({ client }: Fleet, { key, request }: Kind, question: string):
   if (job.status !== 'completed') throw new Error(`expected ${question} to complete, it is ${job.status}`);
 }
 
-async function perSecond(sent: Sent, work: () => Promise<void>): Promise<Sent> {
-  const before = { ...sent };
-  const begunAt = performance.now();
-  await work();
-  const seconds = (performance.now() - begunAt) / 1000;
+function figureOf(what: string, calls: [command: string, calls: number][], most?: number): Requirement {
+  const often = calls.filter(([, count]) => count >= FEWEST_CALLS);
+  const [all, scripts] = [calls, calls.filter(([command]) => OUR_SCRIPTS.has(command))].map(sumOfCalls);
+  const parts = often.map(([command, count]) => `${command} ${count.toFixed(1)}`).join(', ');
   return {
-    commands: (sent.commands - before.commands) / seconds,
-    scripts: (sent.scripts - before.scripts) / seconds,
+    what,
+    required: most === undefined ? '' : `≤ ${most} commands`,
+    measured: `${all?.toFixed(1)} commands, ${scripts?.toFixed(1)} of them scripts of ours: ${parts}`,
+    met: most === undefined ? undefined : (all ?? Number.NaN) <= most,
   };
-}
-
-function figureOf(what: string, { commands, scripts }: Sent): Requirement {
-  const measured = `${commands.toFixed(1)} commands, ${scripts.toFixed(1)} of them scripts`;
-  return { what, required: '', measured, met: undefined };
 }

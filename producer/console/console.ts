@@ -10,10 +10,11 @@ import { forAdmin, resumeByHand } from '../routes/models.ts';
 import { type Assets, loadAssets } from './assets.ts';
 import { type Document, renderDocument } from './document.tsx';
 import { jobPage, pagePathOf } from './job-page.tsx';
-import type { Visitor } from './navigation.tsx';
+import { visitorOf } from './navigation.tsx';
 import { nowPage } from './now/now-page.tsx';
 import { createNowReader } from './now/now-state.ts';
 import { problemPage } from './problem-page.tsx';
+import { reportRoutes } from './reports/report-routes.ts';
 
 const CONSOLE_PATH = '/console';
 
@@ -75,6 +76,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
       response.redirect(303, pagePathOf(job.id));
     },
   );
+  pages.use(reportRoutes(queueFor, (response, document) => send(response, 200, document)));
   router.use(CONSOLE_PATH, pages);
   router.use(answerProblems(send));
   return router;
@@ -87,11 +89,6 @@ function afterwards(act: (response: Response, id: string) => Promise<unknown>): 
     await act(response, id);
     response.redirect(303, pagePathOf(id));
   };
-}
-
-function visitorOf(response: Response): Visitor {
-  const caller = callerOf(response);
-  return { tenant: caller?.tenant, isAdmin: caller?.admin ?? true };
 }
 
 /** Shows an expected error as a page. Unexpected errors go to the handler of all routes. */

@@ -1,4 +1,6 @@
+import type { Response } from 'express';
 import type { VNode } from 'preact';
+import { callerOf } from '../access/caller.ts';
 import { LOGOUT_PATH } from '../pages/login-page.ts';
 
 /** Visitor is the person who looks at a page. */
@@ -6,6 +8,11 @@ export interface Visitor {
   /** The tenant of the session; undefined: the instance has no keys. */
   readonly tenant: string | undefined;
   readonly isAdmin: boolean;
+}
+
+export function visitorOf(response: Response): Visitor {
+  const caller = callerOf(response);
+  return { tenant: caller?.tenant, isAdmin: caller?.admin ?? true };
 }
 
 interface Destination {
@@ -17,7 +24,12 @@ interface Destination {
 }
 
 /** PAGES lists the pages of the console in the order in which the navigation shows them. */
-const PAGES = [{ path: '/', name: 'Now', key: 'n' }] as const satisfies Destination[];
+const PAGES = [
+  { path: '/', name: 'Now', key: 'n' },
+  { path: '/console/failures', name: 'Failures', key: 'f' },
+  { path: '/console/cost', name: 'Cost', key: 'c' },
+  { path: '/console/tenants', name: 'Tenants', key: 't' },
+] as const satisfies Destination[];
 
 /** PagePath is the path of a page in the navigation. */
 export type PagePath = (typeof PAGES)[number]['path'];

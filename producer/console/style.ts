@@ -58,7 +58,7 @@ details { margin: 0.75rem 0; }
 summary { cursor: pointer; }
 .actions { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: start; margin: 1rem 0; }
 .actions :is(form, details) { margin: 0; }
-button, select { font: inherit; padding: 0.375rem 0.875rem; border: 1px solid var(--line); border-radius: 0.375rem;
+button, select, input, textarea { font: inherit; padding: 0.375rem 0.875rem; border: 1px solid var(--line); border-radius: 0.375rem;
   background: var(--raised); color: var(--text); }
 button, .actions summary { cursor: pointer; }
 .actions summary { padding: 0.375rem 0.875rem; border: 1px solid var(--line); border-radius: 0.375rem; }
@@ -77,6 +77,13 @@ button.danger { color: var(--bad); border-color: currentcolor; }
 .sparks .good { fill: var(--good); }
 .sparks .bad { fill: var(--bad); }
 .sparks .late { fill: var(--late); }
+.days { margin: 1rem 0; }
+.days svg { display: block; width: 100%; height: 7rem; border-bottom: 1px solid var(--line); }
+.days .busy { fill: var(--busy); }
+.days figcaption { display: flex; justify-content: space-between; gap: 1rem; color: var(--quiet); font-size: 0.8125rem; }
+meter { display: block; width: 100%; min-width: 4rem; height: 0.75rem; }
+.filters { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: end; margin: 1rem 0; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .list { width: 100%; border-collapse: collapse; }
 .list :is(td, th) { padding: 0.375rem 1rem 0.375rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); white-space: nowrap; }
 .list th { color: var(--quiet); font-size: 0.8125rem; font-weight: 600; }
@@ -91,11 +98,15 @@ dialog h2 { margin-top: 0; }
 .keys dd { margin: 0; }
 kbd { font: inherit; font-family: ui-monospace, monospace; padding: 0 0.375rem; border: 1px solid var(--line); border-radius: 0.25rem; background: var(--raised); }
 @media (max-width: 40rem) {
+  .lesser { display: none; }
+  .list.plain :is(td, th) { white-space: normal; overflow-wrap: anywhere; padding-right: 0.5rem; }
+  .list.plain :is(th, .number) { overflow-wrap: normal; white-space: nowrap; }
+  .list.plain meter { min-width: 2rem; }
   #show-keys { display: none; }
-  .list thead { display: none; }
-  .list, .list tbody { display: block; }
-  .list tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.375rem 0; border-bottom: 1px solid var(--line); }
-  .list td { border: 0; padding: 0; color: var(--quiet); }
-  .list .wide { color: inherit; order: -1; }
+  .list:not(.plain) thead { display: none; }
+  .list:not(.plain), .list:not(.plain) tbody { display: block; }
+  .list:not(.plain) tr { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0.375rem 0; border-bottom: 1px solid var(--line); }
+  .list:not(.plain) td { border: 0; padding: 0; color: var(--quiet); }
+  .list:not(.plain) .wide { color: inherit; order: -1; }
 }
 `;

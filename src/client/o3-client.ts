@@ -13,6 +13,7 @@ import {
   type EnqueueOptions,
   EVENT_RULES,
   type EventOptions,
+  type JobActions,
   type JobQueue,
   jobsOfAllPages,
   WAIT_RULES,
@@ -22,6 +23,7 @@ import type { BulkRequest, JobRequest } from '../job/request.ts';
 import type { JobPage, JobView, ResultOutcome } from '../job/view.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
+import { ActionsClient } from './actions-client.ts';
 import {
   checkedClientOptions,
   checkedKey,
@@ -70,12 +72,14 @@ export class O3Client implements JobQueue {
   readonly url: string;
   readonly #transport: Transport;
   readonly #patienceMs: number;
+  readonly actions: JobActions;
 
   constructor(options: O3ClientOptions) {
     const { url, apiKey, readPatienceMs = 2000 } = checkedClientOptions(options);
     this.url = checkedUrl(url);
     this.#transport = createTransport({ url: this.url, apiKey: checkedKey(apiKey) });
     this.#patienceMs = readPatienceMs;
+    this.actions = new ActionsClient(this.#transport, this.url, readPatienceMs);
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Models } from '../config/file.ts';
 import { optionsFrom, type StoredOptions } from '../job/stored-options.ts';
-import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from '../lua/fair-queue.ts';
+import { dispatchFairQueue, pauseTenant, resumeTenant } from '../lua/fair-queue.ts';
 import { COST_WITHOUT_LIMIT, PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
@@ -73,6 +73,21 @@ interface ReservedJob {
   reservedTokens?: number;
 }
 
+/** QueueLook is what a dispatcher sees of the queue. */
+export interface QueueLook {
+  board: BoardRoom;
+  /** How many started jobs no worker has taken yet. */
+  untaken: number;
+  /**
+   * The milliseconds until there is something to do even without a signal: a delayed job is due, a tenant's
+   * pause ends, or a deadline passes; undefined: there is no such time.
+   */
+  nextInMs: number | undefined;
+  /** Whether these are all jobs that may start now. */
+  isAll: boolean;
+  jobs: NextJob[];
+}
+
 /** FairQueue is the queue of one model, in which jobs wait for their turn. */
 export interface FairQueue {
   /**
@@ -88,18 +103,8 @@ export interface FairQueue {
    * the first job of each of up to eight further tenants: such a job may start before jobs that are too large
    * now. Before it reads the jobs, next puts delayed jobs that are due into the queue, and removes entries
    * whose job a BullMQ client has removed.
-   *
-   * @returns `untaken`: how many started jobs no worker has taken yet. `nextInMs`: the milliseconds until
-   * there is something to do even without a signal: a delayed job is due, a tenant's pause ends, or a deadline
-   * passes; undefined: there is no such time. `isAll`: whether these are all jobs that may start now.
    */
-  next(most: number): Promise<{
-    board: BoardRoom;
-    untaken: number;
-    nextInMs: number | undefined;
-    isAll: boolean;
-    jobs: NextJob[];
-  }>;
+  next(most: number): Promise<QueueLook>;
   /**
    * start starts jobs that have a reservation, as many as Bull Board allows. `reservedModel` is the upstream
    * model whose quota is reserved.
@@ -107,6 +112,11 @@ export interface FairQueue {
    * @returns for each job whether it has started. A job that has left the queue does not start.
    */
   start(jobs: readonly ReservedJob[]): Promise<boolean[]>;
+  /** startThenNext does both in one step. @returns `look` is undefined when `most` is 0. */
+  startThenNext(
+    jobs: readonly ReservedJob[],
+    most: number,
+  ): Promise<{ started: boolean[]; look: QueueLook | undefined }>;
   /**
    * pauseTenant makes a tenant's jobs wait until `untilMs` (Unix milliseconds) or until resumeTenant. The
    * jobs of other tenants start meanwhile. `reason` is a sentence, or SLOTS_TAKEN.
@@ -125,6 +135,34 @@ export interface FairQueue {
 export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): FairQueue {
   const weights = weightsOf(tenants);
   const scriptKeys = modelScriptKeys(keys);
+  const dispatch: FairQueue['startThenNext'] = async (reserved, most) => {
+    const reply = await dispatchFairQueue.run(redis, {
+      keys: scriptKeys,
+      args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
+      rest: reserved.flatMap(
+        ({ id, tenant, reservedModel, reservedTokens = 0, cost = COST_WITHOUT_LIMIT }) => [
+          ...[id, tenant, reservedModel, reservedTokens, cost],
+        ],
+      ),
+    });
+    const [started, ...seen] = reply as [started: number[], ...seen: LookReply];
+    const look = most === 0 ? undefined : lookFrom(seen, most);
+    return { started: started.map((one) => one === 1), look };
+  };
+  const lookFrom = ([[room, waitMs, ...meta], untaken, nextInMs, ...jobs]: LookReply, most: number) => ({
+    board: { room: room < 0 ? Number.POSITIVE_INFINITY : room, waitMs, limits: boardLimitsFrom(meta) },
+    untaken,
+    nextInMs: nextInMs < 0 ? undefined : nextInMs,
+    isAll: jobs.length < most,
+    jobs: jobs.map(([id, tenant, options, dataBytes, tag]) => ({
+      id,
+      tenant,
+      options: optionsFrom(JSON.parse(options)),
+      dataBytes,
+      tag: Number(tag),
+      weight: Object.hasOwn(tenants, tenant) ? (tenants[tenant]?.weight ?? 1) : 1,
+    })),
+  });
   return {
     async giveBack(job, lockToken, target) {
       const retry = 'dueAt' in target ? target : { dueAt: '', failedReason: '' };
@@ -145,37 +183,12 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
       return answer as GiveBackAnswer;
     },
     async next(most) {
-      const reply = await nextInFairQueue.run(redis, {
-        keys: scriptKeys,
-        args: { most, jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-      });
-      const [[room, waitMs, ...meta], untaken, nextInMs, ...jobs] = reply as NextReply;
-      return {
-        board: { room: room < 0 ? Number.POSITIVE_INFINITY : room, waitMs, limits: boardLimitsFrom(meta) },
-        untaken,
-        nextInMs: nextInMs < 0 ? undefined : nextInMs,
-        isAll: jobs.length < most,
-        jobs: jobs.map(([id, tenant, options, dataBytes, tag]) => ({
-          id,
-          tenant,
-          options: optionsFrom(JSON.parse(options)),
-          dataBytes,
-          tag: Number(tag),
-          weight: Object.hasOwn(tenants, tenant) ? (tenants[tenant]?.weight ?? 1) : 1,
-        })),
-      };
+      const { look } = await dispatch([], most);
+      if (look === undefined) throw new Error(`expected to look at jobs, not at ${most}`);
+      return look;
     },
-    async start(jobs) {
-      if (jobs.length === 0) return [];
-      const started = await startFromFairQueue.run(redis, {
-        keys: scriptKeys,
-        args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), weights },
-        rest: jobs.flatMap(({ id, tenant, reservedModel, reservedTokens = 0, cost = COST_WITHOUT_LIMIT }) => [
-          ...[id, tenant, reservedModel, reservedTokens, cost],
-        ]),
-      });
-      return (started as number[]).map((one) => one === 1);
-    },
+    start: async (jobs) => (jobs.length === 0 ? [] : (await dispatch(jobs, 0)).started),
+    startThenNext: dispatch,
     async pauseTenant(tenant, untilMs, reason) {
       await pauseTenant.run(redis, { keys: scriptKeys, args: { tenant, untilMs, reason } });
     },
@@ -195,7 +208,7 @@ export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Mo
   };
 }
 
-type NextReply = [
+type LookReply = [
   board: [room: number, waitMs: number, ...meta: BoardMeta],
   untaken: number,
   nextInMs: number,

@@ -3,8 +3,15 @@ import { defineScript } from '../redis/script.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
 
 /**
- * nextInFairQueue returns the next jobs in the order in which they would be started. It starts none of them,
- * but it tidies up:
+ * dispatchFairQueue is a dispatcher's step in the fair queue: it starts jobs that have a reservation, and then
+ * returns the next jobs in the order in which they would be started.
+ *
+ * It starts a job by taking it out of the fair queue and putting it into BullMQ's list of waiting jobs, where any
+ * worker takes it. In the same step it checks that the job is still in the fair queue, because its caller may
+ * have cancelled it, and that Bull Board's settings allow the start. `starts` has for each job: its id, its
+ * tenant, the upstream model whose quota it has reserved, how many tokens, and its cost.
+ *
+ * With `most` above 0 it looks at the queue, and tidies up:
  *
  * - delayed jobs that are due enter the fair queue. A job that needs no reservation goes to BullMQ's workers
  *   at once: its response still runs at the upstream, or its run has ended and BullMQ does not know yet;
@@ -13,21 +20,61 @@ import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
  * - started jobs that no worker may take, because of a setting of Bull Board, go back to their places;
  * - pauses whose time is over end, and entries whose job a BullMQ client has removed are removed too.
  *
- * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{{jobs that Bull Board
- * allows to start (-1 for any number), ms until it allows more (0: not known), its settings…}, started jobs
- * that no worker has taken yet, ms until the next delayed job is due, the next pause of a tenant ends or the next
- * deadline passes (-1 for none), {id, tenant, options,
- * bytes of data, tag of its tenant}…}`. The order is exact where a tenant's jobs all cost the same. Behind
- * the `most` jobs comes the first job of up to eight further tenants.
+ * `weights` is JSON by tenant; a tenant that it does not name has weight 1. Returns `{for each of starts 1, or 0
+ * when it may not start}`, and after a look also `{jobs that Bull Board allows to start (-1 for any number), ms
+ * until it allows more (0: not known), its settings…}, started jobs that no worker has taken yet, ms until the
+ * next delayed job is due, the next pause of a tenant ends or the next deadline passes (-1 for none), {id,
+ * tenant, options, bytes of data, tag of its tenant}…`. The order is exact where a tenant's jobs all cost the
+ * same. Behind the `most` jobs comes the first job of up to eight further tenants.
  */
-export const nextInFairQueue = defineScript({
-  name: 'fair-queue.next',
-  keys: ['marker', 'deadlines'],
+export const dispatchFairQueue = defineScript({
+  name: 'fair-queue.dispatch',
+  keys: ['marker', 'deadlines', 'events'],
   args: ['most', 'jobPrefix', 'runPrefix', 'weights'],
   uses: [fairQueueLibrary, parked, boardLimits],
+  rest: 'starts',
   lua: /* lua */ `
+local weightOf = cjson.decode(weights)
+local started = {}
+local startRoom = #starts > 0 and boardRoom()
+for i = 1, #starts, 5 do
+  local id, tenant, upstreamModel = starts[i], starts[i + 1], starts[i + 2]
+  local tokens, cost = starts[i + 3], tonumber(starts[i + 4])
+  started[#started + 1] = 0
+  if startRoom >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
+    startRoom = startRoom - 1
+    local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
+    local step = cost / (tonumber(weightOf[tenant]) or 1)
+    local after = tag + step
+    learnCost(tenant, cost)
+    redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
+    redis.call('HINCRBY', clock, 'starts', 1)
+    unpark(id)
+    dequeue(tenant, id)
+    redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
+    redis.call('HSET', jobPrefix .. id, 'delay', 0)
+    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens,
+      'tag_step', exact(step))
+    redis.call('LPUSH', wait, id)
+    redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
+    started[#started] = 1
+  end
+end
+if #starts > 0 then redis.call('ZADD', marker, 0, '0') end
+-- Tags that the virtual time has passed no longer matter, so those of idle tenants are removed.
+if #starts > 0 and redis.call('HLEN', clock) > 2000 then
+  local all, time = redis.call('HGETALL', clock), virtualTime()
+  for i = 1, #all, 2 do
+    local isTag = string.sub(all[i], 1, 5) == 'next:'
+    if isTag and tonumber(all[i + 1]) <= time then
+      redis.call('HDEL', clock, all[i], 'cost:' .. string.sub(all[i], 6))
+    end
+  end
+end
+if tonumber(most) == 0 then return { started } end
+
 local MOST_GONE, MOST_DUE, CHUNK, SPARE, MOST_OTHERS = 200, 500, 16, 16, 8
-local limit, weightOf = tonumber(most), cjson.decode(weights)
+local limit = tonumber(most)
 -- The times are compared with the clock of Redis, so that jobs still start when a worker's clock is set back.
 local clockOfRedis = redis.call('TIME')
 local now = clockOfRedis[1] * 1000 + math.floor(clockOfRedis[2] / 1000)
@@ -128,7 +175,7 @@ for _, times in ipairs({ due, deadlines, pausedTenants }) do
   nextAt = math.min(nextAt, tonumber(first) or math.huge)
 end
 local board = { room == math.huge and -1 or math.max(0, room), waitMs, unpack(set) }
-local reply = { board, redis.call('LLEN', wait), nextAt < math.huge and nextAt - now or -1 }
+local reply = { started, board, redis.call('LLEN', wait), nextAt < math.huge and nextAt - now or -1 }
 -- Adds the next job of a tenant's queue to the reply.
 local function add(queue)
   local jobKey = jobPrefix .. queue.id
@@ -139,7 +186,7 @@ local function add(queue)
   queue.id, queue.tag, queue.isIn = queue.nextJob(), queue.tag + queue.step, true
 end
 local left = #queues > 0
-while #reply - 3 < limit and left do
+while #reply - 4 < limit and left do
   local best
   for _, queue in ipairs(queues) do
     if queue.id and (not best or queue.tag < best.tag) then best = queue end
@@ -154,62 +201,6 @@ for _, queue in ipairs(queues) do
   end
 end
 return reply
-`,
-});
-
-/**
- * startFromFairQueue starts jobs that have a reservation: it takes them out of the fair queue and puts them
- * into BullMQ's list of waiting jobs, where any worker takes them. In the same step it checks that each job
- * is still in the fair queue, because its caller may have cancelled it, and that Bull Board's settings allow
- * the start.
- *
- * `jobs` has for each job: its id, its tenant, the upstream model whose quota it has reserved, how many
- * tokens, and its cost. Returns for each job 1, or 0 when it may not start.
- */
-export const startFromFairQueue = defineScript({
-  name: 'fair-queue.start',
-  keys: ['marker', 'events'],
-  args: ['jobPrefix', 'runPrefix', 'weights'],
-  rest: 'jobs',
-  uses: [fairQueueLibrary, parked, boardLimits],
-  lua: /* lua */ `
-local weightOf = cjson.decode(weights)
-local room, started = boardRoom(), {}
-for i = 1, #jobs, 5 do
-  local id, tenant, upstreamModel = jobs[i], jobs[i + 1], jobs[i + 2]
-  local tokens, cost = jobs[i + 3], tonumber(jobs[i + 4])
-  started[#started + 1] = 0
-  if room >= 1 and isParkedWaiting(id) and redis.call('ZSCORE', tenantQueue(tenant), id) then
-    room = room - 1
-    local tag = tonumber(redis.call('ZSCORE', queuedTenants, tenant)) or nextTag(tenant)
-    local step = cost / (tonumber(weightOf[tenant]) or 1)
-    local after = tag + step
-    learnCost(tenant, cost)
-    redis.call('HSET', clock, 'now', exact(math.max(virtualTime(), tag)), 'next:' .. tenant, exact(after))
-    redis.call('HINCRBY', clock, 'starts', 1)
-    unpark(id)
-    dequeue(tenant, id)
-    redis.call('ZADD', queuedTenants, 'XX', exact(after), tenant)
-    redis.call('HSET', jobPrefix .. id, 'delay', 0)
-    redis.call('HSET', runPrefix .. id, 'reserved_model', upstreamModel, 'reserved_tokens', tokens,
-      'tag_step', exact(step))
-    redis.call('LPUSH', wait, id)
-    redis.call('XADD', events, '*', 'event', 'waiting', 'jobId', id, 'prev', 'delayed')
-    started[#started] = 1
-  end
-end
-redis.call('ZADD', marker, 0, '0')
--- Tags that the virtual time has passed no longer matter, so those of idle tenants are removed.
-if redis.call('HLEN', clock) > 2000 then
-  local all, time = redis.call('HGETALL', clock), virtualTime()
-  for i = 1, #all, 2 do
-    local isTag = string.sub(all[i], 1, 5) == 'next:'
-    if isTag and tonumber(all[i + 1]) <= time then
-      redis.call('HDEL', clock, all[i], 'cost:' .. string.sub(all[i], 6))
-    end
-  end
-end
-return started
 `,
 });
 

@@ -2,17 +2,26 @@ import type { Script } from '../redis/script.ts';
 import { takeDeletions } from './deletions.ts';
 import { claimIdempotencyKeys, storeJobsScript } from './enqueue/enqueue.ts';
 import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
-import { nextInFairQueue, pauseTenant, resumeTenant, startFromFairQueue } from './fair-queue.ts';
+import { dispatchFairQueue, pauseTenant, resumeTenant } from './fair-queue.ts';
+import { forgetJobScript, retryJobScript } from './finished-job.ts';
 import { giveBackJob } from './give-back.ts';
-import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
+import { cancelJobScript, listBareJobs, readJobScript } from './job.ts';
 import { claimPurchase, markPurchase, storePurchase } from './purchase.ts';
-import { quotaGiveBack, quotaRenew, quotaSettle } from './quota/lease.ts';
+import { quotaAdvance } from './quota/advance.ts';
+import { quotaGiveBack } from './quota/lease.ts';
 import { quotaExpect, quotaSnapshot } from './quota/quota.ts';
-import { quotaAccepted, quotaReport, quotaResume } from './quota/report.ts';
+import { quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
-import { lookAtJobs } from './search.ts';
+import {
+  endActionPart,
+  finishActionScript,
+  leaseActionPart,
+  passJobScript,
+  startActionScript,
+} from './selections/actions.ts';
+import { lookAtJobs } from './selections/search.ts';
 import { deleteExpiredJobs } from './storage/retention.ts';
 import { dropRemovedJobs } from './storage/tenant-use.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';
@@ -23,15 +32,16 @@ import { forgivePause, renewLocks } from './workers/locks.ts';
 /** SCRIPTS lists every script that o3-queue runs in Redis. MONITOR and SLOWLOG name a script by its `sha`. */
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, storeJobsScript],
-  ...[nextInFairQueue, startFromFairQueue, pauseTenant, resumeTenant],
-  ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
+  ...[dispatchFairQueue, pauseTenant, resumeTenant],
+  ...[readJobScript, cancelJobScript, retryJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
   ...[quotaExpect, quotaReserve, quotaSnapshot],
-  ...[quotaRenew, quotaGiveBack, quotaSettle, quotaReport, quotaResume, quotaAccepted],
+  ...[quotaAdvance, quotaGiveBack, quotaReport, quotaResume],
   ...[tenantReserve, tenantRenew, tenantGiveBack, tenantSettle],
   ...[rememberOpenAiEvent, removeFromOutbox, deliveryTurn, takeDeletions],
   ...[takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered, lookAtJobs],
+  ...[startActionScript, leaseActionPart, passJobScript, endActionPart, finishActionScript],
 ];

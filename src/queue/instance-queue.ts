@@ -1,3 +1,4 @@
+import { type ActionRunner, createActionRunner } from '../actions/runner.ts';
 import { cachedRead } from '../async/cached-read.ts';
 import { defaultModels, type Models } from '../config/file.ts';
 import type { Caller } from '../job/tenant.ts';
@@ -49,6 +50,7 @@ export class InstanceQueue extends TenantQueue {
   readonly #redisTrouble: WriteProbe;
   readonly #readModels: () => Promise<ModelView[]>;
   #closing: Promise<void> | undefined;
+  #runner: ActionRunner | undefined;
 
   constructor({
     redisUrl,
@@ -152,11 +154,19 @@ export class InstanceQueue extends TenantQueue {
     return this.#core.guard(() => receiveWebhook(this.#core.redis, this.#webhookKeys, webhookId, responseId));
   }
 
+  /** Drives the long actions of all processes from this one, until the queue is closed. */
+  driveActions(onError: (error: Error) => void): void {
+    this.#runner ??= createActionRunner(this.#core, { onError });
+    this.#core.actionStarted.call = () => void this.#runner?.look();
+    void this.#runner.look();
+  }
+
   /**
    * Ends all waits and closes the connections to Redis. Each wait returns the job in its current state. A
    * second call waits for the first one.
    */
   close(): Promise<void> {
+    this.#runner?.stop();
     this.#closing ??= this.#core.close();
     return this.#closing;
   }

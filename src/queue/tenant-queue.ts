@@ -20,10 +20,12 @@ import {
 import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
+import { type Failures, readFailures } from '../overview/failures.ts';
+import { readTenants, type Tenants } from '../overview/tenants.ts';
 import { readWorkload, type Workload } from '../overview/workload.ts';
-import { keepSeconds } from '../run/record.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
+import { TenantActions } from './tenant-actions.ts';
 
 /** ResultJsonOutcome is a ResultOutcome whose result is already JSON, in UTF-8. */
 export type ResultJsonOutcome =
@@ -61,11 +63,14 @@ export class TenantQueue {
   readonly #caller: Caller | undefined;
   readonly #tenant: string;
   readonly #intake: Intake;
+  /** Long actions over all jobs that match a filter. */
+  readonly actions: TenantActions;
 
   constructor(core: QueueCore, caller: Caller | undefined) {
     this.#core = core;
     this.#caller = caller;
     this.#tenant = caller?.tenant ?? NO_TENANT;
+    this.actions = new TenantActions(core, { tenant: this.#tenant, sees: this.#sees });
     this.#intake = createIntake(core, this.#tenant, (request) => this.#continuationRefusal(request));
   }
 
@@ -169,9 +174,7 @@ export class TenantQueue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const outcome = await this.#core.guard(async () =>
-      cancelJob(this.#core.redis, await this.#findJob(id), keepSeconds(this.#core.models.retention).failed),
-    );
+    const outcome = await this.#core.guard(async () => cancelJob(this.#core, await this.#findJob(id)));
     return { outcome, job: await this.get(id) };
   }
 
@@ -186,7 +189,7 @@ export class TenantQueue {
   /** Deletes a finished job and its result. */
   async delete(id: string): Promise<void> {
     await this.#core.guard(async () =>
-      removeJob(this.#core.redis, await requireSettled(this.#core.queues, id, this.#sees)),
+      removeJob(this.#core, await requireSettled(this.#core.queues, id, this.#sees)),
     );
   }
 
@@ -200,6 +203,17 @@ export class TenantQueue {
   async usage(query: UsageQuery = {}): Promise<UsageReport> {
     const { guard, usage } = this.#core;
     return guard(() => usage.report(query, this.#sees));
+  }
+
+  /** Groups the newest failed jobs by what they failed of. The cost does not grow with the number of jobs. */
+  async failures(): Promise<Failures> {
+    const { guard, redis, queues } = this.#core;
+    return guard(() => readFailures(redis, queues, this.#sees));
+  }
+
+  /** Reads what each tenant waits for, holds and has spent today; for a tenant, only its own. */
+  async tenants(): Promise<Tenants> {
+    return this.#core.guard(() => readTenants(this.#core, this.#sees));
   }
 
   /** Counts the jobs that have not ended, for each model. The cost does not grow with the number of jobs. */

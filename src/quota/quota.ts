@@ -1,8 +1,11 @@
-import { quotaGiveBack, quotaRenew, quotaSettle } from '../lua/quota/lease.ts';
+import { inBatches } from '../async/batches.ts';
+import { quotaAdvance } from '../lua/quota/advance.ts';
+import { quotaGiveBack } from '../lua/quota/lease.ts';
 import { quotaExpect, quotaSnapshot } from '../lua/quota/quota.ts';
-import { quotaAccepted, quotaReport, quotaResume } from '../lua/quota/report.ts';
+import { quotaReport, quotaResume } from '../lua/quota/report.ts';
 import { quotaReserve } from '../lua/quota/reserve.ts';
 import type { RedisClient } from '../redis/connection.ts';
+import type { ScriptValue } from '../redis/script.ts';
 import { quotaKeysOf } from './keys.ts';
 import { actionFor, MOST_WORDS, type QuotaReport } from './report.ts';
 import { decodeSnapshot, type PauseReason, type QuotaSnapshot } from './snapshot.ts';
@@ -111,7 +114,7 @@ export interface RenewedJob {
 
 /**
  * Quota is the quota of one upstream model, shared by all workers. Each method is one step in Redis, on the
- * clock of Redis.
+ * clock of Redis. `renew`, `accepted` and `settle` of one moment are sent together.
  */
 export interface Quota {
   /** The channel on which dispatchers hear that the quota has changed. */
@@ -173,6 +176,12 @@ export interface Quota {
   snapshot(): Promise<QuotaSnapshot>;
 }
 
+/** How many calls may add their steps to one script: Redis does nothing else while it runs. */
+const MOST_STEPS = 200;
+
+/** Steps of `quotaAdvance` that are taken together; each is the job's id, its phase and what belongs to it. */
+type Steps = (readonly ScriptValue[])[];
+
 type ReserveScriptReply = [
   reason: QuotaReason | '',
   waitMs: number,
@@ -184,6 +193,12 @@ type ReserveScriptReply = [
 
 export function createQuota(redis: RedisClient, prefix: string, upstreamModel: string): Quota {
   const keys = quotaKeysOf(prefix, upstreamModel);
+  const advance = inBatches<Steps, (string | number)[]>(async (batch) => {
+    const args = { leaseMs: LEASE_MS, runningLeaseMs: RUNNING_LEASE_MS };
+    const rest = batch.flat(2);
+    const answers = (await quotaAdvance.run(redis, { keys, args, rest })) as (string | number)[];
+    return batch.map(({ length }) => ({ status: 'fulfilled', value: answers.splice(0, length) }));
+  }, MOST_STEPS);
   return {
     channel: keys.state,
     async reserve(needs, limits, { evenIfGone = false, most = needs.length } = {}) {
@@ -224,20 +239,13 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
     },
     async renew(jobs) {
       if (jobs.length === 0) return [];
-      const args = { leaseMs: LEASE_MS, runningLeaseMs: RUNNING_LEASE_MS };
-      const rest = jobs.flatMap(({ id, phase }) => [id, phase]);
-      return (await quotaRenew.run(redis, { keys, args, rest })) as ('reserved' | 'sent' | 'expired')[];
+      const found = await advance(jobs.map(({ id, phase }) => [id, phase]));
+      return found as ('reserved' | 'sent' | 'expired')[];
     },
     async accepted({ limitRequests, limitTokens, remainingRequests, remainingTokens }, id = '') {
-      const args = {
-        limitRequests: limitRequests ?? '',
-        limitTokens: limitTokens ?? '',
-        remainingRequests: remainingRequests ?? '',
-        remainingTokens: remainingTokens ?? '',
-        id,
-        leaseMs: RUNNING_LEASE_MS,
-      };
-      return (await quotaAccepted.run(redis, { keys, args })) === 1;
+      const advertised = [limitRequests, limitTokens, remainingRequests, remainingTokens];
+      const [answer] = await advance([[id, 'accepted', ...advertised.map((value) => value ?? '')]]);
+      return answer === 1;
     },
     async report(report, id = '') {
       const { words = '', inside = false } = report;
@@ -251,14 +259,11 @@ export function createQuota(redis: RedisClient, prefix: string, upstreamModel: s
       return (await quotaResume.run(redis, { keys, args: {} })) === 1;
     },
     async settle(id, used, isAnswered = false) {
-      const args = {
-        id,
-        inputTokens: used === undefined ? '' : tokenCount(used.inputTokens),
-        outputTokens: used === undefined ? '' : tokenCount(used.outputTokens),
-        durationMs: used?.durationMs ?? '',
-        isAnswered: isAnswered ? '1' : '',
-      };
-      return (await quotaSettle.run(redis, { keys, args })) === 1;
+      const tokens = used === undefined ? ['', ''] : [used.inputTokens, used.outputTokens].map(tokenCount);
+      const [answer] = await advance([
+        [id, 'ended', ...tokens, used?.durationMs ?? '', isAnswered ? '1' : ''],
+      ]);
+      return answer === 1;
     },
     async snapshot() {
       return decodeSnapshot(await quotaSnapshot.run(redis, { keys, args: {} }));

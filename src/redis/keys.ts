@@ -102,6 +102,8 @@ export interface ModelKeys {
    * the job would.
    */
   bought(responseId: string): string;
+  /** actionPart is a hash: how far a long action has come in this model (src/lua/selections/actions.ts). */
+  actionPart(actionId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /**
@@ -125,7 +127,8 @@ type BullmqPart =
   | 'meta'
   | 'limiter'
   | 'marker'
-  | 'id';
+  | 'id'
+  | 'pc';
 type FairQueuePart =
   | 'tenants'
   | 'tenant'
@@ -166,6 +169,7 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
     history: (day) => `${prefix}:history:${queueName}:${day}`,
     bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
+    actionPart: (actionId) => `${prefix}:action:${queueName}:${actionId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     watchedChannel: `${prefix}:watched:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
@@ -186,11 +190,13 @@ export function modelScriptKeys(keys: ModelKeys) {
     active: keys.queue('active'),
     stalled: keys.queue('stalled'),
     failed: keys.queue('failed'),
+    completed: keys.queue('completed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),
     limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
     jobCounter: keys.queue('id'),
+    priorityCounter: keys.queue('pc'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),
     pausedTenants: keys.fairQueue('paused'),

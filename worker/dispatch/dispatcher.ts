@@ -1,6 +1,6 @@
 import { createWaker } from '../../src/async/waker.ts';
 import type { Models } from '../../src/config/file.ts';
-import { DISPATCHER_LOOKS_EVERY_MS, type NextJob } from '../../src/fair-queue/fair-queue.ts';
+import { DISPATCHER_LOOKS_EVERY_MS, type NextJob, type QueueLook } from '../../src/fair-queue/fair-queue.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import { limitsOf } from '../../src/quota/limits.ts';
 import type { Quotas } from '../../src/quota/quota.ts';
@@ -112,13 +112,19 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     ...([queue.model, queue.upstreamModels, fairQueue, options.now, onError] as const),
   );
   let hasGathered = false;
+  /** What the step that started the last jobs has seen, if the next round follows at once. */
+  let latest: QueueLook | undefined;
   /** @returns what to wait for, and for how many milliseconds at most; undefined: continue at once. */
   const runRound = async (): Promise<{ lacks: readonly Lack[]; ms: number } | undefined> => {
     hasGathered = !hasGathered && options.unsent() >= PLENTY_UNSENT;
-    if (hasGathered) return { lacks: [], ms: GATHER_MS };
+    if (hasGathered) {
+      latest = undefined;
+      return { lacks: [], ms: GATHER_MS };
+    }
     const lookedAt = performance.now();
     const most = Math.min(AT_ONCE, room(), MOST_UNSENT - options.unsent());
-    const look = await fairQueue.next(Math.max(PROBE_CHOICE, most));
+    const look = latest ?? (await fairQueue.next(Math.max(PROBE_CHOICE, most)));
+    latest = undefined;
     const { board, untaken, nextInMs = DISPATCHER_LOOKS_EVERY_MS, isAll, jobs } = look;
     // These jobs are counted after the look: a job that was taken before it is not among the untaken ones.
     const left = MOST_UNSENT - options.unsent() - untaken;
@@ -143,6 +149,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const round = await reserveAndStart(startable, {
       ...{ model: queue.model, fairQueue, tenantLimits, sources, ownPausedTenants },
       most: Math.min(slots, board.room),
+      // The next round begins at once if more jobs wait than this one may start, and there is room for them.
+      lookAt: isAll || slots <= startable.length ? 0 : Math.max(PROBE_CHOICE, Math.min(AT_ONCE, slots)),
     });
     const { wait } = round;
     if (isAll && round.started === jobs.length) return idle(LOOK_AGAIN_MS);
@@ -157,7 +165,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       };
     }
     // If no job has started, other dispatchers are starting these jobs right now.
-    return round.started > 0 || round.paused > 0 ? undefined : { lacks: ['jobs'], ms: JITTER_MS };
+    if (round.started === 0 && round.paused === 0) return { lacks: ['jobs'], ms: JITTER_MS };
+    latest = round.look;
+    return undefined;
   };
 
   const running = (async () => {

@@ -1,4 +1,4 @@
-import type { FairQueue, NextJob } from '../../src/fair-queue/fair-queue.ts';
+import type { FairQueue, NextJob, QueueLook } from '../../src/fair-queue/fair-queue.ts';
 import {
   type Need,
   type Quota,
@@ -30,6 +30,8 @@ export interface ReserveOptions {
   ownPausedTenants: Set<string>;
   /** How many jobs may start. Default: all. */
   most?: number;
+  /** At how many jobs to look in the step that starts these, if nothing prevents further starts. Default: none. */
+  lookAt?: number;
 }
 
 /** Round is the result of one round of a dispatcher. */
@@ -42,6 +44,8 @@ export interface Round {
   wait: QuotaWait | undefined;
   /** Whether only large jobs have to wait, so that smaller ones may still start. */
   onlyLarge: boolean;
+  /** The queue after the starts; undefined: it was not looked at. */
+  look: QueueLook | undefined;
 }
 
 /**
@@ -79,17 +83,23 @@ export async function reserveAndStart(jobs: readonly NextJob[], options: Reserve
   const tokens = new Map(tenants.allowed.map((job, i) => [job, answers[i]]));
   const reserved = tenants.allowed.filter((job) => typeof tokens.get(job) === 'number');
   const { admitted, giveBack } = await tenants.admit(reserved);
-  const starts = await fairQueue.start(
-    admitted.map((job) => ({
-      ...{ id: job.id, tenant: job.tenant, reservedModel: source.name },
-      cost: costs.get(job),
-      reservedTokens: Number(tokens.get(job)),
-    })),
-  );
-  const started = new Set(admitted.filter((_, i) => starts[i] === true));
+  const starting = admitted.map((job) => ({
+    ...{ id: job.id, tenant: job.tenant, reservedModel: source.name },
+    cost: costs.get(job),
+    reservedTokens: Number(tokens.get(job)),
+  }));
+  const lookAt = wait === undefined && admitted.length === reserved.length ? (options.lookAt ?? 0) : 0;
+  const starts =
+    starting.length === 0
+      ? { started: [], look: undefined }
+      : await fairQueue.startThenNext(starting, lookAt);
+  const started = new Set(admitted.filter((_, i) => starts.started[i] === true));
   const unused = idsOf(reserved.filter((job) => !started.has(job)));
   await Promise.all([source.quota.giveBack(unused, { untilMs }), giveBack(unused)]);
-  return { source, started: started.size, paused: await tenants.pause(started), wait, onlyLarge };
+  const paused = await tenants.pause(started);
+  // A look from before a pause has jobs of the paused tenant.
+  const look = paused === 0 ? starts.look : undefined;
+  return { source, started: started.size, paused, wait, onlyLarge, look };
 }
 
 interface Attempted {

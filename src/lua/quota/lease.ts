@@ -1,35 +1,20 @@
-import { defineScript } from '../../redis/script.ts';
+import { defineLibrary, defineScript } from '../../redis/script.ts';
 import { circuitBreaker } from './circuit-breaker.ts';
 import { quotaReservations, quotaSignals } from './window.ts';
 
-/**
- * quotaRenew renews the leases of jobs. `jobs` has for each job its id and how far it is:
- *
- * - `reserved`: its create request is not sent yet;
- * - `sending`: its create request is on its way. From here on its reservation counts as spent. A reservation
- *   that was made a while ago is charged to the present step, because the upstream counts it from now on, too;
- * - `running`: its response runs at the upstream. A job without a lease then gets a new one, even beyond the
- *   limits.
- *
- * Returns for each job how this step has found its reservation: `reserved`, `sent` (like `reserved`, and its
- * create request was sent before) or `expired`.
- */
-export const quotaRenew = defineScript({
-  name: 'quota.renew',
+/** leaseRenewal is how `quotaAdvance` renews the lease of a job. */
+export const leaseRenewal = defineLibrary({
   args: ['leaseMs', 'runningLeaseMs'],
   uses: [quotaReservations],
-  rest: 'jobs',
   lua: /* lua */ `
 local LATE_STEPS = 5
-local answers = {}
-for i = 1, #jobs, 2 do
-  local id, phase = jobs[i], jobs[i + 1]
+
+local function renewLease(id, phase)
   local isRunning = phase == 'running'
   local untilMs = now + (isRunning and runningLeaseMs or leaseMs)
   local reservation = reservationOf(id)
   if reservation and redis.call('ZSCORE', leases, id) then
-    redis.call('ZADD', leases, text(untilMs), id)
-    answers[#answers + 1] = reservation.isSent and 'sent' or 'reserved'
+    local found = reservation.isSent and 'sent' or 'reserved'
     if phase == 'sending' and not reservation.isSent then
       reservation.isSent = true
       if reservation.step > 0 and reservation.step + LATE_STEPS < math.floor(now / STEP_MS) then
@@ -37,13 +22,13 @@ for i = 1, #jobs, 2 do
         reservation.step = charge(1, reservation.tokens)
       end
       storeReservation(id, reservation, untilMs)
-    end
-  elseif isRunning then
-    storeReservation(id, { step = 0, tokens = 0, isSent = true, input = 0, class = '' }, untilMs)
-    answers[#answers + 1] = 'sent'
-  else answers[#answers + 1] = 'expired' end
+    else redis.call('ZADD', leases, text(untilMs), id) end
+    return found
+  end
+  if not isRunning then return 'expired' end
+  storeReservation(id, { step = 0, tokens = 0, isSent = true, input = 0, class = '' }, untilMs)
+  return 'sent'
 end
-return answers
 `,
 });
 
@@ -71,79 +56,74 @@ if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
 `,
 });
 
-/**
- * quotaSettle ends a reservation: the job's usage replaces what was reserved, and the next estimates learn
- * from it. `inputTokens` and `outputTokens` are '' when unknown: the charge stays. `durationMs` is how long
- * the response took, '' when unknown. `isAnswered` is '1' when the response has brought an answer, which
- * closes a circuit breaker that was opened because accepted responses failed. Returns 1 when such a breaker
- * was open.
- */
-export const quotaSettle = defineScript({
-  name: 'quota.settle',
+/** settlement is how `quotaAdvance` ends a reservation. */
+export const settlement = defineLibrary({
   keys: ['usage', 'refusals'],
-  args: ['id', 'inputTokens', 'outputTokens', 'durationMs', 'isAnswered'],
   uses: [quotaReservations, quotaSignals, circuitBreaker],
   lua: /* lua */ `
 local USAGE_EXPIRES_S = 2592000
-local reply = 0
-if isAnswered == '1' then
-  redis.call('HINCRBY', state, 'answers', 1)
-  redis.call('HDEL', refusals, id, 'inside ' .. id)
-  redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'throttles', 'throttled_inside')
-  if redis.call('HGET', state, 'breaker_inside') == '1' then
-    closeBreaker()
-    announceEndOfPause()
-    reply = 1
-  end
-end
-local reservation = reservationOf(id)
-releaseLease(id, reservation)
-if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
-if not reservation or inputTokens == '' then return reply end
-local input, output = tonumber(inputTokens), tonumber(outputTokens)
-local correction = math.floor(input + output - reservation.tokens)
-if correction ~= 0 then
-  local _, before = windowSums()
-  correctCharge(reservation, 0, correction)
-  -- The upstream had counted these tokens before, so the sum stays as it was.
-  if reservation.isCounted then
-    local _, after = windowSums()
-    setDrift(drift() + before - after, reservation.tokens)
-  end
-end
 
-local class = reservation.class
-local samples = {
-  'output:' .. class, output, 'output:*/' .. string.match(class, '([^/]*)$'), output, 'output:*', output,
-  'tokens', input + output
-}
-local function add(field, value) samples[#samples + 1], samples[#samples + 2] = field, value end
-if reservation.input > 0 then add('input_ratio', input / reservation.input) end
-if durationMs ~= '' then
-  add('duration_ms', tonumber(durationMs))
-  add('duration_ms:' .. class, tonumber(durationMs))
+local function settle(id, inputTokens, outputTokens, durationMs, isAnswered)
+  local reply = 0
+  if isAnswered == '1' then
+    redis.call('HINCRBY', state, 'answers', 1)
+    redis.call('HDEL', refusals, id, 'inside ' .. id)
+    redis.call('HDEL', state, 'inside_failures', 'inside_failing_jobs', 'throttles', 'throttled_inside')
+    if redis.call('HGET', state, 'breaker_inside') == '1' then
+      closeBreaker()
+      announceEndOfPause()
+      reply = 1
+    end
+  end
+  local reservation = reservationOf(id)
+  releaseLease(id, reservation)
+  if redis.call('HDEL', state, 'slot_awaited') == 1 then wakeDispatchers() end
+  if not reservation or inputTokens == '' then return reply end
+  local input, output = tonumber(inputTokens), tonumber(outputTokens)
+  local correction = math.floor(input + output - reservation.tokens)
+  if correction ~= 0 then
+    local _, before = windowSums()
+    correctCharge(reservation, 0, correction)
+    -- The upstream had counted these tokens before, so the sum stays as it was.
+    if reservation.isCounted then
+      local _, after = windowSums()
+      setDrift(drift() + before - after, reservation.tokens)
+    end
+  end
+
+  local class = reservation.class
+  local samples = {
+    'output:' .. class, output, 'output:*/' .. string.match(class, '([^/]*)$'), output, 'output:*', output,
+    'tokens', input + output
+  }
+  local function add(field, value) samples[#samples + 1], samples[#samples + 2] = field, value end
+  if reservation.input > 0 then add('input_ratio', input / reservation.input) end
+  if durationMs ~= '' then
+    add('duration_ms', tonumber(durationMs))
+    add('duration_ms:' .. class, tonumber(durationMs))
+  end
+  local names = { 'excess', 'input_ratio' }
+  for i = 1, #samples, 2 do
+    names[#names + 1], names[#names + 2] = samples[i], 'n:' .. samples[i]
+  end
+  local known, learned = redis.call('HMGET', usage, unpack(names)), {}
+  local function learn(field, value) learned[#learned + 1], learned[#learned + 2] = field, text(value) end
+  -- The excess is how much more than usual for its class the largest of the last few hundred jobs has used.
+  -- Such a job fits only where this much room is left.
+  local excess, inputRatio, usual = tonumber(known[1]) or 0, tonumber(known[2]) or 1, tonumber(known[3])
+  if usual then
+    learn('excess', math.max(input - reservation.input * inputRatio + output - usual, excess * 0.998))
+  end
+  -- Learns the mean of the first ten values, then a moving average in which each new value weighs a tenth.
+  for i = 1, #samples, 2 do
+    local field, value = samples[i], samples[i + 1]
+    local old, count = tonumber(known[i + 2]) or value, (tonumber(known[i + 3]) or 0) + 1
+    learn(field, old + (value - old) / math.min(count, 10))
+    learn('n:' .. field, count)
+  end
+  redis.call('HSET', usage, unpack(learned))
+  redis.call('EXPIRE', usage, USAGE_EXPIRES_S)
+  return reply
 end
-local names = { 'excess', 'input_ratio' }
-for i = 1, #samples, 2 do
-  names[#names + 1], names[#names + 2] = samples[i], 'n:' .. samples[i]
-end
-local known, learned = redis.call('HMGET', usage, unpack(names)), {}
-local function learn(field, value) learned[#learned + 1], learned[#learned + 2] = field, text(value) end
--- The excess is how much more than usual for its class the largest of the last few hundred jobs has used.
--- Such a job fits only where this much room is left.
-local excess, inputRatio, usual = tonumber(known[1]) or 0, tonumber(known[2]) or 1, tonumber(known[3])
-if usual then
-  learn('excess', math.max(input - reservation.input * inputRatio + output - usual, excess * 0.998))
-end
--- Learns the mean of the first ten values, then a moving average in which each new value weighs a tenth.
-for i = 1, #samples, 2 do
-  local field, value = samples[i], samples[i + 1]
-  local old, count = tonumber(known[i + 2]) or value, (tonumber(known[i + 3]) or 0) + 1
-  learn(field, old + (value - old) / math.min(count, 10))
-  learn('n:' .. field, count)
-end
-redis.call('HSET', usage, unpack(learned))
-redis.call('EXPIRE', usage, USAGE_EXPIRES_S)
-return reply
 `,
 });

@@ -1,4 +1,4 @@
-import { defineScript } from '../../redis/script.ts';
+import { defineLibrary, defineScript } from '../../redis/script.ts';
 import { circuitBreaker } from './circuit-breaker.ts';
 import { BURST_MS, quotaReservations, quotaSignals } from './window.ts';
 
@@ -131,60 +131,60 @@ return isOver and 1 or 0
 });
 
 /**
- * quotaAccepted records that a create request was accepted, and the limits that the upstream advertised with
- * it. It closes the circuit breaker, unless the breaker was opened because accepted responses failed.
+ * acceptance is how `quotaAdvance` records that a create request was accepted, and the limits that the upstream
+ * advertised with it. It closes the circuit breaker, unless the breaker was opened because accepted responses
+ * failed.
  *
  * The upstream's count of tokens is right about running jobs and about other users of the key, so we add to
  * it only what is reserved for jobs that it has not counted yet. Of the upstream's count of requests we add
  * only what exceeds our own count.
- *
- * The limits and the remaining amounts are '' where the upstream did not advertise them. Returns 1 when a
- * pause has ended.
  */
-export const quotaAccepted = defineScript({
-  name: 'quota.accepted',
+export const acceptance = defineLibrary({
   keys: ['refusals'],
-  args: ['limitRequests', 'limitTokens', 'remainingRequests', 'remainingTokens', 'id', 'leaseMs'],
+  args: ['runningLeaseMs'],
   uses: [quotaReservations, quotaSignals, circuitBreaker],
   lua: /* lua */ `
 local INSIDE_VERDICT_MS = 20000
-redis.call('HINCRBY', state, 'passes', 1)
-redis.call('HDEL', refusals, id)
-local trouble = redis.call('HMGET', state, 'throttled_inside', 'throttles', 'gone_until', unpack(BREAKER_FIELDS))
-if trouble[2] and not trouble[1] then redis.call('HDEL', state, 'throttles') end
-local wasPaused = trouble[3] and redis.call('HDEL', state, 'gone_until') > 0
-local isTroubled, isInside, probeJob = false, trouble[5] == '1', trouble[6]
-for i = 4, 3 + #BREAKER_FIELDS do isTroubled = isTroubled or trouble[i] end
-if isTroubled and not isInside then
-  wasPaused = closeBreaker() or wasPaused
-elseif isInside and probeJob == id then
-  -- The end of the probe's response is the verdict. Until then one more job tries every 20 seconds.
-  redis.call('HSET', state, 'probe_at', text(now + INSIDE_VERDICT_MS))
-end
-if wasPaused then announceEndOfPause() end
-redis.call('ZADD', leases, 'XX', text(now + leaseMs), id)
-local reply = wasPaused and 1 or 0
-if limitRequests == '' and limitTokens == '' then return reply end
-local requests, tokens = slideWindow()
-if limitTokens ~= '' and remainingTokens ~= '' then
-  local reservation = reservationOf(id)
-  local reserved = reservation and reservation.tokens or 0
-  if reservation and not reservation.isCounted then
-    addPendingTokens(-reservation.tokens)
-    addOverEstimate(overEstimateOf(reservation))
-    reservation.isCounted, reservation.isSent = true, true
-    storeReservation(id, reservation, tonumber(redis.call('ZSCORE', leases, id)) or now)
+
+local function accept(id, limitRequests, limitTokens, remainingRequests, remainingTokens)
+  redis.call('HINCRBY', state, 'passes', 1)
+  redis.call('HDEL', refusals, id)
+  local trouble = redis.call('HMGET', state, 'throttled_inside', 'throttles', 'gone_until', unpack(BREAKER_FIELDS))
+  if trouble[2] and not trouble[1] then redis.call('HDEL', state, 'throttles') end
+  local wasPaused = trouble[3] and redis.call('HDEL', state, 'gone_until') > 0
+  local isTroubled, isInside, probeJob = false, trouble[5] == '1', trouble[6]
+  for i = 4, 3 + #BREAKER_FIELDS do isTroubled = isTroubled or trouble[i] end
+  if isTroubled and not isInside then
+    wasPaused = closeBreaker() or wasPaused
+  elseif isInside and probeJob == id then
+    -- The end of the probe's response is the verdict. Until then one more job tries every 20 seconds.
+    redis.call('HSET', state, 'probe_at', text(now + INSIDE_VERDICT_MS))
   end
-  local charges = tokens - drift() - tokensPastMinute() - pendingTokens()
-  setDrift(math.max(limitTokens - remainingTokens - charges, -overEstimate()), reserved)
+  if wasPaused then announceEndOfPause() end
+  redis.call('ZADD', leases, 'XX', text(now + runningLeaseMs), id)
+  local reply = wasPaused and 1 or 0
+  if limitRequests == '' and limitTokens == '' then return reply end
+  local requests, tokens = slideWindow()
+  if limitTokens ~= '' and remainingTokens ~= '' then
+    local reservation = reservationOf(id)
+    local reserved = reservation and reservation.tokens or 0
+    if reservation and not reservation.isCounted then
+      addPendingTokens(-reservation.tokens)
+      addOverEstimate(overEstimateOf(reservation))
+      reservation.isCounted, reservation.isSent = true, true
+      storeReservation(id, reservation, tonumber(redis.call('ZSCORE', leases, id)) or now)
+    end
+    local charges = tokens - drift() - tokensPastMinute() - pendingTokens()
+    setDrift(math.max(limitTokens - remainingTokens - charges, -overEstimate()), reserved)
+  end
+  if limitRequests ~= '' and remainingRequests ~= '' then
+    local unseen = limitRequests - remainingRequests - requests
+    if unseen > 0 then charge(unseen, 0) end
+  end
+  redis.call('HSET', state, 'advertised_at', text(now))
+  if limitRequests ~= '' then redis.call('HSET', state, 'advertised_requests', limitRequests) end
+  if limitTokens ~= '' then redis.call('HSET', state, 'advertised_tokens', limitTokens) end
+  return reply
 end
-if limitRequests ~= '' and remainingRequests ~= '' then
-  local unseen = limitRequests - remainingRequests - requests
-  if unseen > 0 then charge(unseen, 0) end
-end
-redis.call('HSET', state, 'advertised_at', text(now))
-if limitRequests ~= '' then redis.call('HSET', state, 'advertised_requests', limitRequests) end
-if limitTokens ~= '' then redis.call('HSET', state, 'advertised_tokens', limitTokens) end
-return reply
 `,
 });

@@ -19,7 +19,7 @@ const BY_THE_CLOCK = new Set(['extendLocks', 'locks.renew', 'hexists', 'run.appe
 /** The scripts of quotas, which are kept beside the job and mend themselves: a reservation ends with its lease. */
 const OF_QUOTAS = /^(quota|tenant)\./;
 /** What a dispatcher does is about many jobs at once. */
-const ABOUT_MANY = new Set(['fair-queue.next', 'fair-queue.start']);
+const ABOUT_MANY = new Set(['fair-queue.dispatch']);
 /** What BullMQ answers when there is no job. */
 const NO_JOB = [null, 0, 0, 0];
 

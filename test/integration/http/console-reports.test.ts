@@ -1,0 +1,126 @@
+import type { ApiKey } from '../../../src/config/api-keys.ts';
+import type { JobView } from '../../../src/job/view.ts';
+import { eventually } from '../../support/eventually.ts';
+import { type Answer, call } from '../../support/http/http-calls.ts';
+import { type Instance, quickModels, startInstance } from '../../support/worlds/instance.ts';
+
+const HOSTILE = `</script><script>alert(1)</script><img src=x onerror=alert(1)>`;
+const KEYS: ApiKey[] = [
+  { name: 'admin', secret: 'the-key-of-the-administrator' },
+  { name: 'alice', secret: 'the-key-of-alice-1234' },
+  { name: 'bob', secret: 'the-key-of-bob-123456' },
+];
+
+describe('the pages over many jobs', () => {
+  let instance: Instance;
+  let failedOfAlice: JobView[];
+  beforeAll(async () => {
+    const { tenants, ...models } = quickModels();
+    instance = await startInstance({
+      keys: KEYS,
+      models: {
+        ...models,
+        tenants: {
+          ...tenants,
+          alice: {
+            weight: 3,
+            maxInFlight: 7,
+            dailyBudgetUsd: 12,
+            maxWaiting: 900,
+            onBudgetExhausted: 'wait',
+          },
+        },
+      },
+    });
+    failedOfAlice = [
+      await asked('alice', 'The first of Alice', { sim: 'failed', sim_code: 'invalid_prompt' }),
+      await asked('alice', `The second of Alice ${HOSTILE}`, { sim: 'failed', sim_code: 'invalid_prompt' }),
+      await asked('alice', 'The third of Alice', { sim: '400' }),
+    ];
+    await asked('alice', 'An answer for Alice', {});
+    await asked('bob', 'An answer for Bob', {});
+    // The upstream quotes this in the message of its error.
+    await asked('bob', 'The only one of Bob', { sim: 'failed', sim_code: HOSTILE });
+  });
+  afterAll(() => instance.stop());
+
+  const as = (name: string, method: string, path: string, body?: unknown): Promise<Answer> =>
+    call(instance.url, method, path, {
+      ...(body !== undefined && { body }),
+      headers: {
+        accept: 'text/html',
+        authorization: `Bearer ${KEYS.find((key) => key.name === name)?.secret}`,
+      },
+    });
+  const asked = async (name: string, question: string, metadata: Record<string, string>): Promise<JobView> =>
+    (await as(name, 'POST', '/jobs?wait=60', { question, metadata })).body as JobView;
+  /** The page without its markup: a space stands for each tag. */
+  const textOf = async (name: string, path: string): Promise<string> => {
+    const { status, body } = await as(name, 'GET', path);
+    expect(status).toBe(200);
+    expect(body).not.toMatch(/<script>|<img/);
+    const main = /<main.*<\/main>/s.exec(String(body))?.[0] ?? '';
+    return main.replaceAll(/<[^>]+>/g, ' ').replaceAll(/\s+/g, ' ');
+  };
+
+  it('group failed jobs by code and message, the largest group first, with the newest job', async () => {
+    const { body } = await as('alice', 'GET', '/console/failures');
+    expect(body).toContain('<title>✕ 3 failed · Failures');
+    const text = await textOf('alice', '/console/failures');
+    expect(text).toMatch(/3 failed jobs, .* 2 response_refused invalid_prompt: .* 1 invalid_request /);
+    // The newest of the largest group.
+    expect(body).toContain(`href="/console/jobs/${failedOfAlice[1]?.id}"`);
+    expect(body).not.toContain(`href="/console/jobs/${failedOfAlice[0]?.id}"`);
+  });
+
+  it('show a tenant its own failed jobs only, and admin all', async () => {
+    const [alice, bob, admin] = await Promise.all(
+      ['alice', 'bob', 'admin'].map((name) => textOf(name, '/console/failures')),
+    );
+    expect(alice).toContain('3 failed jobs');
+    expect(bob).toContain('1 failed job');
+    expect(bob).not.toMatch(/alice|asked for invalid_prompt/i);
+    expect(admin).toContain('4 failed jobs');
+  });
+
+  it('show what a tenant has spent, and nothing of others', async () => {
+    const [alice, bob, admin] = await Promise.all(
+      ['alice', 'bob', 'admin'].map((name) => textOf(name, '/console/cost')),
+    );
+    expect(alice).toMatch(/\$0\.0\d+.* for \d responses.* alice \$0\.0\d+ of \$12\.00 .* By model .* o3 /);
+    expect(alice).not.toMatch(/By tenant|bob/);
+    expect(bob).not.toMatch(/alice/i);
+    expect(admin).toMatch(/By tenant .*alice .*bob /);
+    const { body } = await as('alice', 'GET', '/console/cost?from=2020-01-01&to=2020-01-31');
+    expect(body).toContain('<title>$0.00 · Cost from 2020-01-01 to 2020-01-31');
+    expect(await as('alice', 'GET', '/console/cost?from=tomorrow')).toMatchObject({
+      status: 400,
+      body: expect.stringContaining('<h1>Bad Request</h1>'),
+    });
+  });
+
+  it('show a tenant its own limits only, and admin those of all', async () => {
+    const [alice, bob, admin] = await Promise.all(
+      ['alice', 'bob', 'admin'].map((name) => textOf(name, '/console/tenants')),
+    );
+    const limits = /0 of 900 .* 0 of 7 .*Weight 3 .* of \$12\.00 .*Budget left \$11\.\d+/;
+    expect(alice).toMatch(limits);
+    expect(alice).not.toContain('bob');
+    expect(bob).toMatch(/Waiting 0 .*Weight 1 /);
+    expect(bob).not.toMatch(/alice/i);
+    expect(admin).toMatch(limits);
+    expect(admin).toContain('bob');
+  });
+
+  it('say which tenant is held back and why', async () => {
+    const questions = Array.from({ length: 8 }, (_, i) => ({
+      question: `Held ${i}`,
+      metadata: { sim: 'stuck_queued' },
+    }));
+    await as('alice', 'POST', '/jobs/bulk', { jobs: questions });
+    const isHeld = async (): Promise<boolean> =>
+      (await textOf('alice', '/console/tenants')).includes('alice is at its limit of 7 jobs in flight');
+    await eventually(async () => expect(await isHeld()).toBe(true));
+    expect((await as('admin', 'GET', '/console/tenants')).body).toContain('<title>◷ 1 tenant held back');
+  });
+});
