@@ -14,6 +14,7 @@ import { CLIENT_GONE, mountRoutes } from './http/mounting.ts';
 import type { Route } from './http/route.ts';
 import { createDocsPage } from './pages/docs-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
+import { actionRoutes } from './routes/actions.ts';
 import { bulkRoute } from './routes/bulk.ts';
 import { documented } from './routes/docs.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -60,8 +61,9 @@ export function routesOf({
 }: Omit<AppOptions, 'access' | 'tenants'>): Route[] {
   return documented([
     ...healthRoutes(queue, draining),
-    // This route comes before the routes of one job, which would take `bulk` for an id.
+    // These routes come before the routes of one job, which would take `bulk` for an id.
     bulkRoute(),
+    ...actionRoutes(),
     ...jobRoutes(draining),
     jobEventsRoute(draining),
     usageRoute(),

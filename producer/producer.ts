@@ -77,6 +77,7 @@ function producerOn(
 ): Producer {
   const onError = throttledErrors((error) => logger.error({ error: error.message }, 'queue error'));
   const queue = new InstanceQueue({ redisUrl, prefix, webhooksOut, onError, ...modelsOf(models) });
+  queue.driveActions(onError);
   const draining = new AbortController();
   const access = { keys, host, requestsPerMinute, logger };
   const app = createApp({

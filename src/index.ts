@@ -31,6 +31,7 @@ export { O3Queue } from './queue/o3-queue.ts';
 
 // The arguments and return values of a JobQueue, which O3Client and O3Queue implement.
 
+export type { Action, ActionKind, Selection } from './job/action.ts';
 export type { JobEvent } from './job/event.ts';
 export type { JobStatus, PlanStatus } from './job/job.ts';
 export type {
@@ -38,6 +39,8 @@ export type {
   CallOptions,
   EnqueueOptions,
   EventOptions,
+  JobActions,
+  JobFilter,
   JobQuery,
   JobQueue,
   JobQueueError,

@@ -188,7 +188,8 @@ export function createModelWorker(options: ModelWorkerOptions): ModelWorker {
     const [id, record] = [job.id ?? '', await writerOf(job, '').read()];
     const reading = record.cancelRequested ? await queue.read(id) : null;
     if (reading === null) return;
-    await cancelJob(redis, { queue, bullId: id, reading }, keepSeconds(options.retention).failed);
+    const actors = { redis, models: { retention: options.retention } };
+    await cancelJob(actors, { queue, bullId: id, reading });
   };
 
   /**

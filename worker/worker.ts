@@ -1,3 +1,5 @@
+import { actionKeysOf } from '../src/actions/keys.ts';
+import { createActionRunner } from '../src/actions/runner.ts';
 import { cachedRead } from '../src/async/cached-read.ts';
 import { createPace } from '../src/async/pace.ts';
 import { throttledErrors } from '../src/async/throttled-errors.ts';
@@ -181,14 +183,19 @@ export function startWorker(options: WorkerOptions): O3Worker {
   const history = keepHistory(redis, queues, onError);
   const deletions = { redis, upstream, metrics, logger };
   const estimates = { redis, prefix, upstream, prices };
+  const actions = createActionRunner(
+    { redis, prefix, queues: new Map(queues.map((queue) => [queue.model, queue])), models: options },
+    { onError },
+  );
   const stopDrains = keepDrained(
     subscriber,
-    new Map(
-      queues.flatMap((queue) => [
+    new Map([
+      [actionKeysOf(prefix).open, actions.look],
+      ...queues.flatMap((queue): [string, () => Promise<void>][] => [
         [queue.keys.deletions, () => drainDeletions(queue, deletions)],
         [queue.keys.estimates, () => drainEstimates(queue, estimates)],
       ]),
-    ),
+    ]),
     onError,
   );
 
@@ -199,6 +206,7 @@ export function startWorker(options: WorkerOptions): O3Worker {
     catalog.stop();
     history.stop();
     stopDrains();
+    actions.stop();
     if (left === undefined) heartbeatEnded = heartbeat.stop();
     left ??= leaveAll(workers, redisTrouble, logger);
     return left;

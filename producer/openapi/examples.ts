@@ -1,3 +1,4 @@
+import type { Action, Selection } from '../../src/job/action.ts';
 import type { CompletedJob, FailedJob, JobResult, WaitingJob } from '../../src/job/view.ts';
 import { HttpProblem, type HttpProblemCode, noResult } from '../http/http-problem.ts';
 
@@ -113,3 +114,19 @@ const EXAMPLES: Partial<Record<HttpProblemCode, HttpProblem>> = {
 export function problemExample(code: HttpProblemCode): unknown {
   return (EXAMPLES[code] ?? new HttpProblem(code, 'What was expected, what came, and what to do')).toJSON();
 }
+
+export const selectionExample: Selection = { matching: 120, more: false, cost_usd: 3.1 };
+
+export const actionExample: Action = {
+  id: 'act_01a226c497ab72feb91543b4e692e009',
+  kind: 'retry',
+  status: 'running',
+  filter: { error: 'timeout', status: 'failed' },
+  started_by: 'admin',
+  created_at: '2026-11-29T10:00:00.000Z',
+  finished_at: null,
+  ...selectionExample,
+  done: 42,
+  skipped: { ended_after_start: 1 },
+  failed: {},
+};

@@ -136,7 +136,7 @@ function asStored(job: JobView): (error: unknown) => JobView {
 }
 
 /** refuseOthersJobs refuses the jobs of another tenant, instead of silently listing the caller's own. */
-function refuseOthersJobs(caller: Caller | undefined, tenant: string | undefined): void {
+export function refuseOthersJobs(caller: Caller | undefined, tenant: string | undefined): void {
   if (caller === undefined || caller.admin || tenant === undefined || tenant === caller.tenant) return;
   throw new HttpProblem(
     'forbidden',

@@ -33,6 +33,12 @@ export function jobPath(id: string): string {
   return `/jobs/${encodeURIComponent(id)}`;
 }
 
+/** actionPath is the path of a long action. @throws {O3ClientError} `action_not_found` */
+export function actionPath(id: string): string {
+  if (jobIdRefusal(id) === undefined) return `/actions/${encodeURIComponent(id)}`;
+  throw new O3ClientError('action_not_found', `Expected the id of an action, got ${shown(id)}`);
+}
+
 export function modelPath(model: string): string {
   if (
     typeof model !== 'string' ||

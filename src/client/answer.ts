@@ -1,3 +1,4 @@
+import type { Action, Selection } from '../job/action.ts';
 import { isJsonObject } from '../job/exact-json.ts';
 import { JOB_STATUSES } from '../job/job.ts';
 import type { JobPage, JobResult, JobView } from '../job/view.ts';
@@ -16,6 +17,14 @@ export function isJobView(value: unknown): value is JobView {
 
 export function isJobPage(value: unknown): value is JobPage {
   return isJsonObject(value) && Array.isArray(value['jobs']) && value['jobs'].every(isJobView);
+}
+
+export function isSelection(value: unknown): value is Selection {
+  return isJsonObject(value) && typeof value['matching'] === 'number';
+}
+
+export function isAction(value: unknown): value is Action {
+  return isJsonObject(value) && typeof value['id'] === 'string' && isJsonObject(value['skipped']);
 }
 
 export function isJobResult(value: unknown): value is JobResult {

@@ -21,6 +21,7 @@ export { O3Client } from './o3-client.ts';
 
 // The arguments and return values of a JobQueue.
 
+export type { Action, ActionKind, Selection } from '../job/action.ts';
 export type { JobEvent } from '../job/event.ts';
 export type { JobStatus, PlanStatus } from '../job/job.ts';
 export type {
@@ -28,6 +29,8 @@ export type {
   CallOptions,
   EnqueueOptions,
   EventOptions,
+  JobActions,
+  JobFilter,
   JobQuery,
   JobQueue,
   JobQueueError,

@@ -13,8 +13,8 @@ import {
   responsesBodyFrom,
 } from '../job/request.ts';
 import type { OurOptions } from '../job/stored-options.ts';
+import { needOf } from '../job/stored-options.ts';
 import { NO_TENANT, tenantInView } from '../job/tenant.ts';
-import { needOf } from '../job/token-estimate.ts';
 import type { JobView } from '../job/view.ts';
 import { webhookUrlFlaw } from '../job/webhook-url.ts';
 import { viewFrom } from '../model-queue/job-view.ts';

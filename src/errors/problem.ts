@@ -22,6 +22,8 @@ export const PROBLEM_CODES = [
   'budget_exhausted',
   'too_many_waiting',
   'too_much_stored',
+  'too_many_actions',
+  'action_not_found',
   'storage_full',
   'redis_unavailable',
 ] as const;

@@ -1,101 +1,71 @@
+import type { Models } from '../config/file.ts';
 import { QueueError } from '../errors/problem.ts';
+import type { ActionKind } from '../job/action.ts';
+import type { JobStatus } from '../job/job.ts';
 import { upstreamHeadersIn } from '../job/upstream-headers.ts';
-import {
-  type CancelAnswer,
-  cancelJobScript,
-  type ForgetAnswer,
-  forgetJobScript,
-  reopenJobScript,
-} from '../lua/job.ts';
+import { type ForgetAnswer, forgetJobScript, type RetryAnswer, retryJobScript } from '../lua/finished-job.ts';
+import { type ActionRefusal, type CancelAnswer, cancelJobScript } from '../lua/job.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
 import type { RedisClient } from '../redis/connection.ts';
 import { jobScriptKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
+import { keepSeconds } from '../run/record.ts';
 import { type FoundJob, notFinished, notFound } from './find.ts';
 import { assertMayWait } from './tenant-limits.ts';
 
 /** BullMQ's failure reason for a cancelled job, which the board shows. */
 const CANCELLED_REASON = 'cancelled: on request';
 
+/** Within is how a change of a job belongs to a long action. */
+export interface Within {
+  /** The hash with the action's place in the model of the job (`ModelKeys.actionPart`). */
+  readonly part: string;
+  /** The token of this process's lease. */
+  readonly token: string;
+  /** The score of the job in its index, in milliseconds. */
+  readonly createdAt: number;
+  /** When the action was started, in Unix milliseconds: runs that end later are not touched. */
+  readonly startedAt: number;
+  /** The status in which alone a job is cancelled; undefined: any. */
+  readonly onlyStatus: JobStatus | undefined;
+}
+
+/** Actors are what changes of jobs need of the queue. */
+export type Actors = Pick<QueueAccess, 'redis' | 'queues' | 'models'>;
+type Cancellers = Pick<QueueAccess, 'redis'> & { models: Pick<Models, 'retention'> };
+
 /**
  * CancelOutcome says what a cancel did. `cancelled`: the job is final now. `already`: the job was cancelled
  * before. `cancelling`: a worker holds the job and was sent a message.
  */
-export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished'>;
+export type CancelOutcome = Exclude<CancelAnswer, 'missing' | 'finished' | 'changed'>;
 
 /**
  * cancelJob cancels a job in any unfinished status.
  *
- * @param keepS how long the record of a cancelled job is kept, in seconds.
  * @throws {QueueError} `job_not_found`, `job_finished`
  */
-export async function cancelJob(
-  redis: RedisClient,
-  { queue, bullId, reading }: FoundJob,
-  keepS: number,
-): Promise<CancelOutcome> {
-  const { keys } = queue;
-  const tenant = reading.view.tenant ?? '';
-  const answer = (await cancelJobScript.run(redis, {
-    keys: jobScriptKeys(keys, bullId, tenant),
-    args: {
-      id: bullId,
-      tenant,
-      reason: CANCELLED_REASON,
-      ttlSeconds: keepS,
-      now: serverTime(redis),
-      cancelChannel: keys.cancelChannel,
-      finishedChannel: keys.finishedChannel,
-    },
-  })) as CancelAnswer;
-  switch (answer) {
-    case 'missing':
-      throw notFound(reading.view.id);
-    case 'finished':
-      throw new QueueError(
-        'job_finished',
-        `Job ${reading.view.id} is finished: there is nothing left to cancel`,
-      );
-    default:
-      return answer;
-  }
+export async function cancelJob(actors: Cancellers, job: FoundJob): Promise<CancelOutcome> {
+  const answer = await runCancel(actors, job);
+  const { id } = job.reading.view;
+  if (answer === 'missing') throw notFound(id);
+  if (answer === 'cancelled' || answer === 'already' || answer === 'cancelling') return answer;
+  throw new QueueError('job_finished', `Job ${id} is finished: there is nothing left to cancel`);
 }
 
 /**
  * retryJob begins a new run of a failed or cancelled job, unless its tenant has too many jobs that have not
- * ended. It changes BullMQ's job first and then clears our
- * record; the script `job.reopen` describes the state after a crash in between. Of two simultaneous retries
- * BullMQ accepts only one.
+ * ended. Of simultaneous retries only one begins a run.
  *
  * @throws {QueueError} `job_not_found`, `job_finished`, `job_not_finished`, `too_many_waiting`
  */
-export async function retryJob(
-  { redis, queues, models }: Pick<QueueAccess, 'redis' | 'queues' | 'models'>,
-  { queue, bullId, reading }: FoundJob,
-): Promise<void> {
-  const { id, status } = reading.view;
-  const tenant = reading.view.tenant ?? '';
-  if (status === 'completed') {
-    throw new QueueError(
-      'job_finished',
-      `Job ${id} is completed: only a failed or cancelled job can be retried`,
-    );
-  }
-  await assertMayWait(redis, queues.values(), { models, tenant });
-  const job = await queue.bullmq.getJob(bullId);
-  if (job === undefined) throw notFound(id);
-  try {
-    await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true });
-  } catch (error: unknown) {
-    const message = error instanceof Error ? error.message : '';
-    if (message.includes('not in the failed state')) throw notFinished(id, 'being retried already');
-    if (message.startsWith('Missing key')) throw notFound(id);
-    throw error;
-  }
-  await reopenJobScript.run(redis, {
-    keys: jobScriptKeys(queue.keys, bullId, tenant),
-    args: { id: bullId, tenant },
-  });
+export async function retryJob(actors: Actors, job: FoundJob): Promise<void> {
+  const { id, status } = job.reading.view;
+  if (status === 'completed') throw alreadyCompleted(id);
+  const answer = await runRetry(actors, job);
+  if (answer === 'missing') throw notFound(id);
+  if (answer === 'completed') throw alreadyCompleted(id);
+  if (answer !== 'retried') throw notFinished(id, 'being retried already');
 }
 
 /**
@@ -104,23 +74,111 @@ export async function retryJob(
  *
  * @throws {QueueError} `job_not_found`, `job_not_finished`
  */
-export async function removeJob(redis: RedisClient, { queue, bullId, reading }: FoundJob): Promise<void> {
-  const { id, tenant } = reading.view;
-  const data: unknown = JSON.parse((await redis.hget(queue.keys.job(bullId), 'data')) ?? 'null');
-  const answer = (await forgetJobScript.run(redis, {
-    keys: jobScriptKeys(queue.keys, bullId, tenant ?? ''),
-    args: {
-      id: bullId,
-      tenant: tenant ?? '',
-      now: serverTime(redis),
-      deletionHeaders: isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '',
-    },
-  })) as ForgetAnswer;
+export async function removeJob(actors: Pick<Actors, 'redis'>, job: FoundJob): Promise<void> {
+  const { id } = job.reading.view;
+  const answer = await runForget(actors, job);
   if (answer === 'missing') throw notFound(id);
-  // BullMQ does not remove a job that a worker holds: this job was retried a moment ago.
-  if (answer === 'unfinished' || (await queue.bullmq.remove(bullId)) === 0) {
-    throw notFinished(id, 'being retried');
+  if (answer !== 'deleted') throw notFinished(id, 'being retried');
+}
+
+/** TouchAnswer is what one step of an action did to one job. */
+export type TouchAnswer = CancelAnswer | RetryAnswer | ForgetAnswer | ActionRefusal;
+
+/**
+ * touchJob changes one job for a long action, once.
+ *
+ * @throws {QueueError} `too_many_waiting` for a retry; the job is then not counted.
+ */
+export function touchJob(
+  kind: ActionKind,
+  actors: Actors,
+  job: FoundJob,
+  within: Within,
+): Promise<TouchAnswer> {
+  switch (kind) {
+    case 'cancel':
+      return runCancel(actors, job, within);
+    case 'retry':
+      return runRetry(actors, job, within);
+    case 'delete':
+      return runForget(actors, job, within);
+    default:
+      return kind satisfies never;
   }
+}
+
+/** Returns what the scripts need to know of an action; without one, that the change belongs to none. */
+function ofAction({ queue, bullId }: FoundJob, within: Within | undefined) {
+  return {
+    part: within?.part ?? queue.keys.actionPart(''),
+    args: { id: bullId, actionToken: within?.token ?? '', actionCreated: within?.createdAt ?? '' },
+    endedBefore: within?.startedAt ?? '',
+  };
+}
+
+async function runCancel(
+  { redis, models }: Cancellers,
+  job: FoundJob,
+  within?: Within,
+): Promise<CancelAnswer> {
+  const { queue, bullId, reading } = job;
+  const { keys } = queue;
+  const tenant = reading.view.tenant ?? '';
+  const { part, args } = ofAction(job, within);
+  const answer = await cancelJobScript.run(redis, {
+    keys: { ...jobScriptKeys(keys, bullId, tenant), part },
+    args: {
+      ...args,
+      tenant,
+      reason: CANCELLED_REASON,
+      ttlSeconds: keepSeconds(models.retention).failed,
+      now: serverTime(redis),
+      cancelChannel: keys.cancelChannel,
+      finishedChannel: keys.finishedChannel,
+      onlyState: within?.onlyStatus ?? '',
+    },
+  });
+  return answer as CancelAnswer;
+}
+
+async function runRetry(
+  { redis, queues, models }: Actors,
+  job: FoundJob,
+  within?: Within,
+): Promise<RetryAnswer> {
+  const { queue, bullId, reading } = job;
+  const tenant = reading.view.tenant ?? '';
+  await assertMayWait(redis, queues.values(), { models, tenant });
+  const { part, args, endedBefore } = ofAction(job, within);
+  const answer = await retryJobScript.run(redis, {
+    keys: { ...jobScriptKeys(queue.keys, bullId, tenant), part },
+    args: { ...args, tenant, endedBefore },
+  });
+  return answer as RetryAnswer;
+}
+
+async function runForget(
+  { redis }: Pick<Actors, 'redis'>,
+  job: FoundJob,
+  within?: Within,
+): Promise<ForgetAnswer> {
+  const { queue, bullId, reading } = job;
+  const tenant = reading.view.tenant ?? '';
+  const headers = await deletionHeaders(redis, queue.keys.job(bullId));
+  const { part, args, endedBefore } = ofAction(job, within);
+  const answer = (await forgetJobScript.run(redis, {
+    keys: { ...jobScriptKeys(queue.keys, bullId, tenant), part },
+    args: { ...args, tenant, endedBefore, now: serverTime(redis), deletionHeaders: headers },
+  })) as ForgetAnswer;
+  if (answer !== 'bound') return answer;
+  // BullMQ does not remove a job that a worker holds: this job was retried a moment ago.
+  return (await queue.bullmq.remove(bullId)) === 0 ? 'unfinished' : 'deleted';
+}
+
+/** Returns the headers with which the responses of a job are deleted, as JSON; '': the upstream stores none. */
+async function deletionHeaders(redis: RedisClient, jobKey: string): Promise<string> {
+  const data: unknown = JSON.parse((await redis.hget(jobKey, 'data')) ?? 'null');
+  return isStored(data) ? JSON.stringify(upstreamHeadersIn(data)) : '';
 }
 
 /** Returns whether the upstream stores the responses of a job. The caller may have set `store: false`. */
@@ -128,4 +186,11 @@ function isStored(data: unknown): boolean {
   if (typeof data !== 'object' || data === null || !('request' in data)) return true;
   const { request } = data;
   return typeof request !== 'object' || request === null || !('store' in request) || request.store !== false;
+}
+
+function alreadyCompleted(id: string): QueueError {
+  return new QueueError(
+    'job_finished',
+    `Job ${id} is completed: only a failed or cancelled job can be retried`,
+  );
 }

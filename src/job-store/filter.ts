@@ -63,6 +63,15 @@ export function checkQuery(query: JobQuery, models: Iterable<string>): void {
   checkModel('query', { model }, [...models]);
 }
 
+/**
+ * checkFilter checks a filter.
+ *
+ * @throws {QueueError} `invalid_request`, with every flaw.
+ */
+export function checkFilter(filter: JobFilter, models: Iterable<string>): void {
+  checkModel('filter', checkedInput('filter', filter, jobFilter), [...models]);
+}
+
 function checkModel(subject: string, { model }: JobFilter, models: readonly string[]): void {
   if (model === undefined || models.includes(model)) return;
   const message = `expected one of ${models.join(', ')}, got ${shown(model)}`;

@@ -1,11 +1,16 @@
 import type { JobFilter } from '../job/job-queue.ts';
 import { termOf } from '../job/metadata.ts';
 import type { JobView } from '../job/view.ts';
-import { lookAtJobs } from '../lua/search.ts';
+import { lookAtJobs } from '../lua/selections/search.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import type { ModelKeys } from '../redis/keys.ts';
+import type { JobIndex, ModelKeys } from '../redis/keys.ts';
 import { type IndexEntry, indexFor, newestFirst, type TimeRange } from './index-sets.ts';
+
+/** SearchFilter is a JobFilter that may be wider than one status: all jobs of an index. */
+export interface SearchFilter extends JobFilter {
+  readonly index?: JobIndex | undefined;
+}
 
 /** Found is an entry of a job that may match a filter. */
 export interface Found {
@@ -41,7 +46,7 @@ const LOOKED_AT_ONCE = 500;
 export async function* search(
   redis: RedisClient,
   queues: ReadonlyMap<string, ModelQueue>,
-  filter: JobFilter,
+  filter: SearchFilter,
   { after, firstStep = STEP, withCosts = false }: SearchOptions = {},
 ): AsyncGenerator<SearchStep> {
   const range = { sinceMs: timeIn(filter.since), untilMs: timeIn(filter.until) };
@@ -88,8 +93,11 @@ interface Plan {
 }
 
 /** indexesFor returns the indexes of a model in which each job of a filter stands; there is at least one. */
-export function indexesFor(keys: ModelKeys, { status, tenant, error, metadata = {} }: JobFilter): string[] {
-  const byStatus = indexFor(status);
+export function indexesFor(
+  keys: ModelKeys,
+  { status, index, tenant, error, metadata = {} }: SearchFilter,
+): string[] {
+  const byStatus = index ?? indexFor(status);
   const indexes = [
     ...(byStatus === 'all' ? [] : [keys.index(byStatus)]),
     ...(tenant === undefined ? [] : [keys.tenantIndex(tenant)]),

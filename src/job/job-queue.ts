@@ -1,5 +1,6 @@
 import { shown } from '../errors/input.ts';
 import type { Flaw } from '../errors/problem.ts';
+import type { Action, ActionKind, Selection } from './action.ts';
 import type { JobEvent } from './event.ts';
 import type { JobStatus } from './job.ts';
 import type { BulkRequest, JobRequest } from './request.ts';
@@ -90,6 +91,33 @@ export interface JobQueueError extends Error {
 }
 
 /**
+ * JobActions cancels, retries or deletes all jobs that match a filter. An action is carried out by producers and
+ * workers, so it goes on when the process that has started it ends. It touches each job once.
+ */
+export interface JobActions {
+  /** Counts the jobs that an action would touch, and what they have cost so far. */
+  count(kind: ActionKind, filter: JobFilter, options?: CallOptions): Promise<Selection>;
+  /**
+   * Starts an action over the jobs that match the filter now. A retry without a status retries failed jobs only.
+   * Watch it with `get`.
+   * @throws {JobQueueError} `too_many_actions`
+   */
+  start(kind: ActionKind, filter: JobFilter, options?: CallOptions): Promise<Action>;
+  /**
+   * Reads how far an action has come. It has ended when its status is `done` or `stopped`.
+   * @throws {JobQueueError} `action_not_found`
+   */
+  get(id: string, options?: CallOptions): Promise<Action>;
+  /** Lists the newest actions, at most 100. */
+  list(options?: CallOptions): Promise<Action[]>;
+  /**
+   * Tells an action to stop, which it does within a second. What it has done stays done.
+   * @throws {JobQueueError} `action_not_found`
+   */
+  stop(id: string, options?: CallOptions): Promise<Action>;
+}
+
+/**
  * JobQueue has the methods with which an app uses jobs. `O3Client` calls them over HTTP, `O3Queue` directly
  * on Redis, with the same results; one test suite runs against both. A failed job is data, never an error.
  *
@@ -146,6 +174,8 @@ export interface JobQueue {
    * continue with `next_cursor`.
    */
   list(query?: JobQuery, options?: CallOptions): Promise<JobPage>;
+  /** Long actions over all jobs that match a filter. */
+  readonly actions: JobActions;
   /** Iterates over the jobs of all pages, newest first. */
   jobs(query?: JobQuery, options?: CallOptions): AsyncGenerator<JobView, void, undefined>;
 }

@@ -1,7 +1,7 @@
 import { defineScript } from '../redis/script.ts';
-import { deletionQueue } from './deletions.ts';
 import { boardLimits, fairQueueLibrary } from './fair-queue-library.ts';
-import { finishedIndexes, freshRecord, freshRun, jobState, metadataIndexes, runState } from './job-state.ts';
+import { freshRecord, freshRun, jobState, runState } from './job-state.ts';
+import { actionPart } from './selections/actions.ts';
 import { tenantUse } from './storage/tenant-use.ts';
 import { outboxLibrary } from './webhooks.ts';
 import { livingWorkers } from './workers/heartbeats.ts';
@@ -69,8 +69,11 @@ return cjson.encode({ state, open and 1 or 0, due, board, living, fields, record
 `,
 });
 
+/** ActionRefusal is why a script did not touch a job for an action (`actionPart`). */
+export type ActionRefusal = 'fenced' | 'passed';
+
 /** CancelAnswer is what `cancelJobScript` did, or why it did nothing. */
-export type CancelAnswer = 'missing' | 'finished' | 'already' | 'cancelled' | 'cancelling';
+export type CancelAnswer = 'missing' | 'finished' | 'already' | 'changed' | 'cancelled' | 'cancelling';
 
 /**
  * cancelJobScript cancels a job wherever it stands, in one step, so that no worker can take it in between.
@@ -84,20 +87,25 @@ export type CancelAnswer = 'missing' | 'finished' | 'already' | 'cancelled' | 'c
  * - An active job gets a durable mark, then its worker gets a message.
  *
  * Returns a `CancelAnswer`. 'finished': the job has completed or failed. 'already': the job was cancelled
- * before. 'cancelling': the job is active, and its worker was sent a message.
+ * before. 'changed': the job is not in `onlyState`. 'cancelling': the job is active, and its worker was sent a
+ * message. For an action it may be an `ActionRefusal`, and the answer is counted.
+ *
+ * `onlyState` is the state in which alone the job is cancelled, '' for any.
  */
 export const cancelJobScript = defineScript({
   name: 'job.cancel',
   keys: ['wait', 'failed', 'events', 'indexAll', 'indexLive', 'indexCancelled'],
-  args: ['tenant', 'reason', 'ttlSeconds', 'cancelChannel', 'finishedChannel'],
-  uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary, tenantUse],
+  args: ['tenant', 'reason', 'ttlSeconds', 'cancelChannel', 'finishedChannel', 'onlyState'],
+  uses: [jobState, runState, freshRun, outboxLibrary, fairQueueLibrary, tenantUse, actionPart],
   lua: /* lua */ `
+local function cancel()
 local state = stateOf(jobFields())
 if state == 'missing' then return 'missing' end
 if not isOpen(job, run, state) then
   return redis.call('HGET', run, 'status') == 'cancelled' and 'already' or 'finished'
 end
 if state == 'completed' or state == 'failed' then return 'finished' end
+if onlyState ~= '' and state ~= onlyState then return 'changed' end
 -- The job was retried by hand and has not begun yet: the final status of its earlier run would hide the mark.
 if redis.call('HEXISTS', run, 'status') == 1 then clearRun() end
 if state == 'active' then
@@ -132,60 +140,13 @@ redis.call('PUBLISH', finishedChannel, id)
 redis.call('PUBLISH', eventLog, 'status')
 putIntoOutbox()
 return 'cancelled'
-`,
-});
+end
 
-/**
- * reopenJobScript clears the record of a job that was just retried by hand in BullMQ, so that the job is
- * shown and listed as waiting. A crash before this step leaves what a retry on Bull Board leaves: a job that
- * runs again, and whose first start clears the record. A job that has started in the meantime is not touched.
- */
-export const reopenJobScript = defineScript({
-  name: 'job.reopen',
-  keys: ['job', 'indexLive'],
-  args: ['id', 'tenant'],
-  uses: [freshRun, finishedIndexes, tenantUse],
-  lua: /* lua */ `
--- BullMQ counts the starts of a job in this field, and the retry has removed it.
-if redis.call('EXISTS', job) == 0 or redis.call('HEXISTS', job, 'ats') == 1 then return end
-clearRun()
-removeFromFinished(id)
-redis.call('ZADD', indexLive, redis.call('HGET', job, 'timestamp'), id)
-countLive(tenant, id, job)
-redis.call('PUBLISH', eventLog, 'status')
-`,
-});
-
-/** ForgetAnswer is what `forgetJobScript` found; it deletes nothing unless it answers 'ok'. */
-export type ForgetAnswer = 'missing' | 'unfinished' | 'ok';
-
-/**
- * forgetJobScript deletes our part of a finished job: its record, its response, its event log and its index
- * entries. For each response that the upstream stores it adds a deletion in the same step. The script also
- * checks the job's state in the same step, so that a job that is being retried at this moment keeps the
- * record of its new run. A crash before BullMQ's job is removed leaves a finished job that no list shows. It
- * can be deleted again, and is removed at the end of its retention.
- *
- * Returns a `ForgetAnswer`.
- */
-export const forgetJobScript = defineScript({
-  name: 'job.forget',
-  keys: ['run', 'response', 'eventLog', 'indexAll', 'indexLive', 'tenantIndex'],
-  args: ['tenant'],
-  uses: [jobState, finishedIndexes, metadataIndexes, deletionQueue, tenantUse],
-  lua: /* lua */ `
-local fields = jobFields()
-local state = stateOf(fields)
-if state == 'missing' then return 'missing' end
-if state ~= 'completed' and state ~= 'failed' then return 'unfinished' end
-queueDeletions()
-redis.call('DEL', run, response, eventLog)
-redis.call('PUBLISH', eventLog, 'status')
-for _, index in ipairs({ indexAll, indexLive, tenantIndex }) do redis.call('ZREM', index, id) end
-removeFromFinished(id)
-removeFromMetadata(id, fields[3])
-countRemoved(tenant, id)
-return 'ok'
+local refusal = actionRefusal()
+if refusal then return refusal end
+local answer = cancel()
+countTouched(answer)
+return answer
 `,
 });
 

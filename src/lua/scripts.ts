@@ -3,8 +3,9 @@ import { takeDeletions } from './deletions.ts';
 import { claimIdempotencyKeys, storeJobsScript } from './enqueue/enqueue.ts';
 import { endUndelivered, openUndelivered } from './enqueue/undelivered.ts';
 import { dispatchFairQueue, pauseTenant, resumeTenant } from './fair-queue.ts';
+import { forgetJobScript, retryJobScript } from './finished-job.ts';
 import { giveBackJob } from './give-back.ts';
-import { cancelJobScript, forgetJobScript, listBareJobs, readJobScript, reopenJobScript } from './job.ts';
+import { cancelJobScript, listBareJobs, readJobScript } from './job.ts';
 import { claimPurchase, markPurchase, storePurchase } from './purchase.ts';
 import { quotaAdvance } from './quota/advance.ts';
 import { quotaGiveBack } from './quota/lease.ts';
@@ -13,7 +14,14 @@ import { quotaReport, quotaResume } from './quota/report.ts';
 import { quotaReserve } from './quota/reserve.ts';
 import { tenantGiveBack, tenantRenew, tenantReserve, tenantSettle } from './quota/tenant-limits.ts';
 import { appendToEventLog, beginRun, finishRun, saveRun } from './run.ts';
-import { lookAtJobs } from './search.ts';
+import {
+  endActionPart,
+  finishActionScript,
+  leaseActionPart,
+  passJobScript,
+  startActionScript,
+} from './selections/actions.ts';
+import { lookAtJobs } from './selections/search.ts';
 import { deleteExpiredJobs } from './storage/retention.ts';
 import { dropRemovedJobs } from './storage/tenant-use.ts';
 import { settleEstimate, takeEstimates } from './usage.ts';
@@ -25,7 +33,7 @@ import { forgivePause, renewLocks } from './workers/locks.ts';
 export const SCRIPTS: readonly Script[] = [
   ...[claimIdempotencyKeys, storeJobsScript],
   ...[dispatchFairQueue, pauseTenant, resumeTenant],
-  ...[readJobScript, cancelJobScript, reopenJobScript, forgetJobScript, listBareJobs, giveBackJob],
+  ...[readJobScript, cancelJobScript, retryJobScript, forgetJobScript, listBareJobs, giveBackJob],
   ...[renewLocks, forgivePause],
   ...[beginRun, saveRun, appendToEventLog, finishRun, markPurchase, storePurchase, claimPurchase],
   ...[quotaExpect, quotaReserve, quotaSnapshot],
@@ -35,4 +43,5 @@ export const SCRIPTS: readonly Script[] = [
   ...[takeEstimates, settleEstimate, deleteExpiredJobs, dropRemovedJobs],
   ...[beatWorker, leaveWorkers, readWorkers],
   ...[openUndelivered, endUndelivered, lookAtJobs],
+  ...[startActionScript, leaseActionPart, passJobScript, endActionPart, finishActionScript],
 ];

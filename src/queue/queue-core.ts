@@ -28,6 +28,8 @@ export interface QueueCore extends QueueAccess {
   readonly deliveries: DeliveryQueue | undefined;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
+  /** Called when an action was started, so that a runner in this process need not hear of it from Redis. */
+  readonly actionStarted: { call: () => void };
   close(): Promise<void>;
 }
 
@@ -63,6 +65,7 @@ export function createQueueCore({
     memory: createMemoryLook(redis),
     waiters,
     liveJobs,
+    actionStarted: { call: () => {} },
     async close() {
       waiters.close();
       liveJobs.close();

@@ -15,6 +15,7 @@ import {
   type EnqueueOptions,
   EVENT_RULES,
   type EventOptions,
+  type JobActions,
   type JobQueue,
   jobsOfAllPages,
   WAIT_RULES,
@@ -32,9 +33,18 @@ import type { TenantQueue } from './tenant-queue.ts';
  */
 export class RedisJobQueue implements JobQueue {
   readonly #queue: TenantQueue;
+  readonly actions: JobActions;
 
   constructor(queue: TenantQueue) {
     this.#queue = queue;
+    const { actions } = queue;
+    this.actions = {
+      count: (kind, filter, options = {}) => abortable(signalOf(options), () => actions.count(kind, filter)),
+      start: (kind, filter, options = {}) => abortable(signalOf(options), () => actions.start(kind, filter)),
+      get: (id, options = {}) => abortable(signalOf(options), () => actions.get(id)),
+      list: (options = {}) => abortable(signalOf(options), () => actions.list()),
+      stop: (id, options = {}) => abortable(signalOf(options), () => actions.stop(id)),
+    };
   }
 
   async enqueue(request: JobRequest, options: EnqueueOptions = {}): Promise<JobView> {

@@ -102,6 +102,8 @@ export interface ModelKeys {
    * the job would.
    */
   bought(responseId: string): string;
+  /** actionPart is a hash: how far a long action has come in this model (src/lua/selections/actions.ts). */
+  actionPart(actionId: string): string;
   /** cancelChannel tells a worker to cancel one of its active jobs; the message is the job's id. */
   readonly cancelChannel: string;
   /**
@@ -111,6 +113,8 @@ export interface ModelKeys {
   readonly watchedChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
   readonly finishedChannel: string;
+  /** scriptKeys are the keys of the model under the names that the scripts of src/lua use. */
+  readonly scriptKeys: ModelScriptKeys;
 }
 
 type BullmqPart =
@@ -125,7 +129,8 @@ type BullmqPart =
   | 'meta'
   | 'limiter'
   | 'marker'
-  | 'id';
+  | 'id'
+  | 'pc';
 type FairQueuePart =
   | 'tenants'
   | 'tenant'
@@ -141,7 +146,7 @@ export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
 /** keysOf returns the keys of `model` under `prefix` (`O3Q_PREFIX`). */
 export function keysOf(prefix: string, model: string): ModelKeys {
   const queueName = `{${model}}`;
-  return {
+  const keys: Omit<ModelKeys, 'scriptKeys'> = {
     queueName,
     job: (id) => `${prefix}:${queueName}:${id}`,
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
@@ -166,10 +171,13 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     estimatesDue: `${prefix}:estimates:${queueName}:due`,
     history: (day) => `${prefix}:history:${queueName}:${day}`,
     bought: (responseId) => `${prefix}:bought:${queueName}:${responseId}`,
+    actionPart: (actionId) => `${prefix}:action:${queueName}:${actionId}`,
     cancelChannel: `${prefix}:cancel:${queueName}`,
     watchedChannel: `${prefix}:watched:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
+  // Made once: every script takes some of them, and a job runs a dozen scripts.
+  return { ...keys, scriptKeys: scriptKeysOf(keys) };
 }
 
 /** indexesOf returns every index that a job may stand in, except its tenant's. */
@@ -177,8 +185,9 @@ export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
 
-/** modelScriptKeys returns the keys of a model under the names that the scripts of src/lua use. */
-export function modelScriptKeys(keys: ModelKeys) {
+type ModelScriptKeys = ReturnType<typeof scriptKeysOf>;
+
+function scriptKeysOf(keys: Omit<ModelKeys, 'scriptKeys'>) {
   return {
     wait: keys.queue('wait'),
     prioritized: keys.queue('prioritized'),
@@ -186,11 +195,13 @@ export function modelScriptKeys(keys: ModelKeys) {
     active: keys.queue('active'),
     stalled: keys.queue('stalled'),
     failed: keys.queue('failed'),
+    completed: keys.queue('completed'),
     events: keys.queue('events'),
     meta: keys.queue('meta'),
     limiter: keys.queue('limiter'),
     marker: keys.queue('marker'),
     jobCounter: keys.queue('id'),
+    priorityCounter: keys.queue('pc'),
     queuedTenants: keys.fairQueue('tenants'),
     tenantQueuePrefix: keys.fairQueue('tenant'),
     pausedTenants: keys.fairQueue('paused'),
@@ -225,7 +236,7 @@ export function modelScriptKeys(keys: ModelKeys) {
  */
 export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
   return {
-    ...modelScriptKeys(keys),
+    ...keys.scriptKeys,
     job: keys.job(id),
     lock: keys.lock(id),
     run: keys.run(id),
@@ -249,17 +260,11 @@ export function claimKey(prefix: string, id: string): string {
  * delivered yet. Each request has a slot of its own.
  */
 export interface UndeliveredKeys {
-  /**
-   * left is a sorted set of the idempotency keys that calls left when their connection broke, by the time
-   * (ms) of the first call.
-   */
+  /** left is a sorted set of the keys of calls whose connection broke, by the time (ms) of the first call. */
   readonly left: string;
   /** producers is the set of the producers that have a set under `openPrefix`. */
   readonly producers: string;
-  /**
-   * openPrefix, followed by a producer's id, names the sorted set of the calls that this producer is
-   * answering, by the time at which they began (ms).
-   */
+  /** openPrefix with a producer's id is a sorted set of the calls that it is answering, by their begin (ms). */
   readonly openPrefix: string;
 }
 

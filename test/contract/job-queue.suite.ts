@@ -48,7 +48,7 @@ export function describeJobQueue(world: () => { queue: JobQueue; instance: Insta
       expect(await queue.result(id)).toMatchObject({ status: 'active', job: { id } });
       expect(await queue.result(id, { timeoutMs: 100 })).toMatchObject({ status: 'active', job: { id } });
       await queue.cancel(id);
-      expect(await queue.result(id, { timeoutMs: 20_000 })).toMatchObject({
+      expect(await queue.result(id, { timeoutMs: 60_000 })).toMatchObject({
         status: 'cancelled',
         job: { id, status: 'cancelled' },
       });

@@ -7,7 +7,7 @@ import { serverOfThisMachine } from './redis/redis-server.ts';
 const SEED = 3;
 
 /** PROCESS_LIMIT_MS is how long a short run of real processes may take on a busy machine. */
-export const PROCESS_LIMIT_MS = 120_000;
+export const PROCESS_LIMIT_MS = 240_000;
 
 /** stageSaying returns a stage for a short run of `npm run chaos`, whose lines are collected. */
 export function stageSaying(said: string[]): Stage {

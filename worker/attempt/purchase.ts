@@ -1,4 +1,4 @@
-import { needOf } from '../../src/job/token-estimate.ts';
+import { needOf } from '../../src/job/stored-options.ts';
 import { upstreamHeadersIn } from '../../src/job/upstream-headers.ts';
 import type { ResponseEvent } from '../../src/responses/event.ts';
 import { isFields } from '../../src/responses/output-item-fields.ts';

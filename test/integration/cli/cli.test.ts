@@ -127,7 +127,7 @@ describe('o3q ask', () => {
       const [job] = (await own.list()).jobs;
       if (job === undefined) throw new Error('expected the job in the list, it is empty');
       return job.id;
-    }, 10_000);
+    });
     asking.kill('SIGINT');
     const { code, stdout, stderr } = await asking.exited;
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });

@@ -87,7 +87,7 @@ describe('o3q inspect', () => {
       stream: true,
       metadata: { sim_think_ms: '1000' },
     });
-    await client.wait(id, { timeoutMs: 20_000 });
+    await client.wait(id, { timeoutMs: 60_000 });
     await instance.stopWorker(worker);
 
     const { event_log: log } = await inspected(id);
@@ -107,7 +107,7 @@ describe('o3q inspect', () => {
       stream: true,
       metadata: { sim: 'failed', sim_times: '1' },
     });
-    await client.wait(id, { timeoutMs: 20_000 });
+    await client.wait(id, { timeoutMs: 60_000 });
     await instance.stopWorker(worker);
 
     const explained = new Set(RUN_FIELDS.flatMap(([names]) => names));

@@ -12,7 +12,7 @@ const processes = createCliProcesses();
 afterEach(() => processes.end());
 
 /** It may have to fetch a Redis first: its folder is empty. */
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 
 test(
   'the process ends when its embedded Redis dies, also while a job is active',

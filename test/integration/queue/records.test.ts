@@ -200,11 +200,11 @@ it('a delete that read a job before its retry does not touch the new run', async
   const located = await requireSettled(new Map([['o3', world.o3]]), id, undefined);
   await world.queue.retry(id);
   const refused = { code: 'job_not_finished' };
-  await expect(removeJob(world.redis, located)).rejects.toMatchObject(refused);
+  await expect(removeJob(world, located)).rejects.toMatchObject(refused);
   const next = world.writerOf(await world.worker.take('b'), 'b');
   await next.begin(0);
   await next.save({ upstreamId: 'resp_2', background: true });
-  await expect(removeJob(world.redis, located)).rejects.toMatchObject(refused);
+  await expect(removeJob(world, located)).rejects.toMatchObject(refused);
   expect(await world.redis.hget(world.o3.keys.run(id), 'upstream_id')).toBe('resp_2');
   expect((await world.queue.list({ status: 'active' })).jobs).toMatchObject([{ id, upstream_id: 'resp_2' }]);
 });

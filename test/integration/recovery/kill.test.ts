@@ -4,7 +4,7 @@ import { startWorkerChild, type WorkerChild } from '../../support/worker/worker-
 import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-world.ts';
 
 /** Room for a lock to run out and for two looks for stalled jobs, on a busy machine. */
-const RECOVERED_MS = 25_000;
+const RECOVERED_MS = 60_000;
 
 describe('a worker that is killed in the middle of its jobs', () => {
   let world: WorkerWorld;

@@ -8,7 +8,7 @@ import { startTestRedis, type TestRedis } from '../../support/redis/redis-server
  * Real processes: two producers, of which one is killed with calls of `/v1` that it answers, and a worker.
  */
 
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 const THINK_MS = 3000;
 
 const cli = createCliProcesses();

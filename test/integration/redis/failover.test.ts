@@ -40,12 +40,10 @@ it('producers and workers reach the new master without a restart, and running jo
     await admins[1]?.call('REPLICAOF', 'NO', 'ONE');
     await admins[0]?.call('REPLICAOF', '127.0.0.1', String(next.port));
     name.leadTo(next.url);
-    await eventually(
-      async () =>
-        expect(await call(url, 'POST', '/jobs', { body: { question: 'After?' } })).toMatchObject({
-          status: 202,
-        }),
-      10_000,
+    await eventually(async () =>
+      expect(await call(url, 'POST', '/jobs', { body: { question: 'After?' } })).toMatchObject({
+        status: 202,
+      }),
     );
     await reached(url, running.id, 'completed');
     await eventually(() =>

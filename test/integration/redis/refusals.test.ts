@@ -73,9 +73,6 @@ async function rdbFile(admin: Redis): Promise<string> {
   return join(folder, 'dump.rdb');
 }
 
-/** Longer than the answer that a second job waits for. */
-const AFTER_FIRST_MS = 15_000;
-
 /** Runs a test with a Redis of its own. */
 async function withRedis(
   { begin, end }: Refusal,
@@ -96,56 +93,55 @@ async function withRedis(
   }
 }
 
+/** Most of the time of these tests is waiting, so that they run side by side. */
 describe.each(REFUSALS)('a Redis that %s', (_what, refusal) => {
   const { code } = refusal;
 
-  it.each([
-    ['in the background', 'supported'],
-    ['in the foreground', 'rejected'],
-  ] as const)(
-    'costs running jobs (%s) nothing: their answers are written when it takes writes again',
-    (_mode, background) =>
-      withRedis(refusal, async (redis, { begin, end }) => {
-        const world = await startWorkerWorld({
-          ...{ redis, workers: 2, simulator: { background }, recovery: QUICK_RECOVERY },
-        });
-        try {
-          const jobs = await Promise.all(
-            Array.from({ length: 8 }, (_, i) =>
+  it.concurrent('costs running jobs, in the background and in the foreground, nothing: their answers are written when it takes writes again', () =>
+    withRedis(refusal, async (redis, { begin, end }) => {
+      const { models, ...rest } = quickModels();
+      const o3 = modelOf(models);
+      const both = { o3, foreground: { ...o3, upstream: 'o3', background: 'never' as const } };
+      const world = await startWorkerWorld({
+        ...{ redis, workers: 2, models: { ...rest, models: both }, recovery: QUICK_RECOVERY },
+      });
+      try {
+        const jobs = await Promise.all(
+          Array.from({ length: 8 }, (_, i) =>
+            world.ask(
+              `Held ${i}?`,
               // Half of them end while it refuses; the others do so on a busy machine only.
-              world.ask(`Held ${i}?`, { sim_think_ms: i % 2 === 0 ? '2500' : '5500' }),
+              { sim_think_ms: i % 2 === 0 ? '2500' : '5500' },
+              { model: i < 4 ? 'o3' : 'foreground' },
             ),
-          );
-          await Promise.all(jobs.map(({ id }) => world.purchased(id)));
-          await world.client.set('life of a lock', '', 'PX', QUICK_RECOVERY.lockMs);
-          await begin();
-          await eventually(() => expect(world.simulator.ledger.totals().completed).toBeGreaterThanOrEqual(4));
-          const worker = world.workers[0];
-          // On a replica the worker connects again and again; it has no refusal in between.
-          await eventually(async () => expect(await worker?.redisTrouble()).toContain(code));
-          await eventually(async () => expect(await world.client.exists('life of a lock')).toBe(0));
-          await end();
-          for (const [i, { id }] of jobs.entries()) {
-            expect(await world.finished(id, 20_000)).toMatchObject({
-              status: 'completed',
-              attempt: 1,
-              purchases: 1,
-              uncertain_purchases: 0,
-            });
-            expect(await world.answer(id)).toContain(`Held ${i}?`);
-          }
-          expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 8, completed: 8, cancels: 0 });
-          expect(world.logLines.join()).toContain(
-            `Redis refuses commands, which wait until it takes them: ${code}`,
-          );
-          expect(await worker?.redisTrouble()).toBeUndefined();
-        } finally {
-          await world.stop();
+          ),
+        );
+        await Promise.all(jobs.map(({ id }) => world.purchased(id)));
+        await world.client.set('life of a lock', '', 'PX', QUICK_RECOVERY.lockMs);
+        await begin();
+        await eventually(() => expect(world.simulator.ledger.totals().completed).toBeGreaterThanOrEqual(4));
+        const worker = world.workers[0];
+        // On a replica the worker connects again and again; it has no refusal in between.
+        await eventually(async () => expect(await worker?.redisTrouble()).toContain(code));
+        await eventually(async () => expect(await world.client.exists('life of a lock')).toBe(0));
+        await end();
+        for (const [i, { id }] of jobs.entries()) {
+          expect(await world.finished(id)).toMatchObject({
+            ...{ status: 'completed', attempt: 1, purchases: 1, uncertain_purchases: 0 },
+          });
+          expect(await world.answer(id)).toContain(`Held ${i}?`);
         }
-      }),
-  );
+        expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 8, completed: 8, cancels: 0 });
+        expect(world.logLines.join()).toContain(
+          `Redis refuses commands, which wait until it takes them: ${code}`,
+        );
+        expect(await worker?.redisTrouble()).toBeUndefined();
+      } finally {
+        await world.stop();
+      }
+    }));
 
-  it('is answered with 503 and Retry-After by the producer, which takes jobs again when it takes writes', () =>
+  it.concurrent('is answered with 503 and Retry-After by the producer, which takes jobs again when it takes writes', () =>
     withRedis(refusal, async (redis, { begin, end }) => {
       const instance = await startInstance({ redis });
       try {
@@ -178,7 +174,7 @@ describe.each(REFUSALS)('a Redis that %s', (_what, refusal) => {
       }
     }));
 
-  it('is named by a waiting job, by the list of models and by a metric, until it takes writes', () =>
+  it.concurrent('is named by a waiting job, by the list of models and by a metric, until it takes writes', () =>
     withRedis(refusal, async (redis, { begin, end }) => {
       const { models, ...rest } = quickModels();
       const world = await startInstance({
@@ -215,7 +211,7 @@ describe.each(REFUSALS)('a Redis that %s', (_what, refusal) => {
           const { body } = await call(url, 'GET', '/models');
           expect(body).toMatchObject({ models: [{ state: { status: 'open', reason: null } }] });
           expect(await metric()).toContain('\no3q_redis_ready 1\n');
-        }, AFTER_FIRST_MS);
+        });
       } finally {
         await health.close();
         await world.stop();

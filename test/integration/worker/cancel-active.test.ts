@@ -11,7 +11,7 @@ import {
 /** Long enough to be cancelled in the middle. */
 const LONG = { sim_think_ms: '60000' };
 /** Without a message, a worker would see a cancel only when it renews its locks: after half of this. */
-const LONG_LOCKS = { lockMs: 60_000, stalledMs: 3000 };
+const LONG_LOCKS = { lockMs: 240_000, stalledMs: 3000 };
 
 describe('cancelling an active job', () => {
   let world: WorkerWorld;

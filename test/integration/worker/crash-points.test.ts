@@ -2,7 +2,7 @@ import type { ModelConfig, Models } from '../../../src/config/file.ts';
 import { type CrashEnd, type CrashScenario, crashEverywhere } from '../../support/worker/crash-scenario.ts';
 import { quickModels } from '../../support/worlds/instance.ts';
 
-const SUITE_LIMIT_MS = 120_000;
+const SUITE_LIMIT_MS = 240_000;
 
 type Trail = readonly string[];
 

@@ -60,7 +60,7 @@ describe('an upstream that refuses in the words of another server', () => {
       });
       instance.simulator.setWeather({ refuse: 'none' });
       await client.resume('o3');
-      const job = await client.wait(id, { timeoutMs: 15_000 });
+      const job = await client.wait(id, { timeoutMs: 30_000 });
       expect(job).toMatchObject({ status: 'completed', purchases: 1 });
       if (isUnknown(status, body)) expect(job.uncertain_purchases).toBeGreaterThan(0);
       else expect(job.uncertain_purchases).toBe(0);
@@ -93,7 +93,7 @@ describe('an upstream that refuses in the words of another server', () => {
       Array.from({ length: 10 }, (_, i) => client.enqueue({ question: `${reply.status}, number ${i}?` })),
     );
     for (const { id } of healthy)
-      expect(await client.wait(id, { timeoutMs: 20_000 })).toMatchObject({
+      expect(await client.wait(id, { timeoutMs: 60_000 })).toMatchObject({
         ...{ status: 'completed', attempt: 1, uncertain_purchases: 0 },
       });
     // By now the poison may also have spent all its attempts.

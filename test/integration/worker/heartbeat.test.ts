@@ -14,7 +14,7 @@ import { startWorkerWorld, type WorkerWorld } from '../../support/worlds/worker-
 const EXPIRY_LIMIT_MS = 10_000;
 /** How long an expired heartbeat is kept. */
 const LOCKS_RUN_OUT_MS = 20_000;
-const START_LIMIT_MS = 60_000;
+const START_LIMIT_MS = 180_000;
 const NONE = 'a worker: none is running';
 
 let world: WorkerWorld | undefined;

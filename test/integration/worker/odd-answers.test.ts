@@ -121,7 +121,7 @@ describe('an upstream with odd answers', () => {
 
   const finished = async (question: string) => {
     const { id } = await client.enqueue({ question, max_attempts: 1 });
-    return client.wait(id, { timeoutMs: 20_000 });
+    return client.wait(id, { timeoutMs: 60_000 });
   };
 
   it.each([

@@ -37,7 +37,7 @@ describe('stopping a worker', () => {
       expect(world.simulator.ledger.totals()).toMatchObject({ purchases: 20, running: 20, cancels: 0 });
       world.addWorker();
       for (const [i, { id }] of jobs.entries()) {
-        expect(await world.finished(id, 40_000)).toMatchObject({
+        expect(await world.finished(id)).toMatchObject({
           status: 'completed',
           attempt: 1,
           upstream_id: running[i]?.upstream_id,

@@ -8,7 +8,7 @@ const MANIFESTS = ['package.json', 'package-lock.json'];
 /** A download of about 15 MB, on a slow network. */
 const INSTALL_LIMIT_MS = 5 * 60_000;
 /** The time of one program, in which Node first reads thousands of modules. */
-const RUN_LIMIT_MS = 60_000;
+const RUN_LIMIT_MS = 120_000;
 
 type Installation = { kind: 'ready'; folder: string } | { kind: 'missing'; reason: string };
 

@@ -22,7 +22,7 @@ const INSTALL_LIMIT_MS = 10 * 60_000;
 /** apt-get waits for the lock of packages, but not for the lock of its lists. */
 const BUSY_RETRY_MS = 1000;
 /** A cold start of the browser on a busy two-core machine. */
-const LAUNCH_LIMIT_MS = 60_000;
+const LAUNCH_LIMIT_MS = 120_000;
 /** The size of a window in CSS pixels. */
 const WINDOW = { width: 1280, height: 800 };
 

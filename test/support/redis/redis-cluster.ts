@@ -26,7 +26,7 @@ export interface ClusterNode {
 }
 
 const SLOTS = 16_384;
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 60_000;
 
 /**
  * startTestCluster starts a cluster, which refuses commands over several slots.

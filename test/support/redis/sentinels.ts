@@ -22,7 +22,7 @@ export interface TestSentinels {
   stop(): Promise<void>;
 }
 
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 60_000;
 
 const DEAF_USER = 'deaf';
 

@@ -52,7 +52,7 @@ export interface CrashEnd {
 /** More than any scenario has. */
 const MOST_PLACES = 50;
 /** Room for a lock to run out, for two looks at what stalled and for another attempt. */
-const RECOVERED_MS = 30_000;
+const RECOVERED_MS = 90_000;
 /** What has not come home when its worker dies never will. */
 const PATIENCE = { graceMs: 100 };
 /**

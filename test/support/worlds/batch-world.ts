@@ -7,7 +7,7 @@ import { type O3qRun, o3q } from '../process/o3q.ts';
 import { type CliWorld, useCliWorld } from './cli-world.ts';
 
 /** PROCESS_LIMIT_MS is how long a test of processes may take on a busy machine. */
-export const PROCESS_LIMIT_MS = 150_000;
+export const PROCESS_LIMIT_MS = 240_000;
 
 /** OutputLine is a line of a batch's output, in either format. */
 export interface OutputLine {

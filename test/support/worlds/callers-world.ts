@@ -9,7 +9,7 @@ import { QUICK_RECOVERY, startWorkerWorld, type WorkerWorld } from './worker-wor
 export const CALLERS_SECRET = `whsec_${Buffer.from('a secret of 24 bytes or more').toString('base64')}`;
 export const RETRY_DELAYS_MS = [5, 5, 5];
 /** Time for a lock to expire and for two checks for stalled jobs. */
-export const RECOVERED_MS = 10_000;
+export const RECOVERED_MS = 30_000;
 
 /** CallersWorld is workers that deliver webhooks, and the receivers of a test. */
 export interface CallersWorld {

@@ -39,6 +39,7 @@ const ORDER: Record<string, readonly string[]> = {
     'events',
     'models',
     'job-store',
+    'actions',
     'overview',
     'enqueue',
     'queue',

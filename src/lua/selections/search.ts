@@ -1,4 +1,4 @@
-import { defineScript } from '../redis/script.ts';
+import { defineScript } from '../../redis/script.ts';
 
 /**
  * lookAtJobs looks at jobs of one index without reading them whole: a search rejects most jobs by this look, at

@@ -1,0 +1,74 @@
+import type { Action, ActionKind, Selection } from '../job/action.ts';
+import { isJsonObject } from '../job/exact-json.ts';
+import {
+  CALL_RULES,
+  type CallOptions,
+  checkedOptions,
+  type JobActions,
+  type JobFilter,
+} from '../job/job-queue.ts';
+import { actionPath } from './address.ts';
+import { isAction, isSelection } from './answer.ts';
+import { argumentRefused, unexpectedResponse } from './client-error.ts';
+import type { Transport } from './transport.ts';
+
+/**
+ * ActionsClient calls the long actions of an instance over HTTP. A start is sent once: after `answer_lost`, look
+ * for the action with `list`.
+ */
+export class ActionsClient implements JobActions {
+  readonly #transport: Transport;
+  readonly #url: string;
+  readonly #patienceMs: number;
+
+  constructor(transport: Transport, url: string, patienceMs: number) {
+    this.#transport = transport;
+    this.#url = url;
+    this.#patienceMs = patienceMs;
+  }
+
+  async count(kind: ActionKind, filter: JobFilter, options: CallOptions = {}): Promise<Selection> {
+    const { body, status } = await this.#select(kind, { filter, dry_run: true }, options);
+    if (isSelection(body)) return body;
+    throw unexpectedResponse(this.#url, status, 'something that is not a selection');
+  }
+
+  async start(kind: ActionKind, filter: JobFilter, options: CallOptions = {}): Promise<Action> {
+    const { body, status } = await this.#select(kind, { filter }, options);
+    return this.#actionFrom(body, status);
+  }
+
+  async get(id: string, options: CallOptions = {}): Promise<Action> {
+    const { body, status } = await this.#read(actionPath(id), options);
+    return this.#actionFrom(body, status);
+  }
+
+  async list(options: CallOptions = {}): Promise<Action[]> {
+    const { body, status } = await this.#read('/actions', options);
+    const actions = isJsonObject(body) ? body['actions'] : undefined;
+    if (Array.isArray(actions) && actions.every(isAction)) return actions;
+    throw unexpectedResponse(this.#url, status, 'something that is not a list of actions');
+  }
+
+  async stop(id: string, options: CallOptions = {}): Promise<Action> {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
+    const path = `${actionPath(id)}/stop`;
+    const { body, status } = await this.#transport.write({ method: 'POST', path, signal });
+    return this.#actionFrom(body, status);
+  }
+
+  #select(kind: ActionKind, body: object, options: CallOptions) {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
+    return this.#transport.write({ method: 'POST', path: `/jobs/${kind}`, body, signal });
+  }
+
+  #read(path: string, options: CallOptions) {
+    const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
+    return this.#transport.read(path, { signal, patienceMs: this.#patienceMs });
+  }
+
+  #actionFrom(body: unknown, status: number): Action {
+    if (isAction(body)) return body;
+    throw unexpectedResponse(this.#url, status, 'something that is not an action');
+  }
+}
