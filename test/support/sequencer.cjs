@@ -1,5 +1,5 @@
 // Starts the suites that take longest first, so that none of them runs alone at the end. A fresh machine knows no durations: there Jest goes by the size
-// of the files, and a short file may take longest, because it starts processes and waits for them.
+// of the files, and a short file may take longest, because it starts processes and waits for them. Jest brings the package that is extended here.
 const { basename, dirname } = require('node:path');
 const Sequencer = require('@jest/test-sequencer').default;
 
