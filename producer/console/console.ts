@@ -7,6 +7,7 @@ import { callerOf, type QueueFor } from '../access/caller.ts';
 import { sendPage } from '../access/login.ts';
 import { problemFrom } from '../http/http-problem.ts';
 import { forAdmin, resumeByHand } from '../routes/models.ts';
+import { askRoutes } from './ask/ask-routes.ts';
 import { type Assets, loadAssets } from './assets.ts';
 import { type Document, renderDocument } from './document.tsx';
 import { jobPage, pagePathOf } from './job-page.tsx';
@@ -76,6 +77,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
       response.redirect(303, pagePathOf(job.id));
     },
   );
+  pages.use(askRoutes(queueFor, { names: models, suggested: queue.defaultModel }, send));
   pages.use(reportRoutes(queueFor, (response, document) => send(response, 200, document)));
   router.use(CONSOLE_PATH, pages);
   router.use(answerProblems(send));

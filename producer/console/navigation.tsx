@@ -29,6 +29,7 @@ const PAGES = [
   { path: '/console/failures', name: 'Failures', key: 'f' },
   { path: '/console/cost', name: 'Cost', key: 'c' },
   { path: '/console/tenants', name: 'Tenants', key: 't' },
+  { path: '/console/ask', name: 'Ask', key: 'a' },
 ] as const satisfies Destination[];
 
 /** PagePath is the path of a page in the navigation. */

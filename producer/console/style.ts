@@ -58,7 +58,7 @@ details { margin: 0.75rem 0; }
 summary { cursor: pointer; }
 .actions { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: start; margin: 1rem 0; }
 .actions :is(form, details) { margin: 0; }
-button, select, input, textarea { font: inherit; padding: 0.375rem 0.875rem; border: 1px solid var(--line); border-radius: 0.375rem;
+button, select, input, textarea { font: inherit; padding: 0.375rem 0.75rem; max-width: 100%; border: 1px solid var(--line); border-radius: 0.375rem;
   background: var(--raised); color: var(--text); }
 button, .actions summary { cursor: pointer; }
 .actions summary { padding: 0.375rem 0.875rem; border: 1px solid var(--line); border-radius: 0.375rem; }
@@ -83,6 +83,9 @@ button.danger { color: var(--bad); border-color: currentcolor; }
 .days figcaption { display: flex; justify-content: space-between; gap: 1rem; color: var(--quiet); font-size: 0.8125rem; }
 meter { display: block; width: 100%; min-width: 4rem; height: 0.75rem; }
 .filters { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: end; margin: 1rem 0; }
+.field { display: block; margin: 0.75rem 0; }
+.field textarea { display: block; width: 100%; resize: vertical; }
+::placeholder { color: var(--quiet); opacity: 1; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .list { width: 100%; border-collapse: collapse; }
 .list :is(td, th) { padding: 0.375rem 1rem 0.375rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); white-space: nowrap; }

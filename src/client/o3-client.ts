@@ -137,22 +137,10 @@ export class O3Client implements JobQueue {
 
   async result(id: string, options: WaitOptions = {}): Promise<ResultOutcome> {
     const { timeoutMs = 0, signal } = checkedOptions(options, WAIT_RULES, argumentRefused);
-    // Not `timeoutMs <= 0`: NaN must not wait for ever.
-    const waitMs = timeoutMs > 0 ? timeoutMs : 0;
+    const waitMs = atLeastZero(timeoutMs);
     const endAt = performance.now() + waitMs;
-    // A wait of minutes survives a restart of the instance, but a wrong URL or id is reported at once.
-    const isLong = waitMs > SHORT_WAIT_MS;
-    if (isLong) await this.#read(id, signal, this.#patienceMs);
-    const patienceMs = isLong ? WAIT_PATIENCE_MS : this.#patienceMs;
-    for (;;) {
-      const startedAt = performance.now();
-      const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil(endAt - startedAt)));
-      const outcome = await this.#resultNow(id, holdMs, patienceMs, signal);
-      if (outcome.status === 'completed' || isFinishedJob(outcome.job)) return outcome;
-      const now = performance.now();
-      if (now >= endAt) return outcome;
-      await sleep(Math.max(0, Math.min(startedAt + SHORTEST_POLL_MS, endAt) - now), signal);
-    }
+    const known = await this.#readBeforeWait(id, waitMs, signal);
+    return this.#resultUntil(endAt, id, known === undefined ? this.#patienceMs : WAIT_PATIENCE_MS, signal);
   }
 
   async wait(id: string, options: WaitOptions = {}): Promise<JobView> {
@@ -161,15 +149,16 @@ export class O3Client implements JobQueue {
       WAIT_RULES,
       argumentRefused,
     );
-    const endAt = performance.now() + (timeoutMs > 0 ? timeoutMs : 0);
-    for (;;) {
-      const remainingMs = Math.max(0, endAt - performance.now());
-      const outcome = await this.result(id, { timeoutMs: remainingMs, signal });
-      const job =
-        outcome.status === 'completed' ? await this.#read(id, signal, WAIT_PATIENCE_MS) : outcome.job;
-      // The job may have been retried between the two answers.
-      if (isFinishedJob(job) || performance.now() >= endAt) return job;
+    const waitMs = atLeastZero(timeoutMs);
+    const endAt = performance.now() + waitMs;
+    let job = await this.#readBeforeWait(id, waitMs, signal);
+    const patienceMs = job === undefined ? this.#patienceMs : WAIT_PATIENCE_MS;
+    // The job may be retried between two answers, so one that has ended is read until its view says so.
+    while (job === undefined || !(isFinishedJob(job) || performance.now() >= endAt)) {
+      const outcome = await this.#resultUntil(endAt, id, patienceMs, signal);
+      job = outcome.status === 'completed' ? await this.#read(id, signal, WAIT_PATIENCE_MS) : outcome.job;
     }
+    return job;
   }
 
   /** Reads a job's events up to its end, each once. It reconnects as often as necessary. */
@@ -241,6 +230,32 @@ export class O3Client implements JobQueue {
     return this.#viewFrom(body, status);
   }
 
+  /**
+   * Reads a job before a long wait: a wait of minutes survives a restart of the instance, but a wrong URL or id
+   * is reported at once. Returns undefined for a short wait.
+   */
+  async #readBeforeWait(id: string, waitMs: number, signal?: AbortSignal): Promise<JobView | undefined> {
+    return waitMs > SHORT_WAIT_MS ? this.#read(id, signal, this.#patienceMs) : undefined;
+  }
+
+  /** Asks for the result until the job has ended, or until `endAt`, a time of `performance.now()`. */
+  async #resultUntil(
+    endAt: number,
+    id: string,
+    patienceMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ResultOutcome> {
+    for (;;) {
+      const startedAt = performance.now();
+      const holdMs = Math.max(0, Math.min(LONGEST_POLL_MS, Math.ceil(endAt - startedAt)));
+      const outcome = await this.#resultNow(id, holdMs, patienceMs, signal);
+      if (outcome.status === 'completed' || isFinishedJob(outcome.job)) return outcome;
+      const now = performance.now();
+      if (now >= endAt) return outcome;
+      await sleep(Math.max(0, Math.min(startedAt + SHORTEST_POLL_MS, endAt) - now), signal);
+    }
+  }
+
   async #act(id: string, action: 'cancel' | 'retry', options: CallOptions): Promise<JobView> {
     const { signal } = checkedOptions(options, CALL_RULES, argumentRefused);
     const path = `${jobPath(id)}/${action}`;
@@ -274,4 +289,9 @@ export class O3Client implements JobQueue {
     if (isJobView(body)) return body;
     throw unexpectedResponse(this.url, status, 'something that is not a job');
   }
+}
+
+/** Not `Math.max`: NaN must not wait for ever. */
+function atLeastZero(timeoutMs: number): number {
+  return timeoutMs > 0 ? timeoutMs : 0;
 }

@@ -4,7 +4,7 @@ import { dispatchFairQueue, pauseTenant, resumeTenant } from '../lua/fair-queue.
 import { COST_WITHOUT_LIMIT, PRIORITY_STEP_MS } from '../lua/fair-queue-library.ts';
 import { type GiveBackAnswer, giveBackJob } from '../lua/give-back.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { jobScriptKeys, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { jobScriptKeys, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { type BoardLimits, type BoardMeta, boardLimitsFrom } from './board-limits.ts';
 import { decodeQueueStatus, encodeQueueStatus, type QueueStatus } from './queue-status.ts';
@@ -134,7 +134,7 @@ export interface FairQueue {
 
 export function createFairQueue(redis: RedisClient, keys: ModelKeys, tenants: Models['tenants']): FairQueue {
   const weights = weightsOf(tenants);
-  const scriptKeys = modelScriptKeys(keys);
+  const { scriptKeys } = keys;
   const dispatch: FairQueue['startThenNext'] = async (reserved, most) => {
     const reply = await dispatchFairQueue.run(redis, {
       keys: scriptKeys,

@@ -5,7 +5,7 @@ import { listBareJobs } from '../lua/job.ts';
 import { iso } from '../model-queue/job-view.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { indexesOf, type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import { indexesOf, type ModelKeys } from '../redis/keys.ts';
 import { serverTime } from '../redis/server-time.ts';
 import { checkQuery } from './filter.ts';
 import { findIdsByPart } from './find-by-part.ts';
@@ -125,7 +125,7 @@ async function jobsByPart(
 
 async function indexBareJobs(redis: RedisClient, keys: ModelKeys): Promise<void> {
   await listBareJobs.run(redis, {
-    keys: modelScriptKeys(keys),
+    keys: keys.scriptKeys,
     args: { jobPrefix: keys.job(''), runPrefix: keys.run(''), most: MOST_BARE_JOBS },
   });
 }

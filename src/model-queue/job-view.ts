@@ -69,10 +69,11 @@ export async function readJob(
     args: { id, weights: weightsOf(tenants) },
   });
   if (reply === null) return null;
-  const raw = JSON.parse(String(reply), (_name, value) => (value === false ? null : value)) as RawReading;
+  const raw = JSON.parse(String(reply)) as RawReading;
   const [state, open, due, waitsUnder, workers, fields, run, place] = raw;
-  const [board, ...meta] = waitsUnder ?? NO_BOARD_LIMITS;
-  const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields;
+  const [board, ...meta] = waitsUnder || NO_BOARD_LIMITS;
+  const limits = boardLimitsFrom(meta.map(fieldOf) as unknown as BoardMeta);
+  const [name, timestamp, options, finishedOn, failedReason, returnValue] = fields.map(fieldOf);
   const { attempts = maxAttempts, group, webhook } = optionsFrom(JSON.parse(options ?? '{}'));
   const record = runRecordFrom(Array.isArray(run) ? run : []);
   const view = viewFrom({
@@ -82,14 +83,14 @@ export async function readJob(
     maxAttempts: attempts,
     name: name ?? '',
     createdAt: Number(timestamp),
-    finishedAt: finishedOn === null ? undefined : Number(finishedOn),
+    finishedAt: finishedOn ? Number(finishedOn) : undefined,
     failedReason: failedReason ?? '',
-    returnValue,
+    returnValue: returnValue ?? null,
     state,
     open: open === 1,
-    dueAt: due === null ? undefined : Number(due),
-    hindrance: { board: board || undefined, limits: boardLimitsFrom(meta), noWorker: workers === 0 },
-    place: positionFrom(place),
+    dueAt: due === false ? undefined : Number(due),
+    hindrance: { board: board || undefined, limits, noWorker: workers === 0 },
+    place: positionFrom(place || null),
     maxInFlight: group && Object.hasOwn(tenants, group.id) ? tenants[group.id]?.maxInFlight : undefined,
     run: record,
     now: serverTime(redis),
@@ -103,18 +104,24 @@ export async function readJob(
 
 type BullState = 'waiting' | 'delayed' | 'active' | 'completed' | 'failed';
 type Field = string | null;
-type BoardReading = [BoardLimitKind | '', ...BoardMeta];
-const NO_BOARD_LIMITS: BoardReading = ['', null, null, null, null];
+/** In the script's JSON, false stands for what Redis does not have. */
+type RawField = string | false;
+type BoardReading = [BoardLimitKind | '', RawField, RawField, RawField, RawField];
+const NO_BOARD_LIMITS: BoardReading = ['', false, false, false, false];
 type RawReading = [
   BullState,
   0 | 1,
-  Field,
-  BoardReading | null,
-  number | null,
-  [Field, Field, Field, Field, Field, Field, Field],
+  RawField,
+  BoardReading | false,
+  number | false,
+  RawField[],
   string[] | Record<string, never>,
-  Parameters<typeof positionFrom>[0],
+  NonNullable<Parameters<typeof positionFrom>[0]> | false,
 ];
+
+function fieldOf(raw: RawField): Field {
+  return raw === false ? null : raw;
+}
 
 interface Facts {
   id: string;

@@ -1,6 +1,6 @@
 import { beatWorker, leaveWorkers, readWorkers } from '../lua/workers/heartbeats.ts';
 import type { RedisClient } from '../redis/connection.ts';
-import { type ModelKeys, modelScriptKeys } from '../redis/keys.ts';
+import type { ModelKeys } from '../redis/keys.ts';
 
 /** HEARTBEAT_EVERY_MS is the time between two heartbeats of a worker, in milliseconds. */
 export const HEARTBEAT_EVERY_MS = 1000;
@@ -77,7 +77,7 @@ export interface WorkerRegister {
 }
 
 export function createWorkerRegister(redis: RedisClient, modelKeys: ModelKeys): WorkerRegister {
-  const keys = { ...modelScriptKeys(modelKeys), workerDetails: modelKeys.workerDetails };
+  const keys = { ...modelKeys.scriptKeys, workerDetails: modelKeys.workerDetails };
   const prefixes = { jobPrefix: modelKeys.job(''), runPrefix: modelKeys.run('') };
   return {
     channelOf: (worker) => `${modelKeys.workers}:${worker}`,

@@ -6,7 +6,6 @@ import type { ModelQueue } from '../model-queue/model-queue.ts';
 import { resumeModel } from '../models/resume.ts';
 import { modelViewsFrom, readModels, troublesIn } from '../models/status.ts';
 import type { ModelView, ResumedModel } from '../models/view.ts';
-import { readHistory, type Sample } from '../overview/history.ts';
 import { type WebhookKeys, webhookKeysOf } from '../redis/keys.ts';
 import { createWriteProbe, type WriteProbe } from '../redis/write-probe.ts';
 import type { DeliveryQueue } from '../webhooks/deliveries.ts';
@@ -84,6 +83,11 @@ export class InstanceQueue extends TenantQueue {
     return [...this.#core.queues.values()];
   }
 
+  /** The model of a request that names none. */
+  get defaultModel(): string {
+    return this.#core.models.defaultModel;
+  }
+
   /** The webhooks that still have to be delivered to callers; undefined: none are delivered. */
   get deliveries(): DeliveryQueue | undefined {
     return this.#core.deliveries;
@@ -113,14 +117,6 @@ export class InstanceQueue extends TenantQueue {
     );
     const trouble = await this.#redisTrouble();
     return trouble === undefined ? views : views.map((view) => pausedBy(view, trouble));
-  }
-
-  /** Reads how each model stood since a time (Unix ms), every five minutes; at most a week back. */
-  async history(since: number): Promise<ReadonlyMap<string, Sample[]>> {
-    const { redis, guard } = this.#core;
-    const read = ({ model, ...queue }: ModelQueue) =>
-      readHistory(redis, queue, since).then((samples) => [model, samples] as const);
-    return guard(async () => new Map(await Promise.all(this.queues.map(read))));
   }
 
   /** Lists the models like `models`, for frequent calls: the list may be up to a second old. */

@@ -1,4 +1,5 @@
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
+import { type Quote, quoteFor } from '../enqueue/quote.ts';
 import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
 import { QueueError } from '../errors/problem.ts';
 import { type WatchEvent, watch } from '../events/watch.ts';
@@ -20,9 +21,7 @@ import {
 import { listJobs } from '../job-store/list.ts';
 import { type JobDetail, jobDetailFrom, resultFrom, resultJsonFrom } from '../job-store/result.ts';
 import type { QueueAccess } from '../model-queue/queue-access.ts';
-import { type Failures, readFailures } from '../overview/failures.ts';
-import { readTenants, type Tenants } from '../overview/tenants.ts';
-import { readWorkload, type Workload } from '../overview/workload.ts';
+import { createOverview, type Overview } from '../overview/overview.ts';
 import type { UsageQuery, UsageReport } from '../usage/report.ts';
 import type { QueueCore } from './queue-core.ts';
 import { TenantActions } from './tenant-actions.ts';
@@ -82,6 +81,11 @@ export class TenantQueue {
     const outcome = await this.#intake.enqueue(request, idempotencyKey);
     if (outcome.ok) return outcome;
     throw outcome.error;
+  }
+
+  /** Estimates what a request would cost and when it would be answered. It stores nothing. */
+  async quote(request: ParsedRequest): Promise<Quote> {
+    return this.#core.guard(() => quoteFor(this.#core, request, this.#tenant));
   }
 
   /** Enqueues up to 1,000 requests. An invalid request does not affect the others. */
@@ -174,8 +178,15 @@ export class TenantQueue {
   }
 
   async cancel(id: string): Promise<{ outcome: CancelOutcome; job: JobView }> {
-    const outcome = await this.#core.guard(async () => cancelJob(this.#core, await this.#findJob(id)));
-    return { outcome, job: await this.get(id) };
+    return this.#core.guard(async () => {
+      const found = await this.#findJob(id);
+      const outcome = await cancelJob(this.#core, found);
+      const { view } = found.reading;
+      // The mark changes nothing else of an active job, so this job need not be read again.
+      if (outcome === 'cancelling' && view.status === 'active')
+        return { outcome, job: { ...view, cancelling: true } };
+      return { outcome, job: (await readAgain(found)).reading.view };
+    });
   }
 
   /** Runs a failed or cancelled job again from its first attempt, with a new purchase. */
@@ -205,21 +216,9 @@ export class TenantQueue {
     return guard(() => usage.report(query, this.#sees));
   }
 
-  /** Groups the newest failed jobs by what they failed of. The cost does not grow with the number of jobs. */
-  async failures(): Promise<Failures> {
-    const { guard, redis, queues } = this.#core;
-    return guard(() => readFailures(redis, queues, this.#sees));
-  }
-
-  /** Reads what each tenant waits for, holds and has spent today; for a tenant, only its own. */
-  async tenants(): Promise<Tenants> {
-    return this.#core.guard(() => readTenants(this.#core, this.#sees));
-  }
-
-  /** Counts the jobs that have not ended, for each model. The cost does not grow with the number of jobs. */
-  async workload(): Promise<Workload> {
-    const { guard, redis, queues } = this.#core;
-    return guard(() => readWorkload(redis, queues.values(), this.#sees));
+  /** What the caller may see of many jobs at once. */
+  get overview(): Overview {
+    return createOverview(this.#core, this.#sees);
   }
 
   async #stored({

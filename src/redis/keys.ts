@@ -113,6 +113,8 @@ export interface ModelKeys {
   readonly watchedChannel: string;
   /** finishedChannel announces that a job has its final status; the message is the job's id. */
   readonly finishedChannel: string;
+  /** scriptKeys are the keys of the model under the names that the scripts of src/lua use. */
+  readonly scriptKeys: ModelScriptKeys;
 }
 
 type BullmqPart =
@@ -144,7 +146,7 @@ export type JobIndex = 'all' | 'live' | 'completed' | 'failed' | 'cancelled';
 /** keysOf returns the keys of `model` under `prefix` (`O3Q_PREFIX`). */
 export function keysOf(prefix: string, model: string): ModelKeys {
   const queueName = `{${model}}`;
-  return {
+  const keys: Omit<ModelKeys, 'scriptKeys'> = {
     queueName,
     job: (id) => `${prefix}:${queueName}:${id}`,
     lock: (id) => `${prefix}:${queueName}:${id}:lock`,
@@ -174,6 +176,8 @@ export function keysOf(prefix: string, model: string): ModelKeys {
     watchedChannel: `${prefix}:watched:${queueName}`,
     finishedChannel: `${prefix}:finished:${queueName}`,
   };
+  // Made once: every script takes some of them, and a job runs a dozen scripts.
+  return { ...keys, scriptKeys: scriptKeysOf(keys) };
 }
 
 /** indexesOf returns every index that a job may stand in, except its tenant's. */
@@ -181,8 +185,9 @@ export function indexesOf(keys: ModelKeys): string[] {
   return (['all', 'live', 'completed', 'failed', 'cancelled'] as const).map((part) => keys.index(part));
 }
 
-/** modelScriptKeys returns the keys of a model under the names that the scripts of src/lua use. */
-export function modelScriptKeys(keys: ModelKeys) {
+type ModelScriptKeys = ReturnType<typeof scriptKeysOf>;
+
+function scriptKeysOf(keys: Omit<ModelKeys, 'scriptKeys'>) {
   return {
     wait: keys.queue('wait'),
     prioritized: keys.queue('prioritized'),
@@ -231,7 +236,7 @@ export function modelScriptKeys(keys: ModelKeys) {
  */
 export function jobScriptKeys(keys: ModelKeys, id: string, tenant: string) {
   return {
-    ...modelScriptKeys(keys),
+    ...keys.scriptKeys,
     job: keys.job(id),
     lock: keys.lock(id),
     run: keys.run(id),
@@ -255,17 +260,11 @@ export function claimKey(prefix: string, id: string): string {
  * delivered yet. Each request has a slot of its own.
  */
 export interface UndeliveredKeys {
-  /**
-   * left is a sorted set of the idempotency keys that calls left when their connection broke, by the time
-   * (ms) of the first call.
-   */
+  /** left is a sorted set of the keys of calls whose connection broke, by the time (ms) of the first call. */
   readonly left: string;
   /** producers is the set of the producers that have a set under `openPrefix`. */
   readonly producers: string;
-  /**
-   * openPrefix, followed by a producer's id, names the sorted set of the calls that this producer is
-   * answering, by the time at which they began (ms).
-   */
+  /** openPrefix with a producer's id is a sorted set of the calls that it is answering, by their begin (ms). */
   readonly openPrefix: string;
 }
 

@@ -70,6 +70,20 @@ describeInChromium('the pages of the console', (windows) => {
     },
   );
 
+  it('Ask says what a question would cost, then asks it and shows the answer', async () => {
+    const { page, foreign, complaints } = await open('/console/ask');
+    await page.getByLabel('Question').fill(`Why does Postgres ignore my index? ${HOSTILE}`);
+    await page.getByLabel('Most output tokens').fill('20000');
+    await page.getByRole('button', { name: 'What would it cost?' }).click();
+    await page.getByRole('heading', { name: /^About \$[\d.]+, at most \$[\d.]+$/ }).waitFor();
+    for (const look of LOOKS) await expectGoodLook(page, 'console-quote', look);
+    await page.getByRole('button', { name: 'Ask', exact: true }).click();
+    await page.waitForURL(/\/console\/jobs\/job_/);
+    await page.locator('.badge', { hasText: 'completed' }).waitFor();
+    expect(await page.title()).toContain('Why does Postgres ignore my index?');
+    expect({ foreign, complaints: complaints.filter(isFault) }).toEqual({ foreign: [], complaints: [] });
+  });
+
   it('Now follows what happens without a reload, and runs nothing of what a question contains', async () => {
     const { page, complaints } = await open('/');
     await page.getByRole('row', { name: HOSTILE }).waitFor();

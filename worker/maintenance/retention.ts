@@ -5,7 +5,6 @@ import { dropRemovedJobs } from '../../src/lua/storage/tenant-use.ts';
 import type { ModelQueue } from '../../src/model-queue/model-queue.ts';
 import type { Logger } from '../../src/process/log.ts';
 import type { RedisClient } from '../../src/redis/connection.ts';
-import { modelScriptKeys } from '../../src/redis/keys.ts';
 import { serverTime } from '../../src/redis/server-time.ts';
 import { type DeliveryQueue, deleteOldDeliveries } from '../../src/webhooks/deliveries.ts';
 
@@ -80,7 +79,7 @@ async function sweep(
   let deleted = 0;
   for (;;) {
     const [found, ...bound] = (await deleteExpiredJobs.run(redis, {
-      keys: { ...modelScriptKeys(keys), ended: keys.queue(state) },
+      keys: { ...keys.scriptKeys, ended: keys.queue(state) },
       args: {
         endedBefore,
         most: AT_ONCE,
@@ -115,7 +114,7 @@ export async function dropRemoved(
       const ids = flat.filter((_, i) => i % 2 === 0);
       if (ids.length > 0) {
         await dropRemovedJobs.run(redis, {
-          keys: modelScriptKeys(keys),
+          keys: keys.scriptKeys,
           args: { tenant, jobPrefix: keys.job('') },
           rest: ids,
         });

@@ -66,17 +66,17 @@ export function createNowReader(queue: InstanceQueue): NowReader {
 
 function stateReader(queue: InstanceQueue, view: TenantQueue, isAdmin: boolean): () => Promise<NowState> {
   const readSums = cachedRead(async () => {
-    const day = utcDay((await view.workload()).at);
+    const day = utcDay((await view.overview.workload()).at);
     return view.usage({ from: day, to: day, by: 'model' });
   }, SUMS_FRESH_MS);
   const readHistory = cachedRead(
-    async () => queue.history((await view.workload()).at - HISTORY_MS),
+    async () => view.overview.history((await view.overview.workload()).at - HISTORY_MS),
     HISTORY_FRESH_MS,
   );
   return async () => {
     const [models, workload, usage, { jobs }, history] = await Promise.all([
       queue.modelsLately(),
-      view.workload(),
+      view.overview.workload(),
       readSums(),
       view.list({ limit: JOBS }),
       isAdmin ? readHistory() : undefined,

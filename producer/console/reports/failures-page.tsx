@@ -1,4 +1,5 @@
 import { countText, numberText } from '../../../src/client/quantity.ts';
+import type { Action } from '../../../src/job/action.ts';
 import type { FailureGroup, Failures } from '../../../src/overview/failures.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
@@ -6,17 +7,27 @@ import { pagePathOf } from '../job-page.tsx';
 import type { Visitor } from '../navigation.tsx';
 import { Time } from '../parts.tsx';
 
-/** failuresPage makes the page that groups the newest failed jobs by what they failed of. */
-export function failuresPage({ groups, looked, back_to: backTo }: Failures, visitor: Visitor): Document {
+/**
+ * failuresPage makes the page that groups the newest failed jobs by what they failed of.
+ *
+ * @param action the retry that the visitor has started; undefined: none.
+ */
+export function failuresPage(
+  { groups, looked, back_to: backTo }: Failures,
+  action: Action | undefined,
+  visitor: Visitor,
+): Document {
   const cost = groups.reduce((sum, group) => sum + group.cost_usd, 0);
   const jobs = countText(looked, 'failed job');
   return {
     title: looked === 0 ? '✓ nothing failed · Failures' : `✕ ${numberText(looked)} failed · Failures`,
     visitor,
     current: '/console/failures',
+    ...(action?.finished_at === null && { reloadS: 2 }),
     main: (
       <>
         <h1>Failures</h1>
+        {action !== undefined && <Progress action={action} />}
         {looked === 0 ? (
           <p class="quiet">No job that is kept has failed.</p>
         ) : (
@@ -28,13 +39,69 @@ export function failuresPage({ groups, looked, back_to: backTo }: Failures, visi
             and ids only are one row.
           </p>
         )}
-        {groups.length > 0 && <Groups groups={groups} />}
+        {[...byCode(groups)].map(([code, ofCode]) => (
+          <Code key={code} code={code} groups={ofCode} isAll={backTo === null} />
+        ))}
       </>
     ),
   };
 }
 
-function Groups({ groups }: { groups: readonly FailureGroup[] }) {
+function byCode(groups: readonly FailureGroup[]): Map<string, FailureGroup[]> {
+  const codes = new Map<string, FailureGroup[]>();
+  for (const group of groups) codes.set(group.code, [...(codes.get(group.code) ?? []), group]);
+  return codes;
+}
+
+/** Progress says how far a retry has come. */
+function Progress({ action }: { action: Action }) {
+  const { status, done, matching, more, filter } = action;
+  const others = Object.values(action.skipped).concat(Object.values(action.failed));
+  const left = others.reduce((sum, count) => sum + count, 0);
+  return (
+    <p class="reason" role="status">
+      {action.finished_at === null ? 'Retrying' : `The retry is ${status}:`} {numberText(done)} of{' '}
+      {numberText(matching)}
+      {more && '+'} jobs with <code>{String(filter['error'])}</code>
+      {left > 0 && `; ${numberText(left)} could not be retried`}.{' '}
+      <a href={`/actions/${encodeURIComponent(action.id)}`}>As JSON</a>
+    </p>
+  );
+}
+
+function Code({ code, groups, isAll }: { code: string; groups: readonly FailureGroup[]; isAll: boolean }) {
+  const count = groups.reduce((sum, group) => sum + group.count, 0);
+  const cost = groups.reduce((sum, group) => sum + group.cost_usd, 0);
+  const jobs = `${numberText(count)}${isAll ? '' : '+'}`;
+  return (
+    <section aria-label={code}>
+      <div class="head">
+        <h2>
+          <code>{code}</code> {jobs} {count === 1 ? 'job' : 'jobs'}, {formatUsd(cost)}
+        </h2>
+        <div class="actions">
+          <a href={`/jobs?status=failed&error=${encodeURIComponent(code)}`}>
+            The jobs<span class="hidden"> with {code}</span>
+          </a>
+          <details>
+            <summary>
+              Retry these {jobs}…<span class="hidden"> with {code}</span>
+            </summary>
+            <form method="post" action="/console/failures/retry">
+              <input type="hidden" name="error" value={code} />
+              <button type="submit">
+                Retry all with {code}, cost so far {formatUsd(cost)}
+              </button>
+            </form>
+          </details>
+        </div>
+      </div>
+      <Messages groups={groups} />
+    </section>
+  );
+}
+
+function Messages({ groups }: { groups: readonly FailureGroup[] }) {
   return (
     <table class="list">
       <thead>
@@ -42,39 +109,27 @@ function Groups({ groups }: { groups: readonly FailureGroup[] }) {
           <th scope="col" class="number">
             Jobs
           </th>
-          <th scope="col">Why</th>
+          <th scope="col">Message</th>
           <th scope="col" class="number">
             Cost so far
           </th>
           <th scope="col">The newest</th>
-          <th scope="col">All of this code</th>
         </tr>
       </thead>
       <tbody>
-        {groups.map((group) => (
-          <tr key={`${group.code} ${group.message}`}>
+        {groups.map(({ message, count, cost_usd: cost, newest }) => (
+          <tr key={message}>
             <td class="number">
-              <strong>{numberText(group.count)}</strong>
+              <strong>{numberText(count)}</strong>
             </td>
-            <td class="wide">
-              <code>{group.code}</code>
-              <br />
-              {group.message}
-            </td>
-            <td class="number">{formatUsd(group.cost_usd)}</td>
+            <td class="wide">{message}</td>
+            <td class="number">{formatUsd(cost)}</td>
             <td>
-              {group.newest !== undefined && (
-                <a href={pagePathOf(group.newest.id)} title={group.newest.question}>
-                  <Time
-                    of={'finished_at' in group.newest ? group.newest.finished_at : group.newest.created_at}
-                  />
+              {newest !== undefined && (
+                <a href={pagePathOf(newest.id)} title={newest.question}>
+                  <Time of={'finished_at' in newest ? newest.finished_at : newest.created_at} />
                 </a>
               )}
-            </td>
-            <td>
-              <a href={`/jobs?status=failed&error=${encodeURIComponent(group.code)}`}>
-                The jobs<span class="hidden"> with {group.code}</span>
-              </a>
             </td>
           </tr>
         ))}

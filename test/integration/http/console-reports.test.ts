@@ -67,7 +67,9 @@ describe('the pages over many jobs', () => {
     const { body } = await as('alice', 'GET', '/console/failures');
     expect(body).toContain('<title>✕ 3 failed · Failures');
     const text = await textOf('alice', '/console/failures');
-    expect(text).toMatch(/3 failed jobs, .* 2 response_refused invalid_prompt: .* 1 invalid_request /);
+    expect(text).toMatch(
+      /3 failed jobs, .* response_refused 2 jobs, .* 2 invalid_prompt: .* invalid_request 1 job, /,
+    );
     // The newest of the largest group.
     expect(body).toContain(`href="/console/jobs/${failedOfAlice[1]?.id}"`);
     expect(body).not.toContain(`href="/console/jobs/${failedOfAlice[0]?.id}"`);
@@ -122,5 +124,25 @@ describe('the pages over many jobs', () => {
       (await textOf('alice', '/console/tenants')).includes('alice is at its limit of 7 jobs in flight');
     await eventually(async () => expect(await isHeld()).toBe(true));
     expect((await as('admin', 'GET', '/console/tenants')).body).toContain('<title>◷ 1 tenant held back');
+  });
+
+  it('retry all jobs of one code, of the visitor only, and say how far the retry has come', async () => {
+    const retry = (name: string, fields: Record<string, string>): Promise<Answer> =>
+      call(instance.url, 'POST', '/console/failures/retry', {
+        body: new URLSearchParams(fields).toString(),
+        headers: {
+          'content-type': 'application/x-www-form-urlencoded',
+          authorization: `Bearer ${KEYS.find((key) => key.name === name)?.secret}`,
+        },
+      });
+    expect(await retry('alice', {})).toMatchObject({ status: 400 });
+    const answer = await retry('alice', { error: 'invalid_request' });
+    expect(answer).toMatchObject({ status: 303 });
+    const path = String(answer.headers['location']);
+    await eventually(async () =>
+      expect(await textOf('alice', path)).toContain('The retry is done: 1 of 1 jobs with invalid_request'),
+    );
+    expect(await as('bob', 'GET', path)).toMatchObject({ status: 404 });
+    expect((await as('bob', 'GET', '/actions')).body).toEqual({ actions: [] });
   });
 });

@@ -58,6 +58,12 @@ describe('wait', () => {
     expect(await new O3Client({ url }).wait('job-1')).toEqual(completed);
   });
 
+  it('asks only once for a job that has ended', async () => {
+    const { url, seen } = await startScripted(json(200, completed));
+    expect(await new O3Client({ url }).wait('job-1')).toEqual(completed);
+    expect(seen.map(({ path }) => path)).toEqual(['/jobs/job-1']);
+  });
+
   it('answers with the job as it stands when its time is over', async () => {
     const { url } = await startScripted(json(202, waiting));
     expect(await new O3Client({ url }).wait('job-1', { timeoutMs: 50 })).toEqual(waiting);
