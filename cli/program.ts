@@ -2,8 +2,6 @@ import { Command } from 'commander';
 import { registerBatchCommand } from './batch/command.ts';
 import type { CommandContext } from './command-context.ts';
 import { registerAskCommand } from './commands/ask.ts';
-import { registerCancelCommand } from './commands/cancel.ts';
-import { registerDeleteCommand } from './commands/delete.ts';
 import { registerFollowCommand } from './commands/follow.ts';
 import { registerInspectCommand } from './commands/inspect.ts';
 import { registerListCommand } from './commands/list.ts';
@@ -11,11 +9,11 @@ import { registerModelsCommand } from './commands/models.ts';
 import { registerOpenCommand } from './commands/open.ts';
 import { registerResultCommand } from './commands/result.ts';
 import { registerResumeCommand } from './commands/resume.ts';
-import { registerRetryCommand } from './commands/retry.ts';
 import { registerStatusCommand } from './commands/status.ts';
 import { registerUsageCommand } from './commands/usage.ts';
 import { registerWatchCommand } from './commands/watch.ts';
 import { EXIT_CODES_HELP } from './exit-code.ts';
+import { registerSelectionCommands } from './selection/commands.ts';
 
 /**
  * createProgram makes the commands that talk to an instance; the entry point adds the commands that run one.
@@ -38,9 +36,7 @@ export function createProgram(context: CommandContext, version: string): Command
   registerListCommand(program, context);
   registerWatchCommand(program, context);
   registerFollowCommand(program, context);
-  registerCancelCommand(program, context);
-  registerRetryCommand(program, context);
-  registerDeleteCommand(program, context);
+  registerSelectionCommands(program, context);
   registerBatchCommand(program, context);
   registerUsageCommand(program, context);
   registerModelsCommand(program, context);

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { sleep } from '../../src/async/sleep.ts';
-import { O3ClientError } from '../../src/client/client-error.ts';
 import { oneLine, printable, printableJson } from '../../src/client/terminal-text.ts';
 import { isFinishedJob } from '../../src/job/job.ts';
 import type { JobView } from '../../src/job/view.ts';
@@ -20,6 +19,7 @@ import {
   type Look,
 } from '../live/job-watch.ts';
 import { startLiveDisplay } from '../live/live-display.ts';
+import { isTransient } from '../live/trouble.ts';
 import { watchOverview } from '../live/watch-overview.ts';
 
 const LOOK_MS = 1000;
@@ -148,12 +148,4 @@ function lineScreen({ output, notices }: CommandContext, json: boolean): Screen 
 
 function changeLine(job: JobView, output: Terminal): string {
   return `${new Date().toISOString()}  ${jobLine(job, output)}  - ${oneLine(job.question)}`;
-}
-
-function isTransient(error: unknown): error is O3ClientError {
-  return (
-    error instanceof O3ClientError &&
-    // An instance that restarts, or a proxy before it.
-    (error.code === 'instance_unreachable' || [502, 503, 504].includes(error.status ?? 0))
-  );
 }
