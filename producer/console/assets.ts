@@ -10,11 +10,13 @@ import { STYLE } from './style.ts';
  * the compiler writes them, under their paths in `dist`, so that their relative imports work.
  */
 const OWN = [
+  'producer/console/browser/action-page.js',
   'producer/console/browser/job-page.js',
   'producer/console/browser/local-times.js',
   'producer/console/browser/now-page.js',
   'producer/console/browser/shell.js',
   'producer/console/job-state.js',
+  'producer/console/jobs/live-action.js',
   'producer/console/live-job.js',
   'producer/console/now/live-now.js',
   'producer/console/now/spark.js',

@@ -11,6 +11,7 @@ import { askRoutes } from './ask/ask-routes.ts';
 import { type Assets, loadAssets } from './assets.ts';
 import { type Document, renderDocument } from './document.tsx';
 import { jobPage, pagePathOf } from './job-page.tsx';
+import { jobsRoutes } from './jobs/jobs-routes.ts';
 import { visitorOf } from './navigation.tsx';
 import { nowPage } from './now/now-page.tsx';
 import { createNowReader } from './now/now-state.ts';
@@ -64,7 +65,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
   );
   pages.post('/jobs/:id/delete', async ({ params }, response) => {
     await queueFor(response).delete(params.id);
-    response.redirect(303, '/');
+    response.redirect(303, '/console/jobs');
   });
   pages.post(
     '/jobs/:id/ask-again',
@@ -77,6 +78,7 @@ export function createConsole(queue: InstanceQueue, queueFor: QueueFor, logger: 
       response.redirect(303, pagePathOf(job.id));
     },
   );
+  pages.use(jobsRoutes(queueFor, models, (response, document) => send(response, 200, document)));
   pages.use(askRoutes(queueFor, { names: models, suggested: queue.defaultModel }, send));
   pages.use(reportRoutes(queueFor, (response, document) => send(response, 200, document)));
   router.use(CONSOLE_PATH, pages);

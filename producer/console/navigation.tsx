@@ -26,6 +26,7 @@ interface Destination {
 /** PAGES lists the pages of the console in the order in which the navigation shows them. */
 const PAGES = [
   { path: '/', name: 'Now', key: 'n' },
+  { path: '/console/jobs', name: 'Jobs', key: 'j' },
   { path: '/console/failures', name: 'Failures', key: 'f' },
   { path: '/console/cost', name: 'Cost', key: 'c' },
   { path: '/console/tenants', name: 'Tenants', key: 't' },

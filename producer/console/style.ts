@@ -81,6 +81,7 @@ button.danger { color: var(--bad); border-color: currentcolor; }
 .days svg { display: block; width: 100%; height: 7rem; border-bottom: 1px solid var(--line); }
 .days .busy { fill: var(--busy); }
 .days figcaption { display: flex; justify-content: space-between; gap: 1rem; color: var(--quiet); font-size: 0.8125rem; }
+progress { display: block; width: 100%; height: 0.75rem; margin-top: 0.25rem; }
 meter { display: block; width: 100%; min-width: 4rem; height: 0.75rem; }
 .filters { display: flex; flex-wrap: wrap; gap: 0.5rem 1rem; align-items: end; margin: 1rem 0; }
 .field { display: block; margin: 0.75rem 0; }

@@ -56,6 +56,12 @@ describeInChromium('the pages of the console', (windows) => {
       '/',
       (page) => page.getByRole('img', { name: /^In the last 6 hours [1-9][\d,]* jobs completed/ }),
     ],
+    ['jobs', '/console/jobs', (page) => page.getByRole('row', { name: 'Can two Raft leaders' })],
+    [
+      'question',
+      '/console/selection?kind=retry',
+      (page) => page.getByRole('heading', { name: 'Retry 1 job?' }),
+    ],
     ['failures', '/console/failures', (page) => page.getByRole('row', { name: 'invalid_prompt' })],
     ['cost', '/console/cost', (page) => page.getByRole('img', { name: /^Cost of each day from / })],
     ['tenants', '/console/tenants', (page) => page.getByRole('region', { name: 'alice' })],
@@ -95,6 +101,28 @@ describeInChromium('the pages of the console', (windows) => {
     await page.getByRole('row', { name: /cancelled.*Am I seen\?/ }).waitFor();
     expect(await page.evaluate(() => 'sameDocument' in globalThis)).toBe(true);
     expect(complaints.filter(isFault)).toEqual([]);
+  });
+
+  it('Jobs finds jobs by the keyboard, and cancels all that match with their number and cost first', async () => {
+    const { page, foreign, complaints } = await open('/console/jobs');
+    await page.getByRole('row', { name: HOSTILE }).waitFor();
+    for (const n of [1, 2, 3]) await client.enqueue({ question: `Lookup ${n}?`, delay_ms: 3_600_000 });
+    await page.keyboard.press('/');
+    await page.keyboard.type('LOOKUP');
+    await page.keyboard.press('Enter');
+    await page.getByText(/^Looked at \d+ jobs, to the end/).waitFor();
+    expect(await page.locator('main tbody tr').count()).toBe(3);
+    for (const key of ['j', 'j', 'x']) await page.keyboard.press(key);
+    expect(await page.locator('main tbody input:checked').count()).toBe(1);
+    await page.keyboard.press('x');
+    await page.getByRole('button', { name: 'Cancel many…' }).click();
+    await page.getByText('They have cost $0.00 so far.').waitFor();
+    await page.getByRole('button', { name: 'Cancel 3 jobs' }).click();
+    await page.locator('.badge', { hasText: 'done' }).waitFor();
+    expect(await page.title()).toBe('✓ done · 3 cancelled · o3-queue');
+    for (const look of LOOKS) await expectGoodLook(page, 'console-action', look);
+    expect((await client.list({ q: 'lookup', status: 'cancelled' })).jobs).toHaveLength(3);
+    expect({ foreign, complaints: complaints.filter(isFault) }).toEqual({ foreign: [], complaints: [] });
   });
 
   it('Now says which model is paused and why, and its button resumes the model', async () => {

@@ -100,7 +100,7 @@ describe('the page of a job', () => {
     expect(body).toMatchObject({ id: other, question: 'Which?', model: 'o3' });
     await press(other, 'cancel');
 
-    expect(await press(id, 'delete')).toMatchObject({ status: 303, headers: { location: '/' } });
+    expect(await press(id, 'delete')).toMatchObject({ status: 303, headers: { location: '/console/jobs' } });
     expect(await page(`/console/jobs/${id}`)).toMatchObject({ status: 404 });
   });
 
