@@ -68,7 +68,8 @@ export interface PurchaseHold {
 
 export interface PurchaseHoldOptions {
   redis: Redis | Cluster;
-  keys: ReturnType<typeof jobScriptKeys>;
+  /** Returns the keys of the job. */
+  keys: () => ReturnType<typeof jobScriptKeys>;
   bought: ModelKeys['bought'];
   owner: PurchaseOwner;
   id: string;
@@ -94,7 +95,7 @@ export function createPurchaseHold({
     if (held === undefined) return false;
     const { fencingToken, responseId, isAdoptable, fields } = held;
     const claimed = await claimPurchase.run(redis, {
-      keys: { ...keys, bought: bought(responseId) },
+      keys: { ...keys(), bought: bought(responseId) },
       args: { ...owner, id, lockToken, lockMs, fencingToken, responseId, isAdoptable: Number(isAdoptable) },
       rest: fields,
     });

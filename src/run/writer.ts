@@ -153,7 +153,8 @@ export function createRunRecordWriter({
   // Entries need an id of their own: BullMQ may give a worker the same job again with the same lock token.
   const writerId = randomUUID();
   let entries = 0;
-  const scriptKeys = jobScriptKeys(keys, id, tenant ?? '');
+  // The names of about forty keys are made for each call, because a worker holds thousands of writers.
+  const scriptKeys = () => jobScriptKeys(keys, id, tenant ?? '');
   const owner = purchaseOwnerOf(tenant, keepSeconds.completed);
   const held = { redis, id, lockToken, lockMs, owner, bought: keys.bought };
   const purchase = createPurchaseHold({ ...held, keys: scriptKeys });
@@ -162,7 +163,7 @@ export function createRunRecordWriter({
     takeBack: purchase.takeBack,
     async begin(attemptsMade, create = { fencingToken: '', upstreamModel: '' }) {
       const reply = await beginRun.run(redis, {
-        keys: scriptKeys,
+        keys: scriptKeys(),
         args: {
           ...{ id, lockToken, attemptsMade, ...create, createdAt: jobCreatedAt, tenant: tenant ?? '' },
           now: serverTime(redis),
@@ -183,7 +184,7 @@ export function createRunRecordWriter({
     async markPurchase(fencingToken, uncertain = null) {
       const now = serverTime(redis);
       const reply = await markPurchase.run(redis, {
-        keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
+        keys: { ...scriptKeys(), usage: usageKey(utcDay(now)) },
         args: { lockToken, fencingToken, now, booking: usageBookingOf(uncertain, { id, tenant, now }) },
       });
       const answer = reply as MarkPurchaseAnswer;
@@ -210,7 +211,7 @@ export function createRunRecordWriter({
       purchase.hold({ fencingToken, responseId: upstreamId, isAdoptable: response.background, fields });
       const stored = await asOwner<RunAnswer>(() =>
         storePurchase.run(redis, {
-          keys: { ...scriptKeys, bought: keys.bought(upstreamId) },
+          keys: { ...scriptKeys(), bought: keys.bought(upstreamId) },
           args: { ...owner, lockToken, fencingToken, responseId: upstreamId },
           rest: fields,
         }),
@@ -223,7 +224,7 @@ export function createRunRecordWriter({
       const now = serverTime(redis);
       const answer = await asOwner<RunAnswer>(() =>
         saveRun.run(redis, {
-          keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
+          keys: { ...scriptKeys(), usage: usageKey(utcDay(now)) },
           args: { lockToken, booking: usageBookingOf(spent, { id, tenant, now }) },
           rest: fieldsOf(progress),
         }),
@@ -236,7 +237,7 @@ export function createRunRecordWriter({
       const previousEntryId = entries === 0 ? '' : `${writerId}:${entries}`;
       entries += 1;
       const call = {
-        keys: scriptKeys,
+        keys: scriptKeys(),
         args: {
           ...{ lockToken, entryId: `${writerId}:${entries}`, previousEntryId },
           newEvents: 'events' in entry ? entry.events : '',
@@ -261,7 +262,7 @@ export function createRunRecordWriter({
       const now = serverTime(redis);
       const isCompleted = end.status === 'completed';
       const call = {
-        keys: { ...scriptKeys, usage: usageKey(utcDay(now)) },
+        keys: { ...scriptKeys(), usage: usageKey(utcDay(now)) },
         args: {
           ...{ id, lockToken, now, createdAt: jobCreatedAt, tenant: tenant ?? '' },
           wantedStatus: end.status,

@@ -65,7 +65,9 @@ type TakeBack = () => Promise<boolean>;
  */
 export function createActiveAttempt(takeBack: TakeBack = async () => false): ActiveAttempt {
   const controller = new AbortController();
-  const stopping = new AbortController();
+  // Once another worker could adopt the response, both signals abort together, and one is enough: a signal is
+  // a kilobyte.
+  let stopping = new AbortController();
   let creating = false;
   let adoptable = false;
   let watchedAt = Number.NEGATIVE_INFINITY;
@@ -76,11 +78,13 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
   };
   return {
     signal: controller.signal,
-    stopRequested: stopping.signal,
+    get stopRequested() {
+      return stopping.signal;
+    },
     interrupt,
     requestStop() {
-      stopping.abort();
       if (adoptable) interrupt('shutdown');
+      else stopping.abort();
     },
     loseLock() {
       const endUnless = (isKept: boolean): void => {
@@ -97,6 +101,7 @@ export function createActiveAttempt(takeBack: TakeBack = async () => false): Act
     markAdoptable() {
       adoptable = true;
       if (stopping.signal.aborted) interrupt('shutdown');
+      stopping = controller;
     },
     hasUnrecoverableWork: () => creating && !controller.signal.aborted,
     isWatched: () => performance.now() - watchedAt < WATCHED_MS,

@@ -117,9 +117,28 @@ export interface Attempt extends AttemptContext {
  */
 export function startAttempt(context: AttemptContext): Attempt {
   const stopListening = listenForCancel(context, () => stopPurchase(attempt));
+  const headers = upstreamHeadersIn(context.data);
+  // Thousands of attempts run in a worker, so these fields are listed: V8 gives an object that is copied with
+  // `...` a shape of its own, of about half a kilobyte. Most jobs have no headers.
   const attempt: Attempt = {
-    ...context,
-    upstream: context.upstream.withHeaders(upstreamHeadersIn(context.data)),
+    alias: context.alias,
+    model: context.model,
+    prices: context.prices,
+    upstream: Object.keys(headers).length === 0 ? context.upstream : context.upstream.withHeaders(headers),
+    openAiEvents: context.openAiEvents,
+    lostResponses: context.lostResponses,
+    eventLogPace: context.eventLogPace,
+    now: context.now,
+    takeBackMs: context.takeBackMs,
+    data: context.data,
+    tenant: context.tenant,
+    attemptsMade: context.attemptsMade,
+    isFirstStart: context.isFirstStart,
+    maxAttempts: context.maxAttempts,
+    writer: context.writer,
+    active: context.active,
+    reservation: context.reservation,
+    onPurchase: context.onPurchase,
     number: context.maxAttempts,
     upstreamModel: context.model.upstream,
     deadlineAt: Number.POSITIVE_INFINITY,

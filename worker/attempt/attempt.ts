@@ -116,7 +116,7 @@ function startTimeLimit({ timeoutMs, deadlineAt }: CheckedJob, attempt: Attempt)
 
 async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<UpstreamResponse> {
   const { active, upstream, writer, model, openAiEvents, eventLogPace } = attempt;
-  const { running, ...position } = purchase;
+  const { running } = purchase;
   if (running.background) active.markAdoptable();
   const identity = identityOf(purchase);
   const onProgress = async (progress: RunProgress): Promise<void> => {
@@ -126,19 +126,24 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
     if (cancelRequested) active.interrupt('cancelled');
   };
   active.signal.throwIfAborted();
-  const eventLogWriter = createEventLogWriter({
-    ...{ writer, active, pace: eventLogPace, identity },
-    isResumable: running.background && running.streamed,
-  });
+  /** Made at the first event: a polled response has none. */
+  let eventLogWriter: EventLogWriter | undefined;
   const heard = createHeard(purchase.outputCharacters);
   const add: EventLogWriter['add'] = (event, progress) => {
     heard.add(event);
     attempt.streamedBytes += bytesIn(event);
+    eventLogWriter ??= createEventLogWriter({
+      ...{ writer, active, pace: eventLogPace, identity },
+      isResumable: running.background && running.streamed,
+    });
     eventLogWriter.add(event, { ...progress, streamedBytes: attempt.streamedBytes });
   };
+  const flush = async (): Promise<void> => eventLogWriter?.flush();
   try {
     const response = await follow(running, {
-      ...position,
+      cursor: purchase.cursor,
+      outputCharacters: purchase.outputCharacters,
+      createdAt: purchase.createdAt,
       upstream,
       openAiEvents,
       eventLogWriter: { add },
@@ -148,13 +153,13 @@ async function followToTheEnd(purchase: Purchase, attempt: Attempt): Promise<Ups
       now: attempt.now,
     });
     // The final response has the whole answer. Only the log has that of a response that ended without one.
-    if (response.status === 'failed' || response.status === 'cancelled') await eventLogWriter.flush();
-    return await withHeard(wellFormed(response), heard, eventLogWriter, writer);
+    if (response.status === 'failed' || response.status === 'cancelled') await flush();
+    return await withHeard(wellFormed(response), heard, { flush }, writer);
   } catch (error: unknown) {
-    await eventLogWriter.flush();
+    await flush();
     throw error;
   } finally {
-    eventLogWriter.stop();
+    eventLogWriter?.stop();
   }
 }
 

@@ -89,6 +89,11 @@ export async function follow(running: Followed, options: FollowOptions): Promise
       .resume(running.response.id, soFar.cursor, options.signal)
       .catch(() => undefined);
     if (events === undefined) break;
+    if (running.events === undefined) {
+      // The response is adopted. The record then shows that the job has not killed its worker right away.
+      soFar.seenAt = options.now();
+      await options.onProgress({ seenAt: soFar.seenAt });
+    }
   }
   return poll(running.response.id, soFar.seenAt, options);
 }

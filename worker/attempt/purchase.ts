@@ -25,7 +25,13 @@ export interface Purchase {
 export type PurchaseEvent = 'bought' | 'adopted' | 'uncertain';
 
 /** newPurchase returns a purchase that has not been followed yet. */
-export function newPurchase(running: RunningResponse, createdAt: number): Purchase {
+export function newPurchase(bought: RunningResponse, createdAt: number): Purchase {
+  const { background, streamed, simulated, events } = bought;
+  const { id, status } = bought.response;
+  // A response that is polled is looked up whole. Until then its first form would only take a kilobyte.
+  const isPolled = background && events === undefined && !hasEnded(bought.response);
+  const response = isPolled ? { id, status: status ?? 'in_progress' } : bought.response;
+  const running = { response, background, streamed, simulated, events };
   return { running, cursor: undefined, outputCharacters: 0, createdAt };
 }
 

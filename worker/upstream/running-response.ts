@@ -34,7 +34,7 @@ export interface RunningResponse {
    * generator throws only failures, and ends when the signal of the attempt aborts. It holds a connection
    * until it is read to its end or `return()` is called.
    */
-  events?: AsyncGenerator<StreamEvent>;
+  events?: AsyncGenerator<StreamEvent> | undefined;
 }
 
 const UNNAMED = 'resp_unnamed_';

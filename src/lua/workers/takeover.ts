@@ -17,7 +17,13 @@ import { defineLibrary } from '../../redis/script.ts';
  * of a job's way has to say which worker holds it.
  *
  * `jobPrefix` and `runPrefix`, followed by a job's id, name BullMQ's hash of the job and our record of its
- * run. A job that is recovered more than `mostRecoveries` times fails at its next start.
+ * run. A job whose recoveries count for more than `mostRecoveries` fails at its next start, because a job that
+ * kills each of its workers must end. Recovering a response that another worker can follow costs nothing, and
+ * many workers may die in a row. So such a recovery counts a tenth if the last worker has heard of the response:
+ * the job did not kill that worker right away. A job that kills its workers later ends after 100 of them.
+ *
+ * BullMQ's `stc` counts all recoveries of a job. Its hash has two fields of ours: `o3q.tenths`, how many of them
+ * count a tenth, and `o3q.heard_at`, the record's `seen_at` at the last of these.
  */
 export const takeover = defineLibrary({
   keys: ['active', 'wait', 'stalled', 'marker', 'meta', 'events'],
@@ -55,13 +61,28 @@ local function isTakeable(worker, isDead, id)
   return true
 end
 
+-- Counts one more recovery. Returns for how much all recoveries of the job count.
+local function countRecovery(id)
+  local job = jobPrefix .. id
+  local all = redis.call('HINCRBY', job, 'stc', 1)
+  local responseId, isBackground, status, seenAt =
+    unpack(redis.call('HMGET', runPrefix .. id, 'upstream_id', 'background', 'status', 'seen_at'))
+  local known = redis.call('HMGET', job, 'o3q.tenths', 'o3q.heard_at')
+  local tenths = tonumber(known[1]) or 0
+  if responseId and isBackground == '1' and not status and seenAt and seenAt ~= known[2] then
+    tenths = tenths + 1
+    redis.call('HSET', job, 'o3q.tenths', tenths, 'o3q.heard_at', seenAt)
+  end
+  return all - tenths + math.floor(tenths / 10)
+end
+
 -- Does what BullMQ does with a stalled job (moveStalledJobsToWait of bullmq 6.7.0).
 local function recoverJob(id)
   local job = jobPrefix .. id
   redis.call('DEL', job .. ':lock')
   redis.call('LREM', active, 1, id)
   redis.call('SREM', stalled, id)
-  if redis.call('HINCRBY', job, 'stc', 1) > tonumber(mostRecoveries) then
+  if countRecovery(id) > tonumber(mostRecoveries) then
     redis.call('HSET', job, 'defa', 'job stalled more than allowable limit')
   end
   redis.call('RPUSH', wait, id)

@@ -87,6 +87,8 @@ describe('o3q inspect', () => {
       stream: true,
       metadata: { sim_think_ms: '1000' },
     });
+    // The worker writes the log as the events come while a caller reads it.
+    for await (const event of client.events(id)) if (event.type === 'done') break;
     await client.wait(id, { timeoutMs: 60_000 });
     await instance.stopWorker(worker);
 

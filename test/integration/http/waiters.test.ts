@@ -112,7 +112,7 @@ describe('a wait for a job that had not finished a moment ago', () => {
   async function heard(): Promise<void> {
     const marker = job();
     const waiting = waiters.wait([CHANNEL], 'marker', marker.look, { timeoutMs: LONG_MS });
-    await eventually(() => expect(marker.looks()).toBe(1));
+    await eventually(() => expect(marker.looks()).toBeGreaterThanOrEqual(1));
     marker.end();
     await redis.publish(CHANNEL, 'marker');
     await waiting;

@@ -60,6 +60,37 @@ describe('the jobs of a worker that sends no heartbeats', () => {
   );
 
   it(
+    'count a tenth of a recovery if their worker had heard of the response, so that ten deaths in a row end no job',
+    async () => {
+      await here.start();
+      const first = await here.addChild();
+      // A worker streams its first creates, until it knows that the upstream has a background mode.
+      await here.world.finished((await here.world.ask('Ready?')).id, FACT_LIMIT_MS);
+      const { id } = await here.world.ask('Who?', ENDLESS, { stream: false });
+      const seenAt = () => here.world.client.hget(here.world.keys.run(id), 'seen_at');
+      await eventually(async () => expect(await seenAt()).not.toBeNull(), FACT_LIMIT_MS);
+      const seenByFirst = await seenAt();
+      // As after ten recoveries that count.
+      await here.world.client.hset(here.world.keys.job(id), 'stc', 10);
+      const second = await here.addChild();
+      await first.kill();
+      await eventually(() => expect(said(second, 'adopted')).toBe(1), FACT_LIMIT_MS);
+      await eventually(async () => expect(await seenAt()).not.toBe(seenByFirst), FACT_LIMIT_MS);
+      expect(await here.world.running(id)).toMatchObject({ attempt: 1, purchases: 1 });
+
+      // As if the job had killed the second worker before that worker heard of the response.
+      await here.world.client.hset(here.world.keys.job(id), 'o3q.heard_at', String(await seenAt()));
+      await here.addChild();
+      await second.kill();
+      expect(await here.world.finished(id, FACT_LIMIT_MS)).toMatchObject({
+        status: 'failed',
+        error: { code: 'stalled' },
+      });
+    },
+    TEST_LIMIT_MS,
+  );
+
+  it(
     'are adopted when it was stopped; when it goes on it drops them, and cancels no response',
     async () => {
       await here.start();

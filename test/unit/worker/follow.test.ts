@@ -53,7 +53,8 @@ describe('follow', () => {
     const { options, resumedAfter, progress } = scripted([stream([delta(42, 'x'), end(43)])], []);
     await follow(streamed(), { ...options, cursor: 41, outputCharacters: 100 });
     expect(resumedAfter).toEqual([41]);
-    expect(progress).toMatchObject([{ cursor: 42, outputCharacters: 101 }]);
+    // The first shows that the response was adopted.
+    expect(progress).toMatchObject([{ seenAt: expect.any(Number) }, { cursor: 42, outputCharacters: 101 }]);
   });
 
   it('polls after three streams without a new event', async () => {
