@@ -1,7 +1,9 @@
 import { Redis } from 'ioredis';
 import type { Locator, Page } from 'playwright-core';
 import { O3Client } from '../../src/client/o3-client.ts';
+import type { Models } from '../../src/config/file.ts';
 import { SAMPLE_EVERY_MS } from '../../src/overview/history.ts';
+import { O3Queue } from '../../src/queue/o3-queue.ts';
 import { keysOf } from '../../src/redis/keys.ts';
 import { utcDay } from '../../src/usage/utc-day.ts';
 import { describeInChromium } from '../support/process/chromium.ts';
@@ -15,37 +17,52 @@ const HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2<
 describeInChromium('the pages of the console', (windows) => {
   let instance: Instance;
   let client: O3Client;
+  /** Enqueues as a tenant, although the instance has no keys. */
+  let queue: O3Queue;
   beforeAll(async () => {
     const { models, ...rest } = quickModels();
     const o3 = models['o3'];
     if (o3 === undefined) throw new Error('a model o3 was expected');
-    instance = await startInstance({
-      models: {
-        ...rest,
-        tenants: {
-          alice: {
-            weight: 2,
-            maxInFlight: 50,
-            dailyBudgetUsd: 20,
-            maxWaiting: 1000,
-            onBudgetExhausted: 'wait',
-          },
-          bob: { weight: 1, maxStoredMb: 500, onBudgetExhausted: 'wait' },
+    const configured: Models = {
+      ...rest,
+      tenants: {
+        alice: {
+          weight: 2,
+          maxInFlight: 50,
+          dailyBudgetUsd: 0.05,
+          maxWaiting: 1000,
+          onBudgetExhausted: 'wait',
         },
-        models: { o3: { ...o3, requestsPerMinute: 500 }, 'gpt-5.6-sol': { ...o3, upstream: 'gpt-5.6-sol' } },
+        bob: { weight: 1, maxStoredMb: 1, onBudgetExhausted: 'wait' },
       },
-    });
+      models: { o3: { ...o3, requestsPerMinute: 500 }, 'gpt-5.6-sol': { ...o3, upstream: 'gpt-5.6-sol' } },
+    };
+    instance = await startInstance({ models: configured });
     await writeHistory(instance.redis.url);
     client = new O3Client({ url: instance.url });
-    const done = [
-      await client.enqueue({ question: 'Can two Raft leaders commit in the same term?' }),
-      await client.enqueue({ question: 'Is 2^61 - 1 a prime?', model: 'gpt-5.6-sol' }),
-      await client.enqueue({ question: HOSTILE, metadata: { sim: 'failed', sim_code: 'invalid_prompt' } }),
+    queue = new O3Queue({ ...configured, redisUrl: instance.redis.url });
+    const [alice, bob] = ['alice', 'bob'].map((tenant) => queue.as({ tenant, admin: false }));
+    const refused = (code: string) => ({ metadata: { sim: 'failed', sim_code: code } });
+    const jobs = [
+      await client.enqueue({ question: HOSTILE, ...refused('invalid_prompt') }),
+      await client.enqueue({ question: 'Write a haiku about lock-free queues', metadata: { sim: '400' } }),
+      await alice?.enqueue({ question: 'How do I synthesise it?', ...refused('invalid_prompt') }),
+      await alice?.enqueue({ question: 'And with less heat?', ...refused('invalid_prompt') }),
+      await bob?.enqueue({
+        question: 'Sum up the incident of last night',
+        ...refused('vector_store_timeout'),
+      }),
+      await alice?.enqueue({ question: 'Can two Raft leaders commit in the same term?' }),
+      await bob?.enqueue({ question: 'Is 2^61 - 1 a prime?', model: 'gpt-5.6-sol' }),
+      await alice?.enqueue({ question: 'Why does Postgres ignore my index on orders(status, created_at)?' }),
     ];
+    for (const job of jobs) if (job !== undefined) await client.wait(job.id);
     await client.enqueue({ question: 'Tomorrow?', delay_ms: 86_400_000 });
-    for (const { id } of done) await client.wait(id);
   });
-  afterAll(() => instance.stop());
+  afterAll(async () => {
+    await queue.close();
+    await instance.stop();
+  });
 
   const open = (path: string) => windows.visit(`${instance.url}${path}`, PATIENCE_MS);
   const pathOf = (page: Page): string => new URL(page.url()).pathname;
@@ -60,9 +77,9 @@ describeInChromium('the pages of the console', (windows) => {
     [
       'question',
       '/console/selection?kind=retry',
-      (page) => page.getByRole('heading', { name: 'Retry 1 job?' }),
+      (page) => page.getByRole('heading', { name: 'Retry 5 jobs?' }),
     ],
-    ['failures', '/console/failures', (page) => page.getByRole('row', { name: 'invalid_prompt' })],
+    ['failures', '/console/failures', (page) => page.getByRole('row', { name: 'asked for invalid_prompt' })],
     ['cost', '/console/cost', (page) => page.getByRole('img', { name: /^Cost of each day from / })],
     ['tenants', '/console/tenants', (page) => page.getByRole('region', { name: 'alice' })],
   ])(
@@ -70,7 +87,8 @@ describeInChromium('the pages of the console', (windows) => {
     async (name, path, isThere) => {
       const { page, foreign, complaints } = await open(path);
       await isThere(page).first().waitFor();
-      for (const details of await page.locator('main details').all()) await details.click();
+      // The picture of the costs shows all of them; the buttons of the failures stay behind theirs.
+      if (name === 'cost') await page.locator('main summary').click();
       for (const look of LOOKS) await expectGoodLook(page, `console-${name}`, look);
       expect({ foreign, complaints: complaints.filter(isFault) }).toEqual({ foreign: [], complaints: [] });
     },

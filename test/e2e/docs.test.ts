@@ -23,6 +23,14 @@ describeInChromium('the documentation', (windows) => {
     expect({ foreign, complaints }).toEqual({ foreign: [], complaints: [] });
   });
 
+  it('is dark or light as the system is, also when that changes', async () => {
+    const { page } = await openDocs();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.locator('html.dark-mode').waitFor();
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.locator('html:not(.dark-mode)').waitFor();
+  });
+
   it('lets a person try an operation out', async () => {
     const { page, foreign, complaints } = await openDocs();
     await page.getByText('Enqueue a job', { exact: true }).click();

@@ -1,5 +1,4 @@
 import { countText, numberText } from '../../../src/client/quantity.ts';
-import type { Action } from '../../../src/job/action.ts';
 import type { FailureGroup, Failures } from '../../../src/overview/failures.ts';
 import { formatUsd } from '../../../src/usage/usd.ts';
 import type { Document } from '../document.tsx';
@@ -9,25 +8,18 @@ import { Time } from '../parts.tsx';
 
 /**
  * failuresPage makes the page that groups the newest failed jobs by what they failed of.
- *
- * @param action the retry that the visitor has started; undefined: none.
+ * The retry of a group of one code leads to the question that counts its jobs and their cost.
  */
-export function failuresPage(
-  { groups, looked, back_to: backTo }: Failures,
-  action: Action | undefined,
-  visitor: Visitor,
-): Document {
+export function failuresPage({ groups, looked, back_to: backTo }: Failures, visitor: Visitor): Document {
   const cost = groups.reduce((sum, group) => sum + group.cost_usd, 0);
   const jobs = countText(looked, 'failed job');
   return {
     title: looked === 0 ? '✓ nothing failed · Failures' : `✕ ${numberText(looked)} failed · Failures`,
     visitor,
     current: '/console/failures',
-    ...(action?.finished_at === null && { reloadS: 2 }),
     main: (
       <>
         <h1>Failures</h1>
-        {action !== undefined && <Progress action={action} />}
         {looked === 0 ? (
           <p class="quiet">No job that is kept has failed.</p>
         ) : (
@@ -53,22 +45,6 @@ function byCode(groups: readonly FailureGroup[]): Map<string, FailureGroup[]> {
   return codes;
 }
 
-/** Progress says how far a retry has come. */
-function Progress({ action }: { action: Action }) {
-  const { status, done, matching, more, filter } = action;
-  const others = Object.values(action.skipped).concat(Object.values(action.failed));
-  const left = others.reduce((sum, count) => sum + count, 0);
-  return (
-    <p class="reason" role="status">
-      {action.finished_at === null ? 'Retrying' : `The retry is ${status}:`} {numberText(done)} of{' '}
-      {numberText(matching)}
-      {more && '+'} jobs with <code>{String(filter['error'])}</code>
-      {left > 0 && `; ${numberText(left)} could not be retried`}.{' '}
-      <a href={`/actions/${encodeURIComponent(action.id)}`}>As JSON</a>
-    </p>
-  );
-}
-
 function Code({ code, groups, isAll }: { code: string; groups: readonly FailureGroup[]; isAll: boolean }) {
   const count = groups.reduce((sum, group) => sum + group.count, 0);
   const cost = groups.reduce((sum, group) => sum + group.cost_usd, 0);
@@ -80,20 +56,13 @@ function Code({ code, groups, isAll }: { code: string; groups: readonly FailureG
           <code>{code}</code> {jobs} {count === 1 ? 'job' : 'jobs'}, {formatUsd(cost)}
         </h2>
         <div class="actions">
-          <a href={`/jobs?status=failed&error=${encodeURIComponent(code)}`}>
+          <a href={`/console/jobs?status=failed&error=${encodeURIComponent(code)}`}>
             The jobs<span class="hidden"> with {code}</span>
           </a>
-          <details>
-            <summary>
-              Retry these {jobs}…<span class="hidden"> with {code}</span>
-            </summary>
-            <form method="post" action="/console/failures/retry">
-              <input type="hidden" name="error" value={code} />
-              <button type="submit">
-                Retry all with {code}, cost so far {formatUsd(cost)}
-              </button>
-            </form>
-          </details>
+          <a href={`/console/selection?kind=retry&error=${encodeURIComponent(code)}`}>
+            {count === 1 ? 'Retry this one…' : `Retry these ${jobs}…`}
+            <span class="hidden"> with {code}</span>
+          </a>
         </div>
       </div>
       <Messages groups={groups} />

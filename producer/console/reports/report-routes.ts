@@ -1,8 +1,6 @@
-import express, { type Response, Router } from 'express';
-import { z } from 'zod';
+import { type Response, Router } from 'express';
 import { cachedRead } from '../../../src/async/cached-read.ts';
 import { checkedInput } from '../../../src/errors/input.ts';
-import { jobFilter } from '../../../src/job-store/filter.ts';
 import type { Failures } from '../../../src/overview/failures.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { QueueFor } from '../../access/caller.ts';
@@ -18,11 +16,6 @@ import { tenantsPage } from './tenants-page.tsx';
 /** How old the groups of failed jobs may be, in milliseconds: reading them may take half a second. */
 const FAILURES_FRESH_MS = 5000;
 
-/** A form without a code would retry all failed jobs. */
-const retryForm = z.strictObject({
-  filter: jobFilter.pick({ status: true, error: true }).required({ error: true }),
-});
-
 /** reportRoutes serves the pages over many jobs: failures, cost and tenants. A tenant sees itself only. */
 export function reportRoutes(
   queueFor: QueueFor,
@@ -30,27 +23,12 @@ export function reportRoutes(
 ): Router {
   const router = Router();
   const readers = new Map<TenantQueue, () => Promise<Failures>>();
-  router.get('/failures', async ({ query }, response) => {
+  router.get('/failures', async (_request, response) => {
     const queue = queueFor(response);
-    const id = query['action'];
     const read = readers.get(queue) ?? cachedRead(() => queue.overview.failures(), FAILURES_FRESH_MS);
     readers.set(queue, read);
-    const [failures, action] = await Promise.all([
-      read(),
-      typeof id === 'string' ? queue.actions.get(id) : undefined,
-    ]);
-    send(response, failuresPage(failures, action, visitorOf(response)));
+    send(response, failuresPage(await read(), visitorOf(response)));
   });
-  router.post(
-    '/failures/retry',
-    express.urlencoded({ extended: false, limit: '10kb' }),
-    async ({ body }, response) => {
-      const error: unknown = (body as Record<string, unknown> | undefined)?.['error'];
-      const { filter } = checkedInput('form', { filter: { status: 'failed', error } }, retryForm);
-      const { id } = await queueFor(response).actions.start('retry', filter);
-      response.redirect(303, `/console/failures?action=${encodeURIComponent(id)}`);
-    },
-  );
   router.get('/cost', async ({ query }, response) => {
     // A field of the form that was left empty is no limit.
     const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== ''));

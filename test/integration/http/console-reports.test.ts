@@ -126,23 +126,16 @@ describe('the pages over many jobs', () => {
     expect((await as('admin', 'GET', '/console/tenants')).body).toContain('<title>◷ 1 tenant held back');
   });
 
-  it('retry all jobs of one code, of the visitor only, and say how far the retry has come', async () => {
-    const retry = (name: string, fields: Record<string, string>): Promise<Answer> =>
-      call(instance.url, 'POST', '/console/failures/retry', {
-        body: new URLSearchParams(fields).toString(),
-        headers: {
-          'content-type': 'application/x-www-form-urlencoded',
-          authorization: `Bearer ${KEYS.find((key) => key.name === name)?.secret}`,
-        },
-      });
-    expect(await retry('alice', {})).toMatchObject({ status: 400 });
-    const answer = await retry('alice', { error: 'invalid_request' });
-    expect(answer).toMatchObject({ status: 303 });
-    const path = String(answer.headers['location']);
-    await eventually(async () =>
-      expect(await textOf('alice', path)).toContain('The retry is done: 1 of 1 jobs with invalid_request'),
+  it('lead to the jobs of a code, and to the question before they are retried', async () => {
+    const { body } = await as('alice', 'GET', '/console/failures');
+    const links = [...String(body).matchAll(/href="([^"]+error=invalid_request)"/g)].map(([, link = '']) =>
+      link.replaceAll('&amp;', '&'),
     );
-    expect(await as('bob', 'GET', path)).toMatchObject({ status: 404 });
-    expect((await as('bob', 'GET', '/actions')).body).toEqual({ actions: [] });
+    expect(links).toHaveLength(2);
+    const [jobs = '', retry = ''] = links;
+    expect(await textOf('alice', jobs)).toContain('The third of Alice');
+    expect(await textOf('alice', jobs)).not.toMatch(/The (first|second) of Alice|Bob/);
+    expect(await textOf('alice', retry)).toContain('Retry 1 job?');
+    expect(await textOf('bob', jobs)).not.toContain('Alice');
   });
 });
