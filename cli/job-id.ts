@@ -1,5 +1,5 @@
-import type { O3Client } from '../src/client/o3-client.ts';
 import { oneLine } from '../src/client/terminal-text.ts';
+import type { JobQueue } from '../src/job/job-queue.ts';
 import type { JobView } from '../src/job/view.ts';
 import type { Terminal } from './display/terminal.ts';
 import { UsageError } from './exit-code.ts';
@@ -22,8 +22,8 @@ const MOST_CANDIDATES = 8;
  *
  * @throws {UsageError} when it fits several jobs.
  */
-export async function fullId(client: Pick<O3Client, 'list'>, part: string): Promise<string> {
-  if (OWN_ID.test(part) || part === '') return part;
+export async function fullId(client: Pick<JobQueue, 'list'>, part: string): Promise<string> {
+  if (isWholeId(part) || part === '') return part;
   const { jobs } = await client.list({ id: part, limit: MOST_CANDIDATES + 1 });
   const [first, second] = jobs;
   if (first === undefined || jobs.some(({ id }) => id === part)) return part;
@@ -35,8 +35,13 @@ export async function fullId(client: Pick<O3Client, 'list'>, part: string): Prom
   throw new UsageError([`"${part}" fits several jobs; write more of the id:`, ...lines, ...more].join('\n'));
 }
 
+/** isWholeId says whether a text has the form of the ids that the queue itself makes. */
+export function isWholeId(text: string): boolean {
+  return OWN_ID.test(text);
+}
+
 /** fullIds returns the ids of several jobs as fullId does, each once. */
-export async function fullIds(client: Pick<O3Client, 'list'>, parts: readonly string[]): Promise<string[]> {
+export async function fullIds(client: Pick<JobQueue, 'list'>, parts: readonly string[]): Promise<string[]> {
   const ids: string[] = [];
   for (const part of parts) ids.push(await fullId(client, part));
   return [...new Set(ids)];

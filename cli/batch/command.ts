@@ -103,7 +103,8 @@ async function batch(context: CommandContext, input: string, options: BatchOptio
           count.done += 1;
           if (errorOf(outcome) !== null) count.failed += 1;
           const cost = costOf(outcome);
-          if (cost !== null) count.costUsd = (count.costUsd ?? 0) + cost;
+          // Simulated answers cost nothing: a sum of $0.00 would look like the cost of real ones.
+          if (cost !== null && cost > 0) count.costUsd = (count.costUsd ?? 0) + cost;
           progress.update(count);
         },
         say: progress.say,

@@ -1,8 +1,10 @@
 import type { Command } from 'commander';
+import type { Config } from '../../src/config/environment.ts';
 import type { JobInspection } from '../../src/job-store/inspection.ts';
 import { type CommandContext, printJson } from '../command-context.ts';
 import { inspectionText, withoutLongTexts } from '../display/inspection.ts';
 import { UsageError } from '../exit-code.ts';
+import { fullId, ID_HELP, isWholeId } from '../job-id.ts';
 
 interface InspectOptions {
   scripts?: true;
@@ -19,7 +21,7 @@ export function registerInspectCommand(program: Command, context: CommandContext
         'its lock, its reservations and the end of its event log. Reads Redis itself, so that it also works ' +
         'without a producer.',
     )
-    .argument('[id]', 'the id of a job')
+    .argument('[id]', ID_HELP)
     .option('--full', 'show long texts whole, such as the question')
     .option('--scripts', 'show the name of each Lua script by the sha that MONITOR and SLOWLOG show')
     .option('--json', 'print JSON')
@@ -60,9 +62,22 @@ async function readInspection({ notices }: CommandContext, id: string): Promise<
   const redis = connectRedis(redisUrl, 'fail-fast', { onError: () => {}, name: `${prefix}:inspect` });
   try {
     await assertRedisUsable(redis, redisUrl, { warn: (sentence) => notices.line(sentence) });
-    return await inspectJob(redis, prefix, config, id);
+    return await inspectJob(redis, prefix, config, await wholeId(config, redisUrl, id));
   } finally {
     redis.disconnect();
+  }
+}
+
+/** wholeId returns the id that a part of it stands for, without a producer. */
+async function wholeId(config: Config, redisUrl: string, part: string): Promise<string> {
+  if (isWholeId(part)) return part;
+  const { O3Queue } = await import('../../src/queue/o3-queue.ts');
+  const { modelsOf } = await import('../../src/config/file.ts');
+  const queue = new O3Queue({ ...modelsOf(config), redisUrl, prefix: config.prefix });
+  try {
+    return await fullId(queue, part);
+  } finally {
+    await queue.close();
   }
 }
 

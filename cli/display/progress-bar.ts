@@ -10,7 +10,7 @@ export interface BatchCount {
   done: number;
   /** The lines of the output that have an error. */
   failed: number;
-  /** The cost in US dollars of this run's answers, as far as it is known; null: no cost is known. */
+  /** The cost in US dollars of this run’s answers, as far as it is known; null: none has cost anything. */
   costUsd: number | null;
 }
 

@@ -28,7 +28,7 @@ describe('o3q inspect', () => {
     const first = await client.enqueue({ question: 'Who is first?', metadata: { sim_think_ms: '60000' } });
     const { id } = await client.enqueue({ question: QUESTION, metadata: { sim_think_ms: '60000' } });
 
-    const waiting = await inspected(id);
+    const waiting = await inspected(id.slice(-12));
     expect(waiting).toMatchObject({
       id,
       model: 'o3',
