@@ -67,6 +67,8 @@ export function createActionRunner(
     }
   };
   const look = async (): Promise<void> => {
+    // At the start of a process its connection is still being made; the next look comes soon.
+    if (access.redis.status !== 'ready') return;
     try {
       const ids = await access.redis.zrange(actionKeysOf(access.prefix).open, '0', '-1');
       for (const id of ids) drive(id).catch(report);

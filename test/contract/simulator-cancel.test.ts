@@ -47,7 +47,7 @@ describe('the cancel route of the simulator', () => {
         input: 'x',
         background: true,
         stream: true,
-        metadata: { sim_think_ms: '1200', sim_deltas: '40' },
+        metadata: { sim_think_ms: '5000', sim_deltas: '40' },
       });
       let id = '';
       for await (const event of stream) {

@@ -1,3 +1,4 @@
+import { O3Client } from '../../../src/client/o3-client.ts';
 import { createCliProcesses } from '../../support/process/cli-process.ts';
 import { CERTIFICATE, startTlsRedis, type TlsRedis } from '../../support/redis/tls-redis.ts';
 
@@ -29,12 +30,10 @@ it.each(['single', 'sentinel', 'cluster'] as const)(
       PORT: '0',
     });
     const url = await instance.says(/^o3-queue ready on (http:\S+)$/m);
-    const answer = await fetch(`${url}/jobs?wait=60`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ question: 'Over TLS?' }),
-    });
-    expect(await answer.json()).toMatchObject({ status: 'completed' });
+    // The client asks again when the first connection takes longer than a call waits.
+    const client = new O3Client({ url });
+    const { id } = await client.enqueue({ question: 'Over TLS?' });
+    expect(await client.wait(id)).toMatchObject({ status: 'completed' });
   },
 );
 
