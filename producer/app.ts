@@ -15,6 +15,7 @@ import type { Route } from './http/route.ts';
 import { createDocsPage } from './pages/docs-page.ts';
 import { LOGIN_PATH } from './pages/login-page.ts';
 import { actionRoutes } from './routes/actions.ts';
+import { auditRoute } from './routes/audit.ts';
 import { bulkRoute } from './routes/bulk.ts';
 import { documented } from './routes/docs.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -28,7 +29,7 @@ import { isOpenAiPath, OPENAI_PATH, openAiRoutes, sendOpenAiError, withRequestId
 
 export interface AppOptions {
   queue: InstanceQueue;
-  access: AccessOptions;
+  access: Omit<AccessOptions, 'onLogin'>;
   /** What tenants may use. */
   tenants: Models['tenants'];
   /** Verifies OpenAI's webhooks; undefined: they are refused. */
@@ -67,6 +68,7 @@ export function routesOf({
     ...jobRoutes(draining),
     jobEventsRoute(draining),
     usageRoute(),
+    auditRoute(),
     ...modelStateRoutes(queue, logger),
     ...openAiRoutes(
       queue.queues.map(({ model }) => model),
@@ -95,7 +97,7 @@ export function createApp({ access, tenants, ...options }: AppOptions): Express 
   const mount = (some: readonly Route[]): void => mountRoutes(app, some, { readJson, queueFor, openStreams });
   mount(routes.filter(({ open }) => open === true));
   // The routes below need access. The caller is authenticated before any body is read.
-  app.use(createAccessControl(access));
+  app.use(createAccessControl({ ...access, onLogin: recordLogin(queue) }));
 
   mount(routes.filter(({ open }) => open !== true));
 
@@ -151,4 +153,8 @@ function answerErrors(logger: Logger): ErrorRequestHandler {
       .type('application/problem+json')
       .send(JSON.stringify(problem));
   };
+}
+
+function recordLogin(queue: InstanceQueue): AccessOptions['onLogin'] {
+  return ({ tenant }) => queue.record({ by: tenant, what: 'login', subject: tenant });
 }

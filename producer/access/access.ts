@@ -1,6 +1,7 @@
 import { type RequestHandler, Router } from 'express';
 import type { ApiKey } from '../../src/config/api-keys.ts';
 import { SetupError } from '../../src/errors/setup-error.ts';
+import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
 import { HttpProblem } from '../http/http-problem.ts';
 import { noBoardPage } from '../pages/login-page.ts';
@@ -19,6 +20,8 @@ export interface AccessOptions {
   host: string;
   /** How many requests a minute this process accepts with each key. */
   requestsPerMinute: number;
+  /** Called when a browser has logged in. */
+  onLogin: (caller: Caller) => void;
   logger: Logger;
 }
 
@@ -26,12 +29,18 @@ export interface AccessOptions {
  * createAccessControl lets only permitted requests through to the next handlers. With keys it also sets the
  * caller, which `callerOf(response)` returns.
  */
-export function createAccessControl({ keys, host, requestsPerMinute, logger }: AccessOptions): Router {
+export function createAccessControl({
+  keys,
+  host,
+  requestsPerMinute,
+  onLogin,
+  logger,
+}: AccessOptions): Router {
   const access = Router();
   if (keys.length === 0) return access.use(rejectForeignOrigins(host));
   const keyring = createKeyring(keys);
   const sessions = createSessions(keyring);
-  access.use(sessions.middleware, loginRoutes(keyring, sessions, logger));
+  access.use(sessions.middleware, loginRoutes(keyring, sessions, onLogin, logger));
   access.use(authenticate(keyring, sessions, logger), limitRequests(requestsPerMinute));
   return access;
 }

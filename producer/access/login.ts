@@ -1,4 +1,5 @@
 import express, { type RequestHandler, type Response, Router } from 'express';
+import type { Caller } from '../../src/job/tenant.ts';
 import type { Logger } from '../../src/process/log.ts';
 import { LOGIN_PATH, LOGOUT_PATH, loggedInPage, loginPage, ownPath } from '../pages/login-page.ts';
 import type { Page } from '../pages/page.ts';
@@ -9,7 +10,12 @@ import { provenanceOf } from './same-site.ts';
 import type { Sessions } from './session.ts';
 
 /** loginRoutes gives a browser a session, because a browser does not send an API key by itself. */
-export function loginRoutes(keyring: Keyring, sessions: Sessions, logger: Logger): Router {
+export function loginRoutes(
+  keyring: Keyring,
+  sessions: Sessions,
+  onLogin: (caller: Caller) => void,
+  logger: Logger,
+): Router {
   const router = Router();
   const countFailed = limitFailedLogins(logger);
   router.get(LOGIN_PATH, (request, response) => {
@@ -36,6 +42,7 @@ export function loginRoutes(keyring: Keyring, sessions: Sessions, logger: Logger
         });
       }
       sessions.open(request, caller);
+      onLogin(caller);
       response.redirect(303, path);
     },
   );

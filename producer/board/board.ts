@@ -11,6 +11,7 @@ import type {
   UIConfig,
 } from '@bull-board/api/typings/app';
 import type { RequestHandler, Router } from 'express';
+import { ADMIN } from '../../src/config/api-keys.ts';
 import type { ModelView } from '../../src/models/view.ts';
 import type { InstanceQueue } from '../../src/queue/instance-queue.ts';
 import { DELIVERY_QUEUE, type DeliveryQueue } from '../../src/webhooks/deliveries.ts';
@@ -42,7 +43,9 @@ export interface BoardOptions {
 export function createBoard(queue: InstanceQueue, { basePath, logoutPath }: BoardOptions): Router {
   const miscLinks = logoutPath === undefined ? [] : [{ text: 'Log out', url: logoutPath }];
   const { queues, deliveries } = queue;
-  const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, queue)]));
+  // The board is for admin alone, so what it does is an act of admin.
+  const jobs = logoutPath === undefined ? queue : queue.as({ tenant: ADMIN, admin: true });
+  const boardQueues = new Map(queues.map((each) => [each.model, new BoardQueue(each, jobs)]));
   const server = new BoardServer();
   server.setBasePath(basePath);
   // This route comes before Bull Board's own, which would also retry cancelled and completed jobs, and so buy

@@ -30,6 +30,7 @@ const PAGES = [
   { path: '/console/failures', name: 'Failures', key: 'f' },
   { path: '/console/cost', name: 'Cost', key: 'c' },
   { path: '/console/tenants', name: 'Tenants', key: 't' },
+  { path: '/console/audit', name: 'Audit', key: 'u' },
   { path: '/console/ask', name: 'Ask', key: 'a' },
 ] as const satisfies Destination[];
 

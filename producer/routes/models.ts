@@ -45,6 +45,7 @@ export async function resumeByHand(
   logger: Logger,
 ): Promise<ResumedModel> {
   const resumed = await queue.resume(model);
+  queue.record({ by: caller?.tenant ?? null, what: 'model.resume', subject: model });
   logger.info(
     { ...resumed, by: caller?.tenant },
     resumed.resumed ? 'resumed by hand' : 'asked to resume, but not paused',

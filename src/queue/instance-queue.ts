@@ -1,5 +1,6 @@
 import { type ActionRunner, createActionRunner } from '../actions/runner.ts';
 import { cachedRead } from '../async/cached-read.ts';
+import type { Act } from '../audit/audit.ts';
 import { defaultModels, type Models } from '../config/file.ts';
 import type { Caller } from '../job/tenant.ts';
 import type { ModelQueue } from '../model-queue/model-queue.ts';
@@ -148,6 +149,11 @@ export class InstanceQueue extends TenantQueue {
    */
   async receiveWebhook(webhookId: string, responseId: string): Promise<boolean> {
     return this.#core.guard(() => receiveWebhook(this.#core.redis, this.#webhookKeys, webhookId, responseId));
+  }
+
+  /** Writes an act into the audit log that is no act on a job. */
+  record(act: Act): void {
+    void this.#core.audit.record(act);
   }
 
   /** Drives the long actions of all processes from this one, until the queue is closed. */

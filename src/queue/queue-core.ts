@@ -1,3 +1,4 @@
+import { type Audit, createAudit } from '../audit/audit.ts';
 import type { Models } from '../config/file.ts';
 import { type CompletionWaiters, createCompletionWaiters } from '../events/completion-waiters.ts';
 import { createLiveJobs, type LiveJobs } from '../events/live-job.ts';
@@ -28,6 +29,8 @@ export interface QueueCore extends QueueAccess {
   readonly deliveries: DeliveryQueue | undefined;
   readonly waiters: CompletionWaiters;
   readonly liveJobs: LiveJobs;
+  /** Who has done what. */
+  readonly audit: Audit;
   /** Called when an action was started, so that a runner in this process need not hear of it from Redis. */
   readonly actionStarted: { call: () => void };
   close(): Promise<void>;
@@ -65,6 +68,7 @@ export function createQueueCore({
     memory: createMemoryLook(redis),
     waiters,
     liveJobs,
+    audit: createAudit(redis, prefix, onError),
     actionStarted: { call: () => {} },
     async close() {
       waiters.close();

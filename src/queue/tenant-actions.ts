@@ -11,6 +11,7 @@ import { shown } from '../errors/input.ts';
 import { QueueError } from '../errors/problem.ts';
 import type { Action, ActionKind, Selection } from '../job/action.ts';
 import type { JobFilter } from '../job/job-queue.ts';
+import { tenantInView } from '../job/tenant.ts';
 import type { SearchFilter } from '../job-store/search.ts';
 import type { QueueCore } from './queue-core.ts';
 
@@ -43,6 +44,11 @@ export class TenantActions {
     return this.#core.guard(async () => {
       const selection = await countSelection(this.#core, kind, selected);
       const action = await startAction(this.#core, kind, selected, selection, this.#tenant);
+      void this.#core.audit.record({
+        by: tenantInView(this.#tenant),
+        what: 'action.start',
+        subject: action.id,
+      });
       this.#core.actionStarted.call();
       return viewOfAction(this.#core, action);
     });
@@ -66,7 +72,10 @@ export class TenantActions {
   async stop(id: string): Promise<Action> {
     return this.#core.guard(async () => {
       const { end } = await this.#find(id);
-      if (end === undefined) await requestStop(this.#core, id);
+      if (end === undefined) {
+        await requestStop(this.#core, id);
+        void this.#core.audit.record({ by: tenantInView(this.#tenant), what: 'action.stop', subject: id });
+      }
       return viewOfAction(this.#core, await this.#find(id));
     });
   }

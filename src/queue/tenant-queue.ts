@@ -1,3 +1,4 @@
+import type { AuditEntry, AuditPage } from '../audit/audit.ts';
 import { createIntake, type Intake } from '../enqueue/enqueue.ts';
 import { type Quote, quoteFor } from '../enqueue/quote.ts';
 import type { EnqueueOutcome } from '../enqueue/store-jobs.ts';
@@ -182,6 +183,7 @@ export class TenantQueue {
       const found = await this.#findJob(id);
       const outcome = await cancelJob(this.#core, found);
       const { view } = found.reading;
+      if (outcome !== 'already') this.#record('job.cancel', view);
       // The mark changes nothing else of an active job, so this job need not be read again.
       if (outcome === 'cancelling' && view.status === 'active')
         return { outcome, job: { ...view, cancelling: true } };
@@ -191,17 +193,26 @@ export class TenantQueue {
 
   /** Runs a failed or cancelled job again from its first attempt, with a new purchase. */
   async retry(id: string): Promise<JobView> {
-    await this.#core.guard(async () =>
-      retryJob(this.#core, await requireSettled(this.#core.queues, id, this.#sees)),
-    );
+    await this.#core.guard(async () => {
+      const found = await requireSettled(this.#core.queues, id, this.#sees);
+      await retryJob(this.#core, found);
+      this.#record('job.retry', found.reading.view);
+    });
     return this.get(id);
   }
 
   /** Deletes a finished job and its result. */
   async delete(id: string): Promise<void> {
-    await this.#core.guard(async () =>
-      removeJob(this.#core, await requireSettled(this.#core.queues, id, this.#sees)),
-    );
+    await this.#core.guard(async () => {
+      const found = await requireSettled(this.#core.queues, id, this.#sees);
+      await removeJob(this.#core, found);
+      this.#record('job.delete', found.reading.view);
+    });
+  }
+
+  /** Reads who has done what, newest first: the caller's own acts and those on its jobs, or all for an admin. */
+  async audit(page: { limit?: number | undefined; cursor?: string | undefined }): Promise<AuditPage> {
+    return this.#core.guard(() => this.#core.audit.read(this.#sees, page));
   }
 
   async list(query: JobQuery = {}): Promise<JobPage> {
@@ -219,6 +230,11 @@ export class TenantQueue {
   /** What the caller may see of many jobs at once. */
   get overview(): Overview {
     return createOverview(this.#core, this.#sees);
+  }
+
+  /** The entry goes by the same connection as the act, right behind it, and the caller does not wait for it. */
+  #record(what: AuditEntry['what'], { id, tenant }: Pick<JobView, 'id' | 'tenant'>): void {
+    void this.#core.audit.record({ by: this.#caller?.tenant ?? null, what, subject: id, owner: tenant });
   }
 
   async #stored({

@@ -5,8 +5,10 @@ import type { Failures } from '../../../src/overview/failures.ts';
 import type { TenantQueue } from '../../../src/queue/tenant-queue.ts';
 import type { QueueFor } from '../../access/caller.ts';
 import { usageQuery } from '../../openapi/operations/usage.ts';
+import { auditQuery } from '../../routes/audit.ts';
 import type { Document } from '../document.tsx';
 import { visitorOf } from '../navigation.tsx';
+import { auditPage } from './audit-page.tsx';
 import { costPage } from './cost-page.tsx';
 import { failuresPage } from './failures-page.tsx';
 import { tenantsPage } from './tenants-page.tsx';
@@ -34,6 +36,12 @@ export function reportRoutes(
     const queue = queueFor(response);
     const [report, { tenants }] = await Promise.all([queue.usage(asked), queue.overview.tenants()]);
     send(response, costPage(report, tenants, visitorOf(response)));
+  });
+  router.get('/audit', async ({ query }, response) => {
+    const page = await queueFor(response).audit(
+      checkedInput('query', query, auditQuery.omit({ limit: true })),
+    );
+    send(response, auditPage(page, visitorOf(response)));
   });
   router.get('/tenants', async (_request, response) => {
     send(response, tenantsPage(await queueFor(response).overview.tenants(), visitorOf(response)));

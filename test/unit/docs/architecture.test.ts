@@ -40,6 +40,7 @@ const ORDER: Record<string, readonly string[]> = {
     'models',
     'job-store',
     'actions',
+    'audit',
     'overview',
     'enqueue',
     'queue',
